@@ -1,0 +1,320 @@
+//! One error type, one closed list of reasons. An error says what was wrong, with what value, and what to do instead;
+//! `grpc/status` in the server turns it into a status by one table.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The result of everything that can fail for a reason a caller should know.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a request was refused. The names are part of the contract; clients branch on them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            /// Every reason, in the order of the contract's table.
+            pub const ALL: &[Reason] = &[$(Reason::$name,)*];
+
+            /// The reason as it stands in `google.rpc.ErrorInfo.reason`.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Reason::$name => $text,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No prompt of that name in the project.
+    PromptNotFound = "PROMPT_NOT_FOUND",
+    /// The prompt has no such version.
+    VersionNotFound = "VERSION_NOT_FOUND",
+    /// The prompt has no such label.
+    LabelNotFound = "LABEL_NOT_FOUND",
+    /// No provider instance of that name.
+    ProviderNotFound = "PROVIDER_NOT_FOUND",
+    /// The model is not registered.
+    ModelNotFound = "MODEL_NOT_FOUND",
+    /// No execution of that id in the project.
+    ExecutionNotFound = "EXECUTION_NOT_FOUND",
+    /// No project of that name.
+    ProjectNotFound = "PROJECT_NOT_FOUND",
+    /// A field's value is not allowed.
+    InvalidField = "INVALID_FIELD",
+    /// The template does not parse, or uses what is not allowed.
+    TemplateInvalid = "TEMPLATE_INVALID",
+    /// The template names variables that were not sent.
+    VariablesMissing = "VARIABLES_MISSING",
+    /// The hash sent with a template is not the hash of its text.
+    TemplateHashMismatch = "TEMPLATE_HASH_MISMATCH",
+    /// The page token is not one of this list's.
+    PageTokenInvalid = "PAGE_TOKEN_INVALID",
+    /// The prompt is managed in the other mode.
+    ModeMismatch = "MODE_MISMATCH",
+    /// The prompt has no active version, and the request named none.
+    NoActiveVersion = "NO_ACTIVE_VERSION",
+    /// The active version cannot be deprecated.
+    VersionInUse = "VERSION_IN_USE",
+    /// The prompt is archived.
+    PromptArchived = "PROMPT_ARCHIVED",
+    /// An opaque template is never rendered.
+    TemplateOpaque = "TEMPLATE_OPAQUE",
+    /// The provider has neither a key nor a base URL of its own.
+    ProviderNotConfigured = "PROVIDER_NOT_CONFIGURED",
+    /// The execution has ended and cannot be canceled.
+    ExecutionFinished = "EXECUTION_FINISHED",
+    /// The prompt has changed since the etag was read.
+    EtagMismatch = "ETAG_MISMATCH",
+    /// The prompt exists, and the request said to create it.
+    PromptExists = "PROMPT_EXISTS",
+    /// The idempotency key belongs to another request.
+    IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
+    /// No API key was sent.
+    KeyMissing = "KEY_MISSING",
+    /// The API key is unknown, revoked, or not accepted here.
+    KeyInvalid = "KEY_INVALID",
+    /// The key lacks a scope.
+    ScopeMissing = "SCOPE_MISSING",
+    /// Something sent is larger than its limit.
+    TooLarge = "TOO_LARGE",
+    /// The server or the queue is full for the moment.
+    Overloaded = "OVERLOADED",
+    /// The key or the server holds as many watches as it may.
+    TooManyWatchers = "TOO_MANY_WATCHERS",
+    /// The key sends more than its rate.
+    RateLimited = "RATE_LIMITED",
+    /// The events asked for are no longer kept.
+    EventsCompacted = "EVENTS_COMPACTED",
+    /// The cursor is beyond the last event.
+    SequenceAhead = "SEQUENCE_AHEAD",
+    /// The revision asked for is beyond the project's.
+    RevisionAhead = "REVISION_AHEAD",
+    /// The watcher did not read fast enough.
+    SlowConsumer = "SLOW_CONSUMER",
+    /// The server is shutting down.
+    Draining = "DRAINING",
+    /// The database does not answer.
+    StoreUnavailable = "STORE_UNAVAILABLE",
+    /// The caller's deadline passed first.
+    DeadlineExceeded = "DEADLINE_EXCEEDED",
+    /// The server does not offer this.
+    Unimplemented = "UNIMPLEMENTED",
+    /// A failure of ours; its cause is in the log.
+    Internal = "INTERNAL",
+}
+
+/// One wrong field of a request: its path, and what is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path as the contract spells it: `spec.environment`, `variables.user.name`.
+    pub field: String,
+    /// What was wrong, with what value, and what to send instead.
+    pub description: String,
+}
+
+/// The thing that an error is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// What it is: `prompt`, `version`, `execution`, `model`, ...
+    pub kind: &'static str,
+    /// Its name as the caller knows it.
+    pub name: String,
+}
+
+/// A refused request or a failure. Cheap to move: one pointer.
+#[derive(Debug)]
+pub struct Error(Box<Parts>);
+
+/// What an [`Error`] carries.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Parts {
+    /// Why, from the closed list.
+    pub reason: Reason,
+    /// For a person: what was wrong, with what value, what to do.
+    pub message: String,
+    /// For a program: `prompt`, `mode`, `use_rpc`, `execution_id`, ...
+    pub metadata: Vec<(&'static str, String)>,
+    /// One per wrong field.
+    pub violations: Vec<Violation>,
+    /// What it is about.
+    pub resource: Option<Resource>,
+    /// When trying again may help.
+    pub retry_after: Option<Duration>,
+    /// The cause, for the log only: a caller never sees it.
+    pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// An error with a reason and a sentence.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            reason,
+            message: message.into(),
+            metadata: Vec::new(),
+            violations: Vec::new(),
+            resource: None,
+            retry_after: None,
+            cause: None,
+        }))
+    }
+
+    /// A failure of ours. The cause goes to the log, an id of it to the caller.
+    #[must_use]
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(Reason::Internal, "an internal failure").caused_by(cause)
+    }
+
+    /// One wrong field: the message names it.
+    #[must_use]
+    pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self::violations(Reason::InvalidField, vec![Violation { field: field.into(), description: description.into() }])
+    }
+
+    /// Several wrong fields at once. The message names the first and counts the others.
+    #[must_use]
+    pub fn violations(reason: Reason, violations: Vec<Violation>) -> Self {
+        let message = match violations.as_slice() {
+            [] => "the request is not valid".to_owned(),
+            [only] => format!("{}: {}", only.field, only.description),
+            [first, rest @ ..] => format!("{}: {} (and {} more)", first.field, first.description, rest.len()),
+        };
+        let mut error = Self::new(reason, message);
+        error.0.violations = violations;
+        error
+    }
+
+    /// Adds a value that clients read by its key.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.0.metadata.push((key, value.into()));
+        self
+    }
+
+    /// Names what the error is about.
+    #[must_use]
+    pub fn about(mut self, kind: &'static str, name: impl Into<String>) -> Self {
+        self.0.resource = Some(Resource { kind, name: name.into() });
+        self
+    }
+
+    /// Says when trying again may help.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.0.retry_after = Some(delay);
+        self
+    }
+
+    /// Keeps the cause for the log.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.0.reason
+    }
+
+    /// Everything it carries.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.reason.as_str(), self.0.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.cause.as_ref().map(|cause| &**cause as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// Collects wrong fields, so that one answer names them all.
+#[derive(Debug, Default)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// Keeps the value of a good field; notes the violations of a bad one. What is not a matter of fields is returned.
+    pub fn keep<T>(&mut self, checked: Result<T>) -> Result<Option<T>> {
+        match checked {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.reason() == Reason::InvalidField => {
+                self.0.extend(error.0.violations);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fails when anything was noted.
+    pub fn finish(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::violations(Reason::InvalidField, self.0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_are_the_contracts_own_words() {
+        for reason in Reason::ALL {
+            let words = format!("{reason:?}");
+            let spelled: String = words
+                .char_indices()
+                .flat_map(|(i, c)| {
+                    let gap = if c.is_ascii_uppercase() && i > 0 { Some('_') } else { None };
+                    gap.into_iter().chain(std::iter::once(c.to_ascii_uppercase()))
+                })
+                .collect();
+            assert_eq!(reason.as_str(), spelled);
+        }
+    }
+
+    #[test]
+    fn several_violations_are_counted_in_the_message() {
+        let violation = |field: &str| Violation { field: field.into(), description: "is empty".into() };
+        let none = Error::violations(Reason::InvalidField, vec![]);
+        let one = Error::violations(Reason::InvalidField, vec![violation("a")]);
+        let two = Error::violations(Reason::InvalidField, vec![violation("a"), violation("b")]);
+        assert_eq!(none.to_string(), "INVALID_FIELD: the request is not valid");
+        assert_eq!(one.to_string(), "INVALID_FIELD: a: is empty");
+        assert_eq!(two.to_string(), "INVALID_FIELD: a: is empty (and 1 more)");
+    }
+
+    #[test]
+    fn what_a_caller_may_see_and_the_cause_stay_apart() {
+        let error = Error::internal("disk on fire")
+            .with("error_id", "7")
+            .about("prompt", "greet")
+            .retry_after(Duration::from_secs(1));
+        assert!(!error.to_string().contains("disk"));
+        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk on fire");
+        assert_eq!(error.parts().metadata, [("error_id", "7".to_owned())]);
+        assert_eq!(error.parts().resource, Some(Resource { kind: "prompt", name: "greet".into() }));
+        assert_eq!(error.parts().retry_after, Some(Duration::from_secs(1)));
+        assert!(std::error::Error::source(&Error::new(Reason::Draining, "bye")).is_none());
+    }
+
+    #[test]
+    fn violations_are_collected_and_other_errors_pass_through() {
+        let mut all = Violations::default();
+        assert_eq!(all.keep(Ok(1)).unwrap(), Some(1));
+        assert_eq!(all.keep::<()>(Err(Error::invalid("a", "is empty"))).unwrap(), None);
+        assert_eq!(all.keep::<()>(Err(Error::invalid("b", "is empty"))).unwrap(), None);
+        assert_eq!(all.keep::<()>(Err(Error::new(Reason::TooLarge, "big"))).unwrap_err().reason(), Reason::TooLarge);
+        assert_eq!(all.finish().unwrap_err().parts().violations.len(), 2);
+        assert!(Violations::default().finish().is_ok());
+    }
+}

@@ -1,0 +1,176 @@
+//! Models, their prices, token counts and cost. Money is whole nano-US-dollars.
+
+use crate::error::{Error, Reason};
+use crate::ids::PriceId;
+use crate::{Timestamp, field};
+
+/// Which model of which provider instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ModelRef {
+    /// The name of a configured provider instance.
+    pub provider: String,
+    /// The model as that provider names it.
+    pub model: String,
+}
+
+impl std::fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.provider, self.model)
+    }
+}
+
+impl ModelRef {
+    /// MODEL_NOT_FOUND, with the call that registers it.
+    #[must_use]
+    pub fn not_found(&self) -> Error {
+        let (provider, model) = (field::shown(&self.provider), field::shown(&self.model));
+        let message = format!(
+            "model `{provider}/{model}` is not registered; register it: RegistryService.PutModel \
+             {{\"provider\": \"{provider}\", \"model_name\": \"{model}\"}}"
+        );
+        Error::new(Reason::ModelNotFound, message)
+            .with("use_rpc", "RegistryService.PutModel")
+            .about("model", format!("{provider}/{model}"))
+    }
+}
+
+/// A registered model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Which one.
+    pub id: ModelRef,
+    /// The most tokens that it writes; absent when not known.
+    pub max_tokens: Option<i32>,
+    /// Whether it can stream.
+    pub supports_streaming: bool,
+    /// What it costs, the latest `valid_from` first; empty when not known.
+    pub prices: Vec<Price>,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Model {
+    /// The price that holds at a moment.
+    #[must_use]
+    pub fn price_at(&self, at: Timestamp) -> Option<&Price> {
+        self.prices.iter().find(|price| price.valid_from <= at)
+    }
+}
+
+/// A price, in nano-dollars per million tokens, from a moment on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Its identity: an execution records which price it used.
+    pub id: PriceId,
+    /// Of a prompt's tokens.
+    pub input: i64,
+    /// Of a prompt's tokens that the provider had cached; absent means as `input`.
+    pub cached_input: Option<i64>,
+    /// Of a response's tokens.
+    pub output: i64,
+    /// From when on it holds.
+    pub valid_from: Timestamp,
+}
+
+/// What one or several provider calls used. Absent means not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, cached ones included.
+    pub prompt_tokens: Option<i32>,
+    /// Those of them that the provider had cached.
+    pub cached_tokens: Option<i32>,
+    /// Tokens of the response, reasoning included.
+    pub response_tokens: Option<i32>,
+}
+
+impl Usage {
+    /// The sum over two; what one did not tell counts as nothing, what neither told stays absent.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sum = |a: Option<i32>, b: Option<i32>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            (told, None) | (None, told) => told,
+        };
+        Self {
+            prompt_tokens: sum(self.prompt_tokens, other.prompt_tokens),
+            cached_tokens: sum(self.cached_tokens, other.cached_tokens),
+            response_tokens: sum(self.response_tokens, other.response_tokens),
+        }
+    }
+
+    /// What it costs, in nano-dollars: summed in 128 bits, divided once, half up. Absent where a count was not told or
+    /// the sum does not fit.
+    #[must_use]
+    pub fn cost(self, price: &Price) -> Option<i64> {
+        let prompt = i128::from(self.prompt_tokens?);
+        let response = i128::from(self.response_tokens?);
+        let cached = i128::from(self.cached_tokens.unwrap_or(0)).min(prompt);
+        let cached_price = i128::from(price.cached_input.unwrap_or(price.input));
+        let sum =
+            (prompt - cached) * i128::from(price.input) + cached * cached_price + response * i128::from(price.output);
+        i64::try_from((sum + 500_000).div_euclid(1_000_000)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn usage(
+        prompt: impl Into<Option<i32>>,
+        cached: impl Into<Option<i32>>,
+        response: impl Into<Option<i32>>,
+    ) -> Usage {
+        Usage { prompt_tokens: prompt.into(), cached_tokens: cached.into(), response_tokens: response.into() }
+    }
+
+    fn price(input: i64, cached_input: Option<i64>, output: i64) -> Price {
+        Price { id: PriceId(Uuid::nil()), input, cached_input, output, valid_from: Timestamp(0) }
+    }
+
+    #[test]
+    fn an_unregistered_model_says_how_to_register_it() {
+        let error = ModelRef { provider: "openai".into(), model: "gpt-x".into() }.not_found();
+        assert_eq!(error.reason(), Reason::ModelNotFound);
+        assert!(error.parts().message.contains("PutModel") && error.parts().message.contains("gpt-x"));
+        assert_eq!(ModelRef { provider: "a".into(), model: "b".into() }.to_string(), "a/b");
+    }
+
+    #[test]
+    fn the_latest_price_that_has_begun_holds() {
+        let from = |at| Price { valid_from: Timestamp(at), ..price(at, None, 0) };
+        let id = ModelRef { provider: "a".into(), model: "b".into() };
+        let (created_at, updated_at) = (Timestamp(0), Timestamp(0));
+        let prices = vec![from(20), from(10)];
+        let model = Model { id, max_tokens: None, supports_streaming: true, prices, created_at, updated_at };
+        let at = |at| model.price_at(Timestamp(at)).map(|price| price.input);
+        assert_eq!([at(9), at(10), at(19), at(20)], [None, Some(10), Some(10), Some(20)]);
+    }
+
+    #[test]
+    fn usage_adds_up_and_absent_stays_absent() {
+        assert_eq!(usage(1, None, 2).plus(usage(3, 4, None)), usage(4, 4, 2));
+        assert_eq!(Usage::default().plus(Usage::default()), Usage::default());
+        assert_eq!(usage(i32::MAX, None, None).plus(usage(1, None, None)), usage(i32::MAX, None, None));
+    }
+
+    #[test]
+    fn cost_is_divided_once_and_rounded_half_up() {
+        for (usage, price, expected) in [
+            (usage(1_000_000, None, 0), price(150_000_000, None, 600_000_000), Some(150_000_000)),
+            (usage(1, 0, 1), price(400_000, None, 99_999), Some(0)),
+            (usage(1, 0, 1), price(400_000, None, 100_000), Some(1)),
+            (usage(10, 4, 0), price(1_000_000, Some(500_000), 0), Some(8)),
+            (usage(10, 4, 0), price(1_000_000, None, 0), Some(10)),
+            (usage(3, 9, 0), price(1_000_000, Some(0), 0), Some(0)),
+            (usage(None, None, 5), price(1, None, 1), None),
+            (usage(5, None, None), price(1, None, 1), None),
+            (usage(i32::MAX, None, i32::MAX), price(i64::MAX, None, i64::MAX), None),
+        ] {
+            assert_eq!(usage.cost(&price), expected, "{usage:?}");
+        }
+    }
+}

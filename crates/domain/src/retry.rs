@@ -1,0 +1,89 @@
+//! When another attempt is made: after which failures, how often, how much later.
+
+use std::time::Duration;
+
+use crate::execution::ErrorType;
+use crate::limits;
+
+/// How long to wait before each retry; as many retries as delays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The delay before retry 1, 2, ...
+    pub delays: Vec<Duration>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { delays: [5, 30, 120].map(Duration::from_secs).to_vec() }
+    }
+}
+
+impl Policy {
+    /// The most retries that a request may ask for.
+    #[must_use]
+    pub fn most(&self) -> i32 {
+        i32::try_from(self.delays.len()).unwrap_or(i32::MAX)
+    }
+
+    /// How long to wait after attempt `attempt` (from 1) failed with `error`, or nothing when it was the last.
+    ///
+    /// `retry_after` is what the provider asked for: it stands in for the policy's delay, up to 5 minutes. `jitter` in
+    /// `[0, 1)` spreads the delay by 20 % both ways, a provider's wish only upwards.
+    #[must_use]
+    pub fn delay(
+        &self,
+        attempt: i32,
+        max_retries: i32,
+        error: ErrorType,
+        retry_after: Option<Duration>,
+        jitter: f64,
+    ) -> Option<Duration> {
+        if !error.is_retryable() || attempt > max_retries {
+            return None;
+        }
+        let own = self.delays.get(usize::try_from(attempt - 1).ok()?)?;
+        Some(match retry_after {
+            Some(wish) => wish.min(limits::RETRY_AFTER_MAX).mul_f64(1.0 + 0.2 * jitter).min(limits::RETRY_AFTER_MAX),
+            None => own.mul_f64(0.8 + 0.4 * jitter),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn delays_grow_with_the_attempt_and_end() {
+        let policy = Policy::default();
+        assert_eq!(policy.most(), 3);
+        let delay = |attempt, max| policy.delay(attempt, max, ErrorType::Timeout, None, 0.5);
+        assert_eq!([delay(1, 3), delay(2, 3), delay(3, 3), delay(4, 9)], [Some(S(5)), Some(S(30)), Some(S(120)), None]);
+        assert_eq!([delay(1, 0), delay(2, 1), delay(0, 3)], [None, None, None]);
+    }
+
+    #[test]
+    fn jitter_spreads_by_a_fifth() {
+        let delay = |jitter| Policy::default().delay(1, 3, ErrorType::Connection, None, jitter);
+        assert_eq!([delay(0.0), delay(1.0)], [Some(S(4)), Some(S(6))]);
+    }
+
+    #[test]
+    fn the_providers_wish_is_honoured_up_to_five_minutes() {
+        let delay = |wish, jitter| Policy::default().delay(1, 3, ErrorType::RateLimited, Some(S(wish)), jitter);
+        assert_eq!([delay(0, 0.9), delay(1, 0.0), delay(10, 1.0)], [Some(S(0)), Some(S(1)), Some(S(12))]);
+        assert_eq!([delay(300, 1.0), delay(9_000, 0.0)], [Some(S(300)), Some(S(300))]);
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        let retried: Vec<_> = ErrorType::ALL
+            .iter()
+            .filter(|error| Policy::default().delay(1, 3, **error, None, 0.0).is_some())
+            .map(|error| error.as_str())
+            .collect();
+        assert_eq!(retried, ["timeout", "connection", "rate_limited", "provider_error"]);
+    }
+}

@@ -1,0 +1,234 @@
+//! What a caller asks to execute: the request as sent, its canonical hash, and its checks.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Reason, Result, Violation, Violations};
+use crate::execution::{ChatMessage, ExecutionMode, Params};
+use crate::field::{self, Name};
+use crate::model::ModelRef;
+use crate::prompt::{Mode, Selector};
+use crate::retry::Policy;
+use crate::{limits, text};
+
+/// The environment of a request that names none.
+pub const DEFAULT_ENVIRONMENT: &str = "dev";
+
+/// A request to execute, as sent. Nothing in it is checked yet: the mode and the idempotency key come first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spec {
+    /// Which prompt.
+    pub prompt_name: String,
+    /// Which version; absent means the active one.
+    pub selector: Option<SpecSelector>,
+    /// Empty means `dev`.
+    pub environment: String,
+    /// What the template is rendered with.
+    pub variables: Map<String, Value>,
+    /// How large the variables were on the wire, in bytes.
+    pub variables_bytes: usize,
+    /// Ready messages, instead of variables.
+    pub messages: Vec<ChatMessage>,
+    /// Which model; absent means the default.
+    pub model: Option<ModelRef>,
+    /// How the model is asked to write.
+    pub params: Params,
+    /// The caller's own word to find it by; empty means none.
+    pub correlation_id: String,
+    /// Empty means none.
+    pub idempotency_key: String,
+    /// The bound of each provider call.
+    pub timeout: Option<Duration>,
+    /// The bound of the whole life.
+    pub expire_after: Option<Duration>,
+    /// How many retries.
+    pub max_retries: Option<i32>,
+    /// The registry's revision that the caller has seen.
+    pub min_revision: Option<i64>,
+    /// What could not be brought into this shape: numbers that are none, negative durations.
+    pub violations: Vec<Violation>,
+}
+
+/// Which version a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpecSelector {
+    /// By number.
+    Number(i32),
+    /// By label.
+    Label(String),
+    /// By the hash of the content.
+    Checksum(String),
+}
+
+impl SpecSelector {
+    /// The version meant, for a prompt of this name.
+    pub fn resolve(&self, prompt: &str) -> Result<Selector> {
+        Ok(match self {
+            Self::Number(number) => Selector::Number(*number),
+            Self::Label(label) => Selector::label(prompt, label)?,
+            Self::Checksum(checksum) => Selector::Checksum(checksum.clone()),
+        })
+    }
+}
+
+/// The parts of a request that hold after the checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// Where it runs.
+    pub environment: Name,
+    /// The bound of each provider call.
+    pub timeout: Duration,
+    /// The bound of the whole life.
+    pub expire_after: Option<Duration>,
+    /// How many retries.
+    pub max_retries: i32,
+}
+
+/// Canonical JSON (RFC 8785).
+pub fn canonical(value: &impl serde::Serialize) -> Result<String> {
+    serde_json_canonicalizer::to_string(value).map_err(Error::internal)
+}
+
+impl Spec {
+    /// What makes two requests with one idempotency key the same: a hash over the canonical form of the request as
+    /// sent, without the key itself, the correlation id, timeouts, stream flags and the revision seen.
+    pub fn request_hash(&self) -> Result<[u8; 32]> {
+        let selector = self.selector.as_ref().map(|selector| match selector {
+            SpecSelector::Number(number) => json!({ "version_number": number }),
+            SpecSelector::Label(label) => json!({ "label": label }),
+            SpecSelector::Checksum(checksum) => json!({ "checksum_hash": checksum }),
+        });
+        let model = self.model.as_ref().map(|model| [&model.provider, &model.model]);
+        let violations: Vec<_> = self.violations.iter().map(|v| [&v.field, &v.description]).collect();
+        let form = json!({
+            "prompt_name": self.prompt_name,
+            "selector": selector,
+            "environment": self.environment,
+            "variables": self.variables,
+            "messages": self.messages,
+            "model": model,
+            "params": self.params,
+            "max_retries": self.max_retries,
+            "violations": violations,
+        });
+        Ok(Sha256::digest(canonical(&form)?).into())
+    }
+
+    /// The idempotency key, checked; nothing when none was sent.
+    pub fn key(&self) -> Result<Option<String>> {
+        if self.idempotency_key.is_empty() {
+            return Ok(None);
+        }
+        field::token("spec.idempotency_key", self.idempotency_key.clone()).map(Some)
+    }
+
+    /// Checks everything that needs no look at the store, and fills the defaults in.
+    pub fn check(&self, prompt_mode: Mode, mode: ExecutionMode, policy: &Policy) -> Result<Checked> {
+        field::size("spec.variables", self.variables_bytes, limits::VARIABLES_BYTES)?;
+        let messages: usize = self.messages.iter().map(|m| m.role.len() + m.content.len()).sum();
+        field::size("spec.messages", messages, limits::PROMPT_BYTES)?;
+
+        let mut wrong = Violations::default();
+        for violation in &self.violations {
+            wrong.keep::<()>(Err(Error::invalid(&violation.field, &violation.description)))?;
+        }
+        let name = if self.environment.is_empty() { DEFAULT_ENVIRONMENT } else { &self.environment };
+        let environment = wrong.keep(Name::parse("spec.environment", name))?;
+        wrong.keep(field::text("spec.correlation_id", self.correlation_id.clone(), limits::SHORT_TEXT_BYTES))?;
+        wrong.keep(self.check_messages(prompt_mode))?;
+        wrong.keep(check_params(&self.params))?;
+        let timeout = self.timeout.unwrap_or(limits::TIMEOUT_DEFAULT);
+        wrong.keep(bounded("spec.timeout", timeout, limits::TIMEOUT_MAX))?;
+        if let Some(expire_after) = self.expire_after {
+            wrong.keep(bounded("spec.expire_after", expire_after, limits::EXPIRE_AFTER_MAX))?;
+        }
+        let max_retries = wrong.keep(self.check_retries(mode, policy))?;
+        wrong.finish()?;
+        match (environment, max_retries) {
+            (Some(environment), Some(max_retries)) => {
+                Ok(Checked { environment, timeout, expire_after: self.expire_after, max_retries })
+            }
+            _ => Err(Error::internal("a checked field is neither kept nor refused")),
+        }
+    }
+
+    fn check_messages(&self, prompt_mode: Mode) -> Result<()> {
+        if self.messages.is_empty() {
+            return Ok(());
+        }
+        if prompt_mode == Mode::Full {
+            let problem = "are for prompts in tracking mode; send variables, the ledger renders the template";
+            return Err(Error::invalid("spec.messages", problem));
+        }
+        if !self.variables.is_empty() {
+            return Err(Error::invalid("spec.messages", "and variables were both sent; send one of them"));
+        }
+        if self.messages.len() > limits::MESSAGES {
+            let problem = format!("are {}; at most {} are allowed", self.messages.len(), limits::MESSAGES);
+            return Err(Error::invalid("spec.messages", problem));
+        }
+        for (i, message) in self.messages.iter().enumerate() {
+            field::token(&format!("spec.messages[{i}].role"), message.role.clone())?;
+            field::no_nul(&format!("spec.messages[{i}].content"), &message.content)?;
+        }
+        Ok(())
+    }
+
+    fn check_retries(&self, mode: ExecutionMode, policy: &Policy) -> Result<i32> {
+        let most = policy.most();
+        match (self.max_retries, mode) {
+            (None, ExecutionMode::Sync) => Ok(0),
+            (None, ExecutionMode::Async) => Ok(most),
+            (Some(retries), _) if (0..=most).contains(&retries) => Ok(retries),
+            (Some(retries), _) => {
+                Err(Error::invalid("spec.max_retries", format!("is {retries}; 0 to {most} are possible here")))
+            }
+        }
+    }
+}
+
+fn bounded(name: &str, value: Duration, max: Duration) -> Result<()> {
+    if value > Duration::ZERO && value <= max {
+        return Ok(());
+    }
+    Err(Error::invalid(name, format!("is {value:?}; more than 0 and at most {} s are allowed", max.as_secs())))
+}
+
+fn check_params(params: &Params) -> Result<()> {
+    let real = |name: &str, value: Option<f64>, ok: fn(f64) -> bool, rule: &str| match value {
+        Some(value) if !(value.is_finite() && ok(value)) => {
+            Err(Error::invalid(format!("spec.params.{name}"), format!("is {value}; {rule}")))
+        }
+        _ => Ok(()),
+    };
+    let whole = |name: &str, value: Option<i32>, least: i32, rule: &str| match value {
+        Some(value) if value < least => {
+            Err(Error::invalid(format!("spec.params.{name}"), format!("is {value}; {rule}")))
+        }
+        _ => Ok(()),
+    };
+    let mut wrong = Violations::default();
+    wrong.keep(real("temperature", params.temperature, |v| v >= 0.0, "send 0 or more"))?;
+    wrong.keep(real("top_p", params.top_p, |v| v > 0.0 && v <= 1.0, "send more than 0 and at most 1"))?;
+    wrong.keep(real("repetition_penalty", params.repetition_penalty, |v| v > 0.0, "send more than 0"))?;
+    wrong.keep(whole("top_k", params.top_k, -1, "send -1 for all, or how many"))?;
+    wrong.keep(whole("max_new_tokens", params.max_new_tokens, 1, "send 1 or more"))?;
+    wrong.finish()
+}
+
+/// IDEMPOTENCY_KEY_REUSED, with the execution that has the key.
+#[must_use]
+pub fn key_reused(key: &str, execution_id: crate::ids::ExecutionId) -> Error {
+    let message = format!(
+        "idempotency key `{}` belongs to another request, execution {execution_id}; send a new key for a new request",
+        text::cut(key, 64)
+    );
+    Error::new(Reason::IdempotencyKeyReused, message)
+        .with("execution_id", execution_id.to_string())
+        .about("execution", execution_id.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! Tags to a tree: blocks are matched, names are resolved to the scope that they belong to, variables are collected.
+
+use std::collections::HashSet;
+
+use super::Variable;
+use super::reference::{self, Reference, Start, Word};
+use super::scan::{self, ALLOWED, Parsed, Piece, Sigil, Tag, refuse};
+use super::tree::{If, Local, Node, Place, Scope, Term};
+use crate::limits;
+
+/// Parses a source into its tree and its variables.
+pub(super) fn parse(source: &str) -> Parsed<(Vec<Node>, Vec<Variable>)> {
+    let mut parser = Parser {
+        scopes: vec![Names { holds_variables: true, each: false, item: None, key: None }],
+        open: Vec::new(),
+        root: Vec::new(),
+        seen: HashSet::new(),
+        variables: Vec::new(),
+    };
+    for piece in scan::pieces(source)? {
+        match piece {
+            Piece::Text(text) => parser.push(Node::Text(text)),
+            Piece::Tag(tag) => match tag.sigil {
+                Sigil::Open => parser.open(&tag, false)?,
+                Sigil::Else => parser.other(&tag)?,
+                Sigil::Close => parser.close(&tag)?,
+                Sigil::Print | Sigil::Comment => parser.print(&tag)?,
+            },
+        }
+    }
+    match parser.open.last() {
+        Some(open) => refuse(open.at, format!("{{{{#{name}}}}} is not closed by {{{{/{name}}}}}", name = open.name)),
+        None => Ok((parser.root, parser.variables)),
+    }
+}
+
+struct Parser<'a> {
+    scopes: Vec<Names<'a>>,
+    open: Vec<Open<'a>>,
+    root: Vec<Node>,
+    seen: HashSet<String>,
+    variables: Vec<Variable>,
+}
+
+/// What names mean in one scope.
+struct Names<'a> {
+    /// Its members are the variables themselves.
+    holds_variables: bool,
+    /// It has `@index` and its like.
+    each: bool,
+    /// The first block parameter: the scope's value.
+    item: Option<&'a str>,
+    /// The second: the item's index or key.
+    key: Option<&'a str>,
+}
+
+/// A block whose end has not come yet.
+struct Open<'a> {
+    at: usize,
+    name: &'a str,
+    kind: Kind,
+    /// It stands in the `else` of the block before, and ends with it.
+    chained: bool,
+    body: Vec<Node>,
+    inverse: Option<Vec<Node>>,
+}
+
+enum Kind {
+    If(Term, bool),
+    Scope(Place, bool),
+}
+
+impl<'a> Parser<'a> {
+    fn push(&mut self, node: Node) {
+        match self.open.last_mut() {
+            Some(Open { inverse: Some(inverse), .. }) => inverse.push(node),
+            Some(open) => open.body.push(node),
+            None => self.root.push(node),
+        }
+    }
+
+    fn print(&mut self, tag: &Tag<'a>) -> Parsed<()> {
+        let node = match tag.words.as_slice() {
+            [] => return refuse(tag.at, format!("the tag is empty; {ALLOWED}")),
+            [word] => match reference::path(word) {
+                Some(path) => Node::Print(self.term(path, tag.at)?),
+                None => return refuse(tag.at, format!("`{}` is not a path such as user.name; {ALLOWED}", shown(word))),
+            },
+            [_, "|", ..] => return refuse(tag.at, format!("filters (x | y) are not allowed; {ALLOWED}")),
+            ["json", word] => Node::Json(self.parameter("json", word, tag.at)?),
+            ["json", ..] => return refuse(tag.at, "json takes one parameter: {{json path}}"),
+            [name @ ("if" | "unless" | "each" | "with"), ..] => {
+                return refuse(tag.at, format!("{name} is a block: {{{{#{name} path}}}}...{{{{/{name}}}}}"));
+            }
+            [name, ..] => return refuse(tag.at, format!("there is no helper `{}`; {ALLOWED}", shown(name))),
+        };
+        self.push(node);
+        Ok(())
+    }
+
+    fn open(&mut self, tag: &Tag<'a>, chained: bool) -> Parsed<()> {
+        let at = tag.at;
+        let [name, words @ ..] = tag.words.as_slice() else {
+            return refuse(at, format!("the block has no name; {ALLOWED}"));
+        };
+        let each = *name == "each";
+        if !each && !["if", "unless", "with"].contains(name) {
+            return refuse(at, format!("there is no block `#{}`; {ALLOWED}", shown(name)));
+        }
+        if self.open.len() >= limits::TEMPLATE_NESTING {
+            let most = limits::TEMPLATE_NESTING;
+            return refuse(at, format!("blocks stand more than {most} deep in blocks; an `else if` counts as one"));
+        }
+        let (word, item, key) = match words {
+            [word] => (word, None, None),
+            [word, "as", "|", item, "|"] if *name == "with" || each => (word, Some(*item), None),
+            [word, "as", "|", item, key, "|"] if each => (word, Some(*item), Some(*key)),
+            _ => return refuse(at, usage(name)),
+        };
+        if ![item, key].into_iter().flatten().all(reference::is_name) {
+            return refuse(at, usage(name));
+        }
+        let term = self.parameter(name, word, at)?;
+        let kind = match (*name, term) {
+            ("if" | "unless", term) => Kind::If(term, *name == "if"),
+            (_, Term::Place(place)) => {
+                let holds_variables = !each && place.names.is_empty() && self.scopes[place.scope].holds_variables;
+                self.scopes.push(Names { holds_variables, each, item, key });
+                Kind::Scope(place, each)
+            }
+            _ => return refuse(at, format!("`{}` holds nothing; {}", shown(word), usage(name))),
+        };
+        self.open.push(Open { at, name, kind, chained, body: Vec::new(), inverse: None });
+        Ok(())
+    }
+
+    /// `{{else}}`, or `{{else if x}}` and its like: a block in the `else` that ends with the one around it.
+    fn other(&mut self, tag: &Tag<'a>) -> Parsed<()> {
+        match self.open.last_mut() {
+            None => return refuse(tag.at, "{{else}} stands in no block"),
+            Some(Open { inverse: Some(_), .. }) => return refuse(tag.at, "the block has an {{else}} already"),
+            Some(open) => {
+                open.inverse = Some(Vec::new());
+                if matches!(open.kind, Kind::Scope(..)) {
+                    self.scopes.pop();
+                }
+            }
+        }
+        if tag.words.is_empty() { Ok(()) } else { self.open(tag, true) }
+    }
+
+    fn close(&mut self, tag: &Tag<'a>) -> Parsed<()> {
+        let opener = self.open.iter().rev().find(|open| !open.chained);
+        match (opener.map(|open| open.name), tag.words.as_slice()) {
+            (None, _) => return refuse(tag.at, "the tag closes a block, and none is open"),
+            (Some(open), [name]) if open == *name => (),
+            (Some(open), _) => {
+                return refuse(tag.at, format!("{{{{#{open}}}}} is open; {{{{/{open}}}}} must close it first"));
+            }
+        }
+        while let Some(Open { kind, chained, body, inverse, .. }) = self.open.pop() {
+            if inverse.is_none() && matches!(kind, Kind::Scope(..)) {
+                self.scopes.pop();
+            }
+            let inverse = inverse.unwrap_or_default();
+            self.push(match kind {
+                Kind::If(test, when) => Node::If(If { test, when, body, inverse }),
+                Kind::Scope(over, each) => Node::Scope(Scope { each, over, body, inverse }),
+            });
+            if !chained {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn parameter(&mut self, name: &str, word: &str, at: usize) -> Parsed<Term> {
+        match reference::parameter(word) {
+            Some(Word::Literal(value)) => Ok(Term::Literal(value)),
+            Some(Word::Reference(path)) => self.term(path, at),
+            None => refuse(at, format!("`{}` is not a path such as user.name; {}", shown(word), usage(name))),
+        }
+    }
+
+    /// Finds the scope that a path starts in, and notes the variable that it reads.
+    fn term(&mut self, path: Reference, at: usize) -> Parsed<Term> {
+        let Reference { start, mut names } = path;
+        let mut scope = match start {
+            Start::Root => 0,
+            Start::Name => self.scopes.len() - 1,
+            Start::Up(up) | Start::Local(up, _) => match (self.scopes.len() - 1).checked_sub(up) {
+                Some(scope) => scope,
+                None => return refuse(at, "../ leads out of the template; #if and #unless make no scope to leave"),
+            },
+        };
+        match start {
+            Start::Local(_, name) => {
+                let local = match name.as_str() {
+                    "index" => Local::Index,
+                    "key" => Local::Key,
+                    "first" => Local::First,
+                    "last" => Local::Last,
+                    _ => return refuse(at, "there are @index, @key, @first, @last and @root, and no other @"),
+                };
+                // A `#with` has those of the `#each` around it.
+                return match self.scopes[..=scope].iter().rposition(|names| names.each) {
+                    Some(scope) => Ok(Term::Local(scope, local)),
+                    None => refuse(at, format!("@{name} stands in no #each")),
+                };
+            }
+            Start::Name => {
+                let of_block = |names: &Names<'_>, name: &str| names.item == Some(name) || names.key == Some(name);
+                if let Some(of) = self.scopes.iter().rposition(|scope| of_block(scope, &names[0])) {
+                    let name = names.remove(0);
+                    if self.scopes[of].item != Some(&name) {
+                        let member = names.is_empty();
+                        let why = format!("`{name}` is an index or a key and has no members");
+                        return if member { Ok(Term::Local(of, Local::Key)) } else { refuse(at, why) };
+                    }
+                    scope = of;
+                }
+            }
+            Start::Up(_) | Start::Root => (),
+        }
+        if self.scopes[scope].holds_variables
+            && let Some(name) = names.first()
+        {
+            self.note(name, at)?;
+        }
+        Ok(Term::Place(Place { scope, names }))
+    }
+
+    fn note(&mut self, name: &str, at: usize) -> Parsed<()> {
+        if self.seen.contains(name) {
+            return Ok(());
+        }
+        if name.len() > limits::VARIABLE_NAME_BYTES {
+            let (name, most) = (shown(name), limits::VARIABLE_NAME_BYTES);
+            return refuse(at, format!("the variable `{name}` has a name of more than {most} bytes"));
+        }
+        if self.variables.len() == limits::VARIABLES {
+            return refuse(at, format!("the template reads more than {} variables", limits::VARIABLES));
+        }
+        self.seen.insert(name.to_owned());
+        self.variables.push(Variable { name: name.to_owned(), required: true });
+        Ok(())
+    }
+}
+
+/// A word of the source, short enough for an error.
+fn shown(word: &str) -> &str {
+    crate::text::cut(word, limits::VARIABLE_NAME_BYTES)
+}
+
+fn usage(name: &str) -> String {
+    match name {
+        "json" => "write {{json path}}".to_owned(),
+        "each" => "write {{#each path}}, {{#each path as |item|}} or {{#each path as |item index|}}".to_owned(),
+        "with" => "write {{#with path}} or {{#with path as |item|}}".to_owned(),
+        _ => format!("write {{{{#{name} path}}}}, with one path and no more"),
+    }
+}

@@ -1,0 +1,312 @@
+//! Cuts a source into text and tags, in one pass and without recursion. Text comes out as it is to be printed: escapes
+//! resolved, whitespace controlled. Tags come out as words that nothing hostile is left in: no parentheses, no braces,
+//! every string and bracket closed.
+
+/// Why a source is no template, and the byte where.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) at: usize,
+    pub(super) why: String,
+}
+
+pub(super) type Parsed<T> = Result<T, Refused>;
+
+pub(super) fn refuse<T>(at: usize, why: impl Into<String>) -> Parsed<T> {
+    Err(Refused { at, why: why.into() })
+}
+
+/// What a template may hold: the end of most refusals.
+pub(super) const ALLOWED: &str =
+    "allowed are {{path}}, {{json path}}, comments, and the blocks #if, #unless, #each and #with";
+
+/// Tags of one template, comments included: each costs some microseconds, at every execution.
+const TAGS: usize = 10_000;
+
+/// Text to print, or a tag. Comments are gone.
+pub(super) enum Piece<'a> {
+    Text(String),
+    Tag(Tag<'a>),
+}
+
+/// A tag: where it starts, and its words. `|` is a word of its own.
+pub(super) struct Tag<'a> {
+    pub(super) at: usize,
+    pub(super) sigil: Sigil,
+    pub(super) words: Vec<&'a str>,
+    end: usize,
+    before: Trim,
+    after: Trim,
+}
+
+/// What a tag is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sigil {
+    /// `{{x}}`, `{{{x}}}`, `{{&x}}`.
+    Print,
+    /// `{{#x}}`.
+    Open,
+    /// `{{else}}`, `{{^}}`; the words are what follows.
+    Else,
+    /// `{{/x}}`.
+    Close,
+    /// `{{! x }}`, `{{!-- x --}}`.
+    Comment,
+}
+
+/// What a tag takes away from the text beside it.
+#[derive(Clone, Copy)]
+enum Trim {
+    Nothing,
+    /// The rest of the line: the tag stands alone on it.
+    Line,
+    /// All whitespace: `~`.
+    All,
+}
+
+/// Cuts a source.
+pub(super) fn pieces(source: &str) -> Parsed<Vec<Piece<'_>>> {
+    let mut pieces = Vec::new();
+    let mut after = Trim::Nothing;
+    let mut at = 0;
+    let mut tags = 0;
+    // Known beforehand, so that no comment searches the whole rest in vain.
+    let last_dashes = source.rfind("--}}").unwrap_or(0);
+    loop {
+        let (text, end) = text(source, at);
+        let text = match after {
+            Trim::Nothing => text.as_str(),
+            Trim::Line => strip_newline(text.trim_start_matches(BLANK)),
+            Trim::All => text.trim_start(),
+        };
+        let tag = if end < source.len() { Some(tag(source, end, last_dashes)?) } else { None };
+        let text = match tag.as_ref().map_or(Trim::Nothing, |tag| tag.before) {
+            Trim::Nothing => text,
+            Trim::Line => text.trim_end_matches(BLANK),
+            Trim::All => text.trim_end(),
+        };
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text.to_owned()));
+        }
+        let Some(tag) = tag else { return Ok(pieces) };
+        tags += 1;
+        if tags > TAGS {
+            return refuse(tag.at, format!("the template has more than {TAGS} tags; put longer texts into variables"));
+        }
+        (at, after) = (tag.end, tag.after);
+        if tag.sigil != Sigil::Comment {
+            pieces.push(Piece::Tag(tag));
+        }
+    }
+}
+
+const BLANK: [char; 2] = [' ', '\t'];
+const NEWLINE: [char; 2] = ['\n', '\r'];
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+fn strip_newline(text: &str) -> &str {
+    text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).unwrap_or(text)
+}
+
+/// The text from `start` on, and where it ends: at a tag or at the end of the source. One backslash before `{{` makes it
+/// text and is dropped (`\{{{{` too); of several, one is dropped and a tag follows.
+fn text(source: &str, start: usize) -> (String, usize) {
+    let mut text = String::new();
+    let mut from = start;
+    let mut search = start;
+    while let Some(found) = source[search..].find("{{").map(|found| search + found) {
+        let plain = &source[from..found];
+        match plain.len() - plain.trim_end_matches('\\').len() {
+            0 => {
+                text.push_str(plain);
+                return (text, found);
+            }
+            1 => {
+                text.push_str(&plain[..plain.len() - 1]);
+                from = found;
+                search = found + if source[found..].starts_with("{{{{") { 4 } else { 2 };
+            }
+            _ => {
+                text.push_str(&plain[..plain.len() - 1]);
+                return (text, found);
+            }
+        }
+    }
+    text.push_str(&source[from..]);
+    (text, source.len())
+}
+
+/// Reads the tag at `at`, where the source has `{{`.
+fn tag(source: &str, at: usize, last_dashes: usize) -> Parsed<Tag<'_>> {
+    if source[at..].starts_with("{{{{") {
+        return refuse(at, format!("raw blocks ({{{{{{{{) are not allowed; {ALLOWED}"));
+    }
+    if source[at..].starts_with("{{!") {
+        return comment(source, at, last_dashes);
+    }
+    let mut reader = Reader { source, at, pos: at + 2 };
+    reader.skip_space();
+    let mut tilde_before = reader.eat("~");
+    reader.skip_space();
+    let triple = reader.eat("{");
+    tilde_before |= triple && reader.eat("~");
+    reader.skip_space();
+    let bare = !triple && !reader.rest().starts_with('&');
+    let mut sigil = if triple { Sigil::Print } else { reader.sigil()? };
+    let mut words = Vec::new();
+    let tilde_after = loop {
+        reader.skip_space();
+        match reader.close(triple) {
+            Some(tilde) => break tilde,
+            None => words.push(reader.word()?),
+        }
+    };
+    if bare && sigil == Sigil::Print && words.first() == Some(&"else") {
+        sigil = Sigil::Else;
+        words.remove(0);
+    }
+    let [before, after] = [tilde_before, tilde_after].map(|tilde| if tilde { Trim::All } else { Trim::Nothing });
+    Ok(Tag { at, end: reader.pos, sigil, words, before, after }.on_its_line(source))
+}
+
+/// A comment ends at its first `}}`; one that starts with `--`, at the first `--}}` if there is any.
+fn comment(source: &str, at: usize, last_dashes: usize) -> Parsed<Tag<'_>> {
+    let inner = &source[at + 3..];
+    let long = inner.trim_start_matches(SPACE).strip_prefix("--").and_then(|rest| {
+        let start = source.len() - rest.len();
+        let end = if start <= last_dashes { rest.find("--}}") } else { None };
+        end.map(|end| start + end + 4 - (at + 3))
+    });
+    match long.or_else(|| inner.find("}}").map(|end| end + 2)) {
+        Some(length) => {
+            let (end, sigil, words) = (at + 3 + length, Sigil::Comment, Vec::new());
+            Ok(Tag { at, end, sigil, words, before: Trim::Nothing, after: Trim::Nothing }.on_its_line(source))
+        }
+        None => refuse(at, "the comment is not closed by }}"),
+    }
+}
+
+impl Tag<'_> {
+    /// A tag that prints nothing, alone on its line, takes the line with it.
+    fn on_its_line(mut self, source: &str) -> Self {
+        let (before, after) = (&source[..self.at], &source[self.end..]);
+        let line_starts = before.trim_end_matches(BLANK);
+        let alone = self.sigil != Sigil::Print
+            && (after.is_empty() || after.trim_start_matches(BLANK).starts_with(NEWLINE))
+            && (line_starts.is_empty() || line_starts.ends_with(NEWLINE));
+        for trim in [&mut self.before, &mut self.after] {
+            if alone && matches!(trim, Trim::Nothing) {
+                *trim = Trim::Line;
+            }
+        }
+        self
+    }
+}
+
+/// Reads one tag, from left to right.
+struct Reader<'a> {
+    source: &'a str,
+    at: usize,
+    pos: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a str {
+        &self.source[self.pos..]
+    }
+
+    fn skip_space(&mut self) {
+        self.pos = self.source.len() - self.rest().trim_start_matches(SPACE).len();
+    }
+
+    fn eat(&mut self, start: &str) -> bool {
+        let found = self.rest().starts_with(start);
+        self.pos += if found { start.len() } else { 0 };
+        found
+    }
+
+    fn refuse<T>(&self, what: &str) -> Parsed<T> {
+        refuse(self.at, format!("{what}; {ALLOWED}"))
+    }
+
+    fn sigil(&mut self) -> Parsed<Sigil> {
+        if self.eat(">") {
+            return self.refuse("partials ({{> }}) are not allowed");
+        }
+        if self.eat("*") {
+            return self.refuse("decorators ({{* }}) are not allowed");
+        }
+        if self.eat("!") {
+            return self.refuse("a comment starts with {{! and nothing between");
+        }
+        if self.eat("#") {
+            return match self.rest().trim_start_matches(SPACE).chars().next() {
+                Some('>') => self.refuse("partial blocks ({{#> }}) are not allowed"),
+                Some('*') => self.refuse("inline partials and decorators ({{#* }}) are not allowed"),
+                _ => Ok(Sigil::Open),
+            };
+        }
+        if self.eat("/") {
+            return Ok(Sigil::Close);
+        }
+        if self.eat("^") {
+            return Ok(Sigil::Else);
+        }
+        self.eat("&");
+        Ok(Sigil::Print)
+    }
+
+    /// Passes the end of the tag, if it is here; says whether it has a `~`.
+    fn close(&mut self, triple: bool) -> Option<bool> {
+        let ends = if triple { ["}}}", "~}}}", "}~}}"].as_slice() } else { ["}}", "~}}"].as_slice() };
+        ends.iter().find(|end| self.eat(end)).map(|end| end.contains('~'))
+    }
+
+    fn word(&mut self) -> Parsed<&'a str> {
+        let start = self.pos;
+        while let Some(next) = self.rest().chars().next() {
+            match next {
+                ' ' | '\t' | '\n' | '\r' | '}' | '~' => break,
+                '|' => {
+                    self.pos += usize::from(self.pos == start);
+                    break;
+                }
+                '"' | '\'' => self.string(next)?,
+                '[' => self.segment()?,
+                '(' | ')' => return self.refuse("subexpressions ( ) are not allowed"),
+                '=' => return self.refuse("parameters with a name (name=value) are not allowed"),
+                '{' => return self.refuse("a tag cannot hold a {, and so no other tag and no object"),
+                _ => self.pos += next.len_utf8(),
+            }
+        }
+        match &self.source[start..self.pos] {
+            "" if self.rest().is_empty() => refuse(self.at, "the tag is not closed by }}"),
+            "" => self.refuse("the tag holds a } or ~ that does not end it"),
+            word => Ok(word),
+        }
+    }
+
+    /// Passes a string: to its closing quote, over what a backslash protects.
+    fn string(&mut self, quote: char) -> Parsed<()> {
+        let mut escaped = false;
+        for (i, next) in self.rest().char_indices().skip(1) {
+            if next == quote && !escaped {
+                self.pos += i + 1;
+                return Ok(());
+            }
+            escaped = next == '\\' && !escaped;
+        }
+        refuse(self.at, "the tag holds a string that is not closed")
+    }
+
+    /// Passes a name in brackets. With a quote or a bracket in it, Handlebars could read it as a list.
+    fn segment(&mut self) -> Parsed<()> {
+        match self.rest()[1..].split_once(']') {
+            Some((name, _)) if !name.contains(['[', '"']) => {
+                self.pos += name.len() + 2;
+                Ok(())
+            }
+            Some(_) => self.refuse("a name in [ ] cannot hold a [ or a \", and lists cannot be written in a tag"),
+            None => refuse(self.at, "the tag holds a [ that is not closed"),
+        }
+    }
+}

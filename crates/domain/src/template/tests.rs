@@ -1,0 +1,43 @@
+//! Tables of templates, values and what comes of them.
+
+mod bounds;
+mod oracle;
+mod refusals;
+mod rendering;
+mod strictness;
+
+use serde_json::Value;
+
+use super::{Rendered, Template};
+use crate::error::{Error, Reason, Result};
+
+fn rendered(template: &str, variables: &Value) -> Result<Rendered> {
+    Template::parse(template)?.render(variables.as_object().expect("variables are an object"))
+}
+
+fn text(template: &str, variables: &Value) -> String {
+    match rendered(template, variables) {
+        Ok(rendered) => rendered.text,
+        Err(error) => panic!("{template:?}: {error}"),
+    }
+}
+
+/// The reason and the fields named.
+fn faults(template: &str, variables: &Value) -> (Reason, Vec<String>) {
+    let error = rendered(template, variables).expect_err(template);
+    (error.reason(), error.parts().violations.iter().map(|violation| violation.field.clone()).collect())
+}
+
+/// `line:column: message` of a template that does not parse.
+fn refusal(template: &str) -> String {
+    let error: Error = Template::parse(template).expect_err(template);
+    assert_eq!(error.reason(), Reason::TemplateInvalid, "{template}: {error}");
+    match error.parts().metadata.as_slice() {
+        [("line", line), ("column", column)] => {
+            let place = format!("TEMPLATE_INVALID: template: line {line}, column {column}: ");
+            let message = error.to_string();
+            format!("{line}:{column}: {}", message.strip_prefix(&place).expect("the message has the place, too"))
+        }
+        other => panic!("{template}: {other:?}"),
+    }
+}

@@ -1,0 +1,101 @@
+//! The values of a request, checked before a template sees them.
+
+use serde_json::{Map, Number, Value};
+
+use super::faults::Path;
+use crate::error::{Error, Result};
+use crate::limits;
+
+/// Lists and objects in each other; what a request's own decoding allows is about half of this.
+const NESTING: usize = 100;
+/// The largest size up to which each whole number is a double of its own: 2^53.
+const WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// The JSON number of a double, as a protobuf `Struct` has it: a whole one within 2^53 as an integer (-0 as 0), so that 3
+/// prints as `3`; one with a fraction as it is.
+///
+/// # Errors
+/// `INVALID_FIELD` at `path` for a whole number beyond 2^53, which a double cannot hold exactly, for NaN and infinity.
+pub fn number(path: &str, value: f64) -> Result<Number> {
+    if value.fract() == 0.0 && value.abs() <= WHOLE {
+        // Exact: it is whole and within 2^53.
+        return Ok(Number::from(value as i64));
+    }
+    Number::from_f64(value).filter(|_| value.fract() != 0.0).ok_or_else(|| {
+        Error::invalid(
+            path,
+            format!("{value:e} is not a number within 2^53 that a double holds exactly; send a string"),
+        )
+    })
+}
+
+/// Checks the variables of one request.
+///
+/// # Errors
+/// `INVALID_FIELD`, naming the path, for a NUL in a string or a key, for lists and objects more than 100 deep in each
+/// other, for more than [`limits::VARIABLES`] names at the top and for one of more than
+/// [`limits::VARIABLE_NAME_BYTES`].
+pub fn check(variables: &Map<String, Value>) -> Result<()> {
+    if variables.len() > limits::VARIABLES {
+        let (sent, most) = (variables.len(), limits::VARIABLES);
+        return Err(Error::invalid("variables", format!("has {sent} names; at most {most} are allowed")));
+    }
+    for name in variables.keys() {
+        if name.len() > limits::VARIABLE_NAME_BYTES {
+            let (bytes, most) = (name.len(), limits::VARIABLE_NAME_BYTES);
+            let mut path = Path::new();
+            path.push(name);
+            return Err(Error::invalid(
+                path.finish(),
+                format!("the name has {bytes} bytes; at most {most} are allowed"),
+            ));
+        }
+    }
+    match in_map(variables, NESTING) {
+        None => Ok(()),
+        Some(Fault { trail, why }) => {
+            let mut path = Path::new();
+            trail.iter().rev().for_each(|name| path.push(name));
+            Err(Error::invalid(path.finish(), why))
+        }
+    }
+}
+
+/// What is wrong in a value, and where, innermost name first.
+struct Fault {
+    trail: Vec<String>,
+    why: String,
+}
+
+impl Fault {
+    fn here(why: impl Into<String>) -> Option<Self> {
+        Some(Self { trail: Vec::new(), why: why.into() })
+    }
+
+    fn under(mut self, name: impl Into<String>) -> Self {
+        self.trail.push(name.into());
+        self
+    }
+}
+
+fn in_map(map: &Map<String, Value>, room: usize) -> Option<Fault> {
+    map.iter().find_map(|(name, value)| match name.contains('\0') {
+        true => Fault::here("has a name with a NUL character; remove it"),
+        false => in_value(value, room).map(|fault| fault.under(name)),
+    })
+}
+
+fn in_value(value: &Value, room: usize) -> Option<Fault> {
+    match value {
+        Value::String(text) if text.contains('\0') => Fault::here("holds a NUL character; remove it"),
+        Value::Array(_) | Value::Object(_) if room == 0 => {
+            Fault::here(format!("holds lists and objects more than {NESTING} deep in each other; flatten them"))
+        }
+        Value::Object(map) => in_map(map, room - 1),
+        Value::Array(list) => {
+            let mut items = list.iter().enumerate();
+            items.find_map(|(at, item)| in_value(item, room - 1).map(|fault| fault.under(at.to_string())))
+        }
+        _ => None,
+    }
+}

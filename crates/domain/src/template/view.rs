@@ -1,0 +1,87 @@
+//! A value as the walk sees it: borrowed from the variables or from the template, or made up by an `#each`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use handlebars::JsonTruthy;
+use serde_json::{Map, Value};
+
+/// One value.
+#[derive(Clone, Copy)]
+pub(super) enum View<'a> {
+    Value(&'a Value),
+    /// The variables themselves.
+    Root(&'a Map<String, Value>),
+    /// An index.
+    Count(usize),
+    /// A key.
+    Key(&'a str),
+    /// `@first`, `@last`.
+    Flag(bool),
+}
+
+impl<'a> View<'a> {
+    /// The member of that name; in a list, the item at that position.
+    pub(super) fn member(self, name: &str) -> Option<Self> {
+        match self {
+            Self::Root(map) | Self::Value(Value::Object(map)) => map.get(name),
+            Self::Value(Value::Array(list)) => name.parse::<usize>().ok().and_then(|position| list.get(position)),
+            _ => None,
+        }
+        .map(Self::Value)
+    }
+
+    /// As Handlebars has it: false are null, `false`, 0, "", an empty list, an empty object.
+    pub(super) fn is_truthy(self) -> bool {
+        match self {
+            Self::Value(value) => value.is_truthy(false),
+            Self::Root(map) => !map.is_empty(),
+            Self::Count(count) => count != 0,
+            Self::Key(key) => !key.is_empty(),
+            Self::Flag(flag) => flag,
+        }
+    }
+
+    /// As `{{x}}` prints it. None for a list or an object.
+    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Root(_) | Self::Value(Value::Array(_) | Value::Object(_)) => None,
+            Self::Value(Value::Null) => Some(Cow::Borrowed("")),
+            Self::Value(Value::String(text)) => Some(Cow::Borrowed(text)),
+            Self::Key(key) => Some(Cow::Borrowed(key)),
+            other => Some(Cow::Owned(other.to_string())),
+        }
+    }
+
+    /// What it is, for an error.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::Root(_) | Self::Value(Value::Object(_)) => "an object",
+            Self::Value(Value::Array(_)) => "a list",
+            Self::Value(Value::String(_)) | Self::Key(_) => "a string",
+            Self::Value(Value::Number(_)) | Self::Count(_) => "a number",
+            // Null is right everywhere, and so never asked for.
+            Self::Value(Value::Bool(_) | Value::Null) | Self::Flag(_) => "a bool",
+        }
+    }
+}
+
+/// Compact JSON.
+impl fmt::Display for View<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Value(value) => value.fmt(f),
+            Self::Root(map) => {
+                let mut between = "{";
+                for (name, value) in map {
+                    write!(f, "{between}{}:{value}", Value::from(name.as_str()))?;
+                    between = ",";
+                }
+                f.write_str(if map.is_empty() { "{}" } else { "}" })
+            }
+            Self::Count(count) => count.fmt(f),
+            Self::Key(key) => Value::from(key).fmt(f),
+            Self::Flag(flag) => flag.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! A moment, as it is stored and compared.
+
+use std::time::Duration;
+
+/// A moment in UTC, in whole microseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The moment this much later.
+    #[must_use]
+    pub fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long from `earlier` until this moment; zero when it is not later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_move_and_measure() {
+        let start = Timestamp(1_000);
+        let later = start.after(Duration::from_millis(2));
+        assert_eq!(later, Timestamp(3_000));
+        assert_eq!(later.since(start), Duration::from_millis(2));
+        assert_eq!(start.since(later), Duration::ZERO);
+        assert_eq!(start.after(Duration::MAX), Timestamp(i64::MAX));
+    }
+}

@@ -1,0 +1,80 @@
+//! Anthropic's Messages API, at Anthropic or at a server that speaks it.
+
+mod answer;
+mod request;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::error::{Error, Result};
+use prompt_ledger_domain::execution::Params;
+use prompt_ledger_domain::secret::Secret;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::http::{Endpoint, Failed, Http, Reading, run};
+use crate::{Answer, Call, CallError, Provider, TextSink};
+
+const API_BASE: &str = "https://api.anthropic.com";
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const VERSION: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("anthropic-version"), HeaderValue::from_static("2023-06-01"));
+
+/// Anthropic, or a server that speaks its Messages API.
+pub struct Anthropic {
+    http: Http,
+    url: Url,
+    key: Option<Secret>,
+    key_header: Option<HeaderValue>,
+    is_own_place: bool,
+}
+
+impl Anthropic {
+    /// Opens no connection yet. INVALID_FIELD when the key cannot be sent; INTERNAL when this machine has no
+    /// certificates to check an https server by.
+    pub fn new(endpoint: Endpoint) -> Result<Self> {
+        let mut url = endpoint.base(API_BASE)?;
+        let http = Http::new(&url, endpoint.connect_timeout)?;
+        // Base URLs are written with `/v1` and without it.
+        let base = url.path().trim_end_matches('/');
+        let path = format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base));
+        url.set_path(&path);
+        Ok(Self {
+            http,
+            url,
+            key_header: endpoint.key_header("")?,
+            key: endpoint.api_key,
+            is_own_place: endpoint.base_url.is_some(),
+        })
+    }
+
+    async fn ask(&self, call: &Call<'_>) -> Result<Reading, Failed> {
+        self.check(call.params).map_err(|error| Failed::unsent(error.to_string()))?;
+        let body = serde_json::to_vec(&request::body(call)).map_err(|error| Failed::unsent(error.to_string()))?;
+        let mut request = self.http.client().post(self.url.clone()).header(VERSION.0, VERSION.1);
+        if let Some(key) = &self.key_header {
+            request = request.header(API_KEY, key);
+        }
+        let request = request.header(CONTENT_TYPE, "application/json").body(body).build();
+        let received = self.http.send(request.map_err(|error| Failed::unsent(error.to_string()))?).await?;
+        answer::read(&received.body, &received.request_id)
+            .map_err(|failed| Failed { request_id: received.request_id, ..failed })
+    }
+}
+
+#[async_trait]
+impl Provider for Anthropic {
+    fn check(&self, params: &Params) -> Result<()> {
+        if params.repetition_penalty.is_some() && !self.is_own_place {
+            let field = "spec.params.repetition_penalty";
+            return Err(Error::invalid(field, "Anthropic does not know repetition_penalty: leave it out"));
+        }
+        Ok(())
+    }
+
+    fn takes_any_model(&self) -> bool {
+        self.is_own_place
+    }
+
+    async fn call(&self, call: Call<'_>, sink: &mut dyn TextSink) -> Result<Answer, CallError> {
+        run(&call, self.key.as_ref(), sink, self.ask(&call)).await
+    }
+}

@@ -1,0 +1,60 @@
+//! What is asked.
+
+use prompt_ledger_domain::execution::{ChatMessage, Input};
+use serde::Serialize;
+
+use crate::Call;
+
+/// The API requires a limit: this one holds when the caller gives none. Every model allows it.
+const MAX_TOKENS: i32 = 4096;
+
+/// The request's body. Absent parameters are not sent.
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    max_tokens: i32,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    system: String,
+    messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repetition_penalty: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'a str,
+    content: &'a str,
+}
+
+pub(super) fn body<'a>(call: &Call<'a>) -> Body<'a> {
+    let (system, messages) = match call.input {
+        Input::Prompt(text) => (Vec::new(), vec![Message { role: "user", content: text }]),
+        Input::Messages(messages) => {
+            let (system, others): (Vec<_>, Vec<_>) = messages.iter().partition(|message| is_system(message));
+            let others = others.into_iter().map(|m| Message { role: &m.role, content: &m.content }).collect();
+            (system.into_iter().map(|message| message.content.as_str()).collect(), others)
+        }
+    };
+    let params = call.params;
+    Body {
+        model: call.model,
+        max_tokens: params.max_new_tokens.unwrap_or(MAX_TOKENS),
+        system: system.join("\n\n"),
+        messages,
+        temperature: params.temperature,
+        top_p: params.top_p,
+        top_k: params.top_k,
+        repetition_penalty: params.repetition_penalty,
+    }
+}
+
+/// OpenAI's two names for what stands in `system` here.
+fn is_system(message: &ChatMessage) -> bool {
+    matches!(message.role.as_str(), "system" | "developer")
+}

@@ -1,0 +1,103 @@
+//! A model that answers with what it was asked: offline and deterministic.
+
+use std::time::Instant;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::execution::{FinishReason, Input, Params};
+use prompt_ledger_domain::model::Usage;
+
+use crate::{Answer, Call, CallError, Provider, TextSink};
+
+/// Answers the rendered prompt, or the last `user` message, word by word. A word is a token. It takes every parameter,
+/// and `max_new_tokens` cuts the answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Echo;
+
+#[async_trait]
+impl Provider for Echo {
+    fn check(&self, _: &Params) -> Result<()> {
+        Ok(())
+    }
+
+    fn takes_any_model(&self) -> bool {
+        false
+    }
+
+    async fn call(&self, call: Call<'_>, sink: &mut dyn TextSink) -> Result<Answer, CallError> {
+        let begun = Instant::now();
+        let most = call.params.max_new_tokens.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        let said = last_words(call.input);
+        let heard = start(said, most);
+        let text = heard.replace('\0', "\u{fffd}");
+        for word in text.split_inclusive(char::is_whitespace) {
+            sink.push(word);
+        }
+        Ok(Answer {
+            usage: Usage {
+                prompt_tokens: Some(count(texts(call.input).map(words).sum())),
+                cached_tokens: None,
+                response_tokens: Some(count(words(&text))),
+            },
+            finish_reason: Some(if heard.len() < said.len() { FinishReason::Length } else { FinishReason::Stop }),
+            text,
+            request_id: String::new(),
+            latency: begun.elapsed(),
+        })
+    }
+}
+
+/// What the user said last.
+fn last_words(input: &Input) -> &str {
+    match input {
+        Input::Prompt(text) => text,
+        Input::Messages(messages) => {
+            messages.iter().rfind(|message| message.role == "user").map_or("", |message| &message.content)
+        }
+    }
+}
+
+fn texts(input: &Input) -> impl Iterator<Item = &str> {
+    let (prompt, messages) = match input {
+        Input::Prompt(text) => (Some(text.as_str()), &[][..]),
+        Input::Messages(messages) => (None, messages.as_slice()),
+    };
+    prompt.into_iter().chain(messages.iter().map(|message| message.content.as_str()))
+}
+
+/// The start of `text` up to the end of its `most`th word; all of it when no word is left out.
+fn start(text: &str, most: usize) -> &str {
+    let mut words = text.split_whitespace();
+    let Some(first_left_out) = words.nth(most) else { return text };
+    // The words are parts of `text`: what is before the first one left out stays, without the space between.
+    let end = first_left_out.as_ptr().addr() - text.as_ptr().addr();
+    text[..end].trim_end()
+}
+
+fn words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+fn count(words: usize) -> i32 {
+    i32::try_from(words).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_cut_after_a_word() {
+        for (text, most, expected) in [
+            ("", 1, ""),
+            ("one two  three", 2, "one two"),
+            ("one two  three", 3, "one two  three"),
+            ("one two\n", 2, "one two\n"),
+            (" one two", 1, " one"),
+            ("one", 0, ""),
+            ("äö üß", 1, "äö"),
+        ] {
+            assert_eq!(start(text, most), expected, "{text:?} {most}");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What the providers that are reached over HTTP share: one way to send, one to read, one to classify what went wrong.
+
+mod outcome;
+mod redact;
+mod refusal;
+mod retry_after;
+
+use std::time::{Duration, SystemTime};
+
+use bytes::{Bytes, BytesMut};
+use prompt_ledger_domain::error::{Error, Result};
+use prompt_ledger_domain::execution::ErrorType;
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::secret::Secret;
+use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Request, Response};
+use url::Url;
+
+pub(crate) use self::outcome::{Failed, Reading, count, run};
+pub(crate) use self::refusal::in_body;
+
+/// How much of a refusal's body is read: its reason stands at the start.
+const REFUSAL_BYTES: usize = 64 * 1024;
+/// Idle connections that are kept for the next calls.
+const IDLE_CONNECTIONS: usize = 64;
+
+/// Where a provider is, and the key for it.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its key; a local server may need none.
+    pub api_key: Option<Secret>,
+    /// Where it is, when not at its maker's: `http://127.0.0.1:11434/v1`.
+    pub base_url: Option<Url>,
+    /// How long connecting may take; 10 seconds by default. A call's own timeout bounds it too.
+    pub connect_timeout: Duration,
+}
+
+impl Default for Endpoint {
+    fn default() -> Self {
+        Self { api_key: None, base_url: None, connect_timeout: Duration::from_secs(10) }
+    }
+}
+
+impl Endpoint {
+    /// The key as a header's value behind `prefix`, marked so that it is not logged.
+    pub(crate) fn key_header(&self, prefix: &str) -> Result<Option<HeaderValue>> {
+        let Some(key) = &self.api_key else { return Ok(None) };
+        let value = HeaderValue::from_str(&format!("{prefix}{}", key.expose())).map_err(|_| {
+            Error::invalid("api_key", "holds a character that no HTTP header may hold, such as a newline")
+        })?;
+        Ok(Some(sensitive(value)))
+    }
+
+    /// Its base URL, or the maker's.
+    pub(crate) fn base(&self, makers: &str) -> Result<Url> {
+        self.base_url.clone().map_or_else(|| Url::parse(makers).map_err(Error::internal), Ok)
+    }
+}
+
+fn sensitive(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
+}
+
+/// A connection pool to one provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    client: Client,
+    /// `host` or `host:port`, for messages.
+    place: String,
+}
+
+/// A successful answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) body: Bytes,
+    /// As the header said; empty when it did not.
+    pub(crate) request_id: String,
+}
+
+impl Http {
+    pub(crate) fn new(base: &Url, connect_timeout: Duration) -> Result<Self> {
+        // The process may have chosen its provider of TLS already; then that one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .connect_timeout(connect_timeout)
+            .tcp_nodelay(true)
+            .tcp_keepalive(Duration::from_secs(30))
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_idle_timeout(Duration::from_secs(90))
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .http2_keep_alive_timeout(Duration::from_secs(10))
+            // A key and a prompt go to the place that was configured, and nowhere else.
+            .redirect(Policy::none())
+            .no_proxy();
+        if base.scheme() == "http" {
+            // No certificate is ever checked: so a machine without any must do.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(Error::internal)?;
+        let place = match (base.host_str().unwrap_or_default(), base.port()) {
+            (host, None) => host.to_owned(),
+            (host, Some(port)) => format!("{host}:{port}"),
+        };
+        Ok(Self { client, place })
+    }
+
+    /// The client, for building requests.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Sends a request once and reads its answer, up to 4 MiB. Dropping the future closes the connection.
+    pub(crate) async fn send(&self, request: Request) -> Result<Received, Failed> {
+        let mut response = self.client.execute(request).await.map_err(|error| self.broken(&error))?;
+        let request_id = id_header(response.headers());
+        let status = response.status();
+        if status.is_success() {
+            return match self.read(&mut response, limits::PROVIDER_BODY_BYTES).await {
+                Ok(body) => Ok(Received { body, request_id }),
+                Err(failed) => Err(Failed { request_id, ..failed }),
+            };
+        }
+        // The status says enough when the body cannot be read.
+        let body = self.read(&mut response, REFUSAL_BYTES).await.unwrap_or_default();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|value| retry_after::parse(value, SystemTime::now()));
+        Err(Failed { retry_after, request_id, ..refusal::classify(status, &body) })
+    }
+
+    /// Counts what comes, whatever Content-Length says.
+    async fn read(&self, response: &mut Response, most: usize) -> Result<Bytes, Failed> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
+            if body.len() + chunk.len() > most {
+                let message = format!("the provider's answer is longer than {most} bytes");
+                return Err(Failed::new(ErrorType::ResponseTooLarge, message));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    fn broken(&self, error: &reqwest::Error) -> Failed {
+        let place = &self.place;
+        let failed = match (error.is_timeout(), error.is_connect()) {
+            (true, _) => Failed::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
+            (_, true) => Failed::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
+            _ => Failed::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error))),
+        };
+        Failed { sent: !error.is_connect(), ..failed }
+    }
+}
+
+/// What lies under the wrapping; it names neither the URL nor what was sent.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+fn id_header(headers: &HeaderMap) -> String {
+    let id = headers.get("x-request-id").or_else(|| headers.get("request-id"));
+    id.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}

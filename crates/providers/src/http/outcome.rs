@@ -1,0 +1,138 @@
+//! From what a provider did to what the trait promises.
+
+use std::error::Error;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use prompt_ledger_domain::execution::{ErrorType, FinishReason};
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::model::Usage;
+use prompt_ledger_domain::secret::Secret;
+use prompt_ledger_domain::text;
+use serde_json::Value;
+
+use super::redact::redact;
+use crate::{Answer, Call, CallError, TextSink};
+
+/// A provider's answer, understood.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) text: String,
+    pub(crate) usage: Usage,
+    pub(crate) finish_reason: Option<FinishReason>,
+    pub(crate) request_id: String,
+}
+
+/// A classified failure whose message may still hold what nobody should read.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error_type: ErrorType,
+    pub(crate) message: String,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) request_id: String,
+    pub(crate) usage: Usage,
+    /// Whether the provider may have got anything.
+    pub(crate) sent: bool,
+}
+
+impl Failed {
+    pub(crate) fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
+        Self {
+            error_type,
+            message: message.into(),
+            retry_after: None,
+            request_id: String::new(),
+            usage: Usage::default(),
+            sent: true,
+        }
+    }
+
+    pub(crate) fn invalid_response(message: impl Into<String>) -> Self {
+        Self::new(ErrorType::InvalidResponse, message)
+    }
+
+    /// The request was not even sent.
+    pub(crate) fn unsent(message: impl Into<String>) -> Self {
+        Self { sent: false, ..Self::new(ErrorType::InvalidRequest, message) }
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error_type.as_str())
+    }
+}
+
+impl Error for Failed {}
+
+/// Makes a call within its timeout, measures it, and cleans what came of it.
+pub(crate) async fn run(
+    call: &Call<'_>,
+    key: Option<&Secret>,
+    sink: &mut dyn TextSink,
+    ask: impl Future<Output = Result<Reading, Failed>>,
+) -> Result<Answer, CallError> {
+    let begun = Instant::now();
+    let outcome = tokio::time::timeout(call.timeout, ask).await;
+    let latency = begun.elapsed();
+    match outcome.unwrap_or_else(|_| Err(late(call.timeout))) {
+        Ok(reading) => {
+            let text = without_nul(reading.text);
+            sink.push(&text);
+            Ok(Answer {
+                text,
+                usage: reading.usage,
+                finish_reason: reading.finish_reason,
+                request_id: short(&reading.request_id),
+                latency,
+            })
+        }
+        Err(failed) => Err(CallError {
+            error_type: failed.error_type,
+            message: redact(&failed.message, key, call.input),
+            retry_after: failed.retry_after,
+            request_id: short(&failed.request_id),
+            usage: failed.usage,
+            latency: failed.sent.then_some(latency),
+        }),
+    }
+}
+
+fn late(timeout: Duration) -> Failed {
+    Failed::new(ErrorType::Timeout, format!("the provider had not answered after {timeout:?}"))
+}
+
+/// No database keeps a NUL.
+fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+fn short(id: &str) -> String {
+    text::cut(id, limits::SHORT_TEXT_BYTES).chars().filter(|c| !c.is_control()).collect()
+}
+
+/// A count of tokens; one that is negative, too large or no number was not told.
+pub(crate) fn count(value: &Value) -> Option<i32> {
+    value.as_i64().and_then(|count| i32::try_from(count).ok()).filter(|count| *count >= 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn counts_that_cannot_be_are_not_told() {
+        for (value, expected) in [
+            (json!(0), Some(0)),
+            (json!(2_147_483_647), Some(i32::MAX)),
+            (json!(2_147_483_648_u64), None),
+            (json!(u64::MAX), None),
+            (json!(-1), None),
+            (json!("7"), None),
+            (json!(null), None),
+        ] {
+            assert_eq!(count(&value), expected, "{value}");
+        }
+    }
+}

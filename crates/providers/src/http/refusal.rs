@@ -1,0 +1,172 @@
+//! What a provider's refusal means. The one place where errors are classified.
+
+use prompt_ledger_domain::execution::ErrorType;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::Failed;
+
+/// Codes and types that say that the quota is spent or that nobody pays: waiting does not help.
+const QUOTA: &[&str] = &[
+    "insufficient_quota",
+    "quota_exceeded",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "billing_error",
+    "insufficient_user_quota",
+];
+/// Codes and types that say that the content was refused.
+const FILTERED: &[&str] = &["content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"];
+
+/// An answer that is no success. Its body may be anything.
+pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failed {
+    let body = String::from_utf8_lossy(body);
+    let reason = match serde_json::from_str::<Value>(&body) {
+        Ok(json) => Reason::of(&json),
+        // A gateway's plain words are worth showing, its pages are not.
+        Err(_) => Reason { message: Some(body.trim().to_owned()).filter(|b| !b.starts_with('<')), words: [None, None] },
+    };
+    let message = if status.is_redirection() {
+        format!("the provider answered with a redirect (HTTP {}): configure the place it leads to", status.as_u16())
+    } else {
+        let told = reason.message.as_deref().filter(|message| !message.trim().is_empty());
+        told.map_or_else(|| format!("the provider answered HTTP {} without a reason", status.as_u16()), str::to_owned)
+    };
+    Failed::new(error_type(status, &reason), message)
+}
+
+/// A success whose body is an error all the same, as some gateways send it: `{"error": {"code": 502, ...}}`.
+pub(crate) fn in_body(json: &Value) -> Option<Failed> {
+    let error = json.get("error").filter(|error| !error.is_null())?;
+    let reason = Reason::of(json);
+    let status = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
+    let error_type = error_type(status.unwrap_or(StatusCode::OK), &reason);
+    Some(Failed::new(error_type, reason.message.unwrap_or_else(|| "the provider answered with an error".to_owned())))
+}
+
+fn error_type(status: StatusCode, reason: &Reason) -> ErrorType {
+    let says = |list: &[&str]| reason.words.iter().flatten().any(|word| list.contains(&word.as_str()));
+    match status.as_u16() {
+        500..=599 => ErrorType::ProviderError,
+        _ if says(QUOTA) => ErrorType::QuotaExhausted,
+        _ if says(FILTERED) => ErrorType::ContentFiltered,
+        401 | 403 => ErrorType::ProviderAuth,
+        402 => ErrorType::QuotaExhausted,
+        408 => ErrorType::Timeout,
+        429 => ErrorType::RateLimited,
+        400..=499 => ErrorType::InvalidRequest,
+        _ => ErrorType::InvalidResponse,
+    }
+}
+
+/// Why, in the forms that are in use.
+struct Reason {
+    message: Option<String>,
+    /// The error's code and its type.
+    words: [Option<String>; 2],
+}
+
+impl Reason {
+    fn of(json: &Value) -> Self {
+        // {"error": {...}} is OpenAI's and Anthropic's, {"error": "..."} Ollama's, the bare object older vLLM's, and
+        // {"detail": ...} FastAPI's.
+        let error = json.get("error").filter(|error| error.is_object()).unwrap_or(json);
+        let messages = [&error["message"], &json["error"], &json["message"], &json["detail"]];
+        let message = messages.into_iter().find_map(Value::as_str).map(str::to_owned);
+        let detail = || Some(&json["detail"]).filter(|detail| !detail.is_null()).map(Value::to_string);
+        Self {
+            message: message.or_else(detail),
+            words: ["code", "type"].map(|word| error[word].as_str().map(str::to_owned)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn error(code: &str) -> String {
+        json!({"error": {"message": "why", "type": "some_error", "code": code}}).to_string()
+    }
+
+    #[test]
+    fn a_status_says_what_kind_of_failure_it_is() {
+        use ErrorType::{InvalidRequest, InvalidResponse, ProviderAuth, ProviderError, QuotaExhausted, RateLimited};
+        for (status, expected) in [
+            (302, InvalidResponse),
+            (307, InvalidResponse),
+            (400, InvalidRequest),
+            (401, ProviderAuth),
+            (402, QuotaExhausted),
+            (403, ProviderAuth),
+            (404, InvalidRequest),
+            (408, ErrorType::Timeout),
+            (409, InvalidRequest),
+            (413, InvalidRequest),
+            (422, InvalidRequest),
+            (429, RateLimited),
+            (500, ProviderError),
+            (502, ProviderError),
+            (503, ProviderError),
+            (529, ProviderError),
+            (600, InvalidResponse),
+        ] {
+            let failed = classify(StatusCode::from_u16(status).unwrap(), error("x").as_bytes());
+            assert_eq!(failed.error_type, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_code_or_a_type_says_it_better() {
+        for (status, code, expected) in [
+            (429, "insufficient_quota", ErrorType::QuotaExhausted),
+            (403, "billing_not_active", ErrorType::QuotaExhausted),
+            (400, "content_filter", ErrorType::ContentFiltered),
+            (400, "content_policy_violation", ErrorType::ContentFiltered),
+            (500, "content_filter", ErrorType::ProviderError),
+        ] {
+            let failed = classify(StatusCode::from_u16(status).unwrap(), error(code).as_bytes());
+            assert_eq!(failed.error_type, expected, "{status} {code}");
+        }
+        let by_type = json!({"error": {"type": "insufficient_quota", "code": null}}).to_string();
+        assert_eq!(classify(StatusCode::TOO_MANY_REQUESTS, by_type.as_bytes()).error_type, ErrorType::QuotaExhausted);
+    }
+
+    #[test]
+    fn the_providers_own_words_are_found() {
+        for (body, expected) in [
+            (r#"{"error":{"message":"a"}}"#, "a"),
+            (r#"{"error":"b"}"#, "b"),
+            (r#"{"object":"error","message":"c","code":40303}"#, "c"),
+            (r#"{"detail":"d"}"#, "d"),
+            (r#"{"detail":[{"msg":"e"}]}"#, r#"[{"msg":"e"}]"#),
+            ("upstream connect error\n", "upstream connect error"),
+            ("<html>Bad Gateway</html>", "the provider answered HTTP 400 without a reason"),
+            ("{}", "the provider answered HTTP 400 without a reason"),
+            ("", "the provider answered HTTP 400 without a reason"),
+            (r#"{"error":{"message":" "}}"#, "the provider answered HTTP 400 without a reason"),
+            (r#"{"error":{"message":7}}"#, "the provider answered HTTP 400 without a reason"),
+        ] {
+            assert_eq!(classify(StatusCode::BAD_REQUEST, body.as_bytes()).message, expected, "{body}");
+        }
+        assert!(classify(StatusCode::FOUND, b"").message.contains("redirect (HTTP 302)"));
+        assert_eq!(classify(StatusCode::BAD_REQUEST, b"\xff").message, "\u{fffd}");
+    }
+
+    #[test]
+    fn an_error_within_a_success_is_one() {
+        for (body, expected) in [
+            (json!({"choices": []}), None),
+            (json!({"error": null}), None),
+            (json!({"error": {"code": 429, "message": "slow"}}), Some((ErrorType::RateLimited, "slow"))),
+            (json!({"error": {"code": 502}}), Some((ErrorType::ProviderError, "the provider answered with an error"))),
+            (json!({"error": {"code": "content_filter", "message": "no"}}), Some((ErrorType::ContentFiltered, "no"))),
+            (json!({"error": "no"}), Some((ErrorType::InvalidResponse, "no"))),
+            (json!({"error": {"code": 99_999, "message": "no"}}), Some((ErrorType::InvalidResponse, "no"))),
+        ] {
+            let found = in_body(&body);
+            assert_eq!(found.as_ref().map(|failed| (failed.error_type, failed.message.as_str())), expected, "{body}");
+        }
+    }
+}

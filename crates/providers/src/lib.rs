@@ -1,0 +1,91 @@
+//! Model providers behind one small trait. Adding one touches one folder here and one line of wiring in the server.
+
+pub mod anthropic;
+pub mod echo;
+pub mod openai;
+
+mod http;
+mod registry;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::execution::{ErrorType, FinishReason, Input, Params};
+use prompt_ledger_domain::model::Usage;
+
+pub use crate::http::Endpoint;
+pub use crate::registry::Providers;
+
+/// One call to a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The model as the provider names it.
+    pub model: &'a str,
+    /// What goes to it, exactly.
+    pub input: &'a Input,
+    /// How it is asked to write.
+    pub params: &'a Params,
+    /// How long the call may take, connecting included.
+    pub timeout: Duration,
+}
+
+/// What a model answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The text, whole; without NUL.
+    pub text: String,
+    /// What it used.
+    pub usage: Usage,
+    /// Why it stopped.
+    pub finish_reason: Option<FinishReason>,
+    /// The provider's own id for the call; empty when it gave none.
+    pub request_id: String,
+    /// Request sent to last byte; connecting included where no connection was kept.
+    pub latency: Duration,
+}
+
+/// How a call failed: classified here, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError {
+    /// Its kind.
+    pub error_type: ErrorType,
+    /// For a person: never a key, never a prompt; at most 2 KiB.
+    pub message: String,
+    /// What the provider asked to wait, unbounded as it came.
+    pub retry_after: Option<Duration>,
+    /// The provider's own id for the call; empty when it gave none.
+    pub request_id: String,
+    /// What it used all the same.
+    pub usage: Usage,
+    /// Request sent to the failure; absent when nothing was sent.
+    pub latency: Option<Duration>,
+}
+
+/// Takes the text while it is written, in order. Dropping the call's future ends both.
+pub trait TextSink: Send {
+    /// The next piece of the text.
+    fn push(&mut self, delta: &str);
+}
+
+/// A sink for callers that wait for the whole text.
+#[derive(Debug, Default)]
+pub struct NoSink;
+
+impl TextSink for NoSink {
+    fn push(&mut self, _: &str) {}
+}
+
+/// A configured provider instance. It makes each call once: retries are the caller's.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Refuses parameters that the provider does not know, with INVALID_FIELD at `spec.params.NAME`. They are never
+    /// dropped in silence.
+    fn check(&self, params: &Params) -> Result<()>;
+
+    /// Whether a model that is not registered may be used at once: so with a base URL of one's own.
+    fn takes_any_model(&self) -> bool;
+
+    /// Calls the model. Dropping the future aborts the call.
+    async fn call(&self, call: Call<'_>, sink: &mut dyn TextSink) -> Result<Answer, CallError>;
+}

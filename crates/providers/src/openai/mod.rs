@@ -1,0 +1,147 @@
+//! OpenAI's chat completions, at OpenAI or at any server that speaks its protocol (vLLM, Ollama, a gateway).
+
+mod answer;
+mod request;
+
+use std::sync::{Arc, OnceLock};
+
+use async_openai::config::{OPENAI_API_BASE, OpenAIConfig};
+use async_openai::error::OpenAIError;
+use async_openai::middleware::HttpRequestFactory;
+use async_openai::traits::RequestOptionsBuilder;
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::error::{Error, Reason, Violation};
+use prompt_ledger_domain::execution::Params;
+use prompt_ledger_domain::secret::Secret;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use serde_json::Value;
+
+use crate::http::{Endpoint, Failed, Http, Reading, run};
+use crate::{Answer, Call, CallError, Provider, TextSink};
+
+/// OpenAI, or a server that speaks its protocol.
+pub struct OpenAi {
+    http: Http,
+    client: async_openai::Client<OpenAIConfig>,
+    /// What the base URL says behind `?`, such as Azure's `api-version`.
+    query: Vec<(String, String)>,
+    key: Option<Secret>,
+    authorization: Option<HeaderValue>,
+    is_own_place: bool,
+}
+
+impl OpenAi {
+    /// Opens no connection yet. INVALID_FIELD when the key cannot be sent; INTERNAL when this machine has no
+    /// certificates to check an https server by.
+    pub fn new(endpoint: Endpoint) -> Result<Self> {
+        let base = endpoint.base(OPENAI_API_BASE)?;
+        let http = Http::new(&base, endpoint.connect_timeout)?;
+        let mut place = base.clone();
+        place.set_query(None);
+        // Its defaults come from the environment, which is ours to read; the key stays with us.
+        let config = OpenAIConfig::new()
+            .with_api_base(place.as_str().trim_end_matches('/'))
+            .with_api_key("")
+            .with_org_id("")
+            .with_project_id("");
+        Ok(Self {
+            client: async_openai::Client::build(http.client().clone(), config),
+            http,
+            query: base.query_pairs().into_owned().collect(),
+            authorization: endpoint.key_header("Bearer ")?,
+            key: endpoint.api_key,
+            is_own_place: endpoint.base_url.is_some(),
+        })
+    }
+
+    async fn ask(&self, call: &Call<'_>) -> Result<Reading, Failed> {
+        self.check(call.params).map_err(|error| Failed::unsent(error.to_string()))?;
+        let request = request::body(call, self.is_own_place);
+        let request_id = Arc::new(OnceLock::new());
+        let client = self.client(Arc::clone(&request_id));
+        let chat = client.chat().query(&self.query).map_err(not_ours)?;
+        let answer: Value = chat.create_byot(request).await.map_err(not_ours)?;
+        let header = request_id.get().map_or("", String::as_str);
+        answer::read(answer, header).map_err(|failed| Failed { request_id: header.to_owned(), ..failed })
+    }
+
+    /// A client for one call, which tells its request's id. The transport is ours: async-openai's own would retry, drop
+    /// the headers, and log a body that it cannot read, so it only gets what it can.
+    fn client(&self, request_id: Arc<OnceLock<String>>) -> async_openai::Client<OpenAIConfig> {
+        let (http, authorization) = (self.http.clone(), self.authorization.clone());
+        self.client.clone().with_http_service(tower::service_fn(move |factory: HttpRequestFactory| {
+            let (http, authorization, request_id) = (http.clone(), authorization.clone(), Arc::clone(&request_id));
+            async move {
+                let mut request = factory.build().await?;
+                request.headers_mut().remove(AUTHORIZATION);
+                if let Some(authorization) = authorization {
+                    request.headers_mut().insert(AUTHORIZATION, authorization);
+                }
+                let received = http.send(request).await.map_err(ours)?;
+                if let Err(error) = serde_json::from_slice::<Value>(&received.body) {
+                    let failed = Failed::invalid_response(format!("the provider's answer is no JSON: {error}"));
+                    return Err(ours(Failed { request_id: received.request_id, ..failed }));
+                }
+                // The service is used once.
+                let _ = request_id.set(received.request_id);
+                Ok(::http::Response::new(received.body).into())
+            }
+        }))
+    }
+}
+
+fn ours(failed: Failed) -> OpenAIError {
+    OpenAIError::Boxed(Box::new(failed))
+}
+
+fn not_ours(error: OpenAIError) -> Failed {
+    match error {
+        OpenAIError::Boxed(error) => match error.downcast::<Failed>() {
+            Ok(failed) => *failed,
+            Err(error) => Failed::unsent(error.to_string()),
+        },
+        // The transport is ours, and what it hands over is readable: what is left is a request that cannot be built.
+        error => Failed::unsent(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Provider for OpenAi {
+    fn check(&self, params: &Params) -> Result<()> {
+        if self.is_own_place {
+            return Ok(());
+        }
+        let mut unknown = Vec::new();
+        for (name, is_set) in
+            [("top_k", params.top_k.is_some()), ("repetition_penalty", params.repetition_penalty.is_some())]
+        {
+            if is_set {
+                let description = format!("OpenAI does not know {name}: leave it out");
+                unknown.push(Violation { field: format!("spec.params.{name}"), description });
+            }
+        }
+        if unknown.is_empty() { Ok(()) } else { Err(Error::violations(Reason::InvalidField, unknown)) }
+    }
+
+    fn takes_any_model(&self) -> bool {
+        self.is_own_place
+    }
+
+    async fn call(&self, call: Call<'_>, sink: &mut dyn TextSink) -> Result<Answer, CallError> {
+        run(&call, self.key.as_ref(), sink, self.ask(&call)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_librarys_own_is_a_request_that_cannot_be_built() {
+        for error in [OpenAIError::InvalidArgument("no".into()), OpenAIError::Boxed("no".into())] {
+            let failed = not_ours(error);
+            assert!(!failed.sent && failed.message.ends_with("no"));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What is asked.
+
+use prompt_ledger_domain::execution::Input;
+use serde::Serialize;
+
+use crate::Call;
+
+/// The request's body. Absent parameters are not sent.
+#[derive(Serialize)]
+pub(super) struct Body<'a> {
+    model: &'a str,
+    messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repetition_penalty: Option<f64>,
+    /// What compatible servers know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_tokens: Option<i32>,
+    /// What OpenAI asks for instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_completion_tokens: Option<i32>,
+}
+
+/// One message, its content a plain string: compatible servers do not all take parts.
+#[derive(Serialize)]
+struct Message<'a> {
+    role: &'a str,
+    content: &'a str,
+}
+
+pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool) -> Body<'a> {
+    let messages = match call.input {
+        Input::Prompt(text) => vec![Message { role: "user", content: text }],
+        Input::Messages(messages) => {
+            messages.iter().map(|message| Message { role: &message.role, content: &message.content }).collect()
+        }
+    };
+    let params = call.params;
+    Body {
+        model: call.model,
+        messages,
+        temperature: params.temperature,
+        top_p: params.top_p,
+        top_k: params.top_k,
+        repetition_penalty: params.repetition_penalty,
+        max_tokens: params.max_new_tokens.filter(|_| is_own_place),
+        max_completion_tokens: params.max_new_tokens.filter(|_| !is_own_place),
+    }
+}

@@ -1,0 +1,81 @@
+//! The provider instances of a process, by name.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prompt_ledger_domain::error::{Error, Reason, Result};
+use prompt_ledger_domain::field::shown;
+
+use crate::Provider;
+
+/// The provider instances of a process, by name: those that can be called, and those that only lack configuration.
+#[derive(Clone, Default)]
+pub struct Providers(BTreeMap<String, Entry>);
+
+#[derive(Clone)]
+enum Entry {
+    Ready(Arc<dyn Provider>),
+    Unconfigured { remedy: String },
+}
+
+impl Providers {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one that can be called.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, provider: Arc<dyn Provider>) -> Self {
+        self.0.insert(name.into(), Entry::Ready(provider));
+        self
+    }
+
+    /// Adds one that cannot be called yet; `remedy` says what to do: `set OPENAI_API_KEY or OPENAI_BASE_URL`.
+    #[must_use]
+    pub fn without(mut self, name: impl Into<String>, remedy: impl Into<String>) -> Self {
+        self.0.insert(name.into(), Entry::Unconfigured { remedy: remedy.into() });
+        self
+    }
+
+    /// The provider of that name. PROVIDER_NOT_FOUND lists the names that there are; PROVIDER_NOT_CONFIGURED says what
+    /// to set.
+    pub fn get(&self, name: &str) -> Result<Arc<dyn Provider>> {
+        match self.0.get(name) {
+            Some(Entry::Ready(provider)) => Ok(Arc::clone(provider)),
+            Some(Entry::Unconfigured { remedy }) => Err(refused(
+                Reason::ProviderNotConfigured,
+                name,
+                format!("the provider `{}` is not configured: {remedy}", shown(name)),
+            )),
+            None => Err(refused(
+                Reason::ProviderNotFound,
+                name,
+                format!("no provider `{}`; there are: {}", shown(name), self.names().collect::<Vec<_>>().join(", ")),
+            )),
+        }
+    }
+
+    /// Whether a provider of that name can be called.
+    #[must_use]
+    pub fn is_configured(&self, name: &str) -> bool {
+        matches!(self.0.get(name), Some(Entry::Ready(_)))
+    }
+
+    /// Every name, in order, configured or not.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl fmt::Debug for Providers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.names()).finish()
+    }
+}
+
+fn refused(reason: Reason, name: &str, message: String) -> Error {
+    Error::new(reason, message).with("provider", shown(name)).about("provider", shown(name))
+}

@@ -1,0 +1,56 @@
+//! The model that answers with what it was asked.
+
+use prompt_ledger_domain::execution::{FinishReason, Input, Params};
+use prompt_ledger_domain::model::Usage;
+use prompt_ledger_providers::echo::Echo;
+use prompt_ledger_providers::{Call, NoSink, Provider};
+
+use crate::setup::{Ask, PATIENCE, all_params, messages, prompt};
+
+fn used(prompt: i32, response: i32) -> Usage {
+    Usage { prompt_tokens: Some(prompt), cached_tokens: None, response_tokens: Some(response) }
+}
+
+#[tokio::test]
+async fn it_answers_the_prompt_word_by_word() {
+    let (answer, pieces) = Ask::new(&Echo, prompt("say  this\nnow ")).call().await;
+    let answer = answer.unwrap();
+    assert_eq!(answer.text, "say  this\nnow ");
+    assert_eq!(pieces.concat(), answer.text);
+    assert_eq!(pieces, ["say ", " ", "this\n", "now "]);
+    assert_eq!((answer.usage, answer.finish_reason), (used(3, 3), Some(FinishReason::Stop)));
+    assert_eq!(answer.request_id, "");
+}
+
+#[tokio::test]
+async fn it_answers_the_last_message_of_the_user() {
+    let input = messages(&[("system", "be kind"), ("user", "one"), ("user", "two three"), ("assistant", "ok")]);
+    let answer = Ask::new(&Echo, input).answer().await;
+    assert_eq!((answer.text.as_str(), answer.usage), ("two three", used(6, 2)));
+    let answer = Ask::new(&Echo, messages(&[("system", "be kind")])).answer().await;
+    assert_eq!((answer.text.as_str(), answer.usage), ("", used(2, 0)));
+}
+
+#[tokio::test]
+async fn the_token_limit_cuts_it() {
+    let params = Params { max_new_tokens: Some(2), ..Params::default() };
+    let (answer, pieces) = Ask::new(&Echo, prompt("one two three")).params(params).call().await;
+    let answer = answer.unwrap();
+    assert_eq!((answer.text.as_str(), answer.usage), ("one two", used(3, 2)));
+    assert_eq!(answer.finish_reason, Some(FinishReason::Length));
+    assert_eq!(pieces, ["one ", "two"]);
+}
+
+#[tokio::test]
+async fn it_takes_every_parameter_and_only_its_own_model() {
+    assert!(Echo.check(&all_params()).is_ok());
+    assert!(!Echo.takes_any_model());
+}
+
+#[tokio::test]
+async fn a_caller_may_only_want_the_whole_text_without_nul() {
+    let input = Input::Prompt("a\0b".into());
+    let params = Params::default();
+    let call = Call { model: "echo", input: &input, params: &params, timeout: PATIENCE };
+    assert_eq!(Echo.call(call, &mut NoSink).await.unwrap().text, "a\u{fffd}b");
+}

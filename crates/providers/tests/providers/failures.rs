@@ -1,0 +1,177 @@
+//! Calls that fail, each classified once; both protocols go the same way.
+
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use prompt_ledger_domain::execution::ErrorType;
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::model::Usage;
+use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_providers::{Endpoint, Provider};
+use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::setup::{Ask, KEY, anthropic, endpoint, openai, prompt};
+
+const SHORT: Duration = Duration::from_millis(150);
+
+fn both(model: &FakeModel) -> [Box<dyn Provider>; 2] {
+    [Box::new(openai(model)), Box::new(anthropic(model))]
+}
+
+#[tokio::test]
+async fn each_answer_that_is_none_has_its_kind() {
+    let model = FakeModel::start().await;
+    for provider in both(&model) {
+        for (reply, expected) in [
+            (Reply::status(400, r#"{"error":{"message":"no"}}"#), ErrorType::InvalidRequest),
+            (Reply::status(400, r#"{"error":{"code":"content_filter"}}"#), ErrorType::ContentFiltered),
+            (Reply::status(401, r#"{"error":{"message":"no"}}"#), ErrorType::ProviderAuth),
+            (Reply::status(404, ""), ErrorType::InvalidRequest),
+            (Reply::status(429, r#"{"error":{"message":"slow"}}"#), ErrorType::RateLimited),
+            (Reply::status(429, r#"{"error":{"code":"insufficient_quota"}}"#), ErrorType::QuotaExhausted),
+            (Reply::status(500, "<html>"), ErrorType::ProviderError),
+            (Reply::status(529, r#"{"type":"error","error":{"type":"overloaded_error"}}"#), ErrorType::ProviderError),
+            (Reply::garbage(), ErrorType::InvalidResponse),
+            (Reply::empty(), ErrorType::InvalidResponse),
+            (Reply::status(200, "{}"), ErrorType::InvalidResponse),
+            (Reply::status(204, ""), ErrorType::InvalidResponse),
+            (Reply::status(200, "[".repeat(1000)), ErrorType::InvalidResponse),
+            (Reply::cut(), ErrorType::Connection),
+            (Reply::close(), ErrorType::Connection),
+            (Reply::huge(limits::PROVIDER_BODY_BYTES + 1), ErrorType::ResponseTooLarge),
+            (Reply::huge(2 * limits::PROVIDER_BODY_BYTES), ErrorType::ResponseTooLarge),
+        ] {
+            let calls = model.calls();
+            model.next(reply.clone());
+            let failure = Ask::new(&*provider, prompt("hi")).failure().await;
+            assert_eq!(failure.error_type, expected, "{reply:?} gave {failure:?}");
+            assert_eq!(model.calls(), calls + 1, "{reply:?} was called once");
+            assert!(!failure.message.is_empty() && failure.latency.is_some(), "{failure:?}");
+            assert_eq!(failure.usage, Usage::default());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_wait_that_was_asked_for_and_the_calls_id_are_told() {
+    let model = FakeModel::start().await;
+    for provider in both(&model) {
+        let body = r#"{"error":{"message":"slow down"}}"#;
+        model.next(Reply::status(429, body).header("retry-after", "7200").header("x-request-id", "req-1"));
+        let failure = Ask::new(&*provider, prompt("hi")).failure().await;
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(7200)));
+        assert_eq!((failure.request_id.as_str(), failure.message.as_str()), ("req-1", "slow down"));
+
+        model.next(Reply::status(503, body).header("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"));
+        assert_eq!(Ask::new(&*provider, prompt("hi")).failure().await.retry_after, Some(Duration::ZERO));
+
+        model.next(Reply::status(200, "{}").header("request-id", "req_2"));
+        assert_eq!(Ask::new(&*provider, prompt("hi")).failure().await.request_id, "req_2");
+        model.next(Reply::garbage().header("request-id", "req_3"));
+        assert_eq!(Ask::new(&*provider, prompt("hi")).failure().await.request_id, "req_3");
+        model.next(Reply::cut());
+        assert!(Ask::new(&*provider, prompt("hi")).failure().await.request_id.starts_with("req"));
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let (model, elsewhere) = (FakeModel::start().await, FakeModel::start().await);
+    model.next(Reply::status(307, "").header("location", &format!("{}/chat/completions", elsewhere.base_url())));
+    let failure = Ask::new(&openai(&model), prompt("hi")).failure().await;
+    assert_eq!(failure.error_type, ErrorType::InvalidResponse);
+    assert!(failure.message.contains("redirect (HTTP 307)"), "{}", failure.message);
+    assert_eq!(elsewhere.connections(), 0);
+}
+
+#[tokio::test]
+async fn neither_the_key_nor_the_prompt_is_repeated() {
+    let model = FakeModel::start().await;
+    for provider in both(&model) {
+        let body = format!(r#"{{"error":{{"message":"{KEY} may not ask: what is love?\u0000"}}}}"#);
+        model.next(Reply::status(403, body));
+        let failure = Ask::new(&*provider, prompt("what is love?")).failure().await;
+        assert_eq!(failure.message, "*** may not ask: ***\u{fffd}");
+
+        model.next(Reply::status(400, format!("{}é", "x".repeat(limits::ERROR_MESSAGE_BYTES - 1))));
+        let failure = Ask::new(&*provider, prompt("what is love?")).failure().await;
+        assert_eq!(failure.message, "x".repeat(limits::ERROR_MESSAGE_BYTES - 1));
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_in_time_is_left() {
+    let model = FakeModel::start().await;
+    model.otherwise(Reply::hang());
+    for (n, provider) in (1..).zip(both(&model)) {
+        let failure = Ask::new(&*provider, prompt("hi")).timeout(SHORT).failure().await;
+        assert_eq!(failure.error_type, ErrorType::Timeout);
+        assert_eq!(failure.message, "the provider had not answered after 150ms");
+        assert!(failure.latency.unwrap() >= SHORT);
+        model.wait_for_aborts(n).await;
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_call_aborts_it() {
+    let model = FakeModel::start().await;
+    model.otherwise(Reply::hang());
+    for (n, provider) in (1..).zip(both(&model)) {
+        let call = tokio::spawn(async move { Ask::new(&*provider, prompt("hi")).error_type().await });
+        model.wait_for_calls(n).await;
+        assert_eq!(model.in_flight(), 1);
+        call.abort();
+        model.wait_for_aborts(n).await;
+        model.wait_until_idle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_place_where_nobody_listens_is_a_connection_failure() {
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let provider = OpenAi::new(endpoint(&format!("http://127.0.0.1:{port}/v1"))).unwrap();
+    let failure = Ask::new(&provider, prompt("hi")).failure().await;
+    assert_eq!((failure.error_type, failure.latency), (ErrorType::Connection, None));
+    assert!(failure.message.starts_with(&format!("cannot connect to 127.0.0.1:{port}: ")), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_place_that_speaks_no_tls_is_a_connection_failure() {
+    let model = FakeModel::start().await;
+    let base = model.base_url().replace("http:", "https:");
+    let failure = Ask::new(&OpenAi::new(endpoint(&base)).unwrap(), prompt("hi")).failure().await;
+    assert_eq!((failure.error_type, failure.latency), (ErrorType::Connection, None));
+    assert_eq!(model.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_place_that_does_not_exist_is_a_connection_failure() {
+    let provider = OpenAi::new(endpoint("http://nowhere.invalid")).unwrap();
+    let failure = Ask::new(&provider, prompt("hi")).failure().await;
+    assert_eq!((failure.error_type, failure.latency), (ErrorType::Connection, None));
+    assert!(failure.message.starts_with("cannot connect to nowhere.invalid: "), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_place_that_does_not_take_the_connection_is_a_timeout() {
+    // A full backlog leaves the next connection unanswered.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let place = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        match TcpStream::connect_timeout(&place, SHORT) {
+            Ok(stream) => waiting.push(stream),
+            Err(error) if error.kind() == ErrorKind::TimedOut => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let endpoint = Endpoint { connect_timeout: SHORT, ..endpoint(&format!("http://{place}")) };
+    let failure = Ask::new(&OpenAi::new(endpoint).unwrap(), prompt("hi")).failure().await;
+    assert_eq!((failure.error_type, failure.latency), (ErrorType::Timeout, None));
+    assert_eq!(failure.message, format!("connecting to {place} took too long"));
+    drop(waiting);
+}

@@ -1,0 +1,11 @@
+//! Providers over real sockets.
+
+// Tests state facts: a panic is the report, also in what they share.
+#![allow(clippy::unwrap_used)]
+
+mod anthropic;
+mod echo;
+mod failures;
+mod openai;
+mod registry;
+mod setup;

@@ -1,0 +1,78 @@
+//! How executions run.
+
+use std::time::Duration;
+
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::retry::Policy;
+
+use super::env::{Env, Setting, duration};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting { name: "DEFAULT_MODEL", default: "see above", meaning: "PROVIDER/MODEL of a request that names none" },
+    Setting { name: "RETRY_DELAYS", default: "5s,30s,2m", meaning: "the delay before each retry" },
+    Setting { name: "LEASE", default: "30s", meaning: "how long a silent holder keeps an execution" },
+    Setting { name: "SWEEP_INTERVAL", default: "1s", meaning: "how often expired leases are looked for" },
+];
+
+/// How executions run.
+#[derive(Clone, Debug)]
+pub struct ExecutionConfig {
+    /// Of a request that names none; absent means that the command decides.
+    pub default_model: Option<ModelRef>,
+    /// When another attempt is made.
+    pub retry: Policy,
+    /// How long a silent holder keeps an execution.
+    pub lease: Duration,
+    /// How often expired leases are looked for, at least.
+    pub sweep_interval: Duration,
+}
+
+impl ExecutionConfig {
+    pub(super) fn read(env: &mut Env<'_>) -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            default_model: env.read("DEFAULT_MODEL", None, |value| match value.split_once('/') {
+                Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
+                    Ok(Some(ModelRef { provider: provider.into(), model: model.into() }))
+                }
+                _ => Err(format!("`{value}` is not PROVIDER/MODEL, e.g. openai/gpt-4o-mini")),
+            }),
+            retry: env.read("RETRY_DELAYS", Policy::default(), |value| {
+                let delays = value.split(',').map(|part| duration(part.trim())).collect::<Result<Vec<_>, _>>()?;
+                if delays.len() > 10 { Err("more than 10 delays".into()) } else { Ok(Policy { delays }) }
+            }),
+            lease: env.duration("LEASE", 30 * second, second, 3600 * second),
+            sweep_interval: env.duration("SWEEP_INTERVAL", second, second / 10, 3600 * second),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read() {
+        let lookup = |name: &str| match name {
+            "DEFAULT_MODEL" => Some("openai/org/model".to_owned()),
+            "RETRY_DELAYS" => Some("10ms, 2s".to_owned()),
+            _ => None,
+        };
+        let config = ExecutionConfig::read(&mut Env::new(&lookup));
+        assert_eq!(config.default_model, Some(ModelRef { provider: "openai".into(), model: "org/model".into() }));
+        assert_eq!(config.retry.delays, [Duration::from_millis(10), Duration::from_secs(2)]);
+    }
+
+    #[test]
+    fn odd_values_are_mistakes() {
+        let odd =
+            |retry: &'static str| move |name: &str| Some(if name == "RETRY_DELAYS" { retry } else { "/" }.to_owned());
+        for retry in ["5s,,", "1s,1s,1s,1s,1s,1s,1s,1s,1s,1s,1s"] {
+            let lookup = odd(retry);
+            let mut env = Env::new(&lookup);
+            ExecutionConfig::read(&mut env);
+            let said = env.finish(()).unwrap_err().to_string();
+            assert!(said.contains("DEFAULT_MODEL: `/`") && said.contains("RETRY_DELAYS"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Which model providers a process knows.
+
+use prompt_ledger_domain::secret::Secret;
+use url::Url;
+
+use super::env::{Env, Setting};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting { name: "OPENAI_API_KEY", default: "none", meaning: "the key for OpenAI, or for the base URL below" },
+    Setting { name: "OPENAI_BASE_URL", default: "OpenAI's", meaning: "any OpenAI-compatible server; needs no key" },
+    Setting { name: "ANTHROPIC_API_KEY", default: "none", meaning: "the key for Anthropic, or for the base URL below" },
+    Setting { name: "ANTHROPIC_BASE_URL", default: "Anthropic's", meaning: "a server that speaks its Messages API" },
+];
+
+/// Which model providers a process knows.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// For OpenAI.
+    pub openai: Endpoint,
+    /// For Anthropic.
+    pub anthropic: Endpoint,
+}
+
+/// A provider's key and place.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoint {
+    /// Its key.
+    pub api_key: Option<Secret>,
+    /// Where it is, when not at its maker's.
+    pub base_url: Option<Url>,
+}
+
+impl Endpoint {
+    /// Whether calls can be made: with a key, or to a place of one's own.
+    #[must_use]
+    pub fn is_configured(&self) -> bool {
+        self.api_key.is_some() || self.base_url.is_some()
+    }
+}
+
+impl ProviderConfig {
+    pub(super) fn read(env: &mut Env<'_>) -> Self {
+        let mut endpoint = |key: &str, url: &str| Endpoint {
+            api_key: env.text(key).map(Secret::new),
+            base_url: env.read(url, None, |value| match Url::parse(value) {
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Some(url)),
+                _ => Err("is no http or https URL, e.g. http://127.0.0.1:11434/v1".into()),
+            }),
+        };
+        Self {
+            openai: endpoint("OPENAI_API_KEY", "OPENAI_BASE_URL"),
+            anthropic: endpoint("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_or_a_place_configures_a_provider() {
+        let lookup = |name: &str| match name {
+            "OPENAI_BASE_URL" => Some("http://127.0.0.1:11434/v1".to_owned()),
+            "ANTHROPIC_API_KEY" => Some("sk-hunter2".to_owned()),
+            _ => None,
+        };
+        let config = ProviderConfig::read(&mut Env::new(&lookup));
+        assert!(config.openai.is_configured() && config.anthropic.is_configured());
+        assert!(!Endpoint::default().is_configured());
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn other_schemes_are_mistakes() {
+        let lookup = |name: &str| (name == "OPENAI_BASE_URL").then(|| "ftp://host/".to_owned());
+        let mut env = Env::new(&lookup);
+        ProviderConfig::read(&mut env);
+        assert!(env.finish(()).unwrap_err().to_string().contains("http"));
+    }
+}

@@ -1,0 +1,131 @@
+//! How a server serves.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use prompt_ledger_domain::secret::Secret;
+
+use super::env::{Env, Setting};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting { name: "LISTEN_ADDR", default: "127.0.0.1:50051", meaning: "where it listens" },
+    Setting { name: "API_KEY", default: "none", meaning: "a system key, beside those made by `keys create`" },
+    Setting { name: "REFLECTION", default: "open", meaning: "who may use gRPC reflection: open, key or off" },
+    Setting { name: "SHUTDOWN_GRACE", default: "10s", meaning: "from SIGTERM to the end, at most" },
+    Setting { name: "ALLOW_PLAINTEXT", default: "false", meaning: "serve without TLS off loopback" },
+    Setting { name: "MAX_STREAMS", default: "1000", meaning: "concurrent calls of one connection" },
+    Setting { name: "HANDSHAKE_TIMEOUT", default: "5s", meaning: "how long a new connection may stay silent" },
+    Setting { name: "LOG", default: "info", meaning: "what is logged, e.g. debug or prompt_ledger_server=debug" },
+];
+
+/// Who may ask what the server offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reflection {
+    /// Anyone.
+    Open,
+    /// Who has a key.
+    Key,
+    /// Nobody.
+    Off,
+}
+
+/// How a server serves.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Where it listens.
+    pub listen_addr: SocketAddr,
+    /// A system key.
+    pub api_key: Option<Secret>,
+    /// Who may use reflection.
+    pub reflection: Reflection,
+    /// From signal to exit.
+    pub shutdown_grace: Duration,
+    /// Whether plain text may leave loopback.
+    pub allow_plaintext: bool,
+    /// Concurrent calls of one connection.
+    pub max_streams: u32,
+    /// How long a new connection may stay silent.
+    pub handshake_timeout: Duration,
+    /// What is logged.
+    pub log: String,
+}
+
+impl ServerConfig {
+    pub(super) fn read(env: &mut Env<'_>) -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            listen_addr: env.read("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 50051)), |value| {
+                value.parse().map_err(|_| format!("`{value}` is no address; write IP:PORT, e.g. 127.0.0.1:50051"))
+            }),
+            api_key: env.read("API_KEY", None, |value| {
+                if value.len() < 16 {
+                    Err("is shorter than 16 characters".into())
+                } else {
+                    Ok(Some(Secret::new(value)))
+                }
+            }),
+            reflection: env.read("REFLECTION", Reflection::Open, |value| match value {
+                "open" => Ok(Reflection::Open),
+                "key" => Ok(Reflection::Key),
+                "off" => Ok(Reflection::Off),
+                _ => Err(format!("`{value}` is none of open, key, off")),
+            }),
+            shutdown_grace: env.duration("SHUTDOWN_GRACE", 10 * second, second, 3600 * second),
+            allow_plaintext: env.flag("ALLOW_PLAINTEXT"),
+            max_streams: env.read("MAX_STREAMS", 1_000, |value| match value.parse() {
+                Ok(streams @ 1..=1_000_000) => Ok(streams),
+                _ => Err(format!("`{value}` is no number from 1 to 1000000")),
+            }),
+            handshake_timeout: env.duration("HANDSHAKE_TIMEOUT", 5 * second, second / 10, 60 * second),
+            log: env.text("LOG").unwrap_or_else(|| "info".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_and_checked() {
+        let lookup = |name: &str| {
+            let value = match name {
+                "LISTEN_ADDR" => "[::1]:0",
+                "API_KEY" => "0123456789abcdef",
+                "REFLECTION" => "key",
+                "ALLOW_PLAINTEXT" => "true",
+                "MAX_STREAMS" => "7",
+                "LOG" => "debug",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        let mut env = Env::new(&lookup);
+        let config = ServerConfig::read(&mut env);
+        env.finish(()).unwrap();
+        assert_eq!(config.listen_addr.to_string(), "[::1]:0");
+        assert_eq!(config.api_key.unwrap().expose(), "0123456789abcdef");
+        assert_eq!((config.reflection, config.allow_plaintext, config.max_streams), (Reflection::Key, true, 7));
+        assert_eq!(config.log, "debug");
+    }
+
+    #[test]
+    fn odd_values_are_mistakes() {
+        let lookup = |name: &str| Some(if name == "API_KEY" { "short-secret" } else { "odd" }.to_owned());
+        let mut env = Env::new(&lookup);
+        ServerConfig::read(&mut env);
+        let said = env.finish(()).unwrap_err().to_string();
+        for name in ["LISTEN_ADDR", "API_KEY", "REFLECTION", "SHUTDOWN_GRACE", "ALLOW_PLAINTEXT", "MAX_STREAMS"] {
+            assert!(said.contains(name), "{said}");
+        }
+        assert!(!said.contains("short-secret"));
+    }
+
+    #[test]
+    fn off_is_off() {
+        let lookup = |name: &str| (name == "REFLECTION").then(|| "off".to_owned());
+        assert_eq!(ServerConfig::read(&mut Env::new(&lookup)).reflection, Reflection::Off);
+        let lookup = |name: &str| (name == "REFLECTION").then(|| "open".to_owned());
+        assert_eq!(ServerConfig::read(&mut Env::new(&lookup)).reflection, Reflection::Open);
+    }
+}

@@ -1,0 +1,77 @@
+//! How a process ends: a token per stage, in order, within a grace that starts with the signal.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The stages of a shutdown, handed down to whoever must know.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    /// New work is refused with DRAINING; health says NOT_SERVING.
+    pub refuse: CancellationToken,
+    /// Provider calls are aborted, and `interrupted` is written.
+    pub abort: CancellationToken,
+    /// Nobody waits any more: background tasks end.
+    pub stop: CancellationToken,
+}
+
+impl Drain {
+    /// A drain that has not begun.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins the drain, aborts provider calls when the time for them is over, and returns then; `done` ends it early.
+    /// Answers when the whole grace is over.
+    pub async fn begin(&self, grace: Duration, done: impl Future<Output = ()>) -> Instant {
+        let end = Instant::now() + grace;
+        self.refuse.cancel();
+        tokio::select! {
+            () = done => {}
+            () = tokio::time::sleep_until(end - abort_before_end(grace)) => self.abort.cancel(),
+        }
+        end
+    }
+}
+
+/// How long before its end a grace aborts provider calls: 3 s; of a grace under 9 s the last third.
+#[must_use]
+pub fn abort_before_end(grace: Duration) -> Duration {
+    if grace < Duration::from_secs(9) { grace / 3 } else { Duration::from_secs(3) }
+}
+
+/// Resolves when the process is asked to end: SIGTERM, or SIGINT from a terminal.
+pub async fn signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    #[test]
+    fn a_short_grace_keeps_a_third_for_the_last_writes() {
+        assert_eq!([abort_before_end(S(10)), abort_before_end(S(9)), abort_before_end(S(6))], [S(3), S(3), S(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_are_aborted_only_when_they_outlast_their_time() {
+        let (quick, slow) = (Drain::new(), Drain::new());
+        let began = Instant::now();
+        quick.begin(S(10), std::future::ready(())).await;
+        assert!(quick.refuse.is_cancelled() && !quick.abort.is_cancelled());
+        let end = slow.begin(S(10), std::future::pending()).await;
+        assert!(slow.abort.is_cancelled() && !slow.stop.is_cancelled());
+        assert_eq!((end - began, began.elapsed()), (S(10), S(7)));
+    }
+}

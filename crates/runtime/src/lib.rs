@@ -1,0 +1,35 @@
+//! What every process of Prompt Ledger stands on: its configuration, its log, its end, and new identities.
+
+pub mod config;
+pub mod drain;
+pub mod telemetry;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prompt_ledger_domain::Timestamp;
+pub use uuid::Uuid;
+
+/// A new identity: UUIDv7, so that it sorts by time.
+#[must_use]
+pub fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// This moment, by the process's own clock.
+#[must_use]
+pub fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_differ_and_sort_by_time() {
+        let (a, b) = (new_id(), new_id());
+        assert!(a < b);
+        assert!(now() > Timestamp(1_700_000_000_000_000));
+    }
+}

@@ -1,0 +1,163 @@
+//! Prompts and versions.
+
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
+
+/// What PutPrompt asks for, checked, the template parsed by the caller.
+#[derive(Clone, Debug)]
+pub struct PutPrompt {
+    /// The prompt's name.
+    pub name: String,
+    /// The template, byte for byte.
+    pub template_source: String,
+    /// `versioning::checksum` of it.
+    pub checksum: String,
+    /// The names that the template reads.
+    pub variables: Vec<String>,
+    /// Absent keeps, empty clears.
+    pub description: Option<String>,
+    /// Absent keeps, empty clears.
+    pub owner_team: Option<String>,
+    /// Absent keeps, empty clears.
+    pub tags: Option<Vec<String>>,
+    /// Who, as they said: kept with a new version.
+    pub created_by: String,
+    /// Whether the version that has this content becomes the active one.
+    pub set_active: bool,
+    /// Fails with PROMPT_EXISTS where the name is taken.
+    pub create_only: bool,
+    /// Fails with ETAG_MISMATCH where the prompt has another, or does not exist.
+    pub etag: Option<String>,
+    /// The identity of the prompt, should it be new.
+    pub prompt_id: PromptId,
+    /// The identity of the version, should it be new.
+    pub version_id: VersionId,
+}
+
+/// What PutPrompt came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutResult {
+    /// The prompt as it is now.
+    pub prompt: Prompt,
+    /// The version that has the content.
+    pub version: Version,
+    /// Whether the call created that version.
+    pub version_change: bool,
+    /// Whether the call moved the active pointer.
+    pub activated: bool,
+    /// The project's revision now.
+    pub revision: i64,
+}
+
+/// A prompt and its active version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptWithActive {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// Absent while none is active.
+    pub active: Option<Version>,
+    /// The project's revision that both were read at.
+    pub revision: i64,
+}
+
+/// A prompt and the version that a selector names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResolvedVersion {
+    /// The prompt.
+    pub prompt: Prompt,
+    /// The version.
+    pub version: Version,
+    /// The project's revision that both were read at.
+    pub revision: i64,
+}
+
+/// A prompt after a write to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changed {
+    /// The prompt as it is now.
+    pub prompt: Prompt,
+    /// The version that the write was about; absent for archiving.
+    pub version: Option<Version>,
+    /// The project's revision now.
+    pub revision: i64,
+}
+
+/// Which prompts a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PromptFilter {
+    /// Of this mode only.
+    pub mode: Option<Mode>,
+    /// Of this team only; empty for all.
+    pub owner_team: String,
+    /// Names that start with this; empty for all.
+    pub name_prefix: String,
+    /// Archived ones too.
+    pub include_archived: bool,
+}
+
+/// How often what caches hold was written so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revisions {
+    /// Keys and projects.
+    pub keys: i64,
+    /// Models and prices.
+    pub models: i64,
+    /// Each project's registry.
+    pub projects: Vec<(ProjectId, i64)>,
+}
+
+/// Prompts and versions. Numbers of a prompt's versions are consecutive, also under concurrent writers; every write to
+/// a prompt takes the project's next revision, in the same transaction. A name that does not exist in the project is
+/// PROMPT_NOT_FOUND.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// Registers a content under a name (MISSION 2). A write that would change nothing writes nothing and keeps the
+    /// etag. MODE_MISMATCH for a tracking-mode prompt is checked first, then PROMPT_EXISTS, PROMPT_ARCHIVED, the etag.
+    async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult>;
+
+    /// The prompt of that name, archived or not.
+    async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive>;
+
+    /// Up to `limit` prompts with names after `after`, by name.
+    async fn prompts(
+        &self,
+        project: ProjectId,
+        filter: &PromptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<PromptWithActive>, i64)>;
+
+    /// The version that the selector names, of a prompt archived or not: `Selector::missing` where there is none.
+    async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion>;
+
+    /// Up to `limit` versions with numbers below `before`, newest first, and the project's revision.
+    async fn versions(
+        &self,
+        project: ProjectId,
+        name: &str,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<(Vec<Version>, i64)>;
+
+    /// Moves the active pointer, forward or back; the version becomes `active`. Full mode only, not archived.
+    async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed>;
+
+    /// Sets a version's status by `versioning::set_status`. Full mode only, not archived.
+    async fn set_version_status(
+        &self,
+        project: ProjectId,
+        name: &str,
+        number: i32,
+        status: VersionStatus,
+        etag: Option<&str>,
+    ) -> Result<Changed>;
+
+    /// Archives a prompt of either mode, or brings it back. Doing it again changes nothing.
+    async fn set_archived(&self, project: ProjectId, name: &str, archived: bool, etag: Option<&str>)
+    -> Result<Changed>;
+
+    /// The present revisions of everything.
+    async fn revisions(&self) -> Result<Revisions>;
+}

@@ -1,0 +1,45 @@
+//! Which index each shape of a list walks: read from the plan itself, because a wrong one shows only on large tables.
+
+use sqlx::{AssertSqlSafe, Row};
+
+use super::super::{Sqlite, error, lease, read, start};
+use super::{NAMED, OF_CORRELATION, OF_PROJECT, OF_PROMPT, OF_STATUS, OF_VERSION};
+
+async fn plan(store: &Sqlite, statement: &str) -> String {
+    let sql = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+    let rows = sqlx::query(sql).fetch_all(&store.readers).await.map_err(error::store).unwrap();
+    rows.iter().map(|row| row.get::<String, _>("detail")).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn every_shape_of_a_list_walks_its_index_newest_first() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&directory.path().join("ledger.db")).await.unwrap();
+    for (shapes, walk) in [
+        (OF_PROJECT, "x USING INDEX executions_project (project_id=? AND created_at>? AND created_at<?)"),
+        (OF_PROMPT, "x USING INDEX executions_prompt (prompt_id=? AND created_at>? AND created_at<?)"),
+        (OF_VERSION, "x USING INDEX executions_version (version_id=? AND created_at>? AND created_at<?)"),
+        (OF_CORRELATION, "x USING INDEX executions_correlation (correlation_id=? AND created_at>? AND created_at<?)"),
+        (OF_STATUS, "x USING INDEX executions_status (status=? AND created_at>? AND created_at<?)"),
+    ] {
+        for statement in shapes {
+            let plan = plan(&store, statement).await;
+            assert!(plan.starts_with(&format!("SEARCH {walk}")), "{plan}");
+            // Rows of one moment are put in order by id; anything more would read the whole list for one page.
+            assert!(plan.ends_with("USE TEMP B-TREE FOR LAST TERM OF ORDER BY"), "{plan}");
+            assert!(!plan.contains("SCAN x") && !plan.contains("SCAN i") && !plan.contains("SCAN o"), "{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_hot_statement_scans_a_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&directory.path().join("ledger.db")).await.unwrap();
+    for statement in [NAMED, read::WHOLE, read::EVENTS, start::BY_KEY, lease::ANY_LOST, lease::EXTEND] {
+        let plan = plan(&store, statement).await;
+        for line in plan.lines().filter(|line| line.starts_with("SCAN")) {
+            assert!(line.contains("VIRTUAL TABLE") || line.contains("CONSTANT ROW"), "{statement}: {plan}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Reading prompts and versions. What is read together is read in one statement, or in one transaction: the revision
+//! beside it says exactly which state it was.
+
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus, not_found};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::prompt_rows::{maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns};
+use super::{Sqlite, change_prompt, error, put_prompt, row};
+use crate::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions};
+
+/// A prompt by project ($1) and name ($2), with a version of it; the version's columns are empty where there is none.
+macro_rules! prompt_and_version {
+    ($which:literal) => {
+        concat!(
+            "SELECT ",
+            prompt_columns!(),
+            ", ",
+            version_columns!(),
+            " FROM projects j JOIN prompts p ON p.project_id = j.id",
+            " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND ",
+            $which,
+            " WHERE j.id = $1 AND p.name = $2"
+        )
+    };
+}
+
+const ACTIVE: &str = prompt_and_version!("v.version_number = p.active_version_number");
+const LATEST: &str = prompt_and_version!("v.version_number = p.latest_version_number");
+const NUMBER: &str = prompt_and_version!("v.version_number = $3");
+const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = $3");
+
+/// Names from $2 on (inclusive), after $3 (exclusive), below $4, with their active versions.
+const PROMPTS: &str = concat!(
+    "SELECT ",
+    prompt_columns!(),
+    ", ",
+    version_columns!(),
+    " FROM projects j JOIN prompts p ON p.project_id = j.id",
+    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number",
+    " WHERE j.id = $1 AND p.name >= $2 AND p.name <> $3 AND p.name < $4",
+    " AND ($5 IS NULL OR p.mode = $5) AND ($6 = '' OR p.owner_team = $6) AND ($7 OR p.archived_at IS NULL)",
+    " ORDER BY p.name LIMIT $8"
+);
+
+/// The versions below number $3, newest first; one row without a version where the prompt has none of them.
+const VERSIONS: &str = concat!(
+    "SELECT j.revision AS project_revision, ",
+    version_columns!(),
+    " FROM projects j JOIN prompts p ON p.project_id = j.id",
+    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number < $3",
+    " WHERE j.id = $1 AND p.name = $2 ORDER BY v.version_number DESC LIMIT $4"
+);
+
+/// One row per counter, all of one moment.
+const REVISIONS: &str = "SELECT scope, NULL AS project_id, revision FROM revisions \
+                         UNION ALL SELECT NULL, id, revision FROM projects";
+
+/// Greater than every name: names are ASCII.
+const BEYOND: char = '\u{10ffff}';
+
+/// A prompt, the version asked for, and the project's revision.
+pub(super) async fn select(
+    connection: &mut SqliteConnection,
+    project: ProjectId,
+    name: &str,
+    selector: &Selector,
+) -> Result<(Prompt, Option<Version>, i64)> {
+    let (project, name_bound) = (project.to_string(), name);
+    let query = match selector {
+        Selector::Active => sqlx::query(ACTIVE).bind(project).bind(name_bound),
+        Selector::Latest => sqlx::query(LATEST).bind(project).bind(name_bound),
+        Selector::Number(number) => sqlx::query(NUMBER).bind(project).bind(name_bound).bind(*number),
+        Selector::Checksum(checksum) => sqlx::query(CHECKSUM).bind(project).bind(name_bound).bind(checksum),
+    };
+    let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| not_found(name))?;
+    let prompt = maybe_prompt(&row)?.ok_or_else(|| not_found(name))?;
+    Ok((prompt, maybe_version(&row)?, project_revision(&row)?))
+}
+
+#[async_trait]
+impl Registry for Sqlite {
+    async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
+        self.writer.write(move |connection| Box::pin(put_prompt::put_prompt(connection, project, put))).await
+    }
+
+    async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        let (prompt, active, revision) = select(&mut connection, project, name, &Selector::Active).await?;
+        Ok(PromptWithActive { prompt, active, revision })
+    }
+
+    async fn prompts(
+        &self,
+        project: ProjectId,
+        filter: &PromptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<PromptWithActive>, i64)> {
+        let mut transaction = self.readers.begin().await.map_err(error::store)?;
+        let revision: Option<i64> = sqlx::query_scalar("SELECT revision FROM projects WHERE id = $1")
+            .bind(project.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(error::store)?;
+        let after = after.unwrap_or_default();
+        let rows = sqlx::query(PROMPTS)
+            .bind(project.to_string())
+            .bind(after.max(&filter.name_prefix))
+            .bind(after)
+            .bind(format!("{}{BEYOND}", filter.name_prefix))
+            .bind(filter.mode.map(Mode::as_str))
+            .bind(&filter.owner_team)
+            .bind(filter.include_archived)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(error::store)?;
+        let revision = revision.unwrap_or_default();
+        let mut prompts = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Some(prompt) = maybe_prompt(&row)? {
+                prompts.push(PromptWithActive { prompt, active: maybe_version(&row)?, revision });
+            }
+        }
+        Ok((prompts, revision))
+    }
+
+    async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        let (prompt, version, revision) = select(&mut connection, project, name, selector).await?;
+        let version = version.ok_or_else(|| selector.missing(name))?;
+        Ok(ResolvedVersion { prompt, version, revision })
+    }
+
+    async fn versions(
+        &self,
+        project: ProjectId,
+        name: &str,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<(Vec<Version>, i64)> {
+        let rows = sqlx::query(VERSIONS)
+            .bind(project.to_string())
+            .bind(name)
+            .bind(before.unwrap_or(i32::MAX))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX).max(1))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(error::store)?;
+        let revision = project_revision(rows.first().ok_or_else(|| not_found(name))?)?;
+        let versions: Result<Vec<_>> =
+            rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();
+        Ok((versions?, revision))
+    }
+
+    async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
+        let (name, etag) = (name.to_owned(), etag.map(str::to_owned));
+        self.writer
+            .write(move |connection| {
+                Box::pin(
+                    async move { change_prompt::set_active(connection, project, &name, number, etag.as_deref()).await },
+                )
+            })
+            .await
+    }
+
+    async fn set_version_status(
+        &self,
+        project: ProjectId,
+        name: &str,
+        number: i32,
+        status: VersionStatus,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        let (name, etag) = (name.to_owned(), etag.map(str::to_owned));
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    change_prompt::set_status(connection, project, &name, number, status, etag.as_deref()).await
+                })
+            })
+            .await
+    }
+
+    async fn set_archived(
+        &self,
+        project: ProjectId,
+        name: &str,
+        archived: bool,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        let (name, etag) = (name.to_owned(), etag.map(str::to_owned));
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    change_prompt::set_archived(connection, project, &name, archived, etag.as_deref()).await
+                })
+            })
+            .await
+    }
+
+    async fn revisions(&self) -> Result<Revisions> {
+        let rows = sqlx::query(REVISIONS).fetch_all(&self.readers).await.map_err(error::store)?;
+        let mut revisions = Revisions::default();
+        for row in &rows {
+            add_revision(&mut revisions, row)?;
+        }
+        Ok(revisions)
+    }
+}
+
+fn add_revision(revisions: &mut Revisions, row: &SqliteRow) -> Result<()> {
+    let revision = row::value(row, "revision")?;
+    if let Some(project) = row::maybe_id(row, "project_id")? {
+        revisions.projects.push((ProjectId(project), revision));
+        return Ok(());
+    }
+    match row.try_get("scope").map_err(error::store)? {
+        "keys" => revisions.keys = revision,
+        "models" => revisions.models = revision,
+        _ => {}
+    }
+    Ok(())
+}

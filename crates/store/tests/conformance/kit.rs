@@ -1,0 +1,190 @@
+//! What scenarios are made of: a backend, and builders with good defaults.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_domain::versioning::checksum;
+use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_store::{
+    Access, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models, NewExecution, PutPrompt,
+    PutResult, Recorded, Registry,
+};
+use uuid::Uuid;
+
+/// A database under test, and what the traits do not offer (yet).
+#[async_trait]
+pub(crate) trait Backend: Sync {
+    type Store: Registry + Models + Access + Executions;
+
+    /// An empty one, as its first migration leaves it.
+    async fn fresh() -> Self;
+
+    fn store(&self) -> &Self::Store;
+
+    /// Runs statements as an operator would.
+    async fn execute(&self, sql: String) -> std::result::Result<(), String>;
+
+    /// One number.
+    async fn count(&self, sql: &str) -> i64;
+
+    async fn request_cancel(&self, id: ExecutionId) {
+        self.execute(format!("UPDATE executions SET cancel_requested_at = 1 WHERE id = '{id}'")).await.unwrap();
+    }
+
+    async fn default_project(&self) -> ProjectId {
+        self.store().project("default").await.unwrap().unwrap().id
+    }
+}
+
+/// A new identity; later ones are greater.
+pub(crate) fn new_id() -> Uuid {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    Uuid::from_u128((0x0199_0000_0000_7000_u128 << 64) | u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// A prompt to put.
+pub(crate) fn put(name: &str, template: &str) -> PutPrompt {
+    PutPrompt {
+        name: name.into(),
+        template_source: template.into(),
+        checksum: checksum(template),
+        variables: vec!["user.name".into()],
+        description: None,
+        owner_team: None,
+        tags: None,
+        created_by: "ada".into(),
+        set_active: false,
+        create_only: false,
+        etag: None,
+        prompt_id: PromptId(new_id()),
+        version_id: VersionId(new_id()),
+    }
+}
+
+/// A prompt to put, its content to become the active version.
+pub(crate) fn put_active(name: &str, template: &str) -> PutPrompt {
+    PutPrompt { set_active: true, ..put(name, template) }
+}
+
+/// Puts a prompt into the default project.
+pub(crate) async fn register<B: Backend>(backend: &B, put: PutPrompt) -> PutResult {
+    backend.store().put_prompt(backend.default_project().await, put).await.unwrap()
+}
+
+/// An execution of a prompt's version.
+pub(crate) fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
+    NewExecution {
+        id: ExecutionId(new_id()),
+        project_id: project,
+        prompt_id: put.prompt.id,
+        version_id: put.version.id,
+        must_be_active: true,
+        environment: "dev".into(),
+        input: Input::Prompt("Hi Ada".into()),
+        prompt_truncated: false,
+        variables: "{\"user\":{\"name\":\"Ada\"}}".into(),
+        model: ModelRef { provider: "echo".into(), model: "echo".into() },
+        price_id: None,
+        params: Params::default(),
+        correlation_id: String::new(),
+        key: None,
+        timeout: Duration::from_secs(120),
+        expire_after: None,
+        max_retries: 0,
+    }
+}
+
+/// An execution of a fresh active prompt `greet`.
+pub(crate) async fn an_execution<B: Backend>(backend: &B) -> NewExecution {
+    let put = register(backend, put_active("greet", "Hi {{user.name}}")).await;
+    execution_of(backend.default_project().await, &put)
+}
+
+pub(crate) fn key(key: &str, request: u8) -> Option<ExecutionKey> {
+    Some(ExecutionKey { key: key.into(), request_hash: [request; 32] })
+}
+
+/// This process, for half a minute.
+pub(crate) fn holder() -> Holder {
+    Holder { worker: "server-1".into(), claim_id: ClaimId(new_id()), lease: Duration::from_secs(30) }
+}
+
+/// Someone whose lease is over as soon as it begins.
+pub(crate) fn dead() -> Holder {
+    Holder { lease: Duration::ZERO, ..holder() }
+}
+
+pub(crate) fn fence(id: ExecutionId, attempt: i32) -> Fence {
+    Fence { id, attempt }
+}
+
+/// Starts it: when.
+pub(crate) async fn start<B: Backend>(backend: &B, new: &NewExecution) -> Timestamp {
+    match backend.store().start(new.clone(), holder()).await.unwrap() {
+        Recorded::New { at } => at,
+        other => panic!("it was not recorded: {other:?}"),
+    }
+}
+
+/// The end of a call that went well.
+pub(crate) fn success() -> Finish {
+    Finish {
+        status: Status::Succeeded,
+        ended: Ended {
+            error_type: None,
+            error_message: String::new(),
+            provider_request_id: "req-1".into(),
+            usage: usage(10, 2, 5),
+            latency: Some(Duration::from_millis(250)),
+        },
+        response: "Hello".into(),
+        response_truncated: false,
+        finish_reason: Some(prompt_ledger_domain::execution::FinishReason::Stop),
+        failure: None,
+        cost_nano_usd: Some(4_500),
+    }
+}
+
+/// Starts and finishes it.
+pub(crate) async fn run<B: Backend>(backend: &B, new: &NewExecution) -> Execution {
+    start(backend, new).await;
+    backend.store().finish(fence(new.id, 1), success()).await.unwrap()
+}
+
+pub(crate) fn usage(prompt: i32, cached: i32, response: i32) -> Usage {
+    Usage { prompt_tokens: Some(prompt), cached_tokens: Some(cached), response_tokens: Some(response) }
+}
+
+/// The events of an execution, in a line each: `1 -> running (1)`.
+pub(crate) async fn story<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
+    let project = backend.default_project().await;
+    let events = backend.store().events(project, id, 0, 100).await.unwrap();
+    let line = |event: prompt_ledger_store::Event| {
+        let from = event.from.map(|from| format!("{from} ")).unwrap_or_default();
+        let error = event.error_type.map(|error| format!(" {error}")).unwrap_or_default();
+        format!("{} {from}-> {} ({}){error}", event.sequence, event.to, event.attempt)
+    };
+    events.into_iter().map(line).collect()
+}
+
+/// The ids of a page.
+pub(crate) async fn listed<B: Backend>(backend: &B, filter: &ExecutionFilter) -> Vec<ExecutionId> {
+    let project = backend.default_project().await;
+    let page = backend.store().list(project, filter, None, 100, false).await.unwrap();
+    page.into_iter().map(|execution| execution.id).collect()
+}
+
+pub(crate) fn reason<T: std::fmt::Debug>(result: Result<T>) -> Reason {
+    result.unwrap_err().reason()
+}
+
+/// This moment.
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(i64::try_from(since.as_micros()).unwrap())
+}

@@ -1,0 +1,123 @@
+//! One suite for every backend: each scenario is written against the traits alone and runs on a fresh database.
+//! `kit` says what a backend must offer beside the traits, `sqlite` offers it and tests what is the file's own.
+
+mod access;
+mod executions;
+mod kit;
+mod leases;
+mod lists;
+mod models;
+mod registry;
+mod sqlite;
+mod versioning;
+
+/// Runs every scenario of the suite on one backend.
+macro_rules! conformance {
+    ($backend:ty) => {
+        crate::scenarios!($backend: versioning
+            the_first_content_makes_version_one
+            a_known_content_is_reused
+            contents_differ_by_their_exact_bytes
+            fifty_concurrent_writers_of_ten_contents_end_with_versions_one_to_ten
+            putting_an_older_content_active_rolls_back
+            set_active_rolls_back_and_forth
+            a_deprecated_version_becomes_active_again
+            the_active_version_cannot_be_deprecated
+            a_draft_is_activated_not_marked_active
+            a_version_that_does_not_exist_is_named
+            every_write_takes_the_next_revision
+            a_write_that_changes_nothing_keeps_the_etag
+            metadata_is_kept_when_absent_and_cleared_when_empty
+        );
+        crate::scenarios!($backend: registry
+            an_unknown_prompt_is_not_found
+            an_unknown_project_is_named
+            names_are_unique_within_a_project_only
+            create_only_refuses_a_taken_name
+            a_stale_etag_is_refused
+            an_etag_of_nothing_is_refused
+            an_archived_prompt_takes_no_writes
+            archiving_is_undone_and_repeats_harmlessly
+            a_tracking_prompt_is_not_written_here
+            every_selector_finds_its_version
+            prompts_are_paged_by_name
+            prompts_are_filtered
+            versions_are_paged_newest_first
+            two_creators_of_one_name_make_one_prompt
+            revisions_count_the_writes_of_each_kind
+        );
+        crate::scenarios!($backend: models
+            a_new_ledger_knows_models_and_their_prices
+            a_new_model_streams_and_has_no_price
+            absent_fields_keep_what_was_there
+            a_price_holds_from_its_moment_on
+            an_equal_price_writes_nothing
+            of_two_prices_from_one_moment_the_later_written_holds
+            models_are_paged_by_provider_and_name
+        );
+        crate::scenarios!($backend: access
+            the_default_project_is_there
+            creating_a_project_twice_answers_the_first
+            a_key_is_found_by_its_hash
+            a_revoked_key_stays_and_keeps_its_time
+            a_key_of_an_unknown_project_is_refused
+            keys_are_listed_oldest_first
+        );
+        crate::scenarios!($backend: executions
+            a_started_execution_runs_and_reads_back_whole
+            messages_and_truncation_read_back
+            a_finished_execution_is_answered_whole
+            a_failed_execution_keeps_its_failure
+            a_finish_that_ends_nothing_is_refused
+            what_is_not_active_any_more_is_stale
+            an_archived_prompt_is_stale
+            another_projects_version_is_stale
+            thirty_two_racing_starts_of_one_key_record_one
+            a_key_is_found_although_the_prompt_was_archived
+            the_same_key_of_another_prompt_is_free
+            another_project_does_not_see_an_execution
+            events_are_paged_and_belong_to_a_project
+            many_writes_at_once_each_get_their_own_answer
+            what_was_executed_cannot_be_deleted
+            the_texts_attempts_and_events_go_with_their_execution
+        );
+        crate::scenarios!($backend: leases
+            a_retry_begins_the_next_attempt
+            usage_adds_up_over_attempts
+            a_retry_of_a_canceled_execution_ends_it
+            a_zombies_write_touches_nothing
+            an_unknown_execution_cannot_be_finished
+            extending_answers_what_is_still_held
+            a_lease_of_zero_expires_at_once
+            a_canceled_execution_expires_as_canceled
+            what_an_expired_execution_had_used_is_paid
+            a_held_execution_does_not_expire
+        );
+        crate::scenarios!($backend: lists
+            executions_are_paged_newest_first
+            executions_of_one_moment_are_paged_by_id
+            every_filter_leaves_the_right_ones
+            several_statuses_are_merged_newest_first
+            names_that_do_not_exist_show_nothing
+            texts_come_when_asked_for
+            times_bound_a_list_from_inclusive_to_exclusive
+        );
+    };
+}
+pub(crate) use conformance;
+
+/// One test per scenario.
+macro_rules! scenarios {
+    ($backend:ty: $module:ident $($scenario:ident)*) => {
+        mod $module {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $scenario() {
+                    let backend = <$backend as crate::kit::Backend>::fresh().await;
+                    crate::$module::$scenario(&backend).await;
+                }
+            )*
+        }
+    };
+}
+pub(crate) use scenarios;

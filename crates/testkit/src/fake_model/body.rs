@@ -1,0 +1,85 @@
+//! An answer's body, played step by step.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
+
+use super::State;
+use super::reply::Gate;
+
+pub(super) type Body = UnsyncBoxBody<Bytes, Closed>;
+
+/// The connection is closed on purpose.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+impl std::fmt::Display for Closed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("closed by the script")
+    }
+}
+
+impl std::error::Error for Closed {}
+
+/// A call that is neither answered nor aborted. Dropped before it is done, it was aborted by the client.
+pub(super) struct Running {
+    /// 1, 2, 3, ...
+    pub(super) number: usize,
+    state: Arc<State>,
+    done: bool,
+}
+
+impl Running {
+    pub(super) fn begin(state: Arc<State>) -> Self {
+        Self { number: state.counts.call_arrived(), state, done: false }
+    }
+
+    pub(super) fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.state.counts.call_ended(!self.done);
+    }
+}
+
+pub(super) enum Step {
+    Send(Bytes),
+    Wait(Gate),
+    Cut,
+}
+
+/// A body that is there at once.
+pub(super) fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body that comes step by step. The call is done when the last step is.
+pub(super) fn steps(steps: Vec<Step>, running: Running) -> Body {
+    let stream = futures::stream::unfold(Some((VecDeque::from(steps), running)), |playing| async move {
+        let (mut steps, running) = playing?;
+        loop {
+            match steps.pop_front() {
+                Some(Step::Send(bytes)) => return Some((Ok(Frame::data(bytes)), Some((steps, running)))),
+                Some(Step::Wait(gate)) => gate.opened().await,
+                Some(Step::Cut) => {
+                    // What was sent before must have left: a pending body makes hyper flush.
+                    tokio::task::yield_now().await;
+                    running.done();
+                    return Some((Err(Closed), None));
+                }
+                None => {
+                    running.done();
+                    return None;
+                }
+            }
+        }
+    });
+    StreamBody::new(stream).boxed_unsync()
+}

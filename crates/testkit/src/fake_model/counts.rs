@@ -1,0 +1,53 @@
+//! How many calls came, run and were dropped, and waiting for that without sleeping.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+/// How long a wait may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+pub(super) struct Counts(watch::Sender<Now>);
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Now {
+    pub(super) connections: usize,
+    pub(super) calls: usize,
+    pub(super) in_flight: usize,
+    pub(super) aborts: usize,
+}
+
+impl Counts {
+    pub(super) fn now(&self) -> Now {
+        *self.0.borrow()
+    }
+
+    pub(super) async fn wait(&self, for_what: &str, come: impl FnMut(&Now) -> bool) {
+        let mut counts = self.0.subscribe();
+        let reached = tokio::time::timeout(PATIENCE, counts.wait_for(come)).await.is_ok();
+        assert!(reached, "waited {PATIENCE:?} for {for_what}; there were {:?}", self.now());
+    }
+
+    pub(super) fn connection_came(&self) {
+        self.0.send_modify(|now| now.connections += 1);
+    }
+
+    /// Counts a call and says which one it is.
+    pub(super) fn call_arrived(&self) -> usize {
+        let mut number = 0;
+        self.0.send_modify(|now| {
+            now.calls += 1;
+            now.in_flight += 1;
+            number = now.calls;
+        });
+        number
+    }
+
+    pub(super) fn call_ended(&self, aborted: bool) {
+        self.0.send_modify(|now| {
+            now.in_flight -= 1;
+            now.aborts += usize::from(aborted);
+        });
+    }
+}

@@ -1,0 +1,181 @@
+//! What the fake model does with one request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+/// What the fake model does with one request.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub(super) what: What,
+    pub(super) delay: Duration,
+    pub(super) gate: Option<Gate>,
+    pub(super) hold: Option<(usize, Gate)>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) finish_reason: Option<String>,
+    pub(super) tells_usage: bool,
+    pub(super) cut: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    Echo,
+    Text(String),
+    Raw { status: u16, body: String },
+    Hang,
+    Close,
+    Huge(usize),
+}
+
+impl Reply {
+    fn new(what: What) -> Self {
+        Self {
+            what,
+            delay: Duration::ZERO,
+            gate: None,
+            hold: None,
+            headers: Vec::new(),
+            finish_reason: None,
+            tells_usage: true,
+            cut: false,
+        }
+    }
+
+    /// The last message's text, as the answer.
+    #[must_use]
+    pub fn echo() -> Self {
+        Self::new(What::Echo)
+    }
+
+    /// This text, as the answer.
+    #[must_use]
+    pub fn answer(text: impl Into<String>) -> Self {
+        Self::new(What::Text(text.into()))
+    }
+
+    /// An answer with a NUL character: `before\0after`.
+    #[must_use]
+    pub fn nul() -> Self {
+        Self::answer("before\0after")
+    }
+
+    /// This status and this body, as they are.
+    #[must_use]
+    pub fn status(status: u16, body: impl Into<String>) -> Self {
+        Self::new(What::Raw { status, body: body.into() })
+    }
+
+    /// 200 with this body, as it is.
+    #[must_use]
+    pub fn json(body: &Value) -> Self {
+        Self::status(200, body.to_string())
+    }
+
+    /// 200 with a body that is no JSON.
+    #[must_use]
+    pub fn garbage() -> Self {
+        Self::status(200, "<html>It works!</html>")
+    }
+
+    /// 200 with nothing.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::status(200, "")
+    }
+
+    /// Takes the request and never answers.
+    #[must_use]
+    pub fn hang() -> Self {
+        Self::new(What::Hang)
+    }
+
+    /// Closes the connection before any byte of an answer.
+    #[must_use]
+    pub fn close() -> Self {
+        Self::new(What::Close)
+    }
+
+    /// Sends half of the body, or of the stream, then closes the connection.
+    #[must_use]
+    pub fn cut() -> Self {
+        Self { cut: true, ..Self::answer("an answer of which the second half never comes") }
+    }
+
+    /// A readable answer whose body is exactly this many bytes long (at least 200), without a Content-Length.
+    #[must_use]
+    pub fn huge(bytes: usize) -> Self {
+        Self::new(What::Huge(bytes))
+    }
+
+    /// Waits so long before it answers.
+    #[must_use]
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.delay = delay;
+        self
+    }
+
+    /// Answers only when the gate is open.
+    #[must_use]
+    pub fn held(mut self, gate: &Gate) -> Self {
+        self.gate = Some(gate.clone());
+        self
+    }
+
+    /// Streams so many words, and the rest only when the gate is open.
+    #[must_use]
+    pub fn held_after(mut self, words: usize, gate: &Gate) -> Self {
+        self.hold = Some((words, gate.clone()));
+        self
+    }
+
+    /// With this header; a later one of the same name wins.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Stops for this reason instead of having said everything.
+    #[must_use]
+    pub fn finish_reason(mut self, reason: &str) -> Self {
+        self.finish_reason = Some(reason.to_owned());
+        self
+    }
+
+    /// Does not tell what it used.
+    #[must_use]
+    pub fn without_usage(mut self) -> Self {
+        self.tells_usage = false;
+        self
+    }
+}
+
+/// Holds replies back until it is opened; then it stays open. Clones are one gate.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<Semaphore>);
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Gate {
+    /// A closed one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Lets everything through, now and later.
+    pub fn open(&self) {
+        self.0.close();
+    }
+
+    pub(super) async fn opened(&self) {
+        // No permit is ever given: the wait ends when the semaphore is closed.
+        let _ = self.0.acquire().await;
+    }
+}

@@ -1,0 +1,13 @@
+//! The contract of Prompt Ledger: messages, clients and servers generated from `proto/`.
+
+/// Package `promptledger.v1`.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "generated: a stream's kinds differ in size as their messages do, and one is encoded as soon as it is made"
+)]
+pub mod v1 {
+    tonic::include_proto!("promptledger.v1");
+}
+
+/// The encoded `google.protobuf.FileDescriptorSet` of the contract and all that it imports, for server reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,85 @@
+//! `prompt-ledger dev --demo`: the main job, seen at once, through the same contract that every client uses.
+
+use std::net::SocketAddr;
+
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
+use prompt_ledger_proto::v1::{self, execution_spec, put_prompt_request};
+use tonic::Request;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::Channel;
+
+use crate::app::StartError;
+use crate::grpc::convert::structs;
+use crate::service::access::DEVELOPMENT_KEY;
+
+const PROMPT: &str = "demo-greeting";
+
+/// Sends the development key with each call.
+#[derive(Clone)]
+struct WithKey;
+
+impl Interceptor for WithKey {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, tonic::Status> {
+        request.metadata_mut().insert("x-api-key", MetadataValue::<Ascii>::from_static(DEVELOPMENT_KEY));
+        Ok(request)
+    }
+}
+
+/// Registers a prompt, changes it, rolls it back, executes it, and prints its life.
+pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
+    let channel = Channel::from_shared(format!("http://{addr}"))?.connect().await?;
+    let mut registry = RegistryServiceClient::with_interceptor(channel.clone(), WithKey);
+    let mut executions = ExecutionServiceClient::with_interceptor(channel, WithKey);
+
+    println!("The demo, as any client would do it:\n");
+    for template in ["Say hello to {{name}}.", "Say hello to {{name}}, in {{language}}."] {
+        let request = v1::PutPromptRequest {
+            name: PROMPT.into(),
+            template: Some(put_prompt_request::Template::TemplateSource(template.into())),
+            created_by: "demo".into(),
+            set_active: true,
+            ..v1::PutPromptRequest::default()
+        };
+        let put = registry.put_prompt(request).await?.into_inner();
+        let version = put.version.unwrap_or_default();
+        let what = if put.version_change { "is new" } else { "was there already" };
+        println!("1. PutPrompt `{template}`");
+        println!("   version {} {what}, sha-256 {}", version.version_number, version.checksum_hash);
+    }
+    let back = v1::SetActiveVersionRequest { name: PROMPT.into(), version_number: 1, etag: None };
+    registry.set_active_version(back).await?;
+    println!("2. SetActiveVersion 1: rolled back");
+
+    let variables = serde_json::Map::from_iter([("name".to_owned(), "Ada".into())]);
+    let spec = v1::ExecutionSpec {
+        prompt_name: PROMPT.into(),
+        selector: Some(execution_spec::Selector::Label("active".into())),
+        variables: Some(structs::from_json(variables)),
+        correlation_id: "demo".into(),
+        ..v1::ExecutionSpec::default()
+    };
+    let ran = executions.run_execution(v1::RunExecutionRequest { spec: Some(spec) }).await?.into_inner();
+    let id = ran.execution.unwrap_or_default().execution_id;
+    println!("3. RunExecution -> {id}");
+
+    let read = v1::GetExecutionRequest { execution_id: id, view: v1::ExecutionView::Full.into() };
+    let execution = executions.get_execution(read).await?.into_inner().execution.unwrap_or_default();
+    let model = execution.model.clone().unwrap_or_default();
+    println!("4. GetExecution: its life");
+    println!(
+        "   prompt    {} version {} ({})",
+        execution.prompt_name, execution.version_number, execution.checksum_hash
+    );
+    println!("   model     {}/{}", model.provider, model.model_name);
+    println!("   sent      {:?}", execution.rendered_prompt);
+    println!("   answered  {:?}", execution.response_text);
+    println!("   status    {} after {} ms", execution.status().as_str_name(), execution.latency_ms());
+    println!("   tokens    {} in, {} out", execution.prompt_tokens(), execution.response_tokens());
+    if !execution.error_type.is_empty() {
+        println!("   error     {}: {}", execution.error_type, execution.error_message);
+    }
+    println!();
+    Ok(())
+}

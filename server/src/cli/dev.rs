@@ -1,0 +1,60 @@
+//! `prompt-ledger dev`.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use prompt_ledger_runtime::config::Config;
+
+use super::{DataDir, demo};
+use crate::app::{App, StartError};
+use crate::service::access::DEVELOPMENT_KEY;
+
+/// Starts the embedded server.
+#[derive(Args)]
+pub(super) struct Dev {
+    /// Where it listens; the default is LISTEN_ADDR, or 127.0.0.1:50051
+    #[arg(long, value_name = "IP:PORT")]
+    addr: Option<SocketAddr>,
+    #[command(flatten)]
+    data: DataDir,
+    /// Register a prompt, execute it and show its life; then go on serving
+    #[arg(long)]
+    demo: bool,
+}
+
+impl Dev {
+    pub(super) async fn run(self, config: &Config) -> Result<(), StartError> {
+        let addr = self.addr.unwrap_or(config.server.listen_addr);
+        let app = App::start_embedded(config, addr, &self.data.data_dir).await?;
+        let (addr, loopback) = (app.addr, app.addr.ip().is_loopback());
+        println!("Prompt Ledger is listening on {addr}, and keeps everything in {}", self.data.data_dir.display());
+        println!("Executions that name no model use {}", app.default_model);
+        match loopback {
+            true => print!("{}", first_steps(addr)),
+            false => println!("Make a key: prompt-ledger keys create --data-dir {}", self.data.data_dir.display()),
+        }
+        if self.demo {
+            demo::run(addr).await?;
+        }
+        println!("Ctrl-C ends it.");
+        app.until_signal().await
+    }
+}
+
+/// The key, and three commands to copy.
+fn first_steps(addr: SocketAddr) -> String {
+    let call = |method: &str, message: &str| {
+        format!(
+            "  grpcurl -plaintext -H 'x-api-key: {DEVELOPMENT_KEY}' -d '{message}' {addr} promptledger.v1.{method}\n"
+        )
+    };
+    format!(
+        "The key for this machine: {DEVELOPMENT_KEY}\n\nRegister a prompt, execute it, look it up:\n\n{}{}{}\n",
+        call(
+            "RegistryService/PutPrompt",
+            r#"{"name": "greet", "template_source": "Say hello to {{name}}.", "set_active": true}"#
+        ),
+        call("ExecutionService/RunExecution", r#"{"spec": {"prompt_name": "greet", "variables": {"name": "Ada"}}}"#),
+        call("ExecutionService/ListExecutions", r#"{"prompt_name": "greet"}"#),
+    )
+}

@@ -1,0 +1,113 @@
+//! `prompt-ledger keys`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args, Subcommand};
+use prompt_ledger_domain::field::{self, Name};
+use prompt_ledger_domain::ids::{KeyId, ProjectId};
+use prompt_ledger_store::{Access, ApiKey, NewApiKey};
+
+use super::DataDir;
+use crate::app::{StartError, open_store};
+use crate::service::access::{DEFAULT_PROJECT, hash};
+
+/// Makes, lists and revokes API keys.
+#[derive(Subcommand)]
+pub(super) enum Keys {
+    /// Make a key; it is shown once, and kept only as a hash
+    Create(Create),
+    /// List all keys: never the keys themselves, only how they begin
+    List(DataDir),
+    /// Revoke a key; it stops working within a second
+    Revoke(Revoke),
+}
+
+/// Makes a key.
+#[derive(Args)]
+pub(super) struct Create {
+    /// The project that the key opens; made where there is none of that name
+    #[arg(long, default_value = DEFAULT_PROJECT)]
+    project: String,
+    /// A key for every project; calls name theirs in the metadata `x-ledger-project`
+    #[arg(long, conflicts_with = "project")]
+    system: bool,
+    /// What the key is for, to recognise it by
+    #[arg(long, default_value = "")]
+    name: String,
+    #[command(flatten)]
+    data: DataDir,
+}
+
+/// Revokes a key.
+#[derive(Args)]
+pub(super) struct Revoke {
+    /// The id of the key, from `keys list`
+    id: String,
+    #[command(flatten)]
+    data: DataDir,
+}
+
+impl Keys {
+    pub(super) async fn run(self) -> Result<(), StartError> {
+        match self {
+            Self::Create(create) => create.run().await,
+            Self::List(data) => list(&data).await,
+            Self::Revoke(revoke) => revoke.run().await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self) -> Result<(), StartError> {
+        let project = Name::parse("--project", &self.project)?;
+        let name = field::text("--name", self.name, 255)?;
+        let store = open_store(&self.data.data_dir).await?;
+        let project = match self.system {
+            true => None,
+            false => Some(store.create_project(ProjectId(prompt_ledger_runtime::new_id()), project.as_str()).await?),
+        };
+        let mut random = [0; 32];
+        getrandom::fill(&mut random)?;
+        let key = format!("pl_{}", URL_SAFE_NO_PAD.encode(random));
+        let new = NewApiKey {
+            id: KeyId(prompt_ledger_runtime::new_id()),
+            name,
+            prefix: key.chars().take(8).collect(),
+            hash: hash(&key),
+            project: project.map(|project| project.id),
+        };
+        let made = store.create_key(new).await?;
+        store.close().await;
+        eprintln!("Key {} for {}. It is shown only now:", made.id, opens(&made));
+        println!("{key}");
+        Ok(())
+    }
+}
+
+impl Revoke {
+    async fn run(self) -> Result<(), StartError> {
+        let id = KeyId::parse("ID", &self.id)?;
+        let store = open_store(&self.data.data_dir).await?;
+        let revoked = store.revoke_key(id).await?;
+        store.close().await;
+        let revoked = revoked.ok_or_else(|| format!("no key {id}; `prompt-ledger keys list` shows them"))?;
+        println!("Key {} ({}...) is revoked.", revoked.id, revoked.prefix);
+        Ok(())
+    }
+}
+
+async fn list(data: &DataDir) -> Result<(), StartError> {
+    let store = open_store(&data.data_dir).await?;
+    let keys = store.keys().await?;
+    store.close().await;
+    println!("{:36}  {:11}  {:7}  {:24}  NAME", "ID", "BEGINS WITH", "STATE", "OPENS");
+    for key in keys {
+        let state = if key.revoked_at.is_some() { "revoked" } else { "good" };
+        println!("{}  {:11}  {state:7}  {:24}  {}", key.id, key.prefix, opens(&key), key.name);
+    }
+    Ok(())
+}
+
+fn opens(key: &ApiKey) -> String {
+    key.project.as_ref().map_or_else(|| "every project".to_owned(), |project| format!("project {}", project.name))
+}

@@ -1,0 +1,93 @@
+//! The command line. Standard output is for what a person or a script asked for; everything else is in the log.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
+
+mod demo;
+mod dev;
+mod keys;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::telemetry;
+
+use crate::app::StartError;
+
+/// Prompt Ledger: one place where prompts are registered, versioned by content, executed against model providers and
+/// traced - over gRPC.
+///
+/// New here? Run `prompt-ledger dev --demo`: it starts a server that needs nothing installed, registers a prompt,
+/// executes it and shows its life.
+#[derive(Parser)]
+#[command(name = "prompt-ledger", version, after_help = after_help())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the embedded server: everything in one process, kept in one folder, no network needed
+    #[command(after_help = after_help())]
+    Dev(dev::Dev),
+    /// Make, list and revoke API keys
+    Keys {
+        #[command(subcommand)]
+        command: keys::Keys,
+    },
+}
+
+/// Where the embedded server keeps everything.
+#[derive(Args)]
+struct DataDir {
+    /// The folder that everything is kept in
+    #[arg(long, value_name = "FOLDER", env = "DATA_DIR", default_value = ".prompt-ledger")]
+    data_dir: PathBuf,
+}
+
+fn after_help() -> String {
+    format!(
+        "Environment:\n{}\n  Lengths of time are written 300ms, 4s, 2m or 1h. DEFAULT_MODEL unset means \
+         openai/gpt-4o-mini where\n  OpenAI is configured, and the built-in echo/echo otherwise.",
+        Config::help()
+    )
+}
+
+/// Reads the command line and does what it says.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("prompt-ledger: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> Result<(), StartError> {
+    let config = Config::read(|name| std::env::var(name).ok())?;
+    telemetry::start(&config.server.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        match command {
+            Command::Dev(dev) => dev.run(&config).await,
+            Command::Keys { command } => command.run().await,
+        }
+    });
+    // What still blocks at the end of the grace does not hold the process.
+    runtime.shutdown_background();
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,158 @@
+//! Executions.
+
+use prompt_ledger_domain::execution::{self as domain, Input};
+use prompt_ledger_domain::field::Name;
+use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_proto::v1;
+use prompt_ledger_store::ExecutionFilter;
+use serde_json::Value;
+
+use super::time::{duration, moment, timestamp};
+use super::{known, prompt, structs};
+
+/// An execution, with its texts where it has them.
+#[must_use]
+pub fn execution(execution: domain::Execution) -> v1::Execution {
+    let (error_type, error_message) = match execution.failure {
+        Some(failure) => (failure.error_type.as_str().to_owned(), failure.message),
+        None => Default::default(),
+    };
+    let params = execution.params;
+    let mut wire = v1::Execution {
+        execution_id: execution.id.to_string(),
+        project: execution.project,
+        prompt_id: execution.prompt_id.to_string(),
+        prompt_name: execution.prompt_name,
+        prompt_mode: prompt::mode(execution.prompt_mode).into(),
+        version_id: execution.version_id.to_string(),
+        version_number: execution.version_number,
+        checksum_hash: execution.checksum,
+        status: status(execution.status).into(),
+        mode: mode(execution.mode).into(),
+        environment: execution.environment,
+        correlation_id: execution.correlation_id,
+        idempotency_key: execution.idempotency_key,
+        model: Some(v1::ModelRef { provider: execution.model.provider, model_name: execution.model.model }),
+        params: Some(v1::ModelParams {
+            temperature: params.temperature,
+            top_k: params.top_k,
+            top_p: params.top_p,
+            repetition_penalty: params.repetition_penalty,
+            max_new_tokens: params.max_new_tokens,
+        }),
+        prompt_tokens: execution.usage.prompt_tokens,
+        response_tokens: execution.usage.response_tokens,
+        latency_ms: execution.latency_ms,
+        cost_nano_usd: execution.cost_nano_usd,
+        price_id: execution.price_id.map(|id| id.to_string()).unwrap_or_default(),
+        attempts: execution.attempts,
+        attempt_log: execution.attempt_log.into_iter().map(attempt).collect(),
+        max_retries: execution.max_retries,
+        error_type,
+        error_message,
+        finish_reason: execution.finish_reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        provider_request_id: execution.provider_request_id,
+        prompt_truncated: execution.prompt_truncated,
+        response_truncated: execution.response_truncated,
+        created_at: Some(timestamp(execution.created_at)),
+        started_at: execution.started_at.map(timestamp),
+        completed_at: execution.completed_at.map(timestamp),
+        timeout: Some(duration(execution.timeout)),
+        expire_at: execution.expire_at.map(timestamp),
+        cancel_requested_at: execution.cancel_requested_at.map(timestamp),
+        ..v1::Execution::default()
+    };
+    if let Some(texts) = execution.texts {
+        match texts.input {
+            Input::Prompt(text) => wire.rendered_prompt = text,
+            Input::Messages(messages) => wire.messages = messages.into_iter().map(message).collect(),
+        }
+        wire.variables = match serde_json::from_str(&texts.variables) {
+            Ok(Value::Object(fields)) => Some(structs::from_json(fields)),
+            _ => None,
+        };
+        wire.response_text = texts.response;
+    }
+    wire
+}
+
+fn message(message: domain::ChatMessage) -> v1::ChatMessage {
+    v1::ChatMessage { role: message.role, content: message.content }
+}
+
+fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
+    let usage = attempt.usage;
+    let told = usage != prompt_ledger_domain::model::Usage::default();
+    v1::ExecutionAttempt {
+        number: attempt.number,
+        worker: attempt.worker,
+        started_at: Some(timestamp(attempt.started_at)),
+        ended_at: Some(timestamp(attempt.ended_at)),
+        error_type: attempt.error_type.map(|error| error.as_str().to_owned()).unwrap_or_default(),
+        provider_request_id: attempt.provider_request_id,
+        usage: told.then_some(v1::TokenUsage {
+            prompt_tokens: usage.prompt_tokens,
+            cached_prompt_tokens: usage.cached_tokens,
+            response_tokens: usage.response_tokens,
+        }),
+        error_message: attempt.error_message,
+        latency_ms: attempt.latency_ms,
+    }
+}
+
+fn status(status: domain::Status) -> v1::ExecutionStatus {
+    match status {
+        domain::Status::Queued => v1::ExecutionStatus::Queued,
+        domain::Status::Running => v1::ExecutionStatus::Running,
+        domain::Status::Succeeded => v1::ExecutionStatus::Succeeded,
+        domain::Status::Failed => v1::ExecutionStatus::Failed,
+        domain::Status::Canceled => v1::ExecutionStatus::Canceled,
+    }
+}
+
+fn mode(mode: domain::ExecutionMode) -> v1::ExecutionMode {
+    match mode {
+        domain::ExecutionMode::Sync => v1::ExecutionMode::Sync,
+        domain::ExecutionMode::Async => v1::ExecutionMode::Async,
+    }
+}
+
+fn wanted(status: v1::ExecutionStatus) -> Result<domain::Status> {
+    Ok(match status {
+        v1::ExecutionStatus::Unspecified => return Err(Error::invalid("statuses", "names no status")),
+        v1::ExecutionStatus::Queued => domain::Status::Queued,
+        v1::ExecutionStatus::Running => domain::Status::Running,
+        v1::ExecutionStatus::Succeeded => domain::Status::Succeeded,
+        v1::ExecutionStatus::Failed => domain::Status::Failed,
+        v1::ExecutionStatus::Canceled => domain::Status::Canceled,
+    })
+}
+
+/// Which executions a list shows.
+pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
+    for (field, name) in [("prompt_name", &sent.prompt_name), ("environment", &sent.environment)] {
+        if !name.is_empty() {
+            Name::parse(field, name)?;
+        }
+    }
+    if sent.version_number.is_some() && sent.prompt_name.is_empty() {
+        return Err(Error::invalid("version_number", "needs prompt_name: versions are numbered per prompt"));
+    }
+    let mut statuses = Vec::new();
+    for number in &sent.statuses {
+        let status = wanted(known("statuses", *number)?)?;
+        if !statuses.contains(&status) {
+            statuses.push(status);
+        }
+    }
+    Ok(ExecutionFilter {
+        prompt_name: sent.prompt_name.clone(),
+        version_number: sent.version_number,
+        statuses,
+        environment: sent.environment.clone(),
+        correlation_id: sent.correlation_id.clone(),
+        mode: None,
+        start_time: sent.start_time.map(|at| moment("start_time", at)).transpose()?,
+        end_time: sent.end_time.map(|at| moment("end_time", at)).transpose()?,
+    })
+}

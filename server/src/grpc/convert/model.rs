@@ -1,0 +1,52 @@
+//! Models and prices.
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::PriceId;
+use prompt_ledger_domain::model as domain;
+use prompt_ledger_proto::v1;
+use prompt_ledger_store::{NewPrice, PutModel};
+
+use super::time::{moment, timestamp};
+
+/// A model.
+#[must_use]
+pub fn model(model: domain::Model) -> v1::Model {
+    v1::Model {
+        provider: model.id.provider,
+        model_name: model.id.model,
+        max_tokens: model.max_tokens,
+        supports_streaming: model.supports_streaming,
+        prices: model.prices.iter().map(price).collect(),
+        created_at: Some(timestamp(model.created_at)),
+        updated_at: Some(timestamp(model.updated_at)),
+    }
+}
+
+fn price(price: &domain::Price) -> v1::ModelPrice {
+    v1::ModelPrice {
+        price_id: price.id.to_string(),
+        input_nano_usd_per_million: price.input,
+        cached_input_nano_usd_per_million: price.cached_input,
+        output_nano_usd_per_million: price.output,
+        valid_from: Some(timestamp(price.valid_from)),
+    }
+}
+
+/// What PutModel asks for.
+pub fn put(request: v1::PutModelRequest) -> Result<PutModel> {
+    let new_price = |price: v1::ModelPrice| {
+        Ok::<_, prompt_ledger_domain::Error>(NewPrice {
+            id: PriceId(prompt_ledger_runtime::new_id()),
+            input: price.input_nano_usd_per_million,
+            cached_input: price.cached_input_nano_usd_per_million,
+            output: price.output_nano_usd_per_million,
+            valid_from: price.valid_from.map(|at| moment("price.valid_from", at)).transpose()?,
+        })
+    };
+    Ok(PutModel {
+        id: domain::ModelRef { provider: request.provider, model: request.model_name },
+        max_tokens: request.max_tokens,
+        supports_streaming: request.supports_streaming,
+        price: request.price.map(new_price).transpose()?,
+    })
+}

@@ -1,0 +1,116 @@
+//! Prompts and versions.
+
+use prompt_ledger_domain::prompt as domain;
+use prompt_ledger_domain::spec::SpecSelector;
+use prompt_ledger_proto::v1;
+
+use super::time::timestamp;
+
+/// A prompt.
+#[must_use]
+pub fn prompt(prompt: domain::Prompt) -> v1::Prompt {
+    v1::Prompt {
+        etag: prompt.etag(),
+        prompt_id: prompt.id.to_string(),
+        project: prompt.project,
+        name: prompt.name,
+        mode: mode(prompt.mode).into(),
+        description: prompt.description,
+        owner_team: prompt.owner_team,
+        tags: prompt.tags,
+        active_version_number: prompt.active_version,
+        latest_version_number: prompt.latest_version,
+        revision: prompt.revision,
+        created_at: Some(timestamp(prompt.created_at)),
+        updated_at: Some(timestamp(prompt.updated_at)),
+        archived_at: prompt.archived_at.map(timestamp),
+    }
+}
+
+/// A version of the prompt of this name.
+#[must_use]
+pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion {
+    let variable = |name| v1::TemplateVariable { name, required: true };
+    let domain::Source { repository, commit, path } = version.source;
+    let told = !(repository.is_empty() && commit.is_empty() && path.is_empty());
+    v1::PromptVersion {
+        version_id: version.id.to_string(),
+        prompt_id: version.prompt_id.to_string(),
+        prompt_name: prompt_name.to_owned(),
+        version_number: version.number,
+        status: version_status(version.status).into(),
+        template: Some(v1::prompt_version::Template::TemplateSource(version.template_source)),
+        template_format: match version.template_format {
+            domain::TemplateFormat::Handlebars => v1::TemplateFormat::Handlebars,
+            domain::TemplateFormat::Opaque => v1::TemplateFormat::Opaque,
+        }
+        .into(),
+        checksum_hash: version.checksum,
+        variables: version.variables.into_iter().map(variable).collect(),
+        created_by: version.created_by,
+        created_at: Some(timestamp(version.created_at)),
+        source: told.then_some(v1::VersionSource { repository, commit, path }),
+        execution_count: None,
+    }
+}
+
+/// A mode.
+#[must_use]
+pub fn mode(mode: domain::Mode) -> v1::PromptMode {
+    match mode {
+        domain::Mode::Full => v1::PromptMode::Full,
+        domain::Mode::Tracking => v1::PromptMode::Tracking,
+    }
+}
+
+/// The mode that a filter names; absent for all.
+#[must_use]
+pub fn mode_filter(mode: v1::PromptMode) -> Option<domain::Mode> {
+    match mode {
+        v1::PromptMode::Unspecified => None,
+        v1::PromptMode::Full => Some(domain::Mode::Full),
+        v1::PromptMode::Tracking => Some(domain::Mode::Tracking),
+    }
+}
+
+/// A version's status.
+#[must_use]
+pub fn version_status(status: domain::VersionStatus) -> v1::VersionStatus {
+    match status {
+        domain::VersionStatus::Draft => v1::VersionStatus::Draft,
+        domain::VersionStatus::Active => v1::VersionStatus::Active,
+        domain::VersionStatus::Deprecated => v1::VersionStatus::Deprecated,
+    }
+}
+
+/// The status that a request names; absent where it names none.
+#[must_use]
+pub fn wanted_status(status: v1::VersionStatus) -> Option<domain::VersionStatus> {
+    match status {
+        v1::VersionStatus::Unspecified => None,
+        v1::VersionStatus::Draft => Some(domain::VersionStatus::Draft),
+        v1::VersionStatus::Active => Some(domain::VersionStatus::Active),
+        v1::VersionStatus::Deprecated => Some(domain::VersionStatus::Deprecated),
+    }
+}
+
+macro_rules! selector {
+    ($($name:ident from $oneof:path,)*) => {$(
+        /// The version that a request names.
+        #[must_use]
+        pub fn $name(selector: $oneof) -> SpecSelector {
+            use $oneof as Wire;
+            match selector {
+                Wire::VersionNumber(number) => SpecSelector::Number(number),
+                Wire::Label(label) => SpecSelector::Label(label),
+                Wire::ChecksumHash(checksum) => SpecSelector::Checksum(checksum),
+            }
+        }
+    )*};
+}
+
+selector! {
+    spec_selector from v1::execution_spec::Selector,
+    version_selector from v1::get_version_request::Selector,
+    render_selector from v1::render_prompt_request::Selector,
+}

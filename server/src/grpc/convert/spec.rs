@@ -1,0 +1,58 @@
+//! The spec: one message, one conversion, for every RPC that executes.
+
+use prompt_ledger_domain::error::{Error, Violation};
+use prompt_ledger_domain::execution::{ChatMessage, Params};
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::spec::Spec;
+use prompt_ledger_proto::v1;
+
+use super::prompt::spec_selector;
+use super::{structs, time};
+
+/// The spec as the domain reads it. What does not fit is noted in it: the mode and the idempotency key come first.
+#[must_use]
+pub fn spec(sent: v1::ExecutionSpec) -> Spec {
+    let mut violations = Vec::new();
+    let variables_bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
+    let variables = sent.variables.map(|fields| structs::json("spec.variables", fields, &mut violations));
+    let timeout = sent.timeout.and_then(|value| noted(time::length("spec.timeout", value), &mut violations));
+    let expire_after =
+        sent.expire_after.and_then(|value| noted(time::length("spec.expire_after", value), &mut violations));
+    Spec {
+        prompt_name: sent.prompt_name,
+        selector: sent.selector.map(spec_selector),
+        environment: sent.environment,
+        variables: variables.unwrap_or_default(),
+        variables_bytes,
+        messages: sent.messages.into_iter().map(|m| ChatMessage { role: m.role, content: m.content }).collect(),
+        model: sent.model.map(|model| ModelRef { provider: model.provider, model: model.model_name }),
+        params: sent.params.map(params).unwrap_or_default(),
+        correlation_id: sent.correlation_id,
+        idempotency_key: sent.idempotency_key,
+        timeout,
+        expire_after,
+        max_retries: sent.max_retries,
+        min_revision: sent.min_revision,
+        violations,
+    }
+}
+
+fn params(sent: v1::ModelParams) -> Params {
+    Params {
+        temperature: sent.temperature,
+        top_k: sent.top_k,
+        top_p: sent.top_p,
+        repetition_penalty: sent.repetition_penalty,
+        max_new_tokens: sent.max_new_tokens,
+    }
+}
+
+fn noted<T>(value: Result<T, Error>, violations: &mut Vec<Violation>) -> Option<T> {
+    match value {
+        Ok(value) => Some(value),
+        Err(error) => {
+            violations.extend_from_slice(&error.parts().violations);
+            None
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! ExecutionService.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use prompt_ledger_domain::execution as domain;
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status};
+
+use super::convert::{execution, known, required, spec};
+use super::deadline::Deadline;
+use super::{Page, answer, status, taken};
+use crate::service::execution::Patience;
+use crate::service::{Caller, ExecutionService};
+
+/// The service on the wire.
+pub struct Execution {
+    /// What it does.
+    pub service: Arc<ExecutionService>,
+}
+
+impl Execution {
+    async fn get(&self, caller: &Caller, sent: v1::GetExecutionRequest) -> Result<v1::GetExecutionResponse> {
+        let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let mut found = self.service.get(caller, id).await?;
+        if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
+            found.texts = None;
+        }
+        Ok(v1::GetExecutionResponse { execution: Some(execution::execution(found)) })
+    }
+
+    async fn list(&self, caller: &Caller, sent: v1::ListExecutionsRequest) -> Result<v1::ListExecutionsResponse> {
+        let full = known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full;
+        let filter = execution::filter(&sent)?;
+        let shape = format!("{filter:?}");
+        let scope = ["executions", &caller.project.name, &shape];
+        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let fetch = async |after: Option<String>, limit| {
+            let before = after.as_deref().map(cursor).transpose()?;
+            let found = self.service.list(caller, &filter, before, limit, full).await?;
+            let row = |found: domain::Execution| {
+                let key = format!("{} {}", found.created_at.0, found.id);
+                (execution::execution(found), key)
+            };
+            Ok(found.into_iter().map(row).collect())
+        };
+        let bytes = |(row, _): &(v1::Execution, String)| prost::Message::encoded_len(row);
+        let (rows, next_page_token) = page.read(fetch, bytes, |(_, key)| key.clone()).await?;
+        Ok(v1::ListExecutionsResponse { executions: rows.into_iter().map(|(row, _)| row).collect(), next_page_token })
+    }
+}
+
+/// The place in a list that a token's key names.
+fn cursor(key: &str) -> Result<(Timestamp, ExecutionId)> {
+    let (at, id) = key.split_once(' ').ok_or_else(|| Error::internal("a page token's key has no id"))?;
+    Ok((Timestamp(at.parse().map_err(Error::internal)?), ExecutionId::parse("page_token", id)?))
+}
+
+type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Api for Execution {
+    async fn run_execution(
+        &self,
+        request: Request<v1::RunExecutionRequest>,
+    ) -> Result<Response<v1::RunExecutionResponse>, Status> {
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.stop_by);
+        let (caller, sent) = taken(request)?;
+        let hung_up = CancellationToken::new();
+        // tonic drops this future when the caller goes away.
+        let _guard = hung_up.clone().drop_guard();
+        let run = async {
+            let spec = spec::spec(required("spec", sent.spec)?);
+            self.service.run(&caller, spec, Mode::Full, Patience { deadline, hung_up }).await
+        };
+        answer(run.await.map(|ran| v1::RunExecutionResponse {
+            execution: Some(execution::execution(ran.execution)),
+            reused: ran.reused,
+        }))
+    }
+
+    async fn get_execution(
+        &self,
+        request: Request<v1::GetExecutionRequest>,
+    ) -> Result<Response<v1::GetExecutionResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.get(&caller, sent).await)
+    }
+
+    async fn list_executions(
+        &self,
+        request: Request<v1::ListExecutionsRequest>,
+    ) -> Result<Response<v1::ListExecutionsResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.list(&caller, sent).await)
+    }
+
+    async fn submit_execution(
+        &self,
+        _: Request<v1::SubmitExecutionRequest>,
+    ) -> Result<Response<v1::SubmitExecutionResponse>, Status> {
+        Err(status::unimplemented("ExecutionService.SubmitExecution"))
+    }
+
+    async fn cancel_execution(
+        &self,
+        _: Request<v1::CancelExecutionRequest>,
+    ) -> Result<Response<v1::CancelExecutionResponse>, Status> {
+        Err(status::unimplemented("ExecutionService.CancelExecution"))
+    }
+
+    async fn verify_execution(
+        &self,
+        _: Request<v1::VerifyExecutionRequest>,
+    ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
+        Err(status::unimplemented("ExecutionService.VerifyExecution"))
+    }
+
+    type StreamExecutionStream = Events<v1::StreamExecutionResponse>;
+
+    async fn stream_execution(
+        &self,
+        _: Request<v1::StreamExecutionRequest>,
+    ) -> Result<Response<Self::StreamExecutionStream>, Status> {
+        Err(status::unimplemented("ExecutionService.StreamExecution"))
+    }
+
+    type WatchExecutionStream = Events<v1::WatchExecutionResponse>;
+
+    async fn watch_execution(
+        &self,
+        _: Request<v1::WatchExecutionRequest>,
+    ) -> Result<Response<Self::WatchExecutionStream>, Status> {
+        Err(status::unimplemented("ExecutionService.WatchExecution"))
+    }
+
+    type WatchExecutionsStream = Events<v1::WatchExecutionsResponse>;
+
+    async fn watch_executions(
+        &self,
+        _: Request<v1::WatchExecutionsRequest>,
+    ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
+        Err(status::unimplemented("ExecutionService.WatchExecutions"))
+    }
+}

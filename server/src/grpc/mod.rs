@@ -1,0 +1,117 @@
+//! The wire: convert in, call a service, convert out. Nothing is decided here.
+
+pub mod analytics;
+pub mod code_registration;
+pub mod convert;
+pub mod deadline;
+pub mod execution;
+pub mod gate;
+pub mod registry;
+pub mod status;
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::page::{self, Scope};
+use prompt_ledger_domain::{Error, Result, limits};
+use tonic::{Extensions, Request, Response, Status};
+
+use crate::service::Caller;
+
+/// The caller that the gate let in.
+fn caller(extensions: &Extensions) -> Result<Arc<Caller>> {
+    extensions.get::<Arc<Caller>>().cloned().ok_or_else(|| Error::internal("a call came in past the gate"))
+}
+
+/// A request's caller and message.
+fn taken<T>(request: Request<T>) -> Result<(Arc<Caller>, T), Status> {
+    let caller = caller(request.extensions()).map_err(status::status)?;
+    Ok((caller, request.into_inner()))
+}
+
+/// The answer to a result of a service.
+fn answer<T>(result: Result<T>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(status::status)
+}
+
+/// How many rows are read at first; more at a time once they turn out to be small.
+const FIRST_CHUNK: usize = 16;
+
+/// A page of a list, by keyset.
+struct Page {
+    scope: Scope,
+    size: usize,
+    after: Option<String>,
+}
+
+impl Page {
+    /// A page of the list that these parts name, from where the token says.
+    fn new(scope: &[&str], page_size: i32, token: &str) -> Result<Self> {
+        let size = page::size(page_size)?;
+        let scope = Scope::of(scope);
+        let after = scope.key(token)?;
+        Ok(Self { scope, size, after })
+    }
+
+    /// Reads the page's rows and the token of the next page. `fetch` answers up to so many rows after a key. The page
+    /// ends at its size, or early at 2 MiB; it holds at least one row where there is one.
+    async fn read<T, F>(
+        self,
+        mut fetch: impl FnMut(Option<String>, usize) -> F,
+        bytes: impl Fn(&T) -> usize,
+        key: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, String)>
+    where
+        F: Future<Output = Result<Vec<T>>>,
+    {
+        let (mut rows, mut held, mut chunk, mut after) = (Vec::new(), 0, FIRST_CHUNK, self.after);
+        loop {
+            // One more than fit, so that the last page is known as such.
+            let wanted = chunk.min(self.size + 1 - rows.len());
+            let found = fetch(after, wanted).await?;
+            let ended = found.len() < wanted;
+            after = rows.last().map(&key);
+            for row in found {
+                held += bytes(&row);
+                if rows.len() == self.size || (held > limits::PAGE_BYTES && !rows.is_empty()) {
+                    return Ok((rows, after.map(|key| self.scope.token(&key)).unwrap_or_default()));
+                }
+                after = Some(key(&row));
+                rows.push(row);
+            }
+            if ended {
+                return Ok((rows, String::new()));
+            }
+            chunk *= 4;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_ends_at_its_size_or_at_its_bytes_and_the_last_has_no_token() {
+        let mib = 1024 * 1024;
+        for (size, rows, row_bytes, expected) in [
+            (2, 3, 1, 2),
+            (3, 3, 1, 3),
+            (500, 600, 1, 500),
+            (500, 300, 1, 300),
+            (9, 3, mib, 2),
+            (9, 3, 3 * mib, 1),
+            (9, 0, 1, 0),
+        ] {
+            let fetch = |after: Option<String>, limit: usize| async move {
+                let start = after.map_or(0, |key| key.parse::<usize>().unwrap() + 1);
+                Ok((start..rows).take(limit).collect::<Vec<usize>>())
+            };
+            let page = Page::new(&["list"], size, "").unwrap();
+            let scope = page.scope.clone();
+            let (read, token) = page.read(fetch, |_| row_bytes, ToString::to_string).await.unwrap();
+            assert_eq!(read, (0..expected).collect::<Vec<_>>());
+            let more = expected < rows;
+            assert_eq!(scope.key(&token).unwrap(), more.then(|| (expected - 1).to_string()));
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! RegistryService.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use futures::Stream;
+use prompt_ledger_domain::error::Error;
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::prompt::Selector;
+use prompt_ledger_domain::spec::SpecSelector;
+use prompt_ledger_domain::{Result, field, limits};
+use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
+use prompt_ledger_proto::v1::{self, put_prompt_request};
+use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, ResolvedVersion};
+use prost::Message as _;
+use tonic::{Request, Response, Status};
+
+use super::convert::{known, model, prompt, required, structs};
+use super::{Page, answer, status, taken};
+use crate::service::registry::Put;
+use crate::service::{Caller, ModelService, RegistryService};
+
+/// The service on the wire.
+pub struct Registry {
+    /// Prompts and versions.
+    pub registry: Arc<RegistryService>,
+    /// Models.
+    pub models: Arc<ModelService>,
+}
+
+impl Registry {
+    async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
+        let put_prompt_request::Template::TemplateSource(template_source) = required("template", sent.template)?;
+        let put = Put {
+            name: sent.name,
+            template_source,
+            description: sent.description,
+            owner_team: sent.owner_team,
+            tags: sent.tags.map(|tags| tags.values),
+            created_by: sent.created_by,
+            set_active: sent.set_active,
+            create_only: sent.create_only,
+            etag: sent.etag,
+        };
+        let (result, warnings) = self.registry.put(caller.project.id, put).await?;
+        Ok(v1::PutPromptResponse {
+            version: Some(prompt::version(result.version, &result.prompt.name)),
+            prompt: Some(prompt::prompt(result.prompt)),
+            version_change: result.version_change,
+            activated: result.activated,
+            warnings,
+            revision: result.revision,
+        })
+    }
+
+    async fn get(&self, caller: &Caller, sent: v1::GetPromptRequest) -> Result<v1::GetPromptResponse> {
+        let entry = self.registry.get(caller.project.id, &sent.name, sent.min_revision).await?;
+        let found = &entry.found;
+        Ok(v1::GetPromptResponse {
+            active_version: found.active.clone().map(|version| prompt::version(version, &found.prompt.name)),
+            prompt: Some(prompt::prompt(found.prompt.clone())),
+            revision: found.revision,
+        })
+    }
+
+    async fn list(&self, caller: &Caller, sent: v1::ListPromptsRequest) -> Result<v1::ListPromptsResponse> {
+        let mode = prompt::mode_filter(known("mode", sent.mode)?);
+        let archived = if sent.include_archived { "archived" } else { "" };
+        let mode_word = mode.map_or("", |mode| mode.as_str());
+        let scope = ["prompts", &caller.project.name, mode_word, &sent.owner_team, &sent.name_prefix, archived];
+        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let filter = &PromptFilter {
+            mode,
+            owner_team: field::text("owner_team", sent.owner_team, limits::SHORT_TEXT_BYTES)?,
+            name_prefix: field::text("name_prefix", sent.name_prefix, limits::NAME_BYTES)?,
+            include_archived: sent.include_archived,
+        };
+        let read_at = &AtomicI64::new(i64::MAX);
+        let fetch = async |after: Option<String>, limit| {
+            let (found, revision) = self.registry.list(caller.project.id, filter, after.as_deref(), limit).await?;
+            read_at.fetch_min(revision, Ordering::Relaxed);
+            let row = |found: PromptWithActive| {
+                let version = found.active.map(|version| prompt::version(version, &found.prompt.name));
+                (prompt::prompt(found.prompt), version)
+            };
+            Ok(found.into_iter().map(row).collect())
+        };
+        let bytes = |(prompt, version): &(v1::Prompt, Option<v1::PromptVersion>)| {
+            prompt.encoded_len() + version.as_ref().map_or(0, prost::Message::encoded_len)
+        };
+        let (rows, next_page_token) = page.read(fetch, bytes, |(prompt, _)| prompt.name.clone()).await?;
+        let (prompts, active): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let active_versions = active.into_iter().flatten().collect();
+        Ok(v1::ListPromptsResponse {
+            prompts,
+            active_versions,
+            next_page_token,
+            revision: read_at.load(Ordering::Relaxed),
+        })
+    }
+
+    async fn version(&self, caller: &Caller, sent: v1::GetVersionRequest) -> Result<v1::GetVersionResponse> {
+        let selector = selector(&sent.name, sent.selector.map(prompt::version_selector))?;
+        let resolved = self.registry.version(caller.project.id, &sent.name, &selector, sent.min_revision).await?;
+        let ResolvedVersion { prompt: of, version, revision } = resolved.found;
+        Ok(v1::GetVersionResponse { version: Some(prompt::version(version, &of.name)), revision })
+    }
+
+    async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
+        let scope = ["versions", &caller.project.name, &sent.name];
+        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let read_at = &AtomicI64::new(i64::MAX);
+        let fetch = async |after: Option<String>, limit| {
+            let before = after.map(|key| key.parse()).transpose().map_err(Error::internal)?;
+            let (found, revision) = self.registry.versions(caller.project.id, &sent.name, before, limit).await?;
+            read_at.fetch_min(revision, Ordering::Relaxed);
+            Ok(found.into_iter().map(|version| prompt::version(version, &sent.name)).collect())
+        };
+        let number = |version: &v1::PromptVersion| version.version_number.to_string();
+        let (versions, next_page_token) = page.read(fetch, prost::Message::encoded_len, number).await?;
+        Ok(v1::ListVersionsResponse { versions, next_page_token, revision: read_at.load(Ordering::Relaxed) })
+    }
+
+    async fn render(&self, caller: &Caller, sent: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse> {
+        let bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
+        field::size("variables", bytes, limits::VARIABLES_BYTES)?;
+        let mut violations = Vec::new();
+        let variables = sent.variables.map(|fields| structs::json("variables", fields, &mut violations));
+        if !violations.is_empty() {
+            return Err(Error::violations(prompt_ledger_domain::Reason::InvalidField, violations));
+        }
+        let selector = selector(&sent.name, sent.selector.map(prompt::render_selector))?;
+        let variables = variables.unwrap_or_default();
+        let project = caller.project.id;
+        let (rendered, found) =
+            self.registry.render(project, &sent.name, &selector, &variables, sent.min_revision).await?;
+        Ok(v1::RenderPromptResponse {
+            rendered_prompt: rendered.text,
+            prompt_truncated: rendered.truncated,
+            version: Some(prompt::version(found.version, &found.prompt.name)),
+            revision: found.revision,
+        })
+    }
+
+    async fn archive(&self, caller: &Caller, name: &str, archived: bool, etag: Option<&str>) -> Result<Changed> {
+        self.registry.set_archived(caller.project.id, name, archived, etag).await
+    }
+
+    async fn models(&self, sent: v1::ListModelsRequest) -> Result<v1::ListModelsResponse> {
+        let page = Page::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
+        let fetch = async |after: Option<String>, limit| {
+            let after = after.as_deref().and_then(|key| key.split_once('/'));
+            let after = after.map(|(provider, model)| ModelRef { provider: provider.into(), model: model.into() });
+            let found = self.models.list(&sent.provider, after.as_ref(), limit).await?;
+            Ok(found.into_iter().map(model::model).collect())
+        };
+        let key = |model: &v1::Model| format!("{}/{}", model.provider, model.model_name);
+        let (models, next_page_token) = page.read(fetch, prost::Message::encoded_len, key).await?;
+        Ok(v1::ListModelsResponse { models, next_page_token })
+    }
+}
+
+/// The version that a request names; the active one where it names none.
+fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Selector> {
+    field::Name::parse("name", name)?;
+    sent.map_or(Ok(Selector::Active), |selector| selector.resolve(name))
+}
+
+type Watch = Pin<Box<dyn Stream<Item = Result<v1::WatchPromptsResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Api for Registry {
+    async fn put_prompt(
+        &self,
+        request: Request<v1::PutPromptRequest>,
+    ) -> Result<Response<v1::PutPromptResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.put(&caller, sent).await)
+    }
+
+    async fn get_prompt(
+        &self,
+        request: Request<v1::GetPromptRequest>,
+    ) -> Result<Response<v1::GetPromptResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.get(&caller, sent).await)
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Request<v1::ListPromptsRequest>,
+    ) -> Result<Response<v1::ListPromptsResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.list(&caller, sent).await)
+    }
+
+    async fn get_version(
+        &self,
+        request: Request<v1::GetVersionRequest>,
+    ) -> Result<Response<v1::GetVersionResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.version(&caller, sent).await)
+    }
+
+    async fn list_versions(
+        &self,
+        request: Request<v1::ListVersionsRequest>,
+    ) -> Result<Response<v1::ListVersionsResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.versions(&caller, sent).await)
+    }
+
+    async fn set_active_version(
+        &self,
+        request: Request<v1::SetActiveVersionRequest>,
+    ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        let (project, number, etag) = (caller.project.id, sent.version_number, sent.etag.as_deref());
+        let changed = self.registry.set_active(project, &sent.name, number, etag).await;
+        answer(changed.map(|changed| v1::SetActiveVersionResponse {
+            active_version: changed.version.map(|version| prompt::version(version, &sent.name)),
+            prompt: Some(prompt::prompt(changed.prompt)),
+            revision: changed.revision,
+        }))
+    }
+
+    async fn set_version_status(
+        &self,
+        request: Request<v1::SetVersionStatusRequest>,
+    ) -> Result<Response<v1::SetVersionStatusResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        let set = async {
+            let status = required("status", prompt::wanted_status(known("status", sent.status)?))?;
+            let (project, number, etag) = (caller.project.id, sent.version_number, sent.etag.as_deref());
+            let changed = self.registry.set_version_status(project, &sent.name, number, status, etag).await?;
+            Ok(v1::SetVersionStatusResponse {
+                version: changed.version.map(|version| prompt::version(version, &sent.name)),
+                prompt: Some(prompt::prompt(changed.prompt)),
+                revision: changed.revision,
+            })
+        };
+        answer(set.await)
+    }
+
+    async fn archive_prompt(
+        &self,
+        request: Request<v1::ArchivePromptRequest>,
+    ) -> Result<Response<v1::ArchivePromptResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        let changed = self.archive(&caller, &sent.name, true, sent.etag.as_deref()).await;
+        answer(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
+            prompt: Some(prompt::prompt(of)),
+            revision,
+        }))
+    }
+
+    async fn unarchive_prompt(
+        &self,
+        request: Request<v1::UnarchivePromptRequest>,
+    ) -> Result<Response<v1::UnarchivePromptResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        let changed = self.archive(&caller, &sent.name, false, sent.etag.as_deref()).await;
+        answer(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
+            prompt: Some(prompt::prompt(of)),
+            revision,
+        }))
+    }
+
+    async fn render_prompt(
+        &self,
+        request: Request<v1::RenderPromptRequest>,
+    ) -> Result<Response<v1::RenderPromptResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.render(&caller, sent).await)
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        answer(self.models(request.into_inner()).await)
+    }
+
+    async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
+        let put = async { self.models.put(model::put(request.into_inner())?).await };
+        answer(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
+    }
+
+    async fn get_prompt_history(
+        &self,
+        _: Request<v1::GetPromptHistoryRequest>,
+    ) -> Result<Response<v1::GetPromptHistoryResponse>, Status> {
+        Err(status::unimplemented("RegistryService.GetPromptHistory"))
+    }
+
+    async fn migrate_prompt_mode(
+        &self,
+        _: Request<v1::MigratePromptModeRequest>,
+    ) -> Result<Response<v1::MigratePromptModeResponse>, Status> {
+        Err(status::unimplemented("RegistryService.MigratePromptMode"))
+    }
+
+    type WatchPromptsStream = Watch;
+
+    async fn watch_prompts(&self, _: Request<v1::WatchPromptsRequest>) -> Result<Response<Watch>, Status> {
+        Err(status::unimplemented("RegistryService.WatchPrompts"))
+    }
+}

@@ -1,0 +1,231 @@
+//! The one place where an error becomes a `tonic::Status`: by one table, with `google.rpc` details, and never larger
+//! than a client's trailers may be. What tonic answers by itself is brought into the same form.
+
+use std::collections::HashMap;
+
+use prompt_ledger_domain::error::{Error, Parts, Reason};
+use prompt_ledger_domain::{limits, text};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+const DOMAIN: &str = "promptledger.dev";
+/// What of an error's bytes its message may take; it travels twice, beside the details and in them.
+const MESSAGE_BYTES: usize = 1024;
+/// What the violations may take in all.
+const VIOLATION_BYTES: usize = limits::ERROR_BYTES - 2 * MESSAGE_BYTES - 512;
+
+/// The code of a reason.
+#[must_use]
+pub fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::PromptNotFound
+        | Reason::VersionNotFound
+        | Reason::LabelNotFound
+        | Reason::ProviderNotFound
+        | Reason::ModelNotFound
+        | Reason::ExecutionNotFound
+        | Reason::ProjectNotFound => Code::NotFound,
+        Reason::InvalidField
+        | Reason::TemplateInvalid
+        | Reason::VariablesMissing
+        | Reason::TemplateHashMismatch
+        | Reason::PageTokenInvalid => Code::InvalidArgument,
+        Reason::ModeMismatch
+        | Reason::NoActiveVersion
+        | Reason::VersionInUse
+        | Reason::PromptArchived
+        | Reason::TemplateOpaque
+        | Reason::ProviderNotConfigured
+        | Reason::ExecutionFinished => Code::FailedPrecondition,
+        Reason::EtagMismatch | Reason::SlowConsumer => Code::Aborted,
+        Reason::PromptExists | Reason::IdempotencyKeyReused => Code::AlreadyExists,
+        Reason::KeyMissing | Reason::KeyInvalid => Code::Unauthenticated,
+        Reason::ScopeMissing => Code::PermissionDenied,
+        Reason::TooLarge | Reason::Overloaded | Reason::TooManyWatchers | Reason::RateLimited => {
+            Code::ResourceExhausted
+        }
+        Reason::EventsCompacted | Reason::SequenceAhead | Reason::RevisionAhead => Code::OutOfRange,
+        Reason::Draining | Reason::StoreUnavailable => Code::Unavailable,
+        Reason::DeadlineExceeded => Code::DeadlineExceeded,
+        Reason::Unimplemented => Code::Unimplemented,
+        Reason::Internal => Code::Internal,
+    }
+}
+
+/// The status of an error. A failure of ours is logged here, once, under an id that the caller gets instead of it.
+#[must_use]
+pub fn status(error: Error) -> Status {
+    let error = if error.reason() == Reason::Internal { logged(&error) } else { error };
+    let parts = error.parts();
+    let (violations, left_out) = fitting(parts);
+    let mut message = text::cut(&parts.message, MESSAGE_BYTES - 64).to_owned();
+    if left_out > 0 {
+        message.push_str(&format!(" ({left_out} more fields are not shown)"));
+    }
+    let metadata: HashMap<_, _> =
+        parts.metadata.iter().map(|(key, value)| ((*key).to_owned(), text::cut(value, 128).to_owned())).collect();
+    let mut details = ErrorDetails::new();
+    details.set_error_info(parts.reason.as_str(), DOMAIN, metadata);
+    if !violations.is_empty() {
+        details.set_bad_request(violations);
+    }
+    if let Some(resource) = &parts.resource {
+        details.set_resource_info(resource.kind, text::cut(&resource.name, 128), "", "");
+    }
+    if let Some(delay) = parts.retry_after {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(code(parts.reason), message, details)
+}
+
+/// The violations that fit, and how many do not.
+fn fitting(parts: &Parts) -> (Vec<tonic_types::FieldViolation>, usize) {
+    let mut left = VIOLATION_BYTES;
+    let mut shown = Vec::new();
+    for violation in &parts.violations {
+        let field = text::cut(&violation.field, 256);
+        let description = text::cut(&violation.description, 512);
+        let Some(rest) = left.checked_sub(field.len() + description.len() + 8) else { break };
+        left = rest;
+        shown.push(tonic_types::FieldViolation::new(field, description));
+    }
+    let left_out = parts.violations.len() - shown.len();
+    (shown, left_out)
+}
+
+fn logged(error: &Error) -> Error {
+    let error_id = prompt_ledger_runtime::new_id().to_string();
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    tracing::error!(error_id, cause, message = error.parts().message, "internal failure");
+    Error::new(Reason::Internal, format!("an internal failure; the server's log has it under error_id {error_id}"))
+        .with("error_id", error_id)
+}
+
+/// The status that stands for one that tonic made by itself: a message too large, one that does not decode, a method
+/// that does not exist. Absent where there is nothing to say better.
+#[must_use]
+pub fn rewritten(bare: &Status) -> Option<Status> {
+    if !bare.details().is_empty() {
+        return None;
+    }
+    let said = bare.message();
+    let error = match bare.code() {
+        Code::OutOfRange if said.contains("message length too large") => Error::new(
+            Reason::TooLarge,
+            format!("the request is larger than {} bytes; send less at once", limits::REQUEST_BYTES),
+        ),
+        Code::Internal if said.contains("failed to decode") || said.contains("invalid compression flag") => {
+            Error::invalid("request", "is not a message of this method, or holds text that is not UTF-8")
+        }
+        Code::Internal if said.contains("Unexpected EOF") || said.contains("Missing request message") => {
+            Error::invalid("request", "ends in the middle of its message")
+        }
+        Code::Unimplemented => Error::new(Reason::Unimplemented, "this server has no such method"),
+        Code::Cancelled if said.contains("Timeout expired") => deadline_exceeded(),
+        _ => return None,
+    };
+    Some(status(error))
+}
+
+/// DEADLINE_EXCEEDED.
+#[must_use]
+pub fn deadline_exceeded() -> Error {
+    Error::new(Reason::DeadlineExceeded, "the caller's deadline passed before the answer was there")
+}
+
+/// UNIMPLEMENTED for a method that the contract has and this server does not offer yet.
+#[must_use]
+pub fn unimplemented(method: &str) -> Status {
+    status(Error::new(Reason::Unimplemented, format!("{method} is not offered by this server yet")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prompt_ledger_domain::error::Violation;
+    use std::time::Duration;
+
+    #[test]
+    fn every_reason_has_the_contracts_code() {
+        for (expected, reasons) in [
+            (
+                Code::NotFound,
+                "PROMPT_NOT_FOUND VERSION_NOT_FOUND LABEL_NOT_FOUND PROVIDER_NOT_FOUND MODEL_NOT_FOUND EXECUTION_NOT_FOUND PROJECT_NOT_FOUND",
+            ),
+            (
+                Code::InvalidArgument,
+                "INVALID_FIELD TEMPLATE_INVALID VARIABLES_MISSING TEMPLATE_HASH_MISMATCH PAGE_TOKEN_INVALID",
+            ),
+            (
+                Code::FailedPrecondition,
+                "MODE_MISMATCH NO_ACTIVE_VERSION VERSION_IN_USE PROMPT_ARCHIVED TEMPLATE_OPAQUE PROVIDER_NOT_CONFIGURED EXECUTION_FINISHED",
+            ),
+            (Code::Aborted, "ETAG_MISMATCH SLOW_CONSUMER"),
+            (Code::AlreadyExists, "PROMPT_EXISTS IDEMPOTENCY_KEY_REUSED"),
+            (Code::Unauthenticated, "KEY_MISSING KEY_INVALID"),
+            (Code::PermissionDenied, "SCOPE_MISSING"),
+            (Code::ResourceExhausted, "TOO_LARGE OVERLOADED TOO_MANY_WATCHERS RATE_LIMITED"),
+            (Code::OutOfRange, "EVENTS_COMPACTED SEQUENCE_AHEAD REVISION_AHEAD"),
+            (Code::Unavailable, "DRAINING STORE_UNAVAILABLE"),
+            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            (Code::Unimplemented, "UNIMPLEMENTED"),
+            (Code::Internal, "INTERNAL"),
+        ] {
+            for word in reasons.split(' ') {
+                let reason = Reason::ALL.iter().find(|reason| reason.as_str() == word).unwrap();
+                assert_eq!(code(*reason), expected, "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn details_carry_what_a_program_reads() {
+        let error = Error::invalid("name", "is empty")
+            .with("prompt", "greet")
+            .about("prompt", "greet")
+            .retry_after(Duration::from_secs(1));
+        let details = status(error).get_error_details();
+        let info = details.error_info().unwrap();
+        assert_eq!((&*info.reason, &*info.domain), ("INVALID_FIELD", "promptledger.dev"));
+        assert_eq!(info.metadata["prompt"], "greet");
+        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "name");
+        assert_eq!(details.resource_info().unwrap().resource_name, "greet");
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn an_error_stays_under_four_kibibytes_however_much_it_says() {
+        let violation = Violation { field: "f".repeat(300), description: "é".repeat(300) };
+        let error = Error::violations(Reason::VariablesMissing, vec![violation; 300])
+            .with("prompt", "p".repeat(5_000))
+            .about("prompt", "p".repeat(5_000));
+        let status = status(error);
+        assert!(status.details().len() + status.message().len() < limits::ERROR_BYTES);
+        assert!(status.message().contains("more fields are not shown"), "{}", status.message());
+    }
+
+    #[test]
+    fn an_internal_failure_shows_an_id_and_nothing_else() {
+        let status = status(Error::internal("SELECT * FROM secrets"));
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!format!("{status:?}").contains("SELECT"));
+        let info = status.get_error_details().error_info().unwrap().clone();
+        assert!(status.message().contains(&info.metadata["error_id"]));
+    }
+
+    #[test]
+    fn what_tonic_says_by_itself_is_brought_into_form() {
+        for (code, said, reason) in [
+            (Code::OutOfRange, "Error, decoded message length too large: found 5 bytes", "TOO_LARGE"),
+            (Code::Internal, "failed to decode Protobuf message: invalid string value", "INVALID_FIELD"),
+            (Code::Internal, "Unexpected EOF decoding stream.", "INVALID_FIELD"),
+            (Code::Unimplemented, "", "UNIMPLEMENTED"),
+            (Code::Cancelled, "Timeout expired", "DEADLINE_EXCEEDED"),
+        ] {
+            let status = rewritten(&Status::new(code, said)).unwrap();
+            assert_eq!(status.get_error_details().error_info().unwrap().reason, reason);
+        }
+        assert!(rewritten(&Status::not_found("health's own")).is_none());
+        assert!(rewritten(&unimplemented("Watch")).is_none());
+    }
+}

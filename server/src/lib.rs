@@ -1,0 +1,11 @@
+//! The Prompt Ledger server. An execution travels: [`net`] accepts, [`grpc`] converts in, [`service`] decides, the store
+//! records, the worker's library calls the provider, and the answer goes back the same way. [`app`] is the one place
+//! that names a concrete backend.
+
+pub mod app;
+pub mod cli;
+pub mod grpc;
+pub mod net;
+pub mod service;
+pub mod sweeper;
+pub mod watch;

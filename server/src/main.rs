@@ -1,0 +1,7 @@
+//! The binary `prompt-ledger`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    prompt_ledger_server::cli::run()
+}

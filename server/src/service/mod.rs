@@ -1,0 +1,14 @@
+//! The use cases. A service decides: it is given a caller and a request in the domain's words, and answers in them. It
+//! knows neither gRPC nor SQL.
+
+pub mod access;
+pub mod cache;
+pub mod execution;
+pub mod models;
+pub mod refresh;
+pub mod registry;
+
+pub use access::{Caller, Gatekeeper};
+pub use execution::ExecutionService;
+pub use models::ModelService;
+pub use registry::RegistryService;

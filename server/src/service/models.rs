@@ -1,0 +1,81 @@
+//! Models and their prices.
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::field::{self, Name};
+use prompt_ledger_domain::model::{Model, ModelRef};
+use prompt_ledger_domain::{Reason, Result};
+use prompt_ledger_providers::{Provider, Providers};
+use prompt_ledger_store::{Models, PutModel};
+
+use super::cache::{Cache, Freshness};
+
+/// Registers models and finds them. Holds those in use.
+pub struct ModelService {
+    store: Arc<dyn Models>,
+    providers: Providers,
+    cache: Cache<ModelRef, Model>,
+}
+
+impl ModelService {
+    /// A service over this store.
+    pub fn new(store: Arc<dyn Models>, providers: Providers, freshness: &Arc<Freshness>) -> Self {
+        Self { store, providers, cache: Cache::new(Arc::clone(freshness)) }
+    }
+
+    /// Registers or changes a model of a known provider, configured or not.
+    pub async fn put(&self, put: PutModel) -> Result<Model> {
+        let mut wrong = Violations::default();
+        wrong.keep(Name::parse("provider", &put.id.provider))?;
+        wrong.keep(field::token("model_name", put.id.model.clone()))?;
+        if let Some(max_tokens @ ..1) = put.max_tokens {
+            wrong.keep::<()>(Err(Error::invalid("max_tokens", format!("is {max_tokens}; send 1 or more"))))?;
+        }
+        if let Some(price) = &put.price {
+            for (name, value) in [
+                ("price.input_nano_usd_per_million", price.input),
+                ("price.cached_input_nano_usd_per_million", price.cached_input.unwrap_or(0)),
+                ("price.output_nano_usd_per_million", price.output),
+            ] {
+                if value < 0 {
+                    wrong.keep::<()>(Err(Error::invalid(name, format!("is {value}; a price is 0 or more"))))?;
+                }
+            }
+        }
+        wrong.finish()?;
+        if let Err(unknown) = self.providers.get(&put.id.provider)
+            && unknown.reason() == Reason::ProviderNotFound
+        {
+            return Err(unknown);
+        }
+        let model = self.store.put_model(put).await?;
+        self.cache.clear();
+        Ok(model)
+    }
+
+    /// Up to `limit` models after `after`.
+    pub async fn list(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
+        self.store.models(provider, after, limit).await
+    }
+
+    /// The model that an execution names. One that is not registered is MODEL_NOT_FOUND, unless its provider takes any
+    /// model: then it is registered now, without a price.
+    pub async fn resolve(&self, id: &ModelRef, provider: &dyn Provider) -> Result<Arc<Model>> {
+        let known = self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await?;
+        match known {
+            Some(model) => Ok(model),
+            None if provider.takes_any_model() => {
+                field::token("spec.model.model_name", id.model.clone())?;
+                let put = PutModel { id: id.clone(), max_tokens: None, supports_streaming: None, price: None };
+                Ok(Arc::new(self.put(put).await?))
+            }
+            None => Err(id.not_found()),
+        }
+    }
+
+    /// Notes the present revision of models.
+    pub fn apply(&self, revision: i64) {
+        self.cache.apply(revision);
+    }
+}

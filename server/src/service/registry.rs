@@ -1,0 +1,300 @@
+//! Prompts and versions: what RegistryService does. Holds the prompts in use, with their active version parsed.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::field::{self, Name};
+use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::prompt::{self, Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::template::{self, Rendered, Template};
+use prompt_ledger_domain::{Reason, Result, limits, versioning};
+use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion};
+use serde_json::{Map, Value};
+
+use super::cache::{Cache, Freshness};
+
+/// A prompt as it is held: with its active version's template parsed.
+#[derive(Debug)]
+pub struct Entry {
+    /// The prompt and its active version.
+    pub found: PromptWithActive,
+    /// The active version's template; absent when there is none, or when it is opaque.
+    pub template: Option<Arc<Template>>,
+}
+
+/// What PutPrompt asks for, unchecked.
+#[derive(Clone, Debug, Default)]
+pub struct Put {
+    /// The prompt's name.
+    pub name: String,
+    /// The template.
+    pub template_source: String,
+    /// Absent keeps.
+    pub description: Option<String>,
+    /// Absent keeps.
+    pub owner_team: Option<String>,
+    /// Absent keeps.
+    pub tags: Option<Vec<String>>,
+    /// Who, as they say.
+    pub created_by: String,
+    /// Whether the content becomes the active version.
+    pub set_active: bool,
+    /// Whether the name must be free.
+    pub create_only: bool,
+    /// The etag that must still hold.
+    pub etag: Option<String>,
+}
+
+/// A version to execute or to preview, with its template parsed unless it is opaque.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The prompt and the version.
+    pub found: ResolvedVersion,
+    /// The version's template.
+    pub template: Option<Arc<Template>>,
+}
+
+/// Registers prompts and finds them.
+pub struct RegistryService {
+    store: Arc<dyn Registry>,
+    freshness: Arc<Freshness>,
+    projects: RwLock<HashMap<ProjectId, Arc<Cache<String, Entry>>>>,
+}
+
+impl RegistryService {
+    /// A service over this store.
+    pub fn new(store: Arc<dyn Registry>, freshness: &Arc<Freshness>) -> Self {
+        Self { store, freshness: Arc::clone(freshness), projects: RwLock::default() }
+    }
+
+    /// Registers a content under a name; the answer's second part is the warnings.
+    pub async fn put(&self, project: ProjectId, put: Put) -> Result<(PutResult, Vec<String>)> {
+        field::size("template", put.template_source.len(), limits::TEMPLATE_BYTES)?;
+        let mut wrong = Violations::default();
+        wrong.keep(Name::parse("name", &put.name))?;
+        let short = |name: &str, value: String| field::text(name, value, limits::SHORT_TEXT_BYTES);
+        let description = wrong
+            .keep(put.description.map(|d| field::text("description", d, limits::DESCRIPTION_BYTES)).transpose())?;
+        let owner_team = wrong.keep(put.owner_team.map(|team| short("owner_team", team)).transpose())?;
+        let tags = wrong.keep(put.tags.map(|tags| field::tags("tags", tags)).transpose())?;
+        let created_by = wrong.keep(short("created_by", put.created_by))?;
+        wrong.finish()?;
+        let template = Template::parse(&put.template_source)?;
+        let warnings = Template::warnings(&put.template_source);
+        let put = PutPrompt {
+            name: put.name,
+            checksum: versioning::checksum(&put.template_source),
+            template_source: put.template_source,
+            variables: template.variables().iter().map(|variable| variable.name.clone()).collect(),
+            description: description.flatten(),
+            owner_team: owner_team.flatten(),
+            tags: tags.flatten(),
+            created_by: created_by.unwrap_or_default(),
+            set_active: put.set_active,
+            create_only: put.create_only,
+            etag: put.etag,
+            prompt_id: PromptId(prompt_ledger_runtime::new_id()),
+            version_id: VersionId(prompt_ledger_runtime::new_id()),
+        };
+        let name = put.name.clone();
+        let result = self.store.put_prompt(project, put).await?;
+        self.cache(project).written(&name, result.revision);
+        Ok((result, warnings))
+    }
+
+    /// The prompt of that name, at `min_revision` or later.
+    pub async fn get(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<Entry>> {
+        Name::parse("name", name)?;
+        self.entry(project, name, min_revision).await
+    }
+
+    /// As `get`, for a name that was checked.
+    pub async fn entry(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<Entry>> {
+        let cache = self.cache(project);
+        let read = async { self.read(project, name).await.map(Some) };
+        let size = |entry: &Entry| 512 + 3 * entry.found.active.as_ref().map_or(0, |v| v.template_source.len());
+        let held = cache.get_or_read(name.to_owned(), size, read).await?.ok_or_else(|| prompt::not_found(name))?;
+        match min_revision {
+            Some(wanted) if held.found.revision < wanted => {
+                let entry = self.read(project, name).await?;
+                cache.apply(entry.found.revision);
+                check_revision(entry.found.revision, wanted)?;
+                Ok(Arc::new(entry))
+            }
+            _ => Ok(held),
+        }
+    }
+
+    /// The prompt of that name, from the store.
+    pub async fn read(&self, project: ProjectId, name: &str) -> Result<Entry> {
+        let found = self.store.prompt(project, name).await?;
+        let template = found.active.as_ref().map(parse).transpose()?.flatten();
+        Ok(Entry { found, template })
+    }
+
+    /// Up to `limit` prompts after `after`, and the project's revision.
+    pub async fn list(
+        &self,
+        project: ProjectId,
+        filter: &PromptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<PromptWithActive>, i64)> {
+        self.store.prompts(project, filter, after, limit).await
+    }
+
+    /// The version that a selector names.
+    pub async fn version(
+        &self,
+        project: ProjectId,
+        name: &str,
+        selector: &Selector,
+        min_revision: Option<i64>,
+    ) -> Result<Resolved> {
+        if let Selector::Active = selector {
+            let entry = self.entry(project, name, min_revision).await?;
+            let PromptWithActive { prompt, active, revision } = entry.found.clone();
+            let version = active.ok_or_else(|| Selector::Active.missing(name))?;
+            let template = entry.template.clone();
+            return Ok(Resolved { found: ResolvedVersion { prompt, version, revision }, template });
+        }
+        let found = self.store.version(project, name, selector).await?;
+        check_revision(found.revision, min_revision.unwrap_or(0))?;
+        let template = parse(&found.version)?;
+        Ok(Resolved { found, template })
+    }
+
+    /// Up to `limit` versions below `before`, newest first, and the project's revision.
+    pub async fn versions(
+        &self,
+        project: ProjectId,
+        name: &str,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<(Vec<Version>, i64)> {
+        Name::parse("name", name)?;
+        self.store.versions(project, name, before, limit).await
+    }
+
+    /// The exact bytes that an execution would send.
+    pub async fn render(
+        &self,
+        project: ProjectId,
+        name: &str,
+        selector: &Selector,
+        variables: &Map<String, Value>,
+        min_revision: Option<i64>,
+    ) -> Result<(Rendered, ResolvedVersion)> {
+        let resolved = self.version(project, name, selector, min_revision).await?;
+        let ResolvedVersion { prompt, version, .. } = &resolved.found;
+        let rendered = render(prompt, version, resolved.template.as_deref(), variables)?;
+        Ok((rendered, resolved.found))
+    }
+
+    /// Moves the active pointer.
+    pub async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
+        Name::parse("name", name)?;
+        check_number(number)?;
+        self.noted(project, name, self.store.set_active(project, name, number, etag).await)
+    }
+
+    /// Sets a version's status.
+    pub async fn set_version_status(
+        &self,
+        project: ProjectId,
+        name: &str,
+        number: i32,
+        status: VersionStatus,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        Name::parse("name", name)?;
+        check_number(number)?;
+        self.noted(project, name, self.store.set_version_status(project, name, number, status, etag).await)
+    }
+
+    /// Archives a prompt, or brings it back.
+    pub async fn set_archived(
+        &self,
+        project: ProjectId,
+        name: &str,
+        archived: bool,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        Name::parse("name", name)?;
+        self.noted(project, name, self.store.set_archived(project, name, archived, etag).await)
+    }
+
+    /// Notes the present revision of a project.
+    pub fn apply(&self, project: ProjectId, revision: i64) {
+        if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
+            cache.apply(revision);
+        }
+    }
+
+    fn noted(&self, project: ProjectId, name: &str, written: Result<Changed>) -> Result<Changed> {
+        let changed = written?;
+        self.cache(project).written(&name.to_owned(), changed.revision);
+        Ok(changed)
+    }
+
+    fn cache(&self, project: ProjectId) -> Arc<Cache<String, Entry>> {
+        if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
+            return Arc::clone(cache);
+        }
+        let mut projects = self.projects.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(projects.entry(project).or_insert_with(|| Arc::new(Cache::new(Arc::clone(&self.freshness)))))
+    }
+}
+
+/// Renders a version with variables that hold nothing but what JSON does.
+pub fn render(
+    prompt: &Prompt,
+    version: &Version,
+    template: Option<&Template>,
+    variables: &Map<String, Value>,
+) -> Result<Rendered> {
+    let template = template.ok_or_else(|| {
+        let message = format!(
+            "version {} of `{}` is opaque and never rendered; send `messages` instead of variables",
+            version.number, prompt.name
+        );
+        Error::new(Reason::TemplateOpaque, message).with("prompt", &prompt.name).about("prompt", &prompt.name)
+    })?;
+    template::value::check(variables)?;
+    template.render(variables)
+}
+
+/// REVISION_AHEAD where a caller has seen a revision that does not exist.
+fn check_revision(present: i64, wanted: i64) -> Result<()> {
+    if present >= wanted {
+        return Ok(());
+    }
+    let message = format!("min_revision {wanted} is beyond the project's revision {present}");
+    Err(Error::new(Reason::RevisionAhead, message))
+}
+
+fn check_number(number: i32) -> Result<()> {
+    if number >= 1 {
+        return Ok(());
+    }
+    Err(Error::invalid("version_number", format!("is {number}; versions are counted from 1")))
+}
+
+fn parse(version: &Version) -> Result<Option<Arc<Template>>> {
+    match version.template_format {
+        TemplateFormat::Handlebars => {
+            Template::parse(&version.template_source).map(|template| Some(Arc::new(template)))
+        }
+        TemplateFormat::Opaque => Ok(None),
+    }
+}
+
+/// The RPC that serves a prompt of this mode, for reading the error of the wrong one.
+#[must_use]
+pub fn execute_rpc(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Full => "ExecutionService.RunExecution",
+        Mode::Tracking => "CodeRegistrationService.ExecuteCodePrompt",
+    }
+}

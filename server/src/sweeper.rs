@@ -1,0 +1,105 @@
+//! Ends the executions whose holder went away: their lease ran out. It only expires, and it is cautious: after a start
+//! or an outage, nothing is expired for one lease, so that every holder that is alive can speak first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_store::{Executions, Registry};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::watch::finished::Finished;
+
+/// What is swept, and how often.
+pub struct Sweeper {
+    /// Where executions are.
+    pub store: Arc<dyn Executions>,
+    /// Tells whether the store can be read.
+    pub registry: Arc<dyn Registry>,
+    /// Who waits for an execution's end.
+    pub finished: Finished,
+    /// How long a silent holder keeps an execution.
+    pub lease: Duration,
+    /// How often to look, at least.
+    pub interval: Duration,
+}
+
+/// When expiring is allowed: not within one lease of a start, or of an outage of more than half a lease.
+#[derive(Debug)]
+struct Caution {
+    lease: Duration,
+    seen: Instant,
+    quiet_until: Instant,
+}
+
+impl Caution {
+    fn new(lease: Duration, now: Instant) -> Self {
+        Self { lease, seen: now, quiet_until: now + lease }
+    }
+
+    /// Notes a successful read.
+    fn seen(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.seen) > self.lease / 2 {
+            self.quiet_until = now + self.lease;
+        }
+        self.seen = now;
+    }
+
+    fn may_expire(&self, now: Instant) -> bool {
+        now >= self.quiet_until && now.saturating_duration_since(self.seen) <= self.lease / 2
+    }
+}
+
+impl Sweeper {
+    /// Sweeps until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut caution = Caution::new(self.lease, Instant::now());
+        let mut ticks = tokio::time::interval(self.interval.min(self.lease / 4));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            if let Err(error) = self.sweep(&mut caution).await {
+                tracing::warn!(%error, "expired executions could not be looked for");
+            }
+        }
+    }
+
+    async fn sweep(&self, caution: &mut Caution) -> Result<()> {
+        if !caution.may_expire(Instant::now()) {
+            self.registry.revisions().await?;
+            caution.seen(Instant::now());
+            return Ok(());
+        }
+        let ended = self.store.expire().await?;
+        caution.seen(Instant::now());
+        for id in ended {
+            tracing::warn!(execution_id = %id, "ended: its holder went away");
+            self.finished.announce(id);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_expired_for_one_lease_after_a_start_or_an_outage() {
+        let (lease, start) = (Duration::from_secs(30), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut caution = Caution::new(lease, start);
+        for second in [0, 10, 20, 29] {
+            caution.seen(at(second));
+            assert!(!caution.may_expire(at(second)));
+        }
+        assert!(caution.may_expire(at(30)));
+        assert!(!caution.may_expire(at(45)), "too long without a successful read");
+        caution.seen(at(46));
+        assert!(!caution.may_expire(at(46)));
+        for second in [60, 74, 76] {
+            caution.seen(at(second));
+        }
+        assert!(caution.may_expire(at(76)));
+    }
+}

@@ -1,0 +1,3 @@
+//! Waiting for what happens to executions, without polling.
+
+pub mod finished;

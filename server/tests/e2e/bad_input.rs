@@ -1,0 +1,276 @@
+//! Bad input: an error of the right code and reason, nothing half-written, and the process lives on.
+
+use prompt_ledger_proto::v1::{self, execution_spec};
+use prompt_ledger_testkit::ledger::{Ledger, put, spec};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+use super::{ledger, refused, wrong_fields};
+
+/// Sends bytes as they are.
+#[derive(Clone, Copy, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, buf: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        bytes::BufMut::put_slice(buf, &item);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::default()
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, buf: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
+        let len = bytes::Buf::remaining(buf);
+        Ok(Some(bytes::Buf::copy_to_bytes(buf, len).to_vec()))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::default()
+    }
+}
+
+async fn raw(ledger: &Ledger, path: &'static str, body: Vec<u8>) -> Result<(), Status> {
+    let mut client = tonic::client::Grpc::new(ledger.connection());
+    client.ready().await.unwrap();
+    client.unary(Request::new(body), path.parse().unwrap(), Raw).await.map(|_| ())
+}
+
+async fn still_alive(ledger: &Ledger) {
+    let prompts = ledger.registry().list_prompts(v1::ListPromptsRequest::default()).await.unwrap().into_inner().prompts;
+    assert!(prompts.is_empty(), "something was half-written: {prompts:?}");
+}
+
+#[tokio::test]
+async fn wrong_fields_of_a_prompt_are_named() {
+    let ledger = ledger().start().await;
+    let mut registry = ledger.registry();
+    let tags = |values: Vec<String>| Some(v1::Tags { values });
+    for (request, field) in [
+        (put("", "x"), "name"),
+        (put("a b", "x"), "name"),
+        (put(&"n".repeat(129), "x"), "name"),
+        (v1::PutPromptRequest { template: None, ..put("greet", "") }, "template"),
+        (v1::PutPromptRequest { description: Some("d".repeat(4097)), ..put("greet", "x") }, "description"),
+        (v1::PutPromptRequest { owner_team: Some("t".repeat(256)), ..put("greet", "x") }, "owner_team"),
+        (v1::PutPromptRequest { created_by: "NUL \0".into(), ..put("greet", "x") }, "created_by"),
+        (v1::PutPromptRequest { tags: tags(vec![String::new()]), ..put("greet", "x") }, "tags[0]"),
+        (v1::PutPromptRequest { tags: tags(vec!["t".into(); 33]), ..put("greet", "x") }, "tags"),
+    ] {
+        assert_eq!(wrong_fields(registry.put_prompt(request).await), [field]);
+    }
+    let several = v1::PutPromptRequest { description: Some("d".repeat(4097)), ..put("a b", "x") };
+    assert_eq!(wrong_fields(registry.put_prompt(several).await), ["name", "description"]);
+    still_alive(&ledger).await;
+}
+
+#[tokio::test]
+async fn templates_that_cannot_be_are_refused_with_line_and_column() {
+    let ledger = ledger().start().await;
+    for template in ["Hi\n{{#if x}}", "{{> partial}}", "{{foo bar}}", &"{{#if a}}".repeat(400)] {
+        let info = refused(
+            ledger.registry().put_prompt(put("greet", template)).await,
+            Code::InvalidArgument,
+            "TEMPLATE_INVALID",
+        );
+        assert!(info.metadata.contains_key("line") && info.metadata.contains_key("column"), "{info:?}");
+    }
+    refused(ledger.registry().put_prompt(put("greet", "a\0b")).await, Code::InvalidArgument, "INVALID_FIELD");
+    let long = "x".repeat(200 * 1024 + 1);
+    refused(ledger.registry().put_prompt(put("greet", &long)).await, Code::ResourceExhausted, "TOO_LARGE");
+    still_alive(&ledger).await;
+}
+
+#[tokio::test]
+async fn what_does_not_decode_or_is_too_large_or_unknown_is_brought_into_form() {
+    let ledger = ledger().start().await;
+    let put = "/promptledger.v1.RegistryService/PutPrompt";
+    refused(raw(&ledger, put, vec![0x0a, 0x02, 0xff, 0xfe]).await, Code::InvalidArgument, "INVALID_FIELD");
+    refused(raw(&ledger, put, vec![0x0a, 0x7f]).await, Code::InvalidArgument, "INVALID_FIELD");
+    refused(raw(&ledger, put, vec![0; 5 * 1024 * 1024]).await, Code::ResourceExhausted, "TOO_LARGE");
+    refused(
+        raw(&ledger, "/promptledger.v1.RegistryService/Nothing", vec![]).await,
+        Code::Unimplemented,
+        "UNIMPLEMENTED",
+    );
+    refused(raw(&ledger, "/some.Other/Thing", vec![]).await, Code::Unimplemented, "UNIMPLEMENTED");
+    still_alive(&ledger).await;
+}
+
+#[tokio::test]
+async fn what_the_contract_has_and_this_server_does_not_says_so() {
+    let ledger = ledger().start().await;
+    for method in [
+        "RegistryService/GetPromptHistory",
+        "RegistryService/MigratePromptMode",
+        "RegistryService/WatchPrompts",
+        "ExecutionService/SubmitExecution",
+        "ExecutionService/StreamExecution",
+        "ExecutionService/CancelExecution",
+        "ExecutionService/WatchExecution",
+        "ExecutionService/WatchExecutions",
+        "ExecutionService/VerifyExecution",
+        "CodeRegistrationService/RegisterCodePrompts",
+        "CodeRegistrationService/ExecuteCodePrompt",
+        "CodeRegistrationService/StreamCodePrompt",
+        "AnalyticsService/GetPromptAnalytics",
+        "AnalyticsService/QueryUsage",
+    ] {
+        let path: &'static str = format!("/promptledger.v1.{method}").leak();
+        let status = raw(&ledger, path, vec![]).await;
+        assert!(status.as_ref().unwrap_err().message().contains(method.split('/').next_back().unwrap()));
+        refused(status, Code::Unimplemented, "UNIMPLEMENTED");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let ledger = ledger().start().await;
+    let run = |spec| v1::RunExecutionRequest { spec: Some(spec) };
+    let mut executions = ledger.executions();
+    refused(executions.run_execution(run(spec("absent", &[]))).await, Code::NotFound, "PROMPT_NOT_FOUND");
+    ledger.registry().put_prompt(put("draft", "x")).await.unwrap();
+    refused(executions.run_execution(run(spec("draft", &[]))).await, Code::FailedPrecondition, "NO_ACTIVE_VERSION");
+    ledger.active("greet", "hello").await;
+    let number = Some(execution_spec::Selector::VersionNumber(9));
+    let wrong_version = v1::ExecutionSpec { selector: number, ..spec("greet", &[]) };
+    refused(executions.run_execution(run(wrong_version)).await, Code::NotFound, "VERSION_NOT_FOUND");
+    for (provider, model, code, reason) in [
+        ("echo", "absent", Code::NotFound, "MODEL_NOT_FOUND"),
+        ("absent", "m", Code::NotFound, "PROVIDER_NOT_FOUND"),
+        ("openai", "gpt-4o-mini", Code::FailedPrecondition, "PROVIDER_NOT_CONFIGURED"),
+    ] {
+        let model = Some(v1::ModelRef { provider: provider.into(), model_name: model.into() });
+        let status = executions.run_execution(run(v1::ExecutionSpec { model, ..spec("greet", &[]) })).await;
+        refused(status, code, reason);
+    }
+    for (id, code, reason) in [
+        ("018f3f5e-0000-7000-8000-000000000001", Code::NotFound, "EXECUTION_NOT_FOUND"),
+        ("nonsense", Code::InvalidArgument, "INVALID_FIELD"),
+    ] {
+        let request = v1::GetExecutionRequest { execution_id: id.into(), ..v1::GetExecutionRequest::default() };
+        refused(executions.get_execution(request).await, code, reason);
+    }
+    let none = executions.list_executions(v1::ListExecutionsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(none.executions, []);
+}
+
+#[tokio::test]
+async fn every_missing_variable_is_named() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "{{a}} {{#if b.c}}{{d}}{{/if}}").await;
+    let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[("unused", "x")])) };
+    let status = ledger.executions().run_execution(run).await.map(|_| ());
+    assert_eq!(wrong_fields(status.clone()), ["variables.a", "variables.b.c", "variables.d"]);
+    refused(status, Code::InvalidArgument, "VARIABLES_MISSING");
+}
+
+#[tokio::test]
+async fn thousands_of_missing_variables_fit_into_one_error() {
+    let ledger = ledger().start().await;
+    let template: String = (0..250).map(|i| format!("{{{{variable_number_{i:040}}}}}")).collect();
+    ledger.active("greet", &template).await;
+    let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) };
+    refused(ledger.executions().run_execution(run).await, Code::InvalidArgument, "VARIABLES_MISSING");
+}
+
+#[tokio::test]
+async fn wrong_fields_of_a_spec_are_named() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello {{n}}").await;
+    let number = |n: f64| {
+        let value = prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(n)) };
+        Some(prost_types::Struct { fields: [("n".to_owned(), value)].into() })
+    };
+    let good = spec("greet", &[("n", "x")]);
+    let message = v1::ChatMessage { role: "user".into(), content: "hi".into() };
+    let params = v1::ModelParams { temperature: Some(-1.0), ..v1::ModelParams::default() };
+    for (wrong, field) in [
+        (v1::ExecutionSpec { environment: "a b".into(), ..good.clone() }, "spec.environment"),
+        (v1::ExecutionSpec { correlation_id: "c".repeat(256), ..good.clone() }, "spec.correlation_id"),
+        (v1::ExecutionSpec { idempotency_key: "k".repeat(256), ..good.clone() }, "spec.idempotency_key"),
+        (v1::ExecutionSpec { max_retries: Some(4), ..good.clone() }, "spec.max_retries"),
+        (v1::ExecutionSpec { messages: vec![message], ..good.clone() }, "spec.messages"),
+        (v1::ExecutionSpec { params: Some(params), ..good.clone() }, "spec.params.temperature"),
+        (v1::ExecutionSpec { variables: number(f64::NAN), ..good.clone() }, "spec.variables.n"),
+        (v1::ExecutionSpec { variables: number(1e300), ..good.clone() }, "spec.variables.n"),
+        (
+            v1::ExecutionSpec { timeout: Some(prost_types::Duration { seconds: -1, nanos: 0 }), ..good.clone() },
+            "spec.timeout",
+        ),
+        (spec("", &[]), "spec.prompt_name"),
+    ] {
+        let run = v1::RunExecutionRequest { spec: Some(wrong) };
+        assert_eq!(wrong_fields(ledger.executions().run_execution(run).await), [field]);
+    }
+    let none = v1::RunExecutionRequest { spec: None };
+    assert_eq!(wrong_fields(ledger.executions().run_execution(none).await), ["spec"]);
+    let nul = v1::RunExecutionRequest { spec: Some(spec("greet", &[("n", "a\0")])) };
+    refused(ledger.executions().run_execution(nul).await, Code::InvalidArgument, "INVALID_FIELD");
+    let large = v1::RunExecutionRequest { spec: Some(spec("greet", &[("n", &"x".repeat(1024 * 1024 + 1))])) };
+    refused(ledger.executions().run_execution(large).await, Code::ResourceExhausted, "TOO_LARGE");
+}
+
+#[tokio::test]
+async fn a_list_where_a_text_belongs_is_told_of_the_helper_json() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "{{n}}").await;
+    let list = prost_types::value::Kind::ListValue(prost_types::ListValue::default());
+    let fields = [("n".to_owned(), prost_types::Value { kind: Some(list) })].into();
+    let wrong = v1::ExecutionSpec { variables: Some(prost_types::Struct { fields }), ..spec("greet", &[]) };
+    let status = ledger.executions().run_execution(v1::RunExecutionRequest { spec: Some(wrong) }).await.unwrap_err();
+    let details = status.get_details_bad_request().unwrap();
+    assert!(details.field_violations[0].description.contains("json"), "{status:?}");
+}
+
+#[tokio::test]
+async fn wrong_pages_and_filters_are_refused() {
+    let ledger = ledger().start().await;
+    let all = v1::ListExecutionsRequest::default;
+    for (request, field) in [
+        (v1::ListExecutionsRequest { page_size: -1, ..all() }, "page_size"),
+        (v1::ListExecutionsRequest { statuses: vec![0], ..all() }, "statuses"),
+        (v1::ListExecutionsRequest { statuses: vec![99], ..all() }, "statuses"),
+        (v1::ListExecutionsRequest { view: 99, ..all() }, "view"),
+        (v1::ListExecutionsRequest { version_number: Some(1), ..all() }, "version_number"),
+        (v1::ListExecutionsRequest { prompt_name: "a b".into(), ..all() }, "prompt_name"),
+        (
+            v1::ListExecutionsRequest {
+                start_time: Some(prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }),
+                ..all()
+            },
+            "start_time",
+        ),
+    ] {
+        assert_eq!(wrong_fields(ledger.executions().list_executions(request).await), [field]);
+    }
+    let negative = v1::ListPromptsRequest { page_size: -1, ..v1::ListPromptsRequest::default() };
+    assert_eq!(wrong_fields(ledger.registry().list_prompts(negative).await), ["page_size"]);
+    let zero = v1::SetActiveVersionRequest { name: "greet".into(), version_number: 0, etag: None };
+    assert_eq!(wrong_fields(ledger.registry().set_active_version(zero).await), ["version_number"]);
+}

@@ -1,0 +1,118 @@
+//! The command line: keys, mistakes, help.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use prompt_ledger_testkit::ledger::Metadata;
+
+use super::ledger;
+
+fn command(args: &[&str], data_dir: &Path) -> Output {
+    let binary = env!("CARGO_BIN_EXE_prompt-ledger");
+    Command::new(binary).args(args).arg("--data-dir").arg(data_dir).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Makes a key and answers it.
+pub(crate) fn create(data_dir: &Path, args: &[&str]) -> String {
+    said(&command(&[&["keys", "create"], args].concat(), data_dir)).trim().to_owned()
+}
+
+/// The id of the key that begins so.
+pub(crate) fn id_of(data_dir: &Path, prefix: &str) -> String {
+    let list = said(&command(&["keys", "list"], data_dir));
+    let line = list.lines().find(|line| line.contains(prefix)).unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+/// Revokes a key.
+pub(crate) fn revoke(data_dir: &Path, id: &str) {
+    said(&command(&["keys", "revoke", id], data_dir));
+}
+
+#[test]
+fn a_key_is_shown_once_and_kept_only_as_a_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = create(folder.path(), &["--name", "checkout"]);
+    assert!(key.starts_with("pl_") && key.len() > 40);
+    let list = said(&command(&["keys", "list"], folder.path()));
+    assert!(list.contains("checkout") && list.contains(&key[..8]) && !list.contains(&key), "{list}");
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(key.len()).any(|window| window == key.as_bytes()));
+    }
+    let id = id_of(folder.path(), &key[..8]);
+    revoke(folder.path(), &id);
+    assert!(said(&command(&["keys", "list"], folder.path())).contains("revoked"));
+}
+
+#[test]
+fn what_cannot_be_done_is_said_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, expected) in [
+        (&["keys", "revoke", "nonsense"][..], "is not an id"),
+        (&["keys", "revoke", "018f3f5e-0000-7000-8000-000000000001"], "keys list"),
+        (&["keys", "create", "--project", "a b"], "letters, digits"),
+        (&["keys", "create", "--project", "a", "--system"], "cannot be used with"),
+    ] {
+        let output = command(args, folder.path());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(expected), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_system_key_opens_every_project() {
+    let ledger = ledger().start().await;
+    let key = create(ledger.data_dir(), &["--system"]);
+    create(ledger.data_dir(), &["--project", "shop"]);
+    let connection = ledger.connection_with(Metadata::key(&key).and("x-ledger-project", "shop"));
+    let mut registry = prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient::new(connection);
+    let put = registry.put_prompt(prompt_ledger_testkit::ledger::put("greet", "hello")).await.unwrap();
+    assert_eq!(put.into_inner().prompt.unwrap().project, "shop");
+}
+
+#[test]
+fn every_mistake_in_the_environment_is_said_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = ledger().env("LEASE", "soon").env("REFLECTION", "maybe").command(folder.path());
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("LEASE") && said.contains("REFLECTION"), "{said}");
+}
+
+#[tokio::test]
+async fn one_process_owns_a_folder() {
+    let ledger = ledger().start().await;
+    let output = super::ledger().command(ledger.data_dir()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("another Prompt Ledger runs on"), "{said}");
+}
+
+#[test]
+fn help_is_for_someone_who_has_never_seen_it() {
+    let output = Command::new(env!("CARGO_BIN_EXE_prompt-ledger")).arg("--help").output().unwrap();
+    let help = said(&output);
+    for word in ["dev --demo", "OPENAI_API_KEY", "SHUTDOWN_GRACE", "keys"] {
+        assert!(help.contains(word), "{word}: {help}");
+    }
+}
+
+#[tokio::test]
+async fn the_demo_shows_the_main_job() {
+    let ledger = ledger().arg("--demo").start().await;
+    let ended = loop {
+        if ledger.output().iter().any(|line| line == "Ctrl-C ends it.") {
+            break ledger.terminate().await;
+        }
+        tokio::task::yield_now().await;
+    };
+    let said = ended.output.join("\n");
+    for word in ["PutPrompt", "rolled back", "EXECUTION_STATUS_SUCCEEDED", "Say hello to Ada."] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}

@@ -1,0 +1,170 @@
+//! Lists: filters, views and pages.
+
+use std::collections::BTreeSet;
+
+use prompt_ledger_proto::v1::{self, ListExecutionsRequest};
+use prompt_ledger_testkit::ledger::{Ledger, put, spec};
+use tonic::Code;
+
+use super::{ledger, refused};
+
+async fn list(ledger: &Ledger, request: ListExecutionsRequest) -> v1::ListExecutionsResponse {
+    ledger.executions().list_executions(request).await.unwrap().into_inner()
+}
+
+/// Waits until an execution has this status, and answers it.
+pub(crate) async fn first_with(ledger: &Ledger, status: v1::ExecutionStatus) -> v1::Execution {
+    loop {
+        let request = ListExecutionsRequest { statuses: vec![status.into()], ..ListExecutionsRequest::default() };
+        if let Some(found) = list(ledger, request).await.executions.into_iter().next() {
+            return found;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn executions_are_found_by_every_filter() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "one").await;
+    ledger.active("other", "two").await;
+    let first = ledger.run(spec("greet", &[])).await;
+    ledger.active("greet", "three").await;
+    let in_prod = v1::ExecutionSpec { environment: "prod".into(), ..spec("greet", &[]) };
+    let second = ledger.run(in_prod).await;
+    let correlated = v1::ExecutionSpec { correlation_id: "order-1".into(), ..spec("other", &[]) };
+    let third = ledger.run(correlated).await;
+
+    let (all, prompt) = (ListExecutionsRequest::default(), |name: &str| name.to_owned());
+    for (request, expected) in [
+        (all.clone(), vec![&third, &second, &first]),
+        (ListExecutionsRequest { prompt_name: prompt("greet"), ..all.clone() }, vec![&second, &first]),
+        (ListExecutionsRequest { prompt_name: prompt("absent"), ..all.clone() }, vec![]),
+        (ListExecutionsRequest { prompt_name: prompt("greet"), version_number: Some(1), ..all.clone() }, vec![&first]),
+        (ListExecutionsRequest { environment: "prod".into(), ..all.clone() }, vec![&second]),
+        (ListExecutionsRequest { correlation_id: "order-1".into(), ..all.clone() }, vec![&third]),
+        (ListExecutionsRequest { statuses: vec![v1::ExecutionStatus::Failed.into()], ..all.clone() }, vec![]),
+        (
+            ListExecutionsRequest { statuses: vec![v1::ExecutionStatus::Succeeded.into(); 2], ..all.clone() },
+            vec![&third, &second, &first],
+        ),
+        (ListExecutionsRequest { start_time: second.created_at, ..all.clone() }, vec![&third, &second]),
+        (ListExecutionsRequest { end_time: second.created_at, ..all.clone() }, vec![&first]),
+    ] {
+        let found = list(&ledger, request.clone()).await.executions;
+        let ids: Vec<_> = found.iter().map(|execution| &execution.execution_id).collect();
+        assert_eq!(ids, expected.iter().map(|execution| &execution.execution_id).collect::<Vec<_>>(), "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_basic_unless_asked_to_be_full() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    ledger.run(spec("greet", &[])).await;
+    let basic = list(&ledger, ListExecutionsRequest::default()).await.executions.remove(0);
+    assert_eq!((&*basic.rendered_prompt, &*basic.response_text), ("", ""));
+    let full = ListExecutionsRequest { view: v1::ExecutionView::Full.into(), ..ListExecutionsRequest::default() };
+    let full = list(&ledger, full).await.executions.remove(0);
+    assert_eq!((&*full.rendered_prompt, &*full.response_text), ("hello", "hello"));
+}
+
+#[tokio::test]
+async fn pages_show_everything_once_in_order() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    let mut ran = Vec::new();
+    for _ in 0..7 {
+        ran.push(ledger.run(spec("greet", &[])).await.execution_id);
+    }
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let request = ListExecutionsRequest { page_size: 3, page_token: token, ..ListExecutionsRequest::default() };
+        let page = list(&ledger, request).await;
+        assert!(page.executions.len() <= 3);
+        seen.extend(page.executions.into_iter().map(|execution| execution.execution_id));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    seen.reverse();
+    assert_eq!(seen, ran);
+}
+
+#[tokio::test]
+async fn a_page_ends_early_at_two_mebibytes() {
+    let ledger = ledger().start().await;
+    for number in 0..12 {
+        let text = format!("{number}{}", "x".repeat(199 * 1024));
+        ledger.registry().put_prompt(put("long", &text)).await.unwrap();
+    }
+    let request = v1::ListVersionsRequest { name: "long".into(), ..v1::ListVersionsRequest::default() };
+    let first = ledger.registry().list_versions(request.clone()).await.unwrap().into_inner();
+    assert_eq!(first.versions.len(), 10);
+    let rest = v1::ListVersionsRequest { page_token: first.next_page_token, ..request };
+    let rest = ledger.registry().list_versions(rest).await.unwrap().into_inner();
+    assert_eq!((rest.versions.len(), &*rest.next_page_token), (2, ""));
+}
+
+#[tokio::test]
+async fn prompts_are_listed_by_name_and_filtered() {
+    let ledger = ledger().start().await;
+    for (name, team) in [("b-two", "core"), ("a", "core"), ("b-one", "web"), ("B", "")] {
+        let request = v1::PutPromptRequest { owner_team: Some(team.into()), set_active: true, ..put(name, name) };
+        ledger.registry().put_prompt(request).await.unwrap();
+    }
+    let all = v1::ListPromptsRequest::default;
+    for (request, expected) in [
+        (all(), vec!["B", "a", "b-one", "b-two"]),
+        (v1::ListPromptsRequest { owner_team: "core".into(), ..all() }, vec!["a", "b-two"]),
+        (v1::ListPromptsRequest { name_prefix: "b-".into(), ..all() }, vec!["b-one", "b-two"]),
+        (v1::ListPromptsRequest { mode: v1::PromptMode::Tracking.into(), ..all() }, vec![]),
+        (v1::ListPromptsRequest { mode: v1::PromptMode::Full.into(), page_size: 1, ..all() }, vec!["B"]),
+    ] {
+        let page = ledger.registry().list_prompts(request).await.unwrap().into_inner();
+        assert_eq!(page.prompts.iter().map(|prompt| &*prompt.name).collect::<Vec<_>>(), expected);
+        let active: Vec<_> = page.active_versions.iter().map(|version| &*version.prompt_name).collect();
+        assert_eq!(active, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_another_list_is_refused() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "one").await;
+    ledger.active("other", "one").await;
+    let first = v1::ListPromptsRequest { page_size: 1, ..v1::ListPromptsRequest::default() };
+    let token = ledger.registry().list_prompts(first).await.unwrap().into_inner().next_page_token;
+    let foreign = [
+        v1::ListPromptsRequest { page_token: token.clone(), owner_team: "x".into(), ..Default::default() },
+        v1::ListPromptsRequest { page_token: "garbage".into(), ..Default::default() },
+    ];
+    for request in foreign {
+        refused(ledger.registry().list_prompts(request).await, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+    }
+    let request = ListExecutionsRequest { page_token: token, ..ListExecutionsRequest::default() };
+    refused(ledger.executions().list_executions(request).await, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn the_seeded_models_are_listed_page_by_page() {
+    let ledger = ledger().start().await;
+    let (mut seen, mut token) = (BTreeSet::new(), String::new());
+    loop {
+        let request = v1::ListModelsRequest { page_size: 2, page_token: token, provider: String::new() };
+        let page = ledger.registry().list_models(request).await.unwrap().into_inner();
+        for model in page.models {
+            assert!(seen.insert(format!("{}/{}", model.provider, model.model_name)));
+            assert!(!model.prices.is_empty());
+        }
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    for expected in ["echo/echo", "openai/gpt-4o-mini"] {
+        assert!(seen.contains(expected), "{expected} is not among {seen:?}");
+    }
+    assert!(seen.iter().any(|name| name.starts_with("anthropic/")));
+}

@@ -1,0 +1,53 @@
+//! End to end: the built binary, real HTTP/2 connections, a real SQLite file, and a model server over a real socket.
+
+mod access;
+mod bad_input;
+mod crash;
+mod executions;
+mod health;
+mod idempotency;
+mod keys;
+mod limits;
+mod lists;
+mod model_faults;
+mod models;
+mod readme;
+mod registry;
+mod retries;
+mod shutdown;
+
+use prompt_ledger_testkit::fake_model::FakeModel;
+use prompt_ledger_testkit::ledger::{Builder, Ledger, server};
+use tonic::{Code, Status};
+use tonic_types::{ErrorInfo, StatusExt};
+
+/// The server's binary, started as a user starts it.
+fn ledger() -> Builder {
+    server(env!("CARGO_BIN_EXE_prompt-ledger"))
+}
+
+/// A server with its own model server.
+async fn ledger_with_model() -> (Ledger, FakeModel) {
+    let model = FakeModel::start().await;
+    (ledger().openai(&model.base_url()).start().await, model)
+}
+
+/// The reason of a refused call, checked for its code.
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, reason: &str) -> ErrorInfo {
+    let status = result.unwrap_err();
+    assert_eq!(status.code(), code, "{status:?}");
+    let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo: {status:?}"));
+    assert_eq!((&*info.reason, &*info.domain), (reason, "promptledger.dev"), "{status:?}");
+    assert!(status.message().len() + status.details().len() < 4096);
+    info
+}
+
+/// The fields that a refused call names.
+#[track_caller]
+fn wrong_fields<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<String> {
+    let status = result.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    let violations = status.get_details_bad_request().map(|details| details.field_violations);
+    violations.into_iter().flatten().map(|violation| violation.field).collect()
+}

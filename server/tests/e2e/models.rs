@@ -1,0 +1,72 @@
+//! Models and prices.
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::Reply;
+use prompt_ledger_testkit::ledger::spec;
+use tonic::Code;
+
+use super::{ledger, ledger_with_model, refused, wrong_fields};
+
+fn model(provider: &str, name: &str) -> v1::PutModelRequest {
+    v1::PutModelRequest { provider: provider.into(), model_name: name.into(), ..v1::PutModelRequest::default() }
+}
+
+fn price(input: i64, output: i64) -> v1::ModelPrice {
+    v1::ModelPrice {
+        input_nano_usd_per_million: input,
+        output_nano_usd_per_million: output,
+        ..v1::ModelPrice::default()
+    }
+}
+
+#[tokio::test]
+async fn a_registered_model_is_executed_at_its_price() {
+    let (ledger, fake) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let put = v1::PutModelRequest { price: Some(price(1_000_000, 2_000_000)), ..model("openai", "mine") };
+    let put = ledger.registry().put_model(put).await.unwrap().into_inner().model.unwrap();
+    fake.next(Reply::answer("one two three"));
+    let which = Some(v1::ModelRef { provider: "openai".into(), model_name: "mine".into() });
+    let ran = ledger.run(v1::ExecutionSpec { model: which, ..spec("greet", &[]) }).await;
+    let expected = i64::from(ran.prompt_tokens.unwrap()) + 2 * i64::from(ran.response_tokens.unwrap());
+    assert_eq!((ran.cost_nano_usd, ran.price_id), (Some(expected), put.prices[0].price_id.clone()));
+}
+
+#[tokio::test]
+async fn a_new_price_holds_for_the_next_execution() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    assert_eq!(ledger.run(spec("greet", &[])).await.cost_nano_usd, Some(0));
+    let put = v1::PutModelRequest { price: Some(price(1_000_000_000, 0)), ..model("echo", "echo") };
+    let prices = ledger.registry().put_model(put).await.unwrap().into_inner().model.unwrap().prices;
+    assert_eq!(prices.len(), 2, "{prices:?}");
+    assert_eq!(ledger.run(spec("greet", &[])).await.cost_nano_usd, Some(1_000));
+}
+
+#[tokio::test]
+async fn an_own_server_takes_any_model_without_a_price() {
+    let (ledger, _fake) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let which = Some(v1::ModelRef { provider: "openai".into(), model_name: "llama/3:8b".into() });
+    let ran = ledger.run(v1::ExecutionSpec { model: which, ..spec("greet", &[]) }).await;
+    assert_eq!((ran.status(), ran.cost_nano_usd), (v1::ExecutionStatus::Succeeded, None));
+    let list = v1::ListModelsRequest { provider: "openai".into(), page_size: 500, page_token: String::new() };
+    let models = ledger.registry().list_models(list).await.unwrap().into_inner().models;
+    assert!(models.iter().any(|model| model.model_name == "llama/3:8b" && model.prices.is_empty()));
+}
+
+#[tokio::test]
+async fn wrong_models_are_refused() {
+    let ledger = ledger().start().await;
+    let mut registry = ledger.registry();
+    for (request, field) in [
+        (model("", "m"), "provider"),
+        (model("echo", ""), "model_name"),
+        (v1::PutModelRequest { max_tokens: Some(0), ..model("echo", "m") }, "max_tokens"),
+        (v1::PutModelRequest { price: Some(price(-1, 0)), ..model("echo", "m") }, "price.input_nano_usd_per_million"),
+    ] {
+        assert_eq!(wrong_fields(registry.put_model(request).await), [field]);
+    }
+    refused(registry.put_model(model("absent", "m")).await, Code::NotFound, "PROVIDER_NOT_FOUND");
+    assert!(registry.put_model(model("openai", "gpt-x")).await.is_ok(), "known, though not configured");
+}

@@ -1,0 +1,66 @@
+//! SIGTERM: nothing new, what runs may end, and the process is gone within its grace.
+
+use std::time::Duration;
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
+use prompt_ledger_testkit::ledger::{Metadata, spec};
+use tokio::net::TcpStream;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::{ledger, ledger_with_model, lists};
+
+#[tokio::test]
+async fn an_idle_server_ends_at_once() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    let ended = ledger.terminate().await;
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(ended.took < Duration::from_secs(5), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_running_call_may_end_within_the_grace() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let gate = Gate::new();
+    model.next(Reply::answer("in time").held(&gate));
+    let mut executions = ledger.executions();
+    let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) };
+    let running = tokio::spawn(async move { executions.run_execution(run).await });
+    model.wait_for_calls(1).await;
+    ledger.signal("TERM");
+    gate.open();
+    let ended = ledger.ended().await;
+    let ran = running.await.unwrap().unwrap().into_inner().execution.unwrap();
+    assert_eq!((ran.status(), &*ran.response_text), (v1::ExecutionStatus::Succeeded, "in time"));
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_the_grace_is_aborted_and_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = FakeModel::start().await;
+    let start = || ledger().openai(&model.base_url()).env("SHUTDOWN_GRACE", "3s").data_dir(folder.path()).start();
+    let before = start().await;
+    before.active("greet", "hello").await;
+    model.next(Reply::hang());
+    let mut executions = before.executions();
+    let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) };
+    let running = tokio::spawn(async move { executions.run_execution(run).await });
+    model.wait_for_calls(1).await;
+    // Neither an open health watch nor a connection that says nothing holds the process.
+    let mut health = HealthClient::new(before.connection_with(Metadata::none()));
+    let _watch = health.watch(HealthCheckRequest { service: String::new() }).await.unwrap();
+    let _silent = TcpStream::connect(&before.addr).await.unwrap();
+    let ended = before.terminate().await;
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(ended.took < Duration::from_secs(3), "{ended:?}");
+    let ran = running.await.unwrap().unwrap().into_inner().execution.unwrap();
+    assert_eq!((ran.status(), &*ran.error_type), (v1::ExecutionStatus::Failed, "interrupted"));
+
+    let after = start().await;
+    let found = lists::first_with(&after, v1::ExecutionStatus::Failed).await;
+    assert_eq!(found.execution_id, ran.execution_id);
+}

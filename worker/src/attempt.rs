@@ -1,0 +1,193 @@
+//! Drives an execution that this process holds to its end: attempt after attempt, each call outside any transaction,
+//! each end durable before it is told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prompt_ledger_domain::execution::{Execution, Input, Params};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
+use prompt_ledger_domain::model::{ModelRef, Price, Usage};
+use prompt_ledger_domain::retry::Policy;
+use prompt_ledger_domain::{Reason, Result};
+use prompt_ledger_providers::{Call, NoSink, Provider};
+use prompt_ledger_store::{Executions, Fence, Finish, Holder, Retried};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::heartbeat::{Heartbeat, Lease};
+use crate::outcome::{Circumstances, End, Outcome, Stop, decide};
+
+/// How long to wait before an end that could not be written is written again.
+const FINISH_PAUSE: Duration = Duration::from_millis(100);
+
+/// What runs executions in this process.
+#[derive(Clone)]
+pub struct Runner {
+    /// Where they are recorded.
+    pub store: Arc<dyn Executions>,
+    /// Keeps their leases.
+    pub heartbeat: Heartbeat,
+    /// When they are tried again.
+    pub policy: Policy,
+    /// This process's name, kept with each attempt.
+    pub worker: String,
+    /// Fires when the process has no more time for calls.
+    pub abort: CancellationToken,
+}
+
+/// An execution to drive to its end: recorded, running, held by this process at attempt 1.
+#[derive(Clone)]
+pub struct Job {
+    /// Which one.
+    pub id: ExecutionId,
+    /// What goes to the model.
+    pub input: Input,
+    /// Whether that was cut.
+    pub prompt_truncated: bool,
+    /// Which model.
+    pub model: ModelRef,
+    /// Its provider.
+    pub provider: Arc<dyn Provider>,
+    /// Its price; absent when not known.
+    pub price: Option<Price>,
+    /// How it is asked to write.
+    pub params: Params,
+    /// The bound of each call.
+    pub timeout: Duration,
+    /// How many retries it may have.
+    pub max_retries: i32,
+}
+
+/// When an execution must stop, done or not.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    /// When the recording was sent: the lease and `expire_after` run from here.
+    pub sent: Option<Instant>,
+    /// The end of its life.
+    pub expire_at: Option<Instant>,
+    /// When the caller must have its answer.
+    pub caller_deadline: Option<Instant>,
+    /// Fires when the caller hung up.
+    pub hung_up: CancellationToken,
+}
+
+impl Runner {
+    /// A holder's word for a new claim.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        Holder {
+            worker: self.worker.clone(),
+            claim_id: ClaimId(prompt_ledger_runtime::new_id()),
+            lease: self.heartbeat.lease(),
+        }
+    }
+
+    /// Calls the provider, again where the policy says so, and records the end: the answer is the execution as it then
+    /// stands. Runs to its end even when nobody waits; the caller spawns it.
+    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Execution> {
+        let mut fence = Fence { id: job.id, attempt: 1 };
+        let mut lease = self.heartbeat.hold(fence, bounds.sent.unwrap_or_else(Instant::now));
+        let mut used = Usage::default();
+        loop {
+            let end = self.call(&job, &bounds, &lease).await;
+            let around = Circumstances {
+                attempt: fence.attempt,
+                max_retries: job.max_retries,
+                used,
+                price: job.price.as_ref(),
+                prompt_truncated: job.prompt_truncated,
+                policy: &self.policy,
+                jitter: jitter(),
+                time_left: bounds.earliest().map(|(end, _)| end.saturating_duration_since(Instant::now())),
+            };
+            let (ended, after) = match decide(end, &around) {
+                Outcome::Finish(finish) => return self.finish(fence, finish, &lease).await,
+                Outcome::Retry { ended, after } => (ended, after),
+            };
+            used = used.plus(ended.usage);
+            let sent = Instant::now();
+            match self.store.retry(fence, ended, after, self.holder()).await? {
+                Retried::Next(next) => fence = next,
+                Retried::Over(execution) => return Ok(*execution),
+            }
+            lease = self.heartbeat.hold(fence, sent);
+            let pause = tokio::time::sleep(after);
+            if let Some(stop) = self.unless_stopped(pause, &bounds, &lease).await.err() {
+                let finish = decide(End::Stopped(stop, Duration::ZERO), &Circumstances { used, ..around });
+                let Outcome::Finish(mut finish) = finish else { continue };
+                finish.ended.latency = None;
+                return self.finish(fence, finish, &lease).await;
+            }
+        }
+    }
+
+    /// Writes the end. While the store does not answer it is written again, as long as the execution is ours: the fence
+    /// makes a second write harmless.
+    async fn finish(&self, fence: Fence, finish: Finish, lease: &Lease) -> Result<Execution> {
+        loop {
+            match self.store.finish(fence, finish.clone()).await {
+                Err(error) if error.reason() == Reason::StoreUnavailable => {
+                    tracing::warn!(execution_id = %fence.id, %error, "the end could not be written; trying again");
+                    let pause = tokio::time::sleep(FINISH_PAUSE);
+                    if lease.lost.run_until_cancelled(pause).await.is_none() {
+                        return Err(error);
+                    }
+                }
+                written => return written,
+            }
+        }
+    }
+
+    async fn call(&self, job: &Job, bounds: &Bounds, lease: &Lease) -> End {
+        let call = Call { model: &job.model.model, input: &job.input, params: &job.params, timeout: job.timeout };
+        let began = Instant::now();
+        match self.unless_stopped(job.provider.call(call, &mut NoSink), bounds, lease).await {
+            Ok(Ok(answer)) => End::Answered(answer),
+            Ok(Err(error)) => End::Failed(error),
+            Err(stop) => End::Stopped(stop, began.elapsed()),
+        }
+    }
+
+    /// Awaits `work`, unless something ends the execution first.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = T>,
+        bounds: &Bounds,
+        lease: &Lease,
+    ) -> std::result::Result<T, Stop> {
+        let clock = async {
+            match bounds.earliest() {
+                Some((end, stop)) => {
+                    tokio::time::sleep_until(end).await;
+                    stop
+                }
+                None => std::future::pending().await,
+            }
+        };
+        // In this order: what has ended the right to call comes before the call.
+        tokio::select! {
+            biased;
+            () = lease.lost.cancelled() => Err(Stop::LeaseLost),
+            () = lease.cancel.cancelled() => Err(Stop::Canceled),
+            () = bounds.hung_up.cancelled() => Err(Stop::Canceled),
+            () = self.abort.cancelled() => Err(Stop::Drained),
+            stop = clock => Err(stop),
+            done = work => Ok(done),
+        }
+    }
+}
+
+impl Bounds {
+    /// The first of the moments that end the execution.
+    fn earliest(&self) -> Option<(Instant, Stop)> {
+        let expiry = self.expire_at.map(|end| (end, Stop::Expired));
+        let caller = self.caller_deadline.map(|end| (end, Stop::CallerDeadline));
+        expiry.into_iter().chain(caller).min_by_key(|(end, _)| *end)
+    }
+}
+
+/// A number in `[0, 1)`, from the random bits of a fresh identity.
+fn jitter() -> f64 {
+    let bits = prompt_ledger_runtime::new_id().as_u64_pair().1 & 0xffff_ffff;
+    f64::from(u32::try_from(bits).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
+}

@@ -1,0 +1,136 @@
+//! Keeps the leases of everything that this process holds: one statement for all, every third of a lease. A holder's
+//! own end of the lease is monotonic, and counted from before the write was sent: past it the lease is lost, whatever
+//! the store may say later.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use prompt_ledger_store::{Executions, Fence};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The leases of a process.
+#[derive(Clone)]
+pub struct Heartbeat {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    store: Arc<dyn Executions>,
+    lease: Duration,
+    held: Mutex<HashMap<Fence, Entry>>,
+}
+
+struct Entry {
+    /// Our own end of the lease.
+    end: Instant,
+    lost: CancellationToken,
+    cancel: CancellationToken,
+}
+
+/// A lease that is being kept; dropping it ends that.
+pub struct Lease {
+    shared: Arc<Shared>,
+    fence: Fence,
+    /// Fires when the lease is no longer ours: no call may be begun, and a running one is aborted.
+    pub lost: CancellationToken,
+    /// Fires when someone asked for the execution's end.
+    pub cancel: CancellationToken,
+}
+
+impl Heartbeat {
+    /// A heartbeat over this store; `run` keeps it going.
+    #[must_use]
+    pub fn new(store: Arc<dyn Executions>, lease: Duration) -> Self {
+        Self { shared: Arc::new(Shared { store, lease, held: Mutex::default() }) }
+    }
+
+    /// How long a lease lasts without a word.
+    #[must_use]
+    pub fn lease(&self) -> Duration {
+        self.shared.lease
+    }
+
+    /// Keeps the lease of an attempt whose claim was sent at `sent`.
+    #[must_use]
+    pub fn hold(&self, fence: Fence, sent: Instant) -> Lease {
+        let (lost, cancel) = (CancellationToken::new(), CancellationToken::new());
+        let entry = Entry { end: sent + self.shared.lease, lost: lost.clone(), cancel: cancel.clone() };
+        self.shared.held().insert(fence, entry);
+        Lease { shared: Arc::clone(&self.shared), fence, lost, cancel }
+    }
+
+    /// Extends leases until `stop`. Runs once per process.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut next = Instant::now() + self.shared.lease / 3;
+        loop {
+            let wake = self.shared.lapse(Instant::now()).map_or(next, |end| end.min(next));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            if Instant::now() >= next {
+                let pause = if self.beat().await { self.shared.lease / 3 } else { self.shared.lease / 12 };
+                next = Instant::now() + pause;
+            }
+        }
+    }
+
+    /// One extension of everything held; false when the store did not answer.
+    async fn beat(&self) -> bool {
+        let fences: Vec<Fence> = self.shared.held().keys().copied().collect();
+        if fences.is_empty() {
+            return true;
+        }
+        let sent = Instant::now();
+        let asked = self.shared.store.extend(&fences, self.shared.lease);
+        match tokio::time::timeout(self.shared.lease / 3, asked).await {
+            Ok(Ok(kept)) => {
+                let mut held = self.shared.held();
+                for fence in &fences {
+                    let Some(entry) = held.get_mut(fence) else { continue };
+                    match kept.iter().find(|kept| kept.fence == *fence) {
+                        Some(kept) => {
+                            entry.end = sent + self.shared.lease;
+                            if kept.cancel_requested {
+                                entry.cancel.cancel();
+                            }
+                        }
+                        None => entry.lost.cancel(),
+                    }
+                }
+                true
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "leases could not be extended");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("leases could not be extended in time");
+                false
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, HashMap<Fence, Entry>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives up the leases that ended by our own clock; answers when the next one would.
+    fn lapse(&self, now: Instant) -> Option<Instant> {
+        let held = self.held();
+        for entry in held.values().filter(|entry| entry.end <= now) {
+            entry.lost.cancel();
+        }
+        held.values().map(|entry| entry.end).filter(|end| *end > now).min()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shared.held().remove(&self.fence);
+    }
+}

@@ -1,0 +1,308 @@
+//! One pure match: from how a call ended to what is written.
+
+use std::time::Duration;
+
+use prompt_ledger_domain::execution::{ErrorType, Failure, Status};
+use prompt_ledger_domain::model::{Price, Usage};
+use prompt_ledger_domain::retry::Policy;
+use prompt_ledger_domain::{limits, text};
+use prompt_ledger_providers::{Answer, CallError};
+use prompt_ledger_store::{Ended, Finish};
+
+/// How an attempt's call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The model answered.
+    Answered(Answer),
+    /// The call failed.
+    Failed(CallError),
+    /// The call was stopped from our side, this long after it began.
+    Stopped(Stop, Duration),
+}
+
+/// Why a call was stopped from our side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The caller hung up, or someone asked for the execution's end.
+    Canceled,
+    /// The caller would not wait longer.
+    CallerDeadline,
+    /// The execution's `expire_after` passed.
+    Expired,
+    /// The process is shutting down.
+    Drained,
+    /// The lease was lost: another may have ended the execution already.
+    LeaseLost,
+}
+
+/// What an outcome depends on, besides how the call ended.
+#[derive(Clone, Debug)]
+pub struct Circumstances<'a> {
+    /// The attempt that ended, from 1.
+    pub attempt: i32,
+    /// How many retries the execution may have.
+    pub max_retries: i32,
+    /// What earlier attempts used.
+    pub used: Usage,
+    /// The price that holds; absent when not known.
+    pub price: Option<&'a Price>,
+    /// The rendered prompt was cut.
+    pub prompt_truncated: bool,
+    /// When retries are made.
+    pub policy: &'a Policy,
+    /// In `[0, 1)`: spreads the delay.
+    pub jitter: f64,
+    /// How long the execution may still run; a retry must begin before.
+    pub time_left: Option<Duration>,
+}
+
+/// What is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The execution ends.
+    Finish(Finish),
+    /// The attempt ends, and the next one begins this much later.
+    Retry {
+        /// How the attempt ended.
+        ended: Ended,
+        /// How much later the next one begins.
+        after: Duration,
+    },
+}
+
+/// Decides what is written.
+#[must_use]
+pub fn decide(end: End, around: &Circumstances<'_>) -> Outcome {
+    match end {
+        End::Answered(answer) => Outcome::Finish(succeeded(answer, around)),
+        End::Failed(error) => {
+            let after = around.policy.delay(
+                around.attempt,
+                around.max_retries,
+                error.error_type,
+                error.retry_after,
+                around.jitter,
+            );
+            match after.filter(|after| around.time_left.is_none_or(|left| *after < left)) {
+                Some(after) => Outcome::Retry { ended: ended(&error), after },
+                None => Outcome::Finish(failed(&error, around)),
+            }
+        }
+        End::Stopped(stop, after) => Outcome::Finish(stopped(stop, after, around)),
+    }
+}
+
+fn succeeded(answer: Answer, around: &Circumstances<'_>) -> Finish {
+    let mut response = answer.text;
+    let response_truncated = text::truncate(&mut response, limits::RESPONSE_BYTES);
+    let failure = truncation(around.prompt_truncated, response_truncated);
+    Finish {
+        status: Status::Succeeded,
+        ended: Ended {
+            error_type: None,
+            error_message: String::new(),
+            provider_request_id: answer.request_id,
+            usage: answer.usage,
+            latency: Some(answer.latency),
+        },
+        response,
+        response_truncated,
+        finish_reason: answer.finish_reason,
+        failure,
+        cost_nano_usd: cost(answer.usage, around),
+    }
+}
+
+fn failed(error: &CallError, around: &Circumstances<'_>) -> Finish {
+    ending(Status::Failed, ended(error), Some((error.error_type, error.message.clone())), around)
+}
+
+fn stopped(stop: Stop, after: Duration, around: &Circumstances<'_>) -> Finish {
+    let (status, reason) = match stop {
+        Stop::Canceled => (Status::Canceled, None),
+        Stop::CallerDeadline => {
+            (Status::Failed, Some((ErrorType::Timeout, "the caller's deadline came before the model's answer")))
+        }
+        Stop::Expired => (Status::Failed, Some((ErrorType::Expired, "expire_after passed before the model's answer"))),
+        Stop::Drained => (Status::Failed, Some((ErrorType::Interrupted, "the server was shut down during the call"))),
+        Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
+    };
+    let ended = Ended {
+        error_type: reason.map(|(error_type, _)| error_type),
+        error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
+        latency: Some(after),
+        ..Ended::default()
+    };
+    ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), around)
+}
+
+fn ending(status: Status, ended: Ended, failure: Option<(ErrorType, String)>, around: &Circumstances<'_>) -> Finish {
+    let cost_nano_usd = cost(ended.usage, around);
+    let failure = failure.map(|(error_type, message)| Failure { error_type, message });
+    Finish {
+        status,
+        ended,
+        response: String::new(),
+        response_truncated: false,
+        finish_reason: None,
+        failure: failure.or_else(|| truncation(around.prompt_truncated, false)),
+        cost_nano_usd,
+    }
+}
+
+fn ended(error: &CallError) -> Ended {
+    Ended {
+        error_type: Some(error.error_type),
+        error_message: error.message.clone(),
+        provider_request_id: error.request_id.clone(),
+        usage: error.usage,
+        latency: error.latency,
+    }
+}
+
+/// `truncated`, where a text was cut and nothing else went wrong.
+fn truncation(prompt: bool, response: bool) -> Option<Failure> {
+    let what = match (prompt, response) {
+        (false, false) => return None,
+        (true, false) => "the rendered prompt was cut at 200 KB",
+        (false, true) => "the response was cut at 500 KB",
+        (true, true) => "the rendered prompt was cut at 200 KB, the response at 500 KB",
+    };
+    Some(Failure { error_type: ErrorType::Truncated, message: what.to_owned() })
+}
+
+fn cost(last: Usage, around: &Circumstances<'_>) -> Option<i64> {
+    around.used.plus(last).cost(around.price?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prompt_ledger_domain::Timestamp;
+    use prompt_ledger_domain::execution::FinishReason;
+    use prompt_ledger_domain::ids::PriceId;
+
+    const S: fn(u64) -> Duration = Duration::from_secs;
+
+    fn price() -> Price {
+        let id = PriceId(prompt_ledger_runtime::new_id());
+        Price { id, input: 1_000_000, cached_input: None, output: 2_000_000, valid_from: Timestamp(0) }
+    }
+
+    fn used(prompt: i32, response: i32) -> Usage {
+        Usage { prompt_tokens: Some(prompt), cached_tokens: None, response_tokens: Some(response) }
+    }
+
+    fn around<'a>(policy: &'a Policy, price: Option<&'a Price>) -> Circumstances<'a> {
+        Circumstances {
+            attempt: 1,
+            max_retries: 3,
+            used: Usage::default(),
+            price,
+            prompt_truncated: false,
+            policy,
+            jitter: 0.5,
+            time_left: None,
+        }
+    }
+
+    fn answer(text: &str) -> End {
+        End::Answered(Answer {
+            text: text.into(),
+            usage: used(3, 4),
+            finish_reason: Some(FinishReason::Stop),
+            request_id: "req-1".into(),
+            latency: S(1),
+        })
+    }
+
+    fn error(error_type: ErrorType) -> CallError {
+        CallError {
+            error_type,
+            message: "no".into(),
+            retry_after: None,
+            request_id: "req-2".into(),
+            usage: Usage::default(),
+            latency: Some(S(2)),
+        }
+    }
+
+    fn finish(end: End, around: &Circumstances<'_>) -> Finish {
+        match decide(end, around) {
+            Outcome::Finish(finish) => finish,
+            retry @ Outcome::Retry { .. } => panic!("{retry:?}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_succeeds_with_its_cost_over_all_attempts() {
+        let (policy, price) = (Policy::default(), price());
+        let around = Circumstances { used: used(1, 1), ..around(&policy, Some(&price)) };
+        let finish = finish(answer("hello"), &around);
+        assert_eq!((finish.status, &*finish.response, finish.response_truncated), (Status::Succeeded, "hello", false));
+        assert_eq!((finish.failure, finish.cost_nano_usd), (None, Some(4 + 2 * 5)));
+        assert_eq!(finish.ended.usage, used(3, 4));
+        assert_eq!((&*finish.ended.provider_request_id, finish.finish_reason), ("req-1", Some(FinishReason::Stop)));
+    }
+
+    #[test]
+    fn without_a_price_there_is_no_cost() {
+        assert_eq!(finish(answer("x"), &around(&Policy::default(), None)).cost_nano_usd, None);
+    }
+
+    #[test]
+    fn what_is_cut_is_said_and_the_status_stays() {
+        let policy = Policy::default();
+        let long = "x".repeat(limits::RESPONSE_BYTES + 1);
+        for (text, prompt_truncated, said) in [
+            (&*long, false, "the response was cut at 500 KB"),
+            ("x", true, "the rendered prompt was cut at 200 KB"),
+            (&*long, true, "the rendered prompt was cut at 200 KB, the response at 500 KB"),
+        ] {
+            let around = Circumstances { prompt_truncated, ..around(&policy, None) };
+            let finish = finish(answer(text), &around);
+            assert_eq!(finish.status, Status::Succeeded);
+            assert_eq!(finish.response.len(), text.len().min(limits::RESPONSE_BYTES));
+            let failure = finish.failure.unwrap();
+            assert_eq!((failure.error_type, &*failure.message), (ErrorType::Truncated, said));
+        }
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_again_until_the_budget_is_spent() {
+        let policy = Policy::default();
+        let end = || End::Failed(error(ErrorType::ProviderError));
+        let first = decide(end(), &around(&policy, None));
+        assert!(matches!(&first, Outcome::Retry { after, ended } if *after == S(5) && ended.error_type.is_some()));
+        let spent = Circumstances { attempt: 4, ..around(&policy, None) };
+        let finish = finish(end(), &spent);
+        assert_eq!((finish.status, finish.failure.unwrap().error_type), (Status::Failed, ErrorType::ProviderError));
+    }
+
+    #[test]
+    fn a_retry_that_would_begin_too_late_is_not_made() {
+        let policy = Policy::default();
+        let hurried = Circumstances { time_left: Some(S(5)), ..around(&policy, None) };
+        let finish = finish(End::Failed(error(ErrorType::Timeout)), &hurried);
+        assert_eq!((finish.status, finish.ended.latency), (Status::Failed, Some(S(2))));
+    }
+
+    #[test]
+    fn a_stopped_call_says_why() {
+        let policy = Policy::default();
+        for (stop, status, error_type) in [
+            (Stop::Canceled, Status::Canceled, None),
+            (Stop::CallerDeadline, Status::Failed, Some(ErrorType::Timeout)),
+            (Stop::Expired, Status::Failed, Some(ErrorType::Expired)),
+            (Stop::Drained, Status::Failed, Some(ErrorType::Interrupted)),
+            (Stop::LeaseLost, Status::Failed, Some(ErrorType::Interrupted)),
+        ] {
+            let finish = finish(End::Stopped(stop, S(1)), &around(&policy, None));
+            assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
+            assert_eq!(finish.ended.error_type, error_type);
+        }
+        let cut = Circumstances { prompt_truncated: true, ..around(&policy, None) };
+        let finish = finish(End::Stopped(Stop::Canceled, S(1)), &cut);
+        assert_eq!(finish.failure.unwrap().error_type, ErrorType::Truncated);
+    }
+}

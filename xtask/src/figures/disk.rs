@@ -1,0 +1,30 @@
+//! What a durable write costs on this disk, whoever asks for it.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use super::load::Times;
+
+/// The size of a page of SQLite's write-ahead log.
+const PAGE: usize = 4096;
+
+/// `times` appends of a page, each followed by fdatasync, into a file of this folder.
+pub(super) fn fdatasync(folder: &Path, times: usize) -> std::io::Result<Times> {
+    let path = folder.join("fdatasync");
+    let mut file = File::create(&path)?;
+    // As in a log that is written over: the file's size does not change.
+    file.write_all(&vec![0; PAGE * times])?;
+    file.sync_all()?;
+    std::io::Seek::rewind(&mut file)?;
+    let mut taken = Times::new()?;
+    for _ in 0..times {
+        let began = Instant::now();
+        file.write_all(&[1; PAGE])?;
+        file.sync_data()?;
+        taken.record(began.elapsed());
+    }
+    std::fs::remove_file(path)?;
+    Ok(taken)
+}

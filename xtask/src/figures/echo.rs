@@ -1,0 +1,42 @@
+//! A bare tonic echo: the yardstick of GetPrompt. No key, no cache, no limit: a message in, one of the asked size out.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::analytics_service_server::{AnalyticsService, AnalyticsServiceServer};
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+use crate::Outcome;
+
+struct Echo;
+
+#[tonic::async_trait]
+impl AnalyticsService for Echo {
+    async fn get_prompt_analytics(
+        &self,
+        _: Request<v1::GetPromptAnalyticsRequest>,
+    ) -> Result<Response<v1::GetPromptAnalyticsResponse>, Status> {
+        Err(Status::unimplemented("the echo echoes QueryUsage"))
+    }
+
+    async fn query_usage(
+        &self,
+        request: Request<v1::QueryUsageRequest>,
+    ) -> Result<Response<v1::QueryUsageResponse>, Status> {
+        let next_page_token = request.into_inner().page_token;
+        Ok(Response::new(v1::QueryUsageResponse { next_page_token, ..v1::QueryUsageResponse::default() }))
+    }
+}
+
+/// Serves until the process is ended; prints where.
+pub(super) async fn serve() -> Outcome {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    println!("{}", listener.local_addr()?);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder().add_service(AnalyticsServiceServer::new(Echo)).serve_with_incoming(incoming).await?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,96 @@
+//! A closed loop of callers, and how long each call took.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+/// How long calls took.
+pub(super) struct Times {
+    micros: Histogram<u64>,
+    /// How long all of them took together, side by side.
+    pub(super) elapsed: Duration,
+}
+
+impl Times {
+    pub(super) fn new() -> std::io::Result<Self> {
+        let micros = Histogram::new(3).map_err(std::io::Error::other)?;
+        Ok(Self { micros, elapsed: Duration::ZERO })
+    }
+
+    pub(super) fn record(&mut self, taken: Duration) {
+        self.micros.saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// In milliseconds.
+    pub(super) fn quantile(&self, quantile: f64) -> f64 {
+        Duration::from_micros(self.micros.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
+    }
+
+    /// Calls per second.
+    pub(super) fn rate(&self) -> f64 {
+        f64::from(u32::try_from(self.micros.len()).unwrap_or(u32::MAX)) / self.elapsed.as_secs_f64()
+    }
+}
+
+/// `callers` that each call again as soon as they were answered, for this long. Caller i calls `call(i)`.
+pub(super) async fn closed_loop<F, E>(
+    callers: usize,
+    length: Duration,
+    call: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> Result<Times, Box<dyn Error + Send + Sync>>
+where
+    F: Future<Output = Result<(), E>> + Send,
+    E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+{
+    let began = Instant::now();
+    let end = began + length;
+    let mut running = Vec::with_capacity(callers);
+    for caller in 0..callers {
+        let call = call.clone();
+        running.push(tokio::spawn(async move {
+            let mut times = Times::new().map_err(|error| Box::new(error) as Box<dyn Error + Send + Sync>)?;
+            loop {
+                let sent = Instant::now();
+                if sent >= end {
+                    return Ok::<_, Box<dyn Error + Send + Sync>>(times);
+                }
+                call(caller).await.map_err(Into::into)?;
+                times.record(sent.elapsed());
+            }
+        }));
+    }
+    let mut all = Times::new()?;
+    for caller in running {
+        all.micros.add(caller.await??.micros)?;
+    }
+    all.elapsed = began.elapsed();
+    Ok(all)
+}
+
+/// The middle of several values.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle() {
+        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!(median(vec![]).is_nan());
+    }
+
+    #[tokio::test]
+    async fn every_caller_calls_until_the_end() {
+        let call = |_| async {
+            tokio::task::yield_now().await;
+            Ok::<(), std::io::Error>(())
+        };
+        let times = closed_loop(2, Duration::from_millis(20), call).await.unwrap();
+        assert!(times.rate() > 0.0 && times.quantile(0.5) < 1_000.0);
+    }
+}

@@ -1,0 +1,117 @@
+//! Find a tool or install it; where that is not possible, say exactly what to install.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::workspace::Workspace;
+
+const LLVM_COV: &str = "0.9.1";
+const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4";
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// What measures coverage: `cargo llvm-cov`, and the LLVM tools of the toolchain that it calls.
+pub(crate) fn coverage_tools(workspace: &Workspace) -> Result<()> {
+    if !has_llvm_tools() {
+        let install = ["component", "add", "llvm-tools"];
+        run("the LLVM tools of the toolchain", Command::new("rustup").args(install))
+            .map_err(|why| format!("{why}\ninstall the LLVM tools by hand: rustup component add llvm-tools"))?;
+    }
+    if !answers(workspace.cargo().args(["llvm-cov", "--version"])) {
+        let install = ["install", "--locked", "cargo-llvm-cov", "--version", LLVM_COV];
+        run("cargo-llvm-cov (about 2 minutes)", workspace.cargo().args(install)).map_err(|why| {
+            format!("{why}\ninstall it by hand: cargo install --locked cargo-llvm-cov --version {LLVM_COV}")
+        })?;
+    }
+    Ok(())
+}
+
+/// The path of `grpcurl`, with which end-to-end tests speak to the server as an operator does: `GRPCURL` where set, else
+/// from `PATH`, else built into the target folder.
+pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
+    let folder = workspace.target.join("tools");
+    let own = folder.join("grpcurl");
+    let told = std::env::var_os("GRPCURL").map(PathBuf::from);
+    if let Some(found) = told.or_else(|| on_path("grpcurl")).or_else(|| own.is_file().then(|| own.clone())) {
+        return Ok(found);
+    }
+    let by_hand = format!(
+        "install Go (https://go.dev/dl, 1.25 or newer), then: go install {GRPCURL}\n\
+         grpcurl must then be on PATH, or its path in GRPCURL"
+    );
+    if on_path("go").is_none() {
+        apt_install(&["golang-go", "ca-certificates", "git"]).map_err(|why| format!("{why}\n{by_hand}"))?;
+    }
+    let mut go = Command::new("go");
+    go.args(["install", GRPCURL]).env("GOBIN", &folder).env("GOTOOLCHAIN", "auto").env_remove("GOFLAGS");
+    run("grpcurl (about a minute)", &mut go).map_err(|why| format!("{why}\n{by_hand}"))?;
+    Ok(own)
+}
+
+/// Installs packages of the system, as root or where `sudo` asks for no password.
+fn apt_install(packages: &[&str]) -> Result<()> {
+    let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+    if on_path("apt-get").is_none() || !(root || answers(Command::new("sudo").args(["-n", "true"]))) {
+        return Err(format!("these packages are missing and cannot be installed here: {}", packages.join(" ")).into());
+    }
+    let apt = || {
+        let mut command = Command::new(if root { "env" } else { "sudo" });
+        if !root {
+            command.args(["-n", "env"]);
+        }
+        command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        command
+    };
+    run("the list of packages", apt().arg("update"))?;
+    run(&packages.join(", "), apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
+}
+
+/// Are the LLVM tools of the active toolchain there, or others named in the variables that cargo-llvm-cov reads?
+fn has_llvm_tools() -> bool {
+    if std::env::var_os("LLVM_COV").is_some() && std::env::var_os("LLVM_PROFDATA").is_some() {
+        return true;
+    }
+    let Ok(output) = Command::new("rustc").args(["--print", "target-libdir"]).output() else { return false };
+    let libraries = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let tool = format!("llvm-profdata{}", std::env::consts::EXE_SUFFIX);
+    libraries.parent().is_some_and(|target| target.join("bin").join(tool).is_file())
+}
+
+/// The first file of this name in the folders of `PATH`.
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder: PathBuf| folder.join(name)).find(|file: &PathBuf| Path::is_file(file))
+}
+
+/// Does the command start, and end well?
+fn answers(command: &mut Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// Runs one step of an installation, in sight of the user. The error names the command.
+fn run(what: &str, command: &mut Command) -> Result<()> {
+    println!("installing {what}: {command:?}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("installing {what} failed: {status}").into()),
+        Err(error) => Err(format!("installing {what} failed: {error}").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_is_found_on_the_path_and_a_missing_one_is_not() {
+        assert!(on_path("sh").is_some_and(|sh| sh.is_absolute()));
+        assert_eq!(on_path("no-such-tool-anywhere"), None);
+    }
+
+    #[test]
+    fn a_failed_step_names_what_was_to_be_installed() {
+        let error = run("the moon", &mut Command::new("no-such-tool-anywhere")).unwrap_err().to_string();
+        assert!(error.starts_with("installing the moon failed"), "{error}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Which crate may depend on which: the dependency graph is the architecture.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::Violation;
+
+const PREFIX: &str = "prompt-ledger-";
+
+/// The packages of the workspace that each may use, tests apart. One that is not named here may use what it likes.
+const MAY_USE: [(&str, &[&str]); 8] = [
+    ("domain", &[]),
+    ("store", &["domain"]),
+    ("queue", &["domain"]),
+    ("providers", &["domain"]),
+    ("runtime", &["domain"]),
+    ("testkit", &["domain", "proto"]),
+    ("worker", &["domain", "store", "queue", "providers", "runtime"]),
+    ("server", &["domain", "proto", "store", "queue", "providers", "runtime", "worker"]),
+];
+
+/// What the pure rules must not reach, directly or through another crate.
+const NOT_IN_DOMAIN: [&str; 6] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost"];
+
+/// Checks the answer of `cargo metadata`.
+pub(super) fn check(metadata: &Value) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    let members: BTreeSet<&str> = list(&metadata["workspace_members"]).iter().filter_map(Value::as_str).collect();
+    let packages = list(&metadata["packages"]);
+    for package in packages.iter().filter(|package| members.contains(text(&package["id"]))) {
+        let name = text(&package["name"]);
+        let mut report = |what: String| violations.push(Violation { place: name.to_owned(), what });
+        for dependency in list(&package["dependencies"]) {
+            let used = text(&dependency["name"]);
+            if used == "sqlx" && name != "prompt-ledger-store" {
+                report("depends on sqlx; only prompt-ledger-store speaks SQL".into());
+            }
+            if dependency["kind"].is_null() && !may_use(name, used) {
+                report(format!("may not depend on {used}: dependencies point from the server towards the domain"));
+            }
+        }
+    }
+    for found in reached(metadata, "prompt-ledger-domain").intersection(&NOT_IN_DOMAIN.into()) {
+        violations.push(Violation {
+            place: "prompt-ledger-domain".into(),
+            what: format!("reaches {found}; the rules of the domain do no I/O"),
+        });
+    }
+    violations
+}
+
+fn may_use(package: &str, used: &str) -> bool {
+    let (Some(package), Some(used)) = (package.strip_prefix(PREFIX), used.strip_prefix(PREFIX)) else { return true };
+    MAY_USE.iter().find(|(name, _)| *name == package).is_none_or(|(_, allowed)| allowed.contains(&used))
+}
+
+/// The names of all packages that one package needs when it runs, through however many others.
+fn reached<'a>(metadata: &'a Value, package: &str) -> BTreeSet<&'a str> {
+    let packages = list(&metadata["packages"]);
+    let names: BTreeMap<&str, &str> = packages.iter().map(|p| (text(&p["id"]), text(&p["name"]))).collect();
+    let nodes: BTreeMap<&str, &Value> =
+        list(&metadata["resolve"]["nodes"]).iter().map(|node| (text(&node["id"]), node)).collect();
+    let mut open: Vec<&str> = names.iter().filter(|(_, name)| **name == package).map(|(id, _)| *id).collect();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        for dependency in nodes.get(id).map_or(&[][..], |node| list(&node["deps"])) {
+            let at_run_time = list(&dependency["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
+            if at_run_time && seen.insert(text(&dependency["pkg"])) {
+                open.push(text(&dependency["pkg"]));
+            }
+        }
+    }
+    seen.iter().filter_map(|id| names.get(id).copied()).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Metadata of a workspace: (package, what it depends on, of which kind). Only `prompt-ledger-` packages are members.
+    fn violations(graph: &[(&str, &str, Option<&str>)]) -> Vec<String> {
+        let mut names: Vec<&str> = graph.iter().flat_map(|(from, to, _)| [*from, *to]).collect();
+        names.sort_unstable();
+        names.dedup();
+        let edges = |from: &str, shape: fn(&str, Option<&str>) -> Value| -> Vec<Value> {
+            graph.iter().filter(|edge| edge.0 == from).map(|edge| shape(edge.1, edge.2)).collect()
+        };
+        let metadata = json!({
+            "workspace_members": names.iter().filter(|name| name.starts_with(PREFIX)).collect::<Vec<_>>(),
+            "packages": names.iter().map(|name| json!({
+                "id": name, "name": name,
+                "dependencies": edges(name, |to, kind| json!({"name": to, "kind": kind})),
+            })).collect::<Vec<_>>(),
+            "resolve": {"nodes": names.iter().map(|name| json!({
+                "id": name, "deps": edges(name, |to, kind| json!({"pkg": to, "dep_kinds": [{"kind": kind}]})),
+            })).collect::<Vec<_>>()},
+        });
+        check(&metadata).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_workspace_that_keeps_the_direction_passes() {
+        let graph = [
+            ("prompt-ledger-server", "prompt-ledger-worker", None),
+            ("prompt-ledger-server", "prompt-ledger-testkit", Some("dev")),
+            ("prompt-ledger-worker", "prompt-ledger-store", None),
+            ("prompt-ledger-store", "prompt-ledger-domain", None),
+            ("prompt-ledger-store", "sqlx", None),
+            ("prompt-ledger-domain", "serde", None),
+            ("prompt-ledger-domain", "tokio", Some("dev")),
+            ("prompt-ledger-cli", "prompt-ledger-proto", None),
+        ];
+        assert_eq!(violations(&graph), [""; 0]);
+    }
+
+    #[test]
+    fn each_broken_rule_is_named() {
+        for (graph, what) in [
+            (vec![("prompt-ledger-domain", "tokio", None)], "prompt-ledger-domain: reaches tokio"),
+            (vec![("prompt-ledger-domain", "a", None), ("a", "sqlx", None)], "prompt-ledger-domain: reaches sqlx"),
+            (vec![("prompt-ledger-server", "sqlx", Some("dev"))], "prompt-ledger-server: depends on sqlx"),
+            (
+                vec![("prompt-ledger-worker", "prompt-ledger-proto", None)],
+                "prompt-ledger-worker: may not depend on prompt-ledger-proto",
+            ),
+            (
+                vec![("prompt-ledger-server", "prompt-ledger-testkit", None)],
+                "prompt-ledger-server: may not depend on prompt-ledger-testkit",
+            ),
+        ] {
+            let violations = violations(&graph);
+            assert!(matches!(&violations[..], [one] if one.starts_with(what)), "{violations:?} instead of {what}");
+        }
+    }
+}

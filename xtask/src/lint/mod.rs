@@ -1,0 +1,88 @@
+//! `cargo xtask lint`: the rules of docs/ARCHITECTURE.md that rustc and clippy do not know.
+
+mod dependencies;
+mod sources;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::Outcome;
+use crate::workspace::Workspace;
+
+/// Check the rules of the architecture that no compiler knows
+///
+/// No hand-written Rust file over 400 lines. The rules in crates/domain do no I/O and read no clock. Dependencies between
+/// the crates point in one direction. SQL stands in crates/store only. Only server/src/grpc/status.rs makes a
+/// `tonic::Status`. Only server/src/app.rs names a concrete backend. No global mutable state. Prints each violation as
+/// `file:line: what`.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+/// A rule broken at a place.
+#[derive(Debug, PartialEq, Eq)]
+struct Violation {
+    /// Relative to the root, with the line where there is one.
+    place: String,
+    what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.what)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(_: &Args) -> Outcome {
+    let workspace = Workspace::locate()?;
+    let mut violations = dependencies::check(&workspace.metadata()?);
+    let files = rust_files(&workspace.root, &workspace.target)?;
+    for file in &files {
+        let name = file.strip_prefix(&workspace.root)?.to_string_lossy().replace('\\', "/");
+        violations.extend(sources::check(&name, &std::fs::read_to_string(file)?));
+    }
+    for violation in &violations {
+        println!("{violation}");
+    }
+    println!("{} Rust files checked, {} violations", files.len(), violations.len());
+    Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// All Rust files below a folder, in order, but for what is built, downloaded or hidden.
+fn rust_files(folder: &Path, target: &Path) -> io::Result<Vec<std::path::PathBuf>> {
+    let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+    entries.sort_by_key(std::fs::DirEntry::path);
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if entry.file_type()?.is_dir() {
+            if path != target && name != "target" && name != "node_modules" && !name.starts_with('.') {
+                files.extend(rust_files(&path, target)?);
+            }
+        } else if name.ends_with(".rs") {
+            files.push(path);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rust_files_are_found_but_not_those_built_or_hidden() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["src/b.rs", "src/a/c.rs", "a.md", "out/x.rs", "target/x.rs", "node_modules/x.rs", ".git/x.rs"] {
+            let path = root.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let files = rust_files(root.path(), &root.path().join("out")).unwrap();
+        assert_eq!(files, [root.path().join("src/a/c.rs"), root.path().join("src/b.rs")]);
+    }
+}

@@ -1,0 +1,57 @@
+//! The commands of the workshop: what one runs while working on Prompt Ledger. `cargo xtask --help` lists them.
+//!
+//! A command is one module here and one line in [`Command`], with its arm in `main`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its standard streams")]
+
+mod figures;
+mod install;
+mod lint;
+mod source;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The workshop of Prompt Ledger, a gRPC control plane for GenAI prompts: commands for those who work on its code.
+///
+/// Run them anywhere inside the repository. What a command needs and does not find, it installs or names.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Figures(figures::Args),
+    Test(test::Args),
+    Lint(lint::Args),
+}
+
+/// How a command ends: with the exit code it decided on, or with the reason why it could not do its work.
+type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Figures(args) => figures::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Lint(args) => lint::run(&args),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,173 @@
+//! `cargo xtask test`: every test of the workspace, and how much of the code they reach.
+
+mod coverage;
+mod tally;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use self::coverage::Coverage;
+use self::tally::Tally;
+use crate::workspace::Workspace;
+use crate::{Outcome, install};
+
+/// Run every test and measure which lines of the code they reach: the one test command
+///
+/// Runs the unit, integration, end-to-end and documentation tests of the whole workspace, then fails when a test failed,
+/// when fewer than 90 % of the hand-written lines were reached, or when any line of the rules in crates/domain was not;
+/// those it lists. The last line reads `N passed, N failed`.
+///
+/// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl. Tests find
+/// the path of grpcurl in the environment variable GRPCURL.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  cargo xtask test                                     everything, as CI does
+  cargo xtask test --no-coverage                       everything, without measuring: quicker
+  cargo xtask test -- rollback                         tests whose name contains `rollback`
+  cargo xtask test -- -p prompt-ledger-domain          the tests of one package
+  cargo xtask test -- rollback -- --nocapture          and show what they print")]
+pub(crate) struct Args {
+    /// Run everything, but do not measure coverage
+    #[arg(long)]
+    no_coverage: bool,
+    /// Arguments for `cargo test`, such as part of a test's name; coverage is then not measured
+    #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
+    cargo_args: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Outcome {
+    let workspace = Workspace::locate()?;
+    let grpcurl = install::grpcurl(&workspace)?;
+    if args.no_coverage || !args.cargo_args.is_empty() {
+        println!("running tests, coverage not measured");
+        let mut command = workspace.cargo();
+        command
+            .args(["test", "--no-fail-fast"])
+            .args(whole_workspace(&args.cargo_args))
+            .args(&args.cargo_args)
+            .env("GRPCURL", grpcurl);
+        let tally = tallied(&mut command)?;
+        return Ok(finish(&tally, true));
+    }
+
+    install::coverage_tools(&workspace)?;
+    println!("removing what earlier measurements left");
+    succeed(workspace.cargo().args(["llvm-cov", "clean", "--workspace"]))?;
+    println!("building and running all tests, instrumented (the first build takes minutes)");
+    let mut tests = workspace.cargo();
+    tests
+        .args(["llvm-cov", "--workspace", "--no-report", "--no-fail-fast", "--no-cfg-coverage"])
+        .env("GRPCURL", grpcurl);
+    let mut tally = tallied(&mut tests)?;
+    println!("running the documentation tests");
+    tally.add(&tallied(&mut doc_tests(&workspace))?);
+    if tally.failed > 0 {
+        println!("coverage is measured when all tests pass");
+        return Ok(finish(&tally, false));
+    }
+    println!("measuring coverage");
+    let coverage = measure(&workspace)?;
+    print!("{coverage}");
+    let shortfalls = coverage.shortfalls();
+    for shortfall in &shortfalls {
+        println!("not enough coverage: {shortfall}");
+    }
+    Ok(finish(&tally, shortfalls.is_empty()))
+}
+
+/// Tests of all packages, unless the arguments choose some.
+fn whole_workspace(args: &[String]) -> Option<&'static str> {
+    let cargo_args = args.iter().take_while(|arg| *arg != "--");
+    let chosen = ["-p", "--package", "--workspace", "--manifest-path"];
+    let mut cargo_args = cargo_args.map(|arg| arg.split_once('=').map_or(arg.as_str(), |(name, _)| name));
+    (!cargo_args.any(|arg| chosen.contains(&arg))).then_some("--workspace")
+}
+
+/// Runs a step that must end well.
+fn succeed(command: &mut Command) -> Result<(), Box<dyn std::error::Error>> {
+    let status = command.status()?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}").into()) }
+}
+
+/// Runs cargo, shows its output as it comes, and counts the results in it.
+fn tallied(command: &mut Command) -> Result<Tally, Box<dyn std::error::Error>> {
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
+    let mut tally = Tally::default();
+    let output = child.stdout.take().ok_or("cargo was started without a standard output")?;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        tally.count(&line);
+    }
+    tally.end(child.wait()?.success());
+    Ok(tally)
+}
+
+/// The documentation tests, linked with the instrumented libraries that cargo-llvm-cov has just built in this folder: a
+/// build of their own would take minutes. What they reach is not counted.
+fn doc_tests(workspace: &Workspace) -> Command {
+    let folder = workspace.target.join("llvm-cov-target");
+    let mut command = workspace.cargo();
+    command.args(["test", "--workspace", "--doc", "--no-fail-fast", "--target-dir"]).arg(&folder);
+    command.env("LLVM_PROFILE_FILE", folder.join("not-counted.profraw"));
+    command
+}
+
+/// Turns the profiles that the instrumented processes left into coverage of the workspace. A process that was killed may
+/// leave half a profile: that one is passed over. Every package is named, since without a choice cargo-llvm-cov reports
+/// the workspace's default members and leaves out the folders of all others, the root's with everything below.
+fn measure(workspace: &Workspace) -> Result<Coverage, Box<dyn std::error::Error>> {
+    let lcov = workspace.target.join("coverage.lcov");
+    let mut report = workspace.cargo();
+    report.args(["llvm-cov", "report", "--failure-mode", "all", "--lcov", "--output-path"]).arg(&lcov);
+    report.args(workspace.packages.iter().flat_map(|package| ["--package", package]));
+    succeed(&mut report)?;
+    let text = std::fs::read_to_string(&lcov)?;
+    println!("for editors: {}", lcov.display());
+    Ok(Coverage::new(&text, &workspace.root, |path: &Path| std::fs::read_to_string(path).unwrap_or_default()))
+}
+
+/// Says the total, and decides the exit code.
+fn finish(tally: &Tally, covered: bool) -> ExitCode {
+    if tally.ignored > 0 {
+        println!("{} ignored", tally.ignored);
+    }
+    println!("{tally}");
+    if tally.failed == 0 && covered { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_workspace_is_tested_unless_packages_are_chosen() {
+        for (args, whole) in [
+            (vec![], true),
+            (vec!["rollback"], true),
+            (vec!["rollback", "--", "-p"], true),
+            (vec!["-p", "prompt-ledger-domain"], false),
+            (vec!["--package=prompt-ledger-domain"], false),
+            (vec!["--workspace"], false),
+        ] {
+            let args: Vec<String> = args.into_iter().map(String::from).collect();
+            assert_eq!(whole_workspace(&args).is_some(), whole, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn output_is_counted_as_it_passes() {
+        let result = "test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s";
+        let tally = tallied(Command::new("echo").arg(result)).unwrap();
+        assert_eq!((tally.passed, tally.failed, tally.ignored), (2, 0, 1));
+    }
+
+    #[test]
+    fn a_command_that_fails_without_a_failed_test_is_a_failure() {
+        let tally = tallied(&mut Command::new("false")).unwrap();
+        assert_eq!((tally.passed, tally.failed), (0, 1));
+    }
+}

@@ -1,0 +1,69 @@
+//! Where the workspace is, and how cargo is called in it.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// The workspace that the command was started in.
+pub(crate) struct Workspace {
+    /// The folder of the root `Cargo.toml`.
+    pub(crate) root: PathBuf,
+    /// Where cargo builds; not always `target`.
+    pub(crate) target: PathBuf,
+    /// The names of its packages.
+    pub(crate) packages: Vec<String>,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    pub(crate) fn locate() -> Result<Self, Box<dyn Error>> {
+        let metadata = metadata(cargo(), &["--no-deps"])?;
+        let folder = |key: &str| {
+            metadata[key].as_str().map(PathBuf::from).ok_or_else(|| format!("cargo metadata does not tell {key}"))
+        };
+        let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+        Ok(Self {
+            root: folder("workspace_root")?,
+            target: folder("target_directory")?,
+            packages: packages.iter().filter_map(|package| Some(package["name"].as_str()?.to_owned())).collect(),
+        })
+    }
+
+    /// Cargo, in the root of the workspace.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = cargo();
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// What `cargo metadata` tells: all packages, and the graph of their dependencies.
+    pub(crate) fn metadata(&self) -> Result<Value, Box<dyn Error>> {
+        metadata(self.cargo(), &[])
+    }
+}
+
+fn metadata(mut cargo: Command, args: &[&str]) -> Result<Value, Box<dyn Error>> {
+    cargo.args(["metadata", "--format-version", "1"]).args(args).stderr(Stdio::inherit());
+    let output = cargo
+        .output()
+        .map_err(|error| format!("cargo could not be started ({error}): install Rust from https://rustup.rs"))?;
+    if !output.status.success() {
+        return Err("cargo metadata failed".into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// Cargo, without what `cargo run` told this process about its own package: build scripts that watch these variables
+/// (ring's does) would otherwise run again, with all that depends on them, whenever one changes between `cargo xtask
+/// test` and `cargo test`.
+fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command
+}

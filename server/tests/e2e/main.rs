@@ -1,5 +1,7 @@
 //! End to end: the built binary, real HTTP/2 connections, a real SQLite file, and a model server over a real socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
 mod access;
 mod bad_input;
 mod crash;

@@ -1,6 +1,6 @@
 //! The embedded backend: one SQLite file, nothing to install.
 //!
-//! All writes go through one connection, whose owner commits them in groups ([`writer`]); reads have a pool of their
+//! All writes go through one connection, whose owner commits them in groups (`writer`); reads have a pool of their
 //! own and see the last commit, never a part of one. The journal is a WAL with `synchronous = FULL`: what a future has
 //! answered has been forced to the disk. The clock of the database is this process's.
 //!

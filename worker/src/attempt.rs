@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::{Heartbeat, Lease};
-use crate::outcome::{Circumstances, End, Outcome, Stop, decide};
+use crate::outcome::{Circumstances, End, Outcome, Stop, decide, stopped};
 
 /// How long to wait before an end that could not be written is written again.
 const FINISH_PAUSE: Duration = Duration::from_millis(100);
@@ -59,10 +59,10 @@ pub struct Job {
 }
 
 /// When an execution must stop, done or not.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Bounds {
     /// When the recording was sent: the lease and `expire_after` run from here.
-    pub sent: Option<Instant>,
+    pub sent: Instant,
     /// The end of its life.
     pub expire_at: Option<Instant>,
     /// When the caller must have its answer.
@@ -86,7 +86,7 @@ impl Runner {
     /// stands. Runs to its end even when nobody waits; the caller spawns it.
     pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Execution> {
         let mut fence = Fence { id: job.id, attempt: 1 };
-        let mut lease = self.heartbeat.hold(fence, bounds.sent.unwrap_or_else(Instant::now));
+        let mut lease = self.heartbeat.hold(fence, bounds.sent);
         let mut used = Usage::default();
         loop {
             let end = self.call(&job, &bounds, &lease).await;
@@ -111,11 +111,8 @@ impl Runner {
                 Retried::Over(execution) => return Ok(*execution),
             }
             lease = self.heartbeat.hold(fence, sent);
-            let pause = tokio::time::sleep(after);
-            if let Some(stop) = self.unless_stopped(pause, &bounds, &lease).await.err() {
-                let finish = decide(End::Stopped(stop, Duration::ZERO), &Circumstances { used, ..around });
-                let Outcome::Finish(mut finish) = finish else { continue };
-                finish.ended.latency = None;
+            if let Err(stop) = self.unless_stopped(tokio::time::sleep(after), &bounds, &lease).await {
+                let finish = stopped(stop, None, &Circumstances { used, ..around });
                 return self.finish(fence, finish, &lease).await;
             }
         }
@@ -144,7 +141,7 @@ impl Runner {
         match self.unless_stopped(job.provider.call(call, &mut NoSink), bounds, lease).await {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, began.elapsed()),
+            Err(stop) => End::Stopped(stop, Some(began.elapsed())),
         }
     }
 

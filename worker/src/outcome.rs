@@ -16,8 +16,8 @@ pub enum End {
     Answered(Answer),
     /// The call failed.
     Failed(CallError),
-    /// The call was stopped from our side, this long after it began.
-    Stopped(Stop, Duration),
+    /// The call was stopped from our side, this long after it began; absent when none was under way.
+    Stopped(Stop, Option<Duration>),
 }
 
 /// Why a call was stopped from our side.
@@ -88,7 +88,7 @@ pub fn decide(end: End, around: &Circumstances<'_>) -> Outcome {
                 None => Outcome::Finish(failed(&error, around)),
             }
         }
-        End::Stopped(stop, after) => Outcome::Finish(stopped(stop, after, around)),
+        End::Stopped(stop, latency) => Outcome::Finish(stopped(stop, latency, around)),
     }
 }
 
@@ -117,7 +117,9 @@ fn failed(error: &CallError, around: &Circumstances<'_>) -> Finish {
     ending(Status::Failed, ended(error), Some((error.error_type, error.message.clone())), around)
 }
 
-fn stopped(stop: Stop, after: Duration, around: &Circumstances<'_>) -> Finish {
+/// What is written when an execution is stopped from our side, in a call of this length or between two.
+#[must_use]
+pub fn stopped(stop: Stop, latency: Option<Duration>, around: &Circumstances<'_>) -> Finish {
     let (status, reason) = match stop {
         Stop::Canceled => (Status::Canceled, None),
         Stop::CallerDeadline => {
@@ -130,7 +132,7 @@ fn stopped(stop: Stop, after: Duration, around: &Circumstances<'_>) -> Finish {
     let ended = Ended {
         error_type: reason.map(|(error_type, _)| error_type),
         error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
-        latency: Some(after),
+        latency,
         ..Ended::default()
     };
     ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), around)
@@ -297,12 +299,12 @@ mod tests {
             (Stop::Drained, Status::Failed, Some(ErrorType::Interrupted)),
             (Stop::LeaseLost, Status::Failed, Some(ErrorType::Interrupted)),
         ] {
-            let finish = finish(End::Stopped(stop, S(1)), &around(&policy, None));
+            let finish = finish(End::Stopped(stop, Some(S(1))), &around(&policy, None));
             assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
             assert_eq!(finish.ended.error_type, error_type);
         }
         let cut = Circumstances { prompt_truncated: true, ..around(&policy, None) };
-        let finish = finish(End::Stopped(Stop::Canceled, S(1)), &cut);
+        let finish = finish(End::Stopped(Stop::Canceled, None), &cut);
         assert_eq!(finish.failure.unwrap().error_type, ErrorType::Truncated);
     }
 }

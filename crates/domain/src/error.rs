@@ -257,9 +257,12 @@ impl Violations {
         }
     }
 
-    /// Fails when anything was noted.
-    pub fn finish(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::violations(Reason::InvalidField, self.0)) }
+    /// The value that was made of the kept ones; fails when anything was noted.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(Error::violations(Reason::InvalidField, self.0)),
+        }
     }
 }
 
@@ -314,7 +317,8 @@ mod tests {
         assert_eq!(all.keep::<()>(Err(Error::invalid("a", "is empty"))).unwrap(), None);
         assert_eq!(all.keep::<()>(Err(Error::invalid("b", "is empty"))).unwrap(), None);
         assert_eq!(all.keep::<()>(Err(Error::new(Reason::TooLarge, "big"))).unwrap_err().reason(), Reason::TooLarge);
-        assert_eq!(all.finish().unwrap_err().parts().violations.len(), 2);
-        assert!(Violations::default().finish().is_ok());
+        assert_eq!(all.finish(Some(1)).unwrap_err().parts().violations.len(), 2);
+        assert_eq!(Violations::default().finish(Some(1)).unwrap(), 1);
+        assert!(Violations::default().finish::<()>(None).is_err());
     }
 }

@@ -145,13 +145,8 @@ impl Spec {
             wrong.keep(bounded("spec.expire_after", expire_after, limits::EXPIRE_AFTER_MAX))?;
         }
         let max_retries = wrong.keep(self.check_retries(mode, policy))?;
-        wrong.finish()?;
-        match (environment, max_retries) {
-            (Some(environment), Some(max_retries)) => {
-                Ok(Checked { environment, timeout, expire_after: self.expire_after, max_retries })
-            }
-            _ => Err(Error::internal("a checked field is neither kept nor refused")),
-        }
+        let (environment, max_retries) = wrong.finish(environment.zip(max_retries))?;
+        Ok(Checked { environment, timeout, expire_after: self.expire_after, max_retries })
     }
 
     fn check_messages(&self, prompt_mode: Mode) -> Result<()> {
@@ -215,7 +210,7 @@ fn check_params(params: &Params) -> Result<()> {
     wrong.keep(real("repetition_penalty", params.repetition_penalty, |v| v > 0.0, "send more than 0"))?;
     wrong.keep(whole("top_k", params.top_k, -1, "send -1 for all, or how many"))?;
     wrong.keep(whole("max_new_tokens", params.max_new_tokens, 1, "send 1 or more"))?;
-    wrong.finish()
+    wrong.finish(Some(()))
 }
 
 /// IDEMPOTENCY_KEY_REUSED, with the execution that has the key.

@@ -226,7 +226,8 @@ pub trait Executions: Send + Sync {
     /// The execution, with texts and attempts: EXECUTION_NOT_FOUND where the project has none of that id.
     async fn get(&self, project: ProjectId, id: ExecutionId) -> Result<Execution>;
 
-    /// Up to `limit` events after `after_sequence`, in order: EXECUTION_NOT_FOUND where the project has none of that id.
+    /// Up to `limit` events after `after_sequence`, in order: EXECUTION_NOT_FOUND where the project has no execution of
+    /// that id.
     async fn events(
         &self,
         project: ProjectId,

@@ -1,7 +1,6 @@
 //! What ExecutionService does: checks, resolves, renders, records, runs, and reads back.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::{Execution, ExecutionMode, Input};
@@ -82,19 +81,17 @@ impl ExecutionService {
                 return self.join(caller, key, *holder).await;
             }
             let key = key.map(|(key, _)| key);
-            let Prepared { new, job } = self.prepare(caller, &spec, &entry, key.clone()).await?;
-            let expire_after = new.expire_after;
-            let sent = Instant::now();
-            match self.store.start(new, self.runner.holder()).await? {
-                Recorded::New { .. } => {
-                    let execution = self.drive(job, sent, expire_after, key.is_none(), patience).await?;
-                    return Ok(Ran { execution, reused: false });
+            let prepared = self.prepare(caller, &spec, &entry, key.clone()).await?;
+            match (self.drive(prepared, &patience).await?, key) {
+                (Driven::Ended(execution), _) => return Ok(Ran { execution: *execution, reused: false }),
+                (Driven::Existing(holder), Some(key)) => return self.join(caller, &key, holder).await,
+                (Driven::Existing(holder), None) => {
+                    return Err(Error::internal(format!(
+                        "an execution without a key met {}, which has one",
+                        holder.id
+                    )));
                 }
-                Recorded::Existing(holder) => match &key {
-                    Some(key) => return self.join(caller, key, holder).await,
-                    None => return Err(Error::internal("an execution without a key met one with a key")),
-                },
-                Recorded::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
+                (Driven::Stale, _) => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
             }
         }
         Err(Error::internal("the registry changed under every try to record an execution"))
@@ -206,36 +203,47 @@ impl ExecutionService {
         Ok(Prepared { new, job })
     }
 
-    /// Drives a recorded execution to its end. With an idempotency key it goes on when the caller does not: the retry
-    /// finds it. Without one, a caller that hangs up aborts the provider call.
-    async fn drive(
-        &self,
-        job: Job,
-        sent: Instant,
-        expire_after: Option<Duration>,
-        ends_with_caller: bool,
-        patience: Patience,
-    ) -> Result<Execution> {
+    /// Records an execution and drives it to its end. With an idempotency key it goes on when the caller does not: the
+    /// retry finds it. Without one, a caller that hangs up aborts the provider call.
+    async fn drive(&self, Prepared { new, job }: Prepared, patience: &Patience) -> Result<Driven> {
+        let sent = Instant::now();
+        let ends_with_caller = new.key.is_none();
         let bounds = Bounds {
-            sent: Some(sent),
-            expire_at: expire_after.map(|after| sent + after),
+            sent,
+            expire_at: new.expire_after.map(|after| sent + after),
             caller_deadline: patience.deadline.filter(|_| ends_with_caller),
-            hung_up: if ends_with_caller { patience.hung_up } else { CancellationToken::new() },
+            hung_up: if ends_with_caller { patience.hung_up.clone() } else { CancellationToken::new() },
         };
-        let (runner, finished, model) = (self.runner.clone(), self.finished.clone(), job.model.clone());
-        let id = job.id;
-        // A task of its own: when the caller goes away, its future is dropped, but the end must still be written.
+        let (store, runner, finished) = (Arc::clone(&self.store), self.runner.clone(), self.finished.clone());
+        // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must
+        // be driven, and its end written.
         let driven = self.running.spawn(async move {
+            match store.start(new, runner.holder()).await? {
+                Recorded::New { .. } => {}
+                Recorded::Existing(holder) => return Ok(Driven::Existing(holder)),
+                Recorded::Stale => return Ok(Driven::Stale),
+            }
+            let id = job.id;
             let ended = runner.run(job, bounds).await;
             match &ended {
                 Ok(execution) => log(execution),
-                Err(error) => tracing::error!(execution_id = %id, %model, %error, "the end could not be recorded"),
+                Err(error) => tracing::error!(execution_id = %id, %error, "the end could not be recorded"),
             }
             finished.announce(id);
-            ended
+            ended.map(|execution| Driven::Ended(Box::new(execution)))
         });
         driven.await.map_err(Error::internal)?
     }
+}
+
+/// What driving came to.
+enum Driven {
+    /// It was recorded, and has ended.
+    Ended(Box<Execution>),
+    /// Its idempotency key has an execution already.
+    Existing(KeyHolder),
+    /// The registry changed meanwhile: resolve again.
+    Stale,
 }
 
 /// One line per execution: never a key, never a text.

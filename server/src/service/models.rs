@@ -43,7 +43,7 @@ impl ModelService {
                 }
             }
         }
-        wrong.finish()?;
+        wrong.finish(Some(()))?;
         if let Err(unknown) = self.providers.get(&put.id.provider)
             && unknown.reason() == Reason::ProviderNotFound
         {

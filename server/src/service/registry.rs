@@ -79,7 +79,7 @@ impl RegistryService {
         let owner_team = wrong.keep(put.owner_team.map(|team| short("owner_team", team)).transpose())?;
         let tags = wrong.keep(put.tags.map(|tags| field::tags("tags", tags)).transpose())?;
         let created_by = wrong.keep(short("created_by", put.created_by))?;
-        wrong.finish()?;
+        wrong.finish(Some(()))?;
         let template = Template::parse(&put.template_source)?;
         let warnings = Template::warnings(&put.template_source);
         let put = PutPrompt {

@@ -140,13 +140,13 @@ mod tests {
     fn coverage(files: &[(&str, &[u64])]) -> Coverage {
         let mut lcov = String::new();
         for (name, hits) in files {
-            lcov += &format!("SF:/root/{name}\nFN:1,f\n");
+            lcov += &format!("SF:/ledger/{name}\nFN:1,f\n");
             for (line, hits) in hits.iter().enumerate() {
                 lcov += &format!("DA:{},{hits}\n", line + 1);
             }
             lcov += "LF:9\nend_of_record\n";
         }
-        Coverage::new(&lcov, Path::new("/root"), |_| "a\n#[cfg(test)]\nmod tests {\n}\nb\n".repeat(20))
+        Coverage::new(&lcov, Path::new("/ledger"), |_| "a\n#[cfg(test)]\nmod tests {\n}\nb\n".repeat(20))
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn files_outside_the_workspace_are_passed_over() {
         let lcov = "SF:/elsewhere/src/lib.rs\nDA:1,0\nend_of_record\n";
-        assert_eq!(Coverage::new(lcov, Path::new("/root"), |_| String::new()).files.len(), 0);
+        assert_eq!(Coverage::new(lcov, Path::new("/ledger"), |_| String::new()).files.len(), 0);
     }
 
     #[test]
@@ -202,7 +202,7 @@ mod tests {
     /// One file of so many lines outside tests, the first few missed.
     fn coverage_of(all: u64, missed: u64, name: &str) -> Coverage {
         let lines: String = (0..all).map(|line| format!("DA:{},{}\n", line + 1, u64::from(line >= missed))).collect();
-        Coverage::new(&format!("SF:/root/{name}\n{lines}end_of_record\n"), Path::new("/root"), |_| String::new())
+        Coverage::new(&format!("SF:/ledger/{name}\n{lines}end_of_record\n"), Path::new("/ledger"), |_| String::new())
     }
 
     #[test]

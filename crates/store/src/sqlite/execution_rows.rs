@@ -20,8 +20,9 @@ macro_rules! execution_select {
     ($columns:expr, $from:expr, $joins:expr) => {
         concat!(
             "SELECT x.id, j.name AS project, x.prompt_id, p.name AS prompt_name, x.prompt_mode, x.version_id, \
-             v.version_number, v.checksum_hash, x.mode, x.status, x.environment, x.provider, x.model_name, x.temperature, x.top_k, \
-             x.top_p, x.repetition_penalty, x.max_new_tokens, x.prompt_tokens, x.cached_tokens, x.response_tokens, \
+             v.version_number, v.checksum_hash, x.mode, x.status, x.environment, x.provider, x.model_name, \
+             x.temperature, x.top_k, x.top_p, x.repetition_penalty, x.max_new_tokens, x.prompt_tokens, \
+             x.cached_tokens, x.response_tokens, \
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
              x.provider_request_id, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.created_at, x.started_at, \

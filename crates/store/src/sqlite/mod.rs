@@ -15,9 +15,9 @@
 //! | `error` | the one mapping of database failures |
 //!
 //! Two habits of the driver shape the statements. Each call is a hop to the connection's thread, so several statements
-//! that need no answer in between are sent as one text, all with the same `$1, $2, ...` (`?1` would not do: its gaps
-//! are counted as values). And `fetch_one` resets a statement after its first row, which loses the error of a foreign
-//! key: a write with RETURNING is read with `fetch_all`.
+//! that need no answer in between are sent as one text, all with the same `$1, $2, ...`: with `?1` a number that a
+//! statement leaves out shifts the values of those after it. And `fetch_one` stops at the first row, before whatever
+//! else the text holds: writes that answer rows are read with `fetch_all`.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::row;
 
-/// The columns that [`prompt`] reads from `prompts p` and `projects j`, with the project's revision.
+/// The columns that [`maybe_prompt`] reads from `prompts p` and `projects j`, with the project's revision.
 macro_rules! prompt_columns {
     () => {
         "p.id AS prompt_id, j.name AS project, j.revision AS project_revision, p.name, p.mode, p.description, \
@@ -17,7 +17,7 @@ macro_rules! prompt_columns {
 }
 pub(super) use prompt_columns;
 
-/// The columns that [`version`] reads from `prompt_versions v`.
+/// The columns that [`maybe_version`] reads from `prompt_versions v`.
 macro_rules! version_columns {
     () => {
         "v.id AS version_id, v.prompt_id AS version_prompt_id, v.version_number, v.status, v.template_source, \

@@ -1,0 +1,87 @@
+//! Attempts: their ends, each written the same way.
+
+use std::time::Duration;
+
+use prompt_ledger_domain::Reason;
+use prompt_ledger_domain::execution::Status;
+use prompt_ledger_store::Executions;
+use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use tokio::time::Instant;
+
+use crate::kit::Kit;
+
+const LEASE: Duration = Duration::from_secs(30);
+const LONG: Duration = Duration::from_secs(3_600);
+
+#[tokio::test]
+async fn each_attempt_is_recorded_and_used_tokens_add_up() {
+    let kit = Kit::new(LEASE, &[Duration::from_millis(1)]).await;
+    kit.model.next(Reply::status(503, "{}"));
+    kit.model.next(Reply::answer("hello there"));
+    let (job, bounds) = kit.recorded(1).await;
+    let ended = kit.runner.run(job, bounds).await.unwrap();
+    assert_eq!((ended.status, ended.attempts, ended.attempt_log.len()), (Status::Succeeded, 2, 2));
+    assert_eq!(ended.attempt_log[0].error_type.unwrap().as_str(), "provider_error");
+    assert!(!ended.attempt_log[0].error_message.is_empty() && ended.attempt_log[0].latency_ms.is_some());
+    let events = kit.store.events(kit.project, ended.id, 0, 10).await.unwrap();
+    let steps: Vec<_> = events.iter().map(|event| (event.sequence, event.to, event.attempt)).collect();
+    assert_eq!(steps, [(1, Status::Running, 1), (2, Status::Running, 1), (3, Status::Succeeded, 2)]);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_a_call_and_a_pause_between_two() {
+    for reply in [Reply::hang(), Reply::status(503, "{}")] {
+        let kit = Kit::new(LEASE, &[LONG]).await;
+        kit.model.next(reply);
+        let (job, bounds) = kit.recorded(1).await;
+        let (runner, id) = (kit.runner.clone(), job.id);
+        let running = tokio::spawn(async move { runner.run(job, bounds).await });
+        kit.model.wait_for_calls(1).await;
+        kit.runner.abort.cancel();
+        let ended = running.await.unwrap().unwrap();
+        assert_eq!((ended.id, ended.failure.unwrap().error_type.as_str()), (id, "interrupted"));
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_between_two_attempts_ends_the_execution() {
+    let kit = Kit::new(LEASE, &[LONG]).await;
+    kit.model.next(Reply::status(503, "{}"));
+    let (job, bounds) = kit.recorded(1).await;
+    let (runner, hung_up, id) = (kit.runner.clone(), bounds.hung_up.clone(), job.id);
+    let running = tokio::spawn(async move { runner.run(job, bounds).await });
+    while kit.store.get(kit.project, id).await.unwrap().attempts < 2 {}
+    hung_up.cancel();
+    let ended = running.await.unwrap().unwrap();
+    assert_eq!((ended.status, ended.attempts), (Status::Canceled, 2));
+}
+
+#[tokio::test]
+async fn the_nearer_of_deadline_and_expiry_decides() {
+    let soon = Instant::now() + Duration::from_millis(50);
+    let later = soon + LONG;
+    for (expire_at, caller_deadline, error_type) in
+        [(Some(soon), Some(later), "expired"), (Some(later), Some(soon), "timeout"), (None, Some(soon), "timeout")]
+    {
+        let kit = Kit::new(LEASE, &[]).await;
+        kit.model.next(Reply::hang());
+        let (job, bounds) = kit.recorded(0).await;
+        let bounds = prompt_ledger_worker::Bounds { expire_at, caller_deadline, ..bounds };
+        let ended = kit.runner.run(job, bounds).await.unwrap();
+        assert_eq!(ended.failure.unwrap().error_type.as_str(), error_type);
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_cannot_be_written_is_tried_until_the_lease_is_lost() {
+    let kit = Kit::new(Duration::from_millis(500), &[]).await;
+    let gate = Gate::new();
+    kit.model.next(Reply::answer("lost").held(&gate));
+    let (job, bounds) = kit.recorded(0).await;
+    let runner = kit.runner.clone();
+    let running = tokio::spawn(async move { runner.run(job, bounds).await });
+    kit.model.wait_for_calls(1).await;
+    kit.store.close().await;
+    gate.open();
+    assert_eq!(running.await.unwrap().unwrap_err().reason(), Reason::StoreUnavailable);
+}

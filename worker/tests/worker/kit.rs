@@ -1,0 +1,101 @@
+//! A store, a model server, and an execution that is recorded and held.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prompt_ledger_domain::execution::{Input, Params};
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::retry::Policy;
+use prompt_ledger_domain::versioning::checksum;
+use prompt_ledger_providers::Endpoint;
+use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_runtime::new_id;
+use prompt_ledger_store::sqlite::Sqlite;
+use prompt_ledger_store::{Access, Executions, NewExecution, PutPrompt, Recorded, Registry};
+use prompt_ledger_testkit::fake_model::FakeModel;
+use prompt_ledger_worker::{Bounds, Heartbeat, Job, Runner};
+use tempfile::TempDir;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What a worker stands on.
+pub(crate) struct Kit {
+    pub(crate) store: Arc<Sqlite>,
+    pub(crate) model: FakeModel,
+    pub(crate) runner: Runner,
+    pub(crate) project: ProjectId,
+    pub(crate) stop: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Kit {
+    /// With leases of this length, kept, and these delays between attempts.
+    pub(crate) async fn new(lease: Duration, delays: &[Duration]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
+        let heartbeat = Heartbeat::new(store.clone(), lease);
+        let stop = CancellationToken::new();
+        tokio::spawn(heartbeat.clone().run(stop.clone()));
+        let policy = Policy { delays: delays.to_vec() };
+        let abort = CancellationToken::new();
+        let runner = Runner { store: store.clone(), heartbeat, policy, worker: "test".into(), abort };
+        let project = store.project("default").await.unwrap().unwrap().id;
+        Self { store, model: FakeModel::start().await, runner, project, stop, _folder: folder }
+    }
+
+    /// An execution that was recorded just now, held by this process.
+    pub(crate) async fn recorded(&self, max_retries: i32) -> (Job, Bounds) {
+        let put = PutPrompt {
+            name: "greet".into(),
+            template_source: "hello".into(),
+            checksum: checksum("hello"),
+            variables: vec![],
+            description: None,
+            owner_team: None,
+            tags: None,
+            created_by: String::new(),
+            set_active: true,
+            create_only: false,
+            etag: None,
+            prompt_id: PromptId(new_id()),
+            version_id: VersionId(new_id()),
+        };
+        let put = self.store.put_prompt(self.project, put).await.unwrap();
+        let model = ModelRef { provider: "openai".into(), model: "gpt-4o-mini".into() };
+        let new = NewExecution {
+            id: ExecutionId(new_id()),
+            project_id: self.project,
+            prompt_id: put.prompt.id,
+            version_id: put.version.id,
+            must_be_active: true,
+            environment: "dev".into(),
+            input: Input::Prompt("hello".into()),
+            prompt_truncated: false,
+            variables: "{}".into(),
+            model: model.clone(),
+            price_id: None,
+            params: Params::default(),
+            correlation_id: String::new(),
+            key: None,
+            timeout: Duration::from_secs(60),
+            expire_after: None,
+            max_retries,
+        };
+        let base_url = Some(self.model.base_url().parse().unwrap());
+        let job = Job {
+            id: new.id,
+            input: new.input.clone(),
+            prompt_truncated: false,
+            model,
+            provider: Arc::new(OpenAi::new(Endpoint { base_url, ..Endpoint::default() }).unwrap()),
+            price: None,
+            params: new.params,
+            timeout: new.timeout,
+            max_retries,
+        };
+        let sent = Instant::now();
+        assert!(matches!(self.store.start(new, self.runner.holder()).await.unwrap(), Recorded::New { .. }));
+        (job, Bounds { sent, expire_at: None, caller_deadline: None, hung_up: CancellationToken::new() })
+    }
+}

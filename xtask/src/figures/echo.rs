@@ -1,4 +1,5 @@
-//! A bare tonic echo: the yardstick of GetPrompt. No key, no cache, no limit: a message in, one of the asked size out.
+//! A bare tonic server: the yardstick of GetPrompt. No key, no cache, no limit: a small message in, one of the asked
+//! size out.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -12,7 +13,10 @@ use tonic::{Request, Response, Status};
 
 use crate::Outcome;
 
-struct Echo;
+struct Echo {
+    /// What it always answers.
+    answer: v1::QueryUsageResponse,
+}
 
 #[tonic::async_trait]
 impl AnalyticsService for Echo {
@@ -23,20 +27,17 @@ impl AnalyticsService for Echo {
         Err(Status::unimplemented("the echo echoes QueryUsage"))
     }
 
-    async fn query_usage(
-        &self,
-        request: Request<v1::QueryUsageRequest>,
-    ) -> Result<Response<v1::QueryUsageResponse>, Status> {
-        let next_page_token = request.into_inner().page_token;
-        Ok(Response::new(v1::QueryUsageResponse { next_page_token, ..v1::QueryUsageResponse::default() }))
+    async fn query_usage(&self, _: Request<v1::QueryUsageRequest>) -> Result<Response<v1::QueryUsageResponse>, Status> {
+        Ok(Response::new(self.answer.clone()))
     }
 }
 
 /// Serves until the process is ended; prints where.
-pub(super) async fn serve() -> Outcome {
+pub(super) async fn serve(bytes: usize) -> Outcome {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     println!("{}", listener.local_addr()?);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder().add_service(AnalyticsServiceServer::new(Echo)).serve_with_incoming(incoming).await?;
+    let answer = v1::QueryUsageResponse { next_page_token: "x".repeat(bytes), ..v1::QueryUsageResponse::default() };
+    Server::builder().add_service(AnalyticsServiceServer::new(Echo { answer })).serve_with_incoming(incoming).await?;
     Ok(ExitCode::SUCCESS)
 }

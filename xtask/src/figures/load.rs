@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
+/// A call that takes longer counts as this long: a minute.
+const LONGEST_MICROS: u64 = 60_000_000;
+
 /// How long calls took.
 pub(super) struct Times {
     micros: Histogram<u64>,
@@ -14,7 +17,7 @@ pub(super) struct Times {
 
 impl Times {
     pub(super) fn new() -> std::io::Result<Self> {
-        let micros = Histogram::new(3).map_err(std::io::Error::other)?;
+        let micros = Histogram::new_with_bounds(1, LONGEST_MICROS, 3).map_err(std::io::Error::other)?;
         Ok(Self { micros, elapsed: Duration::ZERO })
     }
 

@@ -95,7 +95,7 @@ async fn get_prompt(binary: &Path) -> Result<(), Failed> {
     let request = v1::GetPromptRequest { name: "greet".into(), min_revision: None };
     let size = ledger.registry().get_prompt(request.clone()).await?.into_inner().encoded_len();
     let mut echo = tokio::process::Command::new(std::env::current_exe()?)
-        .args(["figures", "echo-server"])
+        .args(["figures", "echo-server", &size.to_string()])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
@@ -104,7 +104,7 @@ async fn get_prompt(binary: &Path) -> Result<(), Failed> {
 
     let registries: Arc<[_]> = connections(&ledger.addr).await?.into_iter().map(RegistryServiceClient::new).collect();
     let echoes: Arc<[_]> = connections(&addr).await?.into_iter().map(AnalyticsServiceClient::new).collect();
-    let echoed = v1::QueryUsageRequest { page_token: "x".repeat(size), ..v1::QueryUsageRequest::default() };
+    let echoed = v1::QueryUsageRequest { page_token: "greet".into(), ..v1::QueryUsageRequest::default() };
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let (clients, request) = (Arc::clone(&registries), request.clone());

@@ -56,7 +56,7 @@ impl Access for Sqlite {
 
     async fn create_project(&self, id: ProjectId, name: &str) -> Result<Project> {
         let name = name.to_owned();
-        self.writer.write(move |connection| Box::pin(create_project(connection, id, name))).await
+        self.writer.write((id, name), |connection, (id, name)| Box::pin(create_project(connection, *id, name))).await
     }
 
     async fn key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
@@ -66,7 +66,7 @@ impl Access for Sqlite {
     }
 
     async fn create_key(&self, key: NewApiKey) -> Result<ApiKey> {
-        self.writer.write(move |connection| Box::pin(create_key(connection, key))).await
+        self.writer.write(key, |connection, key| Box::pin(create_key(connection, key))).await
     }
 
     async fn keys(&self) -> Result<Vec<ApiKey>> {
@@ -75,22 +75,22 @@ impl Access for Sqlite {
     }
 
     async fn revoke_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
-        self.writer.write(move |connection| Box::pin(revoke_key(connection, id))).await
+        self.writer.write(id, |connection, id| Box::pin(revoke_key(connection, *id))).await
     }
 }
 
-async fn create_project(connection: &mut SqliteConnection, id: ProjectId, name: String) -> Result<Project> {
+async fn create_project(connection: &mut SqliteConnection, id: ProjectId, name: &str) -> Result<Project> {
     let query = sqlx::query(CREATE_PROJECT).bind(name).bind(id.to_string()).bind(now().0);
     let rows = query.fetch_all(connection).await.map_err(error::store)?;
     let project = rows.first().map_or(Ok(None), maybe_project)?;
     project.ok_or_else(|| Error::internal("a project is neither there nor made"))
 }
 
-async fn create_key(connection: &mut SqliteConnection, new: NewApiKey) -> Result<ApiKey> {
+async fn create_key(connection: &mut SqliteConnection, new: &NewApiKey) -> Result<ApiKey> {
     let rows = sqlx::query(CREATE_KEY)
         .bind(new.id.to_string())
-        .bind(new.name)
-        .bind(new.prefix)
+        .bind(&new.name)
+        .bind(&new.prefix)
         .bind(new.hash.to_vec())
         .bind(new.project.map(|id| id.to_string()))
         .bind(now().0)

@@ -17,22 +17,31 @@ use crate::{
 #[async_trait]
 impl Executions for Sqlite {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
-        self.writer.write(move |connection| Box::pin(start::start(connection, new, holder))).await
+        self.writer
+            .write((new, holder), |connection, (new, holder)| Box::pin(start::start(connection, new, holder)))
+            .await
     }
 
     async fn retry(&self, fence: Fence, ended: Ended, next_attempt_in: Duration, holder: Holder) -> Result<Retried> {
         self.writer
-            .write(move |connection| Box::pin(finish::retry(connection, fence, ended, next_attempt_in, holder)))
+            .write((ended, holder), move |connection, (ended, holder)| {
+                Box::pin(finish::retry(connection, fence, ended, next_attempt_in, holder))
+            })
             .await
     }
 
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Execution> {
-        self.writer.write(move |connection| Box::pin(finish::finish(connection, fence, finish))).await
+        self.writer
+            .write(finish, move |connection, finish| Box::pin(finish::finish(connection, fence, finish)))
+            .await?;
+        // Durable now; the writer is left to those who write.
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        read::whole(&mut connection, fence.id).await
     }
 
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
         let held = held.to_vec();
-        self.writer.write(move |connection| Box::pin(lease::extend(connection, held, lease))).await
+        self.writer.write(held, move |connection, held| Box::pin(lease::extend(connection, held, lease))).await
     }
 
     async fn expire(&self) -> Result<Vec<ExecutionId>> {
@@ -40,7 +49,7 @@ impl Executions for Sqlite {
         if !lease::any_lost(&mut connection).await? {
             return Ok(Vec::new());
         }
-        self.writer.write(|connection| Box::pin(lease::expire(connection))).await
+        self.writer.write((), |connection, ()| Box::pin(lease::expire(connection))).await
     }
 
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{ErrorType, Execution, Status};
+use prompt_ledger_domain::execution::{ErrorType, Status};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Row, Sqlite, SqliteConnection};
@@ -80,7 +80,8 @@ const RETRY: &str = concat!(
     " RETURNING status"
 );
 
-pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, finish: Finish) -> Result<Execution> {
+/// Ends the execution, where the fence holds; otherwise writes nothing.
+pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, finish: &Finish) -> Result<()> {
     if !finish.status.is_terminal() {
         return Err(Error::internal(format!("an execution was to end `{}`", finish.status)));
     }
@@ -93,21 +94,21 @@ pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, fini
         .bind(finish.response_truncated)
         .bind(finish.finish_reason.map(|reason| reason.as_str()))
         .bind(finish.cost_nano_usd)
-        .execute(&mut *connection)
+        .execute(connection)
         .await
         .map_err(error::store)?;
-    read::whole(connection, fence.id).await
+    Ok(())
 }
 
 pub(super) async fn retry(
     connection: &mut SqliteConnection,
     fence: Fence,
-    end: Ended,
+    end: &Ended,
     next_attempt_in: Duration,
-    holder: Holder,
+    holder: &Holder,
 ) -> Result<Retried> {
     let at = now();
-    let rows = ended(RETRY, fence, at, &end)?
+    let rows = ended(RETRY, fence, at, end)?
         .bind(at.after(next_attempt_in).0)
         .bind(at.after(holder.lease).0)
         .bind(&holder.worker)

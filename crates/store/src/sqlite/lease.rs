@@ -54,7 +54,7 @@ const PRICED_USAGE: &str = "
     SELECT x.prompt_tokens, x.cached_tokens, x.response_tokens, m.id, m.input, m.cached_input, m.output, m.valid_from
     FROM executions x JOIN model_prices m ON m.id = x.price_id WHERE x.id = $1";
 
-pub(super) async fn extend(connection: &mut SqliteConnection, held: Vec<Fence>, lease: Duration) -> Result<Vec<Held>> {
+pub(super) async fn extend(connection: &mut SqliteConnection, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
     let pairs: Vec<_> = held.iter().map(|fence| (fence.id.to_string(), fence.attempt)).collect();
     let rows = sqlx::query(EXTEND)
         .bind(row::to_json(&pairs)?)

@@ -65,11 +65,11 @@ impl Models for Sqlite {
     }
 
     async fn put_model(&self, put: PutModel) -> Result<Model> {
-        self.writer.write(move |connection| Box::pin(put_model(connection, put))).await
+        self.writer.write(put, |connection, put| Box::pin(put_model(connection, put))).await
     }
 }
 
-async fn put_model(connection: &mut SqliteConnection, put: PutModel) -> Result<Model> {
+async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<Model> {
     let at = now();
     let before = select(connection, &put.id).await?;
     let mut model = before.clone().unwrap_or_else(|| Model {
@@ -82,7 +82,7 @@ async fn put_model(connection: &mut SqliteConnection, put: PutModel) -> Result<M
     });
     model.max_tokens = put.max_tokens.or(model.max_tokens);
     model.supports_streaming = put.supports_streaming.unwrap_or(model.supports_streaming);
-    let price = new_price(&model, &put, at);
+    let price = new_price(&model, put, at);
     if price.is_none() && before.as_ref() == Some(&model) {
         return Ok(model);
     }

@@ -33,7 +33,7 @@ const ADD_VERSION: &str = "
 pub(super) async fn put_prompt(
     connection: &mut SqliteConnection,
     project: ProjectId,
-    put: PutPrompt,
+    put: &PutPrompt,
 ) -> Result<PutResult> {
     let row = sqlx::query(READ)
         .bind(project.to_string())
@@ -45,13 +45,13 @@ pub(super) async fn put_prompt(
         .ok_or_else(|| Error::new(Reason::ProjectNotFound, format!("there is no project {project}")))?;
     let before = maybe_prompt(&row)?;
     let known = maybe_version(&row)?;
-    check(before.as_ref(), &put)?;
+    check(before.as_ref(), put)?;
 
-    let mut prompt = changed(before.clone(), row::text(&row, "project")?, &put);
+    let mut prompt = changed(before.clone(), row::text(&row, "project")?, put);
     let content = versioning::content(prompt.latest_version, known.as_ref(), TemplateFormat::Handlebars)?;
     let moved = |number| put.set_active && prompt.active_version != Some(number);
     let (activated, new) = match content {
-        Content::New(number) => (moved(number), Some(version(&prompt, number, &put))),
+        Content::New(number) => (moved(number), Some(version(&prompt, number, put))),
         Content::Known(number) => (moved(number), None),
     };
     if let Some(new) = &new {

@@ -84,7 +84,7 @@ pub(super) async fn select(
 #[async_trait]
 impl Registry for Sqlite {
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
-        self.writer.write(move |connection| Box::pin(put_prompt::put_prompt(connection, project, put))).await
+        self.writer.write(put, move |connection, put| Box::pin(put_prompt::put_prompt(connection, project, put))).await
     }
 
     async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive> {
@@ -158,12 +158,9 @@ impl Registry for Sqlite {
     }
 
     async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
-        let (name, etag) = (name.to_owned(), etag.map(str::to_owned));
         self.writer
-            .write(move |connection| {
-                Box::pin(
-                    async move { change_prompt::set_active(connection, project, &name, number, etag.as_deref()).await },
-                )
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_active(connection, project, name, number, etag.as_deref()))
             })
             .await
     }
@@ -176,12 +173,9 @@ impl Registry for Sqlite {
         status: VersionStatus,
         etag: Option<&str>,
     ) -> Result<Changed> {
-        let (name, etag) = (name.to_owned(), etag.map(str::to_owned));
         self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    change_prompt::set_status(connection, project, &name, number, status, etag.as_deref()).await
-                })
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_status(connection, project, name, number, status, etag.as_deref()))
             })
             .await
     }
@@ -193,12 +187,9 @@ impl Registry for Sqlite {
         archived: bool,
         etag: Option<&str>,
     ) -> Result<Changed> {
-        let (name, etag) = (name.to_owned(), etag.map(str::to_owned));
         self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    change_prompt::set_archived(connection, project, &name, archived, etag.as_deref()).await
-                })
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_archived(connection, project, name, archived, etag.as_deref()))
             })
             .await
     }
@@ -225,4 +216,9 @@ fn add_revision(revisions: &mut Revisions, row: &SqliteRow) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// A name and an etag that outlive the call.
+fn owned(name: &str, etag: Option<&str>) -> (String, Option<String>) {
+    (name.to_owned(), etag.map(str::to_owned))
 }

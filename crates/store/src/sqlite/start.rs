@@ -34,7 +34,7 @@ const START: &str = "
 
 pub(super) const BY_KEY: &str = "SELECT id, request_hash FROM executions WHERE prompt_id = $1 AND idempotency_key = $2";
 
-pub(super) async fn start(connection: &mut SqliteConnection, new: NewExecution, holder: Holder) -> Result<Recorded> {
+pub(super) async fn start(connection: &mut SqliteConnection, new: &NewExecution, holder: &Holder) -> Result<Recorded> {
     let at = now();
     let (key, request_hash) = match &new.key {
         Some(key) => (Some(key.key.as_str()), Some(&key.request_hash[..])),

@@ -21,19 +21,46 @@ const BATCH: usize = 64;
 /// The way to the task that writes.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Job>,
+    jobs: mpsc::Sender<Box<dyn Job>>,
     closing: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Runs on the write connection, inside the batch's transaction.
-type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Ran> + Send>;
+/// Something to write. Its caller hears of it only when the batch is durable; a job dropped unanswered was not.
+trait Job: Send {
+    /// Runs it on the write connection, inside the batch's transaction, anew each time: whether what it wrote is to
+    /// stay.
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
 
-/// What a job came to. Its caller hears of it only when the batch is durable; a job dropped unanswered was not.
-struct Ran {
-    /// Whether what it wrote is to stay.
-    good: bool,
-    answer: Box<dyn FnOnce() + Send>,
+    /// Tells the caller what the last run came to.
+    fn answer(self: Box<Self>);
+}
+
+struct Pending<I, F, T> {
+    input: I,
+    work: F,
+    result: Option<Result<T>>,
+    answer: oneshot::Sender<Result<T>>,
+}
+
+impl<I, F, T> Job for Pending<I, F, T>
+where
+    I: Send + Sync,
+    T: Send,
+    F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send,
+{
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
+        let Self { input, work, result, .. } = self;
+        let running = work(connection, input);
+        Box::pin(async move { result.insert(running.await).is_ok() })
+    }
+
+    fn answer(self: Box<Self>) {
+        if let Some(result) = self.result {
+            // Nobody may be waiting any more.
+            self.answer.send(result).ok();
+        }
+    }
 }
 
 impl Writer {
@@ -47,21 +74,17 @@ impl Writer {
         Ok(Self { jobs, closing, task: Mutex::new(Some(task)) })
     }
 
-    /// Runs `job` in a transaction and answers once that is durable. An error takes back what the job wrote, and that
-    /// alone. A caller that goes away meanwhile undoes nothing.
-    pub(super) async fn write<T, F>(&self, job: F) -> Result<T>
+    /// Runs `work` on `input` in a transaction and answers once that is durable. An error takes back what the work
+    /// wrote, and that alone. The work may run twice; what the first time wrote is then gone. A caller that goes away
+    /// meanwhile undoes nothing.
+    pub(super) async fn write<I, F, T>(&self, input: I, work: F) -> Result<T>
     where
+        I: Send + Sync + 'static,
         T: Send + 'static,
-        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T>> + Send + 'static,
+        F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            Box::pin(async move {
-                let result = job(connection).await;
-                // Nobody may be waiting any more.
-                Ran { good: result.is_ok(), answer: Box::new(move || drop(answer.send(result))) }
-            })
-        });
+        let job = Box::new(Pending { input, work, result: None, answer });
         self.jobs.send(job).await.map_err(|_| error::unavailable())?;
         answered.await.map_err(|_| error::unavailable())?
     }
@@ -85,7 +108,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut arrived: mpsc::Receiver<Job>, mut closed: watch::Receiver<bool>) {
+    async fn run(mut self, mut arrived: mpsc::Receiver<Box<dyn Job>>, mut closed: watch::Receiver<bool>) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let count = tokio::select! {
@@ -107,44 +130,50 @@ impl Task {
     }
 
     /// Runs a batch in one transaction. On an error nothing of it has been written and no job has been answered.
-    async fn commit(&mut self, batch: &mut Vec<Job>) -> sqlx::Result<()> {
+    async fn commit(&mut self, batch: &mut Vec<Box<dyn Job>>) -> sqlx::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        // The lock is taken here or not at all; SQLite repeats the try for as long as its busy timeout says. Nothing
-        // after it can be refused because of another process.
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let mut answers = Vec::with_capacity(batch.len());
-        let mut good = true;
-        let alone = batch.len() == 1;
+        // Hardly ever does a job fail, and a savepoint costs two hops to SQLite's thread: only a batch with a bad job in
+        // it is run again, each job then by itself.
+        if !together(connection, batch).await? && batch.len() > 1 {
+            apart(connection, batch).await?;
+        }
+        self.checkpointer.committed(batch.len());
         for job in batch.drain(..) {
-            if alone {
-                let ran = job(&mut transaction).await;
-                good = ran.good;
-                answers.push(ran.answer);
-                continue;
-            }
-            // What this job leaves half done must not reach the others.
-            let mut savepoint = transaction.begin().await?;
-            let ran = job(&mut savepoint).await;
-            if ran.good {
-                savepoint.commit().await?;
-            } else {
-                savepoint.rollback().await?;
-            }
-            answers.push(ran.answer);
-        }
-        if good {
-            transaction.commit().await?;
-        } else {
-            transaction.rollback().await?;
-        }
-        self.checkpointer.committed(answers.len());
-        for answer in answers {
-            answer();
+            job.answer();
         }
         self.checkpointer.catch_up(connection).await;
         Ok(())
     }
+}
+
+/// Runs the jobs in one transaction and commits it, unless one of them fails: then nothing has been written.
+async fn together(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> sqlx::Result<bool> {
+    // The lock is taken here or not at all; SQLite repeats the try for as long as its busy timeout says. Nothing after
+    // it can be refused because of another process.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for job in batch {
+        if !job.run(&mut transaction).await {
+            transaction.rollback().await?;
+            return Ok(false);
+        }
+    }
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Runs the jobs in one transaction, each in a savepoint: what a bad job leaves half done does not reach the others.
+async fn apart(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> sqlx::Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    for job in batch {
+        let mut savepoint = transaction.begin().await?;
+        if job.run(&mut savepoint).await {
+            savepoint.commit().await?;
+        } else {
+            savepoint.rollback().await?;
+        }
+    }
+    transaction.commit().await
 }

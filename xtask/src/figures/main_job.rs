@@ -13,7 +13,7 @@ use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Call, Endpoint, NoSink, Provider};
-use prompt_ledger_testkit::fake_model::FakeModel;
+use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Connection, DEVELOPMENT_KEY, Metadata, server, spec};
 use prost::Message as _;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -139,7 +139,9 @@ async fn run_execution(binary: &Path) -> Result<(), Failed> {
     ledger.active("greet", "Say hello to {{name}}.").await;
     let provider: Arc<dyn Provider> =
         Arc::new(OpenAi::new(Endpoint { base_url: Some(base_url.parse()?), ..Endpoint::default() })?);
-    for callers in [1, 16] {
+    for (callers, millis) in [(1, 0), (16, 0), (16, 20)] {
+        model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
+        println!("{callers} callers, a model of {millis} ms");
         let clients: Arc<[_]> = connections(&ledger.addr).await?.into_iter().map(ExecutionServiceClient::new).collect();
         let (mut direct, mut through, mut disk) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
@@ -159,14 +161,10 @@ async fn run_execution(binary: &Path) -> Result<(), Failed> {
         let added = |quantile| at(&through, quantile) - at(&direct, quantile);
         let rate = median(through.iter().map(Times::rate).collect());
         let f = at(&disk, 0.5);
-        println!("fdatasync (F)                    {f:8.2} ms     p99 {:.2} ms", at(&disk, 0.99));
+        println!("  fdatasync (F)                  {f:8.2} ms     p99 {:.2} ms", at(&disk, 0.99));
+        println!("  the model alone                {:8.2} ms     p99 {:.2} ms", at(&direct, 0.5), at(&direct, 0.99));
         println!(
-            "the model alone, {callers:2} callers      {:8.2} ms     p99 {:.2} ms",
-            at(&direct, 0.5),
-            at(&direct, 0.99)
-        );
-        println!(
-            "RunExecution, {callers:2} callers         {:8.2} ms     p99 {:.2} ms, {rate:.0} /s",
+            "  RunExecution                   {:8.2} ms     p99 {:.2} ms, {rate:.0} /s",
             at(&through, 0.5),
             at(&through, 0.99)
         );

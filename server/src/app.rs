@@ -21,6 +21,7 @@ use prompt_ledger_store::sqlite::Sqlite;
 use prompt_ledger_worker::{Heartbeat, Runner};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
 use tonic::transport::Server;
 use tonic_health::server::{HealthReporter, health_reporter};
 
@@ -30,6 +31,7 @@ use crate::grpc::execution::Execution;
 use crate::grpc::gate::{Gate, Rules};
 use crate::grpc::registry::Registry;
 use crate::net::Incoming;
+use crate::service::access::DEVELOPMENT_KEY;
 use crate::service::cache::Freshness;
 use crate::service::execution::ExecutionService;
 use crate::service::refresh::Refresh;
@@ -76,6 +78,10 @@ impl App {
             )
             .into());
         }
+        let api_key = config.server.api_key.as_ref();
+        if !addr.ip().is_loopback() && api_key.is_some_and(|key| key.expose() == DEVELOPMENT_KEY) {
+            return Err("API_KEY is the development key, which everyone knows; off loopback choose another".into());
+        }
         let lock = lock(data_dir)?;
         let store = open_store(data_dir).await?;
         let listener = TcpListener::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?;
@@ -85,8 +91,8 @@ impl App {
         }
 
         let drain = Drain::new();
+        let running = TaskTracker::new();
         let freshness = Arc::new(Freshness::default());
-        let api_key = config.server.api_key.as_ref();
         let gatekeeper = Arc::new(Gatekeeper::new(store.clone(), &freshness, api_key, addr.ip().is_loopback()));
         let registry = Arc::new(RegistryService::new(store.clone(), &freshness));
         let providers = providers(config)?;
@@ -107,7 +113,7 @@ impl App {
                 abort: drain.abort.clone(),
             },
             finished: finished.clone(),
-            running: tokio_util::task::TaskTracker::new(),
+            running: running.clone(),
             default_model: Some(default_model.clone()),
         });
         let refresh = Refresh {
@@ -130,7 +136,7 @@ impl App {
             tokio::spawn(sweeper.run(drain.stop.clone())),
         ];
 
-        let rules = Rules { gatekeeper, reflection: config.server.reflection, draining: drain.refuse.clone() };
+        let rules = Rules { gatekeeper, reflection: config.server.reflection, draining: drain.refuse.clone(), running };
         let (health, health_service) = health_reporter();
         serving(&health, true).await;
         let (reflection_v1, reflection_v1alpha) = match config.server.reflection {

@@ -14,26 +14,46 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 /// The bytes that open an HTTP/2 connection.
 const PREFACE_BYTES: usize = 24;
 
+/// How long nothing is accepted after a failure to accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// The connections that come in on a listener.
 pub struct Incoming {
     listener: TcpListener,
     handshake_timeout: Duration,
+    /// After a failure: until when nothing is accepted.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
     /// Accepts from this listener; each connection must have opened HTTP/2 within `handshake_timeout`.
     #[must_use]
     pub fn new(listener: TcpListener, handshake_timeout: Duration) -> Self {
-        Self { listener, handshake_timeout }
+        Self { listener, handshake_timeout, pause: None }
     }
 }
 
 impl Stream for Incoming {
     type Item = io::Result<Connection>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let (stream, _) = ready!(self.listener.poll_accept(cx))?;
-        stream.set_nodelay(true)?;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let stream = loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match ready!(self.listener.poll_accept(cx)) {
+                Ok((stream, _)) => break stream,
+                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
+                }
+            }
+        };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection may be slow");
+        }
         let patience = Box::pin(tokio::time::sleep(self.handshake_timeout));
         Poll::Ready(Some(Ok(Connection { stream, silent: Some(Silent { patience, missing: PREFACE_BYTES }) })))
     }

@@ -4,21 +4,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{Execution, Input, Params};
+use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::{Reason, Result};
 use prompt_ledger_providers::{Call, NoSink, Provider};
-use prompt_ledger_store::{Executions, Fence, Finish, Holder, Retried};
+use prompt_ledger_store::{Ended, Executions, Fence, Finish, Holder, Retried};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::{Heartbeat, Lease};
 use crate::outcome::{Circumstances, End, Outcome, Stop, decide, stopped};
 
-/// How long to wait before an end that could not be written is written again.
-const FINISH_PAUSE: Duration = Duration::from_millis(100);
+/// How long to wait before a write that was not answered is repeated.
+const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What runs executions in this process.
 #[derive(Clone)]
@@ -106,7 +106,7 @@ impl Runner {
             };
             used = used.plus(ended.usage);
             let sent = Instant::now();
-            match self.store.retry(fence, ended, after, self.holder()).await? {
+            match self.retry(fence, ended, after, &lease).await? {
                 Retried::Next(next) => fence = next,
                 Retried::Over(execution) => return Ok(*execution),
             }
@@ -118,14 +118,36 @@ impl Runner {
         }
     }
 
-    /// Writes the end. While the store does not answer it is written again, as long as the execution is ours: the fence
-    /// makes a second write harmless.
+    /// Begins the next attempt. Where an answer was lost the attempt may have begun: a sync execution has one holder, so
+    /// one that runs at the next attempt is ours.
+    async fn retry(&self, fence: Fence, ended: Ended, after: Duration, lease: &Lease) -> Result<Retried> {
+        let holder = self.holder();
+        let retried =
+            self.until_written(fence, lease, || self.store.retry(fence, ended.clone(), after, holder.clone())).await?;
+        let next = Fence { attempt: fence.attempt + 1, ..fence };
+        Ok(match retried {
+            Retried::Over(found) if found.status == Status::Running && found.attempts == next.attempt => {
+                Retried::Next(next)
+            }
+            retried => retried,
+        })
+    }
+
+    /// Writes the end: the fence makes a second write harmless.
     async fn finish(&self, fence: Fence, finish: Finish, lease: &Lease) -> Result<Execution> {
+        self.until_written(fence, lease, || self.store.finish(fence, finish.clone())).await
+    }
+
+    /// Repeats a write while the store does not answer, as long as the execution is ours.
+    async fn until_written<T, F>(&self, fence: Fence, lease: &Lease, write: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         loop {
-            match self.store.finish(fence, finish.clone()).await {
+            match write().await {
                 Err(error) if error.reason() == Reason::StoreUnavailable => {
-                    tracing::warn!(execution_id = %fence.id, %error, "the end could not be written; trying again");
-                    let pause = tokio::time::sleep(FINISH_PAUSE);
+                    tracing::warn!(execution_id = %fence.id, %error, "the store does not answer; trying again");
+                    let pause = tokio::time::sleep(WRITE_PAUSE);
                     if lease.lost.run_until_cancelled(pause).await.is_none() {
                         return Err(error);
                     }

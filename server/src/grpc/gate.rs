@@ -9,6 +9,7 @@ use prompt_ledger_domain::{Error, Reason, Result};
 use prompt_ledger_runtime::config::Reflection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -29,6 +30,8 @@ pub struct Rules {
     pub reflection: Reflection,
     /// Fires when new work is refused.
     pub draining: CancellationToken,
+    /// The calls that are under way.
+    pub running: TaskTracker,
 }
 
 impl Gate {
@@ -76,23 +79,26 @@ where
             if is_health(request.uri().path()) {
                 return inner.call(request).await;
             }
-            let caller = match rules.admit(request.uri().path(), request.headers()).await {
-                Ok(caller) => caller,
-                Err(error) => return Ok(status::status(error).into_http()),
-            };
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
-            }
+            // Held before the drain is looked at: what passes is waited for.
+            let _running = rules.running.token();
             let deadline = Deadline::of(request.headers(), Instant::now());
-            let response = match deadline {
-                None => inner.call(request).await?,
-                Some(deadline) => {
-                    request.extensions_mut().insert(deadline);
-                    match tokio::time::timeout_at(deadline.answer_by, inner.call(request)).await {
-                        Ok(response) => response?,
-                        Err(_) => status::status(status::deadline_exceeded()).into_http(),
-                    }
+            let answered = async {
+                match rules.admit(request.uri().path(), request.headers()).await {
+                    Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
+                    Ok(None) => {}
+                    Err(error) => return Ok(status::status(error).into_http()),
                 }
+                if let Some(deadline) = deadline {
+                    request.extensions_mut().insert(deadline);
+                }
+                inner.call(request).await
+            };
+            let response = match deadline {
+                None => answered.await?,
+                Some(deadline) => match tokio::time::timeout_at(deadline.answer_by, answered).await {
+                    Ok(response) => response?,
+                    Err(_) => status::status(status::deadline_exceeded()).into_http(),
+                },
             };
             Ok(in_form(response))
         })
@@ -109,7 +115,9 @@ impl Rules {
         if is_reflection(path) && self.reflection == Reflection::Open {
             return Ok(None);
         }
-        self.gatekeeper.admit(key(headers), text(headers, "x-ledger-project")).await.map(Some)
+        // Only an absent one means the default project: an empty or unreadable one is a mistake.
+        let project = headers.get("x-ledger-project").map(|name| name.to_str().unwrap_or("\u{fffd}"));
+        self.gatekeeper.admit(key(headers), project).await.map(Some)
     }
 }
 
@@ -142,4 +150,60 @@ fn is_health(path: &str) -> bool {
 
 fn is_reflection(path: &str) -> bool {
     path.starts_with("/grpc.reflection.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prompt_ledger_store::sqlite::Sqlite;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    const OPEN: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+    /// A service that never answers, behind a gate, and its drain.
+    async fn gated(folder: &tempfile::TempDir) -> (impl Fn(&str) -> BoxFuture<'static, Status>, CancellationToken) {
+        let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
+        let draining = CancellationToken::new();
+        let rules = Rules {
+            gatekeeper: Arc::new(Gatekeeper::new(store, &Arc::default(), None, false)),
+            reflection: Reflection::Open,
+            draining: draining.clone(),
+            running: TaskTracker::new(),
+        };
+        let never = tower::service_fn(|_: Request<Body>| {
+            Box::pin(std::future::pending::<std::result::Result<Response<Body>, std::convert::Infallible>>())
+                as BoxFuture<'static, _>
+        });
+        let service = Mutex::new(Gate::new(rules).layer(never));
+        let call = move |timeout: &str| {
+            let request = Request::builder().uri(OPEN).header("grpc-timeout", timeout).body(Body::empty()).unwrap();
+            let answer = service.lock().unwrap().call(request);
+            Box::pin(async move { Status::from_header_map(answer.await.unwrap().headers()).unwrap() })
+                as BoxFuture<'static, _>
+        };
+        (call, draining)
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_answered_ends_by_its_deadline_in_our_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let (call, _) = gated(&folder).await;
+        let began = Instant::now();
+        let status = call("50m").await;
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        assert!(!status.details().is_empty() && began.elapsed() >= Duration::from_millis(45));
+    }
+
+    #[tokio::test]
+    async fn a_draining_server_refuses_and_says_when_to_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let (call, draining) = gated(&folder).await;
+        draining.cancel();
+        let status = call("50m").await;
+        assert_eq!(status.code(), tonic::Code::Unavailable);
+        let details = tonic_types::StatusExt::get_error_details(&status);
+        assert_eq!(details.error_info().unwrap().reason, "DRAINING");
+        assert!(details.retry_info().is_some());
+    }
 }

@@ -33,8 +33,9 @@ fn answer<T>(result: Result<T>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(status::status)
 }
 
-/// How many rows are read at first; more at a time once they turn out to be small.
+/// How many rows are read at first, and at most at once: what they weigh is known only then.
 const FIRST_CHUNK: usize = 16;
+const MOST_AT_ONCE: usize = 64;
 
 /// A page of a list, by keyset.
 struct Page {
@@ -81,7 +82,9 @@ impl Page {
             if ended {
                 return Ok((rows, String::new()));
             }
-            chunk *= 4;
+            // As many as should fit, by what rows weighed so far.
+            let weight = (held / rows.len().max(1)).max(1);
+            chunk = (limits::PAGE_BYTES.saturating_sub(held) / weight).clamp(1, MOST_AT_ONCE);
         }
     }
 }

@@ -120,8 +120,15 @@ pub fn rewritten(bare: &Status) -> Option<Status> {
         Code::Internal if said.contains("Unexpected EOF") || said.contains("Missing request message") => {
             Error::invalid("request", "ends in the middle of its message")
         }
+        Code::Unimplemented if said.contains("compressed with") => {
+            let mut plain = status(Error::new(Reason::Unimplemented, "the request is compressed; send it as it is"));
+            // Says which encodings are taken: clients stop compressing by it.
+            if let Some(accepted) = bare.metadata().get("grpc-accept-encoding") {
+                plain.metadata_mut().insert("grpc-accept-encoding", accepted.clone());
+            }
+            return Some(plain);
+        }
         Code::Unimplemented => Error::new(Reason::Unimplemented, "this server has no such method"),
-        Code::Cancelled if said.contains("Timeout expired") => deadline_exceeded(),
         _ => return None,
     };
     Some(status(error))
@@ -220,7 +227,7 @@ mod tests {
             (Code::Internal, "failed to decode Protobuf message: invalid string value", "INVALID_FIELD"),
             (Code::Internal, "Unexpected EOF decoding stream.", "INVALID_FIELD"),
             (Code::Unimplemented, "", "UNIMPLEMENTED"),
-            (Code::Cancelled, "Timeout expired", "DEADLINE_EXCEEDED"),
+            (Code::Unimplemented, "Content is compressed with `gzip` which isn't supported", "UNIMPLEMENTED"),
         ] {
             let status = rewritten(&Status::new(code, said)).unwrap();
             assert_eq!(status.get_error_details().error_info().unwrap().reason, reason);

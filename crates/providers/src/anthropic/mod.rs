@@ -41,8 +41,8 @@ impl Anthropic {
             http,
             url,
             key_header: endpoint.key_header("")?,
+            is_own_place: endpoint.is_own_place("api.anthropic.com"),
             key: endpoint.api_key,
-            is_own_place: endpoint.base_url.is_some(),
         })
     }
 

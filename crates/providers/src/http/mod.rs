@@ -43,6 +43,11 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
+    /// Whether calls go to a place of one's own, and not to the maker's host, however that was written.
+    pub(crate) fn is_own_place(&self, makers_host: &str) -> bool {
+        self.base_url.as_ref().is_some_and(|url| url.host_str() != Some(makers_host))
+    }
+
     /// The key as a header's value behind `prefix`, marked so that it is not logged.
     pub(crate) fn key_header(&self, prefix: &str) -> Result<Option<HeaderValue>> {
         let Some(key) = &self.api_key else { return Ok(None) };

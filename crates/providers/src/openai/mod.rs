@@ -50,8 +50,8 @@ impl OpenAi {
             http,
             query: base.query_pairs().into_owned().collect(),
             authorization: endpoint.key_header("Bearer ")?,
+            is_own_place: endpoint.is_own_place("api.openai.com"),
             key: endpoint.api_key,
-            is_own_place: endpoint.base_url.is_some(),
         })
     }
 

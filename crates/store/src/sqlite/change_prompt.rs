@@ -6,7 +6,8 @@ use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatu
 use prompt_ledger_domain::versioning;
 use sqlx::SqliteConnection;
 
-use super::{error, now, registry, row};
+use super::prompt_select::select;
+use super::{error, now, row};
 use crate::Changed;
 
 /// What serves a prompt in tracking mode instead.
@@ -112,7 +113,7 @@ pub(super) async fn set_archived(
     archived: bool,
     etag: Option<&str>,
 ) -> Result<Changed> {
-    let (mut prompt, _, mut revision) = registry::select(connection, project, name, &Selector::Active).await?;
+    let (mut prompt, _, mut revision) = select(connection, project, name, &Selector::Active).await?;
     prompt.check_etag(etag)?;
     if prompt.archived_at.is_some() != archived {
         revision += 1;
@@ -131,7 +132,7 @@ async fn writable(
     etag: Option<&str>,
 ) -> Result<(Prompt, Version, i64)> {
     let selector = Selector::Number(number);
-    let (prompt, version, revision) = registry::select(connection, project, name, &selector).await?;
+    let (prompt, version, revision) = select(connection, project, name, &selector).await?;
     prompt.check_mode(Mode::Full, TRACKING_RPC)?;
     prompt.check_not_archived()?;
     prompt.check_etag(etag)?;

@@ -82,7 +82,7 @@ impl Executions for Sqlite {
         texts: bool,
     ) -> Result<Vec<Execution>> {
         // One moment for all statements: an execution that changes its status meanwhile is seen once.
-        let mut snapshot = self.readers.begin().await.map_err(error::store)?;
+        let mut snapshot = self.lists.begin().await.map_err(error::store)?;
         list::list(&mut snapshot, Page { project, filter, before, limit, texts }).await
     }
 }

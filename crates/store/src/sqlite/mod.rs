@@ -11,6 +11,7 @@
 //! | `registry`, `put_prompt`, `change_prompt` | prompts and versions: read; register; activate, retire, archive |
 //! | `models`, `access` | models and prices; projects and keys |
 //! | `executions` | one function per intent, in `start`, `finish`, `lease`, `read`, `list` |
+//! | `prompt_select` | one prompt with one of its versions |
 //! | `prompt_rows`, `execution_rows`, `row` | rows to records |
 //! | `error` | the one mapping of database failures |
 //!
@@ -40,6 +41,7 @@ mod list;
 mod migrate;
 mod models;
 mod prompt_rows;
+mod prompt_select;
 mod put_prompt;
 mod read;
 mod registry;
@@ -53,6 +55,9 @@ pub use migrate::{MigrationStatus, migrate_down, migrate_status, migrate_up};
 /// How many reads run at once.
 const READERS: u32 = 4;
 
+/// How many lists are read at once.
+const LISTERS: u32 = 2;
+
 /// How long a read waits for a free connection.
 const READER_WAIT: Duration = Duration::from_secs(5);
 
@@ -63,6 +68,8 @@ pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Sqlite {
     readers: SqlitePool,
+    /// For lists alone: one may walk far, and must not hold up what every call needs.
+    lists: SqlitePool,
     writer: Writer,
 }
 
@@ -80,23 +87,25 @@ impl Sqlite {
         let options = options(path).busy_timeout(lock_wait);
         let mut connection = options.connect().await.map_err(error::store)?;
         migrate::up(&mut connection).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .min_connections(1)
-            .acquire_timeout(READER_WAIT)
-            // A connection to a file does not go stale: a check would be a hop for nothing.
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.clone().read_only(true))
-            .await
-            .map_err(error::store)?;
+        let reading = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(READER_WAIT)
+                // A connection to a file does not go stale: a check would be a hop for nothing.
+                .test_before_acquire(false)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .connect_lazy_with(options.clone().read_only(true))
+        };
+        let (readers, lists) = (reading(READERS), reading(LISTERS));
+        readers.acquire().await.map_err(error::store)?;
         let writer = Writer::start(connection, options).await?;
-        Ok(Self { readers, writer })
+        Ok(Self { readers, lists, writer })
     }
 
     /// Commits what was submitted, moves the WAL into the file, and closes it. Later calls are STORE_UNAVAILABLE.
     pub async fn close(&self) {
+        self.lists.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }

@@ -4,34 +4,14 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus, not_found};
+use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus, not_found};
+use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::prompt_rows::{maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns};
+use super::prompt_select::select;
 use super::{Sqlite, change_prompt, error, put_prompt, row};
 use crate::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions};
-
-/// A prompt by project ($1) and name ($2), with a version of it; the version's columns are empty where there is none.
-macro_rules! prompt_and_version {
-    ($which:literal) => {
-        concat!(
-            "SELECT ",
-            prompt_columns!(),
-            ", ",
-            version_columns!(),
-            " FROM projects j JOIN prompts p ON p.project_id = j.id",
-            " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND ",
-            $which,
-            " WHERE j.id = $1 AND p.name = $2"
-        )
-    };
-}
-
-const ACTIVE: &str = prompt_and_version!("v.version_number = p.active_version_number");
-const LATEST: &str = prompt_and_version!("v.version_number = p.latest_version_number");
-const NUMBER: &str = prompt_and_version!("v.version_number = $3");
-const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = $3");
 
 /// Names from $2 on (inclusive), after $3 (exclusive), below $4, with their active versions.
 const PROMPTS: &str = concat!(
@@ -62,25 +42,6 @@ const REVISIONS: &str = "SELECT scope, NULL AS project_id, revision FROM revisio
 /// Greater than every name: names are ASCII.
 const BEYOND: char = '\u{10ffff}';
 
-/// A prompt, the version asked for, and the project's revision.
-pub(super) async fn select(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    name: &str,
-    selector: &Selector,
-) -> Result<(Prompt, Option<Version>, i64)> {
-    let (project, name_bound) = (project.to_string(), name);
-    let query = match selector {
-        Selector::Active => sqlx::query(ACTIVE).bind(project).bind(name_bound),
-        Selector::Latest => sqlx::query(LATEST).bind(project).bind(name_bound),
-        Selector::Number(number) => sqlx::query(NUMBER).bind(project).bind(name_bound).bind(*number),
-        Selector::Checksum(checksum) => sqlx::query(CHECKSUM).bind(project).bind(name_bound).bind(checksum),
-    };
-    let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| not_found(name))?;
-    let prompt = maybe_prompt(&row)?.ok_or_else(|| not_found(name))?;
-    Ok((prompt, maybe_version(&row)?, project_revision(&row)?))
-}
-
 #[async_trait]
 impl Registry for Sqlite {
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
@@ -100,7 +61,7 @@ impl Registry for Sqlite {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<PromptWithActive>, i64)> {
-        let mut transaction = self.readers.begin().await.map_err(error::store)?;
+        let mut transaction = self.lists.begin().await.map_err(error::store)?;
         let revision: Option<i64> = sqlx::query_scalar("SELECT revision FROM projects WHERE id = $1")
             .bind(project.to_string())
             .fetch_optional(&mut *transaction)
@@ -148,7 +109,7 @@ impl Registry for Sqlite {
             .bind(name)
             .bind(before.unwrap_or(i32::MAX))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX).max(1))
-            .fetch_all(&self.readers)
+            .fetch_all(&self.lists)
             .await
             .map_err(error::store)?;
         let revision = project_revision(rows.first().ok_or_else(|| not_found(name))?)?;

@@ -17,6 +17,7 @@
 mod anthropic;
 mod body;
 mod counts;
+mod exchange;
 mod openai;
 mod reply;
 mod serve;

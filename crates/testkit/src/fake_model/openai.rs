@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::serve::Exchange;
+use super::exchange::Exchange;
 
 pub(super) fn whole(exchange: &Exchange) -> Value {
     let mut body = json!({

@@ -16,26 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::body::{self, Body, Closed, Running, Step};
+use super::exchange::Exchange;
 use super::reply::{Reply, What};
 use super::{Request, State, anthropic, openai};
-
-/// What a shape is made of.
-pub(super) struct Exchange {
-    pub(super) number: usize,
-    pub(super) model: String,
-    pub(super) text: String,
-    pub(super) prompt_words: usize,
-    pub(super) finish_reason: Option<String>,
-    pub(super) tells_usage: bool,
-    pub(super) asks_for_usage: bool,
-}
-
-impl Exchange {
-    /// The text's words, each with the blank behind it: one is one token.
-    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
-        self.text.split_inclusive(' ')
-    }
-}
 
 /// Takes connections until the task is aborted, which ends them too.
 pub(super) async fn accept(listener: TcpListener, state: Arc<State>) {

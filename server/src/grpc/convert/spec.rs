@@ -2,9 +2,11 @@
 
 use prompt_ledger_domain::error::{Error, Violation};
 use prompt_ledger_domain::execution::{ChatMessage, Params};
+use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_proto::v1;
+use serde_json::Map;
 
 use super::prompt::spec_selector;
 use super::{structs, time};
@@ -14,7 +16,18 @@ use super::{structs, time};
 pub fn spec(sent: v1::ExecutionSpec) -> Spec {
     let mut violations = Vec::new();
     let variables_bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
-    let variables = sent.variables.map(|fields| structs::json("spec.variables", fields, &mut violations));
+    // What is too large is refused later, after the idempotency key: it need not be read for that.
+    let variables = match sent.variables {
+        Some(fields) if variables_bytes <= limits::VARIABLES_BYTES => {
+            structs::json("spec.variables", fields, &mut violations)
+        }
+        Some(_) => {
+            let description = format!("is {variables_bytes} bytes");
+            violations.push(Violation { field: "spec.variables".into(), description });
+            Map::new()
+        }
+        None => Map::new(),
+    };
     let timeout = sent.timeout.and_then(|value| noted(time::length("spec.timeout", value), &mut violations));
     let expire_after =
         sent.expire_after.and_then(|value| noted(time::length("spec.expire_after", value), &mut violations));
@@ -22,7 +35,7 @@ pub fn spec(sent: v1::ExecutionSpec) -> Spec {
         prompt_name: sent.prompt_name,
         selector: sent.selector.map(spec_selector),
         environment: sent.environment,
-        variables: variables.unwrap_or_default(),
+        variables,
         variables_bytes,
         messages: sent.messages.into_iter().map(|m| ChatMessage { role: m.role, content: m.content }).collect(),
         model: sent.model.map(|model| ModelRef { provider: model.provider, model: model.model_name }),

@@ -1,43 +1,64 @@
 //! `google.protobuf.Struct` and JSON.
 
-use prompt_ledger_domain::error::{Parts, Violation};
+use prompt_ledger_domain::error::Violation;
 use prompt_ledger_domain::template::value;
+use prompt_ledger_domain::text;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
 use serde_json::{Map, Value};
 
+/// How many violations are told; a request can hold a hundred thousand.
+const MOST_VIOLATIONS: usize = 100;
+/// How much of a path is told, in bytes.
+const PATH_BYTES: usize = 512;
+
 /// JSON from a struct. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
 /// and stands in the result as its text, so that two such requests still differ.
 pub fn json(path: &str, fields: Struct, violations: &mut Vec<Violation>) -> Map<String, Value> {
-    fields
-        .fields
-        .into_iter()
-        .map(|(name, value)| {
-            let at = format!("{path}.{name}");
-            (name, json_value(&at, value, violations))
-        })
-        .collect()
+    object(&mut path.to_owned(), fields, violations)
 }
 
-fn json_value(path: &str, value: prost_types::Value, violations: &mut Vec<Violation>) -> Value {
+fn object(path: &mut String, fields: Struct, violations: &mut Vec<Violation>) -> Map<String, Value> {
+    let field = |(name, value): (String, _)| {
+        let value = at(path, &format!(".{name}"), |path| json_value(path, value, violations));
+        (name, value)
+    };
+    fields.fields.into_iter().map(field).collect()
+}
+
+fn json_value(path: &mut String, value: prost_types::Value, violations: &mut Vec<Violation>) -> Value {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(value)) => Value::Bool(value),
         Some(Kind::StringValue(value)) => Value::String(value),
-        Some(Kind::NumberValue(number)) => match value::number(path, number) {
+        Some(Kind::NumberValue(number)) => match value::number(text::cut(path, PATH_BYTES), number) {
             Ok(number) => Value::Number(number),
             Err(error) => {
-                let Parts { violations: noted, .. } = error.parts();
-                violations.extend_from_slice(noted);
+                if violations.len() < MOST_VIOLATIONS {
+                    violations.extend_from_slice(&error.parts().violations);
+                }
                 Value::String(number.to_string())
             }
         },
         Some(Kind::ListValue(list)) => {
             let items = list.values.into_iter().enumerate();
-            Value::Array(items.map(|(i, item)| json_value(&format!("{path}[{i}]"), item, violations)).collect())
+            let item = |(i, item)| at(path, &format!("[{i}]"), |path| json_value(path, item, violations));
+            Value::Array(items.map(item).collect())
         }
-        Some(Kind::StructValue(fields)) => Value::Object(json(path, fields, violations)),
+        Some(Kind::StructValue(fields)) => Value::Object(object(path, fields, violations)),
     }
+}
+
+/// Goes one step down a path and back: the path is kept once, however many values there are.
+fn at<T>(path: &mut String, step: &str, visit: impl FnOnce(&mut String) -> T) -> T {
+    let length = path.len();
+    // A path that is cut when it is told need not be longer than that.
+    if length <= PATH_BYTES {
+        path.push_str(text::cut(step, PATH_BYTES));
+    }
+    let visited = visit(path);
+    path.truncate(length);
+    visited
 }
 
 /// A struct from JSON.
@@ -83,5 +104,16 @@ mod tests {
         assert_eq!(json["none"], Value::Null);
         let paths: Vec<_> = violations.iter().map(|v| &*v.field).collect();
         assert_eq!(paths, ["variables.n[1]", "variables.n[2]"]);
+    }
+
+    #[test]
+    fn a_hostile_struct_costs_no_more_than_its_size() {
+        let nan = prost_types::Value { kind: Some(Kind::NumberValue(f64::NAN)) };
+        let list = Kind::ListValue(ListValue { values: vec![nan; 100_000] });
+        let fields = [("k".repeat(1024 * 1024), prost_types::Value { kind: Some(list) })];
+        let mut violations = vec![];
+        super::json("variables", Struct { fields: fields.into() }, &mut violations);
+        assert_eq!(violations.len(), MOST_VIOLATIONS);
+        assert!(violations.iter().all(|violation| violation.field.len() <= PATH_BYTES));
     }
 }

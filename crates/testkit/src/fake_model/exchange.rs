@@ -1,0 +1,19 @@
+//! A call and its answer, whatever protocol they are spoken in.
+
+/// What a shape is made of.
+pub(super) struct Exchange {
+    pub(super) number: usize,
+    pub(super) model: String,
+    pub(super) text: String,
+    pub(super) prompt_words: usize,
+    pub(super) finish_reason: Option<String>,
+    pub(super) tells_usage: bool,
+    pub(super) asks_for_usage: bool,
+}
+
+impl Exchange {
+    /// The text's words, each with the blank behind it: one is one token.
+    pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+        self.text.split_inclusive(' ')
+    }
+}

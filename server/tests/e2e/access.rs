@@ -60,7 +60,7 @@ async fn a_system_key_names_its_project() {
     assert!(get(shop, "greet").await.is_ok());
     let default = ledger.connection_with(Metadata::key(SYSTEM_KEY));
     refused(get(default, "greet").await, Code::NotFound, "PROMPT_NOT_FOUND");
-    for unknown in ["absent", "not a name"] {
+    for unknown in ["absent", "not a name", ""] {
         let nowhere = ledger.connection_with(Metadata::key(SYSTEM_KEY).and("x-ledger-project", unknown));
         refused(get(nowhere, "greet").await, Code::NotFound, "PROJECT_NOT_FOUND");
     }
@@ -68,10 +68,13 @@ async fn a_system_key_names_its_project() {
 
 #[tokio::test]
 async fn off_loopback_plain_text_must_be_allowed_and_the_development_key_is_dead() {
-    let refused_start = ledger().addr("0.0.0.0:0").command(tempfile::tempdir().unwrap().path()).output().unwrap();
-    assert!(!refused_start.status.success());
-    let said = String::from_utf8(refused_start.stderr).unwrap();
-    assert!(said.contains("ALLOW_PLAINTEXT"), "{said}");
+    let plain = ledger().addr("0.0.0.0:0");
+    let known_key = ledger().addr("0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").env("API_KEY", DEVELOPMENT_KEY);
+    for (builder, expected) in [(plain, "ALLOW_PLAINTEXT"), (known_key, "the development key")] {
+        let output = builder.command(tempfile::tempdir().unwrap().path()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(expected), "{said}");
+    }
 
     let allowed = ledger().addr("0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").env("API_KEY", SYSTEM_KEY).start().await;
     let with = |key| get(allowed.connection_with(Metadata::key(key)), "greet");

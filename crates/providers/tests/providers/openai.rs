@@ -193,3 +193,13 @@ async fn a_body_of_exactly_the_limit_is_read() {
     let answer = Ask::new(&openai(&model), prompt("hi")).answer().await;
     assert!(answer.text.len() > limits::PROVIDER_BODY_BYTES - 200);
 }
+
+#[test]
+fn the_makers_own_base_url_is_the_makers() {
+    let at = |url: &str| OpenAi::new(endpoint(url)).unwrap();
+    let unknown = Params { top_k: Some(4), ..Params::default() };
+    let maker = at("https://api.openai.com/v1");
+    assert!(!maker.takes_any_model() && maker.check(&unknown).is_err());
+    let own = at("http://127.0.0.1:11434/v1");
+    assert!(own.takes_any_model() && own.check(&unknown).is_ok());
+}

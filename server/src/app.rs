@@ -1,6 +1,7 @@
 //! The one place that chooses: which store, which providers, which limits; and the order of start and end.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -226,7 +227,9 @@ fn limited<T: Limited>(service: T) -> T {
 
 /// One process per folder: two would not see each other's writes at once.
 fn lock(data_dir: &Path) -> Result<std::fs::File, StartError> {
-    std::fs::create_dir_all(data_dir).map_err(|error| format!("cannot make {}: {error}", data_dir.display()))?;
+    // For this user alone: prompts are nobody else's to read.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.map_err(|error| format!("cannot make {}: {error}", data_dir.display()))?;
     let path: PathBuf = data_dir.join("lock");
     let file = std::fs::File::create(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     file.try_lock().map_err(|_| {

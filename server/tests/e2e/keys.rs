@@ -86,6 +86,18 @@ fn every_mistake_in_the_environment_is_said_at_once() {
 }
 
 #[tokio::test]
+async fn the_folder_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("ledger");
+    let _ledger = super::ledger().data_dir(&folder).start().await;
+    for path in [folder.clone(), folder.join("ledger.db")] {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+    }
+}
+
+#[tokio::test]
 async fn one_process_owns_a_folder() {
     let ledger = ledger().start().await;
     let output = super::ledger().command(ledger.data_dir()).output().unwrap();

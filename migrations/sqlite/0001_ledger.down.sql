@@ -10,3 +10,4 @@ DROP TABLE prompts;
 DROP TABLE api_keys;
 DROP TABLE revisions;
 DROP TABLE projects;
+DROP TABLE schema_compatibility;

@@ -3,6 +3,15 @@
 --
 -- Tables of small rows under a text key are WITHOUT ROWID: one tree to write instead of two.
 
+-- For each migration, the oldest release that works with the schema it makes, named by that release's own last
+-- migration: servers of two neighbouring releases run side by side.
+CREATE TABLE schema_compatibility (
+    version         INTEGER NOT NULL PRIMARY KEY,
+    compatible_from INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO schema_compatibility (version, compatible_from) VALUES (1, 1);
+
 CREATE TABLE projects (
     id         TEXT    NOT NULL PRIMARY KEY,
     name       TEXT    NOT NULL UNIQUE,
@@ -139,6 +148,8 @@ CREATE TABLE executions (
     max_retries         INTEGER NOT NULL,
     -- How many attempts were begun. It is the fence: a write of another attempt touches nothing.
     attempts            INTEGER NOT NULL,
+    -- Of those, how many were handed back by a process that had to end: they do not count against the retries.
+    handed_back         INTEGER NOT NULL DEFAULT 0,
     attempt_started_at  INTEGER,
     -- The holder of a running one: its process, its claim, and until when it may be without a sign of life. The lease
     -- is in no index, so that a heartbeat writes one page.
@@ -149,6 +160,7 @@ CREATE TABLE executions (
     look_at             INTEGER,
     expire_at           INTEGER,
     cancel_requested_at INTEGER,
+    cancel_reason       TEXT    NOT NULL DEFAULT '',
     -- The sequence of its last event.
     last_sequence       INTEGER NOT NULL,
     created_at          INTEGER NOT NULL,
@@ -167,6 +179,7 @@ CREATE INDEX executions_version ON executions (version_id, created_at DESC);
 CREATE INDEX executions_status ON executions (status, created_at DESC) WHERE status <> 'succeeded';
 CREATE INDEX executions_correlation ON executions (correlation_id, created_at DESC) WHERE correlation_id IS NOT NULL;
 CREATE INDEX executions_due ON executions (look_at) WHERE status = 'queued';
+CREATE INDEX executions_expiry ON executions (expire_at) WHERE status = 'queued' AND expire_at IS NOT NULL;
 
 -- What goes to the model, exactly: a rendered prompt or messages (a JSON array), and what it was rendered with.
 CREATE TABLE execution_inputs (

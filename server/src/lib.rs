@@ -8,4 +8,5 @@ pub mod grpc;
 pub mod net;
 pub mod service;
 pub mod sweeper;
+pub mod vital;
 pub mod watch;

@@ -1,11 +1,13 @@
-//! Ends the executions whose holder went away: their lease ran out. It only expires, and it is cautious: after a start
-//! or an outage, nothing is expired for one lease, so that every holder that is alive can speak first.
+//! Ends the executions that have lived too long, and ends or puts back into the queue those whose holder went away: their
+//! lease ran out. It only expires, and it is cautious: after a start or an outage, nothing is expired for one lease, so
+//! that every holder that is alive can speak first. Every server sweeps; together they do no more than one would.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_store::{Executions, Registry};
+use prompt_ledger_queue::{Announcement, Outbox};
+use prompt_ledger_store::{Change, Executions, Registry};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +21,8 @@ pub struct Sweeper {
     pub registry: Arc<dyn Registry>,
     /// Who waits for an execution's end.
     pub finished: Finished,
+    /// Where every change is told.
+    pub announcements: Outbox<Announcement>,
     /// How long a silent holder keeps an execution.
     pub lease: Duration,
     /// How often to look, at least.
@@ -66,14 +70,15 @@ impl Sweeper {
 
     async fn sweep(&self, caution: &mut Caution) -> Result<()> {
         if !caution.may_expire(Instant::now()) {
-            self.registry.revisions().await?;
+            self.registry.revisions(&[]).await?;
             caution.seen(Instant::now());
             return Ok(());
         }
-        let ended = self.store.expire().await?;
+        let changes = self.store.expire(self.lease).await?;
         caution.seen(Instant::now());
-        for id in ended {
-            tracing::warn!(execution_id = %id, "ended: its holder went away");
+        for Change { id, event } in changes {
+            tracing::warn!(execution_id = %id, from = ?event.from, to = %event.to, "its holder went away, or its time is over");
+            self.announcements.push(Announcement::Changed { execution_id: id, event });
             self.finished.announce(id);
         }
         Ok(())

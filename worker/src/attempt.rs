@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
+use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::{Reason, Result};
 use prompt_ledger_providers::{Call, NoSink, Provider};
-use prompt_ledger_store::{Ended, Executions, Fence, Finish, Holder, Retried};
+use prompt_ledger_queue::{Announcement, Outbox};
+use prompt_ledger_store::{Claimed, Ended, Executions, Fence, Finish, Holder, Requeue};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,7 @@ use crate::heartbeat::{Heartbeat, Lease};
 use crate::outcome::{Circumstances, End, Outcome, Stop, decide, stopped};
 
 /// How long to wait before a write that was not answered is repeated.
-const WRITE_PAUSE: Duration = Duration::from_millis(100);
+pub(crate) const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What runs executions in this process.
 #[derive(Clone)]
@@ -31,15 +32,21 @@ pub struct Runner {
     pub policy: Policy,
     /// This process's name, kept with each attempt.
     pub worker: String,
+    /// Where every change is told.
+    pub announcements: Outbox<Announcement>,
     /// Fires when the process has no more time for calls.
     pub abort: CancellationToken,
 }
 
-/// An execution to drive to its end: recorded, running, held by this process at attempt 1.
+/// An attempt to drive to its end: recorded, running, held by this process.
 #[derive(Clone)]
 pub struct Job {
     /// Which one.
-    pub id: ExecutionId,
+    pub fence: Fence,
+    /// A sync execution stays with its holder until it ends; an async one goes back into the queue between attempts.
+    pub mode: ExecutionMode,
+    /// How many of its attempts were handed back.
+    pub handed_back: i32,
     /// What goes to the model.
     pub input: Input,
     /// Whether that was cut.
@@ -56,6 +63,29 @@ pub struct Job {
     pub timeout: Duration,
     /// How many retries it may have.
     pub max_retries: i32,
+    /// What earlier attempts used.
+    pub used: Usage,
+}
+
+impl Job {
+    /// The attempt that was claimed.
+    #[must_use]
+    pub fn claimed(claimed: Claimed, provider: Arc<dyn Provider>) -> Self {
+        Self {
+            fence: claimed.fence,
+            mode: ExecutionMode::Async,
+            handed_back: claimed.handed_back,
+            input: claimed.input,
+            prompt_truncated: claimed.prompt_truncated,
+            model: claimed.model,
+            provider,
+            price: claimed.price,
+            params: claimed.params,
+            timeout: claimed.timeout,
+            max_retries: claimed.max_retries,
+            used: claimed.used,
+        }
+    }
 }
 
 /// When an execution must stop, done or not.
@@ -82,16 +112,18 @@ impl Runner {
         }
     }
 
-    /// Calls the provider, again where the policy says so, and records the end: the answer is the execution as it then
-    /// stands. Runs to its end even when nobody waits; the caller spawns it.
-    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Execution> {
-        let mut fence = Fence { id: job.id, attempt: 1 };
+    /// Calls the provider and records what came of it: an end, another attempt, or a place in the queue. A sync execution
+    /// is called again until it ends. Runs on when nobody waits; the caller spawns it. Whoever asks afterwards what
+    /// stands asks the store.
+    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<()> {
+        let mut fence = job.fence;
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
-        let mut used = Usage::default();
+        let mut used = job.used;
         loop {
             let end = self.call(&job, &bounds, &lease).await;
             let around = Circumstances {
-                attempt: fence.attempt,
+                mode: job.mode,
+                attempt: fence.attempt - job.handed_back,
                 max_retries: job.max_retries,
                 used,
                 price: job.price.as_ref(),
@@ -101,41 +133,66 @@ impl Runner {
                 time_left: bounds.earliest().map(|(end, _)| end.saturating_duration_since(Instant::now())),
             };
             let (ended, after) = match decide(end, &around) {
-                Outcome::Finish(finish) => return self.finish(fence, finish, &lease).await,
+                Outcome::Finish(finish) => return self.finish(&job, fence, finish, &lease).await,
+                Outcome::Requeue(requeue) => return self.requeue(&job, fence, requeue, &lease).await,
+                Outcome::Leave => {
+                    tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "left: its lease was lost");
+                    return Ok(());
+                }
                 Outcome::Retry { ended, after } => (ended, after),
             };
             used = used.plus(ended.usage);
             let sent = Instant::now();
-            match self.retry(fence, ended, after, &lease).await? {
-                Retried::Next(next) => fence = next,
-                Retried::Over(execution) => return Ok(*execution),
+            if !self.retry(fence, ended, after, &lease).await? {
+                return Ok(());
             }
+            fence.attempt += 1;
             lease = self.heartbeat.hold(fence, sent);
             if let Err(stop) = self.unless_stopped(tokio::time::sleep(after), &bounds, &lease).await {
                 let finish = stopped(stop, None, &Circumstances { used, ..around });
-                return self.finish(fence, finish, &lease).await;
+                return self.finish(&job, fence, finish, &lease).await;
             }
         }
     }
 
-    /// Begins the next attempt. Where an answer was lost the attempt may have begun: a sync execution has one holder, so
-    /// one that runs at the next attempt is ours.
-    async fn retry(&self, fence: Fence, ended: Ended, after: Duration, lease: &Lease) -> Result<Retried> {
+    /// Begins the next attempt of a sync execution, unless that is over: whether it began. Where an answer was lost, what
+    /// runs with our claim says.
+    async fn retry(&self, fence: Fence, ended: Ended, after: Duration, lease: &Lease) -> Result<bool> {
         let holder = self.holder();
-        let retried =
-            self.until_written(fence, lease, || self.store.retry(fence, ended.clone(), after, holder.clone())).await?;
-        let next = Fence { attempt: fence.attempt + 1, ..fence };
-        Ok(match retried {
-            Retried::Over(found) if found.status == Status::Running && found.attempts == next.attempt => {
-                Retried::Next(next)
+        let write = || self.store.retry(fence, ended.clone(), after, holder.clone());
+        match self.until_written(fence, lease, write).await? {
+            Some(event) => {
+                self.announce(fence.id, event);
+                Ok(event.to == Status::Running)
             }
-            retried => retried,
-        })
+            None => Ok(!self.until_written(fence, lease, || self.store.claimed(holder.claim_id)).await?.is_empty()),
+        }
+    }
+
+    /// Puts an async execution back into the queue. Where the answer was lost a second write finds nothing to do.
+    async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue, lease: &Lease) -> Result<()> {
+        if let Some(event) = self.until_written(fence, lease, || self.store.requeue(fence, requeue.clone())).await? {
+            self.announce(fence.id, event);
+            log(job, &requeue.ended, event.to, "attempt ended");
+        }
+        Ok(())
     }
 
     /// Writes the end: the fence makes a second write harmless.
-    async fn finish(&self, fence: Fence, finish: Finish, lease: &Lease) -> Result<Execution> {
-        self.until_written(fence, lease, || self.store.finish(fence, finish.clone())).await
+    async fn finish(&self, job: &Job, fence: Fence, finish: Finish, lease: &Lease) -> Result<()> {
+        match self.until_written(fence, lease, || self.store.finish(fence, finish.clone())).await? {
+            Some(event) => {
+                self.announce(fence.id, event);
+                log(job, &finish.ended, event.to, "execution ended");
+            }
+            None => tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "ended by another"),
+        }
+        Ok(())
+    }
+
+    /// Tells everyone of a change.
+    pub fn announce(&self, execution_id: ExecutionId, event: Event) {
+        self.announcements.push(Announcement::Changed { execution_id, event });
     }
 
     /// Repeats a write while the store does not answer, as long as the execution is ours.
@@ -203,6 +260,21 @@ impl Bounds {
         let caller = self.caller_deadline.map(|end| (end, Stop::CallerDeadline));
         expiry.into_iter().chain(caller).min_by_key(|(end, _)| *end)
     }
+}
+
+/// One line per attempt: never a key, never a text.
+fn log(job: &Job, ended: &Ended, status: Status, what: &str) {
+    tracing::info!(
+        execution_id = %job.fence.id,
+        provider = job.model.provider,
+        model = job.model.model,
+        latency_ms = ended.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+        prompt_tokens = ended.usage.prompt_tokens,
+        response_tokens = ended.usage.response_tokens,
+        status = %status,
+        error_type = ended.error_type.map(|error| error.as_str()),
+        "{what}"
+    );
 }
 
 /// A number in `[0, 1)`, from the random bits of a fresh identity.

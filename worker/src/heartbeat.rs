@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{Executions, Fence};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,19 @@ impl Heartbeat {
         Lease { shared: Arc::clone(&self.shared), fence, lost, cancel }
     }
 
+    /// Aborts what is held of this execution, if anything: someone asked for its end.
+    pub fn cancel(&self, id: ExecutionId) {
+        for entry in self.shared.held().iter().filter(|(fence, _)| fence.id == id).map(|(_, entry)| entry) {
+            entry.cancel.cancel();
+        }
+    }
+
+    /// What is held.
+    #[must_use]
+    pub fn held(&self) -> Vec<Fence> {
+        self.shared.held().keys().copied().collect()
+    }
+
     /// Extends leases until `stop`. Runs once per process.
     pub async fn run(self, stop: CancellationToken) {
         let mut next = Instant::now() + self.shared.lease / 3;
@@ -79,7 +93,7 @@ impl Heartbeat {
 
     /// One extension of everything held; false when the store did not answer.
     async fn beat(&self) -> bool {
-        let fences: Vec<Fence> = self.shared.held().keys().copied().collect();
+        let fences = self.held();
         if fences.is_empty() {
             return true;
         }

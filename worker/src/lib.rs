@@ -1,15 +1,25 @@
-//! The life of one attempt, whoever makes it: call the provider, keep the lease, decide what the result means, record
-//! it. A server runs sync executions through it; the worker process runs queued ones.
+//! The life of one attempt, whoever makes it: claim it, call the provider, keep the lease, decide what the result means,
+//! record it. A server runs sync executions through it; the worker process, or `dev`, runs queued ones.
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`attempt`] | drives a held execution to its end |
+//! | [`work`] | the loop: a permit, then a hint or a row whose time has come; claims it |
+//! | [`attempt`] | drives a held execution to its end, or back into the queue |
 //! | [`heartbeat`] | extends the leases of everything that this process holds |
+//! | [`cancel`] | aborts what someone asked the end of |
 //! | [`outcome`] | one pure match: from how a call ended to what is written |
+//! | [`app`] | what this process and a server are both made of: providers, brokers |
+//! | [`process`] | the worker process: start, drain, end |
 
+pub mod app;
 pub mod attempt;
+pub mod cancel;
 pub mod heartbeat;
 pub mod outcome;
+pub mod process;
+pub mod work;
 
 pub use attempt::{Bounds, Job, Runner};
+pub use cancel::Cancels;
 pub use heartbeat::Heartbeat;
+pub use work::Worker;

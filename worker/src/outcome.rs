@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{ErrorType, Failure, Status};
+use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Failure, Status};
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::{limits, text};
 use prompt_ledger_providers::{Answer, CallError};
-use prompt_ledger_store::{Ended, Finish};
+use prompt_ledger_store::{Ended, Finish, Requeue};
 
 /// How an attempt's call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,9 @@ pub enum Stop {
 /// What an outcome depends on, besides how the call ended.
 #[derive(Clone, Debug)]
 pub struct Circumstances<'a> {
-    /// The attempt that ended, from 1.
+    /// Whether the execution stays with its holder between attempts or goes back into the queue.
+    pub mode: ExecutionMode,
+    /// The attempt that ended, from 1, those that were handed back not counted.
     pub attempt: i32,
     /// How many retries the execution may have.
     pub max_retries: i32,
@@ -61,7 +63,11 @@ pub struct Circumstances<'a> {
 pub enum Outcome {
     /// The execution ends.
     Finish(Finish),
-    /// The attempt ends, and the next one begins this much later.
+    /// The attempt ends, and the execution goes back into the queue.
+    Requeue(Requeue),
+    /// Nothing: the execution is another's by now.
+    Leave,
+    /// The attempt ends, and the holder begins the next one this much later.
     Retry {
         /// How the attempt ended.
         ended: Ended,
@@ -84,9 +90,17 @@ pub fn decide(end: End, around: &Circumstances<'_>) -> Outcome {
                 around.jitter,
             );
             match after.filter(|after| around.time_left.is_none_or(|left| *after < left)) {
+                Some(after) if around.mode == ExecutionMode::Async => {
+                    Outcome::Requeue(Requeue { ended: ended(&error), after, handed_back: false })
+                }
                 Some(after) => Outcome::Retry { ended: ended(&error), after },
                 None => Outcome::Finish(failed(&error, around)),
             }
+        }
+        End::Stopped(Stop::LeaseLost, _) if around.mode == ExecutionMode::Async => Outcome::Leave,
+        End::Stopped(Stop::Drained, latency) if around.mode == ExecutionMode::Async => {
+            let ended = stopped(Stop::Drained, latency, around).ended;
+            Outcome::Requeue(Requeue { ended, after: Duration::ZERO, handed_back: true })
         }
         End::Stopped(stop, latency) => Outcome::Finish(stopped(stop, latency, around)),
     }
@@ -126,7 +140,7 @@ pub fn stopped(stop: Stop, latency: Option<Duration>, around: &Circumstances<'_>
             (Status::Failed, Some((ErrorType::Timeout, "the caller's deadline came before the model's answer")))
         }
         Stop::Expired => (Status::Failed, Some((ErrorType::Expired, "expire_after passed before the model's answer"))),
-        Stop::Drained => (Status::Failed, Some((ErrorType::Interrupted, "the server was shut down during the call"))),
+        Stop::Drained => (Status::Failed, Some((ErrorType::Interrupted, "the process was shut down during the call"))),
         Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
     };
     let ended = Ended {
@@ -197,6 +211,7 @@ mod tests {
 
     fn around<'a>(policy: &'a Policy, price: Option<&'a Price>) -> Circumstances<'a> {
         Circumstances {
+            mode: ExecutionMode::Sync,
             attempt: 1,
             max_retries: 3,
             used: Usage::default(),
@@ -232,7 +247,7 @@ mod tests {
     fn finish(end: End, around: &Circumstances<'_>) -> Finish {
         match decide(end, around) {
             Outcome::Finish(finish) => finish,
-            retry @ Outcome::Retry { .. } => panic!("{retry:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -279,6 +294,22 @@ mod tests {
         let spent = Circumstances { attempt: 4, ..around(&policy, None) };
         let finish = finish(end(), &spent);
         assert_eq!((finish.status, finish.failure.unwrap().error_type), (Status::Failed, ErrorType::ProviderError));
+    }
+
+    #[test]
+    fn an_async_execution_goes_back_into_the_queue_between_attempts() {
+        let policy = Policy::default();
+        let around = Circumstances { mode: ExecutionMode::Async, ..around(&policy, None) };
+        let requeued = |end| match decide(end, &around) {
+            Outcome::Requeue(requeue) => (requeue.ended.error_type, requeue.after, requeue.handed_back),
+            other => panic!("{other:?}"),
+        };
+        let failed = End::Failed(error(ErrorType::ProviderError));
+        assert_eq!(requeued(failed), (Some(ErrorType::ProviderError), S(5), false));
+        let drained = End::Stopped(Stop::Drained, Some(S(1)));
+        assert_eq!(requeued(drained), (Some(ErrorType::Interrupted), S(0), true));
+        assert_eq!(decide(End::Stopped(Stop::LeaseLost, None), &around), Outcome::Leave);
+        assert!(matches!(decide(End::Stopped(Stop::Canceled, None), &around), Outcome::Finish(_)));
     }
 
     #[test]

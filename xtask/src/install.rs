@@ -49,6 +49,27 @@ pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
     Ok(own)
 }
 
+/// Postgres, Redis and RabbitMQ: the programs, not the services of the system.
+pub(crate) fn services() -> Result<()> {
+    let postgres = Path::new("/usr/lib/postgresql").is_dir() || on_path("postgres").is_some();
+    let missing: Vec<&str> = [
+        ("postgresql", postgres && on_path("psql").is_some()),
+        ("redis-server", on_path("redis-server").is_some()),
+        ("rabbitmq-server", Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").is_file()),
+    ]
+    .iter()
+    .filter(|(_, there)| !there)
+    .map(|(package, _)| *package)
+    .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    apt_install(&missing).map_err(|why| {
+        let by_hand = format!("apt-get install --no-install-recommends {}", missing.join(" "));
+        format!("{why}\ninstall them by hand: {by_hand}").into()
+    })
+}
+
 /// Installs packages of the system, as root or where `sudo` asks for no password.
 fn apt_install(packages: &[&str]) -> Result<()> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");

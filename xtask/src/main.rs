@@ -6,6 +6,7 @@
 mod figures;
 mod install;
 mod lint;
+mod services;
 mod source;
 mod test;
 mod workspace;
@@ -27,6 +28,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Figures(figures::Args),
+    Services(services::Args),
     Test(test::Args),
     Lint(lint::Args),
 }
@@ -37,6 +39,7 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Figures(args) => figures::run(&args),
+        Command::Services(args) => services::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Lint(args) => lint::run(&args),
     };

@@ -254,6 +254,8 @@ pub struct Execution {
     pub max_retries: i32,
     /// When someone asked for its end.
     pub cancel_requested_at: Option<Timestamp>,
+    /// Why, as they said; empty when they did not.
+    pub cancel_reason: String,
     /// When it was recorded.
     pub created_at: Timestamp,
     /// When its first attempt was begun.
@@ -264,10 +266,47 @@ pub struct Execution {
     pub texts: Option<Texts>,
 }
 
+/// One change of an execution's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// 1, 2, 3, ... per execution, without gaps.
+    pub sequence: i64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The status before; absent in the first event.
+    pub from: Option<Status>,
+    /// The status after. The same as before where a running execution begins its next attempt.
+    pub to: Status,
+    /// The attempt that it belongs to: the one that begins at the first event, the one that ended at all others. 0
+    /// before the first.
+    pub attempt: i32,
+    /// What went wrong with it.
+    pub error_type: Option<ErrorType>,
+    /// When the next call will be made; present where one follows.
+    pub next_attempt_at: Option<Timestamp>,
+}
+
+impl Event {
+    /// The event that an execution begins with.
+    #[must_use]
+    pub fn first(at: Timestamp, to: Status, attempt: i32) -> Self {
+        Self { sequence: 1, at, from: None, to, attempt, error_type: None, next_attempt_at: None }
+    }
+}
+
 /// EXECUTION_NOT_FOUND for an id.
 #[must_use]
 pub fn not_found(id: ExecutionId) -> Error {
     Error::new(Reason::ExecutionNotFound, format!("no execution {id} in this project"))
+        .with("execution_id", id.to_string())
+        .about("execution", id.to_string())
+}
+
+/// EXECUTION_FINISHED for one that can no longer be canceled.
+#[must_use]
+pub fn finished(id: ExecutionId, status: Status) -> Error {
+    let message = format!("execution {id} is finished (`{status}`) and cannot be canceled; GetExecution answers it");
+    Error::new(Reason::ExecutionFinished, message)
         .with("execution_id", id.to_string())
         .about("execution", id.to_string())
 }
@@ -296,6 +335,19 @@ mod tests {
         ];
         assert_eq!(steps, expected);
         assert_eq!(Status::ALL.iter().filter(|s| s.is_terminal()).count(), 3);
+    }
+
+    #[test]
+    fn the_first_event_has_nothing_before_it() {
+        let event = Event::first(Timestamp(7), Status::Queued, 0);
+        assert_eq!((event.sequence, event.from, event.to, event.attempt), (1, None, Status::Queued, 0));
+    }
+
+    #[test]
+    fn a_finished_execution_is_named_with_its_status() {
+        let error = finished(ExecutionId(Uuid::nil()), Status::Failed);
+        assert_eq!(error.reason(), Reason::ExecutionFinished);
+        assert!(error.to_string().contains("00000000-0000") && error.to_string().contains("`failed`"));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct Spec {
     pub expire_after: Option<Duration>,
     /// How many retries.
     pub max_retries: Option<i32>,
+    /// Whether an async execution's text is sent while the model writes it.
+    pub stream_text: bool,
     /// The registry's revision that the caller has seen.
     pub min_revision: Option<i64>,
     /// What could not be brought into this shape: numbers that are none, negative durations.

@@ -7,7 +7,9 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts the log; a process does it once. A filter that cannot be read is reported as a mistake.
 pub fn start(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))?;
+    // The AMQP client reports every try to connect as an error of its own; we say once what changes.
+    let quiet = format!("lapin=off,{filter}");
+    let filter = EnvFilter::try_new(quiet).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()

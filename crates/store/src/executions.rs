@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::execution::{
-    ErrorType, Execution, ExecutionMode, Failure, FinishReason, Input, Params, Status,
+    ErrorType, Event, Execution, ExecutionMode, Failure, FinishReason, Input, Params, Status,
 };
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
-use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::{Result, Timestamp};
 
 /// An execution to record.
@@ -47,6 +47,8 @@ pub struct NewExecution {
     pub expire_after: Option<Duration>,
     /// How many retries it may have.
     pub max_retries: i32,
+    /// Whether its holder sends the text while the model writes it.
+    pub stream_text: bool,
 }
 
 /// An idempotency key and the request that it stands for.
@@ -81,11 +83,9 @@ pub struct Fence {
 /// What recording came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recorded {
-    /// It is recorded: running, attempt 1, held by the caller.
-    New {
-        /// When, by the database's clock.
-        at: Timestamp,
-    },
+    /// It is recorded, and this is its first event. Also where an earlier call with the same id had recorded it, and only
+    /// its answer was lost.
+    New(Event),
     /// Its idempotency key has an execution already.
     Existing(KeyHolder),
     /// The version is not the active one any more, or the prompt is archived: resolve again.
@@ -116,16 +116,6 @@ pub struct Ended {
     pub latency: Option<Duration>,
 }
 
-/// What beginning the next attempt came to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Retried {
-    /// The next attempt is the caller's.
-    Next(Fence),
-    /// The caller did not hold the execution any more, or its end was asked for: nothing more is to be done. It stands
-    /// as it is here.
-    Over(Box<Execution>),
-}
-
 /// How an execution ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finish {
@@ -154,24 +144,65 @@ pub struct Held {
     pub cancel_requested: bool,
 }
 
-/// One change of an execution's state.
+/// An execution that a worker has claimed, with all that its attempt needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claimed {
+    /// The attempt that began.
+    pub fence: Fence,
+    /// The event of its beginning.
+    pub event: Event,
+    /// How many earlier attempts were handed back: they do not count against the retries.
+    pub handed_back: i32,
+    /// What goes to the model.
+    pub input: Input,
+    /// The rendered prompt was cut.
+    pub prompt_truncated: bool,
+    /// Which model.
+    pub model: ModelRef,
+    /// The price that it was recorded with; absent when not known.
+    pub price: Option<Price>,
+    /// How the model is asked to write.
+    pub params: Params,
+    /// The bound of each provider call.
+    pub timeout: Duration,
+    /// How many retries it may have.
+    pub max_retries: i32,
+    /// What earlier attempts used.
+    pub used: Usage,
+    /// How long its life still lasts; zero when it is over.
+    pub expires_in: Option<Duration>,
+    /// Whether its text is sent while the model writes it.
+    pub stream_text: bool,
+}
+
+/// How an attempt of an async execution ends that is not the last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requeue {
+    /// How the attempt ended.
+    pub ended: Ended,
+    /// How much later the next one may begin.
+    pub after: Duration,
+    /// The process gave the execution back, through no fault of the execution's: this attempt does not count against
+    /// its retries.
+    pub handed_back: bool,
+}
+
+/// A change that the store made by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// 1, 2, 3, ... per execution, without gaps.
-    pub sequence: i64,
-    /// When it happened.
-    pub at: Timestamp,
-    /// The status before; absent in the first event.
-    pub from: Option<Status>,
-    /// The status after. The same as before where a running execution begins its next attempt.
-    pub to: Status,
-    /// The attempt that it belongs to: the one that begins at the first event, the one that ended at all others. 0
-    /// before the first.
-    pub attempt: i32,
-    /// What went wrong with it.
-    pub error_type: Option<ErrorType>,
-    /// When the next call will be made; present where one follows.
-    pub next_attempt_at: Option<Timestamp>,
+pub struct Change {
+    /// The execution.
+    pub id: ExecutionId,
+    /// What happened to it.
+    pub event: Event,
+}
+
+/// What asking for an execution's end came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Canceling {
+    /// The execution as it stands now: canceled, or running and to be aborted by its holder.
+    pub execution: Execution,
+    /// The event, where this call ended the execution.
+    pub event: Option<Event>,
 }
 
 /// Which executions a list shows. Everything given must hold.
@@ -203,22 +234,64 @@ pub trait Executions: Send + Sync {
     /// written, however many callers race.
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded>;
 
-    /// Ends attempt `fence.attempt` and begins the next one within the same call: the execution stays running. The new
-    /// lease runs from now, `holder.lease` long; `next_attempt_in` is for the event alone (when the call will be made).
-    /// Where a cancel was asked for, the execution ends `canceled` instead.
-    async fn retry(&self, fence: Fence, ended: Ended, next_attempt_in: Duration, holder: Holder) -> Result<Retried>;
+    /// Records an async execution as queued; as [`Executions::start`] for its key. A worker that has no hint may take it
+    /// `look_in` from now.
+    async fn submit(&self, new: NewExecution, look_in: Duration) -> Result<Recorded>;
 
-    /// Ends an execution and answers it as it stands, texts included: where the fence no longer holds nothing is
-    /// written, and what stands was written by another.
-    async fn finish(&self, fence: Fence, finish: Finish) -> Result<Execution>;
+    /// Claims queued executions for `holder`: of each of `next`, the attempt that the fence names, where it is the
+    /// execution's next one or its time to be looked at has come. What is missing in the answer was not to be had.
+    async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>>;
+
+    /// Claims up to `limit` queued executions whose time to be looked at has come, those first that came first, passing
+    /// over what others are claiming.
+    async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>>;
+
+    /// What runs with this claim: after a claim or a retry whose answer was lost, what it had got.
+    async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>>;
+
+    /// Ends attempt `fence.attempt` of a sync execution and begins the next one within the same call: the execution stays
+    /// running. The new lease runs from now, `holder.lease` long; `next_attempt_in` is for the event alone (when the call
+    /// will be made). Where a cancel was asked for, the execution ends `canceled` instead. Answers the event; nothing
+    /// where the fence no longer held, and then nothing was written.
+    async fn retry(
+        &self,
+        fence: Fence,
+        ended: Ended,
+        next_attempt_in: Duration,
+        holder: Holder,
+    ) -> Result<Option<Event>>;
+
+    /// Ends attempt `fence.attempt` of an async execution and puts the execution back into the queue; as
+    /// [`Executions::retry`] where a cancel was asked for, and where the fence no longer held.
+    async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<Option<Event>>;
+
+    /// Ends an execution. Answers the event; nothing where the fence no longer held: then nothing is written, and what
+    /// stands was written by another.
+    async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>>;
 
     /// Extends the leases of what is still running at its fence, to `lease` from now. What is missing in the answer is
     /// no longer the caller's.
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>>;
 
-    /// Ends the sync executions whose lease ran out: `failed`, `interrupted`, or `canceled` where that was asked for.
-    /// Answers which.
-    async fn expire(&self) -> Result<Vec<ExecutionId>>;
+    /// Those of `held` that run at their fence and whose end someone asked for.
+    async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>>;
+
+    /// Asks for an execution's end, durably: a queued one is canceled at once, a running one carries the wish. Asking
+    /// again changes nothing. EXECUTION_NOT_FOUND where the project has none of that id, EXECUTION_FINISHED where it
+    /// succeeded or failed.
+    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling>;
+
+    /// Ends or puts back what its holder left, or what has lived too long, and answers what it did:
+    /// - queued, or running with a lease that ran out, and past its `expire_after`: `failed`, `expired`;
+    /// - running with a lease that ran out: a sync one `failed`, `interrupted`; an async one goes back into the queue, to
+    ///   be looked at now, or where its retries are spent `failed`, `interrupted`;
+    /// - any of them `canceled` where that was asked for.
+    ///
+    /// A database that is younger than `lease` ends nothing: its holders may not have spoken yet.
+    async fn expire(&self, lease: Duration) -> Result<Vec<Change>>;
+
+    /// How many executions are queued, counted up to `most`.
+    async fn queued(&self, most: usize) -> Result<usize>;
 
     /// The execution that has this idempotency key.
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>>;

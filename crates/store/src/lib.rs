@@ -6,16 +6,33 @@
 
 mod access;
 mod executions;
+mod expiry;
+mod failure;
+mod migrations;
 mod models;
+mod plan;
+pub mod postgres;
 mod registry;
+mod rows;
+mod seed;
 pub mod sqlite;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
+pub use prompt_ledger_domain::execution::Event;
+
 pub use executions::{
-    Ended, Event, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Held, Holder, KeyHolder, NewExecution,
-    Recorded, Retried,
+    Canceling, Change, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Held, Holder,
+    KeyHolder, NewExecution, Recorded, Requeue,
 };
+pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};
 pub use registry::{
     Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions,
 };
+
+/// Everything that a database does for the ledger.
+#[async_trait::async_trait]
+pub trait Store: Registry + Models + Access + Executions {
+    /// Commits what was asked for, and lets the database go. Later calls are STORE_UNAVAILABLE.
+    async fn close(&self);
+}

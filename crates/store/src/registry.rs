@@ -104,7 +104,7 @@ pub struct Revisions {
     pub keys: i64,
     /// Models and prices.
     pub models: i64,
-    /// Each project's registry.
+    /// The registry of each project that was asked for.
     pub projects: Vec<(ProjectId, i64)>,
 }
 
@@ -158,6 +158,6 @@ pub trait Registry: Send + Sync {
     async fn set_archived(&self, project: ProjectId, name: &str, archived: bool, etag: Option<&str>)
     -> Result<Changed>;
 
-    /// The present revisions of everything.
-    async fn revisions(&self) -> Result<Revisions>;
+    /// The present revisions of keys, of models, and of these projects.
+    async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions>;
 }

@@ -2,21 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_proto::v1::{self, put_prompt_request};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::Child;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
+
+pub use crate::process::Ended;
+use crate::process::Process;
 
 /// The key that a server on loopback takes without being told.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
@@ -66,33 +65,18 @@ pub struct Builder {
     addr: String,
     data_dir: Option<PathBuf>,
     args: Vec<String>,
+    serves: bool,
 }
 
 /// A running server. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Ledger {
-    child: Child,
+    process: Process,
     /// Where it listens.
     pub addr: String,
     channel: Channel,
     data_dir: PathBuf,
     _temp: Option<TempDir>,
-    output: Output,
-}
-
-/// What a process has said so far, line by line.
-#[derive(Clone, Debug, Default)]
-struct Output(Arc<Mutex<Vec<String>>>);
-
-/// How a server ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Its exit status.
-    pub status: ExitStatus,
-    /// From the signal to the end.
-    pub took: Duration,
-    /// Everything that it said, standard output and log.
-    pub output: Vec<String>,
 }
 
 /// A server of this binary, on a free port, with a folder of its own, and nothing of our own environment but what a
@@ -101,7 +85,7 @@ pub struct Ended {
 pub fn server(binary: impl Into<PathBuf>) -> Builder {
     let kept = ["PATH", "HOME", "LLVM_PROFILE_FILE", "TMPDIR"];
     let env = kept.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
-    Builder { binary: binary.into(), env, addr: "127.0.0.1:0".into(), data_dir: None, args: Vec::new() }
+    Builder { binary: binary.into(), env, addr: "127.0.0.1:0".into(), data_dir: None, args: Vec::new(), serves: false }
 }
 
 impl Builder {
@@ -139,13 +123,31 @@ impl Builder {
         self.env("OPENAI_BASE_URL", base_url)
     }
 
+    /// In production: `serve`, configured by its environment, keeping nothing in a folder.
+    #[must_use]
+    pub fn serving(self) -> Self {
+        Self { serves: true, ..self }
+    }
+
     /// The command, for a process that ends by itself.
     #[must_use]
     pub fn command(&self, data_dir: &Path) -> Command {
         let mut command = Command::new(&self.binary);
         command.env_clear().envs(&self.env);
-        command.args(["dev", "--addr", &self.addr, "--data-dir"]).arg(data_dir).args(&self.args);
+        match self.serves {
+            true => command.arg("serve").env("LISTEN_ADDR", &self.addr),
+            false => command.args(["dev", "--addr", &self.addr, "--data-dir"]).arg(data_dir),
+        };
+        command.args(&self.args);
         command
+    }
+
+    /// Another command of the same binary, in the same environment: what it said, and whether it ended well.
+    #[must_use]
+    pub fn said(&self, args: &[&str]) -> (bool, String) {
+        let output = Command::new(&self.binary).env_clear().envs(&self.env).args(args).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// Starts it, and waits until it listens.
@@ -153,39 +155,30 @@ impl Builder {
     /// # Panics
     /// When the process ends before it listens; the message has what it said.
     pub async fn start(self) -> Ledger {
-        let temp = self.data_dir.is_none().then(|| TempDir::new().unwrap());
-        let data_dir = self.data_dir.clone().unwrap_or_else(|| temp.as_ref().unwrap().path().to_owned());
-        let mut command = self.command(&data_dir);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = tokio::process::Command::from(command).spawn().unwrap();
-        let output = Output::default();
-        tokio::spawn(output.clone().collect(child.stderr.take().unwrap(), None));
-        let (listening, listens) = tokio::sync::oneshot::channel();
-        tokio::spawn(output.clone().collect(child.stdout.take().unwrap(), Some(listening)));
-        let Ok(addr) = listens.await else {
-            let status = child.wait().await.unwrap();
-            panic!("the server did not start ({status}): {:#?}", output.lines());
+        let temp = (self.data_dir.is_none() && !self.serves).then(|| TempDir::new().unwrap());
+        let data_dir = match (&self.data_dir, &temp) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(temp)) => temp.path().to_owned(),
+            (None, None) => PathBuf::new(),
         };
+        let listening = |line: &str| {
+            let rest = line.strip_prefix("Prompt Ledger is listening on ")?;
+            rest.split(',').next().map(str::to_owned)
+        };
+        let (process, addr) = Process::start(self.command(&data_dir), listening).await;
         let dialed = addr.replace("0.0.0.0", "127.0.0.1");
         let endpoint = Endpoint::from_shared(format!("http://{dialed}")).unwrap().tcp_nodelay(true);
-        Ledger { child, addr: dialed, channel: endpoint.connect_lazy(), data_dir, _temp: temp, output }
-    }
-}
-
-impl Output {
-    async fn collect(self, from: impl AsyncRead + Unpin, mut listening: Option<tokio::sync::oneshot::Sender<String>>) {
-        let mut lines = BufReader::new(from).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let addr = line.strip_prefix("Prompt Ledger is listening on ").and_then(|rest| rest.split(',').next());
-            if let (Some(addr), Some(listening)) = (addr, listening.take()) {
-                let _ = listening.send(addr.to_owned());
-            }
-            self.0.lock().unwrap().push(line);
-        }
+        Ledger { process, addr: dialed, channel: endpoint.connect_lazy(), data_dir, _temp: temp }
     }
 
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+    /// Starts it as a worker, which listens nowhere, and waits until it works.
+    ///
+    /// # Panics
+    /// When the process ends before; the message has what it said.
+    pub async fn start_worker(self) -> Process {
+        let mut command = Command::new(&self.binary);
+        command.env_clear().envs(&self.env).args(&self.args);
+        Process::start(command, |line| line.contains("\"working\"").then_some(())).await.0
     }
 }
 
@@ -232,55 +225,42 @@ impl Ledger {
         &self.data_dir
     }
 
+    /// The process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// The process's id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.id().unwrap()
+        self.process.pid()
     }
 
     /// What it has said so far.
     #[must_use]
     pub fn output(&self) -> Vec<String> {
-        self.output.lines()
+        self.process.output()
     }
 
     /// Sends a signal by name: `TERM`, `INT`, `STOP`, `CONT`, `KILL`.
     pub fn signal(&self, name: &str) {
-        let Some(pid) = self.child.id() else { return };
-        let script = format!("kill -{name} {pid}");
-        let _ = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
+        self.process.signal(name);
     }
 
     /// Waits for its end.
-    pub async fn ended(mut self) -> Ended {
-        let began = Instant::now();
-        let status = self.child.wait().await.unwrap();
-        Ended { status, took: began.elapsed(), output: self.output.lines() }
+    pub async fn ended(self) -> Ended {
+        self.process.ended().await
     }
 
     /// Asks it to end, as an operator does, and waits.
     pub async fn terminate(self) -> Ended {
-        self.signal("TERM");
-        self.ended().await
+        self.process.terminate().await
     }
 
     /// Ends it as a power cut does.
     pub async fn kill(self) -> Ended {
-        self.signal("KILL");
-        self.ended().await
-    }
-}
-
-impl Drop for Ledger {
-    fn drop(&mut self) {
-        if matches!(self.child.try_wait(), Ok(None)) {
-            self.signal("TERM");
-            let began = Instant::now();
-            while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(5) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            let _ = self.child.start_kill();
-        }
+        self.process.kill().await
     }
 }
 

@@ -5,3 +5,5 @@
 
 pub mod fake_model;
 pub mod ledger;
+pub mod process;
+pub mod services;

@@ -28,7 +28,9 @@ impl Dev {
         let app = App::start_embedded(config, addr, &self.data.data_dir).await?;
         let (addr, loopback) = (app.addr, app.addr.ip().is_loopback());
         println!("Prompt Ledger is listening on {addr}, and keeps everything in {}", self.data.data_dir.display());
-        println!("Executions that name no model use {}", app.default_model);
+        if let Some(model) = &app.default_model {
+            println!("Executions that name no model use {model}");
+        }
         match loopback {
             true => print!("{}", first_steps(addr)),
             false => println!("Make a key: prompt-ledger keys create --data-dir {}", self.data.data_dir.display()),

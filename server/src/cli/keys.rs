@@ -5,7 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{KeyId, ProjectId};
-use prompt_ledger_store::{Access, ApiKey, NewApiKey};
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_store::{ApiKey, NewApiKey};
 
 use super::DataDir;
 use crate::app::{StartError, open_store};
@@ -48,20 +49,20 @@ pub(super) struct Revoke {
 }
 
 impl Keys {
-    pub(super) async fn run(self) -> Result<(), StartError> {
+    pub(super) async fn run(self, config: &Config) -> Result<(), StartError> {
         match self {
-            Self::Create(create) => create.run().await,
-            Self::List(data) => list(&data).await,
-            Self::Revoke(revoke) => revoke.run().await,
+            Self::Create(create) => create.run(config).await,
+            Self::List(data) => list(config, &data).await,
+            Self::Revoke(revoke) => revoke.run(config).await,
         }
     }
 }
 
 impl Create {
-    async fn run(self) -> Result<(), StartError> {
+    async fn run(self, config: &Config) -> Result<(), StartError> {
         let project = Name::parse("--project", &self.project)?;
         let name = field::text("--name", self.name, 255)?;
-        let store = open_store(&self.data.data_dir).await?;
+        let store = open_store(config, &self.data.data_dir).await?;
         let project = match self.system {
             true => None,
             false => Some(store.create_project(ProjectId(prompt_ledger_runtime::new_id()), project.as_str()).await?),
@@ -85,9 +86,9 @@ impl Create {
 }
 
 impl Revoke {
-    async fn run(self) -> Result<(), StartError> {
+    async fn run(self, config: &Config) -> Result<(), StartError> {
         let id = KeyId::parse("ID", &self.id)?;
-        let store = open_store(&self.data.data_dir).await?;
+        let store = open_store(config, &self.data.data_dir).await?;
         let revoked = store.revoke_key(id).await?;
         store.close().await;
         let revoked = revoked.ok_or_else(|| format!("no key {id}; `prompt-ledger keys list` shows them"))?;
@@ -96,8 +97,8 @@ impl Revoke {
     }
 }
 
-async fn list(data: &DataDir) -> Result<(), StartError> {
-    let store = open_store(&data.data_dir).await?;
+async fn list(config: &Config, data: &DataDir) -> Result<(), StartError> {
+    let store = open_store(config, &data.data_dir).await?;
     let keys = store.keys().await?;
     store.close().await;
     println!("{:36}  {:11}  {:7}  {:24}  NAME", "ID", "BEGINS WITH", "STATE", "OPENS");

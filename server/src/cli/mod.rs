@@ -4,6 +4,8 @@
 mod demo;
 mod dev;
 mod keys;
+mod migrate;
+mod serve;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +33,13 @@ enum Command {
     /// Start the embedded server: everything in one process, kept in one folder, no network needed
     #[command(after_help = after_help())]
     Dev(dev::Dev),
+    /// Serve in production: on Postgres, with workers (`prompt-ledger-worker`) beside, configured by the environment
+    ///
+    /// Needs DATABASE_URL; REDIS_URL and AMQP_URL make workers start at once. Any number of servers may run.
+    #[command(after_help = after_help())]
+    Serve,
+    /// Bring the database's schema up to date; also `status` and `down --to N`
+    Migrate(migrate::Migrate),
     /// Make, list and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -41,7 +50,7 @@ enum Command {
 /// Where the embedded server keeps everything.
 #[derive(Args)]
 struct DataDir {
-    /// The folder that everything is kept in
+    /// The folder of the embedded server, where DATABASE_URL is not set
     #[arg(long, value_name = "FOLDER", env = "DATA_DIR", default_value = ".prompt-ledger")]
     data_dir: PathBuf,
 }
@@ -73,7 +82,9 @@ fn start(command: Command) -> Result<(), StartError> {
     let ended = runtime.block_on(async {
         match command {
             Command::Dev(dev) => dev.run(&config).await,
-            Command::Keys { command } => command.run().await,
+            Command::Serve => serve::run(&config).await,
+            Command::Migrate(migrate) => migrate.run(&config).await,
+            Command::Keys { command } => command.run(&config).await,
         }
     });
     // What still blocks at the end of the grace does not hold the process.

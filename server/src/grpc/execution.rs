@@ -103,16 +103,31 @@ impl Api for Execution {
 
     async fn submit_execution(
         &self,
-        _: Request<v1::SubmitExecutionRequest>,
+        request: Request<v1::SubmitExecutionRequest>,
     ) -> Result<Response<v1::SubmitExecutionResponse>, Status> {
-        Err(status::unimplemented("ExecutionService.SubmitExecution"))
+        let (caller, sent) = taken(request)?;
+        let submit = async {
+            let spec = spec::spec(required("spec", sent.spec)?);
+            self.service.submit(&caller, spec, Mode::Full).await
+        };
+        answer(submit.await.map(|submitted| v1::SubmitExecutionResponse {
+            execution_id: submitted.id.to_string(),
+            status: execution::status(submitted.status).into(),
+            reused: submitted.reused,
+        }))
     }
 
     async fn cancel_execution(
         &self,
-        _: Request<v1::CancelExecutionRequest>,
+        request: Request<v1::CancelExecutionRequest>,
     ) -> Result<Response<v1::CancelExecutionResponse>, Status> {
-        Err(status::unimplemented("ExecutionService.CancelExecution"))
+        let (caller, sent) = taken(request)?;
+        let cancel = async {
+            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+            self.service.cancel(&caller, id, sent.reason).await
+        };
+        let canceled = cancel.await;
+        answer(canceled.map(|found| v1::CancelExecutionResponse { execution: Some(execution::execution(found)) }))
     }
 
     async fn verify_execution(

@@ -9,6 +9,7 @@ use prompt_ledger_store::{Access, ApiKey, Project};
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, Freshness};
+use super::refresh::Confirm;
 
 /// The key that works without being made, and only while the server listens on loopback.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
@@ -29,6 +30,8 @@ pub struct Gatekeeper {
     own_keys: Vec<[u8; 32]>,
     keys: Cache<[u8; 32], ApiKey>,
     projects: Cache<String, Caller>,
+    /// Where there are other servers: a look before each call.
+    confirm: Option<Confirm>,
 }
 
 /// What a key is kept as.
@@ -47,7 +50,14 @@ impl Gatekeeper {
     ) -> Self {
         let development_key = development_key.then_some(DEVELOPMENT_KEY);
         let own_keys = api_key.map(Secret::expose).into_iter().chain(development_key).map(hash).collect();
-        Self { store, own_keys, keys: Cache::new(Arc::clone(freshness)), projects: Cache::new(Arc::clone(freshness)) }
+        let (keys, projects) = (Cache::new(Arc::clone(freshness)), Cache::new(Arc::clone(freshness)));
+        Self { store, own_keys, keys, projects, confirm: None }
+    }
+
+    /// With a look at the store before each call.
+    #[must_use]
+    pub fn confirming(self, confirm: Option<Confirm>) -> Self {
+        Self { confirm, ..self }
     }
 
     /// Lets a caller in. `project` is what a system key may name.
@@ -56,6 +66,9 @@ impl Gatekeeper {
             let message = "no API key was sent; put it into the metadata `x-api-key` (or `authorization: Bearer KEY`)";
             Error::new(Reason::KeyMissing, message)
         })?;
+        if let Some(confirm) = &self.confirm {
+            confirm.now().await?;
+        }
         let hash = hash(key);
         if self.own_keys.contains(&hash) {
             return self.enter(project.unwrap_or(DEFAULT_PROJECT)).await;

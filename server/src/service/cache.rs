@@ -1,6 +1,6 @@
 //! Caches that are always right: each is emptied by the revision of what it holds. This node's own writes empty it
-//! before they are acknowledged; those of other processes are seen by one look at the store four times a second. When
-//! that look has not succeeded for a second, nothing is answered from a cache.
+//! before they are acknowledged; those of other processes are seen by looks at the store (`refresh`). Where a process
+//! looks four times a second and that look has not succeeded for a second, nothing is answered from a cache.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -20,6 +20,8 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Whether caches may be believed: when the revisions were last seen.
 #[derive(Debug)]
 pub struct Freshness {
+    /// Every call has looked before it asks a cache: then they may be believed at any time.
+    confirmed: bool,
     origin: Instant,
     /// Milliseconds after `origin` of the last successful look, plus one; 0 before the first.
     seen: AtomicU64,
@@ -27,11 +29,16 @@ pub struct Freshness {
 
 impl Default for Freshness {
     fn default() -> Self {
-        Self { origin: Instant::now(), seen: AtomicU64::new(0) }
+        Self { confirmed: false, origin: Instant::now(), seen: AtomicU64::new(0) }
     }
 }
 
 impl Freshness {
+    /// For caches that are asked only after a look of the call's own.
+    pub fn confirmed() -> Self {
+        Self { confirmed: true, ..Self::default() }
+    }
+
     fn elapsed(&self) -> u64 {
         u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -44,6 +51,9 @@ impl Freshness {
 
     /// Whether a cache may answer now.
     pub fn is_fresh(&self) -> bool {
+        if self.confirmed {
+            return true;
+        }
         let seen = self.seen.load(Ordering::Acquire);
         seen > 0 && self.elapsed().saturating_sub(seen) < FRESH_FOR.as_millis().try_into().unwrap_or(u64::MAX)
     }

@@ -1,13 +1,22 @@
-//! The one look at the store that keeps every cache of this node right.
+//! The look at the store that keeps every cache of this node right. Where this process is the only server, four looks a
+//! second are enough, because its own writes empty the caches. Where there are others, a call is answered from a cache
+//! only after a look that began when the call had come: calls that come together share one.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::error::{Error, Reason, Result};
 use prompt_ledger_store::Registry;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Freshness, LOOK_INTERVAL};
 use super::{Gatekeeper, ModelService, RegistryService};
+
+/// How long a look may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many calls wait for a look at most.
+const WAITING: usize = 16 * 1024;
 
 /// What is kept right.
 pub struct Refresh {
@@ -23,8 +32,37 @@ pub struct Refresh {
     pub registry: Arc<RegistryService>,
 }
 
+/// Asks for a look that begins now.
+#[derive(Clone, Debug)]
+pub struct Confirm(mpsc::Sender<oneshot::Sender<bool>>);
+
+impl Confirm {
+    /// The way to whoever looks, and what that one reads.
+    #[must_use]
+    pub fn new() -> (Self, Asked) {
+        let (ask, asked) = mpsc::channel(WAITING);
+        (Self(ask), Asked(asked))
+    }
+
+    /// Waits until everything that was written before this call is known here: STORE_UNAVAILABLE where the store does
+    /// not tell.
+    pub async fn now(&self) -> Result<()> {
+        let (answer, answered) = oneshot::channel();
+        let asked = self.0.send(answer).await.is_ok();
+        if asked && answered.await.unwrap_or(false) {
+            return Ok(());
+        }
+        let message = "the database does not answer; try again";
+        Err(Error::new(Reason::StoreUnavailable, message).retry_after(Duration::from_secs(1)))
+    }
+}
+
+/// The calls that wait for a look.
+#[derive(Debug)]
+pub struct Asked(mpsc::Receiver<oneshot::Sender<bool>>);
+
 impl Refresh {
-    /// Looks until `stop`.
+    /// Looks four times a second until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -33,15 +71,27 @@ impl Refresh {
         }
     }
 
-    /// One look. A failure is not logged here: whoever then asks the store reports it.
-    pub async fn look(&self) {
+    /// Looks whenever someone asks, once for all who had asked by then.
+    pub async fn confirm(self, mut asked: Asked) {
+        let mut waiting = Vec::new();
+        while asked.0.recv_many(&mut waiting, WAITING).await > 0 {
+            let seen = tokio::time::timeout(PATIENCE, self.look()).await.unwrap_or(false);
+            for caller in waiting.drain(..) {
+                caller.send(seen).ok();
+            }
+        }
+    }
+
+    /// One look: whether the store answered. A failure is not logged here: whoever then asks the store reports it.
+    pub async fn look(&self) -> bool {
         let began = Instant::now();
-        let Ok(revisions) = self.store.revisions().await else { return };
+        let Ok(revisions) = self.store.revisions(&self.registry.projects()).await else { return false };
         self.gatekeeper.apply(revisions.keys);
         self.models.apply(revisions.models);
         for (project, revision) in revisions.projects {
             self.registry.apply(project, revision);
         }
         self.freshness.seen(began);
+        true
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::execution::ExecutionMode;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{self, Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
@@ -225,6 +226,12 @@ impl RegistryService {
         self.noted(project, name, self.store.set_archived(project, name, archived, etag).await)
     }
 
+    /// The projects of which anything is held.
+    #[must_use]
+    pub fn projects(&self) -> Vec<ProjectId> {
+        self.projects.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
     /// Notes the present revision of a project.
     pub fn apply(&self, project: ProjectId, revision: i64) {
         if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
@@ -292,9 +299,10 @@ fn parse(version: &Version) -> Result<Option<Arc<Template>>> {
 
 /// The RPC that serves a prompt of this mode, for reading the error of the wrong one.
 #[must_use]
-pub fn execute_rpc(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Full => "ExecutionService.RunExecution",
-        Mode::Tracking => "CodeRegistrationService.ExecuteCodePrompt",
+pub fn execute_rpc(mode: Mode, how: ExecutionMode) -> &'static str {
+    match (mode, how) {
+        (Mode::Full, ExecutionMode::Sync) => "ExecutionService.RunExecution",
+        (Mode::Full, ExecutionMode::Async) => "ExecutionService.SubmitExecution",
+        (Mode::Tracking, _) => "CodeRegistrationService.ExecuteCodePrompt",
     }
 }

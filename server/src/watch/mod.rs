@@ -1,3 +1,4 @@
 //! Waiting for what happens to executions, without polling.
 
+pub mod announced;
 pub mod finished;

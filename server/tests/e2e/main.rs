@@ -13,6 +13,7 @@ mod limits;
 mod lists;
 mod model_faults;
 mod models;
+mod queued;
 mod readme;
 mod registry;
 mod retries;

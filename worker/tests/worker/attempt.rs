@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::execution::Status;
-use prompt_ledger_store::Executions;
+use prompt_ledger_store::{Executions, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ async fn each_attempt_is_recorded_and_used_tokens_add_up() {
     kit.model.next(Reply::status(503, "{}"));
     kit.model.next(Reply::answer("hello there"));
     let (job, bounds) = kit.recorded(1).await;
-    let ended = kit.runner.run(job, bounds).await.unwrap();
+    let ended = kit.run(job, bounds).await;
     assert_eq!((ended.status, ended.attempts, ended.attempt_log.len()), (Status::Succeeded, 2, 2));
     assert_eq!(ended.attempt_log[0].error_type.unwrap().as_str(), "provider_error");
     assert!(!ended.attempt_log[0].error_message.is_empty() && ended.attempt_log[0].latency_ms.is_some());
@@ -34,11 +34,12 @@ async fn a_shutdown_ends_a_call_and_a_pause_between_two() {
         let kit = Kit::new(LEASE, &[LONG]).await;
         kit.model.next(reply);
         let (job, bounds) = kit.recorded(1).await;
-        let (runner, id) = (kit.runner.clone(), job.id);
+        let (runner, id) = (kit.runner.clone(), job.fence.id);
         let running = tokio::spawn(async move { runner.run(job, bounds).await });
         kit.model.wait_for_calls(1).await;
         kit.runner.abort.cancel();
-        let ended = running.await.unwrap().unwrap();
+        running.await.unwrap().unwrap();
+        let ended = kit.get(id).await;
         assert_eq!((ended.id, ended.failure.unwrap().error_type.as_str()), (id, "interrupted"));
     }
 }
@@ -48,11 +49,12 @@ async fn a_caller_that_hangs_up_between_two_attempts_ends_the_execution() {
     let kit = Kit::new(LEASE, &[LONG]).await;
     kit.model.next(Reply::status(503, "{}"));
     let (job, bounds) = kit.recorded(1).await;
-    let (runner, hung_up, id) = (kit.runner.clone(), bounds.hung_up.clone(), job.id);
+    let (runner, hung_up, id) = (kit.runner.clone(), bounds.hung_up.clone(), job.fence.id);
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
     while kit.store.get(kit.project, id).await.unwrap().attempts < 2 {}
     hung_up.cancel();
-    let ended = running.await.unwrap().unwrap();
+    running.await.unwrap().unwrap();
+    let ended = kit.get(id).await;
     assert_eq!((ended.status, ended.attempts), (Status::Canceled, 2));
 }
 
@@ -67,7 +69,7 @@ async fn the_nearer_of_deadline_and_expiry_decides() {
         kit.model.next(Reply::hang());
         let (job, bounds) = kit.recorded(0).await;
         let bounds = prompt_ledger_worker::Bounds { expire_at, caller_deadline, ..bounds };
-        let ended = kit.runner.run(job, bounds).await.unwrap();
+        let ended = kit.run(job, bounds).await;
         assert_eq!(ended.failure.unwrap().error_type.as_str(), error_type);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_runtime::new_id;
-use prompt_ledger_store::{Executions, Fence};
+use prompt_ledger_store::{Executions, Fence, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use tokio::time::Instant;
 
@@ -19,14 +19,15 @@ async fn a_holder_that_lives_keeps_its_execution_beyond_the_first_lease() {
     let gate = Gate::new();
     kit.model.next(Reply::answer("late").held(&gate));
     let (job, bounds) = kit.recorded(0).await;
-    let (id, recorded) = (job.id, Instant::now());
+    let (id, recorded) = (job.fence.id, Instant::now());
     let runner = kit.runner.clone();
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
     while recorded.elapsed() < 3 * SHORT {
-        assert_eq!(kit.store.expire().await.unwrap(), [], "the lease ran out under a living holder");
+        assert_eq!(kit.store.expire(Duration::ZERO).await.unwrap(), [], "the lease ran out under a living holder");
     }
     gate.open();
-    assert_eq!(running.await.unwrap().unwrap().id, id);
+    running.await.unwrap().unwrap();
+    assert_eq!(kit.get(id).await.status, Status::Succeeded);
 }
 
 #[tokio::test]
@@ -41,7 +42,7 @@ async fn a_lease_ends_by_the_holders_own_clock_when_the_store_is_away() {
     let kit = Kit::new(SHORT, &[]).await;
     let (job, bounds) = kit.recorded(0).await;
     kit.store.close().await;
-    let lease = kit.runner.heartbeat.hold(Fence { id: job.id, attempt: 1 }, bounds.sent);
+    let lease = kit.runner.heartbeat.hold(Fence { id: job.fence.id, attempt: 1 }, bounds.sent);
     lease.lost.cancelled().await;
     assert!(bounds.sent.elapsed() >= SHORT);
 }
@@ -54,12 +55,12 @@ async fn a_call_under_a_lost_lease_is_aborted() {
     // The holder forgets to breathe.
     kit.stop.cancel();
     let runner = kit.runner.clone();
-    let id = job.id;
+    let id = job.fence.id;
     let stopped = prompt_ledger_worker::Heartbeat::new(kit.store.clone(), SHORT);
     let runner = prompt_ledger_worker::Runner { heartbeat: stopped, ..runner };
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
     kit.model.wait_for_calls(1).await;
-    while kit.store.expire().await.unwrap().is_empty() {}
+    while kit.store.expire(Duration::ZERO).await.unwrap().is_empty() {}
     let found = kit.store.get(kit.project, id).await.unwrap();
     assert_eq!((found.status, found.failure.unwrap().error_type.as_str()), (Status::Failed, "interrupted"));
     running.abort();

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{Input, Params};
+use prompt_ledger_domain::execution::{Execution, ExecutionMode, Input, Params};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId, PromptId, VersionId};
-use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_providers::Endpoint;
 use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_queue::Outbox;
+use prompt_ledger_queue::memory::MemoryBus;
 use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::sqlite::Sqlite;
-use prompt_ledger_store::{Access, Executions, NewExecution, PutPrompt, Recorded, Registry};
+use prompt_ledger_store::{Access, Executions, Fence, NewExecution, PutPrompt, Recorded, Registry};
 use prompt_ledger_testkit::fake_model::FakeModel;
 use prompt_ledger_worker::{Bounds, Heartbeat, Job, Runner};
 use tempfile::TempDir;
@@ -39,9 +41,21 @@ impl Kit {
         tokio::spawn(heartbeat.clone().run(stop.clone()));
         let policy = Policy { delays: delays.to_vec() };
         let abort = CancellationToken::new();
-        let runner = Runner { store: store.clone(), heartbeat, policy, worker: "test".into(), abort };
+        let announcements = Outbox::announcements(Arc::new(MemoryBus::new()));
+        let runner = Runner { store: store.clone(), heartbeat, policy, worker: "test".into(), announcements, abort };
         let project = store.project("default").await.unwrap().unwrap().id;
         Self { store, model: FakeModel::start().await, runner, project, stop, _folder: folder }
+    }
+
+    /// Runs it to its end: as it then stands.
+    pub(crate) async fn run(&self, job: Job, bounds: Bounds) -> Execution {
+        let id = job.fence.id;
+        self.runner.run(job, bounds).await.unwrap();
+        self.get(id).await
+    }
+
+    pub(crate) async fn get(&self, id: ExecutionId) -> Execution {
+        self.store.get(self.project, id).await.unwrap()
     }
 
     /// An execution that was recorded just now, held by this process.
@@ -81,10 +95,14 @@ impl Kit {
             timeout: Duration::from_secs(60),
             expire_after: None,
             max_retries,
+            stream_text: false,
         };
         let base_url = Some(self.model.base_url().parse().unwrap());
         let job = Job {
-            id: new.id,
+            fence: Fence { id: new.id, attempt: 1 },
+            mode: ExecutionMode::Sync,
+            handed_back: 0,
+            used: Usage::default(),
             input: new.input.clone(),
             prompt_truncated: false,
             model,
@@ -95,7 +113,7 @@ impl Kit {
             max_retries,
         };
         let sent = Instant::now();
-        assert!(matches!(self.store.start(new, self.runner.holder()).await.unwrap(), Recorded::New { .. }));
+        assert!(matches!(self.store.start(new, self.runner.holder()).await.unwrap(), Recorded::New(_)));
         (job, Bounds { sent, expire_at: None, caller_deadline: None, hung_up: CancellationToken::new() })
     }
 }

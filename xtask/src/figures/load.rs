@@ -71,6 +71,35 @@ where
     Ok(all)
 }
 
+/// Calls at a steady rate per second, however long each takes, for this long. Call i is `call(i)`.
+pub(super) async fn open_loop<F, E>(
+    rate: u32,
+    length: Duration,
+    call: impl Fn(usize) -> F,
+) -> Result<Times, Box<dyn Error + Send + Sync>>
+where
+    F: Future<Output = Result<(), E>> + Send + 'static,
+    E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+{
+    let began = Instant::now();
+    let mut due = tokio::time::interval(Duration::from_secs(1) / rate);
+    let mut running = Vec::new();
+    while began.elapsed() < length {
+        due.tick().await;
+        let called = call(running.len());
+        running.push(tokio::spawn(async move {
+            let sent = Instant::now();
+            called.await.map(|()| sent.elapsed())
+        }));
+    }
+    let mut times = Times::new()?;
+    for call in running {
+        times.record(call.await?.map_err(Into::into)?);
+    }
+    times.elapsed = began.elapsed();
+    Ok(times)
+}
+
 /// The middle of several values.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -85,6 +114,16 @@ mod tests {
     fn the_median_is_the_middle() {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!(median(vec![]).is_nan());
+    }
+
+    #[tokio::test]
+    async fn a_steady_rate_waits_for_nobody() {
+        let slow = |_| async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok::<(), std::io::Error>(())
+        };
+        let times = open_loop(100, Duration::from_millis(100), slow).await.unwrap();
+        assert!(times.rate() > 20.0 && times.quantile(0.5) >= 30.0);
     }
 
     #[tokio::test]

@@ -20,10 +20,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Address};
 
-use super::disk;
 use super::load::{Times, closed_loop, median};
+use super::{disk, release_binaries};
 use crate::Outcome;
-use crate::workspace::Workspace;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
@@ -31,7 +30,7 @@ type Failed = Box<dyn Error + Send + Sync>;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
 /// One HTTP/2 connection is bound by one lock.
-const CONNECTIONS: usize = 4;
+pub(super) const CONNECTIONS: usize = 4;
 const CALLERS: usize = 64;
 
 pub(super) async fn run() -> Outcome {
@@ -40,14 +39,7 @@ pub(super) async fn run() -> Outcome {
 }
 
 async fn measure() -> Result<(), Failed> {
-    eprintln!("building the release binary");
-    let workspace = Workspace::locate().map_err(|error| error.to_string())?;
-    let status =
-        workspace.cargo().args(["build", "--release", "--locked", "--package", "prompt-ledger-server"]).status()?;
-    if !status.success() {
-        return Err("the release build failed".into());
-    }
-    let binary = workspace.target.join("release/prompt-ledger");
+    let binary = release_binaries(&["prompt-ledger-server"])?.join("prompt-ledger");
 
     let mib = f64::from(u32::try_from(std::fs::metadata(&binary)?.len())?) / 1_048_576.0;
     println!("binary, stripped                 {mib:8.1} MiB    (aim 25)");
@@ -81,7 +73,7 @@ async fn start(binary: &Path) -> Result<(), Failed> {
 }
 
 /// What a process holds in memory.
-fn resident_mib(pid: u32) -> Result<f64, Failed> {
+pub(super) fn resident_mib(pid: u32) -> Result<f64, Failed> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
@@ -179,7 +171,7 @@ async fn run_execution(binary: &Path) -> Result<(), Failed> {
 }
 
 /// A call of the model by itself, with the client that the server uses.
-async fn call(provider: Arc<dyn Provider>) -> Result<(), Failed> {
+pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), Failed> {
     let input = Input::Prompt("Say hello to Ada.".into());
     let call =
         Call { model: "gpt-4o-mini", input: &input, params: &Params::default(), timeout: Duration::from_secs(9) };
@@ -188,11 +180,11 @@ async fn call(provider: Arc<dyn Provider>) -> Result<(), Failed> {
 }
 
 /// The median over the rounds, in milliseconds.
-fn at(rounds: &[Times], quantile: f64) -> f64 {
+pub(super) fn at(rounds: &[Times], quantile: f64) -> f64 {
     median(rounds.iter().map(|times| times.quantile(quantile)).collect())
 }
 
-async fn connections(addr: &str) -> Result<Vec<Connection>, Failed> {
+pub(super) async fn connections(addr: &str) -> Result<Vec<Connection>, Failed> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         let channel: Channel = Address::from_shared(format!("http://{addr}"))?.tcp_nodelay(true).connect().await?;

@@ -5,7 +5,9 @@ mod disk;
 mod echo;
 mod load;
 mod main_job;
+mod production;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -24,6 +26,8 @@ pub(crate) struct Args {
 enum Which {
     /// The embedded default: start, memory, size, GetPrompt beside a bare tonic echo, what RunExecution adds to a call
     MainJob,
+    /// Production: submits beside pgbench, executions through Redis and RabbitMQ, what they cost
+    Production,
     /// The bare tonic echo, as a process of its own
     #[command(hide = true)]
     EchoServer {
@@ -40,6 +44,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match args.which {
         Which::MainJob => runtime.block_on(main_job::run()),
+        Which::Production => runtime.block_on(production::run()),
         Which::EchoServer { bytes } => runtime.block_on(echo::serve(bytes)),
     }
 }
@@ -54,4 +59,16 @@ fn optimised() -> Outcome {
         .args(std::env::args_os().skip(1))
         .status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds these packages for release: the folder of their binaries.
+fn release_binaries(packages: &[&str]) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
+    eprintln!("building the release binaries");
+    let workspace = Workspace::locate().map_err(|error| error.to_string())?;
+    let packages = packages.iter().flat_map(|package| ["--package", package]);
+    let status = workspace.cargo().args(["build", "--release", "--locked"]).args(packages).status()?;
+    if !status.success() {
+        return Err("the release build failed".into());
+    }
+    Ok(workspace.target.join("release"))
 }

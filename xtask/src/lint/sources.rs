@@ -95,9 +95,10 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Violation> {
         }
         if (path.starts_with("server/") || path.starts_with("worker/"))
             && !in_module(path, "server/src/app")
+            && !in_module(path, "worker/src/app")
             && let Some(found) = BACKENDS.iter().find(|name| starts_a_name(line, name))
         {
-            report(number, format!("{found}; only server/src/app names a concrete backend"));
+            report(number, format!("{found}; only server/src/app and worker/src/app name a concrete backend"));
         }
         if is_global_state(line) {
             report(number, "global mutable state; hand the value down instead".into());

@@ -3,12 +3,14 @@
 mod coverage;
 mod tally;
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use self::coverage::Coverage;
 use self::tally::Tally;
+use crate::services::{self, Services};
 use crate::workspace::Workspace;
 use crate::{Outcome, install};
 
@@ -18,8 +20,10 @@ use crate::{Outcome, install};
 /// when fewer than 90 % of the hand-written lines were reached, or when any line of the rules in crates/domain was not;
 /// those it lists. The last line reads `N passed, N failed`.
 ///
-/// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl. Tests find
-/// the path of grpcurl in the environment variable GRPCURL.
+/// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, Postgres, Redis
+/// and RabbitMQ. The tests run on private instances of those three, which it starts on free ports and ends with itself.
+/// Tests find the path of grpcurl in the environment variable GRPCURL, and the services in TEST_POSTGRES_URL,
+/// TEST_REDIS_URL and TEST_AMQP_URL.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test                                     everything, as CI does
@@ -40,6 +44,12 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Outcome {
     let workspace = Workspace::locate()?;
     let grpcurl = install::grpcurl(&workspace)?;
+    // They end with this value, whatever happens.
+    let runtime = services::runtime()?;
+    let services = Services::start(&runtime)?;
+    let given = || {
+        services.env().into_iter().map(|(name, url)| (name, url.into())).chain([("GRPCURL", OsString::from(&grpcurl))])
+    };
     if args.no_coverage || !args.cargo_args.is_empty() {
         println!("running tests, coverage not measured");
         let mut command = workspace.cargo();
@@ -47,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
             .args(["test", "--no-fail-fast"])
             .args(whole_workspace(&args.cargo_args))
             .args(&args.cargo_args)
-            .env("GRPCURL", grpcurl);
+            .envs(given());
         let tally = tallied(&mut command)?;
         return Ok(finish(&tally, true));
     }
@@ -57,9 +67,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     succeed(workspace.cargo().args(["llvm-cov", "clean", "--workspace"]))?;
     println!("building and running all tests, instrumented (the first build takes minutes)");
     let mut tests = workspace.cargo();
-    tests
-        .args(["llvm-cov", "--workspace", "--no-report", "--no-fail-fast", "--no-cfg-coverage"])
-        .env("GRPCURL", grpcurl);
+    tests.args(["llvm-cov", "--workspace", "--no-report", "--no-fail-fast", "--no-cfg-coverage"]).envs(given());
     let mut tally = tallied(&mut tests)?;
     println!("running the documentation tests");
     tally.add(&tallied(&mut doc_tests(&workspace))?);

@@ -1,6 +1,7 @@
 //! Reading variables, and collecting what is wrong with them.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// A variable, for `--help`.
@@ -69,9 +70,29 @@ impl<'a> Env<'a> {
         })
     }
 
+    /// A whole number within bounds.
+    pub fn number<T: FromStr + PartialOrd + fmt::Display + Copy>(
+        &mut self,
+        name: &str,
+        default: T,
+        least: T,
+        most: T,
+    ) -> T {
+        self.read(name, default, |value| match value.parse() {
+            Ok(number) if number >= least && number <= most => Ok(number),
+            _ => Err(format!("`{value}` is no number from {least} to {most}")),
+        })
+    }
+
     /// `true` or `false`.
     pub fn flag(&mut self, name: &str) -> bool {
         self.read(name, false, |value| value.parse().map_err(|_| format!("`{value}` is neither `true` nor `false`")))
+    }
+
+    /// Notes what is wrong with a variable.
+    pub fn mistake<T>(&mut self, name: &str, what: &str) -> Option<T> {
+        self.mistakes.push(format!("{name}: {what}"));
+        None
     }
 
     /// The value when nothing was wrong.

@@ -11,7 +11,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "DEFAULT_MODEL", default: "see above", meaning: "PROVIDER/MODEL of a request that names none" },
     Setting { name: "RETRY_DELAYS", default: "5s,30s,2m", meaning: "the delay before each retry" },
     Setting { name: "LEASE", default: "30s", meaning: "how long a silent holder keeps an execution" },
-    Setting { name: "SWEEP_INTERVAL", default: "1s", meaning: "how often expired leases are looked for" },
+    Setting { name: "SWEEP_INTERVAL", default: "1s", meaning: "how often what nobody hinted at is looked for" },
+    Setting { name: "REDISPATCH_AFTER", default: "10s", meaning: "when a submitted execution is taken without a hint" },
+    Setting { name: "WORKER_CONCURRENCY", default: "64", meaning: "queued executions that one worker runs at once" },
 ];
 
 /// How executions run.
@@ -23,8 +25,12 @@ pub struct ExecutionConfig {
     pub retry: Policy,
     /// How long a silent holder keeps an execution.
     pub lease: Duration,
-    /// How often expired leases are looked for, at least.
+    /// How often expired leases, and rows that nobody hinted at, are looked for.
     pub sweep_interval: Duration,
+    /// When a submitted execution may be taken without a hint.
+    pub redispatch_after: Duration,
+    /// How many queued executions one worker runs at once.
+    pub worker_concurrency: usize,
 }
 
 impl ExecutionConfig {
@@ -42,6 +48,8 @@ impl ExecutionConfig {
                 if delays.len() > 10 { Err("more than 10 delays".into()) } else { Ok(Policy { delays }) }
             }),
             lease: env.duration("LEASE", 30 * second, second, 3600 * second),
+            redispatch_after: env.duration("REDISPATCH_AFTER", 10 * second, second / 10, 24 * 3600 * second),
+            worker_concurrency: env.number("WORKER_CONCURRENCY", 64, 1, 100_000),
             sweep_interval: env.duration("SWEEP_INTERVAL", second, second / 10, 3600 * second),
         }
     }

@@ -1,14 +1,16 @@
 //! Configuration by environment: read once, at start, every mistake reported together. One file per subsystem.
 
+mod backend;
 mod env;
 mod execution;
 mod provider;
 mod server;
 
+pub use backend::{BackendConfig, Place};
 pub use env::{Env, Mistakes, duration};
 pub use execution::ExecutionConfig;
 pub use provider::{Endpoint, ProviderConfig};
-pub use server::{Reflection, ServerConfig};
+pub use server::{Reflection, ServerConfig, Tls};
 
 use crate::config::env::Setting;
 
@@ -21,6 +23,8 @@ pub struct Config {
     pub execution: ExecutionConfig,
     /// Which model providers it knows.
     pub providers: ProviderConfig,
+    /// Where everything is kept.
+    pub backends: BackendConfig,
 }
 
 impl Config {
@@ -31,6 +35,7 @@ impl Config {
             server: ServerConfig::read(&mut env),
             execution: ExecutionConfig::read(&mut env),
             providers: ProviderConfig::read(&mut env),
+            backends: BackendConfig::read(&mut env),
         };
         env.finish(config)
     }
@@ -38,7 +43,7 @@ impl Config {
     /// Every variable that is read, with its default and what it means: for `--help`.
     #[must_use]
     pub fn help() -> String {
-        let settings = [server::SETTINGS, execution::SETTINGS, provider::SETTINGS].concat();
+        let settings = [server::SETTINGS, backend::SETTINGS, execution::SETTINGS, provider::SETTINGS].concat();
         let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
         let line = |Setting { name, default, meaning }: &Setting| format!("  {name:width$}  {meaning} [{default}]\n");
         settings.iter().map(line).collect()

@@ -1,6 +1,7 @@
 //! How a server serves.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use prompt_ledger_domain::secret::Secret;
@@ -13,6 +14,10 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "REFLECTION", default: "open", meaning: "who may use gRPC reflection: open, key or off" },
     Setting { name: "SHUTDOWN_GRACE", default: "10s", meaning: "from SIGTERM to the end, at most" },
     Setting { name: "ALLOW_PLAINTEXT", default: "false", meaning: "serve without TLS off loopback" },
+    Setting { name: "TLS_CERT", default: "none", meaning: "the certificate chain, a file in PEM form" },
+    Setting { name: "TLS_KEY", default: "none", meaning: "its private key, a file in PEM form" },
+    Setting { name: "QUEUE_DEPTH_LIMIT", default: "100000", meaning: "queued executions, beyond which submits wait" },
+    Setting { name: "MAX_INFLIGHT_SUBMITS", default: "1024", meaning: "submits of one server at once" },
     Setting { name: "MAX_STREAMS", default: "1000", meaning: "concurrent calls of one connection" },
     Setting { name: "HANDSHAKE_TIMEOUT", default: "5s", meaning: "how long a new connection may stay silent" },
     Setting { name: "LOG", default: "info", meaning: "what is logged, e.g. debug or prompt_ledger_server=debug" },
@@ -27,6 +32,15 @@ pub enum Reflection {
     Key,
     /// Nobody.
     Off,
+}
+
+/// What TLS needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// How a server serves.
@@ -44,6 +58,12 @@ pub struct ServerConfig {
     pub allow_plaintext: bool,
     /// Concurrent calls of one connection.
     pub max_streams: u32,
+    /// Submits of this server that may be under way at once.
+    pub max_inflight_submits: usize,
+    /// Queued executions of the deployment, beyond which submits are refused.
+    pub queue_depth_limit: usize,
+    /// The certificate and its key, as files in PEM form; absent means plain text.
+    pub tls: Option<Tls>,
     /// How long a new connection may stay silent.
     pub handshake_timeout: Duration,
     /// What is logged.
@@ -53,6 +73,13 @@ pub struct ServerConfig {
 impl ServerConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
         let second = Duration::from_secs(1);
+        let (certificate, key) = (env.text("TLS_CERT"), env.text("TLS_KEY"));
+        let tls = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(Tls { certificate: certificate.into(), key: key.into() }),
+            (None, None) => None,
+            (Some(_), None) => env.mistake("TLS_KEY", "is not set, and TLS_CERT is; they go together"),
+            (None, Some(_)) => env.mistake("TLS_CERT", "is not set, and TLS_KEY is; they go together"),
+        };
         Self {
             listen_addr: env.read("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 50051)), |value| {
                 value.parse().map_err(|_| format!("`{value}` is no address; write IP:PORT, e.g. 127.0.0.1:50051"))
@@ -72,10 +99,10 @@ impl ServerConfig {
             }),
             shutdown_grace: env.duration("SHUTDOWN_GRACE", 10 * second, second, 3600 * second),
             allow_plaintext: env.flag("ALLOW_PLAINTEXT"),
-            max_streams: env.read("MAX_STREAMS", 1_000, |value| match value.parse() {
-                Ok(streams @ 1..=1_000_000) => Ok(streams),
-                _ => Err(format!("`{value}` is no number from 1 to 1000000")),
-            }),
+            max_streams: env.number("MAX_STREAMS", 1_000, 1, 1_000_000),
+            max_inflight_submits: env.number("MAX_INFLIGHT_SUBMITS", 1_024, 1, 1_000_000),
+            queue_depth_limit: env.number("QUEUE_DEPTH_LIMIT", 100_000, 1, 100_000_000),
+            tls,
             handshake_timeout: env.duration("HANDSHAKE_TIMEOUT", 5 * second, second / 10, 60 * second),
             log: env.text("LOG").unwrap_or_else(|| "info".into()),
         }
@@ -119,6 +146,19 @@ mod tests {
             assert!(said.contains(name), "{said}");
         }
         assert!(!said.contains("short-secret"));
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_go_together() {
+        for (set, missing) in [("TLS_CERT", "TLS_KEY"), ("TLS_KEY", "TLS_CERT")] {
+            let lookup = |name: &str| (name == set).then(|| "file.pem".to_owned());
+            let mut env = Env::new(&lookup);
+            ServerConfig::read(&mut env);
+            let said = env.finish(()).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("{missing}: is not set")), "{said}");
+        }
+        let both = |name: &str| name.starts_with("TLS_").then(|| "file.pem".to_owned());
+        assert!(ServerConfig::read(&mut Env::new(&both)).tls.is_some());
     }
 
     #[test]

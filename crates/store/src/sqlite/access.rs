@@ -5,9 +5,9 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{KeyId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use super::{Sqlite, error, now, row};
+use super::{Sqlite, error, now};
+use crate::rows::access::{key, maybe_project};
 use crate::{Access, ApiKey, NewApiKey, Project};
 
 const PROJECT: &str = "SELECT id AS project_id, name AS project_name FROM projects WHERE name = $1";
@@ -109,20 +109,4 @@ async fn create_key(connection: &mut SqliteConnection, new: &NewApiKey) -> Resul
 async fn revoke_key(connection: &mut SqliteConnection, id: KeyId) -> Result<Option<ApiKey>> {
     let query = sqlx::query(REVOKE_KEY).bind(id.to_string()).bind(now().0);
     query.fetch_all(connection).await.map_err(error::store)?.first().map(key).transpose()
-}
-
-fn maybe_project(row: &SqliteRow) -> Result<Option<Project>> {
-    let Some(id) = row::maybe_id(row, "project_id")? else { return Ok(None) };
-    Ok(Some(Project { id: ProjectId(id), name: row::text(row, "project_name")? }))
-}
-
-fn key(row: &SqliteRow) -> Result<ApiKey> {
-    Ok(ApiKey {
-        id: KeyId(row::id(row, "id")?),
-        name: row::text(row, "name")?,
-        prefix: row::text(row, "prefix")?,
-        project: maybe_project(row)?,
-        created_at: row::time(row, "created_at")?,
-        revoked_at: row::maybe_time(row, "revoked_at")?,
-    })
 }

@@ -1,17 +1,14 @@
-//! Writes to a prompt that is there: activate, retire, archive. Read, decide by the domain's rules, save.
+//! Writes to a prompt that exists. Each reads, asks `plan`, and saves.
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
-use prompt_ledger_domain::versioning;
+use prompt_ledger_domain::prompt::{Prompt, Selector, Version, VersionStatus};
 use sqlx::SqliteConnection;
 
 use super::prompt_select::select;
 use super::{error, now, row};
 use crate::Changed;
-
-/// What serves a prompt in tracking mode instead.
-pub(super) const TRACKING_RPC: &str = "CodeRegistrationService.RegisterCodePrompts";
+use crate::plan::{self, Plan, VersionWrite};
 
 /// The project's next revision and the prompt as it becomes, in one go.
 const SAVE: &str = "
@@ -24,15 +21,14 @@ const SAVE: &str = "
         active_version_number = excluded.active_version_number, latest_version_number = excluded.latest_version_number,
         revision = excluded.revision, updated_at = excluded.updated_at, archived_at = excluded.archived_at";
 
-/// Writes the prompt with the project's next revision, `revision`, which this transaction alone can take.
-pub(super) async fn save(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    prompt: &mut Prompt,
-    revision: i64,
-) -> Result<()> {
-    prompt.revision = revision;
-    prompt.updated_at = now();
+const ADD_VERSION: &str = "
+    INSERT INTO prompt_versions (id, prompt_id, version_number, status, template_source, template_format,
+                                 checksum_hash, variables, created_by, created_at,
+                                 source_repository, source_commit, source_path)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+
+/// Writes the prompt, and its revision as the project's: this transaction alone can take it.
+pub(super) async fn save(connection: &mut SqliteConnection, project: ProjectId, prompt: &Prompt) -> Result<()> {
     sqlx::query(SAVE)
         .bind(prompt.id.to_string())
         .bind(project.to_string())
@@ -53,21 +49,33 @@ pub(super) async fn save(
     Ok(())
 }
 
-/// Writes a version's status where it changes.
-pub(super) async fn save_status(
+/// Writes what becomes of a version.
+pub(super) async fn save_version(
     connection: &mut SqliteConnection,
-    version: &mut Version,
-    status: VersionStatus,
+    write: VersionWrite,
+    version: &Version,
 ) -> Result<()> {
-    if version.status != status {
-        version.status = status;
-        sqlx::query("UPDATE prompt_versions SET status = $2 WHERE id = $1")
+    let query = match write {
+        VersionWrite::Nothing => return Ok(()),
+        VersionWrite::Status => sqlx::query("UPDATE prompt_versions SET status = $2 WHERE id = $1")
             .bind(version.id.to_string())
-            .bind(status.as_str())
-            .execute(connection)
-            .await
-            .map_err(error::store)?;
-    }
+            .bind(version.status.as_str()),
+        VersionWrite::Add => sqlx::query(ADD_VERSION)
+            .bind(version.id.to_string())
+            .bind(version.prompt_id.to_string())
+            .bind(version.number)
+            .bind(version.status.as_str())
+            .bind(&version.template_source)
+            .bind(version.template_format.as_str())
+            .bind(&version.checksum)
+            .bind(row::to_json(&version.variables)?)
+            .bind(&version.created_by)
+            .bind(version.created_at.0)
+            .bind(&version.source.repository)
+            .bind(&version.source.commit)
+            .bind(&version.source.path),
+    };
+    query.execute(connection).await.map_err(error::store)?;
     Ok(())
 }
 
@@ -78,14 +86,8 @@ pub(super) async fn set_active(
     number: i32,
     etag: Option<&str>,
 ) -> Result<Changed> {
-    let (mut prompt, mut version, mut revision) = writable(connection, project, name, number, etag).await?;
-    if prompt.active_version != Some(number) || version.status != VersionStatus::Active {
-        revision += 1;
-        prompt.active_version = Some(number);
-        save_status(connection, &mut version, VersionStatus::Active).await?;
-        save(connection, project, &mut prompt, revision).await?;
-    }
-    Ok(Changed { prompt, version: Some(version), revision })
+    let found = select(connection, project, name, &Selector::Number(number)).await?;
+    apply(connection, project, plan::activate(found, number, etag, now())?).await
 }
 
 pub(super) async fn set_status(
@@ -96,14 +98,8 @@ pub(super) async fn set_status(
     wanted: VersionStatus,
     etag: Option<&str>,
 ) -> Result<Changed> {
-    let (mut prompt, mut version, mut revision) = writable(connection, project, name, number, etag).await?;
-    let status = versioning::set_status(&prompt, &version, wanted)?;
-    if version.status != status {
-        revision += 1;
-        save_status(connection, &mut version, status).await?;
-        save(connection, project, &mut prompt, revision).await?;
-    }
-    Ok(Changed { prompt, version: Some(version), revision })
+    let found = select(connection, project, name, &Selector::Number(number)).await?;
+    apply(connection, project, plan::set_status(found, number, wanted, etag, now())?).await
 }
 
 pub(super) async fn set_archived(
@@ -113,29 +109,16 @@ pub(super) async fn set_archived(
     archived: bool,
     etag: Option<&str>,
 ) -> Result<Changed> {
-    let (mut prompt, _, mut revision) = select(connection, project, name, &Selector::Active).await?;
-    prompt.check_etag(etag)?;
-    if prompt.archived_at.is_some() != archived {
-        revision += 1;
-        prompt.archived_at = archived.then(now);
-        save(connection, project, &mut prompt, revision).await?;
-    }
-    Ok(Changed { prompt, version: None, revision })
+    let found = select(connection, project, name, &Selector::Active).await?;
+    apply(connection, project, plan::archive(found, archived, etag, now())?).await
 }
 
-/// A prompt in full mode that may be written, and the version of that number.
-async fn writable(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    name: &str,
-    number: i32,
-    etag: Option<&str>,
-) -> Result<(Prompt, Version, i64)> {
-    let selector = Selector::Number(number);
-    let (prompt, version, revision) = select(connection, project, name, &selector).await?;
-    prompt.check_mode(Mode::Full, TRACKING_RPC)?;
-    prompt.check_not_archived()?;
-    prompt.check_etag(etag)?;
-    let version = version.ok_or_else(|| selector.missing(name))?;
-    Ok((prompt, version, revision))
+async fn apply(connection: &mut SqliteConnection, project: ProjectId, plan: Plan<Changed>) -> Result<Changed> {
+    if plan.prompt {
+        save(connection, project, &plan.answer.prompt).await?;
+    }
+    if let Some(version) = &plan.answer.version {
+        save_version(connection, plan.version, version).await?;
+    }
+    Ok(plan.answer)
 }

@@ -1,12 +1,9 @@
 //! The one mapping of database failures to the ledger's errors.
 
-use std::time::Duration;
-
-use prompt_ledger_domain::{Error, error::Reason};
+use prompt_ledger_domain::Error;
 use sqlx::migrate::MigrateError;
 
-/// When a caller may try again.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+pub(super) use crate::failure::unavailable;
 
 /// STORE_UNAVAILABLE for what passes (a lock, a full disk, a connection), INTERNAL for everything else. A violated
 /// constraint that means something is mapped where the query is.
@@ -14,29 +11,9 @@ pub(super) fn store(error: sqlx::Error) -> Error {
     if passes(&error) { unavailable().caused_by(error) } else { Error::internal(error) }
 }
 
-/// STORE_UNAVAILABLE.
-pub(super) fn unavailable() -> Error {
-    Error::new(Reason::StoreUnavailable, "the database does not answer; try again").retry_after(RETRY_AFTER)
-}
-
-/// What a stored value that no release ever wrote comes to.
-pub(super) fn corrupt(column: &str) -> Error {
-    Error::internal(format!("the database holds a value in `{column}` that this release does not know"))
-}
-
 /// As [`store`], for a migration.
 pub(super) fn migration(error: MigrateError) -> Error {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => store(error),
-        MigrateError::VersionMissing(version) => Error::new(
-            Reason::Internal,
-            format!(
-                "the database has migration {version}, which this release does not know: start the release that made \
-                 it, or take the migration back with it"
-            ),
-        ),
-        other => Error::internal(other),
-    }
+    crate::failure::migration(error, store)
 }
 
 fn passes(error: &sqlx::Error) -> bool {

@@ -3,26 +3,57 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::Result;
-use prompt_ledger_domain::Timestamp;
-use prompt_ledger_domain::execution::Execution;
-use prompt_ledger_domain::ids::{ExecutionId, ProjectId, PromptId};
+use prompt_ledger_domain::execution::{Event, Execution};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 
 use super::list::{self, Page};
-use super::{Sqlite, error, finish, lease, read, start};
+use super::start::Beginning;
+use super::{Sqlite, cancel, claim, error, expire, finish, lease, read, start};
 use crate::{
-    Ended, Event, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder, NewExecution, Recorded, Retried,
+    Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
+    NewExecution, Recorded, Requeue,
 };
+
+pub(super) const QUEUED: &str = "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT $1)";
 
 #[async_trait]
 impl Executions for Sqlite {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
+        self.writer.record(new, Beginning::Running(holder)).await
+    }
+
+    async fn submit(&self, new: NewExecution, look_in: Duration) -> Result<Recorded> {
+        self.writer.record(new, Beginning::Queued(look_in)).await
+    }
+
+    async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
         self.writer
-            .write((new, holder), |connection, (new, holder)| Box::pin(start::start(connection, new, holder)))
+            .write((next, holder), |connection, (next, holder)| Box::pin(claim::hinted(connection, next, holder)))
             .await
     }
 
-    async fn retry(&self, fence: Fence, ended: Ended, next_attempt_in: Duration, holder: Holder) -> Result<Retried> {
+    async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        if !claim::any_due(&mut connection).await? {
+            return Ok(Vec::new());
+        }
+        drop(connection);
+        self.writer.write(holder, move |connection, holder| Box::pin(claim::due(connection, limit, holder))).await
+    }
+
+    async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        claim::of(&mut connection, claim).await
+    }
+
+    async fn retry(
+        &self,
+        fence: Fence,
+        ended: Ended,
+        next_attempt_in: Duration,
+        holder: Holder,
+    ) -> Result<Option<Event>> {
         self.writer
             .write((ended, holder), move |connection, (ended, holder)| {
                 Box::pin(finish::retry(connection, fence, ended, next_attempt_in, holder))
@@ -30,13 +61,17 @@ impl Executions for Sqlite {
             .await
     }
 
-    async fn finish(&self, fence: Fence, finish: Finish) -> Result<Execution> {
+    async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<Option<Event>> {
         self.writer
-            .write(finish, move |connection, finish| Box::pin(finish::finish(connection, fence, finish)))
-            .await?;
-        // Durable now; the writer is left to those who write.
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        read::whole(&mut connection, fence.id).await
+            .write(requeue, move |connection, requeue| Box::pin(finish::requeue(connection, fence, requeue)))
+            .await
+    }
+
+    async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
+        if !finish.status.is_terminal() {
+            return Err(Error::internal(format!("an execution was to end `{}`", finish.status)));
+        }
+        self.writer.end(fence, finish).await
     }
 
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
@@ -44,12 +79,32 @@ impl Executions for Sqlite {
         self.writer.write(held, move |connection, held| Box::pin(lease::extend(connection, held, lease))).await
     }
 
-    async fn expire(&self) -> Result<Vec<ExecutionId>> {
+    async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>> {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        if !lease::any_lost(&mut connection).await? {
+        cancel::canceled_of(&mut connection, held).await
+    }
+
+    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
+        let reason = reason.to_owned();
+        self.writer
+            .write(reason, move |connection, reason| Box::pin(cancel::cancel(connection, project, id, reason)))
+            .await
+    }
+
+    /// The file has no age: it is open for as long as this process lives, which is as cautious by itself.
+    async fn expire(&self, _: Duration) -> Result<Vec<Change>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        if !expire::any(&mut connection).await? {
             return Ok(Vec::new());
         }
-        self.writer.write((), |connection, ()| Box::pin(lease::expire(connection))).await
+        drop(connection);
+        self.writer.write((), |connection, ()| Box::pin(expire::expire(connection))).await
+    }
+
+    async fn queued(&self, most: usize) -> Result<usize> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let count: i64 = sqlx::query_scalar(QUEUED).bind(most).fetch_one(&self.readers).await.map_err(error::store)?;
+        Ok(usize::try_from(count).unwrap_or_default())
     }
 
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {

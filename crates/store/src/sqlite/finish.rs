@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{ErrorType, Status};
-use prompt_ledger_domain::{Error, Result, Timestamp};
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Row, Sqlite, SqliteConnection};
+use prompt_ledger_domain::execution::{ErrorType, Event, Status};
+use prompt_ledger_domain::{Result, Timestamp};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Sqlite, SqliteConnection};
 
-use super::{error, lease, now, read};
-use crate::{Ended, Fence, Finish, Holder, Retried};
+use super::{error, lease, now, row};
+use crate::{Ended, Fence, Finish, Holder, Requeue};
 
 /// Attempt $2 of execution $1 is running.
 macro_rules! fenced {
@@ -56,37 +56,50 @@ const FINISH: &str = concat!(
     "UPDATE executions SET status = $11, error_type = $12, error_message = $14, response_truncated = $15,
          finish_reason = $16, cost_nano_usd = $17, completed_at = $3, lease_until = NULL, ",
     add_attempt!(),
-    fenced!()
+    fenced!(),
+    " RETURNING status, last_sequence"
 );
 
-const RETRY: &str = concat!(
-    end_attempt!(),
-    "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type,
-         next_attempt_at)
-     SELECT id, last_sequence + 1, $3, status,
-         CASE WHEN cancel_requested_at IS NULL THEN 'running' ELSE 'canceled' END, attempts,
-         CASE WHEN cancel_requested_at IS NULL THEN $4 END, CASE WHEN cancel_requested_at IS NULL THEN $11 END
-     FROM executions",
-    fenced!(),
-    ";",
-    "UPDATE executions SET
-         status = CASE WHEN cancel_requested_at IS NULL THEN 'running' ELSE 'canceled' END,
-         completed_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE $3 END,
-         attempts = attempts + (cancel_requested_at IS NULL),
-         lease_until = CASE WHEN cancel_requested_at IS NULL THEN $12 END,
-         attempt_started_at = $3, worker = $13, claim_id = $14, ",
-    add_attempt!(),
-    fenced!(),
-    " RETURNING status"
+/// The attempt ends, and the execution goes on as `$next`, with what is `$set`; canceled where that was asked for.
+macro_rules! go_on {
+    ($next:literal, $set:literal) => {
+        concat!(
+            end_attempt!(),
+            "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type,
+                 next_attempt_at)
+             SELECT id, last_sequence + 1, $3, status, iif(cancel_requested_at IS NULL, '",
+            $next,
+            "', 'canceled'), attempts, iif(cancel_requested_at IS NULL, $4, NULL),
+                 iif(cancel_requested_at IS NULL, $11, NULL)
+             FROM executions",
+            fenced!(),
+            ";",
+            "UPDATE executions SET status = iif(cancel_requested_at IS NULL, '",
+            $next,
+            "', 'canceled'), completed_at = iif(cancel_requested_at IS NULL, NULL, $3), ",
+            $set,
+            add_attempt!(),
+            fenced!(),
+            " RETURNING status, last_sequence"
+        )
+    };
+}
+
+const RETRY: &str = go_on!(
+    "running",
+    "attempts = attempts + (cancel_requested_at IS NULL), lease_until = iif(cancel_requested_at IS NULL, $12, NULL),
+     attempt_started_at = $3, worker = $13, claim_id = $14, "
+);
+
+const REQUEUE: &str = go_on!(
+    "queued",
+    "look_at = iif(cancel_requested_at IS NULL, $11, NULL), lease_until = NULL, handed_back = handed_back + $12, "
 );
 
 /// Ends the execution, where the fence holds; otherwise writes nothing.
-pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, finish: &Finish) -> Result<()> {
-    if !finish.status.is_terminal() {
-        return Err(Error::internal(format!("an execution was to end `{}`", finish.status)));
-    }
-    let failure = finish.failure.as_ref();
-    ended(FINISH, fence, now(), &finish.ended)?
+pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, finish: &Finish) -> Result<Option<Event>> {
+    let (at, failure) = (now(), finish.failure.as_ref());
+    let rows = ended(FINISH, fence, at, &finish.ended)?
         .bind(finish.status.as_str())
         .bind(failure.map(|failure| failure.error_type.as_str()))
         .bind(&finish.response)
@@ -94,10 +107,11 @@ pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, fini
         .bind(finish.response_truncated)
         .bind(finish.finish_reason.map(|reason| reason.as_str()))
         .bind(finish.cost_nano_usd)
-        .execute(connection)
+        .fetch_all(connection)
         .await
         .map_err(error::store)?;
-    Ok(())
+    let event = |row| wrote(row, fence, at, failure.map(|failure| failure.error_type), None);
+    rows.first().map(event).transpose()
 }
 
 pub(super) async fn retry(
@@ -106,24 +120,71 @@ pub(super) async fn retry(
     end: &Ended,
     next_attempt_in: Duration,
     holder: &Holder,
-) -> Result<Retried> {
+) -> Result<Option<Event>> {
     let at = now();
+    let next = at.after(next_attempt_in);
     let rows = ended(RETRY, fence, at, end)?
-        .bind(at.after(next_attempt_in).0)
+        .bind(next.0)
         .bind(at.after(holder.lease).0)
         .bind(&holder.worker)
         .bind(holder.claim_id.to_string())
         .fetch_all(&mut *connection)
         .await
         .map_err(error::store)?;
-    let over = async |connection| Ok(Retried::Over(Box::new(read::whole(connection, fence.id).await?)));
-    let Some(row) = rows.first() else { return over(connection).await };
-    let status: &str = row.try_get("status").map_err(error::store)?;
-    if status == Status::Running.as_str() {
-        return Ok(Retried::Next(Fence { attempt: fence.attempt + 1, ..fence }));
+    went_on(connection, rows.first(), fence, at, end, next).await
+}
+
+pub(super) async fn requeue(
+    connection: &mut SqliteConnection,
+    fence: Fence,
+    requeue: &Requeue,
+) -> Result<Option<Event>> {
+    let at = now();
+    let next = at.after(requeue.after);
+    let rows = ended(REQUEUE, fence, at, &requeue.ended)?
+        .bind(next.0)
+        .bind(requeue.handed_back)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(error::store)?;
+    went_on(connection, rows.first(), fence, at, &requeue.ended, next).await
+}
+
+/// The event of an attempt after which the execution goes on, or was canceled.
+async fn went_on(
+    connection: &mut SqliteConnection,
+    row: Option<&SqliteRow>,
+    fence: Fence,
+    at: Timestamp,
+    ended: &Ended,
+    next: Timestamp,
+) -> Result<Option<Event>> {
+    let Some(row) = row else { return Ok(None) };
+    let event = wrote(row, fence, at, ended.error_type, Some(next))?;
+    if event.to == Status::Canceled {
+        lease::settle(connection, fence.id).await?;
+        return Ok(Some(Event { error_type: None, next_attempt_at: None, ..event }));
     }
-    lease::settle(connection, fence.id).await?;
-    over(connection).await
+    Ok(Some(event))
+}
+
+/// The event that a fenced write has made of a running execution.
+fn wrote(
+    row: &SqliteRow,
+    fence: Fence,
+    at: Timestamp,
+    error_type: Option<ErrorType>,
+    next_attempt_at: Option<Timestamp>,
+) -> Result<Event> {
+    Ok(Event {
+        sequence: row::value(row, "last_sequence")?,
+        at,
+        from: Some(Status::Running),
+        to: row::word(row, "status", Status::from_word)?,
+        attempt: fence.attempt,
+        error_type,
+        next_attempt_at,
+    })
 }
 
 /// A statement with the values $1 to $10.

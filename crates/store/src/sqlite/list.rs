@@ -6,16 +6,16 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::execution_rows::{execution, execution_select, text_columns, text_joins, texts};
 use super::{error, row};
 use crate::ExecutionFilter;
+use crate::rows::execution::{execution, execution_select, text_columns, text_joins, texts};
 
 /// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 mode, $8 statuses as JSON,
 /// $9 correlation id, $10 prompt, $11 version, $12 the one status that is walked; $13 how many.
 macro_rules! list {
     ($index:literal, $walk:literal, $columns:expr, $joins:expr) => {
         concat!(
-            execution_select!($columns, concat!("executions x INDEXED BY ", $index), $joins),
+            execution_select!(" CROSS JOIN", $columns, concat!("executions x INDEXED BY ", $index), $joins),
             " WHERE ",
             $walk,
             " AND x.created_at BETWEEN $2 AND $3 AND (x.created_at, x.id) < ($4, $5) AND x.project_id = $1",
@@ -97,7 +97,7 @@ async fn named(
         .await
         .map_err(error::store)?;
     let Some(row) = row else { return Ok(None) };
-    let named = Named { prompt: row::value(&row, "prompt_id")?, version: row::value(&row, "version_id")? };
+    let named = Named { prompt: row::maybe(&row, "prompt_id")?, version: row::maybe(&row, "version_id")? };
     let unknown_version = filter.version_number.is_some() && named.version.is_none();
     Ok(if unknown_version { None } else { Some(named) })
 }

@@ -1,25 +1,23 @@
 //! The schema, forwards and back. A migration runs whole or not at all, and two processes that start at once take
 //! turns.
 
-use std::collections::HashSet;
 use std::path::Path;
 
-use prompt_ledger_domain::{Error, Result};
-use sqlx::migrate::{Migrate, Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, SqlSafeStr, SqliteConnection};
+use prompt_ledger_domain::Result;
+use sqlx::migrate::{Migrate, Migrator};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::{create_file, error, options, seed};
+use super::{create_file, error, options};
+use crate::MigrationStatus;
+use crate::migrations::{check_target, migrator as listed, status};
+use crate::seed::{self, Dialect};
 
-/// Where a migration stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MigrationStatus {
-    /// Its number.
-    pub version: i64,
-    /// What it does.
-    pub description: String,
-    /// Whether the database has it.
-    pub applied: bool,
-}
+/// How SQLite spells what the seed needs.
+const DIALECT: Dialect = Dialect {
+    now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
+    midnight: |day| format!("unixepoch({day}) * 1000000"),
+    flag: |flag| if flag { "1" } else { "0" },
+};
 
 /// Applies every migration that the database does not have. Makes the file where there is none.
 pub async fn migrate_up(path: &Path) -> Result<()> {
@@ -31,9 +29,7 @@ pub async fn migrate_up(path: &Path) -> Result<()> {
 pub async fn migrate_down(path: &Path, to: i64) -> Result<()> {
     let down = async |connection: &mut SqliteConnection| {
         let migrator = migrator()?;
-        if to != 0 && !migrator.version_exists(to) {
-            return Err(Error::invalid("to", format!("there is no migration {to}; 0 takes all back")));
-        }
+        check_target(&migrator, to)?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error::store)?;
         migrator.undo(&mut *transaction, to).await.map_err(error::migration)?;
         transaction.commit().await.map_err(error::store)
@@ -43,21 +39,13 @@ pub async fn migrate_down(path: &Path, to: i64) -> Result<()> {
 
 /// Every migration that this release knows, oldest first.
 pub async fn migrate_status(path: &Path) -> Result<Vec<MigrationStatus>> {
-    let status = async |connection: &mut SqliteConnection| {
+    let ask = async |connection: &mut SqliteConnection| {
         let migrator = migrator()?;
         connection.ensure_migrations_table(&migrator.table_name).await.map_err(error::migration)?;
         let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(error::migration)?;
-        let applied: HashSet<i64> = applied.iter().map(|migration| migration.version).collect();
-        let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration());
-        Ok(known
-            .map(|migration| MigrationStatus {
-                version: migration.version,
-                description: migration.description.to_string(),
-                applied: applied.contains(&migration.version),
-            })
-            .collect())
+        Ok(status(&migrator, &applied))
     };
-    with(path, status).await
+    with(path, ask).await
 }
 
 /// As [`migrate_up`], on an open connection.
@@ -77,13 +65,7 @@ async fn with<T>(path: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> R
 
 /// All migrations. The first one's text ends with the models that a ledger starts with.
 fn migrator() -> Result<Migrator> {
-    let migration = |version, name: &'static str, kind, sql: String| {
-        Migration::new(version, name.into(), kind, AssertSqlSafe(sql).into_sql_str(), false)
-    };
-    let up = include_str!("../../../../migrations/sqlite/0001_ledger.up.sql").to_owned() + &seed::statements()?;
-    let down = include_str!("../../../../migrations/sqlite/0001_ledger.down.sql").to_owned();
-    Ok(Migrator::with_migrations(vec![
-        migration(1, "ledger", MigrationType::ReversibleUp, up),
-        migration(1, "ledger", MigrationType::ReversibleDown, down),
-    ]))
+    let up = include_str!("../../../../migrations/sqlite/0001_ledger.up.sql").to_owned();
+    let down = include_str!("../../../../migrations/sqlite/0001_ledger.down.sql");
+    Ok(listed(up + &seed::statements(&DIALECT)?, down))
 }

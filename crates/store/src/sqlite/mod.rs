@@ -7,12 +7,14 @@
 //! | file | what it does |
 //! |---|---|
 //! | `writer`, `checkpoint` | group commit; moving the WAL into the file without making writers wait |
-//! | `migrate`, `seed` | the schema, forwards and back; the models it starts with |
+//! | `hot` | the hot writes of a batch as one text |
+//! | `migrate` | the schema, forwards and back |
 //! | `registry`, `put_prompt`, `change_prompt` | prompts and versions: read; register; activate, retire, archive |
 //! | `models`, `access` | models and prices; projects and keys |
-//! | `executions` | one function per intent, in `start`, `finish`, `lease`, `read`, `list` |
+//! | `executions` | one function per intent, in `start`, `claim`, `finish`, `cancel`, `lease`, `expire`,
+//! | | `read`, `list` |
 //! | `prompt_select` | one prompt with one of its versions |
-//! | `prompt_rows`, `execution_rows`, `row` | rows to records |
+//! | `row` | rows to records, with `rows` |
 //! | `error` | the one mapping of database failures |
 //!
 //! Two habits of the driver shape the statements. Each call is a hop to the connection's thread, so several statements
@@ -23,34 +25,37 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use async_trait::async_trait;
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use self::writer::Writer;
+use crate::Store;
 
 mod access;
+mod cancel;
 mod change_prompt;
 mod checkpoint;
+mod claim;
 mod error;
-mod execution_rows;
 mod executions;
+mod expire;
 mod finish;
+mod hot;
 mod lease;
 mod list;
 mod migrate;
 mod models;
-mod prompt_rows;
 mod prompt_select;
 mod put_prompt;
 mod read;
 mod registry;
 mod row;
-mod seed;
 mod start;
 mod writer;
 
-pub use migrate::{MigrationStatus, migrate_down, migrate_status, migrate_up};
+pub use migrate::{migrate_down, migrate_status, migrate_up};
 
 /// How many reads run at once.
 const READERS: u32 = 4;
@@ -102,9 +107,12 @@ impl Sqlite {
         let writer = Writer::start(connection, options).await?;
         Ok(Self { readers, lists, writer })
     }
+}
 
-    /// Commits what was submitted, moves the WAL into the file, and closes it. Later calls are STORE_UNAVAILABLE.
-    pub async fn close(&self) {
+#[async_trait]
+impl Store for Sqlite {
+    /// Commits what was submitted, moves the WAL into the file, and closes it.
+    async fn close(&self) {
         self.lists.close().await;
         self.readers.close().await;
         self.writer.close().await;

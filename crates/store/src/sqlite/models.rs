@@ -1,15 +1,14 @@
 //! Models and prices.
 
 use async_trait::async_trait;
-use prompt_ledger_domain::ids::PriceId;
-use prompt_ledger_domain::model::{Model, ModelRef, Price};
-use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_domain::model::{Model, ModelRef};
+use prompt_ledger_domain::{Error, Result};
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
-use uuid::Uuid;
 
-use super::{Sqlite, error, now, row};
-use crate::{Models, NewPrice, PutModel};
+use super::{Sqlite, error, now};
+use crate::plan;
+use crate::rows::access::model;
+use crate::{Models, PutModel};
 
 /// Models, each with all its prices in one value, the latest `valid_from` first.
 macro_rules! models {
@@ -72,22 +71,11 @@ impl Models for Sqlite {
 async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<Model> {
     let at = now();
     let before = select(connection, &put.id).await?;
-    let mut model = before.clone().unwrap_or_else(|| Model {
-        id: put.id.clone(),
-        max_tokens: None,
-        supports_streaming: true,
-        prices: Vec::new(),
-        created_at: at,
-        updated_at: at,
-    });
-    model.max_tokens = put.max_tokens.or(model.max_tokens);
-    model.supports_streaming = put.supports_streaming.unwrap_or(model.supports_streaming);
-    let price = new_price(&model, put, at);
-    if price.is_none() && before.as_ref() == Some(&model) {
-        return Ok(model);
-    }
-
-    model.updated_at = at;
+    let (model, price) = match (plan::put_model(before.as_ref(), put, at), before) {
+        (Some(plan), _) => plan,
+        (None, Some(before)) => return Ok(before),
+        (None, None) => return Err(Error::internal("a model is neither there nor made")),
+    };
     sqlx::query(SAVE)
         .bind(&model.id.provider)
         .bind(&model.id.model)
@@ -114,32 +102,7 @@ async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<
     Ok(select(connection, &put.id).await?.unwrap_or(model))
 }
 
-/// The price to add: nothing where one of these amounts holds at that moment already.
-fn new_price(model: &Model, put: &PutModel, at: Timestamp) -> Option<Price> {
-    let NewPrice { id, input, cached_input, output, valid_from } = put.price.clone()?;
-    let valid_from = valid_from.unwrap_or(at);
-    let same = |held: &Price| (held.input, held.cached_input, held.output) == (input, cached_input, output);
-    let held_already = model.price_at(valid_from).is_some_and(same);
-    (!held_already).then_some(Price { id, input, cached_input, output, valid_from })
-}
-
 async fn select(connection: &mut SqliteConnection, id: &ModelRef) -> Result<Option<Model>> {
     let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model).fetch_optional(connection).await;
     row.map_err(error::store)?.as_ref().map(model).transpose()
-}
-
-fn model(row: &SqliteRow) -> Result<Model> {
-    let prices: Vec<(String, i64, Option<i64>, i64, i64)> = row::json(row, "prices")?;
-    let price = |(id, input, cached_input, output, valid_from): (String, _, _, _, _)| {
-        let id = PriceId(Uuid::try_parse(&id).map_err(|_| error::corrupt("model_prices.id"))?);
-        Ok(Price { id, input, cached_input, output, valid_from: Timestamp(valid_from) })
-    };
-    Ok(Model {
-        id: ModelRef { provider: row::text(row, "provider")?, model: row::text(row, "model_name")? },
-        max_tokens: row::value(row, "max_tokens")?,
-        supports_streaming: row::value(row, "supports_streaming")?,
-        prices: prices.into_iter().map(price).collect::<Result<_>>()?,
-        created_at: row::time(row, "created_at")?,
-        updated_at: row::time(row, "updated_at")?,
-    })
 }

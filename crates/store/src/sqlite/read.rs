@@ -6,14 +6,20 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use sqlx::SqliteConnection;
 
 use super::error;
-use super::execution_rows::{
-    attempts, attempts_column, execution, execution_select, maybe_event, text_columns, text_joins, texts,
-};
 use crate::Event;
+use crate::rows::execution::{attempts, execution, execution_select, maybe_event, text_columns, text_joins, texts};
 
+/// The column that [`attempts`] reads: every attempt that has ended, in one value.
+macro_rules! attempts_column {
+    () => {
+        ", (SELECT json_group_array(json_array(number, worker, started_at, ended_at, error_type, error_message, \
+         provider_request_id, prompt_tokens, cached_tokens, response_tokens, latency_ms) ORDER BY number) \
+         FROM execution_attempts WHERE execution_id = x.id) AS attempt_log"
+    };
+}
 pub(super) const WHOLE: &str = concat!(
-    execution_select!(concat!(text_columns!(), attempts_column!()), "executions x", text_joins!()),
-    " WHERE x.id = $1 AND ($2 IS NULL OR x.project_id = $2)"
+    execution_select!(" CROSS JOIN", concat!(text_columns!(), attempts_column!()), "executions x", text_joins!()),
+    " WHERE x.id = $1 AND x.project_id = $2"
 );
 
 /// The events of execution $1 after $3; one row without an event where it has none of them.
@@ -23,19 +29,10 @@ pub(super) const EVENTS: &str = "
     WHERE x.id = $1 AND x.project_id = $2 ORDER BY e.sequence LIMIT $4";
 
 /// The execution with texts and attempts.
-pub(super) async fn whole(connection: &mut SqliteConnection, id: ExecutionId) -> Result<Execution> {
-    select(connection, None, id).await
-}
-
-/// As [`whole`], within a project.
 pub(super) async fn get(connection: &mut SqliteConnection, project: ProjectId, id: ExecutionId) -> Result<Execution> {
-    select(connection, Some(project), id).await
-}
-
-async fn select(connection: &mut SqliteConnection, project: Option<ProjectId>, id: ExecutionId) -> Result<Execution> {
     let row = sqlx::query(WHOLE)
         .bind(id.to_string())
-        .bind(project.map(|id| id.to_string()))
+        .bind(project.to_string())
         .fetch_optional(connection)
         .await
         .map_err(error::store)?

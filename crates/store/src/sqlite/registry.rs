@@ -1,17 +1,16 @@
 //! Reading prompts and versions. What is read together is read in one statement, or in one transaction: the revision
 //! beside it says exactly which state it was.
 
+use super::prompt_select::select;
+use super::{Sqlite, change_prompt, error, put_prompt, row};
+use crate::rows::prompt::{
+    add_revision, maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns,
+};
+use crate::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions};
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus, not_found};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
-use super::prompt_rows::{maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns};
-use super::prompt_select::select;
-use super::{Sqlite, change_prompt, error, put_prompt, row};
-use crate::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions};
 
 /// Names from $2 on (inclusive), after $3 (exclusive), below $4, with their active versions.
 const PROMPTS: &str = concat!(
@@ -37,7 +36,8 @@ const VERSIONS: &str = concat!(
 
 /// One row per counter, all of one moment.
 const REVISIONS: &str = "SELECT scope, NULL AS project_id, revision FROM revisions \
-                         UNION ALL SELECT NULL, id, revision FROM projects";
+                         UNION ALL SELECT NULL, id, revision FROM projects \
+                         WHERE id IN (SELECT value FROM json_each($1))";
 
 /// Greater than every name: names are ASCII.
 const BEYOND: char = '\u{10ffff}';
@@ -155,28 +155,19 @@ impl Registry for Sqlite {
             .await
     }
 
-    async fn revisions(&self) -> Result<Revisions> {
-        let rows = sqlx::query(REVISIONS).fetch_all(&self.readers).await.map_err(error::store)?;
+    async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {
+        let projects: Vec<_> = projects.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query(REVISIONS)
+            .bind(row::to_json(&projects)?)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(error::store)?;
         let mut revisions = Revisions::default();
         for row in &rows {
             add_revision(&mut revisions, row)?;
         }
         Ok(revisions)
     }
-}
-
-fn add_revision(revisions: &mut Revisions, row: &SqliteRow) -> Result<()> {
-    let revision = row::value(row, "revision")?;
-    if let Some(project) = row::maybe_id(row, "project_id")? {
-        revisions.projects.push((ProjectId(project), revision));
-        return Ok(());
-    }
-    match row.try_get("scope").map_err(error::store)? {
-        "keys" => revisions.keys = revision,
-        "models" => revisions.models = revision,
-        _ => {}
-    }
-    Ok(())
 }
 
 /// A name and an etag that outlive the call.

@@ -59,7 +59,7 @@ pub(crate) async fn messages_and_truncation_read_back<B: Backend>(backend: &B) {
     let new = NewExecution { input: input.clone(), prompt_truncated: true, ..an_execution(backend).await };
     start(backend, &new).await;
     let finish = Finish { response: String::new(), response_truncated: true, ..success() };
-    let done = backend.store().finish(fence(new.id, 1), finish).await.unwrap();
+    let done = crate::kit::finish(backend, &new, 1, finish).await;
     assert!(done.prompt_truncated && done.response_truncated);
     assert_eq!(done.texts.unwrap(), Texts { input, variables: new.variables, response: String::new() });
 }
@@ -67,7 +67,7 @@ pub(crate) async fn messages_and_truncation_read_back<B: Backend>(backend: &B) {
 pub(crate) async fn a_finished_execution_is_answered_whole<B: Backend>(backend: &B) {
     let new = an_execution(backend).await;
     let started = start(backend, &new).await;
-    let done = backend.store().finish(fence(new.id, 1), success()).await.unwrap();
+    let done = crate::kit::finish(backend, &new, 1, success()).await;
     assert_eq!((done.status, done.usage, done.latency_ms), (Status::Succeeded, usage(10, 2, 5), Some(250)));
     assert_eq!((done.cost_nano_usd, done.finish_reason), (Some(4_500), Some(FinishReason::Stop)));
     assert_eq!((&*done.provider_request_id, done.failure.clone()), ("req-1", None));
@@ -94,7 +94,7 @@ pub(crate) async fn a_failed_execution_keeps_its_failure<B: Backend>(backend: &B
         cost_nano_usd: None,
         ..success()
     };
-    let done = backend.store().finish(fence(new.id, 1), finish).await.unwrap();
+    let done = crate::kit::finish(backend, &new, 1, finish).await;
     assert_eq!((done.status, done.failure), (Status::Failed, Some(failure)));
     assert_eq!((done.usage, done.latency_ms, done.cost_nano_usd), (Default::default(), None, None));
     assert_eq!(done.attempt_log[0].error_type, Some(ErrorType::Timeout));
@@ -139,7 +139,7 @@ pub(crate) async fn thirty_two_racing_starts_of_one_key_record_one<B: Backend>(b
     };
     let results = join_all((0..32).map(race)).await;
     let winners: Vec<_> =
-        results.iter().filter(|(_, got)| matches!(got, Recorded::New { .. })).map(|(id, _)| *id).collect();
+        results.iter().filter(|(_, got)| matches!(got, Recorded::New(_))).map(|(id, _)| *id).collect();
     assert_eq!(winners.len(), 1);
     for (id, got) in results {
         if let Recorded::Existing(holder) = got {
@@ -209,7 +209,7 @@ pub(crate) async fn many_writes_at_once_each_get_their_own_answer<B: Backend>(ba
             }
             start(backend, &new).await;
             let finish = Finish { response: format!("answer {i}"), ..success() };
-            let done = backend.store().finish(fence(new.id, 1), finish).await.unwrap();
+            let done = crate::kit::finish(backend, &new, 1, finish).await;
             assert_eq!(done.texts.unwrap().response, format!("answer {i}"));
         }
     };

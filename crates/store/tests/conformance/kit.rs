@@ -11,8 +11,8 @@ use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
-    Access, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models, NewExecution, PutPrompt,
-    PutResult, Recorded, Registry,
+    Access, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models, NewExecution,
+    PutPrompt, PutResult, Recorded, Registry,
 };
 use uuid::Uuid;
 
@@ -21,10 +21,22 @@ use uuid::Uuid;
 pub(crate) trait Backend: Sync {
     type Store: Registry + Models + Access + Executions;
 
+    /// Whether the database has an age of its own, so that a young one expires nothing.
+    const YOUTH: bool;
+
+    /// How many expire while the database is younger than `lease`; nothing where it has no age.
+    async fn expired_in_youth(&self, lease: Duration) -> Option<usize> {
+        let changes = self.store().expire(lease).await.unwrap();
+        Self::YOUTH.then_some(changes.len())
+    }
+
     /// An empty one, as its first migration leaves it.
     async fn fresh() -> Self;
 
     fn store(&self) -> &Self::Store;
+
+    /// A moment, in microseconds, as its SQL spells it.
+    fn moment(micros: i64) -> String;
 
     /// Runs statements as an operator would.
     async fn execute(&self, sql: String) -> std::result::Result<(), String>;
@@ -33,7 +45,7 @@ pub(crate) trait Backend: Sync {
     async fn count(&self, sql: &str) -> i64;
 
     async fn request_cancel(&self, id: ExecutionId) {
-        self.execute(format!("UPDATE executions SET cancel_requested_at = 1 WHERE id = '{id}'")).await.unwrap();
+        self.store().cancel(self.default_project().await, id, "a mistake").await.unwrap();
     }
 
     async fn default_project(&self) -> ProjectId {
@@ -96,6 +108,7 @@ pub(crate) fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution 
         timeout: Duration::from_secs(120),
         expire_after: None,
         max_retries: 0,
+        stream_text: false,
     }
 }
 
@@ -126,7 +139,7 @@ pub(crate) fn fence(id: ExecutionId, attempt: i32) -> Fence {
 /// Starts it: when.
 pub(crate) async fn start<B: Backend>(backend: &B, new: &NewExecution) -> Timestamp {
     match backend.store().start(new.clone(), holder()).await.unwrap() {
-        Recorded::New { at } => at,
+        Recorded::New(event) => event.at,
         other => panic!("it was not recorded: {other:?}"),
     }
 }
@@ -153,7 +166,49 @@ pub(crate) fn success() -> Finish {
 /// Starts and finishes it.
 pub(crate) async fn run<B: Backend>(backend: &B, new: &NewExecution) -> Execution {
     start(backend, new).await;
-    backend.store().finish(fence(new.id, 1), success()).await.unwrap()
+    finish(backend, new, 1, success()).await
+}
+
+/// Finishes an attempt that is held, and reads what stands then.
+pub(crate) async fn finish<B: Backend>(backend: &B, new: &NewExecution, attempt: i32, finish: Finish) -> Execution {
+    let event = backend.store().finish(fence(new.id, attempt), finish).await.unwrap();
+    assert!(event.is_some_and(|event| event.to.is_terminal()), "it was not held: {event:?}");
+    get(backend, new).await
+}
+
+pub(crate) async fn get<B: Backend>(backend: &B, new: &NewExecution) -> Execution {
+    backend.store().get(new.project_id, new.id).await.unwrap()
+}
+
+/// Puts it into the queue, not to be taken without a hint for an hour.
+pub(crate) async fn submit<B: Backend>(backend: &B, new: &NewExecution) -> Recorded {
+    backend.store().submit(new.clone(), Duration::from_secs(3_600)).await.unwrap()
+}
+
+/// Claims one attempt of one execution, by its hint.
+pub(crate) async fn claim<B: Backend>(
+    backend: &B,
+    new: &NewExecution,
+    attempt: i32,
+    holder: Holder,
+) -> Option<Claimed> {
+    let mut claimed = backend.store().claim(vec![fence(new.id, attempt)], holder).await.unwrap();
+    assert!(claimed.len() < 2, "{claimed:?}");
+    claimed.pop()
+}
+
+/// A queued execution of a fresh prompt.
+pub(crate) async fn queued<B: Backend>(backend: &B) -> NewExecution {
+    let new = NewExecution { max_retries: 3, ..an_execution(backend).await };
+    assert!(matches!(submit(backend, &new).await, Recorded::New(_)));
+    new
+}
+
+/// A queued execution of a fresh prompt, claimed at attempt 1.
+pub(crate) async fn running<B: Backend>(backend: &B, holder: Holder) -> NewExecution {
+    let new = queued(backend).await;
+    claim(backend, &new, 1, holder).await.unwrap();
+    new
 }
 
 pub(crate) fn usage(prompt: i32, cached: i32, response: i32) -> Usage {

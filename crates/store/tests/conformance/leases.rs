@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{ErrorType, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PriceId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_store::{
-    Ended, Executions, Fence, Held, Holder, Models, NewExecution, NewPrice, PutModel, Recorded, Retried,
+    Ended, Executions, Fence, Held, Holder, Models, NewExecution, NewPrice, PutModel, Recorded, Requeue,
 };
 
-use crate::kit::{Backend, an_execution, dead, fence, holder, new_id, reason, run, start, story, success, usage};
+use crate::kit::{Backend, an_execution, dead, fence, finish, get, holder, new_id, run, start, story, success, usage};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -38,15 +37,16 @@ pub(crate) async fn a_retry_begins_the_next_attempt<B: Backend>(backend: &B) {
     start(backend, &new).await;
     let next_holder = Holder { worker: "server-2".into(), ..holder() };
     let retried = backend.store().retry(fence(new.id, 1), timed_out(usage(1, 0, 0)), SOON, next_holder).await.unwrap();
-    assert_eq!(retried, Retried::Next(fence(new.id, 2)));
+    assert_eq!(retried.map(|event| (event.sequence, event.to)), Some((2, Status::Running)));
     let running = backend.store().get(new.project_id, new.id).await.unwrap();
     assert_eq!((running.status, running.attempts, running.completed_at), (Status::Running, 2, None));
     assert_eq!(running.attempt_log.len(), 1);
     let event = backend.store().events(new.project_id, new.id, 1, 9).await.unwrap()[0];
+    assert_eq!(retried, Some(event), "the answer is what is stored");
     assert_eq!((event.attempt, event.error_type), (1, Some(ErrorType::Timeout)));
     assert_eq!(event.next_attempt_at, Some(event.at.after(SOON)));
 
-    let done = backend.store().finish(fence(new.id, 2), success()).await.unwrap();
+    let done = finish(backend, &new, 2, success()).await;
     let log: Vec<_> = done.attempt_log.iter().map(|a| (a.number, &*a.worker, &*a.provider_request_id)).collect();
     assert_eq!(log, [(1, "server-1", "req-0"), (2, "server-2", "req-1")]);
     assert!(done.attempt_log[1].started_at >= done.attempt_log[0].ended_at);
@@ -65,8 +65,7 @@ pub(crate) async fn usage_adds_up_over_attempts<B: Backend>(backend: &B) {
         assert_eq!(sums, expected);
     }
     let ended = Ended { latency: None, ..Ended::default() };
-    let done =
-        backend.store().finish(fence(new.id, 4), prompt_ledger_store::Finish { ended, ..success() }).await.unwrap();
+    let done = finish(backend, &new, 4, prompt_ledger_store::Finish { ended, ..success() }).await;
     assert_eq!((done.usage, done.latency_ms), (usage(i32::MAX, 1, 1), Some(100)));
 }
 
@@ -76,7 +75,8 @@ pub(crate) async fn a_retry_of_a_canceled_execution_ends_it<B: Backend>(backend:
     backend.request_cancel(new.id).await;
     let retried = backend.store().retry(fence(new.id, 1), timed_out(usage(3, 0, 2)), SOON, holder()).await.unwrap();
     let read = backend.store().get(new.project_id, new.id).await.unwrap();
-    assert_eq!(retried, Retried::Over(Box::new(read.clone())));
+    let event = retried.unwrap();
+    assert_eq!((event.to, event.attempt, event.error_type, event.next_attempt_at), (Status::Canceled, 1, None, None));
     assert_eq!((read.status, read.attempts, read.failure.clone()), (Status::Canceled, 1, None));
     assert_eq!((read.usage, read.cost_nano_usd), (usage(3, 0, 2), Some(10)));
     assert!(read.completed_at.is_some() && read.cancel_requested_at.is_some());
@@ -90,22 +90,23 @@ pub(crate) async fn a_zombies_write_touches_nothing<B: Backend>(backend: &B) {
     store.retry(fence(new.id, 1), timed_out(usage(1, 0, 0)), SOON, holder()).await.unwrap();
     let before = store.get(new.project_id, new.id).await.unwrap();
     for zombie in [fence(new.id, 1), fence(new.id, 3)] {
-        assert_eq!(store.finish(zombie, success()).await.unwrap(), before, "what stands was written by another");
-        let retried = store.retry(zombie, timed_out(usage(1, 0, 0)), SOON, holder()).await.unwrap();
-        assert_eq!(retried, Retried::Over(Box::new(before.clone())), "what stands was written by another");
+        assert_eq!(store.finish(zombie, success()).await.unwrap(), None);
+        assert_eq!(store.retry(zombie, timed_out(usage(1, 0, 0)), SOON, holder()).await.unwrap(), None);
+        let requeue = Requeue { ended: timed_out(usage(1, 0, 0)), after: SOON, handed_back: true };
+        assert_eq!(store.requeue(zombie, requeue).await.unwrap(), None);
         assert_eq!(store.extend(&[zombie], SOON).await.unwrap(), []);
+        assert_eq!(get(backend, &new).await, before, "what stands was written by another");
     }
-    let done = store.finish(fence(new.id, 2), success()).await.unwrap();
-    assert_eq!(store.finish(fence(new.id, 2), success()).await.unwrap(), done, "an end is final");
-    assert_eq!(store.get(new.project_id, new.id).await.unwrap(), done);
+    let done = finish(backend, &new, 2, success()).await;
+    assert_eq!(store.finish(fence(new.id, 2), success()).await.unwrap(), None, "an end is final");
+    assert_eq!(get(backend, &new).await, done);
     assert_eq!(story(backend, new.id).await.len(), 3);
 }
 
 pub(crate) async fn an_unknown_execution_cannot_be_finished<B: Backend>(backend: &B) {
     let unknown = fence(ExecutionId(new_id()), 1);
-    assert_eq!(reason(backend.store().finish(unknown, success()).await), Reason::ExecutionNotFound);
-    let retried = backend.store().retry(unknown, Ended::default(), SOON, holder()).await;
-    assert_eq!(reason(retried), Reason::ExecutionNotFound);
+    assert_eq!(backend.store().finish(unknown, success()).await.unwrap(), None);
+    assert_eq!(backend.store().retry(unknown, Ended::default(), SOON, holder()).await.unwrap(), None);
 }
 
 pub(crate) async fn extending_answers_what_is_still_held<B: Backend>(backend: &B) {
@@ -126,29 +127,31 @@ pub(crate) async fn extending_answers_what_is_still_held<B: Backend>(backend: &B
         ]
     );
     assert_eq!(backend.store().extend(&[], SOON).await.unwrap(), []);
+    assert_eq!(backend.store().canceled_of(&asked).await.unwrap(), [fence(canceled.id, 1)]);
+    assert_eq!(backend.store().canceled_of(&[fence(canceled.id, 2)]).await.unwrap(), []);
     backend.store().extend(&asked, Duration::ZERO).await.unwrap();
-    assert_eq!(backend.store().expire().await.unwrap().len(), 2, "the new end is what counts");
+    assert_eq!(backend.store().expire(Duration::ZERO).await.unwrap().len(), 2, "the new end is what counts");
 }
 
 pub(crate) async fn a_lease_of_zero_expires_at_once<B: Backend>(backend: &B) {
     let new = an_execution(backend).await;
-    assert!(matches!(backend.store().start(new.clone(), dead()).await.unwrap(), Recorded::New { .. }));
-    assert_eq!(backend.store().expire().await.unwrap(), [new.id]);
-    assert_eq!(backend.store().expire().await.unwrap(), []);
+    assert!(matches!(backend.store().start(new.clone(), dead()).await.unwrap(), Recorded::New(_)));
+    assert_eq!(expired(backend).await, [new.id]);
+    assert_eq!(expired(backend).await, []);
     let read = backend.store().get(new.project_id, new.id).await.unwrap();
     assert_eq!((read.status, read.failure.unwrap().error_type), (Status::Failed, ErrorType::Interrupted));
     assert_eq!(read.attempt_log[0].error_type, Some(ErrorType::Interrupted));
     assert!(read.completed_at.is_some());
     assert_eq!(story(backend, new.id).await[1..], ["2 running -> failed (1) interrupted"]);
-    let late = backend.store().finish(fence(new.id, 1), success()).await.unwrap();
-    assert_eq!((late.status, late.texts.unwrap().response), (Status::Failed, String::new()));
+    assert_eq!(backend.store().finish(fence(new.id, 1), success()).await.unwrap(), None);
+    assert_eq!(get(backend, &new).await.texts.unwrap().response, "");
 }
 
 pub(crate) async fn a_canceled_execution_expires_as_canceled<B: Backend>(backend: &B) {
     let new = an_execution(backend).await;
     backend.store().start(new.clone(), dead()).await.unwrap();
     backend.request_cancel(new.id).await;
-    assert_eq!(backend.store().expire().await.unwrap(), [new.id]);
+    assert_eq!(expired(backend).await, [new.id]);
     let read = backend.store().get(new.project_id, new.id).await.unwrap();
     assert_eq!((read.status, read.failure), (Status::Canceled, None));
     assert_eq!(story(backend, new.id).await[1..], ["2 running -> canceled (1)"]);
@@ -158,7 +161,7 @@ pub(crate) async fn what_an_expired_execution_had_used_is_paid<B: Backend>(backe
     let new = NewExecution { price_id: a_price(backend).await, ..an_execution(backend).await };
     start(backend, &new).await;
     backend.store().retry(fence(new.id, 1), timed_out(usage(30, 0, 20)), SOON, dead()).await.unwrap();
-    assert_eq!(backend.store().expire().await.unwrap(), [new.id]);
+    assert_eq!(expired(backend).await, [new.id]);
     let read = backend.store().get(new.project_id, new.id).await.unwrap();
     assert_eq!((read.attempt_log.len(), read.cost_nano_usd), (2, Some(100)));
 }
@@ -166,7 +169,9 @@ pub(crate) async fn what_an_expired_execution_had_used_is_paid<B: Backend>(backe
 pub(crate) async fn a_held_execution_does_not_expire<B: Backend>(backend: &B) {
     let new = an_execution(backend).await;
     start(backend, &new).await;
-    assert_eq!(backend.store().expire().await.unwrap(), []);
-    backend.execute("UPDATE executions SET mode = 'async', lease_until = 1".into()).await.unwrap();
-    assert_eq!(backend.store().expire().await.unwrap(), [], "an async one goes back to the queue instead");
+    assert_eq!(expired(backend).await, []);
+}
+
+async fn expired<B: Backend>(backend: &B) -> Vec<ExecutionId> {
+    backend.store().expire(Duration::ZERO).await.unwrap().into_iter().map(|change| change.id).collect()
 }

@@ -51,7 +51,8 @@ pub(crate) async fn executions_are_paged_newest_first<B: Backend>(backend: &B) {
 
 pub(crate) async fn executions_of_one_moment_are_paged_by_id<B: Backend>(backend: &B) {
     let all = several(backend, 7).await;
-    backend.execute("UPDATE executions SET created_at = 5000".into()).await.unwrap();
+    let at = B::moment(5_000);
+    backend.execute(format!("UPDATE executions SET created_at = {at}")).await.unwrap();
     let prompt = ExecutionFilter { prompt_name: "greet".into(), ..Default::default() };
     for filter in [ExecutionFilter::default(), prompt] {
         assert_eq!(pages(backend, &filter, 2).await, newest_first(&all));
@@ -132,6 +133,7 @@ pub(crate) async fn texts_come_when_asked_for<B: Backend>(backend: &B) {
 pub(crate) async fn times_bound_a_list_from_inclusive_to_exclusive<B: Backend>(backend: &B) {
     let all = several(backend, 3).await;
     for (new, at) in all.iter().zip([1_000, 2_000, 3_000]) {
+        let at = B::moment(at);
         let sql = format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id);
         backend.execute(sql).await.unwrap();
     }

@@ -4,11 +4,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
 mod access;
+mod batches;
+mod cancel;
 mod executions;
+mod expiry;
 mod kit;
 mod leases;
 mod lists;
 mod models;
+mod postgres;
+mod queue;
 mod registry;
 mod sqlite;
 mod versioning;
@@ -94,6 +99,38 @@ macro_rules! conformance {
             a_canceled_execution_expires_as_canceled
             what_an_expired_execution_had_used_is_paid
             a_held_execution_does_not_expire
+        );
+        crate::scenarios!($backend: queue
+            a_submitted_execution_is_queued_and_reads_back_whole
+            a_submit_repeated_with_its_own_id_answers_the_first_event
+            thirty_two_racing_submits_of_one_key_record_one
+            a_claim_begins_the_next_attempt_with_all_it_needs
+            a_hint_that_comes_twice_claims_once
+            a_hint_of_another_attempt_claims_only_what_is_due
+            a_full_claim_takes_what_is_due_in_order
+            racing_claims_share_without_overlap
+            what_runs_with_a_claim_is_found_by_it
+            a_requeued_execution_waits_for_its_time
+            a_hand_back_does_not_count
+            used_tokens_and_the_price_come_with_the_next_claim
+            the_queue_is_counted_up_to_a_bound
+            messages_come_with_a_claim
+            many_batches_over_the_same_rows_stay_consistent
+        );
+        crate::scenarios!($backend: cancel
+            a_queued_execution_is_canceled_at_once
+            a_running_execution_carries_the_wish_of_who_asked_first
+            a_requeue_of_a_canceled_execution_ends_it
+            what_has_ended_is_canceled_or_refused
+            another_projects_execution_cannot_be_canceled
+        );
+        crate::scenarios!($backend: expiry
+            an_async_execution_whose_holder_died_goes_back_into_the_queue
+            lost_leases_count_against_the_retries
+            a_canceled_execution_whose_holder_died_ends_canceled
+            a_queued_execution_past_its_life_expires
+            a_running_execution_past_its_life_expires_with_its_lease_only
+            a_young_database_expires_nothing
         );
         crate::scenarios!($backend: lists
             executions_are_paged_newest_first

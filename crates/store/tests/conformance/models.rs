@@ -51,14 +51,14 @@ pub(crate) async fn absent_fields_keep_what_was_there<B: Backend>(backend: &B) {
     let store = backend.store();
     let first = PutModel { max_tokens: Some(7), supports_streaming: Some(false), price: price(5, Some(0)), ..put() };
     let first = store.put_model(first).await.unwrap();
-    let revision = store.revisions().await.unwrap().models;
+    let revision = store.revisions(&[]).await.unwrap().models;
     let same = store.put_model(put()).await.unwrap();
     assert_eq!(same, first);
-    assert_eq!(store.revisions().await.unwrap().models, revision, "nothing was written");
+    assert_eq!(store.revisions(&[]).await.unwrap().models, revision, "nothing was written");
     let changed = store.put_model(PutModel { max_tokens: Some(8), ..put() }).await.unwrap();
     assert_eq!((changed.max_tokens, changed.supports_streaming), (Some(8), false));
     assert_eq!((changed.prices, changed.created_at), (first.prices, first.created_at));
-    assert_eq!(store.revisions().await.unwrap().models, revision + 1);
+    assert_eq!(store.revisions(&[]).await.unwrap().models, revision + 1);
 }
 
 pub(crate) async fn a_price_holds_from_its_moment_on<B: Backend>(backend: &B) {
@@ -72,10 +72,10 @@ pub(crate) async fn a_price_holds_from_its_moment_on<B: Backend>(backend: &B) {
 
 pub(crate) async fn an_equal_price_writes_nothing<B: Backend>(backend: &B) {
     let first = put_price(backend, 5, None).await;
-    let revision = backend.store().revisions().await.unwrap().models;
+    let revision = backend.store().revisions(&[]).await.unwrap().models;
     assert_eq!(put_price(backend, 5, None).await, first);
     assert_eq!(put_price(backend, 5, Some(i64::MAX)).await, first);
-    assert_eq!(backend.store().revisions().await.unwrap().models, revision);
+    assert_eq!(backend.store().revisions(&[]).await.unwrap().models, revision);
     assert_eq!(backend.count("SELECT count(*) FROM model_prices WHERE provider = 'local'").await, 1);
 }
 

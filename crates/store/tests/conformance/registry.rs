@@ -211,11 +211,12 @@ pub(crate) async fn two_creators_of_one_name_make_one_prompt<B: Backend>(backend
 
 pub(crate) async fn revisions_count_the_writes_of_each_kind<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
-    let before = store.revisions().await.unwrap();
+    let before = store.revisions(&[project]).await.unwrap();
     assert_eq!(before.projects, [(project, 0)]);
     register(backend, put("greet", "A")).await;
     let other = store.create_project(ProjectId(new_id()), "other").await.unwrap();
-    let after = store.revisions().await.unwrap();
+    let after = store.revisions(&[project, other.id]).await.unwrap();
+    assert_eq!(store.revisions(&[]).await.unwrap().projects, [], "only those that were asked for");
     assert_eq!((after.keys, after.models), (before.keys + 1, before.models));
     let mut projects = after.projects;
     projects.sort_by_key(|(_, revision)| *revision);

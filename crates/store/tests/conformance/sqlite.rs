@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_store::sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
-use prompt_ledger_store::{Access, Executions, Models, Registry};
+use prompt_ledger_store::{Access, Executions, Models, Registry, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
-use crate::kit::{Backend, an_execution, fence, holder, put, put_active, reason, register, run, start, success};
+use crate::kit::{Backend, an_execution, holder, put, put_active, reason, register, run, start};
 
 /// A file in a directory that goes with it.
 struct File {
@@ -43,12 +43,18 @@ impl File {
 impl Backend for File {
     type Store = Sqlite;
 
+    const YOUTH: bool = false;
+
     async fn fresh() -> Self {
         Self::with_lock_wait(Duration::from_secs(30)).await
     }
 
     fn store(&self) -> &Sqlite {
         &self.store
+    }
+
+    fn moment(micros: i64) -> String {
+        micros.to_string()
     }
 
     async fn execute(&self, sql: String) -> Result<(), String> {
@@ -259,5 +265,5 @@ async fn values_that_no_release_wrote_are_reported_not_guessed() {
     register(&file, put_active("greet", "B")).await;
     file.execute("UPDATE prompts SET tags = '{}'".into()).await.unwrap();
     assert_eq!(reason(file.store.prompt(new.project_id, "greet").await), Reason::Internal);
-    assert_eq!(reason(file.store.finish(fence(new.id, 1), success()).await), Reason::Internal);
+    assert_eq!(reason(file.store.get(new.project_id, new.id).await), Reason::Internal);
 }

@@ -60,6 +60,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         timeout: Some(duration(execution.timeout)),
         expire_at: execution.expire_at.map(timestamp),
         cancel_requested_at: execution.cancel_requested_at.map(timestamp),
+        cancel_reason: execution.cancel_reason,
         ..v1::Execution::default()
     };
     if let Some(texts) = execution.texts {
@@ -100,7 +101,9 @@ fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
     }
 }
 
-fn status(status: domain::Status) -> v1::ExecutionStatus {
+/// A status on the wire.
+#[must_use]
+pub fn status(status: domain::Status) -> v1::ExecutionStatus {
     match status {
         domain::Status::Queued => v1::ExecutionStatus::Queued,
         domain::Status::Running => v1::ExecutionStatus::Running,

@@ -45,6 +45,7 @@ pub fn spec(sent: v1::ExecutionSpec) -> Spec {
         timeout,
         expire_after,
         max_retries: sent.max_retries,
+        stream_text: sent.stream_text.unwrap_or(false),
         min_revision: sent.min_revision,
         violations,
     }

@@ -9,7 +9,7 @@ use prompt_ledger_domain::{Error, Result};
 use serde::Deserialize;
 use uuid::Uuid;
 
-const MODELS: &str = include_str!("../../../../migrations/models.json");
+const MODELS: &str = include_str!("../../../migrations/models.json");
 
 /// The id of the first price; the others count on from it. The same in every ledger, so that prices can be compared.
 const FIRST_PRICE: u128 = 0x01900000_0000_7000_8000_000000010000;
@@ -29,26 +29,37 @@ struct Seed {
     valid_from: String,
 }
 
+/// What the databases spell their own way.
+pub(crate) struct Dialect {
+    /// This moment.
+    pub(crate) now: &'static str,
+    /// The midnight of a quoted day, in UTC.
+    pub(crate) midnight: fn(&str) -> String,
+    /// A truth.
+    pub(crate) flag: fn(bool) -> &'static str,
+}
+
 /// The statements that register them.
-pub(super) fn statements() -> Result<String> {
-    const NOW: &str = "CAST(unixepoch('subsec') * 1000000 AS INTEGER)";
+pub(crate) fn statements(dialect: &Dialect) -> Result<String> {
+    let now = dialect.now;
     let seeds: Vec<Seed> = serde_json::from_str(MODELS).map_err(Error::internal)?;
     let mut sql = String::new();
     for (seed, id) in seeds.iter().zip(FIRST_PRICE..) {
-        let (provider, model, from) = (quoted(&seed.provider), quoted(&seed.model_name), quoted(&seed.valid_from));
+        let (provider, model) = (quoted(&seed.provider), quoted(&seed.model_name));
         write!(
             sql,
             "\nINSERT INTO models (provider, model_name, max_tokens, supports_streaming, created_at, updated_at)\n\
-             VALUES ({provider}, {model}, {}, {}, {NOW}, {NOW});\n\
+             VALUES ({provider}, {model}, {}, {}, {now}, {now});\n\
              INSERT INTO model_prices\n\
              (id, provider, model_name, input, cached_input, output, valid_from, created_at)\n\
-             VALUES ('{}', {provider}, {model}, {}, {}, {}, unixepoch({from}) * 1000000, {NOW});\n",
+             VALUES ('{}', {provider}, {model}, {}, {}, {}, {}, {now});\n",
             or_null(seed.max_tokens),
-            i32::from(seed.supports_streaming),
+            (dialect.flag)(seed.supports_streaming),
             Uuid::from_u128(id),
             seed.input,
             or_null(seed.cached_input),
             seed.output,
+            (dialect.midnight)(&quoted(&seed.valid_from)),
         )
         .map_err(Error::internal)?;
     }

@@ -1,0 +1,173 @@
+//! Whether the first broker is worth a try. It opens after failures in a row, tries one in a while, and closes after
+//! several that went well: a broker that comes and goes does not take everyone with it. No clock of its own: what time it
+//! is, it is told.
+
+use std::time::{Duration, Instant};
+
+/// Failures in a row that open it.
+const FAILURES: u32 = 2;
+/// Probes in a row that close it.
+const PROBES: u32 = 2;
+/// How long it stays open before a probe, doubled with each that fails.
+const OPEN: Duration = Duration::from_millis(500);
+const OPEN_MOST: Duration = Duration::from_secs(4);
+/// A probe that has told nothing for so long was given up by whoever made it.
+const PROBE_LOST: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Instant,
+        wait: Duration,
+    },
+    /// One probe is under way since then, or the next one may be.
+    HalfOpen {
+        probing: Option<Instant>,
+        successes: u32,
+        wait: Duration,
+    },
+}
+
+/// Leave to use the broker once, and to tell what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    state: State,
+    /// Counts the times that what was allowed before lost its say.
+    era: u64,
+}
+
+impl Breaker {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Closed { failures: 0 }, era: 0 }
+    }
+
+    /// Leave to use the broker now, or none.
+    pub(crate) fn allows(&mut self, now: Instant) -> Option<Ticket> {
+        match self.state {
+            State::Closed { .. } => {}
+            State::Open { until, .. } if now < until => return None,
+            State::Open { wait, .. } => self.probe(now, 0, wait),
+            State::HalfOpen { probing: Some(since), .. } if now < since + PROBE_LOST => return None,
+            State::HalfOpen { successes, wait, .. } => self.probe(now, successes, wait),
+        }
+        Some(Ticket(self.era))
+    }
+
+    fn probe(&mut self, now: Instant, successes: u32, wait: Duration) {
+        self.era += 1;
+        self.state = State::HalfOpen { probing: Some(now), successes, wait };
+    }
+
+    /// What came of a use that was allowed. One that was allowed before it opened, or whose probe was taken for lost, has
+    /// no say any more.
+    pub(crate) fn report(&mut self, ticket: Ticket, went_well: bool, now: Instant) {
+        if ticket != Ticket(self.era) {
+            return;
+        }
+        self.state = match (self.state, went_well) {
+            (State::Closed { .. }, true) => State::Closed { failures: 0 },
+            (State::Closed { failures }, false) if failures + 1 < FAILURES => State::Closed { failures: failures + 1 },
+            (State::Closed { .. }, false) => self.open(now, OPEN),
+            (State::HalfOpen { successes, .. }, true) if successes + 1 >= PROBES => State::Closed { failures: 0 },
+            (State::HalfOpen { successes, wait, .. }, true) => {
+                State::HalfOpen { probing: None, successes: successes + 1, wait }
+            }
+            (State::HalfOpen { wait, .. }, false) => self.open(now, (wait * 2).min(OPEN_MOST)),
+            (open @ State::Open { .. }, _) => open,
+        };
+    }
+
+    fn open(&mut self, now: Instant, wait: Duration) -> State {
+        self.era += 1;
+        State::Open { until: now + wait, wait }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(start: Instant, millis: u64) -> Instant {
+        start + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_closes_after_probes_in_a_row() {
+        let start = Instant::now();
+        let mut breaker = Breaker::new();
+        // (milliseconds, allowed, went well)
+        for (at, allowed, went_well) in [
+            (0, true, false),
+            (1, true, true),
+            (2, true, false),
+            (3, true, false),
+            (4, false, false),
+            (502, false, false),
+            (503, true, false),
+            (504, false, false),
+            (1_502, false, false),
+            (1_503, true, true),
+            (1_504, true, true),
+            (1_505, true, false),
+            (1_506, true, true),
+        ] {
+            let now = after(start, at);
+            let ticket = breaker.allows(now);
+            assert_eq!(ticket.is_some(), allowed, "at {at} ms");
+            if let Some(ticket) = ticket {
+                breaker.report(ticket, went_well, now);
+            }
+        }
+    }
+
+    /// One that two failures have opened at this time, with what it allowed before.
+    fn opened(now: Instant) -> (Breaker, Ticket) {
+        let mut breaker = Breaker::new();
+        let ticket = breaker.allows(now).unwrap();
+        breaker.report(ticket, false, now);
+        breaker.report(ticket, false, now);
+        (breaker, ticket)
+    }
+
+    #[test]
+    fn one_probe_at_a_time_and_waits_are_bounded() {
+        let mut now = Instant::now();
+        let (mut breaker, _) = opened(now);
+        for _ in 0..10 {
+            now += OPEN_MOST;
+            let probe = breaker.allows(now).unwrap();
+            assert_eq!(breaker.allows(now), None, "another asks while the probe is under way");
+            breaker.report(probe, false, now);
+        }
+    }
+
+    #[test]
+    fn what_was_allowed_before_it_opened_has_no_say_any_more() {
+        let start = Instant::now();
+        let (mut breaker, old) = opened(start);
+        breaker.report(old, true, start);
+        assert_eq!(breaker.allows(start), None, "a late success does not close it");
+        let probe = breaker.allows(after(start, 500)).unwrap();
+        breaker.report(old, false, after(start, 501));
+        breaker.report(probe, true, after(start, 502));
+        assert!(breaker.allows(after(start, 503)).is_some(), "a late failure does not end the probing");
+    }
+
+    #[test]
+    fn a_probe_that_was_given_up_makes_way_for_another() {
+        let start = Instant::now();
+        let (mut breaker, _) = opened(start);
+        let lost = breaker.allows(after(start, 500)).unwrap();
+        assert_eq!(breaker.allows(after(start, 2_499)), None);
+        let probe = breaker.allows(after(start, 2_500)).unwrap();
+        breaker.report(lost, false, after(start, 2_501));
+        breaker.report(probe, true, after(start, 2_502));
+        assert!(breaker.allows(after(start, 2_503)).is_some());
+    }
+}

@@ -1,0 +1,254 @@
+//! Two brokers as one: what is sent goes through the first while it is well, through the second while it is not, and what
+//! failed on one is tried once on the other. Both are listened to at all times, so falling back and coming back move no
+//! message.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::breaker::Breaker;
+use crate::listener::Speaker;
+use crate::{Announcement, Broker, BrokerError, Bus, Delivery, Hint, Listener, Queue};
+
+/// A broker, and another for when it is away.
+pub struct Failover {
+    first: Arc<dyn Broker>,
+    second: Option<Arc<dyn Broker>>,
+    breaker: Mutex<Breaker>,
+    heard: Speaker,
+    _stop: DropGuard,
+}
+
+impl Failover {
+    /// Sends through `first` while it is well, else through `second`. Listens to both until `stop`.
+    #[must_use]
+    pub fn new(first: Arc<dyn Broker>, second: Arc<dyn Broker>, stop: &CancellationToken) -> Self {
+        Self::over(first, Some(second), stop)
+    }
+
+    /// As [`new`](Self::new), where there may be no second.
+    #[must_use]
+    pub fn over(first: Arc<dyn Broker>, second: Option<Arc<dyn Broker>>, stop: &CancellationToken) -> Self {
+        let (heard, stop) = (Speaker::new(), stop.child_token());
+        for broker in [Some(&first), second.as_ref()].into_iter().flatten() {
+            tokio::spawn(relay(broker.listen(), heard.clone(), stop.clone()));
+        }
+        Self { first, second, breaker: Mutex::new(Breaker::new()), heard, _stop: stop.drop_guard() }
+    }
+
+    /// Tries the one that is to be used now, then the other, once.
+    async fn send_through<T: Message>(&self, messages: &[T]) -> Result<(), BrokerError> {
+        let first = || T::send(self.first.as_ref(), messages);
+        let Some(second) = self.second.as_deref() else { return first().await };
+        let Some(ticket) = self.breaker().allows(Instant::now()) else {
+            return match T::send(second, messages).await {
+                Ok(()) => Ok(()),
+                Err(_) => first().await,
+            };
+        };
+        let sent = first().await;
+        self.breaker().report(ticket, sent.is_ok(), Instant::now());
+        match sent {
+            Ok(()) => Ok(()),
+            Err(_) => T::send(second, messages).await,
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Failover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failover").field("breaker", &*self.breaker()).finish_non_exhaustive()
+    }
+}
+
+async fn relay(mut from: Listener, to: Speaker, stop: CancellationToken) {
+    while let Some(heard) = stop.run_until_cancelled(from.hear()).await {
+        to.say(heard);
+    }
+}
+
+/// What goes through a broker.
+#[async_trait]
+trait Message: Sized + Sync {
+    async fn send(broker: &dyn Broker, messages: &[Self]) -> Result<(), BrokerError>;
+}
+
+#[async_trait]
+impl Message for Hint {
+    async fn send(broker: &dyn Broker, messages: &[Self]) -> Result<(), BrokerError> {
+        broker.send(messages).await
+    }
+}
+
+#[async_trait]
+impl Message for Announcement {
+    async fn send(broker: &dyn Broker, messages: &[Self]) -> Result<(), BrokerError> {
+        broker.announce(messages).await
+    }
+}
+
+/// Which of the two a delivery came from: the lowest bit of its receipt's connection.
+#[derive(Clone, Copy)]
+enum Side {
+    First = 0,
+    Second = 1,
+}
+
+fn tagged(mut deliveries: Vec<Delivery>, side: Side) -> Vec<Delivery> {
+    for receipt in deliveries.iter_mut().filter_map(|delivery| delivery.receipt.as_mut()) {
+        receipt.connection = receipt.connection << 1 | side as u64;
+    }
+    deliveries
+}
+
+/// Those of each side, as it gave them out. What wants to hear nothing goes nowhere.
+fn parted(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Vec<Delivery>) {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for mut delivery in deliveries {
+        let Some(receipt) = &mut delivery.receipt else { continue };
+        let side = if receipt.connection & 1 == Side::First as u64 { &mut first } else { &mut second };
+        receipt.connection >>= 1;
+        side.push(delivery);
+    }
+    (first, second)
+}
+
+#[async_trait]
+impl Queue for Failover {
+    async fn send(&self, hints: &[Hint]) -> Result<(), BrokerError> {
+        self.send_through(hints).await
+    }
+
+    async fn receive(&self, max: usize) -> Vec<Delivery> {
+        let Some(second) = &self.second else { return tagged(self.first.receive(max).await, Side::First) };
+        // The one that is given up loses nothing.
+        tokio::select! {
+            deliveries = self.first.receive(max) => tagged(deliveries, Side::First),
+            deliveries = second.receive(max) => tagged(deliveries, Side::Second),
+        }
+    }
+
+    async fn done(&self, deliveries: Vec<Delivery>) {
+        let (first, second) = parted(deliveries);
+        if !first.is_empty() {
+            self.first.done(first).await;
+        }
+        if let Some(broker) = self.second.as_ref().filter(|_| !second.is_empty()) {
+            broker.done(second).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Bus for Failover {
+    async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError> {
+        self.send_through(announcements).await
+    }
+
+    fn listen(&self) -> Listener {
+        self.heard.listen()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Fake, announcement, hint};
+    use crate::{Heard, Receipt};
+
+    fn both() -> (Arc<Fake>, Arc<Fake>, Failover) {
+        let (first, second) = (Arc::new(Fake::new()), Arc::new(Fake::new()));
+        let failover = Failover::new(first.clone(), second.clone(), &CancellationToken::new());
+        (first, second, failover)
+    }
+
+    #[tokio::test]
+    async fn each_is_tried_once_and_no_more() {
+        // (first is well, second is well, sends to the first, to the second)
+        for (one, other, to_first, to_second) in
+            [(true, true, 1, 0), (true, false, 1, 0), (false, true, 1, 1), (false, false, 1, 1)]
+        {
+            let (first, second, failover) = both();
+            first.be(one);
+            second.be(other);
+            let sent = failover.send(&[hint(1)]).await;
+            assert_eq!(sent.is_ok(), one || other);
+            assert_eq!((first.sends().len(), second.sends().len()), (to_first, to_second), "{one} {other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn while_the_first_is_taken_for_unwell_the_second_comes_first() {
+        let (first, second, failover) = both();
+        first.be(false);
+        failover.send(&[hint(1)]).await.unwrap();
+        failover.announce(&[announcement(1)]).await.unwrap();
+        first.sends();
+        second.sends();
+        failover.send(&[hint(2)]).await.unwrap();
+        assert_eq!((first.sends().len(), second.sends().len()), (0, 1));
+        second.be(false);
+        first.be(true);
+        failover.send(&[hint(3)]).await.unwrap();
+        assert_eq!((first.sends().len(), second.sends().len()), (1, 1), "what failed on one is tried on the other");
+    }
+
+    #[tokio::test]
+    async fn without_a_second_the_first_is_tried_always() {
+        let first = Arc::new(Fake::new());
+        let failover = Failover::over(first.clone(), None, &CancellationToken::new());
+        first.be(false);
+        for _ in 0..5 {
+            failover.send(&[hint(1)]).await.unwrap_err();
+        }
+        assert_eq!(first.sends().len(), 5);
+        first.inbox.put([Delivery { hint: hint(1), receipt: None }]);
+        assert_eq!(failover.receive(1).await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_done_goes_where_it_came_from() {
+        let (first, second, failover) = both();
+        // Both number their connections alike.
+        let delivery = |n| Delivery { hint: hint(n), receipt: Some(Receipt { connection: 7, tag: 3 }) };
+        first.inbox.put([delivery(1)]);
+        second.inbox.put([delivery(2)]);
+        let received = [failover.receive(9).await, failover.receive(9).await].concat();
+        failover.done(received).await;
+        assert_eq!(*first.done.lock().unwrap(), [delivery(1)]);
+        assert_eq!(*second.done.lock().unwrap(), [delivery(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_receive_that_is_given_up_loses_nothing_of_either() {
+        let (first, second, failover) = both();
+        let delivery = |n| Delivery { hint: hint(n), receipt: None };
+        let mut waiting = Box::pin(failover.receive(1));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        first.inbox.put([delivery(1)]);
+        second.inbox.put([delivery(2)]);
+        drop(waiting);
+        let mut received = [failover.receive(1).await, failover.receive(1).await].concat();
+        received.sort_by_key(|delivery| delivery.hint.execution_id.0);
+        assert_eq!(received, [delivery(1), delivery(2)]);
+    }
+
+    #[tokio::test]
+    async fn what_either_missed_is_said() {
+        let (first, second, failover) = both();
+        let mut listener = failover.listen();
+        for speaker in [&first, &second] {
+            speaker.heard.say(Heard::Missed);
+            speaker.heard.say(Heard::Announcement(announcement(1)));
+            assert_eq!(listener.hear().await, Heard::Missed);
+            assert_eq!(listener.hear().await, Heard::Announcement(announcement(1)));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Whether a broker is reached: said once when it changes, never per try.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+/// How long anything that a broker is asked may take.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long to wait before the next try to connect.
+pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+
+/// How a broker is doing, as far as this process can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerStatus {
+    /// It has not answered yet, nor refused.
+    Connecting,
+    /// All connections to it that are in use stand.
+    Connected,
+    /// It was not reached, or was lost; it is being tried again.
+    Lost,
+}
+
+impl BrokerStatus {
+    /// A word for logs and health.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl fmt::Display for BrokerStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What one connection to a broker is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Sending,
+    Receiving,
+    Listening,
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    broker: &'static str,
+    /// Without these it is not connected; any other counts while it is in use.
+    needed: &'static [Part],
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By part: whether it is up; nothing where it was not tried yet.
+    parts: [Option<bool>; 3],
+    said: Option<BrokerStatus>,
+}
+
+impl Link {
+    pub(crate) fn new(broker: &'static str, needed: &'static [Part]) -> Self {
+        Self { broker, needed, state: Mutex::default() }
+    }
+
+    pub(crate) fn up(&self, part: Part) {
+        if self.set(part, Some(true)) == Some(BrokerStatus::Connected) {
+            tracing::info!(broker = self.broker, "connected");
+        }
+    }
+
+    /// `why` never holds a URL.
+    pub(crate) fn down(&self, part: Part, why: &str) {
+        if self.set(part, Some(false)) == Some(BrokerStatus::Lost) {
+            tracing::warn!(broker = self.broker, why, "not reached; trying again");
+        }
+    }
+
+    /// Nobody needs this connection for now: it counts no more.
+    pub(crate) fn unused(&self, part: Part) {
+        if self.set(part, None) == Some(BrokerStatus::Connected) {
+            tracing::info!(broker = self.broker, "connected");
+        }
+    }
+
+    pub(crate) fn status(&self) -> BrokerStatus {
+        self.status_of(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn status_of(&self, state: &State) -> BrokerStatus {
+        let up = |part: &Part| state.parts[*part as usize] == Some(true);
+        match state.parts.contains(&Some(false)) {
+            true => BrokerStatus::Lost,
+            false if self.needed.iter().all(up) => BrokerStatus::Connected,
+            false => BrokerStatus::Connecting,
+        }
+    }
+
+    /// The new status, where it is one that was not said last.
+    fn set(&self, part: Part, up: Option<bool>) -> Option<BrokerStatus> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.parts[part as usize] = up;
+        let status = self.status_of(&state);
+        (status != BrokerStatus::Connecting && state.said.replace(status) != Some(status)).then_some(status)
+    }
+}
+
+/// Waits before the next try. False when it is time to end instead.
+pub(crate) async fn pause(stop: &CancellationToken) -> bool {
+    stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_is_connected_while_no_part_is_down_and_each_change_is_said_once() {
+        use BrokerStatus::{Connected, Connecting, Lost};
+        use Part::{Listening, Receiving, Sending};
+        let link = Link::new("fake", &[Sending, Listening]);
+        assert_eq!(link.status(), Connecting);
+        for (part, up, status, said) in [
+            (Sending, Some(true), Connecting, false),
+            (Listening, Some(true), Connected, true),
+            (Receiving, Some(true), Connected, false),
+            (Listening, Some(false), Lost, true),
+            (Receiving, Some(false), Lost, false),
+            (Receiving, Some(false), Lost, false),
+            (Listening, Some(true), Lost, false),
+            (Receiving, None, Connected, true),
+            (Receiving, None, Connected, false),
+        ] {
+            assert_eq!(link.set(part, up), said.then_some(status), "{part:?} {up:?}");
+            assert_eq!(link.status(), status, "{part:?} {up:?}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What is to be sent: handed over without waiting, sent in batches by a task. A batch is what arrived while the last one
+//! was on its way.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Announcement, BrokerError, Bus, Hint, Queue};
+
+/// How many things wait to be sent at most; beyond, they are dropped: the store knows them.
+const WAITING: usize = 64 * 1024;
+/// How many are sent at once.
+const BATCH: usize = 256;
+/// How often a failure is logged at most.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// How long the last sends may take.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// The way out for hints, or for announcements.
+#[derive(Debug)]
+pub struct Outbox<T> {
+    sender: mpsc::Sender<T>,
+    /// How many found no room since that was last said.
+    dropped: Arc<AtomicUsize>,
+    closing: CancellationToken,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl<T> Clone for Outbox<T> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            dropped: Arc::clone(&self.dropped),
+            closing: self.closing.clone(),
+            task: Arc::clone(&self.task),
+        }
+    }
+}
+
+/// Where a batch goes.
+#[async_trait]
+trait Way<T>: Send + Sync + 'static {
+    async fn send(&self, batch: &[T]) -> Result<(), BrokerError>;
+}
+
+struct ByQueue(Arc<dyn Queue>);
+
+#[async_trait]
+impl Way<Hint> for ByQueue {
+    async fn send(&self, batch: &[Hint]) -> Result<(), BrokerError> {
+        self.0.send(batch).await
+    }
+}
+
+struct ByBus(Arc<dyn Bus>);
+
+#[async_trait]
+impl Way<Announcement> for ByBus {
+    async fn send(&self, batch: &[Announcement]) -> Result<(), BrokerError> {
+        self.0.announce(batch).await
+    }
+}
+
+impl Outbox<Hint> {
+    /// Sends through this queue.
+    #[must_use]
+    pub fn hints(queue: Arc<dyn Queue>) -> Self {
+        Self::start(ByQueue(queue), WAITING)
+    }
+}
+
+impl Outbox<Announcement> {
+    /// Announces on this bus.
+    #[must_use]
+    pub fn announcements(bus: Arc<dyn Bus>) -> Self {
+        Self::start(ByBus(bus), WAITING)
+    }
+}
+
+impl<T: Send + Sync + 'static> Outbox<T> {
+    fn start(way: impl Way<T>, room: usize) -> Self {
+        let (sender, waiting) = mpsc::channel(room);
+        let (dropped, closing) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
+        let task = tokio::spawn(run(waiting, way, Arc::clone(&dropped), closing.clone()));
+        Self { sender, dropped, closing, task: Arc::new(Mutex::new(Some(task))) }
+    }
+
+    /// Hands over one thing more. Never waits; what finds no room is dropped, since the store knows it.
+    pub fn push(&self, item: T) {
+        if self.sender.try_send(item).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends what waits, and ends: within two seconds, whether it could all be sent or not. What is pushed afterwards is
+    /// dropped.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut task) = task else { return };
+        if tokio::time::timeout(CLOSING, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+}
+
+async fn run<T: Send + Sync>(
+    mut waiting: mpsc::Receiver<T>,
+    way: impl Way<T>,
+    dropped: Arc<AtomicUsize>,
+    closing: CancellationToken,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut failures = Failures::default();
+    loop {
+        let count = tokio::select! {
+            biased;
+            count = waiting.recv_many(&mut batch, BATCH) => count,
+            () = closing.cancelled() => return,
+        };
+        if count == 0 {
+            return;
+        }
+        if let Err(error) = way.send(&batch).await {
+            failures.note(count, Some(&error), Instant::now());
+        }
+        batch.clear();
+        failures.note(dropped.swap(0, Ordering::Relaxed), None, Instant::now());
+    }
+}
+
+/// What could not be sent since it was last said.
+#[derive(Default)]
+struct Failures {
+    said: Option<Instant>,
+    unsent: usize,
+}
+
+impl Failures {
+    /// So many more were not sent, for this reason or for want of room. Whether that was said now.
+    fn note(&mut self, count: usize, why: Option<&BrokerError>, now: Instant) -> bool {
+        self.unsent += count;
+        if self.unsent == 0 || self.said.is_some_and(|said| now < said + LOG_INTERVAL) {
+            return false;
+        }
+        let why = why.map_or_else(|| "too many wait".to_owned(), ToString::to_string);
+        tracing::warn!(why, unsent = self.unsent, "not sent; the database knows, and brings it up in its own time");
+        *self = Self { said: Some(now), unsent: 0 };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Sends one batch per permit, and remembers their sizes.
+    #[derive(Clone)]
+    struct Slow(Arc<Semaphore>, Arc<Mutex<Vec<usize>>>);
+
+    impl Slow {
+        fn new(permits: usize) -> Self {
+            Self(Arc::new(Semaphore::new(permits)), Arc::default())
+        }
+
+        fn sent(&self) -> Vec<usize> {
+            self.1.lock().unwrap().clone()
+        }
+    }
+
+    #[async_trait]
+    impl Way<u32> for Slow {
+        async fn send(&self, batch: &[u32]) -> Result<(), BrokerError> {
+            self.0.acquire().await.unwrap().forget();
+            self.1.lock().unwrap().push(batch.len());
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_what_arrived_while_the_last_one_was_on_its_way() {
+        let way = Slow::new(0);
+        let outbox = Outbox::start(way.clone(), WAITING);
+        outbox.push(0);
+        // The task takes the first one and waits with it.
+        tokio::task::yield_now().await;
+        (1..=300).for_each(|n| outbox.push(n));
+        way.0.add_permits(9);
+        outbox.close().await;
+        assert_eq!(way.sent(), [1, 256, 44]);
+        outbox.push(1);
+        assert_eq!(way.sent().len(), 3, "it has ended");
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_dropped_and_counted() {
+        let way = Slow::new(9);
+        let outbox = Outbox::start(way.clone(), 4);
+        (0..7).for_each(|n| outbox.push(n));
+        assert_eq!(outbox.dropped.load(Ordering::Relaxed), 3);
+        outbox.close().await;
+        assert_eq!(way.sent(), [4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_has_a_bound() {
+        let way = Slow::new(0);
+        let outbox = Outbox::start(way.clone(), 4);
+        outbox.push(1);
+        let began = tokio::time::Instant::now();
+        outbox.close().await;
+        assert!(began.elapsed() <= CLOSING + Duration::from_millis(10) && way.sent().is_empty());
+    }
+
+    #[test]
+    fn failures_are_said_once_a_second_at_most() {
+        let start = Instant::now();
+        let mut failures = Failures::default();
+        let error = BrokerError { broker: "fake", message: "unwell".into() };
+        for (at, count, said, left) in
+            [(0, 0, false, 0), (1, 2, true, 0), (2, 3, false, 3), (999, 0, false, 3), (1_001, 0, true, 0)]
+        {
+            let now = start + Duration::from_millis(at);
+            assert_eq!(failures.note(count, Some(&error), now), said, "at {at} ms");
+            assert_eq!(failures.unsent, left, "at {at} ms");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! RabbitMQ: a classic queue of transient hints, and a fanout exchange of announcements. Neither outlives the broker: what
+//! they held is in the store.
+//!
+//! One connection with a channel for each use, since an error closes the channel that it happened on.
+
+mod publishing;
+mod session;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use prompt_ledger_domain::secret::Secret;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::session::Session;
+use crate::inbox::Inbox;
+use crate::link::{Link, PATIENCE, Part};
+use crate::listener::Speaker;
+use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
+
+const BROKER: &str = "rabbitmq";
+/// How long a connection and its topology may take.
+const CONNECTING: Duration = Duration::from_secs(5);
+/// Seconds after which a connection that says nothing is taken for dead, unless the URL says otherwise.
+const HEARTBEAT: u16 = 10;
+/// How many hints a process holds that it has not claimed, unless it is told.
+const PREFETCH: u16 = 64;
+
+/// Which RabbitMQ, and under which names.
+#[derive(Clone, Debug)]
+pub struct RabbitOptions {
+    /// `amqp://` or `amqps://`; may hold a password.
+    pub url: Secret,
+    /// What the names of the queue and the exchange begin with.
+    pub prefix: String,
+    /// How many hints this process takes before it has claimed them: about as many as it receives at once.
+    pub prefetch: u16,
+}
+
+/// Hints and announcements through RabbitMQ. Dropping it ends its connection.
+pub struct Rabbit {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    _stop: DropGuard,
+}
+
+struct Shared {
+    uri: AMQPUri,
+    queue: String,
+    exchange: String,
+    prefetch: u16,
+    slot: watch::Sender<Slot>,
+    /// Something failed on this connection: it is to be made anew.
+    failed: Notify,
+    inbox: Inbox,
+    heard: Speaker,
+    link: Link,
+}
+
+#[derive(Clone)]
+enum Slot {
+    /// For the first time: a send waits for what comes of it.
+    Connecting,
+    Up(Arc<Session>),
+    Down,
+}
+
+impl Rabbit {
+    /// As [`open`](Self::open), with the usual prefetch.
+    pub fn connect(url: &str, prefix: &str, stop: &CancellationToken) -> Result<Self, BrokerError> {
+        Self::open(RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned(), prefetch: PREFETCH }, stop)
+    }
+
+    /// Connects in the background, and again whenever that is needed, until `stop`. RabbitMQ need not be there: only a URL
+    /// that cannot be read is an error, which does not repeat it.
+    pub fn open(options: RabbitOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
+        let RabbitOptions { url, prefix, prefetch } = options;
+        let stop = stop.child_token();
+        let shared = Arc::new(Shared {
+            uri: uri(url.expose()).ok_or_else(|| broken("the URL cannot be read"))?,
+            queue: format!("{prefix}.hints"),
+            exchange: format!("{prefix}.events"),
+            prefetch: prefetch.max(1),
+            slot: watch::Sender::new(Slot::Connecting),
+            failed: Notify::new(),
+            inbox: Inbox::new(),
+            heard: Speaker::new(),
+            link: Link::new(BROKER, &[Part::Sending]),
+        });
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&shared).keep_connected(stop.clone()));
+        tasks.close();
+        Ok(Self { shared, tasks, _stop: stop.drop_guard() })
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> BrokerStatus {
+        self.shared.link.status()
+    }
+
+    /// Waits, after the stop, until its connection is closed and what it held is another's to take: within about two
+    /// seconds, RabbitMQ or none.
+    pub async fn closed(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for Rabbit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rabbit").field("queue", &self.shared.queue).field("status", &self.status()).finish()
+    }
+}
+
+fn uri(url: &str) -> Option<AMQPUri> {
+    let mut uri: AMQPUri = url.parse().ok()?;
+    if matches!(uri.scheme, AMQPScheme::AMQPS) {
+        // Taken where no other part of the process has chosen one.
+        rustls::crypto::ring::default_provider().install_default().ok();
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    Some(uri)
+}
+
+fn broken(message: impl Into<String>) -> BrokerError {
+    BrokerError { broker: BROKER, message: message.into() }
+}
+
+#[async_trait]
+impl Queue for Rabbit {
+    async fn send(&self, hints: &[Hint]) -> Result<(), BrokerError> {
+        self.shared.send_hints(&hints.iter().map(wire::hint).collect::<Vec<_>>()).await
+    }
+
+    async fn receive(&self, max: usize) -> Vec<Delivery> {
+        self.shared.inbox.receive(max).await
+    }
+
+    async fn done(&self, deliveries: Vec<Delivery>) {
+        let Slot::Up(session) = self.shared.slot.borrow().clone() else { return };
+        let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
+        // What is not acknowledged is delivered again, harmlessly.
+        tokio::time::timeout(PATIENCE, session.acknowledge(receipts)).await.ok();
+    }
+}
+
+#[async_trait]
+impl Bus for Rabbit {
+    async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError> {
+        match announcements.is_empty() {
+            true => Ok(()),
+            false => self.shared.send_announcements(&wire::announcements(announcements)).await,
+        }
+    }
+
+    fn listen(&self) -> Listener {
+        self.shared.heard.listen()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_url_that_cannot_be_read_is_an_error_that_does_not_repeat_it() {
+        let stop = CancellationToken::new();
+        for url in ["", "http://:secret@host", "amqp://ada:secret@host:secret"] {
+            let error = Rabbit::connect(url, "p", &stop).unwrap_err();
+            assert_eq!(error.to_string(), "rabbitmq: the URL cannot be read");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_password_is_shown() {
+        let url = Secret::new("amqp://ada:secret@127.0.0.1:1/%2f");
+        let options = RabbitOptions { url, prefix: "p".into(), prefetch: 1 };
+        let shown = format!("{options:?}");
+        let rabbit = Rabbit::open(options, &CancellationToken::new()).unwrap();
+        let error = rabbit.send(&[crate::testing::hint(1)]).await.unwrap_err();
+        for text in [shown, format!("{rabbit:?}"), format!("{error:?}"), error.to_string()] {
+            assert!(!text.contains("secret") && !text.contains("127.0.0.1"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! One connection, while it lasts: its topology, and what comes on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, ConfirmSelectOptions,
+    ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::publishing::Publisher;
+use super::{CONNECTING, Shared, Slot};
+use crate::link::{PATIENCE, PAUSE, Part, pause};
+use crate::{Delivery, Heard, Receipt, wire};
+
+pub(super) struct Session {
+    number: u64,
+    pub(super) hints: Publisher,
+    pub(super) events: Publisher,
+    /// Hints are consumed and acknowledged on it.
+    consuming: Channel,
+}
+
+/// What was opened, beside what sends need.
+struct Opened {
+    connection: Connection,
+    session: Arc<Session>,
+    events: Consumer,
+}
+
+/// What is said of a failure. It holds what the broker answered, never an address with a password.
+pub(super) fn why(error: &lapin::Error) -> String {
+    error.to_string()
+}
+
+fn late(limit: Duration) -> String {
+    format!("no answer within {limit:?}")
+}
+
+/// Bounds what is asked of RabbitMQ.
+async fn within<T>(limit: Duration, asked: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
+    timeout(limit, asked).await.map_err(|_| late(limit))?.map_err(|error| why(&error))
+}
+
+impl Session {
+    pub(super) async fn acknowledge(&self, receipts: impl Iterator<Item = Receipt>) {
+        for receipt in receipts.filter(|receipt| receipt.connection == self.number) {
+            if self.consuming.basic_ack(receipt.tag, BasicAckOptions::default()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lets another process have these.
+    async fn give_back(&self, deliveries: Vec<Delivery>) -> Result<(), String> {
+        let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
+        for receipt in receipts.filter(|receipt| receipt.connection == self.number) {
+            let requeue = BasicNackOptions { multiple: false, requeue: true };
+            within(PATIENCE, self.consuming.basic_nack(receipt.tag, requeue)).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Connects and serves a connection, as often as it takes.
+    pub(super) async fn keep_connected(self: Arc<Self>, stop: CancellationToken) {
+        // Numbers the connections, from 1.
+        let (numbers, mut again) = (AtomicU64::new(1), false);
+        loop {
+            let began = Instant::now();
+            let opening = timeout(CONNECTING, self.open(numbers.fetch_add(1, Ordering::Relaxed)));
+            let ended = match stop.run_until_cancelled(opening).await {
+                None => break,
+                Some(Err(_)) => Err(late(CONNECTING)),
+                Some(Ok(Err(error))) => Err(why(&error)),
+                Some(Ok(Ok(opened))) => {
+                    if std::mem::replace(&mut again, true) {
+                        // Nobody knows what was announced meanwhile.
+                        self.heard.say(Heard::Missed);
+                    }
+                    self.serve(opened, &stop).await
+                }
+            };
+            self.slot.send_replace(Slot::Down);
+            // What was not acknowledged is delivered again, to someone.
+            self.inbox.clear();
+            let Err(why) = ended else { break };
+            self.link.down(Part::Sending, &why);
+            if began.elapsed() < PAUSE && !pause(&stop).await {
+                break;
+            }
+        }
+        self.slot.send_replace(Slot::Down);
+    }
+
+    /// One connection, until it breaks, which is an error, or until `stop`.
+    async fn serve(&self, opened: Opened, stop: &CancellationToken) -> Result<(), String> {
+        let Opened { connection, session, mut events } = opened;
+        self.slot.send_replace(Slot::Up(Arc::clone(&session)));
+        self.link.up(Part::Sending);
+        let ended = self.consume(&session, &mut events, stop).await;
+        self.slot.send_replace(Slot::Down);
+        match &ended {
+            Ok(()) => within(PATIENCE, connection.close(200, "bye".into())).await.ok(),
+            // It may be half alive; and whatever waits on it has its own bound.
+            Err(_) => timeout(PAUSE, connection.close(200, "bye".into())).await.ok().and_then(Result::ok),
+        };
+        ended
+    }
+
+    /// Takes in what comes: announcements always, hints while someone here wants them.
+    async fn consume(&self, session: &Session, events: &mut Consumer, stop: &CancellationToken) -> Result<(), String> {
+        let mut hints: Option<Consumer> = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return self.stop_consuming(session, hints.take()).await,
+                () = self.failed.notified() => return Err("a send failed".to_owned()),
+                came = events.next() => {
+                    let came = came.ok_or("the exchange's consumer was canceled")?.map_err(|error| why(&error))?;
+                    for announcement in wire::read_announcements(&came.data) {
+                        self.heard.say(Heard::Announcement(announcement));
+                    }
+                }
+                came = next(hints.as_mut()) => {
+                    let came = came.ok_or("the queue's consumer was canceled")?.map_err(|error| why(&error))?;
+                    self.deliver(session, &came).await;
+                }
+                _ = self.inbox.wanted(), if hints.is_none() => hints = Some(self.start_consuming(session).await?),
+                () = self.inbox.unwanted(), if hints.is_some() => self.stop_consuming(session, hints.take()).await?,
+            }
+        }
+    }
+
+    async fn deliver(&self, session: &Session, came: &lapin::message::Delivery) {
+        let receipt = Receipt { connection: session.number, tag: came.delivery_tag };
+        match wire::read_hint(&came.data) {
+            Some(hint) => self.inbox.put([Delivery { hint, receipt: Some(receipt) }]),
+            None => session.acknowledge([receipt].into_iter()).await,
+        }
+    }
+
+    async fn start_consuming(&self, session: &Session) -> Result<Consumer, String> {
+        let (queue, options) = (self.queue.as_str().into(), BasicConsumeOptions::default());
+        within(PATIENCE, session.consuming.basic_consume(queue, "".into(), options, FieldTable::default())).await
+    }
+
+    /// Takes no more hints, and lets another process have those that nobody here took.
+    async fn stop_consuming(&self, session: &Session, hints: Option<Consumer>) -> Result<(), String> {
+        let Some(mut hints) = hints else { return Ok(()) };
+        within(PATIENCE, session.consuming.basic_cancel(hints.tag(), BasicCancelOptions::default())).await?;
+        // Those that were on their way.
+        while let Some(came) = timeout(PATIENCE, hints.next()).await.map_err(|_| late(PATIENCE))? {
+            self.deliver(session, &came.map_err(|error| why(&error))?).await;
+        }
+        // Someone may have come back: it takes them again, as it would any other.
+        session.give_back(self.inbox.clear()).await
+    }
+
+    /// A connection, its topology and the consumer of announcements.
+    async fn open(&self, number: u64) -> lapin::Result<Opened> {
+        let properties = ConnectionProperties::default().with_connection_name("prompt-ledger".into());
+        let connection = Connection::connect_uri(self.uri.clone(), properties).await?;
+        let (hints, publishing) = (connection.create_channel().await?, connection.create_channel().await?);
+        let (consuming, listening) = (connection.create_channel().await?, connection.create_channel().await?);
+        for channel in [&hints, &publishing] {
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        }
+        let (queue, exchange) = (self.queue.as_str(), self.exchange.as_str());
+        consuming.queue_declare(queue.into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
+        consuming.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        let fanout = ExchangeDeclareOptions::default();
+        listening.exchange_declare(exchange.into(), ExchangeKind::Fanout, fanout, FieldTable::default()).await?;
+        let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        let own = listening.queue_declare("".into(), own, FieldTable::default()).await?;
+        let own = own.name().as_str();
+        let bind = QueueBindOptions::default();
+        listening.queue_bind(own.into(), exchange.into(), "".into(), bind, FieldTable::default()).await?;
+        let unacknowledged = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let events = listening.basic_consume(own.into(), "".into(), unacknowledged, FieldTable::default()).await?;
+        let (hints, publisher) = (Publisher::new(hints), Publisher::new(publishing));
+        Ok(Opened { connection, session: Arc::new(Session { number, hints, events: publisher, consuming }), events })
+    }
+}
+
+/// The next delivery, where there is a consumer.
+async fn next(hints: Option<&mut Consumer>) -> Option<lapin::Result<lapin::message::Delivery>> {
+    match hints {
+        Some(hints) => hints.next().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,235 @@
+//! Redis: a stream of hints with one consumer group, and a channel of announcements. Nothing here is kept: a hint is
+//! deleted as soon as it was delivered, and after a flush everything begins anew.
+//!
+//! Three connections, since a parked read and a subscription each block the one that they are on.
+
+mod hints;
+mod listening;
+mod sending;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::secret::Secret;
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisError, RedisResult, pipe};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use self::sending::Sender;
+use crate::inbox::Inbox;
+use crate::link::{Link, PATIENCE, Part};
+use crate::listener::Speaker;
+use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
+
+const BROKER: &str = "redis";
+/// The field of an entry that holds the hint.
+const FIELD: &str = "hint";
+/// How long it may take to connect.
+const CONNECTING: Duration = Duration::from_secs(1);
+/// How often to ask whether an idle connection still stands.
+const HEALTH: Duration = Duration::from_secs(1);
+/// When the system is to find out that the other end is gone.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// Which Redis, and under which names.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// `redis://` or `rediss://`; may hold a password.
+    pub url: Secret,
+    /// What the names of the stream and the channel begin with.
+    pub prefix: String,
+    /// A name that no other process has.
+    pub consumer: String,
+}
+
+/// Hints and announcements through Redis. Dropping it ends its connections.
+pub struct Redis {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    _stop: DropGuard,
+}
+
+struct Shared {
+    client: Client,
+    stream: String,
+    channel: String,
+    consumer: String,
+    sender: Sender,
+    inbox: Inbox,
+    heard: Speaker,
+    link: Link,
+}
+
+impl Redis {
+    /// As [`open`](Self::open), from what the options are made of.
+    pub fn connect(url: &str, prefix: &str, consumer: &str, stop: &CancellationToken) -> Result<Self, BrokerError> {
+        let (prefix, consumer) = (prefix.to_owned(), consumer.to_owned());
+        Self::open(RedisOptions { url: Secret::new(url), prefix, consumer }, stop)
+    }
+
+    /// Connects in the background, and again whenever that is needed, until `stop`. Redis need not be there: only a URL
+    /// that cannot be read is an error, which does not repeat it.
+    pub fn open(options: RedisOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
+        let stop = stop.child_token();
+        let shared = Arc::new(Shared {
+            client: client(options.url.expose()).map_err(|_| broken("the URL cannot be read"))?,
+            stream: format!("{}:hints", options.prefix),
+            channel: format!("{}:events", options.prefix),
+            consumer: options.consumer,
+            sender: Sender::new(),
+            inbox: Inbox::new(),
+            heard: Speaker::new(),
+            link: Link::new(BROKER, &[Part::Sending, Part::Listening]),
+        });
+        let tasks = TaskTracker::new();
+        // The one that sends goes last: it is what ends a parked read.
+        let last = CancellationToken::new();
+        tasks.spawn(Arc::clone(&shared).keep_sending(last.clone()));
+        tasks.spawn(Arc::clone(&shared).keep_listening(stop.clone()));
+        let receiving = Arc::clone(&shared).keep_receiving(stop.clone());
+        tasks.spawn(async move {
+            let _last = last.drop_guard();
+            receiving.await;
+        });
+        tasks.close();
+        Ok(Self { shared, tasks, _stop: stop.drop_guard() })
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn status(&self) -> BrokerStatus {
+        self.shared.link.status()
+    }
+
+    /// Waits, after the stop, until its parked read has ended and its name is taken off the stream: within about three
+    /// seconds, Redis or none.
+    pub async fn closed(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("stream", &self.shared.stream).field("status", &self.status()).finish()
+    }
+}
+
+fn client(url: &str) -> RedisResult<Client> {
+    let info = url.into_connection_info()?;
+    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        // Taken where no other part of the process has chosen one.
+        rustls::crypto::ring::default_provider().install_default().ok();
+    }
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
+    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive).set_user_timeout(KEEPALIVE * 2);
+    Client::open(info.set_tcp_settings(settings))
+}
+
+impl Shared {
+    /// A new connection, whose answers may take so long; nothing where they may take for ever.
+    async fn connection(&self, answers: Option<Duration>) -> RedisResult<MultiplexedConnection> {
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECTING)).set_response_timeout(answers);
+        let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
+        within(CONNECTING, "connecting took too long", connecting).await
+    }
+}
+
+/// Bounds what is asked of Redis.
+async fn within<T>(limit: Duration, late: &'static str, asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
+        tracing::debug!(broker = BROKER, ?limit, "{late}");
+        // As a timeout of the system is.
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, late).into())
+    })
+}
+
+/// Bounds what is asked of Redis as everything is bounded.
+async fn soon<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+    within(PATIENCE, "an answer took too long", asked).await
+}
+
+fn broken(message: impl Into<String>) -> BrokerError {
+    BrokerError { broker: BROKER, message: message.into() }
+}
+
+/// What is said of a failure: the server's code or the kind, never an address with a password.
+fn why(error: &RedisError) -> String {
+    match error.code() {
+        Some(code) => code.to_owned(),
+        None if error.is_connection_refusal() => "connection refused".to_owned(),
+        None if error.is_timeout() => "timed out".to_owned(),
+        None if error.is_connection_dropped() => "connection lost".to_owned(),
+        None => format!("{:?}", error.kind()),
+    }
+}
+
+#[async_trait]
+impl Queue for Redis {
+    async fn send(&self, hints: &[Hint]) -> Result<(), BrokerError> {
+        if hints.is_empty() {
+            return Ok(());
+        }
+        let mut commands = pipe();
+        for hint in hints {
+            commands.cmd("XADD").arg(&self.shared.stream).arg("*").arg(FIELD).arg(wire::hint(hint)).ignore();
+        }
+        self.shared.send(&commands).await
+    }
+
+    async fn receive(&self, max: usize) -> Vec<Delivery> {
+        self.shared.inbox.receive(max).await
+    }
+
+    async fn done(&self, _: Vec<Delivery>) {}
+}
+
+#[async_trait]
+impl Bus for Redis {
+    async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError> {
+        if announcements.is_empty() {
+            return Ok(());
+        }
+        let mut commands = pipe();
+        commands.cmd("PUBLISH").arg(&self.shared.channel).arg(wire::announcements(announcements)).ignore();
+        self.shared.send(&commands).await
+    }
+
+    fn listen(&self) -> Listener {
+        self.shared.heard.listen()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_url_that_cannot_be_read_is_an_error_that_does_not_repeat_it() {
+        let stop = CancellationToken::new();
+        for url in ["", "redis://", "http://:secret@host", "redis://:secret@host:secret", "redis://:secret@host/secret"]
+        {
+            let error = Redis::connect(url, "p", "c", &stop).unwrap_err();
+            assert_eq!(error.to_string(), "redis: the URL cannot be read");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_password_is_shown() {
+        let options = RedisOptions {
+            url: Secret::new("redis://ada:secret@127.0.0.1:1"),
+            prefix: "p".into(),
+            consumer: "c".into(),
+        };
+        let shown = format!("{options:?}");
+        let redis = Redis::open(options, &CancellationToken::new()).unwrap();
+        let error = redis.send(&[crate::testing::hint(1)]).await.unwrap_err();
+        for text in [shown, format!("{redis:?}"), format!("{error:?}"), error.to_string()] {
+            assert!(!text.contains("secret") && !text.contains("127.0.0.1"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Hints and announcements as they travel: JSON. A reader ignores fields that it does not know and passes over what it
+//! cannot read, because servers and workers of two neighbouring releases run side by side.
+
+use prompt_ledger_domain::Timestamp;
+use prompt_ledger_domain::execution::{ErrorType, Event, Status};
+use prompt_ledger_domain::ids::ExecutionId;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{Announcement, Hint};
+
+/// How long one announcement may be. Beyond, whatever it is, it is none of ours.
+const LONGEST: usize = 8 * 1024;
+
+#[derive(Serialize, Deserialize)]
+struct HintForm {
+    execution_id: Uuid,
+    attempt: i32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Form<'a> {
+    Changed {
+        execution_id: Uuid,
+        sequence: i64,
+        at: i64,
+        from: Option<&'a str>,
+        to: &'a str,
+        attempt: i32,
+        error_type: Option<&'a str>,
+        next_attempt_at: Option<i64>,
+    },
+    Cancel {
+        execution_id: Uuid,
+    },
+}
+
+/// A hint as text.
+pub(crate) fn hint(hint: &Hint) -> String {
+    let form = HintForm { execution_id: hint.execution_id.0, attempt: hint.attempt };
+    // A struct of plain values always has a JSON form.
+    serde_json::to_string(&form).unwrap_or_default()
+}
+
+/// The hint of a text, unless it is none.
+pub(crate) fn read_hint(text: &[u8]) -> Option<Hint> {
+    match serde_json::from_slice::<HintForm>(text) {
+        Ok(form) => Some(Hint { execution_id: ExecutionId(form.execution_id), attempt: form.attempt }),
+        Err(error) => {
+            tracing::debug!(%error, "a hint that cannot be read was passed over");
+            None
+        }
+    }
+}
+
+/// Announcements as text, a line each.
+pub(crate) fn announcements(announcements: &[Announcement]) -> String {
+    let line = |announcement| serde_json::to_string(&form(announcement)).unwrap_or_default();
+    announcements.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn form(announcement: &Announcement) -> Form<'static> {
+    match announcement {
+        Announcement::Cancel { execution_id } => Form::Cancel { execution_id: execution_id.0 },
+        Announcement::Changed { execution_id, event } => Form::Changed {
+            execution_id: execution_id.0,
+            sequence: event.sequence,
+            at: event.at.0,
+            from: event.from.map(Status::as_str),
+            to: event.to.as_str(),
+            attempt: event.attempt,
+            error_type: event.error_type.map(ErrorType::as_str),
+            next_attempt_at: event.next_attempt_at.map(|at| at.0),
+        },
+    }
+}
+
+/// The announcements of a text, those that can be read.
+pub(crate) fn read_announcements(text: &[u8]) -> impl Iterator<Item = Announcement> {
+    text.split(|byte| *byte == b'\n').filter_map(announcement)
+}
+
+fn announcement(line: &[u8]) -> Option<Announcement> {
+    if line.len() > LONGEST {
+        tracing::debug!(bytes = line.len(), "an announcement that is too long was passed over");
+        return None;
+    }
+    let form = serde_json::from_slice(line);
+    let form = form.inspect_err(|error| tracing::debug!(%error, "an announcement that cannot be read was passed over"));
+    Some(match form.ok()? {
+        Form::Cancel { execution_id } => Announcement::Cancel { execution_id: ExecutionId(execution_id) },
+        Form::Changed { execution_id, sequence, at, from, to, attempt, error_type, next_attempt_at } => {
+            let event = Event {
+                sequence,
+                at: Timestamp(at),
+                from: from.and_then(Status::from_word),
+                to: Status::from_word(to)?,
+                attempt,
+                error_type: error_type.and_then(ErrorType::from_word),
+                next_attempt_at: next_attempt_at.map(Timestamp),
+            };
+            Announcement::Changed { execution_id: ExecutionId(execution_id), event }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: ExecutionId = ExecutionId(Uuid::from_u128(7));
+
+    #[test]
+    fn what_is_written_is_read() {
+        let sent = Hint { execution_id: ID, attempt: 3 };
+        assert_eq!(read_hint(hint(&sent).as_bytes()), Some(sent));
+        let event = Event {
+            sequence: 4,
+            at: Timestamp(5),
+            from: Some(Status::Running),
+            to: Status::Queued,
+            attempt: 2,
+            error_type: Some(ErrorType::Timeout),
+            next_attempt_at: Some(Timestamp(6)),
+        };
+        let sent = [
+            Announcement::Changed { execution_id: ID, event },
+            Announcement::Changed { execution_id: ID, event: Event::first(Timestamp(1), Status::Queued, 0) },
+            Announcement::Cancel { execution_id: ID },
+        ];
+        let text = announcements(&sent);
+        assert_eq!(read_announcements(text.as_bytes()).collect::<Vec<_>>(), sent);
+        assert!(text.len() < 8 * 1024);
+    }
+
+    #[test]
+    fn what_another_release_writes_is_read_as_far_as_it_is_known() {
+        let hint = br#"{"execution_id":"00000000-0000-0000-0000-000000000007","attempt":1,"priority":9}"#;
+        assert_eq!(read_hint(hint), Some(Hint { execution_id: ID, attempt: 1 }));
+        let text = br#"{"kind":"sung"}
+{"kind":"cancel","execution_id":"00000000-0000-0000-0000-000000000007","by":"ada"}
+{"kind":"changed","execution_id":"00000000-0000-0000-0000-000000000007","sequence":1,"at":1,"to":"dreaming","attempt":1}"#;
+        assert_eq!(read_announcements(text).collect::<Vec<_>>(), [Announcement::Cancel { execution_id: ID }]);
+    }
+
+    #[test]
+    fn garbage_is_passed_over() {
+        for text in [&b""[..], b"{", b"\xff", b"[1]", b"{}"] {
+            assert_eq!((read_hint(text), read_announcements(text).count()), (None, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_passed_over_alone() {
+        let one = announcements(&[Announcement::Cancel { execution_id: ID }]);
+        let padded = |bytes: usize| format!("{one}{}", " ".repeat(bytes - one.len()));
+        let text = [padded(LONGEST), padded(LONGEST + 1), one.clone()].join("\n");
+        assert_eq!(read_announcements(text.as_bytes()).count(), 2);
+    }
+}

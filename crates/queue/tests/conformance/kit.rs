@@ -1,0 +1,134 @@
+//! What scenarios are made of: backends, processes on them, and hints and announcements that differ.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_queue::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Heard, Hint, Listener, Queue};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+/// Longer than anything takes, also on a machine that is busy with other things.
+pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
+/// How long a send may take, whatever happens: what the product promises, and room for a busy machine.
+pub(crate) const BOUND: Duration = Duration::from_millis(2_500);
+
+/// A broker under test, with names of its own in it.
+pub(crate) trait Backend: Sized {
+    async fn fresh() -> Self;
+
+    /// One more process, connected.
+    async fn process(&self) -> Process;
+
+    /// Sends what no release would, as a hint and as an announcement.
+    async fn send_garbage(&self, from: &Process);
+}
+
+/// What one process has of a broker.
+pub(crate) struct Process {
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) bus: Arc<dyn Bus>,
+}
+
+impl Process {
+    pub(crate) fn new<T: Queue + Bus + 'static>(broker: T) -> Self {
+        let broker = Arc::new(broker);
+        Self { queue: broker.clone(), bus: broker }
+    }
+
+    pub(crate) async fn send(&self, hints: &[Hint]) {
+        self.queue.send(hints).await.unwrap();
+    }
+
+    pub(crate) async fn announce(&self, announcements: &[Announcement]) {
+        self.bus.announce(announcements).await.unwrap();
+    }
+
+    /// What comes next, at most so many; and tells that they are done.
+    pub(crate) async fn receive(&self, max: usize) -> Vec<Hint> {
+        let deliveries = within(self.queue.receive(max)).await;
+        let hints = hints_of(&deliveries);
+        self.queue.done(deliveries).await;
+        hints
+    }
+
+    /// So many in all.
+    pub(crate) async fn receive_all(&self, count: usize) -> Vec<Hint> {
+        let mut hints = Vec::new();
+        while hints.len() < count {
+            hints.extend(self.receive(64).await);
+        }
+        hints
+    }
+}
+
+pub(crate) fn hints_of(deliveries: &[Delivery]) -> Vec<Hint> {
+    deliveries.iter().map(|delivery| delivery.hint).collect()
+}
+
+/// Fails when this takes too long.
+pub(crate) async fn within<F: Future>(what: F) -> F::Output {
+    timeout(GENEROUS, what).await.expect("this takes too long")
+}
+
+/// Asks until this holds.
+pub(crate) async fn eventually<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(result) = holds().await {
+            return result;
+        }
+        assert!(began.elapsed() < GENEROUS, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+pub(crate) async fn becomes(status: BrokerStatus, now: impl Fn() -> BrokerStatus) {
+    eventually(status.as_str(), async || (now() == status).then_some(())).await;
+}
+
+/// It fails, and within its bound.
+pub(crate) async fn fails_soon(sending: impl Future<Output = Result<(), BrokerError>>) {
+    let began = Instant::now();
+    sending.await.unwrap_err();
+    assert!(began.elapsed() < BOUND, "after {:?}", began.elapsed());
+}
+
+/// A name that nobody else has.
+pub(crate) fn unique(what: &str) -> String {
+    format!("{what}-{}", new_id().0.simple())
+}
+
+fn new_id() -> ExecutionId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let low = u128::from(std::process::id()) << 32 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed));
+    ExecutionId(Uuid::from_u128(since << 64 | low))
+}
+
+pub(crate) fn hint() -> Hint {
+    Hint { execution_id: new_id(), attempt: 1 }
+}
+
+pub(crate) fn hints(count: usize) -> Vec<Hint> {
+    std::iter::repeat_with(hint).take(count).collect()
+}
+
+pub(crate) fn announcement() -> Announcement {
+    Announcement::Cancel { execution_id: new_id() }
+}
+
+pub(crate) fn sorted(mut hints: Vec<Hint>) -> Vec<Hint> {
+    hints.sort_by_key(|hint| hint.execution_id.0);
+    hints
+}
+
+/// The next announcement; that some were missed is passed over.
+pub(crate) async fn hear(listener: &mut Listener) -> Announcement {
+    loop {
+        if let Heard::Announcement(announcement) = within(listener.hear()).await {
+            return announcement;
+        }
+    }
+}

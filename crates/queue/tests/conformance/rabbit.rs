@@ -1,0 +1,170 @@
+//! RabbitMQ: the suite, and its outages.
+
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use prompt_ledger_queue::rabbit::Rabbit;
+use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
+use prompt_ledger_testkit::services;
+use tokio_util::sync::CancellationToken;
+
+use crate::kit::{
+    Backend, Process, announcement, becomes, eventually, fails_soon, hear, hint, hints, sorted, unique, within,
+};
+use crate::proxy::Proxy;
+
+struct Shared {
+    prefix: String,
+}
+
+impl Backend for Shared {
+    async fn fresh() -> Self {
+        Self { prefix: unique("test") }
+    }
+
+    async fn process(&self) -> Process {
+        Process::new(connected(&services::amqp_url(), &self.prefix).await)
+    }
+
+    async fn send_garbage(&self, _: &Process) {
+        let (_connection, channel) = raw(&services::amqp_url()).await;
+        for (exchange, key) in
+            [(String::new(), format!("{}.hints", self.prefix)), (format!("{}.events", self.prefix), String::new())]
+        {
+            for text in ["{", "{\"kind\":\"sung\"}", ""] {
+                let (exchange, key) = (exchange.as_str().into(), key.as_str().into());
+                let options = BasicPublishOptions::default();
+                channel
+                    .basic_publish(exchange, key, options, text.as_bytes(), BasicProperties::default())
+                    .await
+                    .unwrap();
+            }
+        }
+        // All of it was taken before anything else is.
+        let asked = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+        channel.queue_declare("".into(), asked, lapin::types::FieldTable::default()).await.unwrap();
+    }
+}
+
+mod suite {
+    crate::conformance!(crate::rabbit::Shared);
+}
+
+pub(crate) fn open(url: &str, prefix: &str) -> Rabbit {
+    Rabbit::connect(url, prefix, &CancellationToken::new()).unwrap()
+}
+
+pub(crate) async fn connected(url: &str, prefix: &str) -> Rabbit {
+    let rabbit = open(url, prefix);
+    becomes(BrokerStatus::Connected, || rabbit.status()).await;
+    rabbit
+}
+
+async fn raw(url: &str) -> (Connection, Channel) {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    (connection, channel)
+}
+
+#[tokio::test]
+async fn away_and_back_it_is_found_again() {
+    let mut server = services::Rabbit::start().await;
+    server.kill();
+    let rabbit = open(&server.url(), "p");
+    let mut listener = rabbit.listen();
+    for _ in 0..2 {
+        becomes(BrokerStatus::Lost, || rabbit.status()).await;
+        fails_soon(rabbit.send(&[hint()])).await;
+        fails_soon(rabbit.announce(&[announcement()])).await;
+        let waiting = rabbit.receive(9);
+        let back = async {
+            server.restart().await;
+            becomes(BrokerStatus::Connected, || rabbit.status()).await;
+            let sent = hint();
+            rabbit.send(&[sent]).await.unwrap();
+            sent
+        };
+        let (received, sent) = within(futures::future::join(waiting, back)).await;
+        assert_eq!(received[0].hint, sent);
+        rabbit.done(received).await;
+        let announced = announcement();
+        rabbit.announce(&[announced]).await.unwrap();
+        assert_eq!(hear(&mut listener).await, announced);
+        server.kill();
+    }
+    server.restart().await;
+    becomes(BrokerStatus::Connected, || rabbit.status()).await;
+    // One that stands still holds nobody up.
+    server.pause();
+    fails_soon(rabbit.send(&hints(256))).await;
+    fails_soon(rabbit.announce(&[announcement()])).await;
+    server.resume();
+    eventually("a send works", async || rabbit.send(&[hint()]).await.ok()).await;
+}
+
+#[tokio::test]
+async fn what_was_not_done_when_the_line_was_cut_comes_again_and_old_receipts_mean_nothing() {
+    let url = services::amqp_url();
+    let proxy = Proxy::to(&url).await;
+    let rabbit = connected(&proxy.url(&url), &unique("test")).await;
+    let mut listener = rabbit.listen();
+    let sent = hint();
+    rabbit.send(&[sent]).await.unwrap();
+    let mut received = within(rabbit.receive(9)).await;
+    for _ in 0..3 {
+        proxy.cut();
+        assert_eq!(within(listener.hear()).await, Heard::Missed);
+        becomes(BrokerStatus::Connected, || rabbit.status()).await;
+        let again = within(rabbit.receive(9)).await;
+        assert_eq!(again[0].hint, sent);
+        assert_ne!(again[0].receipt, received[0].receipt);
+        rabbit.done(std::mem::replace(&mut received, again)).await;
+    }
+    rabbit.done(received).await;
+    let next = hint();
+    rabbit.send(&[next]).await.unwrap();
+    assert_eq!(within(rabbit.receive(9)).await[0].hint, next, "the line stands, and what is done does not come again");
+    assert_eq!(rabbit.status(), BrokerStatus::Connected);
+}
+
+#[tokio::test]
+async fn a_queue_that_was_deleted_is_made_again() {
+    let (url, prefix) = (services::amqp_url(), unique("test"));
+    let rabbit = connected(&url, &prefix).await;
+    let (_connection, channel) = raw(&url).await;
+    let delete = || channel.queue_delete(format!("{prefix}.hints").into(), QueueDeleteOptions::default());
+    // Under nobody: the first send finds out that there is no way there.
+    delete().await.unwrap();
+    let error = rabbit.send(&[hint()]).await.unwrap_err();
+    assert!(error.message.contains("could not be routed"), "{error}");
+    let sent = hint();
+    eventually("a send works", async || rabbit.send(&[sent]).await.ok()).await;
+    let received = within(rabbit.receive(9)).await;
+    assert_eq!(received[0].hint, sent);
+    rabbit.done(received).await;
+    // And under a receiver.
+    let mut waiting = Box::pin(rabbit.receive(9));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    delete().await.unwrap();
+    let sent = hint();
+    eventually("a send works", async || rabbit.send(&[sent]).await.ok()).await;
+    assert_eq!(within(waiting).await[0].hint, sent);
+}
+
+#[tokio::test]
+async fn a_stop_gives_back_what_was_not_done() {
+    let (url, prefix, stop) = (services::amqp_url(), unique("test"), CancellationToken::new());
+    let (ends, stays) = (Rabbit::connect(&url, &prefix, &stop).unwrap(), connected(&url, &prefix).await);
+    becomes(BrokerStatus::Connected, || ends.status()).await;
+    let sent = hints(9);
+    stays.send(&sent).await.unwrap();
+    // These it has and does not finish; others it holds.
+    assert!(!within(ends.receive(2)).await.is_empty());
+    stop.cancel();
+    within(ends.closed()).await;
+    fails_soon(ends.send(&[hint()])).await;
+    let mut received = Vec::new();
+    while received.len() < 9 {
+        received.extend(within(stays.receive(9)).await.iter().map(|delivery| delivery.hint));
+    }
+    assert_eq!(sorted(received), sent);
+}

@@ -1,0 +1,247 @@
+//! Redis: the suite, and its outages.
+
+use std::time::Duration;
+
+use prompt_ledger_queue::redis::Redis;
+use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
+use prompt_ledger_testkit::services;
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, cmd};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::kit::{
+    Backend, GENEROUS, Process, announcement, becomes, eventually, fails_soon, hear, hint, hints, hints_of, sorted,
+    unique, within,
+};
+use crate::proxy::Proxy;
+
+pub(crate) struct Shared {
+    prefix: String,
+}
+
+impl Backend for Shared {
+    async fn fresh() -> Self {
+        Self { prefix: unique("test") }
+    }
+
+    async fn process(&self) -> Process {
+        Process::new(connected(&services::redis_url(), &self.prefix).await)
+    }
+
+    async fn send_garbage(&self, _: &Process) {
+        send_garbage(&services::redis_url(), &self.prefix).await;
+    }
+}
+
+mod suite {
+    crate::conformance!(crate::redis::Shared);
+}
+
+pub(crate) fn open(url: &str, prefix: &str) -> Redis {
+    Redis::connect(url, prefix, &unique("consumer"), &CancellationToken::new()).unwrap()
+}
+
+pub(crate) async fn connected(url: &str, prefix: &str) -> Redis {
+    let redis = open(url, prefix);
+    becomes(BrokerStatus::Connected, || redis.status()).await;
+    redis
+}
+
+pub(crate) async fn send_garbage(url: &str, prefix: &str) {
+    let mut redis = raw(url).await;
+    let stream = format!("{prefix}:hints");
+    for (field, value) in [("hint", "{"), ("hint", r#"{"kind":"sung"}"#), ("other", "{}")] {
+        ask::<()>(&mut redis, &["XADD", &stream, "*", field, value]).await;
+    }
+    ask::<()>(&mut redis, &["PUBLISH", &format!("{prefix}:events"), "{\n{\"kind\":\"sung\"}\n"]).await;
+}
+
+async fn raw(url: &str) -> MultiplexedConnection {
+    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn ask<T: FromRedisValue>(redis: &mut MultiplexedConnection, words: &[&str]) -> T {
+    let mut command = cmd(words[0]);
+    for word in &words[1..] {
+        command.arg(*word);
+    }
+    command.query_async(redis).await.unwrap()
+}
+
+/// Waits until a read of hints is parked, or none.
+async fn parked(redis: &mut MultiplexedConnection, is: bool) {
+    let blocked = "flags=b";
+    eventually("a read is parked", async || {
+        (ask::<String>(redis, &["CLIENT", "LIST"]).await.contains(blocked) == is).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killed_and_back_it_is_found_again() {
+    let mut server = services::Redis::start().await;
+    let redis = connected(&server.url(), "p").await;
+    let mut listener = redis.listen();
+    let waiting = redis.receive(9);
+    let outage = async {
+        server.kill();
+        becomes(BrokerStatus::Lost, || redis.status()).await;
+        fails_soon(redis.send(&[hint()])).await;
+        fails_soon(redis.announce(&[announcement()])).await;
+        server.restart().await;
+        becomes(BrokerStatus::Connected, || redis.status()).await;
+        let sent = hint();
+        redis.send(&[sent]).await.unwrap();
+        sent
+    };
+    let (received, sent) = within(futures::future::join(waiting, outage)).await;
+    assert_eq!(received[0].hint, sent, "whoever waited all the time has it");
+    assert_eq!(within(listener.hear()).await, Heard::Missed);
+    let announced = announcement();
+    redis.announce(&[announced]).await.unwrap();
+    assert_eq!(hear(&mut listener).await, announced);
+}
+
+#[tokio::test]
+async fn it_need_not_be_there_at_first() {
+    let mut server = services::Redis::start().await;
+    server.kill();
+    let redis = open(&server.url(), "p");
+    fails_soon(redis.send(&[hint()])).await;
+    let waiting = redis.receive(9);
+    let later = async {
+        server.restart().await;
+        becomes(BrokerStatus::Connected, || redis.status()).await;
+        redis.send(&[hint()]).await.unwrap();
+    };
+    assert_eq!(within(futures::future::join(waiting, later)).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_flush_under_a_parked_read_changes_nothing() {
+    let server = services::Redis::start().await;
+    let redis = connected(&server.url(), "p").await;
+    let mut raw = raw(&server.url()).await;
+    for _ in 0..3 {
+        let waiting = redis.receive(9);
+        let flushed = async {
+            parked(&mut raw, true).await;
+            ask::<()>(&mut raw, &["FLUSHALL"]).await;
+            let sent = hint();
+            redis.send(&[sent]).await.unwrap();
+            sent
+        };
+        let (received, sent) = within(futures::future::join(waiting, flushed)).await;
+        assert_eq!(received[0].hint, sent);
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_any_more_is_let_go() {
+    let server = services::Redis::start().await;
+    let redis = connected(&server.url(), "p").await;
+    let mut raw = raw(&server.url()).await;
+    let mut quickest = GENEROUS;
+    for _ in 0..5 {
+        let mut waiting = Box::pin(redis.receive(9));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        parked(&mut raw, true).await;
+        let began = Instant::now();
+        drop(waiting);
+        parked(&mut raw, false).await;
+        quickest = quickest.min(began.elapsed());
+    }
+    // Of itself it ends after two.
+    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
+}
+
+#[tokio::test]
+async fn what_came_when_nobody_waited_any_more_goes_to_others() {
+    let server = services::Redis::start().await;
+    let (busy, other) = (connected(&server.url(), "p").await, connected(&server.url(), "p").await);
+    let mut waiting = Box::pin(busy.receive(9));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    parked(&mut raw(&server.url()).await, true).await;
+    drop(waiting);
+    let (sent, mut received) = (hints(9), Vec::new());
+    other.send(&sent).await.unwrap();
+    while received.len() < sent.len() {
+        received.extend(hints_of(&within(other.receive(9)).await));
+    }
+    assert_eq!(sorted(received), sent);
+}
+
+#[tokio::test]
+async fn one_that_stands_still_holds_nobody_up() {
+    let server = services::Redis::start().await;
+    let redis = connected(&server.url(), "p").await;
+    server.pause();
+    fails_soon(redis.send(&[hint()])).await;
+    fails_soon(redis.send(&hints(256))).await;
+    server.resume();
+    becomes(BrokerStatus::Connected, || redis.status()).await;
+    let sent = hint();
+    redis.send(&[sent]).await.unwrap();
+    let last = eventually("the hint comes", async || within(redis.receive(999)).await.last().copied()).await;
+    assert_eq!(last.hint, sent);
+}
+
+#[tokio::test]
+async fn a_cut_line_is_made_anew() {
+    let url = services::redis_url();
+    let proxy = Proxy::to(&url).await;
+    let redis = connected(&proxy.url(&url), &unique("test")).await;
+    let mut listener = redis.listen();
+    for _ in 0..3 {
+        proxy.cut();
+        assert_eq!(within(listener.hear()).await, Heard::Missed);
+        becomes(BrokerStatus::Connected, || redis.status()).await;
+        let sent = hint();
+        eventually("a send works", async || redis.send(&[sent]).await.ok()).await;
+        assert_eq!(within(redis.receive(9)).await[0].hint, sent);
+    }
+}
+
+#[tokio::test]
+async fn what_was_received_is_deleted_and_a_stop_leaves_no_consumer() {
+    let (url, prefix, stop) = (services::redis_url(), unique("test"), CancellationToken::new());
+    let redis = Redis::connect(&url, &prefix, "one", &stop).unwrap();
+    becomes(BrokerStatus::Connected, || redis.status()).await;
+    let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints"));
+    redis.send(&hints(5)).await.unwrap();
+    assert_eq!(within(redis.receive(9)).await.len(), 5);
+    eventually("the stream is empty", async || (ask::<usize>(&mut raw, &["XLEN", &stream]).await == 0).then_some(()))
+        .await;
+    // It ends also under a parked read.
+    let mut waiting = Box::pin(redis.receive(9));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    let consumers = async |raw: &mut MultiplexedConnection| {
+        ask::<Vec<redis::Value>>(raw, &["XINFO", "CONSUMERS", &stream, "workers"]).await.len()
+    };
+    assert_eq!(consumers(&mut raw).await, 1);
+    stop.cancel();
+    within(redis.closed()).await;
+    assert_eq!(consumers(&mut raw).await, 0);
+}
+
+#[tokio::test]
+async fn what_a_dead_process_read_and_did_not_delete_is_tidied_up() {
+    let (url, prefix) = (services::redis_url(), unique("test"));
+    let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints"));
+    let sender = connected(&url, &prefix).await;
+    sender.send(&hints(3)).await.unwrap();
+    ask::<()>(&mut raw, &["XGROUP", "CREATE", &stream, "workers", "0"]).await;
+    let read = ["XREADGROUP", "GROUP", "workers", "dead", "COUNT", "2", "NOACK", "STREAMS", &stream, ">"];
+    ask::<redis::Value>(&mut raw, &read).await;
+    let redis = connected(&url, &prefix).await;
+    assert_eq!(within(redis.receive(9)).await.len(), 1);
+    let next = hint();
+    redis.send(&[next]).await.unwrap();
+    assert_eq!(within(redis.receive(9)).await[0].hint, next);
+    // The last one that the dead process read goes with the next start.
+    eventually("no more than one is left", async || {
+        (ask::<usize>(&mut raw, &["XLEN", &stream]).await <= 1).then_some(())
+    })
+    .await;
+}

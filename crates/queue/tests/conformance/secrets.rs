@@ -1,0 +1,95 @@
+//! Passwords stay where they are; and an outage is said once, not with every try.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use prompt_ledger_queue::{BrokerStatus, Queue as _};
+use prompt_ledger_testkit::services;
+use tracing::Level;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::kit::{becomes, eventually, fails_soon, hint};
+use crate::{rabbit, redis};
+
+const PASSWORD: &str = "hunter2";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Log {
+    /// Keeps what is logged on this thread, as long as the guard lives.
+    fn keep(&self) -> tracing::subscriber::DefaultGuard {
+        let level = LevelFilter::from_level(Level::DEBUG);
+        let kept = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(self.clone());
+        tracing::subscriber::set_default(kept.finish())
+    }
+
+    /// The lines of the product.
+    fn lines(&self, of: &str) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains(PASSWORD), "{text}");
+        let ours = |line: &&str| line.contains("prompt_ledger_queue") && line.contains(of) && !line.contains("DEBUG");
+        text.lines().filter(ours).map(str::to_owned).collect()
+    }
+}
+
+/// The same URL with a password that is none.
+fn with_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://guest:{PASSWORD}@{host}")
+}
+
+#[tokio::test]
+async fn a_password_that_is_refused_is_shown_nowhere() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let redis = redis::open(&with_password(&services::redis_url()), "p");
+    becomes(BrokerStatus::Lost, || redis.status()).await;
+    let rabbit = rabbit::open(&with_password(&services::amqp_url()), "p");
+    becomes(BrokerStatus::Lost, || rabbit.status()).await;
+    let errors = [redis.send(&[hint()]).await.unwrap_err(), rabbit.send(&[hint()]).await.unwrap_err()];
+    for text in [format!("{errors:?}"), format!("{redis:?} {rabbit:?}")] {
+        assert!(!text.contains(PASSWORD), "{text}");
+    }
+    let lines = log.lines("not reached");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+}
+
+#[tokio::test]
+async fn an_outage_is_said_once_and_so_is_its_end() {
+    let log = Log::default();
+    let _kept = log.keep();
+    let mut server = services::Redis::start().await;
+    let redis = redis::connected(&server.url(), "p").await;
+    server.kill();
+    becomes(BrokerStatus::Lost, || redis.status()).await;
+    // Every connection of it has failed, some of them several times.
+    let waiting = Box::pin(redis.receive(1));
+    let tries = tokio::time::timeout(std::time::Duration::from_secs(1), waiting).await;
+    assert!(tries.is_err());
+    fails_soon(redis.send(&[hint()])).await;
+    server.restart().await;
+    eventually("a send works", async || redis.send(&[hint()]).await.ok()).await;
+    becomes(BrokerStatus::Connected, || redis.status()).await;
+    assert_eq!((log.lines("not reached").len(), log.lines(" connected").len()), (1, 2), "{:?}", log.lines(""));
+}

@@ -1,0 +1,136 @@
+//! Where everything is kept, and which brokers carry hints.
+
+use std::fmt;
+
+use prompt_ledger_domain::secret::Secret;
+use url::Url;
+
+use super::env::{Env, Setting};
+
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting { name: "DATABASE_URL", default: "none", meaning: "postgres://USER:PASSWORD@HOST:PORT/DATABASE" },
+    Setting { name: "DATABASE_CONNECTIONS", default: "16", meaning: "connections to Postgres, at most" },
+    Setting { name: "REDIS_URL", default: "none", meaning: "redis:// or rediss://; hints go through it" },
+    Setting {
+        name: "AMQP_URL",
+        default: "none",
+        meaning: "amqp:// or amqps://; hints go through it while Redis is away",
+    },
+    Setting {
+        name: "BROKER_PREFIX",
+        default: "prompt-ledger",
+        meaning: "begins the names that are used in the brokers",
+    },
+];
+
+/// Where everything is kept, and which brokers carry hints.
+#[derive(Clone, Debug)]
+pub struct BackendConfig {
+    /// Postgres.
+    pub database: Option<Place>,
+    /// Connections to it, at most.
+    pub database_connections: u32,
+    /// Redis.
+    pub redis: Option<Place>,
+    /// RabbitMQ.
+    pub amqp: Option<Place>,
+    /// What names in the brokers begin with.
+    pub broker_prefix: String,
+}
+
+/// The URL of a service. It may hold a password: it shows as its scheme and host.
+#[derive(Clone)]
+pub struct Place {
+    url: Secret,
+    shown: String,
+}
+
+impl Place {
+    /// The URL, password and all.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.url.expose()
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl BackendConfig {
+    pub(super) fn read(env: &mut Env<'_>) -> Self {
+        let mut place = |name: &str, schemes: &[&str]| {
+            env.read(name, None, |value| match Url::parse(value) {
+                Ok(url) if schemes.contains(&url.scheme()) && url.has_host() => {
+                    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+                    let shown = format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default());
+                    Ok(Some(Place { url: Secret::new(value), shown }))
+                }
+                _ => Err(format!("is no URL that begins with {}://HOST", schemes.join(":// or "))),
+            })
+        };
+        Self {
+            database: place("DATABASE_URL", &["postgres", "postgresql"]),
+            redis: place("REDIS_URL", &["redis", "rediss"]),
+            amqp: place("AMQP_URL", &["amqp", "amqps"]),
+            database_connections: env.number("DATABASE_CONNECTIONS", 16, 10, 1_000),
+            broker_prefix: env.read("BROKER_PREFIX", "prompt-ledger".to_owned(), |value| {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                match value.len() <= 64 && value.chars().all(plain) {
+                    true => Ok(value.to_owned()),
+                    false => Err(format!("`{value}` is not up to 64 of A-Z a-z 0-9 . _ -")),
+                }
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_never_shows_its_password() {
+        let lookup = |name: &str| match name {
+            "DATABASE_URL" => Some("postgres://ada:hunter2@db.internal:5433/ledger".to_owned()),
+            "AMQP_URL" => Some("amqp://guest:hunter2@mq/%2f".to_owned()),
+            _ => None,
+        };
+        let mut env = Env::new(&lookup);
+        let config = BackendConfig::read(&mut env);
+        env.finish(()).unwrap();
+        assert_eq!(config.database.as_ref().unwrap().to_string(), "postgres://db.internal:5433");
+        assert!(config.database.as_ref().unwrap().expose().contains("hunter2"));
+        assert!(config.amqp.is_some() && config.redis.is_none());
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn odd_values_are_mistakes_that_show_no_secret() {
+        let lookup = |name: &str| {
+            let odd = match name {
+                "DATABASE_URL" => "mysql://ada:hunter2@db/ledger",
+                "REDIS_URL" => "hunter2",
+                "DATABASE_CONNECTIONS" => "1",
+                "BROKER_PREFIX" => "a b",
+                _ => return None,
+            };
+            Some(odd.to_owned())
+        };
+        let mut env = Env::new(&lookup);
+        BackendConfig::read(&mut env);
+        let said = env.finish(()).unwrap_err().to_string();
+        for name in ["DATABASE_URL: is no URL that begins with postgres://", "REDIS_URL", "DATABASE_CONNECTIONS: `1`"] {
+            assert!(said.contains(name), "{said}");
+        }
+        assert!(said.contains("BROKER_PREFIX") && !said.contains("hunter2"), "{said}");
+    }
+}

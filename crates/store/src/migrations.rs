@@ -1,0 +1,91 @@
+//! What every database's migrations have in common: their list, and where each stands.
+
+use std::collections::HashSet;
+
+use prompt_ledger_domain::{Error, Result, error::Reason};
+use sqlx::migrate::{AppliedMigration, Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
+
+/// Where a migration stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MigrationStatus {
+    /// Its number.
+    pub version: i64,
+    /// What it does.
+    pub description: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+/// The number of the newest migration that this release knows.
+pub(crate) const NEWEST: i64 = 1;
+
+/// All migrations, from their texts.
+pub(crate) fn migrator(up: String, down: &str) -> Migrator {
+    let migration =
+        |kind, sql: String| Migration::new(1, "ledger".into(), kind, AssertSqlSafe(sql).into_sql_str(), false);
+    Migrator::with_migrations(vec![
+        migration(MigrationType::ReversibleUp, up),
+        migration(MigrationType::ReversibleDown, down.to_owned()),
+    ])
+}
+
+/// Every migration that this release knows, oldest first.
+pub(crate) fn status(migrator: &Migrator, applied: &[AppliedMigration]) -> Vec<MigrationStatus> {
+    let applied: HashSet<i64> = applied.iter().map(|migration| migration.version).collect();
+    let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration());
+    let standing = known.map(|migration| MigrationStatus {
+        version: migration.version,
+        description: migration.description.to_string(),
+        applied: applied.contains(&migration.version),
+    });
+    standing.collect()
+}
+
+/// Refuses a target that no migration has.
+pub(crate) fn check_target(migrator: &Migrator, to: i64) -> Result<()> {
+    match to == 0 || migrator.version_exists(to) {
+        true => Ok(()),
+        false => Err(Error::invalid("to", format!("there is no migration {to}; 0 takes all back"))),
+    }
+}
+
+/// Whether a release whose newest migration is `newest` works on a schema: `found` is the schema's newest migration and
+/// the oldest release that it works with; absent where it has none.
+pub(crate) fn check_fit(newest: i64, found: Option<(i64, i64)>) -> Result<()> {
+    let refused = |message: String| Err(Error::new(Reason::Internal, message));
+    match found {
+        None => refused("the database has no schema yet: run `prompt-ledger migrate`".into()),
+        Some((version, _)) if version < newest => refused(format!(
+            "the database's schema is at migration {version}, and this release needs {newest}: run `prompt-ledger \
+             migrate`"
+        )),
+        Some((version, from)) if from > newest => refused(format!(
+            "the database's schema is at migration {version}, which works with releases from migration {from} on, and \
+             this one is at {newest}: start a newer release"
+        )),
+        Some(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_fits_neighbouring_releases_only() {
+        for (newest, found, said) in [
+            (2, None, "run `prompt-ledger migrate`"),
+            (2, Some((1, 1)), "is at migration 1, and this release needs 2"),
+            (2, Some((2, 1)), ""),
+            (2, Some((3, 2)), ""),
+            (2, Some((4, 3)), "start a newer release"),
+        ] {
+            let checked = check_fit(newest, found).map_err(|error| error.to_string());
+            match said {
+                "" => assert!(checked.is_ok(), "{checked:?}"),
+                said => assert!(checked.unwrap_err().contains(said)),
+            }
+        }
+    }
+}

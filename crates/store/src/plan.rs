@@ -1,0 +1,236 @@
+//! What a write to the registry comes to, decided from what was read: pure, and the same for every database. The database
+//! reads under a lock, asks here, and writes what it is told.
+
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::model::{Model, Price};
+use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::versioning::{self, Content};
+use prompt_ledger_domain::{Error, Result, Timestamp, field};
+
+use crate::{Changed, NewPrice, PutModel, PutPrompt, PutResult};
+
+/// What serves a prompt in tracking mode instead.
+const TRACKING_RPC: &str = "CodeRegistrationService.RegisterCodePrompts";
+
+/// What is to be written, and what is then answered.
+pub(crate) struct Plan<T> {
+    /// Whether the prompt changes, and with it the project's revision.
+    pub(crate) prompt: bool,
+    /// What becomes of the version.
+    pub(crate) version: VersionWrite,
+    /// With the prompt and the version as they become.
+    pub(crate) answer: T,
+}
+
+/// What becomes of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VersionWrite {
+    /// It stays as it is.
+    Nothing,
+    /// It is new.
+    Add,
+    /// It has another status.
+    Status,
+}
+
+/// A project as a write finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct Project {
+    pub(crate) name: String,
+    pub(crate) revision: i64,
+}
+
+/// Registering a content: `before` is the prompt of that name, `known` its version of that content.
+pub(crate) fn put(
+    project: Project,
+    before: Option<&Prompt>,
+    known: Option<Version>,
+    put: &PutPrompt,
+    now: Timestamp,
+) -> Result<Plan<PutResult>> {
+    check(before, put)?;
+    let mut prompt = changed(before.cloned(), project.name, put, now);
+    let content = versioning::content(prompt.latest_version, known.as_ref(), TemplateFormat::Handlebars)?;
+    let (Content::New(number) | Content::Known(number)) = content;
+    let activated = put.set_active && prompt.active_version != Some(number);
+    if activated {
+        prompt.active_version = Some(number);
+    }
+    let (version, write) = match (content, known) {
+        (Content::Known(_), Some(mut known)) => {
+            let status = if activated { VersionStatus::Active } else { known.status };
+            let write = if known.status == status { VersionWrite::Nothing } else { VersionWrite::Status };
+            known.status = status;
+            (known, write)
+        }
+        (Content::New(_) | Content::Known(_), _) => {
+            prompt.latest_version = number;
+            (version(&prompt, number, put, now), VersionWrite::Add)
+        }
+    };
+    let moved = before != Some(&prompt);
+    let revision = counted(&mut prompt, project.revision, moved, now);
+    let answer = PutResult { prompt, version, version_change: write == VersionWrite::Add, activated, revision };
+    Ok(Plan { prompt: moved, version: write, answer })
+}
+
+/// Moving the active pointer to this version.
+pub(crate) fn activate(
+    (mut prompt, version, revision): (Prompt, Option<Version>, i64),
+    number: i32,
+    etag: Option<&str>,
+    now: Timestamp,
+) -> Result<Plan<Changed>> {
+    let mut version = writable(&prompt, version, number, etag)?;
+    let moved = prompt.active_version != Some(number) || version.status != VersionStatus::Active;
+    let write = if version.status == VersionStatus::Active { VersionWrite::Nothing } else { VersionWrite::Status };
+    prompt.active_version = Some(number);
+    version.status = VersionStatus::Active;
+    let revision = counted(&mut prompt, revision, moved, now);
+    Ok(Plan { prompt: moved, version: write, answer: Changed { prompt, version: Some(version), revision } })
+}
+
+/// Giving this version another status.
+pub(crate) fn set_status(
+    (mut prompt, version, revision): (Prompt, Option<Version>, i64),
+    number: i32,
+    wanted: VersionStatus,
+    etag: Option<&str>,
+    now: Timestamp,
+) -> Result<Plan<Changed>> {
+    let mut version = writable(&prompt, version, number, etag)?;
+    let status = versioning::set_status(&prompt, &version, wanted)?;
+    let moved = version.status != status;
+    let write = if moved { VersionWrite::Status } else { VersionWrite::Nothing };
+    version.status = status;
+    let revision = counted(&mut prompt, revision, moved, now);
+    Ok(Plan { prompt: moved, version: write, answer: Changed { prompt, version: Some(version), revision } })
+}
+
+/// Archiving a prompt, or bringing it back.
+pub(crate) fn archive(
+    (mut prompt, _, revision): (Prompt, Option<Version>, i64),
+    archived: bool,
+    etag: Option<&str>,
+    now: Timestamp,
+) -> Result<Plan<Changed>> {
+    prompt.check_etag(etag)?;
+    let moved = prompt.archived_at.is_some() != archived;
+    if moved {
+        prompt.archived_at = archived.then_some(now);
+    }
+    let revision = counted(&mut prompt, revision, moved, now);
+    Ok(Plan { prompt: moved, version: VersionWrite::Nothing, answer: Changed { prompt, version: None, revision } })
+}
+
+/// Registering or changing a model: how it becomes, and the price to add; nothing where nothing changes.
+pub(crate) fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Option<(Model, Option<Price>)> {
+    let mut model = before.cloned().unwrap_or_else(|| Model {
+        id: put.id.clone(),
+        max_tokens: None,
+        supports_streaming: true,
+        prices: Vec::new(),
+        created_at: now,
+        updated_at: now,
+    });
+    model.max_tokens = put.max_tokens.or(model.max_tokens);
+    model.supports_streaming = put.supports_streaming.unwrap_or(model.supports_streaming);
+    let price = new_price(&model, put, now);
+    if price.is_none() && before == Some(&model) {
+        return None;
+    }
+    model.updated_at = now;
+    Some((model, price))
+}
+
+/// The price to add: nothing where one of these amounts holds at that moment already.
+fn new_price(model: &Model, put: &PutModel, at: Timestamp) -> Option<Price> {
+    let NewPrice { id, input, cached_input, output, valid_from } = put.price.clone()?;
+    let valid_from = valid_from.unwrap_or(at);
+    let same = |held: &Price| (held.input, held.cached_input, held.output) == (input, cached_input, output);
+    let held_already = model.price_at(valid_from).is_some_and(same);
+    (!held_already).then_some(Price { id, input, cached_input, output, valid_from })
+}
+
+/// The project's revision after the write; a prompt that changes takes it.
+fn counted(prompt: &mut Prompt, revision: i64, moved: bool, now: Timestamp) -> i64 {
+    if !moved {
+        return revision;
+    }
+    prompt.revision = revision + 1;
+    prompt.updated_at = now;
+    prompt.revision
+}
+
+/// The version of that number, of a prompt in full mode that may be written.
+fn writable(prompt: &Prompt, version: Option<Version>, number: i32, etag: Option<&str>) -> Result<Version> {
+    prompt.check_mode(Mode::Full, TRACKING_RPC)?;
+    prompt.check_not_archived()?;
+    prompt.check_etag(etag)?;
+    version.ok_or_else(|| Selector::Number(number).missing(&prompt.name))
+}
+
+/// What forbids the write, in the order of the contract.
+fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
+    let name = field::shown(&put.name);
+    let Some(prompt) = before else {
+        if put.etag.is_none() {
+            return Ok(());
+        }
+        let message = format!("prompt `{name}` does not exist, so no etag is its own; leave the etag out to create it");
+        return Err(Error::new(Reason::EtagMismatch, message).with("prompt", &name).about("prompt", name));
+    };
+    prompt.check_mode(Mode::Full, TRACKING_RPC)?;
+    if put.create_only {
+        let message = format!("prompt `{name}` exists; leave create_only out to change it");
+        return Err(Error::new(Reason::PromptExists, message).with("prompt", &name).about("prompt", name));
+    }
+    prompt.check_not_archived()?;
+    prompt.check_etag(put.etag.as_deref())
+}
+
+/// The prompt with the metadata that was sent, a new one where there was none.
+fn changed(before: Option<Prompt>, project: String, put: &PutPrompt, now: Timestamp) -> Prompt {
+    let mut prompt = before.unwrap_or_else(|| Prompt {
+        id: put.prompt_id,
+        project,
+        name: put.name.clone(),
+        mode: Mode::Full,
+        description: String::new(),
+        owner_team: String::new(),
+        tags: Vec::new(),
+        active_version: None,
+        latest_version: 0,
+        revision: 0,
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+    });
+    let keep = |field: &mut String, sent: &Option<String>| {
+        if let Some(sent) = sent {
+            field.clone_from(sent);
+        }
+    };
+    keep(&mut prompt.description, &put.description);
+    keep(&mut prompt.owner_team, &put.owner_team);
+    if let Some(tags) = &put.tags {
+        prompt.tags.clone_from(tags);
+    }
+    prompt
+}
+
+fn version(prompt: &Prompt, number: i32, put: &PutPrompt, now: Timestamp) -> Version {
+    Version {
+        id: put.version_id,
+        prompt_id: prompt.id,
+        number,
+        status: if put.set_active { VersionStatus::Active } else { VersionStatus::Draft },
+        template_source: put.template_source.clone(),
+        template_format: TemplateFormat::Handlebars,
+        checksum: put.checksum.clone(),
+        variables: put.variables.clone(),
+        created_by: put.created_by.clone(),
+        created_at: now,
+        source: Source::default(),
+    }
+}

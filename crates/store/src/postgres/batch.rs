@@ -1,0 +1,348 @@
+//! Batches: what arrives while one statement is on its way to the disk goes with the next one. There is no timer, so a
+//! lone write waits for nobody, and sixty-four at once share a few commits.
+//!
+//! A batch is one autocommit statement. A row that the database refuses (SQLSTATE classes 22 and 23) fails alone: the
+//! rows are then written one by one. What passes (a deadlock, a lock, a restart, a lost connection) repeats the batch
+//! whole, within [`PATIENCE`]; each kind of write says how its repetition is harmless.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::{Error, Result};
+use sqlx::PgPool;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::claim::Claims;
+use super::error;
+use super::finish::Ends;
+use super::record::Records;
+
+/// How many batches of one kind are under way at once: one is executed while the other one is on its way to the disk.
+const IN_FLIGHT: usize = 2;
+
+/// How many rows a batch has at most, unless one item alone has more.
+const ROWS: usize = 64;
+
+/// How many bytes of text a batch has at most, unless one item alone has more.
+const BYTES: usize = 1024 * 1024;
+
+/// How long what passes is waited for; then the callers decide.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long one try may take: past it the answer counts as lost.
+const TRY: Duration = Duration::from_secs(5);
+
+/// The wait before the first repetition; it doubles with each.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a batch rests whose rows were all locked by others.
+const LOCKED_PAUSE: Duration = Duration::from_millis(5);
+
+/// A kind of write that is done in batches.
+#[async_trait]
+pub(super) trait Work: Send + Sync + 'static {
+    type Item: Send + Sync + 'static;
+    type Answer: Send + 'static;
+
+    /// What may be under way once only: a second item of it waits until the first one is answered.
+    fn identity(item: &Self::Item) -> Option<Uuid>;
+
+    /// How many rows it is.
+    fn rows(_: &Self::Item) -> usize {
+        1
+    }
+
+    /// About how many bytes it is.
+    fn bytes(item: &Self::Item) -> usize;
+
+    /// Writes all of them in one statement: one outcome for each, in order. `again` says that an earlier try may have
+    /// been written, its answer lost.
+    async fn write(&self, items: &[Self::Item], again: bool) -> Result<Vec<Outcome<Self::Answer>>>;
+}
+
+/// What a batch came to for one item.
+#[derive(Debug)]
+pub(super) enum Outcome<T> {
+    /// This is its answer.
+    Done(T),
+    /// Another one held its row: it goes into the next batch.
+    Locked,
+}
+
+/// The batchers of a store.
+pub(super) struct Batches {
+    pub(super) records: Batcher<Records>,
+    pub(super) claims: Batcher<Claims>,
+    pub(super) ends: Batcher<Ends>,
+    /// For other writes to executions.
+    pub(super) pool: PgPool,
+}
+
+impl Batches {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self {
+            records: Batcher::new(Records { pool: pool.clone() }),
+            claims: Batcher::new(Claims { pool: pool.clone() }),
+            ends: Batcher::new(Ends { pool: pool.clone() }),
+            pool,
+        }
+    }
+
+    /// Takes no more, writes what waits, and lets the connections go.
+    pub(super) async fn close(&self) {
+        tokio::join!(self.records.close(), self.claims.close(), self.ends.close());
+        self.pool.close().await;
+    }
+}
+
+/// The way to one kind of write.
+pub(super) struct Batcher<W: Work>(Arc<Shared<W>>);
+
+struct Shared<W: Work> {
+    work: W,
+    queue: Mutex<Queue<W>>,
+    idle: Notify,
+}
+
+struct Queue<W: Work> {
+    waiting: VecDeque<Waiting<W>>,
+    /// The identities under way.
+    busy: HashSet<Uuid>,
+    carriers: usize,
+    closed: bool,
+}
+
+struct Waiting<W: Work> {
+    item: W::Item,
+    answer: oneshot::Sender<Result<W::Answer>>,
+    since: Instant,
+}
+
+impl<W: Work> Batcher<W> {
+    pub(super) fn new(work: W) -> Self {
+        let queue = Queue { waiting: VecDeque::new(), busy: HashSet::new(), carriers: 0, closed: false };
+        Self(Arc::new(Shared { work, queue: Mutex::new(queue), idle: Notify::new() }))
+    }
+
+    /// Writes it and answers once that is durable. A caller that goes away meanwhile undoes nothing.
+    pub(super) async fn call(&self, item: W::Item) -> Result<W::Answer> {
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut queue = self.0.queue();
+            if queue.closed {
+                return Err(error::unavailable());
+            }
+            queue.waiting.push_back(Waiting { item, answer, since: Instant::now() });
+            if queue.carriers < IN_FLIGHT {
+                queue.carriers += 1;
+                let carrier = Carrier { shared: Arc::clone(&self.0), busy: Vec::new(), left: false };
+                tokio::spawn(carrier.run());
+            }
+        }
+        answered.await.map_err(|_| error::unavailable())?
+    }
+
+    /// Takes no more, and answers when what was taken is written.
+    pub(super) async fn close(&self) {
+        self.0.queue().closed = true;
+        loop {
+            let idle = self.0.idle.notified();
+            let mut idle = std::pin::pin!(idle);
+            idle.as_mut().enable();
+            if self.0.queue().carriers == 0 {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+impl<W: Work> Shared<W> {
+    /// The queue. Nothing in here panics while it is held.
+    fn queue(&self) -> MutexGuard<'_, Queue<W>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One result for each item, in order.
+    async fn write(&self, items: &[W::Item]) -> Vec<Result<Outcome<W::Answer>>> {
+        match self.write_patiently(items).await {
+            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Err(error) if items.len() > 1 && of_a_row(&error) => {
+                let mut results = Vec::with_capacity(items.len());
+                for item in items {
+                    let alone = self.write_patiently(std::slice::from_ref(item)).await;
+                    let lost = || Error::internal("a write of one row had no outcome");
+                    results.push(alone.and_then(|mut outcomes| outcomes.pop().ok_or_else(lost)));
+                }
+                results
+            }
+            Err(error) => for_each(error, items.len()),
+        }
+    }
+
+    async fn write_patiently(&self, items: &[W::Item]) -> Result<Vec<Outcome<W::Answer>>> {
+        patiently(|again| self.work.write(items, again)).await
+    }
+}
+
+/// Repeats what passes. `write` is told whether an earlier try may have been written.
+pub(super) async fn patiently<T, F>(mut write: impl FnMut(bool) -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let begun = Instant::now();
+    let mut pause = PAUSE;
+    let mut again = false;
+    loop {
+        let tried = tokio::time::timeout(TRY, write(again)).await.unwrap_or_else(|_| Err(error::unavailable()));
+        match tried {
+            Err(error) if passes(&error) && begun.elapsed() + pause < PATIENCE => {
+                tracing::debug!(%error, cause = ?error.parts().cause, "a write is repeated");
+                again = true;
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The database's own failure.
+fn cause(error: &Error) -> Option<&sqlx::Error> {
+    error.parts().cause.as_ref()?.downcast_ref()
+}
+
+fn of_a_row(error: &Error) -> bool {
+    cause(error).is_some_and(error::is_of_a_row)
+}
+
+fn passes(error: &Error) -> bool {
+    error.reason() == Reason::StoreUnavailable && !matches!(cause(error), Some(sqlx::Error::PoolClosed))
+}
+
+/// The same failure for all of a batch, its cause told once.
+fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
+    if count > 1 {
+        tracing::warn!(%error, cause = ?error.parts().cause, writes = count, "a batch was not written");
+    }
+    let unavailable = error.reason() == Reason::StoreUnavailable;
+    let more = (1..count).map(|_| {
+        if unavailable { error::unavailable() } else { Error::internal("the batch that it was written in failed") }
+    });
+    let more: Vec<_> = more.map(Err).collect();
+    std::iter::once(Err(error)).chain(more).collect()
+}
+
+/// Whoever carries one batch after the other, until nothing waits.
+struct Carrier<W: Work> {
+    shared: Arc<Shared<W>>,
+    /// The identities that it carries.
+    busy: Vec<Uuid>,
+    left: bool,
+}
+
+impl<W: Work> Carrier<W> {
+    async fn run(mut self) {
+        loop {
+            // Whoever was just answered, or was about to ask, may still come along.
+            tokio::task::yield_now().await;
+            let Some((items, answers)) = self.take() else { return };
+            let results = self.shared.write(&items).await;
+            if self.answer(items, answers, results) {
+                tokio::time::sleep(LOCKED_PAUSE).await;
+            }
+        }
+    }
+
+    /// The next batch; none, and the carrier has left, where nothing waits that may go now.
+    #[allow(clippy::type_complexity, reason = "two lists of the same order")]
+    fn take(&mut self) -> Option<(Vec<W::Item>, Vec<(oneshot::Sender<Result<W::Answer>>, Instant)>)> {
+        let mut queue = self.shared.queue();
+        let (mut items, mut answers, mut later) = (Vec::new(), Vec::new(), VecDeque::new());
+        let (mut rows, mut bytes) = (0, 0);
+        while let Some(next) = queue.waiting.pop_front() {
+            let identity = W::identity(&next.item);
+            if identity.is_some_and(|identity| queue.busy.contains(&identity)) {
+                later.push_back(next);
+                continue;
+            }
+            rows += W::rows(&next.item);
+            bytes += W::bytes(&next.item);
+            if !items.is_empty() && (rows > ROWS || bytes > BYTES) {
+                later.push_back(next);
+                break;
+            }
+            if let Some(identity) = identity {
+                queue.busy.insert(identity);
+                self.busy.push(identity);
+            }
+            items.push(next.item);
+            answers.push((next.answer, next.since));
+        }
+        while let Some(passed_over) = later.pop_back() {
+            queue.waiting.push_front(passed_over);
+        }
+        if items.is_empty() {
+            queue.carriers -= 1;
+            self.left = true;
+            drop(queue);
+            self.shared.idle.notify_waiters();
+            return None;
+        }
+        Some((items, answers))
+    }
+
+    /// Answers, and puts back what was locked: whether that was all of it.
+    fn answer(
+        &mut self,
+        items: Vec<W::Item>,
+        answers: Vec<(oneshot::Sender<Result<W::Answer>>, Instant)>,
+        results: Vec<Result<Outcome<W::Answer>>>,
+    ) -> bool {
+        let mut locked = Vec::new();
+        let count = items.len();
+        {
+            let mut queue = self.shared.queue();
+            for identity in self.busy.drain(..) {
+                queue.busy.remove(&identity);
+            }
+        }
+        for ((item, (answer, since)), result) in items.into_iter().zip(answers).zip(results) {
+            let result = match result {
+                Ok(Outcome::Done(done)) => Ok(done),
+                Ok(Outcome::Locked) if since.elapsed() < PATIENCE => {
+                    locked.push(Waiting { item, answer, since });
+                    continue;
+                }
+                Ok(Outcome::Locked) => Err(error::unavailable()),
+                Err(error) => Err(error),
+            };
+            // Nobody may be waiting any more.
+            answer.send(result).ok();
+        }
+        let all = locked.len() == count;
+        self.shared.queue().waiting.extend(locked);
+        all
+    }
+}
+
+impl<W: Work> Drop for Carrier<W> {
+    /// Where it was stopped in the middle of a batch: its callers are told by their channels.
+    fn drop(&mut self) {
+        if self.left {
+            return;
+        }
+        let mut queue = self.shared.queue();
+        queue.carriers -= 1;
+        for identity in self.busy.drain(..) {
+            queue.busy.remove(&identity);
+        }
+        drop(queue);
+        self.shared.idle.notify_waiters();
+    }
+}

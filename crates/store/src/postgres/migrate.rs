@@ -1,0 +1,75 @@
+//! The schema, forwards and back. A migration runs whole or not at all, and two processes that start at once take turns,
+//! by the lock of the driver.
+
+use prompt_ledger_domain::Result;
+use sqlx::migrate::{Migrate, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+
+use super::{connect, error};
+use crate::MigrationStatus;
+use crate::migrations::{self, NEWEST, check_target, migrator as listed, status};
+use crate::seed::{self, Dialect};
+
+/// How Postgres spells what the seed needs.
+const DIALECT: Dialect = Dialect {
+    now: "clock_timestamp()",
+    midnight: |day| format!("{day}::timestamp AT TIME ZONE 'UTC'"),
+    flag: |flag| if flag { "true" } else { "false" },
+};
+
+const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL";
+const FIT: &str =
+    "SELECT version::bigint, compatible_from::bigint FROM schema_compatibility ORDER BY version DESC LIMIT 1";
+
+/// Applies every migration that the database does not have.
+pub async fn migrate_up(url: &str) -> Result<()> {
+    let up = async |connection: &mut PgConnection| {
+        migrator()?.run_direct(None, connection, false).await.map_err(error::migration)
+    };
+    with(url, up).await
+}
+
+/// Takes back every migration above `to`, with the data that only it has room for; 0 takes all back.
+pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
+    let down = async |connection: &mut PgConnection| {
+        let migrator = migrator()?;
+        check_target(&migrator, to)?;
+        migrator.undo(connection, to).await.map_err(error::migration)
+    };
+    with(url, down).await
+}
+
+/// Every migration that this release knows, oldest first.
+pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
+    let ask = async |connection: &mut PgConnection| {
+        let migrator = migrator()?;
+        connection.ensure_migrations_table(&migrator.table_name).await.map_err(error::migration)?;
+        let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(error::migration)?;
+        Ok(status(&migrator, &applied))
+    };
+    with(url, ask).await
+}
+
+/// Refuses a schema that this release does not work with.
+pub(super) async fn check_fit(mut connection: PoolConnection<sqlx::Postgres>) -> Result<()> {
+    let there = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *connection).await.map_err(error::store)?;
+    let found: Option<(i64, i64)> = match there {
+        true => sqlx::query_as(FIT).fetch_optional(&mut *connection).await.map_err(error::store)?,
+        false => None,
+    };
+    migrations::check_fit(NEWEST, found)
+}
+
+async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    let mut connection = connect::options(url)?.connect().await.map_err(error::store)?;
+    let done = work(&mut connection).await;
+    connection.close().await.map_err(error::store)?;
+    done
+}
+
+fn migrator() -> Result<Migrator> {
+    let up = include_str!("../../../../migrations/postgres/0001_ledger.up.sql").to_owned();
+    let down = include_str!("../../../../migrations/postgres/0001_ledger.down.sql");
+    Ok(listed(up + &seed::statements(&DIALECT)?, down))
+}

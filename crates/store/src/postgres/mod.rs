@@ -1,0 +1,48 @@
+//! The production backend: Postgres. Any number of servers and workers share it; its clock is the only one that counts.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `connect` | pools, and how every connection is set up |
+//! | `migrate` | the schema, forwards and back |
+//! | `registry`, `put_prompt`, `change_prompt`, `select` | prompts and versions |
+//! | `models`, `access` | models and prices; projects and keys |
+//! | `batch` | group commit: what arrived while the last statement was committing is the next one |
+//! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `expire`, `read`, `list` |
+//! | `cost` | a cost, reckoned where the tokens are |
+//! | `row`, `moment` | rows to records, with `rows`; moments |
+//! | `error` | the one mapping of database failures |
+//!
+//! Four habits. A hot write is one statement for many executions, whose text never changes: arrays in, `UNNEST`. Rows are
+//! locked in the order of their ids, by every statement, before anything is written: no two ever wait for each other in a
+//! circle. The time is `clock_timestamp()`: `now()` is when the transaction began, and a claim that waited would be born
+//! expired. And each statement names the one index that finds its rows: what else it tests is
+//! compared by IS NOT DISTINCT FROM, which no index serves, so that a plan made for small tables holds for large ones.
+
+mod access;
+mod batch;
+mod bind;
+mod cancel;
+mod change_prompt;
+mod claim;
+mod connect;
+mod cost;
+mod error;
+mod executions;
+mod expire;
+mod finish;
+mod lease;
+mod list;
+mod migrate;
+mod models;
+mod moment;
+#[cfg(test)]
+mod plans;
+mod put_prompt;
+mod read;
+mod record;
+mod registry;
+mod row;
+mod select;
+
+pub use connect::{Postgres, PostgresOptions};
+pub use migrate::{migrate_down, migrate_status, migrate_up};

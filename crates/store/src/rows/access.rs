@@ -1,0 +1,45 @@
+//! Models, projects and keys as they are selected.
+
+use prompt_ledger_domain::ids::{KeyId, PriceId, ProjectId};
+use prompt_ledger_domain::model::{Model, ModelRef, Price};
+use prompt_ledger_domain::{Result, Timestamp};
+use uuid::Uuid;
+
+use super::LedgerRow;
+use crate::rows as row;
+use crate::{ApiKey, Project};
+
+/// A model with its prices, which are one value.
+pub(crate) fn model<R: LedgerRow>(row: &R) -> Result<Model> {
+    let prices: Vec<(String, i64, Option<i64>, i64, i64)> = row::json(row, "prices")?;
+    let price = |(id, input, cached_input, output, valid_from): (String, _, _, _, _)| {
+        let id = PriceId(Uuid::try_parse(&id).map_err(|_| row::corrupt("model_prices.id"))?);
+        Ok(Price { id, input, cached_input, output, valid_from: Timestamp(valid_from) })
+    };
+    Ok(Model {
+        id: ModelRef { provider: row::text(row, "provider")?, model: row::text(row, "model_name")? },
+        max_tokens: row::maybe(row, "max_tokens")?,
+        supports_streaming: row::value(row, "supports_streaming")?,
+        prices: prices.into_iter().map(price).collect::<Result<_>>()?,
+        created_at: row::value(row, "created_at")?,
+        updated_at: row::value(row, "updated_at")?,
+    })
+}
+
+/// The project, unless the row has none.
+pub(crate) fn maybe_project<R: LedgerRow>(row: &R) -> Result<Option<Project>> {
+    let Some(id) = row::maybe(row, "project_id")? else { return Ok(None) };
+    Ok(Some(Project { id: ProjectId(id), name: row::text(row, "project_name")? }))
+}
+
+/// A key, as it may be shown.
+pub(crate) fn key<R: LedgerRow>(row: &R) -> Result<ApiKey> {
+    Ok(ApiKey {
+        id: KeyId(row::value(row, "id")?),
+        name: row::text(row, "name")?,
+        prefix: row::text(row, "prefix")?,
+        project: maybe_project(row)?,
+        created_at: row::value(row, "created_at")?,
+        revoked_at: row::maybe(row, "revoked_at")?,
+    })
+}

@@ -1,0 +1,56 @@
+//! What a claim answers.
+
+use prompt_ledger_domain::execution::{Event, Params, Status};
+use prompt_ledger_domain::ids::{ExecutionId, PriceId};
+use prompt_ledger_domain::model::{ModelRef, Price};
+use prompt_ledger_domain::{Result, Timestamp};
+
+use super::{LedgerRow, execution};
+use crate::rows as row;
+use crate::{Claimed, Fence};
+
+/// A claimed execution, at `at` by the database's clock.
+pub(crate) fn claimed<R: LedgerRow>(row: &R, at: Timestamp) -> Result<Claimed> {
+    let attempt = row::value(row, "attempts")?;
+    let price = row::maybe(row, "price_id")?.map(|id| price(row, PriceId(id))).transpose()?;
+    Ok(Claimed {
+        fence: Fence { id: ExecutionId(row::value(row, "id")?), attempt },
+        event: Event {
+            sequence: row::value(row, "last_sequence")?,
+            at: row::value(row, "attempt_started_at")?,
+            from: Some(Status::Queued),
+            to: Status::Running,
+            attempt,
+            error_type: None,
+            next_attempt_at: None,
+        },
+        handed_back: row::value(row, "handed_back")?,
+        input: execution::input(row)?,
+        prompt_truncated: row::value(row, "prompt_truncated")?,
+        model: ModelRef { provider: row::text(row, "provider")?, model: row::text(row, "model_name")? },
+        price,
+        params: Params {
+            temperature: row::maybe(row, "temperature")?,
+            top_k: row::maybe(row, "top_k")?,
+            top_p: row::maybe(row, "top_p")?,
+            repetition_penalty: row::maybe(row, "repetition_penalty")?,
+            max_new_tokens: row::maybe(row, "max_new_tokens")?,
+        },
+        timeout: row::micros(row, "timeout_micros")?,
+        max_retries: row::value(row, "max_retries")?,
+        used: execution::usage(row)?,
+        expires_in: row::maybe::<_, Timestamp>(row, "expire_at")?.map(|end| end.since(at)),
+        stream_text: row::value(row, "stream_text")?,
+    })
+}
+
+/// A price as it is selected, with its identity.
+pub(crate) fn price<R: LedgerRow>(row: &R, id: PriceId) -> Result<Price> {
+    Ok(Price {
+        id,
+        input: row::value(row, "input")?,
+        cached_input: row::maybe(row, "cached_input")?,
+        output: row::value(row, "output")?,
+        valid_from: row::value(row, "valid_from")?,
+    })
+}

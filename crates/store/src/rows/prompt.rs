@@ -1,0 +1,115 @@
+//! Prompts and versions as they are selected.
+
+use crate::Revisions;
+use crate::rows as row;
+use crate::rows::LedgerRow;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
+
+/// The columns that [`maybe_prompt`] reads from `prompts p` and `projects j`, with the project's revision.
+macro_rules! prompt_columns {
+    () => {
+        "p.id AS prompt_id, j.name AS project, j.revision AS project_revision, p.name, p.mode, p.description, \
+         p.owner_team, p.tags, p.active_version_number, p.latest_version_number, p.revision, \
+         p.created_at AS prompt_created_at, p.updated_at, p.archived_at"
+    };
+}
+pub(crate) use prompt_columns;
+
+/// The columns that [`maybe_version`] reads from `prompt_versions v`.
+macro_rules! version_columns {
+    () => {
+        "v.id AS version_id, v.prompt_id AS version_prompt_id, v.version_number, v.status, v.template_source, \
+         v.template_format, v.checksum_hash, v.variables, v.created_by, v.created_at AS version_created_at, \
+         v.source_repository, v.source_commit, v.source_path"
+    };
+}
+pub(crate) use version_columns;
+
+/// A prompt by project ($1) and name ($2), with a version of it; the version's columns are empty where there is none.
+macro_rules! prompt_and_version {
+    ($which:literal) => {
+        concat!(
+            "SELECT ",
+            prompt_columns!(),
+            ", ",
+            version_columns!(),
+            " FROM projects j JOIN prompts p ON p.project_id = j.id",
+            " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND ",
+            $which,
+            " WHERE j.id = $1 AND p.name = $2"
+        )
+    };
+}
+
+/// The active version ($1 project, $2 name).
+pub(crate) const ACTIVE: &str = prompt_and_version!("v.version_number = p.active_version_number");
+/// The version of the highest number.
+pub(crate) const LATEST: &str = prompt_and_version!("v.version_number = p.latest_version_number");
+/// The version of number $3.
+pub(crate) const NUMBER: &str = prompt_and_version!("v.version_number = $3");
+/// The version of checksum $3.
+pub(crate) const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = $3");
+
+/// The prompt, unless the row has none.
+pub(crate) fn maybe_prompt<R: LedgerRow>(row: &R) -> Result<Option<Prompt>> {
+    let Some(id) = row::maybe(row, "prompt_id")? else { return Ok(None) };
+    Ok(Some(Prompt {
+        id: PromptId(id),
+        project: row::text(row, "project")?,
+        name: row::text(row, "name")?,
+        mode: row::word(row, "mode", Mode::from_word)?,
+        description: row::text(row, "description")?,
+        owner_team: row::text(row, "owner_team")?,
+        tags: row::json(row, "tags")?,
+        active_version: row::maybe(row, "active_version_number")?,
+        latest_version: row::value(row, "latest_version_number")?,
+        revision: row::value(row, "revision")?,
+        created_at: row::value(row, "prompt_created_at")?,
+        updated_at: row::value(row, "updated_at")?,
+        archived_at: row::maybe(row, "archived_at")?,
+    }))
+}
+
+/// The version, unless the row has none.
+pub(crate) fn maybe_version<R: LedgerRow>(row: &R) -> Result<Option<Version>> {
+    let Some(id) = row::maybe(row, "version_id")? else { return Ok(None) };
+    Ok(Some(Version {
+        id: VersionId(id),
+        prompt_id: PromptId(row::value(row, "version_prompt_id")?),
+        number: row::value(row, "version_number")?,
+        status: row::word(row, "status", VersionStatus::from_word)?,
+        template_source: row::text(row, "template_source")?,
+        template_format: row::word(row, "template_format", TemplateFormat::from_word)?,
+        checksum: row::text(row, "checksum_hash")?,
+        variables: row::json(row, "variables")?,
+        created_by: row::text(row, "created_by")?,
+        created_at: row::value(row, "version_created_at")?,
+        source: Source {
+            repository: row::text(row, "source_repository")?,
+            commit: row::text(row, "source_commit")?,
+            path: row::text(row, "source_path")?,
+        },
+    }))
+}
+
+/// The project's revision that the row was read at.
+pub(crate) fn project_revision<R: LedgerRow>(row: &R) -> Result<i64> {
+    row::value(row, "project_revision")
+}
+
+/// Notes one counter.
+pub(crate) fn add_revision<R: LedgerRow>(revisions: &mut Revisions, row: &R) -> Result<()> {
+    let revision = row::value(row, "revision")?;
+    if let Some(project) = row::maybe(row, "project_id")? {
+        revisions.projects.push((ProjectId(project), revision));
+        return Ok(());
+    }
+    match row.text("scope")? {
+        Some("keys") => revisions.keys = revision,
+        Some("models") => revisions.models = revision,
+        _ => {}
+    }
+    Ok(())
+}

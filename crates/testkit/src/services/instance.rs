@@ -1,0 +1,144 @@
+//! A service of a test's own: a process with its children, a folder, a port.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::unique;
+
+/// A service may take so long to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) folder: TempDir,
+    pub(super) port: u16,
+    child: Option<Child>,
+}
+
+impl Instance {
+    /// A folder that others may enter, and a free port.
+    pub(super) fn new() -> Self {
+        let folder = TempDir::with_prefix("prompt-ledger-").unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        Self { folder, port: free_port(), child: None }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts its process, and waits until it is ready.
+    pub(super) async fn start(&mut self, command: &mut Command, ready: impl AsyncFn(u16) -> bool) {
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).current_dir(self.folder.path());
+        self.child = Some(command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}")));
+        let began = Instant::now();
+        while !ready(self.port).await {
+            let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
+            assert!(
+                ended.is_none() && began.elapsed() < PATIENCE,
+                "{command:?} is not ready ({ended:?}): {}",
+                self.log()
+            );
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    pub(super) fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Sends a signal to the process and all of its children.
+    pub(super) fn signal(&self, name: &str) {
+        if let Some(child) = &self.child {
+            send(name, &family(child.id()));
+        }
+    }
+
+    /// Sends a signal to the process alone, and waits for its end.
+    pub(super) fn end(&mut self, name: &str) {
+        let Some(mut child) = self.child.take() else { return };
+        let _ = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+        let began = Instant::now();
+        while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+        self.child = Some(child);
+        self.kill();
+    }
+
+    /// Ends all of it, as a power cut does.
+    pub(super) fn kill(&mut self) {
+        let Some(mut child) = self.child.take() else { return };
+        let family = family(child.id());
+        send("KILL", &family);
+        let _ = child.kill();
+        let _ = child.wait();
+        // Its children hold what it shared with them until they are gone too.
+        let began = Instant::now();
+        while family.iter().any(|pid| lives(*pid)) && began.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(LOOK_INTERVAL);
+        }
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A port that nobody listens on, below those that the system gives away by itself: it stays ours while the service is
+/// down.
+pub(super) fn free_port() -> u16 {
+    const FIRST: u16 = 10_000;
+    const COUNT: u64 = 20_000;
+    loop {
+        let port = FIRST + u16::try_from(unique() % COUNT).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn send(signal: &str, family: &[u32]) {
+    let family = family.iter().map(ToString::to_string);
+    let _ = Command::new("kill").arg(format!("-{signal}")).args(family).stderr(Stdio::null()).status();
+}
+
+/// Whether a process runs: one that has ended and was not asked how does not.
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+/// A process and all that it has started.
+fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = family.get(next).copied() {
+        next += 1;
+        let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            family.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+        }
+    }
+    family
+}
+
+/// A command of a user other than root, where we are root.
+pub(super) fn as_user(user: &str, program: &Path) -> Command {
+    if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) != 0) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", user, "--regid", user, "--init-groups"]).arg(program);
+    command
+}

@@ -1,0 +1,122 @@
+//! The real Postgres, Redis and RabbitMQ: the ones that all tests share, named in the environment by `cargo xtask test`;
+//! and private ones, for tests that kill them.
+
+mod instance;
+mod postgres;
+mod rabbit;
+mod redis;
+
+use std::process::Command;
+
+pub use postgres::Postgres;
+pub use rabbit::Rabbit;
+pub use redis::Redis;
+
+/// Names the shared Postgres.
+pub const POSTGRES: &str = "TEST_POSTGRES_URL";
+/// Names the shared Redis.
+pub const REDIS: &str = "TEST_REDIS_URL";
+/// Names the shared RabbitMQ.
+pub const AMQP: &str = "TEST_AMQP_URL";
+
+fn shared(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: `cargo xtask test` starts the services that tests need; `cargo xtask services` too")
+    })
+}
+
+/// The shared Redis.
+///
+/// # Panics
+/// When there is none; the message says what to do.
+#[must_use]
+pub fn redis_url() -> String {
+    shared(REDIS)
+}
+
+/// The shared RabbitMQ.
+///
+/// # Panics
+/// When there is none; the message says what to do.
+#[must_use]
+pub fn amqp_url() -> String {
+    shared(AMQP)
+}
+
+/// An empty database on the shared Postgres. It goes with the value.
+#[derive(Debug)]
+pub struct Database {
+    server: String,
+    name: String,
+    url: String,
+}
+
+/// A new, empty database on the shared Postgres.
+///
+/// # Panics
+/// When there is no shared Postgres, or it refuses.
+#[must_use]
+pub fn database() -> Database {
+    database_on(&shared(POSTGRES))
+}
+
+/// A new, empty database on another Postgres.
+///
+/// # Panics
+/// When it refuses.
+#[must_use]
+pub fn database_on(server: &str) -> Database {
+    let name = format!("t_{:016x}", unique());
+    sql(server, &format!("CREATE DATABASE {name}"));
+    let (base, _) = server.rsplit_once('/').unwrap();
+    Database { server: server.to_owned(), url: format!("{base}/{name}"), name }
+}
+
+impl Database {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // Whoever is still connected is sent away; a Postgres that is gone has nothing left to drop.
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let _ = psql(&self.server, &drop).output();
+    }
+}
+
+/// What a statement answers: rows as lines, columns between `|`.
+///
+/// # Panics
+/// When the database refuses it.
+pub fn sql(url: &str, statement: &str) -> String {
+    let output = psql(url, statement).output().unwrap();
+    assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn psql(url: &str, statement: &str) -> Command {
+    let mut command = Command::new("psql");
+    command.args([
+        "--no-psqlrc",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--set",
+        "ON_ERROR_STOP=1",
+        "-c",
+        statement,
+        url,
+    ]);
+    command
+}
+
+/// Bits that differ from run to run and from call to call.
+#[must_use]
+pub fn unique() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::hash::RandomState::new().build_hasher().finish()
+}

@@ -1,0 +1,104 @@
+//! A Postgres of a test's own, its data on the disk and synced.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::instance::{Instance, as_user};
+
+/// A running Postgres. Dropping it ends it and removes its data.
+#[derive(Debug)]
+pub struct Postgres(Instance);
+
+impl Postgres {
+    /// A new one, with an empty database.
+    ///
+    /// # Panics
+    /// When it does not start; the message has its log.
+    pub async fn start() -> Self {
+        let mut instance = Instance::new();
+        let data = instance.path("data");
+        std::fs::create_dir(&data).unwrap();
+        if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+            succeed(Command::new("chown").arg("postgres").arg(&data));
+        }
+        let mut initdb = as_user("postgres", &binary("initdb"));
+        initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        succeed(initdb.arg("--pgdata").arg(&data).current_dir(&data));
+        run(&mut instance).await;
+        Self(instance)
+    }
+
+    /// Where it is, as its superuser.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.0.port)
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.0.log()
+    }
+
+    /// Ends it as a power cut does.
+    pub fn kill(&mut self) {
+        self.0.kill();
+    }
+
+    /// Ends it in order: whoever is connected is sent away.
+    pub fn stop(&mut self) {
+        self.0.end("INT");
+    }
+
+    /// Starts it again, on the same port, with its data.
+    ///
+    /// # Panics
+    /// When it does not start; the message has its log.
+    pub async fn restart(&mut self) {
+        run(&mut self.0).await;
+    }
+
+    /// Stops all of its processes where they are.
+    pub fn pause(&self) {
+        self.0.signal("STOP");
+    }
+
+    /// Lets them go on.
+    pub fn resume(&self) {
+        self.0.signal("CONT");
+    }
+}
+
+async fn run(instance: &mut Instance) {
+    let data = instance.path("data");
+    let mut command = as_user("postgres", &binary("postgres"));
+    command.arg("-D").arg(&data).args(["-p", &instance.port.to_string()]);
+    command.arg("-c").arg(format!("unix_socket_directories={}", data.display()));
+    for setting in [
+        "listen_addresses=127.0.0.1",
+        "max_connections=400",
+        "shared_buffers=256MB",
+        "max_wal_size=4GB",
+        "log_lock_waits=on",
+        "deadlock_timeout=200ms",
+    ] {
+        command.args(["-c", setting]);
+    }
+    let ready = async |port: u16| {
+        let mut ask = tokio::process::Command::new(binary("pg_isready"));
+        ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().await.is_ok_and(|status| status.success())
+    };
+    instance.start(&mut command, ready).await;
+}
+
+/// The program, of the newest release that is installed, or from `PATH`.
+fn binary(name: &str) -> PathBuf {
+    let releases = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let found = releases.map(|release| release.path().join("bin").join(name)).filter(|path| path.is_file());
+    found.max().unwrap_or_else(|| Path::new(name).to_owned())
+}
+
+fn succeed(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

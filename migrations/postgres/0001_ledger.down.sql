@@ -1,0 +1,13 @@
+DROP TABLE execution_events;
+DROP TABLE execution_attempts;
+DROP TABLE execution_outputs;
+DROP TABLE execution_inputs;
+DROP TABLE executions;
+DROP TABLE model_prices;
+DROP TABLE models;
+DROP TABLE prompt_versions;
+DROP TABLE prompts;
+DROP TABLE api_keys;
+DROP TABLE revisions;
+DROP TABLE projects;
+DROP TABLE schema_compatibility;

@@ -1,0 +1,234 @@
+-- The ledger. Money is nano-US-dollars; an empty text means that nothing was said. Names compare byte by byte, as in
+-- every other database of the ledger. JSON that must come back byte for byte is text.
+
+-- For each migration, the oldest release that works with the schema it makes, named by that release's own last
+-- migration: servers of two neighbouring releases run side by side.
+CREATE TABLE schema_compatibility (
+    version integer NOT NULL PRIMARY KEY,
+    compatible_from integer NOT NULL
+);
+
+INSERT INTO schema_compatibility (version, compatible_from) VALUES (1, 1);
+
+CREATE TABLE projects (
+    id uuid NOT NULL PRIMARY KEY,
+    name text COLLATE "C" NOT NULL UNIQUE,
+    -- Counts the writes to the project's registry; a prompt's etag is the revision of its last one.
+    revision bigint NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL
+);
+
+-- What caches of keys and of models compare; each project has its own revision beside them.
+CREATE TABLE revisions (
+    scope text NOT NULL PRIMARY KEY CHECK (scope IN ('keys', 'models')),
+    revision bigint NOT NULL
+);
+
+CREATE TABLE api_keys (
+    id uuid NOT NULL PRIMARY KEY,
+    name text COLLATE "C" NOT NULL,
+    -- The key's first characters, to recognise it by. The key itself is kept nowhere.
+    prefix text NOT NULL,
+    -- sha-256 of the key.
+    hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
+    -- Absent for a system key.
+    project_id uuid REFERENCES projects (id) ON DELETE RESTRICT,
+    created_at timestamptz NOT NULL,
+    revoked_at timestamptz
+);
+
+CREATE TABLE prompts (
+    id uuid NOT NULL PRIMARY KEY,
+    project_id uuid NOT NULL REFERENCES projects (id) ON DELETE RESTRICT,
+    name text COLLATE "C" NOT NULL,
+    mode text NOT NULL CHECK (mode IN ('full', 'tracking')),
+    description text NOT NULL,
+    owner_team text NOT NULL,
+    -- A JSON array of texts.
+    tags text NOT NULL,
+    active_version_number integer,
+    latest_version_number integer NOT NULL CHECK (latest_version_number >= 0),
+    -- The project's revision at the prompt's last write.
+    revision bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    archived_at timestamptz,
+    UNIQUE (project_id, name)
+);
+
+CREATE TABLE prompt_versions (
+    id uuid NOT NULL PRIMARY KEY,
+    prompt_id uuid NOT NULL REFERENCES prompts (id) ON DELETE RESTRICT,
+    version_number integer NOT NULL CHECK (version_number > 0),
+    status text NOT NULL CHECK (status IN ('draft', 'active', 'deprecated')),
+    template_source text NOT NULL,
+    template_format text NOT NULL CHECK (template_format IN ('handlebars', 'opaque')),
+    checksum_hash text NOT NULL,
+    -- A JSON array of texts.
+    variables text NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL,
+    source_repository text NOT NULL,
+    source_commit text NOT NULL,
+    source_path text NOT NULL,
+    UNIQUE (prompt_id, version_number),
+    UNIQUE (prompt_id, checksum_hash)
+);
+
+CREATE TABLE models (
+    provider text COLLATE "C" NOT NULL,
+    model_name text COLLATE "C" NOT NULL,
+    max_tokens integer,
+    supports_streaming boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (provider, model_name)
+);
+
+-- In nano-US-dollars per million tokens. A price never changes: a later row takes its place from `valid_from` on; of
+-- two from the same moment, the one that was written later.
+CREATE TABLE model_prices (
+    id uuid NOT NULL PRIMARY KEY,
+    provider text COLLATE "C" NOT NULL,
+    model_name text COLLATE "C" NOT NULL,
+    input bigint NOT NULL CHECK (input >= 0),
+    -- Absent means as `input`.
+    cached_input bigint CHECK (cached_input >= 0),
+    output bigint NOT NULL CHECK (output >= 0),
+    valid_from timestamptz NOT NULL,
+    created_at timestamptz NOT NULL,
+    FOREIGN KEY (provider, model_name) REFERENCES models (provider, model_name) ON DELETE CASCADE
+);
+
+CREATE INDEX model_prices_validity ON model_prices (provider, model_name, valid_from DESC, created_at DESC);
+
+-- Of the registry only the version is a foreign key: it leads to the prompt and the project, and each further check
+-- would be paid by every execution.
+CREATE TABLE executions (
+    id uuid NOT NULL PRIMARY KEY,
+    project_id uuid NOT NULL,
+    prompt_id uuid NOT NULL,
+    version_id uuid NOT NULL REFERENCES prompt_versions (id) ON DELETE RESTRICT,
+    -- The prompt's mode when it was executed.
+    prompt_mode text NOT NULL CHECK (prompt_mode IN ('full', 'tracking')),
+    mode text NOT NULL CHECK (mode IN ('sync', 'async')),
+    status text NOT NULL CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')),
+    environment text NOT NULL,
+    provider text COLLATE "C" NOT NULL,
+    model_name text COLLATE "C" NOT NULL,
+    temperature double precision,
+    top_k integer,
+    top_p double precision,
+    repetition_penalty double precision,
+    max_new_tokens integer,
+    -- Absent when the caller sent none.
+    correlation_id text,
+    idempotency_key text,
+    -- What the key stands for: a hash of the request as it was sent.
+    request_hash bytea,
+    prompt_truncated boolean NOT NULL,
+    response_truncated boolean NOT NULL DEFAULT false,
+    -- Whether a holder sends the text while the model writes it.
+    stream_text boolean NOT NULL DEFAULT false,
+    -- Sums over the attempts.
+    prompt_tokens integer,
+    cached_tokens integer,
+    response_tokens integer,
+    cost_nano_usd bigint,
+    price_id uuid,
+    latency_ms integer,
+    -- The words of these two are an open list: another release may know more.
+    error_type text,
+    finish_reason text,
+    error_message text,
+    provider_request_id text NOT NULL DEFAULT '',
+    timeout_micros bigint NOT NULL,
+    max_retries integer NOT NULL,
+    -- How many attempts were begun. It is the fence: a write of another attempt touches nothing.
+    attempts integer NOT NULL,
+    -- Of those, how many were handed back by a process that had to end: they do not count against the retries.
+    handed_back integer NOT NULL DEFAULT 0,
+    attempt_started_at timestamptz,
+    -- The holder of a running one: its process, its claim, and until when it may be without a sign of life. The lease
+    -- is in no index, so that a heartbeat writes one page.
+    worker text NOT NULL DEFAULT '',
+    claim_id uuid,
+    lease_until timestamptz,
+    -- When a worker may take a queued one without being told.
+    look_at timestamptz,
+    expire_at timestamptz,
+    cancel_requested_at timestamptz,
+    cancel_reason text NOT NULL DEFAULT '',
+    -- The sequence of its last event.
+    last_sequence bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    started_at timestamptz,
+    completed_at timestamptz,
+    CHECK ((idempotency_key IS NULL) = (request_hash IS NULL)),
+    CHECK ((completed_at IS NULL) = (status IN ('queued', 'running')))
+-- Room on each page for the versions that heartbeats and finishes make.
+) WITH (fillfactor = 80);
+
+CREATE UNIQUE INDEX executions_idempotency_key ON executions (prompt_id, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
+CREATE INDEX executions_project ON executions (project_id, created_at DESC);
+CREATE INDEX executions_prompt ON executions (prompt_id, created_at DESC);
+CREATE INDEX executions_version ON executions (version_id, created_at DESC);
+-- Nearly all have succeeded: a walk by time finds those.
+CREATE INDEX executions_status ON executions (status, created_at DESC) WHERE status <> 'succeeded';
+CREATE INDEX executions_correlation ON executions (correlation_id, created_at DESC) WHERE correlation_id IS NOT NULL;
+CREATE INDEX executions_due ON executions (look_at) WHERE status = 'queued';
+CREATE INDEX executions_expiry ON executions (expire_at) WHERE status = 'queued' AND expire_at IS NOT NULL;
+
+-- What goes to the model, exactly: a rendered prompt or messages (a JSON array), and what it was rendered with.
+CREATE TABLE execution_inputs (
+    execution_id uuid NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+    rendered_prompt text,
+    messages text,
+    -- Canonical JSON.
+    variables text NOT NULL,
+    CHECK ((rendered_prompt IS NULL) <> (messages IS NULL))
+);
+
+-- What the model wrote. No row: nothing.
+CREATE TABLE execution_outputs (
+    execution_id uuid NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+    response_text text NOT NULL
+);
+
+-- One row per attempt, written when it has ended.
+CREATE TABLE execution_attempts (
+    execution_id uuid NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    number integer NOT NULL,
+    worker text NOT NULL,
+    started_at timestamptz NOT NULL,
+    ended_at timestamptz NOT NULL,
+    error_type text,
+    error_message text NOT NULL,
+    provider_request_id text NOT NULL,
+    prompt_tokens integer,
+    cached_tokens integer,
+    response_tokens integer,
+    latency_ms integer,
+    PRIMARY KEY (execution_id, number)
+);
+
+-- Every change of state, in the transaction that makes it: sequence 1, 2, 3, ... without gaps.
+CREATE TABLE execution_events (
+    execution_id uuid NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    sequence bigint NOT NULL,
+    at timestamptz NOT NULL,
+    -- Absent in the first.
+    from_status text CHECK (from_status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')),
+    to_status text NOT NULL CHECK (to_status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')),
+    -- The attempt that it belongs to; 0 before the first.
+    attempt integer NOT NULL,
+    error_type text,
+    next_attempt_at timestamptz,
+    PRIMARY KEY (execution_id, sequence)
+);
+
+INSERT INTO revisions (scope, revision) VALUES ('keys', 1), ('models', 1);
+
+INSERT INTO projects (id, name, created_at)
+VALUES ('01900000-0000-7000-8000-000000000001', 'default', clock_timestamp());

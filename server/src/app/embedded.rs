@@ -1,0 +1,58 @@
+//! The embedded default: everything in one process, kept in one folder.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_store::sqlite::Sqlite;
+use prompt_ledger_worker::app::{Brokers, providers};
+use prompt_ledger_worker::process::name;
+
+use super::{App, Parts, StartError, check_exposure, listen};
+
+impl App {
+    /// Starts the embedded default.
+    pub async fn start_embedded(config: &Config, addr: SocketAddr, data_dir: &Path) -> Result<Self, StartError> {
+        check_exposure(config, addr)?;
+        let lock = lock(data_dir)?;
+        let store = Arc::new(Sqlite::open(&data_dir.join("ledger.db")).await?);
+        let parts = Parts {
+            name: name("server"),
+            listener: listen(addr).await?,
+            store,
+            brokers: Brokers::memory(),
+            providers: providers(config)?,
+            default_model: Some(default_model(config)),
+            shared: false,
+            works: true,
+            lock: Some(lock),
+        };
+        Self::start(config, parts).await
+    }
+}
+
+/// One process per folder: two would not see each other's writes at once.
+fn lock(data_dir: &Path) -> Result<std::fs::File, StartError> {
+    // For this user alone: prompts are nobody else's to read.
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+    made.map_err(|error| format!("cannot make {}: {error}", data_dir.display()))?;
+    let path: PathBuf = data_dir.join("lock");
+    let file = std::fs::File::create(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    file.try_lock().map_err(|_| {
+        format!("another Prompt Ledger runs on {}; stop it, or choose another --data-dir", data_dir.display())
+    })?;
+    Ok(file)
+}
+
+/// What an execution without a model uses: as configured, or OpenAI where it can be called, or the built-in echo.
+fn default_model(config: &Config) -> ModelRef {
+    let built_in = match config.providers.openai.is_configured() {
+        true => ("openai", "gpt-4o-mini"),
+        false => ("echo", "echo"),
+    };
+    let built_in = || ModelRef { provider: built_in.0.into(), model: built_in.1.into() };
+    config.execution.default_model.clone().unwrap_or_else(built_in)
+}

@@ -1,0 +1,268 @@
+//! The one place that chooses: which store, which brokers, which providers, which limits; and the order of start and
+//! end.
+
+mod embedded;
+mod production;
+mod routes;
+mod store;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_providers::Providers;
+use prompt_ledger_queue::{Announcement, Hint, Outbox};
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_store::Store;
+use prompt_ledger_worker::app::{Brokers, Connections};
+use prompt_ledger_worker::{Cancels, Heartbeat, Runner, Worker};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+use tonic_health::server::HealthReporter;
+
+pub(crate) use self::routes::serving;
+pub use self::store::{Migrations, open_store};
+use crate::grpc::gate::Rules;
+use crate::grpc::registry::Registry;
+use crate::net::Incoming;
+use crate::service::access::DEVELOPMENT_KEY;
+use crate::service::cache::Freshness;
+use crate::service::execution::Backpressure;
+use crate::service::refresh::{Confirm, Refresh};
+use crate::service::{ExecutionService, Gatekeeper, ModelService, RegistryService};
+use crate::sweeper::Sweeper;
+use crate::vital;
+use crate::watch::announced;
+use crate::watch::finished::Finished;
+
+/// How long connections may take to close once all work is done.
+const CLOSING: Duration = Duration::from_millis(500);
+
+/// Why a process cannot start.
+pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A server that is serving.
+pub struct App {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Of a request that names none.
+    pub default_model: Option<ModelRef>,
+    grace: Duration,
+    drain: Drain,
+    health: HealthReporter,
+    executions: Arc<ExecutionService>,
+    store: Arc<dyn Store>,
+    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    background: Vec<JoinHandle<()>>,
+    outboxes: (Outbox<Hint>, Outbox<Announcement>),
+    /// Ends after everything that tells or is told.
+    brokers: Connections,
+    /// Held while the folder is ours.
+    _lock: Option<std::fs::File>,
+}
+
+/// What a server is made of, chosen by the command.
+struct Parts {
+    /// Of this process, in attempts and in the brokers.
+    name: String,
+    listener: TcpListener,
+    store: Arc<dyn Store>,
+    brokers: Brokers,
+    providers: Providers,
+    default_model: Option<ModelRef>,
+    /// Other processes write to the store too: nothing is answered from a cache without a look at it.
+    shared: bool,
+    /// Queued executions run in this process.
+    works: bool,
+    lock: Option<std::fs::File>,
+}
+
+impl App {
+    async fn start(config: &Config, parts: Parts) -> Result<Self, StartError> {
+        let Parts { name, listener, store, brokers, providers, default_model, shared, works, lock } = parts;
+        let Brokers { queue, bus, connections } = brokers;
+        let addr = listener.local_addr()?;
+        let drain = Drain::new();
+        let running = TaskTracker::new();
+        let hints = Outbox::hints(Arc::clone(&queue));
+        let announcements = Outbox::announcements(Arc::clone(&bus));
+
+        let freshness = Arc::new(if shared { Freshness::confirmed() } else { Freshness::default() });
+        let (confirm, asked) = Confirm::new();
+        let gatekeeper =
+            Gatekeeper::new(store.clone(), &freshness, config.server.api_key.as_ref(), addr.ip().is_loopback())
+                .confirming(shared.then_some(confirm));
+        let gatekeeper = Arc::new(gatekeeper);
+        let registry = Arc::new(RegistryService::new(store.clone(), &freshness));
+        let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
+        let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
+        let finished = Finished::default();
+        let backpressure =
+            Arc::new(Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit));
+        let runner = Runner {
+            store: store.clone(),
+            heartbeat: heartbeat.clone(),
+            policy: config.execution.retry.clone(),
+            worker: name,
+            announcements: announcements.clone(),
+            abort: drain.abort.clone(),
+        };
+        let executions = Arc::new(ExecutionService {
+            registry: Arc::clone(&registry),
+            models: Arc::clone(&models),
+            providers: providers.clone(),
+            store: store.clone(),
+            runner: runner.clone(),
+            hints: hints.clone(),
+            redispatch_after: config.execution.redispatch_after,
+            backpressure: Arc::clone(&backpressure),
+            finished: finished.clone(),
+            running: running.clone(),
+            default_model: default_model.clone(),
+        });
+        let refresh = Refresh {
+            store: store.clone(),
+            freshness,
+            gatekeeper: Arc::clone(&gatekeeper),
+            models: Arc::clone(&models),
+            registry: Arc::clone(&registry),
+        };
+        let sweeper = Sweeper {
+            store: store.clone(),
+            registry: store.clone(),
+            finished: finished.clone(),
+            announcements: announcements.clone(),
+            lease: config.execution.lease,
+            interval: config.execution.sweep_interval,
+        };
+        let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
+
+        let rules = Rules {
+            gatekeeper,
+            reflection: config.server.reflection,
+            draining: drain.refuse.clone(),
+            running: running.clone(),
+        };
+        let (routes, health) = routes::routes(&config.server, rules, Registry { registry, models }, &executions)?;
+        serving(&health, true).await;
+
+        let mut background = vec![
+            tokio::spawn(heartbeat.run(drain.stop.clone())),
+            tokio::spawn(cancels.run(drain.stop.clone())),
+            tokio::spawn(sweeper.run(drain.stop.clone())),
+            tokio::spawn(backpressure.run(store.clone(), drain.stop.clone())),
+            tokio::spawn(announced::listen(bus.listen(), finished, drain.stop.clone())),
+            tokio::spawn(vital::watch(store.clone(), health.clone(), drain.refuse.clone())),
+        ];
+        background.push(match shared {
+            true => tokio::spawn(refresh.confirm(asked)),
+            false => tokio::spawn(refresh.run(drain.stop.clone())),
+        });
+        if works {
+            let worker = Worker {
+                runner,
+                queue,
+                providers,
+                concurrency: config.execution.worker_concurrency,
+                sweep_interval: config.execution.sweep_interval,
+                running,
+            };
+            background.push(tokio::spawn(worker.run(drain.refuse.clone())));
+        }
+
+        let incoming = Incoming::new(listener, config.server.handshake_timeout);
+        let refuse = drain.refuse.clone();
+        let serving =
+            tokio::spawn(async move { routes.serve_with_incoming_shutdown(incoming, refuse.cancelled_owned()).await });
+        Ok(Self {
+            addr,
+            default_model,
+            grace: config.server.shutdown_grace,
+            drain,
+            health,
+            executions,
+            store,
+            serving,
+            background,
+            outboxes: (hints, announcements),
+            brokers: connections,
+            _lock: lock,
+        })
+    }
+
+    /// Serves until the process is asked to end, then ends within the grace.
+    pub async fn until_signal(mut self) -> Result<(), StartError> {
+        tokio::select! {
+            signal = drain::signal() => signal?,
+            ended = &mut self.serving => {
+                ended??;
+                return Err("the server stopped by itself".into());
+            }
+        }
+        let began = Instant::now();
+        tracing::info!(grace = ?self.grace, "shutting down");
+        self.stop().await;
+        tracing::info!(took = ?began.elapsed(), "shut down");
+        Ok(())
+    }
+
+    /// The drain, in order: nothing new, calls aborted when their time is over, connections, background, brokers, store.
+    async fn stop(self) {
+        serving(&self.health, false).await;
+        self.executions.running.close();
+        let end = self.drain.begin(self.grace, self.executions.running.wait()).await;
+        let written = self.executions.running.wait();
+        let _ = tokio::time::timeout_at(end - self.grace / 10, written).await;
+        let abort = self.serving.abort_handle();
+        if tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), self.serving).await.is_err() {
+            abort.abort();
+        }
+        self.drain.stop.cancel();
+        // What they hold of the services keeps the look at the store alive.
+        drop(self.executions);
+        for task in self.background {
+            let ending = task.abort_handle();
+            if tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), task).await.is_err() {
+                ending.abort();
+            }
+        }
+        let (hints, announcements) = self.outboxes;
+        let told = futures::future::join(hints.close(), announcements.close());
+        let _ = tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), told).await;
+        let _ = tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), self.brokers.close()).await;
+        if tokio::time::timeout_at(end, self.store.close()).await.is_err() {
+            tracing::warn!("the store was not closed in time; what was answered is durable all the same");
+        }
+    }
+}
+
+/// Refuses what would show keys or prompts to a network: plain text off loopback unless that is meant, and the key that
+/// everyone knows.
+fn check_exposure(config: &Config, addr: SocketAddr) -> Result<(), StartError> {
+    if addr.ip().is_loopback() {
+        return Ok(());
+    }
+    let api_key = config.server.api_key.as_ref();
+    if api_key.is_some_and(|key| key.expose() == DEVELOPMENT_KEY) {
+        return Err("API_KEY is the development key, which everyone knows; off loopback choose another".into());
+    }
+    if config.server.tls.is_some() {
+        return Ok(());
+    }
+    if !config.server.allow_plaintext {
+        return Err(format!(
+            "{addr} can be reached from other machines, and without TLS_CERT and TLS_KEY this server speaks plain text; \
+             set them, listen on 127.0.0.1, or set ALLOW_PLAINTEXT=true where something in front of it speaks TLS"
+        )
+        .into());
+    }
+    tracing::warn!(%addr, "serving plain text off loopback, as ALLOW_PLAINTEXT says");
+    Ok(())
+}
+
+async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    Ok(TcpListener::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?)
+}

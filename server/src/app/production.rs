@@ -1,0 +1,30 @@
+//! Production: Postgres, Redis with RabbitMQ behind it, any number of servers and workers.
+
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_worker::app::{brokers, postgres, providers};
+use prompt_ledger_worker::process::name;
+
+use super::{App, Parts, StartError, check_exposure, listen};
+
+impl App {
+    /// Starts one server of many.
+    pub async fn start_serving(config: &Config) -> Result<Self, StartError> {
+        let addr = config.server.listen_addr;
+        check_exposure(config, addr)?;
+        let store = postgres(config).await?;
+        let name = name("server");
+        let brokers = brokers(config, &name)?;
+        let parts = Parts {
+            name,
+            listener: listen(addr).await?,
+            store,
+            brokers,
+            providers: providers(config)?,
+            default_model: config.execution.default_model.clone(),
+            shared: true,
+            works: false,
+            lock: None,
+        };
+        Self::start(config, parts).await
+    }
+}

@@ -1,0 +1,121 @@
+//! What is served, and within which bounds.
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::limits;
+use prompt_ledger_proto::v1::analytics_service_server::AnalyticsServiceServer;
+use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationServiceServer;
+use prompt_ledger_proto::v1::execution_service_server::ExecutionServiceServer;
+use prompt_ledger_proto::v1::registry_service_server::RegistryServiceServer;
+use prompt_ledger_runtime::config::{Reflection, ServerConfig};
+use std::time::Duration;
+use tonic::transport::server::Router;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
+use tonic_health::server::{HealthReporter, health_reporter};
+use tower::layer::util::{Identity as NoLayer, Stack};
+
+use super::StartError;
+use crate::grpc::analytics::Analytics;
+use crate::grpc::code_registration::CodeRegistration;
+use crate::grpc::execution::Execution;
+use crate::grpc::gate::{Gate, Rules};
+use crate::grpc::registry::Registry;
+use crate::service::ExecutionService;
+
+/// The largest answer, encoded: an execution is under 3 MiB, a page about 2 MiB and one row more.
+const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Every service of the contract, by its full name; the empty one is the server as a whole.
+const SERVICES: [&str; 5] = [
+    "",
+    "promptledger.v1.RegistryService",
+    "promptledger.v1.ExecutionService",
+    "promptledger.v1.CodeRegistrationService",
+    "promptledger.v1.AnalyticsService",
+];
+
+/// All services behind the gate, and who says whether they serve.
+pub(super) fn routes(
+    config: &ServerConfig,
+    rules: Rules,
+    registry: Registry,
+    executions: &Arc<ExecutionService>,
+) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
+    let (health, health_service) = health_reporter();
+    let (reflection_v1, reflection_v1alpha) = match config.reflection {
+        Reflection::Off => (None, None),
+        Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),
+    };
+    let mut server = Server::builder();
+    if let Some(tls) = tls(config)? {
+        server = server.tls_config(tls)?;
+    }
+    let routes = server
+        .max_concurrent_streams(config.max_streams)
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024)
+        .http2_max_header_list_size(16 * 1024)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .layer(Gate::new(rules))
+        .add_service(limited(RegistryServiceServer::new(registry)))
+        .add_service(limited(ExecutionServiceServer::new(Execution { service: Arc::clone(executions) })))
+        .add_service(limited(CodeRegistrationServiceServer::new(CodeRegistration)))
+        .add_service(limited(AnalyticsServiceServer::new(Analytics)))
+        .add_service(health_service)
+        .add_optional_service(reflection_v1)
+        .add_optional_service(reflection_v1alpha);
+    Ok((routes, health))
+}
+
+/// The certificate and its key, read once.
+fn tls(config: &ServerConfig) -> Result<Option<ServerTlsConfig>, StartError> {
+    let Some(files) = &config.tls else { return Ok(None) };
+    let read = |name: &str, path: &std::path::Path| {
+        std::fs::read(path).map_err(|error| format!("{name}: cannot read {}: {error}", path.display()))
+    };
+    let identity = Identity::from_pem(read("TLS_CERT", &files.certificate)?, read("TLS_KEY", &files.key)?);
+    Ok(Some(ServerTlsConfig::new().identity(identity).timeout(config.handshake_timeout)))
+}
+
+/// Says of every service whether it serves.
+pub(crate) async fn serving(health: &HealthReporter, yes: bool) {
+    let status = match yes {
+        true => tonic_health::ServingStatus::Serving,
+        false => tonic_health::ServingStatus::NotServing,
+    };
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
+    }
+}
+
+macro_rules! limited {
+    ($($server:ident,)*) => {$(
+        impl<T> Limited for $server<T> {
+            fn limited(self) -> Self {
+                self.max_decoding_message_size(limits::REQUEST_BYTES).max_encoding_message_size(RESPONSE_BYTES)
+            }
+        }
+    )*};
+}
+
+/// A service with bounds on its messages.
+trait Limited {
+    fn limited(self) -> Self;
+}
+
+limited! { RegistryServiceServer, ExecutionServiceServer, CodeRegistrationServiceServer, AnalyticsServiceServer, }
+
+fn limited<T: Limited>(service: T) -> T {
+    service.limited()
+}
+
+/// What reflection tells: the contract, health, and itself in both versions.
+fn described() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(prompt_ledger_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+        .include_reflection_service(false)
+}

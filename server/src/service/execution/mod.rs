@@ -1,0 +1,193 @@
+//! What ExecutionService does: checks, resolves, renders, records, runs or enqueues, cancels, and reads back.
+
+mod backpressure;
+mod prepare;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prompt_ledger_domain::error::Error;
+use prompt_ledger_domain::execution::{Execution, Status};
+use prompt_ledger_domain::field;
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::spec::Spec;
+use prompt_ledger_domain::{Result, Timestamp, limits};
+use prompt_ledger_providers::Providers;
+use prompt_ledger_queue::{Announcement, Hint, Outbox};
+use prompt_ledger_store::{ExecutionFilter, Executions, Recorded};
+use prompt_ledger_worker::{Bounds, Runner};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::backpressure::Backpressure;
+use self::prepare::{Found, How, Prepared, Tried};
+use super::{Caller, ModelService, RegistryService};
+use crate::watch::finished::Finished;
+
+/// Runs executions and reads them.
+pub struct ExecutionService {
+    /// Finds prompts.
+    pub registry: Arc<RegistryService>,
+    /// Finds models.
+    pub models: Arc<ModelService>,
+    /// Calls them.
+    pub providers: Providers,
+    /// Where executions are recorded.
+    pub store: Arc<dyn Executions>,
+    /// Drives sync executions to their end.
+    pub runner: Runner,
+    /// Where workers are told of queued ones.
+    pub hints: Outbox<Hint>,
+    /// When a queued execution may be taken without a hint.
+    pub redispatch_after: Duration,
+    /// Refuses what would only wait.
+    pub backpressure: Arc<Backpressure>,
+    /// Who waits for their end.
+    pub finished: Finished,
+    /// The executions that are being driven or recorded.
+    pub running: TaskTracker,
+    /// Of a request that names none.
+    pub default_model: Option<ModelRef>,
+}
+
+/// An execution that a caller asked for.
+#[derive(Debug)]
+pub struct Ran {
+    /// As it ended.
+    pub execution: Execution,
+    /// Another call with the same idempotency key made it.
+    pub reused: bool,
+}
+
+/// An execution that was put into the queue.
+#[derive(Debug)]
+pub struct Submitted {
+    /// Which one.
+    pub id: ExecutionId,
+    /// Where it stands.
+    pub status: Status,
+    /// Another call with the same idempotency key made it.
+    pub reused: bool,
+}
+
+/// How long a caller waits, and whether it still does.
+#[derive(Clone, Debug, Default)]
+pub struct Patience {
+    /// When the caller must have its answer.
+    pub deadline: Option<Instant>,
+    /// Fires when the caller hung up.
+    pub hung_up: CancellationToken,
+}
+
+impl ExecutionService {
+    /// Runs an execution and answers it as it ended. `prompt_mode` is the mode that the RPC serves.
+    pub async fn run(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, patience: Patience) -> Result<Ran> {
+        let found = self.record(caller, &spec, prompt_mode, How::Run(&patience)).await?;
+        let project = caller.project.id;
+        Ok(match found {
+            Found::New(id) => Ran { execution: self.store.get(project, id).await?, reused: false },
+            Found::Reused(id) => Ran { execution: self.finished.wait(&*self.store, project, id).await?, reused: true },
+        })
+    }
+
+    /// Records an execution for a worker, and answers once that is durable.
+    pub async fn submit(&self, caller: &Caller, spec: Spec, prompt_mode: Mode) -> Result<Submitted> {
+        let _place = self.backpressure.admit()?;
+        let found = self.record(caller, &spec, prompt_mode, How::Submit).await?;
+        Ok(match found {
+            Found::New(id) => Submitted { id, status: Status::Queued, reused: false },
+            Found::Reused(id) => {
+                let status = self.store.get(caller.project.id, id).await?.status;
+                Submitted { id, status, reused: true }
+            }
+        })
+    }
+
+    /// Asks for an execution's end, and answers it once the wish is durable.
+    pub async fn cancel(&self, caller: &Caller, id: ExecutionId, reason: String) -> Result<Execution> {
+        let reason = field::text("reason", reason, limits::SHORT_TEXT_BYTES)?;
+        let canceling = self.store.cancel(caller.project.id, id, &reason).await?;
+        match canceling.event {
+            Some(event) => self.runner.announcements.push(Announcement::Changed { execution_id: id, event }),
+            None if canceling.execution.status == Status::Running => {
+                self.runner.heartbeat.cancel(id);
+                self.runner.announcements.push(Announcement::Cancel { execution_id: id });
+            }
+            None => {}
+        }
+        Ok(canceling.execution)
+    }
+
+    /// The execution of that id.
+    pub async fn get(&self, caller: &Caller, id: ExecutionId) -> Result<Execution> {
+        self.store.get(caller.project.id, id).await
+    }
+
+    /// Up to `limit` executions created before `before`, newest first.
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        filter: &ExecutionFilter,
+        before: Option<(Timestamp, ExecutionId)>,
+        limit: usize,
+        texts: bool,
+    ) -> Result<Vec<Execution>> {
+        self.store.list(caller.project.id, filter, before, limit, texts).await
+    }
+
+    /// Records an execution as queued, and tells the workers.
+    async fn enqueue(&self, Prepared { new, .. }: Prepared) -> Result<Tried> {
+        let (store, look_in) = (Arc::clone(&self.store), self.redispatch_after);
+        let (hints, announcements) = (self.hints.clone(), self.runner.announcements.clone());
+        // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
+        // told.
+        let recorded = self.running.spawn(async move {
+            let id = new.id;
+            let recorded = store.submit(new, look_in).await?;
+            Ok(match recorded {
+                Recorded::New(event) => {
+                    hints.push(Hint { execution_id: id, attempt: 1 });
+                    announcements.push(Announcement::Changed { execution_id: id, event });
+                    Tried::New(id)
+                }
+                Recorded::Existing(holder) => Tried::Existing(holder),
+                Recorded::Stale => Tried::Stale,
+            })
+        });
+        recorded.await.map_err(Error::internal)?
+    }
+
+    /// Records an execution and drives it to its end. With an idempotency key it goes on when the caller does not: the
+    /// retry finds it. Without one, a caller that hangs up aborts the provider call.
+    async fn drive(&self, Prepared { new, job }: Prepared, patience: &Patience) -> Result<Tried> {
+        let sent = Instant::now();
+        let ends_with_caller = new.key.is_none();
+        let bounds = Bounds {
+            sent,
+            expire_at: new.expire_after.map(|after| sent + after),
+            caller_deadline: patience.deadline.filter(|_| ends_with_caller),
+            hung_up: if ends_with_caller { patience.hung_up.clone() } else { CancellationToken::new() },
+        };
+        let (store, runner, finished) = (Arc::clone(&self.store), self.runner.clone(), self.finished.clone());
+        // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must
+        // be driven, and its end written.
+        let driven = self.running.spawn(async move {
+            let id = new.id;
+            match store.start(new, runner.holder()).await? {
+                Recorded::New(event) => runner.announce(id, event),
+                Recorded::Existing(holder) => return Ok(Tried::Existing(holder)),
+                Recorded::Stale => return Ok(Tried::Stale),
+            }
+            let ended = runner.run(job, bounds).await;
+            if let Err(error) = &ended {
+                tracing::error!(execution_id = %id, %error, "the end could not be recorded");
+            }
+            finished.announce(id);
+            ended.map(|()| Tried::New(id))
+        });
+        driven.await.map_err(Error::internal)?
+    }
+}

@@ -1,0 +1,186 @@
+//! What every execution passes before anything is written: mode, idempotency key, version, fields, rendering, model.
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::error::Error;
+use prompt_ledger_domain::execution::{ExecutionMode, Input};
+use prompt_ledger_domain::field::Name;
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::model::Usage;
+use prompt_ledger_domain::prompt::{Mode, Selector, Version};
+use prompt_ledger_domain::spec::{self, Checked, Spec};
+use prompt_ledger_domain::{Result, template};
+use prompt_ledger_store::{ExecutionKey, Fence, KeyHolder, NewExecution};
+use prompt_ledger_worker::Job;
+
+use super::{ExecutionService, Patience};
+use crate::service::registry::{Entry, Resolved, execute_rpc};
+use crate::service::{Caller, registry};
+
+/// How often a recording that found the registry changed under it resolves again.
+const RESOLVE_TRIES: usize = 5;
+
+/// Everything that an execution needs, resolved and rendered.
+pub(super) struct Prepared {
+    pub(super) new: NewExecution,
+    pub(super) job: Job,
+}
+
+/// How an execution is to be recorded.
+#[derive(Clone, Copy)]
+pub(super) enum How<'a> {
+    /// Run within the call.
+    Run(&'a Patience),
+    /// Put into the queue.
+    Submit,
+}
+
+/// What recording a prepared execution came to.
+pub(super) enum Tried {
+    /// It was recorded; one that runs within the call has ended.
+    New(ExecutionId),
+    /// Its idempotency key has an execution already.
+    Existing(KeyHolder),
+    /// The registry changed meanwhile: resolve again.
+    Stale,
+}
+
+/// The execution of a request.
+pub(super) enum Found {
+    /// It was recorded by this call.
+    New(ExecutionId),
+    /// Another call with the same key and the same request had recorded it.
+    Reused(ExecutionId),
+}
+
+impl ExecutionService {
+    /// Prepares what a request asks for and records it, unless its idempotency key has an execution. Where the registry
+    /// changes under it, again. `prompt_mode` is the mode that the RPC serves.
+    pub(super) async fn record(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode, how: How<'_>) -> Result<Found> {
+        let mode = match how {
+            How::Run(_) => ExecutionMode::Sync,
+            How::Submit => ExecutionMode::Async,
+        };
+        let project = caller.project.id;
+        let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
+        let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
+        for _ in 0..RESOLVE_TRIES {
+            entry.found.prompt.check_mode(prompt_mode, execute_rpc(entry.found.prompt.mode, mode))?;
+            let key = self.key(spec, &entry).await?;
+            if let Some((key, Some(holder))) = &key {
+                return reused(key, *holder);
+            }
+            let key = key.map(|(key, _)| key);
+            let prepared = self.prepare(caller, spec, &entry, key.clone(), mode).await?;
+            let tried = match how {
+                How::Run(patience) => self.drive(prepared, patience).await?,
+                How::Submit => self.enqueue(prepared).await?,
+            };
+            match (tried, key) {
+                (Tried::New(id), _) => return Ok(Found::New(id)),
+                (Tried::Existing(holder), Some(key)) => return reused(&key, holder),
+                (Tried::Existing(holder), None) => {
+                    return Err(Error::internal(format!(
+                        "an execution without a key met {}, which has one",
+                        holder.id
+                    )));
+                }
+                (Tried::Stale, _) => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
+            }
+        }
+        Err(Error::internal("the registry changed under every try to record an execution"))
+    }
+
+    /// The request's idempotency key, and who has it already.
+    async fn key(&self, spec: &Spec, entry: &Entry) -> Result<Option<(ExecutionKey, Option<KeyHolder>)>> {
+        let Some(key) = spec.key()? else { return Ok(None) };
+        let holder = self.store.by_key(entry.found.prompt.id, &key).await?;
+        Ok(Some((ExecutionKey { key, request_hash: spec.request_hash()? }, holder)))
+    }
+
+    /// Resolves the version, checks every field, renders, and finds the model: nothing is written so far.
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        spec: &Spec,
+        entry: &Entry,
+        key: Option<ExecutionKey>,
+        mode: ExecutionMode,
+    ) -> Result<Prepared> {
+        let prompt = &entry.found.prompt;
+        prompt.check_not_archived()?;
+        let selector = spec.selector.as_ref().map(|s| s.resolve(&prompt.name)).transpose()?;
+        let by_pointer = matches!(selector, None | Some(Selector::Active));
+        let selected;
+        let (version, template): (&Version, _) = match selector {
+            None | Some(Selector::Active) => {
+                let active = entry.found.active.as_ref().ok_or_else(|| Selector::Active.missing(&prompt.name))?;
+                (active, entry.template.as_deref())
+            }
+            Some(selector) => {
+                selected = self.registry.version(caller.project.id, &prompt.name, &selector, None).await?;
+                let Resolved { found, template } = &selected;
+                (&found.version, template.as_deref())
+            }
+        };
+        let checked: Checked = spec.check(prompt.mode, mode, &self.runner.policy)?;
+        let (input, prompt_truncated) = if spec.messages.is_empty() {
+            template::value::check(&spec.variables)?;
+            let rendered = registry::render(prompt, version, template, &spec.variables)?;
+            (Input::Prompt(rendered.text), rendered.truncated)
+        } else {
+            (Input::Messages(spec.messages.clone()), false)
+        };
+        let model_ref = spec.model.clone().or_else(|| self.default_model.clone()).ok_or_else(|| {
+            Error::invalid("spec.model", "is absent, and this server has no DEFAULT_MODEL; name a provider and a model")
+        })?;
+        let provider = self.providers.get(&model_ref.provider)?;
+        provider.check(&spec.params)?;
+        let model = self.models.resolve(&model_ref, &*provider).await?;
+        let price = model.price_at(prompt_ledger_runtime::now()).cloned();
+        let id = ExecutionId(prompt_ledger_runtime::new_id());
+        let job = Job {
+            fence: Fence { id, attempt: 1 },
+            mode,
+            handed_back: 0,
+            input: input.clone(),
+            prompt_truncated,
+            model: model_ref.clone(),
+            provider,
+            price: price.clone(),
+            params: spec.params,
+            timeout: checked.timeout,
+            max_retries: checked.max_retries,
+            used: Usage::default(),
+        };
+        let new = NewExecution {
+            id,
+            project_id: caller.project.id,
+            prompt_id: prompt.id,
+            version_id: version.id,
+            must_be_active: by_pointer,
+            environment: checked.environment.into_string(),
+            input,
+            prompt_truncated,
+            variables: spec::canonical(&spec.variables)?,
+            model: model_ref,
+            price_id: price.map(|price| price.id),
+            params: spec.params,
+            correlation_id: spec.correlation_id.clone(),
+            key,
+            timeout: checked.timeout,
+            expire_after: checked.expire_after,
+            max_retries: checked.max_retries,
+            stream_text: spec.stream_text,
+        };
+        Ok(Prepared { new, job })
+    }
+}
+
+/// IDEMPOTENCY_KEY_REUSED, unless the key's execution was made by the same request.
+fn reused(key: &ExecutionKey, holder: KeyHolder) -> Result<Found> {
+    if holder.request_hash != key.request_hash {
+        return Err(spec::key_reused(&key.key, holder.id));
+    }
+    Ok(Found::Reused(holder.id))
+}

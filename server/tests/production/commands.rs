@@ -1,0 +1,118 @@
+//! The commands of production: what they refuse, and what they say.
+
+use prompt_ledger_testkit::ledger::server;
+
+use crate::kit::Deployment;
+
+#[tokio::test]
+async fn migrations_are_applied_shown_and_taken_back() {
+    let deployment = Deployment::new().await;
+    let said = |args: &[&str]| deployment.builder().said(args);
+    let (well, status) = said(&["migrate", "status"]);
+    assert!(well && status.contains("1  applied  ledger"), "{status}");
+    assert!(status.contains("postgres://127.0.0.1") && !status.contains("postgres@"), "{status}");
+    let (well, down) = said(&["migrate", "down", "--to", "0"]);
+    assert!(well && down.contains("missing"), "{down}");
+    let (well, refused) = said(&["serve"]);
+    assert!(!well && refused.contains("prompt-ledger migrate"), "{refused}");
+    let (well, refused) = deployment.worker_builder().said(&[]);
+    assert!(!well && refused.contains("prompt-ledger migrate"), "{refused}");
+    let (well, up) = said(&["migrate"]);
+    assert!(well && up.contains("applied"), "{up}");
+    let (well, refused) = said(&["migrate", "down", "--to", "7"]);
+    assert!(!well && refused.contains("no migration 7"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_embedded_file_migrates_by_the_same_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let bare = server(env!("CARGO_BIN_EXE_prompt-ledger")).env("DATA_DIR", folder.path().to_str().unwrap());
+    assert!(bare.said(&["migrate"]).1.contains("applied"));
+    assert!(bare.said(&["migrate", "status"]).1.contains("applied"));
+    assert!(bare.said(&["migrate", "down", "--to", "0"]).1.contains("missing"));
+}
+
+#[tokio::test]
+async fn what_is_missing_or_wrong_is_said_at_once_and_no_password_is_shown() {
+    let bare = server(env!("CARGO_BIN_EXE_prompt-ledger"));
+    let (well, said) = bare.said(&["serve"]);
+    assert!(!well && said.contains("DATABASE_URL is not set"), "{said}");
+    let wrong = server(env!("CARGO_BIN_EXE_prompt-ledger"))
+        .env("DATABASE_URL", "mysql://ada:hunter2@db/ledger")
+        .env("REDIS_URL", "hunter2")
+        .env("RETRY_DELAYS", "soon")
+        .env("WORKER_CONCURRENCY", "0");
+    let (well, said) = wrong.said(&["serve"]);
+    assert!(!well && !said.contains("hunter2"), "{said}");
+    for name in ["DATABASE_URL", "REDIS_URL", "RETRY_DELAYS", "WORKER_CONCURRENCY"] {
+        assert!(said.contains(name), "{said}");
+    }
+    let absent =
+        server(env!("CARGO_BIN_EXE_prompt-ledger")).env("DATABASE_URL", "postgres://ada:hunter2@127.0.0.1:1/x");
+    let (well, said) = absent.said(&["serve"]);
+    assert!(!well && said.contains("postgres://127.0.0.1:1") && !said.contains("hunter2"), "{said}");
+}
+
+#[tokio::test]
+async fn off_loopback_plain_text_is_refused_unless_it_is_meant() {
+    let deployment = Deployment::new().await;
+    let (well, said) = deployment.builder().env("LISTEN_ADDR", "0.0.0.0:0").said(&["serve"]);
+    assert!(!well && said.contains("TLS_CERT") && said.contains("ALLOW_PLAINTEXT"), "{said}");
+    let meant = deployment.builder().addr("0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").start().await;
+    assert!(meant.output().iter().any(|line| line.contains("plain text off loopback")), "{:?}", meant.output());
+}
+
+#[tokio::test]
+async fn help_names_every_variable_for_both_programs() {
+    let deployment = Deployment::new().await;
+    for builder in [deployment.builder(), deployment.worker_builder()] {
+        let (well, said) = builder.said(&["--help"]);
+        assert!(well);
+        for name in [
+            "DATABASE_URL",
+            "REDIS_URL",
+            "AMQP_URL",
+            "API_KEY",
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "WORKER_CONCURRENCY",
+            "RETRY_DELAYS",
+            "LEASE",
+            "SWEEP_INTERVAL",
+            "REDISPATCH_AFTER",
+            "SHUTDOWN_GRACE",
+            "TLS_CERT",
+            "TLS_KEY",
+            "ALLOW_PLAINTEXT",
+            "QUEUE_DEPTH_LIMIT",
+            "MAX_INFLIGHT_SUBMITS",
+        ] {
+            assert!(said.contains(name), "{name} is not in {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_readme_says_of_production_works_as_it_stands() {
+    let readme = include_str!("../../../README.md");
+    let production = readme.split("## In production").nth(1).unwrap().split("\n## ").next().unwrap();
+    let deployment = Deployment::new().await;
+    let mut ran = Vec::new();
+    for line in production.lines() {
+        let command = line.split(" #").next().unwrap();
+        let words: Vec<&str> = command.split_whitespace().skip_while(|word| word.contains('=')).collect();
+        match words.as_slice() {
+            ["prompt-ledger", "serve"] => drop(deployment.server().await),
+            ["prompt-ledger", args @ ..] => {
+                let (well, said) = deployment.builder().said(args);
+                assert!(well, "{line}: {said}");
+            }
+            ["prompt-ledger-worker"] => drop(deployment.worker().await),
+            _ => continue,
+        }
+        ran.push(words.join(" "));
+    }
+    let all = ["migrate", "keys create --name checkout", "serve"].map(|args| format!("prompt-ledger {args}"));
+    assert_eq!(ran[..3], all);
+    assert_eq!(ran[3..], ["prompt-ledger-worker"]);
+}

@@ -1,0 +1,97 @@
+//! How workers learn of what is queued: woken by the queue, through either broker; or by the row's own time.
+
+use std::time::{Duration, Instant};
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::services::Redis;
+
+use crate::audit::all_ended_well;
+use crate::kit::{Deployment, ended, eventually, greet, submit};
+
+/// Far above what a woken worker needs, far below an hour.
+const SOON: Duration = Duration::from_secs(10);
+
+/// A deployment in which nothing but a hint starts an execution.
+fn only_by_hint(deployment: Deployment) -> Deployment {
+    deployment.with("SWEEP_INTERVAL", "1h").with("REDISPATCH_AFTER", "1h")
+}
+
+#[tokio::test]
+async fn a_worker_is_woken_by_redis_and_with_redis_dead_by_rabbitmq() {
+    let shared = Deployment::new().await;
+    let mut redis = Redis::start().await;
+    let deployment = only_by_hint(shared.with("REDIS_URL", &redis.url()));
+    let (server, _worker) = deployment.pair().await;
+    let asked = Instant::now();
+    let first = submit(&server, greet()).await;
+    ended(&server, &first).await;
+    redis.kill();
+    // The very first hint that meets the dead broker is tried once on the other.
+    let second = submit(&server, greet()).await;
+    let done = ended(&server, &second).await;
+    assert_eq!(done.status(), v1::ExecutionStatus::Succeeded);
+    assert!(asked.elapsed() < 2 * SOON, "{:?}", asked.elapsed());
+    all_ended_well(&deployment, &server, &[first, second]).await;
+}
+
+#[tokio::test]
+async fn without_rabbitmq_redis_alone_is_enough_and_the_other_way_round() {
+    for without in ["AMQP_URL", "REDIS_URL"] {
+        let deployment = only_by_hint(Deployment::new().await.with(without, ""));
+        let (server, _worker) = deployment.pair().await;
+        // A hint that is sent before the server has reached its broker is lost, and an hour is longer than this test.
+        let connected = |line: &String| line.contains("\"broker\":") && line.contains("connected");
+        eventually("the broker to be reached", async || server.output().iter().any(connected)).await;
+        let id = submit(&server, greet()).await;
+        ended(&server, &id).await;
+    }
+}
+
+#[tokio::test]
+async fn with_both_brokers_down_submits_succeed_and_run_when_their_time_comes() {
+    let deployment =
+        Deployment::new().await.with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "amqp://127.0.0.1:1");
+    let deployment = deployment.with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "300ms");
+    let (server, _worker) = deployment.pair().await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(submit(&server, greet()).await);
+    }
+    all_ended_well(&deployment, &server, &ids).await;
+    assert_eq!(deployment.model.calls(), 20);
+}
+
+#[tokio::test]
+async fn a_flood_is_shared_by_two_workers_and_every_execution_runs_once() {
+    let deployment = Deployment::new().await;
+    let ((server, one), two) = (deployment.pair().await, deployment.worker().await);
+    let submits = (0..300).map(|_| {
+        let mut client = server.executions();
+        async move { client.submit_execution(crate::kit::request(greet())).await.unwrap().into_inner().execution_id }
+    });
+    let ids = futures::future::join_all(submits).await;
+    all_ended_well(&deployment, &server, &ids).await;
+    assert_eq!(deployment.model.calls(), 300, "one call each");
+    eventually("both workers to have run some", || async {
+        let workers = deployment.sql("SELECT count(DISTINCT worker) FROM execution_attempts");
+        workers.trim() == "2"
+    })
+    .await;
+    drop((one, two));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_asked_to_end_hands_back_what_it_has() {
+    let deployment = Deployment::new().await.with("SHUTDOWN_GRACE", "2s");
+    let (server, worker) = deployment.pair().await;
+    deployment.model.next(prompt_ledger_testkit::fake_model::Reply::hang());
+    let id = submit(&server, v1::ExecutionSpec { max_retries: Some(0), ..greet() }).await;
+    deployment.model.wait_for_calls(1).await;
+    let gone = worker.terminate().await;
+    assert!(gone.status.success() && gone.took < Duration::from_secs(2), "{gone:?}");
+    let _another = deployment.worker().await;
+    let done = ended(&server, &id).await;
+    assert_eq!((done.status(), done.attempts), (v1::ExecutionStatus::Succeeded, 2), "a hand-back is no retry");
+    assert_eq!(done.attempt_log[0].error_type, "interrupted");
+    all_ended_well(&deployment, &server, &[id]).await;
+}

@@ -1,0 +1,141 @@
+//! A deployment: a fresh database, names of its own in the brokers, a model server; and servers and workers on them.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::FakeModel;
+use prompt_ledger_testkit::ledger::{Builder, Ledger, server, spec};
+use prompt_ledger_testkit::process::Process;
+use prompt_ledger_testkit::services::{self, Database};
+
+/// What is waited for comes much sooner, or never.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What servers and workers share.
+pub(crate) struct Deployment {
+    pub(crate) model: FakeModel,
+    env: Vec<(String, String)>,
+    _database: Option<Database>,
+    database_url: String,
+}
+
+impl Deployment {
+    /// On the services that all tests share.
+    pub(crate) async fn new() -> Self {
+        let database = services::database();
+        let url = database.url().to_owned();
+        Self {
+            _database: Some(database),
+            ..Self::on(&url, Some(&services::redis_url()), Some(&services::amqp_url())).await
+        }
+    }
+
+    /// On services of the test's own.
+    pub(crate) async fn on(database_url: &str, redis: Option<&str>, amqp: Option<&str>) -> Self {
+        let model = FakeModel::start().await;
+        let prefix = format!("t-{:x}", services::unique());
+        let set = [
+            ("DATABASE_URL", Some(database_url)),
+            ("REDIS_URL", redis),
+            ("AMQP_URL", amqp),
+            ("BROKER_PREFIX", Some(&prefix)),
+            ("OPENAI_BASE_URL", Some(&model.base_url())),
+            ("DEFAULT_MODEL", Some("openai/gpt-4o-mini")),
+            ("LOG", Some("info")),
+        ];
+        let env = set.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+        let deployment = Self { model, env, _database: None, database_url: database_url.to_owned() };
+        let (migrated, said) = deployment.builder().said(&["migrate"]);
+        assert!(migrated, "{said}");
+        deployment
+    }
+
+    /// With another variable for servers and workers.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.env.retain(|(known, _)| known != name);
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn builder(&self) -> Builder {
+        self.environment(server(env!("CARGO_BIN_EXE_prompt-ledger"))).serving()
+    }
+
+    pub(crate) fn worker_builder(&self) -> Builder {
+        // Built beside the server by whoever tests the whole workspace.
+        let binary = Path::new(env!("CARGO_BIN_EXE_prompt-ledger")).with_file_name("prompt-ledger-worker");
+        assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
+        self.environment(server(binary))
+    }
+
+    fn environment(&self, builder: Builder) -> Builder {
+        self.env.iter().fold(builder, |builder, (name, value)| builder.env(name, value))
+    }
+
+    pub(crate) async fn server(&self) -> Ledger {
+        self.builder().start().await
+    }
+
+    pub(crate) async fn worker(&self) -> Process {
+        self.worker_builder().start_worker().await
+    }
+
+    /// One server and one worker, with an active prompt `greet`.
+    pub(crate) async fn pair(&self) -> (Ledger, Process) {
+        let (server, worker) = tokio::join!(self.server(), self.worker());
+        server.active("greet", "hello").await;
+        (server, worker)
+    }
+
+    /// The one text that a statement answers, rows and columns as `psql` separates them.
+    pub(crate) fn sql(&self, statement: &str) -> String {
+        services::sql(&self.database_url, statement)
+    }
+}
+
+pub(crate) fn request(spec: v1::ExecutionSpec) -> v1::SubmitExecutionRequest {
+    v1::SubmitExecutionRequest { spec: Some(spec) }
+}
+
+/// Submits an execution that must be taken: its id.
+pub(crate) async fn submit(server: &Ledger, spec: v1::ExecutionSpec) -> String {
+    server.executions().submit_execution(request(spec)).await.unwrap().into_inner().execution_id
+}
+
+/// An execution of `greet`.
+pub(crate) fn greet() -> v1::ExecutionSpec {
+    spec("greet", &[])
+}
+
+pub(crate) async fn get(server: &Ledger, id: &str) -> v1::Execution {
+    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };
+    server.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap()
+}
+
+/// The execution once it stands like this.
+pub(crate) async fn until(server: &Ledger, id: &str, stands: impl Fn(&v1::Execution) -> bool) -> v1::Execution {
+    let began = Instant::now();
+    loop {
+        let found = get(server, id).await;
+        if stands(&found) {
+            return found;
+        }
+        assert!(began.elapsed() < PATIENCE, "it stays: {found:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// The execution once it has ended.
+pub(crate) async fn ended(server: &Ledger, id: &str) -> v1::Execution {
+    until(server, id, |found| found.completed_at.is_some()).await
+}
+
+/// Waits until a call answers what is wanted.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

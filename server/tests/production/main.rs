@@ -1,0 +1,16 @@
+//! Production, end to end: built binaries of servers and workers, on the real Postgres, Redis and RabbitMQ, and a model
+//! server over a real socket.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
+mod audit;
+mod cancel;
+mod commands;
+mod dispatch;
+mod faults;
+mod kit;
+mod limits;
+mod outages;
+mod several;
+mod submit;
+mod tls;

@@ -1,0 +1,80 @@
+//! Outages of what is stood on: nothing is lost, nothing need be restarted, and callers are told.
+
+use std::time::{Duration, Instant};
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::ledger::{Ledger, Metadata};
+use prompt_ledger_testkit::services::{self, Postgres};
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
+
+use crate::audit::all_ended_well;
+use crate::kit::{Deployment, eventually, greet, request, submit};
+
+/// All of it is to be back by then.
+const BACK_BY: Duration = Duration::from_secs(10);
+
+async fn health(server: &Ledger) -> ServingStatus {
+    let mut client = HealthClient::new(server.connection_with(Metadata::none()));
+    let service = "promptledger.v1.ExecutionService".to_owned();
+    client.check(HealthCheckRequest { service }).await.unwrap().into_inner().status()
+}
+
+#[tokio::test]
+async fn without_its_database_a_server_says_so_and_comes_back_by_itself() {
+    let mut postgres = Postgres::start().await;
+    let database = services::database_on(&postgres.url());
+    let redis = services::redis_url();
+    let deployment = Deployment::on(database.url(), Some(&redis), Some(&services::amqp_url())).await;
+    let deployment = deployment.with("LEASE", "2s").with("REDISPATCH_AFTER", "500ms");
+    let (server, _worker) = deployment.pair().await;
+    let before = submit(&server, greet()).await;
+    assert_eq!(health(&server).await, ServingStatus::Serving);
+
+    postgres.kill();
+    let refused = server.executions().submit_execution(request(greet())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    let details = refused.get_error_details();
+    assert_eq!(details.error_info().unwrap().reason, "STORE_UNAVAILABLE");
+    assert!(details.retry_info().is_some());
+    eventually("health to say so", || async { health(&server).await == ServingStatus::NotServing }).await;
+    let listed = server.executions().list_executions(v1::ListExecutionsRequest::default()).await;
+    assert_eq!(listed.unwrap_err().code(), Code::Unavailable);
+
+    postgres.restart().await;
+    let back = Instant::now();
+    let mut after = Vec::new();
+    eventually("submits to be taken again", || {
+        let mut client = server.executions();
+        async move { client.submit_execution(request(greet())).await.is_ok() }
+    })
+    .await;
+    after.push(submit(&server, greet()).await);
+    eventually("health to say so", || async { health(&server).await == ServingStatus::Serving }).await;
+    assert!(back.elapsed() < BACK_BY, "{:?}", back.elapsed());
+    after.push(before);
+    all_ended_well(&deployment, &server, &after).await;
+}
+
+#[tokio::test]
+async fn a_database_that_hangs_is_unavailable_and_not_waited_for() {
+    let postgres = Postgres::start().await;
+    let database = services::database_on(&postgres.url());
+    let deployment = Deployment::on(database.url(), None, None).await;
+    let server = deployment.server().await;
+    server.active("greet", "hello").await;
+    postgres.pause();
+    let asked = Instant::now();
+    let refused = server.executions().submit_execution(request(greet())).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(asked.elapsed() < BACK_BY);
+    postgres.resume();
+    eventually("submits to be taken again", || {
+        let mut client = server.executions();
+        async move { client.submit_execution(request(greet())).await.is_ok() }
+    })
+    .await;
+}

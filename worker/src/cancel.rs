@@ -1,0 +1,55 @@
+//! How the wish to cancel reaches the holder: by an announcement, at once; and, should that be lost, by one look at the
+//! store a second for everything that this process holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prompt_ledger_queue::{Announcement, Heard, Listener};
+use prompt_ledger_store::Executions;
+use tokio_util::sync::CancellationToken;
+
+use crate::Heartbeat;
+
+/// How long an announcement may be late before the store is asked.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Aborts canceled calls.
+pub struct Cancels {
+    /// Where wishes are recorded.
+    pub store: Arc<dyn Executions>,
+    /// What is held.
+    pub heartbeat: Heartbeat,
+    /// Where wishes are announced.
+    pub announced: Listener,
+}
+
+impl Cancels {
+    /// Listens and looks until `stop`. Runs once per process.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                heard = self.announced.hear() => match heard {
+                    Heard::Announcement(Announcement::Cancel { execution_id }) => self.heartbeat.cancel(execution_id),
+                    Heard::Announcement(Announcement::Changed { .. }) => {}
+                    Heard::Missed => self.look().await,
+                },
+                _ = looks.tick() => self.look().await,
+            }
+        }
+    }
+
+    async fn look(&self) {
+        let held = self.heartbeat.held();
+        if held.is_empty() {
+            return;
+        }
+        match tokio::time::timeout(LOOK_INTERVAL, self.store.canceled_of(&held)).await {
+            Ok(Ok(canceled)) => canceled.iter().for_each(|fence| self.heartbeat.cancel(fence.id)),
+            Ok(Err(error)) => tracing::warn!(%error, "cancels could not be looked for"),
+            Err(_) => tracing::warn!("cancels could not be looked for in time"),
+        }
+    }
+}

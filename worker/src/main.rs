@@ -1,0 +1,56 @@
+//! The worker process.
+#![allow(clippy::print_stderr, reason = "a command line speaks on its standard streams")]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::telemetry;
+use prompt_ledger_worker::app::StartError;
+use prompt_ledger_worker::process;
+
+/// Runs the queued executions of a Prompt Ledger: takes them from the database, calls the model providers, and records
+/// what came of it.
+///
+/// Any number of workers may run beside any number of servers (`prompt-ledger serve`). They need the same DATABASE_URL,
+/// REDIS_URL and AMQP_URL, and the keys of the model providers. On SIGTERM a worker takes no more, finishes or hands back
+/// what it has, and leaves within SHUTDOWN_GRACE.
+#[derive(Parser)]
+#[command(name = "prompt-ledger-worker", version, after_help = after_help())]
+struct Cli {}
+
+fn after_help() -> String {
+    format!("Environment:\n{}\n  Lengths of time are written 300ms, 4s, 2m or 1h.", Config::help())
+}
+
+fn main() -> ExitCode {
+    let Cli {} = Cli::parse();
+    match start() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("prompt-ledger-worker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> Result<(), StartError> {
+    let config = Config::read(|name| std::env::var(name).ok())?;
+    telemetry::start(&config.server.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(process::run(&config));
+    // What still blocks at the end of the grace does not hold the process.
+    runtime.shutdown_background();
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

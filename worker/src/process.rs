@@ -1,0 +1,78 @@
+//! The worker process: what `prompt-ledger-worker` does between its start and its end.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use prompt_ledger_queue::{Announcement, Outbox};
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_store::Store;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{self, Brokers, StartError};
+use crate::{Cancels, Heartbeat, Runner, Worker};
+
+/// A name for this process, told apart from every other's: kept with each attempt, and a consumer's name in the brokers.
+#[must_use]
+pub fn name(kind: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let random = prompt_ledger_runtime::new_id().as_u64_pair().1 & 0xffff_ffff;
+    format!("{kind}-{}-{}-{random:08x}", host.trim(), std::process::id())
+}
+
+/// Works until the process is asked to end; then takes no more, finishes or hands back what it has, and leaves.
+pub async fn run(config: &Config) -> Result<(), StartError> {
+    let store = app::postgres(config).await?;
+    let name = name("worker");
+    let brokers = app::brokers(config, &name)?;
+    let drain = Drain::new();
+    let running = TaskTracker::new();
+    let announcements = Outbox::announcements(Arc::clone(&brokers.bus));
+    let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
+    let worker = Worker {
+        runner: Runner {
+            store: store.clone(),
+            heartbeat: heartbeat.clone(),
+            policy: config.execution.retry.clone(),
+            worker: name,
+            announcements: announcements.clone(),
+            abort: drain.abort.clone(),
+        },
+        queue: Arc::clone(&brokers.queue),
+        providers: app::providers(config)?,
+        concurrency: config.execution.worker_concurrency,
+        sweep_interval: config.execution.sweep_interval,
+        running: running.clone(),
+    };
+    tracing::info!(worker = worker.runner.worker, concurrency = worker.concurrency, "working");
+    let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
+    let beating = tokio::spawn(heartbeat.run(drain.stop.clone()));
+    let canceling = tokio::spawn(cancels.run(drain.stop.clone()));
+    let working = tokio::spawn(worker.run(drain.refuse.clone()));
+
+    drain::signal().await?;
+    let began = Instant::now();
+    let grace = config.server.shutdown_grace;
+    tracing::info!(?grace, "shutting down: taking no more, finishing or handing back what runs");
+    let ended = async {
+        working.await.ok();
+        running.close();
+        running.wait().await;
+    };
+    tokio::pin!(ended);
+    let end = drain.begin(grace, &mut ended).await;
+    if drain.abort.is_cancelled() {
+        let _ = tokio::time::timeout_at(end - grace / 10, ended).await;
+    }
+    drain.stop.cancel();
+    let left = leave(announcements, brokers, &*store);
+    let _ = tokio::time::timeout_at(end, futures::future::join3(beating, canceling, left)).await;
+    tracing::info!(took = ?began.elapsed(), "shut down");
+    Ok(())
+}
+
+async fn leave(announcements: Outbox<Announcement>, brokers: Brokers, store: &dyn Store) {
+    announcements.close().await;
+    brokers.connections.close().await;
+    store.close().await;
+}

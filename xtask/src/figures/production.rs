@@ -1,0 +1,230 @@
+//! The production path on this machine: a server and a worker on the real Postgres, Redis and RabbitMQ, beside `pgbench`
+//! doing the same insert.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_providers::{Endpoint, Provider};
+use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, server, spec};
+use prompt_ledger_testkit::process::Process;
+use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
+
+use super::load::{Times, closed_loop, median, open_loop};
+use super::main_job::{CONNECTIONS, at, call, connections, resident_mib};
+use super::{disk, release_binaries};
+use crate::{Outcome, install};
+
+type Failed = Box<dyn Error + Send + Sync>;
+
+const ROUNDS: usize = 3;
+const ROUND: Duration = Duration::from_secs(5);
+const CALLERS: usize = 64;
+/// Submits per second where the time to the end is measured.
+const RATE: u32 = 200;
+const PGBENCH: &str = include_str!("../../../crates/store/benches/submit.pgbench.sql");
+const TERMINAL_TIMES: &str = include_str!("../../../crates/store/benches/terminal_times.sql");
+
+pub(super) async fn run() -> Outcome {
+    measure().await.map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A deployment of one server and one worker.
+struct Deployment {
+    server: Ledger,
+    worker: Process,
+    database: Database,
+    model: FakeModel,
+}
+
+async fn measure() -> Result<(), Failed> {
+    install::services().map_err(|error| error.to_string())?;
+    let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
+    let (postgres, redis, rabbit) = tokio::join!(Postgres::start(), Redis::start(), Rabbit::start());
+    let folder = tempfile::tempdir()?;
+    let disk = disk::fdatasync(folder.path(), 2_000)?;
+    let (f, f99) = (disk.quantile(0.5), disk.quantile(0.99));
+    println!("fdatasync (F)                    {f:8.2} ms     p99 {f99:.2} ms, {:.0} /s", disk.rate());
+    for (broker, redis, amqp) in
+        [("Redis", Some(redis.url()), Some(rabbit.url())), ("RabbitMQ", None, Some(rabbit.url()))]
+    {
+        let deployment = deploy(&binaries, &postgres, redis.as_deref(), amqp.as_deref()).await?;
+        println!("through {broker}");
+        if broker == "Redis" {
+            submits(&deployment).await?;
+        }
+        for millis in [0, 20] {
+            executions(&deployment, millis).await?;
+        }
+        for millis in [0, 20] {
+            terminal(&deployment, millis, (f, f99)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn deploy(
+    binaries: &Path,
+    postgres: &Postgres,
+    redis: Option<&str>,
+    amqp: Option<&str>,
+) -> Result<Deployment, Failed> {
+    let (database, model) = (services::database_on(&postgres.url()), FakeModel::start().await);
+    let configured = |binary: PathBuf| -> Builder {
+        let set = [("DATABASE_URL", Some(database.url())), ("REDIS_URL", redis), ("AMQP_URL", amqp)];
+        let builder = set.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+        let builder = builder.fold(server(binary), |builder, (name, value)| builder.env(name, value));
+        builder
+            .env("DEFAULT_MODEL", "openai/gpt-4o-mini")
+            .env("LOG", "warn,prompt_ledger_worker::process=info")
+            .openai(&model.base_url())
+    };
+    let builder = configured(binaries.join("prompt-ledger")).serving();
+    let (migrated, said) = builder.said(&["migrate"]);
+    if !migrated {
+        return Err(said.into());
+    }
+    let server = builder.start().await;
+    let worker = configured(binaries.join("prompt-ledger-worker")).start_worker().await;
+    server.active("greet", "Say hello to {{name}}.").await;
+    Ok(Deployment { server, worker, database, model })
+}
+
+async fn clients(deployment: &Deployment) -> Result<Arc<[ExecutionServiceClient<Connection>]>, Failed> {
+    Ok(connections(&deployment.server.addr).await?.into_iter().map(ExecutionServiceClient::new).collect())
+}
+
+async fn submit(mut client: ExecutionServiceClient<Connection>) -> Result<(), tonic::Status> {
+    let request = v1::SubmitExecutionRequest { spec: Some(spec("greet", &[("name", "Ada")])) };
+    client.submit_execution(request).await.map(|_| ())
+}
+
+/// 64 callers that submit, for one round.
+async fn submitted(deployment: &Deployment) -> Result<Times, Failed> {
+    let clients = clients(deployment).await?;
+    closed_loop(CALLERS, ROUND, move |caller| submit(clients[caller % CONNECTIONS].clone())).await
+}
+
+/// Waits until nothing is unfinished.
+async fn drained(deployment: &Deployment) -> Result<(), Failed> {
+    let unfinished = [v1::ExecutionStatus::Queued, v1::ExecutionStatus::Running].map(i32::from).to_vec();
+    let request = v1::ListExecutionsRequest { statuses: unfinished, page_size: 1, ..Default::default() };
+    let mut client = deployment.server.executions();
+    while !client.list_executions(request.clone()).await?.into_inner().executions.is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// Durable submits beside `pgbench`, with the worker paused: nothing else runs.
+async fn submits(deployment: &Deployment) -> Result<(), Failed> {
+    let (mut ours, mut bench) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        deployment.worker.signal("STOP");
+        ours.push(submitted(deployment).await?);
+        bench.push(pgbench(deployment)?);
+        deployment.worker.signal("CONT");
+        services::sql(deployment.database.url(), "TRUNCATE executions CASCADE");
+    }
+    let rate = median(ours.iter().map(Times::rate).collect());
+    let yardstick = median(bench);
+    println!(
+        "  submits, {CALLERS} callers           {rate:8.0} /s     p50 {:.2} ms, p99 {:.2} ms (aim 3000)",
+        at(&ours, 0.5),
+        at(&ours, 0.99)
+    );
+    println!("  pgbench, {CALLERS} clients           {yardstick:8.0} /s");
+    println!("    ratio                        {:8.2}        (aim 0.6)", rate / yardstick);
+    Ok(())
+}
+
+/// What `pgbench` does of the same insert, in transactions per second.
+fn pgbench(deployment: &Deployment) -> Result<f64, Failed> {
+    let script = tempfile::NamedTempFile::new()?;
+    std::fs::write(script.path(), PGBENCH)?;
+    let seconds = ROUND.as_secs().to_string();
+    let clients = CALLERS.to_string();
+    let mut command = Command::new("pgbench");
+    command.args(["-n", "-M", "prepared", "-c", &clients, "-j", "2", "-T", &seconds, "-f"]).arg(script.path());
+    let output = command.arg(deployment.database.url()).output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next());
+    Ok(rate.ok_or_else(|| format!("pgbench failed: {}", String::from_utf8_lossy(&output.stderr)))?.parse()?)
+}
+
+/// From submit to the end, as many as it takes; what the processes need meanwhile.
+async fn executions(deployment: &Deployment, millis: u64) -> Result<(), Failed> {
+    deployment.model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
+    let processes = [deployment.server.pid(), deployment.worker.pid()];
+    let before = processes.map(cpu_seconds);
+    let began = Instant::now();
+    let times = submitted(deployment).await?;
+    let memory = processes.map(resident_mib);
+    drained(deployment).await?;
+    let elapsed = began.elapsed().as_secs_f64();
+    let count = times.rate() * times.elapsed.as_secs_f64();
+    let spent: Vec<f64> = processes.iter().zip(before).map(|(pid, before)| cpu_seconds(*pid) - before).collect();
+    let [server, worker] = memory;
+    println!("  executions, a model of {millis:2} ms     {:8.0} /s     (aim 2000 at 0 ms)", count / elapsed);
+    println!("    memory, server and worker    {:8.1} MiB    {:.1} MiB", server?, worker?);
+    let per_thousand = |seconds: f64| seconds * 1_000.0 / count;
+    println!(
+        "    CPU per 1,000 executions     {:8.2} s      {:.2} s",
+        per_thousand(spent.first().copied().unwrap_or(f64::NAN)),
+        per_thousand(spent.get(1).copied().unwrap_or(f64::NAN))
+    );
+    Ok(())
+}
+
+/// From the moment of recording to the end, at a steady rate.
+async fn terminal(deployment: &Deployment, millis: u64, (f, f99): (f64, f64)) -> Result<(), Failed> {
+    deployment.model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
+    let base_url = deployment.model.base_url().parse()?;
+    let provider: Arc<dyn Provider> =
+        Arc::new(OpenAi::new(Endpoint { base_url: Some(base_url), ..Endpoint::default() })?);
+    let direct = open_loop(RATE, ROUND, move |_| call(Arc::clone(&provider))).await?;
+    let clients = clients(deployment).await?;
+    let asked = open_loop(RATE, 2 * ROUND, move |caller| submit(clients[caller % CONNECTIONS].clone())).await?;
+    drained(deployment).await?;
+    let statement = TERMINAL_TIMES.replace(":seconds", &(2 * ROUND.as_secs()).to_string());
+    let answer = services::sql(deployment.database.url(), &statement);
+    let mut columns = answer.trim().split('|').map(str::parse::<f64>);
+    let (Some(Ok(p50)), Some(Ok(p99))) = (columns.next(), columns.next()) else {
+        return Err(format!("no times: {answer}").into());
+    };
+    println!(
+        "  at {RATE} /s, a model of {millis:2} ms: submit p50 {:.2} ms, p99 {:.2} ms",
+        asked.quantile(0.5),
+        asked.quantile(0.99)
+    );
+    println!(
+        "    the model alone              {:8.2} ms     p99 {:.2} ms",
+        direct.quantile(0.5),
+        direct.quantile(0.99)
+    );
+    println!(
+        "    to the end, added            {:8.2} ms     p99 {:.2} ms (aim {:.2} and {:.2})",
+        p50 - direct.quantile(0.5),
+        p99 - direct.quantile(0.99),
+        3.0 * f + 1.5,
+        3.0 * f99 + 6.0
+    );
+    Ok(())
+}
+
+/// What a process has spent so far: user and system.
+fn cpu_seconds(pid: u32) -> f64 {
+    /// Ticks per second, on every Linux.
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    (ticks(11) + ticks(12)) / TICKS
+}

@@ -1,0 +1,62 @@
+//! `cargo xtask services`, and the services that `cargo xtask test` runs everything on.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use prompt_ledger_testkit::services::{self, Postgres, Rabbit, Redis};
+
+use crate::workspace::Workspace;
+use crate::{Outcome, install};
+
+/// Start private instances of the services that tests need, and keep them until Ctrl-C
+///
+/// Prints what to export, so that `cargo test` can be called by hand in another shell. `cargo xtask test` does all of this
+/// by itself.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+/// The real Postgres, Redis and RabbitMQ, on free ports of this machine. Dropping them ends them.
+pub(crate) struct Services {
+    postgres: Postgres,
+    redis: Redis,
+    rabbit: Rabbit,
+}
+
+impl Services {
+    /// Installs what is missing, and starts them.
+    pub(crate) fn start(runtime: &tokio::runtime::Runtime) -> Result<Self, Box<dyn std::error::Error>> {
+        install::services()?;
+        let began = Instant::now();
+        let (postgres, redis, rabbit) =
+            runtime.block_on(async { tokio::join!(Postgres::start(), Redis::start(), Rabbit::start()) });
+        println!("Postgres, Redis and RabbitMQ run, after {:.1} s", began.elapsed().as_secs_f64());
+        Ok(Self { postgres, redis, rabbit })
+    }
+
+    /// Where they are, by the names under which tests look for them.
+    pub(crate) fn env(&self) -> [(&'static str, String); 3] {
+        [
+            (services::POSTGRES, self.postgres.url()),
+            (services::REDIS, self.redis.url()),
+            (services::AMQP, self.rabbit.url()),
+        ]
+    }
+}
+
+/// A runtime for starting them, and for hearing Ctrl-C.
+pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// Runs the command.
+pub(crate) fn run(_: &Args) -> Outcome {
+    Workspace::locate()?;
+    let runtime = runtime()?;
+    let services = Services::start(&runtime)?;
+    for (name, url) in services.env() {
+        println!("export {name}={url}");
+    }
+    println!("Ctrl-C ends them.");
+    runtime.block_on(prompt_ledger_runtime::drain::signal())?;
+    Ok(ExitCode::SUCCESS)
+}

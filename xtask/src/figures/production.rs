@@ -26,6 +26,7 @@ type Failed = Box<dyn Error + Send + Sync>;
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
 const CALLERS: usize = 64;
+const SYNCS: usize = 2_000;
 /// Submits per second where the time to the end is measured.
 const RATE: u32 = 200;
 const PGBENCH: &str = include_str!("../../../crates/store/benches/submit.pgbench.sql");
@@ -49,17 +50,19 @@ async fn measure() -> Result<(), Failed> {
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
     let (postgres, redis, rabbit) = tokio::join!(Postgres::start(), Redis::start(), Rabbit::start());
     let folder = tempfile::tempdir()?;
-    let disk = disk::fdatasync(folder.path(), 2_000)?;
+    let began = Instant::now();
+    let disk = disk::fdatasync(folder.path(), SYNCS)?;
+    let rate = f64::from(u32::try_from(SYNCS)?) / began.elapsed().as_secs_f64();
     let (f, f99) = (disk.quantile(0.5), disk.quantile(0.99));
-    println!("fdatasync (F)                    {f:8.2} ms     p99 {f99:.2} ms, {:.0} /s", disk.rate());
+    println!("fdatasync (F)                    {f:8.2} ms     p99 {f99:.2} ms, {rate:.0} /s");
     for (broker, redis, amqp) in
         [("Redis", Some(redis.url()), Some(rabbit.url())), ("RabbitMQ", None, Some(rabbit.url()))]
     {
+        if broker == "Redis" {
+            submits(&deploy(&binaries, &postgres, redis.as_deref(), amqp.as_deref()).await?).await?;
+        }
         let deployment = deploy(&binaries, &postgres, redis.as_deref(), amqp.as_deref()).await?;
         println!("through {broker}");
-        if broker == "Redis" {
-            submits(&deployment).await?;
-        }
         for millis in [0, 20] {
             executions(&deployment, millis).await?;
         }
@@ -81,6 +84,8 @@ async fn deploy(
         let set = [("DATABASE_URL", Some(database.url())), ("REDIS_URL", redis), ("AMQP_URL", amqp)];
         let builder = set.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
         let builder = builder.fold(server(binary), |builder, (name, value)| builder.env(name, value));
+        // A round submits as many as it can.
+        let builder = builder.env("QUEUE_DEPTH_LIMIT", "100000000");
         builder
             .env("DEFAULT_MODEL", "openai/gpt-4o-mini")
             .env("LOG", "warn,prompt_ledger_worker::process=info")
@@ -123,15 +128,13 @@ async fn drained(deployment: &Deployment) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Durable submits beside `pgbench`, with the worker paused: nothing else runs.
+/// Durable submits beside `pgbench`. The worker stands still: nothing else runs.
 async fn submits(deployment: &Deployment) -> Result<(), Failed> {
     let (mut ours, mut bench) = (Vec::new(), Vec::new());
+    deployment.worker.signal("STOP");
     for _ in 0..ROUNDS {
-        deployment.worker.signal("STOP");
         ours.push(submitted(deployment).await?);
         bench.push(pgbench(deployment)?);
-        deployment.worker.signal("CONT");
-        services::sql(deployment.database.url(), "TRUNCATE executions CASCADE");
     }
     let rate = median(ours.iter().map(Times::rate).collect());
     let yardstick = median(bench);

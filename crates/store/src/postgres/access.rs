@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{KeyId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
+use sqlx::Transaction;
 
+use super::row::without_nul;
 use super::{Postgres, error};
 use crate::rows::access::{key, maybe_project};
 use crate::{Access, ApiKey, NewApiKey, Project};
@@ -59,13 +61,13 @@ const KEY_BY_ID: &str = keys!("api_keys", "WHERE k.id = $1");
 #[async_trait]
 impl Access for Postgres {
     async fn project(&self, name: &str) -> Result<Option<Project>> {
-        let query = || sqlx::query(PROJECT).bind(name.to_owned()).fetch_optional(&self.calls);
+        let query = || sqlx::query(PROJECT).bind(without_nul(name)).fetch_optional(&self.calls);
         error::again(query).await?.as_ref().map_or(Ok(None), maybe_project)
     }
 
     async fn create_project(&self, id: ProjectId, name: &str) -> Result<Project> {
-        let query = sqlx::query(CREATE_PROJECT).bind(name).bind(id.0);
-        let made = query.fetch_optional(&self.calls).await.map_err(error::store)?;
+        let query = || sqlx::query(CREATE_PROJECT).bind(name.to_owned()).bind(id.0).fetch_optional(&self.calls);
+        let made = error::again(query).await?;
         let made = made.as_ref().map_or(Ok(None), maybe_project)?;
         match made {
             Some(made) => Ok(made),
@@ -84,22 +86,9 @@ impl Access for Postgres {
     }
 
     async fn create_key(&self, new: NewApiKey) -> Result<ApiKey> {
-        let made = sqlx::query(CREATE_KEY)
-            .bind(new.id.0)
-            .bind(&new.name)
-            .bind(&new.prefix)
-            .bind(new.hash.to_vec())
-            .bind(new.project.map(|project| project.0))
-            .fetch_one(&self.calls)
-            .await
-            .map_err(|error| match error {
-                // Its project is the only thing that a key refers to.
-                sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
-                    Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
-                }
-                other => error::store(other),
-            })?;
-        key(&made)
+        let (made, transaction) = error::insist(&self.calls, || self.make_key(&new)).await?;
+        error::commit(transaction).await?;
+        Ok(made)
     }
 
     async fn keys(&self) -> Result<Vec<ApiKey>> {
@@ -108,11 +97,35 @@ impl Access for Postgres {
     }
 
     async fn revoke_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
-        let revoked = sqlx::query(REVOKE_KEY).bind(id.0).fetch_optional(&self.calls).await.map_err(error::store)?;
-        if let Some(revoked) = revoked {
+        // Revoked by a try whose answer was lost, it is found below.
+        let query = || sqlx::query(REVOKE_KEY).bind(id.0).fetch_optional(&self.calls);
+        if let Some(revoked) = error::again(query).await? {
             return key(&revoked).map(Some);
         }
-        let found = sqlx::query(KEY_BY_ID).bind(id.0).fetch_optional(&self.calls).await.map_err(error::store)?;
-        found.as_ref().map(key).transpose()
+        let query = || sqlx::query(KEY_BY_ID).bind(id.0).fetch_optional(&self.calls);
+        error::again(query).await?.as_ref().map(key).transpose()
+    }
+}
+
+impl Postgres {
+    /// Writes a key, but for the commit.
+    async fn make_key(&self, new: &NewApiKey) -> Result<(ApiKey, Transaction<'static, sqlx::Postgres>)> {
+        let mut transaction = error::again(|| self.calls.begin()).await?;
+        let made = sqlx::query(CREATE_KEY)
+            .bind(new.id.0)
+            .bind(&new.name)
+            .bind(&new.prefix)
+            .bind(new.hash.to_vec())
+            .bind(new.project.map(|project| project.0))
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(|error| match error {
+                // Its project is the only thing that a key refers to.
+                sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+                    Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
+                }
+                other => error::store(other),
+            })?;
+        Ok((key(&made)?, transaction))
     }
 }

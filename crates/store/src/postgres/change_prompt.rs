@@ -5,7 +5,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Selector, Version, VersionStatus};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Transaction};
 
 use super::moment::Moment;
 use super::select::select;
@@ -54,6 +54,9 @@ pub(super) enum Answer {
     Changed(Changed),
 }
 
+/// What is written but for the commit.
+type Made = Transaction<'static, sqlx::Postgres>;
+
 impl Postgres {
     /// Registers a content.
     pub(super) async fn put(&self, project: ProjectId, put: &PutPrompt) -> Result<PutResult> {
@@ -73,10 +76,19 @@ impl Postgres {
 
     /// Plans a write, and makes it under the project's lock unless there is nothing to do.
     async fn write(&self, project: ProjectId, asked: Asked<'_>) -> Result<Answer> {
-        let mut transaction = self.calls.begin().await.map_err(error::store)?;
+        let (answer, made) = error::insist(&self.calls, || self.make(project, asked)).await?;
+        if let Some(made) = made {
+            error::commit(made).await?;
+        }
+        Ok(answer)
+    }
+
+    /// As [`Postgres::write`], without the commit.
+    async fn make(&self, project: ProjectId, asked: Asked<'_>) -> Result<(Answer, Option<Made>)> {
+        let mut transaction = error::again(|| self.calls.begin()).await?;
         let idle = plan(&mut transaction, LOOK, project, asked).await?;
         if !idle.prompt && idle.version == VersionWrite::Nothing {
-            return Ok(idle.answer);
+            return Ok((idle.answer, None));
         }
         let planned = plan(&mut transaction, LOCK, project, asked).await?;
         let (prompt, version) = match &planned.answer {
@@ -89,8 +101,7 @@ impl Postgres {
         if let Some(version) = version {
             save_version(&mut transaction, planned.version, version).await?;
         }
-        transaction.commit().await.map_err(error::store)?;
-        Ok(planned.answer)
+        Ok((planned.answer, Some(transaction)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Pools, and how every connection is set up.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection};
 
 use super::batch::Batches;
 use super::{error, migrate};
@@ -24,6 +26,12 @@ const LEAST: u32 = BEATS + LISTS + WRITES + 1;
 
 /// How long a call waits for a connection, and for a new one to be made.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// A connection that was idle for so long may have died since; what its sign of life may take leaves time for a new one.
+const IDLE: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_millis(500);
+/// What the last answer of a connection that comes back may take: a statement that nobody waits for any more ends by
+/// then.
+const RELEASE: Duration = Duration::from_secs(3);
 /// What a statement may take.
 const STATEMENT: &str = "2s";
 /// What one list may take.
@@ -105,11 +113,29 @@ fn pool(url: &str, connections: u32, statement_timeout: &str) -> Result<PgPool> 
     let pool = PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
-        // A round trip before each statement would double its cost; one that fails on a dead connection is tried again.
+        // A round trip before each statement would double its cost: only who has been idle is asked for a sign of life.
         .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > IDLE {
+                    answers(connection, CHECK).await?;
+                }
+                Ok(true)
+            })
+        })
+        // Behind a statement that nobody waits for any more the driver waits for its answer, and without bound.
+        .after_release(|connection, _| Box::pin(async move { answers(connection, RELEASE).await.map(|()| true) }))
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3_600));
     Ok(pool.connect_lazy_with(options))
+}
+
+/// Fails unless a connection gives a sign of life in time; the pool then lets it go.
+async fn answers(connection: &mut PgConnection, within: Duration) -> sqlx::Result<()> {
+    match tokio::time::timeout(within, connection.ping()).await {
+        Ok(answered) => answered,
+        Err(_) => Err(sqlx::Error::Io(ErrorKind::TimedOut.into())),
+    }
 }
 
 /// The options that a URL names. A URL that cannot be read is not repeated: it may hold a password.

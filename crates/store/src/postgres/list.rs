@@ -116,7 +116,7 @@ pub(super) async fn list(pool: &PgPool, page: Page<'_>) -> Result<Vec<Execution>
             .bind(count(page.limit))
             .fetch_all(pool)
     };
-    let rows = error::again(query).await?;
+    let rows = error::walk(query).await?;
     let mut executions = Vec::with_capacity(rows.len());
     for row in &rows {
         let texts = if page.texts { Some(texts(row)?) } else { None };

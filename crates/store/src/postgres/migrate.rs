@@ -18,6 +18,7 @@ const DIALECT: Dialect = Dialect {
     flag: |flag| if flag { "true" } else { "false" },
 };
 
+const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
 const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL";
 const FIT: &str =
     "SELECT version::bigint, compatible_from::bigint FROM schema_compatibility ORDER BY version DESC LIMIT 1";
@@ -44,8 +45,12 @@ pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
 pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
     let ask = async |connection: &mut PgConnection| {
         let migrator = migrator()?;
-        connection.ensure_migrations_table(&migrator.table_name).await.map_err(error::migration)?;
-        let applied = connection.list_applied_migrations(&migrator.table_name).await.map_err(error::migration)?;
+        // Asking writes nothing: a new database has no list of migrations.
+        let listed = sqlx::query_scalar(HAS_LIST).bind(migrator.table_name.as_ref()).fetch_one(&mut *connection).await;
+        let applied = match listed.map_err(error::store)? {
+            true => connection.list_applied_migrations(&migrator.table_name).await.map_err(error::migration)?,
+            false => Vec::new(),
+        };
         Ok(status(&migrator, &applied))
     };
     with(url, ask).await

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::{Error, Result};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool, Transaction};
 
 use super::moment::Moment;
+use super::row::without_nul;
 use super::{Postgres, error, row};
 use crate::plan;
 use crate::rows::access::model;
@@ -50,18 +51,20 @@ const ADD_PRICE: &str = "
 #[async_trait]
 impl Models for Postgres {
     async fn model(&self, id: &ModelRef) -> Result<Option<Model>> {
-        let query = || sqlx::query(ONE).bind(id.provider.clone()).bind(id.model.clone()).fetch_optional(&self.calls);
+        let query = || {
+            sqlx::query(ONE).bind(without_nul(&id.provider)).bind(without_nul(&id.model)).fetch_optional(&self.calls)
+        };
         error::again(query).await?.as_ref().map(model).transpose()
     }
 
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
         let (after_provider, after_model) =
             after.map_or(("", ""), |after| (after.provider.as_str(), after.model.as_str()));
-        let rows = error::again(|| {
+        let rows = error::walk(|| {
             sqlx::query(MANY)
-                .bind(provider.to_owned())
-                .bind(after_provider.to_owned())
-                .bind(after_model.to_owned())
+                .bind(without_nul(provider))
+                .bind(without_nul(after_provider))
+                .bind(without_nul(after_model))
                 .bind(i64::try_from(limit).unwrap_or(i64::MAX))
                 .fetch_all(&self.lists)
         })
@@ -70,44 +73,52 @@ impl Models for Postgres {
     }
 
     async fn put_model(&self, put: PutModel) -> Result<Model> {
-        let mut transaction = self.calls.begin().await.map_err(error::store)?;
-        // The counter is the lock: taken first, given back where nothing is written.
-        let counted = sqlx::query(COUNT).fetch_one(&mut *transaction).await.map_err(error::store)?;
-        let at = row::value(&counted, "now")?;
-        let before = select(&mut transaction, &put.id).await?;
-        let (model, price) = match (plan::put_model(before.as_ref(), &put, at), before) {
-            (Some(plan), _) => plan,
-            (None, Some(before)) => return Ok(before),
-            (None, None) => return Err(Error::internal("a model is neither there nor made")),
-        };
-        sqlx::query(SAVE)
+        let (model, made) = error::insist(&self.calls, || make(&self.calls, &put)).await?;
+        if let Some(made) = made {
+            error::commit(made).await?;
+        }
+        Ok(model)
+    }
+}
+
+/// Writes what changes, but for the commit.
+async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transaction<'static, sqlx::Postgres>>)> {
+    let mut transaction = error::again(|| pool.begin()).await?;
+    // The counter is the lock: taken first, given back where nothing is written.
+    let counted = sqlx::query(COUNT).fetch_one(&mut *transaction).await.map_err(error::store)?;
+    let at = row::value(&counted, "now")?;
+    let before = select(&mut transaction, &put.id).await?;
+    let (model, price) = match (plan::put_model(before.as_ref(), put, at), before) {
+        (Some(plan), _) => plan,
+        (None, Some(before)) => return Ok((before, None)),
+        (None, None) => return Err(Error::internal("a model is neither there nor made")),
+    };
+    sqlx::query(SAVE)
+        .bind(&model.id.provider)
+        .bind(&model.id.model)
+        .bind(model.max_tokens)
+        .bind(model.supports_streaming)
+        .bind(Moment(model.created_at))
+        .bind(Moment(model.updated_at))
+        .execute(&mut *transaction)
+        .await
+        .map_err(error::store)?;
+    if let Some(price) = price {
+        sqlx::query(ADD_PRICE)
+            .bind(price.id.0)
             .bind(&model.id.provider)
             .bind(&model.id.model)
-            .bind(model.max_tokens)
-            .bind(model.supports_streaming)
-            .bind(Moment(model.created_at))
-            .bind(Moment(model.updated_at))
+            .bind(price.input)
+            .bind(price.cached_input)
+            .bind(price.output)
+            .bind(Moment(price.valid_from))
+            .bind(Moment(at))
             .execute(&mut *transaction)
             .await
             .map_err(error::store)?;
-        if let Some(price) = price {
-            sqlx::query(ADD_PRICE)
-                .bind(price.id.0)
-                .bind(&model.id.provider)
-                .bind(&model.id.model)
-                .bind(price.input)
-                .bind(price.cached_input)
-                .bind(price.output)
-                .bind(Moment(price.valid_from))
-                .bind(Moment(at))
-                .execute(&mut *transaction)
-                .await
-                .map_err(error::store)?;
-        }
-        let model = select(&mut transaction, &put.id).await?.unwrap_or(model);
-        transaction.commit().await.map_err(error::store)?;
-        Ok(model)
     }
+    let model = select(&mut transaction, &put.id).await?.unwrap_or(model);
+    Ok((model, Some(transaction)))
 }
 
 async fn select(connection: &mut PgConnection, id: &ModelRef) -> Result<Option<Model>> {

@@ -2,6 +2,7 @@
 //! it was.
 
 use super::change_prompt::Asked;
+use super::row::without_nul;
 use super::select::{fetch, read};
 use super::{Postgres, error};
 use crate::rows::prompt::{
@@ -66,14 +67,14 @@ impl Registry for Postgres {
         limit: usize,
     ) -> Result<(Vec<PromptWithActive>, i64)> {
         let after = after.unwrap_or_default();
-        let rows = error::again(|| {
+        let rows = error::walk(|| {
             sqlx::query(PROMPTS)
                 .bind(project.0)
-                .bind(after.max(&filter.name_prefix).to_owned())
-                .bind(after.to_owned())
-                .bind(format!("{}{BEYOND}", filter.name_prefix))
+                .bind(without_nul(after.max(&filter.name_prefix)))
+                .bind(without_nul(after))
+                .bind(format!("{}{BEYOND}", without_nul(&filter.name_prefix)))
                 .bind(filter.mode.map(Mode::as_str))
-                .bind(filter.owner_team.clone())
+                .bind(without_nul(&filter.owner_team))
                 .bind(filter.include_archived)
                 .bind(i64::try_from(limit).unwrap_or(i64::MAX))
                 .fetch_all(&self.lists)
@@ -103,10 +104,10 @@ impl Registry for Postgres {
         before: Option<i32>,
         limit: usize,
     ) -> Result<(Vec<Version>, i64)> {
-        let rows = error::again(|| {
+        let rows = error::walk(|| {
             sqlx::query(VERSIONS)
                 .bind(project.0)
-                .bind(name.to_owned())
+                .bind(without_nul(name))
                 .bind(before.unwrap_or(i32::MAX))
                 .bind(i64::try_from(limit).unwrap_or(i64::MAX).max(1))
                 .fetch_all(&self.lists)

@@ -6,6 +6,7 @@ use prompt_ledger_domain::prompt::{Prompt, Selector, Version, not_found};
 use sqlx::PgExecutor;
 
 use super::error;
+use super::row::without_nul;
 use crate::rows::prompt::{ACTIVE, CHECKSUM, LATEST, NUMBER, maybe_prompt, maybe_version, project_revision};
 
 /// A prompt, the version asked for, and the project's revision.
@@ -27,10 +28,12 @@ pub(super) async fn fetch(
     selector: &Selector,
 ) -> sqlx::Result<Option<sqlx::postgres::PgRow>> {
     let query = match selector {
-        Selector::Active => sqlx::query(ACTIVE).bind(project.0).bind(name),
-        Selector::Latest => sqlx::query(LATEST).bind(project.0).bind(name),
-        Selector::Number(number) => sqlx::query(NUMBER).bind(project.0).bind(name).bind(*number),
-        Selector::Checksum(checksum) => sqlx::query(CHECKSUM).bind(project.0).bind(name).bind(checksum.clone()),
+        Selector::Active => sqlx::query(ACTIVE).bind(project.0).bind(without_nul(name)),
+        Selector::Latest => sqlx::query(LATEST).bind(project.0).bind(without_nul(name)),
+        Selector::Number(number) => sqlx::query(NUMBER).bind(project.0).bind(without_nul(name)).bind(*number),
+        Selector::Checksum(checksum) => {
+            sqlx::query(CHECKSUM).bind(project.0).bind(without_nul(name)).bind(without_nul(checksum))
+        }
     };
     query.fetch_optional(executor).await
 }

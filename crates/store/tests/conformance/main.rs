@@ -50,6 +50,7 @@ macro_rules! conformance {
             prompts_are_paged_by_name
             prompts_are_filtered
             versions_are_paged_newest_first
+            a_text_with_nul_finds_nothing
             two_creators_of_one_name_make_one_prompt
             revisions_count_the_writes_of_each_kind
         );

@@ -23,7 +23,7 @@ impl Fresh {
     }
 }
 
-async fn open(url: &str) -> prompt_ledger_domain::Result<Postgres> {
+pub(crate) async fn open(url: &str) -> prompt_ledger_domain::Result<Postgres> {
     Postgres::open(url, PostgresOptions::default()).await
 }
 
@@ -67,6 +67,8 @@ async fn migrations_go_forwards_and_back_on_data() {
     let url = fresh.database.url();
     let new = an_execution(&fresh).await;
     run(&fresh, &new).await;
+    register(&fresh, put_active("greet", "again")).await;
+    fresh.execute("INSERT INTO models VALUES ('vllm', 'qwen', NULL, true, now(), now())".into()).await.unwrap();
     migrate_up(url).await.unwrap();
     let status = migrate_status(url).await.unwrap();
     assert!(status.iter().all(|migration| migration.applied), "{status:?}");
@@ -94,7 +96,13 @@ async fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
     let database = services::database();
     let said = open(database.url()).await.unwrap_err().to_string();
     assert!(said.contains("prompt-ledger migrate"), "{said}");
+    let status = migrate_status(database.url()).await.unwrap();
+    assert!(status.iter().all(|migration| !migration.applied), "{status:?}");
+    assert_eq!(services::sql(database.url(), "SELECT count(*) FROM pg_stat_user_tables").trim(), "0", "asking writes");
     migrate_up(database.url()).await.unwrap();
+    services::sql(database.url(), "UPDATE schema_compatibility SET version = 0, compatible_from = 0");
+    let said = open(database.url()).await.unwrap_err().to_string();
+    assert!(said.contains("prompt-ledger migrate"), "{said}");
     let newer = "INSERT INTO schema_compatibility (version, compatible_from) VALUES (9, 8)";
     services::sql(database.url(), newer);
     let said = open(database.url()).await.unwrap_err().to_string();

@@ -3,9 +3,10 @@
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
 use prompt_ledger_domain::versioning::checksum;
-use prompt_ledger_store::{Access, PromptFilter, PutPrompt, Registry};
+use prompt_ledger_store::{Access, Models, PromptFilter, PutPrompt, Registry};
 
 use crate::kit::{Backend, new_id, put, put_active, reason, register};
 
@@ -221,4 +222,24 @@ pub(crate) async fn revisions_count_the_writes_of_each_kind<B: Backend>(backend:
     let mut projects = after.projects;
     projects.sort_by_key(|(_, revision)| *revision);
     assert_eq!(projects, [(other.id, 0), (project, 1)]);
+}
+
+pub(crate) async fn a_text_with_nul_finds_nothing<B: Backend>(backend: &B) {
+    let (store, project) = (backend.store(), backend.default_project().await);
+    register(backend, put_active("greet", "A")).await;
+    assert_eq!(reason(store.prompt(project, "gr\0eet").await), Reason::PromptNotFound);
+    let checksum = Selector::Checksum("\0".into());
+    assert_eq!(reason(store.version(project, "greet", &checksum).await), Reason::VersionNotFound);
+    assert_eq!(reason(store.versions(project, "\0", None, 9).await), Reason::PromptNotFound);
+    assert_eq!(reason(store.set_active(project, "\0", 1, None).await), Reason::PromptNotFound);
+    for filter in [
+        PromptFilter { owner_team: "\0".into(), ..Default::default() },
+        PromptFilter { name_prefix: "\0".into(), ..Default::default() },
+    ] {
+        assert_eq!(store.prompts(project, &filter, None, 9).await.unwrap().0, []);
+    }
+    assert_eq!(store.project("def\0ault").await.unwrap(), None);
+    let model = ModelRef { provider: "echo\0".into(), model: "echo".into() };
+    assert_eq!(store.model(&model).await.unwrap(), None);
+    assert_eq!(store.models("echo\0", Some(&model), 9).await.unwrap(), []);
 }

@@ -11,6 +11,13 @@ pub(super) fn store(error: sqlx::Error) -> Error {
     if passes(&error) { unavailable().caused_by(error) } else { Error::internal(error) }
 }
 
+/// Whether another process has kept the lock for longer than a write waits.
+pub(super) fn locked(error: &sqlx::Error) -> bool {
+    /// Primary result codes: BUSY, LOCKED.
+    const LOCKED: [i32; 2] = [5, 6];
+    code(error).is_some_and(|code| LOCKED.contains(&code))
+}
+
 /// As [`store`], for a migration.
 pub(super) fn migration(error: MigrateError) -> Error {
     crate::failure::migration(error, store)
@@ -21,11 +28,12 @@ fn passes(error: &sqlx::Error) -> bool {
     const PASSING: [i32; 6] = [5, 6, 7, 10, 13, 14];
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Database(error) => error
-            .code()
-            .and_then(|code| code.parse::<i32>().ok())
-            // The low byte is the primary code, the rest says more.
-            .is_some_and(|code| PASSING.contains(&(code & 0xff))),
-        _ => false,
+        error => code(error).is_some_and(|code| PASSING.contains(&code)),
     }
+}
+
+/// The primary result code: the low byte, of which the rest says more.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
 }

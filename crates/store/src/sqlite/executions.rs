@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
-use prompt_ledger_domain::{Error, Result, Timestamp};
 
+use super::finish::End;
 use super::list::{self, Page};
-use super::start::Beginning;
+use super::start::{Beginning, Record};
 use super::{Sqlite, cancel, claim, error, expire, finish, lease, read, start};
 use crate::{
     Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
@@ -20,11 +22,11 @@ pub(super) const QUEUED: &str = "SELECT count(*) FROM (SELECT 1 FROM executions 
 #[async_trait]
 impl Executions for Sqlite {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
-        self.writer.record(new, Beginning::Running(holder)).await
+        self.record(new, Beginning::Running(holder)).await
     }
 
     async fn submit(&self, new: NewExecution, look_in: Duration) -> Result<Recorded> {
-        self.writer.record(new, Beginning::Queued(look_in)).await
+        self.record(new, Beginning::Queued(look_in)).await
     }
 
     async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
@@ -68,10 +70,7 @@ impl Executions for Sqlite {
     }
 
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
-        if !finish.status.is_terminal() {
-            return Err(Error::internal(format!("an execution was to end `{}`", finish.status)));
-        }
-        self.writer.end(fence, finish).await
+        self.writer.end(End::new(fence, finish)?).await
     }
 
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
@@ -139,5 +138,11 @@ impl Executions for Sqlite {
         // One moment for all statements: an execution that changes its status meanwhile is seen once.
         let mut snapshot = self.lists.begin().await.map_err(error::store)?;
         list::list(&mut snapshot, Page { project, filter, before, limit, texts }).await
+    }
+}
+
+impl Sqlite {
+    async fn record(&self, new: NewExecution, beginning: Beginning) -> Result<Recorded> {
+        self.writer.record(Record::new(new, beginning)?).await
     }
 }

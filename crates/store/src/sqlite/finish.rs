@@ -4,114 +4,254 @@
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::{ErrorType, Event, Status};
-use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqliteConnection};
 
+use super::hot::{self, Around, Statement, Written};
 use super::{error, lease, now, row};
 use crate::{Ended, Fence, Finish, Holder, Requeue};
 
-/// Attempt $2 of execution $1 is running.
+/// The execution of a job, where the job's attempt is running.
 macro_rules! fenced {
     () => {
-        " WHERE id = $1 AND attempts = $2 AND status = 'running'"
+        " FROM job CROSS JOIN executions x ON x.id = job.id WHERE x.attempts = job.attempt AND x.status = 'running'"
     };
 }
 
-/// The row of the attempt that ends at $3: $4 error, $5 provider's id, $6 to $8 usage, $9 latency, $10 error message.
+/// The row of the attempt that ends.
 macro_rules! end_attempt {
     () => {
         concat!(
             "INSERT INTO execution_attempts (execution_id, number, worker, started_at, ended_at, error_type,
                  provider_request_id, prompt_tokens, cached_tokens, response_tokens, latency_ms, error_message)
-             SELECT id, attempts, worker, attempt_started_at, $3, $4, $5, $6, $7, $8, $9, $10 FROM executions",
-            fenced!(),
-            ";"
+             SELECT x.id, x.attempts, x.worker, x.attempt_started_at, job.at, job.error_type, job.provider_request_id,
+                 job.prompt_tokens, job.cached_tokens, job.response_tokens, job.latency_ms, job.error_message",
+            fenced!()
         )
     };
 }
 
-/// What the attempt adds to the execution: sums that stay absent until something is told, and what was last.
-macro_rules! add_attempt {
-    () => {
-        "prompt_tokens = CASE WHEN $6 IS NULL THEN prompt_tokens
-                         ELSE min(coalesce(prompt_tokens, 0) + $6, 2147483647) END,
-         cached_tokens = CASE WHEN $7 IS NULL THEN cached_tokens
-                         ELSE min(coalesce(cached_tokens, 0) + $7, 2147483647) END,
-         response_tokens = CASE WHEN $8 IS NULL THEN response_tokens
-                           ELSE min(coalesce(response_tokens, 0) + $8, 2147483647) END,
-         provider_request_id = $5, latency_ms = coalesce($9, latency_ms), last_sequence = last_sequence + 1"
+/// What the attempt adds to the execution, beside what is `$set`: sums that stay absent until something is told, and
+/// what was last. It moves the fence.
+macro_rules! update {
+    ($($set:expr),*) => {
+        concat!(
+            "UPDATE executions SET ",
+            $($set,)*
+            "prompt_tokens = iif(job.prompt_tokens IS NULL, executions.prompt_tokens,
+                 min(coalesce(executions.prompt_tokens, 0) + job.prompt_tokens, 2147483647)),
+             cached_tokens = iif(job.cached_tokens IS NULL, executions.cached_tokens,
+                 min(coalesce(executions.cached_tokens, 0) + job.cached_tokens, 2147483647)),
+             response_tokens = iif(job.response_tokens IS NULL, executions.response_tokens,
+                 min(coalesce(executions.response_tokens, 0) + job.response_tokens, 2147483647)),
+             provider_request_id = job.provider_request_id,
+             latency_ms = coalesce(job.latency_ms, executions.latency_ms), last_sequence = last_sequence + 1
+             FROM job
+             WHERE executions.id = job.id AND executions.attempts = job.attempt AND executions.status = 'running'
+             RETURNING id, status, last_sequence"
+        )
     };
 }
 
-const FINISH: &str = concat!(
-    end_attempt!(),
-    "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type)
-     SELECT id, last_sequence + 1, $3, status, $11, attempts, $12 FROM executions",
-    fenced!(),
-    ";",
-    "INSERT INTO execution_outputs (execution_id, response_text) SELECT id, $13 FROM executions",
-    fenced!(),
-    " AND $13 <> '';",
-    "UPDATE executions SET status = $11, error_type = $12, error_message = $14, response_truncated = $15,
-         finish_reason = $16, cost_nano_usd = $17, completed_at = $3, lease_until = NULL, ",
-    add_attempt!(),
-    fenced!(),
-    " RETURNING status, last_sequence"
-);
+/// How one attempt ends, and with it the execution.
+#[derive(Debug)]
+pub(super) struct End {
+    id: String,
+    fence: Fence,
+    finish: Finish,
+}
+
+impl End {
+    pub(super) fn new(fence: Fence, finish: Finish) -> Result<Self> {
+        if !finish.status.is_terminal() {
+            return Err(Error::internal(format!("an execution was to end `{}`", finish.status)));
+        }
+        Ok(Self { id: fence.id.to_string(), fence, finish })
+    }
+
+    fn error_type(&self) -> Option<ErrorType> {
+        self.finish.failure.as_ref().map(|failure| failure.error_type)
+    }
+
+    /// The event that it wrote; nothing where the fence did not hold.
+    pub(super) fn event(&self, written: &Written) -> Option<Event> {
+        let sequence = written.end(&self.id)?;
+        Some(Event {
+            sequence,
+            at: written.at,
+            from: Some(Status::Running),
+            to: self.finish.status,
+            attempt: self.fence.attempt,
+            error_type: self.error_type(),
+            next_attempt_at: None,
+        })
+    }
+}
+
+/// The attempt, the event, what the model wrote, and the execution.
+pub(super) const STATEMENTS: [Statement<End>; 4] = [ATTEMPT, LAST, OUTPUT, EXECUTION];
+
+const ATTEMPT: Statement<End> = Statement {
+    columns: &[
+        "id",
+        "attempt",
+        "at",
+        "error_type",
+        "provider_request_id",
+        "prompt_tokens",
+        "cached_tokens",
+        "response_tokens",
+        "latency_ms",
+        "error_message",
+    ],
+    body: end_attempt!(),
+    values: |End { id, fence, finish }, at, values| {
+        let ended = &finish.ended;
+        values.push(id)?;
+        values.push(fence.attempt)?;
+        values.push(at.0)?;
+        values.push(ended.error_type.map(ErrorType::as_str))?;
+        values.push(&ended.provider_request_id)?;
+        values.push(ended.usage.prompt_tokens)?;
+        values.push(ended.usage.cached_tokens)?;
+        values.push(ended.usage.response_tokens)?;
+        values.push(millis(ended))?;
+        values.push(&ended.error_message)
+    },
+};
+
+const LAST: Statement<End> = Statement {
+    columns: &["id", "attempt", "at", "status", "error_type"],
+    body: concat!(
+        "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type)
+         SELECT x.id, x.last_sequence + 1, job.at, x.status, job.status, x.attempts, job.error_type",
+        fenced!()
+    ),
+    values: |end, at, values| {
+        values.push(&end.id)?;
+        values.push(end.fence.attempt)?;
+        values.push(at.0)?;
+        values.push(end.finish.status.as_str())?;
+        values.push(end.error_type().map(ErrorType::as_str))
+    },
+};
+
+const OUTPUT: Statement<End> = Statement {
+    columns: &["id", "attempt", "response"],
+    body: concat!(
+        "INSERT INTO execution_outputs (execution_id, response_text) SELECT x.id, job.response",
+        fenced!(),
+        " AND job.response <> ''"
+    ),
+    values: |End { id, fence, finish }, _, values| {
+        values.push(id)?;
+        values.push(fence.attempt)?;
+        values.push(&finish.response)
+    },
+};
+
+const EXECUTION: Statement<End> = Statement {
+    columns: &[
+        "id",
+        "attempt",
+        "at",
+        "provider_request_id",
+        "prompt_tokens",
+        "cached_tokens",
+        "response_tokens",
+        "latency_ms",
+        "status",
+        "error_type",
+        "error_message",
+        "response_truncated",
+        "finish_reason",
+        "cost_nano_usd",
+    ],
+    body: update!(
+        "status = job.status, error_type = job.error_type, error_message = job.error_message,
+         response_truncated = job.response_truncated, finish_reason = job.finish_reason,
+         cost_nano_usd = job.cost_nano_usd, completed_at = job.at, lease_until = NULL, "
+    ),
+    values: |end, at, values| {
+        let (finish, ended) = (&end.finish, &end.finish.ended);
+        values.push(&end.id)?;
+        values.push(end.fence.attempt)?;
+        values.push(at.0)?;
+        values.push(&ended.provider_request_id)?;
+        values.push(ended.usage.prompt_tokens)?;
+        values.push(ended.usage.cached_tokens)?;
+        values.push(ended.usage.response_tokens)?;
+        values.push(millis(ended))?;
+        values.push(finish.status.as_str())?;
+        values.push(end.error_type().map(ErrorType::as_str))?;
+        values.push(finish.failure.as_ref().map(|failure| failure.message.as_str()))?;
+        values.push(finish.response_truncated)?;
+        values.push(finish.finish_reason.map(|reason| reason.as_str()))?;
+        values.push(finish.cost_nano_usd)
+    },
+};
+
+/// The one job of a text whose values have numbers: how the attempt ends, what comes next, and `$more`.
+macro_rules! job {
+    ($columns:literal, $values:literal) => {
+        concat!(
+            "WITH job (id, attempt, at, error_type, provider_request_id, prompt_tokens, cached_tokens,
+                 response_tokens, latency_ms, error_message, next_at",
+            $columns,
+            ") AS (VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11",
+            $values,
+            ")) "
+        )
+    };
+}
 
 /// The attempt ends, and the execution goes on as `$next`, with what is `$set`; canceled where that was asked for.
 macro_rules! go_on {
-    ($next:literal, $set:literal) => {
+    ($next:literal, $job:expr, $set:literal) => {
         concat!(
+            $job,
             end_attempt!(),
+            ";",
+            $job,
             "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type,
                  next_attempt_at)
-             SELECT id, last_sequence + 1, $3, status, iif(cancel_requested_at IS NULL, '",
+             SELECT x.id, x.last_sequence + 1, job.at, x.status, iif(x.cancel_requested_at IS NULL, '",
             $next,
-            "', 'canceled'), attempts, iif(cancel_requested_at IS NULL, $4, NULL),
-                 iif(cancel_requested_at IS NULL, $11, NULL)
-             FROM executions",
+            "', 'canceled'), x.attempts, iif(x.cancel_requested_at IS NULL, job.error_type, NULL),
+                 iif(x.cancel_requested_at IS NULL, job.next_at, NULL)",
             fenced!(),
             ";",
-            "UPDATE executions SET status = iif(cancel_requested_at IS NULL, '",
-            $next,
-            "', 'canceled'), completed_at = iif(cancel_requested_at IS NULL, NULL, $3), ",
-            $set,
-            add_attempt!(),
-            fenced!(),
-            " RETURNING status, last_sequence"
+            $job,
+            update!(
+                "status = iif(cancel_requested_at IS NULL, '",
+                $next,
+                "', 'canceled'), completed_at = iif(cancel_requested_at IS NULL, NULL, job.at), ",
+                $set
+            )
         )
     };
 }
 
 const RETRY: &str = go_on!(
     "running",
-    "attempts = attempts + (cancel_requested_at IS NULL), lease_until = iif(cancel_requested_at IS NULL, $12, NULL),
-     attempt_started_at = $3, worker = $13, claim_id = $14, "
+    job!(", lease_until, worker, claim_id", ", $12, $13, $14"),
+    "attempts = attempts + (cancel_requested_at IS NULL),
+     lease_until = iif(cancel_requested_at IS NULL, job.lease_until, NULL), attempt_started_at = job.at,
+     worker = job.worker, claim_id = job.claim_id, "
 );
 
 const REQUEUE: &str = go_on!(
     "queued",
-    "look_at = iif(cancel_requested_at IS NULL, $11, NULL), lease_until = NULL, handed_back = handed_back + $12, "
+    job!(", handed_back", ", $12"),
+    "look_at = iif(cancel_requested_at IS NULL, job.next_at, NULL), lease_until = NULL,
+     handed_back = executions.handed_back + job.handed_back, "
 );
 
-/// Ends the execution, where the fence holds; otherwise writes nothing.
-pub(super) async fn finish(connection: &mut SqliteConnection, fence: Fence, finish: &Finish) -> Result<Option<Event>> {
-    let (at, failure) = (now(), finish.failure.as_ref());
-    let rows = ended(FINISH, fence, at, &finish.ended)?
-        .bind(finish.status.as_str())
-        .bind(failure.map(|failure| failure.error_type.as_str()))
-        .bind(&finish.response)
-        .bind(failure.map(|failure| failure.message.as_str()))
-        .bind(finish.response_truncated)
-        .bind(finish.finish_reason.map(|reason| reason.as_str()))
-        .bind(finish.cost_nano_usd)
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
-    let event = |row| wrote(row, fence, at, failure.map(|failure| failure.error_type), None);
-    rows.first().map(event).transpose()
+/// Ends it, inside a transaction.
+pub(super) async fn alone(connection: &mut SqliteConnection, end: &End) -> Result<Option<Event>> {
+    let written = hot::write(connection, &[], &[end], Around::Nothing).await.map_err(error::store)?;
+    Ok(end.event(&written))
 }
 
 pub(super) async fn retry(
@@ -194,7 +334,6 @@ fn ended<'q>(
     at: Timestamp,
     ended: &'q Ended,
 ) -> Result<sqlx::query::Query<'q, Sqlite, SqliteArguments>> {
-    let latency = ended.latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX));
     Ok(sqlx::query(sql)
         .bind(fence.id.to_string())
         .bind(fence.attempt)
@@ -204,6 +343,10 @@ fn ended<'q>(
         .bind(ended.usage.prompt_tokens)
         .bind(ended.usage.cached_tokens)
         .bind(ended.usage.response_tokens)
-        .bind(latency)
+        .bind(millis(ended))
         .bind(&ended.error_message))
+}
+
+fn millis(ended: &Ended) -> Option<i32> {
+    ended.latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX))
 }

@@ -7,20 +7,20 @@
 //! | file | what it does |
 //! |---|---|
 //! | `writer`, `checkpoint` | group commit; moving the WAL into the file without making writers wait |
-//! | `hot` | the hot writes of a batch as one text |
 //! | `migrate` | the schema, forwards and back |
 //! | `registry`, `put_prompt`, `change_prompt` | prompts and versions: read; register; activate, retire, archive |
 //! | `models`, `access` | models and prices; projects and keys |
 //! | `executions` | one function per intent, in `start`, `claim`, `finish`, `cancel`, `lease`, `expire`,
 //! | | `read`, `list` |
+//! | `hot` | the texts that begin and end whole batches of executions |
 //! | `prompt_select` | one prompt with one of its versions |
 //! | `row` | rows to records, with `rows` |
 //! | `error` | the one mapping of database failures |
 //!
 //! Two habits of the driver shape the statements. Each call is a hop to the connection's thread, so several statements
 //! that need no answer in between are sent as one text, all with the same `$1, $2, ...`: with `?1` a number that a
-//! statement leaves out shifts the values of those after it. And `fetch_one` stops at the first row, before whatever
-//! else the text holds: writes that answer rows are read with `fetch_all`.
+//! statement leaves out shifts the values of those after it. (`hot` has no numbers at all, and says why.) And `fetch_one`
+//! stops at the first row, before whatever else the text holds: writes that answer rows are read with `fetch_all`.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -131,6 +131,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         // A checkpoint inside a commit is a wait of several syncs: `checkpoint` does it beside.
         .pragma("wal_autocheckpoint", "0")
         .pragma("temp_store", "MEMORY")
+        // Room for every text of `hot`, one for each pair of sizes, and for all others.
+        .statement_cache_capacity(256)
         .disable_statement_logging()
 }
 

@@ -4,16 +4,17 @@ use std::sync::Mutex;
 
 use futures::future::BoxFuture;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::Event;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpointer;
-use super::start::Beginning;
-use super::{error, finish, hot, start};
-use crate::{Fence, Finish, NewExecution, Recorded};
+use super::error;
+use super::finish::{self, End};
+use super::hot::{self, Around, Written};
+use super::start::{self, Record};
+use crate::{Event, Recorded};
 
 /// How many jobs wait before those who submit more wait too.
 const WAITING: usize = 1024;
@@ -29,69 +30,73 @@ pub(super) struct Writer {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Something to write. Its caller hears of it only when the batch is durable; a job dropped unanswered was not.
-trait Job: Send {
-    /// Runs it on the write connection, inside the batch's transaction, anew each time: whether what it wrote is to
-    /// stay.
-    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
-
-    /// Tells the caller what the last run came to.
-    fn answer(self: Box<Self>);
-}
-
-/// A job, and whether a batch of such jobs has a text of its own.
+/// Something to write. Its caller hears of it only when the batch is durable; one dropped unanswered was not.
 enum Work {
-    /// Recording an execution.
-    Record(Hot<(NewExecution, Beginning), Recorded>),
-    /// Ending one.
-    End(Hot<(Fence, Finish), Option<Event>>),
-    /// Anything else.
+    /// A beginning.
+    Record(Box<Waiting<Record, Recorded>>),
+    /// An end.
+    End(Box<Waiting<End, Option<Event>>>),
+    /// Everything else.
     Other(Box<dyn Job>),
 }
 
-/// A job that `hot` knows.
-struct Hot<I, T> {
-    input: Box<I>,
+/// A job of the hot path, whose caller waits.
+struct Waiting<I, T> {
+    input: I,
+    result: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
+}
+
+impl<I, T> Waiting<I, T> {
+    fn answer(self) {
+        if let Some(result) = self.result {
+            // Nobody may be waiting any more.
+            self.answer.send(result).ok();
+        }
+    }
 }
 
 impl Work {
-    /// The job by itself.
-    fn into_job(self) -> Box<dyn Job> {
+    /// Runs it inside a transaction, anew each time: whether what it wrote is to stay.
+    async fn run(&mut self, connection: &mut SqliteConnection) -> bool {
         match self {
-            Self::Record(Hot { input, answer }) => pending(*input, answer, |connection, (new, beginning)| {
-                Box::pin(start::record(connection, new, beginning))
-            }),
-            Self::End(Hot { input, answer }) => pending(*input, answer, |connection, (fence, finish)| {
-                Box::pin(finish::finish(connection, *fence, finish))
-            }),
-            Self::Other(job) => job,
+            Self::Record(job) => job.result.insert(start::alone(connection, &job.input).await).is_ok(),
+            Self::End(job) => job.result.insert(finish::alone(connection, &job.input).await).is_ok(),
+            Self::Other(job) => job.run(connection).await,
         }
     }
 
-    fn is_hot(&self) -> bool {
+    /// Takes its result from what was written for it and for others.
+    async fn hear(&mut self, connection: &mut SqliteConnection, written: &Written) {
         match self {
-            Self::Record(Hot { input, .. }) => hot::fits(&input.0),
-            Self::End(_) => true,
-            Self::Other(_) => false,
+            Self::Record(job) => job.result = Some(start::recorded(connection, &job.input, written).await),
+            Self::End(job) => job.result = Some(Ok(job.input.event(written))),
+            Self::Other(_) => {}
+        }
+    }
+
+    /// Tells the caller what the last run came to.
+    fn answer(self) {
+        match self {
+            Self::Record(job) => job.answer(),
+            Self::End(job) => job.answer(),
+            Self::Other(job) => job.answer(),
         }
     }
 }
 
-fn pending<I, F, T>(input: I, answer: oneshot::Sender<Result<T>>, work: F) -> Box<dyn Job>
-where
-    I: Send + Sync + 'static,
-    T: Send + 'static,
-    F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send + 'static,
-{
-    Box::new(Pending { input, work, result: None, answer })
+/// A job like no other.
+trait Job: Send {
+    /// As [`Work::run`].
+    fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
+
+    /// As [`Work::answer`].
+    fn answer(self: Box<Self>);
 }
 
 struct Pending<I, F, T> {
-    input: I,
+    waiting: Waiting<I, T>,
     work: F,
-    result: Option<Result<T>>,
-    answer: oneshot::Sender<Result<T>>,
 }
 
 impl<I, F, T> Job for Pending<I, F, T>
@@ -101,16 +106,13 @@ where
     F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send,
 {
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
-        let Self { input, work, result, .. } = self;
+        let Self { waiting: Waiting { input, result, .. }, work } = self;
         let running = work(connection, input);
         Box::pin(async move { result.insert(running.await).is_ok() })
     }
 
     fn answer(self: Box<Self>) {
-        if let Some(result) = self.result {
-            // Nobody may be waiting any more.
-            self.answer.send(result).ok();
-        }
+        self.waiting.answer();
     }
 }
 
@@ -134,22 +136,23 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
-        self.wait(|answer| Work::Other(pending(input, answer, work))).await
+        self.submit(input, |waiting| Work::Other(Box::new(Pending { waiting, work }))).await
     }
 
     /// Records an execution; as [`Writer::write`].
-    pub(super) async fn record(&self, new: NewExecution, beginning: Beginning) -> Result<Recorded> {
-        self.wait(|answer| Work::Record(Hot { input: Box::new((new, beginning)), answer })).await
+    pub(super) async fn record(&self, record: Record) -> Result<Recorded> {
+        self.submit(record, |waiting| Work::Record(Box::new(waiting))).await
     }
 
     /// Ends an execution; as [`Writer::write`].
-    pub(super) async fn end(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
-        self.wait(|answer| Work::End(Hot { input: Box::new((fence, finish)), answer })).await
+    pub(super) async fn end(&self, end: End) -> Result<Option<Event>> {
+        self.submit(end, |waiting| Work::End(Box::new(waiting))).await
     }
 
-    async fn wait<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T>>) -> Work) -> Result<T> {
+    async fn submit<I, T>(&self, input: I, work: impl FnOnce(Waiting<I, T>) -> Work) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(work(answer)).await.map_err(|_| error::unavailable())?;
+        let work = work(Waiting { input, result: None, answer });
+        self.jobs.send(work).await.map_err(|_| error::unavailable())?;
         answered.await.map_err(|_| error::unavailable())?
     }
 
@@ -184,8 +187,9 @@ impl Task {
             if count == 0 {
                 break;
             }
-            if let Err(error) = self.commit(std::mem::take(&mut batch)).await {
+            if let Err(error) = self.commit(&mut batch).await {
                 tracing::warn!(%error, jobs = count, "a batch of writes was not committed");
+                batch.clear();
                 self.connection = None;
             }
         }
@@ -193,63 +197,59 @@ impl Task {
     }
 
     /// Runs a batch in one transaction. On an error nothing of it has been written and no job has been answered.
-    async fn commit(&mut self, batch: Vec<Work>) -> sqlx::Result<()> {
+    async fn commit(&mut self, batch: &mut Vec<Work>) -> sqlx::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        let count = batch.len();
-        let left = if batch.iter().all(Work::is_hot) { at_once(connection, batch).await? } else { batch };
-        if !left.is_empty() {
-            let mut jobs: Vec<Box<dyn Job>> = left.into_iter().map(Work::into_job).collect();
-            // Hardly ever does a job fail, and a savepoint costs two hops to SQLite's thread: only a batch with a bad job
-            // in it is run again, each job then by itself.
-            if !together(connection, &mut jobs).await? && jobs.len() > 1 {
-                apart(connection, &mut jobs).await?;
-            }
-            for job in jobs {
-                job.answer();
-            }
+        // Hardly ever does a job fail, and each call of the driver is a hop to SQLite's thread: only a batch with a bad
+        // job in it is run again, each job then in a savepoint by itself.
+        let done = if batch.iter().all(|work| !matches!(work, Work::Other(_))) {
+            at_once(connection, batch).await?
+        } else {
+            together(connection, batch).await? || batch.len() == 1
+        };
+        if !done {
+            apart(connection, batch).await?;
         }
-        self.checkpointer.committed(count);
+        self.checkpointer.committed(batch.len());
+        for job in batch.drain(..) {
+            job.answer();
+        }
         self.checkpointer.catch_up(connection).await;
         Ok(())
     }
 }
 
-/// Runs hot jobs as one text. Where that fails nothing has been written, and the jobs are given back.
-async fn at_once(connection: &mut SqliteConnection, batch: Vec<Work>) -> sqlx::Result<Vec<Work>> {
-    let mut jobs = hot::Batch { records: Vec::new(), ends: Vec::new() };
-    for work in &batch {
+/// Runs jobs of the hot path alone, the transaction included, as one text, unless it fails: then nothing has been
+/// written.
+async fn at_once(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx::Result<bool> {
+    let (mut records, mut ends) = (Vec::new(), Vec::new());
+    for work in &*batch {
         match work {
-            Work::Record(hot) => jobs.records.push(&hot.input),
-            Work::End(hot) => jobs.ends.push(&hot.input),
+            Work::Record(job) => records.push(&job.input),
+            Work::End(job) => ends.push(&job.input),
             Work::Other(_) => {}
         }
     }
-    let done = match jobs.write(connection).await {
-        Ok(done) => done,
-        Err(error) => {
-            tracing::debug!(%error, "a batch is taken apart");
-            // It may have failed before its transaction began.
-            sqlx::query("ROLLBACK").execute(connection).await.ok();
-            return Ok(batch);
+    match hot::write(connection, &records, &ends, Around::Transaction).await {
+        Ok(written) => {
+            for work in batch {
+                work.hear(connection, &written).await;
+            }
+            Ok(true)
         }
-    };
-    let (mut records, mut ends) = (done.records.into_iter(), done.ends.into_iter());
-    for work in batch {
-        // Nobody may be waiting any more.
-        match work {
-            Work::Record(hot) => drop(records.next().map(|result| hot.answer.send(result))),
-            Work::End(hot) => drop(ends.next().map(|result| hot.answer.send(result))),
-            Work::Other(_) => {}
+        // It has waited long enough.
+        Err(failure) if error::locked(&failure) => Err(failure),
+        Err(_) => {
+            hot::roll_back(connection).await;
+            Ok(false)
         }
     }
-    Ok(Vec::new())
 }
 
 /// Runs the jobs in one transaction and commits it, unless one of them fails: then nothing has been written.
-async fn together(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> sqlx::Result<bool> {
+async fn together(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx::Result<bool> {
     // The lock is taken here or not at all; SQLite repeats the try for as long as its busy timeout says. Nothing after
     // it can be refused because of another process.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -264,7 +264,7 @@ async fn together(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>])
 }
 
 /// Runs the jobs in one transaction, each in a savepoint: what a bad job leaves half done does not reach the others.
-async fn apart(connection: &mut SqliteConnection, batch: &mut [Box<dyn Job>]) -> sqlx::Result<()> {
+async fn apart(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx::Result<()> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for job in batch {
         let mut savepoint = transaction.begin().await?;

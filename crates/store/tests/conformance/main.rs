@@ -6,6 +6,7 @@
 mod access;
 mod batches;
 mod cancel;
+mod crowds;
 mod executions;
 mod expiry;
 mod kit;
@@ -88,6 +89,12 @@ macro_rules! conformance {
             many_writes_at_once_each_get_their_own_answer
             what_was_executed_cannot_be_deleted
             the_texts_attempts_and_events_go_with_their_execution
+        );
+        crate::scenarios!($backend: crowds
+            each_of_a_crowd_keeps_its_own_texts_and_numbers
+            good_ones_among_stale_ones_and_taken_keys_are_recorded
+            what_is_sent_several_times_at_once_is_written_once
+            ends_of_others_among_zombies_are_written
         );
         crate::scenarios!($backend: leases
             a_retry_begins_the_next_attempt

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
-use prompt_ledger_store::{Access, Executions, Models, Registry, Store};
+use prompt_ledger_store::{Access, Executions, Models, NewExecution, Registry, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
-use crate::kit::{Backend, an_execution, holder, put, put_active, reason, register, run, start};
+use crate::kit::{Backend, an_execution, holder, new_id, put, put_active, reason, register, run, start};
 
 /// A file in a directory that goes with it.
 struct File {
@@ -170,6 +171,25 @@ async fn a_job_that_fails_half_way_leaves_nothing_and_its_neighbours_alone() {
 }
 
 #[tokio::test]
+async fn an_execution_that_is_refused_leaves_its_neighbours_alone() {
+    let file = File::fresh().await;
+    let new = an_execution(&file).await;
+    let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON execution_events WHEN NEW.attempt = 1 AND EXISTS \
+                   (SELECT 1 FROM executions WHERE id = NEW.execution_id AND environment = 'bad') \
+                   BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    file.execute(trigger.into()).await.unwrap();
+    let of =
+        |environment: &str| NewExecution { id: ExecutionId(new_id()), environment: environment.into(), ..new.clone() };
+    assert_eq!(reason(file.store.start(of("bad"), holder()).await), Reason::Internal);
+    let starts = (0..40).map(|i| file.store.start(of(if i % 4 == 0 { "bad" } else { "good" }), holder()));
+    for (i, started) in futures::future::join_all(starts).await.into_iter().enumerate() {
+        assert_eq!(started.is_err(), i % 4 == 0, "{i}");
+    }
+    assert_eq!(file.count("SELECT count(*) FROM executions").await, 30);
+    assert_eq!(file.count("SELECT count(*) FROM execution_inputs").await, 30);
+}
+
+#[tokio::test]
 async fn the_writer_recovers_when_a_batch_cannot_be_committed() {
     let file = File::fresh().await;
     let new = an_execution(&file).await;
@@ -177,10 +197,12 @@ async fn the_writer_recovers_when_a_batch_cannot_be_committed() {
     let trigger = "CREATE TRIGGER lose BEFORE INSERT ON executions WHEN NEW.environment = 'lost' \
                    BEGIN SELECT RAISE(ROLLBACK, 'lost'); END";
     file.execute(trigger.into()).await.unwrap();
-    let lost = prompt_ledger_store::NewExecution { environment: "lost".into(), ..new.clone() };
+    let lost = NewExecution { environment: "lost".into(), ..new.clone() };
     let (lost, neighbour) =
         tokio::join!(file.store.start(lost, holder()), file.store.put_prompt(new.project_id, put("neighbour", "A")));
     assert!(lost.is_err());
+    let alone = NewExecution { environment: "lost".into(), ..new.clone() };
+    assert!(file.store.start(alone, holder()).await.is_err());
     let there = file.store.prompt(new.project_id, "neighbour").await.is_ok();
     assert_eq!(neighbour.is_ok(), there, "an answer is the truth");
     start(&file, &new).await;

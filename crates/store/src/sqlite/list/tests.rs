@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::super::{Sqlite, cancel, claim, error, executions, expire, lease, read, start};
+use super::super::{Sqlite, cancel, claim, error, executions, expire, finish, lease, read, start};
 use super::{NAMED, OF_CORRELATION, OF_PROJECT, OF_PROMPT, OF_STATUS, OF_VERSION};
 
 async fn plan(store: &Sqlite, statement: &str) -> String {
@@ -28,6 +28,24 @@ async fn every_shape_of_a_list_walks_its_index_newest_first() {
             // Rows of one moment are put in order by id; anything more would read the whole list for one page.
             assert!(plan.ends_with("USE TEMP B-TREE FOR LAST TERM OF ORDER BY"), "{plan}");
             assert!(!plan.contains("SCAN x") && !plan.contains("SCAN i") && !plan.contains("SCAN o"), "{plan}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_every_execution_writes_is_found_by_its_identity() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&directory.path().join("ledger.db")).await.unwrap();
+    for jobs in [1, 2, 64] {
+        let records = start::STATEMENTS.iter().map(|statement| statement.text(jobs));
+        let ends = finish::STATEMENTS.iter().map(|statement| statement.text(jobs));
+        for statement in records.chain(ends) {
+            let plan = plan(&store, &statement).await;
+            for line in plan.lines().filter(|line| line.starts_with("SCAN")) {
+                // The values themselves, each once.
+                assert!(line == "SCAN job" || line.contains("CONSTANT ROW"), "{plan}");
+            }
+            assert!(plan.contains("(id=?)") && !plan.contains("AUTOMATIC"), "{plan}");
         }
     }
 }

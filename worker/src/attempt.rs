@@ -101,6 +101,15 @@ pub struct Bounds {
     pub hung_up: CancellationToken,
 }
 
+/// The end of an execution, as this process wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// What was written.
+    pub finish: Finish,
+    /// Its event.
+    pub event: Event,
+}
+
 impl Runner {
     /// A holder's word for a new claim.
     #[must_use]
@@ -113,9 +122,9 @@ impl Runner {
     }
 
     /// Calls the provider and records what came of it: an end, another attempt, or a place in the queue. A sync execution
-    /// is called again until it ends. Runs on when nobody waits; the caller spawns it. Whoever asks afterwards what
-    /// stands asks the store.
-    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<()> {
+    /// is called again until it ends. Runs on when nobody waits; the caller spawns it. Answers the end that it wrote; where
+    /// there is none, the store knows what stands.
+    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Option<Ending>> {
         let mut fence = job.fence;
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
         let mut used = job.used;
@@ -134,17 +143,20 @@ impl Runner {
             };
             let (ended, after) = match decide(end, &around) {
                 Outcome::Finish(finish) => return self.finish(&job, fence, finish, &lease).await,
-                Outcome::Requeue(requeue) => return self.requeue(&job, fence, requeue, &lease).await,
+                Outcome::Requeue(requeue) => {
+                    self.requeue(&job, fence, requeue, &lease).await?;
+                    return Ok(None);
+                }
                 Outcome::Leave => {
                     tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "left: its lease was lost");
-                    return Ok(());
+                    return Ok(None);
                 }
                 Outcome::Retry { ended, after } => (ended, after),
             };
             used = used.plus(ended.usage);
             let sent = Instant::now();
             if !self.retry(fence, ended, after, &lease).await? {
-                return Ok(());
+                return Ok(None);
             }
             fence.attempt += 1;
             lease = self.heartbeat.hold(fence, sent);
@@ -179,15 +191,15 @@ impl Runner {
     }
 
     /// Writes the end: the fence makes a second write harmless.
-    async fn finish(&self, job: &Job, fence: Fence, finish: Finish, lease: &Lease) -> Result<()> {
-        match self.until_written(fence, lease, || self.store.finish(fence, finish.clone())).await? {
-            Some(event) => {
-                self.announce(fence.id, event);
-                log(job, &finish.ended, event.to, "execution ended");
-            }
-            None => tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "ended by another"),
-        }
-        Ok(())
+    async fn finish(&self, job: &Job, fence: Fence, finish: Finish, lease: &Lease) -> Result<Option<Ending>> {
+        let written = self.until_written(fence, lease, || self.store.finish(fence, finish.clone())).await?;
+        let Some(event) = written else {
+            tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "ended by another");
+            return Ok(None);
+        };
+        self.announce(fence.id, event);
+        log(job, &finish.ended, event.to, "execution ended");
+        Ok(Some(Ending { finish, event }))
     }
 
     /// Tells everyone of a change.

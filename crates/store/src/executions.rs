@@ -116,6 +116,14 @@ pub struct Ended {
     pub latency: Option<Duration>,
 }
 
+impl Ended {
+    /// The latency as it is stored: whole milliseconds.
+    #[must_use]
+    pub fn latency_ms(&self) -> Option<i32> {
+        self.latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX))
+    }
+}
+
 /// How an execution ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finish {

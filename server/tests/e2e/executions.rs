@@ -53,6 +53,26 @@ async fn an_execution_is_recorded_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn every_answer_of_run_is_what_get_answers() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}!").await;
+    let plain = || spec("greet", &[("name", "Ada")]);
+    let long = "x".repeat(600_000);
+    let replies = [
+        (Reply::answer("Hello."), v1::ExecutionSpec { idempotency_key: "order-1".into(), ..plain() }),
+        (Reply::answer(""), v1::ExecutionSpec { expire_after: Some(prost_types::Duration { seconds: 60, nanos: 0 }), ..plain() }),
+        (Reply::answer(&long), plain()),
+        (Reply::status(400, r#"{"error":{"message":"no such thing"}}"#), plain()),
+        (Reply::hang(), v1::ExecutionSpec { timeout: Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 }), ..plain() }),
+    ];
+    for (reply, sent) in replies {
+        model.next(reply);
+        let ran = ledger.run(sent).await;
+        assert_eq!(ran, get(&ledger, &ran.execution_id).await);
+    }
+}
+
+#[tokio::test]
 async fn the_built_in_model_needs_no_key_and_no_network() {
     let ledger = ledger().start().await;
     ledger.active("greet", "Hi {{name}}").await;

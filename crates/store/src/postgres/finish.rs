@@ -168,10 +168,6 @@ impl Ending {
         self.ended().error_type.map(ErrorType::as_str)
     }
 
-    fn latency_ms(&self) -> Option<i32> {
-        self.ended().latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX))
-    }
-
     fn finish(&self) -> Option<&Finish> {
         match &self.next {
             Next::Finish(finish) => Some(finish),
@@ -249,7 +245,7 @@ async fn end(pool: &PgPool, items: &[Ending]) -> Result<Vec<PgRow>> {
         .bind(each!(items, |item| item.ended().usage.prompt_tokens))
         .bind(each!(items, |item| item.ended().usage.cached_tokens))
         .bind(each!(items, |item| item.ended().usage.response_tokens))
-        .bind(each!(items, |item| item.latency_ms()))
+        .bind(each!(items, |item| item.ended().latency_ms()))
         .bind(each!(items, |item| item.finish().and_then(|f| f.failure.as_ref()).map(|f| f.error_type.as_str())))
         .bind(each!(items, |item| maybe_clean(item.finish().and_then(|f| f.failure.as_ref()).map(|f| &*f.message))))
         .bind(each!(items, |item| item.finish().is_some_and(|finish| finish.response_truncated)))
@@ -284,7 +280,7 @@ async fn written(pool: &PgPool, left: &[&Ending]) -> Result<Vec<PgRow>> {
         .bind(each!(left, |item| item.error_type()))
         .bind(each!(left, |item| clean(&item.ended().error_message)))
         .bind(each!(left, |item| clean(&item.ended().provider_request_id)))
-        .bind(each!(left, |item| item.latency_ms()))
+        .bind(each!(left, |item| item.ended().latency_ms()))
         .fetch_all(pool)
         .await
         .map_err(error::store)

@@ -116,7 +116,7 @@ const ATTEMPT: Statement<End> = Statement {
         values.push(ended.usage.prompt_tokens)?;
         values.push(ended.usage.cached_tokens)?;
         values.push(ended.usage.response_tokens)?;
-        values.push(millis(ended))?;
+        values.push(ended.latency_ms())?;
         values.push(&ended.error_message)
     },
 };
@@ -182,7 +182,7 @@ const EXECUTION: Statement<End> = Statement {
         values.push(ended.usage.prompt_tokens)?;
         values.push(ended.usage.cached_tokens)?;
         values.push(ended.usage.response_tokens)?;
-        values.push(millis(ended))?;
+        values.push(ended.latency_ms())?;
         values.push(finish.status.as_str())?;
         values.push(end.error_type().map(ErrorType::as_str))?;
         values.push(finish.failure.as_ref().map(|failure| failure.message.as_str()))?;
@@ -343,10 +343,6 @@ fn ended<'q>(
         .bind(ended.usage.prompt_tokens)
         .bind(ended.usage.cached_tokens)
         .bind(ended.usage.response_tokens)
-        .bind(millis(ended))
+        .bind(ended.latency_ms())
         .bind(&ended.error_message))
-}
-
-fn millis(ended: &Ended) -> Option<i32> {
-    ended.latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX))
 }

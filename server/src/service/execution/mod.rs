@@ -1,6 +1,7 @@
 //! What ExecutionService does: checks, resolves, renders, records, runs or enqueues, cancels, and reads back.
 
 mod backpressure;
+mod ended;
 mod prepare;
 
 use std::sync::Arc;
@@ -88,7 +89,8 @@ impl ExecutionService {
         let found = self.record(caller, &spec, prompt_mode, How::Run(&patience)).await?;
         let project = caller.project.id;
         Ok(match found {
-            Found::New(id) => Ran { execution: self.store.get(project, id).await?, reused: false },
+            Found::New(_, Some(execution)) => Ran { execution: *execution, reused: false },
+            Found::New(id, None) => Ran { execution: self.store.get(project, id).await?, reused: false },
             Found::Reused(id) => Ran { execution: self.finished.wait(&*self.store, project, id).await?, reused: true },
         })
     }
@@ -98,7 +100,7 @@ impl ExecutionService {
         let _place = self.backpressure.admit()?;
         let found = self.record(caller, &spec, prompt_mode, How::Submit).await?;
         Ok(match found {
-            Found::New(id) => Submitted { id, status: Status::Queued, reused: false },
+            Found::New(id, _) => Submitted { id, status: Status::Queued, reused: false },
             Found::Reused(id) => {
                 let status = self.store.get(caller.project.id, id).await?.status;
                 Submitted { id, status, reused: true }
@@ -151,7 +153,7 @@ impl ExecutionService {
                 Recorded::New(event) => {
                     hints.push(Hint { execution_id: id, attempt: 1 });
                     announcements.push(Announcement::Changed { execution_id: id, event });
-                    Tried::New(id)
+                    Tried::New(id, None)
                 }
                 Recorded::Existing(holder) => Tried::Existing(holder),
                 Recorded::Stale => Tried::Stale,
@@ -162,7 +164,7 @@ impl ExecutionService {
 
     /// Records an execution and drives it to its end. With an idempotency key it goes on when the caller does not: the
     /// retry finds it. Without one, a caller that hangs up aborts the provider call.
-    async fn drive(&self, Prepared { new, job }: Prepared, patience: &Patience) -> Result<Tried> {
+    async fn drive(&self, Prepared { new, job, begun }: Prepared, patience: &Patience) -> Result<Tried> {
         let sent = Instant::now();
         let ends_with_caller = new.key.is_none();
         let bounds = Bounds {
@@ -176,17 +178,19 @@ impl ExecutionService {
         // be driven, and its end written.
         let driven = self.running.spawn(async move {
             let id = new.id;
-            match store.start(new, runner.holder()).await? {
-                Recorded::New(event) => runner.announce(id, event),
+            let first = match store.start(new, runner.holder()).await? {
+                Recorded::New(event) => event,
                 Recorded::Existing(holder) => return Ok(Tried::Existing(holder)),
                 Recorded::Stale => return Ok(Tried::Stale),
-            }
+            };
+            runner.announce(id, first);
             let ended = runner.run(job, bounds).await;
             if let Err(error) = &ended {
                 tracing::error!(execution_id = %id, %error, "the end could not be recorded");
             }
             finished.announce(id);
-            ended.map(|()| Tried::New(id))
+            let execution = ended?.and_then(|ending| begun.ended(first, ending, &runner.worker));
+            Ok(Tried::New(id, execution.map(Box::new)))
         });
         driven.await.map_err(Error::internal)?
     }

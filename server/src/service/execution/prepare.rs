@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::error::Error;
-use prompt_ledger_domain::execution::{ExecutionMode, Input};
+use prompt_ledger_domain::execution::{Execution, ExecutionMode, Input};
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::model::Usage;
@@ -13,6 +13,7 @@ use prompt_ledger_domain::{Result, template};
 use prompt_ledger_store::{ExecutionKey, Fence, KeyHolder, NewExecution};
 use prompt_ledger_worker::Job;
 
+use super::ended::Begun;
 use super::{ExecutionService, Patience};
 use crate::service::registry::{Entry, Resolved, execute_rpc};
 use crate::service::{Caller, registry};
@@ -24,6 +25,7 @@ const RESOLVE_TRIES: usize = 5;
 pub(super) struct Prepared {
     pub(super) new: NewExecution,
     pub(super) job: Job,
+    pub(super) begun: Begun,
 }
 
 /// How an execution is to be recorded.
@@ -37,8 +39,9 @@ pub(super) enum How<'a> {
 
 /// What recording a prepared execution came to.
 pub(super) enum Tried {
-    /// It was recorded; one that runs within the call has ended.
-    New(ExecutionId),
+    /// It was recorded. One that runs within the call has ended, and reads as told; where that takes a look at the store,
+    /// nothing is told.
+    New(ExecutionId, Option<Box<Execution>>),
     /// Its idempotency key has an execution already.
     Existing(KeyHolder),
     /// The registry changed meanwhile: resolve again.
@@ -47,8 +50,8 @@ pub(super) enum Tried {
 
 /// The execution of a request.
 pub(super) enum Found {
-    /// It was recorded by this call.
-    New(ExecutionId),
+    /// It was recorded by this call, as [`Tried::New`].
+    New(ExecutionId, Option<Box<Execution>>),
     /// Another call with the same key and the same request had recorded it.
     Reused(ExecutionId),
 }
@@ -77,7 +80,7 @@ impl ExecutionService {
                 How::Submit => self.enqueue(prepared).await?,
             };
             match (tried, key) {
-                (Tried::New(id), _) => return Ok(Found::New(id)),
+                (Tried::New(id, execution), _) => return Ok(Found::New(id, execution)),
                 (Tried::Existing(holder), Some(key)) => return reused(&key, holder),
                 (Tried::Existing(holder), None) => {
                     return Err(Error::internal(format!(
@@ -173,7 +176,8 @@ impl ExecutionService {
             max_retries: checked.max_retries,
             stream_text: spec.stream_text,
         };
-        Ok(Prepared { new, job })
+        let begun = Begun::new(&new, prompt, version);
+        Ok(Prepared { new, job, begun })
     }
 }
 

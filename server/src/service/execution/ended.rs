@@ -1,0 +1,86 @@
+//! What a sync execution reads as once it has ended: put together from what was written, so that no answer waits for the
+//! store to say it again.
+
+use prompt_ledger_domain::execution::{Attempt, Event, Execution, ExecutionMode, Status, Texts};
+use prompt_ledger_domain::prompt::{Prompt, Version};
+use prompt_ledger_store::{Finish, NewExecution};
+use prompt_ledger_worker::attempt::Ending;
+
+/// What an execution is from its beginning.
+pub(super) struct Begun {
+    new: NewExecution,
+    prompt: Prompt,
+    version_number: i32,
+    checksum: String,
+}
+
+impl Begun {
+    pub(super) fn new(new: &NewExecution, prompt: &Prompt, version: &Version) -> Self {
+        Self {
+            new: new.clone(),
+            prompt: prompt.clone(),
+            version_number: version.number,
+            checksum: version.checksum.clone(),
+        }
+    }
+
+    /// As GetExecution answers it; nothing where that takes more than its first event and its only attempt's end. A wish to
+    /// cancel that came after that end was sent is not in it.
+    pub(super) fn ended(self, first: Event, ending: Ending, worker: &str) -> Option<Execution> {
+        let Ending { finish, event } = ending;
+        if event.sequence != first.sequence + 1 || event.attempt != first.attempt || finish.status == Status::Canceled {
+            return None;
+        }
+        let Finish { status, ended, response, response_truncated, finish_reason, failure, cost_nano_usd } = finish;
+        let Self { new, prompt, version_number, checksum } = self;
+        let latency_ms = ended.latency_ms();
+        let attempt = Attempt {
+            number: event.attempt,
+            worker: worker.to_owned(),
+            started_at: first.at,
+            ended_at: event.at,
+            error_type: ended.error_type,
+            error_message: ended.error_message,
+            provider_request_id: ended.provider_request_id.clone(),
+            usage: ended.usage,
+            latency_ms,
+        };
+        Some(Execution {
+            id: new.id,
+            project: prompt.project,
+            prompt_id: prompt.id,
+            prompt_name: prompt.name,
+            prompt_mode: prompt.mode,
+            version_id: new.version_id,
+            version_number,
+            checksum,
+            mode: ExecutionMode::Sync,
+            status,
+            environment: new.environment,
+            model: new.model,
+            params: new.params,
+            usage: ended.usage,
+            latency_ms,
+            cost_nano_usd,
+            price_id: new.price_id,
+            attempts: event.attempt,
+            attempt_log: vec![attempt],
+            failure,
+            finish_reason,
+            provider_request_id: ended.provider_request_id,
+            prompt_truncated: new.prompt_truncated,
+            response_truncated,
+            correlation_id: new.correlation_id,
+            idempotency_key: new.key.map(|key| key.key).unwrap_or_default(),
+            timeout: new.timeout,
+            expire_at: new.expire_after.map(|after| first.at.after(after)),
+            max_retries: new.max_retries,
+            cancel_requested_at: None,
+            cancel_reason: String::new(),
+            created_at: first.at,
+            started_at: Some(first.at),
+            completed_at: Some(event.at),
+            texts: Some(Texts { input: new.input, variables: new.variables, response }),
+        })
+    }
+}

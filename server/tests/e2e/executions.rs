@@ -60,10 +60,16 @@ async fn every_answer_of_run_is_what_get_answers() {
     let long = "x".repeat(600_000);
     let replies = [
         (Reply::answer("Hello."), v1::ExecutionSpec { idempotency_key: "order-1".into(), ..plain() }),
-        (Reply::answer(""), v1::ExecutionSpec { expire_after: Some(prost_types::Duration { seconds: 60, nanos: 0 }), ..plain() }),
+        (
+            Reply::answer(""),
+            v1::ExecutionSpec { expire_after: Some(prost_types::Duration { seconds: 60, nanos: 0 }), ..plain() },
+        ),
         (Reply::answer(&long), plain()),
         (Reply::status(400, r#"{"error":{"message":"no such thing"}}"#), plain()),
-        (Reply::hang(), v1::ExecutionSpec { timeout: Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 }), ..plain() }),
+        (
+            Reply::hang(),
+            v1::ExecutionSpec { timeout: Some(prost_types::Duration { seconds: 0, nanos: 50_000_000 }), ..plain() },
+        ),
     ];
     for (reply, sent) in replies {
         model.next(reply);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prompt_ledger_proto::v1;
-use prompt_ledger_testkit::fake_model::Reply;
+use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::ledger::Ledger;
 use prompt_ledger_testkit::services::{self, Postgres, Rabbit, Redis};
 use tokio::task::JoinHandle;
@@ -109,6 +109,29 @@ async fn a_paused_worker_that_wakes_after_its_lease_touches_nothing() {
     assert!(gone.status.success(), "{gone:?}");
     assert_eq!(ended(&server, &id).await, done);
     assert_eq!(audit(&deployment, &[id, next]), Findings::default());
+}
+
+/// Nothing on its own side holds its write back: only the fence does.
+#[tokio::test]
+async fn a_worker_that_does_not_know_that_it_lost_its_lease_touches_nothing() {
+    let deployment = quick(Deployment::new().await);
+    let server = deployment.server().await;
+    let sleeper = deployment.worker_builder().env("LEASE", "1h").env("WORKER_CONCURRENCY", "1").start_worker().await;
+    server.active("greet", "hello").await;
+    let gate = Gate::new();
+    deployment.model.next(Reply::echo().held(&gate));
+    let id = submit(&server, greet()).await;
+    deployment.model.wait_for_calls(1).await;
+    deployment.sql("UPDATE executions SET lease_until = clock_timestamp() - interval '1 second'");
+    let _other = deployment.worker().await;
+    let done = ended(&server, &id).await;
+    assert_eq!((done.status(), done.attempts), (v1::ExecutionStatus::Succeeded, 2));
+    gate.open();
+    // It leaves when it has written what it has.
+    let gone = sleeper.terminate().await;
+    assert_eq!(ended(&server, &id).await, done);
+    assert_eq!(audit(&deployment, &[id]), Findings::default());
+    assert!(gone.status.success() && gone.output.iter().any(|line| line.contains("ended by another")), "{gone:?}");
 }
 
 #[tokio::test]

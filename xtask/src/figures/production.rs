@@ -1,5 +1,5 @@
 //! The production path on this machine: a server and a worker on the real Postgres, Redis and RabbitMQ, beside `pgbench`
-//! doing the same insert.
+//! running the same statement.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,8 @@ const CALLERS: usize = 64;
 const SYNCS: usize = 2_000;
 /// Submits per second where the time to the end is measured.
 const RATE: u32 = 200;
-const PGBENCH: &str = include_str!("../../../crates/store/benches/submit.pgbench.sql");
+/// The statement that the server records executions by.
+const RECORD: &str = include_str!("../../../crates/store/src/postgres/record.sql");
 const TERMINAL_TIMES: &str = include_str!("../../../crates/store/benches/terminal_times.sql");
 
 pub(super) async fn run() -> Outcome {
@@ -132,9 +133,9 @@ async fn drained(deployment: &Deployment) -> Result<(), Failed> {
 async fn submits(deployment: &Deployment) -> Result<(), Failed> {
     let (mut ours, mut bench) = (Vec::new(), Vec::new());
     deployment.worker.signal("STOP");
-    for _ in 0..ROUNDS {
+    for round in 1..=ROUNDS {
         ours.push(submitted(deployment).await?);
-        bench.push(pgbench(deployment)?);
+        bench.push(pgbench(deployment, round)?);
     }
     let rate = median(ours.iter().map(Times::rate).collect());
     let yardstick = median(bench);
@@ -148,18 +149,67 @@ async fn submits(deployment: &Deployment) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What `pgbench` does of the same insert, in transactions per second.
-fn pgbench(deployment: &Deployment) -> Result<f64, Failed> {
+/// What `pgbench` does of the server's own statement, one execution each, in transactions per second.
+fn pgbench(deployment: &Deployment, round: usize) -> Result<f64, Failed> {
     let script = tempfile::NamedTempFile::new()?;
-    std::fs::write(script.path(), PGBENCH)?;
-    let seconds = ROUND.as_secs().to_string();
-    let clients = CALLERS.to_string();
+    std::fs::write(script.path(), format!("\\set n :n + 1\n{};\n", single(RECORD)))?;
+    let ids = services::sql(
+        deployment.database.url(),
+        "SELECT p.project_id, p.id, v.id FROM prompts p JOIN prompt_versions v ON v.prompt_id = p.id WHERE p.name = 'greet'",
+    );
+    let ids = ids.trim().split('|').collect::<Vec<_>>();
+    let [project, prompt, version] = ids[..] else { return Err(format!("no prompt: {ids:?}").into()) };
     let mut command = Command::new("pgbench");
-    command.args(["-n", "-M", "prepared", "-c", &clients, "-j", "2", "-T", &seconds, "-f"]).arg(script.path());
+    command.args(["-n", "-M", "prepared", "-j", "2", "-c", &CALLERS.to_string(), "-T", &ROUND.as_secs().to_string()]);
+    for (name, value) in [("n", "0"), ("round", &round.to_string()), ("project", project), ("prompt", prompt)] {
+        command.arg("-D").arg(format!("{name}={value}"));
+    }
+    command.arg("-D").arg(format!("version={version}")).arg("-f").arg(script.path());
     let output = command.arg(deployment.database.url()).output()?;
     let said = String::from_utf8_lossy(&output.stdout);
     let rate = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next());
     Ok(rate.ok_or_else(|| format!("pgbench failed: {}", String::from_utf8_lossy(&output.stderr)))?.parse()?)
+}
+
+/// The statement for one execution, as the server submits it here: each parameter an array of one.
+fn single(statement: &str) -> String {
+    /// Ascending for each client, as the server's are.
+    const ID: &str = "'00000000-0000-7000-8000-' || lpad(to_hex(
+        :round::int8 * 10000000000000 + :client_id::int8 * 10000000000 + :n::int8), 12, '0')";
+    let values = [
+        ID,
+        ":project",
+        ":prompt",
+        ":version",
+        "true",
+        "'dev'",
+        "'openai'",
+        "'gpt-4o-mini'",
+        "NULL",
+        "NULL",
+        "NULL",
+        "NULL",
+        "NULL",
+        "NULL",
+        "''",
+        "NULL",
+        "NULL",
+        "false",
+        "120000000",
+        "3",
+        "false",
+        "''",
+        "NULL",
+        "10000000",
+        "NULL",
+        "'Say hello to Ada.'",
+        "NULL",
+        r#"'{"name":"Ada"}'"#,
+    ];
+    let parameter = |text: String, (at, value): (usize, &&str)| {
+        text.replace(&format!("${}::", at + 1), &format!("(ARRAY[{value}])::"))
+    };
+    values.iter().enumerate().fold(statement.to_owned(), parameter)
 }
 
 /// From submit to the end, as many as it takes; what the processes need meanwhile.

@@ -1,0 +1,44 @@
+WITH made AS (
+    INSERT INTO executions (
+        id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider, model_name,
+        price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id, idempotency_key,
+        request_hash, prompt_truncated, timeout_micros, max_retries, stream_text, attempts, attempt_started_at,
+        started_at, worker, claim_id, lease_until, look_at, expire_at, last_sequence, created_at)
+    SELECT n.id, p.project_id, p.id, v.id, p.mode,
+        CASE WHEN n.claim_id IS NULL THEN 'async' ELSE 'sync' END,
+        CASE WHEN n.claim_id IS NULL THEN 'queued' ELSE 'running' END,
+        n.environment, n.provider, n.model_name,
+        n.price_id, n.temperature, n.top_k, n.top_p, n.repetition_penalty, n.max_new_tokens,
+        nullif(n.correlation_id, ''), n.idempotency_key, n.request_hash, n.prompt_truncated, n.timeout_micros,
+        n.max_retries, n.stream_text, CASE WHEN n.claim_id IS NULL THEN 0 ELSE 1 END,
+        CASE WHEN n.claim_id IS NOT NULL THEN t.at END, CASE WHEN n.claim_id IS NOT NULL THEN t.at END,
+        n.worker, n.claim_id,
+        CASE WHEN n.claim_id IS NOT NULL THEN t.at + n.reserved * interval '1 microsecond' END,
+        CASE WHEN n.claim_id IS NULL THEN t.at + n.reserved * interval '1 microsecond' END,
+        t.at + n.life * interval '1 microsecond', 1, t.at
+    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[], $6::text[], $7::text[], $8::text[],
+            $9::uuid[], $10::float8[], $11::int4[], $12::float8[], $13::float8[], $14::int4[], $15::text[],
+            $16::text[], $17::bytea[], $18::boolean[], $19::int8[], $20::int4[], $21::boolean[], $22::text[],
+            $23::uuid[], $24::int8[], $25::int8[])
+        AS n (id, project_id, prompt_id, version_id, must_be_active, environment, provider, model_name,
+            price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id,
+            idempotency_key, request_hash, prompt_truncated, timeout_micros, max_retries, stream_text, worker,
+            claim_id, reserved, life)
+    JOIN prompt_versions v ON v.id = n.version_id
+    JOIN prompts p ON p.id = v.prompt_id
+    CROSS JOIN (SELECT clock_timestamp() AS at) t
+    WHERE p.id IS NOT DISTINCT FROM n.prompt_id AND p.project_id IS NOT DISTINCT FROM n.project_id AND p.archived_at IS NULL
+        AND (NOT n.must_be_active OR p.active_version_number = v.version_number)
+    ORDER BY n.prompt_id, n.idempotency_key COLLATE "C"
+    ON CONFLICT DO NOTHING
+    RETURNING id, created_at, status, attempts
+), inputs AS (
+    INSERT INTO execution_inputs (execution_id, rendered_prompt, messages, variables)
+    SELECT i.id, i.rendered_prompt, i.messages, i.variables
+    FROM unnest($1::uuid[], $26::text[], $27::text[], $28::text[]) AS i (id, rendered_prompt, messages, variables)
+    WHERE i.id = ANY (ARRAY(SELECT id FROM made))
+), events AS (
+    INSERT INTO execution_events (execution_id, sequence, at, to_status, attempt)
+    SELECT id, 1, created_at, status, attempts FROM made
+)
+SELECT id, created_at AS at, status AS to_status, attempts AS attempt FROM made

@@ -25,6 +25,8 @@ pub mod redis;
 mod testing;
 mod wire;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::ids::ExecutionId;
@@ -42,8 +44,24 @@ pub struct Hint {
     pub attempt: i32,
 }
 
+/// How long the text of one [`TextPiece`] may be, in bytes: what it comes to on the way stays within what is read.
+pub const TEXT_BYTES: usize = 8 * 1024;
+
+/// A piece of the text of a running execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextPiece {
+    /// Which one.
+    pub execution_id: ExecutionId,
+    /// The attempt that writes.
+    pub attempt: i32,
+    /// Where it begins, in bytes of the attempt's text.
+    pub offset: usize,
+    /// At most [`TEXT_BYTES`].
+    pub text: Arc<str>,
+}
+
 /// What is told to every process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {
     /// An execution changed its state.
     Changed {
@@ -57,6 +75,13 @@ pub enum Announcement {
         /// Which one.
         execution_id: ExecutionId,
     },
+    /// Someone watches these: for a while, whoever holds one of them tells its text so far, and more as it is written.
+    TextWanted {
+        /// Which ones; not many at once.
+        execution_ids: Arc<[ExecutionId]>,
+    },
+    /// What the model writes, while someone watches.
+    Text(TextPiece),
 }
 
 /// Why a broker did not take something. It may have arrived all the same.

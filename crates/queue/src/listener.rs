@@ -12,7 +12,7 @@ const BEHIND: usize = 4_096;
 pub struct Listener(broadcast::Receiver<Heard>);
 
 /// What a listener hears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// An announcement.
     Announcement(Announcement),

@@ -75,7 +75,7 @@ impl Default for MemoryBus {
 impl Bus for MemoryBus {
     async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError> {
         for announcement in announcements {
-            self.0.say(Heard::Announcement(*announcement));
+            self.0.say(Heard::Announcement(announcement.clone()));
         }
         Ok(())
     }

@@ -72,7 +72,7 @@ impl Queue for Fake {
 impl Bus for Fake {
     async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError> {
         self.take(announcements.len())?;
-        announcements.iter().for_each(|announcement| self.heard.say(Heard::Announcement(*announcement)));
+        announcements.iter().for_each(|announcement| self.heard.say(Heard::Announcement(announcement.clone())));
         Ok(())
     }
 

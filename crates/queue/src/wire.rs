@@ -1,16 +1,18 @@
 //! Hints and announcements as they travel: JSON. A reader ignores fields that it does not know and passes over what it
 //! cannot read, because servers and workers of two neighbouring releases run side by side.
 
+use std::borrow::Cow;
+
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{ErrorType, Event, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Announcement, Hint};
+use crate::{Announcement, Hint, TextPiece};
 
 /// How long one announcement may be. Beyond, whatever it is, it is none of ours.
-const LONGEST: usize = 8 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
 struct HintForm {
@@ -33,6 +35,16 @@ enum Form<'a> {
     },
     Cancel {
         execution_id: Uuid,
+    },
+    TextWanted {
+        execution_ids: Vec<Uuid>,
+    },
+    Text {
+        execution_id: Uuid,
+        attempt: i32,
+        offset: usize,
+        #[serde(borrow)]
+        text: Cow<'a, str>,
     },
 }
 
@@ -60,9 +72,18 @@ pub(crate) fn announcements(announcements: &[Announcement]) -> String {
     announcements.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn form(announcement: &Announcement) -> Form<'static> {
+fn form(announcement: &Announcement) -> Form<'_> {
     match announcement {
         Announcement::Cancel { execution_id } => Form::Cancel { execution_id: execution_id.0 },
+        Announcement::TextWanted { execution_ids } => {
+            Form::TextWanted { execution_ids: execution_ids.iter().map(|id| id.0).collect() }
+        }
+        Announcement::Text(piece) => Form::Text {
+            execution_id: piece.execution_id.0,
+            attempt: piece.attempt,
+            offset: piece.offset,
+            text: Cow::Borrowed(&piece.text),
+        },
         Announcement::Changed { execution_id, event } => Form::Changed {
             execution_id: execution_id.0,
             sequence: event.sequence,
@@ -90,6 +111,15 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
     let form = form.inspect_err(|error| tracing::debug!(%error, "an announcement that cannot be read was passed over"));
     Some(match form.ok()? {
         Form::Cancel { execution_id } => Announcement::Cancel { execution_id: ExecutionId(execution_id) },
+        Form::TextWanted { execution_ids } => {
+            Announcement::TextWanted { execution_ids: execution_ids.into_iter().map(ExecutionId).collect() }
+        }
+        Form::Text { execution_id, attempt, offset, text } => Announcement::Text(TextPiece {
+            execution_id: ExecutionId(execution_id),
+            attempt,
+            offset,
+            text: text.into(),
+        }),
         Form::Changed { execution_id, sequence, at, from, to, attempt, error_type, next_attempt_at } => {
             let event = Event {
                 sequence,
@@ -108,6 +138,7 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TEXT_BYTES;
 
     const ID: ExecutionId = ExecutionId(Uuid::from_u128(7));
 
@@ -128,10 +159,21 @@ mod tests {
             Announcement::Changed { execution_id: ID, event },
             Announcement::Changed { execution_id: ID, event: Event::first(Timestamp(1), Status::Queued, 0) },
             Announcement::Cancel { execution_id: ID },
+            Announcement::TextWanted { execution_ids: [ID, ID].into() },
+            Announcement::Text(TextPiece { execution_id: ID, attempt: 1, offset: 7, text: "a \"b\"\n\u{1}é".into() }),
         ];
         let text = announcements(&sent);
         assert_eq!(read_announcements(text.as_bytes()).collect::<Vec<_>>(), sent);
-        assert!(text.len() < 8 * 1024);
+    }
+
+    #[test]
+    fn the_longest_piece_of_text_is_read_whatever_it_holds() {
+        for text in ["\u{1}".repeat(TEXT_BYTES), "é".repeat(TEXT_BYTES / 2)] {
+            let piece = TextPiece { execution_id: ID, attempt: i32::MAX, offset: usize::MAX, text: text.into() };
+            let sent = Announcement::Text(piece);
+            let line = announcements(std::slice::from_ref(&sent));
+            assert_eq!(read_announcements(line.as_bytes()).collect::<Vec<_>>(), [sent]);
+        }
     }
 
     #[test]

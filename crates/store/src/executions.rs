@@ -195,7 +195,7 @@ pub struct Requeue {
     pub handed_back: bool,
 }
 
-/// A change that the store made by itself.
+/// A change of an execution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The execution.
@@ -316,6 +316,19 @@ pub trait Executions: Send + Sync {
         after_sequence: i64,
         limit: usize,
     ) -> Result<Vec<Event>>;
+
+    /// What happened to each of these after the sequence beside it, in the order of their sequences; of any project.
+    async fn events_after(&self, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>>;
+
+    /// Up to `limit` changes from `start` on and before `end`, by time; of any project.
+    async fn events_between(&self, start: Timestamp, end: Timestamp, limit: usize) -> Result<Vec<Change>>;
+
+    /// The store's own clock, by which events have their times.
+    async fn clock(&self) -> Result<Timestamp>;
+
+    /// These executions with attempts, and with texts where `texts`, in no order; of any project. What does not exist is
+    /// missing.
+    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>>;
 
     /// Up to `limit` executions created before `before` (its moment and id), newest first; without attempts, and
     /// without texts unless `texts`.

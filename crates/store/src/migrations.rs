@@ -18,16 +18,47 @@ pub struct MigrationStatus {
 }
 
 /// The number of the newest migration that this release knows.
-pub(crate) const NEWEST: i64 = 1;
+pub(crate) const NEWEST: i64 = 2;
 
-/// All migrations, from their texts.
-pub(crate) fn migrator(up: String, down: &str) -> Migrator {
-    let migration =
-        |kind, sql: String| Migration::new(1, "ledger".into(), kind, AssertSqlSafe(sql).into_sql_str(), false);
-    Migrator::with_migrations(vec![
-        migration(MigrationType::ReversibleUp, up),
-        migration(MigrationType::ReversibleDown, down.to_owned()),
-    ])
+/// One migration's texts: its number, what it does, there and back.
+pub(crate) type Texts = (i64, &'static str, &'static str, &'static str);
+
+/// The texts of a database's migrations, by its folder: a line each.
+macro_rules! migration_texts {
+    ($folder:literal) => {
+        [
+            $crate::migrations::migration_text!($folder, 1, "0001_ledger", "ledger"),
+            $crate::migrations::migration_text!($folder, 2, "0002_feed", "feed"),
+        ]
+    };
+}
+pub(crate) use migration_texts;
+
+macro_rules! migration_text {
+    ($folder:literal, $number:literal, $file:literal, $name:literal) => {
+        (
+            $number,
+            $name,
+            include_str!(concat!("../../../../migrations/", $folder, "/", $file, ".up.sql")),
+            include_str!(concat!("../../../../migrations/", $folder, "/", $file, ".down.sql")),
+        )
+    };
+}
+pub(crate) use migration_text;
+
+/// All migrations, from their texts. The first one ends with `seed`: the models that a ledger starts with.
+pub(crate) fn migrator(texts: &[Texts], seed: &str) -> Migrator {
+    let migration = |number, name: &'static str, kind, sql: String| {
+        Migration::new(number, name.into(), kind, AssertSqlSafe(sql).into_sql_str(), false)
+    };
+    let both_ways = |(number, name, up, down): &Texts| {
+        let seed = if *number == 1 { seed } else { "" };
+        [
+            migration(*number, *name, MigrationType::ReversibleUp, format!("{up}{seed}")),
+            migration(*number, *name, MigrationType::ReversibleDown, (*down).to_owned()),
+        ]
+    };
+    Migrator::with_migrations(texts.iter().flat_map(both_ways).collect())
 }
 
 /// Every migration that this release knows, oldest first.

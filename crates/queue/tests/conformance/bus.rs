@@ -11,9 +11,9 @@ pub(crate) async fn every_listener_hears_every_announcement(backend: &impl Backe
     let mut listeners = [one.bus.listen(), one.bus.listen(), other.bus.listen()];
     for process in [&one, &other] {
         let announced = announcement();
-        process.announce(&[announced]).await;
+        process.announce(&[announced.clone()]).await;
         for listener in &mut listeners {
-            assert_eq!(within(listener.hear()).await, Heard::Announcement(announced));
+            assert_eq!(within(listener.hear()).await, Heard::Announcement(announced.clone()));
         }
     }
 }
@@ -42,8 +42,8 @@ pub(crate) async fn what_is_no_announcement_is_passed_over(backend: &impl Backen
     let process = backend.process().await;
     let (mut listener, announced) = (process.bus.listen(), announcement());
     backend.send_garbage(&process).await;
-    process.announce(&[announced]).await;
-    assert_eq!(within(listener.hear()).await, Heard::Announcement(announced));
+    process.announce(&[announced.clone()]).await;
+    assert_eq!(within(listener.hear()).await, Heard::Announcement(announced.clone()));
 }
 
 pub(crate) async fn a_listener_that_is_too_slow_is_told_so(backend: &impl Backend) {
@@ -62,9 +62,9 @@ pub(crate) async fn a_listener_hears_nothing_from_before(backend: &impl Backend)
     let process = backend.process().await;
     let mut first = process.bus.listen();
     let (before, after) = (announcement(), announcement());
-    process.announce(&[before]).await;
+    process.announce(&[before.clone()]).await;
     assert_eq!(hear(&mut first).await, before);
     let mut second = process.bus.listen();
-    process.announce(&[after]).await;
-    assert_eq!(within(second.hear()).await, Heard::Announcement(after));
+    process.announce(&[after.clone()]).await;
+    assert_eq!(within(second.hear()).await, Heard::Announcement(after.clone()));
 }

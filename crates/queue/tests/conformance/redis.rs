@@ -99,7 +99,7 @@ async fn killed_and_back_it_is_found_again() {
     assert_eq!(received[0].hint, sent, "whoever waited all the time has it");
     assert_eq!(within(listener.hear()).await, Heard::Missed);
     let announced = announcement();
-    redis.announce(&[announced]).await.unwrap();
+    redis.announce(&[announced.clone()]).await.unwrap();
     assert_eq!(hear(&mut listener).await, announced);
 }
 

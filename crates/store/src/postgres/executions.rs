@@ -105,6 +105,22 @@ impl Executions for Postgres {
         read::events(&self.calls, project, id, after_sequence, limit).await
     }
 
+    async fn events_after(&self, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>> {
+        read::events_after(&self.calls, cursors).await
+    }
+
+    async fn events_between(&self, start: Timestamp, end: Timestamp, limit: usize) -> Result<Vec<Change>> {
+        read::events_between(&self.lists, start, end, limit).await
+    }
+
+    async fn clock(&self) -> Result<Timestamp> {
+        read::clock(&self.calls).await
+    }
+
+    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
+        read::whole_of(&self.calls, ids, texts).await
+    }
+
     async fn list(
         &self,
         project: ProjectId,

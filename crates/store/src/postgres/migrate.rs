@@ -8,7 +8,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 
 use super::{connect, error};
 use crate::MigrationStatus;
-use crate::migrations::{self, NEWEST, check_target, migrator as listed, status};
+use crate::migrations::{self, NEWEST, check_target, migration_texts, migrator as listed, status};
 use crate::seed::{self, Dialect};
 
 /// How Postgres spells what the seed needs.
@@ -74,7 +74,5 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<
 }
 
 fn migrator() -> Result<Migrator> {
-    let up = include_str!("../../../../migrations/postgres/0001_ledger.up.sql").to_owned();
-    let down = include_str!("../../../../migrations/postgres/0001_ledger.down.sql");
-    Ok(listed(up + &seed::statements(&DIALECT)?, down))
+    Ok(listed(&migration_texts!("postgres"), &seed::statements(&DIALECT)?))
 }

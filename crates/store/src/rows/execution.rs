@@ -1,8 +1,8 @@
 //! Executions, attempts and events as they are selected.
 
-use crate::Event;
 use crate::rows as row;
 use crate::rows::LedgerRow;
+use crate::{Change, Event};
 use prompt_ledger_domain::execution::{
     Attempt, ErrorType, Execution, ExecutionMode, Failure, FinishReason, Input, Params, Status, Texts,
 };
@@ -165,6 +165,18 @@ pub(crate) fn attempts<R: LedgerRow>(row: &R) -> Result<Vec<Attempt>> {
         })
     };
     ended.into_iter().map(attempt).collect()
+}
+
+/// An execution's change.
+pub(crate) fn change<R: LedgerRow>(row: &R) -> Result<Change> {
+    let event = maybe_event(row)?.ok_or_else(|| row::corrupt("execution_events.sequence"))?;
+    Ok(Change { id: ExecutionId(row::value(row, "execution_id")?), event })
+}
+
+/// The execution with its attempts, and with its texts where they were selected.
+pub(crate) fn whole<R: LedgerRow>(row: &R, with_texts: bool) -> Result<Execution> {
+    let texts = if with_texts { Some(texts(row)?) } else { None };
+    Ok(Execution { texts, attempt_log: attempts(row)?, ..execution(row)? })
 }
 
 /// An event, unless the row has none.

@@ -11,7 +11,7 @@ use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use super::finish::End;
 use super::list::{self, Page};
 use super::start::{Beginning, Record};
-use super::{Sqlite, cancel, claim, error, expire, finish, lease, read, start};
+use super::{Sqlite, cancel, claim, error, expire, finish, lease, now, read, start};
 use crate::{
     Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
     NewExecution, Recorded, Requeue,
@@ -125,6 +125,25 @@ impl Executions for Sqlite {
     ) -> Result<Vec<Event>> {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
         read::events(&mut connection, project, id, after_sequence, limit).await
+    }
+
+    async fn events_after(&self, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        read::events_after(&mut connection, cursors).await
+    }
+
+    async fn events_between(&self, start: Timestamp, end: Timestamp, limit: usize) -> Result<Vec<Change>> {
+        let mut connection = self.lists.acquire().await.map_err(error::store)?;
+        read::events_between(&mut connection, start, end, limit).await
+    }
+
+    async fn clock(&self) -> Result<Timestamp> {
+        Ok(now())
+    }
+
+    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        read::whole_of(&mut connection, ids, texts).await
     }
 
     async fn list(

@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{create_file, error, options};
 use crate::MigrationStatus;
-use crate::migrations::{check_target, migrator as listed, status};
+use crate::migrations::{check_target, migration_texts, migrator as listed, status};
 use crate::seed::{self, Dialect};
 
 /// How SQLite spells what the seed needs.
@@ -63,9 +63,6 @@ async fn with<T>(path: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> R
     done
 }
 
-/// All migrations. The first one's text ends with the models that a ledger starts with.
 fn migrator() -> Result<Migrator> {
-    let up = include_str!("../../../../migrations/sqlite/0001_ledger.up.sql").to_owned();
-    let down = include_str!("../../../../migrations/sqlite/0001_ledger.down.sql");
-    Ok(listed(up + &seed::statements(&DIALECT)?, down))
+    Ok(listed(&migration_texts!("sqlite"), &seed::statements(&DIALECT)?))
 }

@@ -1,13 +1,13 @@
-//! Reading one execution, and its events.
+//! Reading executions by their ids, and their events.
 
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{Execution, not_found};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::error;
-use crate::Event;
-use crate::rows::execution::{attempts, execution, execution_select, maybe_event, text_columns, text_joins, texts};
+use super::{error, row};
+use crate::rows::execution::{change, execution_select, maybe_event, text_columns, text_joins, whole};
+use crate::{Change, Event};
 
 /// The column that [`attempts`] reads: every attempt that has ended, in one value.
 macro_rules! attempts_column {
@@ -20,6 +20,40 @@ macro_rules! attempts_column {
 pub(super) const WHOLE: &str = concat!(
     execution_select!(" CROSS JOIN", concat!(text_columns!(), attempts_column!()), "executions x", text_joins!()),
     " WHERE x.id = $1 AND x.project_id = $2"
+);
+
+/// The executions of a list of ids, without and with texts.
+const WHOLE_OF: [&str; 2] = [
+    execution_select!(
+        " CROSS JOIN",
+        attempts_column!(),
+        "json_each($1) w CROSS JOIN executions x ON x.id = w.value",
+        ""
+    ),
+    execution_select!(
+        " CROSS JOIN",
+        concat!(text_columns!(), attempts_column!()),
+        "json_each($1) w CROSS JOIN executions x ON x.id = w.value",
+        text_joins!()
+    ),
+];
+
+macro_rules! event_columns {
+    () => {
+        "SELECT e.execution_id, e.sequence, e.at, e.from_status, e.to_status, e.attempt, e.error_type, e.next_attempt_at"
+    };
+}
+
+/// What happened to each of a list of [id, sequence] after that.
+const EVENTS_AFTER: &str = concat!(
+    event_columns!(),
+    " FROM json_each($1) w CROSS JOIN execution_events e
+      ON e.execution_id = w.value ->> 0 AND e.sequence > w.value ->> 1 ORDER BY e.execution_id, e.sequence"
+);
+
+const EVENTS_BETWEEN: &str = concat!(
+    event_columns!(),
+    " FROM execution_events e WHERE e.at >= $1 AND e.at < $2 ORDER BY e.at, e.execution_id, e.sequence LIMIT $3"
 );
 
 /// The events of execution $1 after $3; one row without an event where it has none of them.
@@ -37,7 +71,38 @@ pub(super) async fn get(connection: &mut SqliteConnection, project: ProjectId, i
         .await
         .map_err(error::store)?
         .ok_or_else(|| not_found(id))?;
-    Ok(Execution { texts: Some(texts(&row)?), attempt_log: attempts(&row)?, ..execution(&row)? })
+    whole(&row, true)
+}
+
+pub(super) async fn whole_of(
+    connection: &mut SqliteConnection,
+    ids: &[ExecutionId],
+    texts: bool,
+) -> Result<Vec<Execution>> {
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    let query = sqlx::query(WHOLE_OF[usize::from(texts)]).bind(row::to_json(&ids)?);
+    let rows = query.fetch_all(connection).await.map_err(error::store)?;
+    rows.iter().map(|row| whole(row, texts)).collect()
+}
+
+pub(super) async fn events_after(
+    connection: &mut SqliteConnection,
+    cursors: &[(ExecutionId, i64)],
+) -> Result<Vec<Change>> {
+    let cursors: Vec<_> = cursors.iter().map(|(id, after)| (id.to_string(), after)).collect();
+    let query = sqlx::query(EVENTS_AFTER).bind(row::to_json(&cursors)?);
+    query.fetch_all(connection).await.map_err(error::store)?.iter().map(change).collect()
+}
+
+pub(super) async fn events_between(
+    connection: &mut SqliteConnection,
+    start: Timestamp,
+    end: Timestamp,
+    limit: usize,
+) -> Result<Vec<Change>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let query = sqlx::query(EVENTS_BETWEEN).bind(start.0).bind(end.0).bind(limit);
+    query.fetch_all(connection).await.map_err(error::store)?.iter().map(change).collect()
 }
 
 pub(super) async fn events(

@@ -18,6 +18,7 @@ mod queue;
 mod registry;
 mod sqlite;
 mod versioning;
+mod watching;
 
 /// Runs every scenario of the suite on one backend.
 macro_rules! conformance {
@@ -139,6 +140,11 @@ macro_rules! conformance {
             a_queued_execution_past_its_life_expires
             a_running_execution_past_its_life_expires_with_its_lease_only
             a_young_database_expires_nothing
+        );
+        crate::scenarios!($backend: watching
+            what_came_after_a_cursor_is_answered_for_many_at_once
+            what_came_in_a_span_of_time_is_answered_in_its_order
+            executions_are_found_by_their_ids
         );
         crate::scenarios!($backend: lists
             executions_are_paged_newest_first

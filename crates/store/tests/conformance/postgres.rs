@@ -100,7 +100,7 @@ async fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
     assert!(status.iter().all(|migration| !migration.applied), "{status:?}");
     assert_eq!(services::sql(database.url(), "SELECT count(*) FROM pg_stat_user_tables").trim(), "0", "asking writes");
     migrate_up(database.url()).await.unwrap();
-    services::sql(database.url(), "UPDATE schema_compatibility SET version = 0, compatible_from = 0");
+    services::sql(database.url(), "DELETE FROM schema_compatibility; INSERT INTO schema_compatibility VALUES (0, 0)");
     let said = open(database.url()).await.unwrap_err().to_string();
     assert!(said.contains("prompt-ledger migrate"), "{said}");
     let newer = "INSERT INTO schema_compatibility (version, compatible_from) VALUES (9, 8)";

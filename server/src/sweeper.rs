@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_store::{Change, Executions, Registry};
+use prompt_ledger_worker::News;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::watch::finished::Finished;
 
 /// What is swept, and how often.
 pub struct Sweeper {
@@ -19,10 +18,8 @@ pub struct Sweeper {
     pub store: Arc<dyn Executions>,
     /// Tells whether the store can be read.
     pub registry: Arc<dyn Registry>,
-    /// Who waits for an execution's end.
-    pub finished: Finished,
     /// Where every change is told.
-    pub announcements: Outbox<Announcement>,
+    pub news: News,
     /// How long a silent holder keeps an execution.
     pub lease: Duration,
     /// How often to look, at least.
@@ -78,8 +75,7 @@ impl Sweeper {
         caution.seen(Instant::now());
         for Change { id, event } in changes {
             tracing::warn!(execution_id = %id, from = ?event.from, to = %event.to, "its holder went away, or its time is over");
-            self.announcements.push(Announcement::Changed { execution_id: id, event });
-            self.finished.announce(id);
+            self.news.changed(id, event);
         }
         Ok(())
     }

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Params, Status};
-use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
+use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::{Reason, Result};
-use prompt_ledger_providers::{Call, NoSink, Provider};
-use prompt_ledger_queue::{Announcement, Outbox};
+use prompt_ledger_providers::{Call, Provider, TextSink};
 use prompt_ledger_store::{Claimed, Ended, Executions, Fence, Finish, Holder, Requeue};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::{Heartbeat, Lease};
+use crate::news::News;
 use crate::outcome::{Circumstances, End, Outcome, Stop, decide, stopped};
+use crate::text::{Texts, Writer};
 
 /// How long to wait before a write that was not answered is repeated.
 pub(crate) const WRITE_PAUSE: Duration = Duration::from_millis(100);
@@ -33,7 +34,9 @@ pub struct Runner {
     /// This process's name, kept with each attempt.
     pub worker: String,
     /// Where every change is told.
-    pub announcements: Outbox<Announcement>,
+    pub news: News,
+    /// Holds what models write.
+    pub texts: Texts,
     /// Fires when the process has no more time for calls.
     pub abort: CancellationToken,
 }
@@ -65,6 +68,8 @@ pub struct Job {
     pub max_retries: i32,
     /// What earlier attempts used.
     pub used: Usage,
+    /// Whether its text may be read along.
+    pub stream_text: bool,
 }
 
 impl Job {
@@ -84,6 +89,7 @@ impl Job {
             timeout: claimed.timeout,
             max_retries: claimed.max_retries,
             used: claimed.used,
+            stream_text: claimed.stream_text,
         }
     }
 }
@@ -129,7 +135,7 @@ impl Runner {
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
         let mut used = job.used;
         loop {
-            let end = self.call(&job, &bounds, &lease).await;
+            let end = self.call(&job, fence, &bounds, &lease).await;
             let around = Circumstances {
                 mode: job.mode,
                 attempt: fence.attempt - job.handed_back,
@@ -138,7 +144,7 @@ impl Runner {
                 price: job.price.as_ref(),
                 prompt_truncated: job.prompt_truncated,
                 policy: &self.policy,
-                jitter: jitter(),
+                jitter: prompt_ledger_runtime::jitter(),
                 time_left: bounds.earliest().map(|(end, _)| end.saturating_duration_since(Instant::now())),
             };
             let (ended, after) = match decide(end, &around) {
@@ -174,7 +180,7 @@ impl Runner {
         let write = || self.store.retry(fence, ended.clone(), after, holder.clone());
         match self.until_written(fence, lease, write).await? {
             Some(event) => {
-                self.announce(fence.id, event);
+                self.news.changed(fence.id, event);
                 Ok(event.to == Status::Running)
             }
             None => Ok(!self.until_written(fence, lease, || self.store.claimed(holder.claim_id)).await?.is_empty()),
@@ -184,7 +190,7 @@ impl Runner {
     /// Puts an async execution back into the queue. Where the answer was lost a second write finds nothing to do.
     async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue, lease: &Lease) -> Result<()> {
         if let Some(event) = self.until_written(fence, lease, || self.store.requeue(fence, requeue.clone())).await? {
-            self.announce(fence.id, event);
+            self.news.changed(fence.id, event);
             log(job, &requeue.ended, event.to, "attempt ended");
         }
         Ok(())
@@ -197,14 +203,9 @@ impl Runner {
             tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "ended by another");
             return Ok(None);
         };
-        self.announce(fence.id, event);
+        self.news.changed(fence.id, event);
         log(job, &finish.ended, event.to, "execution ended");
         Ok(Some(Ending { finish, event }))
-    }
-
-    /// Tells everyone of a change.
-    pub fn announce(&self, execution_id: ExecutionId, event: Event) {
-        self.announcements.push(Announcement::Changed { execution_id, event });
     }
 
     /// Repeats a write while the store does not answer, as long as the execution is ours.
@@ -226,10 +227,23 @@ impl Runner {
         }
     }
 
-    async fn call(&self, job: &Job, bounds: &Bounds, lease: &Lease) -> End {
+    async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {
         let call = Call { model: &job.model.model, input: &job.input, params: &job.params, timeout: job.timeout };
         let began = Instant::now();
-        match self.unless_stopped(job.provider.call(call, &mut NoSink), bounds, lease).await {
+        let mut writer = job.stream_text.then(|| self.texts.begin(fence));
+        let telling = writer.as_ref().map(Writer::telling);
+        let sink = writer.as_mut().map(|writer| writer as &mut dyn TextSink);
+        let called = async {
+            match telling {
+                None => job.provider.call(call, sink).await,
+                Some(telling) => tokio::select! {
+                    biased;
+                    ended = job.provider.call(call, sink) => ended,
+                    never = telling => match never {},
+                },
+            }
+        };
+        match self.unless_stopped(called, bounds, lease).await {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
             Err(stop) => End::Stopped(stop, Some(began.elapsed())),
@@ -287,10 +301,4 @@ fn log(job: &Job, ended: &Ended, status: Status, what: &str) {
         error_type = ended.error_type.map(|error| error.as_str()),
         "{what}"
     );
-}
-
-/// A number in `[0, 1)`, from the random bits of a fresh identity.
-fn jitter() -> f64 {
-    let bits = prompt_ledger_runtime::new_id().as_u64_pair().1 & 0xffff_ffff;
-    f64::from(u32::try_from(bits).unwrap_or(0)) / (f64::from(u32::MAX) + 1.0)
 }

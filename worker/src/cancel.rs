@@ -33,7 +33,7 @@ impl Cancels {
                 () = stop.cancelled() => return,
                 heard = self.announced.hear() => match heard {
                     Heard::Announcement(Announcement::Cancel { execution_id }) => self.heartbeat.cancel(execution_id),
-                    Heard::Announcement(Announcement::Changed { .. }) => {}
+                    Heard::Announcement(_) => {}
                     Heard::Missed => self.look().await,
                 },
                 _ = looks.tick() => self.look().await,

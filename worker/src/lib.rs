@@ -7,6 +7,8 @@
 //! | [`attempt`] | drives a held execution to its end, or back into the queue |
 //! | [`heartbeat`] | extends the leases of everything that this process holds |
 //! | [`cancel`] | aborts what someone asked the end of |
+//! | [`text`] | holds what a model writes, for who reads along |
+//! | [`news`] | tells what happens |
 //! | [`outcome`] | one pure match: from how a call ended to what is written |
 //! | [`app`] | what this process and a server are both made of: providers, brokers |
 //! | [`process`] | the worker process: start, drain, end |
@@ -15,11 +17,15 @@ pub mod app;
 pub mod attempt;
 pub mod cancel;
 pub mod heartbeat;
+pub mod news;
 pub mod outcome;
 pub mod process;
+pub mod text;
 pub mod work;
 
-pub use attempt::{Bounds, Job, Runner};
+pub use attempt::{Bounds, Ending, Job, Runner};
 pub use cancel::Cancels;
 pub use heartbeat::Heartbeat;
+pub use news::{Audience, News};
+pub use text::Texts;
 pub use work::Worker;

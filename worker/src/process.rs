@@ -10,7 +10,7 @@ use prompt_ledger_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{self, Brokers, StartError};
-use crate::{Cancels, Heartbeat, Runner, Worker};
+use crate::{Cancels, Heartbeat, News, Runner, Texts, Worker};
 
 /// A name for this process, told apart from every other's: kept with each attempt, and a consumer's name in the brokers.
 #[must_use]
@@ -28,6 +28,8 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     let drain = Drain::new();
     let running = TaskTracker::new();
     let announcements = Outbox::announcements(Arc::clone(&brokers.bus));
+    let news = News::new(announcements.clone());
+    let texts = Texts::new(news.clone());
     let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
     let worker = Worker {
         runner: Runner {
@@ -35,7 +37,8 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
             heartbeat: heartbeat.clone(),
             policy: config.execution.retry.clone(),
             worker: name,
-            announcements: announcements.clone(),
+            news,
+            texts: texts.clone(),
             abort: drain.abort.clone(),
         },
         queue: Arc::clone(&brokers.queue),
@@ -48,6 +51,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
     let beating = tokio::spawn(heartbeat.run(drain.stop.clone()));
     let canceling = tokio::spawn(cancels.run(drain.stop.clone()));
+    let telling = tokio::spawn(texts.run(brokers.bus.listen(), drain.stop.clone()));
     let working = tokio::spawn(worker.run(drain.refuse.clone()));
 
     drain::signal().await?;
@@ -66,7 +70,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     }
     drain.stop.cancel();
     let left = leave(announcements, brokers, &*store);
-    let _ = tokio::time::timeout_at(end, futures::future::join3(beating, canceling, left)).await;
+    let _ = tokio::time::timeout_at(end, futures::future::join4(beating, canceling, telling, left)).await;
     tracing::info!(took = ?began.elapsed(), "shut down");
     Ok(())
 }

@@ -115,7 +115,7 @@ impl Worker {
         for claimed in claimed {
             let permit = free.split(1);
             let runner = self.runner.clone();
-            runner.announce(claimed.fence.id, claimed.event);
+            runner.news.changed(claimed.fence.id, claimed.event);
             let provider = self
                 .providers
                 .get(&claimed.model.provider)
@@ -152,7 +152,7 @@ impl Provider for Missing {
         false
     }
 
-    async fn call(&self, _: Call<'_>, _: &mut dyn TextSink) -> Result<Answer, CallError> {
+    async fn call(&self, _: Call<'_>, _: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
         Err(CallError {
             error_type: ErrorType::ProviderError,
             message: self.message.clone(),

@@ -292,6 +292,14 @@ impl Event {
     pub fn first(at: Timestamp, to: Status, attempt: i32) -> Self {
         Self { sequence: 1, at, from: None, to, attempt, error_type: None, next_attempt_at: None }
     }
+
+    /// The attempt that the execution is at after it; 0 before the first.
+    #[must_use]
+    pub fn attempt_now(&self) -> i32 {
+        // The next attempt of a running execution begins as the one before ends.
+        let next = self.from == Some(Status::Running) && self.to == Status::Running;
+        self.attempt + i32::from(next)
+    }
 }
 
 /// EXECUTION_NOT_FOUND for an id.
@@ -299,6 +307,19 @@ impl Event {
 pub fn not_found(id: ExecutionId) -> Error {
     Error::new(Reason::ExecutionNotFound, format!("no execution {id} in this project"))
         .with("execution_id", id.to_string())
+        .about("execution", id.to_string())
+}
+
+/// SEQUENCE_AHEAD for a cursor beyond the last event.
+#[must_use]
+pub fn sequence_ahead(id: ExecutionId, cursor: i64, last: i64) -> Error {
+    let message = format!(
+        "execution {id} has {last} events so far, and after_sequence is {cursor}; the cursor is the sequence of the last \
+         event that you have, or 0"
+    );
+    Error::new(Reason::SequenceAhead, message)
+        .with("execution_id", id.to_string())
+        .with("last_sequence", last.to_string())
         .about("execution", id.to_string())
 }
 
@@ -348,6 +369,29 @@ mod tests {
         let error = finished(ExecutionId(Uuid::nil()), Status::Failed);
         assert_eq!(error.reason(), Reason::ExecutionFinished);
         assert!(error.to_string().contains("00000000-0000") && error.to_string().contains("`failed`"));
+    }
+
+    #[test]
+    fn the_next_attempt_of_a_running_execution_begins_as_the_one_before_ends() {
+        use Status::{Queued, Running, Succeeded};
+        for (from, to, attempt, now) in [
+            (None, Queued, 0, 0),
+            (None, Running, 1, 1),
+            (Some(Queued), Running, 2, 2),
+            (Some(Running), Running, 1, 2),
+            (Some(Running), Queued, 1, 1),
+            (Some(Running), Succeeded, 2, 2),
+        ] {
+            let event = Event { from, ..Event::first(Timestamp(7), to, attempt) };
+            assert_eq!(event.attempt_now(), now, "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_beyond_the_end_is_told_where_that_is() {
+        let error = sequence_ahead(ExecutionId(Uuid::nil()), 9, 3);
+        assert_eq!(error.reason(), Reason::SequenceAhead);
+        assert!(error.to_string().contains("has 3 events"));
     }
 
     #[test]

@@ -13,6 +13,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
     }
 
+    /// The moment this much earlier.
+    #[must_use]
+    pub fn before(self, delay: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
+    }
+
     /// How long from `earlier` until this moment; zero when it is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -47,6 +47,20 @@ pub struct Hint {
 /// How long the text of one [`TextPiece`] may be, in bytes: what it comes to on the way stays within what is read.
 pub const TEXT_BYTES: usize = 8 * 1024;
 
+/// How many texts one [`Announcement::TextWanted`] asks for at most.
+pub const TEXTS_WANTED: usize = 256;
+
+/// How much of a running execution's text someone has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextCursor {
+    /// Which one.
+    pub execution_id: ExecutionId,
+    /// The attempt that wrote it; 0 for none.
+    pub attempt: i32,
+    /// So many bytes of it.
+    pub offset: usize,
+}
+
 /// A piece of the text of a running execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextPiece {
@@ -75,10 +89,11 @@ pub enum Announcement {
         /// Which one.
         execution_id: ExecutionId,
     },
-    /// Someone watches these: for a while, whoever holds one of them tells its text so far, and more as it is written.
+    /// Someone reads along: for a while, whoever holds one of these tells its text beyond the cursor, and more as it is
+    /// written.
     TextWanted {
-        /// Which ones; not many at once.
-        execution_ids: Arc<[ExecutionId]>,
+        /// Which ones, at most [`TEXTS_WANTED`].
+        texts: Arc<[TextCursor]>,
     },
     /// What the model writes, while someone watches.
     Text(TextPiece),

@@ -9,7 +9,7 @@ use prompt_ledger_domain::ids::ExecutionId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Announcement, Hint, TextPiece};
+use crate::{Announcement, Hint, TextCursor, TextPiece};
 
 /// How long one announcement may be. Beyond, whatever it is, it is none of ours.
 const LONGEST: usize = 64 * 1024;
@@ -37,7 +37,8 @@ enum Form<'a> {
         execution_id: Uuid,
     },
     TextWanted {
-        execution_ids: Vec<Uuid>,
+        /// Execution, attempt, offset.
+        texts: Vec<(Uuid, i32, usize)>,
     },
     Text {
         execution_id: Uuid,
@@ -75,9 +76,9 @@ pub(crate) fn announcements(announcements: &[Announcement]) -> String {
 fn form(announcement: &Announcement) -> Form<'_> {
     match announcement {
         Announcement::Cancel { execution_id } => Form::Cancel { execution_id: execution_id.0 },
-        Announcement::TextWanted { execution_ids } => {
-            Form::TextWanted { execution_ids: execution_ids.iter().map(|id| id.0).collect() }
-        }
+        Announcement::TextWanted { texts } => Form::TextWanted {
+            texts: texts.iter().map(|cursor| (cursor.execution_id.0, cursor.attempt, cursor.offset)).collect(),
+        },
         Announcement::Text(piece) => Form::Text {
             execution_id: piece.execution_id.0,
             attempt: piece.attempt,
@@ -111,8 +112,9 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
     let form = form.inspect_err(|error| tracing::debug!(%error, "an announcement that cannot be read was passed over"));
     Some(match form.ok()? {
         Form::Cancel { execution_id } => Announcement::Cancel { execution_id: ExecutionId(execution_id) },
-        Form::TextWanted { execution_ids } => {
-            Announcement::TextWanted { execution_ids: execution_ids.into_iter().map(ExecutionId).collect() }
+        Form::TextWanted { texts } => {
+            let cursor = |(id, attempt, offset)| TextCursor { execution_id: ExecutionId(id), attempt, offset };
+            Announcement::TextWanted { texts: texts.into_iter().map(cursor).collect() }
         }
         Form::Text { execution_id, attempt, offset, text } => Announcement::Text(TextPiece {
             execution_id: ExecutionId(execution_id),
@@ -138,7 +140,7 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TEXT_BYTES;
+    use crate::{TEXT_BYTES, TEXTS_WANTED};
 
     const ID: ExecutionId = ExecutionId(Uuid::from_u128(7));
 
@@ -159,7 +161,9 @@ mod tests {
             Announcement::Changed { execution_id: ID, event },
             Announcement::Changed { execution_id: ID, event: Event::first(Timestamp(1), Status::Queued, 0) },
             Announcement::Cancel { execution_id: ID },
-            Announcement::TextWanted { execution_ids: [ID, ID].into() },
+            Announcement::TextWanted {
+                texts: [0, 7].map(|offset| TextCursor { execution_id: ID, attempt: 2, offset }).into(),
+            },
             Announcement::Text(TextPiece { execution_id: ID, attempt: 1, offset: 7, text: "a \"b\"\n\u{1}é".into() }),
         ];
         let text = announcements(&sent);
@@ -167,13 +171,17 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_piece_of_text_is_read_whatever_it_holds() {
+    fn the_longest_announcements_are_read_whatever_they_hold() {
         for text in ["\u{1}".repeat(TEXT_BYTES), "é".repeat(TEXT_BYTES / 2)] {
             let piece = TextPiece { execution_id: ID, attempt: i32::MAX, offset: usize::MAX, text: text.into() };
             let sent = Announcement::Text(piece);
             let line = announcements(std::slice::from_ref(&sent));
             assert_eq!(read_announcements(line.as_bytes()).collect::<Vec<_>>(), [sent]);
         }
+        let cursor = TextCursor { execution_id: ID, attempt: i32::MAX, offset: usize::MAX };
+        let sent = Announcement::TextWanted { texts: vec![cursor; TEXTS_WANTED].into() };
+        let line = announcements(std::slice::from_ref(&sent));
+        assert_eq!(read_announcements(line.as_bytes()).collect::<Vec<_>>(), [sent]);
     }
 
     #[test]

@@ -22,6 +22,13 @@ pub fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// A number in `[0, 1)`, to spread what would else happen at once: from the random bits of a fresh identity.
+#[must_use]
+pub fn jitter() -> f64 {
+    let bits = u32::try_from(new_id().as_u64_pair().1 & 0xffff_ffff).unwrap_or(0);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,5 +38,7 @@ mod tests {
         let (a, b) = (new_id(), new_id());
         assert!(a < b);
         assert!(now() > Timestamp(1_700_000_000_000_000));
+        let (a, b) = (jitter(), jitter());
+        assert!(a != b && (0.0..1.0).contains(&a));
     }
 }

@@ -17,7 +17,7 @@ use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{self, Drain};
 use prompt_ledger_store::Store;
 use prompt_ledger_worker::app::{Brokers, Connections};
-use prompt_ledger_worker::{Cancels, Heartbeat, Runner, Worker};
+use prompt_ledger_worker::{Cancels, Heartbeat, News, Runner, Texts, Worker};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -35,8 +35,7 @@ use crate::service::refresh::{Confirm, Refresh};
 use crate::service::{ExecutionService, Gatekeeper, ModelService, RegistryService};
 use crate::sweeper::Sweeper;
 use crate::vital;
-use crate::watch::announced;
-use crate::watch::finished::Finished;
+use crate::watch::{Feed, Hub, Streams};
 
 /// How long connections may take to close once all work is done.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -99,7 +98,10 @@ impl App {
         let registry = Arc::new(RegistryService::new(store.clone(), &freshness));
         let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
         let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
-        let finished = Finished::default();
+        let (hub, watching) = Hub::new(store.clone(), Feed::default());
+        let streams = Streams::new(config.watch.clone(), drain.refuse.clone());
+        let news = News::new(announcements.clone()).with(Arc::new(hub.clone()));
+        let texts = Texts::new(news.clone());
         let backpressure =
             Arc::new(Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit));
         let runner = Runner {
@@ -107,7 +109,8 @@ impl App {
             heartbeat: heartbeat.clone(),
             policy: config.execution.retry.clone(),
             worker: name,
-            announcements: announcements.clone(),
+            news: news.clone(),
+            texts: texts.clone(),
             abort: drain.abort.clone(),
         };
         let executions = Arc::new(ExecutionService {
@@ -119,7 +122,8 @@ impl App {
             hints: hints.clone(),
             redispatch_after: config.execution.redispatch_after,
             backpressure: Arc::clone(&backpressure),
-            finished: finished.clone(),
+            hub,
+            streams: streams.clone(),
             running: running.clone(),
             default_model: default_model.clone(),
         });
@@ -133,8 +137,7 @@ impl App {
         let sweeper = Sweeper {
             store: store.clone(),
             registry: store.clone(),
-            finished: finished.clone(),
-            announcements: announcements.clone(),
+            news,
             lease: config.execution.lease,
             interval: config.execution.sweep_interval,
         };
@@ -154,7 +157,9 @@ impl App {
             tokio::spawn(cancels.run(drain.stop.clone())),
             tokio::spawn(sweeper.run(drain.stop.clone())),
             tokio::spawn(backpressure.run(store.clone(), drain.stop.clone())),
-            tokio::spawn(announced::listen(bus.listen(), finished, drain.stop.clone())),
+            tokio::spawn(watching.run(texts.clone(), announcements.clone(), bus.listen(), drain.stop.clone())),
+            tokio::spawn(texts.run(bus.listen(), drain.stop.clone())),
+            tokio::spawn(streams.run(drain.stop.clone())),
             tokio::spawn(vital::watch(store.clone(), health.clone(), drain.refuse.clone())),
         ];
         background.push(match shared {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::Stream;
+use futures::{Stream, TryStreamExt, stream};
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
@@ -13,11 +13,12 @@ use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
-use super::convert::{execution, known, required, spec};
+use super::convert::{event, execution, known, required, spec};
 use super::deadline::Deadline;
 use super::{Page, answer, status, taken};
-use crate::service::execution::Patience;
+use crate::service::execution::{Patience, Streamed};
 use crate::service::{Caller, ExecutionService};
+use crate::watch::Watcher;
 
 /// The service on the wire.
 pub struct Execution {
@@ -60,6 +61,19 @@ impl Execution {
 fn cursor(key: &str) -> Result<(Timestamp, ExecutionId)> {
     let (at, id) = key.split_once(' ').ok_or_else(|| Error::internal("a page token's key has no id"))?;
     Ok((Timestamp(at.parse().map_err(Error::internal)?), ExecutionId::parse("page_token", id)?))
+}
+
+/// What a watcher sends; `held` is dropped with the stream.
+fn events<T: Send>(
+    watcher: Watcher,
+    held: T,
+    reused: bool,
+) -> impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send {
+    stream::unfold((watcher, held), move |(mut watcher, held)| async move {
+        let message = watcher.next().await?;
+        let event = message.map(|message| event::message(watcher.id(), message, reused)).map_err(status::status);
+        Some((event, (watcher, held)))
+    })
 }
 
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -141,26 +155,54 @@ impl Api for Execution {
 
     async fn stream_execution(
         &self,
-        _: Request<v1::StreamExecutionRequest>,
+        request: Request<v1::StreamExecutionRequest>,
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
-        Err(status::unimplemented("ExecutionService.StreamExecution"))
+        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.stop_by);
+        let (caller, sent) = taken(request)?;
+        let hung_up = CancellationToken::new();
+        // Moves into the stream, which tonic drops when the caller goes away.
+        let guard = hung_up.clone().drop_guard();
+        let stream = async {
+            let spec = spec::spec(required("spec", sent.spec)?);
+            self.service.stream(&caller, spec, Mode::Full, &Patience { deadline, hung_up }).await
+        };
+        answer(stream.await.map(|Streamed { watcher, reused }| {
+            let events = events(watcher, guard, reused);
+            Box::pin(events.map_ok(|event| v1::StreamExecutionResponse { event: Some(event) })) as Events<_>
+        }))
     }
 
     type WatchExecutionStream = Events<v1::WatchExecutionResponse>;
 
     async fn watch_execution(
         &self,
-        _: Request<v1::WatchExecutionRequest>,
+        request: Request<v1::WatchExecutionRequest>,
     ) -> Result<Response<Self::WatchExecutionStream>, Status> {
-        Err(status::unimplemented("ExecutionService.WatchExecution"))
+        let (caller, sent) = taken(request)?;
+        let watch = async {
+            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+            self.service.watch(&caller, id, event::cursor(sent.after_sequence)?).await
+        };
+        answer(watch.await.map(|watcher| {
+            let events = events(watcher, (), false);
+            Box::pin(events.map_ok(|event| v1::WatchExecutionResponse { event: Some(event) })) as Events<_>
+        }))
     }
 
     type WatchExecutionsStream = Events<v1::WatchExecutionsResponse>;
 
     async fn watch_executions(
         &self,
-        _: Request<v1::WatchExecutionsRequest>,
+        request: Request<v1::WatchExecutionsRequest>,
     ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
-        Err(status::unimplemented("ExecutionService.WatchExecutions"))
+        let (caller, sent) = taken(request)?;
+        let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted));
+        answer(feed.map(|feed| {
+            let events = stream::unfold(feed, |mut feed| async move {
+                let message = feed.next().await?;
+                Some((message.map(event::feed).map_err(status::status), feed))
+            });
+            Box::pin(events.map_ok(|event| v1::WatchExecutionsResponse { event: Some(event) })) as Events<_>
+        }))
     }
 }

@@ -21,6 +21,8 @@ pub const DEFAULT_PROJECT: &str = "default";
 pub struct Caller {
     /// Everything that is read or written belongs to it.
     pub project: Project,
+    /// Stands for the key, to count by.
+    pub key: u64,
 }
 
 /// Lets callers in by their key. Holds keys and projects.
@@ -29,7 +31,7 @@ pub struct Gatekeeper {
     /// The hashes of system keys that stand in no table.
     own_keys: Vec<[u8; 32]>,
     keys: Cache<[u8; 32], ApiKey>,
-    projects: Cache<String, Caller>,
+    projects: Cache<String, Project>,
     /// Where there are other servers: a look before each call.
     confirm: Option<Confirm>,
 }
@@ -71,7 +73,7 @@ impl Gatekeeper {
         }
         let hash = hash(key);
         if self.own_keys.contains(&hash) {
-            return self.enter(project.unwrap_or(DEFAULT_PROJECT)).await;
+            return self.enter(&hash, project.unwrap_or(DEFAULT_PROJECT)).await;
         }
         let known = self.keys.get_or_read(hash, |_| 256, async { self.store.key(&hash).await }).await?;
         let known = known.filter(|key| key.revoked_at.is_none()).ok_or_else(|| {
@@ -79,16 +81,18 @@ impl Gatekeeper {
             Error::new(Reason::KeyInvalid, message)
         })?;
         match (&known.project, project) {
-            (None, project) => self.enter(project.unwrap_or(DEFAULT_PROJECT)).await,
+            (None, project) => self.enter(&hash, project.unwrap_or(DEFAULT_PROJECT)).await,
             (Some(own), Some(named)) if own.name != named => Err(no_project(named)),
-            (Some(own), _) => Ok(Arc::new(Caller { project: own.clone() })),
+            (Some(own), _) => Ok(Arc::new(Caller { project: own.clone(), key: short(&hash) })),
         }
     }
 
-    async fn enter(&self, name: &str) -> Result<Arc<Caller>> {
+    async fn enter(&self, hash: &[u8; 32], name: &str) -> Result<Arc<Caller>> {
         Name::parse("x-ledger-project", name).map_err(|_| no_project(name))?;
-        let read = async { Ok(self.store.project(name).await?.map(|project| Caller { project })) };
-        self.projects.get_or_read(name.to_owned(), |_| 256, read).await?.ok_or_else(|| no_project(name))
+        let read = async { self.store.project(name).await };
+        let project = self.projects.get_or_read(name.to_owned(), |_| 256, read).await?;
+        let project = project.ok_or_else(|| no_project(name))?;
+        Ok(Arc::new(Caller { project: (*project).clone(), key: short(hash) }))
     }
 
     /// Notes the present revision of keys and projects.
@@ -96,6 +100,11 @@ impl Gatekeeper {
         self.keys.apply(revision);
         self.projects.apply(revision);
     }
+}
+
+/// Enough of a hash to tell keys apart.
+fn short(hash: &[u8; 32]) -> u64 {
+    hash.iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte))
 }
 
 fn no_project(name: &str) -> Error {

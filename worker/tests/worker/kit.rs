@@ -16,7 +16,7 @@ use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::sqlite::Sqlite;
 use prompt_ledger_store::{Access, Executions, Fence, NewExecution, PutPrompt, Recorded, Registry};
 use prompt_ledger_testkit::fake_model::FakeModel;
-use prompt_ledger_worker::{Bounds, Heartbeat, Job, Runner};
+use prompt_ledger_worker::{Bounds, Heartbeat, Job, News, Runner, Texts};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +41,9 @@ impl Kit {
         tokio::spawn(heartbeat.clone().run(stop.clone()));
         let policy = Policy { delays: delays.to_vec() };
         let abort = CancellationToken::new();
-        let announcements = Outbox::announcements(Arc::new(MemoryBus::new()));
-        let runner = Runner { store: store.clone(), heartbeat, policy, worker: "test".into(), announcements, abort };
+        let news = News::new(Outbox::announcements(Arc::new(MemoryBus::new())));
+        let texts = Texts::new(news.clone());
+        let runner = Runner { store: store.clone(), heartbeat, policy, worker: "test".into(), news, texts, abort };
         let project = store.project("default").await.unwrap().unwrap().id;
         Self { store, model: FakeModel::start().await, runner, project, stop, _folder: folder }
     }

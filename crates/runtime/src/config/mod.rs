@@ -5,12 +5,14 @@ mod env;
 mod execution;
 mod provider;
 mod server;
+mod watch;
 
 pub use backend::{BackendConfig, Place};
 pub use env::{Env, Mistakes, duration};
 pub use execution::ExecutionConfig;
 pub use provider::{Endpoint, ProviderConfig};
 pub use server::{Reflection, ServerConfig, Tls};
+pub use watch::WatchConfig;
 
 use crate::config::env::Setting;
 
@@ -19,6 +21,8 @@ use crate::config::env::Setting;
 pub struct Config {
     /// How it serves.
     pub server: ServerConfig,
+    /// How watching streams are bounded.
+    pub watch: WatchConfig,
     /// How executions run.
     pub execution: ExecutionConfig,
     /// Which model providers it knows.
@@ -33,6 +37,7 @@ impl Config {
         let mut env = Env::new(&lookup);
         let config = Self {
             server: ServerConfig::read(&mut env),
+            watch: WatchConfig::read(&mut env),
             execution: ExecutionConfig::read(&mut env),
             providers: ProviderConfig::read(&mut env),
             backends: BackendConfig::read(&mut env),
@@ -43,7 +48,7 @@ impl Config {
     /// Every variable that is read, with its default and what it means: for `--help`.
     #[must_use]
     pub fn help() -> String {
-        let settings = [server::SETTINGS, backend::SETTINGS, execution::SETTINGS, provider::SETTINGS].concat();
+        let settings = [server::SETTINGS, watch::SETTINGS, backend::SETTINGS, execution::SETTINGS, provider::SETTINGS].concat();
         let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
         let line = |Setting { name, default, meaning }: &Setting| format!("  {name:width$}  {meaning} [{default}]\n");
         settings.iter().map(line).collect()

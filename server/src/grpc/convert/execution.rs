@@ -131,27 +131,38 @@ fn wanted(status: v1::ExecutionStatus) -> Result<domain::Status> {
     })
 }
 
-/// Which executions a list shows.
-pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
-    for (field, name) in [("prompt_name", &sent.prompt_name), ("environment", &sent.environment)] {
+/// Names to look for, where they are given.
+pub(super) fn named(prompt_name: &str, environment: &str) -> Result<()> {
+    for (field, name) in [("prompt_name", prompt_name), ("environment", environment)] {
         if !name.is_empty() {
             Name::parse(field, name)?;
         }
     }
-    if sent.version_number.is_some() && sent.prompt_name.is_empty() {
-        return Err(Error::invalid("version_number", "needs prompt_name: versions are numbered per prompt"));
-    }
+    Ok(())
+}
+
+/// Statuses to look for, each once.
+pub(super) fn checked_statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
     let mut statuses = Vec::new();
-    for number in &sent.statuses {
+    for number in sent {
         let status = wanted(known("statuses", *number)?)?;
         if !statuses.contains(&status) {
             statuses.push(status);
         }
     }
+    Ok(statuses)
+}
+
+/// Which executions a list shows.
+pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
+    named(&sent.prompt_name, &sent.environment)?;
+    if sent.version_number.is_some() && sent.prompt_name.is_empty() {
+        return Err(Error::invalid("version_number", "needs prompt_name: versions are numbered per prompt"));
+    }
     Ok(ExecutionFilter {
         prompt_name: sent.prompt_name.clone(),
         version_number: sent.version_number,
-        statuses,
+        statuses: checked_statuses(&sent.statuses)?,
         environment: sent.environment.clone(),
         correlation_id: sent.correlation_id.clone(),
         mode: None,

@@ -4,7 +4,7 @@
 use prompt_ledger_domain::execution::{Attempt, Event, Execution, ExecutionMode, Status, Texts};
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_store::{Finish, NewExecution};
-use prompt_ledger_worker::attempt::Ending;
+use prompt_ledger_worker::Ending;
 
 /// What an execution is from its beginning.
 pub(super) struct Begun {

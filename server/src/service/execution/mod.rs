@@ -16,9 +16,11 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_domain::{Result, Timestamp, limits};
 use prompt_ledger_providers::Providers;
-use prompt_ledger_queue::{Announcement, Hint, Outbox};
+use prompt_ledger_queue::{Hint, Outbox};
 use prompt_ledger_store::{ExecutionFilter, Executions, Recorded};
 use prompt_ledger_worker::{Bounds, Runner};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -26,7 +28,7 @@ use tokio_util::task::TaskTracker;
 pub use self::backpressure::Backpressure;
 use self::prepare::{Found, How, Prepared, Tried};
 use super::{Caller, ModelService, RegistryService};
-use crate::watch::finished::Finished;
+use crate::watch::{FilteredFeed, Hub, Streams, Wanted, Watcher};
 
 /// Runs executions and reads them.
 pub struct ExecutionService {
@@ -46,8 +48,10 @@ pub struct ExecutionService {
     pub redispatch_after: Duration,
     /// Refuses what would only wait.
     pub backpressure: Arc<Backpressure>,
-    /// Who waits for their end.
-    pub finished: Finished,
+    /// Who watches them.
+    pub hub: Hub,
+    /// How many may.
+    pub streams: Streams,
     /// The executions that are being driven or recorded.
     pub running: TaskTracker,
     /// Of a request that names none.
@@ -59,6 +63,14 @@ pub struct ExecutionService {
 pub struct Ran {
     /// As it ended.
     pub execution: Execution,
+    /// Another call with the same idempotency key made it.
+    pub reused: bool,
+}
+
+/// An execution that is watched within the call.
+pub struct Streamed {
+    /// What happens to it.
+    pub watcher: Watcher,
     /// Another call with the same idempotency key made it.
     pub reused: bool,
 }
@@ -91,8 +103,36 @@ impl ExecutionService {
         Ok(match found {
             Found::New(_, Some(execution)) => Ran { execution: *execution, reused: false },
             Found::New(id, None) => Ran { execution: self.store.get(project, id).await?, reused: false },
-            Found::Reused(id) => Ran { execution: self.finished.wait(&*self.store, project, id).await?, reused: true },
+            Found::Watched(watcher) => {
+                Ran { execution: self.store.get(project, watcher.id()).await?, reused: false }
+            }
+            Found::Reused(id) => {
+                Ran { execution: Arc::unwrap_or_clone(self.hub.end_of(project, id).await?), reused: true }
+            }
         })
+    }
+
+    /// Runs an execution, watched from its beginning; or joins the one that its idempotency key has.
+    pub async fn stream(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, patience: &Patience) -> Result<Streamed> {
+        let found = self.record(caller, &spec, prompt_mode, How::Stream(patience)).await?;
+        let (id, reused) = match found {
+            Found::Watched(watcher) => return Ok(Streamed { watcher: *watcher, reused: false }),
+            Found::New(id, _) => (id, false),
+            Found::Reused(id) => (id, true),
+        };
+        let watcher = self.hub.watch(caller.project.id, id, 0, self.streams.unbounded()).await?;
+        Ok(Streamed { watcher, reused })
+    }
+
+    /// Watches an execution from a cursor on.
+    pub async fn watch(&self, caller: &Caller, id: ExecutionId, after: i64) -> Result<Watcher> {
+        let pace = self.streams.admit(caller.key)?;
+        self.hub.watch(caller.project.id, id, after, pace).await
+    }
+
+    /// Watches all executions that match.
+    pub fn watch_all(&self, caller: &Caller, wanted: Wanted) -> Result<FilteredFeed> {
+        Ok(self.hub.filtered(wanted, self.streams.admit(caller.key)?))
     }
 
     /// Records an execution for a worker, and answers once that is durable.
@@ -101,6 +141,7 @@ impl ExecutionService {
         let found = self.record(caller, &spec, prompt_mode, How::Submit).await?;
         Ok(match found {
             Found::New(id, _) => Submitted { id, status: Status::Queued, reused: false },
+            Found::Watched(watcher) => Submitted { id: watcher.id(), status: Status::Running, reused: false },
             Found::Reused(id) => {
                 let status = self.store.get(caller.project.id, id).await?.status;
                 Submitted { id, status, reused: true }
@@ -113,10 +154,10 @@ impl ExecutionService {
         let reason = field::text("reason", reason, limits::SHORT_TEXT_BYTES)?;
         let canceling = self.store.cancel(caller.project.id, id, &reason).await?;
         match canceling.event {
-            Some(event) => self.runner.announcements.push(Announcement::Changed { execution_id: id, event }),
+            Some(event) => self.runner.news.changed(id, event),
             None if canceling.execution.status == Status::Running => {
                 self.runner.heartbeat.cancel(id);
-                self.runner.announcements.push(Announcement::Cancel { execution_id: id });
+                self.runner.news.cancel(id);
             }
             None => {}
         }
@@ -143,7 +184,7 @@ impl ExecutionService {
     /// Records an execution as queued, and tells the workers.
     async fn enqueue(&self, Prepared { new, .. }: Prepared) -> Result<Tried> {
         let (store, look_in) = (Arc::clone(&self.store), self.redispatch_after);
-        let (hints, announcements) = (self.hints.clone(), self.runner.announcements.clone());
+        let (hints, news) = (self.hints.clone(), self.runner.news.clone());
         // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
         // told.
         let recorded = self.running.spawn(async move {
@@ -152,7 +193,7 @@ impl ExecutionService {
             Ok(match recorded {
                 Recorded::New(event) => {
                     hints.push(Hint { execution_id: id, attempt: 1 });
-                    announcements.push(Announcement::Changed { execution_id: id, event });
+                    news.changed(id, event);
                     Tried::New(id, None)
                 }
                 Recorded::Existing(holder) => Tried::Existing(holder),
@@ -164,7 +205,31 @@ impl ExecutionService {
 
     /// Records an execution and drives it to its end. With an idempotency key it goes on when the caller does not: the
     /// retry finds it. Without one, a caller that hangs up aborts the provider call.
-    async fn drive(&self, Prepared { new, job, begun }: Prepared, patience: &Patience) -> Result<Tried> {
+    async fn drive(&self, prepared: Prepared, patience: &Patience) -> Result<Tried> {
+        self.driving(prepared, patience, None).await.map_err(Error::internal)?
+    }
+
+    /// As [`Self::drive`], but answers once it is recorded.
+    async fn drive_watched(&self, prepared: Prepared, patience: &Patience) -> Result<Tried> {
+        // Registered before it exists: nothing that happens to it is missed.
+        let watcher = self.hub.expect(prepared.new.id, self.streams.unbounded().outlasting_a_drain());
+        let (recorded, is_recorded) = oneshot::channel();
+        let driving = self.driving(prepared, patience, Some(recorded));
+        match is_recorded.await {
+            Ok(()) => Ok(Tried::Watched(Box::new(watcher))),
+            // It was not recorded, and says why.
+            Err(_) => driving.await.map_err(Error::internal)?,
+        }
+    }
+
+    /// A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
+    /// driven, and its end written.
+    fn driving(
+        &self,
+        Prepared { new, job, begun }: Prepared,
+        patience: &Patience,
+        recorded: Option<oneshot::Sender<()>>,
+    ) -> JoinHandle<Result<Tried>> {
         let sent = Instant::now();
         let ends_with_caller = new.key.is_none();
         let bounds = Bounds {
@@ -173,25 +238,27 @@ impl ExecutionService {
             caller_deadline: patience.deadline.filter(|_| ends_with_caller),
             hung_up: if ends_with_caller { patience.hung_up.clone() } else { CancellationToken::new() },
         };
-        let (store, runner, finished) = (Arc::clone(&self.store), self.runner.clone(), self.finished.clone());
-        // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must
-        // be driven, and its end written.
-        let driven = self.running.spawn(async move {
+        let (store, runner, hub) = (Arc::clone(&self.store), self.runner.clone(), self.hub.clone());
+        self.running.spawn(async move {
             let id = new.id;
             let first = match store.start(new, runner.holder()).await? {
                 Recorded::New(event) => event,
                 Recorded::Existing(holder) => return Ok(Tried::Existing(holder)),
                 Recorded::Stale => return Ok(Tried::Stale),
             };
-            runner.announce(id, first);
+            runner.news.changed(id, first);
+            if let Some(recorded) = recorded {
+                // Who waited for it may be gone.
+                recorded.send(()).ok();
+            }
             let ended = runner.run(job, bounds).await;
             if let Err(error) = &ended {
                 tracing::error!(execution_id = %id, %error, "the end could not be recorded");
             }
-            finished.announce(id);
-            let execution = ended?.and_then(|ending| begun.ended(first, ending, &runner.worker));
-            Ok(Tried::New(id, execution.map(Box::new)))
-        });
-        driven.await.map_err(Error::internal)?
+            let execution = ended.as_ref().ok().cloned().flatten();
+            let execution = execution.and_then(|ending| begun.ended(first, ending, &runner.worker));
+            hub.drove(id, execution.as_ref());
+            ended.map(|_| Tried::New(id, execution.map(Box::new)))
+        })
     }
 }

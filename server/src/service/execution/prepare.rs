@@ -17,6 +17,7 @@ use super::ended::Begun;
 use super::{ExecutionService, Patience};
 use crate::service::registry::{Entry, Resolved, execute_rpc};
 use crate::service::{Caller, registry};
+use crate::watch::Watcher;
 
 /// How often a recording that found the registry changed under it resolves again.
 const RESOLVE_TRIES: usize = 5;
@@ -33,6 +34,8 @@ pub(super) struct Prepared {
 pub(super) enum How<'a> {
     /// Run within the call.
     Run(&'a Patience),
+    /// Run within the call, and watched from the beginning.
+    Stream(&'a Patience),
     /// Put into the queue.
     Submit,
 }
@@ -42,6 +45,8 @@ pub(super) enum Tried {
     /// It was recorded. One that runs within the call has ended, and reads as told; where that takes a look at the store,
     /// nothing is told.
     New(ExecutionId, Option<Box<Execution>>),
+    /// It was recorded, runs, and is watched.
+    Watched(Box<Watcher>),
     /// Its idempotency key has an execution already.
     Existing(KeyHolder),
     /// The registry changed meanwhile: resolve again.
@@ -52,6 +57,8 @@ pub(super) enum Tried {
 pub(super) enum Found {
     /// It was recorded by this call, as [`Tried::New`].
     New(ExecutionId, Option<Box<Execution>>),
+    /// As [`Tried::Watched`].
+    Watched(Box<Watcher>),
     /// Another call with the same key and the same request had recorded it.
     Reused(ExecutionId),
 }
@@ -61,7 +68,7 @@ impl ExecutionService {
     /// changes under it, again. `prompt_mode` is the mode that the RPC serves.
     pub(super) async fn record(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode, how: How<'_>) -> Result<Found> {
         let mode = match how {
-            How::Run(_) => ExecutionMode::Sync,
+            How::Run(_) | How::Stream(_) => ExecutionMode::Sync,
             How::Submit => ExecutionMode::Async,
         };
         let project = caller.project.id;
@@ -74,13 +81,16 @@ impl ExecutionService {
                 return reused(key, *holder);
             }
             let key = key.map(|(key, _)| key);
-            let prepared = self.prepare(caller, spec, &entry, key.clone(), mode).await?;
+            let streams = spec.stream_text || matches!(how, How::Stream(_));
+            let prepared = self.prepare(caller, spec, &entry, key.clone(), mode, streams).await?;
             let tried = match how {
                 How::Run(patience) => self.drive(prepared, patience).await?,
+                How::Stream(patience) => self.drive_watched(prepared, patience).await?,
                 How::Submit => self.enqueue(prepared).await?,
             };
             match (tried, key) {
                 (Tried::New(id, execution), _) => return Ok(Found::New(id, execution)),
+                (Tried::Watched(watcher), _) => return Ok(Found::Watched(watcher)),
                 (Tried::Existing(holder), Some(key)) => return reused(&key, holder),
                 (Tried::Existing(holder), None) => {
                     return Err(Error::internal(format!(
@@ -109,6 +119,7 @@ impl ExecutionService {
         entry: &Entry,
         key: Option<ExecutionKey>,
         mode: ExecutionMode,
+        stream_text: bool,
     ) -> Result<Prepared> {
         let prompt = &entry.found.prompt;
         prompt.check_not_archived()?;
@@ -155,6 +166,7 @@ impl ExecutionService {
             timeout: checked.timeout,
             max_retries: checked.max_retries,
             used: Usage::default(),
+            stream_text,
         };
         let new = NewExecution {
             id,
@@ -174,7 +186,7 @@ impl ExecutionService {
             timeout: checked.timeout,
             expire_after: checked.expire_after,
             max_retries: checked.max_retries,
-            stream_text: spec.stream_text,
+            stream_text,
         };
         let begun = Begun::new(&new, prompt, version);
         Ok(Prepared { new, job, begun })

@@ -1,0 +1,117 @@
+//! What streams about executions send.
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::execution as domain;
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_event::Kind;
+use prompt_ledger_runtime::now;
+
+use super::execution::{checked_statuses, execution, named, status};
+use super::time::{moment, timestamp};
+use super::known;
+use crate::service::Caller;
+use crate::watch::{FeedMessage, Message, Wanted};
+
+/// A message about one execution. `reused`: it was found by its idempotency key.
+#[must_use]
+pub fn message(id: ExecutionId, message: Message, reused: bool) -> v1::ExecutionEvent {
+    match message {
+        Message::Snapshot { status: stands, attempt, through } => unnumbered(
+            id,
+            Kind::Snapshot(v1::ExecutionSnapshot {
+                status: status(stands).into(),
+                attempt,
+                through_sequence: through,
+                reused,
+                execution: None,
+            }),
+        ),
+        Message::Changed(event, ended) => changed(id, event, ended),
+        Message::Text { attempt, offset, text } => {
+            // A text is at most 500 KB long.
+            let offset = i32::try_from(offset).unwrap_or(i32::MAX);
+            unnumbered(id, Kind::TextDelta(v1::ExecutionTextDelta { attempt, offset, text }))
+        }
+        Message::Heartbeat(through_sequence) => {
+            unnumbered(id, Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence }))
+        }
+    }
+}
+
+/// A message of the feed of all executions that match.
+#[must_use]
+pub fn feed(message: FeedMessage) -> v1::ExecutionEvent {
+    match message {
+        FeedMessage::Snapshot(stands, through_sequence) => unnumbered(
+            stands.id,
+            Kind::Snapshot(v1::ExecutionSnapshot {
+                status: status(stands.status).into(),
+                attempt: stands.attempts,
+                through_sequence,
+                reused: false,
+                execution: Some(whole(stands)),
+            }),
+        ),
+        FeedMessage::Changed(id, event, ended) => changed(id, event, ended),
+        FeedMessage::Synced => of_none(Kind::Synced(v1::ExecutionsSynced {})),
+        FeedMessage::Heartbeat => of_none(Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence: 0 })),
+    }
+}
+
+fn changed(id: ExecutionId, event: domain::Event, ended: Option<Arc<domain::Execution>>) -> v1::ExecutionEvent {
+    let kind = Kind::StateChanged(v1::ExecutionStateChanged {
+        from: event.from.map_or(v1::ExecutionStatus::Unspecified, status).into(),
+        to: status(event.to).into(),
+        attempt: event.attempt,
+        error_type: event.error_type.map(|error| error.as_str().to_owned()).unwrap_or_default(),
+        next_attempt_at: event.next_attempt_at.map(timestamp),
+        execution: ended.map(whole),
+    });
+    v1::ExecutionEvent {
+        execution_id: id.to_string(),
+        sequence: event.sequence,
+        at: Some(timestamp(event.at)),
+        terminal: event.to.is_terminal(),
+        kind: Some(kind),
+    }
+}
+
+fn whole(shared: Arc<domain::Execution>) -> v1::Execution {
+    execution(Arc::unwrap_or_clone(shared))
+}
+
+fn unnumbered(id: ExecutionId, kind: Kind) -> v1::ExecutionEvent {
+    v1::ExecutionEvent { execution_id: id.to_string(), ..of_none(kind) }
+}
+
+fn of_none(kind: Kind) -> v1::ExecutionEvent {
+    let at = Some(timestamp(now()));
+    v1::ExecutionEvent { execution_id: String::new(), sequence: 0, at, terminal: false, kind: Some(kind) }
+}
+
+/// The cursor of a watch.
+pub fn cursor(after_sequence: i64) -> Result<i64> {
+    match after_sequence {
+        0.. => Ok(after_sequence),
+        _ => Err(Error::invalid("after_sequence", "is negative; send the sequence of the last event that you have, or 0")),
+    }
+}
+
+/// Which executions a feed is about.
+pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<Wanted> {
+    named(&sent.prompt_name, &sent.environment)?;
+    let since: Option<Timestamp> = sent.since.map(|since| moment("since", since)).transpose()?;
+    Ok(Wanted {
+        project: caller.project.id,
+        project_name: caller.project.name.clone(),
+        statuses: checked_statuses(&sent.statuses)?,
+        texts: known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full,
+        prompt_name: sent.prompt_name,
+        environment: sent.environment,
+        correlation_id: sent.correlation_id,
+        since,
+    })
+}

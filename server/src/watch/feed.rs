@@ -1,0 +1,203 @@
+//! What happens to all executions, for those who watch by a filter. What is heard is read once from the store, for all of
+//! them together; and once a second the store is asked what happened since the last such question, less an overlap, so
+//! that nothing is missed.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prompt_ledger_domain::execution::{Event, Execution};
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_store::{Change, Executions};
+use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::time::{MissedTickBehavior, interval};
+
+/// How much earlier than the last question the next one begins: a write becomes visible within two seconds.
+pub(super) const OVERLAP: Duration = Duration::from_secs(5);
+/// How often the store is asked.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How many changes a watcher may be behind.
+const BEHIND: usize = 8_192;
+/// How many changes wait to be read at most; beyond, the look brings them.
+const WAITING: usize = 64 * 1024;
+/// How many executions are read at once.
+const READ: usize = 64;
+/// How many changes one look reads at once.
+const LOOK: usize = 4_096;
+
+/// A change, and its execution as it stood soon after.
+#[derive(Debug)]
+pub(super) struct Happening {
+    pub(super) event: Event,
+    /// With texts where someone wants them.
+    pub(super) execution: Execution,
+}
+
+/// The live feed of a server.
+#[derive(Clone)]
+pub struct Feed(Arc<Shared>);
+
+struct Shared {
+    sender: broadcast::Sender<Arc<Happening>>,
+    heard: mpsc::Sender<Change>,
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
+    /// How many watch, and how many of them want texts.
+    open: AtomicUsize,
+    with_texts: AtomicUsize,
+    opened: Notify,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        let (heard, waiting) = mpsc::channel(WAITING);
+        Self(Arc::new(Shared {
+            sender: broadcast::Sender::new(BEHIND),
+            heard,
+            waiting: tokio::sync::Mutex::new(waiting),
+            open: AtomicUsize::new(0),
+            with_texts: AtomicUsize::new(0),
+            opened: Notify::new(),
+        }))
+    }
+}
+
+/// A place at the feed: what happens from now on.
+pub(super) struct FeedPlace {
+    feed: Feed,
+    texts: bool,
+    receiver: broadcast::Receiver<Arc<Happening>>,
+}
+
+impl Feed {
+    /// Registers. `texts`: with the texts of what has ended.
+    pub(super) fn place(&self, texts: bool) -> FeedPlace {
+        let receiver = self.0.sender.subscribe();
+        self.0.with_texts.fetch_add(usize::from(texts), Ordering::Relaxed);
+        if self.0.open.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.0.opened.notify_one();
+        }
+        FeedPlace { feed: self.clone(), texts, receiver }
+    }
+
+    /// Something happened.
+    pub(super) fn changed(&self, id: ExecutionId, event: Event) {
+        if self.is_open() {
+            // One that finds no room is brought by the look.
+            self.0.heard.try_send(Change { id, event }).ok();
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.open.load(Ordering::Relaxed) > 0
+    }
+
+    /// Keeps the feed going. Runs once per process.
+    pub(super) async fn run(&self, store: &dyn Executions) {
+        let mut waiting = self.0.waiting.lock().await;
+        let mut changes = Vec::new();
+        loop {
+            while !self.is_open() {
+                self.0.opened.notified().await;
+            }
+            let mut seen = Seen::default();
+            let mut since = None;
+            let mut ticks = interval(LOOK_INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            while self.is_open() {
+                let done = tokio::select! {
+                    _ = ticks.tick() => {
+                        seen.ages();
+                        self.look(store, &mut since, &mut seen).await
+                    }
+                    _ = waiting.recv_many(&mut changes, READ) => self.tell(store, &changes, &mut seen).await,
+                };
+                if let Err(error) = done {
+                    tracing::warn!(%error, "the live feed could not be read; the next look brings what is missing");
+                }
+                changes.clear();
+            }
+        }
+    }
+
+    /// Asks what happened since the last look.
+    async fn look(&self, store: &dyn Executions, since: &mut Option<Timestamp>, seen: &mut Seen) -> Result<()> {
+        let began = store.clock().await?;
+        let mut start = since.unwrap_or(began).before(OVERLAP);
+        loop {
+            let changes = store.events_between(start, began.after(OVERLAP), LOOK).await?;
+            self.tell(store, &changes, seen).await?;
+            match changes.last() {
+                Some(last) if changes.len() == LOOK && last.event.at > start => start = last.event.at,
+                _ => break,
+            }
+        }
+        *since = Some(began);
+        Ok(())
+    }
+
+    /// Reads the executions of what is new, and tells.
+    async fn tell(&self, store: &dyn Executions, changes: &[Change], seen: &mut Seen) -> Result<()> {
+        let new: Vec<_> = changes.iter().filter(|change| !seen.has(change)).collect();
+        for new in new.chunks(READ) {
+            let ids: HashSet<_> = new.iter().map(|change| change.id).collect();
+            let ids: Vec<_> = ids.into_iter().collect();
+            let executions = store.whole(&ids, self.0.with_texts.load(Ordering::Relaxed) > 0).await?;
+            for change in new {
+                if seen.add(change)
+                    && let Some(execution) = executions.iter().find(|execution| execution.id == change.id)
+                {
+                    let happening = Happening { event: change.event, execution: execution.clone() };
+                    // Nobody may be left to hear it.
+                    self.0.sender.send(Arc::new(happening)).ok();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FeedPlace {
+    /// What happens next; nothing where too much happened since the last time.
+    pub(super) async fn next(&mut self) -> Option<Arc<Happening>> {
+        self.receiver.recv().await.ok()
+    }
+}
+
+impl Drop for FeedPlace {
+    fn drop(&mut self) {
+        self.feed.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.feed.0.with_texts.fetch_sub(usize::from(self.texts), Ordering::Relaxed);
+    }
+}
+
+/// What was told lately: longer ago than a look reaches back.
+#[derive(Default)]
+struct Seen {
+    now: HashSet<(ExecutionId, i64)>,
+    before: HashSet<(ExecutionId, i64)>,
+    looks: u32,
+}
+
+impl Seen {
+    /// How many looks a generation lasts.
+    const LOOKS: u32 = 15;
+
+    fn has(&self, change: &Change) -> bool {
+        let key = (change.id, change.event.sequence);
+        self.now.contains(&key) || self.before.contains(&key)
+    }
+
+    /// Whether it is new.
+    fn add(&mut self, change: &Change) -> bool {
+        !self.has(change) && self.now.insert((change.id, change.event.sequence))
+    }
+
+    fn ages(&mut self) {
+        self.looks += 1;
+        if self.looks.is_multiple_of(Self::LOOKS) {
+            self.before = std::mem::take(&mut self.now);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! What a server knows of one watched execution: its events without a gap, its text while it is written, its end. Pure.
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::execution::{Event, Execution, Status};
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_queue::{TextCursor, TextPiece};
+
+/// What is known of one execution.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    /// From sequence 1 on.
+    events: Vec<Event>,
+    /// As it ended.
+    finished: Option<Arc<Execution>>,
+    text: Text,
+}
+
+/// What an attempt has written so far.
+#[derive(Debug, Default)]
+struct Text {
+    attempt: i32,
+    so_far: String,
+}
+
+/// What something that was heard comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// It is new, and fits what is known.
+    New,
+    /// It was known, or is out of date.
+    Known,
+    /// Something before it is missing.
+    Gap,
+}
+
+impl Story {
+    /// The last event; absent while nothing is known.
+    pub(super) fn last(&self) -> Option<&Event> {
+        self.events.last()
+    }
+
+    /// The last event's sequence; 0 while nothing is known.
+    pub(super) fn through(&self) -> i64 {
+        self.last().map_or(0, |event| event.sequence)
+    }
+
+    /// The event after a sequence.
+    pub(super) fn after(&self, sequence: i64) -> Option<Event> {
+        self.events.get(usize::try_from(sequence).ok()?).copied()
+    }
+
+    /// Whether the last event is the execution's last.
+    pub(super) fn is_over(&self) -> bool {
+        self.last().is_some_and(|event| event.to.is_terminal())
+    }
+
+    /// Whether a model may be writing.
+    pub(super) fn runs(&self) -> bool {
+        self.last().is_some_and(|event| event.to == Status::Running)
+    }
+
+    /// The attempt that runs or ran last; 0 before the first.
+    pub(super) fn attempt(&self) -> i32 {
+        self.last().map_or(0, Event::attempt_now)
+    }
+
+    /// The execution as it ended, once it has and that is known.
+    pub(super) fn finished(&self) -> Option<&Arc<Execution>> {
+        self.finished.as_ref().filter(|_| self.is_over())
+    }
+
+    /// Whether the end is known, but not the execution as it ended.
+    pub(super) fn lacks_its_end(&self) -> bool {
+        self.is_over() && self.finished.is_none()
+    }
+
+    /// Takes in what happened.
+    pub(super) fn happened(&mut self, event: Event) -> Told {
+        match event.sequence - self.through() {
+            1 => {
+                self.events.push(event);
+                // An ended attempt's text goes; the next one's may be here already.
+                if event.from == Some(Status::Running) && self.text.attempt <= event.attempt {
+                    self.text = Text::default();
+                }
+                Told::New
+            }
+            ..=0 => Told::Known,
+            _ => Told::Gap,
+        }
+    }
+
+    /// Takes in the execution as it ended: whether that was news.
+    pub(super) fn ended(&mut self, execution: Arc<Execution>) -> bool {
+        let news = self.finished.is_none() && execution.status.is_terminal();
+        if news {
+            self.finished = Some(execution);
+            self.text = Text::default();
+        }
+        news
+    }
+
+    /// Takes in what was written.
+    pub(super) fn written(&mut self, piece: &TextPiece) -> Told {
+        if piece.attempt < self.text.attempt.max(self.attempt()) || self.is_over() {
+            return Told::Known;
+        }
+        if piece.attempt != self.text.attempt {
+            if piece.offset > 0 {
+                return Told::Gap;
+            }
+            self.text = Text { attempt: piece.attempt, so_far: String::new() };
+        }
+        let have = self.text.so_far.len();
+        match have.checked_sub(piece.offset) {
+            None => Told::Gap,
+            // A holder's text only grows: what overlaps is the same.
+            Some(known) => match piece.text.get(known..) {
+                None | Some("") => Told::Known,
+                Some(more) => {
+                    self.text.so_far.push_str(more);
+                    Told::New
+                }
+            },
+        }
+    }
+
+    /// How much of the text is known.
+    pub(super) fn cursor(&self, execution_id: ExecutionId) -> TextCursor {
+        TextCursor { execution_id, attempt: self.text.attempt, offset: self.text.so_far.len() }
+    }
+
+    /// What comes after so much of an attempt's text: attempt, offset, text; all of it for who has another attempt's.
+    pub(super) fn text_after(&self, attempt: i32, offset: usize) -> Option<(i32, usize, &str)> {
+        let offset = if attempt == self.text.attempt { offset } else { 0 };
+        let more = self.text.so_far.get(offset..).filter(|more| !more.is_empty())?;
+        Some((self.text.attempt, offset, more))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prompt_ledger_domain::Timestamp;
+    use uuid::Uuid;
+
+    const ID: ExecutionId = ExecutionId(Uuid::from_u128(1));
+
+    fn event(sequence: i64, from: Option<Status>, to: Status, attempt: i32) -> Event {
+        Event { sequence, at: Timestamp(sequence), from, to, attempt, error_type: None, next_attempt_at: None }
+    }
+
+    fn piece(attempt: i32, offset: usize, text: &str) -> TextPiece {
+        TextPiece { execution_id: ID, attempt, offset, text: text.into() }
+    }
+
+    /// Queued, and running its first attempt.
+    fn running() -> Story {
+        let mut story = Story::default();
+        assert_eq!(story.happened(event(1, None, Status::Queued, 0)), Told::New);
+        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), Told::New);
+        story
+    }
+
+    #[test]
+    fn events_are_taken_once_and_without_a_gap() {
+        let mut story = running();
+        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), Told::Known);
+        assert_eq!(story.happened(event(4, Some(Status::Running), Status::Failed, 1)), Told::Gap);
+        assert_eq!((story.through(), story.attempt(), story.runs(), story.is_over()), (2, 1, true, false));
+        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Succeeded, 1)), Told::New);
+        assert!(story.is_over() && story.lacks_its_end() && !story.runs());
+        let sequences = |after| std::iter::successors(story.after(after), |e| story.after(e.sequence)).map(|e| e.sequence);
+        assert_eq!(sequences(0).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!((story.after(3), story.after(-1), story.after(99)), (None, None, None));
+    }
+
+    #[test]
+    fn text_grows_whatever_arrives_twice() {
+        let mut story = running();
+        assert_eq!(story.written(&piece(1, 0, "Hé")), Told::New);
+        assert_eq!(story.written(&piece(1, 0, "Hé")), Told::Known);
+        assert_eq!(story.written(&piece(1, 0, "Héllo")), Told::New);
+        assert_eq!(story.written(&piece(1, 3, "llo!")), Told::New);
+        assert_eq!(story.written(&piece(1, 9, "?")), Told::Gap);
+        assert_eq!(story.written(&piece(1, 2, "x")), Told::Known, "no offset of ours: passed over");
+        assert_eq!(story.text_after(0, 0), Some((1, 0, "Héllo!")));
+        assert_eq!(story.text_after(1, 3), Some((1, 3, "llo!")));
+        assert_eq!(story.text_after(1, 7), None);
+        assert_eq!(story.cursor(ID), TextCursor { execution_id: ID, attempt: 1, offset: 7 });
+    }
+
+    #[test]
+    fn a_new_attempt_drops_the_text_of_the_one_before() {
+        let mut story = running();
+        story.written(&piece(1, 0, "one"));
+        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Running, 1)), Told::New);
+        assert_eq!((story.attempt(), story.text_after(0, 0)), (2, None));
+        assert_eq!(story.written(&piece(1, 3, "!")), Told::Known);
+        assert_eq!(story.written(&piece(2, 4, "late")), Told::Gap);
+        assert_eq!(story.written(&piece(2, 0, "two")), Told::New);
+        assert_eq!(story.text_after(1, 3), Some((2, 0, "two")));
+        story.happened(event(4, Some(Status::Running), Status::Queued, 2));
+        assert_eq!(story.text_after(0, 0), None, "between two attempts there is none");
+        assert_eq!(story.written(&piece(3, 0, "three")), Told::New, "text may come before the event");
+        story.happened(event(5, Some(Status::Queued), Status::Running, 3));
+        assert_eq!(story.text_after(2, 3), Some((3, 0, "three")));
+    }
+}

@@ -9,7 +9,7 @@ use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::{Reason, Result};
-use prompt_ledger_providers::{Call, NoSink, Provider};
+use prompt_ledger_providers::{Call, Provider};
 use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_store::{Claimed, Ended, Executions, Fence, Finish, Holder, Requeue};
 use tokio::time::Instant;
@@ -229,7 +229,7 @@ impl Runner {
     async fn call(&self, job: &Job, bounds: &Bounds, lease: &Lease) -> End {
         let call = Call { model: &job.model.model, input: &job.input, params: &job.params, timeout: job.timeout };
         let began = Instant::now();
-        match self.unless_stopped(job.provider.call(call, &mut NoSink), bounds, lease).await {
+        match self.unless_stopped(job.provider.call(call, None), bounds, lease).await {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
             Err(stop) => End::Stopped(stop, Some(began.elapsed())),

@@ -152,7 +152,7 @@ impl Provider for Missing {
         false
     }
 
-    async fn call(&self, _: Call<'_>, _: &mut dyn TextSink) -> Result<Answer, CallError> {
+    async fn call(&self, _: Call<'_>, _: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
         Err(CallError {
             error_type: ErrorType::ProviderError,
             message: self.message.clone(),

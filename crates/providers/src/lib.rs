@@ -62,18 +62,11 @@ pub struct CallError {
     pub latency: Option<Duration>,
 }
 
-/// Takes the text while it is written, in order. Dropping the call's future ends both.
+/// Takes the text while it is written, in order: when the call succeeds, the pieces together are the answer's text,
+/// byte for byte. When it fails, they are as much as was written. Dropping the call's future ends both.
 pub trait TextSink: Send {
-    /// The next piece of the text.
+    /// The next piece of the text; never empty, without NUL. The call waits for it: it must not block.
     fn push(&mut self, delta: &str);
-}
-
-/// A sink for callers that wait for the whole text.
-#[derive(Debug, Default)]
-pub struct NoSink;
-
-impl TextSink for NoSink {
-    fn push(&mut self, _: &str) {}
 }
 
 /// A configured provider instance. It makes each call once: retries are the caller's.
@@ -86,6 +79,8 @@ pub trait Provider: Send + Sync {
     /// Whether a model that is not registered may be used at once: so with a base URL of one's own.
     fn takes_any_model(&self) -> bool;
 
-    /// Calls the model. Dropping the future aborts the call.
-    async fn call(&self, call: Call<'_>, sink: &mut dyn TextSink) -> Result<Answer, CallError>;
+    /// Calls the model. With a sink the provider is asked to stream, and each piece of the text goes there as it comes;
+    /// without one it is asked for the whole answer. A stream that ends without a finish reason is a failure, `connection`.
+    /// Dropping the future aborts the call.
+    async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError>;
 }

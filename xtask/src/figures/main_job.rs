@@ -12,7 +12,7 @@ use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_providers::openai::OpenAi;
-use prompt_ledger_providers::{Call, Endpoint, NoSink, Provider};
+use prompt_ledger_providers::{Call, Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Connection, DEVELOPMENT_KEY, Metadata, server, spec};
 use prost::Message as _;
@@ -175,7 +175,7 @@ pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), Failed> {
     let input = Input::Prompt("Say hello to Ada.".into());
     let call =
         Call { model: "gpt-4o-mini", input: &input, params: &Params::default(), timeout: Duration::from_secs(9) };
-    provider.call(call, &mut NoSink).await.map_err(|error| error.message)?;
+    provider.call(call, None).await.map_err(|error| error.message)?;
     Ok(())
 }
 

@@ -26,9 +26,11 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<Reading, Failed> {
     })
 }
 
-fn finish_reason(told: &Value) -> Option<FinishReason> {
+/// Why it stopped; some servers write an empty string until it has.
+pub(super) fn finish_reason(told: &Value) -> Option<FinishReason> {
     match told {
         Value::Null => None,
+        told if told == "" => None,
         told => Some(match told.as_str().unwrap_or_default() {
             "end_turn" | "stop_sequence" => FinishReason::Stop,
             "max_tokens" => FinishReason::Length,
@@ -40,7 +42,7 @@ fn finish_reason(told: &Value) -> Option<FinishReason> {
 }
 
 /// Here `input_tokens` leaves out what was read from the cache or written to it: together they are the prompt.
-fn usage(told: &Value) -> Usage {
+pub(super) fn usage(told: &Value) -> Usage {
     let cached = count(&told["cache_read_input_tokens"]);
     let written = count(&told["cache_creation_input_tokens"]);
     let prompt = count(&told["input_tokens"])
@@ -77,6 +79,7 @@ mod tests {
     fn every_stop_reason_is_one_of_ours() {
         for (told, expected) in [
             (json!(null), None),
+            (json!(""), None),
             (json!("end_turn"), Some(FinishReason::Stop)),
             (json!("stop_sequence"), Some(FinishReason::Stop)),
             (json!("max_tokens"), Some(FinishReason::Length)),

@@ -1,6 +1,7 @@
 //! Anthropic's Messages API, at Anthropic or at a server that speaks it.
 
 mod answer;
+mod event;
 mod request;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use prompt_ledger_domain::secret::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::http::{Endpoint, Failed, Http, Reading, run};
+use crate::http::{Came, Endpoint, Failed, Http, Reading, Told, at_once, conclude, within};
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
 const API_BASE: &str = "https://api.anthropic.com";
@@ -32,7 +33,7 @@ impl Anthropic {
     /// certificates to check an https server by.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let mut url = endpoint.base(API_BASE)?;
-        let http = Http::new(&url, endpoint.connect_timeout)?;
+        let http = Http::new(&url, &endpoint)?;
         // Base URLs are written with `/v1` and without it.
         let base = url.path().trim_end_matches('/');
         let path = format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base));
@@ -46,17 +47,28 @@ impl Anthropic {
         })
     }
 
-    async fn ask(&self, call: &Call<'_>) -> Result<Reading, Failed> {
+    async fn ask(&self, call: &Call<'_>, sink: Option<&mut dyn TextSink>, told: &mut Told) -> Result<Reading, Failed> {
         self.check(call.params).map_err(|error| Failed::unsent(error.to_string()))?;
-        let body = serde_json::to_vec(&request::body(call)).map_err(|error| Failed::unsent(error.to_string()))?;
+        let body = request::body(call, sink.is_some());
+        let body = serde_json::to_vec(&body).map_err(|error| Failed::unsent(error.to_string()))?;
         let mut request = self.http.client().post(self.url.clone()).header(VERSION.0, VERSION.1);
         if let Some(key) = &self.key_header {
             request = request.header(API_KEY, key);
         }
         let request = request.header(CONTENT_TYPE, "application/json").body(body).build();
-        let received = self.http.send(request.map_err(|error| Failed::unsent(error.to_string()))?).await?;
-        answer::read(&received.body, &received.request_id)
-            .map_err(|failed| Failed { request_id: received.request_id, ..failed })
+        let request = request.map_err(|error| Failed::unsent(error.to_string()))?;
+        let Some(sink) = sink else {
+            let received = self.http.send(request).await?;
+            told.request_id = received.request_id;
+            return answer::read(&received.body, &told.request_id);
+        };
+        match self.http.send_for_events(request).await? {
+            Came::Events(events) => events.read(sink, told, event::reader()).await,
+            Came::Whole(received) => {
+                told.request_id = received.request_id;
+                answer::read(&received.body, &told.request_id).map(|reading| at_once(reading, sink))
+            }
+        }
     }
 }
 
@@ -74,7 +86,9 @@ impl Provider for Anthropic {
         self.is_own_place
     }
 
-    async fn call(&self, call: Call<'_>, sink: &mut dyn TextSink) -> Result<Answer, CallError> {
-        run(&call, self.key.as_ref(), sink, self.ask(&call)).await
+    async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
+        let mut told = Told::default();
+        let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
+        conclude(ended, told, &call, self.key.as_ref())
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Body<'a> {
     top_k: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repetition_penalty: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -32,7 +34,7 @@ struct Message<'a> {
     content: &'a str,
 }
 
-pub(super) fn body<'a>(call: &Call<'a>) -> Body<'a> {
+pub(super) fn body<'a>(call: &Call<'a>, streams: bool) -> Body<'a> {
     let (system, messages) = match call.input {
         Input::Prompt(text) => (Vec::new(), vec![Message { role: "user", content: text }]),
         Input::Messages(messages) => {
@@ -51,6 +53,7 @@ pub(super) fn body<'a>(call: &Call<'a>) -> Body<'a> {
         top_p: params.top_p,
         top_k: params.top_k,
         repetition_penalty: params.repetition_penalty,
+        stream: streams.then_some(true),
     }
 }
 

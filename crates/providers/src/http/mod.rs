@@ -1,24 +1,31 @@
 //! What the providers that are reached over HTTP share: one way to send, one to read, one to classify what went wrong.
 
+mod body;
 mod outcome;
 mod redact;
 mod refusal;
 mod retry_after;
+mod sse;
+mod stream;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prompt_ledger_domain::error::{Error, Result};
 use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::secret::Secret;
-use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Request, Response};
+use reqwest::{Client, Request};
 use url::Url;
 
-pub(crate) use self::outcome::{Failed, Reading, count, run};
+use self::body::Body;
+pub(crate) use self::outcome::{Failed, Reading, Told, conclude, count, within};
 pub(crate) use self::refusal::in_body;
+use self::stream::Patience;
+pub(crate) use self::stream::{Delta, Events, at_once};
 
 /// How much of a refusal's body is read: its reason stands at the start.
 const REFUSAL_BYTES: usize = 64 * 1024;
@@ -34,11 +41,22 @@ pub struct Endpoint {
     pub base_url: Option<Url>,
     /// How long connecting may take; 10 seconds by default. A call's own timeout bounds it too.
     pub connect_timeout: Duration,
+    /// How long a stream's first event may take from the request on; 60 seconds by default. A call's own timeout bounds
+    /// it too.
+    pub first_token_timeout: Duration,
+    /// How long a stream that has begun may be silent; 30 seconds by default. A call's own timeout bounds it too.
+    pub idle_timeout: Duration,
 }
 
 impl Default for Endpoint {
     fn default() -> Self {
-        Self { api_key: None, base_url: None, connect_timeout: Duration::from_secs(10) }
+        Self {
+            api_key: None,
+            base_url: None,
+            connect_timeout: Duration::from_secs(10),
+            first_token_timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -73,7 +91,18 @@ fn sensitive(mut value: HeaderValue) -> HeaderValue {
 pub(crate) struct Http {
     client: Client,
     /// `host` or `host:port`, for messages.
-    place: String,
+    place: Arc<str>,
+    first_token_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+/// A successful answer to a call that asked for a stream.
+#[derive(Debug)]
+pub(crate) enum Came {
+    /// It came at once all the same.
+    Whole(Received),
+    /// It has begun.
+    Events(Box<Events>),
 }
 
 /// A successful answer, read to its end.
@@ -85,11 +114,11 @@ pub(crate) struct Received {
 }
 
 impl Http {
-    pub(crate) fn new(base: &Url, connect_timeout: Duration) -> Result<Self> {
+    pub(crate) fn new(base: &Url, endpoint: &Endpoint) -> Result<Self> {
         // The process may have chosen its provider of TLS already; then that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
-            .connect_timeout(connect_timeout)
+            .connect_timeout(endpoint.connect_timeout)
             .tcp_nodelay(true)
             .tcp_keepalive(Duration::from_secs(30))
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
@@ -108,7 +137,12 @@ impl Http {
             (host, None) => host.to_owned(),
             (host, Some(port)) => format!("{host}:{port}"),
         };
-        Ok(Self { client, place })
+        Ok(Self {
+            client,
+            place: place.into(),
+            first_token_timeout: endpoint.first_token_timeout,
+            idle_timeout: endpoint.idle_timeout,
+        })
     }
 
     /// The client, for building requests.
@@ -118,44 +152,51 @@ impl Http {
 
     /// Sends a request once and reads its answer, up to 4 MiB. Dropping the future closes the connection.
     pub(crate) async fn send(&self, request: Request) -> Result<Received, Failed> {
-        let mut response = self.client.execute(request).await.map_err(|error| self.broken(&error))?;
-        let request_id = id_header(response.headers());
-        let status = response.status();
-        if status.is_success() {
-            return match self.read(&mut response, limits::PROVIDER_BODY_BYTES).await {
-                Ok(body) => Ok(Received { body, request_id }),
-                Err(failed) => Err(Failed { request_id, ..failed }),
-            };
-        }
-        // The status says enough when the body cannot be read.
-        let body = self.read(&mut response, REFUSAL_BYTES).await.unwrap_or_default();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        self.open(request).await?.whole().await
+    }
+
+    /// Sends a request for a stream once, and waits until it begins. A server that cannot stream answers JSON: that is
+    /// read to its end.
+    pub(crate) async fn send_for_events(&self, request: Request) -> Result<Came, Failed> {
+        let patience = Patience::begin(self.first_token_timeout, self.idle_timeout);
+        let begin = async {
+            let body = self.open(request).await?;
+            let media_type = media_type(body.response.headers());
+            if media_type.ends_with("json") {
+                return Ok(Came::Whole(body.whole().await?));
+            }
+            let is_declared = media_type == "text/event-stream";
+            Ok(Came::Events(Box::new(Events::new(body, is_declared, patience))))
+        };
+        patience.first(begin).await
+    }
+
+    /// Sends a request once; its answer has begun, and is a success.
+    async fn open(&self, request: Request) -> Result<Body, Failed> {
+        let response = self.client.execute(request).await.map_err(|error| broken(&self.place, &error))?;
+        let (status, headers) = (response.status(), response.headers());
+        let request_id = id_header(headers);
+        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| retry_after::parse(value, SystemTime::now()));
+        let most = if status.is_success() { limits::PROVIDER_BODY_BYTES } else { REFUSAL_BYTES };
+        let body = Body { response, request_id, place: Arc::clone(&self.place), most, read: 0 };
+        if status.is_success() {
+            return Ok(body);
+        }
+        let request_id = body.request_id.clone();
+        // The status says enough when the body cannot be read.
+        let body = body.whole().await.map(|received| received.body).unwrap_or_default();
         Err(Failed { retry_after, request_id, ..refusal::classify(status, &body) })
     }
+}
 
-    /// Counts what comes, whatever Content-Length says.
-    async fn read(&self, response: &mut Response, most: usize) -> Result<Bytes, Failed> {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
-            if body.len() + chunk.len() > most {
-                let message = format!("the provider's answer is longer than {most} bytes");
-                return Err(Failed::new(ErrorType::ResponseTooLarge, message));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
-    }
-
-    fn broken(&self, error: &reqwest::Error) -> Failed {
-        let place = &self.place;
-        let failed = match (error.is_timeout(), error.is_connect()) {
-            (true, _) => Failed::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
-            (_, true) => Failed::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
-            _ => Failed::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error))),
-        };
-        Failed { sent: !error.is_connect(), ..failed }
-    }
+fn broken(place: &str, error: &reqwest::Error) -> Failed {
+    let failed = match (error.is_timeout(), error.is_connect()) {
+        (true, _) => Failed::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
+        (_, true) => Failed::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
+        _ => Failed::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error))),
+    };
+    Failed { sent: !error.is_connect(), ..failed }
 }
 
 /// What lies under the wrapping; it names neither the URL nor what was sent.
@@ -170,4 +211,10 @@ fn root(error: &reqwest::Error) -> String {
 fn id_header(headers: &HeaderMap) -> String {
     let id = headers.get("x-request-id").or_else(|| headers.get("request-id"));
     id.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+/// What the body is, in lower case and without parameters; empty when the header does not say.
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

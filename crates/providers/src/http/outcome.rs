@@ -12,7 +12,7 @@ use prompt_ledger_domain::text;
 use serde_json::Value;
 
 use super::redact::redact;
-use crate::{Answer, Call, CallError, TextSink};
+use crate::{Answer, Call, CallError};
 
 /// A provider's answer, understood.
 #[derive(Debug)]
@@ -65,36 +65,48 @@ impl fmt::Display for Failed {
 
 impl Error for Failed {}
 
-/// Makes a call within its timeout, measures it, and cleans what came of it.
-pub(crate) async fn run(
-    call: &Call<'_>,
-    key: Option<&Secret>,
-    sink: &mut dyn TextSink,
-    ask: impl Future<Output = Result<Reading, Failed>>,
-) -> Result<Answer, CallError> {
+/// What a provider has told before a call ends; a call that is cut off leaves it.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) request_id: String,
+    pub(crate) usage: Usage,
+}
+
+/// How a call ended, and how long that took.
+pub(crate) struct Ended {
+    outcome: Result<Reading, Failed>,
+    latency: Duration,
+}
+
+/// Makes a call within its timeout and measures it.
+pub(crate) async fn within(timeout: Duration, ask: impl Future<Output = Result<Reading, Failed>>) -> Ended {
     let begun = Instant::now();
-    let outcome = tokio::time::timeout(call.timeout, ask).await;
-    let latency = begun.elapsed();
-    match outcome.unwrap_or_else(|_| Err(late(call.timeout))) {
-        Ok(reading) => {
-            let text = without_nul(reading.text);
-            sink.push(&text);
-            Ok(Answer {
-                text,
-                usage: reading.usage,
-                finish_reason: reading.finish_reason,
-                request_id: short(&reading.request_id),
-                latency,
+    let outcome = tokio::time::timeout(timeout, ask).await;
+    Ended { latency: begun.elapsed(), outcome: outcome.unwrap_or_else(|_| Err(late(timeout))) }
+}
+
+/// Cleans what came of a call; a failure keeps what was told before it.
+pub(crate) fn conclude(ended: Ended, told: Told, call: &Call<'_>, key: Option<&Secret>) -> Result<Answer, CallError> {
+    let latency = ended.latency;
+    match ended.outcome {
+        Ok(reading) => Ok(Answer {
+            text: without_nul(reading.text),
+            usage: reading.usage,
+            finish_reason: reading.finish_reason,
+            request_id: short(&reading.request_id),
+            latency,
+        }),
+        Err(failed) => {
+            let request_id = if failed.request_id.is_empty() { told.request_id } else { failed.request_id };
+            Err(CallError {
+                error_type: failed.error_type,
+                message: redact(&failed.message, key, call.input),
+                retry_after: failed.retry_after,
+                request_id: short(&request_id),
+                usage: if failed.usage == Usage::default() { told.usage } else { failed.usage },
+                latency: failed.sent.then_some(latency),
             })
         }
-        Err(failed) => Err(CallError {
-            error_type: failed.error_type,
-            message: redact(&failed.message, key, call.input),
-            retry_after: failed.retry_after,
-            request_id: short(&failed.request_id),
-            usage: failed.usage,
-            latency: failed.sent.then_some(latency),
-        }),
     }
 }
 
@@ -103,7 +115,7 @@ fn late(timeout: Duration) -> Failed {
 }
 
 /// No database keeps a NUL.
-fn without_nul(text: String) -> String {
+pub(super) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 

@@ -35,7 +35,7 @@ pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failed {
     Failed::new(error_type(status, &reason), message)
 }
 
-/// A success whose body is an error all the same, as some gateways send it: `{"error": {"code": 502, ...}}`.
+/// A success whose body, or an event of it, is an error all the same: `{"error": {"code": 502, ...}}`.
 pub(crate) fn in_body(json: &Value) -> Option<Failed> {
     let error = json.get("error").filter(|error| !error.is_null())?;
     let reason = Reason::of(json);
@@ -55,8 +55,20 @@ fn error_type(status: StatusCode, reason: &Reason) -> ErrorType {
         408 => ErrorType::Timeout,
         429 => ErrorType::RateLimited,
         400..=499 => ErrorType::InvalidRequest,
-        _ => ErrorType::InvalidResponse,
+        _ => reason.words.iter().flatten().find_map(|word| by_word(word)).unwrap_or(ErrorType::InvalidResponse),
     }
+}
+
+/// What a code or a type means where no status says it: within a stream that began as a success.
+fn by_word(word: &str) -> Option<ErrorType> {
+    Some(match word {
+        "overloaded_error" | "api_error" | "server_error" => ErrorType::ProviderError,
+        "rate_limit_error" | "rate_limit_exceeded" => ErrorType::RateLimited,
+        "timeout_error" => ErrorType::Timeout,
+        "authentication_error" | "permission_error" | "invalid_api_key" => ErrorType::ProviderAuth,
+        "invalid_request_error" | "not_found_error" | "request_too_large" => ErrorType::InvalidRequest,
+        _ => return None,
+    })
 }
 
 /// Why, in the forms that are in use.
@@ -163,6 +175,13 @@ mod tests {
             (json!({"error": {"code": 502}}), Some((ErrorType::ProviderError, "the provider answered with an error"))),
             (json!({"error": {"code": "content_filter", "message": "no"}}), Some((ErrorType::ContentFiltered, "no"))),
             (json!({"error": "no"}), Some((ErrorType::InvalidResponse, "no"))),
+            (json!({"error": {"type": "overloaded_error", "message": "no"}}), Some((ErrorType::ProviderError, "no"))),
+            (json!({"error": {"type": "api_error", "message": "no"}}), Some((ErrorType::ProviderError, "no"))),
+            (json!({"error": {"code": "rate_limit_exceeded", "message": "a"}}), Some((ErrorType::RateLimited, "a"))),
+            (json!({"error": {"type": "timeout_error", "message": "no"}}), Some((ErrorType::Timeout, "no"))),
+            (json!({"error": {"type": "permission_error", "message": "a"}}), Some((ErrorType::ProviderAuth, "a"))),
+            (json!({"error": {"type": "request_too_large", "message": "a"}}), Some((ErrorType::InvalidRequest, "a"))),
+            (json!({"error": {"code": "new", "type": "new", "message": "a"}}), Some((ErrorType::InvalidResponse, "a"))),
             (json!({"error": {"code": 99_999, "message": "no"}}), Some((ErrorType::InvalidResponse, "no"))),
         ] {
             let found = in_body(&body);

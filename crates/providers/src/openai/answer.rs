@@ -24,20 +24,25 @@ pub(super) fn read(mut answer: Value, request_id: &str) -> Result<Reading, Faile
     })
 }
 
-/// A message's text: a string, the texts of a list of parts, or none beside tool calls; in its place a refusal.
-fn text(message: &mut Value) -> Option<String> {
+/// A message's text, or a piece of it: a string, the texts of a list of parts, or none beside tool calls; in its place a
+/// refusal.
+pub(super) fn text(message: &mut Value) -> Option<String> {
     let message = message.as_object_mut()?;
     match message.remove("content") {
-        Some(Value::String(text)) => Some(text),
+        Some(Value::String(text)) if !text.is_empty() => Some(text),
         Some(Value::Array(parts)) => Some(parts.iter().filter_map(|part| part["text"].as_str()).collect()),
-        Some(Value::Null) | None => Some(message.get("refusal").and_then(Value::as_str).unwrap_or_default().to_owned()),
+        Some(Value::Null | Value::String(_)) | None => {
+            Some(message.get("refusal").and_then(Value::as_str).unwrap_or_default().to_owned())
+        }
         Some(_) => None,
     }
 }
 
-fn finish_reason(told: &Value) -> Option<FinishReason> {
+/// Why it stopped; some servers write an empty string until it has.
+pub(super) fn finish_reason(told: &Value) -> Option<FinishReason> {
     match told {
         Value::Null => None,
+        told if told == "" => None,
         told => Some(match told.as_str().unwrap_or_default() {
             "stop" => FinishReason::Stop,
             "length" => FinishReason::Length,
@@ -48,7 +53,7 @@ fn finish_reason(told: &Value) -> Option<FinishReason> {
     }
 }
 
-fn usage(told: &Value) -> Usage {
+pub(super) fn usage(told: &Value) -> Usage {
     Usage {
         prompt_tokens: count(&told["prompt_tokens"]),
         cached_tokens: count(&told["prompt_tokens_details"]["cached_tokens"]),
@@ -69,6 +74,7 @@ mod tests {
             (json!({"content": null, "tool_calls": [{"id": "1"}]}), Some("")),
             (json!({}), Some("")),
             (json!({"content": null, "refusal": "I will not"}), Some("I will not")),
+            (json!({"content": "", "refusal": "I will not"}), Some("I will not")),
             (json!({"content": [{"type": "text", "text": "a"}, {"type": "x"}, {"text": "b"}]}), Some("ab")),
             (json!({"content": 7}), None),
             (json!("hi"), None),
@@ -95,6 +101,7 @@ mod tests {
     fn every_finish_reason_is_one_of_ours() {
         for (told, expected) in [
             (json!(null), None),
+            (json!(""), None),
             (json!("stop"), Some(FinishReason::Stop)),
             (json!("length"), Some(FinishReason::Length)),
             (json!("content_filter"), Some(FinishReason::ContentFilter)),

@@ -1,15 +1,17 @@
 //! OpenAI's chat completions, at OpenAI or at any server that speaks its protocol (vLLM, Ollama, a gateway).
 
 mod answer;
+mod chunk;
 mod request;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_openai::config::{OPENAI_API_BASE, OpenAIConfig};
 use async_openai::error::OpenAIError;
 use async_openai::middleware::HttpRequestFactory;
 use async_openai::traits::RequestOptionsBuilder;
 use async_trait::async_trait;
+use bytes::Bytes;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::{Error, Reason, Violation};
 use prompt_ledger_domain::execution::Params;
@@ -17,7 +19,7 @@ use prompt_ledger_domain::secret::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::Value;
 
-use crate::http::{Endpoint, Failed, Http, Reading, run};
+use crate::http::{Came, Endpoint, Events, Failed, Http, Reading, Received, Told, at_once, conclude, within};
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
 /// OpenAI, or a server that speaks its protocol.
@@ -31,12 +33,23 @@ pub struct OpenAi {
     is_own_place: bool,
 }
 
+/// What the transport has beside the answer's JSON.
+enum Beside {
+    /// The header's id for the call.
+    RequestId(String),
+    /// A stream that has begun: async-openai's own reading of it knows no bound, and takes a broken one for a whole one.
+    Events(Box<Events>),
+}
+
+/// Where the transport leaves it, once.
+type Slot = Arc<Mutex<Option<Beside>>>;
+
 impl OpenAi {
     /// Opens no connection yet. INVALID_FIELD when the key cannot be sent; INTERNAL when this machine has no
     /// certificates to check an https server by.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let base = endpoint.base(OPENAI_API_BASE)?;
-        let http = Http::new(&base, endpoint.connect_timeout)?;
+        let http = Http::new(&base, &endpoint)?;
         let mut place = base.clone();
         place.set_query(None);
         // Its defaults come from the environment, which is ours to read; the key stays with us.
@@ -55,40 +68,62 @@ impl OpenAi {
         })
     }
 
-    async fn ask(&self, call: &Call<'_>) -> Result<Reading, Failed> {
+    async fn ask(&self, call: &Call<'_>, sink: Option<&mut dyn TextSink>, told: &mut Told) -> Result<Reading, Failed> {
         self.check(call.params).map_err(|error| Failed::unsent(error.to_string()))?;
-        let request = request::body(call, self.is_own_place);
-        let request_id = Arc::new(OnceLock::new());
-        let client = self.client(Arc::clone(&request_id));
+        let request = request::body(call, self.is_own_place, sink.is_some());
+        let slot = Slot::default();
+        let client = self.client(&slot, sink.is_some());
         let chat = client.chat().query(&self.query).map_err(not_ours)?;
         let answer: Value = chat.create_byot(request).await.map_err(not_ours)?;
-        let header = request_id.get().map_or("", String::as_str);
-        answer::read(answer, header).map_err(|failed| Failed { request_id: header.to_owned(), ..failed })
+        let beside = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (beside, sink) {
+            (Some(Beside::Events(events)), Some(sink)) => events.read(sink, told, chunk::read).await,
+            (Some(Beside::RequestId(id)), sink) => {
+                told.request_id = id;
+                let reading = answer::read(answer, &told.request_id)?;
+                Ok(match sink {
+                    Some(sink) => at_once(reading, sink),
+                    None => reading,
+                })
+            }
+            (Some(Beside::Events(_)) | None, _) => Err(Failed::unsent("the transport was not used")),
+        }
     }
 
-    /// A client for one call, which tells its request's id. The transport is ours: async-openai's own would retry, drop
-    /// the headers, and log a body that it cannot read, so it only gets what it can.
-    fn client(&self, request_id: Arc<OnceLock<String>>) -> async_openai::Client<OpenAIConfig> {
-        let (http, authorization) = (self.http.clone(), self.authorization.clone());
+    /// A client for one call. The transport is ours: async-openai's own would retry, drop the headers, and log a body that
+    /// it cannot read, so it only gets what it can. A stream goes past it, into the slot.
+    fn client(&self, slot: &Slot, streams: bool) -> async_openai::Client<OpenAIConfig> {
+        let (http, authorization, slot) = (self.http.clone(), self.authorization.clone(), Arc::clone(slot));
         self.client.clone().with_http_service(tower::service_fn(move |factory: HttpRequestFactory| {
-            let (http, authorization, request_id) = (http.clone(), authorization.clone(), Arc::clone(&request_id));
+            let (http, authorization, slot) = (http.clone(), authorization.clone(), Arc::clone(&slot));
             async move {
                 let mut request = factory.build().await?;
                 request.headers_mut().remove(AUTHORIZATION);
                 if let Some(authorization) = authorization {
                     request.headers_mut().insert(AUTHORIZATION, authorization);
                 }
-                let received = http.send(request).await.map_err(ours)?;
-                if let Err(error) = serde_json::from_slice::<Value>(&received.body) {
-                    let failed = Failed::invalid_response(format!("the provider's answer is no JSON: {error}"));
-                    return Err(ours(Failed { request_id: received.request_id, ..failed }));
-                }
-                // The service is used once.
-                let _ = request_id.set(received.request_id);
-                Ok(::http::Response::new(received.body).into())
+                let came = if streams {
+                    http.send_for_events(request).await
+                } else {
+                    http.send(request).await.map(Came::Whole)
+                };
+                let (beside, body) = match came.map_err(ours)? {
+                    Came::Whole(received) => (Beside::RequestId(received.request_id.clone()), json(received)?),
+                    Came::Events(events) => (Beside::Events(events), Bytes::from_static(b"null")),
+                };
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(beside);
+                Ok::<_, OpenAIError>(::http::Response::new(body).into())
             }
         }))
     }
+}
+
+fn json(received: Received) -> Result<Bytes, OpenAIError> {
+    if let Err(error) = serde_json::from_slice::<Value>(&received.body) {
+        let failed = Failed::invalid_response(format!("the provider's answer is no JSON: {error}"));
+        return Err(ours(Failed { request_id: received.request_id, ..failed }));
+    }
+    Ok(received.body)
 }
 
 fn ours(failed: Failed) -> OpenAIError {
@@ -128,8 +163,10 @@ impl Provider for OpenAi {
         self.is_own_place
     }
 
-    async fn call(&self, call: Call<'_>, sink: &mut dyn TextSink) -> Result<Answer, CallError> {
-        run(&call, self.key.as_ref(), sink, self.ask(&call)).await
+    async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
+        let mut told = Told::default();
+        let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
+        conclude(ended, told, &call, self.key.as_ref())
     }
 }
 

@@ -24,6 +24,15 @@ pub(super) struct Body<'a> {
     /// What OpenAI asks for instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
 }
 
 /// One message, its content a plain string: compatible servers do not all take parts.
@@ -33,7 +42,7 @@ struct Message<'a> {
     content: &'a str,
 }
 
-pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool) -> Body<'a> {
+pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool, streams: bool) -> Body<'a> {
     let messages = match call.input {
         Input::Prompt(text) => vec![Message { role: "user", content: text }],
         Input::Messages(messages) => {
@@ -50,5 +59,7 @@ pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool) -> Body<'a> {
         repetition_penalty: params.repetition_penalty,
         max_tokens: params.max_new_tokens.filter(|_| is_own_place),
         max_completion_tokens: params.max_new_tokens.filter(|_| !is_own_place),
+        stream: streams.then_some(true),
+        stream_options: streams.then_some(StreamOptions { include_usage: true }),
     }
 }

@@ -1,11 +1,11 @@
 //! The model that answers with what it was asked.
 
-use prompt_ledger_domain::execution::{FinishReason, Input, Params};
+use prompt_ledger_domain::execution::{FinishReason, Params};
 use prompt_ledger_domain::model::Usage;
+use prompt_ledger_providers::Provider;
 use prompt_ledger_providers::echo::Echo;
-use prompt_ledger_providers::{Call, NoSink, Provider};
 
-use crate::setup::{Ask, PATIENCE, all_params, messages, prompt};
+use crate::setup::{Ask, all_params, messages, prompt};
 
 fn used(prompt: i32, response: i32) -> Usage {
     Usage { prompt_tokens: Some(prompt), cached_tokens: None, response_tokens: Some(response) }
@@ -13,8 +13,7 @@ fn used(prompt: i32, response: i32) -> Usage {
 
 #[tokio::test]
 async fn it_answers_the_prompt_word_by_word() {
-    let (answer, pieces) = Ask::new(&Echo, prompt("say  this\nnow ")).call().await;
-    let answer = answer.unwrap();
+    let (answer, pieces) = Ask::new(&Echo, prompt("say  this\nnow ")).streamed().await;
     assert_eq!(answer.text, "say  this\nnow ");
     assert_eq!(pieces.concat(), answer.text);
     assert_eq!(pieces, ["say ", " ", "this\n", "now "]);
@@ -34,8 +33,7 @@ async fn it_answers_the_last_message_of_the_user() {
 #[tokio::test]
 async fn the_token_limit_cuts_it() {
     let params = Params { max_new_tokens: Some(2), ..Params::default() };
-    let (answer, pieces) = Ask::new(&Echo, prompt("one two three")).params(params).call().await;
-    let answer = answer.unwrap();
+    let (answer, pieces) = Ask::new(&Echo, prompt("one two three")).params(params).streamed().await;
     assert_eq!((answer.text.as_str(), answer.usage), ("one two", used(3, 2)));
     assert_eq!(answer.finish_reason, Some(FinishReason::Length));
     assert_eq!(pieces, ["one ", "two"]);
@@ -48,9 +46,8 @@ async fn it_takes_every_parameter_and_only_its_own_model() {
 }
 
 #[tokio::test]
-async fn a_caller_may_only_want_the_whole_text_without_nul() {
-    let input = Input::Prompt("a\0b".into());
-    let params = Params::default();
-    let call = Call { model: "echo", input: &input, params: &params, timeout: PATIENCE };
-    assert_eq!(Echo.call(call, &mut NoSink).await.unwrap().text, "a\u{fffd}b");
+async fn a_nul_is_replaced_with_a_sink_and_without() {
+    let ask = Ask::new(&Echo, prompt("a\0b"));
+    assert_eq!(ask.answer().await.text, "a\u{fffd}b");
+    assert_eq!(ask.streamed().await.1, ["a\u{fffd}b"]);
 }

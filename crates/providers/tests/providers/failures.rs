@@ -7,18 +7,14 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
+use prompt_ledger_providers::Endpoint;
 use prompt_ledger_providers::openai::OpenAi;
-use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::setup::{Ask, KEY, anthropic, endpoint, openai, prompt};
+use crate::setup::{Ask, KEY, both, endpoint, openai, prompt};
 
 const SHORT: Duration = Duration::from_millis(150);
-
-fn both(model: &FakeModel) -> [Box<dyn Provider>; 2] {
-    [Box::new(openai(model)), Box::new(anthropic(model))]
-}
 
 #[tokio::test]
 async fn each_answer_that_is_none_has_its_kind() {
@@ -50,6 +46,12 @@ async fn each_answer_that_is_none_has_its_kind() {
             assert_eq!(model.calls(), calls + 1, "{reply:?} was called once");
             assert!(!failure.message.is_empty() && failure.latency.is_some(), "{failure:?}");
             assert_eq!(failure.usage, Usage::default());
+
+            // A stream fails the same way, before or after it has begun.
+            model.next(reply.clone());
+            let (failure, _) = Ask::new(&*provider, prompt("hi")).broken().await;
+            assert_eq!(failure.error_type, expected, "{reply:?} gave {failure:?} as a stream");
+            assert_eq!(model.calls(), calls + 2, "{reply:?} was called once");
         }
     }
 }
@@ -119,7 +121,7 @@ async fn dropping_the_call_aborts_it() {
     let model = FakeModel::start().await;
     model.otherwise(Reply::hang());
     for (n, provider) in (1..).zip(both(&model)) {
-        let call = tokio::spawn(async move { Ask::new(&*provider, prompt("hi")).error_type().await });
+        let call = tokio::spawn(async move { Ask::new(&*provider, prompt("hi")).whole().await });
         model.wait_for_calls(n).await;
         assert_eq!(model.in_flight(), 1);
         call.abort();

@@ -9,3 +9,5 @@ mod failures;
 mod openai;
 mod registry;
 mod setup;
+mod stream;
+mod stream_failures;

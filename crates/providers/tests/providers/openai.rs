@@ -16,10 +16,8 @@ use crate::setup::{Ask, KEY, all_params, endpoint, messages, openai, prompt};
 async fn a_prompt_goes_out_as_one_user_message_and_the_answer_comes_back_whole() {
     let model = FakeModel::start().await;
     let provider = openai(&model);
-    let (answer, pieces) = Ask::new(&provider, prompt("Hello, model.\nHow are you?")).call().await;
-    let answer = answer.unwrap();
+    let answer = Ask::new(&provider, prompt("Hello, model.\nHow are you?")).answer().await;
     assert_eq!(answer.text, "Hello, model.\nHow are you?");
-    assert_eq!(pieces, [answer.text.as_str()]);
     assert_eq!(answer.finish_reason, Some(FinishReason::Stop));
     assert_eq!(answer.usage, Usage { prompt_tokens: Some(5), cached_tokens: None, response_tokens: Some(4) });
     assert_eq!(answer.request_id, "req-fake-1");
@@ -181,9 +179,7 @@ async fn the_calls_id_is_the_headers_or_else_the_bodys() {
 async fn a_nul_is_replaced() {
     let model = FakeModel::start().await;
     model.next(Reply::nul());
-    let (answer, pieces) = Ask::new(&openai(&model), prompt("hi")).call().await;
-    assert_eq!(answer.unwrap().text, "before\u{fffd}after");
-    assert_eq!(pieces, ["before\u{fffd}after"]);
+    assert_eq!(Ask::new(&openai(&model), prompt("hi")).answer().await.text, "before\u{fffd}after");
 }
 
 #[tokio::test]

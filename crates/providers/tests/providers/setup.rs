@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{ChatMessage, ErrorType, Input, Params};
+use prompt_ledger_domain::execution::{ChatMessage, Input, Params};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Answer, Call, CallError, Endpoint, Provider, TextSink};
 use prompt_ledger_testkit::fake_model::FakeModel;
+use tokio::sync::mpsc;
 
 pub(crate) const KEY: &str = "sk-test-0123456789";
 /// Longer than any test should take.
@@ -23,6 +24,21 @@ impl TextSink for Pieces {
     }
 }
 
+/// Passes each piece on.
+pub(crate) struct Sender(mpsc::UnboundedSender<String>);
+
+impl TextSink for Sender {
+    fn push(&mut self, delta: &str) {
+        self.0.send(delta.to_owned()).unwrap();
+    }
+}
+
+/// A sink whose pieces can be waited for.
+pub(crate) fn channel() -> (Sender, mpsc::UnboundedReceiver<String>) {
+    let (sender, pieces) = mpsc::unbounded_channel();
+    (Sender(sender), pieces)
+}
+
 pub(crate) fn endpoint(base_url: &str) -> Endpoint {
     Endpoint { api_key: Some(Secret::new(KEY)), base_url: Some(base_url.parse().unwrap()), ..Endpoint::default() }
 }
@@ -33,6 +49,11 @@ pub(crate) fn openai(model: &FakeModel) -> OpenAi {
 
 pub(crate) fn anthropic(model: &FakeModel) -> Anthropic {
     Anthropic::new(endpoint(&model.anthropic_url())).unwrap()
+}
+
+/// The same scenario in both protocols.
+pub(crate) fn both(model: &FakeModel) -> [Box<dyn Provider>; 2] {
+    [Box::new(openai(model)), Box::new(anthropic(model))]
 }
 
 pub(crate) fn prompt(text: &str) -> Input {
@@ -78,26 +99,47 @@ impl<'a> Ask<'a> {
         self
     }
 
-    /// The answer, and the pieces that it came in.
-    pub(crate) async fn call(&self) -> (Result<Answer, CallError>, Vec<String>) {
+    fn as_call(&self) -> Call<'_> {
+        Call { model: "small", input: &self.input, params: &self.params, timeout: self.timeout }
+    }
+
+    /// Asks for the whole answer.
+    pub(crate) async fn whole(&self) -> Result<Answer, CallError> {
+        self.provider.call(self.as_call(), None).await
+    }
+
+    /// Asks for a stream: what came of it, and the pieces of the text that came before.
+    pub(crate) async fn stream(&self) -> (Result<Answer, CallError>, Vec<String>) {
         let mut pieces = Pieces::default();
-        let call = Call { model: "small", input: &self.input, params: &self.params, timeout: self.timeout };
-        let outcome = self.provider.call(call, &mut pieces).await;
+        let outcome = self.stream_into(&mut pieces).await;
+        if let Ok(answer) = &outcome {
+            assert_eq!(pieces.0.concat(), answer.text);
+            assert!(pieces.0.iter().all(|piece| !piece.is_empty()), "{:?}", pieces.0);
+        }
         (outcome, pieces.0)
     }
 
+    pub(crate) async fn stream_into(&self, sink: &mut dyn TextSink) -> Result<Answer, CallError> {
+        self.provider.call(self.as_call(), Some(sink)).await
+    }
+
     pub(crate) async fn answer(&self) -> Answer {
-        self.call().await.0.unwrap()
+        self.whole().await.unwrap()
     }
 
-    /// How it failed; then nothing was written.
     pub(crate) async fn failure(&self) -> CallError {
-        let (outcome, pieces) = self.call().await;
-        assert_eq!(pieces, Vec::<String>::new());
-        outcome.unwrap_err()
+        self.whole().await.unwrap_err()
     }
 
-    pub(crate) async fn error_type(&self) -> ErrorType {
-        self.failure().await.error_type
+    /// The answer of a stream, and its pieces.
+    pub(crate) async fn streamed(&self) -> (Answer, Vec<String>) {
+        let (outcome, pieces) = self.stream().await;
+        (outcome.unwrap(), pieces)
+    }
+
+    /// How a stream failed, and what came before.
+    pub(crate) async fn broken(&self) -> (CallError, Vec<String>) {
+        let (outcome, pieces) = self.stream().await;
+        (outcome.unwrap_err(), pieces)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -27,6 +28,7 @@ pub(super) enum What {
     Hang,
     Close,
     Huge(usize),
+    Events(Vec<Bytes>),
 }
 
 impl Reply {
@@ -109,6 +111,19 @@ impl Reply {
         Self::new(What::Huge(bytes))
     }
 
+    /// A stream of events whose bytes are these pieces, as they are; each is sent by itself.
+    #[must_use]
+    pub fn events<P: Into<Bytes>>(pieces: impl IntoIterator<Item = P>) -> Self {
+        Self::new(What::Events(pieces.into_iter().map(Into::into).collect()))
+    }
+
+    /// Closes the connection behind the last piece of [`Reply::events`], instead of ending the answer.
+    #[must_use]
+    pub fn then_cut(mut self) -> Self {
+        self.cut = true;
+        self
+    }
+
     /// Waits so long before it answers.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
@@ -123,7 +138,7 @@ impl Reply {
         self
     }
 
-    /// Streams so many words, and the rest only when the gate is open.
+    /// Streams so many words (or pieces of [`Reply::events`]), and the rest only when the gate is open.
     #[must_use]
     pub fn held_after(mut self, words: usize, gate: &Gate) -> Self {
         self.hold = Some((words, gate.clone()));

@@ -86,6 +86,9 @@ async fn respond(request: hyper::Request<Incoming>, state: Arc<State>) -> Result
             response(status, "application/json", body::whole(body.clone().into()))
         }
         What::Huge(bytes) => response(StatusCode::OK, "application/json", body::steps(huge(*bytes), running)),
+        What::Events(pieces) => {
+            response(StatusCode::OK, "text/event-stream", body::steps(played(pieces, &reply), running))
+        }
         What::Echo => written(&exchange, &reply, speaks_openai, streams, running),
         What::Text(text) => {
             exchange.text.clone_from(text);
@@ -145,6 +148,17 @@ fn written(exchange: &Exchange, reply: &Reply, openai: bool, streams: bool, runn
     let id = format!("{id}-{}", exchange.number);
     answer.headers_mut().insert(HeaderName::from_static(name), id.parse().expect("no header value"));
     answer
+}
+
+fn played(pieces: &[Bytes], reply: &Reply) -> Vec<Step> {
+    let mut steps: Vec<_> = pieces.iter().cloned().map(Step::Send).collect();
+    if reply.cut {
+        steps.push(Step::Cut);
+    }
+    if let Some((before, gate)) = &reply.hold {
+        steps.insert((*before).min(steps.len()), Step::Wait(gate.clone()));
+    }
+    steps
 }
 
 fn events([begin, words, end]: [Vec<Bytes>; 3], reply: &Reply) -> Vec<Step> {

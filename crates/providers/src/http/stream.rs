@@ -1,0 +1,179 @@
+//! An answer that comes piece by piece.
+
+use std::collections::VecDeque;
+use std::mem::take;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use prompt_ledger_domain::execution::{ErrorType, FinishReason};
+use prompt_ledger_domain::model::Usage;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::body::Body;
+use super::outcome::{Failed, Reading, Told, without_nul};
+use super::sse::Decoder;
+use crate::TextSink;
+
+/// How long the end of the body is waited for behind the last event: only a connection that was read to its end is kept.
+const LINGER: Duration = Duration::from_millis(100);
+/// What ends a stream that has no event of its own for that.
+const DONE: &str = "[DONE]";
+
+/// How long a stream may be silent. A call's own timeout bounds it too.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    began: Instant,
+    /// From the request to the first event.
+    first: Duration,
+    /// From anything that comes to what comes next; a comment is a sign of life.
+    idle: Duration,
+}
+
+impl Patience {
+    pub(super) fn begin(first: Duration, idle: Duration) -> Self {
+        Self { began: Instant::now(), first, idle }
+    }
+
+    /// Waits for what is needed before the first event.
+    pub(super) async fn first<T>(&self, coming: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+        let left = self.first.saturating_sub(self.began.elapsed());
+        timeout(left, coming).await.unwrap_or_else(|_| {
+            let message = format!("the provider had not begun to answer after {:?}", self.first);
+            Err(Failed::new(ErrorType::Timeout, message))
+        })
+    }
+
+    async fn next<T>(&self, coming: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+        timeout(self.idle, coming).await.unwrap_or_else(|_| {
+            let message = format!("the provider fell silent within its answer: nothing came for {:?}", self.idle);
+            Err(Failed::new(ErrorType::Timeout, message))
+        })
+    }
+}
+
+/// The events of an answer, as they come.
+#[derive(Debug)]
+pub(crate) struct Events {
+    body: Body,
+    /// Whether the header says that it is a stream of events.
+    is_declared: bool,
+    patience: Patience,
+    decoder: Decoder,
+    /// Decoded and not taken yet: at most what one piece of the body held.
+    ready: VecDeque<String>,
+    begun: bool,
+}
+
+/// What one event says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delta {
+    /// More of the text; may be empty.
+    pub(crate) text: String,
+    /// Why the model stopped, once it has.
+    pub(crate) finish_reason: Option<FinishReason>,
+    /// What the call has used by now, as far as it is told.
+    pub(crate) usage: Usage,
+    /// The call's id, where it is told.
+    pub(crate) id: String,
+    /// Whether nothing comes behind it.
+    pub(crate) is_last: bool,
+}
+
+impl Events {
+    pub(super) fn new(body: Body, is_declared: bool, patience: Patience) -> Self {
+        let (decoder, ready) = Default::default();
+        Self { body, is_declared, patience, decoder, ready, begun: false }
+    }
+
+    /// Reads to the end, which only a finish reason makes a success. Each piece of the text goes to the sink as it comes;
+    /// what an end before that leaves is in `told`.
+    pub(crate) async fn read(
+        mut self,
+        sink: &mut dyn TextSink,
+        told: &mut Told,
+        mut understand: impl FnMut(&mut Value) -> Result<Delta, Failed>,
+    ) -> Result<Reading, Failed> {
+        self.body.request_id.clone_into(&mut told.request_id);
+        let mut text = String::new();
+        let mut finish_reason = None;
+        while let Some(data) = self.next().await? {
+            if data.trim() == DONE {
+                self.linger().await;
+                break;
+            }
+            let mut event = serde_json::from_str(&data).map_err(|error| {
+                Failed::invalid_response(format!("an event of the provider's stream is no JSON: {error}"))
+            })?;
+            let delta = understand(&mut event)?;
+            if told.request_id.is_empty() {
+                told.request_id = delta.id;
+            }
+            if delta.usage != Usage::default() {
+                told.usage = delta.usage;
+            }
+            finish_reason = delta.finish_reason.or(finish_reason);
+            let piece = without_nul(delta.text);
+            if !piece.is_empty() {
+                sink.push(&piece);
+                text.push_str(&piece);
+            }
+            if delta.is_last {
+                self.linger().await;
+                break;
+            }
+        }
+        if finish_reason.is_none() {
+            let message = "the provider's stream ended without saying why: the answer may be incomplete";
+            return Err(Failed::new(ErrorType::Connection, message));
+        }
+        Ok(Reading { text, usage: told.usage, finish_reason, request_id: take(&mut told.request_id) })
+    }
+
+    /// The next event's data.
+    async fn next(&mut self) -> Result<Option<String>, Failed> {
+        loop {
+            while let Some(data) = self.ready.pop_front() {
+                // Some send an empty one to keep the connection alive.
+                if !data.trim().is_empty() {
+                    self.begun = true;
+                    return Ok(Some(data));
+                }
+            }
+            let Some(bytes) = self.piece().await? else { return self.rest() };
+            self.ready.extend(self.decoder.feed(&bytes));
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Option<Bytes>, Failed> {
+        let coming = self.body.piece();
+        if self.begun { self.patience.next(coming).await } else { self.patience.first(coming).await }
+    }
+
+    /// The body has ended, perhaps within an event: what is no JSON was cut.
+    fn rest(&mut self) -> Result<Option<String>, Failed> {
+        let rest = take(&mut self.decoder).finish().filter(|data| serde_json::from_str::<IgnoredAny>(data).is_ok());
+        self.begun |= rest.is_some();
+        if self.begun || self.is_declared {
+            Ok(rest)
+        } else {
+            Err(Failed::invalid_response("the provider's answer is neither JSON nor a stream of events"))
+        }
+    }
+
+    /// The text is whole: what goes wrong from here on does not matter.
+    async fn linger(&mut self) {
+        let end = async { while let Ok(Some(_)) = self.body.piece().await {} };
+        let _ = timeout(LINGER, end).await;
+    }
+}
+
+/// Hands over an answer that came whole although it was asked for in pieces.
+pub(crate) fn at_once(reading: Reading, sink: &mut dyn TextSink) -> Reading {
+    let text = without_nul(reading.text);
+    if !text.is_empty() {
+        sink.push(&text);
+    }
+    Reading { text, ..reading }
+}

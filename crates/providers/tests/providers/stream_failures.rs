@@ -1,0 +1,235 @@
+//! Streams that fail: what came before the failure is kept, and it is never a success.
+
+use std::time::Duration;
+
+use prompt_ledger_domain::execution::ErrorType;
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::model::Usage;
+use prompt_ledger_providers::anthropic::Anthropic;
+use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_providers::{Endpoint, Provider};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
+
+use crate::setup::{Ask, KEY, anthropic, both, channel, endpoint, openai, prompt};
+
+const SHORT: Duration = Duration::from_millis(250);
+
+const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+const USED: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\n";
+const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+const START: &str = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3}}}\n\n";
+const TEXT: &str = "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n";
+const MESSAGE_STOP: &str = "data: {\"type\":\"message_stop\"}\n\n";
+
+fn prompt_used() -> Usage {
+    Usage { prompt_tokens: Some(3), ..Usage::default() }
+}
+
+/// Providers in both protocols with these bounds.
+fn bounded(model: &FakeModel, bounds: &Endpoint) -> [Box<dyn Provider>; 2] {
+    let at = |base: &str| Endpoint { base_url: Some(base.parse().unwrap()), ..bounds.clone() };
+    [
+        Box::new(OpenAi::new(at(&model.base_url())).unwrap()),
+        Box::new(Anthropic::new(at(&model.anthropic_url())).unwrap()),
+    ]
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_without_a_finish_reason_is_a_connection_failure() {
+    let model = FakeModel::start().await;
+    let [openai, anthropic] = both(&model);
+    for (provider, stream) in [
+        (&openai, vec![USED, HI]),
+        (&openai, vec![USED, HI, DONE]),
+        (&openai, vec![USED, HI, &STOP[..STOP.len() - 9]]),
+        (&openai, vec![USED, HI, "data: {\"choices\":[{\"finish_reason\":\"\"}]}\n\n", DONE]),
+        (&anthropic, vec![START, TEXT]),
+        (&anthropic, vec![START, TEXT, MESSAGE_STOP]),
+    ] {
+        model.next(Reply::events(stream.clone()));
+        let (failure, pieces) = Ask::new(&**provider, prompt("hello")).broken().await;
+        assert_eq!((failure.error_type, pieces), (ErrorType::Connection, vec!["hi".to_owned()]), "{stream:?}");
+        assert!(failure.message.contains("ended without saying why"), "{}", failure.message);
+        assert_eq!(failure.usage, prompt_used(), "{stream:?}");
+        assert!(failure.latency.is_some());
+    }
+    for provider in [&openai, &anthropic] {
+        model.next(Reply::events([""]).header("x-request-id", "req-1"));
+        let (failure, _) = Ask::new(&**provider, prompt("hello")).broken().await;
+        assert_eq!((failure.error_type, failure.request_id.as_str()), (ErrorType::Connection, "req-1"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_a_connection_failure_also_behind_the_finish_reason() {
+    let model = FakeModel::start().await;
+    let [openai, anthropic] = both(&model);
+    for (provider, stream) in [
+        (&openai, vec![USED, HI]),
+        (&openai, vec![USED, HI, STOP]),
+        (&anthropic, vec![START, TEXT]),
+        (
+            &anthropic,
+            vec![START, TEXT, "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n"],
+        ),
+    ] {
+        model.next(Reply::events(stream.clone()).then_cut().header("x-request-id", "req-1"));
+        let (failure, _) = Ask::new(&**provider, prompt("hello")).broken().await;
+        assert_eq!(failure.error_type, ErrorType::Connection, "{stream:?}");
+        assert!(failure.message.contains(" broke: "), "{}", failure.message);
+        assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"), "{stream:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_within_a_stream_is_classified_and_keeps_the_usage_so_far() {
+    let model = FakeModel::start().await;
+    let [openai, anthropic] = both(&model);
+    for (provider, begin, error, expected) in [
+        (&openai, [USED, HI], r#"{"error":{"code":429,"message":"slow"}}"#, ErrorType::RateLimited),
+        (&openai, [USED, HI], r#"{"error":{"code":502,"message":"slow"}}"#, ErrorType::ProviderError),
+        (&openai, [USED, HI], r#"{"error":{"code":"content_filter","message":"slow"}}"#, ErrorType::ContentFiltered),
+        (&openai, [USED, HI], r#"{"error":"slow","choices":[{"finish_reason":"error"}]}"#, ErrorType::InvalidResponse),
+        (
+            &anthropic,
+            [START, TEXT],
+            r#"{"error":{"type":"overloaded_error","message":"slow"}}"#,
+            ErrorType::ProviderError,
+        ),
+        (&anthropic, [START, TEXT], r#"{"error":{"type":"new_error","message":"slow"}}"#, ErrorType::InvalidResponse),
+    ] {
+        let error = format!("event: error\ndata: {error}\n\n");
+        model.next(Reply::events([begin[0], begin[1], &error].map(str::to_owned)).header("x-request-id", "req-1"));
+        let (failure, pieces) = Ask::new(&**provider, prompt("hello")).broken().await;
+        assert_eq!((failure.error_type, failure.message.as_str()), (expected, "slow"), "{error}");
+        assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
+        assert_eq!(pieces, ["hi"]);
+    }
+}
+
+#[tokio::test]
+async fn an_error_within_a_stream_repeats_neither_the_key_nor_the_prompt() {
+    let model = FakeModel::start().await;
+    for provider in both(&model) {
+        let error = format!("{{\"error\":{{\"message\":\"{KEY} may not ask: what is love?\"}}}}");
+        model.next(Reply::events([format!("data: {error}\n\n")]));
+        let (failure, _) = Ask::new(&*provider, prompt("what is love?")).broken().await;
+        assert_eq!(failure.message, "*** may not ask: ***");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_json_is_an_invalid_response() {
+    let model = FakeModel::start().await;
+    let provider = openai(&model);
+    for event in ["data: {\"choices\": [\n\n", "data: <html>\n\n"] {
+        model.next(Reply::events([USED, HI, event, STOP, DONE]));
+        let (failure, pieces) = Ask::new(&provider, prompt("hello")).broken().await;
+        assert_eq!((failure.error_type, pieces), (ErrorType::InvalidResponse, vec!["hi".to_owned()]));
+        assert!(failure.message.contains("is no JSON"), "{}", failure.message);
+        assert_eq!(failure.usage, prompt_used());
+    }
+}
+
+#[tokio::test]
+async fn a_page_where_a_stream_should_be_is_an_invalid_response() {
+    let model = FakeModel::start().await;
+    for provider in both(&model) {
+        model.next(Reply::status(200, "<html>It works!</html>").header("content-type", "text/html"));
+        let (failure, _) = Ask::new(&*provider, prompt("hello")).broken().await;
+        assert_eq!(failure.error_type, ErrorType::InvalidResponse);
+        assert_eq!(failure.message, "the provider's answer is neither JSON nor a stream of events");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_too_long_is_not_read_on() {
+    let model = FakeModel::start().await;
+    let provider = openai(&model);
+    let filler = format!(": {}\n\n", "x".repeat(64 * 1024));
+    let endless_line = "x".repeat(64 * 1024);
+    for filler in [filler, endless_line] {
+        let begin = [USED, HI].map(str::to_owned);
+        let fillers = std::iter::repeat_n(filler.clone(), limits::PROVIDER_BODY_BYTES / filler.len() + 1);
+        model.next(Reply::events(begin.into_iter().chain(fillers).chain([STOP, DONE].map(str::to_owned))));
+        let (failure, pieces) = Ask::new(&provider, prompt("hello")).broken().await;
+        assert_eq!((failure.error_type, pieces), (ErrorType::ResponseTooLarge, vec!["hi".to_owned()]));
+        assert_eq!(failure.usage, prompt_used());
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_begin_in_time_is_left() {
+    let model = FakeModel::start().await;
+    let bounds = Endpoint { first_token_timeout: SHORT, ..endpoint("http://localhost") };
+    let never = Gate::new();
+    let mut aborts = 0;
+    // Neither a header nor a comment is a beginning.
+    for reply in [Reply::hang(), Reply::events([": wait\n\n"]).held_after(1, &never)] {
+        for provider in bounded(&model, &bounds) {
+            model.next(reply.clone());
+            let (failure, pieces) = Ask::new(&*provider, prompt("hello")).broken().await;
+            assert_eq!((failure.error_type, pieces.len()), (ErrorType::Timeout, 0));
+            assert_eq!(failure.message, "the provider had not begun to answer after 250ms");
+            assert!(failure.latency.unwrap() >= SHORT);
+            aborts += 1;
+            model.wait_for_aborts(aborts).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_falls_silent_is_left_and_keeps_the_usage_so_far() {
+    let model = FakeModel::start().await;
+    let bounds = Endpoint { idle_timeout: SHORT, ..endpoint("http://localhost") };
+    let [openai, anthropic] = bounded(&model, &bounds);
+    for (n, (provider, stream)) in (1..).zip([(openai, [USED, HI]), (anthropic, [START, TEXT])]) {
+        model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
+        let (failure, pieces) = Ask::new(&*provider, prompt("hello")).broken().await;
+        assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
+        assert_eq!(failure.message, "the provider fell silent within its answer: nothing came for 250ms");
+        assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
+        model.wait_for_aborts(n).await;
+    }
+}
+
+#[tokio::test]
+async fn the_calls_own_timeout_bounds_a_stream_and_keeps_the_usage_so_far() {
+    let model = FakeModel::start().await;
+    let (openai, anthropic) = (openai(&model), anthropic(&model));
+    let cases: [(&dyn Provider, _); 2] = [(&openai, [USED, HI]), (&anthropic, [START, TEXT])];
+    for (provider, stream) in cases {
+        model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
+        let (failure, pieces) = Ask::new(provider, prompt("hello")).timeout(2 * SHORT).broken().await;
+        assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
+        assert_eq!(failure.message, "the provider had not answered after 500ms");
+        assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
+    }
+}
+
+#[tokio::test]
+async fn neither_bound_of_a_stream_bounds_a_whole_answer() {
+    let model = FakeModel::start().await;
+    let nothing = Duration::ZERO;
+    let bounds = Endpoint { first_token_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
+    for provider in bounded(&model, &bounds) {
+        assert_eq!(Ask::new(&*provider, prompt("hello")).answer().await.text, "hello");
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_call_aborts_the_stream() {
+    let model = FakeModel::start().await;
+    for (n, provider) in (1..).zip(both(&model)) {
+        model.next(Reply::answer("one two three").held_after(1, &Gate::new()));
+        let (mut sink, mut pieces) = channel();
+        let call = tokio::spawn(async move { Ask::new(&*provider, prompt("hello")).stream_into(&mut sink).await });
+        assert_eq!(pieces.recv().await.as_deref(), Some("one "));
+        assert_eq!(model.in_flight(), 1);
+        call.abort();
+        model.wait_for_aborts(n).await;
+        model.wait_until_idle().await;
+    }
+}

@@ -18,6 +18,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .file_descriptor_set();
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .codec_path("crate::codec::Codec")
+        // Rarely there, and large: an event without it stays small.
+        .boxed(".promptledger.v1.ExecutionSnapshot.execution")
+        .boxed(".promptledger.v1.ExecutionStateChanged.execution")
+        .compile_fds(descriptors)?;
     Ok(())
 }

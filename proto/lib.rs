@@ -1,5 +1,7 @@
 //! The contract of Prompt Ledger: messages, clients and servers generated from `proto/`.
 
+pub mod codec;
+
 /// Package `promptledger.v1`.
 #[allow(
     clippy::large_enum_variant,

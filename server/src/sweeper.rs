@@ -11,7 +11,6 @@ use prompt_ledger_worker::News;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-
 /// What is swept, and how often.
 pub struct Sweeper {
     /// Where executions are.

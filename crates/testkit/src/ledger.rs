@@ -12,7 +12,7 @@ use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Request, Status, Streaming};
 
 pub use crate::process::Ended;
 use crate::process::Process;
@@ -217,6 +217,24 @@ impl Ledger {
     pub async fn run(&self, spec: v1::ExecutionSpec) -> v1::Execution {
         let request = v1::RunExecutionRequest { spec: Some(spec) };
         self.executions().run_execution(request).await.unwrap().into_inner().execution.unwrap()
+    }
+
+    /// Submits an execution that must be taken: its id.
+    pub async fn submit(&self, spec: v1::ExecutionSpec) -> String {
+        let request = v1::SubmitExecutionRequest { spec: Some(spec) };
+        self.executions().submit_execution(request).await.unwrap().into_inner().execution_id
+    }
+
+    /// Watches an execution from a cursor on.
+    pub async fn watch(&self, id: &str, after: i64) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
+        let request = v1::WatchExecutionRequest { execution_id: id.to_owned(), after_sequence: after };
+        self.executions().watch_execution(request).await.map(tonic::Response::into_inner)
+    }
+
+    /// Runs an execution that must be recorded, and watches it.
+    pub async fn stream(&self, spec: v1::ExecutionSpec) -> Streaming<v1::StreamExecutionResponse> {
+        let request = v1::StreamExecutionRequest { spec: Some(spec) };
+        self.executions().stream_execution(request).await.unwrap().into_inner()
     }
 
     /// The folder that everything is kept in.

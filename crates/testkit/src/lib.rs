@@ -7,3 +7,4 @@ pub mod fake_model;
 pub mod ledger;
 pub mod process;
 pub mod services;
+pub mod story;

@@ -245,9 +245,7 @@ impl FilteredFeed {
                 Step::Changed { start: last.event.at, end, span: SPAN }
             }
             // The fewer changes there are, the longer the next span.
-            _ if changes.len() < CHANGES / 8 => {
-                Step::Changed { start: until, end, span: (span * 2).min(LONGEST_SPAN) }
-            }
+            _ if changes.len() < CHANGES / 8 => Step::Changed { start: until, end, span: (span * 2).min(LONGEST_SPAN) },
             _ => Step::Changed { start: until, end, span },
         };
         Ok((changes.into_iter().map(|change| change.id).collect(), Some(next)))

@@ -66,7 +66,8 @@ impl Hub {
     #[must_use]
     pub fn new(store: Arc<dyn Executions>, feed: Feed) -> (Self, Tasks) {
         let ((behind, to_read), (asks, asked)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let hub = Self(Arc::new(Shared { store, entries: Mutex::default(), behind, asks, missed: Notify::new(), feed }));
+        let hub =
+            Self(Arc::new(Shared { store, entries: Mutex::default(), behind, asks, missed: Notify::new(), feed }));
         (hub.clone(), Tasks { hub, behind: to_read, asks: asked })
     }
 
@@ -253,7 +254,9 @@ impl Tasks {
         let hear = async {
             loop {
                 match announced.hear().await {
-                    Heard::Announcement(Announcement::Changed { execution_id, event }) => hub.changed(execution_id, event),
+                    Heard::Announcement(Announcement::Changed { execution_id, event }) => {
+                        hub.changed(execution_id, event)
+                    }
                     Heard::Announcement(Announcement::Text(piece)) => hub.wrote(&piece),
                     Heard::Announcement(_) => {}
                     Heard::Missed => shared.missed.notify_one(),

@@ -143,7 +143,7 @@ impl Story {
 mod tests {
     use super::*;
     use prompt_ledger_domain::Timestamp;
-    use uuid::Uuid;
+    use prompt_ledger_runtime::Uuid;
 
     const ID: ExecutionId = ExecutionId(Uuid::from_u128(1));
 
@@ -171,7 +171,8 @@ mod tests {
         assert_eq!((story.through(), story.attempt(), story.runs(), story.is_over()), (2, 1, true, false));
         assert_eq!(story.happened(event(3, Some(Status::Running), Status::Succeeded, 1)), Told::New);
         assert!(story.is_over() && story.lacks_its_end() && !story.runs());
-        let sequences = |after| std::iter::successors(story.after(after), |e| story.after(e.sequence)).map(|e| e.sequence);
+        let sequences =
+            |after| std::iter::successors(story.after(after), |e| story.after(e.sequence)).map(|e| e.sequence);
         assert_eq!(sequences(0).collect::<Vec<_>>(), [1, 2, 3]);
         assert_eq!((story.after(3), story.after(-1), story.after(99)), (None, None, None));
     }

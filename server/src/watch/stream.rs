@@ -59,11 +59,10 @@ impl Ending {
                 "this server is shutting down; watch again from your last sequence, on another one",
             )
             .retry_after(COME_BACK),
-            Self::Aged => Error::new(
-                Reason::Draining,
-                "this stream has reached its age; watch again from your last sequence",
-            )
-            .retry_after(Duration::from_millis(100)),
+            Self::Aged => {
+                Error::new(Reason::Draining, "this stream has reached its age; watch again from your last sequence")
+                    .retry_after(Duration::from_millis(100))
+            }
             Self::Slow => Error::new(
                 Reason::SlowConsumer,
                 "what was sent was not read for too long; watch again from your last sequence, and read faster",

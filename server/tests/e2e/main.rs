@@ -18,6 +18,8 @@ mod readme;
 mod registry;
 mod retries;
 mod shutdown;
+mod streams;
+mod watches;
 
 use prompt_ledger_testkit::fake_model::FakeModel;
 use prompt_ledger_testkit::ledger::{Builder, Ledger, server};

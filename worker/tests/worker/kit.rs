@@ -104,6 +104,7 @@ impl Kit {
             mode: ExecutionMode::Sync,
             handed_back: 0,
             used: Usage::default(),
+            stream_text: false,
             input: new.input.clone(),
             prompt_truncated: false,
             model,

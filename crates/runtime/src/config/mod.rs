@@ -48,7 +48,8 @@ impl Config {
     /// Every variable that is read, with its default and what it means: for `--help`.
     #[must_use]
     pub fn help() -> String {
-        let settings = [server::SETTINGS, watch::SETTINGS, backend::SETTINGS, execution::SETTINGS, provider::SETTINGS].concat();
+        let settings =
+            [server::SETTINGS, watch::SETTINGS, backend::SETTINGS, execution::SETTINGS, provider::SETTINGS].concat();
         let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
         let line = |Setting { name, default, meaning }: &Setting| format!("  {name:width$}  {meaning} [{default}]\n");
         settings.iter().map(line).collect()

@@ -10,8 +10,8 @@ use prompt_ledger_proto::v1::execution_event::Kind;
 use prompt_ledger_runtime::now;
 
 use super::execution::{checked_statuses, execution, named, status};
-use super::time::{moment, timestamp};
 use super::known;
+use super::time::{moment, timestamp};
 use crate::service::Caller;
 use crate::watch::{FeedMessage, Message, Wanted};
 
@@ -52,7 +52,7 @@ pub fn feed(message: FeedMessage) -> v1::ExecutionEvent {
                 attempt: stands.attempts,
                 through_sequence,
                 reused: false,
-                execution: Some(whole(stands)),
+                execution: Some(Box::new(whole(stands))),
             }),
         ),
         FeedMessage::Changed(id, event, ended) => changed(id, event, ended),
@@ -68,7 +68,7 @@ fn changed(id: ExecutionId, event: domain::Event, ended: Option<Arc<domain::Exec
         attempt: event.attempt,
         error_type: event.error_type.map(|error| error.as_str().to_owned()).unwrap_or_default(),
         next_attempt_at: event.next_attempt_at.map(timestamp),
-        execution: ended.map(whole),
+        execution: ended.map(whole).map(Box::new),
     });
     v1::ExecutionEvent {
         execution_id: id.to_string(),
@@ -96,7 +96,10 @@ fn of_none(kind: Kind) -> v1::ExecutionEvent {
 pub fn cursor(after_sequence: i64) -> Result<i64> {
     match after_sequence {
         0.. => Ok(after_sequence),
-        _ => Err(Error::invalid("after_sequence", "is negative; send the sequence of the last event that you have, or 0")),
+        _ => Err(Error::invalid(
+            "after_sequence",
+            "is negative; send the sequence of the last event that you have, or 0",
+        )),
     }
 }
 

@@ -103,9 +103,7 @@ impl ExecutionService {
         Ok(match found {
             Found::New(_, Some(execution)) => Ran { execution: *execution, reused: false },
             Found::New(id, None) => Ran { execution: self.store.get(project, id).await?, reused: false },
-            Found::Watched(watcher) => {
-                Ran { execution: self.store.get(project, watcher.id()).await?, reused: false }
-            }
+            Found::Watched(watcher) => Ran { execution: self.store.get(project, watcher.id()).await?, reused: false },
             Found::Reused(id) => {
                 Ran { execution: Arc::unwrap_or_clone(self.hub.end_of(project, id).await?), reused: true }
             }
@@ -113,7 +111,13 @@ impl ExecutionService {
     }
 
     /// Runs an execution, watched from its beginning; or joins the one that its idempotency key has.
-    pub async fn stream(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, patience: &Patience) -> Result<Streamed> {
+    pub async fn stream(
+        &self,
+        caller: &Caller,
+        spec: Spec,
+        prompt_mode: Mode,
+        patience: &Patience,
+    ) -> Result<Streamed> {
         let found = self.record(caller, &spec, prompt_mode, How::Stream(patience)).await?;
         let (id, reused) = match found {
             Found::Watched(watcher) => return Ok(Streamed { watcher: *watcher, reused: false }),

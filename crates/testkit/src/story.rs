@@ -1,0 +1,153 @@
+//! Reads a stream about one execution as a careful client would, and holds it to the watch contract.
+
+use futures::{Stream, StreamExt};
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_event::Kind;
+use tonic::Status;
+
+/// What a client knows of one execution, over as many streams as it took.
+#[derive(Clone, Debug, Default)]
+pub struct Story {
+    /// The cursor to resume from.
+    pub cursor: i64,
+    /// The present stream has sent its snapshot.
+    pub greeted: bool,
+    /// The snapshot of the latest stream.
+    pub snapshot: Option<v1::ExecutionSnapshot>,
+    /// Every event after the first cursor: its sequence and the status after it.
+    pub events: Vec<(i64, v1::ExecutionStatus)>,
+    /// The attempt that wrote `text`.
+    pub attempt: i32,
+    /// What was written, as far as deltas told.
+    pub text: String,
+    /// How many deltas there were.
+    pub deltas: usize,
+    /// How many heartbeats.
+    pub heartbeats: usize,
+    /// The execution as the terminal event had it.
+    pub ended: Option<v1::Execution>,
+}
+
+/// Messages that hold an event.
+pub trait Holds {
+    /// The event.
+    fn event(self) -> v1::ExecutionEvent;
+}
+
+macro_rules! holds {
+    ($($message:ident)*) => {$(
+        impl Holds for v1::$message {
+            fn event(self) -> v1::ExecutionEvent {
+                self.event.expect("a message without its event")
+            }
+        }
+    )*};
+}
+
+holds! { WatchExecutionResponse StreamExecutionResponse WatchExecutionsResponse }
+
+impl Story {
+    /// Nothing known yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the messages of one stream in until it ends, or until `enough`. The error that it ended with, if any.
+    ///
+    /// # Panics
+    /// When a message breaks the contract.
+    pub async fn read<M: Holds>(
+        &mut self,
+        stream: &mut (impl Stream<Item = Result<M, Status>> + Unpin),
+        enough: impl Fn(&Self) -> bool,
+    ) -> Option<Status> {
+        while !enough(self) {
+            match stream.next().await {
+                Some(Ok(message)) => self.take(&message.event()),
+                Some(Err(status)) => {
+                    self.resume();
+                    return Some(status);
+                }
+                None => {
+                    assert!(self.ended.is_some(), "a stream ended well without a terminal event: {self:?}");
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes a whole stream in, which must end well.
+    ///
+    /// # Panics
+    /// When it does not, or breaks the contract.
+    pub async fn whole<M: Holds>(stream: &mut (impl Stream<Item = Result<M, Status>> + Unpin)) -> Self {
+        let mut story = Self::new();
+        story.finish(stream).await;
+        story
+    }
+
+    /// Takes the rest of a stream in, which must end well.
+    ///
+    /// # Panics
+    /// When it does not, or breaks the contract.
+    pub async fn finish<M: Holds>(&mut self, stream: &mut (impl Stream<Item = Result<M, Status>> + Unpin)) {
+        let ended = self.read(stream, |_| false).await;
+        assert!(ended.is_none(), "{ended:?} after {self:?}");
+    }
+
+    /// The stream is given up; another one follows.
+    pub fn resume(&mut self) {
+        self.greeted = false;
+    }
+
+    fn take(&mut self, event: &v1::ExecutionEvent) {
+        let kind = event.kind.as_ref().expect("an event of no kind");
+        let first = !std::mem::replace(&mut self.greeted, true);
+        assert_eq!(
+            first,
+            matches!(kind, Kind::Snapshot(_)),
+            "the first message, and no other, is a snapshot: {event:?}"
+        );
+        assert!(event.at.is_some() && (event.sequence == 0) == !matches!(kind, Kind::StateChanged(_)), "{event:?}");
+        assert!(self.ended.is_none(), "something follows the terminal event: {event:?}");
+        match kind {
+            Kind::Snapshot(snapshot) => {
+                if snapshot.through_sequence > 0 {
+                    assert!(self.cursor <= snapshot.through_sequence, "{snapshot:?} is behind {self:?}");
+                }
+                // Who comes gets the text so far anew.
+                (self.attempt, self.text) = (0, String::new());
+                self.snapshot = Some(snapshot.clone());
+            }
+            Kind::StateChanged(changed) => {
+                assert_eq!(event.sequence, self.cursor + 1, "{event:?} does not follow {self:?}");
+                self.cursor = event.sequence;
+                self.events.push((event.sequence, changed.to()));
+                assert_eq!(event.terminal, changed.execution.is_some(), "{event:?}");
+                self.ended = changed.execution.as_deref().cloned();
+            }
+            Kind::TextDelta(delta) => {
+                if delta.attempt != self.attempt {
+                    assert!(delta.attempt > self.attempt, "{delta:?} after {self:?}");
+                    (self.attempt, self.text) = (delta.attempt, String::new());
+                }
+                assert_eq!(usize::try_from(delta.offset), Ok(self.text.len()), "{delta:?} after {self:?}");
+                self.text.push_str(&delta.text);
+                self.deltas += 1;
+            }
+            Kind::Heartbeat(heartbeat) => {
+                assert_eq!(heartbeat.through_sequence, self.cursor, "{self:?}");
+                self.heartbeats += 1;
+            }
+            Kind::Synced(_) => panic!("a stream about one execution is synced: {event:?}"),
+        }
+    }
+
+    /// The statuses that were told, in order.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<v1::ExecutionStatus> {
+        self.events.iter().map(|(_, status)| *status).collect()
+    }
+}

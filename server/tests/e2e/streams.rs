@@ -1,0 +1,148 @@
+//! Executions that are run and watched in one call.
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::ledger::spec;
+use prompt_ledger_testkit::story::Story;
+use tonic::Code;
+
+use super::{ledger, ledger_with_model, refused};
+
+type Status = v1::ExecutionStatus;
+
+fn greet() -> v1::ExecutionSpec {
+    spec("greet", &[("name", "Ada")])
+}
+
+#[tokio::test]
+async fn a_stream_tells_where_it_stands_what_is_written_and_how_it_ended() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    let gate = Gate::new();
+    model.next(Reply::answer("one two three four").held_after(2, &gate));
+    let mut stream = ledger.stream(greet()).await;
+    let mut story = Story::new();
+    let failed = story.read(&mut stream, |story| story.text == "one two ").await;
+    assert!(failed.is_none(), "{failed:?}");
+    let snapshot = story.snapshot.clone().unwrap();
+    assert_eq!((snapshot.status(), snapshot.attempt, snapshot.through_sequence), (Status::Running, 1, 1));
+    assert!(!snapshot.reused);
+    assert_eq!((story.statuses(), story.attempt), (vec![Status::Running], 1));
+    gate.open();
+    story.finish(&mut stream).await;
+    let ended = story.ended.clone().unwrap();
+    assert_eq!((ended.status(), &*ended.response_text), (Status::Succeeded, "one two three four"));
+    assert_eq!((&*story.text, story.statuses()), ("one two three four", vec![Status::Running, Status::Succeeded]));
+    assert_eq!(model.last_request().body["stream"], true);
+    let request = v1::GetExecutionRequest { execution_id: ended.execution_id.clone(), view: 0 };
+    let stored = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
+    assert_eq!(ended, stored);
+}
+
+#[tokio::test]
+async fn the_built_in_model_streams_word_by_word() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "Say hello to {{name}}.").await;
+    let story = Story::whole(&mut ledger.stream(greet()).await).await;
+    assert_eq!(story.text, "Say hello to Ada.");
+    assert_eq!(story.ended.unwrap().response_text, "Say hello to Ada.");
+}
+
+#[tokio::test]
+async fn what_keeps_an_execution_from_being_recorded_is_an_error_of_the_call() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    let stream = async |spec| {
+        let request = v1::StreamExecutionRequest { spec: Some(spec) };
+        ledger.executions().stream_execution(request).await
+    };
+    refused(stream(spec("unknown", &[])).await, Code::NotFound, "PROMPT_NOT_FOUND");
+    refused(stream(spec("greet", &[])).await, Code::InvalidArgument, "VARIABLES_MISSING");
+    let request = v1::StreamExecutionRequest { spec: None };
+    refused(ledger.executions().stream_execution(request).await, Code::InvalidArgument, "INVALID_FIELD");
+    assert_eq!(model.calls(), 0);
+}
+
+#[tokio::test]
+async fn hanging_up_aborts_the_call_unless_a_key_lets_it_be_found_again() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    let gate = Gate::new();
+    model.next(Reply::answer("one two three").held_after(1, &gate));
+    let mut stream = ledger.stream(greet()).await;
+    let mut story = Story::new();
+    story.read(&mut stream, |story| story.deltas > 0).await;
+    drop(stream);
+    model.wait_for_aborts(1).await;
+
+    model.next(Reply::answer("one two three").held_after(1, &gate));
+    let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
+    let mut stream = ledger.stream(keyed.clone()).await;
+    let mut story = Story::new();
+    story.read(&mut stream, |story| story.deltas > 0).await;
+    drop(stream);
+    // Whoever repeats the call joins it, and gets what was written meanwhile.
+    let mut joined = ledger.stream(keyed.clone()).await;
+    let mut story = Story::new();
+    story.read(&mut joined, |story| story.text == "one ").await;
+    assert!(story.snapshot.clone().unwrap().reused);
+    gate.open();
+    story.finish(&mut joined).await;
+    assert_eq!(story.ended.clone().unwrap().response_text, "one two three");
+    assert_eq!((model.calls(), model.aborts()), (2, 1));
+    let again = Story::whole(&mut ledger.stream(keyed).await).await;
+    assert_eq!((again.ended, again.deltas), (story.ended, 0), "what has ended tells its end");
+}
+
+#[tokio::test]
+async fn a_retry_within_the_call_drops_the_text_of_the_attempt_before() {
+    let (ledger, model) = ledger_with_model_and_delays("10ms").await;
+    ledger.active("greet", "Hi {{name}}").await;
+    model.next(Reply::cut());
+    model.next(Reply::answer("whole"));
+    let sent = v1::ExecutionSpec { max_retries: Some(1), ..greet() };
+    let story = Story::whole(&mut ledger.stream(sent).await).await;
+    assert_eq!(story.statuses(), [Status::Running, Status::Running, Status::Succeeded]);
+    assert_eq!((&*story.text, story.attempt), ("whole", 2));
+    assert_eq!(story.ended.unwrap().attempts, 2);
+}
+
+#[tokio::test]
+async fn a_callers_deadline_ends_the_call_in_time_to_be_told() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    model.next(Reply::hang());
+    let mut request = tonic::Request::new(v1::StreamExecutionRequest { spec: Some(greet()) });
+    request.set_timeout(std::time::Duration::from_secs(1));
+    let mut stream = ledger.executions().stream_execution(request).await.unwrap().into_inner();
+    let ended = Story::whole(&mut stream).await.ended.unwrap();
+    assert_eq!((ended.status(), &*ended.error_type), (Status::Failed, "timeout"));
+}
+
+#[tokio::test]
+async fn a_failed_call_ends_its_stream_well() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    model.next(Reply::status(400, r#"{"error":{"message":"no"}}"#));
+    let ended = Story::whole(&mut ledger.stream(greet()).await).await.ended.unwrap();
+    assert_eq!((ended.status(), &*ended.error_type), (Status::Failed, "invalid_request"));
+}
+
+#[tokio::test]
+async fn a_long_text_is_whole_and_splits_no_character() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    let text = format!("{} ", "é€😀".repeat(100)).repeat(700);
+    model.next(Reply::answer(&text));
+    let story = Story::whole(&mut ledger.stream(greet()).await).await;
+    let ended = story.ended.unwrap();
+    assert!(ended.response_truncated && text.starts_with(&ended.response_text));
+    assert!(ended.response_text == story.text, "{} bytes of {}", story.text.len(), ended.response_text.len());
+}
+
+async fn ledger_with_model_and_delays(
+    delays: &str,
+) -> (prompt_ledger_testkit::ledger::Ledger, prompt_ledger_testkit::fake_model::FakeModel) {
+    let model = prompt_ledger_testkit::fake_model::FakeModel::start().await;
+    (ledger().openai(&model.base_url()).env("RETRY_DELAYS", delays).start().await, model)
+}

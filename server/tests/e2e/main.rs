@@ -6,6 +6,7 @@ mod access;
 mod bad_input;
 mod crash;
 mod executions;
+mod feeds;
 mod health;
 mod idempotency;
 mod keys;

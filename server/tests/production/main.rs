@@ -14,3 +14,4 @@ mod outages;
 mod several;
 mod submit;
 mod tls;
+mod watching;

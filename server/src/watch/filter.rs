@@ -143,7 +143,7 @@ impl FilteredFeed {
         };
         self.ended = next.is_err();
         if next.is_ok() {
-            self.pace.sent();
+            self.pace.sent(0);
         }
         Some(next)
     }

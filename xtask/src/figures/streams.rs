@@ -175,7 +175,7 @@ fn ages(text: &str) -> impl Iterator<Item = Duration> {
 struct Ages {
     first: Times,
     gaps: Times,
-    last: Option<Instant>,
+    last: Option<Duration>,
 }
 
 impl Ages {
@@ -189,11 +189,12 @@ impl Ages {
     }
 
     fn add(&mut self, text: &str) {
-        let now = Instant::now();
-        match self.last.replace(now) {
-            None => ages(text).for_each(|age| self.first.record(age)),
-            // How much the gap differs from the model's own.
-            Some(last) => self.gaps.record((now - last).abs_diff(PACE)),
+        for age in ages(text) {
+            match self.last.replace(age) {
+                None => self.first.record(age),
+                // How much the gap between two words differs from the model's own.
+                Some(last) => self.gaps.record(age.abs_diff(last)),
+            }
         }
     }
 

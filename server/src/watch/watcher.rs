@@ -118,7 +118,10 @@ impl Watcher {
             tokio::select! {
                 biased;
                 ending = self.pace.waits() => return Some(match ending {
-                    None => Ok(Message::Heartbeat(self.cursor)),
+                    None => {
+                        self.pace.sent(0);
+                        Ok(Message::Heartbeat(self.cursor))
+                    }
                     Some(ending) => Err(self.ends(ending)),
                 }),
                 () = changed => {}

@@ -28,8 +28,25 @@ pub struct Texts(Arc<Shared>);
 
 struct Shared {
     news: News,
-    live: Mutex<HashMap<ExecutionId, Arc<Live>>>,
+    all: Mutex<All>,
 }
+
+#[derive(Default)]
+struct All {
+    live: HashMap<ExecutionId, Arc<Live>>,
+    /// Until when someone in another process asks for what does not run here, or not yet.
+    asked: HashMap<ExecutionId, Instant>,
+}
+
+/// Who reads along.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Here,
+    Elsewhere,
+}
+
+/// So many questions may be remembered before the old ones are forgotten.
+const QUESTIONS: usize = 4_096;
 
 /// The text of one running attempt.
 struct Live {
@@ -63,7 +80,7 @@ impl Texts {
     /// No texts yet.
     #[must_use]
     pub fn new(news: News) -> Self {
-        Self(Arc::new(Shared { news, live: Mutex::default() }))
+        Self(Arc::new(Shared { news, all: Mutex::default() }))
     }
 
     /// Answers what other processes ask, until `stop`. Runs once per process.
@@ -79,49 +96,76 @@ impl Texts {
     /// writes. Whether it runs here.
     #[must_use]
     pub fn asked_here(&self, cursor: TextCursor) -> bool {
-        let Some(live) = self.find(cursor.execution_id) else { return false };
-        let mut state = live.state();
-        let was_told = if state.here { state.told } else { state.text.len() };
-        live.tell(&mut state);
-        state.here = true;
-        for piece in live.pieces(&state, live.unread(&state, cursor)..was_told) {
-            live.news.wrote_here(&piece);
+        let live = self.all().live.get(&cursor.execution_id).cloned();
+        if let Some(live) = &live {
+            live.asked(cursor, Reader::Here);
         }
-        true
+        live.is_some()
     }
 
     fn asked_elsewhere(&self, cursor: TextCursor) {
-        let Some(live) = self.find(cursor.execution_id) else { return };
-        let mut state = live.state();
-        let was_told = if state.is_asked_elsewhere() { state.told } else { state.text.len() };
-        live.tell(&mut state);
-        state.elsewhere = Some(Instant::now() + ASKED_FOR);
-        for piece in live.pieces(&state, live.unread(&state, cursor)..was_told) {
-            live.news.wrote_elsewhere(piece);
-        }
+        let mut all = self.all();
+        let Some(live) = all.live.get(&cursor.execution_id).cloned() else {
+            // It may begin in a moment.
+            return all.remember(cursor.execution_id, Instant::now() + ASKED_FOR);
+        };
+        drop(all);
+        live.asked(cursor, Reader::Elsewhere);
     }
 
     /// The place for the text of an attempt that begins.
     pub(crate) fn begin(&self, fence: Fence) -> Writer {
         let news = self.0.news.clone();
-        let state = Mutex::new(State { here: news.listens(fence.id), ..State::default() });
+        let here = news.listens(fence.id);
+        let mut all = self.all();
+        let elsewhere = all.asked.remove(&fence.id);
+        let state = Mutex::new(State { here, elsewhere, ..State::default() });
         let live = Arc::new(Live { fence, news, state, wrote: Notify::new() });
-        self.all().insert(fence.id, Arc::clone(&live));
+        all.live.insert(fence.id, Arc::clone(&live));
+        drop(all);
         Writer { texts: self.clone(), live }
     }
 
-    fn find(&self, id: ExecutionId) -> Option<Arc<Live>> {
-        self.all().get(&id).cloned()
+    fn all(&self) -> MutexGuard<'_, All> {
+        self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn all(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Live>>> {
-        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+impl All {
+    fn remember(&mut self, id: ExecutionId, until: Instant) {
+        if self.asked.len() >= QUESTIONS {
+            let now = Instant::now();
+            self.asked.retain(|_, until| *until > now);
+        }
+        if self.asked.len() < QUESTIONS {
+            self.asked.insert(id, until);
+        }
     }
 }
 
 impl Live {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a reader what it lacks of what was told already, and from now on what is written.
+    fn asked(&self, cursor: TextCursor, reader: Reader) {
+        let mut state = self.state();
+        for piece in self.pieces(&state, self.unread(&state, cursor)..state.told) {
+            self.tell_to(reader, &piece);
+        }
+        match reader {
+            Reader::Here => state.here = true,
+            Reader::Elsewhere => state.elsewhere = Some(Instant::now() + ASKED_FOR),
+        }
+        self.tell(&mut state);
+    }
+
+    fn tell_to(&self, reader: Reader, piece: &TextPiece) {
+        match reader {
+            Reader::Here => self.news.wrote_here(piece),
+            Reader::Elsewhere => self.news.wrote_elsewhere(piece.clone()),
+        }
     }
 
     /// From where on the asker lacks what was told already.
@@ -151,11 +195,10 @@ impl Live {
             return;
         }
         for piece in self.pieces(state, start..state.told) {
-            if state.here {
-                self.news.wrote_here(&piece);
-            }
-            if elsewhere {
-                self.news.wrote_elsewhere(piece);
+            for (reader, reads) in [(Reader::Here, state.here), (Reader::Elsewhere, elsewhere)] {
+                if reads {
+                    self.tell_to(reader, &piece);
+                }
             }
         }
     }
@@ -200,174 +243,21 @@ impl TextSink for Writer {
 impl Drop for Writer {
     /// Whoever reads along has the whole text before the end is told.
     fn drop(&mut self) {
-        self.live.tell(&mut self.live.state());
-        self.texts.all().remove(&self.live.fence.id);
+        let mut state = self.live.state();
+        self.live.tell(&mut state);
+        let elsewhere = state.elsewhere;
+        drop(state);
+        let (mut all, id) = (self.texts.all(), self.live.fence.id);
+        // A later attempt may have begun.
+        if all.live.get(&id).is_some_and(|live| Arc::ptr_eq(live, &self.live)) {
+            all.live.remove(&id);
+            if let Some(until) = elsewhere {
+                // Whoever asked is told of the next attempt too.
+                all.remember(id, until);
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use prompt_ledger_domain::execution::Event;
-    use prompt_ledger_queue::memory::MemoryBus;
-    use prompt_ledger_queue::{Bus, Outbox};
-    use prompt_ledger_runtime::new_id;
-
-    use crate::news::Audience;
-
-    /// Hears the text of one process.
-    #[derive(Default)]
-    struct Here {
-        listens: std::sync::atomic::AtomicBool,
-        heard: Mutex<Vec<(usize, String)>>,
-    }
-
-    impl Here {
-        fn listen(&self, listens: bool) {
-            self.listens.store(listens, std::sync::atomic::Ordering::Relaxed);
-        }
-
-        fn heard(&self) -> Vec<(usize, String)> {
-            std::mem::take(&mut self.heard.lock().unwrap())
-        }
-    }
-
-    impl Audience for Here {
-        fn changed(&self, _: ExecutionId, _: Event) {}
-
-        fn listens(&self, _: ExecutionId) -> bool {
-            self.listens.load(std::sync::atomic::Ordering::Relaxed)
-        }
-
-        fn wrote(&self, piece: &TextPiece) {
-            self.heard.lock().unwrap().push((piece.offset, piece.text.to_string()));
-        }
-    }
-
-    /// Texts that are told to both, and a running attempt.
-    fn setup() -> (Arc<Here>, Arc<MemoryBus>, Texts, Fence) {
-        let (here, bus) = (Arc::<Here>::default(), Arc::new(MemoryBus::new()));
-        let news = News::new(Outbox::announcements(bus.clone())).with(here.clone());
-        (here, bus, Texts::new(news), Fence { id: ExecutionId(new_id()), attempt: 1 })
-    }
-
-    fn cursor(fence: Fence, attempt: i32, offset: usize) -> TextCursor {
-        TextCursor { execution_id: fence.id, attempt, offset }
-    }
-
-    fn piece(offset: usize, text: &str) -> (usize, String) {
-        (offset, text.to_owned())
-    }
-
-    async fn announced(listener: &mut Listener) -> (usize, String) {
-        loop {
-            if let Heard::Announcement(Announcement::Text(piece)) = listener.hear().await {
-                return (piece.offset, piece.text.to_string());
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn what_nobody_asks_for_is_not_told() {
-        let (here, _bus, texts, fence) = setup();
-        let mut writer = texts.begin(fence);
-        writer.push("one ");
-        drop(writer);
-        assert_eq!(here.heard(), []);
-        assert!(!texts.asked_here(cursor(fence, 0, 0)), "it has ended");
-    }
-
-    #[tokio::test]
-    async fn who_asks_here_gets_what_it_lacks_and_then_what_comes() {
-        let (here, _bus, texts, fence) = setup();
-        let mut writer = texts.begin(fence);
-        writer.push("one ");
-        here.listen(true);
-        assert!(texts.asked_here(cursor(fence, 0, 0)));
-        assert_eq!(here.heard(), [piece(0, "one ")]);
-        writer.push("two ");
-        assert!(texts.asked_here(cursor(fence, 1, 4)));
-        assert_eq!(here.heard(), [piece(4, "two ")], "told once");
-        assert!(texts.asked_here(cursor(fence, 1, 2)));
-        assert_eq!(here.heard(), [piece(2, "e two ")]);
-        assert!(texts.asked_here(cursor(fence, 7, 3)));
-        assert_eq!(here.heard(), [piece(0, "one two ")], "of another attempt nothing is known");
-        writer.push("three");
-        drop(writer);
-        assert_eq!(here.heard(), [piece(8, "three")], "the rest comes before the end");
-    }
-
-    #[tokio::test]
-    async fn who_leaves_is_told_nothing_more() {
-        let (here, _bus, texts, fence) = setup();
-        here.listen(true);
-        let mut writer = texts.begin(fence);
-        writer.push("one ");
-        here.listen(false);
-        drop(writer);
-        assert_eq!(here.heard(), []);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_piece_is_told_at_once_and_what_follows_together() {
-        let (here, _bus, texts, fence) = setup();
-        here.listen(true);
-        let mut writer = texts.begin(fence);
-        let telling = tokio::spawn(writer.telling());
-        writer.push("one ");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        assert_eq!(here.heard(), [piece(0, "one ")]);
-        writer.push("two ");
-        writer.push("three ");
-        tokio::time::sleep(COALESCED / 2).await;
-        assert_eq!(here.heard(), []);
-        tokio::time::sleep(COALESCED).await;
-        assert_eq!(here.heard(), [piece(4, "two three ")]);
-        telling.abort();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn another_process_is_answered_and_told_for_as_long_as_its_question_holds() {
-        let (_here, bus, texts, fence) = setup();
-        let mut heard = bus.listen();
-        let stop = CancellationToken::new();
-        tokio::spawn(texts.clone().run(bus.listen(), stop.clone()));
-        let mut writer = texts.begin(fence);
-        tokio::spawn(writer.telling());
-        writer.push("one ");
-        let asked = Announcement::TextWanted { texts: [cursor(fence, 0, 0)].into() };
-        bus.announce(&[asked]).await.unwrap();
-        assert_eq!(announced(&mut heard).await, piece(0, "one "));
-        writer.push("two ");
-        assert_eq!(announced(&mut heard).await, piece(4, "two "));
-        tokio::time::sleep(ASKED_FOR).await;
-        writer.push("three ");
-        tokio::time::sleep(COALESCED * 2).await;
-        let asked = Announcement::TextWanted { texts: [cursor(fence, 1, 8)].into() };
-        bus.announce(&[asked]).await.unwrap();
-        assert_eq!(announced(&mut heard).await, piece(8, "three "), "once, and when it was asked for again");
-        stop.cancel();
-    }
-
-    #[tokio::test]
-    async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
-        let (here, _bus, texts, fence) = setup();
-        here.listen(true);
-        let mut writer = texts.begin(fence);
-        let word = "é€😀".repeat(100);
-        for _ in 0..700 {
-            writer.push(&word);
-            writer.push(" ");
-        }
-        drop(writer);
-        let pieces = here.heard();
-        assert!(
-            pieces
-                .iter()
-                .all(|(_, text)| text.len() <= TEXT_BYTES && text.len() > TEXT_BYTES - 4 || text.len() < 8_000)
-        );
-        let all: String = pieces.into_iter().map(|(_, text)| text).collect();
-        let mut whole = format!("{word} ").repeat(700);
-        assert!(text::truncate(&mut whole, limits::RESPONSE_BYTES) && all == whole);
-    }
-}
+mod tests;

@@ -58,7 +58,7 @@ impl Reader for Tailer {
     fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<TailUpdate>) -> Taken {
         let v1::ExecutionEvent { execution_id, sequence, at, kind, .. } = event;
         let began = *self.began.get_or_insert(at.unwrap_or_default());
-        let taken = match kind {
+        match kind {
             Some(Kind::Snapshot(v1::ExecutionSnapshot { through_sequence, execution, .. })) => {
                 let new = self.seen.through(&execution_id, through_sequence);
                 let update = execution.map(|execution| TailUpdate::Found { sequence: through_sequence, execution });
@@ -67,6 +67,7 @@ impl Reader for Tailer {
             Some(Kind::StateChanged(changed)) => {
                 let new = self.seen.one(&execution_id, sequence);
                 let (change, execution) = StateChange::read(execution_id, sequence, at, changed);
+                self.told_until(at);
                 told(new.then_some(TailUpdate::Changed { change, execution }), updates)
             }
             Some(Kind::Synced(_)) => {
@@ -74,13 +75,12 @@ impl Reader for Tailer {
                 // What happened while the first part was read may come yet.
                 self.told_until(Some(began));
                 let first = !std::mem::replace(&mut self.told_synced, true);
-                return told(first.then_some(TailUpdate::Synced), updates);
+                told(first.then_some(TailUpdate::Synced), updates)
             }
+            // A sign of life says nothing of what has been told.
             Some(Kind::Heartbeat(_)) => Taken::News,
             Some(Kind::TextDelta(_)) | None => Taken::Nothing,
-        };
-        self.told_until(at);
-        taken
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
-use futures::{Stream, TryStreamExt, stream};
+use futures::{Stream, stream};
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
@@ -18,7 +19,7 @@ use super::deadline::Deadline;
 use super::{Page, answer, status, taken};
 use crate::service::execution::{Patience, Streamed};
 use crate::service::{Caller, ExecutionService};
-use crate::watch::Watcher;
+use crate::watch::{FilteredFeed, Read, Watcher};
 
 /// The service on the wire.
 pub struct Execution {
@@ -76,6 +77,42 @@ fn events<T: Send>(
     })
 }
 
+/// What a feed sends.
+fn feed_events(feed: FilteredFeed) -> impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send {
+    stream::unfold(feed, |mut feed| async move {
+        let message = feed.next().await?;
+        Some((message.map(event::feed).map_err(status::status), feed))
+    })
+}
+
+/// The answers of a stream: it is noted when it is read, and it ends by the caller's deadline in our words.
+fn answers<T>(
+    read: Read,
+    deadline: Option<Deadline>,
+    events: impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send + 'static,
+    answer: fn(v1::ExecutionEvent) -> T,
+) -> Events<T>
+where
+    T: 'static,
+{
+    let mut events = Box::pin(events);
+    let mut over = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.answer_by)));
+    let mut ended = false;
+    Box::pin(stream::poll_fn(move |cx| {
+        read.now();
+        if ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(event) = events.as_mut().poll_next(cx) {
+            return Poll::Ready(event.map(|event| event.map(answer)));
+        }
+        let Some(over) = &mut over else { return Poll::Pending };
+        ready!(over.as_mut().poll(cx));
+        ended = true;
+        Poll::Ready(Some(Err(status::status(status::deadline_exceeded()))))
+    }))
+}
+
 type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
@@ -91,7 +128,8 @@ impl Api for Execution {
         let _guard = hung_up.clone().drop_guard();
         let run = async {
             let spec = spec::spec(required("spec", sent.spec)?);
-            self.service.run(&caller, spec, Mode::Full, Patience { deadline, hung_up }).await
+            let patience = Patience { deadline, hung_up, connection: None };
+            self.service.run(&caller, spec, Mode::Full, patience).await
         };
         answer(run.await.map(|ran| v1::RunExecutionResponse {
             execution: Some(execution::execution(ran.execution)),
@@ -157,18 +195,21 @@ impl Api for Execution {
         &self,
         request: Request<v1::StreamExecutionRequest>,
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
-        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.stop_by);
+        let deadline = request.extensions().get::<Deadline>().copied();
+        let connection = request.remote_addr();
         let (caller, sent) = taken(request)?;
         let hung_up = CancellationToken::new();
         // Moves into the stream, which tonic drops when the caller goes away.
         let guard = hung_up.clone().drop_guard();
         let stream = async {
             let spec = spec::spec(required("spec", sent.spec)?);
-            self.service.stream(&caller, spec, Mode::Full, &Patience { deadline, hung_up }).await
+            let patience = Patience { deadline: deadline.map(|deadline| deadline.stop_by), hung_up, connection };
+            self.service.stream(&caller, spec, Mode::Full, &patience).await
         };
         answer(stream.await.map(|Streamed { watcher, reused }| {
-            let events = events(watcher, guard, reused);
-            Box::pin(events.map_ok(|event| v1::StreamExecutionResponse { event: Some(event) })) as Events<_>
+            let read = watcher.pace().read();
+            let answer = |event| v1::StreamExecutionResponse { event: Some(event) };
+            answers(read, deadline, events(watcher, guard, reused), answer)
         }))
     }
 
@@ -178,15 +219,16 @@ impl Api for Execution {
         &self,
         request: Request<v1::WatchExecutionRequest>,
     ) -> Result<Response<Self::WatchExecutionStream>, Status> {
-        let connection = request.remote_addr();
+        let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = taken(request)?;
         let watch = async {
             let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
             self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
         };
         answer(watch.await.map(|watcher| {
-            let events = events(watcher, (), false);
-            Box::pin(events.map_ok(|event| v1::WatchExecutionResponse { event: Some(event) })) as Events<_>
+            let read = watcher.pace().read();
+            let answer = |event| v1::WatchExecutionResponse { event: Some(event) };
+            answers(read, deadline, events(watcher, (), false), answer)
         }))
     }
 
@@ -196,15 +238,13 @@ impl Api for Execution {
         &self,
         request: Request<v1::WatchExecutionsRequest>,
     ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
-        let connection = request.remote_addr();
+        let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = taken(request)?;
         let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
         answer(feed.map(|feed| {
-            let events = stream::unfold(feed, |mut feed| async move {
-                let message = feed.next().await?;
-                Some((message.map(event::feed).map_err(status::status), feed))
-            });
-            Box::pin(events.map_ok(|event| v1::WatchExecutionsResponse { event: Some(event) })) as Events<_>
+            let read = feed.pace().read();
+            let answer = |event| v1::WatchExecutionsResponse { event: Some(event) };
+            answers(read, deadline, feed_events(feed), answer)
         }))
     }
 }

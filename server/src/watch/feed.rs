@@ -3,7 +3,7 @@
 //! that nothing is missed.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const LOOK: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Happening {
     pub(super) event: Event,
-    /// With texts where someone wants them.
+    /// Without its texts.
     pub(super) execution: Execution,
 }
 
@@ -45,8 +45,6 @@ struct Shared {
     waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
     /// How many watch.
     open: Mutex<usize>,
-    /// How many of them want texts.
-    with_texts: AtomicUsize,
     opened: Notify,
     /// Someone watches: what is heard is kept.
     running: AtomicBool,
@@ -62,7 +60,6 @@ impl Default for Feed {
             heard,
             waiting: tokio::sync::Mutex::new(waiting),
             open: Mutex::default(),
-            with_texts: AtomicUsize::new(0),
             opened: Notify::new(),
             running: AtomicBool::new(false),
             begun: watch::Sender::new(false),
@@ -73,19 +70,17 @@ impl Default for Feed {
 /// A place at the feed: what happens from now on.
 pub(super) struct FeedPlace {
     feed: Feed,
-    texts: bool,
     receiver: broadcast::Receiver<Arc<Happening>>,
     begun: watch::Receiver<bool>,
 }
 
 impl Feed {
-    /// Registers. `texts`: with the texts of what has ended.
-    pub(super) fn place(&self, texts: bool) -> FeedPlace {
+    /// Registers.
+    pub(super) fn place(&self) -> FeedPlace {
         let receiver = self.0.sender.subscribe();
-        self.0.with_texts.fetch_add(usize::from(texts), Ordering::Relaxed);
         *self.0.open() += 1;
         self.0.opened.notify_one();
-        FeedPlace { feed: self.clone(), texts, receiver, begun: self.0.begun.subscribe() }
+        FeedPlace { feed: self.clone(), receiver, begun: self.0.begun.subscribe() }
     }
 
     /// Something happened.
@@ -182,7 +177,7 @@ impl Feed {
         for new in new.chunks(READ) {
             let ids: HashSet<_> = new.iter().map(|change| change.id).collect();
             let ids: Vec<_> = ids.into_iter().collect();
-            let executions = store.whole(&ids, self.0.with_texts.load(Ordering::Relaxed) > 0).await?;
+            let executions = store.whole(&ids, false).await?;
             for change in new {
                 if seen.add(change)
                     && let Some(execution) = executions.iter().find(|execution| execution.id == change.id)
@@ -209,6 +204,9 @@ impl Shared {
     }
 }
 
+/// More has happened than a place holds.
+pub(super) struct TooMuch;
+
 impl FeedPlace {
     /// Waits until everything is told that becomes visible in the store from then on.
     pub(super) async fn begun(&mut self) {
@@ -220,12 +218,20 @@ impl FeedPlace {
     pub(super) async fn next(&mut self) -> Option<Arc<Happening>> {
         self.receiver.recv().await.ok()
     }
+
+    /// What has happened and was not taken yet; an error where too much did.
+    pub(super) fn waiting(&mut self) -> Result<Option<Arc<Happening>>, TooMuch> {
+        match self.receiver.try_recv() {
+            Ok(happening) => Ok(Some(happening)),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Err(TooMuch),
+            Err(_) => Ok(None),
+        }
+    }
 }
 
 impl Drop for FeedPlace {
     fn drop(&mut self) {
         *self.feed.0.open() -= 1;
-        self.feed.0.with_texts.fetch_sub(usize::from(self.texts), Ordering::Relaxed);
     }
 }
 

@@ -13,13 +13,16 @@ use prompt_ledger_store::{ExecutionFilter, Executions};
 use super::feed::{FeedPlace, Happening, OVERLAP};
 use super::hub::Hub;
 use super::stream::{Ending, Pace};
+use super::watcher::text_bytes;
 
 /// How many executions are read at once.
 const READ: usize = 64;
-/// How many changes are read at once, and the first and the longest span of time for that.
+const READ_WITH_TEXTS: usize = 4;
+/// How many changes are read at once, and the first span of time for that.
 const CHANGES: usize = 4_096;
 const SPAN: Duration = Duration::from_secs(10);
-const LONGEST_SPAN: Duration = Duration::from_secs(3_600);
+/// How many changes may come while the first part is read.
+const MEANWHILE: usize = 16_384;
 
 /// Which executions a feed is about. Everything given must hold.
 #[derive(Clone, Debug)]
@@ -55,25 +58,46 @@ pub enum FeedMessage {
     Heartbeat,
 }
 
+impl FeedMessage {
+    /// About how large it is: what its texts take.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Snapshot(execution, _) | Self::Changed(.., Some(execution)) => text_bytes(execution),
+            Self::Synced | Self::Changed(.., None) | Self::Heartbeat => 0,
+        }
+    }
+}
+
 /// A stream over all executions that match.
 pub struct FilteredFeed {
+    pace: Pace,
+    reading: Reading,
+    ended: bool,
+}
+
+/// Where it reads from, and how far it has.
+struct Reading {
     store: Arc<dyn Executions>,
     place: FeedPlace,
-    pace: Pace,
     wanted: Wanted,
     ready: VecDeque<FeedMessage>,
-    /// Absent when all that comes first has been read.
+    /// What comes first; absent when all of it has been read.
     first: Option<First>,
-    ended: bool,
+    /// What has happened while that was read.
+    meanwhile: VecDeque<Arc<Happening>>,
 }
 
 /// How far the first part has been read.
 struct First {
-    step: Step,
-    /// The executions whose snapshots were sent, or did not match.
+    /// The executions to read next.
+    ids: VecDeque<ExecutionId>,
+    step: Option<Step>,
+    /// Those whose snapshots were sent.
     sent: HashSet<ExecutionId>,
 }
 
+/// What to look for.
+#[derive(Clone, Copy)]
 enum Step {
     /// What is unfinished, created before this row.
     Unfinished(Option<(Timestamp, ExecutionId)>),
@@ -94,23 +118,8 @@ impl Wanted {
         self.statuses.is_empty() || self.statuses.contains(&status)
     }
 
-    /// The execution as it may be shown.
-    fn shown(&self, mut execution: Execution) -> Arc<Execution> {
-        if !self.texts {
-            execution.texts = None;
-        }
-        Arc::new(execution)
-    }
-
-    /// A change, where it is wanted.
-    fn change(&self, happening: &Happening) -> Option<FeedMessage> {
-        let Happening { event, execution } = happening;
-        let wanted = self.wants(event.to) || event.from.is_some_and(|from| self.wants(from));
-        let wanted = wanted && self.matches(execution);
-        wanted.then(|| {
-            let ended = event.to.is_terminal().then(|| self.shown(execution.clone()));
-            FeedMessage::Changed(execution.id, *event, ended)
-        })
+    fn wants_event(&self, event: &Event) -> bool {
+        self.wants(event.to) || event.from.is_some_and(|from| self.wants(from))
     }
 }
 
@@ -118,88 +127,139 @@ impl Hub {
     /// Watches all executions that match.
     #[must_use]
     pub fn filtered(&self, wanted: Wanted, pace: Pace) -> FilteredFeed {
-        let first = First { step: Step::Unfinished(None), sent: HashSet::new() };
-        FilteredFeed {
+        let first = First { ids: VecDeque::new(), step: Some(Step::Unfinished(None)), sent: HashSet::new() };
+        let reading = Reading {
             store: self.store(),
-            place: self.feed().place(wanted.texts),
-            pace,
+            place: self.feed().place(),
             wanted,
             ready: VecDeque::new(),
             first: Some(first),
-            ended: false,
-        }
+            meanwhile: VecDeque::new(),
+        };
+        FilteredFeed { pace, reading, ended: false }
     }
 }
 
 impl FilteredFeed {
+    /// Its pace.
+    #[must_use]
+    pub fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
     /// The next message, when there is one; nothing after an error.
     pub async fn next(&mut self) -> Option<Result<FeedMessage>> {
         if self.ended {
             return None;
         }
-        let next = match self.pace.polled() {
-            Ok(()) => self.message().await,
+        let next = match self.pace.check() {
             Err(ending) => Err(ending.error()),
+            Ok(()) => tokio::select! {
+                biased;
+                ending = self.pace.waits() => match ending {
+                    None => Ok(FeedMessage::Heartbeat),
+                    Some(ending) => Err(ending.error()),
+                },
+                // Given up half way it loses nothing.
+                message = self.reading.next() => message,
+            },
         };
-        self.ended = next.is_err();
-        if next.is_ok() {
-            self.pace.sent(0);
+        match &next {
+            Ok(message) => self.pace.gave(message.bytes()),
+            Err(_) => self.ended = true,
         }
         Some(next)
     }
+}
 
-    async fn message(&mut self) -> Result<FeedMessage> {
+impl Reading {
+    async fn next(&mut self) -> Result<FeedMessage> {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(message);
             }
-            if let Some(mut first) = self.first.take() {
+            if self.first.is_some() {
                 self.place.begun().await;
-                let more = self.read(&mut first).await?;
-                match more {
-                    true => self.first = Some(first),
-                    false => self.ready.push_back(FeedMessage::Synced),
-                }
+                self.keep_up()?;
+                self.read().await?;
                 continue;
             }
-            tokio::select! {
-                biased;
-                ending = self.pace.waits() => return match ending {
-                    None => Ok(FeedMessage::Heartbeat),
-                    Some(ending) => Err(ending.error()),
-                },
-                happening = self.place.next() => match happening {
-                    Some(happening) => self.ready.extend(self.wanted.change(&happening)),
-                    None => return Err(Ending::Slow.error()),
-                },
+            if let Some(happening) = self.meanwhile.front().cloned() {
+                let told = self.told(&happening).await?;
+                self.meanwhile.pop_front();
+                self.ready.extend(told);
+                continue;
             }
+            let happening = self.place.next().await.ok_or_else(|| Ending::Slow.error())?;
+            self.meanwhile.push_back(happening);
         }
     }
 
-    /// Reads some more of the first part: whether there may be more.
-    async fn read(&mut self, first: &mut First) -> Result<bool> {
-        let (ids, next) = match first.step {
-            Step::Unfinished(before) => self.unfinished(before).await?,
-            Step::Changed { start, end, span } => self.changed(start, end, span).await?,
-        };
-        let new: Vec<_> = ids.into_iter().filter(|id| first.sent.insert(*id)).collect();
-        for ids in new.chunks(READ) {
-            // The sequences first: a state that is newer than its sequence is told again, an older one would be lost.
-            let cursors: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
-            let changes = self.store.events_after(&cursors).await?;
-            for execution in self.store.whole(ids, self.wanted.texts).await? {
-                let of = changes.iter().filter(|change| change.id == execution.id);
-                let through = of.map(|change| change.event.sequence).max().unwrap_or(0);
-                if self.wanted.matches(&execution) && self.wanted.wants(execution.status) {
-                    self.ready.push_back(FeedMessage::Snapshot(self.wanted.shown(execution), through));
-                }
+    /// Takes what has happened while the first part is read, so that a long one does not fall behind.
+    fn keep_up(&mut self) -> Result<()> {
+        while let Some(happening) = self.place.waiting().map_err(|_| Ending::Slow.error())? {
+            if self.wanted.wants_event(&happening.event) && self.wanted.matches(&happening.execution) {
+                self.meanwhile.push_back(happening);
             }
         }
-        match next {
-            Some(step) => first.step = step,
-            None => return Ok(false),
+        if self.meanwhile.len() > MEANWHILE { Err(Ending::Slow.error()) } else { Ok(()) }
+    }
+
+    /// The message of a change, where it is wanted.
+    async fn told(&self, happening: &Happening) -> Result<Option<FeedMessage>> {
+        let Happening { event, execution } = happening;
+        if !self.wanted.wants_event(event) || !self.wanted.matches(execution) {
+            return Ok(None);
         }
-        Ok(true)
+        let ended = match (event.to.is_terminal(), self.wanted.texts) {
+            (false, _) => None,
+            (true, false) => Some(execution.clone()),
+            // Texts are nobody else's to hold.
+            (true, true) => self.store.whole(&[execution.id], true).await?.pop(),
+        };
+        Ok(Some(FeedMessage::Changed(execution.id, *event, ended.map(Arc::new))))
+    }
+
+    /// Reads some more of the first part. Everything is changed at once behind the last wait.
+    async fn read(&mut self) -> Result<()> {
+        let Some(first) = &self.first else { return Ok(()) };
+        let at_once = if self.wanted.texts { READ_WITH_TEXTS } else { READ };
+        let ids: Vec<_> = first.ids.iter().take(at_once).copied().collect();
+        if ids.is_empty() {
+            let Some(step) = first.step else {
+                self.first = None;
+                self.ready.push_back(FeedMessage::Synced);
+                return Ok(());
+            };
+            let (found, next) = match step {
+                Step::Unfinished(before) => self.unfinished(before).await?,
+                Step::Changed { start, end, span } => self.changed(start, end, span).await?,
+            };
+            if let Some(first) = &mut self.first {
+                let mut seen = HashSet::new();
+                let new = found.into_iter().filter(|id| !first.sent.contains(id) && seen.insert(*id));
+                first.ids.extend(new);
+                first.step = next;
+            }
+            return Ok(());
+        }
+        // The sequences first: a state that is newer than its sequence is told again, an older one would be lost.
+        let cursors: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
+        let changes = self.store.events_after(&cursors).await?;
+        let executions = self.store.whole(&ids, self.wanted.texts).await?;
+        let Some(first) = &mut self.first else { return Ok(()) };
+        first.ids.drain(..ids.len());
+        for execution in executions.into_iter().filter(|execution| self.wanted.matches(execution)) {
+            let events = || changes.iter().filter(|change| change.id == execution.id).map(|change| &change.event);
+            let through = events().map(|event| event.sequence).max().unwrap_or(0);
+            let since = |event: &&Event| self.wanted.since.is_some_and(|since| event.at >= since.before(OVERLAP));
+            let lately = events().filter(since).any(|event| self.wanted.wants_event(event));
+            if lately || self.wanted.wants(execution.status) {
+                first.sent.insert(execution.id);
+                self.ready.push_back(FeedMessage::Snapshot(Arc::new(execution), through));
+            }
+        }
+        Ok(())
     }
 
     /// A page of what is unfinished, and what to read then.
@@ -247,7 +307,7 @@ impl FilteredFeed {
                 Step::Changed { start: last.event.at, end, span: SPAN }
             }
             // The fewer changes there are, the longer the next span.
-            _ if changes.len() < CHANGES / 8 => Step::Changed { start: until, end, span: (span * 2).min(LONGEST_SPAN) },
+            _ if changes.len() < CHANGES / 8 => Step::Changed { start: until, end, span: span.saturating_mul(2) },
             _ => Step::Changed { start: until, end, span },
         };
         Ok((changes.into_iter().map(|change| change.id).collect(), Some(next)))

@@ -138,11 +138,11 @@ impl Hub {
     /// An execution that is driven by this process has ended, like this where that is known.
     pub fn drove(&self, id: ExecutionId, ended: Option<&Execution>) {
         let Some(entry) = self.0.find(id) else { return };
+        entry.driven_here.store(false, Ordering::Relaxed);
         match ended {
             Some(execution) => entry.ended(Arc::new(execution.clone())),
             None => self.0.is_behind(&entry),
         }
-        entry.driven_here.store(false, Ordering::Relaxed);
     }
 }
 

@@ -20,5 +20,5 @@ pub mod watcher;
 pub use self::feed::Feed;
 pub use self::filter::{FeedMessage, FilteredFeed, Wanted};
 pub use self::hub::Hub;
-pub use self::stream::{Pace, Streams};
+pub use self::stream::{Pace, Read, Streams};
 pub use self::watcher::{Message, Watcher};

@@ -80,8 +80,10 @@ impl Story {
         match event.sequence - self.through() {
             1 => {
                 self.events.push(event);
-                // An ended attempt's text goes; the next one's may be here already.
-                if event.from == Some(Status::Running) && self.text.attempt <= event.attempt {
+                // An ended attempt's text goes where another follows, whose own may be here already. The last one's stays
+                // for who has not read it to its end.
+                let goes_on = event.from == Some(Status::Running) && !event.to.is_terminal();
+                if goes_on && self.text.attempt <= event.attempt {
                     self.text = Text::default();
                 }
                 Told::New
@@ -96,7 +98,6 @@ impl Story {
         let news = self.finished.is_none() && execution.status.is_terminal();
         if news {
             self.finished = Some(execution);
-            self.text = Text::default();
         }
         news
     }

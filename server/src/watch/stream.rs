@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use prompt_ledger_runtime::config::WatchConfig;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long after the last one a heartbeat comes, about.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+use super::hub::Place;
+
 /// When an ended stream's client may come back.
 const COME_BACK: Duration = Duration::from_secs(1);
 
@@ -39,14 +39,15 @@ struct Seats {
 struct Seat {
     /// Streams of one connection share its window.
     connection: Option<SocketAddr>,
-    /// When it gave its last message away, in milliseconds since the beginning; 0 while it waits for more.
-    gave: AtomicU64,
-    /// About how large that was.
+    /// When it was asked for more the last time, in milliseconds since the beginning. One that is read is asked again and
+    /// again: whenever it has given something, and while it waits at least once per stall limit.
+    polled: AtomicU64,
+    /// About how large what it gave last was.
     bytes: AtomicUsize,
+    expelled: AtomicBool,
+    /// What it holds of what others share; taken away with the seat.
+    place: Mutex<Option<Place>>,
 }
-
-/// The seat of a stream was taken away.
-const EXPELLED: u64 = u64::MAX;
 
 /// Why a stream ends that is not at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,27 +101,31 @@ impl Streams {
         }
         seats.taken += 1;
         *seats.by_key.entry(key).or_default() += 1;
-        let mut pace = self.over(connection);
-        pace.counted = Some((self.clone(), key));
+        drop(seats);
+        let mut pace = self.within_call(connection);
+        pace.counted = Some(key);
         pace.end = Some(Instant::now() + spread(self.0.config.max_age));
-        seats.all.push(Arc::downgrade(&pace.seat));
         Ok(pace)
     }
 
     /// The pace of a stream that is part of a call: without an age, and not counted.
     #[must_use]
-    pub fn unbounded(&self) -> Pace {
-        self.over(None)
-    }
-
-    fn over(&self, connection: Option<SocketAddr>) -> Pace {
+    pub fn within_call(&self, connection: Option<SocketAddr>) -> Pace {
+        let seat = Arc::new(Seat {
+            connection,
+            polled: AtomicU64::new(self.0.now()),
+            bytes: AtomicUsize::new(0),
+            expelled: AtomicBool::new(false),
+            place: Mutex::default(),
+        });
+        self.0.seats().all.push(Arc::downgrade(&seat));
         Pace {
-            seat: Arc::new(Seat { connection, gave: AtomicU64::new(0), bytes: AtomicUsize::new(0) }),
-            began: self.0.began,
-            beat: Instant::now() + spread(HEARTBEAT),
+            seat,
+            beat: Instant::now() + spread(self.0.config.heartbeat),
             end: None,
             draining: Some(self.0.draining.clone()),
             counted: None,
+            streams: self.clone(),
         }
     }
 
@@ -129,12 +134,13 @@ impl Streams {
         let limit = self.0.config.stall_limit;
         let mut ticks = tokio::time::interval((limit / 4).min(Duration::from_secs(1)));
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let too_long = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            self.expel(since(self.0.began).saturating_sub(too_long));
+            // One that waits is asked once per limit.
+            let too_long = u64::try_from(2 * limit.as_millis()).unwrap_or(u64::MAX);
+            self.expel(self.0.now().saturating_sub(too_long));
         }
     }
 
-    /// Expels who has given its last message away before `then` and was not read since. Where no stream of a connection is
+    /// Expels who was asked for more before `then` and not since. Where no stream of a connection is
     /// read, that may be the fault of one: the one with the most bytes waiting goes first, the others get another chance.
     fn expel(&self, then: u64) {
         let mut seats = self.0.seats();
@@ -146,24 +152,36 @@ impl Streams {
         for (number, seat) in all.iter().enumerate() {
             // One of no known connection is alone on it.
             let connection = seat.connection.ok_or(number);
-            match seat.gave.load(Ordering::Relaxed) {
-                EXPELLED => {}
-                gave if gave != 0 && gave < then => stalled.entry(connection).or_default().push((seat, gave)),
-                _ => drop(read.insert(connection)),
+            if seat.expelled.load(Ordering::Relaxed) {
+                continue;
+            }
+            match seat.polled.load(Ordering::Relaxed) < then {
+                true => stalled.entry(connection).or_default().push(seat),
+                false => drop(read.insert(connection)),
             }
         }
         for (connection, seats) in stalled {
-            let alone = !read.contains(&connection);
-            let most = seats.iter().max_by_key(|(seat, _)| seat.bytes.load(Ordering::Relaxed)).copied();
-            for (seat, gave) in if alone { most.into_iter().collect() } else { seats } {
-                // One that is read at this moment stays.
-                let _ = seat.gave.compare_exchange(gave, EXPELLED, Ordering::Relaxed, Ordering::Relaxed);
+            let most = seats.iter().max_by_key(|seat| seat.bytes.load(Ordering::Relaxed)).copied();
+            for seat in if read.contains(&connection) { seats } else { most.into_iter().collect() } {
+                seat.expelled.store(true, Ordering::Relaxed);
+                drop(seat.place().take());
             }
         }
     }
 }
 
+impl Seat {
+    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Shared {
+    /// Milliseconds since the beginning.
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn seats(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -172,12 +190,13 @@ impl Shared {
 /// One stream's pace.
 pub struct Pace {
     seat: Arc<Seat>,
-    began: Instant,
     /// When the next heartbeat is due.
     beat: Instant,
     end: Option<Instant>,
     draining: Option<CancellationToken>,
-    counted: Option<(Streams, u64)>,
+    /// The key that it is counted by.
+    counted: Option<u64>,
+    streams: Streams,
 }
 
 impl Pace {
@@ -188,46 +207,74 @@ impl Pace {
         self
     }
 
-    /// The client reads: fails where it came too late.
-    pub(super) fn polled(&self) -> Result<(), Ending> {
-        match self.seat.gave.swap(0, Ordering::Relaxed) {
-            EXPELLED => Err(Ending::Slow),
-            _ => Ok(()),
-        }
+    /// Keeps this for as long as the stream is read.
+    pub(super) fn keep(&self, place: Place) {
+        *self.seat.place() = Some(place);
+    }
+
+    /// What notes that the stream is read.
+    #[must_use]
+    pub fn read(&self) -> Read {
+        Read { seat: Arc::clone(&self.seat), streams: self.streams.clone() }
+    }
+
+    /// Fails where the stream was not read for too long.
+    pub(super) fn check(&self) -> Result<(), Ending> {
+        if self.seat.expelled.load(Ordering::Relaxed) { Err(Ending::Slow) } else { Ok(()) }
     }
 
     /// A message of about this size was given away.
-    pub(super) fn sent(&self, bytes: usize) {
+    pub(super) fn gave(&self, bytes: usize) {
         self.seat.bytes.store(bytes, Ordering::Relaxed);
-        self.seat.gave.store(since(self.began).max(1), Ordering::Relaxed);
     }
 
     /// Waits: until the stream must end, or, answering nothing, until a heartbeat is due.
     pub(super) async fn waits(&mut self) -> Option<Ending> {
-        let wake = self.end.map_or(self.beat, |end| end.min(self.beat));
         let drained = async {
             match &self.draining {
                 Some(draining) => draining.cancelled().await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            biased;
-            () = drained => return Some(Ending::Drained),
-            () = tokio::time::sleep_until(wake) => {}
+        tokio::pin!(drained);
+        loop {
+            // However long it waits, it is asked for more now and then: so it is known to be read.
+            let wake = self.beat.min(Instant::now() + self.streams.0.config.stall_limit);
+            let wake = self.end.map_or(wake, |end| end.min(wake));
+            tokio::select! {
+                biased;
+                () = &mut drained => return Some(Ending::Drained),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            if self.end == Some(wake) {
+                return Some(Ending::Aged);
+            }
+            if wake == self.beat {
+                break;
+            }
         }
-        if self.end == Some(wake) {
-            return Some(Ending::Aged);
-        }
-        self.beat = Instant::now() + spread(HEARTBEAT);
+        self.beat = Instant::now() + spread(self.streams.0.config.heartbeat);
         None
+    }
+}
+
+/// Notes that a stream is read.
+pub struct Read {
+    seat: Arc<Seat>,
+    streams: Streams,
+}
+
+impl Read {
+    /// It is asked for more.
+    pub fn now(&self) {
+        self.seat.polled.store(self.streams.0.now(), Ordering::Relaxed);
     }
 }
 
 impl Drop for Pace {
     fn drop(&mut self) {
-        let Some((streams, key)) = self.counted.take() else { return };
-        let mut seats = streams.0.seats();
+        let Some(key) = self.counted else { return };
+        let mut seats = self.streams.0.seats();
         seats.taken -= 1;
         if let Some(count) = seats.by_key.get_mut(&key) {
             *count -= 1;
@@ -236,10 +283,6 @@ impl Drop for Pace {
             }
         }
     }
-}
-
-fn since(began: Instant) -> u64 {
-    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
 }
 
 /// A length of time, up to a tenth more or less.
@@ -253,7 +296,8 @@ mod tests {
 
     fn streams(per_key: usize, per_server: usize) -> (Streams, CancellationToken) {
         let second = Duration::from_secs(1);
-        let config = WatchConfig { per_key, per_server, max_age: 100 * second, stall_limit: 30 * second };
+        let config =
+            WatchConfig { per_key, per_server, max_age: 100 * second, heartbeat: 15 * second, stall_limit: 4 * second };
         let draining = CancellationToken::new();
         (Streams::new(config, draining.clone()), draining)
     }
@@ -270,7 +314,7 @@ mod tests {
         let _three = streams.admit(2, None).unwrap();
         let error = streams.admit(2, None).err().unwrap();
         assert!(error.to_string().contains("this server has 3"), "{error}");
-        let _free = streams.unbounded();
+        let _free = streams.within_call(None);
         drop(one);
         streams.admit(1, None).unwrap();
     }
@@ -290,7 +334,7 @@ mod tests {
         assert_eq!(ending, Ending::Aged);
         assert!((5..=7).contains(&beats), "{beats} in {:?}", began.elapsed());
         assert!((90..=110).contains(&began.elapsed().as_secs()));
-        let mut endless = streams.unbounded();
+        let mut endless = streams.within_call(None);
         for _ in 0..20 {
             assert_eq!(endless.waits().await, None);
         }
@@ -299,7 +343,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_drain_ends_what_does_not_outlast_it() {
         let (streams, draining) = streams(1, 1);
-        let (mut ends, mut outlasts) = (streams.unbounded(), streams.unbounded().outlasting_a_drain());
+        let (mut ends, mut outlasts) = (streams.within_call(None), streams.within_call(None).outlasting_a_drain());
         draining.cancel();
         assert_eq!((ends.waits().await, outlasts.waits().await), (Some(Ending::Drained), None));
         for (ending, reason) in [
@@ -314,22 +358,20 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_read_is_expelled_and_the_heaviest_first_where_a_whole_connection_stalls() {
         let (streams, _) = streams(9, 9);
-        let seat = |port, gave, bytes| {
+        let seat = |port, polled, bytes| {
             let pace = streams.admit(1, connection(port)).unwrap();
-            pace.seat.gave.store(gave, Ordering::Relaxed);
-            pace.seat.bytes.store(bytes, Ordering::Relaxed);
+            pace.seat.polled.store(polled, Ordering::Relaxed);
+            pace.gave(bytes);
             pace
         };
         // On the first connection one reads, so it is not the connection; on the second nobody does.
-        let first = [seat(1, 0, 0), seat(1, 5, 1), seat(1, 5, 9), seat(1, 50, 9)];
+        let first = [seat(1, 50, 0), seat(1, 5, 1), seat(1, 5, 9), seat(1, 50, 9)];
         let second = [seat(2, 5, 1), seat(2, 5, 9), seat(2, 5, 2)];
+        let slow = |pace: &Pace| pace.check() == Err(Ending::Slow);
         streams.expel(10);
-        let polled = |pace: &Pace| pace.seat.gave.load(Ordering::Relaxed) == EXPELLED;
-        assert_eq!(first.each_ref().map(polled), [false, true, true, false]);
-        assert_eq!(second.each_ref().map(polled), [false, true, false]);
+        assert_eq!(first.each_ref().map(slow), [false, true, true, false]);
+        assert_eq!(second.each_ref().map(slow), [false, true, false]);
         streams.expel(10);
-        assert_eq!(second.each_ref().map(polled), [false, true, true]);
-        assert_eq!(first[1].polled(), Err(Ending::Slow));
-        assert_eq!(first[0].polled(), Ok(()));
+        assert_eq!(second.each_ref().map(slow), [false, true, true]);
     }
 }

@@ -1,12 +1,13 @@
 //! One stream about one execution. It holds a cursor and nothing else: what it sends next is in the shared story, so that
 //! a slow one costs nobody anything, finds its text merged, and misses no event.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use prompt_ledger_domain::execution::{Event, Execution, Input, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 
+use super::entry::Entry;
 use super::hub::{Hub, Place};
 use super::story::Story;
 use super::stream::{Ending, Pace};
@@ -46,21 +47,28 @@ impl Message {
     fn bytes(&self) -> usize {
         match self {
             Self::Text { text, .. } => text.len(),
-            Self::Changed(_, Some(ended)) => ended.texts.as_ref().map_or(0, |texts| {
-                let input = match &texts.input {
-                    Input::Prompt(text) => text.len(),
-                    Input::Messages(messages) => messages.iter().map(|message| message.content.len()).sum(),
-                };
-                input + texts.variables.len() + texts.response.len()
-            }),
+            Self::Changed(_, Some(ended)) => text_bytes(ended),
             Self::Snapshot { .. } | Self::Changed(_, None) | Self::Heartbeat(_) => 0,
         }
     }
 }
 
+/// What an execution's texts take, where it has them.
+pub(super) fn text_bytes(execution: &Execution) -> usize {
+    execution.texts.as_ref().map_or(0, |texts| {
+        let input = match &texts.input {
+            Input::Prompt(text) => text.len(),
+            Input::Messages(messages) => messages.iter().map(|message| message.content.len()).sum(),
+        };
+        input + texts.variables.len() + texts.response.len()
+    })
+}
+
 /// A stream about one execution.
 pub struct Watcher {
-    place: Place,
+    id: ExecutionId,
+    /// Its place is with its pace, which gives it up where the stream is not read.
+    entry: Weak<Entry>,
     pace: Pace,
     /// The sequence of the last event that was sent.
     cursor: i64,
@@ -88,13 +96,21 @@ impl Hub {
 
 impl Watcher {
     fn new(place: Place, pace: Pace, cursor: i64) -> Self {
-        Self { place, pace, cursor, text: (0, 0), greeted: false, ended: false }
+        let (id, entry) = (place.entry.id, Arc::downgrade(&place.entry));
+        pace.keep(place);
+        Self { id, entry, pace, cursor, text: (0, 0), greeted: false, ended: false }
     }
 
     /// Which execution it is about.
     #[must_use]
     pub fn id(&self) -> ExecutionId {
-        self.place.entry.id
+        self.id
+    }
+
+    /// Its pace.
+    #[must_use]
+    pub fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// The next message, when there is one; nothing after the terminal event, or after an error.
@@ -102,24 +118,23 @@ impl Watcher {
         if self.ended {
             return None;
         }
-        let entry = Arc::clone(&self.place.entry);
-        if self.pace.polled().is_err() {
-            return Some(Err(self.ends(Ending::Slow)));
-        }
         loop {
+            let Some(entry) = self.entry.upgrade().filter(|_| self.pace.check().is_ok()) else {
+                return Some(Err(self.ends(Ending::Slow)));
+            };
             let changed = entry.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let message = self.take(&entry.story());
             if let Some(message) = message {
-                self.pace.sent(message.bytes());
+                self.pace.gave(message.bytes());
                 return Some(Ok(message));
             }
             tokio::select! {
                 biased;
                 ending = self.pace.waits() => return Some(match ending {
                     None => {
-                        self.pace.sent(0);
+                        self.pace.gave(0);
                         Ok(Message::Heartbeat(self.cursor))
                     }
                     Some(ending) => Err(self.ends(ending)),

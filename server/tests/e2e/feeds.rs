@@ -135,11 +135,15 @@ async fn texts_come_when_asked_for() {
     ledger.active("greet", "hello").await;
     model.next(Reply::answer("hi"));
     let request = v1::WatchExecutionsRequest { view: v1::ExecutionView::Full.into(), ..Default::default() };
-    let mut feed = feed(&ledger, request).await;
-    synced(&mut feed).await;
+    let (mut full, mut basic) =
+        (feed(&ledger, request.clone()).await, feed(&ledger, v1::WatchExecutionsRequest::default()).await);
+    synced(&mut full).await;
+    synced(&mut basic).await;
     let ran = ledger.run(of("greet", "dev")).await;
-    let seen = changes(&mut feed, 2).await;
-    assert_eq!(seen[1].2, Some(ran));
+    assert_eq!(changes(&mut basic, 2).await[1].2.as_ref().unwrap().response_text, "");
+    assert_eq!(changes(&mut full, 2).await[1].2, Some(ran.clone()));
+    let since = v1::WatchExecutionsRequest { since: ran.created_at, ..request };
+    assert_eq!(synced(&mut feed(&ledger, since).await).await[0].execution.as_deref(), Some(&ran));
 }
 
 #[tokio::test]
@@ -151,8 +155,11 @@ async fn what_has_changed_since_is_sent_again() {
     let first = synced(&mut feed(&ledger, since.clone()).await).await;
     assert_eq!(first.len(), 1);
     assert_eq!((first[0].status(), first[0].through_sequence), (Status::Succeeded, 2));
-    let failed = v1::WatchExecutionsRequest { statuses: vec![Status::Failed.into()], ..since };
+    let failed = v1::WatchExecutionsRequest { statuses: vec![Status::Failed.into()], ..since.clone() };
     assert!(synced(&mut feed(&ledger, failed).await).await.is_empty());
+    // It is no longer running, but came from there: whoever shows what runs must know.
+    let running = v1::WatchExecutionsRequest { statuses: vec![Status::Running.into()], ..since };
+    assert_eq!(synced(&mut feed(&ledger, running).await).await[0].status(), Status::Succeeded);
     let long_ago = prost_types::Timestamp { seconds: 0, nanos: 0 };
     let all = v1::WatchExecutionsRequest { since: Some(long_ago), ..Default::default() };
     assert_eq!(synced(&mut feed(&ledger, all).await).await.len(), 1);
@@ -182,4 +189,32 @@ async fn a_feed_is_of_one_project_and_odd_filters_are_refused() {
     ] {
         refused(ledger.executions().watch_executions(wrong).await, Code::InvalidArgument, "INVALID_FIELD");
     }
+}
+
+#[tokio::test]
+async fn a_long_first_part_does_not_fall_behind_what_happens_meanwhile() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    model.otherwise(Reply::hang());
+    // Far more than are read at once.
+    for _ in 0..300 {
+        ledger.submit(of("greet", "dev")).await;
+    }
+    let mut feed = feed(&ledger, v1::WatchExecutionsRequest::default()).await;
+    next(&mut feed).await;
+    let late = ledger.submit(of("greet", "late")).await;
+    let mut snapshots = std::collections::HashSet::new();
+    let (mut is_synced, mut told) = (false, false);
+    while !is_synced || !told {
+        let event = next(&mut feed).await;
+        match event.kind.unwrap() {
+            Kind::Snapshot(_) => {
+                assert!(!is_synced && snapshots.insert(event.execution_id), "each once, before synced");
+            }
+            Kind::Synced(_) => is_synced = true,
+            Kind::StateChanged(_) => told |= event.execution_id == late,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(snapshots.len() >= 299, "{}", snapshots.len());
 }

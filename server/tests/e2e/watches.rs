@@ -179,9 +179,13 @@ async fn a_drain_ends_watches_at_once_and_a_thousand_of_them_do_not_hold_the_pro
         let ended = Story::new().read(watch, |_| false).await.unwrap();
         refused(Err::<(), _>(ended), Code::Unavailable, "DRAINING");
     }
-    while let Ok(message) = feed.message().await {
-        assert!(message.is_some(), "a feed never ends well");
-    }
+    let ended = loop {
+        match feed.message().await {
+            Ok(message) => assert!(message.is_some(), "a feed never ends well"),
+            Err(ended) => break ended,
+        }
+    };
+    refused(Err::<(), _>(ended), Code::Unavailable, "DRAINING");
     // Far more than it takes, and far less than the grace.
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     let ended = ledger.ended().await;
@@ -212,23 +216,75 @@ async fn who_does_not_read_is_told_so_and_resumes() {
     let model = FakeModel::start().await;
     let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "500ms").start().await;
     ledger.active("greet", "hello").await;
+    // In one large piece, and in many small ones, which the window holds for a while.
+    let words = "x".repeat(100) + " ";
+    for text in ["x".repeat(400_000), words.repeat(4_000)] {
+        let gate = Gate::new();
+        model.next(Reply::answer(&text).held(&gate));
+        let id = ledger.submit(told()).await;
+        let mut stalled = narrow(&ledger).await;
+        let request = v1::WatchExecutionRequest { execution_id: id.clone(), after_sequence: 0 };
+        let mut stalled = stalled.watch_execution(request).await.unwrap().into_inner();
+        gate.open();
+        // Another one is not held up by it.
+        let whole = Story::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
+        assert_eq!(whole.ended.unwrap().response_text, text);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let mut story = Story::new();
+        let slow = story.read(&mut stalled, |_| false).await.unwrap();
+        let info = refused(Err::<(), _>(slow), Code::Aborted, "SLOW_CONSUMER");
+        assert_eq!(info.metadata["last_sequence"], story.cursor.to_string());
+        story.finish(&mut ledger.watch(&id, story.cursor).await.unwrap()).await;
+        assert_eq!(story.events.len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_carries_what_was_sent_on_its_stream() {
+    let model = FakeModel::start().await;
+    let ledger = ledger().openai(&model.base_url()).env("STREAM_HEARTBEAT", "200ms").start().await;
+    ledger.active("greet", "hello").await;
     let gate = Gate::new();
-    model.next(Reply::answer("x".repeat(400_000)).held(&gate));
-    let id = ledger.submit(told()).await;
-    let mut stalled = narrow(&ledger).await;
-    let request = v1::WatchExecutionRequest { execution_id: id.clone(), after_sequence: 0 };
-    let mut stalled = stalled.watch_execution(request).await.unwrap().into_inner();
+    model.next(Reply::answer("hi").held(&gate));
+    let id = ledger.submit(greet()).await;
+    model.wait_for_calls(1).await;
+    // From the beginning, and from a cursor behind which nothing has happened yet: the reader compares them.
+    for after in [0, 2] {
+        let mut stream = ledger.watch(&id, after).await.unwrap();
+        let mut story = Story { cursor: after, ..Story::new() };
+        let failed = story.read(&mut stream, |story| story.heartbeats == 3).await;
+        assert!(failed.is_none() && story.cursor == 2, "{failed:?} {story:?}");
+    }
+    let mut feed =
+        ledger.executions().watch_executions(v1::WatchExecutionsRequest::default()).await.unwrap().into_inner();
+    loop {
+        let event = feed.message().await.unwrap().unwrap().event.unwrap();
+        if let Some(v1::execution_event::Kind::Heartbeat(heartbeat)) = event.kind {
+            assert_eq!((heartbeat.through_sequence, &*event.execution_id), (0, ""));
+            break;
+        }
+    }
     gate.open();
-    // Another one is not held up by it.
-    let whole = Story::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
-    assert_eq!(whole.ended.unwrap().response_text.len(), 400_000);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let mut story = Story::new();
-    let slow = story.read(&mut stalled, |_| false).await.unwrap();
-    let info = refused(Err::<(), _>(slow), Code::Aborted, "SLOW_CONSUMER");
-    assert_eq!(info.metadata["last_sequence"], story.cursor.to_string());
-    story.finish(&mut ledger.watch(&id, story.cursor).await.unwrap()).await;
-    assert_eq!(story.events.len(), 3);
+}
+
+#[tokio::test]
+async fn a_watch_ends_by_its_callers_deadline_in_our_words() {
+    let (ledger, model) = with_prompt().await;
+    model.otherwise(Reply::hang());
+    let id = ledger.submit(greet()).await;
+    let mut request = tonic::Request::new(v1::WatchExecutionRequest { execution_id: id, after_sequence: 0 });
+    request.set_timeout(Duration::from_millis(500));
+    let mut watch = ledger.executions().watch_execution(request).await.unwrap().into_inner();
+    let late = Story::new().read(&mut watch, |_| false).await.unwrap();
+    refused(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    // With a key the execution goes on, and the call ends all the same.
+    let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
+    let mut request = tonic::Request::new(v1::StreamExecutionRequest { spec: Some(keyed) });
+    request.set_timeout(Duration::from_millis(500));
+    let mut stream = ledger.executions().stream_execution(request).await.unwrap().into_inner();
+    let late = Story::new().read(&mut stream, |_| false).await.unwrap();
+    refused(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
+    assert_eq!(model.aborts(), 0);
 }
 
 /// A client whose windows are as small as HTTP/2 has them at first: what it does not read stalls its stream.

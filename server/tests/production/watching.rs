@@ -140,7 +140,9 @@ async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
         story.read(&mut stream, |story| story.text == "four ").await;
         rest.open();
         story.finish(&mut stream).await;
-        assert_eq!(story.text, "four five");
+        // Its last words and its end may come by different brokers.
+        assert!("four five".starts_with(&story.text), "{story:?}");
+        assert_eq!(story.ended.unwrap().response_text, "four five");
     }
 }
 

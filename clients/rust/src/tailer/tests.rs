@@ -68,7 +68,7 @@ fn it_is_resumed_since_the_last_event_with_the_same_filter() {
     // Then from where it began: what happened meanwhile may come yet.
     told(&mut tailer, [snapshot("a", 20, 2), synced(29)]);
     assert_eq!(since(&tailer), Some(20));
-    for (event, expected) in [(changed("a", 31, 3), 31), (changed("b", 30, 1), 31), (heartbeat(45), 45)] {
+    for (event, expected) in [(changed("a", 31, 3), 31), (changed("b", 30, 1), 31), (heartbeat(45), 31)] {
         tailer.take(event, &mut VecDeque::new());
         assert_eq!(since(&tailer), Some(expected));
     }

@@ -8,6 +8,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "MAX_WATCHERS_PER_KEY", default: "1000", meaning: "watching streams of one API key at once" },
     Setting { name: "MAX_WATCHERS", default: "20000", meaning: "watching streams of this server at once" },
     Setting { name: "STREAM_MAX_AGE", default: "30m", meaning: "when a watching stream ends, to go on elsewhere" },
+    Setting { name: "STREAM_HEARTBEAT", default: "15s", meaning: "how often a watching stream gives a sign of life" },
     Setting { name: "STREAM_STALL_LIMIT", default: "30s", meaning: "how long a watching stream may stay unread" },
 ];
 
@@ -20,6 +21,8 @@ pub struct WatchConfig {
     pub per_server: usize,
     /// When a stream ends, spread by a tenth.
     pub max_age: Duration,
+    /// How often a stream gives a sign of life, about.
+    pub heartbeat: Duration,
     /// How long a stream may stay unread.
     pub stall_limit: Duration,
 }
@@ -31,6 +34,7 @@ impl WatchConfig {
             per_key: env.number("MAX_WATCHERS_PER_KEY", 1_000, 1, 1_000_000),
             per_server: env.number("MAX_WATCHERS", 20_000, 1, 1_000_000),
             max_age: env.duration("STREAM_MAX_AGE", 1_800 * second, second, 86_400 * second),
+            heartbeat: env.duration("STREAM_HEARTBEAT", 15 * second, second / 10, 60 * second),
             stall_limit: env.duration("STREAM_STALL_LIMIT", 30 * second, second / 2, 3_600 * second),
         }
     }

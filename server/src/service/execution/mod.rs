@@ -94,6 +94,8 @@ pub struct Patience {
     pub deadline: Option<Instant>,
     /// Fires when the caller hung up.
     pub hung_up: CancellationToken,
+    /// What the call came over.
+    pub connection: Option<SocketAddr>,
 }
 
 impl ExecutionService {
@@ -125,7 +127,8 @@ impl ExecutionService {
             Found::New(id, _) => (id, false),
             Found::Reused(id) => (id, true),
         };
-        let watcher = self.hub.watch(caller.project.id, id, 0, self.streams.unbounded()).await?;
+        let pace = self.streams.within_call(patience.connection);
+        let watcher = self.hub.watch(caller.project.id, id, 0, pace).await?;
         Ok(Streamed { watcher, reused })
     }
 
@@ -223,7 +226,8 @@ impl ExecutionService {
     /// As [`Self::drive`], but answers once it is recorded.
     async fn drive_watched(&self, prepared: Prepared, patience: &Patience) -> Result<Tried> {
         // Registered before it exists: nothing that happens to it is missed.
-        let watcher = self.hub.expect(prepared.new.id, self.streams.unbounded().outlasting_a_drain());
+        let pace = self.streams.within_call(patience.connection).outlasting_a_drain();
+        let watcher = self.hub.expect(prepared.new.id, pace);
         let (recorded, is_recorded) = oneshot::channel();
         let driving = self.driving(prepared, patience, Some(recorded));
         match is_recorded.await {

@@ -1,0 +1,188 @@
+//! Who is told of a text, and what.
+
+use super::*;
+use prompt_ledger_domain::execution::Event;
+use prompt_ledger_queue::memory::MemoryBus;
+use prompt_ledger_queue::{Bus, Outbox};
+use prompt_ledger_runtime::new_id;
+
+use crate::news::Audience;
+
+/// Hears the text of one process.
+#[derive(Default)]
+struct Here {
+    listens: std::sync::atomic::AtomicBool,
+    heard: Mutex<Vec<(usize, String)>>,
+}
+
+impl Here {
+    fn listen(&self, listens: bool) {
+        self.listens.store(listens, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn heard(&self) -> Vec<(usize, String)> {
+        std::mem::take(&mut self.heard.lock().unwrap())
+    }
+}
+
+impl Audience for Here {
+    fn changed(&self, _: ExecutionId, _: Event) {}
+
+    fn listens(&self, _: ExecutionId) -> bool {
+        self.listens.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn wrote(&self, piece: &TextPiece) {
+        self.heard.lock().unwrap().push((piece.offset, piece.text.to_string()));
+    }
+}
+
+/// Texts that are told to both, and a running attempt.
+fn setup() -> (Arc<Here>, Arc<MemoryBus>, Texts, Fence) {
+    let (here, bus) = (Arc::<Here>::default(), Arc::new(MemoryBus::new()));
+    let news = News::new(Outbox::announcements(bus.clone())).with(here.clone());
+    (here, bus, Texts::new(news), Fence { id: ExecutionId(new_id()), attempt: 1 })
+}
+
+fn cursor(fence: Fence, attempt: i32, offset: usize) -> TextCursor {
+    TextCursor { execution_id: fence.id, attempt, offset }
+}
+
+fn piece(offset: usize, text: &str) -> (usize, String) {
+    (offset, text.to_owned())
+}
+
+async fn announced(listener: &mut Listener) -> (usize, String) {
+    loop {
+        if let Heard::Announcement(Announcement::Text(piece)) = listener.hear().await {
+            return (piece.offset, piece.text.to_string());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_asks_for_is_not_told() {
+    let (here, _bus, texts, fence) = setup();
+    let mut writer = texts.begin(fence);
+    writer.push("one ");
+    drop(writer);
+    assert_eq!(here.heard(), []);
+    assert!(!texts.asked_here(cursor(fence, 0, 0)), "it has ended");
+}
+
+#[tokio::test]
+async fn who_asks_here_gets_what_it_lacks_and_then_what_comes() {
+    let (here, _bus, texts, fence) = setup();
+    let mut writer = texts.begin(fence);
+    writer.push("one ");
+    here.listen(true);
+    assert!(texts.asked_here(cursor(fence, 0, 0)));
+    assert_eq!(here.heard(), [piece(0, "one ")]);
+    writer.push("two ");
+    assert!(texts.asked_here(cursor(fence, 1, 4)));
+    assert_eq!(here.heard(), [piece(4, "two ")], "told once");
+    assert!(texts.asked_here(cursor(fence, 1, 2)));
+    assert_eq!(here.heard(), [piece(2, "e two ")]);
+    assert!(texts.asked_here(cursor(fence, 7, 3)));
+    assert_eq!(here.heard(), [piece(0, "one two ")], "of another attempt nothing is known");
+    writer.push("three");
+    drop(writer);
+    assert_eq!(here.heard(), [piece(8, "three")], "the rest comes before the end");
+}
+
+#[tokio::test]
+async fn who_leaves_is_told_nothing_more() {
+    let (here, _bus, texts, fence) = setup();
+    here.listen(true);
+    let mut writer = texts.begin(fence);
+    writer.push("one ");
+    here.listen(false);
+    drop(writer);
+    assert_eq!(here.heard(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_piece_is_told_at_once_and_what_follows_together() {
+    let (here, _bus, texts, fence) = setup();
+    here.listen(true);
+    let mut writer = texts.begin(fence);
+    let telling = tokio::spawn(writer.telling());
+    writer.push("one ");
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(here.heard(), [piece(0, "one ")]);
+    writer.push("two ");
+    writer.push("three ");
+    tokio::time::sleep(COALESCED / 2).await;
+    assert_eq!(here.heard(), []);
+    tokio::time::sleep(COALESCED).await;
+    assert_eq!(here.heard(), [piece(4, "two three ")]);
+    telling.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_process_is_answered_and_told_for_as_long_as_its_question_holds() {
+    let (_here, bus, texts, fence) = setup();
+    let mut heard = bus.listen();
+    let stop = CancellationToken::new();
+    tokio::spawn(texts.clone().run(bus.listen(), stop.clone()));
+    let mut writer = texts.begin(fence);
+    tokio::spawn(writer.telling());
+    writer.push("one ");
+    let asked = Announcement::TextWanted { texts: [cursor(fence, 0, 0)].into() };
+    bus.announce(&[asked]).await.unwrap();
+    assert_eq!(announced(&mut heard).await, piece(0, "one "));
+    writer.push("two ");
+    assert_eq!(announced(&mut heard).await, piece(4, "two "));
+    tokio::time::sleep(ASKED_FOR).await;
+    writer.push("three ");
+    tokio::time::sleep(COALESCED * 2).await;
+    let asked = Announcement::TextWanted { texts: [cursor(fence, 1, 8)].into() };
+    bus.announce(&[asked]).await.unwrap();
+    assert_eq!(announced(&mut heard).await, piece(8, "three "), "once, and when it was asked for again");
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asked_before_an_attempt_began_is_told_and_of_the_next_one_too() {
+    let (_here, bus, texts, fence) = setup();
+    let mut heard = bus.listen();
+    texts.asked_elsewhere(cursor(fence, 0, 0));
+    let mut writer = texts.begin(fence);
+    writer.push("one");
+    drop(writer);
+    assert_eq!(announced(&mut heard).await, piece(0, "one"));
+    let mut second = texts.begin(Fence { attempt: 2, ..fence });
+    let late = texts.begin(Fence { attempt: 3, ..fence });
+    second.push("two");
+    drop(second);
+    assert!(texts.asked_here(cursor(fence, 0, 0)), "the third one's place is its own");
+    assert_eq!(announced(&mut heard).await, piece(0, "two"));
+    drop(late);
+    for _ in 0..2 * QUESTIONS {
+        texts.asked_elsewhere(TextCursor { execution_id: ExecutionId(new_id()), attempt: 0, offset: 0 });
+    }
+    assert_eq!(texts.all().asked.len(), QUESTIONS);
+    tokio::time::advance(ASKED_FOR).await;
+    texts.asked_elsewhere(cursor(fence, 0, 0));
+    assert_eq!(texts.all().asked.len(), 1);
+}
+
+#[tokio::test]
+async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
+    let (here, _bus, texts, fence) = setup();
+    here.listen(true);
+    let mut writer = texts.begin(fence);
+    let word = "é€😀".repeat(100);
+    for _ in 0..700 {
+        writer.push(&word);
+        writer.push(" ");
+    }
+    drop(writer);
+    let pieces = here.heard();
+    assert!(
+        pieces.iter().all(|(_, text)| text.len() <= TEXT_BYTES && text.len() > TEXT_BYTES - 4 || text.len() < 8_000)
+    );
+    let all: String = pieces.into_iter().map(|(_, text)| text).collect();
+    let mut whole = format!("{word} ").repeat(700);
+    assert!(text::truncate(&mut whole, limits::RESPONSE_BYTES) && all == whole);
+}

@@ -121,15 +121,21 @@ impl Prompt {
 
     /// Fails with MODE_MISMATCH unless the prompt is managed in `mode`; `use_rpc` serves the mode that it has.
     pub fn check_mode(&self, mode: Mode, use_rpc: &str) -> Result<()> {
-        if self.mode == mode {
-            return Ok(());
+        match self.mode == mode {
+            true => Ok(()),
+            false => Err(mode_mismatch(&self.name, self.mode, use_rpc)),
         }
-        let message = format!("prompt `{}` is managed in {} mode; use {use_rpc} instead", self.name, self.mode);
-        Err(Error::new(Reason::ModeMismatch, message)
-            .with("prompt", &self.name)
-            .with("mode", self.mode.as_str())
-            .with("use_rpc", use_rpc)
-            .about("prompt", &self.name))
+    }
+
+    /// TEMPLATE_OPAQUE: this version of the prompt is never rendered.
+    #[must_use]
+    pub fn opaque(&self, version: i32) -> Error {
+        let advice = match self.mode {
+            Mode::Tracking => "execute it by `messages`",
+            Mode::Full => "only a tracking-mode prompt executes it, by `messages`",
+        };
+        let message = format!("version {version} of `{}` is opaque and never rendered; {advice}", self.name);
+        Error::new(Reason::TemplateOpaque, message).with("prompt", &self.name).about("prompt", &self.name)
     }
 
     /// Fails with PROMPT_ARCHIVED when it is.
@@ -140,6 +146,16 @@ impl Prompt {
         let message = format!("prompt `{}` is archived; call UnarchivePrompt to use it again", self.name);
         Err(Error::new(Reason::PromptArchived, message).with("prompt", &self.name).about("prompt", &self.name))
     }
+}
+
+/// MODE_MISMATCH for a prompt of this name and mode; `use_rpc` serves it.
+#[must_use]
+pub fn mode_mismatch(name: &str, mode: Mode, use_rpc: &str) -> Error {
+    Error::new(Reason::ModeMismatch, format!("prompt `{name}` is managed in {mode} mode; use {use_rpc} instead"))
+        .with("prompt", name)
+        .with("mode", mode.as_str())
+        .with("use_rpc", use_rpc)
+        .about("prompt", name)
 }
 
 /// PROMPT_NOT_FOUND for a name.
@@ -284,6 +300,16 @@ mod tests {
         for (key, value) in [("prompt", "greet"), ("mode", "full"), ("use_rpc", "ExecutionService.RunExecution")] {
             assert!(error.parts().metadata.contains(&(key, value.to_owned())));
             assert!(error.parts().message.contains(value));
+        }
+    }
+
+    #[test]
+    fn an_opaque_version_says_who_may_execute_it() {
+        let tracked = Prompt { mode: Mode::Tracking, ..prompt() };
+        for (prompt, advice) in [(tracked, "execute it by `messages`"), (prompt(), "only a tracking-mode prompt")] {
+            let error = prompt.opaque(2);
+            assert_eq!(error.reason(), Reason::TemplateOpaque);
+            assert!(error.to_string().contains(advice) && error.to_string().contains("version 2 of `greet`"));
         }
     }
 

@@ -54,8 +54,8 @@ pub(crate) fn migrator(texts: &[Texts], seed: &str) -> Migrator {
     let both_ways = |(number, name, up, down): &Texts| {
         let seed = if *number == 1 { seed } else { "" };
         [
-            migration(*number, *name, MigrationType::ReversibleUp, format!("{up}{seed}")),
-            migration(*number, *name, MigrationType::ReversibleDown, (*down).to_owned()),
+            migration(*number, name, MigrationType::ReversibleUp, format!("{up}{seed}")),
+            migration(*number, name, MigrationType::ReversibleDown, (*down).to_owned()),
         ]
     };
     Migrator::with_migrations(texts.iter().flat_map(both_ways).collect())

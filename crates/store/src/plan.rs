@@ -1,7 +1,10 @@
 //! What a write to the registry comes to, decided from what was read: pure, and the same for every database. The database
 //! reads under a lock, asks here, and writes what it is told.
 
+pub(crate) mod code;
+
 use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::ids::PromptId;
 use prompt_ledger_domain::model::{Model, Price};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content};
@@ -42,14 +45,22 @@ pub(crate) struct Project {
 
 /// Registering a content: `before` is the prompt of that name, `known` its version of that content.
 pub(crate) fn put(
-    project: Project,
+    project: &Project,
     before: Option<&Prompt>,
     known: Option<Version>,
     put: &PutPrompt,
     now: Timestamp,
 ) -> Result<Plan<PutResult>> {
     check(before, put)?;
-    let mut prompt = changed(before.cloned(), project.name, put, now);
+    let metadata = Metadata {
+        id: put.prompt_id,
+        name: &put.name,
+        mode: Mode::Full,
+        description: put.description.as_deref(),
+        owner_team: put.owner_team.as_deref(),
+        tags: put.tags.as_deref(),
+    };
+    let mut prompt = described(before.cloned(), &project.name, &metadata, now);
     let content = versioning::content(prompt.latest_version, known.as_ref(), TemplateFormat::Handlebars)?;
     let (Content::New(number) | Content::Known(number)) = content;
     let activated = put.set_active && prompt.active_version != Some(number);
@@ -82,6 +93,9 @@ pub(crate) fn activate(
     now: Timestamp,
 ) -> Result<Plan<Changed>> {
     let mut version = writable(&prompt, version, number, etag)?;
+    if version.template_format == TemplateFormat::Opaque {
+        return Err(prompt.opaque(number));
+    }
     let moved = prompt.active_version != Some(number) || version.status != VersionStatus::Active;
     let write = if version.status == VersionStatus::Active { VersionWrite::Nothing } else { VersionWrite::Status };
     prompt.active_version = Some(number);
@@ -119,6 +133,21 @@ pub(crate) fn archive(
     if moved {
         prompt.archived_at = archived.then_some(now);
     }
+    let revision = counted(&mut prompt, revision, moved, now);
+    Ok(Plan { prompt: moved, version: VersionWrite::Nothing, answer: Changed { prompt, version: None, revision } })
+}
+
+/// Moving a prompt to another mode, with all its versions.
+pub(crate) fn migrate(
+    (mut prompt, active, revision): (Prompt, Option<Version>, i64),
+    mode: Mode,
+    etag: Option<&str>,
+    now: Timestamp,
+) -> Result<Plan<Changed>> {
+    prompt.check_not_archived()?;
+    prompt.check_etag(etag)?;
+    let moved = versioning::migrates(&prompt, active.as_ref(), mode)?;
+    prompt.mode = mode;
     let revision = counted(&mut prompt, revision, moved, now);
     Ok(Plan { prompt: moved, version: VersionWrite::Nothing, answer: Changed { prompt, version: None, revision } })
 }
@@ -189,13 +218,25 @@ fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
     prompt.check_etag(put.etag.as_deref())
 }
 
+/// What a write says of a prompt beside its content.
+struct Metadata<'a> {
+    /// Should it be new.
+    id: PromptId,
+    name: &'a str,
+    /// Should it be new.
+    mode: Mode,
+    description: Option<&'a str>,
+    owner_team: Option<&'a str>,
+    tags: Option<&'a [String]>,
+}
+
 /// The prompt with the metadata that was sent, a new one where there was none.
-fn changed(before: Option<Prompt>, project: String, put: &PutPrompt, now: Timestamp) -> Prompt {
+fn described(before: Option<Prompt>, project: &str, sent: &Metadata<'_>, now: Timestamp) -> Prompt {
     let mut prompt = before.unwrap_or_else(|| Prompt {
-        id: put.prompt_id,
-        project,
-        name: put.name.clone(),
-        mode: Mode::Full,
+        id: sent.id,
+        project: project.to_owned(),
+        name: sent.name.to_owned(),
+        mode: sent.mode,
         description: String::new(),
         owner_team: String::new(),
         tags: Vec::new(),
@@ -206,15 +247,13 @@ fn changed(before: Option<Prompt>, project: String, put: &PutPrompt, now: Timest
         updated_at: now,
         archived_at: None,
     });
-    let keep = |field: &mut String, sent: &Option<String>| {
+    for (field, sent) in [(&mut prompt.description, sent.description), (&mut prompt.owner_team, sent.owner_team)] {
         if let Some(sent) = sent {
-            field.clone_from(sent);
+            sent.clone_into(field);
         }
-    };
-    keep(&mut prompt.description, &put.description);
-    keep(&mut prompt.owner_team, &put.owner_team);
-    if let Some(tags) = &put.tags {
-        prompt.tags.clone_from(tags);
+    }
+    if let Some(tags) = sent.tags {
+        prompt.tags = tags.to_vec();
     }
     prompt
 }

@@ -9,6 +9,7 @@ use prompt_ledger_domain::execution::{
 };
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 
 /// An execution to record.
@@ -22,6 +23,8 @@ pub struct NewExecution {
     pub prompt_id: PromptId,
     /// The exact version.
     pub version_id: VersionId,
+    /// Record it only while the prompt is managed in that mode, which is kept with it.
+    pub prompt_mode: Mode,
     /// Record it only while that version is the active one (the caller named none).
     pub must_be_active: bool,
     /// `dev`, `prod`, ...
@@ -89,7 +92,7 @@ pub enum Recorded {
     New(Event),
     /// Its idempotency key has an execution already.
     Existing(KeyHolder),
-    /// The version is not the active one any more, or the prompt is archived: resolve again.
+    /// The version is not the active one any more, the prompt has another mode, or it is archived: resolve again.
     Stale,
 }
 

@@ -76,6 +76,7 @@ macro_rules! conformance {
         crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions
             what_was_executed_keeps_the_mode_that_it_was_made_in
+            what_was_resolved_in_the_other_mode_is_stale
             an_opaque_prompt_stays_in_code
             what_keeps_a_prompt_from_moving_is_said
             executions_are_counted_by_version_whatever_their_status

@@ -3,10 +3,10 @@
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::VersionId;
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
-use prompt_ledger_store::{CodePrompt, Executions, NewExecution, Registry};
+use prompt_ledger_store::{CodePrompt, Executions, NewExecution, Recorded, Registry};
 
 use crate::code::{batch, code};
-use crate::kit::{Backend, execution_of, get, new_id, put, put_active, reason, register, run, start, submit};
+use crate::kit::{Backend, execution_of, get, holder, new_id, put, put_active, reason, register, run, start, submit};
 
 pub(crate) async fn a_prompt_moves_there_and_back_with_its_versions<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
@@ -30,10 +30,19 @@ pub(crate) async fn what_was_executed_keeps_the_mode_that_it_was_made_in<B: Back
     let old = execution_of(project, &put);
     start(backend, &old).await;
     store.set_mode(project, "greet", Mode::Tracking, None).await.unwrap();
-    let young = execution_of(project, &put);
+    let young = NewExecution { prompt_mode: Mode::Tracking, ..execution_of(project, &put) };
     start(backend, &young).await;
     assert_eq!(get(backend, &old).await.prompt_mode, Mode::Full);
     assert_eq!(get(backend, &young).await.prompt_mode, Mode::Tracking);
+}
+
+pub(crate) async fn what_was_resolved_in_the_other_mode_is_stale<B: Backend>(backend: &B) {
+    let (store, project) = (backend.store(), backend.default_project().await);
+    let put = register(backend, put_active("greet", "A")).await;
+    store.set_mode(project, "greet", Mode::Tracking, None).await.unwrap();
+    assert_eq!(submit(backend, &execution_of(project, &put)).await, Recorded::Stale);
+    let begun = store.start(execution_of(project, &put), holder()).await.unwrap();
+    assert_eq!(begun, Recorded::Stale);
 }
 
 pub(crate) async fn an_opaque_prompt_stays_in_code<B: Backend>(backend: &B) {

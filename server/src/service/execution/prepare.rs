@@ -173,6 +173,7 @@ impl ExecutionService {
             project_id: caller.project.id,
             prompt_id: prompt.id,
             version_id: version.id,
+            prompt_mode: prompt.mode,
             must_be_active: by_pointer,
             environment: checked.environment.into_string(),
             input,

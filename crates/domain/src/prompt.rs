@@ -46,6 +46,17 @@ words! {
     }
 }
 
+impl Mode {
+    /// What writes the prompts of this mode.
+    #[must_use]
+    pub fn write_rpc(self) -> &'static str {
+        match self {
+            Self::Full => "RegistryService.PutPrompt",
+            Self::Tracking => "CodeRegistrationService.RegisterCodePrompts",
+        }
+    }
+}
+
 words! {
     /// The life cycle of a version; not the pointer to the active one.
     VersionStatus {
@@ -127,6 +138,19 @@ impl Prompt {
         }
     }
 
+    /// Fails with MODE_MISMATCH where a reader asks for the other mode.
+    pub fn check_asked_mode(&self, asked: Option<Mode>, rpc: &str) -> Result<()> {
+        match asked {
+            Some(asked) if asked != self.mode => {
+                let (name, mode) = (&self.name, self.mode);
+                let message =
+                    format!("prompt `{name}` is managed in {mode} mode, not {asked}; ask for {mode}, or name no mode");
+                Err(mismatch(message, name, mode, rpc))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// TEMPLATE_OPAQUE: this version of the prompt is never rendered.
     #[must_use]
     pub fn opaque(&self, version: i32) -> Error {
@@ -151,7 +175,11 @@ impl Prompt {
 /// MODE_MISMATCH for a prompt of this name and mode; `use_rpc` serves it.
 #[must_use]
 pub fn mode_mismatch(name: &str, mode: Mode, use_rpc: &str) -> Error {
-    Error::new(Reason::ModeMismatch, format!("prompt `{name}` is managed in {mode} mode; use {use_rpc} instead"))
+    mismatch(format!("prompt `{name}` is managed in {mode} mode; use {use_rpc} instead"), name, mode, use_rpc)
+}
+
+fn mismatch(message: String, name: &str, mode: Mode, use_rpc: &str) -> Error {
+    Error::new(Reason::ModeMismatch, message)
         .with("prompt", name)
         .with("mode", mode.as_str())
         .with("use_rpc", use_rpc)
@@ -301,6 +329,17 @@ mod tests {
             assert!(error.parts().metadata.contains(&(key, value.to_owned())));
             assert!(error.parts().message.contains(value));
         }
+    }
+
+    #[test]
+    fn a_reader_may_ask_for_a_mode() {
+        for asked in [None, Some(Mode::Full)] {
+            assert!(prompt().check_asked_mode(asked, "R.Get").is_ok());
+        }
+        let error = prompt().check_asked_mode(Some(Mode::Tracking), "R.Get").unwrap_err();
+        assert_eq!(error.reason(), Reason::ModeMismatch);
+        assert!(error.parts().metadata.contains(&("use_rpc", "R.Get".to_owned())));
+        assert!(error.to_string().contains("ask for full"), "{error}");
     }
 
     #[test]

@@ -12,9 +12,6 @@ use prompt_ledger_domain::{Error, Result, Timestamp, field};
 
 use crate::{Changed, NewPrice, PutModel, PutPrompt, PutResult};
 
-/// What serves a prompt in tracking mode instead.
-const TRACKING_RPC: &str = "CodeRegistrationService.RegisterCodePrompts";
-
 /// What is to be written, and what is then answered.
 pub(crate) struct Plan<T> {
     /// Whether the prompt changes, and with it the project's revision.
@@ -193,7 +190,7 @@ fn counted(prompt: &mut Prompt, revision: i64, moved: bool, now: Timestamp) -> i
 
 /// The version of that number, of a prompt in full mode that may be written.
 fn writable(prompt: &Prompt, version: Option<Version>, number: i32, etag: Option<&str>) -> Result<Version> {
-    prompt.check_mode(Mode::Full, TRACKING_RPC)?;
+    prompt.check_mode(Mode::Full, prompt.mode.write_rpc())?;
     prompt.check_not_archived()?;
     prompt.check_etag(etag)?;
     version.ok_or_else(|| Selector::Number(number).missing(&prompt.name))
@@ -209,7 +206,7 @@ fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
         let message = format!("prompt `{name}` does not exist, so no etag is its own; leave the etag out to create it");
         return Err(Error::new(Reason::EtagMismatch, message).with("prompt", &name).about("prompt", name));
     };
-    prompt.check_mode(Mode::Full, TRACKING_RPC)?;
+    prompt.check_mode(Mode::Full, prompt.mode.write_rpc())?;
     if put.create_only {
         let message = format!("prompt `{name}` exists; leave create_only out to change it");
         return Err(Error::new(Reason::PromptExists, message).with("prompt", &name).about("prompt", name));

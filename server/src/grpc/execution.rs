@@ -1,24 +1,20 @@
 //! ExecutionService.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::{Stream, TryStreamExt, stream};
+use futures::{TryStreamExt, stream};
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::convert::{event, execution, known, required, spec};
-use super::deadline::Deadline;
+use super::within_call::{Events, events, waiting};
 use super::{Page, answer, status, taken};
-use crate::service::execution::{Patience, Streamed};
 use crate::service::{Caller, ExecutionService};
-use crate::watch::Watcher;
 
 /// The service on the wire.
 pub struct Execution {
@@ -63,37 +59,15 @@ fn cursor(key: &str) -> Result<(Timestamp, ExecutionId)> {
     Ok((Timestamp(at.parse().map_err(Error::internal)?), ExecutionId::parse("page_token", id)?))
 }
 
-/// What a watcher sends; `held` is dropped with the stream.
-fn events<T: Send>(
-    watcher: Watcher,
-    held: T,
-    reused: bool,
-) -> impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send {
-    stream::unfold((watcher, held), move |(mut watcher, held)| async move {
-        let message = watcher.next().await?;
-        let event = message.map(|message| event::message(watcher.id(), message, reused)).map_err(status::status);
-        Some((event, (watcher, held)))
-    })
-}
-
-type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 #[tonic::async_trait]
 impl Api for Execution {
     async fn run_execution(
         &self,
         request: Request<v1::RunExecutionRequest>,
     ) -> Result<Response<v1::RunExecutionResponse>, Status> {
-        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.stop_by);
-        let (caller, sent) = taken(request)?;
-        let hung_up = CancellationToken::new();
-        // tonic drops this future when the caller goes away.
-        let _guard = hung_up.clone().drop_guard();
-        let run = async {
-            let spec = spec::spec(required("spec", sent.spec)?);
-            self.service.run(&caller, spec, Mode::Full, Patience { deadline, hung_up }).await
-        };
-        answer(run.await.map(|ran| v1::RunExecutionResponse {
+        let (waiting, sent) = waiting(request)?;
+        let ran = waiting.run(&self.service, sent.spec, Mode::Full).await;
+        answer(ran.map(|ran| v1::RunExecutionResponse {
             execution: Some(execution::execution(ran.execution)),
             reused: ran.reused,
         }))
@@ -146,9 +120,15 @@ impl Api for Execution {
 
     async fn verify_execution(
         &self,
-        _: Request<v1::VerifyExecutionRequest>,
+        request: Request<v1::VerifyExecutionRequest>,
     ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
-        Err(status::unimplemented("ExecutionService.VerifyExecution"))
+        let (caller, sent) = taken(request)?;
+        let verify = async {
+            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+            let (found, version, came_out) = self.service.verify(&caller, id).await?;
+            Ok(execution::verified(found.id, version, came_out))
+        };
+        answer(verify.await)
     }
 
     type StreamExecutionStream = Events<v1::StreamExecutionResponse>;
@@ -157,19 +137,9 @@ impl Api for Execution {
         &self,
         request: Request<v1::StreamExecutionRequest>,
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
-        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.stop_by);
-        let (caller, sent) = taken(request)?;
-        let hung_up = CancellationToken::new();
-        // Moves into the stream, which tonic drops when the caller goes away.
-        let guard = hung_up.clone().drop_guard();
-        let stream = async {
-            let spec = spec::spec(required("spec", sent.spec)?);
-            self.service.stream(&caller, spec, Mode::Full, &Patience { deadline, hung_up }).await
-        };
-        answer(stream.await.map(|Streamed { watcher, reused }| {
-            let events = events(watcher, guard, reused);
-            Box::pin(events.map_ok(|event| v1::StreamExecutionResponse { event: Some(event) })) as Events<_>
-        }))
+        let (waiting, sent) = waiting(request)?;
+        let message = |event| v1::StreamExecutionResponse { event: Some(event) };
+        answer(waiting.stream(&self.service, sent.spec, Mode::Full, message).await)
     }
 
     type WatchExecutionStream = Events<v1::WatchExecutionResponse>;
@@ -183,10 +153,8 @@ impl Api for Execution {
             let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
             self.service.watch(&caller, id, event::cursor(sent.after_sequence)?).await
         };
-        answer(watch.await.map(|watcher| {
-            let events = events(watcher, (), false);
-            Box::pin(events.map_ok(|event| v1::WatchExecutionResponse { event: Some(event) })) as Events<_>
-        }))
+        let message = |event| v1::WatchExecutionResponse { event: Some(event) };
+        answer(watch.await.map(|watcher| events(watcher, (), false, message)))
     }
 
     type WatchExecutionsStream = Events<v1::WatchExecutionsResponse>;

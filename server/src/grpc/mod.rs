@@ -8,6 +8,7 @@ pub mod execution;
 pub mod gate;
 pub mod registry;
 pub mod status;
+mod within_call;
 
 use std::sync::Arc;
 

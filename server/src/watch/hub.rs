@@ -255,7 +255,7 @@ impl Tasks {
             loop {
                 match announced.hear().await {
                     Heard::Announcement(Announcement::Changed { execution_id, event }) => {
-                        hub.changed(execution_id, event)
+                        hub.changed(execution_id, event);
                     }
                     Heard::Announcement(Announcement::Text(piece)) => hub.wrote(&piece),
                     Heard::Announcement(_) => {}

@@ -7,9 +7,6 @@ use prompt_ledger_domain::{Result, Timestamp};
 use super::{Metadata, Project, counted, described};
 use crate::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 
-/// What serves a prompt in full mode instead.
-const FULL_RPC: &str = "RegistryService.PutPrompt";
-
 /// What is to be written, and what is then answered.
 pub(crate) struct Batch {
     /// The prompts that change, as they become, each with the next revision.
@@ -35,7 +32,7 @@ pub(crate) type Found = (Option<Prompt>, Option<Version>);
 pub(crate) fn register(project: &Project, found: Vec<Found>, sent: &RegisterCode, now: Timestamp) -> Result<Batch> {
     // Nothing else is said of a batch in which a prompt is not the code's to write.
     for prompt in found.iter().filter_map(|(prompt, _)| prompt.as_ref()) {
-        prompt.check_mode(Mode::Tracking, FULL_RPC)?;
+        prompt.check_mode(Mode::Tracking, prompt.mode.write_rpc())?;
     }
     let answer = Registered { prompts: Vec::with_capacity(found.len()), revision: project.revision };
     let mut batch = Batch { prompts: Vec::new(), added: Vec::new(), restored: Vec::new(), answer };

@@ -190,9 +190,9 @@ fn mismatch(message: String, name: &str, mode: Mode, use_rpc: &str) -> Error {
 #[must_use]
 pub fn not_found(name: &str) -> Error {
     let name = crate::field::shown(name);
-    Error::new(Reason::PromptNotFound, format!("no prompt `{name}` in this project; PutPrompt registers one"))
-        .with("prompt", &name)
-        .about("prompt", name)
+    let message =
+        format!("no prompt `{name}` in this project; PutPrompt registers one, or RegisterCodePrompts from code");
+    Error::new(Reason::PromptNotFound, message).with("prompt", &name).about("prompt", name)
 }
 
 /// A version of a prompt: its content never changes.
@@ -266,7 +266,7 @@ impl Selector {
         let (reason, message) = match self {
             Self::Active => (
                 Reason::NoActiveVersion,
-                format!("prompt `{prompt}` has no active version; call SetActiveVersion, or name a version"),
+                format!("prompt `{prompt}` has no active version; activate one, or name a version"),
             ),
             Self::Latest => (Reason::VersionNotFound, format!("prompt `{prompt}` has no version yet")),
             Self::Number(number) => {
@@ -329,6 +329,12 @@ mod tests {
             assert!(error.parts().metadata.contains(&(key, value.to_owned())));
             assert!(error.parts().message.contains(value));
         }
+    }
+
+    #[test]
+    fn each_mode_names_what_writes_it() {
+        assert_eq!(Mode::Full.write_rpc(), "RegistryService.PutPrompt");
+        assert_eq!(Mode::Tracking.write_rpc(), "CodeRegistrationService.RegisterCodePrompts");
     }
 
     #[test]

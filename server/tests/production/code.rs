@@ -5,7 +5,7 @@ use prompt_ledger_testkit::ledger::{carried, spec};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::kit::{Deployment, ended, greet, submit};
+use crate::kit::{Deployment, ended, greet, request, submit};
 
 #[tokio::test]
 async fn deployments_that_register_different_contents_on_two_servers_make_consecutive_versions() {
@@ -69,6 +69,24 @@ async fn a_prompt_that_moves_is_closed_at_once_on_every_server() {
         assert_eq!(refused.get_details_error_info().unwrap().reason, "MODE_MISMATCH");
         one.registry().migrate_prompt_mode(to(v1::PromptMode::Full)).await.unwrap();
     }
+    // Whatever is under way while it moves is recorded in the mode of its call, or refused.
+    let to =
+        |mode: v1::PromptMode| v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+    let moves = async {
+        for _ in 0..20 {
+            one.registry().migrate_prompt_mode(to(v1::PromptMode::Tracking)).await.unwrap();
+            one.registry().migrate_prompt_mode(to(v1::PromptMode::Full)).await.unwrap();
+        }
+    };
+    let runs = futures::future::join_all((0..200).map(|_| {
+        let mut client = two.executions();
+        async move { client.submit_execution(request(greet())).await }
+    }));
+    let (runs, ()) = tokio::join!(runs, moves);
+    for refused in runs.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.get_details_error_info().unwrap().reason, "MODE_MISMATCH");
+    }
+    assert_eq!(deployment.sql("SELECT count(*) FROM executions WHERE prompt_mode <> 'full'").trim(), "0");
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ impl RegistryService {
             let (prompt, warnings) = parsed(carried).map_err(|e| e.within(&at(place)).with("prompt", &name))?;
             told.push((name, prompt.checksum.clone(), warnings));
             prompts.push(prompt);
+            // A batch is up to 4 MiB of templates: others get their turn in between.
+            tokio::task::yield_now().await;
         }
         let Code { set_active, dry_run, created_by, repository, commit, .. } = code;
         let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit };

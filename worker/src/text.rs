@@ -2,6 +2,7 @@
 //! stored only with the end: a holder that dies takes its text along, and a new attempt begins.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,12 +43,20 @@ struct Live {
 #[derive(Default)]
 struct State {
     text: String,
+    /// More was written than is kept.
+    is_full: bool,
     /// So much of it was told to those who ask.
     told: usize,
     /// Someone in this process asks.
     here: bool,
     /// Until when someone in another does.
     elsewhere: Option<Instant>,
+}
+
+impl State {
+    fn is_asked_elsewhere(&self) -> bool {
+        self.elsewhere.is_some_and(|until| until > Instant::now())
+    }
 }
 
 impl Texts {
@@ -72,9 +81,10 @@ impl Texts {
     pub fn asked_here(&self, cursor: TextCursor) -> bool {
         let Some(live) = self.find(cursor.execution_id) else { return false };
         let mut state = live.state();
+        let was_told = if state.here { state.told } else { state.text.len() };
         live.tell(&mut state);
         state.here = true;
-        for piece in live.pieces(&state, live.unread(&state, cursor)) {
+        for piece in live.pieces(&state, live.unread(&state, cursor)..was_told) {
             live.news.wrote_here(&piece);
         }
         true
@@ -83,9 +93,10 @@ impl Texts {
     fn asked_elsewhere(&self, cursor: TextCursor) {
         let Some(live) = self.find(cursor.execution_id) else { return };
         let mut state = live.state();
+        let was_told = if state.is_asked_elsewhere() { state.told } else { state.text.len() };
         live.tell(&mut state);
         state.elsewhere = Some(Instant::now() + ASKED_FOR);
-        for piece in live.pieces(&state, live.unread(&state, cursor)) {
+        for piece in live.pieces(&state, live.unread(&state, cursor)..was_told) {
             live.news.wrote_elsewhere(piece);
         }
     }
@@ -119,11 +130,11 @@ impl Live {
         if has { cursor.offset } else { 0 }
     }
 
-    /// What was told from `start` on, in pieces of a bounded length that split no character.
-    fn pieces(&self, state: &State, start: usize) -> Vec<TextPiece> {
-        let (mut pieces, mut offset) = (Vec::new(), start);
-        while offset < state.told {
-            let text = text::cut(&state.text[offset..state.told], TEXT_BYTES);
+    /// A part of what was told, in pieces of a bounded length that split no character.
+    fn pieces(&self, state: &State, part: Range<usize>) -> Vec<TextPiece> {
+        let (mut pieces, mut offset) = (Vec::new(), part.start);
+        while offset < part.end {
+            let text = text::cut(&state.text[offset..part.end], TEXT_BYTES);
             let Fence { id: execution_id, attempt } = self.fence;
             pieces.push(TextPiece { execution_id, attempt, offset, text: text.into() });
             offset += text.len();
@@ -135,11 +146,11 @@ impl Live {
     fn tell(&self, state: &mut State) {
         let start = std::mem::replace(&mut state.told, state.text.len());
         state.here = state.here && self.news.listens(self.fence.id);
-        let elsewhere = state.elsewhere.is_some_and(|until| until > Instant::now());
+        let elsewhere = state.is_asked_elsewhere();
         if !state.here && !elsewhere {
             return;
         }
-        for piece in self.pieces(state, start) {
+        for piece in self.pieces(state, start..state.told) {
             if state.here {
                 self.news.wrote_here(&piece);
             }
@@ -173,9 +184,13 @@ impl Writer {
 impl TextSink for Writer {
     fn push(&mut self, delta: &str) {
         let mut state = self.live.state();
+        if state.is_full {
+            return;
+        }
         // What is stored is cut there too.
-        let room = limits::RESPONSE_BYTES.saturating_sub(state.text.len());
-        state.text.push_str(text::cut(delta, room));
+        let fits = text::cut(delta, limits::RESPONSE_BYTES - state.text.len());
+        state.is_full = fits.len() < delta.len();
+        state.text.push_str(fits);
         if state.here || state.elsewhere.is_some() {
             self.live.wrote.notify_one();
         }
@@ -187,5 +202,172 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.live.tell(&mut self.live.state());
         self.texts.all().remove(&self.live.fence.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prompt_ledger_domain::execution::Event;
+    use prompt_ledger_queue::memory::MemoryBus;
+    use prompt_ledger_queue::{Bus, Outbox};
+    use prompt_ledger_runtime::new_id;
+
+    use crate::news::Audience;
+
+    /// Hears the text of one process.
+    #[derive(Default)]
+    struct Here {
+        listens: std::sync::atomic::AtomicBool,
+        heard: Mutex<Vec<(usize, String)>>,
+    }
+
+    impl Here {
+        fn listen(&self, listens: bool) {
+            self.listens.store(listens, std::sync::atomic::Ordering::Relaxed);
+        }
+
+        fn heard(&self) -> Vec<(usize, String)> {
+            std::mem::take(&mut self.heard.lock().unwrap())
+        }
+    }
+
+    impl Audience for Here {
+        fn changed(&self, _: ExecutionId, _: Event) {}
+
+        fn listens(&self, _: ExecutionId) -> bool {
+            self.listens.load(std::sync::atomic::Ordering::Relaxed)
+        }
+
+        fn wrote(&self, piece: &TextPiece) {
+            self.heard.lock().unwrap().push((piece.offset, piece.text.to_string()));
+        }
+    }
+
+    /// Texts that are told to both, and a running attempt.
+    fn setup() -> (Arc<Here>, Arc<MemoryBus>, Texts, Fence) {
+        let (here, bus) = (Arc::<Here>::default(), Arc::new(MemoryBus::new()));
+        let news = News::new(Outbox::announcements(bus.clone())).with(here.clone());
+        (here, bus, Texts::new(news), Fence { id: ExecutionId(new_id()), attempt: 1 })
+    }
+
+    fn cursor(fence: Fence, attempt: i32, offset: usize) -> TextCursor {
+        TextCursor { execution_id: fence.id, attempt, offset }
+    }
+
+    fn piece(offset: usize, text: &str) -> (usize, String) {
+        (offset, text.to_owned())
+    }
+
+    async fn announced(listener: &mut Listener) -> (usize, String) {
+        loop {
+            if let Heard::Announcement(Announcement::Text(piece)) = listener.hear().await {
+                return (piece.offset, piece.text.to_string());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asks_for_is_not_told() {
+        let (here, _bus, texts, fence) = setup();
+        let mut writer = texts.begin(fence);
+        writer.push("one ");
+        drop(writer);
+        assert_eq!(here.heard(), []);
+        assert!(!texts.asked_here(cursor(fence, 0, 0)), "it has ended");
+    }
+
+    #[tokio::test]
+    async fn who_asks_here_gets_what_it_lacks_and_then_what_comes() {
+        let (here, _bus, texts, fence) = setup();
+        let mut writer = texts.begin(fence);
+        writer.push("one ");
+        here.listen(true);
+        assert!(texts.asked_here(cursor(fence, 0, 0)));
+        assert_eq!(here.heard(), [piece(0, "one ")]);
+        writer.push("two ");
+        assert!(texts.asked_here(cursor(fence, 1, 4)));
+        assert_eq!(here.heard(), [piece(4, "two ")], "told once");
+        assert!(texts.asked_here(cursor(fence, 1, 2)));
+        assert_eq!(here.heard(), [piece(2, "e two ")]);
+        assert!(texts.asked_here(cursor(fence, 7, 3)));
+        assert_eq!(here.heard(), [piece(0, "one two ")], "of another attempt nothing is known");
+        writer.push("three");
+        drop(writer);
+        assert_eq!(here.heard(), [piece(8, "three")], "the rest comes before the end");
+    }
+
+    #[tokio::test]
+    async fn who_leaves_is_told_nothing_more() {
+        let (here, _bus, texts, fence) = setup();
+        here.listen(true);
+        let mut writer = texts.begin(fence);
+        writer.push("one ");
+        here.listen(false);
+        drop(writer);
+        assert_eq!(here.heard(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_piece_is_told_at_once_and_what_follows_together() {
+        let (here, _bus, texts, fence) = setup();
+        here.listen(true);
+        let mut writer = texts.begin(fence);
+        let telling = tokio::spawn(writer.telling());
+        writer.push("one ");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(here.heard(), [piece(0, "one ")]);
+        writer.push("two ");
+        writer.push("three ");
+        tokio::time::sleep(COALESCED / 2).await;
+        assert_eq!(here.heard(), []);
+        tokio::time::sleep(COALESCED).await;
+        assert_eq!(here.heard(), [piece(4, "two three ")]);
+        telling.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_process_is_answered_and_told_for_as_long_as_its_question_holds() {
+        let (_here, bus, texts, fence) = setup();
+        let mut heard = bus.listen();
+        let stop = CancellationToken::new();
+        tokio::spawn(texts.clone().run(bus.listen(), stop.clone()));
+        let mut writer = texts.begin(fence);
+        tokio::spawn(writer.telling());
+        writer.push("one ");
+        let asked = Announcement::TextWanted { texts: [cursor(fence, 0, 0)].into() };
+        bus.announce(&[asked]).await.unwrap();
+        assert_eq!(announced(&mut heard).await, piece(0, "one "));
+        writer.push("two ");
+        assert_eq!(announced(&mut heard).await, piece(4, "two "));
+        tokio::time::sleep(ASKED_FOR).await;
+        writer.push("three ");
+        tokio::time::sleep(COALESCED * 2).await;
+        let asked = Announcement::TextWanted { texts: [cursor(fence, 1, 8)].into() };
+        bus.announce(&[asked]).await.unwrap();
+        assert_eq!(announced(&mut heard).await, piece(8, "three "), "once, and when it was asked for again");
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
+        let (here, _bus, texts, fence) = setup();
+        here.listen(true);
+        let mut writer = texts.begin(fence);
+        let word = "é€😀".repeat(100);
+        for _ in 0..700 {
+            writer.push(&word);
+            writer.push(" ");
+        }
+        drop(writer);
+        let pieces = here.heard();
+        assert!(
+            pieces
+                .iter()
+                .all(|(_, text)| text.len() <= TEXT_BYTES && text.len() > TEXT_BYTES - 4 || text.len() < 8_000)
+        );
+        let all: String = pieces.into_iter().map(|(_, text)| text).collect();
+        let mut whole = format!("{word} ").repeat(700);
+        assert!(text::truncate(&mut whole, limits::RESPONSE_BYTES) && all == whole);
     }
 }

@@ -89,6 +89,19 @@ pub fn server(binary: impl Into<PathBuf>) -> Builder {
     Builder { binary: binary.into(), env, addr: "127.0.0.1:0".into(), data_dir: None, args: Vec::new(), serves: false }
 }
 
+/// The server's binary, for tests of other packages than the server's own.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn built_binary() -> PathBuf {
+    // Tests are in the folder `deps` beside it.
+    let tests = std::env::current_exe().unwrap();
+    let binary = tests.ancestors().nth(2).unwrap().join("prompt-ledger");
+    assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
+    binary
+}
+
 impl Builder {
     /// With a variable in its environment.
     #[must_use]

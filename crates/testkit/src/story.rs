@@ -8,6 +8,10 @@ use tonic::Status;
 /// What a client knows of one execution, over as many streams as it took.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
+    /// Which execution it is about; empty before the first message.
+    pub id: String,
+    /// How many messages were read.
+    pub messages: usize,
     /// The cursor to resume from.
     pub cursor: i64,
     /// The present stream has sent its snapshot.
@@ -104,6 +108,11 @@ impl Story {
 
     fn take(&mut self, event: &v1::ExecutionEvent) {
         let kind = event.kind.as_ref().expect("an event of no kind");
+        if self.id.is_empty() {
+            self.id.clone_from(&event.execution_id);
+        }
+        assert_eq!(self.id, event.execution_id, "{event:?}");
+        self.messages += 1;
         let first = !std::mem::replace(&mut self.greeted, true);
         assert_eq!(
             first,

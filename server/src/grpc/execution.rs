@@ -148,10 +148,11 @@ impl Api for Execution {
         &self,
         request: Request<v1::WatchExecutionRequest>,
     ) -> Result<Response<Self::WatchExecutionStream>, Status> {
+        let connection = request.remote_addr();
         let (caller, sent) = taken(request)?;
         let watch = async {
             let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            self.service.watch(&caller, id, event::cursor(sent.after_sequence)?).await
+            self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
         };
         let message = |event| v1::WatchExecutionResponse { event: Some(event) };
         answer(watch.await.map(|watcher| events(watcher, (), false, message)))
@@ -163,8 +164,9 @@ impl Api for Execution {
         &self,
         request: Request<v1::WatchExecutionsRequest>,
     ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
+        let connection = request.remote_addr();
         let (caller, sent) = taken(request)?;
-        let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted));
+        let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
         answer(feed.map(|feed| {
             let events = stream::unfold(feed, |mut feed| async move {
                 let message = feed.next().await?;

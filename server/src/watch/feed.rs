@@ -3,15 +3,15 @@
 //! that nothing is missed.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{Change, Executions};
-use tokio::sync::{Notify, broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 /// How much earlier than the last question the next one begins: a write becomes visible within two seconds.
@@ -43,10 +43,15 @@ struct Shared {
     sender: broadcast::Sender<Arc<Happening>>,
     heard: mpsc::Sender<Change>,
     waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
-    /// How many watch, and how many of them want texts.
-    open: AtomicUsize,
+    /// How many watch.
+    open: Mutex<usize>,
+    /// How many of them want texts.
     with_texts: AtomicUsize,
     opened: Notify,
+    /// Someone watches: what is heard is kept.
+    running: AtomicBool,
+    /// Everything that becomes visible in the store from now on is told.
+    begun: watch::Sender<bool>,
 }
 
 impl Default for Feed {
@@ -56,9 +61,11 @@ impl Default for Feed {
             sender: broadcast::Sender::new(BEHIND),
             heard,
             waiting: tokio::sync::Mutex::new(waiting),
-            open: AtomicUsize::new(0),
+            open: Mutex::default(),
             with_texts: AtomicUsize::new(0),
             opened: Notify::new(),
+            running: AtomicBool::new(false),
+            begun: watch::Sender::new(false),
         }))
     }
 }
@@ -68,6 +75,7 @@ pub(super) struct FeedPlace {
     feed: Feed,
     texts: bool,
     receiver: broadcast::Receiver<Arc<Happening>>,
+    begun: watch::Receiver<bool>,
 }
 
 impl Feed {
@@ -75,22 +83,27 @@ impl Feed {
     pub(super) fn place(&self, texts: bool) -> FeedPlace {
         let receiver = self.0.sender.subscribe();
         self.0.with_texts.fetch_add(usize::from(texts), Ordering::Relaxed);
-        if self.0.open.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.0.opened.notify_one();
-        }
-        FeedPlace { feed: self.clone(), texts, receiver }
+        *self.0.open() += 1;
+        self.0.opened.notify_one();
+        FeedPlace { feed: self.clone(), texts, receiver, begun: self.0.begun.subscribe() }
     }
 
     /// Something happened.
     pub(super) fn changed(&self, id: ExecutionId, event: Event) {
-        if self.is_open() {
+        if self.0.running.load(Ordering::Relaxed) {
             // One that finds no room is brought by the look.
             self.0.heard.try_send(Change { id, event }).ok();
         }
     }
 
-    fn is_open(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed) > 0
+    /// Whether nobody watches any more; if so, nothing is told from now on.
+    fn closes(&self) -> bool {
+        let open = self.0.open();
+        if *open == 0 {
+            self.0.running.store(false, Ordering::Relaxed);
+            self.0.begun.send_replace(false);
+        }
+        *open == 0
     }
 
     /// Keeps the feed going. Runs once per process.
@@ -98,14 +111,21 @@ impl Feed {
         let mut waiting = self.0.waiting.lock().await;
         let mut changes = Vec::new();
         loop {
-            while !self.is_open() {
+            while self.closes() {
                 self.0.opened.notified().await;
             }
             let mut seen = Seen::default();
-            let mut since = None;
+            let mut since = match self.begin(store, &mut seen).await {
+                Ok(since) => since,
+                Err(error) => {
+                    tracing::warn!(%error, "the live feed cannot begin; trying again");
+                    tokio::time::sleep(LOOK_INTERVAL).await;
+                    continue;
+                }
+            };
             let mut ticks = interval(LOOK_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            while self.is_open() {
+            while !self.closes() {
                 let done = tokio::select! {
                     _ = ticks.tick() => {
                         seen.ages();
@@ -121,19 +141,38 @@ impl Feed {
         }
     }
 
-    /// Asks what happened since the last look.
-    async fn look(&self, store: &dyn Executions, since: &mut Option<Timestamp>, seen: &mut Seen) -> Result<()> {
+    /// What is visible now is not told: whoever reads the store from now on sees it.
+    async fn begin(&self, store: &dyn Executions, seen: &mut Seen) -> Result<Timestamp> {
+        self.0.running.store(true, Ordering::Relaxed);
         let began = store.clock().await?;
-        let mut start = since.unwrap_or(began).before(OVERLAP);
+        let mut start = began.before(OVERLAP);
+        loop {
+            let changes = store.events_between(start, began.after(OVERLAP), LOOK).await?;
+            for change in &changes {
+                seen.add(change);
+            }
+            match next_page(&changes, start) {
+                Some(next) => start = next,
+                None => break,
+            }
+        }
+        self.0.begun.send_replace(true);
+        Ok(began)
+    }
+
+    /// Asks what happened since the last look.
+    async fn look(&self, store: &dyn Executions, since: &mut Timestamp, seen: &mut Seen) -> Result<()> {
+        let began = store.clock().await?;
+        let mut start = since.before(OVERLAP);
         loop {
             let changes = store.events_between(start, began.after(OVERLAP), LOOK).await?;
             self.tell(store, &changes, seen).await?;
-            match changes.last() {
-                Some(last) if changes.len() == LOOK && last.event.at > start => start = last.event.at,
-                _ => break,
+            match next_page(&changes, start) {
+                Some(next) => start = next,
+                None => break,
             }
         }
-        *since = Some(began);
+        *since = began;
         Ok(())
     }
 
@@ -158,7 +197,25 @@ impl Feed {
     }
 }
 
+/// Where the next page of changes begins; nothing after the last.
+fn next_page(changes: &[Change], start: Timestamp) -> Option<Timestamp> {
+    let last = changes.last().filter(|_| changes.len() == LOOK)?;
+    Some(last.event.at).filter(|at| *at > start)
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, usize> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl FeedPlace {
+    /// Waits until everything is told that becomes visible in the store from then on.
+    pub(super) async fn begun(&mut self) {
+        // The sender lives as long as the feed, which is ours.
+        self.begun.wait_for(|begun| *begun).await.ok();
+    }
+
     /// What happens next; nothing where too much happened since the last time.
     pub(super) async fn next(&mut self) -> Option<Arc<Happening>> {
         self.receiver.recv().await.ok()
@@ -167,7 +224,7 @@ impl FeedPlace {
 
 impl Drop for FeedPlace {
     fn drop(&mut self) {
-        self.feed.0.open.fetch_sub(1, Ordering::Relaxed);
+        *self.feed.0.open() -= 1;
         self.feed.0.with_texts.fetch_sub(usize::from(self.texts), Ordering::Relaxed);
     }
 }

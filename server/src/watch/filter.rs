@@ -70,6 +70,7 @@ pub struct FilteredFeed {
 /// How far the first part has been read.
 struct First {
     step: Step,
+    /// The executions whose snapshots were sent, or did not match.
     sent: HashSet<ExecutionId>,
 }
 
@@ -142,7 +143,7 @@ impl FilteredFeed {
         };
         self.ended = next.is_err();
         if next.is_ok() {
-            self.pace.sent();
+            self.pace.sent(0);
         }
         Some(next)
     }
@@ -153,6 +154,7 @@ impl FilteredFeed {
                 return Ok(message);
             }
             if let Some(mut first) = self.first.take() {
+                self.place.begun().await;
                 let more = self.read(&mut first).await?;
                 match more {
                     true => self.first = Some(first),

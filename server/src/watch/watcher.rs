@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use prompt_ledger_domain::execution::{Event, Execution, Status};
+use prompt_ledger_domain::execution::{Event, Execution, Input, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 
@@ -39,6 +39,23 @@ pub enum Message {
     },
     /// A sign of life, with the last sequence that was sent.
     Heartbeat(i64),
+}
+
+impl Message {
+    /// About how large it is: what its texts take.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text { text, .. } => text.len(),
+            Self::Changed(_, Some(ended)) => ended.texts.as_ref().map_or(0, |texts| {
+                let input = match &texts.input {
+                    Input::Prompt(text) => text.len(),
+                    Input::Messages(messages) => messages.iter().map(|message| message.content.len()).sum(),
+                };
+                input + texts.variables.len() + texts.response.len()
+            }),
+            Self::Snapshot { .. } | Self::Changed(_, None) | Self::Heartbeat(_) => 0,
+        }
+    }
 }
 
 /// A stream about one execution.
@@ -95,13 +112,16 @@ impl Watcher {
             changed.as_mut().enable();
             let message = self.take(&entry.story());
             if let Some(message) = message {
-                self.pace.sent();
+                self.pace.sent(message.bytes());
                 return Some(Ok(message));
             }
             tokio::select! {
                 biased;
                 ending = self.pace.waits() => return Some(match ending {
-                    None => Ok(Message::Heartbeat(self.cursor)),
+                    None => {
+                        self.pace.sent(0);
+                        Ok(Message::Heartbeat(self.cursor))
+                    }
                     Some(ending) => Err(self.ends(ending)),
                 }),
                 () = changed => {}

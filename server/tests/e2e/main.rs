@@ -8,6 +8,7 @@ mod code;
 mod code_executions;
 mod crash;
 mod executions;
+mod feeds;
 mod health;
 mod history;
 mod idempotency;

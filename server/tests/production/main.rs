@@ -15,3 +15,4 @@ mod outages;
 mod several;
 mod submit;
 mod tls;
+mod watching;

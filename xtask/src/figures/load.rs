@@ -25,6 +25,11 @@ impl Times {
         self.micros.saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
     }
 
+    /// Takes others in.
+    pub(super) fn add(&mut self, others: Self) -> std::io::Result<()> {
+        self.micros.add(others.micros).map_err(std::io::Error::other)
+    }
+
     /// In milliseconds.
     pub(super) fn quantile(&self, quantile: f64) -> f64 {
         Duration::from_micros(self.micros.value_at_quantile(quantile)).as_secs_f64() * 1_000.0

@@ -6,6 +6,7 @@ mod echo;
 mod load;
 mod main_job;
 mod production;
+mod streams;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,6 +29,8 @@ enum Which {
     MainJob,
     /// Production: submits beside pgbench, executions through Redis and RabbitMQ, what they cost
     Production,
+    /// Streams: what watching adds, what watchers cost, what a stalled one does
+    Streams,
     /// The bare tonic echo, as a process of its own
     #[command(hide = true)]
     EchoServer {
@@ -45,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     match args.which {
         Which::MainJob => runtime.block_on(main_job::run()),
         Which::Production => runtime.block_on(production::run()),
+        Which::Streams => runtime.block_on(streams::run()),
         Which::EchoServer { bytes } => runtime.block_on(echo::serve(bytes)),
     }
 }

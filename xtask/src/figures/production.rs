@@ -31,6 +31,7 @@ const SYNCS: usize = 2_000;
 const RATE: u32 = 200;
 /// The statement that the server records executions by.
 const RECORD: &str = include_str!("../../../crates/store/src/postgres/record.sql");
+const GREET: &str = include_str!("../../../crates/store/benches/greet.sql");
 const TERMINAL_TIMES: &str = include_str!("../../../crates/store/benches/terminal_times.sql");
 
 pub(super) async fn run() -> Outcome {
@@ -153,10 +154,7 @@ async fn submits(deployment: &Deployment) -> Result<(), Failed> {
 fn pgbench(deployment: &Deployment, round: usize) -> Result<f64, Failed> {
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), format!("\\set n :n + 1\n{};\n", single(RECORD)))?;
-    let ids = services::sql(
-        deployment.database.url(),
-        "SELECT p.project_id, p.id, v.id FROM prompts p JOIN prompt_versions v ON v.prompt_id = p.id WHERE p.name = 'greet'",
-    );
+    let ids = services::sql(deployment.database.url(), GREET);
     let ids = ids.trim().split('|').collect::<Vec<_>>();
     let [project, prompt, version] = ids[..] else { return Err(format!("no prompt: {ids:?}").into()) };
     let mut command = Command::new("pgbench");

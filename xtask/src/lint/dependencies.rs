@@ -9,13 +9,14 @@ use super::Violation;
 const PREFIX: &str = "prompt-ledger-";
 
 /// The packages of the workspace that each may use, tests apart. One that is not named here may use what it likes.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("domain", &[]),
     ("store", &["domain"]),
     ("queue", &["domain"]),
     ("providers", &["domain"]),
     ("runtime", &["domain"]),
     ("testkit", &["domain", "proto"]),
+    ("client", &["proto"]),
     ("worker", &["domain", "store", "queue", "providers", "runtime"]),
     ("server", &["domain", "proto", "store", "queue", "providers", "runtime", "worker"]),
 ];

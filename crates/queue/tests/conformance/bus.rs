@@ -11,7 +11,7 @@ pub(crate) async fn every_listener_hears_every_announcement(backend: &impl Backe
     let mut listeners = [one.bus.listen(), one.bus.listen(), other.bus.listen()];
     for process in [&one, &other] {
         let announced = announcement();
-        process.announce(&[announced.clone()]).await;
+        process.announce(std::slice::from_ref(&announced)).await;
         for listener in &mut listeners {
             assert_eq!(within(listener.hear()).await, Heard::Announcement(announced.clone()));
         }
@@ -42,7 +42,7 @@ pub(crate) async fn what_is_no_announcement_is_passed_over(backend: &impl Backen
     let process = backend.process().await;
     let (mut listener, announced) = (process.bus.listen(), announcement());
     backend.send_garbage(&process).await;
-    process.announce(&[announced.clone()]).await;
+    process.announce(std::slice::from_ref(&announced)).await;
     assert_eq!(within(listener.hear()).await, Heard::Announcement(announced.clone()));
 }
 
@@ -62,9 +62,9 @@ pub(crate) async fn a_listener_hears_nothing_from_before(backend: &impl Backend)
     let process = backend.process().await;
     let mut first = process.bus.listen();
     let (before, after) = (announcement(), announcement());
-    process.announce(&[before.clone()]).await;
+    process.announce(std::slice::from_ref(&before)).await;
     assert_eq!(hear(&mut first).await, before);
     let mut second = process.bus.listen();
-    process.announce(&[after.clone()]).await;
+    process.announce(std::slice::from_ref(&after)).await;
     assert_eq!(within(second.hear()).await, Heard::Announcement(after.clone()));
 }

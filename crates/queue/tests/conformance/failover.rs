@@ -62,7 +62,7 @@ async fn the_second_takes_over_and_hands_back() {
         eventually("the second is used", async || through_second().await.then_some(())).await;
         assert!(through_second().await, "and goes on being used");
         let announced = announcement();
-        both.announce(&[announced.clone()]).await.unwrap();
+        both.announce(std::slice::from_ref(&announced)).await.unwrap();
         while hear(&mut listener).await != announced {}
         server.restart().await;
         eventually("the first is used again", async || (!through_second().await).then_some(())).await;

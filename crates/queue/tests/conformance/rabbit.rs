@@ -87,7 +87,7 @@ async fn away_and_back_it_is_found_again() {
         assert_eq!(received[0].hint, sent);
         rabbit.done(received).await;
         let announced = announcement();
-        rabbit.announce(&[announced.clone()]).await.unwrap();
+        rabbit.announce(std::slice::from_ref(&announced)).await.unwrap();
         assert_eq!(hear(&mut listener).await, announced);
         server.kill();
     }

@@ -99,7 +99,7 @@ async fn killed_and_back_it_is_found_again() {
     assert_eq!(received[0].hint, sent, "whoever waited all the time has it");
     assert_eq!(within(listener.hear()).await, Heard::Missed);
     let announced = announcement();
-    redis.announce(&[announced.clone()]).await.unwrap();
+    redis.announce(std::slice::from_ref(&announced)).await.unwrap();
     assert_eq!(hear(&mut listener).await, announced);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -9,7 +10,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 
 use super::State;
-use super::reply::Gate;
+use super::reply::{CLOCK, Gate};
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Closed>;
 
@@ -52,7 +53,16 @@ impl Drop for Running {
 pub(super) enum Step {
     Send(Bytes),
     Wait(Gate),
+    Pause(Duration),
+    /// Sends this with the moment in it.
+    Stamp(Bytes),
     Cut,
+}
+
+/// A clock's word with the present moment in it.
+fn stamped(bytes: &Bytes) -> Bytes {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    String::from_utf8_lossy(bytes).replace(CLOCK, &format!("{:016}", now.as_micros())).into()
 }
 
 /// A body that is there at once.
@@ -68,6 +78,8 @@ pub(super) fn steps(steps: Vec<Step>, running: Running) -> Body {
             match steps.pop_front() {
                 Some(Step::Send(bytes)) => return Some((Ok(Frame::data(bytes)), Some((steps, running)))),
                 Some(Step::Wait(gate)) => gate.opened().await,
+                Some(Step::Pause(length)) => tokio::time::sleep(length).await,
+                Some(Step::Stamp(bytes)) => return Some((Ok(Frame::data(stamped(&bytes))), Some((steps, running)))),
                 Some(Step::Cut) => {
                     // What was sent before must have left: a pending body makes hyper flush.
                     tokio::task::yield_now().await;

@@ -18,7 +18,11 @@ pub struct Reply {
     pub(super) finish_reason: Option<String>,
     pub(super) tells_usage: bool,
     pub(super) cut: bool,
+    pub(super) pace: Option<Duration>,
 }
+
+/// Where a moment stands in the words of a clock.
+pub(super) const CLOCK: &str = "################";
 
 #[derive(Clone, Debug)]
 pub(super) enum What {
@@ -42,6 +46,7 @@ impl Reply {
             finish_reason: None,
             tells_usage: true,
             cut: false,
+            pace: None,
         }
     }
 
@@ -143,6 +148,13 @@ impl Reply {
     pub fn held_after(mut self, words: usize, gate: &Gate) -> Self {
         self.hold = Some((words, gate.clone()));
         self
+    }
+
+    /// Streams so many words, each so long after the one before, and each the moment that it was sent at: microseconds
+    /// since 1970.
+    #[must_use]
+    pub fn clock(words: usize, pace: Duration) -> Self {
+        Self { pace: Some(pace), ..Self::answer(format!("{CLOCK} ").repeat(words)) }
     }
 
     /// With this header; a later one of the same name wins.

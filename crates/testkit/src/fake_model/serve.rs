@@ -163,6 +163,11 @@ fn played(pieces: &[Bytes], reply: &Reply) -> Vec<Step> {
 
 fn events([begin, words, end]: [Vec<Bytes>; 3], reply: &Reply) -> Vec<Step> {
     let (begins, all) = (begin.len(), begin.len() + words.len() + end.len());
+    if let Some(pace) = reply.pace {
+        let words = words.into_iter().flat_map(|word| [Step::Pause(pace), Step::Stamp(word)]);
+        let [begin, end] = [begin, end].map(|events| events.into_iter().map(Step::Send));
+        return begin.chain(words).chain(end).collect();
+    }
     let mut steps: Vec<_> = begin.into_iter().chain(words).chain(end).map(Step::Send).collect();
     if reply.cut {
         steps.truncate(all / 2);

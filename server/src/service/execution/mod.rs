@@ -6,6 +6,7 @@ mod prepare;
 mod verify;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,15 +131,21 @@ impl ExecutionService {
         Ok(Streamed { watcher, reused })
     }
 
-    /// Watches an execution from a cursor on.
-    pub async fn watch(&self, caller: &Caller, id: ExecutionId, after: i64) -> Result<Watcher> {
-        let pace = self.streams.admit(caller.key)?;
+    /// Watches an execution from a cursor on, over this connection.
+    pub async fn watch(
+        &self,
+        caller: &Caller,
+        id: ExecutionId,
+        after: i64,
+        connection: Option<SocketAddr>,
+    ) -> Result<Watcher> {
+        let pace = self.streams.admit(caller.key, connection)?;
         self.hub.watch(caller.project.id, id, after, pace).await
     }
 
     /// Watches all executions that match.
-    pub fn watch_all(&self, caller: &Caller, wanted: Wanted) -> Result<FilteredFeed> {
-        Ok(self.hub.filtered(wanted, self.streams.admit(caller.key)?))
+    pub fn watch_all(&self, caller: &Caller, wanted: Wanted, connection: Option<SocketAddr>) -> Result<FilteredFeed> {
+        Ok(self.hub.filtered(wanted, self.streams.admit(caller.key, connection)?))
     }
 
     /// Records an execution for a worker, and answers once that is durable.

@@ -1,0 +1,75 @@
+//! What went wrong, and what to do about it.
+
+use std::fmt;
+use std::io;
+
+use prompt_ledger_client::WatchError;
+use tonic::{Code, Status};
+
+use crate::connection::Connection;
+
+/// What went wrong.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Standard output is closed.
+    NobodyReads,
+    /// Anything else.
+    Other(String),
+}
+
+impl Failure {
+    /// Anything, by what it says.
+    pub(crate) fn other(error: impl fmt::Display) -> Self {
+        Self::Other(error.to_string())
+    }
+
+    /// A refused or failed call.
+    pub(crate) fn call(status: &Status, connection: &Connection) -> Self {
+        let message = match status.message() {
+            "" => status.code().description(),
+            message => message,
+        };
+        let server = &connection.server;
+        Self::Other(match (status.code(), status.details().is_empty()) {
+            (Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled, true) => format!(
+                "nothing that speaks gRPC answers at {server} ({message}). Is the server running there, with TLS for \
+                 https and without for http? `prompt-ledger dev` starts one on this machine; --server or LEDGER_SERVER \
+                 names another"
+            ),
+            (Code::Unauthenticated, _) => format!(
+                "{server} does not take this key: {message}. Set LEDGER_API_KEY to one that `prompt-ledger keys list` \
+                 shows there; `prompt-ledger keys create` makes one"
+            ),
+            (Code::NotFound, _) => {
+                format!("{message}. Is it in another project? Each key opens one; a system key names it by --project")
+            }
+            _ => message.to_owned(),
+        })
+    }
+
+    /// A watch that ended early.
+    pub(crate) fn watch(error: &WatchError, connection: &Connection) -> Self {
+        match error.status() {
+            Some(status) => Self::call(status, connection),
+            None => Self::Other(format!("{error}. What was watched goes on by itself; run this again")),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::NobodyReads,
+            _ => Self::Other(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other(message) => f.write_str(message),
+            Self::NobodyReads => f.write_str("standard output is closed"),
+        }
+    }
+}

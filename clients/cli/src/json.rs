@@ -1,0 +1,160 @@
+//! Updates as JSON, a line each: for scripts. Names are those of the contract.
+
+use prompt_ledger_client::{StateChange, TailUpdate, Update, v1};
+use serde_json::{Map, Value, json};
+
+/// An update of a watch; nothing where this version does not know it.
+pub(crate) fn update(update: &Update) -> Option<Value> {
+    Some(match update {
+        Update::Joined { execution_id } => json!({"kind": "joined", "execution_id": execution_id}),
+        Update::State(change) => state(change),
+        Update::Restarted { attempt } => json!({"kind": "restarted", "attempt": attempt}),
+        Update::Text { attempt, offset, text } => {
+            json!({"kind": "text", "attempt": attempt, "offset": offset, "text": text})
+        }
+        Update::Ended(ended) => json!({"kind": "ended", "execution": execution(ended)}),
+        _ => return None,
+    })
+}
+
+/// An update of a tail; nothing where this version does not know it.
+pub(crate) fn tail(update: &TailUpdate) -> Option<Value> {
+    Some(match update {
+        TailUpdate::Found { sequence, execution: found } => {
+            json!({"kind": "found", "execution_id": found.execution_id, "sequence": sequence, "execution": execution(found)})
+        }
+        TailUpdate::Synced => json!({"kind": "synced"}),
+        TailUpdate::Changed { change, execution: ended } => {
+            let mut line = state(change);
+            if let Some(ended) = ended {
+                line["execution"] = execution(ended);
+            }
+            line
+        }
+        _ => return None,
+    })
+}
+
+fn state(change: &StateChange) -> Value {
+    let mut line = Map::new();
+    line.insert("kind".into(), "state".into());
+    line.insert("execution_id".into(), change.execution_id.as_str().into());
+    line.insert("sequence".into(), change.sequence.into());
+    line.insert("at".into(), change.at.map(|at| at.to_string()).into());
+    if change.from != v1::ExecutionStatus::Unspecified {
+        line.insert("from".into(), status(change.from).into());
+    }
+    line.insert("to".into(), status(change.to).into());
+    line.insert("attempt".into(), change.attempt.into());
+    if !change.error_type.is_empty() {
+        line.insert("error_type".into(), change.error_type.as_str().into());
+    }
+    if let Some(next) = change.next_attempt_at {
+        line.insert("next_attempt_at".into(), next.to_string().into());
+    }
+    line.into()
+}
+
+/// What is told of an execution. What it does not have is left out.
+fn execution(execution: &v1::Execution) -> Value {
+    let model = execution.model.clone().unwrap_or_default();
+    let line = json!({
+        "execution_id": execution.execution_id,
+        "prompt_name": execution.prompt_name,
+        "version_number": execution.version_number,
+        "status": status(execution.status()),
+        "environment": execution.environment,
+        "correlation_id": execution.correlation_id,
+        "provider": model.provider,
+        "model_name": model.model_name,
+        "response_text": execution.response_text,
+        "prompt_tokens": execution.prompt_tokens,
+        "response_tokens": execution.response_tokens,
+        "latency_ms": execution.latency_ms,
+        "cost_nano_usd": execution.cost_nano_usd,
+        "attempts": execution.attempts,
+        "error_type": execution.error_type,
+        "error_message": execution.error_message,
+        "finish_reason": execution.finish_reason,
+        "created_at": execution.created_at.map(|at| at.to_string()),
+        "completed_at": execution.completed_at.map(|at| at.to_string()),
+    });
+    match line {
+        Value::Object(fields) => {
+            let there = fields.into_iter().filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
+            there.collect::<Map<_, _>>().into()
+        }
+        other => other,
+    }
+}
+
+/// A status in one word.
+pub(crate) fn status(status: v1::ExecutionStatus) -> String {
+    status.as_str_name().trim_start_matches("EXECUTION_STATUS_").to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v1::ExecutionStatus as Status;
+
+    fn change() -> StateChange {
+        StateChange {
+            execution_id: "e".into(),
+            sequence: 3,
+            at: Some(prost_types::Timestamp { seconds: 0, nanos: 0 }),
+            from: Status::Running,
+            to: Status::Queued,
+            attempt: 1,
+            error_type: "timeout".into(),
+            next_attempt_at: Some(prost_types::Timestamp { seconds: 5, nanos: 0 }),
+        }
+    }
+
+    #[test]
+    fn updates_of_a_watch_are_lines_with_the_contracts_names() {
+        let ended = v1::Execution { execution_id: "e".into(), latency_ms: Some(7), ..v1::Execution::default() };
+        for (told, line) in [
+            (Update::Joined { execution_id: "e".into() }, r#"{"execution_id":"e","kind":"joined"}"#),
+            (
+                Update::State(change()),
+                r#"{"at":"1970-01-01T00:00:00Z","attempt":1,"error_type":"timeout","execution_id":"e","from":"running","kind":"state","next_attempt_at":"1970-01-01T00:00:05Z","sequence":3,"to":"queued"}"#,
+            ),
+            (
+                Update::State(StateChange {
+                    from: Status::Unspecified,
+                    error_type: String::new(),
+                    next_attempt_at: None,
+                    ..change()
+                }),
+                r#"{"at":"1970-01-01T00:00:00Z","attempt":1,"execution_id":"e","kind":"state","sequence":3,"to":"queued"}"#,
+            ),
+            (Update::Restarted { attempt: 2 }, r#"{"attempt":2,"kind":"restarted"}"#),
+            (
+                Update::Text { attempt: 1, offset: 4, text: "a\nb".into() },
+                r#"{"attempt":1,"kind":"text","offset":4,"text":"a\nb"}"#,
+            ),
+            (
+                Update::Ended(Box::new(ended)),
+                r#"{"execution":{"attempts":0,"execution_id":"e","latency_ms":7,"status":"unspecified","version_number":0},"kind":"ended"}"#,
+            ),
+        ] {
+            assert_eq!(update(&told).unwrap(), serde_json::from_str::<Value>(line).unwrap());
+        }
+    }
+
+    #[test]
+    fn updates_of_a_tail_are_lines_too() {
+        let execution = Box::new(v1::Execution { execution_id: "e".into(), ..v1::Execution::default() });
+        let found = tail(&TailUpdate::Found { sequence: 2, execution: execution.clone() }).unwrap();
+        assert_eq!(
+            (&found["kind"], &found["execution_id"], &found["sequence"]),
+            (&json!("found"), &json!("e"), &json!(2))
+        );
+        assert_eq!(tail(&TailUpdate::Synced).unwrap(), json!({"kind": "synced"}));
+        let ended = tail(&TailUpdate::Changed { change: change(), execution: Some(execution) }).unwrap();
+        assert_eq!((&ended["to"], &ended["execution"]["execution_id"]), (&json!("queued"), &json!("e")));
+        let ran = tail(&TailUpdate::Changed { change: change(), execution: None }).unwrap();
+        assert!(ran.get("execution").is_none());
+    }
+}

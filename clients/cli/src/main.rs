@@ -1,0 +1,112 @@
+//! The binary `ledgerctl`: watches what a Prompt Ledger does, from a terminal or a script. Standard output is for what
+//! was asked for; everything else goes to standard error.
+
+mod connection;
+mod failure;
+mod json;
+mod output;
+mod since;
+mod tail;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::output::Output;
+
+/// See what a Prompt Ledger does, while it does it
+///
+/// Prompt Ledger is a server that keeps a company's prompts and executes them against language models. `ledgerctl`
+/// connects to one and shows executions as they happen: their states, and the text while the model writes it.
+///
+/// No server yet? `prompt-ledger dev` starts one on this machine, where ledgerctl finds it without any setting.
+#[derive(Parser)]
+#[command(
+    name = "ledgerctl",
+    version,
+    after_help = "Examples:
+  ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91      one execution, until it ends
+  ledgerctl tail                                            all that happens from now on
+  ledgerctl tail --prompt greet --status failed --since 1h  what failed since an hour ago
+  ledgerctl tail --json | jq .execution_id                  for scripts
+
+  LEDGER_SERVER=https://ledger.example.com:50051 LEDGER_API_KEY=pl_... ledgerctl tail
+
+Connections that break are made again, and nothing is shown twice."
+)]
+struct Cli {
+    #[command(flatten)]
+    connection: connection::Arguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Watch one execution until it ends: its text on standard output, its states on standard error
+    Watch(watch::Watch),
+    /// Show each change of state of all executions that match, until Ctrl-C
+    Tail(tail::Tail),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut output = Output::standard();
+    match run(cli, &mut output) {
+        Ok(code) => code,
+        // Who reads has seen enough; as a process that the signal ended.
+        Err(Failure::NobodyReads) => ExitCode::from(141),
+        Err(failure) => {
+            output.note(&format!("ledgerctl: {failure}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: Cli, output: &mut Output<'_>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
+    runtime.block_on(async {
+        let connection = cli.connection.connect()?;
+        match cli.command {
+            Command::Watch(watch) => watch.run(&connection, output).await,
+            Command::Tail(tail) => tail.run(&connection, output).await,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_commands_in_the_readme_and_in_the_help_are_understood() {
+        let help = Cli::command().render_long_help().to_string();
+        let readme = include_str!("../../../README.md");
+        let commands = readme.lines().chain(help.lines()).filter_map(|line| {
+            let command = line.trim().strip_prefix("cargo run --release -p ledgerctl -- ");
+            let command = command.or_else(|| line.strip_prefix("  ledgerctl "))?;
+            // Two spaces or a pipe end it.
+            command.split("  ").next()?.split(" | ").next()?.split('#').next()
+        });
+        let commands: Vec<_> = commands.collect();
+        assert!(commands.len() >= 6, "{commands:?}");
+        for command in commands {
+            let parsed = Cli::try_parse_from(["ledgerctl"].into_iter().chain(command.split_whitespace()));
+            assert!(parsed.is_ok(), "{command}: {}", parsed.err().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_environment_is_not_shown_by_the_help() {
+        let key = Cli::command().get_arguments().find(|argument| argument.get_id() == "key").unwrap().clone();
+        assert!(key.is_hide_env_values_set());
+    }
+}

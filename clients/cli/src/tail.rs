@@ -1,0 +1,242 @@
+//! `ledgerctl tail`.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use prompt_ledger_client::{StateChange, TailUpdate, v1};
+use prost_types::Timestamp;
+
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::json::{self, status};
+use crate::output::Output;
+use crate::since;
+
+/// So many executions' prompts are remembered.
+const REMEMBERED: usize = 10_000;
+
+/// Shows what happens to all executions that match.
+#[derive(Args)]
+#[command(
+    after_help = "First those are shown that have not ended (and with --since those that changed since), then each \
+change as it happens. All that is asked for must hold."
+)]
+pub(crate) struct Tail {
+    /// Only executions of this prompt
+    #[arg(long, value_name = "NAME")]
+    prompt: Option<String>,
+    /// Only executions of this environment, such as dev, staging or prod
+    #[arg(long, value_name = "NAME")]
+    environment: Option<String>,
+    /// Only changes from or to this state; may be given several times
+    #[arg(long, value_name = "STATE", value_enum)]
+    status: Vec<Status>,
+    /// Only executions that their callers gave this correlation id
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// Begin with what changed since then: 30s, 10m, 2h or 7d ago, or a moment, as 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since::parse)]
+    since: Option<Timestamp>,
+    /// One JSON object per line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where an execution stands.
+#[derive(Clone, Copy, ValueEnum)]
+enum Status {
+    /// It waits for a worker
+    Queued,
+    /// The model is called
+    Running,
+    /// The model answered
+    Succeeded,
+    /// It ended without an answer
+    Failed,
+    /// It was canceled
+    Canceled,
+}
+
+impl Status {
+    fn in_the_contract(self) -> v1::ExecutionStatus {
+        match self {
+            Self::Queued => v1::ExecutionStatus::Queued,
+            Self::Running => v1::ExecutionStatus::Running,
+            Self::Succeeded => v1::ExecutionStatus::Succeeded,
+            Self::Failed => v1::ExecutionStatus::Failed,
+            Self::Canceled => v1::ExecutionStatus::Canceled,
+        }
+    }
+}
+
+impl Tail {
+    pub(crate) async fn run(self, connection: &Connection, output: &mut Output<'_>) -> Result<ExitCode, Failure> {
+        // Fails at once where the server is not there: watching would go on trying.
+        let request = v1::ListExecutionsRequest { page_size: 1, ..v1::ListExecutionsRequest::default() };
+        let listed = connection.client.executions().list_executions(request).await;
+        listed.map_err(|status| Failure::call(&status, connection))?;
+        let json = self.json;
+        let mut prompts = Prompts { only: self.prompt.clone(), ..Prompts::default() };
+        let mut tail = connection.client.tail(self.filter());
+        while let Some(update) = tail.next().await {
+            let update = update.map_err(|error| Failure::watch(&error, connection))?;
+            let line = match json {
+                true => json::tail(&update).map(|line| line.to_string()),
+                false => prompts.line(&update),
+            };
+            if let Some(line) = line {
+                output.line(&line)?;
+            }
+        }
+        Err(Failure::other("the tail ended; run this again"))
+    }
+
+    fn filter(self) -> v1::WatchExecutionsRequest {
+        v1::WatchExecutionsRequest {
+            prompt_name: self.prompt.unwrap_or_default(),
+            environment: self.environment.unwrap_or_default(),
+            correlation_id: self.correlation_id.unwrap_or_default(),
+            statuses: self.status.into_iter().map(|status| status.in_the_contract().into()).collect(),
+            since: self.since,
+            view: v1::ExecutionView::Basic.into(),
+        }
+    }
+}
+
+/// Which prompts the executions are of, as far as it was told.
+#[derive(Default)]
+struct Prompts {
+    /// All are of this one.
+    only: Option<String>,
+    of: HashMap<String, String>,
+}
+
+impl Prompts {
+    /// The line for an update, where it has one.
+    fn line(&mut self, update: &TailUpdate) -> Option<String> {
+        match update {
+            TailUpdate::Found { execution, .. } => {
+                let at = execution.completed_at.or(execution.started_at).or(execution.created_at);
+                if execution.completed_at.is_none() && self.of.len() < REMEMBERED {
+                    self.of.insert(execution.execution_id.clone(), execution.prompt_name.clone());
+                }
+                let prompt = &execution.prompt_name;
+                let stands = status(execution.status());
+                Some(line(at, &execution.execution_id, &stands, prompt, &facts(execution)))
+            }
+            TailUpdate::Changed { change, execution } => {
+                let StateChange { execution_id: id, at, error_type, attempt, .. } = change;
+                let what = match change.from {
+                    v1::ExecutionStatus::Unspecified => status(change.to),
+                    from => format!("{} -> {}", status(from), status(change.to)),
+                };
+                Some(match execution {
+                    Some(ended) => {
+                        self.of.remove(id);
+                        line(*at, id, &what, &ended.prompt_name, &facts(ended))
+                    }
+                    None => {
+                        let prompt = self.only.as_ref().or_else(|| self.of.get(id)).map_or("-", String::as_str);
+                        let attempt = (*attempt > 0).then(|| format!("attempt {attempt}"));
+                        let error = (!error_type.is_empty()).then(|| error_type.clone());
+                        line(*at, id, &what, prompt, &attempt.into_iter().chain(error).collect::<Vec<_>>())
+                    }
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn line(at: Option<Timestamp>, id: &str, what: &str, prompt: &str, facts: &[String]) -> String {
+    let at = at.map(|at| at.to_string()).unwrap_or_default();
+    let line = format!("{at:27}  {id}  {what:20}  {prompt}  {}", facts.join(", "));
+    line.trim_end().to_owned()
+}
+
+/// What there is to tell of an execution.
+fn facts(execution: &v1::Execution) -> Vec<String> {
+    let attempts = (execution.attempts > 1).then(|| format!("{} attempts", execution.attempts));
+    let latency = execution.latency_ms.map(|millis| format!("{millis} ms"));
+    let error = (!execution.error_type.is_empty()).then(|| execution.error_type.clone());
+    attempts.into_iter().chain(latency).chain(error).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use v1::ExecutionStatus::{Failed, Queued, Running, Unspecified};
+
+    fn changed(from: v1::ExecutionStatus, to: v1::ExecutionStatus, execution: Option<v1::Execution>) -> TailUpdate {
+        let change = StateChange {
+            execution_id: "e".into(),
+            sequence: 1,
+            at: Some(Timestamp::default()),
+            from,
+            to,
+            attempt: 1,
+            error_type: if to == Queued { "timeout".into() } else { String::new() },
+            next_attempt_at: None,
+        };
+        TailUpdate::Changed { change, execution: execution.map(Box::new) }
+    }
+
+    #[test]
+    fn each_change_is_a_line_with_its_prompt_where_that_is_known() {
+        let mut execution = v1::Execution {
+            execution_id: "e".into(),
+            prompt_name: "greet".into(),
+            created_at: Some(Timestamp::default()),
+            ..v1::Execution::default()
+        };
+        execution.set_status(Queued);
+        let ended = v1::Execution {
+            attempts: 2,
+            latency_ms: Some(7),
+            error_type: "timeout".into(),
+            completed_at: Some(Timestamp::default()),
+            ..execution.clone()
+        };
+        let found = TailUpdate::Found { sequence: 1, execution: Box::new(execution) };
+        let mut prompts = Prompts::default();
+        let lines: Vec<_> = [
+            changed(Unspecified, Running, None),
+            found,
+            changed(Running, Queued, None),
+            TailUpdate::Synced,
+            changed(Running, Failed, Some(ended)),
+            changed(Unspecified, Running, None),
+        ]
+        .iter()
+        .filter_map(|update| prompts.line(update))
+        .map(|line| line.split_whitespace().skip(2).collect::<Vec<_>>().join(" "))
+        .collect();
+        let expected = [
+            "running - attempt 1",
+            "queued greet",
+            "running -> queued greet attempt 1, timeout",
+            "running -> failed greet 2 attempts, 7 ms, timeout",
+            "running - attempt 1",
+        ];
+        assert_eq!(lines, expected);
+        let mut prompts = Prompts { only: Some("greet".into()), ..Prompts::default() };
+        assert!(prompts.line(&changed(Unspecified, Running, None)).unwrap().ends_with("greet  attempt 1"));
+    }
+
+    #[test]
+    fn the_options_become_the_filter() {
+        let tail = Tail {
+            prompt: Some("greet".into()),
+            environment: Some("prod".into()),
+            status: vec![Status::Queued, Status::Running, Status::Succeeded, Status::Failed, Status::Canceled],
+            correlation_id: Some("order-1".into()),
+            since: Some(Timestamp::default()),
+            json: false,
+        };
+        let filter = tail.filter();
+        assert_eq!(filter.statuses, [1, 2, 3, 4, 5]);
+        assert_eq!((&*filter.prompt_name, &*filter.environment, &*filter.correlation_id), ("greet", "prod", "order-1"));
+        assert_eq!(filter.since, Some(Timestamp::default()));
+    }
+}

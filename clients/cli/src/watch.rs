@@ -1,0 +1,226 @@
+//! `ledgerctl watch`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use prompt_ledger_client::{StateChange, Update, v1};
+use v1::ExecutionStatus as Status;
+
+use crate::connection::Connection;
+use crate::failure::Failure;
+use crate::json;
+use crate::output::{Output, tame};
+
+/// Watches one execution.
+#[derive(Args)]
+#[command(
+    after_help = "Exit code: 0 when it succeeded, 1 when it failed or was canceled, 2 when it could not be watched.
+
+Each line of JSON has a `kind`: `state`, `text`, `restarted` (another attempt writes: drop the text so far), `ended`."
+)]
+pub(crate) struct Watch {
+    /// The id, as SubmitExecution answered it and `ledgerctl tail` shows it
+    #[arg(value_name = "EXECUTION")]
+    execution: String,
+    /// One JSON object per line, also on a terminal; into a pipe or a file it is always so
+    #[arg(long)]
+    json: bool,
+}
+
+impl Watch {
+    pub(crate) async fn run(self, connection: &Connection, output: &mut Output<'_>) -> Result<ExitCode, Failure> {
+        // Fails at once where the server is not there: watching would go on trying.
+        let request =
+            v1::GetExecutionRequest { execution_id: self.execution.clone(), view: v1::ExecutionView::Basic.into() };
+        let found = connection.client.executions().get_execution(request).await;
+        found.map_err(|status| Failure::call(&status, connection))?;
+        let mut screen = Screen { json: self.json || !output.is_terminal, in_line: false };
+        let mut watch = connection.client.watch(self.execution);
+        while let Some(update) = watch.next().await {
+            let update = update.map_err(|error| Failure::watch(&error, connection))?;
+            screen.show(&update, output)?;
+            if let Update::Ended(execution) = update {
+                return Ok(match execution.status() {
+                    Status::Succeeded => ExitCode::SUCCESS,
+                    _ => ExitCode::FAILURE,
+                });
+            }
+        }
+        Err(Failure::other("the watch ended before the execution; run this again"))
+    }
+}
+
+/// How updates are shown.
+struct Screen {
+    json: bool,
+    /// The last line of the text has not ended.
+    in_line: bool,
+}
+
+impl Screen {
+    fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), Failure> {
+        if self.json {
+            return match json::update(update) {
+                Some(line) => Ok(output.line(&line.to_string())?),
+                None => Ok(()),
+            };
+        }
+        match update {
+            Update::State(change) => {
+                self.end_line(output)?;
+                output.note(&state(change));
+            }
+            Update::Restarted { attempt } => {
+                self.end_line(output)?;
+                output.note(&format!("attempt {attempt} writes the text anew:"));
+            }
+            Update::Text { text, .. } => {
+                output.answer(&tame(text))?;
+                self.in_line = !text.ends_with('\n');
+            }
+            Update::Ended(execution) => {
+                self.end_line(output)?;
+                output.note(&ended(execution));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end_line(&mut self, output: &mut Output<'_>) -> Result<(), Failure> {
+        if std::mem::take(&mut self.in_line) {
+            output.answer("\n")?;
+        }
+        Ok(())
+    }
+}
+
+fn state(change: &StateChange) -> String {
+    let mut line = json::status(change.to);
+    if change.attempt > 1 || change.to == Status::Running {
+        line.push_str(&format!(", attempt {}", change.attempt));
+    }
+    if !change.error_type.is_empty() {
+        line.push_str(&format!(" ({})", change.error_type));
+    }
+    if let Some(next) = change.next_attempt_at {
+        line.push_str(&format!(", next attempt at {next}"));
+    }
+    line
+}
+
+/// What is to be said once it is over.
+fn ended(execution: &v1::Execution) -> String {
+    let mut facts = vec![format!("{} version {}", execution.prompt_name, execution.version_number)];
+    if let Some(model) = &execution.model {
+        facts.push(format!("{}/{}", model.provider, model.model_name));
+    }
+    if let (Some(sent), Some(got)) = (execution.prompt_tokens, execution.response_tokens) {
+        facts.push(format!("{sent} tokens in, {got} out"));
+    }
+    if let Some(millis) = execution.latency_ms {
+        facts.push(format!("{millis} ms"));
+    }
+    if !execution.error_message.is_empty() {
+        facts.push(tame(&execution.error_message));
+    }
+    facts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(to: Status, attempt: i32) -> Update {
+        Update::State(StateChange {
+            execution_id: "e".into(),
+            sequence: 1,
+            at: None,
+            from: Status::Unspecified,
+            to,
+            attempt,
+            error_type: String::new(),
+            next_attempt_at: None,
+        })
+    }
+
+    fn text(text: &str) -> Update {
+        Update::Text { attempt: 1, offset: 0, text: text.into() }
+    }
+
+    /// What is shown on both streams.
+    fn shown(updates: &[Update], json: bool) -> (String, String) {
+        let (mut answers, mut notes) = (Vec::new(), Vec::new());
+        let mut screen = Screen { json, in_line: false };
+        let mut output = Output::of(&mut answers, &mut notes);
+        for update in updates {
+            screen.show(update, &mut output).unwrap();
+        }
+        drop(output);
+        (String::from_utf8(answers).unwrap(), String::from_utf8(notes).unwrap())
+    }
+
+    #[test]
+    fn on_a_terminal_the_text_is_shown_as_it_comes_and_states_beside_it() {
+        let ended = v1::Execution {
+            prompt_name: "greet".into(),
+            version_number: 2,
+            model: Some(v1::ModelRef { provider: "echo".into(), model_name: "echo".into() }),
+            prompt_tokens: Some(3),
+            response_tokens: Some(4),
+            latency_ms: Some(5),
+            error_message: "but\u{7}".into(),
+            ..v1::Execution::default()
+        };
+        let failed = StateChange {
+            error_type: "timeout".into(),
+            next_attempt_at: Some(prost_types::Timestamp::default()),
+            ..match change(Status::Queued, 1) {
+                Update::State(change) => change,
+                _ => unreachable!(),
+            }
+        };
+        let updates = [
+            change(Status::Queued, 0),
+            change(Status::Running, 1),
+            text("one "),
+            Update::State(failed),
+            change(Status::Running, 2),
+            Update::Restarted { attempt: 2 },
+            text("one \u{1b}[2Jtwo"),
+            text("\nthree"),
+            change(Status::Succeeded, 2),
+            Update::Ended(Box::new(ended)),
+        ];
+        let (answers, notes) = shown(&updates, false);
+        assert_eq!(answers, "one \none [2Jtwo\nthree\n");
+        assert_eq!(
+            notes,
+            "queued\nrunning, attempt 1\nqueued (timeout), next attempt at 1970-01-01T00:00:00Z\nrunning, attempt 2\n\
+             attempt 2 writes the text anew:\nsucceeded, attempt 2\n\
+             greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; but\n"
+        );
+    }
+
+    #[test]
+    fn for_scripts_each_update_is_a_line() {
+        let (answers, notes) = shown(&[text("a\nb"), Update::Restarted { attempt: 2 }], true);
+        assert_eq!((answers.lines().count(), &*notes), (2, ""));
+    }
+
+    #[test]
+    fn nobody_reading_is_no_error_to_tell_of() {
+        struct Closed;
+        impl std::io::Write for Closed {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut screen = Screen { json: false, in_line: false };
+        let failed = screen.show(&text("a"), &mut Output::of(Closed, std::io::sink()));
+        assert!(matches!(failed, Err(Failure::NobodyReads)));
+    }
+}

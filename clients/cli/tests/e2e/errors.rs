@@ -1,0 +1,79 @@
+//! What a user is told who needs help.
+
+use std::process::Command;
+
+use tokio::net::TcpListener;
+
+use super::{ledger, ledgerctl, run, text};
+
+const UNKNOWN: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
+
+/// What it said on standard error, where it must fail and answer nothing.
+async fn complaint(command: Command) -> String {
+    let output = run(command).await;
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{output:?}");
+    text(&output.stderr)
+}
+
+#[tokio::test]
+async fn a_wrong_key_an_unknown_execution_and_an_odd_id_say_what_to_do() {
+    let (ledger, _model) = ledger().await;
+    for arguments in [&["watch", UNKNOWN][..], &["tail"]] {
+        let mut command = ledgerctl(&ledger, arguments);
+        command.env("LEDGER_API_KEY", "pl_wrong-and-secret");
+        let said = complaint(command).await;
+        assert!(said.contains("LEDGER_API_KEY") && said.contains("keys create"), "{said}");
+        assert!(!said.contains("wrong-and-secret"), "{said}");
+    }
+    let said = complaint(ledgerctl(&ledger, &["watch", UNKNOWN])).await;
+    assert!(said.contains(UNKNOWN) && said.contains("--project"), "{said}");
+    let said = complaint(ledgerctl(&ledger, &["watch", "x"])).await;
+    assert!(said.contains("execution_id"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_at_once_with_how_to_start_one() {
+    let (ledger, _model) = ledger().await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    for arguments in [&["watch", UNKNOWN][..], &["tail"]] {
+        let mut command = ledgerctl(&ledger, arguments);
+        command.args(["--server", &url]);
+        let said = complaint(command).await;
+        assert!(said.contains(&url) && said.contains("prompt-ledger dev"), "{said}");
+    }
+    // TLS is spoken there by nobody.
+    let mut command = ledgerctl(&ledger, &["tail"]);
+    command.args(["--server", &format!("https://{}", ledger.addr)]);
+    let said = complaint(command).await;
+    assert!(said.contains("TLS"), "{said}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
+    let (ledger, _model) = ledger().await;
+    for (arguments, said) in [
+        (&["tail", "--server", "https://ledger.example.com"][..], "LEDGER_API_KEY"),
+        (&["tail", "--server", "127.0.0.1"], "http://HOST:PORT"),
+        (&["tail", "--server", "127.0.0.1:1", "--key", "pl_secret"], "http://HOST:PORT"),
+        (&["tail", "--since", "yesterday"], "10m"),
+        (&["tail", "--status", "done"], "succeeded"),
+    ] {
+        let complaint = complaint(ledgerctl(&ledger, arguments)).await;
+        assert!(complaint.contains(said) && !complaint.contains("pl_secret"), "{arguments:?}: {complaint}");
+    }
+}
+
+#[tokio::test]
+async fn the_help_is_for_who_has_never_seen_it_and_shows_no_key() {
+    let (ledger, _model) = ledger().await;
+    for arguments in [&["--help"][..], &["watch", "--help"], &["tail", "--help"]] {
+        let mut command = ledgerctl(&ledger, arguments);
+        command.env("LEDGER_API_KEY", "pl_very-secret");
+        let output = run(command).await;
+        let said = text(&output.stdout);
+        assert!(output.status.success() && said.contains("LEDGER_SERVER"), "{said}");
+        assert!(!said.contains("very-secret"), "{said}");
+    }
+}

@@ -1,0 +1,48 @@
+//! The Rust client of Prompt Ledger: the generated clients behind one connection, and watches that resume.
+//!
+//! ```no_run
+//! use prompt_ledger_client::{Client, Options, Update};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect(Options {
+//!     url: "http://127.0.0.1:50051".into(),
+//!     api_key: "dev-key-change-in-production".into(),
+//!     ..Options::default()
+//! })?;
+//! let mut watch = client.watch("0190163d-8694-739b-aea5-966c26f8ad91");
+//! let mut text = String::new();
+//! while let Some(update) = watch.next().await {
+//!     match update? {
+//!         Update::Restarted { .. } => text.clear(),
+//!         Update::Text { text: more, .. } => text.push_str(&more),
+//!         Update::Ended(execution) => println!("{}: {text}", execution.status().as_str_name()),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! How a watch resumes is written down step by step in `clients/README.md`, for clients in other languages to follow.
+//! Here `machine` holds those steps, without any I/O: `follower` reads the stream of one execution, `tailer` that of
+//! many, `retry` decides when to try again. `following` does the I/O.
+
+mod client;
+mod error;
+mod follower;
+mod following;
+mod machine;
+mod options;
+mod retry;
+mod tail;
+mod tailer;
+mod update;
+mod watch;
+
+pub use client::{Client, Connection};
+pub use error::WatchError;
+pub use options::{ApiKey, Credentials, Options, OptionsError};
+pub use prompt_ledger_proto::v1;
+pub use tail::Tail;
+pub use update::{StateChange, TailUpdate, Update};
+pub use watch::Watch;

@@ -1,0 +1,195 @@
+//! What a watch does with what it gets: what it tells, and when it opens another stream. Pure: no I/O, no clock, no
+//! chance; so that every way in which a stream can break is tested without a network.
+
+use std::collections::VecDeque;
+
+use prompt_ledger_proto::v1;
+
+use crate::error::WatchError;
+use crate::retry::{Failure, Moment, Patience, Verdict};
+
+/// Reads the events of one stream after another as the story that they tell.
+pub(crate) trait Reader {
+    /// What is told.
+    type Update;
+
+    /// Reads an event. What is new goes to `updates`.
+    fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<Self::Update>) -> Taken;
+
+    /// Another stream begins, with the cursor as it is now.
+    fn begins(&mut self) {}
+
+    /// Whether another stream may go on where this one broke.
+    fn resumes(&self) -> bool {
+        true
+    }
+}
+
+/// What an event came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was new, or a sign of life.
+    News,
+    /// It said nothing new.
+    Nothing,
+    /// It was the last.
+    Over,
+    /// Something before it is missing.
+    Gap,
+    /// It was the last, and cannot be read.
+    Unreadable,
+}
+
+/// What to do next, once the updates have been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Read on.
+    Read,
+    /// Drop the stream, wait, and open another.
+    Open(std::time::Duration),
+    /// Stop.
+    Over,
+}
+
+/// The steps of a watch.
+#[derive(Debug)]
+pub(crate) struct Machine<R: Reader> {
+    pub(crate) reader: R,
+    pub(crate) updates: VecDeque<R::Update>,
+    patience: Patience,
+    /// The present stream has said something.
+    heard: bool,
+}
+
+impl<R: Reader> Machine<R> {
+    pub(crate) fn new(reader: R, patience: Patience) -> Self {
+        Self { reader, updates: VecDeque::new(), patience, heard: false }
+    }
+
+    /// Another stream was opened.
+    pub(crate) fn opened(&mut self) {
+        self.heard = false;
+        self.reader.begins();
+    }
+
+    /// An event came.
+    pub(crate) fn took(&mut self, event: v1::ExecutionEvent, moment: Moment) -> Result<Next, WatchError> {
+        self.heard = true;
+        match self.reader.take(event, &mut self.updates) {
+            Taken::News => self.patience.progressed(),
+            Taken::Nothing => {}
+            Taken::Over => return Ok(Next::Over),
+            Taken::Gap => return self.failed(Failure::Gap, moment),
+            Taken::Unreadable => return Err(WatchError::Unreadable),
+        }
+        Ok(Next::Read)
+    }
+
+    /// The stream is of no more use, or could not be opened.
+    pub(crate) fn failed(&mut self, failure: Failure, moment: Moment) -> Result<Next, WatchError> {
+        if !self.reader.resumes() {
+            return Err(failure.last());
+        }
+        // A stream that began, and was ended by a server that says when to come back, was a good one.
+        if self.heard && matches!(failure.verdict(), Verdict::Again(Some(_))) {
+            self.patience.progressed();
+        }
+        self.heard = false;
+        self.patience.failed(failure, moment).map(Next::Open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tonic::Status;
+    use tonic_types::{ErrorDetails, StatusExt as _};
+
+    /// Answers what the test says by the event's sequence; 1 and 2 are an end.
+    struct Scripted(bool);
+
+    impl Reader for Scripted {
+        type Update = i64;
+
+        fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<i64>) -> Taken {
+            updates.push_back(event.sequence);
+            match event.sequence {
+                0 => Taken::Nothing,
+                1 => Taken::Over,
+                2 => Taken::Unreadable,
+                3 => Taken::Gap,
+                _ => Taken::News,
+            }
+        }
+
+        fn resumes(&self) -> bool {
+            self.0
+        }
+    }
+
+    fn machine() -> Machine<Scripted> {
+        Machine::new(Scripted(true), Patience::new(Duration::from_secs(60)))
+    }
+
+    fn event(sequence: i64) -> v1::ExecutionEvent {
+        v1::ExecutionEvent { sequence, ..v1::ExecutionEvent::default() }
+    }
+
+    fn at(seconds: u64) -> Moment {
+        Moment { now: Duration::from_secs(seconds), chance: 1.0 }
+    }
+
+    /// A server that says when to come back.
+    fn aged() -> Failure {
+        let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+        Status::with_error_details(tonic::Code::Unavailable, "aged", details).into()
+    }
+
+    #[test]
+    fn each_event_says_what_to_do_next() {
+        let mut machine = machine();
+        machine.opened();
+        for sequence in [0, 4] {
+            assert_eq!(machine.took(event(sequence), at(0)).unwrap(), Next::Read);
+        }
+        assert_eq!(machine.took(event(3), at(0)).unwrap(), Next::Open(Duration::from_millis(100)));
+        assert_eq!(machine.took(event(1), at(0)).unwrap(), Next::Over);
+        assert!(matches!(machine.took(event(2), at(0)), Err(WatchError::Unreadable)));
+        assert_eq!(machine.updates, [0, 4, 3, 1, 2]);
+    }
+
+    #[test]
+    fn news_renew_the_patience_and_a_snapshot_alone_does_not() {
+        let mut machine = machine();
+        for second in [0, 30] {
+            machine.opened();
+            machine.took(event(0), at(second)).unwrap();
+            machine.failed(Failure::Cut, at(second)).unwrap();
+        }
+        machine.took(event(4), at(50)).unwrap();
+        machine.failed(Failure::Cut, at(61)).unwrap();
+        machine.took(event(0), at(62)).unwrap();
+        let error = machine.failed(Failure::Cut, at(121)).unwrap_err();
+        assert!(matches!(error, WatchError::GaveUp { .. }), "{error}");
+    }
+
+    #[test]
+    fn streams_that_reach_their_age_with_nothing_to_tell_are_no_failures() {
+        let mut machine = machine();
+        for second in 0..1_000 {
+            machine.opened();
+            machine.took(event(0), at(second)).unwrap();
+            machine.failed(aged(), at(second)).unwrap();
+        }
+        // But one that is not even begun is.
+        machine.failed(aged(), at(1_000)).unwrap();
+        assert!(machine.failed(aged(), at(1_060)).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_gone_on_with_ends_at_the_first_failure() {
+        let mut machine = Machine::new(Scripted(false), Patience::new(Duration::from_secs(60)));
+        assert!(matches!(machine.failed(aged(), at(0)), Err(WatchError::NotResumable(_))));
+    }
+}

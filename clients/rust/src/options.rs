@@ -1,0 +1,189 @@
+//! Where a client connects to, and as whom.
+
+use std::fmt;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{ClientTlsConfig, Endpoint};
+use tonic::{Request, Status};
+
+/// How much of one stream may be on its way. What a reader leaves unread beyond it waits in the server, which tells who
+/// is slow from who is not.
+const STREAM_WINDOW: u32 = 64 * 1024;
+
+/// Where a client connects to, and as whom.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `http://HOST:PORT` or `https://HOST:PORT`; `https` trusts the roots that this system trusts.
+    pub url: String,
+    /// Sent as `x-api-key` with each call. Empty: none is sent.
+    pub api_key: ApiKey,
+    /// The project, sent as `x-ledger-project`: for system keys, which open every project. Absent: the key's own.
+    pub project: Option<String>,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How many watches will be open at once, about: so many may be unread without holding the others up.
+    pub watches: u16,
+    /// How long a watch goes on trying without getting anywhere.
+    pub patience: Duration,
+    /// How long a stream may say nothing before it counts as broken. Servers give a sign of life every 15 s.
+    pub silence: Duration,
+}
+
+impl Default for Options {
+    /// A server on this machine, without a key; 64 watches, five minutes of patience, 45 s of silence.
+    fn default() -> Self {
+        Self {
+            url: "http://127.0.0.1:50051".to_owned(),
+            api_key: ApiKey::default(),
+            project: None,
+            connect_timeout: Duration::from_secs(10),
+            watches: 64,
+            patience: Duration::from_secs(300),
+            silence: Duration::from_secs(45),
+        }
+    }
+}
+
+/// An API key. It never shows itself.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ApiKey(String);
+
+impl<T: Into<String>> From<T> for ApiKey {
+    fn from(key: T) -> Self {
+        Self(key.into())
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What is wrong with options.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// The URL cannot be used.
+    #[error("`{0}` is no address of a server; write http://HOST:PORT or https://HOST:PORT")]
+    Url(String),
+    /// The key cannot be sent.
+    #[error("the API key holds characters that no key has; was it copied whole, without line breaks?")]
+    ApiKey,
+    /// The project cannot be sent.
+    #[error("`{0}` is no name of a project")]
+    Project(String),
+    /// TLS could not be set up.
+    #[error("TLS could not be set up: {0}")]
+    Tls(String),
+}
+
+impl Options {
+    /// The connection that these options describe; nothing is sent yet.
+    pub(crate) fn endpoint(&self) -> Result<Endpoint, OptionsError> {
+        let wrong = || OptionsError::Url(self.url.clone());
+        let endpoint = Endpoint::from_shared(self.url.clone()).map_err(|_| wrong())?;
+        let secure = match endpoint.uri().scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(wrong()),
+        };
+        let endpoint = endpoint
+            .connect_timeout(self.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(Duration::from_secs(20))
+            .keep_alive_timeout(Duration::from_secs(10))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW.saturating_mul(self.watches.clamp(1, 16_384).into()));
+        match secure {
+            true => endpoint
+                .tls_config(ClientTlsConfig::new().with_native_roots())
+                .map_err(|error| OptionsError::Tls(error.to_string())),
+            false => Ok(endpoint),
+        }
+    }
+
+    /// What is sent with each call.
+    pub(crate) fn credentials(&self) -> Result<Credentials, OptionsError> {
+        let api_key = match self.api_key.0.as_str() {
+            "" => None,
+            key => {
+                let mut key: MetadataValue<Ascii> = key.parse().map_err(|_| OptionsError::ApiKey)?;
+                key.set_sensitive(true);
+                Some(key)
+            }
+        };
+        let project = self.project.as_deref().map(|project| {
+            let value: Result<MetadataValue<Ascii>, _> = project.parse();
+            value.map_err(|_| OptionsError::Project(project.to_owned()))
+        });
+        Ok(Credentials { api_key, project: project.transpose()? })
+    }
+}
+
+/// Sends the key and the project with each call.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    api_key: Option<MetadataValue<Ascii>>,
+    project: Option<MetadataValue<Ascii>>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let metadata = request.metadata_mut();
+        for (name, value) in [("x-api-key", &self.api_key), ("x-ledger-project", &self.project)] {
+            if let Some(value) = value {
+                metadata.insert(name, value.clone());
+            }
+        }
+        Ok(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_key(key: &str) -> Options {
+        Options { api_key: key.into(), project: Some("shop".into()), ..Options::default() }
+    }
+
+    #[test]
+    fn a_key_is_sent_and_never_shown() {
+        let options = with_key("pl_very-secret");
+        let mut credentials = options.credentials().unwrap();
+        let shown = format!("{options:?} {credentials:?}");
+        assert!(!shown.contains("very-secret"), "{shown}");
+        let sent = credentials.call(Request::new(())).unwrap();
+        assert_eq!(sent.metadata().get("x-api-key").unwrap(), "pl_very-secret");
+        assert_eq!(sent.metadata().get("x-ledger-project").unwrap(), "shop");
+        assert!(!format!("{sent:?}").contains("very-secret"), "{sent:?}");
+    }
+
+    #[test]
+    fn without_a_key_none_is_sent() {
+        let sent = Options::default().credentials().unwrap().call(Request::new(())).unwrap();
+        assert!(sent.metadata().is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_without_the_key() {
+        for url in ["", "127.0.0.1:50051", "ftp://host", "/path", "http://two words"] {
+            let options = Options { url: url.into(), ..Options::default() };
+            assert_eq!(options.endpoint().unwrap_err(), OptionsError::Url(url.into()));
+        }
+        let error = with_key("very-secret\n").credentials().unwrap_err();
+        assert_eq!(error, OptionsError::ApiKey);
+        assert!(!format!("{error} {error:?}").contains("very-secret"));
+        let options = Options { project: Some("a\nb".into()), ..Options::default() };
+        assert_eq!(options.credentials().unwrap_err(), OptionsError::Project("a\nb".into()));
+    }
+
+    #[test]
+    fn both_schemes_are_taken() {
+        for url in ["http://127.0.0.1:50051", "https://ledger.example.com"] {
+            Options { url: url.into(), ..Options::default() }.endpoint().unwrap();
+        }
+    }
+}

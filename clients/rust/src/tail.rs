@@ -1,0 +1,61 @@
+//! Watching all executions that match.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, Stream, StreamExt as _};
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use tonic::Status;
+
+use crate::client::Connection;
+use crate::error::WatchError;
+use crate::following::{Events, Open, Pace, follow};
+use crate::tailer::Tailer;
+use crate::update::TailUpdate;
+use crate::watch::events;
+
+/// What happens to all executions that match: a stream that ends behind an error only. Connections that break and
+/// servers that end are not noticed, but for the time that they take; what changed meanwhile comes as
+/// [`TailUpdate::Found`].
+pub struct Tail(BoxStream<'static, Result<TailUpdate, WatchError>>);
+
+impl Tail {
+    pub(crate) fn of(
+        executions: ExecutionServiceClient<Connection>,
+        filter: v1::WatchExecutionsRequest,
+        pace: Pace,
+    ) -> Self {
+        Self(follow(executions, Tailer::new(filter), pace))
+    }
+
+    /// What happens next; nothing after an error. May be dropped half-way: nothing is lost.
+    pub async fn next(&mut self) -> Option<Result<TailUpdate, WatchError>> {
+        self.0.next().await
+    }
+}
+
+impl Stream for Tail {
+    type Item = Result<TailUpdate, WatchError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(context)
+    }
+}
+
+impl fmt::Debug for Tail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tail")
+    }
+}
+
+impl Open for Tailer {
+    fn open(&self, mut executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<Events, Status>> {
+        let request = self.ask();
+        async move { executions.watch_executions(request).await.map(|answer| events(answer, |message| message.event)) }
+            .boxed()
+    }
+}

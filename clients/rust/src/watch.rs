@@ -1,0 +1,97 @@
+//! Watching one execution.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, Stream, StreamExt as _};
+use futures::{FutureExt as _, TryStreamExt as _, future};
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use tonic::{Response, Status};
+
+use crate::client::Connection;
+use crate::error::WatchError;
+use crate::follower::{Ask, Follower};
+use crate::following::{Events, Open, Pace, follow};
+use crate::machine::{Reader, Taken};
+use crate::update::Update;
+
+/// What happens to one execution: a stream that ends behind [`Update::Ended`] or behind an error. Connections that break
+/// and servers that end are not noticed, but for the time that they take.
+pub struct Watch(BoxStream<'static, Result<Update, WatchError>>);
+
+impl Watch {
+    pub(crate) fn of(executions: ExecutionServiceClient<Connection>, id: String, cursor: i64, pace: Pace) -> Self {
+        Self(follow(executions, Watched { follower: Follower::watching(id, cursor), spec: None }, pace))
+    }
+
+    pub(crate) fn begin(executions: ExecutionServiceClient<Connection>, spec: v1::ExecutionSpec, pace: Pace) -> Self {
+        Self(follow(executions, Watched { follower: Follower::streaming(&spec), spec: Some(spec) }, pace))
+    }
+
+    /// What happens next; nothing after the end or an error. May be dropped half-way: nothing is lost.
+    pub async fn next(&mut self) -> Option<Result<Update, WatchError>> {
+        self.0.next().await
+    }
+}
+
+impl Stream for Watch {
+    type Item = Result<Update, WatchError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(context)
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+/// An execution that is followed, and the spec that begins it, where one does.
+struct Watched {
+    follower: Follower,
+    spec: Option<v1::ExecutionSpec>,
+}
+
+impl Reader for Watched {
+    type Update = Update;
+
+    fn take(&mut self, event: v1::ExecutionEvent, updates: &mut std::collections::VecDeque<Update>) -> Taken {
+        self.follower.take(event, updates)
+    }
+
+    fn resumes(&self) -> bool {
+        self.follower.resumes()
+    }
+}
+
+impl Open for Watched {
+    fn open(&self, mut executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<Events, Status>> {
+        match self.follower.ask() {
+            Ask::Watch(execution_id, after_sequence) => async move {
+                let request = v1::WatchExecutionRequest { execution_id, after_sequence };
+                executions.watch_execution(request).await.map(|answer| events(answer, |message| message.event))
+            }
+            .boxed(),
+            Ask::Stream => {
+                let request = v1::StreamExecutionRequest { spec: self.spec.clone() };
+                async move {
+                    executions.stream_execution(request).await.map(|answer| events(answer, |message| message.event))
+                }
+                .boxed()
+            }
+        }
+    }
+}
+
+/// The events in the messages of a stream.
+pub(crate) fn events<M: Send + 'static>(
+    answer: Response<tonic::Streaming<M>>,
+    event: impl Fn(M) -> Option<v1::ExecutionEvent> + Send + 'static,
+) -> Events {
+    answer.into_inner().try_filter_map(move |message| future::ready(Ok(event(message)))).boxed()
+}

@@ -1,0 +1,78 @@
+//! End to end: the client against the built server, which dies, drains and comes back.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+
+mod errors;
+mod stream;
+mod tail;
+mod watch;
+
+use prompt_ledger_client::{Client, Options, Update, Watch, v1};
+use prompt_ledger_testkit::fake_model::FakeModel;
+use prompt_ledger_testkit::ledger::{Builder, DEVELOPMENT_KEY, Ledger, built_binary, server, spec};
+
+/// A server with this model; its executions are soon taken up again when it dies.
+fn ledger(model: &FakeModel) -> Builder {
+    let server = server(built_binary()).openai(&model.base_url());
+    server.env("LEASE", "1s").env("RETRY_DELAYS", "10ms,10ms,10ms")
+}
+
+fn options(ledger: &Ledger) -> Options {
+    Options { url: format!("http://{}", ledger.addr), api_key: DEVELOPMENT_KEY.into(), ..Options::default() }
+}
+
+fn client(ledger: &Ledger) -> Client {
+    Client::connect(options(ledger)).unwrap()
+}
+
+/// An execution that is written while it is watched.
+fn greet() -> v1::ExecutionSpec {
+    v1::ExecutionSpec { stream_text: Some(true), ..spec("greet", &[]) }
+}
+
+/// What a consumer has of a watch who does what the documentation says.
+#[derive(Debug, Default)]
+struct Read {
+    /// Sequence and status.
+    states: Vec<(i64, v1::ExecutionStatus)>,
+    joined: usize,
+    restarts: Vec<i32>,
+    text: String,
+    ended: Option<v1::Execution>,
+}
+
+impl Read {
+    /// Reads on until enough has come, or to the end.
+    async fn until(&mut self, watch: &mut Watch, enough: impl Fn(&Self) -> bool) {
+        while !enough(self) {
+            let update = watch.next().await.unwrap_or_else(|| panic!("no more after {self:?}"));
+            match update.unwrap_or_else(|error| panic!("{error:?} after {self:?}")) {
+                Update::State(change) => self.states.push((change.sequence, change.to)),
+                Update::Restarted { attempt } => {
+                    self.restarts.push(attempt);
+                    self.text.clear();
+                }
+                Update::Text { offset, text, .. } => {
+                    assert_eq!(offset, self.text.len(), "{self:?}");
+                    self.text.push_str(&text);
+                }
+                Update::Ended(execution) => self.ended = Some(*execution),
+                Update::Joined { .. } => self.joined += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Reads to the end, and checks that it is one.
+    async fn read_out(&mut self, watch: &mut Watch) -> &v1::Execution {
+        self.until(watch, |read| read.ended.is_some()).await;
+        assert!(watch.next().await.is_none());
+        let sequences: Vec<_> = self.states.iter().map(|(sequence, _)| *sequence).collect();
+        assert_eq!(sequences, (1..=sequences.len()).map(|n| i64::try_from(n).unwrap()).collect::<Vec<_>>());
+        self.ended.as_ref().unwrap()
+    }
+
+    fn statuses(&self) -> Vec<v1::ExecutionStatus> {
+        self.states.iter().map(|(_, status)| *status).collect()
+    }
+}

@@ -1,0 +1,228 @@
+//! Watching from any server: every state once and in order, and the text while it is written, whatever is killed.
+
+use std::time::Duration;
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::ledger::Ledger;
+use prompt_ledger_testkit::process::Process;
+use prompt_ledger_testkit::services::{Rabbit, Redis};
+use prompt_ledger_testkit::story::Story;
+
+use crate::audit::all_ended_well;
+use crate::kit::{Deployment, ended, greet, submit};
+
+type Status = v1::ExecutionStatus;
+
+/// One whose text is told while it is written.
+fn told() -> v1::ExecutionSpec {
+    v1::ExecutionSpec { stream_text: Some(true), ..greet() }
+}
+
+/// Two servers and one worker.
+async fn three(deployment: &Deployment) -> (Ledger, Ledger, Process) {
+    let ((one, worker), two) = tokio::join!(deployment.pair(), deployment.server());
+    (one, two, worker)
+}
+
+fn quick(deployment: Deployment) -> Deployment {
+    let deployment = deployment.with("LEASE", "2s").with("REDISPATCH_AFTER", "500ms").with("SWEEP_INTERVAL", "200ms");
+    deployment.with("RETRY_DELAYS", "50ms,50ms,50ms")
+}
+
+#[tokio::test]
+async fn an_execution_is_watched_from_any_server_and_its_text_comes_from_the_worker() {
+    let deployment = Deployment::new().await;
+    let (one, two, _worker) = three(&deployment).await;
+    let gate = Gate::new();
+    deployment.model.next(Reply::answer("one two three four").held_after(2, &gate));
+    let id = submit(&one, told()).await;
+    let (mut here, mut there) = (one.watch(&id, 0).await.unwrap(), two.watch(&id, 0).await.unwrap());
+    let (mut first, mut second) = (Story::new(), Story::new());
+    first.read(&mut here, |story| story.text == "one two ").await;
+    second.read(&mut there, |story| story.text == "one two ").await;
+    // Who comes late gets the text so far, on a server that never heard of it.
+    let three = deployment.server().await;
+    let mut late = three.watch(&id, 0).await.unwrap();
+    let mut third = Story::new();
+    third.read(&mut late, |story| story.text == "one two ").await;
+    gate.open();
+    for (story, stream) in [(&mut first, &mut here), (&mut second, &mut there), (&mut third, &mut late)] {
+        story.finish(stream).await;
+        assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
+        assert_eq!((&*story.text, story.attempt), ("one two three four", 1));
+        assert_eq!(story.ended.clone().unwrap(), ended(&two, &id).await);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_one_server_is_watched_on_another() {
+    let deployment = Deployment::new().await;
+    let (one, two, _worker) = three(&deployment).await;
+    let gate = Gate::new();
+    deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
+    let mut stream = one.stream(greet()).await;
+    let mut story = Story::new();
+    story.read(&mut stream, |story| story.deltas > 0).await;
+    let id = story.id.clone();
+    let mut there = two.watch(&id, 0).await.unwrap();
+    let mut other = Story::new();
+    other.read(&mut there, |story| story.text == "one ").await;
+    gate.open();
+    story.finish(&mut stream).await;
+    other.finish(&mut there).await;
+    assert_eq!((&*other.text, other.ended), ("one two three", story.ended));
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_at_another_server_when_its_own_is_killed() {
+    let deployment = Deployment::new().await;
+    let (one, two, _worker) = three(&deployment).await;
+    let gate = Gate::new();
+    deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
+    let id = submit(&two, told()).await;
+    let mut stream = one.watch(&id, 0).await.unwrap();
+    let mut story = Story::new();
+    story.read(&mut stream, |story| story.deltas > 0).await;
+    one.kill().await;
+    assert!(story.read(&mut stream, |_| false).await.is_some());
+    let mut again = two.watch(&id, story.cursor).await.unwrap();
+    story.read(&mut again, |story| story.text == "one ").await;
+    gate.open();
+    story.finish(&mut again).await;
+    assert_eq!((story.events.len(), &*story.text), (3, "one two three"));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_in_mid_text_takes_it_along_and_attempt_two_is_read_instead() {
+    let deployment = quick(Deployment::new().await);
+    let (one, _two, worker) = three(&deployment).await;
+    let never = Gate::new();
+    deployment.model.next(Reply::answer("lost text").held_after(1, &never));
+    deployment.model.next(Reply::answer("one two"));
+    let id = submit(&one, told()).await;
+    let mut stream = one.watch(&id, 0).await.unwrap();
+    let mut story = Story::new();
+    story.read(&mut stream, |story| story.text == "lost ").await;
+    worker.kill().await;
+    let _other = deployment.worker().await;
+    story.finish(&mut stream).await;
+    let expected = [Status::Queued, Status::Running, Status::Queued, Status::Running, Status::Succeeded];
+    assert_eq!((story.statuses(), &*story.text, story.attempt), (expected.to_vec(), "one two", 2));
+    all_ended_well(&deployment, &one, &[id]).await;
+}
+
+#[tokio::test]
+async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
+    let (mut redis, rabbit) = tokio::join!(Redis::start(), Rabbit::start());
+    let deployment = quick(Deployment::new().await).with("REDIS_URL", &redis.url()).with("AMQP_URL", &rabbit.url());
+    let (one, two, _worker) = three(&deployment).await;
+    let gate = Gate::new();
+    deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
+    let id = submit(&one, told()).await;
+    let mut stream = two.watch(&id, 0).await.unwrap();
+    let mut story = Story::new();
+    story.read(&mut stream, |story| story.text == "one ").await;
+    redis.kill();
+    gate.open();
+    story.finish(&mut stream).await;
+    assert_eq!((story.events.len(), story.ended.unwrap().response_text), (3, "one two three".to_owned()));
+    // With Redis away its text comes through RabbitMQ, and comes back with Redis.
+    for back in [false, true] {
+        if back {
+            redis.restart().await;
+        }
+        let rest = Gate::new();
+        deployment.model.next(Reply::answer("four five").held_after(1, &rest));
+        let id = submit(&one, told()).await;
+        let mut stream = two.watch(&id, 0).await.unwrap();
+        let mut story = Story::new();
+        story.read(&mut stream, |story| story.text == "four ").await;
+        rest.open();
+        story.finish(&mut stream).await;
+        assert_eq!(story.text, "four five");
+    }
+}
+
+#[tokio::test]
+async fn with_no_broker_at_all_a_lost_announcement_costs_a_second_and_never_an_event() {
+    let deployment = Deployment::new().await.with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "");
+    let deployment = quick(deployment);
+    let (one, two, _worker) = three(&deployment).await;
+    let began = tokio::time::Instant::now();
+    let id = submit(&one, greet()).await;
+    let mut stream = two.watch(&id, 0).await.unwrap();
+    let story = Story::whole(&mut stream).await;
+    assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
+    // The dispatch without a hint, the look of the worker, and of the server: far less than a hang.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_feed_on_one_server_tells_what_another_and_its_worker_do() {
+    let deployment = Deployment::new().await;
+    let (one, two, _worker) = three(&deployment).await;
+    let mut feed = two.executions().watch_executions(v1::WatchExecutionsRequest::default()).await.unwrap().into_inner();
+    let next = async |feed: &mut tonic::Streaming<v1::WatchExecutionsResponse>| {
+        feed.message().await.unwrap().unwrap().event.unwrap()
+    };
+    assert!(matches!(next(&mut feed).await.kind, Some(v1::execution_event::Kind::Synced(_))));
+    let id = submit(&one, greet()).await;
+    let mut sequences = Vec::new();
+    loop {
+        let event = next(&mut feed).await;
+        assert_eq!(event.execution_id, id);
+        sequences.push(event.sequence);
+        if event.terminal {
+            break;
+        }
+    }
+    assert_eq!(sequences, [1, 2, 3]);
+}
+
+/// A number in `0..below`, the next of a fixed sequence.
+fn random(state: &mut u64, below: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state % below
+}
+
+#[tokio::test]
+async fn ten_thousand_disconnects_leave_no_gap_no_duplicate_and_the_right_order() {
+    const WATCHERS: u64 = 100;
+    const DISCONNECTS: usize = 100;
+    let deployment = Deployment::new().await;
+    let (one, two, _worker) = three(&deployment).await;
+    let servers = std::sync::Arc::new([one, two]);
+    deployment.model.otherwise(Reply::answer("one two three four five six seven").delay(Duration::from_millis(5)));
+    let watchers = (0..WATCHERS).map(|number| {
+        let servers = std::sync::Arc::clone(&servers);
+        tokio::spawn(async move {
+            let mut state = number * 7_919 + 1;
+            let mut disconnects = 0;
+            while disconnects < DISCONNECTS {
+                let id = submit(&servers[usize::try_from(random(&mut state, 2)).unwrap()], told()).await;
+                let mut story = Story::new();
+                while story.ended.is_none() {
+                    let server = &servers[usize::try_from(random(&mut state, 2)).unwrap()];
+                    let mut stream = server.watch(&id, story.cursor).await.unwrap();
+                    let messages = usize::try_from(random(&mut state, 4)).unwrap();
+                    let enough = story.messages + messages;
+                    let failed = story.read(&mut stream, |story| story.messages >= enough).await;
+                    assert!(failed.is_none(), "{failed:?} after {story:?}");
+                    story.resume();
+                    disconnects += 1;
+                }
+                assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
+                assert_eq!(story.ended.unwrap().response_text, "one two three four five six seven");
+            }
+            disconnects
+        })
+    });
+    let mut disconnects = 0;
+    for watcher in watchers.collect::<Vec<_>>() {
+        disconnects += watcher.await.unwrap();
+    }
+    assert!(disconnects >= 10_000, "{disconnects}");
+}

@@ -1,0 +1,372 @@
+//! Streams instead of polling: what watching adds to the model's own time, what a held watcher costs, how many messages a
+//! second reach watchers, and what a stalled one does to the others. One server and one worker on the real services.
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prompt_ledger_domain::execution::{Input, Params};
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_event::Kind;
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_providers::{Call, Endpoint, Provider, TextSink};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
+use prompt_ledger_testkit::ledger::{Connection, DEVELOPMENT_KEY, Ledger, Metadata, server, spec};
+use prompt_ledger_testkit::process::Process;
+use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tonic::transport::Endpoint as Dial;
+use tonic::{Status, Streaming};
+
+use super::load::Times;
+use super::main_job::resident_mib;
+use super::release_binaries;
+use crate::{Outcome, install};
+
+type Failed = Box<dyn Error + Send + Sync>;
+type Client = ExecutionServiceClient<Connection>;
+
+/// Longer than text is coalesced, so that each word travels alone.
+const PACE: Duration = Duration::from_millis(40);
+const WORDS: usize = 10;
+const ROUNDS: usize = 100;
+const CONNECTIONS: usize = 100;
+const WATCHERS: usize = 10_000;
+const CROWD: usize = 1_000;
+const CROWD_CONNECTIONS: usize = 10;
+
+pub(super) async fn run() -> Outcome {
+    measure().await.map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Deployment {
+    server: Ledger,
+    _worker: Process,
+    _database: Database,
+    model: FakeModel,
+}
+
+async fn measure() -> Result<(), Failed> {
+    install::services().map_err(|error| error.to_string())?;
+    let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
+    let (postgres, redis, rabbit) = tokio::join!(Postgres::start(), Redis::start(), Rabbit::start());
+    let deployment = deploy(&binaries, &postgres, &redis.url(), &rabbit.url()).await?;
+    submitted(&deployment).await?;
+    written(&deployment).await?;
+    held(&deployment).await?;
+    stalled(&deployment).await
+}
+
+async fn deploy(binaries: &Path, postgres: &Postgres, redis: &str, amqp: &str) -> Result<Deployment, Failed> {
+    let (database, model) = (services::database_on(&postgres.url()), FakeModel::start().await);
+    let configured = |name: &str| {
+        let builder = server(binaries.join(name)).env("DATABASE_URL", database.url()).env("REDIS_URL", redis);
+        let builder = builder.env("AMQP_URL", amqp).env("DEFAULT_MODEL", "openai/gpt-4o-mini");
+        let builder = builder.env("MAX_WATCHERS_PER_KEY", "20000").env("WORKER_CONCURRENCY", "256");
+        builder.env("LOG", "warn,prompt_ledger_worker::process=info").openai(&model.base_url())
+    };
+    let builder = configured("prompt-ledger").serving();
+    let (migrated, said) = builder.said(&["migrate"]);
+    if !migrated {
+        return Err(said.into());
+    }
+    let server = builder.start().await;
+    let worker = configured("prompt-ledger-worker").start_worker().await;
+    server.active("greet", "hello").await;
+    Ok(Deployment { server, _worker: worker, _database: database, model })
+}
+
+/// A connection of its own, with the windows of a client that watches so much.
+async fn connect(server: &Ledger, watches: usize) -> Result<Client, Failed> {
+    let window = 64 * 1024;
+    let dial = Dial::from_shared(format!("http://{}", server.addr))?.tcp_nodelay(true);
+    let dial = dial.initial_stream_window_size(window);
+    let dial = dial.initial_connection_window_size(window * u32::try_from(watches)?);
+    Ok(ExecutionServiceClient::with_interceptor(dial.connect().await?, Metadata::key(DEVELOPMENT_KEY)))
+}
+
+async fn connections(server: &Ledger, count: usize, watches: usize) -> Result<Vec<Client>, Failed> {
+    let mut clients = Vec::with_capacity(count);
+    for _ in 0..count {
+        clients.push(connect(server, watches).await?);
+    }
+    Ok(clients)
+}
+
+fn told() -> v1::ExecutionSpec {
+    v1::ExecutionSpec { stream_text: Some(true), ..spec("greet", &[]) }
+}
+
+async fn submit(client: &mut Client, spec: v1::ExecutionSpec) -> Result<String, Status> {
+    let request = v1::SubmitExecutionRequest { spec: Some(spec) };
+    Ok(client.submit_execution(request).await?.into_inner().execution_id)
+}
+
+async fn watch(client: &mut Client, id: &str) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
+    let request = v1::WatchExecutionRequest { execution_id: id.to_owned(), after_sequence: 0 };
+    Ok(client.watch_execution(request).await?.into_inner())
+}
+
+/// What a model's call alone takes.
+fn provider(model: &FakeModel) -> Result<OpenAi, Failed> {
+    let base_url = Some(model.base_url().parse()?);
+    Ok(OpenAi::new(Endpoint { base_url, ..Endpoint::default() })?)
+}
+
+async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), Failed> {
+    let (input, params) = (Input::Prompt("hello".into()), Params::default());
+    let call = Call { model: "gpt-4o-mini", input: &input, params: &params, timeout: Duration::from_secs(60) };
+    provider.call(call, sink).await.map_err(|error| error.message)?;
+    Ok(())
+}
+
+/// From a submit to the first event and to the terminal one, over the model's own time.
+async fn submitted(deployment: &Deployment) -> Result<(), Failed> {
+    let delay = Duration::from_millis(20);
+    deployment.model.otherwise(Reply::answer("hi").delay(delay));
+    let (provider, mut client) = (provider(&deployment.model)?, connect(&deployment.server, 100).await?);
+    let (mut alone, mut first, mut last) = (Times::new()?, Times::new()?, Times::new()?);
+    for _ in 0..ROUNDS * 2 {
+        let began = Instant::now();
+        call(&provider, None).await?;
+        alone.record(began.elapsed());
+        let began = Instant::now();
+        let id = submit(&mut client, spec("greet", &[])).await?;
+        let mut stream = watch(&mut client, &id).await?;
+        while let Some(message) = stream.message().await? {
+            match message.event {
+                Some(event) if event.sequence == 1 => first.record(began.elapsed()),
+                Some(event) if event.terminal => last.record(began.elapsed()),
+                _ => {}
+            }
+        }
+    }
+    println!("submit, then watch; a model of 20 ms");
+    println!("  to the first event             {:8.2} ms     p99 {:.2} ms", first.quantile(0.5), first.quantile(0.99));
+    println!("  the model alone                {:8.2} ms     p99 {:.2} ms", alone.quantile(0.5), alone.quantile(0.99));
+    println!(
+        "  to the terminal event, added   {:8.2} ms     p99 {:.2} ms",
+        last.quantile(0.5) - alone.quantile(0.5),
+        last.quantile(0.99) - alone.quantile(0.99)
+    );
+    Ok(())
+}
+
+/// This moment, as the fake model's clock has it.
+fn now_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(0)
+}
+
+/// How long ago each word of a clock was sent.
+fn ages(text: &str) -> impl Iterator<Item = Duration> {
+    let now = now_micros();
+    let sent = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    sent.map(move |sent| Duration::from_micros(now.saturating_sub(sent)))
+}
+
+/// Notes how old each word is as it comes.
+struct Ages {
+    first: Times,
+    gaps: Times,
+    last: Option<Duration>,
+}
+
+impl Ages {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { first: Times::new()?, gaps: Times::new()?, last: None })
+    }
+
+    /// One stream's words begin.
+    fn begins(&mut self) {
+        self.last = None;
+    }
+
+    fn add(&mut self, text: &str) {
+        for age in ages(text) {
+            match self.last.replace(age) {
+                None => self.first.record(age),
+                // How much the gap between two words differs from the model's own.
+                Some(last) => self.gaps.record(age.abs_diff(last)),
+            }
+        }
+    }
+
+    fn say(&self, name: &str, beside: Option<&Self>) {
+        let over = |times: fn(&Self) -> &Times, quantile| {
+            times(self).quantile(quantile) - beside.map_or(0.0, |beside| times(beside).quantile(quantile))
+        };
+        println!(
+            "  {name:<30} {:8.3} ms     p99 {:.3} ms; gap per frame {:.3} ms, p99 {:.3} ms",
+            over(|ages| &ages.first, 0.5),
+            over(|ages| &ages.first, 0.99),
+            over(|ages| &ages.gaps, 0.5),
+            over(|ages| &ages.gaps, 0.99)
+        );
+    }
+}
+
+impl TextSink for Ages {
+    fn push(&mut self, delta: &str) {
+        self.add(delta);
+    }
+}
+
+/// The age of the first word, and how much the gaps between words differ from the model's, in three ways.
+async fn written(deployment: &Deployment) -> Result<(), Failed> {
+    deployment.model.otherwise(Reply::clock(WORDS, PACE));
+    let (provider, mut client) = (provider(&deployment.model)?, connect(&deployment.server, 100).await?);
+    let (mut alone, mut streamed, mut watched) = (Ages::new()?, Ages::new()?, Ages::new()?);
+    for _ in 0..ROUNDS / 2 {
+        alone.begins();
+        call(&provider, Some(&mut alone)).await?;
+        streamed.begins();
+        let request = v1::StreamExecutionRequest { spec: Some(spec("greet", &[])) };
+        let mut stream = client.stream_execution(request).await?.into_inner();
+        while let Some(message) = stream.message().await? {
+            if let Some(Kind::TextDelta(delta)) = message.event.and_then(|event| event.kind) {
+                streamed.add(&delta.text);
+            }
+        }
+        watched.begins();
+        let id = submit(&mut client, told()).await?;
+        let mut stream = watch(&mut client, &id).await?;
+        while let Some(message) = stream.message().await? {
+            if let Some(Kind::TextDelta(delta)) = message.event.and_then(|event| event.kind) {
+                watched.add(&delta.text);
+            }
+        }
+    }
+    println!("text, a word every {} ms: from the model's sending it", PACE.as_millis());
+    alone.say("the model alone, first word", None);
+    streamed.say("StreamExecution, added", Some(&alone));
+    watched.say("submitted and watched, added", Some(&alone));
+    println!("    aims at p99                  first word 1 ms, gap per frame 0.1 ms");
+    Ok(())
+}
+
+/// Watchers that count what they get.
+struct Crowd {
+    counted: Arc<AtomicU64>,
+    watching: Vec<JoinHandle<Result<(), Status>>>,
+}
+
+impl Crowd {
+    /// Watchers of these executions, by turns, over these connections.
+    async fn of(clients: &[Client], ids: &[String], count: usize) -> Result<Self, Failed> {
+        let counted = Arc::<AtomicU64>::default();
+        let mut watching = Vec::with_capacity(count);
+        for number in 0..count {
+            let mut client = clients[number % clients.len()].clone();
+            let mut stream = watch(&mut client, &ids[number % ids.len()]).await?;
+            // What comes first has come.
+            stream.message().await?;
+            let counted = Arc::clone(&counted);
+            watching.push(tokio::spawn(async move {
+                while stream.message().await?.is_some() {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(())
+            }));
+        }
+        Ok(Self { counted, watching })
+    }
+
+    async fn ended(self) -> Result<(), Failed> {
+        for watcher in self.watching {
+            watcher.await??;
+        }
+        Ok(())
+    }
+}
+
+/// Memory per watcher, and deliveries per second, at 10,000 watchers over 100 connections.
+async fn held(deployment: &Deployment) -> Result<(), Failed> {
+    const EXECUTIONS: usize = 100;
+    const TEXT: Duration = Duration::from_secs(5);
+    let gate = Gate::new();
+    // Words come faster than anyone could be told each.
+    let words = usize::try_from(TEXT.as_millis() / 25)?;
+    deployment.model.otherwise(Reply::clock(words, Duration::from_millis(25)).held(&gate));
+    let clients = connections(&deployment.server, CONNECTIONS, WATCHERS / CONNECTIONS).await?;
+    let calls = deployment.model.calls();
+    let mut ids = Vec::new();
+    for _ in 0..EXECUTIONS {
+        ids.push(submit(&mut clients[0].clone(), told()).await?);
+    }
+    deployment.model.wait_for_calls(calls + EXECUTIONS).await;
+    // Each connection costs something of its own, before anyone watches.
+    for client in &clients {
+        submit(&mut client.clone(), spec("unknown", &[])).await.err().ok_or("an unknown prompt was executed")?;
+    }
+    let before = resident_mib(deployment.server.pid())?;
+    let crowd = Crowd::of(&clients, &ids, WATCHERS).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = resident_mib(deployment.server.pid())?;
+    println!("{WATCHERS} watchers of {EXECUTIONS} executions over {CONNECTIONS} connections");
+    println!(
+        "  memory per held watcher        {:8.2} KB     (aim 5; {before:.1} to {after:.1} MiB)",
+        (after - before) * 1_024.0 / 10_000.0
+    );
+    let (began, counted) = (Instant::now(), crowd.counted.load(Ordering::Relaxed));
+    gate.open();
+    tokio::time::sleep(TEXT).await;
+    let rate = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / began.elapsed().as_secs_f64();
+    println!(
+        "  deliveries                     {:8.0} /s     (aim 100000)",
+        rate(crowd.counted.load(Ordering::Relaxed) - counted)
+    );
+    crowd.ended().await
+}
+
+/// How old words are at 1,000 watchers of one execution, without and with one more that does not read.
+async fn stalled(deployment: &Deployment) -> Result<(), Failed> {
+    println!("{CROWD} watchers of one execution, a word every {} ms", PACE.as_millis());
+    let clients = connections(&deployment.server, CROWD_CONNECTIONS, CROWD / CROWD_CONNECTIONS).await?;
+    let mut p99 = Vec::new();
+    for stalls in [false, true, false, true] {
+        let gate = Gate::new();
+        deployment.model.otherwise(Reply::clock(100, PACE).held(&gate));
+        let id = submit(&mut clients[0].clone(), told()).await?;
+        let mut silent = connect(&deployment.server, 1).await?;
+        let unread = if stalls { Some(watch(&mut silent, &id).await?) } else { None };
+        let ready = Arc::new(AtomicBool::new(false));
+        let mut watching = Vec::new();
+        for number in 0..CROWD {
+            let mut client = clients[number % clients.len()].clone();
+            let mut stream = watch(&mut client, &id).await?;
+            let ready = Arc::clone(&ready);
+            watching.push(tokio::spawn(async move {
+                let mut times = Times::new().map_err(|error| Status::internal(error.to_string()))?;
+                while let Some(message) = stream.message().await? {
+                    if let Some(Kind::TextDelta(delta)) = message.event.and_then(|event| event.kind)
+                        && ready.load(Ordering::Relaxed)
+                    {
+                        ages(&delta.text).for_each(|age| times.record(age));
+                    }
+                }
+                Ok::<_, Status>(times)
+            }));
+        }
+        ready.store(true, Ordering::Relaxed);
+        gate.open();
+        let mut all = Times::new()?;
+        for watcher in watching {
+            all.add(watcher.await??)?;
+        }
+        let name = if stalls { "with one that does not read" } else { "all read" };
+        println!("  {name:<30} {:8.2} ms     p99 {:.2} ms", all.quantile(0.5), all.quantile(0.99));
+        p99.push(all.quantile(0.99));
+        drop(unread);
+    }
+    if let [a, b, c, d] = p99[..] {
+        println!("  p99 with it over without it    {:8.2}        (aim 1.10)", (b + d) / (a + c));
+    }
+    Ok(())
+}

@@ -177,14 +177,22 @@ impl Error {
     /// Several wrong fields at once. The message names the first and counts the others.
     #[must_use]
     pub fn violations(reason: Reason, violations: Vec<Violation>) -> Self {
-        let message = match violations.as_slice() {
-            [] => "the request is not valid".to_owned(),
-            [only] => format!("{}: {}", only.field, only.description),
-            [first, rest @ ..] => format!("{}: {} (and {} more)", first.field, first.description, rest.len()),
-        };
-        let mut error = Self::new(reason, message);
+        let mut error = Self::new(reason, named(&violations));
         error.0.violations = violations;
         error
+    }
+
+    /// The same error, found in a part of the request: `place` leads its fields, or its message where it names none.
+    #[must_use]
+    pub fn within(mut self, place: &str) -> Self {
+        for violation in &mut self.0.violations {
+            violation.field = format!("{place}.{}", violation.field);
+        }
+        self.0.message = match self.0.violations.as_slice() {
+            [] => format!("{place}: {}", self.0.message),
+            violations => named(violations),
+        };
+        self
     }
 
     /// Adds a value that clients read by its key.
@@ -225,6 +233,15 @@ impl Error {
     #[must_use]
     pub fn parts(&self) -> &Parts {
         &self.0
+    }
+}
+
+/// The first wrong field, and how many there are beside it.
+fn named(violations: &[Violation]) -> String {
+    match violations {
+        [] => "the request is not valid".to_owned(),
+        [only] => format!("{}: {}", only.field, only.description),
+        [first, rest @ ..] => format!("{}: {} (and {} more)", first.field, first.description, rest.len()),
     }
 }
 
@@ -294,6 +311,15 @@ mod tests {
         assert_eq!(none.to_string(), "INVALID_FIELD: the request is not valid");
         assert_eq!(one.to_string(), "INVALID_FIELD: a: is empty");
         assert_eq!(two.to_string(), "INVALID_FIELD: a: is empty (and 1 more)");
+    }
+
+    #[test]
+    fn an_error_within_a_part_says_which() {
+        let field = Error::invalid("name", "is empty").within("prompts[3]");
+        assert_eq!(field.to_string(), "INVALID_FIELD: prompts[3].name: is empty");
+        assert_eq!(field.parts().violations[0].field, "prompts[3].name");
+        let other = Error::new(Reason::TooLarge, "template is 9 bytes").within("prompts[3]");
+        assert_eq!(other.to_string(), "TOO_LARGE: prompts[3]: template is 9 bytes");
     }
 
     #[test]

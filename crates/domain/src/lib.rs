@@ -14,6 +14,7 @@
 //! | [`retry`] | when another attempt is made |
 //! | [`model`] | models, prices, token counts and cost |
 //! | [`page`] | keyset pages and their tokens |
+//! | [`verification`] | whether what was sent can be traced back, byte for byte |
 
 pub mod error;
 pub mod execution;
@@ -29,6 +30,7 @@ pub mod spec;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod verification;
 pub mod versioning;
 
 pub use error::{Error, Reason, Result};

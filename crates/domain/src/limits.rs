@@ -30,6 +30,8 @@ pub const SHORT_TEXT_BYTES: usize = 255;
 pub const TAGS: usize = 32;
 /// One tag, in bytes.
 pub const TAG_BYTES: usize = 64;
+/// Prompts that code registers at once.
+pub const BATCH_PROMPTS: usize = 1_000;
 /// Messages of one request.
 pub const MESSAGES: usize = 1_000;
 /// One request, encoded, in bytes.

@@ -46,6 +46,17 @@ words! {
     }
 }
 
+impl Mode {
+    /// What writes the prompts of this mode.
+    #[must_use]
+    pub fn write_rpc(self) -> &'static str {
+        match self {
+            Self::Full => "RegistryService.PutPrompt",
+            Self::Tracking => "CodeRegistrationService.RegisterCodePrompts",
+        }
+    }
+}
+
 words! {
     /// The life cycle of a version; not the pointer to the active one.
     VersionStatus {
@@ -121,15 +132,34 @@ impl Prompt {
 
     /// Fails with MODE_MISMATCH unless the prompt is managed in `mode`; `use_rpc` serves the mode that it has.
     pub fn check_mode(&self, mode: Mode, use_rpc: &str) -> Result<()> {
-        if self.mode == mode {
-            return Ok(());
+        match self.mode == mode {
+            true => Ok(()),
+            false => Err(mode_mismatch(&self.name, self.mode, use_rpc)),
         }
-        let message = format!("prompt `{}` is managed in {} mode; use {use_rpc} instead", self.name, self.mode);
-        Err(Error::new(Reason::ModeMismatch, message)
-            .with("prompt", &self.name)
-            .with("mode", self.mode.as_str())
-            .with("use_rpc", use_rpc)
-            .about("prompt", &self.name))
+    }
+
+    /// Fails with MODE_MISMATCH where a reader asks for the other mode.
+    pub fn check_asked_mode(&self, asked: Option<Mode>, rpc: &str) -> Result<()> {
+        match asked {
+            Some(asked) if asked != self.mode => {
+                let (name, mode) = (&self.name, self.mode);
+                let message =
+                    format!("prompt `{name}` is managed in {mode} mode, not {asked}; ask for {mode}, or name no mode");
+                Err(mismatch(message, name, mode, rpc))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// TEMPLATE_OPAQUE: this version of the prompt is never rendered.
+    #[must_use]
+    pub fn opaque(&self, version: i32) -> Error {
+        let advice = match self.mode {
+            Mode::Tracking => "execute it by `messages`",
+            Mode::Full => "only a tracking-mode prompt executes it, by `messages`",
+        };
+        let message = format!("version {version} of `{}` is opaque and never rendered; {advice}", self.name);
+        Error::new(Reason::TemplateOpaque, message).with("prompt", &self.name).about("prompt", &self.name)
     }
 
     /// Fails with PROMPT_ARCHIVED when it is.
@@ -142,13 +172,27 @@ impl Prompt {
     }
 }
 
+/// MODE_MISMATCH for a prompt of this name and mode; `use_rpc` serves it.
+#[must_use]
+pub fn mode_mismatch(name: &str, mode: Mode, use_rpc: &str) -> Error {
+    mismatch(format!("prompt `{name}` is managed in {mode} mode; use {use_rpc} instead"), name, mode, use_rpc)
+}
+
+fn mismatch(message: String, name: &str, mode: Mode, use_rpc: &str) -> Error {
+    Error::new(Reason::ModeMismatch, message)
+        .with("prompt", name)
+        .with("mode", mode.as_str())
+        .with("use_rpc", use_rpc)
+        .about("prompt", name)
+}
+
 /// PROMPT_NOT_FOUND for a name.
 #[must_use]
 pub fn not_found(name: &str) -> Error {
     let name = crate::field::shown(name);
-    Error::new(Reason::PromptNotFound, format!("no prompt `{name}` in this project; PutPrompt registers one"))
-        .with("prompt", &name)
-        .about("prompt", name)
+    let message =
+        format!("no prompt `{name}` in this project; PutPrompt registers one, or RegisterCodePrompts from code");
+    Error::new(Reason::PromptNotFound, message).with("prompt", &name).about("prompt", name)
 }
 
 /// A version of a prompt: its content never changes.
@@ -222,7 +266,7 @@ impl Selector {
         let (reason, message) = match self {
             Self::Active => (
                 Reason::NoActiveVersion,
-                format!("prompt `{prompt}` has no active version; call SetActiveVersion, or name a version"),
+                format!("prompt `{prompt}` has no active version; activate one, or name a version"),
             ),
             Self::Latest => (Reason::VersionNotFound, format!("prompt `{prompt}` has no version yet")),
             Self::Number(number) => {
@@ -284,6 +328,33 @@ mod tests {
         for (key, value) in [("prompt", "greet"), ("mode", "full"), ("use_rpc", "ExecutionService.RunExecution")] {
             assert!(error.parts().metadata.contains(&(key, value.to_owned())));
             assert!(error.parts().message.contains(value));
+        }
+    }
+
+    #[test]
+    fn each_mode_names_what_writes_it() {
+        assert_eq!(Mode::Full.write_rpc(), "RegistryService.PutPrompt");
+        assert_eq!(Mode::Tracking.write_rpc(), "CodeRegistrationService.RegisterCodePrompts");
+    }
+
+    #[test]
+    fn a_reader_may_ask_for_a_mode() {
+        for asked in [None, Some(Mode::Full)] {
+            assert!(prompt().check_asked_mode(asked, "R.Get").is_ok());
+        }
+        let error = prompt().check_asked_mode(Some(Mode::Tracking), "R.Get").unwrap_err();
+        assert_eq!(error.reason(), Reason::ModeMismatch);
+        assert!(error.parts().metadata.contains(&("use_rpc", "R.Get".to_owned())));
+        assert!(error.to_string().contains("ask for full"), "{error}");
+    }
+
+    #[test]
+    fn an_opaque_version_says_who_may_execute_it() {
+        let tracked = Prompt { mode: Mode::Tracking, ..prompt() };
+        for (prompt, advice) in [(tracked, "execute it by `messages`"), (prompt(), "only a tracking-mode prompt")] {
+            let error = prompt.opaque(2);
+            assert_eq!(error.reason(), Reason::TemplateOpaque);
+            assert!(error.to_string().contains(advice) && error.to_string().contains("version 2 of `greet`"));
         }
     }
 

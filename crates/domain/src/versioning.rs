@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Reason, Result};
-use crate::prompt::{Prompt, TemplateFormat, Version, VersionStatus};
+use crate::prompt::{Mode, Prompt, TemplateFormat, Version, VersionStatus, words};
 
 /// What identifies a content that is one text: sha-256 of its exact UTF-8 bytes, lower-case hex.
 #[must_use]
@@ -44,6 +44,52 @@ pub fn content(latest: i32, known: Option<&Version>, format: TemplateFormat) -> 
     }
 }
 
+words! {
+    /// What registering a prompt that code carries comes to.
+    Registration {
+        /// The name was unknown.
+        New = "new",
+        /// The content was unknown.
+        Updated = "updated",
+        /// The content is that of another version than the current one, which becomes the current one.
+        Reactivated = "reactivated",
+        /// No version is written and the pointer stays.
+        Unchanged = "unchanged",
+    }
+}
+
+impl Registration {
+    /// Whether the content differs from the current version's, and takes its place or waits to do so.
+    #[must_use]
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Updated | Self::Reactivated)
+    }
+}
+
+/// What registering a content comes to that code carries. `current` is the prompt's active version; `exists` whether
+/// there is a prompt of that name; `set_active` whether the content is to become the active version.
+#[must_use]
+pub fn registration(exists: bool, current: Option<i32>, content: Content, set_active: bool) -> Registration {
+    match content {
+        _ if !exists => Registration::New,
+        Content::New(_) => Registration::Updated,
+        Content::Known(number) if set_active && current != Some(number) => Registration::Reactivated,
+        Content::Known(_) => Registration::Unchanged,
+    }
+}
+
+/// Whether a prompt moves to another mode. `active` is its active version: while that is opaque the prompt stays in code,
+/// because full mode could not execute it.
+pub fn migrates(prompt: &Prompt, active: Option<&Version>, wanted: Mode) -> Result<bool> {
+    match active {
+        _ if prompt.mode == wanted => Ok(false),
+        Some(active) if wanted == Mode::Full && active.template_format == TemplateFormat::Opaque => {
+            Err(prompt.opaque(active.number))
+        }
+        _ => Ok(true),
+    }
+}
+
 /// The status that SetVersionStatus leaves a version with. It never moves the pointer.
 pub fn set_status(prompt: &Prompt, version: &Version, wanted: VersionStatus) -> Result<VersionStatus> {
     let (name, number) = (&prompt.name, version.number);
@@ -72,7 +118,7 @@ mod tests {
     use super::*;
     use crate::Timestamp;
     use crate::ids::{PromptId, VersionId};
-    use crate::prompt::{Mode, Source};
+    use crate::prompt::Source;
     use uuid::Uuid;
 
     fn version(number: i32, status: VersionStatus) -> Version {
@@ -128,6 +174,46 @@ mod tests {
         assert_eq!(content(7, Some(&known), TemplateFormat::Handlebars).unwrap(), Content::Known(2));
         let error = content(7, Some(&known), TemplateFormat::Opaque).unwrap_err();
         assert_eq!(error.parts().violations[0].field, "template_format");
+    }
+
+    #[test]
+    fn what_registering_comes_to() {
+        use Registration::{New, Reactivated, Unchanged, Updated};
+        for (exists, current, content, set_active, expected) in [
+            (false, None, Content::New(1), true, New),
+            (false, None, Content::New(1), false, New),
+            (true, Some(1), Content::New(2), true, Updated),
+            (true, Some(1), Content::New(2), false, Updated),
+            (true, None, Content::New(2), true, Updated),
+            (true, Some(2), Content::Known(2), true, Unchanged),
+            (true, Some(2), Content::Known(2), false, Unchanged),
+            (true, Some(2), Content::Known(1), true, Reactivated),
+            (true, Some(1), Content::Known(2), true, Reactivated),
+            (true, None, Content::Known(1), true, Reactivated),
+            (true, Some(2), Content::Known(1), false, Unchanged),
+            (true, None, Content::Known(1), false, Unchanged),
+        ] {
+            let got = registration(exists, current, content, set_active);
+            assert_eq!(got, expected, "{exists} {current:?} {content:?} {set_active}");
+            assert_eq!(got.is_change(), matches!(expected, Updated | Reactivated));
+        }
+    }
+
+    #[test]
+    fn a_prompt_moves_to_full_mode_unless_its_active_version_is_opaque() {
+        let opaque = Version { template_format: TemplateFormat::Opaque, ..version(1, VersionStatus::Active) };
+        let plain = version(1, VersionStatus::Active);
+        for (mode, active, wanted, expected) in [
+            (Mode::Tracking, Some(&opaque), Mode::Full, Err(Reason::TemplateOpaque)),
+            (Mode::Tracking, Some(&opaque), Mode::Tracking, Ok(false)),
+            (Mode::Tracking, Some(&plain), Mode::Full, Ok(true)),
+            (Mode::Tracking, None, Mode::Full, Ok(true)),
+            (Mode::Full, Some(&plain), Mode::Tracking, Ok(true)),
+            (Mode::Full, Some(&plain), Mode::Full, Ok(false)),
+        ] {
+            let prompt = Prompt { mode, ..prompt(active.map(|version| version.number)) };
+            assert_eq!(migrates(&prompt, active, wanted).map_err(|error| error.reason()), expected);
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use prompt_ledger_domain::execution::{FinishReason, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_store::postgres::{Postgres, PostgresOptions, migrate_up};
 use prompt_ledger_store::{
@@ -156,6 +157,7 @@ async fn example(store: &Postgres) -> NewExecution {
         project_id: project,
         prompt_id: put.prompt.id,
         version_id: put.version.id,
+        prompt_mode: Mode::Full,
         must_be_active: true,
         environment: "prod".into(),
         input: Input::Prompt("Answer the question of Ada as well as you can. ".repeat(8)),

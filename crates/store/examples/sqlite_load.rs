@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use prompt_ledger_domain::execution::{FinishReason, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_store::sqlite::Sqlite;
 use prompt_ledger_store::{
@@ -146,6 +147,7 @@ async fn example(store: &Sqlite) -> Example {
         project_id: project,
         prompt_id: put.prompt.id,
         version_id: put.version.id,
+        prompt_mode: Mode::Full,
         must_be_active: true,
         environment: "prod".into(),
         input: Input::Prompt("A sentence of a prompt. ".repeat(32)),

@@ -1,5 +1,6 @@
 //! Executions, their attempts and their events.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use prompt_ledger_domain::execution::{
 };
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 
 /// An execution to record.
@@ -21,6 +23,8 @@ pub struct NewExecution {
     pub prompt_id: PromptId,
     /// The exact version.
     pub version_id: VersionId,
+    /// Record it only while the prompt is managed in that mode, which is kept with it.
+    pub prompt_mode: Mode,
     /// Record it only while that version is the active one (the caller named none).
     pub must_be_active: bool,
     /// `dev`, `prod`, ...
@@ -88,7 +92,7 @@ pub enum Recorded {
     New(Event),
     /// Its idempotency key has an execution already.
     Existing(KeyHolder),
-    /// The version is not the active one any more, or the prompt is archived: resolve again.
+    /// The version is not the active one any more, the prompt has another mode, or it is archived: resolve again.
     Stale,
 }
 
@@ -329,6 +333,9 @@ pub trait Executions: Send + Sync {
     /// These executions with attempts, and with texts where `texts`, in no order; of any project. What does not exist is
     /// missing.
     async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>>;
+
+    /// How many executions each of these versions has, whatever their status; one that has none may be missing.
+    async fn version_counts(&self, versions: &[VersionId]) -> Result<HashMap<VersionId, i64>>;
 
     /// Up to `limit` executions created before `before` (its moment and id), newest first; without attempts, and
     /// without texts unless `texts`.

@@ -5,6 +5,7 @@
 //! database that does not answer is STORE_UNAVAILABLE, anything else INTERNAL with its cause.
 
 mod access;
+mod code;
 mod executions;
 mod expiry;
 mod failure;
@@ -18,6 +19,7 @@ mod seed;
 pub mod sqlite;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
+pub use code::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 pub use prompt_ledger_domain::execution::Event;
 
 pub use executions::{

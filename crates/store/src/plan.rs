@@ -1,16 +1,16 @@
 //! What a write to the registry comes to, decided from what was read: pure, and the same for every database. The database
 //! reads under a lock, asks here, and writes what it is told.
 
+pub(crate) mod code;
+
 use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::ids::PromptId;
 use prompt_ledger_domain::model::{Model, Price};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content};
 use prompt_ledger_domain::{Error, Result, Timestamp, field};
 
 use crate::{Changed, NewPrice, PutModel, PutPrompt, PutResult};
-
-/// What serves a prompt in tracking mode instead.
-const TRACKING_RPC: &str = "CodeRegistrationService.RegisterCodePrompts";
 
 /// What is to be written, and what is then answered.
 pub(crate) struct Plan<T> {
@@ -42,14 +42,22 @@ pub(crate) struct Project {
 
 /// Registering a content: `before` is the prompt of that name, `known` its version of that content.
 pub(crate) fn put(
-    project: Project,
+    project: &Project,
     before: Option<&Prompt>,
     known: Option<Version>,
     put: &PutPrompt,
     now: Timestamp,
 ) -> Result<Plan<PutResult>> {
     check(before, put)?;
-    let mut prompt = changed(before.cloned(), project.name, put, now);
+    let metadata = Metadata {
+        id: put.prompt_id,
+        name: &put.name,
+        mode: Mode::Full,
+        description: put.description.as_deref(),
+        owner_team: put.owner_team.as_deref(),
+        tags: put.tags.as_deref(),
+    };
+    let mut prompt = described(before.cloned(), &project.name, &metadata, now);
     let content = versioning::content(prompt.latest_version, known.as_ref(), TemplateFormat::Handlebars)?;
     let (Content::New(number) | Content::Known(number)) = content;
     let activated = put.set_active && prompt.active_version != Some(number);
@@ -82,6 +90,9 @@ pub(crate) fn activate(
     now: Timestamp,
 ) -> Result<Plan<Changed>> {
     let mut version = writable(&prompt, version, number, etag)?;
+    if version.template_format == TemplateFormat::Opaque {
+        return Err(prompt.opaque(number));
+    }
     let moved = prompt.active_version != Some(number) || version.status != VersionStatus::Active;
     let write = if version.status == VersionStatus::Active { VersionWrite::Nothing } else { VersionWrite::Status };
     prompt.active_version = Some(number);
@@ -119,6 +130,21 @@ pub(crate) fn archive(
     if moved {
         prompt.archived_at = archived.then_some(now);
     }
+    let revision = counted(&mut prompt, revision, moved, now);
+    Ok(Plan { prompt: moved, version: VersionWrite::Nothing, answer: Changed { prompt, version: None, revision } })
+}
+
+/// Moving a prompt to another mode, with all its versions.
+pub(crate) fn migrate(
+    (mut prompt, active, revision): (Prompt, Option<Version>, i64),
+    mode: Mode,
+    etag: Option<&str>,
+    now: Timestamp,
+) -> Result<Plan<Changed>> {
+    prompt.check_not_archived()?;
+    prompt.check_etag(etag)?;
+    let moved = versioning::migrates(&prompt, active.as_ref(), mode)?;
+    prompt.mode = mode;
     let revision = counted(&mut prompt, revision, moved, now);
     Ok(Plan { prompt: moved, version: VersionWrite::Nothing, answer: Changed { prompt, version: None, revision } })
 }
@@ -164,7 +190,7 @@ fn counted(prompt: &mut Prompt, revision: i64, moved: bool, now: Timestamp) -> i
 
 /// The version of that number, of a prompt in full mode that may be written.
 fn writable(prompt: &Prompt, version: Option<Version>, number: i32, etag: Option<&str>) -> Result<Version> {
-    prompt.check_mode(Mode::Full, TRACKING_RPC)?;
+    prompt.check_mode(Mode::Full, prompt.mode.write_rpc())?;
     prompt.check_not_archived()?;
     prompt.check_etag(etag)?;
     version.ok_or_else(|| Selector::Number(number).missing(&prompt.name))
@@ -180,7 +206,7 @@ fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
         let message = format!("prompt `{name}` does not exist, so no etag is its own; leave the etag out to create it");
         return Err(Error::new(Reason::EtagMismatch, message).with("prompt", &name).about("prompt", name));
     };
-    prompt.check_mode(Mode::Full, TRACKING_RPC)?;
+    prompt.check_mode(Mode::Full, prompt.mode.write_rpc())?;
     if put.create_only {
         let message = format!("prompt `{name}` exists; leave create_only out to change it");
         return Err(Error::new(Reason::PromptExists, message).with("prompt", &name).about("prompt", name));
@@ -189,13 +215,25 @@ fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
     prompt.check_etag(put.etag.as_deref())
 }
 
+/// What a write says of a prompt beside its content.
+struct Metadata<'a> {
+    /// Should it be new.
+    id: PromptId,
+    name: &'a str,
+    /// Should it be new.
+    mode: Mode,
+    description: Option<&'a str>,
+    owner_team: Option<&'a str>,
+    tags: Option<&'a [String]>,
+}
+
 /// The prompt with the metadata that was sent, a new one where there was none.
-fn changed(before: Option<Prompt>, project: String, put: &PutPrompt, now: Timestamp) -> Prompt {
+fn described(before: Option<Prompt>, project: &str, sent: &Metadata<'_>, now: Timestamp) -> Prompt {
     let mut prompt = before.unwrap_or_else(|| Prompt {
-        id: put.prompt_id,
-        project,
-        name: put.name.clone(),
-        mode: Mode::Full,
+        id: sent.id,
+        project: project.to_owned(),
+        name: sent.name.to_owned(),
+        mode: sent.mode,
         description: String::new(),
         owner_team: String::new(),
         tags: Vec::new(),
@@ -206,15 +244,13 @@ fn changed(before: Option<Prompt>, project: String, put: &PutPrompt, now: Timest
         updated_at: now,
         archived_at: None,
     });
-    let keep = |field: &mut String, sent: &Option<String>| {
+    for (field, sent) in [(&mut prompt.description, sent.description), (&mut prompt.owner_team, sent.owner_team)] {
         if let Some(sent) = sent {
-            field.clone_from(sent);
+            sent.clone_into(field);
         }
-    };
-    keep(&mut prompt.description, &put.description);
-    keep(&mut prompt.owner_team, &put.owner_team);
-    if let Some(tags) = &put.tags {
-        prompt.tags.clone_from(tags);
+    }
+    if let Some(tags) = sent.tags {
+        prompt.tags = tags.to_vec();
     }
     prompt
 }

@@ -5,6 +5,8 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
 
+use crate::{RegisterCode, Registered};
+
 /// What PutPrompt asks for, checked, the template parsed by the caller.
 #[derive(Clone, Debug)]
 pub struct PutPrompt {
@@ -117,6 +119,14 @@ pub trait Registry: Send + Sync {
     /// etag. MODE_MISMATCH for a tracking-mode prompt is checked first, then PROMPT_EXISTS, PROMPT_ARCHIVED, the etag.
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult>;
 
+    /// Registers a batch of contents that code carries, all or none (MISSION 2): each is compared with the prompt's active
+    /// version, and every prompt that changes takes a revision of its own. MODE_MISMATCH for any full-mode prompt is
+    /// checked first, then PROMPT_ARCHIVED. What would change nothing takes no lock and writes nothing.
+    async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered>;
+
+    /// The modes of those of these prompts that exist, in no order.
+    async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>>;
+
     /// The prompt of that name, archived or not.
     async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive>;
 
@@ -157,6 +167,9 @@ pub trait Registry: Send + Sync {
     /// Archives a prompt of either mode, or brings it back. Doing it again changes nothing.
     async fn set_archived(&self, project: ProjectId, name: &str, archived: bool, etag: Option<&str>)
     -> Result<Changed>;
+
+    /// Moves a prompt to another mode by `versioning::migrates`, with all its versions; not archived.
+    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed>;
 
     /// The present revisions of keys, of models, and of these projects.
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions>;

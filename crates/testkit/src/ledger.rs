@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use prompt_ledger_proto::v1::code_registration_service_client::CodeRegistrationServiceClient;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
-use prompt_ledger_proto::v1::{self, put_prompt_request};
+use prompt_ledger_proto::v1::{self, code_prompt, put_prompt_request};
 use tempfile::TempDir;
 use tonic::metadata::{Ascii, MetadataKey, MetadataValue};
 use tonic::service::Interceptor;
@@ -220,6 +221,18 @@ impl Ledger {
         ExecutionServiceClient::new(self.connection())
     }
 
+    /// A client of CodeRegistrationService.
+    #[must_use]
+    pub fn code(&self) -> CodeRegistrationServiceClient<Connection> {
+        CodeRegistrationServiceClient::new(self.connection())
+    }
+
+    /// Registers what code carries, which must be taken.
+    pub async fn carry(&self, prompts: Vec<v1::CodePrompt>) -> Vec<v1::RegisteredPrompt> {
+        let request = v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() };
+        self.code().register_code_prompts(request).await.unwrap().into_inner().registered
+    }
+
     /// Registers a template under a name and activates it.
     pub async fn active(&self, name: &str, template: &str) -> v1::PutPromptResponse {
         let request = v1::PutPromptRequest { set_active: true, ..put(name, template) };
@@ -302,6 +315,16 @@ pub fn put(name: &str, template: &str) -> v1::PutPromptRequest {
         name: name.to_owned(),
         template: Some(put_prompt_request::Template::TemplateSource(template.to_owned())),
         ..v1::PutPromptRequest::default()
+    }
+}
+
+/// A prompt as code carries it.
+#[must_use]
+pub fn carried(name: &str, template: &str) -> v1::CodePrompt {
+    v1::CodePrompt {
+        name: name.to_owned(),
+        template: Some(code_prompt::Template::TemplateSource(template.to_owned())),
+        ..v1::CodePrompt::default()
     }
 }
 

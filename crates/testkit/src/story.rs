@@ -48,7 +48,7 @@ macro_rules! holds {
     )*};
 }
 
-holds! { WatchExecutionResponse StreamExecutionResponse WatchExecutionsResponse }
+holds! { WatchExecutionResponse StreamExecutionResponse WatchExecutionsResponse StreamCodePromptResponse }
 
 impl Story {
     /// Nothing known yet.

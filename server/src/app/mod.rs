@@ -149,7 +149,8 @@ impl App {
             draining: drain.refuse.clone(),
             running: running.clone(),
         };
-        let (routes, health) = routes::routes(&config.server, rules, Registry { registry, models }, &executions)?;
+        let served = Registry { registry, models, executions: Arc::clone(&executions) };
+        let (routes, health) = routes::routes(&config.server, rules, served, &executions)?;
         serving(&health, true).await;
 
         let mut background = vec![

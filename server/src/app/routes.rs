@@ -42,6 +42,7 @@ pub(super) fn routes(
     executions: &Arc<ExecutionService>,
 ) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
     let (health, health_service) = health_reporter();
+    let code = CodeRegistration { registry: Arc::clone(&registry.registry), executions: Arc::clone(executions) };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),
@@ -60,7 +61,7 @@ pub(super) fn routes(
         .layer(Gate::new(rules))
         .add_service(limited(RegistryServiceServer::new(registry)))
         .add_service(limited(ExecutionServiceServer::new(Execution { service: Arc::clone(executions) })))
-        .add_service(limited(CodeRegistrationServiceServer::new(CodeRegistration)))
+        .add_service(limited(CodeRegistrationServiceServer::new(code)))
         .add_service(limited(AnalyticsServiceServer::new(Analytics)))
         .add_service(health_service)
         .add_optional_service(reflection_v1)

@@ -1,38 +1,86 @@
-//! CodeRegistrationService: in the contract, not offered yet.
+//! CodeRegistrationService: prompts that live in code.
 
-use std::pin::Pin;
+use std::sync::Arc;
 
-use futures::Stream;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationService as Api;
 use tonic::{Request, Response, Status};
 
-use super::status::unimplemented;
+use super::convert::{code, execution, known, required, spec};
+use super::streaming::Events;
+use super::within_call::{Waiting, waiting};
+use super::{answer, taken};
+use crate::service::{Caller, ExecutionService, RegistryService};
 
 /// The service on the wire.
-pub struct CodeRegistration;
+pub struct CodeRegistration {
+    /// Prompts and versions.
+    pub registry: Arc<RegistryService>,
+    /// Executions of them.
+    pub executions: Arc<ExecutionService>,
+}
 
-type Events = Pin<Box<dyn Stream<Item = Result<v1::StreamCodePromptResponse, Status>> + Send>>;
+impl CodeRegistration {
+    async fn register(
+        &self,
+        caller: &Caller,
+        sent: v1::RegisterCodePromptsRequest,
+    ) -> Result<v1::RegisterCodePromptsResponse> {
+        let (registered, revision) = self.registry.register_code(caller.project.id, code::code(sent)).await?;
+        Ok(v1::RegisterCodePromptsResponse {
+            registered: registered.into_iter().map(code::registered).collect(),
+            revision,
+        })
+    }
+
+    async fn execute(
+        &self,
+        waiting: Waiting,
+        sent: v1::ExecuteCodePromptRequest,
+    ) -> Result<v1::ExecuteCodePromptResponse> {
+        let (found, reused) = match known::<v1::ExecutionMode>("mode", sent.mode)? {
+            v1::ExecutionMode::Unspecified | v1::ExecutionMode::Sync => {
+                let ran = waiting.run(&self.executions, sent.spec, Mode::Tracking).await?;
+                (ran.execution, ran.reused)
+            }
+            v1::ExecutionMode::Async => {
+                let spec = spec::spec(required("spec", sent.spec)?);
+                let submitted = self.executions.submit(waiting.caller(), spec, Mode::Tracking).await?;
+                (self.executions.get(waiting.caller(), submitted.id).await?, submitted.reused)
+            }
+        };
+        Ok(v1::ExecuteCodePromptResponse { execution: Some(execution::execution(found)), reused })
+    }
+}
 
 #[tonic::async_trait]
 impl Api for CodeRegistration {
     async fn register_code_prompts(
         &self,
-        _: Request<v1::RegisterCodePromptsRequest>,
+        request: Request<v1::RegisterCodePromptsRequest>,
     ) -> Result<Response<v1::RegisterCodePromptsResponse>, Status> {
-        Err(unimplemented("CodeRegistrationService.RegisterCodePrompts"))
+        let (caller, sent) = taken(request)?;
+        answer(self.register(&caller, sent).await)
     }
 
     async fn execute_code_prompt(
         &self,
-        _: Request<v1::ExecuteCodePromptRequest>,
+        request: Request<v1::ExecuteCodePromptRequest>,
     ) -> Result<Response<v1::ExecuteCodePromptResponse>, Status> {
-        Err(unimplemented("CodeRegistrationService.ExecuteCodePrompt"))
+        let (waiting, sent) = waiting(request)?;
+        answer(self.execute(waiting, sent).await)
     }
 
-    type StreamCodePromptStream = Events;
+    type StreamCodePromptStream = Events<v1::StreamCodePromptResponse>;
 
-    async fn stream_code_prompt(&self, _: Request<v1::StreamCodePromptRequest>) -> Result<Response<Events>, Status> {
-        Err(unimplemented("CodeRegistrationService.StreamCodePrompt"))
+    async fn stream_code_prompt(
+        &self,
+        request: Request<v1::StreamCodePromptRequest>,
+    ) -> Result<Response<Self::StreamCodePromptStream>, Status> {
+        let (waiting, sent) = waiting(request)?;
+        let message = |event| v1::StreamCodePromptResponse { event: Some(event) };
+        answer(waiting.stream(&self.executions, sent.spec, Mode::Tracking, message).await)
     }
 }

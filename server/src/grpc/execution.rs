@@ -1,25 +1,21 @@
 //! ExecutionService.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 
-use futures::{Stream, stream};
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::convert::{event, execution, known, required, spec};
 use super::deadline::Deadline;
-use super::{Page, answer, status, taken};
-use crate::service::execution::{Patience, Streamed};
+use super::streaming::{Events, about_all, about_one};
+use super::within_call::waiting;
+use super::{Page, answer, taken};
 use crate::service::{Caller, ExecutionService};
-use crate::watch::{FilteredFeed, Read, Watcher};
 
 /// The service on the wire.
 pub struct Execution {
@@ -64,74 +60,15 @@ fn cursor(key: &str) -> Result<(Timestamp, ExecutionId)> {
     Ok((Timestamp(at.parse().map_err(Error::internal)?), ExecutionId::parse("page_token", id)?))
 }
 
-/// What a watcher sends; `held` is dropped with the stream.
-fn events<T: Send>(
-    watcher: Watcher,
-    held: T,
-    reused: bool,
-) -> impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send {
-    stream::unfold((watcher, held), move |(mut watcher, held)| async move {
-        let message = watcher.next().await?;
-        let event = message.map(|message| event::message(watcher.id(), message, reused)).map_err(status::status);
-        Some((event, (watcher, held)))
-    })
-}
-
-/// What a feed sends.
-fn feed_events(feed: FilteredFeed) -> impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send {
-    stream::unfold(feed, |mut feed| async move {
-        let message = feed.next().await?;
-        Some((message.map(event::feed).map_err(status::status), feed))
-    })
-}
-
-/// The answers of a stream: it is noted when it is read, and it ends by the caller's deadline in our words.
-fn answers<T>(
-    read: Read,
-    deadline: Option<Deadline>,
-    events: impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send + 'static,
-    answer: fn(v1::ExecutionEvent) -> T,
-) -> Events<T>
-where
-    T: 'static,
-{
-    let mut events = Box::pin(events);
-    let mut over = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.answer_by)));
-    let mut ended = false;
-    Box::pin(stream::poll_fn(move |cx| {
-        read.now();
-        if ended {
-            return Poll::Ready(None);
-        }
-        if let Poll::Ready(event) = events.as_mut().poll_next(cx) {
-            return Poll::Ready(event.map(|event| event.map(answer)));
-        }
-        let Some(over) = &mut over else { return Poll::Pending };
-        ready!(over.as_mut().poll(cx));
-        ended = true;
-        Poll::Ready(Some(Err(status::status(status::deadline_exceeded()))))
-    }))
-}
-
-type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
 #[tonic::async_trait]
 impl Api for Execution {
     async fn run_execution(
         &self,
         request: Request<v1::RunExecutionRequest>,
     ) -> Result<Response<v1::RunExecutionResponse>, Status> {
-        let deadline = request.extensions().get::<Deadline>().map(|deadline| deadline.stop_by);
-        let (caller, sent) = taken(request)?;
-        let hung_up = CancellationToken::new();
-        // tonic drops this future when the caller goes away.
-        let _guard = hung_up.clone().drop_guard();
-        let run = async {
-            let spec = spec::spec(required("spec", sent.spec)?);
-            let patience = Patience { deadline, hung_up, connection: None };
-            self.service.run(&caller, spec, Mode::Full, patience).await
-        };
-        answer(run.await.map(|ran| v1::RunExecutionResponse {
+        let (waiting, sent) = waiting(request)?;
+        let ran = waiting.run(&self.service, sent.spec, Mode::Full).await;
+        answer(ran.map(|ran| v1::RunExecutionResponse {
             execution: Some(execution::execution(ran.execution)),
             reused: ran.reused,
         }))
@@ -184,9 +121,15 @@ impl Api for Execution {
 
     async fn verify_execution(
         &self,
-        _: Request<v1::VerifyExecutionRequest>,
+        request: Request<v1::VerifyExecutionRequest>,
     ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
-        Err(status::unimplemented("ExecutionService.VerifyExecution"))
+        let (caller, sent) = taken(request)?;
+        let verify = async {
+            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+            let (found, version, came_out) = self.service.verify(&caller, id).await?;
+            Ok(execution::verified(found.id, version, came_out))
+        };
+        answer(verify.await)
     }
 
     type StreamExecutionStream = Events<v1::StreamExecutionResponse>;
@@ -195,22 +138,9 @@ impl Api for Execution {
         &self,
         request: Request<v1::StreamExecutionRequest>,
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
-        let deadline = request.extensions().get::<Deadline>().copied();
-        let connection = request.remote_addr();
-        let (caller, sent) = taken(request)?;
-        let hung_up = CancellationToken::new();
-        // Moves into the stream, which tonic drops when the caller goes away.
-        let guard = hung_up.clone().drop_guard();
-        let stream = async {
-            let spec = spec::spec(required("spec", sent.spec)?);
-            let patience = Patience { deadline: deadline.map(|deadline| deadline.stop_by), hung_up, connection };
-            self.service.stream(&caller, spec, Mode::Full, &patience).await
-        };
-        answer(stream.await.map(|Streamed { watcher, reused }| {
-            let read = watcher.pace().read();
-            let answer = |event| v1::StreamExecutionResponse { event: Some(event) };
-            answers(read, deadline, events(watcher, guard, reused), answer)
-        }))
+        let (waiting, sent) = waiting(request)?;
+        let message = |event| v1::StreamExecutionResponse { event: Some(event) };
+        answer(waiting.stream(&self.service, sent.spec, Mode::Full, message).await)
     }
 
     type WatchExecutionStream = Events<v1::WatchExecutionResponse>;
@@ -225,11 +155,8 @@ impl Api for Execution {
             let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
             self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
         };
-        answer(watch.await.map(|watcher| {
-            let read = watcher.pace().read();
-            let answer = |event| v1::WatchExecutionResponse { event: Some(event) };
-            answers(read, deadline, events(watcher, (), false), answer)
-        }))
+        let message = |event| v1::WatchExecutionResponse { event: Some(event) };
+        answer(watch.await.map(|watcher| about_one(watcher, (), false, deadline, message)))
     }
 
     type WatchExecutionsStream = Events<v1::WatchExecutionsResponse>;
@@ -241,10 +168,7 @@ impl Api for Execution {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = taken(request)?;
         let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
-        answer(feed.map(|feed| {
-            let read = feed.pace().read();
-            let answer = |event| v1::WatchExecutionsResponse { event: Some(event) };
-            answers(read, deadline, feed_events(feed), answer)
-        }))
+        let message = |event| v1::WatchExecutionsResponse { event: Some(event) };
+        answer(feed.map(|feed| about_all(feed, deadline, message)))
     }
 }

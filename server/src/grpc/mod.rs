@@ -8,6 +8,8 @@ pub mod execution;
 pub mod gate;
 pub mod registry;
 pub mod status;
+mod streaming;
+mod within_call;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::Stream;
 use prompt_ledger_domain::error::Error;
+use prompt_ledger_domain::ids::VersionId;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Selector;
 use prompt_ledger_domain::spec::SpecSelector;
@@ -19,7 +20,7 @@ use tonic::{Request, Response, Status};
 use super::convert::{known, model, prompt, required, structs};
 use super::{Page, answer, status, taken};
 use crate::service::registry::Put;
-use crate::service::{Caller, ModelService, RegistryService};
+use crate::service::{Caller, ExecutionService, ModelService, RegistryService};
 
 /// The service on the wire.
 pub struct Registry {
@@ -27,11 +28,16 @@ pub struct Registry {
     pub registry: Arc<RegistryService>,
     /// Models.
     pub models: Arc<ModelService>,
+    /// Executions, to count them.
+    pub executions: Arc<ExecutionService>,
 }
+
+/// A version with its id.
+type Row = (VersionId, v1::PromptVersion);
 
 impl Registry {
     async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
-        let put_prompt_request::Template::TemplateSource(template_source) = required("template", sent.template)?;
+        let template_source = sent.template.map(|put_prompt_request::Template::TemplateSource(text)| text);
         let put = Put {
             name: sent.name,
             template_source,
@@ -110,16 +116,52 @@ impl Registry {
     async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
         let scope = ["versions", &caller.project.name, &sent.name];
         let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
+        let versions = rows.into_iter().map(|(_, version)| version).collect();
+        Ok(v1::ListVersionsResponse { versions, next_page_token, revision })
+    }
+
+    async fn history(
+        &self,
+        caller: &Caller,
+        sent: v1::GetPromptHistoryRequest,
+    ) -> Result<v1::GetPromptHistoryResponse> {
+        let asked = prompt::mode_filter(known("mode", sent.mode)?);
+        let entry = self.registry.get(caller.project.id, &sent.name, None).await?;
+        let of = &entry.found.prompt;
+        of.check_asked_mode(asked, "RegistryService.GetPromptHistory")?;
+        let scope = ["history", &caller.project.name, &sent.name];
+        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
+        let ids: Vec<_> = rows.iter().map(|(id, _)| *id).collect();
+        let counts = self.executions.version_counts(&ids).await?;
+        let counted = |(id, version)| {
+            let execution_count = Some(counts.get(&id).copied().unwrap_or(0));
+            v1::PromptVersion { execution_count, ..version }
+        };
+        Ok(v1::GetPromptHistoryResponse {
+            prompt_name: of.name.clone(),
+            mode: prompt::mode(of.mode).into(),
+            current_version: of.active_version,
+            versions: rows.into_iter().map(counted).collect(),
+            next_page_token,
+            revision: revision.min(entry.found.revision),
+        })
+    }
+
+    /// A page of a prompt's versions, newest first, the next page's token, and the revision that it was read at.
+    async fn newest(&self, caller: &Caller, name: &str, page: Page) -> Result<(Vec<Row>, String, i64)> {
         let read_at = &AtomicI64::new(i64::MAX);
         let fetch = async |after: Option<String>, limit| {
             let before = after.map(|key| key.parse()).transpose().map_err(Error::internal)?;
-            let (found, revision) = self.registry.versions(caller.project.id, &sent.name, before, limit).await?;
+            let (found, revision) = self.registry.versions(caller.project.id, name, before, limit).await?;
             read_at.fetch_min(revision, Ordering::Relaxed);
-            Ok(found.into_iter().map(|version| prompt::version(version, &sent.name)).collect())
+            Ok(found.into_iter().map(|version| (version.id, prompt::version(version, name))).collect())
         };
-        let number = |version: &v1::PromptVersion| version.version_number.to_string();
-        let (versions, next_page_token) = page.read(fetch, prost::Message::encoded_len, number).await?;
-        Ok(v1::ListVersionsResponse { versions, next_page_token, revision: read_at.load(Ordering::Relaxed) })
+        let bytes = |(_, version): &Row| version.encoded_len();
+        let number = |(_, version): &Row| version.version_number.to_string();
+        let (rows, next_page_token) = page.read(fetch, bytes, number).await?;
+        Ok((rows, next_page_token, read_at.load(Ordering::Relaxed)))
     }
 
     async fn render(&self, caller: &Caller, sent: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse> {
@@ -231,7 +273,8 @@ impl Api for Registry {
     ) -> Result<Response<v1::SetVersionStatusResponse>, Status> {
         let (caller, sent) = taken(request)?;
         let set = async {
-            let status = required("status", prompt::wanted_status(known("status", sent.status)?))?;
+            let status = known("status", sent.status).map(prompt::wanted_status);
+            let status = status.and_then(|status| required("status", status));
             let (project, number, etag) = (caller.project.id, sent.version_number, sent.etag.as_deref());
             let changed = self.registry.set_version_status(project, &sent.name, number, status, etag).await?;
             Ok(v1::SetVersionStatusResponse {
@@ -289,16 +332,25 @@ impl Api for Registry {
 
     async fn get_prompt_history(
         &self,
-        _: Request<v1::GetPromptHistoryRequest>,
+        request: Request<v1::GetPromptHistoryRequest>,
     ) -> Result<Response<v1::GetPromptHistoryResponse>, Status> {
-        Err(status::unimplemented("RegistryService.GetPromptHistory"))
+        let (caller, sent) = taken(request)?;
+        answer(self.history(&caller, sent).await)
     }
 
     async fn migrate_prompt_mode(
         &self,
-        _: Request<v1::MigratePromptModeRequest>,
+        request: Request<v1::MigratePromptModeRequest>,
     ) -> Result<Response<v1::MigratePromptModeResponse>, Status> {
-        Err(status::unimplemented("RegistryService.MigratePromptMode"))
+        let (caller, sent) = taken(request)?;
+        let migrate = async {
+            let mode = required("mode", prompt::mode_filter(known("mode", sent.mode)?))?;
+            self.registry.set_mode(caller.project.id, &sent.name, mode, sent.etag.as_deref()).await
+        };
+        answer(migrate.await.map(|changed| v1::MigratePromptModeResponse {
+            prompt: Some(prompt::prompt(changed.prompt)),
+            revision: changed.revision,
+        }))
     }
 
     type WatchPromptsStream = Watch;

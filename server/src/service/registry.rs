@@ -1,10 +1,11 @@
-//! Prompts and versions: what RegistryService does. Holds the prompts in use, with their active version parsed.
+//! Prompts and versions: what RegistryService does, and registering code (`code`). Holds the prompts in use, with their active version parsed.
+
+mod code;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prompt_ledger_domain::error::{Error, Violations};
-use prompt_ledger_domain::execution::ExecutionMode;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{self, Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
@@ -13,6 +14,7 @@ use prompt_ledger_domain::{Reason, Result, limits, versioning};
 use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion};
 use serde_json::{Map, Value};
 
+pub use self::code::{Carried, Code, RegisteredCode};
 use super::cache::{Cache, Freshness};
 
 /// A prompt as it is held: with its active version's template parsed.
@@ -29,8 +31,8 @@ pub struct Entry {
 pub struct Put {
     /// The prompt's name.
     pub name: String,
-    /// The template.
-    pub template_source: String,
+    /// The template; absent where none was sent.
+    pub template_source: Option<String>,
     /// Absent keeps.
     pub description: Option<String>,
     /// Absent keeps.
@@ -71,7 +73,9 @@ impl RegistryService {
 
     /// Registers a content under a name; the answer's second part is the warnings.
     pub async fn put(&self, project: ProjectId, put: Put) -> Result<(PutResult, Vec<String>)> {
-        field::size("template", put.template_source.len(), limits::TEMPLATE_BYTES)?;
+        self.check_modes(project, &[&put.name], Mode::Full).await?;
+        let template_source = put.template_source.ok_or_else(|| Error::invalid("template", "is missing; send it"))?;
+        field::size("template", template_source.len(), limits::TEMPLATE_BYTES)?;
         let mut wrong = Violations::default();
         wrong.keep(Name::parse("name", &put.name))?;
         let short = |name: &str, value: String| field::text(name, value, limits::SHORT_TEXT_BYTES);
@@ -81,12 +85,12 @@ impl RegistryService {
         let tags = wrong.keep(put.tags.map(|tags| field::tags("tags", tags)).transpose())?;
         let created_by = wrong.keep(short("created_by", put.created_by))?;
         wrong.finish(Some(()))?;
-        let template = Template::parse(&put.template_source)?;
-        let warnings = Template::warnings(&put.template_source);
+        let template = Template::parse(&template_source)?;
+        let warnings = Template::warnings(&template_source);
         let put = PutPrompt {
             name: put.name,
-            checksum: versioning::checksum(&put.template_source),
-            template_source: put.template_source,
+            checksum: versioning::checksum(&template_source),
+            template_source,
             variables: template.variables().iter().map(|variable| variable.name.clone()).collect(),
             description: description.flatten(),
             owner_team: owner_team.flatten(),
@@ -166,6 +170,11 @@ impl RegistryService {
         Ok(Resolved { found, template })
     }
 
+    /// The version of that number as it is stored: its template may not parse any more.
+    pub async fn stored(&self, project: ProjectId, name: &str, number: i32) -> Result<Version> {
+        Ok(self.store.version(project, name, &Selector::Number(number)).await?.version)
+    }
+
     /// Up to `limit` versions below `before`, newest first, and the project's revision.
     pub async fn versions(
         &self,
@@ -196,21 +205,24 @@ impl RegistryService {
     /// Moves the active pointer.
     pub async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
         Name::parse("name", name)?;
+        self.check_modes(project, &[name], Mode::Full).await?;
         check_number(number)?;
         self.noted(project, name, self.store.set_active(project, name, number, etag).await)
     }
 
-    /// Sets a version's status.
+    /// Sets a version's status, as far as the request named one.
     pub async fn set_version_status(
         &self,
         project: ProjectId,
         name: &str,
         number: i32,
-        status: VersionStatus,
+        status: Result<VersionStatus>,
         etag: Option<&str>,
     ) -> Result<Changed> {
         Name::parse("name", name)?;
+        self.check_modes(project, &[name], Mode::Full).await?;
         check_number(number)?;
+        let status = status?;
         self.noted(project, name, self.store.set_version_status(project, name, number, status, etag).await)
     }
 
@@ -226,6 +238,12 @@ impl RegistryService {
         self.noted(project, name, self.store.set_archived(project, name, archived, etag).await)
     }
 
+    /// Moves a prompt to another mode, with all its versions.
+    pub async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
+        Name::parse("name", name)?;
+        self.noted(project, name, self.store.set_mode(project, name, mode, etag).await)
+    }
+
     /// The projects of which anything is held.
     #[must_use]
     pub fn projects(&self) -> Vec<ProjectId> {
@@ -237,6 +255,16 @@ impl RegistryService {
         if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
             cache.apply(revision);
         }
+    }
+
+    /// MODE_MISMATCH where one of these prompts exists and is managed in the other mode: said before anything else that is
+    /// wrong with a write.
+    async fn check_modes(&self, project: ProjectId, names: &[&str], mode: Mode) -> Result<()> {
+        // What is no name is no prompt's.
+        let names: Vec<_> = names.iter().copied().filter(|name| Name::parse("name", name).is_ok()).collect();
+        let found: HashMap<_, _> = self.store.modes(project, &names).await?.into_iter().collect();
+        let other = names.into_iter().find_map(|name| Some((name, *found.get(name).filter(|found| **found != mode)?)));
+        other.map_or(Ok(()), |(name, found)| Err(prompt::mode_mismatch(name, found, found.write_rpc())))
     }
 
     fn noted(&self, project: ProjectId, name: &str, written: Result<Changed>) -> Result<Changed> {
@@ -261,13 +289,7 @@ pub fn render(
     template: Option<&Template>,
     variables: &Map<String, Value>,
 ) -> Result<Rendered> {
-    let template = template.ok_or_else(|| {
-        let message = format!(
-            "version {} of `{}` is opaque and never rendered; send `messages` instead of variables",
-            version.number, prompt.name
-        );
-        Error::new(Reason::TemplateOpaque, message).with("prompt", &prompt.name).about("prompt", &prompt.name)
-    })?;
+    let template = template.ok_or_else(|| prompt.opaque(version.number))?;
     template::value::check(variables)?;
     template.render(variables)
 }
@@ -294,15 +316,5 @@ fn parse(version: &Version) -> Result<Option<Arc<Template>>> {
             Template::parse(&version.template_source).map(|template| Some(Arc::new(template)))
         }
         TemplateFormat::Opaque => Ok(None),
-    }
-}
-
-/// The RPC that serves a prompt of this mode, for reading the error of the wrong one.
-#[must_use]
-pub fn execute_rpc(mode: Mode, how: ExecutionMode) -> &'static str {
-    match (mode, how) {
-        (Mode::Full, ExecutionMode::Sync) => "ExecutionService.RunExecution",
-        (Mode::Full, ExecutionMode::Async) => "ExecutionService.SubmitExecution",
-        (Mode::Tracking, _) => "CodeRegistrationService.ExecuteCodePrompt",
     }
 }

@@ -4,16 +4,20 @@
 
 mod access;
 mod bad_input;
+mod code;
+mod code_executions;
 mod crash;
 mod executions;
 mod feeds;
 mod health;
+mod history;
 mod idempotency;
 mod keys;
 mod limits;
 mod lists;
 mod model_faults;
 mod models;
+mod modes;
 mod queued;
 mod readme;
 mod registry;

@@ -5,6 +5,7 @@
 
 mod audit;
 mod cancel;
+mod code;
 mod commands;
 mod dispatch;
 mod faults;

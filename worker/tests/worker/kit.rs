@@ -6,6 +6,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{Execution, ExecutionMode, Input, Params};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_providers::Endpoint;
@@ -83,6 +84,7 @@ impl Kit {
             project_id: self.project,
             prompt_id: put.prompt.id,
             version_id: put.version.id,
+            prompt_mode: Mode::Full,
             must_be_active: true,
             environment: "dev".into(),
             input: Input::Prompt("hello".into()),

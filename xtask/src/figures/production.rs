@@ -203,6 +203,7 @@ fn single(statement: &str) -> String {
         "'Say hello to Ada.'",
         "NULL",
         r#"'{"name":"Ada"}'"#,
+        "'full'",
     ];
     let parameter = |text: String, (at, value): (usize, &&str)| {
         text.replace(&format!("${}::", at + 1), &format!("(ARRAY[{value}])::"))

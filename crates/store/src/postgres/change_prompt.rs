@@ -1,39 +1,23 @@
 //! Writes to the registry. Each locks the project's row, then reads, asks `plan`, and saves: so revisions and version
 //! numbers are consecutive, however many write. What would change nothing locks nothing.
 
+use std::slice;
+
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Prompt, Selector, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::{PgConnection, Transaction};
 
-use super::moment::Moment;
 use super::select::select;
-use super::{Postgres, error, put_prompt, row};
+use super::{Postgres, error, put_prompt, row, save};
 use crate::plan::{self, Plan, Project, VersionWrite};
 use crate::{Changed, PutPrompt, PutResult};
 
 /// FOR NO KEY UPDATE: FOR UPDATE would stop every insert that refers to the row.
-const LOCK: &str = "SELECT name, revision, clock_timestamp() AS now FROM projects WHERE id = $1 FOR NO KEY UPDATE";
-const LOOK: &str = "SELECT name, revision, clock_timestamp() AS now FROM projects WHERE id = $1";
-const COUNT: &str = "UPDATE projects SET revision = $2 WHERE id = $1";
-
-const SAVE: &str = "
-    INSERT INTO prompts (id, project_id, name, mode, description, owner_team, tags, active_version_number,
-                         latest_version_number, created_at, revision, updated_at, archived_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-    ON CONFLICT (id) DO UPDATE SET
-        description = excluded.description, owner_team = excluded.owner_team, tags = excluded.tags,
-        active_version_number = excluded.active_version_number, latest_version_number = excluded.latest_version_number,
-        revision = excluded.revision, updated_at = excluded.updated_at, archived_at = excluded.archived_at";
-
-const SET_STATUS: &str = "UPDATE prompt_versions SET status = $2 WHERE id = $1";
-
-const ADD_VERSION: &str = "
-    INSERT INTO prompt_versions (id, prompt_id, version_number, status, template_source, template_format,
-                                 checksum_hash, variables, created_by, created_at,
-                                 source_repository, source_commit, source_path)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+pub(super) const LOCK: &str =
+    "SELECT name, revision, clock_timestamp() AS now FROM projects WHERE id = $1 FOR NO KEY UPDATE";
+pub(super) const LOOK: &str = "SELECT name, revision, clock_timestamp() AS now FROM projects WHERE id = $1";
 
 /// What is asked of a prompt.
 #[derive(Clone, Copy)]
@@ -46,6 +30,8 @@ pub(super) enum Asked<'a> {
     SetStatus(&'a str, i32, VersionStatus, Option<&'a str>),
     /// Archiving it, or bringing it back.
     Archive(&'a str, bool, Option<&'a str>),
+    /// Moving it to another mode.
+    Migrate(&'a str, Mode, Option<&'a str>),
 }
 
 /// What it came to.
@@ -55,7 +41,7 @@ pub(super) enum Answer {
 }
 
 /// What is written but for the commit.
-type Made = Transaction<'static, sqlx::Postgres>;
+pub(super) type Made = Transaction<'static, sqlx::Postgres>;
 
 impl Postgres {
     /// Registers a content.
@@ -96,10 +82,10 @@ impl Postgres {
             Answer::Changed(changed) => (&changed.prompt, changed.version.as_ref()),
         };
         if planned.prompt {
-            save(&mut transaction, project, prompt).await?;
+            save::prompts(&mut transaction, project, slice::from_ref(prompt)).await?;
         }
         if let Some(version) = version {
-            save_version(&mut transaction, planned.version, version).await?;
+            save::versions(&mut transaction, planned.version, slice::from_ref(version)).await?;
         }
         Ok((planned.answer, Some(transaction)))
     }
@@ -116,7 +102,7 @@ async fn plan(
     let changed = match asked {
         Asked::Put(put) => {
             let (prompt, version) = put_prompt::read(connection, project, put).await?;
-            let Plan { prompt, version, answer } = plan::put(found, prompt.as_ref(), version, put, now)?;
+            let Plan { prompt, version, answer } = plan::put(&found, prompt.as_ref(), version, put, now)?;
             return Ok(Plan { prompt, version, answer: Answer::Put(answer) });
         }
         Asked::Activate(name, number, etag) => {
@@ -131,63 +117,23 @@ async fn plan(
             let found = select(connection, project, name, &Selector::Active).await?;
             plan::archive(found, archived, etag, now)?
         }
+        Asked::Migrate(name, mode, etag) => {
+            let found = select(connection, project, name, &Selector::Active).await?;
+            plan::migrate(found, mode, etag, now)?
+        }
     };
     Ok(Plan { prompt: changed.prompt, version: changed.version, answer: Answer::Changed(changed.answer) })
 }
 
-async fn lock(connection: &mut PgConnection, sql: &'static str, project: ProjectId) -> Result<(Project, Timestamp)> {
+pub(super) async fn lock(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    project: ProjectId,
+) -> Result<(Project, Timestamp)> {
     let found = sqlx::query(sql).bind(project.0).fetch_optional(connection).await.map_err(error::store)?;
     let found = found.ok_or_else(|| Error::new(Reason::ProjectNotFound, format!("there is no project {project}")))?;
     Ok((
         Project { name: row::value(&found, "name")?, revision: row::value(&found, "revision")? },
         row::value(&found, "now")?,
     ))
-}
-
-/// Writes the prompt, and its revision as the project's: this transaction alone can take it.
-async fn save(connection: &mut PgConnection, project: ProjectId, prompt: &Prompt) -> Result<()> {
-    let count = sqlx::query(COUNT).bind(project.0).bind(prompt.revision);
-    count.execute(&mut *connection).await.map_err(error::store)?;
-    sqlx::query(SAVE)
-        .bind(prompt.id.0)
-        .bind(project.0)
-        .bind(&prompt.name)
-        .bind(prompt.mode.as_str())
-        .bind(&prompt.description)
-        .bind(&prompt.owner_team)
-        .bind(row::to_json(&prompt.tags)?)
-        .bind(prompt.active_version)
-        .bind(prompt.latest_version)
-        .bind(Moment(prompt.created_at))
-        .bind(prompt.revision)
-        .bind(Moment(prompt.updated_at))
-        .bind(prompt.archived_at.map(Moment))
-        .execute(connection)
-        .await
-        .map_err(error::store)?;
-    Ok(())
-}
-
-/// Writes what becomes of a version.
-async fn save_version(connection: &mut PgConnection, write: VersionWrite, version: &Version) -> Result<()> {
-    let query = match write {
-        VersionWrite::Nothing => return Ok(()),
-        VersionWrite::Status => sqlx::query(SET_STATUS).bind(version.id.0).bind(version.status.as_str()),
-        VersionWrite::Add => sqlx::query(ADD_VERSION)
-            .bind(version.id.0)
-            .bind(version.prompt_id.0)
-            .bind(version.number)
-            .bind(version.status.as_str())
-            .bind(&version.template_source)
-            .bind(version.template_format.as_str())
-            .bind(&version.checksum)
-            .bind(row::to_json(&version.variables)?)
-            .bind(&version.created_by)
-            .bind(Moment(version.created_at))
-            .bind(&version.source.repository)
-            .bind(&version.source.commit)
-            .bind(&version.source.path),
-    };
-    query.execute(connection).await.map_err(error::store)?;
-    Ok(())
 }

@@ -40,8 +40,10 @@ mod plans;
 mod put_prompt;
 mod read;
 mod record;
+mod register_code;
 mod registry;
 mod row;
+mod save;
 mod select;
 
 pub use connect::{Postgres, PostgresOptions};

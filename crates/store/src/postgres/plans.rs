@@ -3,7 +3,7 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
-use super::{cancel, claim, executions, expire, finish, lease, list, migrate_up, read, record};
+use super::{cancel, claim, executions, expire, finish, lease, list, migrate_up, read, record, register_code};
 
 /// Some thousands of executions, a few of them queued or running.
 const FILL: &str = "
@@ -102,6 +102,9 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (read::EVENTS, "execution_events_pkey"),
         (read::EVENTS_AFTER, "execution_events_pkey"),
         (read::EVENTS_BETWEEN, "execution_events_at"),
+        (read::VERSION_COUNTS, "executions_version"),
+        (register_code::READ, "prompts_project_id_name_key"),
+        (register_code::READ, "prompt_versions_prompt_id_checksum_hash_key"),
         (list::OF_PROJECT[1], "executions_project"),
         (list::OF_PROMPT[1], "executions_prompt"),
         (list::OF_VERSION[1], "executions_version"),

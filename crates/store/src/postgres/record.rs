@@ -152,6 +152,7 @@ async fn record(pool: &PgPool, items: &[Recording]) -> Result<Vec<PgRow>> {
         .bind(each!(items, |item| maybe_clean(item.rendered())))
         .bind(each!(items, |item| maybe_clean(item.messages.as_deref())))
         .bind(each!(items, |item| clean(&item.new.variables)))
+        .bind(each!(items, |item| item.new.prompt_mode.as_str()))
         .fetch_all(pool)
         .await
         .map_err(error::store)

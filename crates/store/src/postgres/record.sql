@@ -19,15 +19,16 @@ WITH made AS (
     FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[], $6::text[], $7::text[], $8::text[],
             $9::uuid[], $10::float8[], $11::int4[], $12::float8[], $13::float8[], $14::int4[], $15::text[],
             $16::text[], $17::bytea[], $18::boolean[], $19::int8[], $20::int4[], $21::boolean[], $22::text[],
-            $23::uuid[], $24::int8[], $25::int8[])
+            $23::uuid[], $24::int8[], $25::int8[], $29::text[])
         AS n (id, project_id, prompt_id, version_id, must_be_active, environment, provider, model_name,
             price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id,
             idempotency_key, request_hash, prompt_truncated, timeout_micros, max_retries, stream_text, worker,
-            claim_id, reserved, life)
+            claim_id, reserved, life, prompt_mode)
     JOIN prompt_versions v ON v.id = n.version_id
     JOIN prompts p ON p.id = v.prompt_id
     CROSS JOIN (SELECT clock_timestamp() AS at) t
     WHERE p.id IS NOT DISTINCT FROM n.prompt_id AND p.project_id IS NOT DISTINCT FROM n.project_id AND p.archived_at IS NULL
+        AND p.mode IS NOT DISTINCT FROM n.prompt_mode
         AND (NOT n.must_be_active OR p.active_version_number = v.version_number)
     ORDER BY n.prompt_id, n.idempotency_key COLLATE "C"
     ON CONFLICT DO NOTHING

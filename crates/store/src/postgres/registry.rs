@@ -8,7 +8,10 @@ use super::{Postgres, error};
 use crate::rows::prompt::{
     add_revision, maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns,
 };
-use crate::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions};
+use crate::{
+    Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry, ResolvedVersion,
+    Revisions,
+};
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
@@ -51,6 +54,14 @@ const BEYOND: char = '\u{7f}';
 impl Registry for Postgres {
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
         self.put(project, &put).await
+    }
+
+    async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
+        self.register(project, &code).await
+    }
+
+    async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
+        self.modes_of(project, names).await
     }
 
     async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive> {
@@ -142,6 +153,10 @@ impl Registry for Postgres {
         etag: Option<&str>,
     ) -> Result<Changed> {
         self.change(project, Asked::Archive(name, archived, etag)).await
+    }
+
+    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
+        self.change(project, Asked::Migrate(name, mode, etag)).await
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {

@@ -2,7 +2,7 @@
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Prompt, Selector, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
 use sqlx::SqliteConnection;
 
 use super::prompt_select::select;
@@ -17,7 +17,7 @@ const SAVE: &str = "
                          latest_version_number, created_at, revision, updated_at, archived_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     ON CONFLICT (id) DO UPDATE SET
-        description = excluded.description, owner_team = excluded.owner_team, tags = excluded.tags,
+        mode = excluded.mode, description = excluded.description, owner_team = excluded.owner_team, tags = excluded.tags,
         active_version_number = excluded.active_version_number, latest_version_number = excluded.latest_version_number,
         revision = excluded.revision, updated_at = excluded.updated_at, archived_at = excluded.archived_at";
 
@@ -111,6 +111,17 @@ pub(super) async fn set_archived(
 ) -> Result<Changed> {
     let found = select(connection, project, name, &Selector::Active).await?;
     apply(connection, project, plan::archive(found, archived, etag, now())?).await
+}
+
+pub(super) async fn set_mode(
+    connection: &mut SqliteConnection,
+    project: ProjectId,
+    name: &str,
+    mode: Mode,
+    etag: Option<&str>,
+) -> Result<Changed> {
+    let found = select(connection, project, name, &Selector::Active).await?;
+    apply(connection, project, plan::migrate(found, mode, etag, now())?).await
 }
 
 async fn apply(connection: &mut SqliteConnection, project: ProjectId, plan: Plan<Changed>) -> Result<Changed> {

@@ -50,6 +50,7 @@ mod models;
 mod prompt_select;
 mod put_prompt;
 mod read;
+mod register_code;
 mod registry;
 mod row;
 mod start;

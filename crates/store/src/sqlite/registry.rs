@@ -2,11 +2,14 @@
 //! beside it says exactly which state it was.
 
 use super::prompt_select::select;
-use super::{Sqlite, change_prompt, error, put_prompt, row};
+use super::{Sqlite, change_prompt, error, put_prompt, register_code, row};
 use crate::rows::prompt::{
     add_revision, maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns,
 };
-use crate::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions};
+use crate::{
+    Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry, ResolvedVersion,
+    Revisions,
+};
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
@@ -46,6 +49,23 @@ const BEYOND: char = '\u{10ffff}';
 impl Registry for Sqlite {
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
         self.writer.write(put, move |connection, put| Box::pin(put_prompt::put_prompt(connection, project, put))).await
+    }
+
+    async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        let idle = register_code::plan(&mut connection, project, &code).await?;
+        drop(connection);
+        if idle.is_idle() {
+            return Ok(idle.answer);
+        }
+        self.writer
+            .write(code, move |connection, code| Box::pin(register_code::register(connection, project, code)))
+            .await
+    }
+
+    async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        register_code::modes(&mut connection, project, names).await
     }
 
     async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive> {
@@ -151,6 +171,14 @@ impl Registry for Sqlite {
         self.writer
             .write(owned(name, etag), move |connection, (name, etag)| {
                 Box::pin(change_prompt::set_archived(connection, project, name, archived, etag.as_deref()))
+            })
+            .await
+    }
+
+    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
+        self.writer
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_mode(connection, project, name, mode, etag.as_deref()))
             })
             .await
     }

@@ -72,6 +72,7 @@ const EXECUTION: Statement<Record> = Statement {
         "project_id",
         "prompt_id",
         "version_id",
+        "prompt_mode",
         "must_be_active",
         "mode",
         "status",
@@ -113,6 +114,7 @@ const EXECUTION: Statement<Record> = Statement {
         job.claim_id, job.lease_until, job.expire_at, 1, job.created_at, job.begun_at, job.look_at, job.stream_text
     FROM job CROSS JOIN prompt_versions v ON v.id = job.version_id CROSS JOIN prompts p ON p.id = v.prompt_id
     WHERE p.id = job.prompt_id AND p.project_id = job.project_id AND p.archived_at IS NULL
+        AND p.mode = job.prompt_mode
         AND (NOT job.must_be_active OR p.active_version_number = v.version_number)
     ON CONFLICT DO NOTHING",
     values: |Record { id, new, beginning, timeout, .. }, at, values| {
@@ -125,6 +127,7 @@ const EXECUTION: Statement<Record> = Statement {
         values.push(new.project_id.to_string())?;
         values.push(new.prompt_id.to_string())?;
         values.push(new.version_id.to_string())?;
+        values.push(new.prompt_mode.as_str())?;
         values.push(new.must_be_active)?;
         values.push(mode.as_str())?;
         values.push(beginning.status().as_str())?;

@@ -8,6 +8,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
@@ -95,6 +96,7 @@ pub(crate) fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution 
         project_id: project,
         prompt_id: put.prompt.id,
         version_id: put.version.id,
+        prompt_mode: Mode::Full,
         must_be_active: true,
         environment: "dev".into(),
         input: Input::Prompt("Hi Ada".into()),

@@ -6,12 +6,14 @@
 mod access;
 mod batches;
 mod cancel;
+mod code;
 mod crowds;
 mod executions;
 mod expiry;
 mod kit;
 mod leases;
 mod lists;
+mod migrating;
 mod models;
 mod postgres;
 mod queue;
@@ -55,6 +57,29 @@ macro_rules! conformance {
             a_text_with_nul_finds_nothing
             two_creators_of_one_name_make_one_prompt
             revisions_count_the_writes_of_each_kind
+        );
+        crate::scenarios!($backend: code
+            an_unknown_name_becomes_a_tracking_prompt_with_an_active_version
+            an_equal_content_is_unchanged_and_nothing_is_written
+            another_content_is_updated_and_a_revert_reactivates
+            a_retired_version_that_code_returns_to_is_active_again
+            registering_without_activating_leaves_the_pointer
+            a_dry_run_reports_the_same_and_writes_nothing
+            every_prompt_that_changes_takes_a_revision_of_its_own
+            a_batch_is_written_whole_or_not_at_all
+            a_text_has_one_format
+            what_code_says_of_a_prompt_is_kept_when_absent_and_cleared_when_empty
+            deployments_that_race_end_in_consecutive_versions_without_an_error
+            a_thousand_prompts_are_one_batch
+            a_name_in_another_project_is_another_prompt
+        );
+        crate::scenarios!($backend: migrating
+            a_prompt_moves_there_and_back_with_its_versions
+            what_was_executed_keeps_the_mode_that_it_was_made_in
+            what_was_resolved_in_the_other_mode_is_stale
+            an_opaque_prompt_stays_in_code
+            what_keeps_a_prompt_from_moving_is_said
+            executions_are_counted_by_version_whatever_their_status
         );
         crate::scenarios!($backend: models
             a_new_ledger_knows_models_and_their_prices

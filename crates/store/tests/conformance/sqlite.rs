@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
-use prompt_ledger_store::{Access, Executions, Models, NewExecution, Registry, Store};
+use prompt_ledger_store::{Access, Executions, Models, NewExecution, RegisterCode, Registry, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
+use crate::code::{batch, code};
 use crate::kit::{Backend, an_execution, holder, new_id, put, put_active, reason, register, run, start};
 
 /// A file in a directory that goes with it.
@@ -288,4 +289,18 @@ async fn values_that_no_release_wrote_are_reported_not_guessed() {
     file.execute("UPDATE prompts SET tags = '{}'".into()).await.unwrap();
     assert_eq!(reason(file.store.prompt(new.project_id, "greet").await), Reason::Internal);
     assert_eq!(reason(file.store.get(new.project_id, new.id).await), Reason::Internal);
+}
+
+#[tokio::test]
+async fn a_registration_that_changes_nothing_takes_no_lock() {
+    let file = File::with_lock_wait(Duration::from_millis(50)).await;
+    let project = file.default_project().await;
+    let carried = |text| batch(vec![code("greet", text)]);
+    file.store.register_code(project, carried("A")).await.unwrap();
+    let mut other = file.connection().await;
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    file.store.register_code(project, carried("A")).await.unwrap();
+    file.store.register_code(project, RegisterCode { dry_run: true, ..carried("B") }).await.unwrap();
+    assert_eq!(reason(file.store.register_code(project, carried("B")).await), Reason::StoreUnavailable);
+    lock.rollback().await.unwrap();
 }

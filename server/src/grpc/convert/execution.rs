@@ -2,6 +2,9 @@
 
 use prompt_ledger_domain::execution::{self as domain, Input};
 use prompt_ledger_domain::field::Name;
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::prompt::Version;
+use prompt_ledger_domain::verification::{Verdict, Verification};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
 use prompt_ledger_store::ExecutionFilter;
@@ -98,6 +101,28 @@ fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
         }),
         error_message: attempt.error_message,
         latency_ms: attempt.latency_ms,
+    }
+}
+
+/// What verifying an execution came to.
+#[must_use]
+pub fn verified(id: ExecutionId, version: Version, found: Verification) -> v1::VerifyExecutionResponse {
+    let (result, explanation) = match found.verdict {
+        Verdict::Match => (v1::VerificationResult::Match, String::new()),
+        Verdict::Mismatch(why) => (v1::VerificationResult::Mismatch, why),
+        Verdict::NotRendered => (v1::VerificationResult::NotRendered, String::new()),
+    };
+    v1::VerifyExecutionResponse {
+        execution_id: id.to_string(),
+        result: result.into(),
+        explanation,
+        version_number: version.number,
+        checksum_hash: version.checksum,
+        computed_checksum_hash: found.content,
+        sent_prompt_sha256: found.sent.unwrap_or_default(),
+        rendered_prompt_sha256: found.rendered.unwrap_or_default(),
+        // A prompt is at most 200 KB long.
+        first_difference_offset: found.first_difference.map(|at| i32::try_from(at).unwrap_or(i32::MAX)),
     }
 }
 

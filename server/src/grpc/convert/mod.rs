@@ -1,6 +1,7 @@
 //! Between the contract's messages and the domain's words. Nothing is decided here: what cannot be brought over is
 //! INVALID_FIELD.
 
+pub mod code;
 pub mod event;
 pub mod execution;
 pub mod model;

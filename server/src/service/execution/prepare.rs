@@ -15,7 +15,7 @@ use prompt_ledger_worker::Job;
 
 use super::ended::Begun;
 use super::{ExecutionService, Patience};
-use crate::service::registry::{Entry, Resolved, execute_rpc};
+use crate::service::registry::{Entry, Resolved};
 use crate::service::{Caller, registry};
 use crate::watch::Watcher;
 
@@ -75,7 +75,7 @@ impl ExecutionService {
         let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
         for _ in 0..RESOLVE_TRIES {
-            entry.found.prompt.check_mode(prompt_mode, execute_rpc(entry.found.prompt.mode, mode))?;
+            entry.found.prompt.check_mode(prompt_mode, execute_rpc(entry.found.prompt.mode, how))?;
             let key = self.key(spec, &entry).await?;
             if let Some((key, Some(holder))) = &key {
                 return reused(key, *holder);
@@ -125,11 +125,14 @@ impl ExecutionService {
         prompt.check_not_archived()?;
         let selector = spec.selector.as_ref().map(|s| s.resolve(&prompt.name)).transpose()?;
         let by_pointer = matches!(selector, None | Some(Selector::Active));
+        let active = entry.found.active.as_ref();
+        // Code executes by the hash of the text that it carries: mostly that is the active version's.
+        let is_active = |hash: &str| active.is_some_and(|active| active.checksum == hash);
+        let selector = selector.filter(|s| !matches!(s, Selector::Checksum(hash) if is_active(hash)));
         let selected;
         let (version, template): (&Version, _) = match selector {
             None | Some(Selector::Active) => {
-                let active = entry.found.active.as_ref().ok_or_else(|| Selector::Active.missing(&prompt.name))?;
-                (active, entry.template.as_deref())
+                (active.ok_or_else(|| Selector::Active.missing(&prompt.name))?, entry.template.as_deref())
             }
             Some(selector) => {
                 selected = self.registry.version(caller.project.id, &prompt.name, &selector, None).await?;
@@ -173,6 +176,7 @@ impl ExecutionService {
             project_id: caller.project.id,
             prompt_id: prompt.id,
             version_id: version.id,
+            prompt_mode: prompt.mode,
             must_be_active: by_pointer,
             environment: checked.environment.into_string(),
             input,
@@ -199,4 +203,15 @@ fn reused(key: &ExecutionKey, holder: KeyHolder) -> Result<Found> {
         return Err(spec::key_reused(&key.key, holder.id));
     }
     Ok(Found::Reused(holder.id))
+}
+
+/// What executes the prompts of this mode in this way.
+fn execute_rpc(mode: Mode, how: How<'_>) -> &'static str {
+    match (mode, how) {
+        (Mode::Full, How::Run(_)) => "ExecutionService.RunExecution",
+        (Mode::Full, How::Stream(_)) => "ExecutionService.StreamExecution",
+        (Mode::Full, How::Submit) => "ExecutionService.SubmitExecution",
+        (Mode::Tracking, How::Stream(_)) => "CodeRegistrationService.StreamCodePrompt",
+        (Mode::Tracking, How::Run(_) | How::Submit) => "CodeRegistrationService.ExecuteCodePrompt",
+    }
 }

@@ -1,0 +1,180 @@
+//! Whether what was sent can be traced back: renders a version again and compares, byte for byte.
+
+use serde_json::{Map, Value};
+
+use crate::error::Result;
+use crate::execution::Input;
+use crate::prompt::{TemplateFormat, Version};
+use crate::template::Template;
+use crate::versioning::checksum;
+
+/// What comparing came to. The hashes are sha-256 in lower-case hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Of the version's content, as it is stored now.
+    pub content: String,
+    /// Of the text that was sent; absent where that was ready messages.
+    pub sent: Option<String>,
+    /// Of the text rendered now; absent where nothing was.
+    pub rendered: Option<String>,
+    /// The first byte at which the two texts differ.
+    pub first_difference: Option<usize>,
+}
+
+/// Whether it can be traced back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The bytes are those that were sent.
+    Match,
+    /// They are not, for this reason.
+    Mismatch(String),
+    /// Ready messages were sent: there is nothing to compare.
+    NotRendered,
+}
+
+/// Renders `version` with `variables` (JSON, as it was stored) and compares that with what was sent.
+#[must_use]
+pub fn verify(input: &Input, variables: &str, version: &Version) -> Verification {
+    let content = checksum(&version.template_source);
+    let mut verification =
+        Verification { verdict: Verdict::NotRendered, sent: None, rendered: None, first_difference: None, content };
+    if let Input::Prompt(sent) = input {
+        verification.sent = Some(checksum(sent));
+        verification.verdict = match render(variables, version) {
+            Ok(rendered) => {
+                verification.rendered = Some(checksum(&rendered));
+                verification.first_difference = first_difference(sent, &rendered);
+                match verification.first_difference {
+                    None => Verdict::Match,
+                    Some(at) => Verdict::Mismatch(format!("the text rendered now differs from byte {at} on")),
+                }
+            }
+            Err(problem) => Verdict::Mismatch(format!("the version does not render any more: {problem}")),
+        };
+    }
+    // A version that is not what it was proves nothing, whatever it renders to.
+    if verification.content != version.checksum {
+        let number = version.number;
+        verification.verdict = Verdict::Mismatch(format!(
+            "the stored content of version {number} no longer has the hash of its registration"
+        ));
+    }
+    verification
+}
+
+fn render(variables: &str, version: &Version) -> Result<String, String> {
+    if version.template_format == TemplateFormat::Opaque {
+        return Err("it is opaque".to_owned());
+    }
+    let variables: Map<String, Value> =
+        serde_json::from_str(variables).map_err(|_| "the stored variables are not JSON".to_owned())?;
+    let template = Template::parse(&version.template_source).map_err(|error| error.to_string())?;
+    template.render(&variables).map(|rendered| rendered.text).map_err(|error| error.to_string())
+}
+
+/// The first byte at which they differ; the end of the shorter one where it is the start of the other.
+fn first_difference(one: &str, other: &str) -> Option<usize> {
+    if one == other {
+        return None;
+    }
+    let same = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b);
+    Some(same.count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Timestamp;
+    use crate::execution::ChatMessage;
+    use crate::ids::{PromptId, VersionId};
+    use crate::limits;
+    use crate::prompt::{Source, VersionStatus};
+    use uuid::Uuid;
+
+    fn version(source: &str) -> Version {
+        Version {
+            id: VersionId(Uuid::nil()),
+            prompt_id: PromptId(Uuid::nil()),
+            number: 3,
+            status: VersionStatus::Active,
+            template_source: source.into(),
+            template_format: TemplateFormat::Handlebars,
+            checksum: checksum(source),
+            variables: vec![],
+            created_by: String::new(),
+            created_at: Timestamp(0),
+            source: Source::default(),
+        }
+    }
+
+    fn sent(text: &str) -> Input {
+        Input::Prompt(text.into())
+    }
+
+    #[track_caller]
+    fn assert_mismatch(found: &Verification, why: &str) {
+        assert!(matches!(&found.verdict, Verdict::Mismatch(said) if said.contains(why)), "{found:?}");
+    }
+
+    #[test]
+    fn the_same_bytes_match() {
+        let found = verify(&sent("Hi Ada, 3"), r#"{"n":3,"name":"Ada"}"#, &version("Hi {{name}}, {{n}}"));
+        assert_eq!(found.verdict, Verdict::Match);
+        assert_eq!((found.sent.clone(), found.first_difference), (found.rendered, None));
+        assert_eq!(found.sent, Some(checksum("Hi Ada, 3")));
+        assert_eq!(found.content, checksum("Hi {{name}}, {{n}}"));
+    }
+
+    #[test]
+    fn a_text_is_cut_alike() {
+        let long = "é".repeat(limits::PROMPT_BYTES);
+        let cut = &long[..limits::PROMPT_BYTES];
+        let found = verify(&sent(cut), &format!(r#"{{"x":"{long}"}}"#), &version("{{x}}"));
+        assert_eq!(found.verdict, Verdict::Match);
+    }
+
+    #[test]
+    fn the_first_byte_that_differs_is_told() {
+        for (text, at) in [("Hi Bob", 3), ("Hi Ada!", 6), ("Hi Ad", 5), ("", 0)] {
+            let found = verify(&sent(text), r#"{"name":"Ada"}"#, &version("Hi {{name}}"));
+            assert_mismatch(&found, &format!("from byte {at} on"));
+            assert_eq!(found.first_difference, Some(at));
+            assert_ne!(found.sent, found.rendered);
+        }
+    }
+
+    #[test]
+    fn what_does_not_render_any_more_is_a_mismatch() {
+        let opaque = Version { template_format: TemplateFormat::Opaque, ..version("Hi") };
+        for (variables, version, why) in [
+            ("{}", version("Hi {{name}}"), "VARIABLES_MISSING"),
+            ("{}", version("Hi {{name"), "TEMPLATE_INVALID"),
+            ("[", version("Hi"), "not JSON"),
+            ("{}", opaque, "opaque"),
+        ] {
+            let found = verify(&sent("Hi"), variables, &version);
+            assert_mismatch(&found, why);
+            assert_eq!((found.rendered, found.first_difference), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_content_that_lost_its_hash_is_a_mismatch_even_where_the_text_is_the_same() {
+        let tampered = Version { checksum: checksum("Hi {{name}}"), ..version("Hi Ada") };
+        let messages = Input::Messages(vec![ChatMessage { role: "user".into(), content: "Hi Ada".into() }]);
+        for input in [sent("Hi Ada"), messages] {
+            let found = verify(&input, "{}", &tampered);
+            assert_mismatch(&found, "version 3 no longer has the hash");
+            assert_eq!((found.first_difference, found.content), (None, checksum("Hi Ada")));
+        }
+    }
+
+    #[test]
+    fn ready_messages_are_not_rendered() {
+        let messages = Input::Messages(vec![ChatMessage { role: "user".into(), content: "Hi".into() }]);
+        let found = verify(&messages, "{}", &version("{% jinja %}"));
+        assert_eq!((found.verdict, found.sent, found.rendered), (Verdict::NotRendered, None, None));
+    }
+}

@@ -1,0 +1,76 @@
+//! Prompts that live in code.
+
+use prompt_ledger_domain::error::{Error, Violation};
+use prompt_ledger_domain::prompt::TemplateFormat;
+use prompt_ledger_domain::versioning::Registration;
+use prompt_ledger_proto::v1::{self, code_prompt};
+
+use super::{known, prompt, required};
+use crate::service::registry::{Carried, Code, RegisteredCode};
+
+/// A batch as the service reads it. What does not fit is noted in it: the mode comes first.
+#[must_use]
+pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
+    let mut violations = Vec::new();
+    let one = |(place, prompt)| carried(place, prompt, &mut violations);
+    let prompts = sent.prompts.into_iter().enumerate().map(one).collect();
+    let source = sent.source.unwrap_or_default();
+    Code {
+        prompts,
+        set_active: sent.set_active.unwrap_or(true),
+        dry_run: sent.dry_run,
+        created_by: sent.created_by,
+        repository: source.repository,
+        commit: source.commit,
+        violations,
+    }
+}
+
+fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Vec<Violation>) -> Carried {
+    let mut note =
+        |error: Error| violations.extend_from_slice(&error.within(&format!("prompts[{place}]")).parts().violations);
+    let template_source = required("template", sent.template)
+        .map(|code_prompt::Template::TemplateSource(text)| text)
+        .map_err(&mut note)
+        .unwrap_or_default();
+    let template_format = known("template_format", sent.template_format).map_err(&mut note);
+    Carried {
+        name: sent.name,
+        template_source,
+        template_format: match template_format {
+            Ok(v1::TemplateFormat::Opaque) => TemplateFormat::Opaque,
+            Ok(v1::TemplateFormat::Unspecified | v1::TemplateFormat::Handlebars) | Err(()) => {
+                TemplateFormat::Handlebars
+            }
+        },
+        template_hash: sent.template_hash,
+        description: sent.description,
+        owner_team: sent.owner_team,
+        path: sent.path,
+    }
+}
+
+/// What registering one prompt came to.
+#[must_use]
+pub fn registered(registered: RegisteredCode) -> v1::RegisteredPrompt {
+    let RegisteredCode { name, checksum, warnings, outcome } = registered;
+    v1::RegisteredPrompt {
+        name,
+        mode: prompt::mode(prompt_ledger_domain::prompt::Mode::Tracking).into(),
+        version: outcome.version,
+        change_detected: outcome.action.is_change(),
+        previous_version: outcome.previous_version,
+        action: action(outcome.action).into(),
+        warnings,
+        checksum_hash: checksum,
+    }
+}
+
+fn action(action: Registration) -> v1::RegistrationAction {
+    match action {
+        Registration::New => v1::RegistrationAction::New,
+        Registration::Updated => v1::RegistrationAction::Updated,
+        Registration::Reactivated => v1::RegistrationAction::Reactivated,
+        Registration::Unchanged => v1::RegistrationAction::Unchanged,
+    }
+}

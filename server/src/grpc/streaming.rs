@@ -1,0 +1,72 @@
+//! Streams about executions, as tonic sends them.
+
+use std::pin::Pin;
+use std::task::{Poll, ready};
+
+use futures::{Stream, stream};
+use prompt_ledger_proto::v1;
+use tonic::Status;
+
+use super::convert::event;
+use super::deadline::Deadline;
+use super::status;
+use crate::watch::{FilteredFeed, Read, Watcher};
+
+/// What a stream about executions is to tonic.
+pub(super) type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What a watcher sends, each as a `message`; `held` is dropped with the stream.
+pub(super) fn about_one<T: 'static, H: Send + 'static>(
+    watcher: Watcher,
+    held: H,
+    reused: bool,
+    deadline: Option<Deadline>,
+    message: fn(v1::ExecutionEvent) -> T,
+) -> Events<T> {
+    let read = watcher.pace().read();
+    let events = stream::unfold((watcher, held), move |(mut watcher, held)| async move {
+        let next = watcher.next().await?;
+        let event = next.map(|next| event::message(watcher.id(), next, reused)).map_err(status::status);
+        Some((event, (watcher, held)))
+    });
+    paced(read, deadline, events, message)
+}
+
+/// What a feed sends, each as a `message`.
+pub(super) fn about_all<T: 'static>(
+    feed: FilteredFeed,
+    deadline: Option<Deadline>,
+    message: fn(v1::ExecutionEvent) -> T,
+) -> Events<T> {
+    let read = feed.pace().read();
+    let events = stream::unfold(feed, |mut feed| async move {
+        let next = feed.next().await?;
+        Some((next.map(event::feed).map_err(status::status), feed))
+    });
+    paced(read, deadline, events, message)
+}
+
+/// It is noted when the stream is read, and it ends by the caller's deadline in our words.
+fn paced<T: 'static>(
+    read: Read,
+    deadline: Option<Deadline>,
+    events: impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send + 'static,
+    message: fn(v1::ExecutionEvent) -> T,
+) -> Events<T> {
+    let mut events = Box::pin(events);
+    let mut over = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.answer_by)));
+    let mut ended = false;
+    Box::pin(stream::poll_fn(move |cx| {
+        read.now();
+        if ended {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(event) = events.as_mut().poll_next(cx) {
+            return Poll::Ready(event.map(|event| event.map(message)));
+        }
+        let Some(over) = &mut over else { return Poll::Pending };
+        ready!(over.as_mut().poll(cx));
+        ended = true;
+        Poll::Ready(Some(Err(status::status(status::deadline_exceeded()))))
+    }))
+}

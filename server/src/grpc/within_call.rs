@@ -1,0 +1,71 @@
+//! Executions within a call: run to their end, or streamed. Two services do so, each for one mode.
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_proto::v1;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::{Request, Status};
+
+use super::convert::{required, spec};
+use super::deadline::Deadline;
+use super::streaming::{Events, about_one};
+use super::taken;
+use crate::service::execution::{Patience, Ran, Streamed};
+use crate::service::{Caller, ExecutionService};
+
+/// A call whose caller waits for the model.
+pub(super) struct Waiting {
+    caller: Arc<Caller>,
+    deadline: Option<Deadline>,
+    patience: Patience,
+    /// tonic drops what holds it when the caller goes away.
+    guard: DropGuard,
+}
+
+/// A request's caller, as long as it waits, and its message.
+pub(super) fn waiting<T>(request: Request<T>) -> Result<(Waiting, T), Status> {
+    let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
+    let (caller, sent) = taken(request)?;
+    let hung_up = CancellationToken::new();
+    let guard = hung_up.clone().drop_guard();
+    let patience = Patience { deadline: deadline.map(|deadline| deadline.stop_by), hung_up, connection };
+    Ok((Waiting { caller, deadline, patience, guard }, sent))
+}
+
+impl Waiting {
+    /// Whose call it is.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Runs an execution of a prompt of this mode to its end.
+    pub(super) async fn run(
+        self,
+        service: &ExecutionService,
+        sent: Option<v1::ExecutionSpec>,
+        mode: Mode,
+    ) -> Result<Ran> {
+        let Self { caller, patience, guard: _guard, .. } = self;
+        let spec = spec::spec(required("spec", sent)?);
+        service.run(&caller, spec, mode, patience).await
+    }
+
+    /// Runs an execution of a prompt of this mode, and tells what happens to it.
+    pub(super) async fn stream<T>(
+        self,
+        service: &ExecutionService,
+        sent: Option<v1::ExecutionSpec>,
+        mode: Mode,
+        message: fn(v1::ExecutionEvent) -> T,
+    ) -> Result<Events<T>>
+    where
+        T: 'static,
+    {
+        let Self { caller, deadline, patience, guard } = self;
+        let spec = spec::spec(required("spec", sent)?);
+        let Streamed { watcher, reused } = service.stream(&caller, spec, mode, &patience).await?;
+        Ok(about_one(watcher, guard, reused, deadline, message))
+    }
+}

@@ -1,0 +1,23 @@
+//! Tracing an execution back to its version.
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::error::Error;
+use prompt_ledger_domain::execution::Execution;
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::prompt::Version;
+use prompt_ledger_domain::verification::{self, Verification};
+
+use super::ExecutionService;
+use crate::service::Caller;
+
+impl ExecutionService {
+    /// Renders an execution's version again and compares, from what is stored alone.
+    pub async fn verify(&self, caller: &Caller, id: ExecutionId) -> Result<(Execution, Version, Verification)> {
+        let project = caller.project.id;
+        let execution = self.store.get(project, id).await?;
+        let version = self.registry.stored(project, &execution.prompt_name, execution.version_number).await?;
+        let texts = execution.texts.as_ref().ok_or_else(|| Error::internal("an execution came without its texts"))?;
+        let verification = verification::verify(&texts.input, &texts.variables, &version);
+        Ok((execution, version, verification))
+    }
+}

@@ -1,0 +1,269 @@
+//! Registering prompts that live in code.
+
+use prompt_ledger_proto::v1::{self, code_prompt, get_version_request};
+use prompt_ledger_testkit::ledger::{Ledger, carried};
+use tonic::{Code, Status};
+
+use super::{ledger, refused, wrong_fields};
+
+type Action = v1::RegistrationAction;
+
+/// `printf 'Hi {{name}}' | sha256sum`
+const CHECKSUM: &str = "deeba1bc3365b21a1114b846653b300411236d39777fb54653dad310e4b7d445";
+
+fn batch(prompts: Vec<v1::CodePrompt>) -> v1::RegisterCodePromptsRequest {
+    v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() }
+}
+
+async fn register(
+    ledger: &Ledger,
+    request: v1::RegisterCodePromptsRequest,
+) -> Result<v1::RegisterCodePromptsResponse, Status> {
+    ledger.code().register_code_prompts(request).await.map(tonic::Response::into_inner)
+}
+
+async fn one(ledger: &Ledger, prompt: v1::CodePrompt) -> v1::RegisteredPrompt {
+    ledger.carry(vec![prompt]).await.remove(0)
+}
+
+async fn get(ledger: &Ledger, name: &str) -> v1::GetPromptResponse {
+    let request = v1::GetPromptRequest { name: name.into(), min_revision: None };
+    ledger.registry().get_prompt(request).await.unwrap().into_inner()
+}
+
+fn outcome(registered: &v1::RegisteredPrompt) -> (Action, i32, Option<i32>, bool) {
+    (registered.action(), registered.version, registered.previous_version, registered.change_detected)
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_created_in_tracking_mode_with_an_active_version_one() {
+    let ledger = ledger().start().await;
+    let registered = one(&ledger, carried("greet", "Hi {{name}}")).await;
+    assert_eq!(outcome(&registered), (Action::New, 1, None, false));
+    assert_eq!(
+        (&*registered.name, registered.mode(), &*registered.checksum_hash),
+        ("greet", v1::PromptMode::Tracking, CHECKSUM)
+    );
+    let found = get(&ledger, "greet").await;
+    assert_eq!(found.prompt.unwrap().mode(), v1::PromptMode::Tracking);
+    let version = found.active_version.unwrap();
+    assert_eq!((version.version_number, version.status()), (1, v1::VersionStatus::Active));
+    assert_eq!(version.variables, [v1::TemplateVariable { name: "name".into(), required: true }]);
+    assert_eq!(version.source, None, "nothing was told");
+}
+
+#[tokio::test]
+async fn an_equal_content_is_unchanged_and_nothing_is_written() {
+    let ledger = ledger().start().await;
+    one(&ledger, carried("greet", "Hi")).await;
+    let before = get(&ledger, "greet").await;
+    let again = register(&ledger, batch(vec![carried("greet", "Hi")])).await.unwrap();
+    assert_eq!(outcome(&again.registered[0]), (Action::Unchanged, 1, Some(1), false));
+    assert_eq!((again.revision, get(&ledger, "greet").await), (before.revision, before));
+}
+
+#[tokio::test]
+async fn another_content_is_a_new_active_version_and_a_revert_reactivates_the_old_one() {
+    let ledger = ledger().start().await;
+    one(&ledger, carried("greet", "one")).await;
+    assert_eq!(outcome(&one(&ledger, carried("greet", "two")).await), (Action::Updated, 2, Some(1), true));
+    assert_eq!(outcome(&one(&ledger, carried("greet", "one")).await), (Action::Reactivated, 1, Some(2), true));
+    let prompt = get(&ledger, "greet").await.prompt.unwrap();
+    assert_eq!((prompt.active_version_number, prompt.latest_version_number), (Some(1), 2));
+}
+
+#[tokio::test]
+async fn registering_without_activating_waits_for_the_release() {
+    let ledger = ledger().start().await;
+    one(&ledger, carried("greet", "one")).await;
+    let later =
+        |text| v1::RegisterCodePromptsRequest { set_active: Some(false), ..batch(vec![carried("greet", text)]) };
+    let updated = register(&ledger, later("two")).await.unwrap();
+    assert_eq!(outcome(&updated.registered[0]), (Action::Updated, 2, Some(1), true));
+    let unchanged = register(&ledger, later("two")).await.unwrap();
+    assert_eq!(outcome(&unchanged.registered[0]), (Action::Unchanged, 2, Some(1), false));
+    assert_eq!(get(&ledger, "greet").await.active_version.unwrap().version_number, 1);
+    let released = v1::RegisterCodePromptsRequest { set_active: Some(true), ..later("two") };
+    let released = register(&ledger, released).await.unwrap();
+    assert_eq!(outcome(&released.registered[0]), (Action::Reactivated, 2, Some(1), true));
+    assert_eq!(get(&ledger, "greet").await.active_version.unwrap().status(), v1::VersionStatus::Active);
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_in_order_and_a_dry_run_tells_the_same_without_writing() {
+    let ledger = ledger().start().await;
+    for text in ["one", "two"] {
+        ledger.carry(vec![carried("same", "S"), carried("reverted", text), carried("changed", "C")]).await;
+    }
+    let sent =
+        batch(vec![carried("new", "N"), carried("changed", "D"), carried("same", "S"), carried("reverted", "one")]);
+    let before = get(&ledger, "same").await.revision;
+    let dry = register(&ledger, v1::RegisterCodePromptsRequest { dry_run: true, ..sent.clone() }).await.unwrap();
+    let outcomes: Vec<_> = dry.registered.iter().map(|one| (&*one.name, outcome(one))).collect();
+    let expected = [
+        ("new", (Action::New, 1, None, false)),
+        ("changed", (Action::Updated, 2, Some(1), true)),
+        ("same", (Action::Unchanged, 1, Some(1), false)),
+        ("reverted", (Action::Reactivated, 1, Some(2), true)),
+    ];
+    assert_eq!((&outcomes[..], dry.revision), (&expected[..], before));
+    assert_eq!(get(&ledger, "changed").await.active_version.unwrap().version_number, 1);
+    let unknown = v1::GetPromptRequest { name: "new".into(), min_revision: None };
+    refused(ledger.registry().get_prompt(unknown).await, Code::NotFound, "PROMPT_NOT_FOUND");
+    let done = register(&ledger, sent).await.unwrap();
+    assert_eq!((done.registered, done.revision), (dry.registered, before + 3));
+}
+
+#[tokio::test]
+async fn a_hash_that_is_not_the_templates_rejects_the_request_with_the_computed_one() {
+    let ledger = ledger().start().await;
+    let hashed = |hash: &str| v1::CodePrompt { template_hash: hash.into(), ..carried("greet", "Hi {{name}}") };
+    let wrong = vec![carried("other", "x"), hashed(&"0".repeat(64))];
+    let status = register(&ledger, batch(wrong.clone())).await.unwrap_err();
+    assert!(status.message().contains(CHECKSUM), "{status:?}");
+    let info = refused(Err::<(), _>(status), Code::InvalidArgument, "TEMPLATE_HASH_MISMATCH");
+    assert_eq!((&*info.metadata["computed_hash"], &*info.metadata["prompt"]), (CHECKSUM, "greet"));
+    assert_eq!(wrong_fields(register(&ledger, batch(wrong)).await), ["prompts[1].template_hash"]);
+    let upper = register(&ledger, batch(vec![hashed(&CHECKSUM.to_uppercase())])).await;
+    refused(upper, Code::InvalidArgument, "TEMPLATE_HASH_MISMATCH");
+    let none = ledger.registry().list_prompts(v1::ListPromptsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(none.prompts, []);
+    assert_eq!(one(&ledger, hashed(CHECKSUM)).await.action(), Action::New);
+}
+
+#[tokio::test]
+async fn where_the_code_comes_from_is_kept_with_the_version_that_it_made() {
+    let ledger = ledger().start().await;
+    let from = |commit: &str, text| v1::RegisterCodePromptsRequest {
+        created_by: "ci".into(),
+        source: Some(v1::CodeSource { repository: "github.com/acme/shop".into(), commit: commit.into() }),
+        ..batch(vec![v1::CodePrompt { path: "prompts/greet.hbs".into(), ..carried("greet", text) }])
+    };
+    for (commit, text) in [("aaa", "one"), ("bbb", "one"), ("ccc", "two"), ("ddd", "one")] {
+        register(&ledger, from(commit, text)).await.unwrap();
+    }
+    for (number, commit) in [(1, "aaa"), (2, "ccc")] {
+        let selector = Some(get_version_request::Selector::VersionNumber(number));
+        let request = v1::GetVersionRequest { name: "greet".into(), selector, min_revision: None };
+        let version = ledger.registry().get_version(request).await.unwrap().into_inner().version.unwrap();
+        let source = version.source.unwrap();
+        assert_eq!((&*source.repository, &*source.commit), ("github.com/acme/shop", commit));
+        assert_eq!((&*source.path, &*version.created_by), ("prompts/greet.hbs", "ci"));
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_does_not_parse_is_rejected_with_its_prompt_and_its_place() {
+    let ledger = ledger().start().await;
+    let status =
+        register(&ledger, batch(vec![carried("fine", "x"), carried("greet", "Hi\n {{name")])).await.unwrap_err();
+    assert!(status.message().starts_with("prompts[1]: template: line 2, column 2"), "{status:?}");
+    let info = refused(Err::<(), _>(status), Code::InvalidArgument, "TEMPLATE_INVALID");
+    assert_eq!([&*info.metadata["prompt"], &*info.metadata["line"], &*info.metadata["column"]], ["greet", "2", "2"]);
+    let warned = one(&ledger, carried("greet", "{% if x %}Hi{% endif %}")).await;
+    assert_eq!(warned.warnings.len(), 1, "{warned:?}");
+}
+
+#[tokio::test]
+async fn every_wrong_field_of_a_batch_is_named() {
+    let ledger = ledger().start().await;
+    let long = "x".repeat(256);
+    let sent = v1::RegisterCodePromptsRequest {
+        created_by: long.clone(),
+        source: Some(v1::CodeSource { repository: long.clone(), commit: long.clone() }),
+        ..batch(vec![
+            carried("twice", "A"),
+            v1::CodePrompt { template: None, template_format: 99, ..carried("a b", "A") },
+            v1::CodePrompt {
+                path: long.clone(),
+                owner_team: Some(long),
+                description: Some("d".repeat(4097)),
+                ..carried("twice", "A")
+            },
+        ])
+    };
+    let expected = [
+        "prompts[1].template",
+        "prompts[1].template_format",
+        "created_by",
+        "source.repository",
+        "source.commit",
+        "prompts[1].name",
+        "prompts[2].name",
+        "prompts[2].description",
+        "prompts[2].owner_team",
+        "prompts[2].path",
+    ];
+    assert_eq!(wrong_fields(register(&ledger, sent).await), expected);
+    for prompts in [vec![], (0..1_001).map(|n| carried(&format!("p{n}"), "A")).collect()] {
+        assert_eq!(wrong_fields(register(&ledger, batch(prompts)).await), ["prompts"]);
+    }
+    let whole: Vec<_> = (0..1_000).map(|n| carried(&format!("p{n}"), "A")).collect();
+    assert_eq!(register(&ledger, batch(whole)).await.unwrap().registered.len(), 1_000);
+}
+
+#[tokio::test]
+async fn an_opaque_text_is_never_parsed_but_bounded() {
+    let ledger = ledger().start().await;
+    let opaque =
+        |text: &str| v1::CodePrompt { template_format: v1::TemplateFormat::Opaque.into(), ..carried("greet", text) };
+    let registered = one(&ledger, opaque("{{#if {% x %}")).await;
+    assert_eq!((registered.action(), registered.warnings.len()), (Action::New, 0));
+    let version = get(&ledger, "greet").await.active_version.unwrap();
+    assert_eq!((version.template_format(), version.variables.len()), (v1::TemplateFormat::Opaque, 0));
+    let parsed = register(&ledger, batch(vec![carried("other", "{{#if {% x %}")])).await;
+    refused(parsed, Code::InvalidArgument, "TEMPLATE_INVALID");
+}
+
+#[tokio::test]
+async fn the_same_text_under_another_format_is_refused() {
+    let ledger = ledger().start().await;
+    one(&ledger, carried("greet", "Hi")).await;
+    let opaque = |text: &str| v1::CodePrompt {
+        template: Some(code_prompt::Template::TemplateSource(text.into())),
+        template_format: v1::TemplateFormat::Opaque.into(),
+        ..carried("greet", "")
+    };
+    let refusals = [opaque("Hi"), opaque(""), opaque("a\0b")];
+    let fields = ["prompts[0].template_format", "prompts[0].template_source", "prompts[0].template_source"];
+    for (prompt, field) in refusals.into_iter().zip(fields) {
+        assert_eq!(wrong_fields(register(&ledger, batch(vec![prompt])).await), [field]);
+    }
+    let large = register(&ledger, batch(vec![opaque(&"x".repeat(200 * 1024 + 1))])).await;
+    refused(large, Code::ResourceExhausted, "TOO_LARGE");
+    one(&ledger, opaque(&"x".repeat(200 * 1024))).await;
+}
+
+#[tokio::test]
+async fn an_archived_prompt_rejects_the_batch() {
+    let ledger = ledger().start().await;
+    ledger.carry(vec![carried("greet", "one")]).await;
+    ledger.registry().archive_prompt(v1::ArchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    for text in ["one", "two"] {
+        let refusal = register(&ledger, batch(vec![carried("new", "N"), carried("greet", text)])).await;
+        refused(refusal, Code::FailedPrecondition, "PROMPT_ARCHIVED");
+    }
+    let unknown = v1::GetPromptRequest { name: "new".into(), min_revision: None };
+    refused(ledger.registry().get_prompt(unknown).await, Code::NotFound, "PROMPT_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn deployments_that_register_different_contents_at_once_make_consecutive_versions() {
+    let ledger = ledger().start().await;
+    let deployments = (0..20).map(|n| {
+        let ledger = &ledger;
+        async move {
+            let text = format!("release {}", n % 10);
+            register(ledger, batch(vec![carried("a", &text), carried("b", &text)])).await.unwrap().registered
+        }
+    });
+    let answers = futures::future::join_all(deployments).await;
+    let made = answers.iter().flatten().filter(|one| matches!(one.action(), Action::New | Action::Updated)).count();
+    assert_eq!(made, 20);
+    for name in ["a", "b"] {
+        let list = v1::ListVersionsRequest { name: name.into(), ..v1::ListVersionsRequest::default() };
+        let versions = ledger.registry().list_versions(list).await.unwrap().into_inner().versions;
+        let numbers: Vec<_> = versions.iter().map(|version| version.version_number).collect();
+        assert_eq!(numbers, (1..=10).rev().collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,215 @@
+//! Executing prompts that live in code.
+
+use prompt_ledger_proto::v1::{self, execution_spec};
+use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
+use prompt_ledger_testkit::story::Story;
+use tonic::{Code, Status};
+
+use super::{ledger, ledger_with_model, refused, wrong_fields};
+
+async fn execute(
+    ledger: &Ledger,
+    spec: v1::ExecutionSpec,
+    mode: v1::ExecutionMode,
+) -> Result<v1::ExecuteCodePromptResponse, Status> {
+    let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: mode.into() };
+    ledger.code().execute_code_prompt(request).await.map(tonic::Response::into_inner)
+}
+
+/// Executes within the call: the execution.
+async fn run(ledger: &Ledger, spec: v1::ExecutionSpec) -> Result<v1::Execution, Status> {
+    Ok(execute(ledger, spec, v1::ExecutionMode::Unspecified).await?.execution.unwrap())
+}
+
+async fn stream(
+    ledger: &Ledger,
+    spec: v1::ExecutionSpec,
+) -> Result<tonic::Streaming<v1::StreamCodePromptResponse>, Status> {
+    let request = v1::StreamCodePromptRequest { spec: Some(spec) };
+    ledger.code().stream_code_prompt(request).await.map(tonic::Response::into_inner)
+}
+
+fn message(role: &str, content: &str) -> v1::ChatMessage {
+    v1::ChatMessage { role: role.into(), content: content.into() }
+}
+
+fn by_messages(name: &str) -> v1::ExecutionSpec {
+    v1::ExecutionSpec {
+        prompt_name: name.into(),
+        messages: vec![message("system", "Be {{brief}}."), message("user", "Hi")],
+        ..v1::ExecutionSpec::default()
+    }
+}
+
+fn opaque(name: &str) -> v1::CodePrompt {
+    v1::CodePrompt { template_format: v1::TemplateFormat::Opaque.into(), ..carried(name, "Hi {{ name }}{% x %}") }
+}
+
+#[tokio::test]
+async fn a_prompt_in_code_runs_within_the_call_and_lands_among_all_executions() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;
+    model.next(Reply::answer("Hello, Ada."));
+    let answer = execute(&ledger, spec("greet", &[("name", "Ada")]), v1::ExecutionMode::Sync).await.unwrap();
+    let ran = answer.execution.unwrap();
+    assert!(!answer.reused);
+    assert_eq!((ran.prompt_mode(), ran.mode()), (v1::PromptMode::Tracking, v1::ExecutionMode::Sync));
+    assert_eq!((&*ran.rendered_prompt, &*ran.response_text), ("Hi Ada", "Hello, Ada."));
+    assert_eq!(ran.status(), v1::ExecutionStatus::Succeeded);
+    ledger.active("edited", "Hi").await;
+    ledger.run(spec("edited", &[])).await;
+    let list = ledger.executions().list_executions(v1::ListExecutionsRequest::default()).await.unwrap().into_inner();
+    let modes: Vec<_> = list.executions.iter().map(v1::Execution::prompt_mode).collect();
+    assert_eq!(modes, [v1::PromptMode::Full, v1::PromptMode::Tracking]);
+}
+
+#[tokio::test]
+async fn a_prompt_in_code_runs_in_the_queue() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;
+    let gate = Gate::new();
+    model.next(Reply::answer("Hello").held_after(0, &gate));
+    let keyed = v1::ExecutionSpec { idempotency_key: "k".into(), ..spec("greet", &[("name", "Ada")]) };
+    let queued = execute(&ledger, keyed.clone(), v1::ExecutionMode::Async).await.unwrap();
+    let execution = queued.execution.unwrap();
+    assert!(!queued.reused && execution.completed_at.is_none(), "{execution:?}");
+    assert_eq!((execution.mode(), execution.prompt_mode()), (v1::ExecutionMode::Async, v1::PromptMode::Tracking));
+    let again = execute(&ledger, keyed, v1::ExecutionMode::Async).await.unwrap();
+    assert_eq!((again.reused, &again.execution.unwrap().execution_id), (true, &execution.execution_id));
+    gate.open();
+    let ended = Story::whole(&mut ledger.watch(&execution.execution_id, 0).await.unwrap()).await.ended.unwrap();
+    assert_eq!((ended.status(), &*ended.rendered_prompt), (v1::ExecutionStatus::Succeeded, "Hi Ada"));
+}
+
+#[tokio::test]
+async fn a_prompt_in_code_is_streamed_as_any_other() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;
+    let gate = Gate::new();
+    model.next(Reply::answer("one two three").held_after(2, &gate));
+    let mut messages = stream(&ledger, spec("greet", &[("name", "Ada")])).await.unwrap();
+    let mut story = Story::new();
+    let failed = story.read(&mut messages, |story| story.text == "one two ").await;
+    assert!(failed.is_none(), "{failed:?}");
+    gate.open();
+    story.finish(&mut messages).await;
+    let ended = story.ended.unwrap();
+    assert_eq!((ended.prompt_mode(), &*ended.response_text), (v1::PromptMode::Tracking, "one two three"));
+    refused(stream(&ledger, spec("greet", &[])).await, Code::InvalidArgument, "VARIABLES_MISSING");
+    refused(stream(&ledger, spec("nobody", &[])).await, Code::NotFound, "PROMPT_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_on_its_stream_or_call_aborts_the_model() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi")]).await;
+    let gate = Gate::new();
+    model.next(Reply::answer("one two").held_after(1, &gate));
+    let mut messages = stream(&ledger, spec("greet", &[])).await.unwrap();
+    Story::new().read(&mut messages, |story| story.deltas > 0).await;
+    drop(messages);
+    model.wait_for_aborts(1).await;
+    model.next(Reply::hang());
+    let mut code = ledger.code();
+    let request = v1::ExecuteCodePromptRequest { spec: Some(spec("greet", &[])), mode: 0 };
+    tokio::select! {
+        ended = code.execute_code_prompt(request) => panic!("it ended: {ended:?}"),
+        () = model.wait_for_calls(2) => {}
+    }
+    model.wait_for_aborts(2).await;
+}
+
+#[tokio::test]
+async fn two_releases_that_run_at_once_execute_each_its_own_text() {
+    let (ledger, _model) = ledger_with_model().await;
+    let old = ledger.carry(vec![carried("greet", "old {{name}}")]).await.remove(0);
+    let new = ledger.carry(vec![carried("greet", "new {{name}}")]).await.remove(0);
+    for (release, number) in [(&old, 1), (&new, 2)] {
+        let selector = Some(execution_spec::Selector::ChecksumHash(release.checksum_hash.clone()));
+        let ran = run(&ledger, v1::ExecutionSpec { selector, ..spec("greet", &[("name", "Ada")]) }).await.unwrap();
+        assert_eq!((ran.version_number, &ran.checksum_hash), (number, &release.checksum_hash));
+        assert_eq!(ran.rendered_prompt, format!("{} Ada", if number == 1 { "old" } else { "new" }));
+    }
+    for (selector, number) in [
+        (None, 2),
+        (Some(execution_spec::Selector::VersionNumber(1)), 1),
+        (Some(execution_spec::Selector::Label("active".into())), 2),
+        (Some(execution_spec::Selector::Label("latest".into())), 2),
+    ] {
+        let ran = run(&ledger, v1::ExecutionSpec { selector, ..spec("greet", &[("name", "Ada")]) }).await.unwrap();
+        assert_eq!(ran.version_number, number);
+    }
+    let selector = Some(execution_spec::Selector::ChecksumHash("0".repeat(64)));
+    let unknown = run(&ledger, v1::ExecutionSpec { selector, ..spec("greet", &[]) }).await;
+    refused(unknown, Code::NotFound, "VERSION_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn ready_messages_are_what_is_stored_and_sent() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;
+    let ran = run(&ledger, by_messages("greet")).await.unwrap();
+    assert_eq!((ran.messages, &*ran.rendered_prompt), (by_messages("greet").messages, ""));
+    let sent = &model.last_request().body["messages"];
+    assert_eq!(sent[0]["role"], "system");
+    assert_eq!(
+        (&sent[0]["content"], &sent[1]["content"]),
+        (&"Be {{brief}}.".into(), &"Hi".into()),
+        "nothing is rendered"
+    );
+}
+
+#[tokio::test]
+async fn messages_and_variables_exclude_each_other_and_neither_means_no_variables() {
+    let (ledger, _model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi {{name}}"), carried("plain", "Hi")]).await;
+    let both = v1::ExecutionSpec { variables: spec("greet", &[("name", "Ada")]).variables, ..by_messages("greet") };
+    assert_eq!(wrong_fields(run(&ledger, both).await), ["spec.messages"]);
+    let neither = |name: &str| v1::ExecutionSpec { prompt_name: name.into(), ..v1::ExecutionSpec::default() };
+    assert_eq!(wrong_fields(run(&ledger, neither("greet")).await), ["variables.name"]);
+    assert_eq!(run(&ledger, neither("plain")).await.unwrap().rendered_prompt, "Hi");
+    let mut large = by_messages("greet");
+    large.messages.push(message("user", &"x".repeat(200 * 1024)));
+    refused(run(&ledger, large).await, Code::ResourceExhausted, "TOO_LARGE");
+    let mut nameless = by_messages("greet");
+    nameless.messages[1].role.clear();
+    assert_eq!(wrong_fields(run(&ledger, nameless).await), ["spec.messages[1].role"]);
+}
+
+#[tokio::test]
+async fn an_opaque_template_is_executed_by_messages_only() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![opaque("greet")]).await;
+    for sent in [spec("greet", &[("name", "Ada")]), spec("greet", &[])] {
+        refused(run(&ledger, sent.clone()).await, Code::FailedPrecondition, "TEMPLATE_OPAQUE");
+        refused(stream(&ledger, sent.clone()).await, Code::FailedPrecondition, "TEMPLATE_OPAQUE");
+        let queued = execute(&ledger, sent, v1::ExecutionMode::Async).await;
+        refused(queued, Code::FailedPrecondition, "TEMPLATE_OPAQUE");
+    }
+    let preview = v1::RenderPromptRequest { name: "greet".into(), ..v1::RenderPromptRequest::default() };
+    refused(ledger.registry().render_prompt(preview).await, Code::FailedPrecondition, "TEMPLATE_OPAQUE");
+    assert_eq!(model.calls(), 0);
+    assert_eq!(run(&ledger, by_messages("greet")).await.unwrap().status(), v1::ExecutionStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn what_keeps_a_prompt_in_code_from_being_executed_is_said() {
+    let ledger = ledger().start().await;
+    let drafted = v1::RegisterCodePromptsRequest {
+        prompts: vec![carried("draft", "Hi")],
+        set_active: Some(false),
+        ..v1::RegisterCodePromptsRequest::default()
+    };
+    ledger.code().register_code_prompts(drafted).await.unwrap();
+    refused(run(&ledger, spec("draft", &[])).await, Code::FailedPrecondition, "NO_ACTIVE_VERSION");
+    let selector = Some(execution_spec::Selector::VersionNumber(1));
+    run(&ledger, v1::ExecutionSpec { selector, ..spec("draft", &[]) }).await.unwrap();
+    ledger.carry(vec![carried("greet", "Hi")]).await;
+    ledger.registry().archive_prompt(v1::ArchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    refused(run(&ledger, spec("greet", &[])).await, Code::FailedPrecondition, "PROMPT_ARCHIVED");
+    let none = v1::ExecuteCodePromptRequest { spec: None, mode: 0 };
+    assert_eq!(wrong_fields(ledger.code().execute_code_prompt(none).await), ["spec"]);
+    let odd = v1::ExecuteCodePromptRequest { spec: Some(spec("greet", &[])), mode: 99 };
+    assert_eq!(wrong_fields(ledger.code().execute_code_prompt(odd).await), ["mode"]);
+}

@@ -1,0 +1,116 @@
+//! Prompts that live in code, on several servers.
+
+use prompt_ledger_proto::v1::{self, execution_spec};
+use prompt_ledger_testkit::ledger::{carried, spec};
+use tonic::Code;
+use tonic_types::StatusExt;
+
+use crate::kit::{Deployment, ended, greet, request, submit};
+
+#[tokio::test]
+async fn deployments_that_register_different_contents_on_two_servers_make_consecutive_versions() {
+    let deployment = Deployment::new().await;
+    let (one, two) = (deployment.server().await, deployment.server().await);
+    let names = ["a", "b", "c"];
+    let pods = (0..24).map(|pod| {
+        let server = if pod % 2 == 0 { &one } else { &two };
+        // Two releases, each by pods of both servers, which list their prompts in different orders.
+        let mut prompts: Vec<_> = names.map(|name| carried(name, &format!("release {}", pod / 2 % 6))).into();
+        prompts.rotate_left(pod % 3);
+        async move { server.carry(prompts).await }
+    });
+    let answers = futures::future::join_all(pods).await;
+    use v1::RegistrationAction::{New, Updated};
+    let made = answers.iter().flatten().filter(|one| matches!(one.action(), New | Updated)).count();
+    assert_eq!(made, 6 * names.len());
+    for name in names {
+        let list = v1::ListVersionsRequest { name: name.into(), ..v1::ListVersionsRequest::default() };
+        let versions = two.registry().list_versions(list).await.unwrap().into_inner().versions;
+        let numbers: Vec<_> = versions.iter().map(|version| version.version_number).collect();
+        assert_eq!(numbers, (1..=6).rev().collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn what_one_server_registers_another_executes_at_once_by_its_hash() {
+    let deployment = Deployment::new().await;
+    let (one, two) = (deployment.server().await, deployment.server().await);
+    let _worker = deployment.worker().await;
+    for round in 1..=10 {
+        let text = format!("release {round} for {{{{name}}}}");
+        let (registers, executes) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
+        let registered = registers.carry(vec![carried("greet", &text)]).await.remove(0);
+        let selector = Some(execution_spec::Selector::ChecksumHash(registered.checksum_hash));
+        for (selector, mode) in [(selector, v1::ExecutionMode::Sync), (None, v1::ExecutionMode::Async)] {
+            let spec = Some(v1::ExecutionSpec { selector, ..spec("greet", &[("name", "Ada")]) });
+            let request = v1::ExecuteCodePromptRequest { spec, mode: mode.into() };
+            let answer = executes.code().execute_code_prompt(request).await.unwrap().into_inner();
+            let done = ended(registers, &answer.execution.unwrap().execution_id).await;
+            assert_eq!((done.status(), done.mode()), (v1::ExecutionStatus::Succeeded, mode));
+            assert_eq!(done.rendered_prompt, format!("release {round} for Ada"));
+            assert_eq!((done.version_number, done.prompt_mode()), (round, v1::PromptMode::Tracking));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_that_moves_is_closed_at_once_on_every_server() {
+    let deployment = Deployment::new().await;
+    let (one, two) = (deployment.server().await, deployment.server().await);
+    one.active("greet", "hello").await;
+    for round in 0..10 {
+        two.run(greet()).await;
+        let to =
+            |mode: v1::PromptMode| v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+        one.registry().migrate_prompt_mode(to(v1::PromptMode::Tracking)).await.unwrap();
+        let run = v1::RunExecutionRequest { spec: Some(greet()) };
+        let refused = two.executions().run_execution(run).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "round {round}: {refused:?}");
+        assert_eq!(refused.get_details_error_info().unwrap().reason, "MODE_MISMATCH");
+        one.registry().migrate_prompt_mode(to(v1::PromptMode::Full)).await.unwrap();
+    }
+    // Whatever is under way while it moves is recorded in the mode of its call, or refused.
+    let to =
+        |mode: v1::PromptMode| v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+    let moves = async {
+        for _ in 0..20 {
+            one.registry().migrate_prompt_mode(to(v1::PromptMode::Tracking)).await.unwrap();
+            one.registry().migrate_prompt_mode(to(v1::PromptMode::Full)).await.unwrap();
+        }
+    };
+    let runs = futures::future::join_all((0..200).map(|_| {
+        let mut client = two.executions();
+        async move { client.submit_execution(request(greet())).await }
+    }));
+    let (runs, ()) = tokio::join!(runs, moves);
+    for refused in runs.into_iter().filter_map(Result::err) {
+        assert_eq!(refused.get_details_error_info().unwrap().reason, "MODE_MISMATCH");
+    }
+    assert_eq!(deployment.sql("SELECT count(*) FROM executions WHERE prompt_mode <> 'full'").trim(), "0");
+}
+
+#[tokio::test]
+async fn a_record_that_was_tampered_with_does_not_verify() {
+    let deployment = Deployment::new().await;
+    let server = deployment.server().await;
+    server.active("greet", "Hi {{name}}").await;
+    let id = submit(&server, spec("greet", &[("name", "Ada")])).await;
+    let verify = async || {
+        let request = v1::VerifyExecutionRequest { execution_id: id.clone() };
+        server.executions().verify_execution(request).await.unwrap().into_inner()
+    };
+    assert_eq!(verify().await.result(), v1::VerificationResult::Match);
+
+    deployment.sql("UPDATE execution_inputs SET rendered_prompt = 'Hi Ava'");
+    let found = verify().await;
+    assert_eq!((found.result(), found.first_difference_offset), (v1::VerificationResult::Mismatch, Some(4)));
+    assert!(found.explanation.contains("byte 4") && found.sent_prompt_sha256 != found.rendered_prompt_sha256);
+    assert_eq!(found.checksum_hash, found.computed_checksum_hash);
+
+    deployment.sql("UPDATE execution_inputs SET rendered_prompt = 'Hey Ada'");
+    deployment.sql("UPDATE prompt_versions SET template_source = 'Hey {{name}}'");
+    let found = verify().await;
+    assert_eq!((found.result(), found.first_difference_offset), (v1::VerificationResult::Mismatch, None));
+    assert_ne!(found.checksum_hash, found.computed_checksum_hash);
+    assert!(found.explanation.contains("no longer has the hash"), "{found:?}");
+}

@@ -1,0 +1,203 @@
+//! The hub on a real store, with announcements given and withheld by hand.
+
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::execution::{ErrorType, Failure, Input, Params, Status};
+use prompt_ledger_domain::ids::{ClaimId, PromptId, VersionId};
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::versioning::checksum;
+use prompt_ledger_queue::Bus;
+use prompt_ledger_queue::memory::MemoryBus;
+use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::new_id;
+use prompt_ledger_store::sqlite::Sqlite;
+use prompt_ledger_store::{Access, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry};
+use prompt_ledger_worker::News;
+use tempfile::TempDir;
+
+use super::*;
+use crate::watch::{Message, Streams, Watcher};
+
+struct Kit {
+    hub: Hub,
+    store: Arc<Sqlite>,
+    streams: Streams,
+    project: ProjectId,
+    stop: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Kit {
+    /// A hub that hears nothing but what it is told here.
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
+        let (hub, tasks) = Hub::new(store.clone(), Feed::default());
+        let bus = Arc::new(MemoryBus::new());
+        let outbox = Outbox::announcements(bus.clone());
+        let texts = Texts::new(News::new(outbox.clone()));
+        let stop = CancellationToken::new();
+        tokio::spawn(tasks.run(texts, outbox, bus.listen(), stop.clone()));
+        let streams = Streams::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());
+        let project = store.project("default").await.unwrap().unwrap().id;
+        Self { hub, store, streams, project, stop, _folder: folder }
+    }
+
+    /// An execution that was queued just now, and its event.
+    async fn queued(&self) -> (ExecutionId, Event) {
+        let put = PutPrompt {
+            name: "greet".into(),
+            template_source: "hello".into(),
+            checksum: checksum("hello"),
+            variables: vec![],
+            description: None,
+            owner_team: None,
+            tags: None,
+            created_by: String::new(),
+            set_active: true,
+            create_only: false,
+            etag: None,
+            prompt_id: PromptId(new_id()),
+            version_id: VersionId(new_id()),
+        };
+        let put = self.store.put_prompt(self.project, put).await.unwrap();
+        let new = NewExecution {
+            id: ExecutionId(new_id()),
+            project_id: self.project,
+            prompt_id: put.prompt.id,
+            version_id: put.version.id,
+            prompt_mode: Mode::Full,
+            must_be_active: true,
+            environment: "dev".into(),
+            input: Input::Prompt("hello".into()),
+            prompt_truncated: false,
+            variables: "{}".into(),
+            model: ModelRef { provider: "echo".into(), model: "echo".into() },
+            price_id: None,
+            params: Params::default(),
+            correlation_id: String::new(),
+            key: None,
+            timeout: Duration::from_secs(60),
+            expire_after: None,
+            max_retries: 0,
+            stream_text: false,
+        };
+        let id = new.id;
+        match self.store.submit(new, Duration::ZERO).await.unwrap() {
+            Recorded::New(event) => (id, event),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn claim(&self, id: ExecutionId) -> Event {
+        let holder = Holder { worker: "w".into(), claim_id: ClaimId(new_id()), lease: Duration::from_secs(60) };
+        let claimed = self.store.claim(vec![Fence { id, attempt: 1 }], holder).await.unwrap();
+        claimed[0].event
+    }
+
+    async fn end(&self, id: ExecutionId) -> Event {
+        let failure = Some(Failure { error_type: ErrorType::Timeout, message: "late".into() });
+        let finish = Finish {
+            status: Status::Failed,
+            ended: prompt_ledger_store::Ended::default(),
+            response: String::new(),
+            response_truncated: false,
+            finish_reason: None,
+            failure,
+            cost_nano_usd: None,
+        };
+        self.store.finish(Fence { id, attempt: 1 }, finish).await.unwrap().unwrap()
+    }
+
+    async fn watch(&self, id: ExecutionId, after: i64) -> Result<Watcher> {
+        self.hub.watch(self.project, id, after, self.streams.within_call(None)).await
+    }
+
+    fn watched(&self) -> usize {
+        self.hub.0.entries().len()
+    }
+}
+
+impl Drop for Kit {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// The sequences of the next so many events.
+async fn sequences(watcher: &mut Watcher, count: usize) -> Vec<i64> {
+    let mut sequences = Vec::new();
+    while sequences.len() < count {
+        if let Message::Changed(event, _) = watcher.next().await.unwrap().unwrap() {
+            sequences.push(event.sequence);
+        }
+    }
+    sequences
+}
+
+#[tokio::test]
+async fn what_happens_between_registering_and_reading_is_told_once() {
+    let kit = Kit::new().await;
+    let (id, first) = kit.queued().await;
+    let place = kit.hub.place(id, true);
+    // Heard before anything was read: a gap, which reading closes.
+    let second = kit.claim(id).await;
+    kit.hub.changed(id, second);
+    kit.hub.catch_up(&place, kit.project, 0).await.unwrap();
+    for event in [first, second, second] {
+        kit.hub.changed(id, event);
+    }
+    let mut watcher = kit.watch(id, 0).await.unwrap();
+    assert_eq!(sequences(&mut watcher, 2).await, [1, 2]);
+    let third = kit.end(id).await;
+    kit.hub.changed(id, third);
+    assert_eq!(sequences(&mut watcher, 1).await, [3]);
+    assert!(watcher.next().await.is_none());
+    drop((watcher, place));
+    assert_eq!(kit.watched(), 0);
+}
+
+#[tokio::test]
+async fn events_that_nobody_announced_are_found_by_the_next_look() {
+    let kit = Kit::new().await;
+    let (id, _) = kit.queued().await;
+    let mut watcher = kit.watch(id, 0).await.unwrap();
+    assert_eq!(sequences(&mut watcher, 1).await, [1]);
+    let began = std::time::Instant::now();
+    kit.claim(id).await;
+    kit.end(id).await;
+    assert_eq!(sequences(&mut watcher, 2).await, [2, 3]);
+    // One look, and what a busy machine makes of it.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_event_that_was_missed_is_read_as_soon_as_the_next_one_is_heard() {
+    let kit = Kit::new().await;
+    let (id, _) = kit.queued().await;
+    let ended = tokio::spawn({
+        let (hub, project) = (kit.hub.clone(), kit.project);
+        async move { hub.end_of(project, id).await }
+    });
+    while kit.watched() == 0 {
+        tokio::task::yield_now().await;
+    }
+    kit.claim(id).await;
+    let last = kit.end(id).await;
+    kit.hub.changed(id, last);
+    let ended = ended.await.unwrap().unwrap();
+    assert_eq!((ended.status, ended.attempts), (Status::Failed, 1));
+}
+
+#[tokio::test]
+async fn what_cannot_be_watched_leaves_no_place_behind() {
+    let kit = Kit::new().await;
+    let (id, _) = kit.queued().await;
+    let reason = |watched: Result<Watcher>| watched.err().unwrap().reason();
+    assert_eq!(reason(kit.watch(id, 2).await), Reason::SequenceAhead);
+    assert_eq!(reason(kit.watch(ExecutionId(new_id()), 0).await), Reason::ExecutionNotFound);
+    let elsewhere = ProjectId(new_id());
+    let pace = kit.streams.within_call(None);
+    assert_eq!(reason(kit.hub.watch(elsewhere, id, 0, pace).await), Reason::ExecutionNotFound);
+    assert_eq!(kit.watched(), 0);
+}

@@ -46,6 +46,9 @@ fn state(change: &StateChange) -> Value {
     }
     line.insert("to".into(), status(change.to).into());
     line.insert("attempt".into(), change.attempt.into());
+    if !change.prompt_name.is_empty() {
+        line.insert("prompt_name".into(), change.prompt_name.as_str().into());
+    }
     if !change.error_type.is_empty() {
         line.insert("error_type".into(), change.error_type.as_str().into());
     }
@@ -108,6 +111,7 @@ mod tests {
             attempt: 1,
             error_type: "timeout".into(),
             next_attempt_at: Some(prost_types::Timestamp { seconds: 5, nanos: 0 }),
+            prompt_name: String::new(),
         }
     }
 
@@ -125,9 +129,10 @@ mod tests {
                     from: Status::Unspecified,
                     error_type: String::new(),
                     next_attempt_at: None,
+                    prompt_name: "greet".into(),
                     ..change()
                 }),
-                r#"{"at":"1970-01-01T00:00:00Z","attempt":1,"execution_id":"e","kind":"state","sequence":3,"to":"queued"}"#,
+                r#"{"at":"1970-01-01T00:00:00Z","attempt":1,"execution_id":"e","kind":"state","prompt_name":"greet","sequence":3,"to":"queued"}"#,
             ),
             (Update::Restarted { attempt: 2 }, r#"{"attempt":2,"kind":"restarted"}"#),
             (

@@ -1,6 +1,5 @@
 //! `ledgerctl tail`.
 
-use std::collections::HashMap;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -12,9 +11,6 @@ use crate::failure::Failure;
 use crate::json::{self, status};
 use crate::output::Output;
 use crate::since;
-
-/// So many executions' prompts are remembered.
-const REMEMBERED: usize = 10_000;
 
 /// Shows what happens to all executions that match.
 #[derive(Args)]
@@ -77,13 +73,12 @@ impl Tail {
         let listed = connection.client.executions().list_executions(request).await;
         listed.map_err(|status| Failure::call(&status, connection))?;
         let json = self.json;
-        let mut prompts = Prompts { only: self.prompt.clone(), ..Prompts::default() };
         let mut tail = connection.client.tail(self.filter());
         while let Some(update) = tail.next().await {
             let update = update.map_err(|error| Failure::watch(&error, connection))?;
             let line = match json {
                 true => json::tail(&update).map(|line| line.to_string()),
-                false => prompts.line(&update),
+                false => told(&update),
             };
             if let Some(line) = line {
                 output.line(&line)?;
@@ -104,49 +99,31 @@ impl Tail {
     }
 }
 
-/// Which prompts the executions are of, as far as it was told.
-#[derive(Default)]
-struct Prompts {
-    /// All are of this one.
-    only: Option<String>,
-    of: HashMap<String, String>,
+/// The line for an update, where it has one.
+fn told(update: &TailUpdate) -> Option<String> {
+    match update {
+        TailUpdate::Found { execution, .. } => {
+            let at = execution.completed_at.or(execution.started_at).or(execution.created_at);
+            let stands = status(execution.status());
+            Some(line(at, &execution.execution_id, &stands, &execution.prompt_name, &facts(execution)))
+        }
+        TailUpdate::Changed { change, execution } => {
+            let what = match change.from {
+                v1::ExecutionStatus::Unspecified => status(change.to),
+                from => format!("{} -> {}", status(from), status(change.to)),
+            };
+            let facts = execution.as_deref().map_or_else(|| steps(change), facts);
+            Some(line(change.at, &change.execution_id, &what, &change.prompt_name, &facts))
+        }
+        _ => None,
+    }
 }
 
-impl Prompts {
-    /// The line for an update, where it has one.
-    fn line(&mut self, update: &TailUpdate) -> Option<String> {
-        match update {
-            TailUpdate::Found { execution, .. } => {
-                let at = execution.completed_at.or(execution.started_at).or(execution.created_at);
-                if execution.completed_at.is_none() && self.of.len() < REMEMBERED {
-                    self.of.insert(execution.execution_id.clone(), execution.prompt_name.clone());
-                }
-                let prompt = &execution.prompt_name;
-                let stands = status(execution.status());
-                Some(line(at, &execution.execution_id, &stands, prompt, &facts(execution)))
-            }
-            TailUpdate::Changed { change, execution } => {
-                let StateChange { execution_id: id, at, error_type, attempt, .. } = change;
-                let what = match change.from {
-                    v1::ExecutionStatus::Unspecified => status(change.to),
-                    from => format!("{} -> {}", status(from), status(change.to)),
-                };
-                Some(match execution {
-                    Some(ended) => {
-                        self.of.remove(id);
-                        line(*at, id, &what, &ended.prompt_name, &facts(ended))
-                    }
-                    None => {
-                        let prompt = self.only.as_ref().or_else(|| self.of.get(id)).map_or("-", String::as_str);
-                        let attempt = (*attempt > 0).then(|| format!("attempt {attempt}"));
-                        let error = (!error_type.is_empty()).then(|| error_type.clone());
-                        line(*at, id, &what, prompt, &attempt.into_iter().chain(error).collect::<Vec<_>>())
-                    }
-                })
-            }
-            _ => None,
-        }
-    }
+/// What there is to tell of a change that is no end.
+fn steps(change: &StateChange) -> Vec<String> {
+    let attempt = (change.attempt > 0).then(|| format!("attempt {}", change.attempt));
+    let error = (!change.error_type.is_empty()).then(|| change.error_type.clone());
+    attempt.into_iter().chain(error).collect()
 }
 
 fn line(at: Option<Timestamp>, id: &str, what: &str, prompt: &str, facts: &[String]) -> String {
@@ -178,12 +155,13 @@ mod tests {
             attempt: 1,
             error_type: if to == Queued { "timeout".into() } else { String::new() },
             next_attempt_at: None,
+            prompt_name: "greet".into(),
         };
         TailUpdate::Changed { change, execution: execution.map(Box::new) }
     }
 
     #[test]
-    fn each_change_is_a_line_with_its_prompt_where_that_is_known() {
+    fn each_change_is_a_line_with_its_prompt() {
         let mut execution = v1::Execution {
             execution_id: "e".into(),
             prompt_name: "greet".into(),
@@ -199,7 +177,6 @@ mod tests {
             ..execution.clone()
         };
         let found = TailUpdate::Found { sequence: 1, execution: Box::new(execution) };
-        let mut prompts = Prompts::default();
         let lines: Vec<_> = [
             changed(Unspecified, Running, None),
             found,
@@ -209,19 +186,17 @@ mod tests {
             changed(Unspecified, Running, None),
         ]
         .iter()
-        .filter_map(|update| prompts.line(update))
+        .filter_map(told)
         .map(|line| line.split_whitespace().skip(2).collect::<Vec<_>>().join(" "))
         .collect();
         let expected = [
-            "running - attempt 1",
+            "running greet attempt 1",
             "queued greet",
             "running -> queued greet attempt 1, timeout",
             "running -> failed greet 2 attempts, 7 ms, timeout",
-            "running - attempt 1",
+            "running greet attempt 1",
         ];
         assert_eq!(lines, expected);
-        let mut prompts = Prompts { only: Some("greet".into()), ..Prompts::default() };
-        assert!(prompts.line(&changed(Unspecified, Running, None)).unwrap().ends_with("greet  attempt 1"));
     }
 
     #[test]

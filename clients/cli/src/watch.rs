@@ -141,6 +141,7 @@ mod tests {
             attempt,
             error_type: String::new(),
             next_attempt_at: None,
+            prompt_name: String::new(),
         })
     }
 
@@ -175,6 +176,7 @@ mod tests {
         let failed = StateChange {
             error_type: "timeout".into(),
             next_attempt_at: Some(prost_types::Timestamp::default()),
+            prompt_name: String::new(),
             ..match change(Status::Queued, 1) {
                 Update::State(change) => change,
                 _ => unreachable!(),

@@ -52,6 +52,8 @@ pub struct StateChange {
     pub error_type: String,
     /// When the next attempt is due, where one is.
     pub next_attempt_at: Option<Timestamp>,
+    /// Its prompt's name; told in a tail only.
+    pub prompt_name: String,
 }
 
 /// What happened to one of the executions that a tail is about.
@@ -85,7 +87,7 @@ impl StateChange {
         changed: v1::ExecutionStateChanged,
     ) -> (Self, Option<Box<v1::Execution>>) {
         let (from, to) = (changed.from(), changed.to());
-        let v1::ExecutionStateChanged { attempt, error_type, next_attempt_at, execution, .. } = changed;
-        (Self { execution_id, sequence, at, from, to, attempt, error_type, next_attempt_at }, execution)
+        let v1::ExecutionStateChanged { attempt, error_type, next_attempt_at, execution, prompt_name, .. } = changed;
+        (Self { execution_id, sequence, at, from, to, attempt, error_type, next_attempt_at, prompt_name }, execution)
     }
 }

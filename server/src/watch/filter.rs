@@ -52,8 +52,17 @@ pub enum FeedMessage {
     Snapshot(Arc<Execution>, i64),
     /// What was to be sent first has been.
     Synced,
-    /// What happened; an end comes with the execution as it ended.
-    Changed(ExecutionId, Event, Option<Arc<Execution>>),
+    /// What happened.
+    Changed {
+        /// To which execution.
+        id: ExecutionId,
+        /// Of which prompt.
+        prompt_name: String,
+        /// What.
+        event: Event,
+        /// The execution as it ended, where this is its end.
+        ended: Option<Arc<Execution>>,
+    },
     /// A sign of life.
     Heartbeat,
 }
@@ -62,8 +71,8 @@ impl FeedMessage {
     /// About how large it is: what its texts take.
     fn bytes(&self) -> usize {
         match self {
-            Self::Snapshot(execution, _) | Self::Changed(.., Some(execution)) => text_bytes(execution),
-            Self::Synced | Self::Changed(.., None) | Self::Heartbeat => 0,
+            Self::Snapshot(execution, _) | Self::Changed { ended: Some(execution), .. } => text_bytes(execution),
+            Self::Synced | Self::Changed { ended: None, .. } | Self::Heartbeat => 0,
         }
     }
 }
@@ -217,7 +226,12 @@ impl Reading {
             // Texts are nobody else's to hold.
             (true, true) => self.store.whole(&[execution.id], true).await?.pop(),
         };
-        Ok(Some(FeedMessage::Changed(execution.id, *event, ended.map(Arc::new))))
+        Ok(Some(FeedMessage::Changed {
+            id: execution.id,
+            prompt_name: execution.prompt_name.clone(),
+            event: *event,
+            ended: ended.map(Arc::new),
+        }))
     }
 
     /// Reads some more of the first part. Everything is changed at once behind the last wait.

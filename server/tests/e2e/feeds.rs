@@ -56,6 +56,7 @@ async fn changes(feed: &mut Feed, count: usize) -> Vec<(String, Status, Option<v
         match event.kind.unwrap() {
             Kind::StateChanged(changed) => {
                 assert_eq!(event.terminal, changed.execution.is_some());
+                assert!(["greet", "part"].contains(&&*changed.prompt_name), "{changed:?}");
                 changes.push((event.execution_id, changed.to(), changed.execution.map(|execution| *execution)));
             }
             other => panic!("{other:?}"),

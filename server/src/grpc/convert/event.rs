@@ -29,7 +29,7 @@ pub fn message(id: ExecutionId, message: Message, reused: bool) -> v1::Execution
                 execution: None,
             }),
         ),
-        Message::Changed(event, ended) => changed(id, event, ended),
+        Message::Changed(event, ended) => changed(id, String::new(), event, ended),
         Message::Text { attempt, offset, text } => {
             // A text is at most 500 KB long.
             let offset = i32::try_from(offset).unwrap_or(i32::MAX);
@@ -55,13 +55,18 @@ pub fn feed(message: FeedMessage) -> v1::ExecutionEvent {
                 execution: Some(Box::new(whole(stands))),
             }),
         ),
-        FeedMessage::Changed(id, event, ended) => changed(id, event, ended),
+        FeedMessage::Changed { id, prompt_name, event, ended } => changed(id, prompt_name, event, ended),
         FeedMessage::Synced => of_none(Kind::Synced(v1::ExecutionsSynced {})),
         FeedMessage::Heartbeat => of_none(Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence: 0 })),
     }
 }
 
-fn changed(id: ExecutionId, event: domain::Event, ended: Option<Arc<domain::Execution>>) -> v1::ExecutionEvent {
+fn changed(
+    id: ExecutionId,
+    prompt_name: String,
+    event: domain::Event,
+    ended: Option<Arc<domain::Execution>>,
+) -> v1::ExecutionEvent {
     let kind = Kind::StateChanged(v1::ExecutionStateChanged {
         from: event.from.map_or(v1::ExecutionStatus::Unspecified, status).into(),
         to: status(event.to).into(),
@@ -69,6 +74,7 @@ fn changed(id: ExecutionId, event: domain::Event, ended: Option<Arc<domain::Exec
         error_type: event.error_type.map(|error| error.as_str().to_owned()).unwrap_or_default(),
         next_attempt_at: event.next_attempt_at.map(timestamp),
         execution: ended.map(whole).map(Box::new),
+        prompt_name,
     });
     v1::ExecutionEvent {
         execution_id: id.to_string(),

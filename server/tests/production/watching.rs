@@ -97,15 +97,17 @@ async fn a_watch_goes_on_at_another_server_when_its_own_is_killed() {
 async fn a_worker_that_is_killed_in_mid_text_takes_it_along_and_attempt_two_is_read_instead() {
     let deployment = quick(Deployment::new().await);
     let (one, _two, worker) = three(&deployment).await;
-    let never = Gate::new();
+    let (never, gate) = (Gate::new(), Gate::new());
     deployment.model.next(Reply::answer("lost text").held_after(1, &never));
-    deployment.model.next(Reply::answer("one two"));
+    deployment.model.next(Reply::answer("one two").held_after(1, &gate));
     let id = submit(&one, told()).await;
     let mut stream = one.watch(&id, 0).await.unwrap();
     let mut story = Story::new();
     story.read(&mut stream, |story| story.text == "lost ").await;
     worker.kill().await;
     let _other = deployment.worker().await;
+    story.read(&mut stream, |story| story.attempt == 2 && story.text == "one ").await;
+    gate.open();
     story.finish(&mut stream).await;
     let expected = [Status::Queued, Status::Running, Status::Queued, Status::Running, Status::Succeeded];
     assert_eq!((story.statuses(), &*story.text, story.attempt), (expected.to_vec(), "one two", 2));

@@ -28,18 +28,15 @@ pub enum Content {
     Known(i32),
 }
 
-/// Decides whether a content is a new version. `known` is the version of the prompt with the same checksum, `latest`
-/// its highest number. The same text under another format is INVALID_FIELD.
-pub fn content(latest: i32, known: Option<&Version>, format: TemplateFormat) -> Result<Content> {
+/// Decides whether a content is a new version. `known` is the number and the format of the prompt's version with the same
+/// checksum, `latest` its highest number. The same text under another format is INVALID_FIELD.
+pub fn content(latest: i32, known: Option<(i32, TemplateFormat)>, format: TemplateFormat) -> Result<Content> {
     match known {
         None => Ok(Content::New(latest + 1)),
-        Some(version) if version.template_format == format => Ok(Content::Known(version.number)),
-        Some(version) => Err(Error::invalid(
+        Some((number, held)) if held == format => Ok(Content::Known(number)),
+        Some((number, held)) => Err(Error::invalid(
             "template_format",
-            format!(
-                "is {format}, but version {} has the same text as {}; a text has one format",
-                version.number, version.template_format
-            ),
+            format!("is {format}, but version {number} has the same text as {held}; a text has one format"),
         )),
     }
 }
@@ -53,7 +50,7 @@ words! {
         Updated = "updated",
         /// The content is that of another version than the current one, which becomes the current one.
         Reactivated = "reactivated",
-        /// No version is written and the pointer stays.
+        /// Nothing is written, and the pointer stays.
         Unchanged = "unchanged",
     }
 }
@@ -170,9 +167,9 @@ mod tests {
     fn a_content_is_new_once() {
         assert_eq!(content(0, None, TemplateFormat::Handlebars).unwrap(), Content::New(1));
         assert_eq!(content(7, None, TemplateFormat::Handlebars).unwrap(), Content::New(8));
-        let known = version(2, VersionStatus::Draft);
-        assert_eq!(content(7, Some(&known), TemplateFormat::Handlebars).unwrap(), Content::Known(2));
-        let error = content(7, Some(&known), TemplateFormat::Opaque).unwrap_err();
+        let known = Some((2, TemplateFormat::Handlebars));
+        assert_eq!(content(7, known, TemplateFormat::Handlebars).unwrap(), Content::Known(2));
+        let error = content(7, known, TemplateFormat::Opaque).unwrap_err();
         assert_eq!(error.parts().violations[0].field, "template_format");
     }
 

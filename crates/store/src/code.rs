@@ -34,9 +34,9 @@ pub struct CodePrompt {
     pub checksum: String,
     /// The names that the template reads; empty for an opaque one.
     pub variables: Vec<String>,
-    /// Absent keeps, empty clears.
+    /// Absent keeps, empty clears; written only where the content changes something.
     pub description: Option<String>,
-    /// Absent keeps, empty clears.
+    /// As the description.
     pub owner_team: Option<String>,
     /// The file that holds it: kept with a new version.
     pub path: String,

@@ -58,7 +58,8 @@ pub(crate) fn put(
         tags: put.tags.as_deref(),
     };
     let mut prompt = described(before.cloned(), &project.name, &metadata, now);
-    let content = versioning::content(prompt.latest_version, known.as_ref(), TemplateFormat::Handlebars)?;
+    let found = known.as_ref().map(|known| (known.number, known.template_format));
+    let content = versioning::content(prompt.latest_version, found, TemplateFormat::Handlebars)?;
     let (Content::New(number) | Content::Known(number)) = content;
     let activated = put.set_active && prompt.active_version != Some(number);
     if activated {

@@ -12,6 +12,7 @@ use super::convert::{code, execution, known, required, spec};
 use super::streaming::Events;
 use super::within_call::{Waiting, waiting};
 use super::{answer, taken};
+use crate::service::execution::Ran;
 use crate::service::{Caller, ExecutionService, RegistryService};
 
 /// The service on the wire.
@@ -40,18 +41,21 @@ impl CodeRegistration {
         waiting: Waiting,
         sent: v1::ExecuteCodePromptRequest,
     ) -> Result<v1::ExecuteCodePromptResponse> {
-        let (found, reused) = match known::<v1::ExecutionMode>("mode", sent.mode)? {
-            v1::ExecutionMode::Unspecified | v1::ExecutionMode::Sync => {
-                let ran = waiting.run(&self.executions, sent.spec, Mode::Tracking).await?;
-                (ran.execution, ran.reused)
+        let Ran { execution, reused } = match known::<v1::ExecutionMode>("mode", sent.mode) {
+            Ok(v1::ExecutionMode::Unspecified | v1::ExecutionMode::Sync) => {
+                waiting.run(&self.executions, sent.spec, Mode::Tracking).await?
             }
-            v1::ExecutionMode::Async => {
+            Ok(v1::ExecutionMode::Async) => {
                 let spec = spec::spec(required("spec", sent.spec)?);
-                let submitted = self.executions.submit(waiting.caller(), spec, Mode::Tracking).await?;
-                (self.executions.get(waiting.caller(), submitted.id).await?, submitted.reused)
+                self.executions.submit(waiting.caller(), spec, Mode::Tracking).await?
+            }
+            Err(unknown) => {
+                let spec = spec::spec(required("spec", sent.spec)?);
+                self.executions.check_mode(waiting.caller(), &spec, Mode::Tracking).await?;
+                return Err(unknown);
             }
         };
-        Ok(v1::ExecuteCodePromptResponse { execution: Some(execution::execution(found)), reused })
+        Ok(v1::ExecuteCodePromptResponse { execution: Some(execution::execution(execution)), reused })
     }
 }
 

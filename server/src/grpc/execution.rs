@@ -100,8 +100,8 @@ impl Api for Execution {
             self.service.submit(&caller, spec, Mode::Full).await
         };
         answer(submit.await.map(|submitted| v1::SubmitExecutionResponse {
-            execution_id: submitted.id.to_string(),
-            status: execution::status(submitted.status).into(),
+            execution_id: submitted.execution.id.to_string(),
+            status: execution::status(submitted.execution.status).into(),
             reused: submitted.reused,
         }))
     }

@@ -1,7 +1,7 @@
 //! Executing prompts that live in code.
 
 use prompt_ledger_proto::v1::{self, execution_spec};
-use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
 use prompt_ledger_testkit::story::Story;
 use tonic::{Code, Status};
@@ -150,14 +150,42 @@ async fn ready_messages_are_what_is_stored_and_sent() {
     let (ledger, model) = ledger_with_model().await;
     ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;
     let ran = run(&ledger, by_messages("greet")).await.unwrap();
-    assert_eq!((ran.messages, &*ran.rendered_prompt), (by_messages("greet").messages, ""));
-    let sent = &model.last_request().body["messages"];
-    assert_eq!(sent[0]["role"], "system");
-    assert_eq!(
-        (&sent[0]["content"], &sent[1]["content"]),
-        (&"Be {{brief}}.".into(), &"Hi".into()),
-        "nothing is rendered"
-    );
+    are_stored_and_sent(&ledger, &model, &ran).await;
+}
+
+#[tokio::test]
+async fn ready_messages_go_every_way_that_variables_go() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi {{name}}"), opaque("jinja")]).await;
+    for name in ["greet", "jinja"] {
+        model.next(Reply::answer("one two"));
+        let mut messages = stream(&ledger, by_messages(name)).await.unwrap();
+        let streamed = Story::whole(&mut messages).await;
+        assert_eq!(streamed.text, "one two");
+        are_stored_and_sent(&ledger, &model, &streamed.ended.unwrap()).await;
+
+        model.next(Reply::answer("three"));
+        let queued = execute(&ledger, by_messages(name), v1::ExecutionMode::Async).await.unwrap().execution.unwrap();
+        assert_eq!(queued.messages, by_messages(name).messages);
+        let ended = Story::whole(&mut ledger.watch(&queued.execution_id, 0).await.unwrap()).await.ended.unwrap();
+        assert_eq!((ended.mode(), &*ended.response_text), (v1::ExecutionMode::Async, "three"));
+        are_stored_and_sent(&ledger, &model, &ended).await;
+    }
+}
+
+/// What ran are the messages of [`by_messages`]: as told, as read again, and as the model got them.
+async fn are_stored_and_sent(ledger: &Ledger, model: &FakeModel, told: &v1::Execution) {
+    let request = v1::GetExecutionRequest { execution_id: told.execution_id.clone(), view: 0 };
+    let stored = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
+    for execution in [told, &stored] {
+        assert_eq!(execution.status(), v1::ExecutionStatus::Succeeded);
+        assert_eq!((&execution.messages, &*execution.rendered_prompt), (&by_messages("").messages, ""));
+    }
+    let sent = serde_json::json!([
+        {"role": "system", "content": "Be {{brief}}."},
+        {"role": "user", "content": "Hi"},
+    ]);
+    assert_eq!(model.last_request().body["messages"], sent, "nothing is rendered");
 }
 
 #[tokio::test]

@@ -95,7 +95,10 @@ async fn an_execution_is_traced_back_byte_for_byte() {
     let version = ledger.active("greet", "Hi {{name}}, {{json list}} {{n}}\r\n").await.version.unwrap();
     let mut sent = spec("greet", &[("name", "Ada \"é\" <b>")]);
     let number = |value| prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(value)) };
-    let list = prost_types::ListValue { values: [-0.0, 1e15, 0.1, 5e-324].map(number).to_vec() };
+    // Some need all of their 17 digits: read with fewer, they are their neighbours.
+    let long = [0.30000000000000004, 2.2250738585072014e-308, 4_503_599_627_370_495.5, 51.248_178_375_505_404];
+    let numbers = [-0.0, 1e15, 0.1, 5e-324].into_iter().chain(long);
+    let list = prost_types::ListValue { values: numbers.map(number).collect() };
     let fields = &mut sent.variables.as_mut().unwrap().fields;
     fields.insert("n".into(), number(-0.0));
     fields.insert("list".into(), prost_types::Value { kind: Some(prost_types::value::Kind::ListValue(list)) });

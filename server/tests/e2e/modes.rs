@@ -82,8 +82,7 @@ fn closed_to_full(ledger: &Ledger, name: &str) -> Vec<Case> {
     let batch = |dry_run, prompts| v1::RegisterCodePromptsRequest { prompts, dry_run, ..Default::default() };
     let hashed = v1::CodePrompt { template_hash: "0".into(), ..carried(name, "{{") };
     let nonsense = vec![carried("a b", "A"), carried("other", "{{"), hashed];
-    let execution =
-        |mode: v1::ExecutionMode| v1::ExecuteCodePromptRequest { spec: Some(hopeless(name)), mode: mode.into() };
+    let execution = |mode| v1::ExecuteCodePromptRequest { spec: Some(hopeless(name)), mode };
     let write = "RegistryService.PutPrompt";
     vec![
         case(
@@ -104,12 +103,17 @@ fn closed_to_full(ledger: &Ledger, name: &str) -> Vec<Case> {
         case(
             "ExecuteCodePrompt",
             "ExecutionService.RunExecution",
-            call!(ledger.code(), execute_code_prompt, execution(v1::ExecutionMode::Sync)),
+            call!(ledger.code(), execute_code_prompt, execution(v1::ExecutionMode::Sync.into())),
         ),
         case(
             "ExecuteCodePrompt async",
             "ExecutionService.SubmitExecution",
-            call!(ledger.code(), execute_code_prompt, execution(v1::ExecutionMode::Async)),
+            call!(ledger.code(), execute_code_prompt, execution(v1::ExecutionMode::Async.into())),
+        ),
+        case(
+            "ExecuteCodePrompt in an unknown way",
+            "ExecutionService.RunExecution",
+            call!(ledger.code(), execute_code_prompt, execution(99)),
         ),
         case(
             "StreamCodePrompt",

@@ -1,11 +1,13 @@
 //! Prompts that live in code, on several servers.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
 use prompt_ledger_proto::v1::{self, execution_spec};
 use prompt_ledger_testkit::ledger::{carried, spec};
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::kit::{Deployment, ended, greet, request, submit};
+use crate::kit::{Deployment, ended, get, greet, request, submit};
 
 #[tokio::test]
 async fn deployments_that_register_different_contents_on_two_servers_make_consecutive_versions() {
@@ -54,6 +56,35 @@ async fn what_one_server_registers_another_executes_at_once_by_its_hash() {
 }
 
 #[tokio::test]
+async fn what_is_queued_is_answered_as_get_answers_it() {
+    let deployment = Deployment::new().await;
+    let server = deployment.server().await;
+    server.carry(vec![carried("greet", "Hi {{name}}")]).await;
+    let plain = || spec("greet", &[("name", "Ada")]);
+    let whole = v1::ExecutionSpec {
+        environment: "prod".into(),
+        correlation_id: "order-7".into(),
+        idempotency_key: "k".into(),
+        params: Some(v1::ModelParams { temperature: Some(0.1), ..v1::ModelParams::default() }),
+        timeout: Some(prost_types::Duration { seconds: 7, nanos: 0 }),
+        expire_after: Some(prost_types::Duration { seconds: 3_000, nanos: 5_000 }),
+        max_retries: Some(1),
+        ..plain()
+    };
+    let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into() }];
+    let ready = v1::ExecutionSpec { messages, ..spec("greet", &[]) };
+    let long = spec("greet", &[("name", &"x".repeat(300 * 1024))]);
+    for (sent, reused) in [(plain(), false), (whole.clone(), false), (whole, true), (ready, false), (long, false)] {
+        let request = v1::ExecuteCodePromptRequest { spec: Some(sent), mode: v1::ExecutionMode::Async.into() };
+        let answer = server.code().execute_code_prompt(request).await.unwrap().into_inner();
+        let queued = answer.execution.unwrap();
+        assert_eq!((queued.status(), answer.reused), (v1::ExecutionStatus::Queued, reused));
+        assert_eq!((queued.attempts, queued.attempt_log.len()), (0, 0));
+        assert_eq!(queued, get(&server, &queued.execution_id).await);
+    }
+}
+
+#[tokio::test]
 async fn a_prompt_that_moves_is_closed_at_once_on_every_server() {
     let deployment = Deployment::new().await;
     let (one, two) = (deployment.server().await, deployment.server().await);
@@ -72,20 +103,33 @@ async fn a_prompt_that_moves_is_closed_at_once_on_every_server() {
     // Whatever is under way while it moves is recorded in the mode of its call, or refused.
     let to =
         |mode: v1::PromptMode| v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+    let (taken, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let both_seen = || taken.load(Relaxed) > 0 && refused.load(Relaxed) > 0;
+    let moving = AtomicBool::new(true);
     let moves = async {
-        for _ in 0..20 {
+        for round in 0.. {
             one.registry().migrate_prompt_mode(to(v1::PromptMode::Tracking)).await.unwrap();
             one.registry().migrate_prompt_mode(to(v1::PromptMode::Full)).await.unwrap();
+            if round >= 20 && both_seen() {
+                break;
+            }
+            assert!(round < 1_000, "{taken:?} were taken, {refused:?} refused");
         }
+        moving.store(false, Relaxed);
     };
-    let runs = futures::future::join_all((0..200).map(|_| {
+    let submits = futures::future::join_all((0..8).map(|_| async {
         let mut client = two.executions();
-        async move { client.submit_execution(request(greet())).await }
+        while moving.load(Relaxed) {
+            match client.submit_execution(request(greet())).await {
+                Ok(_) => taken.fetch_add(1, Relaxed),
+                Err(status) => {
+                    assert_eq!(status.get_details_error_info().unwrap().reason, "MODE_MISMATCH", "{status:?}");
+                    refused.fetch_add(1, Relaxed)
+                }
+            };
+        }
     }));
-    let (runs, ()) = tokio::join!(runs, moves);
-    for refused in runs.into_iter().filter_map(Result::err) {
-        assert_eq!(refused.get_details_error_info().unwrap().reason, "MODE_MISMATCH");
-    }
+    tokio::join!(submits, moves);
     assert_eq!(deployment.sql("SELECT count(*) FROM executions WHERE prompt_mode <> 'full'").trim(), "0");
 }
 

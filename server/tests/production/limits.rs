@@ -1,5 +1,7 @@
 //! Backpressure: what would only wait is refused, and told when to come back.
 
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::ledger::{carried, spec};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -11,7 +13,9 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
     let deployment = Deployment::new().await.with("QUEUE_DEPTH_LIMIT", "3");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
-    let mut ids = Vec::new();
+    server.carry(vec![carried("carried", "hello")]).await;
+    let keyed = v1::ExecutionSpec { idempotency_key: "k".into(), ..greet() };
+    let mut ids = vec![submit(&server, keyed.clone()).await];
     // The depth is measured once a second: some more than the limit may slip in.
     let refused = loop {
         match server.executions().submit_execution(request(greet())).await {
@@ -24,6 +28,11 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
     let details = refused.get_error_details();
     assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
     assert!(details.retry_info().is_some());
+    // Only what would be queued is refused: another mode is said first, and a known key has its answer.
+    let other = server.executions().submit_execution(request(spec("carried", &[]))).await.unwrap_err();
+    assert_eq!(other.get_error_details().error_info().unwrap().reason, "MODE_MISMATCH");
+    let again = server.executions().submit_execution(request(keyed)).await.unwrap().into_inner();
+    assert_eq!((&again.execution_id, again.reused), (&ids[0], true));
 
     let _worker = deployment.worker().await;
     all_ended_well(&deployment, &server, &ids).await;

@@ -1,6 +1,7 @@
 //! Registering what code carries.
 
-use prompt_ledger_domain::prompt::{Mode, Prompt, Source, Version, VersionStatus};
+use prompt_ledger_domain::ids::VersionId;
+use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content, Registration};
 use prompt_ledger_domain::{Result, Timestamp};
 
@@ -13,20 +14,33 @@ pub(crate) struct Batch {
     pub(crate) prompts: Vec<Prompt>,
     /// The versions that are new.
     pub(crate) added: Vec<Version>,
-    /// Those that have another status.
-    pub(crate) restored: Vec<Version>,
+    /// Those that become active again.
+    pub(crate) restored: Vec<VersionId>,
     pub(crate) answer: Registered,
 }
 
 impl Batch {
+    fn nothing(answer: Registered) -> Self {
+        Self { prompts: Vec::new(), added: Vec::new(), restored: Vec::new(), answer }
+    }
+
     /// Whether there is nothing to write. A version changes only with its prompt.
     pub(crate) fn is_idle(&self) -> bool {
         self.prompts.is_empty()
     }
 }
 
+/// A version of the content that code carries, as much of it as decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) id: VersionId,
+    pub(crate) number: i32,
+    pub(crate) status: VersionStatus,
+    pub(crate) template_format: TemplateFormat,
+}
+
 /// A prompt of the batch as it is found: the prompt of that name, and its version of that content.
-pub(crate) type Found = (Option<Prompt>, Option<Version>);
+pub(crate) type Found = (Option<Prompt>, Option<Known>);
 
 /// Registering a batch: `found` is what there is of each prompt of `sent`, in the same order.
 pub(crate) fn register(project: &Project, found: Vec<Found>, sent: &RegisterCode, now: Timestamp) -> Result<Batch> {
@@ -35,32 +49,45 @@ pub(crate) fn register(project: &Project, found: Vec<Found>, sent: &RegisterCode
         prompt.check_mode(Mode::Tracking, prompt.mode.write_rpc())?;
     }
     let answer = Registered { prompts: Vec::with_capacity(found.len()), revision: project.revision };
-    let mut batch = Batch { prompts: Vec::new(), added: Vec::new(), restored: Vec::new(), answer };
+    let mut batch = Batch::nothing(answer);
+    let mut revision = project.revision;
     for (place, (found, code)) in found.into_iter().zip(&sent.prompts).enumerate() {
-        let one = batch.take(project, found, code, sent, now);
-        one.map_err(|error| error.within(&format!("prompts[{place}]")))?;
+        let taken = batch.take(project, revision, found, code, sent, now);
+        revision = taken.map_err(|error| error.within(&format!("prompts[{place}]")))?;
     }
     if sent.dry_run {
-        batch.answer.revision = project.revision;
-        return Ok(Batch { prompts: Vec::new(), added: Vec::new(), restored: Vec::new(), answer: batch.answer });
+        return Ok(Batch::nothing(batch.answer));
     }
+    batch.answer.revision = revision;
     Ok(batch)
 }
 
 impl Batch {
-    /// One prompt more.
+    /// One prompt more: the project's revision after it.
     fn take(
         &mut self,
         project: &Project,
+        revision: i64,
         (before, known): Found,
         code: &CodePrompt,
         sent: &RegisterCode,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<i64> {
         if let Some(prompt) = &before {
             prompt.check_not_archived()?;
         }
+        let exists = before.is_some();
         let previous_version = before.as_ref().and_then(|prompt| prompt.active_version);
+        let latest = before.as_ref().map_or(0, |prompt| prompt.latest_version);
+        let held = known.map(|known| (known.number, known.template_format));
+        let content = versioning::content(latest, held, code.template_format)?;
+        let (Content::New(number) | Content::Known(number)) = content;
+        let action = versioning::registration(exists, previous_version, content, sent.set_active);
+        self.answer.prompts.push(RegisteredPrompt { action, version: number, previous_version });
+        // What is equal writes nothing: not what is said of the prompt beside its content either.
+        if action == Registration::Unchanged {
+            return Ok(revision);
+        }
         let metadata = Metadata {
             id: code.prompt_id,
             name: &code.name,
@@ -69,28 +96,19 @@ impl Batch {
             owner_team: code.owner_team.as_deref(),
             tags: None,
         };
-        let mut prompt = described(before.clone(), &project.name, &metadata, now);
-        let content = versioning::content(prompt.latest_version, known.as_ref(), code.template_format)?;
-        let (Content::New(number) | Content::Known(number)) = content;
-        let action = versioning::registration(before.is_some(), previous_version, content, sent.set_active);
+        let mut prompt = described(before, &project.name, &metadata, now);
         if sent.set_active {
             prompt.active_version = Some(number);
         }
-        prompt.latest_version = prompt.latest_version.max(number);
+        prompt.latest_version = latest.max(number);
         match known {
             None => self.added.push(version(&prompt, number, code, sent, now)),
-            Some(known) if action == Registration::Reactivated && known.status != VersionStatus::Active => {
-                self.restored.push(Version { status: VersionStatus::Active, ..known });
-            }
+            Some(known) if known.status != VersionStatus::Active => self.restored.push(known.id),
             Some(_) => {}
         }
-        let moved = before.as_ref() != Some(&prompt);
-        self.answer.revision = counted(&mut prompt, self.answer.revision, moved, now);
-        if moved {
-            self.prompts.push(prompt);
-        }
-        self.answer.prompts.push(RegisteredPrompt { action, version: number, previous_version });
-        Ok(())
+        let revision = counted(&mut prompt, revision, true, now);
+        self.prompts.push(prompt);
+        Ok(revision)
     }
 }
 

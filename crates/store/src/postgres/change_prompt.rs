@@ -7,17 +7,17 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use sqlx::{PgConnection, Transaction};
+use sqlx::PgConnection;
 
 use super::select::select;
+use super::turns::Made;
 use super::{Postgres, error, put_prompt, row, save};
-use crate::plan::{self, Plan, Project, VersionWrite};
+use crate::plan::{self, Plan, VersionWrite};
 use crate::{Changed, PutPrompt, PutResult};
 
 /// FOR NO KEY UPDATE: FOR UPDATE would stop every insert that refers to the row.
-pub(super) const LOCK: &str =
-    "SELECT name, revision, clock_timestamp() AS now FROM projects WHERE id = $1 FOR NO KEY UPDATE";
-pub(super) const LOOK: &str = "SELECT name, revision, clock_timestamp() AS now FROM projects WHERE id = $1";
+const LOCK: &str = "SELECT clock_timestamp() AS now FROM projects WHERE id = $1 FOR NO KEY UPDATE";
+const LOOK: &str = "SELECT clock_timestamp() AS now FROM projects WHERE id = $1";
 
 /// What is asked of a prompt.
 #[derive(Clone, Copy)]
@@ -40,9 +40,6 @@ pub(super) enum Answer {
     Changed(Changed),
 }
 
-/// What is written but for the commit.
-pub(super) type Made = Transaction<'static, sqlx::Postgres>;
-
 impl Postgres {
     /// Registers a content.
     pub(super) async fn put(&self, project: ProjectId, put: &PutPrompt) -> Result<PutResult> {
@@ -62,21 +59,24 @@ impl Postgres {
 
     /// Plans a write, and makes it under the project's lock unless there is nothing to do.
     async fn write(&self, project: ProjectId, asked: Asked<'_>) -> Result<Answer> {
-        let (answer, made) = error::insist(&self.calls, || self.make(project, asked)).await?;
-        if let Some(made) = made {
-            error::commit(made).await?;
-        }
-        Ok(answer)
+        let (look, make) = (|| self.idle(project, asked), || self.make(project, asked));
+        self.turns.write(&self.calls, project, look, make).await
     }
 
-    /// As [`Postgres::write`], without the commit.
-    async fn make(&self, project: ProjectId, asked: Asked<'_>) -> Result<(Answer, Option<Made>)> {
+    /// What is answered where there is nothing to write.
+    async fn idle(&self, project: ProjectId, asked: Asked<'_>) -> Result<Option<Answer>> {
+        let mut connection = error::again(|| self.calls.acquire()).await?;
+        let now = moment(&mut connection, LOOK, project).await?;
+        let planned = plan(&mut connection, now, project, asked).await?;
+        let idle = !planned.prompt && planned.version == VersionWrite::Nothing;
+        Ok(idle.then_some(planned.answer))
+    }
+
+    /// Writes all but the commit.
+    async fn make(&self, project: ProjectId, asked: Asked<'_>) -> Result<(Answer, Made)> {
         let mut transaction = error::again(|| self.calls.begin()).await?;
-        let idle = plan(&mut transaction, LOOK, project, asked).await?;
-        if !idle.prompt && idle.version == VersionWrite::Nothing {
-            return Ok((idle.answer, None));
-        }
-        let planned = plan(&mut transaction, LOCK, project, asked).await?;
+        let now = lock(&mut transaction, project).await?;
+        let planned = plan(&mut transaction, now, project, asked).await?;
         let (prompt, version) = match &planned.answer {
             Answer::Put(result) => (&result.prompt, Some(&result.version)),
             Answer::Changed(changed) => (&changed.prompt, changed.version.as_ref()),
@@ -87,21 +87,20 @@ impl Postgres {
         if let Some(version) = version {
             save::versions(&mut transaction, planned.version, slice::from_ref(version)).await?;
         }
-        Ok((planned.answer, Some(transaction)))
+        Ok((planned.answer, transaction))
     }
 }
 
 /// Reads what is there and decides.
 async fn plan(
     connection: &mut PgConnection,
-    look: &'static str,
+    now: Timestamp,
     project: ProjectId,
     asked: Asked<'_>,
 ) -> Result<Plan<Answer>> {
-    let (found, now) = lock(connection, look, project).await?;
     let changed = match asked {
         Asked::Put(put) => {
-            let (prompt, version) = put_prompt::read(connection, project, put).await?;
+            let (found, prompt, version) = put_prompt::read(connection, project, put).await?;
             let Plan { prompt, version, answer } = plan::put(&found, prompt.as_ref(), version, put, now)?;
             return Ok(Plan { prompt, version, answer: Answer::Put(answer) });
         }
@@ -125,15 +124,16 @@ async fn plan(
     Ok(Plan { prompt: changed.prompt, version: changed.version, answer: Answer::Changed(changed.answer) })
 }
 
-pub(super) async fn lock(
-    connection: &mut PgConnection,
-    sql: &'static str,
-    project: ProjectId,
-) -> Result<(Project, Timestamp)> {
+/// Locks the project's row: the moment from which it is held.
+pub(super) async fn lock(connection: &mut PgConnection, project: ProjectId) -> Result<Timestamp> {
+    moment(connection, LOCK, project).await
+}
+
+async fn moment(connection: &mut PgConnection, sql: &'static str, project: ProjectId) -> Result<Timestamp> {
     let found = sqlx::query(sql).bind(project.0).fetch_optional(connection).await.map_err(error::store)?;
-    let found = found.ok_or_else(|| Error::new(Reason::ProjectNotFound, format!("there is no project {project}")))?;
-    Ok((
-        Project { name: row::value(&found, "name")?, revision: row::value(&found, "revision")? },
-        row::value(&found, "now")?,
-    ))
+    row::value(&found.ok_or_else(|| no_project(project))?, "now")
+}
+
+pub(super) fn no_project(project: ProjectId) -> Error {
+    Error::new(Reason::ProjectNotFound, format!("there is no project {project}"))
 }

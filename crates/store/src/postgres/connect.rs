@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection};
 
 use super::batch::Batches;
+use super::turns::Turns;
 use super::{error, migrate};
 use crate::Store;
 
@@ -54,6 +55,8 @@ impl Default for PostgresOptions {
 pub struct Postgres {
     /// For reads and for writes to the registry.
     pub(super) calls: PgPool,
+    /// Among the latter.
+    pub(super) turns: Turns,
     pub(super) lists: PgPool,
     pub(super) beats: PgPool,
     /// Writes to executions, in batches.
@@ -79,6 +82,7 @@ impl Postgres {
         let writes = pool(url, WRITES, STATEMENT)?;
         Ok(Self {
             calls,
+            turns: Turns::default(),
             lists: pool(url, LISTS, LIST)?,
             beats: pool(url, BEATS, STATEMENT)?,
             batches: Batches::new(writes),

@@ -12,7 +12,7 @@ pub(super) use crate::failure::unavailable;
 
 /// What a call may take: a database that hangs keeps no bound of its own. More than a connection and a statement may
 /// take together.
-const CALL: Duration = Duration::from_secs(5);
+pub(super) const CALL: Duration = Duration::from_secs(5);
 /// As [`CALL`], for a list.
 const LIST: Duration = Duration::from_secs(18);
 /// How many dead connections one call meets at most.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `connect` | pools, and how every connection is set up |
 //! | `migrate` | the schema, forwards and back |
-//! | `registry`, `put_prompt`, `change_prompt`, `select` | prompts and versions |
+//! | `registry`, `put_prompt`, `change_prompt`, `register_code`, `save`, `select` | prompts and versions |
+//! | `turns` | who writes to a project's registry next |
 //! | `models`, `access` | models and prices; projects and keys |
 //! | `batch` | group commit: what arrived while the last statement was committing is the next one |
 //! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `expire`, `read`, `list` |
@@ -45,6 +46,7 @@ mod registry;
 mod row;
 mod save;
 mod select;
+mod turns;
 
 pub use connect::{Postgres, PostgresOptions};
 pub use migrate::{migrate_down, migrate_status, migrate_up};

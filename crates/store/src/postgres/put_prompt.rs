@@ -7,7 +7,8 @@ use sqlx::PgConnection;
 
 use super::error;
 use crate::PutPrompt;
-use crate::rows::prompt::{maybe_prompt, maybe_version, prompt_columns, version_columns};
+use crate::plan::Project;
+use crate::rows::prompt::{self, maybe_prompt, maybe_version, prompt_columns, version_columns};
 
 /// The project ($1), its prompt of that name ($2), and that prompt's version of that content ($3): each where there is
 /// one.
@@ -21,13 +22,13 @@ const READ: &str = concat!(
     " WHERE j.id = $1"
 );
 
-/// The prompt of the name, and its version of the content.
+/// The project, the prompt of the name, and its version of the content.
 pub(super) async fn read(
     connection: &mut PgConnection,
     project: ProjectId,
     put: &PutPrompt,
-) -> Result<(Option<Prompt>, Option<Version>)> {
+) -> Result<(Project, Option<Prompt>, Option<Version>)> {
     let query = sqlx::query(READ).bind(project.0).bind(&put.name).bind(&put.checksum);
     let row = query.fetch_one(connection).await.map_err(error::store)?;
-    Ok((maybe_prompt(&row)?, maybe_version(&row)?))
+    Ok((prompt::project(&row)?, maybe_prompt(&row)?, maybe_version(&row)?))
 }

@@ -1,27 +1,28 @@
-//! Registering what code carries: looked at without a lock, and written under the project's lock where anything changes.
+//! Registering what code carries: looked at in one statement, and written under the project's lock where anything changes.
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
-use sqlx::PgConnection;
-use sqlx::postgres::PgBindIterExt;
+use sqlx::PgExecutor;
+use sqlx::postgres::{PgBindIterExt, PgRow};
 
 use super::bind::{clean, each};
-use super::change_prompt::{LOCK, LOOK, Made, lock};
+use super::change_prompt::{lock, no_project};
+use super::turns::Made;
 use super::{Postgres, error, row, save};
 use crate::plan::VersionWrite;
 use crate::plan::code::{self, Batch};
-use crate::rows::prompt::{maybe_prompt, maybe_version, prompt_columns, version_columns};
+use crate::rows::prompt::{self, known_columns, maybe_known, maybe_prompt, prompt_columns};
 use crate::{RegisterCode, Registered};
 
 /// The project's ($1) prompt of each name of $2, and that prompt's version of the content beside it in $3: each where
-/// there is one, in their order.
+/// there is one, in their order; with the project's revision and the time beside them.
 pub(super) const READ: &str = concat!(
     "SELECT ",
     prompt_columns!(),
     ", ",
-    version_columns!(),
-    " FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS a (name, checksum, place) JOIN projects j ON j.id = $1",
+    known_columns!(),
+    ", clock_timestamp() AS now FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS a (name, checksum, place) JOIN projects j ON j.id = $1",
     " LEFT JOIN prompts p ON p.project_id = j.id AND p.name = a.name",
     " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.checksum",
     " ORDER BY a.place"
@@ -32,25 +33,28 @@ const MODES: &str = "SELECT name, mode FROM prompts WHERE project_id = $1 AND na
 impl Postgres {
     /// Registers a batch.
     pub(super) async fn register(&self, project: ProjectId, code: &RegisterCode) -> Result<Registered> {
-        let (registered, made) = error::insist(&self.calls, || self.make_registration(project, code)).await?;
-        if let Some(made) = made {
-            error::commit(made).await?;
-        }
-        Ok(registered)
+        let look = || self.idle_registration(project, code);
+        let make = || self.make_registration(project, code);
+        self.turns.write(&self.calls, project, look, make).await
     }
 
-    /// As [`Postgres::register`], without the commit.
-    async fn make_registration(&self, project: ProjectId, code: &RegisterCode) -> Result<(Registered, Option<Made>)> {
+    /// What is answered where there is nothing to write.
+    async fn idle_registration(&self, project: ProjectId, code: &RegisterCode) -> Result<Option<Registered>> {
+        let rows = error::again(|| read(&self.calls, project, code)).await?;
+        let batch = plan(&rows, project, code)?;
+        Ok(batch.is_idle().then_some(batch.answer))
+    }
+
+    /// Writes all but the commit.
+    async fn make_registration(&self, project: ProjectId, code: &RegisterCode) -> Result<(Registered, Made)> {
         let mut transaction = error::again(|| self.calls.begin()).await?;
-        let idle = plan(&mut transaction, LOOK, project, code).await?;
-        if idle.is_idle() {
-            return Ok((idle.answer, None));
-        }
-        let batch = plan(&mut transaction, LOCK, project, code).await?;
+        lock(&mut transaction, project).await?;
+        let rows = read(&mut *transaction, project, code).await.map_err(error::store)?;
+        let batch = plan(&rows, project, code)?;
         save::prompts(&mut transaction, project, &batch.prompts).await?;
         save::versions(&mut transaction, VersionWrite::Add, &batch.added).await?;
-        save::versions(&mut transaction, VersionWrite::Status, &batch.restored).await?;
-        Ok((batch.answer, Some(transaction)))
+        save::restored(&mut transaction, &batch.restored).await?;
+        Ok((batch.answer, transaction))
     }
 
     /// The modes of those prompts that exist.
@@ -61,21 +65,19 @@ impl Postgres {
     }
 }
 
-/// Reads what is there and decides.
-async fn plan(
-    connection: &mut PgConnection,
-    look: &'static str,
-    project: ProjectId,
-    code: &RegisterCode,
-) -> Result<Batch> {
-    let (found, now) = lock(connection, look, project).await?;
-    let rows = sqlx::query(READ)
+/// Reads what is there.
+async fn read(executor: impl PgExecutor<'_>, project: ProjectId, code: &RegisterCode) -> sqlx::Result<Vec<PgRow>> {
+    sqlx::query(READ)
         .bind(project.0)
         .bind(each!(code.prompts, |prompt| &prompt.name))
         .bind(each!(code.prompts, |prompt| &prompt.checksum))
-        .fetch_all(connection)
+        .fetch_all(executor)
         .await
-        .map_err(error::store)?;
-    let there = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_version(row)?))).collect::<Result<Vec<_>>>()?;
-    code::register(&found, there, code, now)
+}
+
+/// Decides.
+fn plan(rows: &[PgRow], project: ProjectId, code: &RegisterCode) -> Result<Batch> {
+    let first = rows.first().ok_or_else(|| no_project(project))?;
+    let there = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_known(row)?))).collect::<Result<Vec<_>>>()?;
+    code::register(&prompt::project(first)?, there, code, row::value(first, "now")?)
 }

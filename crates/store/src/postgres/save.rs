@@ -2,7 +2,7 @@
 //! wait for each other's rows.
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::ids::{ProjectId, VersionId};
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt;
@@ -37,6 +37,8 @@ const ADD_VERSIONS: &str = "
 const SET_STATUSES: &str = "
     UPDATE prompt_versions v SET status = n.status
     FROM unnest($1::uuid[], $2::text[]) AS n (id, status) WHERE v.id = n.id";
+
+const RESTORE: &str = "UPDATE prompt_versions SET status = 'active' WHERE id = ANY ($1)";
 
 /// Writes prompts, and the revision of the last as the project's: this transaction alone can take it.
 pub(super) async fn prompts(connection: &mut PgConnection, project: ProjectId, prompts: &[Prompt]) -> Result<()> {
@@ -94,5 +96,15 @@ pub(super) async fn versions(connection: &mut PgConnection, write: VersionWrite,
         }
     };
     query.execute(connection).await.map_err(error::store)?;
+    Ok(())
+}
+
+/// Makes these versions active again.
+pub(super) async fn restored(connection: &mut PgConnection, versions: &[VersionId]) -> Result<()> {
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let restore = sqlx::query(RESTORE).bind(each!(versions, |version| version.0));
+    restore.execute(connection).await.map_err(error::store)?;
     Ok(())
 }

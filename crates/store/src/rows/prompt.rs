@@ -1,6 +1,8 @@
 //! Prompts and versions as they are selected.
 
 use crate::Revisions;
+use crate::plan::Project;
+use crate::plan::code::Known;
 use crate::rows as row;
 use crate::rows::LedgerRow;
 use prompt_ledger_domain::Result;
@@ -26,6 +28,14 @@ macro_rules! version_columns {
     };
 }
 pub(crate) use version_columns;
+
+/// The columns that [`maybe_known`] reads from `prompt_versions v`.
+macro_rules! known_columns {
+    () => {
+        "v.id AS version_id, v.version_number, v.status, v.template_format"
+    };
+}
+pub(crate) use known_columns;
 
 /// A prompt by project ($1) and name ($2), with a version of it; the version's columns are empty where there is none.
 macro_rules! prompt_and_version {
@@ -92,6 +102,22 @@ pub(crate) fn maybe_version<R: LedgerRow>(row: &R) -> Result<Option<Version>> {
             path: row::text(row, "source_path")?,
         },
     }))
+}
+
+/// As much of the version as registering from code asks for, unless the row has none.
+pub(crate) fn maybe_known<R: LedgerRow>(row: &R) -> Result<Option<Known>> {
+    let Some(id) = row::maybe(row, "version_id")? else { return Ok(None) };
+    Ok(Some(Known {
+        id: VersionId(id),
+        number: row::value(row, "version_number")?,
+        status: row::word(row, "status", VersionStatus::from_word)?,
+        template_format: row::word(row, "template_format", TemplateFormat::from_word)?,
+    }))
+}
+
+/// The project as the row was read.
+pub(crate) fn project<R: LedgerRow>(row: &R) -> Result<Project> {
+    Ok(Project { name: row::text(row, "project")?, revision: project_revision(row)? })
 }
 
 /// The project's revision that the row was read at.

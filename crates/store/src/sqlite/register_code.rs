@@ -8,9 +8,9 @@ use sqlx::SqliteConnection;
 
 use super::change_prompt::{save, save_version};
 use super::{error, now, row};
+use crate::plan::VersionWrite;
 use crate::plan::code::{self, Batch};
-use crate::plan::{Project, VersionWrite};
-use crate::rows::prompt::{maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns};
+use crate::rows::prompt::{self, known_columns, maybe_known, maybe_prompt, prompt_columns};
 use crate::{RegisterCode, Registered};
 
 /// The project's ($1) prompt of each name, and that prompt's version of the content beside it ($2, pairs in JSON): each
@@ -19,12 +19,14 @@ const READ: &str = concat!(
     "SELECT ",
     prompt_columns!(),
     ", ",
-    version_columns!(),
+    known_columns!(),
     " FROM json_each($2) a CROSS JOIN projects j ON j.id = $1",
     " LEFT JOIN prompts p ON p.project_id = j.id AND p.name = a.value ->> 0",
     " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.value ->> 1",
     " ORDER BY a.key"
 );
+
+const RESTORE: &str = "UPDATE prompt_versions SET status = 'active' WHERE id = $1";
 
 const MODES: &str =
     "SELECT name, mode FROM prompts WHERE project_id = $1 AND name IN (SELECT value FROM json_each($2))";
@@ -40,9 +42,8 @@ pub(super) async fn plan(connection: &mut SqliteConnection, project: ProjectId, 
         .map_err(error::store)?;
     let first = rows.first();
     let first = first.ok_or_else(|| Error::new(Reason::ProjectNotFound, format!("there is no project {project}")))?;
-    let found = Project { name: row::text(first, "project")?, revision: project_revision(first)? };
-    let there = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_version(row)?))).collect::<Result<Vec<_>>>()?;
-    code::register(&found, there, code, now())
+    let there = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_known(row)?))).collect::<Result<Vec<_>>>()?;
+    code::register(&prompt::project(first)?, there, code, now())
 }
 
 /// Registers a batch, inside a transaction.
@@ -55,10 +56,12 @@ pub(super) async fn register(
     for prompt in &batch.prompts {
         save(connection, project, prompt).await?;
     }
-    for (write, versions) in [(VersionWrite::Add, &batch.added), (VersionWrite::Status, &batch.restored)] {
-        for version in versions {
-            save_version(connection, write, version).await?;
-        }
+    for version in &batch.added {
+        save_version(connection, VersionWrite::Add, version).await?;
+    }
+    for restored in &batch.restored {
+        let restore = sqlx::query(RESTORE).bind(restored.to_string());
+        restore.execute(&mut *connection).await.map_err(error::store)?;
     }
     Ok(batch.answer)
 }

@@ -197,11 +197,24 @@ pub(crate) async fn what_code_says_of_a_prompt_is_kept_when_absent_and_cleared_w
     one(backend, said(None, None, "B")).await;
     let kept = prompt(backend, "greet").await;
     assert_eq!((&*kept.description, &*kept.owner_team), ("says hello", "growth"));
-    // The content alone decides what is told.
-    let done = one(backend, said(Some(""), Some("core"), "B")).await;
-    assert_eq!(done, outcome(Unchanged, 2, Some(2)));
+    let done = one(backend, said(Some(""), Some("core"), "A")).await;
+    assert_eq!(done, outcome(Reactivated, 1, Some(2)));
     let written = prompt(backend, "greet").await;
     assert_eq!((&*written.description, &*written.owner_team, written.revision), ("", "core", kept.revision + 1));
+}
+
+pub(crate) async fn what_code_says_of_a_prompt_is_not_written_where_its_content_is_equal<B: Backend>(backend: &B) {
+    let said =
+        |text: &str| CodePrompt { description: Some(text.into()), owner_team: Some(text.into()), ..code("greet", "A") };
+    one(backend, said("before")).await;
+    one(backend, code("greet", "B")).await;
+    one(backend, said("before")).await;
+    let before = prompt(backend, "greet").await;
+    for set_active in [true, false] {
+        let again = sent(backend, RegisterCode { set_active, ..batch(vec![said("after")]) }).await;
+        assert_eq!(again, Registered { prompts: vec![outcome(Unchanged, 1, Some(1))], revision: before.revision });
+    }
+    assert_eq!(prompt(backend, "greet").await, before);
 }
 
 pub(crate) async fn deployments_that_race_end_in_consecutive_versions_without_an_error<B: Backend>(backend: &B) {

@@ -18,6 +18,7 @@ mod models;
 mod postgres;
 mod queue;
 mod registry;
+mod registry_locks;
 mod sqlite;
 mod versioning;
 mod watching;
@@ -69,6 +70,7 @@ macro_rules! conformance {
             a_batch_is_written_whole_or_not_at_all
             a_text_has_one_format
             what_code_says_of_a_prompt_is_kept_when_absent_and_cleared_when_empty
+            what_code_says_of_a_prompt_is_not_written_where_its_content_is_equal
             deployments_that_race_end_in_consecutive_versions_without_an_error
             a_thousand_prompts_are_one_batch
             a_name_in_another_project_is_another_prompt

@@ -3,13 +3,12 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_store::postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
-use prompt_ledger_store::{Executions, RegisterCode, Registry, Store};
+use prompt_ledger_store::{Executions, Registry, Store};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::code::{batch, code};
 use crate::kit::{Backend, an_execution, get, put_active, reason, register, run, start, submit};
 
 /// A database that goes with it.
@@ -176,17 +175,4 @@ async fn a_text_with_nul_does_not_take_its_neighbours_with_it() {
     let finish = prompt_ledger_store::Finish { response: "a\0b".into(), ..crate::kit::success() };
     let done = crate::kit::finish(&fresh, &new, 1, finish).await;
     assert_eq!(done.texts.unwrap().response, "a\u{fffd}b");
-}
-
-#[tokio::test]
-async fn a_registration_that_changes_nothing_takes_no_lock() {
-    let fresh = Fresh::fresh().await;
-    let project = fresh.default_project().await;
-    let carried = || batch(vec![code("greet", "A")]);
-    fresh.store.register_code(project, carried()).await.unwrap();
-    let mut other = fresh.connection().await;
-    other.execute("BEGIN; SELECT 1 FROM projects FOR UPDATE; SELECT 1 FROM prompts FOR UPDATE").await.unwrap();
-    fresh.store.register_code(project, carried()).await.unwrap();
-    let changed = RegisterCode { dry_run: true, ..batch(vec![code("greet", "B")]) };
-    fresh.store.register_code(project, changed).await.unwrap();
 }

@@ -1,7 +1,8 @@
-//! What a sync execution reads as once it has ended: put together from what was written, so that no answer waits for the
-//! store to say it again.
+//! What an execution reads as once it was put into the queue, or has ended within its call: put together from what was
+//! written, so that no answer waits for the store to say it again.
 
 use prompt_ledger_domain::execution::{Attempt, Event, Execution, ExecutionMode, Status, Texts};
+use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_store::{Finish, NewExecution};
 use prompt_ledger_worker::Ending;
@@ -32,7 +33,6 @@ impl Begun {
             return None;
         }
         let Finish { status, ended, response, response_truncated, finish_reason, failure, cost_nano_usd } = finish;
-        let Self { new, prompt, version_number, checksum } = self;
         let latency_ms = ended.latency_ms();
         let attempt = Attempt {
             number: event.attempt,
@@ -45,7 +45,34 @@ impl Begun {
             usage: ended.usage,
             latency_ms,
         };
+        let begun = self.recorded(first, ExecutionMode::Sync);
         Some(Execution {
+            status,
+            usage: ended.usage,
+            latency_ms,
+            cost_nano_usd,
+            attempts: event.attempt,
+            attempt_log: vec![attempt],
+            failure,
+            finish_reason,
+            provider_request_id: ended.provider_request_id,
+            response_truncated,
+            started_at: Some(first.at),
+            completed_at: Some(event.at),
+            texts: begun.texts.map(|texts| Texts { response, ..texts }),
+            ..begun
+        })
+    }
+
+    /// As GetExecution answers it while it waits for its first attempt.
+    pub(super) fn queued(self, first: Event) -> Execution {
+        self.recorded(first, ExecutionMode::Async)
+    }
+
+    /// As it stands with its first event.
+    fn recorded(self, first: Event, mode: ExecutionMode) -> Execution {
+        let Self { new, prompt, version_number, checksum } = self;
+        Execution {
             id: new.id,
             project: prompt.project,
             prompt_id: prompt.id,
@@ -54,22 +81,22 @@ impl Begun {
             version_id: new.version_id,
             version_number,
             checksum,
-            mode: ExecutionMode::Sync,
-            status,
+            mode,
+            status: first.to,
             environment: new.environment,
             model: new.model,
             params: new.params,
-            usage: ended.usage,
-            latency_ms,
-            cost_nano_usd,
+            usage: Usage::default(),
+            latency_ms: None,
+            cost_nano_usd: None,
             price_id: new.price_id,
-            attempts: event.attempt,
-            attempt_log: vec![attempt],
-            failure,
-            finish_reason,
-            provider_request_id: ended.provider_request_id,
+            attempts: first.attempt,
+            attempt_log: Vec::new(),
+            failure: None,
+            finish_reason: None,
+            provider_request_id: String::new(),
             prompt_truncated: new.prompt_truncated,
-            response_truncated,
+            response_truncated: false,
             correlation_id: new.correlation_id,
             idempotency_key: new.key.map(|key| key.key).unwrap_or_default(),
             timeout: new.timeout,
@@ -78,9 +105,9 @@ impl Begun {
             cancel_requested_at: None,
             cancel_reason: String::new(),
             created_at: first.at,
-            started_at: Some(first.at),
-            completed_at: Some(event.at),
-            texts: Some(Texts { input: new.input, variables: new.variables, response }),
-        })
+            started_at: None,
+            completed_at: None,
+            texts: Some(Texts { input: new.input, variables: new.variables, response: String::new() }),
+        }
     }
 }

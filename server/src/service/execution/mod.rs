@@ -64,7 +64,7 @@ pub struct ExecutionService {
 /// An execution that a caller asked for.
 #[derive(Debug)]
 pub struct Ran {
-    /// As it ended.
+    /// As it ended; from the queue, as it stands.
     pub execution: Execution,
     /// Another call with the same idempotency key made it.
     pub reused: bool,
@@ -74,17 +74,6 @@ pub struct Ran {
 pub struct Streamed {
     /// What happens to it.
     pub watcher: Watcher,
-    /// Another call with the same idempotency key made it.
-    pub reused: bool,
-}
-
-/// An execution that was put into the queue.
-#[derive(Debug)]
-pub struct Submitted {
-    /// Which one.
-    pub id: ExecutionId,
-    /// Where it stands.
-    pub status: Status,
     /// Another call with the same idempotency key made it.
     pub reused: bool,
 }
@@ -152,17 +141,15 @@ impl ExecutionService {
     }
 
     /// Records an execution for a worker, and answers once that is durable.
-    pub async fn submit(&self, caller: &Caller, spec: Spec, prompt_mode: Mode) -> Result<Submitted> {
-        let _place = self.backpressure.admit()?;
-        let found = self.record(caller, &spec, prompt_mode, How::Submit).await?;
-        Ok(match found {
-            Found::New(id, _) => Submitted { id, status: Status::Queued, reused: false },
-            Found::Watched(watcher) => Submitted { id: watcher.id(), status: Status::Running, reused: false },
-            Found::Reused(id) => {
-                let status = self.store.get(caller.project.id, id).await?.status;
-                Submitted { id, status, reused: true }
-            }
-        })
+    pub async fn submit(&self, caller: &Caller, spec: Spec, prompt_mode: Mode) -> Result<Ran> {
+        let (id, reused) = match self.record(caller, &spec, prompt_mode, How::Submit).await? {
+            // What is in the queue is answered whatever happens to the store now.
+            Found::New(_, Some(execution)) => return Ok(Ran { execution: *execution, reused: false }),
+            Found::New(id, None) => (id, false),
+            Found::Watched(watcher) => (watcher.id(), false),
+            Found::Reused(id) => (id, true),
+        };
+        Ok(Ran { execution: self.store.get(caller.project.id, id).await?, reused })
     }
 
     /// Asks for an execution's end, and answers it once the wish is durable.
@@ -203,7 +190,7 @@ impl ExecutionService {
     }
 
     /// Records an execution as queued, and tells the workers.
-    async fn enqueue(&self, Prepared { new, .. }: Prepared) -> Result<Tried> {
+    async fn enqueue(&self, Prepared { new, begun, .. }: Prepared) -> Result<Tried> {
         let (store, look_in) = (Arc::clone(&self.store), self.redispatch_after);
         let (hints, news) = (self.hints.clone(), self.runner.news.clone());
         // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
@@ -215,7 +202,7 @@ impl ExecutionService {
                 Recorded::New(event) => {
                     hints.push(Hint { execution_id: id, attempt: 1 });
                     news.changed(id, event);
-                    Tried::New(id, None)
+                    Tried::New(id, Some(Box::new(begun.queued(event))))
                 }
                 Recorded::Existing(holder) => Tried::Existing(holder),
                 Recorded::Stale => Tried::Stale,

@@ -42,8 +42,8 @@ pub(super) enum How<'a> {
 
 /// What recording a prepared execution came to.
 pub(super) enum Tried {
-    /// It was recorded. One that runs within the call has ended, and reads as told; where that takes a look at the store,
-    /// nothing is told.
+    /// It was recorded, and reads as told: as it ended where it runs within the call, else as it was put into the queue.
+    /// Where that takes a look at the store, nothing is told.
     New(ExecutionId, Option<Box<Execution>>),
     /// It was recorded, runs, and is watched.
     Watched(Box<Watcher>),
@@ -76,39 +76,41 @@ impl ExecutionService {
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
         for _ in 0..RESOLVE_TRIES {
             entry.found.prompt.check_mode(prompt_mode, execute_rpc(entry.found.prompt.mode, how))?;
-            let key = self.key(spec, &entry).await?;
-            if let Some((key, Some(holder))) = &key {
-                return reused(key, *holder);
-            }
-            let key = key.map(|(key, _)| key);
+            let key = match spec.key()? {
+                None => None,
+                Some(key) => match self.store.by_key(entry.found.prompt.id, &key).await? {
+                    Some(holder) => return reused(spec, holder),
+                    None => Some(ExecutionKey { key, request_hash: spec.request_hash()? }),
+                },
+            };
+            let _place = match how {
+                How::Submit => Some(self.backpressure.admit()?),
+                How::Run(_) | How::Stream(_) => None,
+            };
             let streams = spec.stream_text || matches!(how, How::Stream(_));
-            let prepared = self.prepare(caller, spec, &entry, key.clone(), mode, streams).await?;
+            let prepared = self.prepare(caller, spec, &entry, key, mode, streams).await?;
             let tried = match how {
                 How::Run(patience) => self.drive(prepared, patience).await?,
                 How::Stream(patience) => self.drive_watched(prepared, patience).await?,
                 How::Submit => self.enqueue(prepared).await?,
             };
-            match (tried, key) {
-                (Tried::New(id, execution), _) => return Ok(Found::New(id, execution)),
-                (Tried::Watched(watcher), _) => return Ok(Found::Watched(watcher)),
-                (Tried::Existing(holder), Some(key)) => return reused(&key, holder),
-                (Tried::Existing(holder), None) => {
-                    return Err(Error::internal(format!(
-                        "an execution without a key met {}, which has one",
-                        holder.id
-                    )));
-                }
-                (Tried::Stale, _) => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
+            match tried {
+                Tried::New(id, execution) => return Ok(Found::New(id, execution)),
+                Tried::Watched(watcher) => return Ok(Found::Watched(watcher)),
+                Tried::Existing(holder) => return reused(spec, holder),
+                Tried::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
             }
         }
         Err(Error::internal("the registry changed under every try to record an execution"))
     }
 
-    /// The request's idempotency key, and who has it already.
-    async fn key(&self, spec: &Spec, entry: &Entry) -> Result<Option<(ExecutionKey, Option<KeyHolder>)>> {
-        let Some(key) = spec.key()? else { return Ok(None) };
-        let holder = self.store.by_key(entry.found.prompt.id, &key).await?;
-        Ok(Some((ExecutionKey { key, request_hash: spec.request_hash()? }, holder)))
+    /// MODE_MISMATCH where the prompt that a request names is not of the mode that the RPC serves: looked at before
+    /// anything else is said of the request.
+    pub async fn check_mode(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode) -> Result<()> {
+        let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
+        let entry = self.registry.entry(caller.project.id, name.as_str(), spec.min_revision).await?;
+        let prompt = &entry.found.prompt;
+        prompt.check_mode(prompt_mode, execute_rpc(prompt.mode, How::Run(&Patience::default())))
     }
 
     /// Resolves the version, checks every field, renders, and finds the model: nothing is written so far.
@@ -198,9 +200,9 @@ impl ExecutionService {
 }
 
 /// IDEMPOTENCY_KEY_REUSED, unless the key's execution was made by the same request.
-fn reused(key: &ExecutionKey, holder: KeyHolder) -> Result<Found> {
-    if holder.request_hash != key.request_hash {
-        return Err(spec::key_reused(&key.key, holder.id));
+fn reused(spec: &Spec, holder: KeyHolder) -> Result<Found> {
+    if holder.request_hash != spec.request_hash()? {
+        return Err(spec::key_reused(&spec.idempotency_key, holder.id));
     }
     Ok(Found::Reused(holder.id))
 }

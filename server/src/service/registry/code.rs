@@ -70,16 +70,16 @@ impl RegistryService {
         let names: Vec<_> = code.prompts.iter().map(|prompt| &*prompt.name).collect();
         self.check_modes(project, &names, Mode::Tracking).await?;
         check_fields(&code)?;
-        check_hashes(&code.prompts)?;
+        let checksums = checksums(&code.prompts).await?;
         let mut prompts = Vec::with_capacity(code.prompts.len());
         let mut told = Vec::with_capacity(code.prompts.len());
-        for (place, carried) in code.prompts.into_iter().enumerate() {
+        for (place, (carried, checksum)) in code.prompts.into_iter().zip(checksums).enumerate() {
             let name = carried.name.clone();
-            let (prompt, warnings) = parsed(carried).map_err(|e| e.within(&at(place)).with("prompt", &name))?;
+            let (prompt, warnings) =
+                parsed(carried, checksum).map_err(|e| e.within(&at(place)).with("prompt", &name))?;
             told.push((name, prompt.checksum.clone(), warnings));
             prompts.push(prompt);
-            // A batch is up to 4 MiB of templates: others get their turn in between.
-            tokio::task::yield_now().await;
+            others_turn().await;
         }
         let Code { set_active, dry_run, created_by, repository, commit, .. } = code;
         let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit };
@@ -135,21 +135,29 @@ fn check_fields(code: &Code) -> Result<()> {
     wrong.finish(Some(()))
 }
 
-/// TEMPLATE_HASH_MISMATCH where a hash that was sent is not that of its text, with the computed ones.
-fn check_hashes(prompts: &[Carried]) -> Result<()> {
+/// A batch is up to 4 MiB of templates: after each, others get their turn.
+async fn others_turn() {
+    tokio::task::yield_now().await;
+}
+
+/// Each template's hash; TEMPLATE_HASH_MISMATCH where one that was sent is another, with the computed ones.
+async fn checksums(prompts: &[Carried]) -> Result<Vec<String>> {
     let mut violations = Vec::new();
     let mut first = None;
-    for (place, prompt) in prompts.iter().enumerate().filter(|(_, prompt)| !prompt.template_hash.is_empty()) {
+    let mut checksums = Vec::with_capacity(prompts.len());
+    for (place, prompt) in prompts.iter().enumerate() {
         let computed = versioning::checksum(&prompt.template_source);
-        if computed != prompt.template_hash {
+        if !prompt.template_hash.is_empty() && computed != prompt.template_hash {
             let sent = field::shown(&prompt.template_hash);
             let description = format!("of `{}` is `{sent}`, but the sha256 of the template is {computed}", prompt.name);
             violations.push(Violation { field: format!("{}.template_hash", at(place)), description });
-            first.get_or_insert((&prompt.name, computed));
+            first.get_or_insert((&prompt.name, computed.clone()));
         }
+        checksums.push(computed);
+        others_turn().await;
     }
     match first {
-        None => Ok(()),
+        None => Ok(checksums),
         Some((name, computed)) => Err(Error::violations(Reason::TemplateHashMismatch, violations)
             .with("prompt", name)
             .with("computed_hash", computed)
@@ -158,7 +166,7 @@ fn check_hashes(prompts: &[Carried]) -> Result<()> {
 }
 
 /// A prompt as it is stored, and what looks wrong in it.
-fn parsed(carried: Carried) -> Result<(CodePrompt, Vec<String>)> {
+fn parsed(carried: Carried, checksum: String) -> Result<(CodePrompt, Vec<String>)> {
     let source = &carried.template_source;
     let (variables, warnings) = match carried.template_format {
         TemplateFormat::Handlebars => {
@@ -176,7 +184,7 @@ fn parsed(carried: Carried) -> Result<(CodePrompt, Vec<String>)> {
     };
     let prompt = CodePrompt {
         name: carried.name,
-        checksum: versioning::checksum(source),
+        checksum,
         template_source: carried.template_source,
         template_format: carried.template_format,
         variables,

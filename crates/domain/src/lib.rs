@@ -13,6 +13,7 @@
 //! | [`spec`] | what a caller asks to execute, and its canonical hash |
 //! | [`retry`] | when another attempt is made |
 //! | [`model`] | models, prices, token counts and cost |
+//! | [`usage`] | figures over many executions |
 //! | [`page`] | keyset pages and their tokens |
 
 pub mod error;
@@ -29,6 +30,7 @@ pub mod spec;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod usage;
 pub mod versioning;
 
 pub use error::{Error, Reason, Result};

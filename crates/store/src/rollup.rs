@@ -105,11 +105,29 @@ pub(crate) fn to_bytes(histogram: &Histogram) -> Vec<u8> {
     bytes
 }
 
-/// Takes in what [`to_bytes`] wrote.
+/// Steps whose counts are added side by side where there are many: every one that a latency has.
+const STEPS: usize = 1_664;
+/// How many are many.
+const MANY: usize = 256;
+
+/// Takes in what [`to_bytes`] wrote, any number of times.
 pub(crate) fn add_steps(histogram: &mut Histogram, bytes: &[u8]) {
-    for entry in bytes.as_chunks::<6>().0 {
-        let [s0, s1, c0, c1, c2, c3] = *entry;
-        histogram.add_step(u16::from_be_bytes([s0, s1]), u32::from_be_bytes([c0, c1, c2, c3]).into());
+    let entries = bytes.as_chunks::<6>().0.iter().map(|[s0, s1, c0, c1, c2, c3]| {
+        (u16::from_be_bytes([*s0, *s1]), u64::from(u32::from_be_bytes([*c0, *c1, *c2, *c3])))
+    });
+    if bytes.len() < 6 * MANY {
+        entries.for_each(|(step, count)| histogram.add_step(step, count));
+        return;
+    }
+    let mut counts = vec![0; STEPS];
+    for (step, count) in entries {
+        match counts.get_mut(usize::from(step)) {
+            Some(sum) => *sum += count,
+            None => histogram.add_step(step, count),
+        }
+    }
+    for (step, count) in (0..).zip(counts).filter(|(_, count)| *count > 0) {
+        histogram.add_step(step, count);
     }
 }
 
@@ -237,5 +255,11 @@ mod tests {
         assert_eq!(back, histogram);
         add_steps(&mut back, &bytes);
         assert_eq!(back.count(), 2 * histogram.count());
+        let mut many = Histogram::default();
+        add_steps(&mut many, &bytes.repeat(STEPS));
+        for (step, count) in histogram.steps() {
+            assert!(many.steps().any(|found| found == (step, 1_664 * count)), "{step}");
+        }
+        assert_eq!(many.steps().count(), histogram.steps().count());
     }
 }

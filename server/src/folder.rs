@@ -27,3 +27,59 @@ async fn fold(store: &dyn Analytics) -> Result<()> {
     while store.fold(Pace::default()).await? {}
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use prompt_ledger_domain::Error;
+    use prompt_ledger_domain::ids::ProjectId;
+    use prompt_ledger_store::{PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A store whose steps come to this, one after the other, and that tells when each was asked for.
+    struct Steps(Mutex<Vec<Result<bool>>>, mpsc::UnboundedSender<u64>, Instant);
+
+    #[tonic::async_trait]
+    impl Analytics for Steps {
+        async fn overview(&self, _: ProjectId, _: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
+            panic!("nobody asks")
+        }
+
+        async fn usage(
+            &self,
+            _: ProjectId,
+            _: &UsageFilter,
+            _: Split,
+            _: Option<&UsageKey>,
+            _: usize,
+        ) -> Result<Vec<UsageRow>> {
+            panic!("nobody asks")
+        }
+
+        async fn fold(&self, _: Pace) -> Result<bool> {
+            self.1.send(self.2.elapsed().as_secs()).unwrap();
+            self.0.lock().unwrap().pop().unwrap_or(Ok(false))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_folds_while_there_is_more_and_again_after_a_failure_until_it_stops() {
+        let (asked, mut heard) = mpsc::unbounded_channel();
+        let steps = vec![Err(Error::internal("no")), Ok(true), Ok(true)];
+        let store = Arc::new(Steps(Mutex::new(steps), asked, Instant::now()));
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(store, stop.clone()));
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            times.push(heard.recv().await.unwrap());
+        }
+        assert_eq!(times, [0, 0, 0, 10, 20]);
+        stop.cancel();
+        running.await.unwrap();
+        assert!(heard.recv().await.is_none());
+    }
+}

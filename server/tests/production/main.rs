@@ -8,6 +8,7 @@ mod cancel;
 mod commands;
 mod dispatch;
 mod faults;
+mod figures;
 mod kit;
 mod limits;
 mod outages;

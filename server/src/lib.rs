@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod cli;
+pub mod folder;
 pub mod grpc;
 pub mod net;
 pub mod service;

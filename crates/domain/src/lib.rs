@@ -13,6 +13,7 @@
 //! | [`spec`] | what a caller asks to execute, and its canonical hash |
 //! | [`retry`] | when another attempt is made |
 //! | [`model`] | models, prices, token counts and cost |
+//! | [`usage`] | figures over many executions |
 //! | [`page`] | keyset pages and their tokens |
 //! | [`verification`] | whether what was sent can be traced back, byte for byte |
 
@@ -30,6 +31,7 @@ pub mod spec;
 pub mod template;
 pub mod text;
 pub mod time;
+pub mod usage;
 pub mod verification;
 pub mod versioning;
 

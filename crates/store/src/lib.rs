@@ -1,10 +1,11 @@
-//! What Prompt Ledger remembers. Four small traits say what is meant, never how it is stored; behind them stand the
+//! What Prompt Ledger remembers. Five small traits say what is meant, never how it is stored; behind them stand the
 //! databases. SQL and transactions never leave this crate.
 //!
 //! Every write is durable when its future answers. Errors are the domain's: what a rule refuses has its own reason, a
 //! database that does not answer is STORE_UNAVAILABLE, anything else INTERNAL with its cause.
 
 mod access;
+mod analytics;
 mod code;
 mod executions;
 mod expiry;
@@ -14,11 +15,13 @@ mod models;
 mod plan;
 pub mod postgres;
 mod registry;
+mod rollup;
 mod rows;
 mod seed;
 pub mod sqlite;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
+pub use analytics::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 pub use code::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 pub use prompt_ledger_domain::execution::Event;
 
@@ -34,7 +37,7 @@ pub use registry::{
 
 /// Everything that a database does for the ledger.
 #[async_trait::async_trait]
-pub trait Store: Registry + Models + Access + Executions {
+pub trait Store: Registry + Models + Access + Executions + Analytics {
     /// Commits what was asked for, and lets the database go. Later calls are STORE_UNAVAILABLE.
     async fn close(&self);
 }

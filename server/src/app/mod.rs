@@ -25,6 +25,7 @@ use tonic_health::server::HealthReporter;
 
 pub(crate) use self::routes::serving;
 pub use self::store::{Migrations, open_store};
+use crate::folder;
 use crate::grpc::gate::Rules;
 use crate::grpc::registry::Registry;
 use crate::net::Incoming;
@@ -32,7 +33,7 @@ use crate::service::access::DEVELOPMENT_KEY;
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, Refresh};
-use crate::service::{ExecutionService, Gatekeeper, ModelService, RegistryService};
+use crate::service::{AnalyticsService, ExecutionService, Gatekeeper, ModelService, RegistryService};
 use crate::sweeper::Sweeper;
 use crate::vital;
 use crate::watch::{Feed, Hub, Streams};
@@ -141,6 +142,7 @@ impl App {
             lease: config.execution.lease,
             interval: config.execution.sweep_interval,
         };
+        let analytics = AnalyticsService::new(store.clone());
         let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
 
         let rules = Rules {
@@ -150,13 +152,14 @@ impl App {
             running: running.clone(),
         };
         let served = Registry { registry, models, executions: Arc::clone(&executions) };
-        let (routes, health) = routes::routes(&config.server, rules, served, &executions)?;
+        let (routes, health) = routes::routes(&config.server, rules, served, &executions, analytics)?;
         serving(&health, true).await;
 
         let mut background = vec![
             tokio::spawn(heartbeat.run(drain.stop.clone())),
             tokio::spawn(cancels.run(drain.stop.clone())),
             tokio::spawn(sweeper.run(drain.stop.clone())),
+            tokio::spawn(folder::run(store.clone(), drain.stop.clone())),
             tokio::spawn(backpressure.run(store.clone(), drain.stop.clone())),
             tokio::spawn(watching.run(texts.clone(), announcements.clone(), bus.listen(), drain.stop.clone())),
             tokio::spawn(texts.run(bus.listen(), drain.stop.clone())),

@@ -20,7 +20,7 @@ use crate::grpc::code_registration::CodeRegistration;
 use crate::grpc::execution::Execution;
 use crate::grpc::gate::{Gate, Rules};
 use crate::grpc::registry::Registry;
-use crate::service::ExecutionService;
+use crate::service::{AnalyticsService, ExecutionService};
 
 /// The largest answer, encoded: an execution is under 3 MiB, a page about 2 MiB and one row more.
 const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
@@ -40,6 +40,7 @@ pub(super) fn routes(
     rules: Rules,
     registry: Registry,
     executions: &Arc<ExecutionService>,
+    analytics: AnalyticsService,
 ) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
     let (health, health_service) = health_reporter();
     let code = CodeRegistration { registry: Arc::clone(&registry.registry), executions: Arc::clone(executions) };
@@ -62,7 +63,7 @@ pub(super) fn routes(
         .add_service(limited(RegistryServiceServer::new(registry)))
         .add_service(limited(ExecutionServiceServer::new(Execution { service: Arc::clone(executions) })))
         .add_service(limited(CodeRegistrationServiceServer::new(code)))
-        .add_service(limited(AnalyticsServiceServer::new(Analytics)))
+        .add_service(limited(AnalyticsServiceServer::new(Analytics { service: analytics })))
         .add_service(health_service)
         .add_optional_service(reflection_v1)
         .add_optional_service(reflection_v1alpha);

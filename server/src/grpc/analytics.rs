@@ -1,24 +1,60 @@
-//! AnalyticsService: in the contract, not offered yet.
+//! AnalyticsService.
 
+use prompt_ledger_domain::Result;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_server::AnalyticsService as Api;
 use tonic::{Request, Response, Status};
 
-use super::status::unimplemented;
+use super::convert::usage;
+use super::{Page, answer, taken};
+use crate::service::{AnalyticsService, Caller};
 
 /// The service on the wire.
-pub struct Analytics;
+pub struct Analytics {
+    /// What it does.
+    pub service: AnalyticsService,
+}
+
+impl Analytics {
+    async fn overview(
+        &self,
+        caller: &Caller,
+        sent: &v1::GetPromptAnalyticsRequest,
+    ) -> Result<v1::GetPromptAnalyticsResponse> {
+        let filter = usage::overview_filter(sent)?;
+        let (prompts, rows) = self.service.overview(caller, &filter).await?;
+        Ok(usage::overview(&filter, prompts, rows))
+    }
+
+    async fn usage(&self, caller: &Caller, sent: v1::QueryUsageRequest) -> Result<v1::QueryUsageResponse> {
+        let split = usage::split(&sent.group_by, sent.bucket)?;
+        let filter = usage::filter(sent.filters.unwrap_or_default())?;
+        let (shape, filtered) = (format!("{split:?}"), format!("{filter:?}"));
+        let page = Page::new(&["usage", &caller.project.name, &shape, &filtered], sent.page_size, &sent.page_token)?;
+        let fetch = async |after: Option<String>, limit| {
+            let after = after.as_deref().map(usage::place).transpose()?;
+            self.service.usage(caller, &filter, split, after.as_ref(), limit).await
+        };
+        let (rows, next_page_token) = page.read_at_once(fetch, |row| usage::cursor(&row.key)).await?;
+        Ok(v1::QueryUsageResponse { rows: rows.into_iter().map(usage::row).collect(), next_page_token })
+    }
+}
 
 #[tonic::async_trait]
 impl Api for Analytics {
     async fn get_prompt_analytics(
         &self,
-        _: Request<v1::GetPromptAnalyticsRequest>,
+        request: Request<v1::GetPromptAnalyticsRequest>,
     ) -> Result<Response<v1::GetPromptAnalyticsResponse>, Status> {
-        Err(unimplemented("AnalyticsService.GetPromptAnalytics"))
+        let (caller, sent) = taken(request)?;
+        answer(self.overview(&caller, &sent).await)
     }
 
-    async fn query_usage(&self, _: Request<v1::QueryUsageRequest>) -> Result<Response<v1::QueryUsageResponse>, Status> {
-        Err(unimplemented("AnalyticsService.QueryUsage"))
+    async fn query_usage(
+        &self,
+        request: Request<v1::QueryUsageRequest>,
+    ) -> Result<Response<v1::QueryUsageResponse>, Status> {
+        let (caller, sent) = taken(request)?;
+        answer(self.usage(&caller, sent).await)
     }
 }

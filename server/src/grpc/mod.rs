@@ -89,6 +89,22 @@ impl Page {
             chunk = (limits::PAGE_BYTES.saturating_sub(held) / weight).clamp(1, MOST_AT_ONCE);
         }
     }
+
+    /// As [`Page::read`], of small rows that are to be of one moment: by one call.
+    async fn read_at_once<T, F>(
+        self,
+        fetch: impl FnOnce(Option<String>, usize) -> F,
+        key: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, String)>
+    where
+        F: Future<Output = Result<Vec<T>>>,
+    {
+        let mut rows = fetch(self.after, self.size + 1).await?;
+        let more = rows.len() > self.size;
+        rows.truncate(self.size);
+        let last = rows.last().filter(|_| more).map(|row| self.scope.token(&key(row)));
+        Ok((rows, last.unwrap_or_default()))
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! knows neither gRPC nor SQL.
 
 pub mod access;
+pub mod analytics;
 pub mod cache;
 pub mod execution;
 pub mod models;
@@ -9,6 +10,7 @@ pub mod refresh;
 pub mod registry;
 
 pub use access::{Caller, Gatekeeper};
+pub use analytics::AnalyticsService;
 pub use execution::ExecutionService;
 pub use models::ModelService;
 pub use registry::RegistryService;

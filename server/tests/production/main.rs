@@ -9,6 +9,7 @@ mod code;
 mod commands;
 mod dispatch;
 mod faults;
+mod figures;
 mod kit;
 mod limits;
 mod outages;

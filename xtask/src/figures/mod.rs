@@ -1,6 +1,7 @@
 //! `cargo xtask figures`: what Prompt Ledger does on this machine, measured side by side with what it is held against,
 //! in one run.
 
+mod analytics;
 mod disk;
 mod echo;
 mod load;
@@ -29,6 +30,8 @@ enum Which {
     MainJob,
     /// Production: submits beside pgbench, executions through Redis and RabbitMQ, what they cost
     Production,
+    /// Analytics: figures over a million executions beside the raw GROUP BY, and what they cost the write path
+    Analytics,
     /// Streams: what watching adds, what watchers cost, what a stalled one does
     Streams,
     /// The bare tonic echo, as a process of its own
@@ -48,6 +51,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     match args.which {
         Which::MainJob => runtime.block_on(main_job::run()),
         Which::Production => runtime.block_on(production::run()),
+        Which::Analytics => runtime.block_on(analytics::run()),
         Which::Streams => runtime.block_on(streams::run()),
         Which::EchoServer { bytes } => runtime.block_on(echo::serve(bytes)),
     }

@@ -120,10 +120,10 @@ async fn submitted(deployment: &Deployment) -> Result<Times, Failed> {
 }
 
 /// Waits until nothing is unfinished.
-async fn drained(deployment: &Deployment) -> Result<(), Failed> {
+pub(super) async fn drained(server: &Ledger) -> Result<(), Failed> {
     let unfinished = [v1::ExecutionStatus::Queued, v1::ExecutionStatus::Running].map(i32::from).to_vec();
     let request = v1::ListExecutionsRequest { statuses: unfinished, page_size: 1, ..Default::default() };
-    let mut client = deployment.server.executions();
+    let mut client = server.executions();
     while !client.list_executions(request.clone()).await?.into_inner().executions.is_empty() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -219,7 +219,7 @@ async fn executions(deployment: &Deployment, millis: u64) -> Result<(), Failed> 
     let began = Instant::now();
     let times = submitted(deployment).await?;
     let memory = processes.map(resident_mib);
-    drained(deployment).await?;
+    drained(&deployment.server).await?;
     let elapsed = began.elapsed().as_secs_f64();
     let count = times.rate() * times.elapsed.as_secs_f64();
     let spent: Vec<f64> = processes.iter().zip(before).map(|(pid, before)| cpu_seconds(*pid) - before).collect();
@@ -244,7 +244,7 @@ async fn terminal(deployment: &Deployment, millis: u64, (f, f99): (f64, f64)) ->
     let direct = open_loop(RATE, ROUND, move |_| call(Arc::clone(&provider))).await?;
     let clients = clients(deployment).await?;
     let asked = open_loop(RATE, 2 * ROUND, move |caller| submit(clients[caller % CONNECTIONS].clone())).await?;
-    drained(deployment).await?;
+    drained(&deployment.server).await?;
     let statement = TERMINAL_TIMES.replace(":seconds", &(2 * ROUND.as_secs()).to_string());
     let answer = services::sql(deployment.database.url(), &statement);
     let mut columns = answer.trim().split('|').map(str::parse::<f64>);
@@ -273,10 +273,30 @@ async fn terminal(deployment: &Deployment, millis: u64, (f, f99): (f64, f64)) ->
 
 /// What a process has spent so far: user and system.
 fn cpu_seconds(pid: u32) -> f64 {
+    times(pid).map_or(f64::NAN, |times| times.own)
+}
+
+/// What a process, its children and those of them that have ended have spent so far.
+pub(super) fn family_seconds(pid: u32) -> f64 {
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let children = pids.filter_map(times).filter(|times| times.parent == pid).map(|times| times.own);
+    children.sum::<f64>() + times(pid).map_or(f64::NAN, |times| times.own + times.ended_children)
+}
+
+/// Processor time in seconds.
+struct ProcessTimes {
+    parent: u32,
+    own: f64,
+    ended_children: f64,
+}
+
+fn times(pid: u32) -> Option<ProcessTimes> {
     /// Ticks per second, on every Linux.
     const TICKS: f64 = 100.0;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(f64::NAN);
-    (ticks(11) + ticks(12)) / TICKS
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+    let seconds = |field: usize| Some(fields.get(field)?.parse::<f64>().ok()? / TICKS);
+    let parent = fields.get(1)?.parse().ok()?;
+    Some(ProcessTimes { parent, own: seconds(11)? + seconds(12)?, ended_children: seconds(13)? + seconds(14)? })
 }

@@ -7,6 +7,7 @@
 //! | `registry`, `put_prompt`, `change_prompt`, `register_code`, `save`, `select` | prompts and versions |
 //! | `turns` | who writes to a project's registry next |
 //! | `models`, `access` | models and prices; projects and keys |
+//! | `analytics`, `fold` | figures, read; executions moved into the rollups that figures are read from |
 //! | `batch` | group commit: what arrived while the last statement was committing is the next one |
 //! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `expire`, `read`, `list` |
 //! | `cost` | a cost, reckoned where the tokens are |
@@ -20,6 +21,7 @@
 //! compared by IS NOT DISTINCT FROM, which no index serves, so that a plan made for small tables holds for large ones.
 
 mod access;
+mod analytics;
 mod batch;
 mod bind;
 mod cancel;
@@ -31,6 +33,7 @@ mod error;
 mod executions;
 mod expire;
 mod finish;
+mod fold;
 mod lease;
 mod list;
 mod migrate;

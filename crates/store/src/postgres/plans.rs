@@ -3,7 +3,9 @@
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
-use super::{cancel, claim, executions, expire, finish, lease, list, migrate_up, read, record, register_code};
+use super::{
+    analytics, cancel, claim, executions, expire, finish, fold, lease, list, migrate_up, read, record, register_code,
+};
 
 /// Some thousands of executions, a few of them queued or running.
 const FILL: &str = "
@@ -28,6 +30,9 @@ const FILL: &str = "
     INSERT INTO execution_attempts (execution_id, number, worker, started_at, ended_at, error_message,
         provider_request_id) SELECT id, 1, '', now(), now(), '', '' FROM executions;
     INSERT INTO execution_inputs (execution_id, rendered_prompt, variables) SELECT id, '', '' FROM executions;
+    INSERT INTO usage_rollups SELECT project_id, prompt_id, s, created_at, version_id, provider, model_name, environment,
+        prompt_mode, status, 1, 0, 0, 0, 0, 0, '' FROM executions, unnest(ARRAY[1, 60, 1440]) s;
+    INSERT INTO usage_stragglers SELECT id, project_id, created_at FROM executions WHERE completed_at IS NULL;
     ANALYZE";
 
 /// As every connection of the store has them.
@@ -49,9 +54,12 @@ const OF_EXECUTIONS: [&str; 8] = [
 /// A statement's plan.
 async fn plan(connection: &mut PgConnection, sql: &str) -> String {
     let parameters = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
-    let nothing = vec!["NULL"; parameters].join(", ");
+    let nothing = match parameters {
+        0 => String::new(),
+        _ => format!("({})", vec!["NULL"; parameters].join(", ")),
+    };
     connection.execute(AssertSqlSafe(format!("PREPARE asked AS {sql}"))).await.unwrap();
-    let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE asked ({nothing})"));
+    let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE asked {nothing}"));
     let lines: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut *connection).await.unwrap();
     connection.execute("DEALLOCATE asked").await.unwrap();
     lines.join("\n")
@@ -110,12 +118,25 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (list::OF_VERSION[1], "executions_version"),
         (list::OF_CORRELATION[1], "executions_correlation"),
         (list::OF_STATUSES[1], "executions_status"),
+        (analytics::NAMED, "prompts_project_id_name_key"),
+        (analytics::PROMPTS, "prompts_project_id_name_key"),
+        (analytics::USAGE, "executions_project"),
+        (analytics::USAGE, "usage_rollups_pkey"),
+        (analytics::USAGE, "usage_stragglers_time"),
+        (fold::AFTER_CROWD, "executions_project"),
+        (fold::SLICE, "executions_project"),
+        (fold::LEAVE, "executions_project"),
+        (fold::LATE, "executions_pkey"),
+        (fold::DONE, "executions_pkey"),
+        (fold::SHORTER, "usage_rollups_pkey"),
+        (fold::PRESENT, "usage_rollups_pkey"),
     ] {
         let plan = plan(connection, sql).await;
         let walks_all = ["Seq Scan", "Hash Join", "Merge Join"].iter().any(|way| plan.contains(way));
-        // Whatever finds an execution is its key or the one index that is meant; expiry looks for two kinds.
+        // Whatever finds an execution is its key or the one index that is meant; expiry looks for two kinds, and figures
+        // for executions beside rollups.
         let others = OF_EXECUTIONS.iter().filter(|other| **other != index && plan.contains(**other)).count();
-        let strays = others > usize::from(index == "executions_expiry");
+        let strays = others > usize::from(index == "executions_expiry" || index.starts_with("usage_"));
         if walks_all || strays || !plan.contains(index) {
             wrong.push(format!("{index} is not walked by {sql}\n{plan}"));
         }

@@ -5,6 +5,7 @@ pub(crate) mod access;
 pub(crate) mod claimed;
 pub(crate) mod execution;
 pub(crate) mod prompt;
+pub(crate) mod usage;
 
 use std::time::Duration;
 

@@ -58,14 +58,15 @@ pub(super) struct Page<'a> {
 
 /// The prompt and the version that the filter names.
 #[derive(Default)]
-struct Named {
-    prompt: Option<String>,
-    version: Option<String>,
+pub(super) struct Named {
+    pub(super) prompt: Option<String>,
+    pub(super) version: Option<String>,
 }
 
 pub(super) async fn list(connection: &mut SqliteConnection, page: Page<'_>) -> Result<Vec<Execution>> {
     let filter = page.filter;
-    let Some(named) = named(connection, page.project, filter).await? else { return Ok(Vec::new()) };
+    let names = named(connection, page.project, &filter.prompt_name, filter.version_number);
+    let Some(named) = names.await? else { return Ok(Vec::new()) };
     let statement = if !filter.correlation_id.is_empty() {
         OF_CORRELATION
     } else if named.version.is_some() {
@@ -81,24 +82,25 @@ pub(super) async fn list(connection: &mut SqliteConnection, page: Page<'_>) -> R
 }
 
 /// The ids of the names; nothing where one does not exist.
-async fn named(
+pub(super) async fn named(
     connection: &mut SqliteConnection,
     project: ProjectId,
-    filter: &ExecutionFilter,
+    prompt_name: &str,
+    version_number: Option<i32>,
 ) -> Result<Option<Named>> {
-    if filter.prompt_name.is_empty() {
+    if prompt_name.is_empty() {
         return Ok(Some(Named::default()));
     }
     let row = sqlx::query(NAMED)
         .bind(project.to_string())
-        .bind(&filter.prompt_name)
-        .bind(filter.version_number)
+        .bind(prompt_name)
+        .bind(version_number)
         .fetch_optional(connection)
         .await
         .map_err(error::store)?;
     let Some(row) = row else { return Ok(None) };
     let named = Named { prompt: row::maybe(&row, "prompt_id")?, version: row::maybe(&row, "version_id")? };
-    let unknown_version = filter.version_number.is_some() && named.version.is_none();
+    let unknown_version = version_number.is_some() && named.version.is_none();
     Ok(if unknown_version { None } else { Some(named) })
 }
 

@@ -10,6 +10,7 @@
 //! | `migrate` | the schema, forwards and back |
 //! | `registry`, `put_prompt`, `change_prompt` | prompts and versions: read; register; activate, retire, archive |
 //! | `models`, `access` | models and prices; projects and keys |
+//! | `analytics` | figures, read from the executions |
 //! | `executions` | one function per intent, in `start`, `claim`, `finish`, `cancel`, `lease`, `expire`,
 //! | | `read`, `list` |
 //! | `hot` | the texts that begin and end whole batches of executions |
@@ -34,6 +35,7 @@ use self::writer::Writer;
 use crate::Store;
 
 mod access;
+mod analytics;
 mod cancel;
 mod change_prompt;
 mod checkpoint;

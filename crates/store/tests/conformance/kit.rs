@@ -12,15 +12,15 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
-    Access, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models, NewExecution,
-    PutPrompt, PutResult, Recorded, Registry,
+    Access, Analytics, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models,
+    NewExecution, PutPrompt, PutResult, Recorded, Registry,
 };
 use uuid::Uuid;
 
 /// A database under test, and what the traits do not offer (yet).
 #[async_trait]
 pub(crate) trait Backend: Sync {
-    type Store: Registry + Models + Access + Executions;
+    type Store: Registry + Models + Access + Executions + Analytics;
 
     /// Whether the database has an age of its own, so that a young one expires nothing.
     const YOUTH: bool;
@@ -44,6 +44,10 @@ pub(crate) trait Backend: Sync {
 
     /// One number.
     async fn count(&self, sql: &str) -> i64;
+
+    /// Moves what was created before `at` into rollups, where the database has them, `crowd` at a time; by steps of ten
+    /// seconds.
+    async fn fold_until(&self, at: Timestamp, crowd: usize);
 
     async fn request_cancel(&self, id: ExecutionId) {
         self.store().cancel(self.default_project().await, id, "a mistake").await.unwrap();

@@ -10,6 +10,8 @@ mod code;
 mod crowds;
 mod executions;
 mod expiry;
+mod folding;
+mod histories;
 mod kit;
 mod leases;
 mod lists;
@@ -17,9 +19,11 @@ mod migrating;
 mod models;
 mod postgres;
 mod queue;
+mod recount;
 mod registry;
 mod registry_locks;
 mod sqlite;
+mod usage;
 mod versioning;
 mod watching;
 
@@ -172,6 +176,18 @@ macro_rules! conformance {
             what_came_after_a_cursor_is_answered_for_many_at_once
             what_came_in_a_span_of_time_is_answered_in_its_order
             executions_are_found_by_their_ids
+        );
+        crate::scenarios!($backend: usage
+            a_ledger_without_executions_has_no_figures
+            every_split_is_a_recount_of_the_executions
+            every_page_size_shows_every_row_once_in_order
+            every_usage_filter_leaves_the_right_ones
+            an_overview_is_by_mode_with_prompts_as_of_now
+            another_projects_executions_do_not_count
+            what_was_not_told_is_absent_and_counted
+        );
+        crate::scenarios!($backend: histories
+            figures_are_a_recount_at_any_moment
         );
         crate::scenarios!($backend: lists
             executions_are_paged_newest_first

@@ -1,15 +1,16 @@
 //! The production backend: the suite, and what is Postgres' own.
 
 use async_trait::async_trait;
+use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_store::postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
-use prompt_ledger_store::{Executions, Registry, Store};
+use prompt_ledger_store::{Analytics, Executions, Pace, Registry, Store};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::kit::{Backend, an_execution, get, put_active, reason, register, run, start, submit};
+use crate::kit::{Backend, an_execution, get, now, put_active, reason, register, run, start, submit};
 
 /// A database that goes with it.
 pub(crate) struct Fresh {
@@ -50,6 +51,16 @@ impl Backend for Fresh {
     async fn execute(&self, sql: String) -> Result<(), String> {
         let done = self.connection().await.execute(AssertSqlSafe(sql)).await;
         done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    async fn fold_until(&self, at: Timestamp, crowd: usize) {
+        let at = at.0 - at.0.rem_euclid(10_000_000);
+        let keep = now().since(Timestamp(at));
+        let pace = Pace { settle: Duration::ZERO, keep, crowd };
+        // Others on the same server may be writing: their transactions are waited for.
+        while self.count("SELECT (extract(epoch FROM until) * 1000000)::int8 FROM usage_folded").await < at {
+            self.store.fold(pace).await.unwrap();
+        }
     }
 
     async fn count(&self, sql: &str) -> i64 {

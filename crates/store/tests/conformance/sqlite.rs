@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
-use prompt_ledger_store::{Access, Executions, Models, NewExecution, RegisterCode, Registry, Store};
+use prompt_ledger_store::{Access, Analytics, Executions, Models, NewExecution, Pace, RegisterCode, Registry, Store};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
 
@@ -62,6 +63,10 @@ impl Backend for File {
     async fn execute(&self, sql: String) -> Result<(), String> {
         let done = self.connection().await.execute(AssertSqlSafe(sql)).await;
         done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    async fn fold_until(&self, _: Timestamp, crowd: usize) {
+        assert!(!self.store.fold(Pace { crowd, ..Pace::default() }).await.unwrap(), "there is nothing to move");
     }
 
     async fn count(&self, sql: &str) -> i64 {
@@ -231,15 +236,15 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     let path = &file.path;
     let applied =
         async || migrate_status(path).await.unwrap().iter().map(|m| (m.version, m.applied)).collect::<Vec<_>>();
-    assert_eq!(applied().await, [(1, true), (2, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true)]);
     migrate_up(path).await.unwrap();
     migrate_down(path, 0).await.unwrap();
-    assert_eq!(applied().await, [(1, false), (2, false)]);
+    assert_eq!(applied().await, [(1, false), (2, false), (3, false)]);
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite%'";
     assert_eq!(file.count(tables).await, 0);
     assert_eq!(reason(migrate_down(path, 7).await), Reason::InvalidField);
     migrate_up(path).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true)]);
     let file = file.reopened().await;
     assert!(!file.store.models("", None, 5).await.unwrap().is_empty());
     run(&file, &an_execution(&file).await).await;

@@ -34,6 +34,16 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.0.port)
     }
 
+    /// Its first process, the parent of all others.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        let file = std::fs::read_to_string(self.0.path("data").join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().parse().unwrap()
+    }
+
     /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {

@@ -9,6 +9,7 @@ pub mod prompt;
 pub mod spec;
 pub mod structs;
 pub mod time;
+pub mod usage;
 
 use prompt_ledger_domain::{Error, Result};
 

@@ -1,0 +1,212 @@
+//! What executions come to in figures, and how latencies are kept so that percentiles can be told of many at once.
+
+use std::collections::BTreeMap;
+
+use crate::prompt::words;
+
+words! {
+    /// How long the time of one row of figures is, in UTC.
+    Bucket {
+        /// A minute.
+        Minute = "minute",
+        /// An hour.
+        Hour = "hour",
+        /// A day, from midnight.
+        Day = "day",
+    }
+}
+
+impl Bucket {
+    /// How many microseconds it lasts.
+    #[must_use]
+    pub const fn micros(self) -> i64 {
+        match self {
+            Self::Minute => 60_000_000,
+            Self::Hour => 3_600_000_000,
+            Self::Day => 86_400_000_000,
+        }
+    }
+}
+
+/// How many steps a doubling of the latency has, as a power of two.
+const PRECISION: u32 = 6;
+
+/// Latencies by steps of at most 1/64 of their value: up to 127 ms each millisecond has its own, and the middle of a step is
+/// within 0.8 % of all that it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Histogram(BTreeMap<u16, u64>);
+
+impl Histogram {
+    /// Takes one latency in; a negative one counts as 0.
+    pub fn record(&mut self, milliseconds: i32) {
+        self.add_step(step(milliseconds), 1);
+    }
+
+    /// Takes as many in at one step.
+    pub fn add_step(&mut self, step: u16, count: u64) {
+        *self.0.entry(step).or_default() += count;
+    }
+
+    /// Takes others in.
+    pub fn add(&mut self, others: &Self) {
+        for (step, count) in others.steps() {
+            self.add_step(step, count);
+        }
+    }
+
+    /// Every step that holds any, and how many.
+    pub fn steps(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.0.iter().map(|(step, count)| (*step, *count))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// The latency in milliseconds that so many in a hundred do not exceed: of n the one at place n * percent / 100, rounded
+    /// up, counted from 1. Within 0.8 %. Absent where there is none.
+    #[must_use]
+    pub fn percentile(&self, percent: u64) -> Option<f64> {
+        let place = (self.count() * percent).div_ceil(100).max(1);
+        let mut passed = 0;
+        let reached = |(step, count): (u16, u64)| {
+            passed += count;
+            (passed >= place).then(|| middle(step))
+        };
+        self.steps().find_map(reached)
+    }
+}
+
+/// The step that holds a latency.
+fn step(milliseconds: i32) -> u16 {
+    let value = u32::try_from(milliseconds).unwrap_or(0);
+    let shift = (u32::BITS - value.leading_zeros()).saturating_sub(PRECISION + 1);
+    // At most 24 * 64 + 127.
+    u16::try_from((shift << PRECISION) + (value >> shift)).unwrap_or(u16::MAX)
+}
+
+/// The middle of a step.
+fn middle(step: u16) -> f64 {
+    let shift = (u32::from(step) >> PRECISION).saturating_sub(1);
+    let lowest = u64::from(u32::from(step) - (shift << PRECISION)) << shift;
+    let width = 1_u64 << shift;
+    #[expect(clippy::cast_precision_loss, reason = "both are far below 2^53")]
+    let middle = lowest as f64 + (width - 1) as f64 / 2.0;
+    middle
+}
+
+/// Figures over some executions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many there are.
+    pub executions: i64,
+    /// Tokens of the prompts, over those that have a count.
+    pub prompt_tokens: i64,
+    /// Tokens of the responses, over those that have a count.
+    pub response_tokens: i64,
+    /// How many have a cost.
+    pub with_cost: i64,
+    /// What those cost, in nano-dollars.
+    pub cost: i128,
+    /// The sum of the latencies in milliseconds, over those that have one.
+    pub latency_sum: i64,
+    /// These latencies.
+    pub latencies: Histogram,
+}
+
+impl Tally {
+    /// Takes others in.
+    pub fn add(&mut self, others: &Self) {
+        self.executions += others.executions;
+        self.prompt_tokens += others.prompt_tokens;
+        self.response_tokens += others.response_tokens;
+        self.with_cost += others.with_cost;
+        self.cost += others.cost;
+        self.latency_sum += others.latency_sum;
+        self.latencies.add(&others.latencies);
+    }
+
+    /// In milliseconds, over those that have a latency. Absent where none has one.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a sum above 2^53 ms is two hundred thousand years")]
+    pub fn average_latency(&self) -> Option<f64> {
+        let count = self.latencies.count();
+        (count > 0).then(|| self.latency_sum as f64 / count as f64)
+    }
+
+    /// In nano-dollars, over those that have a cost; at most what 64 bits hold. Absent where none has one.
+    #[must_use]
+    pub fn cost_nano_usd(&self) -> Option<i64> {
+        (self.with_cost > 0).then(|| i64::try_from(self.cost).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(latencies: impl IntoIterator<Item = i32>) -> Histogram {
+        let mut histogram = Histogram::default();
+        latencies.into_iter().for_each(|latency| histogram.record(latency));
+        histogram
+    }
+
+    #[test]
+    fn every_latency_is_within_one_in_a_hundred_of_its_steps_middle() {
+        let powers = (0..31).flat_map(|power| [-1, 0, 1].map(|by: i32| (1_i32 << power).saturating_add(by)));
+        for latency in (0..20_000).chain(powers).chain([i32::MAX]) {
+            let told = of([latency]).percentile(50).unwrap();
+            let exact = f64::from(latency);
+            assert!((told - exact).abs() <= exact * 0.008, "{latency} is told as {told}");
+            assert!(latency > 127 || (told - exact).abs() < f64::EPSILON, "{latency} is told as {told}");
+        }
+        assert_eq!(of([-5]), of([0]));
+    }
+
+    #[test]
+    fn steps_follow_each_other_without_gaps() {
+        let steps: Vec<u16> = (0..300_000).map(step).collect();
+        assert!(steps.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == pair[0] + 1));
+        assert_eq!(step(i32::MAX), 24 * 64 + 127);
+    }
+
+    #[test]
+    fn percentiles_are_those_of_the_sorted_list() {
+        for count in [1, 2, 3, 10, 99, 100, 101] {
+            let histogram = of(1..=count);
+            for percent in [50, 95, 99, 100] {
+                let place = (i64::from(count) * percent + 99) / 100;
+                let told = histogram.percentile(u64::try_from(percent).unwrap()).unwrap();
+                assert!((told - f64::from(i32::try_from(place).unwrap())).abs() < f64::EPSILON, "{count} {percent}");
+            }
+        }
+        assert_eq!(of([]).percentile(50), None);
+    }
+
+    #[test]
+    fn tallies_add_up_and_absent_stays_absent() {
+        let nothing = Tally::default();
+        assert_eq!((nothing.average_latency(), nothing.cost_nano_usd()), (None, None));
+        let one = Tally {
+            executions: 3,
+            prompt_tokens: 10,
+            response_tokens: 4,
+            with_cost: 1,
+            cost: i128::from(i64::MAX),
+            latency_sum: 30,
+            latencies: of([10, 20]),
+        };
+        let mut both = one.clone();
+        both.add(&one);
+        assert_eq!((both.executions, both.prompt_tokens, both.response_tokens, both.with_cost), (6, 20, 8, 2));
+        assert_eq!((both.latency_sum, both.latencies.count(), both.cost), (60, 4, 2 * i128::from(i64::MAX)));
+        assert_eq!((both.average_latency(), both.cost_nano_usd()), (Some(15.0), Some(i64::MAX)));
+        assert_eq!(one.cost_nano_usd(), Some(i64::MAX));
+        assert_eq!(
+            Bucket::ALL.iter().map(|b| b.micros()).collect::<Vec<_>>(),
+            [60_000_000, 3_600_000_000, 86_400_000_000]
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! Which executions are added up in advance, and which rollups answer for a span of time: pure functions. Times are
+//! microseconds since 1970; nothing is older.
+//!
+//! Executions that were created before a moment, `until`, are in rollups of a minute, of an hour and of a day, the latter two
+//! only of hours and days that were over by then. So a span of time is whole days, around them whole hours, around them
+//! whole minutes, and at both ends the executions themselves.
+
+use prompt_ledger_domain::usage::{Bucket, Histogram};
+
+/// `until` moves by whole steps of this: ten seconds.
+pub(crate) const STEP: i64 = 10_000_000;
+
+/// Whole times of one length, from one moment to before another.
+pub(crate) type Rollups = (Bucket, i64, i64);
+
+/// What the executions of a span of time are read from, each of them once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cover {
+    /// The executions themselves, from and to before.
+    pub(crate) raw: Vec<(i64, i64)>,
+    /// Rollups by their start.
+    pub(crate) rollups: Vec<Rollups>,
+    /// Those of this time that are not in the rollups: from and to before.
+    pub(crate) stragglers: (i64, i64),
+}
+
+/// The last moment of whole `bucket`s that is not later.
+pub(crate) fn floor(at: i64, length: i64) -> i64 {
+    at - at.rem_euclid(length)
+}
+
+fn ceil(at: i64, length: i64) -> i64 {
+    floor(at, length) + if at.rem_euclid(length) == 0 { 0 } else { length }
+}
+
+/// What covers `start` to before `end`, with rollups no longer than `coarsest`.
+pub(crate) fn cover(start: i64, end: i64, until: i64, coarsest: Bucket) -> Cover {
+    let minute = Bucket::Minute.micros();
+    let [start, end] = [start, end].map(|at| at.clamp(0, i64::MAX - Bucket::Day.micros()));
+    // What is added up of the minute of `until` is all of it that there is before `until`.
+    let (last, raw_from) = match end >= until {
+        true => (ceil(until, minute), until),
+        false => (floor(end, minute), floor(end, minute)),
+    };
+    let first = ceil(start, minute);
+    let mut cover = Cover::default();
+    let mut raw = |from, to| {
+        if from < to {
+            cover.raw.push((from, to));
+        }
+    };
+    if first >= last {
+        raw(start, end);
+        return cover;
+    }
+    raw(start, first);
+    raw(raw_from, end);
+    cover.stragglers = (first, last.min(until));
+    let lengths: Vec<_> = Bucket::ALL.iter().copied().filter(|length| length.micros() <= coarsest.micros()).collect();
+    split(&mut cover.rollups, (first, last), until, &lengths);
+    cover
+}
+
+/// Takes the longest rollups, the last of `lengths`, from the middle, and shorter ones on both sides.
+fn split(rollups: &mut Vec<Rollups>, (first, last): (i64, i64), until: i64, lengths: &[Bucket]) {
+    let Some((length, shorter)) = lengths.split_last() else { return };
+    let micros = length.micros();
+    // Every minute is there; the rest of an hour or a day only once it is over.
+    let over = if shorter.is_empty() { last } else { last.min(until) };
+    let (from, to) = (ceil(first, micros), floor(over, micros));
+    if from >= to {
+        return split(rollups, (first, last), until, shorter);
+    }
+    split(rollups, (first, from), until, shorter);
+    rollups.push((*length, from, to));
+    split(rollups, (to, last), until, shorter);
+}
+
+/// Whether the time of this length that an execution was created in is over, and so added up.
+pub(crate) fn is_built(length: Bucket, created_at: i64, until: i64) -> bool {
+    length == Bucket::Minute || floor(created_at, length.micros()) + length.micros() <= until
+}
+
+/// Until when executions are moved next, having been moved until `until`: all that is older than `lazy`; where more than a
+/// crowd wait, those before the `next` one after the crowd, at least a step. Nothing of `closed` or later.
+pub(crate) fn advance(until: i64, closed: i64, lazy: i64, next: Option<i64>) -> i64 {
+    let wanted = match next {
+        Some(next) => floor(next, STEP).max(until + STEP),
+        None => floor(lazy, STEP),
+    };
+    wanted.min(floor(closed, STEP)).max(until)
+}
+
+/// A histogram as it is stored; two of them one behind the other are their sum.
+pub(crate) fn to_bytes(histogram: &Histogram) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (step, mut count) in histogram.steps() {
+        while count > 0 {
+            let part = u32::try_from(count).unwrap_or(u32::MAX);
+            bytes.extend(step.to_be_bytes());
+            bytes.extend(part.to_be_bytes());
+            count -= u64::from(part);
+        }
+    }
+    bytes
+}
+
+/// Steps whose counts are added side by side where there are many: every one that a latency has.
+const STEPS: usize = 1_664;
+/// How many are many.
+const MANY: usize = 256;
+
+/// Takes in what [`to_bytes`] wrote, any number of times.
+pub(crate) fn add_steps(histogram: &mut Histogram, bytes: &[u8]) {
+    let entries = bytes.as_chunks::<6>().0.iter().map(|[s0, s1, c0, c1, c2, c3]| {
+        (u16::from_be_bytes([*s0, *s1]), u64::from(u32::from_be_bytes([*c0, *c1, *c2, *c3])))
+    });
+    if bytes.len() < 6 * MANY {
+        entries.for_each(|(step, count)| histogram.add_step(step, count));
+        return;
+    }
+    let mut counts = vec![0; STEPS];
+    for (step, count) in entries {
+        match counts.get_mut(usize::from(step)) {
+            Some(sum) => *sum += count,
+            None => histogram.add_step(step, count),
+        }
+    }
+    for (step, count) in (0..).zip(counts).filter(|(_, count)| *count > 0) {
+        histogram.add_step(step, count);
+    }
+}
+
+/// Takes in latencies of four bytes each.
+pub(crate) fn add_latencies(histogram: &mut Histogram, bytes: &[u8]) {
+    for latency in bytes.as_chunks::<4>().0 {
+        histogram.record(i32::from_be_bytes(*latency));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = Bucket::Minute.micros();
+    const HOUR: i64 = Bucket::Hour.micros();
+    const DAY: i64 = Bucket::Day.micros();
+
+    /// The moments that a cover answers for: of the raw rows, and of the rollups what is in them.
+    fn answered(cover: &Cover, until: i64) -> Vec<(i64, i64)> {
+        let rolled = cover.rollups.iter().map(|(length, from, to)| {
+            assert_eq!((from.rem_euclid(length.micros()), to.rem_euclid(length.micros())), (0, 0), "{cover:?}");
+            assert!(*length == Bucket::Minute || *to <= until, "not built yet: {cover:?}");
+            (*from, *to.min(&until))
+        });
+        let mut all: Vec<_> = rolled.chain(cover.raw.iter().copied()).filter(|(from, to)| from < to).collect();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn every_moment_of_a_span_is_answered_for_once() {
+        let points = [
+            0,
+            1,
+            MINUTE - 1,
+            MINUTE,
+            MINUTE + STEP,
+            HOUR - 1,
+            HOUR,
+            HOUR + 7,
+            23 * HOUR + 59 * MINUTE,
+            DAY - 1,
+            DAY,
+            DAY + STEP,
+            DAY + 3 * HOUR + MINUTE + STEP,
+            3 * DAY,
+            3 * DAY + 5 * HOUR + 5 * MINUTE + 5,
+        ];
+        for until in points.map(|at| floor(at, STEP)) {
+            for start in points {
+                for end in points.into_iter().filter(|end| *end > start) {
+                    for coarsest in Bucket::ALL {
+                        let cover = cover(start, end, until, *coarsest);
+                        let answered = answered(&cover, until);
+                        let what = format!("{start}..{end} until {until}: {cover:?}");
+                        assert!(answered.windows(2).all(|pair| pair[0].1 == pair[1].0), "{what}");
+                        let (first, last) = (answered.first().unwrap().0, answered.last().unwrap().1);
+                        assert_eq!((first, last), (start, end), "{what}");
+                        let longest = cover.rollups.iter().map(|(length, ..)| length.micros()).max();
+                        assert!(longest.unwrap_or(0) <= coarsest.micros(), "{what}");
+                        // Where rollups answer, what is not in them comes from the stragglers.
+                        let rolled = cover.rollups.iter().fold((i64::MAX, i64::MIN), |(least, most), (_, from, to)| {
+                            (least.min(*from), most.max(*to.min(&until)))
+                        });
+                        assert!(cover.rollups.is_empty() || cover.stragglers == rolled, "{what}");
+                        assert!(!cover.rollups.is_empty() || cover.stragglers.0 >= cover.stragglers.1, "{what}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_span_is_mostly_days() {
+        let cover = cover(MINUTE, i64::MAX, 3 * DAY + 2 * HOUR + MINUTE + STEP, Bucket::Day);
+        let expected = [
+            (Bucket::Minute, MINUTE, HOUR),
+            (Bucket::Hour, HOUR, DAY),
+            (Bucket::Day, DAY, 3 * DAY),
+            (Bucket::Hour, 3 * DAY, 3 * DAY + 2 * HOUR),
+            (Bucket::Minute, 3 * DAY + 2 * HOUR, 3 * DAY + 2 * HOUR + 2 * MINUTE),
+        ];
+        assert_eq!(cover.rollups, expected);
+        assert_eq!(cover.raw, [(3 * DAY + 2 * HOUR + MINUTE + STEP, i64::MAX - DAY)]);
+    }
+
+    #[test]
+    fn nothing_covers_nothing() {
+        for (start, end) in [(5, 5), (DAY, HOUR), (i64::MAX, i64::MIN)] {
+            assert_eq!(cover(start, end, 2 * DAY, Bucket::Day), Cover::default());
+        }
+    }
+
+    #[test]
+    fn moving_takes_what_is_old_or_a_crowd() {
+        for (until, closed, lazy, next, expected) in [
+            (0, 10 * STEP + 1, 4 * STEP + 1, None, 4 * STEP),
+            (5 * STEP, 10 * STEP, 4 * STEP, None, 5 * STEP),
+            (0, 3 * STEP, 4 * STEP, None, 3 * STEP),
+            (0, 10 * STEP, 0, Some(6 * STEP + 3), 6 * STEP),
+            (0, 10 * STEP, 0, Some(3), STEP),
+            (0, 10 * STEP, 0, Some(99 * STEP), 10 * STEP),
+            (20 * STEP, 10 * STEP, 0, Some(99 * STEP), 20 * STEP),
+        ] {
+            assert_eq!(advance(until, closed, lazy, next), expected);
+        }
+    }
+
+    #[test]
+    fn hours_and_days_are_built_when_they_are_over() {
+        assert!(is_built(Bucket::Minute, 5, 0));
+        assert!(!is_built(Bucket::Hour, 5, HOUR - 1) && is_built(Bucket::Hour, 5, HOUR));
+        assert!(!is_built(Bucket::Day, DAY + 5, 2 * DAY - 1) && is_built(Bucket::Day, DAY + 5, 2 * DAY));
+    }
+
+    #[test]
+    fn histograms_come_back_and_add_up() {
+        let mut histogram = Histogram::default();
+        add_latencies(&mut histogram, &[0, 0, 0, 5, 0, 0, 1, 0]);
+        histogram.add_step(1_663, 5_000_000_000);
+        let bytes = to_bytes(&histogram);
+        let mut back = Histogram::default();
+        add_steps(&mut back, &bytes);
+        assert_eq!(back, histogram);
+        add_steps(&mut back, &bytes);
+        assert_eq!(back.count(), 2 * histogram.count());
+        let mut many = Histogram::default();
+        add_steps(&mut many, &bytes.repeat(STEPS));
+        for (step, count) in histogram.steps() {
+            assert!(many.steps().any(|found| found == (step, 1_664 * count)), "{step}");
+        }
+        assert_eq!(many.steps().count(), histogram.steps().count());
+    }
+}

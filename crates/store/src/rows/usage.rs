@@ -1,0 +1,61 @@
+//! Figures as they are selected.
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::execution::Status;
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::usage::{Histogram, Tally};
+
+use crate::rows as row;
+use crate::rows::LedgerRow;
+use crate::{PromptCounts, UsageKey, UsageRow};
+
+/// A row of figures; `cost` and `latencies` stand in it in the database's own way.
+pub(crate) fn usage<R: LedgerRow>(row: &R, cost: i128, latencies: Histogram) -> Result<UsageRow> {
+    let provider: Option<String> = row::maybe(row, "provider")?;
+    let model = match provider {
+        Some(provider) => Some(ModelRef { provider, model: row::text(row, "model_name")? }),
+        None => None,
+    };
+    Ok(UsageRow {
+        key: UsageKey {
+            bucket_start: row::maybe(row, "bucket_start")?,
+            mode: row::maybe_word(row, "prompt_mode", Mode::from_word)?,
+            prompt_name: row::maybe(row, "prompt_name")?,
+            version_number: row::maybe(row, "version_number")?,
+            model,
+            environment: row::maybe(row, "environment")?,
+            status: row::maybe_word(row, "status", Status::from_word)?,
+        },
+        succeeded: row::value(row, "succeeded")?,
+        failed: row::value(row, "failed")?,
+        canceled: row::value(row, "canceled")?,
+        tally: tally(row, cost, latencies)?,
+    })
+}
+
+/// What a row adds up.
+pub(crate) fn tally<R: LedgerRow>(row: &R, cost: i128, latencies: Histogram) -> Result<Tally> {
+    Ok(Tally {
+        executions: row::value(row, "executions")?,
+        prompt_tokens: row::value(row, "prompt_tokens")?,
+        response_tokens: row::value(row, "response_tokens")?,
+        with_cost: row::value(row, "with_cost")?,
+        cost,
+        latency_sum: row::value(row, "latency_sum")?,
+        latencies,
+    })
+}
+
+/// Notes how many prompts of a mode there are, archived ones or others.
+pub(crate) fn add_prompts<R: LedgerRow>(counts: &mut PromptCounts, row: &R) -> Result<()> {
+    let mode = row::word(row, "mode", Mode::from_word)?;
+    let counted = match (mode, row::value(row, "archived")?) {
+        (Mode::Full, false) => &mut counts.full,
+        (Mode::Tracking, false) => &mut counts.tracking,
+        (Mode::Full, true) => &mut counts.archived_full,
+        (Mode::Tracking, true) => &mut counts.archived_tracking,
+    };
+    *counted = row::value(row, "prompts")?;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! Figures over executions, and what executions cost.
+
+use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
+use prompt_ledger_proto::v1::{self, GetPromptAnalyticsRequest, QueryUsageRequest, UsageDimension, UsageFilters};
+use prompt_ledger_testkit::fake_model::Reply;
+use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, spec};
+use serde_json::json;
+use tonic::Code;
+
+use super::{ledger, ledger_with_model, refused, wrong_fields};
+
+fn client(ledger: &Ledger) -> AnalyticsServiceClient<Connection> {
+    AnalyticsServiceClient::new(ledger.connection())
+}
+
+async fn overview(ledger: &Ledger, request: GetPromptAnalyticsRequest) -> v1::GetPromptAnalyticsResponse {
+    client(ledger).get_prompt_analytics(request).await.unwrap().into_inner()
+}
+
+async fn usage(ledger: &Ledger, request: QueryUsageRequest) -> Vec<v1::UsageRow> {
+    client(ledger).query_usage(request).await.unwrap().into_inner().rows
+}
+
+fn by(dimensions: &[UsageDimension]) -> QueryUsageRequest {
+    QueryUsageRequest { group_by: dimensions.iter().map(|of| (*of).into()).collect(), ..Default::default() }
+}
+
+/// Two that succeed, one of another prompt that fails.
+async fn three(ledger: &Ledger, model: &prompt_ledger_testkit::fake_model::FakeModel) -> [v1::Execution; 3] {
+    ledger.active("greet", "hello").await;
+    ledger.active("ask", "hello").await;
+    let first = ledger.run(spec("greet", &[])).await;
+    let second = ledger.run(v1::ExecutionSpec { environment: "prod".into(), ..spec("greet", &[]) }).await;
+    model.next(Reply::status(400, "no"));
+    let third = ledger.run(spec("ask", &[])).await;
+    [first, second, third]
+}
+
+#[tokio::test]
+async fn an_overview_has_both_modes_and_their_sum() {
+    let (ledger, model) = ledger_with_model().await;
+    let [first, second, third] = three(&ledger, &model).await;
+    ledger.active("old", "hello").await;
+    let archive = v1::ArchivePromptRequest { name: "old".into(), etag: None };
+    ledger.registry().archive_prompt(archive).await.unwrap();
+    let told = overview(&ledger, GetPromptAnalyticsRequest::default()).await;
+    let summary = told.summary.unwrap();
+    assert_eq!((summary.full_mode_prompts, summary.tracking_mode_prompts, summary.archived_prompts), (2, 0, 1));
+    assert_eq!((summary.total_executions, summary.succeeded, summary.failed), (3, 2, 1));
+    assert_eq!((summary.canceled, summary.unfinished), (0, 0));
+    let tokens = |of: fn(&v1::Execution) -> Option<i32>| -> i64 {
+        [&first, &second, &third].into_iter().filter_map(of).map(i64::from).sum()
+    };
+    assert_eq!(summary.prompt_tokens, tokens(|of| of.prompt_tokens));
+    assert_eq!(summary.response_tokens, tokens(|of| of.response_tokens));
+    let costs = [&first, &second, &third].map(|of| of.cost_nano_usd);
+    assert_eq!(summary.cost_nano_usd, Some(costs.iter().flatten().sum()));
+    assert_eq!(summary.executions_without_cost, i64::try_from(costs.iter().filter(|c| c.is_none()).count()).unwrap());
+    let modes: Vec<_> = told.by_mode.iter().map(|mode| (mode.mode(), mode.execution_count)).collect();
+    assert_eq!(modes, [(v1::PromptMode::Full, 3), (v1::PromptMode::Tracking, 0)]);
+    let latencies: Vec<_> = [&first, &second, &third].iter().filter_map(|of| of.latency_ms).map(f64::from).collect();
+    let count = f64::from(u32::try_from(latencies.len()).unwrap());
+    assert_eq!(told.by_mode[0].avg_latency_ms, Some(latencies.iter().sum::<f64>() / count));
+    let p99 = told.by_mode[0].p99_latency_ms.unwrap();
+    let slowest = latencies.iter().copied().fold(0.0, f64::max);
+    assert!((p99 - slowest).abs() <= 0.02 * slowest, "{p99} of {latencies:?}");
+    let nothing = &told.by_mode[1];
+    assert_eq!((nothing.avg_latency_ms, nothing.p50_latency_ms, nothing.cost_nano_usd), (None, None, None));
+}
+
+#[tokio::test]
+async fn summary_and_modes_follow_the_filter() {
+    let (ledger, model) = ledger_with_model().await;
+    let [first, second, _] = three(&ledger, &model).await;
+    let tracking = GetPromptAnalyticsRequest { mode: v1::PromptMode::Tracking.into(), ..Default::default() };
+    let told = overview(&ledger, tracking).await;
+    let summary = told.summary.unwrap();
+    assert_eq!((summary.total_executions, summary.full_mode_prompts, summary.cost_nano_usd), (0, 0, None));
+    assert_eq!((told.by_mode.len(), told.by_mode[0].mode()), (1, v1::PromptMode::Tracking));
+    for (start_time, end_time, count) in [
+        (second.created_at, None, 2),
+        (None, second.created_at, 1),
+        (first.created_at, second.created_at, 1),
+        (second.created_at, second.created_at, 0),
+    ] {
+        let request = GetPromptAnalyticsRequest { start_time, end_time, ..Default::default() };
+        let told = overview(&ledger, request).await;
+        assert_eq!((told.summary.unwrap().total_executions, told.by_mode[0].execution_count), (count, count));
+    }
+}
+
+#[tokio::test]
+async fn usage_is_split_by_what_was_asked_for_and_nothing_else() {
+    let (ledger, model) = ledger_with_model().await;
+    let [first, ..] = three(&ledger, &model).await;
+    let whole = usage(&ledger, QueryUsageRequest::default()).await;
+    assert_eq!(whole.len(), 1);
+    assert_eq!((whole[0].execution_count, whole[0].succeeded, whole[0].failed), (3, 2, 1));
+    assert_eq!((whole[0].bucket_start, whole[0].mode, &whole[0].prompt_name), (None, None, &None));
+    let rows = usage(&ledger, by(&[UsageDimension::Prompt])).await;
+    let prompts: Vec<_> = rows.iter().map(|row| (row.prompt_name.as_deref(), row.execution_count)).collect();
+    assert_eq!(prompts, [(Some("ask"), 1), (Some("greet"), 2)]);
+    let rows = usage(&ledger, by(&[UsageDimension::Environment, UsageDimension::Status])).await;
+    let found: Vec<_> = rows.iter().map(|row| (row.environment.as_deref(), row.status())).collect();
+    let (failed, succeeded) = (v1::ExecutionStatus::Failed, v1::ExecutionStatus::Succeeded);
+    assert_eq!(found, [(Some("dev"), failed), (Some("dev"), succeeded), (Some("prod"), succeeded)]);
+    let everything =
+        by(&[UsageDimension::Mode, UsageDimension::Version, UsageDimension::Model, UsageDimension::Environment]);
+    let everything = QueryUsageRequest { bucket: v1::TimeBucket::Hour.into(), ..everything };
+    let row = usage(&ledger, everything).await.pop().unwrap();
+    assert_eq!((row.mode(), row.prompt_name.as_deref()), (v1::PromptMode::Full, Some("greet")));
+    assert_eq!((row.version_number, row.model, row.status), (Some(1), first.model, None));
+    assert_eq!(row.bucket_start.unwrap().seconds % 3_600, 0);
+}
+
+#[tokio::test]
+async fn usage_is_filtered_and_paged() {
+    let (ledger, model) = ledger_with_model().await;
+    three(&ledger, &model).await;
+    let counted = async |filters: UsageFilters| {
+        let rows = usage(&ledger, QueryUsageRequest { filters: Some(filters), ..Default::default() }).await;
+        rows.iter().map(|row| row.execution_count).sum::<i64>()
+    };
+    let any = UsageFilters::default;
+    let of = |provider: &str, model: &str| Some(v1::ModelRef { provider: provider.into(), model_name: model.into() });
+    for (filters, count) in [
+        (any(), 3),
+        (UsageFilters { prompt_name: "greet".into(), ..any() }, 2),
+        (UsageFilters { prompt_name: "absent".into(), ..any() }, 0),
+        (UsageFilters { prompt_name: "greet".into(), version_number: Some(2), ..any() }, 0),
+        (UsageFilters { environment: "prod".into(), ..any() }, 1),
+        (UsageFilters { model: of("openai", ""), ..any() }, 3),
+        (UsageFilters { model: of("openai", "absent"), ..any() }, 0),
+        (UsageFilters { mode: v1::PromptMode::Tracking.into(), ..any() }, 0),
+    ] {
+        assert_eq!(counted(filters.clone()).await, count, "{filters:?}");
+    }
+    let first = QueryUsageRequest { page_size: 1, ..by(&[UsageDimension::Prompt]) };
+    let page = client(&ledger).query_usage(first.clone()).await.unwrap().into_inner();
+    assert_eq!((page.rows.len(), page.rows[0].prompt_name.as_deref()), (1, Some("ask")));
+    let next = QueryUsageRequest { page_token: page.next_page_token.clone(), ..first.clone() };
+    let last = client(&ledger).query_usage(next).await.unwrap().into_inner();
+    assert_eq!((last.rows[0].prompt_name.as_deref(), &*last.next_page_token), (Some("greet"), ""));
+    let other = QueryUsageRequest { page_token: page.next_page_token, ..by(&[UsageDimension::Status]) };
+    refused(client(&ledger).query_usage(other).await, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_is_refused_by_its_field() {
+    let ledger = ledger().start().await;
+    let at = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+    let backwards = GetPromptAnalyticsRequest { start_time: at(2), end_time: at(1), ..Default::default() };
+    assert_eq!(wrong_fields(client(&ledger).get_prompt_analytics(backwards).await), ["end_time"]);
+    let unknown = GetPromptAnalyticsRequest { mode: 9, ..Default::default() };
+    assert_eq!(wrong_fields(client(&ledger).get_prompt_analytics(unknown).await), ["mode"]);
+    let any = QueryUsageRequest::default;
+    let with = |filters: UsageFilters| QueryUsageRequest { filters: Some(filters), ..any() };
+    let model = |provider: &str, model: &str| {
+        let model = v1::ModelRef { provider: provider.into(), model_name: model.into() };
+        with(UsageFilters { model: Some(model), ..Default::default() })
+    };
+    for (request, field) in [
+        (with(UsageFilters { start_time: at(2), end_time: at(1), ..Default::default() }), "filters.end_time"),
+        (with(UsageFilters { start_time: at(i64::MAX), ..Default::default() }), "filters.start_time"),
+        (with(UsageFilters { version_number: Some(1), ..Default::default() }), "filters.version_number"),
+        (with(UsageFilters { prompt_name: "a b".into(), ..Default::default() }), "filters.prompt_name"),
+        (with(UsageFilters { environment: "a b".into(), ..Default::default() }), "filters.environment"),
+        (with(UsageFilters { mode: 9, ..Default::default() }), "filters.mode"),
+        (model("", "m"), "filters.model.provider"),
+        (model("echo", &"m".repeat(256)), "filters.model.model_name"),
+        (QueryUsageRequest { group_by: vec![1, 0], ..any() }, "group_by[1]"),
+        (QueryUsageRequest { group_by: vec![99], ..any() }, "group_by[0]"),
+        (QueryUsageRequest { group_by: vec![2, 3, 2], ..any() }, "group_by[2]"),
+        (QueryUsageRequest { bucket: 99, ..any() }, "bucket"),
+        (QueryUsageRequest { page_size: -1, ..any() }, "page_size"),
+    ] {
+        assert_eq!(wrong_fields(client(&ledger).query_usage(request.clone()).await), [field], "{request:?}");
+    }
+    let mut nobody = AnalyticsServiceClient::new(ledger.connection_with(Metadata::none()));
+    refused(nobody.query_usage(any()).await, Code::Unauthenticated, "KEY_MISSING");
+}
+
+#[tokio::test]
+async fn a_price_holds_from_its_moment_and_cached_input_has_its_own() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let price = |input, cached, output, valid_from| v1::ModelPrice {
+        input_nano_usd_per_million: input,
+        cached_input_nano_usd_per_million: cached,
+        output_nano_usd_per_million: output,
+        valid_from,
+        ..Default::default()
+    };
+    let put = async |price| {
+        let request = v1::PutModelRequest {
+            provider: "openai".into(),
+            model_name: "mine".into(),
+            price: Some(price),
+            ..Default::default()
+        };
+        ledger.registry().put_model(request).await.unwrap().into_inner().model.unwrap().prices
+    };
+    let run = async || {
+        let which = Some(v1::ModelRef { provider: "openai".into(), model_name: "mine".into() });
+        ledger.run(v1::ExecutionSpec { model: which, ..spec("greet", &[]) }).await
+    };
+    let (past, future) = (prost_types::Timestamp { seconds: 1_600_000_000, nanos: 0 }, 4_000_000_000);
+    // Eleven tokens in, so many of them cached, and three out.
+    let told = |cached: i32| {
+        let usage =
+            json!({"prompt_tokens": 11, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": cached}});
+        let choice = json!({"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "two"}});
+        Reply::json(&json!({"id": "r", "model": "mine", "choices": [choice], "usage": usage}))
+    };
+    // An unknown price gives no cost; an own server takes any model.
+    let free = run().await;
+    assert_eq!((free.cost_nano_usd, &*free.price_id), (None, ""));
+    let prices = put(price(1_000_000, Some(500_000), 2_000_000, Some(past))).await;
+    let later = prost_types::Timestamp { seconds: future, nanos: 0 };
+    assert_eq!(put(price(9_000_000, None, 9_000_000, Some(later))).await.len(), 2);
+    model.next(told(4));
+    let paid = run().await;
+    // (11 - 4) * 1 + 4 * 0.5 + 3 * 2 nano-dollars.
+    assert_eq!((paid.cost_nano_usd, &paid.price_id), (Some(15), &prices[0].price_id));
+    model.next(told(3));
+    // 8 + 1.5 + 6, half up.
+    assert_eq!(run().await.cost_nano_usd, Some(16));
+    let row = usage(&ledger, by(&[UsageDimension::Model])).await.remove(0);
+    assert_eq!((row.cost_nano_usd, row.executions_without_cost, row.execution_count), (Some(31), 1, 3));
+}

@@ -1,0 +1,233 @@
+//! Figures over a million executions beside the same asked of the executions themselves, and what adding them up in advance
+//! costs those who record them.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
+use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, server, spec};
+use prompt_ledger_testkit::process::Process;
+use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
+
+use super::load::{Times, closed_loop, median};
+use super::production::{drained, family_seconds};
+use super::release_binaries;
+use crate::{Outcome, install};
+
+type Failed = Box<dyn Error + Send + Sync>;
+
+/// Calls of each kind.
+const CALLS: usize = 200;
+/// The raw statements take long.
+const RAW_CALLS: &str = "10";
+const ROUNDS: usize = 3;
+/// Longer than executions wait before they are moved.
+const ROUND: Duration = Duration::from_secs(25);
+const CALLERS: usize = 32;
+
+const FILL: &str = include_str!("../../../crates/store/benches/usage.sql");
+const FOLDED: &str = include_str!("../../../crates/store/benches/usage_folded.sql");
+const SPENT: &str = include_str!("../../../crates/store/benches/usage_spent.sql");
+const STOP: &str = include_str!("../../../crates/store/benches/usage_stop.sql");
+const GO: &str = include_str!("../../../crates/store/benches/usage_go.sql");
+const OVERVIEW: &str = include_str!("../../../crates/store/benches/usage_overview.sql");
+const BY_HOUR: &str = include_str!("../../../crates/store/benches/usage_by_hour.sql");
+const BY_MODEL: &str = include_str!("../../../crates/store/benches/usage_by_model.sql");
+
+pub(super) async fn run() -> Outcome {
+    measure().await.map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure() -> Result<(), Failed> {
+    install::services().map_err(|error| error.to_string())?;
+    let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
+    let (postgres, redis) = tokio::join!(Postgres::start(), Redis::start());
+    // Registering a thousand prompts, changed and unchanged, belongs here.
+    questions(&binaries, &postgres, &redis).await?;
+    write_path(&binaries, &postgres, &redis).await
+}
+
+/// A binary on a database of its own.
+fn configured(binary: PathBuf, database: &Database, redis: &Redis) -> Builder {
+    server(binary)
+        .env("DATABASE_URL", database.url())
+        .env("REDIS_URL", redis.url())
+        .env("QUEUE_DEPTH_LIMIT", "100000000")
+        .env("LOG", "warn,prompt_ledger_worker::process=info")
+}
+
+fn migrated(builder: &Builder) -> Result<(), Failed> {
+    match builder.said(&["migrate"]) {
+        (true, _) => Ok(()),
+        (false, said) => Err(said.into()),
+    }
+}
+
+/// The answer of a statement in a file: its columns.
+fn asked(database: &Database, statement: &str) -> Vec<String> {
+    services::sql(database.url(), statement).trim().split('|').map(str::to_owned).collect()
+}
+
+/// The million, asked about through gRPC and directly.
+async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), Failed> {
+    let database = services::database_on(&postgres.url());
+    let builder = configured(binaries.join("prompt-ledger"), &database, redis).serving();
+    migrated(&builder)?;
+    eprintln!("filling the database with a million executions");
+    services::sql(database.url(), FILL);
+    let server = builder.start().await;
+    let began = Instant::now();
+    while asked(&database, FOLDED).first().is_none_or(|folded| folded != "t") {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    println!("a million executions, added up   {:8.1} s", began.elapsed().as_secs_f64());
+    let client = AnalyticsServiceClient::new(server.connection());
+    let overview = timed(|| overview(client.clone())).await?;
+    told("GetPromptAnalytics", &overview, raw(&database, OVERVIEW)?);
+    let hours = v1::QueryUsageRequest { bucket: v1::TimeBucket::Hour.into(), page_size: 500, ..Default::default() };
+    let by_hour = timed(|| usage(client.clone(), hours.clone())).await?;
+    told("QueryUsage by hour", &by_hour, raw(&database, BY_HOUR)?);
+    let models = v1::QueryUsageRequest { group_by: vec![v1::UsageDimension::Model.into()], ..Default::default() };
+    let by_model = timed(|| usage(client.clone(), models.clone())).await?;
+    told("QueryUsage by model", &by_model, raw(&database, BY_MODEL)?);
+    Ok(())
+}
+
+async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), Failed> {
+    let told = client.get_prompt_analytics(v1::GetPromptAnalyticsRequest::default()).await?.into_inner();
+    match told.summary.is_some_and(|summary| summary.total_executions == 1_000_000) {
+        true => Ok(()),
+        false => Err("not a million executions".into()),
+    }
+}
+
+async fn usage(mut client: AnalyticsServiceClient<Connection>, request: v1::QueryUsageRequest) -> Result<(), Failed> {
+    let told = client.query_usage(request).await?.into_inner();
+    match told.rows.iter().map(|row| row.execution_count).sum::<i64>() == 1_000_000 {
+        true => Ok(()),
+        false => Err("not a million executions".into()),
+    }
+}
+
+/// One call after the other.
+async fn timed<F: Future<Output = Result<(), Failed>>>(call: impl Fn() -> F) -> Result<Times, Failed> {
+    let mut times = Times::new()?;
+    for _ in 0..CALLS {
+        let sent = Instant::now();
+        call().await?;
+        times.record(sent.elapsed());
+    }
+    Ok(times)
+}
+
+/// What the same takes of the executions themselves, in milliseconds, on average.
+fn raw(database: &Database, statement: &str) -> Result<f64, Failed> {
+    let script = tempfile::NamedTempFile::new()?;
+    std::fs::write(script.path(), statement)?;
+    let mut command = Command::new("pgbench");
+    command.args(["-n", "-c", "1", "-t", RAW_CALLS, "-f"]).arg(script.path()).arg(database.url());
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let average = said.lines().find_map(|line| line.strip_prefix("latency average = ")?.split_whitespace().next());
+    Ok(average.ok_or_else(|| format!("pgbench failed: {}", String::from_utf8_lossy(&output.stderr)))?.parse()?)
+}
+
+fn told(what: &str, times: &Times, raw: f64) {
+    let (p50, p99) = (times.quantile(0.5), times.quantile(0.99));
+    println!("{what:32} {p50:8.2} ms     p99 {p99:.2} ms (aim 20); the raw GROUP BY {raw:.0} ms");
+}
+
+/// A server, a worker and a model, to record executions.
+struct Deployment {
+    server: Ledger,
+    _worker: Process,
+    database: Database,
+    _model: FakeModel,
+}
+
+async fn deploy(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<Deployment, Failed> {
+    let (database, model) = (services::database_on(&postgres.url()), FakeModel::start().await);
+    model.otherwise(Reply::echo());
+    let binary = |name: &str| {
+        let builder = configured(binaries.join(name), &database, redis).env("DEFAULT_MODEL", "openai/gpt-4o-mini");
+        builder.openai(&model.base_url())
+    };
+    let builder = binary("prompt-ledger").serving();
+    migrated(&builder)?;
+    let server = builder.start().await;
+    let worker = binary("prompt-ledger-worker").start_worker().await;
+    server.active("greet", "Say hello to {{name}}.").await;
+    Ok(Deployment { server, _worker: worker, database, _model: model })
+}
+
+/// What has been spent so far.
+#[derive(Clone, Copy)]
+struct Spent {
+    wal: f64,
+    cpu: f64,
+    executions: f64,
+    moved: f64,
+}
+
+fn spent(postgres: &Postgres, database: &Database) -> Result<Spent, Failed> {
+    let numbers = asked(database, SPENT).iter().map(|number| number.parse()).collect::<Result<Vec<f64>, _>>()?;
+    let moved = asked(database, FOLDED).get(1).ok_or("no rollups")?.parse()?;
+    let [wal, executions] = numbers[..] else { return Err("no answer".into()) };
+    Ok(Spent { wal, cpu: family_seconds(postgres.pid()), executions, moved })
+}
+
+/// Executions with and without anything being moved meanwhile, in turn. What was recorded without is moved in the next
+/// turn, so that as many move as are recorded.
+async fn write_path(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), Failed> {
+    let deployment = deploy(binaries, postgres, redis).await?;
+    let (mut wal, mut cpu) = (Vec::new(), Vec::new());
+    let mut base = Vec::new();
+    for _ in 0..ROUNDS {
+        services::sql(deployment.database.url(), STOP);
+        let without = round(postgres, &deployment).await?;
+        services::sql(deployment.database.url(), GO);
+        let with = round(postgres, &deployment).await?;
+        let per = |spent: f64, of: Spent| spent / of.executions;
+        let added = |with_spent: f64, without_spent: f64| {
+            (with_spent - per(without_spent, without) * with.executions) / with.moved
+        };
+        let more = [added(with.wal, without.wal), added(with.cpu, without.cpu)];
+        wal.push(more[0] / per(without.wal, without) * 100.0);
+        cpu.push(more[1] / per(without.cpu, without) * 100.0);
+        base.push((per(without.wal, without), per(without.cpu, without), with.moved / with.executions));
+    }
+    let middle = |of: fn(&(f64, f64, f64)) -> f64| median(base.iter().map(of).collect());
+    println!("WAL per execution                {:8.0} B", middle(|base| base.0));
+    println!("  added by moving it             {:8.2} %      (aim 5)", median(wal));
+    println!("Postgres CPU per execution       {:8.3} ms", middle(|base| base.1) * 1_000.0);
+    println!("  added by moving it             {:8.2} %      (aim 5)", median(cpu));
+    println!("  moved for each one recorded    {:8.2}", middle(|base| base.2));
+    Ok(())
+}
+
+/// What one round spends.
+async fn round(postgres: &Postgres, deployment: &Deployment) -> Result<Spent, Failed> {
+    let before = spent(postgres, &deployment.database)?;
+    let client = deployment.server.executions();
+    let submit = move |_| {
+        let mut client = client.clone();
+        async move {
+            let request = v1::SubmitExecutionRequest { spec: Some(spec("greet", &[("name", "Ada")])) };
+            client.submit_execution(request).await.map(|_| ())
+        }
+    };
+    closed_loop(CALLERS, ROUND, submit).await?;
+    drained(&deployment.server).await?;
+    let after = spent(postgres, &deployment.database)?;
+    Ok(Spent {
+        wal: after.wal - before.wal,
+        cpu: after.cpu - before.cpu,
+        executions: after.executions - before.executions,
+        moved: after.moved - before.moved,
+    })
+}

@@ -1,6 +1,5 @@
 //! Executions, their attempts and their events.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -333,9 +332,6 @@ pub trait Executions: Send + Sync {
     /// These executions with attempts, and with texts where `texts`, in no order; of any project. What does not exist is
     /// missing.
     async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>>;
-
-    /// How many executions each of these versions has, whatever their status; one that has none may be missing.
-    async fn version_counts(&self, versions: &[VersionId]) -> Result<HashMap<VersionId, i64>>;
 
     /// Up to `limit` executions created before `before` (its moment and id), newest first; without attempts, and
     /// without texts unless `texts`.

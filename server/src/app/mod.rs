@@ -142,7 +142,7 @@ impl App {
             lease: config.execution.lease,
             interval: config.execution.sweep_interval,
         };
-        let analytics = AnalyticsService::new(store.clone());
+        let analytics = Arc::new(AnalyticsService::new(store.clone()));
         let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
 
         let rules = Rules {
@@ -151,7 +151,7 @@ impl App {
             draining: drain.refuse.clone(),
             running: running.clone(),
         };
-        let served = Registry { registry, models, executions: Arc::clone(&executions) };
+        let served = Registry { registry, models, analytics: Arc::clone(&analytics) };
         let (routes, health) = routes::routes(&config.server, rules, served, &executions, analytics)?;
         serving(&health, true).await;
 

@@ -40,7 +40,7 @@ pub(super) fn routes(
     rules: Rules,
     registry: Registry,
     executions: &Arc<ExecutionService>,
-    analytics: AnalyticsService,
+    analytics: Arc<AnalyticsService>,
 ) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
     let (health, health_service) = health_reporter();
     let code = CodeRegistration { registry: Arc::clone(&registry.registry), executions: Arc::clone(executions) };

@@ -1,5 +1,7 @@
 //! AnalyticsService.
 
+use std::sync::Arc;
+
 use prompt_ledger_domain::Result;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_server::AnalyticsService as Api;
@@ -12,7 +14,7 @@ use crate::service::{AnalyticsService, Caller};
 /// The service on the wire.
 pub struct Analytics {
     /// What it does.
-    pub service: AnalyticsService,
+    pub service: Arc<AnalyticsService>,
 }
 
 impl Analytics {

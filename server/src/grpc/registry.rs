@@ -1,12 +1,12 @@
 //! RegistryService.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::Stream;
 use prompt_ledger_domain::error::Error;
-use prompt_ledger_domain::ids::VersionId;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Selector;
 use prompt_ledger_domain::spec::SpecSelector;
@@ -20,7 +20,7 @@ use tonic::{Request, Response, Status};
 use super::convert::{known, model, prompt, required, structs};
 use super::{Page, answer, status, taken};
 use crate::service::registry::Put;
-use crate::service::{Caller, ExecutionService, ModelService, RegistryService};
+use crate::service::{AnalyticsService, Caller, ModelService, RegistryService};
 
 /// The service on the wire.
 pub struct Registry {
@@ -28,12 +28,9 @@ pub struct Registry {
     pub registry: Arc<RegistryService>,
     /// Models.
     pub models: Arc<ModelService>,
-    /// Executions, to count them.
-    pub executions: Arc<ExecutionService>,
+    /// Counts executions.
+    pub analytics: Arc<AnalyticsService>,
 }
-
-/// A version with its id.
-type Row = (VersionId, v1::PromptVersion);
 
 impl Registry {
     async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
@@ -117,8 +114,7 @@ impl Registry {
         let scope = ["versions", &caller.project.name, &sent.name];
         let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
         let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
-        let versions = rows.into_iter().map(|(_, version)| version).collect();
-        Ok(v1::ListVersionsResponse { versions, next_page_token, revision })
+        Ok(v1::ListVersionsResponse { versions: rows, next_page_token, revision })
     }
 
     async fn history(
@@ -133,10 +129,13 @@ impl Registry {
         let scope = ["history", &caller.project.name, &sent.name];
         let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
         let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
-        let ids: Vec<_> = rows.iter().map(|(id, _)| *id).collect();
-        let counts = self.executions.version_counts(&ids).await?;
-        let counted = |(id, version)| {
-            let execution_count = Some(counts.get(&id).copied().unwrap_or(0));
+        let counts = match rows.last() {
+            // The newest come first.
+            Some(oldest) => self.analytics.version_counts(caller, &of.name, oldest.version_number, rows.len()).await?,
+            None => HashMap::new(),
+        };
+        let counted = |version: v1::PromptVersion| {
+            let execution_count = Some(counts.get(&version.version_number).copied().unwrap_or(0));
             v1::PromptVersion { execution_count, ..version }
         };
         Ok(v1::GetPromptHistoryResponse {
@@ -150,17 +149,16 @@ impl Registry {
     }
 
     /// A page of a prompt's versions, newest first, the next page's token, and the revision that it was read at.
-    async fn newest(&self, caller: &Caller, name: &str, page: Page) -> Result<(Vec<Row>, String, i64)> {
+    async fn newest(&self, caller: &Caller, name: &str, page: Page) -> Result<(Vec<v1::PromptVersion>, String, i64)> {
         let read_at = &AtomicI64::new(i64::MAX);
         let fetch = async |after: Option<String>, limit| {
             let before = after.map(|key| key.parse()).transpose().map_err(Error::internal)?;
             let (found, revision) = self.registry.versions(caller.project.id, name, before, limit).await?;
             read_at.fetch_min(revision, Ordering::Relaxed);
-            Ok(found.into_iter().map(|version| (version.id, prompt::version(version, name))).collect())
+            Ok(found.into_iter().map(|version| prompt::version(version, name)).collect())
         };
-        let bytes = |(_, version): &Row| version.encoded_len();
-        let number = |(_, version): &Row| version.version_number.to_string();
-        let (rows, next_page_token) = page.read(fetch, bytes, number).await?;
+        let number = |version: &v1::PromptVersion| version.version_number.to_string();
+        let (rows, next_page_token) = page.read(fetch, prost::Message::encoded_len, number).await?;
         Ok((rows, next_page_token, read_at.load(Ordering::Relaxed)))
     }
 

@@ -1,5 +1,6 @@
 //! Figures: what AnalyticsService does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prompt_ledger_domain::Result;
@@ -21,6 +22,26 @@ impl AnalyticsService {
     /// The number of prompts, and the figures by mode.
     pub async fn overview(&self, caller: &Caller, filter: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
         self.store.overview(caller.project.id, filter).await
+    }
+
+    /// How many executions each of a prompt's versions has, from number `first` on, of so many versions; one that has none
+    /// is missing.
+    pub async fn version_counts(
+        &self,
+        caller: &Caller,
+        prompt_name: &str,
+        first: i32,
+        versions: usize,
+    ) -> Result<HashMap<i32, i64>> {
+        let filter = UsageFilter { prompt_name: prompt_name.to_owned(), ..UsageFilter::default() };
+        let split = Split { version: true, ..Split::default() };
+        let before = UsageKey {
+            prompt_name: Some(prompt_name.to_owned()),
+            version_number: Some(first - 1),
+            ..UsageKey::default()
+        };
+        let rows = self.store.usage(caller.project.id, &filter, split, Some(&before), versions).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.key.version_number?, row.tally.executions))).collect())
     }
 
     /// Up to `limit` rows after `after`.

@@ -1,13 +1,12 @@
 //! Executions: which intent runs where.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Execution};
-use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 
 use super::bind::count;
 use super::claim::Hinted;
@@ -120,10 +119,6 @@ impl Executions for Postgres {
 
     async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
         read::whole_of(&self.calls, ids, texts).await
-    }
-
-    async fn version_counts(&self, versions: &[VersionId]) -> Result<HashMap<VersionId, i64>> {
-        read::version_counts(&self.lists, versions).await
     }
 
     async fn list(

@@ -110,7 +110,6 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (read::EVENTS, "execution_events_pkey"),
         (read::EVENTS_AFTER, "execution_events_pkey"),
         (read::EVENTS_BETWEEN, "execution_events_at"),
-        (read::VERSION_COUNTS, "executions_version"),
         (register_code::READ, "prompts_project_id_name_key"),
         (register_code::READ, "prompt_versions_prompt_id_checksum_hash_key"),
         (list::OF_PROJECT[1], "executions_project"),

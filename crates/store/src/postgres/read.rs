@@ -1,17 +1,14 @@
 //! Reading executions by their ids, and their events.
 
-use std::collections::HashMap;
-
 use prompt_ledger_domain::execution::{Execution, not_found};
-use prompt_ledger_domain::ids::{ExecutionId, ProjectId, VersionId};
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgPool;
-use sqlx::postgres::PgBindIterExt;
 
-use super::bind::{count, each};
+use super::bind::count;
 use super::error;
 use super::moment::Moment;
-use crate::rows::execution::{change, execution_select, maybe_event, text_columns, text_joins, version_count, whole};
+use crate::rows::execution::{change, execution_select, maybe_event, text_columns, text_joins, whole};
 use crate::{Change, Event};
 
 /// Microseconds since 1970.
@@ -124,14 +121,4 @@ pub(super) async fn events(
         return Err(not_found(id));
     }
     rows.iter().filter_map(|row| maybe_event(row).transpose()).take(limit).collect()
-}
-
-/// How many executions each of $1 has, by the index alone.
-pub(super) const VERSION_COUNTS: &str = "
-    SELECT w.id AS version_id, c.count FROM unnest($1::uuid[]) AS w (id)
-    CROSS JOIN LATERAL (SELECT count(*) FROM executions x WHERE x.version_id = w.id) c";
-
-pub(super) async fn version_counts(pool: &PgPool, versions: &[VersionId]) -> Result<HashMap<VersionId, i64>> {
-    let rows = error::walk(|| sqlx::query(VERSION_COUNTS).bind(each!(versions, |id| id.0)).fetch_all(pool)).await?;
-    rows.iter().map(version_count).collect()
 }

@@ -173,11 +173,6 @@ pub(crate) fn change<R: LedgerRow>(row: &R) -> Result<Change> {
     Ok(Change { id: ExecutionId(row::value(row, "execution_id")?), event })
 }
 
-/// How many executions a version has.
-pub(crate) fn version_count<R: LedgerRow>(row: &R) -> Result<(VersionId, i64)> {
-    Ok((VersionId(row::value(row, "version_id")?), row::value(row, "count")?))
-}
-
 /// The execution with its attempts, and with its texts where they were selected.
 pub(crate) fn whole<R: LedgerRow>(row: &R, with_texts: bool) -> Result<Execution> {
     let texts = if with_texts { Some(texts(row)?) } else { None };

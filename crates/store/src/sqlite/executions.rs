@@ -1,13 +1,12 @@
 //! Executions: which intent runs where.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Execution};
-use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 
 use super::finish::End;
 use super::list::{self, Page};
@@ -145,11 +144,6 @@ impl Executions for Sqlite {
     async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
         read::whole_of(&mut connection, ids, texts).await
-    }
-
-    async fn version_counts(&self, versions: &[VersionId]) -> Result<HashMap<VersionId, i64>> {
-        let mut connection = self.lists.acquire().await.map_err(error::store)?;
-        read::version_counts(&mut connection, versions).await
     }
 
     async fn list(

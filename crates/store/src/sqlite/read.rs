@@ -1,14 +1,12 @@
 //! Reading executions by their ids, and their events.
 
-use std::collections::HashMap;
-
 use prompt_ledger_domain::execution::{Execution, not_found};
-use prompt_ledger_domain::ids::{ExecutionId, ProjectId, VersionId};
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{error, row};
-use crate::rows::execution::{change, execution_select, maybe_event, text_columns, text_joins, version_count, whole};
+use crate::rows::execution::{change, execution_select, maybe_event, text_columns, text_joins, whole};
 use crate::{Change, Event};
 
 /// The column that [`attempts`] reads: every attempt that has ended, in one value.
@@ -126,18 +124,4 @@ pub(super) async fn events(
         return Err(not_found(id));
     }
     rows.iter().filter_map(|row| maybe_event(row).transpose()).take(limit).collect()
-}
-
-/// How many executions each of $1 (a JSON list) has, by the index alone.
-const VERSION_COUNTS: &str = "
-    SELECT w.value AS version_id, (SELECT count(*) FROM executions x WHERE x.version_id = w.value) AS count
-    FROM json_each($1) w";
-
-pub(super) async fn version_counts(
-    connection: &mut SqliteConnection,
-    versions: &[VersionId],
-) -> Result<HashMap<VersionId, i64>> {
-    let ids: Vec<_> = versions.iter().map(ToString::to_string).collect();
-    let query = sqlx::query(VERSION_COUNTS).bind(row::to_json(&ids)?);
-    query.fetch_all(connection).await.map_err(error::store)?.iter().map(version_count).collect()
 }

@@ -85,7 +85,6 @@ macro_rules! conformance {
             what_was_resolved_in_the_other_mode_is_stale
             an_opaque_prompt_stays_in_code
             what_keeps_a_prompt_from_moving_is_said
-            executions_are_counted_by_version_whatever_their_status
         );
         crate::scenarios!($backend: models
             a_new_ledger_knows_models_and_their_prices

@@ -1,12 +1,11 @@
 //! Moving prompts between the modes, and how often their versions were executed.
 
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_domain::ids::VersionId;
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
 use prompt_ledger_store::{CodePrompt, Executions, NewExecution, Recorded, Registry};
 
 use crate::code::{batch, code};
-use crate::kit::{Backend, execution_of, get, holder, new_id, put, put_active, reason, register, run, start, submit};
+use crate::kit::{Backend, execution_of, get, holder, put, put_active, reason, register, start, submit};
 
 pub(crate) async fn a_prompt_moves_there_and_back_with_its_versions<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
@@ -65,21 +64,4 @@ pub(crate) async fn what_keeps_a_prompt_from_moving_is_said<B: Backend>(backend:
     assert_ne!(moved.prompt.etag(), etag);
     store.set_archived(project, "greet", true, None).await.unwrap();
     assert_eq!(reason(store.set_mode(project, "greet", Mode::Full, None).await), Reason::PromptArchived);
-}
-
-pub(crate) async fn executions_are_counted_by_version_whatever_their_status<B: Backend>(backend: &B) {
-    let (store, project) = (backend.store(), backend.default_project().await);
-    let first = register(backend, put_active("greet", "A")).await;
-    let second = register(backend, put("greet", "B")).await;
-    let unused = register(backend, put("greet", "C")).await;
-    run(backend, &execution_of(project, &first)).await;
-    start(backend, &execution_of(project, &first)).await;
-    let by_number = NewExecution { must_be_active: false, ..execution_of(project, &second) };
-    submit(backend, &by_number).await;
-    let counts =
-        store.version_counts(&[first.version.id, second.version.id, unused.version.id, VersionId(new_id())]).await;
-    let counts = counts.unwrap();
-    let of = |id: VersionId| counts.get(&id).copied().unwrap_or(0);
-    assert_eq!([of(first.version.id), of(second.version.id), of(unused.version.id)], [2, 1, 0]);
-    assert!(store.version_counts(&[]).await.unwrap().is_empty());
 }

@@ -5,7 +5,6 @@ mod ended;
 mod prepare;
 mod verify;
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use std::time::Duration;
 use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::field;
-use prompt_ledger_domain::ids::{ExecutionId, VersionId};
+use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
@@ -170,11 +169,6 @@ impl ExecutionService {
     /// The execution of that id.
     pub async fn get(&self, caller: &Caller, id: ExecutionId) -> Result<Execution> {
         self.store.get(caller.project.id, id).await
-    }
-
-    /// How many executions each of these versions has; one that has none may be missing.
-    pub async fn version_counts(&self, versions: &[VersionId]) -> Result<HashMap<VersionId, i64>> {
-        self.store.version_counts(versions).await
     }
 
     /// Up to `limit` executions created before `before`, newest first.

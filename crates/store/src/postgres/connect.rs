@@ -55,7 +55,7 @@ impl Default for PostgresOptions {
 pub struct Postgres {
     /// For reads and for writes to the registry.
     pub(super) calls: PgPool,
-    /// Among the latter.
+    /// Who writes to a project's registry next.
     pub(super) turns: Turns,
     pub(super) lists: PgPool,
     pub(super) beats: PgPool,

@@ -1,4 +1,5 @@
-//! Registering what code carries: looked at in one statement, and written under the project's lock where anything changes.
+//! Registering what code carries: looked at in one statement, and written under the project's lock where something
+//! changes.
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
@@ -22,7 +23,8 @@ pub(super) const READ: &str = concat!(
     prompt_columns!(),
     ", ",
     known_columns!(),
-    ", clock_timestamp() AS now FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS a (name, checksum, place) JOIN projects j ON j.id = $1",
+    ", clock_timestamp() AS now",
+    " FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS a (name, checksum, place) JOIN projects j ON j.id = $1",
     " LEFT JOIN prompts p ON p.project_id = j.id AND p.name = a.name",
     " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.checksum",
     " ORDER BY a.place"

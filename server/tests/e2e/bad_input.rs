@@ -125,13 +125,9 @@ async fn what_does_not_decode_or_is_too_large_or_unknown_is_brought_into_form() 
 #[tokio::test]
 async fn what_the_contract_has_and_this_server_does_not_says_so() {
     let ledger = ledger().start().await;
-    for method in ["RegistryService/WatchPrompts", "AnalyticsService/GetPromptAnalytics", "AnalyticsService/QueryUsage"]
-    {
-        let path: &'static str = format!("/promptledger.v1.{method}").leak();
-        let status = raw(&ledger, path, vec![]).await;
-        assert!(status.as_ref().unwrap_err().message().contains(method.split('/').next_back().unwrap()));
-        refused(status, Code::Unimplemented, "UNIMPLEMENTED");
-    }
+    let status = raw(&ledger, "/promptledger.v1.RegistryService/WatchPrompts", vec![]).await;
+    assert!(status.as_ref().unwrap_err().message().contains("WatchPrompts"));
+    refused(status, Code::Unimplemented, "UNIMPLEMENTED");
 }
 
 #[tokio::test]

@@ -104,7 +104,9 @@ impl<'b, B: Backend> History<'b, B> {
     async fn record(&mut self) {
         let version = self.dice.pick(&self.versions).clone();
         let model = ["a", "b"].map(|model| ModelRef { provider: "openai".into(), model: model.into() });
+        let prompt_mode = if version.prompt.name == "code" { Mode::Tracking } else { Mode::Full };
         let new = NewExecution {
+            prompt_mode,
             must_be_active: false,
             environment: (*self.dice.pick(&["dev", "prod"])).into(),
             model: self.dice.pick(&model).clone(),

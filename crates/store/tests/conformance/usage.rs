@@ -154,7 +154,7 @@ pub(crate) async fn an_overview_is_by_mode_with_prompts_as_of_now<B: Backend>(ba
     backend.store().set_archived(project, "old", true, None).await.unwrap();
     run(backend, &execution_of(project, &code)).await;
     backend.execute("UPDATE prompts SET mode = 'tracking' WHERE name = 'code'".into()).await.unwrap();
-    run(backend, &execution_of(project, &code)).await;
+    run(backend, &NewExecution { prompt_mode: Mode::Tracking, ..execution_of(project, &code) }).await;
     let (prompts, modes) = backend.store().overview(project, &UsageFilter::default()).await.unwrap();
     assert_eq!(prompts, PromptCounts { full: 2, tracking: 1, archived_full: 1, archived_tracking: 0 });
     let counts: Vec<_> = modes.iter().map(|row| (row.key.mode, row.tally.executions, row.unfinished())).collect();

@@ -64,6 +64,8 @@ struct State {
     is_full: bool,
     /// So much of it was told to those who ask.
     told: usize,
+    /// When that was.
+    told_at: Option<Instant>,
     /// Someone in this process asks.
     here: bool,
     /// Until when someone in another does.
@@ -189,6 +191,7 @@ impl Live {
     /// Tells what was not told yet to everyone who asks.
     fn tell(&self, state: &mut State) {
         let start = std::mem::replace(&mut state.told, state.text.len());
+        state.told_at = Some(Instant::now());
         state.here = state.here && self.news.listens(self.fence.id);
         let elsewhere = state.is_asked_elsewhere();
         if !state.here && !elsewhere {
@@ -217,8 +220,11 @@ impl Writer {
         async move {
             loop {
                 live.wrote.notified().await;
+                let due = live.state().told_at.map(|at| at + COALESCED);
+                if let Some(due) = due {
+                    tokio::time::sleep_until(due).await;
+                }
                 live.tell(&mut live.state());
-                tokio::time::sleep(COALESCED).await;
             }
         }
     }
@@ -234,8 +240,13 @@ impl TextSink for Writer {
         let fits = text::cut(delta, limits::RESPONSE_BYTES - state.text.len());
         state.is_full = fits.len() < delta.len();
         state.text.push_str(fits);
-        if state.here || state.elsewhere.is_some() {
-            self.live.wrote.notify_one();
+        if !state.here && state.elsewhere.is_none() {
+            return;
+        }
+        match state.told_at {
+            Some(at) if at.elapsed() < COALESCED => self.live.wrote.notify_one(),
+            // By itself, before the provider goes on.
+            _ => self.live.tell(&mut state),
         }
     }
 }

@@ -96,7 +96,9 @@ async fn who_leaves_is_told_nothing_more() {
     here.listen(true);
     let mut writer = texts.begin(fence);
     writer.push("one ");
+    assert_eq!(here.heard(), [piece(0, "one ")], "at once");
     here.listen(false);
+    writer.push("two ");
     drop(writer);
     assert_eq!(here.heard(), []);
 }

@@ -55,12 +55,21 @@ struct Deployment {
 async fn measure() -> Result<(), Failed> {
     install::services().map_err(|error| error.to_string())?;
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
+    embedded(&binaries).await?;
     let (postgres, redis, rabbit) = tokio::join!(Postgres::start(), Redis::start(), Rabbit::start());
     let deployment = deploy(&binaries, &postgres, &redis.url(), &rabbit.url()).await?;
     submitted(&deployment).await?;
-    written(&deployment).await?;
+    written(&deployment.server, &deployment.model, "Postgres, Redis").await?;
     held(&deployment).await?;
     stalled(&deployment).await
+}
+
+/// Text from one process, with no other service beside it.
+async fn embedded(binaries: &Path) -> Result<(), Failed> {
+    let model = FakeModel::start().await;
+    let server = server(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn").start().await;
+    server.active("greet", "hello").await;
+    written(&server, &model, "dev").await
 }
 
 async fn deploy(binaries: &Path, postgres: &Postgres, redis: &str, amqp: &str) -> Result<Deployment, Failed> {
@@ -219,9 +228,9 @@ impl TextSink for Ages {
 }
 
 /// The age of the first word, and how much the gaps between words differ from the model's, in three ways.
-async fn written(deployment: &Deployment) -> Result<(), Failed> {
-    deployment.model.otherwise(Reply::clock(WORDS, PACE));
-    let (provider, mut client) = (provider(&deployment.model)?, connect(&deployment.server, 100).await?);
+async fn written(server: &Ledger, model: &FakeModel, on: &str) -> Result<(), Failed> {
+    model.otherwise(Reply::clock(WORDS, PACE));
+    let (provider, mut client) = (provider(model)?, connect(server, 100).await?);
     let (mut alone, mut streamed, mut watched) = (Ages::new()?, Ages::new()?, Ages::new()?);
     for _ in 0..ROUNDS / 2 {
         alone.begins();
@@ -243,7 +252,7 @@ async fn written(deployment: &Deployment) -> Result<(), Failed> {
             }
         }
     }
-    println!("text, a word every {} ms: from the model's sending it", PACE.as_millis());
+    println!("text on {on}, a word every {} ms: from the model's sending it", PACE.as_millis());
     alone.say("the model alone, first word", None);
     streamed.say("StreamExecution, added", Some(&alone));
     watched.say("submitted and watched, added", Some(&alone));

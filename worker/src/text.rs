@@ -191,6 +191,9 @@ impl Live {
     /// Tells what was not told yet to everyone who asks.
     fn tell(&self, state: &mut State) {
         let start = std::mem::replace(&mut state.told, state.text.len());
+        if start == state.told {
+            return;
+        }
         state.told_at = Some(Instant::now());
         state.here = state.here && self.news.listens(self.fence.id);
         let elsewhere = state.is_asked_elsewhere();

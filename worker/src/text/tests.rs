@@ -109,6 +109,8 @@ async fn the_first_piece_is_told_at_once_and_what_follows_together() {
     here.listen(true);
     let mut writer = texts.begin(fence);
     let telling = tokio::spawn(writer.telling());
+    // A question that finds nothing delays nothing.
+    assert!(texts.asked_here(cursor(fence, 0, 0)));
     writer.push("one ");
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert_eq!(here.heard(), [piece(0, "one ")]);

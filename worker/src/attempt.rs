@@ -243,11 +243,15 @@ impl Runner {
                 },
             }
         };
-        match self.unless_stopped(called, bounds, lease).await {
+        let end = match self.unless_stopped(called, bounds, lease).await {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
             Err(stop) => End::Stopped(stop, Some(began.elapsed())),
+        };
+        if let Some(writer) = writer {
+            writer.end().await;
         }
+        end
     }
 
     /// Awaits `work`, unless something ends the execution first.

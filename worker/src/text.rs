@@ -194,12 +194,12 @@ impl Live {
         if start == state.told {
             return;
         }
-        state.told_at = Some(Instant::now());
         state.here = state.here && self.news.listens(self.fence.id);
         let elsewhere = state.is_asked_elsewhere();
         if !state.here && !elsewhere {
             return;
         }
+        state.told_at = Some(Instant::now());
         for piece in self.pieces(state, start..state.told) {
             for (reader, reads) in [(Reader::Here, state.here), (Reader::Elsewhere, elsewhere)] {
                 if reads {
@@ -230,6 +230,12 @@ impl Writer {
                 live.tell(&mut live.state());
             }
         }
+    }
+
+    /// Tells the rest, and lets those go first who send it on: writing the end is work that they would wait for.
+    pub(crate) async fn end(self) {
+        drop(self);
+        tokio::task::yield_now().await;
     }
 }
 

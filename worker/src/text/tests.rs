@@ -172,6 +172,18 @@ async fn who_asked_before_an_attempt_began_is_told_and_of_the_next_one_too() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_text_has_been_sent_on_before_anything_else_is_done() {
+    let (_here, bus, texts, fence) = setup();
+    let mut heard = bus.listen();
+    let reading = tokio::spawn(async move { announced(&mut heard).await });
+    texts.asked_elsewhere(cursor(fence, 0, 0));
+    let mut writer = texts.begin(fence);
+    writer.push("last");
+    writer.end().await;
+    assert!(reading.is_finished());
+}
+
+#[tokio::test]
 async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
     let (here, _bus, texts, fence) = setup();
     here.listen(true);

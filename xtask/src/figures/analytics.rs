@@ -15,10 +15,11 @@ use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 
 use super::load::{Times, closed_loop, median};
 use super::production::{drained, family_seconds};
+use super::registering::registering;
 use super::release_binaries;
 use crate::{Outcome, install};
 
-type Failed = Box<dyn Error + Send + Sync>;
+pub(super) type Failed = Box<dyn Error + Send + Sync>;
 
 /// Calls of each kind.
 const CALLS: usize = 200;
@@ -47,13 +48,13 @@ async fn measure() -> Result<(), Failed> {
     install::services().map_err(|error| error.to_string())?;
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
     let (postgres, redis) = tokio::join!(Postgres::start(), Redis::start());
-    // Registering a thousand prompts, changed and unchanged, belongs here.
+    registering(&binaries, &postgres, &redis).await?;
     questions(&binaries, &postgres, &redis).await?;
     write_path(&binaries, &postgres, &redis).await
 }
 
 /// A binary on a database of its own.
-fn configured(binary: PathBuf, database: &Database, redis: &Redis) -> Builder {
+pub(super) fn configured(binary: PathBuf, database: &Database, redis: &Redis) -> Builder {
     server(binary)
         .env("DATABASE_URL", database.url())
         .env("REDIS_URL", redis.url())
@@ -61,7 +62,7 @@ fn configured(binary: PathBuf, database: &Database, redis: &Redis) -> Builder {
         .env("LOG", "warn,prompt_ledger_worker::process=info")
 }
 
-fn migrated(builder: &Builder) -> Result<(), Failed> {
+pub(super) fn migrated(builder: &Builder) -> Result<(), Failed> {
     match builder.said(&["migrate"]) {
         (true, _) => Ok(()),
         (false, said) => Err(said.into()),

@@ -7,7 +7,9 @@ mod echo;
 mod load;
 mod main_job;
 mod production;
+mod registering;
 mod streams;
+mod words;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use prompt_ledger_domain::execution::{Input, Params};
 use prompt_ledger_proto::v1;
@@ -26,15 +26,17 @@ use tonic::{Status, Streaming};
 use super::load::Times;
 use super::main_job::resident_mib;
 use super::release_binaries;
+use super::words::{Ages, Relay, ages};
 use crate::{Outcome, install};
 
-type Failed = Box<dyn Error + Send + Sync>;
+pub(super) type Failed = Box<dyn Error + Send + Sync>;
 type Client = ExecutionServiceClient<Connection>;
 
 /// Longer than text is coalesced, so that each word travels alone.
 const PACE: Duration = Duration::from_millis(40);
-const WORDS: usize = 10;
-const ROUNDS: usize = 100;
+const WORDS: usize = 50;
+const TEXTS: usize = 20;
+const ROUNDS: usize = 200;
 const CONNECTIONS: usize = 100;
 const WATCHERS: usize = 10_000;
 const CROWD: usize = 1_000;
@@ -59,7 +61,8 @@ async fn measure() -> Result<(), Failed> {
     let (postgres, redis, rabbit) = tokio::join!(Postgres::start(), Redis::start(), Rabbit::start());
     let deployment = deploy(&binaries, &postgres, &redis.url(), &rabbit.url()).await?;
     submitted(&deployment).await?;
-    written(&deployment.server, &deployment.model, "Postgres, Redis").await?;
+    let relay = Relay::open(&redis.url()).await?;
+    written(&deployment.server, &deployment.model, "Postgres, Redis", Some(relay)).await?;
     held(&deployment).await?;
     stalled(&deployment).await
 }
@@ -69,7 +72,7 @@ async fn embedded(binaries: &Path) -> Result<(), Failed> {
     let model = FakeModel::start().await;
     let server = server(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn").start().await;
     server.active("greet", "hello").await;
-    written(&server, &model, "dev").await
+    written(&server, &model, "dev", None).await
 }
 
 async fn deploy(binaries: &Path, postgres: &Postgres, redis: &str, amqp: &str) -> Result<Deployment, Failed> {
@@ -141,7 +144,7 @@ async fn submitted(deployment: &Deployment) -> Result<(), Failed> {
     deployment.model.otherwise(Reply::answer("hi").delay(delay));
     let (provider, mut client) = (provider(&deployment.model)?, connect(&deployment.server, 100).await?);
     let (mut alone, mut first, mut last) = (Times::new()?, Times::new()?, Times::new()?);
-    for _ in 0..ROUNDS * 2 {
+    for _ in 0..ROUNDS {
         let began = Instant::now();
         call(&provider, None).await?;
         alone.record(began.elapsed());
@@ -167,74 +170,19 @@ async fn submitted(deployment: &Deployment) -> Result<(), Failed> {
     Ok(())
 }
 
-/// This moment, as the fake model's clock has it.
-fn now_micros() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(0)
-}
-
-/// How long ago each word of a clock was sent.
-fn ages(text: &str) -> impl Iterator<Item = Duration> {
-    let now = now_micros();
-    let sent = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
-    sent.map(move |sent| Duration::from_micros(now.saturating_sub(sent)))
-}
-
-/// Notes how old each word is as it comes.
-struct Ages {
-    first: Times,
-    gaps: Times,
-    last: Option<Duration>,
-}
-
-impl Ages {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { first: Times::new()?, gaps: Times::new()?, last: None })
-    }
-
-    /// One stream's words begin.
-    fn begins(&mut self) {
-        self.last = None;
-    }
-
-    fn add(&mut self, text: &str) {
-        for age in ages(text) {
-            match self.last.replace(age) {
-                None => self.first.record(age),
-                // How much the gap between two words differs from the model's own.
-                Some(last) => self.gaps.record(age.abs_diff(last)),
-            }
-        }
-    }
-
-    fn say(&self, name: &str, beside: Option<&Self>) {
-        let over = |times: fn(&Self) -> &Times, quantile| {
-            times(self).quantile(quantile) - beside.map_or(0.0, |beside| times(beside).quantile(quantile))
-        };
-        println!(
-            "  {name:<30} {:8.3} ms     p99 {:.3} ms; gap per frame {:.3} ms, p99 {:.3} ms",
-            over(|ages| &ages.first, 0.5),
-            over(|ages| &ages.first, 0.99),
-            over(|ages| &ages.gaps, 0.5),
-            over(|ages| &ages.gaps, 0.99)
-        );
-    }
-}
-
-impl TextSink for Ages {
-    fn push(&mut self, delta: &str) {
-        self.add(delta);
-    }
-}
-
-/// The age of the first word, and how much the gaps between words differ from the model's, in three ways.
-async fn written(server: &Ledger, model: &FakeModel, on: &str) -> Result<(), Failed> {
+/// The age of the first word, and by how much the gaps between words are longer than the model's, in each
+/// of these ways.
+async fn written(server: &Ledger, model: &FakeModel, on: &str, mut relay: Option<Relay>) -> Result<(), Failed> {
     model.otherwise(Reply::clock(WORDS, PACE));
     let (provider, mut client) = (provider(model)?, connect(server, 100).await?);
     let (mut alone, mut streamed, mut watched) = (Ages::new()?, Ages::new()?, Ages::new()?);
-    for _ in 0..ROUNDS / 2 {
+    for _ in 0..TEXTS {
         alone.begins();
         call(&provider, Some(&mut alone)).await?;
+        if let Some(relay) = &mut relay {
+            let provider = &provider;
+            relay.read(WORDS, async |mut sink| call(provider, Some(&mut sink)).await).await?;
+        }
         streamed.begins();
         let request = v1::StreamExecutionRequest { spec: Some(spec("greet", &[])) };
         let mut stream = client.stream_execution(request).await?.into_inner();
@@ -254,6 +202,9 @@ async fn written(server: &Ledger, model: &FakeModel, on: &str) -> Result<(), Fai
     }
     println!("text on {on}, a word every {} ms: from the model's sending it", PACE.as_millis());
     alone.say("the model alone, first word", None);
+    if let Some(relay) = &relay {
+        relay.ages.say("through Redis alone, added", Some(&alone));
+    }
     streamed.say("StreamExecution, added", Some(&alone));
     watched.say("submitted and watched, added", Some(&alone));
     println!("    aims at p99                  first word 1 ms, gap per frame 0.1 ms");

@@ -1,0 +1,125 @@
+//! A text of a fake model's clock, whose words say when they were sent: how old each is where it is read.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures::StreamExt as _;
+use prompt_ledger_providers::TextSink;
+use redis::aio::{MultiplexedConnection, PubSubStream};
+use tokio::sync::mpsc;
+
+use super::load::Times;
+use super::streams::Failed;
+
+/// This moment, as the fake model's clock has it.
+fn now_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(0)
+}
+
+/// How long ago each word of a clock was sent.
+pub(super) fn ages(text: &str) -> impl Iterator<Item = Duration> {
+    let now = now_micros();
+    let sent = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
+    sent.map(move |sent| Duration::from_micros(now.saturating_sub(sent)))
+}
+
+/// Notes how old each word is as it comes.
+pub(super) struct Ages {
+    first: Times,
+    gaps: Times,
+    last: Option<Duration>,
+}
+
+impl Ages {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self { first: Times::new()?, gaps: Times::new()?, last: None })
+    }
+
+    /// One stream's words begin.
+    pub(super) fn begins(&mut self) {
+        self.last = None;
+    }
+
+    pub(super) fn add(&mut self, text: &str) {
+        for age in ages(text) {
+            match self.last.replace(age) {
+                None => self.first.record(age),
+                // By how much the gap between two words is longer than the model's own.
+                Some(last) => self.gaps.record(age.saturating_sub(last)),
+            }
+        }
+    }
+
+    pub(super) fn say(&self, name: &str, beside: Option<&Self>) {
+        let over = |times: fn(&Self) -> &Times, quantile| {
+            times(self).quantile(quantile) - beside.map_or(0.0, |beside| times(beside).quantile(quantile))
+        };
+        println!(
+            "  {name:<30} {:8.3} ms     p99 {:.3} ms; gap per frame {:.3} ms, p99 {:.3} ms",
+            over(|ages| &ages.first, 0.5),
+            over(|ages| &ages.first, 0.99),
+            over(|ages| &ages.gaps, 0.5),
+            over(|ages| &ages.gaps, 0.99)
+        );
+    }
+}
+
+impl TextSink for Ages {
+    fn push(&mut self, delta: &str) {
+        self.add(delta);
+    }
+}
+
+/// Words that go through Redis and nothing else: what it takes at least where one process writes what another reads.
+pub(super) struct Relay {
+    publishing: MultiplexedConnection,
+    heard: PubSubStream,
+    pub(super) ages: Ages,
+}
+
+const CHANNEL: &str = "words";
+
+impl Relay {
+    pub(super) async fn open(url: &str) -> Result<Self, Failed> {
+        let client = redis::Client::open(url)?;
+        let mut subscription = client.get_async_pubsub().await?;
+        subscription.subscribe(CHANNEL).await?;
+        let publishing = client.get_multiplexed_async_connection().await?;
+        Ok(Self { publishing, heard: subscription.into_on_message(), ages: Ages::new()? })
+    }
+
+    /// Reads a text of so many words that `write` hands to the sink.
+    pub(super) async fn read(
+        &mut self,
+        words: usize,
+        write: impl AsyncFnOnce(Handed) -> Result<(), Failed>,
+    ) -> Result<(), Failed> {
+        self.ages.begins();
+        let (sink, mut handed) = mpsc::unbounded_channel::<String>();
+        let publish = async {
+            while let Some(word) = handed.recv().await {
+                let mut command = redis::cmd("PUBLISH");
+                command.arg(CHANNEL).arg(word).query_async::<()>(&mut self.publishing).await?;
+            }
+            Ok(())
+        };
+        let read = async {
+            for _ in 0..words {
+                let message = self.heard.next().await.ok_or("the subscription ended")?;
+                self.ages.add(&String::from_utf8_lossy(message.get_payload_bytes()));
+            }
+            Ok(())
+        };
+        tokio::try_join!(write(Handed(sink)), publish, read)?;
+        Ok(())
+    }
+}
+
+/// Hands a text over to whoever publishes it.
+pub(super) struct Handed(mpsc::UnboundedSender<String>);
+
+impl TextSink for Handed {
+    fn push(&mut self, delta: &str) {
+        self.0.send(delta.to_owned()).ok();
+    }
+}

@@ -77,6 +77,13 @@ pub struct Streamed {
     pub reused: bool,
 }
 
+/// An execution that was run within its call.
+struct Driven {
+    id: ExecutionId,
+    /// As it ended; nothing where that takes a look at the store.
+    execution: Option<Box<Execution>>,
+}
+
 /// How long a caller waits, and whether it still does.
 #[derive(Clone, Debug, Default)]
 pub struct Patience {
@@ -91,12 +98,12 @@ pub struct Patience {
 impl ExecutionService {
     /// Runs an execution and answers it as it ended. `prompt_mode` is the mode that the RPC serves.
     pub async fn run(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, patience: Patience) -> Result<Ran> {
-        let found = self.record(caller, &spec, prompt_mode, How::Run(&patience)).await?;
+        let drive = |prepared| self.drive(prepared, &patience);
+        let found = self.record(caller, &spec, prompt_mode, How::Run, drive).await?;
         let project = caller.project.id;
         Ok(match found {
-            Found::New(_, Some(execution)) => Ran { execution: *execution, reused: false },
-            Found::New(id, None) => Ran { execution: self.store.get(project, id).await?, reused: false },
-            Found::Watched(watcher) => Ran { execution: self.store.get(project, watcher.id()).await?, reused: false },
+            Found::New(Driven { execution: Some(execution), .. }) => Ran { execution: *execution, reused: false },
+            Found::New(Driven { id, .. }) => Ran { execution: self.store.get(project, id).await?, reused: false },
             Found::Reused(id) => {
                 Ran { execution: Arc::unwrap_or_clone(self.hub.end_of(project, id).await?), reused: true }
             }
@@ -111,15 +118,14 @@ impl ExecutionService {
         prompt_mode: Mode,
         patience: &Patience,
     ) -> Result<Streamed> {
-        let found = self.record(caller, &spec, prompt_mode, How::Stream(patience)).await?;
-        let (id, reused) = match found {
-            Found::Watched(watcher) => return Ok(Streamed { watcher: *watcher, reused: false }),
-            Found::New(id, _) => (id, false),
-            Found::Reused(id) => (id, true),
-        };
-        let pace = self.streams.within_call(patience.connection);
-        let watcher = self.hub.watch(caller.project.id, id, 0, pace).await?;
-        Ok(Streamed { watcher, reused })
+        let drive = |prepared| self.drive_watched(prepared, patience);
+        Ok(match self.record(caller, &spec, prompt_mode, How::Stream, drive).await? {
+            Found::New(watcher) => Streamed { watcher, reused: false },
+            Found::Reused(id) => {
+                let pace = self.streams.within_call(patience.connection);
+                Streamed { watcher: self.hub.watch(caller.project.id, id, 0, pace).await?, reused: true }
+            }
+        })
     }
 
     /// Watches an execution from a cursor on, over this connection.
@@ -141,14 +147,12 @@ impl ExecutionService {
 
     /// Records an execution for a worker, and answers once that is durable.
     pub async fn submit(&self, caller: &Caller, spec: Spec, prompt_mode: Mode) -> Result<Ran> {
-        let (id, reused) = match self.record(caller, &spec, prompt_mode, How::Submit).await? {
+        let enqueue = |prepared| self.enqueue(prepared);
+        Ok(match self.record(caller, &spec, prompt_mode, How::Submit, enqueue).await? {
             // What is in the queue is answered whatever happens to the store now.
-            Found::New(_, Some(execution)) => return Ok(Ran { execution: *execution, reused: false }),
-            Found::New(id, None) => (id, false),
-            Found::Watched(watcher) => (watcher.id(), false),
-            Found::Reused(id) => (id, true),
-        };
-        Ok(Ran { execution: self.store.get(caller.project.id, id).await?, reused })
+            Found::New(execution) => Ran { execution, reused: false },
+            Found::Reused(id) => Ran { execution: self.store.get(caller.project.id, id).await?, reused: true },
+        })
     }
 
     /// Asks for an execution's end, and answers it once the wish is durable.
@@ -184,7 +188,7 @@ impl ExecutionService {
     }
 
     /// Records an execution as queued, and tells the workers.
-    async fn enqueue(&self, Prepared { new, begun, .. }: Prepared) -> Result<Tried> {
+    async fn enqueue(&self, Prepared { new, begun, .. }: Prepared) -> Result<Tried<Execution>> {
         let (store, look_in) = (Arc::clone(&self.store), self.redispatch_after);
         let (hints, news) = (self.hints.clone(), self.runner.news.clone());
         // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
@@ -196,7 +200,7 @@ impl ExecutionService {
                 Recorded::New(event) => {
                     hints.push(Hint { execution_id: id, attempt: 1 });
                     news.changed(id, event);
-                    Tried::New(id, Some(Box::new(begun.queued(event))))
+                    Tried::New(begun.queued(event))
                 }
                 Recorded::Existing(holder) => Tried::Existing(holder),
                 Recorded::Stale => Tried::Stale,
@@ -207,21 +211,21 @@ impl ExecutionService {
 
     /// Records an execution and drives it to its end. With an idempotency key it goes on when the caller does not: the
     /// retry finds it. Without one, a caller that hangs up aborts the provider call.
-    async fn drive(&self, prepared: Prepared, patience: &Patience) -> Result<Tried> {
+    async fn drive(&self, prepared: Prepared, patience: &Patience) -> Result<Tried<Driven>> {
         self.driving(prepared, patience, None).await.map_err(Error::internal)?
     }
 
-    /// As [`Self::drive`], but answers once it is recorded.
-    async fn drive_watched(&self, prepared: Prepared, patience: &Patience) -> Result<Tried> {
+    /// As [`Self::drive`], but answers once it is recorded, with what watches it from its beginning.
+    async fn drive_watched(&self, prepared: Prepared, patience: &Patience) -> Result<Tried<Watcher>> {
         // Registered before it exists: nothing that happens to it is missed.
         let pace = self.streams.within_call(patience.connection).outlasting_a_drain();
         let watcher = self.hub.expect(prepared.new.id, pace);
         let (recorded, is_recorded) = oneshot::channel();
         let driving = self.driving(prepared, patience, Some(recorded));
         match is_recorded.await {
-            Ok(()) => Ok(Tried::Watched(Box::new(watcher))),
+            Ok(()) => Ok(Tried::New(watcher)),
             // It was not recorded, and says why.
-            Err(_) => driving.await.map_err(Error::internal)?,
+            Err(_) => Ok(driving.await.map_err(Error::internal)??.map(|_| watcher)),
         }
     }
 
@@ -229,11 +233,12 @@ impl ExecutionService {
     /// driven, and its end written.
     fn driving(
         &self,
-        Prepared { new, job, begun }: Prepared,
+        prepared: Prepared,
         patience: &Patience,
         recorded: Option<oneshot::Sender<()>>,
-    ) -> JoinHandle<Result<Tried>> {
-        let sent = Instant::now();
+    ) -> JoinHandle<Result<Tried<Driven>>> {
+        let (sent, job) = (Instant::now(), prepared.job());
+        let Prepared { new, begun, .. } = prepared;
         let ends_with_caller = new.key.is_none();
         let bounds = Bounds {
             sent,
@@ -255,13 +260,15 @@ impl ExecutionService {
                 recorded.send(()).ok();
             }
             let ended = runner.run(job, bounds).await;
+            let (execution, ended) = match ended {
+                Ok(ending) => (ending.and_then(|ending| begun.ended(first, ending, &runner.worker)), Ok(())),
+                Err(error) => (None, Err(error)),
+            };
             if let Err(error) = &ended {
                 tracing::error!(execution_id = %id, %error, "the end could not be recorded");
             }
-            let execution = ended.as_ref().ok().cloned().flatten();
-            let execution = execution.and_then(|ending| begun.ended(first, ending, &runner.worker));
             hub.drove(id, execution.as_ref());
-            ended.map(|_| Tried::New(id, execution.map(Box::new)))
+            ended.map(|()| Tried::New(Driven { id, execution: execution.map(Box::new) }))
         })
     }
 }

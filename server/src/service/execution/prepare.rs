@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::error::Error;
-use prompt_ledger_domain::execution::{Execution, ExecutionMode, Input};
+use prompt_ledger_domain::execution::{ExecutionMode, Input};
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_domain::model::Usage;
+use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::spec::{self, Checked, Spec};
 use prompt_ledger_domain::{Result, template};
+use prompt_ledger_providers::Provider;
 use prompt_ledger_store::{ExecutionKey, Fence, KeyHolder, NewExecution};
 use prompt_ledger_worker::Job;
 
+use super::ExecutionService;
 use super::ended::Begun;
-use super::{ExecutionService, Patience};
 use crate::service::registry::{Entry, Resolved};
 use crate::service::{Caller, registry};
-use crate::watch::Watcher;
 
 /// How often a recording that found the registry changed under it resolves again.
 const RESOLVE_TRIES: usize = 5;
@@ -25,52 +25,86 @@ const RESOLVE_TRIES: usize = 5;
 /// Everything that an execution needs, resolved and rendered.
 pub(super) struct Prepared {
     pub(super) new: NewExecution,
-    pub(super) job: Job,
     pub(super) begun: Begun,
+    provider: Arc<dyn Provider>,
+    price: Option<Price>,
 }
 
-/// How an execution is to be recorded.
-#[derive(Clone, Copy)]
-pub(super) enum How<'a> {
+impl Prepared {
+    /// Its first attempt, for whoever drives it within the call.
+    pub(super) fn job(&self) -> Job {
+        let Self { new, provider, price, .. } = self;
+        Job {
+            fence: Fence { id: new.id, attempt: 1 },
+            mode: ExecutionMode::Sync,
+            handed_back: 0,
+            input: new.input.clone(),
+            prompt_truncated: new.prompt_truncated,
+            model: new.model.clone(),
+            provider: Arc::clone(provider),
+            price: price.clone(),
+            params: new.params,
+            timeout: new.timeout,
+            max_retries: new.max_retries,
+            used: Usage::default(),
+            stream_text: new.stream_text,
+        }
+    }
+}
+
+/// How an execution is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
     /// Run within the call.
-    Run(&'a Patience),
+    Run,
     /// Run within the call, and watched from the beginning.
-    Stream(&'a Patience),
+    Stream,
     /// Put into the queue.
     Submit,
 }
 
 /// What recording a prepared execution came to.
-pub(super) enum Tried {
-    /// It was recorded, and reads as told: as it ended where it runs within the call, else as it was put into the queue.
-    /// Where that takes a look at the store, nothing is told.
-    New(ExecutionId, Option<Box<Execution>>),
-    /// It was recorded, runs, and is watched.
-    Watched(Box<Watcher>),
+pub(super) enum Tried<T> {
+    /// It was recorded.
+    New(T),
     /// Its idempotency key has an execution already.
     Existing(KeyHolder),
     /// The registry changed meanwhile: resolve again.
     Stale,
 }
 
+impl<T> Tried<T> {
+    pub(super) fn map<U>(self, of: impl FnOnce(T) -> U) -> Tried<U> {
+        match self {
+            Self::New(new) => Tried::New(of(new)),
+            Self::Existing(holder) => Tried::Existing(holder),
+            Self::Stale => Tried::Stale,
+        }
+    }
+}
+
 /// The execution of a request.
-pub(super) enum Found {
-    /// It was recorded by this call, as [`Tried::New`].
-    New(ExecutionId, Option<Box<Execution>>),
-    /// As [`Tried::Watched`].
-    Watched(Box<Watcher>),
+pub(super) enum Found<T> {
+    /// It was recorded by this call.
+    New(T),
     /// Another call with the same key and the same request had recorded it.
     Reused(ExecutionId),
 }
 
 impl ExecutionService {
-    /// Prepares what a request asks for and records it, unless its idempotency key has an execution. Where the registry
-    /// changes under it, again. `prompt_mode` is the mode that the RPC serves.
-    pub(super) async fn record(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode, how: How<'_>) -> Result<Found> {
-        let mode = match how {
-            How::Run(_) | How::Stream(_) => ExecutionMode::Sync,
-            How::Submit => ExecutionMode::Async,
-        };
+    /// Prepares what a request asks for and has it recorded by `try_it`, unless its idempotency key has an execution. Where
+    /// the registry changes under it, again. `prompt_mode` is the mode that the RPC serves.
+    pub(super) async fn record<T, F>(
+        &self,
+        caller: &Caller,
+        spec: &Spec,
+        prompt_mode: Mode,
+        how: How,
+        try_it: impl Fn(Prepared) -> F,
+    ) -> Result<Found<T>>
+    where
+        F: Future<Output = Result<Tried<T>>>,
+    {
         let project = caller.project.id;
         let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
@@ -83,20 +117,9 @@ impl ExecutionService {
                     None => Some(ExecutionKey { key, request_hash: spec.request_hash()? }),
                 },
             };
-            let _place = match how {
-                How::Submit => Some(self.backpressure.admit()?),
-                How::Run(_) | How::Stream(_) => None,
-            };
-            let streams = spec.stream_text || matches!(how, How::Stream(_));
-            let prepared = self.prepare(caller, spec, &entry, key, mode, streams).await?;
-            let tried = match how {
-                How::Run(patience) => self.drive(prepared, patience).await?,
-                How::Stream(patience) => self.drive_watched(prepared, patience).await?,
-                How::Submit => self.enqueue(prepared).await?,
-            };
-            match tried {
-                Tried::New(id, execution) => return Ok(Found::New(id, execution)),
-                Tried::Watched(watcher) => return Ok(Found::Watched(watcher)),
+            let _place = (how == How::Submit).then(|| self.backpressure.admit()).transpose()?;
+            match try_it(self.prepare(caller, spec, &entry, key, how).await?).await? {
+                Tried::New(new) => return Ok(Found::New(new)),
                 Tried::Existing(holder) => return reused(spec, holder),
                 Tried::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
             }
@@ -110,7 +133,7 @@ impl ExecutionService {
         let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
         let entry = self.registry.entry(caller.project.id, name.as_str(), spec.min_revision).await?;
         let prompt = &entry.found.prompt;
-        prompt.check_mode(prompt_mode, execute_rpc(prompt.mode, How::Run(&Patience::default())))
+        prompt.check_mode(prompt_mode, execute_rpc(prompt.mode, How::Run))
     }
 
     /// Resolves the version, checks every field, renders, and finds the model: nothing is written so far.
@@ -120,8 +143,7 @@ impl ExecutionService {
         spec: &Spec,
         entry: &Entry,
         key: Option<ExecutionKey>,
-        mode: ExecutionMode,
-        stream_text: bool,
+        how: How,
     ) -> Result<Prepared> {
         let prompt = &entry.found.prompt;
         prompt.check_not_archived()?;
@@ -142,6 +164,7 @@ impl ExecutionService {
                 (&found.version, template.as_deref())
             }
         };
+        let mode = if how == How::Submit { ExecutionMode::Async } else { ExecutionMode::Sync };
         let checked: Checked = spec.check(prompt.mode, mode, &self.runner.policy)?;
         let (input, prompt_truncated) = if spec.messages.is_empty() {
             template::value::check(&spec.variables)?;
@@ -157,24 +180,8 @@ impl ExecutionService {
         provider.check(&spec.params)?;
         let model = self.models.resolve(&model_ref, &*provider).await?;
         let price = model.price_at(prompt_ledger_runtime::now()).cloned();
-        let id = ExecutionId(prompt_ledger_runtime::new_id());
-        let job = Job {
-            fence: Fence { id, attempt: 1 },
-            mode,
-            handed_back: 0,
-            input: input.clone(),
-            prompt_truncated,
-            model: model_ref.clone(),
-            provider,
-            price: price.clone(),
-            params: spec.params,
-            timeout: checked.timeout,
-            max_retries: checked.max_retries,
-            used: Usage::default(),
-            stream_text,
-        };
         let new = NewExecution {
-            id,
+            id: ExecutionId(prompt_ledger_runtime::new_id()),
             project_id: caller.project.id,
             prompt_id: prompt.id,
             version_id: version.id,
@@ -185,22 +192,22 @@ impl ExecutionService {
             prompt_truncated,
             variables: spec::canonical(&spec.variables)?,
             model: model_ref,
-            price_id: price.map(|price| price.id),
+            price_id: price.as_ref().map(|price| price.id),
             params: spec.params,
             correlation_id: spec.correlation_id.clone(),
             key,
             timeout: checked.timeout,
             expire_after: checked.expire_after,
             max_retries: checked.max_retries,
-            stream_text,
+            stream_text: spec.stream_text || how == How::Stream,
         };
         let begun = Begun::new(&new, prompt, version);
-        Ok(Prepared { new, job, begun })
+        Ok(Prepared { new, begun, provider, price })
     }
 }
 
 /// IDEMPOTENCY_KEY_REUSED, unless the key's execution was made by the same request.
-fn reused(spec: &Spec, holder: KeyHolder) -> Result<Found> {
+fn reused<T>(spec: &Spec, holder: KeyHolder) -> Result<Found<T>> {
     if holder.request_hash != spec.request_hash()? {
         return Err(spec::key_reused(&spec.idempotency_key, holder.id));
     }
@@ -208,12 +215,12 @@ fn reused(spec: &Spec, holder: KeyHolder) -> Result<Found> {
 }
 
 /// What executes the prompts of this mode in this way.
-fn execute_rpc(mode: Mode, how: How<'_>) -> &'static str {
+fn execute_rpc(mode: Mode, how: How) -> &'static str {
     match (mode, how) {
-        (Mode::Full, How::Run(_)) => "ExecutionService.RunExecution",
-        (Mode::Full, How::Stream(_)) => "ExecutionService.StreamExecution",
+        (Mode::Full, How::Run) => "ExecutionService.RunExecution",
+        (Mode::Full, How::Stream) => "ExecutionService.StreamExecution",
         (Mode::Full, How::Submit) => "ExecutionService.SubmitExecution",
-        (Mode::Tracking, How::Stream(_)) => "CodeRegistrationService.StreamCodePrompt",
-        (Mode::Tracking, How::Run(_) | How::Submit) => "CodeRegistrationService.ExecuteCodePrompt",
+        (Mode::Tracking, How::Stream) => "CodeRegistrationService.StreamCodePrompt",
+        (Mode::Tracking, How::Run | How::Submit) => "CodeRegistrationService.ExecuteCodePrompt",
     }
 }

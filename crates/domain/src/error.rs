@@ -139,6 +139,8 @@ pub struct Parts {
     pub metadata: Vec<(&'static str, String)>,
     /// One per wrong field.
     pub violations: Vec<Violation>,
+    /// There may be more of them than were looked for.
+    pub has_more: bool,
     /// What it is about.
     pub resource: Option<Resource>,
     /// When trying again may help.
@@ -156,6 +158,7 @@ impl Error {
             message: message.into(),
             metadata: Vec::new(),
             violations: Vec::new(),
+            has_more: false,
             resource: None,
             retry_after: None,
             cause: None,
@@ -177,9 +180,17 @@ impl Error {
     /// Several wrong fields at once. The message names the first and counts the others.
     #[must_use]
     pub fn violations(reason: Reason, violations: Vec<Violation>) -> Self {
-        let mut error = Self::new(reason, named(&violations));
+        let mut error = Self::new(reason, named(&violations, false));
         error.0.violations = violations;
         error
+    }
+
+    /// The same error, where there may be more wrong fields than were looked for.
+    #[must_use]
+    pub fn and_more(mut self) -> Self {
+        self.0.has_more = true;
+        self.0.message = named(&self.0.violations, true);
+        self
     }
 
     /// The same error, found in a part of the request: `place` leads its fields, or its message where it names none.
@@ -190,7 +201,7 @@ impl Error {
         }
         self.0.message = match self.0.violations.as_slice() {
             [] => format!("{place}: {}", self.0.message),
-            violations => named(violations),
+            violations => named(violations, self.0.has_more),
         };
         self
     }
@@ -237,11 +248,12 @@ impl Error {
 }
 
 /// The first wrong field, and how many there are beside it.
-fn named(violations: &[Violation]) -> String {
+fn named(violations: &[Violation], has_more: bool) -> String {
+    let at_least = if has_more { "at least " } else { "" };
     match violations {
         [] => "the request is not valid".to_owned(),
         [only] => format!("{}: {}", only.field, only.description),
-        [first, rest @ ..] => format!("{}: {} (and {} more)", first.field, first.description, rest.len()),
+        [first, rest @ ..] => format!("{}: {} (and {at_least}{} more)", first.field, first.description, rest.len()),
     }
 }
 

@@ -11,8 +11,12 @@ use tonic_types::{ErrorDetails, StatusExt};
 const DOMAIN: &str = "promptledger.dev";
 /// What of an error's bytes its message may take; it travels twice, beside the details and in them.
 const MESSAGE_BYTES: usize = 1024;
-/// What the violations may take in all.
-const VIOLATION_BYTES: usize = limits::ERROR_BYTES - 2 * MESSAGE_BYTES - 512;
+/// Of that, what says how many violations are not shown.
+const COUNT_BYTES: usize = 64;
+/// What a value beside the message may take.
+const VALUE_BYTES: usize = 128;
+/// What everything takes that is neither message, metadata nor violation.
+const FRAME_BYTES: usize = 512;
 
 /// The code of a reason.
 #[must_use]
@@ -57,20 +61,20 @@ pub fn code(reason: Reason) -> Code {
 pub fn status(error: Error) -> Status {
     let error = if error.reason() == Reason::Internal { logged(&error) } else { error };
     let parts = error.parts();
-    let (violations, left_out) = fitting(parts);
-    let mut message = text::cut(&parts.message, MESSAGE_BYTES - 64).to_owned();
+    let mut message = text::cut(&parts.message, MESSAGE_BYTES - COUNT_BYTES).to_owned();
+    let (violations, left_out) = fitting(parts, message.len());
     if left_out > 0 {
-        message.push_str(&format!(" ({left_out} more fields are not shown)"));
+        message.push_str(&format!(" ({left_out} of these are not shown)"));
     }
-    let metadata: HashMap<_, _> =
-        parts.metadata.iter().map(|(key, value)| ((*key).to_owned(), text::cut(value, 128).to_owned())).collect();
+    let value = |(key, value): &(&'static str, String)| ((*key).to_owned(), text::cut(value, VALUE_BYTES).to_owned());
+    let metadata: HashMap<_, _> = parts.metadata.iter().map(value).collect();
     let mut details = ErrorDetails::new();
     details.set_error_info(parts.reason.as_str(), DOMAIN, metadata);
     if !violations.is_empty() {
         details.set_bad_request(violations);
     }
     if let Some(resource) = &parts.resource {
-        details.set_resource_info(resource.kind, text::cut(&resource.name, 128), "", "");
+        details.set_resource_info(resource.kind, text::cut(&resource.name, VALUE_BYTES), "", "");
     }
     if let Some(delay) = parts.retry_after {
         details.set_retry_info(Some(delay));
@@ -78,14 +82,16 @@ pub fn status(error: Error) -> Status {
     Status::with_error_details(code(parts.reason), message, details)
 }
 
-/// The violations that fit, and how many do not.
-fn fitting(parts: &Parts) -> (Vec<tonic_types::FieldViolation>, usize) {
-    let mut left = VIOLATION_BYTES;
+/// The violations that fit beside a message of this length, and how many do not.
+fn fitting(parts: &Parts, message: usize) -> (Vec<tonic_types::FieldViolation>, usize) {
+    let metadata: usize = parts.metadata.iter().map(|(key, value)| key.len() + value.len().min(VALUE_BYTES) + 9).sum();
+    let taken = 2 * (message + COUNT_BYTES) + metadata + FRAME_BYTES;
+    let mut left = limits::ERROR_BYTES.saturating_sub(taken);
     let mut shown = Vec::new();
     for violation in &parts.violations {
         let field = text::cut(&violation.field, 256);
         let description = text::cut(&violation.description, 512);
-        let Some(rest) = left.checked_sub(field.len() + description.len() + 8) else { break };
+        let Some(rest) = left.checked_sub(field.len() + description.len() + 9) else { break };
         left = rest;
         shown.push(tonic_types::FieldViolation::new(field, description));
     }
@@ -202,13 +208,18 @@ mod tests {
 
     #[test]
     fn an_error_stays_under_four_kibibytes_however_much_it_says() {
-        let violation = Violation { field: "f".repeat(300), description: "é".repeat(300) };
-        let error = Error::violations(Reason::VariablesMissing, vec![violation; 300])
-            .with("prompt", "p".repeat(5_000))
-            .about("prompt", "p".repeat(5_000));
-        let status = status(error);
-        assert!(status.details().len() + status.message().len() < limits::ERROR_BYTES);
-        assert!(status.message().contains("more fields are not shown"), "{}", status.message());
+        for (field, description, shown) in [(300, 300, 1..5), (12, 10, 75..85), (0, 0, 300..301), (5_000, 0, 1..12)] {
+            let violation = Violation { field: "f".repeat(field), description: "é".repeat(description) };
+            let error = Error::violations(Reason::VariablesMissing, vec![violation; 300])
+                .with("prompt", "p".repeat(5_000))
+                .about("prompt", "p".repeat(5_000));
+            let status = status(error);
+            assert!(status.details().len() + status.message().len() < limits::ERROR_BYTES);
+            let told = status.get_error_details().bad_request().unwrap().field_violations.len();
+            assert!(shown.contains(&told), "{told} of {field} and {description} bytes");
+            let not_shown = format!(" ({} of these are not shown)", 300 - told);
+            assert_eq!(status.message().ends_with(&not_shown), told < 300, "{}", status.message());
+        }
     }
 
     #[test]

@@ -26,6 +26,13 @@ pub struct Entry {
     pub template: Option<Arc<Template>>,
 }
 
+impl Entry {
+    /// REVISION_AHEAD where the project has not come so far.
+    pub fn check_revision(&self, wanted: Option<i64>) -> Result<()> {
+        check_revision(self.found.revision, wanted)
+    }
+}
+
 /// What PutPrompt asks for, unchecked.
 #[derive(Clone, Debug, Default)]
 pub struct Put {
@@ -111,10 +118,12 @@ impl RegistryService {
     /// The prompt of that name, at `min_revision` or later.
     pub async fn get(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<Entry>> {
         Name::parse("name", name)?;
-        self.entry(project, name, min_revision).await
+        let entry = self.entry(project, name, min_revision).await?;
+        entry.check_revision(min_revision)?;
+        Ok(entry)
     }
 
-    /// As `get`, for a name that was checked.
+    /// The prompt of that name, which was checked; at `min_revision` or later, unless that is beyond the project's.
     pub async fn entry(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<Entry>> {
         let cache = self.cache(project);
         let read = async { self.read(project, name).await.map(Some) };
@@ -124,7 +133,6 @@ impl RegistryService {
             Some(wanted) if held.found.revision < wanted => {
                 let entry = self.read(project, name).await?;
                 cache.apply(entry.found.revision);
-                check_revision(entry.found.revision, wanted)?;
                 Ok(Arc::new(entry))
             }
             _ => Ok(held),
@@ -159,13 +167,14 @@ impl RegistryService {
     ) -> Result<Resolved> {
         if let Selector::Active = selector {
             let entry = self.entry(project, name, min_revision).await?;
+            entry.check_revision(min_revision)?;
             let PromptWithActive { prompt, active, revision } = entry.found.clone();
             let version = active.ok_or_else(|| Selector::Active.missing(name))?;
             let template = entry.template.clone();
             return Ok(Resolved { found: ResolvedVersion { prompt, version, revision }, template });
         }
         let found = self.store.version(project, name, selector).await?;
-        check_revision(found.revision, min_revision.unwrap_or(0))?;
+        check_revision(found.revision, min_revision)?;
         let template = parse(&found.version)?;
         Ok(Resolved { found, template })
     }
@@ -295,10 +304,8 @@ pub fn render(
 }
 
 /// REVISION_AHEAD where a caller has seen a revision that does not exist.
-fn check_revision(present: i64, wanted: i64) -> Result<()> {
-    if present >= wanted {
-        return Ok(());
-    }
+fn check_revision(present: i64, wanted: Option<i64>) -> Result<()> {
+    let Some(wanted) = wanted.filter(|wanted| *wanted > present) else { return Ok(()) };
     let message = format!("min_revision {wanted} is beyond the project's revision {present}");
     Err(Error::new(Reason::RevisionAhead, message))
 }

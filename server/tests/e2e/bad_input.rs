@@ -173,12 +173,22 @@ async fn every_missing_variable_is_named() {
 }
 
 #[tokio::test]
-async fn thousands_of_missing_variables_fit_into_one_error() {
+async fn as_many_missing_variables_are_named_as_an_error_holds_and_the_others_counted() {
     let ledger = ledger().start().await;
-    let template: String = (0..250).map(|i| format!("{{{{variable_number_{i:040}}}}}")).collect();
-    ledger.active("greet", &template).await;
-    let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) };
-    refused(ledger.executions().run_execution(run).await, Code::InvalidArgument, "VARIABLES_MISSING");
+    for (name, length, shown) in [("few", 3, 100), ("many", 40, 250)] {
+        let template: String = (0..shown).map(|i| format!("{{{{v{i:0length$}}}}}")).collect();
+        ledger.active(name, &template).await;
+        let run = v1::RunExecutionRequest { spec: Some(spec(name, &[])) };
+        let status = ledger.executions().run_execution(run).await.unwrap_err();
+        let named = wrong_fields::<()>(Err(status.clone())).len();
+        let message = status.message();
+        assert!(message.contains(&format!("is missing (and {} more)", shown - 1)), "{message}");
+        match name {
+            "few" => assert_eq!(named, shown, "{message}"),
+            _ => assert!(message.ends_with(&format!("({} of these are not shown)", shown - named)), "{message}"),
+        }
+        refused::<()>(Err(status), Code::InvalidArgument, "VARIABLES_MISSING");
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ fn hopeless(name: &str) -> v1::ExecutionSpec {
         idempotency_key: "k".repeat(300),
         model: Some(v1::ModelRef { provider: "nobody".into(), model_name: String::new() }),
         max_retries: Some(-1),
+        min_revision: Some(i64::MAX),
         ..spec(name, &[])
     }
 }
@@ -94,6 +95,11 @@ fn closed_to_full(ledger: &Ledger, name: &str) -> Vec<Case> {
             "RegisterCodePrompts of nonsense",
             write,
             call!(ledger.code(), register_code_prompts, batch(false, nonsense)),
+        ),
+        case(
+            "RegisterCodePrompts of too many",
+            write,
+            call!(ledger.code(), register_code_prompts, batch(false, vec![carried(name, "A"); 1_001])),
         ),
         case(
             "RegisterCodePrompts dry",

@@ -1,4 +1,4 @@
-//! What a walk found missing or of the wrong kind, as one error that fits into an answer.
+//! What a walk found missing or of the wrong kind, as one error.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,6 @@ use crate::text;
 
 /// So many are told apart; more only say that there are more.
 const KEPT: usize = 10_000;
-/// Of [`limits::ERROR_BYTES`], what is left for the rest of the error.
-const RESERVED: usize = 512;
 /// A path is cut at about this length, a name in it at [`limits::VARIABLE_NAME_BYTES`].
 const PATH_BYTES: usize = 512;
 
@@ -41,31 +39,13 @@ impl Faults {
 
     /// Fails when anything was found; what is missing comes first, for the rest may follow from it.
     pub(super) fn finish(self) -> Result<()> {
-        let all = if self.seen.len() < KEPT { "" } else { ", at least" };
-        match (self.missing.is_empty(), self.wrong.is_empty()) {
-            (true, true) => Ok(()),
-            (false, _) => Err(error(Reason::VariablesMissing, self.missing, all)),
-            (true, false) => Err(error(Reason::InvalidField, self.wrong, all)),
-        }
+        let error = match (self.missing.is_empty(), self.wrong.is_empty()) {
+            (true, true) => return Ok(()),
+            (false, _) => Error::violations(Reason::VariablesMissing, self.missing),
+            (true, false) => Error::violations(Reason::InvalidField, self.wrong),
+        };
+        Err(if self.seen.len() < KEPT { error } else { error.and_more() })
     }
-}
-
-/// Keeps as many as fit, the first also in the message, and counts the others.
-fn error(reason: Reason, mut violations: Vec<Violation>, or_more: &str) -> Error {
-    let size = |violation: &Violation| violation.field.len() + violation.description.len() + 8;
-    let mut room = (limits::ERROR_BYTES - RESERVED).saturating_sub(violations.first().map_or(0, size));
-    let fit = violations.iter().take_while(|violation| {
-        let fits = size(violation) <= room;
-        room = room.saturating_sub(size(violation));
-        fits
-    });
-    let fit = fit.count();
-    let others = violations.len() - fit;
-    violations.truncate(fit);
-    if others > 0 {
-        violations.push(Violation { field: ROOT.to_owned(), description: format!("and {others} more{or_more}") });
-    }
-    Error::violations(reason, violations)
 }
 
 /// Builds a path: `variables.user.name`, `variables.items[1].price`, `variables.user[first name]`.

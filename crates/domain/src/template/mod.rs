@@ -107,7 +107,7 @@ impl Template {
     ///
     /// # Errors
     /// - `VARIABLES_MISSING`, one violation per missing variable, wherever the template names it: `variables.user.name`,
-    ///   `variables.items[1].price`. What does not fit into [`limits::ERROR_BYTES`] is counted by a last violation.
+    ///   `variables.items[1].price`; at most 10,000 of them.
     /// - `INVALID_FIELD` for a list or an object in `{{x}}`, and for `#each` over what is neither.
     /// - `TOO_LARGE` past [`limits::RENDER_STEPS`] steps.
     pub fn render(&self, variables: &Map<String, Value>) -> Result<Rendered> {

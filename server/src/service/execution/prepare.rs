@@ -110,6 +110,7 @@ impl ExecutionService {
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
         for _ in 0..RESOLVE_TRIES {
             entry.found.prompt.check_mode(prompt_mode, execute_rpc(entry.found.prompt.mode, how))?;
+            entry.check_revision(spec.min_revision)?;
             let key = match spec.key()? {
                 None => None,
                 Some(key) => match self.store.by_key(entry.found.prompt.id, &key).await? {
@@ -131,7 +132,7 @@ impl ExecutionService {
     /// anything else is said of the request.
     pub async fn check_mode(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode) -> Result<()> {
         let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
-        let entry = self.registry.entry(caller.project.id, name.as_str(), spec.min_revision).await?;
+        let entry = self.registry.entry(caller.project.id, name.as_str(), None).await?;
         let prompt = &entry.found.prompt;
         prompt.check_mode(prompt_mode, execute_rpc(prompt.mode, How::Run))
     }

@@ -66,9 +66,9 @@ pub struct RegisteredCode {
 impl RegistryService {
     /// Registers a batch, all or none: one answer for each prompt, in order, and the project's revision.
     pub async fn register_code(&self, project: ProjectId, code: Code) -> Result<(Vec<RegisteredCode>, i64)> {
-        check_count(code.prompts.len())?;
         let names: Vec<_> = code.prompts.iter().map(|prompt| &*prompt.name).collect();
         self.check_modes(project, &names, Mode::Tracking).await?;
+        check_count(code.prompts.len())?;
         check_fields(&code)?;
         let checksums = checksums(&code.prompts).await?;
         let mut prompts = Vec::with_capacity(code.prompts.len());

@@ -1,6 +1,8 @@
 //! Figures, each answer from one snapshot: how far executions are added up is read first, and then exactly the rollups, the
 //! stragglers and the executions that together hold each of them once (`rollup::cover`).
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ProjectId;
@@ -18,6 +20,9 @@ use crate::rollup::{self, Cover};
 use crate::rows::LedgerRow as _;
 use crate::rows::usage::{add_prompts, usage};
 use crate::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
+
+/// What one step of adding up may take: many statements, each with a bound of the database's.
+const FOLD: Duration = Duration::from_secs(60);
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -109,15 +114,18 @@ impl Analytics for Postgres {
     async fn overview(&self, project: ProjectId, filter: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
         let split = Split { mode: true, ..Split::default() };
         let question = Question { project, filter, split, after: None, limit: Mode::ALL.len() };
-        let mut snapshot = snapshot(&self.lists).await?;
-        let rows = ask(&mut snapshot, &question).await?;
-        let found = sqlx::query(PROMPTS).bind(project.0).fetch_all(&mut *snapshot).await.map_err(error::store)?;
-        let mut prompts = PromptCounts::default();
-        for row in &found {
-            add_prompts(&mut prompts, row)?;
-        }
-        error::commit(snapshot).await?;
-        Ok((prompts, rows))
+        let asked = async {
+            let mut snapshot = snapshot(&self.lists).await?;
+            let rows = ask(&mut snapshot, &question).await?;
+            let found = sqlx::query(PROMPTS).bind(project.0).fetch_all(&mut *snapshot).await.map_err(error::store)?;
+            let mut prompts = PromptCounts::default();
+            for row in &found {
+                add_prompts(&mut prompts, row)?;
+            }
+            error::commit(snapshot).await?;
+            Ok((prompts, rows))
+        };
+        error::bounded(error::LIST, asked).await
     }
 
     async fn usage(
@@ -128,14 +136,17 @@ impl Analytics for Postgres {
         after: Option<&UsageKey>,
         limit: usize,
     ) -> Result<Vec<UsageRow>> {
-        let mut snapshot = snapshot(&self.lists).await?;
-        let rows = ask(&mut snapshot, &Question { project, filter, split, after, limit }).await?;
-        error::commit(snapshot).await?;
-        Ok(rows)
+        let asked = async {
+            let mut snapshot = snapshot(&self.lists).await?;
+            let rows = ask(&mut snapshot, &Question { project, filter, split, after, limit }).await?;
+            error::commit(snapshot).await?;
+            Ok(rows)
+        };
+        error::bounded(error::LIST, asked).await
     }
 
     async fn fold(&self, pace: Pace) -> Result<bool> {
-        fold::step(&self.lists, pace).await
+        error::bounded(FOLD, fold::step(&self.lists, pace)).await
     }
 }
 

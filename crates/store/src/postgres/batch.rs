@@ -60,8 +60,8 @@ pub(super) trait Work: Send + Sync + 'static {
     /// About how many bytes it is.
     fn bytes(item: &Self::Item) -> usize;
 
-    /// Writes all of them in one statement: one outcome for each, in order. `again` says that an earlier try may have
-    /// been written, its answer lost.
+    /// Writes all of them in one statement: one outcome for each, in order. `again` says that an earlier try of some may
+    /// have been written, its answer lost.
     async fn write(&self, items: &[Self::Item], again: bool) -> Result<Vec<Outcome<Self::Answer>>>;
 }
 
@@ -121,6 +121,8 @@ struct Waiting<W: Work> {
     item: W::Item,
     answer: oneshot::Sender<Result<W::Answer>>,
     since: Instant,
+    /// Its row was locked, perhaps by an earlier try of ours whose answer was lost.
+    again: bool,
 }
 
 impl<W: Work> Batcher<W> {
@@ -137,7 +139,7 @@ impl<W: Work> Batcher<W> {
             if queue.closed {
                 return Err(error::unavailable());
             }
-            queue.waiting.push_back(Waiting { item, answer, since: Instant::now() });
+            queue.waiting.push_back(Waiting { item, answer, since: Instant::now(), again: false });
             if queue.carriers < IN_FLIGHT {
                 queue.carriers += 1;
                 let carrier = Carrier { shared: Arc::clone(&self.0), busy: Vec::new(), left: false };
@@ -169,13 +171,13 @@ impl<W: Work> Shared<W> {
     }
 
     /// One result for each item, in order.
-    async fn write(&self, items: &[W::Item]) -> Vec<Result<Outcome<W::Answer>>> {
-        match self.write_patiently(items).await {
+    async fn write(&self, items: &[W::Item], again: bool) -> Vec<Result<Outcome<W::Answer>>> {
+        match self.write_patiently(items, again).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(error) if items.len() > 1 && of_a_row(&error) => {
                 let mut results = Vec::with_capacity(items.len());
                 for item in items {
-                    let alone = self.write_patiently(std::slice::from_ref(item)).await;
+                    let alone = self.write_patiently(std::slice::from_ref(item), again).await;
                     let lost = || Error::internal("a write of one row had no outcome");
                     results.push(alone.and_then(|mut outcomes| outcomes.pop().ok_or_else(lost)));
                 }
@@ -185,8 +187,8 @@ impl<W: Work> Shared<W> {
         }
     }
 
-    async fn write_patiently(&self, items: &[W::Item]) -> Result<Vec<Outcome<W::Answer>>> {
-        patiently(|again| self.work.write(items, again)).await
+    async fn write_patiently(&self, items: &[W::Item], again: bool) -> Result<Vec<Outcome<W::Answer>>> {
+        patiently(|repeated| self.work.write(items, again || repeated)).await
     }
 }
 
@@ -238,6 +240,17 @@ fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
     std::iter::once(Err(error)).chain(more).collect()
 }
 
+/// Where an item's result goes, and since when it is waited for.
+type Answer<W> = (oneshot::Sender<Result<<W as Work>::Answer>>, Instant);
+
+/// What is written together.
+struct Batch<W: Work> {
+    items: Vec<W::Item>,
+    /// In the same order.
+    answers: Vec<Answer<W>>,
+    again: bool,
+}
+
 /// Whoever carries one batch after the other, until nothing waits.
 struct Carrier<W: Work> {
     shared: Arc<Shared<W>>,
@@ -251,8 +264,8 @@ impl<W: Work> Carrier<W> {
         loop {
             // Whoever was just answered, or was about to ask, may still come along.
             tokio::task::yield_now().await;
-            let Some((items, answers)) = self.take() else { return };
-            let results = self.shared.write(&items).await;
+            let Some(Batch { items, answers, again }) = self.take() else { return };
+            let results = self.shared.write(&items, again).await;
             if self.answer(items, answers, results) {
                 tokio::time::sleep(LOCKED_PAUSE).await;
             }
@@ -260,11 +273,10 @@ impl<W: Work> Carrier<W> {
     }
 
     /// The next batch; none, and the carrier has left, where nothing waits that may go now.
-    #[allow(clippy::type_complexity, reason = "two lists of the same order")]
-    fn take(&mut self) -> Option<(Vec<W::Item>, Vec<(oneshot::Sender<Result<W::Answer>>, Instant)>)> {
+    fn take(&mut self) -> Option<Batch<W>> {
         let mut queue = self.shared.queue();
-        let (mut items, mut answers, mut later) = (Vec::new(), Vec::new(), VecDeque::new());
-        let (mut rows, mut bytes) = (0, 0);
+        let mut batch = Batch { items: Vec::new(), answers: Vec::new(), again: false };
+        let (mut later, mut rows, mut bytes) = (VecDeque::new(), 0, 0);
         while let Some(next) = queue.waiting.pop_front() {
             let identity = W::identity(&next.item);
             if identity.is_some_and(|identity| queue.busy.contains(&identity)) {
@@ -273,7 +285,7 @@ impl<W: Work> Carrier<W> {
             }
             rows += W::rows(&next.item);
             bytes += W::bytes(&next.item);
-            if !items.is_empty() && (rows > ROWS || bytes > BYTES) {
+            if !batch.items.is_empty() && (rows > ROWS || bytes > BYTES) {
                 later.push_back(next);
                 break;
             }
@@ -281,27 +293,28 @@ impl<W: Work> Carrier<W> {
                 queue.busy.insert(identity);
                 self.busy.push(identity);
             }
-            items.push(next.item);
-            answers.push((next.answer, next.since));
+            batch.items.push(next.item);
+            batch.answers.push((next.answer, next.since));
+            batch.again |= next.again;
         }
         while let Some(passed_over) = later.pop_back() {
             queue.waiting.push_front(passed_over);
         }
-        if items.is_empty() {
+        if batch.items.is_empty() {
             queue.carriers -= 1;
             self.left = true;
             drop(queue);
             self.shared.idle.notify_waiters();
             return None;
         }
-        Some((items, answers))
+        Some(batch)
     }
 
     /// Answers, and puts back what was locked: whether that was all of it.
     fn answer(
         &mut self,
         items: Vec<W::Item>,
-        answers: Vec<(oneshot::Sender<Result<W::Answer>>, Instant)>,
+        answers: Vec<Answer<W>>,
         results: Vec<Result<Outcome<W::Answer>>>,
     ) -> bool {
         let mut locked = Vec::new();
@@ -316,7 +329,7 @@ impl<W: Work> Carrier<W> {
             let result = match result {
                 Ok(Outcome::Done(done)) => Ok(done),
                 Ok(Outcome::Locked) if since.elapsed() < PATIENCE => {
-                    locked.push(Waiting { item, answer, since });
+                    locked.push(Waiting { item, answer, since, again: true });
                     continue;
                 }
                 Ok(Outcome::Locked) => Err(error::unavailable()),
@@ -344,5 +357,43 @@ impl<W: Work> Drop for Carrier<W> {
         }
         drop(queue);
         self.shared.idle.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whose first item is locked at first; notes what each write was told.
+    struct Locks(Mutex<Vec<(Vec<u32>, bool)>>);
+
+    #[async_trait]
+    impl Work for Locks {
+        type Item = u32;
+        type Answer = u32;
+
+        fn identity(_: &u32) -> Option<Uuid> {
+            None
+        }
+
+        fn bytes(_: &u32) -> usize {
+            1
+        }
+
+        async fn write(&self, items: &[u32], again: bool) -> Result<Vec<Outcome<u32>>> {
+            let mut told = self.0.lock().unwrap();
+            told.push((items.to_vec(), again));
+            let is_first = told.len() == 1;
+            let outcome = |item: &u32| if is_first && *item == 1 { Outcome::Locked } else { Outcome::Done(*item) };
+            Ok(items.iter().map(outcome).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_locked_is_written_as_if_an_earlier_try_may_have_been() {
+        let batcher = Batcher::new(Locks(Mutex::default()));
+        let (one, two) = tokio::join!(batcher.call(1), batcher.call(2));
+        assert_eq!((one.unwrap(), two.unwrap()), (1, 2));
+        assert_eq!(*batcher.0.work.0.lock().unwrap(), [(vec![1, 2], false), (vec![1], true)]);
     }
 }

@@ -14,7 +14,7 @@ pub(super) use crate::failure::unavailable;
 /// take together.
 pub(super) const CALL: Duration = Duration::from_secs(5);
 /// As [`CALL`], for a list.
-const LIST: Duration = Duration::from_secs(18);
+pub(super) const LIST: Duration = Duration::from_secs(18);
 /// How many dead connections one call meets at most.
 const DEAD: usize = 8;
 /// How long the beginning of a write is repeated, and the pause between two tries.
@@ -74,7 +74,7 @@ where
 {
     let began = Instant::now();
     loop {
-        let tried = timeout(CALL, begin()).await.unwrap_or_else(|_| Err(unavailable()));
+        let tried = bounded(CALL, begin()).await;
         let passes = matches!(&tried, Err(error) if error.reason() == Reason::StoreUnavailable);
         if !passes || pool.is_closed() || began.elapsed() > PATIENCE {
             return tried;
@@ -85,7 +85,7 @@ where
 
 /// Commits. Where it fails nobody knows whether it was written.
 pub(super) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<()> {
-    timeout(CALL, transaction.commit()).await.map_err(|_| unavailable())?.map_err(store)
+    bounded(CALL, async { transaction.commit().await.map_err(store) }).await
 }
 
 async fn within<T, F>(limit: Duration, ask: impl Fn() -> F) -> Result<T>
@@ -102,6 +102,11 @@ where
             }
         }
     };
+    bounded(limit, asked).await
+}
+
+/// What a database is asked in several statements, all of them within this time.
+pub(super) async fn bounded<T>(limit: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(limit, asked).await.unwrap_or_else(|_| Err(unavailable()))
 }
 

@@ -110,7 +110,7 @@ impl Executions for Postgres {
     }
 
     async fn events_between(&self, start: Timestamp, end: Timestamp, limit: usize) -> Result<Vec<Change>> {
-        read::events_between(&self.lists, start, end, limit).await
+        read::events_between(&self.calls, start, end, limit).await
     }
 
     async fn clock(&self) -> Result<Timestamp> {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::batch::{Outcome, Work};
 use super::bind::{clean, each, maybe_clean, micros};
 use super::cost::cost;
-use super::{error, row};
+use super::{error, lease, row};
 use crate::rows::execution::maybe_event;
 use crate::{Ended, Fence, Finish, Holder, Requeue};
 
@@ -101,11 +101,6 @@ pub(super) const END: &str = concat!(
     FROM ended
     RETURNING execution_id, sequence, at, from_status, to_status, attempt, error_type, next_attempt_at"
 );
-
-/// Those that are still at their fence: another one had locked them.
-pub(super) const STILL_HELD: &str = "
-    SELECT e.id FROM unnest($1::uuid[], $2::int4[]) AS n (id, attempt)
-    JOIN executions e ON e.id = n.id AND e.attempts = n.attempt AND e.status IS NOT DISTINCT FROM 'running'";
 
 /// The events of those attempts that ended as an earlier try of ours said. Only their holder can have written them: what
 /// the ledger itself ends has another message.
@@ -262,8 +257,9 @@ async fn end(pool: &PgPool, items: &[Ending]) -> Result<Vec<PgRow>> {
         .map_err(error::store)
 }
 
+/// Those that are still at their fence: another one had locked them.
 async fn still_held(pool: &PgPool, left: &[&Ending]) -> Result<HashSet<Uuid>> {
-    let rows = sqlx::query(STILL_HELD)
+    let rows = sqlx::query(lease::STILL_HELD)
         .bind(each!(left, |item| item.fence.id.0))
         .bind(each!(left, |item| item.fence.attempt))
         .fetch_all(pool)

@@ -25,10 +25,11 @@ use crate::rows::usage::tally;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 
-/// The row, unless another process is at it.
+/// The row, unless another process is at it. A mark that lies ahead was made in another cluster, from which this one was
+/// restored: it is none.
 pub(super) const HOLD: &str = "
-    SELECT until, marked_at, marked_xid IS NOT NULL AS marked, now() AS now,
-        coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= marked_xid, false) AS settled
+    SELECT until, marked_at, coalesce(marked_xid < pg_snapshot_xmax(pg_current_snapshot()), false) AS marked,
+        now() AS now, coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= marked_xid, false) AS settled
     FROM usage_folded FOR UPDATE SKIP LOCKED";
 
 /// The first one after so many ($3) from $1 to before $2; nothing where there are no more.
@@ -179,7 +180,8 @@ pub(super) async fn step(pool: &PgPool, pace: Pace) -> Result<bool> {
     let next = after_crowd(&mut step, until, closed, pace.crowd).await?;
     let target = Timestamp(advance(until.0, closed.0, now.before(pace.keep).0, next.map(|next| next.0)));
 
-    let late = late(&mut step, until).await?;
+    // They wait where there is much to catch up on: all of them are looked at.
+    let late = if next.is_none() { late(&mut step, until).await? } else { Late::default() };
     let mut minutes = late.rollups;
     if until < target {
         slice(&mut step, &mut minutes, until, target).await?;
@@ -207,6 +209,7 @@ async fn after_crowd(step: &mut Step, from: Timestamp, to: Timestamp, crowd: usi
 }
 
 /// What of the stragglers has ended.
+#[derive(Default)]
 struct Late {
     rollups: Rollups,
     /// How many are stragglers no more.

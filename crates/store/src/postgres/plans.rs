@@ -96,7 +96,6 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (claim::DUE, "executions_due"),
         (claim::CLAIMED, "executions_status"),
         (finish::END, "executions_pkey"),
-        (finish::STILL_HELD, "executions_pkey"),
         (finish::WRITTEN, "execution_attempts_pkey"),
         (cancel::CANCEL, "executions_pkey"),
         (cancel::CANCELED_OF, "executions_pkey"),

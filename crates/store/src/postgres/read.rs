@@ -97,7 +97,7 @@ pub(super) async fn events_between(
     limit: usize,
 ) -> Result<Vec<Change>> {
     let query = || sqlx::query(EVENTS_BETWEEN).bind(Moment(start)).bind(Moment(end)).bind(count(limit)).fetch_all(pool);
-    error::walk(query).await?.iter().map(change).collect()
+    error::again(query).await?.iter().map(change).collect()
 }
 
 pub(super) async fn clock(pool: &PgPool) -> Result<Timestamp> {

@@ -147,6 +147,17 @@ async fn a_straggler_that_an_operator_deleted_is_let_go() {
 }
 
 #[tokio::test]
+async fn a_mark_of_the_cluster_that_a_backup_was_made_in_holds_nobody_up() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    ran(&fresh, &first, 2, hour(1)).await;
+    let foreign = "UPDATE usage_folded SET marked_at = now() - interval '1 day', marked_xid = '9000000000000'";
+    fresh.execute(foreign.into()).await.unwrap();
+    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    assert_eq!(rollups(&fresh, 60).await, 4);
+}
+
+#[tokio::test]
 async fn figures_survive_the_way_back_and_forth() {
     let fresh = Fresh::fresh().await;
     let first = an_execution(&fresh).await;

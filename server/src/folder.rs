@@ -30,6 +30,7 @@ async fn fold(store: &dyn Analytics) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::sync::Mutex;
 
     use prompt_ledger_domain::Error;
@@ -57,6 +58,10 @@ mod tests {
             _: Option<&UsageKey>,
             _: usize,
         ) -> Result<Vec<UsageRow>> {
+            panic!("nobody asks")
+        }
+
+        async fn version_counts(&self, _: ProjectId, _: &str, _: i32, _: usize) -> Result<HashMap<i32, i64>> {
             panic!("nobody asks")
         }
 

@@ -1,5 +1,6 @@
 //! Figures over executions.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -146,6 +147,16 @@ pub trait Analytics: Send + Sync {
         after: Option<&UsageKey>,
         limit: usize,
     ) -> Result<Vec<UsageRow>>;
+
+    /// How many executions each of a prompt's versions has, from number `first` on, of so many versions; one that has none
+    /// is missing. Does not read them one by one.
+    async fn version_counts(
+        &self,
+        project: ProjectId,
+        prompt_name: &str,
+        first: i32,
+        versions: usize,
+    ) -> Result<HashMap<i32, i64>>;
 
     /// Moves what has settled into the rollups that figures are read from: one step of it. Answers whether another step
     /// would find more. Changes no figure; any number of processes may do it at once, one of them does.

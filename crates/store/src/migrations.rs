@@ -18,7 +18,7 @@ pub struct MigrationStatus {
 }
 
 /// The number of the newest migration that this release knows.
-pub(crate) const NEWEST: i64 = 3;
+pub(crate) const NEWEST: i64 = 4;
 
 /// One migration's texts: its number, what it does, there and back.
 pub(crate) type Texts = (i64, &'static str, &'static str, &'static str);
@@ -30,6 +30,7 @@ macro_rules! migration_texts {
             $crate::migrations::migration_text!($folder, 1, "0001_ledger", "ledger"),
             $crate::migrations::migration_text!($folder, 2, "0002_feed", "feed"),
             $crate::migrations::migration_text!($folder, 3, "0003_usage", "usage"),
+            $crate::migrations::migration_text!($folder, 4, "0004_counts", "counts"),
         ]
     };
 }

@@ -33,15 +33,7 @@ impl AnalyticsService {
         first: i32,
         versions: usize,
     ) -> Result<HashMap<i32, i64>> {
-        let filter = UsageFilter { prompt_name: prompt_name.to_owned(), ..UsageFilter::default() };
-        let split = Split { version: true, ..Split::default() };
-        let before = UsageKey {
-            prompt_name: Some(prompt_name.to_owned()),
-            version_number: Some(first - 1),
-            ..UsageKey::default()
-        };
-        let rows = self.store.usage(caller.project.id, &filter, split, Some(&before), versions).await?;
-        Ok(rows.into_iter().filter_map(|row| Some((row.key.version_number?, row.tally.executions))).collect())
+        self.store.version_counts(caller.project.id, prompt_name, first, versions).await
     }
 
     /// Up to `limit` rows after `after`.

@@ -1,6 +1,7 @@
 //! Figures, each answer from one snapshot: how far executions are added up is read first, and then exactly the rollups, the
 //! stragglers and the executions that together hold each of them once (`rollup::cover`).
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,7 +52,7 @@ macro_rules! single {
 /// $1 project; $2 the bucket's word; $3 to $8 whether to split by mode, prompt, version, model, environment, status; $9
 /// mode, $10 prompt, $11 version, $12 provider, $13 model, $14 environment; $15 whose rollups, and $16 those of every
 /// prompt too; $17 to $19 rollups; $20, $21 executions; $22, $23 stragglers; $24 whether there is a row before, $25 to $32
-/// its key; $33 how many.
+/// its key; $33 how many; $34 whether latencies are told.
 pub(super) const USAGE: &str = concat!(
     "WITH source AS (
         SELECT u.start AS at, u.prompt_id, u.version_id, u.provider, u.model_name, u.environment, u.prompt_mode, u.status,
@@ -82,7 +83,8 @@ pub(super) const USAGE: &str = concat!(
             coalesce(sum(executions) FILTER (WHERE source.status = 'canceled'), 0)::int8 AS canceled,
             sum(prompt_tokens)::int8 AS prompt_tokens, sum(response_tokens)::int8 AS response_tokens,
             sum(with_cost)::int8 AS with_cost, sum(cost_nano_usd)::text AS cost, sum(latency_sum)::int8 AS latency_sum,
-            string_agg(steps, '') AS steps, string_agg(latency, '') AS latencies
+            string_agg(steps, '') FILTER (WHERE $34) AS steps,
+            string_agg(latency, '') FILTER (WHERE $34) AS latencies
         FROM source
         WHERE ($9::text IS NULL OR source.prompt_mode = $9) AND ($10::uuid IS NULL OR source.prompt_id = $10)
             AND ($11::uuid IS NULL OR source.version_id = $11) AND ($12 = '' OR source.provider = $12)
@@ -107,13 +109,27 @@ struct Question<'a> {
     split: Split,
     after: Option<&'a UsageKey>,
     limit: usize,
+    /// Whether latencies are asked for too: they are most of the answer.
+    latencies: bool,
+}
+
+impl Postgres {
+    async fn answer(&self, question: Question<'_>) -> Result<Vec<UsageRow>> {
+        let asked = async {
+            let mut snapshot = snapshot(&self.lists).await?;
+            let rows = ask(&mut snapshot, &question).await?;
+            error::commit(snapshot).await?;
+            Ok(rows)
+        };
+        error::bounded(error::LIST, asked).await
+    }
 }
 
 #[async_trait]
 impl Analytics for Postgres {
     async fn overview(&self, project: ProjectId, filter: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
         let split = Split { mode: true, ..Split::default() };
-        let question = Question { project, filter, split, after: None, limit: Mode::ALL.len() };
+        let question = Question { project, filter, split, after: None, limit: Mode::ALL.len(), latencies: true };
         let asked = async {
             let mut snapshot = snapshot(&self.lists).await?;
             let rows = ask(&mut snapshot, &question).await?;
@@ -136,13 +152,26 @@ impl Analytics for Postgres {
         after: Option<&UsageKey>,
         limit: usize,
     ) -> Result<Vec<UsageRow>> {
-        let asked = async {
-            let mut snapshot = snapshot(&self.lists).await?;
-            let rows = ask(&mut snapshot, &Question { project, filter, split, after, limit }).await?;
-            error::commit(snapshot).await?;
-            Ok(rows)
+        self.answer(Question { project, filter, split, after, limit, latencies: true }).await
+    }
+
+    async fn version_counts(
+        &self,
+        project: ProjectId,
+        prompt_name: &str,
+        first: i32,
+        versions: usize,
+    ) -> Result<HashMap<i32, i64>> {
+        let filter = &UsageFilter { prompt_name: prompt_name.to_owned(), ..UsageFilter::default() };
+        let split = Split { version: true, ..Split::default() };
+        let before = UsageKey {
+            prompt_name: Some(prompt_name.to_owned()),
+            version_number: Some(first - 1),
+            ..UsageKey::default()
         };
-        error::bounded(error::LIST, asked).await
+        let question = Question { project, filter, split, after: Some(&before), limit: versions, latencies: false };
+        let rows = self.answer(question).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.key.version_number?, row.tally.executions))).collect())
     }
 
     async fn fold(&self, pace: Pace) -> Result<bool> {
@@ -157,7 +186,7 @@ async fn snapshot(pool: &PgPool) -> Result<Transaction<'static, sqlx::Postgres>>
 async fn ask(snapshot: &mut Transaction<'static, sqlx::Postgres>, question: &Question<'_>) -> Result<Vec<UsageRow>> {
     let Some((prompt, version)) = named(snapshot, question).await? else { return Ok(Vec::new()) };
     let Moment(until) = sqlx::query_scalar(UNTIL).fetch_one(&mut **snapshot).await.map_err(error::store)?;
-    let Question { project, filter, split, after, limit } = question;
+    let Question { project, filter, split, after, limit, latencies } = question;
     // The rows of a page before are not read again.
     let start = filter.start_time.max(after.and_then(|after| after.bucket_start)).map_or(i64::MIN, |start| start.0);
     let end = filter.end_time.map_or(i64::MAX, |end| end.0);
@@ -207,6 +236,7 @@ async fn ask(snapshot: &mut Transaction<'static, sqlx::Postgres>, question: &Que
         .bind(clean(key.environment.as_deref().unwrap_or_default()))
         .bind(key.status.map_or("", Status::as_str))
         .bind(count(*limit))
+        .bind(latencies)
         .fetch_all(&mut **snapshot)
         .await
         .map_err(error::store)?;

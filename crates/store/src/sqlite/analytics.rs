@@ -1,6 +1,8 @@
 //! Figures, read from the executions themselves: a file has one process, and few of them. Money is added in two halves, since
 //! a sum of 64 bits that overflows is an error here.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ProjectId;
@@ -65,6 +67,12 @@ const OF_PROJECT: &str = figures!("executions_project", "e.project_id = $1");
 const OF_PROMPT: &str = figures!("executions_prompt", "e.prompt_id = $12");
 const OF_VERSION: &str = figures!("executions_version", "e.version_id = $13");
 
+/// Counted by a trigger (migration 4).
+const COUNTS: &str = "
+    SELECT v.version_number, c.executions
+    FROM prompts p JOIN prompt_versions v ON v.prompt_id = p.id JOIN version_executions c ON c.version_id = v.id
+    WHERE p.project_id = $1 AND p.name = $2 AND v.version_number >= $3 ORDER BY v.version_number LIMIT $4";
+
 #[async_trait]
 impl Analytics for Sqlite {
     async fn overview(&self, project: ProjectId, filter: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
@@ -89,6 +97,19 @@ impl Analytics for Sqlite {
     ) -> Result<Vec<UsageRow>> {
         let mut snapshot = self.lists.begin().await.map_err(error::store)?;
         ask(&mut snapshot, project, filter, split, after, limit).await
+    }
+
+    async fn version_counts(
+        &self,
+        project: ProjectId,
+        prompt_name: &str,
+        first: i32,
+        versions: usize,
+    ) -> Result<HashMap<i32, i64>> {
+        let query = sqlx::query(COUNTS).bind(project.to_string()).bind(prompt_name).bind(first);
+        let query = query.bind(i64::try_from(versions).unwrap_or(i64::MAX));
+        let rows = query.fetch_all(&self.readers).await.map_err(error::store)?;
+        rows.iter().map(|row| Ok((row::value(row, "version_number")?, row::value(row, "executions")?))).collect()
     }
 
     /// There are no rollups here.

@@ -180,6 +180,7 @@ macro_rules! conformance {
             a_ledger_without_executions_has_no_figures
             every_split_is_a_recount_of_the_executions
             every_page_size_shows_every_row_once_in_order
+            each_versions_executions_are_counted
             every_usage_filter_leaves_the_right_ones
             an_overview_is_by_mode_with_prompts_as_of_now
             another_projects_executions_do_not_count

@@ -1,5 +1,6 @@
 //! Figures over executions.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prompt_ledger_domain::Timestamp;
@@ -105,6 +106,25 @@ pub(crate) async fn every_page_size_shows_every_row_once_in_order<B: Backend>(ba
                 "{split:?} {size}"
             );
         }
+    }
+}
+
+pub(crate) async fn each_versions_executions_are_counted<B: Backend>(backend: &B) {
+    several(backend).await;
+    let project = backend.default_project().await;
+    let counts = async |name: &str, first, versions| {
+        let counts = backend.store().version_counts(project, name, first, versions).await.unwrap();
+        counts.into_iter().collect::<BTreeMap<_, _>>()
+    };
+    for until in [0, 3, 9] {
+        backend.fold_until(Timestamp(moment(until)), 1_000).await;
+        assert_eq!(counts("greet", 1, 9).await, [(1, 3), (2, 1)].into());
+        assert_eq!(counts("greet", 2, 9).await, [(2, 1)].into());
+        assert_eq!(counts("greet", 1, 1).await, [(1, 3)].into());
+        assert_eq!(counts("greet", 3, 9).await, [].into());
+        assert_eq!(counts("nobody", 1, 9).await, [].into());
+        let elsewhere = backend.store().version_counts(ProjectId(new_id()), "greet", 1, 9).await.unwrap();
+        assert!(elsewhere.is_empty());
     }
 }
 

@@ -1,0 +1,1 @@
+DELETE FROM schema_compatibility WHERE version = 4;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::{Heartbeat, Lease};
 use crate::news::News;
-use crate::outcome::{Circumstances, End, Outcome, Stop, decide, stopped};
+use crate::outcome::{Circumstances, Cut, End, Outcome, Stop, decide, stopped};
 use crate::text::{Texts, Writer};
 
 /// How long to wait before a write that was not answered is repeated.
@@ -243,15 +243,17 @@ impl Runner {
                 },
             }
         };
-        let end = match self.unless_stopped(called, bounds, lease).await {
+        let ended = self.unless_stopped(called, bounds, lease).await;
+        let latency = began.elapsed();
+        let (usage, request_id) = match writer {
+            Some(writer) => writer.end().await,
+            None => Default::default(),
+        };
+        match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, Some(began.elapsed())),
-        };
-        if let Some(writer) = writer {
-            writer.end().await;
+            Err(stop) => End::Stopped(stop, Cut { latency, usage, request_id }),
         }
-        end
     }
 
     /// Awaits `work`, unless something ends the execution first.

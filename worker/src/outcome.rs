@@ -16,8 +16,19 @@ pub enum End {
     Answered(Answer),
     /// The call failed.
     Failed(CallError),
-    /// The call was stopped from our side, this long after it began; absent when none was under way.
-    Stopped(Stop, Option<Duration>),
+    /// The call was stopped from our side.
+    Stopped(Stop, Cut),
+}
+
+/// What is left of a call that was stopped from our side.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// How long it took.
+    pub latency: Duration,
+    /// What it had used by then, as far as the provider had told.
+    pub usage: Usage,
+    /// The provider's id of it; empty where not told.
+    pub request_id: String,
 }
 
 /// Why a call was stopped from our side.
@@ -98,11 +109,11 @@ pub fn decide(end: End, around: &Circumstances<'_>) -> Outcome {
             }
         }
         End::Stopped(Stop::LeaseLost, _) if around.mode == ExecutionMode::Async => Outcome::Leave,
-        End::Stopped(Stop::Drained, latency) if around.mode == ExecutionMode::Async => {
-            let ended = stopped(Stop::Drained, latency, around).ended;
+        End::Stopped(Stop::Drained, cut) if around.mode == ExecutionMode::Async => {
+            let ended = stopped(Stop::Drained, Some(cut), around).ended;
             Outcome::Requeue(Requeue { ended, after: Duration::ZERO, handed_back: true })
         }
-        End::Stopped(stop, latency) => Outcome::Finish(stopped(stop, latency, around)),
+        End::Stopped(stop, cut) => Outcome::Finish(stopped(stop, Some(cut), around)),
     }
 }
 
@@ -131,9 +142,9 @@ fn failed(error: &CallError, around: &Circumstances<'_>) -> Finish {
     ending(Status::Failed, ended(error), Some((error.error_type, error.message.clone())), around)
 }
 
-/// What is written when an execution is stopped from our side, in a call of this length or between two.
+/// What is written when an execution is stopped from our side, in a call or between two.
 #[must_use]
-pub fn stopped(stop: Stop, latency: Option<Duration>, around: &Circumstances<'_>) -> Finish {
+pub fn stopped(stop: Stop, cut: Option<Cut>, around: &Circumstances<'_>) -> Finish {
     let (status, reason) = match stop {
         Stop::Canceled => (Status::Canceled, None),
         Stop::CallerDeadline => {
@@ -143,11 +154,14 @@ pub fn stopped(stop: Stop, latency: Option<Duration>, around: &Circumstances<'_>
         Stop::Drained => (Status::Failed, Some((ErrorType::Interrupted, "the process was shut down during the call"))),
         Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
     };
+    let latency = cut.as_ref().map(|cut| cut.latency);
+    let Cut { usage, request_id: provider_request_id, .. } = cut.unwrap_or_default();
     let ended = Ended {
         error_type: reason.map(|(error_type, _)| error_type),
         error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
+        provider_request_id,
+        usage,
         latency,
-        ..Ended::default()
     };
     ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), around)
 }
@@ -233,6 +247,10 @@ mod tests {
         })
     }
 
+    fn cut() -> Cut {
+        Cut { latency: S(1), usage: used(3, 4), request_id: "req-3".into() }
+    }
+
     fn error(error_type: ErrorType) -> CallError {
         CallError {
             error_type,
@@ -306,10 +324,10 @@ mod tests {
         };
         let failed = End::Failed(error(ErrorType::ProviderError));
         assert_eq!(requeued(failed), (Some(ErrorType::ProviderError), S(5), false));
-        let drained = End::Stopped(Stop::Drained, Some(S(1)));
+        let drained = End::Stopped(Stop::Drained, cut());
         assert_eq!(requeued(drained), (Some(ErrorType::Interrupted), S(0), true));
-        assert_eq!(decide(End::Stopped(Stop::LeaseLost, None), &around), Outcome::Leave);
-        assert!(matches!(decide(End::Stopped(Stop::Canceled, None), &around), Outcome::Finish(_)));
+        assert_eq!(decide(End::Stopped(Stop::LeaseLost, cut()), &around), Outcome::Leave);
+        assert!(matches!(decide(End::Stopped(Stop::Canceled, cut()), &around), Outcome::Finish(_)));
     }
 
     #[test]
@@ -321,8 +339,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stopped_call_says_why() {
-        let policy = Policy::default();
+    fn a_stopped_call_says_why_and_what_it_had_used() {
+        let (policy, price) = (Policy::default(), price());
         for (stop, status, error_type) in [
             (Stop::Canceled, Status::Canceled, None),
             (Stop::CallerDeadline, Status::Failed, Some(ErrorType::Timeout)),
@@ -330,12 +348,17 @@ mod tests {
             (Stop::Drained, Status::Failed, Some(ErrorType::Interrupted)),
             (Stop::LeaseLost, Status::Failed, Some(ErrorType::Interrupted)),
         ] {
-            let finish = finish(End::Stopped(stop, Some(S(1))), &around(&policy, None));
+            let finish =
+                finish(End::Stopped(stop, cut()), &Circumstances { used: used(1, 1), ..around(&policy, Some(&price)) });
+            let Ended { usage, provider_request_id, latency, .. } = &finish.ended;
+            assert_eq!((*usage, &**provider_request_id, *latency), (used(3, 4), "req-3", Some(S(1))));
+            assert_eq!(finish.cost_nano_usd, Some(4 + 2 * 5), "of all attempts");
             assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
             assert_eq!(finish.ended.error_type, error_type);
         }
-        let cut = Circumstances { prompt_truncated: true, ..around(&policy, None) };
-        let finish = finish(End::Stopped(Stop::Canceled, None), &cut);
+        let short = Circumstances { prompt_truncated: true, ..around(&policy, None) };
+        let finish = stopped(Stop::Canceled, None, &short);
         assert_eq!(finish.failure.unwrap().error_type, ErrorType::Truncated);
+        assert_eq!((finish.ended.usage, finish.ended.latency), (Usage::default(), None), "between two calls");
     }
 }

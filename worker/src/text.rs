@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::{limits, text};
 use prompt_ledger_providers::TextSink;
 use prompt_ledger_queue::{Announcement, Heard, Listener, TEXT_BYTES, TextCursor, TextPiece};
@@ -125,7 +126,7 @@ impl Texts {
         let live = Arc::new(Live { fence, news, state, wrote: Notify::new() });
         all.live.insert(fence.id, Arc::clone(&live));
         drop(all);
-        Writer { texts: self.clone(), live }
+        Writer { texts: self.clone(), live, used: Usage::default(), request_id: String::new() }
     }
 
     fn all(&self) -> MutexGuard<'_, All> {
@@ -214,6 +215,9 @@ impl Live {
 pub(crate) struct Writer {
     texts: Texts,
     live: Arc<Live>,
+    /// What the provider has told beside it.
+    used: Usage,
+    request_id: String,
 }
 
 impl Writer {
@@ -232,10 +236,13 @@ impl Writer {
         }
     }
 
-    /// Tells the rest, and lets those go first who send it on: writing the end is work that they would wait for.
-    pub(crate) async fn end(self) {
+    /// Tells the rest, and lets those go first who send it on: writing the end is work that they would wait for. Answers
+    /// what the call had used and its id, as far as that was told.
+    pub(crate) async fn end(mut self) -> (Usage, String) {
+        let told = (self.used, std::mem::take(&mut self.request_id));
         drop(self);
         tokio::task::yield_now().await;
+        told
     }
 }
 
@@ -257,6 +264,11 @@ impl TextSink for Writer {
             // By itself, before the provider goes on.
             _ => self.live.tell(&mut state),
         }
+    }
+
+    fn told(&mut self, usage: Usage, request_id: &str) {
+        self.used = usage;
+        request_id.clone_into(&mut self.request_id);
     }
 }
 

@@ -67,6 +67,10 @@ pub struct CallError {
 pub trait TextSink: Send {
     /// The next piece of the text; never empty, without NUL. The call waits for it: it must not block.
     fn push(&mut self, delta: &str);
+
+    /// What the call has used by now, and its id; as far as that is told, and whenever more is. Who aborts the call has
+    /// nothing else of it.
+    fn told(&mut self, _usage: Usage, _request_id: &str) {}
 }
 
 /// A configured provider instance. It makes each call once: retries are the caller's.

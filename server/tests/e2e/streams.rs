@@ -64,6 +64,33 @@ async fn what_keeps_an_execution_from_being_recorded_is_an_error_of_the_call() {
 }
 
 #[tokio::test]
+async fn what_an_aborted_call_had_used_is_recorded() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    let never = Gate::new();
+    let used = r#"data: {"id":"call-7","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":3}}"#;
+    let said = r#"data: {"id":"call-7","choices":[{"index":0,"delta":{"content":"hi"}}]}"#;
+    for hangs_up in [false, true] {
+        model.next(Reply::events([format!("{used}\n\n"), format!("{said}\n\n")]).held_after(2, &never));
+        let mut stream = ledger.stream(greet()).await;
+        let mut story = Story::new();
+        assert!(story.read(&mut stream, |story| story.text == "hi").await.is_none());
+        let execution_id = story.id.clone();
+        if hangs_up {
+            drop(stream);
+        } else {
+            let request = v1::CancelExecutionRequest { execution_id: execution_id.clone(), reason: String::new() };
+            ledger.executions().cancel_execution(request).await.unwrap();
+        }
+        let ended = Story::whole(&mut ledger.watch(&execution_id, 0).await.unwrap()).await.ended.unwrap();
+        assert_eq!((ended.status(), ended.prompt_tokens, ended.response_tokens), (Status::Canceled, Some(11), Some(3)));
+        assert!(ended.cost_nano_usd.is_some_and(|cost| cost > 0), "{ended:?}");
+        let attempt = &ended.attempt_log[0];
+        assert_eq!((attempt.usage.unwrap().prompt_tokens, &*attempt.provider_request_id), (Some(11), "call-7"));
+    }
+}
+
+#[tokio::test]
 async fn hanging_up_aborts_the_call_unless_a_key_lets_it_be_found_again() {
     let (ledger, model) = ledger_with_model().await;
     ledger.active("greet", "Hi {{name}}").await;

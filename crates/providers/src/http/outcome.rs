@@ -119,7 +119,7 @@ pub(super) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-fn short(id: &str) -> String {
+pub(super) fn short(id: &str) -> String {
     text::cut(id, limits::SHORT_TEXT_BYTES).chars().filter(|c| !c.is_control()).collect()
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::body::Body;
-use super::outcome::{Failed, Reading, Told, without_nul};
+use super::outcome::{Failed, Reading, Told, short, without_nul};
 use super::sse::Decoder;
 use crate::TextSink;
 
@@ -96,6 +96,7 @@ impl Events {
         mut understand: impl FnMut(&mut Value) -> Result<Delta, Failed>,
     ) -> Result<Reading, Failed> {
         self.body.request_id.clone_into(&mut told.request_id);
+        sink.told(told.usage, &short(&told.request_id));
         let mut text = String::new();
         let mut finish_reason = None;
         while let Some(data) = self.next().await? {
@@ -107,11 +108,15 @@ impl Events {
                 Failed::invalid_response(format!("an event of the provider's stream is no JSON: {error}"))
             })?;
             let delta = understand(&mut event)?;
+            let is_news = told.request_id.is_empty() && !delta.id.is_empty() || delta.usage != Usage::default();
             if told.request_id.is_empty() {
                 told.request_id = delta.id;
             }
             if delta.usage != Usage::default() {
                 told.usage = delta.usage;
+            }
+            if is_news {
+                sink.told(told.usage, &short(&told.request_id));
             }
             finish_reason = delta.finish_reason.or(finish_reason);
             let piece = without_nul(delta.text);

@@ -4,7 +4,6 @@ use prompt_ledger_proto::v1::{self, execution_spec};
 use prompt_ledger_testkit::ledger::{Ledger, put, spec};
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Status};
-use tonic_types::StatusExt;
 
 use super::{ledger, refused, wrong_fields};
 
@@ -216,18 +215,6 @@ async fn wrong_fields_of_a_spec_are_named() {
     refused(ledger.executions().run_execution(nul).await, Code::InvalidArgument, "INVALID_FIELD");
     let large = v1::RunExecutionRequest { spec: Some(spec("greet", &[("n", &"x".repeat(1024 * 1024 + 1))])) };
     refused(ledger.executions().run_execution(large).await, Code::ResourceExhausted, "TOO_LARGE");
-}
-
-#[tokio::test]
-async fn a_list_where_a_text_belongs_is_told_of_the_helper_json() {
-    let ledger = ledger().start().await;
-    ledger.active("greet", "{{n}}").await;
-    let list = prost_types::value::Kind::ListValue(prost_types::ListValue::default());
-    let fields = [("n".to_owned(), prost_types::Value { kind: Some(list) })].into();
-    let wrong = v1::ExecutionSpec { variables: Some(prost_types::Struct { fields }), ..spec("greet", &[]) };
-    let status = ledger.executions().run_execution(v1::RunExecutionRequest { spec: Some(wrong) }).await.unwrap_err();
-    let details = status.get_details_bad_request().unwrap();
-    assert!(details.field_violations[0].description.contains("json"), "{status:?}");
 }
 
 #[tokio::test]

@@ -91,13 +91,20 @@ async fn wrong_fields_of_a_prompt_are_named() {
 #[tokio::test]
 async fn templates_that_cannot_be_are_refused_with_line_and_column() {
     let ledger = ledger().start().await;
-    for template in ["Hi\n{{#if x}}", "{{> partial}}", "{{foo bar}}", &"{{#if a}}".repeat(400)] {
-        let info = refused(
-            ledger.registry().put_prompt(put("greet", template)).await,
-            Code::InvalidArgument,
-            "TEMPLATE_INVALID",
-        );
-        assert!(info.metadata.contains_key("line") && info.metadata.contains_key("column"), "{info:?}");
+    let deep = "{{#if a}}".repeat(400);
+    for (template, line, column) in [
+        ("Hi\n{{#if x}}", "2", "1"),
+        ("{{> partial}}", "1", "1"),
+        ("Hi\n {{foo bar}}", "2", "2"),
+        ("é\r\n\né\té {{x | upper}}", "3", "5"),
+        ("{{a}} {{#each b}}{{/if}}", "1", "18"),
+        (&deep, "1", "289"),
+    ] {
+        let status = ledger.registry().put_prompt(put("greet", template)).await;
+        let place = format!("template: line {line}, column {column}: ");
+        assert!(status.as_ref().unwrap_err().message().starts_with(&place), "{status:?}");
+        let info = refused(status, Code::InvalidArgument, "TEMPLATE_INVALID");
+        assert_eq!([&*info.metadata["line"], &*info.metadata["column"]], [line, column], "{template}");
     }
     refused(ledger.registry().put_prompt(put("greet", "a\0b")).await, Code::InvalidArgument, "INVALID_FIELD");
     let long = "x".repeat(200 * 1024 + 1);

@@ -8,3 +8,4 @@ pub mod ledger;
 pub mod process;
 pub mod services;
 pub mod story;
+pub mod values;

@@ -155,11 +155,16 @@ async fn where_the_code_comes_from_is_kept_with_the_version_that_it_made() {
 #[tokio::test]
 async fn a_template_that_does_not_parse_is_rejected_with_its_prompt_and_its_place() {
     let ledger = ledger().start().await;
-    let status =
-        register(&ledger, batch(vec![carried("fine", "x"), carried("greet", "Hi\n {{name")])).await.unwrap_err();
-    assert!(status.message().starts_with("prompts[1]: template: line 2, column 2"), "{status:?}");
-    let info = refused(Err::<(), _>(status), Code::InvalidArgument, "TEMPLATE_INVALID");
-    assert_eq!([&*info.metadata["prompt"], &*info.metadata["line"], &*info.metadata["column"]], ["greet", "2", "2"]);
+    for wrong in ["{{name", "{{> partial}}", "{{foo bar}}"] {
+        let prompts = vec![carried("fine", "x"), carried("greet", &format!("Hi\n {wrong}"))];
+        let status = register(&ledger, batch(prompts)).await.unwrap_err();
+        let info = refused(Err::<(), _>(status.clone()), Code::InvalidArgument, "TEMPLATE_INVALID");
+        let place = ["prompt", "line", "column"].map(|key| &*info.metadata[key]);
+        assert_eq!(place, ["greet", "2", "2"], "{wrong}");
+        assert!(status.message().starts_with("prompts[1]: template: line 2, column 2: "), "{status:?}");
+    }
+    let list = ledger.registry().list_prompts(v1::ListPromptsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(list.prompts, [], "the whole batch is refused");
     let warned = one(&ledger, carried("greet", "{% if x %}Hi{% endif %}")).await;
     assert_eq!(warned.warnings.len(), 1, "{warned:?}");
 }

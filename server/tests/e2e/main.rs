@@ -22,6 +22,7 @@ mod modes;
 mod queued;
 mod readme;
 mod registry;
+mod rendering;
 mod retries;
 mod shutdown;
 mod streams;

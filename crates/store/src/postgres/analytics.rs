@@ -14,11 +14,12 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
-use super::bind::{clean, count};
+use super::bind::clean;
 use super::moment::Moment;
 use super::{Postgres, error, fold, row};
 use crate::rollup::{self, Cover};
 use crate::rows::LedgerRow as _;
+use crate::rows::count;
 use crate::rows::usage::{add_prompts, usage};
 use crate::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 

@@ -27,11 +27,6 @@ pub(super) fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros().min(LONGEST)).unwrap_or(i64::MAX)
 }
 
-/// How many, as the database counts.
-pub(super) fn count(many: usize) -> i64 {
-    i64::try_from(many).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +42,5 @@ mod tests {
     fn times_are_bounded() {
         assert_eq!(micros(Duration::from_millis(2)), 2_000);
         assert_eq!(micros(Duration::MAX), 4_000_000_000_000_000);
-        assert_eq!(count(usize::MAX), i64::MAX);
     }
 }

@@ -15,9 +15,10 @@ use sqlx::postgres::{PgBindIterExt, PgRow};
 use uuid::Uuid;
 
 use super::batch::{Outcome, Work, patiently};
-use super::bind::{clean, count, each, micros};
+use super::bind::{clean, each, micros};
 use super::{error, row};
 use crate::rows::claimed;
+use crate::rows::count;
 use crate::{Claimed, Fence, Holder};
 
 /// All that an attempt needs, of the executions `x`.

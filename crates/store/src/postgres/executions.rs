@@ -8,12 +8,12 @@ use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 
-use super::bind::count;
 use super::claim::Hinted;
 use super::finish::{Ending, Next};
 use super::list::{self, Page};
 use super::record::{Beginning, Recording};
 use super::{Postgres, cancel, claim, error, expire, lease, read, record};
+use crate::rows::count;
 use crate::{
     Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
     NewExecution, Recorded, Requeue,

@@ -15,12 +15,13 @@ use sqlx::postgres::{PgBindIterExt, PgRow};
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
-use super::bind::{count, each};
+use super::bind::each;
 use super::moment::Moment;
 use super::{error, row};
 use crate::Pace;
 use crate::rollup::{self, add_latencies, add_steps, advance, floor, is_built};
 use crate::rows::LedgerRow as _;
+use crate::rows::count;
 use crate::rows::usage::tally;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";

@@ -7,10 +7,11 @@ use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::bind::{clean, count};
+use super::bind::clean;
 use super::error;
 use super::moment::Moment;
 use crate::ExecutionFilter;
+use crate::rows::count;
 use crate::rows::execution::{execution, execution_select, text_columns, text_joins, texts};
 
 /// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 mode, $8 statuses, $9

@@ -10,6 +10,7 @@ use super::row::without_nul;
 use super::{Postgres, error, row};
 use crate::plan;
 use crate::rows::access::model;
+use crate::rows::count;
 use crate::{Models, PutModel};
 
 /// Models, each with all its prices in one value, the latest `valid_from` first.
@@ -65,7 +66,7 @@ impl Models for Postgres {
                 .bind(without_nul(provider))
                 .bind(without_nul(after_provider))
                 .bind(without_nul(after_model))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .bind(count(limit))
                 .fetch_all(&self.lists)
         })
         .await?;

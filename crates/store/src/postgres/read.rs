@@ -5,9 +5,9 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgPool;
 
-use super::bind::count;
 use super::error;
 use super::moment::Moment;
+use crate::rows::count;
 use crate::rows::execution::{change, execution_select, maybe_event, text_columns, text_joins, whole};
 use crate::{Change, Event};
 

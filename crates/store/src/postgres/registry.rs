@@ -5,6 +5,7 @@ use super::change_prompt::Asked;
 use super::row::without_nul;
 use super::select::{fetch, read};
 use super::{Postgres, error};
+use crate::rows::count;
 use crate::rows::prompt::{
     add_revision, maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns,
 };
@@ -87,7 +88,7 @@ impl Registry for Postgres {
                 .bind(filter.mode.map(Mode::as_str))
                 .bind(without_nul(&filter.owner_team))
                 .bind(filter.include_archived)
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+                .bind(count(limit))
                 .fetch_all(&self.lists)
         })
         .await?;
@@ -120,7 +121,7 @@ impl Registry for Postgres {
                 .bind(project.0)
                 .bind(without_nul(name))
                 .bind(before.unwrap_or(i32::MAX))
-                .bind(i64::try_from(limit).unwrap_or(i64::MAX).max(1))
+                .bind(count(limit).max(1))
                 .fetch_all(&self.lists)
         })
         .await?;

@@ -99,3 +99,8 @@ pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<String> {
 pub(crate) fn bytes<R: LedgerRow, const N: usize>(row: &R, column: &str) -> Result<[u8; N]> {
     row.bytes(column)?.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| corrupt(column))
 }
+
+/// How many, as a database counts.
+pub(crate) fn count(many: usize) -> i64 {
+    i64::try_from(many).unwrap_or(i64::MAX)
+}

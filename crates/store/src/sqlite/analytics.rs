@@ -15,6 +15,7 @@ use sqlx::sqlite::SqliteRow;
 use super::list::{Named, named};
 use super::{Sqlite, error, row};
 use crate::rows::LedgerRow as _;
+use crate::rows::count;
 use crate::rows::usage::{add_prompts, usage};
 use crate::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 
@@ -107,7 +108,7 @@ impl Analytics for Sqlite {
         versions: usize,
     ) -> Result<HashMap<i32, i64>> {
         let query = sqlx::query(COUNTS).bind(project.to_string()).bind(prompt_name).bind(first);
-        let query = query.bind(i64::try_from(versions).unwrap_or(i64::MAX));
+        let query = query.bind(count(versions));
         let rows = query.fetch_all(&self.readers).await.map_err(error::store)?;
         rows.iter().map(|row| Ok((row::value(row, "version_number")?, row::value(row, "executions")?))).collect()
     }
@@ -164,7 +165,7 @@ async fn ask(
         .bind(model)
         .bind(key.environment.as_deref().unwrap_or_default())
         .bind(key.status.map_or("", Status::as_str))
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(count(limit))
         .fetch_all(connection)
         .await
         .map_err(error::store)?;

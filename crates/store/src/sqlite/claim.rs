@@ -6,6 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::{error, now, row};
 use crate::rows::claimed;
+use crate::rows::count;
 use crate::{Claimed, Fence, Holder};
 
 /// What runs with claim $3. The second condition is the index's own: without it the index does not count as usable.
@@ -82,7 +83,7 @@ pub(super) async fn hinted(connection: &mut SqliteConnection, next: &[Fence], ho
 pub(super) async fn due(connection: &mut SqliteConnection, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
     let at = now();
     let rows = sqlx::query(DUE)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(count(limit))
         .bind(&holder.worker)
         .bind(holder.claim_id.to_string())
         .bind(at.after(holder.lease).0)

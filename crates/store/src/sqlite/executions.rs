@@ -12,6 +12,7 @@ use super::finish::End;
 use super::list::{self, Page};
 use super::start::{Beginning, Record};
 use super::{Sqlite, cancel, claim, error, expire, finish, lease, now, read, start};
+use crate::rows::count;
 use crate::{
     Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
     NewExecution, Recorded, Requeue,
@@ -101,7 +102,7 @@ impl Executions for Sqlite {
     }
 
     async fn queued(&self, most: usize) -> Result<usize> {
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let most = count(most);
         let count: i64 = sqlx::query_scalar(QUEUED).bind(most).fetch_one(&self.readers).await.map_err(error::store)?;
         Ok(usize::try_from(count).unwrap_or_default())
     }

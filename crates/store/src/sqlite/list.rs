@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::{error, row};
 use crate::ExecutionFilter;
+use crate::rows::count;
 use crate::rows::execution::{execution, execution_select, text_columns, text_joins, texts};
 
 /// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 mode, $8 statuses as JSON,
@@ -143,7 +144,7 @@ async fn walk(
         .bind(&named.prompt)
         .bind(&named.version)
         .bind(status.map(Status::as_str))
-        .bind(i64::try_from(page.limit).unwrap_or(i64::MAX))
+        .bind(count(page.limit))
         .fetch_all(connection)
         .await
         .map_err(error::store)?;

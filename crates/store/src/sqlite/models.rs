@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 use super::{Sqlite, error, now};
 use crate::plan;
 use crate::rows::access::model;
+use crate::rows::count;
 use crate::{Models, PutModel};
 
 /// Models, each with all its prices in one value, the latest `valid_from` first.
@@ -56,7 +57,7 @@ impl Models for Sqlite {
             .bind(provider)
             .bind(after_provider)
             .bind(after_model)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(count(limit))
             .fetch_all(&self.readers)
             .await
             .map_err(error::store)?;

@@ -6,6 +6,7 @@ use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{error, row};
+use crate::rows::count;
 use crate::rows::execution::{change, execution_select, maybe_event, text_columns, text_joins, whole};
 use crate::{Change, Event};
 
@@ -100,7 +101,7 @@ pub(super) async fn events_between(
     end: Timestamp,
     limit: usize,
 ) -> Result<Vec<Change>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let limit = count(limit);
     let query = sqlx::query(EVENTS_BETWEEN).bind(start.0).bind(end.0).bind(limit);
     query.fetch_all(connection).await.map_err(error::store)?.iter().map(change).collect()
 }
@@ -116,7 +117,7 @@ pub(super) async fn events(
         .bind(id.to_string())
         .bind(project.to_string())
         .bind(after_sequence)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX).max(1))
+        .bind(count(limit).max(1))
         .fetch_all(connection)
         .await
         .map_err(error::store)?;

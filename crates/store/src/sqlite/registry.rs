@@ -3,6 +3,7 @@
 
 use super::prompt_select::select;
 use super::{Sqlite, change_prompt, error, put_prompt, register_code, row};
+use crate::rows::count;
 use crate::rows::prompt::{
     add_revision, maybe_prompt, maybe_version, project_revision, prompt_columns, version_columns,
 };
@@ -96,7 +97,7 @@ impl Registry for Sqlite {
             .bind(filter.mode.map(Mode::as_str))
             .bind(&filter.owner_team)
             .bind(filter.include_archived)
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .bind(count(limit))
             .fetch_all(&mut *transaction)
             .await
             .map_err(error::store)?;
@@ -128,7 +129,7 @@ impl Registry for Sqlite {
             .bind(project.to_string())
             .bind(name)
             .bind(before.unwrap_or(i32::MAX))
-            .bind(i64::try_from(limit).unwrap_or(i64::MAX).max(1))
+            .bind(count(limit).max(1))
             .fetch_all(&self.lists)
             .await
             .map_err(error::store)?;

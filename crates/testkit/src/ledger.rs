@@ -251,6 +251,21 @@ impl Ledger {
         self.executions().submit_execution(request).await.unwrap().into_inner().execution_id
     }
 
+    /// Runs an execution of a prompt that lives in code, which must be recorded.
+    pub async fn run_code(&self, spec: v1::ExecutionSpec) -> v1::Execution {
+        self.execute_code(spec, v1::ExecutionMode::Sync).await
+    }
+
+    /// Submits an execution of a prompt that lives in code, which must be taken: its id.
+    pub async fn submit_code(&self, spec: v1::ExecutionSpec) -> String {
+        self.execute_code(spec, v1::ExecutionMode::Async).await.execution_id
+    }
+
+    async fn execute_code(&self, spec: v1::ExecutionSpec, mode: v1::ExecutionMode) -> v1::Execution {
+        let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: mode.into() };
+        self.code().execute_code_prompt(request).await.unwrap().into_inner().execution.unwrap()
+    }
+
     /// Watches an execution from a cursor on.
     pub async fn watch(&self, id: &str, after: i64) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
         let request = v1::WatchExecutionRequest { execution_id: id.to_owned(), after_sequence: after };

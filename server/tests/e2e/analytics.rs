@@ -3,7 +3,7 @@
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
 use prompt_ledger_proto::v1::{self, GetPromptAnalyticsRequest, QueryUsageRequest, UsageDimension, UsageFilters};
 use prompt_ledger_testkit::fake_model::Reply;
-use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, spec};
+use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, carried, spec};
 use serde_json::json;
 use tonic::Code;
 
@@ -13,15 +13,15 @@ fn client(ledger: &Ledger) -> AnalyticsServiceClient<Connection> {
     AnalyticsServiceClient::new(ledger.connection())
 }
 
-async fn overview(ledger: &Ledger, request: GetPromptAnalyticsRequest) -> v1::GetPromptAnalyticsResponse {
+pub(crate) async fn overview(ledger: &Ledger, request: GetPromptAnalyticsRequest) -> v1::GetPromptAnalyticsResponse {
     client(ledger).get_prompt_analytics(request).await.unwrap().into_inner()
 }
 
-async fn usage(ledger: &Ledger, request: QueryUsageRequest) -> Vec<v1::UsageRow> {
+pub(crate) async fn usage(ledger: &Ledger, request: QueryUsageRequest) -> Vec<v1::UsageRow> {
     client(ledger).query_usage(request).await.unwrap().into_inner().rows
 }
 
-fn by(dimensions: &[UsageDimension]) -> QueryUsageRequest {
+pub(crate) fn by(dimensions: &[UsageDimension]) -> QueryUsageRequest {
     QueryUsageRequest { group_by: dimensions.iter().map(|of| (*of).into()).collect(), ..Default::default() }
 }
 
@@ -116,7 +116,9 @@ async fn usage_is_split_by_what_was_asked_for_and_nothing_else() {
 #[tokio::test]
 async fn usage_is_filtered_and_paged() {
     let (ledger, model) = ledger_with_model().await;
-    three(&ledger, &model).await;
+    let [first, second, _] = three(&ledger, &model).await;
+    ledger.carry(vec![carried("code", "hello")]).await;
+    ledger.run_code(v1::ExecutionSpec { environment: "code".into(), ..spec("code", &[]) }).await;
     let counted = async |filters: UsageFilters| {
         let rows = usage(&ledger, QueryUsageRequest { filters: Some(filters), ..Default::default() }).await;
         rows.iter().map(|row| row.execution_count).sum::<i64>()
@@ -124,20 +126,27 @@ async fn usage_is_filtered_and_paged() {
     let any = UsageFilters::default;
     let of = |provider: &str, model: &str| Some(v1::ModelRef { provider: provider.into(), model_name: model.into() });
     for (filters, count) in [
-        (any(), 3),
+        (any(), 4),
         (UsageFilters { prompt_name: "greet".into(), ..any() }, 2),
         (UsageFilters { prompt_name: "absent".into(), ..any() }, 0),
+        (UsageFilters { prompt_name: "greet".into(), version_number: Some(1), ..any() }, 2),
         (UsageFilters { prompt_name: "greet".into(), version_number: Some(2), ..any() }, 0),
         (UsageFilters { environment: "prod".into(), ..any() }, 1),
-        (UsageFilters { model: of("openai", ""), ..any() }, 3),
+        (UsageFilters { environment: "code".into(), ..any() }, 1),
+        (UsageFilters { model: of("openai", ""), ..any() }, 4),
         (UsageFilters { model: of("openai", "absent"), ..any() }, 0),
-        (UsageFilters { mode: v1::PromptMode::Tracking.into(), ..any() }, 0),
+        (UsageFilters { mode: v1::PromptMode::Full.into(), ..any() }, 3),
+        (UsageFilters { mode: v1::PromptMode::Tracking.into(), ..any() }, 1),
+        (UsageFilters { start_time: second.created_at, ..any() }, 3),
+        (UsageFilters { end_time: second.created_at, ..any() }, 1),
+        (UsageFilters { start_time: first.created_at, end_time: second.created_at, ..any() }, 1),
+        (UsageFilters { start_time: second.created_at, end_time: second.created_at, ..any() }, 0),
     ] {
         assert_eq!(counted(filters.clone()).await, count, "{filters:?}");
     }
-    let first = QueryUsageRequest { page_size: 1, ..by(&[UsageDimension::Prompt]) };
+    let first = QueryUsageRequest { page_size: 2, ..by(&[UsageDimension::Prompt]) };
     let page = client(&ledger).query_usage(first.clone()).await.unwrap().into_inner();
-    assert_eq!((page.rows.len(), page.rows[0].prompt_name.as_deref()), (1, Some("ask")));
+    assert_eq!(page.rows.iter().map(v1::UsageRow::prompt_name).collect::<Vec<_>>(), ["ask", "code"]);
     let next = QueryUsageRequest { page_token: page.next_page_token.clone(), ..first.clone() };
     let last = client(&ledger).query_usage(next).await.unwrap().into_inner();
     assert_eq!((last.rows[0].prompt_name.as_deref(), &*last.next_page_token), (Some("greet"), ""));
@@ -227,4 +236,51 @@ async fn a_price_holds_from_its_moment_and_cached_input_has_its_own() {
     assert_eq!(run().await.cost_nano_usd, Some(16));
     let row = usage(&ledger, by(&[UsageDimension::Model])).await.remove(0);
     assert_eq!((row.cost_nano_usd, row.executions_without_cost, row.execution_count), (Some(31), 1, 3));
+}
+
+/// An execution of `greet` by a model with this price.
+async fn priced(ledger: &Ledger, input: i64, output: i64) -> v1::ExecutionSpec {
+    let which = v1::ModelRef { provider: "openai".into(), model_name: "mine".into() };
+    let price = v1::ModelPrice {
+        input_nano_usd_per_million: input,
+        output_nano_usd_per_million: output,
+        ..v1::ModelPrice::default()
+    };
+    let request = v1::PutModelRequest {
+        provider: which.provider.clone(),
+        model_name: which.model_name.clone(),
+        price: Some(price),
+        ..v1::PutModelRequest::default()
+    };
+    ledger.registry().put_model(request).await.unwrap();
+    ledger.active("greet", "hello").await;
+    v1::ExecutionSpec { model: Some(which), ..spec("greet", &[]) }
+}
+
+#[tokio::test]
+async fn a_cost_is_exact_as_long_as_it_can_be_told() {
+    let (ledger, model) = ledger_with_model().await;
+    let sent = priced(&ledger, 4_000_000_000_000_000_000, 4_000_000_000_000_000_000).await;
+    let run = async |prompt: i32, response: i32| {
+        let choice = json!({"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "x"}});
+        let usage = json!({"prompt_tokens": prompt, "completion_tokens": response});
+        model.next(Reply::json(&json!({"id": "r", "model": "mine", "choices": [choice], "usage": usage})));
+        ledger.run(sent.clone()).await.cost_nano_usd
+    };
+    let told = async || {
+        let summary = overview(&ledger, GetPromptAnalyticsRequest::default()).await.summary.unwrap();
+        let row = usage(&ledger, QueryUsageRequest::default()).await.remove(0);
+        assert_eq!(
+            (row.cost_nano_usd, row.executions_without_cost),
+            (summary.cost_nano_usd, summary.executions_without_cost)
+        );
+        (summary.cost_nano_usd, summary.executions_without_cost)
+    };
+    let most = 8_000_000_000_000_000_000;
+    assert_eq!(run(1_000_000, 1_000_000).await, Some(most));
+    assert_eq!(told().await, (Some(most), 0));
+    assert_eq!(run(2_000_000, 1_000_000).await, None);
+    assert_eq!(told().await, (Some(most), 1));
+    assert_eq!(run(1_000_000, 1_000_000).await, Some(most));
+    assert_eq!(told().await, (Some(i64::MAX), 1));
 }

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::{ledger, refused};
 
-async fn list(ledger: &Ledger, request: ListExecutionsRequest) -> v1::ListExecutionsResponse {
+pub(crate) async fn list(ledger: &Ledger, request: ListExecutionsRequest) -> v1::ListExecutionsResponse {
     ledger.executions().list_executions(request).await.unwrap().into_inner()
 }
 

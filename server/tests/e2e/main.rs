@@ -7,6 +7,7 @@ mod analytics;
 mod bad_input;
 mod code;
 mod code_executions;
+mod code_figures;
 mod crash;
 mod executions;
 mod feeds;

@@ -13,7 +13,8 @@ async fn submit(ledger: &Ledger, spec: v1::ExecutionSpec) -> String {
     ledger.executions().submit_execution(request).await.unwrap().into_inner().execution_id
 }
 
-async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
+/// The execution once it has ended.
+pub(crate) async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
     loop {
         let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };
         let found = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();

@@ -258,6 +258,26 @@ async fn priced(ledger: &Ledger, input: i64, output: i64) -> v1::ExecutionSpec {
 }
 
 #[tokio::test]
+async fn what_a_model_does_not_tell_is_absent_and_costs_nothing_that_is_known() {
+    let (ledger, model) = ledger_with_model().await;
+    let sent = priced(&ledger, 1_000_000, 2_000_000).await;
+    for stream_text in [false, true] {
+        model.next(Reply::answer("x").without_usage());
+        let ran = ledger.run(v1::ExecutionSpec { stream_text: Some(stream_text), ..sent.clone() }).await;
+        assert_eq!((ran.status(), &*ran.response_text), (v1::ExecutionStatus::Succeeded, "x"));
+        assert_eq!((ran.prompt_tokens, ran.response_tokens), (None, None));
+        assert_eq!((ran.cost_nano_usd, &*ran.price_id, &ran.attempt_log[0].usage), (None, "", &None));
+    }
+    let summary = overview(&ledger, GetPromptAnalyticsRequest::default()).await.summary.unwrap();
+    assert_eq!((summary.cost_nano_usd, summary.executions_without_cost), (None, 2));
+    assert_eq!((summary.prompt_tokens, summary.response_tokens), (0, 0));
+    let paid = ledger.run(sent).await;
+    let row = usage(&ledger, QueryUsageRequest::default()).await.remove(0);
+    assert_eq!((row.cost_nano_usd, row.executions_without_cost), (paid.cost_nano_usd, 2));
+    assert_eq!(row.prompt_tokens, i64::from(paid.prompt_tokens.unwrap()));
+}
+
+#[tokio::test]
 async fn a_cost_is_exact_as_long_as_it_can_be_told() {
     let (ledger, model) = ledger_with_model().await;
     let sent = priced(&ledger, 4_000_000_000_000_000_000, 4_000_000_000_000_000_000).await;

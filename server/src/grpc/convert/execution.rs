@@ -47,7 +47,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         response_tokens: execution.usage.response_tokens,
         latency_ms: execution.latency_ms,
         cost_nano_usd: execution.cost_nano_usd,
-        price_id: execution.price_id.map(|id| id.to_string()).unwrap_or_default(),
+        price_id: execution.cost_nano_usd.and(execution.price_id).map(|id| id.to_string()).unwrap_or_default(),
         attempts: execution.attempts,
         attempt_log: execution.attempt_log.into_iter().map(attempt).collect(),
         max_retries: execution.max_retries,

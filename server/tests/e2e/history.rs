@@ -1,9 +1,12 @@
 //! What became of a prompt, and tracing an execution back to it.
 
-use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::{self, execution_spec, get_version_request};
+use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
+use prompt_ledger_testkit::story::Story;
 use tonic::{Code, Status};
 
+use super::queued::ended;
 use super::{ledger, ledger_with_model, refused, wrong_fields};
 
 fn of(name: &str) -> v1::GetPromptHistoryRequest {
@@ -22,7 +25,7 @@ fn counts(history: &v1::GetPromptHistoryResponse) -> Vec<(i32, Option<i64>)> {
 }
 
 #[tokio::test]
-async fn a_history_shows_every_version_newest_first_with_its_executions_in_either_mode() {
+async fn a_history_shows_every_version_newest_first_with_its_executions() {
     let ledger = ledger().start().await;
     ledger.active("edited", "one").await;
     ledger.run(spec("edited", &[])).await;
@@ -38,15 +41,64 @@ async fn a_history_shows_every_version_newest_first_with_its_executions_in_eithe
     let newest = v1::PromptVersion { execution_count: None, ..found.versions[0].clone() };
     assert_eq!(Some(newest), draft.version, "number, checksum, template, author and time");
 
-    ledger.carry(vec![carried("carried", "one")]).await;
-    let request = v1::ExecuteCodePromptRequest { spec: Some(spec("carried", &[])), mode: 0 };
-    ledger.code().execute_code_prompt(request).await.unwrap();
-    let found = history(&ledger, of("carried")).await.unwrap();
-    assert_eq!((found.mode(), found.current_version), (v1::PromptMode::Tracking, Some(1)));
-    assert_eq!(counts(&found), [(1, Some(1))]);
-    let listed = v1::ListVersionsRequest { name: "carried".into(), ..v1::ListVersionsRequest::default() };
+    let listed = v1::ListVersionsRequest { name: "edited".into(), ..v1::ListVersionsRequest::default() };
     let listed = ledger.registry().list_versions(listed).await.unwrap().into_inner().versions;
     assert_eq!(listed[0].execution_count, None, "in a history only");
+}
+
+#[tokio::test]
+async fn a_history_in_code_counts_every_execution_whatever_became_of_it() {
+    let (ledger, model) = ledger_with_model().await;
+    let old = ledger.carry(vec![carried("greet", "one")]).await.remove(0);
+    ledger.run_code(spec("greet", &[])).await;
+    let release = v1::RegisterCodePromptsRequest {
+        prompts: vec![v1::CodePrompt { path: "prompts/greet.txt".into(), ..carried("greet", "two") }],
+        created_by: "ci".into(),
+        source: Some(v1::CodeSource { repository: "shop".into(), commit: "abc".into() }),
+        ..v1::RegisterCodePromptsRequest::default()
+    };
+    ledger.code().register_code_prompts(release).await.unwrap();
+    let by_hash = Some(execution_spec::Selector::ChecksumHash(old.checksum_hash));
+    ledger.run_code(v1::ExecutionSpec { selector: by_hash, ..spec("greet", &[]) }).await;
+    ended(&ledger, &ledger.submit_code(spec("greet", &[])).await).await;
+    assert_eq!(ledger.carry(vec![carried("greet", "one")]).await[0].action(), v1::RegistrationAction::Reactivated);
+    let found = history(&ledger, of("greet")).await.unwrap();
+    assert_eq!(
+        (&*found.prompt_name, found.mode(), found.current_version),
+        ("greet", v1::PromptMode::Tracking, Some(1))
+    );
+    assert_eq!(counts(&found), [(2, Some(1)), (1, Some(2))]);
+    for version in &found.versions {
+        let selector = Some(get_version_request::Selector::VersionNumber(version.version_number));
+        let request = v1::GetVersionRequest { name: "greet".into(), selector, ..v1::GetVersionRequest::default() };
+        let one = ledger.registry().get_version(request).await.unwrap().into_inner().version.unwrap();
+        assert_eq!(v1::PromptVersion { execution_count: None, ..version.clone() }, one);
+    }
+    let newest = &found.versions[0];
+    let source =
+        v1::VersionSource { repository: "shop".into(), commit: "abc".into(), path: "prompts/greet.txt".into() };
+    assert_eq!((&*newest.created_by, newest.source.as_ref()), ("ci", Some(&source)));
+
+    model.next(Reply::status(400, "no"));
+    ledger.run_code(spec("greet", &[])).await;
+    let gate = Gate::new();
+    for calls in [5, 6] {
+        model.next(Reply::answer("late").held(&gate));
+        let id = ledger.submit_code(spec("greet", &[])).await;
+        model.wait_for_calls(calls).await;
+        if calls == 5 {
+            let cancel = v1::CancelExecutionRequest { execution_id: id.clone(), reason: String::new() };
+            ledger.executions().cancel_execution(cancel).await.unwrap();
+            assert_eq!(ended(&ledger, &id).await.status(), v1::ExecutionStatus::Canceled);
+        }
+    }
+    let whole = [(2, Some(1)), (1, Some(5))];
+    assert_eq!(counts(&history(&ledger, of("greet")).await.unwrap()), whole, "failed, canceled and still running");
+    let mode = v1::PromptMode::Full.into();
+    let moved = v1::MigratePromptModeRequest { name: "greet".into(), mode, etag: None };
+    ledger.registry().migrate_prompt_mode(moved).await.unwrap();
+    let found = history(&ledger, of("greet")).await.unwrap();
+    assert_eq!((found.mode(), found.current_version, counts(&found)), (v1::PromptMode::Full, Some(1), whole.into()));
 }
 
 #[tokio::test]
@@ -74,13 +126,16 @@ async fn a_history_is_paged() {
 #[tokio::test]
 async fn another_mode_than_the_prompts_is_refused() {
     let ledger = ledger().start().await;
-    ledger.active("greet", "one").await;
-    let asked = |mode: v1::PromptMode| v1::GetPromptHistoryRequest { mode: mode.into(), ..of("greet") };
-    assert_eq!(history(&ledger, asked(v1::PromptMode::Full)).await.unwrap().versions.len(), 1);
-    let refusal = history(&ledger, asked(v1::PromptMode::Tracking)).await;
-    let info = refused(refusal, Code::FailedPrecondition, "MODE_MISMATCH");
-    let told = ["prompt", "mode", "use_rpc"].map(|key| &*info.metadata[key]);
-    assert_eq!(told, ["greet", "full", "RegistryService.GetPromptHistory"]);
+    ledger.active("edited", "one").await;
+    ledger.carry(vec![carried("carried", "one")]).await;
+    let (full, tracking) = (v1::PromptMode::Full, v1::PromptMode::Tracking);
+    for (name, own, other, word) in [("edited", full, tracking, "full"), ("carried", tracking, full, "tracking")] {
+        let asked = |mode: v1::PromptMode| v1::GetPromptHistoryRequest { mode: mode.into(), ..of(name) };
+        assert_eq!(history(&ledger, asked(own)).await.unwrap().versions.len(), 1);
+        let info = refused(history(&ledger, asked(other)).await, Code::FailedPrecondition, "MODE_MISMATCH");
+        let told = ["prompt", "mode", "use_rpc"].map(|key| &*info.metadata[key]);
+        assert_eq!(told, [name, word, "RegistryService.GetPromptHistory"]);
+    }
     refused(history(&ledger, of("nobody")).await, Code::NotFound, "PROMPT_NOT_FOUND");
 }
 
@@ -114,16 +169,55 @@ async fn an_execution_is_traced_back_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn an_execution_of_a_prompt_in_code_is_traced_back_however_it_ran() {
+    let (ledger, _model) = ledger_with_model().await;
+    let old = ledger.carry(vec![carried("greet", "Hi {{name}}")]).await.remove(0);
+    let sent = || spec("greet", &[("name", "Ada")]);
+    let request = v1::StreamCodePromptRequest { spec: Some(sent()) };
+    let mut messages = ledger.code().stream_code_prompt(request).await.unwrap().into_inner();
+    let streamed = Story::whole(&mut messages).await.ended.unwrap();
+    let queued = ended(&ledger, &ledger.submit_code(sent()).await).await;
+    let called = ledger.run_code(sent()).await;
+    ledger.carry(vec![carried("greet", "Bye {{name}}")]).await;
+    let selector = Some(execution_spec::Selector::ChecksumHash(old.checksum_hash.clone()));
+    let by_hash = ledger.run_code(v1::ExecutionSpec { selector, ..sent() }).await;
+    for ran in [streamed, queued, called, by_hash] {
+        let found = verify(&ledger, &ran.execution_id).await;
+        assert_eq!((found.result(), &*found.explanation), (v1::VerificationResult::Match, ""), "{found:?}");
+        assert_eq!((found.version_number, &found.checksum_hash), (1, &old.checksum_hash));
+        assert_eq!((&found.computed_checksum_hash, &*ran.rendered_prompt), (&old.checksum_hash, "Hi Ada"));
+        assert_eq!((&found.sent_prompt_sha256, found.sent_prompt_sha256.len()), (&found.rendered_prompt_sha256, 64));
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_that_was_cut_is_cut_alike_when_it_is_verified() {
+    let (ledger, _model) = ledger_with_model().await;
+    ledger.active("edited", "a{{x}}").await;
+    ledger.carry(vec![carried("carried", "a{{x}}")]).await;
+    let long = "é".repeat(110_000);
+    let sent = |name| spec(name, &[("x", &*long)]);
+    for ran in [ledger.run(sent("edited")).await, ledger.run_code(sent("carried")).await] {
+        assert_eq!((ran.prompt_truncated, ran.rendered_prompt.len()), (true, 200 * 1024 - 1), "at a character");
+        let found = verify(&ledger, &ran.execution_id).await;
+        assert_eq!((found.result(), &*found.explanation), (v1::VerificationResult::Match, ""));
+        assert_eq!(found.sent_prompt_sha256, found.rendered_prompt_sha256);
+    }
+}
+
+#[tokio::test]
 async fn ready_messages_leave_nothing_to_compare() {
     let (ledger, _model) = ledger_with_model().await;
-    ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;
-    let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into() }];
-    let sent = v1::ExecutionSpec { messages, ..spec("greet", &[]) };
-    let request = v1::ExecuteCodePromptRequest { spec: Some(sent), mode: 0 };
-    let ran = ledger.code().execute_code_prompt(request).await.unwrap().into_inner().execution.unwrap();
-    let found = verify(&ledger, &ran.execution_id).await;
-    assert_eq!((found.result(), &*found.sent_prompt_sha256), (v1::VerificationResult::NotRendered, ""));
-    assert_eq!((found.checksum_hash, &*found.rendered_prompt_sha256), (found.computed_checksum_hash, ""));
+    let opaque = v1::CodePrompt { template_format: v1::TemplateFormat::Opaque.into(), ..carried("jinja", "{% x %}") };
+    ledger.carry(vec![carried("greet", "Hi {{name}}"), opaque]).await;
+    for name in ["greet", "jinja"] {
+        let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into() }];
+        let ran = ledger.run_code(v1::ExecutionSpec { messages, ..spec(name, &[]) }).await;
+        let found = verify(&ledger, &ran.execution_id).await;
+        assert_eq!((found.result(), &*found.sent_prompt_sha256), (v1::VerificationResult::NotRendered, ""));
+        assert_eq!((&found.checksum_hash, &*found.rendered_prompt_sha256), (&found.computed_checksum_hash, ""));
+        assert_eq!(found.checksum_hash, ran.checksum_hash);
+    }
 }
 
 #[tokio::test]

@@ -137,24 +137,35 @@ async fn a_prompt_that_moves_is_closed_at_once_on_every_server() {
 async fn a_record_that_was_tampered_with_does_not_verify() {
     let deployment = Deployment::new().await;
     let server = deployment.server().await;
-    server.active("greet", "Hi {{name}}").await;
-    let id = submit(&server, spec("greet", &[("name", "Ada")])).await;
+    server.active("edited", "Hi {{name}}").await;
+    server.carry(vec![carried("carried", "Hi {{name}}")]).await;
+    let ids = [
+        submit(&server, spec("edited", &[("name", "Ada")])).await,
+        server.submit_code(spec("carried", &[("name", "Ada")])).await,
+    ];
     let verify = async || {
-        let request = v1::VerifyExecutionRequest { execution_id: id.clone() };
-        server.executions().verify_execution(request).await.unwrap().into_inner()
+        let requests = ids.clone().map(|execution_id| v1::VerifyExecutionRequest { execution_id });
+        futures::future::join_all(
+            requests.map(async |request| server.executions().verify_execution(request).await.unwrap().into_inner()),
+        )
+        .await
     };
-    assert_eq!(verify().await.result(), v1::VerificationResult::Match);
+    for found in verify().await {
+        assert_eq!(found.result(), v1::VerificationResult::Match);
+    }
 
     deployment.sql("UPDATE execution_inputs SET rendered_prompt = 'Hi Ava'");
-    let found = verify().await;
-    assert_eq!((found.result(), found.first_difference_offset), (v1::VerificationResult::Mismatch, Some(4)));
-    assert!(found.explanation.contains("byte 4") && found.sent_prompt_sha256 != found.rendered_prompt_sha256);
-    assert_eq!(found.checksum_hash, found.computed_checksum_hash);
+    for found in verify().await {
+        assert_eq!((found.result(), found.first_difference_offset), (v1::VerificationResult::Mismatch, Some(4)));
+        assert!(found.explanation.contains("byte 4") && found.sent_prompt_sha256 != found.rendered_prompt_sha256);
+        assert_eq!(found.checksum_hash, found.computed_checksum_hash);
+    }
 
     deployment.sql("UPDATE execution_inputs SET rendered_prompt = 'Hey Ada'");
     deployment.sql("UPDATE prompt_versions SET template_source = 'Hey {{name}}'");
-    let found = verify().await;
-    assert_eq!((found.result(), found.first_difference_offset), (v1::VerificationResult::Mismatch, None));
-    assert_ne!(found.checksum_hash, found.computed_checksum_hash);
-    assert!(found.explanation.contains("no longer has the hash"), "{found:?}");
+    for found in verify().await {
+        assert_eq!((found.result(), found.first_difference_offset), (v1::VerificationResult::Mismatch, None));
+        assert_ne!(found.checksum_hash, found.computed_checksum_hash);
+        assert!(found.explanation.contains("no longer has the hash"), "{found:?}");
+    }
 }

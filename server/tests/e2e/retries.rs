@@ -1,9 +1,13 @@
 //! Retries within the call.
 
+use std::time::Duration;
+
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
-use prompt_ledger_testkit::ledger::{Ledger, spec};
+use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
+use serde_json::json;
 
+use super::analytics::usage;
 use super::ledger;
 
 async fn start() -> (Ledger, FakeModel) {
@@ -63,4 +67,61 @@ async fn an_execution_that_expires_between_attempts_says_so() {
     let short = prost_types::Duration { seconds: 1, nanos: 0 };
     let ran = ledger.run(v1::ExecutionSpec { expire_after: Some(short), ..retried(1) }).await;
     assert_eq!((&*ran.error_type, ran.attempts), ("provider_error", 1), "a retry that would come too late is not made");
+}
+
+#[tokio::test]
+async fn every_attempt_tells_when_it_was_what_it_used_and_what_went_wrong() {
+    let (ledger, model) = start().await;
+    ledger.carry(vec![carried("code", "hello")]).await;
+    model.next(Reply::status(503, r#"{"error": {"message": "try later"}}"#));
+    model.next(Reply::answer("one two").delay(Duration::from_millis(20)));
+    let ran = ledger.run_code(v1::ExecutionSpec { max_retries: Some(1), ..spec("code", &[]) }).await;
+    let [first, last] = &ran.attempt_log[..] else { panic!("{ran:?}") };
+    assert_eq!((first.number, &*first.error_type, &first.usage), (1, "provider_error", &None));
+    assert!(first.error_message.contains("try later") && first.latency_ms.is_some(), "{first:?}");
+    assert_eq!((last.number, &*last.error_type, &*last.error_message), (2, "", ""));
+    let used = last.usage.unwrap();
+    assert_eq!((used.prompt_tokens, used.response_tokens), (ran.prompt_tokens, ran.response_tokens));
+    assert_eq!((used.prompt_tokens, used.response_tokens), (Some(1), Some(2)));
+    assert!(last.latency_ms >= Some(20) && last.latency_ms == ran.latency_ms, "of the last call: {ran:?}");
+    assert_eq!(last.provider_request_id, ran.provider_request_id);
+    assert!(!first.worker.is_empty() && first.worker == last.worker, "{ran:?}");
+    assert_eq!((ran.started_at, ran.completed_at), (first.started_at, last.ended_at));
+    let times = [first.started_at, first.ended_at, last.started_at, last.ended_at];
+    let times = times.map(|time| time.map(|time| (time.seconds, time.nanos)).unwrap());
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test]
+async fn tokens_and_cost_are_those_of_all_attempts() {
+    let (ledger, model) = start().await;
+    let which = v1::ModelRef { provider: "openai".into(), model_name: "mine".into() };
+    let price = v1::ModelPrice {
+        input_nano_usd_per_million: 1_000_000,
+        output_nano_usd_per_million: 2_000_000,
+        ..v1::ModelPrice::default()
+    };
+    let put = v1::PutModelRequest {
+        provider: which.provider.clone(),
+        model_name: which.model_name.clone(),
+        price: Some(price),
+        ..v1::PutModelRequest::default()
+    };
+    ledger.registry().put_model(put).await.unwrap();
+    let told = json!({"prompt_tokens": 11, "completion_tokens": 3});
+    let pieces = [
+        json!({"id": "r", "model": "mine", "choices": [], "usage": told}),
+        json!({"id": "r", "model": "mine", "choices": [{"index": 0, "delta": {"content": "hi"}}]}),
+    ];
+    model.next(Reply::events(pieces.map(|piece| format!("data: {piece}\n\n"))).then_cut());
+    model.next(Reply::answer("one two"));
+    let sent = v1::ExecutionSpec { model: Some(which), stream_text: Some(true), ..retried(1) };
+    let ran = ledger.run(sent).await;
+    assert_eq!((ran.status(), &*ran.response_text, ran.attempts), (v1::ExecutionStatus::Succeeded, "one two", 2));
+    let used = ran.attempt_log.iter().map(|attempt| attempt.usage.unwrap());
+    let used: Vec<_> = used.map(|usage| (usage.prompt_tokens, usage.response_tokens)).collect();
+    assert_eq!(used, [(Some(11), Some(3)), (Some(1), Some(2))]);
+    assert_eq!((ran.prompt_tokens, ran.response_tokens, ran.cost_nano_usd), (Some(12), Some(5), Some(12 + 2 * 5)));
+    let row = usage(&ledger, v1::QueryUsageRequest::default()).await.remove(0);
+    assert_eq!((row.prompt_tokens, row.response_tokens, row.cost_nano_usd), (12, 5, Some(22)));
 }

@@ -1,12 +1,14 @@
 //! Lists: filters, views and pages.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use prompt_ledger_proto::v1::{self, ListExecutionsRequest};
-use prompt_ledger_testkit::ledger::{Ledger, put, spec};
+use prompt_ledger_proto::v1::{self, ListExecutionsRequest, get_version_request};
+use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
+use serde_json::Value;
 use tonic::Code;
 
-use super::{ledger, refused};
+use super::queued::ended;
+use super::{ledger, ledger_with_model, refused};
 
 pub(crate) async fn list(ledger: &Ledger, request: ListExecutionsRequest) -> v1::ListExecutionsResponse {
     ledger.executions().list_executions(request).await.unwrap().into_inner()
@@ -147,24 +149,79 @@ async fn a_token_of_another_list_is_refused() {
     refused(ledger.executions().list_executions(request).await, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
 }
 
+/// Every model that the schema is seeded with, as its file has it.
+fn seeds() -> BTreeMap<(String, String), v1::Model> {
+    let file: Value = serde_json::from_str(include_str!("../../../migrations/models.json")).unwrap();
+    let model = |row: &Value| {
+        let [provider, model_name] = ["provider", "model_name"].map(|key| row[key].as_str().unwrap().to_owned());
+        let price = v1::ModelPrice {
+            price_id: String::new(),
+            input_nano_usd_per_million: row["input"].as_i64().unwrap(),
+            cached_input_nano_usd_per_million: row["cached_input"].as_i64(),
+            output_nano_usd_per_million: row["output"].as_i64().unwrap(),
+            valid_from: Some(format!("{}T00:00:00Z", row["valid_from"].as_str().unwrap()).parse().unwrap()),
+        };
+        let model = v1::Model {
+            provider: provider.clone(),
+            model_name: model_name.clone(),
+            max_tokens: row["max_tokens"].as_i64().map(|most| most.try_into().unwrap()),
+            supports_streaming: row["supports_streaming"].as_bool().unwrap(),
+            prices: vec![price],
+            created_at: None,
+            updated_at: None,
+        };
+        ((provider, model_name), model)
+    };
+    file.as_array().unwrap().iter().map(model).collect()
+}
+
 #[tokio::test]
-async fn the_seeded_models_are_listed_page_by_page() {
+async fn the_seeded_models_are_those_of_their_file_page_by_page() {
     let ledger = ledger().start().await;
-    let (mut seen, mut token) = (BTreeSet::new(), String::new());
+    let (mut seen, mut token) = (BTreeMap::new(), String::new());
     loop {
         let request = v1::ListModelsRequest { page_size: 2, page_token: token, provider: String::new() };
         let page = ledger.registry().list_models(request).await.unwrap().into_inner();
+        assert!(page.models.len() <= 2);
         for model in page.models {
-            assert!(seen.insert(format!("{}/{}", model.provider, model.model_name)));
-            assert!(!model.prices.is_empty());
+            let prices = model.prices.into_iter().map(|price| v1::ModelPrice { price_id: String::new(), ..price });
+            let model = v1::Model { prices: prices.collect(), created_at: None, updated_at: None, ..model };
+            assert_eq!(seen.insert((model.provider.clone(), model.model_name.clone()), model), None);
         }
         token = page.next_page_token;
         if token.is_empty() {
             break;
         }
     }
-    for expected in ["echo/echo", "openai/gpt-4o-mini"] {
-        assert!(seen.contains(expected), "{expected} is not among {seen:?}");
+    assert_eq!(seen, seeds());
+    for (provider, name) in [("echo", "echo"), ("openai", "gpt-4o-mini")] {
+        assert!(seen.contains_key(&(provider.to_owned(), name.to_owned())), "{provider}/{name} is missing");
     }
-    assert!(seen.iter().any(|name| name.starts_with("anthropic/")));
+    assert!(seen.keys().any(|(provider, _)| provider == "anthropic"));
+}
+
+#[tokio::test]
+async fn executions_of_a_prompt_in_code_and_its_versions_are_found_from_each_other() {
+    let (ledger, _model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "one"), carried("other", "one")]).await;
+    ledger.run_code(spec("other", &[])).await;
+    let first = ledger.run_code(spec("greet", &[])).await;
+    let second = ended(&ledger, &ledger.submit_code(spec("greet", &[])).await).await;
+    ledger.carry(vec![carried("greet", "two")]).await;
+    let third = ledger.run_code(spec("greet", &[])).await;
+    for (number, expected) in [(1, vec![&second, &first]), (2, vec![&third]), (3, vec![])] {
+        let all = ListExecutionsRequest::default();
+        let request = ListExecutionsRequest { prompt_name: "greet".into(), version_number: Some(number), ..all };
+        let found = list(&ledger, request).await.executions;
+        let ids: Vec<_> = found.iter().map(|execution| &execution.execution_id).collect();
+        assert_eq!(ids, expected.iter().map(|execution| &execution.execution_id).collect::<Vec<_>>());
+        for execution in &found {
+            let selector = Some(get_version_request::Selector::VersionNumber(execution.version_number));
+            let request = v1::GetVersionRequest { name: execution.prompt_name.clone(), selector, ..Default::default() };
+            let version = ledger.registry().get_version(request).await.unwrap().into_inner().version.unwrap();
+            assert_eq!(execution.version_number, number);
+            assert_eq!((&version.version_id, &version.prompt_id), (&execution.version_id, &execution.prompt_id));
+            assert_eq!(version.checksum_hash, execution.checksum_hash);
+        }
+    }
 }

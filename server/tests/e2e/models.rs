@@ -70,3 +70,44 @@ async fn wrong_models_are_refused() {
     refused(registry.put_model(model("absent", "m")).await, Code::NotFound, "PROVIDER_NOT_FOUND");
     assert!(registry.put_model(model("openai", "gpt-x")).await.is_ok(), "known, though not configured");
 }
+
+#[tokio::test]
+async fn what_is_absent_is_kept_and_an_equal_price_adds_none() {
+    let (ledger, _fake) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let mine = || model("openai", "mine");
+    let put = async |request| ledger.registry().put_model(request).await.unwrap().into_inner().model.unwrap();
+    let new = put(mine()).await;
+    assert_eq!((new.max_tokens, new.supports_streaming, new.prices.len()), (None, true, 0));
+    let first = v1::ModelPrice { cached_input_nano_usd_per_million: Some(500_000), ..price(1_000_000, 2_000_000) };
+    let whole = v1::PutModelRequest {
+        max_tokens: Some(4_096),
+        supports_streaming: Some(false),
+        price: Some(first.clone()),
+        ..mine()
+    };
+    let written = put(whole.clone()).await;
+    assert_eq!((written.max_tokens, written.supports_streaming), (Some(4_096), false));
+    let told = v1::ModelPrice { price_id: String::new(), valid_from: None, ..written.prices[0].clone() };
+    assert_eq!((written.prices.len(), told), (1, first.clone()));
+    let same = |model: v1::Model| v1::Model { updated_at: written.updated_at, ..model };
+    for kept in [mine(), v1::PutModelRequest { price: Some(first.clone()), ..mine() }, whole] {
+        assert_eq!(same(put(kept).await), written);
+    }
+    let run = async || {
+        let model = Some(v1::ModelRef { provider: "openai".into(), model_name: "mine".into() });
+        ledger.run(v1::ExecutionSpec { model, ..spec("greet", &[]) }).await
+    };
+    let early = run().await;
+    let dearer = put(v1::PutModelRequest { price: Some(price(7_000_000, 7_000_000)), ..mine() }).await;
+    let expected = [&dearer.prices[0], &written.prices[0]];
+    assert_eq!(dearer.prices.iter().collect::<Vec<_>>(), expected, "the latest first");
+    assert_eq!(v1::Model { prices: written.prices.clone(), ..same(dearer.clone()) }, written);
+    let late = run().await;
+    assert_eq!((early.cost_nano_usd, late.cost_nano_usd), (Some(1 + 2), Some(7 + 7)));
+    let get = v1::GetExecutionRequest { execution_id: early.execution_id.clone(), view: 0 };
+    let stored = ledger.executions().get_execution(get).await.unwrap().into_inner().execution.unwrap();
+    assert_eq!((stored.cost_nano_usd, &stored.price_id), (early.cost_nano_usd, &written.prices[0].price_id));
+    let list = v1::ListModelsRequest { provider: "openai".into(), page_size: 500, page_token: String::new() };
+    assert!(ledger.registry().list_models(list).await.unwrap().into_inner().models.contains(&dearer));
+}

@@ -13,7 +13,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use prompt_ledger_domain::secret::Secret;
-use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +20,7 @@ use self::session::Session;
 use crate::inbox::Inbox;
 use crate::link::{Link, PATIENCE, Part};
 use crate::listener::Speaker;
+use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
 
 const BROKER: &str = "rabbitmq";
@@ -54,20 +54,10 @@ struct Shared {
     queue: String,
     exchange: String,
     prefetch: u16,
-    slot: watch::Sender<Slot>,
-    /// Something failed on this connection: it is to be made anew.
-    failed: Notify,
+    slot: Slot<Session>,
     inbox: Inbox,
     heard: Speaker,
     link: Link,
-}
-
-#[derive(Clone)]
-enum Slot {
-    /// For the first time: a send waits for what comes of it.
-    Connecting,
-    Up(Arc<Session>),
-    Down,
 }
 
 impl Rabbit {
@@ -86,8 +76,7 @@ impl Rabbit {
             queue: format!("{prefix}.hints"),
             exchange: format!("{prefix}.events"),
             prefetch: prefetch.max(1),
-            slot: watch::Sender::new(Slot::Connecting),
-            failed: Notify::new(),
+            slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
             link: Link::new(BROKER, &[Part::Sending]),
@@ -142,7 +131,7 @@ impl Queue for Rabbit {
     }
 
     async fn done(&self, deliveries: Vec<Delivery>) {
-        let Slot::Up(session) = self.shared.slot.borrow().clone() else { return };
+        let Some(session) = self.shared.slot.now() else { return };
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         // What is not acknowledged is delivered again, harmlessly.
         tokio::time::timeout(PATIENCE, session.acknowledge(receipts)).await.ok();

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::publishing::Publisher;
-use super::{CONNECTING, Shared};
+use super::{CONNECTING, PREFETCH, Shared};
 use crate::link::{PATIENCE, PAUSE, Part, pause};
 use crate::{Delivery, Heard, Receipt, wire};
 
@@ -174,7 +174,7 @@ impl Shared {
         }
         let (queue, exchange) = (self.queue.as_str(), self.exchange.as_str());
         consuming.queue_declare(queue.into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
-        consuming.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         let fanout = ExchangeDeclareOptions::default();
         listening.exchange_declare(exchange.into(), ExchangeKind::Fanout, fanout, FieldTable::default()).await?;
         let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };

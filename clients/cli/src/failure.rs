@@ -49,9 +49,12 @@ impl Failure {
 
     /// A watch that ended early.
     pub(crate) fn watch(error: &WatchError, connection: &Connection) -> Self {
-        match error.status() {
-            Some(status) => Self::call(status, connection),
-            None => Self::Other(format!("{error}. What was watched goes on by itself; run this again")),
+        match error {
+            WatchError::Refused(status) => Self::call(status, connection),
+            WatchError::GaveUp { .. } => {
+                Self::Other(format!("{error}. What was watched goes on by itself; run this again"))
+            }
+            WatchError::NotResumable(_) | WatchError::Unreadable => Self::other(error),
         }
     }
 }
@@ -71,5 +74,26 @@ impl fmt::Display for Failure {
             Self::Other(message) => f.write_str(message),
             Self::NobodyReads => f.write_str("standard output is closed"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use prompt_ledger_client::{Client, Options};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_goes_on_is_worth_running_again_for() {
+        let client = Client::connect(Options::default()).unwrap();
+        let connection = Connection { client, server: "http://here".into() };
+        let said = |error| Failure::watch(&error, &connection).to_string();
+        let gave_up = said(WatchError::GaveUp { after: Duration::from_secs(60), cause: "it was silent".into() });
+        assert!(gave_up.ends_with("it was silent. What was watched goes on by itself; run this again"), "{gave_up}");
+        let unreadable = said(WatchError::Unreadable);
+        assert!(unreadable.ends_with("a newer client is needed"), "{unreadable}");
+        assert_eq!(said(WatchError::Refused(Box::new(Status::not_found("no x")))).split('.').next(), Some("no x"));
     }
 }

@@ -58,12 +58,6 @@ impl Providers {
         }
     }
 
-    /// Whether a provider of that name can be called.
-    #[must_use]
-    pub fn is_configured(&self, name: &str) -> bool {
-        matches!(self.0.get(name), Some(Entry::Ready(_)))
-    }
-
     /// Every name, in order, configured or not.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -16,7 +16,7 @@ use crate::{Announcement, Broker, BrokerError, Bus, Delivery, Hint, Listener, Qu
 /// A broker, and another for when it is away.
 pub struct Failover {
     first: Arc<dyn Broker>,
-    second: Option<Arc<dyn Broker>>,
+    second: Arc<dyn Broker>,
     breaker: Mutex<Breaker>,
     heard: Speaker,
     _stop: DropGuard,
@@ -26,14 +26,8 @@ impl Failover {
     /// Sends through `first` while it is well, else through `second`. Listens to both until `stop`.
     #[must_use]
     pub fn new(first: Arc<dyn Broker>, second: Arc<dyn Broker>, stop: &CancellationToken) -> Self {
-        Self::over(first, Some(second), stop)
-    }
-
-    /// As [`new`](Self::new), where there may be no second.
-    #[must_use]
-    pub fn over(first: Arc<dyn Broker>, second: Option<Arc<dyn Broker>>, stop: &CancellationToken) -> Self {
         let (heard, stop) = (Speaker::new(), stop.child_token());
-        for broker in [Some(&first), second.as_ref()].into_iter().flatten() {
+        for broker in [&first, &second] {
             tokio::spawn(relay(broker.listen(), heard.clone(), stop.clone()));
         }
         Self { first, second, breaker: Mutex::new(Breaker::new()), heard, _stop: stop.drop_guard() }
@@ -41,8 +35,7 @@ impl Failover {
 
     /// Tries the one that is to be used now, then the other, once.
     async fn send_through<T: Message>(&self, messages: &[T]) -> Result<(), BrokerError> {
-        let first = || T::send(self.first.as_ref(), messages);
-        let Some(second) = self.second.as_deref() else { return first().await };
+        let (first, second) = (|| T::send(self.first.as_ref(), messages), self.second.as_ref());
         let Some(ticket) = self.breaker().allows(Instant::now()) else {
             return match T::send(second, messages).await {
                 Ok(()) => Ok(()),
@@ -127,11 +120,10 @@ impl Queue for Failover {
     }
 
     async fn receive(&self, max: usize) -> Vec<Delivery> {
-        let Some(second) = &self.second else { return tagged(self.first.receive(max).await, Side::First) };
         // The one that is given up loses nothing.
         tokio::select! {
             deliveries = self.first.receive(max) => tagged(deliveries, Side::First),
-            deliveries = second.receive(max) => tagged(deliveries, Side::Second),
+            deliveries = self.second.receive(max) => tagged(deliveries, Side::Second),
         }
     }
 
@@ -140,8 +132,8 @@ impl Queue for Failover {
         if !first.is_empty() {
             self.first.done(first).await;
         }
-        if let Some(broker) = self.second.as_ref().filter(|_| !second.is_empty()) {
-            broker.done(second).await;
+        if !second.is_empty() {
+            self.second.done(second).await;
         }
     }
 }
@@ -198,19 +190,6 @@ mod tests {
         first.be(true);
         failover.send(&[hint(3)]).await.unwrap();
         assert_eq!((first.sends().len(), second.sends().len()), (1, 1), "what failed on one is tried on the other");
-    }
-
-    #[tokio::test]
-    async fn without_a_second_the_first_is_tried_always() {
-        let first = Arc::new(Fake::new());
-        let failover = Failover::over(first.clone(), None, &CancellationToken::new());
-        first.be(false);
-        for _ in 0..5 {
-            failover.send(&[hint(1)]).await.unwrap_err();
-        }
-        assert_eq!(first.sends().len(), 5);
-        first.inbox.put([Delivery { hint: hint(1), receipt: None }]);
-        assert_eq!(failover.receive(1).await.len(), 1);
     }
 
     #[tokio::test]

@@ -21,6 +21,7 @@ pub mod memory;
 pub mod outbox;
 pub mod rabbit;
 pub mod redis;
+mod slot;
 #[cfg(test)]
 mod testing;
 mod wire;

@@ -25,6 +25,15 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) async fn run(self, config: &Config) -> Result<(), StartError> {
         let addr = self.addr.unwrap_or(config.server.listen_addr);
+        let tls = config.server.tls.is_some();
+        if self.demo && (tls || !addr.ip().is_loopback()) {
+            return Err(
+                "--demo calls the server with the development key, over plain text, as this machine alone may: \
+                        listen on 127.0.0.1 (--addr or LISTEN_ADDR) and set neither TLS_CERT nor TLS_KEY, or leave \
+                        --demo out"
+                    .into(),
+            );
+        }
         let app = App::start_embedded(config, addr, &self.data.data_dir).await?;
         let (addr, loopback) = (app.addr, app.addr.ip().is_loopback());
         println!("Prompt Ledger is listening on {addr}, and keeps everything in {}", self.data.data_dir.display());
@@ -32,11 +41,13 @@ impl Dev {
             println!("Executions that name no model use {model}");
         }
         match loopback {
-            true => print!("{}", first_steps(addr)),
+            true => print!("{}", first_steps(addr, tls)),
             false => println!("Make a key: prompt-ledger keys create --data-dir {}", self.data.data_dir.display()),
         }
-        if self.demo {
-            demo::run(addr).await?;
+        if self.demo
+            && let Err(error) = demo::run(addr).await
+        {
+            println!("The demo ended early: {error}\n");
         }
         println!("Ctrl-C ends it.");
         app.until_signal().await
@@ -44,10 +55,12 @@ impl Dev {
 }
 
 /// The key, and three commands to copy.
-fn first_steps(addr: SocketAddr) -> String {
+fn first_steps(addr: SocketAddr, tls: bool) -> String {
+    // Whatever names the certificate has: it is this machine.
+    let transport = if tls { "-insecure" } else { "-plaintext" };
     let call = |method: &str, message: &str| {
         format!(
-            "  grpcurl -plaintext -H 'x-api-key: {DEVELOPMENT_KEY}' -d '{message}' {addr} promptledger.v1.{method}\n"
+            "  grpcurl {transport} -H 'x-api-key: {DEVELOPMENT_KEY}' -d '{message}' {addr} promptledger.v1.{method}\n"
         )
     };
     format!(
@@ -59,4 +72,17 @@ fn first_steps(addr: SocketAddr) -> String {
         call("ExecutionService/RunExecution", r#"{"spec": {"prompt_name": "greet", "variables": {"name": "Ada"}}}"#),
         call("ExecutionService/ListExecutions", r#"{"prompt_name": "greet"}"#),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_steps_speak_as_the_server_does() {
+        let steps = |tls| first_steps(SocketAddr::from(([127, 0, 0, 1], 50051)), tls);
+        assert_eq!(steps(false).matches("grpcurl -plaintext ").count(), 3);
+        assert_eq!(steps(true).matches("grpcurl -insecure ").count(), 3);
+        assert!(!steps(true).contains("-plaintext"));
+    }
 }

@@ -56,11 +56,7 @@ struct DataDir {
 }
 
 fn after_help() -> String {
-    format!(
-        "Environment:\n{}\n  Lengths of time are written 300ms, 4s, 2m or 1h. DEFAULT_MODEL unset means \
-         openai/gpt-4o-mini where\n  OpenAI is configured, and the built-in echo/echo otherwise.",
-        Config::help()
-    )
+    format!("Environment:\n{}\n  Lengths of time are written 300ms, 4s, 2m or 1h.", Config::help())
 }
 
 /// Reads the command line and does what it says.

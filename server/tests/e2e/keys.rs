@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::ledger::Metadata;
 
 use super::ledger;
@@ -109,21 +110,52 @@ async fn one_process_owns_a_folder() {
 fn help_is_for_someone_who_has_never_seen_it() {
     let output = Command::new(env!("CARGO_BIN_EXE_prompt-ledger")).arg("--help").output().unwrap();
     let help = said(&output);
-    for word in ["dev --demo", "OPENAI_API_KEY", "SHUTDOWN_GRACE", "keys"] {
+    for word in ["dev --demo", "OPENAI_API_KEY", "SHUTDOWN_GRACE", "DATA_DIR", "keys"] {
         assert!(help.contains(word), "{word}: {help}");
     }
 }
 
-#[tokio::test]
-async fn the_demo_shows_the_main_job() {
-    let ledger = ledger().arg("--demo").start().await;
+#[test]
+fn the_demo_is_refused_where_it_could_not_call_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = super::ledger().env("ALLOW_PLAINTEXT", "true");
+    let tls = super::ledger().env("TLS_CERT", "cert.pem").env("TLS_KEY", "key.pem");
+    for (builder, addr) in [(plain, "0.0.0.0:0"), (tls, "127.0.0.1:0")] {
+        let data_dir = folder.path().to_str().unwrap();
+        let (well, said) = builder.said(&["dev", "--demo", "--addr", addr, "--data-dir", data_dir]);
+        assert!(!well && said.contains("--demo") && said.contains("127.0.0.1"), "{said}");
+        assert!(!said.contains("listening"), "{said}");
+    }
+}
+
+/// What the demo says on this folder, until the server goes on alone.
+async fn demo(folder: &Path) -> String {
+    let ledger = ledger().data_dir(folder).arg("--demo").start().await;
     let ended = loop {
         if ledger.output().iter().any(|line| line == "Ctrl-C ends it.") {
             break ledger.terminate().await;
         }
         tokio::task::yield_now().await;
     };
-    let said = ended.output.join("\n");
+    ended.output.join("\n")
+}
+
+#[tokio::test]
+async fn a_demo_that_fails_does_not_end_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger().data_dir(folder.path()).start().await;
+    ledger.active("demo-greeting", "hello").await;
+    let archive = v1::ArchivePromptRequest { name: "demo-greeting".into(), etag: None };
+    ledger.registry().archive_prompt(archive).await.unwrap();
+    ledger.terminate().await;
+    let said = demo(folder.path()).await;
+    assert!(said.contains("The demo ended early:") && said.contains("archived"), "{said}");
+}
+
+#[tokio::test]
+async fn the_demo_shows_the_main_job() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = demo(folder.path()).await;
     for word in ["PutPrompt", "rolled back", "EXECUTION_STATUS_SUCCEEDED", "Say hello to Ada."] {
         assert!(said.contains(word), "{word}: {said}");
     }

@@ -1,7 +1,6 @@
 //! Figures over a million executions beside the same asked of the executions themselves, and what adding them up in advance
 //! costs those who record them.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -16,10 +15,8 @@ use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 use super::load::{Times, closed_loop, median};
 use super::production::{drained, family_seconds};
 use super::registering::registering;
-use super::release_binaries;
+use super::{Failed, migrated, release_binaries};
 use crate::{Outcome, install};
-
-pub(super) type Failed = Box<dyn Error + Send + Sync>;
 
 /// Calls of each kind.
 const CALLS: usize = 200;
@@ -60,13 +57,6 @@ pub(super) fn configured(binary: PathBuf, database: &Database, redis: &Redis) ->
         .env("REDIS_URL", redis.url())
         .env("QUEUE_DEPTH_LIMIT", "100000000")
         .env("LOG", "warn,prompt_ledger_worker::process=info")
-}
-
-pub(super) fn migrated(builder: &Builder) -> Result<(), Failed> {
-    match builder.said(&["migrate"]) {
-        (true, _) => Ok(()),
-        (false, said) => Err(said.into()),
-    }
 }
 
 /// The answer of a statement in a file: its columns.

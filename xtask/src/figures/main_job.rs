@@ -1,6 +1,5 @@
 //! The embedded default on this machine.
 
-use std::error::Error;
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
@@ -21,10 +20,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Address};
 
 use super::load::{Times, closed_loop, median};
-use super::{disk, release_binaries};
+use super::{Failed, disk, release_binaries};
 use crate::Outcome;
-
-type Failed = Box<dyn Error + Send + Sync>;
 
 /// How often each pair is measured; medians are reported.
 const ROUNDS: usize = 5;

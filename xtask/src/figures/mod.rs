@@ -11,13 +11,18 @@ mod registering;
 mod streams;
 mod words;
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use prompt_ledger_testkit::ledger::Builder;
 
 use crate::Outcome;
 use crate::workspace::Workspace;
+
+/// Why something cannot be measured.
+type Failed = Box<dyn Error + Send + Sync>;
 
 /// Measure Prompt Ledger on this machine: release build, medians, the yardstick in the same run
 #[derive(clap::Args)]
@@ -72,7 +77,7 @@ fn optimised() -> Outcome {
 }
 
 /// Builds these packages for release: the folder of their binaries.
-fn release_binaries(packages: &[&str]) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
+fn release_binaries(packages: &[&str]) -> Result<PathBuf, Failed> {
     eprintln!("building the release binaries");
     let workspace = Workspace::locate().map_err(|error| error.to_string())?;
     let packages = packages.iter().flat_map(|package| ["--package", package]);
@@ -81,4 +86,12 @@ fn release_binaries(packages: &[&str]) -> Result<PathBuf, Box<dyn std::error::Er
         return Err("the release build failed".into());
     }
     Ok(workspace.target.join("release"))
+}
+
+/// Brings the database's schema up to date.
+fn migrated(builder: &Builder) -> Result<(), Failed> {
+    match builder.said(&["migrate"]) {
+        (true, _) => Ok(()),
+        (false, said) => Err(said.into()),
+    }
 }

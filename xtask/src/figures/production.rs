@@ -1,7 +1,6 @@
 //! The production path on this machine: a server and a worker on the real Postgres, Redis and RabbitMQ, beside `pgbench`
 //! running the same statement.
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -18,10 +17,8 @@ use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
 
 use super::load::{Times, closed_loop, median, open_loop};
 use super::main_job::{CONNECTIONS, at, call, connections, resident_mib};
-use super::{disk, release_binaries};
+use super::{Failed, disk, migrated, release_binaries};
 use crate::{Outcome, install};
-
-type Failed = Box<dyn Error + Send + Sync>;
 
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
@@ -94,10 +91,7 @@ async fn deploy(
             .openai(&model.base_url())
     };
     let builder = configured(binaries.join("prompt-ledger")).serving();
-    let (migrated, said) = builder.said(&["migrate"]);
-    if !migrated {
-        return Err(said.into());
-    }
+    migrated(&builder)?;
     let server = builder.start().await;
     let worker = configured(binaries.join("prompt-ledger-worker")).start_worker().await;
     server.active("greet", "Say hello to {{name}}.").await;

@@ -1,7 +1,6 @@
 //! Streams instead of polling: what watching adds to the model's own time, what a held watcher costs, how many messages a
 //! second reach watchers, and what a stalled one does to the others. One server and one worker on the real services.
 
-use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,11 +24,9 @@ use tonic::{Status, Streaming};
 
 use super::load::Times;
 use super::main_job::resident_mib;
-use super::release_binaries;
 use super::words::{Ages, Relay, ages};
+use super::{Failed, migrated, release_binaries};
 use crate::{Outcome, install};
-
-pub(super) type Failed = Box<dyn Error + Send + Sync>;
 type Client = ExecutionServiceClient<Connection>;
 
 /// Longer than text is coalesced, so that each word travels alone.
@@ -84,10 +81,7 @@ async fn deploy(binaries: &Path, postgres: &Postgres, redis: &str, amqp: &str) -
         builder.env("LOG", "warn,prompt_ledger_worker::process=info").openai(&model.base_url())
     };
     let builder = configured("prompt-ledger").serving();
-    let (migrated, said) = builder.said(&["migrate"]);
-    if !migrated {
-        return Err(said.into());
-    }
+    migrated(&builder)?;
     let server = builder.start().await;
     let worker = configured("prompt-ledger-worker").start_worker().await;
     server.active("greet", "hello").await;

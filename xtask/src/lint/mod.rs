@@ -15,8 +15,8 @@ use crate::workspace::Workspace;
 ///
 /// No hand-written Rust file over 400 lines. The rules in crates/domain do no I/O and read no clock. Dependencies between
 /// the crates point in one direction. SQL stands in crates/store only. Only server/src/grpc/status.rs makes a
-/// `tonic::Status`. Only server/src/app.rs names a concrete backend. No global mutable state. Prints each violation as
-/// `file:line: what`.
+/// `tonic::Status`. Only server/src/app and worker/src/app name a concrete backend. No global mutable state. Prints
+/// each violation as `file:line: what`.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 

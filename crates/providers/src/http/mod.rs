@@ -27,8 +27,6 @@ pub(crate) use self::refusal::in_body;
 use self::stream::Patience;
 pub(crate) use self::stream::{Delta, Events, at_once};
 
-/// How much of a refusal's body is read: its reason stands at the start.
-const REFUSAL_BYTES: usize = 64 * 1024;
 /// Idle connections that are kept for the next calls.
 const IDLE_CONNECTIONS: usize = 64;
 
@@ -178,7 +176,7 @@ impl Http {
         let request_id = id_header(headers);
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| retry_after::parse(value, SystemTime::now()));
-        let most = if status.is_success() { limits::PROVIDER_BODY_BYTES } else { REFUSAL_BYTES };
+        let most = limits::PROVIDER_BODY_BYTES;
         let body = Body { response, request_id, place: Arc::clone(&self.place), most, read: 0 };
         if status.is_success() {
             return Ok(body);
@@ -192,9 +190,12 @@ impl Http {
 
 fn broken(place: &str, error: &reqwest::Error) -> Failed {
     let failed = match (error.is_timeout(), error.is_connect()) {
-        (true, _) => Failed::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
-        (_, true) => Failed::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
-        _ => Failed::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error))),
+        (true, true) => Failed::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
+        (true, false) => Failed::new(ErrorType::Timeout, format!("the connection to {place} went silent")),
+        (false, true) => Failed::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
+        (false, false) => {
+            Failed::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error)))
+        }
     };
     Failed { sent: !error.is_connect(), ..failed }
 }
@@ -217,4 +218,22 @@ fn id_header(headers: &HeaderMap) -> String {
 fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_stands_and_says_nothing_is_not_one_that_was_never_made() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}", silent.local_addr().unwrap())).unwrap();
+        let http = Http::new(&url, &Endpoint::default()).unwrap();
+        let request = http.client().get(url).timeout(Duration::from_millis(50)).build().unwrap();
+        let failed = http.send(request).await.unwrap_err();
+        assert_eq!((failed.error_type, failed.sent), (ErrorType::Timeout, true));
+        assert_eq!(failed.message, format!("the connection to {} went silent", silent.local_addr().unwrap()));
+    }
 }

@@ -19,10 +19,11 @@ pub(super) fn redact(message: &str, key: Option<&Secret>, input: &Input) -> Stri
         Input::Prompt(text) => vec![text.trim()],
         Input::Messages(messages) => messages.iter().map(|message| message.content.trim()).collect(),
     };
+    let texts: Vec<String> = texts.into_iter().flat_map(forms).collect();
     // Whole secrets go before anything is cut: half a secret would not be found again.
     let mut message = message.to_owned();
     let key = key.map(Secret::expose).filter(|key| !key.is_empty());
-    for secret in key.into_iter().chain(texts.iter().copied().filter(|text| text.len() > SHORT_BYTES)) {
+    for secret in key.into_iter().chain(texts.iter().map(String::as_str).filter(|text| text.len() > SHORT_BYTES)) {
         if message.contains(secret) {
             message = message.replace(secret, HIDDEN);
         }
@@ -30,6 +31,13 @@ pub(super) fn redact(message: &str, key: Option<&Secret>, input: &Input) -> Stri
     text::truncate(&mut message, ERROR_MESSAGE_BYTES);
     let message: String = without_runs(&message, &texts).chars().map(printable).collect();
     text::cut(message.trim(), ERROR_MESSAGE_BYTES).to_owned()
+}
+
+/// A text as it is, and as it stands in JSON that is told as a message.
+fn forms(text: &str) -> impl Iterator<Item = String> {
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    let escaped = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|escaped| *escaped != text);
+    [Some(text.to_owned()), escaped.map(str::to_owned)].into_iter().flatten()
 }
 
 fn printable(c: char) -> char {
@@ -41,7 +49,7 @@ fn printable(c: char) -> char {
 }
 
 /// Hides every run of [`RUN_BYTES`] or more that also stands in one of the texts.
-fn without_runs(message: &str, texts: &[&str]) -> String {
+fn without_runs(message: &str, texts: &[String]) -> String {
     let mut windows: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for (at, window) in message.as_bytes().windows(RUN_BYTES).enumerate() {
         windows.entry(window).or_default().push(at);
@@ -100,6 +108,15 @@ mod tests {
         assert_eq!(redacted("no: the best of times", "", &prompt), "no: the best of times");
         let prompt = "ä".repeat(40);
         assert_eq!(redacted(&format!("{}!", &prompt[..30]), "", &prompt), "***!");
+    }
+
+    #[test]
+    fn a_prompt_that_stands_in_json_is_hidden_too() {
+        let prompt = "Dear Ada,\nsay \"when\".\nYours, Bob\n";
+        let detail = serde_json::json!([{"msg": "too long", "input": prompt}]).to_string();
+        assert_eq!(redacted(&detail, "", prompt), r#"[{"input":"***\n","msg":"too long"}]"#);
+        // A part of it, across its lines.
+        assert_eq!(redacted(&detail[13..46], "", prompt), "***");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use prompt_ledger_domain::model::Usage;
 use prompt_ledger_providers::Endpoint;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::setup::{Ask, KEY, both, endpoint, openai, prompt};
@@ -100,6 +101,22 @@ async fn neither_the_key_nor_the_prompt_is_repeated() {
         model.next(Reply::status(400, format!("{}é", "x".repeat(limits::ERROR_MESSAGE_BYTES - 1))));
         let failure = Ask::new(&*provider, prompt("what is love?")).failure().await;
         assert_eq!(failure.message, "x".repeat(limits::ERROR_MESSAGE_BYTES - 1));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_repeats_a_long_prompt_is_understood() {
+    let model = FakeModel::start().await;
+    let long = "say \"when\"\n".repeat(10_000);
+    for provider in both(&model) {
+        model.next(Reply::status(422, json!({"detail": [{"input": long, "msg": "too long"}]}).to_string()));
+        let failure = Ask::new(&*provider, prompt(&long)).failure().await;
+        assert_eq!(failure.message, r#"[{"input":"***\n","msg":"too long"}]"#);
+
+        let body = json!({"error": {"param": long, "message": "no", "code": "content_filter"}});
+        model.next(Reply::status(400, body.to_string()));
+        let failure = Ask::new(&*provider, prompt(&long)).failure().await;
+        assert_eq!((failure.error_type, failure.message.as_str()), (ErrorType::ContentFiltered, "no"));
     }
 }
 

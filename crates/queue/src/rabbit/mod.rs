@@ -13,7 +13,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use lapin::uri::{AMQPScheme, AMQPUri};
 use prompt_ledger_domain::secret::Secret;
-use tokio::sync::{Notify, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +20,7 @@ use self::session::Session;
 use crate::inbox::Inbox;
 use crate::link::{Link, PATIENCE, Part};
 use crate::listener::Speaker;
+use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
 
 const BROKER: &str = "rabbitmq";
@@ -28,7 +28,7 @@ const BROKER: &str = "rabbitmq";
 const CONNECTING: Duration = Duration::from_secs(5);
 /// Seconds after which a connection that says nothing is taken for dead, unless the URL says otherwise.
 const HEARTBEAT: u16 = 10;
-/// How many hints a process holds that it has not claimed, unless it is told.
+/// How many hints a process takes before it has claimed them: about as many as it receives at once.
 const PREFETCH: u16 = 64;
 
 /// Which RabbitMQ, and under which names.
@@ -38,8 +38,6 @@ pub struct RabbitOptions {
     pub url: Secret,
     /// What the names of the queue and the exchange begin with.
     pub prefix: String,
-    /// How many hints this process takes before it has claimed them: about as many as it receives at once.
-    pub prefetch: u16,
 }
 
 /// Hints and announcements through RabbitMQ. Dropping it ends its connection.
@@ -53,41 +51,28 @@ struct Shared {
     uri: AMQPUri,
     queue: String,
     exchange: String,
-    prefetch: u16,
-    slot: watch::Sender<Slot>,
-    /// Something failed on this connection: it is to be made anew.
-    failed: Notify,
+    slot: Slot<Session>,
     inbox: Inbox,
     heard: Speaker,
     link: Link,
 }
 
-#[derive(Clone)]
-enum Slot {
-    /// For the first time: a send waits for what comes of it.
-    Connecting,
-    Up(Arc<Session>),
-    Down,
-}
-
 impl Rabbit {
-    /// As [`open`](Self::open), with the usual prefetch.
+    /// As [`open`](Self::open), from what the options are made of.
     pub fn connect(url: &str, prefix: &str, stop: &CancellationToken) -> Result<Self, BrokerError> {
-        Self::open(RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned(), prefetch: PREFETCH }, stop)
+        Self::open(RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned() }, stop)
     }
 
     /// Connects in the background, and again whenever that is needed, until `stop`. RabbitMQ need not be there: only a URL
     /// that cannot be read is an error, which does not repeat it.
     pub fn open(options: RabbitOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
-        let RabbitOptions { url, prefix, prefetch } = options;
+        let RabbitOptions { url, prefix } = options;
         let stop = stop.child_token();
         let shared = Arc::new(Shared {
             uri: uri(url.expose()).ok_or_else(|| broken("the URL cannot be read"))?,
             queue: format!("{prefix}.hints"),
             exchange: format!("{prefix}.events"),
-            prefetch: prefetch.max(1),
-            slot: watch::Sender::new(Slot::Connecting),
-            failed: Notify::new(),
+            slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
             link: Link::new(BROKER, &[Part::Sending]),
@@ -142,7 +127,7 @@ impl Queue for Rabbit {
     }
 
     async fn done(&self, deliveries: Vec<Delivery>) {
-        let Slot::Up(session) = self.shared.slot.borrow().clone() else { return };
+        let Some(session) = self.shared.slot.now() else { return };
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         // What is not acknowledged is delivered again, harmlessly.
         tokio::time::timeout(PATIENCE, session.acknowledge(receipts)).await.ok();
@@ -179,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn no_password_is_shown() {
         let url = Secret::new("amqp://ada:secret@127.0.0.1:1/%2f");
-        let options = RabbitOptions { url, prefix: "p".into(), prefetch: 1 };
+        let options = RabbitOptions { url, prefix: "p".into() };
         let shown = format!("{options:?}");
         let rabbit = Rabbit::open(options, &CancellationToken::new()).unwrap();
         let error = rabbit.send(&[crate::testing::hint(1)]).await.unwrap_err();

@@ -10,7 +10,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::session::{Session, why};
-use super::{Shared, Slot, broken};
+use super::{Shared, broken};
 use crate::BrokerError;
 use crate::link::{PATIENCE, Part};
 
@@ -72,14 +72,8 @@ impl Shared {
         self.sent(&session, sent)
     }
 
-    /// The connection that there is, or will be in a moment.
     async fn session(&self, until: Instant) -> Result<Arc<Session>, BrokerError> {
-        let mut slot = self.slot.subscribe();
-        let known = slot.wait_for(|slot| !matches!(slot, Slot::Connecting));
-        match timeout_at(until, known).await.ok().and_then(Result::ok).as_deref() {
-            Some(Slot::Up(session)) => Ok(Arc::clone(session)),
-            _ => Err(broken("not connected")),
-        }
+        self.slot.soon(until).await.ok_or_else(|| broken("not connected"))
     }
 
     /// Whatever fails, the connection is made anew: so a queue that was deleted is there again. Who comes next fails at
@@ -90,16 +84,8 @@ impl Shared {
             Ok(Err(failed)) => failed,
             Err(_) => format!("no answer within {PATIENCE:?}"),
         };
-        let given_up = self.slot.send_if_modified(|slot| {
-            let same = matches!(slot, Slot::Up(current) if Arc::ptr_eq(current, session));
-            if same {
-                *slot = Slot::Down;
-            }
-            same
-        });
-        if given_up {
+        if self.slot.give_up(session) {
             self.link.down(Part::Sending, &failed);
-            self.failed.notify_one();
         }
         Err(broken(failed))
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::publishing::Publisher;
-use super::{CONNECTING, Shared, Slot};
+use super::{CONNECTING, PREFETCH, Shared};
 use crate::link::{PATIENCE, PAUSE, Part, pause};
 use crate::{Delivery, Heard, Receipt, wire};
 
@@ -88,7 +88,7 @@ impl Shared {
                     self.serve(opened, &stop).await
                 }
             };
-            self.slot.send_replace(Slot::Down);
+            self.slot.down();
             // What was not acknowledged is delivered again, to someone.
             self.inbox.clear();
             let Err(why) = ended else { break };
@@ -97,16 +97,16 @@ impl Shared {
                 break;
             }
         }
-        self.slot.send_replace(Slot::Down);
+        self.slot.down();
     }
 
     /// One connection, until it breaks, which is an error, or until `stop`.
     async fn serve(&self, opened: Opened, stop: &CancellationToken) -> Result<(), String> {
         let Opened { connection, session, mut events } = opened;
-        self.slot.send_replace(Slot::Up(Arc::clone(&session)));
+        self.slot.up(Arc::clone(&session));
         self.link.up(Part::Sending);
         let ended = self.consume(&session, &mut events, stop).await;
-        self.slot.send_replace(Slot::Down);
+        self.slot.down();
         match &ended {
             Ok(()) => within(PATIENCE, connection.close(200, "bye".into())).await.ok(),
             // It may be half alive; and whatever waits on it has its own bound.
@@ -121,7 +121,7 @@ impl Shared {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return self.stop_consuming(session, hints.take()).await,
-                () = self.failed.notified() => return Err("a send failed".to_owned()),
+                () = self.slot.given_up() => return Err("a send failed".to_owned()),
                 came = events.next() => {
                     let came = came.ok_or("the exchange's consumer was canceled")?.map_err(|error| why(&error))?;
                     for announcement in wire::read_announcements(&came.data) {
@@ -174,7 +174,7 @@ impl Shared {
         }
         let (queue, exchange) = (self.queue.as_str(), self.exchange.as_str());
         consuming.queue_declare(queue.into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
-        consuming.basic_qos(self.prefetch, BasicQosOptions::default()).await?;
+        consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         let fanout = ExchangeDeclareOptions::default();
         listening.exchange_declare(exchange.into(), ExchangeKind::Fanout, fanout, FieldTable::default()).await?;
         let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };

@@ -19,10 +19,10 @@ use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::sending::Sender;
 use crate::inbox::Inbox;
 use crate::link::{Link, PATIENCE, Part};
 use crate::listener::Speaker;
+use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
 
 const BROKER: &str = "redis";
@@ -58,7 +58,7 @@ struct Shared {
     stream: String,
     channel: String,
     consumer: String,
-    sender: Sender,
+    slot: Slot<MultiplexedConnection>,
     inbox: Inbox,
     heard: Speaker,
     link: Link,
@@ -80,7 +80,7 @@ impl Redis {
             stream: format!("{}:hints", options.prefix),
             channel: format!("{}:events", options.prefix),
             consumer: options.consumer,
-            sender: Sender::new(),
+            slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
             link: Link::new(BROKER, &[Part::Sending, Part::Listening]),

@@ -21,6 +21,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "prompt-ledger",
         meaning: "begins the names that are used in the brokers",
     },
+    // Read by the commands that have it as an option too.
+    Setting {
+        name: "DATA_DIR",
+        default: ".prompt-ledger",
+        meaning: "the folder of `dev`, and of `migrate` and `keys` without DATABASE_URL",
+    },
 ];
 
 /// Where everything is kept, and which brokers carry hints.

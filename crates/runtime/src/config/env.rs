@@ -25,7 +25,7 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 /// The environment, as it is read.
-pub struct Env<'a> {
+pub(super) struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     mistakes: Vec<String>,
 }
@@ -38,18 +38,18 @@ impl fmt::Debug for Env<'_> {
 
 impl<'a> Env<'a> {
     /// An environment behind a function.
-    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { lookup, mistakes: Vec::new() }
     }
 
     /// The text of a variable; one that is set to nothing counts as not set.
-    pub fn text(&mut self, name: &str) -> Option<String> {
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
     /// A variable read by `parse`, or the default. `parse` says what was expected; the value itself is not repeated
     /// where it may hold a secret.
-    pub fn read<T>(&mut self, name: &str, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
+    pub(super) fn read<T>(&mut self, name: &str, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
         let Some(value) = self.text(name) else { return default };
         match parse(&value) {
             Ok(value) => value,
@@ -61,7 +61,7 @@ impl<'a> Env<'a> {
     }
 
     /// A length of time within bounds.
-    pub fn duration(&mut self, name: &str, default: Duration, least: Duration, most: Duration) -> Duration {
+    pub(super) fn duration(&mut self, name: &str, default: Duration, least: Duration, most: Duration) -> Duration {
         self.read(name, default, |value| match duration(value)? {
             length if length < least || length > most => {
                 Err(format!("`{value}` is out of bounds; {least:?} to {most:?} is possible"))
@@ -71,7 +71,7 @@ impl<'a> Env<'a> {
     }
 
     /// A whole number within bounds.
-    pub fn number<T: FromStr + PartialOrd + fmt::Display + Copy>(
+    pub(super) fn number<T: FromStr + PartialOrd + fmt::Display + Copy>(
         &mut self,
         name: &str,
         default: T,
@@ -85,24 +85,24 @@ impl<'a> Env<'a> {
     }
 
     /// `true` or `false`.
-    pub fn flag(&mut self, name: &str) -> bool {
+    pub(super) fn flag(&mut self, name: &str) -> bool {
         self.read(name, false, |value| value.parse().map_err(|_| format!("`{value}` is neither `true` nor `false`")))
     }
 
     /// Notes what is wrong with a variable.
-    pub fn mistake<T>(&mut self, name: &str, what: &str) -> Option<T> {
+    pub(super) fn mistake<T>(&mut self, name: &str, what: &str) -> Option<T> {
         self.mistakes.push(format!("{name}: {what}"));
         None
     }
 
     /// The value when nothing was wrong.
-    pub fn finish<T>(self, value: T) -> Result<T, Mistakes> {
+    pub(super) fn finish<T>(self, value: T) -> Result<T, Mistakes> {
         if self.mistakes.is_empty() { Ok(value) } else { Err(Mistakes(self.mistakes)) }
     }
 }
 
 /// A length of time such as `300ms`, `4s`, `2m` or `1h`.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no length of time; write `300ms`, `4s`, `2m` or `1h`");
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit_at);

@@ -8,7 +8,11 @@ use prompt_ledger_domain::retry::Policy;
 use super::env::{Env, Setting, duration};
 
 pub(super) const SETTINGS: &[Setting] = &[
-    Setting { name: "DEFAULT_MODEL", default: "see above", meaning: "PROVIDER/MODEL of a request that names none" },
+    Setting {
+        name: "DEFAULT_MODEL",
+        default: "none; `dev`: openai/gpt-4o-mini where OpenAI is configured, else echo/echo",
+        meaning: "PROVIDER/MODEL of a request that names none",
+    },
     Setting { name: "RETRY_DELAYS", default: "5s,30s,2m", meaning: "the delay before each retry" },
     Setting { name: "LEASE", default: "30s", meaning: "how long a silent holder keeps an execution" },
     Setting { name: "SWEEP_INTERVAL", default: "1s", meaning: "how often what nobody hinted at is looked for" },

@@ -8,13 +8,13 @@ mod server;
 mod watch;
 
 pub use backend::{BackendConfig, Place};
-pub use env::{Env, Mistakes, duration};
+pub use env::Mistakes;
 pub use execution::ExecutionConfig;
 pub use provider::{Endpoint, ProviderConfig};
 pub use server::{Reflection, ServerConfig, Tls};
 pub use watch::WatchConfig;
 
-use crate::config::env::Setting;
+use self::env::{Env, Setting};
 
 /// Everything that a process reads from its environment.
 #[derive(Clone, Debug)]
@@ -95,5 +95,6 @@ mod tests {
         for name in seen.into_inner() {
             assert!(help.contains(&format!("  {name} ")), "{name} is not in the help");
         }
+        assert!(help.contains("  DATA_DIR "), "nor is what an option reads");
     }
 }

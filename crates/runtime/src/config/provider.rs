@@ -43,6 +43,9 @@ impl ProviderConfig {
         let mut endpoint = |key: &str, url: &str| Endpoint {
             api_key: env.text(key).map(Secret::new),
             base_url: env.read(url, None, |value| match Url::parse(value) {
+                Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                    Err(format!("holds a user name or a password; what a server is to be shown goes into {key}"))
+                }
                 Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Some(url)),
                 _ => Err("is no http or https URL, e.g. http://127.0.0.1:11434/v1".into()),
             }),
@@ -69,6 +72,18 @@ mod tests {
         assert!(config.openai.is_configured() && config.anthropic.is_configured());
         assert!(!Endpoint::default().is_configured());
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_place_with_a_user_or_a_password_is_a_mistake() {
+        for place in ["https://user:hunter2@gateway/v1", "https://hunter2@gateway/v1", "https://:hunter2@gateway/v1"] {
+            let lookup = |name: &str| (name == "ANTHROPIC_BASE_URL").then(|| place.to_owned());
+            let mut env = Env::new(&lookup);
+            ProviderConfig::read(&mut env);
+            let said = env.finish(()).unwrap_err().to_string();
+            assert!(said.contains("ANTHROPIC_BASE_URL") && said.contains("ANTHROPIC_API_KEY"), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
     }
 
     #[test]

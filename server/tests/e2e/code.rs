@@ -1,37 +1,53 @@
 //! Registering prompts that live in code.
 
-use prompt_ledger_proto::v1::{self, code_prompt, get_version_request};
-use prompt_ledger_testkit::ledger::{Ledger, carried};
+use prompt_ledger_proto::v1::{self, get_version_request};
+use prompt_ledger_testkit::ledger::{Ledger, carried, put};
 use tonic::{Code, Status};
 
 use super::{ledger, refused, wrong_fields};
 
-type Action = v1::RegistrationAction;
+pub(crate) type Action = v1::RegistrationAction;
 
 /// `printf 'Hi {{name}}' | sha256sum`
 const CHECKSUM: &str = "deeba1bc3365b21a1114b846653b300411236d39777fb54653dad310e4b7d445";
 
-fn batch(prompts: Vec<v1::CodePrompt>) -> v1::RegisterCodePromptsRequest {
+pub(crate) fn batch(prompts: Vec<v1::CodePrompt>) -> v1::RegisterCodePromptsRequest {
     v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() }
 }
 
-async fn register(
+pub(crate) async fn register(
     ledger: &Ledger,
     request: v1::RegisterCodePromptsRequest,
 ) -> Result<v1::RegisterCodePromptsResponse, Status> {
     ledger.code().register_code_prompts(request).await.map(tonic::Response::into_inner)
 }
 
-async fn one(ledger: &Ledger, prompt: v1::CodePrompt) -> v1::RegisteredPrompt {
+pub(crate) async fn one(ledger: &Ledger, prompt: v1::CodePrompt) -> v1::RegisteredPrompt {
     ledger.carry(vec![prompt]).await.remove(0)
 }
 
-async fn get(ledger: &Ledger, name: &str) -> v1::GetPromptResponse {
+pub(crate) async fn get(ledger: &Ledger, name: &str) -> v1::GetPromptResponse {
     let request = v1::GetPromptRequest { name: name.into(), min_revision: None };
     ledger.registry().get_prompt(request).await.unwrap().into_inner()
 }
 
-fn outcome(registered: &v1::RegisteredPrompt) -> (Action, i32, Option<i32>, bool) {
+/// All that is stored of `greet`, past every cache.
+pub(crate) async fn stored(ledger: &Ledger) -> (v1::ListPromptsResponse, v1::ListVersionsResponse) {
+    let versions = v1::ListVersionsRequest { name: "greet".into(), ..v1::ListVersionsRequest::default() };
+    let prompts = ledger.registry().list_prompts(v1::ListPromptsRequest::default()).await.unwrap().into_inner();
+    (prompts, ledger.registry().list_versions(versions).await.unwrap().into_inner())
+}
+
+fn opaque(name: &str, text: &str) -> v1::CodePrompt {
+    v1::CodePrompt { template_format: v1::TemplateFormat::Opaque.into(), ..carried(name, text) }
+}
+
+pub(crate) async fn migrate(ledger: &Ledger, mode: v1::PromptMode) {
+    let to = v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+    ledger.registry().migrate_prompt_mode(to).await.unwrap();
+}
+
+pub(crate) fn outcome(registered: &v1::RegisteredPrompt) -> (Action, i32, Option<i32>, bool) {
     (registered.action(), registered.version, registered.previous_version, registered.change_detected)
 }
 
@@ -50,43 +66,6 @@ async fn an_unknown_name_is_created_in_tracking_mode_with_an_active_version_one(
     assert_eq!((version.version_number, version.status()), (1, v1::VersionStatus::Active));
     assert_eq!(version.variables, [v1::TemplateVariable { name: "name".into(), required: true }]);
     assert_eq!(version.source, None, "nothing was told");
-}
-
-#[tokio::test]
-async fn an_equal_content_is_unchanged_and_nothing_is_written() {
-    let ledger = ledger().start().await;
-    one(&ledger, carried("greet", "Hi")).await;
-    let before = get(&ledger, "greet").await;
-    let again = register(&ledger, batch(vec![carried("greet", "Hi")])).await.unwrap();
-    assert_eq!(outcome(&again.registered[0]), (Action::Unchanged, 1, Some(1), false));
-    assert_eq!((again.revision, get(&ledger, "greet").await), (before.revision, before));
-}
-
-#[tokio::test]
-async fn another_content_is_a_new_active_version_and_a_revert_reactivates_the_old_one() {
-    let ledger = ledger().start().await;
-    one(&ledger, carried("greet", "one")).await;
-    assert_eq!(outcome(&one(&ledger, carried("greet", "two")).await), (Action::Updated, 2, Some(1), true));
-    assert_eq!(outcome(&one(&ledger, carried("greet", "one")).await), (Action::Reactivated, 1, Some(2), true));
-    let prompt = get(&ledger, "greet").await.prompt.unwrap();
-    assert_eq!((prompt.active_version_number, prompt.latest_version_number), (Some(1), 2));
-}
-
-#[tokio::test]
-async fn registering_without_activating_waits_for_the_release() {
-    let ledger = ledger().start().await;
-    one(&ledger, carried("greet", "one")).await;
-    let later =
-        |text| v1::RegisterCodePromptsRequest { set_active: Some(false), ..batch(vec![carried("greet", text)]) };
-    let updated = register(&ledger, later("two")).await.unwrap();
-    assert_eq!(outcome(&updated.registered[0]), (Action::Updated, 2, Some(1), true));
-    let unchanged = register(&ledger, later("two")).await.unwrap();
-    assert_eq!(outcome(&unchanged.registered[0]), (Action::Unchanged, 2, Some(1), false));
-    assert_eq!(get(&ledger, "greet").await.active_version.unwrap().version_number, 1);
-    let released = v1::RegisterCodePromptsRequest { set_active: Some(true), ..later("two") };
-    let released = register(&ledger, released).await.unwrap();
-    assert_eq!(outcome(&released.registered[0]), (Action::Reactivated, 2, Some(1), true));
-    assert_eq!(get(&ledger, "greet").await.active_version.unwrap().status(), v1::VersionStatus::Active);
 }
 
 #[tokio::test]
@@ -112,6 +91,33 @@ async fn a_batch_is_answered_in_order_and_a_dry_run_tells_the_same_without_writi
     refused(ledger.registry().get_prompt(unknown).await, Code::NotFound, "PROMPT_NOT_FOUND");
     let done = register(&ledger, sent).await.unwrap();
     assert_eq!((done.registered, done.revision), (dry.registered, before + 3));
+}
+
+#[tokio::test]
+async fn a_dry_run_is_refused_as_the_batch_would_be() {
+    use Code::{FailedPrecondition, InvalidArgument};
+    let ledger = ledger().start().await;
+    ledger.carry(vec![carried("greet", "Hi"), carried("old", "Hi")]).await;
+    ledger.registry().archive_prompt(v1::ArchivePromptRequest { name: "old".into(), etag: None }).await.unwrap();
+    let before = stored(&ledger).await;
+    let hashed = v1::CodePrompt { template_hash: "0".repeat(64), ..carried("greet", "A") };
+    for (wrong, code, reason) in [
+        (hashed, InvalidArgument, "TEMPLATE_HASH_MISMATCH"),
+        (carried("greet", "{{name"), InvalidArgument, "TEMPLATE_INVALID"),
+        (carried("new", "twice"), InvalidArgument, "INVALID_FIELD"),
+        (opaque("greet", "Hi"), InvalidArgument, "INVALID_FIELD"),
+        (carried("old", "Hi"), FailedPrecondition, "PROMPT_ARCHIVED"),
+    ] {
+        let [real, dry] = [false, true].map(|dry_run| {
+            let prompts = vec![carried("new", "N"), wrong.clone()];
+            register(&ledger, v1::RegisterCodePromptsRequest { dry_run, ..batch(prompts) })
+        });
+        let [real, dry] = [real.await.unwrap_err(), dry.await.unwrap_err()];
+        assert_eq!(dry.message(), real.message());
+        let told = [real, dry].map(|refusal| refused(Err::<(), _>(refusal), code, reason));
+        assert_eq!(told[0].metadata, told[1].metadata, "{reason}");
+    }
+    assert_eq!(stored(&ledger).await, before);
 }
 
 #[tokio::test]
@@ -210,9 +216,7 @@ async fn every_wrong_field_of_a_batch_is_named() {
 #[tokio::test]
 async fn an_opaque_text_is_never_parsed_but_bounded() {
     let ledger = ledger().start().await;
-    let opaque =
-        |text: &str| v1::CodePrompt { template_format: v1::TemplateFormat::Opaque.into(), ..carried("greet", text) };
-    let registered = one(&ledger, opaque("{{#if {% x %}")).await;
+    let registered = one(&ledger, opaque("greet", "{{#if {% x %}")).await;
     assert_eq!((registered.action(), registered.warnings.len()), (Action::New, 0));
     let version = get(&ledger, "greet").await.active_version.unwrap();
     assert_eq!((version.template_format(), version.variables.len()), (v1::TemplateFormat::Opaque, 0));
@@ -223,20 +227,25 @@ async fn an_opaque_text_is_never_parsed_but_bounded() {
 #[tokio::test]
 async fn the_same_text_under_another_format_is_refused() {
     let ledger = ledger().start().await;
-    one(&ledger, carried("greet", "Hi")).await;
-    let opaque = |text: &str| v1::CodePrompt {
-        template: Some(code_prompt::Template::TemplateSource(text.into())),
-        template_format: v1::TemplateFormat::Opaque.into(),
-        ..carried("greet", "")
-    };
-    let refusals = [opaque("Hi"), opaque(""), opaque("a\0b")];
-    let fields = ["prompts[0].template_format", "prompts[0].template_source", "prompts[0].template_source"];
-    for (prompt, field) in refusals.into_iter().zip(fields) {
-        assert_eq!(wrong_fields(register(&ledger, batch(vec![prompt])).await), [field]);
+    ledger.carry(vec![carried("greet", "Hi"), opaque("jinja", "Hi")]).await;
+    for (wrong, field) in [
+        (opaque("greet", "Hi"), "prompts[0].template_format"),
+        (carried("jinja", "Hi"), "prompts[0].template_format"),
+        (opaque("greet", ""), "prompts[0].template_source"),
+        (opaque("greet", "a\0b"), "prompts[0].template_source"),
+    ] {
+        assert_eq!(wrong_fields(register(&ledger, batch(vec![wrong])).await), [field]);
     }
-    let large = register(&ledger, batch(vec![opaque(&"x".repeat(200 * 1024 + 1))])).await;
+    let large = register(&ledger, batch(vec![opaque("greet", &"x".repeat(200 * 1024 + 1))])).await;
     refused(large, Code::ResourceExhausted, "TOO_LARGE");
-    one(&ledger, opaque(&"x".repeat(200 * 1024))).await;
+    one(&ledger, opaque("greet", &"x".repeat(200 * 1024))).await;
+
+    // Nor in full mode, where no format is sent.
+    ledger.carry(vec![opaque("greet", "Hello")]).await;
+    ledger.carry(vec![carried("greet", "Hi")]).await;
+    migrate(&ledger, v1::PromptMode::Full).await;
+    let written = ledger.registry().put_prompt(put("greet", "Hello")).await;
+    assert_eq!(wrong_fields(written), ["template_format"]);
 }
 
 #[tokio::test]

@@ -121,28 +121,43 @@ async fn a_caller_that_hangs_up_on_its_stream_or_call_aborts_the_model() {
 }
 
 #[tokio::test]
-async fn two_releases_that_run_at_once_execute_each_its_own_text() {
+async fn two_releases_that_run_at_once_execute_each_its_own_text_every_way() {
+    use execution_spec::Selector::{ChecksumHash, Label, VersionNumber};
     let (ledger, _model) = ledger_with_model().await;
-    let old = ledger.carry(vec![carried("greet", "old {{name}}")]).await.remove(0);
-    let new = ledger.carry(vec![carried("greet", "new {{name}}")]).await.remove(0);
-    for (release, number) in [(&old, 1), (&new, 2)] {
-        let selector = Some(execution_spec::Selector::ChecksumHash(release.checksum_hash.clone()));
-        let ran = run(&ledger, v1::ExecutionSpec { selector, ..spec("greet", &[("name", "Ada")]) }).await.unwrap();
-        assert_eq!((ran.version_number, &ran.checksum_hash), (number, &release.checksum_hash));
-        assert_eq!(ran.rendered_prompt, format!("{} Ada", if number == 1 { "old" } else { "new" }));
-    }
+    let [old, new] = ["old", "new"].map(|text| carried("greet", &format!("{text} {{{{name}}}}")));
+    let old = ledger.carry(vec![old]).await.remove(0).checksum_hash;
+    let new = ledger.carry(vec![new]).await.remove(0).checksum_hash;
+    let selected = |selector| v1::ExecutionSpec { selector, ..spec("greet", &[("name", "Ada")]) };
     for (selector, number) in [
+        (Some(ChecksumHash(old.clone())), 1),
+        (Some(ChecksumHash(new.clone())), 2),
+        (Some(VersionNumber(1)), 1),
+        (Some(VersionNumber(2)), 2),
+        (Some(Label("active".into())), 2),
+        (Some(Label("latest".into())), 2),
         (None, 2),
-        (Some(execution_spec::Selector::VersionNumber(1)), 1),
-        (Some(execution_spec::Selector::Label("active".into())), 2),
-        (Some(execution_spec::Selector::Label("latest".into())), 2),
     ] {
-        let ran = run(&ledger, v1::ExecutionSpec { selector, ..spec("greet", &[("name", "Ada")]) }).await.unwrap();
-        assert_eq!(ran.version_number, number);
+        let ran = run(&ledger, selected(selector.clone())).await.unwrap();
+        let streamed = Story::whole(&mut stream(&ledger, selected(selector.clone())).await.unwrap()).await;
+        let queued = execute(&ledger, selected(selector.clone()), v1::ExecutionMode::Async).await.unwrap();
+        let queued = ledger.watch(&queued.execution.unwrap().execution_id, 0).await;
+        let queued = Story::whole(&mut queued.unwrap()).await;
+        for ended in [ran, streamed.ended.unwrap(), queued.ended.unwrap()] {
+            let (checksum, text) = if number == 1 { (&old, "old Ada") } else { (&new, "new Ada") };
+            assert_eq!((ended.version_number, &ended.checksum_hash), (number, checksum), "{selector:?}");
+            assert_eq!((ended.status(), &*ended.rendered_prompt), (v1::ExecutionStatus::Succeeded, text));
+        }
     }
-    let selector = Some(execution_spec::Selector::ChecksumHash("0".repeat(64)));
-    let unknown = run(&ledger, v1::ExecutionSpec { selector, ..spec("greet", &[]) }).await;
-    refused(unknown, Code::NotFound, "VERSION_NOT_FOUND");
+    for (selector, reason) in [
+        (ChecksumHash("0".repeat(64)), "VERSION_NOT_FOUND"),
+        (VersionNumber(3), "VERSION_NOT_FOUND"),
+        (Label("prod".into()), "LABEL_NOT_FOUND"),
+    ] {
+        let sent = selected(Some(selector));
+        refused(run(&ledger, sent.clone()).await, Code::NotFound, reason);
+        refused(stream(&ledger, sent.clone()).await, Code::NotFound, reason);
+        refused(execute(&ledger, sent, v1::ExecutionMode::Async).await, Code::NotFound, reason);
+    }
 }
 
 #[tokio::test]

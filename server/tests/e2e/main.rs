@@ -8,6 +8,7 @@ mod bad_input;
 mod code;
 mod code_executions;
 mod code_figures;
+mod code_releases;
 mod crash;
 mod executions;
 mod feeds;

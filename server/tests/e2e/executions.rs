@@ -93,17 +93,61 @@ async fn a_version_is_executed_by_number_label_and_checksum_whatever_its_status(
     use execution_spec::Selector::{ChecksumHash, Label, VersionNumber};
     let ledger = ledger().start().await;
     ledger.active("greet", "one").await;
-    let draft = ledger.registry().put_prompt(put("greet", "two")).await.unwrap().into_inner().version.unwrap();
-    for (selector, text) in [
-        (None, "one"),
-        (Some(VersionNumber(2)), "two"),
-        (Some(Label("latest".into())), "two"),
-        (Some(Label("active".into())), "one"),
-        (Some(ChecksumHash(draft.checksum_hash.clone())), "two"),
+    let retired = ledger.active("greet", "two").await.version.unwrap();
+    ledger.active("greet", "one").await;
+    let status = v1::SetVersionStatusRequest {
+        name: "greet".into(),
+        version_number: 2,
+        status: v1::VersionStatus::Deprecated.into(),
+        ..v1::SetVersionStatusRequest::default()
+    };
+    ledger.registry().set_version_status(status).await.unwrap();
+    let draft = ledger.registry().put_prompt(put("greet", "three")).await.unwrap().into_inner().version.unwrap();
+    let asked = |selector, environment: &str| v1::ExecutionSpec {
+        selector,
+        environment: environment.into(),
+        ..spec("greet", &[])
+    };
+    for (selector, number, text) in [
+        (None, 1, "one"),
+        (Some(VersionNumber(2)), 2, "two"),
+        (Some(ChecksumHash(retired.checksum_hash)), 2, "two"),
+        (Some(VersionNumber(3)), 3, "three"),
+        (Some(Label("latest".into())), 3, "three"),
+        (Some(Label("active".into())), 1, "one"),
+        (Some(ChecksumHash(draft.checksum_hash)), 3, "three"),
     ] {
-        let ran = ledger.run(v1::ExecutionSpec { selector, ..spec("greet", &[]) }).await;
-        assert_eq!(ran.response_text, text);
+        for environment in ["dev", "prod"] {
+            let ran = ledger.run(asked(selector.clone(), environment)).await;
+            assert_eq!((ran.version_number, &*ran.response_text), (number, text), "{selector:?} in {environment}");
+        }
     }
+    let unknown = v1::RunExecutionRequest { spec: Some(asked(Some(Label("prod".into())), "prod")) };
+    refused(ledger.executions().run_execution(unknown).await, Code::NotFound, "LABEL_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_or_rendered_at_a_revision_that_does_not_exist() {
+    let ledger = ledger().start().await;
+    let revision = ledger.active("greet", "hello").await.revision;
+    let (mut registry, mut executions) = (ledger.registry(), ledger.executions());
+    let run = |revision| v1::RunExecutionRequest {
+        spec: Some(v1::ExecutionSpec { min_revision: Some(revision), ..spec("greet", &[]) }),
+    };
+    let render = |revision| v1::RenderPromptRequest {
+        name: "greet".into(),
+        min_revision: Some(revision),
+        ..v1::RenderPromptRequest::default()
+    };
+    refused(executions.run_execution(run(revision + 1)).await, Code::OutOfRange, "REVISION_AHEAD");
+    refused(registry.render_prompt(render(revision + 1)).await, Code::OutOfRange, "REVISION_AHEAD");
+    let list = executions.list_executions(v1::ListExecutionsRequest::default()).await.unwrap().into_inner();
+    assert_eq!(list.executions, []);
+    assert_eq!(
+        executions.run_execution(run(revision)).await.unwrap().into_inner().execution.unwrap().version_number,
+        1
+    );
+    assert_eq!(registry.render_prompt(render(revision)).await.unwrap().into_inner().rendered_prompt, "hello");
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! Prompts, versions, and the pointer to the active one.
 
-use prompt_ledger_proto::v1::{self, get_version_request, render_prompt_request};
-use prompt_ledger_testkit::ledger::{Ledger, put, spec};
+use prompt_ledger_proto::v1::{self, get_version_request, prompt_version, render_prompt_request};
+use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
+use sha2::{Digest, Sha256};
 use tonic::Code;
 
-use super::{ledger, refused};
+use super::{ledger, refused, wrong_fields};
 
 /// `printf 'Hi {{name}}' | sha256sum`
 const CHECKSUM: &str = "deeba1bc3365b21a1114b846653b300411236d39777fb54653dad310e4b7d445";
@@ -18,6 +19,19 @@ async fn version(ledger: &Ledger, selector: get_version_request::Selector) -> v1
 async fn get(ledger: &Ledger) -> v1::GetPromptResponse {
     let request = v1::GetPromptRequest { name: "greet".into(), min_revision: None };
     ledger.registry().get_prompt(request).await.unwrap().into_inner()
+}
+
+fn to(number: i32) -> v1::SetActiveVersionRequest {
+    v1::SetActiveVersionRequest { name: "greet".into(), version_number: number, etag: None }
+}
+
+fn set(number: i32, status: v1::VersionStatus) -> v1::SetVersionStatusRequest {
+    v1::SetVersionStatusRequest {
+        name: "greet".into(),
+        version_number: number,
+        status: status.into(),
+        ..v1::SetVersionStatusRequest::default()
+    }
 }
 
 #[tokio::test]
@@ -40,6 +54,25 @@ async fn a_content_makes_one_version_and_comes_back_to_it() {
 }
 
 #[tokio::test]
+async fn a_version_is_identified_by_the_exact_bytes_of_its_text_in_either_mode() {
+    let ledger = ledger().start().await;
+    for (number, text) in (1..).zip(["é\n", "é\r\n", "e\u{301}\n", " é\n", "é"]) {
+        let checksum = format!("{:x}", Sha256::digest(text));
+        let put = ledger.active("greet", text).await.version.unwrap();
+        assert_eq!((put.version_number, &put.checksum_hash), (number, &checksum), "{text:?}");
+        let registered = ledger.carry(vec![carried("carried", text)]).await.remove(0);
+        assert_eq!((registered.version, &registered.checksum_hash), (number, &checksum), "{text:?}");
+        for name in ["greet", "carried"] {
+            let selector = Some(get_version_request::Selector::ChecksumHash(checksum.clone()));
+            let request = v1::GetVersionRequest { name: name.into(), selector, min_revision: None };
+            let found = ledger.registry().get_version(request).await.unwrap().into_inner().version.unwrap();
+            let source = Some(prompt_version::Template::TemplateSource(text.into()));
+            assert_eq!((found.version_number, found.template), (number, source), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_draft_is_promoted_rolled_back_and_retired() {
     let ledger = ledger().start().await;
     let draft = ledger.registry().put_prompt(put("greet", "one")).await.unwrap().into_inner();
@@ -47,17 +80,12 @@ async fn a_draft_is_promoted_rolled_back_and_retired() {
     assert_eq!(get(&ledger).await.active_version, None);
     ledger.active("greet", "two").await;
 
-    let to = |number| v1::SetActiveVersionRequest { name: "greet".into(), version_number: number, etag: None };
     let back = ledger.registry().set_active_version(to(1)).await.unwrap().into_inner();
     assert_eq!(back.active_version.unwrap().status(), v1::VersionStatus::Active);
     assert_eq!(get(&ledger).await.active_version.unwrap().version_number, 1);
+    let left = version(&ledger, get_version_request::Selector::VersionNumber(2)).await;
+    assert_eq!(left.status(), v1::VersionStatus::Active, "several may be active");
 
-    let set = |number, status: v1::VersionStatus| v1::SetVersionStatusRequest {
-        name: "greet".into(),
-        version_number: number,
-        status: status.into(),
-        etag: None,
-    };
     let mut registry = ledger.registry();
     registry.set_version_status(set(2, v1::VersionStatus::Deprecated)).await.unwrap();
     let selector = get_version_request::Selector::VersionNumber(2);
@@ -68,6 +96,38 @@ async fn a_draft_is_promoted_rolled_back_and_retired() {
     refused(to_draft, Code::InvalidArgument, "INVALID_FIELD");
     let to_nothing = registry.set_version_status(set(2, v1::VersionStatus::Unspecified)).await;
     refused(to_nothing, Code::InvalidArgument, "INVALID_FIELD");
+}
+
+#[tokio::test]
+async fn only_activating_moves_the_pointer_and_a_retired_version_may_be_activated_again() {
+    use v1::VersionStatus::{Active, Deprecated, Draft};
+    let ledger = ledger().start().await;
+    let mut registry = ledger.registry();
+    for text in ["one", "two"] {
+        registry.put_prompt(put("greet", text)).await.unwrap();
+    }
+    registry.set_active_version(to(1)).await.unwrap();
+    let stands = async |status, active| {
+        let two = version(&ledger, get_version_request::Selector::VersionNumber(2)).await;
+        let found = get(&ledger).await.active_version.unwrap();
+        assert_eq!((two.status(), found.version_number, found.status()), (status, active, Active));
+    };
+    assert_eq!(wrong_fields(registry.set_version_status(set(2, Active)).await), ["status"]);
+    stands(Draft, 1).await;
+    for status in [Deprecated, Active, Deprecated] {
+        registry.set_version_status(set(2, status)).await.unwrap();
+        stands(status, 1).await;
+    }
+    registry.set_active_version(to(2)).await.unwrap();
+    stands(Active, 2).await;
+    registry.set_active_version(to(1)).await.unwrap();
+    registry.set_version_status(set(2, Deprecated)).await.unwrap();
+    let waiting = registry.put_prompt(put("greet", "two")).await.unwrap().into_inner();
+    assert_eq!((waiting.activated, waiting.version.unwrap().status()), (false, Deprecated));
+    stands(Deprecated, 1).await;
+    let again = ledger.active("greet", "two").await;
+    assert_eq!((again.version_change, again.activated, again.version.unwrap().status()), (false, true, Active));
+    stands(Active, 2).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use prompt_ledger_proto::v1::{self, execution_spec};
+use prompt_ledger_proto::v1::{self, execution_spec, get_version_request};
 use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
 use tonic::{Code, Status};
 
@@ -134,46 +134,114 @@ async fn every_rpc_of_the_other_mode_is_closed_before_anything_else_is_said() {
     let ledger = ledger().start().await;
     ledger.active("edited", "A").await;
     ledger.carry(vec![carried("carried", "A")]).await;
-    let closed = [
-        ("carried", "tracking", closed_to_tracking(&ledger, "carried")),
-        ("edited", "full", closed_to_full(&ledger, "edited")),
-    ];
-    for (name, mode, cases) in closed {
-        for Case { rpc, calling, use_rpc } in cases {
-            let refusal = calling.await;
-            let said = refusal.as_ref().expect_err(rpc).message().to_owned();
-            for word in [name, mode, use_rpc] {
-                assert!(said.contains(word), "{rpc}: {said}");
+    for archived in [false, true] {
+        if archived {
+            archive(&ledger, "edited").await;
+            archive(&ledger, "carried").await;
+        }
+        let closed = [
+            ("carried", "tracking", closed_to_tracking(&ledger, "carried")),
+            ("edited", "full", closed_to_full(&ledger, "edited")),
+        ];
+        for (name, mode, cases) in closed {
+            for Case { rpc, calling, use_rpc } in cases {
+                let refusal = calling.await;
+                let said = refusal.as_ref().expect_err(rpc).message().to_owned();
+                for word in [name, mode, use_rpc] {
+                    assert!(said.contains(word), "{rpc}: {said}");
+                }
+                let info = refused(refusal, Code::FailedPrecondition, "MODE_MISMATCH");
+                let told = ["prompt", "mode", "use_rpc"].map(|key| &*info.metadata[key]);
+                assert_eq!(told, [name, mode, use_rpc], "{rpc}");
             }
-            let info = refused(refusal, Code::FailedPrecondition, "MODE_MISMATCH");
-            let told = ["prompt", "mode", "use_rpc"].map(|key| &*info.metadata[key]);
-            assert_eq!(told, [name, mode, use_rpc], "{rpc}");
         }
     }
-    let list = ledger.registry().list_prompts(v1::ListPromptsRequest::default()).await.unwrap().into_inner();
+    let all = v1::ListPromptsRequest { include_archived: true, ..v1::ListPromptsRequest::default() };
+    let list = ledger.registry().list_prompts(all).await.unwrap().into_inner();
     assert_eq!(list.prompts.len(), 2, "nothing was written");
     assert!(list.prompts.iter().all(|prompt| prompt.latest_version_number == 1));
     let none = ledger.executions().list_executions(v1::ListExecutionsRequest::default()).await.unwrap().into_inner();
     assert_eq!(none.executions, []);
 }
 
+async fn archive(ledger: &Ledger, name: &str) -> v1::Prompt {
+    let request = v1::ArchivePromptRequest { name: name.into(), etag: None };
+    ledger.registry().archive_prompt(request).await.unwrap().into_inner().prompt.unwrap()
+}
+
+/// The names in a list of the prompts of this mode.
+async fn listed(ledger: &Ledger, mode: v1::PromptMode, include_archived: bool) -> Vec<String> {
+    let request = v1::ListPromptsRequest { mode: mode.into(), include_archived, ..v1::ListPromptsRequest::default() };
+    let prompts = ledger.registry().list_prompts(request).await.unwrap().into_inner().prompts;
+    prompts.into_iter().map(|prompt| prompt.name).collect()
+}
+
+/// Each call that executes a prompt of this mode.
+fn executing(ledger: &Ledger, mode: v1::PromptMode, sent: &v1::ExecutionSpec) -> [Calling; 3] {
+    let spec = || Some(sent.clone());
+    let in_code = |mode: v1::ExecutionMode| v1::ExecuteCodePromptRequest { spec: spec(), mode: mode.into() };
+    if mode == v1::PromptMode::Full {
+        [
+            call!(ledger.executions(), run_execution, v1::RunExecutionRequest { spec: spec() }),
+            call!(ledger.executions(), submit_execution, v1::SubmitExecutionRequest { spec: spec() }),
+            call!(ledger.executions(), stream_execution, v1::StreamExecutionRequest { spec: spec() }),
+        ]
+    } else {
+        [
+            call!(ledger.code(), execute_code_prompt, in_code(v1::ExecutionMode::Sync)),
+            call!(ledger.code(), execute_code_prompt, in_code(v1::ExecutionMode::Async)),
+            call!(ledger.code(), stream_code_prompt, v1::StreamCodePromptRequest { spec: spec() }),
+        ]
+    }
+}
+
 #[tokio::test]
-async fn reading_archiving_and_previewing_serve_both_modes() {
+async fn an_archived_prompt_of_either_mode_is_read_and_previewed_but_not_executed() {
     let ledger = ledger().start().await;
     ledger.active("edited", "Hi {{name}}").await;
     ledger.carry(vec![carried("carried", "Hi {{name}}")]).await;
-    let list = |mode: v1::PromptMode| v1::ListPromptsRequest { mode: mode.into(), ..v1::ListPromptsRequest::default() };
     for (name, mode) in [("edited", v1::PromptMode::Full), ("carried", v1::PromptMode::Tracking)] {
-        let mut registry = ledger.registry();
-        let found = registry.list_prompts(list(mode)).await.unwrap().into_inner().prompts;
-        assert_eq!(found.iter().map(|prompt| &*prompt.name).collect::<Vec<_>>(), [name]);
-        let variables = spec(name, &[("name", "Ada")]).variables;
-        let preview = v1::RenderPromptRequest { name: name.into(), variables, ..v1::RenderPromptRequest::default() };
-        assert_eq!(registry.render_prompt(preview).await.unwrap().into_inner().rendered_prompt, "Hi Ada");
-        let archive = v1::ArchivePromptRequest { name: name.into(), etag: None };
-        assert!(registry.archive_prompt(archive).await.unwrap().into_inner().prompt.unwrap().archived_at.is_some());
-        registry.unarchive_prompt(v1::UnarchivePromptRequest { name: name.into(), etag: None }).await.unwrap();
+        let sent = spec(name, &[("name", "Ada")]);
+        let [run, ..] = executing(&ledger, mode, &sent);
+        run.await.unwrap();
+        assert_eq!(listed(&ledger, mode, false).await, [name]);
+        assert!(archive(&ledger, name).await.archived_at.is_some());
+        assert_eq!(listed(&ledger, mode, false).await, [""; 0]);
+        assert_eq!(listed(&ledger, mode, true).await, [name]);
+        for calling in executing(&ledger, mode, &sent) {
+            refused(calling.await, Code::FailedPrecondition, "PROMPT_ARCHIVED");
+        }
+        is_readable(&ledger, &sent).await;
+
+        let back = v1::UnarchivePromptRequest { name: name.into(), etag: None };
+        let back = ledger.registry().unarchive_prompt(back).await.unwrap().into_inner().prompt.unwrap();
+        assert_eq!((back.archived_at, listed(&ledger, mode, false).await), (None, vec![name.to_owned()]));
+        for calling in executing(&ledger, mode, &sent) {
+            calling.await.unwrap();
+        }
     }
+}
+
+/// A prompt with one version and one execution by this spec answers every question about itself.
+async fn is_readable(ledger: &Ledger, sent: &v1::ExecutionSpec) {
+    let (mut registry, mut executions, name) = (ledger.registry(), ledger.executions(), || sent.prompt_name.clone());
+    let selector = Some(get_version_request::Selector::VersionNumber(1));
+    let version = v1::GetVersionRequest { name: name(), selector, min_revision: None };
+    let version = registry.get_version(version).await.unwrap().into_inner().version.unwrap();
+    let versions = v1::ListVersionsRequest { name: name(), ..v1::ListVersionsRequest::default() };
+    let versions = registry.list_versions(versions).await.unwrap().into_inner().versions;
+    assert_eq!(versions, [version]);
+    let history = v1::GetPromptHistoryRequest { name: name(), ..v1::GetPromptHistoryRequest::default() };
+    let history = registry.get_prompt_history(history).await.unwrap().into_inner();
+    assert_eq!((history.current_version, history.versions[0].execution_count), (Some(1), Some(1)));
+    let variables = sent.variables.clone();
+    let preview = v1::RenderPromptRequest { name: name(), variables, ..v1::RenderPromptRequest::default() };
+    assert_eq!(registry.render_prompt(preview).await.unwrap().into_inner().rendered_prompt, "Hi Ada");
+    let list = v1::ListExecutionsRequest { prompt_name: name(), ..v1::ListExecutionsRequest::default() };
+    let list = executions.list_executions(list).await.unwrap().into_inner().executions;
+    let request = v1::GetExecutionRequest { execution_id: list[0].execution_id.clone(), view: 0 };
+    let ran = executions.get_execution(request).await.unwrap().into_inner().execution.unwrap();
+    assert_eq!((list.len(), &*ran.rendered_prompt), (1, "Hi Ada"));
 }
 
 fn to(mode: v1::PromptMode, etag: Option<String>) -> v1::MigratePromptModeRequest {
@@ -224,7 +292,7 @@ async fn what_keeps_a_prompt_from_moving_is_said() {
     let stale = Some("stale".to_owned());
     refused(registry.migrate_prompt_mode(to(Full, stale)).await, Code::Aborted, "ETAG_MISMATCH");
     ledger.carry(vec![carried("greet", "A")]).await;
-    registry.archive_prompt(v1::ArchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    archive(&ledger, "greet").await;
     refused(registry.migrate_prompt_mode(to(Full, None)).await, Code::FailedPrecondition, "PROMPT_ARCHIVED");
     registry.unarchive_prompt(v1::UnarchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
     let moved = registry.migrate_prompt_mode(to(Full, None)).await.unwrap().into_inner();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use prompt_ledger_proto::v1::{self, execution_spec};
 use prompt_ledger_testkit::ledger::{carried, spec};
-use tonic::Code;
+use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
 use crate::kit::{Deployment, ended, get, greet, request, submit};
@@ -84,25 +84,66 @@ async fn what_is_queued_is_answered_as_get_answers_it() {
     }
 }
 
+#[track_caller]
+fn is_other_modes<T: std::fmt::Debug>(answer: Result<T, Status>) {
+    let refused = answer.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
+    assert_eq!(refused.get_details_error_info().unwrap().reason, "MODE_MISMATCH");
+}
+
 #[tokio::test]
-async fn a_prompt_that_moves_is_closed_at_once_on_every_server() {
+async fn both_modes_stand_in_one_set_of_tables_and_nothing_that_was_executed_can_be_deleted() {
+    let deployment = Deployment::new().await;
+    let server = deployment.server().await;
+    server.active("edited", "hello").await;
+    server.carry(vec![carried("carried", "hello")]).await;
+    server.carry(vec![carried("carried", "not executed")]).await;
+    let modes = || deployment.sql("SELECT name, mode FROM prompts ORDER BY name");
+    let versions = || deployment.sql("SELECT id, version_number FROM prompt_versions ORDER BY id");
+    assert_eq!(modes().trim(), "carried|tracking\nedited|full");
+    let before = versions();
+    let to = v1::MigratePromptModeRequest {
+        name: "carried".into(),
+        mode: v1::PromptMode::Full.into(),
+        ..v1::MigratePromptModeRequest::default()
+    };
+    server.registry().migrate_prompt_mode(to).await.unwrap();
+    assert_eq!((modes().trim(), versions()), ("carried|full\nedited|full", before));
+
+    let selector = Some(execution_spec::Selector::VersionNumber(1));
+    server.run(v1::ExecutionSpec { selector, ..spec("carried", &[]) }).await;
+    server.run(spec("edited", &[])).await;
+    deployment.sql("DELETE FROM prompt_versions WHERE version_number = 2");
+    for table in ["prompt_versions", "prompts"] {
+        deployment.sql(&format!(
+            "DO $$ BEGIN DELETE FROM {table}; RAISE 'they are gone';
+             EXCEPTION WHEN foreign_key_violation OR restrict_violation THEN NULL; END $$"
+        ));
+    }
+    assert_eq!(deployment.sql("SELECT count(*) FROM prompt_versions").trim(), "2");
+}
+
+#[tokio::test]
+async fn a_prompt_that_moves_is_closed_and_opened_at_once_on_every_server() {
     let deployment = Deployment::new().await;
     let (one, two) = (deployment.server().await, deployment.server().await);
     one.active("greet", "hello").await;
-    for round in 0..10 {
-        two.run(greet()).await;
-        let to =
-            |mode: v1::PromptMode| v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
-        one.registry().migrate_prompt_mode(to(v1::PromptMode::Tracking)).await.unwrap();
-        let run = v1::RunExecutionRequest { spec: Some(greet()) };
-        let refused = two.executions().run_execution(run).await.unwrap_err();
-        assert_eq!(refused.code(), Code::FailedPrecondition, "round {round}: {refused:?}");
-        assert_eq!(refused.get_details_error_info().unwrap().reason, "MODE_MISMATCH");
-        one.registry().migrate_prompt_mode(to(v1::PromptMode::Full)).await.unwrap();
-    }
-    // Whatever is under way while it moves is recorded in the mode of its call, or refused.
     let to =
         |mode: v1::PromptMode| v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+    for round in 0..10 {
+        two.run(greet()).await;
+        one.registry().migrate_prompt_mode(to(v1::PromptMode::Tracking)).await.unwrap();
+        let run = v1::RunExecutionRequest { spec: Some(greet()) };
+        is_other_modes(two.executions().run_execution(run).await);
+        let executed = two.run_code(greet()).await;
+        assert_eq!(executed.prompt_mode(), v1::PromptMode::Tracking, "round {round}");
+        let registered = two.carry(vec![carried("greet", "hello")]).await.remove(0);
+        assert_eq!(registered.action(), v1::RegistrationAction::Unchanged);
+        one.registry().migrate_prompt_mode(to(v1::PromptMode::Full)).await.unwrap();
+        let run = v1::ExecuteCodePromptRequest { spec: Some(greet()), mode: 0 };
+        is_other_modes(two.code().execute_code_prompt(run).await);
+    }
+    // Whatever is under way while it moves is recorded in the mode of its call, or refused.
     let (taken, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let both_seen = || taken.load(Relaxed) > 0 && refused.load(Relaxed) > 0;
     let moving = AtomicBool::new(true);
@@ -130,7 +171,8 @@ async fn a_prompt_that_moves_is_closed_at_once_on_every_server() {
         }
     }));
     tokio::join!(submits, moves);
-    assert_eq!(deployment.sql("SELECT count(*) FROM executions WHERE prompt_mode <> 'full'").trim(), "0");
+    let in_code = deployment.sql("SELECT count(*) FROM executions WHERE prompt_mode <> 'full'");
+    assert_eq!(in_code.trim(), "10", "one in each round");
 }
 
 #[tokio::test]

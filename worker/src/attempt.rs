@@ -135,7 +135,12 @@ impl Runner {
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
         let mut used = job.used;
         loop {
-            let end = self.call(&job, fence, &bounds, &lease).await;
+            let end = match self.call(&job, fence, &bounds, &lease).await {
+                End::Stopped(Stop::LeaseLost, cut) if job.mode == ExecutionMode::Sync => {
+                    End::Stopped(self.lost(fence).await, cut)
+                }
+                end => end,
+            };
             let around = Circumstances {
                 mode: job.mode,
                 attempt: fence.attempt - job.handed_back,
@@ -170,6 +175,14 @@ impl Runner {
                 let finish = stopped(stop, None, &Circumstances { used, ..around });
                 return self.finish(&job, fence, finish, &lease).await;
             }
+        }
+    }
+
+    /// What it means that the lease of a sync execution is lost: where its end was asked for, that.
+    async fn lost(&self, fence: Fence) -> Stop {
+        match self.store.canceled_of(&[fence]).await {
+            Ok(canceled) if !canceled.is_empty() => Stop::Canceled,
+            _ => Stop::LeaseLost,
         }
     }
 

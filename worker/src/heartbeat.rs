@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{Executions, Fence};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,8 @@ struct Shared {
     store: Arc<dyn Executions>,
     lease: Duration,
     held: Mutex<HashMap<Fence, Entry>>,
+    /// A lease was taken late: it ends before others do.
+    sooner: Notify,
 }
 
 struct Entry {
@@ -44,7 +47,7 @@ impl Heartbeat {
     /// A heartbeat over this store; `run` keeps it going.
     #[must_use]
     pub fn new(store: Arc<dyn Executions>, lease: Duration) -> Self {
-        Self { shared: Arc::new(Shared { store, lease, held: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { store, lease, held: Mutex::default(), sooner: Notify::new() }) }
     }
 
     /// How long a lease lasts without a word.
@@ -53,12 +56,18 @@ impl Heartbeat {
         self.shared.lease
     }
 
-    /// Keeps the lease of an attempt whose claim was sent at `sent`.
+    /// Keeps the lease of an attempt whose claim was sent at `sent`; one that is over by now is lost at once.
     #[must_use]
     pub fn hold(&self, fence: Fence, sent: Instant) -> Lease {
         let (lost, cancel) = (CancellationToken::new(), CancellationToken::new());
         let entry = Entry { end: sent + self.shared.lease, lost: lost.clone(), cancel: cancel.clone() };
+        let end = entry.end;
         self.shared.held().insert(fence, entry);
+        if end <= Instant::now() {
+            lost.cancel();
+        } else if end < Instant::now() + self.shared.lease / 2 {
+            self.shared.sooner.notify_one();
+        }
         Lease { shared: Arc::clone(&self.shared), fence, lost, cancel }
     }
 
@@ -77,17 +86,19 @@ impl Heartbeat {
 
     /// Extends leases until `stop`. Runs once per process.
     pub async fn run(self, stop: CancellationToken) {
-        let mut next = Instant::now() + self.shared.lease / 3;
+        // Side by side: a store that does not answer holds no end of a lease up.
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.beats() => {}
+            () = self.shared.lapses() => {}
+        }
+    }
+
+    async fn beats(&self) {
+        let mut pause = self.shared.lease / 3;
         loop {
-            let wake = self.shared.lapse(Instant::now()).map_or(next, |end| end.min(next));
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep_until(wake) => {}
-            }
-            if Instant::now() >= next {
-                let pause = if self.beat().await { self.shared.lease / 3 } else { self.shared.lease / 12 };
-                next = Instant::now() + pause;
-            }
+            tokio::time::sleep(pause).await;
+            pause = if self.beat().await { self.shared.lease / 3 } else { self.shared.lease / 12 };
         }
     }
 
@@ -133,6 +144,19 @@ impl Shared {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives up leases when they end by our own clock.
+    async fn lapses(&self) {
+        loop {
+            let now = Instant::now();
+            // What is held from now on has half a lease left, or says so.
+            let wake = self.lapse(now).unwrap_or(now + self.lease).min(now + self.lease / 2);
+            tokio::select! {
+                () = tokio::time::sleep_until(wake) => {}
+                () = self.sooner.notified() => {}
+            }
+        }
+    }
+
     /// Gives up the leases that ended by our own clock; answers when the next one would.
     fn lapse(&self, now: Instant) -> Option<Instant> {
         let held = self.held();
@@ -148,3 +172,6 @@ impl Drop for Lease {
         self.shared.held().remove(&self.fence);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -167,7 +167,7 @@ impl App {
             tokio::spawn(vital::watch(store.clone(), health.clone(), drain.refuse.clone())),
         ];
         background.push(match shared {
-            true => tokio::spawn(refresh.confirm(asked)),
+            true => tokio::spawn(refresh.confirm(asked, drain.stop.clone())),
             false => tokio::spawn(refresh.run(drain.stop.clone())),
         });
         if works {
@@ -230,8 +230,6 @@ impl App {
             abort.abort();
         }
         self.drain.stop.cancel();
-        // What they hold of the services keeps the look at the store alive.
-        drop(self.executions);
         for task in self.background {
             let ending = task.abort_handle();
             if tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), task).await.is_err() {

@@ -71,10 +71,10 @@ impl Refresh {
         }
     }
 
-    /// Looks whenever someone asks, once for all who had asked by then.
-    pub async fn confirm(self, mut asked: Asked) {
+    /// Looks whenever someone asks, once for all who had asked by then, until `stop`.
+    pub async fn confirm(self, mut asked: Asked, stop: CancellationToken) {
         let mut waiting = Vec::new();
-        while asked.0.recv_many(&mut waiting, WAITING).await > 0 {
+        while stop.run_until_cancelled(asked.0.recv_many(&mut waiting, WAITING)).await.is_some_and(|asked| asked > 0) {
             let seen = tokio::time::timeout(PATIENCE, self.look()).await.unwrap_or(false);
             for caller in waiting.drain(..) {
                 caller.send(seen).ok();

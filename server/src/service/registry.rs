@@ -109,9 +109,8 @@ impl RegistryService {
             prompt_id: PromptId(prompt_ledger_runtime::new_id()),
             version_id: VersionId(prompt_ledger_runtime::new_id()),
         };
-        let name = put.name.clone();
         let result = self.store.put_prompt(project, put).await?;
-        self.cache(project).written(&name, result.revision);
+        self.note(project, &result.prompt, result.revision);
         Ok((result, warnings))
     }
 
@@ -132,7 +131,9 @@ impl RegistryService {
         match min_revision {
             Some(wanted) if held.found.revision < wanted => {
                 let entry = self.read(project, name).await?;
+                // Read anew by the next call, if need be.
                 cache.apply(entry.found.revision);
+                cache.written(&name.to_owned(), entry.found.revision);
                 Ok(Arc::new(entry))
             }
             _ => Ok(held),
@@ -216,7 +217,7 @@ impl RegistryService {
         Name::parse("name", name)?;
         self.check_modes(project, &[name], Mode::Full).await?;
         check_number(number)?;
-        self.noted(project, name, self.store.set_active(project, name, number, etag).await)
+        self.noted(project, self.store.set_active(project, name, number, etag).await)
     }
 
     /// Sets a version's status, as far as the request named one.
@@ -232,7 +233,7 @@ impl RegistryService {
         self.check_modes(project, &[name], Mode::Full).await?;
         check_number(number)?;
         let status = status?;
-        self.noted(project, name, self.store.set_version_status(project, name, number, status, etag).await)
+        self.noted(project, self.store.set_version_status(project, name, number, status, etag).await)
     }
 
     /// Archives a prompt, or brings it back.
@@ -244,13 +245,13 @@ impl RegistryService {
         etag: Option<&str>,
     ) -> Result<Changed> {
         Name::parse("name", name)?;
-        self.noted(project, name, self.store.set_archived(project, name, archived, etag).await)
+        self.noted(project, self.store.set_archived(project, name, archived, etag).await)
     }
 
     /// Moves a prompt to another mode, with all its versions.
     pub async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
         Name::parse("name", name)?;
-        self.noted(project, name, self.store.set_mode(project, name, mode, etag).await)
+        self.noted(project, self.store.set_mode(project, name, mode, etag).await)
     }
 
     /// The projects of which anything is held.
@@ -276,10 +277,19 @@ impl RegistryService {
         other.map_or(Ok(()), |(name, found)| Err(prompt::mode_mismatch(name, found, found.write_rpc())))
     }
 
-    fn noted(&self, project: ProjectId, name: &str, written: Result<Changed>) -> Result<Changed> {
+    fn noted(&self, project: ProjectId, written: Result<Changed>) -> Result<Changed> {
         let changed = written?;
-        self.cache(project).written(&name.to_owned(), changed.revision);
+        self.note(project, &changed.prompt, changed.revision);
         Ok(changed)
+    }
+
+    /// What the cache must know of a write. One that changed nothing answers a revision that another one made.
+    fn note(&self, project: ProjectId, prompt: &Prompt, revision: i64) {
+        let cache = self.cache(project);
+        match prompt.revision == revision {
+            true => cache.written(&prompt.name, revision),
+            false => cache.apply(revision),
+        }
     }
 
     fn cache(&self, project: ProjectId) -> Arc<Cache<String, Entry>> {
@@ -323,5 +333,37 @@ fn parse(version: &Version) -> Result<Option<Arc<Template>>> {
             Template::parse(&version.template_source).map(|template| Some(Arc::new(template)))
         }
         TemplateFormat::Opaque => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prompt_ledger_store::Access;
+    use prompt_ledger_store::sqlite::Sqlite;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_changes_nothing_hides_no_write_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
+        let project = store.project("default").await.unwrap().unwrap().id;
+        let freshness = Arc::new(Freshness::default());
+        freshness.seen(std::time::Instant::now() + std::time::Duration::from_secs(3_600));
+        let [here, elsewhere] = [(); 2].map(|()| RegistryService::new(store.clone(), &freshness));
+        let put = |name: &str, template: &str| Put {
+            name: name.into(),
+            template_source: Some(template.into()),
+            set_active: true,
+            ..Put::default()
+        };
+        here.put(project, put("one", "A")).await.unwrap();
+        here.put(project, put("two", "A")).await.unwrap();
+        here.get(project, "two", None).await.unwrap();
+        elsewhere.put(project, put("two", "B")).await.unwrap();
+        // Answers the revision that the other write made.
+        here.put(project, put("one", "A")).await.unwrap();
+        let two = here.get(project, "two", None).await.unwrap();
+        assert_eq!(two.found.active.as_ref().map(|version| version.number), Some(2));
     }
 }

@@ -62,7 +62,7 @@ impl Ending {
         match self {
             Self::Drained => Error::new(
                 Reason::Draining,
-                "this server is shutting down; watch again from your last sequence, on another one",
+                "this server is shutting down; call again, or watch from your last sequence: another one goes on",
             )
             .retry_after(COME_BACK),
             Self::Aged => {
@@ -127,6 +127,12 @@ impl Streams {
             counted: None,
             streams: self.clone(),
         }
+    }
+
+    /// Waits until streams end; with what a call is to end then that waits as they do.
+    pub async fn drained(&self) -> Error {
+        self.0.draining.cancelled().await;
+        Ending::Drained.error()
     }
 
     /// Takes the seats of those away who do not read, until `stop`: at their next read they learn of it.

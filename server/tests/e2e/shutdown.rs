@@ -6,10 +6,11 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Metadata, spec};
 use tokio::net::TcpStream;
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::{ledger, ledger_with_model, lists};
+use super::{ledger, ledger_with_model, lists, refused};
 
 #[tokio::test]
 async fn an_idle_server_ends_at_once() {
@@ -63,4 +64,29 @@ async fn a_call_that_outlasts_the_grace_is_aborted_and_recorded() {
     let after = start().await;
     let found = lists::first_with(&after, v1::ExecutionStatus::Failed).await;
     assert_eq!(found.execution_id, ran.execution_id);
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_anothers_execution_ends_and_finds_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = FakeModel::start().await;
+    let start = || ledger().openai(&model.base_url()).data_dir(folder.path()).start();
+    let before = start().await;
+    before.active("greet", "hello").await;
+    let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..spec("greet", &[]) };
+    model.next(Reply::hang());
+    let id = before.submit(keyed.clone()).await;
+    model.wait_for_calls(1).await;
+    let mut executions = before.executions();
+    let run = v1::RunExecutionRequest { spec: Some(keyed.clone()) };
+    let waiting = tokio::spawn(async move { executions.run_execution(run).await });
+    // It is seen to wait: another one is answered as reused.
+    let submitted = v1::SubmitExecutionRequest { spec: Some(keyed.clone()) };
+    assert!(before.executions().submit_execution(submitted).await.unwrap().into_inner().reused);
+    before.signal("TERM");
+    refused(waiting.await.unwrap(), Code::Unavailable, "DRAINING");
+    assert!(before.ended().await.status.success());
+    model.otherwise(Reply::answer("hello"));
+    let after = start().await;
+    assert_eq!(after.run(keyed).await.execution_id, id);
 }

@@ -6,6 +6,7 @@ use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_store::{Executions, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_worker::Bounds;
 use tokio::time::Instant;
 
 use crate::kit::Kit;
@@ -86,4 +87,20 @@ async fn an_end_that_cannot_be_written_is_tried_until_the_lease_is_lost() {
     kit.store.close().await;
     gate.open();
     assert_eq!(running.await.unwrap().unwrap_err().reason(), Reason::StoreUnavailable);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_over_begins_no_call_and_a_wish_to_cancel_decides_how_it_ends() {
+    for (canceled, status, error_type) in [(false, Status::Failed, Some("interrupted")), (true, Status::Canceled, None)]
+    {
+        let kit = Kit::new(LEASE, &[]).await;
+        let (job, bounds) = kit.recorded(0).await;
+        if canceled {
+            kit.store.cancel(kit.project, job.fence.id, "a mistake").await.unwrap();
+        }
+        let late = Bounds { sent: bounds.sent.checked_sub(LEASE).unwrap(), ..bounds };
+        let ended = kit.run(job, late).await;
+        let failure = ended.failure.map(|failure| failure.error_type.as_str());
+        assert_eq!((ended.status, failure, kit.model.calls()), (status, error_type, 0));
+    }
 }

@@ -104,9 +104,11 @@ impl ExecutionService {
         Ok(match found {
             Found::New(Driven { execution: Some(execution), .. }) => Ran { execution: *execution, reused: false },
             Found::New(Driven { id, .. }) => Ran { execution: self.store.get(project, id).await?, reused: false },
-            Found::Reused(id) => {
-                Ran { execution: Arc::unwrap_or_clone(self.hub.end_of(project, id).await?), reused: true }
-            }
+            Found::Reused(id) => tokio::select! {
+                ended = self.hub.end_of(project, id) => Ran { execution: Arc::unwrap_or_clone(ended?), reused: true },
+                // The same call finds it again on another server.
+                drained = self.streams.drained() => return Err(drained),
+            },
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::{ExecutionMode, Input};
 use prompt_ledger_domain::field::Name;
@@ -9,7 +10,6 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::spec::{self, Checked, Spec};
-use prompt_ledger_domain::{Result, template};
 use prompt_ledger_providers::Provider;
 use prompt_ledger_store::{ExecutionKey, Fence, KeyHolder, NewExecution};
 use prompt_ledger_worker::Job;
@@ -168,7 +168,6 @@ impl ExecutionService {
         let mode = if how == How::Submit { ExecutionMode::Async } else { ExecutionMode::Sync };
         let checked: Checked = spec.check(prompt.mode, mode, &self.runner.policy)?;
         let (input, prompt_truncated) = if spec.messages.is_empty() {
-            template::value::check(&spec.variables)?;
             let rendered = registry::render(prompt, version, template, &spec.variables)?;
             (Input::Prompt(rendered.text), rendered.truncated)
         } else {

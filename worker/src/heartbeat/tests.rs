@@ -1,0 +1,75 @@
+//! Ends of leases, by a clock of the test's own, on a store that never answers.
+
+use async_trait::async_trait;
+use prompt_ledger_domain::execution::{Event, Execution};
+use prompt_ledger_domain::ids::{ClaimId, ProjectId, PromptId};
+use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_runtime::new_id;
+use prompt_ledger_store::{
+    Canceling, Change, Claimed, Ended, ExecutionFilter, Finish, Held, Holder, KeyHolder, NewExecution, Recorded,
+    Requeue,
+};
+
+use super::*;
+
+const LEASE: Duration = Duration::from_secs(30);
+
+struct Silent;
+
+/// The calls that a heartbeat never makes.
+macro_rules! uncalled {
+    ($($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
+        #[async_trait]
+        impl Executions for Silent {
+            async fn extend(&self, _: &[Fence], _: Duration) -> Result<Vec<Held>> {
+                std::future::pending().await
+            }
+
+            $(async fn $name(&self, $(_: $argument),*) -> Result<$answer> {
+                panic!("nobody asks")
+            })*
+        }
+    };
+}
+
+uncalled! {
+    start(NewExecution, Holder) -> Recorded;
+    submit(NewExecution, Duration) -> Recorded;
+    claim(Vec<Fence>, Holder) -> Vec<Claimed>;
+    claim_due(usize, Holder) -> Vec<Claimed>;
+    claimed(ClaimId) -> Vec<Claimed>;
+    retry(Fence, Ended, Duration, Holder) -> Option<Event>;
+    requeue(Fence, Requeue) -> Option<Event>;
+    finish(Fence, Finish) -> Option<Event>;
+    canceled_of(&[Fence]) -> Vec<Fence>;
+    cancel(ProjectId, ExecutionId, &str) -> Canceling;
+    expire(Duration) -> Vec<Change>;
+    queued(usize) -> usize;
+    by_key(PromptId, &str) -> Option<KeyHolder>;
+    get(ProjectId, ExecutionId) -> Execution;
+    events(ProjectId, ExecutionId, i64, usize) -> Vec<Event>;
+    events_after(&[(ExecutionId, i64)]) -> Vec<Change>;
+    events_between(Timestamp, Timestamp, usize) -> Vec<Change>;
+    clock() -> Timestamp;
+    whole(&[ExecutionId], bool) -> Vec<Execution>;
+    list(ProjectId, &ExecutionFilter, Option<(Timestamp, ExecutionId)>, usize, bool) -> Vec<Execution>;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_ends_on_time_although_the_store_does_not_answer() {
+    let heartbeat = Heartbeat::new(Arc::new(Silent), LEASE);
+    tokio::spawn(heartbeat.clone().run(CancellationToken::new()));
+    let fence = || Fence { id: ExecutionId(new_id()), attempt: 1 };
+    // One beat after the other is under way meanwhile.
+    for late in [0, 4, 11, 17, 29] {
+        let sent = Instant::now();
+        tokio::time::advance(Duration::from_secs(late)).await;
+        let lease = heartbeat.hold(fence(), sent);
+        assert!(!lease.lost.is_cancelled());
+        lease.lost.cancelled().await;
+        assert!(sent.elapsed() < LEASE + Duration::from_millis(2), "{:?}, held {late} s late", sent.elapsed());
+    }
+    let sent = Instant::now();
+    tokio::time::advance(LEASE).await;
+    assert!(heartbeat.hold(fence(), sent).lost.is_cancelled(), "it was over when it was taken");
+}

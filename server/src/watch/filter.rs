@@ -260,10 +260,15 @@ impl Reading {
         // The sequences first: a state that is newer than its sequence is told again, an older one would be lost.
         let cursors: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
         let changes = self.store.events_after(&cursors).await?;
-        let executions = self.store.whole(&ids, self.wanted.texts).await?;
+        let mut executions = self.store.whole(&ids, false).await?;
+        executions.retain(|execution| self.wanted.matches(execution));
+        if self.wanted.texts {
+            let matching: Vec<_> = executions.iter().map(|execution| execution.id).collect();
+            executions = self.store.whole(&matching, true).await?;
+        }
         let Some(first) = &mut self.first else { return Ok(()) };
         first.ids.drain(..ids.len());
-        for execution in executions.into_iter().filter(|execution| self.wanted.matches(execution)) {
+        for execution in executions {
             let events = || changes.iter().filter(|change| change.id == execution.id).map(|change| &change.event);
             let through = events().map(|event| event.sequence).max().unwrap_or(0);
             let since = |event: &&Event| self.wanted.since.is_some_and(|since| event.at >= since.before(OVERLAP));

@@ -15,6 +15,7 @@ use prompt_ledger_store::{
     Access, Analytics, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models,
     NewExecution, PutPrompt, PutResult, Recorded, Registry,
 };
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// A database under test, and what the traits do not offer (yet).
@@ -48,6 +49,11 @@ pub(crate) trait Backend: Sync {
     /// Moves what was created before `at` into rollups, where the database has them, `crowd` at a time; by steps of ten
     /// seconds.
     async fn fold_until(&self, at: Timestamp, crowd: usize);
+
+    /// Runs statements in a transaction that stays open, where others can write meanwhile.
+    async fn begun(&self, _sql: String) -> Option<PgConnection> {
+        None
+    }
 
     async fn request_cancel(&self, id: ExecutionId) {
         self.store().cancel(self.default_project().await, id, "a mistake").await.unwrap();

@@ -17,6 +17,7 @@ mod leases;
 mod lists;
 mod migrating;
 mod models;
+mod moments;
 mod postgres;
 mod queue;
 mod recount;
@@ -188,6 +189,9 @@ macro_rules! conformance {
         );
         crate::scenarios!($backend: histories
             figures_are_a_recount_at_any_moment
+        );
+        crate::scenarios!($backend: moments
+            figures_are_of_one_moment_whatever_is_under_way
         );
         crate::scenarios!($backend: lists
             executions_are_paged_newest_first

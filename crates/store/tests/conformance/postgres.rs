@@ -63,6 +63,12 @@ impl Backend for Fresh {
         }
     }
 
+    async fn begun(&self, sql: String) -> Option<PgConnection> {
+        let mut connection = self.connection().await;
+        connection.execute(AssertSqlSafe(format!("BEGIN; {sql}"))).await.unwrap();
+        Some(connection)
+    }
+
     async fn count(&self, sql: &str) -> i64 {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.connection().await).await.unwrap()
     }

@@ -48,16 +48,16 @@ fn order(one: &UsageKey, other: &UsageKey) -> Ordering {
     parts(one).cmp(&parts(other))
 }
 
-/// The figures of these executions.
-pub(crate) fn recount(executions: &[Execution], filter: &UsageFilter, split: Split) -> Vec<UsageRow> {
-    let mut rows: Vec<UsageRow> = Vec::new();
-    for of in executions.iter().filter(|of| matches(filter, of)) {
-        let key = key(split, of);
-        let at = rows.iter().position(|row| row.key == key).unwrap_or_else(|| {
-            rows.push(UsageRow::none(key));
-            rows.len() - 1
-        });
-        let row = &mut rows[at];
+/// The figures of the executions of one row, and what the row does not tell as it is.
+struct Counted {
+    row: UsageRow,
+    unfinished: i64,
+    latencies: Vec<i32>,
+}
+
+impl Counted {
+    fn take(&mut self, of: &Execution) {
+        let row = &mut self.row;
         row.succeeded += i64::from(of.status == Status::Succeeded);
         row.failed += i64::from(of.status == Status::Failed);
         row.canceled += i64::from(of.status == Status::Canceled);
@@ -70,9 +70,50 @@ pub(crate) fn recount(executions: &[Execution], filter: &UsageFilter, split: Spl
         if let Some(latency) = of.latency_ms {
             row.tally.latencies.record(latency);
         }
+        self.unfinished += i64::from(matches!(of.status, Status::Queued | Status::Running));
+        self.latencies.extend(of.latency_ms);
     }
-    rows.sort_by(|one, other| order(&one.key, &other.key));
-    rows
+
+    /// The latency at the nearest rank of the sorted list.
+    fn percentile(&self, percent: usize) -> Option<f64> {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        let place = (sorted.len() * percent).div_ceil(100);
+        Some(f64::from(*sorted.get(place.checked_sub(1)?)?))
+    }
+}
+
+fn recount(executions: &[Execution], filter: &UsageFilter, split: Split) -> Vec<Counted> {
+    let mut all: Vec<Counted> = Vec::new();
+    for of in executions.iter().filter(|of| matches(filter, of)) {
+        let key = key(split, of);
+        let at = all.iter().position(|counted| counted.row.key == key).unwrap_or_else(|| {
+            all.push(Counted { row: UsageRow::none(key), unfinished: 0, latencies: Vec::new() });
+            all.len() - 1
+        });
+        all[at].take(of);
+    }
+    all.sort_by(|one, other| order(&one.row.key, &other.row.key));
+    all
+}
+
+/// These rows are the figures of these executions.
+#[track_caller]
+pub(crate) fn assert_recounted(found: &[UsageRow], executions: &[Execution], filter: &UsageFilter, split: Split) {
+    let expected = recount(executions, filter, split);
+    let rows: Vec<_> = expected.iter().map(|counted| &counted.row).collect();
+    assert_eq!(found.iter().collect::<Vec<_>>(), rows, "{filter:?} {split:?}");
+    for (row, counted) in found.iter().zip(&expected) {
+        assert_eq!(row.unfinished(), counted.unfinished, "{row:?}");
+        for percent in [50, 95, 99] {
+            let told = row.tally.latencies.percentile(u64::try_from(percent).unwrap());
+            let near = match (told, counted.percentile(percent)) {
+                (Some(told), Some(exact)) => (told - exact).abs() <= 0.008 * exact,
+                (told, exact) => told.is_none() && exact.is_none(),
+            };
+            assert!(near, "{percent} %: {told:?} of {:?}", counted.latencies);
+        }
+    }
 }
 
 /// The store's figures, page by page of this size.

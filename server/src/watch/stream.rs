@@ -129,7 +129,7 @@ impl Streams {
         }
     }
 
-    /// Waits until streams end; with what a call is to end then that waits as they do.
+    /// Waits for the drain, and answers what a call ends with that waits as streams do.
     pub async fn drained(&self) -> Error {
         self.0.draining.cancelled().await;
         Ending::Drained.error()

@@ -110,7 +110,6 @@ impl ExecutionService {
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
         for _ in 0..RESOLVE_TRIES {
             entry.found.prompt.check_mode(prompt_mode, execute_rpc(entry.found.prompt.mode, how))?;
-            entry.check_revision(spec.min_revision)?;
             let key = match spec.key()? {
                 None => None,
                 Some(key) => match self.store.by_key(entry.found.prompt.id, &key).await? {
@@ -118,6 +117,7 @@ impl ExecutionService {
                     None => Some(ExecutionKey { key, request_hash: spec.request_hash()? }),
                 },
             };
+            entry.check_revision(spec.min_revision)?;
             let _place = (how == How::Submit).then(|| self.backpressure.admit()).transpose()?;
             match try_it(self.prepare(caller, spec, &entry, key, how).await?).await? {
                 Tried::New(new) => return Ok(Found::New(new)),

@@ -239,6 +239,19 @@ impl Ledger {
         self.registry().put_prompt(request).await.unwrap().into_inner()
     }
 
+    /// Registers a model with these prices from now on, in nano-dollars per million tokens.
+    pub async fn priced(&self, which: &v1::ModelRef, input: i64, output: i64) -> v1::Model {
+        let price = v1::ModelPrice {
+            input_nano_usd_per_million: input,
+            output_nano_usd_per_million: output,
+            ..v1::ModelPrice::default()
+        };
+        let v1::ModelRef { provider, model_name } = which.clone();
+        let request =
+            v1::PutModelRequest { provider, model_name, price: Some(price), ..v1::PutModelRequest::default() };
+        self.registry().put_model(request).await.unwrap().into_inner().model.unwrap()
+    }
+
     /// Runs an execution that must be recorded.
     pub async fn run(&self, spec: v1::ExecutionSpec) -> v1::Execution {
         let request = v1::RunExecutionRequest { spec: Some(spec) };
@@ -261,7 +274,8 @@ impl Ledger {
         self.execute_code(spec, v1::ExecutionMode::Async).await.execution_id
     }
 
-    async fn execute_code(&self, spec: v1::ExecutionSpec, mode: v1::ExecutionMode) -> v1::Execution {
+    /// Executes a prompt that lives in code, which must be taken.
+    pub async fn execute_code(&self, spec: v1::ExecutionSpec, mode: v1::ExecutionMode) -> v1::Execution {
         let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: mode.into() };
         self.code().execute_code_prompt(request).await.unwrap().into_inner().execution.unwrap()
     }

@@ -241,18 +241,7 @@ async fn a_price_holds_from_its_moment_and_cached_input_has_its_own() {
 /// An execution of `greet` by a model with this price.
 async fn priced(ledger: &Ledger, input: i64, output: i64) -> v1::ExecutionSpec {
     let which = v1::ModelRef { provider: "openai".into(), model_name: "mine".into() };
-    let price = v1::ModelPrice {
-        input_nano_usd_per_million: input,
-        output_nano_usd_per_million: output,
-        ..v1::ModelPrice::default()
-    };
-    let request = v1::PutModelRequest {
-        provider: which.provider.clone(),
-        model_name: which.model_name.clone(),
-        price: Some(price),
-        ..v1::PutModelRequest::default()
-    };
-    ledger.registry().put_model(request).await.unwrap();
+    ledger.priced(&which, input, output).await;
     ledger.active("greet", "hello").await;
     v1::ExecutionSpec { model: Some(which), ..spec("greet", &[]) }
 }

@@ -96,18 +96,7 @@ async fn every_attempt_tells_when_it_was_what_it_used_and_what_went_wrong() {
 async fn tokens_and_cost_are_those_of_all_attempts() {
     let (ledger, model) = start().await;
     let which = v1::ModelRef { provider: "openai".into(), model_name: "mine".into() };
-    let price = v1::ModelPrice {
-        input_nano_usd_per_million: 1_000_000,
-        output_nano_usd_per_million: 2_000_000,
-        ..v1::ModelPrice::default()
-    };
-    let put = v1::PutModelRequest {
-        provider: which.provider.clone(),
-        model_name: which.model_name.clone(),
-        price: Some(price),
-        ..v1::PutModelRequest::default()
-    };
-    ledger.registry().put_model(put).await.unwrap();
+    ledger.priced(&which, 1_000_000, 2_000_000).await;
     let told = json!({"prompt_tokens": 11, "completion_tokens": 3});
     let pieces = [
         json!({"id": "r", "model": "mine", "choices": [], "usage": told}),

@@ -7,7 +7,7 @@ use prompt_ledger_testkit::ledger::{carried, spec};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::kit::{Deployment, ended, execute, get, greet, request, submit};
+use crate::kit::{Deployment, ended, get, greet, request, submit};
 
 #[tokio::test]
 async fn deployments_that_register_different_contents_on_two_servers_make_consecutive_versions() {
@@ -45,7 +45,7 @@ async fn what_one_server_registers_another_executes_at_once_by_its_hash() {
         let selector = Some(execution_spec::Selector::ChecksumHash(registered.checksum_hash));
         for (selector, mode) in [(selector, v1::ExecutionMode::Sync), (None, v1::ExecutionMode::Async)] {
             let spec = v1::ExecutionSpec { selector, ..spec("greet", &[("name", "Ada")]) };
-            let done = ended(registers, &execute(executes, spec, mode).await.execution_id).await;
+            let done = ended(registers, &executes.execute_code(spec, mode).await.execution_id).await;
             assert_eq!((done.status(), done.mode()), (v1::ExecutionStatus::Succeeded, mode));
             assert_eq!(done.rendered_prompt, format!("release {round} for Ada"));
             assert_eq!((done.version_number, done.prompt_mode()), (round, v1::PromptMode::Tracking));
@@ -98,20 +98,9 @@ async fn what_is_queued_costs_what_its_model_cost_when_it_was_submitted() {
     let mut queued = Vec::new();
     for nano_usd in [1, 5] {
         let million = nano_usd * 1_000_000;
-        let price = v1::ModelPrice {
-            input_nano_usd_per_million: million,
-            output_nano_usd_per_million: million,
-            ..v1::ModelPrice::default()
-        };
-        let put = v1::PutModelRequest {
-            provider: mine.provider.clone(),
-            model_name: mine.model_name.clone(),
-            price: Some(price),
-            ..v1::PutModelRequest::default()
-        };
-        let model = server.registry().put_model(put).await.unwrap().into_inner().model.unwrap();
+        let model = server.priced(&mine, million, million).await;
         let spec = v1::ExecutionSpec { model: Some(mine.clone()), ..spec("greet", &[]) };
-        let id = execute(&server, spec, v1::ExecutionMode::Async).await.execution_id;
+        let id = server.execute_code(spec, v1::ExecutionMode::Async).await.execution_id;
         queued.push((id, model.prices[0].price_id.clone(), nano_usd));
     }
     let _worker = deployment.worker().await;

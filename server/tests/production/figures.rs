@@ -5,7 +5,7 @@ use prompt_ledger_proto::v1::{self, ExecutionMode, PromptMode, TimeBucket, Usage
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
 
-use crate::kit::{Deployment, ended, eventually, execute, greet};
+use crate::kit::{Deployment, ended, eventually, greet};
 
 const BY_ALL: [UsageDimension; 6] = [
     UsageDimension::Mode,
@@ -103,15 +103,15 @@ async fn servers_move_what_is_old_and_every_figure_stays() {
     let code = || spec("code", &[]);
     one.active("greet", "hello").await;
     one.carry(vec![carried("code", "one")]).await;
-    let mut over = vec![one.run(greet()).await, execute(&one, code(), ExecutionMode::Sync).await];
+    let mut over = vec![one.run(greet()).await, one.execute_code(code(), ExecutionMode::Sync).await];
     one.carry(vec![carried("code", "two")]).await;
-    let queued = execute(&one, code(), ExecutionMode::Async).await;
+    let queued = one.execute_code(code(), ExecutionMode::Async).await;
     over.push(ended(&one, &queued.execution_id).await);
     deployment.model.next(Reply::status(400, "no"));
-    over.push(execute(&one, code(), ExecutionMode::Sync).await);
+    over.push(one.execute_code(code(), ExecutionMode::Sync).await);
     let gate = Gate::new();
     deployment.model.next(Reply::answer("late").held(&gate));
-    let held = execute(&one, code(), ExecutionMode::Async).await;
+    let held = one.execute_code(code(), ExecutionMode::Async).await;
     deployment.model.wait_for_calls(5).await;
 
     let mut before = told(&one).await;
@@ -152,7 +152,7 @@ async fn executions_are_of_the_minute_the_hour_and_the_day_that_they_were_create
     for (text, at) in [("one", "2024-02-29 23:59:59.999999Z"), ("two", "2024-03-01 00:00:00Z")] {
         let hash = server.carry(vec![carried("code", text)]).await.remove(0).checksum_hash;
         let selector = Some(execution_spec::Selector::ChecksumHash(hash));
-        let ran = execute(&server, v1::ExecutionSpec { selector, ..spec("code", &[]) }, ExecutionMode::Sync).await;
+        let ran = server.execute_code(v1::ExecutionSpec { selector, ..spec("code", &[]) }, ExecutionMode::Sync).await;
         sql += &format!("; UPDATE executions SET created_at = '{at}' WHERE id = '{}'", ran.execution_id);
     }
     deployment.sql(&sql);

@@ -103,12 +103,6 @@ pub(crate) async fn submit(server: &Ledger, spec: v1::ExecutionSpec) -> String {
     server.executions().submit_execution(request(spec)).await.unwrap().into_inner().execution_id
 }
 
-/// Executes a prompt of the code's, which must be taken.
-pub(crate) async fn execute(server: &Ledger, spec: v1::ExecutionSpec, mode: v1::ExecutionMode) -> v1::Execution {
-    let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: mode.into() };
-    server.code().execute_code_prompt(request).await.unwrap().into_inner().execution.unwrap()
-}
-
 /// An execution of `greet`.
 pub(crate) fn greet() -> v1::ExecutionSpec {
     spec("greet", &[])

@@ -13,7 +13,7 @@ use prompt_ledger_queue::rabbit::Rabbit;
 use prompt_ledger_queue::redis::Redis;
 use prompt_ledger_queue::{Broker, Bus, Queue};
 use prompt_ledger_runtime::config::{self, Config, ProviderConfig};
-use prompt_ledger_store::postgres::{Postgres, PostgresOptions};
+use prompt_ledger_store_postgres::{Postgres, PostgresOptions};
 use tokio_util::sync::CancellationToken;
 
 /// Why a process cannot start.

@@ -4,31 +4,39 @@ use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Status};
 
 /// An execution whose holder's lease ran out, or whose life is over, as it was found.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Left {
-    pub(crate) status: Status,
-    pub(crate) mode: ExecutionMode,
-    pub(crate) attempts: i32,
-    pub(crate) handed_back: i32,
-    pub(crate) max_retries: i32,
-    pub(crate) cancel_requested: bool,
+pub struct Left {
+    /// Its status.
+    pub status: Status,
+    /// Whether it goes back into the queue (async) or ends (sync).
+    pub mode: ExecutionMode,
+    /// How many attempts were begun.
+    pub attempts: i32,
+    /// How many of those were handed back, and do not count as retries.
+    pub handed_back: i32,
+    /// How many retries it may have.
+    pub max_retries: i32,
+    /// Whether someone asked for its end.
+    pub cancel_requested: bool,
     /// Its `expire_after` has passed.
-    pub(crate) expired: bool,
+    pub expired: bool,
 }
 
 /// What becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Fate {
-    pub(crate) status: Status,
-    pub(crate) error: Option<ErrorType>,
+pub struct Fate {
+    /// Its next status.
+    pub status: Status,
+    /// Why it failed; absent unless it did.
+    pub error: Option<ErrorType>,
     /// For a person; empty without an error.
-    pub(crate) message: &'static str,
+    pub message: &'static str,
 }
 
 /// What is written to the attempt that a dead holder left.
-pub(crate) const LEFT: &str = "the process that ran it went away: its lease ran out";
+pub const LEFT: &str = "the process that ran it went away: its lease ran out";
 
 /// Decides. The wish to cancel comes before everything; a life that is over before another attempt.
-pub(crate) fn fate(left: &Left) -> Fate {
+pub fn fate(left: &Left) -> Fate {
     if left.cancel_requested {
         return Fate { status: Status::Canceled, error: None, message: "" };
     }

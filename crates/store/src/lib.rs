@@ -1,24 +1,26 @@
-//! What Prompt Ledger remembers. Five small traits say what is meant, never how it is stored; behind them stand the
-//! databases. SQL and transactions never leave this crate.
+//! What Prompt Ledger remembers. Five traits say what is meant, never how it is stored; a database behind them is a crate
+//! of its own (`prompt-ledger-store-postgres`, `prompt-ledger-store-sqlite`). SQL and transactions never leave those.
 //!
 //! Every write is durable when its future answers. Errors are the domain's: what a rule refuses has its own reason, a
 //! database that does not answer is STORE_UNAVAILABLE, anything else INTERNAL with its cause.
+//!
+//! Beside the traits, what every database decides and reads the same way, for the databases alone: [`plan`] (what a registry
+//! write comes to), [`expiry`] (what becomes of an execution whose lease or life is over), [`rollup`] (which rollups answer
+//! for a span of time), [`rows`] (rows to records), [`migrations`], [`seed`], [`failure`].
 
 mod access;
 mod analytics;
 mod code;
 mod executions;
-mod expiry;
-mod failure;
-mod migrations;
+pub mod expiry;
+pub mod failure;
+pub mod migrations;
 mod models;
-mod plan;
-pub mod postgres;
+pub mod plan;
 mod registry;
-mod rollup;
-mod rows;
-mod seed;
-pub mod sqlite;
+pub mod rollup;
+pub mod rows;
+pub mod seed;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
 pub use analytics::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};

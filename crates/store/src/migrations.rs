@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 
 use prompt_ledger_domain::{Error, Result, error::Reason};
-use sqlx::migrate::{AppliedMigration, Migration, MigrationType, Migrator};
-use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 /// Where a migration stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,66 +16,72 @@ pub struct MigrationStatus {
 }
 
 /// The number of the newest migration that this release knows.
-pub(crate) const NEWEST: i64 = 4;
+pub const NEWEST: i64 = 4;
+
+/// One migration of a database's schema.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// Its number, from 1.
+    pub version: i64,
+    /// What it does.
+    pub description: &'static str,
+    /// The SQL that applies it.
+    pub up: String,
+    /// The SQL that takes it back.
+    pub down: &'static str,
+}
 
 /// One migration's texts: its number, what it does, there and back.
-pub(crate) type Texts = (i64, &'static str, &'static str, &'static str);
+pub type MigrationText = (i64, &'static str, &'static str, &'static str);
 
-/// The texts of a database's migrations, by its folder: a line each.
+/// The texts of a database's migrations, by its folder below `migrations/`, for a file in the `src` folder of a crate.
+#[macro_export]
 macro_rules! migration_texts {
     ($folder:literal) => {
         [
-            $crate::migrations::migration_text!($folder, 1, "0001_ledger", "ledger"),
-            $crate::migrations::migration_text!($folder, 2, "0002_feed", "feed"),
-            $crate::migrations::migration_text!($folder, 3, "0003_usage", "usage"),
-            $crate::migrations::migration_text!($folder, 4, "0004_counts", "counts"),
+            $crate::migration_text!($folder, 1, "0001_ledger", "ledger"),
+            $crate::migration_text!($folder, 2, "0002_feed", "feed"),
+            $crate::migration_text!($folder, 3, "0003_usage", "usage"),
+            $crate::migration_text!($folder, 4, "0004_counts", "counts"),
         ]
     };
 }
-pub(crate) use migration_texts;
-
+/// One line of [`migration_texts`].
+#[macro_export]
 macro_rules! migration_text {
     ($folder:literal, $number:literal, $file:literal, $name:literal) => {
         (
             $number,
             $name,
-            include_str!(concat!("../../../../migrations/", $folder, "/", $file, ".up.sql")),
-            include_str!(concat!("../../../../migrations/", $folder, "/", $file, ".down.sql")),
+            include_str!(concat!("../../../migrations/", $folder, "/", $file, ".up.sql")),
+            include_str!(concat!("../../../migrations/", $folder, "/", $file, ".down.sql")),
         )
     };
 }
-pub(crate) use migration_text;
-
 /// All migrations, from their texts. The first one ends with `seed`: the models that a ledger starts with.
-pub(crate) fn migrator(texts: &[Texts], seed: &str) -> Migrator {
-    let migration = |number, name: &'static str, kind, sql: String| {
-        Migration::new(number, name.into(), kind, AssertSqlSafe(sql).into_sql_str(), false)
+#[must_use]
+pub fn migrations(texts: &[MigrationText], seed: &str) -> Vec<Migration> {
+    let migration = |(version, description, up, down): &MigrationText| {
+        let seed = if *version == 1 { seed } else { "" };
+        Migration { version: *version, description, up: format!("{up}{seed}"), down }
     };
-    let both_ways = |(number, name, up, down): &Texts| {
-        let seed = if *number == 1 { seed } else { "" };
-        [
-            migration(*number, name, MigrationType::ReversibleUp, format!("{up}{seed}")),
-            migration(*number, name, MigrationType::ReversibleDown, (*down).to_owned()),
-        ]
-    };
-    Migrator::with_migrations(texts.iter().flat_map(both_ways).collect())
+    texts.iter().map(migration).collect()
 }
 
-/// Every migration that this release knows, oldest first.
-pub(crate) fn status(migrator: &Migrator, applied: &[AppliedMigration]) -> Vec<MigrationStatus> {
-    let applied: HashSet<i64> = applied.iter().map(|migration| migration.version).collect();
-    let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration());
-    let standing = known.map(|migration| MigrationStatus {
+/// Where every migration that this release knows stands, oldest first.
+#[must_use]
+pub fn status(known: &[Migration], applied: &HashSet<i64>) -> Vec<MigrationStatus> {
+    let standing = known.iter().map(|migration| MigrationStatus {
         version: migration.version,
-        description: migration.description.to_string(),
+        description: migration.description.to_owned(),
         applied: applied.contains(&migration.version),
     });
     standing.collect()
 }
 
 /// Refuses a target that no migration has.
-pub(crate) fn check_target(migrator: &Migrator, to: i64) -> Result<()> {
-    match to == 0 || migrator.version_exists(to) {
+pub fn check_target(known: &[Migration], to: i64) -> Result<()> {
+    match to == 0 || known.iter().any(|migration| migration.version == to) {
         true => Ok(()),
         false => Err(Error::invalid("to", format!("there is no migration {to}; 0 takes all back"))),
     }
@@ -85,7 +89,7 @@ pub(crate) fn check_target(migrator: &Migrator, to: i64) -> Result<()> {
 
 /// Whether a release whose newest migration is `newest` works on a schema: `found` is the schema's newest migration and
 /// the oldest release that it works with; absent where it has none.
-pub(crate) fn check_fit(newest: i64, found: Option<(i64, i64)>) -> Result<()> {
+pub fn check_fit(newest: i64, found: Option<(i64, i64)>) -> Result<()> {
     let refused = |message: String| Err(Error::new(Reason::Internal, message));
     match found {
         None => refused("the database has no schema yet: run `prompt-ledger migrate`".into()),

@@ -1,7 +1,7 @@
 //! What a write to the registry comes to, decided from what was read: pure, and the same for every database. The database
 //! reads under a lock, asks here, and writes what it is told.
 
-pub(crate) mod code;
+pub mod code;
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::PromptId;
@@ -13,18 +13,18 @@ use prompt_ledger_domain::{Error, Result, Timestamp, field};
 use crate::{Changed, NewPrice, PutModel, PutPrompt, PutResult};
 
 /// What is to be written, and what is then answered.
-pub(crate) struct Plan<T> {
+pub struct Plan<T> {
     /// Whether the prompt changes, and with it the project's revision.
-    pub(crate) prompt: bool,
+    pub prompt: bool,
     /// What becomes of the version.
-    pub(crate) version: VersionWrite,
+    pub version: VersionWrite,
     /// With the prompt and the version as they become.
-    pub(crate) answer: T,
+    pub answer: T,
 }
 
 /// What becomes of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum VersionWrite {
+pub enum VersionWrite {
     /// It stays as it is.
     Nothing,
     /// It is new.
@@ -35,13 +35,15 @@ pub(crate) enum VersionWrite {
 
 /// A project as a write finds it.
 #[derive(Clone, Debug)]
-pub(crate) struct Project {
-    pub(crate) name: String,
-    pub(crate) revision: i64,
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// The number of its last registry change.
+    pub revision: i64,
 }
 
 /// Registering a content: `before` is the prompt of that name, `known` its version of that content.
-pub(crate) fn put(
+pub fn put(
     project: &Project,
     before: Option<&Prompt>,
     known: Option<Version>,
@@ -84,7 +86,7 @@ pub(crate) fn put(
 }
 
 /// Moving the active pointer to this version.
-pub(crate) fn activate(
+pub fn activate(
     (mut prompt, version, revision): (Prompt, Option<Version>, i64),
     number: i32,
     etag: Option<&str>,
@@ -103,7 +105,7 @@ pub(crate) fn activate(
 }
 
 /// Giving this version another status.
-pub(crate) fn set_status(
+pub fn set_status(
     (mut prompt, version, revision): (Prompt, Option<Version>, i64),
     number: i32,
     wanted: VersionStatus,
@@ -120,7 +122,7 @@ pub(crate) fn set_status(
 }
 
 /// Archiving a prompt, or bringing it back.
-pub(crate) fn archive(
+pub fn archive(
     (mut prompt, _, revision): (Prompt, Option<Version>, i64),
     archived: bool,
     etag: Option<&str>,
@@ -136,7 +138,7 @@ pub(crate) fn archive(
 }
 
 /// Moving a prompt to another mode, with all its versions.
-pub(crate) fn migrate(
+pub fn migrate(
     (mut prompt, active, revision): (Prompt, Option<Version>, i64),
     mode: Mode,
     etag: Option<&str>,
@@ -151,7 +153,7 @@ pub(crate) fn migrate(
 }
 
 /// Registering or changing a model: how it becomes, and the price to add; nothing where nothing changes.
-pub(crate) fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Option<(Model, Option<Price>)> {
+pub fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Option<(Model, Option<Price>)> {
     let mut model = before.cloned().unwrap_or_else(|| Model {
         id: put.id.clone(),
         max_tokens: None,

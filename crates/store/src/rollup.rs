@@ -8,24 +8,24 @@
 use prompt_ledger_domain::usage::{Bucket, Histogram};
 
 /// `until` moves by whole steps of this: ten seconds.
-pub(crate) const STEP: i64 = 10_000_000;
+pub const STEP: i64 = 10_000_000;
 
 /// Whole times of one length, from one moment to before another.
-pub(crate) type Rollups = (Bucket, i64, i64);
+pub type Rollups = (Bucket, i64, i64);
 
 /// What the executions of a span of time are read from, each of them once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Cover {
+pub struct Cover {
     /// The executions themselves, from and to before.
-    pub(crate) raw: Vec<(i64, i64)>,
+    pub raw: Vec<(i64, i64)>,
     /// Rollups by their start.
-    pub(crate) rollups: Vec<Rollups>,
+    pub rollups: Vec<Rollups>,
     /// Those of this time that are not in the rollups: from and to before.
-    pub(crate) stragglers: (i64, i64),
+    pub stragglers: (i64, i64),
 }
 
 /// The last moment of whole `bucket`s that is not later.
-pub(crate) fn floor(at: i64, length: i64) -> i64 {
+pub fn floor(at: i64, length: i64) -> i64 {
     at - at.rem_euclid(length)
 }
 
@@ -34,7 +34,7 @@ fn ceil(at: i64, length: i64) -> i64 {
 }
 
 /// What covers `start` to before `end`, with rollups no longer than `coarsest`.
-pub(crate) fn cover(start: i64, end: i64, until: i64, coarsest: Bucket) -> Cover {
+pub fn cover(start: i64, end: i64, until: i64, coarsest: Bucket) -> Cover {
     let minute = Bucket::Minute.micros();
     let [start, end] = [start, end].map(|at| at.clamp(0, i64::MAX - Bucket::Day.micros()));
     // What is added up of the minute of `until` is all of it that there is before `until`.
@@ -77,13 +77,13 @@ fn split(rollups: &mut Vec<Rollups>, (first, last): (i64, i64), until: i64, leng
 }
 
 /// Whether the time of this length that an execution was created in is over, and so added up.
-pub(crate) fn is_built(length: Bucket, created_at: i64, until: i64) -> bool {
+pub fn is_built(length: Bucket, created_at: i64, until: i64) -> bool {
     length == Bucket::Minute || floor(created_at, length.micros()) + length.micros() <= until
 }
 
 /// Until when executions are moved next, having been moved until `until`: all that is older than `lazy`; where more than a
 /// crowd wait, those before the `next` one after the crowd, at least a step. Nothing of `closed` or later.
-pub(crate) fn advance(until: i64, closed: i64, lazy: i64, next: Option<i64>) -> i64 {
+pub fn advance(until: i64, closed: i64, lazy: i64, next: Option<i64>) -> i64 {
     let wanted = match next {
         Some(next) => floor(next, STEP).max(until + STEP),
         None => floor(lazy, STEP),
@@ -92,7 +92,7 @@ pub(crate) fn advance(until: i64, closed: i64, lazy: i64, next: Option<i64>) -> 
 }
 
 /// A histogram as it is stored; two of them one behind the other are their sum.
-pub(crate) fn to_bytes(histogram: &Histogram) -> Vec<u8> {
+pub fn to_bytes(histogram: &Histogram) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (step, mut count) in histogram.steps() {
         while count > 0 {
@@ -111,7 +111,7 @@ const STEPS: usize = 1_664;
 const MANY: usize = 256;
 
 /// Takes in what [`to_bytes`] wrote, any number of times.
-pub(crate) fn add_steps(histogram: &mut Histogram, bytes: &[u8]) {
+pub fn add_steps(histogram: &mut Histogram, bytes: &[u8]) {
     let entries = bytes.as_chunks::<6>().0.iter().map(|[s0, s1, c0, c1, c2, c3]| {
         (u16::from_be_bytes([*s0, *s1]), u64::from(u32::from_be_bytes([*c0, *c1, *c2, *c3])))
     });
@@ -132,7 +132,7 @@ pub(crate) fn add_steps(histogram: &mut Histogram, bytes: &[u8]) {
 }
 
 /// Takes in latencies of four bytes each.
-pub(crate) fn add_latencies(histogram: &mut Histogram, bytes: &[u8]) {
+pub fn add_latencies(histogram: &mut Histogram, bytes: &[u8]) {
     for latency in bytes.as_chunks::<4>().0 {
         histogram.record(i32::from_be_bytes(*latency));
     }

@@ -30,17 +30,17 @@ struct Seed {
 }
 
 /// What the databases spell their own way.
-pub(crate) struct Dialect {
+pub struct Dialect {
     /// This moment.
-    pub(crate) now: &'static str,
+    pub now: &'static str,
     /// The midnight of a quoted day, in UTC.
-    pub(crate) midnight: fn(&str) -> String,
+    pub midnight: fn(&str) -> String,
     /// A truth.
-    pub(crate) flag: fn(bool) -> &'static str,
+    pub flag: fn(bool) -> &'static str,
 }
 
 /// The statements that register them.
-pub(crate) fn statements(dialect: &Dialect) -> Result<String> {
+pub fn statements(dialect: &Dialect) -> Result<String> {
     let now = dialect.now;
     let seeds: Vec<Seed> = serde_json::from_str(MODELS).map_err(Error::internal)?;
     let mut sql = String::new();

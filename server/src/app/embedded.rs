@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_store::sqlite::Sqlite;
+use prompt_ledger_store_sqlite::Sqlite;
 use prompt_ledger_worker::app::{Brokers, providers};
 use prompt_ledger_worker::process::name;
 

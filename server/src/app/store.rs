@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_runtime::config::{Config, Place};
-use prompt_ledger_store::sqlite::Sqlite;
-use prompt_ledger_store::{MigrationStatus, Store, postgres, sqlite};
+use prompt_ledger_store::{MigrationStatus, Store};
+use prompt_ledger_store_sqlite::Sqlite;
+use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sqlite};
 
 use super::StartError;
 

@@ -155,7 +155,7 @@ fn is_reflection(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prompt_ledger_store::sqlite::Sqlite;
+    use prompt_ledger_store_sqlite::Sqlite;
     use std::sync::Mutex;
     use std::time::Duration;
 

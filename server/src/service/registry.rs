@@ -339,7 +339,7 @@ fn parse(version: &Version) -> Result<Option<Arc<Template>>> {
 #[cfg(test)]
 mod tests {
     use prompt_ledger_store::Access;
-    use prompt_ledger_store::sqlite::Sqlite;
+    use prompt_ledger_store_sqlite::Sqlite;
 
     use super::*;
 

@@ -27,9 +27,9 @@ const SYNCS: usize = 2_000;
 /// Submits per second where the time to the end is measured.
 const RATE: u32 = 200;
 /// The statement that the server records executions by.
-const RECORD: &str = include_str!("../../../crates/store/src/postgres/record.sql");
-const GREET: &str = include_str!("../../../crates/store/benches/greet.sql");
-const TERMINAL_TIMES: &str = include_str!("../../../crates/store/benches/terminal_times.sql");
+const RECORD: &str = include_str!("../../../crates/store-postgres/src/record.sql");
+const GREET: &str = include_str!("../../../crates/store-postgres/benches/greet.sql");
+const TERMINAL_TIMES: &str = include_str!("../../../crates/store-postgres/benches/terminal_times.sql");
 
 pub(super) async fn run() -> Outcome {
     measure().await.map_err(|error| error.to_string())?;

@@ -9,17 +9,26 @@ use super::Violation;
 const PREFIX: &str = "prompt-ledger-";
 
 /// The packages of the workspace that each may use, tests apart. One that is not named here may use what it likes.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("store", &["domain"]),
+    ("store-conformance", &["domain", "store"]),
+    ("store-postgres", &["domain", "store"]),
+    ("store-sqlite", &["domain", "store"]),
     ("queue", &["domain"]),
     ("providers", &["domain"]),
     ("runtime", &["domain"]),
     ("testkit", &["domain", "proto"]),
     ("client", &["proto"]),
-    ("worker", &["domain", "store", "queue", "providers", "runtime"]),
-    ("server", &["domain", "proto", "store", "queue", "providers", "runtime", "worker"]),
+    ("worker", &["domain", "store", "store-postgres", "queue", "providers", "runtime"]),
+    (
+        "server",
+        &["domain", "proto", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime", "worker"],
+    ),
 ];
+
+/// The packages that may use a database's driver, in tests too.
+const SPEAK_SQL: [&str; 2] = ["prompt-ledger-store-postgres", "prompt-ledger-store-sqlite"];
 
 /// What the pure rules must not reach, directly or through another crate.
 const NOT_IN_DOMAIN: [&str; 6] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost"];
@@ -34,8 +43,8 @@ pub(super) fn check(metadata: &Value) -> Vec<Violation> {
         let mut report = |what: String| violations.push(Violation { place: name.to_owned(), what });
         for dependency in list(&package["dependencies"]) {
             let used = text(&dependency["name"]);
-            if used == "sqlx" && name != "prompt-ledger-store" {
-                report("depends on sqlx; only prompt-ledger-store speaks SQL".into());
+            if used == "sqlx" && !SPEAK_SQL.contains(&name) {
+                report("depends on sqlx; only the two databases' crates speak SQL".into());
             }
             if dependency["kind"].is_null() && !may_use(name, used) {
                 report(format!("may not depend on {used}: dependencies point from the server towards the domain"));
@@ -117,7 +126,8 @@ mod tests {
             ("prompt-ledger-server", "prompt-ledger-testkit", Some("dev")),
             ("prompt-ledger-worker", "prompt-ledger-store", None),
             ("prompt-ledger-store", "prompt-ledger-domain", None),
-            ("prompt-ledger-store", "sqlx", None),
+            ("prompt-ledger-store-sqlite", "sqlx", None),
+            ("prompt-ledger-store-sqlite", "prompt-ledger-store", None),
             ("prompt-ledger-domain", "serde", None),
             ("prompt-ledger-domain", "tokio", Some("dev")),
             ("prompt-ledger-cli", "prompt-ledger-proto", None),
@@ -131,6 +141,7 @@ mod tests {
             (vec![("prompt-ledger-domain", "tokio", None)], "prompt-ledger-domain: reaches tokio"),
             (vec![("prompt-ledger-domain", "a", None), ("a", "sqlx", None)], "prompt-ledger-domain: reaches sqlx"),
             (vec![("prompt-ledger-server", "sqlx", Some("dev"))], "prompt-ledger-server: depends on sqlx"),
+            (vec![("prompt-ledger-store", "sqlx", None)], "prompt-ledger-store: depends on sqlx"),
             (
                 vec![("prompt-ledger-worker", "prompt-ledger-proto", None)],
                 "prompt-ledger-worker: may not depend on prompt-ledger-proto",

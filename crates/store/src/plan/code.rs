@@ -9,14 +9,15 @@ use super::{Metadata, Project, counted, described};
 use crate::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 
 /// What is to be written, and what is then answered.
-pub(crate) struct Batch {
+pub struct Batch {
     /// The prompts that change, as they become, each with the next revision.
-    pub(crate) prompts: Vec<Prompt>,
+    pub prompts: Vec<Prompt>,
     /// The versions that are new.
-    pub(crate) added: Vec<Version>,
+    pub added: Vec<Version>,
     /// Those that become active again.
-    pub(crate) restored: Vec<VersionId>,
-    pub(crate) answer: Registered,
+    pub restored: Vec<VersionId>,
+    /// What the caller is answered.
+    pub answer: Registered,
 }
 
 impl Batch {
@@ -25,25 +26,29 @@ impl Batch {
     }
 
     /// Whether there is nothing to write. A version changes only with its prompt.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.prompts.is_empty()
     }
 }
 
 /// A version of the content that code carries, as much of it as decides.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
-    pub(crate) id: VersionId,
-    pub(crate) number: i32,
-    pub(crate) status: VersionStatus,
-    pub(crate) template_format: TemplateFormat,
+pub struct Known {
+    /// Its identity.
+    pub id: VersionId,
+    /// Its number within the prompt, from 1.
+    pub number: i32,
+    /// Its place in the life cycle.
+    pub status: VersionStatus,
+    /// How its text is read.
+    pub template_format: TemplateFormat,
 }
 
 /// A prompt of the batch as it is found: the prompt of that name, and its version of that content.
-pub(crate) type Found = (Option<Prompt>, Option<Known>);
+pub type Found = (Option<Prompt>, Option<Known>);
 
 /// Registering a batch: `found` is what there is of each prompt of `sent`, in the same order.
-pub(crate) fn register(project: &Project, found: Vec<Found>, sent: &RegisterCode, now: Timestamp) -> Result<Batch> {
+pub fn register(project: &Project, found: Vec<Found>, sent: &RegisterCode, now: Timestamp) -> Result<Batch> {
     // Nothing else is said of a batch in which a prompt is not the code's to write.
     for prompt in found.iter().filter_map(|(prompt, _)| prompt.as_ref()) {
         prompt.check_mode(Mode::Tracking, prompt.mode.write_rpc())?;

@@ -10,7 +10,7 @@ use crate::rows as row;
 use crate::{ApiKey, Project};
 
 /// A model with its prices, which are one value.
-pub(crate) fn model<R: LedgerRow>(row: &R) -> Result<Model> {
+pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
     let prices: Vec<(String, i64, Option<i64>, i64, i64)> = row::json(row, "prices")?;
     let price = |(id, input, cached_input, output, valid_from): (String, _, _, _, _)| {
         let id = PriceId(Uuid::try_parse(&id).map_err(|_| row::corrupt("model_prices.id"))?);
@@ -27,13 +27,13 @@ pub(crate) fn model<R: LedgerRow>(row: &R) -> Result<Model> {
 }
 
 /// The project, unless the row has none.
-pub(crate) fn maybe_project<R: LedgerRow>(row: &R) -> Result<Option<Project>> {
+pub fn maybe_project<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Project>> {
     let Some(id) = row::maybe(row, "project_id")? else { return Ok(None) };
     Ok(Some(Project { id: ProjectId(id), name: row::text(row, "project_name")? }))
 }
 
 /// A key, as it may be shown.
-pub(crate) fn key<R: LedgerRow>(row: &R) -> Result<ApiKey> {
+pub fn key<D, R: LedgerRow<D>>(row: &R) -> Result<ApiKey> {
     Ok(ApiKey {
         id: KeyId(row::value(row, "id")?),
         name: row::text(row, "name")?,

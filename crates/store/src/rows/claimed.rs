@@ -10,7 +10,7 @@ use crate::rows as row;
 use crate::{Claimed, Fence};
 
 /// A claimed execution, at `at` by the database's clock.
-pub(crate) fn claimed<R: LedgerRow>(row: &R, at: Timestamp) -> Result<Claimed> {
+pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
     let attempt = row::value(row, "attempts")?;
     let price = row::maybe(row, "price_id")?.map(|id| price(row, PriceId(id))).transpose()?;
     Ok(Claimed {
@@ -39,13 +39,13 @@ pub(crate) fn claimed<R: LedgerRow>(row: &R, at: Timestamp) -> Result<Claimed> {
         timeout: row::micros(row, "timeout_micros")?,
         max_retries: row::value(row, "max_retries")?,
         used: execution::usage(row)?,
-        expires_in: row::maybe::<_, Timestamp>(row, "expire_at")?.map(|end| end.since(at)),
+        expires_in: row::maybe::<_, _, Timestamp>(row, "expire_at")?.map(|end| end.since(at)),
         stream_text: row::value(row, "stream_text")?,
     })
 }
 
 /// A price as it is selected, with its identity.
-pub(crate) fn price<R: LedgerRow>(row: &R, id: PriceId) -> Result<Price> {
+pub fn price<D, R: LedgerRow<D>>(row: &R, id: PriceId) -> Result<Price> {
     Ok(Price {
         id,
         input: row::value(row, "input")?,

@@ -13,6 +13,7 @@ use prompt_ledger_domain::{Result, Timestamp};
 
 /// The columns that [`execution`] reads, and where from: whatever finds the execution, the rest follows by its keys. `$join`
 /// is how the database is told so.
+#[macro_export]
 macro_rules! execution_select {
     ($join:literal, $columns:expr, $from:expr, $joins:expr) => {
         concat!(
@@ -33,25 +34,25 @@ macro_rules! execution_select {
         )
     };
 }
-pub(crate) use execution_select;
 
 /// The columns that [`texts`] reads, and where from.
+#[macro_export]
 macro_rules! text_columns {
     () => {
         ", i.rendered_prompt, i.messages, i.variables, o.response_text"
     };
 }
-pub(crate) use text_columns;
 
+/// Where [`text_columns`] come from, for an execution `x`.
+#[macro_export]
 macro_rules! text_joins {
     () => {
         " JOIN execution_inputs i ON i.execution_id = x.id LEFT JOIN execution_outputs o ON o.execution_id = x.id"
     };
 }
-pub(crate) use text_joins;
 
 /// The execution, without texts and attempts.
-pub(crate) fn execution<R: LedgerRow>(row: &R) -> Result<Execution> {
+pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
     let error_type = row::maybe_word(row, "error_type", ErrorType::from_word)?;
     let message = row::text(row, "error_message")?;
     Ok(Execution {
@@ -100,7 +101,7 @@ pub(crate) fn execution<R: LedgerRow>(row: &R) -> Result<Execution> {
 }
 
 /// What it used.
-pub(crate) fn usage<R: LedgerRow>(row: &R) -> Result<Usage> {
+pub fn usage<D, R: LedgerRow<D>>(row: &R) -> Result<Usage> {
     Ok(Usage {
         prompt_tokens: row::maybe(row, "prompt_tokens")?,
         cached_tokens: row::maybe(row, "cached_tokens")?,
@@ -109,7 +110,7 @@ pub(crate) fn usage<R: LedgerRow>(row: &R) -> Result<Usage> {
 }
 
 /// What goes to the model.
-pub(crate) fn input<R: LedgerRow>(row: &R) -> Result<Input> {
+pub fn input<D, R: LedgerRow<D>>(row: &R) -> Result<Input> {
     let rendered: Option<String> = row::maybe(row, "rendered_prompt")?;
     Ok(match rendered {
         Some(prompt) => Input::Prompt(prompt),
@@ -118,7 +119,7 @@ pub(crate) fn input<R: LedgerRow>(row: &R) -> Result<Input> {
 }
 
 /// Its texts.
-pub(crate) fn texts<R: LedgerRow>(row: &R) -> Result<Texts> {
+pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<Texts> {
     Ok(Texts {
         input: input(row)?,
         variables: row::text(row, "variables")?,
@@ -143,7 +144,7 @@ struct EndedAttempt(
 );
 
 /// The attempts that have ended, in order.
-pub(crate) fn attempts<R: LedgerRow>(row: &R) -> Result<Vec<Attempt>> {
+pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
     // A list in JSON; absent where there is none.
     let ended: Vec<EndedAttempt> = match row.text("attempt_log")? {
         Some(_) => row::json(row, "attempt_log")?,
@@ -168,19 +169,19 @@ pub(crate) fn attempts<R: LedgerRow>(row: &R) -> Result<Vec<Attempt>> {
 }
 
 /// An execution's change.
-pub(crate) fn change<R: LedgerRow>(row: &R) -> Result<Change> {
+pub fn change<D, R: LedgerRow<D>>(row: &R) -> Result<Change> {
     let event = maybe_event(row)?.ok_or_else(|| row::corrupt("execution_events.sequence"))?;
     Ok(Change { id: ExecutionId(row::value(row, "execution_id")?), event })
 }
 
 /// The execution with its attempts, and with its texts where they were selected.
-pub(crate) fn whole<R: LedgerRow>(row: &R, with_texts: bool) -> Result<Execution> {
+pub fn whole<D, R: LedgerRow<D>>(row: &R, with_texts: bool) -> Result<Execution> {
     let texts = if with_texts { Some(texts(row)?) } else { None };
     Ok(Execution { texts, attempt_log: attempts(row)?, ..execution(row)? })
 }
 
 /// An event, unless the row has none.
-pub(crate) fn maybe_event<R: LedgerRow>(row: &R) -> Result<Option<Event>> {
+pub fn maybe_event<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Event>> {
     let Some(sequence) = row::maybe(row, "sequence")? else { return Ok(None) };
     Ok(Some(Event {
         sequence,

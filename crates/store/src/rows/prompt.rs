@@ -10,6 +10,7 @@ use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 
 /// The columns that [`maybe_prompt`] reads from `prompts p` and `projects j`, with the project's revision.
+#[macro_export]
 macro_rules! prompt_columns {
     () => {
         "p.id AS prompt_id, j.name AS project, j.revision AS project_revision, p.name, p.mode, p.description, \
@@ -17,9 +18,9 @@ macro_rules! prompt_columns {
          p.created_at AS prompt_created_at, p.updated_at, p.archived_at"
     };
 }
-pub(crate) use prompt_columns;
 
 /// The columns that [`maybe_version`] reads from `prompt_versions v`.
+#[macro_export]
 macro_rules! version_columns {
     () => {
         "v.id AS version_id, v.prompt_id AS version_prompt_id, v.version_number, v.status, v.template_source, \
@@ -27,15 +28,14 @@ macro_rules! version_columns {
          v.source_repository, v.source_commit, v.source_path"
     };
 }
-pub(crate) use version_columns;
 
 /// The columns that [`maybe_known`] reads from `prompt_versions v`.
+#[macro_export]
 macro_rules! known_columns {
     () => {
         "v.id AS version_id, v.version_number, v.status, v.template_format"
     };
 }
-pub(crate) use known_columns;
 
 /// A prompt by project ($1) and name ($2), with a version of it; the version's columns are empty where there is none.
 macro_rules! prompt_and_version {
@@ -54,16 +54,16 @@ macro_rules! prompt_and_version {
 }
 
 /// The active version ($1 project, $2 name).
-pub(crate) const ACTIVE: &str = prompt_and_version!("v.version_number = p.active_version_number");
+pub const ACTIVE: &str = prompt_and_version!("v.version_number = p.active_version_number");
 /// The version of the highest number.
-pub(crate) const LATEST: &str = prompt_and_version!("v.version_number = p.latest_version_number");
+pub const LATEST: &str = prompt_and_version!("v.version_number = p.latest_version_number");
 /// The version of number $3.
-pub(crate) const NUMBER: &str = prompt_and_version!("v.version_number = $3");
+pub const NUMBER: &str = prompt_and_version!("v.version_number = $3");
 /// The version of checksum $3.
-pub(crate) const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = $3");
+pub const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = $3");
 
 /// The prompt, unless the row has none.
-pub(crate) fn maybe_prompt<R: LedgerRow>(row: &R) -> Result<Option<Prompt>> {
+pub fn maybe_prompt<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Prompt>> {
     let Some(id) = row::maybe(row, "prompt_id")? else { return Ok(None) };
     Ok(Some(Prompt {
         id: PromptId(id),
@@ -83,7 +83,7 @@ pub(crate) fn maybe_prompt<R: LedgerRow>(row: &R) -> Result<Option<Prompt>> {
 }
 
 /// The version, unless the row has none.
-pub(crate) fn maybe_version<R: LedgerRow>(row: &R) -> Result<Option<Version>> {
+pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
     let Some(id) = row::maybe(row, "version_id")? else { return Ok(None) };
     Ok(Some(Version {
         id: VersionId(id),
@@ -105,7 +105,7 @@ pub(crate) fn maybe_version<R: LedgerRow>(row: &R) -> Result<Option<Version>> {
 }
 
 /// As much of the version as registering from code asks for, unless the row has none.
-pub(crate) fn maybe_known<R: LedgerRow>(row: &R) -> Result<Option<Known>> {
+pub fn maybe_known<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Known>> {
     let Some(id) = row::maybe(row, "version_id")? else { return Ok(None) };
     Ok(Some(Known {
         id: VersionId(id),
@@ -116,17 +116,17 @@ pub(crate) fn maybe_known<R: LedgerRow>(row: &R) -> Result<Option<Known>> {
 }
 
 /// The project as the row was read.
-pub(crate) fn project<R: LedgerRow>(row: &R) -> Result<Project> {
+pub fn project<D, R: LedgerRow<D>>(row: &R) -> Result<Project> {
     Ok(Project { name: row::text(row, "project")?, revision: project_revision(row)? })
 }
 
 /// The project's revision that the row was read at.
-pub(crate) fn project_revision<R: LedgerRow>(row: &R) -> Result<i64> {
+pub fn project_revision<D, R: LedgerRow<D>>(row: &R) -> Result<i64> {
     row::value(row, "project_revision")
 }
 
 /// Notes one counter.
-pub(crate) fn add_revision<R: LedgerRow>(revisions: &mut Revisions, row: &R) -> Result<()> {
+pub fn add_revision<D, R: LedgerRow<D>>(revisions: &mut Revisions, row: &R) -> Result<()> {
     let revision = row::value(row, "revision")?;
     if let Some(project) = row::maybe(row, "project_id")? {
         revisions.projects.push((ProjectId(project), revision));

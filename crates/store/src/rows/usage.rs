@@ -11,7 +11,7 @@ use crate::rows::LedgerRow;
 use crate::{PromptCounts, UsageKey, UsageRow};
 
 /// A row of figures; `cost` and `latencies` stand in it in the database's own way.
-pub(crate) fn usage<R: LedgerRow>(row: &R, cost: i128, latencies: Histogram) -> Result<UsageRow> {
+pub fn usage<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> Result<UsageRow> {
     let provider: Option<String> = row::maybe(row, "provider")?;
     let model = match provider {
         Some(provider) => Some(ModelRef { provider, model: row::text(row, "model_name")? }),
@@ -35,7 +35,7 @@ pub(crate) fn usage<R: LedgerRow>(row: &R, cost: i128, latencies: Histogram) -> 
 }
 
 /// What a row adds up.
-pub(crate) fn tally<R: LedgerRow>(row: &R, cost: i128, latencies: Histogram) -> Result<Tally> {
+pub fn tally<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> Result<Tally> {
     Ok(Tally {
         executions: row::value(row, "executions")?,
         prompt_tokens: row::value(row, "prompt_tokens")?,
@@ -48,7 +48,7 @@ pub(crate) fn tally<R: LedgerRow>(row: &R, cost: i128, latencies: Histogram) -> 
 }
 
 /// Notes how many prompts of a mode there are, archived ones or others.
-pub(crate) fn add_prompts<R: LedgerRow>(counts: &mut PromptCounts, row: &R) -> Result<()> {
+pub fn add_prompts<D, R: LedgerRow<D>>(counts: &mut PromptCounts, row: &R) -> Result<()> {
     let mode = row::word(row, "mode", Mode::from_word)?;
     let counted = match (mode, row::value(row, "archived")?) {
         (Mode::Full, false) => &mut counts.full,

@@ -1,0 +1,257 @@
+//! What scenarios are made of: a backend, and builders with good defaults.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::versioning::checksum;
+use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_store::{
+    Access, Analytics, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models,
+    NewExecution, PutPrompt, PutResult, Recorded, Registry,
+};
+use uuid::Uuid;
+
+/// A database under test, and what the traits do not offer (yet).
+#[async_trait]
+pub trait Backend: Sync {
+    type Store: Registry + Models + Access + Executions + Analytics;
+
+    /// Whether the database has an age of its own, so that a young one expires nothing.
+    const YOUTH: bool;
+
+    /// How many expire while the database is younger than `lease`; nothing where it has no age.
+    async fn expired_in_youth(&self, lease: Duration) -> Option<usize> {
+        let changes = self.store().expire(lease).await.unwrap();
+        Self::YOUTH.then_some(changes.len())
+    }
+
+    /// An empty one, as its first migration leaves it.
+    async fn fresh() -> Self;
+
+    fn store(&self) -> &Self::Store;
+
+    /// A moment, in microseconds, as its SQL spells it.
+    fn moment(micros: i64) -> String;
+
+    /// Runs statements as an operator would.
+    async fn execute(&self, sql: String) -> std::result::Result<(), String>;
+
+    /// One number.
+    async fn count(&self, sql: &str) -> i64;
+
+    /// Moves what was created before `at` into rollups, where the database has them, `crowd` at a time; by steps of ten
+    /// seconds.
+    async fn fold_until(&self, at: Timestamp, crowd: usize);
+
+    /// Runs statements in a transaction that stays open, where others can write meanwhile.
+    async fn begun(&self, _sql: String) -> Option<Box<dyn OpenTransaction>> {
+        None
+    }
+
+    async fn request_cancel(&self, id: ExecutionId) {
+        self.store().cancel(self.default_project().await, id, "a mistake").await.unwrap();
+    }
+
+    async fn default_project(&self) -> ProjectId {
+        self.store().project("default").await.unwrap().unwrap().id
+    }
+}
+
+/// A transaction of an operator's that is not committed yet.
+#[async_trait]
+pub trait OpenTransaction: Send {
+    async fn commit(self: Box<Self>);
+}
+
+/// A new identity; later ones are greater.
+pub fn new_id() -> Uuid {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    Uuid::from_u128((0x0199_0000_0000_7000_u128 << 64) | u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// A prompt to put.
+pub fn put(name: &str, template: &str) -> PutPrompt {
+    PutPrompt {
+        name: name.into(),
+        template_source: template.into(),
+        checksum: checksum(template),
+        variables: vec!["user.name".into()],
+        description: None,
+        owner_team: None,
+        tags: None,
+        created_by: "ada".into(),
+        set_active: false,
+        create_only: false,
+        etag: None,
+        prompt_id: PromptId(new_id()),
+        version_id: VersionId(new_id()),
+    }
+}
+
+/// A prompt to put, its content to become the active version.
+pub fn put_active(name: &str, template: &str) -> PutPrompt {
+    PutPrompt { set_active: true, ..put(name, template) }
+}
+
+/// Puts a prompt into the default project.
+pub async fn register<B: Backend>(backend: &B, put: PutPrompt) -> PutResult {
+    backend.store().put_prompt(backend.default_project().await, put).await.unwrap()
+}
+
+/// An execution of a prompt's version.
+pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
+    NewExecution {
+        id: ExecutionId(new_id()),
+        project_id: project,
+        prompt_id: put.prompt.id,
+        version_id: put.version.id,
+        prompt_mode: Mode::Full,
+        must_be_active: true,
+        environment: "dev".into(),
+        input: Input::Prompt("Hi Ada".into()),
+        prompt_truncated: false,
+        variables: "{\"user\":{\"name\":\"Ada\"}}".into(),
+        model: ModelRef { provider: "echo".into(), model: "echo".into() },
+        price_id: None,
+        params: Params::default(),
+        correlation_id: String::new(),
+        key: None,
+        timeout: Duration::from_secs(120),
+        expire_after: None,
+        max_retries: 0,
+        stream_text: false,
+    }
+}
+
+/// An execution of a fresh active prompt `greet`.
+pub async fn an_execution<B: Backend>(backend: &B) -> NewExecution {
+    let put = register(backend, put_active("greet", "Hi {{user.name}}")).await;
+    execution_of(backend.default_project().await, &put)
+}
+
+pub fn key(key: &str, request: u8) -> Option<ExecutionKey> {
+    Some(ExecutionKey { key: key.into(), request_hash: [request; 32] })
+}
+
+/// This process, for half a minute.
+pub fn holder() -> Holder {
+    Holder { worker: "server-1".into(), claim_id: ClaimId(new_id()), lease: Duration::from_secs(30) }
+}
+
+/// Someone whose lease is over as soon as it begins.
+pub fn dead() -> Holder {
+    Holder { lease: Duration::ZERO, ..holder() }
+}
+
+pub fn fence(id: ExecutionId, attempt: i32) -> Fence {
+    Fence { id, attempt }
+}
+
+/// Starts it: when.
+pub async fn start<B: Backend>(backend: &B, new: &NewExecution) -> Timestamp {
+    match backend.store().start(new.clone(), holder()).await.unwrap() {
+        Recorded::New(event) => event.at,
+        other => panic!("it was not recorded: {other:?}"),
+    }
+}
+
+/// The end of a call that went well.
+pub fn success() -> Finish {
+    Finish {
+        status: Status::Succeeded,
+        ended: Ended {
+            error_type: None,
+            error_message: String::new(),
+            provider_request_id: "req-1".into(),
+            usage: usage(10, 2, 5),
+            latency: Some(Duration::from_millis(250)),
+        },
+        response: "Hello".into(),
+        response_truncated: false,
+        finish_reason: Some(prompt_ledger_domain::execution::FinishReason::Stop),
+        failure: None,
+        cost_nano_usd: Some(4_500),
+    }
+}
+
+/// Starts and finishes it.
+pub async fn run<B: Backend>(backend: &B, new: &NewExecution) -> Execution {
+    start(backend, new).await;
+    finish(backend, new, 1, success()).await
+}
+
+/// Finishes an attempt that is held, and reads what stands then.
+pub async fn finish<B: Backend>(backend: &B, new: &NewExecution, attempt: i32, finish: Finish) -> Execution {
+    let event = backend.store().finish(fence(new.id, attempt), finish).await.unwrap();
+    assert!(event.is_some_and(|event| event.to.is_terminal()), "it was not held: {event:?}");
+    get(backend, new).await
+}
+
+pub async fn get<B: Backend>(backend: &B, new: &NewExecution) -> Execution {
+    backend.store().get(new.project_id, new.id).await.unwrap()
+}
+
+/// Puts it into the queue, not to be taken without a hint for an hour.
+pub async fn submit<B: Backend>(backend: &B, new: &NewExecution) -> Recorded {
+    backend.store().submit(new.clone(), Duration::from_secs(3_600)).await.unwrap()
+}
+
+/// Claims one attempt of one execution, by its hint.
+pub async fn claim<B: Backend>(backend: &B, new: &NewExecution, attempt: i32, holder: Holder) -> Option<Claimed> {
+    let mut claimed = backend.store().claim(vec![fence(new.id, attempt)], holder).await.unwrap();
+    assert!(claimed.len() < 2, "{claimed:?}");
+    claimed.pop()
+}
+
+/// A queued execution of a fresh prompt.
+pub async fn queued<B: Backend>(backend: &B) -> NewExecution {
+    let new = NewExecution { max_retries: 3, ..an_execution(backend).await };
+    assert!(matches!(submit(backend, &new).await, Recorded::New(_)));
+    new
+}
+
+/// A queued execution of a fresh prompt, claimed at attempt 1.
+pub async fn running<B: Backend>(backend: &B, holder: Holder) -> NewExecution {
+    let new = queued(backend).await;
+    claim(backend, &new, 1, holder).await.unwrap();
+    new
+}
+
+pub fn usage(prompt: i32, cached: i32, response: i32) -> Usage {
+    Usage { prompt_tokens: Some(prompt), cached_tokens: Some(cached), response_tokens: Some(response) }
+}
+
+/// The events of an execution, in a line each: `1 -> running (1)`.
+pub async fn story<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
+    let project = backend.default_project().await;
+    let events = backend.store().events(project, id, 0, 100).await.unwrap();
+    let line = |event: prompt_ledger_store::Event| {
+        let from = event.from.map(|from| format!("{from} ")).unwrap_or_default();
+        let error = event.error_type.map(|error| format!(" {error}")).unwrap_or_default();
+        format!("{} {from}-> {} ({}){error}", event.sequence, event.to, event.attempt)
+    };
+    events.into_iter().map(line).collect()
+}
+
+/// The ids of a page.
+pub async fn listed<B: Backend>(backend: &B, filter: &ExecutionFilter) -> Vec<ExecutionId> {
+    let project = backend.default_project().await;
+    let page = backend.store().list(project, filter, None, 100, false).await.unwrap();
+    page.into_iter().map(|execution| execution.id).collect()
+}
+
+pub fn reason<T: std::fmt::Debug>(result: Result<T>) -> Reason {
+    result.unwrap_err().reason()
+}
+
+/// This moment.
+pub fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp(i64::try_from(since.as_micros()).unwrap())
+}

@@ -1,0 +1,271 @@
+//! The queue: submitting, claiming, going back.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use prompt_ledger_domain::execution::{ChatMessage, ErrorType, ExecutionMode, Input, Status};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId};
+use prompt_ledger_domain::model::{ModelRef, Usage};
+use prompt_ledger_store::{
+    Ended, Executions, Fence, Holder, Models, NewExecution, NewPrice, PutModel, Recorded, Requeue,
+};
+
+use crate::kit::{
+    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, queued, running, story, submit, success,
+    usage,
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn failed(used: Usage) -> Ended {
+    Ended {
+        error_type: Some(ErrorType::ProviderError),
+        error_message: "try again".into(),
+        provider_request_id: "req-0".into(),
+        usage: used,
+        latency: Some(Duration::from_millis(70)),
+    }
+}
+
+fn back(after: Duration, handed_back: bool) -> Requeue {
+    Requeue { ended: failed(usage(1, 0, 1)), after, handed_back }
+}
+
+fn ids(claimed: &[prompt_ledger_store::Claimed]) -> Vec<ExecutionId> {
+    claimed.iter().map(|claimed| claimed.fence.id).collect()
+}
+
+pub async fn a_submitted_execution_is_queued_and_reads_back_whole<B: Backend>(backend: &B) {
+    let new = NewExecution { correlation_id: "c-1".into(), max_retries: 2, ..an_execution(backend).await };
+    let Recorded::New(event) = submit(backend, &new).await else { panic!("it was not recorded") };
+    let read = get(backend, &new).await;
+    assert_eq!((read.status, read.mode, read.attempts), (Status::Queued, ExecutionMode::Async, 0));
+    assert_eq!((read.started_at, read.completed_at, read.max_retries), (None, None, 2));
+    assert_eq!((read.created_at, &*read.correlation_id), (event.at, "c-1"));
+    assert_eq!(read.texts.unwrap().input, new.input);
+    assert_eq!(backend.store().events(new.project_id, new.id, 0, 9).await.unwrap(), [event]);
+    assert_eq!(story(backend, new.id).await, ["1 -> queued (0)"]);
+}
+
+pub async fn a_submit_repeated_with_its_own_id_answers_the_first_event<B: Backend>(backend: &B) {
+    let new = NewExecution { key: key("order-1", 1), ..an_execution(backend).await };
+    let first = submit(backend, &new).await;
+    assert_eq!(submit(backend, &new).await, first, "only its answer was lost");
+    assert_eq!(story(backend, new.id).await.len(), 1);
+    let sync = NewExecution { id: ExecutionId(new_id()), key: None, ..new };
+    let first = backend.store().start(sync.clone(), holder()).await.unwrap();
+    assert_eq!(backend.store().start(sync, holder()).await.unwrap(), first);
+}
+
+pub async fn thirty_two_racing_submits_of_one_key_record_one<B: Backend>(backend: &B) {
+    let first = NewExecution { key: key("order-1", 7), ..an_execution(backend).await };
+    let racing: Vec<_> = (0..32).map(|_| NewExecution { id: ExecutionId(new_id()), ..first.clone() }).collect();
+    let answers = futures::future::join_all(racing.iter().map(|new| submit(backend, new))).await;
+    let winner =
+        racing.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Recorded::New(_))).map(|(new, _)| new.id);
+    let winner: Vec<_> = winner.collect();
+    assert_eq!(winner.len(), 1);
+    for answer in &answers {
+        if let Recorded::Existing(holder) = answer {
+            assert_eq!((holder.id, holder.request_hash), (winner[0], [7; 32]));
+        }
+    }
+    assert_eq!(backend.count("SELECT count(*) FROM executions").await, 1);
+}
+
+pub async fn a_claim_begins_the_next_attempt_with_all_it_needs<B: Backend>(backend: &B) {
+    let new = NewExecution {
+        expire_after: Some(HOUR),
+        prompt_truncated: true,
+        stream_text: true,
+        params: prompt_ledger_domain::execution::Params { temperature: Some(0.1), ..Default::default() },
+        ..an_execution(backend).await
+    };
+    submit(backend, &new).await;
+    let claimed = claim(backend, &new, 1, holder()).await.unwrap();
+    assert_eq!((claimed.fence, claimed.handed_back), (fence(new.id, 1), 0));
+    assert_eq!((&claimed.input, claimed.prompt_truncated), (&new.input, true));
+    assert_eq!((&claimed.model, claimed.params, claimed.timeout), (&new.model, new.params, new.timeout));
+    assert_eq!((claimed.max_retries, claimed.used, claimed.stream_text), (new.max_retries, Usage::default(), true));
+    assert!(claimed.expires_in.is_some_and(|left| left > HOUR / 2 && left <= HOUR));
+    let read = get(backend, &new).await;
+    assert_eq!((read.status, read.attempts, read.started_at), (Status::Running, 1, Some(claimed.event.at)));
+    let events = backend.store().events(new.project_id, new.id, 1, 9).await.unwrap();
+    assert_eq!(events, [claimed.event]);
+    let done = finish(backend, &new, 1, success()).await;
+    assert_eq!((done.status, &*done.attempt_log[0].worker), (Status::Succeeded, "server-1"));
+    let steps = ["1 -> queued (0)", "2 queued -> running (1)", "3 running -> succeeded (1)"];
+    assert_eq!(story(backend, new.id).await, steps);
+}
+
+pub async fn a_hint_that_comes_twice_claims_once<B: Backend>(backend: &B) {
+    let new = queued(backend).await;
+    let twice = vec![fence(new.id, 1), fence(new.id, 1)];
+    assert_eq!(ids(&backend.store().claim(twice.clone(), holder()).await.unwrap()), [new.id]);
+    assert_eq!(backend.store().claim(twice, holder()).await.unwrap(), []);
+    finish(backend, &new, 1, success()).await;
+    assert_eq!(claim(backend, &new, 2, holder()).await, None, "an end is final");
+    assert_eq!(backend.store().claim(vec![], holder()).await.unwrap(), []);
+}
+
+pub async fn a_hint_of_another_attempt_claims_only_what_is_due<B: Backend>(backend: &B) {
+    let new = queued(backend).await;
+    assert_eq!(claim(backend, &new, 2, holder()).await, None);
+    let due = NewExecution { id: ExecutionId(new_id()), ..new };
+    backend.store().submit(due.clone(), Duration::ZERO).await.unwrap();
+    assert_eq!(claim(backend, &due, 9, holder()).await.unwrap().fence, fence(due.id, 1));
+}
+
+pub async fn a_full_claim_takes_what_is_due_in_order<B: Backend>(backend: &B) {
+    let later = queued(backend).await;
+    let due: Vec<_> = (0..5).map(|_| NewExecution { id: ExecutionId(new_id()), ..later.clone() }).collect();
+    for new in &due {
+        backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
+    }
+    let taken = |claimed: Vec<prompt_ledger_store::Claimed>| ids(&claimed).into_iter().collect::<HashSet<_>>();
+    let first = taken(backend.store().claim_due(3, holder()).await.unwrap());
+    assert_eq!(first, due[..3].iter().map(|new| new.id).collect());
+    let second = taken(backend.store().claim_due(9, holder()).await.unwrap());
+    assert_eq!(second, due[3..].iter().map(|new| new.id).collect());
+    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap(), [], "the other's time has not come");
+    assert_eq!(get(backend, &later).await.status, Status::Queued);
+}
+
+pub async fn racing_claims_share_without_overlap<B: Backend>(backend: &B) {
+    let first = queued(backend).await;
+    let all: Vec<_> = (0..40).map(|_| NewExecution { id: ExecutionId(new_id()), ..first.clone() }).collect();
+    for new in &all {
+        backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
+    }
+    let hints: Vec<Fence> = all.iter().map(|new| fence(new.id, 1)).collect();
+    let hinted = (0..4).map(|_| backend.store().claim(hints.clone(), holder()));
+    let due = (0..4).map(|_| backend.store().claim_due(20, holder()));
+    let (hinted, due) = tokio::join!(futures::future::join_all(hinted), futures::future::join_all(due));
+    let mut taken: Vec<_> = hinted.into_iter().chain(due).flat_map(|claimed| ids(&claimed.unwrap())).collect();
+    // What two were about to claim at once may be left to the next look.
+    taken.extend(ids(&backend.store().claim_due(100, holder()).await.unwrap()));
+    let different: HashSet<_> = taken.iter().collect();
+    assert_eq!((taken.len(), different.len()), (40, 40));
+}
+
+pub async fn what_runs_with_a_claim_is_found_by_it<B: Backend>(backend: &B) {
+    let (mine, other) = (holder(), holder());
+    let new = running(backend, mine.clone()).await;
+    let found = backend.store().claimed(mine.claim_id).await.unwrap();
+    assert_eq!((found[0].fence, &found[0].input), (fence(new.id, 1), &new.input));
+    assert_eq!(backend.store().claimed(other.claim_id).await.unwrap(), []);
+    let sync = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
+    backend.store().start(sync.clone(), other.clone()).await.unwrap();
+    assert_eq!(ids(&backend.store().claimed(other.claim_id).await.unwrap()), [sync.id]);
+    finish(backend, &new, 1, success()).await;
+    assert_eq!(backend.store().claimed(mine.claim_id).await.unwrap(), []);
+}
+
+pub async fn a_requeued_execution_waits_for_its_time<B: Backend>(backend: &B) {
+    let new = running(backend, holder()).await;
+    let event = backend.store().requeue(fence(new.id, 1), back(HOUR, false)).await.unwrap().unwrap();
+    assert_eq!((event.sequence, event.to, event.attempt), (3, Status::Queued, 1));
+    assert_eq!((event.error_type, event.next_attempt_at), (Some(ErrorType::ProviderError), Some(event.at.after(HOUR))));
+    assert_eq!(backend.store().events(new.project_id, new.id, 2, 9).await.unwrap(), [event]);
+    let read = get(backend, &new).await;
+    assert_eq!((read.status, read.attempts, read.attempt_log.len()), (Status::Queued, 1, 1));
+    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap(), []);
+    assert_eq!(claim(backend, &new, 1, holder()).await, None, "the old hint is worth nothing");
+    let again = claim(backend, &new, 2, holder()).await.unwrap();
+    assert_eq!(again.fence, fence(new.id, 2));
+    assert_eq!(get(backend, &new).await.started_at, read.started_at, "the first claim is the start");
+    backend.store().requeue(fence(new.id, 2), back(Duration::ZERO, false)).await.unwrap().unwrap();
+    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap()[0].fence, fence(new.id, 3));
+}
+
+pub async fn a_hand_back_does_not_count<B: Backend>(backend: &B) {
+    let new = running(backend, holder()).await;
+    backend.store().requeue(fence(new.id, 1), back(Duration::ZERO, true)).await.unwrap().unwrap();
+    let claimed = claim(backend, &new, 2, holder()).await.unwrap();
+    assert_eq!((claimed.fence.attempt, claimed.handed_back), (2, 1));
+    backend.store().requeue(fence(new.id, 2), back(Duration::ZERO, false)).await.unwrap().unwrap();
+    assert_eq!(claim(backend, &new, 3, holder()).await.unwrap().handed_back, 1);
+}
+
+pub async fn used_tokens_and_the_price_come_with_the_next_claim<B: Backend>(backend: &B) {
+    let id = ModelRef { provider: "local".into(), model: "llama".into() };
+    let price = NewPrice { id: PriceId(new_id()), input: 3, cached_input: Some(1), output: 5, valid_from: None };
+    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };
+    let price = backend.store().put_model(put).await.unwrap().prices.remove(0);
+    let new = NewExecution { price_id: Some(price.id), ..an_execution(backend).await };
+    submit(backend, &new).await;
+    assert_eq!(claim(backend, &new, 1, holder()).await.unwrap().price, Some(price.clone()));
+    backend.store().requeue(fence(new.id, 1), back(Duration::ZERO, false)).await.unwrap().unwrap();
+    let claimed = claim(backend, &new, 2, holder()).await.unwrap();
+    assert_eq!((claimed.used, claimed.price), (usage(1, 0, 1), Some(price)));
+}
+
+pub async fn the_queue_is_counted_up_to_a_bound<B: Backend>(backend: &B) {
+    assert_eq!(backend.store().queued(10).await.unwrap(), 0);
+    let first = queued(backend).await;
+    for _ in 0..3 {
+        submit(backend, &NewExecution { id: ExecutionId(new_id()), ..first.clone() }).await;
+    }
+    claim(backend, &first, 1, holder()).await.unwrap();
+    assert_eq!(backend.store().queued(10).await.unwrap(), 3);
+    assert_eq!(backend.store().queued(2).await.unwrap(), 2);
+}
+
+pub async fn messages_come_with_a_claim<B: Backend>(backend: &B) {
+    let messages = vec![ChatMessage { role: "user".into(), content: "hi \"there\"".into() }];
+    let new = NewExecution { input: Input::Messages(messages), ..an_execution(backend).await };
+    submit(backend, &new).await;
+    assert_eq!(claim(backend, &new, 1, holder()).await.unwrap().input, new.input);
+}
+
+pub async fn many_batches_over_the_same_rows_stay_consistent<B: Backend>(backend: &B) {
+    let first = queued(backend).await;
+    let all: Vec<_> = (0..30).map(|_| NewExecution { id: ExecutionId(new_id()), ..first.clone() }).collect();
+    for new in &all {
+        backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
+    }
+    let (store, all) = (backend.store(), &all);
+    // Eight who claim, keep, give back and finish; one who cancels; one who sweeps, with leases that end at once.
+    let worker = |number: usize| async move {
+        for round in 0..12 {
+            let lease = if (round + number).is_multiple_of(3) { Duration::ZERO } else { HOUR };
+            let holder = Holder { lease, claim_id: ClaimId(new_id()), ..holder() };
+            let claimed = store.claim_due(8, holder).await.unwrap();
+            let held: Vec<Fence> = claimed.iter().map(|claimed| claimed.fence).collect();
+            store.extend(&held, lease).await.unwrap();
+            let ends = held.iter().enumerate().map(|(i, fence)| async move {
+                match (i + round) % 3 {
+                    0 => store.finish(*fence, success()).await.unwrap(),
+                    _ => store.requeue(*fence, back(Duration::ZERO, false)).await.unwrap(),
+                }
+            });
+            futures::future::join_all(ends).await;
+        }
+    };
+    let cancels = async {
+        for new in all.iter().step_by(4) {
+            // It may have ended already.
+            store.cancel(new.project_id, new.id, "a mistake").await.ok();
+        }
+    };
+    let sweeps = async {
+        for _ in 0..20 {
+            store.expire(Duration::ZERO).await.unwrap();
+        }
+    };
+    tokio::join!(futures::future::join_all((0..8).map(worker)), cancels, sweeps);
+    for new in all {
+        let (read, events) = (get(backend, new).await, store.events(new.project_id, new.id, 0, 500).await.unwrap());
+        assert!(events.windows(2).all(|two| two[1].sequence == two[0].sequence + 1 && two[1].from == Some(two[0].to)));
+        let last = events.last().unwrap();
+        assert_eq!((events[0].sequence, last.to), (1, read.status));
+        assert_eq!(
+            events.iter().filter(|event| event.to.is_terminal()).count(),
+            usize::from(read.status.is_terminal())
+        );
+        let begun = events.iter().filter(|event| event.to == Status::Running).count();
+        assert_eq!(i32::try_from(begun).unwrap(), read.attempts);
+        let open = usize::from(read.status == Status::Running);
+        assert_eq!(read.attempt_log.len() + open, begun, "each attempt that ended is logged once");
+    }
+}

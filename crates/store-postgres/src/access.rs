@@ -1,0 +1,131 @@
+//! Projects and keys.
+
+use async_trait::async_trait;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::ids::{KeyId, ProjectId};
+use prompt_ledger_domain::{Error, Result};
+use sqlx::Transaction;
+
+use super::row::without_nul;
+use super::{Postgres, error};
+use prompt_ledger_store::rows::access::{key, maybe_project};
+use prompt_ledger_store::{Access, ApiKey, NewApiKey, Project};
+
+const PROJECT: &str = "SELECT id AS project_id, name AS project_name FROM projects WHERE name = $1";
+
+/// Keys of `$from`, which has the columns of `api_keys`.
+macro_rules! keys {
+    ($from:literal, $rest:literal) => {
+        concat!(
+            "SELECT k.id, k.name, k.prefix, k.created_at, k.revoked_at, k.project_id, j.name AS project_name \
+             FROM ",
+            $from,
+            " k LEFT JOIN projects j ON j.id = k.project_id ",
+            $rest
+        )
+    };
+}
+
+/// What is written, and the revision that caches of keys compare, moved where it wrote something.
+macro_rules! counted {
+    ($write:literal, $read:expr) => {
+        concat!(
+            "WITH written AS (",
+            $write,
+            "), counted AS (UPDATE revisions SET revision = revision + 1
+             WHERE scope = 'keys' AND EXISTS (SELECT 1 FROM written)) ",
+            $read
+        )
+    };
+}
+
+const CREATE_PROJECT: &str = counted!(
+    "INSERT INTO projects (id, name, created_at) VALUES ($2, $1, clock_timestamp())
+     ON CONFLICT (name) DO NOTHING RETURNING id, name",
+    "SELECT id AS project_id, name AS project_name FROM written"
+);
+
+const CREATE_KEY: &str = counted!(
+    "INSERT INTO api_keys (id, name, prefix, hash, project_id, created_at)
+     VALUES ($1, $2, $3, $4, $5, clock_timestamp()) RETURNING *",
+    keys!("written", "")
+);
+
+const REVOKE_KEY: &str = counted!(
+    "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL RETURNING *",
+    keys!("written", "")
+);
+
+const KEY_BY_ID: &str = keys!("api_keys", "WHERE k.id = $1");
+
+#[async_trait]
+impl Access for Postgres {
+    async fn project(&self, name: &str) -> Result<Option<Project>> {
+        let query = || sqlx::query(PROJECT).bind(without_nul(name)).fetch_optional(&self.calls);
+        error::again(query).await?.as_ref().map_or(Ok(None), maybe_project)
+    }
+
+    async fn create_project(&self, id: ProjectId, name: &str) -> Result<Project> {
+        let query = || sqlx::query(CREATE_PROJECT).bind(name.to_owned()).bind(id.0).fetch_optional(&self.calls);
+        let made = error::again(query).await?;
+        let made = made.as_ref().map_or(Ok(None), maybe_project)?;
+        match made {
+            Some(made) => Ok(made),
+            // Another made it: what it wrote is seen by a statement of its own.
+            None => {
+                let found = self.project(name).await?;
+                found.ok_or_else(|| Error::internal("a project is neither there nor made"))
+            }
+        }
+    }
+
+    async fn key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
+        let query =
+            || sqlx::query(keys!("api_keys", "WHERE k.hash = $1")).bind(hash.to_vec()).fetch_optional(&self.calls);
+        error::again(query).await?.as_ref().map(key).transpose()
+    }
+
+    async fn create_key(&self, new: NewApiKey) -> Result<ApiKey> {
+        let (made, transaction) = error::insist(&self.calls, || self.make_key(&new)).await?;
+        error::commit(transaction).await?;
+        Ok(made)
+    }
+
+    async fn keys(&self) -> Result<Vec<ApiKey>> {
+        let query = || sqlx::query(keys!("api_keys", "ORDER BY k.created_at, k.id")).fetch_all(&self.calls);
+        error::again(query).await?.iter().map(key).collect()
+    }
+
+    async fn revoke_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
+        // Revoked by a try whose answer was lost, it is found below.
+        let query = || sqlx::query(REVOKE_KEY).bind(id.0).fetch_optional(&self.calls);
+        if let Some(revoked) = error::again(query).await? {
+            return key(&revoked).map(Some);
+        }
+        let query = || sqlx::query(KEY_BY_ID).bind(id.0).fetch_optional(&self.calls);
+        error::again(query).await?.as_ref().map(key).transpose()
+    }
+}
+
+impl Postgres {
+    /// Writes a key, but for the commit.
+    async fn make_key(&self, new: &NewApiKey) -> Result<(ApiKey, Transaction<'static, sqlx::Postgres>)> {
+        let mut transaction = error::again(|| self.calls.begin()).await?;
+        let made = sqlx::query(CREATE_KEY)
+            .bind(new.id.0)
+            .bind(&new.name)
+            .bind(&new.prefix)
+            .bind(new.hash.to_vec())
+            .bind(new.project.map(|project| project.0))
+            .fetch_one(&mut *transaction)
+            .await
+            .map_err(|error| match error {
+                // Its project is the only thing that a key refers to.
+                sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+                    Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
+                }
+                other => error::store(other),
+            })?;
+        Ok((key(&made)?, transaction))
+    }
+}

@@ -1,0 +1,134 @@
+//! Executions: which intent runs where.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::Timestamp;
+use prompt_ledger_domain::execution::{Event, Execution};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
+
+use super::claim::Hinted;
+use super::finish::{Ending, Next};
+use super::list::{self, Page};
+use super::record::{Beginning, Recording};
+use super::{Postgres, cancel, claim, error, expire, lease, read, record};
+use prompt_ledger_store::rows::count;
+use prompt_ledger_store::{
+    Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
+    NewExecution, Recorded, Requeue,
+};
+
+pub(super) const QUEUED: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT $1) AS counted";
+
+#[async_trait]
+impl Executions for Postgres {
+    async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
+        self.batches.records.call(Recording::new(new, Beginning::Running(holder))?).await
+    }
+
+    async fn submit(&self, new: NewExecution, look_in: Duration) -> Result<Recorded> {
+        self.batches.records.call(Recording::new(new, Beginning::Queued(look_in))?).await
+    }
+
+    async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
+        if next.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.batches.claims.call(Hinted { next, holder }).await
+    }
+
+    async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>> {
+        claim::due(&self.batches.pool, limit, &holder).await
+    }
+
+    async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>> {
+        claim::of(&self.calls, claim).await
+    }
+
+    async fn retry(
+        &self,
+        fence: Fence,
+        ended: Ended,
+        next_attempt_in: Duration,
+        holder: Holder,
+    ) -> Result<Option<Event>> {
+        self.batches.ends.call(Ending::new(fence, Next::Retry(ended, next_attempt_in, holder))?).await
+    }
+
+    async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<Option<Event>> {
+        self.batches.ends.call(Ending::new(fence, Next::Requeue(requeue))?).await
+    }
+
+    async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
+        self.batches.ends.call(Ending::new(fence, Next::Finish(finish))?).await
+    }
+
+    async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
+        lease::extend(&self.beats, held, lease).await
+    }
+
+    async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>> {
+        cancel::canceled_of(&self.calls, held).await
+    }
+
+    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
+        cancel::cancel(&self.batches.pool, &self.calls, project, id, reason).await
+    }
+
+    async fn expire(&self, lease: Duration) -> Result<Vec<Change>> {
+        expire::expire(&self.batches.pool, &self.calls, lease).await
+    }
+
+    async fn queued(&self, most: usize) -> Result<usize> {
+        let query = || sqlx::query_scalar(QUEUED).bind(count(most)).fetch_one(&self.calls);
+        let counted: i64 = error::again(query).await?;
+        Ok(usize::try_from(counted).unwrap_or_default())
+    }
+
+    async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
+        record::by_key(&self.calls, prompt, key).await
+    }
+
+    async fn get(&self, project: ProjectId, id: ExecutionId) -> Result<Execution> {
+        read::get(&self.calls, project, id).await
+    }
+
+    async fn events(
+        &self,
+        project: ProjectId,
+        id: ExecutionId,
+        after_sequence: i64,
+        limit: usize,
+    ) -> Result<Vec<Event>> {
+        read::events(&self.calls, project, id, after_sequence, limit).await
+    }
+
+    async fn events_after(&self, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>> {
+        read::events_after(&self.calls, cursors).await
+    }
+
+    async fn events_between(&self, start: Timestamp, end: Timestamp, limit: usize) -> Result<Vec<Change>> {
+        read::events_between(&self.calls, start, end, limit).await
+    }
+
+    async fn clock(&self) -> Result<Timestamp> {
+        read::clock(&self.calls).await
+    }
+
+    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
+        read::whole_of(&self.calls, ids, texts).await
+    }
+
+    async fn list(
+        &self,
+        project: ProjectId,
+        filter: &ExecutionFilter,
+        before: Option<(Timestamp, ExecutionId)>,
+        limit: usize,
+        texts: bool,
+    ) -> Result<Vec<Execution>> {
+        list::list(&self.lists, Page { project, filter, before, limit, texts }).await
+    }
+}

@@ -1,0 +1,87 @@
+//! Leases, kept by signs of life.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::ExecutionId;
+use sqlx::PgPool;
+use sqlx::postgres::{PgBindIterExt, PgRow};
+
+use super::batch::patiently;
+use super::bind::{each, micros};
+use super::{error, row};
+use prompt_ledger_store::{Fence, Held};
+
+/// The lease is in no index: this writes one page a row. Rows that others have locked are passed over.
+pub(super) const EXTEND: &str = "
+    WITH held AS (
+        SELECT e.id FROM unnest($1::uuid[], $2::int4[]) AS n (id, attempt) JOIN executions e ON e.id = n.id
+        WHERE e.attempts = n.attempt AND e.status IS NOT DISTINCT FROM 'running'
+        ORDER BY e.id FOR NO KEY UPDATE OF e SKIP LOCKED
+    )
+    UPDATE executions e SET lease_until = clock_timestamp() + $3 * interval '1 microsecond'
+    FROM held h WHERE e.id = h.id
+    RETURNING e.id, e.attempts, e.cancel_requested_at IS NOT NULL AS cancel_requested";
+
+/// Those that are still at their fence.
+pub(super) const STILL_HELD: &str = "
+    SELECT e.id, e.attempts, e.cancel_requested_at IS NOT NULL AS cancel_requested
+    FROM unnest($1::uuid[], $2::int4[]) AS n (id, attempt)
+    JOIN executions e ON e.id = n.id AND e.attempts = n.attempt AND e.status IS NOT DISTINCT FROM 'running'";
+
+/// How often those that others had locked are tried again, and the pause before it.
+const LOOKS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Extends what is held; the same again does no harm. A row that stays locked to the end keeps the lease that it has
+/// until the next sign of life: it is still its holder's.
+pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
+    let mut extended: HashMap<Fence, Held> = HashMap::with_capacity(held.len());
+    let mut left = held.to_vec();
+    for look in 0..LOOKS {
+        if left.is_empty() {
+            break;
+        }
+        if look > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+        let asked = &left;
+        let rows = patiently(|_| fetch(pool, EXTEND, asked, Some(lease))).await?;
+        for row in &rows {
+            note(&mut extended, row)?;
+        }
+        left.retain(|fence| !extended.contains_key(fence));
+        if left.is_empty() {
+            break;
+        }
+        let asked = &left;
+        let still = patiently(|_| fetch(pool, STILL_HELD, asked, None)).await?;
+        left = still.iter().map(fence).collect::<Result<_>>()?;
+        if look + 1 == LOOKS {
+            for row in &still {
+                note(&mut extended, row)?;
+            }
+        }
+    }
+    Ok(extended.into_values().collect())
+}
+
+async fn fetch(pool: &PgPool, sql: &'static str, held: &[Fence], lease: Option<Duration>) -> Result<Vec<PgRow>> {
+    let mut query = sqlx::query(sql).bind(each!(held, |fence| fence.id.0)).bind(each!(held, |fence| fence.attempt));
+    if let Some(lease) = lease {
+        query = query.bind(micros(lease));
+    }
+    query.fetch_all(pool).await.map_err(error::store)
+}
+
+fn note(extended: &mut HashMap<Fence, Held>, row: &PgRow) -> Result<()> {
+    let fence = fence(row)?;
+    extended.insert(fence, Held { fence, cancel_requested: row::value(row, "cancel_requested")? });
+    Ok(())
+}
+
+/// The attempt that an execution is at.
+pub(super) fn fence(row: &PgRow) -> Result<Fence> {
+    Ok(Fence { id: ExecutionId(row::value(row, "id")?), attempt: row::value(row, "attempts")? })
+}

@@ -1,0 +1,128 @@
+//! Lists of executions, a page in one statement. Each shape of filter walks the index that leaves the fewest rows, newest
+//! first, and tests the rest in a form that no index serves: the choice is ours, whatever statistics there are.
+
+use prompt_ledger_domain::execution::{Execution, ExecutionMode, Status};
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::{Result, Timestamp};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::bind::clean;
+use super::error;
+use super::moment::Moment;
+use prompt_ledger_store::ExecutionFilter;
+use prompt_ledger_store::rows::count;
+use prompt_ledger_store::rows::execution::{execution, texts};
+use prompt_ledger_store::{execution_select, text_columns, text_joins};
+
+/// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 mode, $8 statuses, $9
+/// correlation id; $10 prompt and $11 version number; $12 how many.
+macro_rules! page {
+    ($walk:literal) => {
+        concat!(
+            "SELECT w.* FROM executions w WHERE ",
+            $walk,
+            " AND w.created_at BETWEEN $2 AND $3 AND (w.created_at, w.id) < ($4, $5)",
+            " AND ($6 = '' OR w.environment = $6) AND ($7::text IS NULL OR w.mode = $7)",
+            " AND ($8::text[] IS NULL OR w.status = ANY ($8)) AND ($9 = '' OR w.correlation_id = $9)",
+            " AND w.project_id IS NOT DISTINCT FROM $1",
+            " AND ($10 = '' OR w.prompt_id IN (SELECT q.id FROM prompts q",
+            " WHERE q.project_id = $1 AND q.name = $10))",
+            " AND ($11::int4 IS NULL OR w.version_id IN (SELECT u.id FROM prompts q",
+            " JOIN prompt_versions u ON u.prompt_id = q.id",
+            " WHERE q.project_id = $1 AND q.name = $10 AND u.version_number = $11))",
+            " ORDER BY w.created_at DESC, w.id DESC LIMIT $12"
+        )
+    };
+}
+
+/// A page from `$page`, with what the registry knows of it.
+macro_rules! list {
+    ($page:expr, $columns:expr, $joins:expr) => {
+        concat!(
+            execution_select!(" JOIN", $columns, concat!("(", $page, ") x"), $joins),
+            " ORDER BY x.created_at DESC, x.id DESC LIMIT $12"
+        )
+    };
+}
+
+/// Without and with texts.
+macro_rules! shapes {
+    ($page:expr) => {
+        [list!($page, "", ""), list!($page, text_columns!(), text_joins!())]
+    };
+}
+
+pub(super) const OF_PROJECT: [&str; 2] = shapes!(page!("w.project_id = $1"));
+pub(super) const OF_PROMPT: [&str; 2] =
+    shapes!(page!("w.prompt_id = (SELECT q.id FROM prompts q WHERE q.project_id = $1 AND q.name = $10)"));
+pub(super) const OF_VERSION: [&str; 2] = shapes!(page!(
+    "w.version_id = (SELECT u.id FROM prompts q JOIN prompt_versions u ON u.prompt_id = q.id \
+     WHERE q.project_id = $1 AND q.name = $10 AND u.version_number = $11)"
+));
+pub(super) const OF_CORRELATION: [&str; 2] = shapes!(page!("w.correlation_id = $9"));
+/// One walk for each status, merged: an index gives an order for one status only. The second condition is the index's own.
+pub(super) const OF_STATUSES: [&str; 2] = shapes!(concat!(
+    "SELECT y.* FROM unnest($8::text[]) AS s (status) CROSS JOIN LATERAL (",
+    page!("w.status = s.status AND w.status <> 'succeeded'"),
+    ") y"
+));
+
+/// One page's question.
+pub(super) struct Page<'a> {
+    pub(super) project: ProjectId,
+    pub(super) filter: &'a ExecutionFilter,
+    pub(super) before: Option<(Timestamp, ExecutionId)>,
+    pub(super) limit: usize,
+    pub(super) texts: bool,
+}
+
+impl Page<'_> {
+    /// The walk that leaves the fewest rows.
+    fn shape(&self) -> [&'static str; 2] {
+        let filter = self.filter;
+        if !filter.correlation_id.is_empty() {
+            OF_CORRELATION
+        } else if !filter.prompt_name.is_empty() && filter.version_number.is_some() {
+            OF_VERSION
+        } else if !filter.prompt_name.is_empty() {
+            OF_PROMPT
+        } else if filter.statuses.is_empty() || filter.statuses.contains(&Status::Succeeded) {
+            OF_PROJECT
+        } else {
+            OF_STATUSES
+        }
+    }
+}
+
+pub(super) async fn list(pool: &PgPool, page: Page<'_>) -> Result<Vec<Execution>> {
+    let filter = page.filter;
+    let (before_at, before_id) = page.before.unwrap_or((Timestamp(i64::MAX), ExecutionId(Uuid::max())));
+    let end = filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1));
+    let statuses: Vec<_> = Status::ALL.iter().filter(|s| filter.statuses.contains(s)).map(|s| s.as_str()).collect();
+    let statuses = (!statuses.is_empty()).then_some(statuses);
+    let statement = page.shape()[usize::from(page.texts)];
+    let query = || {
+        sqlx::query(statement)
+            .bind(page.project.0)
+            .bind(Moment(Timestamp(filter.start_time.map_or(i64::MIN, |start| start.0))))
+            .bind(Moment(Timestamp(end.min(before_at.0))))
+            .bind(Moment(before_at))
+            .bind(before_id.0)
+            .bind(clean(&filter.environment))
+            .bind(filter.mode.map(ExecutionMode::as_str))
+            .bind(statuses.clone())
+            .bind(clean(&filter.correlation_id))
+            .bind(clean(&filter.prompt_name))
+            .bind(filter.version_number)
+            .bind(count(page.limit))
+            .fetch_all(pool)
+    };
+    let rows = error::walk(query).await?;
+    let mut executions = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let texts = if page.texts { Some(texts(row)?) } else { None };
+        executions.push(Execution { texts, ..execution(row)? });
+    }
+    Ok(executions)
+}

@@ -1,0 +1,93 @@
+//! The schema, forwards and back. A migration runs whole or not at all, and two processes that start at once take turns,
+//! by the lock of the driver.
+
+use prompt_ledger_domain::Result;
+use sqlx::migrate::{Migrate, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqlSafeStr};
+
+use super::{connect, error};
+use prompt_ledger_store::migrations::{self, Migration, NEWEST, check_target, status};
+use prompt_ledger_store::seed::{self, Dialect};
+use prompt_ledger_store::{MigrationStatus, migration_texts};
+
+/// How Postgres spells what the seed needs.
+const DIALECT: Dialect = Dialect {
+    now: "clock_timestamp()",
+    midnight: |day| format!("{day}::timestamp AT TIME ZONE 'UTC'"),
+    flag: |flag| if flag { "true" } else { "false" },
+};
+
+const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
+const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL";
+const FIT: &str =
+    "SELECT version::bigint, compatible_from::bigint FROM schema_compatibility ORDER BY version DESC LIMIT 1";
+
+/// Applies every migration that the database does not have.
+pub async fn migrate_up(url: &str) -> Result<()> {
+    let up = async |connection: &mut PgConnection| {
+        migrator(&known()?).run_direct(None, connection, false).await.map_err(error::migration)
+    };
+    with(url, up).await
+}
+
+/// Takes back every migration above `to`, with the data that only it has room for; 0 takes all back.
+pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
+    let down = async |connection: &mut PgConnection| {
+        let known = known()?;
+        check_target(&known, to)?;
+        let migrator = migrator(&known);
+        migrator.undo(connection, to).await.map_err(error::migration)
+    };
+    with(url, down).await
+}
+
+/// Every migration that this release knows, oldest first.
+pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
+    let ask = async |connection: &mut PgConnection| {
+        let known = known()?;
+        let migrator = migrator(&known);
+        // Asking writes nothing: a new database has no list of migrations.
+        let listed = sqlx::query_scalar(HAS_LIST).bind(migrator.table_name.as_ref()).fetch_one(&mut *connection).await;
+        let applied = match listed.map_err(error::store)? {
+            true => connection.list_applied_migrations(&migrator.table_name).await.map_err(error::migration)?,
+            false => Vec::new(),
+        };
+        Ok(status(&known, &applied.iter().map(|migration| migration.version).collect()))
+    };
+    with(url, ask).await
+}
+
+/// Refuses a schema that this release does not work with.
+pub(super) async fn check_fit(mut connection: PoolConnection<sqlx::Postgres>) -> Result<()> {
+    let there = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *connection).await.map_err(error::store)?;
+    let found: Option<(i64, i64)> = match there {
+        true => sqlx::query_as(FIT).fetch_optional(&mut *connection).await.map_err(error::store)?,
+        false => None,
+    };
+    migrations::check_fit(NEWEST, found)
+}
+
+async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
+    let mut connection = connect::options(url)?.connect().await.map_err(error::store)?;
+    let done = work(&mut connection).await;
+    connection.close().await.map_err(error::store)?;
+    done
+}
+
+/// Every migration that this release knows, oldest first.
+fn known() -> Result<Vec<Migration>> {
+    Ok(migrations::migrations(&migration_texts!("postgres"), &seed::statements(&DIALECT)?))
+}
+
+/// The driver's form of them.
+fn migrator(known: &[Migration]) -> Migrator {
+    let migration = |of: &Migration, kind, sql: &str| {
+        let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
+        sqlx::migrate::Migration::new(of.version, of.description.into(), kind, sql, false)
+    };
+    let both_ways = |of: &Migration| {
+        [migration(of, MigrationType::ReversibleUp, &of.up), migration(of, MigrationType::ReversibleDown, of.down)]
+    };
+    Migrator::with_migrations(known.iter().flat_map(both_ways).collect())
+}

@@ -1,0 +1,128 @@
+//! Models and prices.
+
+use async_trait::async_trait;
+use prompt_ledger_domain::model::{Model, ModelRef};
+use prompt_ledger_domain::{Error, Result};
+use sqlx::{PgConnection, PgPool, Transaction};
+
+use super::moment::Moment;
+use super::row::without_nul;
+use super::{Postgres, error, row};
+use prompt_ledger_store::plan;
+use prompt_ledger_store::rows::access::model;
+use prompt_ledger_store::rows::count;
+use prompt_ledger_store::{Models, PutModel};
+
+/// Models, each with all its prices in one value, the latest `valid_from` first.
+macro_rules! models {
+    ($where:literal) => {
+        concat!(
+            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.created_at, m.updated_at, \
+             coalesce((SELECT json_agg(json_build_array(id, input, cached_input, output, \
+                  (extract(epoch FROM valid_from) * 1000000)::bigint) \
+                  ORDER BY valid_from DESC, created_at DESC, id DESC) \
+              FROM model_prices WHERE provider = m.provider AND model_name = m.model_name)::text, '[]') AS prices \
+             FROM models m ",
+            $where
+        )
+    };
+}
+
+const ONE: &str = models!("WHERE m.provider = $1 AND m.model_name = $2");
+const MANY: &str = models!(
+    "WHERE (m.provider, m.model_name) > ($2, $3) AND ($1 = '' OR m.provider = $1)
+     ORDER BY m.provider, m.model_name LIMIT $4"
+);
+
+/// Whoever holds it writes models; the others wait.
+const COUNT: &str =
+    "UPDATE revisions SET revision = revision + 1 WHERE scope = 'models' RETURNING clock_timestamp() AS now";
+
+const SAVE: &str = "
+    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (provider, model_name) DO UPDATE SET
+        max_tokens = excluded.max_tokens, supports_streaming = excluded.supports_streaming,
+        updated_at = excluded.updated_at";
+
+const ADD_PRICE: &str = "
+    INSERT INTO model_prices (id, provider, model_name, input, cached_input, output, valid_from, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+#[async_trait]
+impl Models for Postgres {
+    async fn model(&self, id: &ModelRef) -> Result<Option<Model>> {
+        let query = || {
+            sqlx::query(ONE).bind(without_nul(&id.provider)).bind(without_nul(&id.model)).fetch_optional(&self.calls)
+        };
+        error::again(query).await?.as_ref().map(model).transpose()
+    }
+
+    async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
+        let (after_provider, after_model) =
+            after.map_or(("", ""), |after| (after.provider.as_str(), after.model.as_str()));
+        let rows = error::walk(|| {
+            sqlx::query(MANY)
+                .bind(without_nul(provider))
+                .bind(without_nul(after_provider))
+                .bind(without_nul(after_model))
+                .bind(count(limit))
+                .fetch_all(&self.lists)
+        })
+        .await?;
+        rows.iter().map(model).collect()
+    }
+
+    async fn put_model(&self, put: PutModel) -> Result<Model> {
+        let (model, made) = error::insist(&self.calls, || make(&self.calls, &put)).await?;
+        if let Some(made) = made {
+            error::commit(made).await?;
+        }
+        Ok(model)
+    }
+}
+
+/// Writes what changes, but for the commit.
+async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transaction<'static, sqlx::Postgres>>)> {
+    let mut transaction = error::again(|| pool.begin()).await?;
+    // The counter is the lock: taken first, given back where nothing is written.
+    let counted = sqlx::query(COUNT).fetch_one(&mut *transaction).await.map_err(error::store)?;
+    let at = row::value(&counted, "now")?;
+    let before = select(&mut transaction, &put.id).await?;
+    let (model, price) = match (plan::put_model(before.as_ref(), put, at), before) {
+        (Some(plan), _) => plan,
+        (None, Some(before)) => return Ok((before, None)),
+        (None, None) => return Err(Error::internal("a model is neither there nor made")),
+    };
+    sqlx::query(SAVE)
+        .bind(&model.id.provider)
+        .bind(&model.id.model)
+        .bind(model.max_tokens)
+        .bind(model.supports_streaming)
+        .bind(Moment(model.created_at))
+        .bind(Moment(model.updated_at))
+        .execute(&mut *transaction)
+        .await
+        .map_err(error::store)?;
+    if let Some(price) = price {
+        sqlx::query(ADD_PRICE)
+            .bind(price.id.0)
+            .bind(&model.id.provider)
+            .bind(&model.id.model)
+            .bind(price.input)
+            .bind(price.cached_input)
+            .bind(price.output)
+            .bind(Moment(price.valid_from))
+            .bind(Moment(at))
+            .execute(&mut *transaction)
+            .await
+            .map_err(error::store)?;
+    }
+    let model = select(&mut transaction, &put.id).await?.unwrap_or(model);
+    Ok((model, Some(transaction)))
+}
+
+async fn select(connection: &mut PgConnection, id: &ModelRef) -> Result<Option<Model>> {
+    let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model).fetch_optional(connection).await;
+    row.map_err(error::store)?.as_ref().map(model).transpose()
+}

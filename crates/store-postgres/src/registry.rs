@@ -1,0 +1,171 @@
+//! Prompts and versions. What is read together is read in one statement: the revision beside it says exactly which state
+//! it was.
+
+use super::change_prompt::Asked;
+use super::row::without_nul;
+use super::select::{fetch, read};
+use super::{Postgres, error};
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus, not_found};
+use prompt_ledger_store::rows::count;
+use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
+use prompt_ledger_store::{
+    Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry, ResolvedVersion,
+    Revisions,
+};
+use prompt_ledger_store::{prompt_columns, version_columns};
+
+/// Names from $2 on (inclusive), after $3 (exclusive), below $4, with their active versions. One row without a prompt
+/// where there is none, for the revision.
+const PROMPTS: &str = concat!(
+    "SELECT ",
+    prompt_columns!(),
+    ", ",
+    version_columns!(),
+    " FROM projects j LEFT JOIN LATERAL (
+        SELECT * FROM prompts q
+        WHERE q.project_id = j.id AND q.name >= $2 AND q.name <> $3 AND q.name < $4
+            AND ($5::text IS NULL OR q.mode = $5) AND ($6 = '' OR q.owner_team = $6)
+            AND ($7 OR q.archived_at IS NULL)
+        ORDER BY q.name LIMIT $8) p ON true",
+    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number",
+    " WHERE j.id = $1 ORDER BY p.name"
+);
+
+/// The versions below number $3, newest first; one row without a version where the prompt has none of them.
+const VERSIONS: &str = concat!(
+    "SELECT j.revision AS project_revision, ",
+    version_columns!(),
+    " FROM projects j JOIN prompts p ON p.project_id = j.id",
+    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number < $3",
+    " WHERE j.id = $1 AND p.name = $2 ORDER BY v.version_number DESC LIMIT $4"
+);
+
+/// One row per counter, all of one moment.
+const REVISIONS: &str = "SELECT scope, NULL::uuid AS project_id, revision FROM revisions \
+                         UNION ALL SELECT NULL, id, revision FROM projects WHERE id = ANY($1)";
+
+/// Greater than every name: names are ASCII.
+const BEYOND: char = '\u{7f}';
+
+#[async_trait]
+impl Registry for Postgres {
+    async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
+        self.put(project, &put).await
+    }
+
+    async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
+        self.register(project, &code).await
+    }
+
+    async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
+        self.modes_of(project, names).await
+    }
+
+    async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive> {
+        let row = error::again(|| fetch(&self.calls, project, name, &Selector::Active)).await?;
+        let (prompt, active, revision) = read(row, name)?;
+        Ok(PromptWithActive { prompt, active, revision })
+    }
+
+    async fn prompts(
+        &self,
+        project: ProjectId,
+        filter: &PromptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<PromptWithActive>, i64)> {
+        let after = after.unwrap_or_default();
+        let rows = error::walk(|| {
+            sqlx::query(PROMPTS)
+                .bind(project.0)
+                .bind(without_nul(after.max(&filter.name_prefix)))
+                .bind(without_nul(after))
+                .bind(format!("{}{BEYOND}", without_nul(&filter.name_prefix)))
+                .bind(filter.mode.map(Mode::as_str))
+                .bind(without_nul(&filter.owner_team))
+                .bind(filter.include_archived)
+                .bind(count(limit))
+                .fetch_all(&self.lists)
+        })
+        .await?;
+        let revision = rows.first().map_or(Ok(0), project_revision)?;
+        let mut prompts = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Some(prompt) = maybe_prompt(&row)? {
+                prompts.push(PromptWithActive { prompt, active: maybe_version(&row)?, revision });
+            }
+        }
+        Ok((prompts, revision))
+    }
+
+    async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion> {
+        let row = error::again(|| fetch(&self.calls, project, name, selector)).await?;
+        let (prompt, version, revision) = read(row, name)?;
+        let version = version.ok_or_else(|| selector.missing(name))?;
+        Ok(ResolvedVersion { prompt, version, revision })
+    }
+
+    async fn versions(
+        &self,
+        project: ProjectId,
+        name: &str,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<(Vec<Version>, i64)> {
+        let rows = error::walk(|| {
+            sqlx::query(VERSIONS)
+                .bind(project.0)
+                .bind(without_nul(name))
+                .bind(before.unwrap_or(i32::MAX))
+                .bind(count(limit).max(1))
+                .fetch_all(&self.lists)
+        })
+        .await?;
+        let revision = project_revision(rows.first().ok_or_else(|| not_found(name))?)?;
+        let versions: Result<Vec<_>> =
+            rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();
+        Ok((versions?, revision))
+    }
+
+    async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
+        self.change(project, Asked::Activate(name, number, etag)).await
+    }
+
+    async fn set_version_status(
+        &self,
+        project: ProjectId,
+        name: &str,
+        number: i32,
+        status: VersionStatus,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        self.change(project, Asked::SetStatus(name, number, status, etag)).await
+    }
+
+    async fn set_archived(
+        &self,
+        project: ProjectId,
+        name: &str,
+        archived: bool,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        self.change(project, Asked::Archive(name, archived, etag)).await
+    }
+
+    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
+        self.change(project, Asked::Migrate(name, mode, etag)).await
+    }
+
+    async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {
+        let ids: Vec<_> = projects.iter().map(|project| project.0).collect();
+        let rows = error::again(|| sqlx::query(REVISIONS).bind(ids.clone()).fetch_all(&self.calls)).await?;
+        let mut revisions = Revisions::default();
+        for row in &rows {
+            add_revision(&mut revisions, row)?;
+        }
+        Ok(revisions)
+    }
+}

@@ -1,0 +1,59 @@
+//! Postgres' rows: identities are `uuid`, moments `timestamptz`.
+
+use prompt_ledger_domain::{Result, Timestamp};
+use sqlx::postgres::PgRow;
+use sqlx::{Decode, Postgres, Row, Type};
+use uuid::Uuid;
+
+use super::error;
+use super::moment::Moment;
+pub(super) use prompt_ledger_store::rows::*;
+
+fn get<'r, T: Decode<'r, Postgres> + Type<Postgres>>(row: &'r PgRow, column: &str) -> Result<Option<T>> {
+    row.try_get(column).map_err(error::store)
+}
+
+/// Postgres, as the owner of its rows' reading.
+pub(super) struct ThisDatabase;
+
+impl LedgerRow<ThisDatabase> for PgRow {
+    fn text(&self, column: &str) -> Result<Option<&str>> {
+        get(self, column)
+    }
+
+    fn int(&self, column: &str) -> Result<Option<i32>> {
+        get(self, column)
+    }
+
+    fn long(&self, column: &str) -> Result<Option<i64>> {
+        get(self, column)
+    }
+
+    fn real(&self, column: &str) -> Result<Option<f64>> {
+        get(self, column)
+    }
+
+    fn flag(&self, column: &str) -> Result<Option<bool>> {
+        get(self, column)
+    }
+
+    fn bytes(&self, column: &str) -> Result<Option<&[u8]>> {
+        get(self, column)
+    }
+
+    fn uuid(&self, column: &str) -> Result<Option<Uuid>> {
+        get(self, column)
+    }
+
+    fn moment(&self, column: &str) -> Result<Option<Timestamp>> {
+        Ok(get::<Moment>(self, column)?.map(|moment| moment.0))
+    }
+}
+
+/// A text as Postgres can keep it: it knows no NUL.
+pub(super) fn without_nul(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.contains('\0') {
+        true => text.replace('\0', "\u{fffd}").into(),
+        false => text.into(),
+    }
+}

@@ -1,0 +1,178 @@
+//! Moving executions into rollups, where there are some: Postgres.
+
+use std::time::Duration;
+
+use prompt_ledger_domain::Timestamp;
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_store::{Analytics, NewExecution, Pace, Split, Store, UsageFilter};
+use prompt_ledger_store_postgres::{migrate_down, migrate_up};
+use sqlx::{AssertSqlSafe, Connection, Executor};
+
+use crate::store::{Fresh, open};
+use prompt_ledger_store_conformance::kit::{Backend, an_execution, new_id, now, run, start};
+use prompt_ledger_store_conformance::recount::{all, assert_recounted, figures};
+
+/// Nothing waits to settle.
+const AT_ONCE: Pace = Pace { settle: Duration::ZERO, keep: Duration::ZERO, crowd: 1_000 };
+
+const HOUR: i64 = 3_600_000_000;
+
+/// The beginning of this hour, some days ago.
+fn hour(days: i64) -> i64 {
+    let at = now().0 - days * 24 * HOUR;
+    at - at.rem_euclid(HOUR)
+}
+
+/// Runs as many executions, created at a moment and each a minute later.
+async fn ran(fresh: &Fresh, first: &NewExecution, count: i64, at: i64) {
+    for place in 0..count {
+        let new = NewExecution { id: ExecutionId(new_id()), ..first.clone() };
+        run(fresh, &new).await;
+        created(fresh, &new, at + place * 60_000_000).await;
+    }
+}
+
+async fn created(fresh: &Fresh, new: &NewExecution, at: i64) {
+    let at = Fresh::moment(at);
+    fresh.execute(format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id)).await.unwrap();
+}
+
+async fn executions_told(fresh: &Fresh) -> i64 {
+    let project = fresh.default_project().await;
+    let rows = figures(fresh, project, &UsageFilter::default(), Split::default(), 9).await;
+    rows.iter().map(|row| row.tally.executions).sum()
+}
+
+async fn rollups(fresh: &Fresh, span: i64) -> i64 {
+    fresh.count(&format!("SELECT coalesce(sum(executions), 0)::int8 FROM usage_rollups WHERE span = {span}")).await
+}
+
+#[tokio::test]
+async fn minutes_hours_and_days_are_added_up_as_they_are_over() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    let midnight = hour(3) - hour(3).rem_euclid(24 * HOUR);
+    ran(&fresh, &first, 3, midnight).await;
+    for (until, [minutes, hours, days]) in
+        [(midnight + 70_000_000, [4, 0, 0]), (midnight + HOUR, [6, 6, 0]), (midnight + 24 * HOUR, [6, 6, 6])]
+    {
+        fresh.fold_until(Timestamp(until), 1_000).await;
+        let [one, sixty, all] = [rollups(&fresh, 1).await, rollups(&fresh, 60).await, rollups(&fresh, 1_440).await];
+        assert_eq!([one, sixty, all], [minutes, hours, days], "by version and by project");
+        assert_eq!(executions_told(&fresh).await, 3);
+    }
+}
+
+#[tokio::test]
+async fn rollups_answer_without_the_executions() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    ran(&fresh, &first, 5, hour(3)).await;
+    let by_model = Split { model: true, ..Split::default() };
+    let executions = all(&fresh, first.project_id).await;
+    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    fresh.execute("DELETE FROM executions".into()).await.unwrap();
+    let found = figures(&fresh, first.project_id, &UsageFilter::default(), by_model, 9).await;
+    assert_recounted(&found, &executions, &UsageFilter::default(), by_model);
+}
+
+#[tokio::test]
+async fn what_a_transaction_has_not_committed_yet_is_waited_for() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    ran(&fresh, &first, 2, hour(2)).await;
+    let mut slow = fresh.connection().await;
+    let mut open = slow.begin().await.unwrap();
+    // Created long ago, visible later.
+    let late = format!(
+        "INSERT INTO executions SELECT (x).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object('id', '{}')) AS x
+         FROM executions e LIMIT 1) y",
+        new_id()
+    );
+    open.execute(AssertSqlSafe(late)).await.unwrap();
+    for _ in 0..5 {
+        fresh.store.fold(AT_ONCE).await.unwrap();
+    }
+    assert_eq!(fresh.count("SELECT count(*) FROM usage_folded WHERE until > 'epoch'").await, 0);
+    assert_eq!(executions_told(&fresh).await, 2);
+    open.commit().await.unwrap();
+    assert_eq!(executions_told(&fresh).await, 3);
+    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    assert_eq!((rollups(&fresh, 60).await, executions_told(&fresh).await), (6, 3));
+}
+
+#[tokio::test]
+async fn many_processes_move_each_execution_once() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    ran(&fresh, &first, 30, hour(2)).await;
+    let other = open(fresh.database.url()).await.unwrap();
+    let folds = (0..40).map(|turn| if turn % 2 == 0 { &fresh.store } else { &other });
+    let folded = futures::future::join_all(folds.map(|store| store.fold(Pace { crowd: 3, ..AT_ONCE }))).await;
+    assert!(folded.iter().all(Result::is_ok), "{folded:?}");
+    fresh.fold_until(Timestamp(hour(0)), 3).await;
+    assert_eq!((rollups(&fresh, 1).await, rollups(&fresh, 60).await), (60, 60));
+    assert_eq!(executions_told(&fresh).await, 30);
+}
+
+#[tokio::test]
+async fn a_crowd_is_moved_although_it_is_young_and_the_rest_stays() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    ran(&fresh, &first, 10, hour(1)).await;
+    let pace = Pace { settle: Duration::ZERO, keep: Duration::from_secs(100 * 24 * 3_600), crowd: 4 };
+    let moved = "SELECT coalesce(sum(executions), 0)::int8 FROM usage_rollups WHERE span = 1";
+    // Others on the same server may be writing: their transactions are waited for.
+    while fresh.count(moved).await < 2 * 6 {
+        fresh.store.fold(pace).await.unwrap();
+    }
+    for _ in 0..5 {
+        assert!(!fresh.store.fold(pace).await.unwrap());
+    }
+    assert_eq!(fresh.count(moved).await, 2 * 8, "four at a time, until no more than four wait");
+    assert_eq!(executions_told(&fresh).await, 10);
+}
+
+#[tokio::test]
+async fn a_straggler_that_an_operator_deleted_is_let_go() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    start(&fresh, &first).await;
+    created(&fresh, &first, hour(1)).await;
+    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    assert_eq!(fresh.count("SELECT count(*) FROM usage_stragglers").await, 1);
+    fresh.execute("DELETE FROM executions".into()).await.unwrap();
+    assert_eq!(executions_told(&fresh).await, 0);
+    fresh.store.fold(AT_ONCE).await.unwrap();
+    assert_eq!(fresh.count("SELECT count(*) FROM usage_stragglers").await, 0);
+}
+
+#[tokio::test]
+async fn a_mark_of_the_cluster_that_a_backup_was_made_in_holds_nobody_up() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    ran(&fresh, &first, 2, hour(1)).await;
+    let foreign = "UPDATE usage_folded SET marked_at = now() - interval '1 day', marked_xid = '9000000000000'";
+    fresh.execute(foreign.into()).await.unwrap();
+    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    assert_eq!(rollups(&fresh, 60).await, 4);
+}
+
+#[tokio::test]
+async fn figures_survive_the_way_back_and_forth() {
+    let fresh = Fresh::fresh().await;
+    let first = an_execution(&fresh).await;
+    ran(&fresh, &first, 3, hour(1)).await;
+    start(&fresh, &first).await;
+    created(&fresh, &first, hour(1)).await;
+    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    fresh.store.close().await;
+    let url = fresh.database.url();
+    migrate_down(url, 2).await.unwrap();
+    assert_eq!(fresh.count("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'usage%'").await, 0);
+    migrate_up(url).await.unwrap();
+    let fresh = Fresh { store: open(url).await.unwrap(), ..fresh };
+    assert_eq!(executions_told(&fresh).await, 4);
+    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    assert_eq!((executions_told(&fresh).await, rollups(&fresh, 60).await), (4, 6));
+}

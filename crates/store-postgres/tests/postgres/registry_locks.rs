@@ -1,0 +1,93 @@
+//! Postgres: who waits for a project's lock, and what is decided under it.
+
+use std::sync::Arc;
+
+use futures::future::join_all;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_store::{RegisterCode, Registry};
+use sqlx::{Executor, PgConnection};
+
+use crate::store::Fresh;
+use prompt_ledger_store_conformance::code::{batch, code};
+use prompt_ledger_store_conformance::kit::{Backend, put, put_active};
+
+/// Sessions of the store that wait for a lock.
+const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'prompt-ledger' AND wait_event_type = 'Lock'";
+
+/// A session that holds the row of every project until it commits.
+async fn holder(fresh: &Fresh) -> PgConnection {
+    let mut holder = fresh.connection().await;
+    holder.execute("BEGIN; SELECT 1 FROM projects FOR NO KEY UPDATE").await.unwrap();
+    holder
+}
+
+async fn until_someone_waits(fresh: &Fresh) {
+    while fresh.count(WAITING).await == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_registration_that_changes_nothing_takes_no_lock() {
+    let fresh = Fresh::fresh().await;
+    let project = fresh.default_project().await;
+    let carried = || batch(vec![code("greet", "A")]);
+    fresh.store.register_code(project, carried()).await.unwrap();
+    let mut other = fresh.connection().await;
+    other.execute("BEGIN; SELECT 1 FROM projects FOR UPDATE; SELECT 1 FROM prompts FOR UPDATE").await.unwrap();
+    fresh.store.register_code(project, carried()).await.unwrap();
+    let changed = RegisterCode { dry_run: true, ..batch(vec![code("greet", "B")]) };
+    fresh.store.register_code(project, changed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_prompt_that_moves_while_its_registration_waits_is_refused() {
+    let fresh = Arc::new(Fresh::fresh().await);
+    let project = fresh.default_project().await;
+    fresh.store.register_code(project, batch(vec![code("greet", "A")])).await.unwrap();
+    let before = fresh.store.revisions(&[project]).await.unwrap();
+    let mut holder = holder(&fresh).await;
+    let registering = tokio::spawn({
+        let fresh = Arc::clone(&fresh);
+        async move { fresh.store.register_code(project, batch(vec![code("new", "N"), code("greet", "B")])).await }
+    });
+    until_someone_waits(&fresh).await;
+    holder.execute("UPDATE prompts SET mode = 'full'; COMMIT").await.unwrap();
+    let refused = registering.await.unwrap().unwrap_err();
+    assert_eq!(refused.reason(), Reason::ModeMismatch);
+    assert_eq!(fresh.store.revisions(&[project]).await.unwrap(), before);
+    assert_eq!(fresh.count("SELECT count(*) FROM prompts").await, 1);
+    assert_eq!(fresh.count("SELECT count(*) FROM prompt_versions").await, 1);
+}
+
+#[tokio::test]
+async fn writes_that_wait_for_a_project_leave_connections_to_other_calls() {
+    let fresh = Arc::new(Fresh::fresh().await);
+    let project = fresh.default_project().await;
+    fresh.store.put_prompt(project, put("edited", "A")).await.unwrap();
+    let mut holder = holder(&fresh).await;
+    let writes: Vec<_> = (0..32)
+        .map(|n| {
+            let fresh = Arc::clone(&fresh);
+            tokio::spawn(async move {
+                let text = format!("release {}", n % 4);
+                if n % 2 == 0 {
+                    fresh.store.register_code(project, batch(vec![code("carried", &text)])).await.map(drop)
+                } else {
+                    fresh.store.put_prompt(project, put_active("edited", &text)).await.map(drop)
+                }
+            })
+        })
+        .collect();
+    until_someone_waits(&fresh).await;
+    for _ in 0..50 {
+        fresh.store.revisions(&[project]).await.unwrap();
+        assert!(fresh.count(WAITING).await <= 1);
+    }
+    holder.execute("COMMIT").await.unwrap();
+    for write in join_all(writes).await {
+        write.unwrap().unwrap();
+    }
+    assert_eq!(fresh.store.versions(project, "carried", None, 9).await.unwrap().0.len(), 2);
+}

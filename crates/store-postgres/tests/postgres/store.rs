@@ -1,0 +1,200 @@
+//! The production backend: the suite, and what is Postgres' own.
+
+use async_trait::async_trait;
+use prompt_ledger_domain::Timestamp;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_store::{Analytics, Executions, Pace, Registry, Store};
+use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
+use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
+use std::str::FromStr;
+use std::time::Duration;
+
+use prompt_ledger_store_conformance::kit::{
+    self, Backend, OpenTransaction, an_execution, get, holder, new_id, now, put_active, reason, register, run, start,
+    submit, success,
+};
+
+/// A transaction that stays open until it is committed.
+struct Begun(PgConnection);
+
+#[async_trait]
+impl OpenTransaction for Begun {
+    async fn commit(mut self: Box<Self>) {
+        self.0.execute("COMMIT").await.unwrap();
+    }
+}
+
+/// A database that goes with it.
+pub(crate) struct Fresh {
+    pub(crate) store: Postgres,
+    pub(crate) database: Database,
+}
+
+impl Fresh {
+    pub(crate) async fn connection(&self) -> PgConnection {
+        sqlx::postgres::PgConnectOptions::from_str(self.database.url()).unwrap().connect().await.unwrap()
+    }
+}
+
+pub(crate) async fn open(url: &str) -> prompt_ledger_domain::Result<Postgres> {
+    Postgres::open(url, PostgresOptions::default()).await
+}
+
+#[async_trait]
+impl Backend for Fresh {
+    type Store = Postgres;
+
+    const YOUTH: bool = true;
+
+    async fn fresh() -> Self {
+        let database = services::database();
+        migrate_up(database.url()).await.unwrap();
+        Self { store: open(database.url()).await.unwrap(), database }
+    }
+
+    fn store(&self) -> &Postgres {
+        &self.store
+    }
+
+    fn moment(micros: i64) -> String {
+        format!("timestamptz 'epoch' + {micros} * interval '1 microsecond'")
+    }
+
+    async fn execute(&self, sql: String) -> Result<(), String> {
+        let done = self.connection().await.execute(AssertSqlSafe(sql)).await;
+        done.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    async fn fold_until(&self, at: Timestamp, crowd: usize) {
+        let at = at.0 - at.0.rem_euclid(10_000_000);
+        let keep = now().since(Timestamp(at));
+        let pace = Pace { settle: Duration::ZERO, keep, crowd };
+        // Others on the same server may be writing: their transactions are waited for.
+        while self.count("SELECT (extract(epoch FROM until) * 1000000)::int8 FROM usage_folded").await < at {
+            self.store.fold(pace).await.unwrap();
+        }
+    }
+
+    async fn begun(&self, sql: String) -> Option<Box<dyn OpenTransaction>> {
+        let mut connection = self.connection().await;
+        connection.execute(AssertSqlSafe(format!("BEGIN; {sql}"))).await.unwrap();
+        Some(Box::new(Begun(connection)))
+    }
+
+    async fn count(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.connection().await).await.unwrap()
+    }
+}
+
+#[tokio::test]
+async fn migrations_go_forwards_and_back_on_data() {
+    let fresh = Fresh::fresh().await;
+    let url = fresh.database.url();
+    let new = an_execution(&fresh).await;
+    run(&fresh, &new).await;
+    register(&fresh, put_active("greet", "again")).await;
+    fresh.execute("INSERT INTO models VALUES ('vllm', 'qwen', NULL, true, now(), now())".into()).await.unwrap();
+    migrate_up(url).await.unwrap();
+    let status = migrate_status(url).await.unwrap();
+    assert!(status.iter().all(|migration| migration.applied), "{status:?}");
+    fresh.store.close().await;
+    migrate_down(url, 0).await.unwrap();
+    assert!(migrate_status(url).await.unwrap().iter().all(|migration| !migration.applied));
+    let left = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(fresh.count(left).await, 1, "only the list of migrations stays");
+    migrate_up(url).await.unwrap();
+    open(url).await.unwrap();
+    assert_eq!(reason(migrate_down(url, 99).await), Reason::InvalidField);
+}
+
+#[tokio::test]
+async fn two_processes_that_migrate_at_once_take_turns() {
+    let database = services::database();
+    let both = tokio::join!(migrate_up(database.url()), migrate_up(database.url()));
+    both.0.unwrap();
+    both.1.unwrap();
+    open(database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
+    let database = services::database();
+    let said = open(database.url()).await.unwrap_err().to_string();
+    assert!(said.contains("prompt-ledger migrate"), "{said}");
+    let status = migrate_status(database.url()).await.unwrap();
+    assert!(status.iter().all(|migration| !migration.applied), "{status:?}");
+    assert_eq!(services::sql(database.url(), "SELECT count(*) FROM pg_stat_user_tables").trim(), "0", "asking writes");
+    migrate_up(database.url()).await.unwrap();
+    services::sql(database.url(), "DELETE FROM schema_compatibility; INSERT INTO schema_compatibility VALUES (0, 0)");
+    let said = open(database.url()).await.unwrap_err().to_string();
+    assert!(said.contains("prompt-ledger migrate"), "{said}");
+    let newer = "INSERT INTO schema_compatibility (version, compatible_from) VALUES (9, 8)";
+    services::sql(database.url(), newer);
+    let said = open(database.url()).await.unwrap_err().to_string();
+    assert!(said.contains("start a newer release"), "{said}");
+}
+
+#[tokio::test]
+async fn an_absent_database_is_unavailable_and_no_password_is_shown() {
+    let url = "postgres://ada:hunter2@127.0.0.1:1/ledger";
+    let error = open(url).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::StoreUnavailable);
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    let error = open("postgres://ada:hunter2@[").await.unwrap_err();
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    let few = Postgres::open(url, PostgresOptions { connections: 3 }).await.unwrap_err();
+    assert!(few.to_string().contains("at least"), "{few}");
+}
+
+#[tokio::test]
+async fn everything_comes_back_by_itself_when_the_database_was_killed() {
+    let mut service = Service::start().await;
+    let database = services::database_on(&service.url());
+    migrate_up(database.url()).await.unwrap();
+    let fresh = Fresh { store: open(database.url()).await.unwrap(), database };
+    let new = an_execution(&fresh).await;
+    let project = new.project_id;
+    submit(&fresh, &new).await;
+    service.kill();
+    let unavailable = fresh.store.prompt(project, "greet").await.unwrap_err();
+    assert_eq!(unavailable.reason(), Reason::StoreUnavailable);
+    assert_eq!(unavailable.parts().retry_after, Some(Duration::from_secs(1)));
+    let another =
+        prompt_ledger_store::NewExecution { id: prompt_ledger_domain::ids::ExecutionId(new_id()), ..new.clone() };
+    assert_eq!(reason(fresh.store.submit(another.clone(), Duration::ZERO).await), Reason::StoreUnavailable);
+    service.restart().await;
+    // Each kind of call finds a new connection by itself.
+    submit(&fresh, &another).await;
+    assert_eq!(fresh.store.claim_due(9, holder()).await.unwrap(), []);
+    assert_eq!(fresh.store.extend(&[], Duration::ZERO).await.unwrap(), []);
+    get(&fresh, &new).await;
+    register(&fresh, put_active("greet", "again")).await;
+}
+
+#[tokio::test]
+async fn a_write_whose_connections_were_cut_is_repeated_and_counts_once() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    start(&fresh, &new).await;
+    for round in 0..20 {
+        let next =
+            prompt_ledger_store::NewExecution { id: prompt_ledger_domain::ids::ExecutionId(new_id()), ..new.clone() };
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            WHERE application_name = 'prompt-ledger' AND datname = current_database()";
+        let (recorded, _) = tokio::join!(submit(&fresh, &next), fresh.count(cut));
+        assert!(matches!(recorded, prompt_ledger_store::Recorded::New(_)), "round {round}: {recorded:?}");
+    }
+    assert_eq!(fresh.count("SELECT count(*) FROM executions").await, 21);
+    assert_eq!(fresh.count("SELECT count(*) FROM execution_events").await, 21);
+}
+
+#[tokio::test]
+async fn a_text_with_nul_does_not_take_its_neighbours_with_it() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    start(&fresh, &new).await;
+    let finish = prompt_ledger_store::Finish { response: "a\0b".into(), ..success() };
+    let done = kit::finish(&fresh, &new, 1, finish).await;
+    assert_eq!(done.texts.unwrap().response, "a\u{fffd}b");
+}

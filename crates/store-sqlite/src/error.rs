@@ -1,0 +1,44 @@
+//! The one mapping of database failures to the ledger's errors.
+
+use prompt_ledger_domain::Error;
+use sqlx::migrate::MigrateError;
+
+pub(super) use prompt_ledger_store::failure::unavailable;
+use prompt_ledger_store::failure::unknown_migration;
+
+/// STORE_UNAVAILABLE for what passes (a lock, a full disk, a connection), INTERNAL for everything else. A violated
+/// constraint that means something is mapped where the query is.
+pub(super) fn store(error: sqlx::Error) -> Error {
+    if passes(&error) { unavailable().caused_by(error) } else { Error::internal(error) }
+}
+
+/// Whether another process has kept the lock for longer than a write waits.
+pub(super) fn locked(error: &sqlx::Error) -> bool {
+    /// Primary result codes: BUSY, LOCKED.
+    const LOCKED: [i32; 2] = [5, 6];
+    code(error).is_some_and(|code| LOCKED.contains(&code))
+}
+
+/// As [`store`], for a migration.
+pub(super) fn migration(error: MigrateError) -> Error {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => store(error),
+        MigrateError::VersionMissing(version) => unknown_migration(version),
+        other => Error::internal(other),
+    }
+}
+
+fn passes(error: &sqlx::Error) -> bool {
+    /// Primary result codes: BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN.
+    const PASSING: [i32; 6] = [5, 6, 7, 10, 13, 14];
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
+        error => code(error).is_some_and(|code| PASSING.contains(&code)),
+    }
+}
+
+/// The primary result code: the low byte, of which the rest says more.
+fn code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}

@@ -1,0 +1,111 @@
+//! What happens when a lease runs out or a life is over.
+
+use prompt_ledger_domain::execution::{ErrorType, Event, ExecutionMode, Status};
+use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::{Result, Timestamp};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::{error, lease, now, row};
+use prompt_ledger_store::Change;
+use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
+
+/// How many are dealt with at once.
+const MOST: i64 = 500;
+
+/// At $1 the holder's time is over, or the life of one that is queued. The second condition of the first is the index's
+/// own: without it the index does not count as usable.
+macro_rules! left {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM executions WHERE status = 'running' AND status <> 'succeeded' AND lease_until <= $1 UNION ALL SELECT ",
+            $columns,
+            " FROM executions WHERE status = 'queued' AND expire_at <= $1"
+        )
+    };
+}
+
+pub(super) const ANY: &str = concat!("SELECT EXISTS (", left!("1"), ")");
+
+const ALL: &str = concat!(
+    left!(
+        "id, status, mode, attempts, handed_back, max_retries, last_sequence, \
+         cancel_requested_at IS NOT NULL AS cancel_requested, coalesce(expire_at <= $1, 0) AS expired"
+    ),
+    " LIMIT $2"
+);
+
+/// Execution $1 at $2 becomes $3, with error $4 and message $5; its present attempt, if any, ends with $6 and $7.
+const APPLY: &str = "
+    INSERT INTO execution_attempts (execution_id, number, worker, started_at, ended_at, error_type, error_message,
+        provider_request_id)
+    SELECT id, attempts, worker, attempt_started_at, $2, $6, $7, '' FROM executions
+    WHERE id = $1 AND status = 'running';
+
+    INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type,
+        next_attempt_at)
+    SELECT id, last_sequence + 1, $2, status, $3, attempts, $4, iif($3 = 'queued', $2, NULL)
+    FROM executions WHERE id = $1;
+
+    UPDATE executions SET status = $3, last_sequence = last_sequence + 1, lease_until = NULL,
+        look_at = iif($3 = 'queued', $2, NULL), completed_at = iif($3 = 'queued', NULL, $2),
+        error_type = iif($3 = 'queued', NULL, $4), error_message = iif($3 = 'queued', NULL, $5),
+        provider_request_id = iif(status = 'running', '', provider_request_id)
+    WHERE id = $1";
+
+/// Whether [`expire`] would find any: asked of a reader, because there is hardly ever one.
+pub(super) async fn any(connection: &mut SqliteConnection) -> Result<bool> {
+    sqlx::query_scalar(ANY).bind(now().0).fetch_one(connection).await.map_err(error::store)
+}
+
+/// Deals with all of them, one by one: they are few.
+pub(super) async fn expire(connection: &mut SqliteConnection) -> Result<Vec<Change>> {
+    let at = now();
+    let rows = sqlx::query(ALL).bind(at.0).bind(MOST).fetch_all(&mut *connection).await.map_err(error::store)?;
+    let mut changes = Vec::with_capacity(rows.len());
+    for row in &rows {
+        changes.push(apply(connection, row, at).await?);
+    }
+    Ok(changes)
+}
+
+async fn apply(connection: &mut SqliteConnection, row: &SqliteRow, at: Timestamp) -> Result<Change> {
+    let left = Left {
+        status: row::word(row, "status", Status::from_word)?,
+        mode: row::word(row, "mode", ExecutionMode::from_word)?,
+        attempts: row::value(row, "attempts")?,
+        handed_back: row::value(row, "handed_back")?,
+        max_retries: row::value(row, "max_retries")?,
+        cancel_requested: row::value(row, "cancel_requested")?,
+        expired: row::value(row, "expired")?,
+    };
+    let id = ExecutionId(row::value(row, "id")?);
+    let Fate { status, error, message } = fate(&left);
+    sqlx::query(APPLY)
+        .bind(id.to_string())
+        .bind(at.0)
+        .bind(status.as_str())
+        .bind(error.map(ErrorType::as_str))
+        .bind(Some(message).filter(|message| !message.is_empty()))
+        .bind(ErrorType::Interrupted.as_str())
+        .bind(LEFT)
+        .execute(&mut *connection)
+        .await
+        .map_err(error::store)?;
+    if status.is_terminal() {
+        lease::settle(connection, id).await?;
+    }
+    let sequence: i64 = row::value(row, "last_sequence")?;
+    let event = Event {
+        sequence: sequence + 1,
+        at,
+        from: Some(left.status),
+        to: status,
+        attempt: left.attempts,
+        error_type: error,
+        next_attempt_at: (status == Status::Queued).then_some(at),
+    };
+    Ok(Change { id, event })
+}

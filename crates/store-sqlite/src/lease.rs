@@ -1,0 +1,54 @@
+//! Leases, kept by signs of life; and the cost of what nobody is there to finish.
+
+use std::time::Duration;
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::{ExecutionId, PriceId};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::{error, now, row};
+use prompt_ledger_store::rows::{claimed, execution};
+use prompt_ledger_store::{Fence, Held};
+
+pub(super) const EXTEND: &str = "
+    UPDATE executions SET lease_until = $2
+    FROM json_each($1) AS held
+    WHERE executions.id = held.value ->> 0 AND executions.attempts = held.value ->> 1
+        AND executions.status = 'running'
+    RETURNING executions.id, executions.attempts, executions.cancel_requested_at IS NOT NULL AS cancel_requested";
+
+const PRICED_USAGE: &str = "
+    SELECT x.prompt_tokens, x.cached_tokens, x.response_tokens, m.id AS price_id, m.input, m.cached_input, m.output, m.valid_from
+    FROM executions x JOIN model_prices m ON m.id = x.price_id WHERE x.id = $1";
+
+pub(super) async fn extend(connection: &mut SqliteConnection, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
+    let pairs: Vec<_> = held.iter().map(|fence| (fence.id.to_string(), fence.attempt)).collect();
+    let rows = sqlx::query(EXTEND)
+        .bind(row::to_json(&pairs)?)
+        .bind(now().after(lease).0)
+        .fetch_all(connection)
+        .await
+        .map_err(error::store)?;
+    let held = |row: &SqliteRow| {
+        let fence = Fence { id: ExecutionId(row::value(row, "id")?), attempt: row::value(row, "attempts")? };
+        Ok(Held { fence, cancel_requested: row::value(row, "cancel_requested")? })
+    };
+    rows.iter().map(held).collect()
+}
+
+/// Reckons the cost of an execution that nobody is there to finish: of what its attempts told.
+pub(super) async fn settle(connection: &mut SqliteConnection, id: ExecutionId) -> Result<()> {
+    let row = sqlx::query(PRICED_USAGE).bind(id.to_string()).fetch_optional(&mut *connection).await;
+    let Some(row) = row.map_err(error::store)? else { return Ok(()) };
+    let price = claimed::price(&row, PriceId(row::value(&row, "price_id")?))?;
+    if let Some(cost) = execution::usage(&row)?.cost(&price) {
+        sqlx::query("UPDATE executions SET cost_nano_usd = $2 WHERE id = $1")
+            .bind(id.to_string())
+            .bind(cost)
+            .execute(connection)
+            .await
+            .map_err(error::store)?;
+    }
+    Ok(())
+}

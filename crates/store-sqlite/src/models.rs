@@ -1,0 +1,109 @@
+//! Models and prices.
+
+use async_trait::async_trait;
+use prompt_ledger_domain::model::{Model, ModelRef};
+use prompt_ledger_domain::{Error, Result};
+use sqlx::SqliteConnection;
+
+use super::{Sqlite, error, now};
+use prompt_ledger_store::plan;
+use prompt_ledger_store::rows::access::model;
+use prompt_ledger_store::rows::count;
+use prompt_ledger_store::{Models, PutModel};
+
+/// Models, each with all its prices in one value, the latest `valid_from` first.
+macro_rules! models {
+    ($where:literal) => {
+        concat!(
+            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.created_at, m.updated_at, \
+             (SELECT json_group_array(json_array(id, input, cached_input, output, valid_from) \
+                  ORDER BY valid_from DESC, created_at DESC, id DESC) \
+              FROM model_prices WHERE provider = m.provider AND model_name = m.model_name) AS prices \
+             FROM models m ",
+            $where
+        )
+    };
+}
+
+const ONE: &str = models!("WHERE m.provider = $1 AND m.model_name = $2");
+const MANY: &str = models!(
+    "WHERE (m.provider, m.model_name) > ($2, $3) AND ($1 = '' OR m.provider = $1)
+     ORDER BY m.provider, m.model_name LIMIT $4"
+);
+
+const SAVE: &str = "
+    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (provider, model_name) DO UPDATE SET
+        max_tokens = excluded.max_tokens, supports_streaming = excluded.supports_streaming,
+        updated_at = excluded.updated_at;
+    UPDATE revisions SET revision = revision + 1 WHERE scope = 'models'";
+
+const ADD_PRICE: &str = "
+    INSERT INTO model_prices (id, provider, model_name, input, cached_input, output, valid_from, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+#[async_trait]
+impl Models for Sqlite {
+    async fn model(&self, id: &ModelRef) -> Result<Option<Model>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        select(&mut connection, id).await
+    }
+
+    async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
+        let (after_provider, after_model) =
+            after.map_or(("", ""), |after| (after.provider.as_str(), after.model.as_str()));
+        let rows = sqlx::query(MANY)
+            .bind(provider)
+            .bind(after_provider)
+            .bind(after_model)
+            .bind(count(limit))
+            .fetch_all(&self.readers)
+            .await
+            .map_err(error::store)?;
+        rows.iter().map(model).collect()
+    }
+
+    async fn put_model(&self, put: PutModel) -> Result<Model> {
+        self.writer.write(put, |connection, put| Box::pin(put_model(connection, put))).await
+    }
+}
+
+async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<Model> {
+    let at = now();
+    let before = select(connection, &put.id).await?;
+    let (model, price) = match (plan::put_model(before.as_ref(), put, at), before) {
+        (Some(plan), _) => plan,
+        (None, Some(before)) => return Ok(before),
+        (None, None) => return Err(Error::internal("a model is neither there nor made")),
+    };
+    sqlx::query(SAVE)
+        .bind(&model.id.provider)
+        .bind(&model.id.model)
+        .bind(model.max_tokens)
+        .bind(model.supports_streaming)
+        .bind(model.created_at.0)
+        .bind(model.updated_at.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(error::store)?;
+    let Some(price) = price else { return Ok(model) };
+    sqlx::query(ADD_PRICE)
+        .bind(price.id.to_string())
+        .bind(&model.id.provider)
+        .bind(&model.id.model)
+        .bind(price.input)
+        .bind(price.cached_input)
+        .bind(price.output)
+        .bind(price.valid_from.0)
+        .bind(at.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(error::store)?;
+    Ok(select(connection, &put.id).await?.unwrap_or(model))
+}
+
+async fn select(connection: &mut SqliteConnection, id: &ModelRef) -> Result<Option<Model>> {
+    let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model).fetch_optional(connection).await;
+    row.map_err(error::store)?.as_ref().map(model).transpose()
+}

@@ -1,0 +1,30 @@
+//! One prompt with one of its versions.
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::prompt::{Prompt, Selector, Version, not_found};
+use sqlx::SqliteConnection;
+
+use super::error;
+use prompt_ledger_store::rows::prompt::{
+    ACTIVE, CHECKSUM, LATEST, NUMBER, maybe_prompt, maybe_version, project_revision,
+};
+
+/// A prompt, the version asked for, and the project's revision.
+pub(super) async fn select(
+    connection: &mut SqliteConnection,
+    project: ProjectId,
+    name: &str,
+    selector: &Selector,
+) -> Result<(Prompt, Option<Version>, i64)> {
+    let (project, name_bound) = (project.to_string(), name);
+    let query = match selector {
+        Selector::Active => sqlx::query(ACTIVE).bind(project).bind(name_bound),
+        Selector::Latest => sqlx::query(LATEST).bind(project).bind(name_bound),
+        Selector::Number(number) => sqlx::query(NUMBER).bind(project).bind(name_bound).bind(*number),
+        Selector::Checksum(checksum) => sqlx::query(CHECKSUM).bind(project).bind(name_bound).bind(checksum),
+    };
+    let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| not_found(name))?;
+    let prompt = maybe_prompt(&row)?.ok_or_else(|| not_found(name))?;
+    Ok((prompt, maybe_version(&row)?, project_revision(&row)?))
+}

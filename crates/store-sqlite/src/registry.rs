@@ -1,0 +1,204 @@
+//! Reading prompts and versions. What is read together is read in one statement, or in one transaction: the revision
+//! beside it says exactly which state it was.
+
+use super::prompt_select::select;
+use super::{Sqlite, change_prompt, error, put_prompt, register_code, row};
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus, not_found};
+use prompt_ledger_store::rows::count;
+use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
+use prompt_ledger_store::{
+    Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry, ResolvedVersion,
+    Revisions,
+};
+use prompt_ledger_store::{prompt_columns, version_columns};
+
+/// Names from $2 on (inclusive), after $3 (exclusive), below $4, with their active versions.
+const PROMPTS: &str = concat!(
+    "SELECT ",
+    prompt_columns!(),
+    ", ",
+    version_columns!(),
+    " FROM projects j JOIN prompts p ON p.project_id = j.id",
+    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number",
+    " WHERE j.id = $1 AND p.name >= $2 AND p.name <> $3 AND p.name < $4",
+    " AND ($5 IS NULL OR p.mode = $5) AND ($6 = '' OR p.owner_team = $6) AND ($7 OR p.archived_at IS NULL)",
+    " ORDER BY p.name LIMIT $8"
+);
+
+/// The versions below number $3, newest first; one row without a version where the prompt has none of them.
+const VERSIONS: &str = concat!(
+    "SELECT j.revision AS project_revision, ",
+    version_columns!(),
+    " FROM projects j JOIN prompts p ON p.project_id = j.id",
+    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number < $3",
+    " WHERE j.id = $1 AND p.name = $2 ORDER BY v.version_number DESC LIMIT $4"
+);
+
+/// One row per counter, all of one moment.
+const REVISIONS: &str = "SELECT scope, NULL AS project_id, revision FROM revisions \
+                         UNION ALL SELECT NULL, id, revision FROM projects \
+                         WHERE id IN (SELECT value FROM json_each($1))";
+
+/// Greater than every name: names are ASCII.
+const BEYOND: char = '\u{10ffff}';
+
+#[async_trait]
+impl Registry for Sqlite {
+    async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
+        self.writer.write(put, move |connection, put| Box::pin(put_prompt::put_prompt(connection, project, put))).await
+    }
+
+    async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        let idle = register_code::plan(&mut connection, project, &code).await?;
+        drop(connection);
+        if idle.is_idle() {
+            return Ok(idle.answer);
+        }
+        self.writer
+            .write(code, move |connection, code| Box::pin(register_code::register(connection, project, code)))
+            .await
+    }
+
+    async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        register_code::modes(&mut connection, project, names).await
+    }
+
+    async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        let (prompt, active, revision) = select(&mut connection, project, name, &Selector::Active).await?;
+        Ok(PromptWithActive { prompt, active, revision })
+    }
+
+    async fn prompts(
+        &self,
+        project: ProjectId,
+        filter: &PromptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<PromptWithActive>, i64)> {
+        let mut transaction = self.lists.begin().await.map_err(error::store)?;
+        let revision: Option<i64> = sqlx::query_scalar("SELECT revision FROM projects WHERE id = $1")
+            .bind(project.to_string())
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(error::store)?;
+        let after = after.unwrap_or_default();
+        let rows = sqlx::query(PROMPTS)
+            .bind(project.to_string())
+            .bind(after.max(&filter.name_prefix))
+            .bind(after)
+            .bind(format!("{}{BEYOND}", filter.name_prefix))
+            .bind(filter.mode.map(Mode::as_str))
+            .bind(&filter.owner_team)
+            .bind(filter.include_archived)
+            .bind(count(limit))
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(error::store)?;
+        let revision = revision.unwrap_or_default();
+        let mut prompts = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Some(prompt) = maybe_prompt(&row)? {
+                prompts.push(PromptWithActive { prompt, active: maybe_version(&row)?, revision });
+            }
+        }
+        Ok((prompts, revision))
+    }
+
+    async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        let (prompt, version, revision) = select(&mut connection, project, name, selector).await?;
+        let version = version.ok_or_else(|| selector.missing(name))?;
+        Ok(ResolvedVersion { prompt, version, revision })
+    }
+
+    async fn versions(
+        &self,
+        project: ProjectId,
+        name: &str,
+        before: Option<i32>,
+        limit: usize,
+    ) -> Result<(Vec<Version>, i64)> {
+        let rows = sqlx::query(VERSIONS)
+            .bind(project.to_string())
+            .bind(name)
+            .bind(before.unwrap_or(i32::MAX))
+            .bind(count(limit).max(1))
+            .fetch_all(&self.lists)
+            .await
+            .map_err(error::store)?;
+        let revision = project_revision(rows.first().ok_or_else(|| not_found(name))?)?;
+        let versions: Result<Vec<_>> =
+            rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();
+        Ok((versions?, revision))
+    }
+
+    async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
+        self.writer
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_active(connection, project, name, number, etag.as_deref()))
+            })
+            .await
+    }
+
+    async fn set_version_status(
+        &self,
+        project: ProjectId,
+        name: &str,
+        number: i32,
+        status: VersionStatus,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        self.writer
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_status(connection, project, name, number, status, etag.as_deref()))
+            })
+            .await
+    }
+
+    async fn set_archived(
+        &self,
+        project: ProjectId,
+        name: &str,
+        archived: bool,
+        etag: Option<&str>,
+    ) -> Result<Changed> {
+        self.writer
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_archived(connection, project, name, archived, etag.as_deref()))
+            })
+            .await
+    }
+
+    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
+        self.writer
+            .write(owned(name, etag), move |connection, (name, etag)| {
+                Box::pin(change_prompt::set_mode(connection, project, name, mode, etag.as_deref()))
+            })
+            .await
+    }
+
+    async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {
+        let projects: Vec<_> = projects.iter().map(ToString::to_string).collect();
+        let rows = sqlx::query(REVISIONS)
+            .bind(row::to_json(&projects)?)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(error::store)?;
+        let mut revisions = Revisions::default();
+        for row in &rows {
+            add_revision(&mut revisions, row)?;
+        }
+        Ok(revisions)
+    }
+}
+
+/// A name and an etag that outlive the call.
+fn owned(name: &str, etag: Option<&str>) -> (String, Option<String>) {
+    (name.to_owned(), etag.map(str::to_owned))
+}

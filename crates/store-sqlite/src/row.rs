@@ -1,0 +1,50 @@
+//! SQLite's rows: identities are texts, moments are microseconds.
+
+use prompt_ledger_domain::{Result, Timestamp};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row, Sqlite, Type};
+use uuid::Uuid;
+
+use super::error;
+pub(super) use prompt_ledger_store::rows::*;
+
+fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, column: &str) -> Result<Option<T>> {
+    row.try_get(column).map_err(error::store)
+}
+
+/// SQLite, as the owner of its rows' reading.
+pub(super) struct ThisDatabase;
+
+impl LedgerRow<ThisDatabase> for SqliteRow {
+    fn text(&self, column: &str) -> Result<Option<&str>> {
+        get(self, column)
+    }
+
+    fn int(&self, column: &str) -> Result<Option<i32>> {
+        get(self, column)
+    }
+
+    fn long(&self, column: &str) -> Result<Option<i64>> {
+        get(self, column)
+    }
+
+    fn real(&self, column: &str) -> Result<Option<f64>> {
+        get(self, column)
+    }
+
+    fn flag(&self, column: &str) -> Result<Option<bool>> {
+        get(self, column)
+    }
+
+    fn bytes(&self, column: &str) -> Result<Option<&[u8]>> {
+        get(self, column)
+    }
+
+    fn uuid(&self, column: &str) -> Result<Option<Uuid>> {
+        self.text(column)?.map(|text| Uuid::try_parse(text).map_err(|_| corrupt(column))).transpose()
+    }
+
+    fn moment(&self, column: &str) -> Result<Option<Timestamp>> {
+        Ok(get::<i64>(self, column)?.map(Timestamp))
+    }
+}

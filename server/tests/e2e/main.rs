@@ -21,6 +21,7 @@ mod lists;
 mod model_faults;
 mod models;
 mod modes;
+mod page_tokens;
 mod queued;
 mod readme;
 mod registry;

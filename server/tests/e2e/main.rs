@@ -27,6 +27,7 @@ mod readme;
 mod registry;
 mod rendering;
 mod retries;
+mod revocation;
 mod shutdown;
 mod streams;
 mod watches;

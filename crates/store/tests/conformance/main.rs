@@ -101,6 +101,7 @@ macro_rules! conformance {
             creating_a_project_twice_answers_the_first
             a_key_is_found_by_its_hash
             a_revoked_key_stays_and_keeps_its_time
+            of_many_keys_the_good_ones_are_told
             a_key_of_an_unknown_project_is_refused
             keys_are_listed_oldest_first
         );

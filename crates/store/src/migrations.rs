@@ -18,7 +18,7 @@ pub struct MigrationStatus {
 }
 
 /// The number of the newest migration that this release knows.
-pub(crate) const NEWEST: i64 = 4;
+pub(crate) const NEWEST: i64 = 5;
 
 /// One migration's texts: its number, what it does, there and back.
 pub(crate) type Texts = (i64, &'static str, &'static str, &'static str);
@@ -31,6 +31,7 @@ macro_rules! migration_texts {
             $crate::migrations::migration_text!($folder, 2, "0002_feed", "feed"),
             $crate::migrations::migration_text!($folder, 3, "0003_usage", "usage"),
             $crate::migrations::migration_text!($folder, 4, "0004_counts", "counts"),
+            $crate::migrations::migration_text!($folder, 5, "0005_discovered", "discovered"),
         ]
     };
 }

@@ -325,7 +325,11 @@ impl Api for Registry {
     }
 
     async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
-        let put = async { self.models.put(model::put(request.into_inner())?).await };
+        let (caller, sent) = taken(request)?;
+        let put = async {
+            caller.check_system("RegistryService.PutModel")?;
+            self.models.put(model::put(sent)?).await
+        };
         answer(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
     }
 

@@ -94,6 +94,8 @@ macro_rules! conformance {
             a_price_holds_from_its_moment_on
             an_equal_price_writes_nothing
             of_two_prices_from_one_moment_the_later_written_holds
+            a_model_is_discovered_while_there_is_room_and_known_after
+            models_discovered_at_once_keep_to_their_number
             models_are_paged_by_provider_and_name
         );
         crate::scenarios!($backend: access

@@ -18,6 +18,7 @@ pub fn model(model: domain::Model) -> v1::Model {
         max_tokens: model.max_tokens,
         supports_streaming: model.supports_streaming,
         prices: model.prices.iter().map(price).collect(),
+        discovered: model.discovered,
         created_at: Some(timestamp(model.created_at)),
         updated_at: Some(timestamp(model.updated_at)),
     }

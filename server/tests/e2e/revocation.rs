@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
-use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Metadata, spec};
 use tonic::{Code, Status, Streaming};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
@@ -13,7 +13,6 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use super::keys::{create, id_of, revoke};
 use super::lists::first_with;
 use super::{ledger, refused};
-use prompt_ledger_testkit::fake_model::FakeModel;
 
 /// It takes a quarter of a second on a machine that is not busy; without it a stream goes on for half an hour.
 const SOON: Duration = Duration::from_secs(5);
@@ -59,7 +58,6 @@ async fn every_stream_of_a_revoked_key_ends_within_a_second_and_no_other_keys_st
         let ended = tokio::time::timeout(SOON, stream).await.unwrap().unwrap();
         refused(ended, Code::Unauthenticated, "KEY_INVALID");
     }
-    println!("5 streams ended {:?} after the revocation", revoked.elapsed());
     assert!(revoked.elapsed() < SOON);
     let again = executions.watch_executions(v1::WatchExecutionsRequest::default()).await;
     refused(again, Code::Unauthenticated, "KEY_INVALID");

@@ -6,7 +6,7 @@ use tonic::transport::Uri;
 
 use crate::failure::Failure;
 
-/// The key that a server on loopback takes without being told.
+/// The key that `prompt-ledger dev` takes on loopback without being told.
 const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
 
 /// Which server, and as whom.
@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     /// The server; https for one with TLS
     #[arg(long, global = true, value_name = "URL", env = "LEDGER_SERVER", default_value = "http://127.0.0.1:50051")]
     server: String,
-    /// The API key, made by `prompt-ledger keys create`; on this machine the development key is the default
+    /// The API key, made by `prompt-ledger keys create`; on this machine the default is the key of `prompt-ledger dev`
     ///
     /// Better in the environment than on the command line, where other users of this machine can read it.
     #[arg(long, global = true, value_name = "KEY", env = "LEDGER_API_KEY", hide_env_values = true)]

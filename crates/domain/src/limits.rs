@@ -34,6 +34,8 @@ pub const TAG_BYTES: usize = 64;
 pub const BATCH_PROMPTS: usize = 1_000;
 /// Messages of one request.
 pub const MESSAGES: usize = 1_000;
+/// Models of a deployment that were registered by their first use.
+pub const DISCOVERED_MODELS: usize = 1_000;
 /// One request, encoded, in bytes.
 pub const REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// A page without a size.

@@ -23,9 +23,21 @@ impl ModelRef {
     /// MODEL_NOT_FOUND, with the call that registers it.
     #[must_use]
     pub fn not_found(&self) -> Error {
+        self.unregistered("is not registered")
+    }
+
+    /// MODEL_NOT_FOUND, with the call that registers it: its first use does not, for `most` others were registered so.
+    #[must_use]
+    pub fn not_discovered(&self, most: usize) -> Error {
+        self.unregistered(&format!(
+            "is not registered, and {most} models were by their first use, the most there may be"
+        ))
+    }
+
+    fn unregistered(&self, why: &str) -> Error {
         let (provider, model) = (field::shown(&self.provider), field::shown(&self.model));
         let message = format!(
-            "model `{provider}/{model}` is not registered; register it: RegistryService.PutModel \
+            "model `{provider}/{model}` {why}; register it: RegistryService.PutModel \
              {{\"provider\": \"{provider}\", \"model_name\": \"{model}\"}}"
         );
         Error::new(Reason::ModelNotFound, message)
@@ -45,6 +57,8 @@ pub struct Model {
     pub supports_streaming: bool,
     /// What it costs, the latest `valid_from` first; empty when not known.
     pub prices: Vec<Price>,
+    /// Whether it was registered by its first use, and not written since.
+    pub discovered: bool,
     /// When it was registered.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -145,7 +159,8 @@ mod tests {
         let id = ModelRef { provider: "a".into(), model: "b".into() };
         let (created_at, updated_at) = (Timestamp(0), Timestamp(0));
         let prices = vec![from(20), from(10)];
-        let model = Model { id, max_tokens: None, supports_streaming: true, prices, created_at, updated_at };
+        let model =
+            Model { id, max_tokens: None, supports_streaming: true, prices, discovered: false, created_at, updated_at };
         let at = |at| model.price_at(Timestamp(at)).map(|price| price.input);
         assert_eq!([at(9), at(10), at(19), at(20)], [None, Some(10), Some(10), Some(20)]);
     }

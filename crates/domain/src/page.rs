@@ -17,6 +17,14 @@ pub fn size(page_size: i32) -> Result<usize> {
     usize::try_from(size).map_err(Error::internal)
 }
 
+/// PAGE_TOKEN_INVALID: a token that was not answered by this list.
+#[must_use]
+pub fn foreign() -> Error {
+    let message = "page_token is not of this list: send the next_page_token of the page before, with the same filter, or \
+                   leave it empty to start";
+    Error::new(Reason::PageTokenInvalid, message)
+}
+
 /// What binds a token to its list: the list's name, the project, and every part of the filter, in one order.
 #[derive(Clone, Debug)]
 pub struct Scope([u8; 8]);
@@ -41,16 +49,12 @@ impl Scope {
         URL_SAFE_NO_PAD.encode([&self.0[..], key.as_bytes()].concat())
     }
 
-    /// The key in a token; nothing for an empty token. A token of another list is PAGE_TOKEN_INVALID.
+    /// The key in a token; nothing for an empty token. A token of another list is PAGE_TOKEN_INVALID. The key may be
+    /// forged: nothing but its list is known of it.
     pub fn key(&self, token: &str) -> Result<Option<String>> {
         if token.is_empty() {
             return Ok(None);
         }
-        let foreign = || {
-            let message = "page_token is not of this list: send the next_page_token of the page before, with the same \
-                           filter, or leave it empty to start";
-            Error::new(Reason::PageTokenInvalid, message)
-        };
         let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| foreign())?;
         let key = bytes.strip_prefix(&self.0).ok_or_else(foreign)?;
         String::from_utf8(key.to_vec()).map(Some).map_err(|_| foreign())

@@ -51,6 +51,19 @@ pub async fn a_revoked_key_stays_and_keeps_its_time<B: Backend>(backend: &B) {
     assert_eq!(store.revisions(&[]).await.unwrap().keys, before + 1);
 }
 
+pub async fn of_many_keys_the_good_ones_are_told<B: Backend>(backend: &B) {
+    let store = backend.store();
+    for byte in 1..=3 {
+        store.create_key(a_key("ci", byte, None)).await.unwrap();
+    }
+    let revoked = store.key(&[2; 32]).await.unwrap().unwrap();
+    store.revoke_key(revoked.id).await.unwrap();
+    let mut good = store.good_keys(&[[3; 32], [2; 32], [1; 32], [9; 32]]).await.unwrap();
+    good.sort_unstable();
+    assert_eq!(good, [[1; 32], [3; 32]]);
+    assert_eq!(store.good_keys(&[]).await.unwrap(), [[0; 32]; 0]);
+}
+
 pub async fn a_key_of_an_unknown_project_is_refused<B: Backend>(backend: &B) {
     let refused = backend.store().create_key(a_key("ci", 1, Some(ProjectId(new_id())))).await;
     assert_eq!(reason(refused), Reason::ProjectNotFound);

@@ -91,6 +91,8 @@ macro_rules! conformance {
             a_price_holds_from_its_moment_on
             an_equal_price_writes_nothing
             of_two_prices_from_one_moment_the_later_written_holds
+            a_model_is_discovered_while_there_is_room_and_known_after
+            models_discovered_at_once_keep_to_their_number
             models_are_paged_by_provider_and_name
         );
         $crate::scenarios!($backend: access
@@ -98,6 +100,7 @@ macro_rules! conformance {
             creating_a_project_twice_answers_the_first
             a_key_is_found_by_its_hash
             a_revoked_key_stays_and_keeps_its_time
+            of_many_keys_the_good_ones_are_told
             a_key_of_an_unknown_project_is_refused
             keys_are_listed_oldest_first
         );

@@ -84,6 +84,37 @@ pub async fn of_two_prices_from_one_moment_the_later_written_holds<B: Backend>(b
     assert_eq!(input(&put_price(backend, 6, Some(1_000)).await), Some(6));
 }
 
+pub async fn a_model_is_discovered_while_there_is_room_and_known_after<B: Backend>(backend: &B) {
+    let store = backend.store();
+    let discover = async |model| store.discover_model(&of("local", model), 2).await.unwrap();
+    let found = discover("a").await.unwrap();
+    assert_eq!(
+        (found.discovered, found.max_tokens, found.supports_streaming, &found.prices[..]),
+        (true, None, true, &[][..])
+    );
+    assert_eq!(store.model(&of("local", "a")).await.unwrap(), Some(found.clone()));
+    let revision = store.revisions(&[]).await.unwrap().models;
+    assert_eq!(discover("a").await, Some(found));
+    assert_eq!(store.revisions(&[]).await.unwrap().models, revision, "nothing was written");
+    assert!(discover("b").await.is_some());
+    assert_eq!(store.revisions(&[]).await.unwrap().models, revision + 1);
+    assert_eq!(discover("c").await, None, "two is the most");
+    assert!(discover("a").await.is_some() && store.model(&of("local", "c")).await.unwrap().is_none());
+    let put = store.put_model(PutModel { id: of("local", "a"), ..put() }).await.unwrap();
+    assert!(!put.discovered, "its mark is taken away by a write that says nothing else");
+    assert_eq!(store.model(&put.id).await.unwrap(), Some(put));
+    assert!(discover("c").await.unwrap().discovered, "and its place");
+    assert!(!discover("a").await.unwrap().discovered);
+    assert!(!store.put_model(PutModel { id: of("local", "d"), ..self::put() }).await.unwrap().discovered);
+}
+
+pub async fn models_discovered_at_once_keep_to_their_number<B: Backend>(backend: &B) {
+    let discover = async |number: usize| backend.store().discover_model(&of("local", &format!("m{number}")), 5).await;
+    let all = futures::future::join_all((0..20).map(discover)).await;
+    assert_eq!(all.into_iter().filter(|found| found.as_ref().unwrap().is_some()).count(), 5);
+    assert_eq!(backend.count("SELECT count(*) FROM models WHERE discovered").await, 5);
+}
+
 pub async fn models_are_paged_by_provider_and_name<B: Backend>(backend: &B) {
     let store = backend.store();
     for model in ["b", "a", "c"] {

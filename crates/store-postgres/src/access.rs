@@ -9,6 +9,7 @@ use sqlx::Transaction;
 use super::row::without_nul;
 use super::{Postgres, error};
 use prompt_ledger_store::rows::access::{key, maybe_project};
+use prompt_ledger_store::rows::bytes;
 use prompt_ledger_store::{Access, ApiKey, NewApiKey, Project};
 
 const PROJECT: &str = "SELECT id AS project_id, name AS project_name FROM projects WHERE name = $1";
@@ -56,6 +57,8 @@ const REVOKE_KEY: &str = counted!(
     keys!("written", "")
 );
 
+const GOOD_KEYS: &str = "SELECT hash FROM api_keys WHERE hash = ANY($1) AND revoked_at IS NULL";
+
 const KEY_BY_ID: &str = keys!("api_keys", "WHERE k.id = $1");
 
 #[async_trait]
@@ -83,6 +86,12 @@ impl Access for Postgres {
         let query =
             || sqlx::query(keys!("api_keys", "WHERE k.hash = $1")).bind(hash.to_vec()).fetch_optional(&self.calls);
         error::again(query).await?.as_ref().map(key).transpose()
+    }
+
+    async fn good_keys(&self, hashes: &[[u8; 32]]) -> Result<Vec<[u8; 32]>> {
+        let hashes: Vec<_> = hashes.iter().map(|hash| hash.to_vec()).collect();
+        let query = || sqlx::query(GOOD_KEYS).bind(hashes.clone()).fetch_all(&self.calls);
+        error::again(query).await?.iter().map(|row| bytes(row, "hash")).collect()
     }
 
     async fn create_key(&self, new: NewApiKey) -> Result<ApiKey> {

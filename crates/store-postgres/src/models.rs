@@ -17,7 +17,8 @@ use prompt_ledger_store::{Models, PutModel};
 macro_rules! models {
     ($where:literal) => {
         concat!(
-            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.created_at, m.updated_at, \
+            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.discovered, m.created_at, \
+             m.updated_at, \
              coalesce((SELECT json_agg(json_build_array(id, input, cached_input, output, \
                   (extract(epoch FROM valid_from) * 1000000)::bigint) \
                   ORDER BY valid_from DESC, created_at DESC, id DESC) \
@@ -39,11 +40,13 @@ const COUNT: &str =
     "UPDATE revisions SET revision = revision + 1 WHERE scope = 'models' RETURNING clock_timestamp() AS now";
 
 const SAVE: &str = "
-    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, discovered, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (provider, model_name) DO UPDATE SET
         max_tokens = excluded.max_tokens, supports_streaming = excluded.supports_streaming,
-        updated_at = excluded.updated_at";
+        discovered = excluded.discovered, updated_at = excluded.updated_at";
+
+const DISCOVERED: &str = "SELECT count(*) FROM models WHERE discovered";
 
 const ADD_PRICE: &str = "
     INSERT INTO model_prices (id, provider, model_name, input, cached_input, output, valid_from, created_at)
@@ -80,6 +83,14 @@ impl Models for Postgres {
         }
         Ok(model)
     }
+
+    async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>> {
+        let (model, made) = error::insist(&self.calls, || discover(&self.calls, id, most)).await?;
+        if let Some(made) = made {
+            error::commit(made).await?;
+        }
+        Ok(model)
+    }
 }
 
 /// Writes what changes, but for the commit.
@@ -94,16 +105,7 @@ async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transactio
         (None, Some(before)) => return Ok((before, None)),
         (None, None) => return Err(Error::internal("a model is neither there nor made")),
     };
-    sqlx::query(SAVE)
-        .bind(&model.id.provider)
-        .bind(&model.id.model)
-        .bind(model.max_tokens)
-        .bind(model.supports_streaming)
-        .bind(Moment(model.created_at))
-        .bind(Moment(model.updated_at))
-        .execute(&mut *transaction)
-        .await
-        .map_err(error::store)?;
+    save(&mut transaction, &model).await?;
     if let Some(price) = price {
         sqlx::query(ADD_PRICE)
             .bind(price.id.0)
@@ -120,6 +122,41 @@ async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transactio
     }
     let model = select(&mut transaction, &put.id).await?.unwrap_or(model);
     Ok((model, Some(transaction)))
+}
+
+/// As [`make`], of a model that is used for the first time.
+async fn discover(
+    pool: &PgPool,
+    id: &ModelRef,
+    most: usize,
+) -> Result<(Option<Model>, Option<Transaction<'static, sqlx::Postgres>>)> {
+    let mut transaction = error::again(|| pool.begin()).await?;
+    let counted = sqlx::query(COUNT).fetch_one(&mut *transaction).await.map_err(error::store)?;
+    let before = select(&mut transaction, id).await?;
+    if before.is_some() {
+        return Ok((before, None));
+    }
+    let discovered: i64 = sqlx::query_scalar(DISCOVERED).fetch_one(&mut *transaction).await.map_err(error::store)?;
+    if discovered >= count(most) {
+        return Ok((None, None));
+    }
+    let model = plan::discovered(id, row::value(&counted, "now")?);
+    save(&mut transaction, &model).await?;
+    Ok((Some(model), Some(transaction)))
+}
+
+async fn save(connection: &mut PgConnection, model: &Model) -> Result<()> {
+    let saved = sqlx::query(SAVE)
+        .bind(&model.id.provider)
+        .bind(&model.id.model)
+        .bind(model.max_tokens)
+        .bind(model.supports_streaming)
+        .bind(model.discovered)
+        .bind(Moment(model.created_at))
+        .bind(Moment(model.updated_at))
+        .execute(connection)
+        .await;
+    saved.map(drop).map_err(error::store)
 }
 
 async fn select(connection: &mut PgConnection, id: &ModelRef) -> Result<Option<Model>> {

@@ -8,6 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::{Sqlite, error, now};
 use prompt_ledger_store::rows::access::{key, maybe_project};
+use prompt_ledger_store::rows::{bytes, to_json};
 use prompt_ledger_store::{Access, ApiKey, NewApiKey, Project};
 
 const PROJECT: &str = "SELECT id AS project_id, name AS project_name FROM projects WHERE name = $1";
@@ -47,6 +48,10 @@ const REVOKE_KEY: &str = concat!(
     keys!("WHERE k.id = $1")
 );
 
+const GOOD_KEYS: &str = "
+    SELECT hash FROM api_keys
+    WHERE hash IN (SELECT unhex(value) FROM json_each($1)) AND revoked_at IS NULL";
+
 #[async_trait]
 impl Access for Sqlite {
     async fn project(&self, name: &str) -> Result<Option<Project>> {
@@ -63,6 +68,13 @@ impl Access for Sqlite {
         let query = sqlx::query(keys!("WHERE k.hash = $1")).bind(&hash[..]);
         let row = query.fetch_optional(&self.readers).await.map_err(error::store)?;
         row.as_ref().map(key).transpose()
+    }
+
+    async fn good_keys(&self, hashes: &[[u8; 32]]) -> Result<Vec<[u8; 32]>> {
+        let hex = |hash: &[u8; 32]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hashes: Vec<_> = hashes.iter().map(hex).collect();
+        let query = sqlx::query(GOOD_KEYS).bind(to_json(&hashes)?);
+        query.fetch_all(&self.readers).await.map_err(error::store)?.iter().map(|row| bytes(row, "hash")).collect()
     }
 
     async fn create_key(&self, key: NewApiKey) -> Result<ApiKey> {

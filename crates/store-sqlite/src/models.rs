@@ -15,7 +15,8 @@ use prompt_ledger_store::{Models, PutModel};
 macro_rules! models {
     ($where:literal) => {
         concat!(
-            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.created_at, m.updated_at, \
+            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.discovered, m.created_at, \
+             m.updated_at, \
              (SELECT json_group_array(json_array(id, input, cached_input, output, valid_from) \
                   ORDER BY valid_from DESC, created_at DESC, id DESC) \
               FROM model_prices WHERE provider = m.provider AND model_name = m.model_name) AS prices \
@@ -32,12 +33,14 @@ const MANY: &str = models!(
 );
 
 const SAVE: &str = "
-    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, discovered, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (provider, model_name) DO UPDATE SET
         max_tokens = excluded.max_tokens, supports_streaming = excluded.supports_streaming,
-        updated_at = excluded.updated_at;
+        discovered = excluded.discovered, updated_at = excluded.updated_at;
     UPDATE revisions SET revision = revision + 1 WHERE scope = 'models'";
+
+const DISCOVERED: &str = "SELECT count(*) FROM models WHERE discovered";
 
 const ADD_PRICE: &str = "
     INSERT INTO model_prices (id, provider, model_name, input, cached_input, output, valid_from, created_at)
@@ -67,6 +70,12 @@ impl Models for Sqlite {
     async fn put_model(&self, put: PutModel) -> Result<Model> {
         self.writer.write(put, |connection, put| Box::pin(put_model(connection, put))).await
     }
+
+    async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>> {
+        self.writer
+            .write((id.clone(), most), |connection, (id, most)| Box::pin(discover_model(connection, id, *most)))
+            .await
+    }
 }
 
 async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<Model> {
@@ -77,16 +86,7 @@ async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<
         (None, Some(before)) => return Ok(before),
         (None, None) => return Err(Error::internal("a model is neither there nor made")),
     };
-    sqlx::query(SAVE)
-        .bind(&model.id.provider)
-        .bind(&model.id.model)
-        .bind(model.max_tokens)
-        .bind(model.supports_streaming)
-        .bind(model.created_at.0)
-        .bind(model.updated_at.0)
-        .execute(&mut *connection)
-        .await
-        .map_err(error::store)?;
+    save(connection, &model).await?;
     let Some(price) = price else { return Ok(model) };
     sqlx::query(ADD_PRICE)
         .bind(price.id.to_string())
@@ -101,6 +101,34 @@ async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<
         .await
         .map_err(error::store)?;
     Ok(select(connection, &put.id).await?.unwrap_or(model))
+}
+
+async fn discover_model(connection: &mut SqliteConnection, id: &ModelRef, most: usize) -> Result<Option<Model>> {
+    let before = select(connection, id).await?;
+    if before.is_some() {
+        return Ok(before);
+    }
+    let discovered: i64 = sqlx::query_scalar(DISCOVERED).fetch_one(&mut *connection).await.map_err(error::store)?;
+    if discovered >= count(most) {
+        return Ok(None);
+    }
+    let model = plan::discovered(id, now());
+    save(connection, &model).await?;
+    Ok(Some(model))
+}
+
+async fn save(connection: &mut SqliteConnection, model: &Model) -> Result<()> {
+    let saved = sqlx::query(SAVE)
+        .bind(&model.id.provider)
+        .bind(&model.id.model)
+        .bind(model.max_tokens)
+        .bind(model.supports_streaming)
+        .bind(model.discovered)
+        .bind(model.created_at.0)
+        .bind(model.updated_at.0)
+        .execute(connection)
+        .await;
+    saved.map(drop).map_err(error::store)
 }
 
 async fn select(connection: &mut SqliteConnection, id: &ModelRef) -> Result<Option<Model>> {

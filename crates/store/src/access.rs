@@ -57,6 +57,9 @@ pub trait Access: Send + Sync {
     /// The key with that hash, revoked or not.
     async fn key(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>>;
 
+    /// The hashes, of these, of keys that are there and not revoked.
+    async fn good_keys(&self, hashes: &[[u8; 32]]) -> Result<Vec<[u8; 32]>>;
+
     /// Keeps a key.
     async fn create_key(&self, key: NewApiKey) -> Result<ApiKey>;
 

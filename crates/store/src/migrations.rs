@@ -16,7 +16,7 @@ pub struct MigrationStatus {
 }
 
 /// The number of the newest migration that this release knows.
-pub const NEWEST: i64 = 4;
+pub const NEWEST: i64 = 5;
 
 /// One migration of a database's schema.
 #[derive(Clone, Debug)]
@@ -43,6 +43,7 @@ macro_rules! migration_texts {
             $crate::migration_text!($folder, 2, "0002_feed", "feed"),
             $crate::migration_text!($folder, 3, "0003_usage", "usage"),
             $crate::migration_text!($folder, 4, "0004_counts", "counts"),
+            $crate::migration_text!($folder, 5, "0005_discovered", "discovered"),
         ]
     };
 }

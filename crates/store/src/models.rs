@@ -42,6 +42,10 @@ pub trait Models: Send + Sync {
     /// Up to `limit` models after `after`, by provider and name; of one provider only, unless empty.
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>>;
 
-    /// Registers or changes a model. A price never changes: a new one takes its place from `valid_from` on.
+    /// Registers or changes a model, which is then no longer a discovered one. A price never changes: a new one takes its
+    /// place from `valid_from` on.
     async fn put_model(&self, put: PutModel) -> Result<Model>;
+
+    /// The model, registered as discovered where it is not yet; nothing where `most` discovered ones are registered already.
+    async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>>;
 }

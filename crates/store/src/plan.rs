@@ -5,7 +5,7 @@ pub mod code;
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::PromptId;
-use prompt_ledger_domain::model::{Model, Price};
+use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content};
 use prompt_ledger_domain::{Error, Result, Timestamp, field};
@@ -154,14 +154,8 @@ pub fn migrate(
 
 /// Registering or changing a model: how it becomes, and the price to add; nothing where nothing changes.
 pub fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Option<(Model, Option<Price>)> {
-    let mut model = before.cloned().unwrap_or_else(|| Model {
-        id: put.id.clone(),
-        max_tokens: None,
-        supports_streaming: true,
-        prices: Vec::new(),
-        created_at: now,
-        updated_at: now,
-    });
+    let mut model = before.cloned().unwrap_or_else(|| discovered(&put.id, now));
+    model.discovered = false;
     model.max_tokens = put.max_tokens.or(model.max_tokens);
     model.supports_streaming = put.supports_streaming.unwrap_or(model.supports_streaming);
     let price = new_price(&model, put, now);
@@ -170,6 +164,19 @@ pub fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Opti
     }
     model.updated_at = now;
     Some((model, price))
+}
+
+/// A model as its first use registers it.
+pub fn discovered(id: &ModelRef, now: Timestamp) -> Model {
+    Model {
+        id: id.clone(),
+        max_tokens: None,
+        supports_streaming: true,
+        prices: Vec::new(),
+        discovered: true,
+        created_at: now,
+        updated_at: now,
+    }
 }
 
 /// The price to add: nothing where one of these amounts holds at that moment already.

@@ -18,8 +18,10 @@ use tonic::{Request, Status, Streaming};
 pub use crate::process::Ended;
 use crate::process::Process;
 
-/// The key that a server on loopback takes without being told.
+/// The key that `dev` takes on loopback without being told.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
+/// The system key of servers in production, unless a test gives them another.
+const PRODUCTION_KEY: &str = "production-key-of-the-tests";
 
 /// A client's connection that sends the same metadata with each call.
 pub type Connection = InterceptedService<Channel, Metadata>;
@@ -52,7 +54,7 @@ impl Metadata {
 impl Interceptor for Metadata {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         for (name, value) in &self.0 {
-            request.metadata_mut().insert(name.clone(), value.clone());
+            request.metadata_mut().append(name.clone(), value.clone());
         }
         Ok(request)
     }
@@ -75,6 +77,8 @@ pub struct Ledger {
     process: Process,
     /// Where it listens.
     pub addr: String,
+    /// A system key of it.
+    pub key: String,
     channel: Channel,
     data_dir: PathBuf,
     _temp: Option<TempDir>,
@@ -139,7 +143,8 @@ impl Builder {
 
     /// In production: `serve`, configured by its environment, keeping nothing in a folder.
     #[must_use]
-    pub fn serving(self) -> Self {
+    pub fn serving(mut self) -> Self {
+        self.env.entry("API_KEY".to_owned()).or_insert_with(|| PRODUCTION_KEY.to_owned());
         Self { serves: true, ..self }
     }
 
@@ -175,6 +180,7 @@ impl Builder {
             (None, Some(temp)) => temp.path().to_owned(),
             (None, None) => PathBuf::new(),
         };
+        let key = self.env.get("API_KEY").filter(|_| self.serves).map_or(DEVELOPMENT_KEY, String::as_str).to_owned();
         let listening = |line: &str| {
             let rest = line.strip_prefix("Prompt Ledger is listening on ")?;
             rest.split(',').next().map(str::to_owned)
@@ -182,7 +188,7 @@ impl Builder {
         let (process, addr) = Process::start(self.command(&data_dir), listening).await;
         let dialed = addr.replace("0.0.0.0", "127.0.0.1");
         let endpoint = Endpoint::from_shared(format!("http://{dialed}")).unwrap().tcp_nodelay(true);
-        Ledger { process, addr: dialed, channel: endpoint.connect_lazy(), data_dir, _temp: temp }
+        Ledger { process, addr: dialed, key, channel: endpoint.connect_lazy(), data_dir, _temp: temp }
     }
 
     /// Starts it as a worker, which listens nowhere, and waits until it works.
@@ -197,10 +203,10 @@ impl Builder {
 }
 
 impl Ledger {
-    /// The connection, for a client of any service.
+    /// The connection with its system key, for a client of any service.
     #[must_use]
     pub fn connection(&self) -> Connection {
-        self.connection_with(Metadata::key(DEVELOPMENT_KEY))
+        self.connection_with(Metadata::key(&self.key))
     }
 
     /// The connection, with other metadata.

@@ -27,6 +27,7 @@ impl App {
             providers: providers(config)?,
             default_model: Some(default_model(config)),
             shared: false,
+            development_key: true,
             works: true,
             lock: Some(lock),
         };

@@ -26,10 +26,10 @@ use tonic_health::server::HealthReporter;
 pub(crate) use self::routes::serving;
 pub use self::store::{Migrations, open_store};
 use crate::folder;
+use crate::grpc::answers::Answers;
 use crate::grpc::gate::Rules;
 use crate::grpc::registry::Registry;
 use crate::net::Incoming;
-use crate::service::access::DEVELOPMENT_KEY;
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, Refresh};
@@ -75,6 +75,8 @@ struct Parts {
     default_model: Option<ModelRef>,
     /// Other processes write to the store too: nothing is answered from a cache without a look at it.
     shared: bool,
+    /// The development key is taken, while this listens on loopback.
+    development_key: bool,
     /// Queued executions run in this process.
     works: bool,
     lock: Option<std::fs::File>,
@@ -82,7 +84,8 @@ struct Parts {
 
 impl App {
     async fn start(config: &Config, parts: Parts) -> Result<Self, StartError> {
-        let Parts { name, listener, store, brokers, providers, default_model, shared, works, lock } = parts;
+        let Parts { name, listener, store, brokers, providers, default_model, shared, development_key, works, lock } =
+            parts;
         let Brokers { queue, bus, connections } = brokers;
         let addr = listener.local_addr()?;
         let drain = Drain::new();
@@ -92,9 +95,9 @@ impl App {
 
         let freshness = Arc::new(if shared { Freshness::confirmed() } else { Freshness::default() });
         let (confirm, asked) = Confirm::new();
-        let gatekeeper =
-            Gatekeeper::new(store.clone(), &freshness, config.server.api_key.as_ref(), addr.ip().is_loopback())
-                .confirming(shared.then_some(confirm));
+        let development_key = development_key && addr.ip().is_loopback();
+        let gatekeeper = Gatekeeper::new(store.clone(), &freshness, config.server.api_key.as_ref(), development_key)
+            .confirming(shared.then_some(confirm));
         let gatekeeper = Arc::new(gatekeeper);
         let registry = Arc::new(RegistryService::new(store.clone(), &freshness));
         let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
@@ -145,9 +148,11 @@ impl App {
         let analytics = Arc::new(AnalyticsService::new(store.clone()));
         let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
 
+        let answers = Answers::default();
         let rules = Rules {
             gatekeeper,
             reflection: config.server.reflection,
+            answers: answers.clone(),
             draining: drain.refuse.clone(),
             running: running.clone(),
         };
@@ -164,6 +169,7 @@ impl App {
             tokio::spawn(watching.run(texts.clone(), announcements.clone(), bus.listen(), drain.stop.clone())),
             tokio::spawn(texts.run(bus.listen(), drain.stop.clone())),
             tokio::spawn(streams.run(drain.stop.clone())),
+            tokio::spawn(answers.run(drain.stop.clone())),
             tokio::spawn(vital::watch(store.clone(), health.clone(), drain.refuse.clone())),
         ];
         background.push(match shared {
@@ -246,15 +252,10 @@ impl App {
     }
 }
 
-/// Refuses what would show keys or prompts to a network: plain text off loopback unless that is meant, and the key that
-/// everyone knows.
+/// Refuses what would show keys or prompts to a network: plain text off loopback unless that is meant.
 fn check_exposure(config: &Config, addr: SocketAddr) -> Result<(), StartError> {
     if addr.ip().is_loopback() {
         return Ok(());
-    }
-    let api_key = config.server.api_key.as_ref();
-    if api_key.is_some_and(|key| key.expose() == DEVELOPMENT_KEY) {
-        return Err("API_KEY is the development key, which everyone knows; off loopback choose another".into());
     }
     if config.server.tls.is_some() {
         return Ok(());

@@ -22,6 +22,7 @@ impl App {
             providers: providers(config)?,
             default_model: config.execution.default_model.clone(),
             shared: true,
+            development_key: false,
             works: false,
             lock: None,
         };

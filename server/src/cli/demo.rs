@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_proto::v1::{self, execution_spec, put_prompt_request};
+use prompt_ledger_runtime::config::DEVELOPMENT_KEY;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -12,7 +13,6 @@ use tonic::transport::Channel;
 
 use crate::app::StartError;
 use crate::grpc::convert::structs;
-use crate::service::access::DEVELOPMENT_KEY;
 
 const PROMPT: &str = "demo-greeting";
 

@@ -3,11 +3,10 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::config::{Config, DEVELOPMENT_KEY};
 
 use super::{DataDir, demo};
 use crate::app::{App, StartError};
-use crate::service::access::DEVELOPMENT_KEY;
 
 /// Starts the embedded server.
 #[derive(Args)]

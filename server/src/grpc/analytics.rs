@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use prompt_ledger_domain::Result;
+use prompt_ledger_domain::{Result, page};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_server::AnalyticsService as Api;
 use tonic::{Request, Response, Status};
@@ -32,12 +32,12 @@ impl Analytics {
         let split = usage::split(&sent.group_by, sent.bucket)?;
         let filter = usage::filter(sent.filters.unwrap_or_default())?;
         let (shape, filtered) = (format!("{split:?}"), format!("{filter:?}"));
-        let page = Page::new(&["usage", &caller.project.name, &shape, &filtered], sent.page_size, &sent.page_token)?;
+        let asked = Page::new(&["usage", &caller.project.name, &shape, &filtered], sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
-            let after = after.as_deref().map(usage::place).transpose()?;
+            let after = after.map(|key| usage::place(&key, split).ok_or_else(page::foreign)).transpose()?;
             self.service.usage(caller, &filter, split, after.as_ref(), limit).await
         };
-        let (rows, next_page_token) = page.read_at_once(fetch, |row| usage::cursor(&row.key)).await?;
+        let (rows, next_page_token) = asked.read_at_once(fetch, |row| usage::cursor(&row.key)).await?;
         Ok(v1::QueryUsageResponse { rows: rows.into_iter().map(usage::row).collect(), next_page_token })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_domain::{Result, Timestamp, page};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
 use tonic::{Request, Response, Status};
@@ -38,9 +38,9 @@ impl Execution {
         let filter = execution::filter(&sent)?;
         let shape = format!("{filter:?}");
         let scope = ["executions", &caller.project.name, &shape];
-        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let asked = Page::new(&scope, sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
-            let before = after.as_deref().map(cursor).transpose()?;
+            let before = after.as_deref().map(|key| cursor(key).ok_or_else(page::foreign)).transpose()?;
             let found = self.service.list(caller, &filter, before, limit, full).await?;
             let row = |found: domain::Execution| {
                 let key = format!("{} {}", found.created_at.0, found.id);
@@ -49,15 +49,15 @@ impl Execution {
             Ok(found.into_iter().map(row).collect())
         };
         let bytes = |(row, _): &(v1::Execution, String)| prost::Message::encoded_len(row);
-        let (rows, next_page_token) = page.read(fetch, bytes, |(_, key)| key.clone()).await?;
+        let (rows, next_page_token) = asked.read(fetch, bytes, |(_, key)| key.clone()).await?;
         Ok(v1::ListExecutionsResponse { executions: rows.into_iter().map(|(row, _)| row).collect(), next_page_token })
     }
 }
 
 /// The place in a list that a token's key names.
-fn cursor(key: &str) -> Result<(Timestamp, ExecutionId)> {
-    let (at, id) = key.split_once(' ').ok_or_else(|| Error::internal("a page token's key has no id"))?;
-    Ok((Timestamp(at.parse().map_err(Error::internal)?), ExecutionId::parse("page_token", id)?))
+fn cursor(key: &str) -> Option<(Timestamp, ExecutionId)> {
+    let (at, id) = key.split_once(' ')?;
+    Some((Timestamp(at.parse().ok()?), ExecutionId::parse("page_token", id).ok()?))
 }
 
 #[tonic::async_trait]

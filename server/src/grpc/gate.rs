@@ -14,8 +14,10 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::answers::{Answers, Room, room_of};
+use super::credentials::credentials;
 use super::deadline::Deadline;
-use super::status;
+use super::{revocation, status};
 use crate::service::{Caller, Gatekeeper};
 
 /// The layer.
@@ -28,6 +30,8 @@ pub struct Rules {
     pub gatekeeper: Arc<Gatekeeper>,
     /// Who may use reflection.
     pub reflection: Reflection,
+    /// Bounds what waits for callers.
+    pub answers: Answers,
     /// Fires when new work is refused.
     pub draining: CancellationToken,
     /// The calls that are under way.
@@ -83,15 +87,21 @@ where
             let _running = rules.running.token();
             let deadline = Deadline::of(request.headers(), Instant::now());
             let answered = async {
-                match rules.admit(request.uri().path(), request.headers()).await {
-                    Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
-                    Ok(None) => {}
+                let (caller, room) = match rules.admit(request.uri().path(), request.headers()).await {
+                    Ok(Some(admitted)) => admitted,
+                    Ok(None) => return inner.call(request).await,
                     Err(error) => return Ok(status::status(error).into_http()),
-                }
+                };
+                let revoked = caller.revoked.clone();
+                request.extensions_mut().insert(caller);
                 if let Some(deadline) = deadline {
                     request.extensions_mut().insert(deadline);
                 }
-                inner.call(request).await
+                let response = inner.call(request).await?;
+                Ok(match room {
+                    Some(room) => rules.answers.keep(room, response).await,
+                    None => revocation::ends_when(revoked, response),
+                })
             };
             let response = match deadline {
                 None => answered.await?,
@@ -106,8 +116,8 @@ where
 }
 
 impl Rules {
-    /// The caller; absent where none is needed.
-    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
+    /// The caller, and room for the answer where it is not a stream; nothing where no caller is needed.
+    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<(Arc<Caller>, Option<Room>)>> {
         if self.draining.is_cancelled() {
             let message = "this server is shutting down; connect again, to another one";
             return Err(Error::new(Reason::Draining, message).retry_after(std::time::Duration::from_secs(1)));
@@ -115,9 +125,12 @@ impl Rules {
         if is_reflection(path) && self.reflection == Reflection::Open {
             return Ok(None);
         }
-        // Only an absent one means the default project: an empty or unreadable one is a mistake.
-        let project = headers.get("x-ledger-project").map(|name| name.to_str().unwrap_or("\u{fffd}"));
-        self.gatekeeper.admit(key(headers), project).await.map(Some)
+        let caller = self.gatekeeper.admit(credentials(headers)?).await?;
+        let room = match room_of(path) {
+            Some(bytes) => Some(self.answers.reserve(caller.key, bytes).await?),
+            None => None,
+        };
+        Ok(Some((caller, room)))
     }
 }
 
@@ -131,17 +144,6 @@ fn in_form(response: Response<Body>) -> Response<Body> {
         Some(status) => status.into_http(),
         None => response,
     }
-}
-
-fn key(headers: &HeaderMap) -> Option<&str> {
-    text(headers, "x-api-key").or_else(|| {
-        let (scheme, key) = text(headers, "authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
-    })
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 
 fn is_health(path: &str) -> bool {
@@ -168,6 +170,7 @@ mod tests {
         let rules = Rules {
             gatekeeper: Arc::new(Gatekeeper::new(store, &Arc::default(), None, false)),
             reflection: Reflection::Open,
+            answers: Answers::default(),
             draining: draining.clone(),
             running: TaskTracker::new(),
         };

@@ -1,12 +1,15 @@
 //! The wire: convert in, call a service, convert out. Nothing is decided here.
 
 pub mod analytics;
+pub mod answers;
 pub mod code_registration;
 pub mod convert;
+mod credentials;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
 pub mod registry;
+mod revocation;
 pub mod status;
 mod streaming;
 mod within_call;

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::Stream;
-use prompt_ledger_domain::error::Error;
-use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::prompt::Selector;
 use prompt_ledger_domain::spec::SpecSelector;
-use prompt_ledger_domain::{Result, field, limits};
+use prompt_ledger_domain::{Error, Result, field, limits, page};
 use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
 use prompt_ledger_proto::v1::{self, put_prompt_request};
 use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, ResolvedVersion};
@@ -72,7 +71,7 @@ impl Registry {
         let archived = if sent.include_archived { "archived" } else { "" };
         let mode_word = mode.map_or("", |mode| mode.as_str());
         let scope = ["prompts", &caller.project.name, mode_word, &sent.owner_team, &sent.name_prefix, archived];
-        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let asked = Page::new(&scope, sent.page_size, &sent.page_token)?;
         let filter = &PromptFilter {
             mode,
             owner_team: field::text("owner_team", sent.owner_team, limits::SHORT_TEXT_BYTES)?,
@@ -81,6 +80,9 @@ impl Registry {
         };
         let read_at = &AtomicI64::new(i64::MAX);
         let fetch = async |after: Option<String>, limit| {
+            if after.as_deref().is_some_and(|name| Name::parse("page_token", name).is_err()) {
+                return Err(page::foreign());
+            }
             let (found, revision) = self.registry.list(caller.project.id, filter, after.as_deref(), limit).await?;
             read_at.fetch_min(revision, Ordering::Relaxed);
             let row = |found: PromptWithActive| {
@@ -92,7 +94,7 @@ impl Registry {
         let bytes = |(prompt, version): &(v1::Prompt, Option<v1::PromptVersion>)| {
             prompt.encoded_len() + version.as_ref().map_or(0, prost::Message::encoded_len)
         };
-        let (rows, next_page_token) = page.read(fetch, bytes, |(prompt, _)| prompt.name.clone()).await?;
+        let (rows, next_page_token) = asked.read(fetch, bytes, |(prompt, _)| prompt.name.clone()).await?;
         let (prompts, active): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let active_versions = active.into_iter().flatten().collect();
         Ok(v1::ListPromptsResponse {
@@ -149,16 +151,17 @@ impl Registry {
     }
 
     /// A page of a prompt's versions, newest first, the next page's token, and the revision that it was read at.
-    async fn newest(&self, caller: &Caller, name: &str, page: Page) -> Result<(Vec<v1::PromptVersion>, String, i64)> {
+    async fn newest(&self, caller: &Caller, name: &str, asked: Page) -> Result<(Vec<v1::PromptVersion>, String, i64)> {
         let read_at = &AtomicI64::new(i64::MAX);
         let fetch = async |after: Option<String>, limit| {
-            let before = after.map(|key| key.parse()).transpose().map_err(Error::internal)?;
+            let number = |key: String| key.parse().ok().filter(|number| *number > 0).ok_or_else(page::foreign);
+            let before = after.map(number).transpose()?;
             let (found, revision) = self.registry.versions(caller.project.id, name, before, limit).await?;
             read_at.fetch_min(revision, Ordering::Relaxed);
             Ok(found.into_iter().map(|version| prompt::version(version, name)).collect())
         };
         let number = |version: &v1::PromptVersion| version.version_number.to_string();
-        let (rows, next_page_token) = page.read(fetch, prost::Message::encoded_len, number).await?;
+        let (rows, next_page_token) = asked.read(fetch, prost::Message::encoded_len, number).await?;
         Ok((rows, next_page_token, read_at.load(Ordering::Relaxed)))
     }
 
@@ -188,22 +191,20 @@ impl Registry {
     }
 
     async fn models(&self, sent: v1::ListModelsRequest) -> Result<v1::ListModelsResponse> {
-        let page = Page::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
+        let asked = Page::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
-            let after = after.as_deref().and_then(|key| key.split_once('/'));
-            let after = after.map(|(provider, model)| ModelRef { provider: provider.into(), model: model.into() });
+            let after = after.map(|key| model::cursor(&key).ok_or_else(page::foreign)).transpose()?;
             let found = self.models.list(&sent.provider, after.as_ref(), limit).await?;
             Ok(found.into_iter().map(model::model).collect())
         };
-        let key = |model: &v1::Model| format!("{}/{}", model.provider, model.model_name);
-        let (models, next_page_token) = page.read(fetch, prost::Message::encoded_len, key).await?;
+        let (models, next_page_token) = asked.read(fetch, prost::Message::encoded_len, model::key).await?;
         Ok(v1::ListModelsResponse { models, next_page_token })
     }
 }
 
 /// The version that a request names; the active one where it names none.
 fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Selector> {
-    field::Name::parse("name", name)?;
+    Name::parse("name", name)?;
     sent.map_or(Ok(Selector::Active), |selector| selector.resolve(name))
 }
 
@@ -324,7 +325,11 @@ impl Api for Registry {
     }
 
     async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
-        let put = async { self.models.put(model::put(request.into_inner())?).await };
+        let (caller, sent) = taken(request)?;
+        let put = async {
+            caller.check_system("RegistryService.PutModel")?;
+            self.models.put(model::put(sent)?).await
+        };
         answer(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use http::HeaderMap;
 use prompt_ledger_domain::error::{Error, Parts, Reason};
 use prompt_ledger_domain::{limits, text};
 use tonic::{Code, Status};
@@ -80,6 +81,13 @@ pub fn status(error: Error) -> Status {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code(parts.reason), message, details)
+}
+
+/// The trailers that end a response, of which something was sent already, with an error.
+pub fn trailers(error: Error) -> Result<HeaderMap, Status> {
+    let mut trailers = HeaderMap::new();
+    status(error).add_header(&mut trailers)?;
+    Ok(trailers)
 }
 
 /// The violations that fit beside a message of this length, and how many do not.

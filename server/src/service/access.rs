@@ -5,32 +5,65 @@ use std::sync::Arc;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_runtime::config::DEVELOPMENT_KEY;
 use prompt_ledger_store::{Access, ApiKey, Project};
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Freshness};
+use super::open_keys::OpenKeys;
 use super::refresh::Confirm;
 
-/// The key that works without being made, and only while the server listens on loopback.
-pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
 /// The project of a system key that names none.
 pub const DEFAULT_PROJECT: &str = "default";
 
+/// What a call says of its caller.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The API key.
+    pub key: Option<&'a str>,
+    /// The project that a system key names.
+    pub project: Option<&'a str>,
+    /// The header that says that the call came through a proxy.
+    pub forwarded_by: Option<&'a str>,
+}
+
 /// Who asks, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// Everything that is read or written belongs to it.
     pub project: Project,
     /// Stands for the key, to count by.
     pub key: u64,
+    /// Whether the key opens every project.
+    pub system: bool,
+    /// Fires once the key is known to be revoked.
+    pub revoked: CancellationToken,
+}
+
+impl Caller {
+    /// SCOPE_MISSING unless the key opens every project: `rpc` changes what all of them share.
+    pub fn check_system(&self, rpc: &str) -> Result<()> {
+        if self.system {
+            return Ok(());
+        }
+        let message = format!(
+            "{rpc} changes what all projects share, and the key of this call opens one project; use a system key: \
+             API_KEY, or one that `prompt-ledger keys create --system` makes"
+        );
+        Err(Error::new(Reason::ScopeMissing, message))
+    }
 }
 
 /// Lets callers in by their key. Holds keys and projects.
 pub struct Gatekeeper {
     store: Arc<dyn Access>,
-    /// The hashes of system keys that stand in no table.
-    own_keys: Vec<[u8; 32]>,
+    /// The hash of a system key that stands in no table.
+    api_key: Option<[u8; 32]>,
+    /// Whether the development key is taken.
+    development_key: bool,
     keys: Cache<[u8; 32], ApiKey>,
+    open: OpenKeys,
     projects: Cache<String, Project>,
     /// Where there are other servers: a look before each call.
     confirm: Option<Confirm>,
@@ -50,10 +83,9 @@ impl Gatekeeper {
         api_key: Option<&Secret>,
         development_key: bool,
     ) -> Self {
-        let development_key = development_key.then_some(DEVELOPMENT_KEY);
-        let own_keys = api_key.map(Secret::expose).into_iter().chain(development_key).map(hash).collect();
+        let api_key = api_key.map(|key| hash(key.expose()));
         let (keys, projects) = (Cache::new(Arc::clone(freshness)), Cache::new(Arc::clone(freshness)));
-        Self { store, own_keys, keys, projects, confirm: None }
+        Self { store, api_key, development_key, keys, open: OpenKeys::default(), projects, confirm: None }
     }
 
     /// With a look at the store before each call.
@@ -62,43 +94,79 @@ impl Gatekeeper {
         Self { confirm, ..self }
     }
 
-    /// Lets a caller in. `project` is what a system key may name.
-    pub async fn admit(&self, key: Option<&str>, project: Option<&str>) -> Result<Arc<Caller>> {
+    /// Lets a caller in.
+    pub async fn admit(&self, credentials: Credentials<'_>) -> Result<Arc<Caller>> {
+        let Credentials { key, project, forwarded_by } = credentials;
         let key = key.ok_or_else(|| {
             let message = "no API key was sent; put it into the metadata `x-api-key` (or `authorization: Bearer KEY`)";
             Error::new(Reason::KeyMissing, message)
         })?;
+        let is_development_key = key == DEVELOPMENT_KEY;
+        if is_development_key {
+            self.check_development_key(forwarded_by)?;
+        }
         if let Some(confirm) = &self.confirm {
             confirm.now().await?;
         }
         let hash = hash(key);
-        if self.own_keys.contains(&hash) {
-            return self.enter(&hash, project.unwrap_or(DEFAULT_PROJECT)).await;
+        if is_development_key || self.api_key == Some(hash) {
+            return self.enter(&hash, project, CancellationToken::new()).await;
         }
-        let known = self.keys.get_or_read(hash, |_| 256, async { self.store.key(&hash).await }).await?;
-        let known = known.filter(|key| key.revoked_at.is_none()).ok_or_else(|| {
-            let message = "the API key is not known here, or revoked; `prompt-ledger keys create` makes one";
-            Error::new(Reason::KeyInvalid, message)
-        })?;
+        let (known, revoked) = self.known(&hash).await?;
         match (&known.project, project) {
-            (None, project) => self.enter(&hash, project.unwrap_or(DEFAULT_PROJECT)).await,
+            (None, project) => self.enter(&hash, project, revoked).await,
             (Some(own), Some(named)) if own.name != named => Err(no_project(named)),
-            (Some(own), _) => Ok(Arc::new(Caller { project: own.clone(), key: short(&hash) })),
+            (Some(own), _) => Ok(Arc::new(Caller { project: own.clone(), key: short(&hash), system: false, revoked })),
         }
     }
 
-    async fn enter(&self, hash: &[u8; 32], name: &str) -> Result<Arc<Caller>> {
+    fn check_development_key(&self, forwarded_by: Option<&str>) -> Result<()> {
+        let why = match forwarded_by {
+            _ if !self.development_key => "works in `prompt-ledger dev` on loopback alone".to_owned(),
+            Some(header) => {
+                format!("is for calls from this machine, and this one came through a proxy, as its `{header}` says")
+            }
+            None => return Ok(()),
+        };
+        let message = format!("the development key {why}; make a key with `prompt-ledger keys create`, or set API_KEY");
+        Err(Error::new(Reason::KeyInvalid, message))
+    }
+
+    /// The key with that hash, and what fires when it is revoked.
+    async fn known(&self, hash: &[u8; 32]) -> Result<(Arc<ApiKey>, CancellationToken)> {
+        loop {
+            let checks = self.open.checks();
+            let known = self.keys.get_or_read(*hash, |_| 256, async { self.store.key(hash).await }).await?;
+            let known = known.filter(|key| key.revoked_at.is_none()).ok_or_else(|| {
+                let message = "the API key is not known here, or revoked; `prompt-ledger keys create` makes one";
+                Error::new(Reason::KeyInvalid, message)
+            })?;
+            if let Some(revoked) = self.open.token(hash, checks) {
+                return Ok((known, revoked));
+            }
+        }
+    }
+
+    /// Lets a system key in.
+    async fn enter(&self, hash: &[u8; 32], named: Option<&str>, revoked: CancellationToken) -> Result<Arc<Caller>> {
+        let name = named.unwrap_or(DEFAULT_PROJECT);
         Name::parse("x-ledger-project", name).map_err(|_| no_project(name))?;
         let read = async { self.store.project(name).await };
         let project = self.projects.get_or_read(name.to_owned(), |_| 256, read).await?;
         let project = project.ok_or_else(|| no_project(name))?;
-        Ok(Arc::new(Caller { project: (*project).clone(), key: short(hash) }))
+        Ok(Arc::new(Caller { project: (*project).clone(), key: short(hash), system: true, revoked }))
     }
 
     /// Notes the present revision of keys and projects.
     pub fn apply(&self, revision: i64) {
         self.keys.apply(revision);
         self.projects.apply(revision);
+    }
+
+    /// Fires the tokens of callers whose keys were revoked by `revision`, which must have been applied. What fails is done
+    /// by the next call.
+    pub async fn end_revoked(&self, revision: i64) -> Result<()> {
+        self.open.check(revision, &*self.store).await
     }
 }
 

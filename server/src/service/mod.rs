@@ -6,6 +6,7 @@ pub mod analytics;
 pub mod cache;
 pub mod execution;
 pub mod models;
+pub mod open_keys;
 pub mod refresh;
 pub mod registry;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::model::{Model, ModelRef};
-use prompt_ledger_domain::{Reason, Result};
+use prompt_ledger_domain::{Reason, Result, limits};
 use prompt_ledger_providers::{Provider, Providers};
 use prompt_ledger_store::{Models, PutModel};
 
@@ -60,15 +60,16 @@ impl ModelService {
     }
 
     /// The model that an execution names. One that is not registered is MODEL_NOT_FOUND, unless its provider takes any
-    /// model: then it is registered now, without a price.
+    /// model: then it is registered now, as discovered and without a price, while there is room for it.
     pub async fn resolve(&self, id: &ModelRef, provider: &dyn Provider) -> Result<Arc<Model>> {
         let known = self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await?;
         match known {
             Some(model) => Ok(model),
             None if provider.takes_any_model() => {
                 field::token("spec.model.model_name", id.model.clone())?;
-                let put = PutModel { id: id.clone(), max_tokens: None, supports_streaming: None, price: None };
-                Ok(Arc::new(self.put(put).await?))
+                let most = limits::DISCOVERED_MODELS;
+                let discovered = self.store.discover_model(id, most).await?;
+                discovered.map(Arc::new).ok_or_else(|| id.not_discovered(most))
             }
             None => Err(id.not_found()),
         }

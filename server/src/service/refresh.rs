@@ -1,6 +1,7 @@
-//! The look at the store that keeps every cache of this node right. Where this process is the only server, four looks a
-//! second are enough, because its own writes empty the caches. Where there are others, a call is answered from a cache
-//! only after a look that began when the call had come: calls that come together share one.
+//! The look at the store that keeps every cache of this node right, and ends the streams of revoked keys. Where this
+//! process is the only server, four looks a second are enough, because its own writes empty the caches. Where there are
+//! others, a call is answered from a cache only after a look that began when the call had come: calls that come together
+//! share one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,10 +72,16 @@ impl Refresh {
         }
     }
 
-    /// Looks whenever someone asks, once for all who had asked by then, until `stop`.
+    /// Looks whenever someone asks, once for all who had asked by then, and where nobody does four times a second, until
+    /// `stop`.
     pub async fn confirm(self, mut asked: Asked, stop: CancellationToken) {
         let mut waiting = Vec::new();
-        while stop.run_until_cancelled(asked.0.recv_many(&mut waiting, WAITING)).await.is_some_and(|asked| asked > 0) {
+        loop {
+            let next = tokio::time::timeout(LOOK_INTERVAL, asked.0.recv_many(&mut waiting, WAITING));
+            match stop.run_until_cancelled(next).await {
+                None | Some(Ok(0)) => return,
+                Some(Ok(_) | Err(_)) => {}
+            }
             let seen = tokio::time::timeout(PATIENCE, self.look()).await.unwrap_or(false);
             for caller in waiting.drain(..) {
                 caller.send(seen).ok();
@@ -92,6 +99,8 @@ impl Refresh {
             self.registry.apply(project, revision);
         }
         self.freshness.seen(began);
+        // One that failed is made again by the next look.
+        self.gatekeeper.end_revoked(revisions.keys).await.ok();
         true
     }
 }

@@ -34,6 +34,45 @@ async fn a_key_is_needed_in_either_form() {
 }
 
 #[tokio::test]
+async fn what_could_mean_two_callers_is_refused() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    let other = create(ledger.data_dir(), &["--project", "shop"]);
+    let with = |metadata| get(ledger.connection_with(metadata), "greet");
+    let key = || Metadata::key(DEVELOPMENT_KEY);
+    let bearer = |key: &str| format!("Bearer {key}");
+    assert!(with(key().and("authorization", &bearer(DEVELOPMENT_KEY))).await.is_ok());
+    for twice in [
+        key().and("x-api-key", &other),
+        key().and("x-api-key", DEVELOPMENT_KEY),
+        key().and("authorization", &bearer(&other)),
+        Metadata::none().and("authorization", &bearer(&other)).and("authorization", &bearer(DEVELOPMENT_KEY)),
+        key().and("x-ledger-project", "default").and("x-ledger-project", "shop"),
+    ] {
+        refused(with(twice).await, Code::Unauthenticated, "KEY_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn the_development_key_does_not_come_through_a_proxy_and_others_do() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    let key = create(ledger.data_dir(), &[]);
+    for (name, value) in [
+        ("forwarded", "for=192.0.2.43"),
+        ("x-forwarded-for", "192.0.2.43"),
+        ("x-forwarded-proto", "https"),
+        ("via", "2 proxy"),
+    ] {
+        let with = |key: &str| get(ledger.connection_with(Metadata::key(key).and(name, value)), "greet");
+        let status = with(DEVELOPMENT_KEY).await.unwrap_err();
+        assert!(status.message().contains(name) && status.message().contains("keys create"), "{status:?}");
+        refused(Err::<(), _>(status), Code::Unauthenticated, "KEY_INVALID");
+        with(&key).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_made_key_opens_its_project_until_it_is_revoked() {
     let ledger = ledger().start().await;
     let key = create(ledger.data_dir(), &["--project", "shop", "--name", "checkout"]);
@@ -69,7 +108,7 @@ async fn a_system_key_names_its_project() {
 #[tokio::test]
 async fn off_loopback_plain_text_must_be_allowed_and_the_development_key_is_dead() {
     let plain = ledger().addr("0.0.0.0:0");
-    let known_key = ledger().addr("0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").env("API_KEY", DEVELOPMENT_KEY);
+    let known_key = ledger().env("API_KEY", DEVELOPMENT_KEY);
     for (builder, expected) in [(plain, "ALLOW_PLAINTEXT"), (known_key, "the development key")] {
         let output = builder.command(tempfile::tempdir().unwrap().path()).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

@@ -167,6 +167,7 @@ fn seeds() -> BTreeMap<(String, String), v1::Model> {
             max_tokens: row["max_tokens"].as_i64().map(|most| most.try_into().unwrap()),
             supports_streaming: row["supports_streaming"].as_bool().unwrap(),
             prices: vec![price],
+            discovered: false,
             created_at: None,
             updated_at: None,
         };

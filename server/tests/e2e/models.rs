@@ -1,10 +1,12 @@
 //! Models and prices.
 
 use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_testkit::fake_model::Reply;
-use prompt_ledger_testkit::ledger::spec;
+use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Metadata, spec};
 use tonic::Code;
 
+use super::keys::create;
 use super::{ledger, ledger_with_model, refused, wrong_fields};
 
 fn model(provider: &str, name: &str) -> v1::PutModelRequest {
@@ -52,7 +54,50 @@ async fn an_own_server_takes_any_model_without_a_price() {
     assert_eq!((ran.status(), ran.cost_nano_usd), (v1::ExecutionStatus::Succeeded, None));
     let list = v1::ListModelsRequest { provider: "openai".into(), page_size: 500, page_token: String::new() };
     let models = ledger.registry().list_models(list).await.unwrap().into_inner().models;
-    assert!(models.iter().any(|model| model.model_name == "llama/3:8b" && model.prices.is_empty()));
+    let found = models.iter().find(|model| model.model_name == "llama/3:8b").unwrap();
+    assert!(found.discovered && found.prices.is_empty());
+    let put = ledger.registry().put_model(model("openai", "llama/3:8b")).await.unwrap().into_inner().model.unwrap();
+    assert!(!put.discovered, "a write takes the mark away");
+}
+
+#[tokio::test]
+async fn models_are_discovered_up_to_a_thousand_and_registered_ones_go_on() {
+    let (ledger, _fake) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let submit = async |name: String| {
+        let which = Some(v1::ModelRef { provider: "openai".into(), model_name: name });
+        let spec = Some(v1::ExecutionSpec { model: which, ..spec("greet", &[]) });
+        ledger.executions().submit_execution(v1::SubmitExecutionRequest { spec }).await
+    };
+    let names: Vec<_> = (0..1_000).map(|number| format!("m{number}")).collect();
+    for names in names.chunks(50) {
+        for submitted in futures::future::join_all(names.iter().cloned().map(&submit)).await {
+            submitted.unwrap();
+        }
+    }
+    let status = submit("one-more".into()).await.unwrap_err();
+    assert!(status.message().contains("1000 models") && status.message().contains("PutModel {"), "{status:?}");
+    refused(Err::<(), _>(status), Code::NotFound, "MODEL_NOT_FOUND");
+    submit("m999".into()).await.unwrap();
+    ledger.registry().put_model(model("openai", "one-more")).await.unwrap();
+    submit("one-more".into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn models_and_prices_are_changed_by_system_keys_alone() {
+    let ledger = ledger().start().await;
+    let put = async |key: &str| {
+        let put = v1::PutModelRequest { price: Some(price(1_000_000, 0)), ..model("echo", "echo") };
+        RegistryServiceClient::new(ledger.connection_with(Metadata::key(key))).put_model(put).await
+    };
+    let (of_project, system) = (create(ledger.data_dir(), &[]), create(ledger.data_dir(), &["--system"]));
+    let status = put(&of_project).await.unwrap_err();
+    assert!(status.message().contains("keys create --system"), "{status:?}");
+    refused(Err::<(), _>(status), Code::PermissionDenied, "SCOPE_MISSING");
+    let mut registry = RegistryServiceClient::new(ledger.connection_with(Metadata::key(&of_project)));
+    registry.list_models(v1::ListModelsRequest::default()).await.unwrap();
+    put(&system).await.unwrap();
+    put(DEVELOPMENT_KEY).await.unwrap();
 }
 
 #[tokio::test]

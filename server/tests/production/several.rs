@@ -1,15 +1,26 @@
 //! Several servers: what one changes, all know at once.
 
+use std::time::Duration;
+
 use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
-use prompt_ledger_testkit::ledger::{Ledger, Metadata, put, spec};
-use tonic::Code;
+use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger, Metadata, put, spec};
+use tonic::{Code, Status, Streaming};
 
 use crate::kit::{Deployment, ended, request, submit};
 
 async fn runs(server: &Ledger, execution: v1::ExecutionSpec) -> Result<v1::Execution, tonic::Status> {
     let run = v1::RunExecutionRequest { spec: Some(execution) };
     server.executions().run_execution(run).await.map(|answer| answer.into_inner().execution.unwrap())
+}
+
+/// Makes a key for the default project: its id and the key itself.
+fn made_key(deployment: &Deployment) -> (String, String) {
+    let said = deployment.builder().said(&["keys", "create", "--name", "shop"]).1;
+    let key = said.lines().find(|line| line.starts_with("pl_")).unwrap();
+    let id = said.lines().find_map(|line| line.strip_prefix("Key ")?.split_whitespace().next()).unwrap();
+    (id.to_owned(), key.to_owned())
 }
 
 #[tokio::test]
@@ -38,18 +49,16 @@ async fn a_key_and_a_model_that_are_made_or_taken_away_are_known_everywhere_at_o
     let deployment = Deployment::new().await;
     let (one, two) = (deployment.server().await, deployment.server().await);
     one.active("greet", "hello").await;
-    let made = deployment.builder().said(&["keys", "create", "--project", "default", "--name", "shop"]).1;
-    let key = made.lines().find(|line| line.starts_with("pl_")).unwrap();
-    let id = made.lines().find_map(|line| line.strip_prefix("Key ")?.split_whitespace().next()).unwrap();
+    let (id, key) = made_key(&deployment);
     for server in [&one, &two] {
-        let connection = server.connection_with(Metadata::key(key));
+        let connection = server.connection_with(Metadata::key(&key));
         let mut client = RegistryServiceClient::new(connection);
         client.list_prompts(v1::ListPromptsRequest::default()).await.unwrap();
     }
-    assert!(deployment.builder().said(&["keys", "list"]).1.contains(id));
-    assert!(deployment.builder().said(&["keys", "revoke", id]).0);
+    assert!(deployment.builder().said(&["keys", "list"]).1.contains(&id));
+    assert!(deployment.builder().said(&["keys", "revoke", &id]).0);
     for server in [&one, &two] {
-        let connection = server.connection_with(Metadata::key(key));
+        let connection = server.connection_with(Metadata::key(&key));
         let mut client = RegistryServiceClient::new(connection);
         let refused = client.list_prompts(v1::ListPromptsRequest::default()).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unauthenticated);
@@ -70,6 +79,51 @@ async fn a_key_and_a_model_that_are_made_or_taken_away_are_known_everywhere_at_o
         let ran = runs(&two, spec("greet", &[])).await.unwrap();
         assert_eq!(ran.cost_nano_usd, Some(i64::from(ran.prompt_tokens.unwrap()) * price * 1_000));
     }
+}
+
+#[tokio::test]
+async fn a_revoked_keys_streams_end_on_every_server_though_nobody_calls() {
+    let deployment = Deployment::new().await;
+    let servers = [deployment.server().await, deployment.server().await];
+    let (id, key) = made_key(&deployment);
+    let (_, other) = made_key(&deployment);
+    let watch = async |key: &str| {
+        let mut watched = Vec::new();
+        for server in &servers {
+            let mut client = ExecutionServiceClient::new(server.connection_with(Metadata::key(key)));
+            let stream = client.watch_executions(v1::WatchExecutionsRequest::default()).await.unwrap();
+            watched.push(stream.into_inner());
+        }
+        watched
+    };
+    // What comes first, and then nothing: nobody executes anything.
+    let end = async |mut stream: Streaming<v1::WatchExecutionsResponse>| {
+        while stream.message().await?.is_some() {}
+        Ok::<_, Status>(())
+    };
+    let (revoked_ones, others) = (watch(&key).await, watch(&other).await);
+    assert!(deployment.builder().said(&["keys", "revoke", &id]).0);
+    for stream in revoked_ones {
+        let ended = tokio::time::timeout(Duration::from_secs(5), end(stream)).await.unwrap();
+        assert_eq!(ended.unwrap_err().code(), Code::Unauthenticated);
+    }
+    for stream in others {
+        let ended = tokio::time::timeout(Duration::from_secs(1), end(stream)).await;
+        assert!(ended.is_err(), "another key's goes on: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_production_the_development_key_is_dead_and_says_what_to_do() {
+    let deployment = Deployment::new().await;
+    let server = deployment.server().await;
+    let connection = server.connection_with(Metadata::key(DEVELOPMENT_KEY));
+    let list = v1::ListPromptsRequest::default();
+    let refused = RegistryServiceClient::new(connection).list_prompts(list).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    assert!(refused.message().contains("keys create") && refused.message().contains("API_KEY"), "{refused:?}");
+    let (well, said) = deployment.builder().env("API_KEY", DEVELOPMENT_KEY).said(&["serve"]);
+    assert!(!well && said.contains("API_KEY"), "{said}");
 }
 
 #[tokio::test]

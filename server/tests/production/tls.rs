@@ -2,7 +2,7 @@
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
-use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Metadata};
+use prompt_ledger_testkit::ledger::Metadata;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
@@ -22,7 +22,7 @@ async fn a_server_with_a_certificate_speaks_tls_and_no_plain_text() {
     let port = server.addr.rsplit_once(':').unwrap().1;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(made.cert.pem())).domain_name("localhost");
     let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{port}")).unwrap().tls_config(tls).unwrap();
-    let channel = InterceptedService::new(endpoint.connect().await.unwrap(), Metadata::key(DEVELOPMENT_KEY));
+    let channel = InterceptedService::new(endpoint.connect().await.unwrap(), Metadata::key(&server.key));
     RegistryServiceClient::new(channel).list_models(v1::ListModelsRequest::default()).await.unwrap();
     server.registry().list_models(v1::ListModelsRequest::default()).await.unwrap_err();
 

@@ -91,8 +91,10 @@ async fn get_prompt(binary: &Path) -> Result<(), Failed> {
     let stdout = echo.stdout.take().ok_or("the echo has no output")?;
     let addr = BufReader::new(stdout).lines().next_line().await?.ok_or("the echo did not start")?;
 
-    let registries: Arc<[_]> = connections(&ledger.addr).await?.into_iter().map(RegistryServiceClient::new).collect();
-    let echoes: Arc<[_]> = connections(&addr).await?.into_iter().map(AnalyticsServiceClient::new).collect();
+    let registries: Arc<[_]> =
+        connections(&ledger.addr, &ledger.key).await?.into_iter().map(RegistryServiceClient::new).collect();
+    let echoes: Arc<[_]> =
+        connections(&addr, DEVELOPMENT_KEY).await?.into_iter().map(AnalyticsServiceClient::new).collect();
     let echoed = v1::QueryUsageRequest { page_token: "greet".into(), ..v1::QueryUsageRequest::default() };
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -131,7 +133,8 @@ async fn run_execution(binary: &Path) -> Result<(), Failed> {
     for (callers, millis) in [(1, 0), (16, 0), (16, 20)] {
         model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
         println!("{callers} callers, a model of {millis} ms");
-        let clients: Arc<[_]> = connections(&ledger.addr).await?.into_iter().map(ExecutionServiceClient::new).collect();
+        let clients: Arc<[_]> =
+            connections(&ledger.addr, &ledger.key).await?.into_iter().map(ExecutionServiceClient::new).collect();
         let (mut direct, mut through, mut disk) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             disk.push(disk::fdatasync(ledger.data_dir(), 300)?);
@@ -181,11 +184,11 @@ pub(super) fn at(rounds: &[Times], quantile: f64) -> f64 {
     median(rounds.iter().map(|times| times.quantile(quantile)).collect())
 }
 
-pub(super) async fn connections(addr: &str) -> Result<Vec<Connection>, Failed> {
+pub(super) async fn connections(addr: &str, key: &str) -> Result<Vec<Connection>, Failed> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         let channel: Channel = Address::from_shared(format!("http://{addr}"))?.tcp_nodelay(true).connect().await?;
-        connections.push(InterceptedService::new(channel, Metadata::key(DEVELOPMENT_KEY)));
+        connections.push(InterceptedService::new(channel, Metadata::key(key)));
     }
     Ok(connections)
 }

@@ -99,7 +99,11 @@ async fn deploy(
 }
 
 async fn clients(deployment: &Deployment) -> Result<Arc<[ExecutionServiceClient<Connection>]>, Failed> {
-    Ok(connections(&deployment.server.addr).await?.into_iter().map(ExecutionServiceClient::new).collect())
+    Ok(connections(&deployment.server.addr, &deployment.server.key)
+        .await?
+        .into_iter()
+        .map(ExecutionServiceClient::new)
+        .collect())
 }
 
 async fn submit(mut client: ExecutionServiceClient<Connection>) -> Result<(), tonic::Status> {

@@ -14,7 +14,7 @@ use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Call, Endpoint, Provider, TextSink};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
-use prompt_ledger_testkit::ledger::{Connection, DEVELOPMENT_KEY, Ledger, Metadata, server, spec};
+use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, server, spec};
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
 use tokio::task::JoinHandle;
@@ -94,7 +94,7 @@ async fn connect(server: &Ledger, watches: usize) -> Result<Client, Failed> {
     let dial = Dial::from_shared(format!("http://{}", server.addr))?.tcp_nodelay(true);
     let dial = dial.initial_stream_window_size(window);
     let dial = dial.initial_connection_window_size(window * u32::try_from(watches)?);
-    Ok(ExecutionServiceClient::with_interceptor(dial.connect().await?, Metadata::key(DEVELOPMENT_KEY)))
+    Ok(ExecutionServiceClient::with_interceptor(dial.connect().await?, Metadata::key(&server.key)))
 }
 
 async fn connections(server: &Ledger, count: usize, watches: usize) -> Result<Vec<Client>, Failed> {

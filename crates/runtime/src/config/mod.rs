@@ -11,7 +11,7 @@ pub use backend::{BackendConfig, Place};
 pub use env::Mistakes;
 pub use execution::ExecutionConfig;
 pub use provider::{Endpoint, ProviderConfig};
-pub use server::{Reflection, ServerConfig, Tls};
+pub use server::{DEVELOPMENT_KEY, Reflection, ServerConfig, Tls};
 pub use watch::WatchConfig;
 
 use self::env::{Env, Setting};

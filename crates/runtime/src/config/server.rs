@@ -8,9 +8,16 @@ use prompt_ledger_domain::secret::Secret;
 
 use super::env::{Env, Setting};
 
+/// The key that `prompt-ledger dev` takes on loopback without its being made. Everyone knows it.
+pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
+
 pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "LISTEN_ADDR", default: "127.0.0.1:50051", meaning: "where it listens" },
-    Setting { name: "API_KEY", default: "none", meaning: "a system key, beside those made by `keys create`" },
+    Setting {
+        name: "API_KEY",
+        default: "none",
+        meaning: "a system key, beside those of `keys create`: 16 characters or more",
+    },
     Setting { name: "REFLECTION", default: "open", meaning: "who may use gRPC reflection: open, key or off" },
     Setting { name: "SHUTDOWN_GRACE", default: "10s", meaning: "from SIGTERM to the end, at most" },
     Setting { name: "ALLOW_PLAINTEXT", default: "false", meaning: "serve without TLS off loopback" },
@@ -85,7 +92,9 @@ impl ServerConfig {
                 value.parse().map_err(|_| format!("`{value}` is no address; write IP:PORT, e.g. 127.0.0.1:50051"))
             }),
             api_key: env.read("API_KEY", None, |value| {
-                if value.len() < 16 {
+                if value == DEVELOPMENT_KEY {
+                    Err("is the development key, which everyone knows; choose another".into())
+                } else if value.len() < 16 {
                     Err("is shorter than 16 characters".into())
                 } else {
                     Ok(Some(Secret::new(value)))
@@ -146,6 +155,15 @@ mod tests {
             assert!(said.contains(name), "{said}");
         }
         assert!(!said.contains("short-secret"));
+    }
+
+    #[test]
+    fn the_development_key_is_no_api_key() {
+        let lookup = |name: &str| (name == "API_KEY").then(|| DEVELOPMENT_KEY.to_owned());
+        let mut env = Env::new(&lookup);
+        ServerConfig::read(&mut env);
+        let said = env.finish(()).unwrap_err().to_string();
+        assert!(said.contains("API_KEY: is the development key"), "{said}");
     }
 
     #[test]

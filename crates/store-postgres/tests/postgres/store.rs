@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_store::{Analytics, Executions, Pace, Registry, Store};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
+use prompt_ledger_store::{Analytics, Executions, Models, Pace, Registry, Store};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 use std::str::FromStr;
@@ -106,6 +106,19 @@ async fn migrations_go_forwards_and_back_on_data() {
     migrate_up(url).await.unwrap();
     open(url).await.unwrap();
     assert_eq!(reason(migrate_down(url, 99).await), Reason::InvalidField);
+}
+
+#[tokio::test]
+async fn a_way_back_keeps_discovered_models_and_forgets_the_mark() {
+    let Fresh { store, database } = Fresh::fresh().await;
+    let id = prompt_ledger_domain::model::ModelRef { provider: "local".into(), model: "llama".into() };
+    let found = store.discover_model(&id, 1).await.unwrap().unwrap();
+    store.close().await;
+    migrate_down(database.url(), 4).await.unwrap();
+    migrate_up(database.url()).await.unwrap();
+    let store = open(database.url()).await.unwrap();
+    let expected = prompt_ledger_domain::model::Model { discovered: false, ..found };
+    assert_eq!(store.model(&id).await.unwrap(), Some(expected));
 }
 
 #[tokio::test]

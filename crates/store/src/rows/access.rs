@@ -21,6 +21,7 @@ pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
         max_tokens: row::maybe(row, "max_tokens")?,
         supports_streaming: row::value(row, "supports_streaming")?,
         prices: prices.into_iter().map(price).collect::<Result<_>>()?,
+        discovered: row::value(row, "discovered")?,
         created_at: row::value(row, "created_at")?,
         updated_at: row::value(row, "updated_at")?,
     })

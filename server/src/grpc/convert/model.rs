@@ -1,6 +1,7 @@
 //! Models and prices.
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::PriceId;
 use prompt_ledger_domain::model as domain;
 use prompt_ledger_proto::v1;
@@ -17,9 +18,25 @@ pub fn model(model: domain::Model) -> v1::Model {
         max_tokens: model.max_tokens,
         supports_streaming: model.supports_streaming,
         prices: model.prices.iter().map(price).collect(),
+        discovered: model.discovered,
         created_at: Some(timestamp(model.created_at)),
         updated_at: Some(timestamp(model.updated_at)),
     }
+}
+
+/// The place of a model in its list, for a page token.
+#[must_use]
+pub fn key(model: &v1::Model) -> String {
+    format!("{}/{}", model.provider, model.model_name)
+}
+
+/// The place that a page token's key names.
+#[must_use]
+pub fn cursor(key: &str) -> Option<domain::ModelRef> {
+    let (provider, model) = key.split_once('/')?;
+    Name::parse("page_token", provider).ok()?;
+    let model = field::token("page_token", model.to_owned()).ok()?;
+    Some(domain::ModelRef { provider: provider.to_owned(), model })
 }
 
 fn price(price: &domain::Price) -> v1::ModelPrice {

@@ -1,6 +1,5 @@
 //! Figures.
 
-use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::model::ModelRef;
@@ -209,20 +208,38 @@ pub fn cursor(key: &UsageKey) -> String {
     serde_json::json!(written).to_string()
 }
 
-/// The place that a page token names.
-pub fn place(cursor: &str) -> Result<UsageKey> {
-    let wrong =
-        || Error::new(Reason::PageTokenInvalid, "page_token is not one that was answered; leave it empty to start");
+/// The place that a page token's key names, in figures that are split so.
+#[must_use]
+pub fn place(cursor: &str, split: Split) -> Option<UsageKey> {
     let (at, mode, prompt_name, version_number, model, environment, status): Written =
-        serde_json::from_str(cursor).map_err(|_| wrong())?;
-    Ok(UsageKey {
-        bucket_start: at.map(Timestamp),
-        mode: mode.map(|mode| Mode::from_word(&mode).ok_or_else(wrong)).transpose()?,
+        serde_json::from_str(cursor).ok()?;
+    let texts = [&prompt_name, &environment, &mode, &status].into_iter().flatten();
+    let texts = texts.chain(model.iter().flat_map(|(provider, model)| [provider, model]));
+    let shape = (at.is_some(), prompt_name.is_some(), version_number.is_some(), model.is_some(), environment.is_some());
+    let asked = (split.bucket.is_some(), split.prompt || split.version, split.version, split.model, split.environment);
+    if shape != asked || (mode.is_some(), status.is_some()) != (split.mode, split.status) {
+        return None;
+    }
+    if texts.into_iter().any(|text| text.contains('\0')) {
+        return None;
+    }
+    Some(UsageKey {
+        bucket_start: match at {
+            Some(at) => Some(moment("page_token", timestamp(Timestamp(at))).ok()?),
+            None => None,
+        },
+        mode: match mode {
+            Some(word) => Some(Mode::from_word(&word)?),
+            None => None,
+        },
         prompt_name,
         version_number,
         model: model.map(|(provider, model)| ModelRef { provider, model }),
         environment,
-        status: status.map(|status| Status::from_word(&status).ok_or_else(wrong)).transpose()?,
+        status: match status {
+            Some(word) => Some(Status::from_word(&word)?),
+            None => None,
+        },
     })
 }
 
@@ -241,12 +258,29 @@ mod tests {
             environment: Some("prod".into()),
             status: Some(Status::Canceled),
         };
-        for key in [UsageKey::default(), whole] {
-            assert_eq!(place(&cursor(&key)).unwrap(), key);
+        let all = Split {
+            bucket: Some(Bucket::Hour),
+            mode: true,
+            prompt: true,
+            version: true,
+            model: true,
+            environment: true,
+            status: true,
+        };
+        for (key, split) in [(UsageKey::default(), Split::default()), (whole, all)] {
+            assert_eq!(place(&cursor(&key), split), Some(key));
         }
-        let mode = "[null,\"half\",null,null,null,null,null]";
-        for wrong in ["", "[]", "[1,2,3,4,5,6,7]", mode] {
-            assert_eq!(place(wrong).unwrap_err().reason(), Reason::PageTokenInvalid);
+        for (wrong, split) in [
+            ("", Split::default()),
+            ("[]", Split::default()),
+            ("[1,2,3,4,5,6,7]", Split::default()),
+            ("[null,null,\"a\",null,null,null,null]", Split::default()),
+            ("[null,null,null,null,null,null,null]", all),
+            ("[null,\"half\",null,null,null,null,null]", Split { mode: true, ..Split::default() }),
+            ("[null,null,\"a\\u0000\",null,null,null,null]", Split { prompt: true, ..Split::default() }),
+            ("[9223372036854775807,null,null,null,null,null,null]", Split { bucket: all.bucket, ..Split::default() }),
+        ] {
+            assert_eq!(place(wrong, split), None, "{wrong}");
         }
     }
 }

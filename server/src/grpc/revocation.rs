@@ -1,0 +1,80 @@
+//! A stream ends when the key that it was opened with is revoked.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Frame;
+use prompt_ledger_domain::{Error, Reason};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::status;
+
+/// The response, ended with KEY_INVALID between two messages once `revoked` fires. What feeds it is dropped then, as when
+/// its caller hangs up.
+pub(super) fn ends_when(revoked: CancellationToken, response: Response<Body>) -> Response<Body> {
+    let revoked = Box::pin(revoked.cancelled_owned());
+    response.map(|stream| Body::new(Revocable { stream: Some(stream), revoked }))
+}
+
+struct Revocable {
+    /// Absent once it has ended.
+    stream: Option<Body>,
+    revoked: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl http_body::Body for Revocable {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
+        if this.revoked.as_mut().poll(cx).is_ready() {
+            this.stream = None;
+            return Poll::Ready(Some(status::trailers(revoked()).map(Frame::trailers)));
+        }
+        Pin::new(stream).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+}
+
+fn revoked() -> Error {
+    let message = "the API key of this stream was revoked; `prompt-ledger keys create` makes another one";
+    Error::new(Reason::KeyInvalid, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use http_body_util::StreamBody;
+    use tonic_types::StatusExt as _;
+
+    #[tokio::test]
+    async fn a_stream_goes_on_until_its_key_is_revoked_and_what_feeds_it_is_dropped_then() {
+        let (feed, fed) = futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, Status>>();
+        let revoked = CancellationToken::new();
+        let response = ends_when(revoked.clone(), Response::new(Body::new(StreamBody::new(fed))));
+        let mut body = response.into_body();
+        feed.unbounded_send(Ok(Frame::data(Bytes::from_static(b"one")))).unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+        let waiting = tokio::spawn(async move {
+            let ended = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+            (ended, body.frame().await.is_none())
+        });
+        tokio::task::yield_now().await;
+        revoked.cancel();
+        let (ended, is_over) = waiting.await.unwrap();
+        let status = Status::from_header_map(&ended).unwrap();
+        assert_eq!(status.code(), tonic::Code::Unauthenticated);
+        assert_eq!(status.get_details_error_info().unwrap().reason, "KEY_INVALID");
+        assert!(is_over && feed.is_closed());
+    }
+}

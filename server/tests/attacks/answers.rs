@@ -1,0 +1,71 @@
+//! Answers that nobody reads: lists whose callers give the server no window to send them in.
+
+use std::time::Duration;
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use prompt_ledger_testkit::ledger::{Ledger, Metadata, spec};
+use prost::Message as _;
+
+use crate::kit::{Meter, Wire, framed, ledger, send, status_of};
+
+const LIST: &str = "/promptledger.v1.ExecutionService/ListExecutions";
+const STREAMS: usize = 300;
+/// A list is answered or refused much sooner.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A new key for the default project.
+fn key(server: &Ledger) -> String {
+    let (made, said) = ledger().said(&["keys", "create", "--data-dir", server.data_dir().to_str().unwrap()]);
+    assert!(made, "{said}");
+    said.lines().find(|line| line.starts_with("pl_")).unwrap().to_owned()
+}
+
+fn whole_page() -> Vec<u8> {
+    v1::ListExecutionsRequest { view: v1::ExecutionView::Full.into(), page_size: 500, ..Default::default() }
+        .encode_to_vec()
+}
+
+#[tokio::test]
+async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_go_on() {
+    let ledger = ledger().start().await;
+    // One page: about 2 MiB.
+    ledger.active("large", &"x".repeat(190 * 1024)).await;
+    for _ in 0..6 {
+        ledger.run(spec("large", &[])).await;
+    }
+    let attacker = key(&ledger);
+    let meter = Meter::start(&ledger).await;
+
+    let wire = Wire::connect(&ledger.addr, 0).await;
+    let mut opened = Vec::new();
+    for _ in 0..STREAMS {
+        let (response, mut body) = wire.open(LIST, &[("x-api-key", &attacker)]).await;
+        send(&mut body, framed(&whole_page()), true).await.unwrap();
+        opened.push(response);
+    }
+    let (mut held, mut refused) = (Vec::new(), 0);
+    for response in opened {
+        let response = tokio::time::timeout(PATIENCE, response).await.unwrap().unwrap();
+        match response.headers().contains_key("grpc-status") {
+            true => {
+                assert_eq!(status_of(response).await, "8");
+                refused += 1;
+            }
+            false => held.push(response),
+        }
+    }
+    let toll = meter.finish(&format!("{STREAMS} unread lists, {} held, {refused} refused", held.len()));
+    assert!(toll.grown_mib() < 170, "{toll}");
+    assert!(toll.slowest() < Duration::from_secs(5) && toll.failed == 0, "{toll}");
+
+    // What is held is another key's nothing; and the attacker's own comes back with its connection's end.
+    drop((wire, held));
+    let connection = ledger.connection_with(Metadata::key(&attacker));
+    let mut client = ExecutionServiceClient::new(connection);
+    let list = v1::ListExecutionsRequest { view: v1::ExecutionView::Full.into(), ..Default::default() };
+    let began = tokio::time::Instant::now();
+    while client.list_executions(list.clone()).await.is_err() {
+        assert!(began.elapsed() < PATIENCE);
+    }
+}

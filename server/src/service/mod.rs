@@ -4,6 +4,7 @@
 pub mod access;
 pub mod analytics;
 pub mod cache;
+pub mod cpu_pool;
 pub mod execution;
 pub mod models;
 pub mod refresh;
@@ -11,6 +12,7 @@ pub mod registry;
 
 pub use access::{Caller, Gatekeeper};
 pub use analytics::AnalyticsService;
+pub use cpu_pool::CpuPool;
 pub use execution::ExecutionService;
 pub use models::ModelService;
 pub use registry::RegistryService;

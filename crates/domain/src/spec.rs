@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -88,8 +89,22 @@ pub struct Checked {
     pub max_retries: i32,
 }
 
+/// What [`Spec::request_hash`] is over.
+#[derive(Serialize)]
+struct Form<'a> {
+    prompt_name: &'a str,
+    selector: Option<Value>,
+    environment: &'a str,
+    variables: &'a Map<String, Value>,
+    messages: &'a [ChatMessage],
+    model: Option<[&'a str; 2]>,
+    params: &'a Params,
+    max_retries: Option<i32>,
+    violations: Vec<[&'a str; 2]>,
+}
+
 /// Canonical JSON (RFC 8785).
-pub fn canonical(value: &impl serde::Serialize) -> Result<String> {
+pub fn canonical(value: &impl Serialize) -> Result<String> {
     serde_json_canonicalizer::to_string(value).map_err(Error::internal)
 }
 
@@ -102,19 +117,18 @@ impl Spec {
             SpecSelector::Label(label) => json!({ "label": label }),
             SpecSelector::Checksum(checksum) => json!({ "checksum_hash": checksum }),
         });
-        let model = self.model.as_ref().map(|model| [&model.provider, &model.model]);
-        let violations: Vec<_> = self.violations.iter().map(|v| [&v.field, &v.description]).collect();
-        let form = json!({
-            "prompt_name": self.prompt_name,
-            "selector": selector,
-            "environment": self.environment,
-            "variables": self.variables,
-            "messages": self.messages,
-            "model": model,
-            "params": self.params,
-            "max_retries": self.max_retries,
-            "violations": violations,
-        });
+        let model = self.model.as_ref().map(|model| [&*model.provider, &*model.model]);
+        let form = Form {
+            prompt_name: &self.prompt_name,
+            selector,
+            environment: &self.environment,
+            variables: &self.variables,
+            messages: &self.messages,
+            model,
+            params: &self.params,
+            max_retries: self.max_retries,
+            violations: self.violations.iter().map(|v| [&*v.field, &*v.description]).collect(),
+        };
         Ok(Sha256::digest(canonical(&form)?).into())
     }
 

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::Result;
 use crate::execution::Input;
 use crate::prompt::{TemplateFormat, Version};
-use crate::template::Template;
+use crate::template::{Interrupted, Template};
 use crate::versioning::checksum;
 
 /// What comparing came to. The hashes are sha-256 in lower-case hex.
@@ -35,14 +34,21 @@ pub enum Verdict {
 }
 
 /// Renders `version` with `variables` (JSON, as it was stored) and compares that with what was sent.
-#[must_use]
-pub fn verify(input: &Input, variables: &str, version: &Version) -> Verification {
+///
+/// # Errors
+/// As [`Template::render`], where `go_on` says no.
+pub fn verify(
+    input: &Input,
+    variables: &str,
+    version: &Version,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Verification, Interrupted> {
     let content = checksum(&version.template_source);
     let mut verification =
         Verification { verdict: Verdict::NotRendered, sent: None, rendered: None, first_difference: None, content };
     if let Input::Prompt(sent) = input {
         verification.sent = Some(checksum(sent));
-        verification.verdict = match render(variables, version) {
+        verification.verdict = match render(variables, version, go_on)? {
             Ok(rendered) => {
                 verification.rendered = Some(checksum(&rendered));
                 verification.first_difference = first_difference(sent, &rendered);
@@ -61,17 +67,26 @@ pub fn verify(input: &Input, variables: &str, version: &Version) -> Verification
             "the stored content of version {number} no longer has the hash of its registration"
         ));
     }
-    verification
+    Ok(verification)
 }
 
-fn render(variables: &str, version: &Version) -> Result<String, String> {
+/// The text, or why there is none.
+fn render(variables: &str, version: &Version, go_on: &dyn Fn() -> bool) -> Result<Result<String, String>, Interrupted> {
+    let (template, variables) = match readable(variables, version) {
+        Ok(readable) => readable,
+        Err(problem) => return Ok(Err(problem)),
+    };
+    let rendered = template.render(&variables, go_on)?;
+    Ok(rendered.map(|rendered| rendered.text).map_err(|error| error.to_string()))
+}
+
+fn readable(variables: &str, version: &Version) -> Result<(Template, Map<String, Value>), String> {
     if version.template_format == TemplateFormat::Opaque {
         return Err("it is opaque".to_owned());
     }
-    let variables: Map<String, Value> =
-        serde_json::from_str(variables).map_err(|_| "the stored variables are not JSON".to_owned())?;
+    let variables = serde_json::from_str(variables).map_err(|_| "the stored variables are not JSON".to_owned())?;
     let template = Template::parse(&version.template_source).map_err(|error| error.to_string())?;
-    template.render(&variables).map(|rendered| rendered.text).map_err(|error| error.to_string())
+    Ok((template, variables))
 }
 
 /// The first byte at which they differ; the end of the shorter one where it is the start of the other.
@@ -111,6 +126,10 @@ mod tests {
 
     fn sent(text: &str) -> Input {
         Input::Prompt(text.into())
+    }
+
+    fn verify(input: &Input, variables: &str, version: &Version) -> Verification {
+        super::verify(input, variables, version, &|| true).unwrap()
     }
 
     #[track_caller]
@@ -169,6 +188,13 @@ mod tests {
             assert_mismatch(&found, "version 3 no longer has the hash");
             assert_eq!((found.first_difference, found.content), (None, checksum("Hi Ada")));
         }
+    }
+
+    #[test]
+    fn a_rendering_that_was_interrupted_says_nothing_of_the_version() {
+        let variables = format!(r#"{{"list":[{}0]}}"#, "0,".repeat(20_000));
+        let found = super::verify(&sent(""), &variables, &version("{{#each list}}{{/each}}"), &|| false);
+        assert_eq!(found, Err(Interrupted));
     }
 
     #[test]

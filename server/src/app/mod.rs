@@ -33,7 +33,7 @@ use crate::net::Incoming;
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, Refresh};
-use crate::service::{AnalyticsService, ExecutionService, Gatekeeper, ModelService, RegistryService};
+use crate::service::{AnalyticsService, CpuPool, ExecutionService, Gatekeeper, ModelService, RegistryService};
 use crate::sweeper::Sweeper;
 use crate::vital;
 use crate::watch::{Feed, Hub, Streams};
@@ -94,12 +94,13 @@ impl App {
         let announcements = Outbox::announcements(Arc::clone(&bus));
 
         let freshness = Arc::new(if shared { Freshness::confirmed() } else { Freshness::default() });
+        let cpu = CpuPool::default();
         let (confirm, asked) = Confirm::new();
         let development_key = development_key && addr.ip().is_loopback();
         let gatekeeper = Gatekeeper::new(store.clone(), &freshness, config.server.api_key.as_ref(), development_key)
             .confirming(shared.then_some(confirm));
         let gatekeeper = Arc::new(gatekeeper);
-        let registry = Arc::new(RegistryService::new(store.clone(), &freshness));
+        let registry = Arc::new(RegistryService::new(store.clone(), &freshness, cpu.clone()));
         let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
         let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
         let (hub, watching) = Hub::new(store.clone(), Feed::default());
@@ -119,6 +120,7 @@ impl App {
         };
         let executions = Arc::new(ExecutionService {
             registry: Arc::clone(&registry),
+            cpu,
             models: Arc::clone(&models),
             providers: providers.clone(),
             store: store.clone(),

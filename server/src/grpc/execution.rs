@@ -30,7 +30,8 @@ impl Execution {
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
             found.texts = None;
         }
-        Ok(v1::GetExecutionResponse { execution: Some(execution::execution(found)) })
+        let execution = self.converted(vec![found]).await?.pop();
+        Ok(v1::GetExecutionResponse { execution })
     }
 
     async fn list(&self, caller: &Caller, sent: v1::ListExecutionsRequest) -> Result<v1::ListExecutionsResponse> {
@@ -42,15 +43,20 @@ impl Execution {
         let fetch = async |after: Option<String>, limit| {
             let before = after.as_deref().map(|key| cursor(key).ok_or_else(page::foreign)).transpose()?;
             let found = self.service.list(caller, &filter, before, limit, full).await?;
-            let row = |found: domain::Execution| {
-                let key = format!("{} {}", found.created_at.0, found.id);
-                (execution::execution(found), key)
-            };
-            Ok(found.into_iter().map(row).collect())
+            let keys: Vec<_> = found.iter().map(|row| format!("{} {}", row.created_at.0, row.id)).collect();
+            Ok(self.converted(found).await?.into_iter().zip(keys).collect())
         };
         let bytes = |(row, _): &(v1::Execution, String)| prost::Message::encoded_len(row);
         let (rows, next_page_token) = asked.read(fetch, bytes, |(_, key)| key.clone()).await?;
         Ok(v1::ListExecutionsResponse { executions: rows.into_iter().map(|(row, _)| row).collect(), next_page_token })
+    }
+}
+
+impl Execution {
+    /// Executions on the wire. Their variables are read from JSON, which takes a while where there are many.
+    async fn converted(&self, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
+        let bytes = found.iter().filter_map(|row| row.texts.as_ref()).map(|texts| texts.variables.len()).sum();
+        self.service.cpu.run(bytes, |_| Ok(found.into_iter().map(execution::execution).collect())).await
     }
 }
 

@@ -177,7 +177,7 @@ impl Registry {
         let variables = variables.unwrap_or_default();
         let project = caller.project.id;
         let (rendered, found) =
-            self.registry.render(project, &sent.name, &selector, &variables, sent.min_revision).await?;
+            self.registry.render(project, &sent.name, &selector, variables, bytes, sent.min_revision).await?;
         Ok(v1::RenderPromptResponse {
             rendered_prompt: rendered.text,
             prompt_truncated: rendered.truncated,

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod analytics;
 pub mod cache;
+pub mod cpu_pool;
 pub mod execution;
 pub mod models;
 pub mod open_keys;
@@ -12,6 +13,7 @@ pub mod registry;
 
 pub use access::{Caller, Gatekeeper};
 pub use analytics::AnalyticsService;
+pub use cpu_pool::CpuPool;
 pub use execution::ExecutionService;
 pub use models::ModelService;
 pub use registry::RegistryService;

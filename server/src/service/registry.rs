@@ -9,13 +9,14 @@ use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{self, Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
-use prompt_ledger_domain::template::{self, Rendered, Template};
+use prompt_ledger_domain::template::{Interrupted, Rendered, Template, value};
 use prompt_ledger_domain::{Reason, Result, limits, versioning};
 use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion};
 use serde_json::{Map, Value};
 
 pub use self::code::{Carried, Code, RegisteredCode};
 use super::cache::{Cache, Freshness};
+use super::cpu_pool::{CpuPool, GoOn};
 
 /// A prompt as it is held: with its active version's template parsed.
 #[derive(Debug)]
@@ -69,20 +70,22 @@ pub struct Resolved {
 pub struct RegistryService {
     store: Arc<dyn Registry>,
     freshness: Arc<Freshness>,
+    cpu: CpuPool,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, Entry>>>>,
 }
 
 impl RegistryService {
     /// A service over this store.
-    pub fn new(store: Arc<dyn Registry>, freshness: &Arc<Freshness>) -> Self {
-        Self { store, freshness: Arc::clone(freshness), projects: RwLock::default() }
+    pub fn new(store: Arc<dyn Registry>, freshness: &Arc<Freshness>, cpu: CpuPool) -> Self {
+        Self { store, freshness: Arc::clone(freshness), cpu, projects: RwLock::default() }
     }
 
     /// Registers a content under a name; the answer's second part is the warnings.
     pub async fn put(&self, project: ProjectId, put: Put) -> Result<(PutResult, Vec<String>)> {
         self.check_modes(project, &[&put.name], Mode::Full).await?;
         let template_source = put.template_source.ok_or_else(|| Error::invalid("template", "is missing; send it"))?;
-        field::size("template", template_source.len(), limits::TEMPLATE_BYTES)?;
+        let bytes = template_source.len();
+        field::size("template", bytes, limits::TEMPLATE_BYTES)?;
         let mut wrong = Violations::default();
         wrong.keep(Name::parse("name", &put.name))?;
         let short = |name: &str, value: String| field::text(name, value, limits::SHORT_TEXT_BYTES);
@@ -92,13 +95,13 @@ impl RegistryService {
         let tags = wrong.keep(put.tags.map(|tags| field::tags("tags", tags)).transpose())?;
         let created_by = wrong.keep(short("created_by", put.created_by))?;
         wrong.finish(Some(()))?;
-        let template = Template::parse(&template_source)?;
-        let warnings = Template::warnings(&template_source);
+        let read = move |_: GoOn<'_>| Ok(read_template(&template_source).map(|read| (read, template_source)));
+        let ((variables, warnings), template_source) = self.cpu.run(bytes, read).await??;
         let put = PutPrompt {
             name: put.name,
             checksum: versioning::checksum(&template_source),
             template_source,
-            variables: template.variables().iter().map(|variable| variable.name.clone()).collect(),
+            variables,
             description: description.flatten(),
             owner_team: owner_team.flatten(),
             tags: tags.flatten(),
@@ -143,8 +146,20 @@ impl RegistryService {
     /// The prompt of that name, from the store.
     pub async fn read(&self, project: ProjectId, name: &str) -> Result<Entry> {
         let found = self.store.prompt(project, name).await?;
-        let template = found.active.as_ref().map(parse).transpose()?.flatten();
+        let template = match &found.active {
+            Some(version) => self.parsed(version).await?,
+            None => None,
+        };
         Ok(Entry { found, template })
+    }
+
+    async fn parsed(&self, version: &Version) -> Result<Option<Arc<Template>>> {
+        if version.template_format == TemplateFormat::Opaque {
+            return Ok(None);
+        }
+        let source = version.template_source.clone();
+        let parse = move |_: GoOn<'_>| Ok(Template::parse(&source));
+        Ok(Some(Arc::new(self.cpu.run(version.template_source.len(), parse).await??)))
     }
 
     /// Up to `limit` prompts after `after`, and the project's revision.
@@ -176,7 +191,7 @@ impl RegistryService {
         }
         let found = self.store.version(project, name, selector).await?;
         check_revision(found.revision, min_revision)?;
-        let template = parse(&found.version)?;
+        let template = self.parsed(&found.version).await?;
         Ok(Resolved { found, template })
     }
 
@@ -197,19 +212,22 @@ impl RegistryService {
         self.store.versions(project, name, before, limit).await
     }
 
-    /// The exact bytes that an execution would send.
+    /// The exact bytes that an execution would send. The variables had `bytes` on the wire.
     pub async fn render(
         &self,
         project: ProjectId,
         name: &str,
         selector: &Selector,
-        variables: &Map<String, Value>,
+        variables: Map<String, Value>,
+        bytes: usize,
         min_revision: Option<i64>,
     ) -> Result<(Rendered, ResolvedVersion)> {
-        let resolved = self.version(project, name, selector, min_revision).await?;
-        let ResolvedVersion { prompt, version, .. } = &resolved.found;
-        let rendered = render(prompt, version, resolved.template.as_deref(), variables)?;
-        Ok((rendered, resolved.found))
+        let Resolved { found, template } = self.version(project, name, selector, min_revision).await?;
+        let template = template.ok_or_else(|| found.prompt.opaque(found.version.number))?;
+        let bytes = bytes + found.version.template_source.len();
+        let work = move |go_on: GoOn<'_>| render(&template, &variables, go_on);
+        let rendered = self.cpu.run_inline_if_short(bytes, work).await??;
+        Ok((rendered, found))
     }
 
     /// Moves the active pointer.
@@ -301,16 +319,23 @@ impl RegistryService {
     }
 }
 
-/// Renders a version with variables that hold nothing but what JSON does.
+/// Checks the variables and renders a template with them.
 pub fn render(
-    prompt: &Prompt,
-    version: &Version,
-    template: Option<&Template>,
+    template: &Template,
     variables: &Map<String, Value>,
-) -> Result<Rendered> {
-    let template = template.ok_or_else(|| prompt.opaque(version.number))?;
-    template::value::check(variables)?;
-    template.render(variables)
+    go_on: GoOn<'_>,
+) -> Result<Result<Rendered>, Interrupted> {
+    match value::check(variables) {
+        Ok(()) => template.render(variables, go_on),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+/// The variables of a template, and what looks wrong in it.
+fn read_template(source: &str) -> Result<(Vec<String>, Vec<String>)> {
+    let template = Template::parse(source)?;
+    let variables = template.variables().iter().map(|variable| variable.name.clone()).collect();
+    Ok((variables, Template::warnings(source)))
 }
 
 /// REVISION_AHEAD where a caller has seen a revision that does not exist.
@@ -327,15 +352,6 @@ fn check_number(number: i32) -> Result<()> {
     Err(Error::invalid("version_number", format!("is {number}; versions are counted from 1")))
 }
 
-fn parse(version: &Version) -> Result<Option<Arc<Template>>> {
-    match version.template_format {
-        TemplateFormat::Handlebars => {
-            Template::parse(&version.template_source).map(|template| Some(Arc::new(template)))
-        }
-        TemplateFormat::Opaque => Ok(None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use prompt_ledger_store::Access;
@@ -350,7 +366,7 @@ mod tests {
         let project = store.project("default").await.unwrap().unwrap().id;
         let freshness = Arc::new(Freshness::default());
         freshness.seen(std::time::Instant::now() + std::time::Duration::from_secs(3_600));
-        let [here, elsewhere] = [(); 2].map(|()| RegistryService::new(store.clone(), &freshness));
+        let [here, elsewhere] = [(); 2].map(|()| RegistryService::new(store.clone(), &freshness, CpuPool::default()));
         let put = |name: &str, template: &str| Put {
             name: name.into(),
             template_source: Some(template.into()),

@@ -6,3 +6,4 @@
 
 mod answers;
 mod kit;
+mod rendering;

@@ -8,6 +8,7 @@ mod load;
 mod main_job;
 mod production;
 mod registering;
+mod rendering;
 mod streams;
 mod words;
 
@@ -41,6 +42,8 @@ enum Which {
     Analytics,
     /// Streams: what watching adds, what watchers cost, what a stalled one does
     Streams,
+    /// Rendering: the costliest templates and variables that a caller can send
+    Rendering,
     /// The bare tonic echo, as a process of its own
     #[command(hide = true)]
     EchoServer {
@@ -60,6 +63,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         Which::Production => runtime.block_on(production::run()),
         Which::Analytics => runtime.block_on(analytics::run()),
         Which::Streams => runtime.block_on(streams::run()),
+        Which::Rendering => rendering::run(),
         Which::EchoServer { bytes } => runtime.block_on(echo::serve(bytes)),
     }
 }

@@ -148,6 +148,31 @@ fn the_hash_covers_what_is_executed_and_nothing_else() {
 }
 
 #[test]
+fn the_hash_is_of_canonical_json() {
+    let spec = Spec {
+        selector: Some(SpecSelector::Number(1)),
+        variables: Map::from_iter([("a".into(), json!([1, "é"]))]),
+        model: Some(ModelRef { provider: "echo".into(), model: "m".into() }),
+        messages: vec![message("user", "hi")],
+        violations: vec![Violation { field: "f".into(), description: "d".into() }],
+        ..spec()
+    };
+    let form = json!({
+        "prompt_name": spec.prompt_name,
+        "selector": {"version_number": 1},
+        "environment": spec.environment,
+        "variables": {"a": [1, "é"]},
+        "messages": spec.messages,
+        "model": ["echo", "m"],
+        "params": spec.params,
+        "max_retries": spec.max_retries,
+        "violations": [["f", "d"]],
+    });
+    let expected: [u8; 32] = Sha256::digest(canonical(&form).unwrap()).into();
+    assert_eq!(spec.request_hash().unwrap(), expected);
+}
+
+#[test]
 fn a_selector_is_resolved_for_its_prompt() {
     assert_eq!(SpecSelector::Number(3).resolve("p").unwrap(), Selector::Number(3));
     assert_eq!(SpecSelector::Label("latest".into()).resolve("p").unwrap(), Selector::Latest);

@@ -8,6 +8,7 @@
 //! | `parse` | tags to a tree; names resolved to scopes, variables collected |
 //! | `tree` | what a parsed template is |
 //! | `render` | one walk over the tree, with the values of one request |
+//! | `budget` | how many steps a walk may take |
 //! | `view` | a value as the walk sees it |
 //! | `faults` | what the walk found missing or of the wrong kind |
 //! | [`value`] | values of a request, checked before any of this |
@@ -17,6 +18,7 @@
 //! minutes) and recurses on hostile text; its renderer misses variables, calls helpers by name, escapes HTML, and knows
 //! no bound. What both print for the same template and values is compared by a test.
 
+mod budget;
 mod faults;
 mod parse;
 mod reference;
@@ -33,6 +35,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+pub use self::budget::Interrupted;
+use self::budget::Stop;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 
@@ -109,9 +113,19 @@ impl Template {
     /// - `VARIABLES_MISSING`, one violation per missing variable, wherever the template names it: `variables.user.name`,
     ///   `variables.items[1].price`; at most 10,000 of them.
     /// - `INVALID_FIELD` for a list or an object in `{{x}}`, and for `#each` over what is neither.
-    /// - `TOO_LARGE` past [`limits::RENDER_STEPS`] steps.
-    pub fn render(&self, variables: &Map<String, Value>) -> Result<Rendered> {
-        render::render(&self.nodes, variables)
+    /// - `TOO_LARGE` past [`limits::RENDER_STEPS`] steps: always so for the same template and variables.
+    ///
+    /// `Interrupted` where `go_on` says no. It is asked once in 16,384 steps, and not at all in a rendering of fewer.
+    pub fn render(
+        &self,
+        variables: &Map<String, Value>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Result<Rendered>, Interrupted> {
+        match render::render(&self.nodes, variables, go_on).1 {
+            Ok(rendered) => Ok(Ok(rendered)),
+            Err(Stop::Refused(error)) => Ok(Err(error)),
+            Err(Stop::Interrupted) => Err(Interrupted),
+        }
     }
 }
 

@@ -6,48 +6,65 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value};
 
 use super::Rendered;
+use super::budget::{Budget, Stop, steps_of};
 use super::faults::{Faults, Path};
 use super::tree::{If, Local, Node, Place, Scope, Term};
 use super::view::View;
-use crate::error::{Error, Reason, Result};
 use crate::limits;
 use crate::text;
 
-/// Renders a tree with the variables of one request.
-pub(super) fn render(nodes: &[Node], variables: &Map<String, Value>) -> Result<Rendered> {
+/// Renders a tree with the variables of one request: the steps that it took, and what it came to.
+pub(super) fn render(
+    nodes: &[Node],
+    variables: &Map<String, Value>,
+    go_on: &dyn Fn() -> bool,
+) -> (usize, Result<Rendered, Stop>) {
     let mut walk = Walk {
         frames: vec![Frame { found: Found::Here(View::Root(variables)), over: None, item: None }],
         live: true,
-        steps: 0,
-        prompt: Prompt(Rendered { text: String::new(), truncated: false }),
+        budget: Budget::new(go_on),
+        prompt: Rendered { text: String::new(), truncated: false },
         faults: Faults::default(),
     };
-    walk.nodes(nodes)?;
-    walk.faults.finish()?;
-    Ok(walk.prompt.0)
+    let walked = walk.nodes(nodes);
+    let Walk { budget, prompt, faults, .. } = walk;
+    let rendered = walked.and_then(|()| faults.finish().map_err(Stop::Refused)).map(|()| prompt);
+    (budget.spent(), rendered)
 }
 
-struct Walk<'a> {
+/// What a part of the walk comes to.
+type Walked<T> = Result<T, Stop>;
+
+struct Walk<'a, 'b> {
     /// One per scope, the variables first.
     frames: Vec<Frame<'a>>,
     /// Whether this branch prints.
     live: bool,
-    steps: usize,
-    prompt: Prompt,
+    budget: Budget<'b>,
+    prompt: Rendered,
     faults: Faults,
 }
 
-/// The text so far; what goes beyond [`limits::PROMPT_BYTES`] is cut.
-struct Prompt(Rendered);
+/// Writes JSON fragment by fragment, until the prompt is full or the budget is spent.
+struct Printer<'p, 'b> {
+    prompt: &'p mut Rendered,
+    budget: &'p mut Budget<'b>,
+    stopped: Walked<()>,
+}
 
-impl fmt::Write for Prompt {
+impl fmt::Write for Printer<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let Rendered { text: written, truncated } = &mut self.0;
-        let fits = text::cut(text, limits::PROMPT_BYTES - written.len());
-        written.push_str(fits);
-        *truncated = fits.len() < text.len();
-        if *truncated { Err(fmt::Error) } else { Ok(()) }
+        self.stopped = self.budget.spend(1 + steps_of(text.len()));
+        if self.stopped.is_ok() && append(self.prompt, text) { Ok(()) } else { Err(fmt::Error) }
     }
+}
+
+/// Adds to the text; what goes beyond [`limits::PROMPT_BYTES`] is cut. False when it was.
+fn append(prompt: &mut Rendered, text: &str) -> bool {
+    let fits = text::cut(text, limits::PROMPT_BYTES - prompt.text.len());
+    prompt.text.push_str(fits);
+    prompt.truncated = fits.len() < text.len();
+    !prompt.truncated
 }
 
 /// A scope as it is now.
@@ -77,27 +94,15 @@ enum Found<'a> {
     Unknown,
 }
 
-/// A missing path costs more than a step: it is spelled out.
-const STEPS_OF_MISSING: usize = 8;
-/// A name costs one step, and one more for each so many bytes to compare.
-const NAME_BYTES_OF_STEP: usize = 64;
+/// What a fault costs beside the names in its path: it is spelled out, hashed and kept.
+const FAULT_STEPS: usize = 8;
 
-impl<'a> Walk<'a> {
-    fn spend(&mut self, steps: usize) -> Result<()> {
-        self.steps += steps;
-        if self.steps <= limits::RENDER_STEPS {
-            return Ok(());
-        }
-        let most = limits::RENDER_STEPS;
-        let message = format!("rendering takes more than {most} steps; send shorter lists, or nest fewer #each");
-        Err(Error::new(Reason::TooLarge, message))
-    }
-
-    fn nodes(&mut self, nodes: &'a [Node]) -> Result<()> {
+impl<'a> Walk<'a, '_> {
+    fn nodes(&mut self, nodes: &'a [Node]) -> Walked<()> {
         for node in nodes {
-            self.spend(1)?;
+            self.budget.spend(1)?;
             match node {
-                Node::Text(text) => self.write(text),
+                Node::Text(text) => self.write(text)?,
                 Node::Print(term) => self.print(term)?,
                 Node::Json(term) => self.json(term)?,
                 Node::If(block) => self.condition(block)?,
@@ -109,7 +114,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks a branch; one that is not taken prints nothing.
-    fn branch(&mut self, nodes: &'a [Node], taken: bool) -> Result<()> {
+    fn branch(&mut self, nodes: &'a [Node], taken: bool) -> Walked<()> {
         let live = self.live;
         self.live = live && taken;
         self.nodes(nodes)?;
@@ -117,37 +122,44 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn write(&mut self, text: impl fmt::Display) {
-        if self.live && !self.prompt.0.truncated {
-            // It fails when the prompt is full, which `truncated` says.
-            let _ = write!(self.prompt, "{text}");
-        }
+    /// Whether what is written now goes into the prompt.
+    fn prints(&self) -> bool {
+        self.live && !self.prompt.truncated
     }
 
-    fn print(&mut self, term: &'a Term) -> Result<()> {
+    fn write(&mut self, text: &str) -> Walked<()> {
+        if self.prints() {
+            self.budget.spend(steps_of(text.len().min(limits::PROMPT_BYTES)))?;
+            append(&mut self.prompt, text);
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, term: &'a Term) -> Walked<()> {
         let Found::Here(view) = self.term(term)? else { return Ok(()) };
-        match (view.text(), term) {
-            (Some(text), _) => self.write(text),
-            (None, Term::Place(place)) if self.live => {
-                let kind = view.kind();
-                let path = self.path(place, &place.names);
-                let description =
-                    format!("is {kind}, and {{{{x}}}} prints a string, number or bool; use {{{{json x}}}}");
-                self.faults.wrong(path, description);
+        match term {
+            Term::Place(place) if !view.is_scalar() => {
+                self.wrong(place, view, "and {{x}} prints a string, number or bool; use {{json x}}")
             }
-            (None, _) => (),
+            _ if self.prints() => self.write(&view.text()),
+            _ => Ok(()),
+        }
+    }
+
+    fn json(&mut self, term: &'a Term) -> Walked<()> {
+        if let Found::Here(view) = self.term(term)?
+            && self.prints()
+        {
+            let Self { prompt, budget, .. } = self;
+            let mut printer = Printer { prompt, budget, stopped: Ok(()) };
+            // It fails when the prompt is full, which `truncated` says, or the budget is spent, which `stopped` says.
+            let _ = write!(printer, "{view}");
+            printer.stopped?;
         }
         Ok(())
     }
 
-    fn json(&mut self, term: &'a Term) -> Result<()> {
-        if let Found::Here(view) = self.term(term)? {
-            self.write(view);
-        }
-        Ok(())
-    }
-
-    fn condition(&mut self, block: &'a If) -> Result<()> {
+    fn condition(&mut self, block: &'a If) -> Walked<()> {
         let met = match self.term(&block.test)? {
             Found::Here(view) => Some(view.is_truthy() == block.when),
             Found::Missing | Found::Unknown => None,
@@ -156,7 +168,7 @@ impl<'a> Walk<'a> {
         self.branch(&block.inverse, met == Some(false))
     }
 
-    fn with(&mut self, block: &'a Scope) -> Result<()> {
+    fn with(&mut self, block: &'a Scope) -> Walked<()> {
         let found = self.place(&block.over)?;
         let truthy = match found {
             Found::Here(view) => Some(view.is_truthy()),
@@ -166,7 +178,7 @@ impl<'a> Walk<'a> {
         self.branch(&block.inverse, truthy == Some(false))
     }
 
-    fn each(&mut self, block: &'a Scope) -> Result<()> {
+    fn each(&mut self, block: &'a Scope) -> Walked<()> {
         let found = self.place(&block.over)?;
         let mut none = false;
         match found {
@@ -187,10 +199,7 @@ impl<'a> Walk<'a> {
                 self.body(block, Found::Unknown, None, false)?;
             }
             Found::Here(view) => {
-                if self.live {
-                    let path = self.path(&block.over, &block.over.names);
-                    self.faults.wrong(path, format!("is {}, and #each walks a list or an object", view.kind()));
-                }
+                self.wrong(&block.over, view, "and #each walks a list or an object")?;
                 self.body(block, Found::Unknown, None, false)?;
             }
             Found::Missing | Found::Unknown => self.body(block, Found::Unknown, None, false)?,
@@ -199,15 +208,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Walks the body of a block in a scope of its own.
-    fn body(&mut self, block: &'a Scope, found: Found<'a>, item: Option<Item<'a>>, taken: bool) -> Result<()> {
-        self.spend(1)?;
+    fn body(&mut self, block: &'a Scope, found: Found<'a>, item: Option<Item<'a>>, taken: bool) -> Walked<()> {
+        self.budget.spend(1)?;
         self.frames.push(Frame { found, over: Some(&block.over), item });
         self.branch(&block.body, taken)?;
         self.frames.pop();
         Ok(())
     }
 
-    fn term(&mut self, term: &'a Term) -> Result<Found<'a>> {
+    fn term(&mut self, term: &'a Term) -> Walked<Found<'a>> {
         match term {
             Term::Literal(value) => Ok(Found::Here(View::Value(value))),
             Term::Place(place) => self.place(place),
@@ -224,39 +233,64 @@ impl<'a> Walk<'a> {
     }
 
     /// Looks a place up; notes it when it is missing.
-    fn place(&mut self, place: &'a Place) -> Result<Found<'a>> {
+    fn place(&mut self, place: &'a Place) -> Walked<Found<'a>> {
         let mut found = self.frames[place.scope].found;
         for name in &place.names {
-            self.spend(1 + name.len() / NAME_BYTES_OF_STEP)?;
-            if let Found::Here(view) = found {
-                found = view.member(name).map_or(Found::Missing, Found::Here);
+            match found {
+                Found::Here(view) => {
+                    self.budget.spend(view.comparisons() * (1 + steps_of(name.len())))?;
+                    found = view.member(name).map_or(Found::Missing, Found::Here);
+                }
+                // Its members are missing, or unknown, too.
+                Found::Missing | Found::Unknown => break,
             }
         }
-        if matches!(found, Found::Missing) {
-            self.spend(STEPS_OF_MISSING)?;
-            let path = self.path(place, &place.names);
+        if matches!(found, Found::Missing)
+            && let Some(path) = self.fault(place)?
+        {
             self.faults.missing(path);
         }
         Ok(found)
     }
 
+    /// Notes that what stands at a place is of the wrong kind, where that matters: in a branch that prints.
+    fn wrong(&mut self, place: &Place, view: View<'_>, why: &str) -> Walked<()> {
+        if self.live
+            && let Some(path) = self.fault(place)?
+        {
+            self.faults.wrong(path, || format!("is {}, {why}", view.kind()));
+        }
+        Ok(())
+    }
+
+    /// The path of a fault; none where no more are told apart.
+    fn fault(&mut self, place: &Place) -> Walked<Option<Path>> {
+        self.budget.spend(FAULT_STEPS)?;
+        if self.faults.is_full() {
+            return Ok(None);
+        }
+        let path = self.path(place);
+        self.budget.spend(path.names())?;
+        Ok(Some(path))
+    }
+
     /// The path of a place from the variables on, with the position or key of each item on the way.
-    fn path(&self, place: &Place, names: &[String]) -> String {
+    fn path(&self, place: &Place) -> Path {
         let mut path = Path::new();
         self.lead(place.scope, &mut path);
-        names.iter().for_each(|name| path.push(name));
-        path.finish()
+        path.extend(place.names.iter().map(String::as_str));
+        path
     }
 
     fn lead(&self, scope: usize, path: &mut Path) {
         let Frame { over, item, .. } = &self.frames[scope];
         if let Some(over) = over {
             self.lead(over.scope, path);
-            over.names.iter().for_each(|name| path.push(name));
+            path.extend(over.names.iter().map(String::as_str));
         }
         match item {
-            Some(Item { key: Some(key), .. }) => path.push(key),
-            Some(item) => path.push(&item.position.to_string()),
+            Some(Item { key: Some(key), .. }) => path.extend([*key]),
+            Some(item) => path.extend([&*item.position.to_string()]),
             None => (),
         }
     }

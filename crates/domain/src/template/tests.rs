@@ -4,6 +4,7 @@ mod bounds;
 mod oracle;
 mod refusals;
 mod rendering;
+mod steps;
 mod strictness;
 
 use serde_json::Value;
@@ -12,7 +13,14 @@ use super::{Rendered, Template};
 use crate::error::{Error, Reason, Result};
 
 fn rendered(template: &str, variables: &Value) -> Result<Rendered> {
-    Template::parse(template)?.render(variables.as_object().expect("variables are an object"))
+    let rendered = Template::parse(template)?.render(variables.as_object().expect("variables are an object"), &|| true);
+    rendered.expect("it goes on")
+}
+
+/// How many steps rendering takes, whatever it comes to.
+fn steps(template: &str, variables: &Value) -> usize {
+    let template = Template::parse(template).expect("a template");
+    super::render::render(&template.nodes, variables.as_object().expect("variables are an object"), &|| true).0
 }
 
 fn text(template: &str, variables: &Value) -> String {

@@ -1,5 +1,7 @@
 //! The values of a request, checked before a template sees them.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Number, Value};
 
 use super::faults::Path;
@@ -14,19 +16,20 @@ const WHOLE: f64 = 9_007_199_254_740_992.0;
 /// The JSON number of a double, as a protobuf `Struct` has it: a whole one within 2^53 as an integer (-0 as 0), so that 3
 /// prints as `3`; one with a fraction as it is.
 ///
-/// # Errors
-/// `INVALID_FIELD` at `path` for a whole number beyond 2^53, which a double cannot hold exactly, for NaN and infinity.
-pub fn number(path: &str, value: f64) -> Result<Number> {
+/// None for a whole number beyond 2^53, which a double cannot hold exactly, for NaN and infinity.
+#[must_use]
+pub fn number(value: f64) -> Option<Number> {
     if value.fract() == 0.0 && value.abs() <= WHOLE {
         // Exact: it is whole and within 2^53.
-        return Ok(Number::from(value as i64));
+        return Some(Number::from(value as i64));
     }
-    Number::from_f64(value).filter(|_| value.fract() != 0.0).ok_or_else(|| {
-        Error::invalid(
-            path,
-            format!("{value:e} is not a number within 2^53 that a double holds exactly; send a string"),
-        )
-    })
+    Number::from_f64(value).filter(|_| value.fract() != 0.0)
+}
+
+/// `INVALID_FIELD` at `path` for what is no [`number`].
+#[must_use]
+pub fn not_a_number(path: &str, value: f64) -> Error {
+    Error::invalid(path, format!("{value:e} is not a number within 2^53 that a double holds exactly; send a string"))
 }
 
 /// Checks the variables of one request.
@@ -44,7 +47,7 @@ pub fn check(variables: &Map<String, Value>) -> Result<()> {
         if name.len() > limits::VARIABLE_NAME_BYTES {
             let (bytes, most) = (name.len(), limits::VARIABLE_NAME_BYTES);
             let mut path = Path::new();
-            path.push(name);
+            path.extend([name.as_str()]);
             return Err(Error::invalid(
                 path.finish(),
                 format!("the name has {bytes} bytes; at most {most} are allowed"),
@@ -55,37 +58,37 @@ pub fn check(variables: &Map<String, Value>) -> Result<()> {
         None => Ok(()),
         Some(Fault { trail, why }) => {
             let mut path = Path::new();
-            trail.iter().rev().for_each(|name| path.push(name));
+            path.extend(trail.iter().rev().map(|name| &**name));
             Err(Error::invalid(path.finish(), why))
         }
     }
 }
 
 /// What is wrong in a value, and where, innermost name first.
-struct Fault {
-    trail: Vec<String>,
+struct Fault<'a> {
+    trail: Vec<Cow<'a, str>>,
     why: String,
 }
 
-impl Fault {
+impl<'a> Fault<'a> {
     fn here(why: impl Into<String>) -> Option<Self> {
         Some(Self { trail: Vec::new(), why: why.into() })
     }
 
-    fn under(mut self, name: impl Into<String>) -> Self {
+    fn under(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.trail.push(name.into());
         self
     }
 }
 
-fn in_map(map: &Map<String, Value>, room: usize) -> Option<Fault> {
+fn in_map(map: &Map<String, Value>, room: usize) -> Option<Fault<'_>> {
     map.iter().find_map(|(name, value)| match name.contains('\0') {
         true => Fault::here("has a name with a NUL character; remove it"),
-        false => in_value(value, room).map(|fault| fault.under(name)),
+        false => in_value(value, room).map(|fault| fault.under(name.as_str())),
     })
 }
 
-fn in_value(value: &Value, room: usize) -> Option<Fault> {
+fn in_value(value: &Value, room: usize) -> Option<Fault<'_>> {
     match value {
         Value::String(text) if text.contains('\0') => Fault::here("holds a NUL character; remove it"),
         Value::Array(_) | Value::Object(_) if room == 0 => {

@@ -42,14 +42,26 @@ impl<'a> View<'a> {
         }
     }
 
-    /// As `{{x}}` prints it. None for a list or an object.
-    pub(super) fn text(self) -> Option<Cow<'a, str>> {
+    /// How many keys a name is about to be compared with.
+    pub(super) fn comparisons(self) -> usize {
         match self {
-            Self::Root(_) | Self::Value(Value::Array(_) | Value::Object(_)) => None,
-            Self::Value(Value::Null) => Some(Cow::Borrowed("")),
-            Self::Value(Value::String(text)) => Some(Cow::Borrowed(text)),
-            Self::Key(key) => Some(Cow::Borrowed(key)),
-            other => Some(Cow::Owned(other.to_string())),
+            Self::Root(map) | Self::Value(Value::Object(map)) => 1 + map.len().checked_ilog2().unwrap_or(0) as usize,
+            _ => 1,
+        }
+    }
+
+    /// Whether `{{x}}` prints it: it is no list and no object.
+    pub(super) fn is_scalar(self) -> bool {
+        !matches!(self, Self::Root(_) | Self::Value(Value::Array(_) | Value::Object(_)))
+    }
+
+    /// As `{{x}}` prints a scalar.
+    pub(super) fn text(self) -> Cow<'a, str> {
+        match self {
+            Self::Value(Value::Null) => Cow::Borrowed(""),
+            Self::Value(Value::String(text)) => Cow::Borrowed(text),
+            Self::Key(key) => Cow::Borrowed(key),
+            other => Cow::Owned(other.to_string()),
         }
     }
 

@@ -31,13 +31,15 @@ fn json_value(path: &mut String, value: prost_types::Value, violations: &mut Vec
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(value)) => Value::Bool(value),
         Some(Kind::StringValue(value)) => Value::String(value),
-        Some(Kind::NumberValue(number)) => match value::number(text::cut(path, PATH_BYTES), number) {
-            Ok(number) => Value::Number(number),
-            Err(error) => {
+        Some(Kind::NumberValue(number)) => match value::number(number) {
+            Some(number) => Value::Number(number),
+            None => {
                 if violations.len() < MOST_VIOLATIONS {
+                    let error = value::not_a_number(text::cut(path, PATH_BYTES), number);
                     violations.extend_from_slice(&error.parts().violations);
                 }
-                Value::String(number.to_string())
+                // With an exponent: in full it may have 300 digits.
+                Value::String(format!("{number:e}"))
             }
         },
         Some(Kind::ListValue(list)) => {

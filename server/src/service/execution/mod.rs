@@ -29,13 +29,15 @@ use tokio_util::task::TaskTracker;
 
 pub use self::backpressure::Backpressure;
 use self::prepare::{Found, How, Prepared, Tried};
-use super::{Caller, ModelService, RegistryService};
+use super::{Caller, CpuPool, ModelService, RegistryService};
 use crate::watch::{FilteredFeed, Hub, Streams, Wanted, Watcher};
 
 /// Runs executions and reads them.
 pub struct ExecutionService {
     /// Finds prompts.
     pub registry: Arc<RegistryService>,
+    /// Renders and hashes.
+    pub cpu: CpuPool,
     /// Finds models.
     pub models: Arc<ModelService>,
     /// Calls them.
@@ -99,7 +101,7 @@ impl ExecutionService {
     /// Runs an execution and answers it as it ended. `prompt_mode` is the mode that the RPC serves.
     pub async fn run(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, patience: Patience) -> Result<Ran> {
         let drive = |prepared| self.drive(prepared, &patience);
-        let found = self.record(caller, &spec, prompt_mode, How::Run, drive).await?;
+        let found = self.record(caller, &Arc::new(spec), prompt_mode, How::Run, drive).await?;
         let project = caller.project.id;
         Ok(match found {
             Found::New(Driven { execution: Some(execution), .. }) => Ran { execution: *execution, reused: false },
@@ -121,7 +123,7 @@ impl ExecutionService {
         patience: &Patience,
     ) -> Result<Streamed> {
         let drive = |prepared| self.drive_watched(prepared, patience);
-        Ok(match self.record(caller, &spec, prompt_mode, How::Stream, drive).await? {
+        Ok(match self.record(caller, &Arc::new(spec), prompt_mode, How::Stream, drive).await? {
             Found::New(watcher) => Streamed { watcher, reused: false },
             Found::Reused(id) => {
                 let pace = self.streams.within_call(patience.connection);
@@ -150,7 +152,7 @@ impl ExecutionService {
     /// Records an execution for a worker, and answers once that is durable.
     pub async fn submit(&self, caller: &Caller, spec: Spec, prompt_mode: Mode) -> Result<Ran> {
         let enqueue = |prepared| self.enqueue(prepared);
-        Ok(match self.record(caller, &spec, prompt_mode, How::Submit, enqueue).await? {
+        Ok(match self.record(caller, &Arc::new(spec), prompt_mode, How::Submit, enqueue).await? {
             // What is in the queue is answered whatever happens to the store now.
             Found::New(execution) => Ran { execution, reused: false },
             Found::Reused(id) => Ran { execution: self.store.get(caller.project.id, id).await?, reused: true },

@@ -10,17 +10,22 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::spec::{self, Checked, Spec};
+use prompt_ledger_domain::template::{Interrupted, Rendered, Template};
 use prompt_ledger_providers::Provider;
 use prompt_ledger_store::{ExecutionKey, Fence, KeyHolder, NewExecution};
 use prompt_ledger_worker::Job;
+use serde_json::{Map, Value};
 
 use super::ExecutionService;
 use super::ended::Begun;
+use crate::service::cpu_pool::GoOn;
 use crate::service::registry::{Entry, Resolved};
 use crate::service::{Caller, registry};
 
 /// How often a recording that found the registry changed under it resolves again.
 const RESOLVE_TRIES: usize = 5;
+/// What a message counts beside its texts when the cost of hashing it is estimated.
+const MESSAGE_BYTES: usize = 16;
 
 /// Everything that an execution needs, resolved and rendered.
 pub(super) struct Prepared {
@@ -97,7 +102,7 @@ impl ExecutionService {
     pub(super) async fn record<T, F>(
         &self,
         caller: &Caller,
-        spec: &Spec,
+        spec: &Arc<Spec>,
         prompt_mode: Mode,
         how: How,
         try_it: impl Fn(Prepared) -> F,
@@ -113,15 +118,15 @@ impl ExecutionService {
             let key = match spec.key()? {
                 None => None,
                 Some(key) => match self.store.by_key(entry.found.prompt.id, &key).await? {
-                    Some(holder) => return reused(spec, holder),
-                    None => Some(ExecutionKey { key, request_hash: spec.request_hash()? }),
+                    Some(holder) => return self.reused(spec, holder).await,
+                    None => Some(ExecutionKey { key, request_hash: self.request_hash(spec).await? }),
                 },
             };
             entry.check_revision(spec.min_revision)?;
             let _place = (how == How::Submit).then(|| self.backpressure.admit()).transpose()?;
             match try_it(self.prepare(caller, spec, &entry, key, how).await?).await? {
                 Tried::New(new) => return Ok(Found::New(new)),
-                Tried::Existing(holder) => return reused(spec, holder),
+                Tried::Existing(holder) => return self.reused(spec, holder).await,
                 Tried::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
             }
         }
@@ -141,7 +146,7 @@ impl ExecutionService {
     async fn prepare(
         &self,
         caller: &Caller,
-        spec: &Spec,
+        spec: &Arc<Spec>,
         entry: &Entry,
         key: Option<ExecutionKey>,
         how: How,
@@ -157,21 +162,27 @@ impl ExecutionService {
         let selected;
         let (version, template): (&Version, _) = match selector {
             None | Some(Selector::Active) => {
-                (active.ok_or_else(|| Selector::Active.missing(&prompt.name))?, entry.template.as_deref())
+                (active.ok_or_else(|| Selector::Active.missing(&prompt.name))?, entry.template.as_ref())
             }
             Some(selector) => {
                 selected = self.registry.version(caller.project.id, &prompt.name, &selector, None).await?;
                 let Resolved { found, template } = &selected;
-                (&found.version, template.as_deref())
+                (&found.version, template.as_ref())
             }
         };
         let mode = if how == How::Submit { ExecutionMode::Async } else { ExecutionMode::Sync };
         let checked: Checked = spec.check(prompt.mode, mode, &self.runner.policy)?;
-        let (input, prompt_truncated) = if spec.messages.is_empty() {
-            let rendered = registry::render(prompt, version, template, &spec.variables)?;
-            (Input::Prompt(rendered.text), rendered.truncated)
-        } else {
-            (Input::Messages(spec.messages.clone()), false)
+        let template = match spec.messages.as_slice() {
+            [] => Some(Arc::clone(template.ok_or_else(|| prompt.opaque(version.number))?)),
+            _ => None,
+        };
+        let bytes = spec.variables_bytes + version.template_source.len();
+        let sent = Arc::clone(spec);
+        let render = move |go_on: GoOn<'_>| rendered(template.as_deref(), &sent.variables, go_on);
+        let (rendered, variables) = self.cpu.run_inline_if_short(bytes, render).await??;
+        let (input, prompt_truncated) = match rendered {
+            Some(rendered) => (Input::Prompt(rendered.text), rendered.truncated),
+            None => (Input::Messages(spec.messages.clone()), false),
         };
         let model_ref = spec.model.clone().or_else(|| self.default_model.clone()).ok_or_else(|| {
             Error::invalid("spec.model", "is absent, and this server has no DEFAULT_MODEL; name a provider and a model")
@@ -190,7 +201,7 @@ impl ExecutionService {
             environment: checked.environment.into_string(),
             input,
             prompt_truncated,
-            variables: spec::canonical(&spec.variables)?,
+            variables,
             model: model_ref,
             price_id: price.as_ref().map(|price| price.id),
             params: spec.params,
@@ -204,14 +215,34 @@ impl ExecutionService {
         let begun = Begun::new(&new, prompt, version);
         Ok(Prepared { new, begun, provider, price })
     }
+
+    /// IDEMPOTENCY_KEY_REUSED, unless the key's execution was made by the same request.
+    async fn reused<T>(&self, spec: &Arc<Spec>, holder: KeyHolder) -> Result<Found<T>> {
+        if holder.request_hash != self.request_hash(spec).await? {
+            return Err(spec::key_reused(&spec.idempotency_key, holder.id));
+        }
+        Ok(Found::Reused(holder.id))
+    }
+
+    async fn request_hash(&self, spec: &Arc<Spec>) -> Result<[u8; 32]> {
+        let messages: usize = spec.messages.iter().map(|m| MESSAGE_BYTES + m.role.len() + m.content.len()).sum();
+        let sent = Arc::clone(spec);
+        let hash = move |_: GoOn<'_>| Ok(sent.request_hash());
+        self.cpu.run(spec.variables_bytes + messages, hash).await?
+    }
 }
 
-/// IDEMPOTENCY_KEY_REUSED, unless the key's execution was made by the same request.
-fn reused<T>(spec: &Spec, holder: KeyHolder) -> Result<Found<T>> {
-    if holder.request_hash != spec.request_hash()? {
-        return Err(spec::key_reused(&spec.idempotency_key, holder.id));
-    }
-    Ok(Found::Reused(holder.id))
+/// The text of a template, where there is one, and the variables as they are stored.
+fn rendered(
+    template: Option<&Template>,
+    variables: &Map<String, Value>,
+    go_on: GoOn<'_>,
+) -> Result<Result<(Option<Rendered>, String)>, Interrupted> {
+    let rendered = match template.map(|template| registry::render(template, variables, go_on)).transpose()? {
+        Some(Err(error)) => return Ok(Err(error)),
+        rendered => rendered.and_then(Result::ok),
+    };
+    Ok(spec::canonical(variables).map(|stored| (rendered, stored)))
 }
 
 /// What executes the prompts of this mode in this way.

@@ -9,6 +9,7 @@ use prompt_ledger_domain::verification::{self, Verification};
 
 use super::ExecutionService;
 use crate::service::Caller;
+use crate::service::cpu_pool::GoOn;
 
 impl ExecutionService {
     /// Renders an execution's version again and compares, from what is stored alone.
@@ -16,8 +17,12 @@ impl ExecutionService {
         let project = caller.project.id;
         let execution = self.store.get(project, id).await?;
         let version = self.registry.stored(project, &execution.prompt_name, execution.version_number).await?;
-        let texts = execution.texts.as_ref().ok_or_else(|| Error::internal("an execution came without its texts"))?;
-        let verification = verification::verify(&texts.input, &texts.variables, &version);
+        let texts = execution.texts.clone().ok_or_else(|| Error::internal("an execution came without its texts"))?;
+        // What was sent is bounded by the limit of a prompt.
+        let bytes = texts.variables.len() + version.template_source.len();
+        let stored = version.clone();
+        let verify = move |go_on: GoOn<'_>| verification::verify(&texts.input, &texts.variables, &stored, go_on);
+        let verification = self.cpu.run_inline_if_short(bytes, verify).await?;
         Ok((execution, version, verification))
     }
 }

@@ -1,16 +1,19 @@
 //! Registering the prompts that application code carries.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use prompt_ledger_domain::error::{Error, Violation, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
-use prompt_ledger_domain::template::Template;
 use prompt_ledger_domain::{Reason, Result, limits, versioning};
 use prompt_ledger_store::{CodePrompt, RegisterCode, RegisteredPrompt};
 
-use super::RegistryService;
+use super::{GoOn, RegistryService, read_template};
+
+/// Templates of a batch that are worked on at once, in bytes: up to some ten milliseconds.
+const PORTION_BYTES: usize = 64 * 1024;
 
 /// What RegisterCodePrompts asks for, unchecked.
 #[derive(Clone, Debug, Default)]
@@ -70,23 +73,44 @@ impl RegistryService {
         self.check_modes(project, &names, Mode::Tracking).await?;
         check_count(code.prompts.len())?;
         check_fields(&code)?;
-        let checksums = checksums(&code.prompts).await?;
-        let mut prompts = Vec::with_capacity(code.prompts.len());
-        let mut told = Vec::with_capacity(code.prompts.len());
-        for (place, (carried, checksum)) in code.prompts.into_iter().zip(checksums).enumerate() {
-            let name = carried.name.clone();
-            let (prompt, warnings) =
-                parsed(carried, checksum).map_err(|e| e.within(&at(place)).with("prompt", &name))?;
-            told.push((name, prompt.checksum.clone(), warnings));
-            prompts.push(prompt);
-            others_turn().await;
+        let Code { prompts: carried, set_active, dry_run, created_by, repository, commit, .. } = code;
+        let carried = Arc::new(carried);
+        let checksums = self.of_each(&carried, |prompt| Ok(versioning::checksum(&prompt.template_source))).await?;
+        check_hashes(&carried, &checksums)?;
+        let read = self.of_each(&carried, read).await?;
+        let mut prompts = Vec::with_capacity(carried.len());
+        let mut told = Vec::with_capacity(carried.len());
+        let carried = Arc::unwrap_or_clone(carried);
+        for ((carried, checksum), (variables, warnings)) in carried.into_iter().zip(checksums).zip(read) {
+            told.push((carried.name.clone(), checksum.clone(), warnings));
+            prompts.push(carried.into_stored(checksum, variables));
         }
-        let Code { set_active, dry_run, created_by, repository, commit, .. } = code;
         let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit };
         let registered = self.store.register_code(project, batch).await?;
         self.cache(project).apply(registered.revision);
         let one = |((name, checksum, warnings), outcome)| RegisteredCode { name, checksum, warnings, outcome };
         Ok((told.into_iter().zip(registered.prompts).map(one).collect(), registered.revision))
+    }
+
+    /// What comes of each prompt's template, in order; the first error, of the prompt that it is about. The batch is worked
+    /// on portion by portion, so that others have their turns in between.
+    async fn of_each<T: Send + 'static>(
+        &self,
+        prompts: &Arc<Vec<Carried>>,
+        work: fn(&Carried) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let bytes = prompts.iter().map(|prompt| prompt.template_source.len()).sum();
+        let mut done = Vec::with_capacity(prompts.len());
+        while done.len() < prompts.len() {
+            let (prompts, start) = (Arc::clone(prompts), done.len());
+            let one = move |(place, prompt): (usize, &Carried)| {
+                work(prompt).map_err(|error| error.within(&at(start + place)).with("prompt", &prompt.name))
+            };
+            let portion = move |_: GoOn<'_>| Ok(portion(&prompts[start..]).iter().enumerate().map(one).collect());
+            let portion: Result<Vec<T>> = self.cpu.run(bytes, portion).await?;
+            done.extend(portion?);
+        }
+        Ok(done)
     }
 }
 
@@ -135,29 +159,30 @@ fn check_fields(code: &Code) -> Result<()> {
     wrong.finish(Some(()))
 }
 
-/// A batch is up to 4 MiB of templates: after each, others get their turn.
-async fn others_turn() {
-    tokio::task::yield_now().await;
+/// The first prompts, whose templates have no more than [`PORTION_BYTES`] together; one at least.
+fn portion(prompts: &[Carried]) -> &[Carried] {
+    let mut bytes = 0;
+    let fits = prompts.iter().take_while(|prompt| {
+        bytes += prompt.template_source.len();
+        bytes <= PORTION_BYTES
+    });
+    &prompts[..fits.count().max(1)]
 }
 
-/// Each template's hash; TEMPLATE_HASH_MISMATCH where one that was sent is another, with the computed ones.
-async fn checksums(prompts: &[Carried]) -> Result<Vec<String>> {
+/// TEMPLATE_HASH_MISMATCH where a hash that was sent is not the computed one.
+fn check_hashes(prompts: &[Carried], checksums: &[String]) -> Result<()> {
     let mut violations = Vec::new();
     let mut first = None;
-    let mut checksums = Vec::with_capacity(prompts.len());
-    for (place, prompt) in prompts.iter().enumerate() {
-        let computed = versioning::checksum(&prompt.template_source);
-        if !prompt.template_hash.is_empty() && computed != prompt.template_hash {
+    for (place, (prompt, computed)) in prompts.iter().zip(checksums).enumerate() {
+        if !prompt.template_hash.is_empty() && *computed != prompt.template_hash {
             let sent = field::shown(&prompt.template_hash);
             let description = format!("of `{}` is `{sent}`, but the sha256 of the template is {computed}", prompt.name);
             violations.push(Violation { field: format!("{}.template_hash", at(place)), description });
-            first.get_or_insert((&prompt.name, computed.clone()));
+            first.get_or_insert((&prompt.name, computed));
         }
-        checksums.push(computed);
-        others_turn().await;
     }
     match first {
-        None => Ok(checksums),
+        None => Ok(()),
         Some((name, computed)) => Err(Error::violations(Reason::TemplateHashMismatch, violations)
             .with("prompt", name)
             .with("computed_hash", computed)
@@ -165,34 +190,32 @@ async fn checksums(prompts: &[Carried]) -> Result<Vec<String>> {
     }
 }
 
-/// A prompt as it is stored, and what looks wrong in it.
-fn parsed(carried: Carried, checksum: String) -> Result<(CodePrompt, Vec<String>)> {
-    let source = &carried.template_source;
-    let (variables, warnings) = match carried.template_format {
-        TemplateFormat::Handlebars => {
-            let template = Template::parse(source)?;
-            let variables = template.variables().iter().map(|variable| variable.name.clone()).collect();
-            (variables, Template::warnings(source))
-        }
+/// The variables of a prompt's template, and what looks wrong in it.
+fn read(prompt: &Carried) -> Result<(Vec<String>, Vec<String>)> {
+    let source = &prompt.template_source;
+    match prompt.template_format {
+        TemplateFormat::Handlebars => read_template(source),
         TemplateFormat::Opaque if source.is_empty() => {
-            return Err(Error::invalid("template_source", "is empty; send the template's text"));
+            Err(Error::invalid("template_source", "is empty; send the template's text"))
         }
-        TemplateFormat::Opaque => {
-            field::no_nul("template_source", source)?;
-            (Vec::new(), Vec::new())
+        TemplateFormat::Opaque => field::no_nul("template_source", source).map(|()| (Vec::new(), Vec::new())),
+    }
+}
+
+impl Carried {
+    /// As it is stored.
+    fn into_stored(self, checksum: String, variables: Vec<String>) -> CodePrompt {
+        CodePrompt {
+            name: self.name,
+            checksum,
+            template_source: self.template_source,
+            template_format: self.template_format,
+            variables,
+            description: self.description,
+            owner_team: self.owner_team,
+            path: self.path,
+            prompt_id: PromptId(prompt_ledger_runtime::new_id()),
+            version_id: VersionId(prompt_ledger_runtime::new_id()),
         }
-    };
-    let prompt = CodePrompt {
-        name: carried.name,
-        checksum,
-        template_source: carried.template_source,
-        template_format: carried.template_format,
-        variables,
-        description: carried.description,
-        owner_team: carried.owner_team,
-        path: carried.path,
-        prompt_id: PromptId(prompt_ledger_runtime::new_id()),
-        version_id: VersionId(prompt_ledger_runtime::new_id()),
-    };
-    Ok((prompt, warnings))
+    }
 }

@@ -187,7 +187,7 @@ fn variables_are_the_names_at_the_top() {
 fn debug_forms_hold_no_text() {
     let template = Template::parse("secret {{key}}").unwrap();
     let variables = json!({"key": "hidden"});
-    let rendered = template.render(variables.as_object().unwrap()).unwrap();
+    let rendered = template.render(variables.as_object().unwrap(), &|| true).unwrap().unwrap();
     assert_eq!(
         format!("{template:?} {rendered:?}"),
         "Template { variables: 1, .. } Rendered { bytes: 13, truncated: false }"

@@ -1,0 +1,191 @@
+//! Work that takes the processor for long, off the runtime: rendering, parsing and hashing of what callers send. The
+//! threads of the runtime answer everybody else meanwhile, and keep leases and health.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prompt_ledger_domain::template::Interrupted;
+use prompt_ledger_domain::{Error, Reason, Result};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Work on up to so many bytes runs where it is called: it takes a millisecond or two.
+const INLINE_BYTES: usize = 64 * 1024;
+/// How long work waits for its turn before it is refused. A caller's deadline may end it earlier.
+const WAIT_LIMIT: Duration = Duration::from_secs(5);
+/// How long work may run once it has its turn. What input may cost is bounded elsewhere, in bytes and steps, which
+/// take a tenth of this: only a machine that is overloaded comes here.
+const RUN_LIMIT: Duration = Duration::from_secs(1);
+/// When a refused caller should try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Asked by work now and then: false tells it to end.
+pub type GoOn<'a> = &'a dyn Fn() -> bool;
+
+/// Runs work on threads of its own, on all processors but one at a time (on one where there is one).
+///
+/// A caller that goes away, by its deadline or by hanging up, drops the future: then work that waits is forgotten, and
+/// work that runs is told to end.
+#[derive(Clone, Debug)]
+pub struct CpuPool {
+    turns: Arc<Semaphore>,
+}
+
+impl Default for CpuPool {
+    /// A pool for this machine's processors.
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { turns: Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))) }
+    }
+}
+
+impl CpuPool {
+    /// Runs work whose cost grows with its input and no faster; here where that has at most 64 KiB.
+    ///
+    /// # Errors
+    /// OVERLOADED where the work got no turn within 5 s, or was told to end after 1 s.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(GoOn<'_>) -> Result<T, Interrupted> + Send + 'static,
+    ) -> Result<T> {
+        match bytes {
+            0..=INLINE_BYTES => work(&|| true).map_err(|Interrupted| overloaded()),
+            _ => self.off_the_runtime(work).await,
+        }
+    }
+
+    /// Runs work whose cost its size does not tell: here where it has at most 64 KiB and is done before it asks whether to
+    /// go on, else in the pool, from its beginning.
+    ///
+    /// # Errors
+    /// As [`CpuPool::run`].
+    pub async fn run_inline_if_short<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl Fn(GoOn<'_>) -> Result<T, Interrupted> + Send + 'static,
+    ) -> Result<T> {
+        if bytes <= INLINE_BYTES
+            && let Ok(done) = work(&|| false)
+        {
+            return Ok(done);
+        }
+        self.off_the_runtime(work).await
+    }
+
+    async fn off_the_runtime<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(GoOn<'_>) -> Result<T, Interrupted> + Send + 'static,
+    ) -> Result<T> {
+        let turn = tokio::time::timeout(WAIT_LIMIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = turn.map_err(|_| overloaded())?.map_err(Error::internal)?;
+        let gone = CancellationToken::new();
+        let _caller = gone.clone().drop_guard();
+        let working = tokio::task::spawn_blocking(move || {
+            // Until the work has ended, whoever waits for it.
+            let _turn = turn;
+            let began = Instant::now();
+            work(&|| !gone.is_cancelled() && began.elapsed() < RUN_LIMIT)
+        });
+        working.await.map_err(Error::internal)?.map_err(|Interrupted| overloaded())
+    }
+}
+
+fn overloaded() -> Error {
+    let message = "this server has no processor time for the request now; try again later";
+    Error::new(Reason::Overloaded, message).retry_after(RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::thread::{self, ThreadId};
+
+    use super::*;
+
+    fn pool(turns: usize) -> CpuPool {
+        CpuPool { turns: Arc::new(Semaphore::new(turns)) }
+    }
+
+    async fn ran_on(pool: &CpuPool, bytes: usize) -> ThreadId {
+        pool.run(bytes, |_| Ok(thread::current().id())).await.unwrap()
+    }
+
+    /// Work that goes on until it is told to end.
+    fn endless(go_on: GoOn<'_>) -> Result<(), Interrupted> {
+        while go_on() {
+            thread::yield_now();
+        }
+        Err(Interrupted)
+    }
+
+    #[tokio::test]
+    async fn small_work_runs_here_and_large_work_elsewhere() {
+        let (pool, here) = (CpuPool::default(), thread::current().id());
+        assert_eq!(ran_on(&pool, INLINE_BYTES).await, here);
+        assert_ne!(ran_on(&pool, INLINE_BYTES + 1).await, here);
+    }
+
+    #[tokio::test]
+    async fn work_that_asks_whether_to_go_on_is_begun_again_elsewhere() {
+        let here = thread::current().id();
+        for (bytes, asks, begun, inline) in
+            [(1, false, 1, true), (1, true, 2, false), (INLINE_BYTES + 1, false, 1, false)]
+        {
+            let runs = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&runs);
+            let work = move |go_on: GoOn<'_>| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                if asks && !go_on() { Err(Interrupted) } else { Ok(thread::current().id()) }
+            };
+            let ran = pool(1).run_inline_if_short(bytes, work).await.unwrap();
+            assert_eq!((runs.load(Ordering::Relaxed), ran == here), (begun, inline), "{bytes} {asks}");
+        }
+    }
+
+    #[tokio::test]
+    async fn work_without_an_end_is_ended_and_refused_as_overload() {
+        let refused = pool(1).run(INLINE_BYTES + 1, endless).await.unwrap_err();
+        assert_eq!((refused.reason(), refused.parts().retry_after), (Reason::Overloaded, Some(RETRY_AFTER)));
+    }
+
+    #[tokio::test]
+    async fn work_ends_when_its_caller_goes_away_and_the_next_has_its_turn() {
+        let pool = pool(1);
+        let (begun, has_begun) = mpsc::channel();
+        let (ended, has_ended) = mpsc::channel();
+        let running = pool.run(INLINE_BYTES + 1, move |go_on| {
+            begun.send(()).unwrap();
+            let began = Instant::now();
+            let outcome = endless(go_on);
+            ended.send(began.elapsed()).unwrap();
+            outcome
+        });
+        tokio::select! {
+            biased;
+            _ = running => panic!("it has no end"),
+            () = async { while has_begun.try_recv().is_err() { tokio::task::yield_now().await } } => {}
+        }
+        ran_on(&pool, INLINE_BYTES + 1).await;
+        assert!(has_ended.try_recv().unwrap() < RUN_LIMIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_gets_no_turn_in_time_is_refused() {
+        let pool = pool(1);
+        let turn = Arc::clone(&pool.turns).try_acquire_owned().unwrap();
+        let refused = pool.run(INLINE_BYTES + 1, |_| Ok(())).await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::Overloaded);
+        drop(turn);
+        pool.run(INLINE_BYTES + 1, |_| Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_gives_its_turn_back() {
+        let pool = pool(1);
+        let broken = pool.run(INLINE_BYTES + 1, |_| -> Result<(), Interrupted> { panic!("broken") }).await;
+        assert_eq!(broken.unwrap_err().reason(), Reason::Internal);
+        ran_on(&pool, INLINE_BYTES + 1).await;
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::echo::Echo;
 use prompt_ledger_providers::openai::OpenAi;
-use prompt_ledger_providers::{Endpoint, Providers};
+use prompt_ledger_providers::{BodyBudget, Endpoint, Providers};
 use prompt_ledger_queue::failover::Failover;
 use prompt_ledger_queue::memory::{MemoryBus, MemoryQueue};
 use prompt_ledger_queue::rabbit::Rabbit;
@@ -22,9 +22,11 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 /// Every provider that a process knows: a line each.
 pub fn providers(config: &Config) -> Result<Providers, StartError> {
     let ProviderConfig { openai, anthropic } = &config.providers;
+    let bodies = BodyBudget::default();
     let place = |at: &config::Endpoint| Endpoint {
         api_key: at.api_key.clone(),
         base_url: at.base_url.clone(),
+        bodies: bodies.clone(),
         ..Endpoint::default()
     };
     let known = Providers::new().with("echo", Arc::new(Echo));

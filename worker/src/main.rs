@@ -9,6 +9,12 @@ use prompt_ledger_runtime::telemetry;
 use prompt_ledger_worker::app::StartError;
 use prompt_ledger_worker::process;
 
+/// Gives memory back to the system soon after it was freed (`.cargo/config.toml` says when), also where nothing is
+/// allocated any more. Linux's own keeps what large answers and requests took.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Runs the queued executions of a Prompt Ledger: takes them from the database, calls the model providers, and records
 /// what came of it.
 ///

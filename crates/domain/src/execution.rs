@@ -79,7 +79,7 @@ words! {
         ContentFiltered = "content_filtered",
         /// The provider's answer could not be read.
         InvalidResponse = "invalid_response",
-        /// The provider's answer was over 4 MiB.
+        /// The provider's answer was over 16 MiB, or over 4 MiB as a stream.
         ResponseTooLarge = "response_too_large",
         /// The holder went away.
         Interrupted = "interrupted",

@@ -6,11 +6,14 @@ pub fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// Cuts `text` in place; true when something was cut away.
+/// Cuts `text` in place, and gives back the memory of what was cut away; true when something was.
 pub fn truncate(text: &mut String, max: usize) -> bool {
     let end = text.floor_char_boundary(max);
     let cut = end < text.len();
-    text.truncate(end);
+    if cut {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
     cut
 }
 

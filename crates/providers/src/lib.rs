@@ -15,7 +15,7 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{ErrorType, FinishReason, Input, Params};
 use prompt_ledger_domain::model::Usage;
 
-pub use crate::http::Endpoint;
+pub use crate::http::{BodyBudget, Endpoint};
 pub use crate::registry::Providers;
 
 /// One call to a model.

@@ -16,7 +16,7 @@ async fn every_fault_is_a_failed_execution_of_its_kind() {
         (Reply::empty(), "invalid_response"),
         (Reply::close(), "connection"),
         (Reply::cut(), "connection"),
-        (Reply::huge(10 * 1024 * 1024), "response_too_large"),
+        (Reply::huge(20 * 1024 * 1024), "response_too_large"),
         (Reply::hang(), "timeout"),
         (Reply::status(429, "{}"), "rate_limited"),
         (Reply::status(429, r#"{"error": {"code": "insufficient_quota"}}"#), "quota_exhausted"),

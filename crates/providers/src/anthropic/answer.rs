@@ -2,52 +2,91 @@
 
 use prompt_ledger_domain::execution::FinishReason;
 use prompt_ledger_domain::model::Usage;
-use serde_json::Value;
+use serde::de::SeqAccess;
 
+use crate::http::json::{self, Field, Shape, each, json_object};
 use crate::http::{Failed, Reading, count, in_body};
 
-/// Reads a message; `request_id` is the header's, and goes before the body's.
-pub(super) fn read(body: &[u8], request_id: &str) -> Result<Reading, Failed> {
-    let answer: Value = serde_json::from_slice(body)
-        .map_err(|error| Failed::invalid_response(format!("the provider's answer is no JSON: {error}")))?;
-    let usage = usage(&answer["usage"]);
-    let Some(blocks) = answer["content"].as_array() else {
-        let failed =
-            in_body(&answer).unwrap_or_else(|| Failed::invalid_response("the provider's answer has no content"));
-        return Err(Failed { usage, ..failed });
-    };
-    let texts = blocks.iter().filter(|block| block["type"] == "text").filter_map(|block| block["text"].as_str());
-    let id = if request_id.is_empty() { answer["id"].as_str().unwrap_or_default() } else { request_id };
-    Ok(Reading {
-        text: texts.collect(),
-        usage,
-        finish_reason: finish_reason(&answer["stop_reason"]),
-        request_id: id.to_owned(),
-    })
-}
+json_object!(Answer {
+    "id" => id: Field<String>,
+    "content" => content: Field<Texts>,
+    "stop_reason" => stop_reason: Field<String>,
+    "usage" => usage: Field<Used>,
+});
 
-/// Why it stopped; some servers write an empty string until it has.
-pub(super) fn finish_reason(told: &Value) -> Option<FinishReason> {
-    match told {
-        Value::Null => None,
-        told if told == "" => None,
-        told => Some(match told.as_str().unwrap_or_default() {
-            "end_turn" | "stop_sequence" => FinishReason::Stop,
-            "max_tokens" => FinishReason::Length,
-            "tool_use" => FinishReason::ToolCalls,
-            "refusal" => FinishReason::ContentFilter,
-            _ => FinishReason::Other,
-        }),
+json_object!(
+    /// A block of a message, or a piece of one.
+    pub(super) Block {
+        "type" => kind: Field<String>,
+        "text" => text: Field<String>,
+    }
+);
+
+json_object!(
+    /// What a call has used.
+    #[derive(Clone, Copy)]
+    pub(super) Used {
+        "input_tokens" => input: Field<i64>,
+        "cache_read_input_tokens" => read: Field<i64>,
+        "cache_creation_input_tokens" => written: Field<i64>,
+        "output_tokens" => output: Field<i64>,
+    }
+);
+
+impl Block {
+    /// Its text, if it is of this kind; thoughts and tools have none.
+    pub(super) fn text_of(self, kind: &str) -> Option<String> {
+        let is_text = self.kind.is().as_deref() == Some(kind);
+        self.text.is().filter(|_| is_text)
     }
 }
 
+/// The texts of a list of blocks, as one.
+#[derive(Debug)]
+struct Texts(String);
+
+impl Shape for Texts {
+    fn of_list<'de, A: SeqAccess<'de>>(blocks: A) -> Result<Option<Self>, A::Error> {
+        let mut texts = String::new();
+        each(blocks, |block: Field<Block>| texts.extend(block.is().and_then(|block| block.text_of("text"))))?;
+        Ok(Some(Self(texts)))
+    }
+}
+
+/// Reads a message; `request_id` is the header's, and goes before the body's.
+pub(super) fn read(body: &[u8], request_id: &str) -> Result<Reading, Failed> {
+    let answer: Answer = json::answer(body)?;
+    let usage = usage(answer.usage.is().unwrap_or_default());
+    let Some(Texts(text)) = answer.content.is() else {
+        let failed = in_body(body).unwrap_or_else(|| Failed::invalid_response("the provider's answer has no content"));
+        return Err(Failed { usage, ..failed });
+    };
+    let id = if request_id.is_empty() { answer.id.is().unwrap_or_default() } else { request_id.to_owned() };
+    Ok(Reading { text, usage, finish_reason: finish_reason(answer.stop_reason), request_id: id })
+}
+
+/// Why it stopped; some servers write an empty string until it has.
+pub(super) fn finish_reason(told: Field<String>) -> Option<FinishReason> {
+    let word = match told {
+        Field::Absent => return None,
+        Field::Is(word) if word.is_empty() => return None,
+        told => told.is().unwrap_or_default(),
+    };
+    Some(match word.as_str() {
+        "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "max_tokens" => FinishReason::Length,
+        "tool_use" => FinishReason::ToolCalls,
+        "refusal" => FinishReason::ContentFilter,
+        _ => FinishReason::Other,
+    })
+}
+
 /// Here `input_tokens` leaves out what was read from the cache or written to it: together they are the prompt.
-pub(super) fn usage(told: &Value) -> Usage {
-    let cached = count(&told["cache_read_input_tokens"]);
-    let written = count(&told["cache_creation_input_tokens"]);
-    let prompt = count(&told["input_tokens"])
-        .and_then(|input| input.checked_add(cached.unwrap_or(0))?.checked_add(written.unwrap_or(0)));
-    Usage { prompt_tokens: prompt, cached_tokens: cached, response_tokens: count(&told["output_tokens"]) }
+pub(super) fn usage(told: Used) -> Usage {
+    let (cached, written) = (count(told.read), count(told.written));
+    let prompt =
+        count(told.input).and_then(|input| input.checked_add(cached.unwrap_or(0))?.checked_add(written.unwrap_or(0)));
+    Usage { prompt_tokens: prompt, cached_tokens: cached, response_tokens: count(told.output) }
 }
 
 #[cfg(test)]
@@ -87,7 +126,7 @@ mod tests {
             (json!("refusal"), Some(FinishReason::ContentFilter)),
             (json!("pause_turn"), Some(FinishReason::Other)),
         ] {
-            assert_eq!(finish_reason(&told), expected, "{told}");
+            assert_eq!(finish_reason(serde_json::from_value(told.clone()).unwrap()), expected, "{told}");
         }
     }
 
@@ -104,7 +143,8 @@ mod tests {
             (json!({"cache_read_input_tokens": 1}), (None, Some(1), None)),
             (json!(null), (None, None, None)),
         ] {
-            let usage = usage(&told);
+            let used: Field<Used> = serde_json::from_value(told.clone()).unwrap();
+            let usage = usage(used.is().unwrap_or_default());
             assert_eq!((usage.prompt_tokens, usage.cached_tokens, usage.response_tokens), expected, "{told}");
         }
     }

@@ -7,7 +7,6 @@ mod request;
 use async_trait::async_trait;
 use prompt_ledger_domain::error::{Error, Result};
 use prompt_ledger_domain::execution::Params;
-use prompt_ledger_domain::secret::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use url::Url;
 
@@ -23,7 +22,6 @@ const VERSION: (HeaderName, HeaderValue) =
 pub struct Anthropic {
     http: Http,
     url: Url,
-    key: Option<Secret>,
     key_header: Option<HeaderValue>,
     is_own_place: bool,
 }
@@ -33,18 +31,12 @@ impl Anthropic {
     /// certificates to check an https server by.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let mut url = endpoint.base(API_BASE)?;
-        let http = Http::new(&url, &endpoint)?;
         // Base URLs are written with `/v1` and without it.
         let base = url.path().trim_end_matches('/');
         let path = format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base));
         url.set_path(&path);
-        Ok(Self {
-            http,
-            url,
-            key_header: endpoint.key_header("")?,
-            is_own_place: endpoint.is_own_place("api.anthropic.com"),
-            key: endpoint.api_key,
-        })
+        let (key_header, is_own_place) = (endpoint.key_header("")?, endpoint.is_own_place("api.anthropic.com"));
+        Ok(Self { http: Http::new(&url, endpoint)?, url, key_header, is_own_place })
     }
 
     async fn ask(&self, call: &Call<'_>, sink: Option<&mut dyn TextSink>, told: &mut Told) -> Result<Reading, Failed> {
@@ -58,16 +50,11 @@ impl Anthropic {
         let request = request.header(CONTENT_TYPE, "application/json").body(body).build();
         let request = request.map_err(|error| Failed::unsent(error.to_string()))?;
         let Some(sink) = sink else {
-            let received = self.http.send(request).await?;
-            told.request_id = received.request_id;
-            return answer::read(&received.body, &told.request_id);
+            return self.http.send(request).await?.read(told, answer::read).await;
         };
         match self.http.send_for_events(request).await? {
             Came::Events(events) => events.read(sink, told, event::reader()).await,
-            Came::Whole(received) => {
-                told.request_id = received.request_id;
-                answer::read(&received.body, &told.request_id).map(|reading| at_once(reading, sink))
-            }
+            Came::Whole(received) => Ok(at_once(received.read(told, answer::read).await?, sink)),
         }
     }
 }
@@ -89,6 +76,6 @@ impl Provider for Anthropic {
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
         let mut told = Told::default();
         let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
-        conclude(ended, told, &call, self.key.as_ref())
+        conclude(ended, told, &call, self.http.redactor())
     }
 }

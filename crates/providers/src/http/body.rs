@@ -1,12 +1,14 @@
 //! An answer's body, read piece by piece within a bound.
 
+use std::mem::take;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prompt_ledger_domain::execution::ErrorType;
 use reqwest::Response;
 
-use super::{Failed, Received, broken};
+use super::budget::{BodyBudget, Room};
+use super::{Failed, Reading, Told, broken};
 
 /// The body of an answer that has begun. Dropping it before its end closes the connection.
 #[derive(Debug)]
@@ -15,10 +17,21 @@ pub(super) struct Body {
     /// As the header said; empty when it did not.
     pub(super) request_id: String,
     pub(super) place: Arc<str>,
+    pub(super) budget: BodyBudget,
     /// What it may have in all.
     pub(super) most: usize,
     /// What has come so far.
     pub(super) read: usize,
+}
+
+/// An answer's body, read to its end.
+#[derive(Debug)]
+pub(crate) struct Received {
+    body: Vec<u8>,
+    /// What the body takes of the budget.
+    room: Room,
+    /// As the header said; empty when it did not.
+    request_id: String,
 }
 
 impl Body {
@@ -33,16 +46,52 @@ impl Body {
         Ok(piece)
     }
 
-    /// All of it.
+    /// All of it. Where the process has no room for more it is read on as soon as there is.
     pub(super) async fn whole(mut self) -> Result<Received, Failed> {
-        let mut body = BytesMut::new();
+        let mut body = Vec::new();
+        let mut room = Room::new(&self.budget);
         while let Some(piece) = self.piece().await? {
+            if self.read > body.capacity() {
+                let capacity = self.read.next_power_of_two().min(self.most);
+                room.grow(capacity).await;
+                body.reserve_exact(capacity - body.len());
+            }
             body.extend_from_slice(&piece);
         }
-        Ok(Received { body: body.freeze(), request_id: self.request_id })
+        Ok(Received { body, room, request_id: self.request_id })
     }
 
     fn failed(&self, failed: Failed) -> Failed {
         Failed { request_id: self.request_id.clone(), ..failed }
+    }
+}
+
+impl Received {
+    /// Reads it as an answer, by a function that also takes the header's id.
+    pub(crate) async fn read(
+        mut self,
+        told: &mut Told,
+        read: fn(&[u8], &str) -> Result<Reading, Failed>,
+    ) -> Result<Reading, Failed> {
+        told.request_id = take(&mut self.request_id);
+        let id = told.request_id.clone();
+        self.parse(move |body| read(body, &id)).await?
+    }
+
+    /// What `parse` makes of it. Then its room is given back.
+    pub(super) async fn parse<T: Send + 'static>(
+        self,
+        parse: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Result<T, Failed> {
+        let Self { body, room, .. } = self;
+        let (length, budget) = (body.len(), room.budget().clone());
+        let parsing = move || {
+            let parsed = parse(&body);
+            // The body first: until then its room is taken.
+            drop(body);
+            drop(room);
+            parsed
+        };
+        budget.parse(length, parsing).await
     }
 }

@@ -1,6 +1,8 @@
 //! What the providers that are reached over HTTP share: one way to send, one to read, one to classify what went wrong.
 
 mod body;
+mod budget;
+pub(crate) mod json;
 mod outcome;
 mod redact;
 mod refusal;
@@ -11,7 +13,6 @@ mod stream;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use prompt_ledger_domain::error::{Error, Result};
 use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::limits;
@@ -22,7 +23,10 @@ use reqwest::{Client, Request};
 use url::Url;
 
 use self::body::Body;
+pub(crate) use self::body::Received;
+pub use self::budget::BodyBudget;
 pub(crate) use self::outcome::{Failed, Reading, Told, conclude, count, within};
+use self::redact::Redactor;
 pub(crate) use self::refusal::in_body;
 use self::stream::Patience;
 pub(crate) use self::stream::{Delta, Events, at_once};
@@ -44,6 +48,9 @@ pub struct Endpoint {
     pub first_token_timeout: Duration,
     /// How long a stream that has begun may be silent; 30 seconds by default. A call's own timeout bounds it too.
     pub idle_timeout: Duration,
+    /// What the bodies that it answers with share with those of the process's other instances; one of its own by
+    /// default.
+    pub bodies: BodyBudget,
 }
 
 impl Default for Endpoint {
@@ -54,6 +61,7 @@ impl Default for Endpoint {
             connect_timeout: Duration::from_secs(10),
             first_token_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(30),
+            bodies: BodyBudget::default(),
         }
     }
 }
@@ -92,6 +100,8 @@ pub(crate) struct Http {
     place: Arc<str>,
     first_token_timeout: Duration,
     idle_timeout: Duration,
+    bodies: BodyBudget,
+    redactor: Arc<Redactor>,
 }
 
 /// A successful answer to a call that asked for a stream.
@@ -103,16 +113,8 @@ pub(crate) enum Came {
     Events(Box<Events>),
 }
 
-/// A successful answer, read to its end.
-#[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) body: Bytes,
-    /// As the header said; empty when it did not.
-    pub(crate) request_id: String,
-}
-
 impl Http {
-    pub(crate) fn new(base: &Url, endpoint: &Endpoint) -> Result<Self> {
+    pub(crate) fn new(base: &Url, endpoint: Endpoint) -> Result<Self> {
         // The process may have chosen its provider of TLS already; then that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
@@ -140,6 +142,8 @@ impl Http {
             place: place.into(),
             first_token_timeout: endpoint.first_token_timeout,
             idle_timeout: endpoint.idle_timeout,
+            bodies: endpoint.bodies,
+            redactor: Arc::new(Redactor::new(endpoint.api_key.as_ref())),
         })
     }
 
@@ -148,7 +152,12 @@ impl Http {
         &self.client
     }
 
-    /// Sends a request once and reads its answer, up to 4 MiB. Dropping the future closes the connection.
+    /// What hides the key in what the provider says.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Sends a request once and reads its answer, up to 16 MiB. Dropping the future closes the connection.
     pub(crate) async fn send(&self, request: Request) -> Result<Received, Failed> {
         self.open(request).await?.whole().await
     }
@@ -164,7 +173,8 @@ impl Http {
                 return Ok(Came::Whole(body.whole().await?));
             }
             let is_declared = media_type == "text/event-stream";
-            Ok(Came::Events(Box::new(Events::new(body, is_declared, patience))))
+            let redactor = Arc::clone(&self.redactor);
+            Ok(Came::Events(Box::new(Events::new(body, is_declared, patience, redactor))))
         };
         patience.first(begin).await
     }
@@ -176,15 +186,19 @@ impl Http {
         let request_id = id_header(headers);
         let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|value| retry_after::parse(value, SystemTime::now()));
-        let most = limits::PROVIDER_BODY_BYTES;
-        let body = Body { response, request_id, place: Arc::clone(&self.place), most, read: 0 };
+        let most = if status.is_success() { limits::PROVIDER_BODY_BYTES } else { limits::PROVIDER_REFUSAL_BYTES };
+        let (place, budget) = (Arc::clone(&self.place), self.bodies.clone());
+        let body = Body { response, request_id, place, budget, most, read: 0 };
         if status.is_success() {
             return Ok(body);
         }
         let request_id = body.request_id.clone();
-        // The status says enough when the body cannot be read.
-        let body = body.whole().await.map(|received| received.body).unwrap_or_default();
-        Err(Failed { retry_after, request_id, ..refusal::classify(status, &body) })
+        let failed = match body.whole().await {
+            Ok(received) => received.parse(move |body| refusal::classify(status, body)).await?,
+            // The status says enough when the body cannot be read.
+            Err(_) => refusal::classify(status, b""),
+        };
+        Err(Failed { retry_after, request_id, ..failed })
     }
 }
 
@@ -209,9 +223,10 @@ fn root(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
+/// The first header that holds an id; empty when none does.
 fn id_header(headers: &HeaderMap) -> String {
-    let id = headers.get("x-request-id").or_else(|| headers.get("request-id"));
-    id.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    let values = ["x-request-id", "request-id"].into_iter().filter_map(|name| headers.get(name)?.to_str().ok());
+    values.into_iter().find(|id| outcome::is_request_id(id)).unwrap_or_default().to_owned()
 }
 
 /// What the body is, in lower case and without parameters; empty when the header does not say.
@@ -230,7 +245,7 @@ mod tests {
     async fn a_connection_that_stands_and_says_nothing_is_not_one_that_was_never_made() {
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", silent.local_addr().unwrap())).unwrap();
-        let http = Http::new(&url, &Endpoint::default()).unwrap();
+        let http = Http::new(&url, Endpoint::default()).unwrap();
         let request = http.client().get(url).timeout(Duration::from_millis(50)).build().unwrap();
         let failed = http.send(request).await.unwrap_err();
         assert_eq!((failed.error_type, failed.sent), (ErrorType::Timeout, true));

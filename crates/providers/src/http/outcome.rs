@@ -5,14 +5,14 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};
-use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
-use prompt_ledger_domain::secret::Secret;
-use prompt_ledger_domain::text;
-use serde_json::Value;
 
-use super::redact::redact;
+use super::json::Field;
+use super::redact::Redactor;
 use crate::{Answer, Call, CallError};
+
+/// The longest id of a call that is taken over.
+const REQUEST_ID_BYTES: usize = 128;
 
 /// A provider's answer, understood.
 #[derive(Debug)]
@@ -86,23 +86,23 @@ pub(crate) async fn within(timeout: Duration, ask: impl Future<Output = Result<R
 }
 
 /// Cleans what came of a call; a failure keeps what was told before it.
-pub(crate) fn conclude(ended: Ended, told: Told, call: &Call<'_>, key: Option<&Secret>) -> Result<Answer, CallError> {
+pub(crate) fn conclude(ended: Ended, told: Told, call: &Call<'_>, redactor: &Redactor) -> Result<Answer, CallError> {
     let latency = ended.latency;
     match ended.outcome {
         Ok(reading) => Ok(Answer {
             text: without_nul(reading.text),
             usage: reading.usage,
             finish_reason: reading.finish_reason,
-            request_id: short(&reading.request_id),
+            request_id: redactor.request_id(reading.request_id),
             latency,
         }),
         Err(failed) => {
             let request_id = if failed.request_id.is_empty() { told.request_id } else { failed.request_id };
             Err(CallError {
                 error_type: failed.error_type,
-                message: redact(&failed.message, key, call.input),
+                message: redactor.message(&failed.message, call.input),
                 retry_after: failed.retry_after,
-                request_id: short(&request_id),
+                request_id: redactor.request_id(request_id),
                 usage: if failed.usage == Usage::default() { told.usage } else { failed.usage },
                 latency: failed.sent.then_some(latency),
             })
@@ -119,32 +119,54 @@ pub(super) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-pub(super) fn short(id: &str) -> String {
-    text::cut(id, limits::SHORT_TEXT_BYTES).chars().filter(|c| !c.is_control()).collect()
+/// Whether this can be a call's id: providers write them in letters, digits and `._:-`, and anything else may be a text
+/// that nobody should read.
+pub(super) fn is_request_id(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    (1..=REQUEST_ID_BYTES).contains(&text.len()) && text.bytes().all(fits)
 }
 
-/// A count of tokens; one that is negative, too large or no number was not told.
-pub(crate) fn count(value: &Value) -> Option<i32> {
-    value.as_i64().and_then(|count| i32::try_from(count).ok()).filter(|count| *count >= 0)
+/// A count of tokens; one that is negative, too large or no integer was not told.
+pub(crate) fn count(told: Field<i64>) -> Option<i32> {
+    told.is().and_then(|count| i32::try_from(count).ok()).filter(|count| *count >= 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn counts_that_cannot_be_are_not_told() {
         for (value, expected) in [
-            (json!(0), Some(0)),
-            (json!(2_147_483_647), Some(i32::MAX)),
-            (json!(2_147_483_648_u64), None),
-            (json!(u64::MAX), None),
-            (json!(-1), None),
-            (json!("7"), None),
-            (json!(null), None),
+            ("0", Some(0)),
+            ("2147483647", Some(i32::MAX)),
+            ("2147483648", None),
+            ("18446744073709551615", None),
+            ("-1", None),
+            ("7.5", None),
+            ("\"7\"", None),
+            ("null", None),
         ] {
-            assert_eq!(count(&value), expected, "{value}");
+            assert_eq!(count(serde_json::from_str(value).unwrap()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_one_short_word_of_ascii() {
+        for (text, expected) in [
+            ("req_011CSHoEeqs5C35K2UUqR7Fy", true),
+            ("chatcmpl-123", true),
+            ("9d2e1f7c-4a41:1.2", true),
+            (&*"r".repeat(128), true),
+            (&*"r".repeat(129), false),
+            ("", false),
+            ("Bearer sk-1", false),
+            ("req\u{1}7", false),
+            ("req/7", false),
+            ("réq", false),
+            ("\u{202e}7", false),
+        ] {
+            assert_eq!(is_request_id(text), expected, "{text:?}");
         }
     }
 }

@@ -1,36 +1,177 @@
-//! What a provider says about a failure, without the key and without the prompt: providers repeat either.
+//! What a provider says, without the key and without the prompt: providers repeat either.
 
 use std::collections::HashMap;
+use std::fmt;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use prompt_ledger_domain::execution::Input;
 use prompt_ledger_domain::limits::ERROR_MESSAGE_BYTES;
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::text;
+
+use super::outcome::is_request_id;
 
 const HIDDEN: &str = "***";
 /// A prompt up to this long is not hidden: it may be a word of the message's own.
 const SHORT_BYTES: usize = 8;
 /// So much of a longer text in a row is no chance any more.
 const RUN_BYTES: usize = 24;
+/// So much of a message is looked at, before it is cut to what is kept: what is hidden makes it shorter.
+const LOOKED_AT_BYTES: usize = 1024 * 1024;
+/// A form of the key that is shorter than this may stand anywhere by chance.
+const CHANCE_BYTES: usize = 6;
+/// The longest that one byte is written as: `\u0041`.
+const ESCAPE_BYTES: usize = 6;
 
-/// A message fit for a record: at most 2 KiB, on one line, without the key, without the prompt or a long part of it.
-pub(super) fn redact(message: &str, key: Option<&Secret>, input: &Input) -> String {
-    let texts: Vec<&str> = match input {
-        Input::Prompt(text) => vec![text.trim()],
-        Input::Messages(messages) => messages.iter().map(|message| message.content.trim()).collect(),
-    };
-    let texts: Vec<String> = texts.into_iter().flat_map(forms).collect();
-    // Whole secrets go before anything is cut: half a secret would not be found again.
-    let mut message = message.to_owned();
-    let key = key.map(Secret::expose).filter(|key| !key.is_empty());
-    for secret in key.into_iter().chain(texts.iter().map(String::as_str).filter(|text| text.len() > SHORT_BYTES)) {
-        if message.contains(secret) {
-            message = message.replace(secret, HIDDEN);
-        }
+/// Hides one provider's key, in the forms that a server may repeat it in: as it is, backwards, and in base64 at whatever
+/// place of a longer text (`Bearer KEY`, `KEY:`), each of them also percent-encoded or escaped as in JSON.
+pub(crate) struct Redactor {
+    forms: Vec<Form>,
+}
+
+struct Form {
+    text: String,
+    is_base64: bool,
+}
+
+impl Redactor {
+    pub(crate) fn new(key: Option<&Secret>) -> Self {
+        let Some(key) = key.map(Secret::expose).filter(|key| !key.is_empty()) else {
+            return Self { forms: Vec::new() };
+        };
+        let backwards = key.chars().rev().collect();
+        let plain = [key.to_owned(), backwards].map(|text| Form { text, is_base64: false });
+        let encoded =
+            (0..3).flat_map(|before| [base64(&STANDARD_NO_PAD, key, before), base64(&URL_SAFE_NO_PAD, key, before)]);
+        let encoded = encoded.filter(|text| text.len() >= CHANCE_BYTES);
+        let mut forms: Vec<_> = plain.into_iter().chain(encoded.map(|text| Form { text, is_base64: true })).collect();
+        forms.dedup_by(|one, other| one.text == other.text);
+        Self { forms }
     }
-    text::truncate(&mut message, ERROR_MESSAGE_BYTES);
-    let message: String = without_runs(&message, &texts).chars().map(printable).collect();
-    text::cut(message.trim(), ERROR_MESSAGE_BYTES).to_owned()
+
+    /// A message fit for a record: at most 2 KiB, on one line, without the key, without the prompt or a long part of it.
+    pub(crate) fn message(&self, message: &str, input: &Input) -> String {
+        let texts: Vec<&str> = match input {
+            Input::Prompt(text) => vec![text.trim()],
+            Input::Messages(messages) => messages.iter().map(|message| message.content.trim()).collect(),
+        };
+        let texts: Vec<String> = texts.into_iter().flat_map(forms).collect();
+        // Whole secrets go before anything is cut: half a secret would not be found again.
+        let mut message = self.without_key(message);
+        for text in texts.iter().filter(|text| text.len() > SHORT_BYTES) {
+            if message.contains(text) {
+                message = message.replace(text, HIDDEN);
+            }
+        }
+        text::truncate(&mut message, ERROR_MESSAGE_BYTES);
+        let message: String = without_runs(&message, &texts).chars().map(printable).collect();
+        text::cut(message.trim(), ERROR_MESSAGE_BYTES).to_owned()
+    }
+
+    /// A call's id; empty where it is no id, or holds the key.
+    pub(crate) fn request_id(&self, id: String) -> String {
+        let holds_key = || self.forms.iter().any(|form| form.text.len() >= CHANCE_BYTES && id.contains(&form.text));
+        if is_request_id(&id) && !holds_key() { id } else { String::new() }
+    }
+
+    /// The start of a message, with each form of the key hidden.
+    fn without_key(&self, message: &str) -> String {
+        let start = text::cut(message, LOOKED_AT_BYTES);
+        let mut found = self.find(start);
+        if start.contains(['%', '\\']) {
+            let (text, places) = unescaped(start);
+            found.extend(self.find(&text).into_iter().map(|(from, to)| (places[from], places[to])));
+        }
+        found.sort_unstable();
+        // A key that the start's end goes through is not found: nothing is shown of where it may be.
+        let longest = self.forms.iter().map(|form| form.text.len()).max().unwrap_or_default();
+        let unsure = if start.len() < message.len() { longest * ESCAPE_BYTES } else { 0 };
+        let end = start.floor_char_boundary(start.len().saturating_sub(unsure));
+        let (mut shown, mut at) = (String::new(), 0);
+        for (from, to) in found {
+            if from >= at && from < end {
+                shown.push_str(&start[at..from]);
+                shown.push_str(HIDDEN);
+            }
+            at = at.max(to);
+        }
+        shown.push_str(start.get(at..end).unwrap_or_default());
+        shown
+    }
+
+    /// From where to where the key stands in a text.
+    fn find(&self, text: &str) -> Vec<(usize, usize)> {
+        let bytes = text.as_bytes();
+        let mut found = Vec::new();
+        for form in &self.forms {
+            // What is found lies behind what was found before, so that no byte is looked at twice for each.
+            let mut behind = 0;
+            for (at, _) in text.match_indices(&form.text) {
+                if at < behind {
+                    continue;
+                }
+                let (mut from, mut to) = (at, at + form.text.len());
+                if form.is_base64 {
+                    // The characters around it hold bits of the key too.
+                    from = bytes[behind..from]
+                        .iter()
+                        .rposition(|byte| !is_base64(*byte))
+                        .map_or(behind, |at| behind + at + 1);
+                    to = bytes[to..].iter().position(|byte| !is_base64(*byte)).map_or(bytes.len(), |more| to + more);
+                }
+                found.push((from, to));
+                behind = to;
+            }
+        }
+        found
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor(***)")
+    }
+}
+
+/// What surely stands in the base64 of any text in which the key stands behind `before` bytes, or three more, or six ...
+fn base64(engine: &impl Engine, key: &str, before: usize) -> String {
+    let padded = [&[0; 2][..before], key.as_bytes()].concat();
+    let encoded = engine.encode(&padded);
+    // Six bits each; those that are the key's alone.
+    let (from, to) = ((8 * before).div_ceil(6), 8 * padded.len() / 6);
+    encoded.get(from..to).unwrap_or_default().to_owned()
+}
+
+fn is_base64(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
+}
+
+/// A text with its escapes (`%41`, `\u0041`, `\/`) read as what they stand for, and where each byte of it comes from, its
+/// end included.
+fn unescaped(escaped: &str) -> (String, Vec<usize>) {
+    let (mut text, mut places) = (String::with_capacity(escaped.len()), Vec::with_capacity(escaped.len() + 1));
+    let mut at = 0;
+    while let Some(c) = escaped[at..].chars().next() {
+        let (c, length) = escape(&escaped[at..]).unwrap_or((c, c.len_utf8()));
+        text.push(c);
+        places.extend(std::iter::repeat_n(at, c.len_utf8()));
+        at += length;
+    }
+    places.push(at);
+    (text, places)
+}
+
+/// The character that the text's start is an escape of, and how long that is. A key is ASCII, since it is sent in a header.
+fn escape(text: &str) -> Option<(char, usize)> {
+    let (digits, length) = match text.as_bytes() {
+        [b'%', ..] => (text.get(1..3)?, 3),
+        [b'\\', b'u', ..] => (text.get(2..6)?, 6),
+        [b'\\', c @ (b'"' | b'\\' | b'/'), ..] => return Some((char::from(*c), 2)),
+        _ => return None,
+    };
+    let code = u32::from_str_radix(digits, 16).ok()?;
+    Some((char::from_u32(code).filter(char::is_ascii)?, length))
 }
 
 /// A text as it is, and as it stands in JSON that is told as a message.
@@ -74,20 +215,101 @@ fn without_runs(message: &str, texts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE};
     use prompt_ledger_domain::execution::ChatMessage;
 
     fn redacted(message: &str, key: &str, prompt: &str) -> String {
-        redact(message, Some(&Secret::new(key)), &Input::Prompt(prompt.into()))
+        Redactor::new(Some(&Secret::new(key))).message(message, &Input::Prompt(prompt.into()))
     }
 
     #[test]
     fn the_key_is_hidden_wherever_it_stands() {
         assert_eq!(redacted("bad key sk-1: sk-1", "sk-1", ""), "bad key ***: ***");
         assert_eq!(redacted("said", "", ""), "said");
-        assert_eq!(redact("said", None, &Input::Prompt(String::new())), "said");
+        assert_eq!(Redactor::new(None).message("said", &Input::Prompt(String::new())), "said");
         // Also where the cut would have gone through it.
         let long = format!("{}sk-123", "x".repeat(ERROR_MESSAGE_BYTES - 3));
         assert!(!redacted(&long, "sk-123", "").contains("sk-"));
+    }
+
+    /// Every byte of a text, escaped by `how`.
+    fn escaped(text: &str, how: impl Fn(u8) -> String) -> String {
+        text.bytes().map(how).collect()
+    }
+
+    #[test]
+    fn the_key_is_hidden_in_every_form_that_it_may_be_repeated_in() {
+        let key = "sk-proj_Aa0/+~??>>9z";
+        let upper = |byte| format!("%{byte:02X}");
+        let some = |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { upper(byte) };
+        for (form, name) in [
+            (key.to_owned(), "plain"),
+            (key.chars().rev().collect(), "backwards"),
+            (STANDARD.encode(key), "base64"),
+            (STANDARD_NO_PAD.encode(key), "base64 without padding"),
+            (URL_SAFE.encode(key), "URL-safe base64"),
+            (URL_SAFE_NO_PAD.encode(key), "URL-safe base64 without padding"),
+            (STANDARD.encode(format!("Bearer {key}")), "base64 of a bearer"),
+            (STANDARD.encode(format!("{key}:")), "base64 of a user without a password"),
+            (STANDARD.encode(format!("api:{key}")), "base64 of a password"),
+            (URL_SAFE_NO_PAD.encode(format!("me:{key}:x")), "base64 at the third alignment"),
+            (escaped(key, upper), "percent-encoded"),
+            (escaped(key, |byte| format!("%{byte:02x}")), "percent-encoded in lower case"),
+            (escaped(key, some), "percent-encoded where a URL needs it"),
+            (escaped(key, |byte| if byte == b'k' { "%6B".into() } else { char::from(byte).to_string() }), "in part"),
+            (escaped(&STANDARD.encode(key), some), "percent-encoded base64"),
+            (escaped(key, |byte| format!("\\u{byte:04x}")), "escaped as in JSON"),
+            (key.replace('/', "\\/"), "with an escaped slash"),
+            (key.chars().rev().collect::<String>().replace('/', "%2f"), "backwards and percent-encoded"),
+        ] {
+            for message in [form.clone(), format!("bad key {form}, 5% off"), format!("\u{e4}{form}!{form}")] {
+                let expected = message.replace(&form, HIDDEN);
+                assert_eq!(redacted(&message, key, ""), expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_key_stays() {
+        for message in ["bad key sk-pro", "100% of \\u00e4 and %zz, %e4, \\", "c2stcHJv", "sk-%70", "%", "\\u"] {
+            assert_eq!(redacted(message, "sk-proj-0123456789", ""), message);
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_looked_at_in_part_and_shows_no_part_of_a_key() {
+        let key = "sk-proj-0123456789";
+        // Hidden keys make room for what lies where the look ends.
+        let filler = format!("{key} ").repeat(LOOKED_AT_BYTES / (key.len() + 1) - 1);
+        for before in 0..key.len() {
+            let message = format!("{}{filler}{key}{}", "x".repeat(before), "y".repeat(1024));
+            let redactor = Redactor::new(Some(&Secret::new(key)));
+            assert!(!redactor.without_key(&message).contains("sk-"), "{before}");
+        }
+        assert!(
+            Redactor::new(Some(&Secret::new("ab"))).without_key(&"ab".repeat(LOOKED_AT_BYTES)).len()
+                <= 3 * LOOKED_AT_BYTES
+        );
+    }
+
+    #[test]
+    fn an_id_that_holds_the_key_is_none() {
+        let key = "sk-proj-0123456789";
+        let redactor = Redactor::new(Some(&Secret::new(key)));
+        let backwards: String = key.chars().rev().collect();
+        for (id, expected) in [
+            ("req_011CSHoEeqs5C35K2UUqR7Fy".to_owned(), true),
+            (key.to_owned(), false),
+            (format!("req:{key}"), false),
+            (format!("req:{backwards}"), false),
+            (format!("req-{}", URL_SAFE_NO_PAD.encode(format!("Bearer {key}"))), false),
+            ("Bearer req-1".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(redactor.request_id(id.clone()) == id && !id.is_empty(), expected, "{id}");
+        }
+        // The key of a server that wants none is no secret.
+        assert_eq!(Redactor::new(Some(&Secret::new("x"))).request_id("req-x".into()), "req-x");
     }
 
     #[test]
@@ -97,7 +319,7 @@ mod tests {
         let messages =
             ["be kind to all", "who are you?"].map(|text| ChatMessage { role: "user".into(), content: text.into() });
         let input = Input::Messages(messages.into());
-        assert_eq!(redact("[be kind to all][who are you?]", None, &input), "[***][***]");
+        assert_eq!(Redactor::new(None).message("[be kind to all][who are you?]", &input), "[***][***]");
     }
 
     #[test]

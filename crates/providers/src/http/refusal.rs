@@ -2,9 +2,11 @@
 
 use prompt_ledger_domain::execution::ErrorType;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde::de::MapAccess;
+use serde_json::value::RawValue;
 
 use super::Failed;
+use super::json::{self, Field, Shape, json_object};
 
 /// Codes and types that say that the quota is spent or that nobody pays: waiting does not help.
 const QUOTA: &[&str] = &[
@@ -21,10 +23,10 @@ const FILTERED: &[&str] = &["content_filter", "content_policy_violation", "Respo
 /// An answer that is no success. Its body may be anything.
 pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failed {
     let body = String::from_utf8_lossy(body);
-    let reason = match serde_json::from_str::<Value>(&body) {
-        Ok(json) => Reason::of(&json),
+    let reason = match json::object::<Refusal>(body.as_bytes()) {
+        Ok(refusal) => Reason::of(refusal),
         // A gateway's plain words are worth showing, its pages are not.
-        Err(_) => Reason { message: Some(body.trim().to_owned()).filter(|b| !b.starts_with('<')), words: [None, None] },
+        Err(_) => Reason { message: Some(body.trim().to_owned()).filter(|b| !b.starts_with('<')), ..Reason::default() },
     };
     let message = if status.is_redirection() {
         format!("the provider answered with a redirect (HTTP {}): configure the place it leads to", status.as_u16())
@@ -36,11 +38,10 @@ pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failed {
 }
 
 /// A success whose body, or an event of it, is an error all the same: `{"error": {"code": 502, ...}}`.
-pub(crate) fn in_body(json: &Value) -> Option<Failed> {
-    let error = json.get("error").filter(|error| !error.is_null())?;
-    let reason = Reason::of(json);
-    let status = error["code"].as_u64().and_then(|code| StatusCode::from_u16(u16::try_from(code).ok()?).ok());
-    let error_type = error_type(status.unwrap_or(StatusCode::OK), &reason);
+pub(crate) fn in_body(json: &[u8]) -> Option<Failed> {
+    let refusal = json::object::<Refusal>(json).ok().filter(|refusal| refusal.error.is_given())?;
+    let reason = Reason::of(refusal);
+    let error_type = error_type(reason.status.unwrap_or(StatusCode::OK), &reason);
     Some(Failed::new(error_type, reason.message.unwrap_or_else(|| "the provider answered with an error".to_owned())))
 }
 
@@ -71,25 +72,87 @@ fn by_word(word: &str) -> Option<ErrorType> {
     })
 }
 
-/// Why, in the forms that are in use.
+json_object!(
+    /// A refusal in the forms that are in use: `{"error": {...}}` is OpenAI's and Anthropic's, `{"error": "..."}` Ollama's,
+    /// the bare object older vLLM's, and `{"detail": ...}` FastAPI's.
+    Refusal {
+        "error" => error: Field<Told>,
+        "message" => message: Field<String>,
+        "detail" => detail: Option<Box<RawValue>>,
+        "code" => code: Field<Code>,
+        "type" => kind: Field<String>,
+    }
+);
+
+json_object!(Inner {
+    "message" => message: Field<String>,
+    "code" => code: Field<Code>,
+    "type" => kind: Field<String>,
+});
+
+/// What stands in `error`.
+#[derive(Debug)]
+enum Told {
+    Words(String),
+    Object(Inner),
+}
+
+impl Shape for Told {
+    fn of_text(words: &str) -> Option<Self> {
+        Some(Self::Words(words.to_owned()))
+    }
+
+    fn of_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
+        Ok(Inner::of_object(object)?.map(Self::Object))
+    }
+}
+
+/// An error's code: a word, or the status that the gateway's own provider answered.
+#[derive(Debug)]
+enum Code {
+    Word(String),
+    Status(i64),
+}
+
+impl Shape for Code {
+    fn of_text(word: &str) -> Option<Self> {
+        Some(Self::Word(word.to_owned()))
+    }
+
+    fn of_integer(status: i64) -> Option<Self> {
+        Some(Self::Status(status))
+    }
+}
+
+/// Why.
+#[derive(Default)]
 struct Reason {
     message: Option<String>,
     /// The error's code and its type.
     words: [Option<String>; 2],
+    /// The error's code, where it is the number of a status.
+    status: Option<StatusCode>,
 }
 
 impl Reason {
-    fn of(json: &Value) -> Self {
-        // {"error": {...}} is OpenAI's and Anthropic's, {"error": "..."} Ollama's, the bare object older vLLM's, and
-        // {"detail": ...} FastAPI's.
-        let error = json.get("error").filter(|error| error.is_object()).unwrap_or(json);
-        let messages = [&error["message"], &json["error"], &json["message"], &json["detail"]];
-        let message = messages.into_iter().find_map(Value::as_str).map(str::to_owned);
-        let detail = || Some(&json["detail"]).filter(|detail| !detail.is_null()).map(Value::to_string);
-        Self {
-            message: message.or_else(detail),
-            words: ["code", "type"].map(|word| error[word].as_str().map(str::to_owned)),
-        }
+    fn of(refusal: Refusal) -> Self {
+        let Refusal { error, message, detail, code, kind } = refusal;
+        let (words, inner) = match error {
+            Field::Is(Told::Words(words)) => (Some(words), None),
+            Field::Is(Told::Object(inner)) => (None, Some(inner)),
+            Field::Absent | Field::Other => (None, None),
+        };
+        let is_bare = inner.is_none();
+        let inner = inner.unwrap_or(Inner { message: Field::Absent, code, kind });
+        let text = |detail: &RawValue| serde_json::from_str(detail.get()).unwrap_or_else(|_| detail.get().to_owned());
+        let message = inner.message.is().or(words).or(message.is()).or_else(|| detail.as_deref().map(text));
+        let (code, status) = match inner.code {
+            Field::Is(Code::Word(word)) => (Some(word), None),
+            Field::Is(Code::Status(status)) if !is_bare => (None, u16::try_from(status).ok()),
+            _ => (None, None),
+        };
+        let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+        Self { message, words: [code, inner.kind.is()], status }
     }
 }
 
@@ -184,7 +247,7 @@ mod tests {
             (json!({"error": {"code": "new", "type": "new", "message": "a"}}), Some((ErrorType::InvalidResponse, "a"))),
             (json!({"error": {"code": 99_999, "message": "no"}}), Some((ErrorType::InvalidResponse, "no"))),
         ] {
-            let found = in_body(&body);
+            let found = in_body(body.to_string().as_bytes());
             assert_eq!(found.as_ref().map(|failed| (failed.error_type, failed.message.as_str())), expected, "{body}");
         }
     }

@@ -41,7 +41,7 @@ impl Decoder {
         if !self.line.is_empty() {
             self.end_line();
         }
-        self.data.as_deref().map(text)
+        self.data.map(text)
     }
 
     fn end_line(&mut self) -> Option<String> {
@@ -52,7 +52,7 @@ impl Decoder {
         };
         self.begun = true;
         if line.is_empty() {
-            return self.data.take().as_deref().map(text);
+            return self.data.take().map(text);
         }
         // A comment is a field without a name.
         let (name, value) = match line.iter().position(|byte| *byte == b':') {
@@ -73,8 +73,8 @@ impl Decoder {
     }
 }
 
-fn text(data: &[u8]) -> String {
-    String::from_utf8_lossy(data).into_owned()
+fn text(data: Vec<u8>) -> String {
+    String::from_utf8(data).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

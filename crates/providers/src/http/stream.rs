@@ -2,17 +2,19 @@
 
 use std::collections::VecDeque;
 use std::mem::take;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};
+use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 use tokio::time::timeout;
 
 use super::body::Body;
-use super::outcome::{Failed, Reading, Told, short, without_nul};
+use super::outcome::{Failed, Reading, Told, without_nul};
+use super::redact::Redactor;
 use super::sse::Decoder;
 use crate::TextSink;
 
@@ -60,6 +62,7 @@ pub(crate) struct Events {
     /// Whether the header says that it is a stream of events.
     is_declared: bool,
     patience: Patience,
+    redactor: Arc<Redactor>,
     decoder: Decoder,
     /// Decoded and not taken yet: at most what one piece of the body held.
     ready: VecDeque<String>,
@@ -82,32 +85,34 @@ pub(crate) struct Delta {
 }
 
 impl Events {
-    pub(super) fn new(body: Body, is_declared: bool, patience: Patience) -> Self {
+    pub(super) fn new(body: Body, is_declared: bool, patience: Patience, redactor: Arc<Redactor>) -> Self {
         let (decoder, ready) = Default::default();
-        Self { body, is_declared, patience, decoder, ready, begun: false }
+        let body = Body { most: limits::PROVIDER_STREAM_BYTES, ..body };
+        Self { body, is_declared, patience, redactor, decoder, ready, begun: false }
     }
 
     /// Reads to the end, which only a finish reason makes a success. Each piece of the text goes to the sink as it comes;
-    /// what an end before that leaves is in `told`.
+    /// what an end before that leaves is in `told`. `understand` reads one event's data.
     pub(crate) async fn read(
         mut self,
         sink: &mut dyn TextSink,
         told: &mut Told,
-        mut understand: impl FnMut(&mut Value) -> Result<Delta, Failed>,
+        mut understand: impl FnMut(&str) -> Result<Delta, Failed> + Send + 'static,
     ) -> Result<Reading, Failed> {
         self.body.request_id.clone_into(&mut told.request_id);
-        sink.told(told.usage, &short(&told.request_id));
+        sink.told(told.usage, &self.redactor.request_id(told.request_id.clone()));
         let mut text = String::new();
         let mut finish_reason = None;
         while let Some(data) = self.next().await? {
+            let length = data.len();
             if data.trim() == DONE {
                 self.linger().await;
                 break;
             }
-            let mut event = serde_json::from_str(&data).map_err(|error| {
-                Failed::invalid_response(format!("an event of the provider's stream is no JSON: {error}"))
-            })?;
-            let delta = understand(&mut event)?;
+            let understanding = move || (understand(&data), understand);
+            let delta;
+            (delta, understand) = self.body.budget.parse(length, understanding).await?;
+            let delta = delta?;
             let is_news = told.request_id.is_empty() && !delta.id.is_empty() || delta.usage != Usage::default();
             if told.request_id.is_empty() {
                 told.request_id = delta.id;
@@ -116,7 +121,7 @@ impl Events {
                 told.usage = delta.usage;
             }
             if is_news {
-                sink.told(told.usage, &short(&told.request_id));
+                sink.told(told.usage, &self.redactor.request_id(told.request_id.clone()));
             }
             finish_reason = delta.finish_reason.or(finish_reason);
             let piece = without_nul(delta.text);
@@ -146,7 +151,7 @@ impl Events {
                     return Ok(Some(data));
                 }
             }
-            let Some(bytes) = self.piece().await? else { return self.rest() };
+            let Some(bytes) = self.piece().await? else { return self.rest().await };
             self.ready.extend(self.decoder.feed(&bytes));
         }
     }
@@ -157,8 +162,10 @@ impl Events {
     }
 
     /// The body has ended, perhaps within an event: what is no JSON was cut.
-    fn rest(&mut self) -> Result<Option<String>, Failed> {
-        let rest = take(&mut self.decoder).finish().filter(|data| serde_json::from_str::<IgnoredAny>(data).is_ok());
+    async fn rest(&mut self) -> Result<Option<String>, Failed> {
+        let rest = take(&mut self.decoder).finish().unwrap_or_default();
+        let uncut = |rest: String| serde_json::from_str::<IgnoredAny>(&rest).is_ok().then_some(rest);
+        let rest = self.body.budget.parse(rest.len(), move || uncut(rest)).await?;
         self.begun |= rest.is_some();
         if self.begun || self.is_declared {
             Ok(rest)

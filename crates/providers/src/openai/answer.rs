@@ -2,69 +2,124 @@
 
 use prompt_ledger_domain::execution::FinishReason;
 use prompt_ledger_domain::model::Usage;
-use serde_json::Value;
+use serde::de::{IgnoredAny, SeqAccess};
 
+use crate::http::json::{self, Field, Shape, each, json_object};
 use crate::http::{Failed, Reading, count, in_body};
 
+json_object!(Answer {
+    "id" => id: Field<String>,
+    "choices" => choices: Field<First>,
+    "usage" => usage: Field<Used>,
+});
+
+json_object!(Choice {
+    "message" => message: Field<Message>,
+    "finish_reason" => finish_reason: Field<String>,
+});
+
+json_object!(
+    /// A message, or a piece of one.
+    pub(super) Message {
+        "content" => content: Field<Content>,
+        "refusal" => refusal: Field<String>,
+    }
+);
+
+json_object!(Part { "text" => text: Field<String>, });
+
+json_object!(
+    /// What a call has used.
+    pub(super) Used {
+        "prompt_tokens" => prompt: Field<i64>,
+        "completion_tokens" => completion: Field<i64>,
+        "prompt_tokens_details" => details: Field<Details>,
+    }
+);
+
+json_object!(pub(super) Details { "cached_tokens" => cached: Field<i64>, });
+
+/// The first of the choices: one was asked for.
+#[derive(Debug, Default)]
+struct First(Choice);
+
+impl Shape for First {
+    fn of_list<'de, A: SeqAccess<'de>>(mut choices: A) -> Result<Option<Self>, A::Error> {
+        let first = choices.next_element::<Field<Choice>>()?.and_then(Field::is);
+        each(choices, |_: IgnoredAny| {})?;
+        Ok(first.map(Self))
+    }
+}
+
+/// A text, or the texts of a list of parts as one.
+#[derive(Debug)]
+pub(super) struct Content(String);
+
+impl Shape for Content {
+    fn of_text(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn of_list<'de, A: SeqAccess<'de>>(parts: A) -> Result<Option<Self>, A::Error> {
+        let mut text = String::new();
+        each(parts, |part: Field<Part>| text.extend(part.is().and_then(|part| part.text.is())))?;
+        Ok(Some(Self(text)))
+    }
+}
+
 /// Reads a completion; `request_id` is the header's, and goes before the body's.
-pub(super) fn read(mut answer: Value, request_id: &str) -> Result<Reading, Failed> {
-    let usage = usage(&answer["usage"]);
-    let text = answer.pointer_mut("/choices/0/message").and_then(text);
-    let Some(text) = text else {
-        let failed = in_body(&answer)
+pub(super) fn read(body: &[u8], request_id: &str) -> Result<Reading, Failed> {
+    let answer: Answer = json::answer(body)?;
+    let usage = usage(answer.usage);
+    let First(choice) = answer.choices.is().unwrap_or_default();
+    let Some(text) = choice.message.is().and_then(text) else {
+        let failed = in_body(body)
             .unwrap_or_else(|| Failed::invalid_response("the provider's answer has no choice with a message"));
         return Err(Failed { usage, ..failed });
     };
-    let id = if request_id.is_empty() { answer["id"].as_str().unwrap_or_default() } else { request_id };
-    Ok(Reading {
-        text,
-        usage,
-        finish_reason: finish_reason(&answer["choices"][0]["finish_reason"]),
-        request_id: id.to_owned(),
-    })
+    let id = if request_id.is_empty() { answer.id.is().unwrap_or_default() } else { request_id.to_owned() };
+    Ok(Reading { text, usage, finish_reason: finish_reason(choice.finish_reason), request_id: id })
 }
 
 /// A message's text, or a piece of it: a string, the texts of a list of parts, or none beside tool calls; in its place a
 /// refusal.
-pub(super) fn text(message: &mut Value) -> Option<String> {
-    let message = message.as_object_mut()?;
-    match message.remove("content") {
-        Some(Value::String(text)) if !text.is_empty() => Some(text),
-        Some(Value::Array(parts)) => Some(parts.iter().filter_map(|part| part["text"].as_str()).collect()),
-        Some(Value::Null | Value::String(_)) | None => {
-            Some(message.get("refusal").and_then(Value::as_str).unwrap_or_default().to_owned())
-        }
-        Some(_) => None,
+pub(super) fn text(message: Message) -> Option<String> {
+    match message.content {
+        Field::Is(Content(text)) if !text.is_empty() => Some(text),
+        Field::Is(_) | Field::Absent => Some(message.refusal.is().unwrap_or_default()),
+        Field::Other => None,
     }
 }
 
 /// Why it stopped; some servers write an empty string until it has.
-pub(super) fn finish_reason(told: &Value) -> Option<FinishReason> {
-    match told {
-        Value::Null => None,
-        told if told == "" => None,
-        told => Some(match told.as_str().unwrap_or_default() {
-            "stop" => FinishReason::Stop,
-            "length" => FinishReason::Length,
-            "content_filter" => FinishReason::ContentFilter,
-            "tool_calls" | "function_call" => FinishReason::ToolCalls,
-            _ => FinishReason::Other,
-        }),
-    }
+pub(super) fn finish_reason(told: Field<String>) -> Option<FinishReason> {
+    let word = match told {
+        Field::Absent => return None,
+        Field::Is(word) if word.is_empty() => return None,
+        told => told.is().unwrap_or_default(),
+    };
+    Some(match word.as_str() {
+        "stop" => FinishReason::Stop,
+        "length" => FinishReason::Length,
+        "content_filter" => FinishReason::ContentFilter,
+        "tool_calls" | "function_call" => FinishReason::ToolCalls,
+        _ => FinishReason::Other,
+    })
 }
 
-pub(super) fn usage(told: &Value) -> Usage {
+pub(super) fn usage(told: Field<Used>) -> Usage {
+    let Used { prompt, completion, details } = told.is().unwrap_or_default();
     Usage {
-        prompt_tokens: count(&told["prompt_tokens"]),
-        cached_tokens: count(&told["prompt_tokens_details"]["cached_tokens"]),
-        response_tokens: count(&told["completion_tokens"]),
+        prompt_tokens: count(prompt),
+        cached_tokens: count(details.is().unwrap_or_default().cached),
+        response_tokens: count(completion),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_message_is_read_in_every_form_that_servers_send() {
@@ -80,7 +135,7 @@ mod tests {
             (json!("hi"), None),
             (json!(null), None),
         ] {
-            let reading = read(json!({"choices": [{"message": message}]}), "");
+            let reading = read(json!({"choices": [{"message": message}]}).to_string().as_bytes(), "");
             assert_eq!(reading.ok().map(|reading| reading.text).as_deref(), expected, "{message}");
         }
     }
@@ -89,11 +144,11 @@ mod tests {
     fn an_answer_without_a_message_is_invalid_and_keeps_its_usage() {
         for answer in [json!({}), json!([]), json!(null), json!("x"), json!({"choices": []}), json!({"choices": [{}]})]
         {
-            let failed = read(answer, "").unwrap_err();
+            let failed = read(answer.to_string().as_bytes(), "").unwrap_err();
             assert_eq!(failed.error_type.as_str(), "invalid_response");
         }
-        let failed = read(json!({"error": {"code": 429, "message": "slow"}, "usage": {"prompt_tokens": 3}}), "");
-        let failed = failed.unwrap_err();
+        let answer = json!({"error": {"code": 429, "message": "slow"}, "usage": {"prompt_tokens": 3}});
+        let failed = read(answer.to_string().as_bytes(), "").unwrap_err();
         assert_eq!((failed.error_type.as_str(), failed.usage.prompt_tokens), ("rate_limited", Some(3)));
     }
 
@@ -110,7 +165,7 @@ mod tests {
             (json!("abort"), Some(FinishReason::Other)),
             (json!(7), Some(FinishReason::Other)),
         ] {
-            assert_eq!(finish_reason(&told), expected, "{told}");
+            assert_eq!(finish_reason(serde_json::from_value(told.clone()).unwrap()), expected, "{told}");
         }
     }
 
@@ -120,8 +175,9 @@ mod tests {
             "prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}, "more": {},
         });
         let expected = Usage { prompt_tokens: Some(10), cached_tokens: Some(4), response_tokens: Some(5) };
-        assert_eq!(usage(&told), expected);
-        assert_eq!(usage(&json!(null)), Usage::default());
-        assert_eq!(usage(&json!({"prompt_tokens": -1, "completion_tokens": 4_000_000_000_u64})), Usage::default());
+        let usage = |told: Value| super::usage(serde_json::from_value(told).unwrap());
+        assert_eq!(usage(told), expected);
+        assert_eq!(usage(json!(null)), Usage::default());
+        assert_eq!(usage(json!({"prompt_tokens": -1, "completion_tokens": 4_000_000_000_u64})), Usage::default());
     }
 }

@@ -1,35 +1,67 @@
 //! What one event of a stream says. As in a whole answer, only the text must be right: nothing else is required.
 
-use serde_json::Value;
+use prompt_ledger_domain::execution::FinishReason;
+use serde::de::SeqAccess;
 
-use super::answer::{finish_reason, text, usage};
+use super::answer::{Message, Used, finish_reason, text, usage};
+use crate::http::json::{Anything, Field, Shape, each, event, json_object};
 use crate::http::{Delta, Failed, in_body};
 
+json_object!(Chunk {
+    "id" => id: Field<String>,
+    "choices" => choices: Field<Choices>,
+    "usage" => usage: Field<Used>,
+    "error" => error: Field<Anything>,
+});
+
+json_object!(Choice {
+    "index" => index: Field<i64>,
+    "delta" => delta: Field<Message>,
+    "finish_reason" => finish_reason: Field<String>,
+});
+
+/// What the choices say.
+#[derive(Debug, Default)]
+struct Choices {
+    text: String,
+    finish_reason: Option<FinishReason>,
+}
+
+impl Shape for Choices {
+    fn of_list<'de, A: SeqAccess<'de>>(choices: A) -> Result<Option<Self>, A::Error> {
+        let mut said = Self::default();
+        each(choices, |choice: Field<Choice>| {
+            let Some(Choice { index, delta, finish_reason: why }) = choice.is() else { return };
+            // One answer was asked for; a server that gives more says which is the first.
+            if index.is().unwrap_or_default() <= 0 {
+                said.finish_reason = finish_reason(why).or(said.finish_reason);
+                said.text.extend(delta.is().and_then(text));
+            }
+        })?;
+        Ok(Some(said))
+    }
+}
+
 /// Reads a chunk. The one that tells the usage has no choices.
-pub(super) fn read(chunk: &mut Value) -> Result<Delta, Failed> {
-    let usage = usage(&chunk["usage"]);
-    if let Some(failed) = in_body(chunk) {
+pub(super) fn read(data: &str) -> Result<Delta, Failed> {
+    let chunk: Chunk = event(data)?;
+    let usage = usage(chunk.usage);
+    if let Some(failed) = chunk.error.is_given().then(|| in_body(data.as_bytes())).flatten() {
         return Err(Failed { usage, ..failed });
     }
-    let mut delta = Delta { usage, id: chunk["id"].as_str().unwrap_or_default().to_owned(), ..Delta::default() };
-    let choices = chunk.get_mut("choices").and_then(Value::as_array_mut);
-    // One answer was asked for; a server that gives more says which is the first.
-    for choice in choices.into_iter().flatten().filter(|choice| choice["index"].as_u64().unwrap_or_default() == 0) {
-        delta.finish_reason = finish_reason(&choice["finish_reason"]).or(delta.finish_reason);
-        delta.text.extend(choice.get_mut("delta").and_then(text));
-    }
-    Ok(delta)
+    let Choices { text, finish_reason } = chunk.choices.is().unwrap_or_default();
+    Ok(Delta { text, finish_reason, usage, id: chunk.id.is().unwrap_or_default(), is_last: false })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prompt_ledger_domain::execution::{ErrorType, FinishReason};
+    use prompt_ledger_domain::execution::ErrorType;
     use prompt_ledger_domain::model::Usage;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn said(mut chunk: Value) -> (String, Option<FinishReason>) {
-        let delta = read(&mut chunk).unwrap();
+    fn said(chunk: &Value) -> (String, Option<FinishReason>) {
+        let delta = read(&chunk.to_string()).unwrap();
         (delta.text, delta.finish_reason)
     }
 
@@ -49,7 +81,7 @@ mod tests {
             (json!({"content": null, "tool_calls": [{"function": {"arguments": "{}"}}]}), ""),
             (json!({"reasoning_content": "hm", "content": null}), ""),
         ] {
-            assert_eq!(said(json!({"choices": [{"delta": delta}]})), (expected.into(), None), "{delta}");
+            assert_eq!(said(&json!({"choices": [{"delta": delta}]})), (expected.into(), None), "{delta}");
         }
     }
 
@@ -71,25 +103,25 @@ mod tests {
             (json!({"choices": [{"index": 1, "delta": {"content": "b"}, "finish_reason": "stop"}]}), "", None),
             (json!({"choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 1}]}), "a", None),
         ] {
-            assert_eq!(said(chunk.clone()), (text.into(), finish_reason), "{chunk}");
+            assert_eq!(said(&chunk), (text.into(), finish_reason), "{chunk}");
         }
     }
 
     #[test]
     fn usage_and_id_are_read_where_they_are_told() {
         let usage = json!({"prompt_tokens": 3, "completion_tokens": 7});
-        let delta = read(&mut json!({"id": "cmpl-1", "choices": [], "usage": usage})).unwrap();
+        let delta = read(&json!({"id": "cmpl-1", "choices": [], "usage": usage}).to_string()).unwrap();
         let expected = Usage { prompt_tokens: Some(3), cached_tokens: None, response_tokens: Some(7) };
         assert_eq!(delta, Delta { usage: expected, id: "cmpl-1".into(), ..Delta::default() });
-        assert_eq!(read(&mut json!({"id": null, "usage": null})).unwrap(), Delta::default());
+        assert_eq!(read(r#"{"id": null, "usage": null}"#).unwrap(), Delta::default());
     }
 
     #[test]
     fn an_error_in_a_chunk_is_one_whatever_stands_beside_it() {
         let choice = json!({"delta": {"content": ""}, "finish_reason": "error"});
         let error = json!({"code": 429, "message": "slow"});
-        let mut chunk = json!({"choices": [choice], "error": error, "usage": {"prompt_tokens": 3}});
-        let failed = read(&mut chunk).unwrap_err();
+        let chunk = json!({"choices": [choice], "error": error, "usage": {"prompt_tokens": 3}});
+        let failed = read(&chunk.to_string()).unwrap_err();
         assert_eq!((failed.error_type, failed.message.as_str()), (ErrorType::RateLimited, "slow"));
         assert_eq!(failed.usage.prompt_tokens, Some(3));
     }

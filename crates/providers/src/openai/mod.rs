@@ -15,11 +15,9 @@ use bytes::Bytes;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::{Error, Reason, Violation};
 use prompt_ledger_domain::execution::Params;
-use prompt_ledger_domain::secret::Secret;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use serde_json::Value;
 
-use crate::http::{Came, Endpoint, Events, Failed, Http, Reading, Received, Told, at_once, conclude, within};
+use crate::http::{Came, Endpoint, Failed, Http, Reading, Told, at_once, conclude, within};
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
 /// OpenAI, or a server that speaks its protocol.
@@ -28,28 +26,19 @@ pub struct OpenAi {
     client: async_openai::Client<OpenAIConfig>,
     /// What the base URL says behind `?`, such as Azure's `api-version`.
     query: Vec<(String, String)>,
-    key: Option<Secret>,
     authorization: Option<HeaderValue>,
     is_own_place: bool,
 }
 
-/// What the transport has beside the answer's JSON.
-enum Beside {
-    /// The header's id for the call.
-    RequestId(String),
-    /// A stream that has begun: async-openai's own reading of it knows no bound, and takes a broken one for a whole one.
-    Events(Box<Events>),
-}
-
-/// Where the transport leaves it, once.
-type Slot = Arc<Mutex<Option<Beside>>>;
+/// Where the transport leaves the answer, once. async-openai's own reading of a whole one takes many times its bytes, and
+/// of a stream it knows no bound and takes a broken one for a whole one.
+type Slot = Arc<Mutex<Option<Came>>>;
 
 impl OpenAi {
     /// Opens no connection yet. INVALID_FIELD when the key cannot be sent; INTERNAL when this machine has no
     /// certificates to check an https server by.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let base = endpoint.base(OPENAI_API_BASE)?;
-        let http = Http::new(&base, &endpoint)?;
         let mut place = base.clone();
         place.set_query(None);
         // Its defaults come from the environment, which is ours to read; the key stays with us.
@@ -58,13 +47,14 @@ impl OpenAi {
             .with_api_key("")
             .with_org_id("")
             .with_project_id("");
+        let (authorization, is_own_place) = (endpoint.key_header("Bearer ")?, endpoint.is_own_place("api.openai.com"));
+        let http = Http::new(&base, endpoint)?;
         Ok(Self {
             client: async_openai::Client::build(http.client().clone(), config),
             http,
             query: base.query_pairs().into_owned().collect(),
-            authorization: endpoint.key_header("Bearer ")?,
-            is_own_place: endpoint.is_own_place("api.openai.com"),
-            key: endpoint.api_key,
+            authorization,
+            is_own_place,
         })
     }
 
@@ -74,24 +64,23 @@ impl OpenAi {
         let slot = Slot::default();
         let client = self.client(&slot, sink.is_some());
         let chat = client.chat().query(&self.query).map_err(not_ours)?;
-        let answer: Value = chat.create_byot(request).await.map_err(not_ours)?;
-        let beside = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (beside, sink) {
-            (Some(Beside::Events(events)), Some(sink)) => events.read(sink, told, chunk::read).await,
-            (Some(Beside::RequestId(id)), sink) => {
-                told.request_id = id;
-                let reading = answer::read(answer, &told.request_id)?;
+        let () = chat.create_byot(request).await.map_err(not_ours)?;
+        let came = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (came, sink) {
+            (Some(Came::Events(events)), Some(sink)) => events.read(sink, told, chunk::read).await,
+            (Some(Came::Whole(received)), sink) => {
+                let reading = received.read(told, answer::read).await?;
                 Ok(match sink {
                     Some(sink) => at_once(reading, sink),
                     None => reading,
                 })
             }
-            (Some(Beside::Events(_)) | None, _) => Err(Failed::unsent("the transport was not used")),
+            (Some(Came::Events(_)) | None, _) => Err(Failed::unsent("the transport was not used")),
         }
     }
 
     /// A client for one call. The transport is ours: async-openai's own would retry, drop the headers, and log a body that
-    /// it cannot read, so it only gets what it can. A stream goes past it, into the slot.
+    /// it cannot read. What is answered goes past it, into the slot.
     fn client(&self, slot: &Slot, streams: bool) -> async_openai::Client<OpenAIConfig> {
         let (http, authorization, slot) = (self.http.clone(), self.authorization.clone(), Arc::clone(slot));
         self.client.clone().with_http_service(tower::service_fn(move |factory: HttpRequestFactory| {
@@ -107,23 +96,11 @@ impl OpenAi {
                 } else {
                     http.send(request).await.map(Came::Whole)
                 };
-                let (beside, body) = match came.map_err(ours)? {
-                    Came::Whole(received) => (Beside::RequestId(received.request_id.clone()), json(received)?),
-                    Came::Events(events) => (Beside::Events(events), Bytes::from_static(b"null")),
-                };
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(beside);
-                Ok::<_, OpenAIError>(::http::Response::new(body).into())
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(came.map_err(ours)?);
+                Ok::<_, OpenAIError>(::http::Response::new(Bytes::from_static(b"null")).into())
             }
         }))
     }
-}
-
-fn json(received: Received) -> Result<Bytes, OpenAIError> {
-    if let Err(error) = serde_json::from_slice::<Value>(&received.body) {
-        let failed = Failed::invalid_response(format!("the provider's answer is no JSON: {error}"));
-        return Err(ours(Failed { request_id: received.request_id, ..failed }));
-    }
-    Ok(received.body)
 }
 
 fn ours(failed: Failed) -> OpenAIError {
@@ -166,7 +143,7 @@ impl Provider for OpenAi {
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
         let mut told = Told::default();
         let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
-        conclude(ended, told, &call, self.key.as_ref())
+        conclude(ended, told, &call, self.http.redactor())
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod anthropic;
+mod bodies;
 mod echo;
 mod failures;
 mod openai;

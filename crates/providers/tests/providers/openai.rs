@@ -166,13 +166,16 @@ async fn the_calls_id_is_the_headers_or_else_the_bodys() {
     let model = FakeModel::start().await;
     let provider = openai(&model);
     let ask = Ask::new(&provider, prompt("hi"));
-    let body = json!({"id": "cmpl-\u{1}7", "choices": [{"message": {"content": "hi"}}]});
+    let body = json!({"id": "cmpl-7", "choices": [{"message": {"content": "hi"}}]});
     model.next(Reply::json(&body));
     assert_eq!(ask.answer().await.request_id, "cmpl-7");
     model.next(Reply::json(&body).header("x-request-id", "req-9"));
     assert_eq!(ask.answer().await.request_id, "req-9");
-    model.next(Reply::json(&body).header("x-request-id", &"r".repeat(300)));
-    assert_eq!(ask.answer().await.request_id, "r".repeat(limits::SHORT_TEXT_BYTES));
+    // One that cannot be an id is none.
+    for header in ["Bearer sk-1", &"r".repeat(129), "a/b", ""] {
+        model.next(Reply::json(&body).header("x-request-id", header));
+        assert_eq!(ask.answer().await.request_id, "cmpl-7", "{header}");
+    }
 }
 
 #[tokio::test]

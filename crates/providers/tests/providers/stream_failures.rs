@@ -152,7 +152,7 @@ async fn a_stream_that_is_too_long_is_not_read_on() {
     let endless_line = "x".repeat(64 * 1024);
     for filler in [filler, endless_line] {
         let begin = [USED, HI].map(str::to_owned);
-        let fillers = std::iter::repeat_n(filler.clone(), limits::PROVIDER_BODY_BYTES / filler.len() + 1);
+        let fillers = std::iter::repeat_n(filler.clone(), limits::PROVIDER_STREAM_BYTES / filler.len() + 1);
         model.next(Reply::events(begin.into_iter().chain(fillers).chain([STOP, DONE].map(str::to_owned))));
         let (failure, pieces) = Ask::new(&provider, prompt("hello")).broken().await;
         assert_eq!((failure.error_type, pieces), (ErrorType::ResponseTooLarge, vec!["hi".to_owned()]));

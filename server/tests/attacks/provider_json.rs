@@ -1,0 +1,87 @@
+//! A model server whose answers are made of tiny JSON values: 4 MiB of them must cost no more than the bytes.
+
+use std::time::Duration;
+
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use prompt_ledger_testkit::ledger::{Ledger, spec};
+use tokio::task::JoinSet;
+
+use crate::kit::{Meter, ledger};
+
+/// Calls that are under way together.
+const CALLS: usize = 30;
+/// The length of one answer, in bytes.
+const ANSWER: usize = 4 * 1024 * 1024 - 1024;
+
+/// `head` and `tail` with as many tiny values between them as make [`ANSWER`] bytes.
+fn filled(head: &str, value: &str, tail: &str) -> String {
+    let count = (ANSWER - head.len() - tail.len()) / (value.len() + 1);
+    format!("{head}{}{tail}", vec![value; count].join(","))
+}
+
+/// Whole answers, each with a text of one word and its tiny values elsewhere.
+fn whole_answers() -> [String; 4] {
+    let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":1}"#;
+    let choice = r#"{"message":{"content":"hi"},"finish_reason":"stop"}"#;
+    [
+        filled(&format!(r#"{{"choices":[{choice}],{usage},"more":["#), r#"{"a":0}"#, "]}"),
+        filled(&format!(r#"{{{usage},"choices":[{choice},"#), "{}", "]}"),
+        filled(&format!(r#"{{{usage},"choices":[{{"message":{{"content":[{{"text":"hi"}},"#), "{}", r#"]}}]}"#),
+        filled(&format!(r#"{{"choices":[{choice}],{usage},"#), r#""a":{"a":0}"#, "}"),
+    ]
+}
+
+/// Runs the same spec so many times at once: what became of each.
+pub(crate) async fn call_at_once(ledger: &Ledger, calls: usize, spec: &v1::ExecutionSpec) -> Vec<v1::Execution> {
+    let mut running = JoinSet::new();
+    for _ in 0..calls {
+        let (mut client, spec) = (ledger.executions(), Some(spec.clone()));
+        running.spawn(async move {
+            let ran = client.run_execution(v1::RunExecutionRequest { spec }).await;
+            ran.unwrap().into_inner().execution.unwrap()
+        });
+    }
+    running.join_all().await
+}
+
+/// Calls a model that answers like this.
+async fn attack(name: &str, reply: Reply, streams: bool, expected: (&str, &str)) {
+    let model = FakeModel::start().await;
+    model.otherwise(reply);
+    let ledger = ledger().openai(&model.base_url()).start().await;
+    ledger.active("greet", "hello").await;
+    let meter = Meter::start(&ledger).await;
+    let spec = v1::ExecutionSpec { stream_text: Some(streams), ..spec("greet", &[]) };
+    for ran in call_at_once(&ledger, CALLS, &spec).await {
+        assert_eq!((&*ran.response_text, &*ran.error_type), expected, "{}", ran.error_message);
+    }
+    let toll = meter.finish(name);
+    assert_eq!(toll.failed, 0, "{toll}");
+    assert!(toll.slowest() < Duration::from_secs(3), "{toll}");
+    // The bodies themselves, in buffers that grow by doubling, and room to spare.
+    assert!(toll.grown_mib() < 400, "{toll}");
+}
+
+#[tokio::test]
+async fn whole_answers_of_tiny_values_cost_their_bytes() {
+    for (n, answer) in (1..).zip(whole_answers()) {
+        attack(&format!("whole answers, form {n}"), Reply::status(200, answer), false, ("hi", "")).await;
+    }
+}
+
+#[tokio::test]
+async fn errors_of_tiny_values_cost_their_bytes() {
+    let value = r#"{"a":0}"#;
+    let told = filled(r#"{"error":{"code":429,"message":"no","more":["#, value, "]}}");
+    attack("errors within a success", Reply::status(200, told.clone()), false, ("", "rate_limited")).await;
+    attack("refusals", Reply::status(400, told), false, ("", "invalid_request")).await;
+}
+
+#[tokio::test]
+async fn an_event_of_tiny_values_costs_its_bytes() {
+    let head = r#"data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}],"more":["#;
+    let event = filled(head, r#"{"a":0}"#, "]}\n\ndata: [DONE]\n\n");
+    let pieces = event.as_bytes().chunks(64 * 1024).map(<[u8]>::to_vec);
+    attack("events", Reply::events(pieces), true, ("hi", "")).await;
+}

@@ -3,12 +3,14 @@
 
 mod instance;
 mod postgres;
+mod proxy;
 mod rabbit;
 mod redis;
 
 use std::process::Command;
 
 pub use postgres::Postgres;
+pub use proxy::Proxy;
 pub use rabbit::Rabbit;
 pub use redis::Redis;
 

@@ -13,6 +13,11 @@ pub(crate) fn unavailable() -> Error {
     Error::new(Reason::StoreUnavailable, "the database does not answer; try again").retry_after(RETRY_AFTER)
 }
 
+/// INTERNAL, where nothing says that it passes, nor that it does not.
+pub(crate) fn unexpected(error: sqlx::Error) -> Error {
+    Error::internal(error).retry_after(RETRY_AFTER)
+}
+
 /// A migration's failure; `store` maps those of the database.
 pub(crate) fn migration(error: MigrateError, store: fn(sqlx::Error) -> Error) -> Error {
     match error {

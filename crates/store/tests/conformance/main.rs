@@ -18,6 +18,7 @@ mod lists;
 mod migrating;
 mod models;
 mod moments;
+mod outages;
 mod postgres;
 mod queue;
 mod recount;

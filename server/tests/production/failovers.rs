@@ -21,6 +21,8 @@ const LEASE: Duration = Duration::from_secs(4);
 const OUTAGE: Duration = Duration::from_secs(6);
 /// Everything is acknowledged again by then; the product's own aim is 5 s.
 const BACK_BY: Duration = Duration::from_secs(20);
+/// SHUTDOWN_GRACE, and a little for a busy machine.
+const GRACE: Duration = Duration::from_secs(13);
 /// How many calls finish during an outage.
 const CALLS: usize = 8;
 
@@ -28,7 +30,7 @@ const CALLS: usize = 8;
 struct Held {
     deployment: Deployment,
     server: Ledger,
-    _worker: Process,
+    worker: Process,
     gate: Gate,
     /// Of the executions whose calls are held.
     ids: Vec<String>,
@@ -49,7 +51,7 @@ impl Held {
             ids.push(submit(&server, v1::ExecutionSpec { max_retries: Some(max_retries), ..greet() }).await);
         }
         deployment.model.wait_for_calls(CALLS).await;
-        Self { deployment, server, _worker: worker, gate, ids }
+        Self { deployment, server, worker, gate, ids }
     }
 
     /// In the middle of the outage: a submit is refused with the reason that says so, and health says so too. It lasts
@@ -218,6 +220,25 @@ async fn a_callers_own_answer_is_recorded_although_the_database_hangs_for_longer
     }
     assert_eq!(get(&held.server, &answered.execution_id).await.attempts, 1);
     held.is_sound().await;
+}
+
+#[tokio::test]
+async fn answers_that_cannot_be_recorded_before_a_shutdown_ends_are_logged_by_their_ids() {
+    let postgres = Postgres::start().await;
+    let database = services::database_on(&postgres.url());
+    let held = Held::on(database.url()).await;
+    postgres.pause();
+    held.answers_come().await;
+    let Held { worker, server, ids, .. } = held;
+    let gone = worker.terminate().await;
+    postgres.resume();
+    assert!(gone.status.success() && gone.took < GRACE, "{gone:?}");
+    for id in ids {
+        let said = |line: &&String| line.contains("\"ERROR\"") && line.contains("lost") && line.contains(&id);
+        assert!(gone.output.iter().any(|line| said(&line)), "{id}: {gone:?}");
+    }
+    assert!(!gone.output.iter().any(|line| line.contains("hello")), "{gone:?}");
+    drop(server);
 }
 
 /// Its server is a standby by now: there is nothing to drop.

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::instance::{Instance, as_user};
-use super::sql;
 
 /// A running Postgres. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -56,7 +55,9 @@ impl Postgres {
     /// # Panics
     /// When it is none.
     pub fn promote(&self) {
-        assert_eq!(sql(&self.url(), "SELECT pg_promote()").trim(), "t", "{}", self.log());
+        let data = self.0.path("data");
+        let mut promote = as_user("postgres", &binary("pg_ctl"));
+        succeed(promote.args(["promote", "--wait", "--pgdata"]).arg(&data).current_dir(&data));
     }
 
     /// Where it is, as Postgres itself spells it.

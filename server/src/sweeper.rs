@@ -1,6 +1,7 @@
 //! Ends the executions that have lived too long, and ends or puts back into the queue those whose holder went away: their
 //! lease ran out. It only expires, and it is cautious: after a start or an outage, nothing is expired for one lease, so
-//! that every holder that is alive can speak first. Every server sweeps; together they do no more than one would.
+//! that every holder that is alive can speak first: renew its lease, or write the end that it could not write. Every server
+//! sweeps; together they do no more than one would.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,8 @@ pub struct Sweeper {
     pub interval: Duration,
 }
 
-/// When expiring is allowed: not within one lease of a start, or of an outage of more than half a lease.
+/// When expiring is allowed: not within one lease of a start, of an outage of more than half a lease, or of a failure to
+/// expire: holders may have failed to renew just so.
 #[derive(Debug)]
 struct Caution {
     lease: Duration,
@@ -46,6 +48,11 @@ impl Caution {
         self.seen = now;
     }
 
+    /// Notes that what was to expire could not be read or written.
+    fn failed(&mut self, now: Instant) {
+        self.quiet_until = now + self.lease;
+    }
+
     fn may_expire(&self, now: Instant) -> bool {
         now >= self.quiet_until && now.saturating_duration_since(self.seen) <= self.lease / 2
     }
@@ -59,7 +66,8 @@ impl Sweeper {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Err(error) = self.sweep(&mut caution).await {
-                tracing::warn!(%error, "expired executions could not be looked for");
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                tracing::warn!(%error, cause, "expired executions could not be looked for");
             }
         }
     }
@@ -70,7 +78,7 @@ impl Sweeper {
             caution.seen(Instant::now());
             return Ok(());
         }
-        let changes = self.store.expire(self.lease).await?;
+        let changes = self.store.expire(self.lease).await.inspect_err(|_| caution.failed(Instant::now()))?;
         caution.seen(Instant::now());
         for Change { id, event } in changes {
             tracing::warn!(execution_id = %id, from = ?event.from, to = %event.to, "its holder went away, or its time is over");
@@ -101,5 +109,11 @@ mod tests {
             caution.seen(at(second));
         }
         assert!(caution.may_expire(at(76)));
+        caution.failed(at(77));
+        for second in [78, 90, 100, 106] {
+            caution.seen(at(second));
+            assert!(!caution.may_expire(at(second)), "reads go well; writes may not have");
+        }
+        assert!(caution.may_expire(at(107)));
     }
 }

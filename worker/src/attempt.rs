@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
-use prompt_ledger_domain::{Reason, Result};
 use prompt_ledger_providers::{Call, Provider, TextSink};
 use prompt_ledger_store::{Claimed, Ended, Executions, Fence, Finish, Holder, Requeue};
 use tokio::time::Instant;
@@ -18,9 +18,7 @@ use crate::heartbeat::{Heartbeat, Lease};
 use crate::news::News;
 use crate::outcome::{Circumstances, Cut, End, Outcome, Stop, decide, stopped};
 use crate::text::{Texts, Writer};
-
-/// How long to wait before a write that was not answered is repeated.
-pub(crate) const WRITE_PAUSE: Duration = Duration::from_millis(100);
+use crate::write::until_written;
 
 /// What runs executions in this process.
 #[derive(Clone)]
@@ -39,6 +37,8 @@ pub struct Runner {
     pub texts: Texts,
     /// Fires when the process has no more time for calls.
     pub abort: CancellationToken,
+    /// Fires when it has none for writes either: what is not recorded by then is given up.
+    pub stop: CancellationToken,
 }
 
 /// An attempt to drive to its end: recorded, running, held by this process.
@@ -130,6 +130,9 @@ impl Runner {
     /// Calls the provider and records what came of it: an end, another attempt, or a place in the queue. A sync execution
     /// is called again until it ends. Runs on when nobody waits; the caller spawns it. Answers the end that it wrote; where
     /// there is none, the store knows what stands.
+    ///
+    /// A lost lease ends calls, not writes: what came of a call is written for as long as `until_written` says, fenced, and
+    /// the lease is renewed meanwhile. Fails, having logged it, where that was not to be.
     pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Option<Ending>> {
         let mut fence = job.fence;
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
@@ -153,9 +156,9 @@ impl Runner {
                 time_left: bounds.earliest().map(|(end, _)| end.saturating_duration_since(Instant::now())),
             };
             let (ended, after) = match decide(end, &around) {
-                Outcome::Finish(finish) => return self.finish(&job, fence, finish, &lease).await,
+                Outcome::Finish(finish) => return self.finish(&job, fence, finish).await,
                 Outcome::Requeue(requeue) => {
-                    self.requeue(&job, fence, requeue, &lease).await?;
+                    self.requeue(&job, fence, requeue).await?;
                     return Ok(None);
                 }
                 Outcome::Leave => {
@@ -165,15 +168,12 @@ impl Runner {
                 Outcome::Retry { ended, after } => (ended, after),
             };
             used = used.plus(ended.usage);
-            let sent = Instant::now();
-            if !self.retry(fence, ended, after, &lease).await? {
-                return Ok(None);
-            }
+            let Some(sent) = self.retry(fence, ended, after).await? else { return Ok(None) };
             fence.attempt += 1;
             lease = self.heartbeat.hold(fence, sent);
             if let Err(stop) = self.unless_stopped(tokio::time::sleep(after), &bounds, &lease).await {
                 let finish = stopped(stop, None, &Circumstances { used, ..around });
-                return self.finish(&job, fence, finish, &lease).await;
+                return self.finish(&job, fence, finish).await;
             }
         }
     }
@@ -186,23 +186,30 @@ impl Runner {
         }
     }
 
-    /// Begins the next attempt of a sync execution, unless that is over: whether it began. Where an answer was lost, what
-    /// runs with our claim says.
-    async fn retry(&self, fence: Fence, ended: Ended, after: Duration, lease: &Lease) -> Result<bool> {
-        let holder = self.holder();
-        let write = || self.store.retry(fence, ended.clone(), after, holder.clone());
-        match self.until_written(fence, lease, write).await? {
-            Some(event) => {
+    /// Begins the next attempt of a sync execution, unless that is over: when that was sent at the earliest. Where an
+    /// answer was lost, what runs with our claim says.
+    async fn retry(&self, fence: Fence, ended: Ended, after: Duration) -> Result<Option<Instant>> {
+        let (holder, first) = (self.holder(), Instant::now());
+        let write = || async {
+            let sent = Instant::now();
+            Ok((self.store.retry(fence, ended.clone(), after, holder.clone()).await?, sent))
+        };
+        match until_written(fence, &self.stop, write).await? {
+            (Some(event), sent) => {
                 self.news.changed(fence.id, event);
-                Ok(event.to == Status::Running)
+                Ok((event.to == Status::Running).then_some(sent))
             }
-            None => Ok(!self.until_written(fence, lease, || self.store.claimed(holder.claim_id)).await?.is_empty()),
+            (None, _) => {
+                let running = until_written(fence, &self.stop, || self.store.claimed(holder.claim_id)).await?;
+                Ok((!running.is_empty()).then_some(first))
+            }
         }
     }
 
     /// Puts an async execution back into the queue. Where the answer was lost a second write finds nothing to do.
-    async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue, lease: &Lease) -> Result<()> {
-        if let Some(event) = self.until_written(fence, lease, || self.store.requeue(fence, requeue.clone())).await? {
+    async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue) -> Result<()> {
+        let write = || self.store.requeue(fence, requeue.clone());
+        if let Some(event) = until_written(fence, &self.stop, write).await? {
             self.news.changed(fence.id, event);
             log(job, &requeue.ended, event.to, "attempt ended");
         }
@@ -210,8 +217,8 @@ impl Runner {
     }
 
     /// Writes the end: the fence makes a second write harmless.
-    async fn finish(&self, job: &Job, fence: Fence, finish: Finish, lease: &Lease) -> Result<Option<Ending>> {
-        let written = self.until_written(fence, lease, || self.store.finish(fence, finish.clone())).await?;
+    async fn finish(&self, job: &Job, fence: Fence, finish: Finish) -> Result<Option<Ending>> {
+        let written = until_written(fence, &self.stop, || self.store.finish(fence, finish.clone())).await?;
         let Some(event) = written else {
             tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "ended by another");
             return Ok(None);
@@ -219,25 +226,6 @@ impl Runner {
         self.news.changed(fence.id, event);
         log(job, &finish.ended, event.to, "execution ended");
         Ok(Some(Ending { finish, event }))
-    }
-
-    /// Repeats a write while the store does not answer, as long as the execution is ours.
-    async fn until_written<T, F>(&self, fence: Fence, lease: &Lease, write: impl Fn() -> F) -> Result<T>
-    where
-        F: Future<Output = Result<T>>,
-    {
-        loop {
-            match write().await {
-                Err(error) if error.reason() == Reason::StoreUnavailable => {
-                    tracing::warn!(execution_id = %fence.id, %error, "the store does not answer; trying again");
-                    let pause = tokio::time::sleep(WRITE_PAUSE);
-                    if lease.lost.run_until_cancelled(pause).await.is_none() {
-                        return Err(error);
-                    }
-                }
-                written => return written,
-            }
-        }
     }
 
     async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {

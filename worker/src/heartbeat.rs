@@ -1,6 +1,7 @@
 //! Keeps the leases of everything that this process holds: one statement for all, every third of a lease. A holder's
 //! own end of the lease is monotonic, and counted from before the write was sent: past it the lease is lost, whatever
-//! the store may say later.
+//! the store may say later, and no call is begun or goes on. What is still held then is an end that waits to be written:
+//! its lease is extended in the store all the same, for as long as its fence holds there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,7 +85,7 @@ impl Heartbeat {
         self.shared.held().keys().copied().collect()
     }
 
-    /// Extends leases until `stop`. Runs once per process.
+    /// Extends leases until `stop`. Runs once per process, on a thread of its own: a process that is busy lives.
     pub async fn run(self, stop: CancellationToken) {
         // Side by side: a store that does not answer holds no end of a lease up.
         tokio::select! {

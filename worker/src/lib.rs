@@ -6,6 +6,7 @@
 //! | [`work`] | the loop: a permit, then a hint or a row whose time has come; claims it |
 //! | [`attempt`] | drives a held execution to its end, or back into the queue |
 //! | [`heartbeat`] | extends the leases of everything that this process holds |
+//! | `write` | repeats the write of an end until it is recorded |
 //! | [`cancel`] | aborts what someone asked the end of |
 //! | [`text`] | holds what a model writes, for who reads along |
 //! | [`news`] | tells what happens |
@@ -22,6 +23,7 @@ pub mod outcome;
 pub mod process;
 pub mod text;
 pub mod work;
+mod write;
 
 pub use attempt::{Bounds, Ending, Job, Runner};
 pub use cancel::Cancels;

@@ -1,16 +1,23 @@
 //! The worker process: what `prompt-ledger-worker` does between its start and its end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{self, Brokers, StartError};
 use crate::{Cancels, Heartbeat, News, Runner, Texts, Worker};
+
+/// How long what is given up at the end of the drain may take to say so.
+const GIVING_UP: Duration = Duration::from_millis(300);
+
+/// Why a process ends that was not asked to: without heartbeats it would lose what it holds.
+pub const HEARTBEATS_ENDED: &str = "the thread of the heartbeats ended; the process ends too";
 
 /// A name for this process, told apart from every other's: kept with each attempt, and a consumer's name in the brokers.
 #[must_use]
@@ -40,6 +47,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
             news,
             texts: texts.clone(),
             abort: drain.abort.clone(),
+            stop: drain.stop.clone(),
         },
         queue: Arc::clone(&brokers.queue),
         providers: app::providers(config)?,
@@ -49,12 +57,18 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     };
     tracing::info!(worker = worker.runner.worker, concurrency = worker.concurrency, "working");
     let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
-    let beating = tokio::spawn(heartbeat.run(drain.stop.clone()));
+    let beating = thread::spawn("heartbeats", heartbeat.run(drain.stop.clone()))?;
     let canceling = tokio::spawn(cancels.run(drain.stop.clone()));
     let telling = tokio::spawn(texts.run(brokers.bus.listen(), drain.stop.clone()));
     let working = tokio::spawn(worker.run(drain.refuse.clone()));
 
-    drain::signal().await?;
+    let asked = tokio::select! {
+        signal = drain::signal() => {
+            signal?;
+            Ok(())
+        }
+        () = beating.cancelled() => Err(HEARTBEATS_ENDED.into()),
+    };
     let began = Instant::now();
     let grace = config.server.shutdown_grace;
     tracing::info!(?grace, "shutting down: taking no more, finishing or handing back what runs");
@@ -69,10 +83,15 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
         let _ = tokio::time::timeout_at(end - grace / 10, ended).await;
     }
     drain.stop.cancel();
-    let left = leave(announcements, brokers, &*store);
-    let _ = tokio::time::timeout_at(end, futures::future::join4(beating, canceling, telling, left)).await;
+    let left = async {
+        // Writes that are given up now say so.
+        let given_up = futures::future::join(running.wait(), beating.cancelled());
+        let _ = tokio::time::timeout(GIVING_UP, given_up).await;
+        leave(announcements, brokers, &*store).await;
+    };
+    let _ = tokio::time::timeout_at(end, futures::future::join3(canceling, telling, left)).await;
     tracing::info!(took = ?began.elapsed(), "shut down");
-    Ok(())
+    asked
 }
 
 async fn leave(announcements: Outbox<Announcement>, brokers: Brokers, store: &dyn Store) {

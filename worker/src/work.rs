@@ -16,11 +16,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::attempt::WRITE_PAUSE;
 use crate::{Bounds, Job, Runner};
 
 /// How many executions one claim asks for at most.
 const CLAIM: usize = 64;
+
+/// How long to wait before it is asked again what a claim in doubt got.
+const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes queued executions and runs them, so many at a time.
 #[derive(Clone)]
@@ -105,7 +107,7 @@ impl Worker {
                 }
                 Err(error) => tracing::warn!(%error, "a claim is in doubt; asking what it got"),
             }
-            tokio::time::sleep(WRITE_PAUSE).await;
+            tokio::time::sleep(DOUBT_PAUSE).await;
             claimed = self.runner.store.claimed(holder.claim_id).await;
         }
     }
@@ -127,10 +129,9 @@ impl Worker {
                 hung_up: CancellationToken::new(),
             };
             self.running.spawn(async move {
-                let id = claimed.fence.id;
-                if let Err(error) = runner.run(Job::claimed(claimed, provider), bounds).await {
-                    tracing::error!(execution_id = %id, %error, "what came of it could not be recorded");
-                }
+                // Where nothing could be recorded, that is logged.
+                runner.run(Job::claimed(claimed, provider), bounds).await.ok();
+                // Not before: an answer that waits to be written takes up room, as one that is awaited does.
                 drop(permit);
             });
         }

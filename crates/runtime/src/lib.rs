@@ -1,8 +1,10 @@
-//! What every process of Prompt Ledger stands on: its configuration, its log, its end, and new identities.
+//! What every process of Prompt Ledger stands on: its configuration, its log, its end, threads of their own, and new
+//! identities.
 
 pub mod config;
 pub mod drain;
 pub mod telemetry;
+pub mod thread;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

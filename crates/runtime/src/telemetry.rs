@@ -7,8 +7,9 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts the log; a process does it once. A filter that cannot be read is reported as a mistake.
 pub fn start(filter: &str) -> Result<(), String> {
-    // The AMQP client reports every try to connect as an error of its own; we say once what changes.
-    let quiet = format!("lapin=off,{filter}");
+    // The AMQP client and the pools of the SQL driver report every try to connect as an error of its own; we say once
+    // what changes.
+    let quiet = format!("lapin=off,sqlx_core::pool=off,{filter}");
     let filter = EnvFilter::try_new(quiet).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {

@@ -2,8 +2,8 @@
 //! lone write waits for nobody, and sixty-four at once share a few commits.
 //!
 //! A batch is one autocommit statement. A row that the database refuses (SQLSTATE classes 22 and 23) fails alone: the
-//! rows are then written one by one. What passes (a deadlock, a lock, a restart, a lost connection) repeats the batch
-//! whole, within [`PATIENCE`]; each kind of write says how its repetition is harmless.
+//! rows are then written one by one. What passes (a deadlock, a lock, a restart, a failover, a lost connection) repeats the
+//! batch whole, within [`PATIENCE`]; each kind of write says how its repetition is harmless.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +21,7 @@ use super::claim::Claims;
 use super::error;
 use super::finish::Ends;
 use super::record::Records;
+use super::writability::Writability;
 
 /// How many batches of one kind are under way at once: one is executed while the other one is on its way to the disk.
 const IN_FLIGHT: usize = 2;
@@ -84,11 +85,11 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    pub(super) fn new(pool: PgPool) -> Self {
+    pub(super) fn new(pool: PgPool, writability: &Arc<Writability>) -> Self {
         Self {
-            records: Batcher::new(Records { pool: pool.clone() }),
-            claims: Batcher::new(Claims { pool: pool.clone() }),
-            ends: Batcher::new(Ends { pool: pool.clone() }),
+            records: Batcher::new(Records { pool: pool.clone() }, writability),
+            claims: Batcher::new(Claims { pool: pool.clone() }, writability),
+            ends: Batcher::new(Ends { pool: pool.clone() }, writability),
             pool,
         }
     }
@@ -105,6 +106,8 @@ pub(super) struct Batcher<W: Work>(Arc<Shared<W>>);
 
 struct Shared<W: Work> {
     work: W,
+    /// Is told how each write fared.
+    writability: Arc<Writability>,
     queue: Mutex<Queue<W>>,
     idle: Notify,
 }
@@ -126,9 +129,10 @@ struct Waiting<W: Work> {
 }
 
 impl<W: Work> Batcher<W> {
-    pub(super) fn new(work: W) -> Self {
+    pub(super) fn new(work: W, writability: &Arc<Writability>) -> Self {
         let queue = Queue { waiting: VecDeque::new(), busy: HashSet::new(), carriers: 0, closed: false };
-        Self(Arc::new(Shared { work, queue: Mutex::new(queue), idle: Notify::new() }))
+        let writability = Arc::clone(writability);
+        Self(Arc::new(Shared { work, writability, queue: Mutex::new(queue), idle: Notify::new() }))
     }
 
     /// Writes it and answers once that is durable. A caller that goes away meanwhile undoes nothing.
@@ -188,7 +192,9 @@ impl<W: Work> Shared<W> {
     }
 
     async fn write_patiently(&self, items: &[W::Item], again: bool) -> Result<Vec<Outcome<W::Answer>>> {
-        patiently(|repeated| self.work.write(items, again || repeated)).await
+        let written = patiently(|repeated| self.work.write(items, again || repeated)).await;
+        self.writability.note(&written);
+        written
     }
 }
 
@@ -232,9 +238,12 @@ fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
     if count > 1 {
         tracing::warn!(%error, cause = ?error.parts().cause, writes = count, "a batch was not written");
     }
-    let unavailable = error.reason() == Reason::StoreUnavailable;
-    let more = (1..count).map(|_| {
-        if unavailable { error::unavailable() } else { Error::internal("the batch that it was written in failed") }
+    let (unavailable, delay) = (error.reason() == Reason::StoreUnavailable, error.parts().retry_after);
+    let failed = || Error::internal("the batch that it was written in failed");
+    let more = (1..count).map(|_| match delay {
+        Some(_) if unavailable => error::unavailable(),
+        Some(delay) => failed().retry_after(delay),
+        None => failed(),
     });
     let more: Vec<_> = more.map(Err).collect();
     std::iter::once(Err(error)).chain(more).collect()
@@ -361,39 +370,4 @@ impl<W: Work> Drop for Carrier<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whose first item is locked at first; notes what each write was told.
-    struct Locks(Mutex<Vec<(Vec<u32>, bool)>>);
-
-    #[async_trait]
-    impl Work for Locks {
-        type Item = u32;
-        type Answer = u32;
-
-        fn identity(_: &u32) -> Option<Uuid> {
-            None
-        }
-
-        fn bytes(_: &u32) -> usize {
-            1
-        }
-
-        async fn write(&self, items: &[u32], again: bool) -> Result<Vec<Outcome<u32>>> {
-            let mut told = self.0.lock().unwrap();
-            told.push((items.to_vec(), again));
-            let is_first = told.len() == 1;
-            let outcome = |item: &u32| if is_first && *item == 1 { Outcome::Locked } else { Outcome::Done(*item) };
-            Ok(items.iter().map(outcome).collect())
-        }
-    }
-
-    #[tokio::test]
-    async fn what_was_locked_is_written_as_if_an_earlier_try_may_have_been() {
-        let batcher = Batcher::new(Locks(Mutex::default()));
-        let (one, two) = tokio::join!(batcher.call(1), batcher.call(2));
-        assert_eq!((one.unwrap(), two.unwrap()), (1, 2));
-        assert_eq!(*batcher.0.work.0.lock().unwrap(), [(vec![1, 2], false), (vec![1], true)]);
-    }
-}
+mod tests;

@@ -3,36 +3,37 @@
 use std::fmt;
 use std::io::ErrorKind;
 use std::str::FromStr as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use tokio::time::Instant;
 
 use super::batch::Batches;
 use super::turns::Turns;
+use super::writability::{self, Writability};
 use super::{error, migrate};
 use prompt_ledger_store::Store;
 
 /// Connections that heartbeats have for themselves: a lease must not be lost because everyone else is waiting.
 const BEATS: u32 = 1;
+/// Connections that health has for itself.
+const HEALTH: u32 = 1;
 /// Connections for lists: one may walk far, and must not hold up what every call needs.
 const LISTS: u32 = 2;
 /// Connections for the batches of writes: two of each kind at a time.
 const WRITES: u32 = 6;
 /// The fewest that a store needs.
-const LEAST: u32 = BEATS + LISTS + WRITES + 1;
+const LEAST: u32 = BEATS + HEALTH + LISTS + WRITES + 1;
 
 /// How long a call waits for a connection, and for a new one to be made.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A connection that was idle for so long may have died since; what its sign of life may take leaves time for a new one.
-const IDLE: Duration = Duration::from_secs(1);
-const CHECK: Duration = Duration::from_millis(500);
-/// What the last answer of a connection that comes back may take: a statement that nobody waits for any more ends by
-/// then.
-const RELEASE: Duration = Duration::from_secs(3);
+/// The pause before the first connection of a process is tried again, while the database starts.
+const PAUSE: Duration = Duration::from_millis(50);
 /// What a statement may take.
 const STATEMENT: &str = "2s";
 /// What one list may take.
@@ -41,7 +42,7 @@ const LIST: &str = "15s";
 /// How the store connects.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Connections in all, at most; at least 10.
+    /// Connections in all, at most; at least 11.
     pub connections: u32,
 }
 
@@ -58,7 +59,11 @@ pub struct Postgres {
     /// Who writes to a project's registry next.
     pub(super) turns: Turns,
     pub(super) lists: PgPool,
+    /// For heartbeats alone, and for health alone: each is used on one thread, whose runtime reads its socket.
     pub(super) beats: PgPool,
+    health: PgPool,
+    /// Of all pools.
+    pub(super) writability: Arc<Writability>,
     /// Writes to executions, in batches.
     pub(super) batches: Batches,
 }
@@ -70,22 +75,37 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    /// Connects, and refuses a schema that does not fit this release. Whatever goes away later comes back by itself.
+    /// Connects, and refuses a login that fails, a database that does not exist or takes no writes, and a schema that does
+    /// not fit this release. Whatever goes away later comes back by itself.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Self> {
         if options.connections < LEAST {
             let message = format!("{} connections are too few; at least {LEAST} are needed", options.connections);
             return Err(Error::new(Reason::Internal, message));
         }
-        let calls = pool(url, options.connections - (LEAST - 1), STATEMENT)?;
-        let connection = calls.acquire().await.map_err(error::store)?;
-        migrate::check_fit(connection).await?;
-        let writes = pool(url, WRITES, STATEMENT)?;
+        let mut first = first(url).await?;
+        let fits = async {
+            writability::check_first(&mut first).await?;
+            migrate::check_fit(&mut first).await
+        };
+        error::bounded(error::CALL, fits).await?;
+        first.close().await.ok();
+        let writability = Arc::new(Writability::default());
+        let pool = |connections, statement_timeout| {
+            Ok(pooled(connections, &writability).connect_lazy_with(with_settings(url, statement_timeout)?))
+        };
+        let own = |connections| {
+            // Without tasks that tend it: they would run on the runtime that it is made on.
+            let pool = pooled(connections, &writability).idle_timeout(None).max_lifetime(None);
+            Ok(pool.connect_lazy_with(with_settings(url, STATEMENT)?))
+        };
         Ok(Self {
-            calls,
+            calls: pool(options.connections - (LEAST - 1), STATEMENT)?,
             turns: Turns::default(),
-            lists: pool(url, LISTS, LIST)?,
-            beats: pool(url, BEATS, STATEMENT)?,
-            batches: Batches::new(writes),
+            lists: pool(LISTS, LIST)?,
+            beats: own(BEATS)?,
+            health: own(HEALTH)?,
+            batches: Batches::new(pool(WRITES, STATEMENT)?, &writability),
+            writability,
         })
     }
 }
@@ -94,14 +114,35 @@ impl Postgres {
 impl Store for Postgres {
     async fn close(&self) {
         self.batches.close().await;
-        for pool in [&self.lists, &self.beats, &self.calls] {
+        for pool in [&self.lists, &self.health, &self.beats, &self.calls] {
             pool.close().await;
+        }
+    }
+
+    async fn check_writable(&self) -> Result<()> {
+        let asked = async {
+            let mut connection = self.health.acquire().await?;
+            self.writability.ask_one_in_use(&mut connection, PATIENCE).await
+        };
+        error::bounded(error::CALL, async { asked.await.map_err(error::store) }).await?;
+        self.writability.check_recent_writes()
+    }
+}
+
+/// The first connection of a process. A database that is starting is waited for.
+pub(super) async fn first(url: &str) -> Result<PgConnection> {
+    let (options, began) = (options(url)?, Instant::now());
+    loop {
+        let connected = tokio::time::timeout(PATIENCE, options.connect()).await;
+        match connected.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()))) {
+            Err(error) if error::is_starting(&error) && began.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+            connected => return connected.map_err(error::opening),
         }
     }
 }
 
-fn pool(url: &str, connections: u32, statement_timeout: &str) -> Result<PgPool> {
-    let options = options(url)?.options([
+fn with_settings(url: &str, statement_timeout: &str) -> Result<PgConnectOptions> {
+    Ok(options(url)?.options([
         ("statement_timeout", statement_timeout),
         ("lock_timeout", "1s"),
         ("idle_in_transaction_session_timeout", "10s"),
@@ -113,33 +154,30 @@ fn pool(url: &str, connections: u32, statement_timeout: &str) -> Result<PgPool> 
         ("enable_hashjoin", "off"),
         ("enable_mergejoin", "off"),
         ("TimeZone", "UTC"),
-    ]);
-    let pool = PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(PATIENCE)
-        // A round trip before each statement would double its cost: only who has been idle is asked for a sign of life.
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > IDLE {
-                    answers(connection, CHECK).await?;
-                }
-                Ok(true)
-            })
-        })
-        // Behind a statement that nobody waits for any more the driver waits for its answer, and without bound.
-        .after_release(|connection, _| Box::pin(async move { answers(connection, RELEASE).await.map(|()| true) }))
-        .idle_timeout(Duration::from_secs(600))
-        .max_lifetime(Duration::from_secs(3_600));
-    Ok(pool.connect_lazy_with(options))
+    ]))
 }
 
-/// Fails unless a connection gives a sign of life in time; the pool then lets it go.
-async fn answers(connection: &mut PgConnection, within: Duration) -> sqlx::Result<()> {
-    match tokio::time::timeout(within, connection.ping()).await {
-        Ok(answered) => answered,
-        Err(_) => Err(sqlx::Error::Io(ErrorKind::TimedOut.into())),
-    }
+fn pooled(connections: u32, writability: &Arc<Writability>) -> PgPoolOptions {
+    let [connecting, acquiring, releasing] = [(); 3].map(|()| Arc::clone(writability));
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(PATIENCE)
+        // A round trip before each statement would double its cost: only who has been idle is asked.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let writability = Arc::clone(&connecting);
+            Box::pin(async move { writability.admit(connection).await })
+        })
+        .before_acquire(move |connection, meta| {
+            let writability = Arc::clone(&acquiring);
+            Box::pin(async move { writability.may_use(connection, meta.age, meta.idle_for).await })
+        })
+        .after_release(move |connection, meta| {
+            let writability = Arc::clone(&releasing);
+            Box::pin(async move { writability.may_keep(connection, meta.age).await })
+        })
+        .idle_timeout(Duration::from_secs(600))
+        .max_lifetime(Duration::from_secs(3_600))
 }
 
 /// The options that a URL names. A URL that cannot be read is not repeated: it may hold a password.

@@ -9,7 +9,7 @@ use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::{Instant, timeout};
 
 pub(super) use prompt_ledger_store::failure::unavailable;
-use prompt_ledger_store::failure::unknown_migration;
+use prompt_ledger_store::failure::{unexpected, unknown_migration};
 
 /// What a call may take: a database that hangs keeps no bound of its own. More than a connection and a statement may
 /// take together.
@@ -22,10 +22,35 @@ const DEAD: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// STORE_UNAVAILABLE for what passes (a connection, a lock, a shutdown, a full disk), INTERNAL for everything else. A
-/// violated constraint that means something is mapped where the query is.
+/// STORE_UNAVAILABLE for what passes (a connection, a lock, a shutdown, a full disk, a failover), INTERNAL for everything
+/// else: with a delay after which to try again, unless a value is to blame. A violated constraint that means something is
+/// mapped where the query is.
 pub(super) fn store(error: sqlx::Error) -> Error {
-    if passes(&error) { unavailable().caused_by(error) } else { Error::internal(error) }
+    match &error {
+        _ if passes(&error) => unavailable().caused_by(error),
+        sqlx::Error::Database(_) if !is_of_a_row(&error) => unexpected(error),
+        _ => Error::internal(error),
+    }
+}
+
+/// As [`store`], for the first connection of a process: what its configuration has wrong is said, and does not pass.
+pub(super) fn opening(error: sqlx::Error) -> Error {
+    let Some(refused) = error.as_database_error() else { return store(error) };
+    let what = match refused.code().as_deref().and_then(|code| code.get(..2)) {
+        Some("28") => "the database refuses the login (check the user and the password of the URL, and pg_hba.conf)",
+        Some("3D") => "the URL names a database that does not exist (create it, or correct the name)",
+        _ => return store(error),
+    };
+    Error::new(Reason::Internal, format!("{what}: {}", refused.message()))
+}
+
+/// Whether a database that does not take connections may only be starting.
+pub(super) fn is_starting(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        sqlx::Error::Database(error) => error.is_transient_in_connect_phase(),
+        _ => false,
+    }
 }
 
 /// As [`store`], for a migration.
@@ -37,13 +62,20 @@ pub(super) fn migration(error: MigrateError) -> Error {
     }
 }
 
+/// Classes of SQLSTATE that pass: connections, rolled back transactions, resources, an operator's intervention; and, once
+/// a process has had a connection, logins that are refused and a database that is not there.
+const PASSING_CLASSES: [&str; 6] = ["08", "40", "53", "57", "28", "3D"];
+/// Others that pass: a lock that was not had in time, a transaction that was idle for too long, a database that takes no
+/// writes.
+const PASSING: [&str; 3] = ["55P03", "25P03", "25006"];
+
 /// Whether the same statement may go well later.
 pub(super) fn passes(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-            ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "55P03" || code == "25P03"
+            PASSING_CLASSES.iter().any(|class| code.starts_with(class)) || PASSING.contains(&&*code)
         }),
         _ => false,
     }

@@ -66,7 +66,9 @@ impl Executions for Postgres {
     }
 
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
-        lease::extend(&self.beats, held, lease).await
+        let extended = lease::extend(&self.beats, held, lease).await;
+        self.writability.note(&extended);
+        extended
     }
 
     async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>> {

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `connect` | pools, and how every connection is set up |
+//! | `writability` | whether the database takes writes: asked of connections, told by writes |
 //! | `migrate` | the schema, forwards and back |
 //! | `registry`, `put_prompt`, `change_prompt`, `register_code`, `save`, `select` | prompts and versions |
 //! | `turns` | who writes to a project's registry next |
@@ -50,6 +51,7 @@ mod row;
 mod save;
 mod select;
 mod turns;
+mod writability;
 
 pub use connect::{Postgres, PostgresOptions};
 pub use migrate::{migrate_down, migrate_status, migrate_up};

@@ -3,8 +3,7 @@
 
 use prompt_ledger_domain::Result;
 use sqlx::migrate::{Migrate, MigrationType, Migrator};
-use sqlx::pool::PoolConnection;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqlSafeStr};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr};
 
 use super::{connect, error};
 use prompt_ledger_store::migrations::{self, Migration, NEWEST, check_target, status};
@@ -59,17 +58,17 @@ pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
 }
 
 /// Refuses a schema that this release does not work with.
-pub(super) async fn check_fit(mut connection: PoolConnection<sqlx::Postgres>) -> Result<()> {
+pub(super) async fn check_fit(connection: &mut PgConnection) -> Result<()> {
     let there = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *connection).await.map_err(error::store)?;
     let found: Option<(i64, i64)> = match there {
-        true => sqlx::query_as(FIT).fetch_optional(&mut *connection).await.map_err(error::store)?,
+        true => sqlx::query_as(FIT).fetch_optional(connection).await.map_err(error::store)?,
         false => None,
     };
     migrations::check_fit(NEWEST, found)
 }
 
 async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
-    let mut connection = connect::options(url)?.connect().await.map_err(error::store)?;
+    let mut connection = connect::first(url).await?;
     let done = work(&mut connection).await;
     connection.close().await.map_err(error::store)?;
     done

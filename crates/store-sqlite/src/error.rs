@@ -6,7 +6,7 @@ use sqlx::migrate::MigrateError;
 pub(super) use prompt_ledger_store::failure::unavailable;
 use prompt_ledger_store::failure::unknown_migration;
 
-/// STORE_UNAVAILABLE for what passes (a lock, a full disk, a connection), INTERNAL for everything else. A violated
+/// STORE_UNAVAILABLE for what passes (a lock, a full or read-only disk, a connection), INTERNAL for everything else. A violated
 /// constraint that means something is mapped where the query is.
 pub(super) fn store(error: sqlx::Error) -> Error {
     if passes(&error) { unavailable().caused_by(error) } else { Error::internal(error) }
@@ -29,8 +29,8 @@ pub(super) fn migration(error: MigrateError) -> Error {
 }
 
 fn passes(error: &sqlx::Error) -> bool {
-    /// Primary result codes: BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN.
-    const PASSING: [i32; 6] = [5, 6, 7, 10, 13, 14];
+    /// Primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
+    const PASSING: [i32; 7] = [5, 6, 7, 8, 10, 13, 14];
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
         error => code(error).is_some_and(|code| PASSING.contains(&code)),

@@ -120,6 +120,11 @@ impl Store for Sqlite {
         self.readers.close().await;
         self.writer.close().await;
     }
+
+    async fn check_writable(&self) -> Result<()> {
+        sqlx::query("SELECT 1 FROM projects LIMIT 1").fetch_optional(&self.readers).await.map_err(error::store)?;
+        Ok(())
+    }
 }
 
 /// How every connection is opened.

@@ -281,7 +281,8 @@ pub trait Executions: Send + Sync {
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>>;
 
     /// Extends the leases of what is still running at its fence, to `lease` from now. What is missing in the answer is
-    /// no longer the caller's.
+    /// no longer the caller's. Has a connection of its own, which belongs to the runtime that this is called on: always
+    /// the same one.
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>>;
 
     /// Those of `held` that run at their fence and whose end someone asked for.

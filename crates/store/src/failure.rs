@@ -19,3 +19,8 @@ pub fn unknown_migration(version: i64) -> Error {
     );
     Error::new(Reason::Internal, message)
 }
+
+/// INTERNAL, where nothing says that it passes, nor that it does not: a caller may try again.
+pub fn unexpected(error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::internal(error).retry_after(RETRY_AFTER)
+}

@@ -15,17 +15,19 @@ use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Announcement, Hint, Outbox};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
 use prompt_ledger_worker::app::{Brokers, Connections};
+use prompt_ledger_worker::process::HEARTBEATS_ENDED;
 use prompt_ledger_worker::{Cancels, Heartbeat, News, Runner, Texts, Worker};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic_health::server::HealthReporter;
 
 pub(crate) use self::routes::serving;
 pub use self::store::{Migrations, open_store};
-use crate::folder;
 use crate::grpc::answers::Answers;
 use crate::grpc::gate::Rules;
 use crate::grpc::registry::Registry;
@@ -35,8 +37,8 @@ use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, Refresh};
 use crate::service::{AnalyticsService, CpuPool, ExecutionService, Gatekeeper, ModelService, RegistryService};
 use crate::sweeper::Sweeper;
-use crate::vital;
 use crate::watch::{Feed, Hub, Streams};
+use crate::{folder, health_monitor};
 
 /// How long connections may take to close once all work is done.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -57,6 +59,8 @@ pub struct App {
     store: Arc<dyn Store>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     background: Vec<JoinHandle<()>>,
+    /// Fires when the thread of heartbeats and health has ended.
+    heartbeats: CancellationToken,
     outboxes: (Outbox<Hint>, Outbox<Announcement>),
     /// Ends after everything that tells or is told.
     brokers: Connections,
@@ -117,6 +121,7 @@ impl App {
             news: news.clone(),
             texts: texts.clone(),
             abort: drain.abort.clone(),
+            stop: drain.stop.clone(),
         };
         let executions = Arc::new(ExecutionService {
             registry: Arc::clone(&registry),
@@ -162,8 +167,10 @@ impl App {
         let (routes, health) = routes::routes(&config.server, rules, served, &executions, analytics)?;
         serving(&health, true).await;
 
+        let beating = heartbeat.run(drain.stop.clone());
+        let monitoring = health_monitor::run(store.clone(), health.clone(), drain.refuse.clone());
+        let heartbeats = thread::spawn("heartbeats", async { _ = futures::join!(beating, monitoring) })?;
         let mut background = vec![
-            tokio::spawn(heartbeat.run(drain.stop.clone())),
             tokio::spawn(cancels.run(drain.stop.clone())),
             tokio::spawn(sweeper.run(drain.stop.clone())),
             tokio::spawn(folder::run(store.clone(), drain.stop.clone())),
@@ -172,7 +179,6 @@ impl App {
             tokio::spawn(texts.run(bus.listen(), drain.stop.clone())),
             tokio::spawn(streams.run(drain.stop.clone())),
             tokio::spawn(answers.run(drain.stop.clone())),
-            tokio::spawn(vital::watch(store.clone(), health.clone(), drain.refuse.clone())),
         ];
         background.push(match shared {
             true => tokio::spawn(refresh.confirm(asked, drain.stop.clone())),
@@ -204,6 +210,7 @@ impl App {
             store,
             serving,
             background,
+            heartbeats,
             outboxes: (hints, announcements),
             brokers: connections,
             _lock: lock,
@@ -212,18 +219,22 @@ impl App {
 
     /// Serves until the process is asked to end, then ends within the grace.
     pub async fn until_signal(mut self) -> Result<(), StartError> {
-        tokio::select! {
-            signal = drain::signal() => signal?,
+        let asked = tokio::select! {
+            signal = drain::signal() => {
+                signal?;
+                Ok(())
+            }
+            () = self.heartbeats.cancelled() => Err(HEARTBEATS_ENDED.into()),
             ended = &mut self.serving => {
                 ended??;
                 return Err("the server stopped by itself".into());
             }
-        }
+        };
         let began = Instant::now();
         tracing::info!(grace = ?self.grace, "shutting down");
         self.stop().await;
         tracing::info!(took = ?began.elapsed(), "shut down");
-        Ok(())
+        asked
     }
 
     /// The drain, in order: nothing new, calls aborted when their time is over, connections, background, brokers, store.
@@ -238,6 +249,9 @@ impl App {
             abort.abort();
         }
         self.drain.stop.cancel();
+        // Writes that are given up now say so.
+        let given_up = futures::future::join(self.executions.running.wait(), self.heartbeats.cancelled());
+        let _ = tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), given_up).await;
         for task in self.background {
             let ending = task.abort_handle();
             if tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), task).await.is_err() {

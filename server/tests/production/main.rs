@@ -8,6 +8,7 @@ mod cancel;
 mod code;
 mod commands;
 mod dispatch;
+mod failovers;
 mod faults;
 mod figures;
 mod kit;

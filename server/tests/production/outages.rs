@@ -17,7 +17,7 @@ use crate::kit::{Deployment, eventually, greet, request, submit};
 /// All of it is to be back by then.
 const BACK_BY: Duration = Duration::from_secs(10);
 
-async fn health(server: &Ledger) -> ServingStatus {
+pub(crate) async fn health(server: &Ledger) -> ServingStatus {
     let mut client = HealthClient::new(server.connection_with(Metadata::none()));
     let service = "promptledger.v1.ExecutionService".to_owned();
     client.check(HealthCheckRequest { service }).await.unwrap().into_inner().status()

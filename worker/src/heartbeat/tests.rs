@@ -10,18 +10,22 @@ use prompt_ledger_store::{
     Requeue,
 };
 
+use tokio::sync::mpsc;
+
 use super::*;
 
 const LEASE: Duration = Duration::from_secs(30);
 
-struct Silent;
+/// Tells what it was asked to extend.
+struct Silent(mpsc::UnboundedSender<Vec<Fence>>);
 
 /// The calls that a heartbeat never makes.
 macro_rules! uncalled {
     ($($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
         #[async_trait]
         impl Executions for Silent {
-            async fn extend(&self, _: &[Fence], _: Duration) -> Result<Vec<Held>> {
+            async fn extend(&self, held: &[Fence], _: Duration) -> Result<Vec<Held>> {
+                self.0.send(held.to_vec()).ok();
                 std::future::pending().await
             }
 
@@ -55,11 +59,21 @@ uncalled! {
     list(ProjectId, &ExecutionFilter, Option<(Timestamp, ExecutionId)>, usize, bool) -> Vec<Execution>;
 }
 
+/// A heartbeat that goes on, and what the store hears of it.
+fn beating() -> (Heartbeat, mpsc::UnboundedReceiver<Vec<Fence>>) {
+    let (asked, heard) = mpsc::unbounded_channel();
+    let heartbeat = Heartbeat::new(Arc::new(Silent(asked)), LEASE);
+    tokio::spawn(heartbeat.clone().run(CancellationToken::new()));
+    (heartbeat, heard)
+}
+
+fn fence() -> Fence {
+    Fence { id: ExecutionId(new_id()), attempt: 1 }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lease_ends_on_time_although_the_store_does_not_answer() {
-    let heartbeat = Heartbeat::new(Arc::new(Silent), LEASE);
-    tokio::spawn(heartbeat.clone().run(CancellationToken::new()));
-    let fence = || Fence { id: ExecutionId(new_id()), attempt: 1 };
+    let (heartbeat, _) = beating();
     // One beat after the other is under way meanwhile.
     for late in [0, 4, 11, 17, 29] {
         let sent = Instant::now();
@@ -72,4 +86,18 @@ async fn a_lease_ends_on_time_although_the_store_does_not_answer() {
     let sent = Instant::now();
     tokio::time::advance(LEASE).await;
     assert!(heartbeat.hold(fence(), sent).lost.is_cancelled(), "it was over when it was taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_is_extended_in_the_store_beyond_our_own_end_of_its_lease() {
+    let (heartbeat, mut heard) = beating();
+    let fence = fence();
+    let lease = heartbeat.hold(fence, Instant::now());
+    lease.lost.cancelled().await;
+    while heard.try_recv().is_ok() {}
+    for _ in 0..10 {
+        assert_eq!(heard.recv().await.unwrap(), [fence]);
+    }
+    drop(lease);
+    assert!(tokio::time::timeout(10 * LEASE, heard.recv()).await.is_err(), "it is held no more");
 }

@@ -76,16 +76,19 @@ async fn the_nearer_of_deadline_and_expiry_decides() {
 }
 
 #[tokio::test]
-async fn an_end_that_cannot_be_written_is_tried_until_the_lease_is_lost() {
-    let kit = Kit::new(Duration::from_millis(500), &[]).await;
+async fn an_end_that_cannot_be_written_outlives_the_lease_and_is_given_up_with_the_drain() {
+    const SHORT: Duration = Duration::from_millis(500);
+    let kit = Kit::new(SHORT, &[]).await;
     let gate = Gate::new();
     kit.model.next(Reply::answer("lost").held(&gate));
     let (job, bounds) = kit.recorded(0).await;
     let runner = kit.runner.clone();
-    let running = tokio::spawn(async move { runner.run(job, bounds).await });
+    let mut running = tokio::spawn(async move { runner.run(job, bounds).await });
     kit.model.wait_for_calls(1).await;
     kit.store.close().await;
     gate.open();
+    assert!(tokio::time::timeout(3 * SHORT, &mut running).await.is_err(), "it was given up with the lease");
+    kit.stop.cancel();
     assert_eq!(running.await.unwrap().unwrap_err().reason(), Reason::StoreUnavailable);
 }
 

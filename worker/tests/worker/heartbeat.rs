@@ -1,15 +1,20 @@
 //! Leases: kept while the holder lives, given up when they are lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::Status;
-use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_runtime::new_id;
-use prompt_ledger_store::{Executions, Fence, Store};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
+use prompt_ledger_runtime::{new_id, thread};
+use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_up};
+use prompt_ledger_store::{Access, Executions, Fence, Holder, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::services;
+use prompt_ledger_worker::Heartbeat;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use crate::kit::Kit;
+use crate::kit::{Kit, an_execution};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -65,4 +70,26 @@ async fn a_call_under_a_lost_lease_is_aborted() {
     assert_eq!((found.status, found.failure.unwrap().error_type.as_str()), (Status::Failed, "interrupted"));
     running.abort();
     kit.model.wait_for_aborts(1).await;
+}
+
+#[tokio::test]
+async fn leases_are_kept_in_the_store_while_every_thread_of_the_main_runtime_is_busy() {
+    const LEASE: Duration = Duration::from_secs(2);
+    let database = services::database();
+    migrate_up(database.url()).await.unwrap();
+    let store = Arc::new(Postgres::open(database.url(), PostgresOptions::default()).await.unwrap());
+    let (heartbeat, stop) = (Heartbeat::new(store.clone(), LEASE), CancellationToken::new());
+    let ended = thread::spawn("heartbeats", heartbeat.clone().run(stop.clone())).unwrap();
+    let project = store.project("default").await.unwrap().unwrap().id;
+    let new = an_execution(&*store, project, 0).await;
+    let (fence, sent) = (Fence { id: new.id, attempt: 1 }, Instant::now());
+    let holder = Holder { worker: "test".into(), claim_id: ClaimId(new_id()), lease: LEASE };
+    store.start(new, holder).await.unwrap();
+    let lease = heartbeat.hold(fence, sent);
+    // The only thread of this runtime.
+    std::thread::sleep(3 * LEASE);
+    let kept = services::sql(database.url(), "SELECT lease_until > clock_timestamp() FROM executions");
+    assert_eq!((kept.trim(), lease.lost.is_cancelled()), ("t", false));
+    stop.cancel();
+    ended.cancelled().await;
 }

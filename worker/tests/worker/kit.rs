@@ -44,7 +44,16 @@ impl Kit {
         let abort = CancellationToken::new();
         let news = News::new(Outbox::announcements(Arc::new(MemoryBus::new())));
         let texts = Texts::new(news.clone());
-        let runner = Runner { store: store.clone(), heartbeat, policy, worker: "test".into(), news, texts, abort };
+        let runner = Runner {
+            store: store.clone(),
+            heartbeat,
+            policy,
+            worker: "test".into(),
+            news,
+            texts,
+            abort,
+            stop: stop.clone(),
+        };
         let project = store.project("default").await.unwrap().unwrap().id;
         Self { store, model: FakeModel::start().await, runner, project, stop, _folder: folder }
     }
@@ -62,44 +71,7 @@ impl Kit {
 
     /// An execution that was recorded just now, held by this process.
     pub(crate) async fn recorded(&self, max_retries: i32) -> (Job, Bounds) {
-        let put = PutPrompt {
-            name: "greet".into(),
-            template_source: "hello".into(),
-            checksum: checksum("hello"),
-            variables: vec![],
-            description: None,
-            owner_team: None,
-            tags: None,
-            created_by: String::new(),
-            set_active: true,
-            create_only: false,
-            etag: None,
-            prompt_id: PromptId(new_id()),
-            version_id: VersionId(new_id()),
-        };
-        let put = self.store.put_prompt(self.project, put).await.unwrap();
-        let model = ModelRef { provider: "openai".into(), model: "gpt-4o-mini".into() };
-        let new = NewExecution {
-            id: ExecutionId(new_id()),
-            project_id: self.project,
-            prompt_id: put.prompt.id,
-            version_id: put.version.id,
-            prompt_mode: Mode::Full,
-            must_be_active: true,
-            environment: "dev".into(),
-            input: Input::Prompt("hello".into()),
-            prompt_truncated: false,
-            variables: "{}".into(),
-            model: model.clone(),
-            price_id: None,
-            params: Params::default(),
-            correlation_id: String::new(),
-            key: None,
-            timeout: Duration::from_secs(60),
-            expire_after: None,
-            max_retries,
-            stream_text: false,
-        };
+        let new = an_execution(&*self.store, self.project, max_retries).await;
         let base_url = Some(self.model.base_url().parse().unwrap());
         let job = Job {
             fence: Fence { id: new.id, attempt: 1 },
@@ -109,7 +81,7 @@ impl Kit {
             stream_text: false,
             input: new.input.clone(),
             prompt_truncated: false,
-            model,
+            model: new.model.clone(),
             provider: Arc::new(OpenAi::new(Endpoint { base_url, ..Endpoint::default() }).unwrap()),
             price: None,
             params: new.params,
@@ -119,5 +91,47 @@ impl Kit {
         let sent = Instant::now();
         assert!(matches!(self.store.start(new, self.runner.holder()).await.unwrap(), Recorded::New(_)));
         (job, Bounds { sent, expire_at: None, caller_deadline: None, hung_up: CancellationToken::new() })
+    }
+}
+
+/// An execution of a prompt that is registered for it.
+pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_retries: i32) -> NewExecution {
+    let put = PutPrompt {
+        name: "greet".into(),
+        template_source: "hello".into(),
+        checksum: checksum("hello"),
+        variables: vec![],
+        description: None,
+        owner_team: None,
+        tags: None,
+        created_by: String::new(),
+        set_active: true,
+        create_only: false,
+        etag: None,
+        prompt_id: PromptId(new_id()),
+        version_id: VersionId(new_id()),
+    };
+    let put = store.put_prompt(project, put).await.unwrap();
+    let model = ModelRef { provider: "openai".into(), model: "gpt-4o-mini".into() };
+    NewExecution {
+        id: ExecutionId(new_id()),
+        project_id: project,
+        prompt_id: put.prompt.id,
+        version_id: put.version.id,
+        prompt_mode: Mode::Full,
+        must_be_active: true,
+        environment: "dev".into(),
+        input: Input::Prompt("hello".into()),
+        prompt_truncated: false,
+        variables: "{}".into(),
+        model,
+        price_id: None,
+        params: Params::default(),
+        correlation_id: String::new(),
+        key: None,
+        timeout: Duration::from_secs(60),
+        expire_after: None,
+        max_retries,
+        stream_text: false,
     }
 }

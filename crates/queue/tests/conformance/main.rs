@@ -7,7 +7,6 @@ mod bus;
 mod failover;
 mod kit;
 mod memory;
-mod proxy;
 mod queue;
 mod rabbit;
 mod redis;

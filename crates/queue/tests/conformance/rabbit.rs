@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kit::{
     Backend, Process, announcement, becomes, eventually, fails_soon, hear, hint, hints, sorted, unique, within,
 };
-use crate::proxy::Proxy;
+use prompt_ledger_testkit::services::Proxy;
 
 struct Shared {
     prefix: String,

@@ -14,7 +14,7 @@ use crate::kit::{
     Backend, GENEROUS, Process, announcement, becomes, eventually, fails_soon, hear, hint, hints, hints_of, sorted,
     unique, within,
 };
-use crate::proxy::Proxy;
+use prompt_ledger_testkit::services::Proxy;
 
 pub(crate) struct Shared {
     prefix: String,

@@ -4,6 +4,7 @@
 
 mod batches;
 mod folding;
+mod outages;
 mod registry_locks;
 mod store;
 

@@ -3,12 +3,14 @@
 
 mod instance;
 mod postgres;
+mod proxy;
 mod rabbit;
 mod redis;
 
 use std::process::Command;
 
 pub use postgres::Postgres;
+pub use proxy::Proxy;
 pub use rabbit::Rabbit;
 pub use redis::Redis;
 
@@ -100,6 +102,8 @@ pub fn sql(url: &str, statement: &str) -> String {
 
 fn psql(url: &str, statement: &str) -> Command {
     let mut command = Command::new("psql");
+    // One that hangs does not hold the test's end up.
+    command.env("PGCONNECT_TIMEOUT", "10");
     command.args([
         "--no-psqlrc",
         "--quiet",

@@ -1,5 +1,7 @@
 //! A Postgres of a test's own, its data on the disk and synced.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,16 +18,51 @@ impl Postgres {
     /// When it does not start; the message has its log.
     pub async fn start() -> Self {
         let mut instance = Instance::new();
-        let data = instance.path("data");
-        std::fs::create_dir(&data).unwrap();
-        if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
-            succeed(Command::new("chown").arg("postgres").arg(&data));
-        }
+        let data = data_folder(&instance);
         let mut initdb = as_user("postgres", &binary("initdb"));
         initdb.args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"]);
         succeed(initdb.arg("--pgdata").arg(&data).current_dir(&data));
         run(&mut instance).await;
         Self(instance)
+    }
+
+    /// A hot standby of this one: a copy that follows it, answers reads and refuses writes.
+    ///
+    /// # Panics
+    /// When it does not start; the message has its log.
+    pub async fn standby(&self) -> Self {
+        let mut instance = Instance::new();
+        let data = data_folder(&instance);
+        let mut copy = as_user("postgres", &binary("pg_basebackup"));
+        copy.args(["--checkpoint=fast", "--no-sync", "--pgdata"]).arg(&data).arg("--dbname").arg(self.conninfo());
+        succeed(copy.current_dir(&data));
+        follow(&data, self);
+        run(&mut instance).await;
+        Self(instance)
+    }
+
+    /// Starts it again, after [`Postgres::stop`], as a hot standby of another one.
+    ///
+    /// # Panics
+    /// When it does not start; the message has its log.
+    pub async fn restart_as_standby_of(&mut self, primary: &Self) {
+        follow(&self.0.path("data"), primary);
+        run(&mut self.0).await;
+    }
+
+    /// Makes a primary of a standby, and waits until it takes writes.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn promote(&self) {
+        let data = self.0.path("data");
+        let mut promote = as_user("postgres", &binary("pg_ctl"));
+        succeed(promote.args(["promote", "--wait", "--pgdata"]).arg(&data).current_dir(&data));
+    }
+
+    /// Where it is, as Postgres itself spells it.
+    fn conninfo(&self) -> String {
+        format!("host=127.0.0.1 port={} user=postgres", self.0.port)
     }
 
     /// Where it is, as its superuser.
@@ -77,6 +114,24 @@ impl Postgres {
     pub fn resume(&self) {
         self.0.signal("CONT");
     }
+}
+
+/// An empty folder for its data, which is its user's alone.
+fn data_folder(instance: &Instance) -> PathBuf {
+    let data = instance.path("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700)).unwrap();
+    if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+        succeed(Command::new("chown").arg("postgres").arg(&data));
+    }
+    data
+}
+
+/// Makes what starts with this data a standby.
+fn follow(data: &Path, primary: &Postgres) {
+    succeed(as_user("postgres", Path::new("touch")).arg(data.join("standby.signal")).current_dir(data));
+    let mut settings = std::fs::File::options().append(true).open(data.join("postgresql.auto.conf")).unwrap();
+    writeln!(settings, "primary_conninfo = '{}'", primary.conninfo()).unwrap();
 }
 
 async fn run(instance: &mut Instance) {

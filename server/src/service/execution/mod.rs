@@ -268,9 +268,6 @@ impl ExecutionService {
                 Ok(ending) => (ending.and_then(|ending| begun.ended(first, ending, &runner.worker)), Ok(())),
                 Err(error) => (None, Err(error)),
             };
-            if let Err(error) = &ended {
-                tracing::error!(execution_id = %id, %error, "the end could not be recorded");
-            }
             hub.drove(id, execution.as_ref());
             ended.map(|()| Tried::New(Driven { id, execution: execution.map(Box::new) }))
         })

@@ -1,0 +1,226 @@
+//! Whether the database takes writes. A primary can become a standby, or read-only, under open connections: reads then go
+//! on, stale, and writes fail with 25006. So no connection is accepted that cannot write, one in use is asked now and
+//! then, and where one says no all that are as old are closed: their successors find the new primary.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::{Error, Result};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection as _, PgConnection, Row as _};
+
+use super::error;
+
+/// `on` on a standby too.
+const IS_READ_ONLY: &str = "SHOW transaction_read_only";
+const READ_ONLY: &str = "the database takes no writes: it is a standby, or default_transaction_read_only is on";
+
+/// What the question may take of a new connection.
+const ADMIT: Duration = Duration::from_secs(2);
+/// A connection that was idle for so long may have died or changed since; what the question may take then leaves time for
+/// a new connection.
+const IDLE: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_millis(500);
+/// What the last answer of a connection that comes back may take: a statement that nobody waits for any more ends by
+/// then.
+const RELEASE: Duration = Duration::from_secs(3);
+/// How often one of the connections that come back is asked, of all pools together. They take turns.
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How often the log is told of connections that cannot write, at most.
+const TELL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// For how long writes must have failed, without one that went well, to say that they fail; and how long that is held
+/// against the database when there are no more writes.
+const FAILING: Duration = Duration::from_secs(2);
+const RECENT: Duration = Duration::from_secs(10);
+
+/// What the connections and the writes of this process say about it.
+#[derive(Debug)]
+pub(super) struct Writability(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// Connections made until then are closed when they are next seen.
+    stale_until: Option<Instant>,
+    ask_at: Instant,
+    /// When the log was told last of a connection that cannot write.
+    told_at: Option<Instant>,
+    failing: Option<Failing>,
+}
+
+/// Writes fail, and none has gone well since.
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    last: Instant,
+    cause: String,
+}
+
+impl Default for Writability {
+    fn default() -> Self {
+        Self(Mutex::new(State { stale_until: None, ask_at: Instant::now(), told_at: None, failing: None }))
+    }
+}
+
+impl Writability {
+    /// Fails unless a new connection can write.
+    pub(super) async fn admit(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        self.accept(within(ADMIT, is_read_only(connection)).await?)
+    }
+
+    /// Whether an idle connection of this age may be used. Fails where it has died.
+    pub(super) async fn may_use(
+        &self,
+        connection: &mut PgConnection,
+        age: Duration,
+        idle: Duration,
+    ) -> sqlx::Result<bool> {
+        if self.is_stale(age) {
+            return Ok(false);
+        }
+        if idle > IDLE {
+            self.ask_one_in_use(connection, CHECK).await?;
+        }
+        Ok(true)
+    }
+
+    /// Whether a connection of this age that comes back is kept. Fails where it has died.
+    pub(super) async fn may_keep(&self, connection: &mut PgConnection, age: Duration) -> sqlx::Result<bool> {
+        if self.is_stale(age) {
+            return Ok(false);
+        }
+        // Behind a statement that nobody waits for any more the driver waits for its answer, and without bound.
+        match self.is_time_to_ask(Instant::now()) {
+            true => self.ask_one_in_use(connection, RELEASE).await?,
+            false => within(RELEASE, connection.ping()).await?,
+        }
+        Ok(true)
+    }
+
+    /// Fails unless a connection in use can write; then all that are as old are closed when they are next seen.
+    pub(super) async fn ask_one_in_use(&self, connection: &mut PgConnection, limit: Duration) -> sqlx::Result<()> {
+        let read_only = within(limit, is_read_only(connection)).await?;
+        if read_only {
+            self.state().stale_until = Some(Instant::now());
+        }
+        self.accept(read_only)
+    }
+
+    fn accept(&self, read_only: bool) -> sqlx::Result<()> {
+        if !read_only {
+            return Ok(());
+        }
+        let (mut state, now) = (self.state(), Instant::now());
+        if state.told_at.is_none_or(|told| now - told >= TELL_INTERVAL) {
+            state.told_at = Some(now);
+            tracing::error!("{READ_ONLY}; connections to it are closed, and new ones refused, until it does");
+        }
+        Err(sqlx::Error::Io(io::Error::other(READ_ONLY)))
+    }
+
+    /// Notes how a write fared.
+    pub(super) fn note<T>(&self, written: &Result<T>) {
+        self.note_at(written, Instant::now());
+    }
+
+    fn note_at<T>(&self, written: &Result<T>, now: Instant) {
+        let mut state = self.state();
+        match written {
+            Ok(_) => state.failing = None,
+            Err(error) if error.reason() == Reason::StoreUnavailable => {
+                let since = state.failing.as_ref().map_or(now, |failing| failing.since);
+                let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+                state.failing = Some(Failing { since, last: now, cause });
+            }
+            // The database has answered, and refused this one.
+            Err(_) => {}
+        }
+    }
+
+    /// Fails where the latest writes did, for what passes.
+    pub(super) fn check_recent_writes(&self) -> Result<()> {
+        self.check_at(Instant::now())
+    }
+
+    fn check_at(&self, now: Instant) -> Result<()> {
+        match &self.state().failing {
+            Some(Failing { since, last, cause }) if *last - *since >= FAILING && now - *last < RECENT => {
+                Err(error::unavailable().caused_by(format!("writes fail: {cause}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_stale(&self, age: Duration) -> bool {
+        let made = Instant::now().checked_sub(age);
+        self.state().stale_until.is_some_and(|until| made.is_none_or(|made| made <= until))
+    }
+
+    fn is_time_to_ask(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        let due = state.ask_at <= now;
+        if due {
+            state.ask_at = now + ASK_INTERVAL;
+        }
+        due
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Fails unless the first connection of a process can write: it was given the wrong address.
+pub(super) async fn check_first(connection: &mut PgConnection) -> Result<()> {
+    if within(ADMIT, is_read_only(connection)).await.map_err(error::store)? {
+        let advice = "; name the primary in the URL, or start again when it takes writes";
+        return Err(Error::new(Reason::Internal, format!("{READ_ONLY}{advice}")));
+    }
+    Ok(())
+}
+
+/// One round trip, and no prepared statement.
+async fn is_read_only(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    let row: PgRow = sqlx::raw_sql(IS_READ_ONLY).fetch_one(connection).await?;
+    Ok(row.try_get::<&str, _>(0)? == "on")
+}
+
+/// Fails unless a connection answers in time; the pool then lets it go.
+async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_that_fail_are_held_against_the_database_until_one_goes_well_or_for_a_while() {
+        let (writability, start) = (Writability::default(), Instant::now());
+        let at = |millis| start + Duration::from_millis(millis);
+        let fails = || Err::<(), _>(error::unavailable().caused_by("no space left"));
+        writability.note_at(&fails(), at(0));
+        assert!(writability.check_at(at(0)).is_ok(), "once");
+        writability.note_at(&fails(), at(2_000));
+        let said = writability.check_at(at(2_000)).unwrap_err();
+        assert!(std::error::Error::source(&said).unwrap().to_string().contains("no space left"));
+        assert!(writability.check_at(at(12_000)).is_ok(), "nobody has written for long");
+        writability.note_at(&fails(), at(13_000));
+        assert!(writability.check_at(at(13_000)).is_err());
+        writability.note_at(&Err::<(), _>(Error::internal("a constraint")), at(13_001));
+        assert!(writability.check_at(at(13_001)).is_err(), "says nothing");
+        writability.note_at(&Ok(()), at(13_002));
+        assert!(writability.check_at(at(13_002)).is_ok());
+    }
+
+    #[test]
+    fn one_connection_after_the_other_is_asked_at_intervals() {
+        let (writability, start) = (Writability::default(), Instant::now());
+        let asked =
+            [0, 1, 99, 100, 150].map(|millis| writability.is_time_to_ask(start + Duration::from_millis(millis)));
+        assert_eq!(asked, [true, false, false, true, false]);
+    }
+}

@@ -1,0 +1,90 @@
+//! A TCP proxy between a process and a service, so that a test can cut the line or switch it to another service, as a
+//! load balancer or a virtual address does in a failover.
+
+use std::sync::{Arc, Mutex};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A running proxy on a free port of this machine. Dropping it ends it, with all of its connections.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    state: Arc<Mutex<State>>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    target: u16,
+    /// Ends the connections that there are.
+    line: CancellationToken,
+}
+
+impl Proxy {
+    /// To the port of this machine that a URL names.
+    ///
+    /// # Panics
+    /// When the URL names no port, or no port is free.
+    pub async fn to(url: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(Mutex::new(State { target: target(url), line: CancellationToken::new() }));
+        let shared = Arc::clone(&state);
+        let accepting = tokio::spawn(async move {
+            while let Ok((here, _)) = listener.accept().await {
+                let (target, line) = {
+                    let state = shared.lock().unwrap();
+                    (state.target, state.line.clone())
+                };
+                tokio::spawn(async move { line.run_until_cancelled(carry(here, target)).await });
+            }
+        });
+        Self { port, state, accepting }
+    }
+
+    /// The same URL through it.
+    #[must_use]
+    pub fn url(&self, url: &str) -> String {
+        url.replace(port_of(url), &self.port.to_string())
+    }
+
+    /// Cuts all connections; new ones are let through.
+    ///
+    /// # Panics
+    /// Never, unless a test panicked in here.
+    pub fn cut(&self) {
+        std::mem::take(&mut self.state.lock().unwrap().line).cancel();
+    }
+
+    /// Leads new connections to the port that this URL names. Those that there are stay where they are.
+    ///
+    /// # Panics
+    /// When the URL names no port.
+    pub fn switch(&self, url: &str) {
+        self.state.lock().unwrap().target = target(url);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut();
+    }
+}
+
+/// Until either side ends; a service that is not there ends it at once.
+async fn carry(mut here: TcpStream, target: u16) {
+    let Ok(mut there) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+    let _ = (here.set_nodelay(true), there.set_nodelay(true));
+    let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+}
+
+fn target(url: &str) -> u16 {
+    port_of(url).parse().unwrap()
+}
+
+fn port_of(url: &str) -> &str {
+    url.rsplit_once(':').unwrap().1.split('/').next().unwrap()
+}

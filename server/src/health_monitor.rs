@@ -1,0 +1,40 @@
+//! Health follows the store: a server whose database would not take a write says NOT_SERVING, and SERVING again when it
+//! would. It runs beside the heartbeats, on their thread: a busy server is not a dead one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prompt_ledger_domain::{Error, Reason};
+use prompt_ledger_store::Store;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
+
+use crate::app::serving;
+
+/// How often the store is asked, and how long it may take to answer.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Asks the store until the drain begins: from then on health stays NOT_SERVING.
+pub async fn run(store: Arc<dyn Store>, health: HealthReporter, draining: CancellationToken) {
+    let mut checks = tokio::time::interval(CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut serves = true;
+    while draining.run_until_cancelled(checks.tick()).await.is_some() {
+        let checked = tokio::time::timeout(CHECK_INTERVAL, store.check_writable());
+        let Some(checked) = draining.run_until_cancelled(checked).await else { return };
+        let checked =
+            checked.unwrap_or_else(|_| Err(Error::new(Reason::StoreUnavailable, "no answer within a second")));
+        if checked.is_ok() != serves {
+            serves = checked.is_ok();
+            match checked {
+                Ok(()) => tracing::info!("the database takes writes again: health says SERVING"),
+                Err(error) => {
+                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(%error, cause, "the database takes no writes: health says NOT_SERVING until it does");
+                }
+            }
+            serving(&health, serves).await;
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
 use prompt_ledger_store::Store;
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +47,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
         sweep_interval: config.execution.sweep_interval,
         running: running.clone(),
     };
+    let mut signals = Signals::listen()?;
     tracing::info!(worker = worker.runner.worker, concurrency = worker.concurrency, "working");
     let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
     let beating = tokio::spawn(heartbeat.run(drain.stop.clone()));
@@ -54,7 +55,9 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     let telling = tokio::spawn(texts.run(brokers.bus.listen(), drain.stop.clone()));
     let working = tokio::spawn(worker.run(drain.refuse.clone()));
 
-    drain::signal().await?;
+    while signals.next().await == Asked::Reload {
+        tracing::info!("SIGHUP: a worker has no certificate of its own, and nothing to reload");
+    }
     let began = Instant::now();
     let grace = config.server.shutdown_grace;
     tracing::info!(?grace, "shutting down: taking no more, finishing or handing back what runs");

@@ -14,7 +14,7 @@ use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Announcement, Hint, Outbox};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
 use prompt_ledger_store::Store;
 use prompt_ledger_worker::app::{Brokers, Connections};
 use prompt_ledger_worker::{Cancels, Heartbeat, News, Runner, Texts, Worker};
@@ -28,7 +28,9 @@ pub use self::store::{Migrations, open_store};
 use crate::folder;
 use crate::grpc::gate::Rules;
 use crate::grpc::registry::Registry;
-use crate::net::Incoming;
+use crate::net::limit::ConnectionLimit;
+use crate::net::tls::{ALPN_H2, Certificates};
+use crate::net::{Incoming, descriptors};
 use crate::service::access::DEVELOPMENT_KEY;
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
@@ -52,6 +54,9 @@ pub struct App {
     pub default_model: Option<ModelRef>,
     grace: Duration,
     drain: Drain,
+    signals: Signals,
+    hangup: Hangup,
+    certificates: Option<Arc<Certificates>>,
     health: HealthReporter,
     executions: Arc<ExecutionService>,
     store: Arc<dyn Store>,
@@ -62,6 +67,15 @@ pub struct App {
     brokers: Connections,
     /// Held while the folder is ours.
     _lock: Option<std::fs::File>,
+}
+
+/// What SIGHUP asks of a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hangup {
+    /// To read its certificate again.
+    Reloads,
+    /// To end: its terminal was closed.
+    Ends,
 }
 
 /// What a server is made of, chosen by the command.
@@ -77,12 +91,13 @@ struct Parts {
     shared: bool,
     /// Queued executions run in this process.
     works: bool,
+    hangup: Hangup,
     lock: Option<std::fs::File>,
 }
 
 impl App {
     async fn start(config: &Config, parts: Parts) -> Result<Self, StartError> {
-        let Parts { name, listener, store, brokers, providers, default_model, shared, works, lock } = parts;
+        let Parts { name, listener, store, brokers, providers, default_model, shared, works, hangup, lock } = parts;
         let Brokers { queue, bus, connections } = brokers;
         let addr = listener.local_addr()?;
         let drain = Drain::new();
@@ -152,6 +167,8 @@ impl App {
             running: running.clone(),
         };
         let served = Registry { registry, models, analytics: Arc::clone(&analytics) };
+        let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
+        let tls = certificates.as_ref().map(|certificates| certificates.acceptor(&[ALPN_H2])).transpose()?;
         let (routes, health) = routes::routes(&config.server, rules, served, &executions, analytics)?;
         serving(&health, true).await;
 
@@ -182,7 +199,14 @@ impl App {
             background.push(tokio::spawn(worker.run(drain.refuse.clone())));
         }
 
-        let incoming = Incoming::new(listener, config.server.handshake_timeout);
+        if let Some(certificates) = certificates.clone() {
+            let watching = certificates.watch(config.server.tls_reload_interval, drain.stop.clone());
+            background.push(tokio::spawn(watching));
+        }
+        let fit =
+            descriptors::connections_that_fit(config.server.max_connections, config.backends.database_connections);
+        let limit = ConnectionLimit::new(fit, config.server.max_connections_per_address);
+        let incoming = Incoming::new(listener, tls, limit, config.server.handshake_timeout);
         let refuse = drain.refuse.clone();
         let serving =
             tokio::spawn(async move { routes.serve_with_incoming_shutdown(incoming, refuse.cancelled_owned()).await });
@@ -191,6 +215,9 @@ impl App {
             default_model,
             grace: config.server.shutdown_grace,
             drain,
+            signals: Signals::listen()?,
+            hangup,
+            certificates,
             health,
             executions,
             store,
@@ -204,11 +231,19 @@ impl App {
 
     /// Serves until the process is asked to end, then ends within the grace.
     pub async fn until_signal(mut self) -> Result<(), StartError> {
-        tokio::select! {
-            signal = drain::signal() => signal?,
-            ended = &mut self.serving => {
-                ended??;
-                return Err("the server stopped by itself".into());
+        loop {
+            tokio::select! {
+                asked = self.signals.next() => match (asked, self.hangup, &self.certificates) {
+                    (Asked::End, ..) | (Asked::Reload, Hangup::Ends, _) => break,
+                    (Asked::Reload, Hangup::Reloads, Some(certificates)) => certificates.reload_as_asked().await,
+                    (Asked::Reload, Hangup::Reloads, None) => {
+                        tracing::info!("SIGHUP: without TLS_CERT there is no certificate to reload");
+                    }
+                },
+                ended = &mut self.serving => {
+                    ended??;
+                    return Err("the server stopped by itself".into());
+                }
             }
         }
         let began = Instant::now();

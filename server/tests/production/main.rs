@@ -14,6 +14,7 @@ mod kit;
 mod limits;
 mod outages;
 mod several;
+mod signals;
 mod submit;
 mod tls;
 mod watching;

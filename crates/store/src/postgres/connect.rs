@@ -16,6 +16,9 @@ use super::turns::Turns;
 use super::{error, migrate};
 use crate::Store;
 
+/// What each connection calls itself.
+pub(super) const APPLICATION: &str = "prompt-ledger";
+
 /// Connections that heartbeats have for themselves: a lease must not be lost because everyone else is waiting.
 const BEATS: u32 = 1;
 /// Connections for lists: one may walk far, and must not hold up what every call needs.
@@ -146,5 +149,5 @@ async fn answers(connection: &mut PgConnection, within: Duration) -> sqlx::Resul
 pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     let read = PgConnectOptions::from_str(url);
     let options = read.map_err(|_| Error::new(Reason::Internal, "the database's URL cannot be read"))?;
-    Ok(options.application_name("prompt-ledger").statement_cache_capacity(256))
+    Ok(options.application_name(APPLICATION).statement_cache_capacity(256))
 }

@@ -52,4 +52,4 @@ mod select;
 mod turns;
 
 pub use connect::{Postgres, PostgresOptions};
-pub use migrate::{migrate_down, migrate_status, migrate_up};
+pub use migrate::{migrate_down, migrate_status, migrate_up, other_connections};

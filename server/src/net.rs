@@ -1,4 +1,10 @@
-//! Accepting connections: no delay on small packets, and no place for a connection that never says a word.
+//! Accepting connections: within limits, with TLS where there is a certificate, and no place for one that never says a
+//! word.
+
+pub mod descriptors;
+pub mod limit;
+mod occasional;
+pub mod tls;
 
 use std::io;
 use std::pin::Pin;
@@ -9,7 +15,12 @@ use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
+use tokio_rustls::server::TlsStream;
+use tokio_rustls::{Accept, TlsAcceptor};
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use self::limit::{ConnectionLimit, Permit, Refusal};
+use self::occasional::Occasional;
 
 /// The bytes that open an HTTP/2 connection.
 const PREFACE_BYTES: usize = 24;
@@ -20,16 +31,76 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The connections that come in on a listener.
 pub struct Incoming {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    limit: ConnectionLimit,
     handshake_timeout: Duration,
     /// After a failure: until when nothing is accepted.
     pause: Option<Pin<Box<Sleep>>>,
+    failed: Occasional,
+    refused: Occasional,
+    refused_by_address: Occasional,
 }
 
 impl Incoming {
-    /// Accepts from this listener; each connection must have opened HTTP/2 within `handshake_timeout`.
+    /// Accepts from this listener, within `limit`, and speaks TLS where there is an acceptor. Each connection must have
+    /// opened HTTP/2 within `handshake_timeout` of being accepted, its TLS handshake included.
     #[must_use]
-    pub fn new(listener: TcpListener, handshake_timeout: Duration) -> Self {
-        Self { listener, handshake_timeout, pause: None }
+    pub fn new(
+        listener: TcpListener,
+        tls: Option<TlsAcceptor>,
+        limit: ConnectionLimit,
+        handshake_timeout: Duration,
+    ) -> Self {
+        Self {
+            listener,
+            tls,
+            limit,
+            handshake_timeout,
+            pause: None,
+            failed: Occasional::default(),
+            refused: Occasional::default(),
+            refused_by_address: Occasional::default(),
+        }
+    }
+
+    /// The next connection within the limit. Those beyond it are closed at once: left alone they would fill the listener's
+    /// backlog, and their clients would wait for nothing.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<(TcpStream, Permit)> {
+        loop {
+            self.tell(cx);
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match ready!(self.listener.poll_accept(cx)) {
+                Ok((stream, peer)) => match self.limit.admit(peer.ip()) {
+                    Ok(permit) => return Poll::Ready((stream, permit)),
+                    Err(Refusal::Total) => self.refused.happened(),
+                    Err(Refusal::Address) => self.refused_by_address.happened(),
+                },
+                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                Err(error) => {
+                    tracing::debug!(%error, "a connection could not be accepted");
+                    self.failed.happened();
+                    self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, cx: &mut Context<'_>) {
+        if let Some(times) = self.refused.poll_told(cx) {
+            tracing::warn!(connections = times, "refused: there are as many connections as MAX_CONNECTIONS allows");
+        }
+        if let Some(times) = self.refused_by_address.poll_told(cx) {
+            tracing::warn!(
+                connections = times,
+                "refused: their address has as many as MAX_CONNECTIONS_PER_ADDRESS allows"
+            );
+        }
+        if let Some(times) = self.failed.poll_told(cx) {
+            tracing::warn!(times, "connections could not be accepted; has the process run out of file descriptors?");
+        }
     }
 }
 
@@ -37,73 +108,104 @@ impl Stream for Incoming {
     type Item = io::Result<Connection>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let stream = loop {
-            if let Some(pause) = &mut self.pause {
-                ready!(pause.as_mut().poll(cx));
-                self.pause = None;
-            }
-            match ready!(self.listener.poll_accept(cx)) {
-                Ok((stream, _)) => break stream,
-                // Out of file descriptors, most likely: trying again at once would only burn the processor.
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
-                }
-            }
-        };
+        let (stream, permit) = ready!(self.poll_accept(cx));
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection may be slow");
         }
         let patience = Box::pin(tokio::time::sleep(self.handshake_timeout));
-        Poll::Ready(Some(Ok(Connection { stream, silent: Some(Silent { patience, missing: PREFACE_BYTES }) })))
+        Poll::Ready(Some(Ok(Connection {
+            client: stream.connect_info(),
+            transport: match &self.tls {
+                Some(tls) => Transport::Handshake(Box::new(tls.accept(stream))),
+                None => Transport::Plain(stream),
+            },
+            opening: Some(Opening { patience, missing: PREFACE_BYTES }),
+            _permit: permit,
+        })))
     }
 }
 
-/// A connection, given up where it does not open HTTP/2 in time.
+/// A connection, given up where it does not open HTTP/2 in time. Its TLS handshake is part of reading from it and writing
+/// to it, and so of nobody else's time.
 pub struct Connection {
-    stream: TcpStream,
-    silent: Option<Silent>,
+    client: TcpConnectInfo,
+    transport: Transport,
+    opening: Option<Opening>,
+    _permit: Permit,
 }
 
-/// A connection that has not said enough yet.
-struct Silent {
+/// What carries the bytes.
+enum Transport {
+    Plain(TcpStream),
+    Handshake(Box<Accept<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Its handshake failed.
+    Closed,
+}
+
+/// What a connection that has not opened HTTP/2 has left.
+struct Opening {
     patience: Pin<Box<Sleep>>,
+    /// How many bytes of the preface are missing.
     missing: usize,
+}
+
+/// A stream of bytes in both directions.
+trait Bytes: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Bytes for T {}
+
+impl Connection {
+    /// What carries the bytes, once its handshake is over.
+    fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Bytes>>> {
+        if let Transport::Handshake(handshake) = &mut self.transport {
+            let Poll::Ready(done) = Pin::new(handshake).poll(cx) else { return self.poll_patience(cx).map(Err) };
+            // It must not be polled again, whatever came of it.
+            self.transport = Transport::Closed;
+            self.transport = Transport::Tls(Box::new(done?));
+        }
+        Poll::Ready(match &mut self.transport {
+            Transport::Plain(stream) => Ok(Pin::new(stream)),
+            Transport::Tls(stream) => Ok(Pin::new(stream.as_mut())),
+            Transport::Handshake(_) | Transport::Closed => Err(io::ErrorKind::NotConnected.into()),
+        })
+    }
+
+    /// The end of the patience with a connection that has not opened HTTP/2.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(opening) = &mut self.opening else { return Poll::Pending };
+        let said = "the connection did not open HTTP/2 in time";
+        opening.patience.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, said))
+    }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let Some(silent) = &mut self.silent else { return read };
-        match read {
-            Poll::Ready(done) => {
-                let came = buf.filled().len() - before;
-                silent.missing = silent.missing.saturating_sub(came);
-                if silent.missing == 0 {
-                    self.silent = None;
-                }
-                Poll::Ready(done)
-            }
-            Poll::Pending => {
-                ready!(silent.patience.as_mut().poll(cx));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the connection did not open HTTP/2 in time")))
+        let Poll::Ready(read) = ready!(self.poll_transport(cx))?.poll_read(cx, buf) else {
+            return self.poll_patience(cx).map(Err);
+        };
+        if let Some(opening) = &mut self.opening {
+            opening.missing = opening.missing.saturating_sub(buf.filled().len() - before);
+            if opening.missing == 0 {
+                self.opening = None;
             }
         }
+        Poll::Ready(read)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        ready!(self.poll_transport(cx))?.poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(self.poll_transport(cx))?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(self.poll_transport(cx))?.poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -111,11 +213,12 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        ready!(self.poll_transport(cx))?.poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        // As both transports are.
+        true
     }
 }
 
@@ -123,6 +226,6 @@ impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        self.client.clone()
     }
 }

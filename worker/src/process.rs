@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
 use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
 use tokio_util::task::TaskTracker;
@@ -55,6 +55,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
         sweep_interval: config.execution.sweep_interval,
         running: running.clone(),
     };
+    let mut signals = Signals::listen()?;
     tracing::info!(worker = worker.runner.worker, concurrency = worker.concurrency, "working");
     let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
     let beating = thread::spawn("heartbeats", heartbeat.run(drain.stop.clone()))?;
@@ -62,12 +63,16 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     let telling = tokio::spawn(texts.run(brokers.bus.listen(), drain.stop.clone()));
     let working = tokio::spawn(worker.run(drain.refuse.clone()));
 
-    let asked = tokio::select! {
-        signal = drain::signal() => {
-            signal?;
-            Ok(())
+    let asked = loop {
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::End => break Ok(()),
+                Asked::Reload => {
+                    tracing::info!("SIGHUP: a worker has no certificate of its own, and nothing to reload");
+                }
+            },
+            () = beating.cancelled() => break Err(HEARTBEATS_ENDED.into()),
         }
-        () = beating.cancelled() => Err(HEARTBEATS_ENDED.into()),
     };
     let began = Instant::now();
     let grace = config.server.shutdown_grace;

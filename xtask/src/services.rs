@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use prompt_ledger_runtime::drain::Signals;
 use prompt_ledger_testkit::services::{self, Postgres, Rabbit, Redis};
 
 use crate::workspace::Workspace;
@@ -57,6 +58,7 @@ pub(crate) fn run(_: &Args) -> Outcome {
         println!("export {name}={url}");
     }
     println!("Ctrl-C ends them.");
-    runtime.block_on(prompt_ledger_runtime::drain::signal())?;
+    // Whatever the signal: they end with their terminal too.
+    runtime.block_on(async { std::io::Result::Ok(Signals::listen()?.next().await) })?;
     Ok(ExitCode::SUCCESS)
 }

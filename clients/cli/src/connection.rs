@@ -1,7 +1,8 @@
 //! Which server, and as whom.
 
 use clap::Args;
-use prompt_ledger_client::{Client, Options};
+use clap::builder::FalseyValueParser;
+use prompt_ledger_client::{Client, Options, OptionsError, is_loopback};
 use tonic::transport::Uri;
 
 use crate::failure::Failure;
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
     /// Better in the environment than on the command line, where other users of this machine can read it.
     #[arg(long, global = true, value_name = "KEY", env = "LEDGER_API_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// Send the key over http to another machine too, where anyone on the way can read it
+    #[arg(long, global = true, env = "LEDGER_ALLOW_PLAINTEXT", value_parser = FalseyValueParser::new())]
+    allow_plaintext: bool,
     /// The project; only for system keys, which open all of them
     #[arg(long, global = true, value_name = "NAME", env = "LEDGER_PROJECT")]
     project: Option<String>,
@@ -35,7 +39,7 @@ impl Arguments {
     /// A client for it. Needs a runtime around it.
     pub(crate) fn connect(self) -> Result<Connection, Failure> {
         let key = self.key.filter(|key| !key.is_empty());
-        let key = key.or_else(|| is_loopback(&self.server).then(|| DEVELOPMENT_KEY.to_owned()));
+        let key = key.or_else(|| leads_here(&self.server).then(|| DEVELOPMENT_KEY.to_owned()));
         let Some(key) = key else {
             return Err(Failure::Other(format!(
                 "{} wants an API key: set LEDGER_API_KEY; `prompt-ledger keys create` beside the server makes one",
@@ -45,22 +49,25 @@ impl Arguments {
         let options = Options {
             url: self.server.clone(),
             api_key: key.into(),
+            allow_plaintext: self.allow_plaintext,
             project: self.project.filter(|project| !project.is_empty()),
             watches: 1,
             ..Options::default()
         };
-        let client = Client::connect(options).map_err(Failure::other)?;
+        let client = Client::connect(options).map_err(|error| match error {
+            OptionsError::Plaintext(host) => Failure::Other(format!(
+                "the API key would go to `{host}` unencrypted, where anyone on the way can read it: write https:// for a \
+                 server with TLS, or add --allow-plaintext where the way is safe"
+            )),
+            error => Failure::other(error),
+        })?;
         Ok(Connection { client, server: self.server })
     }
 }
 
 /// Whether a URL leads to this machine, and so no further than the development key may.
-fn is_loopback(url: &str) -> bool {
-    let uri = url.parse::<Uri>().ok();
-    let host = uri.as_ref().and_then(Uri::host).map(|host| host.trim_matches(['[', ']']));
-    host.is_some_and(|host| {
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
+fn leads_here(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|url| is_loopback(&url))
 }
 
 #[cfg(test)]
@@ -70,14 +77,25 @@ mod tests {
     #[test]
     fn the_development_key_stays_on_this_machine() {
         for url in ["http://127.0.0.1:50051", "http://localhost:1", "http://[::1]:50051", "https://127.1.2.3"] {
-            assert!(is_loopback(url), "{url}");
+            assert!(leads_here(url), "{url}");
         }
         for url in ["http://10.0.0.1:50051", "http://localhost.example.com", "https://127.0.0.1.example.com", "", "x"] {
-            assert!(!is_loopback(url), "{url}");
+            assert!(!leads_here(url), "{url}");
         }
-        let arguments =
-            Arguments { server: "https://ledger.example.com".into(), key: Some(String::new()), project: None };
-        let failure = arguments.connect().err().unwrap().to_string();
+        let failure = arguments("https://ledger.example.com", "").connect().err().unwrap().to_string();
         assert!(failure.contains("LEDGER_API_KEY"), "{failure}");
+    }
+
+    fn arguments(server: &str, key: &str) -> Arguments {
+        Arguments { server: server.into(), key: Some(key.into()), allow_plaintext: false, project: None }
+    }
+
+    #[tokio::test]
+    async fn a_key_goes_unencrypted_to_another_machine_only_where_that_is_asked_for() {
+        let remote = || arguments("http://ledger.example.com:50051", "pl_secret");
+        let failure = remote().connect().err().unwrap().to_string();
+        assert!(failure.contains("`ledger.example.com`") && failure.contains("--allow-plaintext"), "{failure}");
+        assert!(Arguments { allow_plaintext: true, ..remote() }.connect().is_ok());
+        assert!(arguments("https://ledger.example.com:50051", "pl_secret").connect().is_ok());
     }
 }

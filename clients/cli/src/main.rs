@@ -7,6 +7,7 @@ mod json;
 mod output;
 mod since;
 mod tail;
+mod visible;
 mod watch;
 
 use std::process::ExitCode;

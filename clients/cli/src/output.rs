@@ -2,6 +2,10 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
+use serde_json::Value;
+
+use crate::visible::{Place, visible};
+
 /// Where a command speaks.
 pub(crate) struct Output<'a> {
     answers: Box<dyn Write + 'a>,
@@ -23,24 +27,28 @@ impl<'a> Output<'a> {
         Self { answers: Box::new(answers), notes: Box::new(notes), is_terminal: true }
     }
 
-    /// What was asked for, as it is, at once.
+    /// A text that was asked for, or a piece of it, at once; what is hidden in it is escaped.
     pub(crate) fn answer(&mut self, text: &str) -> io::Result<()> {
+        self.write(&visible(text, Place::Text))
+    }
+
+    /// A line of what was asked for; what is hidden in it is escaped.
+    pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
+        self.write(&format!("{}\n", visible(line, Place::Line)))
+    }
+
+    /// A line of JSON.
+    pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
+        self.write(&format!("{}\n", visible(&value.to_string(), Place::Json)))
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
         self.answers.write_all(text.as_bytes())?;
         self.answers.flush()
     }
 
-    /// A line of what was asked for.
-    pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
-        self.answer(&format!("{line}\n"))
-    }
-
-    /// A line beside it. Nobody may read it.
+    /// A line beside it; what is hidden in it is escaped. Nobody may read it.
     pub(crate) fn note(&mut self, line: &str) {
-        writeln!(self.notes, "{line}").ok();
+        writeln!(self.notes, "{}", visible(line, Place::Line)).ok();
     }
-}
-
-/// A text as it may be shown on a terminal: what would steer it is left out.
-pub(crate) fn tame(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

@@ -76,12 +76,10 @@ impl Tail {
         let mut tail = connection.client.tail(self.filter());
         while let Some(update) = tail.next().await {
             let update = update.map_err(|error| Failure::watch(&error, connection))?;
-            let line = match json {
-                true => json::tail(&update).map(|line| line.to_string()),
-                false => told(&update),
-            };
-            if let Some(line) = line {
-                output.line(&line)?;
+            if json {
+                json::tail(&update).map_or(Ok(()), |line| output.json(&line))?;
+            } else {
+                told(&update).map_or(Ok(()), |line| output.line(&line))?;
             }
         }
         Err(Failure::other("the tail ended; run this again"))

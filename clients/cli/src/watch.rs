@@ -9,7 +9,7 @@ use v1::ExecutionStatus as Status;
 use crate::connection::Connection;
 use crate::failure::Failure;
 use crate::json;
-use crate::output::{Output, tame};
+use crate::output::Output;
 
 /// Watches one execution.
 #[derive(Args)]
@@ -61,7 +61,7 @@ impl Screen {
     fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), Failure> {
         if self.json {
             return match json::update(update) {
-                Some(line) => Ok(output.line(&line.to_string())?),
+                Some(line) => Ok(output.json(&line)?),
                 None => Ok(()),
             };
         }
@@ -75,7 +75,7 @@ impl Screen {
                 output.note(&format!("attempt {attempt} writes the text anew:"));
             }
             Update::Text { text, .. } => {
-                output.answer(&tame(text))?;
+                output.answer(text)?;
                 self.in_line = !text.ends_with('\n');
             }
             Update::Ended(execution) => {
@@ -122,7 +122,7 @@ fn ended(execution: &v1::Execution) -> String {
         facts.push(format!("{millis} ms"));
     }
     if !execution.error_message.is_empty() {
-        facts.push(tame(&execution.error_message));
+        facts.push(execution.error_message.clone());
     }
     facts.join("; ")
 }
@@ -170,7 +170,7 @@ mod tests {
             prompt_tokens: Some(3),
             response_tokens: Some(4),
             latency_ms: Some(5),
-            error_message: "but\u{7}".into(),
+            error_message: "but\u{202e}\nx".into(),
             ..v1::Execution::default()
         };
         let failed = StateChange {
@@ -195,19 +195,20 @@ mod tests {
             Update::Ended(Box::new(ended)),
         ];
         let (answers, notes) = shown(&updates, false);
-        assert_eq!(answers, "one \none [2Jtwo\nthree\n");
+        assert_eq!(answers, "one \none \\u{1b}[2Jtwo\nthree\n");
         assert_eq!(
             notes,
             "queued\nrunning, attempt 1\nqueued (timeout), next attempt at 1970-01-01T00:00:00Z\nrunning, attempt 2\n\
              attempt 2 writes the text anew:\nsucceeded, attempt 2\n\
-             greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; but\n"
+             greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; but\\u{202e}\\nx\n"
         );
     }
 
     #[test]
     fn for_scripts_each_update_is_a_line() {
-        let (answers, notes) = shown(&[text("a\nb"), Update::Restarted { attempt: 2 }], true);
+        let (answers, notes) = shown(&[text("a\nb\u{202e}"), Update::Restarted { attempt: 2 }], true);
         assert_eq!((answers.lines().count(), &*notes), (2, ""));
+        assert!(answers.contains(r"a\nb\u202e"), "{answers}");
     }
 
     #[test]

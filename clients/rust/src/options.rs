@@ -1,11 +1,12 @@
 //! Where a client connects to, and as whom.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::{ClientTlsConfig, Endpoint};
+use tonic::transport::{ClientTlsConfig, Endpoint, Uri};
 use tonic::{Request, Status};
 
 /// How much of one stream may be on its way. What a reader leaves unread beyond it waits in the server, which tells who
@@ -19,6 +20,9 @@ pub struct Options {
     pub url: String,
     /// Sent as `x-api-key` with each call. Empty: none is sent.
     pub api_key: ApiKey,
+    /// Whether the key may go over plain `http` to another machine, where anyone on the way can read it: for a network that
+    /// encrypts by itself, or a sidecar that speaks TLS. To this machine it always may.
+    pub allow_plaintext: bool,
     /// The project, sent as `x-ledger-project`: for system keys, which open every project. Absent: the key's own.
     pub project: Option<String>,
     /// How long a connection may take to come about.
@@ -37,6 +41,7 @@ impl Default for Options {
         Self {
             url: "http://127.0.0.1:50051".to_owned(),
             api_key: ApiKey::default(),
+            allow_plaintext: false,
             project: None,
             connect_timeout: Duration::from_secs(10),
             watches: 64,
@@ -71,6 +76,11 @@ pub enum OptionsError {
     /// The key cannot be sent.
     #[error("the API key holds characters that no key has; was it copied whole, without line breaks?")]
     ApiKey,
+    /// The key would be readable on its way to this host.
+    #[error(
+        "the API key would go to `{0}` unencrypted: write https://, or set `allow_plaintext` where the way is safe"
+    )]
+    Plaintext(String),
     /// The project cannot be sent.
     #[error("`{0}` is no name of a project")]
     Project(String),
@@ -89,6 +99,9 @@ impl Options {
             Some("http") => false,
             _ => return Err(wrong()),
         };
+        if !secure && !self.api_key.0.is_empty() && !self.allow_plaintext && !is_loopback(endpoint.uri()) {
+            return Err(OptionsError::Plaintext(endpoint.uri().host().unwrap_or_default().to_owned()));
+        }
         let endpoint = endpoint
             .connect_timeout(self.connect_timeout)
             .tcp_nodelay(true)
@@ -120,6 +133,14 @@ impl Options {
         });
         Ok(Credentials { api_key, project: project.transpose()? })
     }
+}
+
+/// Whether a URL leads to this machine: `localhost`, or a loopback address.
+#[must_use]
+pub fn is_loopback(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let address = host.parse::<IpAddr>().map(|address| address.to_canonical());
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Sends the key and the project with each call.
@@ -184,6 +205,39 @@ mod tests {
     fn both_schemes_are_taken() {
         for url in ["http://127.0.0.1:50051", "https://ledger.example.com"] {
             Options { url: url.into(), ..Options::default() }.endpoint().unwrap();
+        }
+    }
+    #[test]
+    fn a_key_goes_unencrypted_only_to_this_machine_unless_that_is_asked_for() {
+        const HERE: [&str; 7] = [
+            "http://localhost:50051",
+            "http://LocalHost",
+            "http://127.0.0.1:50051",
+            "http://127.8.9.1",
+            "http://[::1]:50051",
+            "http://[::ffff:127.0.0.1]:1",
+            "http://localhost:1/path",
+        ];
+        const ELSEWHERE: [(&str, &str); 9] = [
+            ("http://ledger.example.com:50051", "ledger.example.com"),
+            ("http://10.0.0.1:50051", "10.0.0.1"),
+            ("http://128.0.0.1", "128.0.0.1"),
+            ("http://0.0.0.0:50051", "0.0.0.0"),
+            ("http://[::2]:50051", "[::2]"),
+            ("http://[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.1]"),
+            ("http://localhost.example.com", "localhost.example.com"),
+            ("http://127.0.0.1.example.com", "127.0.0.1.example.com"),
+            ("http://localhost@example.com", "example.com"),
+        ];
+        for url in HERE {
+            Options { url: url.into(), ..with_key("pl_secret") }.endpoint().unwrap();
+        }
+        for (url, host) in ELSEWHERE {
+            let options = Options { url: url.into(), ..with_key("pl_secret") };
+            assert_eq!(options.endpoint().unwrap_err(), OptionsError::Plaintext(host.into()), "{url}");
+            Options { api_key: ApiKey::default(), ..options.clone() }.endpoint().unwrap();
+            Options { url: url.replace("http:", "https:"), ..options.clone() }.endpoint().unwrap();
+            Options { allow_plaintext: true, ..options }.endpoint().unwrap();
         }
     }
 }

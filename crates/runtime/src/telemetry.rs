@@ -7,11 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts the log; a process does it once. A filter that cannot be read is reported as a mistake.
 pub fn start(filter: &str) -> Result<(), String> {
-    // The AMQP client and the pools of the SQL driver report every try to connect as an error of its own; we say once
-    // what changes.
-    let quiet = format!("lapin=off,sqlx_core::pool=off,{filter}");
-    let filter = EnvFilter::try_new(quiet).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(quieted(filter)?).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
         builder.with_target(false).try_init()
     } else {
@@ -20,9 +16,25 @@ pub fn start(filter: &str) -> Result<(), String> {
     started.map_err(|error| format!("the log cannot be started: {error}"))
 }
 
+/// The filter, with what libraries say too much. `LOG` shows that only where it names the library.
+fn quieted(filter: &str) -> Result<EnvFilter, String> {
+    // The AMQP client and the pools of the SQL driver report every try to connect as an error of its own; we say once what
+    // changes. HTTP/2 warns of what
+    // a client does wrong: a line for each connection that anyone cares to open.
+    let all = format!("lapin=off,sqlx_core::pool=off,h2=error,{filter}");
+    EnvFilter::try_new(all).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_library_that_says_too_much_is_heard_only_where_it_is_named() {
+        let shown = |log: &str| quieted(log).unwrap().to_string();
+        assert!(shown("debug").contains("h2=error") && shown("debug").contains("lapin=off"));
+        assert!(shown("info,h2=trace").contains("h2=trace") && !shown("info,h2=trace").contains("h2=error"));
+    }
 
     #[test]
     fn a_log_starts_once_and_wants_a_filter_that_reads() {

@@ -19,6 +19,9 @@ use super::writability::{self, Writability};
 use super::{error, migrate};
 use prompt_ledger_store::Store;
 
+/// What each connection calls itself.
+pub(super) const APPLICATION: &str = "prompt-ledger";
+
 /// Connections that heartbeats have for themselves: a lease must not be lost because everyone else is waiting.
 const BEATS: u32 = 1;
 /// Connections that health has for itself.
@@ -184,5 +187,5 @@ fn pooled(connections: u32, writability: &Arc<Writability>) -> PgPoolOptions {
 pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     let read = PgConnectOptions::from_str(url);
     let options = read.map_err(|_| Error::new(Reason::Internal, "the database's URL cannot be read"))?;
-    Ok(options.application_name("prompt-ledger").statement_cache_capacity(256))
+    Ok(options.application_name(APPLICATION).statement_cache_capacity(256))
 }

@@ -54,4 +54,4 @@ mod turns;
 mod writability;
 
 pub use connect::{Postgres, PostgresOptions};
-pub use migrate::{migrate_down, migrate_status, migrate_up};
+pub use migrate::{migrate_down, migrate_status, migrate_up, other_connections};

@@ -22,6 +22,10 @@ const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL
 const FIT: &str =
     "SELECT version::bigint, compatible_from::bigint FROM schema_compatibility ORDER BY version DESC LIMIT 1";
 
+/// By columns that every role sees of the connections of every other.
+const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity \
+     WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()";
+
 /// Applies every migration that the database does not have.
 pub async fn migrate_up(url: &str) -> Result<()> {
     let up = async |connection: &mut PgConnection| {
@@ -39,6 +43,16 @@ pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
         migrator.undo(connection, to).await.map_err(error::migration)
     };
     with(url, down).await
+}
+
+/// How many connections other processes of Prompt Ledger have to this database: servers and workers keep some for as long
+/// as they run. Behind a pooler those count that it keeps for them.
+pub async fn other_connections(url: &str) -> Result<i64> {
+    let ask = async |connection: &mut PgConnection| {
+        let others = sqlx::query_scalar(OTHERS).bind(connect::APPLICATION).fetch_one(connection).await;
+        others.map_err(error::store)
+    };
+    with(url, ask).await
 }
 
 /// Every migration that this release knows, oldest first.

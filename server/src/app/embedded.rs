@@ -11,7 +11,7 @@ use prompt_ledger_store_sqlite::Sqlite;
 use prompt_ledger_worker::app::{Brokers, providers};
 use prompt_ledger_worker::process::name;
 
-use super::{App, Parts, StartError, check_exposure, listen};
+use super::{App, Hangup, Parts, StartError, check_exposure, listen};
 
 impl App {
     /// Starts the embedded default.
@@ -29,14 +29,24 @@ impl App {
             shared: false,
             development_key: true,
             works: true,
+            hangup: hangup(),
             lock: Some(lock),
         };
         Self::start(config, parts).await
     }
 }
 
+/// A terminal that is closed ends what was started in it, unless that was asked not to hear of it, as `nohup` does.
+fn hangup() -> Hangup {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok()).unwrap_or_default();
+    // SIGHUP is the first signal.
+    if ignored & 1 == 1 { Hangup::Reloads } else { Hangup::Ends }
+}
+
 /// One process per folder: two would not see each other's writes at once.
-fn lock(data_dir: &Path) -> Result<std::fs::File, StartError> {
+pub(super) fn lock(data_dir: &Path) -> Result<std::fs::File, StartError> {
     // For this user alone: prompts are nobody else's to read.
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
     made.map_err(|error| format!("cannot make {}: {error}", data_dir.display()))?;

@@ -14,7 +14,7 @@ use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Announcement, Hint, Outbox};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{self, Drain};
+use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
 use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
 use prompt_ledger_worker::app::{Brokers, Connections};
@@ -31,7 +31,9 @@ pub use self::store::{Migrations, open_store};
 use crate::grpc::answers::Answers;
 use crate::grpc::gate::Rules;
 use crate::grpc::registry::Registry;
-use crate::net::Incoming;
+use crate::net::limit::ConnectionLimit;
+use crate::net::tls::{ALPN_H2, Certificates};
+use crate::net::{Incoming, descriptors};
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, Refresh};
@@ -54,6 +56,9 @@ pub struct App {
     pub default_model: Option<ModelRef>,
     grace: Duration,
     drain: Drain,
+    signals: Signals,
+    hangup: Hangup,
+    certificates: Option<Arc<Certificates>>,
     health: HealthReporter,
     executions: Arc<ExecutionService>,
     store: Arc<dyn Store>,
@@ -66,6 +71,15 @@ pub struct App {
     brokers: Connections,
     /// Held while the folder is ours.
     _lock: Option<std::fs::File>,
+}
+
+/// What SIGHUP asks of a server.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hangup {
+    /// To read its certificate again.
+    Reloads,
+    /// To end: its terminal was closed.
+    Ends,
 }
 
 /// What a server is made of, chosen by the command.
@@ -83,13 +97,25 @@ struct Parts {
     development_key: bool,
     /// Queued executions run in this process.
     works: bool,
+    hangup: Hangup,
     lock: Option<std::fs::File>,
 }
 
 impl App {
     async fn start(config: &Config, parts: Parts) -> Result<Self, StartError> {
-        let Parts { name, listener, store, brokers, providers, default_model, shared, development_key, works, lock } =
-            parts;
+        let Parts {
+            name,
+            listener,
+            store,
+            brokers,
+            providers,
+            default_model,
+            shared,
+            development_key,
+            works,
+            hangup,
+            lock,
+        } = parts;
         let Brokers { queue, bus, connections } = brokers;
         let addr = listener.local_addr()?;
         let drain = Drain::new();
@@ -164,6 +190,8 @@ impl App {
             running: running.clone(),
         };
         let served = Registry { registry, models, analytics: Arc::clone(&analytics) };
+        let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
+        let tls = certificates.as_ref().map(|certificates| certificates.acceptor(&[ALPN_H2])).transpose()?;
         let (routes, health) = routes::routes(&config.server, rules, served, &executions, analytics)?;
         serving(&health, true).await;
 
@@ -196,7 +224,14 @@ impl App {
             background.push(tokio::spawn(worker.run(drain.refuse.clone())));
         }
 
-        let incoming = Incoming::new(listener, config.server.handshake_timeout);
+        if let Some(certificates) = certificates.clone() {
+            let watching = certificates.watch(config.server.tls_reload_interval, drain.stop.clone());
+            background.push(tokio::spawn(watching));
+        }
+        let fit =
+            descriptors::connections_that_fit(config.server.max_connections, config.backends.database_connections);
+        let limit = ConnectionLimit::new(fit, config.server.max_connections_per_address);
+        let incoming = Incoming::new(listener, tls, limit, config.server.handshake_timeout);
         let refuse = drain.refuse.clone();
         let serving =
             tokio::spawn(async move { routes.serve_with_incoming_shutdown(incoming, refuse.cancelled_owned()).await });
@@ -205,6 +240,9 @@ impl App {
             default_model,
             grace: config.server.shutdown_grace,
             drain,
+            signals: Signals::listen()?,
+            hangup,
+            certificates,
             health,
             executions,
             store,
@@ -219,15 +257,20 @@ impl App {
 
     /// Serves until the process is asked to end, then ends within the grace.
     pub async fn until_signal(mut self) -> Result<(), StartError> {
-        let asked = tokio::select! {
-            signal = drain::signal() => {
-                signal?;
-                Ok(())
-            }
-            () = self.heartbeats.cancelled() => Err(HEARTBEATS_ENDED.into()),
-            ended = &mut self.serving => {
-                ended??;
-                return Err("the server stopped by itself".into());
+        let asked = loop {
+            tokio::select! {
+                asked = self.signals.next() => match (asked, self.hangup, &self.certificates) {
+                    (Asked::End, ..) | (Asked::Reload, Hangup::Ends, _) => break Ok(()),
+                    (Asked::Reload, Hangup::Reloads, Some(certificates)) => certificates.reload_as_asked().await,
+                    (Asked::Reload, Hangup::Reloads, None) => {
+                        tracing::info!("SIGHUP: without TLS_CERT there is no certificate to reload");
+                    }
+                },
+                () = self.heartbeats.cancelled() => break Err(HEARTBEATS_ENDED.into()),
+                ended = &mut self.serving => {
+                    ended??;
+                    return Err("the server stopped by itself".into());
+                }
             }
         };
         let began = Instant::now();

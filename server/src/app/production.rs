@@ -4,7 +4,7 @@ use prompt_ledger_runtime::config::Config;
 use prompt_ledger_worker::app::{brokers, postgres, providers};
 use prompt_ledger_worker::process::name;
 
-use super::{App, Parts, StartError, check_exposure, listen};
+use super::{App, Hangup, Parts, StartError, check_exposure, listen};
 
 impl App {
     /// Starts one server of many.
@@ -24,6 +24,7 @@ impl App {
             shared: true,
             development_key: false,
             works: false,
+            hangup: Hangup::Reloads,
             lock: None,
         };
         Self::start(config, parts).await

@@ -9,8 +9,8 @@ use prompt_ledger_proto::v1::execution_service_server::ExecutionServiceServer;
 use prompt_ledger_proto::v1::registry_service_server::RegistryServiceServer;
 use prompt_ledger_runtime::config::{Reflection, ServerConfig};
 use std::time::Duration;
+use tonic::transport::Server;
 use tonic::transport::server::Router;
-use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic_health::server::{HealthReporter, health_reporter};
 use tower::layer::util::{Identity as NoLayer, Stack};
 
@@ -48,11 +48,7 @@ pub(super) fn routes(
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),
     };
-    let mut server = Server::builder();
-    if let Some(tls) = tls(config)? {
-        server = server.tls_config(tls)?;
-    }
-    let routes = server
+    let routes = Server::builder()
         .max_concurrent_streams(config.max_streams)
         .initial_stream_window_size(1024 * 1024)
         .initial_connection_window_size(4 * 1024 * 1024)
@@ -68,16 +64,6 @@ pub(super) fn routes(
         .add_optional_service(reflection_v1)
         .add_optional_service(reflection_v1alpha);
     Ok((routes, health))
-}
-
-/// The certificate and its key, read once.
-fn tls(config: &ServerConfig) -> Result<Option<ServerTlsConfig>, StartError> {
-    let Some(files) = &config.tls else { return Ok(None) };
-    let read = |name: &str, path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| format!("{name}: cannot read {}: {error}", path.display()))
-    };
-    let identity = Identity::from_pem(read("TLS_CERT", &files.certificate)?, read("TLS_KEY", &files.key)?);
-    Ok(Some(ServerTlsConfig::new().identity(identity).timeout(config.handshake_timeout)))
 }
 
 /// Says of every service whether it serves.

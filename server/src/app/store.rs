@@ -10,6 +10,7 @@ use prompt_ledger_store_sqlite::Sqlite;
 use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sqlite};
 
 use super::StartError;
+use super::embedded::lock;
 
 /// The store of the deployment: Postgres, or the embedded one of a folder.
 pub async fn open_store(config: &Config, data_dir: &Path) -> std::result::Result<Arc<dyn Store>, StartError> {
@@ -45,12 +46,27 @@ impl<'a> Migrations<'a> {
         }
     }
 
-    /// Takes back every migration above `to`.
-    pub async fn down(&self, to: i64) -> Result<()> {
+    /// Takes back every migration above `to`, unless a server or a worker is seen at work on the database.
+    pub async fn down(&self, to: i64) -> std::result::Result<(), StartError> {
         match self {
-            Self::Postgres(place) => postgres::migrate_down(place.expose(), to).await,
-            Self::Sqlite(path) => sqlite::migrate_down(path, to).await,
+            Self::Postgres(place) => {
+                let seen = postgres::other_connections(place.expose()).await?;
+                if seen > 0 {
+                    return Err(format!(
+                        "{place} is in use: servers or workers have {seen} connections to it, and would fail without \
+                         their tables. Stop them first. What a machine that is gone has left behind shows in \
+                         pg_stat_activity with the application_name prompt-ledger; pg_terminate_backend ends it"
+                    )
+                    .into());
+                }
+                postgres::migrate_down(place.expose(), to).await?;
+            }
+            Self::Sqlite(path) => {
+                let _lock = lock(path.parent().unwrap_or(Path::new(".")))?;
+                sqlite::migrate_down(path, to).await?;
+            }
         }
+        Ok(())
     }
 
     /// Where each migration stands.

@@ -1,10 +1,11 @@
 //! SIGTERM: nothing new, what runs may end, and the process is gone within its grace.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
-use prompt_ledger_testkit::ledger::{Metadata, spec};
+use prompt_ledger_testkit::ledger::{Metadata, server, spec};
 use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -19,6 +20,25 @@ async fn an_idle_server_ends_at_once() {
     let ended = ledger.terminate().await;
     assert!(ended.status.success(), "{ended:?}");
     assert!(ended.took < Duration::from_secs(5), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_closed_terminal_ends_it_in_order_unless_it_was_started_to_outlive_that() {
+    let ends = ledger().start().await;
+    ends.signal("HUP");
+    let ended = ends.ended().await;
+    assert!(ended.status.success() && ended.output.iter().any(|line| line.contains("shut down")), "{ended:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("nohup");
+    let binary = env!("CARGO_BIN_EXE_prompt-ledger");
+    std::fs::write(&script, format!("#!/bin/sh\ntrap '' HUP\nexec {binary} \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let stays = server(&script).start().await;
+    stays.signal("HUP");
+    stays.active("greet", "hello").await;
+    let ended = stays.terminate().await;
+    assert!(ended.status.success() && ended.output.iter().any(|line| line.contains("SIGHUP")), "{ended:?}");
 }
 
 #[tokio::test]

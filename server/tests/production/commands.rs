@@ -2,7 +2,7 @@
 
 use prompt_ledger_testkit::ledger::server;
 
-use crate::kit::Deployment;
+use crate::kit::{Deployment, eventually};
 
 #[tokio::test]
 async fn migrations_are_applied_shown_and_taken_back() {
@@ -11,7 +11,9 @@ async fn migrations_are_applied_shown_and_taken_back() {
     let (well, status) = said(&["migrate", "status"]);
     assert!(well && status.contains("1  applied  ledger"), "{status}");
     assert!(status.contains("postgres://127.0.0.1") && !status.contains("postgres@"), "{status}");
-    let (well, down) = said(&["migrate", "down", "--to", "0"]);
+    let (well, asked) = said(&["migrate", "down", "--to", "0"]);
+    assert!(!well && asked.contains("--yes") && asked.contains("1 ledger"), "{asked}");
+    let (well, down) = said(&["migrate", "down", "--to", "0", "--yes"]);
     assert!(well && down.contains("missing"), "{down}");
     let (well, refused) = said(&["serve"]);
     assert!(!well && refused.contains("prompt-ledger migrate"), "{refused}");
@@ -24,12 +26,39 @@ async fn migrations_are_applied_shown_and_taken_back() {
 }
 
 #[tokio::test]
+async fn nothing_is_taken_back_under_a_server_or_a_worker_that_runs() {
+    let deployment = Deployment::new().await;
+    let down = || deployment.builder().said(&["migrate", "down", "--to", "0", "--yes"]);
+    let server = deployment.server().await;
+    server.active("greet", "hello").await;
+    let (well, refused) = down();
+    assert!(!well && refused.contains("in use") && refused.contains("Stop them first"), "{refused}");
+    server.active("greet", "hello again").await;
+    assert!(server.terminate().await.status.success());
+
+    let worker = deployment.worker().await;
+    let (well, refused) = down();
+    assert!(!well && refused.contains("in use"), "{refused}");
+    assert!(worker.terminate().await.status.success());
+    // Postgres may take a moment to see that they are gone.
+    eventually("the database to be free", async || down().0).await;
+}
+
+#[tokio::test]
 async fn the_embedded_file_migrates_by_the_same_command() {
     let folder = tempfile::tempdir().unwrap();
     let bare = server(env!("CARGO_BIN_EXE_prompt-ledger")).env("DATA_DIR", folder.path().to_str().unwrap());
     assert!(bare.said(&["migrate"]).1.contains("applied"));
     assert!(bare.said(&["migrate", "status"]).1.contains("applied"));
-    assert!(bare.said(&["migrate", "down", "--to", "0"]).1.contains("missing"));
+    let (well, asked) = bare.said(&["migrate", "down", "--to", "0"]);
+    assert!(!well && asked.contains("--yes"), "{asked}");
+    let down = || bare.said(&["migrate", "down", "--to", "0", "--yes"]);
+    let server = server(env!("CARGO_BIN_EXE_prompt-ledger")).data_dir(folder.path()).start().await;
+    let (well, refused) = down();
+    assert!(!well && refused.contains("another Prompt Ledger runs"), "{refused}");
+    server.active("greet", "hello").await;
+    assert!(server.terminate().await.status.success());
+    assert!(down().1.contains("missing"));
 }
 
 #[tokio::test]
@@ -83,6 +112,9 @@ async fn help_names_every_variable_for_both_programs() {
             "SHUTDOWN_GRACE",
             "TLS_CERT",
             "TLS_KEY",
+            "TLS_RELOAD_INTERVAL",
+            "MAX_CONNECTIONS",
+            "MAX_CONNECTIONS_PER_ADDRESS",
             "ALLOW_PLAINTEXT",
             "QUEUE_DEPTH_LIMIT",
             "MAX_INFLIGHT_SUBMITS",

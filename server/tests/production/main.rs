@@ -15,6 +15,7 @@ mod kit;
 mod limits;
 mod outages;
 mod several;
+mod signals;
 mod submit;
 mod tls;
 mod watching;

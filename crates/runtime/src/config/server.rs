@@ -23,10 +23,21 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "ALLOW_PLAINTEXT", default: "false", meaning: "serve without TLS off loopback" },
     Setting { name: "TLS_CERT", default: "none", meaning: "the certificate chain, a file in PEM form" },
     Setting { name: "TLS_KEY", default: "none", meaning: "its private key, a file in PEM form" },
+    Setting { name: "TLS_RELOAD_INTERVAL", default: "1m", meaning: "how often both are looked at for new ones" },
     Setting { name: "QUEUE_DEPTH_LIMIT", default: "100000", meaning: "queued executions, beyond which submits wait" },
     Setting { name: "MAX_INFLIGHT_SUBMITS", default: "1024", meaning: "submits of one server at once" },
     Setting { name: "MAX_STREAMS", default: "1000", meaning: "concurrent calls of one connection" },
-    Setting { name: "HANDSHAKE_TIMEOUT", default: "5s", meaning: "how long a new connection may stay silent" },
+    Setting { name: "MAX_CONNECTIONS", default: "10000", meaning: "connections at once; others are closed" },
+    Setting {
+        name: "MAX_CONNECTIONS_PER_ADDRESS",
+        default: "0",
+        meaning: "those of one IPv4 address or IPv6 /64; 0 is no limit, as a load balancer in front of it needs",
+    },
+    Setting {
+        name: "HANDSHAKE_TIMEOUT",
+        default: "5s",
+        meaning: "until a new connection has opened HTTP/2, TLS included",
+    },
     Setting { name: "LOG", default: "info", meaning: "what is logged, e.g. debug or prompt_ledger_server=debug" },
 ];
 
@@ -65,13 +76,19 @@ pub struct ServerConfig {
     pub allow_plaintext: bool,
     /// Concurrent calls of one connection.
     pub max_streams: u32,
+    /// Connections at once, fewer where the process has not the descriptors.
+    pub max_connections: usize,
+    /// Connections of one IPv4 address or IPv6 network of 64 bits; absent means no limit of their own.
+    pub max_connections_per_address: Option<usize>,
     /// Submits of this server that may be under way at once.
     pub max_inflight_submits: usize,
     /// Queued executions of the deployment, beyond which submits are refused.
     pub queue_depth_limit: usize,
     /// The certificate and its key, as files in PEM form; absent means plain text.
     pub tls: Option<Tls>,
-    /// How long a new connection may stay silent.
+    /// How often the files of the certificate and its key are read again.
+    pub tls_reload_interval: Duration,
+    /// How long a new connection may take to open HTTP/2, its TLS handshake included.
     pub handshake_timeout: Duration,
     /// What is logged.
     pub log: String,
@@ -109,9 +126,15 @@ impl ServerConfig {
             shutdown_grace: env.duration("SHUTDOWN_GRACE", 10 * second, second, 3600 * second),
             allow_plaintext: env.flag("ALLOW_PLAINTEXT"),
             max_streams: env.number("MAX_STREAMS", 1_000, 1, 1_000_000),
+            max_connections: env.number("MAX_CONNECTIONS", 10_000, 1, 1_000_000),
+            max_connections_per_address: match env.number("MAX_CONNECTIONS_PER_ADDRESS", 0, 0, 1_000_000) {
+                0 => None,
+                most => Some(most),
+            },
             max_inflight_submits: env.number("MAX_INFLIGHT_SUBMITS", 1_024, 1, 1_000_000),
             queue_depth_limit: env.number("QUEUE_DEPTH_LIMIT", 100_000, 1, 100_000_000),
             tls,
+            tls_reload_interval: env.duration("TLS_RELOAD_INTERVAL", 60 * second, second / 10, 86_400 * second),
             handshake_timeout: env.duration("HANDSHAKE_TIMEOUT", 5 * second, second / 10, 60 * second),
             log: env.text("LOG").unwrap_or_else(|| "info".into()),
         }
@@ -131,6 +154,8 @@ mod tests {
                 "REFLECTION" => "key",
                 "ALLOW_PLAINTEXT" => "true",
                 "MAX_STREAMS" => "7",
+                "MAX_CONNECTIONS" => "8",
+                "MAX_CONNECTIONS_PER_ADDRESS" => "9",
                 "LOG" => "debug",
                 _ => return None,
             };
@@ -142,7 +167,10 @@ mod tests {
         assert_eq!(config.listen_addr.to_string(), "[::1]:0");
         assert_eq!(config.api_key.unwrap().expose(), "0123456789abcdef");
         assert_eq!((config.reflection, config.allow_plaintext, config.max_streams), (Reflection::Key, true, 7));
+        assert_eq!((config.max_connections, config.max_connections_per_address), (8, Some(9)));
         assert_eq!(config.log, "debug");
+        let default = ServerConfig::read(&mut Env::new(&|_| None));
+        assert_eq!((default.max_connections, default.max_connections_per_address), (10_000, None));
     }
 
     #[test]

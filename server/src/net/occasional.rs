@@ -1,0 +1,61 @@
+//! Something that may happen very often, told at most once a minute.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+
+/// How long nothing is told after something was.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Counts what happens. The first time is told at once; what follows within a minute is told at its end, in one number.
+#[derive(Default)]
+pub(super) struct Occasional {
+    untold: u64,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Occasional {
+    /// It happened once more.
+    pub(super) fn happened(&mut self) {
+        self.untold += 1;
+    }
+
+    /// How often it happened since it was told last, where that is to be told now; else wakes when it is.
+    pub(super) fn poll_told(&mut self, cx: &mut Context<'_>) -> Option<u64> {
+        if let Some(pause) = &mut self.pause {
+            if pause.as_mut().poll(cx).is_pending() {
+                return None;
+            }
+            self.pause = None;
+        }
+        if self.untold == 0 {
+            return None;
+        }
+        let mut pause = Box::pin(tokio::time::sleep(PAUSE));
+        // Registers who is to be woken: what happens meanwhile is to be told when it ends.
+        let _: Poll<()> = pause.as_mut().poll(cx);
+        self.pause = Some(pause);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_is_told_at_once_and_the_rest_together() {
+        let mut occasional = Occasional::default();
+        let mut told = async |count| {
+            (0..count).for_each(|_| occasional.happened());
+            std::future::poll_fn(|cx| Poll::Ready(occasional.poll_told(cx))).await
+        };
+        assert_eq!((told(0).await, told(2).await, told(5).await), (None, Some(2), None));
+        tokio::time::advance(PAUSE).await;
+        assert_eq!((told(1).await, told(0).await), (Some(6), None));
+        tokio::time::advance(PAUSE).await;
+        assert_eq!((told(0).await, told(1).await), (None, Some(1)));
+    }
+}

@@ -95,7 +95,7 @@ fn fitting(parts: &Parts, message: usize) -> (Vec<tonic_types::FieldViolation>, 
         left = rest;
         shown.push(tonic_types::FieldViolation::new(field, description));
     }
-    let left_out = parts.violations.len() - shown.len();
+    let left_out = parts.violations.len() - shown.len() + parts.more_violations;
     (shown, left_out)
 }
 
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_error_stays_under_four_kibibytes_however_much_it_says() {
-        for (field, description, shown) in [(300, 300, 1..5), (12, 10, 75..85), (0, 0, 300..301), (5_000, 0, 1..12)] {
+        for (field, description, shown) in [(300, 300, 1..5), (12, 10, 75..85), (0, 0, 100..101), (5_000, 0, 1..12)] {
             let violation = Violation { field: "f".repeat(field), description: "é".repeat(description) };
             let error = Error::violations(Reason::VariablesMissing, vec![violation; 300])
                 .with("prompt", "p".repeat(5_000))

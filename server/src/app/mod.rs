@@ -27,6 +27,7 @@ pub(crate) use self::routes::serving;
 pub use self::store::{Migrations, open_store};
 use crate::folder;
 use crate::grpc::gate::Rules;
+use crate::grpc::receive::Intake;
 use crate::grpc::registry::Registry;
 use crate::net::Incoming;
 use crate::service::access::DEVELOPMENT_KEY;
@@ -150,6 +151,7 @@ impl App {
             reflection: config.server.reflection,
             draining: drain.refuse.clone(),
             running: running.clone(),
+            intake: Intake::new(config.server.request_buffer, config.server.request_read_timeout),
         };
         let served = Registry { registry, models, analytics: Arc::clone(&analytics) };
         let (routes, health) = routes::routes(&config.server, rules, served, &executions, analytics)?;

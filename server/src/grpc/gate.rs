@@ -1,4 +1,4 @@
-//! What every call passes, once: drain, key, deadline; and, on the way back, the form of errors.
+//! What every call passes, once: drain, key, deadline, and only then its bytes; and, on the way back, the form of errors.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +14,10 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::budget::Sender;
 use super::deadline::Deadline;
+use super::receive::Intake;
+use super::request_limits::{is_health, is_reflection};
 use super::status;
 use crate::service::{Caller, Gatekeeper};
 
@@ -32,6 +35,8 @@ pub struct Rules {
     pub draining: CancellationToken,
     /// The calls that are under way.
     pub running: TaskTracker,
+    /// Receives requests.
+    pub intake: Intake,
 }
 
 impl Gate {
@@ -77,21 +82,31 @@ where
         let rules = Arc::clone(&self.rules);
         Box::pin(async move {
             if is_health(request.uri().path()) {
-                return inner.call(request).await;
+                return match rules.intake.receive(request, Sender::Anonymous).await {
+                    Ok(request) => inner.call(request).await,
+                    Err(error) => Ok(status::status(error).into_http()),
+                };
             }
             // Held before the drain is looked at: what passes is waited for.
             let _running = rules.running.token();
             let deadline = Deadline::of(request.headers(), Instant::now());
             let answered = async {
-                match rules.admit(request.uri().path(), request.headers()).await {
-                    Ok(Some(caller)) => drop(request.extensions_mut().insert(caller)),
-                    Ok(None) => {}
+                let sender = match rules.admit(request.uri().path(), request.headers()).await {
+                    Ok(Some(caller)) => {
+                        let sender = Sender::Key(caller.key);
+                        request.extensions_mut().insert(caller);
+                        sender
+                    }
+                    Ok(None) => Sender::Anonymous,
                     Err(error) => return Ok(status::status(error).into_http()),
-                }
+                };
                 if let Some(deadline) = deadline {
                     request.extensions_mut().insert(deadline);
                 }
-                inner.call(request).await
+                match rules.intake.receive(request, sender).await {
+                    Ok(request) => inner.call(request).await,
+                    Err(error) => Ok(status::status(error).into_http()),
+                }
             };
             let response = match deadline {
                 None => answered.await?,
@@ -144,14 +159,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 
-fn is_health(path: &str) -> bool {
-    path.starts_with("/grpc.health.v1.Health/")
-}
-
-fn is_reflection(path: &str) -> bool {
-    path.starts_with("/grpc.reflection.")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +177,7 @@ mod tests {
             reflection: Reflection::Open,
             draining: draining.clone(),
             running: TaskTracker::new(),
+            intake: Intake::new(1024 * 1024, Duration::from_secs(30)),
         };
         let never = tower::service_fn(|_: Request<Body>| {
             Box::pin(std::future::pending::<std::result::Result<Response<Body>, std::convert::Infallible>>())

@@ -1,12 +1,16 @@
 //! The wire: convert in, call a service, convert out. Nothing is decided here.
 
 pub mod analytics;
+mod budget;
 pub mod code_registration;
 pub mod convert;
+mod counts;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
+pub mod receive;
 pub mod registry;
+mod request_limits;
 pub mod status;
 mod streaming;
 mod within_call;

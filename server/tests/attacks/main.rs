@@ -3,5 +3,7 @@
 //! what it measured (`cargo test -p prompt-ledger-server --test attacks -- --nocapture`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
+#![allow(clippy::print_stdout, reason = "what an attack cost is printed for whoever runs it")]
 
 mod kit;
+mod requests;

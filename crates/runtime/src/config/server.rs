@@ -20,6 +20,8 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "MAX_INFLIGHT_SUBMITS", default: "1024", meaning: "submits of one server at once" },
     Setting { name: "MAX_STREAMS", default: "1000", meaning: "concurrent calls of one connection" },
     Setting { name: "HANDSHAKE_TIMEOUT", default: "5s", meaning: "how long a new connection may stay silent" },
+    Setting { name: "REQUEST_READ_TIMEOUT", default: "30s", meaning: "how long a request may take to arrive whole" },
+    Setting { name: "REQUEST_BUFFER_MIB", default: "256", meaning: "MiB held at most for requests still arriving" },
     Setting { name: "LOG", default: "info", meaning: "what is logged, e.g. debug or prompt_ledger_server=debug" },
 ];
 
@@ -66,6 +68,10 @@ pub struct ServerConfig {
     pub tls: Option<Tls>,
     /// How long a new connection may stay silent.
     pub handshake_timeout: Duration,
+    /// From a request's headers to its last byte, at most.
+    pub request_read_timeout: Duration,
+    /// Bytes that are held at most for requests that are still arriving.
+    pub request_buffer: usize,
     /// What is logged.
     pub log: String,
 }
@@ -104,6 +110,9 @@ impl ServerConfig {
             queue_depth_limit: env.number("QUEUE_DEPTH_LIMIT", 100_000, 1, 100_000_000),
             tls,
             handshake_timeout: env.duration("HANDSHAKE_TIMEOUT", 5 * second, second / 10, 60 * second),
+            request_read_timeout: env.duration("REQUEST_READ_TIMEOUT", 30 * second, second / 10, 3600 * second),
+            // One connection may take an eighth of it, and must be able to send the largest request.
+            request_buffer: env.number("REQUEST_BUFFER_MIB", 256, 64, 65_536) * 1024 * 1024,
             log: env.text("LOG").unwrap_or_else(|| "info".into()),
         }
     }
@@ -122,6 +131,8 @@ mod tests {
                 "REFLECTION" => "key",
                 "ALLOW_PLAINTEXT" => "true",
                 "MAX_STREAMS" => "7",
+                "REQUEST_READ_TIMEOUT" => "2m",
+                "REQUEST_BUFFER_MIB" => "64",
                 "LOG" => "debug",
                 _ => return None,
             };
@@ -133,6 +144,7 @@ mod tests {
         assert_eq!(config.listen_addr.to_string(), "[::1]:0");
         assert_eq!(config.api_key.unwrap().expose(), "0123456789abcdef");
         assert_eq!((config.reflection, config.allow_plaintext, config.max_streams), (Reflection::Key, true, 7));
+        assert_eq!((config.request_read_timeout.as_secs(), config.request_buffer), (120, 64 << 20));
         assert_eq!(config.log, "debug");
     }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::limits;
+
 /// The result of everything that can fail for a reason a caller should know.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -137,8 +139,10 @@ pub struct Parts {
     pub message: String,
     /// For a program: `prompt`, `mode`, `use_rpc`, `execution_id`, ...
     pub metadata: Vec<(&'static str, String)>,
-    /// One per wrong field.
+    /// One per wrong field, at most [`limits::VIOLATIONS`].
     pub violations: Vec<Violation>,
+    /// How many wrong fields were found beside those in `violations`.
+    pub more_violations: usize,
     /// There may be more of them than were looked for.
     pub has_more: bool,
     /// What it is about.
@@ -158,6 +162,7 @@ impl Error {
             message: message.into(),
             metadata: Vec::new(),
             violations: Vec::new(),
+            more_violations: 0,
             has_more: false,
             resource: None,
             retry_after: None,
@@ -177,11 +182,20 @@ impl Error {
         Self::violations(Reason::InvalidField, vec![Violation { field: field.into(), description: description.into() }])
     }
 
-    /// Several wrong fields at once. The message names the first and counts the others.
+    /// Several wrong fields at once. The message names the first and counts the others; those beyond
+    /// [`limits::VIOLATIONS`] are only counted.
     #[must_use]
-    pub fn violations(reason: Reason, violations: Vec<Violation>) -> Self {
-        let mut error = Self::new(reason, named(&violations, false));
+    pub fn violations(reason: Reason, mut violations: Vec<Violation>) -> Self {
+        let more = violations.len().saturating_sub(limits::VIOLATIONS);
+        violations.truncate(limits::VIOLATIONS);
+        Self::counted(reason, violations, more)
+    }
+
+    fn counted(reason: Reason, violations: Vec<Violation>, more: usize) -> Self {
+        let mut error = Self::new(reason, String::new());
         error.0.violations = violations;
+        error.0.more_violations = more;
+        error.0.message = error.0.named();
         error
     }
 
@@ -189,7 +203,7 @@ impl Error {
     #[must_use]
     pub fn and_more(mut self) -> Self {
         self.0.has_more = true;
-        self.0.message = named(&self.0.violations, true);
+        self.0.message = self.0.named();
         self
     }
 
@@ -201,7 +215,7 @@ impl Error {
         }
         self.0.message = match self.0.violations.as_slice() {
             [] => format!("{place}: {}", self.0.message),
-            violations => named(violations, self.0.has_more),
+            _ => self.0.named(),
         };
         self
     }
@@ -247,13 +261,15 @@ impl Error {
     }
 }
 
-/// The first wrong field, and how many there are beside it.
-fn named(violations: &[Violation], has_more: bool) -> String {
-    let at_least = if has_more { "at least " } else { "" };
-    match violations {
-        [] => "the request is not valid".to_owned(),
-        [only] => format!("{}: {}", only.field, only.description),
-        [first, rest @ ..] => format!("{}: {} (and {at_least}{} more)", first.field, first.description, rest.len()),
+impl Parts {
+    /// The first wrong field, and how many there are beside it.
+    fn named(&self) -> String {
+        let at_least = if self.has_more { "at least " } else { "" };
+        let Some((first, rest)) = self.violations.split_first() else { return "the request is not valid".to_owned() };
+        match rest.len() + self.more_violations {
+            0 => format!("{}: {}", first.field, first.description),
+            more => format!("{}: {} (and {at_least}{more} more)", first.field, first.description),
+        }
     }
 }
 
@@ -269,9 +285,12 @@ impl std::error::Error for Error {
     }
 }
 
-/// Collects wrong fields, so that one answer names them all.
-#[derive(Debug, Default)]
-pub struct Violations(Vec<Violation>);
+/// Collects wrong fields, so that one answer names them all. Those beyond [`limits::VIOLATIONS`] are only counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Violations {
+    kept: Vec<Violation>,
+    more: usize,
+}
 
 impl Violations {
     /// Keeps the value of a good field; notes the violations of a bad one. What is not a matter of fields is returned.
@@ -279,84 +298,35 @@ impl Violations {
         match checked {
             Ok(value) => Ok(Some(value)),
             Err(error) if error.reason() == Reason::InvalidField => {
-                self.0.extend(error.0.violations);
+                self.note(error);
                 Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 
+    /// Notes the violations of an error.
+    pub fn note(&mut self, error: Error) {
+        let Parts { violations, more_violations, .. } = *error.0;
+        let room = limits::VIOLATIONS.saturating_sub(self.kept.len());
+        self.more += violations.len().saturating_sub(room) + more_violations;
+        self.kept.extend(violations.into_iter().take(room));
+    }
+
+    /// The violations that are kept.
+    #[must_use]
+    pub fn kept(&self) -> &[Violation] {
+        &self.kept
+    }
+
     /// The value that was made of the kept ones; fails when anything was noted.
     pub fn finish<T>(self, value: Option<T>) -> Result<T> {
         match value {
-            Some(value) if self.0.is_empty() => Ok(value),
-            _ => Err(Error::violations(Reason::InvalidField, self.0)),
+            Some(value) if self.kept.is_empty() => Ok(value),
+            _ => Err(Error::counted(Reason::InvalidField, self.kept, self.more)),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reasons_are_the_contracts_own_words() {
-        for reason in Reason::ALL {
-            let words = format!("{reason:?}");
-            let spelled: String = words
-                .char_indices()
-                .flat_map(|(i, c)| {
-                    let gap = if c.is_ascii_uppercase() && i > 0 { Some('_') } else { None };
-                    gap.into_iter().chain(std::iter::once(c.to_ascii_uppercase()))
-                })
-                .collect();
-            assert_eq!(reason.as_str(), spelled);
-        }
-    }
-
-    #[test]
-    fn several_violations_are_counted_in_the_message() {
-        let violation = |field: &str| Violation { field: field.into(), description: "is empty".into() };
-        let none = Error::violations(Reason::InvalidField, vec![]);
-        let one = Error::violations(Reason::InvalidField, vec![violation("a")]);
-        let two = Error::violations(Reason::InvalidField, vec![violation("a"), violation("b")]);
-        assert_eq!(none.to_string(), "INVALID_FIELD: the request is not valid");
-        assert_eq!(one.to_string(), "INVALID_FIELD: a: is empty");
-        assert_eq!(two.to_string(), "INVALID_FIELD: a: is empty (and 1 more)");
-    }
-
-    #[test]
-    fn an_error_within_a_part_says_which() {
-        let field = Error::invalid("name", "is empty").within("prompts[3]");
-        assert_eq!(field.to_string(), "INVALID_FIELD: prompts[3].name: is empty");
-        assert_eq!(field.parts().violations[0].field, "prompts[3].name");
-        let other = Error::new(Reason::TooLarge, "template is 9 bytes").within("prompts[3]");
-        assert_eq!(other.to_string(), "TOO_LARGE: prompts[3]: template is 9 bytes");
-    }
-
-    #[test]
-    fn what_a_caller_may_see_and_the_cause_stay_apart() {
-        let error = Error::internal("disk on fire")
-            .with("error_id", "7")
-            .about("prompt", "greet")
-            .retry_after(Duration::from_secs(1));
-        assert!(!error.to_string().contains("disk"));
-        assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk on fire");
-        assert_eq!(error.parts().metadata, [("error_id", "7".to_owned())]);
-        assert_eq!(error.parts().resource, Some(Resource { kind: "prompt", name: "greet".into() }));
-        assert_eq!(error.parts().retry_after, Some(Duration::from_secs(1)));
-        assert!(std::error::Error::source(&Error::new(Reason::Draining, "bye")).is_none());
-    }
-
-    #[test]
-    fn violations_are_collected_and_other_errors_pass_through() {
-        let mut all = Violations::default();
-        assert_eq!(all.keep(Ok(1)).unwrap(), Some(1));
-        assert_eq!(all.keep::<()>(Err(Error::invalid("a", "is empty"))).unwrap(), None);
-        assert_eq!(all.keep::<()>(Err(Error::invalid("b", "is empty"))).unwrap(), None);
-        assert_eq!(all.keep::<()>(Err(Error::new(Reason::TooLarge, "big"))).unwrap_err().reason(), Reason::TooLarge);
-        assert_eq!(all.finish(Some(1)).unwrap_err().parts().violations.len(), 2);
-        assert_eq!(Violations::default().finish(Some(1)).unwrap(), 1);
-        assert!(Violations::default().finish::<()>(None).is_err());
-    }
-}
+mod tests;

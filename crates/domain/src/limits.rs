@@ -10,6 +10,12 @@ pub const VARIABLES: usize = 256;
 pub const VARIABLE_NAME_BYTES: usize = 64;
 /// The variables of one request, encoded, in bytes.
 pub const VARIABLES_BYTES: usize = 1024 * 1024;
+/// Values in the variables of one request: each field of an object and each entry of a list, at any depth.
+pub const VARIABLES_VALUES: usize = 100_000;
+/// Objects and lists among these values. An object with one field takes 600 bytes in memory for 12 on the wire.
+pub const VARIABLES_CONTAINERS: usize = 10_000;
+/// How deep objects and lists of variables may stand in one another; the variables themselves are the first level.
+pub const VARIABLES_DEPTH: usize = 32;
 /// How deep blocks may stand in blocks.
 pub const TEMPLATE_NESTING: usize = 32;
 /// How many steps one rendering may take: elements visited, names looked up, bytes printed, faults
@@ -43,7 +49,9 @@ pub const BATCH_PROMPTS: usize = 1_000;
 pub const MESSAGES: usize = 1_000;
 /// Models of a deployment that were registered by their first use.
 pub const DISCOVERED_MODELS: usize = 1_000;
-/// One request, encoded, in bytes.
+/// Names of prompts in one request to watch them.
+pub const WATCHED_NAMES: usize = 1_000;
+/// The largest request of any RPC, encoded, in bytes; most take less.
 pub const REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// A page without a size.
 pub const PAGE_SIZE_DEFAULT: i32 = 50;
@@ -61,5 +69,7 @@ pub const EXPIRE_AFTER_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// What one error carries in all, in bytes: clients refuse larger trailers.
 pub const ERROR_BYTES: usize = 4 * 1024;
+/// Wrong fields that one error holds; more are only counted.
+pub const VIOLATIONS: usize = 100;
 /// An execution's error message, in bytes.
 pub const ERROR_MESSAGE_BYTES: usize = 2 * 1024;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Reason, Result, Violation, Violations};
+use crate::error::{Error, Reason, Result, Violations};
 use crate::execution::{ChatMessage, ExecutionMode, Params};
 use crate::field::{self, Name};
 use crate::model::ModelRef;
@@ -51,7 +51,7 @@ pub struct Spec {
     /// The registry's revision that the caller has seen.
     pub min_revision: Option<i64>,
     /// What could not be brought into this shape: numbers that are none, negative durations.
-    pub violations: Vec<Violation>,
+    pub violations: Violations,
 }
 
 /// Which version a request names.
@@ -127,7 +127,7 @@ impl Spec {
             model,
             params: &self.params,
             max_retries: self.max_retries,
-            violations: self.violations.iter().map(|v| [&*v.field, &*v.description]).collect(),
+            violations: self.violations.kept().iter().map(|v| [&*v.field, &*v.description]).collect(),
         };
         Ok(Sha256::digest(canonical(&form)?).into())
     }
@@ -146,10 +146,7 @@ impl Spec {
         let messages: usize = self.messages.iter().map(|m| m.role.len() + m.content.len()).sum();
         field::size("spec.messages", messages, limits::PROMPT_BYTES)?;
 
-        let mut wrong = Violations::default();
-        for violation in &self.violations {
-            wrong.keep::<()>(Err(Error::invalid(&violation.field, &violation.description)))?;
-        }
+        let mut wrong = self.violations.clone();
         let name = if self.environment.is_empty() { DEFAULT_ENVIRONMENT } else { &self.environment };
         let environment = wrong.keep(Name::parse("spec.environment", name))?;
         wrong.keep(field::text("spec.correlation_id", self.correlation_id.clone(), limits::SHORT_TEXT_BYTES))?;

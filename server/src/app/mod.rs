@@ -30,6 +30,7 @@ pub(crate) use self::routes::serving;
 pub use self::store::{Migrations, open_store};
 use crate::grpc::answers::Answers;
 use crate::grpc::gate::Rules;
+use crate::grpc::receive::Intake;
 use crate::grpc::registry::Registry;
 use crate::net::limit::ConnectionLimit;
 use crate::net::tls::{ALPN_H2, Certificates};
@@ -188,6 +189,7 @@ impl App {
             answers: answers.clone(),
             draining: drain.refuse.clone(),
             running: running.clone(),
+            intake: Intake::new(config.server.request_buffer, config.server.request_read_timeout),
         };
         let served = Registry { registry, models, analytics: Arc::clone(&analytics) };
         let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);

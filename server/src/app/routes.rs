@@ -22,6 +22,12 @@ use crate::grpc::gate::{Gate, Rules};
 use crate::grpc::registry::Registry;
 use crate::service::{AnalyticsService, ExecutionService};
 
+/// What a peer may send ahead of what is read: of one call, and in all. It is what one connection can pin in memory
+/// before a key is known, however slowly that key is looked up; requests are read as soon as it is. One call's is the
+/// largest template or set of messages in one flight; a batch of 4 MiB takes sixteen round trips.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
 /// The largest answer, encoded: an execution is under 3 MiB, a page about 2 MiB and one row more.
 const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -50,8 +56,8 @@ pub(super) fn routes(
     };
     let routes = Server::builder()
         .max_concurrent_streams(config.max_streams)
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(16 * 1024)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))

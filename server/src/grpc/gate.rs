@@ -1,4 +1,4 @@
-//! What every call passes, once: drain, key, deadline; and, on the way back, the form of errors.
+//! What every call passes, once: drain, key, deadline, and only then its bytes; and, on the way back, the form of errors.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,9 +14,12 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::answers::{Answers, Room, room_of};
+use super::answers::{Answers, room_of};
+use super::budget::Sender;
 use super::credentials::credentials;
 use super::deadline::Deadline;
+use super::receive::Intake;
+use super::request_limits::{is_health, is_reflection};
 use super::{revocation, status};
 use crate::service::{Caller, Gatekeeper};
 
@@ -36,6 +39,8 @@ pub struct Rules {
     pub draining: CancellationToken,
     /// The calls that are under way.
     pub running: TaskTracker,
+    /// Receives requests.
+    pub intake: Intake,
 }
 
 impl Gate {
@@ -74,23 +79,39 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         // The clone takes the place of the one that was polled ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let rules = Arc::clone(&self.rules);
         Box::pin(async move {
             if is_health(request.uri().path()) {
-                return inner.call(request).await;
+                return match rules.intake.receive(request, Sender::Anonymous).await {
+                    Ok(request) => inner.call(request).await,
+                    Err(error) => Ok(status::status(error).into_http()),
+                };
             }
             // Held before the drain is looked at: what passes is waited for.
             let _running = rules.running.token();
             let deadline = Deadline::of(request.headers(), Instant::now());
             let answered = async {
-                let (caller, room) = match rules.admit(request.uri().path(), request.headers()).await {
-                    Ok(Some(admitted)) => admitted,
-                    Ok(None) => return inner.call(request).await,
+                let caller = match rules.admit(request.uri().path(), request.headers()).await {
+                    Ok(caller) => caller,
                     Err(error) => return Ok(status::status(error).into_http()),
+                };
+                let sender = caller.as_ref().map_or(Sender::Anonymous, |caller| Sender::Key(caller.key));
+                let mut request = match rules.intake.receive(request, sender).await {
+                    Ok(request) => request,
+                    Err(error) => return Ok(status::status(error).into_http()),
+                };
+                let Some(caller) = caller else { return inner.call(request).await };
+                // After the request is here: one that is slow to come holds no room.
+                let room = match room_of(request.uri().path()) {
+                    Some(bytes) => match rules.answers.reserve(caller.key, bytes).await {
+                        Ok(room) => Some(room),
+                        Err(error) => return Ok(status::status(error).into_http()),
+                    },
+                    None => None,
                 };
                 let revoked = caller.revoked.clone();
                 request.extensions_mut().insert(caller);
@@ -116,8 +137,8 @@ where
 }
 
 impl Rules {
-    /// The caller, and room for the answer where it is not a stream; nothing where no caller is needed.
-    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<(Arc<Caller>, Option<Room>)>> {
+    /// The caller; absent where none is needed.
+    async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
         if self.draining.is_cancelled() {
             let message = "this server is shutting down; connect again, to another one";
             return Err(Error::new(Reason::Draining, message).retry_after(std::time::Duration::from_secs(1)));
@@ -125,12 +146,7 @@ impl Rules {
         if is_reflection(path) && self.reflection == Reflection::Open {
             return Ok(None);
         }
-        let caller = self.gatekeeper.admit(credentials(headers)?).await?;
-        let room = match room_of(path) {
-            Some(bytes) => Some(self.answers.reserve(caller.key, bytes).await?),
-            None => None,
-        };
-        Ok(Some((caller, room)))
+        self.gatekeeper.admit(credentials(headers)?).await.map(Some)
     }
 }
 
@@ -144,14 +160,6 @@ fn in_form(response: Response<Body>) -> Response<Body> {
         Some(status) => status.into_http(),
         None => response,
     }
-}
-
-fn is_health(path: &str) -> bool {
-    path.starts_with("/grpc.health.v1.Health/")
-}
-
-fn is_reflection(path: &str) -> bool {
-    path.starts_with("/grpc.reflection.")
 }
 
 #[cfg(test)]
@@ -173,6 +181,7 @@ mod tests {
             answers: Answers::default(),
             draining: draining.clone(),
             running: TaskTracker::new(),
+            intake: Intake::new(1024 * 1024, Duration::from_secs(30)),
         };
         let never = tower::service_fn(|_: Request<Body>| {
             Box::pin(std::future::pending::<std::result::Result<Response<Body>, std::convert::Infallible>>())

@@ -2,13 +2,17 @@
 
 pub mod analytics;
 pub mod answers;
+mod budget;
 pub mod code_registration;
 pub mod convert;
+mod counts;
 mod credentials;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
+pub mod receive;
 pub mod registry;
+mod request_limits;
 mod revocation;
 pub mod status;
 mod streaming;

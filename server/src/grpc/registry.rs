@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::Stream;
+use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::prompt::Selector;
 use prompt_ledger_domain::spec::SpecSelector;
-use prompt_ledger_domain::{Error, Result, field, limits, page};
+use prompt_ledger_domain::{Result, field, limits, page};
 use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
 use prompt_ledger_proto::v1::{self, put_prompt_request};
 use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, ResolvedVersion};
@@ -168,13 +169,10 @@ impl Registry {
     async fn render(&self, caller: &Caller, sent: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse> {
         let bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
         field::size("variables", bytes, limits::VARIABLES_BYTES)?;
-        let mut violations = Vec::new();
+        let mut violations = Violations::default();
         let variables = sent.variables.map(|fields| structs::json("variables", fields, &mut violations));
-        if !violations.is_empty() {
-            return Err(Error::violations(prompt_ledger_domain::Reason::InvalidField, violations));
-        }
+        let variables = violations.finish(Some(variables.unwrap_or_default()))?;
         let selector = selector(&sent.name, sent.selector.map(prompt::render_selector))?;
-        let variables = variables.unwrap_or_default();
         let project = caller.project.id;
         let (rendered, found) =
             self.registry.render(project, &sent.name, &selector, variables, bytes, sent.min_revision).await?;

@@ -103,7 +103,7 @@ fn fitting(parts: &Parts, message: usize) -> (Vec<tonic_types::FieldViolation>, 
         left = rest;
         shown.push(tonic_types::FieldViolation::new(field, description));
     }
-    let left_out = parts.violations.len() - shown.len();
+    let left_out = parts.violations.len() - shown.len() + parts.more_violations;
     (shown, left_out)
 }
 
@@ -115,8 +115,8 @@ fn logged(error: &Error) -> Error {
         .with("error_id", error_id)
 }
 
-/// The status that stands for one that tonic made by itself: a message too large, one that does not decode, a method
-/// that does not exist. Absent where there is nothing to say better.
+/// The status that stands for one that tonic made by itself: a message that does not decode, a method that does not
+/// exist. Absent where there is nothing to say better.
 #[must_use]
 pub fn rewritten(bare: &Status) -> Option<Status> {
     if !bare.details().is_empty() {
@@ -124,15 +124,8 @@ pub fn rewritten(bare: &Status) -> Option<Status> {
     }
     let said = bare.message();
     let error = match bare.code() {
-        Code::OutOfRange if said.contains("message length too large") => Error::new(
-            Reason::TooLarge,
-            format!("the request is larger than {} bytes; send less at once", limits::REQUEST_BYTES),
-        ),
         Code::Internal if said.contains("failed to decode") || said.contains("invalid compression flag") => {
-            Error::invalid("request", "is not a message of this method, or holds text that is not UTF-8")
-        }
-        Code::Internal if said.contains("Unexpected EOF") || said.contains("Missing request message") => {
-            Error::invalid("request", "ends in the middle of its message")
+            undecodable()
         }
         Code::Unimplemented if said.contains("compressed with") => {
             let mut plain = status(Error::new(Reason::Unimplemented, "the request is compressed; send it as it is"));
@@ -146,6 +139,25 @@ pub fn rewritten(bare: &Status) -> Option<Status> {
         _ => return None,
     };
     Some(status(error))
+}
+
+/// INVALID_FIELD for bytes that are no message.
+#[must_use]
+pub fn undecodable() -> Error {
+    Error::invalid("request", "is not a message of this method, or holds text that is not UTF-8")
+}
+
+/// INVALID_FIELD for a request that ends too early.
+#[must_use]
+pub fn cut_off() -> Error {
+    Error::invalid("request", "ends in the middle of its message")
+}
+
+/// TOO_LARGE for a request of more bytes than its method takes.
+#[must_use]
+pub fn too_large(bytes: usize, most: usize) -> Error {
+    let message = format!("the request is {bytes} bytes; this method takes at most {most}: send less at once");
+    Error::new(Reason::TooLarge, message)
 }
 
 /// DEADLINE_EXCEEDED.
@@ -216,7 +228,7 @@ mod tests {
 
     #[test]
     fn an_error_stays_under_four_kibibytes_however_much_it_says() {
-        for (field, description, shown) in [(300, 300, 1..5), (12, 10, 75..85), (0, 0, 300..301), (5_000, 0, 1..12)] {
+        for (field, description, shown) in [(300, 300, 1..5), (12, 10, 75..85), (0, 0, 100..101), (5_000, 0, 1..12)] {
             let violation = Violation { field: "f".repeat(field), description: "é".repeat(description) };
             let error = Error::violations(Reason::VariablesMissing, vec![violation; 300])
                 .with("prompt", "p".repeat(5_000))
@@ -242,9 +254,7 @@ mod tests {
     #[test]
     fn what_tonic_says_by_itself_is_brought_into_form() {
         for (code, said, reason) in [
-            (Code::OutOfRange, "Error, decoded message length too large: found 5 bytes", "TOO_LARGE"),
             (Code::Internal, "failed to decode Protobuf message: invalid string value", "INVALID_FIELD"),
-            (Code::Internal, "Unexpected EOF decoding stream.", "INVALID_FIELD"),
             (Code::Unimplemented, "", "UNIMPLEMENTED"),
             (Code::Unimplemented, "Content is compressed with `gzip` which isn't supported", "UNIMPLEMENTED"),
         ] {

@@ -72,8 +72,8 @@ impl OpenKeys {
 mod tests {
     use super::*;
     use prompt_ledger_domain::ids::KeyId;
-    use prompt_ledger_store_sqlite::Sqlite;
     use prompt_ledger_store::{ApiKey, NewApiKey};
+    use prompt_ledger_store_sqlite::Sqlite;
 
     async fn made(store: &Sqlite, byte: u8) -> ApiKey {
         let id = KeyId(prompt_ledger_runtime::new_id());

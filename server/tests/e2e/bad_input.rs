@@ -2,6 +2,7 @@
 
 use prompt_ledger_proto::v1::{self, execution_spec};
 use prompt_ledger_testkit::ledger::{Ledger, put, spec};
+use prost_types::value::Kind;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Code, Request, Status};
 
@@ -126,6 +127,64 @@ async fn what_does_not_decode_or_is_too_large_or_unknown_is_brought_into_form() 
     );
     refused(raw(&ledger, "/some.Other/Thing", vec![]).await, Code::Unimplemented, "UNIMPLEMENTED");
     still_alive(&ledger).await;
+}
+
+#[tokio::test]
+async fn a_request_over_the_size_of_its_rpc_is_too_large() {
+    let ledger = ledger().start().await;
+    for (rpc, most) in [
+        ("/promptledger.v1.RegistryService/GetPrompt", 64 * 1024),
+        ("/promptledger.v1.RegistryService/PutPrompt", 264 * 1024),
+        ("/promptledger.v1.CodeRegistrationService/RegisterCodePrompts", 4 * 1024 * 1024),
+        ("/promptledger.v1.ExecutionService/WatchExecutions", 64 * 1024),
+        ("/grpc.health.v1.Health/Check", 1024),
+    ] {
+        let status = raw(&ledger, rpc, vec![0; most + 1]).await;
+        let message = status.as_ref().unwrap_err().message();
+        assert!(message.contains(&format!("{} bytes; this method takes at most {most}", most + 1)), "{message}");
+        refused(status, Code::ResourceExhausted, "TOO_LARGE");
+    }
+    still_alive(&ledger).await;
+}
+
+#[tokio::test]
+async fn what_a_request_holds_is_counted_before_anything_else() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    let value = |kind| prost_types::Value { kind: Some(kind) };
+    let list = |values| value(Kind::ListValue(prost_types::ListValue { values }));
+    let run = |variable| {
+        let variables = Some(prost_types::Struct { fields: [("v".to_owned(), variable)].into() });
+        v1::RunExecutionRequest { spec: Some(v1::ExecutionSpec { variables, ..spec("greet", &[]) }) }
+    };
+    let deep = (0..33).fold(list(vec![]), |inner, _| list(vec![inner]));
+    for (variable, said) in [
+        (list(vec![prost_types::Value::default(); 100_001]), "more than 100000 values"),
+        (list(vec![list(vec![]); 10_001]), "more than 10000 objects and lists"),
+        (deep, "more than 32 levels"),
+    ] {
+        let status = ledger.executions().run_execution(run(variable)).await;
+        assert!(status.as_ref().unwrap_err().message().contains(said), "{status:?}");
+        assert_eq!(wrong_fields(status), ["spec.variables"]);
+    }
+    let prompts = vec![v1::CodePrompt::default(); 1_001];
+    let batch = v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() };
+    assert_eq!(wrong_fields(ledger.code().register_code_prompts(batch).await), ["prompts"]);
+    // As many short texts as a megabyte holds are taken.
+    let texts = (0..80_000).map(|i| value(Kind::StringValue(format!("item{i:04}")))).collect();
+    let taken = ledger.executions().run_execution(run(list(texts))).await.unwrap().into_inner();
+    assert_eq!(taken.execution.unwrap().status(), v1::ExecutionStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn of_a_hundred_wrong_fields_and_more_the_rest_is_counted() {
+    let ledger = ledger().start().await;
+    let prompts = vec![v1::CodePrompt::default(); 300];
+    let batch = v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() };
+    let status = ledger.code().register_code_prompts(batch).await.unwrap_err();
+    // Each has neither a name nor a template, and all names but the first stand twice.
+    assert!(status.message().contains("(and 898 more)"), "{}", status.message());
+    refused::<()>(Err(status), Code::InvalidArgument, "INVALID_FIELD");
 }
 
 #[tokio::test]

@@ -15,6 +15,12 @@ fn wrong_fields(result: Result<Checked>) -> Vec<String> {
     error.parts().violations.iter().map(|v| v.field.clone()).collect()
 }
 
+fn noted(field: &str, description: &str) -> Violations {
+    let mut noted = Violations::default();
+    noted.note(Error::invalid(field, description));
+    noted
+}
+
 fn message(role: &str, content: &str) -> ChatMessage {
     ChatMessage { role: role.into(), content: content.into() }
 }
@@ -44,7 +50,7 @@ fn every_wrong_field_is_named_at_once() {
         timeout: Some(Duration::ZERO),
         expire_after: Some(Duration::MAX),
         max_retries: Some(4),
-        violations: vec![Violation { field: "spec.variables.n".into(), description: "is NaN".into() }],
+        violations: noted("spec.variables.n", "is NaN"),
         ..spec()
     };
     let expected = [
@@ -138,7 +144,7 @@ fn the_hash_covers_what_is_executed_and_nothing_else() {
         Spec { model: Some(ModelRef { provider: "echo".into(), model: "echo".into() }), ..spec() },
         Spec { params: Params { temperature: Some(0.5), ..Params::default() }, ..spec() },
         Spec { max_retries: Some(0), ..spec() },
-        Spec { violations: vec![Violation { field: "f".into(), description: "d".into() }], ..spec() },
+        Spec { violations: noted("f", "d"), ..spec() },
     ];
     let mut seen: Vec<_> = others.iter().map(hash).collect();
     seen.push(base);
@@ -154,7 +160,7 @@ fn the_hash_is_of_canonical_json() {
         variables: Map::from_iter([("a".into(), json!([1, "é"]))]),
         model: Some(ModelRef { provider: "echo".into(), model: "m".into() }),
         messages: vec![message("user", "hi")],
-        violations: vec![Violation { field: "f".into(), description: "d".into() }],
+        violations: noted("f", "d"),
         ..spec()
     };
     let form = json!({

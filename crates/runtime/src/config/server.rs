@@ -38,6 +38,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         default: "5s",
         meaning: "until a new connection has opened HTTP/2, TLS included",
     },
+    Setting { name: "REQUEST_READ_TIMEOUT", default: "30s", meaning: "how long a request may take to arrive whole" },
+    Setting { name: "REQUEST_BUFFER_MIB", default: "256", meaning: "MiB held at most for requests still arriving" },
     Setting { name: "LOG", default: "info", meaning: "what is logged, e.g. debug or prompt_ledger_server=debug" },
 ];
 
@@ -90,6 +92,10 @@ pub struct ServerConfig {
     pub tls_reload_interval: Duration,
     /// How long a new connection may take to open HTTP/2, its TLS handshake included.
     pub handshake_timeout: Duration,
+    /// From a request's headers to its last byte, at most.
+    pub request_read_timeout: Duration,
+    /// Bytes that are held at most for requests that are still arriving.
+    pub request_buffer: usize,
     /// What is logged.
     pub log: String,
 }
@@ -136,6 +142,9 @@ impl ServerConfig {
             tls,
             tls_reload_interval: env.duration("TLS_RELOAD_INTERVAL", 60 * second, second / 10, 86_400 * second),
             handshake_timeout: env.duration("HANDSHAKE_TIMEOUT", 5 * second, second / 10, 60 * second),
+            request_read_timeout: env.duration("REQUEST_READ_TIMEOUT", 30 * second, second / 10, 3600 * second),
+            // One connection may take an eighth of it, and must be able to send the largest request.
+            request_buffer: env.number("REQUEST_BUFFER_MIB", 256, 64, 65_536) * 1024 * 1024,
             log: env.text("LOG").unwrap_or_else(|| "info".into()),
         }
     }
@@ -156,6 +165,8 @@ mod tests {
                 "MAX_STREAMS" => "7",
                 "MAX_CONNECTIONS" => "8",
                 "MAX_CONNECTIONS_PER_ADDRESS" => "9",
+                "REQUEST_READ_TIMEOUT" => "2m",
+                "REQUEST_BUFFER_MIB" => "64",
                 "LOG" => "debug",
                 _ => return None,
             };
@@ -168,6 +179,7 @@ mod tests {
         assert_eq!(config.api_key.unwrap().expose(), "0123456789abcdef");
         assert_eq!((config.reflection, config.allow_plaintext, config.max_streams), (Reflection::Key, true, 7));
         assert_eq!((config.max_connections, config.max_connections_per_address), (8, Some(9)));
+        assert_eq!((config.request_read_timeout.as_secs(), config.request_buffer), (120, 64 << 20));
         assert_eq!(config.log, "debug");
         let default = ServerConfig::read(&mut Env::new(&|_| None));
         assert_eq!((default.max_connections, default.max_connections_per_address), (10_000, None));

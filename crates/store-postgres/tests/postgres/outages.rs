@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store_postgres::{migrate_down, migrate_up};
 use prompt_ledger_store::{Executions, NewExecution, Store};
+use prompt_ledger_store_postgres::{migrate_down, migrate_up};
 use prompt_ledger_testkit::services::{self, Postgres as Service};
 
-use prompt_ledger_store_conformance::kit::{Backend as _, an_execution, new_id, reason, start, submit};
 use crate::store::{Fresh, open};
+use prompt_ledger_store_conformance::kit::{Backend as _, an_execution, fence, new_id, reason, start, submit};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -73,7 +73,7 @@ async fn new_connections_that_cannot_write_are_refused_until_they_can() {
         Reason::StoreUnavailable,
         "what it reads is stale"
     );
-    assert_eq!(reason(fresh.store.extend(&[crate::kit::fence(new.id, 1)], PATIENCE).await), Reason::StoreUnavailable);
+    assert_eq!(reason(fresh.store.extend(&[fence(new.id, 1)], PATIENCE).await), Reason::StoreUnavailable);
     assert_eq!(reason(fresh.store.check_writable().await), Reason::StoreUnavailable);
     services::sql(&admin, &format!("ALTER DATABASE {name} RESET default_transaction_read_only"));
     submit(&fresh, &next).await;

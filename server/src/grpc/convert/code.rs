@@ -1,6 +1,6 @@
 //! Prompts that live in code.
 
-use prompt_ledger_domain::error::{Error, Violation};
+use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::prompt::TemplateFormat;
 use prompt_ledger_domain::versioning::Registration;
 use prompt_ledger_proto::v1::{self, code_prompt};
@@ -11,7 +11,7 @@ use crate::service::registry::{Carried, Code, RegisteredCode};
 /// A batch as the service reads it. What does not fit is noted in it: the mode comes first.
 #[must_use]
 pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
-    let mut violations = Vec::new();
+    let mut violations = Violations::default();
     let one = |(place, prompt)| carried(place, prompt, &mut violations);
     let prompts = sent.prompts.into_iter().enumerate().map(one).collect();
     let source = sent.source.unwrap_or_default();
@@ -26,9 +26,8 @@ pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
     }
 }
 
-fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Vec<Violation>) -> Carried {
-    let mut note =
-        |error: Error| violations.extend_from_slice(&error.within(&format!("prompts[{place}]")).parts().violations);
+fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Violations) -> Carried {
+    let mut note = |error: Error| violations.note(error.within(&format!("prompts[{place}]")));
     let template_source = required("template", sent.template)
         .map(|code_prompt::Template::TemplateSource(text)| text)
         .map_err(&mut note)

@@ -1,6 +1,6 @@
 //! The spec: one message, one conversion, for every RPC that executes.
 
-use prompt_ledger_domain::error::{Error, Violation};
+use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::execution::{ChatMessage, Params};
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::ModelRef;
@@ -14,7 +14,7 @@ use super::{structs, time};
 /// The spec as the domain reads it. What does not fit is noted in it: the mode and the idempotency key come first.
 #[must_use]
 pub fn spec(sent: v1::ExecutionSpec) -> Spec {
-    let mut violations = Vec::new();
+    let mut violations = Violations::default();
     let variables_bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
     // What is too large is refused later, after the idempotency key: it need not be read for that.
     let variables = match sent.variables {
@@ -22,8 +22,7 @@ pub fn spec(sent: v1::ExecutionSpec) -> Spec {
             structs::json("spec.variables", fields, &mut violations)
         }
         Some(_) => {
-            let description = format!("is {variables_bytes} bytes");
-            violations.push(Violation { field: "spec.variables".into(), description });
+            violations.note(Error::invalid("spec.variables", format!("is {variables_bytes} bytes")));
             Map::new()
         }
         None => Map::new(),
@@ -61,12 +60,6 @@ fn params(sent: v1::ModelParams) -> Params {
     }
 }
 
-fn noted<T>(value: Result<T, Error>, violations: &mut Vec<Violation>) -> Option<T> {
-    match value {
-        Ok(value) => Some(value),
-        Err(error) => {
-            violations.extend_from_slice(&error.parts().violations);
-            None
-        }
-    }
+fn noted<T>(value: Result<T, Error>, violations: &mut Violations) -> Option<T> {
+    value.map_err(|error| violations.note(error)).ok()
 }

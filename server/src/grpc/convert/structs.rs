@@ -1,24 +1,22 @@
 //! `google.protobuf.Struct` and JSON.
 
-use prompt_ledger_domain::error::Violation;
+use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::template::value;
 use prompt_ledger_domain::text;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
 use serde_json::{Map, Value};
 
-/// How many violations are told; a request can hold a hundred thousand.
-const MOST_VIOLATIONS: usize = 100;
 /// How much of a path is told, in bytes.
 const PATH_BYTES: usize = 512;
 
 /// JSON from a struct. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
 /// and stands in the result as its text, so that two such requests still differ.
-pub fn json(path: &str, fields: Struct, violations: &mut Vec<Violation>) -> Map<String, Value> {
+pub fn json(path: &str, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
     object(&mut path.to_owned(), fields, violations)
 }
 
-fn object(path: &mut String, fields: Struct, violations: &mut Vec<Violation>) -> Map<String, Value> {
+fn object(path: &mut String, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
     let field = |(name, value): (String, _)| {
         let value = at(path, &format!(".{name}"), |path| json_value(path, value, violations));
         (name, value)
@@ -26,7 +24,7 @@ fn object(path: &mut String, fields: Struct, violations: &mut Vec<Violation>) ->
     fields.fields.into_iter().map(field).collect()
 }
 
-fn json_value(path: &mut String, value: prost_types::Value, violations: &mut Vec<Violation>) -> Value {
+fn json_value(path: &mut String, value: prost_types::Value, violations: &mut Violations) -> Value {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(value)) => Value::Bool(value),
@@ -34,10 +32,7 @@ fn json_value(path: &mut String, value: prost_types::Value, violations: &mut Vec
         Some(Kind::NumberValue(number)) => match value::number(number) {
             Some(number) => Value::Number(number),
             None => {
-                if violations.len() < MOST_VIOLATIONS {
-                    let error = value::not_a_number(text::cut(path, PATH_BYTES), number);
-                    violations.extend_from_slice(&error.parts().violations);
-                }
+                violations.note(value::not_a_number(text::cut(path, PATH_BYTES), number));
                 // With an exponent: in full it may have 300 digits.
                 Value::String(format!("{number:e}"))
             }
@@ -84,14 +79,15 @@ fn from_value(value: Value) -> prost_types::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prompt_ledger_domain::limits;
     use serde_json::json;
 
     #[test]
     fn json_survives_the_wire() {
         let Value::Object(sent) = json!({"a": [1, 2.5, "x", true, null], "b": {"c": -3}}) else { panic!() };
-        let mut violations = vec![];
+        let mut violations = Violations::default();
         assert_eq!(super::json("variables", from_json(sent.clone()), &mut violations), sent);
-        assert!(violations.is_empty());
+        assert_eq!(violations, Violations::default());
     }
 
     #[test]
@@ -100,11 +96,11 @@ mod tests {
         let list = Kind::ListValue(ListValue { values: vec![value(1.0), value(f64::NAN), value(1e300)] });
         let fields =
             [("n".to_owned(), prost_types::Value { kind: Some(list) }), ("none".to_owned(), Default::default())];
-        let mut violations = vec![];
+        let mut violations = Violations::default();
         let json = super::json("variables", Struct { fields: fields.into() }, &mut violations);
         assert_eq!(json["n"][1], "NaN");
         assert_eq!(json["none"], Value::Null);
-        let paths: Vec<_> = violations.iter().map(|v| &*v.field).collect();
+        let paths: Vec<_> = violations.kept().iter().map(|v| &*v.field).collect();
         assert_eq!(paths, ["variables.n[1]", "variables.n[2]"]);
     }
 
@@ -113,9 +109,9 @@ mod tests {
         let nan = prost_types::Value { kind: Some(Kind::NumberValue(f64::NAN)) };
         let list = Kind::ListValue(ListValue { values: vec![nan; 100_000] });
         let fields = [("k".repeat(1024 * 1024), prost_types::Value { kind: Some(list) })];
-        let mut violations = vec![];
+        let mut violations = Violations::default();
         super::json("variables", Struct { fields: fields.into() }, &mut violations);
-        assert_eq!(violations.len(), MOST_VIOLATIONS);
-        assert!(violations.iter().all(|violation| violation.field.len() <= PATH_BYTES));
+        assert_eq!(violations.kept().len(), limits::VIOLATIONS);
+        assert!(violations.kept().iter().all(|violation| violation.field.len() <= PATH_BYTES));
     }
 }

@@ -31,7 +31,7 @@ pub struct Code {
     /// At which commit.
     pub commit: String,
     /// What could not be brought into this shape.
-    pub violations: Vec<Violation>,
+    pub violations: Violations,
 }
 
 /// A prompt as code carries it.
@@ -132,10 +132,7 @@ fn check_fields(code: &Code) -> Result<()> {
         let size = field::size("template", prompt.template_source.len(), limits::TEMPLATE_BYTES);
         size.map_err(|error| error.within(&at(place)).with("prompt", field::shown(&prompt.name)))?;
     }
-    let mut wrong = Violations::default();
-    for violation in &code.violations {
-        wrong.keep::<()>(Err(Error::invalid(&violation.field, &violation.description)))?;
-    }
+    let mut wrong = code.violations.clone();
     let short = |name: &str, value: &str| field::text(name, value.to_owned(), limits::SHORT_TEXT_BYTES);
     wrong.keep(short("created_by", &code.created_by))?;
     wrong.keep(short("source.repository", &code.repository))?;

@@ -1,0 +1,208 @@
+//! How many bytes of requests that are still arriving are held at once: by the process, for one connection and for one
+//! key. What is refused here is one request; those that have their bytes go on.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prompt_ledger_domain::{Error, Reason, Result};
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Sender {
+    /// Anyone without a key.
+    Anonymous,
+    /// The holder of a key, by the number that stands for it.
+    Key(u64),
+}
+
+impl Sender {
+    /// The part of the process's bytes that one sender may take: a half for a key, so that no key takes the place of
+    /// all others; a sixteenth for everyone without a key together.
+    fn share(self) -> usize {
+        match self {
+            Self::Anonymous => 16,
+            Self::Key(_) => 2,
+        }
+    }
+
+    /// As errors name it.
+    fn named(self) -> &'static str {
+        match self {
+            Self::Anonymous => "callers without a key",
+            Self::Key(_) => "this key",
+        }
+    }
+}
+
+/// The part of the process's bytes that one connection may take.
+const CONNECTION_SHARE: usize = 8;
+
+/// The bytes of a process that may be held for requests that are still arriving.
+pub(super) struct Budget {
+    bytes: usize,
+    held: Mutex<Held>,
+}
+
+/// What is held now. Only who holds something has an entry.
+#[derive(Default)]
+struct Held {
+    bytes: usize,
+    connections: HashMap<SocketAddr, usize>,
+    senders: HashMap<Sender, usize>,
+}
+
+impl Budget {
+    /// A budget of so many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self { bytes, held: Mutex::default() }
+    }
+
+    fn take(&self, connection: Option<SocketAddr>, sender: Sender, bytes: usize) -> Result<()> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.bytes + bytes > self.bytes {
+            return Err(full("this server", self.bytes));
+        }
+        let of_sender = self.bytes / sender.share();
+        if held.senders.get(&sender).unwrap_or(&0) + bytes > of_sender {
+            return Err(full(sender.named(), of_sender));
+        }
+        if let Some(connection) = connection {
+            let of_connection = self.bytes / CONNECTION_SHARE;
+            if held.connections.get(&connection).unwrap_or(&0) + bytes > of_connection {
+                return Err(full("this connection", of_connection));
+            }
+            *held.connections.entry(connection).or_default() += bytes;
+        }
+        *held.senders.entry(sender).or_default() += bytes;
+        held.bytes += bytes;
+        Ok(())
+    }
+
+    fn give_back(&self, connection: Option<SocketAddr>, sender: Sender, bytes: usize) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.bytes -= bytes;
+        reduce(&mut held.senders, &sender, bytes);
+        if let Some(connection) = connection {
+            reduce(&mut held.connections, &connection, bytes);
+        }
+    }
+}
+
+fn reduce<K: Hash + Eq>(held: &mut HashMap<K, usize>, key: &K, bytes: usize) {
+    if let Some(taken) = held.get_mut(key) {
+        *taken -= bytes;
+        if *taken == 0 {
+            held.remove(key);
+        }
+    }
+}
+
+/// OVERLOADED: whose bytes are taken.
+fn full(whose: &str, bytes: usize) -> Error {
+    let message = format!(
+        "requests that are not whole yet hold the {bytes} bytes that {whose} may send at once; finish those first, then \
+         try again"
+    );
+    Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
+}
+
+/// The bytes of one request. They are given back when it is dropped.
+pub(super) struct Lease {
+    /// Absent where bytes are not counted.
+    from: Option<(Arc<Budget>, Option<SocketAddr>, Sender)>,
+    bytes: usize,
+}
+
+impl Lease {
+    /// Nothing yet, for a request from this connection.
+    pub(super) fn new(budget: &Arc<Budget>, connection: Option<SocketAddr>, sender: Sender) -> Self {
+        Self { from: Some((Arc::clone(budget), connection, sender)), bytes: 0 }
+    }
+
+    /// For a request too small to be counted.
+    pub(super) fn uncounted() -> Self {
+        Self { from: None, bytes: 0 }
+    }
+
+    /// Nothing yet, for another message of the same sender.
+    pub(super) fn another(&self) -> Self {
+        Self { from: self.from.clone(), bytes: 0 }
+    }
+
+    /// Takes more bytes; OVERLOADED where there are none.
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<()> {
+        if let Some((budget, connection, sender)) = &self.from {
+            budget.take(*connection, *sender, bytes)?;
+            self.bytes += bytes;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let (Some((budget, connection, sender)), 1..) = (&self.from, self.bytes) {
+            budget.give_back(*connection, *sender, self.bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connection(port: u16) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    fn refused(result: Result<()>) -> String {
+        let error = result.unwrap_err();
+        assert_eq!(error.reason(), Reason::Overloaded);
+        assert!(error.parts().retry_after.is_some());
+        error.to_string()
+    }
+
+    #[test]
+    fn a_connection_a_key_and_the_process_each_have_their_share() {
+        let budget = Arc::new(Budget::new(1_600));
+        let lease = |port, sender| Lease::new(&budget, connection(port), sender);
+        let mut one = lease(1, Sender::Key(1));
+        one.grow(200).unwrap();
+        assert!(refused(one.grow(1)).contains("the 200 bytes that this connection"));
+        assert!(refused(lease(1, Sender::Key(2)).grow(1)).contains("this connection"));
+        let mut others: Vec<_> = (2..5).map(|port| lease(port, Sender::Key(1))).collect();
+        for other in &mut others {
+            other.grow(200).unwrap();
+        }
+        assert!(refused(lease(5, Sender::Key(1)).grow(1)).contains("the 800 bytes that this key"));
+        lease(5, Sender::Anonymous).grow(100).unwrap();
+        assert!(refused(lease(5, Sender::Anonymous).grow(101)).contains("the 100 bytes that callers without a key"));
+        let mut too_much = lease(99, Sender::Key(9));
+        assert!(refused(too_much.grow(201)).contains("this connection"));
+        assert!(!budget.held.lock().unwrap().connections.contains_key(&connection(99).unwrap()));
+        let mut rest: Vec<_> = (6..10).map(|port| lease(port, Sender::Key(2))).collect();
+        for other in &mut rest {
+            other.grow(200).unwrap();
+        }
+        assert!(refused(lease(20, Sender::Key(3)).grow(1)).contains("the 1600 bytes that this server"));
+    }
+
+    #[test]
+    fn what_is_dropped_is_given_back_and_leaves_nothing_behind() {
+        let budget = Arc::new(Budget::new(1_600));
+        for _ in 0..100 {
+            let mut lease = Lease::new(&budget, connection(1), Sender::Key(1));
+            lease.grow(150).unwrap();
+            assert!(lease.grow(51).is_err());
+            lease.grow(50).unwrap();
+            drop(lease.another());
+        }
+        let held = budget.held.lock().unwrap();
+        assert_eq!((held.bytes, held.connections.len(), held.senders.len()), (0, 0, 0));
+        drop(held);
+        Lease::uncounted().grow(usize::MAX).unwrap();
+    }
+}

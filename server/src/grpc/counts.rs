@@ -1,0 +1,133 @@
+//! What a request holds, counted on its encoded bytes before it is decoded: an empty entry is two bytes there and some
+//! hundred in memory. One pass over the bytes per bound; nothing is kept.
+
+use prompt_ledger_domain::{Error, Result, limits};
+// How prost itself reads fields: what is skipped here is exactly what it skips.
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+
+use super::status::undecodable;
+
+/// Entries of a request of at most so many bytes are few enough to be decoded first. Their service counts them, after it
+/// has looked at the prompt's mode, which is said before all else.
+const UNCOUNTED_BYTES: usize = 64 * 1024;
+
+/// How much a field of a request may hold.
+#[derive(Debug)]
+pub(super) struct Bound {
+    /// The field's numbers, from the request's own on. It counts over all places where the field stands: a message
+    /// that is sent in several pieces is one.
+    pub(super) path: &'static [u32],
+    /// The same path in words, as errors name it.
+    pub(super) name: &'static str,
+    /// What is bounded.
+    pub(super) most: Most,
+}
+
+/// What is bounded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Most {
+    /// The entries of a repeated field.
+    Entries(usize),
+    /// The values of a `google.protobuf.Struct`.
+    Values,
+}
+
+/// INVALID_FIELD where a bound is exceeded.
+pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<()> {
+    for Bound { path, name, most } in bounds {
+        match most {
+            Most::Entries(_) if message.len() <= UNCOUNTED_BYTES => {}
+            Most::Entries(most) => {
+                let mut entries = 0;
+                each(message, path, &mut |_| {
+                    entries += 1;
+                    Ok(())
+                })?;
+                if entries > *most {
+                    return Err(Error::invalid(*name, format!("has {entries} entries; at most {most} are allowed")));
+                }
+            }
+            Most::Values => {
+                let mut values = Values { name, values: 0, containers: 0 };
+                each(message, path, &mut |object| values.object(object, 1))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Visits each occurrence of the length-delimited field at this path.
+fn each(mut message: &[u8], path: &[u32], visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let Some((number, below)) = path.split_first() else { return visit(message) };
+    while !message.is_empty() {
+        let (field, wire_type) = decode_key(&mut message).map_err(|_| undecodable())?;
+        if field == *number && wire_type == WireType::LengthDelimited {
+            let length = decode_varint(&mut message).map_err(|_| undecodable())?;
+            let length = usize::try_from(length).map_err(|_| undecodable())?;
+            let (value, rest) = message.split_at_checked(length).ok_or_else(undecodable)?;
+            message = rest;
+            each(value, below, visit)?;
+        } else {
+            skip_field(wire_type, field, &mut message, DecodeContext::default()).map_err(|_| undecodable())?;
+        }
+    }
+    Ok(())
+}
+
+// Fields of google/protobuf/struct.proto.
+const STRUCT_FIELDS: u32 = 1;
+const ENTRY_VALUE: u32 = 2;
+const VALUE_STRUCT: u32 = 5;
+const VALUE_LIST: u32 = 6;
+const LIST_VALUES: u32 = 1;
+
+/// Counts the values of a `google.protobuf.Struct`.
+struct Values {
+    name: &'static str,
+    values: usize,
+    containers: usize,
+}
+
+impl Values {
+    fn object(&mut self, object: &[u8], depth: usize) -> Result<()> {
+        self.container(depth)?;
+        each(object, &[STRUCT_FIELDS], &mut |entry| {
+            self.one_more()?;
+            each(entry, &[ENTRY_VALUE], &mut |value| self.value(value, depth))
+        })
+    }
+
+    fn list(&mut self, list: &[u8], depth: usize) -> Result<()> {
+        self.container(depth)?;
+        each(list, &[LIST_VALUES], &mut |value| {
+            self.one_more()?;
+            self.value(value, depth)
+        })
+    }
+
+    fn value(&mut self, value: &[u8], depth: usize) -> Result<()> {
+        each(value, &[VALUE_STRUCT], &mut |object| self.object(object, depth + 1))?;
+        each(value, &[VALUE_LIST], &mut |list| self.list(list, depth + 1))
+    }
+
+    fn one_more(&mut self) -> Result<()> {
+        self.values += 1;
+        self.bounded(self.values, limits::VARIABLES_VALUES, "values")
+    }
+
+    fn container(&mut self, depth: usize) -> Result<()> {
+        self.containers += 1;
+        self.bounded(self.containers, limits::VARIABLES_CONTAINERS, "objects and lists")?;
+        self.bounded(depth, limits::VARIABLES_DEPTH, "levels")
+    }
+
+    fn bounded(&self, count: usize, most: usize, of: &str) -> Result<()> {
+        if count <= most {
+            return Ok(());
+        }
+        Err(Error::invalid(self.name, format!("holds more than {most} {of}; send fewer, or one text instead of many")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

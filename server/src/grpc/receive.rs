@@ -1,0 +1,224 @@
+//! Receiving a request: whole, within its size, in time, and within the bytes that the server holds for requests that
+//! are still arriving. A service sees a request only once all of it is there.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use http::{Extensions, Request};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use prompt_ledger_domain::{Error, Reason, Result};
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+
+use super::budget::{Budget, Lease, Sender};
+use super::request_limits::{self, Kind, RequestLimits};
+use super::{counts, status};
+
+/// What stands before each message: whether it is compressed, and its length.
+const HEADER: usize = 5;
+/// A buffer's first size, unless its message is smaller.
+const FIRST_BUFFER: usize = 16 * 1024;
+/// Reflection streams of one process at once. They need no key, and each may leave its answers unread.
+const REFLECTION_STREAMS: usize = 100;
+
+/// Receives requests.
+pub struct Intake {
+    budget: Arc<Budget>,
+    timeout: Duration,
+    reflection: Arc<Semaphore>,
+}
+
+impl Intake {
+    /// Holds at most `buffer` bytes of requests that are still arriving; a request must be there within `timeout`.
+    #[must_use]
+    pub fn new(buffer: usize, timeout: Duration) -> Self {
+        let reflection = Arc::new(Semaphore::new(REFLECTION_STREAMS));
+        Self { budget: Arc::new(Budget::new(buffer)), timeout, reflection }
+    }
+
+    /// The same request once it is whole; of a stream of requests, once the first is.
+    pub(super) async fn receive(&self, request: Request<Body>, sender: Sender) -> Result<Request<Body>> {
+        let (parts, body) = request.into_parts();
+        let limits = request_limits::of(parts.uri.path());
+        let lease = match limits.kind {
+            Kind::Health => Lease::uncounted(),
+            Kind::Call | Kind::Reflection => Lease::new(&self.budget, peer(&parts.extensions), sender),
+        };
+        let messages = Messages { body, rest: Bytes::new(), most: limits.bytes, lease };
+        let body = match limits.kind {
+            Kind::Reflection => self.streamed(messages).await?,
+            Kind::Call | Kind::Health => in_time(self.timeout, only(messages, &limits)).await?,
+        };
+        Ok(Request::from_parts(parts, body))
+    }
+
+    /// A stream of requests that each arrive within the timeout, counted from the one before.
+    async fn streamed(&self, mut messages: Messages) -> Result<Body> {
+        let place = Arc::clone(&self.reflection).try_acquire_owned().map_err(|_| {
+            let message = format!("{REFLECTION_STREAMS} reflection streams are open, which is the limit; try again");
+            Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
+        })?;
+        let timeout = self.timeout;
+        let Some(first) = in_time(timeout, messages.next()).await? else { return Ok(Body::empty()) };
+        let rest = stream::unfold((messages, place), move |(mut messages, place)| async move {
+            let next = in_time(timeout, messages.next()).await.transpose()?;
+            Some((next, (messages, place)))
+        });
+        let all = stream::iter([Ok(first)]).chain(rest);
+        let frames = all.map(|message| message.map(|message| Frame::data(message.bytes)).map_err(status::status));
+        Ok(Body::new(StreamBody::new(frames)))
+    }
+}
+
+/// The peer's address, which is one connection's alone.
+fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
+}
+
+async fn in_time<T>(timeout: Duration, arriving: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(timeout, arriving).await.unwrap_or_else(|_| {
+        let message =
+            format!("the request was not whole within {timeout:?}; send it, and the end of its stream, at once");
+        Err(Error::new(Reason::DeadlineExceeded, message))
+    })
+}
+
+/// A body of one message that has all come in, checked.
+async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<Body> {
+    let Some(mut message) = messages.next().await? else { return Err(status::cut_off()) };
+    match messages.end().now_or_never() {
+        Some(ended) => ended?,
+        None => {
+            message = message.apart(messages.lease.another())?;
+            messages.end().await?;
+        }
+    }
+    // A compressed message is refused as such.
+    if message.bytes.first() == Some(&0) {
+        counts::check(&message.bytes[HEADER..], limits.counts)?;
+    }
+    Ok(Body::new(Full::new(message.bytes)))
+}
+
+/// A message with its header.
+struct Message {
+    bytes: Bytes,
+    /// It is a part of what was read from the connection at once, and keeps all of that in memory.
+    shared: bool,
+}
+
+impl Message {
+    /// The message in memory of its own.
+    fn apart(self, lease: Lease) -> Result<Self> {
+        if !self.shared {
+            return Ok(self);
+        }
+        let mut buffer = Buffer { bytes: Vec::new(), lease };
+        buffer.push(&self.bytes, self.bytes.len())?;
+        Ok(buffer.finish())
+    }
+}
+
+/// The messages of a body.
+struct Messages {
+    body: Body,
+    /// What came behind the last message.
+    rest: Bytes,
+    /// The most bytes of a message, without its header.
+    most: usize,
+    /// Each message takes its bytes from where this one does.
+    lease: Lease,
+}
+
+impl Messages {
+    /// The next message; absent at the end.
+    async fn next(&mut self) -> Result<Option<Message>> {
+        let Some(mut piece) = self.piece().await? else { return Ok(None) };
+        if let Some(size) = self.size(&piece)?
+            && piece.len() >= size
+        {
+            self.rest = piece.split_off(size);
+            return Ok(Some(Message { bytes: piece, shared: true }));
+        }
+        let mut buffer = Buffer { bytes: Vec::new(), lease: self.lease.another() };
+        loop {
+            let size = self.size(&buffer.bytes)?;
+            if size == Some(buffer.bytes.len()) {
+                self.rest = piece;
+                return Ok(Some(buffer.finish()));
+            }
+            if piece.is_empty() {
+                piece = self.piece().await?.ok_or_else(status::cut_off)?;
+            }
+            let size = size.unwrap_or(HEADER);
+            let taken = piece.split_to(piece.len().min(size - buffer.bytes.len()));
+            buffer.push(&taken, size)?;
+        }
+    }
+
+    /// Waits for the end, which comes next.
+    async fn end(&mut self) -> Result<()> {
+        match self.piece().await? {
+            None => Ok(()),
+            Some(_) => Err(Error::invalid("request", "goes on after its message; send one message in each call")),
+        }
+    }
+
+    /// The next bytes, never empty; absent at the end.
+    async fn piece(&mut self) -> Result<Option<Bytes>> {
+        let mut piece = std::mem::take(&mut self.rest);
+        while piece.is_empty() {
+            let Some(frame) = self.body.frame().await else { return Ok(None) };
+            // The connection is gone, or the caller has given up.
+            let frame = frame.map_err(|_| status::cut_off())?;
+            piece = frame.into_data().unwrap_or_default();
+        }
+        Ok(Some(piece))
+    }
+
+    /// The size of the message that begins with these bytes, with its header; absent where they do not tell yet.
+    fn size(&self, bytes: &[u8]) -> Result<Option<usize>> {
+        let Some(&[_, a, b, c, d]) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if length > self.most { Err(status::too_large(length, self.most)) } else { Ok(Some(HEADER + length)) }
+    }
+}
+
+/// A message that comes in pieces. What it takes in memory is leased first.
+struct Buffer {
+    bytes: Vec<u8>,
+    lease: Lease,
+}
+
+impl Buffer {
+    /// Adds a piece of what will be `size` bytes in all.
+    fn push(&mut self, piece: &[u8], size: usize) -> Result<()> {
+        let needed = self.bytes.len() + piece.len();
+        if needed > self.bytes.capacity() {
+            let capacity = (2 * self.bytes.capacity()).max(FIRST_BUFFER).min(size).max(needed);
+            self.lease.grow(capacity - self.bytes.capacity())?;
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The lease ends with the bytes, when nobody has them any more.
+    fn finish(self) -> Message {
+        Message { bytes: Bytes::from_owner(self), shared: false }
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+use super::*;
+use futures::channel::mpsc;
+use http_body::Body as _;
+
+const MIB: usize = 1024 * 1024;
+const CALL: &str = "/promptledger.v1.RegistryService/GetPrompt";
+const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap();
+    [&[0], &length.to_be_bytes()[..], message].concat()
+}
+
+/// A field that no message has, of so many bytes in all.
+fn filler(bytes: usize) -> Vec<u8> {
+    let mut message = vec![0xa2, 0x06];
+    prost::encode_length_delimiter(bytes - 6, &mut message).unwrap();
+    message.resize(bytes, 0);
+    message
+}
+
+type Sending = mpsc::UnboundedSender<Result<Frame<Bytes>, tonic::Status>>;
+
+/// A request whose body is sent by hand.
+fn open(path: &str) -> (Sending, Request<Body>) {
+    let (sending, frames) = mpsc::unbounded();
+    (sending, Request::builder().uri(path).body(Body::new(StreamBody::new(frames))).unwrap())
+}
+
+fn piece(sending: &Sending, bytes: &[u8]) {
+    sending.unbounded_send(Ok(Frame::data(Bytes::copy_from_slice(bytes)))).unwrap();
+}
+
+/// A request whose body comes in these pieces, and ends.
+fn sent(path: &str, pieces: &[&[u8]]) -> Request<Body> {
+    let (sending, request) = open(path);
+    pieces.iter().for_each(|bytes| piece(&sending, bytes));
+    request
+}
+
+fn intake() -> Intake {
+    Intake::new(64 * MIB, Duration::from_secs(30))
+}
+
+async fn received(intake: &Intake, request: Request<Body>) -> Result<Bytes> {
+    let request = intake.receive(request, Sender::Key(1)).await?;
+    Ok(request.into_body().collect().await.unwrap().to_bytes())
+}
+
+fn reason(result: Result<Bytes>) -> Reason {
+    result.unwrap_err().reason()
+}
+
+#[tokio::test]
+async fn a_message_arrives_as_it_was_sent_however_it_was_cut() {
+    let message = framed(&filler(300));
+    for size in [1, 3, 5, 6, 7, 100, 305] {
+        let pieces: Vec<_> = message.chunks(size).collect();
+        assert_eq!(received(&intake(), sent(CALL, &pieces)).await.unwrap(), message, "pieces of {size}");
+    }
+    let large = framed(&filler(4 * MIB));
+    let pieces: Vec<_> = large.chunks(16 * 1024).collect();
+    assert_eq!(received(&intake(), sent(REGISTER, &pieces)).await.unwrap(), large);
+    assert_eq!(received(&intake(), sent(HEALTH, &[&framed(b"")])).await.unwrap(), framed(b""));
+}
+
+#[tokio::test]
+async fn a_request_over_its_limit_is_refused_by_its_header() {
+    for (path, most) in [(CALL, 64 * 1024), (REGISTER, 4 * MIB), (HEALTH, 1024), (REFLECT, 64 * 1024)] {
+        let fits = framed(&filler(most));
+        assert!(received(&intake(), sent(path, &[&fits])).await.is_ok(), "{path}");
+        let header = &framed(&filler(most + 1))[..HEADER];
+        let (sending, request) = open(path);
+        piece(&sending, header);
+        let error = received(&intake(), request).await.unwrap_err();
+        let said = format!(
+            "TOO_LARGE: the request is {} bytes; this method takes at most {most}: send less at once",
+            most + 1
+        );
+        assert_eq!(error.to_string(), said);
+    }
+}
+
+#[tokio::test]
+async fn a_request_holds_one_whole_message() {
+    let message = framed(&filler(300));
+    for pieces in [vec![], vec![&message[..0]], vec![&message[..3]], vec![&message[..100], &message[100..304]]] {
+        let error = received(&intake(), sent(CALL, &pieces)).await.unwrap_err();
+        assert_eq!(error.to_string(), status::cut_off().to_string());
+    }
+    for pieces in [vec![&message[..], &message[..]], vec![&*[&message[..], &[0]].concat()]] {
+        let error = received(&intake(), sent(CALL, &pieces)).await.unwrap_err();
+        assert!(error.to_string().contains("goes on after its message"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_whole_in_time_ends() {
+    let message = framed(&filler(300));
+    for path in [CALL, HEALTH, REFLECT] {
+        for some in [0, 3, 304] {
+            let (sending, request) = open(path);
+            piece(&sending, &message[..some]);
+            assert_eq!(
+                reason(received(&intake(), request).await),
+                Reason::DeadlineExceeded,
+                "{path} after {some} bytes"
+            );
+        }
+    }
+    let (sending, request) = open(CALL);
+    piece(&sending, &message);
+    assert_eq!(reason(received(&intake(), request).await), Reason::DeadlineExceeded, "its end did not come");
+}
+
+#[tokio::test]
+async fn bytes_are_counted_until_they_are_gone() {
+    let intake = intake();
+    let large = framed(&filler(4 * MIB));
+    // No connection is known here, so its share does not count. The key's is 32 MiB, and each takes 4 MiB and 5 bytes.
+    let hold = || {
+        let (sending, request) = open(REGISTER);
+        large[..large.len() - 1].chunks(64 * 1024).for_each(|bytes| piece(&sending, bytes));
+        (sending, Box::pin(intake.receive(request, Sender::Key(1))))
+    };
+    let mut held: Vec<_> = (0..6).map(|_| hold()).collect();
+    for (_, receiving) in &mut held {
+        assert!(futures::poll!(receiving).is_pending());
+    }
+    // Room for one more, whole, and for none beside it.
+    let whole = intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(1)).await.unwrap();
+    let refused = received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await;
+    assert_eq!(reason(refused), Reason::Overloaded);
+    // Another key has its own, and what comes at once takes nothing.
+    drop(intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(2)).await.unwrap());
+    received(&intake, sent(CALL, &[&framed(&filler(300))])).await.unwrap();
+    // The bytes of one are given back as they are read, those of another as the call ends.
+    drop(whole.into_body().collect().await.unwrap());
+    received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await.unwrap();
+    held.truncate(1);
+    for _ in 0..3 {
+        let mut again: Vec<_> = (0..6).map(|_| hold()).collect();
+        for (_, receiving) in &mut again {
+            assert!(futures::poll!(receiving).is_pending());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_its_end_is_kept_apart_and_counted() {
+    let intake = Intake::new(64, Duration::from_secs(30));
+    let (sending, request) = open(CALL);
+    piece(&sending, &framed(&filler(300)));
+    assert_eq!(reason(received(&intake, request).await), Reason::Overloaded);
+    let (sending, request) = open(HEALTH);
+    piece(&sending, &framed(&filler(300)));
+    assert!(futures::poll!(Box::pin(received(&intake, request))).is_pending(), "health is not counted");
+}
+
+#[tokio::test]
+async fn what_holds_too_much_is_refused_before_it_is_decoded() {
+    let error = received(&intake(), sent(REGISTER, &[&framed(&[0x0a, 0x00].repeat(40_000))])).await.unwrap_err();
+    assert_eq!(error.to_string(), "INVALID_FIELD: prompts: has 40000 entries; at most 1000 are allowed");
+    let mut compressed = framed(&[0xff; 20]);
+    compressed[0] = 1;
+    received(&intake(), sent(REGISTER, &[&compressed])).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_requests_goes_on_as_long_as_they_come() {
+    let intake = intake();
+    let (sending, request) = open(REFLECT);
+    let message = framed(&filler(300));
+    piece(&sending, &[&message[..], &message[..7]].concat());
+    let mut body = intake.receive(request, Sender::Anonymous).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), message);
+    for _ in 0..5 {
+        tokio::time::advance(Duration::from_secs(29)).await;
+        piece(&sending, &[&message[7..], &message[..7]].concat());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), message);
+    }
+    let late = body.frame().await.unwrap().unwrap_err();
+    assert!(late.to_string().contains("was not whole within"), "{late}");
+    assert!(!body.is_end_stream());
+}
+
+#[tokio::test]
+async fn streams_of_requests_are_few() {
+    let intake = intake();
+    let start = || sent(REFLECT, &[&framed(b"")]);
+    let mut open = Vec::new();
+    for _ in 0..REFLECTION_STREAMS {
+        open.push(intake.receive(start(), Sender::Anonymous).await.unwrap());
+    }
+    assert_eq!(intake.receive(start(), Sender::Anonymous).await.unwrap_err().reason(), Reason::Overloaded);
+    open.pop();
+    intake.receive(start(), Sender::Anonymous).await.unwrap();
+}

@@ -1,0 +1,190 @@
+//! How large a request may be, and how much it may hold: one table for all RPCs.
+
+use prompt_ledger_domain::limits;
+
+use super::counts::{Bound, Most};
+
+/// A request of an RPC that is not in the table, in bytes.
+const ORDINARY: usize = 64 * 1024;
+/// A request to health, in bytes. It is not counted where bytes are: it is smaller than what its stream takes anyway, and
+/// nobody's requests may keep a probe from its answer.
+const HEALTH: usize = 1024;
+/// A name on the wire, in bytes.
+const ENCODED_NAME: usize = limits::NAME_BYTES + 4;
+
+/// The bounds of one RPC's request.
+#[derive(Debug)]
+pub(super) struct RequestLimits {
+    /// The most bytes of a message.
+    pub(super) bytes: usize,
+    /// What is counted before it is decoded.
+    pub(super) counts: &'static [Bound],
+    /// How it is received.
+    pub(super) kind: Kind,
+}
+
+/// How a request is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// One message.
+    Call,
+    /// One message, not counted.
+    Health,
+    /// Messages without an end.
+    Reflection,
+}
+
+const SPEC: (usize, &[Bound]) = (
+    limits::VARIABLES_BYTES + limits::PROMPT_BYTES + ORDINARY,
+    &[
+        Bound { path: &[1, 6], name: "spec.variables", most: Most::Values },
+        Bound { path: &[1, 7], name: "spec.messages", most: Most::Entries(limits::MESSAGES) },
+    ],
+);
+
+/// The RPCs whose fields need more than [`ORDINARY`], with all that repeats in their requests. What they take is the
+/// limit of their large fields, and as much beside it as any other RPC.
+const LARGE: [(&str, (usize, &[Bound])); 9] = [
+    (
+        "/promptledger.v1.RegistryService/PutPrompt",
+        (
+            limits::TEMPLATE_BYTES + ORDINARY,
+            &[Bound { path: &[7, 1], name: "tags", most: Most::Entries(limits::TAGS) }],
+        ),
+    ),
+    (
+        "/promptledger.v1.RegistryService/RenderPrompt",
+        (limits::VARIABLES_BYTES + ORDINARY, &[Bound { path: &[5], name: "variables", most: Most::Values }]),
+    ),
+    (
+        "/promptledger.v1.RegistryService/WatchPrompts",
+        (
+            limits::WATCHED_NAMES * ENCODED_NAME + ORDINARY,
+            &[Bound { path: &[1], name: "names", most: Most::Entries(limits::WATCHED_NAMES) }],
+        ),
+    ),
+    (
+        "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts",
+        (limits::REQUEST_BYTES, &[Bound { path: &[1], name: "prompts", most: Most::Entries(limits::BATCH_PROMPTS) }]),
+    ),
+    ("/promptledger.v1.CodeRegistrationService/ExecuteCodePrompt", SPEC),
+    ("/promptledger.v1.CodeRegistrationService/StreamCodePrompt", SPEC),
+    ("/promptledger.v1.ExecutionService/RunExecution", SPEC),
+    ("/promptledger.v1.ExecutionService/StreamExecution", SPEC),
+    ("/promptledger.v1.ExecutionService/SubmitExecution", SPEC),
+];
+
+/// The limits of the RPC with this path.
+pub(super) fn of(path: &str) -> RequestLimits {
+    if is_health(path) {
+        return RequestLimits { bytes: HEALTH, counts: &[], kind: Kind::Health };
+    }
+    if is_reflection(path) {
+        return RequestLimits { bytes: ORDINARY, counts: &[], kind: Kind::Reflection };
+    }
+    let large = LARGE.iter().find(|(rpc, _)| *rpc == path);
+    let (bytes, counts) = large.map_or((ORDINARY, &[][..]), |(_, limits)| *limits);
+    RequestLimits { bytes, counts, kind: Kind::Call }
+}
+
+/// Whether this is a call to health.
+pub(super) fn is_health(path: &str) -> bool {
+    path.starts_with("/grpc.health.v1.Health/")
+}
+
+/// Whether this is a call to reflection, of either version.
+pub(super) fn is_reflection(path: &str) -> bool {
+    path.starts_with("/grpc.reflection.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+    use prost_types::field_descriptor_proto::{Label, Type};
+    use prost_types::{DescriptorProto, FileDescriptorSet};
+    use std::collections::HashMap;
+
+    /// Every message of the contract by its full name, and the path and the request's type of every RPC.
+    fn contract() -> (HashMap<String, DescriptorProto>, Vec<(String, String)>) {
+        let set = FileDescriptorSet::decode(prompt_ledger_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let (mut messages, mut methods) = (HashMap::new(), Vec::new());
+        for file in set.file {
+            let package = file.package().to_owned();
+            for service in file.service {
+                let path = |method: &str| format!("/{package}.{}/{method}", service.name());
+                methods.extend(service.method.iter().map(|m| (path(m.name()), m.input_type().to_owned())));
+            }
+            messages.extend(file.message_type.into_iter().map(|m| (format!(".{package}.{}", m.name()), m)));
+        }
+        (messages, methods)
+    }
+
+    /// What must be bounded in a message: its repeated fields and its structs, as path, name and whether it is a struct.
+    fn growing(
+        messages: &HashMap<String, DescriptorProto>,
+        of: &str,
+        at: &[u32],
+        name: &str,
+    ) -> Vec<(Vec<u32>, String, bool)> {
+        let mut found = Vec::new();
+        for field in &messages[of].field {
+            let path = [at, &[field.number().cast_unsigned()]].concat();
+            let name = if name.is_empty() { field.name().to_owned() } else { format!("{name}.{}", field.name()) };
+            let repeated = field.label() == Label::Repeated;
+            if repeated {
+                found.push((path.clone(), name.clone(), false));
+            }
+            match field.type_name() {
+                ".google.protobuf.Struct" => found.push((path, name, true)),
+                of if field.r#type() == Type::Message => {
+                    let inner = growing(messages, of, &path, &name);
+                    assert!(!repeated || inner.is_empty(), "{name} repeats what repeats; bound the inner one too");
+                    found.extend(inner);
+                }
+                _ => {}
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn the_table_holds_the_rpcs_of_the_contract_and_all_that_grows_in_their_requests() {
+        let (messages, methods) = contract();
+        for (rpc, (bytes, bounds)) in LARGE {
+            let (_, request) = methods.iter().find(|(path, _)| path == rpc).unwrap_or_else(|| panic!("no RPC {rpc}"));
+            let growing = growing(&messages, request, &[], "");
+            assert_eq!(bounds.len(), growing.len(), "{rpc}: {growing:?}");
+            for (bound, (path, name, is_struct)) in bounds.iter().zip(growing) {
+                assert_eq!((bound.path, bound.most == Most::Values), (&*path, is_struct), "{rpc}");
+                // A wrapper of a list is named as the list.
+                assert_eq!(bound.name, name.trim_end_matches(".values"), "{rpc}");
+            }
+            assert!((ORDINARY..=limits::REQUEST_BYTES).contains(&bytes), "{rpc}");
+            assert_eq!(of(rpc).bytes, bytes);
+        }
+    }
+
+    #[test]
+    fn other_rpcs_take_64_kib_and_no_structs() {
+        let (messages, methods) = contract();
+        assert!(methods.len() > LARGE.len());
+        for (path, request) in methods.iter().filter(|(path, _)| LARGE.iter().all(|(rpc, _)| rpc != path)) {
+            assert_eq!((of(path).bytes, of(path).kind), (64 * 1024, Kind::Call), "{path}");
+            let growing = growing(&messages, request, &[], "");
+            assert!(growing.iter().all(|(_, _, is_struct)| !is_struct), "{path} takes a struct: it needs an entry");
+        }
+    }
+
+    #[test]
+    fn health_and_reflection_have_their_own() {
+        for method in ["Check", "Watch"] {
+            let limits = of(&format!("/grpc.health.v1.Health/{method}"));
+            assert_eq!((limits.bytes, limits.kind), (1024, Kind::Health));
+        }
+        for version in ["v1", "v1alpha"] {
+            let limits = of(&format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"));
+            assert_eq!((limits.bytes, limits.kind), (64 * 1024, Kind::Reflection));
+        }
+    }
+}

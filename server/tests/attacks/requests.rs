@@ -1,0 +1,162 @@
+//! Requests that never end, and small requests that are large once they are decoded.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger};
+use prost::Message as _;
+
+use super::kit::{Meter, Wire, framed, ledger, send, status_of};
+
+const KEY: [(&str, &str); 1] = [("x-api-key", DEVELOPMENT_KEY)];
+const MIB: usize = 1024 * 1024;
+const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";
+const RUN: &str = "/promptledger.v1.ExecutionService/RunExecution";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+
+/// Opens `streams` calls on one connection, each with a message of 4 MiB of which the last byte never comes, and holds
+/// them for a while.
+async fn unfinished(ledger: &Ledger, path: &str, headers: &[(&str, &str)], streams: usize) {
+    let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
+    let mut message = framed(&vec![0; 4 * MIB]);
+    message.truncate(message.len() - 1);
+    let held = (0..streams).map(|_| async {
+        let (response, mut body) = wire.open(path, headers).await;
+        let _ = send(&mut body, message.clone(), false).await;
+        (response, body)
+    });
+    // What is not taken in this time is not taken at all.
+    let _ = tokio::time::timeout(Duration::from_secs(20), join_all(held)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_requests_without_a_key_take_no_memory() {
+    for path in [HEALTH, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
+        let ledger = ledger().start().await;
+        let meter = Meter::start(&ledger).await;
+        unfinished(&ledger, path, &[], 400).await;
+        let toll = meter.finish(&format!("400 unfinished requests to {path}"));
+        assert!(toll.grown_mib() < 64, "{toll}");
+        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_requests_with_a_key_take_no_more_than_their_connections_share() {
+    for path in [REGISTER, "/promptledger.v1.RegistryService/GetPrompt"] {
+        let ledger = ledger().start().await;
+        let meter = Meter::start(&ledger).await;
+        unfinished(&ledger, path, &KEY, 400).await;
+        let toll = meter.finish(&format!("400 unfinished requests to {path}"));
+        assert!(toll.grown_mib() < 128, "{toll}");
+        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unfinished_requests_of_many_connections_take_no_more_than_the_processs_share() {
+    let ledger = ledger().env("REQUEST_BUFFER_MIB", "64").start().await;
+    let meter = Meter::start(&ledger).await;
+    join_all((0..16).map(|_| unfinished(&ledger, REGISTER, &KEY, 25))).await;
+    let toll = meter.finish("16 connections with 25 unfinished requests each");
+    assert!(toll.grown_mib() < 192, "{toll}");
+    assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_does_not_arrive_in_time_ends() {
+    let ledger = ledger().env("REQUEST_READ_TIMEOUT", "500ms").start().await;
+    let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
+    let whole = framed(&v1::GetPromptRequest { name: "absent".into(), ..Default::default() }.encode_to_vec());
+    let health = framed(b"");
+    let get = "/promptledger.v1.RegistryService/GetPrompt";
+    let watch = "/promptledger.v1.ExecutionService/WatchExecutions";
+    // Nothing at all, half a header, half a message, and a whole message whose stream stays open.
+    for (path, sent) in [
+        (get, Bytes::new()),
+        (get, whole.slice(..3)),
+        (get, whole.slice(..whole.len() - 1)),
+        (get, whole.clone()),
+        (watch, framed(b"")),
+        (REGISTER, framed(&vec![0; MIB]).slice(..MIB)),
+        (HEALTH, health.slice(..4)),
+        (HEALTH, health.clone()),
+        ("/grpc.health.v1.Health/Watch", health),
+    ] {
+        let (response, mut body) = wire.open(path, &KEY).await;
+        send(&mut body, sent.clone(), false).await.unwrap();
+        let ended = async { status_of(response.await.unwrap()).await };
+        let status = tokio::time::timeout(Duration::from_secs(20), ended).await;
+        assert_eq!(status.as_deref(), Ok("4"), "{path} after {} bytes", sent.len());
+    }
+    // One byte now and then does not keep a request alive.
+    let (response, mut body) = wire.open(get, &KEY).await;
+    let drip = async {
+        for byte in framed(&[0; 10_000]) {
+            if send(&mut body, Bytes::from(vec![byte]), false).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let ended = async { status_of(response.await.unwrap()).await };
+    tokio::select! {
+        () = drip => panic!("the request was never ended"),
+        status = ended => assert_eq!(status, "4"),
+    }
+}
+
+/// Sends a request `at_once` times at the same time: each answer's code.
+async fn flood(ledger: &Ledger, path: &str, message: &[u8], at_once: usize) -> Vec<String> {
+    let calls = (0..at_once).map(|_| async {
+        let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
+        wire.call(path, &KEY, message).await
+    });
+    join_all(calls).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_million_empty_prompts_are_counted_before_they_are_decoded() {
+    let ledger = ledger().start().await;
+    let message = [0x0a, 0x00].repeat(2 * MIB - 50);
+    let meter = Meter::start(&ledger).await;
+    let answers = flood(&ledger, REGISTER, &message, 12).await;
+    let toll = meter.finish("12 batches of two million empty prompts");
+    assert!(answers.iter().all(|code| code == "3"), "{answers:?}");
+    assert!(toll.grown_mib() < 192, "{toll}");
+    assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+}
+
+/// A length-delimited field.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut encoded = vec![number << 3 | 2];
+    prost::encode_length_delimiter(content.len(), &mut encoded).unwrap();
+    encoded.extend_from_slice(content);
+    encoded
+}
+
+/// A RunExecution whose variable `v` is a list of as many of these values as 1 MiB holds.
+fn listing(value: &[u8]) -> Vec<u8> {
+    let entry = field(1, value);
+    let values = entry.repeat((MIB - 64) / entry.len());
+    let list = field(6, &values);
+    let variables = field(1, &[field(1, b"v"), field(2, &list)].concat());
+    field(1, &[field(1, b"honest"), field(6, &variables)].concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_of_countless_values_are_counted_before_they_are_decoded() {
+    let object = field(5, &field(1, &[field(1, b"a"), field(2, &[])].concat()));
+    for (what, value) in [("absent values", vec![]), ("nulls", vec![0x08, 0x00]), ("objects of one field", object)] {
+        let ledger = ledger().start().await;
+        let message = listing(&value);
+        let meter = Meter::start(&ledger).await;
+        let answers = flood(&ledger, RUN, &message, 12).await;
+        let toll = meter.finish(&format!("12 lists of {what} in 1 MiB"));
+        assert!(answers.iter().all(|code| code == "3"), "{what}: {answers:?}");
+        assert!(toll.grown_mib() < 128, "{what}: {toll}");
+        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{what}: {toll}");
+    }
+}

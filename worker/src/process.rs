@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
+use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{self, Brokers, StartError};
@@ -15,9 +17,6 @@ use crate::{Cancels, Heartbeat, News, Runner, Texts, Worker};
 
 /// How long what is given up at the end of the drain may take to say so.
 const GIVING_UP: Duration = Duration::from_millis(300);
-
-/// Why a process ends that was not asked to: without heartbeats it would lose what it holds.
-pub const HEARTBEATS_ENDED: &str = "the thread of the heartbeats ended; the process ends too";
 
 /// A name for this process, told apart from every other's: kept with each attempt, and a consumer's name in the brokers.
 #[must_use]
@@ -29,6 +28,8 @@ pub fn name(kind: &str) -> String {
 
 /// Works until the process is asked to end; then takes no more, finishes or hands back what it has, and leaves.
 pub async fn run(config: &Config) -> Result<(), StartError> {
+    // From here on a signal ends nothing by itself.
+    let mut signals = Signals::listen()?;
     let store = app::postgres(config).await?;
     let name = name("worker");
     let brokers = app::brokers(config, &name)?;
@@ -55,13 +56,19 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
         sweep_interval: config.execution.sweep_interval,
         running: running.clone(),
     };
-    let mut signals = Signals::listen()?;
     tracing::info!(worker = worker.runner.worker, concurrency = worker.concurrency, "working");
     let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
     let beating = thread::spawn("heartbeats", heartbeat.run(drain.stop.clone()))?;
-    let canceling = tokio::spawn(cancels.run(drain.stop.clone()));
-    let telling = tokio::spawn(texts.run(brokers.bus.listen(), drain.stop.clone()));
-    let working = tokio::spawn(worker.run(drain.refuse.clone()));
+    let mut tasks = Tasks::default();
+    tasks.spawn("heartbeats", beating.clone().cancelled_owned());
+    tasks.spawn("cancel listener", cancels.run(drain.stop.clone()));
+    tasks.spawn("text requests", texts.run(brokers.bus.listen(), drain.stop.clone()));
+    let (refuse, takes_no_more) = (drain.refuse.clone(), CancellationToken::new());
+    let taken = takes_no_more.clone().drop_guard();
+    tasks.spawn("worker", async move {
+        let _taken = taken;
+        worker.run(refuse).await;
+    });
 
     let asked = loop {
         tokio::select! {
@@ -71,14 +78,14 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
                     tracing::info!("SIGHUP: a worker has no certificate of its own, and nothing to reload");
                 }
             },
-            () = beating.cancelled() => break Err(HEARTBEATS_ENDED.into()),
+            ended = tasks.ended() => break Err(ended.into()),
         }
     };
     let began = Instant::now();
     let grace = config.server.shutdown_grace;
     tracing::info!(?grace, "shutting down: taking no more, finishing or handing back what runs");
     let ended = async {
-        working.await.ok();
+        takes_no_more.cancelled().await;
         running.close();
         running.wait().await;
     };
@@ -94,7 +101,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
         let _ = tokio::time::timeout(GIVING_UP, given_up).await;
         leave(announcements, brokers, &*store).await;
     };
-    let _ = tokio::time::timeout_at(end, futures::future::join3(canceling, telling, left)).await;
+    let _ = tokio::time::timeout_at(end, futures::future::join(tasks.stop(end), left)).await;
     tracing::info!(took = ?began.elapsed(), "shut down");
     asked
 }

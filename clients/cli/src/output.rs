@@ -4,12 +4,14 @@ use std::io::{self, IsTerminal as _, Write};
 
 use serde_json::Value;
 
-use crate::visible::{Place, visible};
+use crate::visible::{Joiners, Place, visible, visible_after};
 
 /// Where a command speaks.
 pub(crate) struct Output<'a> {
     answers: Box<dyn Write + 'a>,
     notes: Box<dyn Write + 'a>,
+    /// Where the text ended that [`Output::answer`] wrote last.
+    joiners: Joiners,
     /// A person reads the answers.
     pub(crate) is_terminal: bool,
 }
@@ -18,18 +20,24 @@ impl<'a> Output<'a> {
     /// The process's own.
     pub(crate) fn standard() -> Self {
         let is_terminal = io::stdout().is_terminal();
-        Self { answers: Box::new(io::stdout()), notes: Box::new(io::stderr()), is_terminal }
+        Self {
+            answers: Box::new(io::stdout()),
+            notes: Box::new(io::stderr()),
+            joiners: Joiners::default(),
+            is_terminal,
+        }
     }
 
     /// Others, which a person reads, as a test does.
     #[cfg(test)]
     pub(crate) fn of(answers: impl Write + 'a, notes: impl Write + 'a) -> Self {
-        Self { answers: Box::new(answers), notes: Box::new(notes), is_terminal: true }
+        Self { answers: Box::new(answers), notes: Box::new(notes), joiners: Joiners::default(), is_terminal: true }
     }
 
     /// A text that was asked for, or a piece of it, at once; what is hidden in it is escaped.
     pub(crate) fn answer(&mut self, text: &str) -> io::Result<()> {
-        self.write(&visible(text, Place::Text))
+        let shown = visible_after(&mut self.joiners, text, Place::Text);
+        self.write(&shown)
     }
 
     /// A line of what was asked for; what is hidden in it is escaped.

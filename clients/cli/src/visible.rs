@@ -13,9 +13,18 @@ pub(crate) enum Place {
 
 /// The text with its hidden characters as `\u{202e}`, in JSON as `\u202e`.
 pub(crate) fn visible(text: &str, place: Place) -> String {
+    visible_after(&mut Joiners::default(), text, place)
+}
+
+/// The joiners and selectors that may stand next: an emoji's own, directly behind it. Anywhere else they are hidden
+/// characters as others are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Joiners(&'static [char]);
+
+/// As [`visible`], of a text that goes on where another piece of it ended.
+pub(crate) fn visible_after(joiners: &mut Joiners, text: &str, place: Place) -> String {
     let mut shown = String::with_capacity(text.len());
-    // An emoji's own selector and joiner, directly behind it; anywhere else they are hidden characters as others are.
-    let mut may_follow: &[char] = &[];
+    let Joiners(may_follow) = joiners;
     for c in text.chars() {
         let joins = place != Place::Json && may_follow.contains(&c);
         let breaks = place == Place::Text && matches!(c, '\n' | '\t');
@@ -29,7 +38,7 @@ pub(crate) fn visible(text: &str, place: Place) -> String {
             Place::Text | Place::Line => shown.extend(c.escape_default()),
         }
         let is_symbol = !(c.is_ascii() || c.is_alphanumeric() || c.is_whitespace() || is_hidden(c));
-        may_follow = match c {
+        *may_follow = match c {
             '\u{fe0e}' | '\u{fe0f}' if joins => &['\u{200d}'],
             _ if is_symbol => &['\u{200d}', '\u{fe0e}', '\u{fe0f}'],
             _ => &[],
@@ -71,6 +80,15 @@ mod tests {
             assert_eq!(visible(text, Place::Text), shown);
             assert_eq!(visible(text, Place::Line), shown);
         }
+    }
+
+    #[test]
+    fn an_emoji_may_come_in_pieces() {
+        let mut joiners = Joiners::default();
+        let shown = ["❤", "\u{fe0f}", "\u{200d}🔥 a", "\u{fe0f}"]
+            .map(|piece| visible_after(&mut joiners, piece, Place::Text))
+            .concat();
+        assert_eq!(shown, "❤\u{fe0f}\u{200d}🔥 a\\u{fe0f}");
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! What every process of Prompt Ledger stands on: its configuration, its log, its end, threads of their own, and new
-//! identities.
+//! What every process of Prompt Ledger stands on: its configuration, its log, its end, its background tasks, threads of
+//! their own, and new identities.
 
 pub mod config;
 pub mod drain;
+pub mod tasks;
 pub mod telemetry;
 pub mod thread;
 

@@ -19,8 +19,7 @@ pub fn start(filter: &str) -> Result<(), String> {
 /// The filter, with what libraries say too much. `LOG` shows that only where it names the library.
 fn quieted(filter: &str) -> Result<EnvFilter, String> {
     // The AMQP client and the pools of the SQL driver report every try to connect as an error of its own; we say once what
-    // changes. HTTP/2 warns of what
-    // a client does wrong: a line for each connection that anyone cares to open.
+    // changes. HTTP/2 warns of what a client does wrong: a line for each connection that anyone cares to open.
     let all = format!("lapin=off,sqlx_core::pool=off,h2=error,{filter}");
     EnvFilter::try_new(all).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))
 }

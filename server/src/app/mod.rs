@@ -15,10 +15,10 @@ use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Announcement, Hint, Outbox};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
+use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
 use prompt_ledger_worker::app::{Brokers, Connections};
-use prompt_ledger_worker::process::HEARTBEATS_ENDED;
 use prompt_ledger_worker::{Cancels, Heartbeat, News, Runner, Texts, Worker};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -64,7 +64,7 @@ pub struct App {
     executions: Arc<ExecutionService>,
     store: Arc<dyn Store>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
-    background: Vec<JoinHandle<()>>,
+    tasks: Tasks,
     /// Fires when the thread of heartbeats and health has ended.
     heartbeats: CancellationToken,
     outboxes: (Outbox<Hint>, Outbox<Announcement>),
@@ -117,6 +117,8 @@ impl App {
             hangup,
             lock,
         } = parts;
+        // From here on a signal ends nothing by itself.
+        let signals = Signals::listen()?;
         let Brokers { queue, bus, connections } = brokers;
         let addr = listener.local_addr()?;
         let drain = Drain::new();
@@ -200,20 +202,21 @@ impl App {
         let beating = heartbeat.run(drain.stop.clone());
         let monitoring = health_monitor::run(store.clone(), health.clone(), drain.refuse.clone());
         let heartbeats = thread::spawn("heartbeats", async { _ = futures::join!(beating, monitoring) })?;
-        let mut background = vec![
-            tokio::spawn(cancels.run(drain.stop.clone())),
-            tokio::spawn(sweeper.run(drain.stop.clone())),
-            tokio::spawn(folder::run(store.clone(), drain.stop.clone())),
-            tokio::spawn(backpressure.run(store.clone(), drain.stop.clone())),
-            tokio::spawn(watching.run(texts.clone(), announcements.clone(), bus.listen(), drain.stop.clone())),
-            tokio::spawn(texts.run(bus.listen(), drain.stop.clone())),
-            tokio::spawn(streams.run(drain.stop.clone())),
-            tokio::spawn(answers.run(drain.stop.clone())),
-        ];
-        background.push(match shared {
-            true => tokio::spawn(refresh.confirm(asked, drain.stop.clone())),
-            false => tokio::spawn(refresh.run(drain.stop.clone())),
-        });
+        let stop = || drain.stop.clone();
+        let mut tasks = Tasks::default();
+        tasks.spawn("heartbeats and health monitor", heartbeats.clone().cancelled_owned());
+        tasks.spawn("cancel listener", cancels.run(stop()));
+        tasks.spawn("sweeper", sweeper.run(stop()));
+        tasks.spawn("rollup job", folder::run(store.clone(), stop()));
+        tasks.spawn("backpressure", backpressure.run(store.clone(), stop()));
+        tasks.spawn("watch hub", watching.run(texts.clone(), announcements.clone(), bus.listen(), stop()));
+        tasks.spawn("text requests", texts.run(bus.listen(), stop()));
+        tasks.spawn("stream limits", streams.run(stop()));
+        tasks.spawn("unread answers", answers.run(stop()));
+        match shared {
+            true => tasks.spawn("cache refresh", refresh.confirm(asked, stop())),
+            false => tasks.spawn("cache refresh", refresh.run(stop())),
+        }
         if works {
             let worker = Worker {
                 runner,
@@ -223,12 +226,11 @@ impl App {
                 sweep_interval: config.execution.sweep_interval,
                 running,
             };
-            background.push(tokio::spawn(worker.run(drain.refuse.clone())));
+            tasks.spawn("worker", worker.run(drain.refuse.clone()));
         }
 
         if let Some(certificates) = certificates.clone() {
-            let watching = certificates.watch(config.server.tls_reload_interval, drain.stop.clone());
-            background.push(tokio::spawn(watching));
+            tasks.spawn("certificate reload", certificates.watch(config.server.tls_reload_interval, stop()));
         }
         let fit =
             descriptors::connections_that_fit(config.server.max_connections, config.backends.database_connections);
@@ -242,14 +244,14 @@ impl App {
             default_model,
             grace: config.server.shutdown_grace,
             drain,
-            signals: Signals::listen()?,
+            signals,
             hangup,
             certificates,
             health,
             executions,
             store,
             serving,
-            background,
+            tasks,
             heartbeats,
             outboxes: (hints, announcements),
             brokers: connections,
@@ -263,12 +265,15 @@ impl App {
             tokio::select! {
                 asked = self.signals.next() => match (asked, self.hangup, &self.certificates) {
                     (Asked::End, ..) | (Asked::Reload, Hangup::Ends, _) => break Ok(()),
-                    (Asked::Reload, Hangup::Reloads, Some(certificates)) => certificates.reload_as_asked().await,
+                    (Asked::Reload, Hangup::Reloads, Some(certificates)) => {
+                        // Apart: a file system that hangs must not hold up the end of the process.
+                        drop(tokio::spawn(Arc::clone(certificates).reload_as_asked()));
+                    }
                     (Asked::Reload, Hangup::Reloads, None) => {
                         tracing::info!("SIGHUP: without TLS_CERT there is no certificate to reload");
                     }
                 },
-                () = self.heartbeats.cancelled() => break Err(HEARTBEATS_ENDED.into()),
+                ended = self.tasks.ended() => break Err(ended.into()),
                 ended = &mut self.serving => {
                     ended??;
                     return Err("the server stopped by itself".into());
@@ -297,12 +302,7 @@ impl App {
         // Writes that are given up now say so.
         let given_up = futures::future::join(self.executions.running.wait(), self.heartbeats.cancelled());
         let _ = tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), given_up).await;
-        for task in self.background {
-            let ending = task.abort_handle();
-            if tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), task).await.is_err() {
-                ending.abort();
-            }
-        }
+        self.tasks.stop(end.min(tokio::time::Instant::now() + CLOSING)).await;
         let (hints, announcements) = self.outboxes;
         let told = futures::future::join(hints.close(), announcements.close());
         let _ = tokio::time::timeout_at(end.min(tokio::time::Instant::now() + CLOSING), told).await;

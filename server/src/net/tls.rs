@@ -10,16 +10,24 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// The protocol of gRPC, as it is negotiated.
 pub const ALPN_H2: &[u8] = b"h2";
 
+/// How long after a failure the files are read once more: their two may just be being replaced.
+const REPLACING: Duration = Duration::from_secs(1);
+/// A failure that lasts is logged again after this time.
+const REMINDER: Duration = Duration::from_secs(3_600);
+
 /// A certificate and its key, from files that may be replaced.
 #[derive(Debug)]
 pub struct Certificates {
     files: Tls,
+    /// Held while the files are read and what they hold is put in place, so that the later read is the one that stays.
+    reloading: tokio::sync::Mutex<()>,
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<CertifiedKey>>,
 }
@@ -29,7 +37,7 @@ impl Certificates {
     pub fn load(files: &Tls) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let current = RwLock::new(Arc::new(read(files, &provider)?));
-        Ok(Self { files: files.clone(), provider, current })
+        Ok(Self { files: files.clone(), reloading: tokio::sync::Mutex::default(), provider, current })
     }
 
     /// Speaks TLS 1.2 and 1.3 to new connections, with the certificate that is current by then, and one of these protocols;
@@ -53,26 +61,40 @@ impl Certificates {
     }
 
     async fn reload_apart(self: &Arc<Self>) -> Result<bool, String> {
-        let this = Arc::clone(self);
-        tokio::task::spawn_blocking(move || this.reload()).await.unwrap_or_else(|error| Err(error.to_string()))
+        let _reloading = self.reloading.lock().await;
+        let again = || {
+            let this = Arc::clone(self);
+            async move {
+                tokio::task::spawn_blocking(move || this.reload()).await.unwrap_or_else(|error| Err(error.to_string()))
+            }
+        };
+        match again().await {
+            Ok(differs) => Ok(differs),
+            Err(_) => {
+                tokio::time::sleep(REPLACING).await;
+                again().await
+            }
+        }
     }
 
     /// Takes what the files hold now, and logs what came of it.
-    pub async fn reload_as_asked(self: &Arc<Self>) {
+    pub async fn reload_as_asked(self: Arc<Self>) {
         self.tell(&self.reload_apart().await);
     }
 
-    /// Takes what the files hold once every `interval`, until `stop`. What is new is logged, once.
+    /// Takes what the files hold once every `interval`, until `stop`. What is new is logged once, a
+    /// failure that lasts once an hour.
     pub async fn watch(self: Arc<Self>, interval: Duration, stop: CancellationToken) {
-        let mut before = Ok(false);
+        let (mut before, mut told) = (Ok(false), Instant::now());
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(interval) => {}
             }
             let came = self.reload_apart().await;
-            if came != Ok(false) && came != before {
+            if came != Ok(false) && (came != before || told.elapsed() > REMINDER) {
                 self.tell(&came);
+                told = Instant::now();
             }
             before = came;
         }

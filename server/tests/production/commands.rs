@@ -118,6 +118,10 @@ async fn help_names_every_variable_for_both_programs() {
             "ALLOW_PLAINTEXT",
             "QUEUE_DEPTH_LIMIT",
             "MAX_INFLIGHT_SUBMITS",
+            "MAX_STREAMS",
+            "HANDSHAKE_TIMEOUT",
+            "REQUEST_READ_TIMEOUT",
+            "REQUEST_BUFFER_MIB",
         ] {
             assert!(said.contains(name), "{name} is not in {said}");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
-use prompt_ledger_testkit::ledger::{Builder, Connection, DEVELOPMENT_KEY, Ledger, Metadata};
+use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, Metadata};
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -48,7 +48,7 @@ async fn client(server: &Ledger, trusted: &str) -> Option<Client> {
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(trusted)).domain_name("localhost");
     let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{port}")).unwrap().tls_config(tls).unwrap();
     let channel = endpoint.connect().await.ok()?;
-    Some(RegistryServiceClient::new(InterceptedService::new(channel, Metadata::key(DEVELOPMENT_KEY))))
+    Some(RegistryServiceClient::new(InterceptedService::new(channel, Metadata::key(&server.key))))
 }
 
 async fn call(client: &mut Client) {

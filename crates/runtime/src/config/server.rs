@@ -24,7 +24,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "TLS_CERT", default: "none", meaning: "the certificate chain, a file in PEM form" },
     Setting { name: "TLS_KEY", default: "none", meaning: "its private key, a file in PEM form" },
     Setting { name: "TLS_RELOAD_INTERVAL", default: "1m", meaning: "how often both are looked at for new ones" },
-    Setting { name: "QUEUE_DEPTH_LIMIT", default: "100000", meaning: "queued executions, beyond which submits wait" },
+    Setting {
+        name: "QUEUE_DEPTH_LIMIT",
+        default: "100000",
+        meaning: "queued executions, beyond which submits are refused",
+    },
     Setting { name: "MAX_INFLIGHT_SUBMITS", default: "1024", meaning: "submits of one server at once" },
     Setting { name: "MAX_STREAMS", default: "1000", meaning: "concurrent calls of one connection" },
     Setting { name: "MAX_CONNECTIONS", default: "10000", meaning: "connections at once; others are closed" },

@@ -1,0 +1,110 @@
+//! The background tasks of a process, each with a name. They run until they are asked to end: one that ends or panics before
+//! leaves the process without something that it needs, so the process must end too, and say which one it was.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+/// The running tasks. Dropping this aborts them.
+#[derive(Debug, Default)]
+pub struct Tasks {
+    running: JoinSet<()>,
+    names: HashMap<Id, &'static str>,
+}
+
+/// A task that ended before it was asked to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TaskEnded {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether it panicked.
+    pub panicked: bool,
+}
+
+impl fmt::Display for TaskEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let how = if self.panicked { "panicked" } else { "ended by itself" };
+        write!(f, "the background task `{}` {how}; the process ends too", self.name)
+    }
+}
+
+impl std::error::Error for TaskEnded {}
+
+impl Tasks {
+    /// Runs a task under this name. Needs a tokio runtime around it.
+    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let id = self.running.spawn(task).id();
+        self.names.insert(id, name);
+    }
+
+    /// Resolves when a task ends; never while all of them run. Dropping the future loses nothing.
+    pub async fn ended(&mut self) -> TaskEnded {
+        match self.running.join_next_with_id().await {
+            Some(ended) => self.name(ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the end of all, which were asked to end, until `deadline`; then aborts those that are left.
+    pub async fn stop(mut self, deadline: Instant) {
+        let all = async { while self.running.join_next().await.is_some() {} };
+        // What is left is aborted as `self` is dropped.
+        let _ = tokio::time::timeout_at(deadline, all).await;
+    }
+
+    fn name(&mut self, ended: Result<(Id, ()), JoinError>) -> TaskEnded {
+        let (id, panicked) = match ended {
+            Ok((id, ())) => (id, false),
+            Err(error) => (error.id(), error.is_panic()),
+        };
+        TaskEnded { name: self.names.remove(&id).unwrap_or_default(), panicked }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_or_panics_is_named_while_others_run() {
+        let mut tasks = Tasks::default();
+        tasks.spawn("runs", std::future::pending());
+        tasks.spawn("panics", async { panic!("as a test wants it") });
+        assert_eq!(tasks.ended().await, TaskEnded { name: "panics", panicked: true });
+        tasks.spawn("ends", async {});
+        let ended = tasks.ended().await;
+        assert_eq!(ended.to_string(), "the background task `ends` ended by itself; the process ends too");
+        tokio::select! {
+            biased;
+            ended = tasks.ended() => panic!("{ended}"),
+            () = std::future::ready(()) => {}
+        }
+    }
+
+    #[tokio::test]
+    async fn stopping_waits_for_those_that_end_and_aborts_the_others() {
+        let (asked, done) = (CancellationToken::new(), CancellationToken::new());
+        let mut tasks = Tasks::default();
+        let (ends, finished) = (asked.clone(), done.clone());
+        tasks.spawn("ends", async move {
+            ends.cancelled().await;
+            finished.cancel();
+        });
+        let never = CancellationToken::new();
+        let aborted = never.clone().drop_guard();
+        tasks.spawn("stays", async move {
+            let _aborted = aborted;
+            std::future::pending().await
+        });
+        asked.cancel();
+        tasks.stop(Instant::now() + Duration::from_millis(50)).await;
+        assert!(done.is_cancelled());
+        never.cancelled().await;
+    }
+}

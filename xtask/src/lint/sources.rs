@@ -109,7 +109,7 @@ pub(super) fn check(path: &str, text: &str) -> Vec<Violation> {
 
 /// Code that is delivered: neither what tests stand on, nor the workshop.
 fn is_product(path: &str) -> bool {
-    !path.starts_with("crates/testkit/")
+    !["crates/testkit/", "crates/store-conformance/"].iter().any(|folder| path.starts_with(folder))
         && ["crates/", "server/", "worker/"].iter().any(|folder| path.starts_with(folder))
 }
 

@@ -191,7 +191,7 @@ impl App {
             answers: answers.clone(),
             draining: drain.refuse.clone(),
             running: running.clone(),
-            intake: Intake::new(config.server.request_buffer, config.server.request_read_timeout),
+            intake: Arc::new(Intake::new(config.server.request_buffer, config.server.request_read_timeout)),
         };
         let served = Registry { registry, models, analytics: Arc::clone(&analytics) };
         let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);

@@ -19,12 +19,12 @@ pub(super) enum Sender {
 }
 
 impl Sender {
-    /// The part of the process's bytes that one sender may take: a half for a key, so that no key takes the place of
-    /// all others; a sixteenth for everyone without a key together.
+    /// The part of the process's bytes that one sender may take: a quarter for a key, so that no two keys take the place
+    /// of all others; a sixteenth for everyone without a key together.
     fn share(self) -> usize {
         match self {
             Self::Anonymous => 16,
-            Self::Key(_) => 2,
+            Self::Key(_) => 4,
         }
     }
 
@@ -63,7 +63,7 @@ impl Budget {
     fn take(&self, connection: Option<SocketAddr>, sender: Sender, bytes: usize) -> Result<()> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.bytes + bytes > self.bytes {
-            return Err(full("this server", self.bytes));
+            return Err(full("all callers of this server together", self.bytes));
         }
         let of_sender = self.bytes / sender.share();
         if held.senders.get(&sender).unwrap_or(&0) + bytes > of_sender {
@@ -103,49 +103,44 @@ fn reduce<K: Hash + Eq>(held: &mut HashMap<K, usize>, key: &K, bytes: usize) {
 /// OVERLOADED: whose bytes are taken.
 fn full(whose: &str, bytes: usize) -> Error {
     let message = format!(
-        "requests that are not whole yet hold the {bytes} bytes that {whose} may send at once; finish those first, then \
-         try again"
+        "there is no memory left for this request: of those that are still arriving, {whose} may have at most {bytes} bytes \
+         at once; try again, with fewer or smaller requests at once"
     );
     Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
 }
 
 /// The bytes of one request. They are given back when it is dropped.
 pub(super) struct Lease {
-    /// Absent where bytes are not counted.
-    from: Option<(Arc<Budget>, Option<SocketAddr>, Sender)>,
+    budget: Arc<Budget>,
+    connection: Option<SocketAddr>,
+    sender: Sender,
     bytes: usize,
 }
 
 impl Lease {
     /// Nothing yet, for a request from this connection.
     pub(super) fn new(budget: &Arc<Budget>, connection: Option<SocketAddr>, sender: Sender) -> Self {
-        Self { from: Some((Arc::clone(budget), connection, sender)), bytes: 0 }
-    }
-
-    /// For a request too small to be counted.
-    pub(super) fn uncounted() -> Self {
-        Self { from: None, bytes: 0 }
+        Self { budget: Arc::clone(budget), connection, sender, bytes: 0 }
     }
 
     /// Nothing yet, for another message of the same sender.
     pub(super) fn another(&self) -> Self {
-        Self { from: self.from.clone(), bytes: 0 }
+        Self::new(&self.budget, self.connection, self.sender)
     }
 
-    /// Takes more bytes; OVERLOADED where there are none.
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<()> {
-        if let Some((budget, connection, sender)) = &self.from {
-            budget.take(*connection, *sender, bytes)?;
-            self.bytes += bytes;
-        }
+    /// Takes as many bytes as it lacks to this many; OVERLOADED where there are none.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<()> {
+        let more = bytes.saturating_sub(self.bytes);
+        self.budget.take(self.connection, self.sender, more)?;
+        self.bytes += more;
         Ok(())
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let (Some((budget, connection, sender)), 1..) = (&self.from, self.bytes) {
-            budget.give_back(*connection, *sender, self.bytes);
+        if self.bytes > 0 {
+            self.budget.give_back(self.connection, self.sender, self.bytes);
         }
     }
 }
@@ -169,25 +164,30 @@ mod tests {
     fn a_connection_a_key_and_the_process_each_have_their_share() {
         let budget = Arc::new(Budget::new(1_600));
         let lease = |port, sender| Lease::new(&budget, connection(port), sender);
-        let mut one = lease(1, Sender::Key(1));
-        one.grow(200).unwrap();
-        assert!(refused(one.grow(1)).contains("the 200 bytes that this connection"));
-        assert!(refused(lease(1, Sender::Key(2)).grow(1)).contains("this connection"));
-        let mut others: Vec<_> = (2..5).map(|port| lease(port, Sender::Key(1))).collect();
-        for other in &mut others {
-            other.grow(200).unwrap();
+        let mut held = Vec::new();
+        // Two connections of each of four keys.
+        for port in 0..8 {
+            let key = u64::from(port / 2);
+            let mut one = lease(port, Sender::Key(key));
+            one.grow_to(200).unwrap();
+            let too_much = refused(one.grow_to(201));
+            let said = match port {
+                7 => "all callers of this server together may have at most 1600 bytes",
+                1 | 3 | 5 => "this key may have at most 400 bytes",
+                _ => "this connection may have at most 200 bytes",
+            };
+            assert!(too_much.contains(said), "{port}: {too_much}");
+            held.push(one);
+            if port == 0 {
+                assert!(refused(lease(0, Sender::Key(9)).grow_to(1)).contains("this connection"));
+                let mut anonymous = lease(9, Sender::Anonymous);
+                anonymous.grow_to(100).unwrap();
+                assert!(refused(anonymous.grow_to(101)).contains("callers without a key may have at most 100 bytes"));
+                assert!(refused(lease(99, Sender::Key(9)).grow_to(201)).contains("this connection"));
+                assert!(!budget.held.lock().unwrap().connections.contains_key(&connection(99).unwrap()));
+            }
         }
-        assert!(refused(lease(5, Sender::Key(1)).grow(1)).contains("the 800 bytes that this key"));
-        lease(5, Sender::Anonymous).grow(100).unwrap();
-        assert!(refused(lease(5, Sender::Anonymous).grow(101)).contains("the 100 bytes that callers without a key"));
-        let mut too_much = lease(99, Sender::Key(9));
-        assert!(refused(too_much.grow(201)).contains("this connection"));
-        assert!(!budget.held.lock().unwrap().connections.contains_key(&connection(99).unwrap()));
-        let mut rest: Vec<_> = (6..10).map(|port| lease(port, Sender::Key(2))).collect();
-        for other in &mut rest {
-            other.grow(200).unwrap();
-        }
-        assert!(refused(lease(20, Sender::Key(3)).grow(1)).contains("the 1600 bytes that this server"));
+        assert!(refused(lease(20, Sender::Key(9)).grow_to(1)).contains("all callers of this server together"));
     }
 
     #[test]
@@ -195,14 +195,12 @@ mod tests {
         let budget = Arc::new(Budget::new(1_600));
         for _ in 0..100 {
             let mut lease = Lease::new(&budget, connection(1), Sender::Key(1));
-            lease.grow(150).unwrap();
-            assert!(lease.grow(51).is_err());
-            lease.grow(50).unwrap();
+            lease.grow_to(150).unwrap();
+            assert!(lease.grow_to(201).is_err());
+            lease.grow_to(200).unwrap();
             drop(lease.another());
         }
         let held = budget.held.lock().unwrap();
         assert_eq!((held.bytes, held.connections.len(), held.senders.len()), (0, 0, 0));
-        drop(held);
-        Lease::uncounted().grow(usize::MAX).unwrap();
     }
 }

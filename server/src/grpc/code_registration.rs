@@ -8,10 +8,10 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationService as Api;
 use tonic::{Request, Response, Status};
 
-use super::convert::{code, execution, known, required, spec};
+use super::convert::{code, known, required, spec};
 use super::streaming::Events;
-use super::within_call::{Waiting, waiting};
-use super::{answer, taken};
+use super::within_call::{Waiting, told, waiting};
+use super::{answer, status, taken};
 use crate::service::execution::Ran;
 use crate::service::{Caller, ExecutionService, RegistryService};
 
@@ -36,26 +36,21 @@ impl CodeRegistration {
         })
     }
 
-    async fn execute(
-        &self,
-        waiting: Waiting,
-        sent: v1::ExecuteCodePromptRequest,
-    ) -> Result<v1::ExecuteCodePromptResponse> {
-        let Ran { execution, reused } = match known::<v1::ExecutionMode>("mode", sent.mode) {
+    async fn execute(&self, waiting: Waiting, sent: v1::ExecuteCodePromptRequest) -> Result<Ran> {
+        match known::<v1::ExecutionMode>("mode", sent.mode) {
             Ok(v1::ExecutionMode::Unspecified | v1::ExecutionMode::Sync) => {
-                waiting.run(&self.executions, sent.spec, Mode::Tracking).await?
+                waiting.run(&self.executions, sent.spec, Mode::Tracking).await
             }
             Ok(v1::ExecutionMode::Async) => {
                 let spec = spec::spec(required("spec", sent.spec)?);
-                self.executions.submit(waiting.caller(), spec, Mode::Tracking).await?
+                self.executions.submit(waiting.caller(), spec, Mode::Tracking).await
             }
             Err(unknown) => {
                 let spec = spec::spec(required("spec", sent.spec)?);
                 self.executions.check_mode(waiting.caller(), &spec, Mode::Tracking).await?;
-                return Err(unknown);
+                Err(unknown)
             }
-        };
-        Ok(v1::ExecuteCodePromptResponse { execution: Some(execution::execution(execution)), reused })
+        }
     }
 }
 
@@ -74,7 +69,8 @@ impl Api for CodeRegistration {
         request: Request<v1::ExecuteCodePromptRequest>,
     ) -> Result<Response<v1::ExecuteCodePromptResponse>, Status> {
         let (waiting, sent) = waiting(request)?;
-        answer(self.execute(waiting, sent).await)
+        let ran = self.execute(waiting, sent).await.map_err(status::status)?;
+        Ok(told(ran, |execution, reused| v1::ExecuteCodePromptResponse { execution, reused }))
     }
 
     type StreamCodePromptStream = Events<v1::StreamCodePromptResponse>;

@@ -1,5 +1,5 @@
 //! What a request holds, counted on its encoded bytes before it is decoded: an empty entry is two bytes there and some
-//! hundred in memory. One pass over the bytes per bound; nothing is kept.
+//! hundred in memory. One pass over the bytes per bound, as far as the bound; nothing is kept.
 
 use prompt_ledger_domain::{Error, Result, limits};
 // How prost itself reads fields: what is skipped here is exactly what it skips.
@@ -41,11 +41,11 @@ pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<()> {
                 let mut entries = 0;
                 each(message, path, &mut |_| {
                     entries += 1;
-                    Ok(())
+                    match entries > *most {
+                        true => Err(Error::invalid(*name, format!("has more than {most} entries; send fewer at once"))),
+                        false => Ok(()),
+                    }
                 })?;
-                if entries > *most {
-                    return Err(Error::invalid(*name, format!("has {entries} entries; at most {most} are allowed")));
-                }
             }
             Most::Values => {
                 let mut values = Values { name, values: 0, containers: 0 };

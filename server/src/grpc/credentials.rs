@@ -9,11 +9,11 @@ const KEY: &str = "x-api-key";
 const AUTHORIZATION: &str = "authorization";
 const PROJECT: &str = "x-ledger-project";
 
-/// Reads them. KEY_INVALID where one of their headers was sent twice, or two different keys were: which of them is meant
-/// would be a guess, and something between the caller and this server may have guessed otherwise.
+/// Reads them. KEY_INVALID where one of their headers was sent twice, two different keys were, or `x-api-key` holds what
+/// cannot be a key: which caller is meant would be a guess, and something between the caller and this server may have guessed otherwise.
 pub(super) fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
-    let key = single(headers, KEY)?.and_then(text);
-    let bearer = single(headers, AUTHORIZATION)?.and_then(text).and_then(bearer);
+    let key = single(headers, KEY)?.map(readable).transpose()?.filter(|key| !key.is_empty());
+    let bearer = single(headers, AUTHORIZATION)?.and_then(|value| bearer(value.to_str().ok()?));
     if let (Some(key), Some(bearer)) = (key, bearer)
         && key != bearer
     {
@@ -34,8 +34,8 @@ fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderVal
     }
 }
 
-fn text(value: &HeaderValue) -> Option<&str> {
-    value.to_str().ok().filter(|value| !value.is_empty())
+fn readable(key: &HeaderValue) -> Result<&str> {
+    key.to_str().map_err(|_| invalid(format!("the header `{KEY}` holds more than visible ASCII; no API key does")))
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -95,6 +95,13 @@ mod tests {
             assert_eq!(refused.reason(), Reason::KeyInvalid, "{sent:?}");
             assert!(refused.to_string().contains(said), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_is_refused_even_beside_another() {
+        let mut sent = headers(&[("authorization", "Bearer a")]);
+        sent.insert(KEY, HeaderValue::from_bytes(b"a\xff").unwrap());
+        assert_eq!(credentials(&sent).err().unwrap().reason(), Reason::KeyInvalid);
     }
 
     #[test]

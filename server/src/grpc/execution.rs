@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status};
 use super::convert::{event, execution, known, required, spec};
 use super::deadline::Deadline;
 use super::streaming::{Events, about_all, about_one};
-use super::within_call::waiting;
-use super::{Page, answer, taken};
+use super::within_call::{told, waiting};
+use super::{Page, answer, status, taken};
 use crate::service::{Caller, ExecutionService};
 
 /// The service on the wire.
@@ -73,11 +73,8 @@ impl Api for Execution {
         request: Request<v1::RunExecutionRequest>,
     ) -> Result<Response<v1::RunExecutionResponse>, Status> {
         let (waiting, sent) = waiting(request)?;
-        let ran = waiting.run(&self.service, sent.spec, Mode::Full).await;
-        answer(ran.map(|ran| v1::RunExecutionResponse {
-            execution: Some(execution::execution(ran.execution)),
-            reused: ran.reused,
-        }))
+        let ran = waiting.run(&self.service, sent.spec, Mode::Full).await.map_err(status::status)?;
+        Ok(told(ran, |execution, reused| v1::RunExecutionResponse { execution, reused }))
     }
 
     async fn get_execution(

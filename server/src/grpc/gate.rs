@@ -14,7 +14,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use super::answers::{Answers, room_of};
+use super::answers::{Answers, is_stream};
 use super::budget::Sender;
 use super::credentials::credentials;
 use super::deadline::Deadline;
@@ -40,7 +40,7 @@ pub struct Rules {
     /// The calls that are under way.
     pub running: TaskTracker,
     /// Receives requests.
-    pub intake: Intake,
+    pub intake: Arc<Intake>,
 }
 
 impl Gate {
@@ -84,45 +84,28 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let rules = Arc::clone(&self.rules);
+        let arrived = Instant::now();
         Box::pin(async move {
             if is_health(request.uri().path()) {
-                return match rules.intake.receive(request, Sender::Anonymous).await {
+                return match rules.intake.receive(request, Sender::Anonymous, arrived).await {
                     Ok(request) => inner.call(request).await,
                     Err(error) => Ok(status::status(error).into_http()),
                 };
             }
             // Held before the drain is looked at: what passes is waited for.
             let _running = rules.running.token();
-            let deadline = Deadline::of(request.headers(), Instant::now());
+            let deadline = Deadline::of(request.headers(), arrived);
             let answered = async {
                 let caller = match rules.admit(request.uri().path(), request.headers()).await {
                     Ok(caller) => caller,
                     Err(error) => return Ok(status::status(error).into_http()),
                 };
-                let sender = caller.as_ref().map_or(Sender::Anonymous, |caller| Sender::Key(caller.key));
-                let mut request = match rules.intake.receive(request, sender).await {
-                    Ok(request) => request,
-                    Err(error) => return Ok(status::status(error).into_http()),
-                };
-                let Some(caller) = caller else { return inner.call(request).await };
-                // After the request is here: one that is slow to come holds no room.
-                let room = match room_of(request.uri().path()) {
-                    Some(bytes) => match rules.answers.reserve(caller.key, bytes).await {
-                        Ok(room) => Some(room),
-                        Err(error) => return Ok(status::status(error).into_http()),
-                    },
-                    None => None,
-                };
-                let revoked = caller.revoked.clone();
-                request.extensions_mut().insert(caller);
-                if let Some(deadline) = deadline {
-                    request.extensions_mut().insert(deadline);
+                match caller {
+                    Some(caller) if !is_reflection(request.uri().path()) => {
+                        rules.answer(request, caller, arrived, deadline, &mut inner).await
+                    }
+                    caller => rules.reflect(request, caller, arrived, &mut inner).await,
                 }
-                let response = inner.call(request).await?;
-                Ok(match room {
-                    Some(room) => rules.answers.keep(room, response).await,
-                    None => revocation::ends_when(revoked, response),
-                })
             };
             let response = match deadline {
                 None => answered.await?,
@@ -147,6 +130,74 @@ impl Rules {
             return Ok(None);
         }
         self.gatekeeper.admit(credentials(headers)?).await.map(Some)
+    }
+
+    /// Answers a stream of requests, for as long as its key is good.
+    async fn reflect<S>(
+        &self,
+        request: Request<Body>,
+        caller: Option<Arc<Caller>>,
+        arrived: Instant,
+        inner: &mut S,
+    ) -> std::result::Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let sender = caller.as_ref().map_or(Sender::Anonymous, |caller| Sender::Key(caller.key));
+        let revoked = caller.map(|caller| caller.revoked.clone()).unwrap_or_default();
+        // The service is called at once: clients wait for its headers before they ask.
+        let (request, failed) = match self.intake.stream(request, sender, arrived) {
+            Ok(stream) => stream,
+            Err(error) => return Ok(status::status(error).into_http()),
+        };
+        let ends = async move {
+            tokio::select! {
+                error = failed => error,
+                error = revocation::of(revoked) => error,
+            }
+        };
+        Ok(revocation::ends_with(ends, inner.call(request).await?))
+    }
+
+    /// Answers one request.
+    async fn answer<S>(
+        &self,
+        request: Request<Body>,
+        caller: Arc<Caller>,
+        arrived: Instant,
+        deadline: Option<Deadline>,
+        inner: &mut S,
+    ) -> std::result::Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let (key, revoked) = (caller.key, caller.revoked.clone());
+        let is_stream = is_stream(request.uri().path());
+        // After the request is here: one that is slow to come has no turn.
+        let begun = async {
+            let request = self.intake.receive(request, Sender::Key(key), arrived).await?;
+            let turn = self.answers.begin(key, request.uri().path()).await?;
+            Ok((request, turn))
+        };
+        let begun = tokio::select! {
+            // Looked at first: nothing begins with a key that is known to be revoked.
+            biased;
+            error = revocation::of(revoked.clone()) => Err(error),
+            begun = begun => begun,
+        };
+        let (mut request, turn) = match begun {
+            Ok(begun) => begun,
+            Err(error) => return Ok(status::status(error).into_http()),
+        };
+        request.extensions_mut().insert(caller);
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        let response = inner.call(request).await?;
+        Ok(match is_stream {
+            true => revocation::ends_with(revocation::of(revoked), self.answers.keep_stream(key, response)),
+            false => self.answers.keep(key, turn, response).await,
+        })
     }
 }
 
@@ -181,7 +232,7 @@ mod tests {
             answers: Answers::default(),
             draining: draining.clone(),
             running: TaskTracker::new(),
-            intake: Intake::new(1024 * 1024, Duration::from_secs(30)),
+            intake: Arc::new(Intake::new(1024 * 1024, Duration::from_secs(30))),
         };
         let never = tower::service_fn(|_: Request<Body>| {
             Box::pin(std::future::pending::<std::result::Result<Response<Body>, std::convert::Infallible>>())

@@ -14,6 +14,7 @@ pub mod receive;
 pub mod registry;
 mod request_limits;
 mod revocation;
+mod shares;
 pub mod status;
 mod streaming;
 mod within_call;

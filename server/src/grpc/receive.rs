@@ -1,91 +1,127 @@
 //! Receiving a request: whole, within its size, in time, and within the bytes that the server holds for requests that
-//! are still arriving. A service sees a request only once all of it is there.
+//! are still arriving. A service sees a request only once all of it is there; of a stream of requests, each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{FutureExt as _, stream};
 use http::{Extensions, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use prompt_ledger_domain::{Error, Reason, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 
 use super::budget::{Budget, Lease, Sender};
-use super::request_limits::{self, Kind, RequestLimits};
+use super::request_limits::{self, RequestLimits};
+use super::shares::{Exhausted, Shares};
 use super::{counts, status};
 
 /// What stands before each message: whether it is compressed, and its length.
 const HEADER: usize = 5;
-/// A buffer's first size, unless its message is smaller.
-const FIRST_BUFFER: usize = 16 * 1024;
-/// Reflection streams of one process at once. They need no key, and each may leave its answers unread.
-const REFLECTION_STREAMS: usize = 100;
+/// A buffer's first size, unless its message is smaller. What takes no more is not counted: it is bounded by the streams of
+/// a connection and by the time in which a request must be there, and small requests do not depend on how others are.
+const FIRST_BUFFER: usize = HEADER + 16 * 1024;
+/// Reflection streams of one connection, and of the process, at once. They need no key, and each may leave its answers
+/// unread.
+const REFLECTION_STREAMS: (usize, usize) = (4, 100);
 
 /// Receives requests.
 pub struct Intake {
     budget: Arc<Budget>,
     timeout: Duration,
-    reflection: Arc<Semaphore>,
+    reflection: Arc<Shares<Option<SocketAddr>>>,
 }
 
 impl Intake {
     /// Holds at most `buffer` bytes of requests that are still arriving; a request must be there within `timeout`.
     #[must_use]
     pub fn new(buffer: usize, timeout: Duration) -> Self {
-        let reflection = Arc::new(Semaphore::new(REFLECTION_STREAMS));
+        let reflection = Shares::new(REFLECTION_STREAMS.0, REFLECTION_STREAMS.1);
         Self { budget: Arc::new(Budget::new(buffer)), timeout, reflection }
     }
 
-    /// The same request once it is whole; of a stream of requests, once the first is.
-    pub(super) async fn receive(&self, request: Request<Body>, sender: Sender) -> Result<Request<Body>> {
-        let (parts, body) = request.into_parts();
-        let limits = request_limits::of(parts.uri.path());
-        let lease = match limits.kind {
-            Kind::Health => Lease::uncounted(),
-            Kind::Call | Kind::Reflection => Lease::new(&self.budget, peer(&parts.extensions), sender),
-        };
-        let messages = Messages { body, rest: Bytes::new(), most: limits.bytes, lease };
-        let body = match limits.kind {
-            Kind::Reflection => self.streamed(messages).await?,
-            Kind::Call | Kind::Health => in_time(self.timeout, only(messages, &limits)).await?,
-        };
-        Ok(Request::from_parts(parts, body))
+    /// The same request once it is whole. Its headers came at `arrived`.
+    pub(super) async fn receive(
+        &self,
+        request: Request<Body>,
+        sender: Sender,
+        arrived: Instant,
+    ) -> Result<Request<Body>> {
+        let (request, messages) = self.opened(request, sender);
+        let limits = request_limits::of(request.uri().path());
+        let body = self.in_time(arrived, only(messages, &limits)).await?;
+        Ok(request.map(|()| body))
     }
 
-    /// A stream of requests that each arrive within the timeout, counted from the one before.
-    async fn streamed(&self, mut messages: Messages) -> Result<Body> {
-        let place = Arc::clone(&self.reflection).try_acquire_owned().map_err(|_| {
-            let message = format!("{REFLECTION_STREAMS} reflection streams are open, which is the limit; try again");
+    /// A stream of requests that each arrive within the timeout, counted from the one before; and what must end the
+    /// response when one does not, or is refused: services do not pass that on. It is dropped with the response.
+    pub(super) fn stream(
+        self: &Arc<Self>,
+        request: Request<Body>,
+        sender: Sender,
+        arrived: Instant,
+    ) -> Result<(Request<Body>, impl Future<Output = Error> + Send + use<>)> {
+        let place = self.reflection.try_take(peer(request.extensions()), 1).map_err(|exhausted| {
+            let (most, whose) = match exhausted {
+                Exhausted::Each => (REFLECTION_STREAMS.0, "this connection"),
+                Exhausted::All => (REFLECTION_STREAMS.1, "this server"),
+            };
+            let message = format!("{most} reflection streams of {whose} are open, which is the limit; try again");
             Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
         })?;
-        let timeout = self.timeout;
-        let Some(first) = in_time(timeout, messages.next()).await? else { return Ok(Body::empty()) };
-        let rest = stream::unfold((messages, place), move |(mut messages, place)| async move {
-            let next = in_time(timeout, messages.next()).await.transpose()?;
-            Some((next, (messages, place)))
+        let (request, messages) = self.opened(request, sender);
+        let (failed, failure) = oneshot::channel();
+        let intake = Arc::clone(self);
+        let frames = stream::unfold(Some((messages, failed, arrived)), move |state| {
+            let intake = Arc::clone(&intake);
+            async move {
+                let (mut messages, failed, since) = state?;
+                match intake.in_time(since, messages.next()).await {
+                    Ok(next) => Some((Ok(Frame::data(next?.bytes)), Some((messages, failed, Instant::now())))),
+                    Err(error) => {
+                        // Where nobody waits for it there is no response any more.
+                        let _ = failed.send(error);
+                        Some((Err(status::status(status::cut_off())), None))
+                    }
+                }
+            }
         });
-        let all = stream::iter([Ok(first)]).chain(rest);
-        let frames = all.map(|message| message.map(|message| Frame::data(message.bytes)).map_err(status::status));
-        Ok(Body::new(StreamBody::new(frames)))
+        let failure = async move {
+            let _place = place;
+            match failure.await {
+                Ok(error) => error,
+                // The requests have ended well.
+                Err(_) => std::future::pending().await,
+            }
+        };
+        Ok((request.map(|()| Body::new(StreamBody::new(frames))), failure))
+    }
+
+    fn opened(&self, request: Request<Body>, sender: Sender) -> (Request<()>, Messages) {
+        let (parts, body) = request.into_parts();
+        let lease = Lease::new(&self.budget, peer(&parts.extensions), sender);
+        let most = request_limits::of(parts.uri.path()).bytes;
+        (Request::from_parts(parts, ()), Messages { body, rest: Bytes::new(), most, lease })
+    }
+
+    async fn in_time<T>(&self, since: Instant, arriving: impl Future<Output = Result<T>>) -> Result<T> {
+        let timeout = self.timeout;
+        tokio::time::timeout_at(since + timeout, arriving).await.unwrap_or_else(|_| {
+            let message =
+                format!("the request was not whole within {timeout:?}; send it, and the end of its stream, at once");
+            Err(Error::new(Reason::DeadlineExceeded, message))
+        })
     }
 }
 
 /// The peer's address, which is one connection's alone.
 fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
-}
-
-async fn in_time<T>(timeout: Duration, arriving: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout(timeout, arriving).await.unwrap_or_else(|_| {
-        let message =
-            format!("the request was not whole within {timeout:?}; send it, and the end of its stream, at once");
-        Err(Error::new(Reason::DeadlineExceeded, message))
-    })
 }
 
 /// A body of one message that has all come in, checked.
@@ -189,7 +225,7 @@ impl Messages {
     }
 }
 
-/// A message that comes in pieces. What it takes in memory is leased first.
+/// A message that comes in pieces. What it takes in memory, beyond a first size, is leased first.
 struct Buffer {
     bytes: Vec<u8>,
     lease: Lease,
@@ -201,7 +237,9 @@ impl Buffer {
         let needed = self.bytes.len() + piece.len();
         if needed > self.bytes.capacity() {
             let capacity = (2 * self.bytes.capacity()).max(FIRST_BUFFER).min(size).max(needed);
-            self.lease.grow(capacity - self.bytes.capacity())?;
+            if capacity > FIRST_BUFFER {
+                self.lease.grow_to(capacity)?;
+            }
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(piece);

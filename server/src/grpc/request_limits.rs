@@ -6,8 +6,7 @@ use super::counts::{Bound, Most};
 
 /// A request of an RPC that is not in the table, in bytes.
 const ORDINARY: usize = 64 * 1024;
-/// A request to health, in bytes. It is not counted where bytes are: it is smaller than what its stream takes anyway, and
-/// nobody's requests may keep a probe from its answer.
+/// A request to health, in bytes. It is smaller than what is counted: nobody's requests may keep a probe from its answer.
 const HEALTH: usize = 1024;
 /// A name on the wire, in bytes.
 const ENCODED_NAME: usize = limits::NAME_BYTES + 4;
@@ -19,19 +18,6 @@ pub(super) struct RequestLimits {
     pub(super) bytes: usize,
     /// What is counted before it is decoded.
     pub(super) counts: &'static [Bound],
-    /// How it is received.
-    pub(super) kind: Kind,
-}
-
-/// How a request is received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// One message.
-    Call,
-    /// One message, not counted.
-    Health,
-    /// Messages without an end.
-    Reflection,
 }
 
 const SPEC: (usize, &[Bound]) = (
@@ -77,14 +63,14 @@ const LARGE: [(&str, (usize, &[Bound])); 9] = [
 /// The limits of the RPC with this path.
 pub(super) fn of(path: &str) -> RequestLimits {
     if is_health(path) {
-        return RequestLimits { bytes: HEALTH, counts: &[], kind: Kind::Health };
+        return RequestLimits { bytes: HEALTH, counts: &[] };
     }
     if is_reflection(path) {
-        return RequestLimits { bytes: ORDINARY, counts: &[], kind: Kind::Reflection };
+        return RequestLimits { bytes: ORDINARY, counts: &[] };
     }
     let large = LARGE.iter().find(|(rpc, _)| *rpc == path);
     let (bytes, counts) = large.map_or((ORDINARY, &[][..]), |(_, limits)| *limits);
-    RequestLimits { bytes, counts, kind: Kind::Call }
+    RequestLimits { bytes, counts }
 }
 
 /// Whether this is a call to health.
@@ -170,7 +156,7 @@ mod tests {
         let (messages, methods) = contract();
         assert!(methods.len() > LARGE.len());
         for (path, request) in methods.iter().filter(|(path, _)| LARGE.iter().all(|(rpc, _)| rpc != path)) {
-            assert_eq!((of(path).bytes, of(path).kind), (64 * 1024, Kind::Call), "{path}");
+            assert_eq!(of(path).bytes, 64 * 1024, "{path}");
             let growing = growing(&messages, request, &[], "");
             assert!(growing.iter().all(|(_, _, is_struct)| !is_struct), "{path} takes a struct: it needs an entry");
         }
@@ -179,12 +165,13 @@ mod tests {
     #[test]
     fn health_and_reflection_have_their_own() {
         for method in ["Check", "Watch"] {
-            let limits = of(&format!("/grpc.health.v1.Health/{method}"));
-            assert_eq!((limits.bytes, limits.kind), (1024, Kind::Health));
+            assert_eq!(of(&format!("/grpc.health.v1.Health/{method}")).bytes, 1024);
         }
         for version in ["v1", "v1alpha"] {
-            let limits = of(&format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"));
-            assert_eq!((limits.bytes, limits.kind), (64 * 1024, Kind::Reflection));
+            assert_eq!(
+                of(&format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo")).bytes,
+                64 * 1024
+            );
         }
     }
 }

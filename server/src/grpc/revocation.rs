@@ -1,41 +1,50 @@
-//! A stream ends when the key that it was opened with is revoked.
+//! Streams end early: when the key that they were opened with is revoked.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::Response;
 use http_body::Frame;
 use prompt_ledger_domain::{Error, Reason};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 
 use super::status;
 
-/// The response, ended with KEY_INVALID between two messages once `revoked` fires. What feeds it is dropped then, as when
-/// its caller hangs up.
-pub(super) fn ends_when(revoked: CancellationToken, response: Response<Body>) -> Response<Body> {
-    let revoked = Box::pin(revoked.cancelled_owned());
-    response.map(|stream| Body::new(Revocable { stream: Some(stream), revoked }))
+/// The response of a stream, ended with this error between two messages once it comes. What feeds it is dropped then, as
+/// when its caller hangs up.
+pub(super) fn ends_with(
+    error: impl Future<Output = Error> + Send + 'static,
+    response: Response<Body>,
+) -> Response<Body> {
+    response.map(|stream| Body::new(Ending { stream: Some(stream), error: Box::pin(error) }))
 }
 
-struct Revocable {
+/// KEY_INVALID once `key` is revoked.
+pub(super) async fn of(key: CancellationToken) -> Error {
+    key.cancelled_owned().await;
+    revoked()
+}
+
+struct Ending {
     /// Absent once it has ended.
     stream: Option<Body>,
-    revoked: Pin<Box<WaitForCancellationFutureOwned>>,
+    error: BoxFuture<'static, Error>,
 }
 
-impl http_body::Body for Revocable {
+impl http_body::Body for Ending {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
-        if this.revoked.as_mut().poll(cx).is_ready() {
+        if let Poll::Ready(error) = this.error.as_mut().poll(cx) {
             this.stream = None;
-            return Poll::Ready(Some(status::trailers(revoked()).map(Frame::trailers)));
+            return Poll::Ready(Some(status::trailers(error).map(Frame::trailers)));
         }
         Pin::new(stream).poll_frame(cx)
     }
@@ -46,7 +55,7 @@ impl http_body::Body for Revocable {
 }
 
 fn revoked() -> Error {
-    let message = "the API key of this stream was revoked; `prompt-ledger keys create` makes another one";
+    let message = "the API key of this call was revoked; `prompt-ledger keys create` makes another one";
     Error::new(Reason::KeyInvalid, message)
 }
 
@@ -61,7 +70,7 @@ mod tests {
     async fn a_stream_goes_on_until_its_key_is_revoked_and_what_feeds_it_is_dropped_then() {
         let (feed, fed) = futures::channel::mpsc::unbounded::<Result<Frame<Bytes>, Status>>();
         let revoked = CancellationToken::new();
-        let response = ends_when(revoked.clone(), Response::new(Body::new(StreamBody::new(fed))));
+        let response = ends_with(of(revoked.clone()), Response::new(Body::new(StreamBody::new(fed))));
         let mut body = response.into_body();
         feed.unbounded_send(Ok(Frame::data(Bytes::from_static(b"one")))).unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");

@@ -6,14 +6,23 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_proto::v1;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
-use super::convert::{required, spec};
+use super::answers::Told;
+use super::convert::{execution, required, spec};
 use super::deadline::Deadline;
 use super::streaming::{Events, about_one};
 use super::taken;
 use crate::service::execution::{Patience, Ran, Streamed};
 use crate::service::{Caller, ExecutionService};
+
+/// The answer that tells of an execution.
+pub(super) fn told<T>(ran: Ran, message: impl FnOnce(Option<v1::Execution>, bool) -> T) -> Response<T> {
+    let id = Told(ran.execution.id.to_string());
+    let mut response = Response::new(message(Some(execution::execution(ran.execution)), ran.reused));
+    response.extensions_mut().insert(id);
+    response
+}
 
 /// A call whose caller waits for the model.
 pub(super) struct Waiting {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, Metadata, spec};
 use prost::Message as _;
 
@@ -67,5 +68,53 @@ async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_g
     let began = tokio::time::Instant::now();
     while client.list_executions(list.clone()).await.is_err() {
         assert!(began.elapsed() < PATIENCE);
+    }
+}
+
+#[tokio::test]
+async fn executions_that_are_answered_again_and_not_read_hold_no_more_than_a_keys_share() {
+    let spec = v1::ExecutionSpec { idempotency_key: "once".into(), ..spec("large", &[]) };
+    let run = v1::RunExecutionRequest { spec: Some(spec.clone()) }.encode_to_vec();
+    let stream = v1::StreamExecutionRequest { spec: Some(spec.clone()) }.encode_to_vec();
+    let service = "/promptledger.v1.ExecutionService";
+    // A stream whose end is to be sent must have room for what comes before it.
+    for (method, message, window) in [("RunExecution", run, 0), ("StreamExecution", stream, 16 * 1024)] {
+        let model = FakeModel::start().await;
+        model.next(Reply::answer("x".repeat(490 * 1024)));
+        let ledger = ledger().openai(&model.base_url()).start().await;
+        // One answer: about 0.7 MiB, and 200 MiB for all.
+        ledger.active("large", &"x".repeat(190 * 1024)).await;
+        ledger.run(spec.clone()).await;
+        let attacker = key(&ledger);
+        let meter = Meter::start(&ledger).await;
+
+        let wire = Wire::connect(&ledger.addr, window).await;
+        let mut opened = Vec::new();
+        for _ in 0..STREAMS {
+            let (response, mut body) = wire.open(&format!("{service}/{method}"), &[("x-api-key", &attacker)]).await;
+            send(&mut body, framed(&message), true).await.unwrap();
+            opened.push(response);
+        }
+        let (mut held, mut refused) = (Vec::new(), 0);
+        for response in opened {
+            let mut response = tokio::time::timeout(PATIENCE, response).await.unwrap().unwrap();
+            let mut left = u64::from(window);
+            while left > 0
+                && let Some(Ok(data)) = tokio::time::timeout(PATIENCE, response.body_mut().data()).await.unwrap()
+            {
+                left = left.saturating_sub(data.len() as u64);
+            }
+            match response.headers().contains_key("grpc-status") || left > 0 {
+                true => {
+                    assert_eq!(status_of(response).await, "8");
+                    refused += 1;
+                }
+                false => held.push(response),
+            }
+        }
+        let toll = meter.finish(&format!("{STREAMS} unread {method}, {} held, {refused} refused", held.len()));
+        assert!(!held.is_empty() && refused > 0);
+        assert!(toll.grown_mib() < 140, "{toll}");
+        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
     }
 }

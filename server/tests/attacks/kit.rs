@@ -172,7 +172,7 @@ impl Wire {
     pub(crate) async fn connect(addr: &str, window: u32) -> Self {
         let stream = TcpStream::connect(addr).await.unwrap();
         let mut builder = h2::client::Builder::new();
-        builder.initial_window_size(window);
+        builder.initial_window_size(window).initial_connection_window_size(16 * 1024 * 1024);
         let (requests, connection) = builder.handshake(stream).await.unwrap();
         tokio::spawn(connection);
         Self { requests, authority: addr.to_owned() }

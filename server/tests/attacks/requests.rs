@@ -12,15 +12,19 @@ use super::kit::{Meter, Wire, framed, ledger, send, status_of};
 
 const KEY: [(&str, &str); 1] = [("x-api-key", DEVELOPMENT_KEY)];
 const MIB: usize = 1024 * 1024;
+/// How long an attack is held once all of it is sent.
+const HELD: Duration = Duration::from_secs(1);
 const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";
 const RUN: &str = "/promptledger.v1.ExecutionService/RunExecution";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const GET: &str = "/promptledger.v1.RegistryService/GetPrompt";
+const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// Opens `streams` calls on one connection, each with a message of 4 MiB of which the last byte never comes, and holds
+/// Opens `streams` calls on one connection, each with a message of so many bytes of which the last never comes, and holds
 /// them for a while.
-async fn unfinished(ledger: &Ledger, path: &str, headers: &[(&str, &str)], streams: usize) {
+async fn unfinished(ledger: &Ledger, path: &str, bytes: usize, headers: &[(&str, &str)], streams: usize) {
     let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
-    let mut message = framed(&vec![0; 4 * MIB]);
+    let mut message = framed(&vec![0; bytes]);
     message.truncate(message.len() - 1);
     let held = (0..streams).map(|_| async {
         let (response, mut body) = wire.open(path, headers).await;
@@ -28,16 +32,18 @@ async fn unfinished(ledger: &Ledger, path: &str, headers: &[(&str, &str)], strea
         (response, body)
     });
     // What is not taken in this time is not taken at all.
-    let _ = tokio::time::timeout(Duration::from_secs(20), join_all(held)).await;
+    let _held = tokio::time::timeout(Duration::from_secs(20), join_all(held)).await;
+    tokio::time::sleep(HELD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_requests_without_a_key_take_no_memory() {
-    for path in [HEALTH, "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"] {
+    // More than is taken, which is refused at once, and as much as is.
+    for (path, bytes) in [(HEALTH, 4 * MIB), (HEALTH, 1024), (REFLECT, 4 * MIB), (REFLECT, 64 * 1024)] {
         let ledger = ledger().start().await;
         let meter = Meter::start(&ledger).await;
-        unfinished(&ledger, path, &[], 400).await;
-        let toll = meter.finish(&format!("400 unfinished requests to {path}"));
+        unfinished(&ledger, path, bytes, &[], 400).await;
+        let toll = meter.finish(&format!("400 unfinished requests of {bytes} bytes to {path}"));
         assert!(toll.grown_mib() < 64, "{toll}");
         assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
     }
@@ -45,11 +51,11 @@ async fn unfinished_requests_without_a_key_take_no_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_requests_with_a_key_take_no_more_than_their_connections_share() {
-    for path in [REGISTER, "/promptledger.v1.RegistryService/GetPrompt"] {
+    for (path, bytes) in [(REGISTER, 4 * MIB), (GET, 4 * MIB), (GET, 64 * 1024)] {
         let ledger = ledger().start().await;
         let meter = Meter::start(&ledger).await;
-        unfinished(&ledger, path, &KEY, 400).await;
-        let toll = meter.finish(&format!("400 unfinished requests to {path}"));
+        unfinished(&ledger, path, bytes, &KEY, 400).await;
+        let toll = meter.finish(&format!("400 unfinished requests of {bytes} bytes to {path}"));
         assert!(toll.grown_mib() < 128, "{toll}");
         assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
     }
@@ -59,7 +65,7 @@ async fn unfinished_requests_with_a_key_take_no_more_than_their_connections_shar
 async fn unfinished_requests_of_many_connections_take_no_more_than_the_processs_share() {
     let ledger = ledger().env("REQUEST_BUFFER_MIB", "64").start().await;
     let meter = Meter::start(&ledger).await;
-    join_all((0..16).map(|_| unfinished(&ledger, REGISTER, &KEY, 25))).await;
+    join_all((0..16).map(|_| unfinished(&ledger, REGISTER, 4 * MIB, &KEY, 25))).await;
     let toll = meter.finish("16 connections with 25 unfinished requests each");
     assert!(toll.grown_mib() < 192, "{toll}");
     assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
@@ -71,19 +77,20 @@ async fn a_request_that_does_not_arrive_in_time_ends() {
     let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
     let whole = framed(&v1::GetPromptRequest { name: "absent".into(), ..Default::default() }.encode_to_vec());
     let health = framed(b"");
-    let get = "/promptledger.v1.RegistryService/GetPrompt";
     let watch = "/promptledger.v1.ExecutionService/WatchExecutions";
     // Nothing at all, half a header, half a message, and a whole message whose stream stays open.
     for (path, sent) in [
-        (get, Bytes::new()),
-        (get, whole.slice(..3)),
-        (get, whole.slice(..whole.len() - 1)),
-        (get, whole.clone()),
+        (GET, Bytes::new()),
+        (GET, whole.slice(..3)),
+        (GET, whole.slice(..whole.len() - 1)),
+        (GET, whole.clone()),
         (watch, framed(b"")),
         (REGISTER, framed(&vec![0; MIB]).slice(..MIB)),
         (HEALTH, health.slice(..4)),
         (HEALTH, health.clone()),
         ("/grpc.health.v1.Health/Watch", health),
+        (REFLECT, Bytes::new()),
+        (REFLECT, whole.slice(..3)),
     ] {
         let (response, mut body) = wire.open(path, &KEY).await;
         send(&mut body, sent.clone(), false).await.unwrap();
@@ -92,7 +99,7 @@ async fn a_request_that_does_not_arrive_in_time_ends() {
         assert_eq!(status.as_deref(), Ok("4"), "{path} after {} bytes", sent.len());
     }
     // One byte now and then does not keep a request alive.
-    let (response, mut body) = wire.open(get, &KEY).await;
+    let (response, mut body) = wire.open(GET, &KEY).await;
     let drip = async {
         for byte in framed(&[0; 10_000]) {
             if send(&mut body, Bytes::from(vec![byte]), false).await.is_err() {

@@ -10,7 +10,7 @@ use super::{ledger, refused, wrong_fields};
 
 /// Sends bytes as they are.
 #[derive(Clone, Copy, Default)]
-struct Raw;
+pub(crate) struct Raw;
 
 impl Codec for Raw {
     type Encode = Vec<u8>;

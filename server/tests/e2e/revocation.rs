@@ -1,15 +1,18 @@
-//! A revoked key's streams end.
+//! A revoked key's streams end, and so does what was still arriving.
 
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Metadata, spec};
-use tonic::{Code, Status, Streaming};
+use prost::Message as _;
+use tonic::{Code, Request, Status, Streaming};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
+use super::bad_input::Raw;
 use super::keys::{create, id_of, revoke};
 use super::lists::first_with;
 use super::{ledger, refused};
@@ -67,4 +70,32 @@ async fn every_stream_of_a_revoked_key_ends_within_a_second_and_no_other_keys_st
     gates[1].open();
     assert_eq!(first_with(&ledger, v1::ExecutionStatus::Succeeded).await.execution_id, ids[1]);
     while others.message().await.unwrap().is_some() {}
+}
+
+#[tokio::test]
+async fn a_request_that_is_still_arriving_ends_with_its_key() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "hello").await;
+    let key = create(ledger.data_dir(), &[]);
+    let connection = ledger.connection_with(Metadata::key(&key));
+    // A whole message whose stream stays open is no whole request yet.
+    let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) }.encode_to_vec();
+    let sent = futures::stream::iter([run]).chain(futures::stream::pending());
+    let mut client = tonic::client::Grpc::new(connection.clone());
+    client.ready().await.unwrap();
+    let arriving = tokio::spawn(async move {
+        let path = "/promptledger.v1.ExecutionService/RunExecution".parse().unwrap();
+        client.client_streaming(Request::new(sent), path, Raw).await
+    });
+    // What is sent after it is answered, so its key was looked at.
+    let mut executions = ExecutionServiceClient::new(connection);
+    for _ in 0..3 {
+        executions.list_executions(v1::ListExecutionsRequest::default()).await.unwrap();
+    }
+    assert!(!arriving.is_finished());
+    revoke(ledger.data_dir(), &id_of(ledger.data_dir(), &key[..8]));
+    let ended = tokio::time::timeout(SOON, arriving).await.unwrap().unwrap();
+    refused(ended, Code::Unauthenticated, "KEY_INVALID");
+    let all = ledger.executions().list_executions(v1::ListExecutionsRequest::default()).await.unwrap();
+    assert_eq!(all.into_inner().executions, []);
 }

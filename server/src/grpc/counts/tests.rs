@@ -81,7 +81,7 @@ fn entries_count_over_all_pieces_of_a_message_that_is_sent_in_pieces() {
     let in_pieces = [piece(2), piece(2)].concat();
     let decoded = v1::RunExecutionRequest::decode(&*in_pieces).unwrap();
     assert_eq!(decoded.spec.unwrap().messages.len(), 4, "a decoder joins them");
-    let refused = "INVALID_FIELD: spec.messages: has 4 entries; at most 3 are allowed";
+    let refused = "INVALID_FIELD: spec.messages: has more than 3 entries; send fewer at once";
     assert_eq!(said(check(&in_pieces, MESSAGES)), refused);
 }
 

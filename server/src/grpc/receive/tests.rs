@@ -1,6 +1,6 @@
 use super::*;
 use futures::channel::mpsc;
-use http_body::Body as _;
+use std::task::Poll;
 
 const MIB: usize = 1024 * 1024;
 const CALL: &str = "/promptledger.v1.RegistryService/GetPrompt";
@@ -40,13 +40,25 @@ fn sent(path: &str, pieces: &[&[u8]]) -> Request<Body> {
     request
 }
 
-fn intake() -> Intake {
-    Intake::new(64 * MIB, Duration::from_secs(30))
+fn intake() -> Arc<Intake> {
+    Arc::new(Intake::new(64 * MIB, Duration::from_secs(30)))
 }
 
-async fn received(intake: &Intake, request: Request<Body>) -> Result<Bytes> {
-    let request = intake.receive(request, Sender::Key(1)).await?;
+async fn received(intake: &Arc<Intake>, request: Request<Body>) -> Result<Bytes> {
+    if request.uri().path() == REFLECT {
+        return streamed(intake, request).await;
+    }
+    let request = intake.receive(request, Sender::Key(1), Instant::now()).await?;
     Ok(request.into_body().collect().await.unwrap().to_bytes())
+}
+
+/// All that a stream of requests holds, or how its response ends.
+async fn streamed(intake: &Arc<Intake>, request: Request<Body>) -> Result<Bytes> {
+    let (request, failed) = intake.stream(request, Sender::Key(1), Instant::now())?;
+    match request.into_body().collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(_) => Err(failed.await),
+    }
 }
 
 fn reason(result: Result<Bytes>) -> Reason {
@@ -117,24 +129,25 @@ async fn what_is_not_whole_in_time_ends() {
 
 #[tokio::test]
 async fn bytes_are_counted_until_they_are_gone() {
-    let intake = intake();
+    let intake = Arc::new(Intake::new(128 * MIB, Duration::from_secs(30)));
     let large = framed(&filler(4 * MIB));
     // No connection is known here, so its share does not count. The key's is 32 MiB, and each takes 4 MiB and 5 bytes.
     let hold = || {
         let (sending, request) = open(REGISTER);
         large[..large.len() - 1].chunks(64 * 1024).for_each(|bytes| piece(&sending, bytes));
-        (sending, Box::pin(intake.receive(request, Sender::Key(1))))
+        (sending, Box::pin(intake.receive(request, Sender::Key(1), Instant::now())))
     };
     let mut held: Vec<_> = (0..6).map(|_| hold()).collect();
     for (_, receiving) in &mut held {
         assert!(futures::poll!(receiving).is_pending());
     }
     // Room for one more, whole, and for none beside it.
-    let whole = intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(1)).await.unwrap();
+    let whole =
+        intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(1), Instant::now()).await.unwrap();
     let refused = received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await;
     assert_eq!(reason(refused), Reason::Overloaded);
     // Another key has its own, and what comes at once takes nothing.
-    drop(intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(2)).await.unwrap());
+    drop(intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(2), Instant::now()).await.unwrap());
     received(&intake, sent(CALL, &[&framed(&filler(300))])).await.unwrap();
     // The bytes of one are given back as they are read, those of another as the call ends.
     drop(whole.into_body().collect().await.unwrap());
@@ -149,20 +162,37 @@ async fn bytes_are_counted_until_they_are_gone() {
 }
 
 #[tokio::test]
-async fn a_message_that_waits_for_its_end_is_kept_apart_and_counted() {
-    let intake = Intake::new(64, Duration::from_secs(30));
-    let (sending, request) = open(CALL);
-    piece(&sending, &framed(&filler(300)));
-    assert_eq!(reason(received(&intake, request).await), Reason::Overloaded);
-    let (sending, request) = open(HEALTH);
-    piece(&sending, &framed(&filler(300)));
-    assert!(futures::poll!(Box::pin(received(&intake, request))).is_pending(), "health is not counted");
+async fn a_message_that_waits_for_its_end_is_counted_where_it_is_large() {
+    let intake = Arc::new(Intake::new(64, Duration::from_secs(30)));
+    for (path, bytes, counted) in
+        [(CALL, 16 * 1024, false), (CALL, 16 * 1024 + 1, true), (REGISTER, 16 * 1024 + 1, true), (HEALTH, 1024, false)]
+    {
+        for pieces in [1, 2] {
+            let message = framed(&filler(bytes));
+            let (sending, request) = open(path);
+            message.chunks(message.len().div_ceil(pieces)).for_each(|bytes| piece(&sending, bytes));
+            let received = futures::poll!(Box::pin(received(&intake, request)));
+            match counted {
+                false => assert!(received.is_pending(), "{path} {bytes} {received:?}"),
+                true => assert!(matches!(received, Poll::Ready(Err(_))), "{path} {bytes} {received:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_was_taken_before_counts() {
+    let (_sending, request) = open(CALL);
+    let arrived = Instant::now();
+    tokio::time::advance(Duration::from_secs(29)).await;
+    let error = intake().receive(request, Sender::Key(1), arrived).await.unwrap_err();
+    assert_eq!((error.reason(), arrived.elapsed()), (Reason::DeadlineExceeded, Duration::from_secs(30)));
 }
 
 #[tokio::test]
 async fn what_holds_too_much_is_refused_before_it_is_decoded() {
     let error = received(&intake(), sent(REGISTER, &[&framed(&[0x0a, 0x00].repeat(40_000))])).await.unwrap_err();
-    assert_eq!(error.to_string(), "INVALID_FIELD: prompts: has 40000 entries; at most 1000 are allowed");
+    assert_eq!(error.to_string(), "INVALID_FIELD: prompts: has more than 1000 entries; send fewer at once");
     let mut compressed = framed(&[0xff; 20]);
     compressed[0] = 1;
     received(&intake(), sent(REGISTER, &[&compressed])).await.unwrap();
@@ -174,27 +204,49 @@ async fn a_stream_of_requests_goes_on_as_long_as_they_come() {
     let (sending, request) = open(REFLECT);
     let message = framed(&filler(300));
     piece(&sending, &[&message[..], &message[..7]].concat());
-    let mut body = intake.receive(request, Sender::Anonymous).await.unwrap().into_body();
+    let (request, failed) = intake.stream(request, Sender::Anonymous, Instant::now()).unwrap();
+    let mut body = request.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), message);
     for _ in 0..5 {
         tokio::time::advance(Duration::from_secs(29)).await;
         piece(&sending, &[&message[7..], &message[..7]].concat());
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), message);
     }
-    let late = body.frame().await.unwrap().unwrap_err();
+    body.frame().await.unwrap().unwrap_err();
+    let late = failed.await;
     assert!(late.to_string().contains("was not whole within"), "{late}");
-    assert!(!body.is_end_stream());
 }
 
 #[tokio::test]
-async fn streams_of_requests_are_few() {
+async fn a_stream_of_requests_is_there_before_its_first_and_what_ends_well_does_not_end_the_response() {
     let intake = intake();
-    let start = || sent(REFLECT, &[&framed(b"")]);
+    let (sending, request) = open(REFLECT);
+    let (request, failed) = intake.stream(request, Sender::Anonymous, Instant::now()).unwrap();
+    let mut body = request.into_body();
+    assert!(futures::poll!(body.frame()).is_pending());
+    drop(sending);
+    assert!(body.frame().await.is_none());
+    assert!(futures::poll!(Box::pin(failed)).is_pending());
+}
+
+#[tokio::test]
+async fn streams_of_requests_are_few_for_each_connection_and_in_all_until_their_responses_end() {
+    let intake = intake();
+    let start = |port| {
+        let mut request = sent(REFLECT, &[&framed(b"")]);
+        let remote_addr = Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+        intake.stream(request, Sender::Anonymous, Instant::now()).map(|(_, failed)| failed)
+    };
+    let refused = |port| start(port).err().unwrap().to_string();
     let mut open = Vec::new();
-    for _ in 0..REFLECTION_STREAMS {
-        open.push(intake.receive(start(), Sender::Anonymous).await.unwrap());
+    for place in 0..100 {
+        if place == 4 {
+            assert!(refused(0).contains("4 reflection streams of this connection"));
+        }
+        open.push(start(place / 4).unwrap());
     }
-    assert_eq!(intake.receive(start(), Sender::Anonymous).await.unwrap_err().reason(), Reason::Overloaded);
+    assert!(refused(99).contains("100 reflection streams of this server"));
     open.pop();
-    intake.receive(start(), Sender::Anonymous).await.unwrap();
+    drop(start(99).unwrap());
 }

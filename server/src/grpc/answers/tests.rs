@@ -1,0 +1,180 @@
+use super::*;
+use http::HeaderMap;
+use prost::Message as _;
+use tonic_types::StatusExt as _;
+
+const KIB: usize = 1024;
+const GET: &str = "/promptledger.v1.RegistryService/GetPrompt";
+const LIST: &str = "/promptledger.v1.ExecutionService/ListExecutions";
+
+fn answers(key_kib: usize, process_kib: usize) -> Answers {
+    Answers::new((key_kib * KIB, process_kib * KIB), (2, 3))
+}
+
+fn response(bytes: Vec<u8>) -> Response<Body> {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    let body = Full::new(Bytes::from(bytes)).with_trailers(async move { Some(Ok(trailers)) });
+    Response::new(Body::new(body.map_err(|never| match never {})))
+}
+
+async fn keep(answers: &Answers, key: u64, bytes: usize) -> Response<Body> {
+    answers.keep(key, Turn(None), response(vec![7; bytes])).await
+}
+
+/// The reason of an error that is all in the head.
+fn refused(response: &Response<Body>) -> tonic_types::ErrorInfo {
+    let status = Status::from_header_map(response.headers()).expect("it was answered");
+    status.get_details_error_info().unwrap()
+}
+
+fn reason(trailers: &HeaderMap) -> String {
+    Status::from_header_map(trailers).unwrap().get_details_error_info().unwrap().reason
+}
+
+/// What the answers to a key and to all take, in KiB.
+fn taken(answers: &Answers, key: u64) -> (usize, usize) {
+    let (of_key, of_all, _) = answers.bytes.state(key);
+    (of_key / KIB, of_all / KIB)
+}
+
+#[test]
+fn every_stream_of_the_contract_is_known_as_one() {
+    let described = prost_types::FileDescriptorSet::decode(prompt_ledger_proto::FILE_DESCRIPTOR_SET).unwrap();
+    let ours = described.file.iter().filter(|file| file.package() == "promptledger.v1");
+    let (mut methods, mut large) = (0, 0);
+    for service in ours.flat_map(|file| &file.service) {
+        for method in &service.method {
+            let path = format!("/promptledger.v1.{}/{}", service.name(), method.name());
+            assert_eq!(is_stream(&path), method.server_streaming(), "{path}");
+            assert!(!(is_stream(&path) && is_large_read(&path)));
+            assert!(is_large_read(&path) || !method.name().starts_with("List"), "{path}");
+            methods += 1;
+            large += usize::from(is_large_read(&path));
+        }
+    }
+    assert!(methods > 20 && large == 8, "{methods} {large}");
+    assert!(is_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
+}
+
+#[tokio::test]
+async fn an_answer_comes_whole_and_gives_its_room_back_piece_by_piece() {
+    let answers = answers(1024, 2048);
+    let bytes: Vec<u8> = (0..100 * KIB).map(|at| u8::try_from(at % 251).unwrap()).collect();
+    let mut body = answers.keep(1, Turn(None), response(bytes.clone())).await.into_body();
+    assert_eq!(taken(&answers, 1), (100, 100));
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(taken(&answers, 1), (96, 96));
+    let rest = body.collect().await.unwrap();
+    assert_eq!(rest.trailers().unwrap()["grpc-status"], "0");
+    assert!([first, rest.to_bytes()].concat() == bytes);
+    assert_eq!(answers.bytes.state(1), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_fits_into_a_piece_and_an_error_need_no_room_and_wait_for_nobody() {
+    let answers = answers(64, 64);
+    let _full = answers.bytes.try_take(1, 64 * KIB).unwrap();
+    let small = keep(&answers, 1, PIECE_BYTES).await.into_body().collect().await.unwrap();
+    assert_eq!(small.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(small.to_bytes().len(), PIECE_BYTES);
+    let error = answers.keep(1, Turn(None), Status::not_found("it").into_http()).await;
+    assert!(error.headers().contains_key("grpc-status") && error.body().is_end_stream());
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_large_reads_are_under_way_and_nothing_else_waits_for_them() {
+    let answers = answers(64, 64);
+    let began = Instant::now();
+    let held = [answers.begin(1, LIST).await.unwrap(), answers.begin(1, LIST).await.unwrap()];
+    let error = answers.begin(1, LIST).await.err().unwrap();
+    assert_eq!((error.reason(), error.parts().retry_after), (Reason::Overloaded, Some(RETRY_AFTER)));
+    assert!(error.to_string().contains("this key") && began.elapsed() >= PATIENCE, "{error}");
+    let _other = answers.begin(2, LIST).await.unwrap();
+    let error = answers.begin(3, LIST).await.err().unwrap();
+    assert!(error.to_string().contains("all keys"), "{error}");
+
+    let began = Instant::now();
+    answers.begin(1, GET).await.unwrap();
+    let kept = keep(&answers, 1, 20 * KIB).await;
+    assert_eq!((kept.headers().len(), began.elapsed()), (0, Duration::ZERO));
+    let (waiting, ()) = tokio::join!(answers.begin(1, LIST), async { drop(held) });
+    waiting.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_answers_without_room_wait_for_it_and_the_others_are_refused_at_once() {
+    let answers = answers(100, 150);
+    let full = keep(&answers, 1, 90 * KIB).await;
+    let began = Instant::now();
+    let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(keep(&answers, 1, 20 * KIB))).collect();
+    for waiting in &mut waiting {
+        assert!(futures::poll!(waiting).is_pending());
+    }
+    let mut large = response(vec![7; 20 * KIB]);
+    large.extensions_mut().insert(Told("an id".into()));
+    let dropped = answers.keep(1, Turn(None), large).await;
+    let info = refused(&dropped);
+    assert_eq!((&*info.reason, &*info.metadata["execution_id"]), ("OVERLOADED", "an id"));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+
+    // Room for one of the two that wait.
+    drop(full);
+    let _held = answers.bytes.try_take(1, 70 * KIB).unwrap();
+    let ended = futures::future::join_all(waiting).await;
+    assert!(ended[0].headers().is_empty());
+    assert_eq!(refused(&ended[1]).reason, "OVERLOADED");
+    assert!(began.elapsed() >= PATIENCE);
+    drop(ended);
+    assert_eq!((taken(&answers, 1), answers.turns.state(1)), ((70, 70), (0, 0, 0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_taken_is_dropped_and_said_when_it_is_read_after_all() {
+    let answers = answers(1024, 1024);
+    let running = tokio::spawn(answers.clone().run(CancellationToken::new()));
+    let (stalled, slow) = (keep(&answers, 1, 64 * KIB).await, keep(&answers, 1, 64 * KIB).await);
+    let streamed = answers.keep_stream(1, response(vec![7; 64 * KIB]));
+    let [mut stalled, mut slow, mut streamed] = [stalled, slow, streamed].map(Response::into_body);
+    // As a connection does whose client gives it no window.
+    for stalled in [&mut stalled, &mut streamed] {
+        stalled.frame().await.unwrap().unwrap().into_data().unwrap();
+    }
+    assert_eq!(taken(&answers, 1).0, 60 + 64 + 124);
+    for _ in 0..2 {
+        tokio::time::sleep(STALL_LIMIT.mul_f64(0.7)).await;
+        slow.frame().await.unwrap().unwrap().into_data().unwrap();
+    }
+    assert_eq!(taken(&answers, 1).0, 64 - 8);
+    for mut stalled in [stalled, streamed] {
+        let ended = stalled.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!(reason(&ended), "SLOW_CONSUMER");
+        assert!(stalled.frame().await.is_none());
+    }
+    assert_eq!(slow.collect().await.unwrap().trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(answers.bytes.state(1), (0, 0, 0));
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_stream_is_charged_for_its_large_messages_and_ends_where_there_is_no_room() {
+    let answers = answers(200, 200);
+    let stream = |sizes: [usize; 3]| {
+        let frames = sizes.map(|size| Ok::<_, Status>(Frame::data(Bytes::from(vec![7; size]))));
+        let stream = http_body_util::StreamBody::new(futures::stream::iter(frames));
+        answers.keep_stream(1, Response::new(Body::new(stream))).into_body()
+    };
+    let whole = stream([10, 90 * KIB, 80 * KIB]).collect().await.unwrap();
+    assert_eq!(whole.to_bytes().len(), 10 + 170 * KIB);
+
+    let mut unread = stream([10, 90 * KIB, 1]);
+    for _ in 0..2 {
+        unread.frame().await.unwrap().unwrap();
+    }
+    assert_eq!(taken(&answers, 1), (176, 176));
+    let ended = stream([10, 20 * KIB, 1]).collect().await.unwrap();
+    assert_eq!(reason(ended.trailers().unwrap()), "OVERLOADED");
+    assert_eq!(ended.to_bytes().len(), 10);
+    drop(unread);
+    assert_eq!(taken(&answers, 1), (0, 0));
+}

@@ -1,0 +1,155 @@
+//! A number of something that several holders share: so many in all, and so many for each. What is given back leaves
+//! nothing behind.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// What is shared.
+#[derive(Debug)]
+pub(super) struct Shares<K: Copy + Eq + Hash> {
+    each: usize,
+    all: usize,
+    taken: Mutex<Taken<K>>,
+    /// Something was given back.
+    freed: Notify,
+}
+
+/// What is taken now. Only a holder of something has an entry.
+#[derive(Debug)]
+struct Taken<K> {
+    all: usize,
+    each: HashMap<K, usize>,
+}
+
+/// Why there is nothing to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exhausted {
+    /// The holder has all that it may have.
+    Each,
+    /// All holders together have.
+    All,
+}
+
+impl<K: Copy + Eq + Hash> Shares<K> {
+    /// So many for each holder, and for all of them together.
+    pub(super) fn new(each: usize, all: usize) -> Arc<Self> {
+        let taken = Mutex::new(Taken { all: 0, each: HashMap::new() });
+        Arc::new(Self { each, all, taken, freed: Notify::new() })
+    }
+
+    /// Takes so many, if they are there now.
+    pub(super) fn try_take(self: &Arc<Self>, holder: K, count: usize) -> Result<Share<K>, Exhausted> {
+        let mut taken = self.taken();
+        let of_holder = taken.each.get(&holder).unwrap_or(&0) + count;
+        if of_holder > self.each {
+            return Err(Exhausted::Each);
+        }
+        if taken.all + count > self.all {
+            return Err(Exhausted::All);
+        }
+        taken.all += count;
+        taken.each.insert(holder, of_holder);
+        drop(taken);
+        Ok(Share { of: Arc::clone(self), holder, count })
+    }
+
+    /// Takes so many, if they are there before `until`. Who waits for many holds none meanwhile, and so keeps nobody from
+    /// few.
+    pub(super) async fn take(self: &Arc<Self>, holder: K, count: usize, until: Instant) -> Result<Share<K>, Exhausted> {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            match self.try_take(holder, count) {
+                Err(exhausted) if tokio::time::timeout_at(until, freed).await.is_err() => return Err(exhausted),
+                Err(_) => {}
+                taken => return taken,
+            }
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken<K>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A part of it, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Share<K: Copy + Eq + Hash> {
+    of: Arc<Shares<K>>,
+    holder: K,
+    count: usize,
+}
+
+impl<K: Copy + Eq + Hash> Share<K> {
+    /// Gives so many of it back.
+    pub(super) fn give_back(&mut self, count: usize) {
+        let count = count.min(self.count);
+        self.count -= count;
+        let mut taken = self.of.taken();
+        taken.all -= count;
+        if let Some(of_holder) = taken.each.get_mut(&self.holder) {
+            *of_holder -= count;
+            if *of_holder == 0 {
+                taken.each.remove(&self.holder);
+            }
+        }
+        drop(taken);
+        self.of.freed.notify_waiters();
+    }
+}
+
+impl<K: Copy + Eq + Hash> Drop for Share<K> {
+    fn drop(&mut self) {
+        self.give_back(self.count);
+    }
+}
+
+#[cfg(test)]
+impl<K: Copy + Eq + Hash> Shares<K> {
+    /// How many a holder has, all have, and how many holders there are.
+    pub(super) fn state(&self, holder: K) -> (usize, usize, usize) {
+        let taken = self.taken();
+        (taken.each.get(&holder).copied().unwrap_or(0), taken.all, taken.each.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn each_holder_and_all_of_them_have_a_limit_and_what_is_given_back_leaves_nothing() {
+        let shares = Shares::new(10, 15);
+        let mut one = shares.try_take(1, 8).unwrap();
+        assert_eq!(shares.try_take(1, 3).unwrap_err(), Exhausted::Each);
+        let two = shares.try_take(2, 7).unwrap();
+        assert_eq!(shares.try_take(3, 1).unwrap_err(), Exhausted::All);
+        one.give_back(5);
+        assert_eq!(shares.state(1), (3, 10, 2));
+        drop((one, two));
+        assert_eq!(shares.state(1), (0, 0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_many_keeps_nobody_from_few_and_has_them_once_they_are_there() {
+        let shares = Shares::new(10, 10);
+        let held = shares.try_take(1, 5).unwrap();
+        let until = Instant::now() + Duration::from_secs(5);
+        let waiting = shares.take(1, 8, until);
+        tokio::pin!(waiting);
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(shares.try_take(1, 5).unwrap());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        drop(held);
+        drop(waiting.await.unwrap());
+        let _held = shares.try_take(1, 5).unwrap();
+        assert_eq!(shares.take(1, 8, until).await.unwrap_err(), Exhausted::Each);
+        assert!(Instant::now() >= until);
+    }
+}

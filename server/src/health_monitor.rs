@@ -12,21 +12,25 @@ use tonic_health::server::HealthReporter;
 
 use crate::app::serving;
 
-/// How often the store is asked, and how long it may take to answer.
+/// How often the store is asked, and how long it may take: more than a new connection and a question do.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+const CHECK_LIMIT: Duration = Duration::from_secs(5);
+/// How many checks must fail, one after the other: a connection that broke is made anew by the next one.
+const FAILURES: u32 = 2;
 
 /// Asks the store until the drain begins: from then on health stays NOT_SERVING.
 pub async fn run(store: Arc<dyn Store>, health: HealthReporter, draining: CancellationToken) {
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut serves = true;
+    let (mut serves, mut failures) = (true, 0);
     while draining.run_until_cancelled(checks.tick()).await.is_some() {
-        let checked = tokio::time::timeout(CHECK_INTERVAL, store.check_writable());
+        let checked = tokio::time::timeout(CHECK_LIMIT, store.check_writable());
         let Some(checked) = draining.run_until_cancelled(checked).await else { return };
-        let checked =
-            checked.unwrap_or_else(|_| Err(Error::new(Reason::StoreUnavailable, "no answer within a second")));
-        if checked.is_ok() != serves {
-            serves = checked.is_ok();
+        let checked = checked.unwrap_or_else(|_| Err(Error::new(Reason::StoreUnavailable, "no answer in time")));
+        failures = if checked.is_ok() { 0 } else { failures + 1 };
+        let next = failures == 0 || (serves && failures < FAILURES);
+        if next != serves {
+            serves = next;
             match checked {
                 Ok(()) => tracing::info!("the database takes writes again: health says SERVING"),
                 Err(error) => {

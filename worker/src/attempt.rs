@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
@@ -273,16 +274,31 @@ impl Runner {
                 None => std::future::pending().await,
             }
         };
-        // In this order: what has ended the right to call comes before the call.
-        tokio::select! {
-            biased;
-            () = lease.lost.cancelled() => Err(Stop::LeaseLost),
-            () = lease.cancel.cancelled() => Err(Stop::Canceled),
-            () = bounds.hung_up.cancelled() => Err(Stop::Canceled),
-            () = self.abort.cancelled() => Err(Stop::Drained),
-            stop = clock => Err(stop),
-            done = work => Ok(done),
-        }
+        let stops = async {
+            tokio::select! {
+                biased;
+                () = lease.lost.cancelled() => Stop::LeaseLost,
+                () = lease.cancel.cancelled() => Stop::Canceled,
+                () = bounds.hung_up.cancelled() => Stop::Canceled,
+                () = self.abort.cancelled() => Stop::Drained,
+                stop = clock => stop,
+            }
+        };
+        unless(stops, work).await
+    }
+}
+
+/// Awaits `work`, unless a stop comes first. Where one is there already, nothing is begun; once begun, what is done is
+/// done, although a stop has come at the same moment.
+async fn unless<T>(stops: impl Future<Output = Stop>, work: impl Future<Output = T>) -> std::result::Result<T, Stop> {
+    let mut stops = std::pin::pin!(stops);
+    if let Some(stop) = stops.as_mut().now_or_never() {
+        return Err(stop);
+    }
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        stop = stops => Err(stop),
     }
 }
 
@@ -308,4 +324,33 @@ fn log(job: &Job, ended: &Ended, status: Status, what: &str) {
         error_type = ended.error_type.map(|error| error.as_str()),
         "{what}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_is_there_when_the_lease_ends_is_kept() {
+        let (lost, (answer, answered)) = (CancellationToken::new(), oneshot::channel());
+        let mut ended = std::pin::pin!(unless(lost.cancelled().map(|()| Stop::LeaseLost), answered));
+        assert!(futures::poll!(ended.as_mut()).is_pending());
+        lost.cancel();
+        answer.send(7).unwrap();
+        assert_eq!(ended.await.unwrap(), Ok(7));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_after_a_stop_and_what_hangs_is_ended_by_one() {
+        let lost = CancellationToken::new();
+        let stops = || lost.cancelled().map(|()| Stop::LeaseLost);
+        let mut ended = std::pin::pin!(unless(stops(), std::future::pending::<()>()));
+        assert!(futures::poll!(ended.as_mut()).is_pending());
+        lost.cancel();
+        assert!(matches!(ended.await, Err(Stop::LeaseLost)));
+        let begun = unless(stops(), async { panic!("a call was begun") });
+        assert!(matches!(begun.await, Err(Stop::LeaseLost)));
+    }
 }

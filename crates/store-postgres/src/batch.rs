@@ -220,17 +220,12 @@ where
     }
 }
 
-/// The database's own failure.
-fn cause(error: &Error) -> Option<&sqlx::Error> {
-    error.parts().cause.as_ref()?.downcast_ref()
-}
-
 fn of_a_row(error: &Error) -> bool {
-    cause(error).is_some_and(error::is_of_a_row)
+    error::cause(error).is_some_and(error::is_of_a_row)
 }
 
 fn passes(error: &Error) -> bool {
-    error.reason() == Reason::StoreUnavailable && !matches!(cause(error), Some(sqlx::Error::PoolClosed))
+    error.reason() == Reason::StoreUnavailable && !matches!(error::cause(error), Some(sqlx::Error::PoolClosed))
 }
 
 /// The same failure for all of a batch, its cause told once.

@@ -26,26 +26,32 @@ pub(super) const APPLICATION: &str = "prompt-ledger";
 const BEATS: u32 = 1;
 /// Connections that health has for itself.
 const HEALTH: u32 = 1;
+/// Connections for looks at the revisions, which every call waits for: nothing that callers ask is in their way.
+const LOOKS: u32 = 1;
 /// Connections for lists: one may walk far, and must not hold up what every call needs.
 const LISTS: u32 = 2;
 /// Connections for the batches of writes: two of each kind at a time.
 const WRITES: u32 = 6;
 /// The fewest that a store needs.
-const LEAST: u32 = BEATS + HEALTH + LISTS + WRITES + 1;
+const LEAST: u32 = BEATS + HEALTH + LOOKS + LISTS + WRITES + 1;
 
 /// How long a call waits for a connection, and for a new one to be made.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The pause before the first connection of a process is tried again, while the database starts.
 const PAUSE: Duration = Duration::from_millis(50);
+/// What health's question may take: a round trip, on a connection that is kept.
+const CHECK: Duration = Duration::from_secs(1);
+/// How much longer than a statement may take a connection that comes back is waited for.
+const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 /// What a statement may take.
-const STATEMENT: &str = "2s";
+const STATEMENT: Duration = Duration::from_secs(2);
 /// What one list may take.
-const LIST: &str = "15s";
+const LIST: Duration = Duration::from_secs(15);
 
 /// How the store connects.
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Connections in all, at most; at least 11.
+    /// Connections in all, at most; at least 12.
     pub connections: u32,
 }
 
@@ -62,6 +68,7 @@ pub struct Postgres {
     /// Who writes to a project's registry next.
     pub(super) turns: Turns,
     pub(super) lists: PgPool,
+    pub(super) looks: PgPool,
     /// For heartbeats alone, and for health alone: each is used on one thread, whose runtime reads its socket.
     pub(super) beats: PgPool,
     health: PgPool,
@@ -94,17 +101,19 @@ impl Postgres {
         first.close().await.ok();
         let writability = Arc::new(Writability::default());
         let pool = |connections, statement_timeout| {
-            Ok(pooled(connections, &writability).connect_lazy_with(with_settings(url, statement_timeout)?))
+            let pool = asking(pooled(connections, statement_timeout, &writability), &writability);
+            Ok(pool.connect_lazy_with(with_settings(url, statement_timeout)?))
         };
         let own = |connections| {
             // Without tasks that tend it: they would run on the runtime that it is made on.
-            let pool = pooled(connections, &writability).idle_timeout(None).max_lifetime(None);
+            let pool = pooled(connections, STATEMENT, &writability).idle_timeout(None).max_lifetime(None);
             Ok(pool.connect_lazy_with(with_settings(url, STATEMENT)?))
         };
         Ok(Self {
             calls: pool(options.connections - (LEAST - 1), STATEMENT)?,
-            turns: Turns::default(),
+            turns: Turns::new(&writability),
             lists: pool(LISTS, LIST)?,
+            looks: pool(LOOKS, STATEMENT)?,
             beats: own(BEATS)?,
             health: own(HEALTH)?,
             batches: Batches::new(pool(WRITES, STATEMENT)?, &writability),
@@ -117,7 +126,7 @@ impl Postgres {
 impl Store for Postgres {
     async fn close(&self) {
         self.batches.close().await;
-        for pool in [&self.lists, &self.health, &self.beats, &self.calls] {
+        for pool in [&self.lists, &self.looks, &self.health, &self.beats, &self.calls] {
             pool.close().await;
         }
     }
@@ -125,7 +134,7 @@ impl Store for Postgres {
     async fn check_writable(&self) -> Result<()> {
         let asked = async {
             let mut connection = self.health.acquire().await?;
-            self.writability.ask_one_in_use(&mut connection, PATIENCE).await
+            self.writability.ask_one_in_use(&mut connection, CHECK).await
         };
         error::bounded(error::CALL, async { asked.await.map_err(error::store) }).await?;
         self.writability.check_recent_writes()
@@ -144,9 +153,10 @@ pub(super) async fn first(url: &str) -> Result<PgConnection> {
     }
 }
 
-fn with_settings(url: &str, statement_timeout: &str) -> Result<PgConnectOptions> {
+fn with_settings(url: &str, statement_timeout: Duration) -> Result<PgConnectOptions> {
+    let statement_timeout = format!("{}ms", statement_timeout.as_millis());
     Ok(options(url)?.options([
-        ("statement_timeout", statement_timeout),
+        ("statement_timeout", &*statement_timeout),
         ("lock_timeout", "1s"),
         ("idle_in_transaction_session_timeout", "10s"),
         // A hot statement is planned once; compiling it never pays. What was planned while a table was small must hold
@@ -160,27 +170,39 @@ fn with_settings(url: &str, statement_timeout: &str) -> Result<PgConnectOptions>
     ]))
 }
 
-fn pooled(connections: u32, writability: &Arc<Writability>) -> PgPoolOptions {
+/// Connections that have been idle are used as they are: what their one user asks is their test, and a database that is
+/// slow is not one that is gone.
+fn pooled(connections: u32, statement_timeout: Duration, writability: &Arc<Writability>) -> PgPoolOptions {
     let [connecting, acquiring, releasing] = [(); 3].map(|()| Arc::clone(writability));
+    // What nobody waits for any more has ended by then: until then its connection counts, and no other takes its place.
+    let release = statement_timeout + RELEASE_MARGIN;
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(PATIENCE)
-        // A round trip before each statement would double its cost: only who has been idle is asked.
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let writability = Arc::clone(&connecting);
             Box::pin(async move { writability.admit(connection).await })
         })
-        .before_acquire(move |connection, meta| {
-            let writability = Arc::clone(&acquiring);
-            Box::pin(async move { writability.may_use(connection, meta.age, meta.idle_for).await })
+        .before_acquire(move |_, meta| {
+            let stale = acquiring.is_stale(meta.age);
+            Box::pin(async move { Ok(!stale) })
         })
         .after_release(move |connection, meta| {
             let writability = Arc::clone(&releasing);
-            Box::pin(async move { writability.may_keep(connection, meta.age).await })
+            Box::pin(async move { writability.may_keep(connection, meta.age, release).await })
         })
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3_600))
+}
+
+/// Connections that have been idle are asked first. A round trip before each statement would double its cost.
+fn asking(pool: PgPoolOptions, writability: &Arc<Writability>) -> PgPoolOptions {
+    let writability = Arc::clone(writability);
+    pool.before_acquire(move |connection, meta| {
+        let writability = Arc::clone(&writability);
+        Box::pin(async move { writability.may_use(connection, meta.age, meta.idle_for).await })
+    })
 }
 
 /// The options that a URL names. A URL that cannot be read is not repeated: it may hold a password.

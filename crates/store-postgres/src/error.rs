@@ -81,6 +81,20 @@ pub(super) fn passes(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether those who write waited for each other: for a connection or a lock that was not had in time, or in a deadlock.
+pub(super) fn is_contention(error: &sqlx::Error) -> bool {
+    if matches!(error, sqlx::Error::PoolTimedOut) {
+        return true;
+    }
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["55P03", "40P01"].contains(&&*code))
+}
+
+/// The database's own failure.
+pub(super) fn cause(error: &Error) -> Option<&sqlx::Error> {
+    error.parts().cause.as_ref()?.downcast_ref()
+}
+
 /// Whether one value is to blame: its row fails alone.
 pub(super) fn is_of_a_row(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);

@@ -11,6 +11,7 @@ use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use super::error;
+use super::writability::Writability;
 
 /// How many projects are remembered before those are forgotten that nobody writes to.
 const REMEMBERED: usize = 256;
@@ -19,12 +20,18 @@ const REMEMBERED: usize = 256;
 pub(super) type Made = Transaction<'static, Postgres>;
 
 /// Whose turn it is, by project.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Turns {
     of: Mutex<HashMap<ProjectId, Weak<Turn<()>>>>,
+    /// Is told how each write fared.
+    writability: Arc<Writability>,
 }
 
 impl Turns {
+    pub(super) fn new(writability: &Arc<Writability>) -> Self {
+        Self { of: Mutex::default(), writability: Arc::clone(writability) }
+    }
+
     /// Makes a write that `look` says is needed, and answers what it came to. `look` answers where there is nothing to do,
     /// without a lock; `make` writes all but the commit, under the project's lock.
     pub(super) async fn write<T, L, M>(
@@ -53,9 +60,14 @@ impl Turns {
                 held
             }
         };
-        let (answer, made) = error::insist(pool, make).await?;
-        error::commit(made).await?;
-        Ok(answer)
+        let written = async {
+            let (answer, made) = error::insist(pool, make).await?;
+            error::commit(made).await?;
+            Ok(answer)
+        };
+        let written = written.await;
+        self.writability.note(&written);
+        written
     }
 
     fn of(&self, project: ProjectId) -> Arc<Turn<()>> {
@@ -83,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_turn_is_shared_while_it_is_held_and_forgotten_afterwards() {
-        let turns = Turns::default();
+        let turns = Turns::new(&Arc::default());
         let project = |n| ProjectId(Uuid::from_u128(n));
         let held = turns.of(project(0));
         for n in 1..2_000 {

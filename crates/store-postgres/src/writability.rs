@@ -23,9 +23,6 @@ const ADMIT: Duration = Duration::from_secs(2);
 /// a new connection.
 const IDLE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(500);
-/// What the last answer of a connection that comes back may take: a statement that nobody waits for any more ends by
-/// then.
-const RELEASE: Duration = Duration::from_secs(3);
 /// How often one of the connections that come back is asked, of all pools together. They take turns.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -33,7 +30,7 @@ const ASK_INTERVAL: Duration = Duration::from_millis(100);
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// For how long writes must have failed, without one that went well, to say that they fail; and how long that is held
-/// against the database when there are no more writes.
+/// against the database when there are no more writes. A failure after such a while is the first one again.
 const FAILING: Duration = Duration::from_secs(2);
 const RECENT: Duration = Duration::from_secs(10);
 
@@ -87,15 +84,21 @@ impl Writability {
         Ok(true)
     }
 
-    /// Whether a connection of this age that comes back is kept. Fails where it has died.
-    pub(super) async fn may_keep(&self, connection: &mut PgConnection, age: Duration) -> sqlx::Result<bool> {
+    /// Whether a connection of this age that comes back is kept. Fails where it has died, or has not answered its last
+    /// statement within `limit`.
+    pub(super) async fn may_keep(
+        &self,
+        connection: &mut PgConnection,
+        age: Duration,
+        limit: Duration,
+    ) -> sqlx::Result<bool> {
         if self.is_stale(age) {
             return Ok(false);
         }
         // Behind a statement that nobody waits for any more the driver waits for its answer, and without bound.
         match self.is_time_to_ask(Instant::now()) {
-            true => self.ask_one_in_use(connection, RELEASE).await?,
-            false => within(RELEASE, connection.ping()).await?,
+            true => self.ask_one_in_use(connection, limit).await?,
+            false => within(limit, connection.ping()).await?,
         }
         Ok(true)
     }
@@ -130,8 +133,11 @@ impl Writability {
         let mut state = self.state();
         match written {
             Ok(_) => state.failing = None,
+            // Our own writes waited for each other: the database is well.
+            Err(error) if error::cause(error).is_some_and(error::is_contention) => {}
             Err(error) if error.reason() == Reason::StoreUnavailable => {
-                let since = state.failing.as_ref().map_or(now, |failing| failing.since);
+                let before = state.failing.as_ref().filter(|failing| now - failing.last < RECENT);
+                let since = before.map_or(now, |failing| failing.since);
                 let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
                 state.failing = Some(Failing { since, last: now, cause });
             }
@@ -154,7 +160,8 @@ impl Writability {
         }
     }
 
-    fn is_stale(&self, age: Duration) -> bool {
+    /// Whether a connection of this age may lead to what takes no writes.
+    pub(super) fn is_stale(&self, age: Duration) -> bool {
         let made = Instant::now().checked_sub(age);
         self.state().stale_until.is_some_and(|until| made.is_none_or(|made| made <= until))
     }
@@ -209,11 +216,17 @@ mod tests {
         assert!(std::error::Error::source(&said).unwrap().to_string().contains("no space left"));
         assert!(writability.check_at(at(12_000)).is_ok(), "nobody has written for long");
         writability.note_at(&fails(), at(13_000));
-        assert!(writability.check_at(at(13_000)).is_err());
-        writability.note_at(&Err::<(), _>(Error::internal("a constraint")), at(13_001));
-        assert!(writability.check_at(at(13_001)).is_err(), "says nothing");
-        writability.note_at(&Ok(()), at(13_002));
-        assert!(writability.check_at(at(13_002)).is_ok());
+        assert!(writability.check_at(at(13_000)).is_ok(), "once again");
+        writability.note_at(&fails(), at(15_000));
+        assert!(writability.check_at(at(15_000)).is_err());
+        writability.note_at(&Err::<(), _>(Error::internal("a constraint")), at(15_001));
+        assert!(writability.check_at(at(15_001)).is_err(), "says nothing");
+        writability.note_at(&Ok(()), at(15_002));
+        assert!(writability.check_at(at(15_002)).is_ok());
+        for at in [at(15_003), at(18_000)] {
+            writability.note_at(&Err::<(), _>(error::store(sqlx::Error::PoolTimedOut)), at);
+        }
+        assert!(writability.check_at(at(18_000)).is_ok(), "they waited for each other");
     }
 
     #[test]

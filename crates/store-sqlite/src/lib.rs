@@ -123,7 +123,7 @@ impl Store for Sqlite {
 
     async fn check_writable(&self) -> Result<()> {
         sqlx::query("SELECT 1 FROM projects LIMIT 1").fetch_optional(&self.readers).await.map_err(error::store)?;
-        Ok(())
+        self.writer.check().await
     }
 }
 

@@ -1,6 +1,7 @@
 //! Group commit: one connection writes, and one sync to the disk carries whatever arrived while the last one ran.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
 use prompt_ledger_domain::Result;
@@ -22,10 +23,15 @@ const WAITING: usize = 1024;
 /// How many jobs one transaction carries at most.
 const BATCH: usize = 64;
 
+/// Changes nothing, and takes room on the disk.
+const REWRITE: &str = "UPDATE revisions SET revision = revision WHERE scope = 'keys'";
+
 /// The way to the task that writes.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Work>,
+    /// Whether a batch was not committed, and [`Writer::check`] has not written since.
+    failing: Arc<AtomicBool>,
     closing: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -122,9 +128,10 @@ impl Writer {
         let checkpointer = Checkpointer::start(&options).await?;
         let (jobs, arrived) = mpsc::channel(WAITING);
         let (closing, closed) = watch::channel(false);
-        let task = Task { connection: Some(connection), options, checkpointer };
+        let failing = Arc::new(AtomicBool::new(false));
+        let task = Task { connection: Some(connection), options, checkpointer, failing: Arc::clone(&failing) };
         let task = tokio::spawn(task.run(arrived, closed));
-        Ok(Self { jobs, closing, task: Mutex::new(Some(task)) })
+        Ok(Self { jobs, failing, closing, task: Mutex::new(Some(task)) })
     }
 
     /// Runs `work` on `input` in a transaction and answers once that is durable. An error takes back what the work
@@ -137,6 +144,21 @@ impl Writer {
         F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
         self.submit(input, |waiting| Work::Other(Box::new(Pending { waiting, work }))).await
+    }
+
+    /// Fails where the latest writes did and one more does: a page is written as it stands.
+    pub(super) async fn check(&self) -> Result<()> {
+        if self.failing.load(Ordering::Acquire) {
+            self.write((), |connection, ()| {
+                Box::pin(async move {
+                    sqlx::query(REWRITE).execute(connection).await.map_err(error::store)?;
+                    Ok(())
+                })
+            })
+            .await?;
+            self.failing.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Records an execution; as [`Writer::write`].
@@ -172,6 +194,8 @@ struct Task {
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     checkpointer: Checkpointer,
+    /// Set when a batch is not committed.
+    failing: Arc<AtomicBool>,
 }
 
 impl Task {
@@ -189,6 +213,8 @@ impl Task {
             }
             if let Err(error) = self.commit(&mut batch).await {
                 tracing::warn!(%error, jobs = count, "a batch of writes was not committed");
+                // Before its callers are told.
+                self.failing.store(true, Ordering::Release);
                 batch.clear();
                 self.connection = None;
             }

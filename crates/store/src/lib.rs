@@ -44,7 +44,7 @@ pub trait Store: Registry + Models + Access + Executions + Analytics {
     async fn close(&self);
 
     /// Fails with STORE_UNAVAILABLE unless the database would take a write now: it is asked over a connection of its own,
-    /// and the latest writes of this process count. Writes nothing. Called on one thread alone, as is
+    /// and the latest writes of this process count. Changes nothing. Called on one thread alone, as is
     /// [`Executions::extend`].
     async fn check_writable(&self) -> prompt_ledger_domain::Result<()>;
 }

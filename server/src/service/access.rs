@@ -1,13 +1,17 @@
 //! Who is calling, and in which project.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::{Error, Reason, Result};
 use prompt_ledger_runtime::config::DEVELOPMENT_KEY;
 use prompt_ledger_store::{Access, ApiKey, Project};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::cache::{Cache, Freshness};
@@ -16,6 +20,10 @@ use super::refresh::Confirm;
 
 /// The project of a system key that names none.
 pub const DEFAULT_PROJECT: &str = "default";
+
+/// How many keys are looked up in the store at once, and for how long one waits for its turn.
+const LOOKUPS: usize = 2;
+const LOOKUP_WAIT: Duration = Duration::from_secs(1);
 
 /// What a call says of its caller.
 #[derive(Clone, Copy)]
@@ -63,6 +71,8 @@ pub struct Gatekeeper {
     /// Whether the development key is taken.
     development_key: bool,
     keys: Cache<[u8; 32], ApiKey>,
+    /// Of keys that are neither in the cache nor known from before.
+    lookups: Semaphore,
     open: OpenKeys,
     projects: Cache<String, Project>,
     /// Where there are other servers: a look before each call.
@@ -75,6 +85,13 @@ pub fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
+/// Whether it could be a key that `keys create` made: `pl_`, and 32 bytes.
+fn has_form(key: &str) -> bool {
+    let mut bytes = [0; 33];
+    let random = key.strip_prefix("pl_").filter(|random| random.len() == 43);
+    random.is_some_and(|random| URL_SAFE_NO_PAD.decode_slice(random, &mut bytes).is_ok())
+}
+
 impl Gatekeeper {
     /// A gatekeeper that also takes `api_key`, and the development key where that is allowed.
     pub fn new(
@@ -85,7 +102,8 @@ impl Gatekeeper {
     ) -> Self {
         let api_key = api_key.map(|key| hash(key.expose()));
         let (keys, projects) = (Cache::new(Arc::clone(freshness)), Cache::new(Arc::clone(freshness)));
-        Self { store, api_key, development_key, keys, open: OpenKeys::default(), projects, confirm: None }
+        let (lookups, open) = (Semaphore::new(LOOKUPS), OpenKeys::default());
+        Self { store, api_key, development_key, keys, lookups, open, projects, confirm: None }
     }
 
     /// With a look at the store before each call.
@@ -105,11 +123,15 @@ impl Gatekeeper {
         if is_development_key {
             self.check_development_key(forwarded_by)?;
         }
+        let hash = hash(key);
+        let is_configured = is_development_key || self.api_key == Some(hash);
+        if !is_configured && !has_form(key) {
+            return Err(not_known());
+        }
         if let Some(confirm) = &self.confirm {
             confirm.now().await?;
         }
-        let hash = hash(key);
-        if is_development_key || self.api_key == Some(hash) {
+        if is_configured {
             return self.enter(&hash, project, CancellationToken::new()).await;
         }
         let (known, revoked) = self.known(&hash).await?;
@@ -136,15 +158,26 @@ impl Gatekeeper {
     async fn known(&self, hash: &[u8; 32]) -> Result<(Arc<ApiKey>, CancellationToken)> {
         loop {
             let checks = self.open.checks();
-            let known = self.keys.get_or_read(*hash, |_| 256, async { self.store.key(hash).await }).await?;
-            let known = known.filter(|key| key.revoked_at.is_none()).ok_or_else(|| {
-                let message = "the API key is not known here, or revoked; `prompt-ledger keys create` makes one";
-                Error::new(Reason::KeyInvalid, message)
-            })?;
+            let known = self.keys.get_or_read(*hash, |_| 256, self.look_up(hash)).await?;
+            let known = known.filter(|key| key.revoked_at.is_none()).ok_or_else(not_known)?;
             if let Some(revoked) = self.open.token(hash, checks) {
                 return Ok((known, revoked));
             }
         }
+    }
+
+    /// Reads a key from the store. Anyone can ask for any number of keys that there are not: one that was good before need
+    /// not wait behind them.
+    async fn look_up(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
+        if self.open.knows(hash) {
+            return self.store.key(hash).await;
+        }
+        let looking = tokio::time::timeout(LOOKUP_WAIT, self.lookups.acquire()).await;
+        let Ok(Ok(_looking)) = looking else {
+            let message = "too many API keys that are not known here are being looked up; try again";
+            return Err(Error::new(Reason::Overloaded, message).retry_after(LOOKUP_WAIT));
+        };
+        self.store.key(hash).await
     }
 
     /// Lets a system key in.
@@ -175,8 +208,29 @@ fn short(hash: &[u8; 32]) -> u64 {
     hash.iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte))
 }
 
+fn not_known() -> Error {
+    let message = "the API key is not known here, or revoked; `prompt-ledger keys create` makes one";
+    Error::new(Reason::KeyInvalid, message)
+}
+
 fn no_project(name: &str) -> Error {
     let name = field::shown(name);
     let message = format!("no project `{name}` for this key; `prompt-ledger keys create --project {name}` makes one");
     Error::new(Reason::ProjectNotFound, message).about("project", name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_could_have_been_made_is_looked_up() {
+        let made = format!("pl_{}", URL_SAFE_NO_PAD.encode([255; 32]));
+        assert!(has_form(&made));
+        let (short, long) = (&made[..45], format!("{made}_"));
+        let other = made.replace("pl_", "sk_");
+        for key in ["", "pl_", short, &long, &other, &made[3..], &made.replace('_', "+"), &"pl_".repeat(100)] {
+            assert!(!has_form(key), "{key}");
+        }
+    }
 }

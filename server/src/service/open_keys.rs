@@ -30,6 +30,11 @@ impl OpenKeys {
         self.checks.load(Ordering::Acquire)
     }
 
+    /// Whether the key was good when last looked at.
+    pub fn knows(&self, hash: &[u8; 32]) -> bool {
+        self.inner().tokens.contains_key(hash)
+    }
+
     /// What fires when the key is revoked. `checks` is what [`Self::checks`] answered before the key was found to be good:
     /// absent where another check has begun since, which may have missed it; then it must be looked up again.
     pub fn token(&self, hash: &[u8; 32], checks: u64) -> Option<CancellationToken> {

@@ -16,6 +16,7 @@ mod limits;
 mod outages;
 mod several;
 mod signals;
+mod strangers;
 mod submit;
 mod tls;
 mod watching;

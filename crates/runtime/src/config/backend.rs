@@ -9,7 +9,7 @@ use super::env::{Env, Setting};
 
 pub(super) const SETTINGS: &[Setting] = &[
     Setting { name: "DATABASE_URL", default: "none", meaning: "postgres://USER:PASSWORD@HOST:PORT/DATABASE" },
-    Setting { name: "DATABASE_CONNECTIONS", default: "16", meaning: "connections to Postgres, at most (11 to 1000)" },
+    Setting { name: "DATABASE_CONNECTIONS", default: "16", meaning: "connections to Postgres, at most (12 to 1000)" },
     Setting { name: "REDIS_URL", default: "none", meaning: "redis:// or rediss://; hints go through it" },
     Setting {
         name: "AMQP_URL",
@@ -87,7 +87,7 @@ impl BackendConfig {
             database: place("DATABASE_URL", &["postgres", "postgresql"]),
             redis: place("REDIS_URL", &["redis", "rediss"]),
             amqp: place("AMQP_URL", &["amqp", "amqps"]),
-            database_connections: env.number("DATABASE_CONNECTIONS", 16, 11, 1_000),
+            database_connections: env.number("DATABASE_CONNECTIONS", 16, 12, 1_000),
             broker_prefix: env.read("BROKER_PREFIX", "prompt-ledger".to_owned(), |value| {
                 let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
                 match value.len() <= 64 && value.chars().all(plain) {

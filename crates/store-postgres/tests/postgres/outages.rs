@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Executions, NewExecution, Store};
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_store::{ExecutionFilter, Executions, NewExecution, Registry, Store};
 use prompt_ledger_store_postgres::{migrate_down, migrate_up};
-use prompt_ledger_testkit::services::{self, Postgres as Service};
+use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
 
 use crate::store::{Fresh, open};
 use prompt_ledger_store_conformance::kit::{Backend as _, an_execution, fence, new_id, reason, start, submit};
@@ -103,4 +104,83 @@ async fn open_connections_are_closed_when_their_database_turns_read_only() {
     until(None, async || fresh.store.submit(next.clone(), Duration::ZERO).await).await;
     until(None, async || fresh.store.check_writable().await).await;
     fresh.store.get(new.project_id, new.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn writes_that_fail_while_reads_go_well_are_told_until_one_goes_well() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    start(&fresh, &new).await;
+    let execution = async || {
+        let next = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
+        fresh.store.submit(next, Duration::ZERO).await.is_ok()
+    };
+    let registry = async || fresh.store.set_mode(new.project_id, "greet", Mode::Tracking, None).await.is_ok();
+    services::sql(
+        fresh.database.url(),
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE 'no space left' USING ERRCODE = '53100'; END $$",
+    );
+    for (table, write) in [("executions", 0), ("prompts", 1)] {
+        let write = async || if write == 0 { execution().await } else { registry().await };
+        fresh.store.check_writable().await.unwrap();
+        let trigger =
+            format!("CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()");
+        services::sql(fresh.database.url(), &trigger);
+        until(Some(Reason::StoreUnavailable), async || {
+            assert!(!write().await, "{table}");
+            fresh.store.get(new.project_id, new.id).await.unwrap();
+            fresh.store.check_writable().await
+        })
+        .await;
+        services::sql(fresh.database.url(), &format!("DROP TRIGGER refuse ON {table}"));
+        assert!(write().await, "{table}");
+        fresh.store.check_writable().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_are_kept_and_health_is_well_on_a_database_that_is_slow() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    start(&fresh, &new).await;
+    let proxy = Proxy::to(fresh.database.url()).await;
+    let store = open(&proxy.url(fresh.database.url())).await.unwrap();
+    let held = [fence(new.id, 1)];
+    assert_eq!(store.extend(&held, PATIENCE).await.unwrap().len(), 1);
+    store.check_writable().await.unwrap();
+    // A round trip takes 0.7 s, and a new connection three of them: more than one may take.
+    proxy.delay(Duration::from_millis(350));
+    for _ in 0..2 {
+        // For longer than a connection is idle before it is asked.
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert_eq!(store.extend(&held, PATIENCE).await.unwrap().len(), 1);
+        store.check_writable().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn lists_that_nobody_waits_for_any_more_run_on_no_more_connections_than_lists_have() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    start(&fresh, &new).await;
+    services::sql(
+        fresh.database.url(),
+        "ALTER TABLE executions RENAME TO kept;
+         CREATE VIEW executions AS SELECT * FROM kept WHERE pg_sleep(6)::text IS NOT NULL",
+    );
+    let (began, mut most) = (Instant::now(), 0);
+    let filter = ExecutionFilter::default();
+    while began.elapsed() < Duration::from_millis(5_500) {
+        let list = || fresh.store.list(new.project_id, &filter, None, 10, false);
+        let abandoned = Duration::from_millis(500);
+        tokio::join!(tokio::time::timeout(abandoned, list()), tokio::time::timeout(abandoned, list())).0.ok();
+        let counted = services::sql(
+            fresh.database.url(),
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE application_name = 'prompt-ledger' AND datname = current_database() AND wait_event = 'PgSleep'",
+        );
+        most = most.max(counted.trim().parse().unwrap());
+    }
+    assert_eq!(most, 2, "of lists at once");
 }

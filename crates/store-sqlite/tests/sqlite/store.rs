@@ -334,3 +334,22 @@ async fn a_registration_that_changes_nothing_takes_no_lock() {
     assert_eq!(reason(file.store.register_code(project, carried("B")).await), Reason::StoreUnavailable);
     lock.rollback().await.unwrap();
 }
+
+#[tokio::test]
+async fn writes_that_fail_while_reads_go_well_are_told_until_one_goes_well() {
+    let file = File::with_lock_wait(Duration::from_millis(50)).await;
+    let new = an_execution(&file).await;
+    let mut other = file.connection().await;
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    file.store.check_writable().await.unwrap();
+    assert_eq!(reason(file.store.start(new.clone(), holder()).await), Reason::StoreUnavailable);
+    file.store.revisions(&[]).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(reason(file.store.check_writable().await), Reason::StoreUnavailable);
+    }
+    let revisions = file.store.revisions(&[]).await.unwrap();
+    other.execute("COMMIT").await.unwrap();
+    // By itself: nobody else may write while health says that nobody can.
+    file.store.check_writable().await.unwrap();
+    assert_eq!(file.store.revisions(&[]).await.unwrap(), revisions);
+}

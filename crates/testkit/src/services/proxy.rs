@@ -2,9 +2,14 @@
 //! load balancer or a virtual address does in a failover.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// A running proxy on a free port of this machine. Dropping it ends it, with all of its connections.
@@ -20,6 +25,8 @@ struct State {
     target: u16,
     /// Ends the connections that there are.
     line: CancellationToken,
+    /// How much later everything arrives, each way.
+    delay: Duration,
 }
 
 impl Proxy {
@@ -30,7 +37,8 @@ impl Proxy {
     pub async fn to(url: &str) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = Arc::new(Mutex::new(State { target: target(url), line: CancellationToken::new() }));
+        let state =
+            Arc::new(Mutex::new(State { target: target(url), line: CancellationToken::new(), delay: Duration::ZERO }));
         let shared = Arc::clone(&state);
         let accepting = tokio::spawn(async move {
             while let Ok((here, _)) = listener.accept().await {
@@ -38,7 +46,8 @@ impl Proxy {
                     let state = shared.lock().unwrap();
                     (state.target, state.line.clone())
                 };
-                tokio::spawn(async move { line.run_until_cancelled(carry(here, target)).await });
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move { line.run_until_cancelled(carry(here, target, &shared)).await });
             }
         });
         Self { port, state, accepting }
@@ -58,6 +67,14 @@ impl Proxy {
         std::mem::take(&mut self.state.lock().unwrap().line).cancel();
     }
 
+    /// From now on everything arrives so much later, each way.
+    ///
+    /// # Panics
+    /// Never, unless a test panicked in here.
+    pub fn delay(&self, delay: Duration) {
+        self.state.lock().unwrap().delay = delay;
+    }
+
     /// Leads new connections to the port that this URL names. Those that there are stay where they are.
     ///
     /// # Panics
@@ -75,10 +92,37 @@ impl Drop for Proxy {
 }
 
 /// Until either side ends; a service that is not there ends it at once.
-async fn carry(mut here: TcpStream, target: u16) {
-    let Ok(mut there) = TcpStream::connect(("127.0.0.1", target)).await else { return };
+async fn carry(here: TcpStream, target: u16, state: &Mutex<State>) {
+    let Ok(there) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let _ = (here.set_nodelay(true), there.set_nodelay(true));
-    let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+    let ((from_here, to_here), (from_there, to_there)) = (here.into_split(), there.into_split());
+    tokio::join!(copy(from_here, to_there, state), copy(from_there, to_here, state));
+}
+
+/// One way, until it ends. What was read is written `delay` later, whatever is read meanwhile.
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &Mutex<State>) {
+    let (send, mut arrived) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    let read = async move {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut bytes).await {
+            let due = Instant::now() + state.lock().unwrap().delay;
+            if send.send((due, bytes[..count].to_vec())).await.is_err() {
+                return;
+            }
+        }
+    };
+    let write = async move {
+        while let Some((due, bytes)) = arrived.recv().await {
+            if due > Instant::now() {
+                tokio::time::sleep_until(due).await;
+            }
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        to.shutdown().await.ok();
+    };
+    tokio::join!(read, write);
 }
 
 fn target(url: &str) -> u16 {

@@ -313,6 +313,21 @@ impl Violations {
         self.kept.extend(violations.into_iter().take(room));
     }
 
+    /// Notes one wrong field. What is wrong with it is only spelled out where it is kept.
+    pub fn add(&mut self, field: String, description: impl FnOnce() -> String) {
+        if self.kept.len() < limits::VIOLATIONS {
+            self.kept.push(Violation { field, description: description() });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// The error of this reason that holds what was noted; none where nothing was.
+    #[must_use]
+    pub fn into_error(self, reason: Reason) -> Option<Error> {
+        (!self.kept.is_empty()).then(|| Error::counted(reason, self.kept, self.more))
+    }
+
     /// The violations that are kept.
     #[must_use]
     pub fn kept(&self) -> &[Violation] {

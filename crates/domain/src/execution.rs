@@ -132,6 +132,17 @@ pub enum Input {
     Messages(Vec<ChatMessage>),
 }
 
+impl Input {
+    /// The texts in it together, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Prompt(text) => text.len(),
+            Self::Messages(messages) => messages.iter().map(|message| message.content.len()).sum(),
+        }
+    }
+}
+
 /// How the model is asked to write. Absent parameters are not sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Params {
@@ -324,6 +335,13 @@ mod tests {
         ];
         assert_eq!(steps, expected);
         assert_eq!(Status::ALL.iter().filter(|s| s.is_terminal()).count(), 3);
+    }
+
+    #[test]
+    fn an_input_is_as_long_as_its_texts() {
+        let message = |content: &str| ChatMessage { role: "user".into(), content: content.into() };
+        assert_eq!(Input::Prompt("hello".into()).bytes(), 5);
+        assert_eq!(Input::Messages(vec![message("hello"), message("you")]).bytes(), 8);
     }
 
     #[test]

@@ -85,6 +85,13 @@ impl Models for Postgres {
     }
 
     async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>> {
+        // Where nothing is to be written, nobody waits for the lock.
+        if let Some(known) = self.model(id).await? {
+            return Ok(Some(known));
+        }
+        if is_full(error::again(|| sqlx::query_scalar(DISCOVERED).fetch_one(&self.calls)).await?, most) {
+            return Ok(None);
+        }
         let (model, made) = error::insist(&self.calls, || discover(&self.calls, id, most)).await?;
         if let Some(made) = made {
             error::commit(made).await?;
@@ -136,13 +143,17 @@ async fn discover(
     if before.is_some() {
         return Ok((before, None));
     }
-    let discovered: i64 = sqlx::query_scalar(DISCOVERED).fetch_one(&mut *transaction).await.map_err(error::store)?;
-    if discovered >= count(most) {
+    if is_full(sqlx::query_scalar(DISCOVERED).fetch_one(&mut *transaction).await.map_err(error::store)?, most) {
         return Ok((None, None));
     }
     let model = plan::discovered(id, row::value(&counted, "now")?);
     save(&mut transaction, &model).await?;
     Ok((Some(model), Some(transaction)))
+}
+
+/// Whether so many discovered models leave no room for another.
+fn is_full(discovered: i64, most: usize) -> bool {
+    discovered >= count(most)
 }
 
 async fn save(connection: &mut PgConnection, model: &Model) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Models and prices.
 
+use std::ops::ControlFlow::{self, Break, Continue};
+
 use async_trait::async_trait;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::{Error, Result};
@@ -72,6 +74,12 @@ impl Models for Sqlite {
     }
 
     async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>> {
+        // Where nothing is to be written, nobody waits for the writer.
+        let mut reader = self.readers.acquire().await.map_err(error::store)?;
+        if let Break(known) = known(&mut reader, id, most).await? {
+            return Ok(known);
+        }
+        drop(reader);
         self.writer
             .write((id.clone(), most), |connection, (id, most)| Box::pin(discover_model(connection, id, *most)))
             .await
@@ -104,17 +112,22 @@ async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<
 }
 
 async fn discover_model(connection: &mut SqliteConnection, id: &ModelRef, most: usize) -> Result<Option<Model>> {
-    let before = select(connection, id).await?;
-    if before.is_some() {
-        return Ok(before);
-    }
-    let discovered: i64 = sqlx::query_scalar(DISCOVERED).fetch_one(&mut *connection).await.map_err(error::store)?;
-    if discovered >= count(most) {
-        return Ok(None);
+    if let Break(known) = known(connection, id, most).await? {
+        return Ok(known);
     }
     let model = plan::discovered(id, now());
     save(connection, &model).await?;
     Ok(Some(model))
+}
+
+/// Continues where the model is to be made; else the model that is there, or none where there is no room for it.
+async fn known(connection: &mut SqliteConnection, id: &ModelRef, most: usize) -> Result<ControlFlow<Option<Model>>> {
+    let known = select(connection, id).await?;
+    if known.is_some() {
+        return Ok(Break(known));
+    }
+    let discovered: i64 = sqlx::query_scalar(DISCOVERED).fetch_one(connection).await.map_err(error::store)?;
+    Ok(if discovered < count(most) { Continue(()) } else { Break(None) })
 }
 
 async fn save(connection: &mut SqliteConnection, model: &Model) -> Result<()> {

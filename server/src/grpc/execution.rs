@@ -30,7 +30,7 @@ impl Execution {
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
             found.texts = None;
         }
-        let execution = self.converted(vec![found]).await?.pop();
+        let execution = self.converted(caller, vec![found]).await?.pop();
         Ok(v1::GetExecutionResponse { execution })
     }
 
@@ -44,7 +44,7 @@ impl Execution {
             let before = after.as_deref().map(|key| cursor(key).ok_or_else(page::foreign)).transpose()?;
             let found = self.service.list(caller, &filter, before, limit, full).await?;
             let keys: Vec<_> = found.iter().map(|row| format!("{} {}", row.created_at.0, row.id)).collect();
-            Ok(self.converted(found).await?.into_iter().zip(keys).collect())
+            Ok(self.converted(caller, found).await?.into_iter().zip(keys).collect())
         };
         let bytes = |(row, _): &(v1::Execution, String)| prost::Message::encoded_len(row);
         let (rows, next_page_token) = asked.read(fetch, bytes, |(_, key)| key.clone()).await?;
@@ -54,9 +54,10 @@ impl Execution {
 
 impl Execution {
     /// Executions on the wire. Their variables are read from JSON, which takes a while where there are many.
-    async fn converted(&self, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
+    async fn converted(&self, caller: &Caller, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
         let bytes = found.iter().filter_map(|row| row.texts.as_ref()).map(|texts| texts.variables.len()).sum();
-        self.service.cpu.run(bytes, |_| Ok(found.into_iter().map(execution::execution).collect())).await
+        let convert = || found.into_iter().map(execution::execution).collect();
+        self.service.cpu.read(caller.project.id, bytes, convert).await
     }
 }
 

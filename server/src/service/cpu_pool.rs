@@ -1,12 +1,14 @@
 //! Work that takes the processor for long, off the runtime: rendering, parsing and hashing of what callers send. The
 //! threads of the runtime answer everybody else meanwhile, and keep leases and health.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::template::Interrupted;
 use prompt_ledger_domain::{Error, Reason, Result};
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 /// Work on up to so many bytes runs where it is called: it takes a millisecond or two.
@@ -22,36 +24,59 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Asked by work now and then: false tells it to end.
 pub type GoOn<'a> = &'a dyn Fn() -> bool;
 
-/// Runs work on threads of its own, on all processors but one at a time (on one where there is one).
+/// Runs work on threads of its own, on all processors but one at a time (on one where there is one). A project may use
+/// all of them while no other has work; where others have, they take turns: it has no more work in the queue than there
+/// are processors to run it.
 ///
 /// A caller that goes away, by its deadline or by hanging up, drops the future: then work that waits is forgotten, and
 /// work that runs is told to end.
 #[derive(Clone, Debug)]
 pub struct CpuPool {
     turns: Arc<Semaphore>,
+    processors: usize,
+    /// The places in the queue for `turns`, by project, while any of them is taken or waited for.
+    places: Arc<Mutex<HashMap<ProjectId, Weak<Semaphore>>>>,
 }
 
 impl Default for CpuPool {
     /// A pool for this machine's processors.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { turns: Arc::new(Semaphore::new(processors.saturating_sub(1).max(1))) }
+        Self::new(processors.saturating_sub(1).max(1))
     }
 }
 
 impl CpuPool {
+    fn new(processors: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(processors)), processors, places: Arc::default() }
+    }
+
     /// Runs work whose cost grows with its input and no faster; here where that has at most 64 KiB.
     ///
     /// # Errors
     /// OVERLOADED where the work got no turn within 5 s, or was told to end after 1 s.
     pub async fn run<T: Send + 'static>(
         &self,
+        project: ProjectId,
         bytes: usize,
         work: impl FnOnce(GoOn<'_>) -> Result<T, Interrupted> + Send + 'static,
     ) -> Result<T> {
         match bytes {
             0..=INLINE_BYTES => work(&|| true).map_err(|Interrupted| overloaded()),
-            _ => self.off_the_runtime(work).await,
+            _ => self.off_the_runtime(project, WAIT_LIMIT, work).await,
+        }
+    }
+
+    /// As [`CpuPool::run`], of work on what is stored: it waits for its turn as long as its caller does, and is not refused.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        project: ProjectId,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        match bytes {
+            0..=INLINE_BYTES => Ok(work()),
+            _ => self.off_the_runtime(project, Duration::MAX, |_| Ok(work())).await,
         }
     }
 
@@ -62,6 +87,7 @@ impl CpuPool {
     /// As [`CpuPool::run`].
     pub async fn run_inline_if_short<T: Send + 'static>(
         &self,
+        project: ProjectId,
         bytes: usize,
         work: impl Fn(GoOn<'_>) -> Result<T, Interrupted> + Send + 'static,
     ) -> Result<T> {
@@ -70,14 +96,20 @@ impl CpuPool {
         {
             return Ok(done);
         }
-        self.off_the_runtime(work).await
+        self.off_the_runtime(project, WAIT_LIMIT, work).await
     }
 
     async fn off_the_runtime<T: Send + 'static>(
         &self,
+        project: ProjectId,
+        wait_limit: Duration,
         work: impl FnOnce(GoOn<'_>) -> Result<T, Interrupted> + Send + 'static,
     ) -> Result<T> {
-        let turn = tokio::time::timeout(WAIT_LIMIT, Arc::clone(&self.turns).acquire_owned()).await;
+        let turn = async {
+            let place = self.places(project).acquire_owned().await?;
+            Ok::<_, AcquireError>((place, Arc::clone(&self.turns).acquire_owned().await?))
+        };
+        let turn = tokio::time::timeout(wait_limit, turn).await;
         let turn = turn.map_err(|_| overloaded())?.map_err(Error::internal)?;
         let gone = CancellationToken::new();
         let _caller = gone.clone().drop_guard();
@@ -88,6 +120,18 @@ impl CpuPool {
             work(&|| !gone.is_cancelled() && began.elapsed() < RUN_LIMIT)
         });
         working.await.map_err(Error::internal)?.map_err(|Interrupted| overloaded())
+    }
+
+    /// A project's places in the queue.
+    fn places(&self, project: ProjectId) -> Arc<Semaphore> {
+        let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = all.get(&project).and_then(Weak::upgrade) {
+            return places;
+        }
+        all.retain(|_, places| places.strong_count() > 0);
+        let places = Arc::new(Semaphore::new(self.processors));
+        all.insert(project, Arc::downgrade(&places));
+        places
     }
 }
 
@@ -102,14 +146,16 @@ mod tests {
     use std::sync::mpsc;
     use std::thread::{self, ThreadId};
 
+    use futures::future::join_all;
+
     use super::*;
 
-    fn pool(turns: usize) -> CpuPool {
-        CpuPool { turns: Arc::new(Semaphore::new(turns)) }
+    fn project() -> ProjectId {
+        ProjectId(prompt_ledger_runtime::new_id())
     }
 
     async fn ran_on(pool: &CpuPool, bytes: usize) -> ThreadId {
-        pool.run(bytes, |_| Ok(thread::current().id())).await.unwrap()
+        pool.run(project(), bytes, |_| Ok(thread::current().id())).await.unwrap()
     }
 
     /// Work that goes on until it is told to end.
@@ -139,23 +185,23 @@ mod tests {
                 counted.fetch_add(1, Ordering::Relaxed);
                 if asks && !go_on() { Err(Interrupted) } else { Ok(thread::current().id()) }
             };
-            let ran = pool(1).run_inline_if_short(bytes, work).await.unwrap();
+            let ran = CpuPool::new(1).run_inline_if_short(project(), bytes, work).await.unwrap();
             assert_eq!((runs.load(Ordering::Relaxed), ran == here), (begun, inline), "{bytes} {asks}");
         }
     }
 
     #[tokio::test]
     async fn work_without_an_end_is_ended_and_refused_as_overload() {
-        let refused = pool(1).run(INLINE_BYTES + 1, endless).await.unwrap_err();
+        let refused = CpuPool::new(1).run(project(), INLINE_BYTES + 1, endless).await.unwrap_err();
         assert_eq!((refused.reason(), refused.parts().retry_after), (Reason::Overloaded, Some(RETRY_AFTER)));
     }
 
     #[tokio::test]
     async fn work_ends_when_its_caller_goes_away_and_the_next_has_its_turn() {
-        let pool = pool(1);
+        let pool = CpuPool::new(1);
         let (begun, has_begun) = mpsc::channel();
         let (ended, has_ended) = mpsc::channel();
-        let running = pool.run(INLINE_BYTES + 1, move |go_on| {
+        let running = pool.run(project(), INLINE_BYTES + 1, move |go_on| {
             begun.send(()).unwrap();
             let began = Instant::now();
             let outcome = endless(go_on);
@@ -173,18 +219,53 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn work_that_gets_no_turn_in_time_is_refused() {
-        let pool = pool(1);
+        let pool = CpuPool::new(1);
         let turn = Arc::clone(&pool.turns).try_acquire_owned().unwrap();
-        let refused = pool.run(INLINE_BYTES + 1, |_| Ok(())).await.unwrap_err();
+        let refused = pool.run(project(), INLINE_BYTES + 1, |_| Ok(())).await.unwrap_err();
         assert_eq!(refused.reason(), Reason::Overloaded);
         drop(turn);
-        pool.run(INLINE_BYTES + 1, |_| Ok(())).await.unwrap();
+        pool.run(project(), INLINE_BYTES + 1, |_| Ok(())).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_reads_waits_as_long_as_its_caller() {
+        let pool = CpuPool::new(1);
+        let turn = Arc::clone(&pool.turns).try_acquire_owned().unwrap();
+        let reading = pool.read(project(), INLINE_BYTES + 1, || ());
+        let (read, ()) = tokio::join!(reading, async {
+            tokio::time::sleep(10 * WAIT_LIMIT).await;
+            drop(turn);
+        });
+        read.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_project_does_not_wait_for_all_the_work_of_one() {
+        let (pool, one, other) = (CpuPool::new(1), project(), project());
+        let turn = Arc::clone(&pool.turns).try_acquire_owned().unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let work = |project| {
+            let order = Arc::clone(&order);
+            let note = move |_: GoOn<'_>| {
+                order.lock().unwrap().push(project);
+                Ok(())
+            };
+            let pool = pool.clone();
+            async move { pool.run(project, INLINE_BYTES + 1, note).await.unwrap() }
+        };
+        let many = join_all((0..10).map(|_| work(one)));
+        // Each is polled in this order: all of the one wait before the other comes.
+        tokio::join!(many, work(other), async { drop(turn) });
+        let ran = order.lock().unwrap().iter().position(|project| *project == other).unwrap();
+        assert_eq!(ran, 1, "behind the one that was in the queue");
+        pool.run(other, INLINE_BYTES + 1, |_| Ok(())).await.unwrap();
+        assert!(pool.places.lock().unwrap().len() <= 2);
     }
 
     #[tokio::test]
     async fn work_that_panics_gives_its_turn_back() {
-        let pool = pool(1);
-        let broken = pool.run(INLINE_BYTES + 1, |_| -> Result<(), Interrupted> { panic!("broken") }).await;
+        let pool = CpuPool::new(1);
+        let broken = pool.run(project(), INLINE_BYTES + 1, |_| -> Result<(), Interrupted> { panic!("broken") }).await;
         assert_eq!(broken.unwrap_err().reason(), Reason::Internal);
         ran_on(&pool, INLINE_BYTES + 1).await;
     }

@@ -96,7 +96,7 @@ impl RegistryService {
         let created_by = wrong.keep(short("created_by", put.created_by))?;
         wrong.finish(Some(()))?;
         let read = move |_: GoOn<'_>| Ok(read_template(&template_source).map(|read| (read, template_source)));
-        let ((variables, warnings), template_source) = self.cpu.run(bytes, read).await??;
+        let ((variables, warnings), template_source) = self.cpu.run(project, bytes, read).await??;
         let put = PutPrompt {
             name: put.name,
             checksum: versioning::checksum(&template_source),
@@ -147,19 +147,19 @@ impl RegistryService {
     pub async fn read(&self, project: ProjectId, name: &str) -> Result<Entry> {
         let found = self.store.prompt(project, name).await?;
         let template = match &found.active {
-            Some(version) => self.parsed(version).await?,
+            Some(version) => self.parsed(project, version).await?,
             None => None,
         };
         Ok(Entry { found, template })
     }
 
-    async fn parsed(&self, version: &Version) -> Result<Option<Arc<Template>>> {
+    async fn parsed(&self, project: ProjectId, version: &Version) -> Result<Option<Arc<Template>>> {
         if version.template_format == TemplateFormat::Opaque {
             return Ok(None);
         }
         let source = version.template_source.clone();
         let parse = move |_: GoOn<'_>| Ok(Template::parse(&source));
-        Ok(Some(Arc::new(self.cpu.run(version.template_source.len(), parse).await??)))
+        Ok(Some(Arc::new(self.cpu.run(project, version.template_source.len(), parse).await??)))
     }
 
     /// Up to `limit` prompts after `after`, and the project's revision.
@@ -191,7 +191,7 @@ impl RegistryService {
         }
         let found = self.store.version(project, name, selector).await?;
         check_revision(found.revision, min_revision)?;
-        let template = self.parsed(&found.version).await?;
+        let template = self.parsed(project, &found.version).await?;
         Ok(Resolved { found, template })
     }
 
@@ -226,7 +226,7 @@ impl RegistryService {
         let template = template.ok_or_else(|| found.prompt.opaque(found.version.number))?;
         let bytes = bytes + found.version.template_source.len();
         let work = move |go_on: GoOn<'_>| render(&template, &variables, go_on);
-        let rendered = self.cpu.run_inline_if_short(bytes, work).await??;
+        let rendered = self.cpu.run_inline_if_short(project, bytes, work).await??;
         Ok((rendered, found))
     }
 

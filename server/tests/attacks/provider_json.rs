@@ -79,6 +79,25 @@ async fn errors_of_tiny_values_cost_their_bytes() {
 }
 
 #[tokio::test]
+async fn refusals_that_repeat_escapes_cost_their_start() {
+    let model = FakeModel::start().await;
+    let key = "sk-proj-0123456789";
+    let message = format!("bad key {key}: {}", "%41".repeat(350_000));
+    let refusal = format!(r#"{{"error":{{"message":"{message}"}}}}"#);
+    model.otherwise(Reply::status(400, refusal));
+    let ledger = ledger().openai(&model.base_url()).env("OPENAI_API_KEY", key).start().await;
+    ledger.active("greet", "hello").await;
+    let meter = Meter::start(&ledger).await;
+    for ran in call_at_once(&ledger, CALLS, &spec("greet", &[])).await {
+        assert!(ran.error_message.starts_with("bad key ***: %41"), "{}", ran.error_message);
+        assert!(ran.error_message.len() <= 2 * 1024);
+    }
+    let toll = meter.finish("refusals of a megabyte of escapes");
+    assert_eq!(toll.failed, 0, "{toll}");
+    assert!(toll.slowest() < Duration::from_secs(3), "{toll}");
+}
+
+#[tokio::test]
 async fn an_event_of_tiny_values_costs_its_bytes() {
     let head = r#"data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}],"more":["#;
     let event = filled(head, r#"{"a":0}"#, "]}\n\ndata: [DONE]\n\n");

@@ -10,6 +10,7 @@ use prompt_ledger_testkit::values::variables;
 use prost_types::Struct;
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
 
 use super::kit::{Meter, Toll, ledger};
 
@@ -22,8 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Processor time that may be spent after the last hostile call was answered.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
-/// What is rendered: name, template, variables.
-fn hostile() -> Vec<(&'static str, String, Value)> {
+/// What is rendered: name, template, variables, and why it is refused.
+fn hostile() -> Vec<(&'static str, String, Value, &'static str)> {
     let key = "a".repeat(900_000);
     let nested = |depth: usize, inner: &str| {
         let open = (0..depth).map(|level| if level == 0 { "{{#each few}}" } else { "{{#each @root.few}}" });
@@ -36,6 +37,7 @@ fn hostile() -> Vec<(&'static str, String, Value)> {
             "a long key and many faults",
             format!("{{{{#each m}}}}{}{{{{/each}}}}", "{{this}}".repeat(9_900)),
             json!({"m": { &key: [] }}),
+            "INVALID_FIELD",
         ),
         (
             "a long key around lists in lists",
@@ -44,23 +46,25 @@ fn hostile() -> Vec<(&'static str, String, Value)> {
                 "{{#each @root.few}}{{#each @root.few}}{{this}}{{../../this}}{{/each}}{{/each}}".repeat(99)
             ),
             json!({"m": { &key: [] }, "few": few}),
+            "INVALID_FIELD",
         ),
-        ("values of the wrong kind, eight lists deep", nested(8, "{{this}}"), json!({"few": few})),
+        ("values of the wrong kind, eight lists deep", nested(8, "{{this}}"), json!({"few": few}), "TOO_LARGE"),
         (
             "a long path around many faults",
             format!("{{{{#each {long_path}}}}}{}{{{{/each}}}}", "{{@root.gone}}{{@root.[0]}}".repeat(3_000)),
             json!({}),
+            "VARIABLES_MISSING",
         ),
     ]
 }
 
-async fn render(ledger: &Ledger, name: &str, variables: &Struct) -> Result<(), Status> {
+async fn render(ledger: &Ledger, name: &str, variables: &Struct, deadline: Duration) -> Result<(), Status> {
     let mut request = Request::new(v1::RenderPromptRequest {
         name: name.to_owned(),
         variables: Some(variables.clone()),
         ..v1::RenderPromptRequest::default()
     });
-    request.set_timeout(DEADLINE);
+    request.set_timeout(deadline);
     ledger.registry().render_prompt(request).await.map(drop)
 }
 
@@ -74,7 +78,7 @@ async fn submit(ledger: &Ledger, name: &str, variables: &Struct) -> Result<(), S
 /// Half of the calls preview, half execute. Each is refused, or ends by its deadline (which tonic's client calls CANCELLED).
 async fn attacked(ledger: &Ledger, name: &str, variables: &Struct) {
     let (renders, submits) = tokio::join!(
-        join_all((0..CALLS / 2).map(|_| render(ledger, name, variables))),
+        join_all((0..CALLS / 2).map(|_| render(ledger, name, variables, DEADLINE))),
         join_all((0..CALLS / 2).map(|_| submit(ledger, name, variables))),
     );
     for outcome in renders.into_iter().chain(submits) {
@@ -92,9 +96,12 @@ fn bounded(name: &str, toll: &Toll) {
 #[tokio::test(flavor = "multi_thread")]
 async fn rendering_holds_nobody_up_and_ends_with_its_call() {
     let ledger = ledger().start().await;
-    for (name, template, values) in hostile() {
+    for (name, template, values, reason) in hostile() {
         ledger.active("hostile", &template).await;
         let values = variables(&values);
+        // Alone and with time enough, it is the input that is refused.
+        let refused = render(&ledger, "hostile", &values, Duration::from_secs(60)).await.unwrap_err();
+        assert_eq!(refused.get_details_error_info().unwrap().reason, reason, "{name}: {refused:?}");
         let meter = Meter::start(&ledger).await;
         attacked(&ledger, "hostile", &values).await;
         bounded(name, &meter.finish(name));
@@ -133,7 +140,7 @@ async fn executions_of_others_keep_their_leases() {
     let gate = Gate::new();
     model.otherwise(Reply::echo().held(&gate));
     ledger.active("innocent", "hello").await;
-    let (_, template, values) = hostile().swap_remove(0);
+    let (_, template, values, _) = hostile().swap_remove(0);
     ledger.active("hostile", &template).await;
     let values = variables(&values);
 

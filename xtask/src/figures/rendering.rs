@@ -25,7 +25,10 @@ pub(super) fn run() -> Outcome {
         for _ in 0..ROUNDS {
             outcome = match template.render(variables, &|| true).map_err(|Interrupted| "interrupted")? {
                 Ok(rendered) => format!("rendered, {} bytes", rendered.text.len()),
-                Err(error) => format!("{}, {} faults", error.reason().as_str(), error.parts().violations.len()),
+                Err(error) => {
+                    let faults = error.parts().violations.len() + error.parts().more_violations;
+                    format!("{}, {faults} faults", error.reason().as_str())
+                }
             };
         }
         let taken = time_worked().zip(worked).map_or(began.elapsed(), |(now, before)| now - before) / ROUNDS;

@@ -46,6 +46,21 @@ fn violations_beyond_the_most_that_are_kept_are_counted() {
 }
 
 #[test]
+fn a_field_that_is_only_counted_is_not_described() {
+    let (mut noted, mut described) = (Violations::default(), 0);
+    for number in 0..limits::VIOLATIONS + 3 {
+        noted.add(format!("f{number}"), || {
+            described += 1;
+            "is missing".to_owned()
+        });
+    }
+    let error = noted.into_error(Reason::VariablesMissing).unwrap();
+    assert_eq!((error.reason(), error.parts().violations.len()), (Reason::VariablesMissing, limits::VIOLATIONS));
+    assert_eq!((error.parts().more_violations, described), (3, limits::VIOLATIONS));
+    assert!(Violations::default().into_error(Reason::VariablesMissing).is_none());
+}
+
+#[test]
 fn an_error_within_a_part_says_which() {
     let field = Error::invalid("name", "is empty").within("prompts[3]");
     assert_eq!(field.to_string(), "INVALID_FIELD: prompts[3].name: is empty");

@@ -1,58 +1,58 @@
 //! What a walk found missing or of the wrong kind, as one error.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 use super::reference;
-use crate::error::{Error, Reason, Result, Violation};
+use crate::error::{Reason, Result, Violations};
 use crate::limits;
 use crate::text;
 
 /// So many are told apart; more only say that there are more.
-const KEPT: usize = 10_000;
+const COUNTED: usize = 10_000;
 /// A path is cut at about this length, a name in it at [`limits::VARIABLE_NAME_BYTES`].
 const PATH_BYTES: usize = 512;
 
-/// Each path counts once.
+/// Each path counts once. Only [`limits::VIOLATIONS`] of them are kept; of all that are counted, their hashes.
 #[derive(Default)]
 pub(super) struct Faults {
-    seen: HashSet<String>,
-    missing: Vec<Violation>,
-    wrong: Vec<Violation>,
+    hasher: RandomState,
+    seen: HashSet<u64>,
+    missing: Violations,
+    wrong: Violations,
 }
 
 impl Faults {
     pub(super) fn missing(&mut self, path: Path) {
-        if let Some(field) = self.unseen(path) {
-            self.missing.push(Violation { field, description: "is missing".to_owned() });
+        if self.is_new(&path) {
+            self.missing.add(path.finish(), || "is missing".to_owned());
         }
     }
 
     pub(super) fn wrong(&mut self, path: Path, description: impl FnOnce() -> String) {
-        if let Some(field) = self.unseen(path) {
-            self.wrong.push(Violation { field, description: description() });
+        if self.is_new(&path) {
+            self.wrong.add(path.finish(), description);
         }
     }
 
     /// Whether as many were found as are told apart: no more paths are needed.
     pub(super) fn is_full(&self) -> bool {
-        self.seen.len() >= KEPT
+        self.seen.len() >= COUNTED
     }
 
-    /// The path, if nothing was found there before.
-    fn unseen(&mut self, Path { text, .. }: Path) -> Option<String> {
-        let is_new = !self.seen.contains(&text) && self.seen.insert(text.clone());
-        is_new.then_some(text)
+    /// Whether nothing was found at this path before.
+    fn is_new(&mut self, path: &Path) -> bool {
+        self.seen.insert(self.hasher.hash_one(&path.text))
     }
 
     /// Fails when anything was found; what is missing comes first, for the rest may follow from it.
     pub(super) fn finish(self) -> Result<()> {
         let full = self.is_full();
-        let error = match (self.missing.is_empty(), self.wrong.is_empty()) {
-            (true, true) => return Ok(()),
-            (false, _) => Error::violations(Reason::VariablesMissing, self.missing),
-            (true, false) => Error::violations(Reason::InvalidField, self.wrong),
-        };
-        Err(if full { error.and_more() } else { error })
+        let missing = self.missing.into_error(Reason::VariablesMissing);
+        match missing.or_else(|| self.wrong.into_error(Reason::InvalidField)) {
+            None => Ok(()),
+            Some(error) => Err(if full { error.and_more() } else { error }),
+        }
     }
 }
 

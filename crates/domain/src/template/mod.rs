@@ -111,7 +111,7 @@ impl Template {
     ///
     /// # Errors
     /// - `VARIABLES_MISSING`, one violation per missing variable, wherever the template names it: `variables.user.name`,
-    ///   `variables.items[1].price`; at most 10,000 of them.
+    ///   `variables.items[1].price`; [`limits::VIOLATIONS`] are named, up to 10,000 counted.
     /// - `INVALID_FIELD` for a list or an object in `{{x}}`, and for `#each` over what is neither.
     /// - `TOO_LARGE` past [`limits::RENDER_STEPS`] steps: always so for the same template and variables.
     ///

@@ -8,8 +8,6 @@ use super::faults::Path;
 use crate::error::{Error, Result};
 use crate::limits;
 
-/// Lists and objects in each other; what a request's own decoding allows is about half of this.
-const NESTING: usize = 100;
 /// The largest size up to which each whole number is a double of its own: 2^53.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 
@@ -35,8 +33,8 @@ pub fn not_a_number(path: &str, value: f64) -> Error {
 /// Checks the variables of one request.
 ///
 /// # Errors
-/// `INVALID_FIELD`, naming the path, for a NUL in a string or a key, for lists and objects more than 100 deep in each
-/// other, for more than [`limits::VARIABLES`] names at the top and for one of more than
+/// `INVALID_FIELD`, naming the path, for a NUL in a string or a key, for objects and lists more than
+/// [`limits::VARIABLES_DEPTH`] deep in each other, the variables themselves counted, for more than [`limits::VARIABLES`] names at the top and for one of more than
 /// [`limits::VARIABLE_NAME_BYTES`].
 pub fn check(variables: &Map<String, Value>) -> Result<()> {
     if variables.len() > limits::VARIABLES {
@@ -54,7 +52,7 @@ pub fn check(variables: &Map<String, Value>) -> Result<()> {
             ));
         }
     }
-    match in_map(variables, NESTING) {
+    match in_map(variables, limits::VARIABLES_DEPTH - 1) {
         None => Ok(()),
         Some(Fault { trail, why }) => {
             let mut path = Path::new();
@@ -92,7 +90,8 @@ fn in_value(value: &Value, room: usize) -> Option<Fault<'_>> {
     match value {
         Value::String(text) if text.contains('\0') => Fault::here("holds a NUL character; remove it"),
         Value::Array(_) | Value::Object(_) if room == 0 => {
-            Fault::here(format!("holds lists and objects more than {NESTING} deep in each other; flatten them"))
+            let most = limits::VARIABLES_DEPTH;
+            Fault::here(format!("holds objects and lists more than {most} deep in each other; flatten them"))
         }
         Value::Object(map) => in_map(map, room - 1),
         Value::Array(list) => {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prompt_ledger_domain::error::{Error, Result};
-use prompt_ledger_domain::execution::ErrorType;
+use prompt_ledger_domain::execution::{ErrorType, Input};
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::secret::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -153,8 +153,16 @@ impl Http {
     }
 
     /// What hides the key in what the provider says.
-    pub(crate) fn redactor(&self) -> &Redactor {
+    fn redactor(&self) -> &Redactor {
         &self.redactor
+    }
+
+    /// What the provider said of an input, fit for a record. Where either is long it is looked through off the runtime.
+    async fn shown(&self, message: String, input: &Input) -> String {
+        let (redactor, input) = (Arc::clone(&self.redactor), input.clone());
+        let length = message.len() + input.bytes();
+        let redacting = move || redactor.message(&message, &input);
+        self.bodies.parse(length, redacting).await.unwrap_or_else(|failed| failed.message)
     }
 
     /// Sends a request once and reads its answer, up to 16 MiB. Dropping the future closes the connection.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};
 use prompt_ledger_domain::model::Usage;
 
+use super::Http;
 use super::json::Field;
-use super::redact::Redactor;
 use crate::{Answer, Call, CallError};
 
 /// The longest id of a call that is taken over.
@@ -86,8 +86,8 @@ pub(crate) async fn within(timeout: Duration, ask: impl Future<Output = Result<R
 }
 
 /// Cleans what came of a call; a failure keeps what was told before it.
-pub(crate) fn conclude(ended: Ended, told: Told, call: &Call<'_>, redactor: &Redactor) -> Result<Answer, CallError> {
-    let latency = ended.latency;
+pub(crate) async fn conclude(ended: Ended, told: Told, call: &Call<'_>, http: &Http) -> Result<Answer, CallError> {
+    let (latency, redactor) = (ended.latency, http.redactor());
     match ended.outcome {
         Ok(reading) => Ok(Answer {
             text: without_nul(reading.text),
@@ -100,7 +100,7 @@ pub(crate) fn conclude(ended: Ended, told: Told, call: &Call<'_>, redactor: &Red
             let request_id = if failed.request_id.is_empty() { told.request_id } else { failed.request_id };
             Err(CallError {
                 error_type: failed.error_type,
-                message: redactor.message(&failed.message, call.input),
+                message: http.shown(failed.message, call.input).await,
                 retry_after: failed.retry_after,
                 request_id: redactor.request_id(request_id),
                 usage: if failed.usage == Usage::default() { told.usage } else { failed.usage },

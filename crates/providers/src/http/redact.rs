@@ -1,5 +1,6 @@
 //! What a provider says, without the key and without the prompt: providers repeat either.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -18,7 +19,10 @@ const SHORT_BYTES: usize = 8;
 /// So much of a longer text in a row is no chance any more.
 const RUN_BYTES: usize = 24;
 /// So much of a message is looked at, before it is cut to what is kept: what is hidden makes it shorter.
-const LOOKED_AT_BYTES: usize = 1024 * 1024;
+const LOOKED_AT_BYTES: usize = 64 * 1024;
+/// A prompt that is longer than this is looked for in the whole message. There are few of them in one request, and no key
+/// is as long.
+const LONG_BYTES: usize = LOOKED_AT_BYTES / 4;
 /// A form of the key that is shorter than this may stand anywhere by chance.
 const CHANCE_BYTES: usize = 6;
 /// The longest that one byte is written as: `\u0041`.
@@ -57,13 +61,15 @@ impl Redactor {
             Input::Messages(messages) => messages.iter().map(|message| message.content.trim()).collect(),
         };
         let texts: Vec<String> = texts.into_iter().flat_map(forms).collect();
-        // Whole secrets go before anything is cut: half a secret would not be found again.
-        let mut message = self.without_key(message);
-        for text in texts.iter().filter(|text| text.len() > SHORT_BYTES) {
-            if message.contains(text) {
-                message = message.replace(text, HIDDEN);
-            }
+        // Whole secrets go before anything is cut: half a secret would not be found again. A long prompt goes first, since
+        // the reason may stand behind it; one that is no longer than a key could hide a part of the key alone.
+        let mut message = Cow::Borrowed(message);
+        if message.len() > LOOKED_AT_BYTES {
+            hide(&mut message, texts.iter().filter(|text| text.len() > LONG_BYTES));
         }
+        let mut message = Cow::Owned(self.without_key(&message));
+        hide(&mut message, texts.iter().filter(|text| text.len() > SHORT_BYTES));
+        let mut message = message.into_owned();
         text::truncate(&mut message, ERROR_MESSAGE_BYTES);
         let message: String = without_runs(&message, &texts).chars().map(printable).collect();
         text::cut(message.trim(), ERROR_MESSAGE_BYTES).to_owned()
@@ -81,7 +87,7 @@ impl Redactor {
         let mut found = self.find(start);
         if start.contains(['%', '\\']) {
             let (text, places) = unescaped(start);
-            found.extend(self.find(&text).into_iter().map(|(from, to)| (places[from], places[to])));
+            found.extend(self.find(&text).into_iter().map(|(from, to)| (places[from] as usize, places[to] as usize)));
         }
         found.sort_unstable();
         // A key that the start's end goes through is not found: nothing is shown of where it may be.
@@ -149,16 +155,17 @@ fn is_base64(byte: u8) -> bool {
 
 /// A text with its escapes (`%41`, `\u0041`, `\/`) read as what they stand for, and where each byte of it comes from, its
 /// end included.
-fn unescaped(escaped: &str) -> (String, Vec<usize>) {
+fn unescaped(escaped: &str) -> (String, Vec<u32>) {
     let (mut text, mut places) = (String::with_capacity(escaped.len()), Vec::with_capacity(escaped.len() + 1));
     let mut at = 0;
+    let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     while let Some(c) = escaped[at..].chars().next() {
         let (c, length) = escape(&escaped[at..]).unwrap_or((c, c.len_utf8()));
         text.push(c);
-        places.extend(std::iter::repeat_n(at, c.len_utf8()));
+        places.extend(std::iter::repeat_n(place(at), c.len_utf8()));
         at += length;
     }
-    places.push(at);
+    places.push(place(at));
     (text, places)
 }
 
@@ -179,6 +186,15 @@ fn forms(text: &str) -> impl Iterator<Item = String> {
     let quoted = serde_json::to_string(text).unwrap_or_default();
     let escaped = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|escaped| *escaped != text);
     [Some(text.to_owned()), escaped.map(str::to_owned)].into_iter().flatten()
+}
+
+/// Hides each of the texts where it stands whole.
+fn hide<'t>(message: &mut Cow<'_, str>, texts: impl Iterator<Item = &'t String>) {
+    for text in texts {
+        if message.contains(text) {
+            *message = Cow::Owned(message.replace(text, HIDDEN));
+        }
+    }
 }
 
 fn printable(c: char) -> char {
@@ -290,6 +306,19 @@ mod tests {
             Redactor::new(Some(&Secret::new("ab"))).without_key(&"ab".repeat(LOOKED_AT_BYTES)).len()
                 <= 3 * LOOKED_AT_BYTES
         );
+    }
+
+    #[test]
+    fn a_message_of_a_megabyte_costs_as_much_as_its_start() {
+        let key = "sk-proj-0123456789";
+        let messages = [format!("bad key {key}: {}", "%41".repeat(350_000)), "\\u0041".repeat(175_000)];
+        let redactor = Redactor::new(Some(&Secret::new(key)));
+        let began = std::time::Instant::now();
+        for message in messages.iter().cycle().take(200) {
+            let shown = redactor.message(message, &Input::Prompt("hello".into()));
+            assert!(!shown.contains("sk-") && shown.len() <= ERROR_MESSAGE_BYTES);
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -143,7 +143,7 @@ impl Provider for OpenAi {
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
         let mut told = Told::default();
         let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
-        conclude(ended, told, &call, self.http.redactor())
+        conclude(ended, told, &call, &self.http).await
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_store::{RegisterCode, Registry};
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_store::{Models, RegisterCode, Registry};
 use sqlx::{Executor, PgConnection};
 
 use crate::store::Fresh;
@@ -39,6 +40,17 @@ async fn a_registration_that_changes_nothing_takes_no_lock() {
     fresh.store.register_code(project, carried()).await.unwrap();
     let changed = RegisterCode { dry_run: true, ..batch(vec![code("greet", "B")]) };
     fresh.store.register_code(project, changed).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_model_for_which_there_is_no_room_takes_no_lock() {
+    let fresh = Fresh::fresh().await;
+    let of = |model: &str| ModelRef { provider: "local".into(), model: model.into() };
+    let known = fresh.store.discover_model(&of("known"), 1).await.unwrap();
+    let mut other = fresh.connection().await;
+    other.execute("BEGIN; SELECT 1 FROM revisions FOR UPDATE").await.unwrap();
+    assert_eq!(fresh.store.discover_model(&of("known"), 1).await.unwrap(), known);
+    assert_eq!(fresh.store.discover_model(&of("new"), 1).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::{ExecutionMode, Input};
 use prompt_ledger_domain::field::Name;
-use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::spec::{self, Checked, Spec};
@@ -118,15 +118,15 @@ impl ExecutionService {
             let key = match spec.key()? {
                 None => None,
                 Some(key) => match self.store.by_key(entry.found.prompt.id, &key).await? {
-                    Some(holder) => return self.reused(spec, holder).await,
-                    None => Some(ExecutionKey { key, request_hash: self.request_hash(spec).await? }),
+                    Some(holder) => return self.reused(project, spec, holder).await,
+                    None => Some(ExecutionKey { key, request_hash: self.request_hash(project, spec).await? }),
                 },
             };
             entry.check_revision(spec.min_revision)?;
             let _place = (how == How::Submit).then(|| self.backpressure.admit()).transpose()?;
             match try_it(self.prepare(caller, spec, &entry, key, how).await?).await? {
                 Tried::New(new) => return Ok(Found::New(new)),
-                Tried::Existing(holder) => return self.reused(spec, holder).await,
+                Tried::Existing(holder) => return self.reused(project, spec, holder).await,
                 Tried::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
             }
         }
@@ -179,7 +179,7 @@ impl ExecutionService {
         let bytes = spec.variables_bytes + version.template_source.len();
         let sent = Arc::clone(spec);
         let render = move |go_on: GoOn<'_>| rendered(template.as_deref(), &sent.variables, go_on);
-        let (rendered, variables) = self.cpu.run_inline_if_short(bytes, render).await??;
+        let (rendered, variables) = self.cpu.run_inline_if_short(caller.project.id, bytes, render).await??;
         let (input, prompt_truncated) = match rendered {
             Some(rendered) => (Input::Prompt(rendered.text), rendered.truncated),
             None => (Input::Messages(spec.messages.clone()), false),
@@ -217,18 +217,18 @@ impl ExecutionService {
     }
 
     /// IDEMPOTENCY_KEY_REUSED, unless the key's execution was made by the same request.
-    async fn reused<T>(&self, spec: &Arc<Spec>, holder: KeyHolder) -> Result<Found<T>> {
-        if holder.request_hash != self.request_hash(spec).await? {
+    async fn reused<T>(&self, project: ProjectId, spec: &Arc<Spec>, holder: KeyHolder) -> Result<Found<T>> {
+        if holder.request_hash != self.request_hash(project, spec).await? {
             return Err(spec::key_reused(&spec.idempotency_key, holder.id));
         }
         Ok(Found::Reused(holder.id))
     }
 
-    async fn request_hash(&self, spec: &Arc<Spec>) -> Result<[u8; 32]> {
+    async fn request_hash(&self, project: ProjectId, spec: &Arc<Spec>) -> Result<[u8; 32]> {
         let messages: usize = spec.messages.iter().map(|m| MESSAGE_BYTES + m.role.len() + m.content.len()).sum();
         let sent = Arc::clone(spec);
         let hash = move |_: GoOn<'_>| Ok(sent.request_hash());
-        self.cpu.run(spec.variables_bytes + messages, hash).await?
+        self.cpu.run(project, spec.variables_bytes + messages, hash).await?
     }
 }
 

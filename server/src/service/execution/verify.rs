@@ -22,7 +22,7 @@ impl ExecutionService {
         let bytes = texts.variables.len() + version.template_source.len();
         let stored = version.clone();
         let verify = move |go_on: GoOn<'_>| verification::verify(&texts.input, &texts.variables, &stored, go_on);
-        let verification = self.cpu.run_inline_if_short(bytes, verify).await?;
+        let verification = self.cpu.run_inline_if_short(project, bytes, verify).await?;
         Ok((execution, version, verification))
     }
 }

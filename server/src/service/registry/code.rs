@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Violation, Violations};
+use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
@@ -75,9 +75,10 @@ impl RegistryService {
         check_fields(&code)?;
         let Code { prompts: carried, set_active, dry_run, created_by, repository, commit, .. } = code;
         let carried = Arc::new(carried);
-        let checksums = self.of_each(&carried, |prompt| Ok(versioning::checksum(&prompt.template_source))).await?;
+        let checksums =
+            self.of_each(project, &carried, |prompt| Ok(versioning::checksum(&prompt.template_source))).await?;
         check_hashes(&carried, &checksums)?;
-        let read = self.of_each(&carried, read).await?;
+        let read = self.of_each(project, &carried, read).await?;
         let mut prompts = Vec::with_capacity(carried.len());
         let mut told = Vec::with_capacity(carried.len());
         let carried = Arc::unwrap_or_clone(carried);
@@ -96,6 +97,7 @@ impl RegistryService {
     /// on portion by portion, so that others have their turns in between.
     async fn of_each<T: Send + 'static>(
         &self,
+        project: ProjectId,
         prompts: &Arc<Vec<Carried>>,
         work: fn(&Carried) -> Result<T>,
     ) -> Result<Vec<T>> {
@@ -107,7 +109,7 @@ impl RegistryService {
                 work(prompt).map_err(|error| error.within(&at(start + place)).with("prompt", &prompt.name))
             };
             let portion = move |_: GoOn<'_>| Ok(portion(&prompts[start..]).iter().enumerate().map(one).collect());
-            let portion: Result<Vec<T>> = self.cpu.run(bytes, portion).await?;
+            let portion: Result<Vec<T>> = self.cpu.run(project, bytes, portion).await?;
             done.extend(portion?);
         }
         Ok(done)
@@ -168,22 +170,22 @@ fn portion(prompts: &[Carried]) -> &[Carried] {
 
 /// TEMPLATE_HASH_MISMATCH where a hash that was sent is not the computed one.
 fn check_hashes(prompts: &[Carried], checksums: &[String]) -> Result<()> {
-    let mut violations = Vec::new();
+    let mut wrong = Violations::default();
     let mut first = None;
     for (place, (prompt, computed)) in prompts.iter().zip(checksums).enumerate() {
         if !prompt.template_hash.is_empty() && *computed != prompt.template_hash {
             let sent = field::shown(&prompt.template_hash);
-            let description = format!("of `{}` is `{sent}`, but the sha256 of the template is {computed}", prompt.name);
-            violations.push(Violation { field: format!("{}.template_hash", at(place)), description });
+            wrong.add(format!("{}.template_hash", at(place)), || {
+                format!("of `{}` is `{sent}`, but the sha256 of the template is {computed}", prompt.name)
+            });
             first.get_or_insert((&prompt.name, computed));
         }
     }
-    match first {
+    match wrong.into_error(Reason::TemplateHashMismatch).zip(first) {
         None => Ok(()),
-        Some((name, computed)) => Err(Error::violations(Reason::TemplateHashMismatch, violations)
-            .with("prompt", name)
-            .with("computed_hash", computed)
-            .about("prompt", name)),
+        Some((error, (name, computed))) => {
+            Err(error.with("prompt", name).with("computed_hash", computed).about("prompt", name))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::text;
+use crate::limits;
 use crate::template::value;
 
 #[test]
@@ -209,8 +210,8 @@ fn variables_are_checked_for_nul_names_number_and_depth() {
         (json!({"a": [1, {"b": "\0"}]}), "INVALID_FIELD: variables.a[1].b: holds a NUL character"),
         (json!({"a": {"b\0": 1}}), "INVALID_FIELD: variables.a: has a name with a NUL character"),
         (json!({"\0": 1}), "INVALID_FIELD: variables: has a name with a NUL character"),
-        (json!({ "a": nested(100) }), "fine"),
-        (json!({ "a": nested(101) }), "INVALID_FIELD: variables.a[0][0]"),
+        (json!({ "a": nested(limits::VARIABLES_DEPTH - 1) }), "fine"),
+        (json!({ "a": nested(limits::VARIABLES_DEPTH) }), "INVALID_FIELD: variables.a[0][0]"),
         (many(256), "fine"),
         (many(257), "INVALID_FIELD: variables: has 257 names; at most 256 are allowed"),
         (json!({ &long[1..]: 1 }), "fine"),

@@ -108,6 +108,15 @@ fn every_fault_is_in_the_error_or_counted_in_it() {
     assert_eq!((error.parts().violations.len(), error.parts().more_violations), (100, 9_900));
     assert!(error.parts().message.ends_with("is missing (and at least 9999 more)"), "{error}");
 
+    // What is counted is what differs, and what is kept comes first.
+    let template = "{{#each items}}{{a}}{{a}}{{/each}}{{#each items}}{{a}}{{/each}}{{#each items}}{{this}}{{/each}}";
+    let error = rendered(template, &json!({ "items": items[..4_000] })).unwrap_err();
+    assert_eq!((error.parts().violations.len(), error.parts().more_violations), (100, 3_900));
+    assert_eq!(error.parts().violations[99].field, "variables.items[99].a");
+    let error = rendered("{{#each items}}{{this}}{{this}}{{/each}}", &json!({ "items": items[..4_000] })).unwrap_err();
+    assert_eq!(error.reason(), Reason::InvalidField);
+    assert_eq!((error.parts().violations.len(), error.parts().more_violations), (100, 3_900));
+
     let long = "é".repeat(2000);
     let variables = json!({"a": { &long: { &long: {} } }});
     let error = rendered(&format!("{{{{a.[{long}].[{long}]{}}}}}", ".bcdefghij".repeat(200)), &variables).unwrap_err();

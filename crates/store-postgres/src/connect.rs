@@ -147,7 +147,9 @@ pub(super) async fn first(url: &str) -> Result<PgConnection> {
     loop {
         let connected = tokio::time::timeout(PATIENCE, options.connect()).await;
         match connected.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()))) {
-            Err(error) if error::is_starting(&error) && began.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
+            Err(error) if error::is_starting(&error) && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+            }
             connected => return connected.map_err(error::opening),
         }
     }

@@ -100,7 +100,7 @@ mod tests {
         let aborted = never.clone().drop_guard();
         tasks.spawn("stays", async move {
             let _aborted = aborted;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         asked.cancel();
         tasks.stop(Instant::now() + Duration::from_millis(50)).await;

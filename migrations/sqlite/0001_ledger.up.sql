@@ -157,7 +157,7 @@ CREATE TABLE executions (
     claim_id            TEXT,
     lease_until         INTEGER,
     -- When a worker may take a queued one without being told.
-    look_at             INTEGER,
+    available_at             INTEGER,
     expire_at           INTEGER,
     cancel_requested_at INTEGER,
     cancel_reason       TEXT    NOT NULL DEFAULT '',
@@ -178,7 +178,7 @@ CREATE INDEX executions_version ON executions (version_id, created_at DESC);
 -- Nearly all have succeeded: a walk by time finds those.
 CREATE INDEX executions_status ON executions (status, created_at DESC) WHERE status <> 'succeeded';
 CREATE INDEX executions_correlation ON executions (correlation_id, created_at DESC) WHERE correlation_id IS NOT NULL;
-CREATE INDEX executions_due ON executions (look_at) WHERE status = 'queued';
+CREATE INDEX executions_due ON executions (available_at) WHERE status = 'queued';
 CREATE INDEX executions_expiry ON executions (expire_at) WHERE status = 'queued' AND expire_at IS NOT NULL;
 
 -- What goes to the model, exactly: a rendered prompt or messages (a JSON array), and what it was rendered with.

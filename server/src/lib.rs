@@ -4,10 +4,10 @@
 
 pub mod app;
 pub mod cli;
-pub mod folder;
 pub mod grpc;
 pub mod health_monitor;
 pub mod net;
+pub mod rollup_job;
 pub mod service;
 pub mod sweeper;
 pub mod watch;

@@ -3,7 +3,7 @@
 
 pub mod descriptors;
 pub mod limit;
-mod occasional;
+mod throttled_count;
 pub mod tls;
 
 use std::io;
@@ -20,7 +20,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use self::limit::{ConnectionLimit, Permit, Refusal};
-use self::occasional::Occasional;
+use self::throttled_count::ThrottledCount;
 
 /// The bytes that open an HTTP/2 connection.
 const PREFACE_BYTES: usize = 24;
@@ -36,9 +36,9 @@ pub struct Incoming {
     handshake_timeout: Duration,
     /// After a failure: until when nothing is accepted.
     pause: Option<Pin<Box<Sleep>>>,
-    failed: Occasional,
-    refused: Occasional,
-    refused_by_address: Occasional,
+    failed: ThrottledCount,
+    refused: ThrottledCount,
+    refused_by_address: ThrottledCount,
 }
 
 impl Incoming {
@@ -57,9 +57,9 @@ impl Incoming {
             limit,
             handshake_timeout,
             pause: None,
-            failed: Occasional::default(),
-            refused: Occasional::default(),
-            refused_by_address: Occasional::default(),
+            failed: ThrottledCount::default(),
+            refused: ThrottledCount::default(),
+            refused_by_address: ThrottledCount::default(),
         }
     }
 
@@ -105,7 +105,7 @@ impl Incoming {
 }
 
 impl Stream for Incoming {
-    type Item = io::Result<Connection>;
+    type Item = io::Result<AcceptedConnection>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (stream, permit) = ready!(self.poll_accept(cx));
@@ -113,7 +113,7 @@ impl Stream for Incoming {
             tracing::debug!(%error, "a connection may be slow");
         }
         let patience = Box::pin(tokio::time::sleep(self.handshake_timeout));
-        Poll::Ready(Some(Ok(Connection {
+        Poll::Ready(Some(Ok(AcceptedConnection {
             client: stream.connect_info(),
             transport: match &self.tls {
                 Some(tls) => Transport::Handshake(Box::new(tls.accept(stream))),
@@ -127,7 +127,7 @@ impl Stream for Incoming {
 
 /// A connection, given up where it does not open HTTP/2 in time. Its TLS handshake is part of reading from it and writing
 /// to it, and so of nobody else's time.
-pub struct Connection {
+pub struct AcceptedConnection {
     client: TcpConnectInfo,
     transport: Transport,
     opening: Option<Opening>,
@@ -155,7 +155,7 @@ trait Bytes: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Bytes for T {}
 
-impl Connection {
+impl AcceptedConnection {
     /// What carries the bytes, once its handshake is over.
     fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Bytes>>> {
         if let Transport::Handshake(handshake) = &mut self.transport {
@@ -179,7 +179,7 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for AcceptedConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let Poll::Ready(read) = ready!(self.poll_transport(cx))?.poll_read(cx, buf) else {
@@ -195,7 +195,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for AcceptedConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_transport(cx))?.poll_write(cx, buf)
     }
@@ -222,7 +222,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-impl Connected for Connection {
+impl Connected for AcceptedConnection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_store::{Change, Executions, Registry};
-use prompt_ledger_worker::News;
+use prompt_ledger_worker::EventPublisher;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ pub struct Sweeper {
     /// Tells whether the store can be read.
     pub registry: Arc<dyn Registry>,
     /// Where every change is told.
-    pub news: News,
+    pub publisher: EventPublisher,
     /// How long a silent holder keeps an execution.
     pub lease: Duration,
     /// How often to look, at least.
@@ -82,7 +82,7 @@ impl Sweeper {
         caution.seen(Instant::now());
         for Change { id, event } in changes {
             tracing::warn!(execution_id = %id, from = ?event.from, to = %event.to, "its holder went away, or its time is over");
-            self.news.changed(id, event);
+            self.publisher.changed(id, event);
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 pub fn providers(config: &Config) -> Result<Providers, StartError> {
     let ProviderConfig { openai, anthropic } = &config.providers;
     let bodies = BodyBudget::default();
-    let place = |at: &config::Endpoint| Endpoint {
+    let place = |at: &config::ProviderEndpoint| Endpoint {
         api_key: at.api_key.clone(),
         base_url: at.base_url.clone(),
         bodies: bodies.clone(),

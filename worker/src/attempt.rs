@@ -15,10 +15,10 @@ use prompt_ledger_store::{Claimed, Ended, Executions, Fence, Finish, Holder, Req
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::event_publisher::EventPublisher;
 use crate::heartbeat::{Heartbeat, Lease};
-use crate::news::News;
-use crate::outcome::{Circumstances, Cut, End, Outcome, Stop, decide, stopped};
-use crate::text::{Texts, Writer};
+use crate::outcome::{AttemptContext, End, Outcome, PartialUsage, Stop, decide, stopped};
+use crate::text::{TextWriter, Texts};
 use crate::write::until_written;
 
 /// What runs executions in this process.
@@ -33,7 +33,7 @@ pub struct Runner {
     /// This process's name, kept with each attempt.
     pub worker: String,
     /// Where every change is told.
-    pub news: News,
+    pub publisher: EventPublisher,
     /// Holds what models write.
     pub texts: Texts,
     /// Fires when the process has no more time for calls.
@@ -110,7 +110,7 @@ pub struct Bounds {
 
 /// The end of an execution, as this process wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct RecordedEnd {
     /// What was written.
     pub finish: Finish,
     /// Its event.
@@ -134,7 +134,7 @@ impl Runner {
     ///
     /// A lost lease ends calls, not writes: what came of a call is written for as long as `until_written` says, fenced, and
     /// the lease is renewed meanwhile. Fails, having logged it, where that was not to be.
-    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Option<Ending>> {
+    pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Option<RecordedEnd>> {
         let mut fence = job.fence;
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
         let mut used = job.used;
@@ -145,7 +145,7 @@ impl Runner {
                 }
                 end => end,
             };
-            let around = Circumstances {
+            let around = AttemptContext {
                 mode: job.mode,
                 attempt: fence.attempt - job.handed_back,
                 max_retries: job.max_retries,
@@ -173,7 +173,7 @@ impl Runner {
             fence.attempt += 1;
             lease = self.heartbeat.hold(fence, sent);
             if let Err(stop) = self.unless_stopped(tokio::time::sleep(after), &bounds, &lease).await {
-                let finish = stopped(stop, None, &Circumstances { used, ..around });
+                let finish = stopped(stop, None, &AttemptContext { used, ..around });
                 return self.finish(&job, fence, finish).await;
             }
         }
@@ -197,7 +197,7 @@ impl Runner {
         };
         match until_written(fence, &self.stop, write).await? {
             (Some(event), sent) => {
-                self.news.changed(fence.id, event);
+                self.publisher.changed(fence.id, event);
                 Ok((event.to == Status::Running).then_some(sent))
             }
             (None, _) => {
@@ -211,29 +211,29 @@ impl Runner {
     async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue) -> Result<()> {
         let write = || self.store.requeue(fence, requeue.clone());
         if let Some(event) = until_written(fence, &self.stop, write).await? {
-            self.news.changed(fence.id, event);
+            self.publisher.changed(fence.id, event);
             log(job, &requeue.ended, event.to, "attempt ended");
         }
         Ok(())
     }
 
     /// Writes the end: the fence makes a second write harmless.
-    async fn finish(&self, job: &Job, fence: Fence, finish: Finish) -> Result<Option<Ending>> {
+    async fn finish(&self, job: &Job, fence: Fence, finish: Finish) -> Result<Option<RecordedEnd>> {
         let written = until_written(fence, &self.stop, || self.store.finish(fence, finish.clone())).await?;
         let Some(event) = written else {
             tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "ended by another");
             return Ok(None);
         };
-        self.news.changed(fence.id, event);
+        self.publisher.changed(fence.id, event);
         log(job, &finish.ended, event.to, "execution ended");
-        Ok(Some(Ending { finish, event }))
+        Ok(Some(RecordedEnd { finish, event }))
     }
 
     async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {
         let call = Call { model: &job.model.model, input: &job.input, params: &job.params, timeout: job.timeout };
         let began = Instant::now();
         let mut writer = job.stream_text.then(|| self.texts.begin(fence));
-        let telling = writer.as_ref().map(Writer::telling);
+        let telling = writer.as_ref().map(TextWriter::telling);
         let sink = writer.as_mut().map(|writer| writer as &mut dyn TextSink);
         let called = async {
             match telling {
@@ -254,7 +254,7 @@ impl Runner {
         match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, Cut { latency, usage, request_id }),
+            Err(stop) => End::Stopped(stop, PartialUsage { latency, usage, request_id }),
         }
     }
 

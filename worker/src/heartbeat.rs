@@ -16,18 +16,18 @@ use tokio_util::sync::CancellationToken;
 /// The leases of a process.
 #[derive(Clone)]
 pub struct Heartbeat {
-    shared: Arc<Shared>,
+    shared: Arc<HeartbeatInner>,
 }
 
-struct Shared {
+struct HeartbeatInner {
     store: Arc<dyn Executions>,
     lease: Duration,
-    held: Mutex<HashMap<Fence, Entry>>,
+    held: Mutex<HashMap<Fence, HeldLease>>,
     /// A lease was taken late: it ends before others do.
     sooner: Notify,
 }
 
-struct Entry {
+struct HeldLease {
     /// Our own end of the lease.
     end: Instant,
     lost: CancellationToken,
@@ -36,7 +36,7 @@ struct Entry {
 
 /// A lease that is being kept; dropping it ends that.
 pub struct Lease {
-    shared: Arc<Shared>,
+    shared: Arc<HeartbeatInner>,
     fence: Fence,
     /// Fires when the lease is no longer ours: no call may be begun, and a running one is aborted.
     pub lost: CancellationToken,
@@ -48,7 +48,7 @@ impl Heartbeat {
     /// A heartbeat over this store; `run` keeps it going.
     #[must_use]
     pub fn new(store: Arc<dyn Executions>, lease: Duration) -> Self {
-        Self { shared: Arc::new(Shared { store, lease, held: Mutex::default(), sooner: Notify::new() }) }
+        Self { shared: Arc::new(HeartbeatInner { store, lease, held: Mutex::default(), sooner: Notify::new() }) }
     }
 
     /// How long a lease lasts without a word.
@@ -61,7 +61,7 @@ impl Heartbeat {
     #[must_use]
     pub fn hold(&self, fence: Fence, sent: Instant) -> Lease {
         let (lost, cancel) = (CancellationToken::new(), CancellationToken::new());
-        let entry = Entry { end: sent + self.shared.lease, lost: lost.clone(), cancel: cancel.clone() };
+        let entry = HeldLease { end: sent + self.shared.lease, lost: lost.clone(), cancel: cancel.clone() };
         let end = entry.end;
         self.shared.held().insert(fence, entry);
         if end <= Instant::now() {
@@ -140,8 +140,8 @@ impl Heartbeat {
     }
 }
 
-impl Shared {
-    fn held(&self) -> MutexGuard<'_, HashMap<Fence, Entry>> {
+impl HeartbeatInner {
+    fn held(&self) -> MutexGuard<'_, HashMap<Fence, HeldLease>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,27 +7,27 @@
 //! | [`attempt`] | drives a held execution to its end, or back into the queue |
 //! | [`heartbeat`] | extends the leases of everything that this process holds |
 //! | `write` | repeats the write of an end until it is recorded |
-//! | [`cancel`] | aborts what someone asked the end of |
+//! | [`cancel_listener`] | aborts what someone asked the end of |
 //! | [`text`] | holds what a model writes, for who reads along |
-//! | [`news`] | tells what happens |
+//! | [`event_publisher`] | tells what happens |
 //! | [`outcome`] | one pure match: from how a call ended to what is written |
 //! | [`app`] | what this process and a server are both made of: providers, brokers |
 //! | [`process`] | the worker process: start, drain, end |
 
 pub mod app;
 pub mod attempt;
-pub mod cancel;
+pub mod cancel_listener;
+pub mod event_publisher;
 pub mod heartbeat;
-pub mod news;
 pub mod outcome;
 pub mod process;
 pub mod text;
 pub mod work;
 mod write;
 
-pub use attempt::{Bounds, Ending, Job, Runner};
-pub use cancel::Cancels;
+pub use attempt::{Bounds, Job, RecordedEnd, Runner};
+pub use cancel_listener::CancelListener;
+pub use event_publisher::{EventObserver, EventPublisher};
 pub use heartbeat::Heartbeat;
-pub use news::{Audience, News};
 pub use text::Texts;
 pub use work::Worker;

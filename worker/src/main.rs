@@ -23,14 +23,14 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// what it has, and leaves within SHUTDOWN_GRACE.
 #[derive(Parser)]
 #[command(name = "prompt-ledger-worker", version, after_help = after_help())]
-struct Cli {}
+struct WorkerCli {}
 
 fn after_help() -> String {
     format!("Environment:\n{}\n  Lengths of time are written 300ms, 4s, 2m or 1h.", Config::help())
 }
 
 fn main() -> ExitCode {
-    let Cli {} = Cli::parse();
+    let WorkerCli {} = WorkerCli::parse();
     match start() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -57,6 +57,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        WorkerCli::command().debug_assert();
     }
 }

@@ -17,12 +17,12 @@ pub enum End {
     /// The call failed.
     Failed(CallError),
     /// The call was stopped from our side.
-    Stopped(Stop, Cut),
+    Stopped(Stop, PartialUsage),
 }
 
 /// What is left of a call that was stopped from our side.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cut {
+pub struct PartialUsage {
     /// How long it took.
     pub latency: Duration,
     /// What it had used by then, as far as the provider had told.
@@ -48,7 +48,7 @@ pub enum Stop {
 
 /// What an outcome depends on, besides how the call ended.
 #[derive(Clone, Debug)]
-pub struct Circumstances<'a> {
+pub struct AttemptContext<'a> {
     /// Whether the execution stays with its holder between attempts or goes back into the queue.
     pub mode: ExecutionMode,
     /// The attempt that ended, from 1, those that were handed back not counted.
@@ -89,7 +89,7 @@ pub enum Outcome {
 
 /// Decides what is written.
 #[must_use]
-pub fn decide(end: End, around: &Circumstances<'_>) -> Outcome {
+pub fn decide(end: End, around: &AttemptContext<'_>) -> Outcome {
     match end {
         End::Answered(answer) => Outcome::Finish(succeeded(answer, around)),
         End::Failed(error) => {
@@ -117,7 +117,7 @@ pub fn decide(end: End, around: &Circumstances<'_>) -> Outcome {
     }
 }
 
-fn succeeded(answer: Answer, around: &Circumstances<'_>) -> Finish {
+fn succeeded(answer: Answer, around: &AttemptContext<'_>) -> Finish {
     let mut response = answer.text;
     let response_truncated = text::truncate(&mut response, limits::RESPONSE_BYTES);
     let failure = truncation(around.prompt_truncated, response_truncated);
@@ -138,13 +138,13 @@ fn succeeded(answer: Answer, around: &Circumstances<'_>) -> Finish {
     }
 }
 
-fn failed(error: &CallError, around: &Circumstances<'_>) -> Finish {
+fn failed(error: &CallError, around: &AttemptContext<'_>) -> Finish {
     ending(Status::Failed, ended(error), Some((error.error_type, error.message.clone())), around)
 }
 
 /// What is written when an execution is stopped from our side, in a call or between two.
 #[must_use]
-pub fn stopped(stop: Stop, cut: Option<Cut>, around: &Circumstances<'_>) -> Finish {
+pub fn stopped(stop: Stop, cut: Option<PartialUsage>, around: &AttemptContext<'_>) -> Finish {
     let (status, reason) = match stop {
         Stop::Canceled => (Status::Canceled, None),
         Stop::CallerDeadline => {
@@ -155,7 +155,7 @@ pub fn stopped(stop: Stop, cut: Option<Cut>, around: &Circumstances<'_>) -> Fini
         Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
     };
     let latency = cut.as_ref().map(|cut| cut.latency);
-    let Cut { usage, request_id: provider_request_id, .. } = cut.unwrap_or_default();
+    let PartialUsage { usage, request_id: provider_request_id, .. } = cut.unwrap_or_default();
     let ended = Ended {
         error_type: reason.map(|(error_type, _)| error_type),
         error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
@@ -166,7 +166,7 @@ pub fn stopped(stop: Stop, cut: Option<Cut>, around: &Circumstances<'_>) -> Fini
     ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), around)
 }
 
-fn ending(status: Status, ended: Ended, failure: Option<(ErrorType, String)>, around: &Circumstances<'_>) -> Finish {
+fn ending(status: Status, ended: Ended, failure: Option<(ErrorType, String)>, around: &AttemptContext<'_>) -> Finish {
     let cost_nano_usd = cost(ended.usage, around);
     let failure = failure.map(|(error_type, message)| Failure { error_type, message });
     Finish {
@@ -201,7 +201,7 @@ fn truncation(prompt: bool, response: bool) -> Option<Failure> {
     Some(Failure { error_type: ErrorType::Truncated, message: what.to_owned() })
 }
 
-fn cost(last: Usage, around: &Circumstances<'_>) -> Option<i64> {
+fn cost(last: Usage, around: &AttemptContext<'_>) -> Option<i64> {
     around.used.plus(last).cost(around.price?)
 }
 
@@ -223,8 +223,8 @@ mod tests {
         Usage { prompt_tokens: Some(prompt), cached_tokens: None, response_tokens: Some(response) }
     }
 
-    fn around<'a>(policy: &'a Policy, price: Option<&'a Price>) -> Circumstances<'a> {
-        Circumstances {
+    fn around<'a>(policy: &'a Policy, price: Option<&'a Price>) -> AttemptContext<'a> {
+        AttemptContext {
             mode: ExecutionMode::Sync,
             attempt: 1,
             max_retries: 3,
@@ -247,8 +247,8 @@ mod tests {
         })
     }
 
-    fn cut() -> Cut {
-        Cut { latency: S(1), usage: used(3, 4), request_id: "req-3".into() }
+    fn cut() -> PartialUsage {
+        PartialUsage { latency: S(1), usage: used(3, 4), request_id: "req-3".into() }
     }
 
     fn error(error_type: ErrorType) -> CallError {
@@ -262,7 +262,7 @@ mod tests {
         }
     }
 
-    fn finish(end: End, around: &Circumstances<'_>) -> Finish {
+    fn finish(end: End, around: &AttemptContext<'_>) -> Finish {
         match decide(end, around) {
             Outcome::Finish(finish) => finish,
             other => panic!("{other:?}"),
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn an_answer_succeeds_with_its_cost_over_all_attempts() {
         let (policy, price) = (Policy::default(), price());
-        let around = Circumstances { used: used(1, 1), ..around(&policy, Some(&price)) };
+        let around = AttemptContext { used: used(1, 1), ..around(&policy, Some(&price)) };
         let finish = finish(answer("hello"), &around);
         assert_eq!((finish.status, &*finish.response, finish.response_truncated), (Status::Succeeded, "hello", false));
         assert_eq!((finish.failure, finish.cost_nano_usd), (None, Some(4 + 2 * 5)));
@@ -294,7 +294,7 @@ mod tests {
             ("x", true, "the rendered prompt was cut at 200 KB"),
             (&*long, true, "the rendered prompt was cut at 200 KB, the response at 500 KB"),
         ] {
-            let around = Circumstances { prompt_truncated, ..around(&policy, None) };
+            let around = AttemptContext { prompt_truncated, ..around(&policy, None) };
             let finish = finish(answer(text), &around);
             assert_eq!(finish.status, Status::Succeeded);
             assert_eq!(finish.response.len(), text.len().min(limits::RESPONSE_BYTES));
@@ -309,7 +309,7 @@ mod tests {
         let end = || End::Failed(error(ErrorType::ProviderError));
         let first = decide(end(), &around(&policy, None));
         assert!(matches!(&first, Outcome::Retry { after, ended } if *after == S(5) && ended.error_type.is_some()));
-        let spent = Circumstances { attempt: 4, ..around(&policy, None) };
+        let spent = AttemptContext { attempt: 4, ..around(&policy, None) };
         let finish = finish(end(), &spent);
         assert_eq!((finish.status, finish.failure.unwrap().error_type), (Status::Failed, ErrorType::ProviderError));
     }
@@ -317,7 +317,7 @@ mod tests {
     #[test]
     fn an_async_execution_goes_back_into_the_queue_between_attempts() {
         let policy = Policy::default();
-        let around = Circumstances { mode: ExecutionMode::Async, ..around(&policy, None) };
+        let around = AttemptContext { mode: ExecutionMode::Async, ..around(&policy, None) };
         let requeued = |end| match decide(end, &around) {
             Outcome::Requeue(requeue) => (requeue.ended.error_type, requeue.after, requeue.handed_back),
             other => panic!("{other:?}"),
@@ -333,7 +333,7 @@ mod tests {
     #[test]
     fn a_retry_that_would_begin_too_late_is_not_made() {
         let policy = Policy::default();
-        let hurried = Circumstances { time_left: Some(S(5)), ..around(&policy, None) };
+        let hurried = AttemptContext { time_left: Some(S(5)), ..around(&policy, None) };
         let finish = finish(End::Failed(error(ErrorType::Timeout)), &hurried);
         assert_eq!((finish.status, finish.ended.latency), (Status::Failed, Some(S(2))));
     }
@@ -348,15 +348,17 @@ mod tests {
             (Stop::Drained, Status::Failed, Some(ErrorType::Interrupted)),
             (Stop::LeaseLost, Status::Failed, Some(ErrorType::Interrupted)),
         ] {
-            let finish =
-                finish(End::Stopped(stop, cut()), &Circumstances { used: used(1, 1), ..around(&policy, Some(&price)) });
+            let finish = finish(
+                End::Stopped(stop, cut()),
+                &AttemptContext { used: used(1, 1), ..around(&policy, Some(&price)) },
+            );
             let Ended { usage, provider_request_id, latency, .. } = &finish.ended;
             assert_eq!((*usage, &**provider_request_id, *latency), (used(3, 4), "req-3", Some(S(1))));
             assert_eq!(finish.cost_nano_usd, Some(4 + 2 * 5), "of all attempts");
             assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
             assert_eq!(finish.ended.error_type, error_type);
         }
-        let short = Circumstances { prompt_truncated: true, ..around(&policy, None) };
+        let short = AttemptContext { prompt_truncated: true, ..around(&policy, None) };
         let finish = stopped(Stop::Canceled, None, &short);
         assert_eq!(finish.failure.unwrap().error_type, ErrorType::Truncated);
         assert_eq!((finish.ended.usage, finish.ended.latency), (Usage::default(), None), "between two calls");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
+use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
 use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{self, Brokers, StartError};
-use crate::{Cancels, Heartbeat, News, Runner, Texts, Worker};
+use crate::{CancelListener, EventPublisher, Heartbeat, Runner, Texts, Worker};
 
 /// How long what is given up at the end of the drain may take to say so.
 const GIVING_UP: Duration = Duration::from_millis(300);
@@ -36,8 +36,8 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     let drain = Drain::new();
     let running = TaskTracker::new();
     let announcements = Outbox::announcements(Arc::clone(&brokers.bus));
-    let news = News::new(announcements.clone());
-    let texts = Texts::new(news.clone());
+    let publisher = EventPublisher::new(announcements.clone());
+    let texts = Texts::new(publisher.clone());
     let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
     let worker = Worker {
         runner: Runner {
@@ -45,7 +45,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
             heartbeat: heartbeat.clone(),
             policy: config.execution.retry.clone(),
             worker: name,
-            news,
+            publisher,
             texts: texts.clone(),
             abort: drain.abort.clone(),
             stop: drain.stop.clone(),
@@ -57,7 +57,8 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
         running: running.clone(),
     };
     tracing::info!(worker = worker.runner.worker, concurrency = worker.concurrency, "working");
-    let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
+    let cancels =
+        CancelListener { store: store.clone(), heartbeat: heartbeat.clone(), announced: brokers.bus.listen() };
     let beating = thread::spawn("heartbeats", heartbeat.run(drain.stop.clone()))?;
     let mut tasks = Tasks::default();
     tasks.spawn("heartbeats", beating.clone().cancelled_owned());
@@ -73,8 +74,8 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
     let asked = loop {
         tokio::select! {
             asked = signals.next() => match asked {
-                Asked::End => break Ok(()),
-                Asked::Reload => {
+                SignalRequest::End => break Ok(()),
+                SignalRequest::Reload => {
                     tracing::info!("SIGHUP: a worker has no certificate of its own, and nothing to reload");
                 }
             },

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::news::News;
+use crate::event_publisher::EventPublisher;
 
 /// What is written within this time is told together. The first piece after a pause is told at once.
 const COALESCED: Duration = Duration::from_millis(25);
@@ -25,10 +25,10 @@ pub const ASKED_FOR: Duration = Duration::from_secs(12);
 
 /// The texts of everything that runs here and may be read along.
 #[derive(Clone)]
-pub struct Texts(Arc<Shared>);
+pub struct Texts(Arc<TextsInner>);
 
-struct Shared {
-    news: News,
+struct TextsInner {
+    publisher: EventPublisher,
     all: Mutex<All>,
 }
 
@@ -41,7 +41,7 @@ struct All {
 
 /// Who reads along.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reader {
+enum TextReader {
     Here,
     Elsewhere,
 }
@@ -52,14 +52,14 @@ const QUESTIONS: usize = 4_096;
 /// The text of one running attempt.
 struct Live {
     fence: Fence,
-    news: News,
-    state: Mutex<State>,
+    publisher: EventPublisher,
+    state: Mutex<HeldText>,
     /// There is something to tell.
     wrote: Notify,
 }
 
 #[derive(Default)]
-struct State {
+struct HeldText {
     text: String,
     /// More was written than is kept.
     is_full: bool,
@@ -73,7 +73,7 @@ struct State {
     elsewhere: Option<Instant>,
 }
 
-impl State {
+impl HeldText {
     fn is_asked_elsewhere(&self) -> bool {
         self.elsewhere.is_some_and(|until| until > Instant::now())
     }
@@ -82,8 +82,8 @@ impl State {
 impl Texts {
     /// No texts yet.
     #[must_use]
-    pub fn new(news: News) -> Self {
-        Self(Arc::new(Shared { news, all: Mutex::default() }))
+    pub fn new(publisher: EventPublisher) -> Self {
+        Self(Arc::new(TextsInner { publisher, all: Mutex::default() }))
     }
 
     /// Answers what other processes ask, until `stop`. Runs once per process.
@@ -101,7 +101,7 @@ impl Texts {
     pub fn asked_here(&self, cursor: TextCursor) -> bool {
         let live = self.all().live.get(&cursor.execution_id).cloned();
         if let Some(live) = &live {
-            live.asked(cursor, Reader::Here);
+            live.asked(cursor, TextReader::Here);
         }
         live.is_some()
     }
@@ -113,20 +113,20 @@ impl Texts {
             return all.remember(cursor.execution_id, Instant::now() + ASKED_FOR);
         };
         drop(all);
-        live.asked(cursor, Reader::Elsewhere);
+        live.asked(cursor, TextReader::Elsewhere);
     }
 
     /// The place for the text of an attempt that begins.
-    pub(crate) fn begin(&self, fence: Fence) -> Writer {
-        let news = self.0.news.clone();
-        let here = news.listens(fence.id);
+    pub(crate) fn begin(&self, fence: Fence) -> TextWriter {
+        let publisher = self.0.publisher.clone();
+        let here = publisher.listens(fence.id);
         let mut all = self.all();
         let elsewhere = all.asked.remove(&fence.id);
-        let state = Mutex::new(State { here, elsewhere, ..State::default() });
-        let live = Arc::new(Live { fence, news, state, wrote: Notify::new() });
+        let state = Mutex::new(HeldText { here, elsewhere, ..HeldText::default() });
+        let live = Arc::new(Live { fence, publisher, state, wrote: Notify::new() });
         all.live.insert(fence.id, Arc::clone(&live));
         drop(all);
-        Writer { texts: self.clone(), live, used: Usage::default(), request_id: String::new() }
+        TextWriter { texts: self.clone(), live, used: Usage::default(), request_id: String::new() }
     }
 
     fn all(&self) -> MutexGuard<'_, All> {
@@ -147,38 +147,38 @@ impl All {
 }
 
 impl Live {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HeldText> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells a reader what it lacks of what was told already, and from now on what is written.
-    fn asked(&self, cursor: TextCursor, reader: Reader) {
+    fn asked(&self, cursor: TextCursor, reader: TextReader) {
         let mut state = self.state();
         for piece in self.pieces(&state, self.unread(&state, cursor)..state.told) {
             self.tell_to(reader, &piece);
         }
         match reader {
-            Reader::Here => state.here = true,
-            Reader::Elsewhere => state.elsewhere = Some(Instant::now() + ASKED_FOR),
+            TextReader::Here => state.here = true,
+            TextReader::Elsewhere => state.elsewhere = Some(Instant::now() + ASKED_FOR),
         }
         self.tell(&mut state);
     }
 
-    fn tell_to(&self, reader: Reader, piece: &TextPiece) {
+    fn tell_to(&self, reader: TextReader, piece: &TextPiece) {
         match reader {
-            Reader::Here => self.news.wrote_here(piece),
-            Reader::Elsewhere => self.news.wrote_elsewhere(piece.clone()),
+            TextReader::Here => self.publisher.wrote_here(piece),
+            TextReader::Elsewhere => self.publisher.wrote_elsewhere(piece.clone()),
         }
     }
 
     /// From where on the asker lacks what was told already.
-    fn unread(&self, state: &State, cursor: TextCursor) -> usize {
+    fn unread(&self, state: &HeldText, cursor: TextCursor) -> usize {
         let has = cursor.attempt == self.fence.attempt && state.text.is_char_boundary(cursor.offset);
         if has { cursor.offset } else { 0 }
     }
 
     /// A part of what was told, in pieces of a bounded length that split no character.
-    fn pieces(&self, state: &State, part: Range<usize>) -> Vec<TextPiece> {
+    fn pieces(&self, state: &HeldText, part: Range<usize>) -> Vec<TextPiece> {
         let (mut pieces, mut offset) = (Vec::new(), part.start);
         while offset < part.end {
             let text = text::cut(&state.text[offset..part.end], TEXT_BYTES);
@@ -190,19 +190,19 @@ impl Live {
     }
 
     /// Tells what was not told yet to everyone who asks.
-    fn tell(&self, state: &mut State) {
+    fn tell(&self, state: &mut HeldText) {
         let start = std::mem::replace(&mut state.told, state.text.len());
         if start == state.told {
             return;
         }
-        state.here = state.here && self.news.listens(self.fence.id);
+        state.here = state.here && self.publisher.listens(self.fence.id);
         let elsewhere = state.is_asked_elsewhere();
         if !state.here && !elsewhere {
             return;
         }
         state.told_at = Some(Instant::now());
         for piece in self.pieces(state, start..state.told) {
-            for (reader, reads) in [(Reader::Here, state.here), (Reader::Elsewhere, elsewhere)] {
+            for (reader, reads) in [(TextReader::Here, state.here), (TextReader::Elsewhere, elsewhere)] {
                 if reads {
                     self.tell_to(reader, &piece);
                 }
@@ -212,7 +212,7 @@ impl Live {
 }
 
 /// Takes an attempt's text while it is written; dropping it ends that.
-pub(crate) struct Writer {
+pub(crate) struct TextWriter {
     texts: Texts,
     live: Arc<Live>,
     /// What the provider has told beside it.
@@ -220,7 +220,7 @@ pub(crate) struct Writer {
     request_id: String,
 }
 
-impl Writer {
+impl TextWriter {
     /// Tells what is written, for as long as it is polled.
     pub(crate) fn telling(&self) -> impl Future<Output = std::convert::Infallible> + Send + use<> {
         let live = Arc::clone(&self.live);
@@ -246,7 +246,7 @@ impl Writer {
     }
 }
 
-impl TextSink for Writer {
+impl TextSink for TextWriter {
     fn push(&mut self, delta: &str) {
         let mut state = self.live.state();
         if state.is_full {
@@ -272,7 +272,7 @@ impl TextSink for Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for TextWriter {
     /// Whoever reads along has the whole text before the end is told.
     fn drop(&mut self) {
         let mut state = self.live.state();

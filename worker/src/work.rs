@@ -117,7 +117,7 @@ impl Worker {
         for claimed in claimed {
             let permit = free.split(1);
             let runner = self.runner.clone();
-            runner.news.changed(claimed.fence.id, claimed.event);
+            runner.publisher.changed(claimed.fence.id, claimed.event);
             let provider = self
                 .providers
                 .get(&claimed.model.provider)

@@ -1,6 +1,6 @@
 //! The commands of the workshop: what one runs while working on Prompt Ledger. `cargo xtask --help` lists them.
 //!
-//! A command is one module here and one line in [`Command`], with its arm in `main`.
+//! A command is one module here and one line in [`XtaskCommand`], with its arm in `main`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its standard streams")]
 
 mod figures;
@@ -20,28 +20,28 @@ use clap::{Parser, Subcommand};
 /// Run them anywhere inside the repository. What a command needs and does not find, it installs or names.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Cli {
+struct XtaskCli {
     #[command(subcommand)]
-    command: Command,
+    command: XtaskCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    Figures(figures::Args),
-    Services(services::Args),
-    Test(test::Args),
-    Lint(lint::Args),
+enum XtaskCommand {
+    Figures(figures::FiguresArgs),
+    Services(services::ServicesArgs),
+    Test(test::TestArgs),
+    Lint(lint::LintArgs),
 }
 
 /// How a command ends: with the exit code it decided on, or with the reason why it could not do its work.
-type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+type CommandOutcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Figures(args) => figures::run(&args),
-        Command::Services(args) => services::run(&args),
-        Command::Test(args) => test::run(&args),
-        Command::Lint(args) => lint::run(&args),
+    let outcome = match XtaskCli::parse().command {
+        XtaskCommand::Figures(args) => figures::run(&args),
+        XtaskCommand::Services(args) => services::run(&args),
+        XtaskCommand::Test(args) => test::run(&args),
+        XtaskCommand::Lint(args) => lint::run(&args),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -55,6 +55,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        super::XtaskCli::command().debug_assert();
     }
 }

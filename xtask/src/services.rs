@@ -7,14 +7,14 @@ use prompt_ledger_runtime::drain::Signals;
 use prompt_ledger_testkit::services::{self, Postgres, Rabbit, Redis};
 
 use crate::workspace::Workspace;
-use crate::{Outcome, install};
+use crate::{CommandOutcome, install};
 
 /// Start private instances of the services that tests need, and keep them until Ctrl-C
 ///
 /// Prints what to export, so that `cargo test` can be called by hand in another shell. `cargo xtask test` does all of this
 /// by itself.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct ServicesArgs {}
 
 /// The real Postgres, Redis and RabbitMQ, on free ports of this machine. Dropping them ends them.
 pub(crate) struct Services {
@@ -50,7 +50,7 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 /// Runs the command.
-pub(crate) fn run(_: &Args) -> Outcome {
+pub(crate) fn run(_: &ServicesArgs) -> CommandOutcome {
     Workspace::locate()?;
     let runtime = runtime()?;
     let services = Services::start(&runtime)?;

@@ -2,14 +2,14 @@
 
 /// A file in two texts with the same lines as the original: its code, and the contents of its string literals.
 /// Everything else is blanked; comments are in neither.
-pub(crate) struct Source {
+pub(crate) struct SourceFile {
     /// The code; a string literal is an empty pair of quotes.
     pub(crate) code: String,
     /// What stands between the quotes.
     pub(crate) strings: String,
 }
 
-enum Place {
+enum LexState {
     Code,
     LineComment,
     /// How deep: block comments nest.
@@ -19,22 +19,24 @@ enum Place {
     RawText(usize),
 }
 
-impl Source {
+impl SourceFile {
     /// Parts a file. Text that is no Rust gives some answer, never a panic.
     pub(crate) fn new(text: &str) -> Self {
         let chars: Vec<char> = text.chars().collect();
         let mut source = Self { code: String::new(), strings: String::new() };
-        let mut place = Place::Code;
+        let mut place = LexState::Code;
         let mut at = 0;
         while let Some(rest) = chars.get(at..).filter(|rest| !rest.is_empty()) {
             let (next, width) = step(&place, rest, at.checked_sub(1).and_then(|before| chars.get(before)));
             for &passed in rest.iter().take(width) {
                 match (&place, &next) {
                     _ if passed == '\n' => source.both('\n'),
-                    (Place::Code, Place::Code | Place::Text) => source.code.push(passed),
-                    (Place::Text, Place::Code) => source.code.push('"'),
-                    (Place::Code, Place::RawText(_)) if passed == '"' => source.code.push_str("\"\""),
-                    (Place::Text, Place::Text) | (Place::RawText(_), Place::RawText(_)) => source.strings.push(passed),
+                    (LexState::Code, LexState::Code | LexState::Text) => source.code.push(passed),
+                    (LexState::Text, LexState::Code) => source.code.push('"'),
+                    (LexState::Code, LexState::RawText(_)) if passed == '"' => source.code.push_str("\"\""),
+                    (LexState::Text, LexState::Text) | (LexState::RawText(_), LexState::RawText(_)) => {
+                        source.strings.push(passed);
+                    }
                     _ => {}
                 }
             }
@@ -86,35 +88,35 @@ pub(crate) fn is_test_file(path: &str) -> bool {
 }
 
 /// From the start of `rest`: where we are after the next token, and how many characters it has.
-fn step(place: &Place, rest: &[char], before: Option<&char>) -> (Place, usize) {
-    let [first, tail @ ..] = rest else { return (Place::Code, 1) };
+fn step(place: &LexState, rest: &[char], before: Option<&char>) -> (LexState, usize) {
+    let [first, tail @ ..] = rest else { return (LexState::Code, 1) };
     let second = tail.first();
     match (place, first, second) {
-        (Place::Code, '/', Some('/')) => (Place::LineComment, 2),
-        (Place::Code, '/', Some('*')) => (Place::BlockComment(1), 2),
-        (Place::Code, '"', _) => (Place::Text, 1),
-        (Place::Code, 'r', Some('"' | '#')) if !before.is_some_and(|&c| is_word(c) && c != 'b' && c != 'c') => {
+        (LexState::Code, '/', Some('/')) => (LexState::LineComment, 2),
+        (LexState::Code, '/', Some('*')) => (LexState::BlockComment(1), 2),
+        (LexState::Code, '"', _) => (LexState::Text, 1),
+        (LexState::Code, 'r', Some('"' | '#')) if !before.is_some_and(|&c| is_word(c) && c != 'b' && c != 'c') => {
             let hashes = tail.iter().take_while(|&&c| c == '#').count();
-            if tail.get(hashes) == Some(&'"') { (Place::RawText(hashes), hashes + 2) } else { (Place::Code, 1) }
+            if tail.get(hashes) == Some(&'"') { (LexState::RawText(hashes), hashes + 2) } else { (LexState::Code, 1) }
         }
-        (Place::Code, '\'', Some('\\')) => {
+        (LexState::Code, '\'', Some('\\')) => {
             let length = tail.iter().skip(2).take_while(|&&c| c != '\'').count();
-            (Place::Code, length + 4)
+            (LexState::Code, length + 4)
         }
-        (Place::Code, '\'', _) if tail.get(1) == Some(&'\'') => (Place::Code, 3),
-        (Place::Code, ..) | (Place::LineComment, '\n', _) => (Place::Code, 1),
-        (Place::LineComment, ..) => (Place::LineComment, 1),
-        (Place::BlockComment(depth), '/', Some('*')) => (Place::BlockComment(depth + 1), 2),
-        (Place::BlockComment(1), '*', Some('/')) => (Place::Code, 2),
-        (Place::BlockComment(depth), '*', Some('/')) => (Place::BlockComment(depth - 1), 2),
-        (Place::BlockComment(depth), ..) => (Place::BlockComment(*depth), 1),
-        (Place::Text, '\\', _) => (Place::Text, 2),
-        (Place::Text, '"', _) => (Place::Code, 1),
-        (Place::Text, ..) => (Place::Text, 1),
-        (Place::RawText(hashes), '"', _) if tail.iter().take_while(|&&c| c == '#').count() >= *hashes => {
-            (Place::Code, hashes + 1)
+        (LexState::Code, '\'', _) if tail.get(1) == Some(&'\'') => (LexState::Code, 3),
+        (LexState::Code, ..) | (LexState::LineComment, '\n', _) => (LexState::Code, 1),
+        (LexState::LineComment, ..) => (LexState::LineComment, 1),
+        (LexState::BlockComment(depth), '/', Some('*')) => (LexState::BlockComment(depth + 1), 2),
+        (LexState::BlockComment(1), '*', Some('/')) => (LexState::Code, 2),
+        (LexState::BlockComment(depth), '*', Some('/')) => (LexState::BlockComment(depth - 1), 2),
+        (LexState::BlockComment(depth), ..) => (LexState::BlockComment(*depth), 1),
+        (LexState::Text, '\\', _) => (LexState::Text, 2),
+        (LexState::Text, '"', _) => (LexState::Code, 1),
+        (LexState::Text, ..) => (LexState::Text, 1),
+        (LexState::RawText(hashes), '"', _) if tail.iter().take_while(|&&c| c == '#').count() >= *hashes => {
+            (LexState::Code, hashes + 1)
         }
-        (Place::RawText(hashes), ..) => (Place::RawText(*hashes), 1),
+        (LexState::RawText(hashes), ..) => (LexState::RawText(*hashes), 1),
     }
 }
 
@@ -139,7 +141,7 @@ mod tests {
             ("\"a\nb\"\nc", "\"\n\"\nc", "a\nb\n"),
             ("\"unfinished", "\"", "unfinished"),
         ] {
-            let source = Source::new(text);
+            let source = SourceFile::new(text);
             assert_eq!((source.code.as_str(), source.strings.as_str()), (code, strings), "of {text}");
         }
     }
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn every_line_stays_where_it_was() {
         let text = include_str!("source.rs");
-        let source = Source::new(text);
+        let source = SourceFile::new(text);
         assert_eq!(source.code.lines().count(), text.lines().count());
         assert_eq!(source.strings.matches('\n').count(), text.matches('\n').count());
     }
@@ -155,7 +157,7 @@ mod tests {
     #[test]
     fn test_items_are_marked_to_their_end() {
         let marks = |text: &str| -> String {
-            Source::new(text).test_lines().iter().map(|test| if *test { 't' } else { '.' }).collect()
+            SourceFile::new(text).test_lines().iter().map(|test| if *test { 't' } else { '.' }).collect()
         };
         assert_eq!(marks("fn a() {\n}\n#[cfg(test)]\nmod tests {\n    fn b() {\n    }\n}\nfn c() {}\n"), "..ttttt.");
         assert_eq!(marks("#[cfg(test)]\nmod tests;\nfn a() {}\n"), "tt.");

@@ -5,7 +5,7 @@ use clap::builder::FalseyValueParser;
 use prompt_ledger_client::{Client, Options, OptionsError, is_loopback};
 use tonic::transport::Uri;
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 
 /// The key that `prompt-ledger dev` takes on loopback without being told.
 const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
@@ -30,18 +30,18 @@ pub(crate) struct Arguments {
 }
 
 /// A client, and what to call its server in messages.
-pub(crate) struct Connection {
+pub(crate) struct ConnectionArgs {
     pub(crate) client: Client,
     pub(crate) server: String,
 }
 
 impl Arguments {
     /// A client for it. Needs a runtime around it.
-    pub(crate) fn connect(self) -> Result<Connection, Failure> {
+    pub(crate) fn connect(self) -> Result<ConnectionArgs, CommandError> {
         let key = self.key.filter(|key| !key.is_empty());
         let key = key.or_else(|| leads_here(&self.server).then(|| DEVELOPMENT_KEY.to_owned()));
         let Some(key) = key else {
-            return Err(Failure::Other(format!(
+            return Err(CommandError::Other(format!(
                 "{} wants an API key: set LEDGER_API_KEY; `prompt-ledger keys create` beside the server makes one",
                 self.server
             )));
@@ -55,13 +55,13 @@ impl Arguments {
             ..Options::default()
         };
         let client = Client::connect(options).map_err(|error| match error {
-            OptionsError::Plaintext(host) => Failure::Other(format!(
+            OptionsError::Plaintext(host) => CommandError::Other(format!(
                 "the API key would go to `{host}` unencrypted, where anyone on the way can read it: write https:// for a \
                  server with TLS, or add --allow-plaintext where the way is safe"
             )),
-            error => Failure::other(error),
+            error => CommandError::other(error),
         })?;
-        Ok(Connection { client, server: self.server })
+        Ok(ConnectionArgs { client, server: self.server })
     }
 }
 

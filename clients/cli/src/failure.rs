@@ -6,25 +6,25 @@ use std::io;
 use prompt_ledger_client::WatchError;
 use tonic::{Code, Status};
 
-use crate::connection::Connection;
+use crate::connection::ConnectionArgs;
 
 /// What went wrong.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub(crate) enum CommandError {
     /// Standard output is closed.
     NobodyReads,
     /// Anything else.
     Other(String),
 }
 
-impl Failure {
+impl CommandError {
     /// Anything, by what it says.
     pub(crate) fn other(error: impl fmt::Display) -> Self {
         Self::Other(error.to_string())
     }
 
     /// A refused or failed call.
-    pub(crate) fn call(status: &Status, connection: &Connection) -> Self {
+    pub(crate) fn call(status: &Status, connection: &ConnectionArgs) -> Self {
         let message = match status.message() {
             "" => status.code().description(),
             message => message,
@@ -48,7 +48,7 @@ impl Failure {
     }
 
     /// A watch that ended early.
-    pub(crate) fn watch(error: &WatchError, connection: &Connection) -> Self {
+    pub(crate) fn watch(error: &WatchError, connection: &ConnectionArgs) -> Self {
         match error {
             WatchError::Refused(status) => Self::call(status, connection),
             WatchError::GaveUp { .. } => {
@@ -59,7 +59,7 @@ impl Failure {
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::NobodyReads,
@@ -68,7 +68,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Other(message) => f.write_str(message),
@@ -88,8 +88,8 @@ mod tests {
     #[tokio::test]
     async fn only_what_goes_on_is_worth_running_again_for() {
         let client = Client::connect(Options::default()).unwrap();
-        let connection = Connection { client, server: "http://here".into() };
-        let said = |error| Failure::watch(&error, &connection).to_string();
+        let connection = ConnectionArgs { client, server: "http://here".into() };
+        let said = |error| CommandError::watch(&error, &connection).to_string();
         let gave_up = said(WatchError::GaveUp { after: Duration::from_secs(60), cause: "it was silent".into() });
         assert!(gave_up.ends_with("it was silent. What was watched goes on by itself; run this again"), "{gave_up}");
         let unreadable = said(WatchError::Unreadable);

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::failure::Failure;
+use crate::failure::CommandError;
 use crate::output::Output;
 
 /// See what a Prompt Ledger does, while it does it
@@ -37,28 +37,28 @@ use crate::output::Output;
 
 Connections that break are made again, and nothing is shown twice."
 )]
-struct Cli {
+struct Ledgerctl {
     #[command(flatten)]
     connection: connection::Arguments,
     #[command(subcommand)]
-    command: Command,
+    command: LedgerctlCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum LedgerctlCommand {
     /// Watch one execution until it ends: its text on standard output, its states on standard error
-    Watch(watch::Watch),
+    Watch(watch::WatchArgs),
     /// Show each change of state of all executions that match, until Ctrl-C
-    Tail(tail::Tail),
+    Tail(tail::TailArgs),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Ledgerctl::parse();
     let mut output = Output::standard();
     match run(cli, &mut output) {
         Ok(code) => code,
         // Who reads has seen enough; as a process that the signal ended.
-        Err(Failure::NobodyReads) => ExitCode::from(141),
+        Err(CommandError::NobodyReads) => ExitCode::from(141),
         Err(failure) => {
             output.note(&format!("ledgerctl: {failure}"));
             ExitCode::from(2)
@@ -66,13 +66,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, output: &mut Output<'_>) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::other)?;
+fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::other)?;
     runtime.block_on(async {
         let connection = cli.connection.connect()?;
         match cli.command {
-            Command::Watch(watch) => watch.run(&connection, output).await,
-            Command::Tail(tail) => tail.run(&connection, output).await,
+            LedgerctlCommand::Watch(watch) => watch.run(&connection, output).await,
+            LedgerctlCommand::Tail(tail) => tail.run(&connection, output).await,
         }
     })
 }
@@ -84,12 +84,12 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        Ledgerctl::command().debug_assert();
     }
 
     #[test]
     fn the_commands_in_the_readme_and_in_the_help_are_understood() {
-        let help = Cli::command().render_long_help().to_string();
+        let help = Ledgerctl::command().render_long_help().to_string();
         let readme = include_str!("../../../README.md");
         let commands = readme.lines().chain(help.lines()).filter_map(|line| {
             let command = line.trim().strip_prefix("cargo run --release -p ledgerctl -- ");
@@ -100,14 +100,14 @@ mod tests {
         let commands: Vec<_> = commands.collect();
         assert!(commands.len() >= 6, "{commands:?}");
         for command in commands {
-            let parsed = Cli::try_parse_from(["ledgerctl"].into_iter().chain(command.split_whitespace()));
+            let parsed = Ledgerctl::try_parse_from(["ledgerctl"].into_iter().chain(command.split_whitespace()));
             assert!(parsed.is_ok(), "{command}: {}", parsed.err().unwrap());
         }
     }
 
     #[test]
     fn a_key_in_the_environment_is_not_shown_by_the_help() {
-        let key = Cli::command().get_arguments().find(|argument| argument.get_id() == "key").unwrap().clone();
+        let key = Ledgerctl::command().get_arguments().find(|argument| argument.get_id() == "key").unwrap().clone();
         assert!(key.is_hide_env_values_set());
     }
 }

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use prompt_ledger_client::{StateChange, TailUpdate, v1};
 use prost_types::Timestamp;
 
-use crate::connection::Connection;
-use crate::failure::Failure;
+use crate::connection::ConnectionArgs;
+use crate::failure::CommandError;
 use crate::json::{self, status};
 use crate::output::Output;
 use crate::since;
@@ -18,7 +18,7 @@ use crate::since;
     after_help = "First those are shown that have not ended (and with --since those that changed since), then each \
 change as it happens. All that is asked for must hold."
 )]
-pub(crate) struct Tail {
+pub(crate) struct TailArgs {
     /// Only executions of this prompt
     #[arg(long, value_name = "NAME")]
     prompt: Option<String>,
@@ -66,23 +66,27 @@ impl Status {
     }
 }
 
-impl Tail {
-    pub(crate) async fn run(self, connection: &Connection, output: &mut Output<'_>) -> Result<ExitCode, Failure> {
+impl TailArgs {
+    pub(crate) async fn run(
+        self,
+        connection: &ConnectionArgs,
+        output: &mut Output<'_>,
+    ) -> Result<ExitCode, CommandError> {
         // Fails at once where the server is not there: watching would go on trying.
         let request = v1::ListExecutionsRequest { page_size: 1, ..v1::ListExecutionsRequest::default() };
         let listed = connection.client.executions().list_executions(request).await;
-        listed.map_err(|status| Failure::call(&status, connection))?;
+        listed.map_err(|status| CommandError::call(&status, connection))?;
         let json = self.json;
         let mut tail = connection.client.tail(self.filter());
         while let Some(update) = tail.next().await {
-            let update = update.map_err(|error| Failure::watch(&error, connection))?;
+            let update = update.map_err(|error| CommandError::watch(&error, connection))?;
             if json {
                 json::tail(&update).map_or(Ok(()), |line| output.json(&line))?;
             } else {
                 told(&update).map_or(Ok(()), |line| output.line(&line))?;
             }
         }
-        Err(Failure::other("the tail ended; run this again"))
+        Err(CommandError::other("the tail ended; run this again"))
     }
 
     fn filter(self) -> v1::WatchExecutionsRequest {
@@ -199,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_options_become_the_filter() {
-        let tail = Tail {
+        let tail = TailArgs {
             prompt: Some("greet".into()),
             environment: Some("prod".into()),
             status: vec![Status::Queued, Status::Running, Status::Succeeded, Status::Failed, Status::Canceled],

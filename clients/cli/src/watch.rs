@@ -6,8 +6,8 @@ use clap::Args;
 use prompt_ledger_client::{StateChange, Update, v1};
 use v1::ExecutionStatus as Status;
 
-use crate::connection::Connection;
-use crate::failure::Failure;
+use crate::connection::ConnectionArgs;
+use crate::failure::CommandError;
 use crate::json;
 use crate::output::Output;
 
@@ -18,7 +18,7 @@ use crate::output::Output;
 
 Each line of JSON has a `kind`: `state`, `text`, `restarted` (another attempt writes: drop the text so far), `ended`."
 )]
-pub(crate) struct Watch {
+pub(crate) struct WatchArgs {
     /// The id, as SubmitExecution answered it and `ledgerctl tail` shows it
     #[arg(value_name = "EXECUTION")]
     execution: String,
@@ -27,17 +27,21 @@ pub(crate) struct Watch {
     json: bool,
 }
 
-impl Watch {
-    pub(crate) async fn run(self, connection: &Connection, output: &mut Output<'_>) -> Result<ExitCode, Failure> {
+impl WatchArgs {
+    pub(crate) async fn run(
+        self,
+        connection: &ConnectionArgs,
+        output: &mut Output<'_>,
+    ) -> Result<ExitCode, CommandError> {
         // Fails at once where the server is not there: watching would go on trying.
         let request =
             v1::GetExecutionRequest { execution_id: self.execution.clone(), view: v1::ExecutionView::Basic.into() };
         let found = connection.client.executions().get_execution(request).await;
-        found.map_err(|status| Failure::call(&status, connection))?;
+        found.map_err(|status| CommandError::call(&status, connection))?;
         let mut screen = Screen { json: self.json || !output.is_terminal, in_line: false };
         let mut watch = connection.client.watch(self.execution);
         while let Some(update) = watch.next().await {
-            let update = update.map_err(|error| Failure::watch(&error, connection))?;
+            let update = update.map_err(|error| CommandError::watch(&error, connection))?;
             screen.show(&update, output)?;
             if let Update::Ended(execution) = update {
                 return Ok(match execution.status() {
@@ -46,7 +50,7 @@ impl Watch {
                 });
             }
         }
-        Err(Failure::other("the watch ended before the execution; run this again"))
+        Err(CommandError::other("the watch ended before the execution; run this again"))
     }
 }
 
@@ -58,7 +62,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), Failure> {
+    fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), CommandError> {
         if self.json {
             return match json::update(update) {
                 Some(line) => Ok(output.json(&line)?),
@@ -87,7 +91,7 @@ impl Screen {
         Ok(())
     }
 
-    fn end_line(&mut self, output: &mut Output<'_>) -> Result<(), Failure> {
+    fn end_line(&mut self, output: &mut Output<'_>) -> Result<(), CommandError> {
         if std::mem::take(&mut self.in_line) {
             output.answer("\n")?;
         }
@@ -224,6 +228,6 @@ mod tests {
         }
         let mut screen = Screen { json: false, in_line: false };
         let failed = screen.show(&text("a"), &mut Output::of(Closed, std::io::sink()));
-        assert!(matches!(failed, Err(Failure::NobodyReads)));
+        assert!(matches!(failed, Err(CommandError::NobodyReads)));
     }
 }

@@ -10,20 +10,20 @@ use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
-use crate::following::Pace;
-use crate::options::{Credentials, Options, OptionsError};
+use crate::following::WatchTimeouts;
+use crate::options::{ClientCredentials, Options, OptionsError};
 use crate::tail::Tail;
 use crate::watch::Watch;
 
 /// A connection that sends the key and the project with each call.
-pub type Connection = InterceptedService<Channel, Credentials>;
+pub type Connection = InterceptedService<Channel, ClientCredentials>;
 
 /// A client of one server. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct Client {
     url: String,
     connection: Connection,
-    pace: Pace,
+    pace: WatchTimeouts,
 }
 
 impl Client {
@@ -35,7 +35,7 @@ impl Client {
     pub fn connect(options: Options) -> Result<Self, OptionsError> {
         let credentials = options.credentials()?;
         let channel = options.endpoint()?.connect_lazy();
-        let pace = Pace { patience: options.patience, silence: options.silence };
+        let pace = WatchTimeouts { patience: options.patience, silence: options.silence };
         Ok(Self { url: options.url, connection: InterceptedService::new(channel, credentials), pace })
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
 
-use crate::machine::{Reader, Taken};
+use crate::machine::{StreamReader, Taken};
 use crate::update::{StateChange, Update};
 
 /// What is known of one execution, over as many streams as it takes.
@@ -15,7 +15,7 @@ pub(crate) struct Follower {
     id: String,
     /// The sequence after which to go on.
     cursor: i64,
-    text: Text,
+    text: FollowedText,
     /// It began with a spec: whether that has an idempotency key.
     keyed: Option<bool>,
     joined: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Follower {
 
 /// What an attempt has written so far, as far as it was passed on.
 #[derive(Debug)]
-struct Text {
+struct FollowedText {
     /// 0: none yet.
     attempt: i32,
     /// Bytes.
@@ -44,7 +44,7 @@ pub(crate) enum Ask {
 impl Follower {
     /// Of an execution, after a sequence.
     pub(crate) fn watching(id: String, cursor: i64) -> Self {
-        Self { id, cursor, text: Text::of(0), keyed: None, joined: false }
+        Self { id, cursor, text: FollowedText::of(0), keyed: None, joined: false }
     }
 
     /// Of an execution that a spec begins, or finds by its idempotency key.
@@ -61,7 +61,7 @@ impl Follower {
     }
 }
 
-impl Reader for Follower {
+impl StreamReader for Follower {
     type Update = Update;
 
     fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<Update>) -> Taken {
@@ -114,7 +114,7 @@ fn said(new: bool) -> Taken {
     if new { Taken::News } else { Taken::Nothing }
 }
 
-impl Text {
+impl FollowedText {
     fn of(attempt: i32) -> Self {
         Self { attempt, given: 0, hash: HASH_OF_NOTHING }
     }

@@ -11,30 +11,30 @@ use tonic::Status;
 
 use crate::client::Connection;
 use crate::error::WatchError;
-use crate::machine::{Machine, Next, Reader};
-use crate::retry::{Failure, Moment, Patience};
+use crate::machine::{Machine, NextStep, StreamReader};
+use crate::retry::{RetryMoment, RetryWindow, StreamFailure};
 
 /// A stream of events.
-pub(crate) type Events = BoxStream<'static, Result<v1::ExecutionEvent, Status>>;
+pub(crate) type EventStream = BoxStream<'static, Result<v1::ExecutionEvent, Status>>;
 
 /// Opens the stream that a reader needs next.
-pub(crate) trait Open: Reader {
-    fn open(&self, executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<Events, Status>>;
+pub(crate) trait OpenStream: StreamReader {
+    fn open(&self, executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<EventStream, Status>>;
 }
 
 /// How patiently.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct WatchTimeouts {
     pub(crate) patience: Duration,
     pub(crate) silence: Duration,
 }
 
-struct Following<R: Reader> {
+struct Following<R: StreamReader> {
     executions: ExecutionServiceClient<Connection>,
     machine: Machine<R>,
     silence: Duration,
     began: Instant,
-    events: Option<Events>,
+    events: Option<EventStream>,
     over: bool,
 }
 
@@ -42,15 +42,15 @@ struct Following<R: Reader> {
 pub(crate) fn follow<R>(
     executions: ExecutionServiceClient<Connection>,
     reader: R,
-    pace: Pace,
+    pace: WatchTimeouts,
 ) -> BoxStream<'static, Result<R::Update, WatchError>>
 where
-    R: Open + Send + 'static,
+    R: OpenStream + Send + 'static,
     R::Update: Send,
 {
     let following = Following {
         executions,
-        machine: Machine::new(reader, Patience::new(pace.patience)),
+        machine: Machine::new(reader, RetryWindow::new(pace.patience)),
         silence: pace.silence,
         began: Instant::now(),
         events: None,
@@ -63,7 +63,7 @@ where
     updates.boxed()
 }
 
-impl<R: Open> Following<R> {
+impl<R: OpenStream> Following<R> {
     async fn next(&mut self) -> Option<Result<R::Update, WatchError>> {
         loop {
             if let Some(update) = self.machine.updates.pop_front() {
@@ -73,19 +73,19 @@ impl<R: Open> Following<R> {
                 return None;
             }
             let heard = self.hear().await;
-            let moment = Moment { now: self.began.elapsed(), chance: chance() };
+            let moment = RetryMoment { now: self.began.elapsed(), chance: chance() };
             let next = match heard {
-                Ok(None) => Ok(Next::Read),
+                Ok(None) => Ok(NextStep::Read),
                 Ok(Some(event)) => self.machine.took(event, moment),
                 Err(failure) => self.machine.failed(failure, moment),
             };
             match next {
-                Ok(Next::Read) => {}
-                Ok(Next::Open(delay)) => {
+                Ok(NextStep::Read) => {}
+                Ok(NextStep::OpenStream(delay)) => {
                     self.events = None;
                     sleep(delay).await;
                 }
-                Ok(Next::Over) => (self.events, self.over) = (None, true),
+                Ok(NextStep::Over) => (self.events, self.over) = (None, true),
                 Err(error) => {
                     (self.events, self.over) = (None, true);
                     return Some(Err(error));
@@ -95,15 +95,15 @@ impl<R: Open> Following<R> {
     }
 
     /// The next event; none where a stream has just been opened.
-    async fn hear(&mut self) -> Result<Option<v1::ExecutionEvent>, Failure> {
+    async fn hear(&mut self) -> Result<Option<v1::ExecutionEvent>, StreamFailure> {
         let Some(events) = &mut self.events else {
             let opening = self.machine.reader.open(self.executions.clone());
-            self.events = Some(timeout(self.silence, opening).await.map_err(|_| Failure::Silent)??);
+            self.events = Some(timeout(self.silence, opening).await.map_err(|_| StreamFailure::Silent)??);
             self.machine.opened();
             return Ok(None);
         };
-        let event = timeout(self.silence, events.next()).await.map_err(|_| Failure::Silent)?;
-        Ok(Some(event.ok_or(Failure::Cut)??))
+        let event = timeout(self.silence, events.next()).await.map_err(|_| StreamFailure::Silent)?;
+        Ok(Some(event.ok_or(StreamFailure::Cut)??))
     }
 }
 

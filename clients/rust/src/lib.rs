@@ -41,7 +41,7 @@ mod watch;
 
 pub use client::{Client, Connection};
 pub use error::WatchError;
-pub use options::{ApiKey, Credentials, Options, OptionsError, is_loopback};
+pub use options::{ClientCredentials, ClientKey, Options, OptionsError, is_loopback};
 pub use prompt_ledger_proto::v1;
 pub use tail::Tail;
 pub use update::{StateChange, TailUpdate, Update};

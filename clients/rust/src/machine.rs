@@ -6,10 +6,10 @@ use std::collections::VecDeque;
 use prompt_ledger_proto::v1;
 
 use crate::error::WatchError;
-use crate::retry::{Failure, Moment, Patience, Verdict};
+use crate::retry::{RetryDecision, RetryMoment, RetryWindow, StreamFailure};
 
 /// Reads the events of one stream after another as the story that they tell.
-pub(crate) trait Reader {
+pub(crate) trait StreamReader {
     /// What is told.
     type Update;
 
@@ -42,27 +42,27 @@ pub(crate) enum Taken {
 
 /// What to do next, once the updates have been told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextStep {
     /// Read on.
     Read,
     /// Drop the stream, wait, and open another.
-    Open(std::time::Duration),
+    OpenStream(std::time::Duration),
     /// Stop.
     Over,
 }
 
 /// The steps of a watch.
 #[derive(Debug)]
-pub(crate) struct Machine<R: Reader> {
+pub(crate) struct Machine<R: StreamReader> {
     pub(crate) reader: R,
     pub(crate) updates: VecDeque<R::Update>,
-    patience: Patience,
+    patience: RetryWindow,
     /// The present stream has said something.
     heard: bool,
 }
 
-impl<R: Reader> Machine<R> {
-    pub(crate) fn new(reader: R, patience: Patience) -> Self {
+impl<R: StreamReader> Machine<R> {
+    pub(crate) fn new(reader: R, patience: RetryWindow) -> Self {
         Self { reader, updates: VecDeque::new(), patience, heard: false }
     }
 
@@ -73,29 +73,29 @@ impl<R: Reader> Machine<R> {
     }
 
     /// An event came.
-    pub(crate) fn took(&mut self, event: v1::ExecutionEvent, moment: Moment) -> Result<Next, WatchError> {
+    pub(crate) fn took(&mut self, event: v1::ExecutionEvent, moment: RetryMoment) -> Result<NextStep, WatchError> {
         self.heard = true;
         match self.reader.take(event, &mut self.updates) {
             Taken::News => self.patience.progressed(),
             Taken::Nothing => {}
-            Taken::Over => return Ok(Next::Over),
-            Taken::Gap => return self.failed(Failure::Gap, moment),
+            Taken::Over => return Ok(NextStep::Over),
+            Taken::Gap => return self.failed(StreamFailure::Gap, moment),
             Taken::Unreadable => return Err(WatchError::Unreadable),
         }
-        Ok(Next::Read)
+        Ok(NextStep::Read)
     }
 
     /// The stream is of no more use, or could not be opened.
-    pub(crate) fn failed(&mut self, failure: Failure, moment: Moment) -> Result<Next, WatchError> {
+    pub(crate) fn failed(&mut self, failure: StreamFailure, moment: RetryMoment) -> Result<NextStep, WatchError> {
         if !self.reader.resumes() {
             return Err(failure.last());
         }
         // A stream that began, and was ended by a server that says when to come back, was a good one.
-        if self.heard && matches!(failure.verdict(), Verdict::Again(Some(_))) {
+        if self.heard && matches!(failure.verdict(), RetryDecision::Again(Some(_))) {
             self.patience.progressed();
         }
         self.heard = false;
-        self.patience.failed(failure, moment).map(Next::Open)
+        self.patience.failed(failure, moment).map(NextStep::OpenStream)
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
     /// Answers what the test says by the event's sequence; 1 and 2 are an end.
     struct Scripted(bool);
 
-    impl Reader for Scripted {
+    impl StreamReader for Scripted {
         type Update = i64;
 
         fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<i64>) -> Taken {
@@ -129,19 +129,19 @@ mod tests {
     }
 
     fn machine() -> Machine<Scripted> {
-        Machine::new(Scripted(true), Patience::new(Duration::from_secs(60)))
+        Machine::new(Scripted(true), RetryWindow::new(Duration::from_secs(60)))
     }
 
     fn event(sequence: i64) -> v1::ExecutionEvent {
         v1::ExecutionEvent { sequence, ..v1::ExecutionEvent::default() }
     }
 
-    fn at(seconds: u64) -> Moment {
-        Moment { now: Duration::from_secs(seconds), chance: 1.0 }
+    fn at(seconds: u64) -> RetryMoment {
+        RetryMoment { now: Duration::from_secs(seconds), chance: 1.0 }
     }
 
     /// A server that says when to come back.
-    fn aged() -> Failure {
+    fn aged() -> StreamFailure {
         let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
         Status::with_error_details(tonic::Code::Unavailable, "aged", details).into()
     }
@@ -151,10 +151,10 @@ mod tests {
         let mut machine = machine();
         machine.opened();
         for sequence in [0, 4] {
-            assert_eq!(machine.took(event(sequence), at(0)).unwrap(), Next::Read);
+            assert_eq!(machine.took(event(sequence), at(0)).unwrap(), NextStep::Read);
         }
-        assert_eq!(machine.took(event(3), at(0)).unwrap(), Next::Open(Duration::from_millis(100)));
-        assert_eq!(machine.took(event(1), at(0)).unwrap(), Next::Over);
+        assert_eq!(machine.took(event(3), at(0)).unwrap(), NextStep::OpenStream(Duration::from_millis(100)));
+        assert_eq!(machine.took(event(1), at(0)).unwrap(), NextStep::Over);
         assert!(matches!(machine.took(event(2), at(0)), Err(WatchError::Unreadable)));
         assert_eq!(machine.updates, [0, 4, 3, 1, 2]);
     }
@@ -165,12 +165,12 @@ mod tests {
         for second in [0, 30] {
             machine.opened();
             machine.took(event(0), at(second)).unwrap();
-            machine.failed(Failure::Cut, at(second)).unwrap();
+            machine.failed(StreamFailure::Cut, at(second)).unwrap();
         }
         machine.took(event(4), at(50)).unwrap();
-        machine.failed(Failure::Cut, at(61)).unwrap();
+        machine.failed(StreamFailure::Cut, at(61)).unwrap();
         machine.took(event(0), at(62)).unwrap();
-        let error = machine.failed(Failure::Cut, at(121)).unwrap_err();
+        let error = machine.failed(StreamFailure::Cut, at(121)).unwrap_err();
         assert!(matches!(error, WatchError::GaveUp { .. }), "{error}");
     }
 
@@ -189,7 +189,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_gone_on_with_ends_at_the_first_failure() {
-        let mut machine = Machine::new(Scripted(false), Patience::new(Duration::from_secs(60)));
+        let mut machine = Machine::new(Scripted(false), RetryWindow::new(Duration::from_secs(60)));
         assert!(matches!(machine.failed(aged(), at(0)), Err(WatchError::NotResumable(_))));
     }
 }

@@ -19,7 +19,7 @@ pub struct Options {
     /// `http://HOST:PORT` or `https://HOST:PORT`; `https` trusts the roots that this system trusts.
     pub url: String,
     /// Sent as `x-api-key` with each call. Empty: none is sent.
-    pub api_key: ApiKey,
+    pub api_key: ClientKey,
     /// Whether the key may go over plain `http` to another machine, where anyone on the way can read it: for a network that
     /// encrypts by itself, or a sidecar that speaks TLS. To this machine it always may.
     pub allow_plaintext: bool,
@@ -40,7 +40,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: "http://127.0.0.1:50051".to_owned(),
-            api_key: ApiKey::default(),
+            api_key: ClientKey::default(),
             allow_plaintext: false,
             project: None,
             connect_timeout: Duration::from_secs(10),
@@ -53,15 +53,15 @@ impl Default for Options {
 
 /// An API key. It never shows itself.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct ApiKey(String);
+pub struct ClientKey(String);
 
-impl<T: Into<String>> From<T> for ApiKey {
+impl<T: Into<String>> From<T> for ClientKey {
     fn from(key: T) -> Self {
         Self(key.into())
     }
 }
 
-impl fmt::Debug for ApiKey {
+impl fmt::Debug for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -118,7 +118,7 @@ impl Options {
     }
 
     /// What is sent with each call.
-    pub(crate) fn credentials(&self) -> Result<Credentials, OptionsError> {
+    pub(crate) fn credentials(&self) -> Result<ClientCredentials, OptionsError> {
         let api_key = match self.api_key.0.as_str() {
             "" => None,
             key => {
@@ -131,7 +131,7 @@ impl Options {
             let value: Result<MetadataValue<Ascii>, _> = project.parse();
             value.map_err(|_| OptionsError::Project(project.to_owned()))
         });
-        Ok(Credentials { api_key, project: project.transpose()? })
+        Ok(ClientCredentials { api_key, project: project.transpose()? })
     }
 }
 
@@ -145,12 +145,12 @@ pub fn is_loopback(url: &Uri) -> bool {
 
 /// Sends the key and the project with each call.
 #[derive(Clone, Debug)]
-pub struct Credentials {
+pub struct ClientCredentials {
     api_key: Option<MetadataValue<Ascii>>,
     project: Option<MetadataValue<Ascii>>,
 }
 
-impl Interceptor for Credentials {
+impl Interceptor for ClientCredentials {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         let metadata = request.metadata_mut();
         for (name, value) in [("x-api-key", &self.api_key), ("x-ledger-project", &self.project)] {
@@ -235,7 +235,7 @@ mod tests {
         for (url, host) in ELSEWHERE {
             let options = Options { url: url.into(), ..with_key("pl_secret") };
             assert_eq!(options.endpoint().unwrap_err(), OptionsError::Plaintext(host.into()), "{url}");
-            Options { api_key: ApiKey::default(), ..options.clone() }.endpoint().unwrap();
+            Options { api_key: ClientKey::default(), ..options.clone() }.endpoint().unwrap();
             Options { url: url.replace("http:", "https:"), ..options.clone() }.endpoint().unwrap();
             Options { allow_plaintext: true, ..options }.endpoint().unwrap();
         }

@@ -15,14 +15,14 @@ const LONGEST_ASKED: Duration = Duration::from_secs(3_600);
 
 /// When something happens: the time since the watch began, and a random number from 0 to 1.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct RetryMoment {
     pub(crate) now: Duration,
     pub(crate) chance: f64,
 }
 
 /// Why a stream is of no more use.
 #[derive(Clone, Debug)]
-pub(crate) enum Failure {
+pub(crate) enum StreamFailure {
     /// It ended with an error, or could not be opened.
     Status(Box<Status>),
     /// It ended well, before what it is about.
@@ -35,29 +35,31 @@ pub(crate) enum Failure {
 
 /// What a failure calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum RetryDecision {
     /// Try again, after the time that the server asked for, where it did.
     Again(Option<Duration>),
     /// It would come to the same.
     Final,
 }
 
-impl From<Status> for Failure {
+impl From<Status> for StreamFailure {
     fn from(status: Status) -> Self {
         Self::Status(Box::new(status))
     }
 }
 
-impl Failure {
-    pub(crate) fn verdict(&self) -> Verdict {
-        let Self::Status(status) = self else { return Verdict::Again(None) };
+impl StreamFailure {
+    pub(crate) fn verdict(&self) -> RetryDecision {
+        let Self::Status(status) = self else { return RetryDecision::Again(None) };
         let reason = reason(status);
         match status.code() {
-            Code::Unavailable => Verdict::Again(status.get_details_retry_info().and_then(|info| info.retry_delay)),
-            Code::Aborted if reason.as_deref() == Some("SLOW_CONSUMER") => Verdict::Again(None),
+            Code::Unavailable => {
+                RetryDecision::Again(status.get_details_retry_info().and_then(|info| info.retry_delay))
+            }
+            Code::Aborted if reason.as_deref() == Some("SLOW_CONSUMER") => RetryDecision::Again(None),
             // The server gives every error of its own a reason: without one the connection broke.
-            Code::Unknown | Code::Internal | Code::Cancelled if reason.is_none() => Verdict::Again(None),
-            _ => Verdict::Final,
+            Code::Unknown | Code::Internal | Code::Cancelled if reason.is_none() => RetryDecision::Again(None),
+            _ => RetryDecision::Final,
         }
     }
 
@@ -75,7 +77,7 @@ impl Failure {
     /// The error that it comes to where nothing is tried any more.
     pub(crate) fn last(self) -> WatchError {
         match (self.verdict(), self) {
-            (Verdict::Final, Self::Status(status)) => WatchError::Refused(status),
+            (RetryDecision::Final, Self::Status(status)) => WatchError::Refused(status),
             (_, other) => WatchError::NotResumable(other.cause()),
         }
     }
@@ -83,14 +85,14 @@ impl Failure {
 
 /// How long one goes on trying.
 #[derive(Clone, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct RetryWindow {
     limit: Duration,
     /// Since when nothing has worked.
     failing_since: Option<Duration>,
     failures: u32,
 }
 
-impl Patience {
+impl RetryWindow {
     pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, failing_since: None, failures: 0 }
     }
@@ -101,8 +103,8 @@ impl Patience {
     }
 
     /// It failed: when to try again.
-    pub(crate) fn failed(&mut self, failure: Failure, moment: Moment) -> Result<Duration, WatchError> {
-        let Verdict::Again(asked) = failure.verdict() else { return Err(failure.last()) };
+    pub(crate) fn failed(&mut self, failure: StreamFailure, moment: RetryMoment) -> Result<Duration, WatchError> {
+        let RetryDecision::Again(asked) = failure.verdict() else { return Err(failure.last()) };
         let since = *self.failing_since.get_or_insert(moment.now);
         let delay = match asked {
             // Never earlier than asked, and not all at once.
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
     use tonic_types::ErrorDetails;
 
-    fn status(code: Code, reason: &str, retry: Option<Duration>) -> Failure {
+    fn status(code: Code, reason: &str, retry: Option<Duration>) -> StreamFailure {
         let mut details = ErrorDetails::new();
         details.set_error_info(reason, "promptledger.dev", []);
         if let Some(delay) = retry {
@@ -132,31 +134,31 @@ mod tests {
         Status::with_error_details(code, "said so", details).into()
     }
 
-    fn at(seconds: u64, chance: f64) -> Moment {
-        Moment { now: Duration::from_secs(seconds), chance }
+    fn at(seconds: u64, chance: f64) -> RetryMoment {
+        RetryMoment { now: Duration::from_secs(seconds), chance }
     }
 
     #[test]
     fn what_may_pass_is_tried_again_and_what_may_not_is_final() {
         let second = Duration::from_secs(1);
         for (failure, verdict) in [
-            (status(Code::Unavailable, "DRAINING", Some(second)), Verdict::Again(Some(second))),
-            (status(Code::Unavailable, "STORE_UNAVAILABLE", None), Verdict::Again(None)),
-            (Status::unavailable("tcp connect error").into(), Verdict::Again(None)),
-            (status(Code::Aborted, "SLOW_CONSUMER", None), Verdict::Again(None)),
-            (Status::unknown("transport error").into(), Verdict::Again(None)),
-            (Status::internal("h2 protocol error").into(), Verdict::Again(None)),
-            (Status::cancelled("operation was canceled").into(), Verdict::Again(None)),
-            (Failure::Cut, Verdict::Again(None)),
-            (Failure::Silent, Verdict::Again(None)),
-            (Failure::Gap, Verdict::Again(None)),
-            (status(Code::Internal, "INTERNAL", None), Verdict::Final),
-            (status(Code::Aborted, "ETAG_MISMATCH", None), Verdict::Final),
-            (status(Code::NotFound, "EXECUTION_NOT_FOUND", None), Verdict::Final),
-            (status(Code::OutOfRange, "SEQUENCE_AHEAD", None), Verdict::Final),
-            (status(Code::Unauthenticated, "KEY_INVALID", None), Verdict::Final),
-            (status(Code::ResourceExhausted, "TOO_MANY_WATCHERS", Some(second)), Verdict::Final),
-            (Status::unimplemented("").into(), Verdict::Final),
+            (status(Code::Unavailable, "DRAINING", Some(second)), RetryDecision::Again(Some(second))),
+            (status(Code::Unavailable, "STORE_UNAVAILABLE", None), RetryDecision::Again(None)),
+            (Status::unavailable("tcp connect error").into(), RetryDecision::Again(None)),
+            (status(Code::Aborted, "SLOW_CONSUMER", None), RetryDecision::Again(None)),
+            (Status::unknown("transport error").into(), RetryDecision::Again(None)),
+            (Status::internal("h2 protocol error").into(), RetryDecision::Again(None)),
+            (Status::cancelled("operation was canceled").into(), RetryDecision::Again(None)),
+            (StreamFailure::Cut, RetryDecision::Again(None)),
+            (StreamFailure::Silent, RetryDecision::Again(None)),
+            (StreamFailure::Gap, RetryDecision::Again(None)),
+            (status(Code::Internal, "INTERNAL", None), RetryDecision::Final),
+            (status(Code::Aborted, "ETAG_MISMATCH", None), RetryDecision::Final),
+            (status(Code::NotFound, "EXECUTION_NOT_FOUND", None), RetryDecision::Final),
+            (status(Code::OutOfRange, "SEQUENCE_AHEAD", None), RetryDecision::Final),
+            (status(Code::Unauthenticated, "KEY_INVALID", None), RetryDecision::Final),
+            (status(Code::ResourceExhausted, "TOO_MANY_WATCHERS", Some(second)), RetryDecision::Final),
+            (Status::unimplemented("").into(), RetryDecision::Final),
         ] {
             assert_eq!(failure.verdict(), verdict, "{failure:?}");
         }
@@ -165,8 +167,8 @@ mod tests {
     #[test]
     fn delays_grow_to_five_seconds_with_jitter() {
         let millis = |chance: f64| {
-            let mut patience = Patience::new(Duration::MAX);
-            let delays = (0..40).map(|_| patience.failed(Failure::Cut, at(0, chance)).unwrap().as_millis());
+            let mut patience = RetryWindow::new(Duration::MAX);
+            let delays = (0..40).map(|_| patience.failed(StreamFailure::Cut, at(0, chance)).unwrap().as_millis());
             delays.collect::<Vec<_>>()
         };
         assert_eq!(millis(1.0)[..8], [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
@@ -178,20 +180,20 @@ mod tests {
     fn the_delay_that_a_server_asks_for_is_kept_to_and_spread() {
         for (asked, chance, millis) in [(1_000, 0.0, 1_000), (1_000, 1.0, 1_200), (u64::MAX, 0.0, 3_600_000)] {
             let failure = status(Code::Unavailable, "DRAINING", Some(Duration::from_millis(asked)));
-            let delay = Patience::new(Duration::MAX).failed(failure, at(0, chance)).unwrap();
+            let delay = RetryWindow::new(Duration::MAX).failed(failure, at(0, chance)).unwrap();
             assert_eq!(delay.as_millis(), millis);
         }
     }
 
     #[test]
     fn patience_ends_a_while_after_the_last_progress() {
-        let mut patience = Patience::new(Duration::from_secs(60));
-        patience.failed(Failure::Cut, at(100, 1.0)).unwrap();
-        patience.failed(Failure::Cut, at(159, 1.0)).unwrap();
+        let mut patience = RetryWindow::new(Duration::from_secs(60));
+        patience.failed(StreamFailure::Cut, at(100, 1.0)).unwrap();
+        patience.failed(StreamFailure::Cut, at(159, 1.0)).unwrap();
         patience.progressed();
-        assert_eq!(patience.failed(Failure::Cut, at(200, 1.0)).unwrap(), FIRST);
-        patience.failed(Failure::Cut, at(259, 1.0)).unwrap();
-        let error = patience.failed(Failure::Silent, at(260, 1.0)).unwrap_err();
+        assert_eq!(patience.failed(StreamFailure::Cut, at(200, 1.0)).unwrap(), FIRST);
+        patience.failed(StreamFailure::Cut, at(259, 1.0)).unwrap();
+        let error = patience.failed(StreamFailure::Silent, at(260, 1.0)).unwrap_err();
         let said = error.to_string();
         assert_eq!(said, "gave up after 60 s without news: the server said nothing, not even that it lives");
         assert!(error.status().is_none() && error.reason().is_none());
@@ -200,8 +202,11 @@ mod tests {
     #[test]
     fn the_last_error_says_what_happened() {
         for (failure, said) in [
-            (Failure::Cut, "the stream broke, and without an idempotency key nothing goes on: the stream ended before"),
-            (Failure::Gap, "the stream broke, and without an idempotency key nothing goes on: the stream left"),
+            (
+                StreamFailure::Cut,
+                "the stream broke, and without an idempotency key nothing goes on: the stream ended before",
+            ),
+            (StreamFailure::Gap, "the stream broke, and without an idempotency key nothing goes on: the stream left"),
             (
                 Status::unavailable("").into(),
                 "the stream broke, and without an idempotency key nothing goes on: The se",

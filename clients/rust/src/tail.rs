@@ -13,7 +13,7 @@ use tonic::Status;
 
 use crate::client::Connection;
 use crate::error::WatchError;
-use crate::following::{Events, Open, Pace, follow};
+use crate::following::{EventStream, OpenStream, WatchTimeouts, follow};
 use crate::tailer::Tailer;
 use crate::update::TailUpdate;
 use crate::watch::events;
@@ -27,7 +27,7 @@ impl Tail {
     pub(crate) fn of(
         executions: ExecutionServiceClient<Connection>,
         filter: v1::WatchExecutionsRequest,
-        pace: Pace,
+        pace: WatchTimeouts,
     ) -> Self {
         Self(follow(executions, Tailer::new(filter), pace))
     }
@@ -52,8 +52,11 @@ impl fmt::Debug for Tail {
     }
 }
 
-impl Open for Tailer {
-    fn open(&self, mut executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<Events, Status>> {
+impl OpenStream for Tailer {
+    fn open(
+        &self,
+        mut executions: ExecutionServiceClient<Connection>,
+    ) -> BoxFuture<'static, Result<EventStream, Status>> {
         let request = self.ask();
         async move { executions.watch_executions(request).await.map(|answer| events(answer, |message| message.event)) }
             .boxed()

@@ -6,7 +6,7 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
 use prost_types::Timestamp;
 
-use crate::machine::{Reader, Taken};
+use crate::machine::{StreamReader, Taken};
 use crate::update::{StateChange, TailUpdate};
 
 /// So many executions are remembered at least, those heard of last; and twice as many at most.
@@ -18,7 +18,7 @@ const APART: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Tailer {
     filter: v1::WatchExecutionsRequest,
-    seen: Seen,
+    seen: SeenExecutions,
     /// When the present stream began, by the server's clock.
     began: Option<Timestamp>,
     /// The present stream has told all that comes first.
@@ -28,7 +28,7 @@ pub(crate) struct Tailer {
 
 impl Tailer {
     pub(crate) fn new(filter: v1::WatchExecutionsRequest) -> Self {
-        Self { filter, seen: Seen::new(REMEMBERED), began: None, synced: false, told_synced: false }
+        Self { filter, seen: SeenExecutions::new(REMEMBERED), began: None, synced: false, told_synced: false }
     }
 
     /// What to ask for: the filter, since the last event.
@@ -48,7 +48,7 @@ impl Tailer {
     }
 }
 
-impl Reader for Tailer {
+impl StreamReader for Tailer {
     type Update = TailUpdate;
 
     fn begins(&mut self) {
@@ -92,7 +92,7 @@ fn told(update: Option<TailUpdate>, updates: &mut VecDeque<TailUpdate>) -> Taken
 
 /// Which changes have been seen, of the executions heard of last.
 #[derive(Debug)]
-struct Seen {
+struct SeenExecutions {
     most: usize,
     now: HashMap<String, Life>,
     before: HashMap<String, Life>,
@@ -107,7 +107,7 @@ struct Life {
     apart: Vec<i64>,
 }
 
-impl Seen {
+impl SeenExecutions {
     fn new(most: usize) -> Self {
         Self { most, now: HashMap::new(), before: HashMap::new() }
     }

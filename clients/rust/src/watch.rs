@@ -14,8 +14,8 @@ use tonic::{Response, Status};
 use crate::client::Connection;
 use crate::error::WatchError;
 use crate::follower::{Ask, Follower};
-use crate::following::{Events, Open, Pace, follow};
-use crate::machine::{Reader, Taken};
+use crate::following::{EventStream, OpenStream, WatchTimeouts, follow};
+use crate::machine::{StreamReader, Taken};
 use crate::update::Update;
 
 /// What happens to one execution: a stream that ends behind [`Update::Ended`] or behind an error. Connections that break
@@ -23,11 +23,20 @@ use crate::update::Update;
 pub struct Watch(BoxStream<'static, Result<Update, WatchError>>);
 
 impl Watch {
-    pub(crate) fn of(executions: ExecutionServiceClient<Connection>, id: String, cursor: i64, pace: Pace) -> Self {
+    pub(crate) fn of(
+        executions: ExecutionServiceClient<Connection>,
+        id: String,
+        cursor: i64,
+        pace: WatchTimeouts,
+    ) -> Self {
         Self(follow(executions, Watched { follower: Follower::watching(id, cursor), spec: None }, pace))
     }
 
-    pub(crate) fn begin(executions: ExecutionServiceClient<Connection>, spec: v1::ExecutionSpec, pace: Pace) -> Self {
+    pub(crate) fn begin(
+        executions: ExecutionServiceClient<Connection>,
+        spec: v1::ExecutionSpec,
+        pace: WatchTimeouts,
+    ) -> Self {
         Self(follow(executions, Watched { follower: Follower::streaming(&spec), spec: Some(spec) }, pace))
     }
 
@@ -57,7 +66,7 @@ struct Watched {
     spec: Option<v1::ExecutionSpec>,
 }
 
-impl Reader for Watched {
+impl StreamReader for Watched {
     type Update = Update;
 
     fn take(&mut self, event: v1::ExecutionEvent, updates: &mut std::collections::VecDeque<Update>) -> Taken {
@@ -69,8 +78,11 @@ impl Reader for Watched {
     }
 }
 
-impl Open for Watched {
-    fn open(&self, mut executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<Events, Status>> {
+impl OpenStream for Watched {
+    fn open(
+        &self,
+        mut executions: ExecutionServiceClient<Connection>,
+    ) -> BoxFuture<'static, Result<EventStream, Status>> {
         match self.follower.ask() {
             Ask::Watch(execution_id, after_sequence) => async move {
                 let request = v1::WatchExecutionRequest { execution_id, after_sequence };
@@ -92,6 +104,6 @@ impl Open for Watched {
 pub(crate) fn events<M: Send + 'static>(
     answer: Response<tonic::Streaming<M>>,
     event: impl Fn(M) -> Option<v1::ExecutionEvent> + Send + 'static,
-) -> Events {
+) -> EventStream {
     answer.into_inner().try_filter_map(move |message| future::ready(Ok(event(message)))).boxed()
 }

@@ -127,12 +127,12 @@ pub struct Resource {
 
 /// A refused request or a failure. Cheap to move: one pointer.
 #[derive(Debug)]
-pub struct Error(Box<Parts>);
+pub struct Error(Box<ErrorParts>);
 
 /// What an [`Error`] carries.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Parts {
+pub struct ErrorParts {
     /// Why, from the closed list.
     pub reason: Reason,
     /// For a person: what was wrong, with what value, what to do.
@@ -157,7 +157,7 @@ impl Error {
     /// An error with a reason and a sentence.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self(Box::new(Parts {
+        Self(Box::new(ErrorParts {
             reason,
             message: message.into(),
             metadata: Vec::new(),
@@ -256,12 +256,12 @@ impl Error {
 
     /// Everything it carries.
     #[must_use]
-    pub fn parts(&self) -> &Parts {
+    pub fn parts(&self) -> &ErrorParts {
         &self.0
     }
 }
 
-impl Parts {
+impl ErrorParts {
     /// The first wrong field, and how many there are beside it.
     fn named(&self) -> String {
         let at_least = if self.has_more { "at least " } else { "" };
@@ -307,7 +307,7 @@ impl Violations {
 
     /// Notes the violations of an error.
     pub fn note(&mut self, error: Error) {
-        let Parts { violations, more_violations, .. } = *error.0;
+        let ErrorParts { violations, more_violations, .. } = *error.0;
         let room = limits::VIOLATIONS.saturating_sub(self.kept.len());
         self.more += violations.len().saturating_sub(room) + more_violations;
         self.kept.extend(violations.into_iter().take(room));

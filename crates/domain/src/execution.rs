@@ -197,7 +197,7 @@ pub struct Attempt {
 
 /// The texts of an execution, which a BASIC view leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Texts {
+pub struct ExecutionTexts {
     /// What was sent to the model.
     pub input: Input,
     /// What the template was rendered with: canonical JSON.
@@ -278,7 +278,7 @@ pub struct Execution {
     /// When it ended.
     pub completed_at: Option<Timestamp>,
     /// Its texts; absent in a BASIC view.
-    pub texts: Option<Texts>,
+    pub texts: Option<ExecutionTexts>,
 }
 
 /// EXECUTION_NOT_FOUND for an id.

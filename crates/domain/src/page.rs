@@ -27,9 +27,9 @@ pub fn foreign() -> Error {
 
 /// What binds a token to its list: the list's name, the project, and every part of the filter, in one order.
 #[derive(Clone, Debug)]
-pub struct Scope([u8; 8]);
+pub struct PageScope([u8; 8]);
 
-impl Scope {
+impl PageScope {
     /// A scope of these parts.
     #[must_use]
     pub fn of(parts: &[&str]) -> Self {
@@ -76,18 +76,18 @@ mod tests {
 
     #[test]
     fn a_token_gives_its_key_back_to_its_own_list_only() {
-        let scope = Scope::of(&["prompts", "default", ""]);
+        let scope = PageScope::of(&["prompts", "default", ""]);
         let token = scope.token("greet");
         assert_eq!(scope.key(&token).unwrap().as_deref(), Some("greet"));
         assert_eq!(scope.key("").unwrap(), None);
-        for other in [Scope::of(&["prompts", "other", ""]), Scope::of(&["prompts", "defaul", "t"])] {
+        for other in [PageScope::of(&["prompts", "other", ""]), PageScope::of(&["prompts", "defaul", "t"])] {
             assert_eq!(other.key(&token).unwrap_err().reason(), Reason::PageTokenInvalid);
         }
     }
 
     #[test]
     fn garbage_is_no_token() {
-        let scope = Scope::of(&["a"]);
+        let scope = PageScope::of(&["a"]);
         let not_text = URL_SAFE_NO_PAD.encode([&scope.0[..], &[0xff]].concat());
         for token in ["!", "AAAA", "é", &not_text] {
             assert_eq!(scope.key(token).unwrap_err().reason(), Reason::PageTokenInvalid);

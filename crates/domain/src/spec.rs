@@ -91,7 +91,7 @@ pub struct Checked {
 
 /// What [`Spec::request_hash`] is over.
 #[derive(Serialize)]
-struct Form<'a> {
+struct HashedRequest<'a> {
     prompt_name: &'a str,
     selector: Option<Value>,
     environment: &'a str,
@@ -118,7 +118,7 @@ impl Spec {
             SpecSelector::Checksum(checksum) => json!({ "checksum_hash": checksum }),
         });
         let model = self.model.as_ref().map(|model| [&*model.provider, &*model.model]);
-        let form = Form {
+        let form = HashedRequest {
             prompt_name: &self.prompt_name,
             selector,
             environment: &self.environment,

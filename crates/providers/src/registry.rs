@@ -11,10 +11,10 @@ use crate::Provider;
 
 /// The provider instances of a process, by name: those that can be called, and those that only lack configuration.
 #[derive(Clone, Default)]
-pub struct Providers(BTreeMap<String, Entry>);
+pub struct Providers(BTreeMap<String, KnownProvider>);
 
 #[derive(Clone)]
-enum Entry {
+enum KnownProvider {
     Ready(Arc<dyn Provider>),
     Unconfigured { remedy: String },
 }
@@ -29,14 +29,14 @@ impl Providers {
     /// Adds one that can be called.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, provider: Arc<dyn Provider>) -> Self {
-        self.0.insert(name.into(), Entry::Ready(provider));
+        self.0.insert(name.into(), KnownProvider::Ready(provider));
         self
     }
 
     /// Adds one that cannot be called yet; `remedy` says what to do: `set OPENAI_API_KEY or OPENAI_BASE_URL`.
     #[must_use]
     pub fn without(mut self, name: impl Into<String>, remedy: impl Into<String>) -> Self {
-        self.0.insert(name.into(), Entry::Unconfigured { remedy: remedy.into() });
+        self.0.insert(name.into(), KnownProvider::Unconfigured { remedy: remedy.into() });
         self
     }
 
@@ -44,8 +44,8 @@ impl Providers {
     /// to set.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Provider>> {
         match self.0.get(name) {
-            Some(Entry::Ready(provider)) => Ok(Arc::clone(provider)),
-            Some(Entry::Unconfigured { remedy }) => Err(refused(
+            Some(KnownProvider::Ready(provider)) => Ok(Arc::clone(provider)),
+            Some(KnownProvider::Unconfigured { remedy }) => Err(refused(
                 Reason::ProviderNotConfigured,
                 name,
                 format!("the provider `{}` is not configured: {remedy}", shown(name)),

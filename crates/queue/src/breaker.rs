@@ -15,7 +15,7 @@ const OPEN_MOST: Duration = Duration::from_secs(4);
 const PROBE_LOST: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     Closed {
         failures: u32,
     },
@@ -37,31 +37,31 @@ pub(crate) struct Ticket(u64);
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    state: State,
+    state: BreakerState,
     /// Counts the times that what was allowed before lost its say.
     era: u64,
 }
 
 impl Breaker {
     pub(crate) fn new() -> Self {
-        Self { state: State::Closed { failures: 0 }, era: 0 }
+        Self { state: BreakerState::Closed { failures: 0 }, era: 0 }
     }
 
     /// Leave to use the broker now, or none.
     pub(crate) fn allows(&mut self, now: Instant) -> Option<Ticket> {
         match self.state {
-            State::Closed { .. } => {}
-            State::Open { until, .. } if now < until => return None,
-            State::Open { wait, .. } => self.probe(now, 0, wait),
-            State::HalfOpen { probing: Some(since), .. } if now < since + PROBE_LOST => return None,
-            State::HalfOpen { successes, wait, .. } => self.probe(now, successes, wait),
+            BreakerState::Closed { .. } => {}
+            BreakerState::Open { until, .. } if now < until => return None,
+            BreakerState::Open { wait, .. } => self.probe(now, 0, wait),
+            BreakerState::HalfOpen { probing: Some(since), .. } if now < since + PROBE_LOST => return None,
+            BreakerState::HalfOpen { successes, wait, .. } => self.probe(now, successes, wait),
         }
         Some(Ticket(self.era))
     }
 
     fn probe(&mut self, now: Instant, successes: u32, wait: Duration) {
         self.era += 1;
-        self.state = State::HalfOpen { probing: Some(now), successes, wait };
+        self.state = BreakerState::HalfOpen { probing: Some(now), successes, wait };
     }
 
     /// What came of a use that was allowed. One that was allowed before it opened, or whose probe was taken for lost, has
@@ -71,21 +71,25 @@ impl Breaker {
             return;
         }
         self.state = match (self.state, went_well) {
-            (State::Closed { .. }, true) => State::Closed { failures: 0 },
-            (State::Closed { failures }, false) if failures + 1 < FAILURES => State::Closed { failures: failures + 1 },
-            (State::Closed { .. }, false) => self.open(now, OPEN),
-            (State::HalfOpen { successes, .. }, true) if successes + 1 >= PROBES => State::Closed { failures: 0 },
-            (State::HalfOpen { successes, wait, .. }, true) => {
-                State::HalfOpen { probing: None, successes: successes + 1, wait }
+            (BreakerState::Closed { .. }, true) => BreakerState::Closed { failures: 0 },
+            (BreakerState::Closed { failures }, false) if failures + 1 < FAILURES => {
+                BreakerState::Closed { failures: failures + 1 }
             }
-            (State::HalfOpen { wait, .. }, false) => self.open(now, (wait * 2).min(OPEN_MOST)),
-            (open @ State::Open { .. }, _) => open,
+            (BreakerState::Closed { .. }, false) => self.open(now, OPEN),
+            (BreakerState::HalfOpen { successes, .. }, true) if successes + 1 >= PROBES => {
+                BreakerState::Closed { failures: 0 }
+            }
+            (BreakerState::HalfOpen { successes, wait, .. }, true) => {
+                BreakerState::HalfOpen { probing: None, successes: successes + 1, wait }
+            }
+            (BreakerState::HalfOpen { wait, .. }, false) => self.open(now, (wait * 2).min(OPEN_MOST)),
+            (open @ BreakerState::Open { .. }, _) => open,
         };
     }
 
-    fn open(&mut self, now: Instant, wait: Duration) -> State {
+    fn open(&mut self, now: Instant, wait: Duration) -> BreakerState {
         self.era += 1;
-        State::Open { until: now + wait, wait }
+        BreakerState::Open { until: now + wait, wait }
     }
 }
 

@@ -34,7 +34,7 @@ impl Failover {
     }
 
     /// Tries the one that is to be used now, then the other, once.
-    async fn send_through<T: Message>(&self, messages: &[T]) -> Result<(), BrokerError> {
+    async fn send_through<T: BrokerMessage>(&self, messages: &[T]) -> Result<(), BrokerError> {
         let (first, second) = (|| T::send(self.first.as_ref(), messages), self.second.as_ref());
         let Some(ticket) = self.breaker().allows(Instant::now()) else {
             return match T::send(second, messages).await {
@@ -69,19 +69,19 @@ async fn relay(mut from: Listener, to: Speaker, stop: CancellationToken) {
 
 /// What goes through a broker.
 #[async_trait]
-trait Message: Sized + Sync {
+trait BrokerMessage: Sized + Sync {
     async fn send(broker: &dyn Broker, messages: &[Self]) -> Result<(), BrokerError>;
 }
 
 #[async_trait]
-impl Message for Hint {
+impl BrokerMessage for Hint {
     async fn send(broker: &dyn Broker, messages: &[Self]) -> Result<(), BrokerError> {
         broker.send(messages).await
     }
 }
 
 #[async_trait]
-impl Message for Announcement {
+impl BrokerMessage for Announcement {
     async fn send(broker: &dyn Broker, messages: &[Self]) -> Result<(), BrokerError> {
         broker.announce(messages).await
     }

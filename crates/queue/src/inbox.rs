@@ -16,7 +16,7 @@ const GRACE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    state: Mutex<State>,
+    state: Mutex<InboxState>,
     arrived: Notify,
     demand: watch::Sender<Demand>,
 }
@@ -33,7 +33,7 @@ struct Demand {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct InboxState {
     deliveries: VecDeque<Delivery>,
     /// What the receivers that wait would take in all.
     asked: usize,
@@ -147,8 +147,8 @@ impl Inbox {
         self.change(|state| state.deliveries.drain(..).collect())
     }
 
-    fn change<T>(&self, how: impl FnOnce(&mut State) -> T) -> T {
-        let mut state: MutexGuard<'_, State> = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    fn change<T>(&self, how: impl FnOnce(&mut InboxState) -> T) -> T {
+        let mut state: MutexGuard<'_, InboxState> = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let result = how(&mut state);
         let kept = state.deliveries.len();
         let wanted = state.asked.saturating_sub(kept);

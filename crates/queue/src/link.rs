@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How long anything that a broker is asked may take.
-pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long to wait before the next try to connect.
 pub(crate) const PAUSE: Duration = Duration::from_millis(200);
@@ -54,11 +54,11 @@ pub(crate) struct Link {
     broker: &'static str,
     /// Without these it is not connected; any other counts while it is in use.
     needed: &'static [Part],
-    state: Mutex<State>,
+    state: Mutex<LinkState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LinkState {
     /// By part: whether it is up; nothing where it was not tried yet.
     parts: [Option<bool>; 3],
     said: Option<BrokerStatus>,
@@ -93,7 +93,7 @@ impl Link {
         self.status_of(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn status_of(&self, state: &State) -> BrokerStatus {
+    fn status_of(&self, state: &LinkState) -> BrokerStatus {
         let up = |part: &Part| state.parts[*part as usize] == Some(true);
         match state.parts.contains(&Some(false)) {
             true => BrokerStatus::Lost,

@@ -6,16 +6,16 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 /// The connection that there is, if any.
-pub(crate) struct Slot<C>(watch::Sender<State<C>>);
+pub(crate) struct Slot<C>(watch::Sender<SlotState<C>>);
 
-enum State<C> {
+enum SlotState<C> {
     /// For the first time: a send waits for what comes of it.
     Connecting,
     Up(Arc<C>),
     Down,
 }
 
-impl<C> State<C> {
+impl<C> SlotState<C> {
     fn connection(&self) -> Option<&Arc<C>> {
         match self {
             Self::Up(connection) => Some(connection),
@@ -26,13 +26,13 @@ impl<C> State<C> {
 
 impl<C> Slot<C> {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(State::Connecting))
+        Self(watch::Sender::new(SlotState::Connecting))
     }
 
     /// The connection that there is, or will be in a moment.
     pub(crate) async fn soon(&self, until: Instant) -> Option<Arc<C>> {
         let mut state = self.0.subscribe();
-        let known = state.wait_for(|state| !matches!(state, State::Connecting));
+        let known = state.wait_for(|state| !matches!(state, SlotState::Connecting));
         timeout_at(until, known).await.ok()?.ok()?.connection().cloned()
     }
 
@@ -42,11 +42,11 @@ impl<C> Slot<C> {
     }
 
     pub(crate) fn up(&self, connection: Arc<C>) {
-        self.0.send_replace(State::Up(connection));
+        self.0.send_replace(SlotState::Up(connection));
     }
 
     pub(crate) fn down(&self) {
-        self.0.send_replace(State::Down);
+        self.0.send_replace(SlotState::Down);
     }
 
     /// Something failed on this connection: who comes next fails at once, until there is a new one. Whether it still was
@@ -55,7 +55,7 @@ impl<C> Slot<C> {
         self.0.send_if_modified(|state| {
             let same = state.connection().is_some_and(|current| Arc::ptr_eq(current, connection));
             if same {
-                *state = State::Down;
+                *state = SlotState::Down;
             }
             same
         })
@@ -63,7 +63,7 @@ impl<C> Slot<C> {
 
     /// Waits until the connection that is up is given up.
     pub(crate) async fn given_up(&self) {
-        self.0.subscribe().wait_for(|state| matches!(state, State::Down)).await.ok();
+        self.0.subscribe().wait_for(|state| matches!(state, SlotState::Down)).await.ok();
     }
 }
 

@@ -22,7 +22,7 @@ struct HintForm {
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-enum Form<'a> {
+enum WireForm<'a> {
     Changed {
         execution_id: Uuid,
         sequence: i64,
@@ -73,19 +73,19 @@ pub(crate) fn announcements(announcements: &[Announcement]) -> String {
     announcements.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn form(announcement: &Announcement) -> Form<'_> {
+fn form(announcement: &Announcement) -> WireForm<'_> {
     match announcement {
-        Announcement::Cancel { execution_id } => Form::Cancel { execution_id: execution_id.0 },
-        Announcement::TextWanted { texts } => Form::TextWanted {
+        Announcement::Cancel { execution_id } => WireForm::Cancel { execution_id: execution_id.0 },
+        Announcement::TextWanted { texts } => WireForm::TextWanted {
             texts: texts.iter().map(|cursor| (cursor.execution_id.0, cursor.attempt, cursor.offset)).collect(),
         },
-        Announcement::Text(piece) => Form::Text {
+        Announcement::Text(piece) => WireForm::Text {
             execution_id: piece.execution_id.0,
             attempt: piece.attempt,
             offset: piece.offset,
             text: Cow::Borrowed(&piece.text),
         },
-        Announcement::Changed { execution_id, event } => Form::Changed {
+        Announcement::Changed { execution_id, event } => WireForm::Changed {
             execution_id: execution_id.0,
             sequence: event.sequence,
             at: event.at.0,
@@ -111,18 +111,18 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
     let form = serde_json::from_slice(line);
     let form = form.inspect_err(|error| tracing::debug!(%error, "an announcement that cannot be read was passed over"));
     Some(match form.ok()? {
-        Form::Cancel { execution_id } => Announcement::Cancel { execution_id: ExecutionId(execution_id) },
-        Form::TextWanted { texts } => {
+        WireForm::Cancel { execution_id } => Announcement::Cancel { execution_id: ExecutionId(execution_id) },
+        WireForm::TextWanted { texts } => {
             let cursor = |(id, attempt, offset)| TextCursor { execution_id: ExecutionId(id), attempt, offset };
             Announcement::TextWanted { texts: texts.into_iter().map(cursor).collect() }
         }
-        Form::Text { execution_id, attempt, offset, text } => Announcement::Text(TextPiece {
+        WireForm::Text { execution_id, attempt, offset, text } => Announcement::Text(TextPiece {
             execution_id: ExecutionId(execution_id),
             attempt,
             offset,
             text: text.into(),
         }),
-        Form::Changed { execution_id, sequence, at, from, to, attempt, error_type, next_attempt_at } => {
+        WireForm::Changed { execution_id, sequence, at, from, to, attempt, error_type, next_attempt_at } => {
             let event = Event {
                 sequence,
                 at: Timestamp(at),

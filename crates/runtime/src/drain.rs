@@ -45,7 +45,7 @@ pub fn abort_before_end(grace: Duration) -> Duration {
 
 /// What a signal asks of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum SignalRequest {
     /// To end: SIGTERM, or SIGINT from a terminal.
     End,
     /// To read again what may have changed: SIGHUP, which a terminal also sends when it is closed.
@@ -71,11 +71,11 @@ impl Signals {
     }
 
     /// Resolves with the next signal. One that came since the last time is not lost.
-    pub async fn next(&mut self) -> Asked {
+    pub async fn next(&mut self) -> SignalRequest {
         tokio::select! {
-            _ = self.terminate.recv() => Asked::End,
-            _ = self.interrupt.recv() => Asked::End,
-            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => SignalRequest::End,
+            _ = self.interrupt.recv() => SignalRequest::End,
+            _ = self.hangup.recv() => SignalRequest::Reload,
         }
     }
 }

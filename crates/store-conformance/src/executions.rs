@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{
-    ChatMessage, ErrorType, ExecutionMode, Failure, FinishReason, Input, Params, Status, Texts,
+    ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, Status,
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, ProjectId};
 use prompt_ledger_domain::prompt::Mode;
@@ -49,7 +49,10 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
     assert_eq!((read.expire_at, read.cancel_requested_at), (Some(at.after(Duration::from_secs(60))), None));
     assert_eq!((read.usage, read.latency_ms, read.cost_nano_usd), (Default::default(), None, None));
     assert_eq!((read.failure, read.finish_reason, read.attempt_log), (None, None, vec![]));
-    assert_eq!(read.texts, Some(Texts { input: new.input, variables: new.variables, response: String::new() }));
+    assert_eq!(
+        read.texts,
+        Some(ExecutionTexts { input: new.input, variables: new.variables, response: String::new() })
+    );
     assert_eq!(story(backend, new.id).await, ["1 -> running (1)"]);
 }
 
@@ -61,7 +64,7 @@ pub async fn messages_and_truncation_read_back<B: Backend>(backend: &B) {
     let finish = Finish { response: String::new(), response_truncated: true, ..success() };
     let done = crate::kit::finish(backend, &new, 1, finish).await;
     assert!(done.prompt_truncated && done.response_truncated);
-    assert_eq!(done.texts.unwrap(), Texts { input, variables: new.variables, response: String::new() });
+    assert_eq!(done.texts.unwrap(), ExecutionTexts { input, variables: new.variables, response: String::new() });
 }
 
 pub async fn a_finished_execution_is_answered_whole<B: Backend>(backend: &B) {

@@ -10,7 +10,7 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::Bucket;
 use prompt_ledger_domain::{Timestamp, error::Reason};
 use prompt_ledger_store::{
-    Analytics, Ended, Executions, Finish, NewExecution, Pace, PutResult, Registry, Requeue, Split, UsageFilter,
+    Analytics, Ended, Executions, Finish, NewExecution, PutResult, Registry, Requeue, RollupPolicy, Split, UsageFilter,
 };
 
 use crate::kit::{
@@ -125,13 +125,13 @@ impl<'b, B: Backend> History<'b, B> {
     async fn fold(&mut self) {
         let crowd = *self.dice.pick(&[1, 3, 1_000]);
         if self.late.is_none() {
-            self.backend.fold_until(Timestamp(self.at), crowd).await;
+            self.backend.roll_up_until(Timestamp(self.at), crowd).await;
             self.folded = self.at;
             return;
         }
-        let pace = Pace { settle: Duration::ZERO, keep: now().since(Timestamp(self.at)), crowd };
+        let pace = RollupPolicy { settle: Duration::ZERO, keep: now().since(Timestamp(self.at)), crowd };
         for _ in 0..3 {
-            self.backend.store().fold(pace).await.unwrap();
+            self.backend.store().roll_up(pace).await.unwrap();
         }
     }
 
@@ -155,7 +155,7 @@ impl<'b, B: Backend> History<'b, B> {
             return;
         };
         // A mark has the real time, which all of the story is older than, also what begins after it.
-        let unmark = "UPDATE usage_folded SET marked_at = NULL, marked_xid = NULL";
+        let unmark = "UPDATE usage_rolled_up SET marked_at = NULL, marked_xid = NULL";
         self.backend.execute(unmark.into()).await.unwrap();
         self.late = Some(Late { id, transaction, steps: 1 + self.dice.roll(8) });
     }

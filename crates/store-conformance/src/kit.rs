@@ -47,7 +47,7 @@ pub trait Backend: Sync {
 
     /// Moves what was created before `at` into rollups, where the database has them, `crowd` at a time; by steps of ten
     /// seconds.
-    async fn fold_until(&self, at: Timestamp, crowd: usize);
+    async fn roll_up_until(&self, at: Timestamp, crowd: usize);
 
     /// Runs statements in a transaction that stays open, where others can write meanwhile.
     async fn begun(&self, _sql: String) -> Option<Box<dyn OpenTransaction>> {

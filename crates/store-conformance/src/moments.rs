@@ -6,7 +6,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Analytics, Ended, Executions, NewExecution, Pace, Requeue, Split, UsageFilter, UsageRow};
+use prompt_ledger_store::{
+    Analytics, Ended, Executions, NewExecution, Requeue, RollupPolicy, Split, UsageFilter, UsageRow,
+};
 
 use crate::kit::{Backend, an_execution, claim, fence, finish, holder, new_id, now, run, start, submit, success};
 use crate::recount::{all, assert_recounted, figures};
@@ -72,9 +74,9 @@ pub async fn figures_are_of_one_moment_whatever_is_under_way<B: Backend>(backend
         over.set(true);
     };
     let move_them = async {
-        let pace = Pace { keep: Duration::ZERO, crowd: 1, ..Pace::default() };
+        let pace = RollupPolicy { keep: Duration::ZERO, crowd: 1, ..RollupPolicy::default() };
         while !over.get() {
-            backend.store().fold(pace).await.unwrap();
+            backend.store().roll_up(pace).await.unwrap();
             tokio::task::yield_now().await;
         }
     };

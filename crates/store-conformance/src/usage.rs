@@ -85,7 +85,7 @@ pub async fn every_split_is_a_recount_of_the_executions<B: Backend>(backend: &B)
     let project = backend.default_project().await;
     let executions = all(backend, project).await;
     for until in [0, 3, 9] {
-        backend.fold_until(Timestamp(moment(until)), 1_000).await;
+        backend.roll_up_until(Timestamp(moment(until)), 1_000).await;
         for split in splits() {
             let found = figures(backend, project, &UsageFilter::default(), split, 100).await;
             assert_recounted(&found, &executions, &UsageFilter::default(), split);
@@ -96,7 +96,7 @@ pub async fn every_split_is_a_recount_of_the_executions<B: Backend>(backend: &B)
 pub async fn every_page_size_shows_every_row_once_in_order<B: Backend>(backend: &B) {
     several(backend).await;
     let project = backend.default_project().await;
-    backend.fold_until(Timestamp(moment(4)), 1_000).await;
+    backend.roll_up_until(Timestamp(moment(4)), 1_000).await;
     for split in splits() {
         let whole = figures(backend, project, &UsageFilter::default(), split, 100).await;
         for size in 1..=whole.len() + 1 {
@@ -117,7 +117,7 @@ pub async fn each_versions_executions_are_counted<B: Backend>(backend: &B) {
         counts.into_iter().collect::<BTreeMap<_, _>>()
     };
     for until in [0, 3, 9] {
-        backend.fold_until(Timestamp(moment(until)), 1_000).await;
+        backend.roll_up_until(Timestamp(moment(until)), 1_000).await;
         assert_eq!(counts("greet", 1, 9).await, [(1, 3), (2, 1)].into());
         assert_eq!(counts("greet", 2, 9).await, [(2, 1)].into());
         assert_eq!(counts("greet", 1, 1).await, [(1, 3)].into());
@@ -155,7 +155,7 @@ pub async fn every_usage_filter_leaves_the_right_ones<B: Backend>(backend: &B) {
         (UsageFilter { start_time: Some(Timestamp(i64::MIN)), end_time: Some(Timestamp(i64::MAX)), ..any() }, 7),
     ];
     for until in [0, 3, 9] {
-        backend.fold_until(Timestamp(moment(until)), 1_000).await;
+        backend.roll_up_until(Timestamp(moment(until)), 1_000).await;
         for (filter, count) in &filters {
             for split in [BY_NOTHING, BY_ALL] {
                 let found = figures(backend, project, filter, split, 100).await;
@@ -186,7 +186,7 @@ pub async fn another_projects_executions_do_not_count<B: Backend>(backend: &B) {
     let project = backend.store().create_project(ProjectId(new_id()), "shop").await.unwrap();
     backend.store().put_prompt(project.id, put_active("greet", "A")).await.unwrap();
     for until in [0, 9] {
-        backend.fold_until(Timestamp(moment(until)), 1_000).await;
+        backend.roll_up_until(Timestamp(moment(until)), 1_000).await;
         for split in splits() {
             assert_eq!(figures(backend, project.id, &UsageFilter::default(), split, 9).await, []);
         }
@@ -212,7 +212,7 @@ pub async fn what_was_not_told_is_absent_and_counted<B: Backend>(backend: &B) {
     let at = B::moment(moment(0));
     backend.execute(format!("UPDATE executions SET created_at = {at}")).await.unwrap();
     for until in [0, 1] {
-        backend.fold_until(Timestamp(moment(until)), 1_000).await;
+        backend.roll_up_until(Timestamp(moment(until)), 1_000).await;
         let tally = one(figures(backend, project, &UsageFilter::default(), BY_NOTHING, 9).await);
         assert_eq!((tally.executions, tally.with_cost, tally.cost), (3, 2, 2 * i128::from(i64::MAX)));
         assert_eq!((tally.prompt_tokens, tally.response_tokens), (2 * i64::from(i32::MAX), 6));

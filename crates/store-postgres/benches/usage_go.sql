@@ -1,2 +1,2 @@
 -- Executions are moved again.
-UPDATE usage_folded SET marked_at = NULL, marked_xid = NULL;
+UPDATE usage_rolled_up SET marked_at = NULL, marked_xid = NULL;

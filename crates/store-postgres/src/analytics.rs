@@ -1,5 +1,5 @@
 //! Figures, each answer from one snapshot: how far executions are added up is read first, and then exactly the rollups, the
-//! stragglers and the executions that together hold each of them once (`rollup::cover`).
+//! open_executions and the executions that together hold each of them once (`rollup::cover`).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
 use super::bind::clean;
-use super::moment::Moment;
-use super::{Postgres, error, fold, row};
+use super::timestamp::PgTimestamp;
+use super::{Postgres, error, roll_up, row};
 use prompt_ledger_store::rollup::{self, Cover};
 use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::usage::{add_prompts, usage};
-use prompt_ledger_store::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
+use prompt_ledger_store::{Analytics, PromptCounts, RollupPolicy, Split, UsageFilter, UsageKey, UsageRow};
 
 /// What one step of adding up may take: many statements, each with a bound of the database's.
 const FOLD: Duration = Duration::from_secs(60);
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
-pub(super) const UNTIL: &str = "SELECT until FROM usage_folded";
+pub(super) const UNTIL: &str = "SELECT until FROM usage_rolled_up";
 
 /// The prompt of project $1 and name $2, and its version of number $3.
 pub(super) const NAMED: &str = "
@@ -52,7 +52,7 @@ macro_rules! single {
 
 /// $1 project; $2 the bucket's word; $3 to $8 whether to split by mode, prompt, version, model, environment, status; $9
 /// mode, $10 prompt, $11 version, $12 provider, $13 model, $14 environment; $15 whose rollups, and $16 those of every
-/// prompt too; $17 to $19 rollups; $20, $21 executions; $22, $23 stragglers; $24 whether there is a row before, $25 to $32
+/// prompt too; $17 to $19 rollups; $20, $21 executions; $22, $23 open_executions; $24 whether there is a row before, $25 to $32
 /// its key; $33 how many; $34 whether latencies are told.
 pub(super) const USAGE: &str = concat!(
     "WITH source AS (
@@ -71,7 +71,7 @@ pub(super) const USAGE: &str = concat!(
             AND x.created_at < r.stop OFFSET 0) e
         UNION ALL ",
     single!(),
-    " FROM usage_stragglers s CROSS JOIN LATERAL (SELECT x.* FROM executions x WHERE x.id = s.execution_id OFFSET 0) e
+    " FROM usage_open_executions s CROSS JOIN LATERAL (SELECT x.* FROM executions x WHERE x.id = s.execution_id OFFSET 0) e
         WHERE s.project_id = $1 AND s.created_at >= $22 AND s.created_at < $23
     ), grouped AS (
         SELECT date_trunc($2, at, 'UTC') AS bucket_start, CASE WHEN $3 THEN prompt_mode END AS prompt_mode,
@@ -175,8 +175,8 @@ impl Analytics for Postgres {
         Ok(rows.into_iter().filter_map(|row| Some((row.key.version_number?, row.tally.executions))).collect())
     }
 
-    async fn fold(&self, pace: Pace) -> Result<bool> {
-        error::bounded(FOLD, fold::step(&self.lists, pace)).await
+    async fn roll_up(&self, pace: RollupPolicy) -> Result<bool> {
+        error::bounded(FOLD, roll_up::step(&self.lists, pace)).await
     }
 }
 
@@ -186,19 +186,20 @@ async fn snapshot(pool: &PgPool) -> Result<Transaction<'static, sqlx::Postgres>>
 
 async fn ask(snapshot: &mut Transaction<'static, sqlx::Postgres>, question: &Question<'_>) -> Result<Vec<UsageRow>> {
     let Some((prompt, version)) = named(snapshot, question).await? else { return Ok(Vec::new()) };
-    let Moment(until) = sqlx::query_scalar(UNTIL).fetch_one(&mut **snapshot).await.map_err(error::store)?;
+    let PgTimestamp(until) = sqlx::query_scalar(UNTIL).fetch_one(&mut **snapshot).await.map_err(error::store)?;
     let Question { project, filter, split, after, limit, latencies } = question;
     // The rows of a page before are not read again.
     let start = filter.start_time.max(after.and_then(|after| after.bucket_start)).map_or(i64::MIN, |start| start.0);
     let end = filter.end_time.map_or(i64::MAX, |end| end.0);
-    let Cover { raw, rollups, stragglers } = rollup::cover(start, end, until.0, split.bucket.unwrap_or(Bucket::Day));
+    let Cover { raw, rollups, open_executions } =
+        rollup::cover(start, end, until.0, split.bucket.unwrap_or(Bucket::Day));
     let by_prompt = split.prompt || split.version;
     let whose = match prompt {
         Some(prompt) => vec![prompt],
         None if by_prompt => Vec::new(),
         None => vec![Uuid::nil()],
     };
-    let moments = |all: &[i64]| all.iter().map(|at| Moment(Timestamp(*at))).collect::<Vec<_>>();
+    let moments = |all: &[i64]| all.iter().map(|at| PgTimestamp(Timestamp(*at))).collect::<Vec<_>>();
     let (raw_from, raw_to): (Vec<_>, Vec<_>) = raw.into_iter().unzip();
     let nothing = UsageKey::default();
     let key = after.unwrap_or(&nothing);
@@ -220,15 +221,15 @@ async fn ask(snapshot: &mut Transaction<'static, sqlx::Postgres>, question: &Que
         .bind(clean(&filter.environment))
         .bind(whose)
         .bind(by_prompt && prompt.is_none())
-        .bind(rollups.iter().map(|(length, ..)| fold::span(*length)).collect::<Vec<_>>())
+        .bind(rollups.iter().map(|(length, ..)| roll_up::span(*length)).collect::<Vec<_>>())
         .bind(moments(&rollups.iter().map(|(_, from, _)| *from).collect::<Vec<_>>()))
         .bind(moments(&rollups.iter().map(|(.., to)| *to).collect::<Vec<_>>()))
         .bind(moments(&raw_from))
         .bind(moments(&raw_to))
-        .bind(Moment(Timestamp(stragglers.0)))
-        .bind(Moment(Timestamp(stragglers.1)))
+        .bind(PgTimestamp(Timestamp(open_executions.0)))
+        .bind(PgTimestamp(Timestamp(open_executions.1)))
         .bind(after.is_some())
-        .bind(key.bucket_start.map(Moment))
+        .bind(key.bucket_start.map(PgTimestamp))
         .bind(key.mode.map_or("", Mode::as_str))
         .bind(clean(key.prompt_name.as_deref().unwrap_or_default()))
         .bind(key.version_number.unwrap_or_default())
@@ -270,5 +271,5 @@ fn read(row: &PgRow) -> Result<UsageRow> {
     let mut latencies = Histogram::default();
     rollup::add_steps(&mut latencies, row.bytes("steps")?.unwrap_or_default());
     rollup::add_latencies(&mut latencies, row.bytes("latencies")?.unwrap_or_default());
-    usage(row, fold::cost(row)?, latencies)
+    usage(row, roll_up::cost(row)?, latencies)
 }

@@ -3,7 +3,7 @@
 //!
 //! A batch is one autocommit statement. A row that the database refuses (SQLSTATE classes 22 and 23) fails alone: the
 //! rows are then written one by one. What passes (a deadlock, a lock, a restart, a failover, a lost connection) repeats the
-//! batch whole, within [`PATIENCE`]; each kind of write says how its repetition is harmless.
+//! batch whole, within [`REPEAT_FOR`]; each kind of write says how its repetition is harmless.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,7 +33,7 @@ const ROWS: usize = 64;
 const BYTES: usize = 1024 * 1024;
 
 /// How long what passes is waited for; then the callers decide.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REPEAT_FOR: Duration = Duration::from_secs(2);
 
 /// How long one try may take: past it the answer counts as lost.
 const TRY: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(5);
 
 /// A kind of write that is done in batches.
 #[async_trait]
-pub(super) trait Work: Send + Sync + 'static {
+pub(super) trait BatchWrite: Send + Sync + 'static {
     type Item: Send + Sync + 'static;
     type Answer: Send + 'static;
 
@@ -63,12 +63,12 @@ pub(super) trait Work: Send + Sync + 'static {
 
     /// Writes all of them in one statement: one outcome for each, in order. `again` says that an earlier try of some may
     /// have been written, its answer lost.
-    async fn write(&self, items: &[Self::Item], again: bool) -> Result<Vec<Outcome<Self::Answer>>>;
+    async fn write(&self, items: &[Self::Item], again: bool) -> Result<Vec<BatchOutcome<Self::Answer>>>;
 }
 
 /// What a batch came to for one item.
 #[derive(Debug)]
-pub(super) enum Outcome<T> {
+pub(super) enum BatchOutcome<T> {
     /// This is its answer.
     Done(T),
     /// Another one held its row: it goes into the next batch.
@@ -102,25 +102,25 @@ impl Batches {
 }
 
 /// The way to one kind of write.
-pub(super) struct Batcher<W: Work>(Arc<Shared<W>>);
+pub(super) struct Batcher<W: BatchWrite>(Arc<BatcherInner<W>>);
 
-struct Shared<W: Work> {
+struct BatcherInner<W: BatchWrite> {
     work: W,
     /// Is told how each write fared.
     writability: Arc<Writability>,
-    queue: Mutex<Queue<W>>,
+    queue: Mutex<WriteQueue<W>>,
     idle: Notify,
 }
 
-struct Queue<W: Work> {
-    waiting: VecDeque<Waiting<W>>,
+struct WriteQueue<W: BatchWrite> {
+    waiting: VecDeque<PendingWrite<W>>,
     /// The identities under way.
     busy: HashSet<Uuid>,
     carriers: usize,
     closed: bool,
 }
 
-struct Waiting<W: Work> {
+struct PendingWrite<W: BatchWrite> {
     item: W::Item,
     answer: oneshot::Sender<Result<W::Answer>>,
     since: Instant,
@@ -128,11 +128,11 @@ struct Waiting<W: Work> {
     again: bool,
 }
 
-impl<W: Work> Batcher<W> {
+impl<W: BatchWrite> Batcher<W> {
     pub(super) fn new(work: W, writability: &Arc<Writability>) -> Self {
-        let queue = Queue { waiting: VecDeque::new(), busy: HashSet::new(), carriers: 0, closed: false };
+        let queue = WriteQueue { waiting: VecDeque::new(), busy: HashSet::new(), carriers: 0, closed: false };
         let writability = Arc::clone(writability);
-        Self(Arc::new(Shared { work, writability, queue: Mutex::new(queue), idle: Notify::new() }))
+        Self(Arc::new(BatcherInner { work, writability, queue: Mutex::new(queue), idle: Notify::new() }))
     }
 
     /// Writes it and answers once that is durable. A caller that goes away meanwhile undoes nothing.
@@ -143,7 +143,7 @@ impl<W: Work> Batcher<W> {
             if queue.closed {
                 return Err(error::unavailable());
             }
-            queue.waiting.push_back(Waiting { item, answer, since: Instant::now(), again: false });
+            queue.waiting.push_back(PendingWrite { item, answer, since: Instant::now(), again: false });
             if queue.carriers < IN_FLIGHT {
                 queue.carriers += 1;
                 let carrier = Carrier { shared: Arc::clone(&self.0), busy: Vec::new(), left: false };
@@ -168,14 +168,14 @@ impl<W: Work> Batcher<W> {
     }
 }
 
-impl<W: Work> Shared<W> {
+impl<W: BatchWrite> BatcherInner<W> {
     /// The queue. Nothing in here panics while it is held.
-    fn queue(&self) -> MutexGuard<'_, Queue<W>> {
+    fn queue(&self) -> MutexGuard<'_, WriteQueue<W>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One result for each item, in order.
-    async fn write(&self, items: &[W::Item], again: bool) -> Vec<Result<Outcome<W::Answer>>> {
+    async fn write(&self, items: &[W::Item], again: bool) -> Vec<Result<BatchOutcome<W::Answer>>> {
         match self.write_patiently(items, again).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             Err(error) if items.len() > 1 && of_a_row(&error) => {
@@ -191,7 +191,7 @@ impl<W: Work> Shared<W> {
         }
     }
 
-    async fn write_patiently(&self, items: &[W::Item], again: bool) -> Result<Vec<Outcome<W::Answer>>> {
+    async fn write_patiently(&self, items: &[W::Item], again: bool) -> Result<Vec<BatchOutcome<W::Answer>>> {
         let written = patiently(|repeated| self.work.write(items, again || repeated)).await;
         self.writability.note(&written);
         written
@@ -209,7 +209,7 @@ where
     loop {
         let tried = tokio::time::timeout(TRY, write(again)).await.unwrap_or_else(|_| Err(error::unavailable()));
         match tried {
-            Err(error) if passes(&error) && begun.elapsed() + pause < PATIENCE => {
+            Err(error) if passes(&error) && begun.elapsed() + pause < REPEAT_FOR => {
                 tracing::debug!(%error, cause = ?error.parts().cause, "a write is repeated");
                 again = true;
                 tokio::time::sleep(pause).await;
@@ -245,30 +245,30 @@ fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
 }
 
 /// Where an item's result goes, and since when it is waited for.
-type Answer<W> = (oneshot::Sender<Result<<W as Work>::Answer>>, Instant);
+type Responder<W> = (oneshot::Sender<Result<<W as BatchWrite>::Answer>>, Instant);
 
 /// What is written together.
-struct Batch<W: Work> {
+struct WriteBatch<W: BatchWrite> {
     items: Vec<W::Item>,
     /// In the same order.
-    answers: Vec<Answer<W>>,
+    answers: Vec<Responder<W>>,
     again: bool,
 }
 
 /// Whoever carries one batch after the other, until nothing waits.
-struct Carrier<W: Work> {
-    shared: Arc<Shared<W>>,
+struct Carrier<W: BatchWrite> {
+    shared: Arc<BatcherInner<W>>,
     /// The identities that it carries.
     busy: Vec<Uuid>,
     left: bool,
 }
 
-impl<W: Work> Carrier<W> {
+impl<W: BatchWrite> Carrier<W> {
     async fn run(mut self) {
         loop {
             // Whoever was just answered, or was about to ask, may still come along.
             tokio::task::yield_now().await;
-            let Some(Batch { items, answers, again }) = self.take() else { return };
+            let Some(WriteBatch { items, answers, again }) = self.take() else { return };
             let results = self.shared.write(&items, again).await;
             if self.answer(items, answers, results) {
                 tokio::time::sleep(LOCKED_PAUSE).await;
@@ -277,9 +277,9 @@ impl<W: Work> Carrier<W> {
     }
 
     /// The next batch; none, and the carrier has left, where nothing waits that may go now.
-    fn take(&mut self) -> Option<Batch<W>> {
+    fn take(&mut self) -> Option<WriteBatch<W>> {
         let mut queue = self.shared.queue();
-        let mut batch = Batch { items: Vec::new(), answers: Vec::new(), again: false };
+        let mut batch = WriteBatch { items: Vec::new(), answers: Vec::new(), again: false };
         let (mut later, mut rows, mut bytes) = (VecDeque::new(), 0, 0);
         while let Some(next) = queue.waiting.pop_front() {
             let identity = W::identity(&next.item);
@@ -318,8 +318,8 @@ impl<W: Work> Carrier<W> {
     fn answer(
         &mut self,
         items: Vec<W::Item>,
-        answers: Vec<Answer<W>>,
-        results: Vec<Result<Outcome<W::Answer>>>,
+        answers: Vec<Responder<W>>,
+        results: Vec<Result<BatchOutcome<W::Answer>>>,
     ) -> bool {
         let mut locked = Vec::new();
         let count = items.len();
@@ -331,12 +331,12 @@ impl<W: Work> Carrier<W> {
         }
         for ((item, (answer, since)), result) in items.into_iter().zip(answers).zip(results) {
             let result = match result {
-                Ok(Outcome::Done(done)) => Ok(done),
-                Ok(Outcome::Locked) if since.elapsed() < PATIENCE => {
-                    locked.push(Waiting { item, answer, since, again: true });
+                Ok(BatchOutcome::Done(done)) => Ok(done),
+                Ok(BatchOutcome::Locked) if since.elapsed() < REPEAT_FOR => {
+                    locked.push(PendingWrite { item, answer, since, again: true });
                     continue;
                 }
-                Ok(Outcome::Locked) => Err(error::unavailable()),
+                Ok(BatchOutcome::Locked) => Err(error::unavailable()),
                 Err(error) => Err(error),
             };
             // Nobody may be waiting any more.
@@ -348,7 +348,7 @@ impl<W: Work> Carrier<W> {
     }
 }
 
-impl<W: Work> Drop for Carrier<W> {
+impl<W: BatchWrite> Drop for Carrier<W> {
     /// Where it was stopped in the middle of a batch: its callers are told by their channels.
     fn drop(&mut self) {
         if self.left {

@@ -23,7 +23,7 @@ pub(super) const CANCEL: &str = concat!(
         UPDATE executions e SET cancel_requested_at = f.at, cancel_reason = $3,
             status = CASE WHEN f.ends THEN 'canceled' ELSE e.status END,
             completed_at = CASE WHEN f.ends THEN f.at END,
-            look_at = CASE WHEN NOT f.ends THEN e.look_at END,
+            available_at = CASE WHEN NOT f.ends THEN e.available_at END,
             last_sequence = e.last_sequence + f.ends::int4,
             cost_nano_usd = CASE WHEN f.ends THEN ",
     cost!("e.price_id", "e.prompt_tokens", "e.cached_tokens", "e.response_tokens"),

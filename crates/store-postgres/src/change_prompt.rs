@@ -9,8 +9,8 @@ use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::PgConnection;
 
+use super::project_lock::Made;
 use super::select::select;
-use super::turns::Made;
 use super::{Postgres, error, put_prompt, row, save};
 use prompt_ledger_store::plan::{self, Plan, VersionWrite};
 use prompt_ledger_store::{Changed, PutPrompt, PutResult};
@@ -21,7 +21,7 @@ const LOOK: &str = "SELECT clock_timestamp() AS now FROM projects WHERE id = $1"
 
 /// What is asked of a prompt.
 #[derive(Clone, Copy)]
-pub(super) enum Asked<'a> {
+pub(super) enum ChangeRequest<'a> {
     /// Registering a content.
     Put(&'a PutPrompt),
     /// Moving the active pointer to this number.
@@ -35,7 +35,7 @@ pub(super) enum Asked<'a> {
 }
 
 /// What it came to.
-pub(super) enum Answer {
+pub(super) enum ChangeAnswer {
     Put(PutResult),
     Changed(Changed),
 }
@@ -43,28 +43,28 @@ pub(super) enum Answer {
 impl Postgres {
     /// Registers a content.
     pub(super) async fn put(&self, project: ProjectId, put: &PutPrompt) -> Result<PutResult> {
-        match self.write(project, Asked::Put(put)).await? {
-            Answer::Put(result) => Ok(result),
-            Answer::Changed(_) => Err(Error::internal("a content was registered, and something else answered")),
+        match self.write(project, ChangeRequest::Put(put)).await? {
+            ChangeAnswer::Put(result) => Ok(result),
+            ChangeAnswer::Changed(_) => Err(Error::internal("a content was registered, and something else answered")),
         }
     }
 
     /// Changes a prompt that exists.
-    pub(super) async fn change(&self, project: ProjectId, asked: Asked<'_>) -> Result<Changed> {
+    pub(super) async fn change(&self, project: ProjectId, asked: ChangeRequest<'_>) -> Result<Changed> {
         match self.write(project, asked).await? {
-            Answer::Changed(changed) => Ok(changed),
-            Answer::Put(_) => Err(Error::internal("a prompt was changed, and something else answered")),
+            ChangeAnswer::Changed(changed) => Ok(changed),
+            ChangeAnswer::Put(_) => Err(Error::internal("a prompt was changed, and something else answered")),
         }
     }
 
     /// Plans a write, and makes it under the project's lock unless there is nothing to do.
-    async fn write(&self, project: ProjectId, asked: Asked<'_>) -> Result<Answer> {
+    async fn write(&self, project: ProjectId, asked: ChangeRequest<'_>) -> Result<ChangeAnswer> {
         let (look, make) = (|| self.idle(project, asked), || self.make(project, asked));
-        self.turns.write(&self.calls, project, look, make).await
+        self.project_locks.write(&self.calls, project, look, make).await
     }
 
     /// What is answered where there is nothing to write.
-    async fn idle(&self, project: ProjectId, asked: Asked<'_>) -> Result<Option<Answer>> {
+    async fn idle(&self, project: ProjectId, asked: ChangeRequest<'_>) -> Result<Option<ChangeAnswer>> {
         let mut connection = error::again(|| self.calls.acquire()).await?;
         let now = moment(&mut connection, LOOK, project).await?;
         let planned = plan(&mut connection, now, project, asked).await?;
@@ -73,13 +73,13 @@ impl Postgres {
     }
 
     /// Writes all but the commit.
-    async fn make(&self, project: ProjectId, asked: Asked<'_>) -> Result<(Answer, Made)> {
+    async fn make(&self, project: ProjectId, asked: ChangeRequest<'_>) -> Result<(ChangeAnswer, Made)> {
         let mut transaction = error::again(|| self.calls.begin()).await?;
         let now = lock(&mut transaction, project).await?;
         let planned = plan(&mut transaction, now, project, asked).await?;
         let (prompt, version) = match &planned.answer {
-            Answer::Put(result) => (&result.prompt, Some(&result.version)),
-            Answer::Changed(changed) => (&changed.prompt, changed.version.as_ref()),
+            ChangeAnswer::Put(result) => (&result.prompt, Some(&result.version)),
+            ChangeAnswer::Changed(changed) => (&changed.prompt, changed.version.as_ref()),
         };
         if planned.prompt {
             save::prompts(&mut transaction, project, slice::from_ref(prompt)).await?;
@@ -96,32 +96,32 @@ async fn plan(
     connection: &mut PgConnection,
     now: Timestamp,
     project: ProjectId,
-    asked: Asked<'_>,
-) -> Result<Plan<Answer>> {
+    asked: ChangeRequest<'_>,
+) -> Result<Plan<ChangeAnswer>> {
     let changed = match asked {
-        Asked::Put(put) => {
+        ChangeRequest::Put(put) => {
             let (found, prompt, version) = put_prompt::read(connection, project, put).await?;
             let Plan { prompt, version, answer } = plan::put(&found, prompt.as_ref(), version, put, now)?;
-            return Ok(Plan { prompt, version, answer: Answer::Put(answer) });
+            return Ok(Plan { prompt, version, answer: ChangeAnswer::Put(answer) });
         }
-        Asked::Activate(name, number, etag) => {
+        ChangeRequest::Activate(name, number, etag) => {
             let found = select(connection, project, name, &Selector::Number(number)).await?;
             plan::activate(found, number, etag, now)?
         }
-        Asked::SetStatus(name, number, status, etag) => {
+        ChangeRequest::SetStatus(name, number, status, etag) => {
             let found = select(connection, project, name, &Selector::Number(number)).await?;
             plan::set_status(found, number, status, etag, now)?
         }
-        Asked::Archive(name, archived, etag) => {
+        ChangeRequest::Archive(name, archived, etag) => {
             let found = select(connection, project, name, &Selector::Active).await?;
             plan::archive(found, archived, etag, now)?
         }
-        Asked::Migrate(name, mode, etag) => {
+        ChangeRequest::Migrate(name, mode, etag) => {
             let found = select(connection, project, name, &Selector::Active).await?;
             plan::migrate(found, mode, etag, now)?
         }
     };
-    Ok(Plan { prompt: changed.prompt, version: changed.version, answer: Answer::Changed(changed.answer) })
+    Ok(Plan { prompt: changed.prompt, version: changed.version, answer: ChangeAnswer::Changed(changed.answer) })
 }
 
 /// Locks the project's row: the moment from which it is held.

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use uuid::Uuid;
 
-use super::batch::{Outcome, Work, patiently};
+use super::batch::{BatchOutcome, BatchWrite, patiently};
 use super::bind::{clean, each, micros};
 use super::{error, row};
 use prompt_ledger_store::rows::claimed;
@@ -45,7 +45,7 @@ macro_rules! claim {
             "), taken AS (
                 UPDATE executions e SET status = 'running', attempts = e.attempts + 1, worker = f.worker,
                     claim_id = f.claim_id, lease_until = clock_timestamp() + f.lease * interval '1 microsecond',
-                    attempt_started_at = f.at, started_at = coalesce(e.started_at, f.at), look_at = NULL,
+                    attempt_started_at = f.at, started_at = coalesce(e.started_at, f.at), available_at = NULL,
                     last_sequence = e.last_sequence + 1
                 FROM free f WHERE e.id = f.id
                 RETURNING e.*, f.due_at
@@ -60,19 +60,19 @@ macro_rules! claim {
 }
 
 pub(super) const HINTED: &str = claim!(
-    "SELECT e.id, n.worker, n.claim_id, n.lease, clock_timestamp() AS at, e.look_at AS due_at
+    "SELECT e.id, n.worker, n.claim_id, n.lease, clock_timestamp() AS at, e.available_at AS due_at
      FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::uuid[], $5::int8[]) AS n (id, attempt, worker, claim_id, lease)
      JOIN executions e ON e.id = n.id
-     WHERE e.status IS NOT DISTINCT FROM 'queued' AND (e.attempts + 1 = n.attempt OR e.look_at <= clock_timestamp())
+     WHERE e.status IS NOT DISTINCT FROM 'queued' AND (e.attempts + 1 = n.attempt OR e.available_at <= clock_timestamp())
      ORDER BY e.id FOR NO KEY UPDATE OF e SKIP LOCKED",
     ""
 );
 
 /// Up to $4, the longest due first. The moment is a value of its own, for which the index can be walked.
 pub(super) const DUE: &str = claim!(
-    "SELECT e.id, $1::text AS worker, $2::uuid AS claim_id, $3::int8 AS lease, clock_timestamp() AS at, e.look_at AS due_at
-     FROM executions e WHERE e.status = 'queued' AND e.look_at <= (SELECT clock_timestamp())
-     ORDER BY e.look_at LIMIT $4 FOR NO KEY UPDATE OF e SKIP LOCKED",
+    "SELECT e.id, $1::text AS worker, $2::uuid AS claim_id, $3::int8 AS lease, clock_timestamp() AS at, e.available_at AS due_at
+     FROM executions e WHERE e.status = 'queued' AND e.available_at <= (SELECT clock_timestamp())
+     ORDER BY e.available_at LIMIT $4 FOR NO KEY UPDATE OF e SKIP LOCKED",
     " ORDER BY x.due_at"
 );
 
@@ -94,7 +94,7 @@ pub(super) struct Claims {
 }
 
 #[async_trait]
-impl Work for Claims {
+impl BatchWrite for Claims {
     type Item = Hinted;
     type Answer = Vec<Claimed>;
 
@@ -110,7 +110,7 @@ impl Work for Claims {
         item.next.len() * 128
     }
 
-    async fn write(&self, items: &[Hinted], again: bool) -> Result<Vec<Outcome<Vec<Claimed>>>> {
+    async fn write(&self, items: &[Hinted], again: bool) -> Result<Vec<BatchOutcome<Vec<Claimed>>>> {
         let claims: Vec<_> = items.iter().map(|item| item.holder.claim_id).collect();
         let mut claimed = HashMap::new();
         if again {
@@ -122,7 +122,7 @@ impl Work for Claims {
                 claimed = by_claim(&running(&self.pool, &claims).await?)?;
             }
         }
-        Ok(claims.iter().map(|claim| Outcome::Done(claimed.remove(&claim.0).unwrap_or_default())).collect())
+        Ok(claims.iter().map(|claim| BatchOutcome::Done(claimed.remove(&claim.0).unwrap_or_default())).collect())
     }
 }
 

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
 use tokio::time::Instant;
 
 use super::batch::Batches;
-use super::turns::Turns;
+use super::project_lock::ProjectLocks;
 use super::writability::{self, Writability};
 use super::{error, migrate};
 use prompt_ledger_store::Store;
@@ -36,7 +36,7 @@ const WRITES: u32 = 6;
 const LEAST: u32 = BEATS + HEALTH + LOOKS + LISTS + WRITES + 1;
 
 /// How long a call waits for a connection, and for a new one to be made.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause before the first connection of a process is tried again, while the database starts.
 const PAUSE: Duration = Duration::from_millis(50);
 /// What health's question may take: a round trip, on a connection that is kept.
@@ -66,7 +66,7 @@ pub struct Postgres {
     /// For reads and for writes to the registry.
     pub(super) calls: PgPool,
     /// Who writes to a project's registry next.
-    pub(super) turns: Turns,
+    pub(super) project_locks: ProjectLocks,
     pub(super) lists: PgPool,
     pub(super) looks: PgPool,
     /// For heartbeats alone, and for health alone: each is used on one thread, whose runtime reads its socket.
@@ -111,7 +111,7 @@ impl Postgres {
         };
         Ok(Self {
             calls: pool(options.connections - (LEAST - 1), STATEMENT)?,
-            turns: Turns::new(&writability),
+            project_locks: ProjectLocks::new(&writability),
             lists: pool(LISTS, LIST)?,
             looks: pool(LOOKS, STATEMENT)?,
             beats: own(BEATS)?,
@@ -145,9 +145,9 @@ impl Store for Postgres {
 pub(super) async fn first(url: &str) -> Result<PgConnection> {
     let (options, began) = (options(url)?, Instant::now());
     loop {
-        let connected = tokio::time::timeout(PATIENCE, options.connect()).await;
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
         match connected.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()))) {
-            Err(error) if error::is_starting(&error) && began.elapsed() < PATIENCE => {
+            Err(error) if error::is_starting(&error) && began.elapsed() < CONNECT_TIMEOUT => {
                 tokio::time::sleep(PAUSE).await;
             }
             connected => return connected.map_err(error::opening),
@@ -180,7 +180,7 @@ fn pooled(connections: u32, statement_timeout: Duration, writability: &Arc<Writa
     let release = statement_timeout + RELEASE_MARGIN;
     PgPoolOptions::new()
         .max_connections(connections)
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(CONNECT_TIMEOUT)
         .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let writability = Arc::clone(&connecting);

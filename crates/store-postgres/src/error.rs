@@ -19,7 +19,7 @@ pub(super) const LIST: Duration = Duration::from_secs(18);
 /// How many dead connections one call meets at most.
 const DEAD: usize = 8;
 /// How long the beginning of a write is repeated, and the pause between two tries.
-const PATIENCE: Duration = Duration::from_secs(2);
+const REPEAT_FOR: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// STORE_UNAVAILABLE for what passes (a connection, a lock, a shutdown, a full disk, a failover), INTERNAL for everything
@@ -127,7 +127,7 @@ where
     loop {
         let tried = bounded(CALL, begin()).await;
         let passes = matches!(&tried, Err(error) if error.reason() == Reason::StoreUnavailable);
-        if !passes || pool.is_closed() || began.elapsed() > PATIENCE {
+        if !passes || pool.is_closed() || began.elapsed() > REPEAT_FOR {
             return tried;
         }
         tokio::time::sleep(PAUSE).await;

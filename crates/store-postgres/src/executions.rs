@@ -9,8 +9,8 @@ use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 
 use super::claim::Hinted;
-use super::finish::{Ending, Next};
-use super::list::{self, Page};
+use super::finish::{AfterAttempt, AttemptEnding};
+use super::list::{self, PostgresPage};
 use super::record::{Beginning, Recording};
 use super::{Postgres, cancel, claim, error, expire, lease, read, record};
 use prompt_ledger_store::rows::count;
@@ -28,8 +28,8 @@ impl Executions for Postgres {
         self.batches.records.call(Recording::new(new, Beginning::Running(holder))?).await
     }
 
-    async fn submit(&self, new: NewExecution, look_in: Duration) -> Result<Recorded> {
-        self.batches.records.call(Recording::new(new, Beginning::Queued(look_in))?).await
+    async fn submit(&self, new: NewExecution, available_in: Duration) -> Result<Recorded> {
+        self.batches.records.call(Recording::new(new, Beginning::Queued(available_in))?).await
     }
 
     async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
@@ -54,15 +54,15 @@ impl Executions for Postgres {
         next_attempt_in: Duration,
         holder: Holder,
     ) -> Result<Option<Event>> {
-        self.batches.ends.call(Ending::new(fence, Next::Retry(ended, next_attempt_in, holder))?).await
+        self.batches.ends.call(AttemptEnding::new(fence, AfterAttempt::Retry(ended, next_attempt_in, holder))?).await
     }
 
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<Option<Event>> {
-        self.batches.ends.call(Ending::new(fence, Next::Requeue(requeue))?).await
+        self.batches.ends.call(AttemptEnding::new(fence, AfterAttempt::Requeue(requeue))?).await
     }
 
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
-        self.batches.ends.call(Ending::new(fence, Next::Finish(finish))?).await
+        self.batches.ends.call(AttemptEnding::new(fence, AfterAttempt::Finish(finish))?).await
     }
 
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
@@ -131,6 +131,6 @@ impl Executions for Postgres {
         limit: usize,
         texts: bool,
     ) -> Result<Vec<Execution>> {
-        list::list(&self.lists, Page { project, filter, before, limit, texts }).await
+        list::list(&self.lists, PostgresPage { project, filter, before, limit, texts }).await
     }
 }

@@ -60,7 +60,7 @@ pub(super) const APPLY: &str = concat!(
         ORDER BY e.id FOR NO KEY UPDATE OF e SKIP LOCKED
     ), ended AS (
         UPDATE executions e SET status = f.becomes, last_sequence = e.last_sequence + 1, lease_until = NULL,
-            look_at = CASE WHEN f.becomes = 'queued' THEN f.at END,
+            available_at = CASE WHEN f.becomes = 'queued' THEN f.at END,
             completed_at = CASE WHEN f.becomes <> 'queued' THEN f.at END,
             error_type = CASE WHEN f.becomes <> 'queued' THEN f.error_type END,
             error_message = CASE WHEN f.becomes <> 'queued' THEN f.message END,
@@ -83,7 +83,7 @@ pub(super) const APPLY: &str = concat!(
 );
 
 /// An execution and what becomes of it.
-struct Found {
+struct ExpiredRow {
     id: Uuid,
     last_sequence: i64,
     cancel_requested: bool,
@@ -110,7 +110,7 @@ pub(super) async fn expire(writes: &PgPool, calls: &PgPool, lease: Duration) -> 
     Ok(changes.into_values().collect())
 }
 
-fn found(row: &PgRow) -> Result<Found> {
+fn found(row: &PgRow) -> Result<ExpiredRow> {
     let left = Left {
         status: row::word(row, "status", Status::from_word)?,
         mode: row::word(row, "mode", ExecutionMode::from_word)?,
@@ -120,7 +120,7 @@ fn found(row: &PgRow) -> Result<Found> {
         cancel_requested: row::value(row, "cancel_requested")?,
         expired: row::value(row, "expired")?,
     };
-    Ok(Found {
+    Ok(ExpiredRow {
         id: row::value(row, "id")?,
         last_sequence: row::value(row, "last_sequence")?,
         cancel_requested: left.cancel_requested,
@@ -128,7 +128,7 @@ fn found(row: &PgRow) -> Result<Found> {
     })
 }
 
-async fn apply(pool: &PgPool, all: &[Found]) -> Result<Vec<PgRow>> {
+async fn apply(pool: &PgPool, all: &[ExpiredRow]) -> Result<Vec<PgRow>> {
     sqlx::query(APPLY)
         .bind(each!(all, |found| found.id))
         .bind(each!(all, |found| found.last_sequence))

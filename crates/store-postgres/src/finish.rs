@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use uuid::Uuid;
 
-use super::batch::{Outcome, Work};
+use super::batch::{BatchOutcome, BatchWrite};
 use super::bind::{clean, each, maybe_clean, micros};
 use super::cost::cost;
 use super::{error, lease, row};
@@ -75,7 +75,7 @@ pub(super) const END: &str = concat!(
     cost!("e.price_id", "h.all_prompt", "h.all_cached", "h.all_response"),
     " ELSE h.cost END,
             completed_at = CASE WHEN h.becomes NOT IN ('queued', 'running') THEN h.at END,
-            look_at = CASE WHEN h.becomes = 'queued' THEN h.at + h.after * interval '1 microsecond' END,
+            available_at = CASE WHEN h.becomes = 'queued' THEN h.at + h.after * interval '1 microsecond' END,
             lease_until = CASE WHEN h.becomes = 'running'
                 THEN clock_timestamp() + h.lease * interval '1 microsecond' END,
             attempt_started_at = CASE WHEN h.becomes = 'running' THEN h.at ELSE e.attempt_started_at END,
@@ -116,7 +116,7 @@ pub(super) const WRITTEN: &str = "
 
 /// What follows an attempt.
 #[derive(Clone, Debug)]
-pub(super) enum Next {
+pub(super) enum AfterAttempt {
     /// The execution ends.
     Finish(Finish),
     /// It goes back into the queue.
@@ -126,16 +126,16 @@ pub(super) enum Next {
 }
 
 /// The end of an attempt.
-pub(super) struct Ending {
+pub(super) struct AttemptEnding {
     fence: Fence,
-    next: Next,
+    next: AfterAttempt,
 }
 
-impl Ending {
+impl AttemptEnding {
     /// An INTERNAL failure where a finish does not end anything.
-    pub(super) fn new(fence: Fence, next: Next) -> Result<Self> {
+    pub(super) fn new(fence: Fence, next: AfterAttempt) -> Result<Self> {
         match &next {
-            Next::Finish(finish) if !finish.status.is_terminal() => {
+            AfterAttempt::Finish(finish) if !finish.status.is_terminal() => {
                 Err(Error::internal(format!("an execution was to end `{}`", finish.status)))
             }
             _ => Ok(Self { fence, next }),
@@ -144,18 +144,18 @@ impl Ending {
 
     fn status(&self) -> &'static str {
         match &self.next {
-            Next::Finish(finish) => finish.status,
-            Next::Requeue(_) => Status::Queued,
-            Next::Retry(..) => Status::Running,
+            AfterAttempt::Finish(finish) => finish.status,
+            AfterAttempt::Requeue(_) => Status::Queued,
+            AfterAttempt::Retry(..) => Status::Running,
         }
         .as_str()
     }
 
     fn ended(&self) -> &Ended {
         match &self.next {
-            Next::Finish(finish) => &finish.ended,
-            Next::Requeue(requeue) => &requeue.ended,
-            Next::Retry(ended, ..) => ended,
+            AfterAttempt::Finish(finish) => &finish.ended,
+            AfterAttempt::Requeue(requeue) => &requeue.ended,
+            AfterAttempt::Retry(ended, ..) => ended,
         }
     }
 
@@ -165,27 +165,27 @@ impl Ending {
 
     fn finish(&self) -> Option<&Finish> {
         match &self.next {
-            Next::Finish(finish) => Some(finish),
-            Next::Requeue(_) | Next::Retry(..) => None,
+            AfterAttempt::Finish(finish) => Some(finish),
+            AfterAttempt::Requeue(_) | AfterAttempt::Retry(..) => None,
         }
     }
 
     fn after(&self) -> Option<i64> {
         match &self.next {
-            Next::Finish(_) => None,
-            Next::Requeue(requeue) => Some(micros(requeue.after)),
-            Next::Retry(_, after, _) => Some(micros(*after)),
+            AfterAttempt::Finish(_) => None,
+            AfterAttempt::Requeue(requeue) => Some(micros(requeue.after)),
+            AfterAttempt::Retry(_, after, _) => Some(micros(*after)),
         }
     }
 
     fn handed_back(&self) -> i32 {
-        i32::from(matches!(&self.next, Next::Requeue(requeue) if requeue.handed_back))
+        i32::from(matches!(&self.next, AfterAttempt::Requeue(requeue) if requeue.handed_back))
     }
 
     fn holder(&self) -> Option<&Holder> {
         match &self.next {
-            Next::Retry(.., holder) => Some(holder),
-            Next::Finish(_) | Next::Requeue(_) => None,
+            AfterAttempt::Retry(.., holder) => Some(holder),
+            AfterAttempt::Finish(_) | AfterAttempt::Requeue(_) => None,
         }
     }
 }
@@ -196,21 +196,21 @@ pub(super) struct Ends {
 }
 
 #[async_trait]
-impl Work for Ends {
-    type Item = Ending;
+impl BatchWrite for Ends {
+    type Item = AttemptEnding;
     type Answer = Option<Event>;
 
-    fn identity(item: &Ending) -> Option<Uuid> {
+    fn identity(item: &AttemptEnding) -> Option<Uuid> {
         Some(item.fence.id.0)
     }
 
-    fn bytes(item: &Ending) -> usize {
+    fn bytes(item: &AttemptEnding) -> usize {
         item.finish().map_or(0, |finish| finish.response.len()) + item.ended().error_message.len() + 512
     }
 
-    async fn write(&self, items: &[Ending], again: bool) -> Result<Vec<Outcome<Option<Event>>>> {
+    async fn write(&self, items: &[AttemptEnding], again: bool) -> Result<Vec<BatchOutcome<Option<Event>>>> {
         let mut events = by_execution(&end(&self.pool, items).await?)?;
-        let missing = |events: &HashMap<Uuid, Event>| -> Vec<&Ending> {
+        let missing = |events: &HashMap<Uuid, Event>| -> Vec<&AttemptEnding> {
             items.iter().filter(|item| !events.contains_key(&item.fence.id.0)).collect()
         };
         let left = missing(&events);
@@ -221,15 +221,15 @@ impl Work for Ends {
                 events.extend(by_execution(&written(&self.pool, &left).await?)?);
             }
         }
-        let outcome = |item: &Ending| match events.remove(&item.fence.id.0) {
-            None if locked.contains(&item.fence.id.0) => Outcome::Locked,
-            event => Outcome::Done(event),
+        let outcome = |item: &AttemptEnding| match events.remove(&item.fence.id.0) {
+            None if locked.contains(&item.fence.id.0) => BatchOutcome::Locked,
+            event => BatchOutcome::Done(event),
         };
         Ok(items.iter().map(outcome).collect())
     }
 }
 
-async fn end(pool: &PgPool, items: &[Ending]) -> Result<Vec<PgRow>> {
+async fn end(pool: &PgPool, items: &[AttemptEnding]) -> Result<Vec<PgRow>> {
     sqlx::query(END)
         .bind(each!(items, |item| item.fence.id.0))
         .bind(each!(items, |item| item.fence.attempt))
@@ -258,7 +258,7 @@ async fn end(pool: &PgPool, items: &[Ending]) -> Result<Vec<PgRow>> {
 }
 
 /// Those that are still at their fence: another one had locked them.
-async fn still_held(pool: &PgPool, left: &[&Ending]) -> Result<HashSet<Uuid>> {
+async fn still_held(pool: &PgPool, left: &[&AttemptEnding]) -> Result<HashSet<Uuid>> {
     let rows = sqlx::query(lease::STILL_HELD)
         .bind(each!(left, |item| item.fence.id.0))
         .bind(each!(left, |item| item.fence.attempt))
@@ -268,7 +268,7 @@ async fn still_held(pool: &PgPool, left: &[&Ending]) -> Result<HashSet<Uuid>> {
     rows.iter().map(|row| row::value(row, "id")).collect()
 }
 
-async fn written(pool: &PgPool, left: &[&Ending]) -> Result<Vec<PgRow>> {
+async fn written(pool: &PgPool, left: &[&AttemptEnding]) -> Result<Vec<PgRow>> {
     sqlx::query(WRITTEN)
         .bind(each!(left, |item| item.fence.id.0))
         .bind(each!(left, |item| item.fence.attempt))

@@ -6,13 +6,13 @@
 //! | `writability` | whether the database takes writes: asked of connections, told by writes |
 //! | `migrate` | the schema, forwards and back |
 //! | `registry`, `put_prompt`, `change_prompt`, `register_code`, `save`, `select` | prompts and versions |
-//! | `turns` | who writes to a project's registry next |
+//! | `project_locks` | who writes to a project's registry next |
 //! | `models`, `access` | models and prices; projects and keys |
-//! | `analytics`, `fold` | figures, read; executions moved into the rollups that figures are read from |
+//! | `analytics`, `roll_up` | figures, read; executions moved into the rollups that figures are read from |
 //! | `batch` | group commit: what arrived while the last statement was committing is the next one |
 //! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `expire`, `read`, `list` |
 //! | `cost` | a cost, reckoned where the tokens are |
-//! | `row`, `moment` | rows to records, with `rows`; moments |
+//! | `row`, `timestamp` | rows to records, with `rows`; timestamps |
 //! | `error` | the one mapping of database failures |
 //!
 //! Four habits. A hot write is one statement for many executions, whose text never changes: arrays in, `UNNEST`. Rows are
@@ -34,23 +34,23 @@ mod error;
 mod executions;
 mod expire;
 mod finish;
-mod fold;
 mod lease;
 mod list;
 mod migrate;
 mod models;
-mod moment;
 #[cfg(test)]
 mod plans;
+mod project_lock;
 mod put_prompt;
 mod read;
 mod record;
 mod register_code;
 mod registry;
+mod roll_up;
 mod row;
 mod save;
 mod select;
-mod turns;
+mod timestamp;
 mod writability;
 
 pub use connect::{Postgres, PostgresOptions};

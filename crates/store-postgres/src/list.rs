@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::bind::clean;
 use super::error;
-use super::moment::Moment;
+use super::timestamp::PgTimestamp;
 use prompt_ledger_store::ExecutionFilter;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
@@ -69,7 +69,7 @@ pub(super) const OF_STATUSES: [&str; 2] = shapes!(concat!(
 ));
 
 /// One page's question.
-pub(super) struct Page<'a> {
+pub(super) struct PostgresPage<'a> {
     pub(super) project: ProjectId,
     pub(super) filter: &'a ExecutionFilter,
     pub(super) before: Option<(Timestamp, ExecutionId)>,
@@ -77,7 +77,7 @@ pub(super) struct Page<'a> {
     pub(super) texts: bool,
 }
 
-impl Page<'_> {
+impl PostgresPage<'_> {
     /// The walk that leaves the fewest rows.
     fn shape(&self) -> [&'static str; 2] {
         let filter = self.filter;
@@ -95,7 +95,7 @@ impl Page<'_> {
     }
 }
 
-pub(super) async fn list(pool: &PgPool, page: Page<'_>) -> Result<Vec<Execution>> {
+pub(super) async fn list(pool: &PgPool, page: PostgresPage<'_>) -> Result<Vec<Execution>> {
     let filter = page.filter;
     let (before_at, before_id) = page.before.unwrap_or((Timestamp(i64::MAX), ExecutionId(Uuid::max())));
     let end = filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1));
@@ -105,9 +105,9 @@ pub(super) async fn list(pool: &PgPool, page: Page<'_>) -> Result<Vec<Execution>
     let query = || {
         sqlx::query(statement)
             .bind(page.project.0)
-            .bind(Moment(Timestamp(filter.start_time.map_or(i64::MIN, |start| start.0))))
-            .bind(Moment(Timestamp(end.min(before_at.0))))
-            .bind(Moment(before_at))
+            .bind(PgTimestamp(Timestamp(filter.start_time.map_or(i64::MIN, |start| start.0))))
+            .bind(PgTimestamp(Timestamp(end.min(before_at.0))))
+            .bind(PgTimestamp(before_at))
             .bind(before_id.0)
             .bind(clean(&filter.environment))
             .bind(filter.mode.map(ExecutionMode::as_str))

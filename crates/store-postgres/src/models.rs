@@ -5,8 +5,8 @@ use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::{Error, Result};
 use sqlx::{PgConnection, PgPool, Transaction};
 
-use super::moment::Moment;
 use super::row::without_nul;
+use super::timestamp::PgTimestamp;
 use super::{Postgres, error, row};
 use prompt_ledger_store::plan;
 use prompt_ledger_store::rows::access::model;
@@ -121,8 +121,8 @@ async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transactio
             .bind(price.input)
             .bind(price.cached_input)
             .bind(price.output)
-            .bind(Moment(price.valid_from))
-            .bind(Moment(at))
+            .bind(PgTimestamp(price.valid_from))
+            .bind(PgTimestamp(at))
             .execute(&mut *transaction)
             .await
             .map_err(error::store)?;
@@ -163,8 +163,8 @@ async fn save(connection: &mut PgConnection, model: &Model) -> Result<()> {
         .bind(model.max_tokens)
         .bind(model.supports_streaming)
         .bind(model.discovered)
-        .bind(Moment(model.created_at))
-        .bind(Moment(model.updated_at))
+        .bind(PgTimestamp(model.created_at))
+        .bind(PgTimestamp(model.updated_at))
         .execute(connection)
         .await;
     saved.map(drop).map_err(error::store)

@@ -4,7 +4,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
 use super::{
-    analytics, cancel, claim, executions, expire, finish, fold, lease, list, migrate_up, read, record, register_code,
+    analytics, cancel, claim, executions, expire, finish, lease, list, migrate_up, read, record, register_code, roll_up,
 };
 
 /// Some thousands of executions, a few of them queued or running.
@@ -18,7 +18,7 @@ const FILL: &str = "
     SELECT gen_random_uuid(), p.id, 1, 'active', '', 'handlebars', '', '[]', '', now(), '', '', '' FROM prompts p;
     INSERT INTO executions (id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider,
         model_name, correlation_id, idempotency_key, request_hash, prompt_truncated, timeout_micros, max_retries,
-        attempts, claim_id, lease_until, look_at, expire_at, last_sequence, created_at, completed_at)
+        attempts, claim_id, lease_until, available_at, expire_at, last_sequence, created_at, completed_at)
     SELECT gen_random_uuid(), p.project_id, p.id, v.id, 'full', 'async', s.status, 'dev', 'echo', 'echo', 'c' || n,
         'k' || n, '\\x00', false, 1, 0, 0, gen_random_uuid(), now(), now(), now(), 1, now() - n * interval '1 second',
         CASE WHEN s.status NOT IN ('queued', 'running') THEN now() END
@@ -32,7 +32,7 @@ const FILL: &str = "
     INSERT INTO execution_inputs (execution_id, rendered_prompt, variables) SELECT id, '', '' FROM executions;
     INSERT INTO usage_rollups SELECT project_id, prompt_id, s, created_at, version_id, provider, model_name, environment,
         prompt_mode, status, 1, 0, 0, 0, 0, 0, '' FROM executions, unnest(ARRAY[1, 60, 1440]) s;
-    INSERT INTO usage_stragglers SELECT id, project_id, created_at FROM executions WHERE completed_at IS NULL;
+    INSERT INTO usage_open_executions SELECT id, project_id, created_at FROM executions WHERE completed_at IS NULL;
     ANALYZE";
 
 /// As every connection of the store has them.
@@ -120,14 +120,14 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (analytics::PROMPTS, "prompts_project_id_name_key"),
         (analytics::USAGE, "executions_project"),
         (analytics::USAGE, "usage_rollups_pkey"),
-        (analytics::USAGE, "usage_stragglers_time"),
-        (fold::AFTER_CROWD, "executions_project"),
-        (fold::SLICE, "executions_project"),
-        (fold::LEAVE, "executions_project"),
-        (fold::LATE, "executions_pkey"),
-        (fold::DONE, "executions_pkey"),
-        (fold::SHORTER, "usage_rollups_pkey"),
-        (fold::PRESENT, "usage_rollups_pkey"),
+        (analytics::USAGE, "usage_open_executions_time"),
+        (roll_up::AFTER_CROWD, "executions_project"),
+        (roll_up::SLICE, "executions_project"),
+        (roll_up::LEAVE, "executions_project"),
+        (roll_up::LATE, "executions_pkey"),
+        (roll_up::DONE, "executions_pkey"),
+        (roll_up::SHORTER, "usage_rollups_pkey"),
+        (roll_up::PRESENT, "usage_rollups_pkey"),
     ] {
         let plan = plan(connection, sql).await;
         let walks_all = ["Seq Scan", "Hash Join", "Merge Join"].iter().any(|way| plan.contains(way));

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::error;
 use prompt_ledger_store::PutPrompt;
-use prompt_ledger_store::plan::Project;
+use prompt_ledger_store::plan::ProjectState;
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
 use prompt_ledger_store::{prompt_columns, version_columns};
 
@@ -28,7 +28,7 @@ pub(super) async fn read(
     connection: &mut PgConnection,
     project: ProjectId,
     put: &PutPrompt,
-) -> Result<(Project, Option<Prompt>, Option<Version>)> {
+) -> Result<(ProjectState, Option<Prompt>, Option<Version>)> {
     let query = sqlx::query(READ).bind(project.0).bind(&put.name).bind(&put.checksum);
     let row = query.fetch_one(connection).await.map_err(error::store)?;
     Ok((prompt::project(&row)?, maybe_prompt(&row)?, maybe_version(&row)?))

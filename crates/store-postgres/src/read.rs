@@ -6,7 +6,7 @@ use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgPool;
 
 use super::error;
-use super::moment::Moment;
+use super::timestamp::PgTimestamp;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{change, maybe_event, whole};
 use prompt_ledger_store::{Change, Event};
@@ -97,13 +97,15 @@ pub(super) async fn events_between(
     end: Timestamp,
     limit: usize,
 ) -> Result<Vec<Change>> {
-    let query = || sqlx::query(EVENTS_BETWEEN).bind(Moment(start)).bind(Moment(end)).bind(count(limit)).fetch_all(pool);
+    let query = || {
+        sqlx::query(EVENTS_BETWEEN).bind(PgTimestamp(start)).bind(PgTimestamp(end)).bind(count(limit)).fetch_all(pool)
+    };
     error::again(query).await?.iter().map(change).collect()
 }
 
 pub(super) async fn clock(pool: &PgPool) -> Result<Timestamp> {
     let query = || sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(pool);
-    let Moment(at) = error::again(query).await?;
+    let PgTimestamp(at) = error::again(query).await?;
     Ok(at)
 }
 

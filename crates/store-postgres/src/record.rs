@@ -13,7 +13,7 @@ use sqlx::PgPool;
 use sqlx::postgres::{PgBindIterExt, PgRow};
 use uuid::Uuid;
 
-use super::batch::{Outcome, Work};
+use super::batch::{BatchOutcome, BatchWrite};
 use super::bind::{clean, each, maybe_clean, micros};
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
@@ -82,7 +82,7 @@ impl Recording {
     fn reserved(&self) -> Duration {
         match &self.beginning {
             Beginning::Running(holder) => holder.lease,
-            Beginning::Queued(look_in) => *look_in,
+            Beginning::Queued(available_in) => *available_in,
         }
     }
 }
@@ -93,7 +93,7 @@ pub(super) struct Records {
 }
 
 #[async_trait]
-impl Work for Records {
+impl BatchWrite for Records {
     type Item = Recording;
     type Answer = Recorded;
 
@@ -106,7 +106,7 @@ impl Work for Records {
         texts.into_iter().flatten().map(str::len).sum::<usize>() + 512
     }
 
-    async fn write(&self, items: &[Recording], _: bool) -> Result<Vec<Outcome<Recorded>>> {
+    async fn write(&self, items: &[Recording], _: bool) -> Result<Vec<BatchOutcome<Recorded>>> {
         let mut made = HashMap::with_capacity(items.len());
         for row in record(&self.pool, items).await? {
             made.insert(row::value::<_, _, Uuid>(&row, "id")?, Recorded::New(first(&row)?));
@@ -117,7 +117,7 @@ impl Work for Records {
                 made.insert(row::value::<_, _, Uuid>(&row, "id")?, why(&row)?);
             }
         }
-        let outcome = |item: &Recording| Outcome::Done(made.remove(&item.new.id.0).unwrap_or(Recorded::Stale));
+        let outcome = |item: &Recording| BatchOutcome::Done(made.remove(&item.new.id.0).unwrap_or(Recorded::Stale));
         Ok(items.iter().map(outcome).collect())
     }
 }

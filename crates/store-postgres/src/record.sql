@@ -3,7 +3,7 @@ WITH made AS (
         id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider, model_name,
         price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id, idempotency_key,
         request_hash, prompt_truncated, timeout_micros, max_retries, stream_text, attempts, attempt_started_at,
-        started_at, worker, claim_id, lease_until, look_at, expire_at, last_sequence, created_at)
+        started_at, worker, claim_id, lease_until, available_at, expire_at, last_sequence, created_at)
     SELECT n.id, p.project_id, p.id, v.id, p.mode,
         CASE WHEN n.claim_id IS NULL THEN 'async' ELSE 'sync' END,
         CASE WHEN n.claim_id IS NULL THEN 'queued' ELSE 'running' END,

@@ -9,10 +9,10 @@ use sqlx::postgres::{PgBindIterExt, PgRow};
 
 use super::bind::{clean, each};
 use super::change_prompt::{lock, no_project};
-use super::turns::Made;
+use super::project_lock::Made;
 use super::{Postgres, error, row, save};
 use prompt_ledger_store::plan::VersionWrite;
-use prompt_ledger_store::plan::code::{self, Batch};
+use prompt_ledger_store::plan::code::{self, CodeBatch};
 use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
 use prompt_ledger_store::{RegisterCode, Registered};
 use prompt_ledger_store::{known_columns, prompt_columns};
@@ -38,7 +38,7 @@ impl Postgres {
     pub(super) async fn register(&self, project: ProjectId, code: &RegisterCode) -> Result<Registered> {
         let look = || self.idle_registration(project, code);
         let make = || self.make_registration(project, code);
-        self.turns.write(&self.calls, project, look, make).await
+        self.project_locks.write(&self.calls, project, look, make).await
     }
 
     /// What is answered where there is nothing to write.
@@ -79,7 +79,7 @@ async fn read(executor: impl PgExecutor<'_>, project: ProjectId, code: &Register
 }
 
 /// Decides.
-fn plan(rows: &[PgRow], project: ProjectId, code: &RegisterCode) -> Result<Batch> {
+fn plan(rows: &[PgRow], project: ProjectId, code: &RegisterCode) -> Result<CodeBatch> {
     let first = rows.first().ok_or_else(|| no_project(project))?;
     let there = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_known(row)?))).collect::<Result<Vec<_>>>()?;
     code::register(&prompt::project(first)?, there, code, row::value(first, "now")?)

@@ -1,7 +1,7 @@
 //! Prompts and versions. What is read together is read in one statement: the revision beside it says exactly which state
 //! it was.
 
-use super::change_prompt::Asked;
+use super::change_prompt::ChangeRequest;
 use super::row::without_nul;
 use super::select::{fetch, read};
 use super::{Postgres, error};
@@ -131,7 +131,7 @@ impl Registry for Postgres {
     }
 
     async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
-        self.change(project, Asked::Activate(name, number, etag)).await
+        self.change(project, ChangeRequest::Activate(name, number, etag)).await
     }
 
     async fn set_version_status(
@@ -142,7 +142,7 @@ impl Registry for Postgres {
         status: VersionStatus,
         etag: Option<&str>,
     ) -> Result<Changed> {
-        self.change(project, Asked::SetStatus(name, number, status, etag)).await
+        self.change(project, ChangeRequest::SetStatus(name, number, status, etag)).await
     }
 
     async fn set_archived(
@@ -152,11 +152,11 @@ impl Registry for Postgres {
         archived: bool,
         etag: Option<&str>,
     ) -> Result<Changed> {
-        self.change(project, Asked::Archive(name, archived, etag)).await
+        self.change(project, ChangeRequest::Archive(name, archived, etag)).await
     }
 
     async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
-        self.change(project, Asked::Migrate(name, mode, etag)).await
+        self.change(project, ChangeRequest::Migrate(name, mode, etag)).await
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {

@@ -6,7 +6,7 @@ use sqlx::{Decode, Postgres, Row, Type};
 use uuid::Uuid;
 
 use super::error;
-use super::moment::Moment;
+use super::timestamp::PgTimestamp;
 pub(super) use prompt_ledger_store::rows::*;
 
 fn get<'r, T: Decode<'r, Postgres> + Type<Postgres>>(row: &'r PgRow, column: &str) -> Result<Option<T>> {
@@ -14,9 +14,9 @@ fn get<'r, T: Decode<'r, Postgres> + Type<Postgres>>(row: &'r PgRow, column: &st
 }
 
 /// Postgres, as the owner of its rows' reading.
-pub(super) struct ThisDatabase;
+pub(super) struct PostgresRows;
 
-impl LedgerRow<ThisDatabase> for PgRow {
+impl LedgerRow<PostgresRows> for PgRow {
     fn text(&self, column: &str) -> Result<Option<&str>> {
         get(self, column)
     }
@@ -46,7 +46,7 @@ impl LedgerRow<ThisDatabase> for PgRow {
     }
 
     fn moment(&self, column: &str) -> Result<Option<Timestamp>> {
-        Ok(get::<Moment>(self, column)?.map(|moment| moment.0))
+        Ok(get::<PgTimestamp>(self, column)?.map(|moment| moment.0))
     }
 }
 

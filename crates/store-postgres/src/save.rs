@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt;
 
 use super::bind::each;
-use super::moment::Moment;
+use super::timestamp::PgTimestamp;
 use super::{error, row};
 use prompt_ledger_store::plan::VersionWrite;
 
@@ -56,10 +56,10 @@ pub(super) async fn prompts(connection: &mut PgConnection, project: ProjectId, p
         .bind(tags)
         .bind(each!(prompts, |prompt| prompt.active_version))
         .bind(each!(prompts, |prompt| prompt.latest_version))
-        .bind(each!(prompts, |prompt| Moment(prompt.created_at)))
+        .bind(each!(prompts, |prompt| PgTimestamp(prompt.created_at)))
         .bind(each!(prompts, |prompt| prompt.revision))
-        .bind(each!(prompts, |prompt| Moment(prompt.updated_at)))
-        .bind(each!(prompts, |prompt| prompt.archived_at.map(Moment)))
+        .bind(each!(prompts, |prompt| PgTimestamp(prompt.updated_at)))
+        .bind(each!(prompts, |prompt| prompt.archived_at.map(PgTimestamp)))
         .execute(connection)
         .await
         .map_err(error::store)?;
@@ -89,7 +89,7 @@ pub(super) async fn versions(connection: &mut PgConnection, write: VersionWrite,
                 .bind(each!(versions, |version| &version.checksum))
                 .bind(variables)
                 .bind(each!(versions, |version| &version.created_by))
-                .bind(each!(versions, |version| Moment(version.created_at)))
+                .bind(each!(versions, |version| PgTimestamp(version.created_at)))
                 .bind(each!(versions, |version| &version.source.repository))
                 .bind(each!(versions, |version| &version.source.commit))
                 .bind(each!(versions, |version| &version.source.path))

@@ -23,7 +23,7 @@ const ADMIT: Duration = Duration::from_secs(2);
 /// a new connection.
 const IDLE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(500);
-/// How often one of the connections that come back is asked, of all pools together. They take turns.
+/// How often one of the connections that come back is asked, of all pools together. They take project_locks.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the log is told of connections that cannot write, at most.
@@ -36,10 +36,10 @@ const RECENT: Duration = Duration::from_secs(10);
 
 /// What the connections and the writes of this process say about it.
 #[derive(Debug)]
-pub(super) struct Writability(Mutex<State>);
+pub(super) struct Writability(Mutex<WritableState>);
 
 #[derive(Debug)]
-struct State {
+struct WritableState {
     /// Connections made until then are closed when they are next seen.
     stale_until: Option<Instant>,
     ask_at: Instant,
@@ -58,7 +58,7 @@ struct Failing {
 
 impl Default for Writability {
     fn default() -> Self {
-        Self(Mutex::new(State { stale_until: None, ask_at: Instant::now(), told_at: None, failing: None }))
+        Self(Mutex::new(WritableState { stale_until: None, ask_at: Instant::now(), told_at: None, failing: None }))
     }
 }
 
@@ -175,7 +175,7 @@ impl Writability {
         due
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WritableState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,7 +17,7 @@ use super::{Sqlite, error, row};
 use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::usage::{add_prompts, usage};
-use prompt_ledger_store::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
+use prompt_ledger_store::{Analytics, PromptCounts, RollupPolicy, Split, UsageFilter, UsageKey, UsageRow};
 
 const PROMPTS: &str = "
     SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts WHERE project_id = $1
@@ -114,7 +114,7 @@ impl Analytics for Sqlite {
     }
 
     /// There are no rollups here.
-    async fn fold(&self, _: Pace) -> Result<bool> {
+    async fn roll_up(&self, _: RollupPolicy) -> Result<bool> {
         Ok(false)
     }
 }

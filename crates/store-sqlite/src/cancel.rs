@@ -17,7 +17,7 @@ const CANCEL: &str = "
     UPDATE executions SET cancel_requested_at = $3, cancel_reason = $4
     WHERE id = $1 AND project_id = $2 AND status = 'running' AND cancel_requested_at IS NULL;
 
-    UPDATE executions SET status = 'canceled', completed_at = $3, look_at = NULL, last_sequence = last_sequence + 1,
+    UPDATE executions SET status = 'canceled', completed_at = $3, available_at = NULL, last_sequence = last_sequence + 1,
         cancel_requested_at = $3, cancel_reason = $4
     WHERE id = $1 AND project_id = $2 AND status = 'queued'
     RETURNING last_sequence, attempts";

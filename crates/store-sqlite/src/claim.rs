@@ -36,7 +36,7 @@ macro_rules! claim {
     ($from:literal, $which:literal) => {
         concat!(
             "UPDATE executions SET status = 'running', attempts = attempts + 1, worker = $2, claim_id = $3,
-                 lease_until = $4, attempt_started_at = $5, started_at = coalesce(started_at, $5), look_at = NULL,
+                 lease_until = $4, attempt_started_at = $5, started_at = coalesce(started_at, $5), available_at = NULL,
                  last_sequence = last_sequence + 1",
             $from,
             " WHERE executions.status = 'queued' AND ",
@@ -54,14 +54,17 @@ macro_rules! claim {
 /// $1 is a JSON array of [id, attempt].
 const HINTED: &str = claim!(
     " FROM json_each($1) AS hint",
-    "executions.id = hint.value ->> 0 AND (attempts + 1 = hint.value ->> 1 OR look_at <= $5)"
+    "executions.id = hint.value ->> 0 AND (attempts + 1 = hint.value ->> 1 OR available_at <= $5)"
 );
 
 /// Up to $1, the longest due first.
-const DUE: &str =
-    claim!("", "id IN (SELECT id FROM executions WHERE status = 'queued' AND look_at <= $5 ORDER BY look_at LIMIT $1)");
+const DUE: &str = claim!(
+    "",
+    "id IN (SELECT id FROM executions WHERE status = 'queued' AND available_at <= $5 ORDER BY available_at LIMIT $1)"
+);
 
-pub(super) const ANY_DUE: &str = "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND look_at <= $1)";
+pub(super) const ANY_DUE: &str =
+    "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND available_at <= $1)";
 
 pub(super) const CLAIMED: &str = concat!(claimed!(), " AND $1 IS NULL AND $2 IS NULL");
 

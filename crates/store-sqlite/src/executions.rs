@@ -8,9 +8,9 @@ use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 
-use super::finish::End;
-use super::list::{self, Page};
-use super::start::{Beginning, Record};
+use super::finish::AttemptEnd;
+use super::list::{self, SqlitePage};
+use super::start::{Record, StartAs};
 use super::{Sqlite, cancel, claim, error, expire, finish, lease, now, read, start};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
@@ -23,11 +23,11 @@ pub(super) const QUEUED: &str = "SELECT count(*) FROM (SELECT 1 FROM executions 
 #[async_trait]
 impl Executions for Sqlite {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
-        self.record(new, Beginning::Running(holder)).await
+        self.record(new, StartAs::Running(holder)).await
     }
 
-    async fn submit(&self, new: NewExecution, look_in: Duration) -> Result<Recorded> {
-        self.record(new, Beginning::Queued(look_in)).await
+    async fn submit(&self, new: NewExecution, available_in: Duration) -> Result<Recorded> {
+        self.record(new, StartAs::Queued(available_in)).await
     }
 
     async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
@@ -71,7 +71,7 @@ impl Executions for Sqlite {
     }
 
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
-        self.writer.end(End::new(fence, finish)?).await
+        self.writer.end(AttemptEnd::new(fence, finish)?).await
     }
 
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
@@ -157,12 +157,12 @@ impl Executions for Sqlite {
     ) -> Result<Vec<Execution>> {
         // One moment for all statements: an execution that changes its status meanwhile is seen once.
         let mut snapshot = self.lists.begin().await.map_err(error::store)?;
-        list::list(&mut snapshot, Page { project, filter, before, limit, texts }).await
+        list::list(&mut snapshot, SqlitePage { project, filter, before, limit, texts }).await
     }
 }
 
 impl Sqlite {
-    async fn record(&self, new: NewExecution, beginning: Beginning) -> Result<Recorded> {
+    async fn record(&self, new: NewExecution, beginning: StartAs) -> Result<Recorded> {
         self.writer.record(Record::new(new, beginning)?).await
     }
 }

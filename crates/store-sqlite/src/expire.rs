@@ -50,7 +50,7 @@ const APPLY: &str = "
     FROM executions WHERE id = $1;
 
     UPDATE executions SET status = $3, last_sequence = last_sequence + 1, lease_until = NULL,
-        look_at = iif($3 = 'queued', $2, NULL), completed_at = iif($3 = 'queued', NULL, $2),
+        available_at = iif($3 = 'queued', $2, NULL), completed_at = iif($3 = 'queued', NULL, $2),
         error_type = iif($3 = 'queued', NULL, $4), error_message = iif($3 = 'queued', NULL, $5),
         provider_request_id = iif(status = 'running', '', provider_request_id)
     WHERE id = $1";

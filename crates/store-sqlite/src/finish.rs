@@ -8,7 +8,7 @@ use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Sqlite, SqliteConnection};
 
-use super::hot::{self, Around, Statement, Written};
+use super::hot::{self, Around, HotWritten, Statement};
 use super::{error, lease, now, row};
 use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 
@@ -56,13 +56,13 @@ macro_rules! update {
 
 /// How one attempt ends, and with it the execution.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct AttemptEnd {
     id: String,
     fence: Fence,
     finish: Finish,
 }
 
-impl End {
+impl AttemptEnd {
     pub(super) fn new(fence: Fence, finish: Finish) -> Result<Self> {
         if !finish.status.is_terminal() {
             return Err(Error::internal(format!("an execution was to end `{}`", finish.status)));
@@ -75,7 +75,7 @@ impl End {
     }
 
     /// The event that it wrote; nothing where the fence did not hold.
-    pub(super) fn event(&self, written: &Written) -> Option<Event> {
+    pub(super) fn event(&self, written: &HotWritten) -> Option<Event> {
         let sequence = written.end(&self.id)?;
         Some(Event {
             sequence,
@@ -90,9 +90,9 @@ impl End {
 }
 
 /// The attempt, the event, what the model wrote, and the execution.
-pub(super) const STATEMENTS: [Statement<End>; 4] = [ATTEMPT, LAST, OUTPUT, EXECUTION];
+pub(super) const STATEMENTS: [Statement<AttemptEnd>; 4] = [ATTEMPT, LAST, OUTPUT, EXECUTION];
 
-const ATTEMPT: Statement<End> = Statement {
+const ATTEMPT: Statement<AttemptEnd> = Statement {
     columns: &[
         "id",
         "attempt",
@@ -106,7 +106,7 @@ const ATTEMPT: Statement<End> = Statement {
         "error_message",
     ],
     body: end_attempt!(),
-    values: |End { id, fence, finish }, at, values| {
+    values: |AttemptEnd { id, fence, finish }, at, values| {
         let ended = &finish.ended;
         values.push(id)?;
         values.push(fence.attempt)?;
@@ -121,7 +121,7 @@ const ATTEMPT: Statement<End> = Statement {
     },
 };
 
-const LAST: Statement<End> = Statement {
+const LAST: Statement<AttemptEnd> = Statement {
     columns: &["id", "attempt", "at", "status", "error_type"],
     body: concat!(
         "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type)
@@ -137,21 +137,21 @@ const LAST: Statement<End> = Statement {
     },
 };
 
-const OUTPUT: Statement<End> = Statement {
+const OUTPUT: Statement<AttemptEnd> = Statement {
     columns: &["id", "attempt", "response"],
     body: concat!(
         "INSERT INTO execution_outputs (execution_id, response_text) SELECT x.id, job.response",
         fenced!(),
         " AND job.response <> ''"
     ),
-    values: |End { id, fence, finish }, _, values| {
+    values: |AttemptEnd { id, fence, finish }, _, values| {
         values.push(id)?;
         values.push(fence.attempt)?;
         values.push(&finish.response)
     },
 };
 
-const EXECUTION: Statement<End> = Statement {
+const EXECUTION: Statement<AttemptEnd> = Statement {
     columns: &[
         "id",
         "attempt",
@@ -244,12 +244,12 @@ const RETRY: &str = go_on!(
 const REQUEUE: &str = go_on!(
     "queued",
     job!(", handed_back", ", $12"),
-    "look_at = iif(cancel_requested_at IS NULL, job.next_at, NULL), lease_until = NULL,
+    "available_at = iif(cancel_requested_at IS NULL, job.next_at, NULL), lease_until = NULL,
      handed_back = executions.handed_back + job.handed_back, "
 );
 
 /// Ends it, inside a transaction.
-pub(super) async fn alone(connection: &mut SqliteConnection, end: &End) -> Result<Option<Event>> {
+pub(super) async fn alone(connection: &mut SqliteConnection, end: &AttemptEnd) -> Result<Option<Event>> {
     let written = hot::write(connection, &[], &[end], Around::Nothing).await.map_err(error::store)?;
     Ok(end.event(&written))
 }

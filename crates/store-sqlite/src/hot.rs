@@ -14,7 +14,7 @@ use prompt_ledger_domain::Timestamp;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Either, Encode, Executor, Row, Sqlite, SqliteConnection, Type};
 
-use super::finish::{self, End};
+use super::finish::{self, AttemptEnd};
 use super::now;
 use super::start::{self, Record};
 
@@ -28,7 +28,7 @@ pub(super) struct Statement<J: 'static> {
     /// What follows the table.
     pub(super) body: &'static str,
     /// Those columns of one job, in this order.
-    pub(super) values: fn(&J, Timestamp, &mut Values) -> sqlx::Result<()>,
+    pub(super) values: fn(&J, Timestamp, &mut HotValues) -> sqlx::Result<()>,
 }
 
 impl<J> Statement<J> {
@@ -41,9 +41,9 @@ impl<J> Statement<J> {
 
 /// The values of a text, in its order.
 #[derive(Default)]
-pub(super) struct Values(SqliteArguments);
+pub(super) struct HotValues(SqliteArguments);
 
-impl Values {
+impl HotValues {
     pub(super) fn push<'q>(&mut self, value: impl Encode<'q, Sqlite> + Type<Sqlite>) -> sqlx::Result<()> {
         self.0.add(value).map_err(sqlx::Error::Encode)
     }
@@ -73,7 +73,7 @@ pub(super) enum Around {
 
 /// What a text has written.
 #[derive(Debug)]
-pub(super) struct Written {
+pub(super) struct HotWritten {
     pub(super) at: Timestamp,
     /// Every beginning is new.
     pub(super) all_new: bool,
@@ -81,7 +81,7 @@ pub(super) struct Written {
     ends: Vec<(String, i64)>,
 }
 
-impl Written {
+impl HotWritten {
     /// The sequence of the event of this execution's end; nothing where none was written.
     pub(super) fn end(&self, id: &str) -> Option<i64> {
         self.ends.iter().find(|end| end.0 == id).map(|end| end.1)
@@ -92,15 +92,15 @@ impl Written {
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     records: &[&Record],
-    ends: &[&End],
+    ends: &[&AttemptEnd],
     around: Around,
-) -> sqlx::Result<Written> {
+) -> sqlx::Result<HotWritten> {
     let (more, less) = (room(records.len()), room(ends.len()));
     let at = now();
-    let mut values = Values::default();
+    let mut values = HotValues::default();
     values.of(&start::STATEMENTS, records, SIZES[more], at)?;
     values.of(&finish::STATEMENTS, ends, SIZES[less], at)?;
-    let mut written = Written { at, all_new: true, ends: Vec::new() };
+    let mut written = HotWritten { at, all_new: true, ends: Vec::new() };
     // Every statement answers how many rows it wrote, after those that it returns. An answer that tells which
     // beginnings are new would cost each of them more than asking does for the few that are not.
     let mut statement = usize::from(around == Around::Nothing);
@@ -126,9 +126,9 @@ fn room(jobs: usize) -> usize {
 
 /// The text for so many beginnings and ends; made once.
 fn text(records: usize, ends: usize, around: Around) -> &'static str {
-    type Texts = [[OnceLock<String>; SIZES.len()]; SIZES.len()];
-    static WHOLE: Texts = [const { [const { OnceLock::new() }; SIZES.len()] }; SIZES.len()];
-    static BARE: Texts = [const { [const { OnceLock::new() }; SIZES.len()] }; SIZES.len()];
+    type HotTexts = [[OnceLock<String>; SIZES.len()]; SIZES.len()];
+    static WHOLE: HotTexts = [const { [const { OnceLock::new() }; SIZES.len()] }; SIZES.len()];
+    static BARE: HotTexts = [const { [const { OnceLock::new() }; SIZES.len()] }; SIZES.len()];
     let (texts, before, after) = match around {
         Around::Transaction => (&WHOLE, Some("BEGIN IMMEDIATE"), Some("COMMIT")),
         Around::Nothing => (&BARE, None, None),

@@ -50,7 +50,7 @@ const NAMED: &str = "
     WHERE p.project_id = $1 AND p.name = $2";
 
 /// One page's question.
-pub(super) struct Page<'a> {
+pub(super) struct SqlitePage<'a> {
     pub(super) project: ProjectId,
     pub(super) filter: &'a ExecutionFilter,
     pub(super) before: Option<(Timestamp, ExecutionId)>,
@@ -65,7 +65,7 @@ pub(super) struct Named {
     pub(super) version: Option<String>,
 }
 
-pub(super) async fn list(connection: &mut SqliteConnection, page: Page<'_>) -> Result<Vec<Execution>> {
+pub(super) async fn list(connection: &mut SqliteConnection, page: SqlitePage<'_>) -> Result<Vec<Execution>> {
     let filter = page.filter;
     let names = named(connection, page.project, &filter.prompt_name, filter.version_number);
     let Some(named) = names.await? else { return Ok(Vec::new()) };
@@ -107,7 +107,7 @@ pub(super) async fn named(
 }
 
 /// One walk per status, merged: an index gives an order for one status only.
-async fn of_statuses(connection: &mut SqliteConnection, page: &Page<'_>) -> Result<Vec<Execution>> {
+async fn of_statuses(connection: &mut SqliteConnection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
     let mut all = Vec::new();
     for status in Status::ALL.iter().filter(|status| page.filter.statuses.contains(status)) {
         all.extend(walk(connection, OF_STATUS, page, &Named::default(), Some(*status)).await?);
@@ -120,7 +120,7 @@ async fn of_statuses(connection: &mut SqliteConnection, page: &Page<'_>) -> Resu
 async fn walk(
     connection: &mut SqliteConnection,
     statement: [&'static str; 2],
-    page: &Page<'_>,
+    page: &SqlitePage<'_>,
     named: &Named,
     status: Option<Status>,
 ) -> Result<Vec<Execution>> {

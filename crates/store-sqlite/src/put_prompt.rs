@@ -37,7 +37,7 @@ pub(super) async fn put_prompt(
         .await
         .map_err(error::store)?
         .ok_or_else(|| Error::new(Reason::ProjectNotFound, format!("there is no project {project}")))?;
-    let found = plan::Project { name: row::text(&row, "project")?, revision: project_revision(&row)? };
+    let found = plan::ProjectState { name: row::text(&row, "project")?, revision: project_revision(&row)? };
     let plan = plan::put(&found, maybe_prompt(&row)?.as_ref(), maybe_version(&row)?, put, now())?;
     if plan.prompt {
         save(connection, project, &plan.answer.prompt).await?;

@@ -9,7 +9,7 @@ use sqlx::SqliteConnection;
 use super::change_prompt::{save, save_version};
 use super::{error, now, row};
 use prompt_ledger_store::plan::VersionWrite;
-use prompt_ledger_store::plan::code::{self, Batch};
+use prompt_ledger_store::plan::code::{self, CodeBatch};
 use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
 use prompt_ledger_store::{RegisterCode, Registered};
 use prompt_ledger_store::{known_columns, prompt_columns};
@@ -33,7 +33,11 @@ const MODES: &str =
     "SELECT name, mode FROM prompts WHERE project_id = $1 AND name IN (SELECT value FROM json_each($2))";
 
 /// Reads what is there and decides.
-pub(super) async fn plan(connection: &mut SqliteConnection, project: ProjectId, code: &RegisterCode) -> Result<Batch> {
+pub(super) async fn plan(
+    connection: &mut SqliteConnection,
+    project: ProjectId,
+    code: &RegisterCode,
+) -> Result<CodeBatch> {
     let asked: Vec<_> = code.prompts.iter().map(|prompt| (&prompt.name, &prompt.checksum)).collect();
     let rows = sqlx::query(READ)
         .bind(project.to_string())

@@ -13,9 +13,9 @@ fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, column: &st
 }
 
 /// SQLite, as the owner of its rows' reading.
-pub(super) struct ThisDatabase;
+pub(super) struct SqliteRows;
 
-impl LedgerRow<ThisDatabase> for SqliteRow {
+impl LedgerRow<SqliteRows> for SqliteRow {
     fn text(&self, column: &str) -> Result<Option<&str>> {
         get(self, column)
     }

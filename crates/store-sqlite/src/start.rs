@@ -8,20 +8,20 @@ use prompt_ledger_domain::{Error, Result};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use super::hot::{self, Around, Statement, Written};
+use super::hot::{self, Around, HotWritten, Statement};
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
 /// How an execution begins.
 #[derive(Clone, Debug)]
-pub(super) enum Beginning {
+pub(super) enum StartAs {
     /// Held by the caller, at attempt 1.
     Running(Holder),
     /// Waiting for a worker, who may take it without a hint this much later.
     Queued(Duration),
 }
 
-impl Beginning {
+impl StartAs {
     fn status(&self) -> Status {
         match self {
             Self::Running(_) => Status::Running,
@@ -46,13 +46,13 @@ impl Beginning {
 pub(super) struct Record {
     id: String,
     new: NewExecution,
-    beginning: Beginning,
+    beginning: StartAs,
     messages: Option<String>,
     timeout: i64,
 }
 
 impl Record {
-    pub(super) fn new(new: NewExecution, beginning: Beginning) -> Result<Self> {
+    pub(super) fn new(new: NewExecution, beginning: StartAs) -> Result<Self> {
         let messages = match &new.input {
             Input::Messages(messages) => Some(row::to_json(messages)?),
             Input::Prompt(_) => None,
@@ -98,7 +98,7 @@ const EXECUTION: Statement<Record> = Statement {
         "claim_id",
         "lease_until",
         "expire_at",
-        "look_at",
+        "available_at",
         "stream_text",
     ],
     body: "
@@ -106,21 +106,21 @@ const EXECUTION: Statement<Record> = Statement {
         id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider, model_name, price_id,
         temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id, idempotency_key, request_hash,
         prompt_truncated, timeout_micros, max_retries, attempts, attempt_started_at, worker, claim_id, lease_until,
-        expire_at, last_sequence, created_at, started_at, look_at, stream_text)
+        expire_at, last_sequence, created_at, started_at, available_at, stream_text)
     SELECT job.id, p.project_id, p.id, v.id, p.mode, job.mode, job.status, job.environment, job.provider,
         job.model_name, job.price_id, job.temperature, job.top_k, job.top_p, job.repetition_penalty,
         job.max_new_tokens, nullif(job.correlation_id, ''), job.idempotency_key, job.request_hash,
         job.prompt_truncated, job.timeout_micros, job.max_retries, job.attempts, job.begun_at, job.worker,
-        job.claim_id, job.lease_until, job.expire_at, 1, job.created_at, job.begun_at, job.look_at, job.stream_text
+        job.claim_id, job.lease_until, job.expire_at, 1, job.created_at, job.begun_at, job.available_at, job.stream_text
     FROM job CROSS JOIN prompt_versions v ON v.id = job.version_id CROSS JOIN prompts p ON p.id = v.prompt_id
     WHERE p.id = job.prompt_id AND p.project_id = job.project_id AND p.archived_at IS NULL
         AND p.mode = job.prompt_mode
         AND (NOT job.must_be_active OR p.active_version_number = v.version_number)
     ON CONFLICT DO NOTHING",
     values: |Record { id, new, beginning, timeout, .. }, at, values| {
-        let (mode, look_at) = match beginning {
-            Beginning::Running(_) => (ExecutionMode::Sync, None),
-            Beginning::Queued(look_in) => (ExecutionMode::Async, Some(at.after(*look_in).0)),
+        let (mode, available_at) = match beginning {
+            StartAs::Running(_) => (ExecutionMode::Sync, None),
+            StartAs::Queued(available_in) => (ExecutionMode::Async, Some(at.after(*available_in).0)),
         };
         let holder = beginning.holder();
         values.push(id)?;
@@ -153,7 +153,7 @@ const EXECUTION: Statement<Record> = Statement {
         values.push(holder.map(|holder| holder.claim_id.to_string()))?;
         values.push(holder.map(|holder| at.after(holder.lease).0))?;
         values.push(new.expire_after.map(|life| at.after(life).0))?;
-        values.push(look_at)?;
+        values.push(available_at)?;
         values.push(new.stream_text)
     },
 };
@@ -207,7 +207,7 @@ pub(super) async fn alone(connection: &mut SqliteConnection, record: &Record) ->
 pub(super) async fn recorded(
     connection: &mut SqliteConnection,
     record: &Record,
-    written: &Written,
+    written: &HotWritten,
 ) -> Result<Recorded> {
     if written.all_new {
         return Ok(Recorded::New(Event::first(written.at, record.beginning.status(), record.beginning.attempt())));

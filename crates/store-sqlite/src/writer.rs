@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpointer;
 use super::error;
-use super::finish::{self, End};
-use super::hot::{self, Around, Written};
+use super::finish::{self, AttemptEnd};
+use super::hot::{self, Around, HotWritten};
 use super::start::{self, Record};
 use prompt_ledger_store::{Event, Recorded};
 
@@ -29,7 +29,7 @@ const REWRITE: &str = "UPDATE revisions SET revision = revision WHERE scope = 'k
 /// The way to the task that writes.
 #[derive(Debug)]
 pub(super) struct Writer {
-    jobs: mpsc::Sender<Work>,
+    jobs: mpsc::Sender<WriterTask>,
     /// Whether a batch was not committed, and [`Writer::check`] has not written since.
     failing: Arc<AtomicBool>,
     closing: watch::Sender<bool>,
@@ -37,23 +37,23 @@ pub(super) struct Writer {
 }
 
 /// Something to write. Its caller hears of it only when the batch is durable; one dropped unanswered was not.
-enum Work {
+enum WriterTask {
     /// A beginning.
-    Record(Box<Waiting<Record, Recorded>>),
+    Record(Box<PendingJob<Record, Recorded>>),
     /// An end.
-    End(Box<Waiting<End, Option<Event>>>),
+    AttemptEnd(Box<PendingJob<AttemptEnd, Option<Event>>>),
     /// Everything else.
-    Other(Box<dyn Job>),
+    Other(Box<dyn WriteJob>),
 }
 
 /// A job of the hot path, whose caller waits.
-struct Waiting<I, T> {
+struct PendingJob<I, T> {
     input: I,
     result: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
 }
 
-impl<I, T> Waiting<I, T> {
+impl<I, T> PendingJob<I, T> {
     fn answer(self) {
         if let Some(result) = self.result {
             // Nobody may be waiting any more.
@@ -62,21 +62,21 @@ impl<I, T> Waiting<I, T> {
     }
 }
 
-impl Work {
+impl WriterTask {
     /// Runs it inside a transaction, anew each time: whether what it wrote is to stay.
     async fn run(&mut self, connection: &mut SqliteConnection) -> bool {
         match self {
             Self::Record(job) => job.result.insert(start::alone(connection, &job.input).await).is_ok(),
-            Self::End(job) => job.result.insert(finish::alone(connection, &job.input).await).is_ok(),
+            Self::AttemptEnd(job) => job.result.insert(finish::alone(connection, &job.input).await).is_ok(),
             Self::Other(job) => job.run(connection).await,
         }
     }
 
     /// Takes its result from what was written for it and for others.
-    async fn hear(&mut self, connection: &mut SqliteConnection, written: &Written) {
+    async fn hear(&mut self, connection: &mut SqliteConnection, written: &HotWritten) {
         match self {
             Self::Record(job) => job.result = Some(start::recorded(connection, &job.input, written).await),
-            Self::End(job) => job.result = Some(Ok(job.input.event(written))),
+            Self::AttemptEnd(job) => job.result = Some(Ok(job.input.event(written))),
             Self::Other(_) => {}
         }
     }
@@ -85,34 +85,34 @@ impl Work {
     fn answer(self) {
         match self {
             Self::Record(job) => job.answer(),
-            Self::End(job) => job.answer(),
+            Self::AttemptEnd(job) => job.answer(),
             Self::Other(job) => job.answer(),
         }
     }
 }
 
 /// A job like no other.
-trait Job: Send {
-    /// As [`Work::run`].
+trait WriteJob: Send {
+    /// As [`WriterTask::run`].
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
 
-    /// As [`Work::answer`].
+    /// As [`WriterTask::answer`].
     fn answer(self: Box<Self>);
 }
 
 struct Pending<I, F, T> {
-    waiting: Waiting<I, T>,
+    waiting: PendingJob<I, T>,
     work: F,
 }
 
-impl<I, F, T> Job for Pending<I, F, T>
+impl<I, F, T> WriteJob for Pending<I, F, T>
 where
     I: Send + Sync,
     T: Send,
     F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send,
 {
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool> {
-        let Self { waiting: Waiting { input, result, .. }, work } = self;
+        let Self { waiting: PendingJob { input, result, .. }, work } = self;
         let running = work(connection, input);
         Box::pin(async move { result.insert(running.await).is_ok() })
     }
@@ -143,7 +143,7 @@ impl Writer {
         T: Send + 'static,
         F: for<'c> Fn(&'c mut SqliteConnection, &'c I) -> BoxFuture<'c, Result<T>> + Send + 'static,
     {
-        self.submit(input, |waiting| Work::Other(Box::new(Pending { waiting, work }))).await
+        self.submit(input, |waiting| WriterTask::Other(Box::new(Pending { waiting, work }))).await
     }
 
     /// Fails where the latest writes did and one more does: a page is written as it stands.
@@ -163,17 +163,17 @@ impl Writer {
 
     /// Records an execution; as [`Writer::write`].
     pub(super) async fn record(&self, record: Record) -> Result<Recorded> {
-        self.submit(record, |waiting| Work::Record(Box::new(waiting))).await
+        self.submit(record, |waiting| WriterTask::Record(Box::new(waiting))).await
     }
 
     /// Ends an execution; as [`Writer::write`].
-    pub(super) async fn end(&self, end: End) -> Result<Option<Event>> {
-        self.submit(end, |waiting| Work::End(Box::new(waiting))).await
+    pub(super) async fn end(&self, end: AttemptEnd) -> Result<Option<Event>> {
+        self.submit(end, |waiting| WriterTask::AttemptEnd(Box::new(waiting))).await
     }
 
-    async fn submit<I, T>(&self, input: I, work: impl FnOnce(Waiting<I, T>) -> Work) -> Result<T> {
+    async fn submit<I, T>(&self, input: I, work: impl FnOnce(PendingJob<I, T>) -> WriterTask) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let work = work(Waiting { input, result: None, answer });
+        let work = work(PendingJob { input, result: None, answer });
         self.jobs.send(work).await.map_err(|_| error::unavailable())?;
         answered.await.map_err(|_| error::unavailable())?
     }
@@ -199,7 +199,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut arrived: mpsc::Receiver<Work>, mut closed: watch::Receiver<bool>) {
+    async fn run(mut self, mut arrived: mpsc::Receiver<WriterTask>, mut closed: watch::Receiver<bool>) {
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let count = tokio::select! {
@@ -223,14 +223,14 @@ impl Task {
     }
 
     /// Runs a batch in one transaction. On an error nothing of it has been written and no job has been answered.
-    async fn commit(&mut self, batch: &mut Vec<Work>) -> sqlx::Result<()> {
+    async fn commit(&mut self, batch: &mut Vec<WriterTask>) -> sqlx::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
         // Hardly ever does a job fail, and each call of the driver is a hop to SQLite's thread: only a batch with a bad
         // job in it is run again, each job then in a savepoint by itself.
-        let done = if batch.iter().all(|work| !matches!(work, Work::Other(_))) {
+        let done = if batch.iter().all(|work| !matches!(work, WriterTask::Other(_))) {
             at_once(connection, batch).await?
         } else {
             together(connection, batch).await? || batch.len() == 1
@@ -249,13 +249,13 @@ impl Task {
 
 /// Runs jobs of the hot path alone, the transaction included, as one text, unless it fails: then nothing has been
 /// written.
-async fn at_once(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx::Result<bool> {
+async fn at_once(connection: &mut SqliteConnection, batch: &mut [WriterTask]) -> sqlx::Result<bool> {
     let (mut records, mut ends) = (Vec::new(), Vec::new());
     for work in &*batch {
         match work {
-            Work::Record(job) => records.push(&job.input),
-            Work::End(job) => ends.push(&job.input),
-            Work::Other(_) => {}
+            WriterTask::Record(job) => records.push(&job.input),
+            WriterTask::AttemptEnd(job) => ends.push(&job.input),
+            WriterTask::Other(_) => {}
         }
     }
     match hot::write(connection, &records, &ends, Around::Transaction).await {
@@ -275,7 +275,7 @@ async fn at_once(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx:
 }
 
 /// Runs the jobs in one transaction and commits it, unless one of them fails: then nothing has been written.
-async fn together(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx::Result<bool> {
+async fn together(connection: &mut SqliteConnection, batch: &mut [WriterTask]) -> sqlx::Result<bool> {
     // The lock is taken here or not at all; SQLite repeats the try for as long as its busy timeout says. Nothing after
     // it can be refused because of another process.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -290,7 +290,7 @@ async fn together(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx
 }
 
 /// Runs the jobs in one transaction, each in a savepoint: what a bad job leaves half done does not reach the others.
-async fn apart(connection: &mut SqliteConnection, batch: &mut [Work]) -> sqlx::Result<()> {
+async fn apart(connection: &mut SqliteConnection, batch: &mut [WriterTask]) -> sqlx::Result<()> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for job in batch {
         let mut savepoint = transaction.begin().await?;

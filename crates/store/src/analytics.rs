@@ -114,7 +114,7 @@ pub struct PromptCounts {
 
 /// How eagerly executions are moved into the rollups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct RollupPolicy {
     /// Nothing younger is moved. Longer than a statement that records may take, and the clock may jump back.
     pub settle: Duration,
     /// What is younger is moved only where more than `crowd` wait.
@@ -123,7 +123,7 @@ pub struct Pace {
     pub crowd: usize,
 }
 
-impl Default for Pace {
+impl Default for RollupPolicy {
     /// Ten seconds, five minutes, 10,000: so that the executions that wait are read within milliseconds, and few move
     /// before they have ended.
     fn default() -> Self {
@@ -160,5 +160,5 @@ pub trait Analytics: Send + Sync {
 
     /// Moves what has settled into the rollups that figures are read from: one step of it. Answers whether another step
     /// would find more. Changes no figure; any number of processes may do it at once, one of them does.
-    async fn fold(&self, pace: Pace) -> Result<bool>;
+    async fn roll_up(&self, pace: RollupPolicy) -> Result<bool>;
 }

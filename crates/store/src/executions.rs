@@ -246,8 +246,8 @@ pub trait Executions: Send + Sync {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded>;
 
     /// Records an async execution as queued; as [`Executions::start`] for its key. A worker that has no hint may take it
-    /// `look_in` from now.
-    async fn submit(&self, new: NewExecution, look_in: Duration) -> Result<Recorded>;
+    /// `available_in` from now.
+    async fn submit(&self, new: NewExecution, available_in: Duration) -> Result<Recorded>;
 
     /// Claims queued executions for `holder`: of each of `next`, the attempt that the fence names, where it is the
     /// execution's next one or its time to be looked at has come. What is missing in the answer was not to be had.

@@ -23,7 +23,7 @@ pub mod rows;
 pub mod seed;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
-pub use analytics::{Analytics, Pace, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
+pub use analytics::{Analytics, PromptCounts, RollupPolicy, Split, UsageFilter, UsageKey, UsageRow};
 pub use code::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 pub use prompt_ledger_domain::execution::Event;
 

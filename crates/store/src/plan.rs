@@ -35,7 +35,7 @@ pub enum VersionWrite {
 
 /// A project as a write finds it.
 #[derive(Clone, Debug)]
-pub struct Project {
+pub struct ProjectState {
     /// Its name.
     pub name: String,
     /// The number of its last registry change.
@@ -44,14 +44,14 @@ pub struct Project {
 
 /// Registering a content: `before` is the prompt of that name, `known` its version of that content.
 pub fn put(
-    project: &Project,
+    project: &ProjectState,
     before: Option<&Prompt>,
     known: Option<Version>,
     put: &PutPrompt,
     now: Timestamp,
 ) -> Result<Plan<PutResult>> {
     check(before, put)?;
-    let metadata = Metadata {
+    let metadata = PromptMetadata {
         id: put.prompt_id,
         name: &put.name,
         mode: Mode::Full,
@@ -226,7 +226,7 @@ fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
 }
 
 /// What a write says of a prompt beside its content.
-struct Metadata<'a> {
+struct PromptMetadata<'a> {
     /// Should it be new.
     id: PromptId,
     name: &'a str,
@@ -238,7 +238,7 @@ struct Metadata<'a> {
 }
 
 /// The prompt with the metadata that was sent, a new one where there was none.
-fn described(before: Option<Prompt>, project: &str, sent: &Metadata<'_>, now: Timestamp) -> Prompt {
+fn described(before: Option<Prompt>, project: &str, sent: &PromptMetadata<'_>, now: Timestamp) -> Prompt {
     let mut prompt = before.unwrap_or_else(|| Prompt {
         id: sent.id,
         project: project.to_owned(),

@@ -21,7 +21,7 @@ pub struct Cover {
     /// Rollups by their start.
     pub rollups: Vec<Rollups>,
     /// Those of this time that are not in the rollups: from and to before.
-    pub stragglers: (i64, i64),
+    pub open_executions: (i64, i64),
 }
 
 /// The last moment of whole `bucket`s that is not later.
@@ -55,7 +55,7 @@ pub fn cover(start: i64, end: i64, until: i64, coarsest: Bucket) -> Cover {
     }
     raw(start, first);
     raw(raw_from, end);
-    cover.stragglers = (first, last.min(until));
+    cover.open_executions = (first, last.min(until));
     let lengths: Vec<_> = Bucket::ALL.iter().copied().filter(|length| length.micros() <= coarsest.micros()).collect();
     split(&mut cover.rollups, (first, last), until, &lengths);
     cover
@@ -189,12 +189,15 @@ mod tests {
                         assert_eq!((first, last), (start, end), "{what}");
                         let longest = cover.rollups.iter().map(|(length, ..)| length.micros()).max();
                         assert!(longest.unwrap_or(0) <= coarsest.micros(), "{what}");
-                        // Where rollups answer, what is not in them comes from the stragglers.
+                        // Where rollups answer, what is not in them comes from the open_executions.
                         let rolled = cover.rollups.iter().fold((i64::MAX, i64::MIN), |(least, most), (_, from, to)| {
                             (least.min(*from), most.max(*to.min(&until)))
                         });
-                        assert!(cover.rollups.is_empty() || cover.stragglers == rolled, "{what}");
-                        assert!(!cover.rollups.is_empty() || cover.stragglers.0 >= cover.stragglers.1, "{what}");
+                        assert!(cover.rollups.is_empty() || cover.open_executions == rolled, "{what}");
+                        assert!(
+                            !cover.rollups.is_empty() || cover.open_executions.0 >= cover.open_executions.1,
+                            "{what}"
+                        );
                     }
                 }
             }

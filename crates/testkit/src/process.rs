@@ -9,7 +9,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 
 /// How long a process may take to say what is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running process. Dropping it ends it.
 #[derive(Debug)]
@@ -67,14 +67,14 @@ impl Process {
                 break found;
             }
             tokio::select! {
-                _ = tokio::time::timeout(PATIENCE, said.changed()) => {}
+                _ = tokio::time::timeout(START_TIMEOUT, said.changed()) => {}
                 status = child.wait() => {
                     // The last words may still be on their way.
                     tokio::time::timeout(Duration::from_millis(200), said.changed()).await.ok();
                     panic!("the process did not start ({status:?}): {:#?}", output.lines());
                 }
             }
-            assert!(began.elapsed() < PATIENCE, "the process said nothing of the kind: {:#?}", output.lines());
+            assert!(began.elapsed() < START_TIMEOUT, "the process said nothing of the kind: {:#?}", output.lines());
         };
         (Self { child, output }, found)
     }

@@ -11,7 +11,7 @@ use prompt_ledger_store_sqlite::Sqlite;
 use prompt_ledger_worker::app::{Brokers, providers};
 use prompt_ledger_worker::process::name;
 
-use super::{App, Hangup, Parts, StartError, check_exposure, listen};
+use super::{App, AppParts, Hangup, StartError, check_exposure, listen};
 
 impl App {
     /// Starts the embedded default.
@@ -19,7 +19,7 @@ impl App {
         check_exposure(config, addr)?;
         let lock = lock(data_dir)?;
         let store = Arc::new(Sqlite::open(&data_dir.join("ledger.db")).await?);
-        let parts = Parts {
+        let parts = AppParts {
             name: name("server"),
             listener: listen(addr).await?,
             store,

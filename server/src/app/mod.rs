@@ -14,12 +14,12 @@ use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Announcement, Hint, Outbox};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{Asked, Drain, Signals};
+use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
 use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
 use prompt_ledger_worker::app::{Brokers, Connections};
-use prompt_ledger_worker::{Cancels, Heartbeat, News, Runner, Texts, Worker};
+use prompt_ledger_worker::{CancelListener, EventPublisher, Heartbeat, Runner, Texts, Worker};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -31,23 +31,22 @@ pub use self::store::{Migrations, open_store};
 use crate::grpc::answers::Answers;
 use crate::grpc::gate::Rules;
 use crate::grpc::receive::Intake;
-use crate::grpc::registry::Registry;
+use crate::grpc::registry::RegistryApi;
 use crate::net::limit::ConnectionLimit;
 use crate::net::tls::{ALPN_H2, Certificates};
 use crate::net::{Incoming, descriptors};
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, Refresh};
-use crate::service::{AnalyticsService, CpuPool, ExecutionService, Gatekeeper, ModelService, RegistryService};
+use crate::service::{AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, RegistryService};
 use crate::sweeper::Sweeper;
 use crate::watch::{Feed, Hub, Streams};
-use crate::{folder, health_monitor};
+use crate::{health_monitor, rollup_job};
 
 /// How long connections may take to close once all work is done.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// Why a process cannot start.
-pub type StartError = Box<dyn std::error::Error + Send + Sync>;
+pub use prompt_ledger_worker::app::StartError;
 
 /// A server that is serving.
 pub struct App {
@@ -84,7 +83,7 @@ enum Hangup {
 }
 
 /// What a server is made of, chosen by the command.
-struct Parts {
+struct AppParts {
     /// Of this process, in attempts and in the brokers.
     name: String,
     listener: TcpListener,
@@ -103,8 +102,8 @@ struct Parts {
 }
 
 impl App {
-    async fn start(config: &Config, parts: Parts) -> Result<Self, StartError> {
-        let Parts {
+    async fn start(config: &Config, parts: AppParts) -> Result<Self, StartError> {
+        let AppParts {
             name,
             listener,
             store,
@@ -130,7 +129,7 @@ impl App {
         let cpu = CpuPool::default();
         let (confirm, asked) = Confirm::new();
         let development_key = development_key && addr.ip().is_loopback();
-        let gatekeeper = Gatekeeper::new(store.clone(), &freshness, config.server.api_key.as_ref(), development_key)
+        let gatekeeper = Authenticator::new(store.clone(), &freshness, config.server.api_key.as_ref(), development_key)
             .confirming(shared.then_some(confirm));
         let gatekeeper = Arc::new(gatekeeper);
         let registry = Arc::new(RegistryService::new(store.clone(), &freshness, cpu.clone()));
@@ -138,8 +137,8 @@ impl App {
         let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
         let (hub, watching) = Hub::new(store.clone(), Feed::default());
         let streams = Streams::new(config.watch.clone(), drain.refuse.clone());
-        let news = News::new(announcements.clone()).with(Arc::new(hub.clone()));
-        let texts = Texts::new(news.clone());
+        let publisher = EventPublisher::new(announcements.clone()).with(Arc::new(hub.clone()));
+        let texts = Texts::new(publisher.clone());
         let backpressure =
             Arc::new(Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit));
         let runner = Runner {
@@ -147,7 +146,7 @@ impl App {
             heartbeat: heartbeat.clone(),
             policy: config.execution.retry.clone(),
             worker: name,
-            news: news.clone(),
+            publisher: publisher.clone(),
             texts: texts.clone(),
             abort: drain.abort.clone(),
             stop: drain.stop.clone(),
@@ -177,12 +176,12 @@ impl App {
         let sweeper = Sweeper {
             store: store.clone(),
             registry: store.clone(),
-            news,
+            publisher,
             lease: config.execution.lease,
             interval: config.execution.sweep_interval,
         };
         let analytics = Arc::new(AnalyticsService::new(store.clone()));
-        let cancels = Cancels { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
+        let cancels = CancelListener { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
 
         let answers = Answers::default();
         let rules = Rules {
@@ -193,7 +192,7 @@ impl App {
             running: running.clone(),
             intake: Arc::new(Intake::new(config.server.request_buffer, config.server.request_read_timeout)),
         };
-        let served = Registry { registry, models, analytics: Arc::clone(&analytics) };
+        let served = RegistryApi { registry, models, analytics: Arc::clone(&analytics) };
         let certificates = config.server.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new);
         let tls = certificates.as_ref().map(|certificates| certificates.acceptor(&[ALPN_H2])).transpose()?;
         let (routes, health) = routes::routes(&config.server, rules, served, &executions, analytics)?;
@@ -207,7 +206,7 @@ impl App {
         tasks.spawn("heartbeats and health monitor", heartbeats.clone().cancelled_owned());
         tasks.spawn("cancel listener", cancels.run(stop()));
         tasks.spawn("sweeper", sweeper.run(stop()));
-        tasks.spawn("rollup job", folder::run(store.clone(), stop()));
+        tasks.spawn("rollup job", rollup_job::run(store.clone(), stop()));
         tasks.spawn("backpressure", backpressure.run(store.clone(), stop()));
         tasks.spawn("watch hub", watching.run(texts.clone(), announcements.clone(), bus.listen(), stop()));
         tasks.spawn("text requests", texts.run(bus.listen(), stop()));
@@ -264,12 +263,12 @@ impl App {
         let asked = loop {
             tokio::select! {
                 asked = self.signals.next() => match (asked, self.hangup, &self.certificates) {
-                    (Asked::End, ..) | (Asked::Reload, Hangup::Ends, _) => break Ok(()),
-                    (Asked::Reload, Hangup::Reloads, Some(certificates)) => {
+                    (SignalRequest::End, ..) | (SignalRequest::Reload, Hangup::Ends, _) => break Ok(()),
+                    (SignalRequest::Reload, Hangup::Reloads, Some(certificates)) => {
                         // Apart: a file system that hangs must not hold up the end of the process.
                         drop(tokio::spawn(Arc::clone(certificates).reload_as_asked()));
                     }
-                    (Asked::Reload, Hangup::Reloads, None) => {
+                    (SignalRequest::Reload, Hangup::Reloads, None) => {
                         tracing::info!("SIGHUP: without TLS_CERT there is no certificate to reload");
                     }
                 },

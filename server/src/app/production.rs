@@ -4,7 +4,7 @@ use prompt_ledger_runtime::config::Config;
 use prompt_ledger_worker::app::{brokers, postgres, providers};
 use prompt_ledger_worker::process::name;
 
-use super::{App, Hangup, Parts, StartError, check_exposure, listen};
+use super::{App, AppParts, Hangup, StartError, check_exposure, listen};
 
 impl App {
     /// Starts one server of many.
@@ -14,7 +14,7 @@ impl App {
         let store = postgres(config).await?;
         let name = name("server");
         let brokers = brokers(config, &name)?;
-        let parts = Parts {
+        let parts = AppParts {
             name,
             listener: listen(addr).await?,
             store,

@@ -15,11 +15,11 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tower::layer::util::{Identity as NoLayer, Stack};
 
 use super::StartError;
-use crate::grpc::analytics::Analytics;
-use crate::grpc::code_registration::CodeRegistration;
-use crate::grpc::execution::Execution;
+use crate::grpc::analytics::AnalyticsApi;
+use crate::grpc::code_registration::CodeRegistrationApi;
+use crate::grpc::execution::ExecutionApi;
 use crate::grpc::gate::{Gate, Rules};
-use crate::grpc::registry::Registry;
+use crate::grpc::registry::RegistryApi;
 use crate::service::{AnalyticsService, ExecutionService};
 
 /// What a peer may send ahead of what is read: of one call, and in all. It is what one connection can pin in memory
@@ -44,12 +44,12 @@ const SERVICES: [&str; 5] = [
 pub(super) fn routes(
     config: &ServerConfig,
     rules: Rules,
-    registry: Registry,
+    registry: RegistryApi,
     executions: &Arc<ExecutionService>,
     analytics: Arc<AnalyticsService>,
 ) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
     let (health, health_service) = health_reporter();
-    let code = CodeRegistration { registry: Arc::clone(&registry.registry), executions: Arc::clone(executions) };
+    let code = CodeRegistrationApi { registry: Arc::clone(&registry.registry), executions: Arc::clone(executions) };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),
@@ -63,9 +63,9 @@ pub(super) fn routes(
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .layer(Gate::new(rules))
         .add_service(limited(RegistryServiceServer::new(registry)))
-        .add_service(limited(ExecutionServiceServer::new(Execution { service: Arc::clone(executions) })))
+        .add_service(limited(ExecutionServiceServer::new(ExecutionApi { service: Arc::clone(executions) })))
         .add_service(limited(CodeRegistrationServiceServer::new(code)))
-        .add_service(limited(AnalyticsServiceServer::new(Analytics { service: analytics })))
+        .add_service(limited(AnalyticsServiceServer::new(AnalyticsApi { service: analytics })))
         .add_service(health_service)
         .add_optional_service(reflection_v1)
         .add_optional_service(reflection_v1alpha);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_runtime::config::{Config, Place};
+use prompt_ledger_runtime::config::{Config, ServiceUrl};
 use prompt_ledger_store::{MigrationStatus, Store};
 use prompt_ledger_store_sqlite::Sqlite;
 use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sqlite};
@@ -23,7 +23,7 @@ pub async fn open_store(config: &Config, data_dir: &Path) -> std::result::Result
 /// The schema of the store, forwards and back.
 pub enum Migrations<'a> {
     /// Of Postgres.
-    Postgres(&'a Place),
+    Postgres(&'a ServiceUrl),
     /// Of the embedded file.
     Sqlite(std::path::PathBuf),
 }

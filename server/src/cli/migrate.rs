@@ -13,13 +13,13 @@ use crate::app::{Migrations, StartError};
 #[derive(Args)]
 pub(super) struct Migrate {
     #[command(subcommand)]
-    step: Option<Step>,
+    step: Option<MigrateCommand>,
     #[command(flatten)]
     data: DataDir,
 }
 
 #[derive(Subcommand)]
-enum Step {
+enum MigrateCommand {
     /// Show every migration, and whether the database has it
     Status,
     /// Take back every migration above a number, with the data that only it has room for
@@ -40,13 +40,13 @@ impl Migrate {
         let migrations = Migrations::of(config, &self.data.data_dir);
         match self.step {
             None => migrations.up().await?,
-            Some(Step::Down { to, yes }) => {
+            Some(MigrateCommand::Down { to, yes }) => {
                 if !yes {
                     confirm(&migrations, to).await?;
                 }
                 migrations.down(to).await?;
             }
-            Some(Step::Status) => {}
+            Some(MigrateCommand::Status) => {}
         }
         println!("{migrations}");
         for migration in migrations.status().await? {

@@ -23,13 +23,13 @@ use crate::app::StartError;
 /// executes it and shows its life.
 #[derive(Parser)]
 #[command(name = "prompt-ledger", version, after_help = after_help())]
-struct Cli {
+struct ServerCli {
     #[command(subcommand)]
-    command: Command,
+    command: ServerCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum ServerCommand {
     /// Start the embedded server: everything in one process, kept in one folder, no network needed
     #[command(after_help = after_help())]
     Dev(dev::Dev),
@@ -61,7 +61,7 @@ fn after_help() -> String {
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = ServerCli::parse();
     match start(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -71,16 +71,16 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn start(command: Command) -> Result<(), StartError> {
+fn start(command: ServerCommand) -> Result<(), StartError> {
     let config = Config::read(|name| std::env::var(name).ok())?;
     telemetry::start(&config.server.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         match command {
-            Command::Dev(dev) => dev.run(&config).await,
-            Command::Serve => serve::run(&config).await,
-            Command::Migrate(migrate) => migrate.run(&config).await,
-            Command::Keys { command } => command.run(&config).await,
+            ServerCommand::Dev(dev) => dev.run(&config).await,
+            ServerCommand::Serve => serve::run(&config).await,
+            ServerCommand::Migrate(migrate) => migrate.run(&config).await,
+            ServerCommand::Keys { command } => command.run(&config).await,
         }
     });
     // What still blocks at the end of the grace does not hold the process.
@@ -95,6 +95,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_well_formed() {
-        Cli::command().debug_assert();
+        ServerCli::command().debug_assert();
     }
 }

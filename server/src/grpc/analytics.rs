@@ -8,16 +8,16 @@ use prompt_ledger_proto::v1::analytics_service_server::AnalyticsService as Api;
 use tonic::{Request, Response, Status};
 
 use super::convert::usage;
-use super::{Page, answer, taken};
+use super::{PageReader, into_parts, respond};
 use crate::service::{AnalyticsService, Caller};
 
 /// The service on the wire.
-pub struct Analytics {
+pub struct AnalyticsApi {
     /// What it does.
     pub service: Arc<AnalyticsService>,
 }
 
-impl Analytics {
+impl AnalyticsApi {
     async fn overview(
         &self,
         caller: &Caller,
@@ -32,7 +32,8 @@ impl Analytics {
         let split = usage::split(&sent.group_by, sent.bucket)?;
         let filter = usage::filter(sent.filters.unwrap_or_default())?;
         let (shape, filtered) = (format!("{split:?}"), format!("{filter:?}"));
-        let asked = Page::new(&["usage", &caller.project.name, &shape, &filtered], sent.page_size, &sent.page_token)?;
+        let asked =
+            PageReader::new(&["usage", &caller.project.name, &shape, &filtered], sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
             let after = after.map(|key| usage::place(&key, split).ok_or_else(page::foreign)).transpose()?;
             self.service.usage(caller, &filter, split, after.as_ref(), limit).await
@@ -43,20 +44,20 @@ impl Analytics {
 }
 
 #[tonic::async_trait]
-impl Api for Analytics {
+impl Api for AnalyticsApi {
     async fn get_prompt_analytics(
         &self,
         request: Request<v1::GetPromptAnalyticsRequest>,
     ) -> Result<Response<v1::GetPromptAnalyticsResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.overview(&caller, &sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.overview(&caller, &sent).await)
     }
 
     async fn query_usage(
         &self,
         request: Request<v1::QueryUsageRequest>,
     ) -> Result<Response<v1::QueryUsageResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.usage(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.usage(&caller, sent).await)
     }
 }

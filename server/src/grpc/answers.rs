@@ -30,13 +30,13 @@ const BYTES: (usize, usize) = (64 * 1024 * 1024, 256 * 1024 * 1024);
 /// How many large answers are made, or have no room yet, of one key and of all keys.
 const TURNS: (usize, usize) = (16, 64);
 /// How long a call waits for its turn, and an answer for room.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// When a refused caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// After this long without a piece taken the rest is dropped.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// How often what stalls is looked for.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How much is handed to a connection at once.
 const PIECE_BYTES: usize = 4 * 1024;
 
@@ -92,13 +92,13 @@ impl Answers {
         Self { bytes: Shares::new(bytes.0, bytes.1), turns: Shares::new(turns.0, turns.1), waiting: Arc::default() }
     }
 
-    /// Waits for the turn of a call that reads much: OVERLOADED where it does not come within [`PATIENCE`]. No other call
+    /// Waits for the turn of a call that reads much: OVERLOADED where it does not come within [`ROOM_WAIT`]. No other call
     /// waits.
     pub(super) async fn begin(&self, key: u64, path: &str) -> Result<Turn> {
         if !is_large_read(path) {
             return Ok(Turn(None));
         }
-        match self.turns.take(key, 1, Instant::now() + PATIENCE).await {
+        match self.turns.take(key, 1, Instant::now() + ROOM_WAIT).await {
             Ok(turn) => Ok(Turn(Some(turn))),
             Err(exhausted) => Err(overloaded(exhausted, None)),
         }
@@ -152,7 +152,7 @@ impl Answers {
             Some(turn) => turn,
             None => self.turns.try_take(key, 1)?,
         };
-        self.bytes.take(key, bytes, Instant::now() + PATIENCE).await
+        self.bytes.take(key, bytes, Instant::now() + ROOM_WAIT).await
     }
 
     /// Divides the bytes, each piece in memory of its own: what was taken is freed.
@@ -165,7 +165,7 @@ impl Answers {
 
     /// Drops what is not taken, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             lock(&self.waiting).retain(|waiting| waiting.upgrade().is_some_and(|pieces| lock(&pieces).is_awaited()));
         }

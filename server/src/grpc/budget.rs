@@ -41,20 +41,20 @@ impl Sender {
 const CONNECTION_SHARE: usize = 8;
 
 /// The bytes of a process that may be held for requests that are still arriving.
-pub(super) struct Budget {
+pub(super) struct RequestBudget {
     bytes: usize,
-    held: Mutex<Held>,
+    held: Mutex<HeldBytes>,
 }
 
 /// What is held now. Only who holds something has an entry.
 #[derive(Default)]
-struct Held {
+struct HeldBytes {
     bytes: usize,
     connections: HashMap<SocketAddr, usize>,
     senders: HashMap<Sender, usize>,
 }
 
-impl Budget {
+impl RequestBudget {
     /// A budget of so many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         Self { bytes, held: Mutex::default() }
@@ -110,16 +110,16 @@ fn full(whose: &str, bytes: usize) -> Error {
 }
 
 /// The bytes of one request. They are given back when it is dropped.
-pub(super) struct Lease {
-    budget: Arc<Budget>,
+pub(super) struct BytesLease {
+    budget: Arc<RequestBudget>,
     connection: Option<SocketAddr>,
     sender: Sender,
     bytes: usize,
 }
 
-impl Lease {
+impl BytesLease {
     /// Nothing yet, for a request from this connection.
-    pub(super) fn new(budget: &Arc<Budget>, connection: Option<SocketAddr>, sender: Sender) -> Self {
+    pub(super) fn new(budget: &Arc<RequestBudget>, connection: Option<SocketAddr>, sender: Sender) -> Self {
         Self { budget: Arc::clone(budget), connection, sender, bytes: 0 }
     }
 
@@ -137,7 +137,7 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
+impl Drop for BytesLease {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.budget.give_back(self.connection, self.sender, self.bytes);
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_connection_a_key_and_the_process_each_have_their_share() {
-        let budget = Arc::new(Budget::new(1_600));
-        let lease = |port, sender| Lease::new(&budget, connection(port), sender);
+        let budget = Arc::new(RequestBudget::new(1_600));
+        let lease = |port, sender| BytesLease::new(&budget, connection(port), sender);
         let mut held = Vec::new();
         // Two connections of each of four keys.
         for port in 0..8 {
@@ -192,9 +192,9 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_given_back_and_leaves_nothing_behind() {
-        let budget = Arc::new(Budget::new(1_600));
+        let budget = Arc::new(RequestBudget::new(1_600));
         for _ in 0..100 {
-            let mut lease = Lease::new(&budget, connection(1), Sender::Key(1));
+            let mut lease = BytesLease::new(&budget, connection(1), Sender::Key(1));
             lease.grow_to(150).unwrap();
             assert!(lease.grow_to(201).is_err());
             lease.grow_to(200).unwrap();

@@ -9,21 +9,21 @@ use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationS
 use tonic::{Request, Response, Status};
 
 use super::convert::{code, known, required, spec};
-use super::streaming::Events;
-use super::within_call::{Waiting, told, waiting};
-use super::{answer, status, taken};
+use super::inline_call::{InlineCall, told, waiting};
+use super::streaming::ResponseStream;
+use super::{into_parts, respond, status};
 use crate::service::execution::Ran;
 use crate::service::{Caller, ExecutionService, RegistryService};
 
 /// The service on the wire.
-pub struct CodeRegistration {
+pub struct CodeRegistrationApi {
     /// Prompts and versions.
     pub registry: Arc<RegistryService>,
     /// Executions of them.
     pub executions: Arc<ExecutionService>,
 }
 
-impl CodeRegistration {
+impl CodeRegistrationApi {
     async fn register(
         &self,
         caller: &Caller,
@@ -36,7 +36,7 @@ impl CodeRegistration {
         })
     }
 
-    async fn execute(&self, waiting: Waiting, sent: v1::ExecuteCodePromptRequest) -> Result<Ran> {
+    async fn execute(&self, waiting: InlineCall, sent: v1::ExecuteCodePromptRequest) -> Result<Ran> {
         match known::<v1::ExecutionMode>("mode", sent.mode) {
             Ok(v1::ExecutionMode::Unspecified | v1::ExecutionMode::Sync) => {
                 waiting.run(&self.executions, sent.spec, Mode::Tracking).await
@@ -55,13 +55,13 @@ impl CodeRegistration {
 }
 
 #[tonic::async_trait]
-impl Api for CodeRegistration {
+impl Api for CodeRegistrationApi {
     async fn register_code_prompts(
         &self,
         request: Request<v1::RegisterCodePromptsRequest>,
     ) -> Result<Response<v1::RegisterCodePromptsResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.register(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.register(&caller, sent).await)
     }
 
     async fn execute_code_prompt(
@@ -73,7 +73,7 @@ impl Api for CodeRegistration {
         Ok(told(ran, |execution, reused| v1::ExecuteCodePromptResponse { execution, reused }))
     }
 
-    type StreamCodePromptStream = Events<v1::StreamCodePromptResponse>;
+    type StreamCodePromptStream = ResponseStream<v1::StreamCodePromptResponse>;
 
     async fn stream_code_prompt(
         &self,
@@ -81,6 +81,6 @@ impl Api for CodeRegistration {
     ) -> Result<Response<Self::StreamCodePromptStream>, Status> {
         let (waiting, sent) = waiting(request)?;
         let message = |event| v1::StreamCodePromptResponse { event: Some(event) };
-        answer(waiting.stream(&self.executions, sent.spec, Mode::Tracking, message).await)
+        respond(waiting.stream(&self.executions, sent.spec, Mode::Tracking, message).await)
     }
 }

@@ -48,7 +48,7 @@ pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<()> {
                 })?;
             }
             Most::Values => {
-                let mut values = Values { name, values: 0, containers: 0 };
+                let mut values = ValueCounts { name, values: 0, containers: 0 };
                 each(message, path, &mut |object| values.object(object, 1))?;
             }
         }
@@ -82,13 +82,13 @@ const VALUE_LIST: u32 = 6;
 const LIST_VALUES: u32 = 1;
 
 /// Counts the values of a `google.protobuf.Struct`.
-struct Values {
+struct ValueCounts {
     name: &'static str,
     values: usize,
     containers: usize,
 }
 
-impl Values {
+impl ValueCounts {
     fn object(&mut self, object: &[u8], depth: usize) -> Result<()> {
         self.container(depth)?;
         each(object, &[STRUCT_FIELDS], &mut |entry| {

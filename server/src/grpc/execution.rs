@@ -12,18 +12,18 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{event, execution, known, required, spec};
 use super::deadline::Deadline;
-use super::streaming::{Events, about_all, about_one};
-use super::within_call::{told, waiting};
-use super::{Page, answer, status, taken};
+use super::inline_call::{told, waiting};
+use super::streaming::{ResponseStream, about_all, about_one};
+use super::{PageReader, into_parts, respond, status};
 use crate::service::{Caller, ExecutionService};
 
 /// The service on the wire.
-pub struct Execution {
+pub struct ExecutionApi {
     /// What it does.
     pub service: Arc<ExecutionService>,
 }
 
-impl Execution {
+impl ExecutionApi {
     async fn get(&self, caller: &Caller, sent: v1::GetExecutionRequest) -> Result<v1::GetExecutionResponse> {
         let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
         let mut found = self.service.get(caller, id).await?;
@@ -39,7 +39,7 @@ impl Execution {
         let filter = execution::filter(&sent)?;
         let shape = format!("{filter:?}");
         let scope = ["executions", &caller.project.name, &shape];
-        let asked = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
             let before = after.as_deref().map(|key| cursor(key).ok_or_else(page::foreign)).transpose()?;
             let found = self.service.list(caller, &filter, before, limit, full).await?;
@@ -52,7 +52,7 @@ impl Execution {
     }
 }
 
-impl Execution {
+impl ExecutionApi {
     /// Executions on the wire. Their variables are read from JSON, which takes a while where there are many.
     async fn converted(&self, caller: &Caller, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
         let bytes = found.iter().filter_map(|row| row.texts.as_ref()).map(|texts| texts.variables.len()).sum();
@@ -68,7 +68,7 @@ fn cursor(key: &str) -> Option<(Timestamp, ExecutionId)> {
 }
 
 #[tonic::async_trait]
-impl Api for Execution {
+impl Api for ExecutionApi {
     async fn run_execution(
         &self,
         request: Request<v1::RunExecutionRequest>,
@@ -82,28 +82,28 @@ impl Api for Execution {
         &self,
         request: Request<v1::GetExecutionRequest>,
     ) -> Result<Response<v1::GetExecutionResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.get(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.get(&caller, sent).await)
     }
 
     async fn list_executions(
         &self,
         request: Request<v1::ListExecutionsRequest>,
     ) -> Result<Response<v1::ListExecutionsResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.list(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.list(&caller, sent).await)
     }
 
     async fn submit_execution(
         &self,
         request: Request<v1::SubmitExecutionRequest>,
     ) -> Result<Response<v1::SubmitExecutionResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let submit = async {
             let spec = spec::spec(required("spec", sent.spec)?);
             self.service.submit(&caller, spec, Mode::Full).await
         };
-        answer(submit.await.map(|submitted| v1::SubmitExecutionResponse {
+        respond(submit.await.map(|submitted| v1::SubmitExecutionResponse {
             execution_id: submitted.execution.id.to_string(),
             status: execution::status(submitted.execution.status).into(),
             reused: submitted.reused,
@@ -114,29 +114,29 @@ impl Api for Execution {
         &self,
         request: Request<v1::CancelExecutionRequest>,
     ) -> Result<Response<v1::CancelExecutionResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let cancel = async {
             let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
             self.service.cancel(&caller, id, sent.reason).await
         };
         let canceled = cancel.await;
-        answer(canceled.map(|found| v1::CancelExecutionResponse { execution: Some(execution::execution(found)) }))
+        respond(canceled.map(|found| v1::CancelExecutionResponse { execution: Some(execution::execution(found)) }))
     }
 
     async fn verify_execution(
         &self,
         request: Request<v1::VerifyExecutionRequest>,
     ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let verify = async {
             let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
             let (found, version, came_out) = self.service.verify(&caller, id).await?;
             Ok(execution::verified(found.id, version, came_out))
         };
-        answer(verify.await)
+        respond(verify.await)
     }
 
-    type StreamExecutionStream = Events<v1::StreamExecutionResponse>;
+    type StreamExecutionStream = ResponseStream<v1::StreamExecutionResponse>;
 
     async fn stream_execution(
         &self,
@@ -144,35 +144,35 @@ impl Api for Execution {
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
         let (waiting, sent) = waiting(request)?;
         let message = |event| v1::StreamExecutionResponse { event: Some(event) };
-        answer(waiting.stream(&self.service, sent.spec, Mode::Full, message).await)
+        respond(waiting.stream(&self.service, sent.spec, Mode::Full, message).await)
     }
 
-    type WatchExecutionStream = Events<v1::WatchExecutionResponse>;
+    type WatchExecutionStream = ResponseStream<v1::WatchExecutionResponse>;
 
     async fn watch_execution(
         &self,
         request: Request<v1::WatchExecutionRequest>,
     ) -> Result<Response<Self::WatchExecutionStream>, Status> {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let watch = async {
             let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
             self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
         };
         let message = |event| v1::WatchExecutionResponse { event: Some(event) };
-        answer(watch.await.map(|watcher| about_one(watcher, (), false, deadline, message)))
+        respond(watch.await.map(|watcher| about_one(watcher, (), false, deadline, message)))
     }
 
-    type WatchExecutionsStream = Events<v1::WatchExecutionsResponse>;
+    type WatchExecutionsStream = ResponseStream<v1::WatchExecutionsResponse>;
 
     async fn watch_executions(
         &self,
         request: Request<v1::WatchExecutionsRequest>,
     ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
         let message = |event| v1::WatchExecutionsResponse { event: Some(event) };
-        answer(feed.map(|feed| about_all(feed, deadline, message)))
+        respond(feed.map(|feed| about_all(feed, deadline, message)))
     }
 }

@@ -21,7 +21,7 @@ use super::deadline::Deadline;
 use super::receive::Intake;
 use super::request_limits::{is_health, is_reflection};
 use super::{revocation, status};
-use crate::service::{Caller, Gatekeeper};
+use crate::service::{Authenticator, Caller};
 
 /// The layer.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ pub struct Gate(Arc<Rules>);
 /// What is checked.
 pub struct Rules {
     /// Knows the keys.
-    pub gatekeeper: Arc<Gatekeeper>,
+    pub gatekeeper: Arc<Authenticator>,
     /// Who may use reflection.
     pub reflection: Reflection,
     /// Bounds what waits for callers.
@@ -227,7 +227,7 @@ mod tests {
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
         let draining = CancellationToken::new();
         let rules = Rules {
-            gatekeeper: Arc::new(Gatekeeper::new(store, &Arc::default(), None, false)),
+            gatekeeper: Arc::new(Authenticator::new(store, &Arc::default(), None, false)),
             reflection: Reflection::Open,
             answers: Answers::default(),
             draining: draining.clone(),

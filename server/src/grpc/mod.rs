@@ -10,6 +10,7 @@ mod credentials;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
+mod inline_call;
 pub mod receive;
 pub mod registry;
 mod request_limits;
@@ -17,11 +18,10 @@ mod revocation;
 mod shares;
 pub mod status;
 mod streaming;
-mod within_call;
 
 use std::sync::Arc;
 
-use prompt_ledger_domain::page::{self, Scope};
+use prompt_ledger_domain::page::{self, PageScope};
 use prompt_ledger_domain::{Error, Result, limits};
 use tonic::{Extensions, Request, Response, Status};
 
@@ -33,13 +33,13 @@ fn caller(extensions: &Extensions) -> Result<Arc<Caller>> {
 }
 
 /// A request's caller and message.
-fn taken<T>(request: Request<T>) -> Result<(Arc<Caller>, T), Status> {
+fn into_parts<T>(request: Request<T>) -> Result<(Arc<Caller>, T), Status> {
     let caller = caller(request.extensions()).map_err(status::status)?;
     Ok((caller, request.into_inner()))
 }
 
 /// The answer to a result of a service.
-fn answer<T>(result: Result<T>) -> Result<Response<T>, Status> {
+fn respond<T>(result: Result<T>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(status::status)
 }
 
@@ -48,17 +48,17 @@ const FIRST_CHUNK: usize = 16;
 const MOST_AT_ONCE: usize = 64;
 
 /// A page of a list, by keyset.
-struct Page {
-    scope: Scope,
+struct PageReader {
+    scope: PageScope,
     size: usize,
     after: Option<String>,
 }
 
-impl Page {
+impl PageReader {
     /// A page of the list that these parts name, from where the token says.
     fn new(scope: &[&str], page_size: i32, token: &str) -> Result<Self> {
         let size = page::size(page_size)?;
-        let scope = Scope::of(scope);
+        let scope = PageScope::of(scope);
         let after = scope.key(token)?;
         Ok(Self { scope, size, after })
     }
@@ -98,7 +98,7 @@ impl Page {
         }
     }
 
-    /// As [`Page::read`], of small rows that are to be of one moment: by one call.
+    /// As [`PageReader::read`], of small rows that are to be of one moment: by one call.
     async fn read_at_once<T, F>(
         self,
         fetch: impl FnOnce(Option<String>, usize) -> F,
@@ -135,7 +135,7 @@ mod tests {
                 let start = after.map_or(0, |key| key.parse::<usize>().unwrap() + 1);
                 Ok((start..rows).take(limit).collect::<Vec<usize>>())
             };
-            let page = Page::new(&["list"], size, "").unwrap();
+            let page = PageReader::new(&["list"], size, "").unwrap();
             let scope = page.scope.clone();
             let (read, token) = page.read(fetch, |_| row_bytes, ToString::to_string).await.unwrap();
             assert_eq!(read, (0..expected).collect::<Vec<_>>());

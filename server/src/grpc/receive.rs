@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 
-use super::budget::{Budget, Lease, Sender};
+use super::budget::{BytesLease, RequestBudget, Sender};
 use super::request_limits::{self, RequestLimits};
 use super::shares::{Exhausted, Shares};
 use super::{counts, status};
@@ -32,7 +32,7 @@ const REFLECTION_STREAMS: (usize, usize) = (4, 100);
 
 /// Receives requests.
 pub struct Intake {
-    budget: Arc<Budget>,
+    budget: Arc<RequestBudget>,
     timeout: Duration,
     reflection: Arc<Shares<Option<SocketAddr>>>,
 }
@@ -42,7 +42,7 @@ impl Intake {
     #[must_use]
     pub fn new(buffer: usize, timeout: Duration) -> Self {
         let reflection = Shares::new(REFLECTION_STREAMS.0, REFLECTION_STREAMS.1);
-        Self { budget: Arc::new(Budget::new(buffer)), timeout, reflection }
+        Self { budget: Arc::new(RequestBudget::new(buffer)), timeout, reflection }
     }
 
     /// The same request once it is whole. Its headers came at `arrived`.
@@ -104,7 +104,7 @@ impl Intake {
 
     fn opened(&self, request: Request<Body>, sender: Sender) -> (Request<()>, Messages) {
         let (parts, body) = request.into_parts();
-        let lease = Lease::new(&self.budget, peer(&parts.extensions), sender);
+        let lease = BytesLease::new(&self.budget, peer(&parts.extensions), sender);
         let most = request_limits::of(parts.uri.path()).bytes;
         (Request::from_parts(parts, ()), Messages { body, rest: Bytes::new(), most, lease })
     }
@@ -142,15 +142,15 @@ async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<Body> {
 }
 
 /// A message with its header.
-struct Message {
+struct GrpcMessage {
     bytes: Bytes,
     /// It is a part of what was read from the connection at once, and keeps all of that in memory.
     shared: bool,
 }
 
-impl Message {
+impl GrpcMessage {
     /// The message in memory of its own.
-    fn apart(self, lease: Lease) -> Result<Self> {
+    fn apart(self, lease: BytesLease) -> Result<Self> {
         if !self.shared {
             return Ok(self);
         }
@@ -168,18 +168,18 @@ struct Messages {
     /// The most bytes of a message, without its header.
     most: usize,
     /// Each message takes its bytes from where this one does.
-    lease: Lease,
+    lease: BytesLease,
 }
 
 impl Messages {
     /// The next message; absent at the end.
-    async fn next(&mut self) -> Result<Option<Message>> {
+    async fn next(&mut self) -> Result<Option<GrpcMessage>> {
         let Some(mut piece) = self.piece().await? else { return Ok(None) };
         if let Some(size) = self.size(&piece)?
             && piece.len() >= size
         {
             self.rest = piece.split_off(size);
-            return Ok(Some(Message { bytes: piece, shared: true }));
+            return Ok(Some(GrpcMessage { bytes: piece, shared: true }));
         }
         let mut buffer = Buffer { bytes: Vec::new(), lease: self.lease.another() };
         loop {
@@ -228,7 +228,7 @@ impl Messages {
 /// A message that comes in pieces. What it takes in memory, beyond a first size, is leased first.
 struct Buffer {
     bytes: Vec<u8>,
-    lease: Lease,
+    lease: BytesLease,
 }
 
 impl Buffer {
@@ -247,8 +247,8 @@ impl Buffer {
     }
 
     /// The lease ends with the bytes, when nobody has them any more.
-    fn finish(self) -> Message {
-        Message { bytes: Bytes::from_owner(self), shared: false }
+    fn finish(self) -> GrpcMessage {
+        GrpcMessage { bytes: Bytes::from_owner(self), shared: false }
     }
 }
 

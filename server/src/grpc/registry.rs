@@ -18,12 +18,12 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::convert::{known, model, prompt, required, structs};
-use super::{Page, answer, status, taken};
+use super::{PageReader, into_parts, respond, status};
 use crate::service::registry::Put;
 use crate::service::{AnalyticsService, Caller, ModelService, RegistryService};
 
 /// The service on the wire.
-pub struct Registry {
+pub struct RegistryApi {
     /// Prompts and versions.
     pub registry: Arc<RegistryService>,
     /// Models.
@@ -32,7 +32,7 @@ pub struct Registry {
     pub analytics: Arc<AnalyticsService>,
 }
 
-impl Registry {
+impl RegistryApi {
     async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
         let template_source = sent.template.map(|put_prompt_request::Template::TemplateSource(text)| text);
         let put = Put {
@@ -72,7 +72,7 @@ impl Registry {
         let archived = if sent.include_archived { "archived" } else { "" };
         let mode_word = mode.map_or("", |mode| mode.as_str());
         let scope = ["prompts", &caller.project.name, mode_word, &sent.owner_team, &sent.name_prefix, archived];
-        let asked = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let filter = &PromptFilter {
             mode,
             owner_team: field::text("owner_team", sent.owner_team, limits::SHORT_TEXT_BYTES)?,
@@ -115,7 +115,7 @@ impl Registry {
 
     async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
         let scope = ["versions", &caller.project.name, &sent.name];
-        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let page = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
         Ok(v1::ListVersionsResponse { versions: rows, next_page_token, revision })
     }
@@ -130,7 +130,7 @@ impl Registry {
         let of = &entry.found.prompt;
         of.check_asked_mode(asked, "RegistryService.GetPromptHistory")?;
         let scope = ["history", &caller.project.name, &sent.name];
-        let page = Page::new(&scope, sent.page_size, &sent.page_token)?;
+        let page = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
         let counts = match rows.last() {
             // The newest come first.
@@ -152,7 +152,12 @@ impl Registry {
     }
 
     /// A page of a prompt's versions, newest first, the next page's token, and the revision that it was read at.
-    async fn newest(&self, caller: &Caller, name: &str, asked: Page) -> Result<(Vec<v1::PromptVersion>, String, i64)> {
+    async fn newest(
+        &self,
+        caller: &Caller,
+        name: &str,
+        asked: PageReader,
+    ) -> Result<(Vec<v1::PromptVersion>, String, i64)> {
         let read_at = &AtomicI64::new(i64::MAX);
         let fetch = async |after: Option<String>, limit| {
             let number = |key: String| key.parse().ok().filter(|number| *number > 0).ok_or_else(page::foreign);
@@ -189,7 +194,7 @@ impl Registry {
     }
 
     async fn models(&self, sent: v1::ListModelsRequest) -> Result<v1::ListModelsResponse> {
-        let asked = Page::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
+        let asked = PageReader::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
             let after = after.map(|key| model::cursor(&key).ok_or_else(page::foreign)).transpose()?;
             let found = self.models.list(&sent.provider, after.as_ref(), limit).await?;
@@ -206,58 +211,58 @@ fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Selector> {
     sent.map_or(Ok(Selector::Active), |selector| selector.resolve(name))
 }
 
-type Watch = Pin<Box<dyn Stream<Item = Result<v1::WatchPromptsResponse, Status>> + Send>>;
+type WatchPromptsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchPromptsResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl Api for Registry {
+impl Api for RegistryApi {
     async fn put_prompt(
         &self,
         request: Request<v1::PutPromptRequest>,
     ) -> Result<Response<v1::PutPromptResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.put(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.put(&caller, sent).await)
     }
 
     async fn get_prompt(
         &self,
         request: Request<v1::GetPromptRequest>,
     ) -> Result<Response<v1::GetPromptResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.get(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.get(&caller, sent).await)
     }
 
     async fn list_prompts(
         &self,
         request: Request<v1::ListPromptsRequest>,
     ) -> Result<Response<v1::ListPromptsResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.list(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.list(&caller, sent).await)
     }
 
     async fn get_version(
         &self,
         request: Request<v1::GetVersionRequest>,
     ) -> Result<Response<v1::GetVersionResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.version(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.version(&caller, sent).await)
     }
 
     async fn list_versions(
         &self,
         request: Request<v1::ListVersionsRequest>,
     ) -> Result<Response<v1::ListVersionsResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.versions(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.versions(&caller, sent).await)
     }
 
     async fn set_active_version(
         &self,
         request: Request<v1::SetActiveVersionRequest>,
     ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let (project, number, etag) = (caller.project.id, sent.version_number, sent.etag.as_deref());
         let changed = self.registry.set_active(project, &sent.name, number, etag).await;
-        answer(changed.map(|changed| v1::SetActiveVersionResponse {
+        respond(changed.map(|changed| v1::SetActiveVersionResponse {
             active_version: changed.version.map(|version| prompt::version(version, &sent.name)),
             prompt: Some(prompt::prompt(changed.prompt)),
             revision: changed.revision,
@@ -268,7 +273,7 @@ impl Api for Registry {
         &self,
         request: Request<v1::SetVersionStatusRequest>,
     ) -> Result<Response<v1::SetVersionStatusResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let set = async {
             let status = known("status", sent.status).map(prompt::wanted_status);
             let status = status.and_then(|status| required("status", status));
@@ -280,16 +285,16 @@ impl Api for Registry {
                 revision: changed.revision,
             })
         };
-        answer(set.await)
+        respond(set.await)
     }
 
     async fn archive_prompt(
         &self,
         request: Request<v1::ArchivePromptRequest>,
     ) -> Result<Response<v1::ArchivePromptResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let changed = self.archive(&caller, &sent.name, true, sent.etag.as_deref()).await;
-        answer(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
+        respond(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
         }))
@@ -299,9 +304,9 @@ impl Api for Registry {
         &self,
         request: Request<v1::UnarchivePromptRequest>,
     ) -> Result<Response<v1::UnarchivePromptResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let changed = self.archive(&caller, &sent.name, false, sent.etag.as_deref()).await;
-        answer(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
+        respond(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
         }))
@@ -311,52 +316,52 @@ impl Api for Registry {
         &self,
         request: Request<v1::RenderPromptRequest>,
     ) -> Result<Response<v1::RenderPromptResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.render(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.render(&caller, sent).await)
     }
 
     async fn list_models(
         &self,
         request: Request<v1::ListModelsRequest>,
     ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        answer(self.models(request.into_inner()).await)
+        respond(self.models(request.into_inner()).await)
     }
 
     async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let put = async {
             caller.check_system("RegistryService.PutModel")?;
             self.models.put(model::put(sent)?).await
         };
-        answer(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
+        respond(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
     }
 
     async fn get_prompt_history(
         &self,
         request: Request<v1::GetPromptHistoryRequest>,
     ) -> Result<Response<v1::GetPromptHistoryResponse>, Status> {
-        let (caller, sent) = taken(request)?;
-        answer(self.history(&caller, sent).await)
+        let (caller, sent) = into_parts(request)?;
+        respond(self.history(&caller, sent).await)
     }
 
     async fn migrate_prompt_mode(
         &self,
         request: Request<v1::MigratePromptModeRequest>,
     ) -> Result<Response<v1::MigratePromptModeResponse>, Status> {
-        let (caller, sent) = taken(request)?;
+        let (caller, sent) = into_parts(request)?;
         let migrate = async {
             let mode = required("mode", prompt::mode_filter(known("mode", sent.mode)?))?;
             self.registry.set_mode(caller.project.id, &sent.name, mode, sent.etag.as_deref()).await
         };
-        answer(migrate.await.map(|changed| v1::MigratePromptModeResponse {
+        respond(migrate.await.map(|changed| v1::MigratePromptModeResponse {
             prompt: Some(prompt::prompt(changed.prompt)),
             revision: changed.revision,
         }))
     }
 
-    type WatchPromptsStream = Watch;
+    type WatchPromptsStream = WatchPromptsStream;
 
-    async fn watch_prompts(&self, _: Request<v1::WatchPromptsRequest>) -> Result<Response<Watch>, Status> {
+    async fn watch_prompts(&self, _: Request<v1::WatchPromptsRequest>) -> Result<Response<WatchPromptsStream>, Status> {
         Err(status::unimplemented("RegistryService.WatchPrompts"))
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn ends_with(
     error: impl Future<Output = Error> + Send + 'static,
     response: Response<Body>,
 ) -> Response<Body> {
-    response.map(|stream| Body::new(Ending { stream: Some(stream), error: Box::pin(error) }))
+    response.map(|stream| Body::new(EarlyEnd { stream: Some(stream), error: Box::pin(error) }))
 }
 
 /// KEY_INVALID once `key` is revoked.
@@ -29,13 +29,13 @@ pub(super) async fn of(key: CancellationToken) -> Error {
     revoked()
 }
 
-struct Ending {
+struct EarlyEnd {
     /// Absent once it has ended.
     stream: Option<Body>,
     error: BoxFuture<'static, Error>,
 }
 
-impl http_body::Body for Ending {
+impl http_body::Body for EarlyEnd {
     type Data = Bytes;
     type Error = Status;
 

@@ -13,14 +13,14 @@ use tokio::time::Instant;
 pub(super) struct Shares<K: Copy + Eq + Hash> {
     each: usize,
     all: usize,
-    taken: Mutex<Taken<K>>,
+    taken: Mutex<TakenShare<K>>,
     /// Something was given back.
     freed: Notify,
 }
 
 /// What is taken now. Only a holder of something has an entry.
 #[derive(Debug)]
-struct Taken<K> {
+struct TakenShare<K> {
     all: usize,
     each: HashMap<K, usize>,
 }
@@ -37,7 +37,7 @@ pub(super) enum Exhausted {
 impl<K: Copy + Eq + Hash> Shares<K> {
     /// So many for each holder, and for all of them together.
     pub(super) fn new(each: usize, all: usize) -> Arc<Self> {
-        let taken = Mutex::new(Taken { all: 0, each: HashMap::new() });
+        let taken = Mutex::new(TakenShare { all: 0, each: HashMap::new() });
         Arc::new(Self { each, all, taken, freed: Notify::new() })
     }
 
@@ -72,7 +72,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken<K>> {
+    fn taken(&self) -> MutexGuard<'_, TakenShare<K>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use http::HeaderMap;
-use prompt_ledger_domain::error::{Error, Parts, Reason};
+use prompt_ledger_domain::error::{Error, ErrorParts, Reason};
 use prompt_ledger_domain::{limits, text};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -91,7 +91,7 @@ pub fn trailers(error: Error) -> Result<HeaderMap, Status> {
 }
 
 /// The violations that fit beside a message of this length, and how many do not.
-fn fitting(parts: &Parts, message: usize) -> (Vec<tonic_types::FieldViolation>, usize) {
+fn fitting(parts: &ErrorParts, message: usize) -> (Vec<tonic_types::FieldViolation>, usize) {
     let metadata: usize = parts.metadata.iter().map(|(key, value)| key.len() + value.len().min(VALUE_BYTES) + 9).sum();
     let taken = 2 * (message + COUNT_BYTES) + metadata + FRAME_BYTES;
     let mut left = limits::ERROR_BYTES.saturating_sub(taken);

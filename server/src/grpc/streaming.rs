@@ -13,7 +13,7 @@ use super::status;
 use crate::watch::{FilteredFeed, Read, Watcher};
 
 /// What a stream about executions is to tonic.
-pub(super) type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+pub(super) type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What a watcher sends, each as a `message`; `held` is dropped with the stream.
 pub(super) fn about_one<T: 'static, H: Send + 'static>(
@@ -22,7 +22,7 @@ pub(super) fn about_one<T: 'static, H: Send + 'static>(
     reused: bool,
     deadline: Option<Deadline>,
     message: fn(v1::ExecutionEvent) -> T,
-) -> Events<T> {
+) -> ResponseStream<T> {
     let read = watcher.pace().read();
     let events = stream::unfold((watcher, held), move |(mut watcher, held)| async move {
         let next = watcher.next().await?;
@@ -37,7 +37,7 @@ pub(super) fn about_all<T: 'static>(
     feed: FilteredFeed,
     deadline: Option<Deadline>,
     message: fn(v1::ExecutionEvent) -> T,
-) -> Events<T> {
+) -> ResponseStream<T> {
     let read = feed.pace().read();
     let events = stream::unfold(feed, |mut feed| async move {
         let next = feed.next().await?;
@@ -52,7 +52,7 @@ fn paced<T: 'static>(
     deadline: Option<Deadline>,
     events: impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send + 'static,
     message: fn(v1::ExecutionEvent) -> T,
-) -> Events<T> {
+) -> ResponseStream<T> {
     let mut events = Box::pin(events);
     let mut over = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.answer_by)));
     let mut ended = false;

@@ -64,7 +64,7 @@ impl Caller {
 }
 
 /// Lets callers in by their key. Holds keys and projects.
-pub struct Gatekeeper {
+pub struct Authenticator {
     store: Arc<dyn Access>,
     /// The hash of a system key that stands in no table.
     api_key: Option<[u8; 32]>,
@@ -92,7 +92,7 @@ fn has_form(key: &str) -> bool {
     random.is_some_and(|random| URL_SAFE_NO_PAD.decode_slice(random, &mut bytes).is_ok())
 }
 
-impl Gatekeeper {
+impl Authenticator {
     /// A gatekeeper that also takes `api_key`, and the development key where that is allowed.
     pub fn new(
         store: Arc<dyn Access>,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use prompt_ledger_domain::Result;
 
 /// How often the revisions are looked at.
-pub const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// After this long without a successful look, the store answers.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// What one cache may hold in all, in bytes; beyond, it starts anew.
@@ -63,11 +63,11 @@ impl Freshness {
 #[derive(Debug)]
 pub struct Cache<K, V> {
     freshness: Arc<Freshness>,
-    inner: RwLock<Inner<K, V>>,
+    inner: RwLock<CacheInner<K, V>>,
 }
 
 #[derive(Debug)]
-struct Inner<K, V> {
+struct CacheInner<K, V> {
     /// The revision that the entries were read at, or later.
     applied: i64,
     /// Moves with each emptying: what was read before it is not put after it.
@@ -79,7 +79,7 @@ struct Inner<K, V> {
 impl<K: Eq + Hash, V> Cache<K, V> {
     /// An empty cache.
     pub fn new(freshness: Arc<Freshness>) -> Self {
-        let inner = Inner { applied: 0, generation: 0, bytes: 0, entries: HashMap::new() };
+        let inner = CacheInner { applied: 0, generation: 0, bytes: 0, entries: HashMap::new() };
         Self { freshness, inner: RwLock::new(inner) }
     }
 
@@ -142,7 +142,7 @@ impl<K: Eq + Hash, V> Cache<K, V> {
     }
 }
 
-impl<K, V> Inner<K, V> {
+impl<K, V> CacheInner<K, V> {
     fn clear(&mut self) {
         self.generation += 1;
         self.bytes = 0;

@@ -11,7 +11,7 @@ pub mod open_keys;
 pub mod refresh;
 pub mod registry;
 
-pub use access::{Caller, Gatekeeper};
+pub use access::{Authenticator, Caller};
 pub use analytics::AnalyticsService;
 pub use cpu_pool::CpuPool;
 pub use execution::ExecutionService;

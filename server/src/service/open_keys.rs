@@ -14,11 +14,11 @@ use tokio_util::sync::CancellationToken;
 pub struct OpenKeys {
     /// How many checks have begun.
     checks: AtomicU64,
-    inner: Mutex<Inner>,
+    inner: Mutex<OpenKeysInner>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct OpenKeysInner {
     /// The revision of keys that the tokens were last checked at.
     checked: i64,
     tokens: HashMap<[u8; 32], CancellationToken>,
@@ -68,7 +68,7 @@ impl OpenKeys {
         Ok(())
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
+    fn inner(&self) -> MutexGuard<'_, OpenKeysInner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

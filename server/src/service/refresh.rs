@@ -11,11 +11,11 @@ use prompt_ledger_store::Registry;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::cache::{Freshness, LOOK_INTERVAL};
-use super::{Gatekeeper, ModelService, RegistryService};
+use super::cache::{Freshness, POLL_INTERVAL};
+use super::{Authenticator, ModelService, RegistryService};
 
 /// How long a look may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many calls wait for a look at most.
 const WAITING: usize = 16 * 1024;
 
@@ -26,7 +26,7 @@ pub struct Refresh {
     /// Notes that they were seen.
     pub freshness: Arc<Freshness>,
     /// Holds keys and projects.
-    pub gatekeeper: Arc<Gatekeeper>,
+    pub gatekeeper: Arc<Authenticator>,
     /// Holds models.
     pub models: Arc<ModelService>,
     /// Holds prompts.
@@ -40,9 +40,9 @@ pub struct Confirm(mpsc::Sender<oneshot::Sender<bool>>);
 impl Confirm {
     /// The way to whoever looks, and what that one reads.
     #[must_use]
-    pub fn new() -> (Self, Asked) {
+    pub fn new() -> (Self, ConfirmRequests) {
         let (ask, asked) = mpsc::channel(WAITING);
-        (Self(ask), Asked(asked))
+        (Self(ask), ConfirmRequests(asked))
     }
 
     /// Waits until everything that was written before this call is known here: STORE_UNAVAILABLE where the store does
@@ -60,12 +60,12 @@ impl Confirm {
 
 /// The calls that wait for a look.
 #[derive(Debug)]
-pub struct Asked(mpsc::Receiver<oneshot::Sender<bool>>);
+pub struct ConfirmRequests(mpsc::Receiver<oneshot::Sender<bool>>);
 
 impl Refresh {
     /// Looks four times a second until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             self.look().await;
@@ -74,15 +74,15 @@ impl Refresh {
 
     /// Looks whenever someone asks, once for all who had asked by then, and where nobody does four times a second, until
     /// `stop`.
-    pub async fn confirm(self, mut asked: Asked, stop: CancellationToken) {
+    pub async fn confirm(self, mut asked: ConfirmRequests, stop: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
-            let next = tokio::time::timeout(LOOK_INTERVAL, asked.0.recv_many(&mut waiting, WAITING));
+            let next = tokio::time::timeout(POLL_INTERVAL, asked.0.recv_many(&mut waiting, WAITING));
             match stop.run_until_cancelled(next).await {
                 None | Some(Ok(0)) => return,
                 Some(Ok(_) | Err(_)) => {}
             }
-            let seen = tokio::time::timeout(PATIENCE, self.look()).await.unwrap_or(false);
+            let seen = tokio::time::timeout(CONFIRM_TIMEOUT, self.look()).await.unwrap_or(false);
             for caller in waiting.drain(..) {
                 caller.send(seen).ok();
             }

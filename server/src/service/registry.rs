@@ -20,14 +20,14 @@ use super::cpu_pool::{CpuPool, GoOn};
 
 /// A prompt as it is held: with its active version's template parsed.
 #[derive(Debug)]
-pub struct Entry {
+pub struct CachedPrompt {
     /// The prompt and its active version.
     pub found: PromptWithActive,
     /// The active version's template; absent when there is none, or when it is opaque.
     pub template: Option<Arc<Template>>,
 }
 
-impl Entry {
+impl CachedPrompt {
     /// REVISION_AHEAD where the project has not come so far.
     pub fn check_revision(&self, wanted: Option<i64>) -> Result<()> {
         check_revision(self.found.revision, wanted)
@@ -71,7 +71,7 @@ pub struct RegistryService {
     store: Arc<dyn Registry>,
     freshness: Arc<Freshness>,
     cpu: CpuPool,
-    projects: RwLock<HashMap<ProjectId, Arc<Cache<String, Entry>>>>,
+    projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
 }
 
 impl RegistryService {
@@ -118,7 +118,7 @@ impl RegistryService {
     }
 
     /// The prompt of that name, at `min_revision` or later.
-    pub async fn get(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<Entry>> {
+    pub async fn get(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<CachedPrompt>> {
         Name::parse("name", name)?;
         let entry = self.entry(project, name, min_revision).await?;
         entry.check_revision(min_revision)?;
@@ -126,10 +126,10 @@ impl RegistryService {
     }
 
     /// The prompt of that name, which was checked; at `min_revision` or later, unless that is beyond the project's.
-    pub async fn entry(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<Entry>> {
+    pub async fn entry(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<CachedPrompt>> {
         let cache = self.cache(project);
         let read = async { self.read(project, name).await.map(Some) };
-        let size = |entry: &Entry| 512 + 3 * entry.found.active.as_ref().map_or(0, |v| v.template_source.len());
+        let size = |entry: &CachedPrompt| 512 + 3 * entry.found.active.as_ref().map_or(0, |v| v.template_source.len());
         let held = cache.get_or_read(name.to_owned(), size, read).await?.ok_or_else(|| prompt::not_found(name))?;
         match min_revision {
             Some(wanted) if held.found.revision < wanted => {
@@ -144,13 +144,13 @@ impl RegistryService {
     }
 
     /// The prompt of that name, from the store.
-    pub async fn read(&self, project: ProjectId, name: &str) -> Result<Entry> {
+    pub async fn read(&self, project: ProjectId, name: &str) -> Result<CachedPrompt> {
         let found = self.store.prompt(project, name).await?;
         let template = match &found.active {
             Some(version) => self.parsed(project, version).await?,
             None => None,
         };
-        Ok(Entry { found, template })
+        Ok(CachedPrompt { found, template })
     }
 
     async fn parsed(&self, project: ProjectId, version: &Version) -> Result<Option<Arc<Template>>> {
@@ -310,7 +310,7 @@ impl RegistryService {
         }
     }
 
-    fn cache(&self, project: ProjectId) -> Arc<Cache<String, Entry>> {
+    fn cache(&self, project: ProjectId) -> Arc<Cache<String, CachedPrompt>> {
         if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
             return Arc::clone(cache);
         }

@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 /// How much earlier than the last question the next one begins: a write becomes visible within two seconds.
 pub(super) const OVERLAP: Duration = Duration::from_secs(5);
 /// How often the store is asked.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How many changes a watcher may be behind.
 const BEHIND: usize = 8_192;
 /// How many changes wait to be read at most; beyond, the look brings them.
@@ -37,9 +37,9 @@ pub(super) struct Happening {
 
 /// The live feed of a server.
 #[derive(Clone)]
-pub struct Feed(Arc<Shared>);
+pub struct Feed(Arc<FeedInner>);
 
-struct Shared {
+struct FeedInner {
     sender: broadcast::Sender<Arc<Happening>>,
     heard: mpsc::Sender<Change>,
     waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
@@ -55,7 +55,7 @@ struct Shared {
 impl Default for Feed {
     fn default() -> Self {
         let (heard, waiting) = mpsc::channel(WAITING);
-        Self(Arc::new(Shared {
+        Self(Arc::new(FeedInner {
             sender: broadcast::Sender::new(BEHIND),
             heard,
             waiting: tokio::sync::Mutex::new(waiting),
@@ -109,16 +109,16 @@ impl Feed {
             while self.closes() {
                 self.0.opened.notified().await;
             }
-            let mut seen = Seen::default();
+            let mut seen = RecentlySeen::default();
             let mut since = match self.begin(store, &mut seen).await {
                 Ok(since) => since,
                 Err(error) => {
                     tracing::warn!(%error, "the live feed cannot begin; trying again");
-                    tokio::time::sleep(LOOK_INTERVAL).await;
+                    tokio::time::sleep(POLL_INTERVAL).await;
                     continue;
                 }
             };
-            let mut ticks = interval(LOOK_INTERVAL);
+            let mut ticks = interval(POLL_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !self.closes() {
                 let done = tokio::select! {
@@ -137,7 +137,7 @@ impl Feed {
     }
 
     /// What is visible now is not told: whoever reads the store from now on sees it.
-    async fn begin(&self, store: &dyn Executions, seen: &mut Seen) -> Result<Timestamp> {
+    async fn begin(&self, store: &dyn Executions, seen: &mut RecentlySeen) -> Result<Timestamp> {
         self.0.running.store(true, Ordering::Relaxed);
         let began = store.clock().await?;
         let mut start = began.before(OVERLAP);
@@ -156,7 +156,7 @@ impl Feed {
     }
 
     /// Asks what happened since the last look.
-    async fn look(&self, store: &dyn Executions, since: &mut Timestamp, seen: &mut Seen) -> Result<()> {
+    async fn look(&self, store: &dyn Executions, since: &mut Timestamp, seen: &mut RecentlySeen) -> Result<()> {
         let began = store.clock().await?;
         let mut start = since.before(OVERLAP);
         loop {
@@ -172,7 +172,7 @@ impl Feed {
     }
 
     /// Reads the executions of what is new, and tells.
-    async fn tell(&self, store: &dyn Executions, changes: &[Change], seen: &mut Seen) -> Result<()> {
+    async fn tell(&self, store: &dyn Executions, changes: &[Change], seen: &mut RecentlySeen) -> Result<()> {
         let new: Vec<_> = changes.iter().filter(|change| !seen.has(change)).collect();
         for new in new.chunks(READ) {
             let ids: HashSet<_> = new.iter().map(|change| change.id).collect();
@@ -198,7 +198,7 @@ fn next_page(changes: &[Change], start: Timestamp) -> Option<Timestamp> {
     Some(last.event.at).filter(|at| *at > start)
 }
 
-impl Shared {
+impl FeedInner {
     fn open(&self) -> MutexGuard<'_, usize> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,13 +237,13 @@ impl Drop for FeedPlace {
 
 /// What was told lately: longer ago than a look reaches back.
 #[derive(Default)]
-struct Seen {
+struct RecentlySeen {
     now: HashSet<(ExecutionId, i64)>,
     before: HashSet<(ExecutionId, i64)>,
     looks: u32,
 }
 
-impl Seen {
+impl RecentlySeen {
     /// How many looks a generation lasts.
     const LOOKS: u32 = 15;
 

@@ -12,7 +12,7 @@ use prompt_ledger_store::{ExecutionFilter, Executions};
 
 use super::feed::{FeedPlace, Happening, OVERLAP};
 use super::hub::Hub;
-use super::stream::{Ending, Pace};
+use super::stream::{StreamEnd, StreamLimits};
 use super::watcher::text_bytes;
 
 /// How many executions are read at once.
@@ -79,13 +79,13 @@ impl FeedMessage {
 
 /// A stream over all executions that match.
 pub struct FilteredFeed {
-    pace: Pace,
-    reading: Reading,
+    pace: StreamLimits,
+    reading: FeedRead,
     ended: bool,
 }
 
 /// Where it reads from, and how far it has.
-struct Reading {
+struct FeedRead {
     store: Arc<dyn Executions>,
     place: FeedPlace,
     wanted: Wanted,
@@ -100,14 +100,14 @@ struct Reading {
 struct First {
     /// The executions to read next.
     ids: VecDeque<ExecutionId>,
-    step: Option<Step>,
+    step: Option<FilterStep>,
     /// Those whose snapshots were sent.
     sent: HashSet<ExecutionId>,
 }
 
 /// What to look for.
 #[derive(Clone, Copy)]
-enum Step {
+enum FilterStep {
     /// What is unfinished, created before this row.
     Unfinished(Option<(Timestamp, ExecutionId)>),
     /// What changed from `start` on, up to `end`, in spans of this length.
@@ -135,9 +135,9 @@ impl Wanted {
 impl Hub {
     /// Watches all executions that match.
     #[must_use]
-    pub fn filtered(&self, wanted: Wanted, pace: Pace) -> FilteredFeed {
-        let first = First { ids: VecDeque::new(), step: Some(Step::Unfinished(None)), sent: HashSet::new() };
-        let reading = Reading {
+    pub fn filtered(&self, wanted: Wanted, pace: StreamLimits) -> FilteredFeed {
+        let first = First { ids: VecDeque::new(), step: Some(FilterStep::Unfinished(None)), sent: HashSet::new() };
+        let reading = FeedRead {
             store: self.store(),
             place: self.feed().place(),
             wanted,
@@ -152,7 +152,7 @@ impl Hub {
 impl FilteredFeed {
     /// Its pace.
     #[must_use]
-    pub fn pace(&self) -> &Pace {
+    pub fn pace(&self) -> &StreamLimits {
         &self.pace
     }
 
@@ -181,7 +181,7 @@ impl FilteredFeed {
     }
 }
 
-impl Reading {
+impl FeedRead {
     async fn next(&mut self) -> Result<FeedMessage> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -199,19 +199,19 @@ impl Reading {
                 self.ready.extend(told);
                 continue;
             }
-            let happening = self.place.next().await.ok_or_else(|| Ending::Slow.error())?;
+            let happening = self.place.next().await.ok_or_else(|| StreamEnd::Slow.error())?;
             self.meanwhile.push_back(happening);
         }
     }
 
     /// Takes what has happened while the first part is read, so that a long one does not fall behind.
     fn keep_up(&mut self) -> Result<()> {
-        while let Some(happening) = self.place.waiting().map_err(|_| Ending::Slow.error())? {
+        while let Some(happening) = self.place.waiting().map_err(|_| StreamEnd::Slow.error())? {
             if self.wanted.wants_event(&happening.event) && self.wanted.matches(&happening.execution) {
                 self.meanwhile.push_back(happening);
             }
         }
-        if self.meanwhile.len() > MEANWHILE { Err(Ending::Slow.error()) } else { Ok(()) }
+        if self.meanwhile.len() > MEANWHILE { Err(StreamEnd::Slow.error()) } else { Ok(()) }
     }
 
     /// The message of a change, where it is wanted.
@@ -246,8 +246,8 @@ impl Reading {
                 return Ok(());
             };
             let (found, next) = match step {
-                Step::Unfinished(before) => self.unfinished(before).await?,
-                Step::Changed { start, end, span } => self.changed(start, end, span).await?,
+                FilterStep::Unfinished(before) => self.unfinished(before).await?,
+                FilterStep::Changed { start, end, span } => self.changed(start, end, span).await?,
             };
             if let Some(first) = &mut self.first {
                 let mut seen = HashSet::new();
@@ -282,7 +282,10 @@ impl Reading {
     }
 
     /// A page of what is unfinished, and what to read then.
-    async fn unfinished(&self, before: Option<(Timestamp, ExecutionId)>) -> Result<(Vec<ExecutionId>, Option<Step>)> {
+    async fn unfinished(
+        &self,
+        before: Option<(Timestamp, ExecutionId)>,
+    ) -> Result<(Vec<ExecutionId>, Option<FilterStep>)> {
         let statuses: Vec<_> =
             [Status::Queued, Status::Running].into_iter().filter(|status| self.wanted.wants(*status)).collect();
         let page = match statuses.is_empty() {
@@ -299,11 +302,11 @@ impl Reading {
             }
         };
         let next = match (page.len() == READ, self.wanted.since) {
-            (true, _) => page.last().map(|last| Step::Unfinished(Some((last.created_at, last.id)))),
+            (true, _) => page.last().map(|last| FilterStep::Unfinished(Some((last.created_at, last.id)))),
             (false, None) => None,
             (false, Some(since)) => {
                 let end = self.store.clock().await?.after(OVERLAP);
-                Some(Step::Changed { start: since.before(OVERLAP), end, span: SPAN })
+                Some(FilterStep::Changed { start: since.before(OVERLAP), end, span: SPAN })
             }
         };
         Ok((page.into_iter().map(|execution| execution.id).collect(), next))
@@ -315,7 +318,7 @@ impl Reading {
         start: Timestamp,
         end: Timestamp,
         span: Duration,
-    ) -> Result<(Vec<ExecutionId>, Option<Step>)> {
+    ) -> Result<(Vec<ExecutionId>, Option<FilterStep>)> {
         if start >= end {
             return Ok((Vec::new(), None));
         }
@@ -323,11 +326,11 @@ impl Reading {
         let changes = self.store.events_between(start, until, CHANGES).await?;
         let next = match changes.last() {
             Some(last) if changes.len() == CHANGES && last.event.at > start => {
-                Step::Changed { start: last.event.at, end, span: SPAN }
+                FilterStep::Changed { start: last.event.at, end, span: SPAN }
             }
             // The fewer changes there are, the longer the next span.
-            _ if changes.len() < CHANGES / 8 => Step::Changed { start: until, end, span: span.saturating_mul(2) },
-            _ => Step::Changed { start: until, end, span },
+            _ if changes.len() < CHANGES / 8 => FilterStep::Changed { start: until, end, span: span.saturating_mul(2) },
+            _ => FilterStep::Changed { start: until, end, span },
         };
         Ok((changes.into_iter().map(|change| change.id).collect(), Some(next)))
     }

@@ -12,17 +12,17 @@ use prompt_ledger_domain::execution::{Event, Execution, sequence_ahead};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_queue::{Announcement, Heard, Listener, Outbox, TEXTS_WANTED, TextPiece};
 use prompt_ledger_store::Executions;
-use prompt_ledger_worker::{Audience, Texts};
+use prompt_ledger_worker::{EventObserver, Texts};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::entry::Entry;
 use super::feed::Feed;
-use super::story::Told;
+use super::timeline::TimelineUpdate;
+use super::watched::WatchedExecution;
 
 /// How long an announcement may be late before the store is asked.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the holders of what is read along are asked again.
 const ASK_INTERVAL: Duration = Duration::from_secs(5);
 /// How many executions one look asks for at most, and how many ends one read brings.
@@ -33,42 +33,42 @@ const EVENTS: usize = 1_000;
 
 /// Everything that is watched on this server.
 #[derive(Clone)]
-pub struct Hub(Arc<Shared>);
+pub struct Hub(Arc<HubInner>);
 
-struct Shared {
+struct HubInner {
     store: Arc<dyn Executions>,
-    entries: Mutex<HashMap<ExecutionId, Arc<Entry>>>,
+    entries: Mutex<HashMap<ExecutionId, Arc<WatchedExecution>>>,
     /// Of what must be read from the store.
-    behind: mpsc::UnboundedSender<Arc<Entry>>,
+    behind: mpsc::UnboundedSender<Arc<WatchedExecution>>,
     /// Of what someone wants to read along.
-    asks: mpsc::UnboundedSender<Arc<Entry>>,
+    asks: mpsc::UnboundedSender<Arc<WatchedExecution>>,
     /// Something may have been missed.
     missed: Notify,
     feed: Feed,
 }
 
 /// What the hub does in the background.
-pub struct Tasks {
+pub struct HubTasks {
     hub: Hub,
-    behind: mpsc::UnboundedReceiver<Arc<Entry>>,
-    asks: mpsc::UnboundedReceiver<Arc<Entry>>,
+    behind: mpsc::UnboundedReceiver<Arc<WatchedExecution>>,
+    asks: mpsc::UnboundedReceiver<Arc<WatchedExecution>>,
 }
 
 /// A place at an execution: while it is held, what happens there is heard.
-pub(super) struct Place {
-    shared: Arc<Shared>,
-    pub(super) entry: Arc<Entry>,
+pub(super) struct Subscription {
+    shared: Arc<HubInner>,
+    pub(super) entry: Arc<WatchedExecution>,
     reads: bool,
 }
 
 impl Hub {
     /// A hub where nobody watches yet, and what keeps it going.
     #[must_use]
-    pub fn new(store: Arc<dyn Executions>, feed: Feed) -> (Self, Tasks) {
+    pub fn new(store: Arc<dyn Executions>, feed: Feed) -> (Self, HubTasks) {
         let ((behind, to_read), (asks, asked)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let hub =
-            Self(Arc::new(Shared { store, entries: Mutex::default(), behind, asks, missed: Notify::new(), feed }));
-        (hub.clone(), Tasks { hub, behind: to_read, asks: asked })
+            Self(Arc::new(HubInner { store, entries: Mutex::default(), behind, asks, missed: Notify::new(), feed }));
+        (hub.clone(), HubTasks { hub, behind: to_read, asks: asked })
     }
 
     pub(super) fn store(&self) -> Arc<dyn Executions> {
@@ -82,19 +82,19 @@ impl Hub {
     }
 
     /// Registers for an execution, which need not exist yet. `reads`: its text too.
-    pub(super) fn place(&self, id: ExecutionId, reads: bool) -> Place {
+    pub(super) fn place(&self, id: ExecutionId, reads: bool) -> Subscription {
         let mut entries = self.0.entries();
-        let entry = Arc::clone(entries.entry(id).or_insert_with(|| Arc::new(Entry::new(id))));
+        let entry = Arc::clone(entries.entry(id).or_insert_with(|| Arc::new(WatchedExecution::new(id))));
         entry.places.fetch_add(1, Ordering::Relaxed);
         if reads {
             entry.reads(true);
         }
-        Place { shared: Arc::clone(&self.0), entry, reads }
+        Subscription { shared: Arc::clone(&self.0), entry, reads }
     }
 
     /// Brings a place up to the store: EXECUTION_NOT_FOUND where the project has none of that id, SEQUENCE_AHEAD where
     /// the cursor is beyond its last event.
-    pub(super) async fn catch_up(&self, place: &Place, project: ProjectId, cursor: i64) -> Result<()> {
+    pub(super) async fn catch_up(&self, place: &Subscription, project: ProjectId, cursor: i64) -> Result<()> {
         let entry = &place.entry;
         loop {
             let from = entry.story().through();
@@ -146,7 +146,7 @@ impl Hub {
     }
 }
 
-impl Audience for Hub {
+impl EventObserver for Hub {
     fn changed(&self, id: ExecutionId, event: Event) {
         self.0.feed.changed(id, event);
         if let Some(entry) = self.0.find(id) {
@@ -160,38 +160,38 @@ impl Audience for Hub {
 
     fn wrote(&self, piece: &TextPiece) {
         if let Some(entry) = self.0.find(piece.execution_id).filter(|entry| entry.is_read())
-            && entry.written(piece) == Told::Gap
+            && entry.written(piece) == TimelineUpdate::Gap
         {
             self.0.ask(&entry);
         }
     }
 }
 
-impl Shared {
-    fn entries(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Entry>>> {
+impl HubInner {
+    fn entries(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<WatchedExecution>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn find(&self, id: ExecutionId) -> Option<Arc<Entry>> {
+    fn find(&self, id: ExecutionId) -> Option<Arc<WatchedExecution>> {
         self.entries().get(&id).cloned()
     }
 
-    fn all(&self) -> Vec<Arc<Entry>> {
+    fn all(&self) -> Vec<Arc<WatchedExecution>> {
         self.entries().values().cloned().collect()
     }
 
-    fn happened(&self, entry: &Arc<Entry>, event: Event) {
+    fn happened(&self, entry: &Arc<WatchedExecution>, event: Event) {
         match entry.happened(event) {
-            Told::Known => {}
-            Told::Gap => self.is_behind(entry),
-            Told::New if entry.driven_here.load(Ordering::Relaxed) => {}
-            Told::New if event.to.is_terminal() => self.is_behind(entry),
-            Told::New => self.ask(entry),
+            TimelineUpdate::Known => {}
+            TimelineUpdate::Gap => self.is_behind(entry),
+            TimelineUpdate::New if entry.driven_here.load(Ordering::Relaxed) => {}
+            TimelineUpdate::New if event.to.is_terminal() => self.is_behind(entry),
+            TimelineUpdate::New => self.ask(entry),
         }
     }
 
     /// Has it read from the store.
-    fn is_behind(&self, entry: &Arc<Entry>) {
+    fn is_behind(&self, entry: &Arc<WatchedExecution>) {
         if !entry.behind.swap(true, Ordering::Relaxed) {
             // Closed only when the server ends.
             self.behind.send(Arc::clone(entry)).ok();
@@ -199,14 +199,14 @@ impl Shared {
     }
 
     /// Has its holder asked for its text, should someone read it and should it run.
-    fn ask(&self, entry: &Arc<Entry>) {
+    fn ask(&self, entry: &Arc<WatchedExecution>) {
         if entry.wants().is_some() {
             self.asks.send(Arc::clone(entry)).ok();
         }
     }
 
     /// Reads what happened to these beyond what is known.
-    async fn bring_events(&self, entries: &[Arc<Entry>]) -> Result<()> {
+    async fn bring_events(&self, entries: &[Arc<WatchedExecution>]) -> Result<()> {
         let cursors: Vec<_> = entries.iter().map(|entry| (entry.id, entry.story().through())).collect();
         for change in self.store.events_after(&cursors).await? {
             if let Some(entry) = self.find(change.id) {
@@ -217,7 +217,7 @@ impl Shared {
     }
 
     /// Reads these as they ended.
-    async fn bring_ends(&self, entries: &[Arc<Entry>]) -> Result<()> {
+    async fn bring_ends(&self, entries: &[Arc<WatchedExecution>]) -> Result<()> {
         for entries in entries.chunks(ENDS) {
             let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
             for execution in self.store.whole(&ids, true).await? {
@@ -230,7 +230,7 @@ impl Shared {
     }
 
     /// Reads what is missing of these.
-    async fn bring(&self, entries: &[Arc<Entry>]) -> Result<()> {
+    async fn bring(&self, entries: &[Arc<WatchedExecution>]) -> Result<()> {
         let (over, open): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|entry| entry.story().is_over());
         for open in open.chunks(LOOK) {
             self.bring_events(open).await?;
@@ -240,7 +240,7 @@ impl Shared {
     }
 }
 
-impl Tasks {
+impl HubTasks {
     /// Keeps the hub going until `stop`. `texts` are those of this process.
     pub async fn run(
         self,
@@ -275,7 +275,7 @@ impl Tasks {
             }
         };
         let look = async {
-            let mut ticks = interval(LOOK_INTERVAL);
+            let mut ticks = interval(POLL_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
@@ -307,14 +307,14 @@ impl Tasks {
     }
 }
 
-impl Place {
+impl Subscription {
     /// This process drives it, and will say how it ended: [`Hub::drove`].
     pub(super) fn is_driven_here(&self) {
         self.entry.driven_here.store(true, Ordering::Relaxed);
     }
 }
 
-impl Drop for Place {
+impl Drop for Subscription {
     fn drop(&mut self) {
         let mut entries = self.shared.entries();
         if self.reads {

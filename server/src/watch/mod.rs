@@ -3,22 +3,22 @@
 //! | module | duty |
 //! |---|---|
 //! | [`hub`] | everything that is watched on this server; the store is its truth |
-//! | `entry`, `story` | one watched execution, shared by all who watch it |
+//! | `watched`, `timeline` | one watched execution, shared by all who watch it |
 //! | [`watcher`] | one stream about one execution: a cursor into its story |
 //! | [`feed`] | what happens to all executions, read once for all who watch by a filter |
 //! | [`filter`] | one stream over all executions that match |
 //! | [`stream`] | what every stream obeys: heartbeats, age, drain, limits, an end for who does not read |
 
-mod entry;
 pub mod feed;
 pub mod filter;
 pub mod hub;
-mod story;
 pub mod stream;
+mod timeline;
+mod watched;
 pub mod watcher;
 
 pub use self::feed::Feed;
 pub use self::filter::{FeedMessage, FilteredFeed, Wanted};
 pub use self::hub::Hub;
-pub use self::stream::{Pace, Read, Streams};
-pub use self::watcher::{Message, Watcher};
+pub use self::stream::{Read, StreamLimits, Streams};
+pub use self::watcher::{WatchMessage, Watcher};

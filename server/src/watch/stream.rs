@@ -11,32 +11,32 @@ use prompt_ledger_runtime::config::WatchConfig;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::Place;
+use super::hub::Subscription;
 
 /// When an ended stream's client may come back.
 const COME_BACK: Duration = Duration::from_secs(1);
 
 /// Counts who watches, and ends those who do not read.
 #[derive(Clone)]
-pub struct Streams(Arc<Shared>);
+pub struct Streams(Arc<StreamsInner>);
 
-struct Shared {
+struct StreamsInner {
     config: WatchConfig,
     /// Fires when streams end.
     draining: CancellationToken,
     began: Instant,
-    seats: Mutex<Seats>,
+    seats: Mutex<StreamSlots>,
 }
 
 #[derive(Default)]
-struct Seats {
-    all: Vec<Weak<Seat>>,
+struct StreamSlots {
+    all: Vec<Weak<StreamSlot>>,
     taken: usize,
     by_key: HashMap<u64, usize>,
 }
 
 /// Whether a stream is read.
-struct Seat {
+struct StreamSlot {
     /// Streams of one connection share its window.
     connection: Option<SocketAddr>,
     /// When it was asked for more the last time, in milliseconds since the beginning. One that is read is asked again and
@@ -46,18 +46,18 @@ struct Seat {
     bytes: AtomicUsize,
     expelled: AtomicBool,
     /// What it holds of what others share; taken away with the seat.
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<Subscription>>,
 }
 
 /// Why a stream ends that is not at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum StreamEnd {
     Drained,
     Aged,
     Slow,
 }
 
-impl Ending {
+impl StreamEnd {
     pub(super) fn error(self) -> Error {
         match self {
             Self::Drained => Error::new(
@@ -81,12 +81,12 @@ impl Streams {
     /// No streams yet; all end when `draining` fires.
     #[must_use]
     pub fn new(config: WatchConfig, draining: CancellationToken) -> Self {
-        Self(Arc::new(Shared { config, draining, began: Instant::now(), seats: Mutex::default() }))
+        Self(Arc::new(StreamsInner { config, draining, began: Instant::now(), seats: Mutex::default() }))
     }
 
     /// A place for a stream of the key's: TOO_MANY_WATCHERS where the key or the server has too many. `connection` is what
     /// it comes over.
-    pub fn admit(&self, key: u64, connection: Option<SocketAddr>) -> Result<Pace> {
+    pub fn admit(&self, key: u64, connection: Option<SocketAddr>) -> Result<StreamLimits> {
         let WatchConfig { per_key, per_server, .. } = self.0.config;
         let mut seats = self.0.seats();
         let of_key = seats.by_key.get(&key).copied().unwrap_or(0);
@@ -110,8 +110,8 @@ impl Streams {
 
     /// The pace of a stream that is part of a call: without an age, and not counted.
     #[must_use]
-    pub fn within_call(&self, connection: Option<SocketAddr>) -> Pace {
-        let seat = Arc::new(Seat {
+    pub fn within_call(&self, connection: Option<SocketAddr>) -> StreamLimits {
+        let seat = Arc::new(StreamSlot {
             connection,
             polled: AtomicU64::new(self.0.now()),
             bytes: AtomicUsize::new(0),
@@ -119,7 +119,7 @@ impl Streams {
             place: Mutex::default(),
         });
         self.0.seats().all.push(Arc::downgrade(&seat));
-        Pace {
+        StreamLimits {
             seat,
             beat: Instant::now() + spread(self.0.config.heartbeat),
             end: None,
@@ -132,7 +132,7 @@ impl Streams {
     /// Waits for the drain, and answers what a call ends with that waits as streams do.
     pub async fn drained(&self) -> Error {
         self.0.draining.cancelled().await;
-        Ending::Drained.error()
+        StreamEnd::Drained.error()
     }
 
     /// Takes the seats of those away who do not read, until `stop`: at their next read they learn of it.
@@ -176,26 +176,26 @@ impl Streams {
     }
 }
 
-impl Seat {
-    fn place(&self) -> MutexGuard<'_, Option<Place>> {
+impl StreamSlot {
+    fn place(&self) -> MutexGuard<'_, Option<Subscription>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shared {
+impl StreamsInner {
     /// Milliseconds since the beginning.
     fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn seats(&self) -> MutexGuard<'_, Seats> {
+    fn seats(&self) -> MutexGuard<'_, StreamSlots> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One stream's pace.
-pub struct Pace {
-    seat: Arc<Seat>,
+pub struct StreamLimits {
+    seat: Arc<StreamSlot>,
     /// When the next heartbeat is due.
     beat: Instant,
     end: Option<Instant>,
@@ -205,7 +205,7 @@ pub struct Pace {
     streams: Streams,
 }
 
-impl Pace {
+impl StreamLimits {
     /// A drain does not end it: what it is about ends in time.
     #[must_use]
     pub fn outlasting_a_drain(mut self) -> Self {
@@ -214,7 +214,7 @@ impl Pace {
     }
 
     /// Keeps this for as long as the stream is read.
-    pub(super) fn keep(&self, place: Place) {
+    pub(super) fn keep(&self, place: Subscription) {
         *self.seat.place() = Some(place);
     }
 
@@ -225,8 +225,8 @@ impl Pace {
     }
 
     /// Fails where the stream was not read for too long.
-    pub(super) fn check(&self) -> Result<(), Ending> {
-        if self.seat.expelled.load(Ordering::Relaxed) { Err(Ending::Slow) } else { Ok(()) }
+    pub(super) fn check(&self) -> Result<(), StreamEnd> {
+        if self.seat.expelled.load(Ordering::Relaxed) { Err(StreamEnd::Slow) } else { Ok(()) }
     }
 
     /// A message of about this size was given away.
@@ -235,7 +235,7 @@ impl Pace {
     }
 
     /// Waits: until the stream must end, or, answering nothing, until a heartbeat is due.
-    pub(super) async fn waits(&mut self) -> Option<Ending> {
+    pub(super) async fn waits(&mut self) -> Option<StreamEnd> {
         let drained = async {
             match &self.draining {
                 Some(draining) => draining.cancelled().await,
@@ -249,11 +249,11 @@ impl Pace {
             let wake = self.end.map_or(wake, |end| end.min(wake));
             tokio::select! {
                 biased;
-                () = &mut drained => return Some(Ending::Drained),
+                () = &mut drained => return Some(StreamEnd::Drained),
                 () = tokio::time::sleep_until(wake) => {}
             }
             if self.end == Some(wake) {
-                return Some(Ending::Aged);
+                return Some(StreamEnd::Aged);
             }
             if wake == self.beat {
                 break;
@@ -266,7 +266,7 @@ impl Pace {
 
 /// Notes that a stream is read.
 pub struct Read {
-    seat: Arc<Seat>,
+    seat: Arc<StreamSlot>,
     streams: Streams,
 }
 
@@ -277,7 +277,7 @@ impl Read {
     }
 }
 
-impl Drop for Pace {
+impl Drop for StreamLimits {
     fn drop(&mut self) {
         let Some(key) = self.counted else { return };
         let mut seats = self.streams.0.seats();
@@ -337,7 +337,7 @@ mod tests {
                 Some(ending) => break ending,
             }
         };
-        assert_eq!(ending, Ending::Aged);
+        assert_eq!(ending, StreamEnd::Aged);
         assert!((5..=7).contains(&beats), "{beats} in {:?}", began.elapsed());
         assert!((90..=110).contains(&began.elapsed().as_secs()));
         let mut endless = streams.within_call(None);
@@ -351,11 +351,11 @@ mod tests {
         let (streams, draining) = streams(1, 1);
         let (mut ends, mut outlasts) = (streams.within_call(None), streams.within_call(None).outlasting_a_drain());
         draining.cancel();
-        assert_eq!((ends.waits().await, outlasts.waits().await), (Some(Ending::Drained), None));
+        assert_eq!((ends.waits().await, outlasts.waits().await), (Some(StreamEnd::Drained), None));
         for (ending, reason) in [
-            (Ending::Drained, Reason::Draining),
-            (Ending::Aged, Reason::Draining),
-            (Ending::Slow, Reason::SlowConsumer),
+            (StreamEnd::Drained, Reason::Draining),
+            (StreamEnd::Aged, Reason::Draining),
+            (StreamEnd::Slow, Reason::SlowConsumer),
         ] {
             assert_eq!(ending.error().reason(), reason);
         }
@@ -373,7 +373,7 @@ mod tests {
         // On the first connection one reads, so it is not the connection; on the second nobody does.
         let first = [seat(1, 50, 0), seat(1, 5, 1), seat(1, 5, 9), seat(1, 50, 9)];
         let second = [seat(2, 5, 1), seat(2, 5, 9), seat(2, 5, 2)];
-        let slow = |pace: &Pace| pace.check() == Err(Ending::Slow);
+        let slow = |pace: &StreamLimits| pace.check() == Err(StreamEnd::Slow);
         streams.expel(10);
         assert_eq!(first.each_ref().map(slow), [false, true, true, false]);
         assert_eq!(second.each_ref().map(slow), [false, true, false]);

@@ -7,17 +7,17 @@ use prompt_ledger_domain::execution::{Event, Execution, Input, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 
-use super::entry::Entry;
-use super::hub::{Hub, Place};
-use super::story::Story;
-use super::stream::{Ending, Pace};
+use super::hub::{Hub, Subscription};
+use super::stream::{StreamEnd, StreamLimits};
+use super::timeline::Timeline;
+use super::watched::WatchedExecution;
 
 /// The longest text of one message, in bytes.
 const MOST_TEXT: usize = 64 * 1024;
 
 /// What a stream about one execution sends.
 #[derive(Clone, Debug)]
-pub enum Message {
+pub enum WatchMessage {
     /// Where the execution stands; the first message.
     Snapshot {
         /// Its status.
@@ -42,7 +42,7 @@ pub enum Message {
     Heartbeat(i64),
 }
 
-impl Message {
+impl WatchMessage {
     /// About how large it is: what its texts take.
     fn bytes(&self) -> usize {
         match self {
@@ -68,8 +68,8 @@ pub(super) fn text_bytes(execution: &Execution) -> usize {
 pub struct Watcher {
     id: ExecutionId,
     /// Its place is with its pace, which gives it up where the stream is not read.
-    entry: Weak<Entry>,
-    pace: Pace,
+    entry: Weak<WatchedExecution>,
+    pace: StreamLimits,
     /// The sequence of the last event that was sent.
     cursor: i64,
     /// So much of this attempt's text was sent.
@@ -80,14 +80,14 @@ pub struct Watcher {
 
 impl Hub {
     /// Watches an execution from a cursor on. EXECUTION_NOT_FOUND, SEQUENCE_AHEAD.
-    pub async fn watch(&self, project: ProjectId, id: ExecutionId, after: i64, pace: Pace) -> Result<Watcher> {
+    pub async fn watch(&self, project: ProjectId, id: ExecutionId, after: i64, pace: StreamLimits) -> Result<Watcher> {
         let place = self.place(id, true);
         self.catch_up(&place, project, after).await?;
         Ok(Watcher::new(place, pace, after))
     }
 
     /// Registers for an execution that this process is about to record and drive.
-    pub fn expect(&self, id: ExecutionId, pace: Pace) -> Watcher {
+    pub fn expect(&self, id: ExecutionId, pace: StreamLimits) -> Watcher {
         let place = self.place(id, true);
         place.is_driven_here();
         Watcher::new(place, pace, 0)
@@ -95,7 +95,7 @@ impl Hub {
 }
 
 impl Watcher {
-    fn new(place: Place, pace: Pace, cursor: i64) -> Self {
+    fn new(place: Subscription, pace: StreamLimits, cursor: i64) -> Self {
         let (id, entry) = (place.entry.id, Arc::downgrade(&place.entry));
         pace.keep(place);
         Self { id, entry, pace, cursor, text: (0, 0), greeted: false, ended: false }
@@ -109,18 +109,18 @@ impl Watcher {
 
     /// Its pace.
     #[must_use]
-    pub fn pace(&self) -> &Pace {
+    pub fn pace(&self) -> &StreamLimits {
         &self.pace
     }
 
     /// The next message, when there is one; nothing after the terminal event, or after an error.
-    pub async fn next(&mut self) -> Option<Result<Message>> {
+    pub async fn next(&mut self) -> Option<Result<WatchMessage>> {
         if self.ended {
             return None;
         }
         loop {
             let Some(entry) = self.entry.upgrade().filter(|_| self.pace.check().is_ok()) else {
-                return Some(Err(self.ends(Ending::Slow)));
+                return Some(Err(self.ends(StreamEnd::Slow)));
             };
             let changed = entry.changed.notified();
             tokio::pin!(changed);
@@ -135,7 +135,7 @@ impl Watcher {
                 ending = self.pace.waits() => return Some(match ending {
                     None => {
                         self.pace.gave(0);
-                        Ok(Message::Heartbeat(self.cursor))
+                        Ok(WatchMessage::Heartbeat(self.cursor))
                     }
                     Some(ending) => Err(self.ends(ending)),
                 }),
@@ -145,7 +145,7 @@ impl Watcher {
     }
 
     /// What comes next of what is known: the snapshot, events in order, the text before the end.
-    fn take(&mut self, story: &Story) -> Option<Message> {
+    fn take(&mut self, story: &Timeline) -> Option<WatchMessage> {
         let last = story.last()?;
         if !self.greeted {
             self.greeted = true;
@@ -153,25 +153,25 @@ impl Watcher {
                 // The end is sent whatever the cursor says.
                 self.cursor = self.cursor.min(last.sequence - 1);
             }
-            return Some(Message::Snapshot { status: last.to, attempt: story.attempt(), through: last.sequence });
+            return Some(WatchMessage::Snapshot { status: last.to, attempt: story.attempt(), through: last.sequence });
         }
         let event = story.after(self.cursor);
         if let Some(event) = event.filter(|event| !event.to.is_terminal()) {
             self.cursor = event.sequence;
-            return Some(Message::Changed(event, None));
+            return Some(WatchMessage::Changed(event, None));
         }
         if let Some((attempt, offset, text)) = story.text_after(self.text.0, self.text.1) {
             let text = prompt_ledger_domain::text::cut(text, MOST_TEXT).to_owned();
             self.text = (attempt, offset + text.len());
-            return Some(Message::Text { attempt, offset, text });
+            return Some(WatchMessage::Text { attempt, offset, text });
         }
         let (event, execution) = (event?, story.finished()?);
         self.cursor = event.sequence;
         self.ended = true;
-        Some(Message::Changed(event, Some(Arc::clone(execution))))
+        Some(WatchMessage::Changed(event, Some(Arc::clone(execution))))
     }
 
-    fn ends(&mut self, ending: Ending) -> Error {
+    fn ends(&mut self, ending: StreamEnd) -> Error {
         self.ended = true;
         ending.error().with("execution_id", self.id().to_string()).with("last_sequence", self.cursor.to_string())
     }

@@ -18,7 +18,7 @@ const BY_ALL: [UsageDimension; 6] = [
 
 /// How many executions were moved, by version and by project, and how many wait for their end.
 const MOVED: &str = "
-    SELECT (SELECT coalesce(sum(executions), 0) FROM usage_rollups WHERE span = 60), count(*) FROM usage_stragglers";
+    SELECT (SELECT coalesce(sum(executions), 0) FROM usage_rollups WHERE span = 60), count(*) FROM usage_open_executions";
 
 /// All that a server tells in figures.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +119,7 @@ async fn servers_move_what_is_old_and_every_figure_stays() {
     assert_eq!(before.histories.each_ref().map(counts), [vec![(2, Some(3)), (1, Some(1))], vec![(1, Some(1))]]);
     // Time does not go by for a test; so what was moved by it begins anew.
     deployment.sql(
-        "UPDATE executions SET created_at = created_at - interval '3 hours'; UPDATE usage_folded SET until = 'epoch'",
+        "UPDATE executions SET created_at = created_at - interval '3 hours'; UPDATE usage_rolled_up SET until = 'epoch'",
     );
     for row in &mut before.rows {
         row.bucket_start.as_mut().unwrap().seconds -= 3 * 3_600;
@@ -148,7 +148,7 @@ async fn servers_move_what_is_old_and_every_figure_stays() {
 async fn executions_are_of_the_minute_the_hour_and_the_day_that_they_were_created_in_by_utc() {
     let deployment = Deployment::new().await;
     let server = deployment.server().await;
-    let mut sql = "UPDATE usage_folded SET until = 'epoch'".to_owned();
+    let mut sql = "UPDATE usage_rolled_up SET until = 'epoch'".to_owned();
     for (text, at) in [("one", "2024-02-29 23:59:59.999999Z"), ("two", "2024-03-01 00:00:00Z")] {
         let hash = server.carry(vec![carried("code", text)]).await.remove(0).checksum_hash;
         let selector = Some(execution_spec::Selector::ChecksumHash(hash));

@@ -6,7 +6,7 @@ use prompt_ledger_queue::memory::MemoryBus;
 use prompt_ledger_queue::{Bus, Outbox};
 use prompt_ledger_runtime::new_id;
 
-use crate::news::Audience;
+use crate::event_publisher::EventObserver;
 
 /// Hears the text of one process.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl Here {
     }
 }
 
-impl Audience for Here {
+impl EventObserver for Here {
     fn changed(&self, _: ExecutionId, _: Event) {}
 
     fn listens(&self, _: ExecutionId) -> bool {
@@ -40,8 +40,8 @@ impl Audience for Here {
 /// Texts that are told to both, and a running attempt.
 fn setup() -> (Arc<Here>, Arc<MemoryBus>, Texts, Fence) {
     let (here, bus) = (Arc::<Here>::default(), Arc::new(MemoryBus::new()));
-    let news = News::new(Outbox::announcements(bus.clone())).with(here.clone());
-    (here, bus, Texts::new(news), Fence { id: ExecutionId(new_id()), attempt: 1 })
+    let publisher = EventPublisher::new(Outbox::announcements(bus.clone())).with(here.clone());
+    (here, bus, Texts::new(publisher), Fence { id: ExecutionId(new_id()), attempt: 1 })
 }
 
 fn cursor(fence: Fence, attempt: i32, offset: usize) -> TextCursor {

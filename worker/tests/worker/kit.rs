@@ -17,7 +17,7 @@ use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::{Access, Executions, Fence, NewExecution, PutPrompt, Recorded, Registry};
 use prompt_ledger_store_sqlite::Sqlite;
 use prompt_ledger_testkit::fake_model::FakeModel;
-use prompt_ledger_worker::{Bounds, Heartbeat, Job, News, Runner, Texts};
+use prompt_ledger_worker::{Bounds, EventPublisher, Heartbeat, Job, Runner, Texts};
 use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -42,14 +42,14 @@ impl Kit {
         tokio::spawn(heartbeat.clone().run(stop.clone()));
         let policy = Policy { delays: delays.to_vec() };
         let abort = CancellationToken::new();
-        let news = News::new(Outbox::announcements(Arc::new(MemoryBus::new())));
-        let texts = Texts::new(news.clone());
+        let publisher = EventPublisher::new(Outbox::announcements(Arc::new(MemoryBus::new())));
+        let texts = Texts::new(publisher.clone());
         let runner = Runner {
             store: store.clone(),
             heartbeat,
             policy,
             worker: "test".into(),
-            news,
+            publisher,
             texts,
             abort,
             stop: stop.clone(),

@@ -15,8 +15,8 @@ use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 use super::load::{Times, closed_loop, median};
 use super::production::{drained, family_seconds};
 use super::registering::registering;
-use super::{Failed, migrated, release_binaries};
-use crate::{Outcome, install};
+use super::{FigureError, migrated, release_binaries};
+use crate::{CommandOutcome, install};
 
 /// Calls of each kind.
 const CALLS: usize = 200;
@@ -28,7 +28,7 @@ const ROUND: Duration = Duration::from_secs(25);
 const CALLERS: usize = 32;
 
 const FILL: &str = include_str!("../../../crates/store-postgres/benches/usage.sql");
-const FOLDED: &str = include_str!("../../../crates/store-postgres/benches/usage_folded.sql");
+const FOLDED: &str = include_str!("../../../crates/store-postgres/benches/usage_rolled_up.sql");
 const SPENT: &str = include_str!("../../../crates/store-postgres/benches/usage_spent.sql");
 const STOP: &str = include_str!("../../../crates/store-postgres/benches/usage_stop.sql");
 const GO: &str = include_str!("../../../crates/store-postgres/benches/usage_go.sql");
@@ -36,12 +36,12 @@ const OVERVIEW: &str = include_str!("../../../crates/store-postgres/benches/usag
 const BY_HOUR: &str = include_str!("../../../crates/store-postgres/benches/usage_by_hour.sql");
 const BY_MODEL: &str = include_str!("../../../crates/store-postgres/benches/usage_by_model.sql");
 
-pub(super) async fn run() -> Outcome {
+pub(super) async fn run() -> CommandOutcome {
     measure().await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure() -> Result<(), Failed> {
+async fn measure() -> Result<(), FigureError> {
     install::services().map_err(|error| error.to_string())?;
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
     let (postgres, redis) = tokio::join!(Postgres::start(), Redis::start());
@@ -65,7 +65,7 @@ fn asked(database: &Database, statement: &str) -> Vec<String> {
 }
 
 /// The million, asked about through gRPC and directly.
-async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), Failed> {
+async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), FigureError> {
     let database = services::database_on(&postgres.url());
     let builder = configured(binaries.join("prompt-ledger"), &database, redis).serving();
     migrated(&builder)?;
@@ -89,7 +89,7 @@ async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Resul
     Ok(())
 }
 
-async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), Failed> {
+async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), FigureError> {
     let told = client.get_prompt_analytics(v1::GetPromptAnalyticsRequest::default()).await?.into_inner();
     match told.summary.is_some_and(|summary| summary.total_executions == 1_000_000) {
         true => Ok(()),
@@ -97,7 +97,10 @@ async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), 
     }
 }
 
-async fn usage(mut client: AnalyticsServiceClient<Connection>, request: v1::QueryUsageRequest) -> Result<(), Failed> {
+async fn usage(
+    mut client: AnalyticsServiceClient<Connection>,
+    request: v1::QueryUsageRequest,
+) -> Result<(), FigureError> {
     let told = client.query_usage(request).await?.into_inner();
     match told.rows.iter().map(|row| row.execution_count).sum::<i64>() == 1_000_000 {
         true => Ok(()),
@@ -106,7 +109,7 @@ async fn usage(mut client: AnalyticsServiceClient<Connection>, request: v1::Quer
 }
 
 /// One call after the other.
-async fn timed<F: Future<Output = Result<(), Failed>>>(call: impl Fn() -> F) -> Result<Times, Failed> {
+async fn timed<F: Future<Output = Result<(), FigureError>>>(call: impl Fn() -> F) -> Result<Times, FigureError> {
     let mut times = Times::new()?;
     for _ in 0..CALLS {
         let sent = Instant::now();
@@ -117,7 +120,7 @@ async fn timed<F: Future<Output = Result<(), Failed>>>(call: impl Fn() -> F) -> 
 }
 
 /// What the same takes of the executions themselves, in milliseconds, on average.
-fn raw(database: &Database, statement: &str) -> Result<f64, Failed> {
+fn raw(database: &Database, statement: &str) -> Result<f64, FigureError> {
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), statement)?;
     let mut command = Command::new("pgbench");
@@ -134,14 +137,14 @@ fn told(what: &str, times: &Times, raw: f64) {
 }
 
 /// A server, a worker and a model, to record executions.
-struct Deployment {
+struct AnalyticsDeployment {
     server: Ledger,
     _worker: Process,
     database: Database,
     _model: FakeModel,
 }
 
-async fn deploy(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<Deployment, Failed> {
+async fn deploy(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<AnalyticsDeployment, FigureError> {
     let (database, model) = (services::database_on(&postgres.url()), FakeModel::start().await);
     model.otherwise(Reply::echo());
     let binary = |name: &str| {
@@ -153,7 +156,7 @@ async fn deploy(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<D
     let server = builder.start().await;
     let worker = binary("prompt-ledger-worker").start_worker().await;
     server.active("greet", "Say hello to {{name}}.").await;
-    Ok(Deployment { server, _worker: worker, database, _model: model })
+    Ok(AnalyticsDeployment { server, _worker: worker, database, _model: model })
 }
 
 /// What has been spent so far.
@@ -165,7 +168,7 @@ struct Spent {
     moved: f64,
 }
 
-fn spent(postgres: &Postgres, database: &Database) -> Result<Spent, Failed> {
+fn spent(postgres: &Postgres, database: &Database) -> Result<Spent, FigureError> {
     let numbers = asked(database, SPENT).iter().map(|number| number.parse()).collect::<Result<Vec<f64>, _>>()?;
     let moved = asked(database, FOLDED).get(1).ok_or("no rollups")?.parse()?;
     let [wal, executions] = numbers[..] else { return Err("no answer".into()) };
@@ -174,7 +177,7 @@ fn spent(postgres: &Postgres, database: &Database) -> Result<Spent, Failed> {
 
 /// Executions with and without anything being moved meanwhile, in turn. What was recorded without is moved in the next
 /// turn, so that as many move as are recorded.
-async fn write_path(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), Failed> {
+async fn write_path(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), FigureError> {
     let deployment = deploy(binaries, postgres, redis).await?;
     let (mut wal, mut cpu) = (Vec::new(), Vec::new());
     let mut base = Vec::new();
@@ -202,7 +205,7 @@ async fn write_path(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Resu
 }
 
 /// What one round spends.
-async fn round(postgres: &Postgres, deployment: &Deployment) -> Result<Spent, Failed> {
+async fn round(postgres: &Postgres, deployment: &AnalyticsDeployment) -> Result<Spent, FigureError> {
     let before = spent(postgres, &deployment.database)?;
     let client = deployment.server.executions();
     let submit = move |_| {

@@ -11,15 +11,15 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use crate::Outcome;
+use crate::CommandOutcome;
 
-struct Echo {
+struct EchoService {
     /// What it always answers.
     answer: v1::QueryUsageResponse,
 }
 
 #[tonic::async_trait]
-impl AnalyticsService for Echo {
+impl AnalyticsService for EchoService {
     async fn get_prompt_analytics(
         &self,
         _: Request<v1::GetPromptAnalyticsRequest>,
@@ -33,11 +33,14 @@ impl AnalyticsService for Echo {
 }
 
 /// Serves until the process is ended; prints where.
-pub(super) async fn serve(bytes: usize) -> Outcome {
+pub(super) async fn serve(bytes: usize) -> CommandOutcome {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     println!("{}", listener.local_addr()?);
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let answer = v1::QueryUsageResponse { next_page_token: "x".repeat(bytes), ..v1::QueryUsageResponse::default() };
-    Server::builder().add_service(AnalyticsServiceServer::new(Echo { answer })).serve_with_incoming(incoming).await?;
+    Server::builder()
+        .add_service(AnalyticsServiceServer::new(EchoService { answer }))
+        .serve_with_incoming(incoming)
+        .await?;
     Ok(ExitCode::SUCCESS)
 }

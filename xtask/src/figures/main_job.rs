@@ -20,8 +20,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Address};
 
 use super::load::{Times, closed_loop, median};
-use super::{Failed, disk, release_binaries};
-use crate::Outcome;
+use super::{FigureError, disk, release_binaries};
+use crate::CommandOutcome;
 
 /// How often each pair is measured; medians are reported.
 const ROUNDS: usize = 5;
@@ -30,12 +30,12 @@ const ROUND: Duration = Duration::from_secs(3);
 pub(super) const CONNECTIONS: usize = 4;
 const CALLERS: usize = 64;
 
-pub(super) async fn run() -> Outcome {
+pub(super) async fn run() -> CommandOutcome {
     measure().await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure() -> Result<(), Failed> {
+async fn measure() -> Result<(), FigureError> {
     let binary = release_binaries(&["prompt-ledger-server"])?.join("prompt-ledger");
 
     let mib = f64::from(u32::try_from(std::fs::metadata(&binary)?.len())?) / 1_048_576.0;
@@ -46,7 +46,7 @@ async fn measure() -> Result<(), Failed> {
 }
 
 /// Cold start to the first answered RPC, and memory when idle.
-async fn start(binary: &Path) -> Result<(), Failed> {
+async fn start(binary: &Path) -> Result<(), FigureError> {
     for (what, reuse) in [("first start, empty folder", false), ("start, existing folder", true)] {
         let (mut taken, mut memory) = (Vec::new(), Vec::new());
         let folder = tempfile::tempdir()?;
@@ -70,7 +70,7 @@ async fn start(binary: &Path) -> Result<(), Failed> {
 }
 
 /// What a process holds in memory.
-pub(super) fn resident_mib(pid: u32) -> Result<f64, Failed> {
+pub(super) fn resident_mib(pid: u32) -> Result<f64, FigureError> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
@@ -78,7 +78,7 @@ pub(super) fn resident_mib(pid: u32) -> Result<f64, Failed> {
 }
 
 /// GetPrompt beside a bare tonic echo with answers of the same size.
-async fn get_prompt(binary: &Path) -> Result<(), Failed> {
+async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
     let ledger = server(binary).start().await;
     ledger.active("greet", "Say hello to {{name}}, who has asked: {{question}}").await;
     let request = v1::GetPromptRequest { name: "greet".into(), min_revision: None };
@@ -123,7 +123,7 @@ async fn get_prompt(binary: &Path) -> Result<(), Failed> {
 }
 
 /// What RunExecution adds to a call of the model.
-async fn run_execution(binary: &Path) -> Result<(), Failed> {
+async fn run_execution(binary: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
     let base_url = model.base_url();
     let ledger = server(binary).openai(&base_url).env("LOG", "warn").start().await;
@@ -171,7 +171,7 @@ async fn run_execution(binary: &Path) -> Result<(), Failed> {
 }
 
 /// A call of the model by itself, with the client that the server uses.
-pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), Failed> {
+pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), FigureError> {
     let input = Input::Prompt("Say hello to Ada.".into());
     let call =
         Call { model: "gpt-4o-mini", input: &input, params: &Params::default(), timeout: Duration::from_secs(9) };
@@ -184,7 +184,7 @@ pub(super) fn at(rounds: &[Times], quantile: f64) -> f64 {
     median(rounds.iter().map(|times| times.quantile(quantile)).collect())
 }
 
-pub(super) async fn connections(addr: &str, key: &str) -> Result<Vec<Connection>, Failed> {
+pub(super) async fn connections(addr: &str, key: &str) -> Result<Vec<Connection>, FigureError> {
     let mut connections = Vec::new();
     for _ in 0..CONNECTIONS {
         let channel: Channel = Address::from_shared(format!("http://{addr}"))?.tcp_nodelay(true).connect().await?;

@@ -19,15 +19,15 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use prompt_ledger_testkit::ledger::Builder;
 
-use crate::Outcome;
+use crate::CommandOutcome;
 use crate::workspace::Workspace;
 
 /// Why something cannot be measured.
-type Failed = Box<dyn Error + Send + Sync>;
+type FigureError = Box<dyn Error + Send + Sync>;
 
 /// Measure Prompt Ledger on this machine: release build, medians, the yardstick in the same run
 #[derive(clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct FiguresArgs {
     #[command(subcommand)]
     which: Which,
 }
@@ -53,7 +53,7 @@ enum Which {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args) -> Outcome {
+pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
     if cfg!(debug_assertions) {
         return optimised();
     }
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 /// Runs the same command again, built for speed: callers, model and yardstick share the machine with what is measured.
-fn optimised() -> Outcome {
+fn optimised() -> CommandOutcome {
     eprintln!("building the release build of the measurement itself");
     let workspace = Workspace::locate()?;
     let status = workspace
@@ -81,7 +81,7 @@ fn optimised() -> Outcome {
 }
 
 /// Builds these packages for release: the folder of their binaries.
-fn release_binaries(packages: &[&str]) -> Result<PathBuf, Failed> {
+fn release_binaries(packages: &[&str]) -> Result<PathBuf, FigureError> {
     eprintln!("building the release binaries");
     let workspace = Workspace::locate().map_err(|error| error.to_string())?;
     let packages = packages.iter().flat_map(|package| ["--package", package]);
@@ -93,7 +93,7 @@ fn release_binaries(packages: &[&str]) -> Result<PathBuf, Failed> {
 }
 
 /// Brings the database's schema up to date.
-fn migrated(builder: &Builder) -> Result<(), Failed> {
+fn migrated(builder: &Builder) -> Result<(), FigureError> {
     match builder.said(&["migrate"]) {
         (true, _) => Ok(()),
         (false, said) => Err(said.into()),

@@ -17,8 +17,8 @@ use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
 
 use super::load::{Times, closed_loop, median, open_loop};
 use super::main_job::{CONNECTIONS, at, call, connections, resident_mib};
-use super::{Failed, disk, migrated, release_binaries};
-use crate::{Outcome, install};
+use super::{FigureError, disk, migrated, release_binaries};
+use crate::{CommandOutcome, install};
 
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
@@ -31,20 +31,20 @@ const RECORD: &str = include_str!("../../../crates/store-postgres/src/record.sql
 const GREET: &str = include_str!("../../../crates/store-postgres/benches/greet.sql");
 const TERMINAL_TIMES: &str = include_str!("../../../crates/store-postgres/benches/terminal_times.sql");
 
-pub(super) async fn run() -> Outcome {
+pub(super) async fn run() -> CommandOutcome {
     measure().await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A deployment of one server and one worker.
-struct Deployment {
+struct ProductionDeployment {
     server: Ledger,
     worker: Process,
     database: Database,
     model: FakeModel,
 }
 
-async fn measure() -> Result<(), Failed> {
+async fn measure() -> Result<(), FigureError> {
     install::services().map_err(|error| error.to_string())?;
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
     let (postgres, redis, rabbit) = tokio::join!(Postgres::start(), Redis::start(), Rabbit::start());
@@ -77,7 +77,7 @@ async fn deploy(
     postgres: &Postgres,
     redis: Option<&str>,
     amqp: Option<&str>,
-) -> Result<Deployment, Failed> {
+) -> Result<ProductionDeployment, FigureError> {
     let (database, model) = (services::database_on(&postgres.url()), FakeModel::start().await);
     let configured = |binary: PathBuf| -> Builder {
         let set = [("DATABASE_URL", Some(database.url())), ("REDIS_URL", redis), ("AMQP_URL", amqp)];
@@ -95,10 +95,10 @@ async fn deploy(
     let server = builder.start().await;
     let worker = configured(binaries.join("prompt-ledger-worker")).start_worker().await;
     server.active("greet", "Say hello to {{name}}.").await;
-    Ok(Deployment { server, worker, database, model })
+    Ok(ProductionDeployment { server, worker, database, model })
 }
 
-async fn clients(deployment: &Deployment) -> Result<Arc<[ExecutionServiceClient<Connection>]>, Failed> {
+async fn clients(deployment: &ProductionDeployment) -> Result<Arc<[ExecutionServiceClient<Connection>]>, FigureError> {
     Ok(connections(&deployment.server.addr, &deployment.server.key)
         .await?
         .into_iter()
@@ -112,13 +112,13 @@ async fn submit(mut client: ExecutionServiceClient<Connection>) -> Result<(), to
 }
 
 /// 64 callers that submit, for one round.
-async fn submitted(deployment: &Deployment) -> Result<Times, Failed> {
+async fn submitted(deployment: &ProductionDeployment) -> Result<Times, FigureError> {
     let clients = clients(deployment).await?;
     closed_loop(CALLERS, ROUND, move |caller| submit(clients[caller % CONNECTIONS].clone())).await
 }
 
 /// Waits until nothing is unfinished.
-pub(super) async fn drained(server: &Ledger) -> Result<(), Failed> {
+pub(super) async fn drained(server: &Ledger) -> Result<(), FigureError> {
     let unfinished = [v1::ExecutionStatus::Queued, v1::ExecutionStatus::Running].map(i32::from).to_vec();
     let request = v1::ListExecutionsRequest { statuses: unfinished, page_size: 1, ..Default::default() };
     let mut client = server.executions();
@@ -129,7 +129,7 @@ pub(super) async fn drained(server: &Ledger) -> Result<(), Failed> {
 }
 
 /// Durable submits beside `pgbench`. The worker stands still: nothing else runs.
-async fn submits(deployment: &Deployment) -> Result<(), Failed> {
+async fn submits(deployment: &ProductionDeployment) -> Result<(), FigureError> {
     let (mut ours, mut bench) = (Vec::new(), Vec::new());
     deployment.worker.signal("STOP");
     for round in 1..=ROUNDS {
@@ -149,7 +149,7 @@ async fn submits(deployment: &Deployment) -> Result<(), Failed> {
 }
 
 /// What `pgbench` does of the server's own statement, one execution each, in transactions per second.
-fn pgbench(deployment: &Deployment, round: usize) -> Result<f64, Failed> {
+fn pgbench(deployment: &ProductionDeployment, round: usize) -> Result<f64, FigureError> {
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), format!("\\set n :n + 1\n{};\n", single(RECORD)))?;
     let ids = services::sql(deployment.database.url(), GREET);
@@ -210,7 +210,7 @@ fn single(statement: &str) -> String {
 }
 
 /// From submit to the end, as many as it takes; what the processes need meanwhile.
-async fn executions(deployment: &Deployment, millis: u64) -> Result<(), Failed> {
+async fn executions(deployment: &ProductionDeployment, millis: u64) -> Result<(), FigureError> {
     deployment.model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
     let processes = [deployment.server.pid(), deployment.worker.pid()];
     let before = processes.map(cpu_seconds);
@@ -234,7 +234,7 @@ async fn executions(deployment: &Deployment, millis: u64) -> Result<(), Failed> 
 }
 
 /// From the moment of recording to the end, at a steady rate.
-async fn terminal(deployment: &Deployment, millis: u64, (f, f99): (f64, f64)) -> Result<(), Failed> {
+async fn terminal(deployment: &ProductionDeployment, millis: u64, (f, f99): (f64, f64)) -> Result<(), FigureError> {
     deployment.model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
     let base_url = deployment.model.base_url().parse()?;
     let provider: Arc<dyn Provider> =

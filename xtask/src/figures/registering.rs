@@ -10,12 +10,12 @@ use prompt_ledger_testkit::services::{self, Postgres, Redis};
 
 use super::analytics::configured;
 use super::load::Times;
-use super::{Failed, migrated};
+use super::{FigureError, migrated};
 
 const PROMPTS: usize = 1_000;
 const ROUNDS: usize = 10;
 
-pub(super) async fn registering(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), Failed> {
+pub(super) async fn registering(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), FigureError> {
     let database = services::database_on(&postgres.url());
     let builder = configured(binaries.join("prompt-ledger"), &database, redis).serving();
     migrated(&builder)?;
@@ -39,7 +39,7 @@ pub(super) async fn registering(binaries: &Path, postgres: &Postgres, redis: &Re
     Ok(())
 }
 
-async fn register(mut client: CodeRegistrationServiceClient<Connection>, round: usize) -> Result<(), Failed> {
+async fn register(mut client: CodeRegistrationServiceClient<Connection>, round: usize) -> Result<(), FigureError> {
     let prompt = |number| v1::CodePrompt {
         name: format!("prompt-{number}"),
         template: Some(v1::code_prompt::Template::TemplateSource(format!(

@@ -7,7 +7,7 @@ use prompt_ledger_domain::limits;
 use prompt_ledger_domain::template::{Interrupted, Template};
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
+use crate::CommandOutcome;
 
 /// Each is rendered so often; the mean counts.
 const ROUNDS: u32 = 20;
@@ -15,7 +15,7 @@ const ROUNDS: u32 = 20;
 const WANTED: Duration = Duration::from_millis(100);
 
 /// Measures.
-pub(super) fn run() -> Outcome {
+pub(super) fn run() -> CommandOutcome {
     println!("rendering within {} steps; under {WANTED:?} is wanted", limits::RENDER_STEPS);
     for (name, template, variables) in costliest() {
         let template = Template::parse(&template)?;

@@ -25,9 +25,9 @@ use tonic::{Status, Streaming};
 use super::load::Times;
 use super::main_job::resident_mib;
 use super::words::{Ages, Relay, ages};
-use super::{Failed, migrated, release_binaries};
-use crate::{Outcome, install};
-type Client = ExecutionServiceClient<Connection>;
+use super::{FigureError, migrated, release_binaries};
+use crate::{CommandOutcome, install};
+type ExecutionClient = ExecutionServiceClient<Connection>;
 
 /// Longer than text is coalesced, so that each word travels alone.
 const PACE: Duration = Duration::from_millis(40);
@@ -39,19 +39,19 @@ const WATCHERS: usize = 10_000;
 const CROWD: usize = 1_000;
 const CROWD_CONNECTIONS: usize = 10;
 
-pub(super) async fn run() -> Outcome {
+pub(super) async fn run() -> CommandOutcome {
     measure().await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
-struct Deployment {
+struct StreamsDeployment {
     server: Ledger,
     _worker: Process,
     _database: Database,
     model: FakeModel,
 }
 
-async fn measure() -> Result<(), Failed> {
+async fn measure() -> Result<(), FigureError> {
     install::services().map_err(|error| error.to_string())?;
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
     embedded(&binaries).await?;
@@ -65,14 +65,19 @@ async fn measure() -> Result<(), Failed> {
 }
 
 /// Text from one process, with no other service beside it.
-async fn embedded(binaries: &Path) -> Result<(), Failed> {
+async fn embedded(binaries: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
     let server = server(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn").start().await;
     server.active("greet", "hello").await;
     written(&server, &model, "dev", None).await
 }
 
-async fn deploy(binaries: &Path, postgres: &Postgres, redis: &str, amqp: &str) -> Result<Deployment, Failed> {
+async fn deploy(
+    binaries: &Path,
+    postgres: &Postgres,
+    redis: &str,
+    amqp: &str,
+) -> Result<StreamsDeployment, FigureError> {
     let (database, model) = (services::database_on(&postgres.url()), FakeModel::start().await);
     let configured = |name: &str| {
         let builder = server(binaries.join(name)).env("DATABASE_URL", database.url()).env("REDIS_URL", redis);
@@ -85,11 +90,11 @@ async fn deploy(binaries: &Path, postgres: &Postgres, redis: &str, amqp: &str) -
     let server = builder.start().await;
     let worker = configured("prompt-ledger-worker").start_worker().await;
     server.active("greet", "hello").await;
-    Ok(Deployment { server, _worker: worker, _database: database, model })
+    Ok(StreamsDeployment { server, _worker: worker, _database: database, model })
 }
 
 /// A connection of its own, with the windows of a client that watches so much.
-async fn connect(server: &Ledger, watches: usize) -> Result<Client, Failed> {
+async fn connect(server: &Ledger, watches: usize) -> Result<ExecutionClient, FigureError> {
     let window = 64 * 1024;
     let dial = Dial::from_shared(format!("http://{}", server.addr))?.tcp_nodelay(true);
     let dial = dial.initial_stream_window_size(window);
@@ -97,7 +102,7 @@ async fn connect(server: &Ledger, watches: usize) -> Result<Client, Failed> {
     Ok(ExecutionServiceClient::with_interceptor(dial.connect().await?, Metadata::key(&server.key)))
 }
 
-async fn connections(server: &Ledger, count: usize, watches: usize) -> Result<Vec<Client>, Failed> {
+async fn connections(server: &Ledger, count: usize, watches: usize) -> Result<Vec<ExecutionClient>, FigureError> {
     let mut clients = Vec::with_capacity(count);
     for _ in 0..count {
         clients.push(connect(server, watches).await?);
@@ -109,23 +114,23 @@ fn told() -> v1::ExecutionSpec {
     v1::ExecutionSpec { stream_text: Some(true), ..spec("greet", &[]) }
 }
 
-async fn submit(client: &mut Client, spec: v1::ExecutionSpec) -> Result<String, Status> {
+async fn submit(client: &mut ExecutionClient, spec: v1::ExecutionSpec) -> Result<String, Status> {
     let request = v1::SubmitExecutionRequest { spec: Some(spec) };
     Ok(client.submit_execution(request).await?.into_inner().execution_id)
 }
 
-async fn watch(client: &mut Client, id: &str) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
+async fn watch(client: &mut ExecutionClient, id: &str) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
     let request = v1::WatchExecutionRequest { execution_id: id.to_owned(), after_sequence: 0 };
     Ok(client.watch_execution(request).await?.into_inner())
 }
 
 /// What a model's call alone takes.
-fn provider(model: &FakeModel) -> Result<OpenAi, Failed> {
+fn provider(model: &FakeModel) -> Result<OpenAi, FigureError> {
     let base_url = Some(model.base_url().parse()?);
     Ok(OpenAi::new(Endpoint { base_url, ..Endpoint::default() })?)
 }
 
-async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), Failed> {
+async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), FigureError> {
     let (input, params) = (Input::Prompt("hello".into()), Params::default());
     let call = Call { model: "gpt-4o-mini", input: &input, params: &params, timeout: Duration::from_secs(60) };
     provider.call(call, sink).await.map_err(|error| error.message)?;
@@ -133,7 +138,7 @@ async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), 
 }
 
 /// From a submit to the first event and to the terminal one, over the model's own time.
-async fn submitted(deployment: &Deployment) -> Result<(), Failed> {
+async fn submitted(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     let delay = Duration::from_millis(20);
     deployment.model.otherwise(Reply::answer("hi").delay(delay));
     let (provider, mut client) = (provider(&deployment.model)?, connect(&deployment.server, 100).await?);
@@ -166,7 +171,7 @@ async fn submitted(deployment: &Deployment) -> Result<(), Failed> {
 
 /// The age of the first word, and by how much the gaps between words are longer than the model's, in each
 /// of these ways.
-async fn written(server: &Ledger, model: &FakeModel, on: &str, mut relay: Option<Relay>) -> Result<(), Failed> {
+async fn written(server: &Ledger, model: &FakeModel, on: &str, mut relay: Option<Relay>) -> Result<(), FigureError> {
     model.otherwise(Reply::clock(WORDS, PACE));
     let (provider, mut client) = (provider(model)?, connect(server, 100).await?);
     let (mut alone, mut streamed, mut watched) = (Ages::new()?, Ages::new()?, Ages::new()?);
@@ -213,7 +218,7 @@ struct Crowd {
 
 impl Crowd {
     /// Watchers of these executions, by turns, over these connections.
-    async fn of(clients: &[Client], ids: &[String], count: usize) -> Result<Self, Failed> {
+    async fn of(clients: &[ExecutionClient], ids: &[String], count: usize) -> Result<Self, FigureError> {
         let counted = Arc::<AtomicU64>::default();
         let mut watching = Vec::with_capacity(count);
         for number in 0..count {
@@ -232,7 +237,7 @@ impl Crowd {
         Ok(Self { counted, watching })
     }
 
-    async fn ended(self) -> Result<(), Failed> {
+    async fn ended(self) -> Result<(), FigureError> {
         for watcher in self.watching {
             watcher.await??;
         }
@@ -241,7 +246,7 @@ impl Crowd {
 }
 
 /// Memory per watcher, and deliveries per second, at 10,000 watchers over 100 connections.
-async fn held(deployment: &Deployment) -> Result<(), Failed> {
+async fn held(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     const EXECUTIONS: usize = 100;
     const TEXT: Duration = Duration::from_secs(5);
     let gate = Gate::new();
@@ -280,7 +285,7 @@ async fn held(deployment: &Deployment) -> Result<(), Failed> {
 }
 
 /// How old words are at 1,000 watchers of one execution, without and with one more that does not read.
-async fn stalled(deployment: &Deployment) -> Result<(), Failed> {
+async fn stalled(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     println!("{CROWD} watchers of one execution, a word every {} ms", PACE.as_millis());
     let clients = connections(&deployment.server, CROWD_CONNECTIONS, CROWD / CROWD_CONNECTIONS).await?;
     let mut p99 = Vec::new();

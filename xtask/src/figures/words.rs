@@ -7,7 +7,7 @@ use prompt_ledger_providers::TextSink;
 use redis::aio::{MultiplexedConnection, PubSubStream};
 use tokio::sync::mpsc;
 
-use super::Failed;
+use super::FigureError;
 use super::load::Times;
 
 /// This moment, as the fake model's clock has it.
@@ -80,7 +80,7 @@ pub(super) struct Relay {
 const CHANNEL: &str = "words";
 
 impl Relay {
-    pub(super) async fn open(url: &str) -> Result<Self, Failed> {
+    pub(super) async fn open(url: &str) -> Result<Self, FigureError> {
         let client = redis::Client::open(url)?;
         let mut subscription = client.get_async_pubsub().await?;
         subscription.subscribe(CHANNEL).await?;
@@ -92,8 +92,8 @@ impl Relay {
     pub(super) async fn read(
         &mut self,
         words: usize,
-        write: impl AsyncFnOnce(Handed) -> Result<(), Failed>,
-    ) -> Result<(), Failed> {
+        write: impl AsyncFnOnce(Handed) -> Result<(), FigureError>,
+    ) -> Result<(), FigureError> {
         self.ages.begins();
         let (sink, mut handed) = mpsc::unbounded_channel::<String>();
         let publish = async {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::Violation;
+use super::LintViolation;
 
 const PREFIX: &str = "prompt-ledger-";
 
@@ -34,13 +34,13 @@ const SPEAK_SQL: [&str; 2] = ["prompt-ledger-store-postgres", "prompt-ledger-sto
 const NOT_IN_DOMAIN: [&str; 6] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost"];
 
 /// Checks the answer of `cargo metadata`.
-pub(super) fn check(metadata: &Value) -> Vec<Violation> {
+pub(super) fn check(metadata: &Value) -> Vec<LintViolation> {
     let mut violations = Vec::new();
     let members: BTreeSet<&str> = list(&metadata["workspace_members"]).iter().filter_map(Value::as_str).collect();
     let packages = list(&metadata["packages"]);
     for package in packages.iter().filter(|package| members.contains(text(&package["id"]))) {
         let name = text(&package["name"]);
-        let mut report = |what: String| violations.push(Violation { place: name.to_owned(), what });
+        let mut report = |what: String| violations.push(LintViolation { place: name.to_owned(), what });
         for dependency in list(&package["dependencies"]) {
             let used = text(&dependency["name"]);
             if used == "sqlx" && !SPEAK_SQL.contains(&name) {
@@ -52,7 +52,7 @@ pub(super) fn check(metadata: &Value) -> Vec<Violation> {
         }
     }
     for found in reached(metadata, "prompt-ledger-domain").intersection(&NOT_IN_DOMAIN.into()) {
-        violations.push(Violation {
+        violations.push(LintViolation {
             place: "prompt-ledger-domain".into(),
             what: format!("reaches {found}; the rules of the domain do no I/O"),
         });

@@ -1,6 +1,7 @@
 //! `cargo xtask lint`: the rules of docs/ARCHITECTURE.md that rustc and clippy do not know.
 
 mod dependencies;
+mod names;
 mod sources;
 
 use std::fmt;
@@ -8,41 +9,45 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::Outcome;
+use crate::CommandOutcome;
 use crate::workspace::Workspace;
 
 /// Check the rules of the architecture that no compiler knows
 ///
 /// No hand-written Rust file over 400 lines. The rules in crates/domain do no I/O and read no clock. Dependencies between
 /// the crates point in one direction. SQL stands in the crates of the store only. Only server/src/grpc/status.rs makes a
-/// `tonic::Status`. Only server/src/app and worker/src/app name a concrete backend. No global mutable state. Prints
-/// each violation as `file:line: what`.
+/// `tonic::Status`. Only server/src/app and worker/src/app name a concrete backend. No global mutable state. No
+/// name of a type occurs twice. Prints each violation as `file:line: what`.
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct LintArgs {}
 
 /// A rule broken at a place.
 #[derive(Debug, PartialEq, Eq)]
-struct Violation {
+struct LintViolation {
     /// Relative to the root, with the line where there is one.
     place: String,
     what: String,
 }
 
-impl fmt::Display for Violation {
+impl fmt::Display for LintViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.place, self.what)
     }
 }
 
 /// Runs the command.
-pub(crate) fn run(_: &Args) -> Outcome {
+pub(crate) fn run(_: &LintArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
     let mut violations = dependencies::check(&workspace.metadata()?);
     let files = rust_files(&workspace.root, &workspace.target)?;
+    let mut names = names::TypeNames::default();
     for file in &files {
         let name = file.strip_prefix(&workspace.root)?.to_string_lossy().replace('\\', "/");
-        violations.extend(sources::check(&name, &std::fs::read_to_string(file)?));
+        let text = std::fs::read_to_string(file)?;
+        violations.extend(sources::check(&name, &text));
+        names.note(&name, &text);
     }
+    violations.extend(names.violations());
     for violation in &violations {
         println!("{violation}");
     }

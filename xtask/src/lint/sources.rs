@@ -1,7 +1,7 @@
 //! What may stand in which source file. A rule sees code and strings apart, and does not see comments.
 
-use super::Violation;
-use crate::source::{Source, is_test_file, is_word};
+use super::LintViolation;
+use crate::source::{SourceFile, is_test_file, is_word};
 
 /// A longer file holds two thoughts.
 const MAX_LINES: usize = 400;
@@ -62,15 +62,16 @@ const BACKENDS: [&str; 12] = [
 ];
 
 /// Checks one file, by its path relative to the root and its text.
-pub(super) fn check(path: &str, text: &str) -> Vec<Violation> {
+pub(super) fn check(path: &str, text: &str) -> Vec<LintViolation> {
     let mut violations = Vec::new();
-    let mut report = |line: usize, what: String| violations.push(Violation { place: format!("{path}:{line}"), what });
+    let mut report =
+        |line: usize, what: String| violations.push(LintViolation { place: format!("{path}:{line}"), what });
 
     let length = text.lines().count();
     if length > MAX_LINES && !text.lines().take(5).any(|line| line.contains("@generated")) {
         report(length, format!("{length} lines; a hand-written file has at most {MAX_LINES}"));
     }
-    let source = Source::new(text);
+    let source = SourceFile::new(text);
     let tests = source.test_lines();
     let is_test = |number: usize| is_test_file(path) || tests.get(number - 1).is_some_and(|test| *test);
     if !path.starts_with("crates/store") && !path.starts_with("xtask/src/lint/") {

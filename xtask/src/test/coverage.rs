@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::source::{Source, is_test_file};
+use crate::source::{SourceFile, is_test_file};
 
 /// The folder of the pure rules, where every line is to be reached.
 const RULES: &str = "crates/domain/src";
@@ -44,7 +44,7 @@ impl Coverage {
             if is_test_file(name) || NOT_THE_PRODUCT.iter().any(|folder| name.starts_with(folder)) {
                 continue;
             }
-            let tests = Source::new(&read(path)).test_lines();
+            let tests = SourceFile::new(&read(path)).test_lines();
             let lines: &mut Lines = files.entry(name.to_owned()).or_default();
             for (line, hits) in record.lines().filter_map(line_and_hits) {
                 if tests.get(line - 1).is_some_and(|test| *test) {

@@ -9,10 +9,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use self::coverage::Coverage;
-use self::tally::Tally;
+use self::tally::TestTally;
 use crate::services::{self, Services};
 use crate::workspace::Workspace;
-use crate::{Outcome, install};
+use crate::{CommandOutcome, install};
 
 /// Run every test and measure which lines of the code they reach: the one test command
 ///
@@ -31,7 +31,7 @@ use crate::{Outcome, install};
   cargo xtask test -- rollback                         tests whose name contains `rollback`
   cargo xtask test -- -p prompt-ledger-domain          the tests of one package
   cargo xtask test -- rollback -- --nocapture          and show what they print")]
-pub(crate) struct Args {
+pub(crate) struct TestArgs {
     /// Run everything, but do not measure coverage
     #[arg(long)]
     no_coverage: bool,
@@ -41,7 +41,7 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args) -> Outcome {
+pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
     let grpcurl = install::grpcurl(&workspace)?;
     // They end with this value, whatever happens.
@@ -100,9 +100,9 @@ fn succeed(command: &mut Command) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Runs cargo, shows its output as it comes, and counts the results in it.
-fn tallied(command: &mut Command) -> Result<Tally, Box<dyn std::error::Error>> {
+fn tallied(command: &mut Command) -> Result<TestTally, Box<dyn std::error::Error>> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let mut tally = Tally::default();
+    let mut tally = TestTally::default();
     let output = child.stdout.take().ok_or("cargo was started without a standard output")?;
     for line in BufReader::new(output).split(b'\n') {
         let line = line?;
@@ -139,7 +139,7 @@ fn measure(workspace: &Workspace) -> Result<Coverage, Box<dyn std::error::Error>
 }
 
 /// Says the total, and decides the exit code.
-fn finish(tally: &Tally, covered: bool) -> ExitCode {
+fn finish(tally: &TestTally, covered: bool) -> ExitCode {
     if tally.ignored > 0 {
         println!("{} ignored", tally.ignored);
     }

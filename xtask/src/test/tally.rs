@@ -4,13 +4,13 @@ use std::fmt;
 
 /// How many tests passed, failed and were ignored.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct TestTally {
     pub(crate) passed: u32,
     pub(crate) failed: u32,
     pub(crate) ignored: u32,
 }
 
-impl Tally {
+impl TestTally {
     /// Counts one line of cargo's output; all but the result lines of test binaries are passed over:
     /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s`.
     pub(crate) fn count(&mut self, line: &str) {
@@ -44,7 +44,7 @@ impl Tally {
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for TestTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passed, {} failed", self.passed, self.failed)
     }
@@ -63,8 +63,8 @@ a line that says test result: ok. 5 passed; 0 failed
 test result: nonsense
 ";
 
-    fn tally(output: &str) -> Tally {
-        let mut tally = Tally::default();
+    fn tally(output: &str) -> TestTally {
+        let mut tally = TestTally::default();
         output.lines().for_each(|line| tally.count(line));
         tally
     }
@@ -72,7 +72,7 @@ test result: nonsense
     #[test]
     fn result_lines_are_summed_and_others_are_passed_over() {
         let tally = tally(OUTPUT);
-        assert_eq!(tally, Tally { passed: 13, failed: 2, ignored: 1 });
+        assert_eq!(tally, TestTally { passed: 13, failed: 2, ignored: 1 });
         assert_eq!(tally.to_string(), "13 passed, 2 failed");
     }
 
@@ -89,6 +89,6 @@ test result: nonsense
     fn two_runs_add_up() {
         let mut sum = tally(OUTPUT);
         sum.add(&tally(OUTPUT));
-        assert_eq!(sum, Tally { passed: 26, failed: 4, ignored: 2 });
+        assert_eq!(sum, TestTally { passed: 26, failed: 4, ignored: 2 });
     }
 }

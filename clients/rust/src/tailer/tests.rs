@@ -107,7 +107,7 @@ fn changes_out_of_order_are_each_told_once() {
 
 #[test]
 fn memory_is_bounded() {
-    let mut seen = Seen::new(10);
+    let mut seen = SeenExecutions::new(10);
     for number in 0..1_000 {
         assert!(seen.one(&format!("{number}"), 1));
     }

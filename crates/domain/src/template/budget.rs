@@ -21,7 +21,7 @@ pub(super) const CHECK_INTERVAL: usize = 16_384;
 pub struct Interrupted;
 
 /// Why a walk ends early.
-pub(super) enum Stop {
+pub(super) enum BudgetStop {
     /// Its input costs too much.
     Refused(Error),
     /// It was told to.
@@ -29,14 +29,14 @@ pub(super) enum Stop {
 }
 
 /// The steps of one rendering.
-pub(super) struct Budget<'a> {
+pub(super) struct StepBudget<'a> {
     spent: usize,
     /// At so many steps `go_on` is asked.
     next_check: usize,
     go_on: &'a dyn Fn() -> bool,
 }
 
-impl<'a> Budget<'a> {
+impl<'a> StepBudget<'a> {
     pub(super) fn new(go_on: &'a dyn Fn() -> bool) -> Self {
         Self { spent: 0, next_check: CHECK_INTERVAL, go_on }
     }
@@ -46,15 +46,15 @@ impl<'a> Budget<'a> {
     }
 
     /// Takes steps; spent before the work is done.
-    pub(super) fn spend(&mut self, steps: usize) -> Result<(), Stop> {
+    pub(super) fn spend(&mut self, steps: usize) -> Result<(), BudgetStop> {
         self.spent = self.spent.saturating_add(steps);
         if self.spent > limits::RENDER_STEPS {
-            return Err(Stop::Refused(too_large()));
+            return Err(BudgetStop::Refused(too_large()));
         }
         if self.spent >= self.next_check {
             self.next_check = self.spent + CHECK_INTERVAL;
             if !(self.go_on)() {
-                return Err(Stop::Interrupted);
+                return Err(BudgetStop::Interrupted);
             }
         }
         Ok(())

@@ -35,8 +35,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use self::budget::BudgetStop;
 pub use self::budget::Interrupted;
-use self::budget::Stop;
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 
@@ -123,8 +123,8 @@ impl Template {
     ) -> Result<Result<Rendered>, Interrupted> {
         match render::render(&self.nodes, variables, go_on).1 {
             Ok(rendered) => Ok(Ok(rendered)),
-            Err(Stop::Refused(error)) => Ok(Err(error)),
-            Err(Stop::Interrupted) => Err(Interrupted),
+            Err(BudgetStop::Refused(error)) => Ok(Err(error)),
+            Err(BudgetStop::Interrupted) => Err(Interrupted),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Variable;
 use super::reference::{self, Reference, Start, Word};
 use super::scan::{self, ALLOWED, Parsed, Piece, Sigil, Tag, refuse};
-use super::tree::{If, Local, Node, Place, Scope, Term};
+use super::tree::{If, Local, Node, Scope, Term, ValuePath};
 use crate::limits;
 
 /// Parses a source into its tree and its variables.
@@ -36,7 +36,7 @@ pub(super) fn parse(source: &str) -> Parsed<(Vec<Node>, Vec<Variable>)> {
 
 struct Parser<'a> {
     scopes: Vec<Names<'a>>,
-    open: Vec<Open<'a>>,
+    open: Vec<OpenBlock<'a>>,
     root: Vec<Node>,
     seen: HashSet<String>,
     variables: Vec<Variable>,
@@ -55,25 +55,25 @@ struct Names<'a> {
 }
 
 /// A block whose end has not come yet.
-struct Open<'a> {
+struct OpenBlock<'a> {
     at: usize,
     name: &'a str,
-    kind: Kind,
+    kind: BlockKind,
     /// It stands in the `else` of the block before, and ends with it.
     chained: bool,
     body: Vec<Node>,
     inverse: Option<Vec<Node>>,
 }
 
-enum Kind {
+enum BlockKind {
     If(Term, bool),
-    Scope(Place, bool),
+    Scope(ValuePath, bool),
 }
 
 impl<'a> Parser<'a> {
     fn push(&mut self, node: Node) {
         match self.open.last_mut() {
-            Some(Open { inverse: Some(inverse), .. }) => inverse.push(node),
+            Some(OpenBlock { inverse: Some(inverse), .. }) => inverse.push(node),
             Some(open) => open.body.push(node),
             None => self.root.push(node),
         }
@@ -122,15 +122,15 @@ impl<'a> Parser<'a> {
         }
         let term = self.parameter(name, word, at)?;
         let kind = match (*name, term) {
-            ("if" | "unless", term) => Kind::If(term, *name == "if"),
-            (_, Term::Place(place)) => {
+            ("if" | "unless", term) => BlockKind::If(term, *name == "if"),
+            (_, Term::ValuePath(place)) => {
                 let holds_variables = !each && place.names.is_empty() && self.scopes[place.scope].holds_variables;
                 self.scopes.push(Names { holds_variables, each, item, key });
-                Kind::Scope(place, each)
+                BlockKind::Scope(place, each)
             }
             _ => return refuse(at, format!("`{}` holds nothing; {}", shown(word), usage(name))),
         };
-        self.open.push(Open { at, name, kind, chained, body: Vec::new(), inverse: None });
+        self.open.push(OpenBlock { at, name, kind, chained, body: Vec::new(), inverse: None });
         Ok(())
     }
 
@@ -138,10 +138,10 @@ impl<'a> Parser<'a> {
     fn other(&mut self, tag: &Tag<'a>) -> Parsed<()> {
         match self.open.last_mut() {
             None => return refuse(tag.at, "{{else}} stands in no block"),
-            Some(Open { inverse: Some(_), .. }) => return refuse(tag.at, "the block has an {{else}} already"),
+            Some(OpenBlock { inverse: Some(_), .. }) => return refuse(tag.at, "the block has an {{else}} already"),
             Some(open) => {
                 open.inverse = Some(Vec::new());
-                if matches!(open.kind, Kind::Scope(..)) {
+                if matches!(open.kind, BlockKind::Scope(..)) {
                     self.scopes.pop();
                 }
             }
@@ -158,14 +158,14 @@ impl<'a> Parser<'a> {
                 return refuse(tag.at, format!("{{{{#{open}}}}} is open; {{{{/{open}}}}} must close it first"));
             }
         }
-        while let Some(Open { kind, chained, body, inverse, .. }) = self.open.pop() {
-            if inverse.is_none() && matches!(kind, Kind::Scope(..)) {
+        while let Some(OpenBlock { kind, chained, body, inverse, .. }) = self.open.pop() {
+            if inverse.is_none() && matches!(kind, BlockKind::Scope(..)) {
                 self.scopes.pop();
             }
             let inverse = inverse.unwrap_or_default();
             self.push(match kind {
-                Kind::If(test, when) => Node::If(If { test, when, body, inverse }),
-                Kind::Scope(over, each) => Node::Scope(Scope { each, over, body, inverse }),
+                BlockKind::If(test, when) => Node::If(If { test, when, body, inverse }),
+                BlockKind::Scope(over, each) => Node::Scope(Scope { each, over, body, inverse }),
             });
             if !chained {
                 break;
@@ -227,7 +227,7 @@ impl<'a> Parser<'a> {
         {
             self.note(name, at)?;
         }
-        Ok(Term::Place(Place { scope, names }))
+        Ok(Term::ValuePath(ValuePath { scope, names }))
     }
 
     fn note(&mut self, name: &str, at: usize) -> Parsed<()> {

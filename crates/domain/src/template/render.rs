@@ -6,9 +6,9 @@ use std::fmt::{self, Write};
 use serde_json::{Map, Value};
 
 use super::Rendered;
-use super::budget::{Budget, Stop, steps_of};
+use super::budget::{BudgetStop, StepBudget, steps_of};
 use super::faults::{Faults, Path};
-use super::tree::{If, Local, Node, Place, Scope, Term};
+use super::tree::{If, Local, Node, Scope, Term, ValuePath};
 use super::view::View;
 use crate::limits;
 use crate::text;
@@ -18,29 +18,29 @@ pub(super) fn render(
     nodes: &[Node],
     variables: &Map<String, Value>,
     go_on: &dyn Fn() -> bool,
-) -> (usize, Result<Rendered, Stop>) {
+) -> (usize, Result<Rendered, BudgetStop>) {
     let mut walk = Walk {
-        frames: vec![Frame { found: Found::Here(View::Root(variables)), over: None, item: None }],
+        frames: vec![Frame { found: Lookup::Here(View::Root(variables)), over: None, item: None }],
         live: true,
-        budget: Budget::new(go_on),
+        budget: StepBudget::new(go_on),
         prompt: Rendered { text: String::new(), truncated: false },
         faults: Faults::default(),
     };
     let walked = walk.nodes(nodes);
     let Walk { budget, prompt, faults, .. } = walk;
-    let rendered = walked.and_then(|()| faults.finish().map_err(Stop::Refused)).map(|()| prompt);
+    let rendered = walked.and_then(|()| faults.finish().map_err(BudgetStop::Refused)).map(|()| prompt);
     (budget.spent(), rendered)
 }
 
 /// What a part of the walk comes to.
-type Walked<T> = Result<T, Stop>;
+type Walked<T> = Result<T, BudgetStop>;
 
 struct Walk<'a, 'b> {
     /// One per scope, the variables first.
     frames: Vec<Frame<'a>>,
     /// Whether this branch prints.
     live: bool,
-    budget: Budget<'b>,
+    budget: StepBudget<'b>,
     prompt: Rendered,
     faults: Faults,
 }
@@ -48,7 +48,7 @@ struct Walk<'a, 'b> {
 /// Writes JSON fragment by fragment, until the prompt is full or the budget is spent.
 struct Printer<'p, 'b> {
     prompt: &'p mut Rendered,
-    budget: &'p mut Budget<'b>,
+    budget: &'p mut StepBudget<'b>,
     stopped: Walked<()>,
 }
 
@@ -69,9 +69,9 @@ fn append(prompt: &mut Rendered, text: &str) -> bool {
 
 /// A scope as it is now.
 struct Frame<'a> {
-    found: Found<'a>,
+    found: Lookup<'a>,
     /// Where its value, or the list or object that its item is in, was found.
-    over: Option<&'a Place>,
+    over: Option<&'a ValuePath>,
     item: Option<Item<'a>>,
 }
 
@@ -86,7 +86,7 @@ struct Item<'a> {
 
 /// What is at a place.
 #[derive(Clone, Copy)]
-enum Found<'a> {
+enum Lookup<'a> {
     Here(View<'a>),
     /// Nothing, and its members are missing too.
     Missing,
@@ -136,9 +136,9 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn print(&mut self, term: &'a Term) -> Walked<()> {
-        let Found::Here(view) = self.term(term)? else { return Ok(()) };
+        let Lookup::Here(view) = self.term(term)? else { return Ok(()) };
         match term {
-            Term::Place(place) if !view.is_scalar() => {
+            Term::ValuePath(place) if !view.is_scalar() => {
                 self.wrong(place, view, "and {{x}} prints a string, number or bool; use {{json x}}")
             }
             _ if self.prints() => self.write(&view.text()),
@@ -147,7 +147,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn json(&mut self, term: &'a Term) -> Walked<()> {
-        if let Found::Here(view) = self.term(term)?
+        if let Lookup::Here(view) = self.term(term)?
             && self.prints()
         {
             let Self { prompt, budget, .. } = self;
@@ -161,8 +161,8 @@ impl<'a> Walk<'a, '_> {
 
     fn condition(&mut self, block: &'a If) -> Walked<()> {
         let met = match self.term(&block.test)? {
-            Found::Here(view) => Some(view.is_truthy() == block.when),
-            Found::Missing | Found::Unknown => None,
+            Lookup::Here(view) => Some(view.is_truthy() == block.when),
+            Lookup::Missing | Lookup::Unknown => None,
         };
         self.branch(&block.body, met == Some(true))?;
         self.branch(&block.inverse, met == Some(false))
@@ -171,8 +171,8 @@ impl<'a> Walk<'a, '_> {
     fn with(&mut self, block: &'a Scope) -> Walked<()> {
         let found = self.place(&block.over)?;
         let truthy = match found {
-            Found::Here(view) => Some(view.is_truthy()),
-            Found::Missing | Found::Unknown => None,
+            Lookup::Here(view) => Some(view.is_truthy()),
+            Lookup::Missing | Lookup::Unknown => None,
         };
         self.body(block, found, None, truthy == Some(true))?;
         self.branch(&block.inverse, truthy == Some(false))
@@ -182,33 +182,33 @@ impl<'a> Walk<'a, '_> {
         let found = self.place(&block.over)?;
         let mut none = false;
         match found {
-            Found::Here(View::Value(Value::Array(list))) if !list.is_empty() => {
+            Lookup::Here(View::Value(Value::Array(list))) if !list.is_empty() => {
                 for (position, value) in list.iter().enumerate() {
                     let item = Item { position, key: None, last: position + 1 == list.len() };
-                    self.body(block, Found::Here(View::Value(value)), Some(item), true)?;
+                    self.body(block, Lookup::Here(View::Value(value)), Some(item), true)?;
                 }
             }
-            Found::Here(View::Root(map) | View::Value(Value::Object(map))) if !map.is_empty() => {
+            Lookup::Here(View::Root(map) | View::Value(Value::Object(map))) if !map.is_empty() => {
                 for (position, (key, value)) in map.iter().enumerate() {
                     let item = Item { position, key: Some(key), last: position + 1 == map.len() };
-                    self.body(block, Found::Here(View::Value(value)), Some(item), true)?;
+                    self.body(block, Lookup::Here(View::Value(value)), Some(item), true)?;
                 }
             }
-            Found::Here(View::Root(_) | View::Value(Value::Array(_) | Value::Object(_) | Value::Null)) => {
+            Lookup::Here(View::Root(_) | View::Value(Value::Array(_) | Value::Object(_) | Value::Null)) => {
                 none = true;
-                self.body(block, Found::Unknown, None, false)?;
+                self.body(block, Lookup::Unknown, None, false)?;
             }
-            Found::Here(view) => {
+            Lookup::Here(view) => {
                 self.wrong(&block.over, view, "and #each walks a list or an object")?;
-                self.body(block, Found::Unknown, None, false)?;
+                self.body(block, Lookup::Unknown, None, false)?;
             }
-            Found::Missing | Found::Unknown => self.body(block, Found::Unknown, None, false)?,
+            Lookup::Missing | Lookup::Unknown => self.body(block, Lookup::Unknown, None, false)?,
         }
         self.branch(&block.inverse, none)
     }
 
     /// Walks the body of a block in a scope of its own.
-    fn body(&mut self, block: &'a Scope, found: Found<'a>, item: Option<Item<'a>>, taken: bool) -> Walked<()> {
+    fn body(&mut self, block: &'a Scope, found: Lookup<'a>, item: Option<Item<'a>>, taken: bool) -> Walked<()> {
         self.budget.spend(1)?;
         self.frames.push(Frame { found, over: Some(&block.over), item });
         self.branch(&block.body, taken)?;
@@ -216,13 +216,13 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    fn term(&mut self, term: &'a Term) -> Walked<Found<'a>> {
+    fn term(&mut self, term: &'a Term) -> Walked<Lookup<'a>> {
         match term {
-            Term::Literal(value) => Ok(Found::Here(View::Value(value))),
-            Term::Place(place) => self.place(place),
+            Term::Literal(value) => Ok(Lookup::Here(View::Value(value))),
+            Term::ValuePath(place) => self.place(place),
             Term::Local(scope, local) => Ok(match self.frames[*scope].item {
-                None => Found::Unknown,
-                Some(item) => Found::Here(match (local, item.key) {
+                None => Lookup::Unknown,
+                Some(item) => Lookup::Here(match (local, item.key) {
                     (Local::Key, Some(key)) => View::Key(key),
                     (Local::Index | Local::Key, _) => View::Count(item.position),
                     (Local::First, _) => View::Flag(item.position == 0),
@@ -233,19 +233,19 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Looks a place up; notes it when it is missing.
-    fn place(&mut self, place: &'a Place) -> Walked<Found<'a>> {
+    fn place(&mut self, place: &'a ValuePath) -> Walked<Lookup<'a>> {
         let mut found = self.frames[place.scope].found;
         for name in &place.names {
             match found {
-                Found::Here(view) => {
+                Lookup::Here(view) => {
                     self.budget.spend(view.comparisons() * (1 + steps_of(name.len())))?;
-                    found = view.member(name).map_or(Found::Missing, Found::Here);
+                    found = view.member(name).map_or(Lookup::Missing, Lookup::Here);
                 }
                 // Its members are missing, or unknown, too.
-                Found::Missing | Found::Unknown => break,
+                Lookup::Missing | Lookup::Unknown => break,
             }
         }
-        if matches!(found, Found::Missing)
+        if matches!(found, Lookup::Missing)
             && let Some(path) = self.fault(place)?
         {
             self.faults.missing(path);
@@ -254,7 +254,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Notes that what stands at a place is of the wrong kind, where that matters: in a branch that prints.
-    fn wrong(&mut self, place: &Place, view: View<'_>, why: &str) -> Walked<()> {
+    fn wrong(&mut self, place: &ValuePath, view: View<'_>, why: &str) -> Walked<()> {
         if self.live
             && let Some(path) = self.fault(place)?
         {
@@ -264,7 +264,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// The path of a fault; none where no more are told apart.
-    fn fault(&mut self, place: &Place) -> Walked<Option<Path>> {
+    fn fault(&mut self, place: &ValuePath) -> Walked<Option<Path>> {
         self.budget.spend(FAULT_STEPS)?;
         if self.faults.is_full() {
             return Ok(None);
@@ -275,7 +275,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// The path of a place from the variables on, with the position or key of each item on the way.
-    fn path(&self, place: &Place) -> Path {
+    fn path(&self, place: &ValuePath) -> Path {
         let mut path = Path::new();
         self.lead(place.scope, &mut path);
         path.extend(place.names.iter().map(String::as_str));

@@ -143,7 +143,7 @@ fn tag(source: &str, at: usize, last_dashes: usize) -> Parsed<Tag<'_>> {
     if source[at..].starts_with("{{!") {
         return comment(source, at, last_dashes);
     }
-    let mut reader = Reader { source, at, pos: at + 2 };
+    let mut reader = SourceReader { source, at, pos: at + 2 };
     reader.skip_space();
     let mut tilde_before = reader.eat("~");
     reader.skip_space();
@@ -203,13 +203,13 @@ impl Tag<'_> {
 }
 
 /// Reads one tag, from left to right.
-struct Reader<'a> {
+struct SourceReader<'a> {
     source: &'a str,
     at: usize,
     pos: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SourceReader<'a> {
     fn rest(&self) -> &'a str {
         &self.source[self.pos..]
     }

@@ -30,7 +30,7 @@ pub(super) struct If {
 pub(super) struct Scope {
     /// `#each`; else `#with`.
     pub(super) each: bool,
-    pub(super) over: Place,
+    pub(super) over: ValuePath,
     pub(super) body: Vec<Node>,
     pub(super) inverse: Vec<Node>,
 }
@@ -40,13 +40,13 @@ pub(super) enum Term {
     /// A scalar written in the template.
     Literal(Value),
     /// A place among the variables.
-    Place(Place),
+    ValuePath(ValuePath),
     /// What the `#each` of that scope says about its present item.
     Local(usize, Local),
 }
 
 /// A walk down from a scope's value, name by name.
-pub(super) struct Place {
+pub(super) struct ValuePath {
     pub(super) scope: usize,
     pub(super) names: Vec<String>,
 }

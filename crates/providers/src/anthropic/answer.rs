@@ -5,11 +5,11 @@ use prompt_ledger_domain::model::Usage;
 use serde::de::SeqAccess;
 
 use crate::http::json::{self, Field, Shape, each, json_object};
-use crate::http::{Failed, Reading, count, in_body};
+use crate::http::{CallFault, ReadAnswer, count, in_body};
 
 json_object!(Answer {
     "id" => id: Field<String>,
-    "content" => content: Field<Texts>,
+    "content" => content: Field<ContentTexts>,
     "stop_reason" => stop_reason: Field<String>,
     "usage" => usage: Field<Used>,
 });
@@ -43,9 +43,9 @@ impl Block {
 
 /// The texts of a list of blocks, as one.
 #[derive(Debug)]
-struct Texts(String);
+struct ContentTexts(String);
 
-impl Shape for Texts {
+impl Shape for ContentTexts {
     fn of_list<'de, A: SeqAccess<'de>>(blocks: A) -> Result<Option<Self>, A::Error> {
         let mut texts = String::new();
         each(blocks, |block: Field<Block>| texts.extend(block.is().and_then(|block| block.text_of("text"))))?;
@@ -54,15 +54,16 @@ impl Shape for Texts {
 }
 
 /// Reads a message; `request_id` is the header's, and goes before the body's.
-pub(super) fn read(body: &[u8], request_id: &str) -> Result<Reading, Failed> {
+pub(super) fn read(body: &[u8], request_id: &str) -> Result<ReadAnswer, CallFault> {
     let answer: Answer = json::answer(body)?;
     let usage = usage(answer.usage.is().unwrap_or_default());
-    let Some(Texts(text)) = answer.content.is() else {
-        let failed = in_body(body).unwrap_or_else(|| Failed::invalid_response("the provider's answer has no content"));
-        return Err(Failed { usage, ..failed });
+    let Some(ContentTexts(text)) = answer.content.is() else {
+        let failed =
+            in_body(body).unwrap_or_else(|| CallFault::invalid_response("the provider's answer has no content"));
+        return Err(CallFault { usage, ..failed });
     };
     let id = if request_id.is_empty() { answer.id.is().unwrap_or_default() } else { request_id.to_owned() };
-    Ok(Reading { text, usage, finish_reason: finish_reason(answer.stop_reason), request_id: id })
+    Ok(ReadAnswer { text, usage, finish_reason: finish_reason(answer.stop_reason), request_id: id })
 }
 
 /// Why it stopped; some servers write an empty string until it has.

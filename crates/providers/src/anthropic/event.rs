@@ -2,7 +2,7 @@
 
 use super::answer::{Block, Used, finish_reason, usage};
 use crate::http::json::{Anything, Field, event, json_object};
-use crate::http::{Delta, Failed, in_body};
+use crate::http::{CallFault, Delta, in_body};
 
 json_object!(Event {
     "type" => kind: Field<String>,
@@ -25,12 +25,12 @@ json_object!(Piece {
 });
 
 /// Reads the events of one stream, in order. The usage comes in parts: the prompt's at the start, the answer's at the end.
-pub(super) fn reader() -> impl FnMut(&str) -> Result<Delta, Failed> {
+pub(super) fn reader() -> impl FnMut(&str) -> Result<Delta, CallFault> {
     let mut used = Used::default();
     move |data| read(data, &mut used)
 }
 
-fn read(data: &str, used: &mut Used) -> Result<Delta, Failed> {
+fn read(data: &str, used: &mut Used) -> Result<Delta, CallFault> {
     let event: Event = event(data)?;
     if let Some(failed) = event.error.is_given().then(|| in_body(data.as_bytes())).flatten() {
         return Err(failed);

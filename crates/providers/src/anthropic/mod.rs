@@ -10,7 +10,7 @@ use prompt_ledger_domain::execution::Params;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use url::Url;
 
-use crate::http::{Came, Endpoint, Failed, Http, Reading, Told, at_once, conclude, within};
+use crate::http::{CallFault, Came, Endpoint, Http, ReadAnswer, ToldSoFar, at_once, conclude, within};
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
 const API_BASE: &str = "https://api.anthropic.com";
@@ -39,21 +39,26 @@ impl Anthropic {
         Ok(Self { http: Http::new(&url, endpoint)?, url, key_header, is_own_place })
     }
 
-    async fn ask(&self, call: &Call<'_>, sink: Option<&mut dyn TextSink>, told: &mut Told) -> Result<Reading, Failed> {
-        self.check(call.params).map_err(|error| Failed::unsent(error.to_string()))?;
+    async fn ask(
+        &self,
+        call: &Call<'_>,
+        sink: Option<&mut dyn TextSink>,
+        told: &mut ToldSoFar,
+    ) -> Result<ReadAnswer, CallFault> {
+        self.check(call.params).map_err(|error| CallFault::unsent(error.to_string()))?;
         let body = request::body(call, sink.is_some());
-        let body = serde_json::to_vec(&body).map_err(|error| Failed::unsent(error.to_string()))?;
+        let body = serde_json::to_vec(&body).map_err(|error| CallFault::unsent(error.to_string()))?;
         let mut request = self.http.client().post(self.url.clone()).header(VERSION.0, VERSION.1);
         if let Some(key) = &self.key_header {
             request = request.header(API_KEY, key);
         }
         let request = request.header(CONTENT_TYPE, "application/json").body(body).build();
-        let request = request.map_err(|error| Failed::unsent(error.to_string()))?;
+        let request = request.map_err(|error| CallFault::unsent(error.to_string()))?;
         let Some(sink) = sink else {
             return self.http.send(request).await?.read(told, answer::read).await;
         };
         match self.http.send_for_events(request).await? {
-            Came::Events(events) => events.read(sink, told, event::reader()).await,
+            Came::EventReader(events) => events.read(sink, told, event::reader()).await,
             Came::Whole(received) => Ok(at_once(received.read(told, answer::read).await?, sink)),
         }
     }
@@ -74,7 +79,7 @@ impl Provider for Anthropic {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        let mut told = Told::default();
+        let mut told = ToldSoFar::default();
         let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
         conclude(ended, told, &call, &self.http).await
     }

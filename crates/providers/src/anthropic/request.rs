@@ -10,12 +10,12 @@ const MAX_TOKENS: i32 = 4096;
 
 /// The request's body. Absent parameters are not sent.
 #[derive(Serialize)]
-pub(super) struct Body<'a> {
+pub(super) struct MessagesRequest<'a> {
     model: &'a str,
     max_tokens: i32,
     #[serde(skip_serializing_if = "String::is_empty")]
     system: String,
-    messages: Vec<Message<'a>>,
+    messages: Vec<AnthropicMessage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,22 +29,22 @@ pub(super) struct Body<'a> {
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct AnthropicMessage<'a> {
     role: &'a str,
     content: &'a str,
 }
 
-pub(super) fn body<'a>(call: &Call<'a>, streams: bool) -> Body<'a> {
+pub(super) fn body<'a>(call: &Call<'a>, streams: bool) -> MessagesRequest<'a> {
     let (system, messages) = match call.input {
-        Input::Prompt(text) => (Vec::new(), vec![Message { role: "user", content: text }]),
+        Input::Prompt(text) => (Vec::new(), vec![AnthropicMessage { role: "user", content: text }]),
         Input::Messages(messages) => {
             let (system, others): (Vec<_>, Vec<_>) = messages.iter().partition(|message| is_system(message));
-            let others = others.into_iter().map(|m| Message { role: &m.role, content: &m.content }).collect();
+            let others = others.into_iter().map(|m| AnthropicMessage { role: &m.role, content: &m.content }).collect();
             (system.into_iter().map(|message| message.content.as_str()).collect(), others)
         }
     };
     let params = call.params;
-    Body {
+    MessagesRequest {
         model: call.model,
         max_tokens: params.max_new_tokens.unwrap_or(MAX_TOKENS),
         system: system.join("\n\n"),

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use prompt_ledger_domain::execution::ErrorType;
 use reqwest::Response;
 
-use super::budget::{BodyBudget, Room};
-use super::{Failed, Reading, Told, broken};
+use super::budget::{BodyBudget, BodyRoom};
+use super::{CallFault, ReadAnswer, ToldSoFar, broken};
 
 /// The body of an answer that has begun. Dropping it before its end closes the connection.
 #[derive(Debug)]
-pub(super) struct Body {
+pub(super) struct ResponseBody {
     pub(super) response: Response,
     /// As the header said; empty when it did not.
     pub(super) request_id: String,
@@ -29,27 +29,27 @@ pub(super) struct Body {
 pub(crate) struct Received {
     body: Vec<u8>,
     /// What the body takes of the budget.
-    room: Room,
+    room: BodyRoom,
     /// As the header said; empty when it did not.
     request_id: String,
 }
 
-impl Body {
+impl ResponseBody {
     /// What comes next. Counts what comes, whatever Content-Length says.
-    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, Failed> {
+    pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, CallFault> {
         let piece = self.response.chunk().await.map_err(|error| self.failed(broken(&self.place, &error)))?;
         self.read += piece.as_ref().map_or(0, Bytes::len);
         if self.read > self.most {
             let message = format!("the provider's answer is longer than {} bytes", self.most);
-            return Err(self.failed(Failed::new(ErrorType::ResponseTooLarge, message)));
+            return Err(self.failed(CallFault::new(ErrorType::ResponseTooLarge, message)));
         }
         Ok(piece)
     }
 
     /// All of it. Where the process has no room for more it is read on as soon as there is.
-    pub(super) async fn whole(mut self) -> Result<Received, Failed> {
+    pub(super) async fn whole(mut self) -> Result<Received, CallFault> {
         let mut body = Vec::new();
-        let mut room = Room::new(&self.budget);
+        let mut room = BodyRoom::new(&self.budget);
         while let Some(piece) = self.piece().await? {
             if self.read > body.capacity() {
                 let capacity = self.read.next_power_of_two().min(self.most);
@@ -61,8 +61,8 @@ impl Body {
         Ok(Received { body, room, request_id: self.request_id })
     }
 
-    fn failed(&self, failed: Failed) -> Failed {
-        Failed { request_id: self.request_id.clone(), ..failed }
+    fn failed(&self, failed: CallFault) -> CallFault {
+        CallFault { request_id: self.request_id.clone(), ..failed }
     }
 }
 
@@ -70,9 +70,9 @@ impl Received {
     /// Reads it as an answer, by a function that also takes the header's id.
     pub(crate) async fn read(
         mut self,
-        told: &mut Told,
-        read: fn(&[u8], &str) -> Result<Reading, Failed>,
-    ) -> Result<Reading, Failed> {
+        told: &mut ToldSoFar,
+        read: fn(&[u8], &str) -> Result<ReadAnswer, CallFault>,
+    ) -> Result<ReadAnswer, CallFault> {
         told.request_id = take(&mut self.request_id);
         let id = told.request_id.clone();
         self.parse(move |body| read(body, &id)).await?
@@ -82,7 +82,7 @@ impl Received {
     pub(super) async fn parse<T: Send + 'static>(
         self,
         parse: impl FnOnce(&[u8]) -> T + Send + 'static,
-    ) -> Result<T, Failed> {
+    ) -> Result<T, CallFault> {
         let Self { body, room, .. } = self;
         let (length, budget) = (body.len(), room.budget().clone());
         let parsing = move || {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use prompt_ledger_domain::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Failed;
+use super::CallFault;
 
 /// A body, or an event of a stream, up to so many bytes is outside the budget and is parsed where it was read: that takes
 /// less than a millisecond.
@@ -44,11 +44,11 @@ impl BodyBudget {
         &self,
         length: usize,
         parse: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Failed> {
+    ) -> Result<T, CallFault> {
         if length <= SMALL_BYTES {
             return Ok(parse());
         }
-        let unread = |_| Failed::invalid_response("the provider's answer could not be read");
+        let unread = |_| CallFault::invalid_response("the provider's answer could not be read");
         let turn = Arc::clone(&self.parsers).acquire_owned().await.map_err(|_| unread(()))?;
         // It goes on when the call is dropped: so it keeps its turn, and what it parses its room.
         let parsing = tokio::task::spawn_blocking(move || {
@@ -74,13 +74,13 @@ impl fmt::Debug for BodyBudget {
 
 /// What one body holds of the budget; dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct BodyRoom {
     budget: BodyBudget,
     held: Option<OwnedSemaphorePermit>,
     last: Option<OwnedSemaphorePermit>,
 }
 
-impl Room {
+impl BodyRoom {
     /// Nothing yet.
     pub(super) fn new(budget: &BodyBudget) -> Self {
         Self { budget: budget.clone(), held: None, last: None }
@@ -130,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_waits_until_another_gives_its_room_back() {
         let budget = BodyBudget::new(2 * BODY);
-        let [mut first, mut second, mut third] = [(); 3].map(|()| Room::new(&budget));
+        let [mut first, mut second, mut third] = [(); 3].map(|()| BodyRoom::new(&budget));
         assert!(at_once(first.grow(BODY)).await);
         // The room that is left belongs to one at a time.
         assert!(at_once(second.grow(BODY)).await);
@@ -149,7 +149,7 @@ mod tests {
         let budget = BodyBudget::new(2 * BODY);
         let mut growing = tokio::task::JoinSet::new();
         for _ in 0..20 {
-            let mut room = Room::new(&budget);
+            let mut room = BodyRoom::new(&budget);
             growing.spawn(async move {
                 for bytes in (0..=BODY).step_by(BODY / 16) {
                     room.grow(bytes).await;

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::Failed;
+use super::CallFault;
 
 /// What stands in a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,14 +88,14 @@ where
 }
 
 /// An answer, by the fields that are used.
-pub(crate) fn answer<T: Shape + Default>(body: &[u8]) -> Result<T, Failed> {
-    object(body).map_err(|error| Failed::invalid_response(format!("the provider's answer is no JSON: {error}")))
+pub(crate) fn answer<T: Shape + Default>(body: &[u8]) -> Result<T, CallFault> {
+    object(body).map_err(|error| CallFault::invalid_response(format!("the provider's answer is no JSON: {error}")))
 }
 
 /// What one event of a stream is made of.
-pub(crate) fn event<T: Shape + Default>(data: &str) -> Result<T, Failed> {
+pub(crate) fn event<T: Shape + Default>(data: &str) -> Result<T, CallFault> {
     object(data.as_bytes())
-        .map_err(|error| Failed::invalid_response(format!("an event of the provider's stream is no JSON: {error}")))
+        .map_err(|error| CallFault::invalid_response(format!("an event of the provider's stream is no JSON: {error}")))
 }
 
 /// A whole JSON text that is an object; the default where it is another value. An error is one of its syntax.

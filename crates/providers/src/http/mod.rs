@@ -22,14 +22,14 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Request};
 use url::Url;
 
-use self::body::Body;
 pub(crate) use self::body::Received;
+use self::body::ResponseBody;
 pub use self::budget::BodyBudget;
-pub(crate) use self::outcome::{Failed, Reading, Told, conclude, count, within};
+pub(crate) use self::outcome::{CallFault, ReadAnswer, ToldSoFar, conclude, count, within};
 use self::redact::Redactor;
 pub(crate) use self::refusal::in_body;
-use self::stream::Patience;
-pub(crate) use self::stream::{Delta, Events, at_once};
+use self::stream::ReadTimeouts;
+pub(crate) use self::stream::{Delta, EventReader, at_once};
 
 /// Idle connections that are kept for the next calls.
 const IDLE_CONNECTIONS: usize = 64;
@@ -110,7 +110,7 @@ pub(crate) enum Came {
     /// It came at once all the same.
     Whole(Received),
     /// It has begun.
-    Events(Box<Events>),
+    EventReader(Box<EventReader>),
 }
 
 impl Http {
@@ -166,14 +166,14 @@ impl Http {
     }
 
     /// Sends a request once and reads its answer, up to 16 MiB. Dropping the future closes the connection.
-    pub(crate) async fn send(&self, request: Request) -> Result<Received, Failed> {
+    pub(crate) async fn send(&self, request: Request) -> Result<Received, CallFault> {
         self.open(request).await?.whole().await
     }
 
     /// Sends a request for a stream once, and waits until it begins. A server that cannot stream answers JSON: that is
     /// read to its end.
-    pub(crate) async fn send_for_events(&self, request: Request) -> Result<Came, Failed> {
-        let patience = Patience::begin(self.first_token_timeout, self.idle_timeout);
+    pub(crate) async fn send_for_events(&self, request: Request) -> Result<Came, CallFault> {
+        let patience = ReadTimeouts::begin(self.first_token_timeout, self.idle_timeout);
         let begin = async {
             let body = self.open(request).await?;
             let media_type = media_type(body.response.headers());
@@ -182,13 +182,13 @@ impl Http {
             }
             let is_declared = media_type == "text/event-stream";
             let redactor = Arc::clone(&self.redactor);
-            Ok(Came::Events(Box::new(Events::new(body, is_declared, patience, redactor))))
+            Ok(Came::EventReader(Box::new(EventReader::new(body, is_declared, patience, redactor))))
         };
         patience.first(begin).await
     }
 
     /// Sends a request once; its answer has begun, and is a success.
-    async fn open(&self, request: Request) -> Result<Body, Failed> {
+    async fn open(&self, request: Request) -> Result<ResponseBody, CallFault> {
         let response = self.client.execute(request).await.map_err(|error| broken(&self.place, &error))?;
         let (status, headers) = (response.status(), response.headers());
         let request_id = id_header(headers);
@@ -196,7 +196,7 @@ impl Http {
         let retry_after = retry_after.and_then(|value| retry_after::parse(value, SystemTime::now()));
         let most = if status.is_success() { limits::PROVIDER_BODY_BYTES } else { limits::PROVIDER_REFUSAL_BYTES };
         let (place, budget) = (Arc::clone(&self.place), self.bodies.clone());
-        let body = Body { response, request_id, place, budget, most, read: 0 };
+        let body = ResponseBody { response, request_id, place, budget, most, read: 0 };
         if status.is_success() {
             return Ok(body);
         }
@@ -206,20 +206,20 @@ impl Http {
             // The status says enough when the body cannot be read.
             Err(_) => refusal::classify(status, b""),
         };
-        Err(Failed { retry_after, request_id, ..failed })
+        Err(CallFault { retry_after, request_id, ..failed })
     }
 }
 
-fn broken(place: &str, error: &reqwest::Error) -> Failed {
+fn broken(place: &str, error: &reqwest::Error) -> CallFault {
     let failed = match (error.is_timeout(), error.is_connect()) {
-        (true, true) => Failed::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
-        (true, false) => Failed::new(ErrorType::Timeout, format!("the connection to {place} went silent")),
-        (false, true) => Failed::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
+        (true, true) => CallFault::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
+        (true, false) => CallFault::new(ErrorType::Timeout, format!("the connection to {place} went silent")),
+        (false, true) => CallFault::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
         (false, false) => {
-            Failed::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error)))
+            CallFault::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error)))
         }
     };
-    Failed { sent: !error.is_connect(), ..failed }
+    CallFault { sent: !error.is_connect(), ..failed }
 }
 
 /// What lies under the wrapping; it names neither the URL nor what was sent.

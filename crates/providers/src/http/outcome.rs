@@ -16,7 +16,7 @@ const REQUEST_ID_BYTES: usize = 128;
 
 /// A provider's answer, understood.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadAnswer {
     pub(crate) text: String,
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<FinishReason>,
@@ -25,7 +25,7 @@ pub(crate) struct Reading {
 
 /// A classified failure whose message may still hold what nobody should read.
 #[derive(Debug)]
-pub(crate) struct Failed {
+pub(crate) struct CallFault {
     pub(crate) error_type: ErrorType,
     pub(crate) message: String,
     pub(crate) retry_after: Option<Duration>,
@@ -35,7 +35,7 @@ pub(crate) struct Failed {
     pub(crate) sent: bool,
 }
 
-impl Failed {
+impl CallFault {
     pub(crate) fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
         Self {
             error_type,
@@ -57,36 +57,41 @@ impl Failed {
     }
 }
 
-impl fmt::Display for Failed {
+impl fmt::Display for CallFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.error_type.as_str())
     }
 }
 
-impl Error for Failed {}
+impl Error for CallFault {}
 
 /// What a provider has told before a call ends; a call that is cut off leaves it.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct ToldSoFar {
     pub(crate) request_id: String,
     pub(crate) usage: Usage,
 }
 
 /// How a call ended, and how long that took.
-pub(crate) struct Ended {
-    outcome: Result<Reading, Failed>,
+pub(crate) struct CallEnd {
+    outcome: Result<ReadAnswer, CallFault>,
     latency: Duration,
 }
 
 /// Makes a call within its timeout and measures it.
-pub(crate) async fn within(timeout: Duration, ask: impl Future<Output = Result<Reading, Failed>>) -> Ended {
+pub(crate) async fn within(timeout: Duration, ask: impl Future<Output = Result<ReadAnswer, CallFault>>) -> CallEnd {
     let begun = Instant::now();
     let outcome = tokio::time::timeout(timeout, ask).await;
-    Ended { latency: begun.elapsed(), outcome: outcome.unwrap_or_else(|_| Err(late(timeout))) }
+    CallEnd { latency: begun.elapsed(), outcome: outcome.unwrap_or_else(|_| Err(late(timeout))) }
 }
 
 /// Cleans what came of a call; a failure keeps what was told before it.
-pub(crate) async fn conclude(ended: Ended, told: Told, call: &Call<'_>, http: &Http) -> Result<Answer, CallError> {
+pub(crate) async fn conclude(
+    ended: CallEnd,
+    told: ToldSoFar,
+    call: &Call<'_>,
+    http: &Http,
+) -> Result<Answer, CallError> {
     let (latency, redactor) = (ended.latency, http.redactor());
     match ended.outcome {
         Ok(reading) => Ok(Answer {
@@ -110,8 +115,8 @@ pub(crate) async fn conclude(ended: Ended, told: Told, call: &Call<'_>, http: &H
     }
 }
 
-fn late(timeout: Duration) -> Failed {
-    Failed::new(ErrorType::Timeout, format!("the provider had not answered after {timeout:?}"))
+fn late(timeout: Duration) -> CallFault {
+    CallFault::new(ErrorType::Timeout, format!("the provider had not answered after {timeout:?}"))
 }
 
 /// No database keeps a NUL.

@@ -31,10 +31,10 @@ const ESCAPE_BYTES: usize = 6;
 /// Hides one provider's key, in the forms that a server may repeat it in: as it is, backwards, and in base64 at whatever
 /// place of a longer text (`Bearer KEY`, `KEY:`), each of them also percent-encoded or escaped as in JSON.
 pub(crate) struct Redactor {
-    forms: Vec<Form>,
+    forms: Vec<KeyForm>,
 }
 
-struct Form {
+struct KeyForm {
     text: String,
     is_base64: bool,
 }
@@ -45,11 +45,12 @@ impl Redactor {
             return Self { forms: Vec::new() };
         };
         let backwards = key.chars().rev().collect();
-        let plain = [key.to_owned(), backwards].map(|text| Form { text, is_base64: false });
+        let plain = [key.to_owned(), backwards].map(|text| KeyForm { text, is_base64: false });
         let encoded =
             (0..3).flat_map(|before| [base64(&STANDARD_NO_PAD, key, before), base64(&URL_SAFE_NO_PAD, key, before)]);
         let encoded = encoded.filter(|text| text.len() >= CHANCE_BYTES);
-        let mut forms: Vec<_> = plain.into_iter().chain(encoded.map(|text| Form { text, is_base64: true })).collect();
+        let mut forms: Vec<_> =
+            plain.into_iter().chain(encoded.map(|text| KeyForm { text, is_base64: true })).collect();
         forms.dedup_by(|one, other| one.text == other.text);
         Self { forms }
     }

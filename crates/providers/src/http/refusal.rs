@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
-use super::Failed;
+use super::CallFault;
 use super::json::{self, Field, Shape, json_object};
 
 /// Codes and types that say that the quota is spent or that nobody pays: waiting does not help.
@@ -21,12 +21,15 @@ const QUOTA: &[&str] = &[
 const FILTERED: &[&str] = &["content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"];
 
 /// An answer that is no success. Its body may be anything.
-pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failed {
+pub(super) fn classify(status: StatusCode, body: &[u8]) -> CallFault {
     let body = String::from_utf8_lossy(body);
     let reason = match json::object::<Refusal>(body.as_bytes()) {
-        Ok(refusal) => Reason::of(refusal),
+        Ok(refusal) => RefusalReason::of(refusal),
         // A gateway's plain words are worth showing, its pages are not.
-        Err(_) => Reason { message: Some(body.trim().to_owned()).filter(|b| !b.starts_with('<')), ..Reason::default() },
+        Err(_) => RefusalReason {
+            message: Some(body.trim().to_owned()).filter(|b| !b.starts_with('<')),
+            ..RefusalReason::default()
+        },
     };
     let message = if status.is_redirection() {
         format!("the provider answered with a redirect (HTTP {}): configure the place it leads to", status.as_u16())
@@ -34,18 +37,18 @@ pub(super) fn classify(status: StatusCode, body: &[u8]) -> Failed {
         let told = reason.message.as_deref().filter(|message| !message.trim().is_empty());
         told.map_or_else(|| format!("the provider answered HTTP {} without a reason", status.as_u16()), str::to_owned)
     };
-    Failed::new(error_type(status, &reason), message)
+    CallFault::new(error_type(status, &reason), message)
 }
 
 /// A success whose body, or an event of it, is an error all the same: `{"error": {"code": 502, ...}}`.
-pub(crate) fn in_body(json: &[u8]) -> Option<Failed> {
+pub(crate) fn in_body(json: &[u8]) -> Option<CallFault> {
     let refusal = json::object::<Refusal>(json).ok().filter(|refusal| refusal.error.is_given())?;
-    let reason = Reason::of(refusal);
+    let reason = RefusalReason::of(refusal);
     let error_type = error_type(reason.status.unwrap_or(StatusCode::OK), &reason);
-    Some(Failed::new(error_type, reason.message.unwrap_or_else(|| "the provider answered with an error".to_owned())))
+    Some(CallFault::new(error_type, reason.message.unwrap_or_else(|| "the provider answered with an error".to_owned())))
 }
 
-fn error_type(status: StatusCode, reason: &Reason) -> ErrorType {
+fn error_type(status: StatusCode, reason: &RefusalReason) -> ErrorType {
     let says = |list: &[&str]| reason.words.iter().flatten().any(|word| list.contains(&word.as_str()));
     match status.as_u16() {
         500..=599 => ErrorType::ProviderError,
@@ -76,28 +79,28 @@ json_object!(
     /// A refusal in the forms that are in use: `{"error": {...}}` is OpenAI's and Anthropic's, `{"error": "..."}` Ollama's,
     /// the bare object older vLLM's, and `{"detail": ...}` FastAPI's.
     Refusal {
-        "error" => error: Field<Told>,
+        "error" => error: Field<ToldReason>,
         "message" => message: Field<String>,
         "detail" => detail: Option<Box<RawValue>>,
-        "code" => code: Field<Code>,
+        "code" => code: Field<RefusalCode>,
         "type" => kind: Field<String>,
     }
 );
 
 json_object!(Inner {
     "message" => message: Field<String>,
-    "code" => code: Field<Code>,
+    "code" => code: Field<RefusalCode>,
     "type" => kind: Field<String>,
 });
 
 /// What stands in `error`.
 #[derive(Debug)]
-enum Told {
+enum ToldReason {
     Words(String),
     Object(Inner),
 }
 
-impl Shape for Told {
+impl Shape for ToldReason {
     fn of_text(words: &str) -> Option<Self> {
         Some(Self::Words(words.to_owned()))
     }
@@ -109,12 +112,12 @@ impl Shape for Told {
 
 /// An error's code: a word, or the status that the gateway's own provider answered.
 #[derive(Debug)]
-enum Code {
+enum RefusalCode {
     Word(String),
     Status(i64),
 }
 
-impl Shape for Code {
+impl Shape for RefusalCode {
     fn of_text(word: &str) -> Option<Self> {
         Some(Self::Word(word.to_owned()))
     }
@@ -126,7 +129,7 @@ impl Shape for Code {
 
 /// Why.
 #[derive(Default)]
-struct Reason {
+struct RefusalReason {
     message: Option<String>,
     /// The error's code and its type.
     words: [Option<String>; 2],
@@ -134,12 +137,12 @@ struct Reason {
     status: Option<StatusCode>,
 }
 
-impl Reason {
+impl RefusalReason {
     fn of(refusal: Refusal) -> Self {
         let Refusal { error, message, detail, code, kind } = refusal;
         let (words, inner) = match error {
-            Field::Is(Told::Words(words)) => (Some(words), None),
-            Field::Is(Told::Object(inner)) => (None, Some(inner)),
+            Field::Is(ToldReason::Words(words)) => (Some(words), None),
+            Field::Is(ToldReason::Object(inner)) => (None, Some(inner)),
             Field::Absent | Field::Other => (None, None),
         };
         let is_bare = inner.is_none();
@@ -147,8 +150,8 @@ impl Reason {
         let text = |detail: &RawValue| serde_json::from_str(detail.get()).unwrap_or_else(|_| detail.get().to_owned());
         let message = inner.message.is().or(words).or(message.is()).or_else(|| detail.as_deref().map(text));
         let (code, status) = match inner.code {
-            Field::Is(Code::Word(word)) => (Some(word), None),
-            Field::Is(Code::Status(status)) if !is_bare => (None, u16::try_from(status).ok()),
+            Field::Is(RefusalCode::Word(word)) => (Some(word), None),
+            Field::Is(RefusalCode::Status(status)) if !is_bare => (None, u16::try_from(status).ok()),
             _ => (None, None),
         };
         let status = status.and_then(|status| StatusCode::from_u16(status).ok());

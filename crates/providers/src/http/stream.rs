@@ -12,8 +12,8 @@ use prompt_ledger_domain::model::Usage;
 use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
-use super::body::Body;
-use super::outcome::{Failed, Reading, Told, without_nul};
+use super::body::ResponseBody;
+use super::outcome::{CallFault, ReadAnswer, ToldSoFar, without_nul};
 use super::redact::Redactor;
 use super::sse::Decoder;
 use crate::TextSink;
@@ -25,7 +25,7 @@ const DONE: &str = "[DONE]";
 
 /// How long a stream may be silent. A call's own timeout bounds it too.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct ReadTimeouts {
     began: Instant,
     /// From the request to the first event.
     first: Duration,
@@ -33,35 +33,35 @@ pub(super) struct Patience {
     idle: Duration,
 }
 
-impl Patience {
+impl ReadTimeouts {
     pub(super) fn begin(first: Duration, idle: Duration) -> Self {
         Self { began: Instant::now(), first, idle }
     }
 
     /// Waits for what is needed before the first event.
-    pub(super) async fn first<T>(&self, coming: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    pub(super) async fn first<T>(&self, coming: impl Future<Output = Result<T, CallFault>>) -> Result<T, CallFault> {
         let left = self.first.saturating_sub(self.began.elapsed());
         timeout(left, coming).await.unwrap_or_else(|_| {
             let message = format!("the provider had not begun to answer after {:?}", self.first);
-            Err(Failed::new(ErrorType::Timeout, message))
+            Err(CallFault::new(ErrorType::Timeout, message))
         })
     }
 
-    async fn next<T>(&self, coming: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    async fn next<T>(&self, coming: impl Future<Output = Result<T, CallFault>>) -> Result<T, CallFault> {
         timeout(self.idle, coming).await.unwrap_or_else(|_| {
             let message = format!("the provider fell silent within its answer: nothing came for {:?}", self.idle);
-            Err(Failed::new(ErrorType::Timeout, message))
+            Err(CallFault::new(ErrorType::Timeout, message))
         })
     }
 }
 
 /// The events of an answer, as they come.
 #[derive(Debug)]
-pub(crate) struct Events {
-    body: Body,
+pub(crate) struct EventReader {
+    body: ResponseBody,
     /// Whether the header says that it is a stream of events.
     is_declared: bool,
-    patience: Patience,
+    patience: ReadTimeouts,
     redactor: Arc<Redactor>,
     decoder: Decoder,
     /// Decoded and not taken yet: at most what one piece of the body held.
@@ -84,10 +84,10 @@ pub(crate) struct Delta {
     pub(crate) is_last: bool,
 }
 
-impl Events {
-    pub(super) fn new(body: Body, is_declared: bool, patience: Patience, redactor: Arc<Redactor>) -> Self {
+impl EventReader {
+    pub(super) fn new(body: ResponseBody, is_declared: bool, patience: ReadTimeouts, redactor: Arc<Redactor>) -> Self {
         let (decoder, ready) = Default::default();
-        let body = Body { most: limits::PROVIDER_STREAM_BYTES, ..body };
+        let body = ResponseBody { most: limits::PROVIDER_STREAM_BYTES, ..body };
         Self { body, is_declared, patience, redactor, decoder, ready, begun: false }
     }
 
@@ -96,9 +96,9 @@ impl Events {
     pub(crate) async fn read(
         mut self,
         sink: &mut dyn TextSink,
-        told: &mut Told,
-        mut understand: impl FnMut(&str) -> Result<Delta, Failed> + Send + 'static,
-    ) -> Result<Reading, Failed> {
+        told: &mut ToldSoFar,
+        mut understand: impl FnMut(&str) -> Result<Delta, CallFault> + Send + 'static,
+    ) -> Result<ReadAnswer, CallFault> {
         self.body.request_id.clone_into(&mut told.request_id);
         sink.told(told.usage, &self.redactor.request_id(told.request_id.clone()));
         let mut text = String::new();
@@ -136,13 +136,13 @@ impl Events {
         }
         if finish_reason.is_none() {
             let message = "the provider's stream ended without saying why: the answer may be incomplete";
-            return Err(Failed::new(ErrorType::Connection, message));
+            return Err(CallFault::new(ErrorType::Connection, message));
         }
-        Ok(Reading { text, usage: told.usage, finish_reason, request_id: take(&mut told.request_id) })
+        Ok(ReadAnswer { text, usage: told.usage, finish_reason, request_id: take(&mut told.request_id) })
     }
 
     /// The next event's data.
-    async fn next(&mut self) -> Result<Option<String>, Failed> {
+    async fn next(&mut self) -> Result<Option<String>, CallFault> {
         loop {
             while let Some(data) = self.ready.pop_front() {
                 // Some send an empty one to keep the connection alive.
@@ -156,13 +156,13 @@ impl Events {
         }
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, Failed> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, CallFault> {
         let coming = self.body.piece();
         if self.begun { self.patience.next(coming).await } else { self.patience.first(coming).await }
     }
 
     /// The body has ended, perhaps within an event: what is no JSON was cut.
-    async fn rest(&mut self) -> Result<Option<String>, Failed> {
+    async fn rest(&mut self) -> Result<Option<String>, CallFault> {
         let rest = take(&mut self.decoder).finish().unwrap_or_default();
         let uncut = |rest: String| serde_json::from_str::<IgnoredAny>(&rest).is_ok().then_some(rest);
         let rest = self.body.budget.parse(rest.len(), move || uncut(rest)).await?;
@@ -170,7 +170,7 @@ impl Events {
         if self.begun || self.is_declared {
             Ok(rest)
         } else {
-            Err(Failed::invalid_response("the provider's answer is neither JSON nor a stream of events"))
+            Err(CallFault::invalid_response("the provider's answer is neither JSON nor a stream of events"))
         }
     }
 
@@ -182,10 +182,10 @@ impl Events {
 }
 
 /// Hands over an answer that came whole although it was asked for in pieces.
-pub(crate) fn at_once(reading: Reading, sink: &mut dyn TextSink) -> Reading {
+pub(crate) fn at_once(reading: ReadAnswer, sink: &mut dyn TextSink) -> ReadAnswer {
     let text = without_nul(reading.text);
     if !text.is_empty() {
         sink.push(&text);
     }
-    Reading { text, ..reading }
+    ReadAnswer { text, ..reading }
 }

@@ -5,23 +5,23 @@ use prompt_ledger_domain::model::Usage;
 use serde::de::{IgnoredAny, SeqAccess};
 
 use crate::http::json::{self, Field, Shape, each, json_object};
-use crate::http::{Failed, Reading, count, in_body};
+use crate::http::{CallFault, ReadAnswer, count, in_body};
 
 json_object!(Answer {
     "id" => id: Field<String>,
-    "choices" => choices: Field<First>,
+    "choices" => choices: Field<FirstChoice>,
     "usage" => usage: Field<Used>,
 });
 
 json_object!(Choice {
-    "message" => message: Field<Message>,
+    "message" => message: Field<OpenAiMessage>,
     "finish_reason" => finish_reason: Field<String>,
 });
 
 json_object!(
     /// A message, or a piece of one.
-    pub(super) Message {
-        "content" => content: Field<Content>,
+    pub(super) OpenAiMessage {
+        "content" => content: Field<ContentText>,
         "refusal" => refusal: Field<String>,
     }
 );
@@ -41,9 +41,9 @@ json_object!(pub(super) Details { "cached_tokens" => cached: Field<i64>, });
 
 /// The first of the choices: one was asked for.
 #[derive(Debug, Default)]
-struct First(Choice);
+struct FirstChoice(Choice);
 
-impl Shape for First {
+impl Shape for FirstChoice {
     fn of_list<'de, A: SeqAccess<'de>>(mut choices: A) -> Result<Option<Self>, A::Error> {
         let first = choices.next_element::<Field<Choice>>()?.and_then(Field::is);
         each(choices, |_: IgnoredAny| {})?;
@@ -53,9 +53,9 @@ impl Shape for First {
 
 /// A text, or the texts of a list of parts as one.
 #[derive(Debug)]
-pub(super) struct Content(String);
+pub(super) struct ContentText(String);
 
-impl Shape for Content {
+impl Shape for ContentText {
     fn of_text(text: &str) -> Option<Self> {
         Some(Self(text.to_owned()))
     }
@@ -68,24 +68,24 @@ impl Shape for Content {
 }
 
 /// Reads a completion; `request_id` is the header's, and goes before the body's.
-pub(super) fn read(body: &[u8], request_id: &str) -> Result<Reading, Failed> {
+pub(super) fn read(body: &[u8], request_id: &str) -> Result<ReadAnswer, CallFault> {
     let answer: Answer = json::answer(body)?;
     let usage = usage(answer.usage);
-    let First(choice) = answer.choices.is().unwrap_or_default();
+    let FirstChoice(choice) = answer.choices.is().unwrap_or_default();
     let Some(text) = choice.message.is().and_then(text) else {
         let failed = in_body(body)
-            .unwrap_or_else(|| Failed::invalid_response("the provider's answer has no choice with a message"));
-        return Err(Failed { usage, ..failed });
+            .unwrap_or_else(|| CallFault::invalid_response("the provider's answer has no choice with a message"));
+        return Err(CallFault { usage, ..failed });
     };
     let id = if request_id.is_empty() { answer.id.is().unwrap_or_default() } else { request_id.to_owned() };
-    Ok(Reading { text, usage, finish_reason: finish_reason(choice.finish_reason), request_id: id })
+    Ok(ReadAnswer { text, usage, finish_reason: finish_reason(choice.finish_reason), request_id: id })
 }
 
 /// A message's text, or a piece of it: a string, the texts of a list of parts, or none beside tool calls; in its place a
 /// refusal.
-pub(super) fn text(message: Message) -> Option<String> {
+pub(super) fn text(message: OpenAiMessage) -> Option<String> {
     match message.content {
-        Field::Is(Content(text)) if !text.is_empty() => Some(text),
+        Field::Is(ContentText(text)) if !text.is_empty() => Some(text),
         Field::Is(_) | Field::Absent => Some(message.refusal.is().unwrap_or_default()),
         Field::Other => None,
     }

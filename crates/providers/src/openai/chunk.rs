@@ -3,9 +3,9 @@
 use prompt_ledger_domain::execution::FinishReason;
 use serde::de::SeqAccess;
 
-use super::answer::{Message, Used, finish_reason, text, usage};
+use super::answer::{OpenAiMessage, Used, finish_reason, text, usage};
 use crate::http::json::{Anything, Field, Shape, each, event, json_object};
-use crate::http::{Delta, Failed, in_body};
+use crate::http::{CallFault, Delta, in_body};
 
 json_object!(Chunk {
     "id" => id: Field<String>,
@@ -16,7 +16,7 @@ json_object!(Chunk {
 
 json_object!(Choice {
     "index" => index: Field<i64>,
-    "delta" => delta: Field<Message>,
+    "delta" => delta: Field<OpenAiMessage>,
     "finish_reason" => finish_reason: Field<String>,
 });
 
@@ -43,11 +43,11 @@ impl Shape for Choices {
 }
 
 /// Reads a chunk. The one that tells the usage has no choices.
-pub(super) fn read(data: &str) -> Result<Delta, Failed> {
+pub(super) fn read(data: &str) -> Result<Delta, CallFault> {
     let chunk: Chunk = event(data)?;
     let usage = usage(chunk.usage);
     if let Some(failed) = chunk.error.is_given().then(|| in_body(data.as_bytes())).flatten() {
-        return Err(Failed { usage, ..failed });
+        return Err(CallFault { usage, ..failed });
     }
     let Choices { text, finish_reason } = chunk.choices.is().unwrap_or_default();
     Ok(Delta { text, finish_reason, usage, id: chunk.id.is().unwrap_or_default(), is_last: false })

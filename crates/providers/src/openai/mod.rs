@@ -17,7 +17,7 @@ use prompt_ledger_domain::error::{Error, Reason, Violation};
 use prompt_ledger_domain::execution::Params;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 
-use crate::http::{Came, Endpoint, Failed, Http, Reading, Told, at_once, conclude, within};
+use crate::http::{CallFault, Came, Endpoint, Http, ReadAnswer, ToldSoFar, at_once, conclude, within};
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
 /// OpenAI, or a server that speaks its protocol.
@@ -32,7 +32,7 @@ pub struct OpenAi {
 
 /// Where the transport leaves the answer, once. async-openai's own reading of a whole one takes many times its bytes, and
 /// of a stream it knows no bound and takes a broken one for a whole one.
-type Slot = Arc<Mutex<Option<Came>>>;
+type BesideSlot = Arc<Mutex<Option<Came>>>;
 
 impl OpenAi {
     /// Opens no connection yet. INVALID_FIELD when the key cannot be sent; INTERNAL when this machine has no
@@ -58,16 +58,21 @@ impl OpenAi {
         })
     }
 
-    async fn ask(&self, call: &Call<'_>, sink: Option<&mut dyn TextSink>, told: &mut Told) -> Result<Reading, Failed> {
-        self.check(call.params).map_err(|error| Failed::unsent(error.to_string()))?;
+    async fn ask(
+        &self,
+        call: &Call<'_>,
+        sink: Option<&mut dyn TextSink>,
+        told: &mut ToldSoFar,
+    ) -> Result<ReadAnswer, CallFault> {
+        self.check(call.params).map_err(|error| CallFault::unsent(error.to_string()))?;
         let request = request::body(call, self.is_own_place, sink.is_some());
-        let slot = Slot::default();
+        let slot = BesideSlot::default();
         let client = self.client(&slot, sink.is_some());
         let chat = client.chat().query(&self.query).map_err(not_ours)?;
         let () = chat.create_byot(request).await.map_err(not_ours)?;
         let came = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (came, sink) {
-            (Some(Came::Events(events)), Some(sink)) => events.read(sink, told, chunk::read).await,
+            (Some(Came::EventReader(events)), Some(sink)) => events.read(sink, told, chunk::read).await,
             (Some(Came::Whole(received)), sink) => {
                 let reading = received.read(told, answer::read).await?;
                 Ok(match sink {
@@ -75,13 +80,13 @@ impl OpenAi {
                     None => reading,
                 })
             }
-            (Some(Came::Events(_)) | None, _) => Err(Failed::unsent("the transport was not used")),
+            (Some(Came::EventReader(_)) | None, _) => Err(CallFault::unsent("the transport was not used")),
         }
     }
 
     /// A client for one call. The transport is ours: async-openai's own would retry, drop the headers, and log a body that
     /// it cannot read. What is answered goes past it, into the slot.
-    fn client(&self, slot: &Slot, streams: bool) -> async_openai::Client<OpenAIConfig> {
+    fn client(&self, slot: &BesideSlot, streams: bool) -> async_openai::Client<OpenAIConfig> {
         let (http, authorization, slot) = (self.http.clone(), self.authorization.clone(), Arc::clone(slot));
         self.client.clone().with_http_service(tower::service_fn(move |factory: HttpRequestFactory| {
             let (http, authorization, slot) = (http.clone(), authorization.clone(), Arc::clone(&slot));
@@ -103,18 +108,18 @@ impl OpenAi {
     }
 }
 
-fn ours(failed: Failed) -> OpenAIError {
+fn ours(failed: CallFault) -> OpenAIError {
     OpenAIError::Boxed(Box::new(failed))
 }
 
-fn not_ours(error: OpenAIError) -> Failed {
+fn not_ours(error: OpenAIError) -> CallFault {
     match error {
-        OpenAIError::Boxed(error) => match error.downcast::<Failed>() {
+        OpenAIError::Boxed(error) => match error.downcast::<CallFault>() {
             Ok(failed) => *failed,
-            Err(error) => Failed::unsent(error.to_string()),
+            Err(error) => CallFault::unsent(error.to_string()),
         },
         // The transport is ours, and what it hands over is readable: what is left is a request that cannot be built.
-        error => Failed::unsent(error.to_string()),
+        error => CallFault::unsent(error.to_string()),
     }
 }
 
@@ -141,7 +146,7 @@ impl Provider for OpenAi {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        let mut told = Told::default();
+        let mut told = ToldSoFar::default();
         let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
         conclude(ended, told, &call, &self.http).await
     }

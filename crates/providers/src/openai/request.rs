@@ -7,9 +7,9 @@ use crate::Call;
 
 /// The request's body. Absent parameters are not sent.
 #[derive(Serialize)]
-pub(super) struct Body<'a> {
+pub(super) struct ChatRequest<'a> {
     model: &'a str,
-    messages: Vec<Message<'a>>,
+    messages: Vec<OpenAiMessage<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,20 +37,20 @@ struct StreamOptions {
 
 /// One message, its content a plain string: compatible servers do not all take parts.
 #[derive(Serialize)]
-struct Message<'a> {
+struct OpenAiMessage<'a> {
     role: &'a str,
     content: &'a str,
 }
 
-pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool, streams: bool) -> Body<'a> {
+pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool, streams: bool) -> ChatRequest<'a> {
     let messages = match call.input {
-        Input::Prompt(text) => vec![Message { role: "user", content: text }],
+        Input::Prompt(text) => vec![OpenAiMessage { role: "user", content: text }],
         Input::Messages(messages) => {
-            messages.iter().map(|message| Message { role: &message.role, content: &message.content }).collect()
+            messages.iter().map(|message| OpenAiMessage { role: &message.role, content: &message.content }).collect()
         }
     };
     let params = call.params;
-    Body {
+    ChatRequest {
         model: call.model,
         messages,
         temperature: params.temperature,

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use self::session::Session;
 use crate::inbox::Inbox;
-use crate::link::{Link, PATIENCE, Part};
+use crate::link::{CONNECT_TIMEOUT, Link, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
@@ -42,12 +42,12 @@ pub struct RabbitOptions {
 
 /// Hints and announcements through RabbitMQ. Dropping it ends its connection.
 pub struct Rabbit {
-    shared: Arc<Shared>,
+    shared: Arc<RabbitInner>,
     tasks: TaskTracker,
     _stop: DropGuard,
 }
 
-struct Shared {
+struct RabbitInner {
     uri: AMQPUri,
     queue: String,
     exchange: String,
@@ -68,7 +68,7 @@ impl Rabbit {
     pub fn open(options: RabbitOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let RabbitOptions { url, prefix } = options;
         let stop = stop.child_token();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(RabbitInner {
             uri: uri(url.expose()).ok_or_else(|| broken("the URL cannot be read"))?,
             queue: format!("{prefix}.hints"),
             exchange: format!("{prefix}.events"),
@@ -130,7 +130,7 @@ impl Queue for Rabbit {
         let Some(session) = self.shared.slot.now() else { return };
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         // What is not acknowledged is delivered again, harmlessly.
-        tokio::time::timeout(PATIENCE, session.acknowledge(receipts)).await.ok();
+        tokio::time::timeout(CONNECT_TIMEOUT, session.acknowledge(receipts)).await.ok();
     }
 }
 

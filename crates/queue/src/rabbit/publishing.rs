@@ -10,9 +10,9 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::session::{Session, why};
-use super::{Shared, broken};
+use super::{RabbitInner, broken};
 use crate::BrokerError;
-use crate::link::{PATIENCE, Part};
+use crate::link::{CONNECT_TIMEOUT, Part};
 
 /// A channel that confirms what is published on it.
 pub(super) struct Publisher {
@@ -56,16 +56,16 @@ impl Publisher {
     }
 }
 
-impl Shared {
+impl RabbitInner {
     pub(super) async fn send_hints(&self, texts: &[String]) -> Result<(), BrokerError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CONNECT_TIMEOUT;
         let session = self.session(until).await?;
         let sent = timeout_at(until, session.hints.publish("", &self.queue, true, texts)).await;
         self.sent(&session, sent)
     }
 
     pub(super) async fn send_announcements(&self, text: &str) -> Result<(), BrokerError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CONNECT_TIMEOUT;
         let session = self.session(until).await?;
         // Nobody need be listening.
         let sent = timeout_at(until, session.events.publish(&self.exchange, "", false, &[text])).await;
@@ -82,7 +82,7 @@ impl Shared {
         let failed = match sent {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failed)) => failed,
-            Err(_) => format!("no answer within {PATIENCE:?}"),
+            Err(_) => format!("no answer within {CONNECT_TIMEOUT:?}"),
         };
         if self.slot.give_up(session) {
             self.link.down(Part::Sending, &failed);

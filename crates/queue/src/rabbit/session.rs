@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::publishing::Publisher;
-use super::{CONNECTING, PREFETCH, Shared};
-use crate::link::{PATIENCE, PAUSE, Part, pause};
+use super::{CONNECTING, PREFETCH, RabbitInner};
+use crate::link::{CONNECT_TIMEOUT, PAUSE, Part, pause};
 use crate::{Delivery, Heard, Receipt, wire};
 
 pub(super) struct Session {
@@ -62,13 +62,13 @@ impl Session {
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         for receipt in receipts.filter(|receipt| receipt.connection == self.number) {
             let requeue = BasicNackOptions { multiple: false, requeue: true };
-            within(PATIENCE, self.consuming.basic_nack(receipt.tag, requeue)).await?;
+            within(CONNECT_TIMEOUT, self.consuming.basic_nack(receipt.tag, requeue)).await?;
         }
         Ok(())
     }
 }
 
-impl Shared {
+impl RabbitInner {
     /// Connects and serves a connection, as often as it takes.
     pub(super) async fn keep_connected(self: Arc<Self>, stop: CancellationToken) {
         // Numbers the connections, from 1.
@@ -108,7 +108,7 @@ impl Shared {
         let ended = self.consume(&session, &mut events, stop).await;
         self.slot.down();
         match &ended {
-            Ok(()) => within(PATIENCE, connection.close(200, "bye".into())).await.ok(),
+            Ok(()) => within(CONNECT_TIMEOUT, connection.close(200, "bye".into())).await.ok(),
             // It may be half alive; and whatever waits on it has its own bound.
             Err(_) => timeout(PAUSE, connection.close(200, "bye".into())).await.ok().and_then(Result::ok),
         };
@@ -148,15 +148,15 @@ impl Shared {
 
     async fn start_consuming(&self, session: &Session) -> Result<Consumer, String> {
         let (queue, options) = (self.queue.as_str().into(), BasicConsumeOptions::default());
-        within(PATIENCE, session.consuming.basic_consume(queue, "".into(), options, FieldTable::default())).await
+        within(CONNECT_TIMEOUT, session.consuming.basic_consume(queue, "".into(), options, FieldTable::default())).await
     }
 
     /// Takes no more hints, and lets another process have those that nobody here took.
     async fn stop_consuming(&self, session: &Session, hints: Option<Consumer>) -> Result<(), String> {
         let Some(mut hints) = hints else { return Ok(()) };
-        within(PATIENCE, session.consuming.basic_cancel(hints.tag(), BasicCancelOptions::default())).await?;
+        within(CONNECT_TIMEOUT, session.consuming.basic_cancel(hints.tag(), BasicCancelOptions::default())).await?;
         // Those that were on their way.
-        while let Some(came) = timeout(PATIENCE, hints.next()).await.map_err(|_| late(PATIENCE))? {
+        while let Some(came) = timeout(CONNECT_TIMEOUT, hints.next()).await.map_err(|_| late(CONNECT_TIMEOUT))? {
             self.deliver(session, &came.map_err(|error| why(&error))?).await;
         }
         // Someone may have come back: it takes them again, as it would any other.

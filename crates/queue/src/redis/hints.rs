@@ -12,8 +12,8 @@ use redis::{FromRedisValue as _, RedisResult, Value, cmd, pipe};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{FIELD, Shared, soon, why, within};
-use crate::link::{PATIENCE, PAUSE, Part, pause};
+use super::{FIELD, RedisInner, soon, why, within};
+use crate::link::{CONNECT_TIMEOUT, PAUSE, Part, pause};
 use crate::{Delivery, wire};
 
 const GROUP: &str = "workers";
@@ -25,13 +25,13 @@ const MOST: usize = 1_024;
 const GONE_AFTER: Duration = Duration::from_secs(600);
 
 /// The connection that reads are parked on, whose answers have no bound of their own.
-struct Reader {
+struct GroupReader {
     connection: MultiplexedConnection,
     /// By this another connection lets a parked read go; nothing where Redis does not tell.
     id: Option<i64>,
 }
 
-impl Shared {
+impl RedisInner {
     pub(super) async fn keep_receiving(self: Arc<Self>, stop: CancellationToken) {
         loop {
             // A process that does not receive needs no connection for it.
@@ -60,16 +60,16 @@ impl Shared {
         }
     }
 
-    async fn reader(&self) -> RedisResult<Reader> {
+    async fn reader(&self) -> RedisResult<GroupReader> {
         let mut connection = self.connection(None).await?;
         soon(self.make_group(&mut connection)).await?;
         let id = soon(cmd("CLIENT").arg("ID").query_async(&mut connection)).await.ok();
         // Nothing hangs on either.
         soon(self.tidy(&mut connection)).await.ok();
-        Ok(Reader { connection, id })
+        Ok(GroupReader { connection, id })
     }
 
-    async fn read_until(&self, reader: &mut Reader, stop: &CancellationToken) -> RedisResult<()> {
+    async fn read_until(&self, reader: &mut GroupReader, stop: &CancellationToken) -> RedisResult<()> {
         loop {
             let wanted = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -94,13 +94,18 @@ impl Shared {
     }
 
     /// One read, which waits for hints as long as someone here does.
-    async fn parked_read(&self, reader: &mut Reader, wanted: usize, stop: &CancellationToken) -> RedisResult<Value> {
+    async fn parked_read(
+        &self,
+        reader: &mut GroupReader,
+        wanted: usize,
+        stop: &CancellationToken,
+    ) -> RedisResult<Value> {
         let mut read = cmd("XREADGROUP");
         read.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(wanted);
         read.arg("BLOCK").arg(u64::try_from(BLOCK.as_millis()).unwrap_or(0)).arg("NOACK");
         read.arg("STREAMS").arg(&self.stream).arg(">");
         let asked = read.query_async::<Value>(&mut reader.connection);
-        let mut parked = pin!(within(BLOCK + PATIENCE, "a parked read was not answered", asked));
+        let mut parked = pin!(within(BLOCK + CONNECT_TIMEOUT, "a parked read was not answered", asked));
         loop {
             tokio::select! {
                 answer = &mut parked => return answer,
@@ -149,7 +154,7 @@ impl Shared {
     }
 
     /// Leaves nothing behind. What fails here, whoever comes next tidies up.
-    async fn leave(&self, reader: &mut Reader) {
+    async fn leave(&self, reader: &mut GroupReader) {
         self.give_back(&mut reader.connection).await.ok();
         let mut leave = cmd("XGROUP");
         leave.arg("DELCONSUMER").arg(&self.stream).arg(GROUP).arg(&self.consumer);

@@ -8,11 +8,11 @@ use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{CONNECTING, HEALTH, Shared, soon, why, within};
+use super::{CONNECTING, HEALTH, RedisInner, soon, why, within};
 use crate::link::{PAUSE, Part, pause};
 use crate::{Heard, wire};
 
-impl Shared {
+impl RedisInner {
     pub(super) async fn keep_listening(self: Arc<Self>, stop: CancellationToken) {
         let mut again = false;
         loop {

@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::inbox::Inbox;
-use crate::link::{Link, PATIENCE, Part};
+use crate::link::{CONNECT_TIMEOUT, Link, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
@@ -48,12 +48,12 @@ pub struct RedisOptions {
 
 /// Hints and announcements through Redis. Dropping it ends its connections.
 pub struct Redis {
-    shared: Arc<Shared>,
+    shared: Arc<RedisInner>,
     tasks: TaskTracker,
     _stop: DropGuard,
 }
 
-struct Shared {
+struct RedisInner {
     client: Client,
     stream: String,
     channel: String,
@@ -75,7 +75,7 @@ impl Redis {
     /// that cannot be read is an error, which does not repeat it.
     pub fn open(options: RedisOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let stop = stop.child_token();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(RedisInner {
             client: client(options.url.expose()).map_err(|_| broken("the URL cannot be read"))?,
             stream: format!("{}:hints", options.prefix),
             channel: format!("{}:events", options.prefix),
@@ -129,7 +129,7 @@ fn client(url: &str) -> RedisResult<Client> {
     Client::open(info.set_tcp_settings(settings))
 }
 
-impl Shared {
+impl RedisInner {
     /// A new connection, whose answers may take so long; nothing where they may take for ever.
     async fn connection(&self, answers: Option<Duration>) -> RedisResult<MultiplexedConnection> {
         let config =
@@ -150,7 +150,7 @@ async fn within<T>(limit: Duration, late: &'static str, asked: impl Future<Outpu
 
 /// Bounds what is asked of Redis as everything is bounded.
 async fn soon<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
-    within(PATIENCE, "an answer took too long", asked).await
+    within(CONNECT_TIMEOUT, "an answer took too long", asked).await
 }
 
 fn broken(message: impl Into<String>) -> BrokerError {

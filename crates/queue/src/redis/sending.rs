@@ -7,21 +7,21 @@ use redis::{ErrorKind, Pipeline, RedisError, RedisResult, cmd};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{HEALTH, Shared, broken, soon, why};
+use super::{HEALTH, RedisInner, broken, soon, why};
 use crate::BrokerError;
-use crate::link::{PATIENCE, PAUSE, Part, pause};
+use crate::link::{CONNECT_TIMEOUT, PAUSE, Part, pause};
 
-impl Shared {
+impl RedisInner {
     /// Sends commands in one round trip. Whatever fails, the connection is made anew: after a change of leaders it may lead
     /// elsewhere.
     pub(super) async fn send(&self, commands: &Pipeline) -> Result<(), BrokerError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CONNECT_TIMEOUT;
         let connection = self.slot.soon(until).await.ok_or_else(|| broken("not connected"))?;
         let mut own = MultiplexedConnection::clone(&connection);
         let failed = match timeout_at(until, commands.query_async::<()>(&mut own)).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => why(&error),
-            Err(_) => format!("no answer within {PATIENCE:?}"),
+            Err(_) => format!("no answer within {CONNECT_TIMEOUT:?}"),
         };
         if self.slot.give_up(&connection) {
             self.link.down(Part::Sending, &failed);
@@ -31,7 +31,7 @@ impl Shared {
 
     /// Lets the parked read of this connection go.
     pub(super) async fn unblock(&self, id: i64) {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + CONNECT_TIMEOUT;
         let Some(connection) = self.slot.soon(until).await else { return };
         let mut own = MultiplexedConnection::clone(&connection);
         // Where it may not do that, the read ends by itself a little later.
@@ -54,7 +54,7 @@ impl Shared {
 
     /// One connection, until it breaks.
     async fn one_connection(&self) -> RedisResult<std::convert::Infallible> {
-        let mut connection = self.connection(Some(PATIENCE)).await?;
+        let mut connection = self.connection(Some(CONNECT_TIMEOUT)).await?;
         soon(cmd("PING").query_async::<()>(&mut connection)).await?;
         self.slot.up(Arc::new(connection.clone()));
         self.link.up(Part::Sending);

@@ -33,25 +33,25 @@ pub(super) const SETTINGS: &[Setting] = &[
 #[derive(Clone, Debug)]
 pub struct BackendConfig {
     /// Postgres.
-    pub database: Option<Place>,
+    pub database: Option<ServiceUrl>,
     /// Connections to it, at most.
     pub database_connections: u32,
     /// Redis.
-    pub redis: Option<Place>,
+    pub redis: Option<ServiceUrl>,
     /// RabbitMQ.
-    pub amqp: Option<Place>,
+    pub amqp: Option<ServiceUrl>,
     /// What names in the brokers begin with.
     pub broker_prefix: String,
 }
 
 /// The URL of a service. It may hold a password: it shows as its scheme and host.
 #[derive(Clone)]
-pub struct Place {
+pub struct ServiceUrl {
     url: Secret,
     shown: String,
 }
 
-impl Place {
+impl ServiceUrl {
     /// The URL, password and all.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -59,13 +59,13 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
@@ -78,7 +78,7 @@ impl BackendConfig {
                 Ok(url) if schemes.contains(&url.scheme()) && url.has_host() => {
                     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
                     let shown = format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default());
-                    Ok(Some(Place { url: Secret::new(value), shown }))
+                    Ok(Some(ServiceUrl { url: Secret::new(value), shown }))
                 }
                 _ => Err(format!("is no URL that begins with {}://HOST", schemes.join(":// or "))),
             })

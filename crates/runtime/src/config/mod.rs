@@ -7,10 +7,10 @@ mod provider;
 mod server;
 mod watch;
 
-pub use backend::{BackendConfig, Place};
+pub use backend::{BackendConfig, ServiceUrl};
 pub use env::Mistakes;
 pub use execution::ExecutionConfig;
-pub use provider::{Endpoint, ProviderConfig};
+pub use provider::{ProviderConfig, ProviderEndpoint};
 pub use server::{DEVELOPMENT_KEY, Reflection, ServerConfig, Tls};
 pub use watch::WatchConfig;
 

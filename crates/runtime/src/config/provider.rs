@@ -16,21 +16,21 @@ pub(super) const SETTINGS: &[Setting] = &[
 #[derive(Clone, Debug)]
 pub struct ProviderConfig {
     /// For OpenAI.
-    pub openai: Endpoint,
+    pub openai: ProviderEndpoint,
     /// For Anthropic.
-    pub anthropic: Endpoint,
+    pub anthropic: ProviderEndpoint,
 }
 
 /// A provider's key and place.
 #[derive(Clone, Debug, Default)]
-pub struct Endpoint {
+pub struct ProviderEndpoint {
     /// Its key.
     pub api_key: Option<Secret>,
     /// Where it is, when not at its maker's.
     pub base_url: Option<Url>,
 }
 
-impl Endpoint {
+impl ProviderEndpoint {
     /// Whether calls can be made: with a key, or to a place of one's own.
     #[must_use]
     pub fn is_configured(&self) -> bool {
@@ -40,7 +40,7 @@ impl Endpoint {
 
 impl ProviderConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
-        let mut endpoint = |key: &str, url: &str| Endpoint {
+        let mut endpoint = |key: &str, url: &str| ProviderEndpoint {
             api_key: env.text(key).map(Secret::new),
             base_url: env.read(url, None, |value| match Url::parse(value) {
                 Ok(url) if !url.username().is_empty() || url.password().is_some() => {
@@ -70,7 +70,7 @@ mod tests {
         };
         let config = ProviderConfig::read(&mut Env::new(&lookup));
         assert!(config.openai.is_configured() && config.anthropic.is_configured());
-        assert!(!Endpoint::default().is_configured());
+        assert!(!ProviderEndpoint::default().is_configured());
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 

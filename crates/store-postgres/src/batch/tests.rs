@@ -6,7 +6,7 @@ use super::*;
 struct Locks(Mutex<Vec<(Vec<u32>, bool)>>);
 
 #[async_trait]
-impl Work for Locks {
+impl BatchWrite for Locks {
     type Item = u32;
     type Answer = u32;
 
@@ -18,11 +18,12 @@ impl Work for Locks {
         1
     }
 
-    async fn write(&self, items: &[u32], again: bool) -> Result<Vec<Outcome<u32>>> {
+    async fn write(&self, items: &[u32], again: bool) -> Result<Vec<BatchOutcome<u32>>> {
         let mut told = self.0.lock().unwrap();
         told.push((items.to_vec(), again));
         let is_first = told.len() == 1;
-        let outcome = |item: &u32| if is_first && *item == 1 { Outcome::Locked } else { Outcome::Done(*item) };
+        let outcome =
+            |item: &u32| if is_first && *item == 1 { BatchOutcome::Locked } else { BatchOutcome::Done(*item) };
         Ok(items.iter().map(outcome).collect())
     }
 }

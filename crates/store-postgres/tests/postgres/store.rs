@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_store::{Analytics, Executions, Models, Pace, Registry, Store};
+use prompt_ledger_store::{Analytics, Executions, Models, Registry, RollupPolicy, Store};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
@@ -66,13 +66,13 @@ impl Backend for Fresh {
         done.map(|_| ()).map_err(|error| error.to_string())
     }
 
-    async fn fold_until(&self, at: Timestamp, crowd: usize) {
+    async fn roll_up_until(&self, at: Timestamp, crowd: usize) {
         let at = at.0 - at.0.rem_euclid(10_000_000);
         let keep = now().since(Timestamp(at));
-        let pace = Pace { settle: Duration::ZERO, keep, crowd };
+        let pace = RollupPolicy { settle: Duration::ZERO, keep, crowd };
         // Others on the same server may be writing: their transactions are waited for.
-        while self.count("SELECT (extract(epoch FROM until) * 1000000)::int8 FROM usage_folded").await < at {
-            self.store.fold(pace).await.unwrap();
+        while self.count("SELECT (extract(epoch FROM until) * 1000000)::int8 FROM usage_rolled_up").await < at {
+            self.store.roll_up(pace).await.unwrap();
         }
     }
 

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Access, Analytics, Executions, Models, NewExecution, Pace, RegisterCode, Registry, Store};
+use prompt_ledger_store::{
+    Access, Analytics, Executions, Models, NewExecution, RegisterCode, Registry, RollupPolicy, Store,
+};
 use prompt_ledger_store_sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
@@ -67,8 +69,11 @@ impl Backend for File {
         done.map(|_| ()).map_err(|error| error.to_string())
     }
 
-    async fn fold_until(&self, _: Timestamp, crowd: usize) {
-        assert!(!self.store.fold(Pace { crowd, ..Pace::default() }).await.unwrap(), "there is nothing to move");
+    async fn roll_up_until(&self, _: Timestamp, crowd: usize) {
+        assert!(
+            !self.store.roll_up(RollupPolicy { crowd, ..RollupPolicy::default() }).await.unwrap(),
+            "there is nothing to move"
+        );
     }
 
     async fn count(&self, sql: &str) -> i64 {

@@ -5,11 +5,11 @@ use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version
 use prompt_ledger_domain::versioning::{self, Content, Registration};
 use prompt_ledger_domain::{Result, Timestamp};
 
-use super::{Metadata, Project, counted, described};
+use super::{ProjectState, PromptMetadata, counted, described};
 use crate::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 
 /// What is to be written, and what is then answered.
-pub struct Batch {
+pub struct CodeBatch {
     /// The prompts that change, as they become, each with the next revision.
     pub prompts: Vec<Prompt>,
     /// The versions that are new.
@@ -20,7 +20,7 @@ pub struct Batch {
     pub answer: Registered,
 }
 
-impl Batch {
+impl CodeBatch {
     fn nothing(answer: Registered) -> Self {
         Self { prompts: Vec::new(), added: Vec::new(), restored: Vec::new(), answer }
     }
@@ -45,35 +45,40 @@ pub struct Known {
 }
 
 /// A prompt of the batch as it is found: the prompt of that name, and its version of that content.
-pub type Found = (Option<Prompt>, Option<Known>);
+pub type FoundPrompt = (Option<Prompt>, Option<Known>);
 
 /// Registering a batch: `found` is what there is of each prompt of `sent`, in the same order.
-pub fn register(project: &Project, found: Vec<Found>, sent: &RegisterCode, now: Timestamp) -> Result<Batch> {
+pub fn register(
+    project: &ProjectState,
+    found: Vec<FoundPrompt>,
+    sent: &RegisterCode,
+    now: Timestamp,
+) -> Result<CodeBatch> {
     // Nothing else is said of a batch in which a prompt is not the code's to write.
     for prompt in found.iter().filter_map(|(prompt, _)| prompt.as_ref()) {
         prompt.check_mode(Mode::Tracking, prompt.mode.write_rpc())?;
     }
     let answer = Registered { prompts: Vec::with_capacity(found.len()), revision: project.revision };
-    let mut batch = Batch::nothing(answer);
+    let mut batch = CodeBatch::nothing(answer);
     let mut revision = project.revision;
     for (place, (found, code)) in found.into_iter().zip(&sent.prompts).enumerate() {
         let taken = batch.take(project, revision, found, code, sent, now);
         revision = taken.map_err(|error| error.within(&format!("prompts[{place}]")))?;
     }
     if sent.dry_run {
-        return Ok(Batch::nothing(batch.answer));
+        return Ok(CodeBatch::nothing(batch.answer));
     }
     batch.answer.revision = revision;
     Ok(batch)
 }
 
-impl Batch {
+impl CodeBatch {
     /// One prompt more: the project's revision after it.
     fn take(
         &mut self,
-        project: &Project,
+        project: &ProjectState,
         revision: i64,
-        (before, known): Found,
+        (before, known): FoundPrompt,
         code: &CodePrompt,
         sent: &RegisterCode,
         now: Timestamp,
@@ -93,7 +98,7 @@ impl Batch {
         if action == Registration::Unchanged {
             return Ok(revision);
         }
-        let metadata = Metadata {
+        let metadata = PromptMetadata {
             id: code.prompt_id,
             name: &code.name,
             mode: Mode::Tracking,

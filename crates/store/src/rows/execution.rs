@@ -4,7 +4,7 @@ use crate::rows as row;
 use crate::rows::LedgerRow;
 use crate::{Change, Event};
 use prompt_ledger_domain::execution::{
-    Attempt, ErrorType, Execution, ExecutionMode, Failure, FinishReason, Input, Params, Status, Texts,
+    Attempt, ErrorType, Execution, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, Status,
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
@@ -119,8 +119,8 @@ pub fn input<D, R: LedgerRow<D>>(row: &R) -> Result<Input> {
 }
 
 /// Its texts.
-pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<Texts> {
-    Ok(Texts {
+pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<ExecutionTexts> {
+    Ok(ExecutionTexts {
         input: input(row)?,
         variables: row::text(row, "variables")?,
         response: row::text(row, "response_text")?,

@@ -1,7 +1,7 @@
 //! Prompts and versions as they are selected.
 
 use crate::Revisions;
-use crate::plan::Project;
+use crate::plan::ProjectState;
 use crate::plan::code::Known;
 use crate::rows as row;
 use crate::rows::LedgerRow;
@@ -116,8 +116,8 @@ pub fn maybe_known<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Known>> {
 }
 
 /// The project as the row was read.
-pub fn project<D, R: LedgerRow<D>>(row: &R) -> Result<Project> {
-    Ok(Project { name: row::text(row, "project")?, revision: project_revision(row)? })
+pub fn project<D, R: LedgerRow<D>>(row: &R) -> Result<ProjectState> {
+    Ok(ProjectState { name: row::text(row, "project")?, revision: project_revision(row)? })
 }
 
 /// The project's revision that the row was read at.

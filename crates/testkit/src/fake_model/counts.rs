@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// How long a wait may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Counts(watch::Sender<Now>);
@@ -25,8 +25,8 @@ impl Counts {
 
     pub(super) async fn wait(&self, for_what: &str, come: impl FnMut(&Now) -> bool) {
         let mut counts = self.0.subscribe();
-        let reached = tokio::time::timeout(PATIENCE, counts.wait_for(come)).await.is_ok();
-        assert!(reached, "waited {PATIENCE:?} for {for_what}; there were {:?}", self.now());
+        let reached = tokio::time::timeout(WAIT_LIMIT, counts.wait_for(come)).await.is_ok();
+        assert!(reached, "waited {WAIT_LIMIT:?} for {for_what}; there were {:?}", self.now());
     }
 
     pub(super) fn connection_came(&self) {

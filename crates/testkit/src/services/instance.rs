@@ -11,8 +11,8 @@ use tempfile::TempDir;
 use super::unique;
 
 /// A service may take so long to be ready.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -42,11 +42,11 @@ impl Instance {
         while !ready(self.port).await {
             let ended = self.child.as_mut().and_then(|child| child.try_wait().unwrap());
             assert!(
-                ended.is_none() && began.elapsed() < PATIENCE,
+                ended.is_none() && began.elapsed() < START_TIMEOUT,
                 "{command:?} is not ready ({ended:?}): {}",
                 self.log()
             );
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -67,7 +67,7 @@ impl Instance {
         let _ = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
         let began = Instant::now();
         while matches!(child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(LOOK_INTERVAL);
+            std::thread::sleep(POLL_INTERVAL);
         }
         self.child = Some(child);
         self.kill();
@@ -83,7 +83,7 @@ impl Instance {
         // Its children hold what it shared with them until they are gone too.
         let began = Instant::now();
         while family.iter().any(|pid| lives(*pid)) && began.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(LOOK_INTERVAL);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }

@@ -13,13 +13,13 @@ use super::execution::{checked_statuses, execution, named, status};
 use super::known;
 use super::time::{moment, timestamp};
 use crate::service::Caller;
-use crate::watch::{FeedMessage, Message, Wanted};
+use crate::watch::{FeedMessage, Wanted, WatchMessage};
 
 /// A message about one execution. `reused`: it was found by its idempotency key.
 #[must_use]
-pub fn message(id: ExecutionId, message: Message, reused: bool) -> v1::ExecutionEvent {
+pub fn message(id: ExecutionId, message: WatchMessage, reused: bool) -> v1::ExecutionEvent {
     match message {
-        Message::Snapshot { status: stands, attempt, through } => unnumbered(
+        WatchMessage::Snapshot { status: stands, attempt, through } => unnumbered(
             id,
             Kind::Snapshot(v1::ExecutionSnapshot {
                 status: status(stands).into(),
@@ -29,13 +29,13 @@ pub fn message(id: ExecutionId, message: Message, reused: bool) -> v1::Execution
                 execution: None,
             }),
         ),
-        Message::Changed(event, ended) => changed(id, String::new(), event, ended),
-        Message::Text { attempt, offset, text } => {
+        WatchMessage::Changed(event, ended) => changed(id, String::new(), event, ended),
+        WatchMessage::Text { attempt, offset, text } => {
             // A text is at most 500 KB long.
             let offset = i32::try_from(offset).unwrap_or(i32::MAX);
             unnumbered(id, Kind::TextDelta(v1::ExecutionTextDelta { attempt, offset, text }))
         }
-        Message::Heartbeat(through_sequence) => {
+        WatchMessage::Heartbeat(through_sequence) => {
             unnumbered(id, Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence }))
         }
     }

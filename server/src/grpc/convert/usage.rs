@@ -183,7 +183,7 @@ pub fn row(row: UsageRow) -> v1::UsageRow {
 }
 
 /// A key as it stands in a page token.
-type Written = (
+type UsageColumns = (
     Option<i64>,
     Option<String>,
     Option<String>,
@@ -196,7 +196,7 @@ type Written = (
 /// The place of a row, for a page token.
 #[must_use]
 pub fn cursor(key: &UsageKey) -> String {
-    let written: Written = (
+    let written: UsageColumns = (
         key.bucket_start.map(|at| at.0),
         key.mode.map(|mode| mode.as_str().to_owned()),
         key.prompt_name.clone(),
@@ -211,7 +211,7 @@ pub fn cursor(key: &UsageKey) -> String {
 /// The place that a page token's key names, in figures that are split so.
 #[must_use]
 pub fn place(cursor: &str, split: Split) -> Option<UsageKey> {
-    let (at, mode, prompt_name, version_number, model, environment, status): Written =
+    let (at, mode, prompt_name, version_number, model, environment, status): UsageColumns =
         serde_json::from_str(cursor).ok()?;
     let texts = [&prompt_name, &environment, &mode, &status].into_iter().flatten();
     let texts = texts.chain(model.iter().flat_map(|(provider, model)| [provider, model]));

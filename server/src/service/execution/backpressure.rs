@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// How often the queue is measured.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// When a refused caller may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -46,7 +46,7 @@ impl Backpressure {
 
     /// Measures the queue until `stop`.
     pub async fn run(self: Arc<Self>, store: Arc<dyn Executions>, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        let mut looks = tokio::time::interval(POLL_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
             // A store that does not answer is reported by those who need it.

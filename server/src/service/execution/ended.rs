@@ -1,11 +1,11 @@
 //! What an execution reads as once it was put into the queue, or has ended within its call: put together from what was
 //! written, so that no answer waits for the store to say it again.
 
-use prompt_ledger_domain::execution::{Attempt, Event, Execution, ExecutionMode, Status, Texts};
+use prompt_ledger_domain::execution::{Attempt, Event, Execution, ExecutionMode, ExecutionTexts, Status};
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_store::{Finish, NewExecution};
-use prompt_ledger_worker::Ending;
+use prompt_ledger_worker::RecordedEnd;
 
 /// What an execution is from its beginning.
 pub(super) struct Begun {
@@ -27,8 +27,8 @@ impl Begun {
 
     /// As GetExecution answers it; nothing where that takes more than its first event and its only attempt's end. A wish to
     /// cancel that came after that end was sent is not in it.
-    pub(super) fn ended(self, first: Event, ending: Ending, worker: &str) -> Option<Execution> {
-        let Ending { finish, event } = ending;
+    pub(super) fn ended(self, first: Event, ending: RecordedEnd, worker: &str) -> Option<Execution> {
+        let RecordedEnd { finish, event } = ending;
         if event.sequence != first.sequence + 1 || event.attempt != first.attempt || finish.status == Status::Canceled {
             return None;
         }
@@ -59,7 +59,7 @@ impl Begun {
             response_truncated,
             started_at: Some(first.at),
             completed_at: Some(event.at),
-            texts: begun.texts.map(|texts| Texts { response, ..texts }),
+            texts: begun.texts.map(|texts| ExecutionTexts { response, ..texts }),
             ..begun
         })
     }
@@ -107,7 +107,7 @@ impl Begun {
             created_at: first.at,
             started_at: None,
             completed_at: None,
-            texts: Some(Texts { input: new.input, variables: new.variables, response: String::new() }),
+            texts: Some(ExecutionTexts { input: new.input, variables: new.variables, response: String::new() }),
         }
     }
 }

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::backpressure::Backpressure;
-use self::prepare::{Found, How, Prepared, Tried};
+use self::prepare::{ExecuteKind, Found, Prepared, Tried};
 use super::{Caller, CpuPool, ModelService, RegistryService};
 use crate::watch::{FilteredFeed, Hub, Streams, Wanted, Watcher};
 
@@ -88,7 +88,7 @@ struct Driven {
 
 /// How long a caller waits, and whether it still does.
 #[derive(Clone, Debug, Default)]
-pub struct Patience {
+pub struct CallContext {
     /// When the caller must have its answer.
     pub deadline: Option<Instant>,
     /// Fires when the caller hung up.
@@ -99,9 +99,9 @@ pub struct Patience {
 
 impl ExecutionService {
     /// Runs an execution and answers it as it ended. `prompt_mode` is the mode that the RPC serves.
-    pub async fn run(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, patience: Patience) -> Result<Ran> {
+    pub async fn run(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, patience: CallContext) -> Result<Ran> {
         let drive = |prepared| self.drive(prepared, &patience);
-        let found = self.record(caller, &Arc::new(spec), prompt_mode, How::Run, drive).await?;
+        let found = self.record(caller, &Arc::new(spec), prompt_mode, ExecuteKind::Run, drive).await?;
         let project = caller.project.id;
         Ok(match found {
             Found::New(Driven { execution: Some(execution), .. }) => Ran { execution: *execution, reused: false },
@@ -120,10 +120,10 @@ impl ExecutionService {
         caller: &Caller,
         spec: Spec,
         prompt_mode: Mode,
-        patience: &Patience,
+        patience: &CallContext,
     ) -> Result<Streamed> {
         let drive = |prepared| self.drive_watched(prepared, patience);
-        Ok(match self.record(caller, &Arc::new(spec), prompt_mode, How::Stream, drive).await? {
+        Ok(match self.record(caller, &Arc::new(spec), prompt_mode, ExecuteKind::Stream, drive).await? {
             Found::New(watcher) => Streamed { watcher, reused: false },
             Found::Reused(id) => {
                 let pace = self.streams.within_call(patience.connection);
@@ -152,7 +152,7 @@ impl ExecutionService {
     /// Records an execution for a worker, and answers once that is durable.
     pub async fn submit(&self, caller: &Caller, spec: Spec, prompt_mode: Mode) -> Result<Ran> {
         let enqueue = |prepared| self.enqueue(prepared);
-        Ok(match self.record(caller, &Arc::new(spec), prompt_mode, How::Submit, enqueue).await? {
+        Ok(match self.record(caller, &Arc::new(spec), prompt_mode, ExecuteKind::Submit, enqueue).await? {
             // What is in the queue is answered whatever happens to the store now.
             Found::New(execution) => Ran { execution, reused: false },
             Found::Reused(id) => Ran { execution: self.store.get(caller.project.id, id).await?, reused: true },
@@ -164,10 +164,10 @@ impl ExecutionService {
         let reason = field::text("reason", reason, limits::SHORT_TEXT_BYTES)?;
         let canceling = self.store.cancel(caller.project.id, id, &reason).await?;
         match canceling.event {
-            Some(event) => self.runner.news.changed(id, event),
+            Some(event) => self.runner.publisher.changed(id, event),
             None if canceling.execution.status == Status::Running => {
                 self.runner.heartbeat.cancel(id);
-                self.runner.news.cancel(id);
+                self.runner.publisher.cancel(id);
             }
             None => {}
         }
@@ -193,17 +193,17 @@ impl ExecutionService {
 
     /// Records an execution as queued, and tells the workers.
     async fn enqueue(&self, Prepared { new, begun, .. }: Prepared) -> Result<Tried<Execution>> {
-        let (store, look_in) = (Arc::clone(&self.store), self.redispatch_after);
-        let (hints, news) = (self.hints.clone(), self.runner.news.clone());
+        let (store, available_in) = (Arc::clone(&self.store), self.redispatch_after);
+        let (hints, publisher) = (self.hints.clone(), self.runner.publisher.clone());
         // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
         // told.
         let recorded = self.running.spawn(async move {
             let id = new.id;
-            let recorded = store.submit(new, look_in).await?;
+            let recorded = store.submit(new, available_in).await?;
             Ok(match recorded {
                 Recorded::New(event) => {
                     hints.push(Hint { execution_id: id, attempt: 1 });
-                    news.changed(id, event);
+                    publisher.changed(id, event);
                     Tried::New(begun.queued(event))
                 }
                 Recorded::Existing(holder) => Tried::Existing(holder),
@@ -215,12 +215,12 @@ impl ExecutionService {
 
     /// Records an execution and drives it to its end. With an idempotency key it goes on when the caller does not: the
     /// retry finds it. Without one, a caller that hangs up aborts the provider call.
-    async fn drive(&self, prepared: Prepared, patience: &Patience) -> Result<Tried<Driven>> {
+    async fn drive(&self, prepared: Prepared, patience: &CallContext) -> Result<Tried<Driven>> {
         self.driving(prepared, patience, None).await.map_err(Error::internal)?
     }
 
     /// As [`Self::drive`], but answers once it is recorded, with what watches it from its beginning.
-    async fn drive_watched(&self, prepared: Prepared, patience: &Patience) -> Result<Tried<Watcher>> {
+    async fn drive_watched(&self, prepared: Prepared, patience: &CallContext) -> Result<Tried<Watcher>> {
         // Registered before it exists: nothing that happens to it is missed.
         let pace = self.streams.within_call(patience.connection).outlasting_a_drain();
         let watcher = self.hub.expect(prepared.new.id, pace);
@@ -238,7 +238,7 @@ impl ExecutionService {
     fn driving(
         &self,
         prepared: Prepared,
-        patience: &Patience,
+        patience: &CallContext,
         recorded: Option<oneshot::Sender<()>>,
     ) -> JoinHandle<Result<Tried<Driven>>> {
         let (sent, job) = (Instant::now(), prepared.job());
@@ -258,7 +258,7 @@ impl ExecutionService {
                 Recorded::Existing(holder) => return Ok(Tried::Existing(holder)),
                 Recorded::Stale => return Ok(Tried::Stale),
             };
-            runner.news.changed(id, first);
+            runner.publisher.changed(id, first);
             if let Some(recorded) = recorded {
                 // Who waited for it may be gone.
                 recorded.send(()).ok();

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use super::ExecutionService;
 use super::ended::Begun;
 use crate::service::cpu_pool::GoOn;
-use crate::service::registry::{Entry, Resolved};
+use crate::service::registry::{CachedPrompt, Resolved};
 use crate::service::{Caller, registry};
 
 /// How often a recording that found the registry changed under it resolves again.
@@ -59,7 +59,7 @@ impl Prepared {
 
 /// How an execution is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
+pub(super) enum ExecuteKind {
     /// Run within the call.
     Run,
     /// Run within the call, and watched from the beginning.
@@ -104,7 +104,7 @@ impl ExecutionService {
         caller: &Caller,
         spec: &Arc<Spec>,
         prompt_mode: Mode,
-        how: How,
+        how: ExecuteKind,
         try_it: impl Fn(Prepared) -> F,
     ) -> Result<Found<T>>
     where
@@ -123,7 +123,7 @@ impl ExecutionService {
                 },
             };
             entry.check_revision(spec.min_revision)?;
-            let _place = (how == How::Submit).then(|| self.backpressure.admit()).transpose()?;
+            let _place = (how == ExecuteKind::Submit).then(|| self.backpressure.admit()).transpose()?;
             match try_it(self.prepare(caller, spec, &entry, key, how).await?).await? {
                 Tried::New(new) => return Ok(Found::New(new)),
                 Tried::Existing(holder) => return self.reused(project, spec, holder).await,
@@ -139,7 +139,7 @@ impl ExecutionService {
         let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
         let entry = self.registry.entry(caller.project.id, name.as_str(), None).await?;
         let prompt = &entry.found.prompt;
-        prompt.check_mode(prompt_mode, execute_rpc(prompt.mode, How::Run))
+        prompt.check_mode(prompt_mode, execute_rpc(prompt.mode, ExecuteKind::Run))
     }
 
     /// Resolves the version, checks every field, renders, and finds the model: nothing is written so far.
@@ -147,9 +147,9 @@ impl ExecutionService {
         &self,
         caller: &Caller,
         spec: &Arc<Spec>,
-        entry: &Entry,
+        entry: &CachedPrompt,
         key: Option<ExecutionKey>,
-        how: How,
+        how: ExecuteKind,
     ) -> Result<Prepared> {
         let prompt = &entry.found.prompt;
         prompt.check_not_archived()?;
@@ -170,7 +170,7 @@ impl ExecutionService {
                 (&found.version, template.as_ref())
             }
         };
-        let mode = if how == How::Submit { ExecutionMode::Async } else { ExecutionMode::Sync };
+        let mode = if how == ExecuteKind::Submit { ExecutionMode::Async } else { ExecutionMode::Sync };
         let checked: Checked = spec.check(prompt.mode, mode, &self.runner.policy)?;
         let template = match spec.messages.as_slice() {
             [] => Some(Arc::clone(template.ok_or_else(|| prompt.opaque(version.number))?)),
@@ -210,7 +210,7 @@ impl ExecutionService {
             timeout: checked.timeout,
             expire_after: checked.expire_after,
             max_retries: checked.max_retries,
-            stream_text: spec.stream_text || how == How::Stream,
+            stream_text: spec.stream_text || how == ExecuteKind::Stream,
         };
         let begun = Begun::new(&new, prompt, version);
         Ok(Prepared { new, begun, provider, price })
@@ -246,12 +246,12 @@ fn rendered(
 }
 
 /// What executes the prompts of this mode in this way.
-fn execute_rpc(mode: Mode, how: How) -> &'static str {
+fn execute_rpc(mode: Mode, how: ExecuteKind) -> &'static str {
     match (mode, how) {
-        (Mode::Full, How::Run) => "ExecutionService.RunExecution",
-        (Mode::Full, How::Stream) => "ExecutionService.StreamExecution",
-        (Mode::Full, How::Submit) => "ExecutionService.SubmitExecution",
-        (Mode::Tracking, How::Stream) => "CodeRegistrationService.StreamCodePrompt",
-        (Mode::Tracking, How::Run | How::Submit) => "CodeRegistrationService.ExecuteCodePrompt",
+        (Mode::Full, ExecuteKind::Run) => "ExecutionService.RunExecution",
+        (Mode::Full, ExecuteKind::Stream) => "ExecutionService.StreamExecution",
+        (Mode::Full, ExecuteKind::Submit) => "ExecutionService.SubmitExecution",
+        (Mode::Tracking, ExecuteKind::Stream) => "CodeRegistrationService.StreamCodePrompt",
+        (Mode::Tracking, ExecuteKind::Run | ExecuteKind::Submit) => "CodeRegistrationService.ExecuteCodePrompt",
     }
 }

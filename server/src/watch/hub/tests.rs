@@ -12,11 +12,11 @@ use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::{Access, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry};
 use prompt_ledger_store_sqlite::Sqlite;
-use prompt_ledger_worker::News;
+use prompt_ledger_worker::EventPublisher;
 use tempfile::TempDir;
 
 use super::*;
-use crate::watch::{Message, Streams, Watcher};
+use crate::watch::{Streams, WatchMessage, Watcher};
 
 struct Kit {
     hub: Hub,
@@ -35,7 +35,7 @@ impl Kit {
         let (hub, tasks) = Hub::new(store.clone(), Feed::default());
         let bus = Arc::new(MemoryBus::new());
         let outbox = Outbox::announcements(bus.clone());
-        let texts = Texts::new(News::new(outbox.clone()));
+        let texts = Texts::new(EventPublisher::new(outbox.clone()));
         let stop = CancellationToken::new();
         tokio::spawn(tasks.run(texts, outbox, bus.listen(), stop.clone()));
         let streams = Streams::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());
@@ -128,7 +128,7 @@ impl Drop for Kit {
 async fn sequences(watcher: &mut Watcher, count: usize) -> Vec<i64> {
     let mut sequences = Vec::new();
     while sequences.len() < count {
-        if let Message::Changed(event, _) = watcher.next().await.unwrap().unwrap() {
+        if let WatchMessage::Changed(event, _) = watcher.next().await.unwrap().unwrap() {
             sequences.push(event.sequence);
         }
     }

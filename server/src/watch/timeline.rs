@@ -8,24 +8,24 @@ use prompt_ledger_queue::{TextCursor, TextPiece};
 
 /// What is known of one execution.
 #[derive(Debug, Default)]
-pub(super) struct Story {
+pub(super) struct Timeline {
     /// From sequence 1 on.
     events: Vec<Event>,
     /// As it ended.
     finished: Option<Arc<Execution>>,
-    text: Text,
+    text: AttemptText,
 }
 
 /// What an attempt has written so far.
 #[derive(Debug, Default)]
-struct Text {
+struct AttemptText {
     attempt: i32,
     so_far: String,
 }
 
 /// What something that was heard comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum TimelineUpdate {
     /// It is new, and fits what is known.
     New,
     /// It was known, or is out of date.
@@ -34,7 +34,7 @@ pub(super) enum Told {
     Gap,
 }
 
-impl Story {
+impl Timeline {
     /// The last event; absent while nothing is known.
     pub(super) fn last(&self) -> Option<&Event> {
         self.events.last()
@@ -76,7 +76,7 @@ impl Story {
     }
 
     /// Takes in what happened.
-    pub(super) fn happened(&mut self, event: Event) -> Told {
+    pub(super) fn happened(&mut self, event: Event) -> TimelineUpdate {
         match event.sequence - self.through() {
             1 => {
                 self.events.push(event);
@@ -84,44 +84,44 @@ impl Story {
                 // for who has not read it to its end.
                 let goes_on = event.from == Some(Status::Running) && !event.to.is_terminal();
                 if goes_on && self.text.attempt <= event.attempt {
-                    self.text = Text::default();
+                    self.text = AttemptText::default();
                 }
-                Told::New
+                TimelineUpdate::New
             }
-            ..=0 => Told::Known,
-            _ => Told::Gap,
+            ..=0 => TimelineUpdate::Known,
+            _ => TimelineUpdate::Gap,
         }
     }
 
-    /// Takes in the execution as it ended: whether that was news.
+    /// Takes in the execution as it ended: whether that was publisher.
     pub(super) fn ended(&mut self, execution: Arc<Execution>) -> bool {
-        let news = self.finished.is_none() && execution.status.is_terminal();
-        if news {
+        let publisher = self.finished.is_none() && execution.status.is_terminal();
+        if publisher {
             self.finished = Some(execution);
         }
-        news
+        publisher
     }
 
     /// Takes in what was written.
-    pub(super) fn written(&mut self, piece: &TextPiece) -> Told {
+    pub(super) fn written(&mut self, piece: &TextPiece) -> TimelineUpdate {
         if piece.attempt < self.text.attempt.max(self.attempt()) || self.is_over() {
-            return Told::Known;
+            return TimelineUpdate::Known;
         }
         if piece.attempt != self.text.attempt {
             if piece.offset > 0 {
-                return Told::Gap;
+                return TimelineUpdate::Gap;
             }
-            self.text = Text { attempt: piece.attempt, so_far: String::new() };
+            self.text = AttemptText { attempt: piece.attempt, so_far: String::new() };
         }
         let have = self.text.so_far.len();
         match have.checked_sub(piece.offset) {
-            None => Told::Gap,
+            None => TimelineUpdate::Gap,
             // A holder's text only grows: what overlaps is the same.
             Some(known) => match piece.text.get(known..) {
-                None | Some("") => Told::Known,
+                None | Some("") => TimelineUpdate::Known,
                 Some(more) => {
                     self.text.so_far.push_str(more);
-                    Told::New
+                    TimelineUpdate::New
                 }
             },
         }
@@ -157,20 +157,20 @@ mod tests {
     }
 
     /// Queued, and running its first attempt.
-    fn running() -> Story {
-        let mut story = Story::default();
-        assert_eq!(story.happened(event(1, None, Status::Queued, 0)), Told::New);
-        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), Told::New);
+    fn running() -> Timeline {
+        let mut story = Timeline::default();
+        assert_eq!(story.happened(event(1, None, Status::Queued, 0)), TimelineUpdate::New);
+        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), TimelineUpdate::New);
         story
     }
 
     #[test]
     fn events_are_taken_once_and_without_a_gap() {
         let mut story = running();
-        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), Told::Known);
-        assert_eq!(story.happened(event(4, Some(Status::Running), Status::Failed, 1)), Told::Gap);
+        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), TimelineUpdate::Known);
+        assert_eq!(story.happened(event(4, Some(Status::Running), Status::Failed, 1)), TimelineUpdate::Gap);
         assert_eq!((story.through(), story.attempt(), story.runs(), story.is_over()), (2, 1, true, false));
-        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Succeeded, 1)), Told::New);
+        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Succeeded, 1)), TimelineUpdate::New);
         assert!(story.is_over() && story.lacks_its_end() && !story.runs());
         let sequences =
             |after| std::iter::successors(story.after(after), |e| story.after(e.sequence)).map(|e| e.sequence);
@@ -181,12 +181,12 @@ mod tests {
     #[test]
     fn text_grows_whatever_arrives_twice() {
         let mut story = running();
-        assert_eq!(story.written(&piece(1, 0, "Hé")), Told::New);
-        assert_eq!(story.written(&piece(1, 0, "Hé")), Told::Known);
-        assert_eq!(story.written(&piece(1, 0, "Héllo")), Told::New);
-        assert_eq!(story.written(&piece(1, 3, "llo!")), Told::New);
-        assert_eq!(story.written(&piece(1, 9, "?")), Told::Gap);
-        assert_eq!(story.written(&piece(1, 2, "x")), Told::Known, "no offset of ours: passed over");
+        assert_eq!(story.written(&piece(1, 0, "Hé")), TimelineUpdate::New);
+        assert_eq!(story.written(&piece(1, 0, "Hé")), TimelineUpdate::Known);
+        assert_eq!(story.written(&piece(1, 0, "Héllo")), TimelineUpdate::New);
+        assert_eq!(story.written(&piece(1, 3, "llo!")), TimelineUpdate::New);
+        assert_eq!(story.written(&piece(1, 9, "?")), TimelineUpdate::Gap);
+        assert_eq!(story.written(&piece(1, 2, "x")), TimelineUpdate::Known, "no offset of ours: passed over");
         assert_eq!(story.text_after(0, 0), Some((1, 0, "Héllo!")));
         assert_eq!(story.text_after(1, 3), Some((1, 3, "llo!")));
         assert_eq!(story.text_after(1, 7), None);
@@ -197,15 +197,15 @@ mod tests {
     fn a_new_attempt_drops_the_text_of_the_one_before() {
         let mut story = running();
         story.written(&piece(1, 0, "one"));
-        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Running, 1)), Told::New);
+        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Running, 1)), TimelineUpdate::New);
         assert_eq!((story.attempt(), story.text_after(0, 0)), (2, None));
-        assert_eq!(story.written(&piece(1, 3, "!")), Told::Known);
-        assert_eq!(story.written(&piece(2, 4, "late")), Told::Gap);
-        assert_eq!(story.written(&piece(2, 0, "two")), Told::New);
+        assert_eq!(story.written(&piece(1, 3, "!")), TimelineUpdate::Known);
+        assert_eq!(story.written(&piece(2, 4, "late")), TimelineUpdate::Gap);
+        assert_eq!(story.written(&piece(2, 0, "two")), TimelineUpdate::New);
         assert_eq!(story.text_after(1, 3), Some((2, 0, "two")));
         story.happened(event(4, Some(Status::Running), Status::Queued, 2));
         assert_eq!(story.text_after(0, 0), None, "between two attempts there is none");
-        assert_eq!(story.written(&piece(3, 0, "three")), Told::New, "text may come before the event");
+        assert_eq!(story.written(&piece(3, 0, "three")), TimelineUpdate::New, "text may come before the event");
         story.happened(event(5, Some(Status::Queued), Status::Running, 3));
         assert_eq!(story.text_after(2, 3), Some((3, 0, "three")));
     }

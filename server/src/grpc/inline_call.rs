@@ -11,9 +11,9 @@ use tonic::{Request, Response, Status};
 use super::answers::Told;
 use super::convert::{execution, required, spec};
 use super::deadline::Deadline;
-use super::streaming::{Events, about_one};
-use super::taken;
-use crate::service::execution::{Patience, Ran, Streamed};
+use super::into_parts;
+use super::streaming::{ResponseStream, about_one};
+use crate::service::execution::{CallContext, Ran, Streamed};
 use crate::service::{Caller, ExecutionService};
 
 /// The answer that tells of an execution.
@@ -25,25 +25,25 @@ pub(super) fn told<T>(ran: Ran, message: impl FnOnce(Option<v1::Execution>, bool
 }
 
 /// A call whose caller waits for the model.
-pub(super) struct Waiting {
+pub(super) struct InlineCall {
     caller: Arc<Caller>,
     deadline: Option<Deadline>,
-    patience: Patience,
+    patience: CallContext,
     /// tonic drops what holds it when the caller goes away.
     guard: DropGuard,
 }
 
 /// A request's caller, as long as it waits, and its message.
-pub(super) fn waiting<T>(request: Request<T>) -> Result<(Waiting, T), Status> {
+pub(super) fn waiting<T>(request: Request<T>) -> Result<(InlineCall, T), Status> {
     let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
-    let (caller, sent) = taken(request)?;
+    let (caller, sent) = into_parts(request)?;
     let hung_up = CancellationToken::new();
     let guard = hung_up.clone().drop_guard();
-    let patience = Patience { deadline: deadline.map(|deadline| deadline.stop_by), hung_up, connection };
-    Ok((Waiting { caller, deadline, patience, guard }, sent))
+    let patience = CallContext { deadline: deadline.map(|deadline| deadline.stop_by), hung_up, connection };
+    Ok((InlineCall { caller, deadline, patience, guard }, sent))
 }
 
-impl Waiting {
+impl InlineCall {
     /// Whose call it is.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
@@ -68,7 +68,7 @@ impl Waiting {
         sent: Option<v1::ExecutionSpec>,
         mode: Mode,
         message: fn(v1::ExecutionEvent) -> T,
-    ) -> Result<Events<T>>
+    ) -> Result<ResponseStream<T>>
     where
         T: 'static,
     {

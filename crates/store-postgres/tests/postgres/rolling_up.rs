@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Analytics, NewExecution, Pace, Split, Store, UsageFilter};
+use prompt_ledger_store::{Analytics, NewExecution, RollupPolicy, Split, Store, UsageFilter};
 use prompt_ledger_store_postgres::{migrate_down, migrate_up};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
@@ -13,7 +13,7 @@ use prompt_ledger_store_conformance::kit::{Backend, an_execution, new_id, now, r
 use prompt_ledger_store_conformance::recount::{all, assert_recounted, figures};
 
 /// Nothing waits to settle.
-const AT_ONCE: Pace = Pace { settle: Duration::ZERO, keep: Duration::ZERO, crowd: 1_000 };
+const AT_ONCE: RollupPolicy = RollupPolicy { settle: Duration::ZERO, keep: Duration::ZERO, crowd: 1_000 };
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -56,7 +56,7 @@ async fn minutes_hours_and_days_are_added_up_as_they_are_over() {
     for (until, [minutes, hours, days]) in
         [(midnight + 70_000_000, [4, 0, 0]), (midnight + HOUR, [6, 6, 0]), (midnight + 24 * HOUR, [6, 6, 6])]
     {
-        fresh.fold_until(Timestamp(until), 1_000).await;
+        fresh.roll_up_until(Timestamp(until), 1_000).await;
         let [one, sixty, all] = [rollups(&fresh, 1).await, rollups(&fresh, 60).await, rollups(&fresh, 1_440).await];
         assert_eq!([one, sixty, all], [minutes, hours, days], "by version and by project");
         assert_eq!(executions_told(&fresh).await, 3);
@@ -70,7 +70,7 @@ async fn rollups_answer_without_the_executions() {
     ran(&fresh, &first, 5, hour(3)).await;
     let by_model = Split { model: true, ..Split::default() };
     let executions = all(&fresh, first.project_id).await;
-    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    fresh.roll_up_until(Timestamp(hour(0)), 1_000).await;
     fresh.execute("DELETE FROM executions".into()).await.unwrap();
     let found = figures(&fresh, first.project_id, &UsageFilter::default(), by_model, 9).await;
     assert_recounted(&found, &executions, &UsageFilter::default(), by_model);
@@ -91,13 +91,13 @@ async fn what_a_transaction_has_not_committed_yet_is_waited_for() {
     );
     open.execute(AssertSqlSafe(late)).await.unwrap();
     for _ in 0..5 {
-        fresh.store.fold(AT_ONCE).await.unwrap();
+        fresh.store.roll_up(AT_ONCE).await.unwrap();
     }
-    assert_eq!(fresh.count("SELECT count(*) FROM usage_folded WHERE until > 'epoch'").await, 0);
+    assert_eq!(fresh.count("SELECT count(*) FROM usage_rolled_up WHERE until > 'epoch'").await, 0);
     assert_eq!(executions_told(&fresh).await, 2);
     open.commit().await.unwrap();
     assert_eq!(executions_told(&fresh).await, 3);
-    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    fresh.roll_up_until(Timestamp(hour(0)), 1_000).await;
     assert_eq!((rollups(&fresh, 60).await, executions_told(&fresh).await), (6, 3));
 }
 
@@ -108,9 +108,10 @@ async fn many_processes_move_each_execution_once() {
     ran(&fresh, &first, 30, hour(2)).await;
     let other = open(fresh.database.url()).await.unwrap();
     let folds = (0..40).map(|turn| if turn % 2 == 0 { &fresh.store } else { &other });
-    let folded = futures::future::join_all(folds.map(|store| store.fold(Pace { crowd: 3, ..AT_ONCE }))).await;
+    let folded =
+        futures::future::join_all(folds.map(|store| store.roll_up(RollupPolicy { crowd: 3, ..AT_ONCE }))).await;
     assert!(folded.iter().all(Result::is_ok), "{folded:?}");
-    fresh.fold_until(Timestamp(hour(0)), 3).await;
+    fresh.roll_up_until(Timestamp(hour(0)), 3).await;
     assert_eq!((rollups(&fresh, 1).await, rollups(&fresh, 60).await), (60, 60));
     assert_eq!(executions_told(&fresh).await, 30);
 }
@@ -120,14 +121,14 @@ async fn a_crowd_is_moved_although_it_is_young_and_the_rest_stays() {
     let fresh = Fresh::fresh().await;
     let first = an_execution(&fresh).await;
     ran(&fresh, &first, 10, hour(1)).await;
-    let pace = Pace { settle: Duration::ZERO, keep: Duration::from_secs(100 * 24 * 3_600), crowd: 4 };
+    let pace = RollupPolicy { settle: Duration::ZERO, keep: Duration::from_secs(100 * 24 * 3_600), crowd: 4 };
     let moved = "SELECT coalesce(sum(executions), 0)::int8 FROM usage_rollups WHERE span = 1";
     // Others on the same server may be writing: their transactions are waited for.
     while fresh.count(moved).await < 2 * 6 {
-        fresh.store.fold(pace).await.unwrap();
+        fresh.store.roll_up(pace).await.unwrap();
     }
     for _ in 0..5 {
-        assert!(!fresh.store.fold(pace).await.unwrap());
+        assert!(!fresh.store.roll_up(pace).await.unwrap());
     }
     assert_eq!(fresh.count(moved).await, 2 * 8, "four at a time, until no more than four wait");
     assert_eq!(executions_told(&fresh).await, 10);
@@ -139,12 +140,12 @@ async fn a_straggler_that_an_operator_deleted_is_let_go() {
     let first = an_execution(&fresh).await;
     start(&fresh, &first).await;
     created(&fresh, &first, hour(1)).await;
-    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
-    assert_eq!(fresh.count("SELECT count(*) FROM usage_stragglers").await, 1);
+    fresh.roll_up_until(Timestamp(hour(0)), 1_000).await;
+    assert_eq!(fresh.count("SELECT count(*) FROM usage_open_executions").await, 1);
     fresh.execute("DELETE FROM executions".into()).await.unwrap();
     assert_eq!(executions_told(&fresh).await, 0);
-    fresh.store.fold(AT_ONCE).await.unwrap();
-    assert_eq!(fresh.count("SELECT count(*) FROM usage_stragglers").await, 0);
+    fresh.store.roll_up(AT_ONCE).await.unwrap();
+    assert_eq!(fresh.count("SELECT count(*) FROM usage_open_executions").await, 0);
 }
 
 #[tokio::test]
@@ -152,9 +153,9 @@ async fn a_mark_of_the_cluster_that_a_backup_was_made_in_holds_nobody_up() {
     let fresh = Fresh::fresh().await;
     let first = an_execution(&fresh).await;
     ran(&fresh, &first, 2, hour(1)).await;
-    let foreign = "UPDATE usage_folded SET marked_at = now() - interval '1 day', marked_xid = '9000000000000'";
+    let foreign = "UPDATE usage_rolled_up SET marked_at = now() - interval '1 day', marked_xid = '9000000000000'";
     fresh.execute(foreign.into()).await.unwrap();
-    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    fresh.roll_up_until(Timestamp(hour(0)), 1_000).await;
     assert_eq!(rollups(&fresh, 60).await, 4);
 }
 
@@ -165,7 +166,7 @@ async fn figures_survive_the_way_back_and_forth() {
     ran(&fresh, &first, 3, hour(1)).await;
     start(&fresh, &first).await;
     created(&fresh, &first, hour(1)).await;
-    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    fresh.roll_up_until(Timestamp(hour(0)), 1_000).await;
     fresh.store.close().await;
     let url = fresh.database.url();
     migrate_down(url, 2).await.unwrap();
@@ -173,6 +174,6 @@ async fn figures_survive_the_way_back_and_forth() {
     migrate_up(url).await.unwrap();
     let fresh = Fresh { store: open(url).await.unwrap(), ..fresh };
     assert_eq!(executions_told(&fresh).await, 4);
-    fresh.fold_until(Timestamp(hour(0)), 1_000).await;
+    fresh.roll_up_until(Timestamp(hour(0)), 1_000).await;
     assert_eq!((executions_told(&fresh).await, rollups(&fresh, 60).await), (4, 6));
 }

@@ -8,7 +8,7 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_queue::{Announcement, Outbox, TextPiece};
 
 /// Who listens in this process. None of these may wait.
-pub trait Audience: Send + Sync {
+pub trait EventObserver: Send + Sync {
     /// An execution changed its state: durably so.
     fn changed(&self, id: ExecutionId, event: Event);
 
@@ -21,12 +21,12 @@ pub trait Audience: Send + Sync {
 
 /// Tells what happens.
 #[derive(Clone)]
-pub struct News {
+pub struct EventPublisher {
     outbox: Outbox<Announcement>,
-    audience: Option<Arc<dyn Audience>>,
+    audience: Option<Arc<dyn EventObserver>>,
 }
 
-impl News {
+impl EventPublisher {
     /// Tells everyone through this outbox.
     #[must_use]
     pub fn new(outbox: Outbox<Announcement>) -> Self {
@@ -35,7 +35,7 @@ impl News {
 
     /// Tells this audience too, and first.
     #[must_use]
-    pub fn with(self, audience: Arc<dyn Audience>) -> Self {
+    pub fn with(self, audience: Arc<dyn EventObserver>) -> Self {
         Self { audience: Some(audience), ..self }
     }
 

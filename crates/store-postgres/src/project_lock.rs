@@ -1,4 +1,4 @@
-//! Writes to one project's registry take turns within this process before they take a connection: so that those which wait
+//! Writes to one project's registry take project_locks within this process before they take a connection: so that those which wait
 //! for the project's lock hold one connection in all, and every other call finds its own.
 
 use std::collections::HashMap;
@@ -21,13 +21,13 @@ pub(super) type Made = Transaction<'static, Postgres>;
 
 /// Whose turn it is, by project.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct ProjectLocks {
     of: Mutex<HashMap<ProjectId, Weak<Turn<()>>>>,
     /// Is told how each write fared.
     writability: Arc<Writability>,
 }
 
-impl Turns {
+impl ProjectLocks {
     pub(super) fn new(writability: &Arc<Writability>) -> Self {
         Self { of: Mutex::default(), writability: Arc::clone(writability) }
     }
@@ -71,15 +71,15 @@ impl Turns {
     }
 
     fn of(&self, project: ProjectId) -> Arc<Turn<()>> {
-        let mut turns = self.of.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(turn) = turns.get(&project).and_then(Weak::upgrade) {
+        let mut project_locks = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = project_locks.get(&project).and_then(Weak::upgrade) {
             return turn;
         }
-        if turns.len() >= REMEMBERED {
-            turns.retain(|_, turn| turn.strong_count() > 0);
+        if project_locks.len() >= REMEMBERED {
+            project_locks.retain(|_, turn| turn.strong_count() > 0);
         }
         let turn = Arc::new(Turn::new(()));
-        turns.insert(project, Arc::downgrade(&turn));
+        project_locks.insert(project, Arc::downgrade(&turn));
         turn
     }
 }
@@ -95,13 +95,13 @@ mod tests {
 
     #[test]
     fn a_turn_is_shared_while_it_is_held_and_forgotten_afterwards() {
-        let turns = Turns::new(&Arc::default());
+        let project_locks = ProjectLocks::new(&Arc::default());
         let project = |n| ProjectId(Uuid::from_u128(n));
-        let held = turns.of(project(0));
+        let held = project_locks.of(project(0));
         for n in 1..2_000 {
-            turns.of(project(n));
+            project_locks.of(project(n));
         }
-        assert!(Arc::ptr_eq(&held, &turns.of(project(0))));
-        assert!(turns.of.lock().unwrap().len() <= REMEMBERED);
+        assert!(Arc::ptr_eq(&held, &project_locks.of(project(0))));
+        assert!(project_locks.of.lock().unwrap().len() <= REMEMBERED);
     }
 }

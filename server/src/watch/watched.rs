@@ -8,12 +8,12 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_queue::{TextCursor, TextPiece};
 use tokio::sync::Notify;
 
-use super::story::{Story, Told};
+use super::timeline::{Timeline, TimelineUpdate};
 
 /// A watched execution.
-pub(super) struct Entry {
+pub(super) struct WatchedExecution {
     pub(super) id: ExecutionId,
-    story: Mutex<Story>,
+    story: Mutex<Timeline>,
     /// Wakes who watches.
     pub(super) changed: Notify,
     /// How many places there are at it.
@@ -26,7 +26,7 @@ pub(super) struct Entry {
     pub(super) behind: AtomicBool,
 }
 
-impl Entry {
+impl WatchedExecution {
     pub(super) fn new(id: ExecutionId) -> Self {
         Self {
             id,
@@ -39,17 +39,17 @@ impl Entry {
         }
     }
 
-    pub(super) fn story(&self) -> MutexGuard<'_, Story> {
+    pub(super) fn story(&self) -> MutexGuard<'_, Timeline> {
         self.story.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn happened(&self, event: Event) -> Told {
+    pub(super) fn happened(&self, event: Event) -> TimelineUpdate {
         let mut story = self.story();
         let told = story.happened(event);
         // An end is told together with the execution as it ended.
         let whole = !story.lacks_its_end();
         drop(story);
-        if told == Told::New && whole {
+        if told == TimelineUpdate::New && whole {
             self.changed.notify_waiters();
         }
         told
@@ -61,9 +61,9 @@ impl Entry {
         }
     }
 
-    pub(super) fn written(&self, piece: &TextPiece) -> Told {
+    pub(super) fn written(&self, piece: &TextPiece) -> TimelineUpdate {
         let told = self.story().written(piece);
-        if told == Told::New {
+        if told == TimelineUpdate::New {
             self.changed.notify_waiters();
         }
         told

@@ -11,12 +11,12 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Counts what happens. The first time is told at once; what follows within a minute is told at its end, in one number.
 #[derive(Default)]
-pub(super) struct Occasional {
+pub(super) struct ThrottledCount {
     untold: u64,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Occasional {
+impl ThrottledCount {
     /// It happened once more.
     pub(super) fn happened(&mut self) {
         self.untold += 1;
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_is_told_at_once_and_the_rest_together() {
-        let mut occasional = Occasional::default();
+        let mut occasional = ThrottledCount::default();
         let mut told = async |count| {
             (0..count).for_each(|_| occasional.happened());
             std::future::poll_fn(|cx| Poll::Ready(occasional.poll_told(cx))).await

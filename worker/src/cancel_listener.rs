@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::Heartbeat;
 
 /// How long an announcement may be late before the store is asked.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Aborts canceled calls.
-pub struct Cancels {
+pub struct CancelListener {
     /// Where wishes are recorded.
     pub store: Arc<dyn Executions>,
     /// What is held.
@@ -23,10 +23,10 @@ pub struct Cancels {
     pub announced: Listener,
 }
 
-impl Cancels {
+impl CancelListener {
     /// Listens and looks until `stop`. Runs once per process.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(LOOK_INTERVAL);
+        let mut looks = tokio::time::interval(POLL_INTERVAL);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -46,7 +46,7 @@ impl Cancels {
         if held.is_empty() {
             return;
         }
-        match tokio::time::timeout(LOOK_INTERVAL, self.store.canceled_of(&held)).await {
+        match tokio::time::timeout(POLL_INTERVAL, self.store.canceled_of(&held)).await {
             Ok(Ok(canceled)) => canceled.iter().for_each(|fence| self.heartbeat.cancel(fence.id)),
             Ok(Err(error)) => tracing::warn!(%error, "cancels could not be looked for"),
             Err(_) => tracing::warn!("cancels could not be looked for in time"),

@@ -11,9 +11,9 @@ const EPOCH: i64 = 946_684_800_000_000;
 
 /// A moment in a statement or a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) Timestamp);
+pub(super) struct PgTimestamp(pub(super) Timestamp);
 
-impl Type<Postgres> for Moment {
+impl Type<Postgres> for PgTimestamp {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_name("timestamptz")
     }
@@ -23,13 +23,13 @@ impl Type<Postgres> for Moment {
     }
 }
 
-impl PgHasArrayType for Moment {
+impl PgHasArrayType for PgTimestamp {
     fn array_type_info() -> PgTypeInfo {
         PgTypeInfo::with_name("_timestamptz")
     }
 }
 
-impl Encode<'_, Postgres> for Moment {
+impl Encode<'_, Postgres> for PgTimestamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
         // The ends of time stay within what the database knows.
         let micros = self.0.0.clamp(-200_000_000_000_000_000, 9_000_000_000_000_000_000).saturating_sub(EPOCH);
@@ -38,7 +38,7 @@ impl Encode<'_, Postgres> for Moment {
     }
 }
 
-impl Decode<'_, Postgres> for Moment {
+impl Decode<'_, Postgres> for PgTimestamp {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         if value.format() == PgValueFormat::Text {
             return Err("a moment came as text".into());

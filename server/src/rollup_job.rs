@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_store::{Analytics, Pace};
+use prompt_ledger_store::{Analytics, RollupPolicy};
 use tokio_util::sync::CancellationToken;
 
 /// How often.
@@ -24,7 +24,7 @@ pub async fn run(store: Arc<dyn Analytics>, stop: CancellationToken) {
 
 /// Moves all that there is to move.
 async fn fold(store: &dyn Analytics) -> Result<()> {
-    while store.fold(Pace::default()).await? {}
+    while store.roll_up(RollupPolicy::default()).await? {}
     Ok(())
 }
 
@@ -65,7 +65,7 @@ mod tests {
             panic!("nobody asks")
         }
 
-        async fn fold(&self, _: Pace) -> Result<bool> {
+        async fn roll_up(&self, _: RollupPolicy) -> Result<bool> {
             self.1.send(self.2.elapsed().as_secs()).unwrap();
             self.0.lock().unwrap().pop().unwrap_or(Ok(false))
         }

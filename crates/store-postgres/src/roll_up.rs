@@ -1,6 +1,6 @@
 //! Moving executions into the rollups, some time after they were recorded: nothing is written when they are recorded or end.
 //!
-//! One step is one transaction with one snapshot, and one process makes it at a time: it holds the row of `usage_folded`.
+//! One step is one transaction with one snapshot, and one process makes it at a time: it holds the row of `usage_rolled_up`.
 //! An execution has its time of creation before its transaction becomes visible, however long the commit takes. So a step
 //! notes the moment and its own transaction, and only when all that began to write before this one have ended, what is
 //! older than that moment is moved: nothing can still appear there.
@@ -16,9 +16,9 @@ use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
 use super::bind::each;
-use super::moment::Moment;
+use super::timestamp::PgTimestamp;
 use super::{error, row};
-use prompt_ledger_store::Pace;
+use prompt_ledger_store::RollupPolicy;
 use prompt_ledger_store::rollup::{self, add_latencies, add_steps, advance, floor, is_built};
 use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
@@ -31,7 +31,7 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 pub(super) const HOLD: &str = "
     SELECT until, marked_at, coalesce(marked_xid < pg_snapshot_xmax(pg_current_snapshot()), false) AS marked,
         now() AS now, coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= marked_xid, false) AS settled
-    FROM usage_folded FOR UPDATE SKIP LOCKED";
+    FROM usage_rolled_up FOR UPDATE SKIP LOCKED";
 
 /// The first one after so many ($3) from $1 to before $2; nothing where there are no more.
 pub(super) const AFTER_CROWD: &str = "
@@ -66,18 +66,18 @@ pub(super) const SLICE: &str = ended!(
 
 /// Of those that had not ended when their time was moved.
 pub(super) const LATE: &str = ended!(
-    "usage_stragglers s CROSS JOIN LATERAL (SELECT x.* FROM executions x WHERE x.id = s.execution_id OFFSET 0) e
+    "usage_open_executions s CROSS JOIN LATERAL (SELECT x.* FROM executions x WHERE x.id = s.execution_id OFFSET 0) e
             WHERE true"
 );
 
 /// Lets those go, and whatever is gone.
 pub(super) const DONE: &str = "
-    DELETE FROM usage_stragglers s WHERE NOT EXISTS (
+    DELETE FROM usage_open_executions s WHERE NOT EXISTS (
         SELECT FROM executions e WHERE e.id = s.execution_id AND e.completed_at IS NULL)";
 
 /// Notes those created from $1 to before $2 that have not ended.
 pub(super) const LEAVE: &str = "
-    INSERT INTO usage_stragglers (execution_id, project_id, created_at)
+    INSERT INTO usage_open_executions (execution_id, project_id, created_at)
     SELECT e.id, e.project_id, e.created_at
     FROM projects j CROSS JOIN LATERAL (SELECT x.* FROM executions x
         WHERE x.project_id = j.id AND x.created_at >= $1 AND x.created_at < $2 OFFSET 0) e
@@ -134,7 +134,7 @@ const WRITE: &str = concat!(
 
 /// Moves the moment to $1; and where $2, marks this one.
 const MOVE: &str = "
-    UPDATE usage_folded SET until = $1, marked_at = CASE WHEN $2 THEN now() ELSE marked_at END,
+    UPDATE usage_rolled_up SET until = $1, marked_at = CASE WHEN $2 THEN now() ELSE marked_at END,
         marked_xid = CASE WHEN $2 THEN pg_current_xact_id() ELSE marked_xid END";
 
 /// What a rollup is of.
@@ -150,8 +150,8 @@ struct Key {
     words: [String; 5],
 }
 
-type Rollups = BTreeMap<Key, Tally>;
-type Step = Transaction<'static, sqlx::Postgres>;
+type RollupRows = BTreeMap<Key, Tally>;
+type RollupTransaction = Transaction<'static, sqlx::Postgres>;
 
 /// How a length stands in a rollup: in minutes.
 pub(super) fn span(length: Bucket) -> i16 {
@@ -162,8 +162,8 @@ pub(super) fn span(length: Bucket) -> i16 {
     }
 }
 
-pub(super) async fn step(pool: &PgPool, pace: Pace) -> Result<bool> {
-    let mut step: Step = error::walk(|| pool.begin_with(BEGIN)).await?;
+pub(super) async fn step(pool: &PgPool, pace: RollupPolicy) -> Result<bool> {
+    let mut step: RollupTransaction = error::walk(|| pool.begin_with(BEGIN)).await?;
     let held = match sqlx::query(HOLD).fetch_optional(&mut *step).await {
         Ok(Some(held)) => held,
         // Another process is at it, or has just been.
@@ -182,7 +182,7 @@ pub(super) async fn step(pool: &PgPool, pace: Pace) -> Result<bool> {
     let target = Timestamp(advance(until.0, closed.0, now.before(pace.keep).0, next.map(|next| next.0)));
 
     // They wait where there is much to catch up on: all of them are looked at.
-    let late = if next.is_none() { late(&mut step, until).await? } else { Late::default() };
+    let late = if next.is_none() { late(&mut step, until).await? } else { LateExecution::default() };
     let mut minutes = late.rollups;
     if until < target {
         slice(&mut step, &mut minutes, until, target).await?;
@@ -195,30 +195,35 @@ pub(super) async fn step(pool: &PgPool, pace: Pace) -> Result<bool> {
     for (shorter, longer) in [(Bucket::Minute, Bucket::Hour), (Bucket::Hour, Bucket::Day)] {
         build(&mut step, shorter, longer, until, target).await?;
     }
-    sqlx::query(MOVE).bind(Moment(target)).bind(mark).execute(&mut *step).await.map_err(error::store)?;
+    sqlx::query(MOVE).bind(PgTimestamp(target)).bind(mark).execute(&mut *step).await.map_err(error::store)?;
     error::commit(step).await?;
     Ok(next.is_some() && until < target)
 }
 
-async fn after_crowd(step: &mut Step, from: Timestamp, to: Timestamp, crowd: usize) -> Result<Option<Timestamp>> {
+async fn after_crowd(
+    step: &mut RollupTransaction,
+    from: Timestamp,
+    to: Timestamp,
+    crowd: usize,
+) -> Result<Option<Timestamp>> {
     if from >= to {
         return Ok(None);
     }
-    let query = sqlx::query_scalar(AFTER_CROWD).bind(Moment(from)).bind(Moment(to)).bind(count(crowd));
-    let next: Option<Moment> = query.fetch_optional(&mut **step).await.map_err(error::store)?;
+    let query = sqlx::query_scalar(AFTER_CROWD).bind(PgTimestamp(from)).bind(PgTimestamp(to)).bind(count(crowd));
+    let next: Option<PgTimestamp> = query.fetch_optional(&mut **step).await.map_err(error::store)?;
     Ok(next.map(|next| next.0))
 }
 
-/// What of the stragglers has ended.
+/// What of the open_executions has ended.
 #[derive(Default)]
-struct Late {
-    rollups: Rollups,
-    /// How many are stragglers no more.
+struct LateExecution {
+    rollups: RollupRows,
+    /// How many are open_executions no more.
     gone: u64,
 }
 
-async fn late(step: &mut Step, until: Timestamp) -> Result<Late> {
-    let mut rollups = Rollups::new();
+async fn late(step: &mut RollupTransaction, until: Timestamp) -> Result<LateExecution> {
+    let mut rollups = RollupRows::new();
     let rows = sqlx::query(LATE).fetch_all(&mut **step).await.map_err(error::store)?;
     for row in &rows {
         let created: Timestamp = row::value(row, "start")?;
@@ -226,21 +231,26 @@ async fn late(step: &mut Step, until: Timestamp) -> Result<Late> {
         add(&mut rollups, row, lengths)?;
     }
     let gone = sqlx::query(DONE).execute(&mut **step).await.map_err(error::store)?.rows_affected();
-    Ok(Late { rollups, gone })
+    Ok(LateExecution { rollups, gone })
 }
 
 /// Adds what was created in a time, and notes what of it has not ended.
-async fn slice(step: &mut Step, rollups: &mut Rollups, from: Timestamp, to: Timestamp) -> Result<()> {
-    let query = sqlx::query(SLICE).bind(Moment(from)).bind(Moment(to));
+async fn slice(step: &mut RollupTransaction, rollups: &mut RollupRows, from: Timestamp, to: Timestamp) -> Result<()> {
+    let query = sqlx::query(SLICE).bind(PgTimestamp(from)).bind(PgTimestamp(to));
     for row in &query.fetch_all(&mut **step).await.map_err(error::store)? {
         add(rollups, row, [Bucket::Minute])?;
     }
-    sqlx::query(LEAVE).bind(Moment(from)).bind(Moment(to)).execute(&mut **step).await.map_err(error::store)?;
+    sqlx::query(LEAVE)
+        .bind(PgTimestamp(from))
+        .bind(PgTimestamp(to))
+        .execute(&mut **step)
+        .await
+        .map_err(error::store)?;
     Ok(())
 }
 
 /// Adds executions of one minute to the rollups of these lengths: of their version, and of the project.
-fn add(rollups: &mut Rollups, row: &PgRow, lengths: impl IntoIterator<Item = Bucket>) -> Result<()> {
+fn add(rollups: &mut RollupRows, row: &PgRow, lengths: impl IntoIterator<Item = Bucket>) -> Result<()> {
     let mut latencies = Histogram::default();
     add_latencies(&mut latencies, row.bytes("latencies")?.unwrap_or_default());
     let tally = tally(row, cost(row)?, latencies)?;
@@ -282,13 +292,19 @@ fn stored(row: &PgRow) -> Result<Tally> {
 }
 
 /// Adds the hours or days up that are over by `to` and were not by `from`.
-async fn build(step: &mut Step, shorter: Bucket, longer: Bucket, from: Timestamp, to: Timestamp) -> Result<()> {
+async fn build(
+    step: &mut RollupTransaction,
+    shorter: Bucket,
+    longer: Bucket,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<()> {
     let [first, last] = [from, to].map(|at| Timestamp(floor(at.0, longer.micros())));
     if first == last {
         return Ok(());
     }
-    let query = sqlx::query(SHORTER).bind(span(shorter)).bind(Moment(first)).bind(Moment(last));
-    let mut rollups = Rollups::new();
+    let query = sqlx::query(SHORTER).bind(span(shorter)).bind(PgTimestamp(first)).bind(PgTimestamp(last));
+    let mut rollups = RollupRows::new();
     for row in &query.fetch_all(&mut **step).await.map_err(error::store)? {
         let key = key(row, span(longer))?;
         let start = Timestamp(floor(key.start.0, longer.micros()));
@@ -298,7 +314,7 @@ async fn build(step: &mut Step, shorter: Bucket, longer: Bucket, from: Timestamp
 }
 
 /// Writes rollups, with what is there already where some may be.
-async fn write(step: &mut Step, mut rollups: Rollups, present: bool) -> Result<()> {
+async fn write(step: &mut RollupTransaction, mut rollups: RollupRows, present: bool) -> Result<()> {
     if rollups.is_empty() {
         return Ok(());
     }
@@ -325,13 +341,13 @@ async fn write(step: &mut Step, mut rollups: Rollups, present: bool) -> Result<(
 
 fn with_keys(
     sql: &'static str,
-    rollups: &Rollups,
+    rollups: &RollupRows,
 ) -> sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments> {
     sqlx::query(sql)
         .bind(each!(rollups, |rollup| rollup.0.project))
         .bind(each!(rollups, |rollup| rollup.0.prompt))
         .bind(each!(rollups, |rollup| rollup.0.span))
-        .bind(each!(rollups, |rollup| Moment(rollup.0.start)))
+        .bind(each!(rollups, |rollup| PgTimestamp(rollup.0.start)))
         .bind(each!(rollups, |rollup| rollup.0.version))
         .bind(each!(rollups, |rollup| &rollup.0.words[0]))
         .bind(each!(rollups, |rollup| &rollup.0.words[1]))

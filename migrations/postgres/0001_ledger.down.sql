@@ -1,3 +1,6 @@
+DROP TABLE usage_open_executions;
+DROP TABLE usage_rollups;
+DROP TABLE usage_rolled_up;
 DROP TABLE execution_events;
 DROP TABLE execution_attempts;
 DROP TABLE execution_outputs;

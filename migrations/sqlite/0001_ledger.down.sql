@@ -1,3 +1,6 @@
+DROP TRIGGER executions_uncounted;
+DROP TRIGGER executions_counted;
+DROP TABLE version_executions;
 DROP TABLE execution_events;
 DROP TABLE execution_attempts;
 DROP TABLE execution_outputs;

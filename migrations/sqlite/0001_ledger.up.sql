@@ -82,6 +82,8 @@ CREATE TABLE models (
     model_name         TEXT    NOT NULL,
     max_tokens         INTEGER,
     supports_streaming INTEGER NOT NULL CHECK (supports_streaming IN (0, 1)),
+    -- Whether it was registered by its first use, and not by PutModel since.
+    discovered         INTEGER NOT NULL DEFAULT 0 CHECK (discovered IN (0, 1)),
     created_at         INTEGER NOT NULL,
     updated_at         INTEGER NOT NULL,
     PRIMARY KEY (provider, model_name)
@@ -156,8 +158,10 @@ CREATE TABLE executions (
     worker              TEXT    NOT NULL DEFAULT '',
     claim_id            TEXT,
     lease_until         INTEGER,
+    -- What a worker must be able to do to take it, as a number that grows with releases: one that can do less leaves it.
+    needs               INTEGER NOT NULL DEFAULT 0,
     -- When a worker may take a queued one without being told.
-    available_at             INTEGER,
+    available_at        INTEGER,
     expire_at           INTEGER,
     cancel_requested_at INTEGER,
     cancel_reason       TEXT    NOT NULL DEFAULT '',
@@ -228,6 +232,25 @@ CREATE TABLE execution_events (
     next_attempt_at INTEGER,
     PRIMARY KEY (execution_id, sequence)
 ) STRICT, WITHOUT ROWID;
+
+-- Live feeds walk events by time.
+CREATE INDEX execution_events_at ON execution_events (at);
+
+-- How many executions each version has, kept by the database itself, so that a history need not read them. One process
+-- writes here: nobody waits for the row.
+CREATE TABLE version_executions (
+    version_id TEXT    NOT NULL PRIMARY KEY REFERENCES prompt_versions (id) ON DELETE CASCADE,
+    executions INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER executions_counted AFTER INSERT ON executions BEGIN
+    INSERT INTO version_executions (version_id, executions) VALUES (NEW.version_id, 1)
+    ON CONFLICT (version_id) DO UPDATE SET executions = executions + 1;
+END;
+
+CREATE TRIGGER executions_uncounted AFTER DELETE ON executions BEGIN
+    UPDATE version_executions SET executions = executions - 1 WHERE version_id = OLD.version_id;
+END;
 
 INSERT INTO revisions (scope, revision) VALUES ('keys', 1), ('models', 1);
 

@@ -146,6 +146,7 @@ macro_rules! conformance {
             thirty_two_racing_submits_of_one_key_record_one
             a_claim_begins_the_next_attempt_with_all_it_needs
             a_hint_that_comes_twice_claims_once
+            what_needs_a_later_release_is_left_alone
             a_hint_of_another_attempt_claims_only_what_is_due
             a_full_claim_takes_what_is_due_in_order
             racing_claims_share_without_overlap

@@ -108,6 +108,16 @@ pub async fn a_hint_that_comes_twice_claims_once<B: Backend>(backend: &B) {
     assert_eq!(backend.store().claim(vec![], holder()).await.unwrap(), []);
 }
 
+pub async fn what_needs_a_later_release_is_left_alone<B: Backend>(backend: &B) {
+    let new = queued(backend).await;
+    let sql = format!("UPDATE executions SET needs = 1, available_at = created_at WHERE id = '{}'", new.id);
+    backend.execute(sql).await.unwrap();
+    assert!(claim(backend, &new, 1, holder()).await.is_none(), "by its hint");
+    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap(), [], "as due");
+    backend.execute(format!("UPDATE executions SET needs = 0 WHERE id = '{}'", new.id)).await.unwrap();
+    assert!(claim(backend, &new, 1, holder()).await.is_some());
+}
+
 pub async fn a_hint_of_another_attempt_claims_only_what_is_due<B: Backend>(backend: &B) {
     let new = queued(backend).await;
     assert_eq!(claim(backend, &new, 2, holder()).await, None);

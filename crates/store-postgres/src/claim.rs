@@ -19,7 +19,7 @@ use super::bind::{clean, each, micros};
 use super::{error, row};
 use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
-use prompt_ledger_store::{Claimed, Fence, Holder};
+use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
 
 /// All that an attempt needs, of the executions `x`.
 macro_rules! claimed {
@@ -63,7 +63,7 @@ pub(super) const HINTED: &str = claim!(
     "SELECT e.id, n.worker, n.claim_id, n.lease, clock_timestamp() AS at, e.available_at AS due_at
      FROM unnest($1::uuid[], $2::int4[], $3::text[], $4::uuid[], $5::int8[]) AS n (id, attempt, worker, claim_id, lease)
      JOIN executions e ON e.id = n.id
-     WHERE e.status IS NOT DISTINCT FROM 'queued' AND (e.attempts + 1 = n.attempt OR e.available_at <= clock_timestamp())
+     WHERE e.status IS NOT DISTINCT FROM 'queued' AND e.needs <= $6 AND (e.attempts + 1 = n.attempt OR e.available_at <= clock_timestamp())
      ORDER BY e.id FOR NO KEY UPDATE OF e SKIP LOCKED",
     ""
 );
@@ -72,6 +72,7 @@ pub(super) const HINTED: &str = claim!(
 pub(super) const DUE: &str = claim!(
     "SELECT e.id, $1::text AS worker, $2::uuid AS claim_id, $3::int8 AS lease, clock_timestamp() AS at, e.available_at AS due_at
      FROM executions e WHERE e.status = 'queued' AND e.available_at <= (SELECT clock_timestamp())
+     AND e.needs <= $5
      ORDER BY e.available_at LIMIT $4 FOR NO KEY UPDATE OF e SKIP LOCKED",
     " ORDER BY x.due_at"
 );
@@ -137,6 +138,7 @@ async fn hinted(pool: &PgPool, items: &[Hinted]) -> Result<Vec<PgRow>> {
         .bind(each!(hints, |hint| clean(&hint.1.worker)))
         .bind(each!(hints, |hint| hint.1.claim_id.0))
         .bind(each!(hints, |hint| micros(hint.1.lease)))
+        .bind(CAPABILITY)
         .fetch_all(pool)
         .await
         .map_err(error::store)
@@ -164,6 +166,7 @@ async fn take(pool: &PgPool, limit: usize, worker: &str, claim: ClaimId, lease: 
         .bind(claim.0)
         .bind(micros(lease))
         .bind(count(limit))
+        .bind(CAPABILITY)
         .fetch_all(pool)
         .await
         .map_err(error::store)

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 use super::{error, now, row};
 use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
-use prompt_ledger_store::{Claimed, Fence, Holder};
+use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
 
 /// What runs with claim $3. The second condition is the index's own: without it the index does not count as usable.
 macro_rules! ours {
@@ -39,7 +39,7 @@ macro_rules! claim {
                  lease_until = $4, attempt_started_at = $5, started_at = coalesce(started_at, $5), available_at = NULL,
                  last_sequence = last_sequence + 1",
             $from,
-            " WHERE executions.status = 'queued' AND ",
+            " WHERE executions.status = 'queued' AND executions.needs <= $6 AND ",
             $which,
             ";",
             "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt)
@@ -60,11 +60,12 @@ const HINTED: &str = claim!(
 /// Up to $1, the longest due first.
 const DUE: &str = claim!(
     "",
-    "id IN (SELECT id FROM executions WHERE status = 'queued' AND available_at <= $5 ORDER BY available_at LIMIT $1)"
+    "id IN (SELECT id FROM executions WHERE status = 'queued' AND available_at <= $5 AND needs <= $6
+     ORDER BY available_at LIMIT $1)"
 );
 
 pub(super) const ANY_DUE: &str =
-    "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND available_at <= $1)";
+    "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND available_at <= $1 AND needs <= $2)";
 
 pub(super) const CLAIMED: &str = concat!(claimed!(), " AND $1 IS NULL AND $2 IS NULL");
 
@@ -77,6 +78,7 @@ pub(super) async fn hinted(connection: &mut SqliteConnection, next: &[Fence], ho
         .bind(holder.claim_id.to_string())
         .bind(at.after(holder.lease).0)
         .bind(at.0)
+        .bind(CAPABILITY)
         .fetch_all(connection)
         .await
         .map_err(error::store)?;
@@ -91,6 +93,7 @@ pub(super) async fn due(connection: &mut SqliteConnection, limit: usize, holder:
         .bind(holder.claim_id.to_string())
         .bind(at.after(holder.lease).0)
         .bind(at.0)
+        .bind(CAPABILITY)
         .fetch_all(connection)
         .await
         .map_err(error::store)?;
@@ -99,7 +102,7 @@ pub(super) async fn due(connection: &mut SqliteConnection, limit: usize, holder:
 
 /// Whether [`due`] would find any: asked of a reader, because there is hardly ever one.
 pub(super) async fn any_due(connection: &mut SqliteConnection) -> Result<bool> {
-    sqlx::query_scalar(ANY_DUE).bind(now().0).fetch_one(connection).await.map_err(error::store)
+    sqlx::query_scalar(ANY_DUE).bind(now().0).bind(CAPABILITY).fetch_one(connection).await.map_err(error::store)
 }
 
 /// What runs with this claim.

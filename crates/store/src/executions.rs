@@ -11,6 +11,10 @@ use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 
+/// What this release's workers can do, as `executions.needs` counts it: a claim takes only what needs no more, so that older
+/// workers leave alone what later releases add.
+pub const CAPABILITY: i16 = 0;
+
 /// An execution to record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewExecution {

@@ -28,8 +28,8 @@ pub use code::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 pub use prompt_ledger_domain::execution::Event;
 
 pub use executions::{
-    Canceling, Change, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Held, Holder,
-    KeyHolder, NewExecution, Recorded, Requeue,
+    CAPABILITY, Canceling, Change, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Held,
+    Holder, KeyHolder, NewExecution, Recorded, Requeue,
 };
 pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_store::{Analytics, Executions, Models, Registry, RollupPolicy, Store};
+use prompt_ledger_store::{Analytics, Executions, Registry, RollupPolicy, Store};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
@@ -94,7 +94,7 @@ async fn migrations_go_forwards_and_back_on_data() {
     let new = an_execution(&fresh).await;
     run(&fresh, &new).await;
     register(&fresh, put_active("greet", "again")).await;
-    fresh.execute("INSERT INTO models VALUES ('vllm', 'qwen', NULL, true, now(), now())".into()).await.unwrap();
+    fresh.execute("INSERT INTO models VALUES ('vllm', 'qwen', NULL, true, false, now(), now())".into()).await.unwrap();
     migrate_up(url).await.unwrap();
     let status = migrate_status(url).await.unwrap();
     assert!(status.iter().all(|migration| migration.applied), "{status:?}");
@@ -106,19 +106,6 @@ async fn migrations_go_forwards_and_back_on_data() {
     migrate_up(url).await.unwrap();
     open(url).await.unwrap();
     assert_eq!(reason(migrate_down(url, 99).await), Reason::InvalidField);
-}
-
-#[tokio::test]
-async fn a_way_back_keeps_discovered_models_and_forgets_the_mark() {
-    let Fresh { store, database } = Fresh::fresh().await;
-    let id = prompt_ledger_domain::model::ModelRef { provider: "local".into(), model: "llama".into() };
-    let found = store.discover_model(&id, 1).await.unwrap().unwrap();
-    store.close().await;
-    migrate_down(database.url(), 4).await.unwrap();
-    migrate_up(database.url()).await.unwrap();
-    let store = open(database.url()).await.unwrap();
-    let expected = prompt_ledger_domain::model::Model { discovered: false, ..found };
-    assert_eq!(store.model(&id).await.unwrap(), Some(expected));
 }
 
 #[tokio::test]

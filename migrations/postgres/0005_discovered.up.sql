@@ -1,4 +1,0 @@
--- Whether a model was registered by its first use, and not by PutModel. Of the models that are there it is not known.
-ALTER TABLE models ADD COLUMN discovered boolean NOT NULL DEFAULT false;
-
-INSERT INTO schema_compatibility (version, compatible_from) VALUES (5, 1);

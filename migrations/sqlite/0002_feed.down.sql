@@ -1,3 +1,0 @@
-DROP INDEX execution_events_at;
-
-DELETE FROM schema_compatibility WHERE version = 2;

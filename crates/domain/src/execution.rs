@@ -37,12 +37,12 @@ impl Status {
         matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
     }
 
-    /// Whether the life of an execution allows this step.
+    /// Whether the life of an execution allows this step. From running to running is another attempt within the call.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {
             Self::Queued => matches!(next, Self::Running | Self::Failed | Self::Canceled),
-            Self::Running => next.is_terminal() || next == Self::Queued,
+            Self::Running => next.is_terminal() || matches!(next, Self::Queued | Self::Running),
             Self::Succeeded | Self::Failed | Self::Canceled => false,
         }
     }
@@ -329,6 +329,7 @@ mod tests {
             (Queued, Failed),
             (Queued, Canceled),
             (Running, Queued),
+            (Running, Running),
             (Running, Succeeded),
             (Running, Failed),
             (Running, Canceled),

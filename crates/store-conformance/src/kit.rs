@@ -232,6 +232,7 @@ pub async fn story<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
     let project = backend.default_project().await;
     let events = backend.store().events(project, id, 0, 100).await.unwrap();
     let line = |event: prompt_ledger_store::Event| {
+        assert!(event.from.is_none_or(|from| from.may_become(event.to)), "no execution lives like this: {event:?}");
         let from = event.from.map(|from| format!("{from} ")).unwrap_or_default();
         let error = event.error_type.map(|error| format!(" {error}")).unwrap_or_default();
         format!("{} {from}-> {} ({}){error}", event.sequence, event.to, event.attempt)

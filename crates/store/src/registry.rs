@@ -115,11 +115,11 @@ pub struct Revisions {
 /// PROMPT_NOT_FOUND.
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// Registers a content under a name (MISSION 2). A write that would change nothing writes nothing and keeps the
+    /// Registers a content under a name. A write that would change nothing writes nothing and keeps the
     /// etag. MODE_MISMATCH for a tracking-mode prompt is checked first, then PROMPT_EXISTS, PROMPT_ARCHIVED, the etag.
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult>;
 
-    /// Registers a batch of contents that code carries, all or none (MISSION 2): each is compared with the prompt's active
+    /// Registers a batch of contents that code carries, all or none: each is compared with the prompt's active
     /// version, and every prompt that changes takes a revision of its own. MODE_MISMATCH for any full-mode prompt is
     /// checked first, then PROMPT_ARCHIVED. What would change nothing takes no lock and writes nothing.
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered>;

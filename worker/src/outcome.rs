@@ -119,7 +119,7 @@ pub fn decide(end: End, around: &AttemptContext<'_>) -> Outcome {
 
 fn succeeded(answer: Answer, around: &AttemptContext<'_>) -> Finish {
     let mut response = answer.text;
-    let response_truncated = text::truncate(&mut response, limits::RESPONSE_BYTES);
+    let response_truncated = text::truncate(&mut response, limits::RESPONSE_BYTES) || answer.truncated;
     let failure = truncation(around.prompt_truncated, response_truncated);
     Finish {
         status: Status::Succeeded,
@@ -240,6 +240,7 @@ mod tests {
     fn answer(text: &str) -> End {
         End::Answered(Answer {
             text: text.into(),
+            truncated: false,
             usage: used(3, 4),
             finish_reason: Some(FinishReason::Stop),
             request_id: "req-1".into(),
@@ -301,6 +302,14 @@ mod tests {
             let failure = finish.failure.unwrap();
             assert_eq!((failure.error_type, &*failure.message), (ErrorType::Truncated, said));
         }
+    }
+
+    #[test]
+    fn what_the_provider_left_out_is_said() {
+        let End::Answered(answer) = answer("x") else { panic!() };
+        let finish = finish(End::Answered(Answer { truncated: true, ..answer }), &around(&Policy::default(), None));
+        assert_eq!((&*finish.response, finish.response_truncated), ("x", true));
+        assert_eq!(finish.failure.unwrap().error_type, ErrorType::Truncated);
     }
 
     #[test]

@@ -253,9 +253,7 @@ impl TextSink for TextWriter {
             return;
         }
         // What is stored is cut there too.
-        let fits = text::cut(delta, limits::RESPONSE_BYTES - state.text.len());
-        state.is_full = fits.len() < delta.len();
-        state.text.push_str(fits);
+        (_, state.is_full) = text::push_within(&mut state.text, delta, limits::RESPONSE_BYTES);
         if !state.here && state.elsewhere.is_none() {
             return;
         }

@@ -79,7 +79,7 @@ words! {
         ContentFiltered = "content_filtered",
         /// The provider's answer could not be read.
         InvalidResponse = "invalid_response",
-        /// The provider's answer was over 16 MiB, or over 4 MiB as a stream.
+        /// The provider's answer was over 16 MiB; as a stream over 64 MiB, or an event of it over 4 MiB.
         ResponseTooLarge = "response_too_large",
         /// The holder went away.
         Interrupted = "interrupted",

@@ -27,10 +27,12 @@ pub const PROMPT_BYTES: usize = 200 * 1024;
 pub const RESPONSE_BYTES: usize = 500 * 1024;
 /// A provider's whole answer, in bytes: what is longer is not read on.
 pub const PROVIDER_BODY_BYTES: usize = 16 * 1024 * 1024;
-/// The whole answers above 64 KiB that a process has read and not parsed yet, in bytes: more of them wait.
+/// The whole answers and events of streams above 64 KiB that a process has read and not parsed yet, in bytes: more of them wait.
 pub const PROVIDER_BODIES_BYTES: usize = 256 * 1024 * 1024;
 /// A provider's streamed answer, as it is sent, in bytes: what is longer is not read on.
-pub const PROVIDER_STREAM_BYTES: usize = 4 * 1024 * 1024;
+pub const PROVIDER_STREAM_BYTES: usize = 64 * 1024 * 1024;
+/// One event of a streamed answer that has not ended, in bytes: where it is longer the stream is not read on.
+pub const PROVIDER_EVENT_BYTES: usize = 4 * 1024 * 1024;
 /// A provider's refusal, in bytes: of what is longer only the status is taken. It may repeat the prompt, escaped.
 pub const PROVIDER_REFUSAL_BYTES: usize = 2 * 1024 * 1024;
 /// A description, in bytes.

@@ -6,6 +6,19 @@ pub fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
+/// Appends as much of `piece` as `text` may hold of `max` bytes, splits no character, and takes no more memory than that.
+/// What was appended, and whether something was left out.
+pub fn push_within<'p>(text: &mut String, piece: &'p str, max: usize) -> (&'p str, bool) {
+    let fits = cut(piece, max.saturating_sub(text.len()));
+    let needed = text.len() + fits.len();
+    if needed > text.capacity() {
+        let capacity = needed.max(2 * text.capacity()).min(max);
+        text.reserve_exact(capacity - text.len());
+    }
+    text.push_str(fits);
+    (fits, fits.len() < piece.len())
+}
+
 /// Cuts `text` in place, and gives back the memory of what was cut away; true when something was.
 pub fn truncate(text: &mut String, max: usize) -> bool {
     let end = text.floor_char_boundary(max);
@@ -20,6 +33,21 @@ pub fn truncate(text: &mut String, max: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_takes_no_more_than_it_may_hold() {
+        let mut text = String::new();
+        for (piece, max, expected) in
+            [("", 0, ("", false)), ("ab", 3, ("ab", false)), ("éc", 3, ("", true)), ("éc", 4, ("é", true))]
+        {
+            assert_eq!(push_within(&mut text, piece, max), expected);
+        }
+        assert_eq!(text, "abé");
+        while !push_within(&mut text, "0123456789", 1_000).1 {
+            assert!(text.capacity() <= 1_000);
+        }
+        assert_eq!((text.len(), text.capacity()), (1_000, 1_000));
+    }
 
     #[test]
     fn a_text_is_cut_before_the_character_that_does_not_fit() {

@@ -34,8 +34,10 @@ pub struct Call<'a> {
 /// What a model answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The text, whole; without NUL.
+    /// The text; without NUL.
     pub text: String,
+    /// The model wrote more than that: of a stream no more than is stored is kept.
+    pub truncated: bool,
     /// What it used.
     pub usage: Usage,
     /// Why it stopped.
@@ -66,7 +68,7 @@ pub struct CallError {
 /// Takes the text while it is written, in order: when the call succeeds, the pieces together are the answer's text,
 /// byte for byte. When it fails, they are as much as was written. Dropping the call's future ends both.
 pub trait TextSink: Send {
-    /// The next piece of the text; never empty, without NUL. The call waits for it: it must not block.
+    /// The next piece of the text; never empty, without NUL, none beyond what is stored. The call waits for it: it must not block.
     fn push(&mut self, delta: &str);
 
     /// What the call has used by now, and its id; as far as that is told, and whenever more is. Who aborts the call has

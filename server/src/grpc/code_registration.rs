@@ -8,7 +8,7 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationService as Api;
 use tonic::{Request, Response, Status};
 
-use super::convert::{code, known, required, spec};
+use super::convert::{code, known, spec};
 use super::inline_call::{InlineCall, told, waiting};
 use super::streaming::ResponseStream;
 use super::{into_parts, respond, status};
@@ -42,11 +42,11 @@ impl CodeRegistrationApi {
                 waiting.run(&self.executions, sent.spec, Mode::Tracking).await
             }
             Ok(v1::ExecutionMode::Async) => {
-                let spec = spec::spec(required("spec", sent.spec)?);
+                let spec = spec::spec(&self.executions.cpu, waiting.caller(), sent.spec).await?;
                 self.executions.submit(waiting.caller(), spec, Mode::Tracking).await
             }
             Err(unknown) => {
-                let spec = spec::spec(required("spec", sent.spec)?);
+                let spec = spec::spec(&self.executions.cpu, waiting.caller(), sent.spec).await?;
                 self.executions.check_mode(waiting.caller(), &spec, Mode::Tracking).await?;
                 Err(unknown)
             }

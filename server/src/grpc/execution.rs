@@ -10,7 +10,7 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
 use tonic::{Request, Response, Status};
 
-use super::convert::{event, execution, known, required, spec};
+use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
 use super::inline_call::{told, waiting};
 use super::streaming::{ResponseStream, about_all, about_one};
@@ -100,7 +100,7 @@ impl Api for ExecutionApi {
     ) -> Result<Response<v1::SubmitExecutionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
         let submit = async {
-            let spec = spec::spec(required("spec", sent.spec)?);
+            let spec = spec::spec(&self.service.cpu, &caller, sent.spec).await?;
             self.service.submit(&caller, spec, Mode::Full).await
         };
         respond(submit.await.map(|submitted| v1::SubmitExecutionResponse {

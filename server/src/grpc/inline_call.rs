@@ -9,7 +9,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{Request, Response, Status};
 
 use super::answers::Told;
-use super::convert::{execution, required, spec};
+use super::convert::{execution, spec};
 use super::deadline::Deadline;
 use super::into_parts;
 use super::streaming::{ResponseStream, about_one};
@@ -57,7 +57,7 @@ impl InlineCall {
         mode: Mode,
     ) -> Result<Ran> {
         let Self { caller, patience, guard: _guard, .. } = self;
-        let spec = spec::spec(required("spec", sent)?);
+        let spec = spec::spec(&service.cpu, &caller, sent).await?;
         service.run(&caller, spec, mode, patience).await
     }
 
@@ -73,7 +73,7 @@ impl InlineCall {
         T: 'static,
     {
         let Self { caller, deadline, patience, guard } = self;
-        let spec = spec::spec(required("spec", sent)?);
+        let spec = spec::spec(&service.cpu, &caller, sent).await?;
         let Streamed { watcher, reused } = service.stream(&caller, spec, mode, &patience).await?;
         Ok(about_one(watcher, guard, reused, deadline, message))
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::Stream;
-use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::prompt::Selector;
 use prompt_ledger_domain::spec::SpecSelector;
@@ -174,11 +173,11 @@ impl RegistryApi {
     async fn render(&self, caller: &Caller, sent: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse> {
         let bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
         field::size("variables", bytes, limits::VARIABLES_BYTES)?;
-        let mut violations = Violations::default();
-        let variables = sent.variables.map(|fields| structs::json("variables", fields, &mut violations));
-        let variables = violations.finish(Some(variables.unwrap_or_default()))?;
-        let selector = selector(&sent.name, sent.selector.map(prompt::render_selector))?;
         let project = caller.project.id;
+        let fields = sent.variables.unwrap_or_default();
+        let (variables, violations) = structs::read(&self.registry.cpu, project, "variables", fields, bytes).await?;
+        let variables = violations.finish(Some(variables))?;
+        let selector = selector(&sent.name, sent.selector.map(prompt::render_selector))?;
         let (rendered, found) =
             self.registry.render(project, &sent.name, &selector, variables, bytes, sent.min_revision).await?;
         Ok(v1::RenderPromptResponse {

@@ -70,7 +70,8 @@ pub struct Resolved {
 pub struct RegistryService {
     store: Arc<dyn Registry>,
     freshness: Arc<Freshness>,
-    cpu: CpuPool,
+    /// Where what callers send is read.
+    pub cpu: CpuPool,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
 }
 

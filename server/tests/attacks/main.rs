@@ -10,5 +10,6 @@ mod connections;
 mod kit;
 mod memory;
 mod provider_json;
+mod provider_streams;
 mod rendering;
 mod requests;

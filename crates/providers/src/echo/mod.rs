@@ -41,6 +41,7 @@ impl Provider for Echo {
             },
             finish_reason: Some(if heard.len() < said.len() { FinishReason::Length } else { FinishReason::Stop }),
             text,
+            truncated: false,
             request_id: String::new(),
             latency: begun.elapsed(),
         })

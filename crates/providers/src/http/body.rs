@@ -51,11 +51,7 @@ impl ResponseBody {
         let mut body = Vec::new();
         let mut room = BodyRoom::new(&self.budget);
         while let Some(piece) = self.piece().await? {
-            if self.read > body.capacity() {
-                let capacity = self.read.next_power_of_two().min(self.most);
-                room.grow(capacity).await;
-                body.reserve_exact(capacity - body.len());
-            }
+            room.reserve(&mut body, self.read, self.most).await;
             body.extend_from_slice(&piece);
         }
         Ok(Received { body, room, request_id: self.request_id })

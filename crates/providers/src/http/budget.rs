@@ -13,8 +13,8 @@ use super::CallFault;
 /// less than a millisecond.
 const SMALL_BYTES: usize = 64 * 1024;
 
-/// The memory that bodies above 64 KiB may take at once, from reading until they are parsed, and how many of them are
-/// parsed at once. The provider instances of a process share one: clones are one budget.
+/// The memory that bodies, and events of streams, above 64 KiB may take at once, from reading until they are parsed, and
+/// how many of them are parsed at once. The provider instances of a process share one: clones are one budget.
 #[derive(Clone)]
 pub struct BodyBudget {
     bytes: Arc<Semaphore>,
@@ -72,7 +72,7 @@ impl fmt::Debug for BodyBudget {
     }
 }
 
-/// What one body holds of the budget; dropping it gives it back.
+/// What one body, or one stream's event, holds of the budget; dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct BodyRoom {
     budget: BodyBudget,
@@ -90,8 +90,37 @@ impl BodyRoom {
         &self.budget
     }
 
+    /// Makes a buffer large enough for `bytes`, and no larger than `most`; waits until there is room for that. A buffer that
+    /// grows is there twice for a moment.
+    pub(super) async fn reserve(&mut self, buffer: &mut Vec<u8>, bytes: usize, most: usize) {
+        if bytes <= buffer.capacity() {
+            return;
+        }
+        let capacity = bytes.checked_next_power_of_two().unwrap_or(bytes).min(most);
+        if capacity > SMALL_BYTES {
+            self.grow(buffer.capacity() + capacity).await;
+        }
+        buffer.reserve_exact(capacity - buffer.len());
+        self.shrink(capacity);
+    }
+
+    /// Holds `bytes` in all, no more and no less.
+    pub(super) async fn hold(&mut self, bytes: usize) {
+        self.shrink(bytes);
+        self.grow(bytes).await;
+    }
+
+    /// Gives back what is held above `bytes`.
+    fn shrink(&mut self, bytes: usize) {
+        if bytes <= SMALL_BYTES {
+            (self.held, self.last) = (None, None);
+        } else if let Some(held) = &mut self.held {
+            drop(held.split(held.num_permits().saturating_sub(bytes)));
+        }
+    }
+
     /// Holds `bytes` in all, and waits until there is room for them: the call's timeout bounds that.
-    pub(super) async fn grow(&mut self, bytes: usize) {
+    async fn grow(&mut self, bytes: usize) {
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         if bytes <= SMALL_BYTES || bytes <= held || self.last.is_some() {
             return;
@@ -142,6 +171,26 @@ mod tests {
         drop(third);
         drop(first);
         assert_eq!(budget.bytes.available_permits(), BODY);
+    }
+
+    #[tokio::test]
+    async fn a_buffer_that_grows_is_counted_twice_for_a_moment_and_then_as_it_is() {
+        let budget = BodyBudget::new(2 * BODY);
+        let (mut room, mut buffer) = (BodyRoom::new(&budget), Vec::new());
+        room.reserve(&mut buffer, SMALL_BYTES, BODY).await;
+        assert_eq!(budget.bytes.available_permits(), BODY);
+        for bytes in [SMALL_BYTES + 1, BODY / 2, BODY / 2 - 1] {
+            room.reserve(&mut buffer, bytes, BODY).await;
+            assert!(buffer.capacity() >= bytes);
+            assert_eq!(budget.bytes.available_permits(), BODY - buffer.capacity());
+        }
+        // Beside the half that it has there is no room for a whole; so it has the room of the last.
+        room.reserve(&mut buffer, BODY, BODY).await;
+        assert_eq!((buffer.capacity(), budget.last.available_permits()), (BODY, 0));
+        room.hold(SMALL_BYTES + 1).await;
+        assert_eq!((budget.bytes.available_permits(), budget.last.available_permits()), (BODY - SMALL_BYTES - 1, 0));
+        room.hold(0).await;
+        assert_eq!((budget.bytes.available_permits(), budget.last.available_permits()), (BODY, 1));
     }
 
     #[tokio::test]

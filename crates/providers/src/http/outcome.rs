@@ -18,6 +18,8 @@ const REQUEST_ID_BYTES: usize = 128;
 #[derive(Debug)]
 pub(crate) struct ReadAnswer {
     pub(crate) text: String,
+    /// More was written than that.
+    pub(crate) truncated: bool,
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<FinishReason>,
     pub(crate) request_id: String,
@@ -96,6 +98,7 @@ pub(crate) async fn conclude(
     match ended.outcome {
         Ok(reading) => Ok(Answer {
             text: without_nul(reading.text),
+            truncated: reading.truncated,
             usage: reading.usage,
             finish_reason: reading.finish_reason,
             request_id: redactor.request_id(reading.request_id),

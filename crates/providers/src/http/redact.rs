@@ -28,13 +28,15 @@ const CHANCE_BYTES: usize = 6;
 /// The longest that one byte is written as: `\u0041`.
 const ESCAPE_BYTES: usize = 6;
 
-/// Hides one provider's key, in the forms that a server may repeat it in: as it is, backwards, and in base64 at whatever
-/// place of a longer text (`Bearer KEY`, `KEY:`), each of them also percent-encoded or escaped as in JSON.
+/// Hides one provider's key, in the forms that a server may repeat it in: as it is, backwards, in hex, each of
+/// them in upper or lower case, and in base64 at whatever place of a longer text (`Bearer KEY`, `KEY:`), each of them also
+/// percent-encoded or escaped as in JSON.
 pub(crate) struct Redactor {
     forms: Vec<KeyForm>,
 }
 
 struct KeyForm {
+    /// In lower case where it is no base64.
     text: String,
     is_base64: bool,
 }
@@ -45,7 +47,9 @@ impl Redactor {
             return Self { forms: Vec::new() };
         };
         let backwards = key.chars().rev().collect();
-        let plain = [key.to_owned(), backwards].map(|text| KeyForm { text, is_base64: false });
+        let hex = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let plain = [key.to_owned(), backwards, hex];
+        let plain = plain.map(|text: String| KeyForm { text: text.to_ascii_lowercase(), is_base64: false });
         let encoded =
             (0..3).flat_map(|before| [base64(&STANDARD_NO_PAD, key, before), base64(&URL_SAFE_NO_PAD, key, before)]);
         let encoded = encoded.filter(|text| text.len() >= CHANCE_BYTES);
@@ -78,7 +82,9 @@ impl Redactor {
 
     /// A call's id; empty where it is no id, or holds the key.
     pub(crate) fn request_id(&self, id: String) -> String {
-        let holds_key = || self.forms.iter().any(|form| form.text.len() >= CHANCE_BYTES && id.contains(&form.text));
+        let lower = id.to_ascii_lowercase();
+        let stands = |form: &KeyForm| if form.is_base64 { id.contains(&form.text) } else { lower.contains(&form.text) };
+        let holds_key = || self.forms.iter().any(|form| form.text.len() >= CHANCE_BYTES && stands(form));
         if is_request_id(&id) && !holds_key() { id } else { String::new() }
     }
 
@@ -109,12 +115,12 @@ impl Redactor {
 
     /// From where to where the key stands in a text.
     fn find(&self, text: &str) -> Vec<(usize, usize)> {
-        let bytes = text.as_bytes();
+        let (bytes, lower) = (text.as_bytes(), text.to_ascii_lowercase());
         let mut found = Vec::new();
         for form in &self.forms {
             // What is found lies behind what was found before, so that no byte is looked at twice for each.
             let mut behind = 0;
-            for (at, _) in text.match_indices(&form.text) {
+            for (at, _) in (if form.is_base64 { text } else { &lower }).match_indices(&form.text) {
                 if at < behind {
                     continue;
                 }
@@ -262,6 +268,10 @@ mod tests {
         for (form, name) in [
             (key.to_owned(), "plain"),
             (key.chars().rev().collect(), "backwards"),
+            (key.to_uppercase(), "in upper case"),
+            (escaped(key, |byte| format!("{byte:02x}")), "hex"),
+            (escaped(key, |byte| format!("{byte:02X}")), "hex in upper case"),
+            (escaped(key, |byte| format!("%{byte:02X}")).to_lowercase(), "percent-encoded, in lower case"),
             (STANDARD.encode(key), "base64"),
             (STANDARD_NO_PAD.encode(key), "base64 without padding"),
             (URL_SAFE.encode(key), "URL-safe base64"),

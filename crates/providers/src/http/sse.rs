@@ -1,16 +1,19 @@
 //! Server-sent events, framed as the HTML standard says. Only their data matters: both protocols repeat the rest in it.
 
-use std::mem::take;
+use std::mem::{replace, take};
+
+use bytes::Bytes;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Makes events of bytes, however those are split. It holds no more than the event that has not ended yet.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// The line that has not ended yet.
-    line: Vec<u8>,
-    /// The data of the event that has not ended yet; absent when it has none so far.
-    data: Option<Vec<u8>>,
+    /// The event that has not ended yet: the value of each of its lines of data, with a newline behind it, then the line
+    /// that has not ended yet.
+    pub(super) buffer: Vec<u8>,
+    /// Where that line begins.
+    line_at: usize,
     /// The last line ended with a CR: an LF that comes next belongs to it.
     after_cr: bool,
     /// A line has ended: a byte order mark stands only before that.
@@ -18,58 +21,67 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// The data of each event that ends in these bytes.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
-        let mut events = Vec::new();
-        for part in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'\r')) {
+    /// Takes bytes off the front up to the end of an event, or all of them: the event's data.
+    pub(super) fn feed(&mut self, bytes: &mut Bytes) -> Option<String> {
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let part = bytes.split_to(end.map_or(bytes.len(), |at| at + 1));
             let after_cr = take(&mut self.after_cr);
-            match part {
+            match &*part {
                 [b'\n'] if after_cr => {}
                 [line @ .., end @ (b'\n' | b'\r')] => {
-                    self.line.extend_from_slice(line);
+                    self.buffer.extend_from_slice(line);
                     self.after_cr = *end == b'\r';
-                    events.extend(self.end_line());
+                    if let Some(event) = self.end_line() {
+                        return Some(event);
+                    }
                 }
-                line => self.line.extend_from_slice(line),
+                line => self.buffer.extend_from_slice(line),
             }
         }
-        events
+        None
     }
 
     /// The data of an event that the end of the stream left without its empty line.
     pub(super) fn finish(mut self) -> Option<String> {
-        if !self.line.is_empty() {
+        if self.buffer.len() > self.line_at {
             self.end_line();
         }
-        self.data.map(text)
+        self.end_event()
     }
 
     fn end_line(&mut self) -> Option<String> {
-        let line = take(&mut self.line);
+        let is_first = !replace(&mut self.begun, true);
+        let line = &self.buffer[self.line_at..];
         let line = match line.strip_prefix(BYTE_ORDER_MARK) {
-            Some(line) if !self.begun => line,
-            _ => &line,
+            Some(line) if is_first => line,
+            _ => line,
         };
-        self.begun = true;
         if line.is_empty() {
-            return self.data.take().map(text);
+            self.buffer.truncate(self.line_at);
+            return self.end_event();
         }
-        // A comment is a field without a name.
-        let (name, value) = match line.iter().position(|byte| *byte == b':') {
-            Some(colon) => (&line[..colon], &line[colon + 1..]),
-            None => (line, &[][..]),
+        // Another field, or a comment, which is a field without a name, is left out.
+        let value = match line.strip_prefix(b"data") {
+            Some([b':', b' ', value @ ..] | [b':', value @ ..] | value @ []) => Some(value.len()),
+            _ => None,
         };
-        if name == b"data" {
-            let value = value.strip_prefix(b" ").unwrap_or(value);
-            match &mut self.data {
-                Some(data) => {
-                    data.push(b'\n');
-                    data.extend_from_slice(value);
-                }
-                None => self.data = Some(value.to_vec()),
+        match value {
+            Some(length) => {
+                self.buffer.drain(self.line_at..self.buffer.len() - length);
+                self.buffer.push(b'\n');
             }
+            None => self.buffer.truncate(self.line_at),
         }
+        self.line_at = self.buffer.len();
         None
+    }
+
+    /// The data of all lines, if there was any.
+    fn end_event(&mut self) -> Option<String> {
+        self.line_at = 0;
+        let mut data = take(&mut self.buffer);
+        data.pop().map(|_| text(data))
     }
 }
 
@@ -81,6 +93,12 @@ fn text(data: Vec<u8>) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Every event that ends in these bytes.
+    fn fed(decoder: &mut Decoder, bytes: &[u8]) -> Vec<String> {
+        let mut bytes = Bytes::copy_from_slice(bytes);
+        std::iter::from_fn(|| decoder.feed(&mut bytes)).collect()
+    }
 
     #[test]
     fn events_are_read_in_every_form_that_servers_send() {
@@ -100,13 +118,13 @@ mod tests {
             ("data: ä\u{2028}b\n\n", &["ä\u{2028}b"]),
             ("data: a\n\ndata: b", &["a"]),
         ] {
-            assert_eq!(Decoder::default().feed(bytes.as_bytes()), expected, "{bytes:?}");
+            assert_eq!(fed(&mut Decoder::default(), bytes.as_bytes()), expected, "{bytes:?}");
         }
     }
 
     #[test]
     fn bytes_that_are_no_text_are_replaced() {
-        assert_eq!(Decoder::default().feed(b"data: a\xffb\n\n"), ["a\u{fffd}b"]);
+        assert_eq!(fed(&mut Decoder::default(), b"data: a\xffb\n\n"), ["a\u{fffd}b"]);
     }
 
     #[test]
@@ -120,7 +138,7 @@ mod tests {
             ("data: a\r", Some("a")),
         ] {
             let mut decoder = Decoder::default();
-            decoder.feed(bytes.as_bytes());
+            fed(&mut decoder, bytes.as_bytes());
             assert_eq!(decoder.finish().as_deref(), expected, "{bytes:?}");
         }
     }
@@ -141,19 +159,19 @@ mod tests {
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
         ) {
             let mut whole = Decoder::default();
-            let expected = whole.feed(&stream);
+            let expected = fed(&mut whole, &stream);
 
             let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
             cuts.extend([0, stream.len()]);
             cuts.sort_unstable();
             let mut split = Decoder::default();
-            let events: Vec<_> = cuts.windows(2).flat_map(|cut| split.feed(&stream[cut[0]..cut[1]])).collect();
+            let events: Vec<_> = cuts.windows(2).flat_map(|cut| fed(&mut split, &stream[cut[0]..cut[1]])).collect();
             prop_assert_eq!(events, expected);
             prop_assert_eq!(split.finish(), whole.finish());
 
             let mut bytewise = Decoder::default();
-            let events: Vec<_> = stream.iter().flat_map(|byte| bytewise.feed(&[*byte])).collect();
-            prop_assert_eq!(&events, &Decoder::default().feed(&stream));
+            let events: Vec<_> = stream.iter().flat_map(|byte| fed(&mut bytewise, &[*byte])).collect();
+            prop_assert_eq!(&events, &fed(&mut Decoder::default(), &stream));
         }
     }
 }

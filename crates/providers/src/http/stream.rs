@@ -1,18 +1,18 @@
 //! An answer that comes piece by piece.
 
-use std::collections::VecDeque;
 use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};
-use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
+use prompt_ledger_domain::{limits, text};
 use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
 use super::body::ResponseBody;
+use super::budget::BodyRoom;
 use super::outcome::{CallFault, ReadAnswer, ToldSoFar, without_nul};
 use super::redact::Redactor;
 use super::sse::Decoder;
@@ -64,8 +64,10 @@ pub(crate) struct EventReader {
     patience: ReadTimeouts,
     redactor: Arc<Redactor>,
     decoder: Decoder,
-    /// Decoded and not taken yet: at most what one piece of the body held.
-    ready: VecDeque<String>,
+    /// What the event that has not ended yet, or is read just now, takes of the budget.
+    room: BodyRoom,
+    /// The rest of the body's last piece.
+    unread: Bytes,
     begun: bool,
 }
 
@@ -86,13 +88,14 @@ pub(crate) struct Delta {
 
 impl EventReader {
     pub(super) fn new(body: ResponseBody, is_declared: bool, patience: ReadTimeouts, redactor: Arc<Redactor>) -> Self {
-        let (decoder, ready) = Default::default();
+        let (decoder, unread) = Default::default();
+        let room = BodyRoom::new(&body.budget);
         let body = ResponseBody { most: limits::PROVIDER_STREAM_BYTES, ..body };
-        Self { body, is_declared, patience, redactor, decoder, ready, begun: false }
+        Self { body, is_declared, patience, redactor, decoder, room, unread, begun: false }
     }
 
     /// Reads to the end, which only a finish reason makes a success. Each piece of the text goes to the sink as it comes;
-    /// what an end before that leaves is in `told`. `understand` reads one event's data.
+    /// what an end before that leaves is in `told`. Of the text no more than is stored is kept and goes to the sink. `understand` reads one event's data.
     pub(crate) async fn read(
         mut self,
         sink: &mut dyn TextSink,
@@ -101,7 +104,7 @@ impl EventReader {
     ) -> Result<ReadAnswer, CallFault> {
         self.body.request_id.clone_into(&mut told.request_id);
         sink.told(told.usage, &self.redactor.request_id(told.request_id.clone()));
-        let mut text = String::new();
+        let (mut text, mut truncated) = (String::new(), false);
         let mut finish_reason = None;
         while let Some(data) = self.next().await? {
             let length = data.len();
@@ -125,9 +128,12 @@ impl EventReader {
             }
             finish_reason = delta.finish_reason.or(finish_reason);
             let piece = without_nul(delta.text);
-            if !piece.is_empty() {
-                sink.push(&piece);
-                text.push_str(&piece);
+            if !truncated {
+                let fits;
+                (fits, truncated) = text::push_within(&mut text, &piece, limits::RESPONSE_BYTES);
+                if !fits.is_empty() {
+                    sink.push(fits);
+                }
             }
             if delta.is_last {
                 self.linger().await;
@@ -138,21 +144,30 @@ impl EventReader {
             let message = "the provider's stream ended without saying why: the answer may be incomplete";
             return Err(CallFault::new(ErrorType::Connection, message));
         }
-        Ok(ReadAnswer { text, usage: told.usage, finish_reason, request_id: take(&mut told.request_id) })
+        Ok(ReadAnswer { text, truncated, usage: told.usage, finish_reason, request_id: take(&mut told.request_id) })
     }
 
     /// The next event's data.
     async fn next(&mut self) -> Result<Option<String>, CallFault> {
         loop {
-            while let Some(data) = self.ready.pop_front() {
+            while let Some(data) = self.decoder.feed(&mut self.unread) {
                 // Some send an empty one to keep the connection alive.
                 if !data.trim().is_empty() {
                     self.begun = true;
                     return Ok(Some(data));
                 }
             }
+            if self.decoder.buffer.len() > limits::PROVIDER_EVENT_BYTES {
+                let most = limits::PROVIDER_EVENT_BYTES;
+                let message = format!("an event of the provider's stream is longer than {most} bytes");
+                return Err(CallFault::new(ErrorType::ResponseTooLarge, message));
+            }
+            // The events before have been read.
+            self.room.hold(self.decoder.buffer.capacity()).await;
             let Some(bytes) = self.piece().await? else { return self.rest().await };
-            self.ready.extend(self.decoder.feed(&bytes));
+            let length = self.decoder.buffer.len() + bytes.len();
+            self.room.reserve(&mut self.decoder.buffer, length, usize::MAX).await;
+            self.unread = bytes;
         }
     }
 
@@ -183,9 +198,10 @@ impl EventReader {
 
 /// Hands over an answer that came whole although it was asked for in pieces.
 pub(crate) fn at_once(reading: ReadAnswer, sink: &mut dyn TextSink) -> ReadAnswer {
-    let text = without_nul(reading.text);
+    let mut text = without_nul(reading.text);
+    let truncated = text::truncate(&mut text, limits::RESPONSE_BYTES);
     if !text.is_empty() {
         sink.push(&text);
     }
-    ReadAnswer { text, ..reading }
+    ReadAnswer { text, truncated, ..reading }
 }

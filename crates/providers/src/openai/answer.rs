@@ -78,7 +78,7 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<ReadAnswer, CallFaul
         return Err(CallFault { usage, ..failed });
     };
     let id = if request_id.is_empty() { answer.id.is().unwrap_or_default() } else { request_id.to_owned() };
-    Ok(ReadAnswer { text, usage, finish_reason: finish_reason(choice.finish_reason), request_id: id })
+    Ok(ReadAnswer { text, truncated: false, usage, finish_reason: finish_reason(choice.finish_reason), request_id: id })
 }
 
 /// A message's text, or a piece of it: a string, the texts of a list of parts, or none beside tool calls; in its place a

@@ -150,14 +150,33 @@ async fn a_stream_that_is_too_long_is_not_read_on() {
     let provider = openai(&model);
     let filler = format!(": {}\n\n", "x".repeat(64 * 1024));
     let endless_line = "x".repeat(64 * 1024);
-    for filler in [filler, endless_line] {
+    for (filler, most) in [(filler, limits::PROVIDER_STREAM_BYTES), (endless_line, limits::PROVIDER_EVENT_BYTES)] {
         let begin = [USED, HI].map(str::to_owned);
-        let fillers = std::iter::repeat_n(filler.clone(), limits::PROVIDER_STREAM_BYTES / filler.len() + 1);
+        let fillers = std::iter::repeat_n(filler.clone(), most / filler.len() + 1);
         model.next(Reply::events(begin.into_iter().chain(fillers).chain([STOP, DONE].map(str::to_owned))));
         let (failure, pieces) = Ask::new(&provider, prompt("hello")).broken().await;
         assert_eq!((failure.error_type, pieces), (ErrorType::ResponseTooLarge, vec!["hi".to_owned()]));
         assert_eq!(failure.usage, prompt_used());
     }
+}
+
+#[tokio::test]
+async fn a_long_stream_is_read_to_its_end_and_its_text_is_kept_as_far_as_it_is_stored() {
+    let model = FakeModel::start().await;
+    let provider = openai(&model);
+    let text = "\u{e4}".repeat(15_000);
+    let delta = format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"x{text}\"}}}}]}}\n\n");
+    let deltas = std::iter::repeat_n(delta.clone(), limits::PROVIDER_EVENT_BYTES / delta.len() + 10);
+    model.next(Reply::events(std::iter::once(USED.to_owned()).chain(deltas).chain([STOP, DONE].map(str::to_owned))));
+    let (outcome, pieces) = Ask::new(&provider, prompt("hello")).stream().await;
+    let answer = outcome.unwrap();
+    assert!(answer.truncated && pieces.concat() == answer.text);
+    assert!(
+        (limits::RESPONSE_BYTES - 1..=limits::RESPONSE_BYTES).contains(&answer.text.len()),
+        "{}",
+        answer.text.len()
+    );
+    assert_eq!((answer.finish_reason.is_some(), answer.usage), (true, prompt_used()));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The spec: one message, one conversion, for every RPC that executes.
 
-use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::error::{Error, Result, Violations};
 use prompt_ledger_domain::execution::{ChatMessage, Params};
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::ModelRef;
@@ -9,28 +9,33 @@ use prompt_ledger_proto::v1;
 use serde_json::Map;
 
 use super::prompt::spec_selector;
-use super::{structs, time};
+use super::{required, structs, time};
+use crate::service::Caller;
+use crate::service::cpu_pool::CpuPool;
 
 /// The spec as the domain reads it. What does not fit is noted in it: the mode and the idempotency key come first.
-#[must_use]
-pub fn spec(sent: v1::ExecutionSpec) -> Spec {
-    let mut violations = Violations::default();
+///
+/// # Errors
+/// OVERLOADED where it has many variables and no processor is free to read them.
+pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec>) -> Result<Spec> {
+    let sent = required("spec", sent)?;
     let variables_bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
     // What is too large is refused later, after the idempotency key: it need not be read for that.
-    let variables = match sent.variables {
+    let (variables, mut violations) = match sent.variables {
         Some(fields) if variables_bytes <= limits::VARIABLES_BYTES => {
-            structs::json("spec.variables", fields, &mut violations)
+            structs::read(cpu, caller.project.id, "spec.variables", fields, variables_bytes).await?
         }
         Some(_) => {
+            let mut violations = Violations::default();
             violations.note(Error::invalid("spec.variables", format!("is {variables_bytes} bytes")));
-            Map::new()
+            (Map::new(), violations)
         }
-        None => Map::new(),
+        None => Default::default(),
     };
     let timeout = sent.timeout.and_then(|value| noted(time::length("spec.timeout", value), &mut violations));
     let expire_after =
         sent.expire_after.and_then(|value| noted(time::length("spec.expire_after", value), &mut violations));
-    Spec {
+    Ok(Spec {
         prompt_name: sent.prompt_name,
         selector: sent.selector.map(spec_selector),
         environment: sent.environment,
@@ -47,7 +52,7 @@ pub fn spec(sent: v1::ExecutionSpec) -> Spec {
         stream_text: sent.stream_text.unwrap_or(false),
         min_revision: sent.min_revision,
         violations,
-    }
+    })
 }
 
 fn params(sent: v1::ModelParams) -> Params {
@@ -60,6 +65,6 @@ fn params(sent: v1::ModelParams) -> Params {
     }
 }
 
-fn noted<T>(value: Result<T, Error>, violations: &mut Violations) -> Option<T> {
+fn noted<T>(value: Result<T>, violations: &mut Violations) -> Option<T> {
     value.map_err(|error| violations.note(error)).ok()
 }

@@ -1,30 +1,66 @@
 //! `google.protobuf.Struct` and JSON.
 
+use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::Violations;
+use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::template::value;
 use prompt_ledger_domain::text;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
 use serde_json::{Map, Value};
 
+use crate::service::cpu_pool::{CpuPool, GoOn};
+
 /// How much of a path is told, in bytes.
 const PATH_BYTES: usize = 512;
 
-/// JSON from a struct. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
-/// and stands in the result as its text, so that two such requests still differ.
-pub fn json(path: &str, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
-    object(&mut path.to_owned(), fields, violations)
+/// Where a value stands. It is written out only where something is wrong with the value.
+enum Path<'a> {
+    Root(&'a str),
+    Field(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
 }
 
-fn object(path: &mut String, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
+impl Path<'_> {
+    /// The path, cut.
+    fn told(&self) -> String {
+        let mut told = String::new();
+        self.tell(&mut told);
+        told
+    }
+
+    fn tell(&self, told: &mut String) {
+        let left = |told: &String| PATH_BYTES - told.len();
+        match self {
+            Self::Root(name) => told.push_str(text::cut(name, PATH_BYTES)),
+            Self::Field(parent, name) => {
+                parent.tell(told);
+                told.push_str(text::cut(".", left(told)));
+                told.push_str(text::cut(name, left(told)));
+            }
+            Self::Item(parent, i) => {
+                parent.tell(told);
+                told.push_str(text::cut(&format!("[{i}]"), left(told)));
+            }
+        }
+    }
+}
+
+/// JSON from a struct. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
+/// and stands in the result as its text, so that two such requests still differ.
+fn json(path: &str, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
+    object(&Path::Root(path), fields, violations)
+}
+
+fn object(path: &Path<'_>, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
     let field = |(name, value): (String, _)| {
-        let value = at(path, &format!(".{name}"), |path| json_value(path, value, violations));
+        let value = json_value(&Path::Field(path, &name), value, violations);
         (name, value)
     };
     fields.fields.into_iter().map(field).collect()
 }
 
-fn json_value(path: &mut String, value: prost_types::Value, violations: &mut Violations) -> Value {
+fn json_value(path: &Path<'_>, value: prost_types::Value, violations: &mut Violations) -> Value {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(value)) => Value::Bool(value),
@@ -32,30 +68,37 @@ fn json_value(path: &mut String, value: prost_types::Value, violations: &mut Vio
         Some(Kind::NumberValue(number)) => match value::number(number) {
             Some(number) => Value::Number(number),
             None => {
-                violations.note(value::not_a_number(text::cut(path, PATH_BYTES), number));
+                violations.note(value::not_a_number(&path.told(), number));
                 // With an exponent: in full it may have 300 digits.
                 Value::String(format!("{number:e}"))
             }
         },
         Some(Kind::ListValue(list)) => {
             let items = list.values.into_iter().enumerate();
-            let item = |(i, item)| at(path, &format!("[{i}]"), |path| json_value(path, item, violations));
+            let item = |(i, item)| json_value(&Path::Item(path, i), item, violations);
             Value::Array(items.map(item).collect())
         }
         Some(Kind::StructValue(fields)) => Value::Object(object(path, fields, violations)),
     }
 }
 
-/// Goes one step down a path and back: the path is kept once, however many values there are.
-fn at<T>(path: &mut String, step: &str, visit: impl FnOnce(&mut String) -> T) -> T {
-    let length = path.len();
-    // A path that is cut when it is told need not be longer than that.
-    if length <= PATH_BYTES {
-        path.push_str(text::cut(step, PATH_BYTES));
-    }
-    let visited = visit(path);
-    path.truncate(length);
-    visited
+/// What callers send, as JSON and with what is wrong with it; off the runtime where it is large. `bytes` is its encoded
+/// length.
+///
+/// # Errors
+/// As [`CpuPool::run`].
+pub async fn read(
+    cpu: &CpuPool,
+    project: ProjectId,
+    path: &'static str,
+    fields: Struct,
+    bytes: usize,
+) -> Result<(Map<String, Value>, Violations)> {
+    let read = move |_: GoOn<'_>| {
+        let mut violations = Violations::default();
+        Ok((json(path, fields, &mut violations), violations))
+    };
+    cpu.run(project, bytes, read).await
 }
 
 /// A struct from JSON.
@@ -79,6 +122,7 @@ fn from_value(value: Value) -> prost_types::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
     use prompt_ledger_domain::limits;
     use serde_json::json;
 
@@ -88,6 +132,23 @@ mod tests {
         let mut violations = Violations::default();
         assert_eq!(super::json("variables", from_json(sent.clone()), &mut violations), sent);
         assert_eq!(violations, Violations::default());
+    }
+
+    #[tokio::test]
+    async fn what_is_large_is_read_off_the_runtime() {
+        let (cpu, project) = (CpuPool::default(), ProjectId(prompt_ledger_runtime::new_id()));
+        for (bytes, here) in [(1_000, true), (100_000, false)] {
+            let value = prost_types::Value { kind: Some(Kind::StringValue("x".repeat(bytes))) };
+            let fields = Struct { fields: [("a".to_owned(), value)].into() };
+            let mut reading = std::pin::pin!(read(&cpu, project, "variables", fields, bytes));
+            let read = reading.as_mut().now_or_never();
+            assert_eq!(read.is_some(), here, "{bytes}");
+            let (json, _) = match read {
+                Some(read) => read.unwrap(),
+                None => reading.await.unwrap(),
+            };
+            assert_eq!(json["a"].as_str().map(str::len), Some(bytes));
+        }
     }
 
     #[test]

@@ -28,6 +28,9 @@ use crate::service::{AnalyticsService, ExecutionService};
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
+/// The headers of a call, by the count of HTTP/2: each its name, its value and 32 bytes. gRPC clients send under 2 KiB.
+const HEADER_BYTES: u32 = 8 * 1024;
+
 /// The largest answer, encoded: an execution is under 3 MiB, a page about 2 MiB and one row more.
 const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -58,7 +61,7 @@ pub(super) fn routes(
         .max_concurrent_streams(config.max_streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_max_header_list_size(16 * 1024)
+        .http2_max_header_list_size(HEADER_BYTES)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .layer(Gate::new(rules))

@@ -35,6 +35,9 @@ const ROOM_WAIT: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// After this long without a piece taken the rest is dropped.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// How fast an answer must be taken over all, in bytes per second, once [`STALL_LIMIT`] has passed. What is not whole by
+/// then is dropped as well.
+const LEAST_RATE: usize = 64 * 1024;
 /// How often what stalls is looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How much is handed to a connection at once.
@@ -158,7 +161,9 @@ impl Answers {
     /// Divides the bytes, each piece in memory of its own: what was taken is freed.
     fn pieces(&self, bytes: &[u8], room: Share<u64>, rest: Body) -> Arc<Mutex<Pieces>> {
         let left = bytes.chunks(PIECE_BYTES).map(Bytes::copy_from_slice).collect();
-        let pieces = Arc::new(Mutex::new(Pieces { left, room, taken: Instant::now(), rest: Some(rest) }));
+        let now = Instant::now();
+        let until = now + STALL_LIMIT + Duration::from_millis((bytes.len() * 1_000 / LEAST_RATE) as u64);
+        let pieces = Arc::new(Mutex::new(Pieces { left, room, taken: now, until, rest: Some(rest) }));
         lock(&self.waiting).push(Arc::downgrade(&pieces));
         pieces
     }
@@ -178,6 +183,8 @@ struct Pieces {
     room: Share<u64>,
     /// When the last one was taken, or all were made.
     taken: Instant,
+    /// When all must have been taken.
+    until: Instant,
     /// What comes behind them; absent once all was dropped.
     rest: Option<Body>,
 }
@@ -193,7 +200,8 @@ impl Pieces {
     /// Whether there is more to be taken. What has waited too long is dropped, and what feeds it, as when its caller hangs
     /// up.
     fn is_awaited(&mut self) -> bool {
-        if self.taken.elapsed() >= STALL_LIMIT && !self.left.is_empty() {
+        let is_late = self.taken.elapsed() >= STALL_LIMIT || Instant::now() >= self.until;
+        if is_late && !self.left.is_empty() {
             self.left = VecDeque::new();
             self.rest = None;
             self.room.give_back(usize::MAX);
@@ -290,8 +298,11 @@ fn overloaded(exhausted: Exhausted, told: Option<&Told>) -> Error {
 }
 
 fn not_read() -> Error {
-    let message =
-        format!("nothing of the answer was read for {} s; call again, and read faster", STALL_LIMIT.as_secs());
+    let message = format!(
+        "nothing of the answer was read for {} s, or less than {} KiB/s of it; call again, and read faster",
+        STALL_LIMIT.as_secs(),
+        LEAST_RATE / 1024
+    );
     Error::new(Reason::SlowConsumer, message)
 }
 

@@ -1,5 +1,5 @@
-//! How many bytes of requests that are still arriving are held at once: by the process, for one connection and for one
-//! key. What is refused here is one request; those that have their bytes go on.
+//! How many bytes of requests are held at once, from when they arrive until they are answered: by the process, for one
+//! connection and for one key. What is refused here is one request; those that have their bytes go on.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,12 +19,12 @@ pub(super) enum Sender {
 }
 
 impl Sender {
-    /// The part of the process's bytes that one sender may take: a quarter for a key, so that no two keys take the place
+    /// The part of the process's bytes that one sender may take: an eighth for a key, so that no few keys take the place
     /// of all others; a sixteenth for everyone without a key together.
     fn share(self) -> usize {
         match self {
             Self::Anonymous => 16,
-            Self::Key(_) => 4,
+            Self::Key(_) => 8,
         }
     }
 
@@ -40,14 +40,19 @@ impl Sender {
 /// The part of the process's bytes that one connection may take.
 const CONNECTION_SHARE: usize = 8;
 
-/// The bytes of a process that may be held for requests that are still arriving.
+/// The part of the process's bytes that is kept for keys that hold nothing else: however many keys hold theirs, another
+/// has room for one request.
+const RESERVE: usize = 8;
+
+/// The bytes of a process that may be held for requests.
+#[derive(Debug)]
 pub(super) struct RequestBudget {
     bytes: usize,
     held: Mutex<HeldBytes>,
 }
 
 /// What is held now. Only who holds something has an entry.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct HeldBytes {
     bytes: usize,
     connections: HashMap<SocketAddr, usize>,
@@ -60,14 +65,20 @@ impl RequestBudget {
         Self { bytes, held: Mutex::default() }
     }
 
-    fn take(&self, connection: Option<SocketAddr>, sender: Sender, bytes: usize) -> Result<()> {
+    /// Takes so many for a request that holds `own` already.
+    fn take(&self, connection: Option<SocketAddr>, sender: Sender, own: usize, bytes: usize) -> Result<()> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.bytes + bytes > self.bytes {
-            return Err(full("all callers of this server together", self.bytes));
-        }
+        let held_by_sender = held.senders.get(&sender).copied().unwrap_or(0);
         let of_sender = self.bytes / sender.share();
-        if held.senders.get(&sender).unwrap_or(&0) + bytes > of_sender {
+        if held_by_sender + bytes > of_sender {
             return Err(full(sender.named(), of_sender));
+        }
+        let of_all = match sender {
+            Sender::Key(_) if held_by_sender == own => self.bytes,
+            _ => self.bytes - self.bytes / RESERVE,
+        };
+        if held.bytes + bytes > of_all {
+            return Err(full("all callers of this server together", of_all));
         }
         if let Some(connection) = connection {
             let of_connection = self.bytes / CONNECTION_SHARE;
@@ -103,13 +114,14 @@ fn reduce<K: Hash + Eq>(held: &mut HashMap<K, usize>, key: &K, bytes: usize) {
 /// OVERLOADED: whose bytes are taken.
 fn full(whose: &str, bytes: usize) -> Error {
     let message = format!(
-        "there is no memory left for this request: of those that are still arriving, {whose} may have at most {bytes} bytes \
-         at once; try again, with fewer or smaller requests at once"
+        "there is no memory left for this request: of those that arrive or are being answered, {whose} may have at most \
+         {bytes} bytes at once; try again, with fewer or smaller requests at once"
     );
     Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
 }
 
 /// The bytes of one request. They are given back when it is dropped.
+#[derive(Debug)]
 pub(super) struct BytesLease {
     budget: Arc<RequestBudget>,
     connection: Option<SocketAddr>,
@@ -128,10 +140,16 @@ impl BytesLease {
         Self::new(&self.budget, self.connection, self.sender)
     }
 
+    /// Grows to what the request takes once it is decoded, at most to all that its connection may have: what is alone has
+    /// room.
+    pub(super) fn grow_to_decoded(&mut self, bytes: usize) -> Result<()> {
+        self.grow_to(bytes.min(self.budget.bytes / CONNECTION_SHARE))
+    }
+
     /// Takes as many bytes as it lacks to this many; OVERLOADED where there are none.
     pub(super) fn grow_to(&mut self, bytes: usize) -> Result<()> {
         let more = bytes.saturating_sub(self.bytes);
-        self.budget.take(self.connection, self.sender, more)?;
+        self.budget.take(self.connection, self.sender, self.bytes, more)?;
         self.bytes += more;
         Ok(())
     }
@@ -164,30 +182,56 @@ mod tests {
     fn a_connection_a_key_and_the_process_each_have_their_share() {
         let budget = Arc::new(RequestBudget::new(1_600));
         let lease = |port, sender| BytesLease::new(&budget, connection(port), sender);
+        let mut anonymous = lease(9, Sender::Anonymous);
+        anonymous.grow_to(100).unwrap();
+        assert!(refused(anonymous.grow_to(101)).contains("callers without a key may have at most 100 bytes"));
+        drop(anonymous);
+        // Of each key a request of one connection, and one of another.
         let mut held = Vec::new();
-        // Two connections of each of four keys.
-        for port in 0..8 {
-            let key = u64::from(port / 2);
-            let mut one = lease(port, Sender::Key(key));
-            one.grow_to(200).unwrap();
-            let too_much = refused(one.grow_to(201));
-            let said = match port {
-                7 => "all callers of this server together may have at most 1600 bytes",
-                1 | 3 | 5 => "this key may have at most 400 bytes",
-                _ => "this connection may have at most 200 bytes",
-            };
-            assert!(too_much.contains(said), "{port}: {too_much}");
-            held.push(one);
-            if port == 0 {
-                assert!(refused(lease(0, Sender::Key(9)).grow_to(1)).contains("this connection"));
-                let mut anonymous = lease(9, Sender::Anonymous);
-                anonymous.grow_to(100).unwrap();
-                assert!(refused(anonymous.grow_to(101)).contains("callers without a key may have at most 100 bytes"));
-                assert!(refused(lease(99, Sender::Key(9)).grow_to(201)).contains("this connection"));
-                assert!(!budget.held.lock().unwrap().connections.contains_key(&connection(99).unwrap()));
-            }
+        for key in 0..7 {
+            let (mut one, mut other) =
+                (lease(1, Sender::Key(key)), lease(2 + u16::try_from(key).unwrap(), Sender::Key(key)));
+            one.grow_to(20).unwrap();
+            other.grow_to(180).unwrap();
+            assert!(refused(other.grow_to(181)).contains("this key may have at most 200 bytes"));
+            held.extend([one, other]);
         }
-        assert!(refused(lease(20, Sender::Key(9)).grow_to(1)).contains("all callers of this server together"));
+        let mut more = lease(1, Sender::Key(7));
+        assert!(refused(more.grow_to(61)).contains("this connection may have at most 200 bytes"));
+        assert!(!budget.held.lock().unwrap().senders.contains_key(&Sender::Key(7)));
+        assert!(refused(lease(9, Sender::Anonymous).grow_to(1)).contains("all callers of this server together"));
+    }
+
+    #[test]
+    fn a_key_that_holds_nothing_has_room_for_one_request_where_others_hold_all_of_theirs() {
+        let budget = Arc::new(RequestBudget::new(1_600));
+        let lease = |key| BytesLease::new(&budget, None, Sender::Key(key));
+        let _held: Vec<_> = (0..14)
+            .map(|key| {
+                let mut lease = lease(key);
+                lease.grow_to(100).unwrap();
+                lease
+            })
+            .collect();
+        assert!(
+            refused(lease(0).grow_to(1)).contains("all callers of this server together may have at most 1400 bytes")
+        );
+        let mut first = lease(20);
+        first.grow_to(50).unwrap();
+        // It is still the only one.
+        first.grow_to(150).unwrap();
+        assert!(refused(lease(20).grow_to(1)).contains("all callers of this server together"));
+        first.grow_to(200).unwrap();
+        assert!(refused(lease(21).grow_to(1)).contains("at most 1600 bytes"));
+    }
+
+    #[test]
+    fn what_is_decoded_to_more_than_there_is_for_one_takes_all_of_that() {
+        let budget = Arc::new(RequestBudget::new(1_600));
+        let mut lease = BytesLease::new(&budget, connection(1), Sender::Key(1));
+        lease.grow_to(100).unwrap();
+        lease.grow_to_decoded(5_000).unwrap();
+        assert!(refused(BytesLease::new(&budget, None, Sender::Key(1)).grow_to(1)).contains("this key"));
     }
 
     #[test]

@@ -11,6 +11,10 @@ use super::status::undecodable;
 /// has looked at the prompt's mode, which is said before all else.
 const UNCOUNTED_BYTES: usize = 64 * 1024;
 
+/// What a value of a struct takes once it is decoded, beside its text, and what an object or a list takes, in bytes.
+const VALUE_BYTES: usize = 100;
+const CONTAINER_BYTES: usize = 600;
+
 /// How much a field of a request may hold.
 #[derive(Debug)]
 pub(super) struct Bound {
@@ -32,8 +36,9 @@ pub(super) enum Most {
     Values,
 }
 
-/// INVALID_FIELD where a bound is exceeded.
-pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<()> {
+/// What the message takes once it is decoded, beyond its encoded bytes; INVALID_FIELD where a bound is exceeded.
+pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<usize> {
+    let mut bytes = 0;
     for Bound { path, name, most } in bounds {
         match most {
             Most::Entries(_) if message.len() <= UNCOUNTED_BYTES => {}
@@ -50,10 +55,11 @@ pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<()> {
             Most::Values => {
                 let mut values = ValueCounts { name, values: 0, containers: 0 };
                 each(message, path, &mut |object| values.object(object, 1))?;
+                bytes += values.values * VALUE_BYTES + values.containers * CONTAINER_BYTES;
             }
         }
     }
-    Ok(())
+    Ok(bytes)
 }
 
 /// Visits each occurrence of the length-delimited field at this path.

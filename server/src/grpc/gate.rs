@@ -19,8 +19,8 @@ use super::budget::Sender;
 use super::credentials::credentials;
 use super::deadline::Deadline;
 use super::receive::Intake;
-use super::request_limits::{is_health, is_reflection};
-use super::{revocation, status};
+use super::request_limits::{is_health, is_health_watch, is_reflection};
+use super::{headers, revocation, status};
 use crate::service::{Authenticator, Caller};
 
 /// The layer.
@@ -79,7 +79,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         // The clone takes the place of the one that was polled ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
@@ -87,19 +87,19 @@ where
         let arrived = Instant::now();
         Box::pin(async move {
             if is_health(request.uri().path()) {
-                return match rules.intake.receive(request, Sender::Anonymous, arrived).await {
-                    Ok(request) => inner.call(request).await,
-                    Err(error) => Ok(status::status(error).into_http()),
-                };
+                headers::keep_for_service(request.headers_mut());
+                return rules.health(request, arrived, &mut inner).await;
             }
             // Held before the drain is looked at: what passes is waited for.
             let _running = rules.running.token();
             let deadline = Deadline::of(request.headers(), arrived);
+            headers::keep_for_admission(request.headers_mut());
             let answered = async {
                 let caller = match rules.admit(request.uri().path(), request.headers()).await {
                     Ok(caller) => caller,
                     Err(error) => return Ok(status::status(error).into_http()),
                 };
+                headers::keep_for_service(request.headers_mut());
                 match caller {
                     Some(caller) if !is_reflection(request.uri().path()) => {
                         rules.answer(request, caller, arrived, deadline, &mut inner).await
@@ -130,6 +130,39 @@ impl Rules {
             return Ok(None);
         }
         self.gatekeeper.admit(credentials(headers)?).await.map(Some)
+    }
+
+    /// Answers health, which needs no key.
+    async fn health<S>(
+        &self,
+        request: Request<Body>,
+        arrived: Instant,
+        inner: &mut S,
+    ) -> std::result::Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let received = async {
+            let place =
+                is_health_watch(request.uri().path()).then(|| self.intake.health_watch(&request)).transpose()?;
+            let (request, _) = self.intake.receive(request, Sender::Anonymous, arrived).await?;
+            Ok((request, place))
+        };
+        let (request, place) = match received.await {
+            Ok(received) => received,
+            Err(error) => return Ok(status::status(error).into_http()),
+        };
+        let response = inner.call(request).await?;
+        Ok(match place {
+            None => response,
+            Some(place) => {
+                let never = async move {
+                    let _place = place;
+                    std::future::pending().await
+                };
+                revocation::ends_with(never, response)
+            }
+        })
     }
 
     /// Answers a stream of requests, for as long as its key is good.
@@ -175,9 +208,9 @@ impl Rules {
         let is_stream = is_stream(request.uri().path());
         // After the request is here: one that is slow to come has no turn.
         let begun = async {
-            let request = self.intake.receive(request, Sender::Key(key), arrived).await?;
+            let (request, lease) = self.intake.receive(request, Sender::Key(key), arrived).await?;
             let turn = self.answers.begin(key, request.uri().path()).await?;
-            Ok((request, turn))
+            Ok((request, lease, turn))
         };
         let begun = tokio::select! {
             // Looked at first: nothing begins with a key that is known to be revoked.
@@ -185,7 +218,7 @@ impl Rules {
             error = revocation::of(revoked.clone()) => Err(error),
             begun = begun => begun,
         };
-        let (mut request, turn) = match begun {
+        let (mut request, lease, turn) = match begun {
             Ok(begun) => begun,
             Err(error) => return Ok(status::status(error).into_http()),
         };
@@ -194,6 +227,8 @@ impl Rules {
             request.extensions_mut().insert(deadline);
         }
         let response = inner.call(request).await?;
+        // What was decoded is gone.
+        drop(lease);
         Ok(match is_stream {
             true => revocation::ends_with(revocation::of(revoked), self.answers.keep_stream(key, response)),
             false => self.answers.keep(key, turn, response).await,

@@ -10,6 +10,7 @@ mod credentials;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
+mod headers;
 mod inline_call;
 pub mod receive;
 pub mod registry;

@@ -17,8 +17,8 @@ use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 
 use super::budget::{BytesLease, RequestBudget, Sender};
-use super::request_limits::{self, RequestLimits};
-use super::shares::{Exhausted, Shares};
+use super::request_limits::{self, RequestLimits, is_health};
+use super::shares::{Exhausted, Share, Shares};
 use super::{counts, status};
 
 /// What stands before each message: whether it is compressed, and its length.
@@ -26,63 +26,89 @@ const HEADER: usize = 5;
 /// A buffer's first size, unless its message is smaller. What takes no more is not counted: it is bounded by the streams of
 /// a connection and by the time in which a request must be there, and small requests do not depend on how others are.
 const FIRST_BUFFER: usize = HEADER + 16 * 1024;
-/// Reflection streams of one connection, and of the process, at once. They need no key, and each may leave its answers
-/// unread.
+/// How long a request to health may take to come: it needs no key, and is a few bytes.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Reflection streams of one connection, and of the process, at once; callers with a key have as many of their own. Each
+/// may leave its answers unread.
 const REFLECTION_STREAMS: (usize, usize) = (4, 100);
+/// When a reflection stream ends, counted from its begin: its answers were sent, and what was not read is kept no longer.
+const REFLECTION_AGE: Duration = Duration::from_secs(60);
+/// Watches of health of one connection, and of the process, at once. They need no key, and live as long as their
+/// connection.
+const HEALTH_WATCHES: (usize, usize) = (16, 1_000);
+
+/// A stream's place among those that are open at once.
+pub(super) type Subscription = Share<Option<SocketAddr>>;
+type Places = Arc<Shares<Option<SocketAddr>>>;
 
 /// Receives requests.
 pub struct Intake {
     budget: Arc<RequestBudget>,
     timeout: Duration,
-    reflection: Arc<Shares<Option<SocketAddr>>>,
+    anonymous_reflection: Places,
+    reflection: Places,
+    health_watches: Places,
 }
 
 impl Intake {
-    /// Holds at most `buffer` bytes of requests that are still arriving; a request must be there within `timeout`.
+    /// Holds at most `buffer` bytes of requests that arrive or are being answered; a request must be there within
+    /// `timeout`.
     #[must_use]
     pub fn new(buffer: usize, timeout: Duration) -> Self {
-        let reflection = Shares::new(REFLECTION_STREAMS.0, REFLECTION_STREAMS.1);
-        Self { budget: Arc::new(RequestBudget::new(buffer)), timeout, reflection }
+        let places = |(each, all)| Shares::new(each, all);
+        Self {
+            budget: Arc::new(RequestBudget::new(buffer)),
+            timeout,
+            anonymous_reflection: places(REFLECTION_STREAMS),
+            reflection: places(REFLECTION_STREAMS),
+            health_watches: places(HEALTH_WATCHES),
+        }
     }
 
-    /// The same request once it is whole. Its headers came at `arrived`.
+    /// The same request once it is whole, and the bytes that it takes, also once it is decoded: they are held until it is
+    /// answered. Its headers came at `arrived`.
     pub(super) async fn receive(
         &self,
         request: Request<Body>,
         sender: Sender,
         arrived: Instant,
-    ) -> Result<Request<Body>> {
+    ) -> Result<(Request<Body>, BytesLease)> {
         let (request, messages) = self.opened(request, sender);
         let limits = request_limits::of(request.uri().path());
-        let body = self.in_time(arrived, only(messages, &limits)).await?;
-        Ok(request.map(|()| body))
+        let timeout = match is_health(request.uri().path()) {
+            true => self.timeout.min(HEALTH_TIMEOUT),
+            false => self.timeout,
+        };
+        let (body, lease) = in_time(arrived, timeout, only(messages, &limits)).await?;
+        Ok((request.map(|()| body), lease))
+    }
+
+    /// The place of a watch of health.
+    pub(super) fn health_watch(&self, request: &Request<Body>) -> Result<Subscription> {
+        place(&self.health_watches, HEALTH_WATCHES, "watches of health", request.extensions())
     }
 
     /// A stream of requests that each arrive within the timeout, counted from the one before; and what must end the
     /// response when one does not, or is refused: services do not pass that on. It is dropped with the response.
     pub(super) fn stream(
-        self: &Arc<Self>,
+        &self,
         request: Request<Body>,
         sender: Sender,
         arrived: Instant,
     ) -> Result<(Request<Body>, impl Future<Output = Error> + Send + use<>)> {
-        let place = self.reflection.try_take(peer(request.extensions()), 1).map_err(|exhausted| {
-            let (most, whose) = match exhausted {
-                Exhausted::Each => (REFLECTION_STREAMS.0, "this connection"),
-                Exhausted::All => (REFLECTION_STREAMS.1, "this server"),
-            };
-            let message = format!("{most} reflection streams of {whose} are open, which is the limit; try again");
-            Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
-        })?;
+        let places = match sender {
+            Sender::Anonymous => &self.anonymous_reflection,
+            Sender::Key(_) => &self.reflection,
+        };
+        let place = place(places, REFLECTION_STREAMS, "reflection streams", request.extensions())?;
         let (request, messages) = self.opened(request, sender);
         let (failed, failure) = oneshot::channel();
-        let intake = Arc::clone(self);
+        let timeout = self.timeout;
         let frames = stream::unfold(Some((messages, failed, arrived)), move |state| {
-            let intake = Arc::clone(&intake);
             async move {
                 let (mut messages, failed, since) = state?;
-                match intake.in_time(since, messages.next()).await {
-                    Ok(next) => Some((Ok(Frame::data(next?.bytes)), Some((messages, failed, Instant::now())))),
+                match in_time(since, timeout, messages.next()).await {
+                    Ok(next) => Some((Ok(Frame::data(next?.kept())), Some((messages, failed, Instant::now())))),
                     Err(error) => {
                         // Where nobody waits for it there is no response any more.
                         let _ = failed.send(error);
@@ -93,11 +119,17 @@ impl Intake {
         });
         let failure = async move {
             let _place = place;
-            match failure.await {
-                Ok(error) => error,
-                // The requests have ended well.
-                Err(_) => std::future::pending().await,
-            }
+            let failure = async {
+                match failure.await {
+                    Ok(error) => error,
+                    // The requests have ended well.
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::time::timeout_at(arrived + REFLECTION_AGE, failure).await.unwrap_or_else(|_| {
+                let message = format!("a reflection stream ends after {REFLECTION_AGE:?}; open another one");
+                Error::new(Reason::DeadlineExceeded, message)
+            })
         };
         Ok((request.map(|()| Body::new(StreamBody::new(frames))), failure))
     }
@@ -108,15 +140,26 @@ impl Intake {
         let most = request_limits::of(parts.uri.path()).bytes;
         (Request::from_parts(parts, ()), Messages { body, rest: Bytes::new(), most, lease })
     }
+}
 
-    async fn in_time<T>(&self, since: Instant, arriving: impl Future<Output = Result<T>>) -> Result<T> {
-        let timeout = self.timeout;
-        tokio::time::timeout_at(since + timeout, arriving).await.unwrap_or_else(|_| {
-            let message =
-                format!("the request was not whole within {timeout:?}; send it, and the end of its stream, at once");
-            Err(Error::new(Reason::DeadlineExceeded, message))
-        })
-    }
+async fn in_time<T>(since: Instant, timeout: Duration, arriving: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout_at(since + timeout, arriving).await.unwrap_or_else(|_| {
+        let message =
+            format!("the request was not whole within {timeout:?}; send it, and the end of its stream, at once");
+        Err(Error::new(Reason::DeadlineExceeded, message))
+    })
+}
+
+/// Takes one of these places; OVERLOADED where there is none.
+fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Extensions) -> Result<Subscription> {
+    places.try_take(peer(extensions), 1).map_err(|exhausted| {
+        let (most, whose) = match exhausted {
+            Exhausted::Each => (each, "this connection"),
+            Exhausted::All => (all, "this server"),
+        };
+        let message = format!("{most} {of} of {whose} are open, which is the limit; try again");
+        Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
+    })
 }
 
 /// The peer's address, which is one connection's alone.
@@ -124,21 +167,24 @@ fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
 }
 
-/// A body of one message that has all come in, checked.
-async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<Body> {
+/// A body of one message that has all come in, checked, and the bytes that it takes.
+async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<(Body, BytesLease)> {
     let Some(mut message) = messages.next().await? else { return Err(status::cut_off()) };
     match messages.end().now_or_never() {
         Some(ended) => ended?,
         None => {
-            message = message.apart(messages.lease.another())?;
+            message = message.apart()?;
             messages.end().await?;
         }
     }
     // A compressed message is refused as such.
     if message.bytes.first() == Some(&0) {
-        counts::check(&message.bytes[HEADER..], limits.counts)?;
+        let decoded = message.bytes.len() + counts::check(&message.bytes[HEADER..], limits.counts)?;
+        if decoded > FIRST_BUFFER {
+            message.lease.grow_to_decoded(decoded)?;
+        }
     }
-    Ok(Body::new(Full::new(message.bytes)))
+    Ok((Body::new(Full::new(message.bytes)), message.lease))
 }
 
 /// A message with its header.
@@ -146,17 +192,29 @@ struct GrpcMessage {
     bytes: Bytes,
     /// It is a part of what was read from the connection at once, and keeps all of that in memory.
     shared: bool,
+    lease: BytesLease,
 }
 
 impl GrpcMessage {
     /// The message in memory of its own.
-    fn apart(self, lease: BytesLease) -> Result<Self> {
+    fn apart(self) -> Result<Self> {
         if !self.shared {
             return Ok(self);
         }
-        let mut buffer = Buffer { bytes: Vec::new(), lease };
+        let mut buffer = Buffer { bytes: Vec::new(), lease: self.lease };
         buffer.push(&self.bytes, self.bytes.len())?;
         Ok(buffer.finish())
+    }
+
+    /// Its bytes, whose lease ends when nobody has them any more.
+    fn kept(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for GrpcMessage {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -179,7 +237,7 @@ impl Messages {
             && piece.len() >= size
         {
             self.rest = piece.split_off(size);
-            return Ok(Some(GrpcMessage { bytes: piece, shared: true }));
+            return Ok(Some(GrpcMessage { bytes: piece, shared: true, lease: self.lease.another() }));
         }
         let mut buffer = Buffer { bytes: Vec::new(), lease: self.lease.another() };
         loop {
@@ -246,15 +304,8 @@ impl Buffer {
         Ok(())
     }
 
-    /// The lease ends with the bytes, when nobody has them any more.
     fn finish(self) -> GrpcMessage {
-        GrpcMessage { bytes: Bytes::from_owner(self), shared: false }
-    }
-}
-
-impl AsRef<[u8]> for Buffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        GrpcMessage { bytes: self.bytes.into(), shared: false, lease: self.lease }
     }
 }
 

@@ -78,6 +78,11 @@ pub(super) fn is_health(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/")
 }
 
+/// Whether this watches health.
+pub(super) fn is_health_watch(path: &str) -> bool {
+    path == "/grpc.health.v1.Health/Watch"
+}
+
 /// Whether this is a call to reflection, of either version.
 pub(super) fn is_reflection(path: &str) -> bool {
     path.starts_with("/grpc.reflection.")

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use prompt_ledger_proto::v1;
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger};
 use prost::Message as _;
 
@@ -129,8 +130,8 @@ async fn two_million_empty_prompts_are_counted_before_they_are_decoded() {
     let ledger = ledger().start().await;
     let message = [0x0a, 0x00].repeat(2 * MIB - 50);
     let meter = Meter::start(&ledger).await;
-    let answers = flood(&ledger, REGISTER, &message, 12).await;
-    let toll = meter.finish("12 batches of two million empty prompts");
+    let answers = flood(&ledger, REGISTER, &message, 6).await;
+    let toll = meter.finish("6 batches of two million empty prompts");
     assert!(answers.iter().all(|code| code == "3"), "{answers:?}");
     assert!(toll.grown_mib() < 192, "{toll}");
     assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
@@ -166,4 +167,69 @@ async fn variables_of_countless_values_are_counted_before_they_are_decoded() {
         assert!(toll.grown_mib() < 128, "{what}: {toll}");
         assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{what}: {toll}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_that_nobody_reads_are_not_held() {
+    for (path, headers) in [(HEALTH, &[][..]), (GET, &KEY), ("/grpc.health.v1.Health/Watch", &[])] {
+        let ledger = ledger().start().await;
+        let meter = Meter::start(&ledger).await;
+        // Just under what is taken of one call; on the wire each is one byte.
+        let headers = [headers, &[("x-a", "b"); 200]].concat();
+        join_all((0..8).map(|_| unfinished(&ledger, path, 1, &headers, 900))).await;
+        let toll = meter.finish(&format!("7200 calls of {path} with 200 headers each"));
+        assert!(toll.grown_mib() < 130, "{toll}");
+        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+    }
+}
+
+#[tokio::test]
+async fn more_headers_than_a_call_needs_are_refused() {
+    let ledger = ledger().start().await;
+    let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
+    let (response, _body) = wire.open(HEALTH, &[("x-a", "b"); 440]).await;
+    assert_eq!(response.await.unwrap().status(), 431);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_of_health_are_bounded() {
+    let ledger = ledger().start().await;
+    let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
+    let mut held = Vec::new();
+    for place in 0..17 {
+        let (response, mut body) = wire.open("/grpc.health.v1.Health/Watch", &[]).await;
+        send(&mut body, framed(b""), true).await.unwrap();
+        let response = response.await.unwrap();
+        match place {
+            16 => assert_eq!(status_of(response).await, "8"),
+            _ => held.push(response),
+        }
+    }
+    assert!(held.iter().all(|response| !response.headers().contains_key("grpc-status")));
+    assert_eq!(wire.call(HEALTH, &[], &[]).await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_wait_decoded_take_no_more_than_their_keys_share() {
+    let model = FakeModel::start().await;
+    let gate = Gate::new();
+    model.otherwise(Reply::echo().held(&gate));
+    let ledger = ledger().openai(&model.base_url()).start().await;
+    // 36,000 numbers: 0.4 MB sent.
+    let numbers = field(1, &[&[0x11][..], &1.5_f64.to_le_bytes()].concat()).repeat(36_000);
+    let variables = field(1, &[field(1, b"v"), field(2, &field(6, &numbers))].concat());
+    let message = field(1, &[field(1, b"honest"), field(6, &variables)].concat());
+    let meter = Meter::start(&ledger).await;
+    let flooding = flood(&ledger, RUN, &message, 300);
+    let opening = async {
+        // What is let in is held by the model meanwhile.
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        gate.open();
+    };
+    let (answers, ()) = tokio::join!(flooding, opening);
+    let toll = meter.finish("300 executions with 0.4 MB of variables at once");
+    let count = |code: &str| answers.iter().filter(|answer| *answer == code).count();
+    assert!(count("0") > 0 && count("8") > 0 && count("0") + count("8") == 300, "{answers:?}");
+    assert!(toll.grown_mib() < 200, "{toll}");
+    assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
 }

@@ -131,21 +131,21 @@ async fn few_answers_without_room_wait_for_it_and_the_others_are_refused_at_once
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_taken_is_dropped_and_said_when_it_is_read_after_all() {
-    let answers = answers(1024, 1024);
+    let answers = answers(2048, 2048);
     let running = tokio::spawn(answers.clone().run(CancellationToken::new()));
-    let (stalled, slow) = (keep(&answers, 1, 64 * KIB).await, keep(&answers, 1, 64 * KIB).await);
+    let (stalled, slow) = (keep(&answers, 1, 64 * KIB).await, keep(&answers, 1, 1024 * KIB).await);
     let streamed = answers.keep_stream(1, response(vec![7; 64 * KIB]));
     let [mut stalled, mut slow, mut streamed] = [stalled, slow, streamed].map(Response::into_body);
     // As a connection does whose client gives it no window.
     for stalled in [&mut stalled, &mut streamed] {
         stalled.frame().await.unwrap().unwrap().into_data().unwrap();
     }
-    assert_eq!(taken(&answers, 1).0, 60 + 64 + 124);
+    assert_eq!(taken(&answers, 1).0, 60 + 1024 + 124);
     for _ in 0..2 {
         tokio::time::sleep(STALL_LIMIT.mul_f64(0.7)).await;
         slow.frame().await.unwrap().unwrap().into_data().unwrap();
     }
-    assert_eq!(taken(&answers, 1).0, 64 - 8);
+    assert_eq!(taken(&answers, 1).0, 1024 - 8);
     for mut stalled in [stalled, streamed] {
         let ended = stalled.frame().await.unwrap().unwrap().into_trailers().unwrap();
         assert_eq!(reason(&ended), "SLOW_CONSUMER");
@@ -177,4 +177,26 @@ async fn a_stream_is_charged_for_its_large_messages_and_ends_where_there_is_no_r
     assert_eq!(ended.to_bytes().len(), 10);
     drop(unread);
     assert_eq!(taken(&answers, 1), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_taken_piece_by_piece_but_too_slowly_is_dropped() {
+    let answers = answers(1024, 2048);
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(answers.clone().run(stop.clone()));
+    let began = Instant::now();
+    // 10 s at the least rate, beside the 30 s that each has.
+    let mut body = keep(&answers, 1, 640 * KIB).await.into_body();
+    let trailers = loop {
+        let frame = body.frame().await.unwrap().unwrap();
+        match frame.into_trailers() {
+            Ok(trailers) => break trailers,
+            Err(_) => tokio::time::sleep(Duration::from_secs(9)).await,
+        }
+    };
+    assert_eq!(reason(&trailers), "SLOW_CONSUMER");
+    assert!((40..=50).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert_eq!(answers.bytes.state(1), (0, 0, 0));
+    stop.cancel();
+    running.await.unwrap();
 }

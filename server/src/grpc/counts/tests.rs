@@ -24,7 +24,7 @@ fn run(variable: Value) -> Vec<u8> {
     v1::RunExecutionRequest { spec: Some(spec) }.encode_to_vec()
 }
 
-fn said(result: Result<()>) -> String {
+fn said(result: Result<usize>) -> String {
     result.unwrap_err().to_string()
 }
 
@@ -33,7 +33,7 @@ fn values_are_counted_at_any_depth() {
     // The list is one of them.
     let most = limits::VARIABLES_VALUES - 1;
     let numbers = |count| run(list(vec![value(Kind::NumberValue(1.0)); count]));
-    check(&numbers(most), VALUES).unwrap();
+    assert_eq!(check(&numbers(most), VALUES).unwrap(), limits::VARIABLES_VALUES * VALUE_BYTES + 2 * CONTAINER_BYTES);
     let refused =
         "INVALID_FIELD: spec.variables: holds more than 100000 values; send fewer, or one text instead of many";
     assert_eq!(said(check(&numbers(most + 1), VALUES)), refused);

@@ -1,9 +1,12 @@
 use super::*;
 use futures::channel::mpsc;
+use prompt_ledger_proto::v1;
+use prost::Message as _;
 use std::task::Poll;
 
 const MIB: usize = 1024 * 1024;
 const CALL: &str = "/promptledger.v1.RegistryService/GetPrompt";
+const RENDER: &str = "/promptledger.v1.RegistryService/RenderPrompt";
 const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
@@ -48,7 +51,7 @@ async fn received(intake: &Arc<Intake>, request: Request<Body>) -> Result<Bytes>
     if request.uri().path() == REFLECT {
         return streamed(intake, request).await;
     }
-    let request = intake.receive(request, Sender::Key(1), Instant::now()).await?;
+    let (request, _lease) = intake.receive(request, Sender::Key(1), Instant::now()).await?;
     Ok(request.into_body().collect().await.unwrap().to_bytes())
 }
 
@@ -128,8 +131,8 @@ async fn what_is_not_whole_in_time_ends() {
 }
 
 #[tokio::test]
-async fn bytes_are_counted_until_they_are_gone() {
-    let intake = Arc::new(Intake::new(128 * MIB, Duration::from_secs(30)));
+async fn bytes_are_counted_until_their_request_is_answered() {
+    let intake = Arc::new(Intake::new(256 * MIB, Duration::from_secs(30)));
     let large = framed(&filler(4 * MIB));
     // No connection is known here, so its share does not count. The key's is 32 MiB, and each takes 4 MiB and 5 bytes.
     let hold = || {
@@ -142,15 +145,17 @@ async fn bytes_are_counted_until_they_are_gone() {
         assert!(futures::poll!(receiving).is_pending());
     }
     // Room for one more, whole, and for none beside it.
-    let whole =
+    let (whole, lease) =
         intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(1), Instant::now()).await.unwrap();
     let refused = received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await;
     assert_eq!(reason(refused), Reason::Overloaded);
     // Another key has its own, and what comes at once takes nothing.
     drop(intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(2), Instant::now()).await.unwrap());
     received(&intake, sent(CALL, &[&framed(&filler(300))])).await.unwrap();
-    // The bytes of one are given back as they are read, those of another as the call ends.
+    // The bytes of one are given back once it is answered, not as they are read; those of another as the call ends.
     drop(whole.into_body().collect().await.unwrap());
+    assert_eq!(reason(received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await), Reason::Overloaded);
+    drop(lease);
     received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await.unwrap();
     held.truncate(1);
     for _ in 0..3 {
@@ -207,14 +212,93 @@ async fn a_stream_of_requests_goes_on_as_long_as_they_come() {
     let (request, failed) = intake.stream(request, Sender::Anonymous, Instant::now()).unwrap();
     let mut body = request.into_body();
     assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), message);
-    for _ in 0..5 {
-        tokio::time::advance(Duration::from_secs(29)).await;
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(9)).await;
         piece(&sending, &[&message[7..], &message[..7]].concat());
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), message);
     }
     body.frame().await.unwrap().unwrap_err();
     let late = failed.await;
     assert!(late.to_string().contains("was not whole within"), "{late}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_requests_ends_by_its_age_however_often_they_come() {
+    let intake = intake();
+    let began = Instant::now();
+    let (sending, request) = open(REFLECT);
+    let (request, failed) = intake.stream(request, Sender::Anonymous, began).unwrap();
+    let mut body = request.into_body();
+    let asking = async {
+        loop {
+            piece(&sending, &framed(b""));
+            body.frame().await.unwrap().unwrap();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = asking => {}
+        error = failed => assert!(error.to_string().contains("ends after 60s; open another one"), "{error}"),
+    }
+    assert_eq!(began.elapsed(), REFLECTION_AGE);
+}
+
+#[tokio::test]
+async fn what_a_request_takes_once_it_is_decoded_is_counted_until_it_is_answered() {
+    // The key's share is 2 MiB.
+    let intake = Arc::new(Intake::new(16 * MIB, Duration::from_secs(30)));
+    let numbers = |count| {
+        let number = prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(1.0)) };
+        let list = prost_types::ListValue { values: vec![number; count] };
+        let list = prost_types::Value { kind: Some(prost_types::value::Kind::ListValue(list)) };
+        let variables = Some(prost_types::Struct { fields: [("a".to_owned(), list)].into() });
+        framed(&v1::RenderPromptRequest { variables, ..Default::default() }.encode_to_vec())
+    };
+    for (values, fit) in [(10_000, 1), (1_000, 18)] {
+        let message = numbers(values);
+        let receive = || {
+            intake.receive(sent(RENDER, &message.chunks(16 * 1024).collect::<Vec<_>>()), Sender::Key(1), Instant::now())
+        };
+        let mut held = Vec::new();
+        let refused = loop {
+            match receive().await {
+                Ok((request, lease)) => {
+                    drop(request.into_body().collect().await.unwrap());
+                    held.push(lease);
+                }
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((held.len(), refused.reason()), (fit, Reason::Overloaded), "{values} values");
+        held.pop();
+        receive().await.unwrap();
+    }
+    // What is small when it is decoded is not.
+    let small = numbers(100);
+    let mut held = Vec::new();
+    for _ in 0..1_000 {
+        held.push(intake.receive(sent(RENDER, &[&small]), Sender::Key(1), Instant::now()).await.unwrap());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_must_come_sooner_than_what_has_a_key() {
+    let began = Instant::now();
+    let (_sending, request) = open(HEALTH);
+    assert_eq!(reason(received(&intake(), request).await), Reason::DeadlineExceeded);
+    assert_eq!(began.elapsed(), HEALTH_TIMEOUT);
+}
+
+#[tokio::test]
+async fn watches_of_health_are_few_for_each_connection() {
+    let intake = intake();
+    let watch = || intake.health_watch(&sent(HEALTH, &[]));
+    let mut open: Vec<_> = (0..16).map(|_| watch().unwrap()).collect();
+    let refused = watch().unwrap_err();
+    assert_eq!(refused.reason(), Reason::Overloaded);
+    assert!(refused.to_string().contains("16 watches of health of this connection are open"), "{refused}");
+    open.pop();
+    watch().unwrap();
 }
 
 #[tokio::test]
@@ -247,6 +331,8 @@ async fn streams_of_requests_are_few_for_each_connection_and_in_all_until_their_
         open.push(start(place / 4).unwrap());
     }
     assert!(refused(99).contains("100 reflection streams of this server"));
+    let with_a_key = intake.stream(sent(REFLECT, &[]), Sender::Key(1), Instant::now());
+    assert!(with_a_key.is_ok(), "callers with a key have places of their own");
     open.pop();
     drop(start(99).unwrap());
 }

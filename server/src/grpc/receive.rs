@@ -38,7 +38,7 @@ const REFLECTION_AGE: Duration = Duration::from_secs(60);
 const HEALTH_WATCHES: (usize, usize) = (16, 1_000);
 
 /// A stream's place among those that are open at once.
-pub(super) type Subscription = Share<Option<SocketAddr>>;
+pub(super) type HeldPlace = Share<Option<SocketAddr>>;
 type Places = Arc<Shares<Option<SocketAddr>>>;
 
 /// Receives requests.
@@ -84,7 +84,7 @@ impl Intake {
     }
 
     /// The place of a watch of health.
-    pub(super) fn health_watch(&self, request: &Request<Body>) -> Result<Subscription> {
+    pub(super) fn health_watch(&self, request: &Request<Body>) -> Result<HeldPlace> {
         place(&self.health_watches, HEALTH_WATCHES, "watches of health", request.extensions())
     }
 
@@ -151,7 +151,7 @@ async fn in_time<T>(since: Instant, timeout: Duration, arriving: impl Future<Out
 }
 
 /// Takes one of these places; OVERLOADED where there is none.
-fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Extensions) -> Result<Subscription> {
+fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Extensions) -> Result<HeldPlace> {
     places.try_take(peer(extensions), 1).map_err(|exhausted| {
         let (most, whose) = match exhausted {
             Exhausted::Each => (each, "this connection"),

@@ -46,13 +46,15 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// Backends and providers, by a part of their type's name or by their module.
-const BACKENDS: [&str; 12] = [
+const BACKENDS: [&str; 14] = [
     "Sqlite",
     "Postgres",
     "Redis",
     "Rabbit",
     "OpenAi",
     "Anthropic",
+    "prompt_ledger_store_sqlite",
+    "prompt_ledger_store_postgres",
     "sqlite::",
     "postgres::",
     "redis::",

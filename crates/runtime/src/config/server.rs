@@ -43,7 +43,11 @@ pub(super) const SETTINGS: &[Setting] = &[
         meaning: "until a new connection has opened HTTP/2, TLS included",
     },
     Setting { name: "REQUEST_READ_TIMEOUT", default: "30s", meaning: "how long a request may take to arrive whole" },
-    Setting { name: "REQUEST_BUFFER_MIB", default: "256", meaning: "MiB held at most for requests still arriving" },
+    Setting {
+        name: "REQUEST_BUFFER_MIB",
+        default: "256",
+        meaning: "MiB held at most for requests that arrive or are at work",
+    },
     Setting { name: "LOG", default: "info", meaning: "what is logged, e.g. debug or prompt_ledger_server=debug" },
 ];
 

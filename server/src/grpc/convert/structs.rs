@@ -15,13 +15,13 @@ use crate::service::cpu_pool::{CpuPool, GoOn};
 const PATH_BYTES: usize = 512;
 
 /// Where a value stands. It is written out only where something is wrong with the value.
-enum Path<'a> {
+enum StructPath<'a> {
     Root(&'a str),
-    Field(&'a Path<'a>, &'a str),
-    Item(&'a Path<'a>, usize),
+    Field(&'a StructPath<'a>, &'a str),
+    Item(&'a StructPath<'a>, usize),
 }
 
-impl Path<'_> {
+impl StructPath<'_> {
     /// The path, cut.
     fn told(&self) -> String {
         let mut told = String::new();
@@ -49,18 +49,18 @@ impl Path<'_> {
 /// JSON from a struct. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
 /// and stands in the result as its text, so that two such requests still differ.
 fn json(path: &str, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
-    object(&Path::Root(path), fields, violations)
+    object(&StructPath::Root(path), fields, violations)
 }
 
-fn object(path: &Path<'_>, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
+fn object(path: &StructPath<'_>, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
     let field = |(name, value): (String, _)| {
-        let value = json_value(&Path::Field(path, &name), value, violations);
+        let value = json_value(&StructPath::Field(path, &name), value, violations);
         (name, value)
     };
     fields.fields.into_iter().map(field).collect()
 }
 
-fn json_value(path: &Path<'_>, value: prost_types::Value, violations: &mut Violations) -> Value {
+fn json_value(path: &StructPath<'_>, value: prost_types::Value, violations: &mut Violations) -> Value {
     match value.kind {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(value)) => Value::Bool(value),
@@ -75,7 +75,7 @@ fn json_value(path: &Path<'_>, value: prost_types::Value, violations: &mut Viola
         },
         Some(Kind::ListValue(list)) => {
             let items = list.values.into_iter().enumerate();
-            let item = |(i, item)| json_value(&Path::Item(path, i), item, violations);
+            let item = |(i, item)| json_value(&StructPath::Item(path, i), item, violations);
             Value::Array(items.map(item).collect())
         }
         Some(Kind::StructValue(fields)) => Value::Object(object(path, fields, violations)),

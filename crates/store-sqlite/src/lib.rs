@@ -78,6 +78,11 @@ pub struct Sqlite {
     readers: SqlitePool,
     /// For lists alone: one may walk far, and must not hold up what every call needs.
     lists: SqlitePool,
+    /// One connection for [`Store::check_writable`] alone. Those of `readers` are held by calls for as long as a busy
+    /// runtime lets them wait, which says nothing about the file.
+    health: SqlitePool,
+    /// One for [`prompt_ledger_store::Registry::revisions`] alone: caches need an answer while calls wait for `readers`.
+    revisions: SqlitePool,
     writer: Writer,
 }
 
@@ -105,10 +110,10 @@ impl Sqlite {
                 .max_lifetime(None)
                 .connect_lazy_with(options.clone().read_only(true))
         };
-        let (readers, lists) = (reading(READERS), reading(LISTERS));
+        let (readers, lists, health, revisions) = (reading(READERS), reading(LISTERS), reading(1), reading(1));
         readers.acquire().await.map_err(error::store)?;
         let writer = Writer::start(connection, options).await?;
-        Ok(Self { readers, lists, writer })
+        Ok(Self { readers, lists, health, revisions, writer })
     }
 }
 
@@ -116,13 +121,14 @@ impl Sqlite {
 impl Store for Sqlite {
     /// Commits what was submitted, moves the WAL into the file, and closes it.
     async fn close(&self) {
-        self.lists.close().await;
-        self.readers.close().await;
+        for pool in [&self.health, &self.revisions, &self.lists, &self.readers] {
+            pool.close().await;
+        }
         self.writer.close().await;
     }
 
     async fn check_writable(&self) -> Result<()> {
-        sqlx::query("SELECT 1 FROM projects LIMIT 1").fetch_optional(&self.readers).await.map_err(error::store)?;
+        sqlx::query("SELECT 1 FROM projects LIMIT 1").fetch_optional(&self.health).await.map_err(error::store)?;
         self.writer.check().await
     }
 }
@@ -165,4 +171,25 @@ async fn create_file(path: &Path) -> sqlx::Result<()> {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(0).after(since)
+}
+
+#[cfg(test)]
+mod tests {
+    use prompt_ledger_store::Registry;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn health_and_revisions_wait_for_no_call() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&directory.path().join("ledger.db")).await.unwrap();
+        let mut calls = Vec::new();
+        for _ in 0..READERS {
+            calls.push(store.readers.acquire().await.unwrap());
+        }
+        store.check_writable().await.unwrap();
+        let held = store.health.acquire().await.unwrap();
+        store.revisions(&[]).await.unwrap();
+        drop((calls, held));
+    }
 }

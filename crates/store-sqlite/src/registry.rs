@@ -187,7 +187,7 @@ impl Registry for Sqlite {
         let projects: Vec<_> = projects.iter().map(ToString::to_string).collect();
         let rows = sqlx::query(REVISIONS)
             .bind(row::to_json(&projects)?)
-            .fetch_all(&self.readers)
+            .fetch_all(&self.revisions)
             .await
             .map_err(error::store)?;
         let mut revisions = Revisions::default();

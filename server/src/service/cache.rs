@@ -1,10 +1,13 @@
 //! Caches that are always right: each is emptied by the revision of what it holds. This node's own writes empty it
 //! before they are acknowledged; those of other processes are seen by looks at the store (`refresh`). Where a process
 //! looks four times a second and that look has not succeeded for a second, nothing is answered from a cache.
+//!
+//! A cache is bounded by what its values take in memory. What goes is dropped behind the lock, much of it on a thread for
+//! such work: nobody waits for it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -14,8 +17,8 @@ use prompt_ledger_domain::Result;
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// After this long without a successful look, the store answers.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// What one cache may hold in all, in bytes; beyond, it starts anew.
-const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// What one cache may hold in all, and so may several that are counted together, in bytes; beyond, half of it goes.
+pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// Whether caches may be believed: when the revisions were last seen.
 #[derive(Debug)]
@@ -73,14 +76,39 @@ struct CacheInner<K, V> {
     /// Moves with each emptying: what was read before it is not put after it.
     generation: u64,
     bytes: usize,
-    entries: HashMap<K, Arc<V>>,
+    /// What this cache and those counted with it hold, in bytes.
+    total: Arc<AtomicUsize>,
+    entries: HashMap<K, Held<V>>,
 }
 
-impl<K: Eq + Hash, V> Cache<K, V> {
+/// A value, and what it takes.
+#[derive(Debug)]
+struct Held<V> {
+    value: Arc<V>,
+    bytes: usize,
+}
+
+impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
     /// An empty cache.
     pub fn new(freshness: Arc<Freshness>) -> Self {
-        let inner = CacheInner { applied: 0, generation: 0, bytes: 0, entries: HashMap::new() };
+        Self::counted_in(freshness, Arc::default())
+    }
+
+    /// An empty cache, whose bytes are added to a total. Whoever keeps the total keeps it in its bounds.
+    pub(super) fn counted_in(freshness: Arc<Freshness>, total: Arc<AtomicUsize>) -> Self {
+        let inner = CacheInner { applied: 0, generation: 0, bytes: 0, total, entries: HashMap::new() };
         Self { freshness, inner: RwLock::new(inner) }
+    }
+
+    /// What it holds, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
+    /// Drops about half of what it holds, whichever.
+    pub(super) fn evict_half(&self) {
+        let evicted = self.inner.write().unwrap_or_else(PoisonError::into_inner).take_half();
+        discard(evicted);
     }
 
     /// The value of `key`, from here or read from the store; what does not exist is not kept. `bytes` is about how
@@ -94,7 +122,7 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         let generation = {
             let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
             match inner.entries.get(&key) {
-                Some(value) if self.freshness.is_fresh() => return Ok(Some(Arc::clone(value))),
+                Some(held) if self.freshness.is_fresh() => return Ok(Some(Arc::clone(&held.value))),
                 _ => inner.generation,
             }
         };
@@ -103,11 +131,14 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         let bytes = bytes(&value);
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if inner.generation == generation {
-            if inner.bytes.saturating_add(bytes) > MAX_BYTES {
-                inner.clear();
-            }
-            inner.bytes += bytes;
-            inner.entries.insert(key, Arc::clone(&value));
+            let evicted = match inner.bytes.saturating_add(bytes) > MAX_BYTES {
+                true => inner.take_half(),
+                false => HashMap::new(),
+            };
+            let replaced = inner.put(key, Held { value: Arc::clone(&value), bytes });
+            drop(inner);
+            discard(evicted);
+            drop(replaced);
         }
         Ok(Some(value))
     }
@@ -120,33 +151,90 @@ impl<K: Eq + Hash, V> Cache<K, V> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if inner.applied < revision {
             inner.applied = revision;
-            inner.clear();
+            let dropped = inner.take_all();
+            drop(inner);
+            discard(dropped);
         }
     }
 
     /// Notes a write of this node to `key` that made `revision`: only that entry is dropped when nobody else wrote.
     pub fn written(&self, key: &K, revision: i64) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let (mut all, mut one) = (HashMap::new(), None);
         if revision > inner.applied + 1 {
-            inner.clear();
+            all = inner.take_all();
         } else {
             inner.generation += 1;
-            inner.entries.remove(key);
+            one = inner.take(key);
         }
         inner.applied = inner.applied.max(revision);
+        drop(inner);
+        discard(all);
+        drop(one);
     }
 
     /// Drops everything.
     pub fn clear(&self) {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner).clear();
+        let dropped = self.inner.write().unwrap_or_else(PoisonError::into_inner).take_all();
+        discard(dropped);
     }
 }
 
-impl<K, V> CacheInner<K, V> {
-    fn clear(&mut self) {
+/// What is given back is the caller's to drop, once the lock is free.
+impl<K: Eq + Hash, V> CacheInner<K, V> {
+    fn put(&mut self, key: K, held: Held<V>) -> Option<Held<V>> {
+        self.bytes += held.bytes;
+        self.total.fetch_add(held.bytes, Ordering::Relaxed);
+        let replaced = self.entries.insert(key, held);
+        self.uncount(replaced.as_ref().map_or(0, |held| held.bytes));
+        replaced
+    }
+
+    fn take(&mut self, key: &K) -> Option<Held<V>> {
+        let taken = self.entries.remove(key);
+        self.uncount(taken.as_ref().map_or(0, |held| held.bytes));
+        taken
+    }
+
+    #[must_use]
+    fn take_all(&mut self) -> HashMap<K, Held<V>> {
         self.generation += 1;
-        self.bytes = 0;
-        self.entries.clear();
+        self.uncount(self.bytes);
+        std::mem::take(&mut self.entries)
+    }
+
+    /// At least half of the bytes, whichever.
+    #[must_use]
+    fn take_half(&mut self) -> HashMap<K, Held<V>> {
+        let kept_at_most = self.bytes / 2;
+        let taken = self.entries.extract_if(|_, held| {
+            let goes = self.bytes > kept_at_most;
+            self.bytes -= if goes { held.bytes } else { 0 };
+            goes
+        });
+        let taken: HashMap<_, _> = taken.collect();
+        self.total.fetch_sub(taken.values().map(|held| held.bytes).sum(), Ordering::Relaxed);
+        taken
+    }
+
+    fn uncount(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.total.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl<K, V> Drop for CacheInner<K, V> {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Drops many values where nobody waits for it: freeing what a full cache held takes a good part of a second.
+fn discard<K: Send + 'static, V: Send + Sync + 'static>(dropped: HashMap<K, Held<V>>) {
+    if dropped.len() > 1
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        runtime.spawn_blocking(move || drop(dropped));
     }
 }
 
@@ -210,12 +298,55 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_cache_starts_anew() {
+    async fn half_of_a_full_cache_goes() {
         let cache = fresh();
-        for key in 0..3 {
-            cache.get_or_read(key, |_| MAX_BYTES / 2, async { Ok(Some(key)) }).await.unwrap();
+        for key in 0..9 {
+            cache.get_or_read(key, |_| MAX_BYTES / 8, async { Ok(Some(key)) }).await.unwrap();
         }
-        assert_eq!(read(&cache, 2, Some(9)).await, Some(2));
-        assert_eq!(read(&cache, 0, Some(9)).await, Some(9));
+        assert_eq!(cache.bytes(), 5 * MAX_BYTES / 8);
+        assert_eq!(read(&cache, 8, Some(99)).await, Some(8));
+        let mut kept = 0;
+        for key in 0..8 {
+            kept += usize::from(read(&cache, key, Some(99)).await == Some(key));
+        }
+        assert_eq!(kept, 4);
+    }
+
+    #[tokio::test]
+    async fn what_goes_counts_no_longer() {
+        let total = Arc::new(AtomicUsize::new(0));
+        let caches =
+            [(); 2].map(|()| Cache::<u8, u8>::counted_in(Arc::new(Freshness::confirmed()), Arc::clone(&total)));
+        let bytes = || (caches[0].bytes(), caches[1].bytes(), total.load(Ordering::Relaxed));
+        for (cache, size) in caches.iter().zip([10, 100]) {
+            for key in 0..4 {
+                cache.get_or_read(key, |_| size, async { Ok(Some(key)) }).await.unwrap();
+            }
+        }
+        assert_eq!(bytes(), (40, 400, 440));
+        caches[0].written(&0, 1);
+        caches[0].written(&9, 2);
+        assert_eq!(bytes(), (30, 400, 430));
+        caches[1].evict_half();
+        assert_eq!(bytes(), (30, 200, 230));
+        caches[1].written(&0, 9);
+        assert_eq!(bytes(), (30, 0, 30));
+        caches[0].clear();
+        assert_eq!(bytes(), (0, 0, 0));
+        read(&caches[0], 1, Some(1)).await;
+        let [one, other] = caches;
+        drop((one, other));
+        assert_eq!(total.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn a_value_read_twice_at_once_counts_once() {
+        let cache = fresh();
+        let twice = cache.get_or_read(1, |_| 10, async {
+            read(&cache, 1, Some(10)).await;
+            Ok(Some(10))
+        });
+        twice.await.unwrap();
+        assert_eq!(cache.bytes(), 10);
     }
 }

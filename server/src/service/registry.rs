@@ -1,9 +1,10 @@
 //! Prompts and versions: what RegistryService does, and registering code (`code`). Holds the prompts in use, with their active version parsed.
 
 mod code;
+mod held;
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
@@ -15,24 +16,10 @@ use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, Pu
 use serde_json::{Map, Value};
 
 pub use self::code::{Carried, Code, RegisteredCode};
-use super::cache::{Cache, Freshness};
+pub use self::held::CachedPrompt;
+use self::held::Held;
+use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
-
-/// A prompt as it is held: with its active version's template parsed.
-#[derive(Debug)]
-pub struct CachedPrompt {
-    /// The prompt and its active version.
-    pub found: PromptWithActive,
-    /// The active version's template; absent when there is none, or when it is opaque.
-    pub template: Option<Arc<Template>>,
-}
-
-impl CachedPrompt {
-    /// REVISION_AHEAD where the project has not come so far.
-    pub fn check_revision(&self, wanted: Option<i64>) -> Result<()> {
-        check_revision(self.found.revision, wanted)
-    }
-}
 
 /// What PutPrompt asks for, unchecked.
 #[derive(Clone, Debug, Default)]
@@ -69,16 +56,15 @@ pub struct Resolved {
 /// Registers prompts and finds them.
 pub struct RegistryService {
     store: Arc<dyn Registry>,
-    freshness: Arc<Freshness>,
     /// Where what callers send is read.
     pub cpu: CpuPool,
-    projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
+    held: Held,
 }
 
 impl RegistryService {
     /// A service over this store.
     pub fn new(store: Arc<dyn Registry>, freshness: &Arc<Freshness>, cpu: CpuPool) -> Self {
-        Self { store, freshness: Arc::clone(freshness), cpu, projects: RwLock::default() }
+        Self { store, cpu, held: Held::new(Arc::clone(freshness)) }
     }
 
     /// Registers a content under a name; the answer's second part is the warnings.
@@ -128,10 +114,13 @@ impl RegistryService {
 
     /// The prompt of that name, which was checked; at `min_revision` or later, unless that is beyond the project's.
     pub async fn entry(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<CachedPrompt>> {
-        let cache = self.cache(project);
+        let cache = self.held.of(project);
         let read = async { self.read(project, name).await.map(Some) };
-        let size = |entry: &CachedPrompt| 512 + 3 * entry.found.active.as_ref().map_or(0, |v| v.template_source.len());
-        let held = cache.get_or_read(name.to_owned(), size, read).await?.ok_or_else(|| prompt::not_found(name))?;
+        let held = cache
+            .get_or_read(name.to_owned(), CachedPrompt::bytes, read)
+            .await?
+            .ok_or_else(|| prompt::not_found(name))?;
+        self.held.make_room();
         match min_revision {
             Some(wanted) if held.found.revision < wanted => {
                 let entry = self.read(project, name).await?;
@@ -276,14 +265,12 @@ impl RegistryService {
     /// The projects of which anything is held.
     #[must_use]
     pub fn projects(&self) -> Vec<ProjectId> {
-        self.projects.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.held.projects()
     }
 
     /// Notes the present revision of a project.
     pub fn apply(&self, project: ProjectId, revision: i64) {
-        if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
-            cache.apply(revision);
-        }
+        self.held.apply(project, revision);
     }
 
     /// MODE_MISMATCH where one of these prompts exists and is managed in the other mode: said before anything else that is
@@ -304,19 +291,11 @@ impl RegistryService {
 
     /// What the cache must know of a write. One that changed nothing answers a revision that another one made.
     fn note(&self, project: ProjectId, prompt: &Prompt, revision: i64) {
-        let cache = self.cache(project);
+        let cache = self.held.of(project);
         match prompt.revision == revision {
             true => cache.written(&prompt.name, revision),
             false => cache.apply(revision),
         }
-    }
-
-    fn cache(&self, project: ProjectId) -> Arc<Cache<String, CachedPrompt>> {
-        if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
-            return Arc::clone(cache);
-        }
-        let mut projects = self.projects.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(projects.entry(project).or_insert_with(|| Arc::new(Cache::new(Arc::clone(&self.freshness)))))
     }
 }
 

@@ -32,7 +32,7 @@ const LOOK: usize = 4_096;
 pub(super) struct Happening {
     pub(super) event: Event,
     /// Without its texts.
-    pub(super) execution: Execution,
+    pub(super) execution: Arc<Execution>,
 }
 
 /// The live feed of a server.
@@ -177,12 +177,12 @@ impl Feed {
         for new in new.chunks(READ) {
             let ids: HashSet<_> = new.iter().map(|change| change.id).collect();
             let ids: Vec<_> = ids.into_iter().collect();
-            let executions = store.whole(&ids, false).await?;
+            let executions: Vec<_> = store.whole(&ids, false).await?.into_iter().map(Arc::new).collect();
             for change in new {
                 if seen.add(change)
                     && let Some(execution) = executions.iter().find(|execution| execution.id == change.id)
                 {
-                    let happening = Happening { event: change.event, execution: execution.clone() };
+                    let happening = Happening { event: change.event, execution: Arc::clone(execution) };
                     // Nobody may be left to hear it.
                     self.0.sender.send(Arc::new(happening)).ok();
                 }

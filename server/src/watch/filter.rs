@@ -161,6 +161,7 @@ impl FilteredFeed {
         if self.ended {
             return None;
         }
+        self.pace.turn().await;
         let next = match self.pace.check() {
             Err(ending) => Err(ending.error()),
             Ok(()) => tokio::select! {
@@ -222,15 +223,15 @@ impl FeedRead {
         }
         let ended = match (event.to.is_terminal(), self.wanted.texts) {
             (false, _) => None,
-            (true, false) => Some(execution.clone()),
+            (true, false) => Some(Arc::clone(execution)),
             // Texts are nobody else's to hold.
-            (true, true) => self.store.whole(&[execution.id], true).await?.pop(),
+            (true, true) => self.store.whole(&[execution.id], true).await?.pop().map(Arc::new),
         };
         Ok(Some(FeedMessage::Changed {
             id: execution.id,
             prompt_name: execution.prompt_name.clone(),
             event: *event,
-            ended: ended.map(Arc::new),
+            ended,
         }))
     }
 

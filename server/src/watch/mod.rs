@@ -8,12 +8,14 @@
 //! | [`feed`] | what happens to all executions, read once for all who watch by a filter |
 //! | [`filter`] | one stream over all executions that match |
 //! | [`stream`] | what every stream obeys: heartbeats, age, drain, limits, an end for who does not read |
+//! | `turn` | how much a stream gives before others are due |
 
 pub mod feed;
 pub mod filter;
 pub mod hub;
 pub mod stream;
 mod timeline;
+mod turn;
 mod watched;
 pub mod watcher;
 

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Subscription;
+use super::turn;
 
 /// When an ended stream's client may come back.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -232,6 +233,11 @@ impl StreamLimits {
     /// A message of about this size was given away.
     pub(super) fn gave(&self, bytes: usize) {
         self.seat.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Waits for the stream's next turn, where what it gave last has used this one up.
+    pub(super) async fn turn(&self) {
+        turn::take(self.seat.bytes.load(Ordering::Relaxed)).await;
     }
 
     /// Waits: until the stream must end, or, answering nothing, until a heartbeat is due.

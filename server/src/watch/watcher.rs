@@ -118,6 +118,7 @@ impl Watcher {
         if self.ended {
             return None;
         }
+        self.pace.turn().await;
         loop {
             let Some(entry) = self.entry.upgrade().filter(|_| self.pace.check().is_ok()) else {
                 return Some(Err(self.ends(StreamEnd::Slow)));

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "what an attack cost is printed for whoever runs it")]
 
 mod answers;
+mod caches;
 mod connections;
 mod kit;
 mod memory;

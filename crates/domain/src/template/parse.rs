@@ -1,25 +1,36 @@
 //! Tags to a tree: blocks are matched, names are resolved to the scope that they belong to, variables are collected.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Variable;
 use super::reference::{self, Reference, Start, Word};
 use super::scan::{self, ALLOWED, Parsed, Piece, Sigil, Tag, refuse};
-use super::tree::{If, Local, Node, Scope, Term, ValuePath};
+use super::tree::{If, Local, Node, Scope, Term, ValuePath, allocated};
 use crate::limits;
 
+/// What a source is parsed into.
+pub(super) struct Tree {
+    pub(super) nodes: Box<[Node]>,
+    pub(super) variables: Vec<Variable>,
+    /// What all of it takes in memory.
+    pub(super) bytes: usize,
+}
+
 /// Parses a source into its tree and its variables.
-pub(super) fn parse(source: &str) -> Parsed<(Vec<Node>, Vec<Variable>)> {
+pub(super) fn parse(source: &str) -> Parsed<Tree> {
     let mut parser = Parser {
         scopes: vec![Names { holds_variables: true, each: false, item: None, key: None }],
         open: Vec::new(),
         root: Vec::new(),
+        names: HashSet::new(),
         seen: HashSet::new(),
         variables: Vec::new(),
+        bytes: 0,
     };
     for piece in scan::pieces(source)? {
         match piece {
-            Piece::Text(text) => parser.push(Node::Text(text)),
+            Piece::Text(text) => parser.push(Node::Text(text.into())),
             Piece::Tag(tag) => match tag.sigil {
                 Sigil::Open => parser.open(&tag, false)?,
                 Sigil::Else => parser.other(&tag)?,
@@ -30,7 +41,7 @@ pub(super) fn parse(source: &str) -> Parsed<(Vec<Node>, Vec<Variable>)> {
     }
     match parser.open.last() {
         Some(open) => refuse(open.at, format!("{{{{#{name}}}}} is not closed by {{{{/{name}}}}}", name = open.name)),
-        None => Ok((parser.root, parser.variables)),
+        None => Ok(Tree { nodes: parser.root.into(), variables: parser.variables, bytes: parser.bytes }),
     }
 }
 
@@ -38,8 +49,13 @@ struct Parser<'a> {
     scopes: Vec<Names<'a>>,
     open: Vec<OpenBlock<'a>>,
     root: Vec<Node>,
-    seen: HashSet<String>,
+    /// Every name in a place, once.
+    names: HashSet<Arc<str>>,
+    /// The names of the variables.
+    seen: HashSet<Arc<str>>,
     variables: Vec<Variable>,
+    /// What the tree takes in memory so far.
+    bytes: usize,
 }
 
 /// What names mean in one scope.
@@ -72,6 +88,7 @@ enum BlockKind {
 
 impl<'a> Parser<'a> {
     fn push(&mut self, node: Node) {
+        self.bytes += node.bytes();
         match self.open.last_mut() {
             Some(OpenBlock { inverse: Some(inverse), .. }) => inverse.push(node),
             Some(open) => open.body.push(node),
@@ -162,10 +179,10 @@ impl<'a> Parser<'a> {
             if inverse.is_none() && matches!(kind, BlockKind::Scope(..)) {
                 self.scopes.pop();
             }
-            let inverse = inverse.unwrap_or_default();
+            let (body, inverse) = (body.into(), inverse.unwrap_or_default().into());
             self.push(match kind {
-                BlockKind::If(test, when) => Node::If(If { test, when, body, inverse }),
-                BlockKind::Scope(over, each) => Node::Scope(Scope { each, over, body, inverse }),
+                BlockKind::If(test, when) => Node::If(Box::new(If { test, when, body, inverse })),
+                BlockKind::Scope(over, each) => Node::Scope(Box::new(Scope { each, over, body, inverse })),
             });
             if !chained {
                 break;
@@ -176,7 +193,7 @@ impl<'a> Parser<'a> {
 
     fn parameter(&mut self, name: &str, word: &str, at: usize) -> Parsed<Term> {
         match reference::parameter(word) {
-            Some(Word::Literal(value)) => Ok(Term::Literal(value)),
+            Some(Word::Literal(value)) => Ok(Term::Literal(Box::new(value))),
             Some(Word::Reference(path)) => self.term(path, at),
             None => refuse(at, format!("`{}` is not a path such as user.name; {}", shown(word), usage(name))),
         }
@@ -222,6 +239,7 @@ impl<'a> Parser<'a> {
             }
             Start::Up(_) | Start::Root => (),
         }
+        let names: Box<[_]> = names.into_iter().map(|name| self.shared(name)).collect();
         if self.scopes[scope].holds_variables
             && let Some(name) = names.first()
         {
@@ -230,7 +248,18 @@ impl<'a> Parser<'a> {
         Ok(Term::ValuePath(ValuePath { scope, names }))
     }
 
-    fn note(&mut self, name: &str, at: usize) -> Parsed<()> {
+    /// The one copy of a name.
+    fn shared(&mut self, name: String) -> Arc<str> {
+        if let Some(known) = self.names.get(&*name) {
+            return Arc::clone(known);
+        }
+        self.bytes += allocated(name.len());
+        let name = Arc::<str>::from(name);
+        self.names.insert(Arc::clone(&name));
+        name
+    }
+
+    fn note(&mut self, name: &Arc<str>, at: usize) -> Parsed<()> {
         if self.seen.contains(name) {
             return Ok(());
         }
@@ -241,8 +270,9 @@ impl<'a> Parser<'a> {
         if self.variables.len() == limits::VARIABLES {
             return refuse(at, format!("the template reads more than {} variables", limits::VARIABLES));
         }
-        self.seen.insert(name.to_owned());
-        self.variables.push(Variable { name: name.to_owned(), required: true });
+        self.seen.insert(Arc::clone(name));
+        self.bytes += size_of::<Variable>() + allocated(name.len());
+        self.variables.push(Variable { name: name.to_string(), required: true });
         Ok(())
     }
 }

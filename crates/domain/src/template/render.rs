@@ -235,7 +235,7 @@ impl<'a> Walk<'a, '_> {
     /// Looks a place up; notes it when it is missing.
     fn place(&mut self, place: &'a ValuePath) -> Walked<Lookup<'a>> {
         let mut found = self.frames[place.scope].found;
-        for name in &place.names {
+        for name in &*place.names {
             match found {
                 Lookup::Here(view) => {
                     self.budget.spend(view.comparisons() * (1 + steps_of(name.len())))?;
@@ -278,7 +278,7 @@ impl<'a> Walk<'a, '_> {
     fn path(&self, place: &ValuePath) -> Path {
         let mut path = Path::new();
         self.lead(place.scope, &mut path);
-        path.extend(place.names.iter().map(String::as_str));
+        path.extend(place.names.iter().map(|name| &**name));
         path
     }
 
@@ -286,7 +286,7 @@ impl<'a> Walk<'a, '_> {
         let Frame { over, item, .. } = &self.frames[scope];
         if let Some(over) = over {
             self.lead(over.scope, path);
-            path.extend(over.names.iter().map(String::as_str));
+            path.extend(over.names.iter().map(|name| &**name));
         }
         match item {
             Some(Item { key: Some(key), .. }) => path.extend([*key]),

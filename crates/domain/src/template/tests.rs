@@ -1,6 +1,7 @@
 //! Tables of templates, values and what comes of them.
 
 mod bounds;
+mod memory;
 mod oracle;
 mod refusals;
 mod rendering;
@@ -20,7 +21,7 @@ fn rendered(template: &str, variables: &Value) -> Result<Rendered> {
 /// How many steps rendering takes, whatever it comes to.
 fn steps(template: &str, variables: &Value) -> usize {
     let template = Template::parse(template).expect("a template");
-    super::render::render(&template.nodes, variables.as_object().expect("variables are an object"), &|| true).0
+    super::render::render(&template.0.nodes, variables.as_object().expect("variables are an object"), &|| true).0
 }
 
 fn text(template: &str, variables: &Value) -> String {

@@ -88,7 +88,7 @@ impl RegistryService {
         }
         let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit };
         let registered = self.store.register_code(project, batch).await?;
-        self.cache(project).apply(registered.revision);
+        self.held.of(project).apply(registered.revision);
         let one = |((name, checksum, warnings), outcome)| RegisteredCode { name, checksum, warnings, outcome };
         Ok((told.into_iter().zip(registered.prompts).map(one).collect(), registered.revision))
     }

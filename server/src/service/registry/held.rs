@@ -1,0 +1,130 @@
+//! The prompts in use, in one cache for each project. What all of them hold together is bounded.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::prompt::Version;
+use prompt_ledger_domain::template::Template;
+use prompt_ledger_store::PromptWithActive;
+
+use super::check_revision;
+use crate::service::cache::{Cache, Freshness, MAX_BYTES};
+
+/// A prompt as it is held: with its active version's template parsed.
+#[derive(Debug)]
+pub struct CachedPrompt {
+    /// The prompt and its active version.
+    pub found: PromptWithActive,
+    /// The active version's template; absent when there is none, or when it is opaque.
+    pub template: Option<Arc<Template>>,
+}
+
+impl CachedPrompt {
+    /// About what it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        /// Beside what is counted: the records themselves, short texts, the place in a table.
+        const OTHER: usize = 2_048;
+        let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + 16 + text.len()).sum::<usize>();
+        let version = |version: &Version| version.template_source.len() + texts(&version.variables);
+        OTHER
+            + self.found.prompt.description.len()
+            + texts(&self.found.prompt.tags)
+            + self.found.active.as_ref().map_or(0, version)
+            + self.template.as_ref().map_or(0, |template| template.bytes())
+    }
+
+    /// REVISION_AHEAD where the project has not come so far.
+    pub fn check_revision(&self, wanted: Option<i64>) -> Result<()> {
+        check_revision(self.found.revision, wanted)
+    }
+}
+
+/// The caches of all projects.
+pub(super) struct Held {
+    freshness: Arc<Freshness>,
+    projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
+    /// What they hold, in bytes.
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Held {
+    pub(super) fn new(freshness: Arc<Freshness>) -> Self {
+        Self { freshness, projects: RwLock::default(), bytes: Arc::default() }
+    }
+
+    /// The cache of a project.
+    pub(super) fn of(&self, project: ProjectId) -> Arc<Cache<String, CachedPrompt>> {
+        if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
+            return Arc::clone(cache);
+        }
+        let mut projects = self.projects.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Cache::counted_in(Arc::clone(&self.freshness), Arc::clone(&self.bytes)));
+        Arc::clone(projects.entry(project).or_insert_with(new))
+    }
+
+    /// The projects that have one.
+    pub(super) fn projects(&self) -> Vec<ProjectId> {
+        self.projects.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+    }
+
+    /// Notes the present revision of a project.
+    pub(super) fn apply(&self, project: ProjectId, revision: i64) {
+        let cache = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project).cloned();
+        if let Some(cache) = cache {
+            cache.apply(revision);
+        }
+    }
+
+    /// While all projects together hold more than one cache may, the one that holds most gives up half of it.
+    pub(super) fn make_room(&self) {
+        while self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
+            let projects = self.projects.read().unwrap_or_else(PoisonError::into_inner);
+            let largest = projects.values().max_by_key(|cache| cache.bytes()).cloned();
+            drop(projects);
+            let Some(largest) = largest.filter(|cache| cache.bytes() > 0) else { return };
+            largest.evict_half();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prompt_ledger_store::Access;
+    use prompt_ledger_store_sqlite::Sqlite;
+
+    use super::*;
+    use crate::service::cpu_pool::CpuPool;
+    use crate::service::registry::{Put, RegistryService};
+
+    #[tokio::test]
+    async fn projects_share_one_bound_and_the_largest_gives_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
+        let project = store.project("default").await.unwrap().unwrap().id;
+        let freshness = Arc::new(Freshness::confirmed());
+        let service = RegistryService::new(store, &freshness, CpuPool::default());
+        let put = Put { name: "greet".into(), template_source: Some("hello".into()), ..Put::default() };
+        service.put(project, put).await.unwrap();
+        let found = service.read(project, "greet").await.unwrap().found;
+        let held = Held::new(freshness);
+        let projects = [(); 9].map(|()| ProjectId(prompt_ledger_runtime::new_id()));
+        let fill = async |project, count: usize| {
+            for number in 0..count {
+                let entry = CachedPrompt { found: found.clone(), template: None };
+                let read = async { Ok(Some(entry)) };
+                held.of(project).get_or_read(number.to_string(), |_| MAX_BYTES / 16, read).await.unwrap();
+                held.make_room();
+                assert!(held.bytes.load(Ordering::Relaxed) <= MAX_BYTES);
+            }
+        };
+        fill(projects[0], 16).await;
+        for other in &projects[1..] {
+            fill(*other, 1).await;
+            assert_eq!(held.of(*other).bytes(), MAX_BYTES / 16);
+        }
+        assert_eq!(held.of(projects[0]).bytes(), MAX_BYTES / 2);
+    }
+}

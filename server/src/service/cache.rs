@@ -78,12 +78,12 @@ struct CacheInner<K, V> {
     bytes: usize,
     /// What this cache and those counted with it hold, in bytes.
     total: Arc<AtomicUsize>,
-    entries: HashMap<K, Held<V>>,
+    entries: HashMap<K, CachedEntry<V>>,
 }
 
 /// A value, and what it takes.
 #[derive(Debug)]
-struct Held<V> {
+struct CachedEntry<V> {
     value: Arc<V>,
     bytes: usize,
 }
@@ -135,7 +135,7 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
                 true => inner.take_half(),
                 false => HashMap::new(),
             };
-            let replaced = inner.put(key, Held { value: Arc::clone(&value), bytes });
+            let replaced = inner.put(key, CachedEntry { value: Arc::clone(&value), bytes });
             drop(inner);
             discard(evicted);
             drop(replaced);
@@ -182,7 +182,7 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
 
 /// What is given back is the caller's to drop, once the lock is free.
 impl<K: Eq + Hash, V> CacheInner<K, V> {
-    fn put(&mut self, key: K, held: Held<V>) -> Option<Held<V>> {
+    fn put(&mut self, key: K, held: CachedEntry<V>) -> Option<CachedEntry<V>> {
         self.bytes += held.bytes;
         self.total.fetch_add(held.bytes, Ordering::Relaxed);
         let replaced = self.entries.insert(key, held);
@@ -190,14 +190,14 @@ impl<K: Eq + Hash, V> CacheInner<K, V> {
         replaced
     }
 
-    fn take(&mut self, key: &K) -> Option<Held<V>> {
+    fn take(&mut self, key: &K) -> Option<CachedEntry<V>> {
         let taken = self.entries.remove(key);
         self.uncount(taken.as_ref().map_or(0, |held| held.bytes));
         taken
     }
 
     #[must_use]
-    fn take_all(&mut self) -> HashMap<K, Held<V>> {
+    fn take_all(&mut self) -> HashMap<K, CachedEntry<V>> {
         self.generation += 1;
         self.uncount(self.bytes);
         std::mem::take(&mut self.entries)
@@ -205,7 +205,7 @@ impl<K: Eq + Hash, V> CacheInner<K, V> {
 
     /// At least half of the bytes, whichever.
     #[must_use]
-    fn take_half(&mut self) -> HashMap<K, Held<V>> {
+    fn take_half(&mut self) -> HashMap<K, CachedEntry<V>> {
         let kept_at_most = self.bytes / 2;
         let taken = self.entries.extract_if(|_, held| {
             let goes = self.bytes > kept_at_most;
@@ -230,7 +230,7 @@ impl<K, V> Drop for CacheInner<K, V> {
 }
 
 /// Drops many values where nobody waits for it: freeing what a full cache held takes a good part of a second.
-fn discard<K: Send + 'static, V: Send + Sync + 'static>(dropped: HashMap<K, Held<V>>) {
+fn discard<K: Send + 'static, V: Send + Sync + 'static>(dropped: HashMap<K, CachedEntry<V>>) {
     if dropped.len() > 1
         && let Ok(runtime) = tokio::runtime::Handle::try_current()
     {

@@ -1,7 +1,7 @@
 //! Prompts and versions: what RegistryService does, and registering code (`code`). Holds the prompts in use, with their active version parsed.
 
 mod code;
-mod held;
+mod prompt_caches;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, Pu
 use serde_json::{Map, Value};
 
 pub use self::code::{Carried, Code, RegisteredCode};
-pub use self::held::CachedPrompt;
-use self::held::Held;
+pub use self::prompt_caches::CachedPrompt;
+use self::prompt_caches::PromptCaches;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
 
@@ -58,13 +58,13 @@ pub struct RegistryService {
     store: Arc<dyn Registry>,
     /// Where what callers send is read.
     pub cpu: CpuPool,
-    held: Held,
+    held: PromptCaches,
 }
 
 impl RegistryService {
     /// A service over this store.
     pub fn new(store: Arc<dyn Registry>, freshness: &Arc<Freshness>, cpu: CpuPool) -> Self {
-        Self { store, cpu, held: Held::new(Arc::clone(freshness)) }
+        Self { store, cpu, held: PromptCaches::new(Arc::clone(freshness)) }
     }
 
     /// Registers a content under a name; the answer's second part is the warnings.

@@ -43,14 +43,14 @@ impl CachedPrompt {
 }
 
 /// The caches of all projects.
-pub(super) struct Held {
+pub(super) struct PromptCaches {
     freshness: Arc<Freshness>,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
     /// What they hold, in bytes.
     bytes: Arc<AtomicUsize>,
 }
 
-impl Held {
+impl PromptCaches {
     pub(super) fn new(freshness: Arc<Freshness>) -> Self {
         Self { freshness, projects: RwLock::default(), bytes: Arc::default() }
     }
@@ -109,7 +109,7 @@ mod tests {
         let put = Put { name: "greet".into(), template_source: Some("hello".into()), ..Put::default() };
         service.put(project, put).await.unwrap();
         let found = service.read(project, "greet").await.unwrap().found;
-        let held = Held::new(freshness);
+        let held = PromptCaches::new(freshness);
         let projects = [(); 9].map(|()| ProjectId(prompt_ledger_runtime::new_id()));
         let fill = async |project, count: usize| {
             for number in 0..count {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// How long a process may take to say what is waited for.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,6 +17,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Process {
     child: Child,
     output: Output,
+    /// Read what it says, to the end of both of its streams.
+    readers: Vec<JoinHandle<()>>,
 }
 
 /// What a process has said so far, line by line.
@@ -57,8 +60,10 @@ impl Process {
         let mut child = tokio::process::Command::from(command).spawn().unwrap();
         let (count, mut said) = watch::channel(0);
         let output = Output(Arc::default(), count);
-        tokio::spawn(output.clone().collect(child.stderr.take().unwrap()));
-        tokio::spawn(output.clone().collect(child.stdout.take().unwrap()));
+        let readers = vec![
+            tokio::spawn(output.clone().collect(child.stderr.take().unwrap())),
+            tokio::spawn(output.clone().collect(child.stdout.take().unwrap())),
+        ];
         let find = || output.lines().iter().find_map(|line| ready(line));
         let began = Instant::now();
         let found = loop {
@@ -76,7 +81,7 @@ impl Process {
             }
             assert!(began.elapsed() < START_TIMEOUT, "the process said nothing of the kind: {:#?}", output.lines());
         };
-        (Self { child, output }, found)
+        (Self { child, output, readers }, found)
     }
 
     /// Its id.
@@ -102,7 +107,11 @@ impl Process {
     pub async fn ended(mut self) -> Ended {
         let began = Instant::now();
         let status = self.child.wait().await.unwrap();
-        Ended { status, took: began.elapsed(), output: self.output.lines() }
+        let took = began.elapsed();
+        // Its last words may still lie in the pipes. A process that it started may keep them open.
+        let read = futures::future::join_all(std::mem::take(&mut self.readers));
+        let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+        Ended { status, took, output: self.output.lines() }
     }
 
     /// Asks it to end, as an operator does, and waits.

@@ -150,6 +150,12 @@ mod tests {
         let error = ModelRef { provider: "openai".into(), model: "gpt-x".into() }.not_found();
         assert_eq!(error.reason(), Reason::ModelNotFound);
         assert!(error.parts().message.contains("PutModel") && error.parts().message.contains("gpt-x"));
+        let of_many = ModelRef { provider: "local".into(), model: "llama".into() }.not_discovered(1_000);
+        assert_eq!(of_many.reason(), Reason::ModelNotFound);
+        assert!(
+            of_many.parts().message.contains("1000 models were by their first use")
+                && of_many.parts().message.contains("PutModel")
+        );
         assert_eq!(ModelRef { provider: "a".into(), model: "b".into() }.to_string(), "a/b");
     }
 

@@ -52,7 +52,7 @@ macro_rules! single {
 
 /// $1 project; $2 the bucket's word; $3 to $8 whether to split by mode, prompt, version, model, environment, status; $9
 /// mode, $10 prompt, $11 version, $12 provider, $13 model, $14 environment; $15 whose rollups, and $16 those of every
-/// prompt too; $17 to $19 rollups; $20, $21 executions; $22, $23 open_executions; $24 whether there is a row before, $25 to $32
+/// prompt too; $17 to $19 rollups; $20, $21 executions; $22, $23 open executions; $24 whether there is a row before, $25 to $32
 /// its key; $33 how many; $34 whether latencies are told.
 pub(super) const USAGE: &str = concat!(
     "WITH source AS (

@@ -1,4 +1,4 @@
-//! The schema, forwards and back. A migration runs whole or not at all, and two processes that start at once take project_locks,
+//! The schema, forwards and back. A migration runs whole or not at all, and two processes that start at once take turns,
 //! by the lock of the driver.
 
 use prompt_ledger_domain::Result;

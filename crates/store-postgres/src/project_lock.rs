@@ -1,4 +1,4 @@
-//! Writes to one project's registry take project_locks within this process before they take a connection: so that those which wait
+//! Writes to one project's registry take turns within this process before they take a connection: so that those which wait
 //! for the project's lock hold one connection in all, and every other call finds its own.
 
 use std::collections::HashMap;

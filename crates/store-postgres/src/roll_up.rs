@@ -214,11 +214,11 @@ async fn after_crowd(
     Ok(next.map(|next| next.0))
 }
 
-/// What of the open_executions has ended.
+/// What of the open executions has ended.
 #[derive(Default)]
 struct LateExecution {
     rollups: RollupRows,
-    /// How many are open_executions no more.
+    /// How many are no longer open.
     gone: u64,
 }
 

@@ -23,7 +23,7 @@ const ADMIT: Duration = Duration::from_secs(2);
 /// a new connection.
 const IDLE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(500);
-/// How often one of the connections that come back is asked, of all pools together. They take project_locks.
+/// How often one of the connections that come back is asked, of all pools together. They take turns.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the log is told of connections that cannot write, at most.

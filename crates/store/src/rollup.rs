@@ -189,7 +189,7 @@ mod tests {
                         assert_eq!((first, last), (start, end), "{what}");
                         let longest = cover.rollups.iter().map(|(length, ..)| length.micros()).max();
                         assert!(longest.unwrap_or(0) <= coarsest.micros(), "{what}");
-                        // Where rollups answer, what is not in them comes from the open_executions.
+                        // Where rollups answer, what is not in them comes from the open executions.
                         let rolled = cover.rollups.iter().fold((i64::MAX, i64::MIN), |(least, most), (_, from, to)| {
                             (least.min(*from), most.max(*to.min(&until)))
                         });

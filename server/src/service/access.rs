@@ -93,7 +93,7 @@ fn has_form(key: &str) -> bool {
 }
 
 impl Authenticator {
-    /// A gatekeeper that also takes `api_key`, and the development key where that is allowed.
+    /// An authenticator that also takes `api_key`, and the development key where that is allowed.
     pub fn new(
         store: Arc<dyn Access>,
         freshness: &Arc<Freshness>,

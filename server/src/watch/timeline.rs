@@ -93,13 +93,13 @@ impl Timeline {
         }
     }
 
-    /// Takes in the execution as it ended: whether that was publisher.
+    /// Takes in the execution as it ended: whether that was new.
     pub(super) fn ended(&mut self, execution: Arc<Execution>) -> bool {
-        let publisher = self.finished.is_none() && execution.status.is_terminal();
-        if publisher {
+        let is_new = self.finished.is_none() && execution.status.is_terminal();
+        if is_new {
             self.finished = Some(execution);
         }
-        publisher
+        is_new
     }
 
     /// Takes in what was written.

@@ -76,7 +76,7 @@ impl Instance {
     /// Ends all of it, as a power cut does.
     pub(super) fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
-        let family = family(child.id());
+        let family = stopped_family(child.id());
         send("KILL", &family);
         let _ = child.kill();
         let _ = child.wait();
@@ -116,6 +116,19 @@ fn send(signal: &str, family: &[u32]) {
 fn lives(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+}
+
+/// A process and all that it has started, stopped: none of them starts another one after it was listed.
+fn stopped_family(pid: u32) -> Vec<u32> {
+    let mut stopped = Vec::new();
+    loop {
+        let family = family(pid);
+        if family == stopped {
+            return family;
+        }
+        send("STOP", &family);
+        stopped = family;
+    }
 }
 
 /// A process and all that it has started.

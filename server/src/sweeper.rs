@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_store::{Change, Executions, Registry};
-use prompt_ledger_worker::EventPublisher;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

@@ -1,13 +1,14 @@
 //! The worker process.
 #![allow(clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
+mod process;
+
 use std::process::ExitCode;
 
 use clap::Parser;
+use prompt_ledger_backends::StartError;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::telemetry;
-use prompt_ledger_worker::app::StartError;
-use prompt_ledger_worker::process;
 
 /// Gives memory back to the system soon after it was freed (`.cargo/config.toml` says when), also where nothing is
 /// allocated any more. Linux's own keeps what large answers and requests took.

@@ -3,36 +3,27 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prompt_ledger_backends::{Brokers, StartError, production_store, providers};
+use prompt_ledger_engine::{CancelListener, EventPublisher, Heartbeat, Runner, Texts, Worker};
 use prompt_ledger_queue::{Announcement, Outbox};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
 use prompt_ledger_runtime::tasks::Tasks;
-use prompt_ledger_runtime::thread;
+use prompt_ledger_runtime::{process_name, thread};
 use prompt_ledger_store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{self, Brokers, StartError};
-use crate::{CancelListener, EventPublisher, Heartbeat, Runner, Texts, Worker};
-
 /// How long what is given up at the end of the drain may take to say so.
 const GIVING_UP: Duration = Duration::from_millis(300);
 
-/// A name for this process, told apart from every other's: kept with each attempt, and a consumer's name in the brokers.
-#[must_use]
-pub fn name(kind: &str) -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let random = prompt_ledger_runtime::new_id().as_u64_pair().1 & 0xffff_ffff;
-    format!("{kind}-{}-{}-{random:08x}", host.trim(), std::process::id())
-}
-
 /// Works until the process is asked to end; then takes no more, finishes or hands back what it has, and leaves.
-pub async fn run(config: &Config) -> Result<(), StartError> {
+pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     // From here on a signal ends nothing by itself.
     let mut signals = Signals::listen()?;
-    let store = app::postgres(config).await?;
-    let name = name("worker");
-    let brokers = app::brokers(config, &name)?;
+    let store = production_store(config).await?;
+    let name = process_name("worker");
+    let brokers = Brokers::connect(config, &name)?;
     let drain = Drain::new();
     let running = TaskTracker::new();
     let announcements = Outbox::announcements(Arc::clone(&brokers.bus));
@@ -51,7 +42,7 @@ pub async fn run(config: &Config) -> Result<(), StartError> {
             stop: drain.stop.clone(),
         },
         queue: Arc::clone(&brokers.queue),
-        providers: app::providers(config)?,
+        providers: providers(config)?,
         concurrency: config.execution.worker_concurrency,
         sweep_interval: config.execution.sweep_interval,
         running: running.clone(),

@@ -8,14 +8,12 @@
 //! | [`field`] | names and other fields of a request, checked |
 //! | [`prompt`] | prompts, versions, modes and their life cycle |
 //! | [`versioning`] | which version a content is, and what activating does |
-//! | [`template`] | Handlebars, strict and bounded |
 //! | [`execution`] | the record of one execution, and its status machine |
 //! | [`spec`] | what a caller asks to execute, and its canonical hash |
 //! | [`retry`] | when another attempt is made |
 //! | [`model`] | models, prices, token counts and cost |
 //! | [`usage`] | figures over many executions |
 //! | [`page`] | keyset pages and their tokens |
-//! | [`verification`] | whether what was sent can be traced back, byte for byte |
 
 pub mod error;
 pub mod execution;
@@ -28,11 +26,9 @@ pub mod prompt;
 pub mod retry;
 pub mod secret;
 pub mod spec;
-pub mod template;
 pub mod text;
 pub mod time;
 pub mod usage;
-pub mod verification;
 pub mod versioning;
 
 pub use error::{Error, Reason, Result};

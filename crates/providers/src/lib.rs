@@ -1,5 +1,5 @@
 //! Model providers behind one small trait. Adding one touches one folder here and one line of wiring, in
-//! `worker/src/app.rs`.
+//! `crates/backends`.
 
 pub mod anthropic;
 pub mod echo;

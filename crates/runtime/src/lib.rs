@@ -25,6 +25,14 @@ pub fn now() -> Timestamp {
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// A name for this process, unique among all: recorded with each attempt, and the consumer's name in the brokers.
+#[must_use]
+pub fn process_name(kind: &str) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let random = new_id().as_u64_pair().1 & 0xffff_ffff;
+    format!("{kind}-{}-{}-{random:08x}", host.trim(), std::process::id())
+}
+
 /// A number in `[0, 1)`, to spread what would else happen at once: from the random bits of a fresh identity.
 #[must_use]
 pub fn jitter() -> f64 {

@@ -1,15 +1,12 @@
 //! The embedded default: everything in one process, kept in one folder.
 
 use std::net::SocketAddr;
-use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
+use prompt_ledger_backends::{Brokers, DataDirLock, embedded_store, providers};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_store_sqlite::Sqlite;
-use prompt_ledger_worker::app::{Brokers, providers};
-use prompt_ledger_worker::process::name;
+use prompt_ledger_runtime::process_name;
 
 use super::{App, AppParts, Hangup, StartError, check_exposure, listen};
 
@@ -17,10 +14,10 @@ impl App {
     /// Starts the embedded default.
     pub async fn start_embedded(config: &Config, addr: SocketAddr, data_dir: &Path) -> Result<Self, StartError> {
         check_exposure(config, addr)?;
-        let lock = lock(data_dir)?;
-        let store = Arc::new(Sqlite::open(&data_dir.join("ledger.db")).await?);
+        let lock = DataDirLock::take(data_dir)?;
+        let store = embedded_store(data_dir).await?;
         let parts = AppParts {
-            name: name("server"),
+            name: process_name("server"),
             listener: listen(addr).await?,
             store,
             brokers: Brokers::memory(),
@@ -43,19 +40,6 @@ fn hangup() -> Hangup {
     let ignored = ignored.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok()).unwrap_or_default();
     // SIGHUP is the first signal.
     if ignored & 1 == 1 { Hangup::Reloads } else { Hangup::Ends }
-}
-
-/// One process per folder: two would not see each other's writes at once.
-pub(super) fn lock(data_dir: &Path) -> Result<std::fs::File, StartError> {
-    // For this user alone: prompts are nobody else's to read.
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
-    made.map_err(|error| format!("cannot make {}: {error}", data_dir.display()))?;
-    let path: PathBuf = data_dir.join("lock");
-    let file = std::fs::File::create(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    file.try_lock().map_err(|_| {
-        format!("another Prompt Ledger runs on {}; stop it, or choose another --data-dir", data_dir.display())
-    })?;
-    Ok(file)
 }
 
 /// What an execution without a model uses: as configured, or OpenAI where it can be called, or the built-in echo.

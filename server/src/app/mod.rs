@@ -4,13 +4,14 @@
 mod embedded;
 mod production;
 mod routes;
-mod store;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prompt_ledger_backends::{BrokerConnections, Brokers, DataDirLock};
 use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_engine::{CancelListener, EventPublisher, Heartbeat, Runner, Texts, Worker};
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Announcement, Hint, Outbox};
 use prompt_ledger_runtime::config::Config;
@@ -18,8 +19,6 @@ use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
 use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_runtime::thread;
 use prompt_ledger_store::Store;
-use prompt_ledger_worker::app::{Brokers, Connections};
-use prompt_ledger_worker::{CancelListener, EventPublisher, Heartbeat, Runner, Texts, Worker};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,7 +26,6 @@ use tokio_util::task::TaskTracker;
 use tonic_health::server::HealthReporter;
 
 pub(crate) use self::routes::serving;
-pub use self::store::{Migrations, open_store};
 use crate::grpc::answers::Answers;
 use crate::grpc::gate::Rules;
 use crate::grpc::receive::Intake;
@@ -46,7 +44,7 @@ use crate::{health_monitor, rollup_job};
 /// How long connections may take to close once all work is done.
 const CLOSING: Duration = Duration::from_millis(500);
 
-pub use prompt_ledger_worker::app::StartError;
+pub use prompt_ledger_backends::StartError;
 
 /// A server that is serving.
 pub struct App {
@@ -68,9 +66,9 @@ pub struct App {
     heartbeats: CancellationToken,
     outboxes: (Outbox<Hint>, Outbox<Announcement>),
     /// Ends after everything that tells or is told.
-    brokers: Connections,
+    brokers: BrokerConnections,
     /// Held while the folder is ours.
-    _lock: Option<std::fs::File>,
+    _lock: Option<DataDirLock>,
 }
 
 /// What SIGHUP asks of a server.
@@ -98,7 +96,7 @@ struct AppParts {
     /// Queued executions run in this process.
     works: bool,
     hangup: Hangup,
-    lock: Option<std::fs::File>,
+    lock: Option<DataDirLock>,
 }
 
 impl App {

@@ -1,8 +1,8 @@
 //! Production: Postgres, Redis with RabbitMQ behind it, any number of servers and workers.
 
+use prompt_ledger_backends::{Brokers, production_store, providers};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_worker::app::{brokers, postgres, providers};
-use prompt_ledger_worker::process::name;
+use prompt_ledger_runtime::process_name;
 
 use super::{App, AppParts, Hangup, StartError, check_exposure, listen};
 
@@ -11,9 +11,9 @@ impl App {
     pub async fn start_serving(config: &Config) -> Result<Self, StartError> {
         let addr = config.server.listen_addr;
         check_exposure(config, addr)?;
-        let store = postgres(config).await?;
-        let name = name("server");
-        let brokers = brokers(config, &name)?;
+        let store = production_store(config).await?;
+        let name = process_name("server");
+        let brokers = Brokers::connect(config, &name)?;
         let parts = AppParts {
             name,
             listener: listen(addr).await?,

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::template::Interrupted;
 use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_template::Interrupted;
 use tokio::sync::{AcquireError, Semaphore};
 use tokio_util::sync::CancellationToken;
 

@@ -10,9 +10,9 @@ use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{self, Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
-use prompt_ledger_domain::template::{Interrupted, Rendered, Template, value};
 use prompt_ledger_domain::{Reason, Result, limits, versioning};
 use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion};
+use prompt_ledger_template::{Interrupted, Rendered, Template, value};
 use serde_json::{Map, Value};
 
 pub use self::code::{Carried, Code, RegisteredCode};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::limits;
-use prompt_ledger_domain::template::{Interrupted, Template};
+use prompt_ledger_template::{Interrupted, Template};
 use serde_json::{Map, Value, json};
 
 use crate::CommandOutcome;

@@ -9,8 +9,9 @@ use super::LintViolation;
 const PREFIX: &str = "prompt-ledger-";
 
 /// The packages of the workspace that each may use, tests apart. One that is not named here may use what it likes.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("domain", &[]),
+    ("template", &["domain"]),
     ("store", &["domain"]),
     ("store-conformance", &["domain", "store"]),
     ("store-postgres", &["domain", "store"]),
@@ -20,18 +21,18 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("runtime", &["domain"]),
     ("testkit", &["domain", "proto"]),
     ("client", &["proto"]),
-    ("worker", &["domain", "store", "store-postgres", "queue", "providers", "runtime"]),
-    (
-        "server",
-        &["domain", "proto", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime", "worker"],
-    ),
+    ("engine", &["domain", "store", "queue", "providers", "runtime"]),
+    ("backends", &["domain", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime"]),
+    ("worker", &["backends", "engine", "queue", "runtime", "store"]),
+    ("server", &["backends", "domain", "engine", "proto", "providers", "queue", "runtime", "store", "template"]),
 ];
 
 /// The packages that may use a database's driver, in tests too.
 const SPEAK_SQL: [&str; 2] = ["prompt-ledger-store-postgres", "prompt-ledger-store-sqlite"];
 
-/// What the pure rules must not reach, directly or through another crate.
-const NOT_IN_DOMAIN: [&str; 6] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost"];
+/// The packages of the pure rules, and what they must not reach, directly or through another crate.
+const PURE: [&str; 2] = ["prompt-ledger-domain", "prompt-ledger-template"];
+const NOT_IN_PURE: [&str; 6] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost"];
 
 /// Checks the answer of `cargo metadata`.
 pub(super) fn check(metadata: &Value) -> Vec<LintViolation> {
@@ -51,11 +52,11 @@ pub(super) fn check(metadata: &Value) -> Vec<LintViolation> {
             }
         }
     }
-    for found in reached(metadata, "prompt-ledger-domain").intersection(&NOT_IN_DOMAIN.into()) {
-        violations.push(LintViolation {
-            place: "prompt-ledger-domain".into(),
-            what: format!("reaches {found}; the rules of the domain do no I/O"),
-        });
+    for package in PURE {
+        for found in reached(metadata, package).intersection(&NOT_IN_PURE.into()) {
+            violations
+                .push(LintViolation { place: package.into(), what: format!("reaches {found}; pure rules do no I/O") });
+        }
     }
     violations
 }
@@ -122,9 +123,11 @@ mod tests {
     #[test]
     fn a_workspace_that_keeps_the_direction_passes() {
         let graph = [
-            ("prompt-ledger-server", "prompt-ledger-worker", None),
+            ("prompt-ledger-server", "prompt-ledger-engine", None),
+            ("prompt-ledger-server", "prompt-ledger-store-sqlite", Some("dev")),
             ("prompt-ledger-server", "prompt-ledger-testkit", Some("dev")),
-            ("prompt-ledger-worker", "prompt-ledger-store", None),
+            ("prompt-ledger-worker", "prompt-ledger-engine", None),
+            ("prompt-ledger-engine", "prompt-ledger-store", None),
             ("prompt-ledger-store", "prompt-ledger-domain", None),
             ("prompt-ledger-store-sqlite", "sqlx", None),
             ("prompt-ledger-store-sqlite", "prompt-ledger-store", None),
@@ -140,11 +143,16 @@ mod tests {
         for (graph, what) in [
             (vec![("prompt-ledger-domain", "tokio", None)], "prompt-ledger-domain: reaches tokio"),
             (vec![("prompt-ledger-domain", "a", None), ("a", "sqlx", None)], "prompt-ledger-domain: reaches sqlx"),
+            (vec![("prompt-ledger-template", "tokio", None)], "prompt-ledger-template: reaches tokio"),
             (vec![("prompt-ledger-server", "sqlx", Some("dev"))], "prompt-ledger-server: depends on sqlx"),
             (vec![("prompt-ledger-store", "sqlx", None)], "prompt-ledger-store: depends on sqlx"),
             (
                 vec![("prompt-ledger-worker", "prompt-ledger-proto", None)],
                 "prompt-ledger-worker: may not depend on prompt-ledger-proto",
+            ),
+            (
+                vec![("prompt-ledger-engine", "prompt-ledger-store-sqlite", None)],
+                "prompt-ledger-engine: may not depend on prompt-ledger-store-sqlite",
             ),
             (
                 vec![("prompt-ledger-server", "prompt-ledger-testkit", None)],

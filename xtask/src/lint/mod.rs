@@ -14,9 +14,10 @@ use crate::workspace::Workspace;
 
 /// Check the rules of the architecture that no compiler knows
 ///
-/// No hand-written Rust file over 400 lines. The rules in crates/domain do no I/O and read no clock. Dependencies between
+/// No hand-written Rust file over 400 lines. The rules in crates/domain and
+/// crates/template do no I/O and read no clock. Dependencies between
 /// the crates point in one direction. SQL stands in the crates of the store only. Only server/src/grpc/status.rs makes a
-/// `tonic::Status`. Only server/src/app and worker/src/app name a concrete backend. No global mutable state. No
+/// `tonic::Status`. Only crates/backends names a concrete backend. No global mutable state. No
 /// name of a type occurs twice. Prints each violation as `file:line: what`.
 #[derive(clap::Args)]
 pub(crate) struct LintArgs {}

@@ -32,6 +32,9 @@ const STATUS_MAKERS: [&str; 22] = [
     "unauthenticated",
 ];
 
+/// The crates of pure rules.
+const PURE: [&str; 2] = ["crates/domain/", "crates/template/"];
+
 /// I/O, the clock and randomness: arguments of the rules, never calls in them.
 const IMPURE: [&str; 9] = [
     "std::fs",
@@ -88,20 +91,18 @@ pub(super) fn check(path: &str, text: &str) -> Vec<LintViolation> {
         if is_test(number) {
             continue;
         }
-        if path.starts_with("crates/domain/")
+        if PURE.iter().any(|folder| path.starts_with(folder))
             && let Some(found) = IMPURE.iter().find(|name| names(line, name))
         {
-            report(number, format!("{found}; time, ids and input are arguments of the domain's rules"));
+            report(number, format!("{found}; time, ids and input are arguments of pure rules"));
         }
         if !in_module(path, "server/src/grpc/status") && makes_status(line) {
             report(number, "makes a Status; only server/src/grpc/status turns errors into one".into());
         }
-        if (path.starts_with("server/") || path.starts_with("worker/"))
-            && !in_module(path, "server/src/app")
-            && !in_module(path, "worker/src/app")
+        if ["server/", "worker/", "crates/engine/"].iter().any(|folder| path.starts_with(folder))
             && let Some(found) = BACKENDS.iter().find(|name| starts_a_name(line, name))
         {
-            report(number, format!("{found}; only server/src/app and worker/src/app name a concrete backend"));
+            report(number, format!("{found}; only crates/backends names a concrete store, broker or provider"));
         }
         if is_global_state(line) {
             report(number, "global mutable state; hand the value down instead".into());
@@ -177,6 +178,9 @@ mod tests {
             ("server/src/cli.rs", "let store = SqliteStore::open(path);"),
             ("worker/src/lib.rs", "use prompt_ledger_store_sqlite::Pool;"),
             ("server/src/service/models.rs", "OpenAi::new()"),
+            ("server/src/app/production.rs", "Redis::connect()"),
+            ("crates/engine/src/work.rs", "Arc<Postgres>"),
+            ("crates/template/src/render.rs", "Instant::now()"),
             ("crates/store-sqlite/src/lib.rs", "pub(crate) static POOL: OnceLock<Pool> = OnceLock::new();"),
             ("worker/src/run.rs", "static mut COUNT: u32 = 0;"),
         ] {
@@ -197,7 +201,7 @@ mod tests {
             ("server/src/grpc/status/table.rs", "Status::new(code, text)"),
             ("server/src/grpc/execution.rs", "ExecutionStatus::unknown; fn run() -> Result<Response, Status> {"),
             ("server/src/service/run.rs", "Status::newest()"),
-            ("server/src/app.rs", "SqliteStore::open(path)"),
+            ("crates/backends/src/store.rs", "SqliteStore::open(path)"),
             ("server/src/grpc/models.rs", "let example = \"openai\"; // Sqlite"),
             ("server/tests/run.rs", "Status::internal(SqliteStore, \"SELECT 1\")"),
             ("server/src/grpc/status.rs", "#[cfg(test)]\nmod tests {\n    const Q: &str = \"SELECT 1\";\n}\n"),

@@ -17,8 +17,8 @@ use crate::{CommandOutcome, install};
 /// Run every test and measure which lines of the code they reach: the one test command
 ///
 /// Runs the unit, integration, end-to-end and documentation tests of the whole workspace, then fails when a test failed,
-/// when fewer than 90 % of the hand-written lines were reached, or when any line of the rules in crates/domain was not;
-/// those it lists. The last line reads `N passed, N failed`.
+/// when fewer than 90 % of the hand-written lines were reached, or when any line of the pure rules (crates/domain,
+/// crates/template) was not; those it lists. The last line reads `N passed, N failed`.
 ///
 /// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, Postgres, Redis
 /// and RabbitMQ. The tests run on private instances of those three, which it starts on free ports and ends with itself.

@@ -4,10 +4,10 @@ use prompt_ledger_domain::execution::{self as domain, Input};
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_domain::verification::{Verdict, Verification};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
 use prompt_ledger_store::ExecutionFilter;
+use prompt_ledger_template::verification::{Verdict, Verification};
 use serde_json::Value;
 
 use super::time::{duration, moment, timestamp};

@@ -3,8 +3,8 @@
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::template::value;
 use prompt_ledger_domain::text;
+use prompt_ledger_template::value;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
 use serde_json::{Map, Value};

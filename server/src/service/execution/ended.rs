@@ -4,8 +4,8 @@
 use prompt_ledger_domain::execution::{Attempt, Event, Execution, ExecutionMode, ExecutionTexts, Status};
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::prompt::{Prompt, Version};
+use prompt_ledger_engine::RecordedEnd;
 use prompt_ledger_store::{Finish, NewExecution};
-use prompt_ledger_worker::RecordedEnd;
 
 /// What an execution is from its beginning.
 pub(super) struct Begun {

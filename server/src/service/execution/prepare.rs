@@ -10,10 +10,10 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::spec::{self, Checked, Spec};
-use prompt_ledger_domain::template::{Interrupted, Rendered, Template};
+use prompt_ledger_engine::Job;
 use prompt_ledger_providers::Provider;
 use prompt_ledger_store::{ExecutionKey, Fence, KeyHolder, NewExecution};
-use prompt_ledger_worker::Job;
+use prompt_ledger_template::{Interrupted, Rendered, Template};
 use serde_json::{Map, Value};
 
 use super::ExecutionService;

@@ -5,7 +5,7 @@ use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_domain::verification::{self, Verification};
+use prompt_ledger_template::verification::{self, Verification};
 
 use super::ExecutionService;
 use crate::service::Caller;

@@ -7,8 +7,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_domain::template::Template;
 use prompt_ledger_store::PromptWithActive;
+use prompt_ledger_template::Template;
 
 use super::check_revision;
 use crate::service::cache::{Cache, Freshness, MAX_BYTES};

@@ -6,13 +6,13 @@ use prompt_ledger_domain::ids::{ClaimId, PromptId, VersionId};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
+use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_queue::Bus;
 use prompt_ledger_queue::memory::MemoryBus;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::{Access, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry};
 use prompt_ledger_store_sqlite::Sqlite;
-use prompt_ledger_worker::EventPublisher;
 use tempfile::TempDir;
 
 use super::*;

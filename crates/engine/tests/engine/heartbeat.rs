@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
+use prompt_ledger_engine::Heartbeat;
 use prompt_ledger_runtime::{new_id, thread};
 use prompt_ledger_store::{Access, Executions, Fence, Holder, Store};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_up};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::services;
-use prompt_ledger_worker::Heartbeat;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -61,8 +61,8 @@ async fn a_call_under_a_lost_lease_is_aborted() {
     kit.stop.cancel();
     let runner = kit.runner.clone();
     let id = job.fence.id;
-    let stopped = prompt_ledger_worker::Heartbeat::new(kit.store.clone(), SHORT);
-    let runner = prompt_ledger_worker::Runner { heartbeat: stopped, ..runner };
+    let stopped = prompt_ledger_engine::Heartbeat::new(kit.store.clone(), SHORT);
+    let runner = prompt_ledger_engine::Runner { heartbeat: stopped, ..runner };
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
     kit.model.wait_for_calls(1).await;
     while kit.store.expire(Duration::ZERO).await.unwrap().is_empty() {}

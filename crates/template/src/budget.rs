@@ -8,8 +8,8 @@
 //! | text printed | 1 per 64 bytes; of JSON also 1 for each fragment |
 //! | a fault | 8, and 1 for each name in its path |
 
-use crate::error::{Error, Reason};
-use crate::limits;
+use prompt_ledger_domain::error::{Error, Reason};
+use prompt_ledger_domain::limits;
 
 /// Bytes that are compared, scanned or copied for one step.
 const STEP_BYTES: usize = 64;

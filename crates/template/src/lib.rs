@@ -12,6 +12,7 @@
 //! | `view` | a value as the walk sees it |
 //! | `faults` | what the walk found missing or of the wrong kind |
 //! | [`value`] | values of a request, checked before any of this |
+//! | [`verification`] | whether what was sent can be traced back to its version, byte for byte |
 //!
 //! The `handlebars` crate reads the words of each tag; the cutting into tags, and the walk, are ours. Its parser of whole
 //! templates takes time that grows with tags times bytes (1,000 tags in 194 KB: half a second; 200 KB of backslashes:
@@ -26,6 +27,7 @@ mod render;
 mod scan;
 mod tree;
 pub mod value;
+pub mod verification;
 mod view;
 
 #[cfg(test)]
@@ -37,8 +39,8 @@ use serde_json::{Map, Value};
 
 use self::budget::BudgetStop;
 pub use self::budget::Interrupted;
-use crate::error::{Error, Reason, Result};
-use crate::limits;
+use prompt_ledger_domain::error::{Error, Reason, Result};
+use prompt_ledger_domain::limits;
 
 /// A parsed template. Its `Debug` form holds no text of the source.
 pub struct Template(parse::Tree);

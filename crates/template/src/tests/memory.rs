@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::limits;
-use crate::template::Template;
-use crate::template::tree::{Node, Term, ValuePath};
+use crate::Template;
+use crate::tree::{Node, Term, ValuePath};
+use prompt_ledger_domain::limits;
 
 /// What an allocator sets aside: multiples of 16 bytes.
 fn set_aside(bytes: usize) -> usize {
@@ -93,7 +93,7 @@ fn the_bytes_of_a_template_are_those_of_its_tree() {
         &many("{{#with a}}{{../b}}{{/with}}"),
         &format!("{{{{{}a}}}}", "a.".repeat(60_000)),
     ] {
-        let start = crate::text::cut(source, 60);
+        let start = prompt_ledger_domain::text::cut(source, 60);
         let template = Template::parse(source).expect(start);
         let (counted, measured) = (template.bytes(), measured(&template));
         assert!(measured <= 2 * counted, "{start}: {measured} are {counted}");

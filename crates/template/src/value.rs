@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Number, Value};
 
 use super::faults::Path;
-use crate::error::{Error, Result};
-use crate::limits;
+use prompt_ledger_domain::error::{Error, Result};
+use prompt_ledger_domain::limits;
 
 /// The largest size up to which each whole number is a double of its own: 2^53.
 const WHOLE: f64 = 9_007_199_254_740_992.0;

@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{refusal, text};
-use crate::error::Reason;
-use crate::limits;
-use crate::template::Template;
+use crate::Template;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::limits;
 
 #[test]
 fn what_is_not_allowed_is_refused_with_its_place() {

@@ -7,7 +7,7 @@ use super::Variable;
 use super::reference::{self, Reference, Start, Word};
 use super::scan::{self, ALLOWED, Parsed, Piece, Sigil, Tag, refuse};
 use super::tree::{If, Local, Node, Scope, Term, ValuePath, allocated};
-use crate::limits;
+use prompt_ledger_domain::limits;
 
 /// What a source is parsed into.
 pub(super) struct Tree {
@@ -279,7 +279,7 @@ impl<'a> Parser<'a> {
 
 /// A word of the source, short enough for an error.
 fn shown(word: &str) -> &str {
-    crate::text::cut(word, limits::VARIABLE_NAME_BYTES)
+    prompt_ledger_domain::text::cut(word, limits::VARIABLE_NAME_BYTES)
 }
 
 fn usage(name: &str) -> String {

@@ -7,9 +7,9 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use super::rendered;
-use crate::error::Reason;
-use crate::limits;
-use crate::template::Template;
+use crate::Template;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::limits;
 
 /// What any template may take, without optimisation; a build that measures coverage counts every line and is slower.
 const SOON: Duration = Duration::from_millis(if cfg!(coverage) { 250 } else { 100 });
@@ -101,7 +101,7 @@ fn every_template_is_parsed_or_refused_soon() {
         for source in
             [full(piece), format!("{{{{a.{}", full(piece)), format!("{{{{#if a}}}}{}{{{{/if}}}}", full(piece))]
         {
-            let source = crate::text::cut(&source, limits::TEMPLATE_BYTES);
+            let source = prompt_ledger_domain::text::cut(&source, limits::TEMPLATE_BYTES);
             soon(piece, || drop(Template::parse(source)));
         }
     }

@@ -10,8 +10,8 @@ use super::budget::{BudgetStop, StepBudget, steps_of};
 use super::faults::{Faults, Path};
 use super::tree::{If, Local, Node, Scope, Term, ValuePath};
 use super::view::View;
-use crate::limits;
-use crate::text;
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::text;
 
 /// Renders a tree with the variables of one request: the steps that it took, and what it came to.
 pub(super) fn render(

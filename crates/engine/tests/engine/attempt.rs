@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::execution::Status;
+use prompt_ledger_engine::Bounds;
 use prompt_ledger_store::{Executions, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
-use prompt_ledger_worker::Bounds;
 use tokio::time::Instant;
 
 use crate::kit::Kit;
@@ -69,7 +69,7 @@ async fn the_nearer_of_deadline_and_expiry_decides() {
         let kit = Kit::new(LEASE, &[]).await;
         kit.model.next(Reply::hang());
         let (job, bounds) = kit.recorded(0).await;
-        let bounds = prompt_ledger_worker::Bounds { expire_at, caller_deadline, ..bounds };
+        let bounds = prompt_ledger_engine::Bounds { expire_at, caller_deadline, ..bounds };
         let ended = kit.run(job, bounds).await;
         assert_eq!(ended.failure.unwrap().error_type.as_str(), error_type);
     }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::text;
-use crate::limits;
-use crate::template::value;
+use crate::value;
+use prompt_ledger_domain::limits;
 
 #[test]
 fn values_print_as_they_are() {

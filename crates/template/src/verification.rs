@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use crate::execution::Input;
-use crate::prompt::{TemplateFormat, Version};
-use crate::template::{Interrupted, Template};
-use crate::versioning::checksum;
+use crate::{Interrupted, Template};
+use prompt_ledger_domain::execution::Input;
+use prompt_ledger_domain::prompt::{TemplateFormat, Version};
+use prompt_ledger_domain::versioning::checksum;
 
 /// What comparing came to. The hashes are sha-256 in lower-case hex.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,11 +101,11 @@ fn first_difference(one: &str, other: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Timestamp;
-    use crate::execution::ChatMessage;
-    use crate::ids::{PromptId, VersionId};
-    use crate::limits;
-    use crate::prompt::{Source, VersionStatus};
+    use prompt_ledger_domain::Timestamp;
+    use prompt_ledger_domain::execution::ChatMessage;
+    use prompt_ledger_domain::ids::{PromptId, VersionId};
+    use prompt_ledger_domain::limits;
+    use prompt_ledger_domain::prompt::{Source, VersionStatus};
     use uuid::Uuid;
 
     fn version(source: &str) -> Version {

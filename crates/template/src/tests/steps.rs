@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::{faults, rendered, steps};
-use crate::error::Reason;
-use crate::limits::{PROMPT_BYTES, RENDER_STEPS, TEMPLATE_BYTES, VARIABLES_CONTAINERS, VIOLATIONS};
-use crate::template::budget::CHECK_INTERVAL;
-use crate::template::{Interrupted, Template};
+use crate::budget::CHECK_INTERVAL;
+use crate::{Interrupted, Template};
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::limits::{PROMPT_BYTES, RENDER_STEPS, TEMPLATE_BYTES, VARIABLES_CONTAINERS, VIOLATIONS};
 
 fn names(count: usize) -> Value {
     (0..count).map(|number| (format!("v{number:04}"), json!("x"))).collect::<Map<_, _>>().into()

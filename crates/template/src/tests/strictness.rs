@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{faults, rendered, text};
-use crate::error::Reason;
+use prompt_ledger_domain::error::Reason;
 
 #[test]
 fn every_missing_variable_is_named_by_its_path() {

@@ -10,8 +10,8 @@ mod strictness;
 
 use serde_json::Value;
 
-use super::{Rendered, Template};
-use crate::error::{Error, Reason, Result};
+use crate::{Rendered, Template};
+use prompt_ledger_domain::error::{Error, Reason, Result};
 
 fn rendered(template: &str, variables: &Value) -> Result<Rendered> {
     let rendered = Template::parse(template)?.render(variables.as_object().expect("variables are an object"), &|| true);

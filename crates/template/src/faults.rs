@@ -4,9 +4,9 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
 use super::reference;
-use crate::error::{Reason, Result, Violations};
-use crate::limits;
-use crate::text;
+use prompt_ledger_domain::error::{Reason, Result, Violations};
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::text;
 
 /// So many are told apart; more only say that there are more.
 const COUNTED: usize = 10_000;

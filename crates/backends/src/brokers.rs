@@ -1,0 +1,83 @@
+//! The brokers: Redis with RabbitMQ behind it, one of them, or the memory of this process.
+
+use std::sync::Arc;
+
+use prompt_ledger_queue::failover::Failover;
+use prompt_ledger_queue::memory::{MemoryBus, MemoryQueue};
+use prompt_ledger_queue::rabbit::Rabbit;
+use prompt_ledger_queue::redis::Redis;
+use prompt_ledger_queue::{Broker, Bus, Queue};
+use prompt_ledger_runtime::config::Config;
+use tokio_util::sync::CancellationToken;
+
+use crate::StartError;
+
+/// What carries hints and announcements.
+pub struct Brokers {
+    /// Hints.
+    pub queue: Arc<dyn Queue>,
+    /// Announcements.
+    pub bus: Arc<dyn Bus>,
+    /// Closed when nothing is sent or received any more.
+    pub connections: BrokerConnections,
+}
+
+/// The connections to brokers.
+#[derive(Default)]
+pub struct BrokerConnections {
+    stop: CancellationToken,
+    redis: Option<Arc<Redis>>,
+    rabbit: Option<Arc<Rabbit>>,
+}
+
+impl BrokerConnections {
+    /// Closes them in order: hints that this process has received and not claimed go to other processes.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        if let Some(redis) = &self.redis {
+            redis.closed().await;
+        }
+        if let Some(rabbit) = &self.rabbit {
+            rabbit.closed().await;
+        }
+    }
+}
+
+impl Brokers {
+    /// Hints and announcements within this process alone.
+    #[must_use]
+    pub fn memory() -> Self {
+        let (queue, bus) = (Arc::new(MemoryQueue::new()), Arc::new(MemoryBus::new()));
+        Self { queue, bus, connections: BrokerConnections::default() }
+    }
+
+    /// Redis with RabbitMQ behind it, or the one that is configured; `consumer` is this process's name there. With neither,
+    /// workers find queued executions by their `available_at` alone. The brokers need not be up: connecting goes on in the
+    /// background.
+    pub fn connect(config: &Config, consumer: &str) -> Result<Self, StartError> {
+        let (stop, prefix) = (CancellationToken::new(), &config.backends.broker_prefix);
+        let redis = config.backends.redis.as_ref().map(|url| {
+            Redis::connect(url.expose(), prefix, consumer, &stop).map_err(|error| format!("REDIS_URL ({url}): {error}"))
+        });
+        let rabbit = config.backends.amqp.as_ref().map(|url| {
+            Rabbit::connect(url.expose(), prefix, &stop).map_err(|error| format!("AMQP_URL ({url}): {error}"))
+        });
+        let (redis, rabbit) = (redis.transpose()?.map(Arc::new), rabbit.transpose()?.map(Arc::new));
+        let connections = BrokerConnections { stop: stop.clone(), redis: redis.clone(), rabbit: rabbit.clone() };
+        Ok(match (redis, rabbit) {
+            (Some(redis), Some(rabbit)) => Self::over(Arc::new(Failover::new(redis, rabbit, &stop)), connections),
+            (Some(redis), None) => Self::over(redis, connections),
+            (None, Some(rabbit)) => Self::over(rabbit, connections),
+            (None, None) => {
+                tracing::warn!(
+                    "neither REDIS_URL nor AMQP_URL is set: workers find queued executions only after REDISPATCH_AFTER"
+                );
+                Self::memory()
+            }
+        })
+    }
+
+    fn over(broker: Arc<impl Broker + 'static>, connections: BrokerConnections) -> Self {
+        Self { queue: broker.clone(), bus: broker, connections }
+    }
+}

@@ -1,0 +1,133 @@
+//! The stores: Postgres in production, a SQLite file for everything in one process.
+
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_runtime::config::{Config, ServiceUrl};
+use prompt_ledger_store::{MigrationStatus, Store};
+use prompt_ledger_store_postgres::{Postgres, PostgresOptions};
+use prompt_ledger_store_sqlite::Sqlite;
+use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sqlite};
+
+use crate::StartError;
+
+/// Postgres, as DATABASE_URL says. Refuses a schema that does not fit this release.
+pub async fn production_store(config: &Config) -> std::result::Result<Arc<dyn Store>, StartError> {
+    let url = config.backends.database.as_ref().ok_or(
+        "DATABASE_URL is not set: production keeps everything in Postgres, e.g. \
+         postgres://USER:PASSWORD@HOST:5432/ledger (`prompt-ledger dev` needs no database)",
+    )?;
+    let options = PostgresOptions { connections: config.backends.database_connections };
+    let store = Postgres::open(url.expose(), options).await.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        format!("DATABASE_URL ({url}): {error}{cause}")
+    })?;
+    Ok(Arc::new(store))
+}
+
+/// The SQLite file of a folder.
+pub async fn embedded_store(data_dir: &Path) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(Sqlite::open(&ledger_file(data_dir)).await?))
+}
+
+/// The store of a command that does not serve: Postgres where DATABASE_URL is set, else the SQLite file of a folder.
+pub async fn open_store(config: &Config, data_dir: &Path) -> std::result::Result<Arc<dyn Store>, StartError> {
+    match &config.backends.database {
+        Some(_) => production_store(config).await,
+        None => Ok(embedded_store(data_dir).await?),
+    }
+}
+
+fn ledger_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("ledger.db")
+}
+
+/// One serving process per folder: two would not see each other's writes at once. Dropping it lets another one in.
+pub struct DataDirLock {
+    _file: File,
+}
+
+impl DataDirLock {
+    /// Takes the lock of a folder, which is made where it is not there, for this user alone.
+    pub fn take(data_dir: &Path) -> std::result::Result<Self, StartError> {
+        // Prompts are nobody else's to read.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+        made.map_err(|error| format!("cannot make {}: {error}", data_dir.display()))?;
+        let path = data_dir.join("lock");
+        let file = File::create(&path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        file.try_lock().map_err(|_| {
+            format!("another Prompt Ledger runs on {}; stop it, or choose another --data-dir", data_dir.display())
+        })?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The migrations of a store's schema, up and down.
+pub enum Migrations<'a> {
+    /// Of this Postgres.
+    Postgres(&'a ServiceUrl),
+    /// Of this SQLite file.
+    Sqlite(PathBuf),
+}
+
+impl<'a> Migrations<'a> {
+    /// Of the store that [`open_store`] would open.
+    #[must_use]
+    pub fn of(config: &'a Config, data_dir: &Path) -> Self {
+        match &config.backends.database {
+            Some(url) => Self::Postgres(url),
+            None => Self::Sqlite(ledger_file(data_dir)),
+        }
+    }
+
+    /// Applies what is missing.
+    pub async fn up(&self) -> Result<()> {
+        match self {
+            Self::Postgres(url) => postgres::migrate_up(url.expose()).await,
+            Self::Sqlite(path) => sqlite::migrate_up(path).await,
+        }
+    }
+
+    /// Reverts every migration above `to`, unless a server or a worker is seen at work on the database.
+    pub async fn down(&self, to: i64) -> std::result::Result<(), StartError> {
+        match self {
+            Self::Postgres(url) => {
+                let seen = postgres::other_connections(url.expose()).await?;
+                if seen > 0 {
+                    return Err(format!(
+                        "{url} is in use: servers or workers have {seen} connections to it, and would fail without \
+                         their tables. Stop them first. What a machine that is gone has left behind shows in \
+                         pg_stat_activity with the application_name prompt-ledger; pg_terminate_backend ends it"
+                    )
+                    .into());
+                }
+                postgres::migrate_down(url.expose(), to).await?;
+            }
+            Self::Sqlite(path) => {
+                let _lock = DataDirLock::take(path.parent().unwrap_or(Path::new(".")))?;
+                sqlite::migrate_down(path, to).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All migrations of this release, and which of them are applied.
+    pub async fn status(&self) -> Result<Vec<MigrationStatus>> {
+        match self {
+            Self::Postgres(url) => postgres::migrate_status(url.expose()).await,
+            Self::Sqlite(path) => sqlite::migrate_status(path).await,
+        }
+    }
+}
+
+impl std::fmt::Display for Migrations<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Postgres(url) => url.fmt(f),
+            Self::Sqlite(path) => path.display().fmt(f),
+        }
+    }
+}

@@ -6,13 +6,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Reason, Result, Violations};
+use crate::error::{Error, Result, Violations};
 use crate::execution::{ChatMessage, ExecutionMode, Params};
 use crate::field::{self, Name};
+use crate::limits;
 use crate::model::ModelRef;
 use crate::prompt::{Mode, Selector};
 use crate::retry::Policy;
-use crate::{limits, text};
 
 /// The environment of a request that names none.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
@@ -224,18 +224,6 @@ fn check_params(params: &Params) -> Result<()> {
     wrong.keep(whole("top_k", params.top_k, -1, "send -1 for all, or how many"))?;
     wrong.keep(whole("max_new_tokens", params.max_new_tokens, 1, "send 1 or more"))?;
     wrong.finish(Some(()))
-}
-
-/// IDEMPOTENCY_KEY_REUSED, with the execution that has the key.
-#[must_use]
-pub fn key_reused(key: &str, execution_id: crate::ids::ExecutionId) -> Error {
-    let message = format!(
-        "idempotency key `{}` belongs to another request, execution {execution_id}; send a new key for a new request",
-        text::cut(key, 64)
-    );
-    Error::new(Reason::IdempotencyKeyReused, message)
-        .with("execution_id", execution_id.to_string())
-        .about("execution", execution_id.to_string())
 }
 
 #[cfg(test)]

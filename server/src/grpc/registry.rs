@@ -127,7 +127,7 @@ impl RegistryApi {
         let asked = prompt::mode_filter(known("mode", sent.mode)?);
         let entry = self.registry.get(caller.project.id, &sent.name, None).await?;
         let of = &entry.found.prompt;
-        of.check_asked_mode(asked, "RegistryService.GetPromptHistory")?;
+        of.check_asked_mode(asked)?;
         let scope = ["history", &caller.project.name, &sent.name];
         let page = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
@@ -329,7 +329,7 @@ impl Api for RegistryApi {
     async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
         let put = async {
-            caller.check_system("RegistryService.PutModel")?;
+            caller.check_system(status::PUT_MODEL)?;
             self.models.put(model::put(sent)?).await
         };
         respond(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
@@ -361,6 +361,6 @@ impl Api for RegistryApi {
     type WatchPromptsStream = WatchPromptsStream;
 
     async fn watch_prompts(&self, _: Request<v1::WatchPromptsRequest>) -> Result<Response<WatchPromptsStream>, Status> {
-        Err(status::unimplemented("RegistryService.WatchPrompts"))
+        Err(status::unimplemented(status::WATCH_PROMPTS))
     }
 }

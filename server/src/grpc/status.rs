@@ -1,15 +1,21 @@
 //! The one place where an error becomes a `tonic::Status`: by one table, with `google.rpc` details, and never larger
 //! than a client's trailers may be. What tonic answers by itself is brought into the same form.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::HeaderMap;
-use prompt_ledger_domain::error::{Error, ErrorParts, Reason};
+use prompt_ledger_domain::error::{Error, ErrorParts, Operation, Reason, Remedy};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{limits, text};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "promptledger.dev";
+/// What registers a model.
+pub const PUT_MODEL: &str = "RegistryService.PutModel";
+/// Not offered yet.
+pub const WATCH_PROMPTS: &str = "RegistryService.WatchPrompts";
 /// What of an error's bytes its message may take; it travels twice, beside the details and in them.
 const MESSAGE_BYTES: usize = 1024;
 /// Of that, what says how many violations are not shown.
@@ -62,13 +68,19 @@ pub fn code(reason: Reason) -> Code {
 pub fn status(error: Error) -> Status {
     let error = if error.reason() == Reason::Internal { logged(&error) } else { error };
     let parts = error.parts();
-    let mut message = text::cut(&parts.message, MESSAGE_BYTES - COUNT_BYTES).to_owned();
+    let said = match &parts.remedy {
+        Some(remedy) => Cow::Owned(format!("{}{}", parts.message, advice(remedy))),
+        None => Cow::Borrowed(&*parts.message),
+    };
+    let use_rpc = parts.remedy.as_ref().and_then(use_rpc);
+    let mut message = text::cut(&said, MESSAGE_BYTES - COUNT_BYTES).to_owned();
     let (violations, left_out) = fitting(parts, message.len());
     if left_out > 0 {
         message.push_str(&format!(" ({left_out} of these are not shown)"));
     }
     let value = |(key, value): &(&'static str, String)| ((*key).to_owned(), text::cut(value, VALUE_BYTES).to_owned());
-    let metadata: HashMap<_, _> = parts.metadata.iter().map(value).collect();
+    let use_rpc_value = use_rpc.map(|rpc| ("use_rpc".to_owned(), rpc.to_owned()));
+    let metadata: HashMap<_, _> = parts.metadata.iter().map(value).chain(use_rpc_value).collect();
     let mut details = ErrorDetails::new();
     details.set_error_info(parts.reason.as_str(), DOMAIN, metadata);
     if !violations.is_empty() {
@@ -81,6 +93,45 @@ pub fn status(error: Error) -> Status {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code(parts.reason), message, details)
+}
+
+/// The RPC that serves prompts of a mode.
+fn rpc_of(mode: Mode, operation: Operation) -> &'static str {
+    match (mode, operation) {
+        (Mode::Full, Operation::Write) => "RegistryService.PutPrompt",
+        (Mode::Full, Operation::Run) => "ExecutionService.RunExecution",
+        (Mode::Full, Operation::Stream) => "ExecutionService.StreamExecution",
+        (Mode::Full, Operation::Submit) => "ExecutionService.SubmitExecution",
+        (Mode::Tracking, Operation::Write) => "CodeRegistrationService.RegisterCodePrompts",
+        (Mode::Tracking, Operation::Run | Operation::Submit) => "CodeRegistrationService.ExecuteCodePrompt",
+        (Mode::Tracking, Operation::Stream) => "CodeRegistrationService.StreamCodePrompt",
+    }
+}
+
+/// The RPC to use instead, as the metadata has it; none where the message alone names one.
+fn use_rpc(remedy: &Remedy) -> Option<&'static str> {
+    match remedy {
+        Remedy::Use(mode, operation) => Some(rpc_of(*mode, *operation)),
+        Remedy::ReadHistory => Some("RegistryService.GetPromptHistory"),
+        Remedy::RegisterModel { .. } => Some(PUT_MODEL),
+        Remedy::RegisterPrompt | Remedy::Unarchive | Remedy::ListVersions | Remedy::ReadExecution => None,
+    }
+}
+
+/// What a message ends with that has a remedy.
+fn advice(remedy: &Remedy) -> Cow<'static, str> {
+    Cow::Borrowed(match remedy {
+        Remedy::Use(mode, operation) => return format!("; use {} instead", rpc_of(*mode, *operation)).into(),
+        Remedy::RegisterModel { provider, model } => {
+            let fields = format!("{{\"provider\": \"{provider}\", \"model_name\": \"{model}\"}}");
+            return format!("; register it: {PUT_MODEL} {fields}").into();
+        }
+        Remedy::RegisterPrompt => "; PutPrompt registers one, or RegisterCodePrompts from code",
+        Remedy::Unarchive => "; call UnarchivePrompt to use it again",
+        Remedy::ListVersions => "; ListVersions shows them",
+        Remedy::ReadExecution => "; GetExecution answers it",
+        Remedy::ReadHistory => "",
+    })
 }
 
 /// The trailers that end a response, of which something was sent already, with an error.
@@ -111,8 +162,7 @@ fn logged(error: &Error) -> Error {
     let error_id = prompt_ledger_runtime::new_id().to_string();
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     tracing::error!(error_id, cause, message = error.parts().message, "internal failure");
-    Error::new(Reason::Internal, format!("an internal failure; the server's log has it under error_id {error_id}"))
-        .with("error_id", error_id)
+    Error::logged(error_id)
 }
 
 /// The status that stands for one that tonic made by itself: a message that does not decode, a method that does not
@@ -175,7 +225,10 @@ pub fn unimplemented(method: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prompt_ledger_domain::error::Violation;
+    use prompt_ledger_domain::error::{Violation, Violations};
+    use prompt_ledger_domain::ids::ExecutionId;
+    use prompt_ledger_domain::model::ModelRef;
+    use prompt_ledger_domain::prompt::Selector;
     use std::time::Duration;
 
     #[test]
@@ -213,13 +266,12 @@ mod tests {
 
     #[test]
     fn details_carry_what_a_program_reads() {
-        let error = Error::invalid("name", "is empty")
-            .with("prompt", "greet")
-            .about("prompt", "greet")
-            .retry_after(Duration::from_secs(1));
+        let mut wrong = Violations::default();
+        wrong.add("name".into(), || "is empty".into());
+        let error = Error::template_hash_mismatch(wrong, "greet", "ab").retry_after(Duration::from_secs(1));
         let details = status(error).get_error_details();
         let info = details.error_info().unwrap();
-        assert_eq!((&*info.reason, &*info.domain), ("INVALID_FIELD", "promptledger.dev"));
+        assert_eq!((&*info.reason, &*info.domain), ("TEMPLATE_HASH_MISMATCH", "promptledger.dev"));
         assert_eq!(info.metadata["prompt"], "greet");
         assert_eq!(details.bad_request().unwrap().field_violations[0].field, "name");
         assert_eq!(details.resource_info().unwrap().resource_name, "greet");
@@ -227,12 +279,73 @@ mod tests {
     }
 
     #[test]
+    fn what_to_do_instead_is_named_by_its_rpc() {
+        let model = ModelRef { provider: "openai".into(), model: "gpt-x".into() };
+        let id = ExecutionId(prompt_ledger_runtime::Uuid::nil());
+        let mode = |mode, operation| Error::mode_mismatch("greet", mode, operation);
+        let in_mode = |mode, rpc| format!("prompt `greet` is managed in {mode} mode; use {rpc} instead");
+        let (full, tracking) = (Mode::Full, Mode::Tracking);
+        let mut cases = vec![
+            (
+                Error::prompt_not_found("greet"),
+                "no prompt `greet` in this project; PutPrompt registers one, or RegisterCodePrompts from code".into(),
+                None,
+            ),
+            (
+                Error::version_not_found("greet", &Selector::Number(9)),
+                "prompt `greet` has no version 9; ListVersions shows them".into(),
+                None,
+            ),
+            (
+                Error::prompt_archived("greet"),
+                "prompt `greet` is archived; call UnarchivePrompt to use it again".into(),
+                None,
+            ),
+            (
+                Error::execution_finished(id, prompt_ledger_domain::execution::Status::Failed),
+                format!("execution {id} is finished (`failed`) and cannot be canceled; GetExecution answers it"),
+                None,
+            ),
+            (
+                Error::model_not_found(&model),
+                "model `openai/gpt-x` is not registered; register it: RegistryService.PutModel \
+                 {\"provider\": \"openai\", \"model_name\": \"gpt-x\"}"
+                    .into(),
+                Some("RegistryService.PutModel"),
+            ),
+            (
+                Error::mode_not_asked("greet", full, tracking),
+                "prompt `greet` is managed in full mode, not tracking; ask for full, or name no mode".into(),
+                Some("RegistryService.GetPromptHistory"),
+            ),
+        ];
+        for (managed, operation, rpc) in [
+            (full, Operation::Write, "RegistryService.PutPrompt"),
+            (full, Operation::Run, "ExecutionService.RunExecution"),
+            (full, Operation::Stream, "ExecutionService.StreamExecution"),
+            (full, Operation::Submit, "ExecutionService.SubmitExecution"),
+            (tracking, Operation::Write, "CodeRegistrationService.RegisterCodePrompts"),
+            (tracking, Operation::Run, "CodeRegistrationService.ExecuteCodePrompt"),
+            (tracking, Operation::Submit, "CodeRegistrationService.ExecuteCodePrompt"),
+            (tracking, Operation::Stream, "CodeRegistrationService.StreamCodePrompt"),
+        ] {
+            cases.push((mode(managed, operation), in_mode(managed, rpc), Some(rpc)));
+        }
+        for (error, message, rpc) in cases {
+            let status = status(error);
+            assert_eq!(status.message(), message);
+            let info = status.get_error_details().error_info().unwrap().clone();
+            assert_eq!(info.metadata.get("use_rpc").map(String::as_str), rpc, "{message}");
+        }
+    }
+
+    #[test]
     fn an_error_stays_under_four_kibibytes_however_much_it_says() {
         for (field, description, shown) in [(300, 300, 1..5), (12, 10, 75..85), (0, 0, 100..101), (5_000, 0, 1..12)] {
             let violation = Violation { field: "f".repeat(field), description: "é".repeat(description) };
-            let error = Error::violations(Reason::VariablesMissing, vec![violation; 300])
-                .with("prompt", "p".repeat(5_000))
-                .about("prompt", "p".repeat(5_000));
+            let mut wrong = Violations::default();
+            wrong.note(Error::violations(Reason::InvalidField, vec![violation; 300]));
+            let error = Error::template_hash_mismatch(wrong, &"p".repeat(5_000), "");
             let status = status(error);
             assert!(status.details().len() + status.message().len() < limits::ERROR_BYTES);
             let told = status.get_error_details().bad_request().unwrap().field_violations.len();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ids::ExecutionId;
+use crate::error::Reason;
 
 fn spec() -> Spec {
     Spec { prompt_name: "greet".into(), ..Spec::default() }
@@ -115,9 +115,6 @@ fn the_idempotency_key_is_checked_by_itself() {
     assert_eq!(spec().key().unwrap(), None);
     assert_eq!(Spec { idempotency_key: "k".into(), ..spec() }.key().unwrap().as_deref(), Some("k"));
     assert!(Spec { idempotency_key: "k".repeat(256), ..spec() }.key().is_err());
-    let error = key_reused("k", ExecutionId(uuid::Uuid::nil()));
-    assert_eq!(error.reason(), Reason::IdempotencyKeyReused);
-    assert!(error.parts().metadata.iter().any(|(key, _)| *key == "execution_id"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
 use prompt_ledger_runtime::now;
 
-use super::execution::{checked_statuses, execution, named, status};
+use super::execution::{execution, status, statuses};
 use super::known;
 use super::time::{moment, timestamp};
 use crate::service::Caller;
@@ -111,12 +111,11 @@ pub fn cursor(after_sequence: i64) -> Result<i64> {
 
 /// Which executions a feed is about.
 pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<Wanted> {
-    named(&sent.prompt_name, &sent.environment)?;
     let since: Option<Timestamp> = sent.since.map(|since| moment("since", since)).transpose()?;
     Ok(Wanted {
         project: caller.project.id,
         project_name: caller.project.name.clone(),
-        statuses: checked_statuses(&sent.statuses)?,
+        statuses: statuses(&sent.statuses)?,
         texts: known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full,
         prompt_name: sent.prompt_name,
         environment: sent.environment,

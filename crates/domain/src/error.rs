@@ -149,6 +149,8 @@ pub struct ErrorParts {
     pub more_violations: usize,
     /// There may be more of them than were looked for.
     pub has_more: bool,
+    /// The fields that it names are those of a [`crate::spec::Spec`], which is a part of a request.
+    pub of_spec: bool,
     /// What it is about.
     pub resource: Option<Resource>,
     /// What to do instead, where another call does it.
@@ -170,6 +172,7 @@ impl Error {
             violations: Vec::new(),
             more_violations: 0,
             has_more: false,
+            of_spec: false,
             resource: None,
             remedy: None,
             retry_after: None,
@@ -224,6 +227,13 @@ impl Error {
             [] => format!("{place}: {}", self.0.message),
             _ => self.0.named(),
         };
+        self
+    }
+
+    /// The same error, of fields of a spec.
+    #[must_use]
+    pub fn of_spec(mut self) -> Self {
+        self.0.of_spec = true;
         self
     }
 

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
-use super::inline_call::{told, waiting};
+use super::inline_call::{inline_call, told};
 use super::streaming::{ResponseStream, about_all, about_one};
 use super::{PageReader, into_parts, respond, status};
 use crate::service::{Caller, ExecutionService};
@@ -73,8 +73,8 @@ impl Api for ExecutionApi {
         &self,
         request: Request<v1::RunExecutionRequest>,
     ) -> Result<Response<v1::RunExecutionResponse>, Status> {
-        let (waiting, sent) = waiting(request)?;
-        let ran = waiting.run(&self.service, sent.spec, Mode::Full).await.map_err(status::status)?;
+        let (call, sent) = inline_call(request)?;
+        let ran = call.run(&self.service, sent.spec, Mode::Full).await.map_err(status::status)?;
         Ok(told(ran, |execution, reused| v1::RunExecutionResponse { execution, reused }))
     }
 
@@ -84,9 +84,9 @@ impl Api for ExecutionApi {
         &self,
         request: Request<v1::StreamExecutionRequest>,
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
-        let (waiting, sent) = waiting(request)?;
+        let (call, sent) = inline_call(request)?;
         let message = |event| v1::StreamExecutionResponse { event: Some(event) };
-        respond(waiting.stream(&self.service, sent.spec, Mode::Full, message).await)
+        respond(call.stream(&self.service, sent.spec, Mode::Full, message).await)
     }
 
     async fn submit_execution(

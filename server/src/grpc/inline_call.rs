@@ -34,7 +34,7 @@ pub(super) struct InlineCall {
 }
 
 /// A request's caller, as long as it waits, and its message.
-pub(super) fn waiting<T>(request: Request<T>) -> Result<(InlineCall, T), Status> {
+pub(super) fn inline_call<T>(request: Request<T>) -> Result<(InlineCall, T), Status> {
     let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
     let (caller, sent) = into_parts(request)?;
     let hung_up = CancellationToken::new();

@@ -16,7 +16,7 @@ use prompt_ledger_store::{Change, Executions};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-pub use self::filter::{FeedMessage, FilteredFeed, Wanted};
+pub use self::filter::{FeedFilter, FeedMessage, FilteredFeed};
 use super::stream_limits::StreamEnd;
 
 /// How much earlier than the last question the next one begins: a write becomes visible within two seconds.

@@ -17,7 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Feed, FilteredFeed, Wanted};
+use super::feed::{Feed, FeedFilter, FilteredFeed};
 use super::stream_limits::StreamSlot;
 use super::timeline::{Subscription, Timeline, TimelineUpdate};
 use super::watch::Watch;
@@ -90,8 +90,8 @@ impl Hub {
 
     /// Watches all executions that match.
     #[must_use]
-    pub fn filtered(&self, wanted: Wanted, slot: StreamSlot) -> FilteredFeed {
-        FilteredFeed::new(Arc::clone(&self.store), self.feed.subscribe(), wanted, slot)
+    pub fn filtered(&self, filter: FeedFilter, slot: StreamSlot) -> FilteredFeed {
+        FilteredFeed::new(Arc::clone(&self.store), self.feed.subscribe(), filter, slot)
     }
 
     /// The execution once it has ended.

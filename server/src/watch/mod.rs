@@ -16,7 +16,7 @@ mod timeline;
 #[expect(clippy::module_inception, reason = "each file is named for its type, and this one's is Watch")]
 pub mod watch;
 
-pub use self::feed::{FeedMessage, FilteredFeed, Wanted};
+pub use self::feed::{FeedFilter, FeedMessage, FilteredFeed};
 pub use self::hub::Hub;
 pub use self::stream_limits::{StreamLimits, StreamSlot};
 pub use self::watch::{Watch, WatchMessage};

@@ -96,11 +96,7 @@ impl StreamLimits {
         let of_key = open.by_key.get(&key).copied().unwrap_or(0);
         for (count, most, whose) in [(of_key, per_key, "this key"), (open.counted, per_server, "this server")] {
             if count >= most {
-                let message = format!(
-                    "{whose} has {count} watching streams, and {most} is the limit; end some, or watch many executions by \
-                     one WatchExecutions"
-                );
-                return Err(Error::new(Reason::TooManyWatchers, message));
+                return Err(Error::too_many_watchers(whose, count, most));
             }
         }
         open.counted += 1;

@@ -43,6 +43,8 @@ pub enum Remedy {
     },
     /// Read the execution.
     ReadExecution,
+    /// Watch many executions by one stream.
+    WatchAll,
 }
 
 impl Error {
@@ -273,6 +275,13 @@ impl Error {
             text::cut(key, 64)
         );
         Self::about_execution(Reason::IdempotencyKeyReused, message, id)
+    }
+
+    /// TOO_MANY_WATCHERS; `whose` is who has so many.
+    #[must_use]
+    pub fn too_many_watchers(whose: &str, count: usize, most: usize) -> Self {
+        let message = format!("{whose} has {count} watching streams, and {most} is the limit");
+        Self::new(Reason::TooManyWatchers, message).remedied_by(Remedy::WatchAll)
     }
 
     /// TOO_LARGE for a field, both in bytes.

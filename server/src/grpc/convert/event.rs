@@ -13,7 +13,7 @@ use super::execution::{execution, status, statuses};
 use super::known;
 use super::time::{moment, timestamp};
 use crate::service::Caller;
-use crate::watch::{FeedMessage, Wanted, WatchMessage};
+use crate::watch::{FeedFilter, FeedMessage, WatchMessage};
 
 /// A message about one execution. `reused`: it was found by its idempotency key.
 #[must_use]
@@ -110,9 +110,9 @@ pub fn cursor(after_sequence: i64) -> Result<i64> {
 }
 
 /// Which executions a feed is about.
-pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<Wanted> {
+pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<FeedFilter> {
     let since: Option<Timestamp> = sent.since.map(|since| moment("since", since)).transpose()?;
-    Ok(Wanted {
+    Ok(FeedFilter {
         project: caller.project.id,
         project_name: caller.project.name.clone(),
         statuses: statuses(&sent.statuses)?,

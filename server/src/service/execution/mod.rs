@@ -27,35 +27,35 @@ use tokio_util::task::TaskTracker;
 pub use self::backpressure::Backpressure;
 use self::start::ExecuteKind;
 use super::{Caller, CpuPool, ModelService, RegistryService};
-use crate::watch::{FilteredFeed, Hub, StreamLimits, Wanted, Watch};
+use crate::watch::{FeedFilter, FilteredFeed, Hub, StreamLimits, Watch};
 
 /// Runs executions and reads them.
 pub struct ExecutionService {
-    /// Finds prompts.
+    /// Resolves prompts and versions.
     pub registry: Arc<RegistryService>,
-    /// Renders and hashes.
+    /// Where rendering and hashing of large input run.
     pub cpu: CpuPool,
-    /// Finds models.
+    /// Resolves models and their prices.
     pub models: Arc<ModelService>,
-    /// Calls them.
+    /// Checks parameters, and runs attempts.
     pub providers: Providers,
     /// Where executions are recorded.
     pub store: Arc<dyn Executions>,
     /// Drives sync executions to their end.
     pub runner: Runner,
-    /// Where workers are told of queued ones.
+    /// Tells workers of queued executions.
     pub hints: Outbox<Hint>,
-    /// When a queued execution may be taken without a hint.
+    /// How long after it was recorded a queued execution may be claimed without a hint.
     pub redispatch_after: Duration,
-    /// Refuses what would only wait.
+    /// Bounds submits.
     pub backpressure: Arc<Backpressure>,
-    /// Who watches them.
+    /// Tells what happens to executions.
     pub hub: Arc<Hub>,
-    /// How many may.
+    /// Bounds the streams that are told.
     pub streams: Arc<StreamLimits>,
-    /// The executions that are being driven or recorded.
+    /// The tasks that record and drive executions; a drain waits for them.
     pub running: TaskTracker,
-    /// Of a request that names none.
+    /// The model of a request that names none.
     pub default_model: Option<ModelRef>,
 }
 
@@ -141,9 +141,14 @@ impl ExecutionService {
     }
 
     /// Watches all executions that match.
-    pub fn watch_all(&self, caller: &Caller, wanted: Wanted, connection: Option<SocketAddr>) -> Result<FilteredFeed> {
-        check_names(&wanted.prompt_name, &wanted.environment)?;
-        Ok(self.hub.filtered(wanted, self.streams.admit(caller.key, connection)?))
+    pub fn watch_all(
+        &self,
+        caller: &Caller,
+        filter: FeedFilter,
+        connection: Option<SocketAddr>,
+    ) -> Result<FilteredFeed> {
+        check_names(&filter.prompt_name, &filter.environment)?;
+        Ok(self.hub.filtered(filter, self.streams.admit(caller.key, connection)?))
     }
 
     /// Asks for an execution's end, and answers it once the wish is durable.

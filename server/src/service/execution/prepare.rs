@@ -98,10 +98,11 @@ impl ExecutionService {
             None => (Input::Messages(spec.messages.clone()), false),
         };
         let model_ref = spec.model.clone().or_else(|| self.default_model.clone()).ok_or_else(|| {
-            Error::invalid("spec.model", "is absent, and this server has no DEFAULT_MODEL; name a provider and a model")
+            Error::invalid("model", "is absent, and this server has no DEFAULT_MODEL; name a provider and a model")
+                .of_spec()
         })?;
         let provider = self.providers.get(&model_ref.provider)?;
-        provider.check(&spec.params)?;
+        provider.check(&spec.params).map_err(Error::of_spec)?;
         let model = self.models.resolve(&model_ref, &*provider).await?;
         let price = model.price_at(prompt_ledger_runtime::now()).cloned();
         let new = NewExecution {

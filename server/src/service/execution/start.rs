@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use prompt_ledger_domain::error::{Error, Operation, Result};
 use prompt_ledger_domain::execution::{Execution, ExecutionMode};
-use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
@@ -80,7 +79,7 @@ impl ExecutionService {
         kind: ExecuteKind<'_>,
     ) -> Result<Started> {
         let (project, spec) = (caller.project.id, &Arc::new(spec));
-        let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
+        let name = spec.name()?;
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
         for _ in 0..RESOLVE_TRIES {
             let prompt = &entry.found.prompt;
@@ -204,7 +203,7 @@ impl ExecutionService {
     /// MODE_MISMATCH where the prompt that a request names is not of the mode that the RPC serves: looked at before
     /// anything else is said of the request.
     pub async fn check_mode(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode) -> Result<()> {
-        let name = Name::parse("spec.prompt_name", &spec.prompt_name)?;
+        let name = spec.name()?;
         let entry = self.registry.entry(caller.project.id, name.as_str(), None).await?;
         entry.found.prompt.check_mode(prompt_mode, Operation::Run)
     }

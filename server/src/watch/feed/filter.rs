@@ -15,17 +15,17 @@ use crate::watch::stream_limits::{StreamEnd, StreamSlot};
 use crate::watch::watch::text_bytes;
 
 /// How many executions are read at once.
-const READ: usize = 64;
-const READ_WITH_TEXTS: usize = 4;
+const EXECUTIONS_AT_ONCE: usize = 64;
+const WITH_TEXTS_AT_ONCE: usize = 4;
 /// How many changes are read at once, and the first span of time for that.
-const CHANGES: usize = 4_096;
+const CHANGES_AT_ONCE: usize = 4_096;
 const SPAN: Duration = Duration::from_secs(10);
-/// How many changes may come while the first part is read.
-const MEANWHILE: usize = 16_384;
+/// How many changes may come while what is sent first is read; beyond, the stream ends as a slow one.
+const MEANWHILE_MOST: usize = 16_384;
 
 /// Which executions a feed is about. Everything given must hold.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct FeedFilter {
     /// The project.
     pub project: ProjectId,
     /// Its name.
@@ -87,7 +87,7 @@ pub struct FilteredFeed {
 struct FeedRead {
     store: Arc<dyn Executions>,
     feed: FeedSubscription,
-    wanted: Wanted,
+    filter: FeedFilter,
     ready: VecDeque<FeedMessage>,
     /// What is sent first; absent once all of it has been read.
     backlog: Option<Backlog>,
@@ -113,9 +113,9 @@ enum BacklogStep {
     Changed { start: Timestamp, end: Timestamp, span: Duration },
 }
 
-impl Wanted {
+impl FeedFilter {
     fn matches(&self, execution: &Execution) -> bool {
-        let same = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
+        let same = |asked: &str, is: &str| asked.is_empty() || asked == is;
         execution.project == self.project_name
             && same(&self.prompt_name, &execution.prompt_name)
             && same(&self.environment, &execution.environment)
@@ -135,12 +135,12 @@ impl FilteredFeed {
     pub(in crate::watch) fn new(
         store: Arc<dyn Executions>,
         feed: FeedSubscription,
-        wanted: Wanted,
+        filter: FeedFilter,
         slot: StreamSlot,
     ) -> Self {
         let backlog = Backlog { ids: VecDeque::new(), step: Some(BacklogStep::Unfinished(None)), sent: HashSet::new() };
         let (ready, meanwhile) = (VecDeque::new(), VecDeque::new());
-        Self { slot, read: FeedRead { store, feed, wanted, ready, backlog: Some(backlog), meanwhile }, ended: false }
+        Self { slot, read: FeedRead { store, feed, filter, ready, backlog: Some(backlog), meanwhile }, ended: false }
     }
 
     /// Its place in the limits.
@@ -201,20 +201,20 @@ impl FeedRead {
     /// Takes what has happened while the first part is read, so that a long one does not fall behind.
     fn keep_up(&mut self) -> Result<()> {
         while let Some(event) = self.feed.waiting().map_err(StreamEnd::error)? {
-            if self.wanted.wants_event(&event.event) && self.wanted.matches(&event.execution) {
+            if self.filter.wants_event(&event.event) && self.filter.matches(&event.execution) {
                 self.meanwhile.push_back(event);
             }
         }
-        if self.meanwhile.len() > MEANWHILE { Err(StreamEnd::Slow.error()) } else { Ok(()) }
+        if self.meanwhile.len() > MEANWHILE_MOST { Err(StreamEnd::Slow.error()) } else { Ok(()) }
     }
 
     /// The message of a change, where it is wanted.
     async fn told(&self, event: &FeedEvent) -> Result<Option<FeedMessage>> {
         let FeedEvent { event, execution } = event;
-        if !self.wanted.wants_event(event) || !self.wanted.matches(execution) {
+        if !self.filter.wants_event(event) || !self.filter.matches(execution) {
             return Ok(None);
         }
-        let ended = match (event.to.is_terminal(), self.wanted.texts) {
+        let ended = match (event.to.is_terminal(), self.filter.texts) {
             (false, _) => None,
             (true, false) => Some(Arc::clone(execution)),
             // Texts are nobody else's to hold.
@@ -231,7 +231,7 @@ impl FeedRead {
     /// Reads some more of the first part. Everything is changed at once behind the last wait.
     async fn read(&mut self) -> Result<()> {
         let Some(backlog) = &self.backlog else { return Ok(()) };
-        let at_once = if self.wanted.texts { READ_WITH_TEXTS } else { READ };
+        let at_once = if self.filter.texts { WITH_TEXTS_AT_ONCE } else { EXECUTIONS_AT_ONCE };
         let ids: Vec<_> = backlog.ids.iter().take(at_once).copied().collect();
         if ids.is_empty() {
             let Some(step) = backlog.step else {
@@ -255,8 +255,8 @@ impl FeedRead {
         let cursors: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
         let changes = self.store.events_after(&cursors).await?;
         let mut executions = self.store.whole(&ids, false).await?;
-        executions.retain(|execution| self.wanted.matches(execution));
-        if self.wanted.texts {
+        executions.retain(|execution| self.filter.matches(execution));
+        if self.filter.texts {
             let matching: Vec<_> = executions.iter().map(|execution| execution.id).collect();
             executions = self.store.whole(&matching, true).await?;
         }
@@ -265,9 +265,9 @@ impl FeedRead {
         for execution in executions {
             let events = || changes.iter().filter(|change| change.id == execution.id).map(|change| &change.event);
             let through = events().map(|event| event.sequence).max().unwrap_or(0);
-            let since = |event: &&Event| self.wanted.since.is_some_and(|since| event.at >= since.before(OVERLAP));
-            let lately = events().filter(since).any(|event| self.wanted.wants_event(event));
-            if lately || self.wanted.wants(execution.status) {
+            let since = |event: &&Event| self.filter.since.is_some_and(|since| event.at >= since.before(OVERLAP));
+            let lately = events().filter(since).any(|event| self.filter.wants_event(event));
+            if lately || self.filter.wants(execution.status) {
                 backlog.sent.insert(execution.id);
                 self.ready.push_back(FeedMessage::Snapshot(Arc::new(execution), through));
             }
@@ -281,21 +281,21 @@ impl FeedRead {
         before: Option<(Timestamp, ExecutionId)>,
     ) -> Result<(Vec<ExecutionId>, Option<BacklogStep>)> {
         let statuses: Vec<_> =
-            [Status::Queued, Status::Running].into_iter().filter(|status| self.wanted.wants(*status)).collect();
+            [Status::Queued, Status::Running].into_iter().filter(|status| self.filter.wants(*status)).collect();
         let page = match statuses.is_empty() {
             true => Vec::new(),
             false => {
                 let filter = ExecutionFilter {
-                    prompt_name: self.wanted.prompt_name.clone(),
-                    environment: self.wanted.environment.clone(),
-                    correlation_id: self.wanted.correlation_id.clone(),
+                    prompt_name: self.filter.prompt_name.clone(),
+                    environment: self.filter.environment.clone(),
+                    correlation_id: self.filter.correlation_id.clone(),
                     statuses,
                     ..ExecutionFilter::default()
                 };
-                self.store.list(self.wanted.project, &filter, before, READ, false).await?
+                self.store.list(self.filter.project, &filter, before, EXECUTIONS_AT_ONCE, false).await?
             }
         };
-        let next = match (page.len() == READ, self.wanted.since) {
+        let next = match (page.len() == EXECUTIONS_AT_ONCE, self.filter.since) {
             (true, _) => page.last().map(|last| BacklogStep::Unfinished(Some((last.created_at, last.id)))),
             (false, None) => None,
             (false, Some(since)) => {
@@ -317,13 +317,13 @@ impl FeedRead {
             return Ok((Vec::new(), None));
         }
         let until = start.after(span).min(end);
-        let changes = self.store.events_between(start, until, CHANGES).await?;
+        let changes = self.store.events_between(start, until, CHANGES_AT_ONCE).await?;
         let next = match changes.last() {
-            Some(last) if changes.len() == CHANGES && last.event.at > start => {
+            Some(last) if changes.len() == CHANGES_AT_ONCE && last.event.at > start => {
                 BacklogStep::Changed { start: last.event.at, end, span: SPAN }
             }
             // The fewer changes there are, the longer the next span.
-            _ if changes.len() < CHANGES / 8 => {
+            _ if changes.len() < CHANGES_AT_ONCE / 8 => {
                 BacklogStep::Changed { start: until, end, span: span.saturating_mul(2) }
             }
             _ => BacklogStep::Changed { start: until, end, span },

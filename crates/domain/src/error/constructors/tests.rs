@@ -190,6 +190,13 @@ fn cases() -> Vec<Case> {
             of_execution,
         ),
         (
+            Error::too_many_watchers("this key", 3, 3),
+            Reason::TooManyWatchers,
+            "this key has 3 watching streams, and 3 is the limit",
+            vec![],
+            None,
+        ),
+        (
             Error::too_large("template", 9, 8),
             Reason::TooLarge,
             "template is 9 bytes; at most 8 are allowed: send less",
@@ -230,6 +237,7 @@ fn what_another_call_remedies_says_which_kind_of_call() {
         register(),
         register(),
         Remedy::ReadExecution,
+        Remedy::WatchAll,
     ];
     assert_eq!(remedies, expected);
 }

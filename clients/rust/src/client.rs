@@ -13,7 +13,7 @@ use tonic::transport::Channel;
 use crate::following::WatchTimeouts;
 use crate::options::{ClientCredentials, Options, OptionsError};
 use crate::tail::Tail;
-use crate::watch::Watch;
+use crate::watch::Updates;
 
 /// A connection that sends the key and the project with each call.
 pub type Connection = InterceptedService<Channel, ClientCredentials>;
@@ -65,22 +65,22 @@ impl Client {
 
     /// Watches an execution from its beginning to its end.
     #[must_use]
-    pub fn watch(&self, execution_id: impl Into<String>) -> Watch {
+    pub fn watch(&self, execution_id: impl Into<String>) -> Updates {
         self.watch_after(execution_id, 0)
     }
 
     /// Watches an execution from behind a sequence to its end: that of the last [`Update::State`](crate::Update::State)
     /// that is known already.
     #[must_use]
-    pub fn watch_after(&self, execution_id: impl Into<String>, sequence: i64) -> Watch {
-        Watch::of(self.executions(), execution_id.into(), sequence, self.pace)
+    pub fn watch_after(&self, execution_id: impl Into<String>, sequence: i64) -> Updates {
+        Updates::of(self.executions(), execution_id.into(), sequence, self.pace)
     }
 
     /// Executes a prompt and watches it. With an idempotency key it is gone on with where the connection breaks, and
     /// also when the watch is dropped; without one, both cancel it.
     #[must_use]
-    pub fn stream(&self, spec: v1::ExecutionSpec) -> Watch {
-        Watch::begin(self.executions(), spec, self.pace)
+    pub fn stream(&self, spec: v1::ExecutionSpec) -> Updates {
+        Updates::begin(self.executions(), spec, self.pace)
     }
 
     /// Watches all executions that match, without end.

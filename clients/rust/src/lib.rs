@@ -45,4 +45,4 @@ pub use options::{ClientCredentials, ClientKey, Options, OptionsError, is_loopba
 pub use prompt_ledger_proto::v1;
 pub use tail::Tail;
 pub use update::{StateChange, TailUpdate, Update};
-pub use watch::Watch;
+pub use watch::Updates;

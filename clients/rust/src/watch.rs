@@ -20,9 +20,9 @@ use crate::update::Update;
 
 /// What happens to one execution: a stream that ends behind [`Update::Ended`] or behind an error. Connections that break
 /// and servers that end are not noticed, but for the time that they take.
-pub struct Watch(BoxStream<'static, Result<Update, WatchError>>);
+pub struct Updates(BoxStream<'static, Result<Update, WatchError>>);
 
-impl Watch {
+impl Updates {
     pub(crate) fn of(
         executions: ExecutionServiceClient<Connection>,
         id: String,
@@ -46,7 +46,7 @@ impl Watch {
     }
 }
 
-impl Stream for Watch {
+impl Stream for Updates {
     type Item = Result<Update, WatchError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -54,9 +54,9 @@ impl Stream for Watch {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for Updates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Watch")
+        f.write_str("Updates")
     }
 }
 

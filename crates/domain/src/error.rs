@@ -1,10 +1,14 @@
 //! One error type, one closed list of reasons. An error says what was wrong, with what value, and what to do instead;
 //! `grpc/status` in the server turns it into a status by one table.
 
+mod constructors;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::limits;
+
+pub use self::constructors::{Operation, Remedy};
 
 /// The result of everything that can fail for a reason a caller should know.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -137,7 +141,7 @@ pub struct ErrorParts {
     pub reason: Reason,
     /// For a person: what was wrong, with what value, what to do.
     pub message: String,
-    /// For a program: `prompt`, `mode`, `use_rpc`, `execution_id`, ...
+    /// For a program: `prompt`, `mode`, `execution_id`, ...
     pub metadata: Vec<(&'static str, String)>,
     /// One per wrong field, at most [`limits::VIOLATIONS`].
     pub violations: Vec<Violation>,
@@ -145,8 +149,12 @@ pub struct ErrorParts {
     pub more_violations: usize,
     /// There may be more of them than were looked for.
     pub has_more: bool,
+    /// The fields that it names are those of a [`crate::spec::Spec`], which is a part of a request.
+    pub of_spec: bool,
     /// What it is about.
     pub resource: Option<Resource>,
+    /// What to do instead, where another call does it.
+    pub remedy: Option<Remedy>,
     /// When trying again may help.
     pub retry_after: Option<Duration>,
     /// The cause, for the log only: a caller never sees it.
@@ -164,7 +172,9 @@ impl Error {
             violations: Vec::new(),
             more_violations: 0,
             has_more: false,
+            of_spec: false,
             resource: None,
+            remedy: None,
             retry_after: None,
             cause: None,
         }))
@@ -220,16 +230,23 @@ impl Error {
         self
     }
 
+    /// The same error, of fields of a spec.
+    #[must_use]
+    pub fn of_spec(mut self) -> Self {
+        self.0.of_spec = true;
+        self
+    }
+
     /// Adds a value that clients read by its key.
     #[must_use]
-    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+    fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.0.metadata.push((key, value.into()));
         self
     }
 
     /// Names what the error is about.
     #[must_use]
-    pub fn about(mut self, kind: &'static str, name: impl Into<String>) -> Self {
+    fn about(mut self, kind: &'static str, name: impl Into<String>) -> Self {
         self.0.resource = Some(Resource { kind, name: name.into() });
         self
     }

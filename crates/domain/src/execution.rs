@@ -1,18 +1,19 @@
 //! One execution: its record, its life, and what it was given.
 
 mod event;
+mod lifecycle;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::error::{Error, Reason};
 use crate::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use crate::model::{ModelRef, Usage};
 use crate::prompt::{Mode, words};
 
 pub use self::event::Event;
+pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution};
 
 words! {
     /// Where an execution stands. A terminal status never changes.
@@ -281,40 +282,9 @@ pub struct Execution {
     pub texts: Option<ExecutionTexts>,
 }
 
-/// EXECUTION_NOT_FOUND for an id.
-#[must_use]
-pub fn not_found(id: ExecutionId) -> Error {
-    Error::new(Reason::ExecutionNotFound, format!("no execution {id} in this project"))
-        .with("execution_id", id.to_string())
-        .about("execution", id.to_string())
-}
-
-/// SEQUENCE_AHEAD for a cursor beyond the last event.
-#[must_use]
-pub fn sequence_ahead(id: ExecutionId, cursor: i64, last: i64) -> Error {
-    let message = format!(
-        "execution {id} has {last} events so far, and after_sequence is {cursor}; the cursor is the sequence of the last \
-         event that you have, or 0"
-    );
-    Error::new(Reason::SequenceAhead, message)
-        .with("execution_id", id.to_string())
-        .with("last_sequence", last.to_string())
-        .about("execution", id.to_string())
-}
-
-/// EXECUTION_FINISHED for one that can no longer be canceled.
-#[must_use]
-pub fn finished(id: ExecutionId, status: Status) -> Error {
-    let message = format!("execution {id} is finished (`{status}`) and cannot be canceled; GetExecution answers it");
-    Error::new(Reason::ExecutionFinished, message)
-        .with("execution_id", id.to_string())
-        .about("execution", id.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn the_status_machine_is_the_specifications() {
@@ -343,26 +313,5 @@ mod tests {
         let message = |content: &str| ChatMessage { role: "user".into(), content: content.into() };
         assert_eq!(Input::Prompt("hello".into()).bytes(), 5);
         assert_eq!(Input::Messages(vec![message("hello"), message("you")]).bytes(), 8);
-    }
-
-    #[test]
-    fn a_finished_execution_is_named_with_its_status() {
-        let error = finished(ExecutionId(Uuid::nil()), Status::Failed);
-        assert_eq!(error.reason(), Reason::ExecutionFinished);
-        assert!(error.to_string().contains("00000000-0000") && error.to_string().contains("`failed`"));
-    }
-
-    #[test]
-    fn a_cursor_beyond_the_end_is_told_where_that_is() {
-        let error = sequence_ahead(ExecutionId(Uuid::nil()), 9, 3);
-        assert_eq!(error.reason(), Reason::SequenceAhead);
-        assert!(error.to_string().contains("has 3 events"));
-    }
-
-    #[test]
-    fn an_unknown_execution_is_named() {
-        let error = not_found(ExecutionId(Uuid::nil()));
-        assert_eq!(error.reason(), Reason::ExecutionNotFound);
-        assert!(error.to_string().contains("00000000-0000"));
     }
 }

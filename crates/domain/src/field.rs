@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::{limits, text};
 
 /// The name of a prompt, an environment, a label, a provider or a project:
@@ -99,8 +99,7 @@ pub fn size(field: &str, bytes: usize, max: usize) -> Result<()> {
     if bytes <= max {
         return Ok(());
     }
-    let message = format!("{field} is {bytes} bytes; at most {max} are allowed: send less");
-    Err(Error::new(Reason::TooLarge, message).with("field", field))
+    Err(Error::too_large(field, bytes, max))
 }
 
 /// A value as it is shown in an error: short, on one line.
@@ -113,6 +112,7 @@ pub fn shown(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
 
     fn problem<T: fmt::Debug>(result: Result<T>) -> String {
         let error = result.unwrap_err();

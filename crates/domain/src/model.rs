@@ -1,8 +1,7 @@
 //! Models, their prices, token counts and cost. Money is whole nano-US-dollars.
 
-use crate::error::{Error, Reason};
+use crate::Timestamp;
 use crate::ids::PriceId;
-use crate::{Timestamp, field};
 
 /// Which model of which provider instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,33 +15,6 @@ pub struct ModelRef {
 impl std::fmt::Display for ModelRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.provider, self.model)
-    }
-}
-
-impl ModelRef {
-    /// MODEL_NOT_FOUND, with the call that registers it.
-    #[must_use]
-    pub fn not_found(&self) -> Error {
-        self.unregistered("is not registered")
-    }
-
-    /// MODEL_NOT_FOUND, with the call that registers it: its first use does not, for `most` others were registered so.
-    #[must_use]
-    pub fn not_discovered(&self, most: usize) -> Error {
-        self.unregistered(&format!(
-            "is not registered, and {most} models were by their first use, the most there may be"
-        ))
-    }
-
-    fn unregistered(&self, why: &str) -> Error {
-        let (provider, model) = (field::shown(&self.provider), field::shown(&self.model));
-        let message = format!(
-            "model `{provider}/{model}` {why}; register it: RegistryService.PutModel \
-             {{\"provider\": \"{provider}\", \"model_name\": \"{model}\"}}"
-        );
-        Error::new(Reason::ModelNotFound, message)
-            .with("use_rpc", "RegistryService.PutModel")
-            .about("model", format!("{provider}/{model}"))
     }
 }
 
@@ -146,16 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unregistered_model_says_how_to_register_it() {
-        let error = ModelRef { provider: "openai".into(), model: "gpt-x".into() }.not_found();
-        assert_eq!(error.reason(), Reason::ModelNotFound);
-        assert!(error.parts().message.contains("PutModel") && error.parts().message.contains("gpt-x"));
-        let of_many = ModelRef { provider: "local".into(), model: "llama".into() }.not_discovered(1_000);
-        assert_eq!(of_many.reason(), Reason::ModelNotFound);
-        assert!(
-            of_many.parts().message.contains("1000 models were by their first use")
-                && of_many.parts().message.contains("PutModel")
-        );
+    fn a_model_is_named_with_its_provider() {
         assert_eq!(ModelRef { provider: "a".into(), model: "b".into() }.to_string(), "a/b");
     }
 

@@ -1,7 +1,7 @@
 //! Prompts and their versions, as they read.
 
 use crate::Timestamp;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Operation, Result};
 use crate::ids::{PromptId, VersionId};
 
 macro_rules! words {
@@ -43,17 +43,6 @@ words! {
         Full = "full",
         /// In application code, registered through CodeRegistrationService.
         Tracking = "tracking",
-    }
-}
-
-impl Mode {
-    /// What writes the prompts of this mode.
-    #[must_use]
-    pub fn write_rpc(self) -> &'static str {
-        match self {
-            Self::Full => "RegistryService.PutPrompt",
-            Self::Tracking => "CodeRegistrationService.RegisterCodePrompts",
-        }
     }
 }
 
@@ -120,33 +109,24 @@ impl Prompt {
     /// Fails with ETAG_MISMATCH when a sent etag is not the present one.
     pub fn check_etag(&self, sent: Option<&str>) -> Result<()> {
         match sent {
-            Some(sent) if sent != self.etag() => Err(Error::new(
-                Reason::EtagMismatch,
-                format!("prompt `{}` has changed since that etag was read; read it again and repeat", self.name),
-            )
-            .with("prompt", &self.name)
-            .about("prompt", &self.name)),
+            Some(sent) if sent != self.etag() => Err(Error::etag_mismatch(&self.name)),
             _ => Ok(()),
         }
     }
 
-    /// Fails with MODE_MISMATCH unless the prompt is managed in `mode`; `use_rpc` serves the mode that it has.
-    pub fn check_mode(&self, mode: Mode, use_rpc: &str) -> Result<()> {
+    /// Fails with MODE_MISMATCH unless the prompt is managed in `mode`, the one that the call serves. `operation` is what
+    /// the call does.
+    pub fn check_mode(&self, mode: Mode, operation: Operation) -> Result<()> {
         match self.mode == mode {
             true => Ok(()),
-            false => Err(mode_mismatch(&self.name, self.mode, use_rpc)),
+            false => Err(Error::mode_mismatch(&self.name, self.mode, operation)),
         }
     }
 
-    /// Fails with MODE_MISMATCH where a reader asks for the other mode.
-    pub fn check_asked_mode(&self, asked: Option<Mode>, rpc: &str) -> Result<()> {
+    /// Fails with MODE_MISMATCH where a reader of the history asks for the other mode.
+    pub fn check_asked_mode(&self, asked: Option<Mode>) -> Result<()> {
         match asked {
-            Some(asked) if asked != self.mode => {
-                let (name, mode) = (&self.name, self.mode);
-                let message =
-                    format!("prompt `{name}` is managed in {mode} mode, not {asked}; ask for {mode}, or name no mode");
-                Err(mismatch(message, name, mode, rpc))
-            }
+            Some(asked) if asked != self.mode => Err(Error::mode_not_asked(&self.name, self.mode, asked)),
             _ => Ok(()),
         }
     }
@@ -154,45 +134,16 @@ impl Prompt {
     /// TEMPLATE_OPAQUE: this version of the prompt is never rendered.
     #[must_use]
     pub fn opaque(&self, version: i32) -> Error {
-        let advice = match self.mode {
-            Mode::Tracking => "execute it by `messages`",
-            Mode::Full => "only a tracking-mode prompt executes it, by `messages`",
-        };
-        let message = format!("version {version} of `{}` is opaque and never rendered; {advice}", self.name);
-        Error::new(Reason::TemplateOpaque, message).with("prompt", &self.name).about("prompt", &self.name)
+        Error::template_opaque(&self.name, self.mode, version)
     }
 
     /// Fails with PROMPT_ARCHIVED when it is.
     pub fn check_not_archived(&self) -> Result<()> {
-        if self.archived_at.is_none() {
-            return Ok(());
+        match self.archived_at {
+            None => Ok(()),
+            Some(_) => Err(Error::prompt_archived(&self.name)),
         }
-        let message = format!("prompt `{}` is archived; call UnarchivePrompt to use it again", self.name);
-        Err(Error::new(Reason::PromptArchived, message).with("prompt", &self.name).about("prompt", &self.name))
     }
-}
-
-/// MODE_MISMATCH for a prompt of this name and mode; `use_rpc` serves it.
-#[must_use]
-pub fn mode_mismatch(name: &str, mode: Mode, use_rpc: &str) -> Error {
-    mismatch(format!("prompt `{name}` is managed in {mode} mode; use {use_rpc} instead"), name, mode, use_rpc)
-}
-
-fn mismatch(message: String, name: &str, mode: Mode, use_rpc: &str) -> Error {
-    Error::new(Reason::ModeMismatch, message)
-        .with("prompt", name)
-        .with("mode", mode.as_str())
-        .with("use_rpc", use_rpc)
-        .about("prompt", name)
-}
-
-/// PROMPT_NOT_FOUND for a name.
-#[must_use]
-pub fn not_found(name: &str) -> Error {
-    let name = crate::field::shown(name);
-    let message =
-        format!("no prompt `{name}` in this project; PutPrompt registers one, or RegisterCodePrompts from code");
-    Error::new(Reason::PromptNotFound, message).with("prompt", &name).about("prompt", name)
 }
 
 /// A version of a prompt: its content never changes.
@@ -252,38 +203,15 @@ impl Selector {
         match label {
             "active" => Ok(Self::Active),
             "latest" => Ok(Self::Latest),
-            other => {
-                let other = crate::field::shown(other);
-                let message = format!("prompt `{prompt}` has no label `{other}`; `active` and `latest` are built in");
-                Err(Error::new(Reason::LabelNotFound, message).with("prompt", prompt).about("label", other))
-            }
+            other => Err(Error::label_not_found(prompt, other)),
         }
-    }
-
-    /// The error when the prompt has no such version.
-    #[must_use]
-    pub fn missing(&self, prompt: &str) -> Error {
-        let (reason, message) = match self {
-            Self::Active => (
-                Reason::NoActiveVersion,
-                format!("prompt `{prompt}` has no active version; activate one, or name a version"),
-            ),
-            Self::Latest => (Reason::VersionNotFound, format!("prompt `{prompt}` has no version yet")),
-            Self::Number(number) => {
-                (Reason::VersionNotFound, format!("prompt `{prompt}` has no version {number}; ListVersions shows them"))
-            }
-            Self::Checksum(checksum) => (
-                Reason::VersionNotFound,
-                format!("prompt `{prompt}` has no version with checksum `{}`", crate::field::shown(checksum)),
-            ),
-        };
-        Error::new(reason, message).with("prompt", prompt).about("prompt", prompt)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Reason, Remedy};
     use uuid::Uuid;
 
     fn prompt() -> Prompt {
@@ -321,30 +249,21 @@ mod tests {
     }
 
     #[test]
-    fn the_wrong_mode_names_the_prompt_its_mode_and_the_rpc_to_use() {
-        assert!(prompt().check_mode(Mode::Full, "-").is_ok());
-        let error = prompt().check_mode(Mode::Tracking, "ExecutionService.RunExecution").unwrap_err();
+    fn the_wrong_mode_is_refused_with_what_was_to_be_done() {
+        assert!(prompt().check_mode(Mode::Full, Operation::Write).is_ok());
+        let error = prompt().check_mode(Mode::Tracking, Operation::Run).unwrap_err();
         assert_eq!(error.reason(), Reason::ModeMismatch);
-        for (key, value) in [("prompt", "greet"), ("mode", "full"), ("use_rpc", "ExecutionService.RunExecution")] {
-            assert!(error.parts().metadata.contains(&(key, value.to_owned())));
-            assert!(error.parts().message.contains(value));
-        }
-    }
-
-    #[test]
-    fn each_mode_names_what_writes_it() {
-        assert_eq!(Mode::Full.write_rpc(), "RegistryService.PutPrompt");
-        assert_eq!(Mode::Tracking.write_rpc(), "CodeRegistrationService.RegisterCodePrompts");
+        assert_eq!(error.parts().remedy, Some(Remedy::Use(Mode::Full, Operation::Run)));
+        assert_eq!(error.parts().metadata, [("prompt", "greet".to_owned()), ("mode", "full".to_owned())]);
     }
 
     #[test]
     fn a_reader_may_ask_for_a_mode() {
         for asked in [None, Some(Mode::Full)] {
-            assert!(prompt().check_asked_mode(asked, "R.Get").is_ok());
+            assert!(prompt().check_asked_mode(asked).is_ok());
         }
-        let error = prompt().check_asked_mode(Some(Mode::Tracking), "R.Get").unwrap_err();
-        assert_eq!(error.reason(), Reason::ModeMismatch);
-        assert!(error.parts().metadata.contains(&("use_rpc", "R.Get".to_owned())));
+        let error = prompt().check_asked_mode(Some(Mode::Tracking)).unwrap_err();
+        assert_eq!((error.reason(), &error.parts().remedy), (Reason::ModeMismatch, &Some(Remedy::ReadHistory)));
         assert!(error.to_string().contains("ask for full"), "{error}");
     }
 
@@ -366,14 +285,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
-        assert_eq!(not_found("x").reason(), Reason::PromptNotFound);
+    fn two_labels_are_built_in() {
         assert_eq!(Selector::label("p", "active").unwrap(), Selector::Active);
         assert_eq!(Selector::label("p", "latest").unwrap(), Selector::Latest);
         assert_eq!(Selector::label("p", "prod").unwrap_err().reason(), Reason::LabelNotFound);
-        assert_eq!(Selector::Active.missing("p").reason(), Reason::NoActiveVersion);
-        for selector in [Selector::Latest, Selector::Number(9), Selector::Checksum("ab".into())] {
-            assert_eq!(selector.missing("p").reason(), Reason::VersionNotFound);
-        }
     }
 }

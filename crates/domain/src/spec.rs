@@ -6,13 +6,13 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Reason, Result, Violations};
+use crate::error::{Error, Result, Violations};
 use crate::execution::{ChatMessage, ExecutionMode, Params};
 use crate::field::{self, Name};
+use crate::limits;
 use crate::model::ModelRef;
 use crate::prompt::{Mode, Selector};
 use crate::retry::Policy;
-use crate::{limits, text};
 
 /// The environment of a request that names none.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
@@ -137,25 +137,34 @@ impl Spec {
         if self.idempotency_key.is_empty() {
             return Ok(None);
         }
-        field::token("spec.idempotency_key", self.idempotency_key.clone()).map(Some)
+        field::token("idempotency_key", self.idempotency_key.clone()).map(Some).map_err(Error::of_spec)
+    }
+
+    /// The prompt's name, checked.
+    pub fn name(&self) -> Result<Name> {
+        Name::parse("prompt_name", &self.prompt_name).map_err(Error::of_spec)
     }
 
     /// Checks everything that needs no look at the store, and fills the defaults in.
     pub fn check(&self, prompt_mode: Mode, mode: ExecutionMode, policy: &Policy) -> Result<Checked> {
-        field::size("spec.variables", self.variables_bytes, limits::VARIABLES_BYTES)?;
+        self.check_fields(prompt_mode, mode, policy).map_err(Error::of_spec)
+    }
+
+    fn check_fields(&self, prompt_mode: Mode, mode: ExecutionMode, policy: &Policy) -> Result<Checked> {
+        field::size("variables", self.variables_bytes, limits::VARIABLES_BYTES)?;
         let messages: usize = self.messages.iter().map(|m| m.role.len() + m.content.len()).sum();
-        field::size("spec.messages", messages, limits::PROMPT_BYTES)?;
+        field::size("messages", messages, limits::PROMPT_BYTES)?;
 
         let mut wrong = self.violations.clone();
         let name = if self.environment.is_empty() { DEFAULT_ENVIRONMENT } else { &self.environment };
-        let environment = wrong.keep(Name::parse("spec.environment", name))?;
-        wrong.keep(field::text("spec.correlation_id", self.correlation_id.clone(), limits::SHORT_TEXT_BYTES))?;
+        let environment = wrong.keep(Name::parse("environment", name))?;
+        wrong.keep(field::text("correlation_id", self.correlation_id.clone(), limits::SHORT_TEXT_BYTES))?;
         wrong.keep(self.check_messages(prompt_mode))?;
         wrong.keep(check_params(&self.params))?;
         let timeout = self.timeout.unwrap_or(limits::TIMEOUT_DEFAULT);
-        wrong.keep(bounded("spec.timeout", timeout, limits::TIMEOUT_MAX))?;
+        wrong.keep(bounded("timeout", timeout, limits::TIMEOUT_MAX))?;
         if let Some(expire_after) = self.expire_after {
-            wrong.keep(bounded("spec.expire_after", expire_after, limits::EXPIRE_AFTER_MAX))?;
+            wrong.keep(bounded("expire_after", expire_after, limits::EXPIRE_AFTER_MAX))?;
         }
         let max_retries = wrong.keep(self.check_retries(mode, policy))?;
         let (environment, max_retries) = wrong.finish(environment.zip(max_retries))?;
@@ -168,18 +177,18 @@ impl Spec {
         }
         if prompt_mode == Mode::Full {
             let problem = "are for prompts in tracking mode; send variables, the ledger renders the template";
-            return Err(Error::invalid("spec.messages", problem));
+            return Err(Error::invalid("messages", problem));
         }
         if !self.variables.is_empty() {
-            return Err(Error::invalid("spec.messages", "and variables were both sent; send one of them"));
+            return Err(Error::invalid("messages", "and variables were both sent; send one of them"));
         }
         if self.messages.len() > limits::MESSAGES {
             let problem = format!("are {}; at most {} are allowed", self.messages.len(), limits::MESSAGES);
-            return Err(Error::invalid("spec.messages", problem));
+            return Err(Error::invalid("messages", problem));
         }
         for (i, message) in self.messages.iter().enumerate() {
-            field::token(&format!("spec.messages[{i}].role"), message.role.clone())?;
-            field::no_nul(&format!("spec.messages[{i}].content"), &message.content)?;
+            field::token(&format!("messages[{i}].role"), message.role.clone())?;
+            field::no_nul(&format!("messages[{i}].content"), &message.content)?;
         }
         Ok(())
     }
@@ -191,7 +200,7 @@ impl Spec {
             (None, ExecutionMode::Async) => Ok(most),
             (Some(retries), _) if (0..=most).contains(&retries) => Ok(retries),
             (Some(retries), _) => {
-                Err(Error::invalid("spec.max_retries", format!("is {retries}; 0 to {most} are possible here")))
+                Err(Error::invalid("max_retries", format!("is {retries}; 0 to {most} are possible here")))
             }
         }
     }
@@ -207,14 +216,12 @@ fn bounded(name: &str, value: Duration, max: Duration) -> Result<()> {
 fn check_params(params: &Params) -> Result<()> {
     let real = |name: &str, value: Option<f64>, ok: fn(f64) -> bool, rule: &str| match value {
         Some(value) if !(value.is_finite() && ok(value)) => {
-            Err(Error::invalid(format!("spec.params.{name}"), format!("is {value}; {rule}")))
+            Err(Error::invalid(format!("params.{name}"), format!("is {value}; {rule}")))
         }
         _ => Ok(()),
     };
     let whole = |name: &str, value: Option<i32>, least: i32, rule: &str| match value {
-        Some(value) if value < least => {
-            Err(Error::invalid(format!("spec.params.{name}"), format!("is {value}; {rule}")))
-        }
+        Some(value) if value < least => Err(Error::invalid(format!("params.{name}"), format!("is {value}; {rule}"))),
         _ => Ok(()),
     };
     let mut wrong = Violations::default();
@@ -224,18 +231,6 @@ fn check_params(params: &Params) -> Result<()> {
     wrong.keep(whole("top_k", params.top_k, -1, "send -1 for all, or how many"))?;
     wrong.keep(whole("max_new_tokens", params.max_new_tokens, 1, "send 1 or more"))?;
     wrong.finish(Some(()))
-}
-
-/// IDEMPOTENCY_KEY_REUSED, with the execution that has the key.
-#[must_use]
-pub fn key_reused(key: &str, execution_id: crate::ids::ExecutionId) -> Error {
-    let message = format!(
-        "idempotency key `{}` belongs to another request, execution {execution_id}; send a new key for a new request",
-        text::cut(key, 64)
-    );
-    Error::new(Reason::IdempotencyKeyReused, message)
-        .with("execution_id", execution_id.to_string())
-        .about("execution", execution_id.to_string())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::prompt::{Mode, Prompt, TemplateFormat, Version, VersionStatus, words};
 
 /// What identifies a content that is one text: sha-256 of its exact UTF-8 bytes, lower-case hex.
@@ -92,12 +92,7 @@ pub fn set_status(prompt: &Prompt, version: &Version, wanted: VersionStatus) -> 
     let (name, number) = (&prompt.name, version.number);
     let current = prompt.active_version == Some(number);
     match (version.status, wanted) {
-        (_, VersionStatus::Deprecated) if current => Err(Error::new(
-            Reason::VersionInUse,
-            format!("version {number} of `{name}` is the active one; activate another before deprecating it"),
-        )
-        .with("prompt", name)
-        .about("version", number.to_string())),
+        (_, VersionStatus::Deprecated) if current => Err(Error::version_in_use(name, number)),
         (VersionStatus::Draft, VersionStatus::Active) => Err(Error::invalid(
             "status",
             format!("version {number} of `{name}` is a draft; SetActiveVersion activates it"),
@@ -114,6 +109,7 @@ pub fn set_status(prompt: &Prompt, version: &Version, wanted: VersionStatus) -> 
 mod tests {
     use super::*;
     use crate::Timestamp;
+    use crate::error::Reason;
     use crate::ids::{PromptId, VersionId};
     use crate::prompt::Source;
     use uuid::Uuid;

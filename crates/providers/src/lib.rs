@@ -79,7 +79,7 @@ pub trait TextSink: Send {
 /// A configured provider instance. It makes each call once: retries are the caller's.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Refuses parameters that the provider does not know, with INVALID_FIELD at `spec.params.NAME`. They are never
+    /// Refuses parameters that the provider does not know, with INVALID_FIELD at `params.NAME`. They are never
     /// dropped in silence.
     fn check(&self, params: &Params) -> Result<()>;
 

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Reason, Result};
-use prompt_ledger_domain::field::shown;
+use prompt_ledger_domain::error::{Error, Result};
 
 use crate::Provider;
 
@@ -45,16 +44,8 @@ impl Providers {
     pub fn get(&self, name: &str) -> Result<Arc<dyn Provider>> {
         match self.0.get(name) {
             Some(KnownProvider::Ready(provider)) => Ok(Arc::clone(provider)),
-            Some(KnownProvider::Unconfigured { remedy }) => Err(refused(
-                Reason::ProviderNotConfigured,
-                name,
-                format!("the provider `{}` is not configured: {remedy}", shown(name)),
-            )),
-            None => Err(refused(
-                Reason::ProviderNotFound,
-                name,
-                format!("no provider `{}`; there are: {}", shown(name), self.names().collect::<Vec<_>>().join(", ")),
-            )),
+            Some(KnownProvider::Unconfigured { remedy }) => Err(Error::provider_not_configured(name, remedy)),
+            None => Err(Error::provider_not_found(name, self.names())),
         }
     }
 
@@ -68,8 +59,4 @@ impl fmt::Debug for Providers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
     }
-}
-
-fn refused(reason: Reason, name: &str, message: String) -> Error {
-    Error::new(reason, message).with("provider", shown(name)).about("provider", shown(name))
 }

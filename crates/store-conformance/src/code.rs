@@ -1,7 +1,7 @@
 //! Prompts that live in code: what registering a batch of them comes to.
 
 use futures::future::join_all;
-use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::error::{Operation, Reason, Remedy};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, VersionStatus};
 use prompt_ledger_domain::versioning::Registration::{self, New, Reactivated, Unchanged, Updated};
@@ -164,9 +164,10 @@ pub async fn a_batch_is_written_whole_or_not_at_all<B: Backend>(backend: &B) {
     let mixed = batch(vec![code("new", "A"), code("retired", "B"), code("theirs", "B")]);
     let refused = store.register_code(project, mixed).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::ModeMismatch);
-    for (key, value) in [("prompt", "theirs"), ("mode", "full"), ("use_rpc", "RegistryService.PutPrompt")] {
+    for (key, value) in [("prompt", "theirs"), ("mode", "full")] {
         assert!(refused.parts().metadata.contains(&(key, value.to_owned())), "{refused:?}");
     }
+    assert_eq!(refused.parts().remedy, Some(Remedy::Use(Mode::Full, Operation::Write)));
     for text in ["A", "B"] {
         let archived = batch(vec![code("new", "A"), code("retired", text)]);
         assert_eq!(reason(store.register_code(project, archived).await), Reason::PromptArchived);

@@ -1,7 +1,7 @@
 //! Finding prompts, and what keeps them from being written.
 
 use futures::future::join_all;
-use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::error::{Operation, Reason, Remedy};
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
@@ -112,7 +112,7 @@ pub async fn a_tracking_prompt_is_not_written_here<B: Backend>(backend: &B) {
     ];
     for error in refused {
         assert_eq!(error.reason(), Reason::ModeMismatch);
-        assert!(error.to_string().contains("CodeRegistrationService.RegisterCodePrompts"));
+        assert_eq!(error.parts().remedy, Some(Remedy::Use(Mode::Tracking, Operation::Write)));
     }
     store.set_archived(project, "greet", true, None).await.unwrap();
 }

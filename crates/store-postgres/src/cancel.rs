@@ -1,8 +1,8 @@
 //! Asking for an execution's end. Asking twice changes nothing, so a lost answer is asked for again.
 
-use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{self, Event, Execution, Status};
+use prompt_ledger_domain::execution::{Event, Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::PgBindIterExt;
 use sqlx::{PgPool, postgres::PgRow};
 
@@ -58,7 +58,7 @@ pub(super) async fn cancel(
 
 fn answer(id: ExecutionId, execution: Execution, event: Option<Event>) -> Result<Canceling> {
     match execution.status {
-        Status::Succeeded | Status::Failed => Err(execution::finished(id, execution.status)),
+        Status::Succeeded | Status::Failed => Err(Error::execution_finished(id, execution.status)),
         Status::Queued | Status::Running | Status::Canceled => Ok(Canceling { execution, event }),
     }
 }

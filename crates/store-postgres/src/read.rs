@@ -1,8 +1,8 @@
 //! Reading executions by their ids, and their events.
 
-use prompt_ledger_domain::execution::{Execution, not_found};
+use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
-use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::PgPool;
 
 use super::error;
@@ -75,7 +75,7 @@ pub(super) const EVENTS: &str = "
 /// The execution with texts and attempts.
 pub(super) async fn get(pool: &PgPool, project: ProjectId, id: ExecutionId) -> Result<Execution> {
     let query = || sqlx::query(WHOLE).bind(id.0).bind(project.0).fetch_optional(pool);
-    let row = error::again(query).await?.ok_or_else(|| not_found(id))?;
+    let row = error::again(query).await?.ok_or_else(|| Error::execution_not_found(id))?;
     whole(&row, true)
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn events(
     };
     let rows = error::again(query).await?;
     if rows.is_empty() {
-        return Err(not_found(id));
+        return Err(Error::execution_not_found(id));
     }
     rows.iter().filter_map(|row| maybe_event(row).transpose()).take(limit).collect()
 }

@@ -6,9 +6,9 @@ use super::row::without_nul;
 use super::select::{fetch, read};
 use super::{Postgres, error};
 use async_trait::async_trait;
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus, not_found};
+use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus};
+use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
@@ -104,7 +104,7 @@ impl Registry for Postgres {
     async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion> {
         let row = error::again(|| fetch(&self.calls, project, name, selector)).await?;
         let (prompt, version, revision) = read(row, name)?;
-        let version = version.ok_or_else(|| selector.missing(name))?;
+        let version = version.ok_or_else(|| Error::version_not_found(name, selector))?;
         Ok(ResolvedVersion { prompt, version, revision })
     }
 
@@ -124,7 +124,7 @@ impl Registry for Postgres {
                 .fetch_all(&self.lists)
         })
         .await?;
-        let revision = project_revision(rows.first().ok_or_else(|| not_found(name))?)?;
+        let revision = project_revision(rows.first().ok_or_else(|| Error::prompt_not_found(name))?)?;
         let versions: Result<Vec<_>> =
             rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();
         Ok((versions?, revision))

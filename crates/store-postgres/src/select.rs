@@ -1,8 +1,8 @@
 //! One prompt with one of its versions.
 
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Prompt, Selector, Version, not_found};
+use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
+use prompt_ledger_domain::{Error, Result};
 use sqlx::PgExecutor;
 
 use super::error;
@@ -42,7 +42,7 @@ pub(super) async fn fetch(
 
 /// What [`fetch`] found: PROMPT_NOT_FOUND where it is nothing.
 pub(super) fn read(row: Option<sqlx::postgres::PgRow>, name: &str) -> Result<(Prompt, Option<Version>, i64)> {
-    let row = row.ok_or_else(|| not_found(name))?;
-    let prompt = maybe_prompt(&row)?.ok_or_else(|| not_found(name))?;
+    let row = row.ok_or_else(|| Error::prompt_not_found(name))?;
+    let prompt = maybe_prompt(&row)?.ok_or_else(|| Error::prompt_not_found(name))?;
     Ok((prompt, maybe_version(&row)?, project_revision(&row)?))
 }

@@ -1,8 +1,8 @@
 //! Asking for an execution's end.
 
-use prompt_ledger_domain::execution::{self, Event, Status};
+use prompt_ledger_domain::execution::{Event, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
-use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{error, lease, now, read, row};
@@ -50,7 +50,7 @@ pub(super) async fn cancel(
     }
     let execution = read::get(connection, project, id).await?;
     match execution.status {
-        Status::Succeeded | Status::Failed => Err(execution::finished(id, execution.status)),
+        Status::Succeeded | Status::Failed => Err(Error::execution_finished(id, execution.status)),
         Status::Queued | Status::Running | Status::Canceled => Ok(Canceling { execution, event }),
     }
 }

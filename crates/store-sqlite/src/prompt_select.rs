@@ -1,8 +1,8 @@
 //! One prompt with one of its versions.
 
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Prompt, Selector, Version, not_found};
+use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
+use prompt_ledger_domain::{Error, Result};
 use sqlx::SqliteConnection;
 
 use super::error;
@@ -24,7 +24,8 @@ pub(super) async fn select(
         Selector::Number(number) => sqlx::query(NUMBER).bind(project).bind(name_bound).bind(*number),
         Selector::Checksum(checksum) => sqlx::query(CHECKSUM).bind(project).bind(name_bound).bind(checksum),
     };
-    let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| not_found(name))?;
-    let prompt = maybe_prompt(&row)?.ok_or_else(|| not_found(name))?;
+    let row =
+        query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| Error::prompt_not_found(name))?;
+    let prompt = maybe_prompt(&row)?.ok_or_else(|| Error::prompt_not_found(name))?;
     Ok((prompt, maybe_version(&row)?, project_revision(&row)?))
 }

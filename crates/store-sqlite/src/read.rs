@@ -1,8 +1,8 @@
 //! Reading executions by their ids, and their events.
 
-use prompt_ledger_domain::execution::{Execution, not_found};
+use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
-use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::{error, row};
@@ -72,7 +72,7 @@ pub(super) async fn get(connection: &mut SqliteConnection, project: ProjectId, i
         .fetch_optional(connection)
         .await
         .map_err(error::store)?
-        .ok_or_else(|| not_found(id))?;
+        .ok_or_else(|| Error::execution_not_found(id))?;
     whole(&row, true)
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn events(
         .await
         .map_err(error::store)?;
     if rows.is_empty() {
-        return Err(not_found(id));
+        return Err(Error::execution_not_found(id));
     }
     rows.iter().filter_map(|row| maybe_event(row).transpose()).take(limit).collect()
 }

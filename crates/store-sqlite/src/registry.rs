@@ -4,9 +4,9 @@
 use super::prompt_select::select;
 use super::{Sqlite, change_prompt, error, put_prompt, register_code, row};
 use async_trait::async_trait;
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus, not_found};
+use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus};
+use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
@@ -113,7 +113,7 @@ impl Registry for Sqlite {
     async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion> {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
         let (prompt, version, revision) = select(&mut connection, project, name, selector).await?;
-        let version = version.ok_or_else(|| selector.missing(name))?;
+        let version = version.ok_or_else(|| Error::version_not_found(name, selector))?;
         Ok(ResolvedVersion { prompt, version, revision })
     }
 
@@ -132,7 +132,7 @@ impl Registry for Sqlite {
             .fetch_all(&self.lists)
             .await
             .map_err(error::store)?;
-        let revision = project_revision(rows.first().ok_or_else(|| not_found(name))?)?;
+        let revision = project_revision(rows.first().ok_or_else(|| Error::prompt_not_found(name))?)?;
         let versions: Result<Vec<_>> =
             rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();
         Ok((versions?, revision))

@@ -3,69 +3,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::execution::{
-    ErrorType, Event, Execution, ExecutionMode, Failure, FinishReason, Input, Params, Status,
-};
-use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
+pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
+use prompt_ledger_domain::execution::{Event, Execution, ExecutionMode, Input, Params, Status};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
-use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 
 /// What this release's workers can do, as `executions.needs` counts it: a claim takes only what needs no more, so that older
 /// workers leave alone what later releases add.
 pub const CAPABILITY: i16 = 0;
-
-/// An execution to record.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewExecution {
-    /// Its identity.
-    pub id: ExecutionId,
-    /// Its project.
-    pub project_id: ProjectId,
-    /// Its prompt.
-    pub prompt_id: PromptId,
-    /// The exact version.
-    pub version_id: VersionId,
-    /// Record it only while the prompt is managed in that mode, which is kept with it.
-    pub prompt_mode: Mode,
-    /// Record it only while that version is the active one (the caller named none).
-    pub must_be_active: bool,
-    /// `dev`, `prod`, ...
-    pub environment: String,
-    /// What goes to the model.
-    pub input: Input,
-    /// The rendered prompt was cut.
-    pub prompt_truncated: bool,
-    /// Canonical JSON.
-    pub variables: String,
-    /// Which model.
-    pub model: ModelRef,
-    /// The price that holds; absent when not known.
-    pub price_id: Option<PriceId>,
-    /// How the model is asked to write.
-    pub params: Params,
-    /// Empty when none.
-    pub correlation_id: String,
-    /// The idempotency key, and the hash of the request.
-    pub key: Option<ExecutionKey>,
-    /// The bound of each provider call.
-    pub timeout: Duration,
-    /// The bound of its whole life, from now.
-    pub expire_after: Option<Duration>,
-    /// How many retries it may have.
-    pub max_retries: i32,
-    /// Whether its holder sends the text while the model writes it.
-    pub stream_text: bool,
-}
-
-/// An idempotency key and the request that it stands for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExecutionKey {
-    /// The caller's key, unique per prompt.
-    pub key: String,
-    /// `Spec::request_hash`.
-    pub request_hash: [u8; 32],
-}
 
 /// Who holds a running execution, and for how long unless it says more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,12 +33,11 @@ pub struct Fence {
     pub attempt: i32,
 }
 
-/// What recording came to.
+/// What recording an execution came to: in the store its first event, where it was recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Recorded {
-    /// It is recorded, and this is its first event. Also where an earlier call with the same id had recorded it, and only
-    /// its answer was lost.
-    New(Event),
+pub enum Recorded<T = Event> {
+    /// It is recorded. Also where an earlier call with the same id had recorded it, and only its answer was lost.
+    New(T),
     /// Its idempotency key has an execution already.
     Existing(KeyHolder),
     /// The version is not the active one any more, the prompt has another mode, or it is archived: resolve again.
@@ -106,48 +51,6 @@ pub struct KeyHolder {
     pub id: ExecutionId,
     /// The request that it was made by.
     pub request_hash: [u8; 32],
-}
-
-/// How one attempt ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// How it failed; absent when it did not.
-    pub error_type: Option<ErrorType>,
-    /// For a person; empty when it did not fail.
-    pub error_message: String,
-    /// The provider's own id for the call; empty when it gave none.
-    pub provider_request_id: String,
-    /// What it used.
-    pub usage: Usage,
-    /// Request sent to last byte; absent when no call was made.
-    pub latency: Option<Duration>,
-}
-
-impl Ended {
-    /// The latency as it is stored: whole milliseconds.
-    #[must_use]
-    pub fn latency_ms(&self) -> Option<i32> {
-        self.latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX))
-    }
-}
-
-/// How an execution ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finish {
-    /// `Succeeded`, `Failed` or `Canceled`.
-    pub status: Status,
-    /// How the last attempt ended.
-    pub ended: Ended,
-    /// What the model wrote; empty when nothing.
-    pub response: String,
-    /// The response was cut.
-    pub response_truncated: bool,
-    /// Why the model stopped.
-    pub finish_reason: Option<FinishReason>,
-    /// What went wrong.
-    pub failure: Option<Failure>,
-    /// What all attempts cost; absent when the price or the usage is not known.
-    pub cost_nano_usd: Option<i64>,
 }
 
 /// An execution that a process still holds after a heartbeat.

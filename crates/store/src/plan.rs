@@ -3,12 +3,12 @@
 
 pub mod code;
 
-use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::error::Operation;
 use prompt_ledger_domain::ids::PromptId;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content};
-use prompt_ledger_domain::{Error, Result, Timestamp, field};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 
 use crate::{Changed, NewPrice, PutModel, PutPrompt, PutResult};
 
@@ -200,26 +200,23 @@ fn counted(prompt: &mut Prompt, revision: i64, moved: bool, now: Timestamp) -> i
 
 /// The version of that number, of a prompt in full mode that may be written.
 fn writable(prompt: &Prompt, version: Option<Version>, number: i32, etag: Option<&str>) -> Result<Version> {
-    prompt.check_mode(Mode::Full, prompt.mode.write_rpc())?;
+    prompt.check_mode(Mode::Full, Operation::Write)?;
     prompt.check_not_archived()?;
     prompt.check_etag(etag)?;
-    version.ok_or_else(|| Selector::Number(number).missing(&prompt.name))
+    version.ok_or_else(|| Error::version_not_found(&prompt.name, &Selector::Number(number)))
 }
 
 /// What forbids the write, in the order of the contract.
 fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
-    let name = field::shown(&put.name);
     let Some(prompt) = before else {
         if put.etag.is_none() {
             return Ok(());
         }
-        let message = format!("prompt `{name}` does not exist, so no etag is its own; leave the etag out to create it");
-        return Err(Error::new(Reason::EtagMismatch, message).with("prompt", &name).about("prompt", name));
+        return Err(Error::etag_without_prompt(&put.name));
     };
-    prompt.check_mode(Mode::Full, prompt.mode.write_rpc())?;
+    prompt.check_mode(Mode::Full, Operation::Write)?;
     if put.create_only {
-        let message = format!("prompt `{name}` exists; leave create_only out to change it");
-        return Err(Error::new(Reason::PromptExists, message).with("prompt", &name).about("prompt", name));
+        return Err(Error::prompt_exists(&put.name));
     }
     prompt.check_not_archived()?;
     prompt.check_etag(put.etag.as_deref())

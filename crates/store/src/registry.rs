@@ -139,7 +139,7 @@ pub trait Registry: Send + Sync {
         limit: usize,
     ) -> Result<(Vec<PromptWithActive>, i64)>;
 
-    /// The version that the selector names, of a prompt archived or not: `Selector::missing` where there is none.
+    /// The version that the selector names, of a prompt archived or not: `Error::version_not_found` where there is none.
     async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion>;
 
     /// Up to `limit` versions with numbers below `before`, newest first, and the project's revision.

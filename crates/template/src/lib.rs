@@ -149,6 +149,5 @@ fn invalid(source: &str, refused: &scan::Refused) -> Error {
     let before = &source[..refused.at];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    let message = format!("template: line {line}, column {column}: {}", refused.why);
-    Error::new(Reason::TemplateInvalid, message).with("line", line.to_string()).with("column", column.to_string())
+    Error::template_invalid(line, column, &refused.why)
 }

@@ -38,7 +38,7 @@ use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, Refresh};
 use crate::service::{AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, RegistryService};
 use crate::sweeper::Sweeper;
-use crate::watch::{Feed, Hub, Streams};
+use crate::watch::{Hub, StreamLimits};
 use crate::{health_monitor, rollup_job};
 
 /// How long connections may take to close once all work is done.
@@ -133,9 +133,9 @@ impl App {
         let registry = Arc::new(RegistryService::new(store.clone(), &freshness, cpu.clone()));
         let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
         let heartbeat = Heartbeat::new(store.clone(), config.execution.lease);
-        let (hub, watching) = Hub::new(store.clone(), Feed::default());
-        let streams = Streams::new(config.watch.clone(), drain.refuse.clone());
-        let publisher = EventPublisher::new(announcements.clone()).with(Arc::new(hub.clone()));
+        let hub = Hub::new(store.clone());
+        let streams = StreamLimits::new(config.watch.clone(), drain.refuse.clone());
+        let publisher = EventPublisher::new(announcements.clone()).with(hub.clone());
         let texts = Texts::new(publisher.clone());
         let backpressure =
             Arc::new(Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit));
@@ -159,7 +159,7 @@ impl App {
             hints: hints.clone(),
             redispatch_after: config.execution.redispatch_after,
             backpressure: Arc::clone(&backpressure),
-            hub,
+            hub: hub.clone(),
             streams: streams.clone(),
             running: running.clone(),
             default_model: default_model.clone(),
@@ -206,7 +206,7 @@ impl App {
         tasks.spawn("sweeper", sweeper.run(stop()));
         tasks.spawn("rollup job", rollup_job::run(store.clone(), stop()));
         tasks.spawn("backpressure", backpressure.run(store.clone(), stop()));
-        tasks.spawn("watch hub", watching.run(texts.clone(), announcements.clone(), bus.listen(), stop()));
+        tasks.spawn("watch hub", hub.run(texts.clone(), announcements.clone(), bus.listen(), stop()));
         tasks.spawn("text requests", texts.run(bus.listen(), stop()));
         tasks.spawn("stream limits", streams.run(stop()));
         tasks.spawn("unread answers", answers.run(stop()));

@@ -23,9 +23,8 @@ impl AnalyticsApi {
         caller: &Caller,
         sent: &v1::GetPromptAnalyticsRequest,
     ) -> Result<v1::GetPromptAnalyticsResponse> {
-        let filter = usage::overview_filter(sent)?;
-        let (prompts, rows) = self.service.overview(caller, &filter).await?;
-        Ok(usage::overview(&filter, prompts, rows))
+        let overview = self.service.overview(caller, &usage::overview_filter(sent)?).await?;
+        Ok(usage::overview(&overview))
     }
 
     async fn usage(&self, caller: &Caller, sent: v1::QueryUsageRequest) -> Result<v1::QueryUsageResponse> {

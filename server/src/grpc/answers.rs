@@ -292,7 +292,7 @@ fn overloaded(exhausted: Exhausted, told: Option<&Told>) -> Error {
     }
     let error = Error::new(Reason::Overloaded, message).retry_after(RETRY_AFTER);
     match told {
-        Some(Told(execution_id)) => error.with("execution_id", execution_id.clone()),
+        Some(Told(execution_id)) => error.of_execution(execution_id.clone()),
         None => error,
     }
 }

@@ -9,7 +9,7 @@ use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationS
 use tonic::{Request, Response, Status};
 
 use super::convert::{code, known, spec};
-use super::inline_call::{InlineCall, told, waiting};
+use super::inline_call::{InlineCall, inline_call, told};
 use super::streaming::ResponseStream;
 use super::{into_parts, respond, status};
 use crate::service::execution::Ran;
@@ -36,18 +36,18 @@ impl CodeRegistrationApi {
         })
     }
 
-    async fn execute(&self, waiting: InlineCall, sent: v1::ExecuteCodePromptRequest) -> Result<Ran> {
+    async fn execute(&self, call: InlineCall, sent: v1::ExecuteCodePromptRequest) -> Result<Ran> {
         match known::<v1::ExecutionMode>("mode", sent.mode) {
             Ok(v1::ExecutionMode::Unspecified | v1::ExecutionMode::Sync) => {
-                waiting.run(&self.executions, sent.spec, Mode::Tracking).await
+                call.run(&self.executions, sent.spec, Mode::Tracking).await
             }
             Ok(v1::ExecutionMode::Async) => {
-                let spec = spec::spec(&self.executions.cpu, waiting.caller(), sent.spec).await?;
-                self.executions.submit(waiting.caller(), spec, Mode::Tracking).await
+                let spec = spec::spec(&self.executions.cpu, call.caller(), sent.spec).await?;
+                self.executions.submit(call.caller(), spec, Mode::Tracking).await
             }
             Err(unknown) => {
-                let spec = spec::spec(&self.executions.cpu, waiting.caller(), sent.spec).await?;
-                self.executions.check_mode(waiting.caller(), &spec, Mode::Tracking).await?;
+                let spec = spec::spec(&self.executions.cpu, call.caller(), sent.spec).await?;
+                self.executions.check_mode(call.caller(), &spec, Mode::Tracking).await?;
                 Err(unknown)
             }
         }
@@ -68,8 +68,8 @@ impl Api for CodeRegistrationApi {
         &self,
         request: Request<v1::ExecuteCodePromptRequest>,
     ) -> Result<Response<v1::ExecuteCodePromptResponse>, Status> {
-        let (waiting, sent) = waiting(request)?;
-        let ran = self.execute(waiting, sent).await.map_err(status::status)?;
+        let (call, sent) = inline_call(request)?;
+        let ran = self.execute(call, sent).await.map_err(status::status)?;
         Ok(told(ran, |execution, reused| v1::ExecuteCodePromptResponse { execution, reused }))
     }
 
@@ -79,8 +79,8 @@ impl Api for CodeRegistrationApi {
         &self,
         request: Request<v1::StreamCodePromptRequest>,
     ) -> Result<Response<Self::StreamCodePromptStream>, Status> {
-        let (waiting, sent) = waiting(request)?;
+        let (call, sent) = inline_call(request)?;
         let message = |event| v1::StreamCodePromptResponse { event: Some(event) };
-        respond(waiting.stream(&self.executions, sent.spec, Mode::Tracking, message).await)
+        respond(call.stream(&self.executions, sent.spec, Mode::Tracking, message).await)
     }
 }

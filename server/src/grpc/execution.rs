@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
-use super::inline_call::{told, waiting};
+use super::inline_call::{inline_call, told};
 use super::streaming::{ResponseStream, about_all, about_one};
 use super::{PageReader, into_parts, respond, status};
 use crate::service::{Caller, ExecutionService};
@@ -73,25 +73,20 @@ impl Api for ExecutionApi {
         &self,
         request: Request<v1::RunExecutionRequest>,
     ) -> Result<Response<v1::RunExecutionResponse>, Status> {
-        let (waiting, sent) = waiting(request)?;
-        let ran = waiting.run(&self.service, sent.spec, Mode::Full).await.map_err(status::status)?;
+        let (call, sent) = inline_call(request)?;
+        let ran = call.run(&self.service, sent.spec, Mode::Full).await.map_err(status::status)?;
         Ok(told(ran, |execution, reused| v1::RunExecutionResponse { execution, reused }))
     }
 
-    async fn get_execution(
-        &self,
-        request: Request<v1::GetExecutionRequest>,
-    ) -> Result<Response<v1::GetExecutionResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.get(&caller, sent).await)
-    }
+    type StreamExecutionStream = ResponseStream<v1::StreamExecutionResponse>;
 
-    async fn list_executions(
+    async fn stream_execution(
         &self,
-        request: Request<v1::ListExecutionsRequest>,
-    ) -> Result<Response<v1::ListExecutionsResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.list(&caller, sent).await)
+        request: Request<v1::StreamExecutionRequest>,
+    ) -> Result<Response<Self::StreamExecutionStream>, Status> {
+        let (call, sent) = inline_call(request)?;
+        let message = |event| v1::StreamExecutionResponse { event: Some(event) };
+        respond(call.stream(&self.service, sent.spec, Mode::Full, message).await)
     }
 
     async fn submit_execution(
@@ -110,6 +105,22 @@ impl Api for ExecutionApi {
         }))
     }
 
+    async fn get_execution(
+        &self,
+        request: Request<v1::GetExecutionRequest>,
+    ) -> Result<Response<v1::GetExecutionResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.get(&caller, sent).await)
+    }
+
+    async fn list_executions(
+        &self,
+        request: Request<v1::ListExecutionsRequest>,
+    ) -> Result<Response<v1::ListExecutionsResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.list(&caller, sent).await)
+    }
+
     async fn cancel_execution(
         &self,
         request: Request<v1::CancelExecutionRequest>,
@@ -121,30 +132,6 @@ impl Api for ExecutionApi {
         };
         let canceled = cancel.await;
         respond(canceled.map(|found| v1::CancelExecutionResponse { execution: Some(execution::execution(found)) }))
-    }
-
-    async fn verify_execution(
-        &self,
-        request: Request<v1::VerifyExecutionRequest>,
-    ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let verify = async {
-            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            let (found, version, came_out) = self.service.verify(&caller, id).await?;
-            Ok(execution::verified(found.id, version, came_out))
-        };
-        respond(verify.await)
-    }
-
-    type StreamExecutionStream = ResponseStream<v1::StreamExecutionResponse>;
-
-    async fn stream_execution(
-        &self,
-        request: Request<v1::StreamExecutionRequest>,
-    ) -> Result<Response<Self::StreamExecutionStream>, Status> {
-        let (waiting, sent) = waiting(request)?;
-        let message = |event| v1::StreamExecutionResponse { event: Some(event) };
-        respond(waiting.stream(&self.service, sent.spec, Mode::Full, message).await)
     }
 
     type WatchExecutionStream = ResponseStream<v1::WatchExecutionResponse>;
@@ -160,7 +147,7 @@ impl Api for ExecutionApi {
             self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
         };
         let message = |event| v1::WatchExecutionResponse { event: Some(event) };
-        respond(watch.await.map(|watcher| about_one(watcher, (), false, deadline, message)))
+        respond(watch.await.map(|watch| about_one(watch, (), false, deadline, message)))
     }
 
     type WatchExecutionsStream = ResponseStream<v1::WatchExecutionsResponse>;
@@ -174,5 +161,18 @@ impl Api for ExecutionApi {
         let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
         let message = |event| v1::WatchExecutionsResponse { event: Some(event) };
         respond(feed.map(|feed| about_all(feed, deadline, message)))
+    }
+
+    async fn verify_execution(
+        &self,
+        request: Request<v1::VerifyExecutionRequest>,
+    ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        let verify = async {
+            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+            let (found, version, came_out) = self.service.verify(&caller, id).await?;
+            Ok(execution::verified(found.id, version, came_out))
+        };
+        respond(verify.await)
     }
 }

@@ -28,19 +28,19 @@ pub(super) fn told<T>(ran: Ran, message: impl FnOnce(Option<v1::Execution>, bool
 pub(super) struct InlineCall {
     caller: Arc<Caller>,
     deadline: Option<Deadline>,
-    patience: CallContext,
+    call: CallContext,
     /// tonic drops what holds it when the caller goes away.
     guard: DropGuard,
 }
 
 /// A request's caller, as long as it waits, and its message.
-pub(super) fn waiting<T>(request: Request<T>) -> Result<(InlineCall, T), Status> {
+pub(super) fn inline_call<T>(request: Request<T>) -> Result<(InlineCall, T), Status> {
     let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
     let (caller, sent) = into_parts(request)?;
     let hung_up = CancellationToken::new();
     let guard = hung_up.clone().drop_guard();
-    let patience = CallContext { deadline: deadline.map(|deadline| deadline.stop_by), hung_up, connection };
-    Ok((InlineCall { caller, deadline, patience, guard }, sent))
+    let call = CallContext { deadline: deadline.map(|deadline| deadline.stop_by), hung_up, connection };
+    Ok((InlineCall { caller, deadline, call, guard }, sent))
 }
 
 impl InlineCall {
@@ -56,9 +56,9 @@ impl InlineCall {
         sent: Option<v1::ExecutionSpec>,
         mode: Mode,
     ) -> Result<Ran> {
-        let Self { caller, patience, guard: _guard, .. } = self;
+        let Self { caller, call, guard: _guard, .. } = self;
         let spec = spec::spec(&service.cpu, &caller, sent).await?;
-        service.run(&caller, spec, mode, patience).await
+        service.run(&caller, spec, mode, &call).await
     }
 
     /// Runs an execution of a prompt of this mode, and tells what happens to it.
@@ -72,9 +72,9 @@ impl InlineCall {
     where
         T: 'static,
     {
-        let Self { caller, deadline, patience, guard } = self;
+        let Self { caller, deadline, call, guard } = self;
         let spec = spec::spec(&service.cpu, &caller, sent).await?;
-        let Streamed { watcher, reused } = service.stream(&caller, spec, mode, &patience).await?;
-        Ok(about_one(watcher, guard, reused, deadline, message))
+        let Streamed { watch, reused } = service.stream(&caller, spec, mode, &call).await?;
+        Ok(about_one(watch, guard, reused, deadline, message))
     }
 }

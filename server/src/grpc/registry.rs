@@ -1,6 +1,5 @@
 //! RegistryService.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -127,24 +126,18 @@ impl RegistryApi {
         let asked = prompt::mode_filter(known("mode", sent.mode)?);
         let entry = self.registry.get(caller.project.id, &sent.name, None).await?;
         let of = &entry.found.prompt;
-        of.check_asked_mode(asked, "RegistryService.GetPromptHistory")?;
+        of.check_asked_mode(asked)?;
         let scope = ["history", &caller.project.name, &sent.name];
         let page = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
-        let counts = match rows.last() {
-            // The newest come first.
-            Some(oldest) => self.analytics.version_counts(caller, &of.name, oldest.version_number, rows.len()).await?,
-            None => HashMap::new(),
-        };
-        let counted = |version: v1::PromptVersion| {
-            let execution_count = Some(counts.get(&version.version_number).copied().unwrap_or(0));
-            v1::PromptVersion { execution_count, ..version }
-        };
+        let numbers: Vec<_> = rows.iter().map(|version| version.version_number).collect();
+        let counts = self.analytics.execution_counts(caller, &of.name, &numbers).await?;
+        let counted = |(version, count)| v1::PromptVersion { execution_count: Some(count), ..version };
         Ok(v1::GetPromptHistoryResponse {
             prompt_name: of.name.clone(),
             mode: prompt::mode(of.mode).into(),
             current_version: of.active_version,
-            versions: rows.into_iter().map(counted).collect(),
+            versions: rows.into_iter().zip(counts).map(counted).collect(),
             next_page_token,
             revision: revision.min(entry.found.revision),
         })
@@ -254,6 +247,14 @@ impl Api for RegistryApi {
         respond(self.versions(&caller, sent).await)
     }
 
+    async fn get_prompt_history(
+        &self,
+        request: Request<v1::GetPromptHistoryRequest>,
+    ) -> Result<Response<v1::GetPromptHistoryResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.history(&caller, sent).await)
+    }
+
     async fn set_active_version(
         &self,
         request: Request<v1::SetActiveVersionRequest>,
@@ -311,38 +312,6 @@ impl Api for RegistryApi {
         }))
     }
 
-    async fn render_prompt(
-        &self,
-        request: Request<v1::RenderPromptRequest>,
-    ) -> Result<Response<v1::RenderPromptResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.render(&caller, sent).await)
-    }
-
-    async fn list_models(
-        &self,
-        request: Request<v1::ListModelsRequest>,
-    ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        respond(self.models(request.into_inner()).await)
-    }
-
-    async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let put = async {
-            caller.check_system("RegistryService.PutModel")?;
-            self.models.put(model::put(sent)?).await
-        };
-        respond(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
-    }
-
-    async fn get_prompt_history(
-        &self,
-        request: Request<v1::GetPromptHistoryRequest>,
-    ) -> Result<Response<v1::GetPromptHistoryResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.history(&caller, sent).await)
-    }
-
     async fn migrate_prompt_mode(
         &self,
         request: Request<v1::MigratePromptModeRequest>,
@@ -358,9 +327,33 @@ impl Api for RegistryApi {
         }))
     }
 
+    async fn render_prompt(
+        &self,
+        request: Request<v1::RenderPromptRequest>,
+    ) -> Result<Response<v1::RenderPromptResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.render(&caller, sent).await)
+    }
+
     type WatchPromptsStream = WatchPromptsStream;
 
     async fn watch_prompts(&self, _: Request<v1::WatchPromptsRequest>) -> Result<Response<WatchPromptsStream>, Status> {
-        Err(status::unimplemented("RegistryService.WatchPrompts"))
+        Err(status::unimplemented(status::WATCH_PROMPTS))
+    }
+
+    async fn list_models(
+        &self,
+        request: Request<v1::ListModelsRequest>,
+    ) -> Result<Response<v1::ListModelsResponse>, Status> {
+        respond(self.models(request.into_inner()).await)
+    }
+
+    async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        let put = async {
+            caller.check_system(status::PUT_MODEL)?;
+            self.models.put(model::put(sent)?).await
+        };
+        respond(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
     }
 }

@@ -1,15 +1,21 @@
 //! The one place where an error becomes a `tonic::Status`: by one table, with `google.rpc` details, and never larger
 //! than a client's trailers may be. What tonic answers by itself is brought into the same form.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::HeaderMap;
-use prompt_ledger_domain::error::{Error, ErrorParts, Reason};
+use prompt_ledger_domain::error::{Error, ErrorParts, Operation, Reason, Remedy};
+use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{limits, text};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "promptledger.dev";
+/// What registers a model.
+pub const PUT_MODEL: &str = "RegistryService.PutModel";
+/// Not offered yet.
+pub const WATCH_PROMPTS: &str = "RegistryService.WatchPrompts";
 /// What of an error's bytes its message may take; it travels twice, beside the details and in them.
 const MESSAGE_BYTES: usize = 1024;
 /// Of that, what says how many violations are not shown.
@@ -62,13 +68,22 @@ pub fn code(reason: Reason) -> Code {
 pub fn status(error: Error) -> Status {
     let error = if error.reason() == Reason::Internal { logged(&error) } else { error };
     let parts = error.parts();
-    let mut message = text::cut(&parts.message, MESSAGE_BYTES - COUNT_BYTES).to_owned();
+    // Such a message begins with the name of a field.
+    let mut message = named(parts, &parts.message).into_owned();
+    if let Some(remedy) = &parts.remedy {
+        message.push_str(&advice(remedy));
+    }
+    message.truncate(text::cut(&message, MESSAGE_BYTES - COUNT_BYTES).len());
     let (violations, left_out) = fitting(parts, message.len());
     if left_out > 0 {
         message.push_str(&format!(" ({left_out} of these are not shown)"));
     }
-    let value = |(key, value): &(&'static str, String)| ((*key).to_owned(), text::cut(value, VALUE_BYTES).to_owned());
-    let metadata: HashMap<_, _> = parts.metadata.iter().map(value).collect();
+    let value = |(key, value): &(&'static str, String)| {
+        let value = if *key == "field" { named(parts, value) } else { Cow::Borrowed(&**value) };
+        ((*key).to_owned(), text::cut(&value, VALUE_BYTES).to_owned())
+    };
+    let instead = parts.remedy.as_ref().and_then(use_rpc).map(|rpc| ("use_rpc".to_owned(), rpc.to_owned()));
+    let metadata: HashMap<_, _> = parts.metadata.iter().map(value).chain(instead).collect();
     let mut details = ErrorDetails::new();
     details.set_error_info(parts.reason.as_str(), DOMAIN, metadata);
     if !violations.is_empty() {
@@ -81,6 +96,58 @@ pub fn status(error: Error) -> Status {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code(parts.reason), message, details)
+}
+
+/// The name of a field as the contract has it, where it may be one of a spec.
+fn named<'a>(parts: &ErrorParts, field: &'a str) -> Cow<'a, str> {
+    match parts.of_spec {
+        true => Cow::Owned(format!("spec.{field}")),
+        false => Cow::Borrowed(field),
+    }
+}
+
+/// The RPC that serves prompts of a mode.
+fn rpc_of(mode: Mode, operation: Operation) -> &'static str {
+    match (mode, operation) {
+        (Mode::Full, Operation::Write) => "RegistryService.PutPrompt",
+        (Mode::Full, Operation::Run) => "ExecutionService.RunExecution",
+        (Mode::Full, Operation::Stream) => "ExecutionService.StreamExecution",
+        (Mode::Full, Operation::Submit) => "ExecutionService.SubmitExecution",
+        (Mode::Tracking, Operation::Write) => "CodeRegistrationService.RegisterCodePrompts",
+        (Mode::Tracking, Operation::Run | Operation::Submit) => "CodeRegistrationService.ExecuteCodePrompt",
+        (Mode::Tracking, Operation::Stream) => "CodeRegistrationService.StreamCodePrompt",
+    }
+}
+
+/// The RPC to use instead, as the metadata has it; none where the message alone names one.
+fn use_rpc(remedy: &Remedy) -> Option<&'static str> {
+    match remedy {
+        Remedy::Use(mode, operation) => Some(rpc_of(*mode, *operation)),
+        Remedy::ReadHistory => Some("RegistryService.GetPromptHistory"),
+        Remedy::RegisterModel { .. } => Some(PUT_MODEL),
+        Remedy::RegisterPrompt
+        | Remedy::Unarchive
+        | Remedy::ListVersions
+        | Remedy::ReadExecution
+        | Remedy::WatchAll => None,
+    }
+}
+
+/// What a message ends with that has a remedy.
+fn advice(remedy: &Remedy) -> Cow<'static, str> {
+    Cow::Borrowed(match remedy {
+        Remedy::Use(mode, operation) => return format!("; use {} instead", rpc_of(*mode, *operation)).into(),
+        Remedy::RegisterModel { provider, model } => {
+            let fields = format!("{{\"provider\": \"{provider}\", \"model_name\": \"{model}\"}}");
+            return format!("; register it: {PUT_MODEL} {fields}").into();
+        }
+        Remedy::RegisterPrompt => "; PutPrompt registers one, or RegisterCodePrompts from code",
+        Remedy::Unarchive => "; call UnarchivePrompt to use it again",
+        Remedy::ListVersions => "; ListVersions shows them",
+        Remedy::ReadExecution => "; GetExecution answers it",
+        Remedy::WatchAll => "; end some, or watch many executions by one WatchExecutions",
+        Remedy::ReadHistory => "",
+    })
 }
 
 /// The trailers that end a response, of which something was sent already, with an error.
@@ -97,7 +164,8 @@ fn fitting(parts: &ErrorParts, message: usize) -> (Vec<tonic_types::FieldViolati
     let mut left = limits::ERROR_BYTES.saturating_sub(taken);
     let mut shown = Vec::new();
     for violation in &parts.violations {
-        let field = text::cut(&violation.field, 256);
+        let field = named(parts, &violation.field);
+        let field = text::cut(&field, 256);
         let description = text::cut(&violation.description, 512);
         let Some(rest) = left.checked_sub(field.len() + description.len() + 9) else { break };
         left = rest;
@@ -111,8 +179,7 @@ fn logged(error: &Error) -> Error {
     let error_id = prompt_ledger_runtime::new_id().to_string();
     let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     tracing::error!(error_id, cause, message = error.parts().message, "internal failure");
-    Error::new(Reason::Internal, format!("an internal failure; the server's log has it under error_id {error_id}"))
-        .with("error_id", error_id)
+    Error::logged(error_id)
 }
 
 /// The status that stands for one that tonic made by itself: a message that does not decode, a method that does not
@@ -173,95 +240,4 @@ pub fn unimplemented(method: &str) -> Status {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use prompt_ledger_domain::error::Violation;
-    use std::time::Duration;
-
-    #[test]
-    fn every_reason_has_the_contracts_code() {
-        for (expected, reasons) in [
-            (
-                Code::NotFound,
-                "PROMPT_NOT_FOUND VERSION_NOT_FOUND LABEL_NOT_FOUND PROVIDER_NOT_FOUND MODEL_NOT_FOUND EXECUTION_NOT_FOUND PROJECT_NOT_FOUND",
-            ),
-            (
-                Code::InvalidArgument,
-                "INVALID_FIELD TEMPLATE_INVALID VARIABLES_MISSING TEMPLATE_HASH_MISMATCH PAGE_TOKEN_INVALID",
-            ),
-            (
-                Code::FailedPrecondition,
-                "MODE_MISMATCH NO_ACTIVE_VERSION VERSION_IN_USE PROMPT_ARCHIVED TEMPLATE_OPAQUE PROVIDER_NOT_CONFIGURED EXECUTION_FINISHED",
-            ),
-            (Code::Aborted, "ETAG_MISMATCH SLOW_CONSUMER"),
-            (Code::AlreadyExists, "PROMPT_EXISTS IDEMPOTENCY_KEY_REUSED"),
-            (Code::Unauthenticated, "KEY_MISSING KEY_INVALID"),
-            (Code::PermissionDenied, "SCOPE_MISSING"),
-            (Code::ResourceExhausted, "TOO_LARGE OVERLOADED TOO_MANY_WATCHERS RATE_LIMITED"),
-            (Code::OutOfRange, "EVENTS_COMPACTED SEQUENCE_AHEAD REVISION_AHEAD"),
-            (Code::Unavailable, "DRAINING STORE_UNAVAILABLE"),
-            (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
-            (Code::Unimplemented, "UNIMPLEMENTED"),
-            (Code::Internal, "INTERNAL"),
-        ] {
-            for word in reasons.split(' ') {
-                let reason = Reason::ALL.iter().find(|reason| reason.as_str() == word).unwrap();
-                assert_eq!(code(*reason), expected, "{word}");
-            }
-        }
-    }
-
-    #[test]
-    fn details_carry_what_a_program_reads() {
-        let error = Error::invalid("name", "is empty")
-            .with("prompt", "greet")
-            .about("prompt", "greet")
-            .retry_after(Duration::from_secs(1));
-        let details = status(error).get_error_details();
-        let info = details.error_info().unwrap();
-        assert_eq!((&*info.reason, &*info.domain), ("INVALID_FIELD", "promptledger.dev"));
-        assert_eq!(info.metadata["prompt"], "greet");
-        assert_eq!(details.bad_request().unwrap().field_violations[0].field, "name");
-        assert_eq!(details.resource_info().unwrap().resource_name, "greet");
-        assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(1)));
-    }
-
-    #[test]
-    fn an_error_stays_under_four_kibibytes_however_much_it_says() {
-        for (field, description, shown) in [(300, 300, 1..5), (12, 10, 75..85), (0, 0, 100..101), (5_000, 0, 1..12)] {
-            let violation = Violation { field: "f".repeat(field), description: "é".repeat(description) };
-            let error = Error::violations(Reason::VariablesMissing, vec![violation; 300])
-                .with("prompt", "p".repeat(5_000))
-                .about("prompt", "p".repeat(5_000));
-            let status = status(error);
-            assert!(status.details().len() + status.message().len() < limits::ERROR_BYTES);
-            let told = status.get_error_details().bad_request().unwrap().field_violations.len();
-            assert!(shown.contains(&told), "{told} of {field} and {description} bytes");
-            let not_shown = format!(" ({} of these are not shown)", 300 - told);
-            assert_eq!(status.message().ends_with(&not_shown), told < 300, "{}", status.message());
-        }
-    }
-
-    #[test]
-    fn an_internal_failure_shows_an_id_and_nothing_else() {
-        let status = status(Error::internal("SELECT * FROM secrets"));
-        assert_eq!(status.code(), Code::Internal);
-        assert!(!format!("{status:?}").contains("SELECT"));
-        let info = status.get_error_details().error_info().unwrap().clone();
-        assert!(status.message().contains(&info.metadata["error_id"]));
-    }
-
-    #[test]
-    fn what_tonic_says_by_itself_is_brought_into_form() {
-        for (code, said, reason) in [
-            (Code::Internal, "failed to decode Protobuf message: invalid string value", "INVALID_FIELD"),
-            (Code::Unimplemented, "", "UNIMPLEMENTED"),
-            (Code::Unimplemented, "Content is compressed with `gzip` which isn't supported", "UNIMPLEMENTED"),
-        ] {
-            let status = rewritten(&Status::new(code, said)).unwrap();
-            assert_eq!(status.get_error_details().error_info().unwrap().reason, reason);
-        }
-        assert!(rewritten(&Status::not_found("health's own")).is_none());
-        assert!(rewritten(&unimplemented("Watch")).is_none());
-    }
-}
+mod tests;

@@ -10,26 +10,26 @@ use tonic::Status;
 use super::convert::event;
 use super::deadline::Deadline;
 use super::status;
-use crate::watch::{FilteredFeed, Read, Watcher};
+use crate::watch::{FilteredFeed, Watch};
 
 /// What a stream about executions is to tonic.
 pub(super) type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// What a watcher sends, each as a `message`; `held` is dropped with the stream.
+/// What a watch sends, each as a `message`; `held` is dropped with the stream.
 pub(super) fn about_one<T: 'static, H: Send + 'static>(
-    watcher: Watcher,
+    watch: Watch,
     held: H,
     reused: bool,
     deadline: Option<Deadline>,
     message: fn(v1::ExecutionEvent) -> T,
 ) -> ResponseStream<T> {
-    let read = watcher.pace().read();
-    let events = stream::unfold((watcher, held), move |(mut watcher, held)| async move {
-        let next = watcher.next().await?;
-        let event = next.map(|next| event::message(watcher.id(), next, reused)).map_err(status::status);
-        Some((event, (watcher, held)))
+    let read = watch.slot().read_marker();
+    let events = stream::unfold((watch, held), move |(mut watch, held)| async move {
+        let next = watch.next().await?;
+        let event = next.map(|next| event::message(watch.id(), next, reused)).map_err(status::status);
+        Some((event, (watch, held)))
     });
-    paced(read, deadline, events, message)
+    marked(read, deadline, events, message)
 }
 
 /// What a feed sends, each as a `message`.
@@ -38,17 +38,17 @@ pub(super) fn about_all<T: 'static>(
     deadline: Option<Deadline>,
     message: fn(v1::ExecutionEvent) -> T,
 ) -> ResponseStream<T> {
-    let read = feed.pace().read();
+    let read = feed.slot().read_marker();
     let events = stream::unfold(feed, |mut feed| async move {
         let next = feed.next().await?;
         Some((next.map(event::feed).map_err(status::status), feed))
     });
-    paced(read, deadline, events, message)
+    marked(read, deadline, events, message)
 }
 
 /// It is noted when the stream is read, and it ends by the caller's deadline in our words.
-fn paced<T: 'static>(
-    read: Read,
+fn marked<T: 'static>(
+    read: impl Fn() + Send + 'static,
     deadline: Option<Deadline>,
     events: impl Stream<Item = Result<v1::ExecutionEvent, Status>> + Send + 'static,
     message: fn(v1::ExecutionEvent) -> T,
@@ -57,7 +57,7 @@ fn paced<T: 'static>(
     let mut over = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.answer_by)));
     let mut ended = false;
     Box::pin(stream::poll_fn(move |cx| {
-        read.now();
+        read();
         if ended {
             return Poll::Ready(None);
         }

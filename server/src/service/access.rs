@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use prompt_ledger_domain::field::{self, Name};
+use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::{Error, Reason, Result};
 use prompt_ledger_runtime::config::DEVELOPMENT_KEY;
@@ -137,7 +137,7 @@ impl Authenticator {
         let (known, revoked) = self.known(&hash).await?;
         match (&known.project, project) {
             (None, project) => self.enter(&hash, project, revoked).await,
-            (Some(own), Some(named)) if own.name != named => Err(no_project(named)),
+            (Some(own), Some(named)) if own.name != named => Err(Error::project_not_found(named)),
             (Some(own), _) => Ok(Arc::new(Caller { project: own.clone(), key: short(&hash), system: false, revoked })),
         }
     }
@@ -183,10 +183,10 @@ impl Authenticator {
     /// Lets a system key in.
     async fn enter(&self, hash: &[u8; 32], named: Option<&str>, revoked: CancellationToken) -> Result<Arc<Caller>> {
         let name = named.unwrap_or(DEFAULT_PROJECT);
-        Name::parse("x-ledger-project", name).map_err(|_| no_project(name))?;
+        Name::parse("x-ledger-project", name).map_err(|_| Error::project_not_found(name))?;
         let read = async { self.store.project(name).await };
         let project = self.projects.get_or_read(name.to_owned(), |_| 256, read).await?;
-        let project = project.ok_or_else(|| no_project(name))?;
+        let project = project.ok_or_else(|| Error::project_not_found(name))?;
         Ok(Arc::new(Caller { project: (*project).clone(), key: short(hash), system: true, revoked }))
     }
 
@@ -211,12 +211,6 @@ fn short(hash: &[u8; 32]) -> u64 {
 fn not_known() -> Error {
     let message = "the API key is not known here, or revoked; `prompt-ledger keys create` makes one";
     Error::new(Reason::KeyInvalid, message)
-}
-
-fn no_project(name: &str) -> Error {
-    let name = field::shown(name);
-    let message = format!("no project `{name}` for this key; `prompt-ledger keys create --project {name}` makes one");
-    Error::new(Reason::ProjectNotFound, message).about("project", name)
 }
 
 #[cfg(test)]

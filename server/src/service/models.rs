@@ -66,12 +66,12 @@ impl ModelService {
         match known {
             Some(model) => Ok(model),
             None if provider.takes_any_model() => {
-                field::token("spec.model.model_name", id.model.clone())?;
+                field::token("model.model_name", id.model.clone()).map_err(Error::of_spec)?;
                 let most = limits::DISCOVERED_MODELS;
                 let discovered = self.store.discover_model(id, most).await?;
-                discovered.map(Arc::new).ok_or_else(|| id.not_discovered(most))
+                discovered.map(Arc::new).ok_or_else(|| Error::model_not_discovered(id, most))
             }
-            None => Err(id.not_found()),
+            None => Err(Error::model_not_found(id)),
         }
     }
 

@@ -6,10 +6,10 @@ mod prompt_caches;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::error::{Error, Operation, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
-use prompt_ledger_domain::prompt::{self, Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::{Reason, Result, limits, versioning};
 use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion};
 use prompt_ledger_template::{Interrupted, Rendered, Template, value};
@@ -119,7 +119,7 @@ impl RegistryService {
         let held = cache
             .get_or_read(name.to_owned(), CachedPrompt::bytes, read)
             .await?
-            .ok_or_else(|| prompt::not_found(name))?;
+            .ok_or_else(|| Error::prompt_not_found(name))?;
         self.held.make_room();
         match min_revision {
             Some(wanted) if held.found.revision < wanted => {
@@ -175,7 +175,7 @@ impl RegistryService {
             let entry = self.entry(project, name, min_revision).await?;
             entry.check_revision(min_revision)?;
             let PromptWithActive { prompt, active, revision } = entry.found.clone();
-            let version = active.ok_or_else(|| Selector::Active.missing(name))?;
+            let version = active.ok_or_else(|| Error::version_not_found(name, &Selector::Active))?;
             let template = entry.template.clone();
             return Ok(Resolved { found: ResolvedVersion { prompt, version, revision }, template });
         }
@@ -280,7 +280,7 @@ impl RegistryService {
         let names: Vec<_> = names.iter().copied().filter(|name| Name::parse("name", name).is_ok()).collect();
         let found: HashMap<_, _> = self.store.modes(project, &names).await?.into_iter().collect();
         let other = names.into_iter().find_map(|name| Some((name, *found.get(name).filter(|found| **found != mode)?)));
-        other.map_or(Ok(()), |(name, found)| Err(prompt::mode_mismatch(name, found, found.write_rpc())))
+        other.map_or(Ok(()), |(name, found)| Err(Error::mode_mismatch(name, found, Operation::Write)))
     }
 
     fn noted(&self, project: ProjectId, written: Result<Changed>) -> Result<Changed> {

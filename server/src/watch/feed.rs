@@ -2,6 +2,8 @@
 //! them together; and once a second the store is asked what happened since the last such question, less an overlap, so
 //! that nothing is missed.
 
+mod filter;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,33 +16,33 @@ use prompt_ledger_store::{Change, Executions};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
+pub use self::filter::{FeedFilter, FeedMessage, FilteredFeed};
+use super::stream_limits::StreamEnd;
+
 /// How much earlier than the last question the next one begins: a write becomes visible within two seconds.
-pub(super) const OVERLAP: Duration = Duration::from_secs(5);
+const OVERLAP: Duration = Duration::from_secs(5);
 /// How often the store is asked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How many changes a watcher may be behind.
-const BEHIND: usize = 8_192;
-/// How many changes wait to be read at most; beyond, the look brings them.
-const WAITING: usize = 64 * 1024;
+const BEHIND_MOST: usize = 8_192;
+/// How many changes wait to be read at most; beyond, the next poll brings them.
+const WAITING_MOST: usize = 64 * 1024;
 /// How many executions are read at once.
-const READ: usize = 64;
-/// How many changes one look reads at once.
-const LOOK: usize = 4_096;
+const EXECUTIONS_AT_ONCE: usize = 64;
+/// How many changes one poll reads at once.
+const CHANGES_AT_ONCE: usize = 4_096;
 
 /// A change, and its execution as it stood soon after.
 #[derive(Debug)]
-pub(super) struct Happening {
-    pub(super) event: Event,
+struct FeedEvent {
+    event: Event,
     /// Without its texts.
-    pub(super) execution: Arc<Execution>,
+    execution: Arc<Execution>,
 }
 
 /// The live feed of a server.
-#[derive(Clone)]
-pub struct Feed(Arc<FeedInner>);
-
-struct FeedInner {
-    sender: broadcast::Sender<Arc<Happening>>,
+pub(super) struct Feed {
+    sender: broadcast::Sender<Arc<FeedEvent>>,
     heard: mpsc::Sender<Change>,
     waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
     /// How many watch.
@@ -54,60 +56,63 @@ struct FeedInner {
 
 impl Default for Feed {
     fn default() -> Self {
-        let (heard, waiting) = mpsc::channel(WAITING);
-        Self(Arc::new(FeedInner {
-            sender: broadcast::Sender::new(BEHIND),
+        let (heard, waiting) = mpsc::channel(WAITING_MOST);
+        Self {
+            sender: broadcast::Sender::new(BEHIND_MOST),
             heard,
             waiting: tokio::sync::Mutex::new(waiting),
             open: Mutex::default(),
             opened: Notify::new(),
             running: AtomicBool::new(false),
             begun: watch::Sender::new(false),
-        }))
+        }
     }
 }
 
-/// A place at the feed: what happens from now on.
-pub(super) struct FeedPlace {
-    feed: Feed,
-    receiver: broadcast::Receiver<Arc<Happening>>,
+/// What happens from now on. While one is held, the feed goes on.
+pub(super) struct FeedSubscription {
+    feed: Arc<Feed>,
+    receiver: broadcast::Receiver<Arc<FeedEvent>>,
     begun: watch::Receiver<bool>,
 }
 
 impl Feed {
-    /// Registers.
-    pub(super) fn place(&self) -> FeedPlace {
-        let receiver = self.0.sender.subscribe();
-        *self.0.open() += 1;
-        self.0.opened.notify_one();
-        FeedPlace { feed: self.clone(), receiver, begun: self.0.begun.subscribe() }
+    pub(super) fn subscribe(self: &Arc<Self>) -> FeedSubscription {
+        let receiver = self.sender.subscribe();
+        *self.open() += 1;
+        self.opened.notify_one();
+        FeedSubscription { feed: Arc::clone(self), receiver, begun: self.begun.subscribe() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, usize> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Something happened.
     pub(super) fn changed(&self, id: ExecutionId, event: Event) {
-        if self.0.running.load(Ordering::Relaxed) {
-            // One that finds no room is brought by the look.
-            self.0.heard.try_send(Change { id, event }).ok();
+        if self.running.load(Ordering::Relaxed) {
+            // One that finds no room is brought by the next poll.
+            self.heard.try_send(Change { id, event }).ok();
         }
     }
 
     /// Whether nobody watches any more; if so, nothing is told from now on.
     fn closes(&self) -> bool {
-        let open = self.0.open();
+        let open = self.open();
         if *open == 0 {
-            self.0.running.store(false, Ordering::Relaxed);
-            self.0.begun.send_replace(false);
+            self.running.store(false, Ordering::Relaxed);
+            self.begun.send_replace(false);
         }
         *open == 0
     }
 
     /// Keeps the feed going. Runs once per process.
     pub(super) async fn run(&self, store: &dyn Executions) {
-        let mut waiting = self.0.waiting.lock().await;
+        let mut waiting = self.waiting.lock().await;
         let mut changes = Vec::new();
         loop {
             while self.closes() {
-                self.0.opened.notified().await;
+                self.opened.notified().await;
             }
             let mut seen = RecentlySeen::default();
             let mut since = match self.begin(store, &mut seen).await {
@@ -123,10 +128,10 @@ impl Feed {
             while !self.closes() {
                 let done = tokio::select! {
                     _ = ticks.tick() => {
-                        seen.ages();
-                        self.look(store, &mut since, &mut seen).await
+                        seen.age();
+                        self.poll(store, &mut since, &mut seen).await
                     }
-                    _ = waiting.recv_many(&mut changes, READ) => self.tell(store, &changes, &mut seen).await,
+                    _ = waiting.recv_many(&mut changes, EXECUTIONS_AT_ONCE) => self.tell(store, &changes, &mut seen).await,
                 };
                 if let Err(error) = done {
                     tracing::warn!(%error, "the live feed could not be read; the next look brings what is missing");
@@ -138,11 +143,11 @@ impl Feed {
 
     /// What is visible now is not told: whoever reads the store from now on sees it.
     async fn begin(&self, store: &dyn Executions, seen: &mut RecentlySeen) -> Result<Timestamp> {
-        self.0.running.store(true, Ordering::Relaxed);
+        self.running.store(true, Ordering::Relaxed);
         let began = store.clock().await?;
         let mut start = began.before(OVERLAP);
         loop {
-            let changes = store.events_between(start, began.after(OVERLAP), LOOK).await?;
+            let changes = store.events_between(start, began.after(OVERLAP), CHANGES_AT_ONCE).await?;
             for change in &changes {
                 seen.add(change);
             }
@@ -151,16 +156,16 @@ impl Feed {
                 None => break,
             }
         }
-        self.0.begun.send_replace(true);
+        self.begun.send_replace(true);
         Ok(began)
     }
 
-    /// Asks what happened since the last look.
-    async fn look(&self, store: &dyn Executions, since: &mut Timestamp, seen: &mut RecentlySeen) -> Result<()> {
+    /// Asks what happened since the last poll.
+    async fn poll(&self, store: &dyn Executions, since: &mut Timestamp, seen: &mut RecentlySeen) -> Result<()> {
         let began = store.clock().await?;
         let mut start = since.before(OVERLAP);
         loop {
-            let changes = store.events_between(start, began.after(OVERLAP), LOOK).await?;
+            let changes = store.events_between(start, began.after(OVERLAP), CHANGES_AT_ONCE).await?;
             self.tell(store, &changes, seen).await?;
             match next_page(&changes, start) {
                 Some(next) => start = next,
@@ -174,7 +179,7 @@ impl Feed {
     /// Reads the executions of what is new, and tells.
     async fn tell(&self, store: &dyn Executions, changes: &[Change], seen: &mut RecentlySeen) -> Result<()> {
         let new: Vec<_> = changes.iter().filter(|change| !seen.has(change)).collect();
-        for new in new.chunks(READ) {
+        for new in new.chunks(EXECUTIONS_AT_ONCE) {
             let ids: HashSet<_> = new.iter().map(|change| change.id).collect();
             let ids: Vec<_> = ids.into_iter().collect();
             let executions: Vec<_> = store.whole(&ids, false).await?.into_iter().map(Arc::new).collect();
@@ -182,9 +187,9 @@ impl Feed {
                 if seen.add(change)
                     && let Some(execution) = executions.iter().find(|execution| execution.id == change.id)
                 {
-                    let happening = Happening { event: change.event, execution: Arc::clone(execution) };
+                    let event = FeedEvent { event: change.event, execution: Arc::clone(execution) };
                     // Nobody may be left to hear it.
-                    self.0.sender.send(Arc::new(happening)).ok();
+                    self.sender.send(Arc::new(event)).ok();
                 }
             }
         }
@@ -194,58 +199,49 @@ impl Feed {
 
 /// Where the next page of changes begins; nothing after the last.
 fn next_page(changes: &[Change], start: Timestamp) -> Option<Timestamp> {
-    let last = changes.last().filter(|_| changes.len() == LOOK)?;
+    let last = changes.last().filter(|_| changes.len() == CHANGES_AT_ONCE)?;
     Some(last.event.at).filter(|at| *at > start)
 }
 
-impl FeedInner {
-    fn open(&self) -> MutexGuard<'_, usize> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// More has happened than a place holds.
-pub(super) struct TooMuch;
-
-impl FeedPlace {
+impl FeedSubscription {
     /// Waits until everything is told that becomes visible in the store from then on.
-    pub(super) async fn begun(&mut self) {
+    async fn begun(&mut self) {
         // The sender lives as long as the feed, which is ours.
         self.begun.wait_for(|begun| *begun).await.ok();
     }
 
-    /// What happens next; nothing where too much happened since the last time.
-    pub(super) async fn next(&mut self) -> Option<Arc<Happening>> {
-        self.receiver.recv().await.ok()
+    /// What happens next; an end where more has happened since the last time than is kept.
+    async fn next(&mut self) -> Result<Arc<FeedEvent>, StreamEnd> {
+        self.receiver.recv().await.map_err(|_| StreamEnd::Slow)
     }
 
-    /// What has happened and was not taken yet; an error where too much did.
-    pub(super) fn waiting(&mut self) -> Result<Option<Arc<Happening>>, TooMuch> {
+    /// What has happened and was not taken yet; as [`Self::next`] where too much did.
+    fn waiting(&mut self) -> Result<Option<Arc<FeedEvent>>, StreamEnd> {
         match self.receiver.try_recv() {
-            Ok(happening) => Ok(Some(happening)),
-            Err(broadcast::error::TryRecvError::Lagged(_)) => Err(TooMuch),
+            Ok(event) => Ok(Some(event)),
+            Err(broadcast::error::TryRecvError::Lagged(_)) => Err(StreamEnd::Slow),
             Err(_) => Ok(None),
         }
     }
 }
 
-impl Drop for FeedPlace {
+impl Drop for FeedSubscription {
     fn drop(&mut self) {
-        *self.feed.0.open() -= 1;
+        *self.feed.open() -= 1;
     }
 }
 
-/// What was told lately: longer ago than a look reaches back.
+/// What was told lately: for longer than a poll reaches back.
 #[derive(Default)]
 struct RecentlySeen {
     now: HashSet<(ExecutionId, i64)>,
     before: HashSet<(ExecutionId, i64)>,
-    looks: u32,
+    polls: u32,
 }
 
 impl RecentlySeen {
-    /// How many looks a generation lasts.
-    const LOOKS: u32 = 15;
+    /// How many polls a generation lasts.
+    const POLLS: u32 = 15;
 
     fn has(&self, change: &Change) -> bool {
         let key = (change.id, change.event.sequence);
@@ -257,9 +253,9 @@ impl RecentlySeen {
         !self.has(change) && self.now.insert((change.id, change.event.sequence))
     }
 
-    fn ages(&mut self) {
-        self.looks += 1;
-        if self.looks.is_multiple_of(Self::LOOKS) {
+    fn age(&mut self) {
+        self.polls += 1;
+        if self.polls.is_multiple_of(Self::POLLS) {
             self.before = std::mem::take(&mut self.now);
         }
     }

@@ -1,15 +1,15 @@
 //! Everything that is watched on this server. Whoever watches registers first, and reads the store then; what happens is
-//! heard from this process and from the bus, and merged by its sequence. The store is the truth: once a second it is asked,
-//! in one query, what happened to all that is watched here, so that what was not heard costs a second, never an event.
+//! heard from this process and from the bus, and merged by its sequence. The store is the truth: once a second one query
+//! asks it what happened to all that is watched here, so what was not heard is late by a second and not lost.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{Event, Execution, sequence_ahead};
+use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_engine::{EventObserver, Texts};
 use prompt_ledger_queue::{Announcement, Heard, Listener, Outbox, TEXTS_WANTED, TextPiece};
 use prompt_ledger_store::Executions;
@@ -17,312 +17,309 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::feed::Feed;
-use super::timeline::TimelineUpdate;
-use super::watched::WatchedExecution;
+use super::feed::{Feed, FeedFilter, FilteredFeed};
+use super::stream_limits::StreamSlot;
+use super::timeline::{Subscription, Timeline, TimelineUpdate};
+use super::watch::Watch;
 
 /// How long an announcement may be late before the store is asked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the holders of what is read along are asked again.
+/// How often the holders of texts that are read are asked again.
 const ASK_INTERVAL: Duration = Duration::from_secs(5);
-/// How many executions one look asks for at most, and how many ends one read brings.
-const LOOK: usize = 10_000;
-const ENDS: usize = 16;
+/// How many executions one poll asks for at most.
+const POLLED_AT_ONCE: usize = 10_000;
+/// How many ended executions one read brings, with their texts.
+const ENDS_AT_ONCE: usize = 16;
 /// How many events one read of a single execution brings.
-const EVENTS: usize = 1_000;
+const EVENTS_AT_ONCE: usize = 1_000;
+
+type Receiver = tokio::sync::Mutex<mpsc::UnboundedReceiver<Arc<Timeline>>>;
 
 /// Everything that is watched on this server.
-#[derive(Clone)]
-pub struct Hub(Arc<HubInner>);
-
-struct HubInner {
+pub struct Hub {
     store: Arc<dyn Executions>,
-    entries: Mutex<HashMap<ExecutionId, Arc<WatchedExecution>>>,
-    /// Of what must be read from the store.
-    behind: mpsc::UnboundedSender<Arc<WatchedExecution>>,
-    /// Of what someone wants to read along.
-    asks: mpsc::UnboundedSender<Arc<WatchedExecution>>,
-    /// Something may have been missed.
+    /// Those with a subscription.
+    timelines: Mutex<HashMap<ExecutionId, Arc<Timeline>>>,
+    /// What must be read from the store, and its other end, held by [`Hub::run`].
+    behind: mpsc::UnboundedSender<Arc<Timeline>>,
+    to_read: Receiver,
+    /// What text is wanted of, and its other end, held by [`Hub::run`].
+    asks: mpsc::UnboundedSender<Arc<Timeline>>,
+    to_ask: Receiver,
+    /// The bus lost announcements: the store is asked at once.
     missed: Notify,
-    feed: Feed,
-}
-
-/// What the hub does in the background.
-pub struct HubTasks {
-    hub: Hub,
-    behind: mpsc::UnboundedReceiver<Arc<WatchedExecution>>,
-    asks: mpsc::UnboundedReceiver<Arc<WatchedExecution>>,
-}
-
-/// A place at an execution: while it is held, what happens there is heard.
-pub(super) struct Subscription {
-    shared: Arc<HubInner>,
-    pub(super) entry: Arc<WatchedExecution>,
-    reads: bool,
+    feed: Arc<Feed>,
 }
 
 impl Hub {
-    /// A hub where nobody watches yet, and what keeps it going.
+    /// A hub where nobody watches yet. It works while [`Hub::run`] does.
     #[must_use]
-    pub fn new(store: Arc<dyn Executions>, feed: Feed) -> (Self, HubTasks) {
-        let ((behind, to_read), (asks, asked)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        let hub =
-            Self(Arc::new(HubInner { store, entries: Mutex::default(), behind, asks, missed: Notify::new(), feed }));
-        (hub.clone(), HubTasks { hub, behind: to_read, asks: asked })
+    pub fn new(store: Arc<dyn Executions>) -> Arc<Self> {
+        let ((behind, to_read), (asks, to_ask)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        Arc::new(Self {
+            store,
+            timelines: Mutex::default(),
+            behind,
+            to_read: to_read.into(),
+            asks,
+            to_ask: to_ask.into(),
+            missed: Notify::new(),
+            feed: Arc::default(),
+        })
     }
 
-    pub(super) fn store(&self) -> Arc<dyn Executions> {
-        Arc::clone(&self.0.store)
+    /// Watches an execution from a cursor on. EXECUTION_NOT_FOUND, SEQUENCE_AHEAD.
+    pub async fn watch(
+        self: &Arc<Self>,
+        project: ProjectId,
+        id: ExecutionId,
+        after: i64,
+        slot: StreamSlot,
+    ) -> Result<Watch> {
+        let subscription = self.subscribe(id, true);
+        self.catch_up(&subscription, project, after).await?;
+        Ok(Watch::new(subscription, slot, after))
     }
 
-    /// The live feed of all executions.
+    /// Registers for an execution that this process is about to record and drive. [`Hub::drove`] says how it ended.
+    pub fn expect(self: &Arc<Self>, id: ExecutionId, slot: StreamSlot) -> Watch {
+        let subscription = self.subscribe(id, true);
+        subscription.timeline.driven_here.store(true, Ordering::Relaxed);
+        Watch::new(subscription, slot, 0)
+    }
+
+    /// Watches all executions that match.
     #[must_use]
-    pub fn feed(&self) -> &Feed {
-        &self.0.feed
-    }
-
-    /// Registers for an execution, which need not exist yet. `reads`: its text too.
-    pub(super) fn place(&self, id: ExecutionId, reads: bool) -> Subscription {
-        let mut entries = self.0.entries();
-        let entry = Arc::clone(entries.entry(id).or_insert_with(|| Arc::new(WatchedExecution::new(id))));
-        entry.places.fetch_add(1, Ordering::Relaxed);
-        if reads {
-            entry.reads(true);
-        }
-        Subscription { shared: Arc::clone(&self.0), entry, reads }
-    }
-
-    /// Brings a place up to the store: EXECUTION_NOT_FOUND where the project has none of that id, SEQUENCE_AHEAD where
-    /// the cursor is beyond its last event.
-    pub(super) async fn catch_up(&self, place: &Subscription, project: ProjectId, cursor: i64) -> Result<()> {
-        let entry = &place.entry;
-        loop {
-            let from = entry.story().through();
-            let events = self.0.store.events(project, entry.id, from, EVENTS).await?;
-            let more = events.len() == EVENTS;
-            for event in events {
-                entry.happened(event);
-            }
-            if !more {
-                break;
-            }
-        }
-        let through = entry.story().through();
-        if cursor > through {
-            return Err(sequence_ahead(entry.id, cursor, through));
-        }
-        if entry.story().lacks_its_end() {
-            self.0.bring_ends(std::slice::from_ref(entry)).await?;
-        }
-        if entry.is_read() {
-            self.0.ask(entry);
-        }
-        Ok(())
+    pub fn filtered(&self, filter: FeedFilter, slot: StreamSlot) -> FilteredFeed {
+        FilteredFeed::new(Arc::clone(&self.store), self.feed.subscribe(), filter, slot)
     }
 
     /// The execution once it has ended.
-    pub async fn end_of(&self, project: ProjectId, id: ExecutionId) -> Result<Arc<Execution>> {
-        let place = self.place(id, false);
-        self.catch_up(&place, project, 0).await?;
+    pub async fn end_of(self: &Arc<Self>, project: ProjectId, id: ExecutionId) -> Result<Arc<Execution>> {
+        let subscription = self.subscribe(id, false);
+        self.catch_up(&subscription, project, 0).await?;
+        let timeline = &subscription.timeline;
         loop {
-            let changed = place.entry.changed.notified();
+            let changed = timeline.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(execution) = place.entry.story().finished() {
+            if let Some(execution) = timeline.known().finished() {
                 return Ok(Arc::clone(execution));
             }
             changed.await;
         }
     }
 
-    /// An execution that is driven by this process has ended, like this where that is known.
+    /// An execution that was driven by this process has ended; absent where the store must be asked how.
     pub fn drove(&self, id: ExecutionId, ended: Option<&Execution>) {
-        let Some(entry) = self.0.find(id) else { return };
-        entry.driven_here.store(false, Ordering::Relaxed);
+        let Some(timeline) = self.find(id) else { return };
+        timeline.driven_here.store(false, Ordering::Relaxed);
         match ended {
-            Some(execution) => entry.ended(Arc::new(execution.clone())),
-            None => self.0.is_behind(&entry),
+            Some(execution) => timeline.ended(Arc::new(execution.clone())),
+            None => self.read_soon(&timeline),
+        }
+    }
+
+    /// Subscribes to an execution, which need not exist yet. `reads`: to its text too.
+    pub(super) fn subscribe(self: &Arc<Self>, id: ExecutionId, reads: bool) -> Subscription {
+        let mut timelines = self.timelines();
+        let timeline = Arc::clone(timelines.entry(id).or_insert_with(|| Arc::new(Timeline::new(id))));
+        timeline.subscriptions.fetch_add(1, Ordering::Relaxed);
+        if reads {
+            timeline.readers.fetch_add(1, Ordering::Relaxed);
+        }
+        Subscription { hub: Arc::clone(self), timeline, reads }
+    }
+
+    /// Ends a subscription: the last one's end forgets the timeline.
+    pub(super) fn unsubscribe(&self, timeline: &Timeline, reads: bool) {
+        let mut timelines = self.timelines();
+        if reads {
+            timeline.readers.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Subscriptions come and go under this lock.
+        if timeline.subscriptions.fetch_sub(1, Ordering::Relaxed) == 1 {
+            timelines.remove(&timeline.id);
+        }
+    }
+
+    /// Brings a timeline up to the store: EXECUTION_NOT_FOUND where the project has none of that id, SEQUENCE_AHEAD where
+    /// the cursor is beyond its last event.
+    pub(super) async fn catch_up(&self, subscription: &Subscription, project: ProjectId, cursor: i64) -> Result<()> {
+        let timeline = &subscription.timeline;
+        loop {
+            let from = timeline.known().through();
+            let events = self.store.events(project, timeline.id, from, EVENTS_AT_ONCE).await?;
+            let more = events.len() == EVENTS_AT_ONCE;
+            for event in events {
+                timeline.happened(event);
+            }
+            if !more {
+                break;
+            }
+        }
+        let through = timeline.known().through();
+        if cursor > through {
+            return Err(Error::sequence_ahead(timeline.id, cursor, through));
+        }
+        if timeline.known().lacks_its_end() {
+            self.read_ends(std::slice::from_ref(timeline)).await?;
+        }
+        self.ask_for_text(timeline);
+        Ok(())
+    }
+
+    fn timelines(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Timeline>>> {
+        self.timelines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, id: ExecutionId) -> Option<Arc<Timeline>> {
+        self.timelines().get(&id).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Timeline>> {
+        self.timelines().values().cloned().collect()
+    }
+
+    fn happened(&self, timeline: &Arc<Timeline>, event: Event) {
+        match timeline.happened(event) {
+            TimelineUpdate::Known => {}
+            TimelineUpdate::Gap => self.read_soon(timeline),
+            TimelineUpdate::New if timeline.driven_here.load(Ordering::Relaxed) => {}
+            TimelineUpdate::New if event.to.is_terminal() => self.read_soon(timeline),
+            TimelineUpdate::New => self.ask_for_text(timeline),
+        }
+    }
+
+    /// Has it read from the store.
+    fn read_soon(&self, timeline: &Arc<Timeline>) {
+        if !timeline.behind.swap(true, Ordering::Relaxed) {
+            // Closed only when the server ends.
+            self.behind.send(Arc::clone(timeline)).ok();
+        }
+    }
+
+    /// Has its holder asked for its text, should someone read it and should it run.
+    fn ask_for_text(&self, timeline: &Arc<Timeline>) {
+        if timeline.wanted_text().is_some() {
+            self.asks.send(Arc::clone(timeline)).ok();
+        }
+    }
+
+    /// Reads what is missing of these from the store.
+    async fn read(&self, timelines: &[Arc<Timeline>]) -> Result<()> {
+        let (over, open): (Vec<_>, Vec<_>) = timelines.iter().cloned().partition(|one| one.known().is_over());
+        for open in open.chunks(POLLED_AT_ONCE) {
+            let cursors: Vec<_> = open.iter().map(|one| (one.id, one.known().through())).collect();
+            for change in self.store.events_after(&cursors).await? {
+                if let Some(timeline) = self.find(change.id) {
+                    self.happened(&timeline, change.event);
+                }
+            }
+        }
+        let lacking: Vec<_> = over.into_iter().filter(|one| one.known().lacks_its_end()).collect();
+        self.read_ends(&lacking).await
+    }
+
+    /// Reads these as they ended.
+    async fn read_ends(&self, timelines: &[Arc<Timeline>]) -> Result<()> {
+        for timelines in timelines.chunks(ENDS_AT_ONCE) {
+            let ids: Vec<_> = timelines.iter().map(|one| one.id).collect();
+            for execution in self.store.whole(&ids, true).await? {
+                if let Some(timeline) = timelines.iter().find(|one| one.id == execution.id) {
+                    timeline.ended(Arc::new(execution));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the hub going until `stop`; runs once. `texts` are those of this process.
+    pub async fn run(
+        self: Arc<Self>,
+        texts: Texts,
+        outbox: Outbox<Announcement>,
+        announced: Listener,
+        stop: CancellationToken,
+    ) {
+        let feed = self.feed.run(&*self.store);
+        let all = async {
+            tokio::join!(self.hear(announced), self.read_behind(), self.poll(), self.ask(&texts, &outbox), feed)
+        };
+        stop.run_until_cancelled(all).await;
+    }
+
+    async fn hear(&self, mut announced: Listener) {
+        loop {
+            match announced.hear().await {
+                Heard::Announcement(Announcement::Changed { execution_id, event }) => self.changed(execution_id, event),
+                Heard::Announcement(Announcement::Text(piece)) => self.wrote(&piece),
+                Heard::Announcement(_) => {}
+                Heard::Missed => self.missed.notify_one(),
+            }
+        }
+    }
+
+    async fn read_behind(&self) {
+        let (mut behind, mut timelines) = (self.to_read.lock().await, Vec::new());
+        while behind.recv_many(&mut timelines, POLLED_AT_ONCE).await > 0 {
+            // What changes from here on asks again.
+            timelines.iter().for_each(|one| one.behind.store(false, Ordering::Relaxed));
+            if let Err(error) = self.read(&timelines).await {
+                tracing::debug!(%error, "watched executions could not be read; the next look brings them");
+            }
+            timelines.clear();
+        }
+    }
+
+    async fn poll(&self) {
+        let mut ticks = interval(POLL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.missed.notified() => {}
+            }
+            if let Err(error) = self.read(&self.all()).await {
+                tracing::warn!(%error, "watched executions could not be looked for");
+            }
+        }
+    }
+
+    async fn ask(&self, texts: &Texts, outbox: &Outbox<Announcement>) {
+        let (mut asks, mut timelines) = (self.to_ask.lock().await, Vec::new());
+        let mut ticks = interval(ASK_INTERVAL);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => timelines = self.all(),
+                count = asks.recv_many(&mut timelines, TEXTS_WANTED) => if count == 0 { return },
+            }
+            let wanted = timelines.drain(..).filter_map(|one| one.wanted_text());
+            let elsewhere: Vec<_> = wanted.filter(|cursor| !texts.asked_here(*cursor)).collect();
+            for texts in elsewhere.chunks(TEXTS_WANTED) {
+                outbox.push(Announcement::TextWanted { texts: texts.into() });
+            }
         }
     }
 }
 
 impl EventObserver for Hub {
     fn changed(&self, id: ExecutionId, event: Event) {
-        self.0.feed.changed(id, event);
-        if let Some(entry) = self.0.find(id) {
-            self.0.happened(&entry, event);
+        self.feed.changed(id, event);
+        if let Some(timeline) = self.find(id) {
+            self.happened(&timeline, event);
         }
     }
 
     fn listens(&self, id: ExecutionId) -> bool {
-        self.0.find(id).is_some_and(|entry| entry.is_read())
+        self.find(id).is_some_and(|timeline| timeline.is_read())
     }
 
     fn wrote(&self, piece: &TextPiece) {
-        if let Some(entry) = self.0.find(piece.execution_id).filter(|entry| entry.is_read())
-            && entry.written(piece) == TimelineUpdate::Gap
+        if let Some(timeline) = self.find(piece.execution_id).filter(|timeline| timeline.is_read())
+            && timeline.written(piece) == TimelineUpdate::Gap
         {
-            self.0.ask(&entry);
-        }
-    }
-}
-
-impl HubInner {
-    fn entries(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<WatchedExecution>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn find(&self, id: ExecutionId) -> Option<Arc<WatchedExecution>> {
-        self.entries().get(&id).cloned()
-    }
-
-    fn all(&self) -> Vec<Arc<WatchedExecution>> {
-        self.entries().values().cloned().collect()
-    }
-
-    fn happened(&self, entry: &Arc<WatchedExecution>, event: Event) {
-        match entry.happened(event) {
-            TimelineUpdate::Known => {}
-            TimelineUpdate::Gap => self.is_behind(entry),
-            TimelineUpdate::New if entry.driven_here.load(Ordering::Relaxed) => {}
-            TimelineUpdate::New if event.to.is_terminal() => self.is_behind(entry),
-            TimelineUpdate::New => self.ask(entry),
-        }
-    }
-
-    /// Has it read from the store.
-    fn is_behind(&self, entry: &Arc<WatchedExecution>) {
-        if !entry.behind.swap(true, Ordering::Relaxed) {
-            // Closed only when the server ends.
-            self.behind.send(Arc::clone(entry)).ok();
-        }
-    }
-
-    /// Has its holder asked for its text, should someone read it and should it run.
-    fn ask(&self, entry: &Arc<WatchedExecution>) {
-        if entry.wants().is_some() {
-            self.asks.send(Arc::clone(entry)).ok();
-        }
-    }
-
-    /// Reads what happened to these beyond what is known.
-    async fn bring_events(&self, entries: &[Arc<WatchedExecution>]) -> Result<()> {
-        let cursors: Vec<_> = entries.iter().map(|entry| (entry.id, entry.story().through())).collect();
-        for change in self.store.events_after(&cursors).await? {
-            if let Some(entry) = self.find(change.id) {
-                self.happened(&entry, change.event);
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads these as they ended.
-    async fn bring_ends(&self, entries: &[Arc<WatchedExecution>]) -> Result<()> {
-        for entries in entries.chunks(ENDS) {
-            let ids: Vec<_> = entries.iter().map(|entry| entry.id).collect();
-            for execution in self.store.whole(&ids, true).await? {
-                if let Some(entry) = entries.iter().find(|entry| entry.id == execution.id) {
-                    entry.ended(Arc::new(execution));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads what is missing of these.
-    async fn bring(&self, entries: &[Arc<WatchedExecution>]) -> Result<()> {
-        let (over, open): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|entry| entry.story().is_over());
-        for open in open.chunks(LOOK) {
-            self.bring_events(open).await?;
-        }
-        let lacking: Vec<_> = over.into_iter().filter(|entry| entry.story().lacks_its_end()).collect();
-        self.bring_ends(&lacking).await
-    }
-}
-
-impl HubTasks {
-    /// Keeps the hub going until `stop`. `texts` are those of this process.
-    pub async fn run(
-        self,
-        texts: Texts,
-        outbox: Outbox<Announcement>,
-        mut announced: Listener,
-        stop: CancellationToken,
-    ) {
-        let Self { hub, mut behind, mut asks } = self;
-        let shared = &*hub.0;
-        let hear = async {
-            loop {
-                match announced.hear().await {
-                    Heard::Announcement(Announcement::Changed { execution_id, event }) => {
-                        hub.changed(execution_id, event);
-                    }
-                    Heard::Announcement(Announcement::Text(piece)) => hub.wrote(&piece),
-                    Heard::Announcement(_) => {}
-                    Heard::Missed => shared.missed.notify_one(),
-                }
-            }
-        };
-        let read = async {
-            let mut entries = Vec::new();
-            while behind.recv_many(&mut entries, LOOK).await > 0 {
-                // What changes from here on asks again.
-                entries.iter().for_each(|entry| entry.behind.store(false, Ordering::Relaxed));
-                if let Err(error) = shared.bring(&entries).await {
-                    tracing::debug!(%error, "watched executions could not be read; the next look brings them");
-                }
-                entries.clear();
-            }
-        };
-        let look = async {
-            let mut ticks = interval(POLL_INTERVAL);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = ticks.tick() => {}
-                    () = shared.missed.notified() => {}
-                }
-                if let Err(error) = shared.bring(&shared.all()).await {
-                    tracing::warn!(%error, "watched executions could not be looked for");
-                }
-            }
-        };
-        let ask = async {
-            let mut ticks = interval(ASK_INTERVAL);
-            let mut entries = Vec::new();
-            loop {
-                tokio::select! {
-                    _ = ticks.tick() => entries = shared.all(),
-                    count = asks.recv_many(&mut entries, TEXTS_WANTED) => if count == 0 { return },
-                }
-                let elsewhere = entries.drain(..).filter_map(|entry| entry.wants());
-                let elsewhere: Vec<_> = elsewhere.filter(|cursor| !texts.asked_here(*cursor)).collect();
-                for texts in elsewhere.chunks(TEXTS_WANTED) {
-                    outbox.push(Announcement::TextWanted { texts: texts.into() });
-                }
-            }
-        };
-        let all = async { tokio::join!(hear, read, look, ask, shared.feed.run(&*shared.store)) };
-        stop.run_until_cancelled(all).await;
-    }
-}
-
-impl Subscription {
-    /// This process drives it, and will say how it ended: [`Hub::drove`].
-    pub(super) fn is_driven_here(&self) {
-        self.entry.driven_here.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        let mut entries = self.shared.entries();
-        if self.reads {
-            self.entry.reads(false);
-        }
-        // Places come and go under this lock.
-        if self.entry.places.fetch_sub(1, Ordering::Relaxed) == 1 {
-            entries.remove(&self.entry.id);
+            self.ask_for_text(&timeline);
         }
     }
 }

@@ -1,26 +1,22 @@
-//! Watching: what happens to executions, told to those who wait for it, without polling.
+//! Watching: what happens to executions, told to those who wait for it. Nobody who watches asks the store by itself.
+//! docs/ARCHITECTURE.md shows who owns whom.
 //!
 //! | module | duty |
 //! |---|---|
 //! | [`hub`] | everything that is watched on this server; the store is its truth |
-//! | `watched`, `timeline` | one watched execution, shared by all who watch it |
-//! | [`watcher`] | one stream about one execution: a cursor into its story |
-//! | [`feed`] | what happens to all executions, read once for all who watch by a filter |
-//! | [`filter`] | one stream over all executions that match |
-//! | [`stream`] | what every stream obeys: heartbeats, age, drain, limits, an end for who does not read |
-//! | `turn` | how much a stream gives before others are due |
+//! | `timeline` | one watched execution, shared by all who watch it |
+//! | [`watch`] | one stream about one execution: a cursor into its timeline |
+//! | [`feed`] | what happens to all executions, read once for all who watch by a filter; `feed/filter` is one such stream |
+//! | [`stream_limits`] | what every stream obeys: counts, heartbeats, age, drain, an end for who does not read |
 
 pub mod feed;
-pub mod filter;
 pub mod hub;
-pub mod stream;
+pub mod stream_limits;
 mod timeline;
-mod turn;
-mod watched;
-pub mod watcher;
+#[expect(clippy::module_inception, reason = "each file is named for its type, and this one's is Watch")]
+pub mod watch;
 
-pub use self::feed::Feed;
-pub use self::filter::{FeedMessage, FilteredFeed, Wanted};
+pub use self::feed::{FeedFilter, FeedMessage, FilteredFeed};
 pub use self::hub::Hub;
-pub use self::stream::{Read, StreamLimits, Streams};
-pub use self::watcher::{WatchMessage, Watcher};
+pub use self::stream_limits::{StreamLimits, StreamSlot};
+pub use self::watch::{Watch, WatchMessage};

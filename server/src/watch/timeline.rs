@@ -1,14 +1,104 @@
-//! What a server knows of one watched execution: its events without a gap, its text while it is written, its end. Pure.
+//! What a server knows of one watched execution: its events without a gap, its text while it is written, its end. It is
+//! shared by everyone here who watches it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prompt_ledger_domain::execution::{Event, Execution, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_queue::{TextCursor, TextPiece};
+use tokio::sync::Notify;
 
-/// What is known of one execution.
-#[derive(Debug, Default)]
+use super::hub::Hub;
+
+/// A watched execution.
 pub(super) struct Timeline {
+    pub(super) id: ExecutionId,
+    known: Mutex<KnownEvents>,
+    /// Wakes who watches.
+    pub(super) changed: Notify,
+    pub(super) subscriptions: AtomicUsize,
+    /// How many of the subscriptions read its text.
+    pub(super) readers: AtomicUsize,
+    /// It is driven by this process, which will tell how it ended.
+    pub(super) driven_here: AtomicBool,
+    /// It waits to be read from the store.
+    pub(super) behind: AtomicBool,
+}
+
+/// While it is held, its timeline hears what happens.
+pub(super) struct Subscription {
+    pub(super) hub: Arc<Hub>,
+    pub(super) timeline: Arc<Timeline>,
+    pub(super) reads: bool,
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.unsubscribe(&self.timeline, self.reads);
+    }
+}
+
+impl Timeline {
+    pub(super) fn new(id: ExecutionId) -> Self {
+        Self {
+            id,
+            known: Mutex::default(),
+            changed: Notify::new(),
+            subscriptions: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+            driven_here: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, KnownEvents> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn happened(&self, event: Event) -> TimelineUpdate {
+        let mut known = self.known();
+        let update = known.happened(event);
+        // An end is told together with the execution as it ended.
+        let whole = !known.lacks_its_end();
+        drop(known);
+        if update == TimelineUpdate::New && whole {
+            self.changed.notify_waiters();
+        }
+        update
+    }
+
+    pub(super) fn ended(&self, execution: Arc<Execution>) {
+        if self.known().ended(execution) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    pub(super) fn written(&self, piece: &TextPiece) -> TimelineUpdate {
+        let update = self.known().written(piece);
+        if update == TimelineUpdate::New {
+            self.changed.notify_waiters();
+        }
+        update
+    }
+
+    pub(super) fn is_read(&self) -> bool {
+        self.readers.load(Ordering::Relaxed) > 0
+    }
+
+    /// What to ask its holder for; nothing where nobody reads, or nobody writes.
+    pub(super) fn wanted_text(&self) -> Option<TextCursor> {
+        if !self.is_read() {
+            return None;
+        }
+        let known = self.known();
+        known.runs().then(|| known.cursor(self.id))
+    }
+}
+
+/// What is known of one execution. Pure.
+#[derive(Debug, Default)]
+pub(super) struct KnownEvents {
     /// From sequence 1 on.
     events: Vec<Event>,
     /// As it ended.
@@ -34,7 +124,7 @@ pub(super) enum TimelineUpdate {
     Gap,
 }
 
-impl Timeline {
+impl KnownEvents {
     /// The last event; absent while nothing is known.
     pub(super) fn last(&self) -> Option<&Event> {
         self.events.last()
@@ -157,56 +247,56 @@ mod tests {
     }
 
     /// Queued, and running its first attempt.
-    fn running() -> Timeline {
-        let mut story = Timeline::default();
-        assert_eq!(story.happened(event(1, None, Status::Queued, 0)), TimelineUpdate::New);
-        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), TimelineUpdate::New);
-        story
+    fn running() -> KnownEvents {
+        let mut known = KnownEvents::default();
+        assert_eq!(known.happened(event(1, None, Status::Queued, 0)), TimelineUpdate::New);
+        assert_eq!(known.happened(event(2, Some(Status::Queued), Status::Running, 1)), TimelineUpdate::New);
+        known
     }
 
     #[test]
     fn events_are_taken_once_and_without_a_gap() {
-        let mut story = running();
-        assert_eq!(story.happened(event(2, Some(Status::Queued), Status::Running, 1)), TimelineUpdate::Known);
-        assert_eq!(story.happened(event(4, Some(Status::Running), Status::Failed, 1)), TimelineUpdate::Gap);
-        assert_eq!((story.through(), story.attempt(), story.runs(), story.is_over()), (2, 1, true, false));
-        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Succeeded, 1)), TimelineUpdate::New);
-        assert!(story.is_over() && story.lacks_its_end() && !story.runs());
+        let mut known = running();
+        assert_eq!(known.happened(event(2, Some(Status::Queued), Status::Running, 1)), TimelineUpdate::Known);
+        assert_eq!(known.happened(event(4, Some(Status::Running), Status::Failed, 1)), TimelineUpdate::Gap);
+        assert_eq!((known.through(), known.attempt(), known.runs(), known.is_over()), (2, 1, true, false));
+        assert_eq!(known.happened(event(3, Some(Status::Running), Status::Succeeded, 1)), TimelineUpdate::New);
+        assert!(known.is_over() && known.lacks_its_end() && !known.runs());
         let sequences =
-            |after| std::iter::successors(story.after(after), |e| story.after(e.sequence)).map(|e| e.sequence);
+            |after| std::iter::successors(known.after(after), |e| known.after(e.sequence)).map(|e| e.sequence);
         assert_eq!(sequences(0).collect::<Vec<_>>(), [1, 2, 3]);
-        assert_eq!((story.after(3), story.after(-1), story.after(99)), (None, None, None));
+        assert_eq!((known.after(3), known.after(-1), known.after(99)), (None, None, None));
     }
 
     #[test]
     fn text_grows_whatever_arrives_twice() {
-        let mut story = running();
-        assert_eq!(story.written(&piece(1, 0, "Hé")), TimelineUpdate::New);
-        assert_eq!(story.written(&piece(1, 0, "Hé")), TimelineUpdate::Known);
-        assert_eq!(story.written(&piece(1, 0, "Héllo")), TimelineUpdate::New);
-        assert_eq!(story.written(&piece(1, 3, "llo!")), TimelineUpdate::New);
-        assert_eq!(story.written(&piece(1, 9, "?")), TimelineUpdate::Gap);
-        assert_eq!(story.written(&piece(1, 2, "x")), TimelineUpdate::Known, "no offset of ours: passed over");
-        assert_eq!(story.text_after(0, 0), Some((1, 0, "Héllo!")));
-        assert_eq!(story.text_after(1, 3), Some((1, 3, "llo!")));
-        assert_eq!(story.text_after(1, 7), None);
-        assert_eq!(story.cursor(ID), TextCursor { execution_id: ID, attempt: 1, offset: 7 });
+        let mut known = running();
+        assert_eq!(known.written(&piece(1, 0, "Hé")), TimelineUpdate::New);
+        assert_eq!(known.written(&piece(1, 0, "Hé")), TimelineUpdate::Known);
+        assert_eq!(known.written(&piece(1, 0, "Héllo")), TimelineUpdate::New);
+        assert_eq!(known.written(&piece(1, 3, "llo!")), TimelineUpdate::New);
+        assert_eq!(known.written(&piece(1, 9, "?")), TimelineUpdate::Gap);
+        assert_eq!(known.written(&piece(1, 2, "x")), TimelineUpdate::Known, "no offset of ours: passed over");
+        assert_eq!(known.text_after(0, 0), Some((1, 0, "Héllo!")));
+        assert_eq!(known.text_after(1, 3), Some((1, 3, "llo!")));
+        assert_eq!(known.text_after(1, 7), None);
+        assert_eq!(known.cursor(ID), TextCursor { execution_id: ID, attempt: 1, offset: 7 });
     }
 
     #[test]
     fn a_new_attempt_drops_the_text_of_the_one_before() {
-        let mut story = running();
-        story.written(&piece(1, 0, "one"));
-        assert_eq!(story.happened(event(3, Some(Status::Running), Status::Running, 1)), TimelineUpdate::New);
-        assert_eq!((story.attempt(), story.text_after(0, 0)), (2, None));
-        assert_eq!(story.written(&piece(1, 3, "!")), TimelineUpdate::Known);
-        assert_eq!(story.written(&piece(2, 4, "late")), TimelineUpdate::Gap);
-        assert_eq!(story.written(&piece(2, 0, "two")), TimelineUpdate::New);
-        assert_eq!(story.text_after(1, 3), Some((2, 0, "two")));
-        story.happened(event(4, Some(Status::Running), Status::Queued, 2));
-        assert_eq!(story.text_after(0, 0), None, "between two attempts there is none");
-        assert_eq!(story.written(&piece(3, 0, "three")), TimelineUpdate::New, "text may come before the event");
-        story.happened(event(5, Some(Status::Queued), Status::Running, 3));
-        assert_eq!(story.text_after(2, 3), Some((3, 0, "three")));
+        let mut known = running();
+        known.written(&piece(1, 0, "one"));
+        assert_eq!(known.happened(event(3, Some(Status::Running), Status::Running, 1)), TimelineUpdate::New);
+        assert_eq!((known.attempt(), known.text_after(0, 0)), (2, None));
+        assert_eq!(known.written(&piece(1, 3, "!")), TimelineUpdate::Known);
+        assert_eq!(known.written(&piece(2, 4, "late")), TimelineUpdate::Gap);
+        assert_eq!(known.written(&piece(2, 0, "two")), TimelineUpdate::New);
+        assert_eq!(known.text_after(1, 3), Some((2, 0, "two")));
+        known.happened(event(4, Some(Status::Running), Status::Queued, 2));
+        assert_eq!(known.text_after(0, 0), None, "between two attempts there is none");
+        assert_eq!(known.written(&piece(3, 0, "three")), TimelineUpdate::New, "text may come before the event");
+        known.happened(event(5, Some(Status::Queued), Status::Running, 3));
+        assert_eq!(known.text_after(2, 3), Some((3, 0, "three")));
     }
 }

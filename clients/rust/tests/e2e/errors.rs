@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prompt_ledger_client::{Client, Options, Watch, WatchError, v1};
+use prompt_ledger_client::{Client, Options, Updates, WatchError, v1};
 use prompt_ledger_testkit::fake_model::FakeModel;
 use tokio::net::TcpListener;
 use tonic_types::StatusExt as _;
@@ -11,7 +11,7 @@ use super::{client, ledger, options};
 
 const UNKNOWN: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
-async fn error(mut watch: Watch) -> WatchError {
+async fn error(mut watch: Updates) -> WatchError {
     let error = watch.next().await.unwrap().unwrap_err();
     assert!(watch.next().await.is_none(), "nothing follows an error");
     error

@@ -7,7 +7,7 @@ mod stream;
 mod tail;
 mod watch;
 
-use prompt_ledger_client::{Client, Options, Update, Watch, v1};
+use prompt_ledger_client::{Client, Options, Update, Updates, v1};
 use prompt_ledger_testkit::fake_model::FakeModel;
 use prompt_ledger_testkit::ledger::{Builder, DEVELOPMENT_KEY, Ledger, built_binary, server, spec};
 
@@ -43,7 +43,7 @@ struct Read {
 
 impl Read {
     /// Reads on until enough has come, or to the end.
-    async fn until(&mut self, watch: &mut Watch, enough: impl Fn(&Self) -> bool) {
+    async fn until(&mut self, watch: &mut Updates, enough: impl Fn(&Self) -> bool) {
         while !enough(self) {
             let update = watch.next().await.unwrap_or_else(|| panic!("no more after {self:?}"));
             match update.unwrap_or_else(|error| panic!("{error:?} after {self:?}")) {
@@ -64,7 +64,7 @@ impl Read {
     }
 
     /// Reads to the end, and checks that it is one.
-    async fn read_out(&mut self, watch: &mut Watch) -> &v1::Execution {
+    async fn read_out(&mut self, watch: &mut Updates) -> &v1::Execution {
         self.until(watch, |read| read.ended.is_some()).await;
         assert!(watch.next().await.is_none());
         let sequences: Vec<_> = self.states.iter().map(|(sequence, _)| *sequence).collect();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::ids::ExecutionId;
+use crate::error::Reason;
 
 fn spec() -> Spec {
     Spec { prompt_name: "greet".into(), ..Spec::default() }
@@ -11,7 +11,7 @@ fn sync(spec: &Spec) -> Result<Checked> {
 
 fn wrong_fields(result: Result<Checked>) -> Vec<String> {
     let error = result.unwrap_err();
-    assert_eq!(error.reason(), Reason::InvalidField, "{error}");
+    assert_eq!((error.reason(), error.parts().of_spec), (Reason::InvalidField, true), "{error}");
     error.parts().violations.iter().map(|v| v.field.clone()).collect()
 }
 
@@ -50,22 +50,22 @@ fn every_wrong_field_is_named_at_once() {
         timeout: Some(Duration::ZERO),
         expire_after: Some(Duration::MAX),
         max_retries: Some(4),
-        violations: noted("spec.variables.n", "is NaN"),
+        violations: noted("variables.n", "is NaN"),
         ..spec()
     };
     let expected = [
-        "spec.variables.n",
-        "spec.environment",
-        "spec.correlation_id",
-        "spec.messages",
-        "spec.params.temperature",
-        "spec.params.top_p",
-        "spec.params.repetition_penalty",
-        "spec.params.top_k",
-        "spec.params.max_new_tokens",
-        "spec.timeout",
-        "spec.expire_after",
-        "spec.max_retries",
+        "variables.n",
+        "environment",
+        "correlation_id",
+        "messages",
+        "params.temperature",
+        "params.top_p",
+        "params.repetition_penalty",
+        "params.top_k",
+        "params.max_new_tokens",
+        "timeout",
+        "expire_after",
+        "max_retries",
     ];
     assert_eq!(wrong_fields(sync(&wrong)), expected);
 }
@@ -94,7 +94,8 @@ fn sizes_over_their_limits_are_too_large() {
     let variables = Spec { variables_bytes: limits::VARIABLES_BYTES + 1, ..spec() };
     let messages = Spec { messages: vec![message("u", &"x".repeat(limits::PROMPT_BYTES))], ..spec() };
     for spec in [variables, messages] {
-        assert_eq!(sync(&spec).unwrap_err().reason(), Reason::TooLarge);
+        let error = sync(&spec).unwrap_err();
+        assert_eq!((error.reason(), error.parts().of_spec), (Reason::TooLarge, true));
     }
 }
 
@@ -104,20 +105,24 @@ fn messages_are_for_tracking_mode_and_exclude_variables() {
     let with = |messages: Vec<ChatMessage>| Spec { messages, ..spec() };
     assert!(tracking(&with(vec![message("user", "hi")])).is_ok());
     let both = Spec { variables: Map::from_iter([("a".into(), Value::Null)]), ..with(vec![message("user", "hi")]) };
-    assert_eq!(wrong_fields(tracking(&both)), ["spec.messages"]);
-    assert_eq!(wrong_fields(tracking(&with(vec![message("u", ""); 1_001]))), ["spec.messages"]);
-    assert_eq!(wrong_fields(tracking(&with(vec![message("", "hi")]))), ["spec.messages[0].role"]);
-    assert_eq!(wrong_fields(tracking(&with(vec![message("u", "\0")]))), ["spec.messages[0].content"]);
+    assert_eq!(wrong_fields(tracking(&both)), ["messages"]);
+    assert_eq!(wrong_fields(tracking(&with(vec![message("u", ""); 1_001]))), ["messages"]);
+    assert_eq!(wrong_fields(tracking(&with(vec![message("", "hi")]))), ["messages[0].role"]);
+    assert_eq!(wrong_fields(tracking(&with(vec![message("u", "\0")]))), ["messages[0].content"]);
 }
 
 #[test]
 fn the_idempotency_key_is_checked_by_itself() {
     assert_eq!(spec().key().unwrap(), None);
     assert_eq!(Spec { idempotency_key: "k".into(), ..spec() }.key().unwrap().as_deref(), Some("k"));
-    assert!(Spec { idempotency_key: "k".repeat(256), ..spec() }.key().is_err());
-    let error = key_reused("k", ExecutionId(uuid::Uuid::nil()));
-    assert_eq!(error.reason(), Reason::IdempotencyKeyReused);
-    assert!(error.parts().metadata.iter().any(|(key, _)| *key == "execution_id"));
+    assert!(Spec { idempotency_key: "k".repeat(256), ..spec() }.key().unwrap_err().parts().of_spec);
+}
+
+#[test]
+fn the_name_is_checked_by_itself() {
+    assert_eq!(spec().name().unwrap().as_str(), "greet");
+    let error = Spec { prompt_name: "a b".into(), ..spec() }.name().unwrap_err();
+    assert_eq!((&*error.parts().violations[0].field, error.parts().of_spec), ("prompt_name", true));
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Anthropic {
 impl Provider for Anthropic {
     fn check(&self, params: &Params) -> Result<()> {
         if params.repetition_penalty.is_some() && !self.is_own_place {
-            let field = "spec.params.repetition_penalty";
+            let field = "params.repetition_penalty";
             return Err(Error::invalid(field, "Anthropic does not know repetition_penalty: leave it out"));
         }
         Ok(())

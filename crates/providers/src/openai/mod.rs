@@ -135,7 +135,7 @@ impl Provider for OpenAi {
         {
             if is_set {
                 let description = format!("OpenAI does not know {name}: leave it out");
-                unknown.push(Violation { field: format!("spec.params.{name}"), description });
+                unknown.push(Violation { field: format!("params.{name}"), description });
             }
         }
         if unknown.is_empty() { Ok(()) } else { Err(Error::violations(Reason::InvalidField, unknown)) }

@@ -59,7 +59,7 @@ async fn anthropic_itself_refuses_the_parameter_that_it_does_not_know() {
     assert!(!provider.takes_any_model());
     let error = provider.check(&all_params()).unwrap_err();
     assert_eq!(error.reason(), Reason::InvalidField);
-    assert_eq!(error.parts().violations[0].field, "spec.params.repetition_penalty");
+    assert_eq!(error.parts().violations[0].field, "params.repetition_penalty");
     assert!(provider.check(&Params { repetition_penalty: None, ..all_params() }).is_ok());
 
     let failure = Ask::new(&provider, prompt("hi")).params(all_params()).failure().await;

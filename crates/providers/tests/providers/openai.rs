@@ -66,7 +66,7 @@ async fn openai_itself_refuses_the_parameters_that_it_does_not_know() {
     let error = provider.check(&all_params()).unwrap_err();
     assert_eq!(error.reason(), Reason::InvalidField);
     let fields: Vec<_> = error.parts().violations.iter().map(|violation| violation.field.as_str()).collect();
-    assert_eq!(fields, ["spec.params.top_k", "spec.params.repetition_penalty"]);
+    assert_eq!(fields, ["params.top_k", "params.repetition_penalty"]);
     let known = Params { top_k: None, repetition_penalty: None, ..all_params() };
     assert!(provider.check(&known).is_ok());
 

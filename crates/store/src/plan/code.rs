@@ -1,5 +1,6 @@
 //! Registering what code carries.
 
+use prompt_ledger_domain::error::Operation;
 use prompt_ledger_domain::ids::VersionId;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content, Registration};
@@ -56,7 +57,7 @@ pub fn register(
 ) -> Result<CodeBatch> {
     // Nothing else is said of a batch in which a prompt is not the code's to write.
     for prompt in found.iter().filter_map(|(prompt, _)| prompt.as_ref()) {
-        prompt.check_mode(Mode::Tracking, prompt.mode.write_rpc())?;
+        prompt.check_mode(Mode::Tracking, Operation::Write)?;
     }
     let answer = Registered { prompts: Vec::with_capacity(found.len()), revision: project.revision };
     let mut batch = CodeBatch::nothing(answer);

@@ -9,11 +9,11 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
 use prompt_ledger_runtime::now;
 
-use super::execution::{checked_statuses, execution, named, status};
+use super::execution::{execution, status, statuses};
 use super::known;
 use super::time::{moment, timestamp};
 use crate::service::Caller;
-use crate::watch::{FeedMessage, Wanted, WatchMessage};
+use crate::watch::{FeedFilter, FeedMessage, WatchMessage};
 
 /// A message about one execution. `reused`: it was found by its idempotency key.
 #[must_use]
@@ -110,13 +110,12 @@ pub fn cursor(after_sequence: i64) -> Result<i64> {
 }
 
 /// Which executions a feed is about.
-pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<Wanted> {
-    named(&sent.prompt_name, &sent.environment)?;
+pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<FeedFilter> {
     let since: Option<Timestamp> = sent.since.map(|since| moment("since", since)).transpose()?;
-    Ok(Wanted {
+    Ok(FeedFilter {
         project: caller.project.id,
         project_name: caller.project.name.clone(),
-        statuses: checked_statuses(&sent.statuses)?,
+        statuses: statuses(&sent.statuses)?,
         texts: known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full,
         prompt_name: sent.prompt_name,
         environment: sent.environment,

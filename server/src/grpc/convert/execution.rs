@@ -1,7 +1,6 @@
 //! Executions.
 
 use prompt_ledger_domain::execution::{self as domain, Input};
-use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Version;
 use prompt_ledger_domain::{Error, Result};
@@ -156,18 +155,8 @@ fn wanted(status: v1::ExecutionStatus) -> Result<domain::Status> {
     })
 }
 
-/// Names to look for, where they are given.
-pub(super) fn named(prompt_name: &str, environment: &str) -> Result<()> {
-    for (field, name) in [("prompt_name", prompt_name), ("environment", environment)] {
-        if !name.is_empty() {
-            Name::parse(field, name)?;
-        }
-    }
-    Ok(())
-}
-
 /// Statuses to look for, each once.
-pub(super) fn checked_statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
+pub(super) fn statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
     let mut statuses = Vec::new();
     for number in sent {
         let status = wanted(known("statuses", *number)?)?;
@@ -180,14 +169,10 @@ pub(super) fn checked_statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
 
 /// Which executions a list shows.
 pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
-    named(&sent.prompt_name, &sent.environment)?;
-    if sent.version_number.is_some() && sent.prompt_name.is_empty() {
-        return Err(Error::invalid("version_number", "needs prompt_name: versions are numbered per prompt"));
-    }
     Ok(ExecutionFilter {
         prompt_name: sent.prompt_name.clone(),
         version_number: sent.version_number,
-        statuses: checked_statuses(&sent.statuses)?,
+        statuses: statuses(&sent.statuses)?,
         environment: sent.environment.clone(),
         correlation_id: sent.correlation_id.clone(),
         mode: None,

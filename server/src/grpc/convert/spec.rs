@@ -23,18 +23,17 @@ pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec
     // What is too large is refused later, after the idempotency key: it need not be read for that.
     let (variables, mut violations) = match sent.variables {
         Some(fields) if variables_bytes <= limits::VARIABLES_BYTES => {
-            structs::read(cpu, caller.project.id, "spec.variables", fields, variables_bytes).await?
+            structs::read(cpu, caller.project.id, "variables", fields, variables_bytes).await?
         }
         Some(_) => {
             let mut violations = Violations::default();
-            violations.note(Error::invalid("spec.variables", format!("is {variables_bytes} bytes")));
+            violations.note(Error::invalid("variables", format!("is {variables_bytes} bytes")));
             (Map::new(), violations)
         }
         None => Default::default(),
     };
-    let timeout = sent.timeout.and_then(|value| noted(time::length("spec.timeout", value), &mut violations));
-    let expire_after =
-        sent.expire_after.and_then(|value| noted(time::length("spec.expire_after", value), &mut violations));
+    let timeout = sent.timeout.and_then(|value| noted(time::length("timeout", value), &mut violations));
+    let expire_after = sent.expire_after.and_then(|value| noted(time::length("expire_after", value), &mut violations));
     Ok(Spec {
         prompt_name: sent.prompt_name,
         selector: sent.selector.map(spec_selector),

@@ -7,44 +7,26 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::Bucket;
 use prompt_ledger_domain::{Error, Result, Timestamp, limits};
 use prompt_ledger_proto::v1;
-use prompt_ledger_store::{PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
+use prompt_ledger_store::{Split, UsageFilter, UsageKey, UsageRow};
 
 use super::time::{moment, timestamp};
 use super::{execution, known, prompt};
-
-/// The time that a request asks for; `at` is what stands before the names of its fields.
-fn range(
-    at: &str,
-    start: Option<prost_types::Timestamp>,
-    end: Option<prost_types::Timestamp>,
-) -> Result<(Option<Timestamp>, Option<Timestamp>)> {
-    let start = start.map(|start| moment(&format!("{at}start_time"), start)).transpose()?;
-    let end = end.map(|end| moment(&format!("{at}end_time"), end)).transpose()?;
-    if start.zip(end).is_some_and(|(start, end)| end < start) {
-        return Err(Error::invalid(format!("{at}end_time"), format!("is before {at}start_time; send a later one")));
-    }
-    Ok((start, end))
-}
+use crate::service::analytics::Overview;
 
 /// What GetPromptAnalytics counts.
 pub fn overview_filter(sent: &v1::GetPromptAnalyticsRequest) -> Result<UsageFilter> {
-    let (start_time, end_time) = range("", sent.start_time, sent.end_time)?;
-    let mode = prompt::mode_filter(known("mode", sent.mode)?);
-    Ok(UsageFilter { mode, start_time, end_time, ..UsageFilter::default() })
+    Ok(UsageFilter {
+        mode: prompt::mode_filter(known("mode", sent.mode)?),
+        start_time: sent.start_time.map(|start| moment("start_time", start)).transpose()?,
+        end_time: sent.end_time.map(|end| moment("end_time", end)).transpose()?,
+        ..UsageFilter::default()
+    })
 }
 
 /// What QueryUsage counts.
 pub fn filter(sent: v1::UsageFilters) -> Result<UsageFilter> {
-    let (start_time, end_time) = range("filters.", sent.start_time, sent.end_time)?;
-    for (field, name) in [("filters.prompt_name", &sent.prompt_name), ("filters.environment", &sent.environment)] {
-        if !name.is_empty() {
-            Name::parse(field, name)?;
-        }
-    }
-    if sent.version_number.is_some() && sent.prompt_name.is_empty() {
-        let problem = "needs filters.prompt_name: versions are numbered per prompt";
-        return Err(Error::invalid("filters.version_number", problem));
-    }
+    let start_time = sent.start_time.map(|start| moment("filters.start_time", start)).transpose()?;
+    let end_time = sent.end_time.map(|end| moment("filters.end_time", end)).transpose()?;
     let (provider, model) = match sent.model {
         Some(v1::ModelRef { provider, model_name }) => {
             let provider = Name::parse("filters.model.provider", &provider)?.into_string();
@@ -93,44 +75,25 @@ pub fn split(group_by: &[i32], bucket: i32) -> Result<Split> {
     Ok(split)
 }
 
-/// The number of prompts and the figures of the modes asked for, of which `rows` has those with executions.
+/// The number of prompts, and the figures by mode and in all.
 #[must_use]
-pub fn overview(
-    filter: &UsageFilter,
-    prompts: PromptCounts,
-    mut rows: Vec<UsageRow>,
-) -> v1::GetPromptAnalyticsResponse {
-    let mut summary = v1::AnalyticsSummary::default();
-    let (mut cost, mut with_cost) = (0, 0);
-    let mut by_mode = Vec::new();
-    for mode in Mode::ALL.iter().copied().filter(|mode| filter.mode.is_none_or(|asked| asked == *mode)) {
-        match mode {
-            Mode::Full => {
-                summary.full_mode_prompts = prompts.full;
-                summary.archived_prompts += prompts.archived_full;
-            }
-            Mode::Tracking => {
-                summary.tracking_mode_prompts = prompts.tracking;
-                summary.archived_prompts += prompts.archived_tracking;
-            }
-        }
-        let row = match rows.iter().position(|row| row.key.mode == Some(mode)) {
-            Some(at) => rows.swap_remove(at),
-            None => UsageRow::none(UsageKey { mode: Some(mode), ..UsageKey::default() }),
-        };
-        summary.total_executions += row.tally.executions;
-        summary.succeeded += row.succeeded;
-        summary.failed += row.failed;
-        summary.canceled += row.canceled;
-        summary.unfinished += row.unfinished();
-        summary.prompt_tokens += row.tally.prompt_tokens;
-        summary.response_tokens += row.tally.response_tokens;
-        summary.executions_without_cost += row.tally.executions - row.tally.with_cost;
-        cost += row.tally.cost;
-        with_cost += row.tally.with_cost;
-        by_mode.push(of_mode(mode, &row));
-    }
-    summary.cost_nano_usd = (with_cost > 0).then(|| i64::try_from(cost).unwrap_or(i64::MAX));
+pub fn overview(overview: &Overview) -> v1::GetPromptAnalyticsResponse {
+    let Overview { prompts, total, by_mode } = overview;
+    let summary = v1::AnalyticsSummary {
+        full_mode_prompts: prompts.full,
+        tracking_mode_prompts: prompts.tracking,
+        archived_prompts: prompts.archived_full + prompts.archived_tracking,
+        total_executions: total.tally.executions,
+        succeeded: total.succeeded,
+        failed: total.failed,
+        canceled: total.canceled,
+        unfinished: total.unfinished(),
+        prompt_tokens: total.tally.prompt_tokens,
+        response_tokens: total.tally.response_tokens,
+        cost_nano_usd: total.tally.cost_nano_usd(),
+        executions_without_cost: total.tally.executions - total.tally.with_cost,
+    };
+    let by_mode = by_mode.iter().map(|(mode, row)| of_mode(*mode, row)).collect();
     v1::GetPromptAnalyticsResponse { summary: Some(summary), by_mode }
 }
 

@@ -7,7 +7,7 @@ use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
-use prompt_ledger_domain::{Reason, Result, limits, versioning};
+use prompt_ledger_domain::{Result, limits, versioning};
 use prompt_ledger_store::{CodePrompt, RegisterCode, RegisteredPrompt};
 
 use super::{GoOn, RegistryService, read_template};
@@ -106,7 +106,7 @@ impl RegistryService {
         while done.len() < prompts.len() {
             let (prompts, start) = (Arc::clone(prompts), done.len());
             let one = move |(place, prompt): (usize, &Carried)| {
-                work(prompt).map_err(|error| error.within(&at(start + place)).with("prompt", &prompt.name))
+                work(prompt).map_err(|error| error.within(&at(start + place)).of_prompt(&prompt.name))
             };
             let portion = move |_: GoOn<'_>| Ok(portion(&prompts[start..]).iter().enumerate().map(one).collect());
             let portion: Result<Vec<T>> = self.cpu.run(project, bytes, portion).await?;
@@ -132,7 +132,7 @@ fn check_count(prompts: usize) -> Result<()> {
 fn check_fields(code: &Code) -> Result<()> {
     for (place, prompt) in code.prompts.iter().enumerate() {
         let size = field::size("template", prompt.template_source.len(), limits::TEMPLATE_BYTES);
-        size.map_err(|error| error.within(&at(place)).with("prompt", field::shown(&prompt.name)))?;
+        size.map_err(|error| error.within(&at(place)).of_prompt(&field::shown(&prompt.name)))?;
     }
     let mut wrong = code.violations.clone();
     let short = |name: &str, value: &str| field::text(name, value.to_owned(), limits::SHORT_TEXT_BYTES);
@@ -181,11 +181,9 @@ fn check_hashes(prompts: &[Carried], checksums: &[String]) -> Result<()> {
             first.get_or_insert((&prompt.name, computed));
         }
     }
-    match wrong.into_error(Reason::TemplateHashMismatch).zip(first) {
+    match first {
         None => Ok(()),
-        Some((error, (name, computed))) => {
-            Err(error.with("prompt", name).with("computed_hash", computed).about("prompt", name))
-        }
+        Some((name, computed)) => Err(Error::template_hash_mismatch(wrong, name, computed)),
     }
 }
 

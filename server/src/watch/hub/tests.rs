@@ -16,12 +16,12 @@ use prompt_ledger_store_sqlite::Sqlite;
 use tempfile::TempDir;
 
 use super::*;
-use crate::watch::{Streams, WatchMessage, Watcher};
+use crate::watch::{StreamLimits, WatchMessage};
 
 struct Kit {
-    hub: Hub,
+    hub: Arc<Hub>,
     store: Arc<Sqlite>,
-    streams: Streams,
+    streams: Arc<StreamLimits>,
     project: ProjectId,
     stop: CancellationToken,
     _folder: TempDir,
@@ -32,13 +32,13 @@ impl Kit {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
-        let (hub, tasks) = Hub::new(store.clone(), Feed::default());
+        let hub = Hub::new(store.clone());
         let bus = Arc::new(MemoryBus::new());
         let outbox = Outbox::announcements(bus.clone());
         let texts = Texts::new(EventPublisher::new(outbox.clone()));
         let stop = CancellationToken::new();
-        tokio::spawn(tasks.run(texts, outbox, bus.listen(), stop.clone()));
-        let streams = Streams::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());
+        tokio::spawn(hub.clone().run(texts, outbox, bus.listen(), stop.clone()));
+        let streams = StreamLimits::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());
         let project = store.project("default").await.unwrap().unwrap().id;
         Self { hub, store, streams, project, stop, _folder: folder }
     }
@@ -109,12 +109,12 @@ impl Kit {
         self.store.finish(Fence { id, attempt: 1 }, finish).await.unwrap().unwrap()
     }
 
-    async fn watch(&self, id: ExecutionId, after: i64) -> Result<Watcher> {
+    async fn watch(&self, id: ExecutionId, after: i64) -> Result<Watch> {
         self.hub.watch(self.project, id, after, self.streams.within_call(None)).await
     }
 
     fn watched(&self) -> usize {
-        self.hub.0.entries().len()
+        self.hub.timelines().len()
     }
 }
 
@@ -125,10 +125,10 @@ impl Drop for Kit {
 }
 
 /// The sequences of the next so many events.
-async fn sequences(watcher: &mut Watcher, count: usize) -> Vec<i64> {
+async fn sequences(watch: &mut Watch, count: usize) -> Vec<i64> {
     let mut sequences = Vec::new();
     while sequences.len() < count {
-        if let WatchMessage::Changed(event, _) = watcher.next().await.unwrap().unwrap() {
+        if let WatchMessage::Changed(event, _) = watch.next().await.unwrap().unwrap() {
             sequences.push(event.sequence);
         }
     }
@@ -139,21 +139,21 @@ async fn sequences(watcher: &mut Watcher, count: usize) -> Vec<i64> {
 async fn what_happens_between_registering_and_reading_is_told_once() {
     let kit = Kit::new().await;
     let (id, first) = kit.queued().await;
-    let place = kit.hub.place(id, true);
+    let subscription = kit.hub.subscribe(id, true);
     // Heard before anything was read: a gap, which reading closes.
     let second = kit.claim(id).await;
     kit.hub.changed(id, second);
-    kit.hub.catch_up(&place, kit.project, 0).await.unwrap();
+    kit.hub.catch_up(&subscription, kit.project, 0).await.unwrap();
     for event in [first, second, second] {
         kit.hub.changed(id, event);
     }
-    let mut watcher = kit.watch(id, 0).await.unwrap();
-    assert_eq!(sequences(&mut watcher, 2).await, [1, 2]);
+    let mut watch = kit.watch(id, 0).await.unwrap();
+    assert_eq!(sequences(&mut watch, 2).await, [1, 2]);
     let third = kit.end(id).await;
     kit.hub.changed(id, third);
-    assert_eq!(sequences(&mut watcher, 1).await, [3]);
-    assert!(watcher.next().await.is_none());
-    drop((watcher, place));
+    assert_eq!(sequences(&mut watch, 1).await, [3]);
+    assert!(watch.next().await.is_none());
+    drop((watch, subscription));
     assert_eq!(kit.watched(), 0);
 }
 
@@ -161,12 +161,12 @@ async fn what_happens_between_registering_and_reading_is_told_once() {
 async fn events_that_nobody_announced_are_found_by_the_next_look() {
     let kit = Kit::new().await;
     let (id, _) = kit.queued().await;
-    let mut watcher = kit.watch(id, 0).await.unwrap();
-    assert_eq!(sequences(&mut watcher, 1).await, [1]);
+    let mut watch = kit.watch(id, 0).await.unwrap();
+    assert_eq!(sequences(&mut watch, 1).await, [1]);
     let began = std::time::Instant::now();
     kit.claim(id).await;
     kit.end(id).await;
-    assert_eq!(sequences(&mut watcher, 2).await, [2, 3]);
+    assert_eq!(sequences(&mut watch, 2).await, [2, 3]);
     // One look, and what a busy machine makes of it.
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
@@ -175,27 +175,30 @@ async fn events_that_nobody_announced_are_found_by_the_next_look() {
 async fn an_event_that_was_missed_is_read_as_soon_as_the_next_one_is_heard() {
     let kit = Kit::new().await;
     let (id, _) = kit.queued().await;
-    let place = kit.hub.place(id, false);
-    kit.hub.catch_up(&place, kit.project, 0).await.unwrap();
+    let subscription = kit.hub.subscribe(id, false);
+    kit.hub.catch_up(&subscription, kit.project, 0).await.unwrap();
     kit.claim(id).await;
     let last = kit.end(id).await;
     // Unless a look came just now.
-    let is_known = place.entry.story().through() == last.sequence;
+    let is_known = subscription.timeline.known().through() == last.sequence;
     kit.hub.changed(id, last);
-    assert!(is_known || place.entry.behind.load(Ordering::Relaxed), "it is to be read now, not by the next look");
+    assert!(
+        is_known || subscription.timeline.behind.load(Ordering::Relaxed),
+        "it is to be read now, not by the next look"
+    );
     let ended = kit.hub.end_of(kit.project, id).await.unwrap();
     assert_eq!((ended.status, ended.attempts), (Status::Failed, 1));
 }
 
 #[tokio::test]
-async fn what_cannot_be_watched_leaves_no_place_behind() {
+async fn what_cannot_be_watched_leaves_no_subscription_behind() {
     let kit = Kit::new().await;
     let (id, _) = kit.queued().await;
-    let reason = |watched: Result<Watcher>| watched.err().unwrap().reason();
+    let reason = |watched: Result<Watch>| watched.err().unwrap().reason();
     assert_eq!(reason(kit.watch(id, 2).await), Reason::SequenceAhead);
     assert_eq!(reason(kit.watch(ExecutionId(new_id()), 0).await), Reason::ExecutionNotFound);
     let elsewhere = ProjectId(new_id());
-    let pace = kit.streams.within_call(None);
-    assert_eq!(reason(kit.hub.watch(elsewhere, id, 0, pace).await), Reason::ExecutionNotFound);
+    let slot = kit.streams.within_call(None);
+    assert_eq!(reason(kit.hub.watch(elsewhere, id, 0, slot).await), Reason::ExecutionNotFound);
     assert_eq!(kit.watched(), 0);
 }

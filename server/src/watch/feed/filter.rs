@@ -10,23 +10,22 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{ExecutionFilter, Executions};
 
-use super::feed::{FeedPlace, Happening, OVERLAP};
-use super::hub::Hub;
-use super::stream::{StreamEnd, StreamLimits};
-use super::watcher::text_bytes;
+use super::{FeedEvent, FeedSubscription, OVERLAP};
+use crate::watch::stream_limits::{StreamEnd, StreamSlot};
+use crate::watch::watch::text_bytes;
 
 /// How many executions are read at once.
-const READ: usize = 64;
-const READ_WITH_TEXTS: usize = 4;
+const EXECUTIONS_AT_ONCE: usize = 64;
+const WITH_TEXTS_AT_ONCE: usize = 4;
 /// How many changes are read at once, and the first span of time for that.
-const CHANGES: usize = 4_096;
+const CHANGES_AT_ONCE: usize = 4_096;
 const SPAN: Duration = Duration::from_secs(10);
-/// How many changes may come while the first part is read.
-const MEANWHILE: usize = 16_384;
+/// How many changes may come while what is sent first is read; beyond, the stream ends as a slow one.
+const MEANWHILE_MOST: usize = 16_384;
 
 /// Which executions a feed is about. Everything given must hold.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct FeedFilter {
     /// The project.
     pub project: ProjectId,
     /// Its name.
@@ -79,44 +78,44 @@ impl FeedMessage {
 
 /// A stream over all executions that match.
 pub struct FilteredFeed {
-    pace: StreamLimits,
-    reading: FeedRead,
+    slot: StreamSlot,
+    read: FeedRead,
     ended: bool,
 }
 
 /// Where it reads from, and how far it has.
 struct FeedRead {
     store: Arc<dyn Executions>,
-    place: FeedPlace,
-    wanted: Wanted,
+    feed: FeedSubscription,
+    filter: FeedFilter,
     ready: VecDeque<FeedMessage>,
-    /// What comes first; absent when all of it has been read.
-    first: Option<First>,
+    /// What is sent first; absent once all of it has been read.
+    backlog: Option<Backlog>,
     /// What has happened while that was read.
-    meanwhile: VecDeque<Arc<Happening>>,
+    meanwhile: VecDeque<Arc<FeedEvent>>,
 }
 
-/// How far the first part has been read.
-struct First {
+/// What is sent first: what is unfinished, and what changed lately; and how far it has been read.
+struct Backlog {
     /// The executions to read next.
     ids: VecDeque<ExecutionId>,
-    step: Option<FilterStep>,
+    step: Option<BacklogStep>,
     /// Those whose snapshots were sent.
     sent: HashSet<ExecutionId>,
 }
 
 /// What to look for.
 #[derive(Clone, Copy)]
-enum FilterStep {
+enum BacklogStep {
     /// What is unfinished, created before this row.
     Unfinished(Option<(Timestamp, ExecutionId)>),
     /// What changed from `start` on, up to `end`, in spans of this length.
     Changed { start: Timestamp, end: Timestamp, span: Duration },
 }
 
-impl Wanted {
+impl FeedFilter {
     fn matches(&self, execution: &Execution) -> bool {
-        let same = |wanted: &str, is: &str| wanted.is_empty() || wanted == is;
+        let same = |asked: &str, is: &str| asked.is_empty() || asked == is;
         execution.project == self.project_name
             && same(&self.prompt_name, &execution.prompt_name)
             && same(&self.environment, &execution.environment)
@@ -132,28 +131,22 @@ impl Wanted {
     }
 }
 
-impl Hub {
-    /// Watches all executions that match.
-    #[must_use]
-    pub fn filtered(&self, wanted: Wanted, pace: StreamLimits) -> FilteredFeed {
-        let first = First { ids: VecDeque::new(), step: Some(FilterStep::Unfinished(None)), sent: HashSet::new() };
-        let reading = FeedRead {
-            store: self.store(),
-            place: self.feed().place(),
-            wanted,
-            ready: VecDeque::new(),
-            first: Some(first),
-            meanwhile: VecDeque::new(),
-        };
-        FilteredFeed { pace, reading, ended: false }
-    }
-}
-
 impl FilteredFeed {
-    /// Its pace.
+    pub(in crate::watch) fn new(
+        store: Arc<dyn Executions>,
+        feed: FeedSubscription,
+        filter: FeedFilter,
+        slot: StreamSlot,
+    ) -> Self {
+        let backlog = Backlog { ids: VecDeque::new(), step: Some(BacklogStep::Unfinished(None)), sent: HashSet::new() };
+        let (ready, meanwhile) = (VecDeque::new(), VecDeque::new());
+        Self { slot, read: FeedRead { store, feed, filter, ready, backlog: Some(backlog), meanwhile }, ended: false }
+    }
+
+    /// Its place in the limits.
     #[must_use]
-    pub fn pace(&self) -> &StreamLimits {
-        &self.pace
+    pub fn slot(&self) -> &StreamSlot {
+        &self.slot
     }
 
     /// The next message, when there is one; nothing after an error.
@@ -161,21 +154,21 @@ impl FilteredFeed {
         if self.ended {
             return None;
         }
-        self.pace.turn().await;
-        let next = match self.pace.check() {
+        self.slot.turn().await;
+        let next = match self.slot.check() {
             Err(ending) => Err(ending.error()),
             Ok(()) => tokio::select! {
                 biased;
-                ending = self.pace.waits() => match ending {
+                ending = self.slot.waits() => match ending {
                     None => Ok(FeedMessage::Heartbeat),
                     Some(ending) => Err(ending.error()),
                 },
                 // Given up half way it loses nothing.
-                message = self.reading.next() => message,
+                message = self.read.next() => message,
             },
         };
         match &next {
-            Ok(message) => self.pace.gave(message.bytes()),
+            Ok(message) => self.slot.gave(message.bytes()),
             Err(_) => self.ended = true,
         }
         Some(next)
@@ -188,40 +181,40 @@ impl FeedRead {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(message);
             }
-            if self.first.is_some() {
-                self.place.begun().await;
+            if self.backlog.is_some() {
+                self.feed.begun().await;
                 self.keep_up()?;
                 self.read().await?;
                 continue;
             }
-            if let Some(happening) = self.meanwhile.front().cloned() {
-                let told = self.told(&happening).await?;
+            if let Some(event) = self.meanwhile.front().cloned() {
+                let told = self.told(&event).await?;
                 self.meanwhile.pop_front();
                 self.ready.extend(told);
                 continue;
             }
-            let happening = self.place.next().await.ok_or_else(|| StreamEnd::Slow.error())?;
-            self.meanwhile.push_back(happening);
+            let event = self.feed.next().await.map_err(StreamEnd::error)?;
+            self.meanwhile.push_back(event);
         }
     }
 
     /// Takes what has happened while the first part is read, so that a long one does not fall behind.
     fn keep_up(&mut self) -> Result<()> {
-        while let Some(happening) = self.place.waiting().map_err(|_| StreamEnd::Slow.error())? {
-            if self.wanted.wants_event(&happening.event) && self.wanted.matches(&happening.execution) {
-                self.meanwhile.push_back(happening);
+        while let Some(event) = self.feed.waiting().map_err(StreamEnd::error)? {
+            if self.filter.wants_event(&event.event) && self.filter.matches(&event.execution) {
+                self.meanwhile.push_back(event);
             }
         }
-        if self.meanwhile.len() > MEANWHILE { Err(StreamEnd::Slow.error()) } else { Ok(()) }
+        if self.meanwhile.len() > MEANWHILE_MOST { Err(StreamEnd::Slow.error()) } else { Ok(()) }
     }
 
     /// The message of a change, where it is wanted.
-    async fn told(&self, happening: &Happening) -> Result<Option<FeedMessage>> {
-        let Happening { event, execution } = happening;
-        if !self.wanted.wants_event(event) || !self.wanted.matches(execution) {
+    async fn told(&self, event: &FeedEvent) -> Result<Option<FeedMessage>> {
+        let FeedEvent { event, execution } = event;
+        if !self.filter.wants_event(event) || !self.filter.matches(execution) {
             return Ok(None);
         }
-        let ended = match (event.to.is_terminal(), self.wanted.texts) {
+        let ended = match (event.to.is_terminal(), self.filter.texts) {
             (false, _) => None,
             (true, false) => Some(Arc::clone(execution)),
             // Texts are nobody else's to hold.
@@ -237,24 +230,24 @@ impl FeedRead {
 
     /// Reads some more of the first part. Everything is changed at once behind the last wait.
     async fn read(&mut self) -> Result<()> {
-        let Some(first) = &self.first else { return Ok(()) };
-        let at_once = if self.wanted.texts { READ_WITH_TEXTS } else { READ };
-        let ids: Vec<_> = first.ids.iter().take(at_once).copied().collect();
+        let Some(backlog) = &self.backlog else { return Ok(()) };
+        let at_once = if self.filter.texts { WITH_TEXTS_AT_ONCE } else { EXECUTIONS_AT_ONCE };
+        let ids: Vec<_> = backlog.ids.iter().take(at_once).copied().collect();
         if ids.is_empty() {
-            let Some(step) = first.step else {
-                self.first = None;
+            let Some(step) = backlog.step else {
+                self.backlog = None;
                 self.ready.push_back(FeedMessage::Synced);
                 return Ok(());
             };
             let (found, next) = match step {
-                FilterStep::Unfinished(before) => self.unfinished(before).await?,
-                FilterStep::Changed { start, end, span } => self.changed(start, end, span).await?,
+                BacklogStep::Unfinished(before) => self.unfinished(before).await?,
+                BacklogStep::Changed { start, end, span } => self.changed(start, end, span).await?,
             };
-            if let Some(first) = &mut self.first {
+            if let Some(backlog) = &mut self.backlog {
                 let mut seen = HashSet::new();
-                let new = found.into_iter().filter(|id| !first.sent.contains(id) && seen.insert(*id));
-                first.ids.extend(new);
-                first.step = next;
+                let new = found.into_iter().filter(|id| !backlog.sent.contains(id) && seen.insert(*id));
+                backlog.ids.extend(new);
+                backlog.step = next;
             }
             return Ok(());
         }
@@ -262,20 +255,20 @@ impl FeedRead {
         let cursors: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
         let changes = self.store.events_after(&cursors).await?;
         let mut executions = self.store.whole(&ids, false).await?;
-        executions.retain(|execution| self.wanted.matches(execution));
-        if self.wanted.texts {
+        executions.retain(|execution| self.filter.matches(execution));
+        if self.filter.texts {
             let matching: Vec<_> = executions.iter().map(|execution| execution.id).collect();
             executions = self.store.whole(&matching, true).await?;
         }
-        let Some(first) = &mut self.first else { return Ok(()) };
-        first.ids.drain(..ids.len());
+        let Some(backlog) = &mut self.backlog else { return Ok(()) };
+        backlog.ids.drain(..ids.len());
         for execution in executions {
             let events = || changes.iter().filter(|change| change.id == execution.id).map(|change| &change.event);
             let through = events().map(|event| event.sequence).max().unwrap_or(0);
-            let since = |event: &&Event| self.wanted.since.is_some_and(|since| event.at >= since.before(OVERLAP));
-            let lately = events().filter(since).any(|event| self.wanted.wants_event(event));
-            if lately || self.wanted.wants(execution.status) {
-                first.sent.insert(execution.id);
+            let since = |event: &&Event| self.filter.since.is_some_and(|since| event.at >= since.before(OVERLAP));
+            let lately = events().filter(since).any(|event| self.filter.wants_event(event));
+            if lately || self.filter.wants(execution.status) {
+                backlog.sent.insert(execution.id);
                 self.ready.push_back(FeedMessage::Snapshot(Arc::new(execution), through));
             }
         }
@@ -286,28 +279,28 @@ impl FeedRead {
     async fn unfinished(
         &self,
         before: Option<(Timestamp, ExecutionId)>,
-    ) -> Result<(Vec<ExecutionId>, Option<FilterStep>)> {
+    ) -> Result<(Vec<ExecutionId>, Option<BacklogStep>)> {
         let statuses: Vec<_> =
-            [Status::Queued, Status::Running].into_iter().filter(|status| self.wanted.wants(*status)).collect();
+            [Status::Queued, Status::Running].into_iter().filter(|status| self.filter.wants(*status)).collect();
         let page = match statuses.is_empty() {
             true => Vec::new(),
             false => {
                 let filter = ExecutionFilter {
-                    prompt_name: self.wanted.prompt_name.clone(),
-                    environment: self.wanted.environment.clone(),
-                    correlation_id: self.wanted.correlation_id.clone(),
+                    prompt_name: self.filter.prompt_name.clone(),
+                    environment: self.filter.environment.clone(),
+                    correlation_id: self.filter.correlation_id.clone(),
                     statuses,
                     ..ExecutionFilter::default()
                 };
-                self.store.list(self.wanted.project, &filter, before, READ, false).await?
+                self.store.list(self.filter.project, &filter, before, EXECUTIONS_AT_ONCE, false).await?
             }
         };
-        let next = match (page.len() == READ, self.wanted.since) {
-            (true, _) => page.last().map(|last| FilterStep::Unfinished(Some((last.created_at, last.id)))),
+        let next = match (page.len() == EXECUTIONS_AT_ONCE, self.filter.since) {
+            (true, _) => page.last().map(|last| BacklogStep::Unfinished(Some((last.created_at, last.id)))),
             (false, None) => None,
             (false, Some(since)) => {
                 let end = self.store.clock().await?.after(OVERLAP);
-                Some(FilterStep::Changed { start: since.before(OVERLAP), end, span: SPAN })
+                Some(BacklogStep::Changed { start: since.before(OVERLAP), end, span: SPAN })
             }
         };
         Ok((page.into_iter().map(|execution| execution.id).collect(), next))
@@ -319,19 +312,21 @@ impl FeedRead {
         start: Timestamp,
         end: Timestamp,
         span: Duration,
-    ) -> Result<(Vec<ExecutionId>, Option<FilterStep>)> {
+    ) -> Result<(Vec<ExecutionId>, Option<BacklogStep>)> {
         if start >= end {
             return Ok((Vec::new(), None));
         }
         let until = start.after(span).min(end);
-        let changes = self.store.events_between(start, until, CHANGES).await?;
+        let changes = self.store.events_between(start, until, CHANGES_AT_ONCE).await?;
         let next = match changes.last() {
-            Some(last) if changes.len() == CHANGES && last.event.at > start => {
-                FilterStep::Changed { start: last.event.at, end, span: SPAN }
+            Some(last) if changes.len() == CHANGES_AT_ONCE && last.event.at > start => {
+                BacklogStep::Changed { start: last.event.at, end, span: SPAN }
             }
             // The fewer changes there are, the longer the next span.
-            _ if changes.len() < CHANGES / 8 => FilterStep::Changed { start: until, end, span: span.saturating_mul(2) },
-            _ => FilterStep::Changed { start: until, end, span },
+            _ if changes.len() < CHANGES_AT_ONCE / 8 => {
+                BacklogStep::Changed { start: until, end, span: span.saturating_mul(2) }
+            }
+            _ => BacklogStep::Changed { start: until, end, span },
         };
         Ok((changes.into_iter().map(|change| change.id).collect(), Some(next)))
     }

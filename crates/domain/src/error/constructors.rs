@@ -1,0 +1,303 @@
+//! Every error that carries more than a sentence: its metadata, what it is about, and what to do instead.
+
+use super::{Error, Reason, Violations};
+use crate::execution::Status;
+use crate::field::shown;
+use crate::ids::ExecutionId;
+use crate::model::ModelRef;
+use crate::prompt::{Mode, Selector};
+use crate::text;
+
+/// What a caller does with a prompt. Which call does it depends on the prompt's mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Writes a version.
+    Write,
+    /// Runs an execution within the call.
+    Run,
+    /// Runs an execution within the call, and watches it.
+    Stream,
+    /// Puts an execution into the queue.
+    Submit,
+}
+
+/// What to do instead of what was refused. The layer that knows the calls names them, at the end of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The call that serves prompts of this mode.
+    Use(Mode, Operation),
+    /// The call that reads the history, for the mode that the prompt has.
+    ReadHistory,
+    /// Register the prompt, in either mode.
+    RegisterPrompt,
+    /// Unarchive the prompt.
+    Unarchive,
+    /// List the prompt's versions.
+    ListVersions,
+    /// Register the model.
+    RegisterModel {
+        /// Its provider, as it is shown.
+        provider: String,
+        /// Its name, as it is shown.
+        model: String,
+    },
+    /// Read the execution.
+    ReadExecution,
+    /// Watch many executions by one stream.
+    WatchAll,
+}
+
+impl Error {
+    fn remedied_by(mut self, remedy: Remedy) -> Self {
+        self.0.remedy = Some(remedy);
+        self
+    }
+
+    fn about_prompt(reason: Reason, message: String, name: &str) -> Self {
+        Self::new(reason, message).of_prompt(name).about("prompt", name)
+    }
+
+    fn about_execution(reason: Reason, message: String, id: ExecutionId) -> Self {
+        Self::new(reason, message).of_execution(id.to_string()).about("execution", id.to_string())
+    }
+
+    /// The same error, with the prompt that it was found in.
+    #[must_use]
+    pub fn of_prompt(self, name: &str) -> Self {
+        self.with("prompt", name)
+    }
+
+    /// The same error, with the execution that it was found in.
+    #[must_use]
+    pub fn of_execution(self, id: impl Into<String>) -> Self {
+        self.with("execution_id", id)
+    }
+
+    /// The same error, with the sequence of the last event that the caller can have.
+    #[must_use]
+    pub fn at_sequence(self, last: i64) -> Self {
+        self.with("last_sequence", last.to_string())
+    }
+
+    /// PROMPT_NOT_FOUND.
+    #[must_use]
+    pub fn prompt_not_found(name: &str) -> Self {
+        let name = shown(name);
+        let message = format!("no prompt `{name}` in this project");
+        Self::about_prompt(Reason::PromptNotFound, message, &name).remedied_by(Remedy::RegisterPrompt)
+    }
+
+    /// The prompt has no such version: NO_ACTIVE_VERSION or VERSION_NOT_FOUND.
+    #[must_use]
+    pub fn version_not_found(prompt: &str, selector: &Selector) -> Self {
+        let missing = |message| Self::about_prompt(Reason::VersionNotFound, message, prompt);
+        match selector {
+            Selector::Active => {
+                let message = format!("prompt `{prompt}` has no active version; activate one, or name a version");
+                Self::about_prompt(Reason::NoActiveVersion, message, prompt)
+            }
+            Selector::Latest => missing(format!("prompt `{prompt}` has no version yet")),
+            Selector::Number(number) => {
+                missing(format!("prompt `{prompt}` has no version {number}")).remedied_by(Remedy::ListVersions)
+            }
+            Selector::Checksum(checksum) => {
+                missing(format!("prompt `{prompt}` has no version with checksum `{}`", shown(checksum)))
+            }
+        }
+    }
+
+    /// LABEL_NOT_FOUND.
+    #[must_use]
+    pub fn label_not_found(prompt: &str, label: &str) -> Self {
+        let label = shown(label);
+        let message = format!("prompt `{prompt}` has no label `{label}`; `active` and `latest` are built in");
+        Self::new(Reason::LabelNotFound, message).of_prompt(prompt).about("label", label)
+    }
+
+    /// ETAG_MISMATCH for a prompt that has another etag.
+    #[must_use]
+    pub fn etag_mismatch(prompt: &str) -> Self {
+        let message = format!("prompt `{prompt}` has changed since that etag was read; read it again and repeat");
+        Self::about_prompt(Reason::EtagMismatch, message, prompt)
+    }
+
+    /// ETAG_MISMATCH for a prompt that does not exist.
+    #[must_use]
+    pub fn etag_without_prompt(name: &str) -> Self {
+        let name = shown(name);
+        let message = format!("prompt `{name}` does not exist, so no etag is its own; leave the etag out to create it");
+        Self::about_prompt(Reason::EtagMismatch, message, &name)
+    }
+
+    /// PROMPT_EXISTS.
+    #[must_use]
+    pub fn prompt_exists(name: &str) -> Self {
+        let name = shown(name);
+        let message = format!("prompt `{name}` exists; leave create_only out to change it");
+        Self::about_prompt(Reason::PromptExists, message, &name)
+    }
+
+    /// PROMPT_ARCHIVED.
+    #[must_use]
+    pub fn prompt_archived(name: &str) -> Self {
+        let message = format!("prompt `{name}` is archived");
+        Self::about_prompt(Reason::PromptArchived, message, name).remedied_by(Remedy::Unarchive)
+    }
+
+    /// MODE_MISMATCH for a prompt that is managed in `mode`: `operation` on it has another call.
+    #[must_use]
+    pub fn mode_mismatch(name: &str, mode: Mode, operation: Operation) -> Self {
+        let message = format!("prompt `{name}` is managed in {mode} mode");
+        Self::of_other_mode(message, name, mode, Remedy::Use(mode, operation))
+    }
+
+    /// MODE_MISMATCH for a reader of the history who asks for another mode than the prompt's.
+    #[must_use]
+    pub fn mode_not_asked(name: &str, mode: Mode, asked: Mode) -> Self {
+        let message =
+            format!("prompt `{name}` is managed in {mode} mode, not {asked}; ask for {mode}, or name no mode");
+        Self::of_other_mode(message, name, mode, Remedy::ReadHistory)
+    }
+
+    fn of_other_mode(message: String, name: &str, mode: Mode, remedy: Remedy) -> Self {
+        Self::about_prompt(Reason::ModeMismatch, message, name).with("mode", mode.as_str()).remedied_by(remedy)
+    }
+
+    /// TEMPLATE_OPAQUE: this version of a prompt of this mode is never rendered.
+    #[must_use]
+    pub fn template_opaque(prompt: &str, mode: Mode, version: i32) -> Self {
+        let advice = match mode {
+            Mode::Tracking => "execute it by `messages`",
+            Mode::Full => "only a tracking-mode prompt executes it, by `messages`",
+        };
+        let message = format!("version {version} of `{prompt}` is opaque and never rendered; {advice}");
+        Self::about_prompt(Reason::TemplateOpaque, message, prompt)
+    }
+
+    /// TEMPLATE_INVALID at a place, both counted from 1.
+    #[must_use]
+    pub fn template_invalid(line: usize, column: usize, why: &str) -> Self {
+        let message = format!("template: line {line}, column {column}: {why}");
+        Self::new(Reason::TemplateInvalid, message).with("line", line.to_string()).with("column", column.to_string())
+    }
+
+    /// TEMPLATE_HASH_MISMATCH: the wrong hashes, and the first prompt that has one, with the hash of its text.
+    #[must_use]
+    pub fn template_hash_mismatch(wrong: Violations, prompt: &str, computed: &str) -> Self {
+        let error = Self::counted(Reason::TemplateHashMismatch, wrong.kept, wrong.more);
+        error.of_prompt(prompt).with("computed_hash", computed).about("prompt", prompt)
+    }
+
+    /// VERSION_IN_USE.
+    #[must_use]
+    pub fn version_in_use(prompt: &str, number: i32) -> Self {
+        let message =
+            format!("version {number} of `{prompt}` is the active one; activate another before deprecating it");
+        Self::new(Reason::VersionInUse, message).of_prompt(prompt).about("version", number.to_string())
+    }
+
+    /// PROJECT_NOT_FOUND.
+    #[must_use]
+    pub fn project_not_found(name: &str) -> Self {
+        let name = shown(name);
+        let message =
+            format!("no project `{name}` for this key; `prompt-ledger keys create --project {name}` makes one");
+        Self::new(Reason::ProjectNotFound, message).about("project", name)
+    }
+
+    /// PROVIDER_NOT_FOUND, with the names that there are.
+    #[must_use]
+    pub fn provider_not_found<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
+        let known = known.collect::<Vec<_>>().join(", ");
+        let message = format!("no provider `{}`; there are: {known}", shown(name));
+        Self::about_provider(Reason::ProviderNotFound, message, name)
+    }
+
+    /// PROVIDER_NOT_CONFIGURED; `remedy` says what to set.
+    #[must_use]
+    pub fn provider_not_configured(name: &str, remedy: &str) -> Self {
+        let message = format!("the provider `{}` is not configured: {remedy}", shown(name));
+        Self::about_provider(Reason::ProviderNotConfigured, message, name)
+    }
+
+    fn about_provider(reason: Reason, message: String, name: &str) -> Self {
+        Self::new(reason, message).with("provider", shown(name)).about("provider", shown(name))
+    }
+
+    /// MODEL_NOT_FOUND.
+    #[must_use]
+    pub fn model_not_found(id: &ModelRef) -> Self {
+        Self::unregistered(id, "is not registered")
+    }
+
+    /// MODEL_NOT_FOUND: its first use does not register it, for `most` others were registered so.
+    #[must_use]
+    pub fn model_not_discovered(id: &ModelRef, most: usize) -> Self {
+        let why = format!("is not registered, and {most} models were by their first use, the most there may be");
+        Self::unregistered(id, &why)
+    }
+
+    fn unregistered(id: &ModelRef, why: &str) -> Self {
+        let (provider, model) = (shown(&id.provider), shown(&id.model));
+        let name = format!("{provider}/{model}");
+        let error = Self::new(Reason::ModelNotFound, format!("model `{name}` {why}")).about("model", name);
+        error.remedied_by(Remedy::RegisterModel { provider, model })
+    }
+
+    /// EXECUTION_NOT_FOUND.
+    #[must_use]
+    pub fn execution_not_found(id: ExecutionId) -> Self {
+        Self::about_execution(Reason::ExecutionNotFound, format!("no execution {id} in this project"), id)
+    }
+
+    /// EXECUTION_FINISHED for one that can no longer be canceled.
+    #[must_use]
+    pub fn execution_finished(id: ExecutionId, status: Status) -> Self {
+        let message = format!("execution {id} is finished (`{status}`) and cannot be canceled");
+        Self::about_execution(Reason::ExecutionFinished, message, id).remedied_by(Remedy::ReadExecution)
+    }
+
+    /// SEQUENCE_AHEAD for a cursor beyond the last event.
+    #[must_use]
+    pub fn sequence_ahead(id: ExecutionId, cursor: i64, last: i64) -> Self {
+        let message = format!(
+            "execution {id} has {last} events so far, and after_sequence is {cursor}; the cursor is the sequence of the \
+             last event that you have, or 0"
+        );
+        Self::about_execution(Reason::SequenceAhead, message, id).at_sequence(last)
+    }
+
+    /// IDEMPOTENCY_KEY_REUSED, with the execution that has the key.
+    #[must_use]
+    pub fn idempotency_key_reused(key: &str, id: ExecutionId) -> Self {
+        let message = format!(
+            "idempotency key `{}` belongs to another request, execution {id}; send a new key for a new request",
+            text::cut(key, 64)
+        );
+        Self::about_execution(Reason::IdempotencyKeyReused, message, id)
+    }
+
+    /// TOO_MANY_WATCHERS; `whose` is who has so many.
+    #[must_use]
+    pub fn too_many_watchers(whose: &str, count: usize, most: usize) -> Self {
+        let message = format!("{whose} has {count} watching streams, and {most} is the limit");
+        Self::new(Reason::TooManyWatchers, message).remedied_by(Remedy::WatchAll)
+    }
+
+    /// TOO_LARGE for a field, both in bytes.
+    #[must_use]
+    pub fn too_large(field: &str, bytes: usize, most: usize) -> Self {
+        let message = format!("{field} is {bytes} bytes; at most {most} are allowed: send less");
+        Self::new(Reason::TooLarge, message).with("field", field)
+    }
+
+    /// INTERNAL, for a failure that the log has under this id.
+    #[must_use]
+    pub fn logged(error_id: String) -> Self {
+        let message = format!("an internal failure; the server's log has it under error_id {error_id}");
+        Self::new(Reason::Internal, message).with("error_id", error_id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! How an execution begins: it is prepared, recorded, and queued for a worker or driven within its call.
+
+use std::sync::Arc;
+
+use prompt_ledger_domain::error::{Error, Operation, Result};
+use prompt_ledger_domain::execution::{Execution, ExecutionMode};
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::spec::Spec;
+use prompt_ledger_engine::{Bounds, RecordedEnd};
+use prompt_ledger_queue::Hint;
+use prompt_ledger_store::{ExecutionKey, KeyHolder, Recorded};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::prepare::Prepared;
+use super::{CallContext, ExecutionService};
+use crate::service::Caller;
+use crate::watch::Watch;
+
+/// How often a recording that found the registry changed under it resolves again.
+const RESOLVE_TRIES: usize = 5;
+
+/// How an execution is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum ExecuteKind<'a> {
+    /// Run within the call.
+    Run(&'a CallContext),
+    /// Run within the call, and watched from the beginning.
+    Stream(&'a CallContext),
+    /// Put into the queue.
+    Submit,
+}
+
+impl ExecuteKind<'_> {
+    pub(super) fn mode(self) -> ExecutionMode {
+        match self {
+            Self::Run(_) | Self::Stream(_) => ExecutionMode::Sync,
+            Self::Submit => ExecutionMode::Async,
+        }
+    }
+
+    fn operation(self) -> Operation {
+        match self {
+            Self::Run(_) => Operation::Run,
+            Self::Stream(_) => Operation::Stream,
+            Self::Submit => Operation::Submit,
+        }
+    }
+}
+
+/// The execution of a request.
+pub(super) struct Started {
+    pub(super) id: ExecutionId,
+    /// As it ended within the call, or as it was queued; absent where it must be read from the store.
+    pub(super) execution: Option<Execution>,
+    /// Present where this call streams what it recorded.
+    pub(super) watch: Option<Watch>,
+    /// Another call with the same idempotency key and the same request had recorded it.
+    pub(super) reused: bool,
+}
+
+impl Started {
+    fn recorded(id: ExecutionId, execution: Option<Execution>) -> Self {
+        Self { id, execution, watch: None, reused: false }
+    }
+}
+
+impl ExecutionService {
+    /// Prepares and records what a request asks for, unless its idempotency key has an execution; one of kind `Run` has
+    /// ended then. Where the registry changes meanwhile, the request is resolved again.
+    pub(super) async fn begin(
+        &self,
+        caller: &Caller,
+        spec: Spec,
+        prompt_mode: Mode,
+        kind: ExecuteKind<'_>,
+    ) -> Result<Started> {
+        let (project, spec) = (caller.project.id, &Arc::new(spec));
+        let name = spec.name()?;
+        let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
+        for _ in 0..RESOLVE_TRIES {
+            let prompt = &entry.found.prompt;
+            prompt.check_mode(prompt_mode, kind.operation())?;
+            let key = match spec.key()? {
+                None => None,
+                Some(key) => match self.store.by_key(prompt.id, &key).await? {
+                    Some(holder) => return self.reuse(project, spec, holder).await,
+                    None => Some(ExecutionKey { key, request_hash: self.request_hash(project, spec).await? }),
+                },
+            };
+            entry.check_revision(spec.min_revision)?;
+            let is_queued = matches!(kind, ExecuteKind::Submit);
+            let _place = is_queued.then(|| self.backpressure.admit()).transpose()?;
+            let prepared = self.prepare(caller, spec, &entry, key, kind).await?;
+            let recorded = match kind {
+                ExecuteKind::Run(call) => self.drive(prepared, call, None).await.map_err(Error::internal)?,
+                ExecuteKind::Stream(call) => self.drive_watched(prepared, call).await,
+                ExecuteKind::Submit => self.enqueue(prepared).await,
+            };
+            match recorded? {
+                Recorded::New(started) => return Ok(started),
+                Recorded::Existing(holder) => return self.reuse(project, spec, holder).await,
+                Recorded::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
+            }
+        }
+        Err(Error::internal("the registry changed under every try to record an execution"))
+    }
+
+    /// The execution that has the key; IDEMPOTENCY_KEY_REUSED where another request made it.
+    async fn reuse(&self, project: ProjectId, spec: &Arc<Spec>, holder: KeyHolder) -> Result<Started> {
+        if holder.request_hash != self.request_hash(project, spec).await? {
+            return Err(Error::idempotency_key_reused(&spec.idempotency_key, holder.id));
+        }
+        Ok(Started { reused: true, ..Started::recorded(holder.id, None) })
+    }
+
+    /// Records an execution as queued, and tells the workers.
+    async fn enqueue(&self, Prepared { new, version, .. }: Prepared) -> Result<Recorded<Started>> {
+        let (store, available_in) = (Arc::clone(&self.store), self.redispatch_after);
+        let (hints, publisher) = (self.hints.clone(), self.runner.publisher.clone());
+        // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
+        // told.
+        let recorded = self.running.spawn(async move {
+            let (id, asked) = (new.id, new.clone());
+            Ok(match store.submit(new, available_in).await? {
+                Recorded::New(event) => {
+                    hints.push(Hint { execution_id: id, attempt: 1 });
+                    publisher.changed(id, event);
+                    let queued = Execution::begun(asked, version, ExecutionMode::Async, event);
+                    Recorded::New(Started::recorded(id, Some(queued)))
+                }
+                Recorded::Existing(holder) => Recorded::Existing(holder),
+                Recorded::Stale => Recorded::Stale,
+            })
+        });
+        recorded.await.map_err(Error::internal)?
+    }
+
+    /// Records an execution, drives it to its end, and answers once it is recorded, with what watches it from its
+    /// beginning.
+    async fn drive_watched(&self, prepared: Prepared, call: &CallContext) -> Result<Recorded<Started>> {
+        let id = prepared.new.id;
+        // Registered before it exists: nothing that happens to it is missed.
+        let slot = self.streams.within_call(call.connection).outlasting_a_drain();
+        let watch = Some(self.hub.expect(id, slot));
+        let (recorded, is_recorded) = oneshot::channel();
+        let driving = self.drive(prepared, call, Some(recorded));
+        if is_recorded.await.is_ok() {
+            return Ok(Recorded::New(Started { watch, ..Started::recorded(id, None) }));
+        }
+        // It was not recorded, and says why.
+        driving.await.map_err(Error::internal)?
+    }
+
+    /// Records an execution and drives it to its end; `recorded` fires in between. With an idempotency key it goes on when
+    /// the caller does not: the retry finds it. Without one, a caller that hangs up aborts the provider call.
+    ///
+    /// A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
+    /// driven, and its end written.
+    fn drive(
+        &self,
+        prepared: Prepared,
+        call: &CallContext,
+        recorded: Option<oneshot::Sender<()>>,
+    ) -> JoinHandle<Result<Recorded<Started>>> {
+        let (sent, job) = (Instant::now(), prepared.job());
+        let Prepared { new, version, .. } = prepared;
+        let ends_with_caller = new.key.is_none();
+        let bounds = Bounds {
+            sent,
+            expire_at: new.expire_after.map(|after| sent + after),
+            caller_deadline: call.deadline.filter(|_| ends_with_caller),
+            hung_up: if ends_with_caller { call.hung_up.clone() } else { CancellationToken::new() },
+        };
+        let (store, runner, hub) = (Arc::clone(&self.store), self.runner.clone(), Arc::clone(&self.hub));
+        self.running.spawn(async move {
+            let (id, asked) = (new.id, new.clone());
+            let first = match store.start(new, runner.holder()).await? {
+                Recorded::New(event) => event,
+                Recorded::Existing(holder) => return Ok(Recorded::Existing(holder)),
+                Recorded::Stale => return Ok(Recorded::Stale),
+            };
+            runner.publisher.changed(id, first);
+            if let Some(recorded) = recorded {
+                // Who waited for it may be gone.
+                recorded.send(()).ok();
+            }
+            let ended = runner.run(job, bounds).await;
+            let begun = Execution::begun(asked, version, ExecutionMode::Sync, first);
+            let (execution, ended) = match ended {
+                Ok(Some(RecordedEnd { finish, event })) => (begun.finish(finish, event, &runner.worker), Ok(())),
+                Ok(None) => (None, Ok(())),
+                Err(error) => (None, Err(error)),
+            };
+            hub.drove(id, execution.as_ref());
+            ended.map(|()| Recorded::New(Started::recorded(id, execution)))
+        })
+    }
+
+    /// MODE_MISMATCH where the prompt that a request names is not of the mode that the RPC serves: looked at before
+    /// anything else is said of the request.
+    pub async fn check_mode(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode) -> Result<()> {
+        let name = spec.name()?;
+        let entry = self.registry.entry(caller.project.id, name.as_str(), None).await?;
+        entry.found.prompt.check_mode(prompt_mode, Operation::Run)
+    }
+}

@@ -1,0 +1,99 @@
+//! Slots, heartbeats, ends and turns.
+
+use std::pin::pin;
+
+use super::*;
+
+fn streams(per_key: usize, per_server: usize) -> (Arc<StreamLimits>, CancellationToken) {
+    let second = Duration::from_secs(1);
+    let config =
+        WatchConfig { per_key, per_server, max_age: 100 * second, heartbeat: 15 * second, stall_limit: 4 * second };
+    let draining = CancellationToken::new();
+    (StreamLimits::new(config, draining.clone()), draining)
+}
+
+fn connection(port: u16) -> Option<SocketAddr> {
+    Some(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+#[tokio::test]
+async fn slots_are_counted_per_key_and_per_server_and_given_back() {
+    let (streams, _) = streams(2, 3);
+    let (one, _two) = (streams.admit(1, None).unwrap(), streams.admit(1, None).unwrap());
+    assert_eq!(streams.admit(1, None).err().unwrap().reason(), Reason::TooManyWatchers);
+    let _three = streams.admit(2, None).unwrap();
+    let error = streams.admit(2, None).err().unwrap();
+    assert!(error.to_string().contains("this server has 3"), "{error}");
+    let _free = streams.within_call(None);
+    drop(one);
+    streams.admit(1, None).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_come_and_the_age_ends_a_stream() {
+    let (streams, _) = streams(1, 1);
+    let mut slot = streams.admit(1, None).unwrap();
+    let began = Instant::now();
+    let mut beats = 0;
+    let ending = loop {
+        match slot.waits().await {
+            None => beats += 1,
+            Some(ending) => break ending,
+        }
+    };
+    assert_eq!(ending, StreamEnd::Aged);
+    assert!((5..=7).contains(&beats), "{beats} in {:?}", began.elapsed());
+    assert!((90..=110).contains(&began.elapsed().as_secs()));
+    let mut endless = streams.within_call(None);
+    for _ in 0..20 {
+        assert_eq!(endless.waits().await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_what_does_not_outlast_it() {
+    let (streams, draining) = streams(1, 1);
+    let (mut ends, mut outlasts) = (streams.within_call(None), streams.within_call(None).outlasting_a_drain());
+    draining.cancel();
+    assert_eq!((ends.waits().await, outlasts.waits().await), (Some(StreamEnd::Drained), None));
+    for (ending, reason) in [
+        (StreamEnd::Drained, Reason::Draining),
+        (StreamEnd::Aged, Reason::Draining),
+        (StreamEnd::Slow, Reason::SlowConsumer),
+    ] {
+        assert_eq!(ending.error().reason(), reason);
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_is_expelled_and_the_heaviest_first_where_a_whole_connection_stalls() {
+    let (streams, _) = streams(9, 9);
+    let stream = |port, polled, bytes| {
+        let slot = streams.admit(1, connection(port)).unwrap();
+        slot.activity.polled.store(polled, Ordering::Relaxed);
+        slot.gave(bytes);
+        slot
+    };
+    // On the first connection one reads, so it is not the connection; on the second nobody does.
+    let first = [stream(1, 50, 0), stream(1, 5, 1), stream(1, 5, 9), stream(1, 50, 9)];
+    let second = [stream(2, 5, 1), stream(2, 5, 9), stream(2, 5, 2)];
+    let slow = |slot: &StreamSlot| slot.check() == Err(StreamEnd::Slow);
+    streams.expel(10);
+    assert_eq!(first.each_ref().map(slow), [false, true, true, false]);
+    assert_eq!(second.each_ref().map(slow), [false, true, false]);
+    streams.expel(10);
+    assert_eq!(second.each_ref().map(slow), [false, true, true]);
+}
+
+#[tokio::test]
+async fn a_turn_is_a_few_messages_or_some_bytes() {
+    for (bytes, most) in [(0, 8), (1_024, 6), (16 * 1_024, 1), (1024 * 1024, 1)] {
+        // Begins a turn.
+        tokio::task::yield_now().await;
+        let mut taken = 0;
+        while futures::poll!(pin!(take_turn(bytes))).is_ready() {
+            taken += 1;
+        }
+        assert_eq!(taken, most, "{bytes}");
+    }
+}

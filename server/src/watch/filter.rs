@@ -8,7 +8,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{Event, Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::{ExecutionFilter, Executions};
+use prompt_ledger_store::{EventLog, ExecutionFilter};
 
 use super::feed::{FeedPlace, Happening, OVERLAP};
 use super::hub::Hub;
@@ -86,7 +86,7 @@ pub struct FilteredFeed {
 
 /// Where it reads from, and how far it has.
 struct FeedRead {
-    store: Arc<dyn Executions>,
+    store: Arc<dyn EventLog>,
     place: FeedPlace,
     wanted: Wanted,
     ready: VecDeque<FeedMessage>,

@@ -11,7 +11,7 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{Event, Execution, sequence_ahead};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_queue::{Announcement, Heard, Listener, Outbox, TEXTS_WANTED, TextPiece};
-use prompt_ledger_store::Executions;
+use prompt_ledger_store::EventLog;
 use prompt_ledger_worker::{EventObserver, Texts};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
@@ -36,7 +36,7 @@ const EVENTS: usize = 1_000;
 pub struct Hub(Arc<HubInner>);
 
 struct HubInner {
-    store: Arc<dyn Executions>,
+    store: Arc<dyn EventLog>,
     entries: Mutex<HashMap<ExecutionId, Arc<WatchedExecution>>>,
     /// Of what must be read from the store.
     behind: mpsc::UnboundedSender<Arc<WatchedExecution>>,
@@ -64,14 +64,14 @@ pub(super) struct Subscription {
 impl Hub {
     /// A hub where nobody watches yet, and what keeps it going.
     #[must_use]
-    pub fn new(store: Arc<dyn Executions>, feed: Feed) -> (Self, HubTasks) {
+    pub fn new(store: Arc<dyn EventLog>, feed: Feed) -> (Self, HubTasks) {
         let ((behind, to_read), (asks, asked)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let hub =
             Self(Arc::new(HubInner { store, entries: Mutex::default(), behind, asks, missed: Notify::new(), feed }));
         (hub.clone(), HubTasks { hub, behind: to_read, asks: asked })
     }
 
-    pub(super) fn store(&self) -> Arc<dyn Executions> {
+    pub(super) fn store(&self) -> Arc<dyn EventLog> {
         Arc::clone(&self.0.store)
     }
 

@@ -19,7 +19,7 @@ use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_domain::{Result, Timestamp, limits};
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Hint, Outbox};
-use prompt_ledger_store::{ExecutionFilter, Executions, Recorded};
+use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter, Recorded};
 use prompt_ledger_worker::{Bounds, Runner};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -43,7 +43,9 @@ pub struct ExecutionService {
     /// Calls them.
     pub providers: Providers,
     /// Where executions are recorded.
-    pub store: Arc<dyn Executions>,
+    pub store: Arc<dyn ExecutionWriter>,
+    /// Where they are read.
+    pub reader: Arc<dyn ExecutionReader>,
     /// Drives sync executions to their end.
     pub runner: Runner,
     /// Where workers are told of queued ones.
@@ -105,7 +107,7 @@ impl ExecutionService {
         let project = caller.project.id;
         Ok(match found {
             Found::New(Driven { execution: Some(execution), .. }) => Ran { execution: *execution, reused: false },
-            Found::New(Driven { id, .. }) => Ran { execution: self.store.get(project, id).await?, reused: false },
+            Found::New(Driven { id, .. }) => Ran { execution: self.reader.get(project, id).await?, reused: false },
             Found::Reused(id) => tokio::select! {
                 ended = self.hub.end_of(project, id) => Ran { execution: Arc::unwrap_or_clone(ended?), reused: true },
                 // The same call finds it again on another server.
@@ -155,7 +157,7 @@ impl ExecutionService {
         Ok(match self.record(caller, &Arc::new(spec), prompt_mode, ExecuteKind::Submit, enqueue).await? {
             // What is in the queue is answered whatever happens to the store now.
             Found::New(execution) => Ran { execution, reused: false },
-            Found::Reused(id) => Ran { execution: self.store.get(caller.project.id, id).await?, reused: true },
+            Found::Reused(id) => Ran { execution: self.reader.get(caller.project.id, id).await?, reused: true },
         })
     }
 
@@ -176,7 +178,7 @@ impl ExecutionService {
 
     /// The execution of that id.
     pub async fn get(&self, caller: &Caller, id: ExecutionId) -> Result<Execution> {
-        self.store.get(caller.project.id, id).await
+        self.reader.get(caller.project.id, id).await
     }
 
     /// Up to `limit` executions created before `before`, newest first.
@@ -188,7 +190,7 @@ impl ExecutionService {
         limit: usize,
         texts: bool,
     ) -> Result<Vec<Execution>> {
-        self.store.list(caller.project.id, filter, before, limit, texts).await
+        self.reader.list(caller.project.id, filter, before, limit, texts).await
     }
 
     /// Records an execution as queued, and tells the workers.

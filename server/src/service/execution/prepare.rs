@@ -117,7 +117,7 @@ impl ExecutionService {
             entry.found.prompt.check_mode(prompt_mode, execute_rpc(entry.found.prompt.mode, how))?;
             let key = match spec.key()? {
                 None => None,
-                Some(key) => match self.store.by_key(entry.found.prompt.id, &key).await? {
+                Some(key) => match self.reader.by_key(entry.found.prompt.id, &key).await? {
                     Some(holder) => return self.reused(project, spec, holder).await,
                     None => Some(ExecutionKey { key, request_hash: self.request_hash(project, spec).await? }),
                 },

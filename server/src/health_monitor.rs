@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::{Error, Reason};
-use prompt_ledger_store::Store;
+use prompt_ledger_store::Maintenance;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
@@ -19,7 +19,7 @@ const CHECK_LIMIT: Duration = Duration::from_secs(5);
 const FAILURES: u32 = 2;
 
 /// Asks the store until the drain begins: from then on health stays NOT_SERVING.
-pub async fn run(store: Arc<dyn Store>, health: HealthReporter, draining: CancellationToken) {
+pub async fn run(store: Arc<dyn Maintenance>, health: HealthReporter, draining: CancellationToken) {
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut serves, mut failures) = (true, 0);

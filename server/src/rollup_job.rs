@@ -5,37 +5,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_store::{Analytics, RollupPolicy};
+use prompt_ledger_store::{Maintenance, RollupPolicy};
 use tokio_util::sync::CancellationToken;
 
 /// How often.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Folds until `stop`.
-pub async fn run(store: Arc<dyn Analytics>, stop: CancellationToken) {
+/// Rolls up until `stop`.
+pub async fn run(store: Arc<dyn Maintenance>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-        if let Some(Err(error)) = stop.run_until_cancelled(fold(&*store)).await {
+        if let Some(Err(error)) = stop.run_until_cancelled(roll_up(&*store)).await {
             tracing::warn!(%error, "executions could not be added up; figures are read from the executions meanwhile");
         }
     }
 }
 
 /// Moves all that there is to move.
-async fn fold(store: &dyn Analytics) -> Result<()> {
+async fn roll_up(store: &dyn Maintenance) -> Result<()> {
     while store.roll_up(RollupPolicy::default()).await? {}
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::sync::Mutex;
 
     use prompt_ledger_domain::Error;
-    use prompt_ledger_domain::ids::ProjectId;
-    use prompt_ledger_store::{PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
+    use prompt_ledger_store::Change;
     use tokio::sync::mpsc;
     use tokio::time::Instant;
 
@@ -45,23 +43,16 @@ mod tests {
     struct Steps(Mutex<Vec<Result<bool>>>, mpsc::UnboundedSender<u64>, Instant);
 
     #[tonic::async_trait]
-    impl Analytics for Steps {
-        async fn overview(&self, _: ProjectId, _: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
+    impl Maintenance for Steps {
+        async fn expire(&self, _: Duration) -> Result<Vec<Change>> {
             panic!("nobody asks")
         }
 
-        async fn usage(
-            &self,
-            _: ProjectId,
-            _: &UsageFilter,
-            _: Split,
-            _: Option<&UsageKey>,
-            _: usize,
-        ) -> Result<Vec<UsageRow>> {
+        async fn ping(&self) -> Result<()> {
             panic!("nobody asks")
         }
 
-        async fn version_counts(&self, _: ProjectId, _: &str, _: i32, _: usize) -> Result<HashMap<i32, i64>> {
+        async fn check_writable(&self) -> Result<()> {
             panic!("nobody asks")
         }
 
@@ -72,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_folds_while_there_is_more_and_again_after_a_failure_until_it_stops() {
+    async fn it_goes_on_while_there_is_more_and_again_after_a_failure_until_it_stops() {
         let (asked, mut heard) = mpsc::unbounded_channel();
         let steps = vec![Err(Error::internal("no")), Ok(true), Ok(true)];
         let store = Arc::new(Steps(Mutex::new(steps), asked, Instant::now()));

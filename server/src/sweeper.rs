@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_engine::EventPublisher;
-use prompt_ledger_store::{Change, Executions, Registry};
+use prompt_ledger_store::{Change, Maintenance};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What is swept, and how often.
 pub struct Sweeper {
     /// Where executions are.
-    pub store: Arc<dyn Executions>,
-    /// Tells whether the store can be read.
-    pub registry: Arc<dyn Registry>,
+    pub store: Arc<dyn Maintenance>,
     /// Where every change is told.
     pub publisher: EventPublisher,
     /// How long a silent holder keeps an execution.
@@ -74,7 +72,7 @@ impl Sweeper {
 
     async fn sweep(&self, caution: &mut Caution) -> Result<()> {
         if !caution.may_expire(Instant::now()) {
-            self.registry.revisions(&[]).await?;
+            self.store.ping().await?;
             caution.seen(Instant::now());
             return Ok(());
         }

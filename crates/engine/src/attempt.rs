@@ -11,7 +11,7 @@ use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_providers::{Call, Provider, TextSink};
-use prompt_ledger_store::{Claimed, Ended, Executions, Fence, Finish, Holder, Requeue};
+use prompt_ledger_store::{Claimed, Ended, ExecutionWriter, Fence, Finish, Holder, Requeue};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::write::until_written;
 #[derive(Clone)]
 pub struct Runner {
     /// Where they are recorded.
-    pub store: Arc<dyn Executions>,
+    pub store: Arc<dyn ExecutionWriter>,
     /// Keeps their leases.
     pub heartbeat: Heartbeat,
     /// When they are tried again.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_queue::{Announcement, Heard, Listener};
-use prompt_ledger_store::Executions;
+use prompt_ledger_store::Leases;
 use tokio_util::sync::CancellationToken;
 
 use crate::Heartbeat;
@@ -16,7 +16,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Aborts canceled calls.
 pub struct CancelListener {
     /// Where wishes are recorded.
-    pub store: Arc<dyn Executions>,
+    pub store: Arc<dyn Leases>,
     /// What is held.
     pub heartbeat: Heartbeat,
     /// Where wishes are announced.

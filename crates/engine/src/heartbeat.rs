@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Executions, Fence};
+use prompt_ledger_store::{Fence, Leases};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ pub struct Heartbeat {
 }
 
 struct HeartbeatInner {
-    store: Arc<dyn Executions>,
+    store: Arc<dyn Leases>,
     lease: Duration,
     held: Mutex<HashMap<Fence, HeldLease>>,
     /// A lease was taken late: it ends before others do.
@@ -47,7 +47,7 @@ pub struct Lease {
 impl Heartbeat {
     /// A heartbeat over this store; `run` keeps it going.
     #[must_use]
-    pub fn new(store: Arc<dyn Executions>, lease: Duration) -> Self {
+    pub fn new(store: Arc<dyn Leases>, lease: Duration) -> Self {
         Self { shared: Arc::new(HeartbeatInner { store, lease, held: Mutex::default(), sooner: Notify::new() }) }
     }
 

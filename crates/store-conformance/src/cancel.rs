@@ -5,7 +5,7 @@ use std::time::Duration;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
-use prompt_ledger_store::{Access, Ended, Executions, Requeue};
+use prompt_ledger_store::{Access, Ended, EventLog, ExecutionReader, ExecutionWriter, Leases, Requeue};
 
 use crate::kit::{Backend, claim, fence, finish, get, holder, new_id, queued, reason, running, story, success};
 

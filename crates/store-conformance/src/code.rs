@@ -6,7 +6,7 @@ use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, VersionStatus};
 use prompt_ledger_domain::versioning::Registration::{self, New, Reactivated, Unchanged, Updated};
 use prompt_ledger_domain::versioning::checksum;
-use prompt_ledger_store::{Access, CodePrompt, RegisterCode, Registered, RegisteredPrompt, Registry};
+use prompt_ledger_store::{Access, CodePrompt, PromptChange, RegisterCode, Registered, RegisteredPrompt, Registry};
 
 use crate::kit::{Backend, new_id, put, put_active, reason, register};
 
@@ -93,8 +93,8 @@ pub async fn a_retired_version_that_code_returns_to_is_active_again<B: Backend>(
     let (store, project) = (backend.store(), backend.default_project().await);
     register(backend, put_active("greet", "A")).await;
     register(backend, put_active("greet", "B")).await;
-    store.set_version_status(project, "greet", 1, VersionStatus::Deprecated, None).await.unwrap();
-    store.set_mode(project, "greet", Mode::Tracking, None).await.unwrap();
+    store.change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Deprecated)).await.unwrap();
+    store.change_prompt(project, "greet", None, PromptChange::Migrate(Mode::Tracking)).await.unwrap();
     assert_eq!(one(backend, code("greet", "A")).await, outcome(Reactivated, 1, Some(2)));
     let found = store.version(project, "greet", &Selector::Active).await.unwrap().version;
     assert_eq!((found.number, found.status), (1, VersionStatus::Active));
@@ -158,7 +158,7 @@ pub async fn a_batch_is_written_whole_or_not_at_all<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
     register(backend, put_active("theirs", "A")).await;
     sent(backend, batch(vec![code("retired", "A")])).await;
-    store.set_archived(project, "retired", true, None).await.unwrap();
+    store.change_prompt(project, "retired", None, PromptChange::Archive).await.unwrap();
     let before = store.revisions(&[project]).await.unwrap();
     // The mode is said before anything else, wherever it stands in the batch.
     let mixed = batch(vec![code("new", "A"), code("retired", "B"), code("theirs", "B")]);

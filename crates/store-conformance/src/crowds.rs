@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use prompt_ledger_domain::execution::{ChatMessage, Input, Params, Status};
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Ended, ExecutionKey, Executions, Finish, NewExecution, Recorded};
+use prompt_ledger_store::{
+    Ended, EventLog, ExecutionKey, ExecutionReader, ExecutionWriter, Finish, NewExecution, Recorded,
+};
 
 use crate::kit::{Backend, an_execution, fence, get, holder, key, new_id, put, register, start, story, success, usage};
 

@@ -9,7 +9,10 @@ use prompt_ledger_domain::execution::{
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, ProjectId};
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_store::{Access, Ended, Executions, Finish, NewExecution, PutPrompt, Recorded, Registry};
+use prompt_ledger_store::{
+    Access, Ended, EventLog, ExecutionReader, ExecutionWriter, Finish, NewExecution, PromptChange, PutPrompt, Recorded,
+    Registry,
+};
 
 use crate::kit::{
     Backend, an_execution, execution_of, fence, holder, key, new_id, put, put_active, reason, register, run, start,
@@ -122,7 +125,7 @@ pub async fn what_is_not_active_any_more_is_stale<B: Backend>(backend: &B) {
 
 pub async fn an_archived_prompt_is_stale<B: Backend>(backend: &B) {
     let new = an_execution(backend).await;
-    backend.store().set_archived(new.project_id, "greet", true, None).await.unwrap();
+    backend.store().change_prompt(new.project_id, "greet", None, PromptChange::Archive).await.unwrap();
     let named = NewExecution { must_be_active: false, ..new };
     assert_eq!(backend.store().start(named, holder()).await.unwrap(), Recorded::Stale);
 }
@@ -160,7 +163,7 @@ pub async fn thirty_two_racing_starts_of_one_key_record_one<B: Backend>(backend:
 pub async fn a_key_is_found_although_the_prompt_was_archived<B: Backend>(backend: &B) {
     let first = NewExecution { key: key("k", 1), ..an_execution(backend).await };
     run(backend, &first).await;
-    backend.store().set_archived(first.project_id, "greet", true, None).await.unwrap();
+    backend.store().change_prompt(first.project_id, "greet", None, PromptChange::Archive).await.unwrap();
     let again = NewExecution { id: ExecutionId(new_id()), ..first.clone() };
     let Recorded::Existing(holder) = backend.store().start(again, holder()).await.unwrap() else {
         panic!("it has one")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::{ErrorType, Status};
-use prompt_ledger_store::{Change, Ended, Executions, NewExecution, Requeue};
+use prompt_ledger_store::{Change, Ended, EventLog, ExecutionWriter, Leases, Maintenance, NewExecution, Requeue};
 
 use crate::kit::{Backend, an_execution, claim, dead, fence, get, holder, queued, running, story, submit};
 

@@ -10,7 +10,8 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::Bucket;
 use prompt_ledger_domain::{Timestamp, error::Reason};
 use prompt_ledger_store::{
-    Analytics, Ended, Executions, Finish, NewExecution, PutResult, Registry, Requeue, RollupPolicy, Split, UsageFilter,
+    Analytics, Ended, ExecutionReader, ExecutionWriter, Finish, Maintenance, NewExecution, PromptChange, PutResult,
+    Registry, Requeue, RollupPolicy, Split, UsageFilter,
 };
 
 use crate::kit::{
@@ -175,7 +176,11 @@ impl<'b, B: Backend> History<'b, B> {
 
     async fn migrate(&mut self) {
         self.greet = if self.greet == Mode::Full { Mode::Tracking } else { Mode::Full };
-        self.backend.store().set_mode(self.project, "greet", self.greet, None).await.unwrap();
+        self.backend
+            .store()
+            .change_prompt(self.project, "greet", None, PromptChange::Migrate(self.greet))
+            .await
+            .unwrap();
     }
 
     /// Time passes: a little mostly, sometimes hours, a day or two.

@@ -12,15 +12,15 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
-    Access, Analytics, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Holder, Models,
-    NewExecution, PutPrompt, PutResult, Recorded, Registry,
+    Access, Analytics, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader, ExecutionWriter,
+    Fence, Finish, Holder, Maintenance, Models, NewExecution, PutPrompt, PutResult, Recorded, Registry,
 };
 use uuid::Uuid;
 
 /// A database under test, and what the traits do not offer (yet).
 #[async_trait]
 pub trait Backend: Sync {
-    type Store: Registry + Models + Access + Executions + Analytics;
+    type Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance;
 
     /// Whether the database has an age of its own, so that a young one expires nothing.
     const YOUTH: bool;

@@ -6,7 +6,8 @@ use prompt_ledger_domain::execution::{ErrorType, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PriceId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_store::{
-    Ended, Executions, Fence, Held, Holder, Models, NewExecution, NewPrice, PutModel, Recorded, Requeue,
+    Ended, EventLog, ExecutionReader, ExecutionWriter, Fence, Held, Holder, Leases, Maintenance, Models, NewExecution,
+    NewPrice, PutModel, Recorded, Requeue,
 };
 
 use crate::kit::{Backend, an_execution, dead, fence, finish, get, holder, new_id, run, start, story, success, usage};

@@ -3,7 +3,7 @@
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{ExecutionMode, Status};
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{ExecutionFilter, Executions, Finish, NewExecution};
+use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter, Finish, NewExecution};
 
 use crate::kit::{
     Backend, an_execution, execution_of, fence, listed, new_id, put, put_active, register, run, start, success,

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
-    Analytics, Ended, Executions, NewExecution, Requeue, RollupPolicy, Split, UsageFilter, UsageRow,
+    Analytics, Ended, ExecutionWriter, Maintenance, NewExecution, Requeue, RollupPolicy, Split, UsageFilter, UsageRow,
 };
 
 use crate::kit::{Backend, an_execution, claim, fence, finish, holder, new_id, now, run, start, submit, success};

@@ -7,7 +7,8 @@ use prompt_ledger_domain::execution::{ChatMessage, ErrorType, ExecutionMode, Inp
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_store::{
-    Ended, Executions, Fence, Holder, Models, NewExecution, NewPrice, PutModel, Recorded, Requeue,
+    Ended, EventLog, ExecutionReader, ExecutionWriter, Fence, Holder, Leases, Maintenance, Models, NewExecution,
+    NewPrice, PutModel, Recorded, Requeue,
 };
 
 use crate::kit::{

@@ -6,7 +6,7 @@ use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_store::{Analytics, ExecutionFilter, Executions, Split, UsageFilter, UsageKey, UsageRow};
+use prompt_ledger_store::{Analytics, ExecutionFilter, ExecutionReader, Split, UsageFilter, UsageKey, UsageRow};
 
 use crate::kit::Backend;
 

@@ -6,7 +6,7 @@ use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
 use prompt_ledger_domain::versioning::checksum;
-use prompt_ledger_store::{Access, Models, PromptFilter, PutPrompt, Registry};
+use prompt_ledger_store::{Access, Models, PromptChange, PromptFilter, PutPrompt, Registry};
 
 use crate::kit::{Backend, new_id, put, put_active, reason, register};
 
@@ -16,9 +16,9 @@ pub async fn an_unknown_prompt_is_not_found<B: Backend>(backend: &B) {
         reason(store.prompt(project, "x").await),
         reason(store.version(project, "x", &Selector::Active).await),
         reason(store.versions(project, "x", None, 10).await),
-        reason(store.set_active(project, "x", 1, None).await),
-        reason(store.set_version_status(project, "x", 1, VersionStatus::Active, None).await),
-        reason(store.set_archived(project, "x", true, None).await),
+        reason(store.change_prompt(project, "x", None, PromptChange::Activate(1)).await),
+        reason(store.change_prompt(project, "x", None, PromptChange::SetStatus(1, VersionStatus::Active)).await),
+        reason(store.change_prompt(project, "x", None, PromptChange::Archive).await),
     ];
     assert_eq!(reasons, [Reason::PromptNotFound; 6]);
 }
@@ -53,14 +53,18 @@ pub async fn a_stale_etag_is_refused<B: Backend>(backend: &B) {
     let put_with = |etag: &str| PutPrompt { etag: Some(etag.into()), ..put("greet", "C") };
     let reasons = [
         reason(store.put_prompt(project, put_with(&stale)).await),
-        reason(store.set_active(project, "greet", 2, Some(&stale)).await),
-        reason(store.set_version_status(project, "greet", 2, VersionStatus::Deprecated, Some(&stale)).await),
-        reason(store.set_archived(project, "greet", true, Some(&stale)).await),
+        reason(store.change_prompt(project, "greet", Some(&stale), PromptChange::Activate(2)).await),
+        reason(
+            store
+                .change_prompt(project, "greet", Some(&stale), PromptChange::SetStatus(2, VersionStatus::Deprecated))
+                .await,
+        ),
+        reason(store.change_prompt(project, "greet", Some(&stale), PromptChange::Archive).await),
     ];
     assert_eq!(reasons, [Reason::EtagMismatch; 4]);
     let moved = store.put_prompt(project, put_with(&fresh)).await.unwrap().prompt.etag();
     assert_ne!(moved, fresh);
-    store.set_active(project, "greet", 2, Some(&moved)).await.unwrap();
+    store.change_prompt(project, "greet", Some(&moved), PromptChange::Activate(2)).await.unwrap();
 }
 
 pub async fn an_etag_of_nothing_is_refused<B: Backend>(backend: &B) {
@@ -73,11 +77,11 @@ pub async fn an_etag_of_nothing_is_refused<B: Backend>(backend: &B) {
 pub async fn an_archived_prompt_takes_no_writes<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
     register(backend, put_active("greet", "A")).await;
-    store.set_archived(project, "greet", true, None).await.unwrap();
+    store.change_prompt(project, "greet", None, PromptChange::Archive).await.unwrap();
     let reasons = [
         reason(store.put_prompt(project, put("greet", "B")).await),
-        reason(store.set_active(project, "greet", 1, None).await),
-        reason(store.set_version_status(project, "greet", 1, VersionStatus::Active, None).await),
+        reason(store.change_prompt(project, "greet", None, PromptChange::Activate(1)).await),
+        reason(store.change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Active)).await),
     ];
     assert_eq!(reasons, [Reason::PromptArchived; 3]);
     let create = PutPrompt { create_only: true, ..put("greet", "B") };
@@ -87,8 +91,8 @@ pub async fn an_archived_prompt_takes_no_writes<B: Backend>(backend: &B) {
 pub async fn archiving_is_undone_and_repeats_harmlessly<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
     register(backend, put_active("greet", "A")).await;
-    let first = store.set_archived(project, "greet", true, None).await.unwrap();
-    let second = store.set_archived(project, "greet", true, None).await.unwrap();
+    let first = store.change_prompt(project, "greet", None, PromptChange::Archive).await.unwrap();
+    let second = store.change_prompt(project, "greet", None, PromptChange::Archive).await.unwrap();
     assert!(first.prompt.archived_at.is_some() && first.version.is_none());
     assert_eq!(first, second);
     assert_eq!(
@@ -96,7 +100,7 @@ pub async fn archiving_is_undone_and_repeats_harmlessly<B: Backend>(backend: &B)
         first.prompt,
         "it is readable"
     );
-    let back = store.set_archived(project, "greet", false, None).await.unwrap();
+    let back = store.change_prompt(project, "greet", None, PromptChange::Unarchive).await.unwrap();
     assert_eq!((back.prompt.archived_at, back.prompt.active_version), (None, Some(1)));
 }
 
@@ -107,14 +111,17 @@ pub async fn a_tracking_prompt_is_not_written_here<B: Backend>(backend: &B) {
     let create = PutPrompt { create_only: true, etag: Some("no".into()), ..put("greet", "B") };
     let refused = [
         store.put_prompt(project, create).await.unwrap_err(),
-        store.set_active(project, "greet", 1, Some("no")).await.unwrap_err(),
-        store.set_version_status(project, "greet", 1, VersionStatus::Active, Some("no")).await.unwrap_err(),
+        store.change_prompt(project, "greet", Some("no"), PromptChange::Activate(1)).await.unwrap_err(),
+        store
+            .change_prompt(project, "greet", Some("no"), PromptChange::SetStatus(1, VersionStatus::Active))
+            .await
+            .unwrap_err(),
     ];
     for error in refused {
         assert_eq!(error.reason(), Reason::ModeMismatch);
         assert_eq!(error.parts().remedy, Some(Remedy::Use(Mode::Tracking, Operation::Write)));
     }
-    store.set_archived(project, "greet", true, None).await.unwrap();
+    store.change_prompt(project, "greet", None, PromptChange::Archive).await.unwrap();
 }
 
 pub async fn every_selector_finds_its_version<B: Backend>(backend: &B) {
@@ -122,7 +129,7 @@ pub async fn every_selector_finds_its_version<B: Backend>(backend: &B) {
     for text in ["A", "B", "C"] {
         register(backend, put("greet", text)).await;
     }
-    store.set_active(project, "greet", 2, None).await.unwrap();
+    store.change_prompt(project, "greet", None, PromptChange::Activate(2)).await.unwrap();
     for (selector, number) in
         [(Selector::Active, 2), (Selector::Latest, 3), (Selector::Number(1), 1), (Selector::Checksum(checksum("C")), 3)]
     {
@@ -158,7 +165,7 @@ pub async fn prompts_are_filtered<B: Backend>(backend: &B) {
     register(backend, PutPrompt { owner_team: Some("growth".into()), ..put("mail.bye", "A") }).await;
     register(backend, put("mailbox", "A")).await;
     register(backend, put("chat", "A")).await;
-    store.set_archived(project, "mailbox", true, None).await.unwrap();
+    store.change_prompt(project, "mailbox", None, PromptChange::Archive).await.unwrap();
     backend.execute("UPDATE prompts SET mode = 'tracking' WHERE name = 'chat'".into()).await.unwrap();
     let cases = [
         (PromptFilter::default(), None, vec!["chat", "mail.bye", "mail.welcome"]),
@@ -231,7 +238,10 @@ pub async fn a_text_with_nul_finds_nothing<B: Backend>(backend: &B) {
     let checksum = Selector::Checksum("\0".into());
     assert_eq!(reason(store.version(project, "greet", &checksum).await), Reason::VersionNotFound);
     assert_eq!(reason(store.versions(project, "\0", None, 9).await), Reason::PromptNotFound);
-    assert_eq!(reason(store.set_active(project, "\0", 1, None).await), Reason::PromptNotFound);
+    assert_eq!(
+        reason(store.change_prompt(project, "\0", None, PromptChange::Activate(1)).await),
+        Reason::PromptNotFound
+    );
     for filter in [
         PromptFilter { owner_team: "\0".into(), ..Default::default() },
         PromptFilter { name_prefix: "\0".into(), ..Default::default() },

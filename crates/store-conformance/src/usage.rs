@@ -10,7 +10,8 @@ use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::Bucket;
 use prompt_ledger_store::{
-    Access, Analytics, Ended, Executions, Finish, NewExecution, PromptCounts, Registry, Split, UsageFilter,
+    Access, Analytics, Ended, ExecutionWriter, Finish, NewExecution, PromptChange, PromptCounts, Registry, Split,
+    UsageFilter,
 };
 
 use crate::kit::{
@@ -171,7 +172,7 @@ pub async fn an_overview_is_by_mode_with_prompts_as_of_now<B: Backend>(backend: 
     let project = backend.default_project().await;
     let code = register(backend, put_active("code", "A")).await;
     register(backend, put_active("old", "A")).await;
-    backend.store().set_archived(project, "old", true, None).await.unwrap();
+    backend.store().change_prompt(project, "old", None, PromptChange::Archive).await.unwrap();
     run(backend, &execution_of(project, &code)).await;
     backend.execute("UPDATE prompts SET mode = 'tracking' WHERE name = 'code'".into()).await.unwrap();
     run(backend, &NewExecution { prompt_mode: Mode::Tracking, ..execution_of(project, &code) }).await;

@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::prompt::{Selector, VersionStatus};
-use prompt_ledger_store::{PutPrompt, Registry};
+use prompt_ledger_store::{PromptChange, PutPrompt, Registry};
 
 use crate::kit::{Backend, put, put_active, reason, register};
 
@@ -66,7 +66,7 @@ pub async fn set_active_rolls_back_and_forth<B: Backend>(backend: &B) {
     register(backend, put_active("greet", "A")).await;
     register(backend, put("greet", "B")).await;
     for number in [2, 1, 2] {
-        let done = store.set_active(project, "greet", number, None).await.unwrap();
+        let done = store.change_prompt(project, "greet", None, PromptChange::Activate(number)).await.unwrap();
         assert_eq!(done.prompt.active_version, Some(number));
         assert_eq!(done.version.unwrap().status, VersionStatus::Active);
         let read = store.prompt(project, "greet").await.unwrap();
@@ -79,39 +79,47 @@ pub async fn a_deprecated_version_becomes_active_again<B: Backend>(backend: &B) 
     for text in ["A", "B"] {
         register(backend, put_active("greet", text)).await;
     }
-    let old = store.set_version_status(project, "greet", 1, VersionStatus::Deprecated, None).await.unwrap();
+    let old = store
+        .change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Deprecated))
+        .await
+        .unwrap();
     assert_eq!(old.version.unwrap().status, VersionStatus::Deprecated);
     assert_eq!(old.prompt.active_version, Some(2));
     let again = register(backend, put_active("greet", "A")).await;
     assert_eq!((again.version.status, again.prompt.active_version), (VersionStatus::Active, Some(1)));
-    store.set_version_status(project, "greet", 2, VersionStatus::Deprecated, None).await.unwrap();
-    let revived = store.set_version_status(project, "greet", 2, VersionStatus::Active, None).await.unwrap();
+    store.change_prompt(project, "greet", None, PromptChange::SetStatus(2, VersionStatus::Deprecated)).await.unwrap();
+    let revived =
+        store.change_prompt(project, "greet", None, PromptChange::SetStatus(2, VersionStatus::Active)).await.unwrap();
     assert_eq!((revived.version.unwrap().status, revived.prompt.active_version), (VersionStatus::Active, Some(1)));
 }
 
 pub async fn the_active_version_cannot_be_deprecated<B: Backend>(backend: &B) {
     let project = backend.default_project().await;
     register(backend, put_active("greet", "A")).await;
-    let refused = backend.store().set_version_status(project, "greet", 1, VersionStatus::Deprecated, None).await;
+    let refused = backend
+        .store()
+        .change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Deprecated))
+        .await;
     assert_eq!(reason(refused), Reason::VersionInUse);
 }
 
 pub async fn a_draft_is_activated_not_marked_active<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
     register(backend, put("greet", "A")).await;
-    let refused = store.set_version_status(project, "greet", 1, VersionStatus::Active, None).await;
+    let refused = store.change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Active)).await;
     assert_eq!(reason(refused), Reason::InvalidField);
     assert_eq!(reason(store.version(project, "greet", &Selector::Active).await), Reason::NoActiveVersion);
-    store.set_active(project, "greet", 1, None).await.unwrap();
-    let back = store.set_version_status(project, "greet", 1, VersionStatus::Draft, None).await;
+    store.change_prompt(project, "greet", None, PromptChange::Activate(1)).await.unwrap();
+    let back = store.change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Draft)).await;
     assert_eq!(reason(back), Reason::InvalidField);
 }
 
 pub async fn a_version_that_does_not_exist_is_named<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
     register(backend, put("greet", "A")).await;
-    let activated = store.set_active(project, "greet", 7, None).await;
-    let retired = store.set_version_status(project, "greet", 7, VersionStatus::Deprecated, None).await;
+    let activated = store.change_prompt(project, "greet", None, PromptChange::Activate(7)).await;
+    let retired =
+        store.change_prompt(project, "greet", None, PromptChange::SetStatus(7, VersionStatus::Deprecated)).await;
     for error in [activated.unwrap_err(), retired.unwrap_err()] {
         assert_eq!(error.reason(), Reason::VersionNotFound);
         assert!(error.to_string().contains('7'));
@@ -124,10 +132,14 @@ pub async fn every_write_takes_the_next_revision<B: Backend>(backend: &B) {
         register(backend, put_active("greet", "A")).await.revision,
         register(backend, put("other", "A")).await.revision,
         register(backend, put("greet", "B")).await.revision,
-        store.set_active(project, "greet", 2, None).await.unwrap().revision,
-        store.set_version_status(project, "greet", 1, VersionStatus::Deprecated, None).await.unwrap().revision,
+        store.change_prompt(project, "greet", None, PromptChange::Activate(2)).await.unwrap().revision,
+        store
+            .change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Deprecated))
+            .await
+            .unwrap()
+            .revision,
     ];
-    let archived = store.set_archived(project, "greet", true, None).await.unwrap();
+    let archived = store.change_prompt(project, "greet", None, PromptChange::Archive).await.unwrap();
     assert_eq!(archived.prompt.revision, archived.revision);
     revisions.push(archived.revision);
     assert_eq!(revisions, [1, 2, 3, 4, 5, 6]);
@@ -141,9 +153,9 @@ pub async fn a_write_that_changes_nothing_keeps_the_etag<B: Backend>(backend: &B
     let again = register(backend, full).await;
     assert_eq!((again.prompt.clone(), again.revision), (first.prompt, first.revision));
     for same in [
-        store.set_active(project, "greet", 1, None).await.unwrap(),
-        store.set_version_status(project, "greet", 1, VersionStatus::Active, None).await.unwrap(),
-        store.set_archived(project, "greet", false, None).await.unwrap(),
+        store.change_prompt(project, "greet", None, PromptChange::Activate(1)).await.unwrap(),
+        store.change_prompt(project, "greet", None, PromptChange::SetStatus(1, VersionStatus::Active)).await.unwrap(),
+        store.change_prompt(project, "greet", None, PromptChange::Unarchive).await.unwrap(),
     ] {
         assert_eq!((same.prompt, same.revision), (again.prompt.clone(), again.revision));
     }

@@ -3,7 +3,7 @@
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Status};
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Change, Executions, NewExecution};
+use prompt_ledger_store::{Change, EventLog, ExecutionReader, NewExecution};
 
 use crate::kit::{Backend, an_execution, new_id, run, start};
 

@@ -2,7 +2,6 @@
 //! open_executions and the executions that together hold each of them once (`rollup::cover`).
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::execution::Status;
@@ -21,10 +20,7 @@ use prompt_ledger_store::rollup::{self, Cover};
 use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::usage::{add_prompts, usage};
-use prompt_ledger_store::{Analytics, PromptCounts, RollupPolicy, Split, UsageFilter, UsageKey, UsageRow};
-
-/// What one step of adding up may take: many statements, each with a bound of the database's.
-const FOLD: Duration = Duration::from_secs(60);
+use prompt_ledger_store::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 
 const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
@@ -173,10 +169,6 @@ impl Analytics for Postgres {
         let question = Question { project, filter, split, after: Some(&before), limit: versions, latencies: false };
         let rows = self.answer(question).await?;
         Ok(rows.into_iter().filter_map(|row| Some((row.key.version_number?, row.tally.executions))).collect())
-    }
-
-    async fn roll_up(&self, pace: RollupPolicy) -> Result<bool> {
-        error::bounded(FOLD, roll_up::step(&self.lists, pace)).await
     }
 }
 

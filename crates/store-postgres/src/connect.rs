@@ -39,8 +39,6 @@ const LEAST: u32 = BEATS + HEALTH + LOOKS + LISTS + WRITES + 1;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause before the first connection of a process is tried again, while the database starts.
 const PAUSE: Duration = Duration::from_millis(50);
-/// What health's question may take: a round trip, on a connection that is kept.
-const CHECK: Duration = Duration::from_secs(1);
 /// How much longer than a statement may take a connection that comes back is waited for.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 /// What a statement may take.
@@ -71,7 +69,7 @@ pub struct Postgres {
     pub(super) looks: PgPool,
     /// For heartbeats alone, and for health alone: each is used on one thread, whose runtime reads its socket.
     pub(super) beats: PgPool,
-    health: PgPool,
+    pub(super) health: PgPool,
     /// Of all pools.
     pub(super) writability: Arc<Writability>,
     /// Writes to executions, in batches.
@@ -129,15 +127,6 @@ impl Store for Postgres {
         for pool in [&self.lists, &self.looks, &self.health, &self.beats, &self.calls] {
             pool.close().await;
         }
-    }
-
-    async fn check_writable(&self) -> Result<()> {
-        let asked = async {
-            let mut connection = self.health.acquire().await?;
-            self.writability.ask_one_in_use(&mut connection, CHECK).await
-        };
-        error::bounded(error::CALL, async { asked.await.map_err(error::store) }).await?;
-        self.writability.check_recent_writes()
     }
 }
 

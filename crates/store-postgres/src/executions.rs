@@ -12,18 +12,18 @@ use super::claim::Hinted;
 use super::finish::{AfterAttempt, AttemptEnding};
 use super::list::{self, PostgresPage};
 use super::record::{Beginning, Recording};
-use super::{Postgres, cancel, claim, error, expire, lease, read, record};
+use super::{Postgres, cancel, claim, error, lease, read, record};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
-    Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
-    NewExecution, Recorded, Requeue,
+    Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
+    Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
 };
 
 pub(super) const QUEUED: &str =
     "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT $1) AS counted";
 
 #[async_trait]
-impl Executions for Postgres {
+impl ExecutionWriter for Postgres {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
         self.batches.records.call(Recording::new(new, Beginning::Running(holder))?).await
     }
@@ -65,6 +65,13 @@ impl Executions for Postgres {
         self.batches.ends.call(AttemptEnding::new(fence, AfterAttempt::Finish(finish))?).await
     }
 
+    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
+        cancel::cancel(&self.batches.pool, &self.calls, project, id, reason).await
+    }
+}
+
+#[async_trait]
+impl Leases for Postgres {
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
         let extended = lease::extend(&self.beats, held, lease).await;
         self.writability.note(&extended);
@@ -74,21 +81,10 @@ impl Executions for Postgres {
     async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>> {
         cancel::canceled_of(&self.calls, held).await
     }
+}
 
-    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
-        cancel::cancel(&self.batches.pool, &self.calls, project, id, reason).await
-    }
-
-    async fn expire(&self, lease: Duration) -> Result<Vec<Change>> {
-        expire::expire(&self.batches.pool, &self.calls, lease).await
-    }
-
-    async fn queued(&self, most: usize) -> Result<usize> {
-        let query = || sqlx::query_scalar(QUEUED).bind(count(most)).fetch_one(&self.calls);
-        let counted: i64 = error::again(query).await?;
-        Ok(usize::try_from(counted).unwrap_or_default())
-    }
-
+#[async_trait]
+impl ExecutionReader for Postgres {
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
         record::by_key(&self.calls, prompt, key).await
     }
@@ -97,6 +93,30 @@ impl Executions for Postgres {
         read::get(&self.calls, project, id).await
     }
 
+    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
+        read::whole_of(&self.calls, ids, texts).await
+    }
+
+    async fn list(
+        &self,
+        project: ProjectId,
+        filter: &ExecutionFilter,
+        before: Option<(Timestamp, ExecutionId)>,
+        limit: usize,
+        texts: bool,
+    ) -> Result<Vec<Execution>> {
+        list::list(&self.lists, PostgresPage { project, filter, before, limit, texts }).await
+    }
+
+    async fn queued(&self, most: usize) -> Result<usize> {
+        let query = || sqlx::query_scalar(QUEUED).bind(count(most)).fetch_one(&self.calls);
+        let counted: i64 = error::again(query).await?;
+        Ok(usize::try_from(counted).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl EventLog for Postgres {
     async fn events(
         &self,
         project: ProjectId,
@@ -117,20 +137,5 @@ impl Executions for Postgres {
 
     async fn clock(&self) -> Result<Timestamp> {
         read::clock(&self.calls).await
-    }
-
-    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
-        read::whole_of(&self.calls, ids, texts).await
-    }
-
-    async fn list(
-        &self,
-        project: ProjectId,
-        filter: &ExecutionFilter,
-        before: Option<(Timestamp, ExecutionId)>,
-        limit: usize,
-        texts: bool,
-    ) -> Result<Vec<Execution>> {
-        list::list(&self.lists, PostgresPage { project, filter, before, limit, texts }).await
     }
 }

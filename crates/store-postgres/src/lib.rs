@@ -5,12 +5,14 @@
 //! | `connect` | pools, and how every connection is set up |
 //! | `writability` | whether the database takes writes: asked of connections, told by writes |
 //! | `migrate` | the schema, forwards and back |
-//! | `registry`, `put_prompt`, `change_prompt`, `register_code`, `save`, `select` | prompts and versions |
-//! | `project_locks` | who writes to a project's registry next |
+//! | `registry`, `select` | prompts and versions, read |
+//! | `registry_write`, `put_prompt`, `change_prompt`, `register_code`, `save` | prompts and versions, written |
+//! | `project_lock` | who writes to a project's registry next |
 //! | `models`, `access` | models and prices; projects and keys |
-//! | `analytics`, `roll_up` | figures, read; executions moved into the rollups that figures are read from |
+//! | `analytics` | figures, read |
 //! | `batch` | group commit: what arrived while the last statement was committing is the next one |
-//! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `expire`, `read`, `list` |
+//! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `maintenance` | what background jobs ask for, in `expire`, `roll_up` |
 //! | `cost` | a cost, reckoned where the tokens are |
 //! | `row`, `timestamp` | rows to records, with `rows`; timestamps |
 //! | `error` | the one mapping of database failures |
@@ -36,6 +38,7 @@ mod expire;
 mod finish;
 mod lease;
 mod list;
+mod maintenance;
 mod migrate;
 mod models;
 #[cfg(test)]
@@ -46,6 +49,7 @@ mod read;
 mod record;
 mod register_code;
 mod registry;
+mod registry_write;
 mod roll_up;
 mod row;
 mod save;

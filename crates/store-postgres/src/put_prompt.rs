@@ -1,14 +1,14 @@
-//! What registering a content finds.
+//! Registering a content under a name.
 
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Prompt, Version};
+use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgConnection;
 
 use super::error;
-use prompt_ledger_store::PutPrompt;
-use prompt_ledger_store::plan::ProjectState;
+use super::registry_write::{RegistryWrite, no_project};
+use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
+use prompt_ledger_store::{PutPrompt, PutResult};
 use prompt_ledger_store::{prompt_columns, version_columns};
 
 /// The project ($1), its prompt of that name ($2), and that prompt's version of that content ($3): each where there is
@@ -23,13 +23,12 @@ const READ: &str = concat!(
     " WHERE j.id = $1"
 );
 
-/// The project, the prompt of the name, and its version of the content.
-pub(super) async fn read(
-    connection: &mut PgConnection,
-    project: ProjectId,
-    put: &PutPrompt,
-) -> Result<(ProjectState, Option<Prompt>, Option<Version>)> {
-    let query = sqlx::query(READ).bind(project.0).bind(&put.name).bind(&put.checksum);
-    let row = query.fetch_one(connection).await.map_err(error::store)?;
-    Ok((prompt::project(&row)?, maybe_prompt(&row)?, maybe_version(&row)?))
+impl RegistryWrite for PutPrompt {
+    type Answer = PutResult;
+
+    async fn plan(&self, connection: &mut PgConnection, project: ProjectId, now: Timestamp) -> Result<Plan<PutResult>> {
+        let query = sqlx::query(READ).bind(project.0).bind(&self.name).bind(&self.checksum);
+        let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| no_project(project))?;
+        plan::put(&prompt::project(&row)?, maybe_prompt(&row)?.as_ref(), maybe_version(&row)?, self, now)
+    }
 }

@@ -7,13 +7,13 @@ use super::select::{fetch, read};
 use super::{Postgres, error};
 use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry, ResolvedVersion,
-    Revisions,
+    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry,
+    ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 
@@ -53,11 +53,11 @@ const BEYOND: char = '\u{7f}';
 #[async_trait]
 impl Registry for Postgres {
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
-        self.put(project, &put).await
+        self.write_registry(project, &put).await
     }
 
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
-        self.register(project, &code).await
+        self.write_registry(project, &code).await
     }
 
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
@@ -130,33 +130,14 @@ impl Registry for Postgres {
         Ok((versions?, revision))
     }
 
-    async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
-        self.change(project, ChangeRequest::Activate(name, number, etag)).await
-    }
-
-    async fn set_version_status(
+    async fn change_prompt(
         &self,
         project: ProjectId,
         name: &str,
-        number: i32,
-        status: VersionStatus,
         etag: Option<&str>,
+        change: PromptChange,
     ) -> Result<Changed> {
-        self.change(project, ChangeRequest::SetStatus(name, number, status, etag)).await
-    }
-
-    async fn set_archived(
-        &self,
-        project: ProjectId,
-        name: &str,
-        archived: bool,
-        etag: Option<&str>,
-    ) -> Result<Changed> {
-        self.change(project, ChangeRequest::Archive(name, archived, etag)).await
-    }
-
-    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
-        self.change(project, ChangeRequest::Migrate(name, mode, etag)).await
+        self.write_registry(project, &ChangeRequest { name, etag, change }).await
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {

@@ -3,14 +3,13 @@
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::{ProjectId, VersionId};
-use prompt_ledger_domain::prompt::{Prompt, Version};
+use prompt_ledger_domain::prompt::{Prompt, Version, VersionStatus};
 use sqlx::PgConnection;
 use sqlx::postgres::PgBindIterExt;
 
 use super::bind::each;
 use super::timestamp::PgTimestamp;
 use super::{error, row};
-use prompt_ledger_store::plan::VersionWrite;
 
 const COUNT: &str = "UPDATE projects SET revision = $2 WHERE id = $1";
 
@@ -38,8 +37,6 @@ const SET_STATUSES: &str = "
     UPDATE prompt_versions v SET status = n.status
     FROM unnest($1::uuid[], $2::text[]) AS n (id, status) WHERE v.id = n.id";
 
-const RESTORE: &str = "UPDATE prompt_versions SET status = 'active' WHERE id = ANY ($1)";
-
 /// Writes prompts, and the revision of the last as the project's: this transaction alone can take it.
 pub(super) async fn prompts(connection: &mut PgConnection, project: ProjectId, prompts: &[Prompt]) -> Result<()> {
     let Some(last) = prompts.last() else { return Ok(()) };
@@ -66,45 +63,42 @@ pub(super) async fn prompts(connection: &mut PgConnection, project: ProjectId, p
     Ok(())
 }
 
-/// Writes what becomes of these versions.
-pub(super) async fn versions(connection: &mut PgConnection, write: VersionWrite, versions: &[Version]) -> Result<()> {
+/// Writes versions that are new.
+pub(super) async fn added(connection: &mut PgConnection, versions: &[Version]) -> Result<()> {
     if versions.is_empty() {
         return Ok(());
     }
-    let query = match write {
-        VersionWrite::Nothing => return Ok(()),
-        VersionWrite::Status => sqlx::query(SET_STATUSES)
-            .bind(each!(versions, |version| version.id.0))
-            .bind(each!(versions, |version| version.status.as_str())),
-        VersionWrite::Add => {
-            let variables = versions.iter().map(|version| row::to_json(&version.variables));
-            let variables = variables.collect::<Result<Vec<_>>>()?;
-            sqlx::query(ADD_VERSIONS)
-                .bind(each!(versions, |version| version.id.0))
-                .bind(each!(versions, |version| version.prompt_id.0))
-                .bind(each!(versions, |version| version.number))
-                .bind(each!(versions, |version| version.status.as_str()))
-                .bind(each!(versions, |version| &version.template_source))
-                .bind(each!(versions, |version| version.template_format.as_str()))
-                .bind(each!(versions, |version| &version.checksum))
-                .bind(variables)
-                .bind(each!(versions, |version| &version.created_by))
-                .bind(each!(versions, |version| PgTimestamp(version.created_at)))
-                .bind(each!(versions, |version| &version.source.repository))
-                .bind(each!(versions, |version| &version.source.commit))
-                .bind(each!(versions, |version| &version.source.path))
-        }
-    };
-    query.execute(connection).await.map_err(error::store)?;
+    let variables = versions.iter().map(|version| row::to_json(&version.variables)).collect::<Result<Vec<_>>>()?;
+    sqlx::query(ADD_VERSIONS)
+        .bind(each!(versions, |version| version.id.0))
+        .bind(each!(versions, |version| version.prompt_id.0))
+        .bind(each!(versions, |version| version.number))
+        .bind(each!(versions, |version| version.status.as_str()))
+        .bind(each!(versions, |version| &version.template_source))
+        .bind(each!(versions, |version| version.template_format.as_str()))
+        .bind(each!(versions, |version| &version.checksum))
+        .bind(variables)
+        .bind(each!(versions, |version| &version.created_by))
+        .bind(each!(versions, |version| PgTimestamp(version.created_at)))
+        .bind(each!(versions, |version| &version.source.repository))
+        .bind(each!(versions, |version| &version.source.commit))
+        .bind(each!(versions, |version| &version.source.path))
+        .execute(connection)
+        .await
+        .map_err(error::store)?;
     Ok(())
 }
 
-/// Makes these versions active again.
-pub(super) async fn restored(connection: &mut PgConnection, versions: &[VersionId]) -> Result<()> {
-    if versions.is_empty() {
+/// Gives versions another status.
+pub(super) async fn statuses(connection: &mut PgConnection, statuses: &[(VersionId, VersionStatus)]) -> Result<()> {
+    if statuses.is_empty() {
         return Ok(());
     }
-    let restore = sqlx::query(RESTORE).bind(each!(versions, |version| version.0));
-    restore.execute(connection).await.map_err(error::store)?;
+    sqlx::query(SET_STATUSES)
+        .bind(each!(statuses, |status| status.0.0))
+        .bind(each!(statuses, |status| status.1.as_str()))
+        .execute(connection)
+        .await
+        .map_err(error::store)?;
     Ok(())
 }

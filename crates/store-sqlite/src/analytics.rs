@@ -17,7 +17,7 @@ use super::{Sqlite, error, row};
 use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::usage::{add_prompts, usage};
-use prompt_ledger_store::{Analytics, PromptCounts, RollupPolicy, Split, UsageFilter, UsageKey, UsageRow};
+use prompt_ledger_store::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 
 const PROMPTS: &str = "
     SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts WHERE project_id = $1
@@ -111,11 +111,6 @@ impl Analytics for Sqlite {
         let query = query.bind(count(versions));
         let rows = query.fetch_all(&self.readers).await.map_err(error::store)?;
         rows.iter().map(|row| Ok((row::value(row, "version_number")?, row::value(row, "executions")?))).collect()
-    }
-
-    /// There are no rollups here.
-    async fn roll_up(&self, _: RollupPolicy) -> Result<bool> {
-        Ok(false)
     }
 }
 

@@ -11,17 +11,17 @@ use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use super::finish::AttemptEnd;
 use super::list::{self, SqlitePage};
 use super::start::{Record, StartAs};
-use super::{Sqlite, cancel, claim, error, expire, finish, lease, now, read, start};
+use super::{Sqlite, cancel, claim, error, finish, lease, now, read, start};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
-    Canceling, Change, Claimed, Ended, ExecutionFilter, Executions, Fence, Finish, Held, Holder, KeyHolder,
-    NewExecution, Recorded, Requeue,
+    Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
+    Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
 };
 
 pub(super) const QUEUED: &str = "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT $1)";
 
 #[async_trait]
-impl Executions for Sqlite {
+impl ExecutionWriter for Sqlite {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
         self.record(new, StartAs::Running(holder)).await
     }
@@ -74,6 +74,16 @@ impl Executions for Sqlite {
         self.writer.end(AttemptEnd::new(fence, finish)?).await
     }
 
+    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
+        let reason = reason.to_owned();
+        self.writer
+            .write(reason, move |connection, reason| Box::pin(cancel::cancel(connection, project, id, reason)))
+            .await
+    }
+}
+
+#[async_trait]
+impl Leases for Sqlite {
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
         let held = held.to_vec();
         self.writer.write(held, move |connection, held| Box::pin(lease::extend(connection, held, lease))).await
@@ -83,30 +93,10 @@ impl Executions for Sqlite {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
         cancel::canceled_of(&mut connection, held).await
     }
+}
 
-    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
-        let reason = reason.to_owned();
-        self.writer
-            .write(reason, move |connection, reason| Box::pin(cancel::cancel(connection, project, id, reason)))
-            .await
-    }
-
-    /// The file has no age: it is open for as long as this process lives, which is as cautious by itself.
-    async fn expire(&self, _: Duration) -> Result<Vec<Change>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        if !expire::any(&mut connection).await? {
-            return Ok(Vec::new());
-        }
-        drop(connection);
-        self.writer.write((), |connection, ()| Box::pin(expire::expire(connection))).await
-    }
-
-    async fn queued(&self, most: usize) -> Result<usize> {
-        let most = count(most);
-        let count: i64 = sqlx::query_scalar(QUEUED).bind(most).fetch_one(&self.readers).await.map_err(error::store)?;
-        Ok(usize::try_from(count).unwrap_or_default())
-    }
-
+#[async_trait]
+impl ExecutionReader for Sqlite {
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
         start::by_key(&mut connection, prompt, key).await
@@ -117,6 +107,33 @@ impl Executions for Sqlite {
         read::get(&mut connection, project, id).await
     }
 
+    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
+        let mut connection = self.readers.acquire().await.map_err(error::store)?;
+        read::whole_of(&mut connection, ids, texts).await
+    }
+
+    async fn list(
+        &self,
+        project: ProjectId,
+        filter: &ExecutionFilter,
+        before: Option<(Timestamp, ExecutionId)>,
+        limit: usize,
+        texts: bool,
+    ) -> Result<Vec<Execution>> {
+        // One moment for all statements: an execution that changes its status meanwhile is seen once.
+        let mut snapshot = self.lists.begin().await.map_err(error::store)?;
+        list::list(&mut snapshot, SqlitePage { project, filter, before, limit, texts }).await
+    }
+
+    async fn queued(&self, most: usize) -> Result<usize> {
+        let most = count(most);
+        let count: i64 = sqlx::query_scalar(QUEUED).bind(most).fetch_one(&self.readers).await.map_err(error::store)?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+}
+
+#[async_trait]
+impl EventLog for Sqlite {
     async fn events(
         &self,
         project: ProjectId,
@@ -140,24 +157,6 @@ impl Executions for Sqlite {
 
     async fn clock(&self) -> Result<Timestamp> {
         Ok(now())
-    }
-
-    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        read::whole_of(&mut connection, ids, texts).await
-    }
-
-    async fn list(
-        &self,
-        project: ProjectId,
-        filter: &ExecutionFilter,
-        before: Option<(Timestamp, ExecutionId)>,
-        limit: usize,
-        texts: bool,
-    ) -> Result<Vec<Execution>> {
-        // One moment for all statements: an execution that changes its status meanwhile is seen once.
-        let mut snapshot = self.lists.begin().await.map_err(error::store)?;
-        list::list(&mut snapshot, SqlitePage { project, filter, before, limit, texts }).await
     }
 }
 

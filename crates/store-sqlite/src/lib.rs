@@ -8,13 +8,13 @@
 //! |---|---|
 //! | `writer`, `checkpoint` | group commit; moving the WAL into the file without making writers wait |
 //! | `migrate` | the schema, forwards and back |
-//! | `registry`, `put_prompt`, `change_prompt` | prompts and versions: read; register; activate, retire, archive |
+//! | `registry`, `select` | prompts and versions, read |
+//! | `registry_write`, `put_prompt`, `change_prompt`, `register_code` | prompts and versions, written |
 //! | `models`, `access` | models and prices; projects and keys |
 //! | `analytics` | figures, read from the executions |
-//! | `executions` | one function per intent, in `start`, `claim`, `finish`, `cancel`, `lease`, `expire`,
-//! | | `read`, `list` |
+//! | `executions` | one function per intent, in `start`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `maintenance` | what background jobs ask for, in `expire` |
 //! | `hot` | the texts that begin and end whole batches of executions |
-//! | `prompt_select` | one prompt with one of its versions |
 //! | `row` | rows to records, with `rows` |
 //! | `error` | the one mapping of database failures |
 //!
@@ -47,14 +47,16 @@ mod finish;
 mod hot;
 mod lease;
 mod list;
+mod maintenance;
 mod migrate;
 mod models;
-mod prompt_select;
 mod put_prompt;
 mod read;
 mod register_code;
 mod registry;
+mod registry_write;
 mod row;
+mod select;
 mod start;
 mod writer;
 
@@ -78,10 +80,10 @@ pub struct Sqlite {
     readers: SqlitePool,
     /// For lists alone: one may walk far, and must not hold up what every call needs.
     lists: SqlitePool,
-    /// One connection for [`Store::check_writable`] alone. Those of `readers` are held by calls for as long as a busy
+    /// One connection for `check_writable` alone. Those of `readers` are held by calls for as long as a busy
     /// runtime lets them wait, which says nothing about the file.
     health: SqlitePool,
-    /// One for [`prompt_ledger_store::Registry::revisions`] alone: caches need an answer while calls wait for `readers`.
+    /// One for `revisions` and `ping` alone: caches need an answer while calls wait for `readers`.
     revisions: SqlitePool,
     writer: Writer,
 }
@@ -125,11 +127,6 @@ impl Store for Sqlite {
             pool.close().await;
         }
         self.writer.close().await;
-    }
-
-    async fn check_writable(&self) -> Result<()> {
-        sqlx::query("SELECT 1 FROM projects LIMIT 1").fetch_optional(&self.health).await.map_err(error::store)?;
-        self.writer.check().await
     }
 }
 
@@ -175,7 +172,7 @@ fn now() -> Timestamp {
 
 #[cfg(test)]
 mod tests {
-    use prompt_ledger_store::Registry;
+    use prompt_ledger_store::{Maintenance, Registry};
 
     use super::*;
 
@@ -190,6 +187,7 @@ mod tests {
         store.check_writable().await.unwrap();
         let held = store.health.acquire().await.unwrap();
         store.revisions(&[]).await.unwrap();
+        store.ping().await.unwrap();
         drop((calls, held));
     }
 }

@@ -1,14 +1,13 @@
 //! Registering a content under a name.
 
-use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::change_prompt::{save, save_version};
-use super::{error, now, row};
-use prompt_ledger_store::plan;
-use prompt_ledger_store::rows::prompt::{maybe_prompt, maybe_version, project_revision};
+use super::error;
+use super::registry_write::{RegistryWrite, no_project};
+use prompt_ledger_store::plan::{self, Plan};
+use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
 use prompt_ledger_store::{PutPrompt, PutResult};
 use prompt_ledger_store::{prompt_columns, version_columns};
 
@@ -24,24 +23,17 @@ const READ: &str = concat!(
     " WHERE j.id = $1"
 );
 
-pub(super) async fn put_prompt(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    put: &PutPrompt,
-) -> Result<PutResult> {
-    let row = sqlx::query(READ)
-        .bind(project.to_string())
-        .bind(&put.name)
-        .bind(&put.checksum)
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(error::store)?
-        .ok_or_else(|| Error::new(Reason::ProjectNotFound, format!("there is no project {project}")))?;
-    let found = plan::ProjectState { name: row::text(&row, "project")?, revision: project_revision(&row)? };
-    let plan = plan::put(&found, maybe_prompt(&row)?.as_ref(), maybe_version(&row)?, put, now())?;
-    if plan.prompt {
-        save(connection, project, &plan.answer.prompt).await?;
+impl RegistryWrite for PutPrompt {
+    type Answer = PutResult;
+
+    async fn plan(
+        &self,
+        connection: &mut SqliteConnection,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<Plan<PutResult>> {
+        let query = sqlx::query(READ).bind(project.to_string()).bind(&self.name).bind(&self.checksum);
+        let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| no_project(project))?;
+        plan::put(&prompt::project(&row)?, maybe_prompt(&row)?.as_ref(), maybe_version(&row)?, self, now)
     }
-    save_version(connection, plan.version, &plan.answer.version).await?;
-    Ok(plan.answer)
 }

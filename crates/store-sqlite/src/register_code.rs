@@ -1,15 +1,13 @@
 //! Registering what code carries.
 
-use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::change_prompt::{save, save_version};
-use super::{error, now, row};
-use prompt_ledger_store::plan::VersionWrite;
-use prompt_ledger_store::plan::code::{self, CodeBatch};
+use super::registry_write::{RegistryWrite, no_project};
+use super::{error, row};
+use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
 use prompt_ledger_store::{RegisterCode, Registered};
 use prompt_ledger_store::{known_columns, prompt_columns};
@@ -27,48 +25,25 @@ const READ: &str = concat!(
     " ORDER BY a.key"
 );
 
-const RESTORE: &str = "UPDATE prompt_versions SET status = 'active' WHERE id = $1";
-
 const MODES: &str =
     "SELECT name, mode FROM prompts WHERE project_id = $1 AND name IN (SELECT value FROM json_each($2))";
 
-/// Reads what is there and decides.
-pub(super) async fn plan(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    code: &RegisterCode,
-) -> Result<CodeBatch> {
-    let asked: Vec<_> = code.prompts.iter().map(|prompt| (&prompt.name, &prompt.checksum)).collect();
-    let rows = sqlx::query(READ)
-        .bind(project.to_string())
-        .bind(row::to_json(&asked)?)
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
-    let first = rows.first();
-    let first = first.ok_or_else(|| Error::new(Reason::ProjectNotFound, format!("there is no project {project}")))?;
-    let there = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_known(row)?))).collect::<Result<Vec<_>>>()?;
-    code::register(&prompt::project(first)?, there, code, now())
-}
+impl RegistryWrite for RegisterCode {
+    type Answer = Registered;
 
-/// Registers a batch, inside a transaction.
-pub(super) async fn register(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    code: &RegisterCode,
-) -> Result<Registered> {
-    let batch = plan(connection, project, code).await?;
-    for prompt in &batch.prompts {
-        save(connection, project, prompt).await?;
+    async fn plan(
+        &self,
+        connection: &mut SqliteConnection,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> Result<Plan<Registered>> {
+        let asked: Vec<_> = self.prompts.iter().map(|prompt| (&prompt.name, &prompt.checksum)).collect();
+        let query = sqlx::query(READ).bind(project.to_string()).bind(row::to_json(&asked)?);
+        let rows = query.fetch_all(connection).await.map_err(error::store)?;
+        let first = rows.first().ok_or_else(|| no_project(project))?;
+        let found = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_known(row)?))).collect::<Result<Vec<_>>>()?;
+        plan::register(&prompt::project(first)?, found, self, now)
     }
-    for version in &batch.added {
-        save_version(connection, VersionWrite::Add, version).await?;
-    }
-    for restored in &batch.restored {
-        let restore = sqlx::query(RESTORE).bind(restored.to_string());
-        restore.execute(&mut *connection).await.map_err(error::store)?;
-    }
-    Ok(batch.answer)
 }
 
 /// The modes of those prompts that exist.

@@ -1,17 +1,19 @@
-//! Reading prompts and versions. What is read together is read in one statement, or in one transaction: the revision
+//! Prompts and versions. What is read together is read in one statement, or in one transaction: the revision
 //! beside it says exactly which state it was.
 
-use super::prompt_select::select;
-use super::{Sqlite, change_prompt, error, put_prompt, register_code, row};
+use super::change_prompt::ChangeRequest;
+use super::registry_write::RegistryWrite as _;
+use super::select::select;
+use super::{Sqlite, error, now, register_code, row};
 use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Mode, Selector, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry, ResolvedVersion,
-    Revisions,
+    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry,
+    ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 
@@ -48,19 +50,18 @@ const BEYOND: char = '\u{10ffff}';
 #[async_trait]
 impl Registry for Sqlite {
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult> {
-        self.writer.write(put, move |connection, put| Box::pin(put_prompt::put_prompt(connection, project, put))).await
+        self.write_registry(project, put).await
     }
 
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
+        // Where nothing is to be written, nobody waits for the writer.
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        let idle = register_code::plan(&mut connection, project, &code).await?;
+        let plan = code.plan(&mut connection, project, now()).await?;
         drop(connection);
-        if idle.is_idle() {
-            return Ok(idle.answer);
+        if plan.is_idle() {
+            return Ok(plan.answer);
         }
-        self.writer
-            .write(code, move |connection, code| Box::pin(register_code::register(connection, project, code)))
-            .await
+        self.write_registry(project, code).await
     }
 
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
@@ -138,49 +139,15 @@ impl Registry for Sqlite {
         Ok((versions?, revision))
     }
 
-    async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
-        self.writer
-            .write(owned(name, etag), move |connection, (name, etag)| {
-                Box::pin(change_prompt::set_active(connection, project, name, number, etag.as_deref()))
-            })
-            .await
-    }
-
-    async fn set_version_status(
+    async fn change_prompt(
         &self,
         project: ProjectId,
         name: &str,
-        number: i32,
-        status: VersionStatus,
         etag: Option<&str>,
+        change: PromptChange,
     ) -> Result<Changed> {
-        self.writer
-            .write(owned(name, etag), move |connection, (name, etag)| {
-                Box::pin(change_prompt::set_status(connection, project, name, number, status, etag.as_deref()))
-            })
-            .await
-    }
-
-    async fn set_archived(
-        &self,
-        project: ProjectId,
-        name: &str,
-        archived: bool,
-        etag: Option<&str>,
-    ) -> Result<Changed> {
-        self.writer
-            .write(owned(name, etag), move |connection, (name, etag)| {
-                Box::pin(change_prompt::set_archived(connection, project, name, archived, etag.as_deref()))
-            })
-            .await
-    }
-
-    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
-        self.writer
-            .write(owned(name, etag), move |connection, (name, etag)| {
-                Box::pin(change_prompt::set_mode(connection, project, name, mode, etag.as_deref()))
-            })
-            .await
+        let asked = ChangeRequest { name: name.to_owned(), etag: etag.map(str::to_owned), change };
+        self.write_registry(project, asked).await
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {
@@ -196,9 +163,4 @@ impl Registry for Sqlite {
         }
         Ok(revisions)
     }
-}
-
-/// A name and an etag that outlive the call.
-fn owned(name: &str, etag: Option<&str>) -> (String, Option<String>) {
-    (name.to_owned(), etag.map(str::to_owned))
 }

@@ -1,7 +1,6 @@
 //! Figures over executions.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::execution::Status;
@@ -112,25 +111,6 @@ pub struct PromptCounts {
     pub archived_tracking: i64,
 }
 
-/// How eagerly executions are moved into the rollups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RollupPolicy {
-    /// Nothing younger is moved. Longer than a statement that records may take, and the clock may jump back.
-    pub settle: Duration,
-    /// What is younger is moved only where more than `crowd` wait.
-    pub keep: Duration,
-    /// How many are moved at once, and how many may wait.
-    pub crowd: usize,
-}
-
-impl Default for RollupPolicy {
-    /// Ten seconds, five minutes, 10,000: so that the executions that wait are read within milliseconds, and few move
-    /// before they have ended.
-    fn default() -> Self {
-        Self { settle: Duration::from_secs(10), keep: Duration::from_secs(300), crowd: 10_000 }
-    }
-}
-
 /// Figures over executions. They equal a recount of the executions at one moment, percentiles within 0.8 %.
 #[async_trait]
 pub trait Analytics: Send + Sync {
@@ -157,8 +137,4 @@ pub trait Analytics: Send + Sync {
         first: i32,
         versions: usize,
     ) -> Result<HashMap<i32, i64>>;
-
-    /// Moves what has settled into the rollups that figures are read from: one step of it. Answers whether another step
-    /// would find more. Changes no figure; any number of processes may do it at once, one of them does.
-    async fn roll_up(&self, pace: RollupPolicy) -> Result<bool>;
 }

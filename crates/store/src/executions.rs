@@ -144,23 +144,23 @@ pub struct ExecutionFilter {
     pub end_time: Option<Timestamp>,
 }
 
-/// Executions. Every change of state writes the execution's next event (`sequence` 1, 2, 3, ... without gaps) in the
+/// What writes executions. Every change of state writes the execution's next event (`sequence` 1, 2, 3, ... without gaps) in the
 /// same transaction.
 #[async_trait]
-pub trait Executions: Send + Sync {
+pub trait ExecutionWriter: Leases {
     /// Records a sync execution as running, attempt 1, held by `holder`. Where its idempotency key is taken nothing is
     /// written, however many callers race.
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded>;
 
-    /// Records an async execution as queued; as [`Executions::start`] for its key. A worker that has no hint may take it
+    /// Records an async execution as queued; as [`ExecutionWriter::start`] for its key. A worker that has no hint may take it
     /// `available_in` from now.
     async fn submit(&self, new: NewExecution, available_in: Duration) -> Result<Recorded>;
 
     /// Claims queued executions for `holder`: of each of `next`, the attempt that the fence names, where it is the
-    /// execution's next one or its time to be looked at has come. What is missing in the answer was not to be had.
+    /// execution's next one or its `available_at` has come. What is missing in the answer was not to be had.
     async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>>;
 
-    /// Claims up to `limit` queued executions whose time to be looked at has come, those first that came first, passing
+    /// Claims up to `limit` queued executions whose `available_at` has come, those first that came first, passing
     /// over what others are claiming.
     async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>>;
 
@@ -180,13 +180,22 @@ pub trait Executions: Send + Sync {
     ) -> Result<Option<Event>>;
 
     /// Ends attempt `fence.attempt` of an async execution and puts the execution back into the queue; as
-    /// [`Executions::retry`] where a cancel was asked for, and where the fence no longer held.
+    /// [`ExecutionWriter::retry`] where a cancel was asked for, and where the fence no longer held.
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<Option<Event>>;
 
     /// Ends an execution. Answers the event; nothing where the fence no longer held: then nothing is written, and what
     /// stands was written by another.
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>>;
 
+    /// Asks for an execution's end, durably: a queued one is canceled at once, a running one carries the wish. Asking
+    /// again changes nothing. EXECUTION_NOT_FOUND where the project has none of that id, EXECUTION_FINISHED where it
+    /// succeeded or failed.
+    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling>;
+}
+
+/// What the holder of running executions asks about them.
+#[async_trait]
+pub trait Leases: Send + Sync {
     /// Extends the leases of what is still running at its fence, to `lease` from now. What is missing in the answer is
     /// no longer the caller's. Has a connection of its own, which belongs to the runtime that this is called on: always
     /// the same one.
@@ -194,30 +203,39 @@ pub trait Executions: Send + Sync {
 
     /// Those of `held` that run at their fence and whose end someone asked for.
     async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>>;
+}
 
-    /// Asks for an execution's end, durably: a queued one is canceled at once, a running one carries the wish. Asking
-    /// again changes nothing. EXECUTION_NOT_FOUND where the project has none of that id, EXECUTION_FINISHED where it
-    /// succeeded or failed.
-    async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling>;
-
-    /// Ends or puts back what its holder left, or what has lived too long, and answers what it did:
-    /// - queued, or running with a lease that ran out, and past its `expire_after`: `failed`, `expired`;
-    /// - running with a lease that ran out: a sync one `failed`, `interrupted`; an async one goes back into the queue, to
-    ///   be looked at now, or where its retries are spent `failed`, `interrupted`;
-    /// - any of them `canceled` where that was asked for.
-    ///
-    /// A database that is younger than `lease` ends nothing: its holders may not have spoken yet.
-    async fn expire(&self, lease: Duration) -> Result<Vec<Change>>;
-
-    /// How many executions are queued, counted up to `most`.
-    async fn queued(&self, most: usize) -> Result<usize>;
-
+/// What reads executions.
+#[async_trait]
+pub trait ExecutionReader: Send + Sync {
     /// The execution that has this idempotency key.
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>>;
 
     /// The execution, with texts and attempts: EXECUTION_NOT_FOUND where the project has none of that id.
     async fn get(&self, project: ProjectId, id: ExecutionId) -> Result<Execution>;
 
+    /// These executions with attempts, and with texts where `texts`, in no order; of any project. What does not exist is
+    /// missing.
+    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>>;
+
+    /// Up to `limit` executions created before `before` (its moment and id), newest first; without attempts, and
+    /// without texts unless `texts`.
+    async fn list(
+        &self,
+        project: ProjectId,
+        filter: &ExecutionFilter,
+        before: Option<(Timestamp, ExecutionId)>,
+        limit: usize,
+        texts: bool,
+    ) -> Result<Vec<Execution>>;
+
+    /// How many executions are queued, counted up to `most`.
+    async fn queued(&self, most: usize) -> Result<usize>;
+}
+
+/// What happened to executions, in the order of its sequences or of time; and the executions that it happened to.
+#[async_trait]
+pub trait EventLog: ExecutionReader {
     /// Up to `limit` events after `after_sequence`, in order: EXECUTION_NOT_FOUND where the project has no execution of
     /// that id.
     async fn events(
@@ -236,19 +254,4 @@ pub trait Executions: Send + Sync {
 
     /// The store's own clock, by which events have their times.
     async fn clock(&self) -> Result<Timestamp>;
-
-    /// These executions with attempts, and with texts where `texts`, in no order; of any project. What does not exist is
-    /// missing.
-    async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>>;
-
-    /// Up to `limit` executions created before `before` (its moment and id), newest first; without attempts, and
-    /// without texts unless `texts`.
-    async fn list(
-        &self,
-        project: ProjectId,
-        filter: &ExecutionFilter,
-        before: Option<(Timestamp, ExecutionId)>,
-        limit: usize,
-        texts: bool,
-    ) -> Result<Vec<Execution>>;
 }

@@ -1,5 +1,5 @@
-//! What Prompt Ledger remembers. Five traits say what is meant, never how it is stored; a database behind them is a crate
-//! of its own (`prompt-ledger-store-postgres`, `prompt-ledger-store-sqlite`). SQL and transactions never leave those.
+//! What Prompt Ledger remembers. Traits say what is meant, never how it is stored, each for those who use it; a database behind them is a
+//! crate of its own (`prompt-ledger-store-postgres`, `prompt-ledger-store-sqlite`). SQL and transactions never leave those.
 //!
 //! Every write is durable when its future answers. Errors are the domain's: what a rule refuses has its own reason, a
 //! database that does not answer is STORE_UNAVAILABLE, anything else INTERNAL with its cause.
@@ -14,6 +14,7 @@ mod code;
 mod executions;
 pub mod expiry;
 pub mod failure;
+mod maintenance;
 pub mod migrations;
 mod models;
 pub mod plan;
@@ -23,28 +24,24 @@ pub mod rows;
 pub mod seed;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
-pub use analytics::{Analytics, PromptCounts, RollupPolicy, Split, UsageFilter, UsageKey, UsageRow};
+pub use analytics::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 pub use code::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 pub use prompt_ledger_domain::execution::Event;
 
 pub use executions::{
-    CAPABILITY, Canceling, Change, Claimed, Ended, ExecutionFilter, ExecutionKey, Executions, Fence, Finish, Held,
-    Holder, KeyHolder, NewExecution, Recorded, Requeue,
+    CAPABILITY, Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader,
+    ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
 };
+pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};
 pub use registry::{
-    Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions,
+    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions,
 };
 
 /// Everything that a database does for the ledger.
 #[async_trait::async_trait]
-pub trait Store: Registry + Models + Access + Executions + Analytics {
+pub trait Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance {
     /// Commits what was asked for, and lets the database go. Later calls are STORE_UNAVAILABLE.
     async fn close(&self);
-
-    /// Fails with STORE_UNAVAILABLE unless the database would take a write now: it is asked over a connection of its own,
-    /// and the latest writes of this process count. Changes nothing. Called on one thread alone, as is
-    /// [`Executions::extend`].
-    async fn check_writable(&self) -> prompt_ledger_domain::Result<()>;
 }

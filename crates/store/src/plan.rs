@@ -1,36 +1,43 @@
 //! What a write to the registry comes to, decided from what was read: pure, and the same for every database. The database
 //! reads under a lock, asks here, and writes what it is told.
 
-pub mod code;
+mod change;
+mod code;
 
 use prompt_ledger_domain::error::Operation;
-use prompt_ledger_domain::ids::PromptId;
+use prompt_ledger_domain::ids::{PromptId, VersionId};
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
-use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 
-use crate::{Changed, NewPrice, PutModel, PutPrompt, PutResult};
+use crate::{NewPrice, PutModel, PutPrompt, PutResult};
+
+pub use change::change;
+pub use code::{FoundPrompt, Known, register};
 
 /// What is to be written, and what is then answered.
 pub struct Plan<T> {
-    /// Whether the prompt changes, and with it the project's revision.
-    pub prompt: bool,
-    /// What becomes of the version.
-    pub version: VersionWrite,
-    /// With the prompt and the version as they become.
+    /// The prompts that change, as they become, each with the next revision of the project.
+    pub prompts: Vec<Prompt>,
+    /// The versions that are new.
+    pub added: Vec<Version>,
+    /// Versions that were there and get another status.
+    pub statuses: Vec<(VersionId, VersionStatus)>,
+    /// The answer, with everything as it becomes.
     pub answer: T,
 }
 
-/// What becomes of a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VersionWrite {
-    /// It stays as it is.
-    Nothing,
-    /// It is new.
-    Add,
-    /// It has another status.
-    Status,
+impl<T> Plan<T> {
+    fn nothing(answer: T) -> Self {
+        Self { prompts: Vec::new(), added: Vec::new(), statuses: Vec::new(), answer }
+    }
+
+    /// Whether there is nothing to write. A version changes only with its prompt. The answer then holds no time of this
+    /// write.
+    pub fn is_idle(&self) -> bool {
+        self.prompts.is_empty()
+    }
 }
 
 /// A project as a write finds it.
@@ -67,89 +74,27 @@ pub fn put(
     if activated {
         prompt.active_version = Some(number);
     }
-    let (version, write) = match (content, known) {
-        (Content::Known(_), Some(mut known)) => {
+    let (mut added, mut statuses) = (Vec::new(), Vec::new());
+    let version = match (content, known) {
+        (Content::Known(_), Some(known)) => {
             let status = if activated { VersionStatus::Active } else { known.status };
-            let write = if known.status == status { VersionWrite::Nothing } else { VersionWrite::Status };
-            known.status = status;
-            (known, write)
+            if known.status != status {
+                statuses.push((known.id, status));
+            }
+            Version { status, ..known }
         }
         (Content::New(_) | Content::Known(_), _) => {
             prompt.latest_version = number;
-            (version(&prompt, number, put, now), VersionWrite::Add)
+            let version = version(&prompt, number, put, now);
+            added.push(version.clone());
+            version
         }
     };
     let moved = before != Some(&prompt);
     let revision = counted(&mut prompt, project.revision, moved, now);
-    let answer = PutResult { prompt, version, version_change: write == VersionWrite::Add, activated, revision };
-    Ok(Plan { prompt: moved, version: write, answer })
-}
-
-/// Moving the active pointer to this version.
-pub fn activate(
-    (mut prompt, version, revision): (Prompt, Option<Version>, i64),
-    number: i32,
-    etag: Option<&str>,
-    now: Timestamp,
-) -> Result<Plan<Changed>> {
-    let mut version = writable(&prompt, version, number, etag)?;
-    if version.template_format == TemplateFormat::Opaque {
-        return Err(prompt.opaque(number));
-    }
-    let moved = prompt.active_version != Some(number) || version.status != VersionStatus::Active;
-    let write = if version.status == VersionStatus::Active { VersionWrite::Nothing } else { VersionWrite::Status };
-    prompt.active_version = Some(number);
-    version.status = VersionStatus::Active;
-    let revision = counted(&mut prompt, revision, moved, now);
-    Ok(Plan { prompt: moved, version: write, answer: Changed { prompt, version: Some(version), revision } })
-}
-
-/// Giving this version another status.
-pub fn set_status(
-    (mut prompt, version, revision): (Prompt, Option<Version>, i64),
-    number: i32,
-    wanted: VersionStatus,
-    etag: Option<&str>,
-    now: Timestamp,
-) -> Result<Plan<Changed>> {
-    let mut version = writable(&prompt, version, number, etag)?;
-    let status = versioning::set_status(&prompt, &version, wanted)?;
-    let moved = version.status != status;
-    let write = if moved { VersionWrite::Status } else { VersionWrite::Nothing };
-    version.status = status;
-    let revision = counted(&mut prompt, revision, moved, now);
-    Ok(Plan { prompt: moved, version: write, answer: Changed { prompt, version: Some(version), revision } })
-}
-
-/// Archiving a prompt, or bringing it back.
-pub fn archive(
-    (mut prompt, _, revision): (Prompt, Option<Version>, i64),
-    archived: bool,
-    etag: Option<&str>,
-    now: Timestamp,
-) -> Result<Plan<Changed>> {
-    prompt.check_etag(etag)?;
-    let moved = prompt.archived_at.is_some() != archived;
-    if moved {
-        prompt.archived_at = archived.then_some(now);
-    }
-    let revision = counted(&mut prompt, revision, moved, now);
-    Ok(Plan { prompt: moved, version: VersionWrite::Nothing, answer: Changed { prompt, version: None, revision } })
-}
-
-/// Moving a prompt to another mode, with all its versions.
-pub fn migrate(
-    (mut prompt, active, revision): (Prompt, Option<Version>, i64),
-    mode: Mode,
-    etag: Option<&str>,
-    now: Timestamp,
-) -> Result<Plan<Changed>> {
-    prompt.check_not_archived()?;
-    prompt.check_etag(etag)?;
-    let moved = versioning::migrates(&prompt, active.as_ref(), mode)?;
-    prompt.mode = mode;
-    let revision = counted(&mut prompt, revision, moved, now);
-    Ok(Plan { prompt: moved, version: VersionWrite::Nothing, answer: Changed { prompt, version: None, revision } })
+    let prompts = if moved { vec![prompt.clone()] } else { Vec::new() };
+    let answer = PutResult { prompt, version, version_change: !added.is_empty(), activated, revision };
+    Ok(Plan { prompts, added, statuses, answer })
 }
 
 /// Registering or changing a model: how it becomes, and the price to add; nothing where nothing changes.
@@ -196,14 +141,6 @@ fn counted(prompt: &mut Prompt, revision: i64, moved: bool, now: Timestamp) -> i
     prompt.revision = revision + 1;
     prompt.updated_at = now;
     prompt.revision
-}
-
-/// The version of that number, of a prompt in full mode that may be written.
-fn writable(prompt: &Prompt, version: Option<Version>, number: i32, etag: Option<&str>) -> Result<Version> {
-    prompt.check_mode(Mode::Full, Operation::Write)?;
-    prompt.check_not_archived()?;
-    prompt.check_etag(etag)?;
-    version.ok_or_else(|| Error::version_not_found(&prompt.name, &Selector::Number(number)))
 }
 
 /// What forbids the write, in the order of the contract.

@@ -75,12 +75,39 @@ pub struct ResolvedVersion {
     pub revision: i64,
 }
 
+/// A change of a prompt that exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptChange {
+    /// Moves the active pointer to the version of this number, forward or back; the version becomes `active`. Full mode
+    /// only, not archived.
+    Activate(i32),
+    /// Sets the status of the version of this number by `versioning::set_status`. Full mode only, not archived.
+    SetStatus(i32, VersionStatus),
+    /// Archives it, in either mode.
+    Archive,
+    /// Brings it back.
+    Unarchive,
+    /// Moves it to this mode by `versioning::migrates`, with all its versions; not archived.
+    Migrate(Mode),
+}
+
+impl PromptChange {
+    /// Which of the prompt's versions decides about the change.
+    #[must_use]
+    pub fn selector(self) -> Selector {
+        match self {
+            Self::Activate(number) | Self::SetStatus(number, _) => Selector::Number(number),
+            Self::Archive | Self::Unarchive | Self::Migrate(_) => Selector::Active,
+        }
+    }
+}
+
 /// A prompt after a write to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
     /// The prompt as it is now.
     pub prompt: Prompt,
-    /// The version that the write was about; absent for archiving.
+    /// The version that the write was about; absent where it was about the prompt alone.
     pub version: Option<Version>,
     /// The project's revision now.
     pub revision: i64,
@@ -151,25 +178,14 @@ pub trait Registry: Send + Sync {
         limit: usize,
     ) -> Result<(Vec<Version>, i64)>;
 
-    /// Moves the active pointer, forward or back; the version becomes `active`. Full mode only, not archived.
-    async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed>;
-
-    /// Sets a version's status by `versioning::set_status`. Full mode only, not archived.
-    async fn set_version_status(
+    /// Changes a prompt that exists, in the mode that the change is for. What is so already changes nothing.
+    async fn change_prompt(
         &self,
         project: ProjectId,
         name: &str,
-        number: i32,
-        status: VersionStatus,
         etag: Option<&str>,
+        change: PromptChange,
     ) -> Result<Changed>;
-
-    /// Archives a prompt of either mode, or brings it back. Doing it again changes nothing.
-    async fn set_archived(&self, project: ProjectId, name: &str, archived: bool, etag: Option<&str>)
-    -> Result<Changed>;
-
-    /// Moves a prompt to another mode by `versioning::migrates`, with all its versions; not archived.
-    async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed>;
 
     /// The present revisions of keys, of models, and of these projects.
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions>;

@@ -155,6 +155,7 @@ impl App {
             models: Arc::clone(&models),
             providers: providers.clone(),
             store: store.clone(),
+            reader: store.clone(),
             runner: runner.clone(),
             hints: hints.clone(),
             redispatch_after: config.execution.redispatch_after,
@@ -173,7 +174,6 @@ impl App {
         };
         let sweeper = Sweeper {
             store: store.clone(),
-            registry: store.clone(),
             publisher,
             lease: config.execution.lease,
             interval: config.execution.sweep_interval,

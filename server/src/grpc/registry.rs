@@ -8,10 +8,10 @@ use futures::Stream;
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::prompt::Selector;
 use prompt_ledger_domain::spec::SpecSelector;
-use prompt_ledger_domain::{Result, field, limits, page};
+use prompt_ledger_domain::{Error, Result, field, limits, page};
 use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
 use prompt_ledger_proto::v1::{self, put_prompt_request};
-use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, ResolvedVersion};
+use prompt_ledger_store::{Changed, PromptChange, PromptFilter, PromptWithActive, ResolvedVersion};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -181,10 +181,6 @@ impl RegistryApi {
         })
     }
 
-    async fn archive(&self, caller: &Caller, name: &str, archived: bool, etag: Option<&str>) -> Result<Changed> {
-        self.registry.set_archived(caller.project.id, name, archived, etag).await
-    }
-
     async fn models(&self, sent: v1::ListModelsRequest) -> Result<v1::ListModelsResponse> {
         let asked = PageReader::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
@@ -194,6 +190,13 @@ impl RegistryApi {
         };
         let (models, next_page_token) = asked.read(fetch, prost::Message::encoded_len, model::key).await?;
         Ok(v1::ListModelsResponse { models, next_page_token })
+    }
+}
+
+fn version_number(number: i32) -> Result<i32> {
+    match number {
+        1.. => Ok(number),
+        _ => Err(Error::invalid("version_number", format!("is {number}; versions are counted from 1"))),
     }
 }
 
@@ -260,8 +263,9 @@ impl Api for RegistryApi {
         request: Request<v1::SetActiveVersionRequest>,
     ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, number, etag) = (caller.project.id, sent.version_number, sent.etag.as_deref());
-        let changed = self.registry.set_active(project, &sent.name, number, etag).await;
+        let (project, etag) = (caller.project.id, sent.etag.as_deref());
+        let activate = version_number(sent.version_number).map(PromptChange::Activate);
+        let changed = self.registry.change_prompt(project, &sent.name, etag, activate).await;
         respond(changed.map(|changed| v1::SetActiveVersionResponse {
             active_version: changed.version.map(|version| prompt::version(version, &sent.name)),
             prompt: Some(prompt::prompt(changed.prompt)),
@@ -277,8 +281,10 @@ impl Api for RegistryApi {
         let set = async {
             let status = known("status", sent.status).map(prompt::wanted_status);
             let status = status.and_then(|status| required("status", status));
-            let (project, number, etag) = (caller.project.id, sent.version_number, sent.etag.as_deref());
-            let changed = self.registry.set_version_status(project, &sent.name, number, status, etag).await?;
+            let (project, etag) = (caller.project.id, sent.etag.as_deref());
+            let set = version_number(sent.version_number)
+                .and_then(|number| status.map(|status| PromptChange::SetStatus(number, status)));
+            let changed = self.registry.change_prompt(project, &sent.name, etag, set).await?;
             Ok(v1::SetVersionStatusResponse {
                 version: changed.version.map(|version| prompt::version(version, &sent.name)),
                 prompt: Some(prompt::prompt(changed.prompt)),
@@ -293,7 +299,8 @@ impl Api for RegistryApi {
         request: Request<v1::ArchivePromptRequest>,
     ) -> Result<Response<v1::ArchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let changed = self.archive(&caller, &sent.name, true, sent.etag.as_deref()).await;
+        let (project, etag) = (caller.project.id, sent.etag.as_deref());
+        let changed = self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Archive)).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
@@ -305,7 +312,8 @@ impl Api for RegistryApi {
         request: Request<v1::UnarchivePromptRequest>,
     ) -> Result<Response<v1::UnarchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let changed = self.archive(&caller, &sent.name, false, sent.etag.as_deref()).await;
+        let (project, etag) = (caller.project.id, sent.etag.as_deref());
+        let changed = self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Unarchive)).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
@@ -319,7 +327,8 @@ impl Api for RegistryApi {
         let (caller, sent) = into_parts(request)?;
         let migrate = async {
             let mode = required("mode", prompt::mode_filter(known("mode", sent.mode)?))?;
-            self.registry.set_mode(caller.project.id, &sent.name, mode, sent.etag.as_deref()).await
+            let (project, etag) = (caller.project.id, sent.etag.as_deref());
+            self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Migrate(mode))).await
         };
         respond(migrate.await.map(|changed| v1::MigratePromptModeResponse {
             prompt: Some(prompt::prompt(changed.prompt)),

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use prompt_ledger_domain::error::{Error, Operation, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
-use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version};
 use prompt_ledger_domain::{Reason, Result, limits, versioning};
-use prompt_ledger_store::{Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion};
+use prompt_ledger_store::{
+    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion,
+};
 use prompt_ledger_template::{Interrupted, Rendered, Template, value};
 use serde_json::{Map, Value};
 
@@ -220,46 +222,25 @@ impl RegistryService {
         Ok((rendered, found))
     }
 
-    /// Moves the active pointer.
-    pub async fn set_active(&self, project: ProjectId, name: &str, number: i32, etag: Option<&str>) -> Result<Changed> {
-        Name::parse("name", name)?;
-        self.check_modes(project, &[name], Mode::Full).await?;
-        check_number(number)?;
-        self.noted(project, self.store.set_active(project, name, number, etag).await)
-    }
-
-    /// Sets a version's status, as far as the request named one.
-    pub async fn set_version_status(
+    /// Changes a prompt that exists. Of `change` only what asks for a version may not have been read: MODE_MISMATCH is
+    /// said before what is wrong with it.
+    pub async fn change_prompt(
         &self,
         project: ProjectId,
         name: &str,
-        number: i32,
-        status: Result<VersionStatus>,
         etag: Option<&str>,
+        change: Result<PromptChange>,
     ) -> Result<Changed> {
         Name::parse("name", name)?;
-        self.check_modes(project, &[name], Mode::Full).await?;
-        check_number(number)?;
-        let status = status?;
-        self.noted(project, self.store.set_version_status(project, name, number, status, etag).await)
-    }
-
-    /// Archives a prompt, or brings it back.
-    pub async fn set_archived(
-        &self,
-        project: ProjectId,
-        name: &str,
-        archived: bool,
-        etag: Option<&str>,
-    ) -> Result<Changed> {
-        Name::parse("name", name)?;
-        self.noted(project, self.store.set_archived(project, name, archived, etag).await)
-    }
-
-    /// Moves a prompt to another mode, with all its versions.
-    pub async fn set_mode(&self, project: ProjectId, name: &str, mode: Mode, etag: Option<&str>) -> Result<Changed> {
-        Name::parse("name", name)?;
-        self.noted(project, self.store.set_mode(project, name, mode, etag).await)
+        match change {
+            Ok(PromptChange::Archive | PromptChange::Unarchive | PromptChange::Migrate(_)) => {}
+            Ok(PromptChange::Activate(_) | PromptChange::SetStatus(..)) | Err(_) => {
+                self.check_modes(project, &[name], Mode::Full).await?;
+            }
+        }
+        let changed = self.store.change_prompt(project, name, etag, change?).await?;
+        self.note(project, &changed.prompt, changed.revision);
+        Ok(changed)
     }
 
     /// The projects of which anything is held.
@@ -281,12 +262,6 @@ impl RegistryService {
         let found: HashMap<_, _> = self.store.modes(project, &names).await?.into_iter().collect();
         let other = names.into_iter().find_map(|name| Some((name, *found.get(name).filter(|found| **found != mode)?)));
         other.map_or(Ok(()), |(name, found)| Err(Error::mode_mismatch(name, found, Operation::Write)))
-    }
-
-    fn noted(&self, project: ProjectId, written: Result<Changed>) -> Result<Changed> {
-        let changed = written?;
-        self.note(project, &changed.prompt, changed.revision);
-        Ok(changed)
     }
 
     /// What the cache must know of a write. One that changed nothing answers a revision that another one made.
@@ -323,13 +298,6 @@ fn check_revision(present: i64, wanted: Option<i64>) -> Result<()> {
     let Some(wanted) = wanted.filter(|wanted| *wanted > present) else { return Ok(()) };
     let message = format!("min_revision {wanted} is beyond the project's revision {present}");
     Err(Error::new(Reason::RevisionAhead, message))
-}
-
-fn check_number(number: i32) -> Result<()> {
-    if number >= 1 {
-        return Ok(());
-    }
-    Err(Error::invalid("version_number", format!("is {number}; versions are counted from 1")))
 }
 
 #[cfg(test)]

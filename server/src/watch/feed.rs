@@ -12,7 +12,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::{Change, Executions};
+use prompt_ledger_store::{Change, EventLog};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -107,7 +107,7 @@ impl Feed {
     }
 
     /// Keeps the feed going. Runs once per process.
-    pub(super) async fn run(&self, store: &dyn Executions) {
+    pub(super) async fn run(&self, store: &dyn EventLog) {
         let mut waiting = self.waiting.lock().await;
         let mut changes = Vec::new();
         loop {
@@ -142,7 +142,7 @@ impl Feed {
     }
 
     /// What is visible now is not told: whoever reads the store from now on sees it.
-    async fn begin(&self, store: &dyn Executions, seen: &mut RecentlySeen) -> Result<Timestamp> {
+    async fn begin(&self, store: &dyn EventLog, seen: &mut RecentlySeen) -> Result<Timestamp> {
         self.running.store(true, Ordering::Relaxed);
         let began = store.clock().await?;
         let mut start = began.before(OVERLAP);
@@ -161,7 +161,7 @@ impl Feed {
     }
 
     /// Asks what happened since the last poll.
-    async fn poll(&self, store: &dyn Executions, since: &mut Timestamp, seen: &mut RecentlySeen) -> Result<()> {
+    async fn poll(&self, store: &dyn EventLog, since: &mut Timestamp, seen: &mut RecentlySeen) -> Result<()> {
         let began = store.clock().await?;
         let mut start = since.before(OVERLAP);
         loop {
@@ -177,7 +177,7 @@ impl Feed {
     }
 
     /// Reads the executions of what is new, and tells.
-    async fn tell(&self, store: &dyn Executions, changes: &[Change], seen: &mut RecentlySeen) -> Result<()> {
+    async fn tell(&self, store: &dyn EventLog, changes: &[Change], seen: &mut RecentlySeen) -> Result<()> {
         let new: Vec<_> = changes.iter().filter(|change| !seen.has(change)).collect();
         for new in new.chunks(EXECUTIONS_AT_ONCE) {
             let ids: HashSet<_> = new.iter().map(|change| change.id).collect();

@@ -12,7 +12,7 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_engine::{EventObserver, Texts};
 use prompt_ledger_queue::{Announcement, Heard, Listener, Outbox, TEXTS_WANTED, TextPiece};
-use prompt_ledger_store::Executions;
+use prompt_ledger_store::EventLog;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ type Receiver = tokio::sync::Mutex<mpsc::UnboundedReceiver<Arc<Timeline>>>;
 
 /// Everything that is watched on this server.
 pub struct Hub {
-    store: Arc<dyn Executions>,
+    store: Arc<dyn EventLog>,
     /// Those with a subscription.
     timelines: Mutex<HashMap<ExecutionId, Arc<Timeline>>>,
     /// What must be read from the store, and its other end, held by [`Hub::run`].
@@ -54,7 +54,7 @@ pub struct Hub {
 impl Hub {
     /// A hub where nobody watches yet. It works while [`Hub::run`] does.
     #[must_use]
-    pub fn new(store: Arc<dyn Executions>) -> Arc<Self> {
+    pub fn new(store: Arc<dyn EventLog>) -> Arc<Self> {
         let ((behind, to_read), (asks, to_ask)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         Arc::new(Self {
             store,

@@ -1,15 +1,9 @@
 //! Ends of leases, by a clock of the test's own, on a store that never answers.
 
 use async_trait::async_trait;
-use prompt_ledger_domain::execution::{Event, Execution};
-use prompt_ledger_domain::ids::{ClaimId, ProjectId, PromptId};
-use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_domain::Result;
 use prompt_ledger_runtime::new_id;
-use prompt_ledger_store::{
-    Canceling, Change, Claimed, Ended, ExecutionFilter, Finish, Held, Holder, KeyHolder, NewExecution, Recorded,
-    Requeue,
-};
-
+use prompt_ledger_store::Held;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -19,44 +13,16 @@ const LEASE: Duration = Duration::from_secs(30);
 /// Tells what it was asked to extend.
 struct Silent(mpsc::UnboundedSender<Vec<Fence>>);
 
-/// The calls that a heartbeat never makes.
-macro_rules! uncalled {
-    ($($name:ident($($argument:ty),*) -> $answer:ty;)*) => {
-        #[async_trait]
-        impl Executions for Silent {
-            async fn extend(&self, held: &[Fence], _: Duration) -> Result<Vec<Held>> {
-                self.0.send(held.to_vec()).ok();
-                std::future::pending().await
-            }
+#[async_trait]
+impl Leases for Silent {
+    async fn extend(&self, held: &[Fence], _: Duration) -> Result<Vec<Held>> {
+        self.0.send(held.to_vec()).ok();
+        std::future::pending().await
+    }
 
-            $(async fn $name(&self, $(_: $argument),*) -> Result<$answer> {
-                panic!("nobody asks")
-            })*
-        }
-    };
-}
-
-uncalled! {
-    start(NewExecution, Holder) -> Recorded;
-    submit(NewExecution, Duration) -> Recorded;
-    claim(Vec<Fence>, Holder) -> Vec<Claimed>;
-    claim_due(usize, Holder) -> Vec<Claimed>;
-    claimed(ClaimId) -> Vec<Claimed>;
-    retry(Fence, Ended, Duration, Holder) -> Option<Event>;
-    requeue(Fence, Requeue) -> Option<Event>;
-    finish(Fence, Finish) -> Option<Event>;
-    canceled_of(&[Fence]) -> Vec<Fence>;
-    cancel(ProjectId, ExecutionId, &str) -> Canceling;
-    expire(Duration) -> Vec<Change>;
-    queued(usize) -> usize;
-    by_key(PromptId, &str) -> Option<KeyHolder>;
-    get(ProjectId, ExecutionId) -> Execution;
-    events(ProjectId, ExecutionId, i64, usize) -> Vec<Event>;
-    events_after(&[(ExecutionId, i64)]) -> Vec<Change>;
-    events_between(Timestamp, Timestamp, usize) -> Vec<Change>;
-    clock() -> Timestamp;
-    whole(&[ExecutionId], bool) -> Vec<Execution>;
-    list(ProjectId, &ExecutionFilter, Option<(Timestamp, ExecutionId)>, usize, bool) -> Vec<Execution>;
+    async fn canceled_of(&self, _: &[Fence]) -> Result<Vec<Fence>> {
+        panic!("nobody asks")
+    }
 }
 
 /// A heartbeat that goes on, and what the store hears of it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_engine::Bounds;
-use prompt_ledger_store::{Executions, Store};
+use prompt_ledger_store::{EventLog, ExecutionReader, ExecutionWriter, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use tokio::time::Instant;
 

@@ -7,7 +7,7 @@ use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
 use prompt_ledger_engine::Heartbeat;
 use prompt_ledger_runtime::{new_id, thread};
-use prompt_ledger_store::{Access, Executions, Fence, Holder, Store};
+use prompt_ledger_store::{Access, ExecutionReader, ExecutionWriter, Fence, Holder, Maintenance, Store};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_up};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::services;

@@ -15,7 +15,9 @@ use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_queue::Outbox;
 use prompt_ledger_queue::memory::MemoryBus;
 use prompt_ledger_runtime::new_id;
-use prompt_ledger_store::{Access, Executions, Fence, NewExecution, PutPrompt, Recorded, Registry};
+use prompt_ledger_store::{
+    Access, ExecutionReader, ExecutionWriter, Fence, NewExecution, PutPrompt, Recorded, Registry,
+};
 use prompt_ledger_store_sqlite::Sqlite;
 use prompt_ledger_testkit::fake_model::FakeModel;
 use tempfile::TempDir;

@@ -9,7 +9,8 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{Input, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
-    Ended, ExecutionKey, Executions, Fence, Finish, Holder, NewExecution, Recorded, Requeue, Store,
+    Ended, ExecutionKey, ExecutionWriter, Fence, Finish, Holder, Leases, Maintenance, NewExecution, Recorded, Requeue,
+    Store,
 };
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions};
 use sqlx::ConnectOptions;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_store::{ExecutionFilter, Executions, NewExecution, Registry, Store};
+use prompt_ledger_store::{
+    ExecutionFilter, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, PromptChange, Registry,
+};
 use prompt_ledger_store_postgres::{migrate_down, migrate_up};
 use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
 
@@ -115,7 +117,9 @@ async fn writes_that_fail_while_reads_go_well_are_told_until_one_goes_well() {
         let next = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
         fresh.store.submit(next, Duration::ZERO).await.is_ok()
     };
-    let registry = async || fresh.store.set_mode(new.project_id, "greet", Mode::Tracking, None).await.is_ok();
+    let registry = async || {
+        fresh.store.change_prompt(new.project_id, "greet", None, PromptChange::Migrate(Mode::Tracking)).await.is_ok()
+    };
     services::sql(
         fresh.database.url(),
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS

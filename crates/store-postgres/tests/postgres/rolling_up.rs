@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::{Analytics, NewExecution, RollupPolicy, Split, UsageFilter};
+use prompt_ledger_store::{Maintenance, NewExecution, RollupPolicy, Split, UsageFilter};
 use sqlx::{AssertSqlSafe, Connection, Executor};
 
 use crate::store::{Fresh, open};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_store::{Analytics, Executions, Registry, RollupPolicy, Store};
+use prompt_ledger_store::{ExecutionWriter, Leases, Maintenance, Registry, RollupPolicy, Store};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};

@@ -8,7 +8,8 @@ use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
-    Access, Analytics, Executions, Models, NewExecution, RegisterCode, Registry, RollupPolicy, Store,
+    Access, Analytics, ExecutionReader, ExecutionWriter, Maintenance, Models, NewExecution, RegisterCode, Registry,
+    RollupPolicy, Store,
 };
 use prompt_ledger_store_sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
 use sqlx::sqlite::SqliteConnectOptions;

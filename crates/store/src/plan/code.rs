@@ -6,31 +6,8 @@ use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version
 use prompt_ledger_domain::versioning::{self, Content, Registration};
 use prompt_ledger_domain::{Result, Timestamp};
 
-use super::{ProjectState, PromptMetadata, counted, described};
+use super::{Plan, ProjectState, PromptMetadata, counted, described};
 use crate::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
-
-/// What is to be written, and what is then answered.
-pub struct CodeBatch {
-    /// The prompts that change, as they become, each with the next revision.
-    pub prompts: Vec<Prompt>,
-    /// The versions that are new.
-    pub added: Vec<Version>,
-    /// Those that become active again.
-    pub restored: Vec<VersionId>,
-    /// What the caller is answered.
-    pub answer: Registered,
-}
-
-impl CodeBatch {
-    fn nothing(answer: Registered) -> Self {
-        Self { prompts: Vec::new(), added: Vec::new(), restored: Vec::new(), answer }
-    }
-
-    /// Whether there is nothing to write. A version changes only with its prompt.
-    pub fn is_idle(&self) -> bool {
-        self.prompts.is_empty()
-    }
-}
 
 /// A version of the content that code carries, as much of it as decides.
 #[derive(Clone, Copy, Debug)]
@@ -54,26 +31,26 @@ pub fn register(
     found: Vec<FoundPrompt>,
     sent: &RegisterCode,
     now: Timestamp,
-) -> Result<CodeBatch> {
+) -> Result<Plan<Registered>> {
     // Nothing else is said of a batch in which a prompt is not the code's to write.
     for prompt in found.iter().filter_map(|(prompt, _)| prompt.as_ref()) {
         prompt.check_mode(Mode::Tracking, Operation::Write)?;
     }
     let answer = Registered { prompts: Vec::with_capacity(found.len()), revision: project.revision };
-    let mut batch = CodeBatch::nothing(answer);
+    let mut batch = Plan::nothing(answer);
     let mut revision = project.revision;
     for (place, (found, code)) in found.into_iter().zip(&sent.prompts).enumerate() {
         let taken = batch.take(project, revision, found, code, sent, now);
         revision = taken.map_err(|error| error.within(&format!("prompts[{place}]")))?;
     }
     if sent.dry_run {
-        return Ok(CodeBatch::nothing(batch.answer));
+        return Ok(Plan::nothing(batch.answer));
     }
     batch.answer.revision = revision;
     Ok(batch)
 }
 
-impl CodeBatch {
+impl Plan<Registered> {
     /// One prompt more: the project's revision after it.
     fn take(
         &mut self,
@@ -114,7 +91,9 @@ impl CodeBatch {
         prompt.latest_version = latest.max(number);
         match known {
             None => self.added.push(version(&prompt, number, code, sent, now)),
-            Some(known) if known.status != VersionStatus::Active => self.restored.push(known.id),
+            Some(known) if known.status != VersionStatus::Active => {
+                self.statuses.push((known.id, VersionStatus::Active));
+            }
             Some(_) => {}
         }
         let revision = counted(&mut prompt, revision, true, now);

@@ -1,8 +1,7 @@
 //! Prompts and versions as they are selected.
 
 use crate::Revisions;
-use crate::plan::ProjectState;
-use crate::plan::code::Known;
+use crate::plan::{Known, ProjectState};
 use crate::rows as row;
 use crate::rows::LedgerRow;
 use prompt_ledger_domain::Result;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prompt_ledger_domain::error::{Error, Reason, Result};
-use prompt_ledger_store::Executions;
+use prompt_ledger_store::ExecutionReader;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ impl Backpressure {
     }
 
     /// Measures the queue until `stop`.
-    pub async fn run(self: Arc<Self>, store: Arc<dyn Executions>, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, store: Arc<dyn ExecutionReader>, stop: CancellationToken) {
         let mut looks = tokio::time::interval(POLL_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {

@@ -19,7 +19,7 @@ use prompt_ledger_domain::{Error, Result, Timestamp, limits};
 use prompt_ledger_engine::Runner;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Hint, Outbox};
-use prompt_ledger_store::{ExecutionFilter, Executions};
+use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,7 +40,9 @@ pub struct ExecutionService {
     /// Checks parameters, and runs attempts.
     pub providers: Providers,
     /// Where executions are recorded.
-    pub store: Arc<dyn Executions>,
+    pub store: Arc<dyn ExecutionWriter>,
+    /// Where they are read.
+    pub reader: Arc<dyn ExecutionReader>,
     /// Drives sync executions to their end.
     pub runner: Runner,
     /// Tells workers of queued executions.
@@ -99,7 +101,7 @@ impl ExecutionService {
                 // The same call finds it again on another server.
                 drained = self.streams.drained() => return Err(drained),
             },
-            None => self.store.get(project, started.id).await?,
+            None => self.reader.get(project, started.id).await?,
         };
         Ok(Ran { execution, reused })
     }
@@ -123,7 +125,7 @@ impl ExecutionService {
         let execution = match started.execution {
             // What is in the queue is answered whatever happens to the store now.
             Some(execution) => execution,
-            None => self.store.get(caller.project.id, started.id).await?,
+            None => self.reader.get(caller.project.id, started.id).await?,
         };
         Ok(Ran { execution, reused: started.reused })
     }
@@ -168,7 +170,7 @@ impl ExecutionService {
 
     /// The execution of that id.
     pub async fn get(&self, caller: &Caller, id: ExecutionId) -> Result<Execution> {
-        self.store.get(caller.project.id, id).await
+        self.reader.get(caller.project.id, id).await
     }
 
     /// Up to `limit` executions created before `before`, newest first.
@@ -184,7 +186,7 @@ impl ExecutionService {
         if filter.version_number.is_some() && filter.prompt_name.is_empty() {
             return Err(Error::invalid("version_number", "needs prompt_name: versions are numbered per prompt"));
         }
-        self.store.list(caller.project.id, filter, before, limit, texts).await
+        self.reader.list(caller.project.id, filter, before, limit, texts).await
     }
 }
 

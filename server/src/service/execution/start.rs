@@ -86,7 +86,7 @@ impl ExecutionService {
             prompt.check_mode(prompt_mode, kind.operation())?;
             let key = match spec.key()? {
                 None => None,
-                Some(key) => match self.store.by_key(prompt.id, &key).await? {
+                Some(key) => match self.reader.by_key(prompt.id, &key).await? {
                     Some(holder) => return self.reuse(project, spec, holder).await,
                     None => Some(ExecutionKey { key, request_hash: self.request_hash(project, spec).await? }),
                 },

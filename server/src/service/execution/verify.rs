@@ -15,7 +15,7 @@ impl ExecutionService {
     /// Renders an execution's version again and compares, from what is stored alone.
     pub async fn verify(&self, caller: &Caller, id: ExecutionId) -> Result<(Execution, Version, Verification)> {
         let project = caller.project.id;
-        let execution = self.store.get(project, id).await?;
+        let execution = self.reader.get(project, id).await?;
         let version = self.registry.stored(project, &execution.prompt_name, execution.version_number).await?;
         let texts = execution.texts.clone().ok_or_else(|| Error::internal("an execution came without its texts"))?;
         // What was sent is bounded by the limit of a prompt.

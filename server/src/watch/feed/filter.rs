@@ -8,7 +8,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{Event, Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::{ExecutionFilter, Executions};
+use prompt_ledger_store::{EventLog, ExecutionFilter};
 
 use super::{FeedEvent, FeedSubscription, OVERLAP};
 use crate::watch::stream_limits::{StreamEnd, StreamSlot};
@@ -85,7 +85,7 @@ pub struct FilteredFeed {
 
 /// Where it reads from, and how far it has.
 struct FeedRead {
-    store: Arc<dyn Executions>,
+    store: Arc<dyn EventLog>,
     feed: FeedSubscription,
     filter: FeedFilter,
     ready: VecDeque<FeedMessage>,
@@ -133,7 +133,7 @@ impl FeedFilter {
 
 impl FilteredFeed {
     pub(in crate::watch) fn new(
-        store: Arc<dyn Executions>,
+        store: Arc<dyn EventLog>,
         feed: FeedSubscription,
         filter: FeedFilter,
         slot: StreamSlot,

@@ -11,7 +11,9 @@ use prompt_ledger_queue::Bus;
 use prompt_ledger_queue::memory::MemoryBus;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::new_id;
-use prompt_ledger_store::{Access, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry};
+use prompt_ledger_store::{
+    Access, ExecutionWriter, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry,
+};
 use prompt_ledger_store_sqlite::Sqlite;
 use tempfile::TempDir;
 

@@ -1,0 +1,40 @@
+//! What background jobs ask for.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prompt_ledger_domain::Result;
+use prompt_ledger_store::{Change, Maintenance, RollupPolicy};
+
+use super::{Postgres, error, expire, roll_up};
+
+/// What health's question may take: a round trip, on a connection that is kept.
+const CHECK: Duration = Duration::from_secs(1);
+/// What one step of adding up may take: many statements, each with a bound of the database's.
+const ROLL_UP: Duration = Duration::from_secs(60);
+
+const PING: &str = "SELECT 1 FROM projects LIMIT 1";
+
+#[async_trait]
+impl Maintenance for Postgres {
+    async fn expire(&self, lease: Duration) -> Result<Vec<Change>> {
+        expire::expire(&self.batches.pool, &self.calls, lease).await
+    }
+
+    async fn roll_up(&self, policy: RollupPolicy) -> Result<bool> {
+        error::bounded(ROLL_UP, roll_up::step(&self.lists, policy)).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        error::again(|| sqlx::query(PING).execute(&self.looks)).await.map(drop)
+    }
+
+    async fn check_writable(&self) -> Result<()> {
+        let asked = async {
+            let mut connection = self.health.acquire().await?;
+            self.writability.ask_one_in_use(&mut connection, CHECK).await
+        };
+        error::bounded(error::CALL, async { asked.await.map_err(error::store) }).await?;
+        self.writability.check_recent_writes()
+    }
+}

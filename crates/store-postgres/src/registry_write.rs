@@ -1,0 +1,59 @@
+//! Writes to the registry. Each locks the project's row, then reads, asks `plan`, and saves: so revisions and version
+//! numbers are consecutive, however many write. What would change nothing locks nothing.
+
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_store::plan::Plan;
+use sqlx::PgConnection;
+
+use super::project_lock::Made;
+use super::{Postgres, error, row, save};
+
+/// FOR NO KEY UPDATE: FOR UPDATE would stop every insert that refers to the row.
+const LOCK: &str = "SELECT clock_timestamp() AS now FROM projects WHERE id = $1 FOR NO KEY UPDATE";
+
+/// A request that changes the registry.
+pub(super) trait RegistryWrite: Sync {
+    /// What it is answered.
+    type Answer: Send;
+
+    /// Reads what is there and decides.
+    fn plan(
+        &self,
+        connection: &mut PgConnection,
+        project: ProjectId,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Plan<Self::Answer>>> + Send;
+}
+
+impl Postgres {
+    /// Plans a write, and makes it under the project's lock unless there is nothing to do.
+    pub(super) async fn write_registry<W: RegistryWrite>(&self, project: ProjectId, write: &W) -> Result<W::Answer> {
+        let (look, make) = (|| self.idle(project, write), || self.make(project, write));
+        self.project_locks.write(&self.calls, project, look, make).await
+    }
+
+    /// What is answered where there is nothing to write. No time is in such an answer, so none is asked for.
+    async fn idle<W: RegistryWrite>(&self, project: ProjectId, write: &W) -> Result<Option<W::Answer>> {
+        let mut connection = error::again(|| self.calls.acquire()).await?;
+        let plan = write.plan(&mut connection, project, Timestamp(0)).await?;
+        Ok(plan.is_idle().then_some(plan.answer))
+    }
+
+    /// Writes all but the commit.
+    async fn make<W: RegistryWrite>(&self, project: ProjectId, write: &W) -> Result<(W::Answer, Made)> {
+        let mut transaction = error::again(|| self.calls.begin()).await?;
+        let locked = sqlx::query(LOCK).bind(project.0).fetch_optional(&mut *transaction).await.map_err(error::store)?;
+        let now = row::value(&locked.ok_or_else(|| no_project(project))?, "now")?;
+        let plan = write.plan(&mut transaction, project, now).await?;
+        save::prompts(&mut transaction, project, &plan.prompts).await?;
+        save::added(&mut transaction, &plan.added).await?;
+        save::statuses(&mut transaction, &plan.statuses).await?;
+        Ok((plan.answer, transaction))
+    }
+}
+
+pub(super) fn no_project(project: ProjectId) -> Error {
+    Error::new(Reason::ProjectNotFound, format!("there is no project {project}"))
+}

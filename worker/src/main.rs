@@ -27,7 +27,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 struct WorkerCli {}
 
 fn after_help() -> String {
-    format!("Environment:\n{}\n  Lengths of time are written 300ms, 4s, 2m or 1h.", Config::help())
+    format!("Environment:\n{}", Config::help())
 }
 
 fn main() -> ExitCode {

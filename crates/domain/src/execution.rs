@@ -6,6 +6,7 @@ mod lifecycle;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::Timestamp;
 use crate::ids::{ExecutionId, PriceId, PromptId, VersionId};
@@ -15,20 +16,22 @@ use crate::prompt::{Mode, words};
 pub use self::event::Event;
 pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution};
 
-words! {
-    /// Where an execution stands. A terminal status never changes.
-    Status {
-        /// Waiting for a worker.
-        Queued = "queued",
-        /// A holder with a lease is at it.
-        Running = "running",
-        /// The model answered.
-        Succeeded = "succeeded",
-        /// It ended without an answer; `error_type` says why.
-        Failed = "failed",
-        /// Someone asked for its end, or hung up.
-        Canceled = "canceled",
-    }
+words!(Status, ExecutionMode, ErrorType, FinishReason);
+
+/// Where an execution stands. A terminal status never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Status {
+    /// Waiting for a worker.
+    Queued,
+    /// A holder with a lease is at it.
+    Running,
+    /// The model answered.
+    Succeeded,
+    /// It ended without an answer; `error_type` says why.
+    Failed,
+    /// Someone asked for its end, or hung up.
+    Canceled,
 }
 
 impl Status {
@@ -49,46 +52,46 @@ impl Status {
     }
 }
 
-words! {
-    /// How it was asked for.
-    ExecutionMode {
-        /// Inline, in the call.
-        Sync = "sync",
-        /// Through the queue.
-        Async = "async",
-    }
+/// How it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ExecutionMode {
+    /// Inline, in the call.
+    Sync,
+    /// Through the queue.
+    Async,
 }
 
-words! {
-    /// Why an execution failed, or what is wrong with it. Clients tolerate values that they do not know.
-    ErrorType {
-        /// The provider call took longer than its `timeout`, or than the caller would wait.
-        Timeout = "timeout",
-        /// The provider could not be reached, or the connection broke.
-        Connection = "connection",
-        /// The provider said: too fast.
-        RateLimited = "rate_limited",
-        /// The provider said: the quota is spent.
-        QuotaExhausted = "quota_exhausted",
-        /// The provider failed (5xx).
-        ProviderError = "provider_error",
-        /// The provider refused the request (4xx).
-        InvalidRequest = "invalid_request",
-        /// The provider refused the key.
-        ProviderAuth = "provider_auth",
-        /// The provider refused the content.
-        ContentFiltered = "content_filtered",
-        /// The provider's answer could not be read.
-        InvalidResponse = "invalid_response",
-        /// The provider's answer was over 16 MiB; as a stream over 64 MiB, or an event of it over 4 MiB.
-        ResponseTooLarge = "response_too_large",
-        /// The holder went away.
-        Interrupted = "interrupted",
-        /// `expire_after` passed.
-        Expired = "expired",
-        /// Nothing failed, but a text was cut.
-        Truncated = "truncated",
-    }
+/// Why an execution failed, or what is wrong with it. Clients tolerate values that they do not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum ErrorType {
+    /// The provider call took longer than its `timeout`, or than the caller would wait.
+    Timeout,
+    /// The provider could not be reached, or the connection broke.
+    Connection,
+    /// The provider said: too fast.
+    RateLimited,
+    /// The provider said: the quota is spent.
+    QuotaExhausted,
+    /// The provider failed (5xx).
+    ProviderError,
+    /// The provider refused the request (4xx).
+    InvalidRequest,
+    /// The provider refused the key.
+    ProviderAuth,
+    /// The provider refused the content.
+    ContentFiltered,
+    /// The provider's answer could not be read.
+    InvalidResponse,
+    /// The provider's answer was over 16 MiB; as a stream over 64 MiB, or an event of it over 4 MiB.
+    ResponseTooLarge,
+    /// The holder went away.
+    Interrupted,
+    /// `expire_after` passed.
+    Expired,
+    /// Nothing failed, but a text was cut.
+    Truncated,
 }
 
 impl ErrorType {
@@ -99,20 +102,20 @@ impl ErrorType {
     }
 }
 
-words! {
-    /// Why the model stopped writing.
-    FinishReason {
-        /// It had said everything.
-        Stop = "stop",
-        /// The token limit was reached.
-        Length = "length",
-        /// The provider's filter stepped in.
-        ContentFilter = "content_filter",
-        /// It asked for tools.
-        ToolCalls = "tool_calls",
-        /// Something else.
-        Other = "other",
-    }
+/// Why the model stopped writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum FinishReason {
+    /// It had said everything.
+    Stop,
+    /// The token limit was reached.
+    Length,
+    /// The provider's filter stepped in.
+    ContentFilter,
+    /// It asked for tools.
+    ToolCalls,
+    /// Something else.
+    Other,
 }
 
 /// A message of a chat, as it goes to the provider.

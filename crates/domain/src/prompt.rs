@@ -1,71 +1,66 @@
 //! Prompts and their versions, as they read.
 
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
 use crate::Timestamp;
 use crate::error::{Error, Operation, Result};
 use crate::ids::{PromptId, VersionId};
 
+/// Gives enums what is read of their words. A word is the snake_case form of the variant's name.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
+    ($($name:ident),*) => {$(
         impl $name {
             /// Every value, in the order of the contract.
-            pub const ALL: &[$name] = &[$($name::$variant,)*];
+            pub const ALL: &[Self] = Self::VARIANTS;
 
             /// The word as it is stored and shown.
             #[must_use]
             pub fn as_str(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
+                self.into()
             }
 
             /// The value of a stored word.
             #[must_use]
             pub fn from_word(word: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str() == word)
+                word.parse().ok()
             }
         }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(self.as_str())
-            }
-        }
-    };
+    )*};
 }
 pub(crate) use words;
 
-words! {
-    /// Where a prompt's template lives, and so which write path it has.
-    Mode {
-        /// In the ledger, edited through RegistryService.
-        Full = "full",
-        /// In application code, registered through CodeRegistrationService.
-        Tracking = "tracking",
-    }
+words!(Mode, VersionStatus, TemplateFormat);
+
+/// Where a prompt's template lives, and so which write path it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Mode {
+    /// In the ledger, edited through RegistryService.
+    Full,
+    /// In application code, registered through CodeRegistrationService.
+    Tracking,
 }
 
-words! {
-    /// The life cycle of a version; not the pointer to the active one.
-    VersionStatus {
-        /// Never activated so far.
-        Draft = "draft",
-        /// Activated at least once, and not retired.
-        Active = "active",
-        /// Retired by someone.
-        Deprecated = "deprecated",
-    }
+/// The life cycle of a version; not the pointer to the active one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum VersionStatus {
+    /// Never activated so far.
+    Draft,
+    /// Activated at least once, and not retired.
+    Active,
+    /// Retired by someone.
+    Deprecated,
 }
 
-words! {
-    /// How a template is read.
-    TemplateFormat {
-        /// Handlebars, strict: parsed when it is registered.
-        Handlebars = "handlebars",
-        /// Never parsed: executed by ready messages only. Tracking mode alone.
-        Opaque = "opaque",
-    }
+/// How a template is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum TemplateFormat {
+    /// Handlebars, strict: parsed when it is registered.
+    Handlebars,
+    /// Never parsed: executed by ready messages only. Tracking mode alone.
+    Opaque,
 }
 
 /// A prompt, without its versions.

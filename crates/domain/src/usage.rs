@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
+
 use crate::prompt::words;
 
-words! {
-    /// How long the time of one row of figures is, in UTC.
-    Bucket {
-        /// A minute.
-        Minute = "minute",
-        /// An hour.
-        Hour = "hour",
-        /// A day, from midnight.
-        Day = "day",
-    }
+words!(Bucket);
+
+/// How long the time of one row of figures is, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Bucket {
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day, from midnight.
+    Day,
 }
 
 impl Bucket {

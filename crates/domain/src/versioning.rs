@@ -2,6 +2,7 @@
 //! lock of the project's row.
 
 use sha2::{Digest, Sha256};
+use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::error::{Error, Result};
 use crate::prompt::{Mode, Prompt, TemplateFormat, Version, VersionStatus, words};
@@ -41,18 +42,20 @@ pub fn content(latest: i32, known: Option<(i32, TemplateFormat)>, format: Templa
     }
 }
 
-words! {
-    /// What registering a prompt that code carries comes to.
-    Registration {
-        /// The name was unknown.
-        New = "new",
-        /// The content was unknown.
-        Updated = "updated",
-        /// The content is that of another version than the current one, which becomes the current one.
-        Reactivated = "reactivated",
-        /// Nothing is written, and the pointer stays.
-        Unchanged = "unchanged",
-    }
+words!(Registration);
+
+/// What registering a prompt that code carries comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub enum Registration {
+    /// The name was unknown.
+    New,
+    /// The content was unknown.
+    Updated,
+    /// The content is that of another version than the current one, which becomes the current one.
+    Reactivated,
+    /// Nothing is written, and the pointer stays.
+    Unchanged,
 }
 
 impl Registration {

@@ -33,11 +33,10 @@ pub fn process_name(kind: &str) -> String {
     format!("{kind}-{}-{}-{random:08x}", host.trim(), std::process::id())
 }
 
-/// A number in `[0, 1)`, to spread what would else happen at once: from the random bits of a fresh identity.
+/// A random number in `[0, 1)`, to spread what would else happen at once. Not for secrets.
 #[must_use]
 pub fn jitter() -> f64 {
-    let bits = u32::try_from(new_id().as_u64_pair().1 & 0xffff_ffff).unwrap_or(0);
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    fastrand::f64()
 }
 
 #[cfg(test)]

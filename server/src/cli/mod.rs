@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::config::{Config, DATA_DIR};
 use prompt_ledger_runtime::telemetry;
 
 use crate::app::StartError;
@@ -51,12 +51,12 @@ enum ServerCommand {
 #[derive(Args)]
 struct DataDir {
     /// The folder of the embedded server, where DATABASE_URL is not set
-    #[arg(long, value_name = "FOLDER", env = "DATA_DIR", default_value = ".prompt-ledger")]
+    #[arg(long, value_name = "FOLDER", env = DATA_DIR.name, default_value = DATA_DIR.default)]
     data_dir: PathBuf,
 }
 
 fn after_help() -> String {
-    format!("Environment:\n{}\n  Lengths of time are written 300ms, 4s, 2m or 1h.", Config::help())
+    format!("Environment:\n{}", Config::help())
 }
 
 /// Reads the command line and does what it says.

@@ -7,10 +7,10 @@ mod request;
 use async_trait::async_trait;
 use prompt_ledger_domain::error::{Error, Result};
 use prompt_ledger_domain::execution::Params;
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue};
 use url::Url;
 
-use crate::http::{CallFault, Came, Endpoint, Http, ReadAnswer, ToldSoFar, at_once, conclude, within};
+use crate::http::{CallFault, Endpoint, Http, ReadAnswer, ToldSoFar, conclude, within};
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
 const API_BASE: &str = "https://api.anthropic.com";
@@ -47,20 +47,11 @@ impl Anthropic {
     ) -> Result<ReadAnswer, CallFault> {
         self.check(call.params).map_err(|error| CallFault::unsent(error.to_string()))?;
         let body = request::body(call, sink.is_some());
-        let body = serde_json::to_vec(&body).map_err(|error| CallFault::unsent(error.to_string()))?;
         let mut request = self.http.client().post(self.url.clone()).header(VERSION.0, VERSION.1);
         if let Some(key) = &self.key_header {
             request = request.header(API_KEY, key);
         }
-        let request = request.header(CONTENT_TYPE, "application/json").body(body).build();
-        let request = request.map_err(|error| CallFault::unsent(error.to_string()))?;
-        let Some(sink) = sink else {
-            return self.http.send(request).await?.read(told, answer::read).await;
-        };
-        match self.http.send_for_events(request).await? {
-            Came::EventReader(events) => events.read(sink, told, event::reader()).await,
-            Came::Whole(received) => Ok(at_once(received.read(told, answer::read).await?, sink)),
-        }
+        self.http.ask(request, &body, sink, told, answer::read, event::reader()).await
     }
 }
 

@@ -19,17 +19,19 @@ use prompt_ledger_domain::limits;
 use prompt_ledger_domain::secret::Secret;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Request};
+use reqwest::{Client, Request, RequestBuilder};
+use serde::Serialize;
 use url::Url;
 
-pub(crate) use self::body::Received;
-use self::body::ResponseBody;
+use crate::TextSink;
+
+use self::body::{Received, ResponseBody};
 pub use self::budget::BodyBudget;
 pub(crate) use self::outcome::{CallFault, ReadAnswer, ToldSoFar, conclude, count, within};
 use self::redact::Redactor;
 pub(crate) use self::refusal::in_body;
-use self::stream::ReadTimeouts;
-pub(crate) use self::stream::{Delta, EventReader, at_once};
+pub(crate) use self::stream::Delta;
+use self::stream::{EventReader, ReadTimeouts, at_once};
 
 /// Idle connections that are kept for the next calls.
 const IDLE_CONNECTIONS: usize = 64;
@@ -106,7 +108,7 @@ pub(crate) struct Http {
 
 /// A successful answer to a call that asked for a stream.
 #[derive(Debug)]
-pub(crate) enum Came {
+enum Came {
     /// It came at once all the same.
     Whole(Received),
     /// It has begun.
@@ -165,14 +167,37 @@ impl Http {
         self.bodies.parse(length, redacting).await.unwrap_or_else(|failed| failed.message)
     }
 
+    /// Sends a request with a JSON body once. With a sink the answer is read as events, also into the sink, unless the
+    /// server answers at once all the same; without one it is read whole.
+    pub(crate) async fn ask(
+        &self,
+        request: RequestBuilder,
+        body: &(impl Serialize + Sync),
+        sink: Option<&mut dyn TextSink>,
+        told: &mut ToldSoFar,
+        read_answer: fn(&[u8], &str) -> Result<ReadAnswer, CallFault>,
+        read_event: impl FnMut(&str) -> Result<Delta, CallFault> + Send + 'static,
+    ) -> Result<ReadAnswer, CallFault> {
+        let body = serde_json::to_vec(body).map_err(|error| CallFault::unsent(error.to_string()))?;
+        let request = request.header(CONTENT_TYPE, "application/json").body(body).build();
+        let request = request.map_err(|error| CallFault::unsent(error.to_string()))?;
+        let Some(sink) = sink else {
+            return self.send(request).await?.read(told, read_answer).await;
+        };
+        match self.send_for_events(request).await? {
+            Came::EventReader(events) => events.read(sink, told, read_event).await,
+            Came::Whole(received) => Ok(at_once(received.read(told, read_answer).await?, sink)),
+        }
+    }
+
     /// Sends a request once and reads its answer, up to 16 MiB. Dropping the future closes the connection.
-    pub(crate) async fn send(&self, request: Request) -> Result<Received, CallFault> {
+    async fn send(&self, request: Request) -> Result<Received, CallFault> {
         self.open(request).await?.whole().await
     }
 
     /// Sends a request for a stream once, and waits until it begins. A server that cannot stream answers JSON: that is
     /// read to its end.
-    pub(crate) async fn send_for_events(&self, request: Request) -> Result<Came, CallFault> {
+    async fn send_for_events(&self, request: Request) -> Result<Came, CallFault> {
         let patience = ReadTimeouts::begin(self.first_token_timeout, self.idle_timeout);
         let begin = async {
             let body = self.open(request).await?;

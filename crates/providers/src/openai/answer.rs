@@ -1,8 +1,11 @@
 //! What was answered. Compatible servers differ in everything that is not the text: nothing else is required.
 
+use async_openai::types::chat;
 use prompt_ledger_domain::execution::FinishReason;
 use prompt_ledger_domain::model::Usage;
-use serde::de::{IgnoredAny, SeqAccess};
+use serde::Deserialize as _;
+use serde::de::value::{Error as NoReason, StrDeserializer};
+use serde::de::{IgnoredAny, IntoDeserializer as _, SeqAccess};
 
 use crate::http::json::{self, Field, Shape, each, json_object};
 use crate::http::{CallFault, ReadAnswer, count, in_body};
@@ -98,12 +101,13 @@ pub(super) fn finish_reason(told: Field<String>) -> Option<FinishReason> {
         Field::Is(word) if word.is_empty() => return None,
         told => told.is().unwrap_or_default(),
     };
-    Some(match word.as_str() {
-        "stop" => FinishReason::Stop,
-        "length" => FinishReason::Length,
-        "content_filter" => FinishReason::ContentFilter,
-        "tool_calls" | "function_call" => FinishReason::ToolCalls,
-        _ => FinishReason::Other,
+    let word: StrDeserializer<'_, NoReason> = word.as_str().into_deserializer();
+    Some(match chat::FinishReason::deserialize(word) {
+        Ok(chat::FinishReason::Stop) => FinishReason::Stop,
+        Ok(chat::FinishReason::Length) => FinishReason::Length,
+        Ok(chat::FinishReason::ContentFilter) => FinishReason::ContentFilter,
+        Ok(chat::FinishReason::ToolCalls | chat::FinishReason::FunctionCall) => FinishReason::ToolCalls,
+        Err(_) => FinishReason::Other,
     })
 }
 

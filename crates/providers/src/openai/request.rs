@@ -1,11 +1,13 @@
 //! What is asked.
 
+use async_openai::types::chat::ChatCompletionStreamOptions;
 use prompt_ledger_domain::execution::Input;
 use serde::Serialize;
 
 use crate::Call;
 
-/// The request's body. Absent parameters are not sent.
+/// The request's body. Absent parameters are not sent. async-openai's own type takes copies of the texts, four roles, single
+/// precision and none of what compatible servers know beside.
 #[derive(Serialize)]
 pub(super) struct ChatRequest<'a> {
     model: &'a str,
@@ -27,12 +29,7 @@ pub(super) struct ChatRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
+    stream_options: Option<ChatCompletionStreamOptions>,
 }
 
 /// One message, its content a plain string: compatible servers do not all take parts.
@@ -50,6 +47,7 @@ pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool, streams: bool) -> Ch
         }
     };
     let params = call.params;
+    let options = ChatCompletionStreamOptions { include_usage: Some(true), ..ChatCompletionStreamOptions::default() };
     ChatRequest {
         model: call.model,
         messages,
@@ -60,6 +58,6 @@ pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool, streams: bool) -> Ch
         max_tokens: params.max_new_tokens.filter(|_| is_own_place),
         max_completion_tokens: params.max_new_tokens.filter(|_| !is_own_place),
         stream: streams.then_some(true),
-        stream_options: streams.then_some(StreamOptions { include_usage: true }),
+        stream_options: streams.then_some(options),
     }
 }

@@ -6,28 +6,7 @@ use prompt_ledger_domain::secret::Secret;
 use url::Url;
 
 use super::env::{Env, Setting};
-
-pub(super) const SETTINGS: &[Setting] = &[
-    Setting { name: "DATABASE_URL", default: "none", meaning: "postgres://USER:PASSWORD@HOST:PORT/DATABASE" },
-    Setting { name: "DATABASE_CONNECTIONS", default: "16", meaning: "connections to Postgres, at most (12 to 1000)" },
-    Setting { name: "REDIS_URL", default: "none", meaning: "redis:// or rediss://; hints go through it" },
-    Setting {
-        name: "AMQP_URL",
-        default: "none",
-        meaning: "amqp:// or amqps://; hints go through it while Redis is away",
-    },
-    Setting {
-        name: "BROKER_PREFIX",
-        default: "prompt-ledger",
-        meaning: "begins the names that are used in the brokers",
-    },
-    // Read by the commands that have it as an option too.
-    Setting {
-        name: "DATA_DIR",
-        default: ".prompt-ledger",
-        meaning: "the folder of `dev`, and of `migrate` and `keys` without DATABASE_URL",
-    },
-];
+use super::settings::{AMQP_URL, BROKER_PREFIX, DATABASE_CONNECTIONS, DATABASE_URL, REDIS_URL};
 
 /// Where everything is kept, and which brokers carry hints.
 #[derive(Clone, Debug)]
@@ -73,28 +52,30 @@ impl fmt::Debug for ServiceUrl {
 
 impl BackendConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
-        let mut place = |name: &str, schemes: &[&str]| {
-            env.read(name, None, |value| match Url::parse(value) {
+        let mut place = |setting: &Setting, schemes: &[&str]| {
+            env.read(setting, |value| match Url::parse(value) {
                 Ok(url) if schemes.contains(&url.scheme()) && url.has_host() => {
                     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
                     let shown = format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default());
-                    Ok(Some(ServiceUrl { url: Secret::new(value), shown }))
+                    Ok(ServiceUrl { url: Secret::new(value), shown })
                 }
                 _ => Err(format!("is no URL that begins with {}://HOST", schemes.join(":// or "))),
             })
         };
         Self {
-            database: place("DATABASE_URL", &["postgres", "postgresql"]),
-            redis: place("REDIS_URL", &["redis", "rediss"]),
-            amqp: place("AMQP_URL", &["amqp", "amqps"]),
-            database_connections: env.number("DATABASE_CONNECTIONS", 16, 12, 1_000),
-            broker_prefix: env.read("BROKER_PREFIX", "prompt-ledger".to_owned(), |value| {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-                match value.len() <= 64 && value.chars().all(plain) {
-                    true => Ok(value.to_owned()),
-                    false => Err(format!("`{value}` is not up to 64 of A-Z a-z 0-9 . _ -")),
-                }
-            }),
+            database: place(&DATABASE_URL, &["postgres", "postgresql"]),
+            redis: place(&REDIS_URL, &["redis", "rediss"]),
+            amqp: place(&AMQP_URL, &["amqp", "amqps"]),
+            database_connections: env.number(&DATABASE_CONNECTIONS),
+            broker_prefix: env
+                .read(&BROKER_PREFIX, |value| {
+                    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                    match value.len() <= 64 && value.chars().all(plain) {
+                        true => Ok(value.to_owned()),
+                        false => Err(format!("`{value}` is not {}", BROKER_PREFIX.range)),
+                    }
+                })
+                .unwrap_or_default(),
         }
     }
 }

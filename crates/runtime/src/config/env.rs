@@ -4,12 +4,61 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A variable, for `--help`.
+/// A variable of the environment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Setting {
-    pub(super) name: &'static str,
-    pub(super) default: &'static str,
-    pub(super) meaning: &'static str,
+pub struct Setting {
+    /// Its name.
+    pub name: &'static str,
+    /// The processes that it is for.
+    pub read_by: Process,
+    /// What it is where it is not set, written as in the environment; empty: absent.
+    pub default: &'static str,
+    /// Which values are possible.
+    pub range: Range,
+    /// What it decides.
+    pub meaning: &'static str,
+}
+
+/// The processes that a setting is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Process {
+    /// `prompt-ledger`.
+    Server,
+    /// `prompt-ledger-worker`.
+    Worker,
+    /// Both.
+    Both,
+}
+
+/// Which values of a setting are possible.
+#[derive(Clone, Copy, Debug)]
+pub enum Range {
+    /// A length of time from the first to the second, both included.
+    Lengths(&'static str, &'static str),
+    /// A whole number from the first to the second, both included.
+    Numbers(u64, u64),
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// What is written here; it is checked where it is read.
+    Form(&'static str),
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lengths(least, most) => write!(f, "{least} to {most}"),
+            Self::Numbers(least, most) => write!(f, "{least} to {most}"),
+            Self::OneOf(words) => f.write_str(&words.join(", ")),
+            Self::Form(form) => f.write_str(form),
+        }
+    }
+}
+
+impl Setting {
+    /// The default for people.
+    pub(super) fn shown_default(&self) -> &'static str {
+        if self.default.is_empty() { "none" } else { self.default }
+    }
 }
 
 /// What was wrong with the environment, a line each.
@@ -37,61 +86,60 @@ impl fmt::Debug for Env<'_> {
 }
 
 impl<'a> Env<'a> {
-    /// An environment behind a function.
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { lookup, mistakes: Vec::new() }
     }
 
-    /// The text of a variable; one that is set to nothing counts as not set.
-    pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        (self.lookup)(name).filter(|value| !value.is_empty())
+    /// A setting's value, or its default; absent where it has neither. One that is set to nothing counts as not set.
+    pub(super) fn text(&mut self, setting: &Setting) -> Option<String> {
+        let set = (self.lookup)(setting.name).filter(|value| !value.is_empty());
+        set.or_else(|| (!setting.default.is_empty()).then(|| setting.default.to_owned()))
     }
 
-    /// A variable read by `parse`, or the default. `parse` says what was expected; the value itself is not repeated
-    /// where it may hold a secret.
-    pub(super) fn read<T>(&mut self, name: &str, default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
-        let Some(value) = self.text(name) else { return default };
-        match parse(&value) {
-            Ok(value) => value,
-            Err(expected) => {
-                self.mistakes.push(format!("{name}: {expected}"));
-                default
-            }
+    /// A setting read by `parse`; absent where it has neither a value nor a default, or where `parse` refuses it, which is
+    /// a mistake. `parse` says what was expected, and repeats the value only where it cannot hold a secret.
+    pub(super) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        match parse(&self.text(setting)?) {
+            Ok(value) => Some(value),
+            Err(expected) => self.mistake(setting, &expected),
         }
     }
 
-    /// A length of time within bounds.
-    pub(super) fn duration(&mut self, name: &str, default: Duration, least: Duration, most: Duration) -> Duration {
-        self.read(name, default, |value| match duration(value)? {
-            length if length < least || length > most => {
-                Err(format!("`{value}` is out of bounds; {least:?} to {most:?} is possible"))
+    /// A length of time within the setting's range; zero where it is a mistake.
+    pub(super) fn duration(&mut self, setting: &Setting) -> Duration {
+        let read = self.read(setting, |value| {
+            let length = duration(value)?;
+            match setting.range {
+                Range::Lengths(least, most) if (duration(least)?..=duration(most)?).contains(&length) => Ok(length),
+                range => Err(format!("`{value}` is out of bounds; {range} is possible")),
             }
-            length => Ok(length),
-        })
+        });
+        read.unwrap_or_default()
     }
 
-    /// A whole number within bounds.
-    pub(super) fn number<T: FromStr + PartialOrd + fmt::Display + Copy>(
-        &mut self,
-        name: &str,
-        default: T,
-        least: T,
-        most: T,
-    ) -> T {
-        self.read(name, default, |value| match value.parse() {
-            Ok(number) if number >= least && number <= most => Ok(number),
-            _ => Err(format!("`{value}` is no number from {least} to {most}")),
-        })
+    /// A whole number within the setting's range; zero where it is a mistake.
+    pub(super) fn number<T: TryFrom<u64> + Default>(&mut self, setting: &Setting) -> T {
+        let read = self.read(setting, |value| {
+            let number = u64::from_str(value).ok();
+            let number = match setting.range {
+                Range::Numbers(least, most) => number.filter(|number| (least..=most).contains(number)),
+                _ => None,
+            };
+            let fitting = number.and_then(|number| T::try_from(number).ok());
+            fitting.ok_or_else(|| format!("`{value}` is no number from {}", setting.range))
+        });
+        read.unwrap_or_default()
     }
 
-    /// `true` or `false`.
-    pub(super) fn flag(&mut self, name: &str) -> bool {
-        self.read(name, false, |value| value.parse().map_err(|_| format!("`{value}` is neither `true` nor `false`")))
+    /// One of the setting's words, as `of` reads it; the default of `T` where it is a mistake.
+    pub(super) fn word<T: Default>(&mut self, setting: &Setting, of: impl FnOnce(&str) -> Option<T>) -> T {
+        let none_of = |value: &str| format!("`{value}` is none of {}", setting.range);
+        self.read(setting, |value| of(value).ok_or_else(|| none_of(value))).unwrap_or_default()
     }
 
-    /// Notes what is wrong with a variable.
-    pub(super) fn mistake<T>(&mut self, name: &str, what: &str) -> Option<T> {
-        self.mistakes.push(format!("{name}: {what}"));
+    /// Notes what is wrong with a setting.
+    pub(super) fn mistake<T>(&mut self, setting: &Setting, what: &str) -> Option<T> {
+        self.mistakes.push(format!("{}: {what}", setting.name));
         None
     }
 
@@ -121,6 +169,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
+    fn setting(name: &'static str, default: &'static str, range: Range) -> Setting {
+        Setting { name, read_by: Process::Both, default, range, meaning: "" }
+    }
+
     #[test]
     fn lengths_of_time_are_read() {
         for (text, millis) in [("300ms", 300), ("4s", 4_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0)] {
@@ -132,14 +184,29 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_bounds_and_odd_flags_are_mistakes() {
-        let lookup = |name: &str| Some(if name == "FLAG" { "yes" } else { "1h" }.to_owned());
+    fn values_out_of_bounds_and_odd_words_are_mistakes() {
+        let lookup = |name: &str| Some(if name == "WORD" { "yes" } else { "1h" }.to_owned());
         let mut env = Env::new(&lookup);
-        assert!(!env.flag("FLAG"));
-        let second = Duration::from_secs(1);
-        assert_eq!(env.duration("TIME", second, second, second * 2), second);
-        assert!(format!("{env:?}").contains("FLAG"));
+        let word = |value: &str| (value == "true").then_some(true);
+        assert!(!env.word(&setting("WORD", "true", Range::OneOf(&["true", "false"])), word));
+        env.duration(&setting("TIME", "1s", Range::Lengths("1s", "2s")));
+        env.number::<u32>(&setting("NUMBER", "1", Range::Numbers(1, 2)));
+        assert!(format!("{env:?}").contains("WORD"));
         let said = env.finish(()).unwrap_err().to_string();
-        assert!(said.contains("FLAG: `yes`") && said.contains("TIME: `1h`"), "{said}");
+        for expected in ["WORD: `yes` is none of true, false", "TIME: `1h` is out of bounds; 1s to 2s", "NUMBER: `1h`"]
+        {
+            assert!(said.contains(expected), "{said}");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_range_are_within_it() {
+        let (time, number) = (Range::Lengths("1s", "2s"), Range::Numbers(1, 2));
+        for (length, count) in [("1s", "1"), ("2s", "2")] {
+            let mut env = Env::new(&|_| None);
+            assert_eq!(env.duration(&setting("TIME", length, time)), duration(length).unwrap());
+            assert_eq!(env.number::<u64>(&setting("NUMBER", count, number)).to_string(), count);
+            env.finish(()).unwrap();
+        }
     }
 }

@@ -5,20 +5,8 @@ use std::time::Duration;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::retry::Policy;
 
-use super::env::{Env, Setting, duration};
-
-pub(super) const SETTINGS: &[Setting] = &[
-    Setting {
-        name: "DEFAULT_MODEL",
-        default: "none; `dev`: openai/gpt-4o-mini where OpenAI is configured, else echo/echo",
-        meaning: "PROVIDER/MODEL of a request that names none",
-    },
-    Setting { name: "RETRY_DELAYS", default: "5s,30s,2m", meaning: "the delay before each retry" },
-    Setting { name: "LEASE", default: "30s", meaning: "how long a silent holder keeps an execution" },
-    Setting { name: "SWEEP_INTERVAL", default: "1s", meaning: "how often what nobody hinted at is looked for" },
-    Setting { name: "REDISPATCH_AFTER", default: "10s", meaning: "when a submitted execution is taken without a hint" },
-    Setting { name: "WORKER_CONCURRENCY", default: "64", meaning: "queued executions that one worker runs at once" },
-];
+use super::env::{Env, duration};
+use super::settings::{DEFAULT_MODEL, LEASE, REDISPATCH_AFTER, RETRY_DELAYS, SWEEP_INTERVAL, WORKER_CONCURRENCY};
 
 /// How executions run.
 #[derive(Clone, Debug)]
@@ -39,22 +27,23 @@ pub struct ExecutionConfig {
 
 impl ExecutionConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
-        let second = Duration::from_secs(1);
         Self {
-            default_model: env.read("DEFAULT_MODEL", None, |value| match value.split_once('/') {
+            default_model: env.read(&DEFAULT_MODEL, |value| match value.split_once('/') {
                 Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
-                    Ok(Some(ModelRef { provider: provider.into(), model: model.into() }))
+                    Ok(ModelRef { provider: provider.into(), model: model.into() })
                 }
                 _ => Err(format!("`{value}` is not PROVIDER/MODEL, e.g. openai/gpt-4o-mini")),
             }),
-            retry: env.read("RETRY_DELAYS", Policy::default(), |value| {
-                let delays = value.split(',').map(|part| duration(part.trim())).collect::<Result<Vec<_>, _>>()?;
-                if delays.len() > 10 { Err("more than 10 delays".into()) } else { Ok(Policy { delays }) }
-            }),
-            lease: env.duration("LEASE", 30 * second, second, 3600 * second),
-            redispatch_after: env.duration("REDISPATCH_AFTER", 10 * second, second / 10, 24 * 3600 * second),
-            worker_concurrency: env.number("WORKER_CONCURRENCY", 64, 1, 100_000),
-            sweep_interval: env.duration("SWEEP_INTERVAL", second, second / 10, 3600 * second),
+            retry: env
+                .read(&RETRY_DELAYS, |value| {
+                    let delays = value.split(',').map(|part| duration(part.trim())).collect::<Result<Vec<_>, _>>()?;
+                    if delays.len() > 10 { Err("more than 10 delays".into()) } else { Ok(Policy { delays }) }
+                })
+                .unwrap_or_default(),
+            lease: env.duration(&LEASE),
+            redispatch_after: env.duration(&REDISPATCH_AFTER),
+            worker_concurrency: env.number(&WORKER_CONCURRENCY),
+            sweep_interval: env.duration(&SWEEP_INTERVAL),
         }
     }
 }

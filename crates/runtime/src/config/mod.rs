@@ -5,16 +5,19 @@ mod env;
 mod execution;
 mod provider;
 mod server;
+mod settings;
 mod watch;
 
 pub use backend::{BackendConfig, ServiceUrl};
-pub use env::Mistakes;
+pub use env::{Mistakes, Process, Range, Setting};
 pub use execution::ExecutionConfig;
 pub use provider::{ProviderConfig, ProviderEndpoint};
 pub use server::{DEVELOPMENT_KEY, Reflection, ServerConfig, Tls};
+pub use settings::DATA_DIR;
 pub use watch::WatchConfig;
 
-use self::env::{Env, Setting};
+use self::env::Env;
+use self::settings::SETTINGS;
 
 /// Everything that a process reads from its environment.
 #[derive(Clone, Debug)]
@@ -45,15 +48,20 @@ impl Config {
         env.finish(config)
     }
 
-    /// Every variable that is read, with its default and what it means: for `--help`.
+    /// Every variable that is read, with its meaning, default and range: for `--help`.
     #[must_use]
     pub fn help() -> String {
-        let settings =
-            [server::SETTINGS, watch::SETTINGS, backend::SETTINGS, execution::SETTINGS, provider::SETTINGS].concat();
-        let width = settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
-        let line = |Setting { name, default, meaning }: &Setting| format!("  {name:width$}  {meaning} [{default}]\n");
-        settings.iter().map(line).collect()
+        let width = all().map(|setting| setting.name.len()).max().unwrap_or(0);
+        let line = |Setting { name, meaning, range, .. }: &Setting, default: &str| {
+            format!("  {name:width$}  {meaning} [{default}; {range}]\n")
+        };
+        let lines: String = all().map(|setting| line(setting, setting.shown_default())).collect();
+        format!("{lines}\n  Lengths of time are written 300ms, 4s, 2m or 1h.")
     }
+}
+
+fn all() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain([&DATA_DIR])
 }
 
 #[cfg(test)]
@@ -84,17 +92,34 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_variable_that_is_read() {
-        let seen = std::cell::RefCell::new(Vec::new());
+    fn each_variable_that_is_read_is_declared_and_each_declared_one_is_read() {
+        let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
         Config::read(|name| {
-            seen.borrow_mut().push(name.to_owned());
+            seen.borrow_mut().insert(name.to_owned());
             None
         })
         .unwrap();
+        assert_eq!(seen.into_inner(), SETTINGS.iter().map(|setting| setting.name.to_owned()).collect());
         let help = Config::help();
-        for name in seen.into_inner() {
-            assert!(help.contains(&format!("  {name} ")), "{name} is not in the help");
+        for setting in all() {
+            assert!(help.contains(&format!("  {} ", setting.name)), "{} is not in the help", setting.name);
         }
-        assert!(help.contains("  DATA_DIR "), "nor is what an option reads");
+    }
+
+    #[test]
+    fn the_documented_table_is_that_of_the_declarations() {
+        let row = |setting: &Setting| {
+            let Setting { name, range, meaning, .. } = setting;
+            let process = match setting.read_by {
+                Process::Server => "server",
+                Process::Worker => "worker",
+                Process::Both => "both",
+            };
+            format!("| `{name}` | {process} | {} | {range} | {meaning} |\n", setting.shown_default())
+        };
+        let head = "| name | process | default | range | meaning |\n|---|---|---|---|---|\n";
+        let table: String = [head.to_owned()].into_iter().chain(all().map(row)).collect();
+        let page = include_str!("../../../../docs/CONFIGURATION.md");
+        assert!(page.ends_with(&table), "the table of docs/CONFIGURATION.md is to be:\n{table}");
     }
 }

@@ -4,13 +4,7 @@ use prompt_ledger_domain::secret::Secret;
 use url::Url;
 
 use super::env::{Env, Setting};
-
-pub(super) const SETTINGS: &[Setting] = &[
-    Setting { name: "OPENAI_API_KEY", default: "none", meaning: "the key for OpenAI, or for the base URL below" },
-    Setting { name: "OPENAI_BASE_URL", default: "OpenAI's", meaning: "any OpenAI-compatible server; needs no key" },
-    Setting { name: "ANTHROPIC_API_KEY", default: "none", meaning: "the key for Anthropic, or for the base URL below" },
-    Setting { name: "ANTHROPIC_BASE_URL", default: "Anthropic's", meaning: "a server that speaks its Messages API" },
-];
+use super::settings::{ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL};
 
 /// Which model providers a process knows.
 #[derive(Clone, Debug)]
@@ -40,19 +34,19 @@ impl ProviderEndpoint {
 
 impl ProviderConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
-        let mut endpoint = |key: &str, url: &str| ProviderEndpoint {
+        let mut endpoint = |key: &Setting, url: &Setting| ProviderEndpoint {
             api_key: env.text(key).map(Secret::new),
-            base_url: env.read(url, None, |value| match Url::parse(value) {
+            base_url: env.read(url, |value| match Url::parse(value) {
                 Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                    Err(format!("holds a user name or a password; what a server is to be shown goes into {key}"))
+                    Err(format!("holds a user name or a password; what a server is to be shown goes into {}", key.name))
                 }
-                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(Some(url)),
+                Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
                 _ => Err("is no http or https URL, e.g. http://127.0.0.1:11434/v1".into()),
             }),
         };
         Self {
-            openai: endpoint("OPENAI_API_KEY", "OPENAI_BASE_URL"),
-            anthropic: endpoint("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+            openai: endpoint(&OPENAI_API_KEY, &OPENAI_BASE_URL),
+            anthropic: endpoint(&ANTHROPIC_API_KEY, &ANTHROPIC_BASE_URL),
         }
     }
 }

@@ -6,55 +6,17 @@ use std::time::Duration;
 
 use prompt_ledger_domain::secret::Secret;
 
-use super::env::{Env, Setting};
+use super::env::Env;
+use super::settings as set;
 
 /// The key that `prompt-ledger dev` takes on loopback without its being made. Everyone knows it.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
 
-pub(super) const SETTINGS: &[Setting] = &[
-    Setting { name: "LISTEN_ADDR", default: "127.0.0.1:50051", meaning: "where it listens" },
-    Setting {
-        name: "API_KEY",
-        default: "none",
-        meaning: "a system key, beside those of `keys create`: 16 characters or more",
-    },
-    Setting { name: "REFLECTION", default: "open", meaning: "who may use gRPC reflection: open, key or off" },
-    Setting { name: "SHUTDOWN_GRACE", default: "10s", meaning: "from SIGTERM to the end, at most" },
-    Setting { name: "ALLOW_PLAINTEXT", default: "false", meaning: "serve without TLS off loopback" },
-    Setting { name: "TLS_CERT", default: "none", meaning: "the certificate chain, a file in PEM form" },
-    Setting { name: "TLS_KEY", default: "none", meaning: "its private key, a file in PEM form" },
-    Setting { name: "TLS_RELOAD_INTERVAL", default: "1m", meaning: "how often both are looked at for new ones" },
-    Setting {
-        name: "QUEUE_DEPTH_LIMIT",
-        default: "100000",
-        meaning: "queued executions, beyond which submits are refused",
-    },
-    Setting { name: "MAX_INFLIGHT_SUBMITS", default: "1024", meaning: "submits of one server at once" },
-    Setting { name: "MAX_STREAMS", default: "1000", meaning: "concurrent calls of one connection" },
-    Setting { name: "MAX_CONNECTIONS", default: "10000", meaning: "connections at once; others are closed" },
-    Setting {
-        name: "MAX_CONNECTIONS_PER_ADDRESS",
-        default: "0",
-        meaning: "those of one IPv4 address or IPv6 /64; 0 is no limit, as a load balancer in front of it needs",
-    },
-    Setting {
-        name: "HANDSHAKE_TIMEOUT",
-        default: "5s",
-        meaning: "until a new connection has opened HTTP/2, TLS included",
-    },
-    Setting { name: "REQUEST_READ_TIMEOUT", default: "30s", meaning: "how long a request may take to arrive whole" },
-    Setting {
-        name: "REQUEST_BUFFER_MIB",
-        default: "256",
-        meaning: "MiB held at most for requests that arrive or are at work",
-    },
-    Setting { name: "LOG", default: "info", meaning: "what is logged, e.g. debug or prompt_ledger_server=debug" },
-];
-
 /// Who may ask what the server offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reflection {
     /// Anyone.
+    #[default]
     Open,
     /// Who has a key.
     Key,
@@ -110,50 +72,48 @@ pub struct ServerConfig {
 
 impl ServerConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
-        let second = Duration::from_secs(1);
-        let (certificate, key) = (env.text("TLS_CERT"), env.text("TLS_KEY"));
-        let tls = match (certificate, key) {
+        let tls = match (env.text(&set::TLS_CERT), env.text(&set::TLS_KEY)) {
             (Some(certificate), Some(key)) => Some(Tls { certificate: certificate.into(), key: key.into() }),
             (None, None) => None,
-            (Some(_), None) => env.mistake("TLS_KEY", "is not set, and TLS_CERT is; they go together"),
-            (None, Some(_)) => env.mistake("TLS_CERT", "is not set, and TLS_KEY is; they go together"),
+            (Some(_), None) => env.mistake(&set::TLS_KEY, "is not set, and TLS_CERT is; they go together"),
+            (None, Some(_)) => env.mistake(&set::TLS_CERT, "is not set, and TLS_KEY is; they go together"),
         };
+        let listen_addr = env.read(&set::LISTEN_ADDR, |value| {
+            value.parse().map_err(|_| format!("`{value}` is no address; write IP:PORT, e.g. 127.0.0.1:50051"))
+        });
         Self {
-            listen_addr: env.read("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 50051)), |value| {
-                value.parse().map_err(|_| format!("`{value}` is no address; write IP:PORT, e.g. 127.0.0.1:50051"))
-            }),
-            api_key: env.read("API_KEY", None, |value| {
+            listen_addr: listen_addr.unwrap_or(SocketAddr::from(([0; 4], 0))),
+            api_key: env.read(&set::API_KEY, |value| {
                 if value == DEVELOPMENT_KEY {
                     Err("is the development key, which everyone knows; choose another".into())
                 } else if value.len() < 16 {
                     Err("is shorter than 16 characters".into())
                 } else {
-                    Ok(Some(Secret::new(value)))
+                    Ok(Secret::new(value))
                 }
             }),
-            reflection: env.read("REFLECTION", Reflection::Open, |value| match value {
-                "open" => Ok(Reflection::Open),
-                "key" => Ok(Reflection::Key),
-                "off" => Ok(Reflection::Off),
-                _ => Err(format!("`{value}` is none of open, key, off")),
+            reflection: env.word(&set::REFLECTION, |word| match word {
+                "open" => Some(Reflection::Open),
+                "key" => Some(Reflection::Key),
+                "off" => Some(Reflection::Off),
+                _ => None,
             }),
-            shutdown_grace: env.duration("SHUTDOWN_GRACE", 10 * second, second, 3600 * second),
-            allow_plaintext: env.flag("ALLOW_PLAINTEXT"),
-            max_streams: env.number("MAX_STREAMS", 1_000, 1, 1_000_000),
-            max_connections: env.number("MAX_CONNECTIONS", 10_000, 1, 1_000_000),
-            max_connections_per_address: match env.number("MAX_CONNECTIONS_PER_ADDRESS", 0, 0, 1_000_000) {
+            shutdown_grace: env.duration(&set::SHUTDOWN_GRACE),
+            allow_plaintext: env.word(&set::ALLOW_PLAINTEXT, |word| word.parse().ok()),
+            max_streams: env.number(&set::MAX_STREAMS),
+            max_connections: env.number(&set::MAX_CONNECTIONS),
+            max_connections_per_address: match env.number(&set::MAX_CONNECTIONS_PER_ADDRESS) {
                 0 => None,
                 most => Some(most),
             },
-            max_inflight_submits: env.number("MAX_INFLIGHT_SUBMITS", 1_024, 1, 1_000_000),
-            queue_depth_limit: env.number("QUEUE_DEPTH_LIMIT", 100_000, 1, 100_000_000),
+            max_inflight_submits: env.number(&set::MAX_INFLIGHT_SUBMITS),
+            queue_depth_limit: env.number(&set::QUEUE_DEPTH_LIMIT),
             tls,
-            tls_reload_interval: env.duration("TLS_RELOAD_INTERVAL", 60 * second, second / 10, 86_400 * second),
-            handshake_timeout: env.duration("HANDSHAKE_TIMEOUT", 5 * second, second / 10, 60 * second),
-            request_read_timeout: env.duration("REQUEST_READ_TIMEOUT", 30 * second, second / 10, 3600 * second),
-            // One connection may take an eighth of it, and must be able to send the largest request.
-            request_buffer: env.number("REQUEST_BUFFER_MIB", 256, 64, 65_536) * 1024 * 1024,
-            log: env.text("LOG").unwrap_or_else(|| "info".into()),
+            tls_reload_interval: env.duration(&set::TLS_RELOAD_INTERVAL),
+            handshake_timeout: env.duration(&set::HANDSHAKE_TIMEOUT),
+            request_read_timeout: env.duration(&set::REQUEST_READ_TIMEOUT),
+            request_buffer: env.number::<usize>(&set::REQUEST_BUFFER_MIB) * 1024 * 1024,
+            log: env.text(&set::LOG).unwrap_or_default(),
         }
     }
 }

@@ -2,15 +2,8 @@
 
 use std::time::Duration;
 
-use super::env::{Env, Setting};
-
-pub(super) const SETTINGS: &[Setting] = &[
-    Setting { name: "MAX_WATCHERS_PER_KEY", default: "1000", meaning: "watching streams of one API key at once" },
-    Setting { name: "MAX_WATCHERS", default: "20000", meaning: "watching streams of this server at once" },
-    Setting { name: "STREAM_MAX_AGE", default: "30m", meaning: "when a watching stream ends, to go on elsewhere" },
-    Setting { name: "STREAM_HEARTBEAT", default: "15s", meaning: "how often a watching stream gives a sign of life" },
-    Setting { name: "STREAM_STALL_LIMIT", default: "30s", meaning: "how long a watching stream may stay unread" },
-];
+use super::env::Env;
+use super::settings::{MAX_WATCHERS, MAX_WATCHERS_PER_KEY, STREAM_HEARTBEAT, STREAM_MAX_AGE, STREAM_STALL_LIMIT};
 
 /// How watching streams are bounded.
 #[derive(Clone, Debug)]
@@ -29,13 +22,12 @@ pub struct WatchConfig {
 
 impl WatchConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
-        let second = Duration::from_secs(1);
         Self {
-            per_key: env.number("MAX_WATCHERS_PER_KEY", 1_000, 1, 1_000_000),
-            per_server: env.number("MAX_WATCHERS", 20_000, 1, 1_000_000),
-            max_age: env.duration("STREAM_MAX_AGE", 1_800 * second, second, 86_400 * second),
-            heartbeat: env.duration("STREAM_HEARTBEAT", 15 * second, second / 10, 60 * second),
-            stall_limit: env.duration("STREAM_STALL_LIMIT", 30 * second, second / 2, 3_600 * second),
+            per_key: env.number(&MAX_WATCHERS_PER_KEY),
+            per_server: env.number(&MAX_WATCHERS),
+            max_age: env.duration(&STREAM_MAX_AGE),
+            heartbeat: env.duration(&STREAM_HEARTBEAT),
+            stall_limit: env.duration(&STREAM_STALL_LIMIT),
         }
     }
 }

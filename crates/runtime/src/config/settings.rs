@@ -1,0 +1,76 @@
+//! Every variable of the environment: its name, default, range and meaning. Reading, the errors of the start, `--help`
+//! and docs/CONFIGURATION.md come from these declarations.
+
+use super::env::Process::{Both, Server, Worker};
+use super::env::Range::{Form, Lengths, Numbers, OneOf};
+use super::env::Setting;
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident: $read_by:expr, $default:literal, $range:expr, $meaning:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub(super) const $name: Setting = Setting {
+                name: stringify!($name),
+                read_by: $read_by,
+                default: $default,
+                range: $range,
+                meaning: $meaning,
+            };
+        )*
+
+        /// All of them, in the order in which they are printed.
+        pub(super) const SETTINGS: &[Setting] = &[$($name),*];
+    };
+}
+
+const FLAG: super::env::Range = OneOf(&["true", "false"]);
+
+settings! {
+    LISTEN_ADDR: Server, "127.0.0.1:50051", Form("IP:PORT"), "where it listens";
+    API_KEY: Server, "", Form("16 characters or more"), "a system key, beside those of `keys create`";
+    REFLECTION: Server, "open", OneOf(&["open", "key", "off"]), "who may use gRPC reflection: anyone, callers with a key, nobody";
+    SHUTDOWN_GRACE: Both, "10s", Lengths("1s", "1h"), "from SIGTERM to the end, at most";
+    ALLOW_PLAINTEXT: Server, "false", FLAG, "serve without TLS off loopback";
+    TLS_CERT: Server, "", Form("a file in PEM form"), "the certificate chain; absent: plain text";
+    TLS_KEY: Server, "", Form("a file in PEM form"), "its private key";
+    TLS_RELOAD_INTERVAL: Server, "1m", Lengths("100ms", "24h"), "how often the files of both are read again";
+    QUEUE_DEPTH_LIMIT: Server, "100000", Numbers(1, 100_000_000), "queued executions, beyond which submits are refused";
+    MAX_INFLIGHT_SUBMITS: Server, "1024", Numbers(1, 1_000_000), "submits of one server at once";
+    MAX_STREAMS: Server, "1000", Numbers(1, 1_000_000), "concurrent calls of one connection";
+    MAX_CONNECTIONS: Server, "10000", Numbers(1, 1_000_000), "connections at once; others are closed";
+    MAX_CONNECTIONS_PER_ADDRESS: Server, "0", Numbers(0, 1_000_000), "connections of one IPv4 address or IPv6 /64; 0 is no limit, as a load balancer in front of it needs";
+    HANDSHAKE_TIMEOUT: Server, "5s", Lengths("100ms", "1m"), "until a new connection has opened HTTP/2, TLS included";
+    REQUEST_READ_TIMEOUT: Server, "30s", Lengths("100ms", "1h"), "how long a request may take to arrive whole";
+    /// One connection may take an eighth of it, and must be able to send the largest request.
+    REQUEST_BUFFER_MIB: Server, "256", Numbers(64, 65_536), "MiB held at most for requests that arrive or are at work";
+    LOG: Both, "info", Form("a filter of `tracing`"), "what is logged, e.g. debug or prompt_ledger_server=debug";
+    MAX_WATCHERS_PER_KEY: Server, "1000", Numbers(1, 1_000_000), "watching streams of one API key at once";
+    MAX_WATCHERS: Server, "20000", Numbers(1, 1_000_000), "watching streams of this server at once";
+    STREAM_MAX_AGE: Server, "30m", Lengths("1s", "24h"), "when a watching stream ends, to go on elsewhere";
+    STREAM_HEARTBEAT: Server, "15s", Lengths("100ms", "1m"), "how often a watching stream sends something, at least";
+    STREAM_STALL_LIMIT: Server, "30s", Lengths("500ms", "1h"), "how long a watching stream may stay unread";
+    DATABASE_URL: Both, "", Form("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "where production keeps everything";
+    DATABASE_CONNECTIONS: Both, "16", Numbers(12, 1_000), "connections to Postgres, at most";
+    REDIS_URL: Both, "", Form("redis:// or rediss://"), "hints go through it";
+    AMQP_URL: Both, "", Form("amqp:// or amqps://"), "hints go through it while Redis is away";
+    BROKER_PREFIX: Both, "prompt-ledger", Form("up to 64 of A-Z a-z 0-9 . _ -"), "begins the names that are used in the brokers";
+    DEFAULT_MODEL: Server, "", Form("PROVIDER/MODEL"), "that of a request that names none; absent in `dev`: openai/gpt-4o-mini where OpenAI is configured, else echo/echo";
+    RETRY_DELAYS: Both, "5s,30s,2m", Form("up to 10 lengths of time"), "the delay before each retry";
+    LEASE: Both, "30s", Lengths("1s", "1h"), "how long a silent holder keeps an execution";
+    SWEEP_INTERVAL: Both, "1s", Lengths("100ms", "1h"), "how often expired leases, and executions that are due without a hint, are looked for";
+    REDISPATCH_AFTER: Server, "10s", Lengths("100ms", "24h"), "when a submitted execution is taken without a hint";
+    WORKER_CONCURRENCY: Worker, "64", Numbers(1, 100_000), "queued executions that one worker runs at once, or `dev`";
+    OPENAI_API_KEY: Both, "", Form("a key"), "for OpenAI, or for the base URL below";
+    OPENAI_BASE_URL: Both, "", Form("an http or https URL"), "any OpenAI-compatible server, which needs no key; absent: OpenAI's";
+    ANTHROPIC_API_KEY: Both, "", Form("a key"), "for Anthropic, or for the base URL below";
+    ANTHROPIC_BASE_URL: Both, "", Form("an http or https URL"), "a server that speaks its Messages API; absent: Anthropic's";
+}
+
+/// An option of `dev`, `migrate` and `keys`, whose parser reads it.
+pub const DATA_DIR: Setting = Setting {
+    name: "DATA_DIR",
+    read_by: Server,
+    default: ".prompt-ledger",
+    range: Form("a folder"),
+    meaning: "where `dev` keeps everything, and `migrate` and `keys` without DATABASE_URL",
+};

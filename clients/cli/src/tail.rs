@@ -27,7 +27,7 @@ pub(crate) struct TailArgs {
     environment: Option<String>,
     /// Only changes from or to this state; may be given several times
     #[arg(long, value_name = "STATE", value_enum)]
-    status: Vec<Status>,
+    status: Vec<StatusArg>,
     /// Only executions that their callers gave this correlation id
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
@@ -41,7 +41,7 @@ pub(crate) struct TailArgs {
 
 /// Where an execution stands.
 #[derive(Clone, Copy, ValueEnum)]
-enum Status {
+enum StatusArg {
     /// It waits for a worker
     Queued,
     /// The model is called
@@ -54,7 +54,7 @@ enum Status {
     Canceled,
 }
 
-impl Status {
+impl StatusArg {
     fn in_the_contract(self) -> v1::ExecutionStatus {
         match self {
             Self::Queued => v1::ExecutionStatus::Queued,
@@ -206,7 +206,13 @@ mod tests {
         let tail = TailArgs {
             prompt: Some("greet".into()),
             environment: Some("prod".into()),
-            status: vec![Status::Queued, Status::Running, Status::Succeeded, Status::Failed, Status::Canceled],
+            status: vec![
+                StatusArg::Queued,
+                StatusArg::Running,
+                StatusArg::Succeeded,
+                StatusArg::Failed,
+                StatusArg::Canceled,
+            ],
             correlation_id: Some("order-1".into()),
             since: Some(Timestamp::default()),
             json: false,

@@ -29,15 +29,13 @@ pub fn now() -> Timestamp {
 #[must_use]
 pub fn process_name(kind: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let random = new_id().as_u64_pair().1 & 0xffff_ffff;
-    format!("{kind}-{}-{}-{random:08x}", host.trim(), std::process::id())
+    format!("{kind}-{}-{}-{:08x}", host.trim(), std::process::id(), fastrand::u32(..))
 }
 
-/// A number in `[0, 1)`, to spread what would else happen at once: from the random bits of a fresh identity.
+/// A random number in `[0, 1)`, to spread over time what would else happen at once. Predictable: no secret is made of it.
 #[must_use]
 pub fn jitter() -> f64 {
-    let bits = u32::try_from(new_id().as_u64_pair().1 & 0xffff_ffff).unwrap_or(0);
-    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+    fastrand::f64()
 }
 
 #[cfg(test)]

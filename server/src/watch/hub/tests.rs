@@ -35,7 +35,7 @@ impl Kit {
         let (hub, tasks) = Hub::new(store.clone(), Feed::default());
         let bus = Arc::new(MemoryBus::new());
         let outbox = Outbox::announcements(bus.clone());
-        let texts = Texts::new(EventPublisher::new(outbox.clone()));
+        let texts = Texts::new(EventPublisher::new(outbox.clone(), None));
         let stop = CancellationToken::new();
         tokio::spawn(tasks.run(texts, outbox, bus.listen(), stop.clone()));
         let streams = Streams::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());

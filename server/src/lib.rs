@@ -1,6 +1,5 @@
 //! The Prompt Ledger server. An execution travels: [`net`] accepts, [`grpc`] converts in, [`service`] decides, the store
-//! records, the worker's library calls the provider, and the answer goes back the same way. [`app`] is the one place
-//! that names a concrete backend.
+//! records, the engine calls the provider, and the answer goes back the same way. [`app`] composes all of it.
 
 pub mod app;
 pub mod cli;

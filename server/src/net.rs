@@ -112,14 +112,14 @@ impl Stream for Incoming {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection may be slow");
         }
-        let patience = Box::pin(tokio::time::sleep(self.handshake_timeout));
+        let timeout = Box::pin(tokio::time::sleep(self.handshake_timeout));
         Poll::Ready(Some(Ok(AcceptedConnection {
             client: stream.connect_info(),
             transport: match &self.tls {
                 Some(tls) => Transport::Handshake(Box::new(tls.accept(stream))),
                 None => Transport::Plain(stream),
             },
-            opening: Some(Opening { patience, missing: PREFACE_BYTES }),
+            opening: Some(Opening { timeout, missing: PREFACE_BYTES }),
             _permit: permit,
         })))
     }
@@ -145,7 +145,7 @@ enum Transport {
 
 /// What a connection that has not opened HTTP/2 has left.
 struct Opening {
-    patience: Pin<Box<Sleep>>,
+    timeout: Pin<Box<Sleep>>,
     /// How many bytes of the preface are missing.
     missing: usize,
 }
@@ -159,7 +159,7 @@ impl AcceptedConnection {
     /// What carries the bytes, once its handshake is over.
     fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Bytes>>> {
         if let Transport::Handshake(handshake) = &mut self.transport {
-            let Poll::Ready(done) = Pin::new(handshake).poll(cx) else { return self.poll_patience(cx).map(Err) };
+            let Poll::Ready(done) = Pin::new(handshake).poll(cx) else { return self.poll_timeout(cx).map(Err) };
             // It must not be polled again, whatever came of it.
             self.transport = Transport::Closed;
             self.transport = Transport::Tls(Box::new(done?));
@@ -171,11 +171,11 @@ impl AcceptedConnection {
         })
     }
 
-    /// The end of the patience with a connection that has not opened HTTP/2.
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// The timeout of a connection that has not opened HTTP/2.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Some(opening) = &mut self.opening else { return Poll::Pending };
         let said = "the connection did not open HTTP/2 in time";
-        opening.patience.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, said))
+        opening.timeout.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, said))
     }
 }
 
@@ -183,7 +183,7 @@ impl AsyncRead for AcceptedConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let Poll::Ready(read) = ready!(self.poll_transport(cx))?.poll_read(cx, buf) else {
-            return self.poll_patience(cx).map(Err);
+            return self.poll_timeout(cx).map(Err);
         };
         if let Some(opening) = &mut self.opening {
             opening.missing = opening.missing.saturating_sub(buf.filled().len() - before);

@@ -45,8 +45,7 @@ impl BrokerConnections {
 
 impl Brokers {
     /// Hints and announcements within this process alone.
-    #[must_use]
-    pub fn memory() -> Self {
+    pub(crate) fn memory() -> Self {
         let (queue, bus) = (Arc::new(MemoryQueue::new()), Arc::new(MemoryBus::new()));
         Self { queue, bus, connections: BrokerConnections::default() }
     }
@@ -54,7 +53,7 @@ impl Brokers {
     /// Redis with RabbitMQ behind it, or the one that is configured; `consumer` is this process's name there. With neither,
     /// workers find queued executions by their `available_at` alone. The brokers need not be up: connecting goes on in the
     /// background.
-    pub fn connect(config: &Config, consumer: &str) -> Result<Self, StartError> {
+    pub(crate) fn connect(config: &Config, consumer: &str) -> Result<Self, StartError> {
         let (stop, prefix) = (CancellationToken::new(), &config.backends.broker_prefix);
         let redis = config.backends.redis.as_ref().map(|url| {
             Redis::connect(url.expose(), prefix, consumer, &stop).map_err(|error| format!("REDIS_URL ({url}): {error}"))

@@ -11,7 +11,7 @@ use prompt_ledger_runtime::config::{Config, ProviderConfig, ProviderEndpoint};
 use crate::StartError;
 
 /// The providers that are configured; the others are known by what is to be set for them.
-pub fn providers(config: &Config) -> Result<Providers, StartError> {
+pub(crate) fn configured(config: &Config) -> Result<Providers, StartError> {
     let ProviderConfig { openai, anthropic } = &config.providers;
     let bodies = BodyBudget::default();
     let endpoint = |configured: &ProviderEndpoint| Endpoint {

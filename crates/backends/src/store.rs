@@ -15,7 +15,7 @@ use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sql
 use crate::StartError;
 
 /// Postgres, as DATABASE_URL says. Refuses a schema that does not fit this release.
-pub async fn production_store(config: &Config) -> std::result::Result<Arc<dyn Store>, StartError> {
+pub(crate) async fn production(config: &Config) -> std::result::Result<Arc<dyn Store>, StartError> {
     let url = config.backends.database.as_ref().ok_or(
         "DATABASE_URL is not set: production keeps everything in Postgres, e.g. \
          postgres://USER:PASSWORD@HOST:5432/ledger (`prompt-ledger dev` needs no database)",
@@ -29,15 +29,15 @@ pub async fn production_store(config: &Config) -> std::result::Result<Arc<dyn St
 }
 
 /// The SQLite file of a folder.
-pub async fn embedded_store(data_dir: &Path) -> Result<Arc<dyn Store>> {
+pub(crate) async fn embedded(data_dir: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(Sqlite::open(&ledger_file(data_dir)).await?))
 }
 
 /// The store of a command that does not serve: Postgres where DATABASE_URL is set, else the SQLite file of a folder.
 pub async fn open_store(config: &Config, data_dir: &Path) -> std::result::Result<Arc<dyn Store>, StartError> {
     match &config.backends.database {
-        Some(_) => production_store(config).await,
-        None => Ok(embedded_store(data_dir).await?),
+        Some(_) => production(config).await,
+        None => Ok(embedded(data_dir).await?),
     }
 }
 

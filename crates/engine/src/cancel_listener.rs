@@ -1,5 +1,5 @@
-//! How the wish to cancel reaches the holder: by an announcement, at once; and, should that be lost, by one look at the
-//! store a second for everything that this process holds.
+//! Brings a request to cancel to the holder: by an announcement, at once; and, where that is lost, by one read of the store a
+//! second for everything that this process holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,33 +15,33 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Aborts canceled calls.
 pub struct CancelListener {
-    /// Where wishes are recorded.
+    /// Where cancel requests are recorded.
     pub store: Arc<dyn Leases>,
-    /// What is held.
+    /// The leases that this process holds.
     pub heartbeat: Heartbeat,
-    /// Where wishes are announced.
+    /// Where cancel requests are announced.
     pub announced: Listener,
 }
 
 impl CancelListener {
-    /// Listens and looks until `stop`. Runs once per process.
+    /// Listens and polls until `stop`. Runs once per process.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(POLL_INTERVAL);
-        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut polls = tokio::time::interval(POLL_INTERVAL);
+        polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 heard = self.announced.hear() => match heard {
                     Heard::Announcement(Announcement::Cancel { execution_id }) => self.heartbeat.cancel(execution_id),
                     Heard::Announcement(_) => {}
-                    Heard::Missed => self.look().await,
+                    Heard::Missed => self.poll().await,
                 },
-                _ = looks.tick() => self.look().await,
+                _ = polls.tick() => self.poll().await,
             }
         }
     }
 
-    async fn look(&self) {
+    async fn poll(&self) {
         let held = self.heartbeat.held();
         if held.is_empty() {
             return;

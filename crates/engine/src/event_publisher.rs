@@ -1,5 +1,4 @@
-//! Where everything is told that happens to executions: to whoever listens in this process at once, to all others by the
-//! bus.
+//! Publishes what happens to executions: to an observer in this process at once, to all other processes by the bus.
 
 use std::sync::Arc;
 
@@ -7,64 +6,58 @@ use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_queue::{Announcement, Outbox, TextPiece};
 
-/// Who listens in this process. None of these may wait.
+/// Hears what happens in this process. No method may block: executions run on while they are called.
 pub trait EventObserver: Send + Sync {
-    /// An execution changed its state: durably so.
+    /// An execution changed its state, and the change is durable.
     fn changed(&self, id: ExecutionId, event: Event);
 
-    /// Whether anyone here wants to read the execution's text while it is written.
+    /// Whether anyone in this process reads the execution's text while it is written.
     fn listens(&self, id: ExecutionId) -> bool;
 
-    /// More text.
+    /// A piece of text was written.
     fn wrote(&self, piece: &TextPiece);
 }
 
-/// Tells what happens.
+/// Publishes what happens to executions.
 #[derive(Clone)]
 pub struct EventPublisher {
     outbox: Outbox<Announcement>,
-    audience: Option<Arc<dyn EventObserver>>,
+    observer: Option<Arc<dyn EventObserver>>,
 }
 
 impl EventPublisher {
-    /// Tells everyone through this outbox.
+    /// Publishes through this outbox, and to the observer, if there is one, before.
     #[must_use]
-    pub fn new(outbox: Outbox<Announcement>) -> Self {
-        Self { outbox, audience: None }
+    pub fn new(outbox: Outbox<Announcement>, observer: Option<Arc<dyn EventObserver>>) -> Self {
+        Self { outbox, observer }
     }
 
-    /// Tells this audience too, and first.
-    #[must_use]
-    pub fn with(self, audience: Arc<dyn EventObserver>) -> Self {
-        Self { audience: Some(audience), ..self }
-    }
-
-    /// An execution changed its state.
+    /// An execution changed its state, and the change is durable.
     pub fn changed(&self, execution_id: ExecutionId, event: Event) {
-        if let Some(audience) = &self.audience {
-            audience.changed(execution_id, event);
+        if let Some(observer) = &self.observer {
+            observer.changed(execution_id, event);
         }
         self.outbox.push(Announcement::Changed { execution_id, event });
     }
 
-    /// Someone asked for the end of a running execution, which another process may hold.
+    /// The cancel of a running execution was requested; another process may hold it.
     pub fn cancel(&self, execution_id: ExecutionId) {
         self.outbox.push(Announcement::Cancel { execution_id });
     }
 
-    /// Whether anyone in this process wants to read the execution's text.
+    /// Whether anyone in this process reads the execution's text.
     pub(crate) fn listens(&self, id: ExecutionId) -> bool {
-        self.audience.as_ref().is_some_and(|audience| audience.listens(id))
+        self.observer.as_ref().is_some_and(|observer| observer.listens(id))
     }
 
-    /// More text, for those in this process.
+    /// A piece of text, for readers in this process.
     pub(crate) fn wrote_here(&self, piece: &TextPiece) {
-        if let Some(audience) = &self.audience {
-            audience.wrote(piece);
+        if let Some(observer) = &self.observer {
+            observer.wrote(piece);
         }
     }
 
-    /// More text, for all others.
+    /// A piece of text, for readers in other processes.
     pub(crate) fn wrote_elsewhere(&self, piece: TextPiece) {
         self.outbox.push(Announcement::Text(piece));
     }

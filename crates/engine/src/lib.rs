@@ -3,6 +3,7 @@
 //!
 //! | module | duty |
 //! |---|---|
+//! | [`engine`] | starts all of this in a process, and drains it |
 //! | [`work`] | the loop: a permit, then a hint or a row whose time has come; claims it |
 //! | [`attempt`] | drives a held execution to its end, or back into the queue |
 //! | [`heartbeat`] | extends the leases of everything that this process holds |
@@ -14,6 +15,7 @@
 
 pub mod attempt;
 pub mod cancel_listener;
+pub mod engine;
 pub mod event_publisher;
 pub mod heartbeat;
 pub mod outcome;
@@ -23,6 +25,7 @@ mod write;
 
 pub use attempt::{Bounds, Job, RecordedEnd, Runner};
 pub use cancel_listener::CancelListener;
+pub use engine::Engine;
 pub use event_publisher::{EventObserver, EventPublisher};
 pub use heartbeat::Heartbeat;
 pub use text::Texts;

@@ -1,5 +1,5 @@
-//! The loop of a worker: a permit, then something to do: a hint, or a row whose time has come. It is woken by the queue;
-//! the store is looked at once per SWEEP_INTERVAL, for what nobody hinted at.
+//! The loop of a worker: a permit, then a hint, or a row whose `available_at` has come. It is woken by the queue; once per
+//! SWEEP_INTERVAL it asks the store for rows without a hint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +27,15 @@ const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 /// Takes queued executions and runs them, so many at a time.
 #[derive(Clone)]
 pub struct Worker {
-    /// Runs them.
+    /// Drives the executions that were claimed.
     pub runner: Runner,
-    /// Tells that there is something to do.
+    /// Where hints come from.
     pub queue: Arc<dyn Queue>,
-    /// Who is called.
+    /// The providers that this process can call.
     pub providers: Providers,
     /// How many run at once.
     pub concurrency: usize,
-    /// How often to look for what nobody hinted at.
+    /// How often the store is asked for rows without a hint.
     pub sweep_interval: Duration,
     /// The executions that are being run.
     pub running: TaskTracker,
@@ -45,8 +45,8 @@ impl Worker {
     /// Takes executions until `stop`; those that run then go on, in `running`.
     pub async fn run(self, stop: CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency));
-        let mut looks = tokio::time::interval(self.sweep_interval);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut polls = tokio::time::interval(self.sweep_interval);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut due = false;
         loop {
             let Some(Ok(first)) = stop.run_until_cancelled(Arc::clone(&permits).acquire_owned()).await else { return };
@@ -58,16 +58,16 @@ impl Worker {
             let room = free.num_permits();
             if due {
                 // Never given up half way: what was claimed must be run.
-                let taken = self.take_due(room).await;
+                let due_now = self.take_due(room).await;
                 // A full answer means that there may be more.
-                due = taken.0.len() == room;
-                self.begin(taken, free);
+                due = due_now.0.len() == room;
+                self.begin(due_now, free);
                 continue;
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                _ = looks.tick() => due = true,
+                _ = polls.tick() => due = true,
                 deliveries = self.queue.receive(room) => {
                     let worker = self.clone();
                     self.running.spawn(async move { worker.take_hinted(deliveries, free).await });

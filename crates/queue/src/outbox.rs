@@ -28,6 +28,8 @@ pub struct Outbox<T> {
     /// How many found no room since that was last said.
     dropped: Arc<AtomicUsize>,
     closing: CancellationToken,
+    /// Fires when the task has ended, be it by a panic.
+    ended: CancellationToken,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -37,6 +39,7 @@ impl<T> Clone for Outbox<T> {
             sender: self.sender.clone(),
             dropped: Arc::clone(&self.dropped),
             closing: self.closing.clone(),
+            ended: self.ended.clone(),
             task: Arc::clone(&self.task),
         }
     }
@@ -86,8 +89,13 @@ impl<T: Send + Sync + 'static> Outbox<T> {
     fn start(way: impl Way<T>, room: usize) -> Self {
         let (sender, waiting) = mpsc::channel(room);
         let (dropped, closing) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
-        let task = tokio::spawn(run(waiting, way, Arc::clone(&dropped), closing.clone()));
-        Self { sender, dropped, closing, task: Arc::new(Mutex::new(Some(task))) }
+        let ended = CancellationToken::new();
+        let (sending, guard) = (run(waiting, way, Arc::clone(&dropped), closing.clone()), ended.clone().drop_guard());
+        let task = tokio::spawn(async move {
+            let _guard = guard;
+            sending.await;
+        });
+        Self { sender, dropped, closing, ended, task: Arc::new(Mutex::new(Some(task))) }
     }
 
     /// Hands over one thing more. Never waits; what finds no room is dropped, since the store knows it.
@@ -95,6 +103,11 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         if self.sender.try_send(item).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Resolves when nothing is sent any more: after `close`, or because the task that sends has failed. Never while it runs.
+    pub async fn ended(self) {
+        self.ended.cancelled().await;
     }
 
     /// Sends what waits, and ends: within two seconds, whether it could all be sent or not. What is pushed afterwards is
@@ -217,6 +230,24 @@ mod tests {
         let began = tokio::time::Instant::now();
         outbox.close().await;
         assert!(began.elapsed() <= CLOSING + Duration::from_millis(10) && way.sent().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_task_is_told_when_it_panics_and_when_it_is_closed() {
+        let way = Slow::new(9);
+        let outbox = Outbox::start(way.clone(), 4);
+        let mut ended = std::pin::pin!(outbox.clone().ended());
+        tokio::select! {
+            biased;
+            () = &mut ended => panic!("it runs"),
+            () = tokio::task::yield_now() => {}
+        }
+        way.0.close();
+        outbox.push(1);
+        ended.await;
+        let closed = Outbox::start(Slow::new(9), 4);
+        closed.close().await;
+        closed.ended().await;
     }
 
     #[test]

@@ -29,11 +29,10 @@ pub fn now() -> Timestamp {
 #[must_use]
 pub fn process_name(kind: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let random = new_id().as_u64_pair().1 & 0xffff_ffff;
-    format!("{kind}-{}-{}-{random:08x}", host.trim(), std::process::id())
+    format!("{kind}-{}-{}-{:08x}", host.trim(), std::process::id(), fastrand::u32(..))
 }
 
-/// A random number in `[0, 1)`, to spread what would else happen at once. Not for secrets.
+/// A random number in `[0, 1)`, to spread over time what would else happen at once. Predictable: no secret is made of it.
 #[must_use]
 pub fn jitter() -> f64 {
     fastrand::f64()

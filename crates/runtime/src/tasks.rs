@@ -1,11 +1,16 @@
 //! The background tasks of a process, each with a name. They run until they are asked to end: one that ends or panics before
 //! leaves the process without something that it needs, so the process must end too, and say which one it was.
 
+#[cfg(debug_assertions)]
+mod fault;
+
 use std::collections::HashMap;
-use std::fmt;
+use std::{fmt, io};
 
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
+
+use crate::thread;
 
 /// The running tasks. Dropping this aborts them.
 #[derive(Debug, Default)]
@@ -35,6 +40,24 @@ impl std::error::Error for TaskEnded {}
 impl Tasks {
     /// Runs a task under this name. Needs a tokio runtime around it.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        #[cfg(debug_assertions)]
+        let task = fault::inject(name, task);
+        self.supervise(name, task);
+    }
+
+    /// Runs a task under this name on a thread with a runtime of its own ([`thread::spawn`]). Needs a tokio runtime around it.
+    pub fn spawn_on_thread(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<()> {
+        #[cfg(debug_assertions)]
+        let task = fault::inject(name, task);
+        self.supervise(name, thread::spawn(name, task)?);
+        Ok(())
+    }
+
+    fn supervise(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let id = self.running.spawn(task).id();
         self.names.insert(id, name);
     }
@@ -85,6 +108,15 @@ mod tests {
             ended = tasks.ended() => panic!("{ended}"),
             () = std::future::ready(()) => {}
         }
+    }
+
+    #[tokio::test]
+    async fn the_end_and_the_panic_of_a_task_on_its_own_thread_are_told() {
+        let mut tasks = Tasks::default();
+        tasks.spawn_on_thread("panics", async { panic!("as a test wants it") }).unwrap();
+        assert_eq!(tasks.ended().await, TaskEnded { name: "panics", panicked: true });
+        tasks.spawn_on_thread("ends", async {}).unwrap();
+        assert_eq!(tasks.ended().await, TaskEnded { name: "ends", panicked: false });
     }
 
     #[tokio::test]

@@ -1,25 +1,35 @@
 //! A thread with a runtime of its own: what runs there goes on while every thread of the process's runtime is busy.
 
 use tokio::runtime::Builder;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 
-/// Runs `work` on a new thread of this name, to its end. Answers what fires when that has come, be it by a panic. Sockets
-/// that `work` opens are read by its thread alone.
-pub fn spawn(name: &str, work: impl Future<Output = ()> + Send + 'static) -> std::io::Result<CancellationToken> {
+/// Runs `work` on a new thread of this name, to its end. The answer resolves then, and panics where `work` did. Sockets that
+/// `work` opens are read by its thread alone.
+pub fn spawn(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let ended = CancellationToken::new();
-    let guard = ended.clone().drop_guard();
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let _guard = guard;
+    let (running, ended) = oneshot::channel::<()>();
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let _running = running;
         runtime.block_on(work);
     })?;
-    Ok(ended)
+    Ok(async move {
+        let _ = ended.await;
+        // Nothing is left for the thread to do, so this does not block.
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -33,18 +43,23 @@ mod tests {
                 tick.send(()).unwrap();
             }
         };
-        let ended = spawn("ticks", work).unwrap();
+        let mut ended = Box::pin(spawn("ticks", work).unwrap());
         // Blocks the only thread of this test's runtime.
         for _ in 0..10 {
             ticks.recv_timeout(Duration::from_secs(10)).unwrap();
         }
-        assert!(!ended.is_cancelled());
+        tokio::select! {
+            biased;
+            () = &mut ended => panic!("it ended"),
+            () = std::future::ready(()) => {}
+        }
         stop.cancel();
-        ended.cancelled().await;
+        ended.await;
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_end() {
-        spawn("panics", async { panic!("as a test wants it") }).unwrap().cancelled().await;
+    async fn a_panic_is_an_end_and_a_panic() {
+        let ended = spawn("panics", async { panic!("as a test wants it") }).unwrap();
+        assert!(tokio::spawn(ended).await.unwrap_err().is_panic());
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::limits;
+use prompt_ledger_engine::Engine;
 use prompt_ledger_proto::v1::analytics_service_server::AnalyticsServiceServer;
 use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationServiceServer;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionServiceServer;
@@ -15,12 +16,14 @@ use tonic_health::server::{HealthReporter, health_reporter};
 use tower::layer::util::{Identity as NoLayer, Stack};
 
 use super::StartError;
+use super::services::ServiceSet;
 use crate::grpc::analytics::AnalyticsApi;
+use crate::grpc::answers::Answers;
 use crate::grpc::code_registration::CodeRegistrationApi;
 use crate::grpc::execution::ExecutionApi;
 use crate::grpc::gate::{Gate, Rules};
+use crate::grpc::receive::Intake;
 use crate::grpc::registry::RegistryApi;
-use crate::service::{AnalyticsService, ExecutionService};
 
 /// What a peer may send ahead of what is read: of one call, and in all. It is what one connection can pin in memory
 /// before a key is known, however slowly that key is looked up; requests are read as soon as it is. One call's is the
@@ -46,13 +49,23 @@ const SERVICES: [&str; 5] = [
 /// All services behind the gate, and who says whether they serve.
 pub(super) fn routes(
     config: &ServerConfig,
-    rules: Rules,
-    registry: RegistryApi,
-    executions: &Arc<ExecutionService>,
-    analytics: Arc<AnalyticsService>,
+    services: &ServiceSet,
+    engine: &Engine,
+    answers: Answers,
 ) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
     let (health, health_service) = health_reporter();
-    let code = CodeRegistrationApi { registry: Arc::clone(&registry.registry), executions: Arc::clone(executions) };
+    let ServiceSet { authenticator, registry, models, executions, analytics } = services;
+    let (registry, models, analytics) = (Arc::clone(registry), Arc::clone(models), Arc::clone(analytics));
+    let rules = Rules {
+        authenticator: Arc::clone(authenticator),
+        reflection: config.reflection,
+        answers,
+        draining: engine.drain.refuse.clone(),
+        running: engine.running.clone(),
+        intake: Arc::new(Intake::new(config.request_buffer, config.request_read_timeout)),
+    };
+    let code = CodeRegistrationApi { registry: Arc::clone(&registry), executions: Arc::clone(executions) };
+    let registry = RegistryApi { registry, models, analytics: Arc::clone(&analytics) };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use prompt_ledger_backends::StartError;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_proto::v1::{self, execution_spec, put_prompt_request};
@@ -11,7 +12,6 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::Channel;
 
-use crate::app::StartError;
 use crate::grpc::convert::structs;
 
 const PROMPT: &str = "demo-greeting";

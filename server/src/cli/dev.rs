@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use prompt_ledger_backends::StartError;
 use prompt_ledger_runtime::config::{Config, DEVELOPMENT_KEY};
 
 use super::{DataDir, demo};
-use crate::app::{App, StartError};
+use crate::app::App;
 
 /// Starts the embedded server.
 #[derive(Args)]
@@ -36,7 +37,7 @@ impl Dev {
         let app = App::start_embedded(config, addr, &self.data.data_dir).await?;
         let (addr, loopback) = (app.addr, app.addr.ip().is_loopback());
         println!("Prompt Ledger is listening on {addr}, and keeps everything in {}", self.data.data_dir.display());
-        if let Some(model) = &app.default_model {
+        if let Some(model) = app.default_model() {
             println!("Executions that name no model use {model}");
         }
         match loopback {

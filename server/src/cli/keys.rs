@@ -3,14 +3,13 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
-use prompt_ledger_backends::open_store;
+use prompt_ledger_backends::{StartError, open_store};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{KeyId, ProjectId};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_store::{ApiKey, NewApiKey};
 
 use super::DataDir;
-use crate::app::StartError;
 use crate::service::access::{DEFAULT_PROJECT, hash};
 
 /// Makes, lists and revokes API keys.

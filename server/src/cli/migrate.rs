@@ -3,12 +3,11 @@
 use std::io::{self, BufRead, IsTerminal as _, Write};
 
 use clap::{Args, Subcommand};
-use prompt_ledger_backends::Migrations;
+use prompt_ledger_backends::{Migrations, StartError};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_store::MigrationStatus;
 
 use super::DataDir;
-use crate::app::StartError;
 
 /// Brings the schema up to date, shows where it stands, or takes migrations back.
 #[derive(Args)]

@@ -11,10 +11,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use prompt_ledger_backends::StartError;
 use prompt_ledger_runtime::config::{Config, DATA_DIR};
 use prompt_ledger_runtime::telemetry;
-
-use crate::app::StartError;
 
 /// Prompt Ledger: one place where prompts are registered, versioned by content, executed against model providers and
 /// traced - over gRPC.

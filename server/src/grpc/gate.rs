@@ -30,7 +30,7 @@ pub struct Gate(Arc<Rules>);
 /// What is checked.
 pub struct Rules {
     /// Knows the keys.
-    pub gatekeeper: Arc<Authenticator>,
+    pub authenticator: Arc<Authenticator>,
     /// Who may use reflection.
     pub reflection: Reflection,
     /// Bounds what waits for callers.
@@ -129,7 +129,7 @@ impl Rules {
         if is_reflection(path) && self.reflection == Reflection::Open {
             return Ok(None);
         }
-        self.gatekeeper.admit(credentials(headers)?).await.map(Some)
+        self.authenticator.admit(credentials(headers)?).await.map(Some)
     }
 
     /// Answers health, which needs no key.
@@ -262,7 +262,7 @@ mod tests {
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
         let draining = CancellationToken::new();
         let rules = Rules {
-            gatekeeper: Arc::new(Authenticator::new(store, &Arc::default(), None, false)),
+            authenticator: Arc::new(Authenticator::new(store, &Arc::default(), None, false)),
             reflection: Reflection::Open,
             answers: Answers::default(),
             draining: draining.clone(),

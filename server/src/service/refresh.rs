@@ -26,7 +26,7 @@ pub struct Refresh {
     /// Notes that they were seen.
     pub freshness: Arc<Freshness>,
     /// Holds keys and projects.
-    pub gatekeeper: Arc<Authenticator>,
+    pub authenticator: Arc<Authenticator>,
     /// Holds models.
     pub models: Arc<ModelService>,
     /// Holds prompts.
@@ -93,14 +93,14 @@ impl Refresh {
     pub async fn look(&self) -> bool {
         let began = Instant::now();
         let Ok(revisions) = self.store.revisions(&self.registry.projects()).await else { return false };
-        self.gatekeeper.apply(revisions.keys);
+        self.authenticator.apply(revisions.keys);
         self.models.apply(revisions.models);
         for (project, revision) in revisions.projects {
             self.registry.apply(project, revision);
         }
         self.freshness.seen(began);
         // One that failed is made again by the next look.
-        self.gatekeeper.end_revoked(revisions.keys).await.ok();
+        self.authenticator.end_revoked(revisions.keys).await.ok();
         true
     }
 }

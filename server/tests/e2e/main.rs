@@ -30,6 +30,7 @@ mod retries;
 mod revocation;
 mod shutdown;
 mod streams;
+mod supervision;
 mod watches;
 
 use prompt_ledger_testkit::fake_model::FakeModel;

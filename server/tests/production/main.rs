@@ -18,5 +18,6 @@ mod several;
 mod signals;
 mod strangers;
 mod submit;
+mod supervision;
 mod tls;
 mod watching;

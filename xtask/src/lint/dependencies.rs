@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("client", &["proto"]),
     ("engine", &["domain", "store", "queue", "providers", "runtime"]),
     ("backends", &["domain", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime"]),
-    ("worker", &["backends", "engine", "queue", "runtime", "store"]),
+    ("worker", &["backends", "engine", "runtime"]),
     ("server", &["backends", "domain", "engine", "proto", "providers", "queue", "runtime", "store", "template"]),
 ];
 

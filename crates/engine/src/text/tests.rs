@@ -40,7 +40,7 @@ impl EventObserver for Here {
 /// Texts that are told to both, and a running attempt.
 fn setup() -> (Arc<Here>, Arc<MemoryBus>, Texts, Fence) {
     let (here, bus) = (Arc::<Here>::default(), Arc::new(MemoryBus::new()));
-    let publisher = EventPublisher::new(Outbox::announcements(bus.clone())).with(here.clone());
+    let publisher = EventPublisher::new(Outbox::announcements(bus.clone()), Some(here.clone()));
     (here, bus, Texts::new(publisher), Fence { id: ExecutionId(new_id()), attempt: 1 })
 }
 

@@ -91,5 +91,5 @@ async fn leases_are_kept_in_the_store_while_every_thread_of_the_main_runtime_is_
     let kept = services::sql(database.url(), "SELECT lease_until > clock_timestamp() FROM executions");
     assert_eq!((kept.trim(), lease.lost.is_cancelled()), ("t", false));
     stop.cancel();
-    ended.cancelled().await;
+    ended.await;
 }

@@ -44,7 +44,7 @@ impl Kit {
         tokio::spawn(heartbeat.clone().run(stop.clone()));
         let policy = Policy { delays: delays.to_vec() };
         let abort = CancellationToken::new();
-        let publisher = EventPublisher::new(Outbox::announcements(Arc::new(MemoryBus::new())));
+        let publisher = EventPublisher::new(Outbox::announcements(Arc::new(MemoryBus::new())), None);
         let texts = Texts::new(publisher.clone());
         let runner = Runner {
             store: store.clone(),

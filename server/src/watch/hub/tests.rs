@@ -37,7 +37,7 @@ impl Kit {
         let hub = Hub::new(store.clone());
         let bus = Arc::new(MemoryBus::new());
         let outbox = Outbox::announcements(bus.clone());
-        let texts = Texts::new(EventPublisher::new(outbox.clone()));
+        let texts = Texts::new(EventPublisher::new(outbox.clone(), None));
         let stop = CancellationToken::new();
         tokio::spawn(hub.clone().run(texts, outbox, bus.listen(), stop.clone()));
         let streams = StreamLimits::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());

@@ -1,0 +1,101 @@
+//! What a process needs to run attempts, started together: its background tasks are supervised with those of the process.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prompt_ledger_providers::Providers;
+use prompt_ledger_queue::{Announcement, Bus, Outbox, Queue};
+use prompt_ledger_runtime::config::ExecutionConfig;
+use prompt_ledger_runtime::drain::Drain;
+use prompt_ledger_runtime::tasks::Tasks;
+use prompt_ledger_store::ExecutionWriter;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::{CancelListener, EventObserver, EventPublisher, Heartbeat, Runner, Texts, Worker};
+
+/// Runs the attempts of one process.
+pub struct Engine {
+    /// Drives executions that this process holds.
+    pub runner: Runner,
+    /// What a drain waits for: executions from their claim or recording to their recorded end, and whatever else is tracked
+    /// here.
+    pub running: TaskTracker,
+    /// Sends announcements to the bus; closed by whoever ends the process, after all that announce.
+    pub announcements: Outbox<Announcement>,
+    /// The end of the process.
+    pub drain: Drain,
+}
+
+impl Engine {
+    /// Starts heartbeats, on a thread of their own, the listeners for cancels and for text requests, and the announcements. They
+    /// run until `drain.stop`, announcements until they are closed. `process` is recorded with each attempt; `observer` is told of each change before the bus is. Needs a
+    /// tokio runtime around it.
+    pub fn start(
+        process: String,
+        store: Arc<dyn ExecutionWriter>,
+        bus: &Arc<dyn Bus>,
+        observer: Option<Arc<dyn EventObserver>>,
+        config: &ExecutionConfig,
+        drain: &Drain,
+        tasks: &mut Tasks,
+    ) -> io::Result<Self> {
+        let announcements = Outbox::announcements(Arc::clone(bus));
+        let publisher = EventPublisher::new(announcements.clone(), observer);
+        let texts = Texts::new(publisher.clone());
+        let heartbeat = Heartbeat::new(store.clone(), config.lease);
+        let cancels =
+            CancelListener { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
+        tasks.spawn_on_thread("heartbeats", heartbeat.clone().run(drain.stop.clone()))?;
+        tasks.spawn("cancel listener", cancels.run(drain.stop.clone()));
+        tasks.spawn("text requests", texts.clone().run(bus.listen(), drain.stop.clone()));
+        let (sending, stop) = (announcements.clone().ended(), drain.stop.clone());
+        tasks.spawn("announcements", async move { _ = stop.run_until_cancelled(sending).await });
+        let runner = Runner {
+            store,
+            heartbeat,
+            policy: config.retry.clone(),
+            worker: process,
+            publisher,
+            texts,
+            abort: drain.abort.clone(),
+            stop: drain.stop.clone(),
+        };
+        Ok(Self { runner, running: TaskTracker::new(), announcements, drain: drain.clone() })
+    }
+
+    /// Claims and runs queued executions until the drain begins, at most `worker_concurrency` of them at once.
+    pub fn take_queued(
+        &self,
+        queue: Arc<dyn Queue>,
+        providers: Providers,
+        config: &ExecutionConfig,
+        tasks: &mut Tasks,
+    ) {
+        let worker = Worker {
+            runner: self.runner.clone(),
+            queue,
+            providers,
+            concurrency: config.worker_concurrency,
+            sweep_interval: config.sweep_interval,
+            running: self.running.clone(),
+        };
+        let refuse = self.drain.refuse.clone();
+        // The drain waits for a claim that is under way, and then for what it got.
+        let claiming = self.running.token();
+        tasks.spawn("worker", async move {
+            let _claiming = claiming;
+            worker.run(refuse).await;
+        });
+    }
+
+    /// Begins the drain, and waits until nothing is running any more: calls that outlast their part of the grace are aborted, and a
+    /// tenth of the grace is left when this returns. Answers when the grace is over.
+    pub async fn finish(&self, grace: Duration) -> Instant {
+        self.running.close();
+        let end = self.drain.begin(grace, self.running.wait()).await;
+        let _ = timeout_at(end - grace / 10, self.running.wait()).await;
+        end
+    }
+}

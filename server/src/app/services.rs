@@ -1,0 +1,94 @@
+//! The use cases of a server, over one set of caches.
+
+use std::sync::Arc;
+
+use prompt_ledger_backends::Backends;
+use prompt_ledger_engine::Engine;
+use prompt_ledger_queue::Outbox;
+use prompt_ledger_runtime::config::Config;
+use tokio_util::sync::CancellationToken;
+
+use super::role::Role;
+use crate::service::cache::Freshness;
+use crate::service::execution::Backpressure;
+use crate::service::refresh::{Confirm, ConfirmRequests, Refresh};
+use crate::service::{AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, RegistryService};
+use crate::watch::{Hub, StreamLimits};
+
+/// The use cases.
+pub(super) struct ServiceSet {
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) registry: Arc<RegistryService>,
+    pub(super) models: Arc<ModelService>,
+    pub(super) executions: Arc<ExecutionService>,
+    pub(super) analytics: Arc<AnalyticsService>,
+}
+
+/// Keeps the caches of the services as the store is.
+pub(super) struct CacheRefresh {
+    refresh: Refresh,
+    /// Calls that wait for a read of their own; absent where no other process writes to the store.
+    requests: Option<ConfirmRequests>,
+}
+
+impl CacheRefresh {
+    /// Refreshes until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        match self.requests {
+            Some(requests) => self.refresh.confirm(requests, stop).await,
+            None => self.refresh.run(stop).await,
+        }
+    }
+}
+
+/// Composes the services; `is_loopback` says whether only this machine can reach them.
+pub(super) fn services(
+    config: &Config,
+    role: Role,
+    is_loopback: bool,
+    backends: &Backends,
+    engine: &Engine,
+    hub: Arc<Hub>,
+) -> (ServiceSet, CacheRefresh) {
+    let (store, providers) = (&backends.store, &backends.providers);
+    let (freshness, confirm, requests) = match role {
+        Role::Embedded => (Freshness::default(), None, None),
+        Role::Production => {
+            let (confirm, requests) = Confirm::new();
+            (Freshness::confirmed(), Some(confirm), Some(requests))
+        }
+    };
+    let (freshness, cpu) = (Arc::new(freshness), CpuPool::default());
+    let development_key = role == Role::Embedded && is_loopback;
+    let authenticator = Authenticator::new(store.clone(), &freshness, config.server.api_key.as_ref(), development_key)
+        .confirming(confirm);
+    let authenticator = Arc::new(authenticator);
+    let registry = Arc::new(RegistryService::new(store.clone(), &freshness, cpu.clone()));
+    let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
+    let backpressure = Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit);
+    let executions = Arc::new(ExecutionService {
+        registry: Arc::clone(&registry),
+        cpu,
+        models: Arc::clone(&models),
+        providers: providers.clone(),
+        store: store.clone(),
+        reader: store.clone(),
+        runner: engine.runner.clone(),
+        hints: Outbox::hints(Arc::clone(&backends.brokers.queue)),
+        redispatch_after: config.execution.redispatch_after,
+        backpressure: Arc::new(backpressure),
+        hub,
+        streams: StreamLimits::new(config.watch.clone(), engine.drain.refuse.clone()),
+        running: engine.running.clone(),
+        default_model: config.execution.default_model.clone(),
+    });
+    let refresh = Refresh {
+        store: store.clone(),
+        freshness,
+        authenticator: Arc::clone(&authenticator),
+        models: Arc::clone(&models),
+        registry: Arc::clone(&registry),
+    };
+    let analytics = Arc::new(AnalyticsService::new(store.clone()));
+    (ServiceSet { authenticator, registry, models, executions, analytics }, CacheRefresh { refresh, requests })
+}

@@ -36,6 +36,7 @@ mod tests {
         let later = start.after(Duration::from_millis(2));
         assert_eq!(later, Timestamp(3_000));
         assert_eq!(later.since(start), Duration::from_millis(2));
+        assert_eq!(later.before(Duration::from_millis(2)), start);
         assert_eq!(start.since(later), Duration::ZERO);
         assert_eq!(start.after(Duration::MAX), Timestamp(i64::MAX));
     }

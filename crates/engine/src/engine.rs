@@ -45,8 +45,7 @@ impl Engine {
         let publisher = EventPublisher::new(announcements.clone(), observer);
         let texts = Texts::new(publisher.clone());
         let heartbeat = Heartbeat::new(store.clone(), config.lease);
-        let cancels =
-            CancelListener { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
+        let cancels = CancelListener { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
         tasks.spawn_on_thread("heartbeats", heartbeat.clone().run(drain.stop.clone()))?;
         tasks.spawn("cancel listener", cancels.run(drain.stop.clone()));
         tasks.spawn("text requests", texts.clone().run(bus.listen(), drain.stop.clone()));

@@ -12,15 +12,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
-use sqlx::PgPool;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::claim::Claims;
 use super::error;
-use super::finish::Ends;
-use super::record::Records;
 use super::writability::Writability;
 
 /// How many batches of one kind are under way at once: one is executed while the other one is on its way to the disk.
@@ -73,32 +69,6 @@ pub(super) enum BatchOutcome<T> {
     Done(T),
     /// Another one held its row: it goes into the next batch.
     Locked,
-}
-
-/// The batchers of a store.
-pub(super) struct Batches {
-    pub(super) records: Batcher<Records>,
-    pub(super) claims: Batcher<Claims>,
-    pub(super) ends: Batcher<Ends>,
-    /// For other writes to executions.
-    pub(super) pool: PgPool,
-}
-
-impl Batches {
-    pub(super) fn new(pool: PgPool, writability: &Arc<Writability>) -> Self {
-        Self {
-            records: Batcher::new(Records { pool: pool.clone() }, writability),
-            claims: Batcher::new(Claims { pool: pool.clone() }, writability),
-            ends: Batcher::new(Ends { pool: pool.clone() }, writability),
-            pool,
-        }
-    }
-
-    /// Takes no more, writes what waits, and lets the connections go.
-    pub(super) async fn close(&self) {
-        tokio::join!(self.records.close(), self.claims.close(), self.ends.close());
-        self.pool.close().await;
-    }
 }
 
 /// The way to one kind of write.

@@ -3,19 +3,50 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use prompt_ledger_store::parameters::{numbered, with_rows};
+
 pub(super) use super::row::without_nul as clean;
 
 /// The longest time that is told to the database, in microseconds: a hundred years and more. It keeps every moment
 /// within what a timestamp holds, and every length exact as a double.
 const LONGEST: u128 = 4_000_000_000_000_000;
 
-/// One column of a batch.
-macro_rules! each {
-    ($items:expr, |$item:ident| $value:expr) => {
-        $items.iter().map(|$item| $value).bind_iter()
+/// Declares the rows of a batch: each column's name, the type of its array's elements, and its value in one item. A text
+/// reads them as `unnest(:rows) AS n (...)`, with the columns that it wants.
+macro_rules! rows {
+    ($(#[$doc:meta])* $name:ident($item:ident: $of:ty) { $($column:ident: $kind:ident = $value:expr,)+ }) => {
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl $name {
+            pub(super) const COLUMNS: &'static [$crate::bind::BatchColumn] =
+                &[$((stringify!($column), stringify!($kind))),+];
+
+            /// Binds the columns of these items.
+            pub(super) fn bind(query: $crate::bind::PgQuery, items: &[$of]) -> $crate::bind::PgQuery {
+                use sqlx::postgres::PgBindIterExt as _;
+                query$(.bind(items.iter().map(|$item| $value).bind_iter()))+
+            }
+        }
     };
 }
-pub(super) use each;
+pub(super) use rows;
+
+/// A statement, with what is bound so far.
+pub(super) type PgQuery = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
+/// A column of a batch: its name and its type.
+pub(super) type BatchColumn = (&'static str, &'static str);
+
+/// A text over the rows of a batch, and over parameters of the names `more`, which are bound after them.
+pub(super) fn statement(sql: &str, columns: &[BatchColumn], more: &[&str]) -> String {
+    let array = |name: &str| {
+        let (name, kind) = columns.iter().find(|column| column.0 == name)?;
+        Some(format!(":{name}::{kind}[]"))
+    };
+    let names: Vec<_> = columns.iter().map(|column| column.0).chain(more.iter().copied()).collect();
+    numbered(&with_rows(sql, array), &names)
+}
 
 /// As [`clean`], of a text that may be absent.
 pub(super) fn maybe_clean(text: Option<&str>) -> Option<Cow<'_, str>> {

@@ -1,26 +1,21 @@
 //! Pools, and how every connection is set up.
 
 use std::fmt;
-use std::io::ErrorKind;
-use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
-use tokio::time::Instant;
 
-use super::batch::Batches;
+use super::batches::Batches;
+use super::connection::{CONNECT_TIMEOUT, first, options};
 use super::project_lock::ProjectLocks;
 use super::writability::{self, Writability};
 use super::{error, migrate};
 use prompt_ledger_store::Store;
-
-/// What each connection calls itself.
-pub(super) const APPLICATION: &str = "prompt-ledger";
 
 /// Connections that heartbeats have for themselves: a lease must not be lost because everyone else is waiting.
 const BEATS: u32 = 1;
@@ -35,10 +30,6 @@ const WRITES: u32 = 6;
 /// The fewest that a store needs.
 const LEAST: u32 = BEATS + HEALTH + LOOKS + LISTS + WRITES + 1;
 
-/// How long a call waits for a connection, and for a new one to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The pause before the first connection of a process is tried again, while the database starts.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How much longer than a statement may take a connection that comes back is waited for.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
 /// What a statement may take.
@@ -130,20 +121,6 @@ impl Store for Postgres {
     }
 }
 
-/// The first connection of a process. A database that is starting is waited for.
-pub(super) async fn first(url: &str) -> Result<PgConnection> {
-    let (options, began) = (options(url)?, Instant::now());
-    loop {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
-        match connected.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()))) {
-            Err(error) if error::is_starting(&error) && began.elapsed() < CONNECT_TIMEOUT => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            connected => return connected.map_err(error::opening),
-        }
-    }
-}
-
 fn with_settings(url: &str, statement_timeout: Duration) -> Result<PgConnectOptions> {
     let statement_timeout = format!("{}ms", statement_timeout.as_millis());
     Ok(options(url)?.options([
@@ -194,11 +171,4 @@ fn asking(pool: PgPoolOptions, writability: &Arc<Writability>) -> PgPoolOptions 
         let writability = Arc::clone(&writability);
         Box::pin(async move { writability.may_use(connection, meta.age, meta.idle_for).await })
     })
-}
-
-/// The options that a URL names. A URL that cannot be read is not repeated: it may hold a password.
-pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
-    let read = PgConnectOptions::from_str(url);
-    let options = read.map_err(|_| Error::new(Reason::Internal, "the database's URL cannot be read"))?;
-    Ok(options.application_name(APPLICATION).statement_cache_capacity(256))
 }

@@ -1,34 +1,38 @@
 //! Leases, kept by signs of life.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ExecutionId;
 use sqlx::PgPool;
-use sqlx::postgres::{PgBindIterExt, PgRow};
+use sqlx::postgres::PgRow;
 
 use super::batch::patiently;
-use super::bind::{each, micros};
+use super::bind::{micros, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::{Fence, Held};
 
+rows! {
+    /// Attempts by their fences.
+    FenceRows(fence: Fence) {
+        id: uuid = fence.id.0,
+        attempt: int4 = fence.attempt,
+    }
+}
+
 /// The lease is in no index: this writes one page a row. Rows that others have locked are passed over.
-pub(super) const EXTEND: &str = "
-    WITH held AS (
-        SELECT e.id FROM unnest($1::uuid[], $2::int4[]) AS n (id, attempt) JOIN executions e ON e.id = n.id
-        WHERE e.attempts = n.attempt AND e.status IS NOT DISTINCT FROM 'running'
-        ORDER BY e.id FOR NO KEY UPDATE OF e SKIP LOCKED
-    )
-    UPDATE executions e SET lease_until = clock_timestamp() + $3 * interval '1 microsecond'
-    FROM held h WHERE e.id = h.id
-    RETURNING e.id, e.attempts, e.cancel_requested_at IS NOT NULL AS cancel_requested";
+pub(super) static EXTEND: LazyLock<String> =
+    LazyLock::new(|| statement(include_str!("sql/extend.sql"), FenceRows::COLUMNS, &["lease"]));
 
 /// Those that are still at their fence.
-pub(super) const STILL_HELD: &str = "
-    SELECT e.id, e.attempts, e.cancel_requested_at IS NOT NULL AS cancel_requested
-    FROM unnest($1::uuid[], $2::int4[]) AS n (id, attempt)
-    JOIN executions e ON e.id = n.id AND e.attempts = n.attempt AND e.status IS NOT DISTINCT FROM 'running'";
+pub(super) static STILL_HELD: LazyLock<String> = LazyLock::new(|| {
+    let sql = "SELECT e.id, e.attempts, e.cancel_requested_at IS NOT NULL AS cancel_requested
+        FROM unnest(:rows) AS n (id, attempt)
+        JOIN executions e ON e.id = n.id AND e.attempts = n.attempt AND e.status IS NOT DISTINCT FROM 'running'";
+    statement(sql, FenceRows::COLUMNS, &[])
+});
 
 /// How often those that others had locked are tried again, and the pause before it.
 const LOOKS: u32 = 5;
@@ -47,7 +51,7 @@ pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Re
             tokio::time::sleep(PAUSE).await;
         }
         let asked = &left;
-        let rows = patiently(|_| fetch(pool, EXTEND, asked, Some(lease))).await?;
+        let rows = patiently(|_| fetch(pool, &EXTEND, asked, Some(lease))).await?;
         for row in &rows {
             note(&mut extended, row)?;
         }
@@ -56,7 +60,7 @@ pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Re
             break;
         }
         let asked = &left;
-        let still = patiently(|_| fetch(pool, STILL_HELD, asked, None)).await?;
+        let still = patiently(|_| fetch(pool, &STILL_HELD, asked, None)).await?;
         left = still.iter().map(fence).collect::<Result<_>>()?;
         if look + 1 == LOOKS {
             for row in &still {
@@ -68,7 +72,7 @@ pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Re
 }
 
 async fn fetch(pool: &PgPool, sql: &'static str, held: &[Fence], lease: Option<Duration>) -> Result<Vec<PgRow>> {
-    let mut query = sqlx::query(sql).bind(each!(held, |fence| fence.id.0)).bind(each!(held, |fence| fence.attempt));
+    let mut query = FenceRows::bind(sqlx::query(sql), held);
     if let Some(lease) = lease {
         query = query.bind(micros(lease));
     }

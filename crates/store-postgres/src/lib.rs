@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `connect` | pools, and how every connection is set up |
+//! | `connection`, `connect` | one connection; pools, and how every connection in them is set up |
 //! | `writability` | whether the database takes writes: asked of connections, told by writes |
 //! | `migrate` | the schema, forwards and back |
 //! | `registry`, `select` | prompts and versions, read |
@@ -10,7 +10,7 @@
 //! | `project_lock` | who writes to a project's registry next |
 //! | `models`, `access` | models and prices; projects and keys |
 //! | `analytics` | figures, read |
-//! | `batch` | group commit: what arrived while the last statement was committing is the next one |
+//! | `batch`, `batches` | group commit: what arrived while the last statement was committing is the next one |
 //! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
 //! | `maintenance` | what background jobs ask for, in `expire`, `roll_up` |
 //! | `cost` | a cost, reckoned where the tokens are |
@@ -26,11 +26,13 @@
 mod access;
 mod analytics;
 mod batch;
+mod batches;
 mod bind;
 mod cancel;
 mod change_prompt;
 mod claim;
 mod connect;
+mod connection;
 mod cost;
 mod error;
 mod executions;

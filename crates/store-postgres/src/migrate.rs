@@ -5,7 +5,7 @@ use prompt_ledger_domain::Result;
 use sqlx::migrate::{Migrate, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr};
 
-use super::{connect, error};
+use super::{connection, error};
 use prompt_ledger_store::migrations::{self, Migration, NEWEST, check_target, status};
 use prompt_ledger_store::seed::{self, Dialect};
 use prompt_ledger_store::{MigrationStatus, migration_texts};
@@ -49,7 +49,7 @@ pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
 /// as they run. Behind a pooler those count that it keeps for them.
 pub async fn other_connections(url: &str) -> Result<i64> {
     let ask = async |connection: &mut PgConnection| {
-        let others = sqlx::query_scalar(OTHERS).bind(connect::APPLICATION).fetch_one(connection).await;
+        let others = sqlx::query_scalar(OTHERS).bind(connection::APPLICATION).fetch_one(connection).await;
         others.map_err(error::store)
     };
     with(url, ask).await
@@ -82,7 +82,7 @@ pub(super) async fn check_fit(connection: &mut PgConnection) -> Result<()> {
 }
 
 async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
-    let mut connection = connect::first(url).await?;
+    let mut connection = connection::first(url).await?;
     let done = work(&mut connection).await;
     connection.close().await.map_err(error::store)?;
     done

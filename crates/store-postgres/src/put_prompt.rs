@@ -5,7 +5,7 @@ use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgConnection;
 
 use super::error;
-use super::registry_write::{RegistryWrite, no_project};
+use super::registry_write::{PgRegistryWrite, no_project};
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
 use prompt_ledger_store::{PutPrompt, PutResult};
@@ -23,7 +23,7 @@ const READ: &str = concat!(
     " WHERE j.id = $1"
 );
 
-impl RegistryWrite for PutPrompt {
+impl PgRegistryWrite for PutPrompt {
     type Answer = PutResult;
 
     async fn plan(&self, connection: &mut PgConnection, project: ProjectId, now: Timestamp) -> Result<Plan<PutResult>> {

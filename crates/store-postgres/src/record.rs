@@ -3,6 +3,7 @@
 //! A repetition is harmless: what the first try wrote is found by its own id.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,26 +11,24 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{Event, Input, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PromptId};
 use sqlx::PgPool;
-use sqlx::postgres::{PgBindIterExt, PgRow};
+use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite};
-use super::bind::{clean, each, maybe_clean, micros};
+use super::bind::{clean, maybe_clean, micros, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
 /// The executions whose version may be executed and whose key and id are free, with their inputs and first events. In the
-/// order of their keys: two batches that wait for each other's keys do so in one direction. In a file of its own, so that
-/// the figures run the same text by `pgbench`.
-pub(super) const RECORD: &str = include_str!("record.sql");
+/// order of their keys: two batches that wait for each other's keys do so in one direction. The figures run the same file
+/// by `pgbench`.
+pub(super) static RECORD: LazyLock<String> =
+    LazyLock::new(|| statement(include_str!("sql/record.sql"), RecordRows::COLUMNS, &[]));
 
-/// Why some were not written: $1 is there already, or $2 has an execution of key $3, or neither. The statement that
-/// lost saw the world as it was before the winner; this one sees it after.
-pub(super) const LOSERS: &str = "
-    SELECT n.id, f.at, f.to_status, f.attempt, h.id AS holder_id, h.request_hash
-    FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS n (id, prompt_id, idempotency_key)
-    LEFT JOIN execution_events f ON f.execution_id = n.id AND f.sequence = 1
-    LEFT JOIN executions h ON h.prompt_id = n.prompt_id AND h.idempotency_key = n.idempotency_key";
+/// Why some were not written: the id is there already, or the prompt has an execution of the key, or neither. The statement
+/// that lost saw the world as it was before the winner; this one sees it after.
+pub(super) static LOSERS: LazyLock<String> =
+    LazyLock::new(|| statement(include_str!("sql/losers.sql"), LoserRows::COLUMNS, &[]));
 
 pub(super) const BY_KEY: &str =
     "SELECT id AS holder_id, request_hash FROM executions WHERE prompt_id = $1 AND idempotency_key = $2";
@@ -122,50 +121,56 @@ impl BatchWrite for Records {
     }
 }
 
+rows! {
+    /// What is recorded.
+    RecordRows(item: Recording) {
+        id: uuid = item.new.id.0,
+        project_id: uuid = item.new.project_id.0,
+        prompt_id: uuid = item.new.prompt_id.0,
+        version_id: uuid = item.new.version_id.0,
+        prompt_mode: text = item.new.prompt_mode.as_str(),
+        must_be_active: boolean = item.new.must_be_active,
+        environment: text = clean(&item.new.environment),
+        provider: text = clean(&item.new.model.provider),
+        model_name: text = clean(&item.new.model.model),
+        price_id: uuid = item.new.price_id.map(|id| id.0),
+        temperature: float8 = item.new.params.temperature,
+        top_k: int4 = item.new.params.top_k,
+        top_p: float8 = item.new.params.top_p,
+        repetition_penalty: float8 = item.new.params.repetition_penalty,
+        max_new_tokens: int4 = item.new.params.max_new_tokens,
+        correlation_id: text = clean(&item.new.correlation_id),
+        idempotency_key: text = maybe_clean(item.key()),
+        request_hash: bytea = item.new.key.as_ref().map(|key| &key.request_hash[..]),
+        prompt_truncated: boolean = item.new.prompt_truncated,
+        timeout_micros: int8 = micros(item.new.timeout),
+        max_retries: int4 = item.new.max_retries,
+        stream_text: boolean = item.new.stream_text,
+        worker: text = clean(item.holder().map_or("", |holder| &holder.worker)),
+        claim_id: uuid = item.holder().map(|holder| holder.claim_id.0),
+        reserved: int8 = micros(item.reserved()),
+        life: int8 = item.new.expire_after.map(micros),
+        rendered_prompt: text = maybe_clean(item.rendered()),
+        messages: text = maybe_clean(item.messages.as_deref()),
+        variables: text = clean(&item.new.variables),
+    }
+}
+
+rows! {
+    /// What was not recorded.
+    LoserRows(item: &Recording) {
+        id: uuid = item.new.id.0,
+        prompt_id: uuid = item.new.prompt_id.0,
+        idempotency_key: text = maybe_clean(item.key()),
+    }
+}
+
 async fn record(pool: &PgPool, items: &[Recording]) -> Result<Vec<PgRow>> {
-    sqlx::query(RECORD)
-        .bind(each!(items, |item| item.new.id.0))
-        .bind(each!(items, |item| item.new.project_id.0))
-        .bind(each!(items, |item| item.new.prompt_id.0))
-        .bind(each!(items, |item| item.new.version_id.0))
-        .bind(each!(items, |item| item.new.must_be_active))
-        .bind(each!(items, |item| clean(&item.new.environment)))
-        .bind(each!(items, |item| clean(&item.new.model.provider)))
-        .bind(each!(items, |item| clean(&item.new.model.model)))
-        .bind(each!(items, |item| item.new.price_id.map(|id| id.0)))
-        .bind(each!(items, |item| item.new.params.temperature))
-        .bind(each!(items, |item| item.new.params.top_k))
-        .bind(each!(items, |item| item.new.params.top_p))
-        .bind(each!(items, |item| item.new.params.repetition_penalty))
-        .bind(each!(items, |item| item.new.params.max_new_tokens))
-        .bind(each!(items, |item| clean(&item.new.correlation_id)))
-        .bind(each!(items, |item| maybe_clean(item.key())))
-        .bind(each!(items, |item| item.new.key.as_ref().map(|key| &key.request_hash[..])))
-        .bind(each!(items, |item| item.new.prompt_truncated))
-        .bind(each!(items, |item| micros(item.new.timeout)))
-        .bind(each!(items, |item| item.new.max_retries))
-        .bind(each!(items, |item| item.new.stream_text))
-        .bind(each!(items, |item| clean(item.holder().map_or("", |holder| &holder.worker))))
-        .bind(each!(items, |item| item.holder().map(|holder| holder.claim_id.0)))
-        .bind(each!(items, |item| micros(item.reserved())))
-        .bind(each!(items, |item| item.new.expire_after.map(micros)))
-        .bind(each!(items, |item| maybe_clean(item.rendered())))
-        .bind(each!(items, |item| maybe_clean(item.messages.as_deref())))
-        .bind(each!(items, |item| clean(&item.new.variables)))
-        .bind(each!(items, |item| item.new.prompt_mode.as_str()))
-        .fetch_all(pool)
-        .await
-        .map_err(error::store)
+    RecordRows::bind(sqlx::query(RECORD.as_str()), items).fetch_all(pool).await.map_err(error::store)
 }
 
 async fn lost(pool: &PgPool, losers: &[&Recording]) -> Result<Vec<PgRow>> {
-    sqlx::query(LOSERS)
-        .bind(each!(losers, |item| item.new.id.0))
-        .bind(each!(losers, |item| item.new.prompt_id.0))
-        .bind(each!(losers, |item| maybe_clean(item.key())))
-        .fetch_all(pool)
-        .await
-        .map_err(error::store)
+    LoserRows::bind(sqlx::query(LOSERS.as_str()), losers).fetch_all(pool).await.map_err(error::store)
 }
 
 /// Its first event.

@@ -1,35 +1,46 @@
 //! Registering what code carries.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgConnection;
-use sqlx::postgres::PgBindIterExt;
 
-use super::bind::{clean, each};
-use super::registry_write::{RegistryWrite, no_project};
+use super::bind::{clean, rows, statement};
+use super::registry_write::{PgRegistryWrite, no_project};
 use super::{Postgres, error, row};
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
-use prompt_ledger_store::{RegisterCode, Registered};
+use prompt_ledger_store::{CodePrompt, RegisterCode, Registered};
 use prompt_ledger_store::{known_columns, prompt_columns};
 
-/// The project's ($1) prompt of each name of $2, and that prompt's version of the content beside it in $3: each where
+/// The project's prompt of each name, and that prompt's version of the content beside it: each where
 /// there is one, in their order.
-pub(super) const READ: &str = concat!(
-    "SELECT ",
-    prompt_columns!(),
-    ", ",
-    known_columns!(),
-    " FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS a (name, checksum, place) JOIN projects j ON j.id = $1",
-    " LEFT JOIN prompts p ON p.project_id = j.id AND p.name = a.name",
-    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.checksum",
-    " ORDER BY a.place"
-);
+pub(super) static READ: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!(
+        "SELECT ",
+        prompt_columns!(),
+        ", ",
+        known_columns!(),
+        " FROM unnest(:rows) WITH ORDINALITY AS a (name, checksum, place) JOIN projects j ON j.id = :project_id",
+        " LEFT JOIN prompts p ON p.project_id = j.id AND p.name = a.name",
+        " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.checksum",
+        " ORDER BY a.place"
+    );
+    statement(sql, CodeRows::COLUMNS, &["project_id"])
+});
+
+rows! {
+    CodeRows(prompt: CodePrompt) {
+        name: text = &prompt.name,
+        checksum: text = &prompt.checksum,
+    }
+}
 
 const MODES: &str = "SELECT name, mode FROM prompts WHERE project_id = $1 AND name = ANY ($2)";
 
-impl RegistryWrite for RegisterCode {
+impl PgRegistryWrite for RegisterCode {
     type Answer = Registered;
 
     async fn plan(
@@ -38,13 +49,8 @@ impl RegistryWrite for RegisterCode {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<Plan<Registered>> {
-        let rows = sqlx::query(READ)
-            .bind(project.0)
-            .bind(each!(self.prompts, |prompt| &prompt.name))
-            .bind(each!(self.prompts, |prompt| &prompt.checksum))
-            .fetch_all(connection)
-            .await
-            .map_err(error::store)?;
+        let query = CodeRows::bind(sqlx::query(READ.as_str()), &self.prompts).bind(project.0);
+        let rows = query.fetch_all(connection).await.map_err(error::store)?;
         let first = rows.first().ok_or_else(|| no_project(project))?;
         let found = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_known(row)?))).collect::<Result<Vec<_>>>()?;
         plan::register(&prompt::project(first)?, found, self, now)
@@ -54,7 +60,8 @@ impl RegistryWrite for RegisterCode {
 impl Postgres {
     /// The modes of those prompts that exist.
     pub(super) async fn modes_of(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
-        let read = || sqlx::query(MODES).bind(project.0).bind(each!(names, |name| clean(name))).fetch_all(&self.calls);
+        let names: Vec<_> = names.iter().map(|name| clean(name)).collect();
+        let read = || sqlx::query(MODES).bind(project.0).bind(&names).fetch_all(&self.calls);
         let rows = error::again(read).await?;
         rows.iter().map(|found| Ok((row::text(found, "name")?, row::word(found, "mode", Mode::from_word)?))).collect()
     }

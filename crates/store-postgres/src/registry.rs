@@ -1,7 +1,6 @@
 //! Prompts and versions. What is read together is read in one statement: the revision beside it says exactly which state
 //! it was.
 
-use super::change_prompt::ChangeRequest;
 use super::row::without_nul;
 use super::select::{fetch, read};
 use super::{Postgres, error};
@@ -12,8 +11,8 @@ use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry,
-    ResolvedVersion, Revisions,
+    ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
+    Registered, Registry, ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 
@@ -137,7 +136,8 @@ impl Registry for Postgres {
         etag: Option<&str>,
         change: PromptChange,
     ) -> Result<Changed> {
-        self.write_registry(project, &ChangeRequest { name, etag, change }).await
+        let asked = ChangeRequest { name: name.to_owned(), etag: etag.map(str::to_owned), change };
+        self.write_registry(project, &asked).await
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {

@@ -14,7 +14,7 @@ use super::{Postgres, error, row, save};
 const LOCK: &str = "SELECT clock_timestamp() AS now FROM projects WHERE id = $1 FOR NO KEY UPDATE";
 
 /// A request that changes the registry.
-pub(super) trait RegistryWrite: Sync {
+pub(super) trait PgRegistryWrite: Sync {
     /// What it is answered.
     type Answer: Send;
 
@@ -29,20 +29,20 @@ pub(super) trait RegistryWrite: Sync {
 
 impl Postgres {
     /// Plans a write, and makes it under the project's lock unless there is nothing to do.
-    pub(super) async fn write_registry<W: RegistryWrite>(&self, project: ProjectId, write: &W) -> Result<W::Answer> {
+    pub(super) async fn write_registry<W: PgRegistryWrite>(&self, project: ProjectId, write: &W) -> Result<W::Answer> {
         let (look, make) = (|| self.idle(project, write), || self.make(project, write));
         self.project_locks.write(&self.calls, project, look, make).await
     }
 
     /// What is answered where there is nothing to write. No time is in such an answer, so none is asked for.
-    async fn idle<W: RegistryWrite>(&self, project: ProjectId, write: &W) -> Result<Option<W::Answer>> {
+    async fn idle<W: PgRegistryWrite>(&self, project: ProjectId, write: &W) -> Result<Option<W::Answer>> {
         let mut connection = error::again(|| self.calls.acquire()).await?;
         let plan = write.plan(&mut connection, project, Timestamp(0)).await?;
         Ok(plan.is_idle().then_some(plan.answer))
     }
 
     /// Writes all but the commit.
-    async fn make<W: RegistryWrite>(&self, project: ProjectId, write: &W) -> Result<(W::Answer, Made)> {
+    async fn make<W: PgRegistryWrite>(&self, project: ProjectId, write: &W) -> Result<(W::Answer, Made)> {
         let mut transaction = error::again(|| self.calls.begin()).await?;
         let locked = sqlx::query(LOCK).bind(project.0).fetch_optional(&mut *transaction).await.map_err(error::store)?;
         let now = row::value(&locked.ok_or_else(|| no_project(project))?, "now")?;

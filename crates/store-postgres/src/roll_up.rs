@@ -8,14 +8,15 @@
 //! `LATERAL (... OFFSET 0)` says which side is walked: the few, and for each of them an index of the many.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use prompt_ledger_domain::usage::{Bucket, Histogram, Tally};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use sqlx::postgres::{PgBindIterExt, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
-use super::bind::each;
+use super::bind::{rows, statement};
 use super::timestamp::PgTimestamp;
 use super::{error, row};
 use prompt_ledger_store::RollupPolicy;
@@ -40,35 +41,26 @@ pub(super) const AFTER_CROWD: &str = "
         WHERE e.project_id = j.id AND e.created_at >= $1 AND e.created_at < $2 ORDER BY e.created_at LIMIT $3 + 1) x
     ORDER BY x.created_at OFFSET $3 LIMIT 1";
 
-/// Ended executions by the minute and all else that they have in common.
-macro_rules! ended {
-    ($from:literal) => {
-        concat!(
-            "SELECT e.project_id, e.prompt_id, date_trunc('minute', e.created_at, 'UTC') AS start, e.version_id, e.provider,
-                e.model_name, e.environment, e.prompt_mode, e.status, count(*) AS executions,
-                coalesce(sum(e.prompt_tokens), 0)::int8 AS prompt_tokens,
-                coalesce(sum(e.response_tokens), 0)::int8 AS response_tokens, count(e.cost_nano_usd) AS with_cost,
-                coalesce(sum(e.cost_nano_usd), 0)::text AS cost, coalesce(sum(e.latency_ms), 0)::int8 AS latency_sum,
-                string_agg(int4send(e.latency_ms), '') AS latencies
-            FROM ",
-            $from,
-            " AND e.completed_at IS NOT NULL GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
-        )
-    };
+/// Ended executions of `from`, by the minute and all else that they have in common.
+fn ended(from: &str) -> String {
+    include_str!("sql/ended.sql").replace("{from}", from)
 }
 
 /// Of those created from $1 to before $2.
-pub(super) const SLICE: &str = ended!(
-    "projects j CROSS JOIN LATERAL (SELECT x.* FROM executions x
-                WHERE x.project_id = j.id AND x.created_at >= $1 AND x.created_at < $2 OFFSET 0) e
-            WHERE true"
-);
+pub(super) static SLICE: LazyLock<String> = LazyLock::new(|| {
+    ended(
+        "projects j CROSS JOIN LATERAL (SELECT x.* FROM executions x
+        WHERE x.project_id = j.id AND x.created_at >= $1 AND x.created_at < $2 OFFSET 0)",
+    )
+});
 
 /// Of those that had not ended when their time was moved.
-pub(super) const LATE: &str = ended!(
-    "usage_open_executions s CROSS JOIN LATERAL (SELECT x.* FROM executions x WHERE x.id = s.execution_id OFFSET 0) e
-            WHERE true"
-);
+pub(super) static LATE: LazyLock<String> = LazyLock::new(|| {
+    ended(
+        "usage_open_executions s
+        CROSS JOIN LATERAL (SELECT x.* FROM executions x WHERE x.id = s.execution_id OFFSET 0)",
+    )
+});
 
 /// Lets those go, and whatever is gone.
 pub(super) const DONE: &str = "
@@ -76,61 +68,50 @@ pub(super) const DONE: &str = "
         SELECT FROM executions e WHERE e.id = s.execution_id AND e.completed_at IS NULL)";
 
 /// Notes those created from $1 to before $2 that have not ended.
-pub(super) const LEAVE: &str = "
-    INSERT INTO usage_open_executions (execution_id, project_id, created_at)
-    SELECT e.id, e.project_id, e.created_at
-    FROM projects j CROSS JOIN LATERAL (SELECT x.* FROM executions x
-        WHERE x.project_id = j.id AND x.created_at >= $1 AND x.created_at < $2 OFFSET 0) e
-    WHERE e.completed_at IS NULL";
-
-macro_rules! rollup_columns {
-    () => {
-        "SELECT u.project_id, u.prompt_id, u.span, u.start, u.version_id, u.provider, u.model_name, u.environment, \
-         u.prompt_mode, u.status, u.executions, u.prompt_tokens, u.response_tokens, u.with_cost, \
-         u.cost_nano_usd::text AS cost, u.latency_sum, u.latencies AS steps"
-    };
-}
+pub(super) const LEAVE: &str = include_str!("sql/open_executions.sql");
 
 /// Every rollup of span $1 that starts from $2 to before $3.
-pub(super) const SHORTER: &str = concat!(
-    rollup_columns!(),
-    " FROM projects j
-    CROSS JOIN LATERAL (SELECT uuid_nil.id FROM (VALUES ('00000000-0000-0000-0000-000000000000'::uuid)) AS uuid_nil (id)
-        UNION ALL SELECT p.id FROM prompts p WHERE p.project_id = j.id) w
-    CROSS JOIN LATERAL (SELECT x.* FROM usage_rollups x WHERE x.project_id = j.id AND x.prompt_id = w.id
-        AND x.span = $1 AND x.start >= $2 AND x.start < $3 OFFSET 0) u"
-);
-
-macro_rules! keys {
-    () => {
-        "unnest($1::uuid[], $2::uuid[], $3::int2[], $4::timestamptz[], $5::uuid[], $6::text[], $7::text[], $8::text[], \
-         $9::text[], $10::text[]"
-    };
-}
+pub(super) const SHORTER: &str =
+    concat!(include_str!("sql/rollup_columns.sql"), include_str!("sql/shorter_rollups.sql"));
 
 /// Those of these keys that are there.
-pub(super) const PRESENT: &str = concat!(
-    rollup_columns!(),
-    " FROM ",
-    keys!(),
-    ") AS k (project_id, prompt_id, span, start, version_id, provider, model_name, environment, prompt_mode, status)
-    CROSS JOIN LATERAL (SELECT x.* FROM usage_rollups x WHERE x.project_id = k.project_id
-        AND x.prompt_id = k.prompt_id AND x.span = k.span AND x.start = k.start AND x.version_id = k.version_id
-        AND x.provider = k.provider AND x.model_name = k.model_name AND x.environment = k.environment
-        AND x.prompt_mode = k.prompt_mode AND x.status = k.status OFFSET 0) u"
-);
+pub(super) static PRESENT: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!(include_str!("sql/rollup_columns.sql"), include_str!("sql/present_rollups.sql"));
+    statement(sql, KeyRows::COLUMNS, &[])
+});
 
-const WRITE: &str = concat!(
-    "INSERT INTO usage_rollups (project_id, prompt_id, span, start, version_id, provider, model_name, environment,
-        prompt_mode, status, executions, prompt_tokens, response_tokens, with_cost, cost_nano_usd, latency_sum, latencies)
-    SELECT * FROM ",
-    keys!(),
-    ", $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::numeric[], $16::int8[], $17::bytea[])
-    ON CONFLICT (project_id, prompt_id, span, start, version_id, provider, model_name, environment, prompt_mode, status)
-    DO UPDATE SET executions = excluded.executions, prompt_tokens = excluded.prompt_tokens,
-        response_tokens = excluded.response_tokens, with_cost = excluded.with_cost,
-        cost_nano_usd = excluded.cost_nano_usd, latency_sum = excluded.latency_sum, latencies = excluded.latencies"
-);
+static WRITE: LazyLock<String> = LazyLock::new(|| {
+    statement(include_str!("sql/write_rollups.sql"), &[KeyRows::COLUMNS, TallyRows::COLUMNS].concat(), &[])
+});
+
+rows! {
+    /// What rollups are of.
+    KeyRows(rollup: (&Key, &Tally)) {
+        project_id: uuid = rollup.0.project,
+        prompt_id: uuid = rollup.0.prompt,
+        span: int2 = rollup.0.span,
+        start: timestamptz = PgTimestamp(rollup.0.start),
+        version_id: uuid = rollup.0.version,
+        provider: text = &rollup.0.words[0],
+        model_name: text = &rollup.0.words[1],
+        environment: text = &rollup.0.words[2],
+        prompt_mode: text = &rollup.0.words[3],
+        status: text = &rollup.0.words[4],
+    }
+}
+
+rows! {
+    /// Their figures.
+    TallyRows(rollup: (&Key, &Tally)) {
+        executions: int8 = rollup.1.executions,
+        prompt_tokens: int8 = rollup.1.prompt_tokens,
+        response_tokens: int8 = rollup.1.response_tokens,
+        with_cost: int8 = rollup.1.with_cost,
+        cost_nano_usd: numeric = rollup.1.cost.to_string(),
+        latency_sum: int8 = rollup.1.latency_sum,
+        latencies: bytea = rollup::to_bytes(&rollup.1.latencies),
+    }
+}
 
 /// Moves the moment to $1; and where $2, marks this one.
 const MOVE: &str = "
@@ -139,7 +120,7 @@ const MOVE: &str = "
 
 /// What a rollup is of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+pub(super) struct Key {
     project: Uuid,
     /// Zeros for all prompts together.
     prompt: Uuid,
@@ -162,7 +143,7 @@ pub(super) fn span(length: Bucket) -> i16 {
     }
 }
 
-pub(super) async fn step(pool: &PgPool, pace: RollupPolicy) -> Result<bool> {
+pub(super) async fn step(pool: &PgPool, policy: RollupPolicy) -> Result<bool> {
     let mut step: RollupTransaction = error::walk(|| pool.begin_with(BEGIN)).await?;
     let held = match sqlx::query(HOLD).fetch_optional(&mut *step).await {
         Ok(Some(held)) => held,
@@ -175,11 +156,11 @@ pub(super) async fn step(pool: &PgPool, pace: RollupPolicy) -> Result<bool> {
     let until: Timestamp = row::value(&held, "until")?;
     let settled = row::value(&held, "settled")?;
     let closed = match row::maybe::<_, _, Timestamp>(&held, "marked_at")? {
-        Some(marked) if settled => marked.before(pace.settle),
+        Some(marked) if settled => marked.before(policy.settle),
         _ => until,
     };
-    let next = after_crowd(&mut step, until, closed, pace.crowd).await?;
-    let target = Timestamp(advance(until.0, closed.0, now.before(pace.keep).0, next.map(|next| next.0)));
+    let next = after_crowd(&mut step, until, closed, policy.crowd).await?;
+    let target = Timestamp(advance(until.0, closed.0, now.before(policy.keep).0, next.map(|next| next.0)));
 
     // They wait where there is much to catch up on: all of them are looked at.
     let late = if next.is_none() { late(&mut step, until).await? } else { LateExecution::default() };
@@ -224,7 +205,7 @@ struct LateExecution {
 
 async fn late(step: &mut RollupTransaction, until: Timestamp) -> Result<LateExecution> {
     let mut rollups = RollupRows::new();
-    let rows = sqlx::query(LATE).fetch_all(&mut **step).await.map_err(error::store)?;
+    let rows = sqlx::query(LATE.as_str()).fetch_all(&mut **step).await.map_err(error::store)?;
     for row in &rows {
         let created: Timestamp = row::value(row, "start")?;
         let lengths = Bucket::ALL.iter().copied().filter(|length| is_built(*length, created.0, until.0));
@@ -236,7 +217,7 @@ async fn late(step: &mut RollupTransaction, until: Timestamp) -> Result<LateExec
 
 /// Adds what was created in a time, and notes what of it has not ended.
 async fn slice(step: &mut RollupTransaction, rollups: &mut RollupRows, from: Timestamp, to: Timestamp) -> Result<()> {
-    let query = sqlx::query(SLICE).bind(PgTimestamp(from)).bind(PgTimestamp(to));
+    let query = sqlx::query(SLICE.as_str()).bind(PgTimestamp(from)).bind(PgTimestamp(to));
     for row in &query.fetch_all(&mut **step).await.map_err(error::store)? {
         add(rollups, row, [Bucket::Minute])?;
     }
@@ -319,39 +300,15 @@ async fn write(step: &mut RollupTransaction, mut rollups: RollupRows, present: b
         return Ok(());
     }
     if present {
-        let rows = with_keys(PRESENT, &rollups).fetch_all(&mut **step).await.map_err(error::store)?;
+        let keys: Vec<_> = rollups.iter().collect();
+        let query = KeyRows::bind(sqlx::query(PRESENT.as_str()), &keys);
+        let rows = query.fetch_all(&mut **step).await.map_err(error::store)?;
         for row in &rows {
             let span: i16 = sqlx::Row::try_get(row, "span").map_err(error::store)?;
             rollups.entry(key(row, span)?).or_default().add(&stored(row)?);
         }
     }
-    with_keys(WRITE, &rollups)
-        .bind(each!(rollups, |rollup| rollup.1.executions))
-        .bind(each!(rollups, |rollup| rollup.1.prompt_tokens))
-        .bind(each!(rollups, |rollup| rollup.1.response_tokens))
-        .bind(each!(rollups, |rollup| rollup.1.with_cost))
-        .bind(each!(rollups, |rollup| rollup.1.cost.to_string()))
-        .bind(each!(rollups, |rollup| rollup.1.latency_sum))
-        .bind(each!(rollups, |rollup| rollup::to_bytes(&rollup.1.latencies)))
-        .execute(&mut **step)
-        .await
-        .map_err(error::store)?;
-    Ok(())
-}
-
-fn with_keys(
-    sql: &'static str,
-    rollups: &RollupRows,
-) -> sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments> {
-    sqlx::query(sql)
-        .bind(each!(rollups, |rollup| rollup.0.project))
-        .bind(each!(rollups, |rollup| rollup.0.prompt))
-        .bind(each!(rollups, |rollup| rollup.0.span))
-        .bind(each!(rollups, |rollup| PgTimestamp(rollup.0.start)))
-        .bind(each!(rollups, |rollup| rollup.0.version))
-        .bind(each!(rollups, |rollup| &rollup.0.words[0]))
-        .bind(each!(rollups, |rollup| &rollup.0.words[1]))
-        .bind(each!(rollups, |rollup| &rollup.0.words[2]))
-        .bind(each!(rollups, |rollup| &rollup.0.words[3]))
-        .bind(each!(rollups, |rollup| &rollup.0.words[4]))
+    let rollups: Vec<_> = rollups.iter().collect();
+    let write = TallyRows::bind(KeyRows::bind(sqlx::query(WRITE.as_str()), &rollups), &rollups);
+    write.execute(&mut **step).await.map(drop).map_err(error::store)
 }

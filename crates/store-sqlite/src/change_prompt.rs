@@ -3,20 +3,13 @@
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::plan::{self, Plan};
-use prompt_ledger_store::{Changed, PromptChange};
+use prompt_ledger_store::{ChangeRequest, Changed};
 use sqlx::SqliteConnection;
 
-use super::registry_write::RegistryWrite;
+use super::registry_write::SqliteRegistryWrite;
 use super::select::select;
 
-/// A change, and what it is asked of.
-pub(super) struct ChangeRequest {
-    pub(super) name: String,
-    pub(super) etag: Option<String>,
-    pub(super) change: PromptChange,
-}
-
-impl RegistryWrite for ChangeRequest {
+impl SqliteRegistryWrite for ChangeRequest {
     type Answer = Changed;
 
     async fn plan(

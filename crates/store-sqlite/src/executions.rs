@@ -10,8 +10,8 @@ use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 
 use super::finish::AttemptEnd;
 use super::list::{self, SqlitePage};
-use super::start::{Record, StartAs};
-use super::{Sqlite, cancel, claim, error, finish, lease, now, read, start};
+use super::record::{Record, StartAs};
+use super::{Sqlite, cancel, claim, error, finish, lease, now, read, record};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
     Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
@@ -99,7 +99,7 @@ impl Leases for Sqlite {
 impl ExecutionReader for Sqlite {
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        start::by_key(&mut connection, prompt, key).await
+        record::by_key(&mut connection, prompt, key).await
     }
 
     async fn get(&self, project: ProjectId, id: ExecutionId) -> Result<Execution> {

@@ -1,8 +1,7 @@
 //! What every execution writes, for many executions at once: a batch of beginnings and ends is one call of the driver,
 //! the transaction around it included.
 //!
-//! Each statement is written for a table `job`, one row per job; here that table becomes the values of so many jobs.
-//! Its values have no numbers: with thousands of them the driver looks each name up among all. So each statement brings
+//! The values have no numbers: with thousands of them the driver looks each name up among all. So each statement brings
 //! the values of its own columns, in the order of the text, and a long text stands in one statement alone. Counts of
 //! jobs are rounded up, so that the texts stay few and are planned once; the rows that no job fills are NULL, and equal
 //! to nothing.
@@ -10,57 +9,17 @@
 use std::sync::OnceLock;
 
 use futures::TryStreamExt;
-use prompt_ledger_domain::Timestamp;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, Either, Encode, Executor, Row, Sqlite, SqliteConnection, Type};
+use prompt_ledger_domain::Result;
+use prompt_ledger_store::{Event, Recorded};
+use sqlx::{Either, Executor, Row, SqliteConnection};
 
 use super::finish::{self, AttemptEnd};
-use super::now;
-use super::start::{self, Record};
+use super::record::{self, Record};
+use super::statement::{HotValues, HotWritten};
+use super::{error, now};
 
 /// How many jobs of a kind a text is made for.
 const SIZES: [usize; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
-
-/// A statement over a table `job`.
-pub(super) struct Statement<J: 'static> {
-    /// The columns that it reads of `job`.
-    pub(super) columns: &'static [&'static str],
-    /// What follows the table.
-    pub(super) body: &'static str,
-    /// Those columns of one job, in this order.
-    pub(super) values: fn(&J, Timestamp, &mut HotValues) -> sqlx::Result<()>,
-}
-
-impl<J> Statement<J> {
-    /// With room for so many jobs.
-    pub(super) fn text(&self, jobs: usize) -> String {
-        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-        format!("WITH job ({}) AS (VALUES {}) {}", self.columns.join(", "), vec![row; jobs].join(", "), self.body)
-    }
-}
-
-/// The values of a text, in its order.
-#[derive(Default)]
-pub(super) struct HotValues(SqliteArguments);
-
-impl HotValues {
-    pub(super) fn push<'q>(&mut self, value: impl Encode<'q, Sqlite> + Type<Sqlite>) -> sqlx::Result<()> {
-        self.0.add(value).map_err(sqlx::Error::Encode)
-    }
-
-    /// The jobs of a text for `room` of them, statement by statement.
-    fn of<J>(&mut self, statements: &[Statement<J>], jobs: &[&J], room: usize, at: Timestamp) -> sqlx::Result<()> {
-        for statement in statements {
-            for job in jobs {
-                (statement.values)(job, at, self)?;
-            }
-            for _ in 0..(room - jobs.len()) * statement.columns.len() {
-                self.push(None::<i64>)?;
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Whether a text is a transaction of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,23 +28,6 @@ pub(super) enum Around {
     Transaction,
     /// It runs within another.
     Nothing,
-}
-
-/// What a text has written.
-#[derive(Debug)]
-pub(super) struct HotWritten {
-    pub(super) at: Timestamp,
-    /// Every beginning is new.
-    pub(super) all_new: bool,
-    /// Whose end was written, and the sequence of its event.
-    ends: Vec<(String, i64)>,
-}
-
-impl HotWritten {
-    /// The sequence of the event of this execution's end; nothing where none was written.
-    pub(super) fn end(&self, id: &str) -> Option<i64> {
-        self.ends.iter().find(|end| end.0 == id).map(|end| end.1)
-    }
 }
 
 /// Writes them all, or on an error nothing; a transaction may then still be open.
@@ -98,7 +40,7 @@ pub(super) async fn write(
     let (more, less) = (room(records.len()), room(ends.len()));
     let at = now();
     let mut values = HotValues::default();
-    values.of(&start::STATEMENTS, records, SIZES[more], at)?;
+    values.of(&record::STATEMENTS, records, SIZES[more], at)?;
     values.of(&finish::STATEMENTS, ends, SIZES[less], at)?;
     let mut written = HotWritten { at, all_new: true, ends: Vec::new() };
     // Every statement answers how many rows it wrote, after those that it returns. An answer that tells which
@@ -107,7 +49,7 @@ pub(super) async fn write(
     let mut answers = connection.fetch_many(sqlx::query_with(text(more, less, around), values.0));
     while let Some(answer) = answers.try_next().await? {
         match answer {
-            Either::Left(done) if statement == start::STATEMENTS.len() && !records.is_empty() => {
+            Either::Left(done) if statement == record::STATEMENTS.len() && !records.is_empty() => {
                 written.all_new = usize::try_from(done.rows_affected()) == Ok(records.len());
                 statement += 1;
             }
@@ -117,6 +59,18 @@ pub(super) async fn write(
     }
     drop(answers);
     Ok(written)
+}
+
+/// Records one, inside a transaction.
+pub(super) async fn record_alone(connection: &mut SqliteConnection, record: &Record) -> Result<Recorded> {
+    let written = write(connection, &[record], &[], Around::Nothing).await.map_err(error::store)?;
+    record::recorded(connection, record, &written).await
+}
+
+/// Ends one, inside a transaction.
+pub(super) async fn end_alone(connection: &mut SqliteConnection, end: &AttemptEnd) -> Result<Option<Event>> {
+    let written = write(connection, &[], &[end], Around::Nothing).await.map_err(error::store)?;
+    Ok(end.event(&written))
 }
 
 /// Which of [`SIZES`] holds so many; a batch has no more than the last.
@@ -136,7 +90,7 @@ fn text(records: usize, ends: usize, around: Around) -> &'static str {
     texts[records][ends].get_or_init(|| {
         let mut text: Vec<String> = before.into_iter().map(str::to_owned).collect();
         if records > 0 {
-            text.extend(start::STATEMENTS.iter().map(|statement| statement.text(SIZES[records])));
+            text.extend(record::STATEMENTS.iter().map(|statement| statement.text(SIZES[records])));
         }
         if ends > 0 {
             text.extend(finish::STATEMENTS.iter().map(|statement| statement.text(SIZES[ends])));

@@ -12,9 +12,9 @@
 //! | `registry_write`, `put_prompt`, `change_prompt`, `register_code` | prompts and versions, written |
 //! | `models`, `access` | models and prices; projects and keys |
 //! | `analytics` | figures, read from the executions |
-//! | `executions` | one function per intent, in `start`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
 //! | `maintenance` | what background jobs ask for, in `expire` |
-//! | `hot` | the texts that begin and end whole batches of executions |
+//! | `statement`, `hot` | a statement for many jobs; the texts that begin and end whole batches of executions |
 //! | `row` | rows to records, with `rows` |
 //! | `error` | the one mapping of database failures |
 //!
@@ -52,12 +52,13 @@ mod migrate;
 mod models;
 mod put_prompt;
 mod read;
+mod record;
 mod register_code;
 mod registry;
 mod registry_write;
 mod row;
 mod select;
-mod start;
+mod statement;
 mod writer;
 
 pub use migrate::{migrate_down, migrate_status, migrate_up};

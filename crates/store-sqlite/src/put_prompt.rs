@@ -5,7 +5,7 @@ use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
 use super::error;
-use super::registry_write::{RegistryWrite, no_project};
+use super::registry_write::{SqliteRegistryWrite, no_project};
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
 use prompt_ledger_store::{PutPrompt, PutResult};
@@ -23,7 +23,7 @@ const READ: &str = concat!(
     " WHERE j.id = $1"
 );
 
-impl RegistryWrite for PutPrompt {
+impl SqliteRegistryWrite for PutPrompt {
     type Answer = PutResult;
 
     async fn plan(

@@ -5,7 +5,7 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
 
-use super::registry_write::{RegistryWrite, no_project};
+use super::registry_write::{SqliteRegistryWrite, no_project};
 use super::{error, row};
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
@@ -28,7 +28,7 @@ const READ: &str = concat!(
 const MODES: &str =
     "SELECT name, mode FROM prompts WHERE project_id = $1 AND name IN (SELECT value FROM json_each($2))";
 
-impl RegistryWrite for RegisterCode {
+impl SqliteRegistryWrite for RegisterCode {
     type Answer = Registered;
 
     async fn plan(

@@ -1,8 +1,7 @@
 //! Prompts and versions. What is read together is read in one statement, or in one transaction: the revision
 //! beside it says exactly which state it was.
 
-use super::change_prompt::ChangeRequest;
-use super::registry_write::RegistryWrite as _;
+use super::registry_write::SqliteRegistryWrite as _;
 use super::select::select;
 use super::{Sqlite, error, now, register_code, row};
 use async_trait::async_trait;
@@ -12,8 +11,8 @@ use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry,
-    ResolvedVersion, Revisions,
+    ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
+    Registered, Registry, ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 

@@ -1,35 +1,65 @@
 //! Writes to the registry. Each reads, asks `plan`, and saves.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::plan::Plan;
 use sqlx::SqliteConnection;
 
 use super::{Sqlite, error, now, row};
 
 /// The project's next revision and the prompt as it becomes, in one go.
-const SAVE: &str = "
-    UPDATE projects SET revision = $11 WHERE id = $2;
-    INSERT INTO prompts (id, project_id, name, mode, description, owner_team, tags, active_version_number,
-                         latest_version_number, created_at, revision, updated_at, archived_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-    ON CONFLICT (id) DO UPDATE SET
-        mode = excluded.mode, description = excluded.description, owner_team = excluded.owner_team, tags = excluded.tags,
-        active_version_number = excluded.active_version_number, latest_version_number = excluded.latest_version_number,
-        revision = excluded.revision, updated_at = excluded.updated_at, archived_at = excluded.archived_at";
+static SAVE: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/save_prompt.sql"), PromptParameters::NAMES));
 
-const ADD_VERSION: &str = "
-    INSERT INTO prompt_versions (id, prompt_id, version_number, status, template_source, template_format,
-                                 checksum_hash, variables, created_by, created_at,
-                                 source_repository, source_commit, source_path)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+parameters! {
+    PromptParameters(project: ProjectId, prompt: &Prompt, tags: String) of sqlx::Sqlite {
+        id = prompt.id.to_string(),
+        project_id = project.to_string(),
+        name = &prompt.name,
+        mode = prompt.mode.as_str(),
+        description = &prompt.description,
+        owner_team = &prompt.owner_team,
+        tags = tags,
+        active = prompt.active_version,
+        latest = prompt.latest_version,
+        created_at = prompt.created_at.0,
+        revision = prompt.revision,
+        updated_at = prompt.updated_at.0,
+        archived_at = prompt.archived_at.map(|at| at.0),
+    }
+}
+
+static ADD_VERSION: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/add_version.sql"), VersionParameters::NAMES));
+
+parameters! {
+    VersionParameters(version: &Version, variables: String) of sqlx::Sqlite {
+        id = version.id.to_string(),
+        prompt_id = version.prompt_id.to_string(),
+        version_number = version.number,
+        status = version.status.as_str(),
+        template_source = &version.template_source,
+        template_format = version.template_format.as_str(),
+        checksum_hash = &version.checksum,
+        variables = variables,
+        created_by = &version.created_by,
+        created_at = version.created_at.0,
+        source_repository = &version.source.repository,
+        source_commit = &version.source.commit,
+        source_path = &version.source.path,
+    }
+}
 
 const SET_STATUS: &str = "UPDATE prompt_versions SET status = $2 WHERE id = $1";
 
 /// A request that changes the registry.
-pub(super) trait RegistryWrite: Send + Sync + 'static {
+pub(super) trait SqliteRegistryWrite: Send + Sync + 'static {
     /// What it is answered.
     type Answer: Send + 'static;
 
@@ -43,13 +73,17 @@ pub(super) trait RegistryWrite: Send + Sync + 'static {
 }
 
 impl Sqlite {
-    pub(super) async fn write_registry<W: RegistryWrite>(&self, project: ProjectId, write: W) -> Result<W::Answer> {
+    pub(super) async fn write_registry<W: SqliteRegistryWrite>(
+        &self,
+        project: ProjectId,
+        write: W,
+    ) -> Result<W::Answer> {
         self.writer.write(write, move |connection, asked| Box::pin(write_planned(connection, project, asked))).await
     }
 }
 
 /// Plans a write and makes it, inside a transaction.
-async fn write_planned<W: RegistryWrite>(
+async fn write_planned<W: SqliteRegistryWrite>(
     connection: &mut SqliteConnection,
     project: ProjectId,
     write: &W,
@@ -70,45 +104,13 @@ async fn write_planned<W: RegistryWrite>(
 
 /// Writes the prompt, and its revision as the project's: this transaction alone can take it.
 async fn save(connection: &mut SqliteConnection, project: ProjectId, prompt: &Prompt) -> Result<()> {
-    sqlx::query(SAVE)
-        .bind(prompt.id.to_string())
-        .bind(project.to_string())
-        .bind(&prompt.name)
-        .bind(prompt.mode.as_str())
-        .bind(&prompt.description)
-        .bind(&prompt.owner_team)
-        .bind(row::to_json(&prompt.tags)?)
-        .bind(prompt.active_version)
-        .bind(prompt.latest_version)
-        .bind(prompt.created_at.0)
-        .bind(prompt.revision)
-        .bind(prompt.updated_at.0)
-        .bind(prompt.archived_at.map(|at| at.0))
-        .execute(connection)
-        .await
-        .map_err(error::store)?;
-    Ok(())
+    let save = PromptParameters::query(&SAVE, project, prompt, row::to_json(&prompt.tags)?);
+    save.execute(connection).await.map(drop).map_err(error::store)
 }
 
 async fn add_version(connection: &mut SqliteConnection, version: &Version) -> Result<()> {
-    sqlx::query(ADD_VERSION)
-        .bind(version.id.to_string())
-        .bind(version.prompt_id.to_string())
-        .bind(version.number)
-        .bind(version.status.as_str())
-        .bind(&version.template_source)
-        .bind(version.template_format.as_str())
-        .bind(&version.checksum)
-        .bind(row::to_json(&version.variables)?)
-        .bind(&version.created_by)
-        .bind(version.created_at.0)
-        .bind(&version.source.repository)
-        .bind(&version.source.commit)
-        .bind(&version.source.path)
-        .execute(connection)
-        .await
-        .map_err(error::store)?;
-    Ok(())
+    let add = VersionParameters::query(&ADD_VERSION, version, row::to_json(&version.variables)?);
+    add.execute(connection).await.map(drop).map_err(error::store)
 }
 
 pub(super) fn no_project(project: ProjectId) -> Error {

@@ -12,9 +12,10 @@ use tokio::task::JoinHandle;
 
 use super::checkpoint::Checkpointer;
 use super::error;
-use super::finish::{self, AttemptEnd};
-use super::hot::{self, Around, HotWritten};
-use super::start::{self, Record};
+use super::finish::AttemptEnd;
+use super::hot::{self, Around};
+use super::record::{self, Record};
+use super::statement::HotWritten;
 use prompt_ledger_store::{Event, Recorded};
 
 /// How many jobs wait before those who submit more wait too.
@@ -66,8 +67,8 @@ impl WriterTask {
     /// Runs it inside a transaction, anew each time: whether what it wrote is to stay.
     async fn run(&mut self, connection: &mut SqliteConnection) -> bool {
         match self {
-            Self::Record(job) => job.result.insert(start::alone(connection, &job.input).await).is_ok(),
-            Self::AttemptEnd(job) => job.result.insert(finish::alone(connection, &job.input).await).is_ok(),
+            Self::Record(job) => job.result.insert(hot::record_alone(connection, &job.input).await).is_ok(),
+            Self::AttemptEnd(job) => job.result.insert(hot::end_alone(connection, &job.input).await).is_ok(),
             Self::Other(job) => job.run(connection).await,
         }
     }
@@ -75,7 +76,7 @@ impl WriterTask {
     /// Takes its result from what was written for it and for others.
     async fn hear(&mut self, connection: &mut SqliteConnection, written: &HotWritten) {
         match self {
-            Self::Record(job) => job.result = Some(start::recorded(connection, &job.input, written).await),
+            Self::Record(job) => job.result = Some(record::recorded(connection, &job.input, written).await),
             Self::AttemptEnd(job) => job.result = Some(Ok(job.input.event(written))),
             Self::Other(_) => {}
         }

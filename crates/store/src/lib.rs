@@ -6,7 +6,8 @@
 //!
 //! Beside the traits, what every database decides and reads the same way, for the databases alone: [`plan`] (what a registry
 //! write comes to), [`expiry`] (what becomes of an execution whose lease or life is over), [`rollup`] (which rollups answer
-//! for a span of time), [`rows`] (rows to records), [`migrations`], [`seed`], [`failure`].
+//! for a span of time), [`rows`] (rows to records), [`parameters`] (statements
+//! whose parameters have names), [`migrations`], [`seed`], [`failure`].
 
 mod access;
 mod analytics;
@@ -17,6 +18,7 @@ pub mod failure;
 mod maintenance;
 pub mod migrations;
 mod models;
+pub mod parameters;
 pub mod plan;
 mod registry;
 pub mod rollup;
@@ -36,7 +38,8 @@ pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};
 pub use registry::{
-    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion, Revisions,
+    ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
+    ResolvedVersion, Revisions,
 };
 
 /// Everything that a database does for the ledger.

@@ -102,6 +102,17 @@ impl PromptChange {
     }
 }
 
+/// A change, with the prompt that it is asked of.
+#[derive(Clone, Debug)]
+pub struct ChangeRequest {
+    /// The prompt's name.
+    pub name: String,
+    /// The etag that the prompt must have; absent for any.
+    pub etag: Option<String>,
+    /// What to change.
+    pub change: PromptChange,
+}
+
 /// A prompt after a write to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {

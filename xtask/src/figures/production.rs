@@ -10,6 +10,7 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Endpoint, Provider};
+use prompt_ledger_store::parameters::with_rows;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, server, spec};
 use prompt_ledger_testkit::process::Process;
@@ -27,7 +28,7 @@ const SYNCS: usize = 2_000;
 /// Submits per second where the time to the end is measured.
 const RATE: u32 = 200;
 /// The statement that the server records executions by.
-const RECORD: &str = include_str!("../../../crates/store-postgres/src/record.sql");
+const RECORD: &str = include_str!("../../../crates/store-postgres/src/sql/record.sql");
 const GREET: &str = include_str!("../../../crates/store-postgres/benches/greet.sql");
 const TERMINAL_TIMES: &str = include_str!("../../../crates/store-postgres/benches/terminal_times.sql");
 
@@ -173,40 +174,40 @@ fn single(statement: &str) -> String {
     const ID: &str = "'00000000-0000-7000-8000-' || lpad(to_hex(
         :round::int8 * 10000000000000 + :client_id::int8 * 10000000000 + :n::int8), 12, '0')";
     let values = [
-        ID,
-        ":project",
-        ":prompt",
-        ":version",
-        "true",
-        "'dev'",
-        "'openai'",
-        "'gpt-4o-mini'",
-        "NULL",
-        "NULL",
-        "NULL",
-        "NULL",
-        "NULL",
-        "NULL",
-        "''",
-        "NULL",
-        "NULL",
-        "false",
-        "120000000",
-        "3",
-        "false",
-        "''",
-        "NULL",
-        "10000000",
-        "NULL",
-        "'Say hello to Ada.'",
-        "NULL",
-        r#"'{"name":"Ada"}'"#,
-        "'full'",
+        ("id", "uuid", ID),
+        ("project_id", "uuid", ":project"),
+        ("prompt_id", "uuid", ":prompt"),
+        ("version_id", "uuid", ":version"),
+        ("must_be_active", "boolean", "true"),
+        ("environment", "text", "'dev'"),
+        ("provider", "text", "'openai'"),
+        ("model_name", "text", "'gpt-4o-mini'"),
+        ("price_id", "uuid", "NULL"),
+        ("temperature", "float8", "NULL"),
+        ("top_k", "int4", "NULL"),
+        ("top_p", "float8", "NULL"),
+        ("repetition_penalty", "float8", "NULL"),
+        ("max_new_tokens", "int4", "NULL"),
+        ("correlation_id", "text", "''"),
+        ("idempotency_key", "text", "NULL"),
+        ("request_hash", "bytea", "NULL"),
+        ("prompt_truncated", "boolean", "false"),
+        ("timeout_micros", "int8", "120000000"),
+        ("max_retries", "int4", "3"),
+        ("stream_text", "boolean", "false"),
+        ("worker", "text", "''"),
+        ("claim_id", "uuid", "NULL"),
+        ("reserved", "int8", "10000000"),
+        ("life", "int8", "NULL"),
+        ("rendered_prompt", "text", "'Say hello to Ada.'"),
+        ("messages", "text", "NULL"),
+        ("variables", "text", r#"'{"name":"Ada"}'"#),
+        ("prompt_mode", "text", "'full'"),
     ];
-    let parameter = |text: String, (at, value): (usize, &&str)| {
-        text.replace(&format!("${}::", at + 1), &format!("(ARRAY[{value}])::"))
-    };
-    values.iter().enumerate().fold(statement.to_owned(), parameter)
+    with_rows(statement, |column| {
+        let (_, kind, value) = values.iter().find(|value| value.0 == column)?;
+        Some(format!("(ARRAY[{value}])::{kind}[]"))
+    })
 }
 
 /// From submit to the end, as many as it takes; what the processes need meanwhile.

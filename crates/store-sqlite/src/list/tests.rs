@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::super::{Sqlite, cancel, claim, error, executions, expire, finish, lease, read, start};
+use super::super::{Sqlite, cancel, claim, error, executions, expire, finish, lease, read, record};
 use super::{NAMED, OF_CORRELATION, OF_PROJECT, OF_PROMPT, OF_STATUS, OF_VERSION};
 
 async fn plan(store: &Sqlite, statement: &str) -> String {
@@ -37,7 +37,7 @@ async fn what_every_execution_writes_is_found_by_its_identity() {
     let directory = tempfile::tempdir().unwrap();
     let store = Sqlite::open(&directory.path().join("ledger.db")).await.unwrap();
     for jobs in [1, 2, 64] {
-        let records = start::STATEMENTS.iter().map(|statement| statement.text(jobs));
+        let records = record::STATEMENTS.iter().map(|statement| statement.text(jobs));
         let ends = finish::STATEMENTS.iter().map(|statement| statement.text(jobs));
         for statement in records.chain(ends) {
             let plan = plan(&store, &statement).await;
@@ -54,7 +54,7 @@ async fn what_every_execution_writes_is_found_by_its_identity() {
 async fn no_hot_statement_scans_a_table() {
     let directory = tempfile::tempdir().unwrap();
     let store = Sqlite::open(&directory.path().join("ledger.db")).await.unwrap();
-    let executions = [NAMED, read::WHOLE, read::EVENTS, start::BY_KEY, expire::ANY, lease::EXTEND];
+    let executions = [NAMED, read::WHOLE, read::EVENTS, record::BY_KEY, expire::ANY, lease::EXTEND];
     for statement in
         [claim::ANY_DUE, claim::CLAIMED, cancel::CANCELED_OF, executions::QUEUED].into_iter().chain(executions)
     {

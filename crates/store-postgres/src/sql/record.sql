@@ -16,10 +16,7 @@ WITH made AS (
         CASE WHEN n.claim_id IS NOT NULL THEN t.at + n.reserved * interval '1 microsecond' END,
         CASE WHEN n.claim_id IS NULL THEN t.at + n.reserved * interval '1 microsecond' END,
         t.at + n.life * interval '1 microsecond', 1, t.at
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[], $6::text[], $7::text[], $8::text[],
-            $9::uuid[], $10::float8[], $11::int4[], $12::float8[], $13::float8[], $14::int4[], $15::text[],
-            $16::text[], $17::bytea[], $18::boolean[], $19::int8[], $20::int4[], $21::boolean[], $22::text[],
-            $23::uuid[], $24::int8[], $25::int8[], $29::text[])
+    FROM unnest(:rows)
         AS n (id, project_id, prompt_id, version_id, must_be_active, environment, provider, model_name,
             price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id,
             idempotency_key, request_hash, prompt_truncated, timeout_micros, max_retries, stream_text, worker,
@@ -36,7 +33,7 @@ WITH made AS (
 ), inputs AS (
     INSERT INTO execution_inputs (execution_id, rendered_prompt, messages, variables)
     SELECT i.id, i.rendered_prompt, i.messages, i.variables
-    FROM unnest($1::uuid[], $26::text[], $27::text[], $28::text[]) AS i (id, rendered_prompt, messages, variables)
+    FROM unnest(:rows) AS i (id, rendered_prompt, messages, variables)
     WHERE i.id = ANY (ARRAY(SELECT id FROM made))
 ), events AS (
     INSERT INTO execution_events (execution_id, sequence, at, to_status, attempt)

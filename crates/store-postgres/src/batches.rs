@@ -1,0 +1,37 @@
+//! The batches of a store: one batcher for each kind of hot write.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+
+use super::batch::Batcher;
+use super::claim::Claims;
+use super::finish::Ends;
+use super::record::Records;
+use super::writability::Writability;
+
+/// The batchers of a store.
+pub(super) struct Batches {
+    pub(super) records: Batcher<Records>,
+    pub(super) claims: Batcher<Claims>,
+    pub(super) ends: Batcher<Ends>,
+    /// For other writes to executions.
+    pub(super) pool: PgPool,
+}
+
+impl Batches {
+    pub(super) fn new(pool: PgPool, writability: &Arc<Writability>) -> Self {
+        Self {
+            records: Batcher::new(Records { pool: pool.clone() }, writability),
+            claims: Batcher::new(Claims { pool: pool.clone() }, writability),
+            ends: Batcher::new(Ends { pool: pool.clone() }, writability),
+            pool,
+        }
+    }
+
+    /// Takes no more, writes what waits, and lets the connections go.
+    pub(super) async fn close(&self) {
+        tokio::join!(self.records.close(), self.claims.close(), self.ends.close());
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,5 @@
+    SELECT e.id, :worker::text AS worker, :claim_id::uuid AS claim_id, :lease::int8 AS lease, clock_timestamp() AS at,
+        e.available_at AS due_at
+    FROM executions e
+    WHERE e.status = 'queued' AND e.available_at <= (SELECT clock_timestamp()) AND e.needs <= :capability
+    ORDER BY e.available_at LIMIT :most FOR NO KEY UPDATE OF e SKIP LOCKED

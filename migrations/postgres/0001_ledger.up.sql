@@ -134,7 +134,7 @@ CREATE TABLE executions (
     stream_text boolean NOT NULL DEFAULT false,
     -- Sums over the attempts.
     prompt_tokens integer,
-    cached_tokens integer,
+    cached_prompt_tokens integer,
     response_tokens integer,
     cost_nano_usd bigint,
     price_id uuid,
@@ -211,7 +211,7 @@ CREATE TABLE execution_attempts (
     error_message text NOT NULL,
     provider_request_id text NOT NULL,
     prompt_tokens integer,
-    cached_tokens integer,
+    cached_prompt_tokens integer,
     response_tokens integer,
     latency_ms integer,
     PRIMARY KEY (execution_id, number)

@@ -136,7 +136,7 @@ CREATE TABLE executions (
     stream_text         INTEGER NOT NULL DEFAULT 0 CHECK (stream_text IN (0, 1)),
     -- Sums over the attempts.
     prompt_tokens       INTEGER,
-    cached_tokens       INTEGER,
+    cached_prompt_tokens       INTEGER,
     response_tokens     INTEGER,
     cost_nano_usd       INTEGER,
     price_id            TEXT,
@@ -212,7 +212,7 @@ CREATE TABLE execution_attempts (
     error_message       TEXT    NOT NULL,
     provider_request_id TEXT    NOT NULL,
     prompt_tokens       INTEGER,
-    cached_tokens       INTEGER,
+    cached_prompt_tokens       INTEGER,
     response_tokens     INTEGER,
     latency_ms          INTEGER,
     PRIMARY KEY (execution_id, number)

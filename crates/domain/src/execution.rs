@@ -228,7 +228,7 @@ pub struct Execution {
     /// Its number.
     pub version_number: i32,
     /// The checksum of its content.
-    pub checksum: String,
+    pub checksum_hash: String,
     /// How it was asked for.
     pub mode: ExecutionMode,
     /// Where it stands.

@@ -9,12 +9,12 @@ pub struct ModelRef {
     /// The name of a configured provider instance.
     pub provider: String,
     /// The model as that provider names it.
-    pub model: String,
+    pub model_name: String,
 }
 
 impl std::fmt::Display for ModelRef {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.provider, self.model)
+        write!(f, "{}/{}", self.provider, self.model_name)
     }
 }
 
@@ -66,7 +66,7 @@ pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub prompt_tokens: Option<i32>,
     /// Those of them that the provider had cached.
-    pub cached_tokens: Option<i32>,
+    pub cached_prompt_tokens: Option<i32>,
     /// Tokens of the response, reasoning included.
     pub response_tokens: Option<i32>,
 }
@@ -81,7 +81,7 @@ impl Usage {
         };
         Self {
             prompt_tokens: sum(self.prompt_tokens, other.prompt_tokens),
-            cached_tokens: sum(self.cached_tokens, other.cached_tokens),
+            cached_prompt_tokens: sum(self.cached_prompt_tokens, other.cached_prompt_tokens),
             response_tokens: sum(self.response_tokens, other.response_tokens),
         }
     }
@@ -92,7 +92,7 @@ impl Usage {
     pub fn cost(self, price: &Price) -> Option<i64> {
         let prompt = i128::from(self.prompt_tokens?);
         let response = i128::from(self.response_tokens?);
-        let cached = i128::from(self.cached_tokens.unwrap_or(0)).min(prompt);
+        let cached = i128::from(self.cached_prompt_tokens.unwrap_or(0)).min(prompt);
         let cached_price = i128::from(price.cached_input.unwrap_or(price.input));
         let sum =
             (prompt - cached) * i128::from(price.input) + cached * cached_price + response * i128::from(price.output);
@@ -110,7 +110,7 @@ mod tests {
         cached: impl Into<Option<i32>>,
         response: impl Into<Option<i32>>,
     ) -> Usage {
-        Usage { prompt_tokens: prompt.into(), cached_tokens: cached.into(), response_tokens: response.into() }
+        Usage { prompt_tokens: prompt.into(), cached_prompt_tokens: cached.into(), response_tokens: response.into() }
     }
 
     fn price(input: i64, cached_input: Option<i64>, output: i64) -> Price {
@@ -119,13 +119,13 @@ mod tests {
 
     #[test]
     fn a_model_is_named_with_its_provider() {
-        assert_eq!(ModelRef { provider: "a".into(), model: "b".into() }.to_string(), "a/b");
+        assert_eq!(ModelRef { provider: "a".into(), model_name: "b".into() }.to_string(), "a/b");
     }
 
     #[test]
     fn the_latest_price_that_has_begun_holds() {
         let from = |at| Price { valid_from: Timestamp(at), ..price(at, None, 0) };
-        let id = ModelRef { provider: "a".into(), model: "b".into() };
+        let id = ModelRef { provider: "a".into(), model_name: "b".into() };
         let (created_at, updated_at) = (Timestamp(0), Timestamp(0));
         let prices = vec![from(20), from(10)];
         let model =

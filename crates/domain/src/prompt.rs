@@ -157,7 +157,7 @@ pub struct Version {
     /// How the template is read.
     pub template_format: TemplateFormat,
     /// What identifies the content: sha-256, lower-case hex.
-    pub checksum: String,
+    pub checksum_hash: String,
     /// The names that the template reads; empty for an opaque one.
     pub variables: Vec<String>,
     /// Who made it, as they said.

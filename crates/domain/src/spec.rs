@@ -117,7 +117,7 @@ impl Spec {
             SpecSelector::Label(label) => json!({ "label": label }),
             SpecSelector::Checksum(checksum) => json!({ "checksum_hash": checksum }),
         });
-        let model = self.model.as_ref().map(|model| [&*model.provider, &*model.model]);
+        let model = self.model.as_ref().map(|model| [&*model.provider, &*model.model_name]);
         let form = HashedRequest {
             prompt_name: &self.prompt_name,
             selector,

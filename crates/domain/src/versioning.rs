@@ -125,7 +125,7 @@ mod tests {
             status,
             template_source: "Hi".into(),
             template_format: TemplateFormat::Handlebars,
-            checksum: checksum("Hi"),
+            checksum_hash: checksum("Hi"),
             variables: vec![],
             created_by: String::new(),
             created_at: Timestamp(0),

@@ -230,7 +230,7 @@ impl Runner {
     }
 
     async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {
-        let call = Call { model: &job.model.model, input: &job.input, params: &job.params, timeout: job.timeout };
+        let call = Call { model: &job.model.model_name, input: &job.input, params: &job.params, timeout: job.timeout };
         let began = Instant::now();
         let mut writer = job.stream_text.then(|| self.texts.begin(fence));
         let telling = writer.as_ref().map(TextWriter::telling);
@@ -316,7 +316,7 @@ fn log(job: &Job, ended: &Ended, status: Status, what: &str) {
     tracing::info!(
         execution_id = %job.fence.id,
         provider = job.model.provider,
-        model = job.model.model,
+        model = job.model.model_name,
         latency_ms = ended.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
         prompt_tokens = ended.usage.prompt_tokens,
         response_tokens = ended.usage.response_tokens,

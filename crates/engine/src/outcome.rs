@@ -220,7 +220,7 @@ mod tests {
     }
 
     fn used(prompt: i32, response: i32) -> Usage {
-        Usage { prompt_tokens: Some(prompt), cached_tokens: None, response_tokens: Some(response) }
+        Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: None, response_tokens: Some(response) }
     }
 
     fn around<'a>(policy: &'a Policy, price: Option<&'a Price>) -> AttemptContext<'a> {

@@ -16,7 +16,7 @@ pub fn code(name: &str, template: &str) -> CodePrompt {
         name: name.into(),
         template_source: template.into(),
         template_format: TemplateFormat::Handlebars,
-        checksum: checksum(template),
+        checksum_hash: checksum(template),
         variables: vec!["user.name".into()],
         description: None,
         owner_team: None,

@@ -191,7 +191,7 @@ impl<'b, B: Backend> History<'b, B> {
 
     async fn record(&mut self) {
         let version = self.dice.pick(&self.versions).clone();
-        let model = ["a", "b"].map(|model| ModelRef { provider: "openai".into(), model: model.into() });
+        let model = ["a", "b"].map(|model| ModelRef { provider: "openai".into(), model_name: model.into() });
         let prompt_mode = match &*version.prompt.name {
             "greet" => self.greet,
             "code" => Mode::Tracking,
@@ -222,7 +222,7 @@ impl<'b, B: Backend> History<'b, B> {
     fn ended(&mut self) -> Ended {
         let usage = Usage {
             prompt_tokens: self.dice.maybe(|dice| dice.count(1_000)),
-            cached_tokens: None,
+            cached_prompt_tokens: None,
             response_tokens: self.dice.maybe(|dice| dice.count(1_000)),
         };
         let latency = self.dice.maybe(|dice| Duration::from_millis(dice.roll(1 << 20)));

@@ -80,7 +80,7 @@ pub fn put(name: &str, template: &str) -> PutPrompt {
     PutPrompt {
         name: name.into(),
         template_source: template.into(),
-        checksum: checksum(template),
+        checksum_hash: checksum(template),
         variables: vec!["user.name".into()],
         description: None,
         owner_team: None,
@@ -117,7 +117,7 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         input: Input::Prompt("Hi Ada".into()),
         prompt_truncated: false,
         variables: "{\"user\":{\"name\":\"Ada\"}}".into(),
-        model: ModelRef { provider: "echo".into(), model: "echo".into() },
+        model: ModelRef { provider: "echo".into(), model_name: "echo".into() },
         price_id: None,
         params: Params::default(),
         correlation_id: String::new(),
@@ -224,7 +224,7 @@ pub async fn running<B: Backend>(backend: &B, holder: Holder) -> NewExecution {
 }
 
 pub fn usage(prompt: i32, cached: i32, response: i32) -> Usage {
-    Usage { prompt_tokens: Some(prompt), cached_tokens: Some(cached), response_tokens: Some(response) }
+    Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: Some(cached), response_tokens: Some(response) }
 }
 
 /// The events of an execution, in a line each: `1 -> running (1)`.

@@ -26,7 +26,7 @@ fn timed_out(usage: Usage) -> Ended {
 
 /// Two dollars per million tokens, however they are used.
 async fn a_price<B: Backend>(backend: &B) -> Option<PriceId> {
-    let id = ModelRef { provider: "local".into(), model: "llama".into() };
+    let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
     let price =
         NewPrice { id: PriceId(new_id()), input: 2_000_000, cached_input: None, output: 2_000_000, valid_from: None };
     let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };

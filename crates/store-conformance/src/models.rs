@@ -8,7 +8,7 @@ use prompt_ledger_store::{Models, NewPrice, PutModel, Registry};
 use crate::kit::{Backend, new_id, now};
 
 fn of(provider: &str, model: &str) -> ModelRef {
-    ModelRef { provider: provider.into(), model: model.into() }
+    ModelRef { provider: provider.into(), model_name: model.into() }
 }
 
 fn put() -> PutModel {
@@ -122,9 +122,9 @@ pub async fn models_are_paged_by_provider_and_name<B: Backend>(backend: &B) {
     }
     let first = store.models("local", None, 2).await.unwrap();
     let rest = store.models("local", Some(&first[1].id), 2).await.unwrap();
-    let names: Vec<_> = first.iter().chain(&rest).map(|model| model.id.model.as_str()).collect();
+    let names: Vec<_> = first.iter().chain(&rest).map(|model| model.id.model_name.as_str()).collect();
     assert_eq!(names, ["a", "b", "c"]);
     let all = store.models("", None, 1_000).await.unwrap();
-    assert!(all.is_sorted_by_key(|model| (model.id.provider.clone(), model.id.model.clone())));
+    assert!(all.is_sorted_by_key(|model| (model.id.provider.clone(), model.id.model_name.clone())));
     assert!(all.len() > 20 && all.iter().all(|model| model.id.provider == "local" || !model.prices.is_empty()));
 }

@@ -199,7 +199,7 @@ pub async fn a_hand_back_does_not_count<B: Backend>(backend: &B) {
 }
 
 pub async fn used_tokens_and_the_price_come_with_the_next_claim<B: Backend>(backend: &B) {
-    let id = ModelRef { provider: "local".into(), model: "llama".into() };
+    let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
     let price = NewPrice { id: PriceId(new_id()), input: 3, cached_input: Some(1), output: 5, valid_from: None };
     let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };
     let price = backend.store().put_model(put).await.unwrap().prices.remove(0);

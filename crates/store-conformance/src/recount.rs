@@ -20,7 +20,7 @@ fn matches(filter: &UsageFilter, of: &Execution) -> bool {
         && (filter.prompt_name.is_empty() || of.prompt_name == filter.prompt_name)
         && filter.version_number.is_none_or(|number| of.version_number == number)
         && (filter.provider.is_empty() || of.model.provider == filter.provider)
-        && (filter.model.is_empty() || of.model.model == filter.model)
+        && (filter.model.is_empty() || of.model.model_name == filter.model)
         && (filter.environment.is_empty() || of.environment == filter.environment)
         && filter.start_time.is_none_or(|start| of.created_at >= start)
         && filter.end_time.is_none_or(|end| of.created_at < end)
@@ -41,7 +41,7 @@ fn key(split: Split, of: &Execution) -> UsageKey {
 
 fn order(one: &UsageKey, other: &UsageKey) -> Ordering {
     let parts = |key: &UsageKey| {
-        let model = key.model.clone().map(|model| (model.provider, model.model));
+        let model = key.model.clone().map(|model| (model.provider, model.model_name));
         let (mode, status) = (key.mode.map(Mode::as_str), key.status.map(Status::as_str));
         (key.bucket_start, mode, key.prompt_name.clone(), key.version_number, model, key.environment.clone(), status)
     };

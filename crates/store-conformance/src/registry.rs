@@ -249,7 +249,7 @@ pub async fn a_text_with_nul_finds_nothing<B: Backend>(backend: &B) {
         assert_eq!(store.prompts(project, &filter, None, 9).await.unwrap().0, []);
     }
     assert_eq!(store.project("def\0ault").await.unwrap(), None);
-    let model = ModelRef { provider: "echo\0".into(), model: "echo".into() };
+    let model = ModelRef { provider: "echo\0".into(), model_name: "echo".into() };
     assert_eq!(store.model(&model).await.unwrap(), None);
     assert_eq!(store.models("echo\0", Some(&model), 9).await.unwrap(), []);
 }

@@ -40,7 +40,7 @@ async fn several<B: Backend>(backend: &B) {
     let second = register(backend, put("greet", "B")).await;
     let other = register(backend, put_active("Other", "A")).await;
     for (at, version) in [&greet, &greet, &second, &other, &other, &other, &greet].into_iter().enumerate() {
-        let model = ModelRef { provider: "openai".into(), model: if at % 2 == 0 { "a" } else { "b" }.into() };
+        let model = ModelRef { provider: "openai".into(), model_name: if at % 2 == 0 { "a" } else { "b" }.into() };
         let environment = if at % 3 == 0 { "prod" } else { "dev" }.into();
         let new = NewExecution { must_be_active: false, model, environment, ..execution_of(project, version) };
         start(backend, &new).await;

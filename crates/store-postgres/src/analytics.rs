@@ -77,7 +77,7 @@ parameters! {
         after_prompt = clean(question.after.and_then(|after| after.prompt_name.as_deref()).unwrap_or_default()),
         after_version = question.after.and_then(|after| after.version_number).unwrap_or_default(),
         after_provider = clean(question.after.and_then(|after| after.model.as_ref()).map_or("", |model| &model.provider)),
-        after_model = clean(question.after.and_then(|after| after.model.as_ref()).map_or("", |model| &model.model)),
+        after_model = clean(question.after.and_then(|after| after.model.as_ref()).map_or("", |model| &model.model_name)),
         after_environment = clean(question.after.and_then(|after| after.environment.as_deref()).unwrap_or_default()),
         after_status = question.after.and_then(|after| after.status).map_or("", Status::as_str),
         most = count(question.limit),

@@ -19,7 +19,7 @@ use prompt_ledger_store::{Canceling, Fence};
 
 /// A queued execution ends, and this is its event; a running one that carries no wish yet carries this one.
 pub(super) static CANCEL: LazyLock<String> = LazyLock::new(|| {
-    let tokens = ["e.prompt_tokens", "e.cached_tokens", "e.response_tokens"];
+    let tokens = ["e.prompt_tokens", "e.cached_prompt_tokens", "e.response_tokens"];
     numbered(&with_cost(include_str!("sql/cancel.sql"), "e.price_id", tokens), CancelParameters::NAMES)
 });
 

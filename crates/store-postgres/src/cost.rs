@@ -42,13 +42,13 @@ mod tests {
             (i64::MAX, Some(i64::MAX), i64::MAX),
         ];
         let all: Vec<_> = (0..6 * 6 * 6).map(|i| (counts[i % 6], counts[i / 6 % 6], counts[i / 36])).collect();
-        for (prompt_tokens, cached_tokens, response_tokens) in all {
+        for (prompt_tokens, cached_prompt_tokens, response_tokens) in all {
             for (input, cached_input, output) in prices {
                 let price = Price { id: PriceId(Uuid::nil()), input, cached_input, output, valid_from: Timestamp(0) };
-                let usage = Usage { prompt_tokens, cached_tokens, response_tokens };
+                let usage = Usage { prompt_tokens, cached_prompt_tokens, response_tokens };
                 let answer: Option<i64> = sqlx::query_scalar(AssertSqlSafe(reckoned.clone()))
                     .bind(prompt_tokens)
-                    .bind(cached_tokens)
+                    .bind(cached_prompt_tokens)
                     .bind(response_tokens)
                     .bind(input)
                     .bind(cached_input)

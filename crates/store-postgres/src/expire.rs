@@ -41,7 +41,7 @@ parameters! {
 /// What becomes of executions that are at this event and wish; the attempts of those that were running end with the error
 /// that is bound after them.
 pub(super) static EXPIRE: LazyLock<String> = LazyLock::new(|| {
-    let tokens = ["e.prompt_tokens", "e.cached_tokens", "e.response_tokens"];
+    let tokens = ["e.prompt_tokens", "e.cached_prompt_tokens", "e.response_tokens"];
     let sql = with_cost(include_str!("sql/expire.sql"), "e.price_id", tokens);
     statement(&sql, ExpiredRows::COLUMNS, &["left_error_type", "left_message"])
 });

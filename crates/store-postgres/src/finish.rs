@@ -159,7 +159,7 @@ rows! {
         error_message: text = clean(&item.ended().error_message),
         provider_request_id: text = clean(&item.ended().provider_request_id),
         prompt_tokens: int4 = item.ended().usage.prompt_tokens,
-        cached_tokens: int4 = item.ended().usage.cached_tokens,
+        cached_prompt_tokens: int4 = item.ended().usage.cached_prompt_tokens,
         response_tokens: int4 = item.ended().usage.response_tokens,
         latency_ms: int4 = item.ended().latency_ms(),
         failure_type: text = item.finish().and_then(|f| f.failure.as_ref()).map(|f| f.error_type.as_str()),

@@ -56,14 +56,17 @@ const ADD_PRICE: &str = "
 impl Models for Postgres {
     async fn model(&self, id: &ModelRef) -> Result<Option<Model>> {
         let query = || {
-            sqlx::query(ONE).bind(without_nul(&id.provider)).bind(without_nul(&id.model)).fetch_optional(&self.calls)
+            sqlx::query(ONE)
+                .bind(without_nul(&id.provider))
+                .bind(without_nul(&id.model_name))
+                .fetch_optional(&self.calls)
         };
         error::again(query).await?.as_ref().map(model).transpose()
     }
 
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
         let (after_provider, after_model) =
-            after.map_or(("", ""), |after| (after.provider.as_str(), after.model.as_str()));
+            after.map_or(("", ""), |after| (after.provider.as_str(), after.model_name.as_str()));
         let rows = error::walk(|| {
             sqlx::query(MANY)
                 .bind(without_nul(provider))
@@ -117,7 +120,7 @@ async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transactio
         sqlx::query(ADD_PRICE)
             .bind(price.id.0)
             .bind(&model.id.provider)
-            .bind(&model.id.model)
+            .bind(&model.id.model_name)
             .bind(price.input)
             .bind(price.cached_input)
             .bind(price.output)
@@ -159,7 +162,7 @@ fn is_full(discovered: i64, most: usize) -> bool {
 async fn save(connection: &mut PgConnection, model: &Model) -> Result<()> {
     let saved = sqlx::query(SAVE)
         .bind(&model.id.provider)
-        .bind(&model.id.model)
+        .bind(&model.id.model_name)
         .bind(model.max_tokens)
         .bind(model.supports_streaming)
         .bind(model.discovered)
@@ -171,6 +174,6 @@ async fn save(connection: &mut PgConnection, model: &Model) -> Result<()> {
 }
 
 async fn select(connection: &mut PgConnection, id: &ModelRef) -> Result<Option<Model>> {
-    let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model).fetch_optional(connection).await;
+    let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model_name).fetch_optional(connection).await;
     row.map_err(error::store)?.as_ref().map(model).transpose()
 }

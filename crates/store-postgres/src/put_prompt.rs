@@ -27,7 +27,7 @@ impl PgRegistryWrite for PutPrompt {
     type Answer = PutResult;
 
     async fn plan(&self, connection: &mut PgConnection, project: ProjectId, now: Timestamp) -> Result<Plan<PutResult>> {
-        let query = sqlx::query(READ).bind(project.0).bind(&self.name).bind(&self.checksum);
+        let query = sqlx::query(READ).bind(project.0).bind(&self.name).bind(&self.checksum_hash);
         let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| no_project(project))?;
         plan::put(&prompt::project(&row)?, maybe_prompt(&row)?.as_ref(), maybe_version(&row)?, self, now)
     }

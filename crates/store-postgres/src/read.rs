@@ -27,7 +27,7 @@ macro_rules! attempts_column {
             epoch!("a.started_at"),
             ", ",
             epoch!("a.ended_at"),
-            ", a.error_type, a.error_message, a.provider_request_id, a.prompt_tokens, a.cached_tokens, \
+            ", a.error_type, a.error_message, a.provider_request_id, a.prompt_tokens, a.cached_prompt_tokens, \
              a.response_tokens, a.latency_ms) ORDER BY a.number), '[]')::text \
              FROM execution_attempts a WHERE a.execution_id = x.id) AS attempt_log"
         )

@@ -132,7 +132,7 @@ rows! {
         must_be_active: boolean = item.new.must_be_active,
         environment: text = clean(&item.new.environment),
         provider: text = clean(&item.new.model.provider),
-        model_name: text = clean(&item.new.model.model),
+        model_name: text = clean(&item.new.model.model_name),
         price_id: uuid = item.new.price_id.map(|id| id.0),
         temperature: float8 = item.new.params.temperature,
         top_k: int4 = item.new.params.top_k,

@@ -23,9 +23,9 @@ pub(super) static READ: LazyLock<String> = LazyLock::new(|| {
         prompt_columns!(),
         ", ",
         known_columns!(),
-        " FROM unnest(:rows) WITH ORDINALITY AS a (name, checksum, place) JOIN projects j ON j.id = :project_id",
+        " FROM unnest(:rows) WITH ORDINALITY AS a (name, checksum_hash, place) JOIN projects j ON j.id = :project_id",
         " LEFT JOIN prompts p ON p.project_id = j.id AND p.name = a.name",
-        " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.checksum",
+        " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.checksum_hash",
         " ORDER BY a.place"
     );
     statement(sql, CodeRows::COLUMNS, &["project_id"])
@@ -34,7 +34,7 @@ pub(super) static READ: LazyLock<String> = LazyLock::new(|| {
 rows! {
     CodeRows(prompt: CodePrompt) {
         name: text = &prompt.name,
-        checksum: text = &prompt.checksum,
+        checksum_hash: text = &prompt.checksum_hash,
     }
 }
 

@@ -47,7 +47,7 @@ rows! {
         status: text = row.0.status.as_str(),
         template_source: text = &row.0.template_source,
         template_format: text = row.0.template_format.as_str(),
-        checksum_hash: text = &row.0.checksum,
+        checksum_hash: text = &row.0.checksum_hash,
         variables: text = &row.1,
         created_by: text = &row.0.created_by,
         created_at: timestamptz = PgTimestamp(row.0.created_at),

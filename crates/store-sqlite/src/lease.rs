@@ -19,7 +19,7 @@ pub(super) const EXTEND: &str = "
     RETURNING executions.id, executions.attempts, executions.cancel_requested_at IS NOT NULL AS cancel_requested";
 
 const PRICED_USAGE: &str = "
-    SELECT x.prompt_tokens, x.cached_tokens, x.response_tokens, m.id AS price_id, m.input, m.cached_input, m.output, m.valid_from
+    SELECT x.prompt_tokens, x.cached_prompt_tokens, x.response_tokens, m.id AS price_id, m.input, m.cached_input, m.output, m.valid_from
     FROM executions x JOIN model_prices m ON m.id = x.price_id WHERE x.id = $1";
 
 pub(super) async fn extend(connection: &mut SqliteConnection, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {

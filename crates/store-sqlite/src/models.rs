@@ -57,7 +57,7 @@ impl Models for Sqlite {
 
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
         let (after_provider, after_model) =
-            after.map_or(("", ""), |after| (after.provider.as_str(), after.model.as_str()));
+            after.map_or(("", ""), |after| (after.provider.as_str(), after.model_name.as_str()));
         let rows = sqlx::query(MANY)
             .bind(provider)
             .bind(after_provider)
@@ -99,7 +99,7 @@ async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<
     sqlx::query(ADD_PRICE)
         .bind(price.id.to_string())
         .bind(&model.id.provider)
-        .bind(&model.id.model)
+        .bind(&model.id.model_name)
         .bind(price.input)
         .bind(price.cached_input)
         .bind(price.output)
@@ -133,7 +133,7 @@ async fn known(connection: &mut SqliteConnection, id: &ModelRef, most: usize) ->
 async fn save(connection: &mut SqliteConnection, model: &Model) -> Result<()> {
     let saved = sqlx::query(SAVE)
         .bind(&model.id.provider)
-        .bind(&model.id.model)
+        .bind(&model.id.model_name)
         .bind(model.max_tokens)
         .bind(model.supports_streaming)
         .bind(model.discovered)
@@ -145,6 +145,6 @@ async fn save(connection: &mut SqliteConnection, model: &Model) -> Result<()> {
 }
 
 async fn select(connection: &mut SqliteConnection, id: &ModelRef) -> Result<Option<Model>> {
-    let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model).fetch_optional(connection).await;
+    let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model_name).fetch_optional(connection).await;
     row.map_err(error::store)?.as_ref().map(model).transpose()
 }

@@ -32,7 +32,7 @@ impl SqliteRegistryWrite for PutPrompt {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<Plan<PutResult>> {
-        let query = sqlx::query(READ).bind(project.to_string()).bind(&self.name).bind(&self.checksum);
+        let query = sqlx::query(READ).bind(project.to_string()).bind(&self.name).bind(&self.checksum_hash);
         let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| no_project(project))?;
         plan::put(&prompt::project(&row)?, maybe_prompt(&row)?.as_ref(), maybe_version(&row)?, self, now)
     }

@@ -37,7 +37,7 @@ impl SqliteRegistryWrite for RegisterCode {
         project: ProjectId,
         now: Timestamp,
     ) -> Result<Plan<Registered>> {
-        let asked: Vec<_> = self.prompts.iter().map(|prompt| (&prompt.name, &prompt.checksum)).collect();
+        let asked: Vec<_> = self.prompts.iter().map(|prompt| (&prompt.name, &prompt.checksum_hash)).collect();
         let query = sqlx::query(READ).bind(project.to_string()).bind(row::to_json(&asked)?);
         let rows = query.fetch_all(connection).await.map_err(error::store)?;
         let first = rows.first().ok_or_else(|| no_project(project))?;

@@ -46,7 +46,7 @@ parameters! {
         status = version.status.as_str(),
         template_source = &version.template_source,
         template_format = version.template_format.as_str(),
-        checksum_hash = &version.checksum,
+        checksum_hash = &version.checksum_hash,
         variables = variables,
         created_by = &version.created_by,
         created_at = version.created_at.0,

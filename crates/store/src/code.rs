@@ -31,7 +31,7 @@ pub struct CodePrompt {
     /// How it is read.
     pub template_format: TemplateFormat,
     /// `versioning::checksum` of it.
-    pub checksum: String,
+    pub checksum_hash: String,
     /// The names that the template reads; empty for an opaque one.
     pub variables: Vec<String>,
     /// Absent keeps, empty clears; written only where the content changes something.

@@ -207,7 +207,7 @@ fn version(prompt: &Prompt, number: i32, put: &PutPrompt, now: Timestamp) -> Ver
         status: if put.set_active { VersionStatus::Active } else { VersionStatus::Draft },
         template_source: put.template_source.clone(),
         template_format: TemplateFormat::Handlebars,
-        checksum: put.checksum.clone(),
+        checksum_hash: put.checksum_hash.clone(),
         variables: put.variables.clone(),
         created_by: put.created_by.clone(),
         created_at: now,

@@ -15,7 +15,7 @@ pub struct PutPrompt {
     /// The template, byte for byte.
     pub template_source: String,
     /// `versioning::checksum` of it.
-    pub checksum: String,
+    pub checksum_hash: String,
     /// The names that the template reads.
     pub variables: Vec<String>,
     /// Absent keeps, empty clears.

@@ -61,7 +61,7 @@ pub fn verify(
         };
     }
     // A version that is not what it was proves nothing, whatever it renders to.
-    if verification.content != version.checksum {
+    if verification.content != version.checksum_hash {
         let number = version.number;
         verification.verdict = Verdict::Mismatch(format!(
             "the stored content of version {number} no longer has the hash of its registration"
@@ -116,7 +116,7 @@ mod tests {
             status: VersionStatus::Active,
             template_source: source.into(),
             template_format: TemplateFormat::Handlebars,
-            checksum: checksum(source),
+            checksum_hash: checksum(source),
             variables: vec![],
             created_by: String::new(),
             created_at: Timestamp(0),
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_content_that_lost_its_hash_is_a_mismatch_even_where_the_text_is_the_same() {
-        let tampered = Version { checksum: checksum("Hi {{name}}"), ..version("Hi Ada") };
+        let tampered = Version { checksum_hash: checksum("Hi {{name}}"), ..version("Hi Ada") };
         let messages = Input::Messages(vec![ChatMessage { role: "user".into(), content: "Hi Ada".into() }]);
         for input in [sent("Hi Ada"), messages] {
             let found = verify(&input, "{}", &tampered);

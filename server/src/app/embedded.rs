@@ -29,6 +29,6 @@ fn default_model(config: &Config) -> ModelRef {
         true => ("openai", "gpt-4o-mini"),
         false => ("echo", "echo"),
     };
-    let built_in = || ModelRef { provider: built_in.0.into(), model: built_in.1.into() };
+    let built_in = || ModelRef { provider: built_in.0.into(), model_name: built_in.1.into() };
     config.execution.default_model.clone().unwrap_or_else(built_in)
 }

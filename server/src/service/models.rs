@@ -28,7 +28,7 @@ impl ModelService {
     pub async fn put(&self, put: PutModel) -> Result<Model> {
         let mut wrong = Violations::default();
         wrong.keep(Name::parse("provider", &put.id.provider))?;
-        wrong.keep(field::token("model_name", put.id.model.clone()))?;
+        wrong.keep(field::token("model_name", put.id.model_name.clone()))?;
         if let Some(max_tokens @ ..1) = put.max_tokens {
             wrong.keep::<()>(Err(Error::invalid("max_tokens", format!("is {max_tokens}; send 1 or more"))))?;
         }
@@ -66,7 +66,7 @@ impl ModelService {
         match known {
             Some(model) => Ok(model),
             None if provider.takes_any_model() => {
-                field::token("model.model_name", id.model.clone()).map_err(Error::of_spec)?;
+                field::token("model.model_name", id.model_name.clone()).map_err(Error::of_spec)?;
                 let most = limits::DISCOVERED_MODELS;
                 let discovered = self.store.discover_model(id, most).await?;
                 discovered.map(Arc::new).ok_or_else(|| Error::model_not_discovered(id, most))

@@ -88,7 +88,7 @@ impl RegistryService {
         let ((variables, warnings), template_source) = self.cpu.run(project, bytes, read).await??;
         let put = PutPrompt {
             name: put.name,
-            checksum: versioning::checksum(&template_source),
+            checksum_hash: versioning::checksum(&template_source),
             template_source,
             variables,
             description: description.flatten(),

@@ -238,7 +238,7 @@ impl Error {
     }
 
     fn unregistered(id: &ModelRef, why: &str) -> Self {
-        let (provider, model) = (shown(&id.provider), shown(&id.model));
+        let (provider, model) = (shown(&id.provider), shown(&id.model_name));
         let name = format!("{provider}/{model}");
         let error = Self::new(Reason::ModelNotFound, format!("model `{name}` {why}")).about("model", name);
         error.remedied_by(Remedy::RegisterModel { provider, model })

@@ -113,7 +113,7 @@ pub struct ExecutedVersion {
     /// The version's number.
     pub number: i32,
     /// The checksum of its content.
-    pub checksum: String,
+    pub checksum_hash: String,
 }
 
 impl ExecutedVersion {
@@ -124,7 +124,7 @@ impl ExecutedVersion {
             project: prompt.project.clone(),
             prompt_name: prompt.name.clone(),
             number: version.number,
-            checksum: version.checksum.clone(),
+            checksum_hash: version.checksum_hash.clone(),
         }
     }
 }
@@ -141,7 +141,7 @@ impl Execution {
             prompt_mode: new.prompt_mode,
             version_id: new.version_id,
             version_number: version.number,
-            checksum: version.checksum,
+            checksum_hash: version.checksum_hash,
             mode,
             status: first.to,
             environment: new.environment,

@@ -146,7 +146,7 @@ fn the_hash_covers_what_is_executed_and_nothing_else() {
         Spec { environment: "prod".into(), ..spec() },
         Spec { variables: Map::from_iter([("a".into(), Value::Null)]), ..spec() },
         Spec { messages: vec![message("user", "hi")], ..spec() },
-        Spec { model: Some(ModelRef { provider: "echo".into(), model: "echo".into() }), ..spec() },
+        Spec { model: Some(ModelRef { provider: "echo".into(), model_name: "echo".into() }), ..spec() },
         Spec { params: Params { temperature: Some(0.5), ..Params::default() }, ..spec() },
         Spec { max_retries: Some(0), ..spec() },
         Spec { violations: noted("f", "d"), ..spec() },
@@ -163,7 +163,7 @@ fn the_hash_is_of_canonical_json() {
     let spec = Spec {
         selector: Some(SpecSelector::Number(1)),
         variables: Map::from_iter([("a".into(), json!([1, "é"]))]),
-        model: Some(ModelRef { provider: "echo".into(), model: "m".into() }),
+        model: Some(ModelRef { provider: "echo".into(), model_name: "m".into() }),
         messages: vec![message("user", "hi")],
         violations: noted("f", "d"),
         ..spec()

@@ -101,7 +101,7 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
     let put = PutPrompt {
         name: "greet".into(),
         template_source: "hello".into(),
-        checksum: checksum("hello"),
+        checksum_hash: checksum("hello"),
         variables: vec![],
         description: None,
         owner_team: None,
@@ -114,7 +114,7 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         version_id: VersionId(new_id()),
     };
     let put = store.put_prompt(project, put).await.unwrap();
-    let model = ModelRef { provider: "openai".into(), model: "gpt-4o-mini".into() };
+    let model = ModelRef { provider: "openai".into(), model_name: "gpt-4o-mini".into() };
     NewExecution {
         id: ExecutionId(new_id()),
         project_id: project,

@@ -87,7 +87,7 @@ pub(super) fn usage(told: Used) -> Usage {
     let (cached, written) = (count(told.read), count(told.written));
     let prompt =
         count(told.input).and_then(|input| input.checked_add(cached.unwrap_or(0))?.checked_add(written.unwrap_or(0)));
-    Usage { prompt_tokens: prompt, cached_tokens: cached, response_tokens: count(told.output) }
+    Usage { prompt_tokens: prompt, cached_prompt_tokens: cached, response_tokens: count(told.output) }
 }
 
 #[cfg(test)]
@@ -146,7 +146,7 @@ mod tests {
         ] {
             let used: Field<Used> = serde_json::from_value(told.clone()).unwrap();
             let usage = usage(used.is().unwrap_or_default());
-            assert_eq!((usage.prompt_tokens, usage.cached_tokens, usage.response_tokens), expected, "{told}");
+            assert_eq!((usage.prompt_tokens, usage.cached_prompt_tokens, usage.response_tokens), expected, "{told}");
         }
     }
 }

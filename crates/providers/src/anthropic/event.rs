@@ -123,7 +123,7 @@ mod tests {
         let usage = json!({"input_tokens": 3, "cache_read_input_tokens": 10, "output_tokens": 1});
         let start =
             read(&json!({"type": "message_start", "message": {"id": "msg_1", "usage": usage}}).to_string()).unwrap();
-        let begun = Usage { prompt_tokens: Some(13), cached_tokens: Some(10), response_tokens: Some(1) };
+        let begun = Usage { prompt_tokens: Some(13), cached_prompt_tokens: Some(10), response_tokens: Some(1) };
         assert_eq!((start.id.as_str(), start.usage), ("msg_1", begun));
         assert_eq!(read(r#"{"type": "ping"}"#).unwrap().usage, begun);
         let usage = json!({"input_tokens": null, "output_tokens": 7});

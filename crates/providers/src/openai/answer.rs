@@ -115,7 +115,7 @@ pub(super) fn usage(told: Field<Used>) -> Usage {
     let Used { prompt, completion, details } = told.is().unwrap_or_default();
     Usage {
         prompt_tokens: count(prompt),
-        cached_tokens: count(details.is().unwrap_or_default().cached),
+        cached_prompt_tokens: count(details.is().unwrap_or_default().cached),
         response_tokens: count(completion),
     }
 }
@@ -178,7 +178,7 @@ mod tests {
         let told = json!({
             "prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}, "more": {},
         });
-        let expected = Usage { prompt_tokens: Some(10), cached_tokens: Some(4), response_tokens: Some(5) };
+        let expected = Usage { prompt_tokens: Some(10), cached_prompt_tokens: Some(4), response_tokens: Some(5) };
         let usage = |told: Value| super::usage(serde_json::from_value(told).unwrap());
         assert_eq!(usage(told), expected);
         assert_eq!(usage(json!(null)), Usage::default());

@@ -111,7 +111,7 @@ mod tests {
     fn usage_and_id_are_read_where_they_are_told() {
         let usage = json!({"prompt_tokens": 3, "completion_tokens": 7});
         let delta = read(&json!({"id": "cmpl-1", "choices": [], "usage": usage}).to_string()).unwrap();
-        let expected = Usage { prompt_tokens: Some(3), cached_tokens: None, response_tokens: Some(7) };
+        let expected = Usage { prompt_tokens: Some(3), cached_prompt_tokens: None, response_tokens: Some(7) };
         assert_eq!(delta, Delta { usage: expected, id: "cmpl-1".into(), ..Delta::default() });
         assert_eq!(read(r#"{"id": null, "usage": null}"#).unwrap(), Delta::default());
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::setup::{Ask, all_params, anthropic, both, channel, openai, prompt};
 
 fn used(prompt: i32, response: i32) -> Usage {
-    Usage { prompt_tokens: Some(prompt), cached_tokens: None, response_tokens: Some(response) }
+    Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: None, response_tokens: Some(response) }
 }
 
 /// One event of OpenAI's with this delta.
@@ -196,6 +196,6 @@ async fn anthropics_events_are_one_answer() {
         let (answer, pieces) = Ask::new(&provider, prompt("hi")).streamed().await;
         assert_eq!((pieces, answer.request_id.as_str()), (vec!["a".to_owned(), "b".to_owned()], "msg_1"));
         assert_eq!(answer.finish_reason, Some(FinishReason::ToolCalls));
-        assert_eq!(answer.usage, Usage { cached_tokens: Some(10), ..used(13, 7) });
+        assert_eq!(answer.usage, Usage { cached_prompt_tokens: Some(10), ..used(13, 7) });
     }
 }

@@ -30,7 +30,7 @@ impl ExecutionConfig {
         Self {
             default_model: env.read(&DEFAULT_MODEL, |value| match value.split_once('/') {
                 Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
-                    Ok(ModelRef { provider: provider.into(), model: model.into() })
+                    Ok(ModelRef { provider: provider.into(), model_name: model.into() })
                 }
                 _ => Err(format!("`{value}` is not PROVIDER/MODEL, e.g. openai/gpt-4o-mini")),
             }),
@@ -60,7 +60,7 @@ mod tests {
             _ => None,
         };
         let config = ExecutionConfig::read(&mut Env::new(&lookup));
-        assert_eq!(config.default_model, Some(ModelRef { provider: "openai".into(), model: "org/model".into() }));
+        assert_eq!(config.default_model, Some(ModelRef { provider: "openai".into(), model_name: "org/model".into() }));
         assert_eq!(config.retry.delays, [Duration::from_millis(10), Duration::from_secs(2)]);
     }
 

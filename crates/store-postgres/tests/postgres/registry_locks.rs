@@ -45,7 +45,7 @@ async fn a_registration_that_changes_nothing_takes_no_lock() {
 #[tokio::test]
 async fn a_model_for_which_there_is_no_room_takes_no_lock() {
     let fresh = Fresh::fresh().await;
-    let of = |model: &str| ModelRef { provider: "local".into(), model: model.into() };
+    let of = |model: &str| ModelRef { provider: "local".into(), model_name: model.into() };
     let known = fresh.store.discover_model(&of("known"), 1).await.unwrap();
     let mut other = fresh.connection().await;
     other.execute("BEGIN; SELECT 1 FROM revisions FOR UPDATE").await.unwrap();

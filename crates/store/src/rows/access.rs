@@ -17,7 +17,7 @@ pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
         Ok(Price { id, input, cached_input, output, valid_from: Timestamp(valid_from) })
     };
     Ok(Model {
-        id: ModelRef { provider: row::text(row, "provider")?, model: row::text(row, "model_name")? },
+        id: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
         max_tokens: row::maybe(row, "max_tokens")?,
         supports_streaming: row::value(row, "supports_streaming")?,
         prices: prices.into_iter().map(price).collect::<Result<_>>()?,

@@ -27,7 +27,7 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
         handed_back: row::value(row, "handed_back")?,
         input: execution::input(row)?,
         prompt_truncated: row::value(row, "prompt_truncated")?,
-        model: ModelRef { provider: row::text(row, "provider")?, model: row::text(row, "model_name")? },
+        model: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
         price,
         params: Params {
             temperature: row::maybe(row, "temperature")?,

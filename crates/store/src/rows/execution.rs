@@ -20,7 +20,7 @@ macro_rules! execution_select {
             "SELECT x.id, j.name AS project, x.prompt_id, p.name AS prompt_name, x.prompt_mode, x.version_id, \
              v.version_number, v.checksum_hash, x.mode, x.status, x.environment, x.provider, x.model_name, \
              x.temperature, x.top_k, x.top_p, x.repetition_penalty, x.max_new_tokens, x.prompt_tokens, \
-             x.cached_tokens, x.response_tokens, \
+             x.cached_prompt_tokens, x.response_tokens, \
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
              x.provider_request_id, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
@@ -63,11 +63,11 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         prompt_mode: row::word(row, "prompt_mode", Mode::from_word)?,
         version_id: VersionId(row::value(row, "version_id")?),
         version_number: row::value(row, "version_number")?,
-        checksum: row::text(row, "checksum_hash")?,
+        checksum_hash: row::text(row, "checksum_hash")?,
         mode: row::word(row, "mode", ExecutionMode::from_word)?,
         status: row::word(row, "status", Status::from_word)?,
         environment: row::text(row, "environment")?,
-        model: ModelRef { provider: row::text(row, "provider")?, model: row::text(row, "model_name")? },
+        model: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
         params: Params {
             temperature: row::maybe(row, "temperature")?,
             top_k: row::maybe(row, "top_k")?,
@@ -104,7 +104,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
 pub fn usage<D, R: LedgerRow<D>>(row: &R) -> Result<Usage> {
     Ok(Usage {
         prompt_tokens: row::maybe(row, "prompt_tokens")?,
-        cached_tokens: row::maybe(row, "cached_tokens")?,
+        cached_prompt_tokens: row::maybe(row, "cached_prompt_tokens")?,
         response_tokens: row::maybe(row, "response_tokens")?,
     })
 }
@@ -161,7 +161,7 @@ pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
             error_type: ended.4.map(known).transpose()?,
             error_message: ended.5,
             provider_request_id: ended.6,
-            usage: Usage { prompt_tokens: ended.7, cached_tokens: ended.8, response_tokens: ended.9 },
+            usage: Usage { prompt_tokens: ended.7, cached_prompt_tokens: ended.8, response_tokens: ended.9 },
             latency_ms: ended.10,
         })
     };

@@ -91,7 +91,7 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
         status: row::word(row, "status", VersionStatus::from_word)?,
         template_source: row::text(row, "template_source")?,
         template_format: row::word(row, "template_format", TemplateFormat::from_word)?,
-        checksum: row::text(row, "checksum_hash")?,
+        checksum_hash: row::text(row, "checksum_hash")?,
         variables: row::json(row, "variables")?,
         created_by: row::text(row, "created_by")?,
         created_at: row::value(row, "version_created_at")?,

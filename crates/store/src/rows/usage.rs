@@ -14,7 +14,7 @@ use crate::{PromptCounts, UsageKey, UsageRow};
 pub fn usage<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> Result<UsageRow> {
     let provider: Option<String> = row::maybe(row, "provider")?;
     let model = match provider {
-        Some(provider) => Some(ModelRef { provider, model: row::text(row, "model_name")? }),
+        Some(provider) => Some(ModelRef { provider, model_name: row::text(row, "model_name")? }),
         None => None,
     };
     Ok(UsageRow {

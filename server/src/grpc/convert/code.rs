@@ -52,7 +52,7 @@ fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Violations) -> C
 /// What registering one prompt came to.
 #[must_use]
 pub fn registered(registered: RegisteredCode) -> v1::RegisteredPrompt {
-    let RegisteredCode { name, checksum, warnings, outcome } = registered;
+    let RegisteredCode { name, checksum_hash, warnings, outcome } = registered;
     v1::RegisteredPrompt {
         name,
         mode: prompt::mode(prompt_ledger_domain::prompt::Mode::Tracking).into(),
@@ -61,7 +61,7 @@ pub fn registered(registered: RegisteredCode) -> v1::RegisteredPrompt {
         previous_version: outcome.previous_version,
         action: action(outcome.action).into(),
         warnings,
-        checksum_hash: checksum,
+        checksum_hash,
     }
 }
 

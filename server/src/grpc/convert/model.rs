@@ -14,7 +14,7 @@ use super::time::{moment, timestamp};
 pub fn model(model: domain::Model) -> v1::Model {
     v1::Model {
         provider: model.id.provider,
-        model_name: model.id.model,
+        model_name: model.id.model_name,
         max_tokens: model.max_tokens,
         supports_streaming: model.supports_streaming,
         prices: model.prices.iter().map(price).collect(),
@@ -36,7 +36,7 @@ pub fn cursor(key: &str) -> Option<domain::ModelRef> {
     let (provider, model) = key.split_once('/')?;
     Name::parse("page_token", provider).ok()?;
     let model = field::token("page_token", model.to_owned()).ok()?;
-    Some(domain::ModelRef { provider: provider.to_owned(), model })
+    Some(domain::ModelRef { provider: provider.to_owned(), model_name: model })
 }
 
 fn price(price: &domain::Price) -> v1::ModelPrice {
@@ -61,7 +61,7 @@ pub fn put(request: v1::PutModelRequest) -> Result<PutModel> {
         })
     };
     Ok(PutModel {
-        id: domain::ModelRef { provider: request.provider, model: request.model_name },
+        id: domain::ModelRef { provider: request.provider, model_name: request.model_name },
         max_tokens: request.max_tokens,
         supports_streaming: request.supports_streaming,
         price: request.price.map(new_price).transpose()?,

@@ -45,7 +45,7 @@ pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion
             domain::TemplateFormat::Opaque => v1::TemplateFormat::Opaque,
         }
         .into(),
-        checksum_hash: version.checksum,
+        checksum_hash: version.checksum_hash,
         variables: version.variables.into_iter().map(variable).collect(),
         created_by: version.created_by,
         created_at: Some(timestamp(version.created_at)),

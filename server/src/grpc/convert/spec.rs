@@ -41,7 +41,7 @@ pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec
         variables,
         variables_bytes,
         messages: sent.messages.into_iter().map(|m| ChatMessage { role: m.role, content: m.content }).collect(),
-        model: sent.model.map(|model| ModelRef { provider: model.provider, model: model.model_name }),
+        model: sent.model.map(|model| ModelRef { provider: model.provider, model_name: model.model_name }),
         params: sent.params.map(params).unwrap_or_default(),
         correlation_id: sent.correlation_id,
         idempotency_key: sent.idempotency_key,

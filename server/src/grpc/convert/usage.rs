@@ -126,7 +126,7 @@ pub fn row(row: UsageRow) -> v1::UsageRow {
         mode: key.mode.map(|mode| prompt::mode(mode).into()),
         prompt_name: key.prompt_name,
         version_number: key.version_number,
-        model: key.model.map(|model| v1::ModelRef { provider: model.provider, model_name: model.model }),
+        model: key.model.map(|model| v1::ModelRef { provider: model.provider, model_name: model.model_name }),
         environment: key.environment,
         status: key.status.map(|status| execution::status(status).into()),
         execution_count: tally.executions,
@@ -164,7 +164,7 @@ pub fn cursor(key: &UsageKey) -> String {
         key.mode.map(|mode| mode.as_str().to_owned()),
         key.prompt_name.clone(),
         key.version_number,
-        key.model.clone().map(|model| (model.provider, model.model)),
+        key.model.clone().map(|model| (model.provider, model.model_name)),
         key.environment.clone(),
         key.status.map(|status| status.as_str().to_owned()),
     );
@@ -197,7 +197,7 @@ pub fn place(cursor: &str, split: Split) -> Option<UsageKey> {
         },
         prompt_name,
         version_number,
-        model: model.map(|(provider, model)| ModelRef { provider, model }),
+        model: model.map(|(provider, model)| ModelRef { provider, model_name: model }),
         environment,
         status: match status {
             Some(word) => Some(Status::from_word(&word)?),
@@ -217,7 +217,7 @@ mod tests {
             mode: Some(Mode::Tracking),
             prompt_name: Some("greet".into()),
             version_number: Some(3),
-            model: Some(ModelRef { provider: "openai".into(), model: "a \"b\" [c]".into() }),
+            model: Some(ModelRef { provider: "openai".into(), model_name: "a \"b\" [c]".into() }),
             environment: Some("prod".into()),
             status: Some(Status::Canceled),
         };

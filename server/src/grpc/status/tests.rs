@@ -56,7 +56,7 @@ fn details_carry_what_a_program_reads() {
 
 #[test]
 fn what_to_do_instead_is_named_by_its_rpc() {
-    let model = ModelRef { provider: "openai".into(), model: "gpt-x".into() };
+    let model = ModelRef { provider: "openai".into(), model_name: "gpt-x".into() };
     let id = ExecutionId(prompt_ledger_runtime::Uuid::nil());
     let mode = |mode, operation| Error::mode_mismatch("greet", mode, operation);
     let in_mode = |mode, rpc| format!("prompt `greet` is managed in {mode} mode; use {rpc} instead");

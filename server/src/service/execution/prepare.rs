@@ -70,7 +70,7 @@ impl ExecutionService {
         let by_pointer = matches!(selector, None | Some(Selector::Active));
         let active = entry.found.active.as_ref();
         // Code executes by the hash of the text that it carries: mostly that is the active version's.
-        let is_active = |hash: &str| active.is_some_and(|active| active.checksum == hash);
+        let is_active = |hash: &str| active.is_some_and(|active| active.checksum_hash == hash);
         let selector = selector.filter(|s| !matches!(s, Selector::Checksum(hash) if is_active(hash)));
         let selected;
         let (version, template): (&Version, _) = match selector {

@@ -59,7 +59,7 @@ pub struct RegisteredCode {
     /// Its name.
     pub name: String,
     /// The hash of its content.
-    pub checksum: String,
+    pub checksum_hash: String,
     /// What looks wrong in it.
     pub warnings: Vec<String>,
     /// What was done, or would be.
@@ -89,7 +89,8 @@ impl RegistryService {
         let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit };
         let registered = self.store.register_code(project, batch).await?;
         self.held.of(project).apply(registered.revision);
-        let one = |((name, checksum, warnings), outcome)| RegisteredCode { name, checksum, warnings, outcome };
+        let one =
+            |((name, checksum_hash, warnings), outcome)| RegisteredCode { name, checksum_hash, warnings, outcome };
         Ok((told.into_iter().zip(registered.prompts).map(one).collect(), registered.revision))
     }
 
@@ -204,7 +205,7 @@ impl Carried {
     fn into_stored(self, checksum: String, variables: Vec<String>) -> CodePrompt {
         CodePrompt {
             name: self.name,
-            checksum,
+            checksum_hash: checksum,
             template_source: self.template_source,
             template_format: self.template_format,
             variables,

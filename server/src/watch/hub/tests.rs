@@ -50,7 +50,7 @@ impl Kit {
         let put = PutPrompt {
             name: "greet".into(),
             template_source: "hello".into(),
-            checksum: checksum("hello"),
+            checksum_hash: checksum("hello"),
             variables: vec![],
             description: None,
             owner_team: None,
@@ -74,7 +74,7 @@ impl Kit {
             input: Input::Prompt("hello".into()),
             prompt_truncated: false,
             variables: "{}".into(),
-            model: ModelRef { provider: "echo".into(), model: "echo".into() },
+            model: ModelRef { provider: "echo".into(), model_name: "echo".into() },
             price_id: None,
             params: Params::default(),
             correlation_id: String::new(),

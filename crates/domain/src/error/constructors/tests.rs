@@ -9,7 +9,7 @@ const ID: ExecutionId = ExecutionId(Uuid::nil());
 const ID_TEXT: &str = "00000000-0000-0000-0000-000000000000";
 
 fn model() -> ModelRef {
-    ModelRef { provider: "openai".into(), model: "gpt-x".into() }
+    ModelRef { provider: "openai".into(), model_name: "gpt-x".into() }
 }
 
 type Case = (Error, Reason, &'static str, Vec<(&'static str, &'static str)>, Option<(&'static str, &'static str)>);

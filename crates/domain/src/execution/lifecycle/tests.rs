@@ -21,7 +21,7 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         input: Input::Prompt("Hello Ada".into()),
         prompt_truncated: true,
         variables: r#"{"name":"Ada"}"#.into(),
-        model: ModelRef { provider: "echo".into(), model: "echo-1".into() },
+        model: ModelRef { provider: "echo".into(), model_name: "echo-1".into() },
         price_id: Some(PriceId(Uuid::from_u128(5))),
         params: Params { top_k: Some(3), ..Params::default() },
         correlation_id: "order-7".into(),
@@ -56,7 +56,7 @@ fn version() -> ExecutedVersion {
         status: VersionStatus::Active,
         template_source: "Hello {{name}}".into(),
         template_format: TemplateFormat::Handlebars,
-        checksum: "c0ffee".into(),
+        checksum_hash: "c0ffee".into(),
         variables: vec!["name".into()],
         created_by: String::new(),
         created_at: BEGAN,
@@ -108,7 +108,7 @@ fn an_execution_begins_as_it_was_asked_for() {
         assert_eq!((begun.started_at, begun.expire_at, begun.completed_at), (started_at, expire_at, None));
         assert_eq!((begun.created_at, &*begun.idempotency_key), (BEGAN, key.unwrap_or_default()));
         assert_eq!((&*begun.project, &*begun.prompt_name), ("default", "greet"));
-        assert_eq!((begun.version_number, &*begun.checksum), (3, "c0ffee"));
+        assert_eq!((begun.version_number, &*begun.checksum_hash), (3, "c0ffee"));
         assert_eq!((begun.id, begun.prompt_id, begun.version_id), (asked.id, asked.prompt_id, asked.version_id));
         assert_eq!((begun.prompt_truncated, begun.response_truncated), (true, false));
         assert_eq!((begun.timeout, begun.max_retries, begun.params), (asked.timeout, 2, asked.params));

@@ -26,6 +26,7 @@
 //! How a watch resumes is written down step by step in `clients/README.md`, for clients in other languages to follow.
 //! Here `machine` holds those steps, without any I/O: `follower` reads the stream of one execution, `tailer` that of
 //! many, `retry` decides when to try again. `following` does the I/O.
+#![warn(missing_docs)]
 
 mod client;
 mod error;

@@ -14,6 +14,7 @@
 //! | [`model`] | models, prices, token counts and cost |
 //! | [`usage`] | figures over many executions |
 //! | [`page`] | keyset pages and their tokens |
+#![warn(missing_docs)]
 
 pub mod error;
 pub mod execution;

@@ -1,5 +1,6 @@
 //! Model providers behind one small trait. Adding one touches one folder here and one line of wiring, in
 //! `crates/backends`.
+#![warn(missing_docs)]
 
 pub mod anthropic;
 pub mod echo;

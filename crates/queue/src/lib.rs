@@ -11,6 +11,7 @@
 //! | [`rabbit`] | the same over RabbitMQ: a classic queue, a fanout exchange |
 //! | [`failover`] | Redis, and RabbitMQ while Redis is away: sends to one, listens on both |
 //! | [`outbox`] | what is to be sent, so that nobody waits for it |
+#![warn(missing_docs)]
 
 mod breaker;
 pub mod failover;

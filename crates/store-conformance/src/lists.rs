@@ -1,7 +1,7 @@
 //! Lists of executions.
 
 use prompt_ledger_domain::Timestamp;
-use prompt_ledger_domain::execution::{ExecutionMode, Status};
+use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter, Finish, NewExecution};
 
@@ -88,8 +88,6 @@ pub async fn every_filter_leaves_the_right_ones<B: Backend>(backend: &B) {
         (ExecutionFilter { correlation_id: "order-7".into(), ..base() }, vec![prod.id, first.id]),
         (ExecutionFilter { correlation_id: "order-7".into(), version_number: Some(1), ..greeting() }, vec![first.id]),
         (ExecutionFilter { correlation_id: "order-8".into(), ..base() }, vec![]),
-        (ExecutionFilter { mode: Some(ExecutionMode::Sync), ..base() }, vec![elsewhere.id, prod.id, first.id]),
-        (ExecutionFilter { mode: Some(ExecutionMode::Async), ..base() }, vec![]),
     ];
     for (filter, expected) in cases {
         assert_eq!(listed(backend, &filter).await, expected, "{filter:?}");

@@ -22,6 +22,7 @@
 //! circle. The time is `clock_timestamp()`: `now()` is when the transaction began, and a claim that waited would be born
 //! expired. And each statement names the one index that finds its rows: what else it tests is
 //! compared by IS NOT DISTINCT FROM, which no index serves, so that a plan made for small tables holds for large ones.
+#![warn(missing_docs)]
 
 mod access;
 mod analytics;

@@ -1,7 +1,7 @@
 //! Lists of executions, a page in one statement. Each shape of filter walks the index that leaves the fewest rows, newest
 //! first, and tests the rest in a form that no index serves: the choice is ours, whatever statistics there are.
 
-use prompt_ledger_domain::execution::{Execution, ExecutionMode, Status};
+use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgPool;
@@ -15,23 +15,23 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 mode, $8 statuses, $9
-/// correlation id; $10 prompt and $11 version number; $12 how many.
+/// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 statuses, $8
+/// correlation id; $9 prompt and $10 version number; $11 how many.
 macro_rules! page {
     ($walk:literal) => {
         concat!(
             "SELECT w.* FROM executions w WHERE ",
             $walk,
             " AND w.created_at BETWEEN $2 AND $3 AND (w.created_at, w.id) < ($4, $5)",
-            " AND ($6 = '' OR w.environment = $6) AND ($7::text IS NULL OR w.mode = $7)",
-            " AND ($8::text[] IS NULL OR w.status = ANY ($8)) AND ($9 = '' OR w.correlation_id = $9)",
+            " AND ($6 = '' OR w.environment = $6)",
+            " AND ($7::text[] IS NULL OR w.status = ANY ($7)) AND ($8 = '' OR w.correlation_id = $8)",
             " AND w.project_id IS NOT DISTINCT FROM $1",
-            " AND ($10 = '' OR w.prompt_id IN (SELECT q.id FROM prompts q",
-            " WHERE q.project_id = $1 AND q.name = $10))",
-            " AND ($11::int4 IS NULL OR w.version_id IN (SELECT u.id FROM prompts q",
+            " AND ($9 = '' OR w.prompt_id IN (SELECT q.id FROM prompts q",
+            " WHERE q.project_id = $1 AND q.name = $9))",
+            " AND ($10::int4 IS NULL OR w.version_id IN (SELECT u.id FROM prompts q",
             " JOIN prompt_versions u ON u.prompt_id = q.id",
-            " WHERE q.project_id = $1 AND q.name = $10 AND u.version_number = $11))",
-            " ORDER BY w.created_at DESC, w.id DESC LIMIT $12"
+            " WHERE q.project_id = $1 AND q.name = $9 AND u.version_number = $10))",
+            " ORDER BY w.created_at DESC, w.id DESC LIMIT $11"
         )
     };
 }
@@ -41,7 +41,7 @@ macro_rules! list {
     ($page:expr, $columns:expr, $joins:expr) => {
         concat!(
             execution_select!(" JOIN", $columns, concat!("(", $page, ") x"), $joins),
-            " ORDER BY x.created_at DESC, x.id DESC LIMIT $12"
+            " ORDER BY x.created_at DESC, x.id DESC LIMIT $11"
         )
     };
 }
@@ -55,15 +55,15 @@ macro_rules! shapes {
 
 pub(super) const OF_PROJECT: [&str; 2] = shapes!(page!("w.project_id = $1"));
 pub(super) const OF_PROMPT: [&str; 2] =
-    shapes!(page!("w.prompt_id = (SELECT q.id FROM prompts q WHERE q.project_id = $1 AND q.name = $10)"));
+    shapes!(page!("w.prompt_id = (SELECT q.id FROM prompts q WHERE q.project_id = $1 AND q.name = $9)"));
 pub(super) const OF_VERSION: [&str; 2] = shapes!(page!(
     "w.version_id = (SELECT u.id FROM prompts q JOIN prompt_versions u ON u.prompt_id = q.id \
-     WHERE q.project_id = $1 AND q.name = $10 AND u.version_number = $11)"
+     WHERE q.project_id = $1 AND q.name = $9 AND u.version_number = $10)"
 ));
-pub(super) const OF_CORRELATION: [&str; 2] = shapes!(page!("w.correlation_id = $9"));
+pub(super) const OF_CORRELATION: [&str; 2] = shapes!(page!("w.correlation_id = $8"));
 /// One walk for each status, merged: an index gives an order for one status only. The second condition is the index's own.
 pub(super) const OF_STATUSES: [&str; 2] = shapes!(concat!(
-    "SELECT y.* FROM unnest($8::text[]) AS s (status) CROSS JOIN LATERAL (",
+    "SELECT y.* FROM unnest($7::text[]) AS s (status) CROSS JOIN LATERAL (",
     page!("w.status = s.status AND w.status <> 'succeeded'"),
     ") y"
 ));
@@ -110,7 +110,6 @@ pub(super) async fn list(pool: &PgPool, page: PostgresPage<'_>) -> Result<Vec<Ex
             .bind(PgTimestamp(before_at))
             .bind(before_id.0)
             .bind(clean(&filter.environment))
-            .bind(filter.mode.map(ExecutionMode::as_str))
             .bind(statuses.clone())
             .bind(clean(&filter.correlation_id))
             .bind(clean(&filter.prompt_name))

@@ -22,6 +22,7 @@
 //! that need no answer in between are sent as one text, all with the same `$1, $2, ...`: with `?1` a number that a
 //! statement leaves out shifts the values of those after it. (`hot` has no numbers at all, and says why.) And `fetch_one`
 //! stops at the first row, before whatever else the text holds: writes that answer rows are read with `fetch_all`.
+#![warn(missing_docs)]
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

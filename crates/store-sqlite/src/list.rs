@@ -1,7 +1,7 @@
 //! Lists of executions. Each shape of filter walks the index that leaves the fewest rows, newest first, and tests the
 //! rest; `INDEXED BY` makes the choice ours, whatever statistics there are.
 
-use prompt_ledger_domain::execution::{Execution, ExecutionMode, Status};
+use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::SqliteConnection;
@@ -12,8 +12,8 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 mode, $8 statuses as JSON,
-/// $9 correlation id, $10 prompt, $11 version, $12 the one status that is walked; $13 how many.
+/// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 statuses as JSON,
+/// $8 correlation id, $9 prompt, $10 version, $11 the one status that is walked; $12 how many.
 macro_rules! list {
     ($index:literal, $walk:literal, $columns:expr, $joins:expr) => {
         concat!(
@@ -21,11 +21,11 @@ macro_rules! list {
             " WHERE ",
             $walk,
             " AND x.created_at BETWEEN $2 AND $3 AND (x.created_at, x.id) < ($4, $5) AND x.project_id = $1",
-            " AND ($6 = '' OR x.environment = $6) AND ($7 IS NULL OR x.mode = $7)",
-            " AND ($8 IS NULL OR x.status IN (SELECT value FROM json_each($8)))",
-            " AND ($9 = '' OR x.correlation_id = $9)",
-            " AND ($10 IS NULL OR x.prompt_id = $10) AND ($11 IS NULL OR x.version_id = $11)",
-            " ORDER BY x.created_at DESC, x.id DESC LIMIT $13"
+            " AND ($6 = '' OR x.environment = $6)",
+            " AND ($7 IS NULL OR x.status IN (SELECT value FROM json_each($7)))",
+            " AND ($8 = '' OR x.correlation_id = $8)",
+            " AND ($9 IS NULL OR x.prompt_id = $9) AND ($10 IS NULL OR x.version_id = $10)",
+            " ORDER BY x.created_at DESC, x.id DESC LIMIT $12"
         )
     };
 }
@@ -38,11 +38,11 @@ macro_rules! shapes {
 }
 
 const OF_PROJECT: [&str; 2] = shapes!("executions_project", "x.project_id = $1");
-const OF_PROMPT: [&str; 2] = shapes!("executions_prompt", "x.prompt_id = $10");
-const OF_VERSION: [&str; 2] = shapes!("executions_version", "x.version_id = $11");
-const OF_CORRELATION: [&str; 2] = shapes!("executions_correlation", "x.correlation_id = $9");
+const OF_PROMPT: [&str; 2] = shapes!("executions_prompt", "x.prompt_id = $9");
+const OF_VERSION: [&str; 2] = shapes!("executions_version", "x.version_id = $10");
+const OF_CORRELATION: [&str; 2] = shapes!("executions_correlation", "x.correlation_id = $8");
 // The second condition is the index's own: without it the index does not count as usable.
-const OF_STATUS: [&str; 2] = shapes!("executions_status", "x.status = $12 AND x.status <> 'succeeded'");
+const OF_STATUS: [&str; 2] = shapes!("executions_status", "x.status = $11 AND x.status <> 'succeeded'");
 
 const NAMED: &str = "
     SELECT p.id AS prompt_id, v.id AS version_id
@@ -139,7 +139,6 @@ async fn walk(
         .bind(before_at)
         .bind(before_id)
         .bind(&filter.environment)
-        .bind(filter.mode.map(ExecutionMode::as_str))
         .bind(statuses)
         .bind(&filter.correlation_id)
         .bind(&named.prompt)

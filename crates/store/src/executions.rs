@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
-use prompt_ledger_domain::execution::{Event, Execution, ExecutionMode, Input, Params, Status};
+use prompt_ledger_domain::execution::{Event, Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::{Result, Timestamp};
@@ -136,8 +136,6 @@ pub struct ExecutionFilter {
     pub environment: String,
     /// With this correlation id; empty for all.
     pub correlation_id: String,
-    /// Asked for in this way.
-    pub mode: Option<ExecutionMode>,
     /// Created at this moment or later.
     pub start_time: Option<Timestamp>,
     /// Created before this moment.

@@ -8,6 +8,7 @@
 //! write comes to), [`expiry`] (what becomes of an execution whose lease or life is over), [`rollup`] (which rollups answer
 //! for a span of time), [`rows`] (rows to records), [`parameters`] (statements
 //! whose parameters have names), [`migrations`], [`seed`], [`failure`].
+#![warn(missing_docs)]
 
 mod access;
 mod analytics;

@@ -329,7 +329,8 @@ mod tests {
             let shown = redactor.message(message, &Input::Prompt("hello".into()));
             assert!(!shown.contains("sk-") && shown.len() <= ERROR_MESSAGE_BYTES);
         }
-        assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+        // Read to their ends, they take minutes.
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
     #[test]

@@ -175,7 +175,6 @@ pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
         statuses: statuses(&sent.statuses)?,
         environment: sent.environment.clone(),
         correlation_id: sent.correlation_id.clone(),
-        mode: None,
         start_time: sent.start_time.map(|at| moment("start_time", at)).transpose()?,
         end_time: sent.end_time.map(|at| moment("end_time", at)).transpose()?,
     })

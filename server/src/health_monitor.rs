@@ -10,13 +10,20 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
-use crate::app::serving;
-
 /// How often the store is asked, and how long it may take: more than a new connection and a question do.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
 /// How many checks must fail, one after the other: a connection that broke is made anew by the next one.
 const FAILURES: u32 = 2;
+
+/// Every service of the contract, by its full name; the empty one is the server as a whole.
+const SERVICES: [&str; 5] = [
+    "",
+    "promptledger.v1.RegistryService",
+    "promptledger.v1.ExecutionService",
+    "promptledger.v1.CodeRegistrationService",
+    "promptledger.v1.AnalyticsService",
+];
 
 /// Asks the store until the drain begins: from then on health stays NOT_SERVING.
 pub async fn run(store: Arc<dyn Maintenance>, health: HealthReporter, draining: CancellationToken) {
@@ -40,5 +47,16 @@ pub async fn run(store: Arc<dyn Maintenance>, health: HealthReporter, draining: 
             }
             serving(&health, serves).await;
         }
+    }
+}
+
+/// Says of every service whether it serves.
+pub(crate) async fn serving(health: &HealthReporter, yes: bool) {
+    let status = match yes {
+        true => tonic_health::ServingStatus::Serving,
+        false => tonic_health::ServingStatus::NotServing,
+    };
+    for service in SERVICES {
+        health.set_service_status(service, status).await;
     }
 }

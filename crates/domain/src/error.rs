@@ -1,14 +1,11 @@
 //! One error type, one closed list of reasons. An error says what was wrong, with what value, and what to do instead;
 //! `grpc/status` in the server turns it into a status by one table.
 
-mod constructors;
-
 use std::fmt;
 use std::time::Duration;
 
 use crate::limits;
-
-pub use self::constructors::{Operation, Remedy};
+use crate::mode::{Mode, Operation};
 
 /// The result of everything that can fail for a reason a caller should know.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -129,6 +126,32 @@ pub struct Resource {
     pub name: String,
 }
 
+/// What to do instead of what was refused. The layer that knows the calls names them, at the end of the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remedy {
+    /// The call that serves prompts of this mode.
+    Use(Mode, Operation),
+    /// The call that reads the history, for the mode that the prompt has.
+    ReadHistory,
+    /// Register the prompt, in either mode.
+    RegisterPrompt,
+    /// Unarchive the prompt.
+    Unarchive,
+    /// List the prompt's versions.
+    ListVersions,
+    /// Register the model.
+    RegisterModel {
+        /// Its provider, as it is shown.
+        provider: String,
+        /// Its name, as it is shown.
+        model: String,
+    },
+    /// Read the execution.
+    ReadExecution,
+    /// Watch many executions by one stream.
+    WatchAll,
+}
+
 /// A refused request or a failure. Cheap to move: one pointer.
 #[derive(Debug)]
 pub struct Error(Box<ErrorParts>);
@@ -149,7 +172,7 @@ pub struct ErrorParts {
     pub more_violations: usize,
     /// There may be more of them than were looked for.
     pub has_more: bool,
-    /// The fields that it names are those of a [`crate::spec::Spec`], which is a part of a request.
+    /// The fields that it names are those of a `Spec`, which is a part of a request.
     pub of_spec: bool,
     /// What it is about.
     pub resource: Option<Resource>,
@@ -201,7 +224,7 @@ impl Error {
         Self::counted(reason, violations, more)
     }
 
-    fn counted(reason: Reason, violations: Vec<Violation>, more: usize) -> Self {
+    pub(crate) fn counted(reason: Reason, violations: Vec<Violation>, more: usize) -> Self {
         let mut error = Self::new(reason, String::new());
         error.0.violations = violations;
         error.0.more_violations = more;
@@ -239,15 +262,22 @@ impl Error {
 
     /// Adds a value that clients read by its key.
     #[must_use]
-    fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.0.metadata.push((key, value.into()));
         self
     }
 
     /// Names what the error is about.
     #[must_use]
-    fn about(mut self, kind: &'static str, name: impl Into<String>) -> Self {
+    pub(crate) fn about(mut self, kind: &'static str, name: impl Into<String>) -> Self {
         self.0.resource = Some(Resource { kind, name: name.into() });
+        self
+    }
+
+    /// Names what to do instead.
+    #[must_use]
+    pub(crate) fn remedied_by(mut self, remedy: Remedy) -> Self {
+        self.0.remedy = Some(remedy);
         self
     }
 
@@ -305,8 +335,8 @@ impl std::error::Error for Error {
 /// Collects wrong fields, so that one answer names them all. Those beyond [`limits::VIOLATIONS`] are only counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
-    kept: Vec<Violation>,
-    more: usize,
+    pub(crate) kept: Vec<Violation>,
+    pub(crate) more: usize,
 }
 
 impl Violations {

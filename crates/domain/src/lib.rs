@@ -4,6 +4,7 @@
 //! | module | rules |
 //! |---|---|
 //! | [`error`] | the closed list of reasons, and the one error type |
+//! | [`mode`] | how a prompt is managed, and what callers do with it |
 //! | [`limits`] | every number that bounds what a caller sends |
 //! | [`field`] | names and other fields of a request, checked |
 //! | [`prompt`] | prompts, versions, modes and their life cycle |
@@ -17,10 +18,12 @@
 #![warn(missing_docs)]
 
 pub mod error;
+mod error_constructors;
 pub mod execution;
 pub mod field;
 pub mod ids;
 pub mod limits;
+pub mod mode;
 pub mod model;
 pub mod page;
 pub mod prompt;
@@ -31,6 +34,7 @@ pub mod text;
 pub mod time;
 pub mod usage;
 pub mod versioning;
+mod words;
 
 pub use error::{Error, Reason, Result};
 pub use time::Timestamp;

@@ -3,43 +3,14 @@
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::Timestamp;
-use crate::error::{Error, Operation, Result};
+use crate::error::{Error, Result};
 use crate::ids::{PromptId, VersionId};
+use crate::mode::Operation;
+use crate::words::words;
 
-/// Gives enums what is read of their words. A word is the snake_case form of the variant's name.
-macro_rules! words {
-    ($($name:ident),*) => {$(
-        impl $name {
-            /// Every value, in the order of the contract.
-            pub const ALL: &[Self] = Self::VARIANTS;
+pub use crate::mode::Mode;
 
-            /// The word as it is stored and shown.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                self.into()
-            }
-
-            /// The value of a stored word.
-            #[must_use]
-            pub fn from_word(word: &str) -> Option<Self> {
-                word.parse().ok()
-            }
-        }
-    )*};
-}
-pub(crate) use words;
-
-words!(Mode, VersionStatus, TemplateFormat);
-
-/// Where a prompt's template lives, and so which write path it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
-#[strum(serialize_all = "snake_case")]
-pub enum Mode {
-    /// In the ledger, edited through RegistryService.
-    Full,
-    /// In application code, registered through CodeRegistrationService.
-    Tracking,
-}
+words!(VersionStatus, TemplateFormat);
 
 /// The life cycle of a version; not the pointer to the active one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]

@@ -10,8 +10,9 @@ use crate::error::{Error, Result, Violations};
 use crate::execution::{ChatMessage, ExecutionMode, Params};
 use crate::field::{self, Name};
 use crate::limits;
+use crate::mode::Mode;
 use crate::model::ModelRef;
-use crate::prompt::{Mode, Selector};
+use crate::prompt::Selector;
 use crate::retry::Policy;
 
 /// The environment of a request that names none.

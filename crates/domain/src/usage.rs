@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::prompt::words;
+use crate::words::words;
 
 words!(Bucket);
 

@@ -5,7 +5,9 @@ use sha2::{Digest, Sha256};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::error::{Error, Result};
-use crate::prompt::{Mode, Prompt, TemplateFormat, Version, VersionStatus, words};
+use crate::mode::Mode;
+use crate::prompt::{Prompt, TemplateFormat, Version, VersionStatus};
+use crate::words::words;
 
 /// What identifies a content that is one text: sha-256 of its exact UTF-8 bytes, lower-case hex.
 #[must_use]

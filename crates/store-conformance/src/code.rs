@@ -1,8 +1,9 @@
 //! Prompts that live in code: what registering a batch of them comes to.
 
 use futures::future::join_all;
-use prompt_ledger_domain::error::{Operation, Reason, Remedy};
+use prompt_ledger_domain::error::{Reason, Remedy};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Source, TemplateFormat, VersionStatus};
 use prompt_ledger_domain::versioning::Registration::{self, New, Reactivated, Unchanged, Updated};
 use prompt_ledger_domain::versioning::checksum;

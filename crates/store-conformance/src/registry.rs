@@ -1,8 +1,9 @@
 //! Finding prompts, and what keeps them from being written.
 
 use futures::future::join_all;
-use prompt_ledger_domain::error::{Operation, Reason, Remedy};
+use prompt_ledger_domain::error::{Reason, Remedy};
 use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
 use prompt_ledger_domain::versioning::checksum;

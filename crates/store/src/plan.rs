@@ -4,8 +4,8 @@
 mod change;
 mod code;
 
-use prompt_ledger_domain::error::Operation;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content};

@@ -23,9 +23,8 @@ use tokio::time::timeout_at;
 use tonic_health::server::HealthReporter;
 
 use self::role::{Hangup, Role};
-pub(crate) use self::routes::serving;
 use crate::grpc::answers::Answers;
-use crate::health_monitor;
+use crate::health_monitor::{self, serving};
 use crate::net::tls::Certificates;
 use crate::service::ExecutionService;
 use crate::watch::Hub;

@@ -37,15 +37,6 @@ const HEADER_BYTES: u32 = 8 * 1024;
 /// The largest answer, encoded: an execution is under 3 MiB, a page about 2 MiB and one row more.
 const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
-/// Every service of the contract, by its full name; the empty one is the server as a whole.
-const SERVICES: [&str; 5] = [
-    "",
-    "promptledger.v1.RegistryService",
-    "promptledger.v1.ExecutionService",
-    "promptledger.v1.CodeRegistrationService",
-    "promptledger.v1.AnalyticsService",
-];
-
 /// All services behind the gate, and who says whether they serve.
 pub(super) fn routes(
     config: &ServerConfig,
@@ -86,17 +77,6 @@ pub(super) fn routes(
         .add_optional_service(reflection_v1)
         .add_optional_service(reflection_v1alpha);
     Ok((routes, health))
-}
-
-/// Says of every service whether it serves.
-pub(crate) async fn serving(health: &HealthReporter, yes: bool) {
-    let status = match yes {
-        true => tonic_health::ServingStatus::Serving,
-        false => tonic_health::ServingStatus::NotServing,
-    };
-    for service in SERVICES {
-        health.set_service_status(service, status).await;
-    }
 }
 
 macro_rules! limited {

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::HeaderMap;
-use prompt_ledger_domain::error::{Error, ErrorParts, Operation, Reason, Remedy};
+use prompt_ledger_domain::error::{Error, ErrorParts, Reason, Remedy};
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{limits, text};
 use tonic::{Code, Status};

@@ -6,9 +6,10 @@ mod prompt_caches;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Operation, Violations};
+use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version};
 use prompt_ledger_domain::{Reason, Result, limits, versioning};
 use prompt_ledger_store::{

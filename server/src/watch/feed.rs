@@ -2,8 +2,6 @@
 //! them together; and once a second the store is asked what happened since the last such question, less an overlap, so
 //! that nothing is missed.
 
-mod filter;
-
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,11 +14,10 @@ use prompt_ledger_store::{Change, EventLog};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-pub use self::filter::{FeedFilter, FeedMessage, FilteredFeed};
 use super::stream_limits::StreamEnd;
 
 /// How much earlier than the last question the next one begins: a write becomes visible within two seconds.
-const OVERLAP: Duration = Duration::from_secs(5);
+pub(super) const OVERLAP: Duration = Duration::from_secs(5);
 /// How often the store is asked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How many changes a watcher may be behind.
@@ -34,10 +31,10 @@ const CHANGES_AT_ONCE: usize = 4_096;
 
 /// A change, and its execution as it stood soon after.
 #[derive(Debug)]
-struct FeedEvent {
-    event: Event,
+pub(super) struct FeedEvent {
+    pub(super) event: Event,
     /// Without its texts.
-    execution: Arc<Execution>,
+    pub(super) execution: Arc<Execution>,
 }
 
 /// The live feed of a server.
@@ -205,18 +202,18 @@ fn next_page(changes: &[Change], start: Timestamp) -> Option<Timestamp> {
 
 impl FeedSubscription {
     /// Waits until everything is told that becomes visible in the store from then on.
-    async fn begun(&mut self) {
+    pub(super) async fn begun(&mut self) {
         // The sender lives as long as the feed, which is ours.
         self.begun.wait_for(|begun| *begun).await.ok();
     }
 
     /// What happens next; an end where more has happened since the last time than is kept.
-    async fn next(&mut self) -> Result<Arc<FeedEvent>, StreamEnd> {
+    pub(super) async fn next(&mut self) -> Result<Arc<FeedEvent>, StreamEnd> {
         self.receiver.recv().await.map_err(|_| StreamEnd::Slow)
     }
 
     /// What has happened and was not taken yet; as [`Self::next`] where too much did.
-    fn waiting(&mut self) -> Result<Option<Arc<FeedEvent>>, StreamEnd> {
+    pub(super) fn waiting(&mut self) -> Result<Option<Arc<FeedEvent>>, StreamEnd> {
         match self.receiver.try_recv() {
             Ok(event) => Ok(Some(event)),
             Err(broadcast::error::TryRecvError::Lagged(_)) => Err(StreamEnd::Slow),

@@ -2,9 +2,8 @@
 //! heard from this process and from the bus, and merged by its sequence. The store is the truth: once a second one query
 //! asks it what happened to all that is watched here, so what was not heard is late by a second and not lost.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::{Event, Execution};
@@ -17,9 +16,10 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::feed::{Feed, FeedFilter, FilteredFeed};
+use super::feed::Feed;
+use super::filtered_feed::{FeedFilter, FilteredFeed};
 use super::stream_limits::StreamSlot;
-use super::timeline::{Subscription, Timeline, TimelineUpdate};
+use super::timeline::{Subscription, Timeline, TimelineMap, TimelineUpdate};
 use super::watch::Watch;
 
 /// How long an announcement may be late before the store is asked.
@@ -38,8 +38,7 @@ type Receiver = tokio::sync::Mutex<mpsc::UnboundedReceiver<Arc<Timeline>>>;
 /// Everything that is watched on this server.
 pub struct Hub {
     store: Arc<dyn EventLog>,
-    /// Those with a subscription.
-    timelines: Mutex<HashMap<ExecutionId, Arc<Timeline>>>,
+    timelines: Arc<TimelineMap>,
     /// What must be read from the store, and its other end, held by [`Hub::run`].
     behind: mpsc::UnboundedSender<Arc<Timeline>>,
     to_read: Receiver,
@@ -58,7 +57,7 @@ impl Hub {
         let ((behind, to_read), (asks, to_ask)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         Arc::new(Self {
             store,
-            timelines: Mutex::default(),
+            timelines: Arc::default(),
             behind,
             to_read: to_read.into(),
             asks,
@@ -69,21 +68,15 @@ impl Hub {
     }
 
     /// Watches an execution from a cursor on. EXECUTION_NOT_FOUND, SEQUENCE_AHEAD.
-    pub async fn watch(
-        self: &Arc<Self>,
-        project: ProjectId,
-        id: ExecutionId,
-        after: i64,
-        slot: StreamSlot,
-    ) -> Result<Watch> {
-        let subscription = self.subscribe(id, true);
+    pub async fn watch(&self, project: ProjectId, id: ExecutionId, after: i64, slot: StreamSlot) -> Result<Watch> {
+        let subscription = self.timelines.subscribe(id, true);
         self.catch_up(&subscription, project, after).await?;
         Ok(Watch::new(subscription, slot, after))
     }
 
     /// Registers for an execution that this process is about to record and drive. [`Hub::drove`] says how it ended.
-    pub fn expect(self: &Arc<Self>, id: ExecutionId, slot: StreamSlot) -> Watch {
-        let subscription = self.subscribe(id, true);
+    pub fn expect(&self, id: ExecutionId, slot: StreamSlot) -> Watch {
+        let subscription = self.timelines.subscribe(id, true);
         subscription.timeline.driven_here.store(true, Ordering::Relaxed);
         Watch::new(subscription, slot, 0)
     }
@@ -95,8 +88,8 @@ impl Hub {
     }
 
     /// The execution once it has ended.
-    pub async fn end_of(self: &Arc<Self>, project: ProjectId, id: ExecutionId) -> Result<Arc<Execution>> {
-        let subscription = self.subscribe(id, false);
+    pub async fn end_of(&self, project: ProjectId, id: ExecutionId) -> Result<Arc<Execution>> {
+        let subscription = self.timelines.subscribe(id, false);
         self.catch_up(&subscription, project, 0).await?;
         let timeline = &subscription.timeline;
         loop {
@@ -120,32 +113,9 @@ impl Hub {
         }
     }
 
-    /// Subscribes to an execution, which need not exist yet. `reads`: to its text too.
-    pub(super) fn subscribe(self: &Arc<Self>, id: ExecutionId, reads: bool) -> Subscription {
-        let mut timelines = self.timelines();
-        let timeline = Arc::clone(timelines.entry(id).or_insert_with(|| Arc::new(Timeline::new(id))));
-        timeline.subscriptions.fetch_add(1, Ordering::Relaxed);
-        if reads {
-            timeline.readers.fetch_add(1, Ordering::Relaxed);
-        }
-        Subscription { hub: Arc::clone(self), timeline, reads }
-    }
-
-    /// Ends a subscription: the last one's end forgets the timeline.
-    pub(super) fn unsubscribe(&self, timeline: &Timeline, reads: bool) {
-        let mut timelines = self.timelines();
-        if reads {
-            timeline.readers.fetch_sub(1, Ordering::Relaxed);
-        }
-        // Subscriptions come and go under this lock.
-        if timeline.subscriptions.fetch_sub(1, Ordering::Relaxed) == 1 {
-            timelines.remove(&timeline.id);
-        }
-    }
-
     /// Brings a timeline up to the store: EXECUTION_NOT_FOUND where the project has none of that id, SEQUENCE_AHEAD where
     /// the cursor is beyond its last event.
-    pub(super) async fn catch_up(&self, subscription: &Subscription, project: ProjectId, cursor: i64) -> Result<()> {
+    async fn catch_up(&self, subscription: &Subscription, project: ProjectId, cursor: i64) -> Result<()> {
         let timeline = &subscription.timeline;
         loop {
             let from = timeline.known().through();
@@ -169,16 +139,12 @@ impl Hub {
         Ok(())
     }
 
-    fn timelines(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Timeline>>> {
-        self.timelines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn find(&self, id: ExecutionId) -> Option<Arc<Timeline>> {
-        self.timelines().get(&id).cloned()
+        self.timelines.lock().get(&id).cloned()
     }
 
     fn all(&self) -> Vec<Arc<Timeline>> {
-        self.timelines().values().cloned().collect()
+        self.timelines.lock().values().cloned().collect()
     }
 
     fn happened(&self, timeline: &Arc<Timeline>, event: Event) {

@@ -1,6 +1,7 @@
 //! What a server knows of one watched execution: its events without a gap, its text while it is written, its end. It is
 //! shared by everyone here who watches it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,38 +10,64 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_queue::{TextCursor, TextPiece};
 use tokio::sync::Notify;
 
-use super::hub::Hub;
-
 /// A watched execution.
 pub(super) struct Timeline {
     pub(super) id: ExecutionId,
     known: Mutex<KnownEvents>,
     /// Wakes who watches.
     pub(super) changed: Notify,
-    pub(super) subscriptions: AtomicUsize,
+    subscriptions: AtomicUsize,
     /// How many of the subscriptions read its text.
-    pub(super) readers: AtomicUsize,
+    readers: AtomicUsize,
     /// It is driven by this process, which will tell how it ended.
     pub(super) driven_here: AtomicBool,
     /// It waits to be read from the store.
     pub(super) behind: AtomicBool,
 }
 
-/// While it is held, its timeline hears what happens.
+/// The timelines of a server: those with a subscription.
+#[derive(Default)]
+pub(super) struct TimelineMap(Mutex<HashMap<ExecutionId, Arc<Timeline>>>);
+
+impl TimelineMap {
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Timeline>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Subscribes to an execution, which need not exist yet. `reads`: to its text too.
+    pub(super) fn subscribe(self: &Arc<Self>, id: ExecutionId, reads: bool) -> Subscription {
+        let mut timelines = self.lock();
+        let timeline = Arc::clone(timelines.entry(id).or_insert_with(|| Arc::new(Timeline::new(id))));
+        timeline.subscriptions.fetch_add(1, Ordering::Relaxed);
+        if reads {
+            timeline.readers.fetch_add(1, Ordering::Relaxed);
+        }
+        Subscription { timelines: Arc::clone(self), timeline, reads }
+    }
+}
+
+/// While it is held, its timeline hears what happens. The last one's end forgets the timeline.
 pub(super) struct Subscription {
-    pub(super) hub: Arc<Hub>,
+    timelines: Arc<TimelineMap>,
     pub(super) timeline: Arc<Timeline>,
-    pub(super) reads: bool,
+    reads: bool,
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.unsubscribe(&self.timeline, self.reads);
+        let mut timelines = self.timelines.lock();
+        if self.reads {
+            self.timeline.readers.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Subscriptions come and go under this lock.
+        if self.timeline.subscriptions.fetch_sub(1, Ordering::Relaxed) == 1 {
+            timelines.remove(&self.timeline.id);
+        }
     }
 }
 
 impl Timeline {
-    pub(super) fn new(id: ExecutionId) -> Self {
+    fn new(id: ExecutionId) -> Self {
         Self {
             id,
             known: Mutex::default(),

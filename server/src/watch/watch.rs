@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Weak};
 
-use prompt_ledger_domain::execution::{Event, Execution, Status};
+use prompt_ledger_domain::execution::{Event, Execution, ExecutionTexts, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Error, Result};
 
@@ -45,15 +45,10 @@ impl WatchMessage {
     fn bytes(&self) -> usize {
         match self {
             Self::Text { text, .. } => text.len(),
-            Self::Changed(_, Some(ended)) => text_bytes(ended),
+            Self::Changed(_, Some(ended)) => ended.texts.as_ref().map_or(0, ExecutionTexts::bytes),
             Self::Snapshot { .. } | Self::Changed(_, None) | Self::Heartbeat(_) => 0,
         }
     }
-}
-
-/// What an execution's texts take in bytes, where it has them.
-pub(super) fn text_bytes(execution: &Execution) -> usize {
-    execution.texts.as_ref().map_or(0, |texts| texts.input.bytes() + texts.variables.len() + texts.response.len())
 }
 
 /// A stream about one execution.

@@ -1,21 +1,21 @@
 //! Figures over a million executions beside the same asked of the executions themselves, and what adding them up in advance
 //! costs those who record them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
-use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, server, spec};
+use prompt_ledger_testkit::ledger::{Connection, Ledger, spec};
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 
 use super::load::{Times, closed_loop, median};
 use super::production::{drained, family_seconds};
 use super::registering::registering;
-use super::{FigureError, migrated, release_binaries};
+use super::release::{FigureError, configured, migrated, release_binaries};
 use crate::{CommandOutcome, install};
 
 /// Calls of each kind.
@@ -48,15 +48,6 @@ async fn measure() -> Result<(), FigureError> {
     registering(&binaries, &postgres, &redis).await?;
     questions(&binaries, &postgres, &redis).await?;
     write_path(&binaries, &postgres, &redis).await
-}
-
-/// A binary on a database of its own.
-pub(super) fn configured(binary: PathBuf, database: &Database, redis: &Redis) -> Builder {
-    server(binary)
-        .env("DATABASE_URL", database.url())
-        .env("REDIS_URL", redis.url())
-        .env("QUEUE_DEPTH_LIMIT", "100000000")
-        .env("LOG", "warn,prompt_ledger_worker::process=info")
 }
 
 /// The answer of a statement in a file: its columns.

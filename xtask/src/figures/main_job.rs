@@ -19,8 +19,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Address};
 
+use super::disk;
 use super::load::{Times, closed_loop, median};
-use super::{FigureError, disk, release_binaries};
+use super::release::{FigureError, release_binaries};
 use crate::CommandOutcome;
 
 /// How often each pair is measured; medians are reported.

@@ -8,22 +8,17 @@ mod load;
 mod main_job;
 mod production;
 mod registering;
+mod release;
 mod rendering;
 mod streams;
 mod words;
 
-use std::error::Error;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use prompt_ledger_testkit::ledger::Builder;
 
 use crate::CommandOutcome;
 use crate::workspace::Workspace;
-
-/// Why something cannot be measured.
-type FigureError = Box<dyn Error + Send + Sync>;
 
 /// Measure Prompt Ledger on this machine: release build, medians, the yardstick in the same run
 #[derive(clap::Args)]
@@ -78,24 +73,4 @@ fn optimised() -> CommandOutcome {
         .args(std::env::args_os().skip(1))
         .status()?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Builds these packages for release: the folder of their binaries.
-fn release_binaries(packages: &[&str]) -> Result<PathBuf, FigureError> {
-    eprintln!("building the release binaries");
-    let workspace = Workspace::locate().map_err(|error| error.to_string())?;
-    let packages = packages.iter().flat_map(|package| ["--package", package]);
-    let status = workspace.cargo().args(["build", "--release", "--locked"]).args(packages).status()?;
-    if !status.success() {
-        return Err("the release build failed".into());
-    }
-    Ok(workspace.target.join("release"))
-}
-
-/// Brings the database's schema up to date.
-fn migrated(builder: &Builder) -> Result<(), FigureError> {
-    match builder.said(&["migrate"]) {
-        (true, _) => Ok(()),
-        (false, said) => Err(said.into()),
-    }
 }

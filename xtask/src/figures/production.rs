@@ -16,9 +16,10 @@ use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, server, spec};
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
 
+use super::disk;
 use super::load::{Times, closed_loop, median, open_loop};
 use super::main_job::{CONNECTIONS, at, call, connections, resident_mib};
-use super::{FigureError, disk, migrated, release_binaries};
+use super::release::{FigureError, migrated, release_binaries};
 use crate::{CommandOutcome, install};
 
 const ROUNDS: usize = 3;

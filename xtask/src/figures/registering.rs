@@ -8,9 +8,8 @@ use prompt_ledger_proto::v1::code_registration_service_client::CodeRegistrationS
 use prompt_ledger_testkit::ledger::Connection;
 use prompt_ledger_testkit::services::{self, Postgres, Redis};
 
-use super::analytics::configured;
 use super::load::Times;
-use super::{FigureError, migrated};
+use super::release::{FigureError, configured, migrated};
 
 const PROMPTS: usize = 1_000;
 const ROUNDS: usize = 10;

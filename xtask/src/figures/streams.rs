@@ -24,8 +24,8 @@ use tonic::{Status, Streaming};
 
 use super::load::Times;
 use super::main_job::resident_mib;
+use super::release::{FigureError, migrated, release_binaries};
 use super::words::{Ages, Relay, ages};
-use super::{FigureError, migrated, release_binaries};
 use crate::{CommandOutcome, install};
 type ExecutionClient = ExecutionServiceClient<Connection>;
 

@@ -7,8 +7,8 @@ use prompt_ledger_providers::TextSink;
 use redis::aio::{MultiplexedConnection, PubSubStream};
 use tokio::sync::mpsc;
 
-use super::FigureError;
 use super::load::Times;
+use super::release::FigureError;
 
 /// This moment, as the fake model's clock has it.
 fn now_micros() -> u64 {

@@ -1,6 +1,6 @@
 //! What happens to an execution.
 
-use super::{ErrorType, Status};
+use super::status::{ErrorType, Status};
 use crate::Timestamp;
 
 /// One change of an execution's state.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{
-    Attempt, ErrorType, Event, Execution, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, Status,
-};
+use super::event::Event;
+use super::record::{Attempt, Execution, ExecutionTexts, Failure, Input, Params};
+use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
 use crate::ids::{ExecutionId, PriceId, ProjectId, PromptId, VersionId};
+use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
-use crate::prompt::{Mode, Prompt, Version};
+use crate::prompt::{Prompt, Version};
 
 /// An execution to record.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Changing a prompt that exists.
 
-use prompt_ledger_domain::error::Operation;
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::{Error, Result, Timestamp, versioning};
 

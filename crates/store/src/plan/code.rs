@@ -1,7 +1,7 @@
 //! Registering what code carries.
 
-use prompt_ledger_domain::error::Operation;
 use prompt_ledger_domain::ids::VersionId;
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content, Registration};
 use prompt_ledger_domain::{Result, Timestamp};

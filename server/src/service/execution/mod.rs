@@ -1,6 +1,7 @@
 //! What ExecutionService does: checks, resolves, renders, records, runs or enqueues, cancels, and reads back.
 
 mod backpressure;
+mod execute_kind;
 mod prepare;
 mod start;
 mod verify;
@@ -20,12 +21,11 @@ use prompt_ledger_engine::Runner;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Hint, Outbox};
 use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::backpressure::Backpressure;
-use self::start::ExecuteKind;
+pub use self::execute_kind::CallContext;
+use self::execute_kind::ExecuteKind;
 use super::{Caller, CpuPool, ModelService, RegistryService};
 use crate::watch::{FeedFilter, FilteredFeed, Hub, StreamLimits, Watch};
 
@@ -76,17 +76,6 @@ pub struct Streamed {
     pub watch: Watch,
     /// Another call with the same idempotency key made it.
     pub reused: bool,
-}
-
-/// What an inline call waits for.
-#[derive(Clone, Debug, Default)]
-pub struct CallContext {
-    /// When the caller must have its answer.
-    pub deadline: Option<Instant>,
-    /// Fires when the caller hung up.
-    pub hung_up: CancellationToken,
-    /// What the call came over.
-    pub connection: Option<SocketAddr>,
 }
 
 impl ExecutionService {

@@ -16,7 +16,7 @@ use prompt_ledger_template::{Interrupted, Rendered, Template};
 use serde_json::{Map, Value};
 
 use super::ExecutionService;
-use super::start::ExecuteKind;
+use super::execute_kind::ExecuteKind;
 use crate::service::cpu_pool::GoOn;
 use crate::service::registry::{CachedPrompt, Resolved};
 use crate::service::{Caller, registry};

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Operation, Result};
+use prompt_ledger_domain::error::{Error, Result};
 use prompt_ledger_domain::execution::{Execution, ExecutionMode};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_engine::{Bounds, RecordedEnd};
@@ -15,41 +16,14 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::ExecutionService;
+use super::execute_kind::{CallContext, ExecuteKind};
 use super::prepare::Prepared;
-use super::{CallContext, ExecutionService};
 use crate::service::Caller;
 use crate::watch::Watch;
 
 /// How often a recording that found the registry changed under it resolves again.
 const RESOLVE_TRIES: usize = 5;
-
-/// How an execution is asked for.
-#[derive(Clone, Copy)]
-pub(super) enum ExecuteKind<'a> {
-    /// Run within the call.
-    Run(&'a CallContext),
-    /// Run within the call, and watched from the beginning.
-    Stream(&'a CallContext),
-    /// Put into the queue.
-    Submit,
-}
-
-impl ExecuteKind<'_> {
-    pub(super) fn mode(self) -> ExecutionMode {
-        match self {
-            Self::Run(_) | Self::Stream(_) => ExecutionMode::Sync,
-            Self::Submit => ExecutionMode::Async,
-        }
-    }
-
-    fn operation(self) -> Operation {
-        match self {
-            Self::Run(_) => Operation::Run,
-            Self::Stream(_) => Operation::Stream,
-            Self::Submit => Operation::Submit,
-        }
-    }
-}
 
 /// The execution of a request.
 pub(super) struct Started {

@@ -116,7 +116,7 @@ impl Kit {
     }
 
     fn watched(&self) -> usize {
-        self.hub.timelines().len()
+        self.hub.timelines.lock().len()
     }
 }
 
@@ -141,7 +141,7 @@ async fn sequences(watch: &mut Watch, count: usize) -> Vec<i64> {
 async fn what_happens_between_registering_and_reading_is_told_once() {
     let kit = Kit::new().await;
     let (id, first) = kit.queued().await;
-    let subscription = kit.hub.subscribe(id, true);
+    let subscription = kit.hub.timelines.subscribe(id, true);
     // Heard before anything was read: a gap, which reading closes.
     let second = kit.claim(id).await;
     kit.hub.changed(id, second);
@@ -177,7 +177,7 @@ async fn events_that_nobody_announced_are_found_by_the_next_look() {
 async fn an_event_that_was_missed_is_read_as_soon_as_the_next_one_is_heard() {
     let kit = Kit::new().await;
     let (id, _) = kit.queued().await;
-    let subscription = kit.hub.subscribe(id, false);
+    let subscription = kit.hub.timelines.subscribe(id, false);
     kit.hub.catch_up(&subscription, kit.project, 0).await.unwrap();
     kit.claim(id).await;
     let last = kit.end(id).await;

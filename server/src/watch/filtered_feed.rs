@@ -5,14 +5,13 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{Event, Execution, Status};
+use prompt_ledger_domain::execution::{Event, Execution, ExecutionTexts, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{EventLog, ExecutionFilter};
 
-use super::{FeedEvent, FeedSubscription, OVERLAP};
-use crate::watch::stream_limits::{StreamEnd, StreamSlot};
-use crate::watch::watch::text_bytes;
+use super::feed::{FeedEvent, FeedSubscription, OVERLAP};
+use super::stream_limits::{StreamEnd, StreamSlot};
 
 /// How many executions are read at once.
 const EXECUTIONS_AT_ONCE: usize = 64;
@@ -70,7 +69,9 @@ impl FeedMessage {
     /// About how large it is: what its texts take.
     fn bytes(&self) -> usize {
         match self {
-            Self::Snapshot(execution, _) | Self::Changed { ended: Some(execution), .. } => text_bytes(execution),
+            Self::Snapshot(execution, _) | Self::Changed { ended: Some(execution), .. } => {
+                execution.texts.as_ref().map_or(0, ExecutionTexts::bytes)
+            }
             Self::Synced | Self::Changed { ended: None, .. } | Self::Heartbeat => 0,
         }
     }
@@ -132,12 +133,7 @@ impl FeedFilter {
 }
 
 impl FilteredFeed {
-    pub(in crate::watch) fn new(
-        store: Arc<dyn EventLog>,
-        feed: FeedSubscription,
-        filter: FeedFilter,
-        slot: StreamSlot,
-    ) -> Self {
+    pub(super) fn new(store: Arc<dyn EventLog>, feed: FeedSubscription, filter: FeedFilter, slot: StreamSlot) -> Self {
         let backlog = Backlog { ids: VecDeque::new(), step: Some(BacklogStep::Unfinished(None)), sent: HashSet::new() };
         let (ready, meanwhile) = (VecDeque::new(), VecDeque::new());
         Self { slot, read: FeedRead { store, feed, filter, ready, backlog: Some(backlog), meanwhile }, ended: false }

@@ -1,58 +1,15 @@
 //! Every error that carries more than a sentence: its metadata, what it is about, and what to do instead.
 
-use super::{Error, Reason, Violations};
+use crate::error::{Error, Reason, Remedy, Violations};
 use crate::execution::Status;
 use crate::field::shown;
 use crate::ids::ExecutionId;
+use crate::mode::{Mode, Operation};
 use crate::model::ModelRef;
-use crate::prompt::{Mode, Selector};
+use crate::prompt::Selector;
 use crate::text;
 
-/// What a caller does with a prompt. Which call does it depends on the prompt's mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
-    /// Writes a version.
-    Write,
-    /// Runs an execution within the call.
-    Run,
-    /// Runs an execution within the call, and watches it.
-    Stream,
-    /// Puts an execution into the queue.
-    Submit,
-}
-
-/// What to do instead of what was refused. The layer that knows the calls names them, at the end of the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Remedy {
-    /// The call that serves prompts of this mode.
-    Use(Mode, Operation),
-    /// The call that reads the history, for the mode that the prompt has.
-    ReadHistory,
-    /// Register the prompt, in either mode.
-    RegisterPrompt,
-    /// Unarchive the prompt.
-    Unarchive,
-    /// List the prompt's versions.
-    ListVersions,
-    /// Register the model.
-    RegisterModel {
-        /// Its provider, as it is shown.
-        provider: String,
-        /// Its name, as it is shown.
-        model: String,
-    },
-    /// Read the execution.
-    ReadExecution,
-    /// Watch many executions by one stream.
-    WatchAll,
-}
-
 impl Error {
-    fn remedied_by(mut self, remedy: Remedy) -> Self {
-        self.0.remedy = Some(remedy);
-        self
-    }
-
     fn about_prompt(reason: Reason, message: String, name: &str) -> Self {
         Self::new(reason, message).of_prompt(name).about("prompt", name)
     }

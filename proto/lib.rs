@@ -3,6 +3,7 @@
 pub mod codec;
 
 /// Package `promptledger.v1`.
+#[allow(clippy::disallowed_methods, reason = "generated: a client says that its server is not ready")]
 #[allow(
     clippy::large_enum_variant,
     reason = "generated: a stream's kinds differ in size as their messages do, and one is encoded as soon as it is made"

@@ -8,12 +8,12 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_store::{Maintenance, RollupPolicy};
 use tokio_util::sync::CancellationToken;
 
-/// How often.
-const INTERVAL: Duration = Duration::from_secs(10);
+/// How often executions are added up.
+const ROLLUP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Rolls up until `stop`.
 pub async fn run(store: Arc<dyn Maintenance>, stop: CancellationToken) {
-    let mut ticks = tokio::time::interval(INTERVAL);
+    let mut ticks = tokio::time::interval(ROLLUP_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Some(Err(error)) = stop.run_until_cancelled(roll_up(&*store)).await {

@@ -6,8 +6,6 @@ use std::io;
 use prompt_ledger_client::WatchError;
 use tonic::{Code, Status};
 
-use crate::connection::ConnectionArgs;
-
 /// What went wrong.
 #[derive(Debug)]
 pub(crate) enum CommandError {
@@ -23,13 +21,12 @@ impl CommandError {
         Self::Other(error.to_string())
     }
 
-    /// A refused or failed call.
-    pub(crate) fn call(status: &Status, connection: &ConnectionArgs) -> Self {
+    /// A refused or failed call to `server`.
+    pub(crate) fn call(status: &Status, server: &str) -> Self {
         let message = match status.message() {
             "" => status.code().description(),
             message => message,
         };
-        let server = &connection.server;
         Self::Other(match (status.code(), status.details().is_empty()) {
             (Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled, true) => format!(
                 "nothing that speaks gRPC answers at {server} ({message}). Is the server running there, with TLS for \
@@ -47,10 +44,10 @@ impl CommandError {
         })
     }
 
-    /// A watch that ended early.
-    pub(crate) fn watch(error: &WatchError, connection: &ConnectionArgs) -> Self {
+    /// A watch of `server` that ended early.
+    pub(crate) fn watch(error: &WatchError, server: &str) -> Self {
         match error {
-            WatchError::Refused(status) => Self::call(status, connection),
+            WatchError::Refused(status) => Self::call(status, server),
             WatchError::GaveUp { .. } => {
                 Self::Other(format!("{error}. What was watched goes on by itself; run this again"))
             }
@@ -78,18 +75,15 @@ impl fmt::Display for CommandError {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests state what a server answers")]
 mod tests {
     use std::time::Duration;
 
-    use prompt_ledger_client::{Client, Options};
-
     use super::*;
 
-    #[tokio::test]
-    async fn only_what_goes_on_is_worth_running_again_for() {
-        let client = Client::connect(Options::default()).unwrap();
-        let connection = ConnectionArgs { client, server: "http://here".into() };
-        let said = |error| CommandError::watch(&error, &connection).to_string();
+    #[test]
+    fn only_what_goes_on_is_worth_running_again_for() {
+        let said = |error| CommandError::watch(&error, "http://here").to_string();
         let gave_up = said(WatchError::GaveUp { after: Duration::from_secs(60), cause: "it was silent".into() });
         assert!(gave_up.ends_with("it was silent. What was watched goes on by itself; run this again"), "{gave_up}");
         let unreadable = said(WatchError::Unreadable);

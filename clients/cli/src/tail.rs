@@ -75,11 +75,11 @@ impl TailArgs {
         // Fails at once where the server is not there: watching would go on trying.
         let request = v1::ListExecutionsRequest { page_size: 1, ..v1::ListExecutionsRequest::default() };
         let listed = connection.client.executions().list_executions(request).await;
-        listed.map_err(|status| CommandError::call(&status, connection))?;
+        listed.map_err(|status| CommandError::call(&status, &connection.server))?;
         let json = self.json;
         let mut tail = connection.client.tail(self.filter());
         while let Some(update) = tail.next().await {
-            let update = update.map_err(|error| CommandError::watch(&error, connection))?;
+            let update = update.map_err(|error| CommandError::watch(&error, &connection.server))?;
             if json {
                 json::tail(&update).map_or(Ok(()), |line| output.json(&line))?;
             } else {

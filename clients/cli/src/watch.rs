@@ -37,11 +37,11 @@ impl WatchArgs {
         let request =
             v1::GetExecutionRequest { execution_id: self.execution.clone(), view: v1::ExecutionView::Basic.into() };
         let found = connection.client.executions().get_execution(request).await;
-        found.map_err(|status| CommandError::call(&status, connection))?;
+        found.map_err(|status| CommandError::call(&status, &connection.server))?;
         let mut screen = Screen { json: self.json || !output.is_terminal, in_line: false };
         let mut watch = connection.client.watch(self.execution);
         while let Some(update) = watch.next().await {
-            let update = update.map_err(|error| CommandError::watch(&error, connection))?;
+            let update = update.map_err(|error| CommandError::watch(&error, &connection.server))?;
             screen.show(&update, output)?;
             if let Update::Ended(execution) = update {
                 return Ok(match execution.status() {

@@ -8,15 +8,11 @@ use prompt_ledger_proto::v1::code_registration_service_client::CodeRegistrationS
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 
 use crate::following::WatchTimeouts;
-use crate::options::{ClientCredentials, Options, OptionsError};
+use crate::options::{Connection, Options, OptionsError};
 use crate::tail::Tail;
 use crate::watch::Updates;
-
-/// A connection that sends the key and the project with each call.
-pub type Connection = InterceptedService<Channel, ClientCredentials>;
 
 /// A client of one server. Cheap to clone; clones share the connection.
 #[derive(Clone)]

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::{TryStreamExt as _, future};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::Status;
+use tonic::{Response, Status};
 
-use crate::client::Connection;
 use crate::error::WatchError;
 use crate::machine::{Machine, NextStep, StreamReader};
+use crate::options::Connection;
 use crate::retry::{RetryMoment, RetryWindow, StreamFailure};
 
 /// A stream of events.
@@ -105,6 +106,14 @@ impl<R: OpenStream> Following<R> {
         let event = timeout(self.silence, events.next()).await.map_err(|_| StreamFailure::Silent)?;
         Ok(Some(event.ok_or(StreamFailure::Cut)??))
     }
+}
+
+/// The events in the messages of a stream.
+pub(crate) fn events<M: Send + 'static>(
+    answer: Response<tonic::Streaming<M>>,
+    event: impl Fn(M) -> Option<v1::ExecutionEvent> + Send + 'static,
+) -> EventStream {
+    answer.into_inner().try_filter_map(move |message| future::ready(Ok(event(message)))).boxed()
 }
 
 /// A random number from 0 to 1. Where the system has none, all clients come back at once: no worse than that.

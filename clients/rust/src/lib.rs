@@ -40,9 +40,9 @@ mod tailer;
 mod update;
 mod watch;
 
-pub use client::{Client, Connection};
+pub use client::Client;
 pub use error::WatchError;
-pub use options::{ClientCredentials, ClientKey, Options, OptionsError, is_loopback};
+pub use options::{ClientCredentials, ClientKey, Connection, Options, OptionsError, is_loopback};
 pub use prompt_ledger_proto::v1;
 pub use tail::Tail;
 pub use update::{StateChange, TailUpdate, Update};

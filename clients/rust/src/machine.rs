@@ -100,6 +100,7 @@ impl<R: StreamReader> Machine<R> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests state what a server answers")]
 mod tests {
     use super::*;
     use std::time::Duration;

@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::transport::{ClientTlsConfig, Endpoint, Uri};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Request, Status};
+
+/// A connection that sends the key and the project with each call.
+pub type Connection = InterceptedService<Channel, ClientCredentials>;
 
 /// How much of one stream may be on its way. What a reader leaves unread beyond it waits in the server, which tells who
 /// is slow from who is not.

@@ -121,6 +121,7 @@ impl RetryWindow {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests state what a server answers")]
 mod tests {
     use super::*;
     use tonic_types::ErrorDetails;

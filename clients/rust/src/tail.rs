@@ -11,12 +11,11 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use tonic::Status;
 
-use crate::client::Connection;
 use crate::error::WatchError;
-use crate::following::{EventStream, OpenStream, WatchTimeouts, follow};
+use crate::following::{EventStream, OpenStream, WatchTimeouts, events, follow};
+use crate::options::Connection;
 use crate::tailer::Tailer;
 use crate::update::TailUpdate;
-use crate::watch::events;
 
 /// What happens to all executions that match: a stream that ends behind an error only. Connections that break and
 /// servers that end are not noticed, but for the time that they take; what changed meanwhile comes as

@@ -4,18 +4,18 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream, StreamExt as _};
-use futures::{FutureExt as _, TryStreamExt as _, future};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
-use tonic::{Response, Status};
+use tonic::Status;
 
-use crate::client::Connection;
 use crate::error::WatchError;
 use crate::follower::{Ask, Follower};
-use crate::following::{EventStream, OpenStream, WatchTimeouts, follow};
+use crate::following::{EventStream, OpenStream, WatchTimeouts, events, follow};
 use crate::machine::{StreamReader, Taken};
+use crate::options::Connection;
 use crate::update::Update;
 
 /// What happens to one execution: a stream that ends behind [`Update::Ended`] or behind an error. Connections that break
@@ -98,12 +98,4 @@ impl OpenStream for Watched {
             }
         }
     }
-}
-
-/// The events in the messages of a stream.
-pub(crate) fn events<M: Send + 'static>(
-    answer: Response<tonic::Streaming<M>>,
-    event: impl Fn(M) -> Option<v1::ExecutionEvent> + Send + 'static,
-) -> EventStream {
-    answer.into_inner().try_filter_map(move |message| future::ready(Ok(event(message)))).boxed()
 }

@@ -1,5 +1,6 @@
 //! The one place that makes stores, brokers and providers from configuration: no other crate names a concrete one. A new
 //! backend is wired here.
+#![allow(clippy::disallowed_types, reason = "backends are chosen here")]
 
 mod brokers;
 mod providers;

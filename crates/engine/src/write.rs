@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// For how long a write is repeated.
-const LIMIT: Duration = Duration::from_secs(600);
+const REPEAT_FOR: Duration = Duration::from_secs(600);
 
 /// Repeats a write of this attempt while its failure may pass, for at most ten minutes or until `stop`. What is given up is
 /// logged by its execution's id.
@@ -34,7 +34,7 @@ where
             None => Error::new(Reason::StoreUnavailable, "the process ended before the store answered"),
         };
         let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        let may_pass = error.parts().retry_after.is_some() && began.elapsed() + pause < LIMIT;
+        let may_pass = error.parts().retry_after.is_some() && began.elapsed() + pause < REPEAT_FOR;
         let next = tokio::time::sleep(pause.mul_f64(1.0 - prompt_ledger_runtime::jitter() / 2.0));
         if may_pass && tries == 1 {
             tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, %error, cause, "not written yet; it is repeated");
@@ -88,7 +88,7 @@ mod tests {
         let (made, written) = tries(&CancellationToken::new(), unavailable, usize::MAX).await;
         assert_eq!(written.unwrap_err().reason(), Reason::StoreUnavailable);
         let last = made.last().unwrap();
-        assert!((Duration::from_secs(590)..LIMIT).contains(last), "{last:?}");
+        assert!((Duration::from_secs(590)..REPEAT_FOR).contains(last), "{last:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,6 +12,7 @@
 //! | [`failover`] | Redis, and RabbitMQ while Redis is away: sends to one, listens on both |
 //! | [`outbox`] | what is to be sent, so that nobody waits for it |
 #![warn(missing_docs)]
+#![allow(clippy::disallowed_types, reason = "the brokers are made here")]
 
 mod breaker;
 pub mod failover;

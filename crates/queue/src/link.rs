@@ -1,16 +1,18 @@
 //! Whether a broker is reached: said once when it changes, never per try.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// How long anything that a broker is asked may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long to wait before the next try to connect.
-pub(crate) const PAUSE: Duration = Duration::from_millis(200);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
 /// How a broker is doing, as far as this process can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,9 +113,34 @@ impl Link {
     }
 }
 
-/// Waits before the next try. False when it is time to end instead.
-pub(crate) async fn pause(stop: &CancellationToken) -> bool {
-    stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.is_some()
+/// Makes one connection after the other, until `stop` or until one ends well. Each lasts as long as its future; one that
+/// lasted less than [`RECONNECT_PAUSE`] is followed by such a pause. `lost` hears why each broke.
+pub(crate) async fn reconnect<F, E>(
+    stop: &CancellationToken,
+    mut connection: impl FnMut() -> F,
+    mut lost: impl FnMut(E),
+) where
+    F: Future<Output = Result<(), E>>,
+{
+    loop {
+        let began = Instant::now();
+        let Err(why) = connection().await else { return };
+        lost(why);
+        if began.elapsed() < RECONNECT_PAUSE && stop.run_until_cancelled(sleep(RECONNECT_PAUSE)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// What a connection came to that lasts until it breaks or until `stop`.
+pub(crate) async fn until_stop<E>(
+    stop: &CancellationToken,
+    connection: impl Future<Output = Result<Infallible, E>>,
+) -> Result<(), E> {
+    match stop.run_until_cancelled(connection).await {
+        None => Ok(()),
+        Some(Err(why)) => Err(why),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backon::{ExponentialBuilder, Retryable as _};
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use tokio::sync::{Notify, oneshot};
@@ -35,7 +36,7 @@ const REPEAT_FOR: Duration = Duration::from_secs(2);
 const TRY: Duration = Duration::from_secs(5);
 
 /// The wait before the first repetition; it doubles with each.
-const PAUSE: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long a batch rests whose rows were all locked by others.
 const LOCKED_PAUSE: Duration = Duration::from_millis(5);
@@ -173,21 +174,17 @@ pub(super) async fn patiently<T, F>(mut write: impl FnMut(bool) -> F) -> Result<
 where
     F: Future<Output = Result<T>>,
 {
-    let begun = Instant::now();
-    let mut pause = PAUSE;
-    let mut again = false;
-    loop {
-        let tried = tokio::time::timeout(TRY, write(again)).await.unwrap_or_else(|_| Err(error::unavailable()));
-        match tried {
-            Err(error) if passes(&error) && begun.elapsed() + pause < REPEAT_FOR => {
-                tracing::debug!(%error, cause = ?error.parts().cause, "a write is repeated");
-                again = true;
-                tokio::time::sleep(pause).await;
-                pause *= 2;
-            }
-            other => return other,
-        }
-    }
+    let (begun, mut again) = (Instant::now(), false);
+    let tries = || {
+        let written = tokio::time::timeout(TRY, write(std::mem::replace(&mut again, true)));
+        async { written.await.unwrap_or_else(|_| Err(error::unavailable())) }
+    };
+    tries
+        .retry(ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).without_max_delay().without_max_times())
+        .when(passes)
+        .adjust(|_, pause| pause.filter(|pause| begun.elapsed() + *pause < REPEAT_FOR))
+        .notify(|error, _| tracing::debug!(%error, cause = ?error.parts().cause, "a write is repeated"))
+        .await
 }
 
 fn of_a_row(error: &Error) -> bool {

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::PgConnectOptions;
@@ -17,19 +18,18 @@ pub(super) const APPLICATION: &str = "prompt-ledger";
 /// How long a call waits for a connection, and for a new one to be made.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause before the first connection of a process is tried again, while the database starts.
-const PAUSE: Duration = Duration::from_millis(50);
+const START_PAUSE: Duration = Duration::from_millis(50);
+
 /// The first connection of a process. A database that is starting is waited for.
 pub(super) async fn first(url: &str) -> Result<PgConnection> {
     let (options, began) = (options(url)?, Instant::now());
-    loop {
+    let connect = async || {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await;
-        match connected.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()))) {
-            Err(error) if error::is_starting(&error) && began.elapsed() < CONNECT_TIMEOUT => {
-                tokio::time::sleep(PAUSE).await;
-            }
-            connected => return connected.map_err(error::opening),
-        }
-    }
+        connected.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
+    };
+    let connecting = (|| connect()).retry(ConstantBuilder::new().with_delay(START_PAUSE).without_max_times());
+    let may_start = |error: &sqlx::Error| error::is_starting(error) && began.elapsed() < CONNECT_TIMEOUT;
+    connecting.when(may_start).await.map_err(error::opening)
 }
 
 /// The options that a URL names. A URL that cannot be read is not repeated: it may hold a password.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::migrate::MigrateError;
@@ -20,7 +21,7 @@ pub(super) const LIST: Duration = Duration::from_secs(18);
 const DEAD: usize = 8;
 /// How long the beginning of a write is repeated, and the pause between two tries.
 const REPEAT_FOR: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_millis(20);
+const BEGIN_PAUSE: Duration = Duration::from_millis(20);
 
 /// STORE_UNAVAILABLE for what passes (a connection, a lock, a shutdown, a full disk, a failover), INTERNAL for everything
 /// else: with a delay after which to try again, unless a value is to blame. A violated constraint that means something is
@@ -124,14 +125,11 @@ where
     F: Future<Output = Result<T>>,
 {
     let began = Instant::now();
-    loop {
-        let tried = bounded(CALL, begin()).await;
-        let passes = matches!(&tried, Err(error) if error.reason() == Reason::StoreUnavailable);
-        if !passes || pool.is_closed() || began.elapsed() > REPEAT_FOR {
-            return tried;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
+    let passes = |error: &Error| {
+        error.reason() == Reason::StoreUnavailable && !pool.is_closed() && began.elapsed() <= REPEAT_FOR
+    };
+    let tries = || bounded(CALL, begin());
+    tries.retry(ConstantBuilder::new().with_delay(BEGIN_PAUSE).without_max_times()).when(passes).await
 }
 
 /// Commits. Where it fails nobody knows whether it was written.

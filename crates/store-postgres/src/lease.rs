@@ -36,7 +36,7 @@ pub(super) static STILL_HELD: LazyLock<String> = LazyLock::new(|| {
 
 /// How often those that others had locked are tried again, and the pause before it.
 const LOOKS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(10);
+const LOCKED_PAUSE: Duration = Duration::from_millis(10);
 
 /// Extends what is held; the same again does no harm. A row that stays locked to the end keeps the lease that it has
 /// until the next sign of life: it is still its holder's.
@@ -48,7 +48,7 @@ pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Re
             break;
         }
         if look > 0 {
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(LOCKED_PAUSE).await;
         }
         let asked = &left;
         let rows = patiently(|_| fetch(pool, &EXTEND, asked, Some(lease))).await?;

@@ -5,6 +5,7 @@
 //! the values of its own columns, in the order of the text, and a long text stands in one statement alone. Counts of
 //! jobs are rounded up, so that the texts stay few and are planned once; the rows that no job fills are NULL, and equal
 //! to nothing.
+#![allow(clippy::disallowed_types, reason = "constant texts, made when they are first used")]
 
 use std::sync::OnceLock;
 

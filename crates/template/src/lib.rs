@@ -19,6 +19,7 @@
 //! minutes) and recurses on hostile text; its renderer misses variables, calls helpers by name, escapes HTML, and knows
 //! no bound. What both print for the same template and values is compared by a test.
 #![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "tests measure time"))]
 
 mod budget;
 mod faults;

@@ -1,5 +1,6 @@
 //! The one place where an error becomes a `tonic::Status`: by one table, with `google.rpc` details, and never larger
 //! than a client's trailers may be. What tonic answers by itself is brought into the same form.
+#![allow(clippy::disallowed_methods, reason = "errors become a Status here")]
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 /// How long nothing is told after something was.
-const PAUSE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Counts what happens. The first time is told at once; what follows within a minute is told at its end, in one number.
 #[derive(Default)]
@@ -33,7 +33,7 @@ impl ThrottledCount {
         if self.untold == 0 {
             return None;
         }
-        let mut pause = Box::pin(tokio::time::sleep(PAUSE));
+        let mut pause = Box::pin(tokio::time::sleep(SILENCE));
         // Registers who is to be woken: what happens meanwhile is to be told when it ends.
         let _: Poll<()> = pause.as_mut().poll(cx);
         self.pause = Some(pause);
@@ -53,9 +53,9 @@ mod tests {
             std::future::poll_fn(|cx| Poll::Ready(occasional.poll_told(cx))).await
         };
         assert_eq!((told(0).await, told(2).await, told(5).await), (None, Some(2), None));
-        tokio::time::advance(PAUSE).await;
+        tokio::time::advance(SILENCE).await;
         assert_eq!((told(1).await, told(0).await), (Some(6), None));
-        tokio::time::advance(PAUSE).await;
+        tokio::time::advance(SILENCE).await;
         assert_eq!((told(0).await, told(1).await), (None, Some(1)));
     }
 }

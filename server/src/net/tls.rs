@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use prompt_ledger_runtime::config::Tls;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
@@ -68,13 +69,7 @@ impl Certificates {
                 tokio::task::spawn_blocking(move || this.reload()).await.unwrap_or_else(|error| Err(error.to_string()))
             }
         };
-        match again().await {
-            Ok(differs) => Ok(differs),
-            Err(_) => {
-                tokio::time::sleep(REPLACING).await;
-                again().await
-            }
-        }
+        again.retry(ConstantBuilder::new().with_delay(REPLACING).with_max_times(1)).await
     }
 
     /// Takes what the files hold now, and logs what came of it.

@@ -8,12 +8,12 @@ use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, Metadata, spec};
 use prost::Message as _;
 
-use crate::kit::{Meter, Wire, framed, ledger, send, status_of};
+use crate::kit::{HUNG, Meter, Wire, framed, ledger, send, status_of};
 
 const LIST: &str = "/promptledger.v1.ExecutionService/ListExecutions";
 const STREAMS: usize = 300;
 /// A list is answered or refused much sooner.
-const PATIENCE: Duration = Duration::from_secs(120);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
 
 /// A new key for the default project.
 fn key(server: &Ledger) -> String {
@@ -47,7 +47,7 @@ async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_g
     }
     let (mut held, mut refused) = (Vec::new(), 0);
     for response in opened {
-        let response = tokio::time::timeout(PATIENCE, response).await.unwrap().unwrap();
+        let response = tokio::time::timeout(ANSWERED_WITHIN, response).await.unwrap().unwrap();
         match response.headers().contains_key("grpc-status") {
             true => {
                 assert_eq!(status_of(response).await, "8");
@@ -58,7 +58,7 @@ async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_g
     }
     let toll = meter.finish(&format!("{STREAMS} unread lists, {} held, {refused} refused", held.len()));
     assert!(toll.grown_mib() < 170, "{toll}");
-    assert!(toll.slowest() < Duration::from_secs(5) && toll.failed == 0, "{toll}");
+    assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
 
     // What is held is another key's nothing; and the attacker's own comes back with its connection's end.
     drop((wire, held));
@@ -67,7 +67,7 @@ async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_g
     let list = v1::ListExecutionsRequest { view: v1::ExecutionView::Full.into(), ..Default::default() };
     let began = tokio::time::Instant::now();
     while client.list_executions(list.clone()).await.is_err() {
-        assert!(began.elapsed() < PATIENCE);
+        assert!(began.elapsed() < ANSWERED_WITHIN);
     }
 }
 
@@ -97,10 +97,10 @@ async fn executions_that_are_answered_again_and_not_read_hold_no_more_than_a_key
         }
         let (mut held, mut refused) = (Vec::new(), 0);
         for response in opened {
-            let mut response = tokio::time::timeout(PATIENCE, response).await.unwrap().unwrap();
+            let mut response = tokio::time::timeout(ANSWERED_WITHIN, response).await.unwrap().unwrap();
             let mut left = u64::from(window);
             while left > 0
-                && let Some(Ok(data)) = tokio::time::timeout(PATIENCE, response.body_mut().data()).await.unwrap()
+                && let Some(Ok(data)) = tokio::time::timeout(ANSWERED_WITHIN, response.body_mut().data()).await.unwrap()
             {
                 left = left.saturating_sub(data.len() as u64);
             }
@@ -115,6 +115,6 @@ async fn executions_that_are_answered_again_and_not_read_hold_no_more_than_a_key
         let toll = meter.finish(&format!("{STREAMS} unread {method}, {} held, {refused} refused", held.len()));
         assert!(!held.is_empty() && refused > 0);
         assert!(toll.grown_mib() < 140, "{toll}");
-        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+        assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
     }
 }

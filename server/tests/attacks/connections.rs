@@ -20,7 +20,7 @@ use tonic::transport::Endpoint;
 use crate::kit::{Meter, ledger};
 
 /// What is waited for comes much sooner, or never.
-const PATIENCE: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 /// The preface of HTTP/2, and an empty SETTINGS frame.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -34,7 +34,7 @@ async fn idle(addr: &str, from: [u8; 4]) -> Option<TcpStream> {
     // A server that takes a connection begins with its SETTINGS.
     let mut settings = [0; 9];
     let read =
-        tokio::time::timeout(PATIENCE, stream.read_exact(&mut settings)).await.expect("neither taken nor closed");
+        tokio::time::timeout(WAIT_LIMIT, stream.read_exact(&mut settings)).await.expect("neither taken nor closed");
     read.ok().map(|_| stream)
 }
 
@@ -62,7 +62,7 @@ async fn a_new_client_is_served(ledger: &Ledger) -> bool {
 async fn soon_a_new_client_is_served(ledger: &Ledger) -> Duration {
     let began = Instant::now();
     while !a_new_client_is_served(ledger).await {
-        assert!(began.elapsed() < PATIENCE, "nobody new is let in: {:#?}", ledger.output());
+        assert!(began.elapsed() < WAIT_LIMIT, "nobody new is let in: {:#?}", ledger.output());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     began.elapsed()
@@ -154,7 +154,7 @@ async fn rapid_resets_end_their_connection_and_write_no_line_each() {
         // The server hangs up before it has read all.
         stream.write_all(&rapid_reset()).await.ok();
         let mut answer = Vec::new();
-        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        let ended = tokio::time::timeout(WAIT_LIMIT, stream.read_to_end(&mut answer)).await;
         assert!(ended.is_ok(), "the connection goes on");
     }
     let toll = meter.finish("100 connections of 1,000 rapid resets");

@@ -20,6 +20,8 @@ use tonic::transport::Endpoint;
 
 /// The pause between two calls of the honest client.
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
+/// What the slowest call of the honest client may take: only a server that hangs exceeds it, however busy the machine is.
+pub(crate) const HUNG: Duration = Duration::from_secs(10);
 /// What one call of the honest client may take before it counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The clock of /proc, in ticks per second (USER_HZ, 100 on every Linux).

@@ -9,7 +9,7 @@ use crate::kit::{Meter, ledger, memory};
 use crate::provider_json::call_at_once;
 
 /// How long giving back may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(20);
 /// How much more than before may be kept, in MiB.
 const KEPT_MIB: u64 = 70;
 
@@ -38,7 +38,10 @@ async fn given_back(ledger: &Ledger, before: u64) -> (u64, Duration) {
         if kept <= KEPT_MIB {
             return (kept, began.elapsed());
         }
-        assert!(began.elapsed() < PATIENCE, "{kept} MiB more than before are resident after {PATIENCE:?}");
+        assert!(
+            began.elapsed() < GIVEN_BACK_WITHIN,
+            "{kept} MiB more than before are resident after {GIVEN_BACK_WITHIN:?}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Hostile calls at once.
 const CALLS: usize = 6;
 /// What the honest client's slowest call may take: a server that is held answers only when the work is done.
-const PATIENCE: Duration = Duration::from_secs(2);
+const SLOWEST_HONEST_CALL: Duration = Duration::from_secs(2);
 /// Processor time that may be spent after the last hostile call was answered.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
@@ -90,7 +90,7 @@ async fn attacked(ledger: &Ledger, name: &str, variables: &Struct) {
 
 fn bounded(name: &str, toll: &Toll) {
     assert_eq!(toll.failed, 0, "{name}: {toll}");
-    assert!(toll.slowest() < PATIENCE, "{name}: {toll}");
+    assert!(toll.slowest() < SLOWEST_HONEST_CALL, "{name}: {toll}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

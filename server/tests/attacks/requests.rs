@@ -9,7 +9,7 @@ use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger};
 use prost::Message as _;
 
-use super::kit::{Meter, Wire, framed, ledger, send, status_of};
+use super::kit::{HUNG, Meter, Wire, framed, ledger, send, status_of};
 
 const KEY: [(&str, &str); 1] = [("x-api-key", DEVELOPMENT_KEY)];
 const MIB: usize = 1024 * 1024;
@@ -46,7 +46,7 @@ async fn unfinished_requests_without_a_key_take_no_memory() {
         unfinished(&ledger, path, bytes, &[], 400).await;
         let toll = meter.finish(&format!("400 unfinished requests of {bytes} bytes to {path}"));
         assert!(toll.grown_mib() < 64, "{toll}");
-        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+        assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
     }
 }
 
@@ -58,7 +58,7 @@ async fn unfinished_requests_with_a_key_take_no_more_than_their_connections_shar
         unfinished(&ledger, path, bytes, &KEY, 400).await;
         let toll = meter.finish(&format!("400 unfinished requests of {bytes} bytes to {path}"));
         assert!(toll.grown_mib() < 128, "{toll}");
-        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+        assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
     }
 }
 
@@ -69,7 +69,7 @@ async fn unfinished_requests_of_many_connections_take_no_more_than_the_processs_
     join_all((0..16).map(|_| unfinished(&ledger, REGISTER, 4 * MIB, &KEY, 25))).await;
     let toll = meter.finish("16 connections with 25 unfinished requests each");
     assert!(toll.grown_mib() < 192, "{toll}");
-    assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+    assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +134,7 @@ async fn two_million_empty_prompts_are_counted_before_they_are_decoded() {
     let toll = meter.finish("6 batches of two million empty prompts");
     assert!(answers.iter().all(|code| code == "3"), "{answers:?}");
     assert!(toll.grown_mib() < 192, "{toll}");
-    assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+    assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
 }
 
 /// A length-delimited field.
@@ -165,7 +165,7 @@ async fn variables_of_countless_values_are_counted_before_they_are_decoded() {
         let toll = meter.finish(&format!("12 lists of {what} in 1 MiB"));
         assert!(answers.iter().all(|code| code == "3"), "{what}: {answers:?}");
         assert!(toll.grown_mib() < 128, "{what}: {toll}");
-        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{what}: {toll}");
+        assert!(toll.slowest() < HUNG && toll.failed == 0, "{what}: {toll}");
     }
 }
 
@@ -179,7 +179,7 @@ async fn headers_that_nobody_reads_are_not_held() {
         join_all((0..8).map(|_| unfinished(&ledger, path, 1, &headers, 900))).await;
         let toll = meter.finish(&format!("7200 calls of {path} with 200 headers each"));
         assert!(toll.grown_mib() < 130, "{toll}");
-        assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+        assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
     }
 }
 
@@ -231,5 +231,5 @@ async fn requests_that_wait_decoded_take_no_more_than_their_keys_share() {
     let count = |code: &str| answers.iter().filter(|answer| *answer == code).count();
     assert!(count("0") > 0 && count("8") > 0 && count("0") + count("8") == 300, "{answers:?}");
     assert!(toll.grown_mib() < 200, "{toll}");
-    assert!(toll.slowest() < Duration::from_secs(10) && toll.failed == 0, "{toll}");
+    assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
 }

@@ -10,7 +10,7 @@ use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database};
 
 /// What is waited for comes much sooner, or never.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// What servers and workers share.
 pub(crate) struct Deployment {
@@ -121,7 +121,7 @@ pub(crate) async fn until(server: &Ledger, id: &str, stands: impl Fn(&v1::Execut
         if stands(&found) {
             return found;
         }
-        assert!(began.elapsed() < PATIENCE, "it stays: {found:?}");
+        assert!(began.elapsed() < WAIT_LIMIT, "it stays: {found:?}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -135,7 +135,7 @@ pub(crate) async fn ended(server: &Ledger, id: &str) -> v1::Execution {
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let began = Instant::now();
     while !holds().await {
-        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} for {what}");
+        assert!(began.elapsed() < WAIT_LIMIT, "waited {WAIT_LIMIT:?} for {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

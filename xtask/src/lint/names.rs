@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::LintViolation;
-use crate::source::{SourceFile, is_test_file};
+use crate::source::{is_test_file, lines_before_tests};
 
 /// Names that every crate may give.
 const SHARED: [&str; 3] = ["Config", "Error", "Result"];
-/// What only tests stand on.
-const OF_TESTS: [&str; 2] = ["crates/testkit/", "crates/store-conformance/"];
 
 /// The types of the workspace, by name.
 #[derive(Default)]
@@ -17,13 +15,11 @@ pub(super) struct TypeNames(BTreeMap<String, Vec<String>>);
 impl TypeNames {
     /// Notes the types that a file declares, but for tests. Associated types are indented, and names of others.
     pub(super) fn note(&mut self, path: &str, text: &str) {
-        if is_test_file(path) || OF_TESTS.iter().any(|folder| path.starts_with(folder)) {
+        if is_test_file(path) || super::OF_TESTS.iter().any(|folder| path.starts_with(folder)) {
             return;
         }
-        let source = SourceFile::new(text);
-        let tests = source.test_lines();
-        for (number, line) in source.code.lines().enumerate() {
-            if let Some(name) = declared(line).filter(|_| !tests.get(number).is_some_and(|test| *test)) {
+        for (number, line) in text.lines().take(lines_before_tests(text)).enumerate() {
+            if let Some(name) = declared(line) {
                 self.0.entry(name.to_owned()).or_default().push(format!("{path}:{}", number + 1));
             }
         }

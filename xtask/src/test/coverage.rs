@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::source::{SourceFile, is_test_file};
+use crate::source::{is_test_file, lines_before_tests};
 
 /// The folders of the pure rules, where every line is to be reached.
 const RULES: [&str; 2] = ["crates/domain/src", "crates/template/src"];
@@ -44,10 +44,10 @@ impl Coverage {
             if is_test_file(name) || NOT_THE_PRODUCT.iter().any(|folder| name.starts_with(folder)) {
                 continue;
             }
-            let tests = SourceFile::new(&read(path)).test_lines();
+            let code = lines_before_tests(&read(path));
             let lines: &mut Lines = files.entry(name.to_owned()).or_default();
             for (line, hits) in record.lines().filter_map(line_and_hits) {
-                if tests.get(line - 1).is_some_and(|test| *test) {
+                if line > code {
                     continue;
                 }
                 lines.all += 1;

@@ -1,5 +1,5 @@
 //! Providers over real sockets.
-
+#![allow(clippy::disallowed_types, reason = "every provider is tested")]
 // Tests state facts: a panic is the report, also in what they share.
 #![allow(clippy::unwrap_used)]
 

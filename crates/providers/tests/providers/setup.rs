@@ -11,8 +11,8 @@ use prompt_ledger_testkit::fake_model::FakeModel;
 use tokio::sync::mpsc;
 
 pub(crate) const KEY: &str = "sk-test-0123456789";
-/// Longer than any test should take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// The timeout of a call in a test that is not about timeouts.
+pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Remembers every piece.
 #[derive(Default)]
@@ -86,7 +86,7 @@ pub(crate) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(provider: &'a dyn Provider, input: Input) -> Self {
-        Self { input, params: Params::default(), timeout: PATIENCE, provider }
+        Self { input, params: Params::default(), timeout: CALL_TIMEOUT, provider }
     }
 
     pub(crate) fn params(mut self, params: Params) -> Self {

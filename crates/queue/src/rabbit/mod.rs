@@ -4,10 +4,12 @@
 //! One connection with a channel for each use, since an error closes the channel that it happened on.
 
 mod publishing;
+mod sending;
 mod session;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -55,6 +57,8 @@ struct RabbitInner {
     inbox: Inbox,
     heard: Speaker,
     link: Link,
+    /// Whether a connection has stood before.
+    was_connected: AtomicBool,
 }
 
 impl Rabbit {
@@ -76,6 +80,7 @@ impl Rabbit {
             inbox: Inbox::new(),
             heard: Speaker::new(),
             link: Link::new(BROKER, &[Part::Sending]),
+            was_connected: AtomicBool::new(false),
         });
         let tasks = TaskTracker::new();
         tasks.spawn(Arc::clone(&shared).keep_connected(stop.clone()));
@@ -110,6 +115,11 @@ fn uri(url: &str) -> Option<AMQPUri> {
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     Some(uri)
+}
+
+/// What is said of a failure. It holds what the broker answered, never an address with a password.
+fn why(error: &lapin::Error) -> String {
+    error.to_string()
 }
 
 fn broken(message: impl Into<String>) -> BrokerError {

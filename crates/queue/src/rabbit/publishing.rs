@@ -1,18 +1,11 @@
 //! Publishes, and waits until the broker has it all: what it confirms says only whether it is well.
 
-use std::sync::Arc;
-
 use futures::future::try_join_all;
 use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::Mutex;
-use tokio::time::error::Elapsed;
-use tokio::time::{Instant, timeout_at};
 
-use super::session::{Session, why};
-use super::{RabbitInner, broken};
-use crate::BrokerError;
-use crate::link::{CONNECT_TIMEOUT, Part};
+use super::why;
 
 /// A channel that confirms what is published on it.
 pub(super) struct Publisher {
@@ -27,7 +20,7 @@ impl Publisher {
     }
 
     /// Publishes each in one go.
-    async fn publish<T: AsRef<[u8]>>(
+    pub(super) async fn publish<T: AsRef<[u8]>>(
         &self,
         exchange: &str,
         key: &str,
@@ -53,40 +46,5 @@ impl Publisher {
             }
         }
         Ok(())
-    }
-}
-
-impl RabbitInner {
-    pub(super) async fn send_hints(&self, texts: &[String]) -> Result<(), BrokerError> {
-        let until = Instant::now() + CONNECT_TIMEOUT;
-        let session = self.session(until).await?;
-        let sent = timeout_at(until, session.hints.publish("", &self.queue, true, texts)).await;
-        self.sent(&session, sent)
-    }
-
-    pub(super) async fn send_announcements(&self, text: &str) -> Result<(), BrokerError> {
-        let until = Instant::now() + CONNECT_TIMEOUT;
-        let session = self.session(until).await?;
-        // Nobody need be listening.
-        let sent = timeout_at(until, session.events.publish(&self.exchange, "", false, &[text])).await;
-        self.sent(&session, sent)
-    }
-
-    async fn session(&self, until: Instant) -> Result<Arc<Session>, BrokerError> {
-        self.slot.soon(until).await.ok_or_else(|| broken("not connected"))
-    }
-
-    /// Whatever fails, the connection is made anew: so a queue that was deleted is there again. Who comes next fails at
-    /// once, until then.
-    fn sent(&self, session: &Arc<Session>, sent: Result<Result<(), String>, Elapsed>) -> Result<(), BrokerError> {
-        let failed = match sent {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(failed)) => failed,
-            Err(_) => format!("no answer within {CONNECT_TIMEOUT:?}"),
-        };
-        if self.slot.give_up(session) {
-            self.link.down(Part::Sending, &failed);
-        }
-        Err(broken(failed))
     }
 }

@@ -11,13 +11,16 @@ use lapin::options::{
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::publishing::Publisher;
-use super::{CONNECTING, PREFETCH, RabbitInner};
-use crate::link::{CONNECT_TIMEOUT, PAUSE, Part, pause};
+use super::{CONNECTING, PREFETCH, RabbitInner, why};
+use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
 use crate::{Delivery, Heard, Receipt, wire};
+
+/// How long closing a connection that broke may take.
+const CLOSE_BROKEN_TIMEOUT: Duration = Duration::from_millis(200);
 
 pub(super) struct Session {
     number: u64,
@@ -32,11 +35,6 @@ struct Opened {
     connection: Connection,
     session: Arc<Session>,
     events: Consumer,
-}
-
-/// What is said of a failure. It holds what the broker answered, never an address with a password.
-pub(super) fn why(error: &lapin::Error) -> String {
-    error.to_string()
 }
 
 fn late(limit: Duration) -> String {
@@ -72,32 +70,29 @@ impl RabbitInner {
     /// Connects and serves a connection, as often as it takes.
     pub(super) async fn keep_connected(self: Arc<Self>, stop: CancellationToken) {
         // Numbers the connections, from 1.
-        let (numbers, mut again) = (AtomicU64::new(1), false);
-        loop {
-            let began = Instant::now();
-            let opening = timeout(CONNECTING, self.open(numbers.fetch_add(1, Ordering::Relaxed)));
-            let ended = match stop.run_until_cancelled(opening).await {
-                None => break,
-                Some(Err(_)) => Err(late(CONNECTING)),
-                Some(Ok(Err(error))) => Err(why(&error)),
-                Some(Ok(Ok(opened))) => {
-                    if std::mem::replace(&mut again, true) {
-                        // Nobody knows what was announced meanwhile.
-                        self.heard.say(Heard::Missed);
-                    }
-                    self.serve(opened, &stop).await
-                }
-            };
-            self.slot.down();
-            // What was not acknowledged is delivered again, to someone.
-            self.inbox.clear();
-            let Err(why) = ended else { break };
-            self.link.down(Part::Sending, &why);
-            if began.elapsed() < PAUSE && !pause(&stop).await {
-                break;
-            }
-        }
+        let numbers = AtomicU64::new(1);
+        let connection = || self.one_connection(numbers.fetch_add(1, Ordering::Relaxed), &stop);
+        reconnect(&stop, connection, |why| self.link.down(Part::Sending, &why)).await;
         self.slot.down();
+    }
+
+    async fn one_connection(&self, number: u64, stop: &CancellationToken) -> Result<(), String> {
+        let ended = match stop.run_until_cancelled(timeout(CONNECTING, self.open(number))).await {
+            None => Ok(()),
+            Some(Err(_)) => Err(late(CONNECTING)),
+            Some(Ok(Err(error))) => Err(why(&error)),
+            Some(Ok(Ok(opened))) => {
+                if self.was_connected.swap(true, Ordering::Relaxed) {
+                    // What was announced meanwhile is not known.
+                    self.heard.say(Heard::Missed);
+                }
+                self.serve(opened, stop).await
+            }
+        };
+        self.slot.down();
+        // What was not acknowledged is delivered again, to someone.
+        self.inbox.clear();
+        ended
     }
 
     /// One connection, until it breaks, which is an error, or until `stop`.
@@ -110,7 +105,9 @@ impl RabbitInner {
         match &ended {
             Ok(()) => within(CONNECT_TIMEOUT, connection.close(200, "bye".into())).await.ok(),
             // It may be half alive; and whatever waits on it has its own bound.
-            Err(_) => timeout(PAUSE, connection.close(200, "bye".into())).await.ok().and_then(Result::ok),
+            Err(_) => {
+                timeout(CLOSE_BROKEN_TIMEOUT, connection.close(200, "bye".into())).await.ok().and_then(Result::ok)
+            }
         };
         ended
     }

@@ -9,14 +9,15 @@ use futures::FutureExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
 use redis::{FromRedisValue as _, RedisResult, Value, cmd, pipe};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{FIELD, RedisInner, soon, why, within};
-use crate::link::{CONNECT_TIMEOUT, PAUSE, Part, pause};
+use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
 use crate::{Delivery, wire};
 
 const GROUP: &str = "workers";
+/// How long a read that was unblocked may take to return, before it is unblocked once more.
+const UNBLOCKED_WITHIN: Duration = Duration::from_millis(200);
 /// How long one parked read waits, unless it is let go before.
 const BLOCK: Duration = Duration::from_secs(2);
 /// How many hints one read asks for at most.
@@ -33,31 +34,25 @@ struct GroupReader {
 
 impl RedisInner {
     pub(super) async fn keep_receiving(self: Arc<Self>, stop: CancellationToken) {
-        loop {
-            // A process that does not receive needs no connection for it.
-            if self.inbox.wanted().now_or_never().is_none() {
-                self.link.unused(Part::Receiving);
-            }
-            if stop.run_until_cancelled(self.inbox.wanted()).await.is_none() {
-                return;
-            }
-            let began = Instant::now();
-            let failed = match stop.run_until_cancelled(self.reader()).await {
-                None => return,
-                Some(Err(error)) => error,
-                Some(Ok(mut reader)) => {
-                    self.link.up(Part::Receiving);
-                    match self.read_until(&mut reader, &stop).await {
-                        Ok(()) => return self.leave(&mut reader).await,
-                        Err(error) => error,
-                    }
-                }
-            };
-            self.link.down(Part::Receiving, &why(&failed));
-            if began.elapsed() < PAUSE && !pause(&stop).await {
-                return;
-            }
+        let connection = || self.one_reader(&stop);
+        reconnect(&stop, connection, |error| self.link.down(Part::Receiving, &why(&error))).await;
+    }
+
+    /// One connection, from when someone wants hints until it breaks or until `stop`.
+    async fn one_reader(&self, stop: &CancellationToken) -> RedisResult<()> {
+        // A process that does not receive needs no connection for it.
+        if self.inbox.wanted().now_or_never().is_none() {
+            self.link.unused(Part::Receiving);
         }
+        if stop.run_until_cancelled(self.inbox.wanted()).await.is_none() {
+            return Ok(());
+        }
+        let Some(reader) = stop.run_until_cancelled(self.reader()).await else { return Ok(()) };
+        let mut reader = reader?;
+        self.link.up(Part::Receiving);
+        self.read_until(&mut reader, stop).await?;
+        self.leave(&mut reader).await;
+        Ok(())
     }
 
     async fn reader(&self) -> RedisResult<GroupReader> {
@@ -115,7 +110,7 @@ impl RedisInner {
             let Some(id) = reader.id else { return parked.await };
             self.unblock(id).await;
             // It may have come before the read was parked: then once more.
-            if let Ok(answer) = tokio::time::timeout(PAUSE, &mut parked).await {
+            if let Ok(answer) = tokio::time::timeout(UNBLOCKED_WITHIN, &mut parked).await {
                 return answer;
             }
         }

@@ -2,31 +2,26 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt as _;
 use redis::{ErrorKind, RedisError, RedisResult};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{CONNECTING, HEALTH, RedisInner, soon, why, within};
-use crate::link::{PAUSE, Part, pause};
+use crate::link::{Part, reconnect, until_stop};
 use crate::{Heard, wire};
 
 impl RedisInner {
     pub(super) async fn keep_listening(self: Arc<Self>, stop: CancellationToken) {
-        let mut again = false;
-        loop {
-            let began = Instant::now();
-            let Some(Err(error)) = stop.run_until_cancelled(self.one_subscription(&mut again)).await else { return };
-            self.link.down(Part::Listening, &why(&error));
-            if began.elapsed() < PAUSE && !pause(&stop).await {
-                return;
-            }
-        }
+        let again = AtomicBool::new(false);
+        let subscription = || until_stop(&stop, self.one_subscription(&again));
+        reconnect(&stop, subscription, |error| self.link.down(Part::Listening, &why(&error))).await;
     }
 
     /// One subscription, until it breaks.
-    async fn one_subscription(&self, again: &mut bool) -> RedisResult<Infallible> {
+    async fn one_subscription(&self, again: &AtomicBool) -> RedisResult<Infallible> {
         let connecting = async {
             let mut subscription = self.client.get_async_pubsub().await?;
             subscription.subscribe(&self.channel).await?;
@@ -34,7 +29,7 @@ impl RedisInner {
         };
         let (mut asked, mut messages) = within(CONNECTING, "subscribing took too long", connecting).await?.split();
         self.link.up(Part::Listening);
-        if std::mem::replace(again, true) {
+        if again.swap(true, Ordering::Relaxed) {
             // Nobody knows what was announced meanwhile.
             self.heard.say(Heard::Missed);
         }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{HEALTH, RedisInner, broken, soon, why};
 use crate::BrokerError;
-use crate::link::{CONNECT_TIMEOUT, PAUSE, Part, pause};
+use crate::link::{CONNECT_TIMEOUT, Part, reconnect, until_stop};
 
 impl RedisInner {
     /// Sends commands in one round trip. Whatever fails, the connection is made anew: after a change of leaders it may lead
@@ -40,15 +40,15 @@ impl RedisInner {
 
     /// Keeps the connection until `stop`.
     pub(super) async fn keep_sending(self: Arc<Self>, stop: CancellationToken) {
-        loop {
-            let began = Instant::now();
-            let Some(Err(error)) = stop.run_until_cancelled(self.one_connection()).await else { break };
-            self.slot.down();
-            self.link.down(Part::Sending, &why(&error));
-            if began.elapsed() < PAUSE && !pause(&stop).await {
-                break;
-            }
-        }
+        reconnect(
+            &stop,
+            || until_stop(&stop, self.one_connection()),
+            |error| {
+                self.slot.down();
+                self.link.down(Part::Sending, &why(&error));
+            },
+        )
+        .await;
         self.slot.down();
     }
 

@@ -1,5 +1,5 @@
 //! What every broker must do, run on each of them; and what each does in an outage of its own.
-
+#![allow(clippy::disallowed_types, reason = "every broker is tested")]
 // A test is a statement of fact: a panic in it is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

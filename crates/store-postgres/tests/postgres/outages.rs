@@ -14,7 +14,10 @@ use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
 use crate::store::{Fresh, open};
 use prompt_ledger_store_conformance::kit::{Backend as _, an_execution, fence, new_id, reason, start, submit};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a test waits for what comes much sooner, or never.
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
+/// How far a lease is extended.
+const LEASE: Duration = Duration::from_secs(20);
 
 /// Waits until a call fails for this reason, or until it goes well.
 async fn until<T: std::fmt::Debug>(
@@ -27,7 +30,7 @@ async fn until<T: std::fmt::Debug>(
         if answer.as_ref().err().map(prompt_ledger_domain::Error::reason) == wanted {
             return;
         }
-        assert!(began.elapsed() < PATIENCE, "waited for {wanted:?}: {answer:?}");
+        assert!(began.elapsed() < WAIT_LIMIT, "waited for {wanted:?}: {answer:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -76,7 +79,7 @@ async fn new_connections_that_cannot_write_are_refused_until_they_can() {
         Reason::StoreUnavailable,
         "what it reads is stale"
     );
-    assert_eq!(reason(fresh.store.extend(&[fence(new.id, 1)], PATIENCE).await), Reason::StoreUnavailable);
+    assert_eq!(reason(fresh.store.extend(&[fence(new.id, 1)], LEASE).await), Reason::StoreUnavailable);
     assert_eq!(reason(fresh.store.check_writable().await), Reason::StoreUnavailable);
     services::sql(&admin, &format!("ALTER DATABASE {name} RESET default_transaction_read_only"));
     submit(&fresh, &next).await;
@@ -151,14 +154,14 @@ async fn leases_are_kept_and_health_is_well_on_a_database_that_is_slow() {
     let proxy = Proxy::to(fresh.database.url()).await;
     let store = open(&proxy.url(fresh.database.url())).await.unwrap();
     let held = [fence(new.id, 1)];
-    assert_eq!(store.extend(&held, PATIENCE).await.unwrap().len(), 1);
+    assert_eq!(store.extend(&held, LEASE).await.unwrap().len(), 1);
     store.check_writable().await.unwrap();
     // A round trip takes 0.7 s, and a new connection three of them: more than one may take.
     proxy.delay(Duration::from_millis(350));
     for _ in 0..2 {
         // For longer than a connection is idle before it is asked.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
-        assert_eq!(store.extend(&held, PATIENCE).await.unwrap().len(), 1);
+        assert_eq!(store.extend(&held, LEASE).await.unwrap().len(), 1);
         store.check_writable().await.unwrap();
     }
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "tests state what a service answers")]
+
 use super::*;
 use http::HeaderMap;
 use prost::Message as _;

@@ -23,6 +23,10 @@
 //! expired. And each statement names the one index that finds its rows: what else it tests is
 //! compared by IS NOT DISTINCT FROM, which no index serves, so that a plan made for small tables holds for large ones.
 #![warn(missing_docs)]
+#![allow(
+    clippy::disallowed_types,
+    reason = "a database: the texts of its statements are composed once, at their first use"
+)]
 
 mod access;
 mod analytics;

@@ -35,9 +35,14 @@ impl Times {
         Duration::from_micros(self.micros.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
     }
 
+    /// How many calls there were.
+    pub(super) fn calls(&self) -> f64 {
+        f64::from(u32::try_from(self.micros.len()).unwrap_or(u32::MAX))
+    }
+
     /// Calls per second.
     pub(super) fn rate(&self) -> f64 {
-        f64::from(u32::try_from(self.micros.len()).unwrap_or(u32::MAX)) / self.elapsed.as_secs_f64()
+        self.calls() / self.elapsed.as_secs_f64()
     }
 }
 

@@ -7,9 +7,14 @@
 )]
 
 mod analytics;
+mod bench;
+mod compare;
+mod direct;
 mod disk;
 mod echo;
+mod frontier;
 mod load;
+mod machine;
 mod main_job;
 mod production;
 mod registering;
@@ -36,6 +41,8 @@ pub(crate) struct FiguresArgs {
 enum Which {
     /// The embedded default: start, memory, size, GetPrompt beside a bare tonic echo, what RunExecution adds to a call
     MainJob,
+    /// RunExecution beside a direct call of the model: `dev` and Postgres, 1 and 16 callers, and the frontier of both
+    Compare,
     /// Production: submits beside pgbench, executions through Redis and RabbitMQ, what they cost
     Production,
     /// Analytics: figures over a million executions beside the raw GROUP BY, and what they cost the write path
@@ -60,6 +67,7 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match args.which {
         Which::MainJob => runtime.block_on(main_job::run()),
+        Which::Compare => runtime.block_on(compare::run()),
         Which::Production => runtime.block_on(production::run()),
         Which::Analytics => runtime.block_on(analytics::run()),
         Which::Streams => runtime.block_on(streams::run()),

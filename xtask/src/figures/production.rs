@@ -272,7 +272,7 @@ async fn terminal(deployment: &ProductionDeployment, millis: u64, (f, f99): (f64
 }
 
 /// What a process has spent so far: user and system.
-fn cpu_seconds(pid: u32) -> f64 {
+pub(super) fn cpu_seconds(pid: u32) -> f64 {
     times(pid).map_or(f64::NAN, |times| times.own)
 }
 

@@ -1,0 +1,55 @@
+//! The model called by itself: the least that a caller needs. Each caller has an HTTP/1.1 connection of its own, the
+//! request is ready, the answer is read to its end and not decoded.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use prompt_ledger_testkit::fake_model::FakeModel;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+
+use super::release::FigureError;
+
+/// What our servers send for the prompt that is measured, without what they add to it.
+const BODY: &[u8] = br#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Say hello to Ada."}]}"#;
+
+/// A connection for each caller, kept.
+#[derive(Clone)]
+pub(super) struct Direct {
+    url: Arc<str>,
+    host: Arc<str>,
+    connections: Arc<[Mutex<SendRequest<Full<Bytes>>>]>,
+}
+
+impl Direct {
+    pub(super) async fn connect(model: &FakeModel, callers: usize) -> Result<Self, FigureError> {
+        let url: http::Uri = format!("{}/chat/completions", model.base_url()).parse()?;
+        let host = url.authority().ok_or("the model has no address")?.as_str();
+        let mut connections = Vec::with_capacity(callers);
+        for _ in 0..callers {
+            let stream = TcpStream::connect(host).await?;
+            stream.set_nodelay(true)?;
+            let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            connections.push(Mutex::new(sender));
+        }
+        Ok(Self { url: url.path().into(), host: host.into(), connections: connections.into() })
+    }
+
+    /// One call of this caller's.
+    pub(super) async fn call(self, caller: usize) -> Result<(), FigureError> {
+        let request = Request::post(&*self.url).header("host", &*self.host).header("content-type", "application/json");
+        let request = request.body(Full::new(Bytes::from_static(BODY)))?;
+        let connection = self.connections.get(caller).ok_or("a caller without a connection")?;
+        let answer = connection.lock().await.send_request(request).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(format!("the model answered {}", answer.status()).into());
+        }
+        answer.into_body().collect().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,45 @@
+//! What else this machine does.
+
+use std::time::{Duration, Instant};
+
+const WATCHED: Duration = Duration::from_secs(2);
+
+/// How many cores work while nothing of the measurement's own does: what others on this machine take.
+pub(super) async fn cores_taken() -> std::io::Result<f64> {
+    let (before, began) = (worked_seconds(&stat()?), Instant::now());
+    tokio::time::sleep(WATCHED).await;
+    Ok((worked_seconds(&stat()?) - before) / began.elapsed().as_secs_f64())
+}
+
+/// How many cores there are.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn stat() -> std::io::Result<String> {
+    std::fs::read_to_string("/proc/stat")
+}
+
+/// Of all cores together, since the machine started: everything but idling and waiting for a disk.
+fn worked_seconds(stat: &str) -> f64 {
+    /// Ticks per second, on every Linux.
+    const TICKS: f64 = 100.0;
+    /// Idle and iowait, of user, nice, system, idle, iowait, irq, softirq and steal. What follows counts twice.
+    const IDLE: [usize; 2] = [3, 4];
+    const COLUMNS: usize = 8;
+    let all = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();
+    let columns = all.split_whitespace().take(COLUMNS).enumerate().filter(|(at, _)| !IDLE.contains(at));
+    columns.filter_map(|(_, ticks)| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idling_and_waiting_are_no_work() {
+        let stat = "cpu  100 200 300 9000 9000 10 20 30 500 500\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert!((worked_seconds(stat) - 6.6).abs() < 1e-9);
+        assert!(worked_seconds("").abs() < 1e-9);
+    }
+}

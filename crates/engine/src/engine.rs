@@ -46,7 +46,12 @@ impl Engine {
         let texts = Texts::new(publisher.clone());
         let heartbeat = Heartbeat::new(store.clone(), config.lease);
         let cancels = CancelListener { store: store.clone(), heartbeat: heartbeat.clone(), announced: bus.listen() };
-        tasks.spawn_on_thread("heartbeats", heartbeat.clone().run(drain.stop.clone()))?;
+        let (beating, abort) = (heartbeat.clone().run(drain.stop.clone()), drain.abort.clone().drop_guard());
+        // Without heartbeats leases are neither extended nor seen to be lost: no call may go on.
+        tasks.spawn_on_thread("heartbeats", async move {
+            let _abort = abort;
+            beating.await;
+        })?;
         tasks.spawn("cancel listener", cancels.run(drain.stop.clone()));
         tasks.spawn("text requests", texts.clone().run(bus.listen(), drain.stop.clone()));
         let (sending, stop) = (announcements.clone().ended(), drain.stop.clone());

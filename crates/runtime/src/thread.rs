@@ -1,5 +1,7 @@
 //! A thread with a runtime of its own: what runs there goes on while every thread of the process's runtime is busy.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
@@ -10,16 +12,17 @@ pub fn spawn(
     work: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (running, ended) = oneshot::channel::<()>();
-    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        let _running = running;
-        runtime.block_on(work);
+    let (running, ended) = oneshot::channel();
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let end = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work)));
+        // Blocking calls that `work` left behind, such as the lookup of a name, are not waited for.
+        runtime.shutdown_background();
+        // Who waited for the end may be gone.
+        running.send(end).ok();
     })?;
     Ok(async move {
-        let _ = ended.await;
-        // Nothing is left for the thread to do, so this does not block.
-        if let Err(panic) = thread.join() {
-            std::panic::resume_unwind(panic);
+        if let Ok(Err(panic)) = ended.await {
+            resume_unwind(panic);
         }
     })
 }

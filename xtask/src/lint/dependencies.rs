@@ -29,10 +29,11 @@ const MAY_USE: [(&str, &[&str]); 15] = [
 
 /// The packages that may use a database's driver, in tests too.
 const SPEAK_SQL: [&str; 2] = ["prompt-ledger-store-postgres", "prompt-ledger-store-sqlite"];
+const DRIVERS: [&str; 6] = ["diesel", "libsqlite3-sys", "postgres", "rusqlite", "sqlx", "tokio-postgres"];
 
 /// The packages of the pure rules, and what they must not reach, directly or through another crate.
 const PURE: [&str; 2] = ["prompt-ledger-domain", "prompt-ledger-template"];
-const NOT_IN_PURE: [&str; 6] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost"];
+const NOT_IN_PURE: [&str; 8] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost", "fastrand", "rand"];
 
 /// Checks the answer of `cargo metadata`.
 pub(super) fn check(metadata: &Value) -> Vec<LintViolation> {
@@ -44,8 +45,8 @@ pub(super) fn check(metadata: &Value) -> Vec<LintViolation> {
         let mut report = |what: String| violations.push(LintViolation { place: name.to_owned(), what });
         for dependency in list(&package["dependencies"]) {
             let used = text(&dependency["name"]);
-            if used == "sqlx" && !SPEAK_SQL.contains(&name) {
-                report("depends on sqlx; only the two databases' crates speak SQL".into());
+            if DRIVERS.contains(&used) && !SPEAK_SQL.contains(&name) {
+                report(format!("depends on {used}; only the two databases' crates speak SQL"));
             }
             if dependency["kind"].is_null() && !may_use(name, used) {
                 report(format!("may not depend on {used}: dependencies point from the server towards the domain"));
@@ -54,8 +55,10 @@ pub(super) fn check(metadata: &Value) -> Vec<LintViolation> {
     }
     for package in PURE {
         for found in reached(metadata, package).intersection(&NOT_IN_PURE.into()) {
-            violations
-                .push(LintViolation { place: package.into(), what: format!("reaches {found}; pure rules do no I/O") });
+            violations.push(LintViolation {
+                place: package.into(),
+                what: format!("reaches {found}; pure rules do no I/O and draw no random numbers"),
+            });
         }
     }
     violations

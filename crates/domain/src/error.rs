@@ -1,5 +1,5 @@
 //! One error type, one closed list of reasons. An error says what was wrong, with what value, and what to do instead;
-//! `grpc/status` in the server turns it into a status by one table.
+//! the server's `grpc/status` maps each reason to a gRPC code.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use std::time::Duration;
 use crate::limits;
 use crate::mode::{Mode, Operation};
 
-/// The result of everything that can fail for a reason a caller should know.
+/// A result whose error has a [`Reason`] that callers see.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// Why a request was refused. The names are part of the contract; clients branch on them.
+        /// Why a request was refused or failed. The names are part of the contract: clients branch on them.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
@@ -30,125 +30,125 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// No prompt of that name in the project.
+    /// No prompt of that name exists in the project.
     PromptNotFound = "PROMPT_NOT_FOUND",
-    /// The prompt has no such version.
+    /// The prompt has no version of that number or checksum, or has none at all.
     VersionNotFound = "VERSION_NOT_FOUND",
-    /// The prompt has no such label.
+    /// The label is neither `active` nor `latest`.
     LabelNotFound = "LABEL_NOT_FOUND",
-    /// No provider instance of that name.
+    /// The server knows no provider instance of that name.
     ProviderNotFound = "PROVIDER_NOT_FOUND",
-    /// The model is not registered.
+    /// The model is not registered, and its first use does not register it.
     ModelNotFound = "MODEL_NOT_FOUND",
-    /// No execution of that id in the project.
+    /// The project has no execution of that id.
     ExecutionNotFound = "EXECUTION_NOT_FOUND",
-    /// No project of that name.
+    /// No project of that name exists, or the key is another project's.
     ProjectNotFound = "PROJECT_NOT_FOUND",
-    /// A field's value is not allowed.
+    /// A field's value breaks its rule; the violations name the fields.
     InvalidField = "INVALID_FIELD",
-    /// The template does not parse, or uses what is not allowed.
+    /// The template does not parse, or holds a construct that is not allowed.
     TemplateInvalid = "TEMPLATE_INVALID",
-    /// The template names variables that were not sent.
+    /// The template reads variables that were not sent; the violations name their paths.
     VariablesMissing = "VARIABLES_MISSING",
-    /// The hash sent with a template is not the hash of its text.
+    /// The hash sent with a template is not the sha-256 of its text.
     TemplateHashMismatch = "TEMPLATE_HASH_MISMATCH",
-    /// The page token is not one of this list's.
+    /// The page token is malformed, or comes from another list, project or filter.
     PageTokenInvalid = "PAGE_TOKEN_INVALID",
-    /// The prompt is managed in the other mode.
+    /// The call, or the mode in the request, is for the mode that the prompt is not in.
     ModeMismatch = "MODE_MISMATCH",
     /// The prompt has no active version, and the request named none.
     NoActiveVersion = "NO_ACTIVE_VERSION",
-    /// The active version cannot be deprecated.
+    /// The version is the active one and cannot be deprecated.
     VersionInUse = "VERSION_IN_USE",
-    /// The prompt is archived.
+    /// The prompt is archived: it can be read, but neither written nor executed.
     PromptArchived = "PROMPT_ARCHIVED",
-    /// An opaque template is never rendered.
+    /// A version of format `opaque` cannot be rendered, nor its prompt move to full mode while it is active.
     TemplateOpaque = "TEMPLATE_OPAQUE",
     /// The provider has neither a key nor a base URL of its own.
     ProviderNotConfigured = "PROVIDER_NOT_CONFIGURED",
-    /// The execution has ended and cannot be canceled.
+    /// The execution has succeeded or failed and cannot be canceled.
     ExecutionFinished = "EXECUTION_FINISHED",
-    /// The prompt has changed since the etag was read.
+    /// The prompt was written after the etag was read, or does not exist.
     EtagMismatch = "ETAG_MISMATCH",
-    /// The prompt exists, and the request said to create it.
+    /// The prompt exists, and the request has `create_only` set.
     PromptExists = "PROMPT_EXISTS",
-    /// The idempotency key belongs to another request.
+    /// The prompt has an execution with that idempotency key, made by another request.
     IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
-    /// No API key was sent.
+    /// The request has no API key.
     KeyMissing = "KEY_MISSING",
-    /// The API key is unknown, revoked, or not accepted here.
+    /// The API key is malformed, unknown, revoked or not accepted on this server.
     KeyInvalid = "KEY_INVALID",
-    /// The key lacks a scope.
+    /// The call needs a system key, and the key is a project's.
     ScopeMissing = "SCOPE_MISSING",
-    /// Something sent is larger than its limit.
+    /// Something is larger than its limit in bytes, or a rendering takes more than [`limits::RENDER_STEPS`] steps.
     TooLarge = "TOO_LARGE",
-    /// The server or the queue is full for the moment.
+    /// A queue, pool or byte budget of the server is full; `retry_after` says when to retry.
     Overloaded = "OVERLOADED",
-    /// The key or the server holds as many watches as it may.
+    /// The key or the server has its maximum of watching streams.
     TooManyWatchers = "TOO_MANY_WATCHERS",
-    /// The key sends more than its rate.
+    /// Reserved for a rate limit per key; not raised yet.
     RateLimited = "RATE_LIMITED",
-    /// The events asked for are no longer kept.
+    /// Reserved for events that are no longer stored; not raised yet.
     EventsCompacted = "EVENTS_COMPACTED",
-    /// The cursor is beyond the last event.
+    /// The cursor is beyond the execution's last event.
     SequenceAhead = "SEQUENCE_AHEAD",
-    /// The revision asked for is beyond the project's.
+    /// `min_revision` is beyond the project's revision.
     RevisionAhead = "REVISION_AHEAD",
-    /// The watcher did not read fast enough.
+    /// The client did not read its stream for too long.
     SlowConsumer = "SLOW_CONSUMER",
-    /// The server is shutting down.
+    /// The server is shutting down, or the stream has reached its maximum age.
     Draining = "DRAINING",
-    /// The database does not answer.
+    /// The database did not answer, or not in time.
     StoreUnavailable = "STORE_UNAVAILABLE",
-    /// The caller's deadline passed first.
+    /// The caller's deadline passed before the answer was ready.
     DeadlineExceeded = "DEADLINE_EXCEEDED",
-    /// The server does not offer this.
+    /// The server has no such method, or does not read the request's encoding.
     Unimplemented = "UNIMPLEMENTED",
-    /// A failure of ours; its cause is in the log.
+    /// A failure of the server; its log has the cause, under the `error_id` in the metadata.
     Internal = "INTERNAL",
 }
 
 /// One wrong field of a request: its path, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// The field's path as the contract spells it: `spec.environment`, `variables.user.name`.
+    /// The field's path as in the request: `spec.environment`, `variables.user.name`.
     pub field: String,
     /// What was wrong, with what value, and what to send instead.
     pub description: String,
 }
 
-/// The thing that an error is about.
+/// What an error is about, as in `google.rpc.ResourceInfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
-    /// What it is: `prompt`, `version`, `execution`, `model`, ...
+    /// `execution`, `label`, `model`, `project`, `prompt`, `provider` or `version`.
     pub kind: &'static str,
-    /// Its name as the caller knows it.
+    /// The name or id as the caller sent it, cut to 64 bytes where it was not checked before.
     pub name: String,
 }
 
-/// What to do instead of what was refused. The layer that knows the calls names them, at the end of the message.
+/// What to do instead of the refused call. The server appends the call's name to the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// The call that serves prompts of this mode.
+    /// Call the RPC that does this operation for prompts of this mode.
     Use(Mode, Operation),
-    /// The call that reads the history, for the mode that the prompt has.
+    /// Read the history without a mode, or with the prompt's own.
     ReadHistory,
-    /// Register the prompt, in either mode.
+    /// Register the prompt, in either mode, and repeat the call.
     RegisterPrompt,
-    /// Unarchive the prompt.
+    /// Unarchive the prompt and repeat the call.
     Unarchive,
-    /// List the prompt's versions.
+    /// List the prompt's versions and name one of them.
     ListVersions,
-    /// Register the model.
+    /// Register the model and repeat the call.
     RegisterModel {
-        /// Its provider, as it is shown.
+        /// The provider's name, cut to 64 bytes.
         provider: String,
-        /// Its name, as it is shown.
+        /// The model's name, cut to 64 bytes.
         model: String,
     },
-    /// Read the execution.
+    /// Read the execution, which has ended, instead of canceling it.
     ReadExecution,
-    /// Watch many executions by one stream.
+    /// End some streams, or watch many executions by one stream.
     WatchAll,
 }
 
@@ -156,36 +156,36 @@ pub enum Remedy {
 #[derive(Debug)]
 pub struct Error(Box<ErrorParts>);
 
-/// What an [`Error`] carries.
+/// The parts of an [`Error`], read by [`Error::parts`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ErrorParts {
-    /// Why, from the closed list.
+    /// The reason, from which the gRPC code follows.
     pub reason: Reason,
-    /// For a person: what was wrong, with what value, what to do.
+    /// For a person: what was wrong, with what value, and what to do. It does not name the remedy's call.
     pub message: String,
-    /// For a program: `prompt`, `mode`, `execution_id`, ...
+    /// For a program, by key: `prompt`, `mode`, `execution_id`, ... (`google.rpc.ErrorInfo.metadata`).
     pub metadata: Vec<(&'static str, String)>,
-    /// One per wrong field, at most [`limits::VIOLATIONS`].
+    /// The wrong fields, at most [`limits::VIOLATIONS`]; empty where the error is not about fields.
     pub violations: Vec<Violation>,
-    /// How many wrong fields were found beside those in `violations`.
+    /// Number of wrong fields found beyond those in `violations`.
     pub more_violations: usize,
-    /// There may be more of them than were looked for.
+    /// Whether the search stopped early, so that `more_violations` is a lower bound.
     pub has_more: bool,
-    /// The fields that it names are those of a `Spec`, which is a part of a request.
+    /// Whether the fields are those of a `Spec`: the server then puts `spec.` before their paths.
     pub of_spec: bool,
-    /// What it is about.
+    /// Absent where the error is about the request alone.
     pub resource: Option<Resource>,
-    /// What to do instead, where another call does it.
+    /// Absent where no other call helps.
     pub remedy: Option<Remedy>,
-    /// When trying again may help.
+    /// How long to wait before a retry (`google.rpc.RetryInfo`); absent where a retry is not advised.
     pub retry_after: Option<Duration>,
-    /// The cause, for the log only: a caller never sees it.
+    /// The underlying error, for the log only; never sent to a caller.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
-    /// An error with a reason and a sentence.
+    /// An error with a reason and a message, and nothing else.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self(Box::new(ErrorParts {
@@ -203,20 +203,20 @@ impl Error {
         }))
     }
 
-    /// A failure of ours. The cause goes to the log, an id of it to the caller.
+    /// [`Reason::Internal`]. The server logs the cause under an id, and sends the id only.
     #[must_use]
     pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::new(Reason::Internal, "an internal failure").caused_by(cause)
     }
 
-    /// One wrong field: the message names it.
+    /// [`Reason::InvalidField`] with one violation.
     #[must_use]
     pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self::violations(Reason::InvalidField, vec![Violation { field: field.into(), description: description.into() }])
     }
 
-    /// Several wrong fields at once. The message names the first and counts the others; those beyond
-    /// [`limits::VIOLATIONS`] are only counted.
+    /// An error with several violations. The message names the first and counts the others; those beyond
+    /// [`limits::VIOLATIONS`] are counted, not kept.
     #[must_use]
     pub fn violations(reason: Reason, mut violations: Vec<Violation>) -> Self {
         let more = violations.len().saturating_sub(limits::VIOLATIONS);
@@ -232,7 +232,7 @@ impl Error {
         error
     }
 
-    /// The same error, where there may be more wrong fields than were looked for.
+    /// Sets `has_more`: the message then says "at least" before the count.
     #[must_use]
     pub fn and_more(mut self) -> Self {
         self.0.has_more = true;
@@ -240,7 +240,7 @@ impl Error {
         self
     }
 
-    /// The same error, found in a part of the request: `place` leads its fields, or its message where it names none.
+    /// Puts `place` and a dot before the path of each violation; an error without violations has it before its message.
     #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         for violation in &mut self.0.violations {
@@ -253,55 +253,52 @@ impl Error {
         self
     }
 
-    /// The same error, of fields of a spec.
+    /// Marks the violations as fields of a `Spec`.
     #[must_use]
     pub fn of_spec(mut self) -> Self {
         self.0.of_spec = true;
         self
     }
 
-    /// Adds a value that clients read by its key.
     #[must_use]
     pub(crate) fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
         self.0.metadata.push((key, value.into()));
         self
     }
 
-    /// Names what the error is about.
     #[must_use]
     pub(crate) fn about(mut self, kind: &'static str, name: impl Into<String>) -> Self {
         self.0.resource = Some(Resource { kind, name: name.into() });
         self
     }
 
-    /// Names what to do instead.
     #[must_use]
     pub(crate) fn remedied_by(mut self, remedy: Remedy) -> Self {
         self.0.remedy = Some(remedy);
         self
     }
 
-    /// Says when trying again may help.
+    /// Sets how long to wait before a retry.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.0.retry_after = Some(delay);
         self
     }
 
-    /// Keeps the cause for the log.
+    /// Attaches the underlying error, for the log only.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
         self
     }
 
-    /// Why.
+    /// The reason, from the closed list.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.0.reason
     }
 
-    /// Everything it carries.
+    /// Everything that the error carries, the cause included.
     #[must_use]
     pub fn parts(&self) -> &ErrorParts {
         &self.0
@@ -309,7 +306,7 @@ impl Error {
 }
 
 impl ErrorParts {
-    /// The first wrong field, and how many there are beside it.
+    /// The message of an error with violations: the first one, and the number of the others.
     fn named(&self) -> String {
         let at_least = if self.has_more { "at least " } else { "" };
         let Some((first, rest)) = self.violations.split_first() else { return "the request is not valid".to_owned() };
@@ -332,7 +329,8 @@ impl std::error::Error for Error {
     }
 }
 
-/// Collects wrong fields, so that one answer names them all. Those beyond [`limits::VIOLATIONS`] are only counted.
+/// Collects violations, so that one error names all wrong fields. Those beyond [`limits::VIOLATIONS`] are counted, not
+/// kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     pub(crate) kept: Vec<Violation>,
@@ -340,7 +338,7 @@ pub struct Violations {
 }
 
 impl Violations {
-    /// Keeps the value of a good field; notes the violations of a bad one. What is not a matter of fields is returned.
+    /// Passes a checked value through. INVALID_FIELD is collected and gives `None`; any other error is returned.
     pub fn keep<T>(&mut self, checked: Result<T>) -> Result<Option<T>> {
         match checked {
             Ok(value) => Ok(Some(value)),
@@ -352,7 +350,7 @@ impl Violations {
         }
     }
 
-    /// Notes the violations of an error.
+    /// Collects the violations of an error; its reason and message are dropped.
     pub fn note(&mut self, error: Error) {
         let ErrorParts { violations, more_violations, .. } = *error.0;
         let room = limits::VIOLATIONS.saturating_sub(self.kept.len());
@@ -360,7 +358,7 @@ impl Violations {
         self.kept.extend(violations.into_iter().take(room));
     }
 
-    /// Notes one wrong field. What is wrong with it is only spelled out where it is kept.
+    /// Collects one violation. `description` is called only where the violation is kept.
     pub fn add(&mut self, field: String, description: impl FnOnce() -> String) {
         if self.kept.len() < limits::VIOLATIONS {
             self.kept.push(Violation { field, description: description() });
@@ -369,19 +367,19 @@ impl Violations {
         }
     }
 
-    /// The error of this reason that holds what was noted; none where nothing was.
+    /// An error of this reason with all that was collected; `None` where nothing was.
     #[must_use]
     pub fn into_error(self, reason: Reason) -> Option<Error> {
         (!self.kept.is_empty()).then(|| Error::counted(reason, self.kept, self.more))
     }
 
-    /// The violations that are kept.
+    /// The violations collected, at most [`limits::VIOLATIONS`].
     #[must_use]
     pub fn kept(&self) -> &[Violation] {
         &self.kept
     }
 
-    /// The value that was made of the kept ones; fails when anything was noted.
+    /// The value, where nothing was collected; otherwise INVALID_FIELD with all that was.
     pub fn finish<T>(self, value: Option<T>) -> Result<T> {
         match value {
             Some(value) if self.kept.is_empty() => Ok(value),

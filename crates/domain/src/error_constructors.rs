@@ -1,4 +1,4 @@
-//! Every error that carries more than a sentence: its metadata, what it is about, and what to do instead.
+//! Constructors of the errors that carry more than a message: metadata, a resource or a remedy.
 
 use crate::error::{Error, Reason, Remedy, Violations};
 use crate::execution::Status;
@@ -18,25 +18,25 @@ impl Error {
         Self::new(reason, message).of_execution(id.to_string()).about("execution", id.to_string())
     }
 
-    /// The same error, with the prompt that it was found in.
+    /// Adds the metadata `prompt`: the name of the prompt that was being handled.
     #[must_use]
     pub fn of_prompt(self, name: &str) -> Self {
         self.with("prompt", name)
     }
 
-    /// The same error, with the execution that it was found in.
+    /// Adds the metadata `execution_id`.
     #[must_use]
     pub fn of_execution(self, id: impl Into<String>) -> Self {
         self.with("execution_id", id)
     }
 
-    /// The same error, with the sequence of the last event that the caller can have.
+    /// Adds the metadata `last_sequence`: the sequence of the last event that the caller can have.
     #[must_use]
     pub fn at_sequence(self, last: i64) -> Self {
         self.with("last_sequence", last.to_string())
     }
 
-    /// PROMPT_NOT_FOUND.
+    /// PROMPT_NOT_FOUND; `name` need not be checked.
     #[must_use]
     pub fn prompt_not_found(name: &str) -> Self {
         let name = shown(name);
@@ -44,7 +44,7 @@ impl Error {
         Self::about_prompt(Reason::PromptNotFound, message, &name).remedied_by(Remedy::RegisterPrompt)
     }
 
-    /// The prompt has no such version: NO_ACTIVE_VERSION or VERSION_NOT_FOUND.
+    /// NO_ACTIVE_VERSION for [`Selector::Active`], VERSION_NOT_FOUND for any other selector.
     #[must_use]
     pub fn version_not_found(prompt: &str, selector: &Selector) -> Self {
         let missing = |message| Self::about_prompt(Reason::VersionNotFound, message, prompt);
@@ -63,7 +63,7 @@ impl Error {
         }
     }
 
-    /// LABEL_NOT_FOUND.
+    /// LABEL_NOT_FOUND; `label` need not be checked.
     #[must_use]
     pub fn label_not_found(prompt: &str, label: &str) -> Self {
         let label = shown(label);
@@ -71,7 +71,7 @@ impl Error {
         Self::new(Reason::LabelNotFound, message).of_prompt(prompt).about("label", label)
     }
 
-    /// ETAG_MISMATCH for a prompt that has another etag.
+    /// ETAG_MISMATCH for a prompt that was written after the etag was read.
     #[must_use]
     pub fn etag_mismatch(prompt: &str) -> Self {
         let message = format!("prompt `{prompt}` has changed since that etag was read; read it again and repeat");
@@ -86,7 +86,7 @@ impl Error {
         Self::about_prompt(Reason::EtagMismatch, message, &name)
     }
 
-    /// PROMPT_EXISTS.
+    /// PROMPT_EXISTS, for a write with `create_only`.
     #[must_use]
     pub fn prompt_exists(name: &str) -> Self {
         let name = shown(name);
@@ -94,21 +94,21 @@ impl Error {
         Self::about_prompt(Reason::PromptExists, message, &name)
     }
 
-    /// PROMPT_ARCHIVED.
+    /// PROMPT_ARCHIVED, for a write or an execution.
     #[must_use]
     pub fn prompt_archived(name: &str) -> Self {
         let message = format!("prompt `{name}` is archived");
         Self::about_prompt(Reason::PromptArchived, message, name).remedied_by(Remedy::Unarchive)
     }
 
-    /// MODE_MISMATCH for a prompt that is managed in `mode`: `operation` on it has another call.
+    /// MODE_MISMATCH for a prompt in `mode`; the remedy is the call that does `operation` in that mode.
     #[must_use]
     pub fn mode_mismatch(name: &str, mode: Mode, operation: Operation) -> Self {
         let message = format!("prompt `{name}` is managed in {mode} mode");
         Self::of_other_mode(message, name, mode, Remedy::Use(mode, operation))
     }
 
-    /// MODE_MISMATCH for a reader of the history who asks for another mode than the prompt's.
+    /// MODE_MISMATCH for a request for the history that names another mode than the prompt's.
     #[must_use]
     pub fn mode_not_asked(name: &str, mode: Mode, asked: Mode) -> Self {
         let message =
@@ -120,7 +120,7 @@ impl Error {
         Self::about_prompt(Reason::ModeMismatch, message, name).with("mode", mode.as_str()).remedied_by(remedy)
     }
 
-    /// TEMPLATE_OPAQUE: this version of a prompt of this mode is never rendered.
+    /// TEMPLATE_OPAQUE; `mode` is the prompt's, and decides what the message advises.
     #[must_use]
     pub fn template_opaque(prompt: &str, mode: Mode, version: i32) -> Self {
         let advice = match mode {
@@ -131,21 +131,22 @@ impl Error {
         Self::about_prompt(Reason::TemplateOpaque, message, prompt)
     }
 
-    /// TEMPLATE_INVALID at a place, both counted from 1.
+    /// TEMPLATE_INVALID at a line and column, both counted from 1; they are also in the metadata.
     #[must_use]
     pub fn template_invalid(line: usize, column: usize, why: &str) -> Self {
         let message = format!("template: line {line}, column {column}: {why}");
         Self::new(Reason::TemplateInvalid, message).with("line", line.to_string()).with("column", column.to_string())
     }
 
-    /// TEMPLATE_HASH_MISMATCH: the wrong hashes, and the first prompt that has one, with the hash of its text.
+    /// TEMPLATE_HASH_MISMATCH with one violation per wrong hash. `prompt` is the first prompt that has one, `computed`
+    /// the hash of its text.
     #[must_use]
     pub fn template_hash_mismatch(wrong: Violations, prompt: &str, computed: &str) -> Self {
         let error = Self::counted(Reason::TemplateHashMismatch, wrong.kept, wrong.more);
         error.of_prompt(prompt).with("computed_hash", computed).about("prompt", prompt)
     }
 
-    /// VERSION_IN_USE.
+    /// VERSION_IN_USE: `number` is the prompt's active version.
     #[must_use]
     pub fn version_in_use(prompt: &str, number: i32) -> Self {
         let message =
@@ -153,7 +154,7 @@ impl Error {
         Self::new(Reason::VersionInUse, message).of_prompt(prompt).about("version", number.to_string())
     }
 
-    /// PROJECT_NOT_FOUND.
+    /// PROJECT_NOT_FOUND; `name` need not be checked.
     #[must_use]
     pub fn project_not_found(name: &str) -> Self {
         let name = shown(name);
@@ -162,7 +163,7 @@ impl Error {
         Self::new(Reason::ProjectNotFound, message).about("project", name)
     }
 
-    /// PROVIDER_NOT_FOUND, with the names that there are.
+    /// PROVIDER_NOT_FOUND; the message lists the `known` names.
     #[must_use]
     pub fn provider_not_found<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Self {
         let known = known.collect::<Vec<_>>().join(", ");
@@ -170,7 +171,7 @@ impl Error {
         Self::about_provider(Reason::ProviderNotFound, message, name)
     }
 
-    /// PROVIDER_NOT_CONFIGURED; `remedy` says what to set.
+    /// PROVIDER_NOT_CONFIGURED; `remedy` names the settings that are missing.
     #[must_use]
     pub fn provider_not_configured(name: &str, remedy: &str) -> Self {
         let message = format!("the provider `{}` is not configured: {remedy}", shown(name));
@@ -181,13 +182,13 @@ impl Error {
         Self::new(reason, message).with("provider", shown(name)).about("provider", shown(name))
     }
 
-    /// MODEL_NOT_FOUND.
+    /// MODEL_NOT_FOUND; the remedy is to register it.
     #[must_use]
     pub fn model_not_found(id: &ModelRef) -> Self {
         Self::unregistered(id, "is not registered")
     }
 
-    /// MODEL_NOT_FOUND: its first use does not register it, for `most` others were registered so.
+    /// MODEL_NOT_FOUND for a model that its first use does not register, because `most` others were registered so.
     #[must_use]
     pub fn model_not_discovered(id: &ModelRef, most: usize) -> Self {
         let why = format!("is not registered, and {most} models were by their first use, the most there may be");
@@ -201,20 +202,20 @@ impl Error {
         error.remedied_by(Remedy::RegisterModel { provider, model })
     }
 
-    /// EXECUTION_NOT_FOUND.
+    /// EXECUTION_NOT_FOUND, also for an execution of another project.
     #[must_use]
     pub fn execution_not_found(id: ExecutionId) -> Self {
         Self::about_execution(Reason::ExecutionNotFound, format!("no execution {id} in this project"), id)
     }
 
-    /// EXECUTION_FINISHED for one that can no longer be canceled.
+    /// EXECUTION_FINISHED for a cancellation request after the end; `status` is the final one.
     #[must_use]
     pub fn execution_finished(id: ExecutionId, status: Status) -> Self {
         let message = format!("execution {id} is finished (`{status}`) and cannot be canceled");
         Self::about_execution(Reason::ExecutionFinished, message, id).remedied_by(Remedy::ReadExecution)
     }
 
-    /// SEQUENCE_AHEAD for a cursor beyond the last event.
+    /// SEQUENCE_AHEAD; `last` is the sequence of the execution's last event.
     #[must_use]
     pub fn sequence_ahead(id: ExecutionId, cursor: i64, last: i64) -> Self {
         let message = format!(
@@ -224,7 +225,7 @@ impl Error {
         Self::about_execution(Reason::SequenceAhead, message, id).at_sequence(last)
     }
 
-    /// IDEMPOTENCY_KEY_REUSED, with the execution that has the key.
+    /// IDEMPOTENCY_KEY_REUSED; `id` is the execution that has the key.
     #[must_use]
     pub fn idempotency_key_reused(key: &str, id: ExecutionId) -> Self {
         let message = format!(
@@ -234,21 +235,21 @@ impl Error {
         Self::about_execution(Reason::IdempotencyKeyReused, message, id)
     }
 
-    /// TOO_MANY_WATCHERS; `whose` is who has so many.
+    /// TOO_MANY_WATCHERS; `whose` begins the message: `this key` or `this server`.
     #[must_use]
     pub fn too_many_watchers(whose: &str, count: usize, most: usize) -> Self {
         let message = format!("{whose} has {count} watching streams, and {most} is the limit");
         Self::new(Reason::TooManyWatchers, message).remedied_by(Remedy::WatchAll)
     }
 
-    /// TOO_LARGE for a field, both in bytes.
+    /// TOO_LARGE for a field; `bytes` were sent, `most` are allowed.
     #[must_use]
     pub fn too_large(field: &str, bytes: usize, most: usize) -> Self {
         let message = format!("{field} is {bytes} bytes; at most {most} are allowed: send less");
         Self::new(Reason::TooLarge, message).with("field", field)
     }
 
-    /// INTERNAL, for a failure that the log has under this id.
+    /// INTERNAL for a failure that was logged under `error_id`, which is also in the metadata.
     #[must_use]
     pub fn logged(error_id: String) -> Self {
         let message = format!("an internal failure; the server's log has it under error_id {error_id}");

@@ -1,4 +1,4 @@
-//! One execution: its record, its life, and what it was given.
+//! One execution: its record, its events, its statuses, and how the record begins and ends.
 
 mod event;
 mod lifecycle;

@@ -1,17 +1,16 @@
-//! Fields of a request, checked one by one: each answers the value or INVALID_FIELD at its path.
+//! Checks of single fields of a request: each returns the value, or INVALID_FIELD (for sizes TOO_LARGE) with its path.
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 use crate::{limits, text};
 
-/// The name of a prompt, an environment, a label, a provider or a project:
-/// `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, case-sensitive.
+/// The name of a prompt, an environment, a provider or a project: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
 
 impl Name {
-    /// Reads a name; `field` is where it stood in the request.
+    /// Checks a name. INVALID_FIELD names `field`, its path in the request.
     pub fn parse(field: &str, value: &str) -> Result<Self> {
         let first = value.as_bytes().first();
         let problem = if value.is_empty() {
@@ -28,13 +27,13 @@ impl Name {
         Err(Error::invalid(field, problem))
     }
 
-    /// The name itself.
+    /// The name, 1 to 128 bytes of ASCII.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name itself, owned.
+    /// The name, 1 to 128 bytes of ASCII.
     #[must_use]
     pub fn into_string(self) -> String {
         self.0
@@ -47,7 +46,7 @@ impl fmt::Display for Name {
     }
 }
 
-/// A free text of at most `max` bytes, without NUL.
+/// Checks a text: at most `max` bytes, without NUL.
 pub fn text(field: &str, value: String, max: usize) -> Result<String> {
     if value.len() > max {
         return Err(Error::invalid(field, format!("is {} bytes long; at most {max} are allowed", value.len())));
@@ -56,7 +55,7 @@ pub fn text(field: &str, value: String, max: usize) -> Result<String> {
     Ok(value)
 }
 
-/// A text with NUL in it is refused: no database keeps it, and no model means it.
+/// INVALID_FIELD for a text with a NUL character, which PostgreSQL cannot store.
 pub fn no_nul(field: &str, value: &str) -> Result<()> {
     match value.find('\0') {
         None => Ok(()),
@@ -64,7 +63,7 @@ pub fn no_nul(field: &str, value: &str) -> Result<()> {
     }
 }
 
-/// An identifier that the caller makes up, such as an idempotency key: 1 to 255 bytes.
+/// Checks an identifier of the caller's, such as an idempotency key: 1 to 255 bytes, without NUL.
 pub fn token(field: &str, value: String) -> Result<String> {
     if value.is_empty() {
         return Err(Error::invalid(field, "is empty; leave the field out or send 1 to 255 bytes"));
@@ -72,7 +71,7 @@ pub fn token(field: &str, value: String) -> Result<String> {
     text(field, value, limits::SHORT_TEXT_BYTES)
 }
 
-/// Tags: at most 32, each 1 to 64 bytes, none twice.
+/// Checks tags: at most 32, each 1 to 64 bytes without NUL, no duplicates.
 pub fn tags(field: &str, values: Vec<String>) -> Result<Vec<String>> {
     if values.len() > limits::TAGS {
         return Err(Error::invalid(
@@ -94,7 +93,7 @@ pub fn tags(field: &str, values: Vec<String>) -> Result<Vec<String>> {
     Ok(values)
 }
 
-/// A size of something sent, in bytes: above `max` it is TOO_LARGE.
+/// TOO_LARGE for `bytes` above `max`.
 pub fn size(field: &str, bytes: usize, max: usize) -> Result<()> {
     if bytes <= max {
         return Ok(());
@@ -102,7 +101,7 @@ pub fn size(field: &str, bytes: usize, max: usize) -> Result<()> {
     Err(Error::too_large(field, bytes, max))
 }
 
-/// A value as it is shown in an error: short, on one line.
+/// A value for an error message: at most 64 bytes and then `...`, control characters replaced.
 #[must_use]
 pub fn shown(value: &str) -> String {
     let start: String = text::cut(value, 64).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();

@@ -1,4 +1,4 @@
-//! Identities: a newtype each, UUIDv7 in text form outside.
+//! A newtype per kind of id. New ids are UUIDv7; outside this process they have the hyphenated text form.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ macro_rules! ids {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// Reads the text form; what is not a UUID is INVALID_FIELD at `field`.
+            /// Parses a UUID of any version. INVALID_FIELD names `field`, its path in the request.
             pub fn parse(field: &str, text: &str) -> Result<Self> {
                 Uuid::try_parse(text).map(Self).map_err(|_| {
                     let shown = crate::text::cut(text, 64);
@@ -37,19 +37,19 @@ macro_rules! ids {
 }
 
 ids! {
-    /// A project: everything belongs to one.
+    /// A project: every prompt, execution and project key belongs to one.
     ProjectId,
-    /// A prompt.
+    /// A prompt; kept when it is archived or changes its mode.
     PromptId,
-    /// A version of a prompt.
+    /// A version of a prompt; its number is unique within the prompt only.
     VersionId,
-    /// An execution.
+    /// An execution, with all its attempts.
     ExecutionId,
-    /// An API key.
+    /// The record of an API key.
     KeyId,
-    /// A price of a model.
+    /// A price of a model; executions refer to the one that their cost is computed with.
     PriceId,
-    /// One claim of an execution: names whose write a row carries when an answer was lost.
+    /// One call that claims executions. Rows carry it, so that a claim whose answer was lost can be read again.
     ClaimId,
 }
 

@@ -1,20 +1,24 @@
-//! The rules of Prompt Ledger, pure: every function here is a function of its arguments. Time, ids and randomness are
-//! passed in; nothing reads a clock, a file or a socket.
+//! The rules of Prompt Ledger as pure functions. Time, ids and randomness are arguments; nothing here reads a clock, a
+//! file or a socket.
 //!
 //! | module | rules |
 //! |---|---|
 //! | [`error`] | the closed list of reasons, and the one error type |
-//! | [`mode`] | how a prompt is managed, and what callers do with it |
-//! | [`limits`] | every number that bounds what a caller sends |
-//! | [`field`] | names and other fields of a request, checked |
-//! | [`prompt`] | prompts, versions, modes and their life cycle |
-//! | [`versioning`] | which version a content is, and what activating does |
-//! | [`execution`] | the record of one execution, and its status machine |
-//! | [`spec`] | what a caller asks to execute, and its canonical hash |
-//! | [`retry`] | when another attempt is made |
+//! | [`mode`] | the modes of a prompt, and the operations that have an RPC per mode |
+//! | [`limits`] | the limits of requests, answers and records |
+//! | [`field`] | checks of single fields of a request |
+//! | [`prompt`] | prompts, versions, etags and selectors |
+//! | [`versioning`] | content hashes, new versions, registration, mode changes, deprecation |
+//! | [`execution`] | the record of one execution, its events and its status machine |
+//! | [`spec`] | a request to execute, its checks and its canonical hash |
+//! | [`retry`] | the delays between attempts |
 //! | [`model`] | models, prices, token counts and cost |
-//! | [`usage`] | figures over many executions |
-//! | [`page`] | keyset pages and their tokens |
+//! | [`usage`] | sums and percentiles over many executions |
+//! | [`page`] | page sizes and page tokens |
+//! | [`ids`] | a newtype per kind of id |
+//! | [`text`] | cutting of texts at a character boundary |
+//! | [`time`] | timestamps in microseconds |
+//! | [`secret`] | values that `Debug` does not print |
 #![warn(missing_docs)]
 
 pub mod error;

@@ -1,4 +1,4 @@
-//! How prompts are managed, and what callers do with them.
+//! The modes of a prompt, and the operations that have an RPC per mode.
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -6,25 +6,25 @@ use crate::words::words;
 
 words!(Mode);
 
-/// Where a prompt's template lives, and so which write path it has.
+/// Where a prompt's template is maintained, and thus which RPCs write and execute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Mode {
-    /// In the ledger, edited through RegistryService.
+    /// In the ledger: written by RegistryService, executed by ExecutionService.
     Full,
-    /// In application code, registered through CodeRegistrationService.
+    /// In application code: registered and executed by CodeRegistrationService.
     Tracking,
 }
 
-/// What a caller does with a prompt. Which call does it depends on the prompt's mode.
+/// What a call does with a prompt. Each mode has an RPC of its own for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Writes a version.
+    /// Write or register versions.
     Write,
-    /// Runs an execution within the call.
+    /// Execute within the call and answer the finished execution.
     Run,
-    /// Runs an execution within the call, and watches it.
+    /// Execute within the call and stream its events and text.
     Stream,
-    /// Puts an execution into the queue.
+    /// Put an execution into the queue.
     Submit,
 }

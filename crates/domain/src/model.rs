@@ -1,14 +1,14 @@
-//! Models, their prices, token counts and cost. Money is whole nano-US-dollars.
+//! Models, their prices, token counts and cost. Money is whole nano-US-dollars (10^-9 USD).
 
 use crate::Timestamp;
 use crate::ids::PriceId;
 
-/// Which model of which provider instance.
+/// A model of a provider instance; displayed as `provider/model_name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelRef {
     /// The name of a configured provider instance.
     pub provider: String,
-    /// The model as that provider names it.
+    /// The model as that provider names it, at most 255 bytes.
     pub model_name: String,
 }
 
@@ -18,61 +18,61 @@ impl std::fmt::Display for ModelRef {
     }
 }
 
-/// A registered model.
+/// A registered model. All projects share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
-    /// Which one.
+    /// Provider and model name, unique in the deployment.
     pub id: ModelRef,
-    /// The most tokens that it writes; absent when not known.
+    /// Maximum number of tokens in one response, 1 or more; absent where not known.
     pub max_tokens: Option<i32>,
-    /// Whether it can stream.
+    /// As registered with PutModel; true where that did not say.
     pub supports_streaming: bool,
-    /// What it costs, the latest `valid_from` first; empty when not known.
+    /// Latest `valid_from` first. Empty means not known: executions then have no cost.
     pub prices: Vec<Price>,
-    /// Whether it was registered by its first use, and not written since.
+    /// Whether it was registered by its first use, and not written by PutModel since.
     pub discovered: bool,
-    /// When it was registered.
+    /// When it was registered, by PutModel or by its first use.
     pub created_at: Timestamp,
-    /// When it was last changed.
+    /// When PutModel last wrote it, or its registration.
     pub updated_at: Timestamp,
 }
 
 impl Model {
-    /// The price that holds at a moment.
+    /// The price with the latest `valid_from` that is not after `at`.
     #[must_use]
     pub fn price_at(&self, at: Timestamp) -> Option<&Price> {
         self.prices.iter().find(|price| price.valid_from <= at)
     }
 }
 
-/// A price, in nano-dollars per million tokens, from a moment on.
+/// Prices in nano-US-dollars per million tokens; none is negative. They never change once written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// Its identity: an execution records which price it used.
+    /// UUIDv7, made by the server; recorded with each execution whose cost it determines.
     pub id: PriceId,
-    /// Of a prompt's tokens.
+    /// Per million prompt tokens that were not cached.
     pub input: i64,
-    /// Of a prompt's tokens that the provider had cached; absent means as `input`.
+    /// Per million prompt tokens from the provider's cache; absent means the price of `input`.
     pub cached_input: Option<i64>,
-    /// Of a response's tokens.
+    /// Per million response tokens, reasoning included.
     pub output: i64,
-    /// From when on it holds.
+    /// The price holds from then on, until the next one's `valid_from`.
     pub valid_from: Timestamp,
 }
 
-/// What one or several provider calls used. Absent means not told.
+/// Token counts of one or several provider calls. Absent means that the provider reported none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt, cached ones included.
     pub prompt_tokens: Option<i32>,
-    /// Those of them that the provider had cached.
+    /// Those of `prompt_tokens` that came from the provider's cache.
     pub cached_prompt_tokens: Option<i32>,
     /// Tokens of the response, reasoning included.
     pub response_tokens: Option<i32>,
 }
 
 impl Usage {
-    /// The sum over two; what one did not tell counts as nothing, what neither told stays absent.
+    /// The sum, count by count; a count absent in both stays absent, absent in one it counts as 0.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let sum = |a: Option<i32>, b: Option<i32>| match (a, b) {
@@ -86,8 +86,8 @@ impl Usage {
         }
     }
 
-    /// What it costs, in nano-dollars: summed in 128 bits, divided once, half up. Absent where a count was not told or
-    /// the sum does not fit.
+    /// The cost in nano-US-dollars: summed in 128 bits, divided once, rounded half up. Absent where the prompt or
+    /// response count is absent, or the result exceeds `i64`.
     #[must_use]
     pub fn cost(self, price: &Price) -> Option<i64> {
         let prompt = i128::from(self.prompt_tokens?);

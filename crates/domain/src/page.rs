@@ -1,4 +1,4 @@
-//! Pages by keyset. A token holds the last row's key and is bound to the list that made it: project, filter and order.
+//! Keyset pagination. A token holds the last row's key and is bound to the list that made it: project, filter, order.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Reason, Result};
 use crate::limits;
 
-/// How many rows a page may hold: 0 means 50, more than 500 means 500, a negative number is INVALID_FIELD.
+/// Number of rows in a page: 0 means 50, more than 500 means 500, a negative number is INVALID_FIELD.
 pub fn size(page_size: i32) -> Result<usize> {
     let size = match page_size {
         0 => limits::PAGE_SIZE_DEFAULT,
@@ -17,7 +17,7 @@ pub fn size(page_size: i32) -> Result<usize> {
     usize::try_from(size).map_err(Error::internal)
 }
 
-/// PAGE_TOKEN_INVALID: a token that was not answered by this list.
+/// PAGE_TOKEN_INVALID, for a token that is malformed or of another list.
 #[must_use]
 pub fn foreign() -> Error {
     let message = "page_token is not of this list: send the next_page_token of the page before, with the same filter, or \
@@ -25,12 +25,12 @@ pub fn foreign() -> Error {
     Error::new(Reason::PageTokenInvalid, message)
 }
 
-/// What binds a token to its list: the list's name, the project, and every part of the filter, in one order.
+/// Hash of what a token is bound to: the list's name, the project, and every part of the filter, in a fixed order.
 #[derive(Clone, Debug)]
 pub struct PageScope([u8; 8]);
 
 impl PageScope {
-    /// A scope of these parts.
+    /// Hashes the parts with their lengths, so that no two lists of parts are the same bytes.
     #[must_use]
     pub fn of(parts: &[&str]) -> Self {
         let mut hash = Sha256::new();
@@ -43,14 +43,14 @@ impl PageScope {
         Self(short)
     }
 
-    /// The token that continues after the row with this key.
+    /// The token of the page after the row with this key.
     #[must_use]
     pub fn token(&self, key: &str) -> String {
         URL_SAFE_NO_PAD.encode([&self.0[..], key.as_bytes()].concat())
     }
 
-    /// The key in a token; nothing for an empty token. A token of another list is PAGE_TOKEN_INVALID. The key may be
-    /// forged: nothing but its list is known of it.
+    /// The row key in a token; `None` for an empty token. PAGE_TOKEN_INVALID for a token of another scope. Tokens are
+    /// not signed: the key may be forged and must be checked.
     pub fn key(&self, token: &str) -> Result<Option<String>> {
         if token.is_empty() {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Prompts and their versions, as they read.
+//! The records of the registry: prompts and their versions, and the checks that need nothing else.
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -12,67 +12,67 @@ pub use crate::mode::Mode;
 
 words!(VersionStatus, TemplateFormat);
 
-/// The life cycle of a version; not the pointer to the active one.
+/// The life cycle of a version. Several versions may be `Active`; the prompt's `active_version` is one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum VersionStatus {
-    /// Never activated so far.
+    /// Not activated yet.
     Draft,
-    /// Activated at least once, and not retired.
+    /// Activated at least once, and not deprecated since.
     Active,
-    /// Retired by someone.
+    /// Retired by SetVersionStatus. It can still be executed by number, and activated again.
     Deprecated,
 }
 
-/// How a template is read.
+/// The language of a template's text, and whether the ledger parses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum TemplateFormat {
-    /// Handlebars, strict: parsed when it is registered.
+    /// Strict Handlebars without HTML escaping: parsed at registration, rendered by the ledger.
     Handlebars,
-    /// Never parsed: executed by ready messages only. Tracking mode alone.
+    /// Never parsed; executed with ready messages. Allowed in tracking mode only.
     Opaque,
 }
 
-/// A prompt, without its versions.
+/// A prompt without its versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// Its identity.
+    /// UUIDv7; never changes.
     pub id: PromptId,
-    /// Its project's name.
+    /// The name of the project that it belongs to.
     pub project: String,
-    /// Its name, unique in the project.
+    /// A [`Name`](crate::field::Name), unique in the project. Never changes; an archived prompt keeps it.
     pub name: String,
-    /// Where its template lives.
+    /// Changed by MigratePromptMode only.
     pub mode: Mode,
-    /// For people.
+    /// Free text, at most 4 KB; empty where none was given.
     pub description: String,
-    /// Who answers for it.
+    /// The responsible team, at most 255 bytes; empty where none was given.
     pub owner_team: String,
-    /// Words to find it by.
+    /// At most 32, each 1 to 64 bytes, without duplicates, in the order given.
     pub tags: Vec<String>,
-    /// The version that an execution without a selector uses.
+    /// The version that an execution without a selector uses; absent until one is activated.
     pub active_version: Option<i32>,
-    /// The highest version number; 0 while there is none.
+    /// The highest version number; 0 where there is none.
     pub latest_version: i32,
-    /// The project's revision at the prompt's last write.
+    /// The project's revision at the last registry write to this prompt.
     pub revision: i64,
-    /// When it was registered.
+    /// When its first write created it.
     pub created_at: Timestamp,
-    /// When it was last written.
+    /// When metadata, versions, active version, mode or archiving last changed.
     pub updated_at: Timestamp,
     /// When it was archived; absent while it is not.
     pub archived_at: Option<Timestamp>,
 }
 
 impl Prompt {
-    /// The token of its present state: every registry write to the prompt moves it.
+    /// The revision in hexadecimal: every registry write to the prompt changes it. Opaque to callers.
     #[must_use]
     pub fn etag(&self) -> String {
         format!("{:x}", self.revision)
     }
 
-    /// Fails with ETAG_MISMATCH when a sent etag is not the present one.
+    /// ETAG_MISMATCH where an etag was sent and is not the present one.
     pub fn check_etag(&self, sent: Option<&str>) -> Result<()> {
         match sent {
             Some(sent) if sent != self.etag() => Err(Error::etag_mismatch(&self.name)),
@@ -80,8 +80,8 @@ impl Prompt {
         }
     }
 
-    /// Fails with MODE_MISMATCH unless the prompt is managed in `mode`, the one that the call serves. `operation` is what
-    /// the call does.
+    /// MODE_MISMATCH unless the prompt is in `mode`, the one that the call serves. `operation` is what the call does;
+    /// the error names the call that does it in the prompt's mode.
     pub fn check_mode(&self, mode: Mode, operation: Operation) -> Result<()> {
         match self.mode == mode {
             true => Ok(()),
@@ -89,7 +89,7 @@ impl Prompt {
         }
     }
 
-    /// Fails with MODE_MISMATCH where a reader of the history asks for the other mode.
+    /// MODE_MISMATCH where a request for the history names the other mode.
     pub fn check_asked_mode(&self, asked: Option<Mode>) -> Result<()> {
         match asked {
             Some(asked) if asked != self.mode => Err(Error::mode_not_asked(&self.name, self.mode, asked)),
@@ -97,13 +97,13 @@ impl Prompt {
         }
     }
 
-    /// TEMPLATE_OPAQUE: this version of the prompt is never rendered.
+    /// TEMPLATE_OPAQUE for version `version` of this prompt.
     #[must_use]
     pub fn opaque(&self, version: i32) -> Error {
         Error::template_opaque(&self.name, self.mode, version)
     }
 
-    /// Fails with PROMPT_ARCHIVED when it is.
+    /// PROMPT_ARCHIVED where the prompt is archived.
     pub fn check_not_archived(&self) -> Result<()> {
         match self.archived_at {
             None => Ok(()),
@@ -112,59 +112,60 @@ impl Prompt {
     }
 }
 
-/// A version of a prompt: its content never changes.
+/// A version of a prompt. All but its status never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// Its identity.
+    /// UUIDv7; never changes.
     pub id: VersionId,
-    /// Its prompt.
+    /// The prompt that it belongs to.
     pub prompt_id: PromptId,
-    /// Its number: 1, 2, 3, ... per prompt, without gaps.
+    /// 1, 2, 3, ... within the prompt, without gaps.
     pub number: i32,
-    /// Where it stands in its life.
+    /// Changed by activating and by SetVersionStatus.
     pub status: VersionStatus,
-    /// The template, byte for byte as it was sent.
+    /// The template, byte for byte as sent; at most 200 KB.
     pub template_source: String,
-    /// How the template is read.
+    /// Fixed with the text: the same text under another format is refused.
     pub template_format: TemplateFormat,
-    /// What identifies the content: sha-256, lower-case hex.
+    /// Identifies the content within the prompt: sha-256 of the text, in lower-case hex.
     pub checksum_hash: String,
-    /// The names that the template reads; empty for an opaque one.
+    /// Top-level names that the template reads, in order of first appearance, at most 256; empty for an opaque one.
     pub variables: Vec<String>,
-    /// Who made it, as they said.
+    /// The author named in the request, at most 255 bytes; empty where none was.
     pub created_by: String,
-    /// When it was made.
+    /// When the write that created it was made.
     pub created_at: Timestamp,
-    /// Where code came from; empty in full mode.
+    /// Where in application code the template is; empty in full mode.
     pub source: Source,
 }
 
-/// Where a version of a tracking-mode prompt comes from. All empty where it was not told.
+/// Where in application code a template is, as given at registration. Each field is at most 255 bytes, and empty where
+/// it was not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
-    /// The repository.
+    /// Name or URL of the repository.
     pub repository: String,
-    /// The commit in it.
+    /// The commit that was registered.
     pub commit: String,
-    /// The file in it.
+    /// Path of the file within the repository.
     pub path: String,
 }
 
-/// Which version of a prompt a caller means.
+/// The version of a prompt that a request names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selector {
-    /// The active one.
+    /// The prompt's `active_version`.
     Active,
-    /// The one with the highest number.
+    /// The prompt's `latest_version`, active or not.
     Latest,
-    /// The one of that number, whatever its status.
+    /// The version of that number, whatever its status.
     Number(i32),
-    /// The one of that content.
+    /// The version with that content hash, whatever its status.
     Checksum(String),
 }
 
 impl Selector {
-    /// A label; `active` and `latest` are built in, another is LABEL_NOT_FOUND.
+    /// `active` and `latest`; any other label is LABEL_NOT_FOUND.
     pub fn label(prompt: &str, label: &str) -> Result<Self> {
         match label {
             "active" => Ok(Self::Active),

@@ -1,14 +1,14 @@
-//! When another attempt is made: after which failures, how often, how much later.
+//! Retries: after which failures, how many, and after which delay.
 
 use std::time::Duration;
 
 use crate::execution::ErrorType;
 use crate::limits;
 
-/// How long to wait before each retry; as many retries as delays.
+/// The delays between attempts: 5 s, 30 s and 120 s by default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The delay before retry 1, 2, ...
+    /// The delay before retry 1, 2, ...; their number is the number of retries possible.
     pub delays: Vec<Duration>,
 }
 
@@ -19,16 +19,16 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The most retries that a request may ask for.
+    /// Maximum `max_retries` of a request: the number of delays.
     #[must_use]
     pub fn most(&self) -> i32 {
         i32::try_from(self.delays.len()).unwrap_or(i32::MAX)
     }
 
-    /// How long to wait after attempt `attempt` (from 1) failed with `error`, or nothing when it was the last.
+    /// The delay after attempt `attempt` (from 1) failed with `error`; `None` where no retry follows.
     ///
-    /// `retry_after` is what the provider asked for: it stands in for the policy's delay, up to 5 minutes. `jitter` in
-    /// `[0, 1)` spreads the delay by 20 % both ways, a provider's wish only upwards.
+    /// A provider's `retry_after` replaces the policy's delay, up to 5 minutes. `jitter` in `[0, 1)` spreads the
+    /// policy's delay by 20 % both ways, a provider's only upwards.
     #[must_use]
     pub fn delay(
         &self,

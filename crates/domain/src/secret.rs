@@ -1,19 +1,19 @@
-//! A value that is never shown.
+//! A string that `Debug` does not print, so that no log holds it by accident.
 
 use std::fmt;
 
-/// A key or a password. `Debug` shows asterisks; only [`Secret::expose`] gives the value.
+/// A key or password. `Debug` prints `***`; only [`Secret::expose`] gives the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a value.
+    /// Wraps a value, which may be empty.
     #[must_use]
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// The value itself, for the one place that sends or hashes it.
+    /// The value, for the code that sends or hashes it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

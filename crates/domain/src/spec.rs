@@ -1,4 +1,4 @@
-//! What a caller asks to execute: the request as sent, its canonical hash, and its checks.
+//! A request to execute: its fields as sent, its canonical hash, and its checks.
 
 use std::time::Duration;
 
@@ -15,59 +15,60 @@ use crate::model::ModelRef;
 use crate::prompt::Selector;
 use crate::retry::Policy;
 
-/// The environment of a request that names none.
+/// The environment of a request that has none.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
 
-/// A request to execute, as sent. Nothing in it is checked yet: the mode and the idempotency key come first.
+/// A request to execute, as sent. Its fields are not checked yet: the prompt's mode and the idempotency key are looked
+/// at first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Spec {
-    /// Which prompt.
+    /// Required; [`Spec::name`] checks it.
     pub prompt_name: String,
-    /// Which version; absent means the active one.
+    /// Absent means the active version.
     pub selector: Option<SpecSelector>,
-    /// Empty means `dev`.
+    /// Empty means [`DEFAULT_ENVIRONMENT`].
     pub environment: String,
-    /// What the template is rendered with.
+    /// The values to render the template with, by top-level name.
     pub variables: Map<String, Value>,
-    /// How large the variables were on the wire, in bytes.
+    /// Size of the variables on the wire, at most [`limits::VARIABLES_BYTES`].
     pub variables_bytes: usize,
-    /// Ready messages, instead of variables.
+    /// Ready messages, sent instead of a rendered template; tracking mode only, without variables.
     pub messages: Vec<ChatMessage>,
-    /// Which model; absent means the default.
+    /// Absent means the server's default model.
     pub model: Option<ModelRef>,
-    /// How the model is asked to write.
+    /// Absent parameters are not sent to the provider.
     pub params: Params,
-    /// The caller's own word to find it by; empty means none.
+    /// The caller's id for related executions, at most 255 bytes; empty means none.
     pub correlation_id: String,
-    /// Empty means none.
+    /// At most 255 bytes, unique within the prompt; empty means none.
     pub idempotency_key: String,
-    /// The bound of each provider call.
+    /// The limit of each provider call, above 0 and at most 1 h; absent means 120 s.
     pub timeout: Option<Duration>,
-    /// The bound of the whole life.
+    /// The limit from recording to the end, queue and retries included; above 0, at most 30 days. Absent means none.
     pub expire_after: Option<Duration>,
-    /// How many retries.
+    /// 0 to [`Policy::most`]; absent means that maximum for an async execution, 0 for a sync one.
     pub max_retries: Option<i32>,
-    /// Whether an async execution's text is sent while the model writes it.
+    /// Whether the provider is asked to stream, so that watchers get the text while it is written.
     pub stream_text: bool,
-    /// The registry's revision that the caller has seen.
+    /// Minimum revision of the project at which the prompt is read; absent means any.
     pub min_revision: Option<i64>,
-    /// What could not be brought into this shape: numbers that are none, negative durations.
+    /// Violations found while the request was converted: numbers that are not finite or exact, negative durations.
     pub violations: Violations,
 }
 
-/// Which version a request names.
+/// The version that a request names, before a label is resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SpecSelector {
-    /// By number.
+    /// A version number, from 1.
     Number(i32),
-    /// By label.
+    /// `active` or `latest`.
     Label(String),
-    /// By the hash of the content.
+    /// A content hash: sha-256, lower-case hex.
     Checksum(String),
 }
 
 impl SpecSelector {
-    /// The version meant, for a prompt of this name.
+    /// LABEL_NOT_FOUND for an unknown label; `prompt` is the name in that error.
     pub fn resolve(&self, prompt: &str) -> Result<Selector> {
         Ok(match self {
             Self::Number(number) => Selector::Number(*number),
@@ -77,20 +78,20 @@ impl SpecSelector {
     }
 }
 
-/// The parts of a request that hold after the checks.
+/// Fields of a request after the checks, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    /// Where it runs.
+    /// [`DEFAULT_ENVIRONMENT`] where none was sent.
     pub environment: Name,
-    /// The bound of each provider call.
+    /// Above 0, at most 1 h; 120 s where none was sent.
     pub timeout: Duration,
-    /// The bound of the whole life.
+    /// Above 0, at most 30 days; absent means none.
     pub expire_after: Option<Duration>,
-    /// How many retries.
+    /// 0 to [`Policy::most`].
     pub max_retries: i32,
 }
 
-/// What [`Spec::request_hash`] is over.
+/// The form of a request that [`Spec::request_hash`] hashes.
 #[derive(Serialize)]
 struct HashedRequest<'a> {
     prompt_name: &'a str,
@@ -104,14 +105,14 @@ struct HashedRequest<'a> {
     violations: Vec<[&'a str; 2]>,
 }
 
-/// Canonical JSON (RFC 8785).
+/// Serializes as canonical JSON (RFC 8785).
 pub fn canonical(value: &impl Serialize) -> Result<String> {
     serde_json_canonicalizer::to_string(value).map_err(Error::internal)
 }
 
 impl Spec {
-    /// What makes two requests with one idempotency key the same: a hash over the canonical form of the request as
-    /// sent, without the key itself, the correlation id, timeouts, stream flags and the revision seen.
+    /// Two requests with one idempotency key are the same where their hashes are: sha-256 of the canonical form of the
+    /// request as sent, without the key, the correlation id, the two time limits, `stream_text` and `min_revision`.
     pub fn request_hash(&self) -> Result<[u8; 32]> {
         let selector = self.selector.as_ref().map(|selector| match selector {
             SpecSelector::Number(number) => json!({ "version_number": number }),
@@ -133,7 +134,7 @@ impl Spec {
         Ok(Sha256::digest(canonical(&form)?).into())
     }
 
-    /// The idempotency key, checked; nothing when none was sent.
+    /// The idempotency key, checked; `None` where none was sent.
     pub fn key(&self) -> Result<Option<String>> {
         if self.idempotency_key.is_empty() {
             return Ok(None);
@@ -146,7 +147,8 @@ impl Spec {
         Name::parse("prompt_name", &self.prompt_name).map_err(Error::of_spec)
     }
 
-    /// Checks everything that needs no look at the store, and fills the defaults in.
+    /// Checks everything that needs no access to the store, and fills in defaults. `prompt_mode` decides whether
+    /// messages are allowed, `mode` the default of `max_retries`, `policy` its maximum.
     pub fn check(&self, prompt_mode: Mode, mode: ExecutionMode, policy: &Policy) -> Result<Checked> {
         self.check_fields(prompt_mode, mode, policy).map_err(Error::of_spec)
     }

@@ -1,13 +1,13 @@
-//! Texts cut at a character's edge.
+//! Cutting of texts to a number of bytes, at a character boundary.
 
-/// The longest start of `text` of at most `max` bytes that splits no character.
+/// The longest prefix of `text` that has at most `max` bytes and splits no character.
 #[must_use]
 pub fn cut(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// Appends as much of `piece` as `text` may hold of `max` bytes, splits no character, and takes no more memory than that.
-/// What was appended, and whether something was left out.
+/// Appends the longest prefix of `piece` that keeps `text` within `max` bytes and splits no character; the capacity of
+/// `text` does not exceed `max` either. Returns what was appended, and whether something was left out.
 pub fn push_within<'p>(text: &mut String, piece: &'p str, max: usize) -> (&'p str, bool) {
     let fits = cut(piece, max.saturating_sub(text.len()));
     let needed = text.len() + fits.len();
@@ -19,7 +19,8 @@ pub fn push_within<'p>(text: &mut String, piece: &'p str, max: usize) -> (&'p st
     (fits, fits.len() < piece.len())
 }
 
-/// Cuts `text` in place, and gives back the memory of what was cut away; true when something was.
+/// Cuts `text` in place to at most `max` bytes, splitting no character, and frees the memory. Returns whether it was
+/// cut.
 pub fn truncate(text: &mut String, max: usize) -> bool {
     let end = text.floor_char_boundary(max);
     let cut = end < text.len();

@@ -1,25 +1,25 @@
-//! A moment, as it is stored and compared.
+//! Timestamps in the precision that both databases store.
 
 use std::time::Duration;
 
-/// A moment in UTC, in whole microseconds since 1970.
+/// A UTC timestamp in whole microseconds since 1970-01-01.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment this much later.
+    /// This timestamp plus `delay`, in whole microseconds; saturates.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// The moment this much earlier.
+    /// This timestamp minus `delay`, in whole microseconds; saturates.
     #[must_use]
     pub fn before(self, delay: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// How long from `earlier` until this moment; zero when it is not later.
+    /// The time from `earlier` to this timestamp; zero where `earlier` is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

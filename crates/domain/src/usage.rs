@@ -1,4 +1,4 @@
-//! What executions come to in figures, and how latencies are kept so that percentiles can be told of many at once.
+//! Sums over executions, and a histogram of latencies that can be added up and still gives percentiles.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use crate::words::words;
 
 words!(Bucket);
 
-/// How long the time of one row of figures is, in UTC.
+/// The period of one row of figures, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Bucket {
-    /// A minute.
+    /// From second 0 to the next minute.
     Minute,
-    /// An hour.
+    /// From minute 0 to the next hour.
     Hour,
-    /// A day, from midnight.
+    /// From midnight to midnight.
     Day,
 }
 
 impl Bucket {
-    /// How many microseconds it lasts.
+    /// Length of the period, in microseconds.
     #[must_use]
     pub const fn micros(self) -> i64 {
         match self {
@@ -32,45 +32,45 @@ impl Bucket {
     }
 }
 
-/// How many steps a doubling of the latency has, as a power of two.
+/// Each doubling of the latency has 2^6 steps.
 const PRECISION: u32 = 6;
 
-/// Latencies by steps of at most 1/64 of their value: up to 127 ms each millisecond has its own, and the middle of a step is
-/// within 0.8 % of all that it holds.
+/// Counts of latencies by step. Up to 127 ms each millisecond is a step; above, a step is at most 1/64 of its latencies
+/// wide, so that its middle is within 0.8 % of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram(BTreeMap<u16, u64>);
 
 impl Histogram {
-    /// Takes one latency in; a negative one counts as 0.
+    /// Counts one latency; a negative one counts as 0.
     pub fn record(&mut self, milliseconds: i32) {
         self.add_step(step(milliseconds), 1);
     }
 
-    /// Takes as many in at one step.
+    /// Counts `count` latencies at a step, as [`Histogram::steps`] gave it.
     pub fn add_step(&mut self, step: u16, count: u64) {
         *self.0.entry(step).or_default() += count;
     }
 
-    /// Takes others in.
+    /// Adds the counts of another histogram.
     pub fn add(&mut self, others: &Self) {
         for (step, count) in others.steps() {
             self.add_step(step, count);
         }
     }
 
-    /// Every step that holds any, and how many.
+    /// The steps with a count above 0, in ascending order, each with its count.
     pub fn steps(&self) -> impl Iterator<Item = (u16, u64)> {
         self.0.iter().map(|(step, count)| (*step, *count))
     }
 
-    /// How many there are.
+    /// Number of latencies, over all steps.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.0.values().sum()
     }
 
-    /// The latency in milliseconds that so many in a hundred do not exceed: of n the one at place n * percent / 100, rounded
-    /// up, counted from 1. Within 0.8 %. Absent where there is none.
+    /// The nearest-rank percentile in milliseconds: of n latencies the one at place n * percent / 100, rounded up,
+    /// counted from 1. Exact up to 127 ms, within 0.8 % above. `None` where there is no latency.
     #[must_use]
     pub fn percentile(&self, percent: u64) -> Option<f64> {
         let place = (self.count() * percent).div_ceil(100).max(1);
@@ -83,15 +83,14 @@ impl Histogram {
     }
 }
 
-/// The step that holds a latency.
 fn step(milliseconds: i32) -> u16 {
     let value = u32::try_from(milliseconds).unwrap_or(0);
     let shift = (u32::BITS - value.leading_zeros()).saturating_sub(PRECISION + 1);
-    // At most 24 * 64 + 127.
+    // At most 24 * 64 + 127, for `i32::MAX`.
     u16::try_from((shift << PRECISION) + (value >> shift)).unwrap_or(u16::MAX)
 }
 
-/// The middle of a step.
+/// The middle of a step's latencies, in milliseconds.
 fn middle(step: u16) -> f64 {
     let shift = (u32::from(step) >> PRECISION).saturating_sub(1);
     let lowest = u64::from(u32::from(step) - (shift << PRECISION)) << shift;
@@ -101,27 +100,27 @@ fn middle(step: u16) -> f64 {
     middle
 }
 
-/// Figures over some executions.
+/// Sums over a set of executions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// How many there are.
+    /// Number of executions, whatever their status.
     pub executions: i64,
-    /// Tokens of the prompts, over those that have a count.
+    /// Sum over the executions that have this count.
     pub prompt_tokens: i64,
-    /// Tokens of the responses, over those that have a count.
+    /// Sum over the executions that have this count.
     pub response_tokens: i64,
-    /// How many have a cost.
+    /// Number of executions that have a cost.
     pub with_cost: i64,
-    /// What those cost, in nano-dollars.
+    /// Sum of these costs, in nano-US-dollars.
     pub cost: i128,
-    /// The sum of the latencies in milliseconds, over those that have one.
+    /// Sum in milliseconds, over the executions that have a latency.
     pub latency_sum: i64,
-    /// These latencies.
+    /// The latencies of which `latency_sum` is the sum.
     pub latencies: Histogram,
 }
 
 impl Tally {
-    /// Takes others in.
+    /// Adds the sums of another set of executions.
     pub fn add(&mut self, others: &Self) {
         self.executions += others.executions;
         self.prompt_tokens += others.prompt_tokens;
@@ -132,7 +131,7 @@ impl Tally {
         self.latencies.add(&others.latencies);
     }
 
-    /// In milliseconds, over those that have a latency. Absent where none has one.
+    /// In milliseconds, over the executions that have a latency; absent where none has one.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a sum above 2^53 ms is two hundred thousand years")]
     pub fn average_latency(&self) -> Option<f64> {
@@ -140,7 +139,7 @@ impl Tally {
         (count > 0).then(|| self.latency_sum as f64 / count as f64)
     }
 
-    /// In nano-dollars, over those that have a cost; at most what 64 bits hold. Absent where none has one.
+    /// The cost in nano-US-dollars, at most `i64::MAX`; absent where no execution has one.
     #[must_use]
     pub fn cost_nano_usd(&self) -> Option<i64> {
         (self.with_cost > 0).then(|| i64::try_from(self.cost).unwrap_or(i64::MAX))

@@ -1,5 +1,5 @@
-//! Which version a content is, and what activating and retiring do. The store applies what is decided here, under the
-//! lock of the project's row.
+//! Decisions about versions: whether a content is new, what registering, migrating and deprecating do. The store
+//! applies them while it holds the project lock.
 
 use sha2::{Digest, Sha256};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
@@ -9,30 +9,30 @@ use crate::mode::Mode;
 use crate::prompt::{Prompt, TemplateFormat, Version, VersionStatus};
 use crate::words::words;
 
-/// What identifies a content that is one text: sha-256 of its exact UTF-8 bytes, lower-case hex.
+/// The content hash of a template: sha-256 of its exact UTF-8 bytes, in lower-case hex.
 #[must_use]
 pub fn checksum(template_source: &str) -> String {
     hex(&Sha256::digest(template_source.as_bytes()))
 }
 
-/// Lower-case hex.
+/// Two lower-case hex digits per byte.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|d| char::from(DIGITS[usize::from(d)])).collect()
 }
 
-/// What a content sent for a prompt comes to.
+/// Whether a content sent for a prompt is a new version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A new version of this number.
+    /// It becomes a version with this number.
     New(i32),
-    /// The version of this number has it already.
+    /// The version with this number has this content.
     Known(i32),
 }
 
-/// Decides whether a content is a new version. `known` is the number and the format of the prompt's version with the same
-/// checksum, `latest` its highest number. The same text under another format is INVALID_FIELD.
+/// Decides whether a content is a new version. `known` is the number and format of the prompt's version with the same
+/// checksum, `latest` the prompt's highest number. INVALID_FIELD where the known version has another format.
 pub fn content(latest: i32, known: Option<(i32, TemplateFormat)>, format: TemplateFormat) -> Result<Content> {
     match known {
         None => Ok(Content::New(latest + 1)),
@@ -46,30 +46,30 @@ pub fn content(latest: i32, known: Option<(i32, TemplateFormat)>, format: Templa
 
 words!(Registration);
 
-/// What registering a prompt that code carries comes to.
+/// The result for one prompt of a registration from code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Registration {
-    /// The name was unknown.
+    /// The project had no prompt of that name.
     New,
-    /// The content was unknown.
+    /// The content is a new version of the prompt.
     Updated,
-    /// The content is that of another version than the current one, which becomes the current one.
+    /// The content is a version that exists, is not the active one, and becomes it.
     Reactivated,
-    /// Nothing is written, and the pointer stays.
+    /// The content is a version that exists; no version is written, and the active one stays.
     Unchanged,
 }
 
 impl Registration {
-    /// Whether the content differs from the current version's, and takes its place or waits to do so.
+    /// True for `Updated` and `Reactivated`.
     #[must_use]
     pub fn is_change(self) -> bool {
         matches!(self, Self::Updated | Self::Reactivated)
     }
 }
 
-/// What registering a content comes to that code carries. `current` is the prompt's active version; `exists` whether
-/// there is a prompt of that name; `set_active` whether the content is to become the active version.
+/// Decides the result for one prompt of a registration from code. `exists` is whether the project has a prompt of that
+/// name, `current` its active version, `set_active` whether the content is to become the active version.
 #[must_use]
 pub fn registration(exists: bool, current: Option<i32>, content: Content, set_active: bool) -> Registration {
     match content {
@@ -80,8 +80,8 @@ pub fn registration(exists: bool, current: Option<i32>, content: Content, set_ac
     }
 }
 
-/// Whether a prompt moves to another mode. `active` is its active version: while that is opaque the prompt stays in code,
-/// because full mode could not execute it.
+/// Whether a change to mode `wanted` has anything to do. `active` is the prompt's active version: while it is opaque, a
+/// change to full mode is TEMPLATE_OPAQUE, because full mode could not execute it.
 pub fn migrates(prompt: &Prompt, active: Option<&Version>, wanted: Mode) -> Result<bool> {
     match active {
         _ if prompt.mode == wanted => Ok(false),
@@ -92,7 +92,8 @@ pub fn migrates(prompt: &Prompt, active: Option<&Version>, wanted: Mode) -> Resu
     }
 }
 
-/// The status that SetVersionStatus leaves a version with. It never moves the pointer.
+/// The status after SetVersionStatus, which never changes the active version. VERSION_IN_USE for deprecating the active
+/// version; INVALID_FIELD for activating a draft and for making a draft of what was activated.
 pub fn set_status(prompt: &Prompt, version: &Version, wanted: VersionStatus) -> Result<VersionStatus> {
     let (name, number) = (&prompt.name, version.number);
     let current = prompt.active_version == Some(number);

@@ -1,19 +1,20 @@
-//! The words of enums, as they are stored and shown.
+//! Enums as snake_case words, the form in which they are stored and sent.
 
-/// Gives enums what is read of their words. A word is the snake_case form of the variant's name.
+/// Adds conversions from and to words to enums that derive strum's traits. A word is the variant's name in snake_case,
+/// as in the contract.
 macro_rules! words {
     ($($name:ident),*) => {$(
         impl $name {
-            /// Every value, in the order of the contract.
+            /// Every variant, in the order of the contract.
             pub const ALL: &[Self] = Self::VARIANTS;
 
-            /// The word as it is stored and shown.
+            /// The variant's name in snake_case, as it is stored and sent.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 self.into()
             }
 
-            /// The value of a stored word.
+            /// The variant of a word; `None` for an unknown one.
             #[must_use]
             pub fn from_word(word: &str) -> Option<Self> {
                 word.parse().ok()

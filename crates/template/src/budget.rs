@@ -1,9 +1,9 @@
-//! What one rendering may cost, in steps. The same template and variables take the same steps on every machine, so they
-//! are always rendered or always refused.
+//! The cost of a rendering in steps, and its limit. The same template and variables take the same steps on every
+//! machine, so they are always rendered or always refused.
 //!
-//! | what | steps |
+//! | work | steps |
 //! |---|---|
-//! | a piece of the template, each time it is visited, and each round of a block | 1 |
+//! | a node of the template, each time it is visited, and each iteration of a block | 1 |
 //! | a name looked up in an object | 1 for each key that it is compared with (log2), and 1 more per 64 bytes of the name |
 //! | text printed | 1 per 64 bytes; of JSON also 1 for each fragment |
 //! | a fault | 8, and 1 for each name in its path |
@@ -11,27 +11,25 @@
 use prompt_ledger_domain::error::{Error, Reason};
 use prompt_ledger_domain::limits;
 
-/// Bytes that are compared, scanned or copied for one step.
+/// Number of bytes compared, scanned or copied per step.
 const STEP_BYTES: usize = 64;
-/// Steps between two questions whether to go on: less than a millisecond of an optimised build.
+/// Number of steps between two calls of `go_on`: less than a millisecond in an optimised build.
 pub(super) const CHECK_INTERVAL: usize = 16_384;
 
-/// A computation was told to stop before it came to a result.
+/// A computation was stopped by its `go_on` before it had a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interrupted;
 
-/// Why a walk ends early.
 pub(super) enum BudgetStop {
-    /// Its input costs too much.
+    /// [`limits::RENDER_STEPS`] are spent.
     Refused(Error),
-    /// It was told to.
+    /// `go_on` returned false.
     Interrupted,
 }
 
-/// The steps of one rendering.
 pub(super) struct StepBudget<'a> {
     spent: usize,
-    /// At so many steps `go_on` is asked.
+    /// The number of spent steps at which `go_on` is called next.
     next_check: usize,
     go_on: &'a dyn Fn() -> bool,
 }
@@ -45,7 +43,7 @@ impl<'a> StepBudget<'a> {
         self.spent
     }
 
-    /// Takes steps; spent before the work is done.
+    /// Takes steps, before the work that they stand for is done.
     pub(super) fn spend(&mut self, steps: usize) -> Result<(), BudgetStop> {
         self.spent = self.spent.saturating_add(steps);
         if self.spent > limits::RENDER_STEPS {
@@ -61,7 +59,6 @@ impl<'a> StepBudget<'a> {
     }
 }
 
-/// The steps that so many bytes add.
 pub(super) fn steps_of(bytes: usize) -> usize {
     bytes / STEP_BYTES
 }

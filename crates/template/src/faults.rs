@@ -1,4 +1,4 @@
-//! What a walk found missing or of the wrong kind, as one error.
+//! Missing values and values of the wrong kind, collected into one error.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -8,12 +8,13 @@ use prompt_ledger_domain::error::{Reason, Result, Violations};
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::text;
 
-/// So many are told apart; more only say that there are more.
+/// Maximum number of distinct paths that are counted; beyond it the error says "at least".
 const COUNTED: usize = 10_000;
-/// A path is cut at about this length, a name in it at [`limits::VARIABLE_NAME_BYTES`].
+/// A path takes no further name from this length on; each name is cut at [`limits::VARIABLE_NAME_BYTES`].
 const PATH_BYTES: usize = 512;
 
-/// Each path counts once. Only [`limits::VIOLATIONS`] of them are kept; of all that are counted, their hashes.
+/// Missing and wrong values by path, each path once. Of counted paths the hash is kept, and of at most
+/// [`limits::VIOLATIONS`] of each kind the text.
 #[derive(Default)]
 pub(super) struct Faults {
     hasher: RandomState,
@@ -35,17 +36,16 @@ impl Faults {
         }
     }
 
-    /// Whether as many were found as are told apart: no more paths are needed.
+    /// Whether [`COUNTED`] paths were found: further ones change nothing.
     pub(super) fn is_full(&self) -> bool {
         self.seen.len() >= COUNTED
     }
 
-    /// Whether nothing was found at this path before.
     fn is_new(&mut self, path: &Path) -> bool {
         self.seen.insert(self.hasher.hash_one(&path.text))
     }
 
-    /// Fails when anything was found; what is missing comes first, for the rest may follow from it.
+    /// Fails when anything was found. Where something is missing, wrong values are left out: they may follow from it.
     pub(super) fn finish(self) -> Result<()> {
         let full = self.is_full();
         let missing = self.missing.into_error(Reason::VariablesMissing);
@@ -56,8 +56,8 @@ impl Faults {
     }
 }
 
-/// Builds a path: `variables.user.name`, `variables.items[1].price`, `variables.user[first name]`. However long the names
-/// are and however many, it costs no more than about [`PATH_BYTES`].
+/// Builds a path: `variables.user.name`, `variables.items[1].price`, `variables.user[first name]`. Costs at most about
+/// [`PATH_BYTES`], whatever the number and length of the names.
 pub(super) struct Path {
     text: String,
     names: usize,
@@ -70,12 +70,12 @@ impl Path {
         Self { text: ROOT.to_owned(), names: 0 }
     }
 
-    /// The names in it so far.
+    /// Number of names appended so far.
     pub(super) fn names(&self) -> usize {
         self.names
     }
 
-    /// Adds names until it is long enough.
+    /// Appends names while the path is at most [`PATH_BYTES`] long.
     pub(super) fn extend<'n>(&mut self, names: impl IntoIterator<Item = &'n str>) {
         for name in names {
             if self.text.len() > PATH_BYTES {
@@ -85,7 +85,7 @@ impl Path {
         }
     }
 
-    /// Below the top, a name that is not plain, a position among them, stands in brackets.
+    /// Appends a name. Below the top level, a position or a name that is not plain is put in brackets.
     fn push(&mut self, name: &str) {
         let cut = text::cut(name, limits::VARIABLE_NAME_BYTES);
         let plain = self.names == 0 || reference::is_name(cut) && !cut.bytes().all(|byte| byte.is_ascii_digit());

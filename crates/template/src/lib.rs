@@ -1,23 +1,23 @@
-//! Handlebars, strict and bounded: a template is parsed once, knows its variables, and renders or says all that is
-//! missing.
+//! Strict Handlebars with limits: a template is parsed once, lists its variables, and either renders or names all that
+//! are missing.
 //!
 //! | file | duty |
 //! |---|---|
-//! | `scan` | cuts a source into text and tags, in one pass; refuses what no template may hold |
-//! | `reference` | one word of a tag, read by the `handlebars` crate's own grammar |
-//! | `parse` | tags to a tree; names resolved to scopes, variables collected |
-//! | `tree` | what a parsed template is |
+//! | `scan` | splits a source into text and tags, in one pass; refuses constructs that are not allowed |
+//! | `reference` | one word of a tag, parsed by the `handlebars` crate's grammar |
+//! | `parse` | builds the tree: resolves names to scopes, collects variables |
+//! | `tree` | the parsed template |
 //! | `render` | one walk over the tree, with the values of one request |
-//! | `budget` | how many steps a walk may take |
-//! | `view` | a value as the walk sees it |
-//! | `faults` | what the walk found missing or of the wrong kind |
-//! | [`value`] | values of a request, checked before any of this |
-//! | [`verification`] | whether what was sent can be traced back to its version, byte for byte |
+//! | `budget` | the limit on the steps of a walk |
+//! | `view` | the values that a walk meets |
+//! | `faults` | missing values and values of the wrong kind |
+//! | [`value`] | checks of a request's values, before they are rendered |
+//! | [`verification`] | renders an execution's version again and compares the bytes |
 //!
-//! The `handlebars` crate reads the words of each tag; the cutting into tags, and the walk, are ours. Its parser of whole
-//! templates takes time that grows with tags times bytes (1,000 tags in 194 KB: half a second; 200 KB of backslashes:
-//! minutes) and recurses on hostile text; its renderer misses variables, calls helpers by name, escapes HTML, and knows
-//! no bound. What both print for the same template and values is compared by a test.
+//! The `handlebars` crate parses only the words of tags. Its parser of whole templates takes time that grows with tags
+//! times bytes (1,000 tags in 194 KB: half a second; 200 KB of backslashes: minutes) and recurses on hostile text; its
+//! renderer ignores missing variables, calls helpers by name, escapes HTML, and has no limits. A test compares what
+//! both print for the same template and values.
 #![warn(missing_docs)]
 #![cfg_attr(test, allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "tests measure time"))]
 
@@ -47,20 +47,20 @@ use prompt_ledger_domain::limits;
 /// A parsed template. Its `Debug` form holds no text of the source.
 pub struct Template(parse::Tree);
 
-/// A name that a template reads from its variables.
+/// A top-level variable that a template reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// The top-level name, at most [`limits::VARIABLE_NAME_BYTES`] long.
+    /// `user` where the template writes `user.name`; at most [`limits::VARIABLE_NAME_BYTES`] bytes.
     pub name: String,
-    /// Whether rendering fails without it: always so today.
+    /// Whether rendering fails without it; always true so far.
     pub required: bool,
 }
 
 /// A rendered prompt. Its `Debug` form holds no text of the prompt.
 pub struct Rendered {
-    /// The text, at most [`limits::PROMPT_BYTES`] long.
+    /// At most [`limits::PROMPT_BYTES`] bytes.
     pub text: String,
-    /// Whether the text was cut, at a character's edge.
+    /// Whether the text was cut to that length, at a character boundary.
     pub truncated: bool,
 }
 
@@ -69,8 +69,8 @@ impl Template {
     ///
     /// # Errors
     /// `INVALID_FIELD` for an empty source or one with a NUL, `TOO_LARGE` above [`limits::TEMPLATE_BYTES`],
-    /// `TEMPLATE_INVALID` for anything else. The last names line and column, counted from 1, the column in characters, in
-    /// its message and as `line` and `column` in its metadata; where a tag is wrong, it is the tag's start.
+    /// `TEMPLATE_INVALID` for anything else. Its message and metadata (`line`, `column`) give the position, counted
+    /// from 1, the column in characters; where a tag is wrong, it is the tag's start.
     pub fn parse(source: &str) -> Result<Self> {
         if source.is_empty() {
             return Err(Error::invalid("template_source", "is empty; send the template's text"));
@@ -86,7 +86,7 @@ impl Template {
         parse::parse(source).map(Self).map_err(|refused| invalid(source, &refused))
     }
 
-    /// About how many bytes it takes in memory: for `{{a}}{{a}}...` more than ten times those of its source.
+    /// Approximate size in memory, in bytes: for `{{a}}{{a}}...` more than ten times the source's.
     #[must_use]
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.0.bytes
@@ -98,7 +98,7 @@ impl Template {
         &self.0.variables
     }
 
-    /// What a person should know about a source that is accepted: signs of another template engine, taken as plain text.
+    /// Warnings about an accepted source: signs of another template engine, which are plain text here.
     #[must_use]
     pub fn warnings(source: &str) -> Vec<String> {
         [("{%", "Jinja or Liquid"), ("<%", "ERB or EJS")]
@@ -110,17 +110,17 @@ impl Template {
             .collect()
     }
 
-    /// Renders the template. Values print as they are: nothing is escaped, nothing in them is expanded.
+    /// Renders the template. Values are printed as they are: nothing is escaped, nothing in them is expanded.
     ///
-    /// [`value::check`] says what variables may be; this takes them as checked.
+    /// The variables must have passed [`value::check`].
     ///
     /// # Errors
-    /// - `VARIABLES_MISSING`, one violation per missing variable, wherever the template names it: `variables.user.name`,
+    /// - `VARIABLES_MISSING`, one violation per missing path, also in branches not taken: `variables.user.name`,
     ///   `variables.items[1].price`; [`limits::VIOLATIONS`] are named, up to 10,000 counted.
     /// - `INVALID_FIELD` for a list or an object in `{{x}}`, and for `#each` over what is neither.
-    /// - `TOO_LARGE` past [`limits::RENDER_STEPS`] steps: always so for the same template and variables.
+    /// - `TOO_LARGE` beyond [`limits::RENDER_STEPS`] steps: always or never for the same template and variables.
     ///
-    /// `Interrupted` where `go_on` says no. It is asked once in 16,384 steps, and not at all in a rendering of fewer.
+    /// `Interrupted` where `go_on` returns false. It is called once in 16,384 steps, and never in a rendering of fewer.
     pub fn render(
         &self,
         variables: &Map<String, Value>,

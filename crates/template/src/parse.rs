@@ -1,4 +1,4 @@
-//! Tags to a tree: blocks are matched, names are resolved to the scope that they belong to, variables are collected.
+//! Builds the tree from tags: matches blocks, resolves names to their scopes, collects variables.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,15 +9,13 @@ use super::scan::{self, ALLOWED, Parsed, Piece, Sigil, Tag, refuse};
 use super::tree::{If, Local, Node, Scope, Term, ValuePath, allocated};
 use prompt_ledger_domain::limits;
 
-/// What a source is parsed into.
 pub(super) struct Tree {
     pub(super) nodes: Box<[Node]>,
     pub(super) variables: Vec<Variable>,
-    /// What all of it takes in memory.
+    /// Approximate size of all of it in memory.
     pub(super) bytes: usize,
 }
 
-/// Parses a source into its tree and its variables.
 pub(super) fn parse(source: &str) -> Parsed<Tree> {
     let mut parser = Parser {
         scopes: vec![Names { holds_variables: true, each: false, item: None, key: None }],
@@ -49,33 +47,33 @@ struct Parser<'a> {
     scopes: Vec<Names<'a>>,
     open: Vec<OpenBlock<'a>>,
     root: Vec<Node>,
-    /// Every name in a place, once.
+    /// Every name of a path once, so that equal names share their text.
     names: HashSet<Arc<str>>,
-    /// The names of the variables.
+    /// The names in `variables`.
     seen: HashSet<Arc<str>>,
     variables: Vec<Variable>,
-    /// What the tree takes in memory so far.
+    /// Approximate size in memory of all that was parsed so far.
     bytes: usize,
 }
 
-/// What names mean in one scope.
+/// The names that one scope adds.
 struct Names<'a> {
-    /// Its members are the variables themselves.
+    /// Whether a member of the scope's value is a variable: in the outermost scope, and in `#with` over it.
     holds_variables: bool,
-    /// It has `@index` and its like.
+    /// Whether the scope is of an `#each` and has `@index`, `@key`, `@first`, `@last`.
     each: bool,
-    /// The first block parameter: the scope's value.
+    /// The first block parameter: the name of the scope's value.
     item: Option<&'a str>,
-    /// The second: the item's index or key.
+    /// The second block parameter: the name of the item's index or key.
     key: Option<&'a str>,
 }
 
-/// A block whose end has not come yet.
+/// A block whose closing tag has not been read.
 struct OpenBlock<'a> {
     at: usize,
     name: &'a str,
     kind: BlockKind,
-    /// It stands in the `else` of the block before, and ends with it.
+    /// Whether it is an `{{else if}}` or the like, and ends with the block that it is the `else` of.
     chained: bool,
     body: Vec<Node>,
     inverse: Option<Vec<Node>>,
@@ -151,7 +149,8 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// `{{else}}`, or `{{else if x}}` and its like: a block in the `else` that ends with the one around it.
+    /// `{{else}}`; and `{{else if x}}` and the like, which open a block in the `else` that ends with the block around
+    /// it.
     fn other(&mut self, tag: &Tag<'a>) -> Parsed<()> {
         match self.open.last_mut() {
             None => return refuse(tag.at, "{{else}} stands in no block"),
@@ -199,7 +198,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Finds the scope that a path starts in, and notes the variable that it reads.
+    /// Resolves a path to its scope, and records the variable that it reads.
     fn term(&mut self, path: Reference, at: usize) -> Parsed<Term> {
         let Reference { start, mut names } = path;
         let mut scope = match start {
@@ -219,7 +218,7 @@ impl<'a> Parser<'a> {
                     "last" => Local::Last,
                     _ => return refuse(at, "there are @index, @key, @first, @last and @root, and no other @"),
                 };
-                // A `#with` has those of the `#each` around it.
+                // Within a `#with` they are those of the `#each` around it.
                 return match self.scopes[..=scope].iter().rposition(|names| names.each) {
                     Some(scope) => Ok(Term::Local(scope, local)),
                     None => refuse(at, format!("@{name} stands in no #each")),
@@ -248,7 +247,7 @@ impl<'a> Parser<'a> {
         Ok(Term::ValuePath(ValuePath { scope, names }))
     }
 
-    /// The one copy of a name.
+    /// The shared copy of a name.
     fn shared(&mut self, name: String) -> Arc<str> {
         if let Some(known) = self.names.get(&*name) {
             return Arc::clone(known);
@@ -277,7 +276,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// A word of the source, short enough for an error.
+/// A word of the source, cut for an error message.
 fn shown(word: &str) -> &str {
     prompt_ledger_domain::text::cut(word, limits::VARIABLE_NAME_BYTES)
 }

@@ -1,41 +1,38 @@
-//! One word of a tag, read by the grammar of the `handlebars` crate.
+//! Parses one word of a tag, by the grammar of the `handlebars` crate.
 
 use handlebars::template::Parameter;
 use handlebars::{Path, PathSeg};
 use serde_json::Value;
 
-/// What a word says.
 pub(super) enum Word {
     /// A scalar: `"text"`, `12`, `true`, `null`.
     Literal(Value),
-    /// A path.
     Reference(Reference),
 }
 
-/// A path: where it starts, and the names from there.
+/// A path: where it starts, and the names after that.
 pub(super) struct Reference {
     pub(super) start: Start,
     pub(super) names: Vec<String>,
 }
 
-/// Where a path starts.
 pub(super) enum Start {
-    /// A name alone: a block parameter if there is one of that name, else a member of the present scope.
+    /// A name: the block parameter of that name, or else a member of the current scope.
     Name,
-    /// `../`, that many times; none for `this` and `./`. Never a block parameter.
+    /// `../` this many times; 0 for `this` and `./`. Names after it are never block parameters.
     Up(usize),
-    /// `@root`.
+    /// `@root`: the variables.
     Root,
-    /// `@index` and its like, `../` that many times before it.
+    /// `@index`, `@key`, `@first` or `@last` (the string, without `@`), after `../` this many times.
     Local(usize, String),
 }
 
-/// Reads the word in `{{word}}`: always a path, also `true` and `12`. None when it is not one.
+/// Parses the word in `{{word}}`: always a path, also `true` and `12`. `None` where it is not one.
 pub(super) fn path(word: &str) -> Option<Reference> {
     reference(Path::parse(spelled_out(word)).ok()?)
 }
 
-/// Reads the parameter of a block or of `json`. None when it is neither a path nor a scalar.
+/// Parses the parameter of a block or of `json`. `None` where it is neither a path nor a scalar.
 pub(super) fn parameter(word: &str) -> Option<Word> {
     match Parameter::parse(spelled_out(word)).ok()? {
         Parameter::Path(path) => reference(path).map(Word::Reference),
@@ -44,12 +41,12 @@ pub(super) fn parameter(word: &str) -> Option<Word> {
     }
 }
 
-/// Whether a text is one plain name, as block parameters are.
+/// Whether a text is one plain name, as block parameters must be.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_$:".contains(c) || !c.is_ascii())
 }
 
-/// The three paths that Handlebars knows and this grammar does not.
+/// Rewrites the three paths of Handlebars that the crate's grammar does not accept.
 fn spelled_out(word: &str) -> &str {
     match word {
         "." => "this",
@@ -63,13 +60,13 @@ fn reference(path: Path) -> Option<Reference> {
     let (segments, raw) = match path {
         Path::Relative(relative) => relative,
         Path::Local((up, name, raw)) => {
-            // The grammar drops what follows, as in `@index.x`.
+            // The grammar drops what follows, as in `@index.x`: refused here.
             let whole = raw == format!("@{}{name}", "../".repeat(up));
             return whole.then(|| Reference { start: Start::Local(up, name), names: Vec::new() });
         }
     };
     let signs = segments.iter().take_while(|segment| matches!(segment, PathSeg::Ruled(_))).count();
-    // What a sign is has no public name: the text before the first name tells.
+    // The crate does not export the type of a sign, so `raw` decides which one it is.
     let start = match signs {
         1 if raw.starts_with("@root") => Start::Root,
         1.. if raw.starts_with("..") => Start::Up(signs),

@@ -1,5 +1,5 @@
-//! One walk over the tree. It also walks the branches that are not taken, silently, so that every missing variable is
-//! found at once; it counts its steps, and stops writing when the prompt is full.
+//! One walk over the tree. It also walks the branches that are not taken, without printing, so that one error names
+//! every missing variable. It counts its steps, and stops printing when the prompt is full.
 
 use std::fmt::{self, Write};
 
@@ -13,7 +13,7 @@ use super::view::View;
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::text;
 
-/// Renders a tree with the variables of one request: the steps that it took, and what it came to.
+/// Returns the number of steps taken, also where rendering fails.
 pub(super) fn render(
     nodes: &[Node],
     variables: &Map<String, Value>,
@@ -32,20 +32,19 @@ pub(super) fn render(
     (budget.spent(), rendered)
 }
 
-/// What a part of the walk comes to.
 type Walked<T> = Result<T, BudgetStop>;
 
 struct Walk<'a, 'b> {
-    /// One per scope, the variables first.
+    /// One per open scope, outermost (the variables) first.
     frames: Vec<Frame<'a>>,
-    /// Whether this branch prints.
+    /// Whether the branch is taken, and so prints.
     live: bool,
     budget: StepBudget<'b>,
     prompt: Rendered,
     faults: Faults,
 }
 
-/// Writes JSON fragment by fragment, until the prompt is full or the budget is spent.
+/// Writes JSON fragment by fragment, until the prompt is full or the budget spent.
 struct Printer<'p, 'b> {
     prompt: &'p mut Rendered,
     budget: &'p mut StepBudget<'b>,
@@ -59,7 +58,7 @@ impl fmt::Write for Printer<'_, '_> {
     }
 }
 
-/// Adds to the text; what goes beyond [`limits::PROMPT_BYTES`] is cut. False when it was.
+/// Appends to the prompt, cut at [`limits::PROMPT_BYTES`]. Returns false where it was cut.
 fn append(prompt: &mut Rendered, text: &str) -> bool {
     let fits = text::cut(text, limits::PROMPT_BYTES - prompt.text.len());
     prompt.text.push_str(fits);
@@ -67,34 +66,34 @@ fn append(prompt: &mut Rendered, text: &str) -> bool {
     !prompt.truncated
 }
 
-/// A scope as it is now.
+/// An open scope.
 struct Frame<'a> {
     found: Lookup<'a>,
-    /// Where its value, or the list or object that its item is in, was found.
+    /// The path of its value, or of the list or object that its item is in; absent for the outermost.
     over: Option<&'a ValuePath>,
     item: Option<Item<'a>>,
 }
 
-/// The present item of an `#each`.
+/// The current item of an `#each`.
 #[derive(Clone, Copy)]
 struct Item<'a> {
     position: usize,
-    /// None in a list.
+    /// Absent in a list.
     key: Option<&'a str>,
     last: bool,
 }
 
-/// What is at a place.
+/// The result of looking up a path.
 #[derive(Clone, Copy)]
 enum Lookup<'a> {
     Here(View<'a>),
-    /// Nothing, and its members are missing too.
+    /// Nothing is there; its members are missing too.
     Missing,
-    /// Part of an item of a list that has none: nobody can say.
+    /// Below the item of an `#each` that has no items: nothing can be said about it.
     Unknown,
 }
 
-/// What a fault costs beside the names in its path: it is spelled out, hashed and kept.
+/// Steps of a fault, besides one per name in its path: it is formatted, hashed and kept.
 const FAULT_STEPS: usize = 8;
 
 impl<'a> Walk<'a, '_> {
@@ -113,7 +112,7 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    /// Walks a branch; one that is not taken prints nothing.
+    /// Walks a branch. One that is not taken prints nothing, but its missing variables are found.
     fn branch(&mut self, nodes: &'a [Node], taken: bool) -> Walked<()> {
         let live = self.live;
         self.live = live && taken;
@@ -122,7 +121,6 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    /// Whether what is written now goes into the prompt.
     fn prints(&self) -> bool {
         self.live && !self.prompt.truncated
     }
@@ -152,7 +150,7 @@ impl<'a> Walk<'a, '_> {
         {
             let Self { prompt, budget, .. } = self;
             let mut printer = Printer { prompt, budget, stopped: Ok(()) };
-            // It fails when the prompt is full, which `truncated` says, or the budget is spent, which `stopped` says.
+            // It fails when the prompt is full (`truncated` is set) or the budget is spent (`stopped` is an error).
             let _ = write!(printer, "{view}");
             printer.stopped?;
         }
@@ -207,7 +205,7 @@ impl<'a> Walk<'a, '_> {
         self.branch(&block.inverse, none)
     }
 
-    /// Walks the body of a block in a scope of its own.
+    /// Walks the body of a block, in a scope of its own.
     fn body(&mut self, block: &'a Scope, found: Lookup<'a>, item: Option<Item<'a>>, taken: bool) -> Walked<()> {
         self.budget.spend(1)?;
         self.frames.push(Frame { found, over: Some(&block.over), item });
@@ -232,7 +230,7 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// Looks a place up; notes it when it is missing.
+    /// Looks up a path; records it where it is missing.
     fn place(&mut self, place: &'a ValuePath) -> Walked<Lookup<'a>> {
         let mut found = self.frames[place.scope].found;
         for name in &*place.names {
@@ -241,7 +239,7 @@ impl<'a> Walk<'a, '_> {
                     self.budget.spend(view.comparisons() * (1 + steps_of(name.len())))?;
                     found = view.member(name).map_or(Lookup::Missing, Lookup::Here);
                 }
-                // Its members are missing, or unknown, too.
+                // So are its members.
                 Lookup::Missing | Lookup::Unknown => break,
             }
         }
@@ -253,7 +251,7 @@ impl<'a> Walk<'a, '_> {
         Ok(found)
     }
 
-    /// Notes that what stands at a place is of the wrong kind, where that matters: in a branch that prints.
+    /// Records a value of the wrong kind. In branches that do not print, the kind does not matter.
     fn wrong(&mut self, place: &ValuePath, view: View<'_>, why: &str) -> Walked<()> {
         if self.live
             && let Some(path) = self.fault(place)?
@@ -263,7 +261,7 @@ impl<'a> Walk<'a, '_> {
         Ok(())
     }
 
-    /// The path of a fault; none where no more are told apart.
+    /// The path of a fault; `None` where no more are counted.
     fn fault(&mut self, place: &ValuePath) -> Walked<Option<Path>> {
         self.budget.spend(FAULT_STEPS)?;
         if self.faults.is_full() {
@@ -274,7 +272,7 @@ impl<'a> Walk<'a, '_> {
         Ok(Some(path))
     }
 
-    /// The path of a place from the variables on, with the position or key of each item on the way.
+    /// The path from the variables, with the position or key of each item on the way.
     fn path(&self, place: &ValuePath) -> Path {
         let mut path = Path::new();
         self.lead(place.scope, &mut path);

@@ -1,8 +1,8 @@
-//! Cuts a source into text and tags, in one pass and without recursion. Text comes out as it is to be printed: escapes
-//! resolved, whitespace controlled. Tags come out as words that nothing hostile is left in: no parentheses, no braces,
-//! every string and bracket closed.
+//! Splits a source into text and tags, in one pass and without recursion. Text is ready to print: escapes resolved,
+//! whitespace removed where tags ask for it. Words of tags are safe for the `handlebars` grammar: no parentheses, no
+//! braces, every string and bracket closed.
 
-/// Why a source is no template, and the byte where.
+/// Why a source is not a valid template, and the byte offset of the error.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) at: usize,
@@ -15,20 +15,20 @@ pub(super) fn refuse<T>(at: usize, why: impl Into<String>) -> Parsed<T> {
     Err(Refused { at, why: why.into() })
 }
 
-/// What a template may hold: the end of most refusals.
+/// What a template may contain; most error messages end with it.
 pub(super) const ALLOWED: &str =
     "allowed are {{path}}, {{json path}}, comments, and the blocks #if, #unless, #each and #with";
 
-/// Tags of one template, comments included: each costs some microseconds, at every execution.
+/// Maximum number of tags in a template, comments included: each costs microseconds in every execution.
 const TAGS: usize = 10_000;
 
-/// Text to print, or a tag. Comments are gone.
+/// Text to print, or a tag; comments are dropped.
 pub(super) enum Piece<'a> {
     Text(String),
     Tag(Tag<'a>),
 }
 
-/// A tag: where it starts, and its words. `|` is a word of its own.
+/// A tag: its byte offset and its words. `|` is a word of its own.
 pub(super) struct Tag<'a> {
     pub(super) at: usize,
     pub(super) sigil: Sigil,
@@ -38,14 +38,13 @@ pub(super) struct Tag<'a> {
     after: Trim,
 }
 
-/// What a tag is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sigil {
     /// `{{x}}`, `{{{x}}}`, `{{&x}}`.
     Print,
     /// `{{#x}}`.
     Open,
-    /// `{{else}}`, `{{^}}`; the words are what follows.
+    /// `{{else}}`, `{{^}}`; the words are those after it.
     Else,
     /// `{{/x}}`.
     Close,
@@ -53,23 +52,22 @@ pub(super) enum Sigil {
     Comment,
 }
 
-/// What a tag takes away from the text beside it.
+/// The whitespace that a tag removes from the text beside it.
 #[derive(Clone, Copy)]
 enum Trim {
     Nothing,
-    /// The rest of the line: the tag stands alone on it.
+    /// Blanks up to the line's start, or to its end with the newline: the tag is alone on its line.
     Line,
-    /// All whitespace: `~`.
+    /// All of it: the tag has a `~`.
     All,
 }
 
-/// Cuts a source.
 pub(super) fn pieces(source: &str) -> Parsed<Vec<Piece<'_>>> {
     let mut pieces = Vec::new();
     let mut after = Trim::Nothing;
     let mut at = 0;
     let mut tags = 0;
-    // Known beforehand, so that no comment searches the whole rest in vain.
+    // Searched once, so that no comment without `--}}` searches the whole rest of the source.
     let last_dashes = source.rfind("--}}").unwrap_or(0);
     loop {
         let (text, end) = text(source, at);
@@ -107,8 +105,8 @@ fn strip_newline(text: &str) -> &str {
     text.strip_prefix("\r\n").or_else(|| text.strip_prefix('\n')).unwrap_or(text)
 }
 
-/// The text from `start` on, and where it ends: at a tag or at the end of the source. One backslash before `{{` makes it
-/// text and is dropped (`\{{{{` too); of several, one is dropped and a tag follows.
+/// The text from `start` on, and its end: the offset of a tag, or the end of the source. One backslash before `{{` is
+/// dropped and makes it text (`\{{{{` too); of several backslashes one is dropped and a tag follows.
 fn text(source: &str, start: usize) -> (String, usize) {
     let mut text = String::new();
     let mut from = start;
@@ -186,7 +184,7 @@ fn comment(source: &str, at: usize, last_dashes: usize) -> Parsed<Tag<'_>> {
 }
 
 impl Tag<'_> {
-    /// A tag that prints nothing, alone on its line, takes the line with it.
+    /// A tag that prints nothing and is alone on its line removes the line.
     fn on_its_line(mut self, source: &str) -> Self {
         let (before, after) = (&source[..self.at], &source[self.end..]);
         let line_starts = before.trim_end_matches(BLANK);
@@ -202,7 +200,7 @@ impl Tag<'_> {
     }
 }
 
-/// Reads one tag, from left to right.
+/// A position within one tag.
 struct SourceReader<'a> {
     source: &'a str,
     at: usize,
@@ -255,7 +253,7 @@ impl<'a> SourceReader<'a> {
         Ok(Sigil::Print)
     }
 
-    /// Passes the end of the tag, if it is here; says whether it has a `~`.
+    /// Skips the end of the tag, if the position is there; returns whether it has a `~`.
     fn close(&mut self, triple: bool) -> Option<bool> {
         let ends = if triple { ["}}}", "~}}}", "}~}}"].as_slice() } else { ["}}", "~}}"].as_slice() };
         ends.iter().find(|end| self.eat(end)).map(|end| end.contains('~'))
@@ -285,7 +283,7 @@ impl<'a> SourceReader<'a> {
         }
     }
 
-    /// Passes a string: to its closing quote, over what a backslash protects.
+    /// Skips a string up to its closing quote; a backslash escapes the next character.
     fn string(&mut self, quote: char) -> Parsed<()> {
         let mut escaped = false;
         for (i, next) in self.rest().char_indices().skip(1) {
@@ -298,7 +296,7 @@ impl<'a> SourceReader<'a> {
         refuse(self.at, "the tag holds a string that is not closed")
     }
 
-    /// Passes a name in brackets. With a quote or a bracket in it, Handlebars could read it as a list.
+    /// Skips a name in brackets. One with a quote or bracket in it, the `handlebars` grammar could read as a list.
     fn segment(&mut self) -> Parsed<()> {
         match self.rest()[1..].split_once(']') {
             Some((name, _)) if !name.contains(['[', '"']) => {

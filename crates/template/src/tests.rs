@@ -1,4 +1,4 @@
-//! Tables of templates, values and what comes of them.
+//! Tables of templates, values and expected results.
 
 mod bounds;
 mod memory;
@@ -18,7 +18,7 @@ fn rendered(template: &str, variables: &Value) -> Result<Rendered> {
     rendered.expect("it goes on")
 }
 
-/// How many steps rendering takes, whatever it comes to.
+/// Number of steps that rendering takes, also where it fails.
 fn steps(template: &str, variables: &Value) -> usize {
     let template = Template::parse(template).expect("a template");
     super::render::render(&template.0.nodes, variables.as_object().expect("variables are an object"), &|| true).0
@@ -31,13 +31,13 @@ fn text(template: &str, variables: &Value) -> String {
     }
 }
 
-/// The reason and the fields named.
+/// The reason of the error, and the fields in its violations.
 fn faults(template: &str, variables: &Value) -> (Reason, Vec<String>) {
     let error = rendered(template, variables).expect_err(template);
     (error.reason(), error.parts().violations.iter().map(|violation| violation.field.clone()).collect())
 }
 
-/// `line:column: message` of a template that does not parse.
+/// `line:column: message` of the error for a template that does not parse.
 fn refusal(template: &str) -> String {
     let error: Error = Template::parse(template).expect_err(template);
     assert_eq!(error.reason(), Reason::TemplateInvalid, "{template}: {error}");

@@ -1,6 +1,6 @@
-//! What a parsed template is. Scopes are numbered from the outermost: 0 holds the variables, and each `#each` or `#with`
-//! around a node adds one. A name is resolved to its scope when the template is parsed. Servers hold many of these: a node
-//! is small, and what is large or rare stands behind a pointer.
+//! The parsed template. Scopes are numbered from the outermost: 0 holds the variables, and each `#each` or `#with`
+//! around a node adds one. Names are resolved to scopes when the template is parsed. Servers cache many trees, so nodes
+//! are small: large or rare parts are boxed.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 
 /// One piece of a template.
 pub(super) enum Node {
-    /// Text as it goes out.
+    /// Text to print as it is.
     Text(Box<str>),
-    /// `{{x}}`: a string, number or bool as text.
+    /// `{{x}}`: prints a string, number or bool as text.
     Print(Term),
-    /// `{{json x}}`: any value as compact JSON.
+    /// `{{json x}}`: prints any value as compact JSON.
     Json(Term),
     /// `#if` and `#unless`.
     If(Box<If>),
@@ -20,63 +20,62 @@ pub(super) enum Node {
     Scope(Box<Scope>),
 }
 
-/// A condition with its two branches.
 pub(super) struct If {
     pub(super) test: Term,
-    /// What the test must be for `body`: false for `#unless`.
+    /// The result of the test for which `body` is taken: false for `#unless`.
     pub(super) when: bool,
     pub(super) body: Box<[Node]>,
     pub(super) inverse: Box<[Node]>,
 }
 
-/// A block whose body sees a scope of its own. `inverse` sees the scope around it.
+/// A block whose body has a scope of its own; `inverse` is in the scope around it.
 pub(super) struct Scope {
-    /// `#each`; else `#with`.
+    /// `#each`; otherwise `#with`.
     pub(super) each: bool,
     pub(super) over: ValuePath,
     pub(super) body: Box<[Node]>,
     pub(super) inverse: Box<[Node]>,
 }
 
-/// What a tag names.
+/// What a tag prints, tests or walks.
 pub(super) enum Term {
-    /// A scalar written in the template.
+    /// A scalar in the template.
     Literal(Box<Value>),
-    /// A place among the variables.
+    /// A value among the variables.
     ValuePath(ValuePath),
-    /// What the `#each` of that scope says about its present item.
+    /// A property of the current item of the `#each` with that scope number.
     Local(usize, Local),
 }
 
-/// A walk down from a scope's value, name by name. Equal names of one template share their text.
+/// A scope number, and names to look up from that scope's value. Equal names of one template share their text.
 pub(super) struct ValuePath {
     pub(super) scope: usize,
     pub(super) names: Box<[Arc<str>]>,
 }
 
-/// About the present item of an `#each`.
+/// A property of the current item of an `#each`.
 #[derive(Clone, Copy)]
 pub(super) enum Local {
-    /// Its position, from 0.
+    /// `@index`: the position, from 0.
     Index,
-    /// Its key in an object; in a list its position.
+    /// `@key`: the key in an object; in a list the position.
     Key,
-    /// Whether it is the first.
+    /// `@first`: whether the position is 0.
     First,
-    /// Whether it is the last.
+    /// `@last`: whether no item follows.
     Last,
 }
 
-/// What an allocation takes beside its contents: it is rounded up, and an `Arc` has two counters.
+/// Estimated overhead of an allocation, in bytes: its size is rounded up, and an `Arc` has two counters.
 const ALLOCATION: usize = 16;
 
-/// What an allocation with so many bytes takes; nothing for none.
+/// Estimated size of an allocation with this many bytes of contents; 0 for none.
 pub(super) fn allocated(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { bytes + ALLOCATION }
 }
 
 impl Node {
-    /// What it takes in memory, without the nodes in it and without the texts of names.
+    /// Approximate size in memory, without child nodes and without the texts of names.
     pub(super) fn bytes(&self) -> usize {
         size_of::<Self>()
             + match self {

@@ -1,4 +1,4 @@
-//! The values of a request, checked before a template sees them.
+//! Checks of a request's values, before a template is rendered with them.
 
 use std::borrow::Cow;
 
@@ -8,23 +8,23 @@ use super::faults::Path;
 use prompt_ledger_domain::error::{Error, Result};
 use prompt_ledger_domain::limits;
 
-/// The largest size up to which each whole number is a double of its own: 2^53.
+/// 2^53: up to here every whole number has a double of its own.
 const WHOLE: f64 = 9_007_199_254_740_992.0;
 
-/// The JSON number of a double, as a protobuf `Struct` has it: a whole one within 2^53 as an integer (-0 as 0), so that 3
-/// prints as `3`; one with a fraction as it is.
+/// The JSON number of a double, as a protobuf `Struct` holds it: a whole number within 2^53 as an integer (-0 as 0), so
+/// that 3 prints as `3`; one with a fraction as it is.
 ///
-/// None for a whole number beyond 2^53, which a double cannot hold exactly, for NaN and infinity.
+/// `None` for a whole number beyond 2^53, which a double need not hold exactly, and for NaN and infinity.
 #[must_use]
 pub fn number(value: f64) -> Option<Number> {
     if value.fract() == 0.0 && value.abs() <= WHOLE {
-        // Exact: it is whole and within 2^53.
+        // The cast is exact: the value is whole and within 2^53.
         return Some(Number::from(value as i64));
     }
     Number::from_f64(value).filter(|_| value.fract() != 0.0)
 }
 
-/// `INVALID_FIELD` at `path` for what is no [`number`].
+/// `INVALID_FIELD` at `path`, for a value for which [`number`] is `None`.
 #[must_use]
 pub fn not_a_number(path: &str, value: f64) -> Error {
     Error::invalid(path, format!("{value:e} is not a number within 2^53 that a double holds exactly; send a string"))
@@ -33,9 +33,9 @@ pub fn not_a_number(path: &str, value: f64) -> Error {
 /// Checks the variables of one request.
 ///
 /// # Errors
-/// `INVALID_FIELD`, naming the path, for a NUL in a string or a key, for objects and lists more than
-/// [`limits::VARIABLES_DEPTH`] deep in each other, the variables themselves counted, for more than [`limits::VARIABLES`] names at the top and for one of more than
-/// [`limits::VARIABLE_NAME_BYTES`].
+/// `INVALID_FIELD`, naming the path, for more than [`limits::VARIABLES`] names at the top level, a name there of more
+/// than [`limits::VARIABLE_NAME_BYTES`], a NUL in a string or key at any depth, and nesting of objects and lists beyond
+/// [`limits::VARIABLES_DEPTH`], the variables themselves counted.
 pub fn check(variables: &Map<String, Value>) -> Result<()> {
     if variables.len() > limits::VARIABLES {
         let (sent, most) = (variables.len(), limits::VARIABLES);
@@ -62,7 +62,7 @@ pub fn check(variables: &Map<String, Value>) -> Result<()> {
     }
 }
 
-/// What is wrong in a value, and where, innermost name first.
+/// What is wrong with a value, and the names on the way to it, innermost first.
 struct Fault<'a> {
     trail: Vec<Cow<'a, str>>,
     why: String,

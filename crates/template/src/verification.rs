@@ -1,4 +1,4 @@
-//! Whether what was sent can be traced back: renders a version again and compares, byte for byte.
+//! Verification of an execution: renders its version again and compares the bytes with what was sent.
 
 use serde_json::{Map, Value};
 
@@ -7,36 +7,38 @@ use prompt_ledger_domain::execution::Input;
 use prompt_ledger_domain::prompt::{TemplateFormat, Version};
 use prompt_ledger_domain::versioning::checksum;
 
-/// What comparing came to. The hashes are sha-256 in lower-case hex.
+/// The result of a verification. Hashes are sha-256 in lower-case hex.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// The answer.
+    /// Whether the texts are the same, byte for byte.
     pub verdict: Verdict,
-    /// Of the version's content, as it is stored now.
+    /// Hash of the version's template as it is stored now.
     pub content: String,
-    /// Of the text that was sent; absent where that was ready messages.
+    /// Hash of the prompt that was sent; absent where ready messages were.
     pub sent: Option<String>,
-    /// Of the text rendered now; absent where nothing was.
+    /// Hash of the prompt rendered now; absent where nothing was rendered.
     pub rendered: Option<String>,
-    /// The first byte at which the two texts differ.
+    /// Offset of the first byte at which the two prompts differ; absent where they do not, or one is absent.
     pub first_difference: Option<usize>,
 }
 
-/// Whether it can be traced back.
+/// Whether an execution's input follows from its version and variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The bytes are those that were sent.
+    /// The prompt rendered now has the bytes that were sent.
     Match,
-    /// They are not, for this reason.
+    /// It does not, cannot be rendered, or the version's content has changed; the text says which.
     Mismatch(String),
     /// Ready messages were sent: there is nothing to compare.
     NotRendered,
 }
 
-/// Renders `version` with `variables` (JSON, as it was stored) and compares that with what was sent.
+/// Renders `version` again, with `variables` (an execution's, as stored: JSON), and compares the result with `input`.
+///
+/// A version whose content no longer has its hash is a mismatch, whatever it renders to.
 ///
 /// # Errors
-/// As [`Template::render`], where `go_on` says no.
+/// [`Interrupted`] where `go_on` returns false, as in [`Template::render`].
 pub fn verify(
     input: &Input,
     variables: &str,
@@ -60,7 +62,7 @@ pub fn verify(
             Err(problem) => Verdict::Mismatch(format!("the version does not render any more: {problem}")),
         };
     }
-    // A version that is not what it was proves nothing, whatever it renders to.
+    // Content that has changed proves nothing, even where it renders to the same text.
     if verification.content != version.checksum_hash {
         let number = version.number;
         verification.verdict = Verdict::Mismatch(format!(
@@ -70,7 +72,7 @@ pub fn verify(
     Ok(verification)
 }
 
-/// The text, or why there is none.
+/// The rendered prompt, or why there is none.
 fn render(variables: &str, version: &Version, go_on: &dyn Fn() -> bool) -> Result<Result<String, String>, Interrupted> {
     let (template, variables) = match readable(variables, version) {
         Ok(readable) => readable,
@@ -89,7 +91,7 @@ fn readable(variables: &str, version: &Version) -> Result<(Template, Map<String,
     Ok((template, variables))
 }
 
-/// The first byte at which they differ; the end of the shorter one where it is the start of the other.
+/// Offset of the first differing byte; the shorter length where one text is a prefix of the other.
 fn first_difference(one: &str, other: &str) -> Option<usize> {
     if one == other {
         return None;

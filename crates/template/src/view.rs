@@ -1,4 +1,4 @@
-//! A value as the walk sees it: borrowed from the variables or from the template, or made up by an `#each`.
+//! The values that a walk meets: borrowed from the variables or the template, or properties of an `#each`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,15 +6,14 @@ use std::fmt;
 use handlebars::JsonTruthy;
 use serde_json::{Map, Value};
 
-/// One value.
 #[derive(Clone, Copy)]
 pub(super) enum View<'a> {
     Value(&'a Value),
-    /// The variables themselves.
+    /// The variables.
     Root(&'a Map<String, Value>),
-    /// An index.
+    /// `@index`, or `@key` in a list.
     Count(usize),
-    /// A key.
+    /// `@key` in an object.
     Key(&'a str),
     /// `@first`, `@last`.
     Flag(bool),
@@ -31,7 +30,7 @@ impl<'a> View<'a> {
         .map(Self::Value)
     }
 
-    /// As Handlebars has it: false are null, `false`, 0, "", an empty list, an empty object.
+    /// False, as in Handlebars, for null, `false`, 0, "", an empty list and an empty object.
     pub(super) fn is_truthy(self) -> bool {
         match self {
             Self::Value(value) => value.is_truthy(false),
@@ -42,7 +41,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// How many keys a name is about to be compared with.
+    /// About how many keys [`View::member`] compares a name with.
     pub(super) fn comparisons(self) -> usize {
         match self {
             Self::Root(map) | Self::Value(Value::Object(map)) => 1 + map.len().checked_ilog2().unwrap_or(0) as usize,
@@ -50,12 +49,12 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Whether `{{x}}` prints it: it is no list and no object.
+    /// Whether `{{x}}` prints it: it is neither a list nor an object.
     pub(super) fn is_scalar(self) -> bool {
         !matches!(self, Self::Root(_) | Self::Value(Value::Array(_) | Value::Object(_)))
     }
 
-    /// As `{{x}}` prints a scalar.
+    /// The text that `{{x}}` prints for a scalar; empty for null.
     pub(super) fn text(self) -> Cow<'a, str> {
         match self {
             Self::Value(Value::Null) => Cow::Borrowed(""),
@@ -65,20 +64,20 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What it is, for an error.
+    /// The kind of value, for an error message.
     pub(super) fn kind(self) -> &'static str {
         match self {
             Self::Root(_) | Self::Value(Value::Object(_)) => "an object",
             Self::Value(Value::Array(_)) => "a list",
             Self::Value(Value::String(_)) | Self::Key(_) => "a string",
             Self::Value(Value::Number(_)) | Self::Count(_) => "a number",
-            // Null is right everywhere, and so never asked for.
+            // Never called for null, which every tag accepts.
             Self::Value(Value::Bool(_) | Value::Null) | Self::Flag(_) => "a bool",
         }
     }
 }
 
-/// Compact JSON.
+/// As compact JSON.
 impl fmt::Display for View<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -1,4 +1,4 @@
-//! What each constructed error says and carries.
+//! Message, metadata, resource and remedy of each constructed error.
 
 use uuid::Uuid;
 

@@ -1,39 +1,39 @@
-//! What happens to an execution.
+//! The stored events of an execution.
 
 use super::status::{ErrorType, Status};
 use crate::Timestamp;
 
-/// One change of an execution's state.
+/// One change of an execution's status, as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// 1, 2, 3, ... per execution, without gaps.
     pub sequence: i64,
-    /// When it happened.
+    /// When the store wrote it.
     pub at: Timestamp,
     /// The status before; absent in the first event.
     pub from: Option<Status>,
-    /// The status after. The same as before where a running execution begins its next attempt.
+    /// The status after. Equal to `from` only where a running sync execution begins its next attempt.
     pub to: Status,
-    /// The attempt that it belongs to: the one that begins at the first event, the one that ended at all others. 0
-    /// before the first.
+    /// The attempt that begins, where an execution becomes running from the queue or in its first event; otherwise the
+    /// one that ended. 0 before the first attempt.
     pub attempt: i32,
-    /// What went wrong with it.
+    /// How that attempt, or the execution, failed; absent where it did not.
     pub error_type: Option<ErrorType>,
-    /// When the next call will be made; present where one follows.
+    /// When the next provider call is due; absent where no other attempt follows.
     pub next_attempt_at: Option<Timestamp>,
 }
 
 impl Event {
-    /// The event that an execution begins with.
+    /// The event with sequence 1.
     #[must_use]
     pub fn first(at: Timestamp, to: Status, attempt: i32) -> Self {
         Self { sequence: 1, at, from: None, to, attempt, error_type: None, next_attempt_at: None }
     }
 
-    /// The attempt that the execution is at after it; 0 before the first.
+    /// The number of the execution's last attempt begun, after this event; 0 before the first.
     #[must_use]
     pub fn attempt_now(&self) -> i32 {
-        // The next attempt of a running execution begins as the one before ends.
+        // One event both ends an attempt of a sync execution and begins the next.
         let next = self.from == Some(Status::Running) && self.to == Status::Running;
         self.attempt + i32::from(next)
     }

@@ -1,4 +1,4 @@
-//! What is recorded of an execution when it begins and when it ends, and how it reads then.
+//! What is written when an execution begins and when it ends, and the record after each.
 
 use std::time::Duration;
 
@@ -10,115 +10,116 @@ use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
 use crate::prompt::{Prompt, Version};
 
-/// An execution to record.
+/// An execution to record, as its request was checked and prepared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewExecution {
-    /// Its identity.
+    /// UUIDv7, made by the server that takes the request.
     pub id: ExecutionId,
-    /// Its project.
+    /// The project of the caller's key; of a system key, the one that the request names.
     pub project_id: ProjectId,
-    /// Its prompt.
+    /// The prompt executed, in that project.
     pub prompt_id: PromptId,
-    /// The exact version.
+    /// The version executed, of that prompt.
     pub version_id: VersionId,
-    /// Record it only while the prompt is managed in that mode, which is kept with it.
+    /// The prompt's mode when the request was prepared. The store records the execution only while it is still that
+    /// one.
     pub prompt_mode: Mode,
-    /// Record it only while that version is the active one (the caller named none).
+    /// Whether the request named no version: the store then records it only while `version_id` is the active one.
     pub must_be_active: bool,
-    /// `dev`, `prod`, ...
+    /// A label for reports, in the form of a [`Name`](crate::field::Name): `dev`, `prod`, ...
     pub environment: String,
-    /// What goes to the model.
+    /// The rendered prompt or the ready messages.
     pub input: Input,
-    /// The rendered prompt was cut.
+    /// Whether the rendered prompt was cut to [`limits::PROMPT_BYTES`](crate::limits::PROMPT_BYTES).
     pub prompt_truncated: bool,
-    /// Canonical JSON.
+    /// The values that the template was rendered with: canonical JSON (RFC 8785), an object.
     pub variables: String,
-    /// Which model.
+    /// The requested model, or the server's default.
     pub model: ModelRef,
-    /// The price that holds; absent when not known.
+    /// The model's price at the time of preparation; absent where it has none.
     pub price_id: Option<PriceId>,
-    /// How the model is asked to write.
+    /// The parameters as the caller sent them.
     pub params: Params,
-    /// Empty when none.
+    /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
-    /// The idempotency key, and the hash of the request.
+    /// Absent where the request has no idempotency key.
     pub key: Option<ExecutionKey>,
-    /// The bound of each provider call.
+    /// The limit of each provider call, above 0 and at most 1 h.
     pub timeout: Duration,
-    /// The bound of its whole life, from now.
+    /// The limit from recording to the end, queue and retries included; absent means none.
     pub expire_after: Option<Duration>,
-    /// How many retries it may have.
+    /// Number of attempts allowed after the first; 0 to [`Policy::most`](crate::retry::Policy::most).
     pub max_retries: i32,
-    /// Whether its holder sends the text while the model writes it.
+    /// Whether the provider is asked to stream, so that watchers get the text while it is written.
     pub stream_text: bool,
 }
 
-/// An idempotency key and the request that it stands for.
+/// An idempotency key and the hash of its request: the same key with another hash is IDEMPOTENCY_KEY_REUSED.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutionKey {
-    /// The caller's key, unique per prompt.
+    /// 1 to 255 bytes; unique within the prompt.
     pub key: String,
-    /// `Spec::request_hash`.
+    /// [`Spec::request_hash`](crate::spec::Spec::request_hash).
     pub request_hash: [u8; 32],
 }
 
-/// How one attempt ended.
+/// The result of one attempt, without the response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// How it failed; absent when it did not.
+    /// Absent unless the attempt failed.
     pub error_type: Option<ErrorType>,
-    /// For a person; empty when it did not fail.
+    /// At most 2 KB, with secrets removed; empty where `error_type` is absent.
     pub error_message: String,
-    /// The provider's own id for the call; empty when it gave none.
+    /// The provider's id of the call; empty where it sent none or no call was made.
     pub provider_request_id: String,
-    /// What it used.
+    /// The tokens of this attempt alone.
     pub usage: Usage,
-    /// Request sent to last byte; absent when no call was made.
+    /// From the request sent to the last byte received, or to the abort; absent where no call was made.
     pub latency: Option<Duration>,
 }
 
 impl Ended {
-    /// The latency as it is stored: whole milliseconds.
+    /// The latency in whole milliseconds, rounded down, at most `i32::MAX`.
     #[must_use]
     pub fn latency_ms(&self) -> Option<i32> {
         self.latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX))
     }
 }
 
-/// How an execution ends.
+/// The result of an execution, written with its terminal status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finish {
     /// `Succeeded`, `Failed` or `Canceled`.
     pub status: Status,
-    /// How the last attempt ended.
+    /// The result of the last attempt.
     pub ended: Ended,
-    /// What the model wrote; empty when nothing.
+    /// The model's text; empty unless `status` is `Succeeded`.
     pub response: String,
-    /// The response was cut.
+    /// Whether the response was cut to [`limits::RESPONSE_BYTES`](crate::limits::RESPONSE_BYTES).
     pub response_truncated: bool,
-    /// Why the model stopped.
+    /// Absent where the provider reported none, or no answer came.
     pub finish_reason: Option<FinishReason>,
-    /// What went wrong.
+    /// Present where the execution failed, and where a text was cut (`Truncated`), whatever the status.
     pub failure: Option<Failure>,
-    /// What all attempts cost; absent when the price or the usage is not known.
+    /// The cost of all attempts, in nano-US-dollars; absent where the price or a token count is unknown.
     pub cost_nano_usd: Option<i64>,
 }
 
-/// What an execution reads of its version, beside the ids.
+/// What an execution's record repeats of its prompt and version, besides their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutedVersion {
-    /// The project's name.
+    /// The name of the prompt's project.
     pub project: String,
-    /// The prompt's name.
+    /// The prompt's name, unique within the project.
     pub prompt_name: String,
-    /// The version's number.
+    /// The version's number, from 1.
     pub number: i32,
-    /// The checksum of its content.
+    /// The version's content hash: sha-256, lower-case hex.
     pub checksum_hash: String,
 }
 
 impl ExecutedVersion {
-    /// That of this version of this prompt.
+    /// Copies the fields from a prompt and a version of it.
     #[must_use]
     pub fn of(prompt: &Prompt, version: &Version) -> Self {
         Self {
@@ -131,7 +132,8 @@ impl ExecutedVersion {
 }
 
 impl Execution {
-    /// As it reads after its first event. An async one is queued and has no attempt; a sync one is running its first.
+    /// The record after its first event, which the store answered. An async execution is queued at attempt 0; a sync
+    /// one is running at attempt 1.
     #[must_use]
     pub fn begun(new: NewExecution, version: ExecutedVersion, mode: ExecutionMode, first: Event) -> Self {
         Self {
@@ -173,9 +175,10 @@ impl Execution {
         }
     }
 
-    /// As it reads once `worker` has ended it by `event`, which must follow its first event and end its first attempt.
-    /// Absent where only the store knows how it reads: after other events, or when it was canceled. A request to cancel
-    /// that came after the end was sent is not in it.
+    /// The record after `worker` has ended it by `event`: its second event, and the end of its first attempt.
+    ///
+    /// `None` where the record must be read from the store: after other events, or when it was canceled. A cancellation
+    /// request that the store received before the end, but this process did not, is missing in it.
     #[must_use]
     pub fn finish(self, finish: Finish, event: Event, worker: &str) -> Option<Self> {
         let Finish { status, ended, response, response_truncated, finish_reason, failure, cost_nano_usd } = finish;

@@ -1,4 +1,4 @@
-//! The record of one execution: what was sent, what came back, and each attempt.
+//! The record of one execution: input, parameters, response, error, cost, and each attempt.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use crate::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
 
-/// A message of a chat, as it goes to the provider.
+/// A chat message, sent to the provider as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
-    /// `system`, `user`, `assistant`, or what else the provider knows.
+    /// `system`, `user`, `assistant` or another role of the provider's; 1 to 255 bytes.
     pub role: String,
-    /// The text.
+    /// Plain text without NUL.
     pub content: String,
 }
 
-/// What goes to the model, exactly as it is stored.
+/// What is sent to the model, exactly as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A rendered template: sent as one `user` message.
+    /// A rendered template, at most 200 KB: sent as one `user` message.
     Prompt(String),
-    /// Ready messages.
+    /// Ready messages of the request, 1 to 1,000, roles and contents together at most 200 KB.
     Messages(Vec<ChatMessage>),
 }
 
 impl Input {
-    /// The texts in it together, in bytes.
+    /// Length of the prompt, or of all contents (without roles), in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
@@ -39,149 +39,153 @@ impl Input {
     }
 }
 
-/// How the model is asked to write. Absent parameters are not sent.
+/// Parameters of a model call. Absent ones are not sent: the provider's defaults apply.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Params {
-    /// Randomness, 0 and up.
+    /// Sampling temperature, 0 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Only the k likeliest tokens.
+    /// Sample from this many of the likeliest tokens; -1 or more, where -1 means all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_k: Option<i32>,
-    /// Only the likeliest tokens of this much probability together.
+    /// Sample from the likeliest tokens of this total probability; above 0, at most 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_p: Option<f64>,
-    /// How much repetition is held against a token.
+    /// Makes repetition less likely where it is above 1; above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repetition_penalty: Option<f64>,
-    /// The most tokens that the model writes.
+    /// Maximum number of tokens that the model writes; 1 or more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_new_tokens: Option<i32>,
 }
 
-/// What went wrong, for the record.
+/// An execution's error, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// Its kind.
+    /// The kind of error, from the closed list.
     pub error_type: ErrorType,
-    /// For a person; never a key, never a prompt.
+    /// For a person, at most 2 KB; holds neither a key nor a prompt.
     pub message: String,
 }
 
-/// One attempt, written when it has ended.
+/// One attempt of an execution, written when it has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
-    /// 1, 2, 3, ...
+    /// 1, 2, 3, ... within the execution, without gaps.
     pub number: i32,
-    /// The process that made it.
+    /// The name of the server or worker process that made it.
     pub worker: String,
-    /// When it began.
+    /// When its process claimed the execution, or began the retry.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// When the store wrote its end.
     pub ended_at: Timestamp,
-    /// How it failed; absent when it did not.
+    /// Absent unless the attempt failed.
     pub error_type: Option<ErrorType>,
-    /// For a person; empty when it did not fail.
+    /// At most 2 KB; empty where `error_type` is absent.
     pub error_message: String,
-    /// The provider's own id for the call; empty when it gave none.
+    /// The provider's id of the call; empty where it sent none or no call was made.
     pub provider_request_id: String,
-    /// What it used.
+    /// The tokens of this attempt alone.
     pub usage: Usage,
-    /// Its provider call, request sent to last byte, in milliseconds; absent when none was made.
+    /// From the request sent to the last byte received, or to the abort, in milliseconds; absent where no call was
+    /// made.
     pub latency_ms: Option<i32>,
 }
 
-/// The texts of an execution, which a BASIC view leaves out.
+/// The large texts of an execution, which the BASIC view leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutionTexts {
-    /// What was sent to the model.
+    /// The rendered prompt or the ready messages.
     pub input: Input,
-    /// What the template was rendered with: canonical JSON.
+    /// The values that the template was rendered with: canonical JSON (RFC 8785), an object.
     pub variables: String,
-    /// What the model wrote.
+    /// The model's text, at most 500 KB; empty until the execution has succeeded.
     pub response: String,
 }
 
 impl ExecutionTexts {
-    /// All of them together, in bytes.
+    /// Length of input, variables and response together, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.input.bytes() + self.variables.len() + self.response.len()
     }
 }
 
-/// An execution, as it reads.
+/// The record of an execution, as it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
-    /// Its identity.
+    /// UUIDv7; unique in the deployment.
     pub id: ExecutionId,
-    /// Its project's name.
+    /// The name of its project.
     pub project: String,
-    /// The prompt.
+    /// The prompt executed, of that project.
     pub prompt_id: PromptId,
-    /// The prompt's name.
+    /// That prompt's name, unique within the project.
     pub prompt_name: String,
-    /// The prompt's mode when it was executed.
+    /// The prompt's mode when the execution was recorded; analytics count it under this mode.
     pub prompt_mode: Mode,
-    /// The exact version.
+    /// The version executed, of that prompt.
     pub version_id: VersionId,
-    /// Its number.
+    /// That version's number, from 1.
     pub version_number: i32,
-    /// The checksum of its content.
+    /// That version's content hash: sha-256, lower-case hex.
     pub checksum_hash: String,
-    /// How it was asked for.
+    /// Whether a server runs it within the call or a worker from the queue.
     pub mode: ExecutionMode,
-    /// Where it stands.
+    /// The status after its last event.
     pub status: Status,
-    /// `dev`, `prod`, ...: for the caller's own order.
+    /// A label for reports: `dev`, `prod`, ... It selects no version.
     pub environment: String,
-    /// Which model.
+    /// The requested model, or the server's default when the execution was recorded.
     pub model: ModelRef,
-    /// How it was asked to write.
+    /// The parameters as the caller sent them.
     pub params: Params,
-    /// Sums over the attempts.
+    /// Sums over the attempts that have ended.
     pub usage: Usage,
-    /// The last provider call, request sent to last byte, in milliseconds.
+    /// Of the last provider call that ended, from the request sent to the last byte received, in milliseconds; absent
+    /// where none was made.
     pub latency_ms: Option<i32>,
-    /// What it cost; absent when the price or the usage is not known.
+    /// The cost of all attempts, in nano-US-dollars; absent before the end, and where the price or a token count is
+    /// unknown.
     pub cost_nano_usd: Option<i64>,
-    /// The price that `cost_nano_usd` was reckoned with.
+    /// The model's price when the execution was recorded; absent where it had none.
     pub price_id: Option<PriceId>,
-    /// How many attempts were begun.
+    /// Number of attempts begun; 0 until the first.
     pub attempts: i32,
-    /// The attempts that have ended, in order. Left out of lists.
+    /// The attempts that have ended, by number. Empty in lists.
     pub attempt_log: Vec<Attempt>,
-    /// What went wrong.
+    /// Present where the execution failed, and where a text was cut (`Truncated`), whatever the status.
     pub failure: Option<Failure>,
-    /// Why the model stopped.
+    /// Absent before the end, and where the provider reported none.
     pub finish_reason: Option<FinishReason>,
-    /// The provider's own id for the last call; empty when it gave none.
+    /// The provider's id of the last call; empty where it sent none or no call was made.
     pub provider_request_id: String,
-    /// The rendered prompt was cut.
+    /// Whether the rendered prompt was cut to 200 KB.
     pub prompt_truncated: bool,
-    /// The response was cut.
+    /// Whether the response was cut to 500 KB.
     pub response_truncated: bool,
-    /// The caller's own word to find it by; empty when none.
+    /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
-    /// The caller's key; empty when none.
+    /// At most 255 bytes, unique within the prompt; empty where none was sent.
     pub idempotency_key: String,
-    /// The bound of each provider call.
+    /// The limit of each provider call, above 0 and at most 1 h.
     pub timeout: Duration,
-    /// The end of its life, finished or not.
+    /// When the execution fails as `Expired` unless it has ended; absent means never.
     pub expire_at: Option<Timestamp>,
-    /// How many retries it may have.
+    /// Number of attempts allowed after the first.
     pub max_retries: i32,
-    /// When someone asked for its end.
+    /// When the first cancellation request was stored; absent where there was none. The execution may succeed all the
+    /// same.
     pub cancel_requested_at: Option<Timestamp>,
-    /// Why, as they said; empty when they did not.
+    /// The reason in that request, at most 255 bytes; empty where it gave none.
     pub cancel_reason: String,
-    /// When it was recorded.
+    /// When the store recorded it.
     pub created_at: Timestamp,
-    /// When its first attempt was begun.
+    /// When its first attempt began; absent before.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// When it reached its terminal status; absent before.
     pub completed_at: Option<Timestamp>,
-    /// Its texts; absent in a BASIC view.
+    /// Absent in the BASIC view.
     pub texts: Option<ExecutionTexts>,
 }
 

@@ -1,4 +1,4 @@
-//! The words of an execution's life: its statuses, how it was asked for, why it failed, why its model stopped.
+//! The enums of an execution: statuses, sync or async, error types, finish reasons.
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
@@ -6,30 +6,31 @@ use crate::words::words;
 
 words!(Status, ExecutionMode, ErrorType, FinishReason);
 
-/// Where an execution stands. A terminal status never changes.
+/// The state of an execution. A terminal status never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {
-    /// Waiting for a worker.
+    /// Waiting for a worker, at first or for a retry. A sync execution is never queued.
     Queued,
-    /// A holder with a lease is at it.
+    /// A process holds its lease and makes an attempt.
     Running,
-    /// The model answered.
+    /// The model answered. Terminal.
     Succeeded,
-    /// It ended without an answer; `error_type` says why.
+    /// It ended without an answer; `error_type` says why. Terminal.
     Failed,
-    /// Someone asked for its end, or hung up.
+    /// By a cancellation request, or because the caller of a sync execution disconnected. Terminal.
     Canceled,
 }
 
 impl Status {
-    /// Whether nothing follows it.
+    /// True for `Succeeded`, `Failed` and `Canceled`.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
     }
 
-    /// Whether the life of an execution allows this step. From running to running is another attempt within the call.
+    /// Whether an event may lead from this status to `next`. From `Running` to `Running` is the next attempt of a sync
+    /// execution.
     #[must_use]
     pub fn may_become(self, next: Self) -> bool {
         match self {
@@ -40,69 +41,70 @@ impl Status {
     }
 }
 
-/// How it was asked for.
+/// Which process makes the provider call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ExecutionMode {
-    /// Inline, in the call.
+    /// The server that was called, within the call.
     Sync,
-    /// Through the queue.
+    /// A worker, or an embedded server's own, from the queue.
     Async,
 }
 
-/// Why an execution failed, or what is wrong with it. Clients tolerate values that they do not know.
+/// Why an execution or attempt failed, or that a text was cut. The list may grow: clients must accept unknown values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum ErrorType {
-    /// The provider call took longer than its `timeout`, or than the caller would wait.
+    /// The provider call exceeded its `timeout`, its connection was silent for too long, the caller's deadline passed,
+    /// or the provider answered 408.
     Timeout,
     /// The provider could not be reached, or the connection broke.
     Connection,
-    /// The provider said: too fast.
+    /// The provider answered 429, and not for a spent quota.
     RateLimited,
-    /// The provider said: the quota is spent.
+    /// The provider answered 402, or that the account's quota is spent.
     QuotaExhausted,
-    /// The provider failed (5xx).
+    /// The provider answered 5xx, or reported a failure of its own.
     ProviderError,
-    /// The provider refused the request (4xx).
+    /// The provider answered a 4xx that is none of the others.
     InvalidRequest,
-    /// The provider refused the key.
+    /// The provider answered 401 or 403: it does not accept the key.
     ProviderAuth,
-    /// The provider refused the content.
+    /// The provider's content filter refused the request.
     ContentFiltered,
-    /// The provider's answer could not be read.
+    /// The provider's answer could not be parsed.
     InvalidResponse,
-    /// The provider's answer was over 16 MiB; as a stream over 64 MiB, or an event of it over 4 MiB.
+    /// The provider's answer exceeded 16 MiB; streamed, 64 MiB, or 4 MiB in one event.
     ResponseTooLarge,
-    /// The holder went away.
+    /// The process that ran the attempt was shut down, or lost its lease.
     Interrupted,
-    /// `expire_after` passed.
+    /// `expire_after` passed before the end.
     Expired,
-    /// Nothing failed, but a text was cut.
+    /// The prompt or the response was cut, and nothing else went wrong. It leaves the status as it is.
     Truncated,
 }
 
 impl ErrorType {
-    /// Whether the same call may succeed later.
+    /// True where the same call may succeed later: timeout, connection, rate limit, provider error.
     #[must_use]
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Timeout | Self::Connection | Self::RateLimited | Self::ProviderError)
     }
 }
 
-/// Why the model stopped writing.
+/// Why the model stopped writing, as the provider reported it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum FinishReason {
-    /// It had said everything.
+    /// A natural end or a stop sequence.
     Stop,
-    /// The token limit was reached.
+    /// `max_new_tokens`, or the model's own limit, was reached.
     Length,
-    /// The provider's filter stepped in.
+    /// The provider's content filter stopped it.
     ContentFilter,
-    /// It asked for tools.
+    /// The model asked for tool calls.
     ToolCalls,
-    /// Something else.
+    /// A reason that is none of these.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! Nothing hostile takes long, or more stack or text than it may.
+//! Hostile templates and values stay within the limits of time, stack and text.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use crate::Template;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::limits;
 
-/// What any template may take, without optimisation; a build that measures coverage counts every line and is slower.
+/// Time limit of any template in an unoptimised build; a build that measures coverage counts every line and is slower.
 const SOON: Duration = Duration::from_millis(if cfg!(coverage) { 250 } else { 100 });
 
-/// Runs twice before it complains: a machine that is shared may stall once.
+/// Fails when two runs in a row take too long: a shared machine may stall once.
 fn soon(name: &str, run: impl Fn()) {
     let timed = || {
         let (start, worked) = (Instant::now(), time_worked());
@@ -31,13 +31,13 @@ fn soon(name: &str, run: impl Fn()) {
     }
 }
 
-/// What this thread has spent on a processor, where the system tells (Linux): other processes do not disturb it.
+/// CPU time of this thread, which other processes do not affect; on Linux only.
 fn time_worked() -> Option<Duration> {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     statistics.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// As many repetitions as a template may have bytes.
+/// `piece` repeated up to the maximum length of a template.
 fn full(piece: &str) -> String {
     piece.repeat(limits::TEMPLATE_BYTES / piece.len())
 }
@@ -188,7 +188,7 @@ fn rendering_takes_no_more_steps_than_it_may() {
     assert!(rendered("{{#each items}}{{this}},{{/each}}", &big).unwrap().truncated);
 }
 
-/// Pieces of templates, good and hostile; a piece may repeat.
+/// Pieces of templates, valid and hostile.
 fn piece() -> impl Strategy<Value = String> {
     let good = prop::sample::select(vec![
         "text",

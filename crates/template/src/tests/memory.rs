@@ -1,4 +1,4 @@
-//! What a template takes in memory, counted while it is parsed, against a walk over the whole tree.
+//! The size in memory that is estimated while parsing, against a walk over the whole tree.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use crate::Template;
 use crate::tree::{Node, Term, ValuePath};
 use prompt_ledger_domain::limits;
 
-/// What an allocator sets aside: multiples of 16 bytes.
+/// The size that an allocator reserves: a multiple of 16 bytes.
 fn set_aside(bytes: usize) -> usize {
     bytes.next_multiple_of(16)
 }
 
-/// Adds up what a tree refers to; each shared name once.
+/// Adds up all that a tree refers to, each shared name once.
 #[derive(Default)]
 struct Measure {
     bytes: usize,

@@ -1,4 +1,4 @@
-//! The renderer of the `handlebars` crate as the judge: on templates that both take, both print the same.
+//! The `handlebars` crate's renderer as a test oracle: for templates that both accept, both print the same.
 
 use std::fmt::Write;
 
@@ -18,18 +18,18 @@ fn variables() -> Value {
     })
 }
 
-/// What a scope holds.
+/// The kind of a scope's value.
 #[derive(Clone, Copy, PartialEq)]
 enum Shape {
     Root,
     User,
     Item,
     Text,
-    /// An item of an empty list: no name of it can be used.
+    /// An item of an empty list: none of its names can be used.
     Unknown,
 }
 
-/// Scalars, and what blocks may walk: name, shape of the scope, whether by `#each`, whether over an object.
+/// Scalars, and values that blocks can walk: name, shape of the scope, whether by `#each`, whether over an object.
 type Members = (&'static [&'static str], &'static [(&'static str, Shape, bool, bool)]);
 
 fn members(shape: Shape) -> Members {
@@ -85,11 +85,11 @@ struct Scope {
     params: usize,
 }
 
-/// Writes a template as its bytes decide; where they end, it ends.
+/// Generates a template from random bytes; where they end, it ends.
 struct Writer<'a> {
     bytes: std::slice::Iter<'a, u8>,
     scopes: Vec<Scope>,
-    /// Whether the last tag ended in `~`: the judge lets it act beyond a comment, too.
+    /// Whether the last tag ended in `~`: the crate's renderer lets it act beyond a comment, too.
     tilde: bool,
     out: String,
 }
@@ -105,7 +105,7 @@ impl Writer<'_> {
 
     fn tag(&mut self, inner: &str) {
         let (left, right) = (self.pick(&["", "", "", "~"]), self.pick(&["", "", "", "~"]));
-        // What follows a `~` is text, for the judge forgets its own rules when it is only whitespace.
+        // Text follows a `~`: the crate's renderer breaks its own rules where only whitespace does.
         self.tilde = !right.is_empty();
         let after = if right.is_empty() { "" } else { "  w" };
         write!(self.out, "{{{{{left}{inner}{right}}}}}{after}").unwrap();
@@ -139,7 +139,7 @@ impl Writer<'_> {
         }
     }
 
-    /// A path to a scalar, in some scope around.
+    /// A path to a scalar, in one of the open scopes.
     fn scalar(&mut self) -> String {
         let of = self.roll(self.scopes.len());
         let up = self.scopes.len() - 1 - of;
@@ -157,7 +157,7 @@ impl Writer<'_> {
         format!("{prefix}{name}")
     }
 
-    /// `@index` and its like of some scope around, if it has them.
+    /// `@index` or the like of one of the open scopes, if it has them.
     fn local(&mut self) -> Option<String> {
         let of = self.roll(self.scopes.len());
         let up = self.scopes.len() - 1 - of;

@@ -1,4 +1,4 @@
-//! What is no template, and where it says so.
+//! Sources that do not parse, with position and message of the error.
 
 use serde_json::json;
 

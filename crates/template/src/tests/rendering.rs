@@ -1,4 +1,4 @@
-//! What templates print.
+//! The text that templates render to.
 
 use serde_json::json;
 

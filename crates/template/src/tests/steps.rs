@@ -1,4 +1,4 @@
-//! What rendering costs, in steps, and that the same input is always rendered or always refused.
+//! The cost of rendering in steps; the same input is always rendered or always refused.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ fn what_is_visited_looked_up_and_printed_has_its_price() {
     for (template, variables, expected) in [
         ("text", json!({}), 1),
         (&*"t".repeat(640), json!({}), 1 + 10),
-        // A piece, and its name.
+        // A node, and each name of its path.
         ("{{a}}", json!({"a": "x"}), 1 + 1),
         ("{{a.b.c}}", json!({"a": {"b": {"c": 1}}}), 1 + 3),
         ("{{a.[7]}}", json!({"a": [0, 1, 2, 3, 4, 5, 6, 7]}), 1 + 2),
@@ -33,7 +33,7 @@ fn what_is_visited_looked_up_and_printed_has_its_price() {
         (&format!("{{{{a.{name}}}}}"), json!({"a": {&name: 1, "z": 2}}), 1 + 1 + 2 * 3),
         ("{{a}}", json!({"a": "x".repeat(640)}), 1 + 1 + 10),
         ("{{json a}}", json!({"a": [1, 2]}), 1 + 1 + 5),
-        // A round of a block, and what is in it.
+        // An iteration of a block, and the nodes in it.
         ("{{#each m}}{{/each}}", json!({"m": [1, 2, 3]}), 1 + 1 + 3),
         ("{{#each m}}-{{this}}{{/each}}", json!({"m": [1, 2, 3]}), 1 + 1 + 3 * 3),
         ("{{#with m}}{{a}}{{/with}}", json!({"m": {"a": 1}}), 1 + 1 + 1 + 2),
@@ -43,7 +43,7 @@ fn what_is_visited_looked_up_and_printed_has_its_price() {
         ("{{a.b}}", json!({"a": {}}), 1 + 2 + 8 + 2),
         ("{{a}}", json!({"a": []}), 1 + 1 + 8 + 1),
         ("{{#each m}}{{a}}{{/each}}", json!({"m": [{}, {}]}), 1 + 1 + 2 * (1 + 1 + 1 + 8 + 3)),
-        // Nothing is printed, or wrong, in a branch that is not taken.
+        // A branch that is not taken prints nothing, and values of the wrong kind in it are not faults.
         ("{{#if a}}{{b}}{{c}}{{json b}}{{/if}}", json!({"a": 0, "b": "x".repeat(640), "c": []}), 1 + 2 + 3 * 3),
     ] {
         assert_eq!(steps(template, &variables), expected, "{template} {variables}");
@@ -57,7 +57,7 @@ fn a_long_name_costs_a_fault_no_more_than_a_short_one() {
         assert_eq!(steps(&template, &short), steps(&template, &long));
         assert_eq!(faults(&template, &short), faults(&template, &long));
     }
-    // A path that is long enough costs nothing more.
+    // Names beyond the length at which paths are cut cost nothing.
     let path = |names: usize| format!("{{{{#each {}a}}}}{}{{{{/each}}}}", "a.".repeat(names), "{{@root.x}}{{this}}");
     assert_eq!(steps(&path(1_000), &json!({})), steps(&path(90_000), &json!({})));
 }
@@ -69,7 +69,7 @@ fn a_long_key_above_many_faults_takes_no_time() {
         let template = each(&inner.repeat(9_900));
         let began = Instant::now();
         rendered(&template, &variables).unwrap_err();
-        // Spelling the key out for each fault takes ten seconds and more.
+        // Formatting the whole key for each fault would take more than ten seconds.
         assert!(began.elapsed() < Duration::from_secs(2), "{inner}: {:?}", began.elapsed());
     }
 }
@@ -85,7 +85,7 @@ fn what_costs_too_much_is_refused_whatever_it_costs_it_in() {
         (nested(8, "{{this}}"), json!({ "ten": ten })),
         (nested(6, "{{gone}}"), json!({ "ten": ten })),
         (nested(6, "{{@root.v0001}}"), json!({ "ten": ten, "v0001": 1, "v0002": 2, "v0003": 3, "v0004": 4 })),
-        // Most of it is spent before, the rest on the fragments of JSON.
+        // Most steps are spent before the JSON, the rest on its fragments.
         (format!("{near}{{{{json a}}}}"), json!({"a": vec![0; 95_000]})),
     ] {
         let spent = steps(&template, &variables);
@@ -99,7 +99,7 @@ fn what_costs_too_much_is_refused_whatever_it_costs_it_in() {
 #[test]
 fn the_largest_honest_requests_stay_far_below_the_bound() {
     let fields = |number| json!({"id": number, "name": "n", "price": 0.5, "tags": ["a", "b"]});
-    // Two containers each; the list of them and the variables themselves are two more.
+    // Each record has two containers; the list and the variables themselves are two more.
     let records = 4_900;
     assert!(2 * records + 2 < VARIABLES_CONTAINERS);
     let items: Vec<_> = (0..records).map(fields).collect();

@@ -1,4 +1,4 @@
-//! What is missing or of the wrong kind, all of it at once.
+//! One error names all missing values, or all values of the wrong kind.
 
 use serde_json::{Value, json};
 
@@ -108,7 +108,7 @@ fn every_fault_is_in_the_error_or_counted_in_it() {
     assert_eq!((error.parts().violations.len(), error.parts().more_violations), (100, 9_900));
     assert!(error.parts().message.ends_with("is missing (and at least 9999 more)"), "{error}");
 
-    // What is counted is what differs, and what is kept comes first.
+    // Distinct paths are counted, and the first ones kept.
     let template = "{{#each items}}{{a}}{{a}}{{/each}}{{#each items}}{{a}}{{/each}}{{#each items}}{{this}}{{/each}}";
     let error = rendered(template, &json!({ "items": items[..4_000] })).unwrap_err();
     assert_eq!((error.parts().violations.len(), error.parts().more_violations), (100, 3_900));

@@ -1,4 +1,4 @@
-//! How an execution reads as it begins and as it ends.
+//! The record after an execution's first and second event.
 
 use uuid::Uuid;
 

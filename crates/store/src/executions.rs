@@ -199,8 +199,8 @@ pub trait ExecutionWriter: Leases {
 #[async_trait]
 pub trait Leases: Send + Sync {
     /// Extends the leases of the executions that are still running at their fence, to `lease` from now. Those missing
-    /// from the result are no longer held by the caller. Uses a connection of its own, bound to the runtime that opened
-    /// it: call it from one runtime only.
+    /// from the result are no longer held by the caller. May use a connection of its own, bound to the runtime that
+    /// opened it: call it from one runtime only.
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>>;
 
     /// Those of `held` that are running at their fence with a cancellation request.

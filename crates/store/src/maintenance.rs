@@ -36,8 +36,8 @@ pub trait Maintenance: Send + Sync {
     ///   again, available at once, or becomes `failed` with `interrupted` where its retries are used up;
     /// - `canceled` in all these cases where a cancellation was requested.
     ///
-    /// Changes nothing while the database has been up for less than `lease`: holders may not have had the chance to
-    /// send a heartbeat.
+    /// Changes nothing while a database server has been up for less than `lease`: holders may not have had the chance
+    /// to send a heartbeat.
     async fn expire(&self, lease: Duration) -> Result<Vec<Change>>;
 
     /// Runs one step of moving executions into the rollups that figures are read from. Returns whether another step

@@ -1,8 +1,8 @@
 //! The embedded database: one SQLite file, nothing to install.
 //!
-//! All writes go through one connection, which commits them in groups (`writer`). Reads have a pool of their own and see
-//! the last commit. The journal is a WAL with `synchronous = FULL`: a write whose future has completed has been synced to
-//! the disk. All times are those of this process's clock.
+//! All writes go through one connection, which commits them in groups (`writer`). Reads have a pool of their own and
+//! see the last commit. The journal is a WAL with `synchronous = FULL`: a write whose future has completed has been
+//! synced to the disk. All times are those of this process's clock.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -20,9 +20,9 @@
 //! | `error` | maps the driver's failures |
 //!
 //! Two properties of the driver shape the statements:
-//! - Each call is a round trip to the connection's thread. Statements whose results are not needed in between are sent as
-//!   one text, all with the same `$1, $2, ...`: with `?1`, a number that one statement leaves out would shift the values
-//!   of the following ones. (`hot` has no numbers, for the reason given there.)
+//! - Each call is a round trip to the connection's thread. Statements whose results are not needed in between are sent
+//!   as one text, all with the same `$1, $2, ...`: with `?1`, a number that one statement leaves out would shift the
+//!   values of the following ones. (`hot` has no numbers, for the reason given there.)
 //! - `fetch_one` stops at the first row, before the rest of the text has run: writes that return rows are read with
 //!   `fetch_all`.
 #![warn(missing_docs)]

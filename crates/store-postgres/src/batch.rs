@@ -194,7 +194,8 @@ fn passes(error: &Error) -> bool {
     error.reason() == Reason::StoreUnavailable && !matches!(error::cause(error), Some(sqlx::Error::PoolClosed))
 }
 
-/// The same failure for all items of a batch; its cause is attached to the first one only, and logged.
+/// The same failure for all items of a batch. Its cause is attached to the first one only, and logged where there are
+/// several.
 fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
     if count > 1 {
         tracing::warn!(%error, cause = ?error.parts().cause, writes = count, "a batch was not written");

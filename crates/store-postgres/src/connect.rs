@@ -53,7 +53,7 @@ impl Default for PostgresOptions {
 
 /// The store in a Postgres database.
 pub struct Postgres {
-    /// Reads other than lists and revisions, and writes to the registry.
+    /// Reads other than lists, figures and revisions; writes to the registry, models and keys.
     pub(super) calls: PgPool,
     pub(super) project_locks: ProjectLocks,
     pub(super) lists: PgPool,

@@ -2,7 +2,7 @@
 //! figures.
 //!
 //! One step is one transaction with one snapshot; the row lock on `usage_rolled_up` admits one process at a time. An
-//! execution's creation time precedes the moment its transaction becomes visible by any length of time. So a step
+//! execution can become visible any time after its creation time, because its transaction may commit late. So a step
 //! records the current time and its transaction id as a mark, and a later step moves what is older than the mark only
 //! once every transaction that had begun to write before it has ended: nothing older can still become visible.
 //!

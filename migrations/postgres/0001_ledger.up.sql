@@ -1,8 +1,8 @@
--- The ledger. Money is nano-US-dollars; an empty text means that nothing was said. Names compare byte by byte, as in
--- every other database of the ledger. JSON that must come back byte for byte is text.
+-- Money is in nano-US-dollars; an empty text means that none was given. Names compare byte by byte, as in every other
+-- database of the ledger. JSON that must be returned byte for byte is stored as text.
 
--- For each migration, the oldest release that works with the schema it makes, named by that release's own last
--- migration: servers of two neighbouring releases run side by side.
+-- For each migration, the oldest release that works with the resulting schema, given as the newest migration of that
+-- release. Servers of two adjacent releases can run at the same time.
 CREATE TABLE schema_compatibility (
     version integer NOT NULL PRIMARY KEY,
     compatible_from integer NOT NULL
@@ -13,12 +13,12 @@ INSERT INTO schema_compatibility (version, compatible_from) VALUES (1, 1);
 CREATE TABLE projects (
     id uuid NOT NULL PRIMARY KEY,
     name text COLLATE "C" NOT NULL UNIQUE,
-    -- Counts the writes to the project's registry; a prompt's etag is the revision of its last one.
+    -- Number of writes to the project's registry; a prompt's etag is its value at the prompt's last write.
     revision bigint NOT NULL DEFAULT 0,
     created_at timestamptz NOT NULL
 );
 
--- What caches of keys and of models compare; each project has its own revision beside them.
+-- Counters that caches of keys and of models compare; each project has its own besides.
 CREATE TABLE revisions (
     scope text NOT NULL PRIMARY KEY CHECK (scope IN ('keys', 'models')),
     revision bigint NOT NULL
@@ -27,11 +27,11 @@ CREATE TABLE revisions (
 CREATE TABLE api_keys (
     id uuid NOT NULL PRIMARY KEY,
     name text COLLATE "C" NOT NULL,
-    -- The key's first characters, to recognise it by. The key itself is kept nowhere.
+    -- The key's first characters, to recognize it by. The key itself is not stored.
     prefix text NOT NULL,
-    -- sha-256 of the key.
+    -- SHA-256 of the key.
     hash bytea NOT NULL UNIQUE CHECK (octet_length(hash) = 32),
-    -- Absent for a system key.
+    -- NULL for a system key.
     project_id uuid REFERENCES projects (id) ON DELETE RESTRICT,
     created_at timestamptz NOT NULL,
     revoked_at timestamptz
@@ -44,7 +44,7 @@ CREATE TABLE prompts (
     mode text NOT NULL CHECK (mode IN ('full', 'tracking')),
     description text NOT NULL,
     owner_team text NOT NULL,
-    -- A JSON array of texts.
+    -- A JSON array of strings.
     tags text NOT NULL,
     active_version_number integer,
     latest_version_number integer NOT NULL CHECK (latest_version_number >= 0),
@@ -64,7 +64,7 @@ CREATE TABLE prompt_versions (
     template_source text NOT NULL,
     template_format text NOT NULL CHECK (template_format IN ('handlebars', 'opaque')),
     checksum_hash text NOT NULL,
-    -- A JSON array of texts.
+    -- A JSON array of strings.
     variables text NOT NULL,
     created_by text NOT NULL,
     created_at timestamptz NOT NULL,
@@ -80,21 +80,21 @@ CREATE TABLE models (
     model_name text COLLATE "C" NOT NULL,
     max_tokens integer,
     supports_streaming boolean NOT NULL,
-    -- Whether it was registered by its first use, and not by PutModel since.
+    -- Whether the model was registered by its first use, and not written by PutModel since.
     discovered boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (provider, model_name)
 );
 
--- In nano-US-dollars per million tokens. A price never changes: a later row takes its place from `valid_from` on; of
--- two from the same moment, the one that was written later.
+-- Amounts in nano-US-dollars per million tokens. A price is never changed: a row supersedes the others from its
+-- `valid_from` on, and of two with the same `valid_from` the one created later is in force.
 CREATE TABLE model_prices (
     id uuid NOT NULL PRIMARY KEY,
     provider text COLLATE "C" NOT NULL,
     model_name text COLLATE "C" NOT NULL,
     input bigint NOT NULL CHECK (input >= 0),
-    -- Absent means as `input`.
+    -- NULL means as `input`.
     cached_input bigint CHECK (cached_input >= 0),
     output bigint NOT NULL CHECK (output >= 0),
     valid_from timestamptz NOT NULL,
@@ -104,8 +104,8 @@ CREATE TABLE model_prices (
 
 CREATE INDEX model_prices_validity ON model_prices (provider, model_name, valid_from DESC, created_at DESC);
 
--- Of the registry only the version is a foreign key: it leads to the prompt and the project, and each further check
--- would be paid by every execution.
+-- The version is the only foreign key: prompt and project follow from it, and every execution would pay for further
+-- checks.
 CREATE TABLE executions (
     id uuid NOT NULL PRIMARY KEY,
     project_id uuid NOT NULL,
@@ -123,14 +123,14 @@ CREATE TABLE executions (
     top_p double precision,
     repetition_penalty double precision,
     max_new_tokens integer,
-    -- Absent when the caller sent none.
+    -- These are NULL when the caller sent none.
     correlation_id text,
     idempotency_key text,
-    -- What the key stands for: a hash of the request as it was sent.
+    -- Hash of the request as sent; a repetition of the key must have the same.
     request_hash bytea,
     prompt_truncated boolean NOT NULL,
     response_truncated boolean NOT NULL DEFAULT false,
-    -- Whether a holder sends the text while the model writes it.
+    -- Whether the holder publishes the text while the model generates it.
     stream_text boolean NOT NULL DEFAULT false,
     -- Sums over the attempts.
     prompt_tokens integer,
@@ -138,39 +138,41 @@ CREATE TABLE executions (
     response_tokens integer,
     cost_nano_usd bigint,
     price_id uuid,
+    -- Of the last provider call.
     latency_ms integer,
-    -- The words of these two are an open list: another release may know more.
+    -- The values of these two are an open list: another release may have more.
     error_type text,
     finish_reason text,
     error_message text,
     provider_request_id text NOT NULL DEFAULT '',
     timeout_micros bigint NOT NULL,
     max_retries integer NOT NULL,
-    -- How many attempts were begun. It is the fence: a write of another attempt touches nothing.
+    -- Number of attempts begun. Serves as the fence: writes of another attempt change nothing.
     attempts integer NOT NULL,
-    -- Of those, how many were handed back by a process that had to end: they do not count against the retries.
+    -- Number of these that a process handed back because it shut down; they do not count against `max_retries`.
     handed_back integer NOT NULL DEFAULT 0,
     attempt_started_at timestamptz,
-    -- The holder of a running one: its process, its claim, and until when it may be without a sign of life. The lease
-    -- is in no index, so that a heartbeat writes one page.
+    -- The holder of a running execution: process, claim, and when the lease expires without a heartbeat. The lease is
+    -- in no index, so that a heartbeat writes one page.
     worker text NOT NULL DEFAULT '',
     claim_id uuid,
     lease_until timestamptz,
-    -- What a worker must be able to do to take it, as a number that grows with releases: one that can do less leaves it.
+    -- The capability that a worker needs, a number that grows with releases; workers with a smaller one skip the
+    -- execution.
     needs smallint NOT NULL DEFAULT 0,
-    -- When a worker may take a queued one without being told.
+    -- When workers may claim a queued execution without a hint.
     available_at timestamptz,
     expire_at timestamptz,
     cancel_requested_at timestamptz,
     cancel_reason text NOT NULL DEFAULT '',
-    -- The sequence of its last event.
+    -- Sequence of the last event.
     last_sequence bigint NOT NULL,
     created_at timestamptz NOT NULL,
     started_at timestamptz,
     completed_at timestamptz,
     CHECK ((idempotency_key IS NULL) = (request_hash IS NULL)),
     CHECK ((completed_at IS NULL) = (status IN ('queued', 'running')))
--- Room on each page for the versions that heartbeats and finishes make.
+-- Leaves room on each page for the row versions that heartbeats and ends create.
 ) WITH (fillfactor = 80);
 
 CREATE UNIQUE INDEX executions_idempotency_key ON executions (prompt_id, idempotency_key)
@@ -178,29 +180,30 @@ CREATE UNIQUE INDEX executions_idempotency_key ON executions (prompt_id, idempot
 CREATE INDEX executions_project ON executions (project_id, created_at DESC);
 CREATE INDEX executions_prompt ON executions (prompt_id, created_at DESC);
 CREATE INDEX executions_version ON executions (version_id, created_at DESC);
--- Nearly all have succeeded: a walk by time finds those.
+-- Most executions have succeeded: these are found by time.
 CREATE INDEX executions_status ON executions (status, created_at DESC) WHERE status <> 'succeeded';
 CREATE INDEX executions_correlation ON executions (correlation_id, created_at DESC) WHERE correlation_id IS NOT NULL;
 CREATE INDEX executions_due ON executions (available_at) WHERE status = 'queued';
 CREATE INDEX executions_expiry ON executions (expire_at) WHERE status = 'queued' AND expire_at IS NOT NULL;
 
--- What goes to the model, exactly: a rendered prompt or messages (a JSON array), and what it was rendered with.
+-- The exact input of the model, either a rendered prompt or messages (a JSON array), and the variables it was rendered
+-- from.
 CREATE TABLE execution_inputs (
     execution_id uuid NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
     rendered_prompt text,
     messages text,
-    -- Canonical JSON.
+    -- Canonical JSON (RFC 8785).
     variables text NOT NULL,
     CHECK ((rendered_prompt IS NULL) <> (messages IS NULL))
 );
 
--- What the model wrote. No row: nothing.
+-- The response's text. An empty one has no row.
 CREATE TABLE execution_outputs (
     execution_id uuid NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
     response_text text NOT NULL
 );
 
--- One row per attempt, written when it has ended.
+-- One row per attempt, written when it ends.
 CREATE TABLE execution_attempts (
     execution_id uuid NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
     number integer NOT NULL,
@@ -217,46 +220,48 @@ CREATE TABLE execution_attempts (
     PRIMARY KEY (execution_id, number)
 );
 
--- Every change of state, in the transaction that makes it: sequence 1, 2, 3, ... without gaps.
+-- Every change of state, written in the same transaction: sequence 1, 2, 3, ... without gaps.
 CREATE TABLE execution_events (
     execution_id uuid NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
     sequence bigint NOT NULL,
     at timestamptz NOT NULL,
-    -- Absent in the first.
+    -- NULL in the first event.
     from_status text CHECK (from_status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')),
     to_status text NOT NULL CHECK (to_status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')),
-    -- The attempt that it belongs to; 0 before the first.
+    -- The attempt that the event belongs to; 0 before the first.
     attempt integer NOT NULL,
     error_type text,
     next_attempt_at timestamptz,
     PRIMARY KEY (execution_id, sequence)
 );
 
--- Live feeds walk events by time. Events come nearly in that order: a few bytes of index for thousands of them.
+-- Feeds read events by time. Events are stored nearly in that order, so a BRIN index needs a few bytes for thousands of
+-- them.
 CREATE INDEX execution_events_at ON execution_events USING brin (at) WITH (pages_per_range = 16, autosummarize = on);
 
--- Figures over executions, added up in advance. Executions are moved here some time after they were recorded; what of them
--- has not ended by then waits in `usage_open_executions`. Figures are read from all three, and are those of the executions.
+-- Usage figures, aggregated in advance. Executions are moved here some time after they were recorded; those that have
+-- not ended by then are listed in `usage_open_executions`. Figures are read from both and from the executions not yet
+-- moved.
 
--- One row: until when executions are moved.
+-- One row: up to which creation time executions were moved.
 CREATE TABLE usage_rolled_up (
     only_row boolean NOT NULL PRIMARY KEY DEFAULT true CHECK (only_row),
-    -- Every execution that was created before is in the rollups or among the open executions.
+    -- Every execution created before is in the rollups or among the open executions.
     until timestamptz NOT NULL,
-    -- A moment and a transaction of that moment: once all that began to write before it have ended, nothing from before
-    -- that moment is still to appear.
+    -- A time and a transaction id of that time: once every transaction that began to write before it has ended, no
+    -- execution created before that time can still become visible.
     marked_at timestamptz,
     marked_xid xid8
 );
 
 INSERT INTO usage_rolled_up (until) VALUES ('epoch');
 
--- Executions that have ended, of a minute, an hour or a day; the hours and days that are over by `usage_rolled_up.until`, and
--- every minute. Once by version, and once for the whole project, under an id of zeros.
+-- Ended executions of a minute, an hour or a day: every minute, and the hours and days that were over by
+-- `usage_rolled_up.until`. Once per version, and once for the whole project, with nil UUIDs.
 CREATE TABLE usage_rollups (
     project_id uuid NOT NULL,
     prompt_id uuid NOT NULL,
-    -- In minutes: 1, 60 or 1440.
+    -- Length in minutes: 1, 60 or 1440.
     span smallint NOT NULL,
     start timestamptz NOT NULL,
     version_id uuid NOT NULL,
@@ -271,7 +276,7 @@ CREATE TABLE usage_rollups (
     with_cost bigint NOT NULL,
     cost_nano_usd numeric NOT NULL,
     latency_sum bigint NOT NULL,
-    -- Six bytes for each step of the histogram: its number (2) and how many (4), big-endian.
+    -- The histogram: for each step its number (2 bytes) and count (4 bytes), big-endian.
     latencies bytea NOT NULL,
     PRIMARY KEY (project_id, prompt_id, span, start, version_id, provider, model_name, environment, prompt_mode, status)
 );
@@ -279,7 +284,7 @@ CREATE TABLE usage_rollups (
 -- Read whole and often: kept in the row, compressed where it is long.
 ALTER TABLE usage_rollups ALTER COLUMN latencies SET STORAGE MAIN;
 
--- Executions from before `usage_rolled_up.until` that had not ended when their time was moved.
+-- Executions created before `usage_rolled_up.until` that had not ended when that time was moved.
 CREATE TABLE usage_open_executions (
     execution_id uuid NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
     project_id uuid NOT NULL,

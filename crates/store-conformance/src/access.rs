@@ -1,4 +1,4 @@
-//! Projects and keys.
+//! Projects and API keys.
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{KeyId, ProjectId};

@@ -1,4 +1,4 @@
-//! Asking for an execution's end.
+//! Cancellation requests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Prompts that live in code: what registering a batch of them comes to.
+//! Registering batches of prompts from code.
 
 use futures::future::join_all;
 use prompt_ledger_domain::error::{Reason, Remedy};
@@ -11,7 +11,6 @@ use prompt_ledger_store::{Access, CodePrompt, PromptChange, RegisterCode, Regist
 
 use crate::kit::{Backend, new_id, put, put_active, reason, register};
 
-/// A prompt as code carries it.
 pub fn code(name: &str, template: &str) -> CodePrompt {
     CodePrompt {
         name: name.into(),
@@ -31,7 +30,7 @@ fn opaque(name: &str, template: &str) -> CodePrompt {
     CodePrompt { template_format: TemplateFormat::Opaque, variables: vec![], ..code(name, template) }
 }
 
-/// A batch that becomes active.
+/// A batch whose contents become the active versions.
 pub fn batch(prompts: Vec<CodePrompt>) -> RegisterCode {
     RegisterCode {
         prompts,
@@ -47,7 +46,6 @@ async fn sent<B: Backend>(backend: &B, batch: RegisterCode) -> Registered {
     backend.store().register_code(backend.default_project().await, batch).await.unwrap()
 }
 
-/// Registers one prompt.
 async fn one<B: Backend>(backend: &B, prompt: CodePrompt) -> RegisteredPrompt {
     sent(backend, batch(vec![prompt])).await.prompts[0]
 }
@@ -161,7 +159,7 @@ pub async fn a_batch_is_written_whole_or_not_at_all<B: Backend>(backend: &B) {
     sent(backend, batch(vec![code("retired", "A")])).await;
     store.change_prompt(project, "retired", None, PromptChange::Archive).await.unwrap();
     let before = store.revisions(&[project]).await.unwrap();
-    // The mode is said before anything else, wherever it stands in the batch.
+    // MODE_MISMATCH comes before other errors, wherever the prompt stands in the batch.
     let mixed = batch(vec![code("new", "A"), code("retired", "B"), code("theirs", "B")]);
     let refused = store.register_code(project, mixed).await.unwrap_err();
     assert_eq!(refused.reason(), Reason::ModeMismatch);
@@ -222,7 +220,7 @@ pub async fn what_code_says_of_a_prompt_is_not_written_where_its_content_is_equa
 pub async fn deployments_that_race_end_in_consecutive_versions_without_an_error<B: Backend>(backend: &B) {
     let project = backend.default_project().await;
     let names = ["a", "b", "c"];
-    // Each deployment lists the prompts in an order of its own.
+    // Each deployment lists the prompts in a different order.
     let deployments = (0..16).map(|n| {
         let mut prompts: Vec<_> = names.iter().map(|name| code(name, &format!("release {}", n % 8))).collect();
         prompts.rotate_left(n % 3);

@@ -1,4 +1,4 @@
-//! Many callers at once: whatever a database writes together, each has its own answer.
+//! Concurrent callers: each gets its own result, whatever a database writes together.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use prompt_ledger_store::{
 
 use crate::kit::{Backend, an_execution, fence, get, holder, key, new_id, put, register, start, story, success, usage};
 
-/// Numbers whose last bit a decimal form may lose.
+/// Numbers that lose precision in a short decimal form.
 const NUMBERS: [f64; 6] = [0.1 + 0.2, 1.0 / 3.0, f64::MAX, f64::MIN_POSITIVE, 5e-324, 1e22];
 
 fn another(new: &NewExecution) -> NewExecution {
@@ -21,7 +21,7 @@ fn another(new: &NewExecution) -> NewExecution {
 pub async fn each_of_a_crowd_keeps_its_own_texts_and_numbers<B: Backend>(backend: &B) {
     let first = an_execution(backend).await;
     let one = |i: usize| {
-        // Some are as long as they may be, and all have what a text form must escape.
+        // Some are near the size limit; all contain characters that a text form must escape.
         let text = format!("{i} \"quoted\" \\ \u{1F600} '\u{7f}\u{1}\n").repeat(if i % 16 == 3 { 8_000 } else { 1 });
         let input = match i % 5 {
             0 => Input::Messages(vec![ChatMessage { role: "user".into(), content: text.clone() }]),
@@ -100,7 +100,7 @@ pub async fn what_is_sent_several_times_at_once_is_written_once<B: Backend>(back
     for recorded in starts {
         assert_eq!(recorded.unwrap(), Recorded::New(events[0]), "the same execution, whoever wrote it");
     }
-    // An answer that was lost, beside others that are new.
+    // A repeated recording, together with new ones.
     let again = backend.store().start(new.clone(), holder());
     let others = (0..5).map(|_| NewExecution { key: None, ..another(&new) });
     let others = join_all(others.map(|new| async move { start(backend, &new).await }));
@@ -126,7 +126,7 @@ pub async fn ends_of_others_among_zombies_are_written<B: Backend>(backend: &B) {
         let status = if i.is_multiple_of(4) { Status::Running } else { Status::Succeeded };
         assert_eq!(get(backend, &held[i]).await.status, status);
     }
-    // A response of nothing leaves no row.
+    // An empty response leaves no row in `execution_outputs`.
     let silent = Finish { response: String::new(), ..success() };
     backend.store().finish(fence(held[0].id, 1), silent).await.unwrap().unwrap();
     assert_eq!(get(backend, &held[0]).await.texts.unwrap().response, "");

@@ -1,4 +1,4 @@
-//! Recording executions and their ends.
+//! Recording and ending executions.
 
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ pub async fn many_writes_at_once_each_get_their_own_answer<B: Backend>(backend: 
     let one = |i: u64| {
         let new = NewExecution { id: ExecutionId(new_id()), ..first.clone() };
         async move {
-            // Every third caller asks for what is refused.
+            // Every third write is refused.
             if i.is_multiple_of(3) {
                 let refused = PutPrompt { etag: Some("no".into()), ..put("greet", &format!("text {i}")) };
                 assert_eq!(reason(backend.store().put_prompt(first.project_id, refused).await), Reason::EtagMismatch);

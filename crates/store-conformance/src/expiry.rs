@@ -1,4 +1,4 @@
-//! Holders that died, and lives that are over.
+//! Expired leases and expired executions.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Random histories: whatever happens to executions, and however much of them is added up in advance meanwhile, figures are
-//! what a recount gives.
+//! Random histories: figures equal a recount after any sequence of writes and rollup steps.
 
 use std::time::Duration;
 
@@ -19,11 +18,11 @@ use crate::kit::{
 };
 use crate::recount::{all, assert_recounted, figures};
 
-/// Numbers that look random, the same for the same seed.
+/// A pseudo-random generator, deterministic by its seed.
 struct Dice(u64);
 
 impl Dice {
-    /// From 0 to below `sides`.
+    /// A number from 0 (inclusive) to `sides` (exclusive).
     fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
@@ -48,24 +47,24 @@ struct History<'b, B: Backend> {
     project: ProjectId,
     versions: Vec<PutResult>,
     made: Vec<ExecutionId>,
-    /// The mode of `greet`, which moves.
+    /// The current mode of the prompt `greet`.
     greet: Mode,
     late: Option<Late>,
-    /// What time it is in the story.
+    /// The simulated time, in microseconds since 1970.
     at: i64,
     began: i64,
-    /// Until when executions were moved.
+    /// Time before which executions were moved into rollups.
     folded: i64,
 }
 
-/// An execution whose transaction is open for some steps more.
+/// An execution whose transaction stays open for `steps` more steps.
 struct Late {
     id: ExecutionId,
     transaction: Box<dyn OpenTransaction>,
     steps: u64,
 }
 
-/// What happens in one history, and how often it is compared.
+/// Number of steps of one history.
 const STEPS: u64 = 200;
 
 pub async fn figures_are_a_recount_at_any_moment<B: Backend>(backend: &B) {
@@ -83,7 +82,7 @@ pub async fn figures_are_a_recount_at_any_moment<B: Backend>(backend: &B) {
 impl<'b, B: Backend> History<'b, B> {
     async fn begin(backend: &'b B, seed: u64) -> Self {
         let mut versions = Vec::new();
-        // The registry writes prompts in full mode only.
+        // `put_prompt` writes full-mode prompts only.
         backend.execute("UPDATE prompts SET mode = 'full'".into()).await.unwrap();
         for (name, template) in [("greet", "A"), ("ask", "A"), ("code", "A")] {
             versions.push(register(backend, put_active(name, &format!("{template}{seed}"))).await);
@@ -91,7 +90,7 @@ impl<'b, B: Backend> History<'b, B> {
         versions.push(register(backend, put("greet", &format!("B{seed}"))).await);
         let code = "UPDATE prompts SET mode = 'tracking' WHERE name = 'code'";
         backend.execute(code.into()).await.unwrap();
-        // A later history begins after the one before.
+        // Each history begins after the end of the previous one.
         let began = now().0 - i64::try_from(40 - 10 * seed).unwrap() * Bucket::Day.micros();
         let project = backend.default_project().await;
         Self {
@@ -136,7 +135,7 @@ impl<'b, B: Backend> History<'b, B> {
         }
     }
 
-    /// An execution like one that there is is recorded, and not visible before its transaction commits.
+    /// Records a copy of an existing execution in a transaction that stays open.
     async fn dawdle(&mut self) {
         if self.made.is_empty() || self.late.is_some() {
             return;
@@ -155,13 +154,13 @@ impl<'b, B: Backend> History<'b, B> {
         let Some(transaction) = self.backend.begun(row + &copy("execution_inputs", "execution_id", "")).await else {
             return;
         };
-        // A mark has the real time, which all of the story is older than, also what begins after it.
+        // Removes the rollup job's mark: it has the real time, and all simulated times are earlier.
         let unmark = "UPDATE usage_rolled_up SET marked_at = NULL, marked_xid = NULL";
         self.backend.execute(unmark.into()).await.unwrap();
         self.late = Some(Late { id, transaction, steps: 1 + self.dice.roll(8) });
     }
 
-    /// What is late commits when its time has come, or never.
+    /// Commits the open transaction once its steps are over, or drops it.
     async fn catch_up(&mut self) {
         let Some(late) = self.late.take() else { return };
         if late.steps > 0 {
@@ -183,7 +182,7 @@ impl<'b, B: Backend> History<'b, B> {
             .unwrap();
     }
 
-    /// Time passes: a little mostly, sometimes hours, a day or two.
+    /// Advances the simulated time: mostly by seconds, sometimes by hours or a day.
     fn wait(&mut self) {
         let most = *self.dice.pick(&[3_000_000, 3_000_000, 90_000_000, 90_000_000, 7_200_000_000, 100_000_000_000]);
         self.at += i64::try_from(self.dice.roll(most)).unwrap();
@@ -229,7 +228,7 @@ impl<'b, B: Backend> History<'b, B> {
         Ended { usage, latency, ..Ended::default() }
     }
 
-    /// Something happens to one of the executions.
+    /// Changes the state of a random execution.
     async fn go_on(&mut self) {
         if self.made.is_empty() {
             return;
@@ -270,7 +269,7 @@ impl<'b, B: Backend> History<'b, B> {
         }
     }
 
-    /// A moment of the story, on an edge of something or not.
+    /// A random simulated time, rounded down to an interval; sometimes none.
     fn edge(&mut self) -> Option<Timestamp> {
         let within = u64::try_from(self.at - self.began).unwrap() + 2 * 60_000_000;
         let at = self.began + i64::try_from(self.dice.roll(within)).unwrap() - 60_000_000;

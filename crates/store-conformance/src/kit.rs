@@ -1,4 +1,4 @@
-//! What scenarios are made of: a backend, and builders with good defaults.
+//! The interface to a database under test, and builders with defaults.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,39 +17,40 @@ use prompt_ledger_store::{
 };
 use uuid::Uuid;
 
-/// A database under test, and what the traits do not offer (yet).
+/// A database under test, with operations that the traits do not offer.
 #[async_trait]
 pub trait Backend: Sync {
     type Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance;
 
-    /// Whether the database has an age of its own, so that a young one expires nothing.
+    /// Whether the database is a server, which expires nothing until it has been up for a lease.
     const YOUTH: bool;
 
-    /// How many expire while the database is younger than `lease`; nothing where it has no age.
+    /// Number of executions that expire while the server has been up for less than `lease`; nothing where there is no
+    /// server.
     async fn expired_in_youth(&self, lease: Duration) -> Option<usize> {
         let changes = self.store().expire(lease).await.unwrap();
         Self::YOUTH.then_some(changes.len())
     }
 
-    /// An empty one, as its first migration leaves it.
+    /// An empty database with all migrations applied.
     async fn fresh() -> Self;
 
     fn store(&self) -> &Self::Store;
 
-    /// A moment, in microseconds, as its SQL spells it.
+    /// An SQL expression for a timestamp, given in microseconds since 1970.
     fn moment(micros: i64) -> String;
 
-    /// Runs statements as an operator would.
+    /// Runs statements over a connection that is not the store's.
     async fn execute(&self, sql: String) -> std::result::Result<(), String>;
 
-    /// One number.
+    /// The result of a query for one integer.
     async fn count(&self, sql: &str) -> i64;
 
-    /// Moves what was created before `at` into rollups, where the database has them, `crowd` at a time; by steps of ten
-    /// seconds.
+    /// Moves executions created before `at`, rounded down to ten seconds, into rollups, `crowd` at a time; does nothing
+    /// where there are no rollups.
     async fn roll_up_until(&self, at: Timestamp, crowd: usize);
 
-    /// Runs statements in a transaction that stays open, where others can write meanwhile.
+    /// Runs statements in a transaction that stays open; nothing where this would block other writers.
     async fn begun(&self, _sql: String) -> Option<Box<dyn OpenTransaction>> {
         None
     }
@@ -63,19 +64,18 @@ pub trait Backend: Sync {
     }
 }
 
-/// A transaction of an operator's that is not committed yet.
+/// A transaction that is not the store's, not yet committed.
 #[async_trait]
 pub trait OpenTransaction: Send {
     async fn commit(self: Box<Self>);
 }
 
-/// A new identity; later ones are greater.
+/// A new id; ids are increasing.
 pub fn new_id() -> Uuid {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     Uuid::from_u128((0x0199_0000_0000_7000_u128 << 64) | u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// A prompt to put.
 pub fn put(name: &str, template: &str) -> PutPrompt {
     PutPrompt {
         name: name.into(),
@@ -94,17 +94,16 @@ pub fn put(name: &str, template: &str) -> PutPrompt {
     }
 }
 
-/// A prompt to put, its content to become the active version.
+/// As [`put`], for a content that becomes the active version.
 pub fn put_active(name: &str, template: &str) -> PutPrompt {
     PutPrompt { set_active: true, ..put(name, template) }
 }
 
-/// Puts a prompt into the default project.
+/// Registers a prompt in the default project.
 pub async fn register<B: Backend>(backend: &B, put: PutPrompt) -> PutResult {
     backend.store().put_prompt(backend.default_project().await, put).await.unwrap()
 }
 
-/// An execution of a prompt's version.
 pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
     NewExecution {
         id: ExecutionId(new_id()),
@@ -129,7 +128,7 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
     }
 }
 
-/// An execution of a fresh active prompt `greet`.
+/// An execution of the active version of a new prompt `greet`.
 pub async fn an_execution<B: Backend>(backend: &B) -> NewExecution {
     let put = register(backend, put_active("greet", "Hi {{user.name}}")).await;
     execution_of(backend.default_project().await, &put)
@@ -139,12 +138,12 @@ pub fn key(key: &str, request: u8) -> Option<ExecutionKey> {
     Some(ExecutionKey { key: key.into(), request_hash: [request; 32] })
 }
 
-/// This process, for half a minute.
+/// A holder with a lease of 30 s.
 pub fn holder() -> Holder {
     Holder { worker: "server-1".into(), claim_id: ClaimId(new_id()), lease: Duration::from_secs(30) }
 }
 
-/// Someone whose lease is over as soon as it begins.
+/// A holder whose lease expires at once.
 pub fn dead() -> Holder {
     Holder { lease: Duration::ZERO, ..holder() }
 }
@@ -153,7 +152,7 @@ pub fn fence(id: ExecutionId, attempt: i32) -> Fence {
     Fence { id, attempt }
 }
 
-/// Starts it: when.
+/// Starts the execution; returns its creation time.
 pub async fn start<B: Backend>(backend: &B, new: &NewExecution) -> Timestamp {
     match backend.store().start(new.clone(), holder()).await.unwrap() {
         Recorded::New(event) => event.at,
@@ -161,7 +160,6 @@ pub async fn start<B: Backend>(backend: &B, new: &NewExecution) -> Timestamp {
     }
 }
 
-/// The end of a call that went well.
 pub fn success() -> Finish {
     Finish {
         status: Status::Succeeded,
@@ -180,13 +178,13 @@ pub fn success() -> Finish {
     }
 }
 
-/// Starts and finishes it.
+/// Starts the execution and finishes it successfully.
 pub async fn run<B: Backend>(backend: &B, new: &NewExecution) -> Execution {
     start(backend, new).await;
     finish(backend, new, 1, success()).await
 }
 
-/// Finishes an attempt that is held, and reads what stands then.
+/// Finishes an attempt that is held, and returns the execution.
 pub async fn finish<B: Backend>(backend: &B, new: &NewExecution, attempt: i32, finish: Finish) -> Execution {
     let event = backend.store().finish(fence(new.id, attempt), finish).await.unwrap();
     assert!(event.is_some_and(|event| event.to.is_terminal()), "it was not held: {event:?}");
@@ -197,26 +195,26 @@ pub async fn get<B: Backend>(backend: &B, new: &NewExecution) -> Execution {
     backend.store().get(new.project_id, new.id).await.unwrap()
 }
 
-/// Puts it into the queue, not to be taken without a hint for an hour.
+/// Queues the execution, available without a hint after an hour.
 pub async fn submit<B: Backend>(backend: &B, new: &NewExecution) -> Recorded {
     backend.store().submit(new.clone(), Duration::from_secs(3_600)).await.unwrap()
 }
 
-/// Claims one attempt of one execution, by its hint.
+/// Claims one attempt of one execution by a hint.
 pub async fn claim<B: Backend>(backend: &B, new: &NewExecution, attempt: i32, holder: Holder) -> Option<Claimed> {
     let mut claimed = backend.store().claim(vec![fence(new.id, attempt)], holder).await.unwrap();
     assert!(claimed.len() < 2, "{claimed:?}");
     claimed.pop()
 }
 
-/// A queued execution of a fresh prompt.
+/// A queued execution of a new prompt.
 pub async fn queued<B: Backend>(backend: &B) -> NewExecution {
     let new = NewExecution { max_retries: 3, ..an_execution(backend).await };
     assert!(matches!(submit(backend, &new).await, Recorded::New(_)));
     new
 }
 
-/// A queued execution of a fresh prompt, claimed at attempt 1.
+/// A queued execution of a new prompt, claimed at attempt 1.
 pub async fn running<B: Backend>(backend: &B, holder: Holder) -> NewExecution {
     let new = queued(backend).await;
     claim(backend, &new, 1, holder).await.unwrap();
@@ -227,7 +225,7 @@ pub fn usage(prompt: i32, cached: i32, response: i32) -> Usage {
     Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: Some(cached), response_tokens: Some(response) }
 }
 
-/// The events of an execution, in a line each: `1 -> running (1)`.
+/// The events of an execution, one text each: `1 -> running (1)`.
 pub async fn story<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
     let project = backend.default_project().await;
     let events = backend.store().events(project, id, 0, 100).await.unwrap();
@@ -240,7 +238,7 @@ pub async fn story<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
     events.into_iter().map(line).collect()
 }
 
-/// The ids of a page.
+/// The ids on the first page of a list.
 pub async fn listed<B: Backend>(backend: &B, filter: &ExecutionFilter) -> Vec<ExecutionId> {
     let project = backend.default_project().await;
     let page = backend.store().list(project, filter, None, 100, false).await.unwrap();
@@ -251,7 +249,6 @@ pub fn reason<T: std::fmt::Debug>(result: Result<T>) -> Reason {
     result.unwrap_err().reason()
 }
 
-/// This moment.
 pub fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Timestamp(i64::try_from(since.as_micros()).unwrap())

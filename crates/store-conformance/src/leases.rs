@@ -1,4 +1,4 @@
-//! Attempts, fences and leases: who may write, and what happens when nobody does.
+//! Attempts, fences and leases.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn timed_out(usage: Usage) -> Ended {
     }
 }
 
-/// Two dollars per million tokens, however they are used.
+/// The id of a price of two dollars per million tokens, of any kind.
 async fn a_price<B: Backend>(backend: &B) -> Option<PriceId> {
     let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
     let price =

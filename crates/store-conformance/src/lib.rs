@@ -1,5 +1,6 @@
-//! One suite for every database: each scenario is written against the traits alone and runs on a fresh one. [`kit`] says what
-//! a database must offer beside the traits; [`conformance`] makes a test of each scenario.
+//! The conformance suite of the databases. Each scenario uses only the traits and runs on an empty database. [`kit`]
+//! defines what a database has to provide for the tests besides the traits; [`conformance`] generates a test for each
+//! scenario.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 #![allow(missing_docs, reason = "the name of a scenario says what it is about")]
@@ -24,7 +25,7 @@ pub mod usage;
 pub mod versioning;
 pub mod watching;
 
-/// Runs every scenario of the suite on one backend.
+/// Generates the tests of the whole suite for one backend.
 #[macro_export]
 macro_rules! conformance {
     ($backend:ty) => {
@@ -206,7 +207,7 @@ macro_rules! conformance {
     };
 }
 
-/// One test per scenario.
+/// Generates one test per scenario of a module.
 #[macro_export]
 macro_rules! scenarios {
     ($backend:ty: $module:ident $($scenario:ident)*) => {

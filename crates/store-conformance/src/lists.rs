@@ -9,7 +9,7 @@ use crate::kit::{
     Backend, an_execution, execution_of, fence, listed, new_id, put, put_active, register, run, start, success,
 };
 
-/// Executions of `greet`, oldest first.
+/// Running executions of `greet`, oldest first.
 async fn several<B: Backend>(backend: &B, count: usize) -> Vec<NewExecution> {
     let first = an_execution(backend).await;
     let mut all = Vec::new();
@@ -21,7 +21,7 @@ async fn several<B: Backend>(backend: &B, count: usize) -> Vec<NewExecution> {
     all
 }
 
-/// Every id, page by page.
+/// The ids of all pages.
 async fn pages<B: Backend>(backend: &B, filter: &ExecutionFilter, size: usize) -> Vec<ExecutionId> {
     let project = backend.default_project().await;
     let (mut ids, mut before) = (Vec::new(), None);

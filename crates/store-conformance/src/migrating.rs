@@ -1,4 +1,4 @@
-//! Moving prompts between the modes, and how often their versions were executed.
+//! Moving prompts between the modes, and the number of executions of their versions.
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
@@ -56,7 +56,7 @@ pub async fn an_opaque_prompt_stays_in_code<B: Backend>(backend: &B) {
         Reason::TemplateOpaque
     );
     store.change_prompt(project, "greet", None, PromptChange::Migrate(Mode::Tracking)).await.unwrap();
-    // Once another version is active it may go; but the opaque one cannot become active there.
+    // The prompt may move once another version is active; the opaque one cannot be activated in full mode.
     store.register_code(project, batch(vec![code("greet", "A")])).await.unwrap();
     store.change_prompt(project, "greet", None, PromptChange::Migrate(Mode::Full)).await.unwrap();
     assert_eq!(

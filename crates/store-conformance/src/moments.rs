@@ -1,4 +1,4 @@
-//! Figures while executions begin, go on and end, and are moved into rollups: each answer is of one moment.
+//! Figures while executions begin, change and end, and are moved into rollups: each result is one snapshot.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use prompt_ledger_store::{
 use crate::kit::{Backend, an_execution, claim, fence, finish, holder, new_id, now, run, start, submit, success};
 use crate::recount::{all, assert_recounted, figures};
 
-/// How many are there before, each ten seconds older than the next.
+/// Number of executions before the test, created ten seconds apart.
 const MANY: usize = 200;
 
 const BY_STATUS: Split =
     Split { bucket: None, mode: false, prompt: false, version: false, model: false, environment: false, status: true };
 
-/// What was begun and what was acknowledged: an answer lies between.
+/// Counts of writes begun and completed: a figure must lie between them.
 #[derive(Default)]
 struct Bounds {
     begun: Cell<i64>,
@@ -65,7 +65,7 @@ pub async fn figures_are_of_one_moment_whatever_is_under_way<B: Backend>(backend
     let over = Cell::new(false);
     let happen = async {
         for place in 0..MANY {
-            // In no order of time.
+            // Not in the order of creation.
             let place = place * 7 % MANY;
             live(backend, &old[place], place % 2 == 1, &lives).await;
             let young = NewExecution { id: ExecutionId(new_id()), ..first.clone() };

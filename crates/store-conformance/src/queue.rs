@@ -1,4 +1,4 @@
-//! The queue: submitting, claiming, going back.
+//! The queue: submitting, claiming, requeueing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -153,7 +153,7 @@ pub async fn racing_claims_share_without_overlap<B: Backend>(backend: &B) {
     let due = (0..4).map(|_| backend.store().claim_due(20, holder()));
     let (hinted, due) = tokio::join!(futures::future::join_all(hinted), futures::future::join_all(due));
     let mut taken: Vec<_> = hinted.into_iter().chain(due).flat_map(|claimed| ids(&claimed.unwrap())).collect();
-    // What two were about to claim at once may be left to the next look.
+    // Rows that two claims competed for may be left to a later claim.
     taken.extend(ids(&backend.store().claim_due(100, holder()).await.unwrap()));
     let different: HashSet<_> = taken.iter().collect();
     assert_eq!((taken.len(), different.len()), (40, 40));
@@ -236,7 +236,8 @@ pub async fn many_batches_over_the_same_rows_stay_consistent<B: Backend>(backend
         backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
     }
     let (store, all) = (backend.store(), &all);
-    // Eight who claim, keep, give back and finish; one who cancels; one who sweeps, with leases that end at once.
+    // Eight workers claim, extend, requeue and finish; one task cancels; one expires leases, a third of which have a
+    // length of zero.
     let worker = |number: usize| async move {
         for round in 0..12 {
             let lease = if (round + number).is_multiple_of(3) { Duration::ZERO } else { HOUR };
@@ -255,7 +256,7 @@ pub async fn many_batches_over_the_same_rows_stay_consistent<B: Backend>(backend
     };
     let cancels = async {
         for new in all.iter().step_by(4) {
-            // It may have ended already.
+            // The execution may have ended already.
             store.cancel(new.project_id, new.id, "a mistake").await.ok();
         }
     };

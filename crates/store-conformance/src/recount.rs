@@ -1,4 +1,4 @@
-//! Figures as a plain recount of the executions gives them.
+//! Figures computed by counting the executions.
 
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ use prompt_ledger_store::{Analytics, ExecutionFilter, ExecutionReader, Split, Us
 
 use crate::kit::Backend;
 
-/// Every execution of a project.
+/// All executions of a project.
 pub async fn all<B: Backend>(backend: &B, project: ProjectId) -> Vec<Execution> {
     backend.store().list(project, &ExecutionFilter::default(), None, 100_000, false).await.unwrap()
 }
@@ -48,7 +48,7 @@ fn order(one: &UsageKey, other: &UsageKey) -> Ordering {
     parts(one).cmp(&parts(other))
 }
 
-/// The figures of the executions of one row, and what the row does not tell as it is.
+/// A row of figures, with what the row holds in derived form only.
 struct Counted {
     row: UsageRow,
     unfinished: i64,
@@ -74,7 +74,7 @@ impl Counted {
         self.latencies.extend(of.latency_ms);
     }
 
-    /// The latency at the nearest rank of the sorted list.
+    /// The latency by the nearest-rank method.
     fn percentile(&self, percent: usize) -> Option<f64> {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
@@ -97,7 +97,7 @@ fn recount(executions: &[Execution], filter: &UsageFilter, split: Split) -> Vec<
     all
 }
 
-/// These rows are the figures of these executions.
+/// Asserts that these rows are the figures of these executions.
 #[track_caller]
 pub fn assert_recounted(found: &[UsageRow], executions: &[Execution], filter: &UsageFilter, split: Split) {
     let expected = recount(executions, filter, split);
@@ -116,7 +116,7 @@ pub fn assert_recounted(found: &[UsageRow], executions: &[Execution], filter: &U
     }
 }
 
-/// The store's figures, page by page of this size.
+/// The store's figures, read in pages of `size` rows.
 pub async fn figures<B: Backend>(
     backend: &B,
     project: ProjectId,

@@ -1,4 +1,4 @@
-//! Finding prompts, and what keeps them from being written.
+//! Reading prompts, and the checks of writes.
 
 use futures::future::join_all;
 use prompt_ledger_domain::error::{Reason, Remedy};

@@ -1,4 +1,4 @@
-//! Figures over executions.
+//! Usage figures.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::recount::{all, assert_recounted, figures};
 const BY_NOTHING: Split =
     Split { bucket: None, mode: false, prompt: false, version: false, model: false, environment: false, status: false };
 
-/// By everything at once.
+/// All groupings at once.
 pub const BY_ALL: Split = Split {
     bucket: Some(Bucket::Minute),
     mode: true,
@@ -53,7 +53,7 @@ async fn several<B: Backend>(backend: &B) {
     }
 }
 
-/// Forty minutes later each.
+/// Creation times 40 minutes apart.
 fn moment(place: i64) -> i64 {
     1_700_000_000_000_000 + place * 40 * 60_000_000
 }

@@ -1,4 +1,4 @@
-//! Which version a content is, and which one is active.
+//! Version numbers, and activating versions.
 
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;

@@ -1,4 +1,4 @@
-//! What those who watch ask for: what came after a cursor, what came in a span of time, and executions by their ids.
+//! The reads of watches: events after a cursor, events of a time span, and executions by id.
 
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Status};
@@ -9,7 +9,7 @@ use crate::kit::{Backend, an_execution, new_id, run, start};
 
 const EVER: Timestamp = Timestamp(4_000_000_000_000_000);
 
-/// One that has ended, and one that runs.
+/// An execution that has ended, and one that is running.
 async fn two<B: Backend>(backend: &B) -> (NewExecution, NewExecution) {
     let ended = an_execution(backend).await;
     run(backend, &ended).await;

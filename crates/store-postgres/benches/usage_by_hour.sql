@@ -1,4 +1,4 @@
--- What QueryUsage by hour answers, from the executions themselves.
+-- The figures of QueryUsage by hour, computed from the executions.
 SELECT date_trunc('hour', created_at, 'UTC'), count(*), count(*) FILTER (WHERE status = 'succeeded'), count(*) FILTER (WHERE status = 'failed'),
     count(*) FILTER (WHERE status = 'canceled'), sum(prompt_tokens), sum(response_tokens), sum(cost_nano_usd),
     count(cost_nano_usd), avg(latency_ms), percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY latency_ms)

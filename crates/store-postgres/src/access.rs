@@ -14,7 +14,7 @@ use prompt_ledger_store::{Access, ApiKey, NewApiKey, Project};
 
 const PROJECT: &str = "SELECT id AS project_id, name AS project_name FROM projects WHERE name = $1";
 
-/// Keys of `$from`, which has the columns of `api_keys`.
+/// Selects keys of `$from`, which has the columns of `api_keys`.
 macro_rules! keys {
     ($from:literal, $rest:literal) => {
         concat!(
@@ -27,7 +27,7 @@ macro_rules! keys {
     };
 }
 
-/// What is written, and the revision that caches of keys compare, moved where it wrote something.
+/// A write that increments the keys' revision, unless it wrote nothing.
 macro_rules! counted {
     ($write:literal, $read:expr) => {
         concat!(
@@ -74,7 +74,7 @@ impl Access for Postgres {
         let made = made.as_ref().map_or(Ok(None), maybe_project)?;
         match made {
             Some(made) => Ok(made),
-            // Another made it: what it wrote is seen by a statement of its own.
+            // Another transaction created it: only a new statement sees what that wrote.
             None => {
                 let found = self.project(name).await?;
                 found.ok_or_else(|| Error::internal("a project is neither there nor made"))
@@ -106,7 +106,7 @@ impl Access for Postgres {
     }
 
     async fn revoke_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
-        // Revoked by a try whose answer was lost, it is found below.
+        // A key revoked by an earlier attempt whose response was lost is found below.
         let query = || sqlx::query(REVOKE_KEY).bind(id.0).fetch_optional(&self.calls);
         if let Some(revoked) = error::again(query).await? {
             return key(&revoked).map(Some);
@@ -117,7 +117,7 @@ impl Access for Postgres {
 }
 
 impl Postgres {
-    /// Writes a key, but for the commit.
+    /// Writes a key without committing.
     async fn make_key(&self, new: &NewApiKey) -> Result<(ApiKey, Transaction<'static, sqlx::Postgres>)> {
         let mut transaction = error::again(|| self.calls.begin()).await?;
         let made = sqlx::query(CREATE_KEY)
@@ -129,7 +129,7 @@ impl Postgres {
             .fetch_one(&mut *transaction)
             .await
             .map_err(|error| match error {
-                // Its project is the only thing that a key refers to.
+                // The project is the only foreign key of `api_keys`.
                 sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
                     Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
                 }

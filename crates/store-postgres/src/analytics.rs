@@ -1,5 +1,5 @@
-//! Figures, each answer from one snapshot: how far executions are added up is read first, and then exactly the rollups, the
-//! open_executions and the executions that together hold each of them once (`rollup::cover`).
+//! Usage figures, each result from one snapshot: how far rollups go is read first, then the rollups, the open
+//! executions and the executions that together contain each execution once (`rollup::cover`).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -29,7 +29,7 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 pub(super) const UNTIL: &str = "SELECT until FROM usage_rolled_up";
 
-/// The prompt of project $1 and name $2, and its version of number $3.
+/// The prompt of project $1 with name $2, and its version with number $3.
 pub(super) const NAMED: &str = "
     SELECT p.id AS prompt_id, v.id AS version_id
     FROM prompts p LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = $3
@@ -39,9 +39,9 @@ pub(super) const PROMPTS: &str = "
     SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts WHERE project_id = $1
     GROUP BY mode, archived";
 
-/// Rollups, open executions and executions of a time, grouped: see `sql/usage.sql`.
+/// Rollups, open executions and executions of a time span, grouped: `sql/usage.sql`.
 pub(super) static USAGE: LazyLock<String> = LazyLock::new(|| {
-    // An execution as a rollup of its own.
+    // An execution in the form of a rollup with one execution.
     let sql = include_str!("sql/usage.sql").replace("{single}", include_str!("sql/single.sql"));
     numbered(&sql, UsageParameters::NAMES)
 });
@@ -89,14 +89,14 @@ fn moments(all: impl Iterator<Item = i64>) -> Vec<PgTimestamp> {
     all.map(|at| PgTimestamp(Timestamp(at))).collect()
 }
 
-/// One question.
+/// The arguments of a usage query.
 struct PgUsageQuery<'a> {
     project: ProjectId,
     filter: &'a UsageFilter,
     split: Split,
     after: Option<&'a UsageKey>,
     limit: usize,
-    /// Whether latencies are asked for too: they are most of the answer.
+    /// Whether latencies are selected; they are most of the result's size.
     latencies: bool,
 }
 
@@ -105,7 +105,8 @@ impl PgUsageQuery<'_> {
         self.split.prompt || self.split.version
     }
 
-    /// Whose rollups are read, unless those of every prompt are: zeros are the project's own.
+    /// Prompts whose rollups are read; empty for those of every prompt. The nil UUID selects the rollups of the whole
+    /// project.
     fn rollups_of(&self, prompt: Option<Uuid>) -> Vec<Uuid> {
         match prompt {
             Some(prompt) => vec![prompt],
@@ -188,7 +189,7 @@ async fn ask(
     let Some((prompt, version)) = named(snapshot, question).await? else { return Ok(Vec::new()) };
     let PgTimestamp(until) = sqlx::query_scalar(UNTIL).fetch_one(&mut **snapshot).await.map_err(error::store)?;
     let (filter, split, after) = (question.filter, question.split, question.after);
-    // The rows of a page before are not read again.
+    // Skips the intervals before the one that the previous page ended in.
     let start = filter.start_time.max(after.and_then(|after| after.bucket_start)).map_or(i64::MIN, |start| start.0);
     let end = filter.end_time.map_or(i64::MAX, |end| end.0);
     let cover = rollup::cover(start, end, until.0, split.bucket.unwrap_or(Bucket::Day));
@@ -197,7 +198,7 @@ async fn ask(
     rows.iter().map(read).collect()
 }
 
-/// The prompt and the version that the filter names; nothing where one does not exist.
+/// The prompt and the version that the filter names; none where one of them does not exist.
 async fn named(
     snapshot: &mut Transaction<'static, sqlx::Postgres>,
     question: &PgUsageQuery<'_>,

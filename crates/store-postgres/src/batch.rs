@@ -1,9 +1,10 @@
-//! Batches: what arrives while one statement is on its way to the disk goes with the next one. There is no timer, so a
-//! lone write waits for nobody, and sixty-four at once share a few commits.
+//! Group commit: writes that arrive while a statement is being committed go into the next statement. There is no timer,
+//! so a lone write waits for no other, and 64 concurrent ones share a few commits.
 //!
-//! A batch is one autocommit statement. A row that the database refuses (SQLSTATE classes 22 and 23) fails alone: the
-//! rows are then written one by one. What passes (a deadlock, a lock, a restart, a failover, a lost connection) repeats the
-//! batch whole, within [`REPEAT_FOR`]; each kind of write says how its repetition is harmless.
+//! A batch is one autocommit statement. If the database refuses a value (SQLSTATE classes 22 and 23), the items are
+//! written one by one, so that only the offending one fails. Transient failures (deadlock, lock timeout, restart,
+//! failover, lost connection) repeat the whole batch within [`REPEAT_FOR`]; each kind of write documents why repeating
+//! it is harmless.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,64 +21,62 @@ use uuid::Uuid;
 use super::error;
 use super::writability::Writability;
 
-/// How many batches of one kind are under way at once: one is executed while the other one is on its way to the disk.
+/// Concurrent batches of one kind: one executes while the other one is being committed.
 const IN_FLIGHT: usize = 2;
 
-/// How many rows a batch has at most, unless one item alone has more.
+/// Maximum number of rows of a batch, unless a single item has more.
 const ROWS: usize = 64;
 
-/// How many bytes of text a batch has at most, unless one item alone has more.
+/// Maximum size of a batch in bytes of text, unless a single item has more.
 const BYTES: usize = 1024 * 1024;
 
-/// How long what passes is waited for; then the callers decide.
+/// Time for which transient failures are repeated; then callers get the error.
 const REPEAT_FOR: Duration = Duration::from_secs(2);
 
-/// How long one try may take: past it the answer counts as lost.
+/// Timeout of one attempt; past it the result is unknown.
 const TRY: Duration = Duration::from_secs(5);
 
-/// The wait before the first repetition; it doubles with each.
+/// Pause before the first repetition; doubles with each one.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// How long a batch rests whose rows were all locked by others.
+/// Pause after a batch whose rows were all locked by others.
 const LOCKED_PAUSE: Duration = Duration::from_millis(5);
 
-/// A kind of write that is done in batches.
+/// A kind of write that is batched.
 #[async_trait]
 pub(super) trait BatchWrite: Send + Sync + 'static {
     type Item: Send + Sync + 'static;
     type Answer: Send + 'static;
 
-    /// What may be under way once only: a second item of it waits until the first one is answered.
+    /// Key for mutual exclusion: an item waits while another one with the same identity is being written.
     fn identity(item: &Self::Item) -> Option<Uuid>;
 
-    /// How many rows it is.
+    /// Rows of the statement that the item takes.
     fn rows(_: &Self::Item) -> usize {
         1
     }
 
-    /// About how many bytes it is.
+    /// Approximate size of the item in bytes.
     fn bytes(item: &Self::Item) -> usize;
 
-    /// Writes all of them in one statement: one outcome for each, in order. `again` says that an earlier try of some may
-    /// have been written, its answer lost.
+    /// Writes all items in one statement and returns one outcome for each, in order. `again` means that an earlier
+    /// attempt for some of them may have been written although its response was lost.
     async fn write(&self, items: &[Self::Item], again: bool) -> Result<Vec<BatchOutcome<Self::Answer>>>;
 }
 
-/// What a batch came to for one item.
 #[derive(Debug)]
 pub(super) enum BatchOutcome<T> {
-    /// This is its answer.
     Done(T),
-    /// Another one held its row: it goes into the next batch.
+    /// The row is locked by another transaction: the item goes into the next batch.
     Locked,
 }
 
-/// The way to one kind of write.
+/// The queue and the tasks for one kind of write.
 pub(super) struct Batcher<W: BatchWrite>(Arc<BatcherInner<W>>);
 
 struct BatcherInner<W: BatchWrite> {
     work: W,
-    /// Is told how each write fared.
+    /// Records the result of each write.
     writability: Arc<Writability>,
     queue: Mutex<WriteQueue<W>>,
     idle: Notify,
@@ -85,7 +84,7 @@ struct BatcherInner<W: BatchWrite> {
 
 struct WriteQueue<W: BatchWrite> {
     waiting: VecDeque<PendingWrite<W>>,
-    /// The identities under way.
+    /// Identities of the items being written.
     busy: HashSet<Uuid>,
     carriers: usize,
     closed: bool,
@@ -95,7 +94,7 @@ struct PendingWrite<W: BatchWrite> {
     item: W::Item,
     answer: oneshot::Sender<Result<W::Answer>>,
     since: Instant,
-    /// Its row was locked, perhaps by an earlier try of ours whose answer was lost.
+    /// Its row was locked, possibly by an earlier attempt of this process whose response was lost.
     again: bool,
 }
 
@@ -106,7 +105,7 @@ impl<W: BatchWrite> Batcher<W> {
         Self(Arc::new(BatcherInner { work, writability, queue: Mutex::new(queue), idle: Notify::new() }))
     }
 
-    /// Writes it and answers once that is durable. A caller that goes away meanwhile undoes nothing.
+    /// Writes the item; completes once it is durable. Dropping the future does not cancel the write.
     pub(super) async fn call(&self, item: W::Item) -> Result<W::Answer> {
         let (answer, answered) = oneshot::channel();
         {
@@ -124,7 +123,7 @@ impl<W: BatchWrite> Batcher<W> {
         answered.await.map_err(|_| error::unavailable())?
     }
 
-    /// Takes no more, and answers when what was taken is written.
+    /// Accepts no more items, and completes once the accepted ones are written.
     pub(super) async fn close(&self) {
         self.0.queue().closed = true;
         loop {
@@ -140,12 +139,12 @@ impl<W: BatchWrite> Batcher<W> {
 }
 
 impl<W: BatchWrite> BatcherInner<W> {
-    /// The queue. Nothing in here panics while it is held.
+    /// Locks the queue. No code panics while holding the lock, so a poisoned one is used as it is.
     fn queue(&self) -> MutexGuard<'_, WriteQueue<W>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One result for each item, in order.
+    /// Returns one result for each item, in order.
     async fn write(&self, items: &[W::Item], again: bool) -> Vec<Result<BatchOutcome<W::Answer>>> {
         match self.write_patiently(items, again).await {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
@@ -169,7 +168,7 @@ impl<W: BatchWrite> BatcherInner<W> {
     }
 }
 
-/// Repeats what passes. `write` is told whether an earlier try may have been written.
+/// Repeats transient failures. `write` gets whether an earlier attempt may have been written.
 pub(super) async fn patiently<T, F>(mut write: impl FnMut(bool) -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -195,7 +194,8 @@ fn passes(error: &Error) -> bool {
     error.reason() == Reason::StoreUnavailable && !matches!(error::cause(error), Some(sqlx::Error::PoolClosed))
 }
 
-/// The same failure for all of a batch, its cause told once.
+/// The same failure for all items of a batch. Its cause is attached to the first one only, and logged where there are
+/// several.
 fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
     if count > 1 {
         tracing::warn!(%error, cause = ?error.parts().cause, writes = count, "a batch was not written");
@@ -211,21 +211,20 @@ fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
     std::iter::once(Err(error)).chain(more).collect()
 }
 
-/// Where an item's result goes, and since when it is waited for.
+/// The channel for an item's result, and when the item was submitted.
 type Responder<W> = (oneshot::Sender<Result<<W as BatchWrite>::Answer>>, Instant);
 
-/// What is written together.
 struct WriteBatch<W: BatchWrite> {
     items: Vec<W::Item>,
-    /// In the same order.
+    /// In the order of `items`.
     answers: Vec<Responder<W>>,
     again: bool,
 }
 
-/// Whoever carries one batch after the other, until nothing waits.
+/// A task that writes batches until the queue is empty.
 struct Carrier<W: BatchWrite> {
     shared: Arc<BatcherInner<W>>,
-    /// The identities that it carries.
+    /// Identities of the batch being written.
     busy: Vec<Uuid>,
     left: bool,
 }
@@ -233,7 +232,7 @@ struct Carrier<W: BatchWrite> {
 impl<W: BatchWrite> Carrier<W> {
     async fn run(mut self) {
         loop {
-            // Whoever was just answered, or was about to ask, may still come along.
+            // Lets callers that were just answered, or are about to submit, join this batch.
             tokio::task::yield_now().await;
             let Some(WriteBatch { items, answers, again }) = self.take() else { return };
             let results = self.shared.write(&items, again).await;
@@ -243,7 +242,7 @@ impl<W: BatchWrite> Carrier<W> {
         }
     }
 
-    /// The next batch; none, and the carrier has left, where nothing waits that may go now.
+    /// The next batch. None if no queued item may be written now; the task has then deregistered.
     fn take(&mut self) -> Option<WriteBatch<W>> {
         let mut queue = self.shared.queue();
         let mut batch = WriteBatch { items: Vec::new(), answers: Vec::new(), again: false };
@@ -281,7 +280,7 @@ impl<W: BatchWrite> Carrier<W> {
         Some(batch)
     }
 
-    /// Answers, and puts back what was locked: whether that was all of it.
+    /// Sends the results and requeues items whose rows were locked. Returns whether that was all of them.
     fn answer(
         &mut self,
         items: Vec<W::Item>,
@@ -306,7 +305,7 @@ impl<W: BatchWrite> Carrier<W> {
                 Ok(BatchOutcome::Locked) => Err(error::unavailable()),
                 Err(error) => Err(error),
             };
-            // Nobody may be waiting any more.
+            // The caller may have dropped its future.
             answer.send(result).ok();
         }
         let all = locked.len() == count;
@@ -316,7 +315,8 @@ impl<W: BatchWrite> Carrier<W> {
 }
 
 impl<W: BatchWrite> Drop for Carrier<W> {
-    /// Where it was stopped in the middle of a batch: its callers are told by their channels.
+    /// Reached with `left` unset only if the task was aborted or panicked during a batch: its callers get an error
+    /// because their channels close.
     fn drop(&mut self) {
         if self.left {
             return;

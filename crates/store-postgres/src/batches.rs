@@ -1,4 +1,4 @@
-//! The batches of a store: one batcher for each kind of hot write.
+//! One batcher for each kind of hot write.
 
 use std::sync::Arc;
 
@@ -10,12 +10,11 @@ use super::finish::Ends;
 use super::record::Records;
 use super::writability::Writability;
 
-/// The batchers of a store.
 pub(super) struct Batches {
     pub(super) records: Batcher<Records>,
     pub(super) claims: Batcher<Claims>,
     pub(super) ends: Batcher<Ends>,
-    /// For other writes to executions.
+    /// The batchers' pool, also used by other writes to executions.
     pub(super) pool: PgPool,
 }
 
@@ -29,7 +28,7 @@ impl Batches {
         }
     }
 
-    /// Takes no more, writes what waits, and lets the connections go.
+    /// Accepts no more writes, completes the accepted ones, and closes the pool.
     pub(super) async fn close(&self) {
         tokio::join!(self.records.close(), self.claims.close(), self.ends.close());
         self.pool.close().await;

@@ -1,4 +1,4 @@
-//! Values to parameters: an array per column.
+//! Binds values to parameters: one array per column of a batch.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use prompt_ledger_store::parameters::{numbered, with_rows};
 
 pub(super) use super::row::without_nul as clean;
 
-/// The longest time that is told to the database, in microseconds: a hundred years and more. It keeps every moment
-/// within what a timestamp holds, and every length exact as a double.
+/// Upper bound of durations in microseconds, about 126 years: keeps timestamps within Postgres's range, and durations
+/// exact as a double.
 const LONGEST: u128 = 4_000_000_000_000_000;
 
-/// Declares the rows of a batch: each column's name, the type of its array's elements, and its value in one item. A text
-/// reads them as `unnest(:rows) AS n (...)`, with the columns that it wants.
+/// Declares the columns of a batch: each column's name, the type of its array's elements, and its value in one item. A
+/// statement selects the columns it uses with `unnest(:rows) AS n (...)`.
 macro_rules! rows {
     ($(#[$doc:meta])* $name:ident($item:ident: $of:ty) { $($column:ident: $kind:ident = $value:expr,)+ }) => {
         $(#[$doc])*
@@ -22,7 +22,7 @@ macro_rules! rows {
             pub(super) const COLUMNS: &'static [$crate::bind::BatchColumn] =
                 &[$((stringify!($column), stringify!($kind))),+];
 
-            /// Binds the columns of these items.
+            /// Binds one array per column.
             pub(super) fn bind(query: $crate::bind::PgQuery, items: &[$of]) -> $crate::bind::PgQuery {
                 use sqlx::postgres::PgBindIterExt as _;
                 query$(.bind(items.iter().map(|$item| $value).bind_iter()))+
@@ -32,13 +32,12 @@ macro_rules! rows {
 }
 pub(super) use rows;
 
-/// A statement, with what is bound so far.
 pub(super) type PgQuery = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-/// A column of a batch: its name and its type.
+/// Name and element type of a batch's column.
 pub(super) type BatchColumn = (&'static str, &'static str);
 
-/// A text over the rows of a batch, and over parameters of the names `more`, which are bound after them.
+/// Composes a statement over the rows of a batch and the parameters `more`, which are bound after the columns.
 pub(super) fn statement(sql: &str, columns: &[BatchColumn], more: &[&str]) -> String {
     let array = |name: &str| {
         let (name, kind) = columns.iter().find(|column| column.0 == name)?;
@@ -48,12 +47,12 @@ pub(super) fn statement(sql: &str, columns: &[BatchColumn], more: &[&str]) -> St
     numbered(&with_rows(sql, array), &names)
 }
 
-/// As [`clean`], of a text that may be absent.
+/// As [`clean`], for an optional text.
 pub(super) fn maybe_clean(text: Option<&str>) -> Option<Cow<'_, str>> {
     text.map(clean)
 }
 
-/// A length of time in microseconds.
+/// A duration in microseconds, at most [`LONGEST`].
 pub(super) fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros().min(LONGEST)).unwrap_or(i64::MAX)
 }

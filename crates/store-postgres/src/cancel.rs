@@ -1,4 +1,4 @@
-//! Asking for an execution's end. Asking twice changes nothing, so a lost answer is asked for again.
+//! Cancellation requests. Requesting twice changes nothing, so a lost response is handled by repeating.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ use super::{error, lease, read};
 use prompt_ledger_store::rows::execution::maybe_event;
 use prompt_ledger_store::{Canceling, Fence};
 
-/// A queued execution ends, and this is its event; a running one that carries no wish yet carries this one.
+/// Cancels a queued execution and returns its event; sets the cancellation request of a running one that has none yet.
 pub(super) static CANCEL: LazyLock<String> = LazyLock::new(|| {
     let tokens = ["e.prompt_tokens", "e.cached_prompt_tokens", "e.response_tokens"];
     numbered(&with_cost(include_str!("sql/cancel.sql"), "e.price_id", tokens), CancelParameters::NAMES)
@@ -66,7 +66,7 @@ async fn ask(pool: &PgPool, project: ProjectId, id: ExecutionId, reason: &str) -
     row.as_ref().map_or(Ok(None), maybe_event)
 }
 
-/// Those whose end someone asked for.
+/// Those with a cancellation request.
 pub(super) async fn canceled_of(pool: &PgPool, held: &[Fence]) -> Result<Vec<Fence>> {
     let query = || FenceRows::bind(sqlx::query(CANCELED_OF.as_str()), held).fetch_all(pool);
     error::again(query).await?.iter().map(lease::fence).collect()

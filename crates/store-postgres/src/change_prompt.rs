@@ -1,4 +1,4 @@
-//! Changing a prompt that exists.
+//! Changes of existing prompts.
 
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::{Result, Timestamp};

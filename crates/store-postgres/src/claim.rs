@@ -1,8 +1,8 @@
-//! Claims, many in one statement: a queued execution becomes running, and its next attempt the caller's. Rows that
-//! others have locked are passed over: they are somebody else's by now, or due again soon.
+//! Claims, batched into one statement: a queued execution becomes running, and the claimant holds its next attempt.
+//! Rows locked by others are skipped: they are being claimed, or will be due again.
 //!
-//! Before a claim is repeated, what runs with its id is read: an earlier try may have got it. What a repetition answers is
-//! all that runs with the id.
+//! Before a claim is repeated, the executions running with its id are read, because an earlier attempt may have
+//! succeeded. The result of a repetition is everything that runs with the id.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -23,12 +23,12 @@ use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
 
-/// All that an attempt needs, of the executions in `from`.
+/// Selects everything that an attempt needs, of the executions in `from`.
 fn claimed_from(from: &str) -> String {
     include_str!("sql/claimed.sql").replace("{from}", from)
 }
 
-/// Claims what `free` locks: rows of id, worker, claim_id, lease and the moment.
+/// Claims what `free` selects and locks: rows of id, worker, claim_id, lease and current time.
 fn claim(free: &str) -> String {
     include_str!("sql/claim.sql").replace("{free}", free) + &claimed_from("taken")
 }
@@ -36,22 +36,22 @@ fn claim(free: &str) -> String {
 pub(super) static HINTED: LazyLock<String> =
     LazyLock::new(|| statement(&claim(include_str!("sql/free_hinted.sql")), HintRows::COLUMNS, &["capability"]));
 
-/// The longest due first. The moment is a value of its own, for which the index can be walked.
+/// Oldest `available_at` first. The current time is a scalar subquery, so that the index can be used.
 pub(super) static DUE: LazyLock<String> =
     LazyLock::new(|| numbered(&(claim(include_str!("sql/free_due.sql")) + "ORDER BY x.due_at"), DueParameters::NAMES));
 
-/// Of several claims. The second condition is the index's own.
+/// Executions running under any of several claims. The condition `status <> 'succeeded'` repeats that of the partial
+/// index.
 pub(super) static CLAIMED: LazyLock<String> = LazyLock::new(|| {
     claimed_from("executions") + "WHERE x.status = 'running' AND x.status <> 'succeeded' AND x.claim_id = ANY ($1)"
 });
 
-/// One caller's hints.
+/// The hints of one caller.
 pub(super) struct Hinted {
     pub(super) next: Vec<Fence>,
     pub(super) holder: Holder,
 }
 
-/// Claiming by hints, in batches.
 pub(super) struct Claims {
     pub(super) pool: PgPool,
 }
@@ -102,13 +102,13 @@ rows! {
 async fn hinted(pool: &PgPool, items: &[Hinted]) -> Result<Vec<PgRow>> {
     let mut seen = HashSet::new();
     let hints = items.iter().flat_map(|item| item.next.iter().map(|fence| (fence, &item.holder)));
-    // Once each: of two hints of one attempt the second says nothing.
+    // Two hints for the same attempt count once.
     let hints: Vec<_> = hints.filter(|(fence, _)| seen.insert(**fence)).collect();
     let query = HintRows::bind(sqlx::query(HINTED.as_str()), &hints).bind(CAPABILITY);
     query.fetch_all(pool).await.map_err(error::store)
 }
 
-/// Claims what is due.
+/// Claims executions whose `available_at` has passed.
 pub(super) async fn due(pool: &PgPool, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
     let claim_id = holder.claim_id;
     patiently(|again| async move {
@@ -134,7 +134,7 @@ parameters! {
     }
 }
 
-/// What runs with this claim.
+/// The executions running under this claim.
 pub(super) async fn of(pool: &PgPool, claim: ClaimId) -> Result<Vec<Claimed>> {
     running(pool, &[claim]).await?.iter().map(claimed_row).collect()
 }

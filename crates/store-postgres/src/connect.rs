@@ -1,4 +1,4 @@
-//! Pools, and how every connection is set up.
+//! Connection pools and the settings of their connections.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,30 +17,31 @@ use super::writability::{self, Writability};
 use super::{error, migrate};
 use prompt_ledger_store::Store;
 
-/// Connections that heartbeats have for themselves: a lease must not be lost because everyone else is waiting.
+/// Connections reserved for heartbeats: leases must not be lost because all other connections are in use.
 const BEATS: u32 = 1;
-/// Connections that health has for itself.
+/// Connections reserved for the health monitor.
 const HEALTH: u32 = 1;
-/// Connections for looks at the revisions, which every call waits for: nothing that callers ask is in their way.
+/// Connections reserved for reading revisions, which every call waits for.
 const LOOKS: u32 = 1;
-/// Connections for lists: one may walk far, and must not hold up what every call needs.
+/// Connections reserved for lists, which may be slow and must not block other calls.
 const LISTS: u32 = 2;
-/// Connections for the batches of writes: two of each kind at a time.
+/// Connections for writes to executions: two batches of each of the three kinds.
 const WRITES: u32 = 6;
-/// The fewest that a store needs.
+/// Minimum total: the reserved ones, and one for other calls.
 const LEAST: u32 = BEATS + HEALTH + LOOKS + LISTS + WRITES + 1;
 
-/// How much longer than a statement may take a connection that comes back is waited for.
+/// Added to the statement timeout: how long a connection that is returned to the pool may take to finish its last
+/// statement.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
-/// What a statement may take.
+/// `statement_timeout` of all connections except those for lists.
 const STATEMENT: Duration = Duration::from_secs(2);
-/// What one list may take.
+/// `statement_timeout` of the connections for lists.
 const LIST: Duration = Duration::from_secs(15);
 
-/// How the store connects.
+/// Options of [`Postgres::open`].
 #[derive(Clone, Debug)]
 pub struct PostgresOptions {
-    /// Connections in all, at most; at least 12.
+    /// Maximum number of connections over all pools; at least 12, by default 16.
     pub connections: u32,
 }
 
@@ -50,20 +51,20 @@ impl Default for PostgresOptions {
     }
 }
 
-/// The ledger in Postgres.
+/// The store in a Postgres database.
 pub struct Postgres {
-    /// For reads and for writes to the registry.
+    /// Reads other than lists, figures and revisions; writes to the registry, models and keys.
     pub(super) calls: PgPool,
-    /// Who writes to a project's registry next.
     pub(super) project_locks: ProjectLocks,
     pub(super) lists: PgPool,
     pub(super) looks: PgPool,
-    /// For heartbeats alone, and for health alone: each is used on one thread, whose runtime reads its socket.
+    /// For heartbeats only; used on one thread, whose runtime drives its socket. `health` likewise, for the health
+    /// monitor.
     pub(super) beats: PgPool,
     pub(super) health: PgPool,
-    /// Of all pools.
+    /// Shared by all pools.
     pub(super) writability: Arc<Writability>,
-    /// Writes to executions, in batches.
+    /// Batched writes to executions.
     pub(super) batches: Batches,
 }
 
@@ -74,8 +75,8 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    /// Connects, and refuses a login that fails, a database that does not exist or takes no writes, and a schema that does
-    /// not fit this release. Whatever goes away later comes back by itself.
+    /// Connects. Fails where the login is refused, the database does not exist or accepts no writes, or its schema does
+    /// not fit this release. Later outages do not require reopening.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Self> {
         if options.connections < LEAST {
             let message = format!("{} connections are too few; at least {LEAST} are needed", options.connections);
@@ -94,7 +95,7 @@ impl Postgres {
             Ok(pool.connect_lazy_with(with_settings(url, statement_timeout)?))
         };
         let own = |connections| {
-            // Without tasks that tend it: they would run on the runtime that it is made on.
+            // Without maintenance tasks: these would run on the runtime that creates the pool.
             let pool = pooled(connections, STATEMENT, &writability).idle_timeout(None).max_lifetime(None);
             Ok(pool.connect_lazy_with(with_settings(url, STATEMENT)?))
         };
@@ -127,8 +128,9 @@ fn with_settings(url: &str, statement_timeout: Duration) -> Result<PgConnectOpti
         ("statement_timeout", &*statement_timeout),
         ("lock_timeout", "1s"),
         ("idle_in_transaction_session_timeout", "10s"),
-        // A hot statement is planned once; compiling it never pays. What was planned while a table was small must hold
-        // when it has grown: every statement finds its rows one by one, in an index.
+        // Generic plans are cached, and JIT compilation never pays off for these statements. A plan made while a table
+        // was small must still be good when it has grown, so sequential scans, hash joins and merge joins are off:
+        // every statement finds its rows one by one through an index.
         ("jit", "off"),
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
@@ -138,11 +140,12 @@ fn with_settings(url: &str, statement_timeout: Duration) -> Result<PgConnectOpti
     ]))
 }
 
-/// Connections that have been idle are used as they are: what their one user asks is their test, and a database that is
-/// slow is not one that is gone.
+/// A pool whose idle connections are used without a check: the first statement of its only user is the check, and a
+/// slow database is not a lost one.
 fn pooled(connections: u32, statement_timeout: Duration, writability: &Arc<Writability>) -> PgPoolOptions {
     let [connecting, acquiring, releasing] = [(); 3].map(|()| Arc::clone(writability));
-    // What nobody waits for any more has ended by then: until then its connection counts, and no other takes its place.
+    // An abandoned statement has ended within this time. Until then its connection counts, so the pool does not exceed
+    // its size.
     let release = statement_timeout + RELEASE_MARGIN;
     PgPoolOptions::new()
         .max_connections(connections)
@@ -164,7 +167,7 @@ fn pooled(connections: u32, statement_timeout: Duration, writability: &Arc<Writa
         .max_lifetime(Duration::from_secs(3_600))
 }
 
-/// Connections that have been idle are asked first. A round trip before each statement would double its cost.
+/// Checks connections that have been idle before use. A round trip before each statement would double its cost.
 fn asking(pool: PgPoolOptions, writability: &Arc<Writability>) -> PgPoolOptions {
     let writability = Arc::clone(writability);
     pool.before_acquire(move |connection, meta| {

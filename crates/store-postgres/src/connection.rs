@@ -1,4 +1,4 @@
-//! One connection: what its URL says, and the first one of a process.
+//! Options from the URL, and the first connection of a process.
 
 use std::io::ErrorKind;
 use std::str::FromStr as _;
@@ -13,14 +13,14 @@ use tokio::time::Instant;
 
 use super::error;
 
-/// What each connection calls itself.
+/// `application_name` of each connection.
 pub(super) const APPLICATION: &str = "prompt-ledger";
-/// How long a call waits for a connection, and for a new one to be made.
+/// Timeout for getting a connection from a pool, and for making a new one.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The pause before the first connection of a process is tried again, while the database starts.
+/// Pause between attempts to connect while the database is starting.
 const START_PAUSE: Duration = Duration::from_millis(50);
 
-/// The first connection of a process. A database that is starting is waited for.
+/// The first connection of a process. Retries for [`CONNECT_TIMEOUT`] while the database is starting.
 pub(super) async fn first(url: &str) -> Result<PgConnection> {
     let (options, began) = (options(url)?, Instant::now());
     let connect = async || {
@@ -32,7 +32,7 @@ pub(super) async fn first(url: &str) -> Result<PgConnection> {
     connecting.when(may_start).await.map_err(error::opening)
 }
 
-/// The options that a URL names. A URL that cannot be read is not repeated: it may hold a password.
+/// Parses the URL. An invalid one is not quoted in the error: it may contain a password.
 pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     let read = PgConnectOptions::from_str(url);
     let options = read.map_err(|_| Error::new(Reason::Internal, "the database's URL cannot be read"))?;

@@ -1,8 +1,8 @@
-//! A cost, reckoned where the tokens are: as `Usage::cost` does, for executions that nobody is there to finish.
+//! Computes costs in SQL, as `Usage::cost` does, for executions that end without a holder.
 
-/// The text with an expression for each `{cost}`: what these tokens cost by the price of this id, in nano-dollars, divided
-/// once, half up. NULL where a count or the price is, or where the sum does not fit. `div` cuts a whole quotient; `/` would
-/// round one of many digits.
+/// Replaces each `{cost}` by an expression for the cost of these tokens at the price with this id, in nano-US-dollars,
+/// divided once, rounded half up. NULL where a token count or the price is NULL, or the sum does not fit into 64 bits.
+/// Uses `div`, which truncates exactly; `/` would round long quotients.
 pub(super) fn with_cost(sql: &str, price_id: &str, [prompt, cached, response]: [&str; 3]) -> String {
     let cost = include_str!("sql/cost.sql").replace("{price_id}", price_id);
     let cost = cost.replace("{prompt}", prompt).replace("{cached}", cached).replace("{response}", response);

@@ -1,4 +1,4 @@
-//! The one mapping of database failures to the ledger's errors.
+//! The only mapping of database failures to the domain's errors.
 
 use std::time::Duration;
 
@@ -12,20 +12,19 @@ use tokio::time::{Instant, timeout};
 pub(super) use prompt_ledger_store::failure::unavailable;
 use prompt_ledger_store::failure::{unexpected, unknown_migration};
 
-/// What a call may take: a database that hangs keeps no bound of its own. More than a connection and a statement may
-/// take together.
+/// Timeout of a call, for a database that hangs and so does not enforce its own. Exceeds connecting plus one statement.
 pub(super) const CALL: Duration = Duration::from_secs(5);
 /// As [`CALL`], for a list.
 pub(super) const LIST: Duration = Duration::from_secs(18);
-/// How many dead connections one call meets at most.
+/// Maximum number of dead connections that one call discards before it fails.
 const DEAD: usize = 8;
-/// How long the beginning of a write is repeated, and the pause between two tries.
+/// Time for which everything before a commit is repeated after transient failures, and the pause between two attempts.
 const REPEAT_FOR: Duration = Duration::from_secs(2);
 const BEGIN_PAUSE: Duration = Duration::from_millis(20);
 
-/// STORE_UNAVAILABLE for what passes (a connection, a lock, a shutdown, a full disk, a failover), INTERNAL for everything
-/// else: with a delay after which to try again, unless a value is to blame. A violated constraint that means something is
-/// mapped where the query is.
+/// STORE_UNAVAILABLE for transient failures (connection, lock, shutdown, full disk, failover). Everything else is
+/// INTERNAL, with a retry delay unless a value is the cause. Violations of constraints that have a meaning are mapped
+/// where the query is.
 pub(super) fn store(error: sqlx::Error) -> Error {
     match &error {
         _ if passes(&error) => unavailable().caused_by(error),
@@ -34,7 +33,7 @@ pub(super) fn store(error: sqlx::Error) -> Error {
     }
 }
 
-/// As [`store`], for the first connection of a process: what its configuration has wrong is said, and does not pass.
+/// As [`store`], for the first connection of a process: configuration errors are explained, and not transient.
 pub(super) fn opening(error: sqlx::Error) -> Error {
     let Some(refused) = error.as_database_error() else { return store(error) };
     let what = match refused.code().as_deref().and_then(|code| code.get(..2)) {
@@ -45,7 +44,7 @@ pub(super) fn opening(error: sqlx::Error) -> Error {
     Error::new(Reason::Internal, format!("{what}: {}", refused.message()))
 }
 
-/// Whether a database that does not take connections may only be starting.
+/// Whether a database that refuses connections may only be starting.
 pub(super) fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::ConnectionRefused,
@@ -63,14 +62,14 @@ pub(super) fn migration(error: MigrateError) -> Error {
     }
 }
 
-/// Classes of SQLSTATE that pass: connections, rolled back transactions, resources, an operator's intervention; and, once
-/// a process has had a connection, logins that are refused and a database that is not there.
+/// Transient classes of SQLSTATE: connection exception, transaction rollback, insufficient resources, operator
+/// intervention; also, once a process has had a connection, invalid authorization and invalid catalog name.
 const PASSING_CLASSES: [&str; 6] = ["08", "40", "53", "57", "28", "3D"];
-/// Others that pass: a lock that was not had in time, a transaction that was idle for too long, a database that takes no
-/// writes.
+/// Transient codes of other classes: `lock_not_available`, `idle_in_transaction_session_timeout`,
+/// `read_only_sql_transaction`.
 const PASSING: [&str; 3] = ["55P03", "25P03", "25006"];
 
-/// Whether the same statement may go well later.
+/// Whether the same statement may succeed later.
 pub(super) fn passes(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
@@ -82,7 +81,7 @@ pub(super) fn passes(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Whether those who write waited for each other: for a connection or a lock that was not had in time, or in a deadlock.
+/// Whether the failure is contention among writers: no connection or lock in time, or a deadlock.
 pub(super) fn is_contention(error: &sqlx::Error) -> bool {
     if matches!(error, sqlx::Error::PoolTimedOut) {
         return true;
@@ -91,18 +90,19 @@ pub(super) fn is_contention(error: &sqlx::Error) -> bool {
     code.is_some_and(|code| ["55P03", "40P01"].contains(&&*code))
 }
 
-/// The database's own failure.
+/// The driver's error that caused this one.
 pub(super) fn cause(error: &Error) -> Option<&sqlx::Error> {
     error.parts().cause.as_ref()?.downcast_ref()
 }
 
-/// Whether one value is to blame: its row fails alone.
+/// Whether a value of the row caused the failure (data exception, integrity constraint violation), so that only its row
+/// fails.
 pub(super) fn is_of_a_row(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
 }
 
-/// What a call asks, again where its connection had died since it was last used: of reads, and of writes that may be
+/// Runs a query, and repeats it where its connection had died since its last use. For reads, and for writes that may be
 /// repeated.
 pub(super) async fn again<T, F>(ask: impl Fn() -> F) -> Result<T>
 where
@@ -111,7 +111,7 @@ where
     within(CALL, ask).await
 }
 
-/// As [`again`], for a list, which may walk far.
+/// As [`again`], with the timeout for lists.
 pub(super) async fn walk<T, F>(ask: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = sqlx::Result<T>>,
@@ -119,7 +119,7 @@ where
     within(LIST, ask).await
 }
 
-/// What comes before a commit, again while it fails for what passes: nothing of it was written.
+/// Runs what precedes a commit, repeated after transient failures: nothing of it has been written.
 pub(super) async fn insist<T, F>(pool: &PgPool, begin: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -132,7 +132,7 @@ where
     tries.retry(ConstantBuilder::new().with_delay(BEGIN_PAUSE).without_max_times()).when(passes).await
 }
 
-/// Commits. Where it fails nobody knows whether it was written.
+/// Commits. After a failure it is unknown whether the transaction was committed.
 pub(super) async fn commit(transaction: Transaction<'_, Postgres>) -> Result<()> {
     bounded(CALL, async { transaction.commit().await.map_err(store) }).await
 }
@@ -145,7 +145,7 @@ where
         let mut dead = 0;
         loop {
             match ask().await {
-                // Each leaves the pool for good.
+                // The pool discards each of them.
                 Err(error) if dead < DEAD && lost(&error) => dead += 1,
                 asked => return asked.map_err(store),
             }
@@ -154,12 +154,12 @@ where
     bounded(limit, asked).await
 }
 
-/// What a database is asked in several statements, all of them within this time.
+/// A timeout for several statements together.
 pub(super) async fn bounded<T>(limit: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
     timeout(limit, asked).await.unwrap_or_else(|_| Err(unavailable()))
 }
 
-/// Whether the connection is to blame, not the database.
+/// Whether the failure is the connection's, not the database's.
 fn lost(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,

@@ -1,4 +1,4 @@
-//! Executions: which intent runs where.
+//! The traits about executions, each method delegating to its module.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! What happens when a lease runs out or a life is over. They are read, their fates decided, and all written in one
-//! statement that takes only those which are still as they were read: no event has come since, no wish, no sign of life.
+//! Expiry of leases and of executions. Candidates are read, their new states decided, and all written in one statement,
+//! which skips those that have since had an event, a cancellation request or a heartbeat.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -22,12 +22,12 @@ use prompt_ledger_store::Change;
 use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
 use prompt_ledger_store::rows::execution::maybe_event;
 
-/// How many are dealt with at once.
+/// Maximum number of executions per call.
 const MOST: i64 = 500;
 
-/// At most so many whose holder's time is over, or the life of one that is queued; none while the database is younger than
-/// a lease. The second condition of the first is the index's own. The moment is a value of its own, for which an index can
-/// be walked.
+/// Up to [`MOST`] executions that are running with an expired lease, or queued past `expire_at`; none while the server
+/// has been up for less than a lease. The condition `status <> 'succeeded'` repeats that of the partial index. The
+/// current time is a scalar subquery, so that the index can be used.
 pub(super) static LEFT_BEHIND: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/left.sql"), LeftParameters::NAMES));
 
@@ -38,8 +38,8 @@ parameters! {
     }
 }
 
-/// What becomes of executions that are at this event and wish; the attempts of those that were running end with the error
-/// that is bound after them.
+/// Writes the new states of executions whose last event and cancellation request are as they were read. The attempts of
+/// running ones end with the error that is bound after the rows.
 pub(super) static EXPIRE: LazyLock<String> = LazyLock::new(|| {
     let tokens = ["e.prompt_tokens", "e.cached_prompt_tokens", "e.response_tokens"];
     let sql = with_cost(include_str!("sql/expire.sql"), "e.price_id", tokens);
@@ -57,7 +57,6 @@ rows! {
     }
 }
 
-/// An execution and what becomes of it.
 pub(super) struct ExpiredRow {
     id: Uuid,
     last_sequence: i64,
@@ -65,7 +64,8 @@ pub(super) struct ExpiredRow {
     fate: Fate,
 }
 
-/// Deals with all of them. Those whose answer was lost are found ended by the repetition, and told by their events alone.
+/// Writes all of them. If the response is lost, the repetition skips the executions that were written; their changes
+/// are then missing from the result and have to be read from the events.
 pub(super) async fn expire(writes: &PgPool, calls: &PgPool, lease: Duration) -> Result<Vec<Change>> {
     let query = || LeftParameters::query(&LEFT_BEHIND, lease).fetch_all(calls);
     let rows = error::again(query).await?;

@@ -1,8 +1,9 @@
-//! Ending attempts, many in one statement, and with each its execution or not. The fence is tested where the row is
-//! locked: the write of an attempt that no longer holds it finds no row. Rows that others have locked are passed over, so
-//! that no two statements wait for each other; a second look tells them from a fence that no longer holds.
+//! Ends of attempts, batched into one statement, which also end, continue or requeue the execution. The fence is
+//! checked while the row is locked: a write of an attempt that no longer holds its execution finds no row. Rows locked
+//! by others are skipped, to avoid deadlocks; a second query distinguishes them from those whose fence no longer holds.
 //!
-//! A repetition is harmless by the fence; what an earlier try wrote is then found by its attempt's row.
+//! Repeating is harmless because of the fence; what an earlier attempt wrote is then found by the row of the
+//! execution's attempt.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -23,36 +24,34 @@ use super::{error, lease, row};
 use prompt_ledger_store::rows::execution::maybe_event;
 use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 
-/// `held` locks the rows and decides what becomes of them: canceled where that was asked for and they would go on.
+/// Its CTE `held` locks the rows and decides their next state: `canceled` where a cancellation was requested and the
+/// execution would otherwise continue.
 pub(super) static END: LazyLock<String> = LazyLock::new(|| {
     let sql = with_cost(include_str!("sql/end.sql"), "e.price_id", ["h.all_prompt", "h.all_cached", "h.all_response"]);
     statement(&sql, EndRows::COLUMNS, &[])
 });
 
-/// The events of those attempts that ended as an earlier try of ours said. Only their holder can have written them: what
-/// the ledger itself ends has another message.
+/// The events of attempts that ended as an earlier write of this process would have ended them. Only the holder can
+/// have written these: expiry writes another message.
 pub(super) static WRITTEN: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/written.sql"), WrittenRows::COLUMNS, &[]));
 
-/// What follows an attempt.
+/// What follows the attempt.
 #[derive(Clone, Debug)]
 pub(super) enum AfterAttempt {
-    /// The execution ends.
     Finish(Finish),
-    /// It goes back into the queue.
     Requeue(Requeue),
-    /// Its next attempt begins, its call this much later, with this holder.
+    /// The next attempt begins at once, held by this holder; its provider call follows after the duration.
     Retry(Ended, Duration, Holder),
 }
 
-/// The end of an attempt.
 pub(super) struct AttemptEnding {
     fence: Fence,
     next: AfterAttempt,
 }
 
 impl AttemptEnding {
-    /// An INTERNAL failure where a finish does not end anything.
+    /// INTERNAL where the status of a finish is not terminal.
     pub(super) fn new(fence: Fence, next: AfterAttempt) -> Result<Self> {
         match &next {
             AfterAttempt::Finish(finish) if !finish.status.is_terminal() => {
@@ -110,7 +109,6 @@ impl AttemptEnding {
     }
 }
 
-/// Ending attempts in batches.
 pub(super) struct Ends {
     pub(super) pool: PgPool,
 }
@@ -150,7 +148,6 @@ impl BatchWrite for Ends {
 }
 
 rows! {
-    /// How attempts end.
     EndRows(item: AttemptEnding) {
         id: uuid = item.fence.id.0,
         attempt: int4 = item.fence.attempt,
@@ -177,7 +174,7 @@ rows! {
 }
 
 rows! {
-    /// What tells an attempt that was ended by this process.
+    /// The values that identify an attempt's end as written by this process.
     WrittenRows(item: &AttemptEnding) {
         id: uuid = item.fence.id.0,
         attempt: int4 = item.fence.attempt,
@@ -193,7 +190,7 @@ async fn end(pool: &PgPool, items: &[AttemptEnding]) -> Result<Vec<PgRow>> {
     EndRows::bind(sqlx::query(END.as_str()), items).fetch_all(pool).await.map_err(error::store)
 }
 
-/// Those that are still at their fence: another one had locked them.
+/// Those that are still at their fence, so were skipped because another transaction had locked them.
 async fn still_held(pool: &PgPool, left: &[&AttemptEnding]) -> Result<HashSet<Uuid>> {
     let fences: Vec<_> = left.iter().map(|item| item.fence).collect();
     let query = FenceRows::bind(sqlx::query(lease::STILL_HELD.as_str()), &fences);

@@ -1,4 +1,4 @@
-//! Leases, kept by signs of life.
+//! Leases and their extension by heartbeats.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,18 +15,16 @@ use super::{error, row};
 use prompt_ledger_store::{Fence, Held};
 
 rows! {
-    /// Attempts by their fences.
     FenceRows(fence: Fence) {
         id: uuid = fence.id.0,
         attempt: int4 = fence.attempt,
     }
 }
 
-/// The lease is in no index: this writes one page a row. Rows that others have locked are passed over.
+/// Extends leases. `lease_until` is in no index, so one page is written per row. Rows locked by others are skipped.
 pub(super) static EXTEND: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/extend.sql"), FenceRows::COLUMNS, &["lease"]));
 
-/// Those that are still at their fence.
 pub(super) static STILL_HELD: LazyLock<String> = LazyLock::new(|| {
     let sql = "SELECT e.id, e.attempts, e.cancel_requested_at IS NOT NULL AS cancel_requested
         FROM unnest(:rows) AS n (id, attempt)
@@ -34,12 +32,12 @@ pub(super) static STILL_HELD: LazyLock<String> = LazyLock::new(|| {
     statement(sql, FenceRows::COLUMNS, &[])
 });
 
-/// How often those that others had locked are tried again, and the pause before it.
+/// Number of attempts for rows locked by others, and the pause between two.
 const LOOKS: u32 = 5;
 const LOCKED_PAUSE: Duration = Duration::from_millis(10);
 
-/// Extends what is held; the same again does no harm. A row that stays locked to the end keeps the lease that it has
-/// until the next sign of life: it is still its holder's.
+/// Extends leases; repeating is harmless. A row that stays locked throughout is reported as held, and keeps its present
+/// lease until the next heartbeat.
 pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
     let mut extended: HashMap<Fence, Held> = HashMap::with_capacity(held.len());
     let mut left = held.to_vec();
@@ -85,7 +83,7 @@ fn note(extended: &mut HashMap<Fence, Held>, row: &PgRow) -> Result<()> {
     Ok(())
 }
 
-/// The attempt that an execution is at.
+/// The execution's current attempt.
 pub(super) fn fence(row: &PgRow) -> Result<Fence> {
     Ok(Fence { id: ExecutionId(row::value(row, "id")?), attempt: row::value(row, "attempts")? })
 }

@@ -1,27 +1,30 @@
-//! The production backend: Postgres. Any number of servers and workers share it; its clock is the only one that counts.
+//! The Postgres database, for production. Any number of servers and workers share it; all times are those of its clock.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `connection`, `connect` | one connection; pools, and how every connection in them is set up |
-//! | `writability` | whether the database takes writes: asked of connections, told by writes |
-//! | `migrate` | the schema, forwards and back |
-//! | `registry`, `select` | prompts and versions, read |
-//! | `registry_write`, `put_prompt`, `change_prompt`, `register_code`, `save` | prompts and versions, written |
-//! | `project_lock` | who writes to a project's registry next |
-//! | `models`, `access` | models and prices; projects and keys |
-//! | `analytics` | figures, read |
-//! | `batch`, `batches` | group commit: what arrived while the last statement was committing is the next one |
-//! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
-//! | `maintenance` | what background jobs ask for, in `expire`, `roll_up` |
-//! | `cost` | a cost, reckoned where the tokens are |
-//! | `row`, `timestamp` | rows to records, with `rows`; timestamps |
-//! | `error` | the one mapping of database failures |
+//! | `connection`, `connect` | the first connection of a process; pools, and the settings of their connections |
+//! | `writability` | whether the database accepts writes, from checks of connections and results of writes |
+//! | `migrate` | applies and reverts the schema |
+//! | `registry`, `select` | reads prompts and versions |
+//! | `registry_write`, `put_prompt`, `change_prompt`, `register_code`, `save` | writes prompts and versions |
+//! | `project_lock` | serializes this process's writes to a project's registry |
+//! | `models`, `access` | models and prices; projects and API keys |
+//! | `analytics` | reads usage figures |
+//! | `batch`, `batches` | group commit of hot writes |
+//! | `executions` | traits about executions, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `maintenance` | the operations of background jobs, in `expire`, `roll_up` |
+//! | `bind`, `sql/` | binds batches and named parameters; the longer statements |
+//! | `cost` | computes costs in SQL |
+//! | `row`, `timestamp` | reads rows, for `store::rows`; timestamps in binary form |
+//! | `error` | maps the driver's failures |
 //!
-//! Four habits. A hot write is one statement for many executions, whose text never changes: arrays in, `UNNEST`. Rows are
-//! locked in the order of their ids, by every statement, before anything is written: no two ever wait for each other in a
-//! circle. The time is `clock_timestamp()`: `now()` is when the transaction began, and a claim that waited would be born
-//! expired. And each statement names the one index that finds its rows: what else it tests is
-//! compared by IS NOT DISTINCT FROM, which no index serves, so that a plan made for small tables holds for large ones.
+//! Rules for the statements:
+//! - A hot write is one statement of constant text for many executions, which passes arrays to `UNNEST`.
+//! - Every statement locks rows in the order of their ids, before it writes anything. This prevents deadlocks.
+//! - The current time is `clock_timestamp()`. `now()` is the start of the transaction: the lease of a claim that had to
+//!   wait could be over at once.
+//! - A statement finds its rows by one index. It tests others with IS NOT DISTINCT FROM, which no index supports:
+//!   a plan made for small tables then remains good for large ones.
 #![warn(missing_docs)]
 #![allow(
     clippy::disallowed_types,

@@ -1,5 +1,6 @@
-//! Lists of executions, a page in one statement. Each shape of filter walks the index that leaves the fewest rows, newest
-//! first, and tests the rest in a form that no index serves: the choice is ours, whatever statistics there are.
+//! Lists of executions, one page per statement. For each shape of filter the statement uses the index that leaves the
+//! fewest rows, newest first, and tests the other conditions in a form that no index supports: the choice of index is
+//! fixed here, independent of statistics.
 
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
@@ -15,8 +16,8 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 statuses, $8
-/// correlation id; $9 prompt and $10 version number; $11 how many.
+/// $1 project; $2 to $3 creation time, both inclusive; $4, $5 creation time and id of the last row of the page before;
+/// $6 environment, $7 statuses, $8 correlation id; $9 prompt and $10 version number; $11 limit.
 macro_rules! page {
     ($walk:literal) => {
         concat!(
@@ -36,7 +37,7 @@ macro_rules! page {
     };
 }
 
-/// A page from `$page`, with what the registry knows of it.
+/// A page from `$page`, joined with prompt, version and project.
 macro_rules! list {
     ($page:expr, $columns:expr, $joins:expr) => {
         concat!(
@@ -46,7 +47,7 @@ macro_rules! list {
     };
 }
 
-/// Without and with texts.
+/// The statement without texts, and with.
 macro_rules! shapes {
     ($page:expr) => {
         [list!($page, "", ""), list!($page, text_columns!(), text_joins!())]
@@ -61,14 +62,15 @@ pub(super) const OF_VERSION: [&str; 2] = shapes!(page!(
      WHERE q.project_id = $1 AND q.name = $9 AND u.version_number = $10)"
 ));
 pub(super) const OF_CORRELATION: [&str; 2] = shapes!(page!("w.correlation_id = $8"));
-/// One walk for each status, merged: an index gives an order for one status only. The second condition is the index's own.
+/// One index scan for each status, merged: the index is ordered within one status only. The condition `status <>
+/// 'succeeded'` repeats that of the partial index.
 pub(super) const OF_STATUSES: [&str; 2] = shapes!(concat!(
     "SELECT y.* FROM unnest($7::text[]) AS s (status) CROSS JOIN LATERAL (",
     page!("w.status = s.status AND w.status <> 'succeeded'"),
     ") y"
 ));
 
-/// One page's question.
+/// The arguments of `list`.
 pub(super) struct PostgresPage<'a> {
     pub(super) project: ProjectId,
     pub(super) filter: &'a ExecutionFilter,
@@ -78,7 +80,7 @@ pub(super) struct PostgresPage<'a> {
 }
 
 impl PostgresPage<'_> {
-    /// The walk that leaves the fewest rows.
+    /// The statement whose index leaves the fewest rows.
     fn shape(&self) -> [&'static str; 2] {
         let filter = self.filter;
         if !filter.correlation_id.is_empty() {

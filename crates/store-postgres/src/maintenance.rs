@@ -1,4 +1,4 @@
-//! What background jobs ask for.
+//! Operations of the background jobs.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use prompt_ledger_store::{Change, Maintenance, RollupPolicy};
 
 use super::{Postgres, error, expire, roll_up};
 
-/// What health's question may take: a round trip, on a connection that is kept.
+/// Timeout of the health monitor's query: one round trip on an open connection.
 const CHECK: Duration = Duration::from_secs(1);
-/// What one step of adding up may take: many statements, each with a bound of the database's.
+/// Timeout of one rollup step: many statements, each with the server's `statement_timeout`.
 const ROLL_UP: Duration = Duration::from_secs(60);
 
 const PING: &str = "SELECT 1 FROM projects LIMIT 1";

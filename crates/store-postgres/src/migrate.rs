@@ -1,5 +1,5 @@
-//! The schema, forwards and back. A migration runs whole or not at all, and two processes that start at once take turns,
-//! by the lock of the driver.
+//! Applies and reverts migrations. A migration runs in a transaction, and concurrent processes are serialized by the
+//! driver's lock.
 
 use prompt_ledger_domain::Result;
 use sqlx::migrate::{Migrate, MigrationType, Migrator};
@@ -10,7 +10,6 @@ use prompt_ledger_store::migrations::{self, Migration, NEWEST, check_target, sta
 use prompt_ledger_store::seed::{self, Dialect};
 use prompt_ledger_store::{MigrationStatus, migration_texts};
 
-/// How Postgres spells what the seed needs.
 const DIALECT: Dialect = Dialect {
     now: "clock_timestamp()",
     midnight: |day| format!("{day}::timestamp AT TIME ZONE 'UTC'"),
@@ -22,11 +21,11 @@ const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL
 const FIT: &str =
     "SELECT version::bigint, compatible_from::bigint FROM schema_compatibility ORDER BY version DESC LIMIT 1";
 
-/// By columns that every role sees of the connections of every other.
+/// Uses only columns of `pg_stat_activity` that every role can read for other roles' connections.
 const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity \
      WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()";
 
-/// Applies every migration that the database does not have.
+/// Applies the migrations that the database does not have yet.
 pub async fn migrate_up(url: &str) -> Result<()> {
     let up = async |connection: &mut PgConnection| {
         migrator(&known()?).run_direct(None, connection, false).await.map_err(error::migration)
@@ -34,7 +33,8 @@ pub async fn migrate_up(url: &str) -> Result<()> {
     with(url, up).await
 }
 
-/// Takes back every migration above `to`, with the data that only it has room for; 0 takes all back.
+/// Reverts every migration above `to`, including the data stored in what it added; 0 reverts all. INVALID_FIELD where
+/// no migration has this number.
 pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
     let down = async |connection: &mut PgConnection| {
         let known = known()?;
@@ -45,8 +45,8 @@ pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
     with(url, down).await
 }
 
-/// How many connections other processes of Prompt Ledger have to this database: servers and workers keep some for as long
-/// as they run. Behind a pooler those count that it keeps for them.
+/// Number of connections that other Prompt Ledger processes have to this database. Servers and workers keep some as
+/// long as they run. Behind a connection pooler, those that the pooler keeps for them count.
 pub async fn other_connections(url: &str) -> Result<i64> {
     let ask = async |connection: &mut PgConnection| {
         let others = sqlx::query_scalar(OTHERS).bind(connection::APPLICATION).fetch_one(connection).await;
@@ -55,12 +55,12 @@ pub async fn other_connections(url: &str) -> Result<i64> {
     with(url, ask).await
 }
 
-/// Every migration that this release knows, oldest first.
+/// Every migration that this release knows, oldest first, and whether the database has it.
 pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
     let ask = async |connection: &mut PgConnection| {
         let known = known()?;
         let migrator = migrator(&known);
-        // Asking writes nothing: a new database has no list of migrations.
+        // A read must not create the driver's table, which a new database lacks.
         let listed = sqlx::query_scalar(HAS_LIST).bind(migrator.table_name.as_ref()).fetch_one(&mut *connection).await;
         let applied = match listed.map_err(error::store)? {
             true => connection.list_applied_migrations(&migrator.table_name).await.map_err(error::migration)?,
@@ -71,7 +71,7 @@ pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
     with(url, ask).await
 }
 
-/// Refuses a schema that this release does not work with.
+/// Fails where this release cannot use the schema.
 pub(super) async fn check_fit(connection: &mut PgConnection) -> Result<()> {
     let there = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *connection).await.map_err(error::store)?;
     let found: Option<(i64, i64)> = match there {
@@ -88,12 +88,11 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<
     done
 }
 
-/// Every migration that this release knows, oldest first.
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(&migration_texts!("postgres"), &seed::statements(&DIALECT)?))
 }
 
-/// The driver's form of them.
+/// Converts the migrations to the driver's type.
 fn migrator(known: &[Migration]) -> Migrator {
     let migration = |of: &Migration, kind, sql: &str| {
         let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();

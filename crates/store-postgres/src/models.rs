@@ -13,7 +13,7 @@ use prompt_ledger_store::rows::access::model;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{Models, PutModel};
 
-/// Models, each with all its prices in one value, the latest `valid_from` first.
+/// Models, each with all its prices as one JSON column, latest `valid_from` first.
 macro_rules! models {
     ($where:literal) => {
         concat!(
@@ -35,7 +35,7 @@ const MANY: &str = models!(
      ORDER BY m.provider, m.model_name LIMIT $4"
 );
 
-/// Whoever holds it writes models; the others wait.
+/// Increments the models' revision, and by locking its row serializes writes to models.
 const COUNT: &str =
     "UPDATE revisions SET revision = revision + 1 WHERE scope = 'models' RETURNING clock_timestamp() AS now";
 
@@ -88,7 +88,7 @@ impl Models for Postgres {
     }
 
     async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>> {
-        // Where nothing is to be written, nobody waits for the lock.
+        // Checked first without the lock, so that calls which write nothing do not wait.
         if let Some(known) = self.model(id).await? {
             return Ok(Some(known));
         }
@@ -103,10 +103,10 @@ impl Models for Postgres {
     }
 }
 
-/// Writes what changes, but for the commit.
+/// Writes the changes without committing.
 async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transaction<'static, sqlx::Postgres>>)> {
     let mut transaction = error::again(|| pool.begin()).await?;
-    // The counter is the lock: taken first, given back where nothing is written.
+    // Takes the lock; it is released by the rollback where nothing is written.
     let counted = sqlx::query(COUNT).fetch_one(&mut *transaction).await.map_err(error::store)?;
     let at = row::value(&counted, "now")?;
     let before = select(&mut transaction, &put.id).await?;
@@ -134,7 +134,7 @@ async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transactio
     Ok((model, Some(transaction)))
 }
 
-/// As [`make`], of a model that is used for the first time.
+/// As [`make`], for the first use of a model.
 async fn discover(
     pool: &PgPool,
     id: &ModelRef,
@@ -154,7 +154,7 @@ async fn discover(
     Ok((Some(model), Some(transaction)))
 }
 
-/// Whether so many discovered models leave no room for another.
+/// Whether the limit of discovered models is reached.
 fn is_full(discovered: i64, most: usize) -> bool {
     discovered >= count(most)
 }

@@ -1,4 +1,4 @@
-//! Which index each statement walks, as the database says it, whatever the values are: with plans that know none.
+//! Tests that each statement uses its index, according to the database's generic plan.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
@@ -7,7 +7,7 @@ use super::{
     analytics, cancel, claim, executions, expire, finish, lease, list, migrate_up, read, record, register_code, roll_up,
 };
 
-/// Some thousands of executions, a few of them queued or running.
+/// 20,000 executions, of which 200 are queued and 200 running.
 const FILL: &str = "
     INSERT INTO prompts (id, project_id, name, mode, description, owner_team, tags, active_version_number,
         latest_version_number, revision, created_at, updated_at)
@@ -35,11 +35,11 @@ const FILL: &str = "
     INSERT INTO usage_open_executions SELECT id, project_id, created_at FROM executions WHERE completed_at IS NULL;
     ANALYZE";
 
-/// As every connection of the store has them.
+/// The planner settings of the store's connections.
 const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
     SET enable_mergejoin = off";
 
-/// The indexes of executions beside their key.
+/// The indexes of `executions` besides its primary key.
 const OF_EXECUTIONS: [&str; 8] = [
     "executions_idempotency_key",
     "executions_project",
@@ -51,7 +51,6 @@ const OF_EXECUTIONS: [&str; 8] = [
     "executions_expiry",
 ];
 
-/// A statement's plan.
 async fn plan(connection: &mut PgConnection, sql: &str) -> String {
     let parameters = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
     let nothing = match parameters {
@@ -77,7 +76,7 @@ async fn every_statement_walks_its_index() {
     let mut connection = own.connect().await.unwrap();
     connection.execute(SETTINGS).await.unwrap();
 
-    // What is planned while the tables are empty is used when they are full.
+    // A plan made while the tables are empty stays in use when they are full.
     let mut wrong = wrong_plans(&mut connection).await;
     connection.execute(FILL).await.unwrap();
     wrong.extend(wrong_plans(&mut connection).await);
@@ -131,8 +130,8 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
     ] {
         let plan = plan(connection, sql).await;
         let walks_all = ["Seq Scan", "Hash Join", "Merge Join"].iter().any(|way| plan.contains(way));
-        // Whatever finds an execution is its key or the one index that is meant; expiry looks for two kinds, and figures
-        // for executions beside rollups.
+        // An execution is found by its primary key or the expected index only. Expiry uses two indexes, and figures
+        // read executions besides rollups.
         let others = OF_EXECUTIONS.iter().filter(|other| **other != index && plan.contains(**other)).count();
         let strays = others > usize::from(index == "executions_expiry" || index.starts_with("usage_"));
         if walks_all || strays || !plan.contains(index) {

@@ -1,5 +1,5 @@
-//! Writes to one project's registry take turns within this process before they take a connection: so that those which wait
-//! for the project's lock hold one connection in all, and every other call finds its own.
+//! Serializes a process's writes to one project's registry before they take a connection: otherwise those that wait for
+//! the project's row lock would occupy connections that other calls need.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,17 +13,17 @@ use tokio::time::timeout;
 use super::error;
 use super::writability::Writability;
 
-/// How many projects are remembered before those are forgotten that nobody writes to.
+/// Size of the map above which entries without users are removed.
 const REMEMBERED: usize = 256;
 
-/// What is written but for the commit.
+/// A transaction with its writes done, not yet committed.
 pub(super) type Made = Transaction<'static, Postgres>;
 
-/// Whose turn it is, by project.
+/// A lock per project.
 #[derive(Debug)]
 pub(super) struct ProjectLocks {
     of: Mutex<HashMap<ProjectId, Weak<Turn<()>>>>,
-    /// Is told how each write fared.
+    /// Records the result of each write.
     writability: Arc<Writability>,
 }
 
@@ -32,8 +32,8 @@ impl ProjectLocks {
         Self { of: Mutex::default(), writability: Arc::clone(writability) }
     }
 
-    /// Makes a write that `look` says is needed, and answers what it came to. `look` answers where there is nothing to do,
-    /// without a lock; `make` writes all but the commit, under the project's lock.
+    /// Runs a registry write unless `look` finds, without a lock, that there is nothing to do, and returns its result.
+    /// `make` takes the project's row lock and writes everything without committing.
     pub(super) async fn write<T, L, M>(
         &self,
         pool: &PgPool,
@@ -53,7 +53,7 @@ impl ProjectLocks {
             Ok(held) => held,
             Err(_) => {
                 let held = wait(turn).await?;
-                // Whoever had the turn may have written the same.
+                // The previous holder may have written the same.
                 if let Some(idle) = error::insist(pool, &look).await? {
                     return Ok(idle);
                 }

@@ -1,4 +1,4 @@
-//! Reading executions by their ids, and their events.
+//! Reads executions by id, and events.
 
 use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
@@ -19,7 +19,7 @@ macro_rules! epoch {
     };
 }
 
-/// The column that [`whole`] reads the attempts from: every one that has ended, in one value.
+/// The column that [`whole`] reads the attempts from: those that have ended, as one JSON array.
 macro_rules! attempts_column {
     () => {
         concat!(
@@ -39,7 +39,7 @@ pub(super) const WHOLE: &str = concat!(
     " WHERE x.id = $1 AND x.project_id IS NOT DISTINCT FROM $2"
 );
 
-/// The executions of a list of ids, without and with texts.
+/// Executions by a list of ids, without texts, and with.
 pub(super) const WHOLE_OF: [&str; 2] = [
     concat!(execution_select!(" JOIN", attempts_column!(), "executions x", ""), " WHERE x.id = ANY ($1)"),
     concat!(
@@ -54,7 +54,7 @@ macro_rules! event_columns {
     };
 }
 
-/// What happened to each of $1 after the sequence in $2.
+/// For each execution in $1 the events after the sequence in $2.
 pub(super) const EVENTS_AFTER: &str = concat!(
     event_columns!(),
     " FROM unnest($1::uuid[], $2::int8[]) AS w (id, after)
@@ -66,13 +66,12 @@ pub(super) const EVENTS_BETWEEN: &str = concat!(
     " FROM execution_events e WHERE e.at >= $1 AND e.at < $2 ORDER BY e.at, e.execution_id, e.sequence LIMIT $3"
 );
 
-/// The events of execution $1 after $3; one row without an event where it has none of them.
+/// The events of execution $1 after sequence $3; one row without an event where there are none.
 pub(super) const EVENTS: &str = "
     SELECT e.sequence, e.at, e.from_status, e.to_status, e.attempt, e.error_type, e.next_attempt_at
     FROM executions x LEFT JOIN execution_events e ON e.execution_id = x.id AND e.sequence > $3
     WHERE x.id = $1 AND x.project_id IS NOT DISTINCT FROM $2 ORDER BY e.sequence LIMIT $4";
 
-/// The execution with texts and attempts.
 pub(super) async fn get(pool: &PgPool, project: ProjectId, id: ExecutionId) -> Result<Execution> {
     let query = || sqlx::query(WHOLE).bind(id.0).bind(project.0).fetch_optional(pool);
     let row = error::again(query).await?.ok_or_else(|| Error::execution_not_found(id))?;

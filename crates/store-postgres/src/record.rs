@@ -1,6 +1,6 @@
-//! Recording executions, many in one statement: sync ones as running, async ones as queued.
+//! Recording of executions, batched into one statement: sync ones as running, async ones as queued.
 //!
-//! A repetition is harmless: what the first try wrote is found by its own id.
+//! Repeating is harmless: what an earlier attempt wrote is found by the execution's id.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -19,34 +19,32 @@ use super::bind::{clean, maybe_clean, micros, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
-/// The executions whose version may be executed and whose key and id are free, with their inputs and first events. In the
-/// order of their keys: two batches that wait for each other's keys do so in one direction. The figures run the same file
-/// by `pgbench`.
+/// Inserts the executions whose version may be executed and whose key and id are free, with inputs and first events.
+/// Inserts in the order of the keys, so that two batches which wait for each other's keys cannot deadlock. The
+/// benchmarks run the same file with `pgbench`.
 pub(super) static RECORD: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/record.sql"), RecordRows::COLUMNS, &[]));
 
-/// Why some were not written: the id is there already, or the prompt has an execution of the key, or neither. The statement
-/// that lost saw the world as it was before the winner; this one sees it after.
+/// Why some were not inserted: the id exists, or the key is taken, or neither. The snapshot of the insert preceded the
+/// conflicting commit; that of this statement follows it.
 pub(super) static LOSERS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/losers.sql"), LoserRows::COLUMNS, &[]));
 
 pub(super) const BY_KEY: &str =
     "SELECT id AS holder_id, request_hash FROM executions WHERE prompt_id = $1 AND idempotency_key = $2";
 
-/// How an execution begins.
 #[derive(Clone, Debug)]
 pub(super) enum Beginning {
-    /// Held by the caller, at attempt 1.
+    /// Running at attempt 1, held by the caller.
     Running(Holder),
-    /// Waiting for a worker, who may take it without a hint this much later.
+    /// Queued, and available to workers without a hint after this time.
     Queued(Duration),
 }
 
-/// An execution to record.
 pub(super) struct Recording {
     new: NewExecution,
     beginning: Beginning,
-    /// What goes to the model, as JSON, where it is messages.
+    /// The messages as JSON; absent for a rendered prompt.
     messages: Option<String>,
 }
 
@@ -77,7 +75,7 @@ impl Recording {
         }
     }
 
-    /// How long it is its holder's, or waits for its hint.
+    /// The lease, or the time until it is available.
     fn reserved(&self) -> Duration {
         match &self.beginning {
             Beginning::Running(holder) => holder.lease,
@@ -86,7 +84,6 @@ impl Recording {
     }
 }
 
-/// Recording in batches.
 pub(super) struct Records {
     pub(super) pool: PgPool,
 }
@@ -122,7 +119,6 @@ impl BatchWrite for Records {
 }
 
 rows! {
-    /// What is recorded.
     RecordRows(item: Recording) {
         id: uuid = item.new.id.0,
         project_id: uuid = item.new.project_id.0,
@@ -157,7 +153,6 @@ rows! {
 }
 
 rows! {
-    /// What was not recorded.
     LoserRows(item: &Recording) {
         id: uuid = item.new.id.0,
         prompt_id: uuid = item.new.prompt_id.0,
@@ -173,13 +168,13 @@ async fn lost(pool: &PgPool, losers: &[&Recording]) -> Result<Vec<PgRow>> {
     LoserRows::bind(sqlx::query(LOSERS.as_str()), losers).fetch_all(pool).await.map_err(error::store)
 }
 
-/// Its first event.
+/// The execution's first event.
 fn first(row: &PgRow) -> Result<Event> {
     let status = row::word(row, "to_status", Status::from_word)?;
     Ok(Event::first(row::value(row, "at")?, status, row::value(row, "attempt")?))
 }
 
-/// Why nothing was written: an earlier call of its own, its key's execution, or its version.
+/// The result for an execution that was not inserted.
 fn why(row: &PgRow) -> Result<Recorded> {
     if row::maybe::<_, _, i32>(row, "attempt")?.is_some() {
         return Ok(Recorded::New(first(row)?));
@@ -194,7 +189,7 @@ fn key_holder(row: &PgRow) -> Result<KeyHolder> {
     Ok(KeyHolder { id: ExecutionId(row::value(row, "holder_id")?), request_hash: row::bytes(row, "request_hash")? })
 }
 
-/// The execution that has a key.
+/// The prompt's execution with this key.
 pub(super) async fn by_key(pool: &PgPool, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
     let row = sqlx::query(BY_KEY).bind(prompt.0).bind(clean(key)).fetch_optional(pool).await.map_err(error::store)?;
     row.as_ref().map(key_holder).transpose()

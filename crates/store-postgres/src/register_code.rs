@@ -1,4 +1,4 @@
-//! Registering what code carries.
+//! Registers prompts from code.
 
 use std::sync::LazyLock;
 
@@ -15,8 +15,8 @@ use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
 use prompt_ledger_store::{CodePrompt, RegisterCode, Registered};
 use prompt_ledger_store::{known_columns, prompt_columns};
 
-/// The project's prompt of each name, and that prompt's version of the content beside it: each where
-/// there is one, in their order.
+/// For each element, in order: the project's prompt with that name, and that prompt's version with that content; NULL
+/// where one does not exist.
 pub(super) static READ: LazyLock<String> = LazyLock::new(|| {
     let sql = concat!(
         "SELECT ",
@@ -58,7 +58,7 @@ impl PgRegistryWrite for RegisterCode {
 }
 
 impl Postgres {
-    /// The modes of those prompts that exist.
+    /// The modes of those of the prompts that exist.
     pub(super) async fn modes_of(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
         let names: Vec<_> = names.iter().map(|name| clean(name)).collect();
         let read = || sqlx::query(MODES).bind(project.0).bind(&names).fetch_all(&self.calls);

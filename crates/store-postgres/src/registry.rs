@@ -1,5 +1,5 @@
-//! Prompts and versions. What is read together is read in one statement: the revision beside it says exactly which state
-//! it was.
+//! Reads of prompts and versions. A prompt, its version and the project's revision are read in one statement, so that
+//! the revision identifies the state exactly.
 
 use super::row::without_nul;
 use super::select::{fetch, read};
@@ -16,8 +16,8 @@ use prompt_ledger_store::{
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 
-/// Names from $2 on (inclusive), after $3 (exclusive), below $4, with their active versions. One row without a prompt
-/// where there is none, for the revision.
+/// Prompts with names from $2 (inclusive), after $3 and below $4 (both exclusive), with their active versions. One row
+/// without a prompt where there are none, for the revision.
 const PROMPTS: &str = concat!(
     "SELECT ",
     prompt_columns!(),
@@ -33,7 +33,7 @@ const PROMPTS: &str = concat!(
     " WHERE j.id = $1 ORDER BY p.name"
 );
 
-/// The versions below number $3, newest first; one row without a version where the prompt has none of them.
+/// Versions with numbers below $3, newest first; one row without a version where there are none.
 const VERSIONS: &str = concat!(
     "SELECT j.revision AS project_revision, ",
     version_columns!(),
@@ -42,11 +42,11 @@ const VERSIONS: &str = concat!(
     " WHERE j.id = $1 AND p.name = $2 ORDER BY v.version_number DESC LIMIT $4"
 );
 
-/// One row per counter, all of one moment.
+/// One row per counter, all from one snapshot.
 const REVISIONS: &str = "SELECT scope, NULL::uuid AS project_id, revision FROM revisions \
                          UNION ALL SELECT NULL, id, revision FROM projects WHERE id = ANY($1)";
 
-/// Greater than every name: names are ASCII.
+/// Sorts after every character of a name: names are ASCII.
 const BEYOND: char = '\u{7f}';
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! Writes to the registry. Each locks the project's row, then reads, asks `plan`, and saves: so revisions and version
-//! numbers are consecutive, however many write. What would change nothing locks nothing.
+//! Writes to the registry. Each locks the project's row, then reads, plans and saves, so that revisions and version
+//! numbers are consecutive under concurrency. A write that would change nothing takes no lock.
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
@@ -10,15 +10,13 @@ use sqlx::PgConnection;
 use super::project_lock::Made;
 use super::{Postgres, error, row, save};
 
-/// FOR NO KEY UPDATE: FOR UPDATE would stop every insert that refers to the row.
+/// FOR NO KEY UPDATE, because FOR UPDATE would block every insert that references the row.
 const LOCK: &str = "SELECT clock_timestamp() AS now FROM projects WHERE id = $1 FOR NO KEY UPDATE";
 
-/// A request that changes the registry.
 pub(super) trait PgRegistryWrite: Sync {
-    /// What it is answered.
     type Answer: Send;
 
-    /// Reads what is there and decides.
+    /// Reads the present state and plans the write.
     fn plan(
         &self,
         connection: &mut PgConnection,
@@ -28,20 +26,21 @@ pub(super) trait PgRegistryWrite: Sync {
 }
 
 impl Postgres {
-    /// Plans a write, and makes it under the project's lock unless there is nothing to do.
+    /// Plans a write, and executes it under the project's lock unless there is nothing to do.
     pub(super) async fn write_registry<W: PgRegistryWrite>(&self, project: ProjectId, write: &W) -> Result<W::Answer> {
         let (look, make) = (|| self.idle(project, write), || self.make(project, write));
         self.project_locks.write(&self.calls, project, look, make).await
     }
 
-    /// What is answered where there is nothing to write. No time is in such an answer, so none is asked for.
+    /// The result where there is nothing to write. It contains no time of this write, so the time passed to the plan is
+    /// irrelevant.
     async fn idle<W: PgRegistryWrite>(&self, project: ProjectId, write: &W) -> Result<Option<W::Answer>> {
         let mut connection = error::again(|| self.calls.acquire()).await?;
         let plan = write.plan(&mut connection, project, Timestamp(0)).await?;
         Ok(plan.is_idle().then_some(plan.answer))
     }
 
-    /// Writes all but the commit.
+    /// Writes without committing.
     async fn make<W: PgRegistryWrite>(&self, project: ProjectId, write: &W) -> Result<(W::Answer, Made)> {
         let mut transaction = error::again(|| self.calls.begin()).await?;
         let locked = sqlx::query(LOCK).bind(project.0).fetch_optional(&mut *transaction).await.map_err(error::store)?;

@@ -1,11 +1,12 @@
-//! Moving executions into the rollups, some time after they were recorded: nothing is written when they are recorded or end.
+//! Moves executions into the rollups some time after they were recorded; recording and ending write nothing for
+//! figures.
 //!
-//! One step is one transaction with one snapshot, and one process makes it at a time: it holds the row of `usage_rolled_up`.
-//! An execution has its time of creation before its transaction becomes visible, however long the commit takes. So a step
-//! notes the moment and its own transaction, and only when all that began to write before this one have ended, what is
-//! older than that moment is moved: nothing can still appear there.
+//! One step is one transaction with one snapshot; the row lock on `usage_rolled_up` admits one process at a time. An
+//! execution can become visible any time after its creation time, because its transaction may commit late. So a step
+//! records the current time and its transaction id as a mark, and a later step moves what is older than the mark only
+//! once every transaction that had begun to write before it has ended: nothing older can still become visible.
 //!
-//! `LATERAL (... OFFSET 0)` says which side is walked: the few, and for each of them an index of the many.
+//! `LATERAL (... OFFSET 0)` fixes the join order: for each row of the small side an index lookup on the large side.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -27,26 +28,27 @@ use prompt_ledger_store::rows::usage::tally;
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 
-/// The row, unless another process is at it. A mark that lies ahead was made in another cluster, from which this one was
-/// restored: it is none.
+/// The row, unless another process has locked it. A mark with a transaction id in the future comes from another
+/// cluster, of which this one is a restored copy, and is ignored.
 pub(super) const HOLD: &str = "
     SELECT until, marked_at, coalesce(marked_xid < pg_snapshot_xmax(pg_current_snapshot()), false) AS marked,
         now() AS now, coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= marked_xid, false) AS settled
     FROM usage_rolled_up FOR UPDATE SKIP LOCKED";
 
-/// The first one after so many ($3) from $1 to before $2; nothing where there are no more.
+/// Creation time of the first execution after the $3 oldest ones from $1 (inclusive) to $2 (exclusive); none where
+/// there are no more.
 pub(super) const AFTER_CROWD: &str = "
     SELECT x.created_at FROM projects j CROSS JOIN LATERAL (
         SELECT e.created_at FROM executions e
         WHERE e.project_id = j.id AND e.created_at >= $1 AND e.created_at < $2 ORDER BY e.created_at LIMIT $3 + 1) x
     ORDER BY x.created_at OFFSET $3 LIMIT 1";
 
-/// Ended executions of `from`, by the minute and all else that they have in common.
+/// Ended executions of `from`, grouped by minute and all other dimensions.
 fn ended(from: &str) -> String {
     include_str!("sql/ended.sql").replace("{from}", from)
 }
 
-/// Of those created from $1 to before $2.
+/// Ended executions created from $1 (inclusive) to $2 (exclusive).
 pub(super) static SLICE: LazyLock<String> = LazyLock::new(|| {
     ended(
         "projects j CROSS JOIN LATERAL (SELECT x.* FROM executions x
@@ -54,7 +56,7 @@ pub(super) static SLICE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Of those that had not ended when their time was moved.
+/// Open executions that have ended since.
 pub(super) static LATE: LazyLock<String> = LazyLock::new(|| {
     ended(
         "usage_open_executions s
@@ -62,19 +64,19 @@ pub(super) static LATE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Lets those go, and whatever is gone.
+/// Removes from the open executions those that have ended or no longer exist.
 pub(super) const DONE: &str = "
     DELETE FROM usage_open_executions s WHERE NOT EXISTS (
         SELECT FROM executions e WHERE e.id = s.execution_id AND e.completed_at IS NULL)";
 
-/// Notes those created from $1 to before $2 that have not ended.
+/// Adds to the open executions those created from $1 (inclusive) to $2 (exclusive) that have not ended.
 pub(super) const LEAVE: &str = include_str!("sql/open_executions.sql");
 
-/// Every rollup of span $1 that starts from $2 to before $3.
+/// The rollups of span $1 that start from $2 (inclusive) to $3 (exclusive).
 pub(super) const SHORTER: &str =
     concat!(include_str!("sql/rollup_columns.sql"), include_str!("sql/shorter_rollups.sql"));
 
-/// Those of these keys that are there.
+/// The existing rollups with these keys.
 pub(super) static PRESENT: LazyLock<String> = LazyLock::new(|| {
     let sql = concat!(include_str!("sql/rollup_columns.sql"), include_str!("sql/present_rollups.sql"));
     statement(sql, KeyRows::COLUMNS, &[])
@@ -85,7 +87,6 @@ static WRITE: LazyLock<String> = LazyLock::new(|| {
 });
 
 rows! {
-    /// What rollups are of.
     KeyRows(rollup: (&Key, &Tally)) {
         project_id: uuid = rollup.0.project,
         prompt_id: uuid = rollup.0.prompt,
@@ -101,7 +102,6 @@ rows! {
 }
 
 rows! {
-    /// Their figures.
     TallyRows(rollup: (&Key, &Tally)) {
         executions: int8 = rollup.1.executions,
         prompt_tokens: int8 = rollup.1.prompt_tokens,
@@ -113,28 +113,28 @@ rows! {
     }
 }
 
-/// Moves the moment to $1; and where $2, marks this one.
+/// Sets `until` to $1; if $2, sets the mark to the current transaction.
 const MOVE: &str = "
     UPDATE usage_rolled_up SET until = $1, marked_at = CASE WHEN $2 THEN now() ELSE marked_at END,
         marked_xid = CASE WHEN $2 THEN pg_current_xact_id() ELSE marked_xid END";
 
-/// What a rollup is of.
+/// The key of a rollup.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     project: Uuid,
-    /// Zeros for all prompts together.
+    /// Nil for the rollup of the whole project; `version` likewise.
     prompt: Uuid,
     span: i16,
     start: Timestamp,
     version: Uuid,
-    /// Provider, model, environment, mode, status.
+    /// Provider, model, environment, prompt mode, status.
     words: [String; 5],
 }
 
 type RollupRows = BTreeMap<Key, Tally>;
 type RollupTransaction = Transaction<'static, sqlx::Postgres>;
 
-/// How a length stands in a rollup: in minutes.
+/// The span column's value for a length: minutes.
 pub(super) fn span(length: Bucket) -> i16 {
     match length {
         Bucket::Minute => 1,
@@ -147,7 +147,7 @@ pub(super) async fn step(pool: &PgPool, policy: RollupPolicy) -> Result<bool> {
     let mut step: RollupTransaction = error::walk(|| pool.begin_with(BEGIN)).await?;
     let held = match sqlx::query(HOLD).fetch_optional(&mut *step).await {
         Ok(Some(held)) => held,
-        // Another process is at it, or has just been.
+        // Another process holds the row, or has changed it since the snapshot.
         Ok(None) => return Ok(false),
         Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("40001") => return Ok(false),
         Err(error) => return Err(error::store(error)),
@@ -162,7 +162,7 @@ pub(super) async fn step(pool: &PgPool, policy: RollupPolicy) -> Result<bool> {
     let next = after_crowd(&mut step, until, closed, policy.crowd).await?;
     let target = Timestamp(advance(until.0, closed.0, now.before(policy.keep).0, next.map(|next| next.0)));
 
-    // They wait where there is much to catch up on: all of them are looked at.
+    // Open executions are handled only once there is no backlog: all of them are read.
     let late = if next.is_none() { late(&mut step, until).await? } else { LateExecution::default() };
     let mut minutes = late.rollups;
     if until < target {
@@ -195,11 +195,11 @@ async fn after_crowd(
     Ok(next.map(|next| next.0))
 }
 
-/// What of the open executions has ended.
+/// Open executions that have ended.
 #[derive(Default)]
 struct LateExecution {
     rollups: RollupRows,
-    /// How many are no longer open.
+    /// Number of rows removed from the open executions.
     gone: u64,
 }
 
@@ -215,7 +215,7 @@ async fn late(step: &mut RollupTransaction, until: Timestamp) -> Result<LateExec
     Ok(LateExecution { rollups, gone })
 }
 
-/// Adds what was created in a time, and notes what of it has not ended.
+/// Adds the ended executions created in a time span, and records the others as open.
 async fn slice(step: &mut RollupTransaction, rollups: &mut RollupRows, from: Timestamp, to: Timestamp) -> Result<()> {
     let query = sqlx::query(SLICE.as_str()).bind(PgTimestamp(from)).bind(PgTimestamp(to));
     for row in &query.fetch_all(&mut **step).await.map_err(error::store)? {
@@ -230,7 +230,7 @@ async fn slice(step: &mut RollupTransaction, rollups: &mut RollupRows, from: Tim
     Ok(())
 }
 
-/// Adds executions of one minute to the rollups of these lengths: of their version, and of the project.
+/// Adds executions of one minute to the rollups of these lengths: that of their version, and that of the project.
 fn add(rollups: &mut RollupRows, row: &PgRow, lengths: impl IntoIterator<Item = Bucket>) -> Result<()> {
     let mut latencies = Histogram::default();
     add_latencies(&mut latencies, row.bytes("latencies")?.unwrap_or_default());
@@ -260,19 +260,18 @@ fn key(row: &PgRow, span: i16) -> Result<Key> {
     })
 }
 
-/// Money as the database adds it up: a whole number of any length, as text.
+/// A sum of costs: an integer of any length, as text.
 pub(super) fn cost(row: &PgRow) -> Result<i128> {
     row::text(row, "cost")?.parse().map_err(Error::internal)
 }
 
-/// A rollup as it is stored.
 fn stored(row: &PgRow) -> Result<Tally> {
     let mut latencies = Histogram::default();
     add_steps(&mut latencies, row.bytes("steps")?.unwrap_or_default());
     tally(row, cost(row)?, latencies)
 }
 
-/// Adds the hours or days up that are over by `to` and were not by `from`.
+/// Builds the rollups of hours or days that are over by `to` and were not by `from`.
 async fn build(
     step: &mut RollupTransaction,
     shorter: Bucket,
@@ -294,7 +293,7 @@ async fn build(
     write(step, rollups, false).await
 }
 
-/// Writes rollups, with what is there already where some may be.
+/// Writes rollups. With `present`, existing rollups with the same keys are added first.
 async fn write(step: &mut RollupTransaction, mut rollups: RollupRows, present: bool) -> Result<()> {
     if rollups.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Postgres' rows: identities are `uuid`, moments `timestamptz`.
+//! Postgres rows: ids are `uuid`, timestamps `timestamptz`.
 
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::postgres::PgRow;
@@ -13,7 +13,7 @@ fn get<'r, T: Decode<'r, Postgres> + Type<Postgres>>(row: &'r PgRow, column: &st
     row.try_get(column).map_err(error::store)
 }
 
-/// Postgres, as the owner of its rows' reading.
+/// Lets this crate implement [`LedgerRow`] for the driver's row type.
 pub(super) struct PostgresRows;
 
 impl LedgerRow<PostgresRows> for PgRow {
@@ -50,7 +50,7 @@ impl LedgerRow<PostgresRows> for PgRow {
     }
 }
 
-/// A text as Postgres can keep it: it knows no NUL.
+/// Replaces NUL, which Postgres cannot store in a text, by U+FFFD.
 pub(super) fn without_nul(text: &str) -> std::borrow::Cow<'_, str> {
     match text.contains('\0') {
         true => text.replace('\0', "\u{fffd}").into(),

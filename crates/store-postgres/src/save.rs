@@ -1,5 +1,5 @@
-//! Writing what `plan` decided, many rows in one statement. Whoever writes here holds the project's lock, so that no two
-//! wait for each other's rows.
+//! Writes what `plan` decided, many rows per statement. The caller holds the project's lock, so statements cannot wait
+//! for each other's rows.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ static PROMPTS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/save_prompts.sql"), PromptRows::COLUMNS, &["project_id"]));
 
 rows! {
-    /// Prompts, with their tags as JSON.
+    /// Prompts, with tags as JSON.
     PromptRows(row: (&Prompt, String)) {
         id: uuid = row.0.id.0,
         name: text = &row.0.name,
@@ -39,7 +39,7 @@ static ADD_VERSIONS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/add_versions.sql"), VersionRows::COLUMNS, &[]));
 
 rows! {
-    /// Versions, with their variables as JSON.
+    /// Versions, with variables as JSON.
     VersionRows(row: (&Version, String)) {
         id: uuid = row.0.id.0,
         prompt_id: uuid = row.0.prompt_id.0,
@@ -69,7 +69,7 @@ rows! {
     }
 }
 
-/// Writes prompts, and the revision of the last as the project's: this transaction alone can take it.
+/// Writes prompts, and sets the project's revision to that of the last one: the lock excludes other writers.
 pub(super) async fn prompts(connection: &mut PgConnection, project: ProjectId, prompts: &[Prompt]) -> Result<()> {
     let Some(last) = prompts.last() else { return Ok(()) };
     let count = sqlx::query(COUNT).bind(project.0).bind(last.revision);
@@ -79,7 +79,6 @@ pub(super) async fn prompts(connection: &mut PgConnection, project: ProjectId, p
     save.execute(connection).await.map(drop).map_err(error::store)
 }
 
-/// Writes versions that are new.
 pub(super) async fn added(connection: &mut PgConnection, versions: &[Version]) -> Result<()> {
     if versions.is_empty() {
         return Ok(());
@@ -90,7 +89,6 @@ pub(super) async fn added(connection: &mut PgConnection, versions: &[Version]) -
     add.execute(connection).await.map(drop).map_err(error::store)
 }
 
-/// Gives versions another status.
 pub(super) async fn statuses(connection: &mut PgConnection, statuses: &[(VersionId, VersionStatus)]) -> Result<()> {
     if statuses.is_empty() {
         return Ok(());

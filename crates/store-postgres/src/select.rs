@@ -1,4 +1,4 @@
-//! One prompt with one of its versions.
+//! Reads one prompt with one of its versions.
 
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
@@ -11,7 +11,7 @@ use prompt_ledger_store::rows::prompt::{
     ACTIVE, CHECKSUM, LATEST, NUMBER, maybe_prompt, maybe_version, project_revision,
 };
 
-/// A prompt, the version asked for, and the project's revision.
+/// The prompt, the version that the selector names, and the project's revision.
 pub(super) async fn select(
     connection: &mut sqlx::PgConnection,
     project: ProjectId,
@@ -22,7 +22,7 @@ pub(super) async fn select(
     read(row, name)
 }
 
-/// As [`select`], the row alone.
+/// As [`select`], but returns the row.
 pub(super) async fn fetch(
     executor: impl PgExecutor<'_>,
     project: ProjectId,
@@ -40,7 +40,7 @@ pub(super) async fn fetch(
     query.fetch_optional(executor).await
 }
 
-/// What [`fetch`] found: PROMPT_NOT_FOUND where it is nothing.
+/// Converts the row of [`fetch`]; PROMPT_NOT_FOUND where there is none.
 pub(super) fn read(row: Option<sqlx::postgres::PgRow>, name: &str) -> Result<(Prompt, Option<Version>, i64)> {
     let row = row.ok_or_else(|| Error::prompt_not_found(name))?;
     let prompt = maybe_prompt(&row)?.ok_or_else(|| Error::prompt_not_found(name))?;

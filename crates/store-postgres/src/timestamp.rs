@@ -1,4 +1,4 @@
-//! Moments as Postgres sends them: microseconds since 2000.
+//! Timestamps in Postgres's binary form: microseconds since 2000.
 
 use prompt_ledger_domain::Timestamp;
 use sqlx::encode::IsNull;
@@ -9,7 +9,7 @@ use sqlx::{Decode, Encode, Postgres, Type, TypeInfo as _};
 /// Microseconds from 1970 to 2000.
 const EPOCH: i64 = 946_684_800_000_000;
 
-/// A moment in a statement or a row.
+/// A timestamp as a bind value or column value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PgTimestamp(pub(super) Timestamp);
 
@@ -31,7 +31,7 @@ impl PgHasArrayType for PgTimestamp {
 
 impl Encode<'_, Postgres> for PgTimestamp {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        // The ends of time stay within what the database knows.
+        // Clamps to the range of `timestamptz`.
         let micros = self.0.0.clamp(-200_000_000_000_000_000, 9_000_000_000_000_000_000).saturating_sub(EPOCH);
         buffer.extend_from_slice(&micros.to_be_bytes());
         Ok(IsNull::No)

@@ -1,6 +1,7 @@
-//! Whether the database takes writes. A primary can become a standby, or read-only, under open connections: reads then go
-//! on, stale, and writes fail with 25006. So no connection is accepted that cannot write, one in use is asked now and
-//! then, and where one says no all that are as old are closed: their successors find the new primary.
+//! Whether the database accepts writes. A primary can become a standby, or read-only, while connections are open: reads
+//! then continue, with stale data, and writes fail with SQLSTATE 25006. Therefore a new connection that cannot write is
+//! refused and those in use are checked periodically; if one fails the check, all connections as old as it are closed,
+//! and their replacements find the new primary.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,42 +14,43 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::error;
 
-/// `on` on a standby too.
+/// Also `on` on a standby.
 const IS_READ_ONLY: &str = "SHOW transaction_read_only";
 const READ_ONLY: &str = "the database takes no writes: it is a standby, or default_transaction_read_only is on";
 
-/// What the question may take of a new connection.
+/// Timeout of the check of a new connection.
 const ADMIT: Duration = Duration::from_secs(2);
-/// A connection that was idle for so long may have died or changed since; what the question may take then leaves time for
-/// a new connection.
+/// A connection that was idle for longer than `IDLE` may have died or changed and is checked before use, with the
+/// timeout `CHECK`, which leaves time for opening a new one.
 const IDLE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(500);
-/// How often one of the connections that come back is asked, of all pools together. They take turns.
+/// Interval of the checks of connections that are returned, over all pools; each check takes whichever connection is
+/// returned next.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often the log is told of connections that cannot write, at most.
+/// Minimum interval between log entries about connections that cannot write.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// For how long writes must have failed, without one that went well, to say that they fail; and how long that is held
-/// against the database when there are no more writes. A failure after such a while is the first one again.
+/// Writes count as failing once they have failed for `FAILING` without a success in between. The last failure counts
+/// for `RECENT`; a failure after a longer pause starts anew.
 const FAILING: Duration = Duration::from_secs(2);
 const RECENT: Duration = Duration::from_secs(10);
 
-/// What the connections and the writes of this process say about it.
+/// What this process knows about it from its connections and its writes.
 #[derive(Debug)]
 pub(super) struct Writability(Mutex<WritableState>);
 
 #[derive(Debug)]
 struct WritableState {
-    /// Connections made until then are closed when they are next seen.
+    /// Connections opened up to this time are closed when next used or returned.
     stale_until: Option<Instant>,
     ask_at: Instant,
-    /// When the log was told last of a connection that cannot write.
+    /// Time of the last log entry about a connection that cannot write.
     told_at: Option<Instant>,
     failing: Option<Failing>,
 }
 
-/// Writes fail, and none has gone well since.
+/// A series of failed writes without a success.
 #[derive(Debug)]
 struct Failing {
     since: Instant,
@@ -84,7 +86,7 @@ impl Writability {
         Ok(true)
     }
 
-    /// Whether a connection of this age that comes back is kept. Fails where it has died, or has not answered its last
+    /// Whether a returned connection of this age is kept. Fails where it has died, or has not completed its last
     /// statement within `limit`.
     pub(super) async fn may_keep(
         &self,
@@ -95,7 +97,7 @@ impl Writability {
         if self.is_stale(age) {
             return Ok(false);
         }
-        // Behind a statement that nobody waits for any more the driver waits for its answer, and without bound.
+        // After an abandoned statement the driver waits without bound for its result: hence the timeout.
         match self.is_time_to_ask(Instant::now()) {
             true => self.ask_one_in_use(connection, limit).await?,
             false => within(limit, connection.ping()).await?,
@@ -103,7 +105,8 @@ impl Writability {
         Ok(true)
     }
 
-    /// Fails unless a connection in use can write; then all that are as old are closed when they are next seen.
+    /// Fails unless a connection in use can write; all connections as old as it are then closed when next used or
+    /// returned.
     pub(super) async fn ask_one_in_use(&self, connection: &mut PgConnection, limit: Duration) -> sqlx::Result<()> {
         let read_only = within(limit, is_read_only(connection)).await?;
         if read_only {
@@ -124,7 +127,7 @@ impl Writability {
         Err(sqlx::Error::Io(io::Error::other(READ_ONLY)))
     }
 
-    /// Notes how a write fared.
+    /// Records the result of a write.
     pub(super) fn note<T>(&self, written: &Result<T>) {
         self.note_at(written, Instant::now());
     }
@@ -133,7 +136,7 @@ impl Writability {
         let mut state = self.state();
         match written {
             Ok(_) => state.failing = None,
-            // Our own writes waited for each other: the database is well.
+            // Contention among this process's own writes says nothing about the database.
             Err(error) if error::cause(error).is_some_and(error::is_contention) => {}
             Err(error) if error.reason() == Reason::StoreUnavailable => {
                 let before = state.failing.as_ref().filter(|failing| now - failing.last < RECENT);
@@ -141,12 +144,12 @@ impl Writability {
                 let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
                 state.failing = Some(Failing { since, last: now, cause });
             }
-            // The database has answered, and refused this one.
+            // The database responded and rejected this write only.
             Err(_) => {}
         }
     }
 
-    /// Fails where the latest writes did, for what passes.
+    /// STORE_UNAVAILABLE where recent writes have failed with transient failures.
     pub(super) fn check_recent_writes(&self) -> Result<()> {
         self.check_at(Instant::now())
     }
@@ -160,7 +163,7 @@ impl Writability {
         }
     }
 
-    /// Whether a connection of this age may lead to what takes no writes.
+    /// Whether a connection of this age may belong to a server that accepts no writes.
     pub(super) fn is_stale(&self, age: Duration) -> bool {
         let made = Instant::now().checked_sub(age);
         self.state().stale_until.is_some_and(|until| made.is_none_or(|made| made <= until))
@@ -180,7 +183,7 @@ impl Writability {
     }
 }
 
-/// Fails unless the first connection of a process can write: it was given the wrong address.
+/// Fails unless the first connection of a process can write: the URL is then wrong.
 pub(super) async fn check_first(connection: &mut PgConnection) -> Result<()> {
     if within(ADMIT, is_read_only(connection)).await.map_err(error::store)? {
         let advice = "; name the primary in the URL, or start again when it takes writes";
@@ -189,13 +192,13 @@ pub(super) async fn check_first(connection: &mut PgConnection) -> Result<()> {
     Ok(())
 }
 
-/// One round trip, and no prepared statement.
+/// One round trip, without a prepared statement.
 async fn is_read_only(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let row: PgRow = sqlx::raw_sql(IS_READ_ONLY).fetch_one(connection).await?;
     Ok(row.try_get::<&str, _>(0)? == "on")
 }
 
-/// Fails unless a connection answers in time; the pool then lets it go.
+/// Times out where a connection does not respond; the pool then closes it.
 async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     tokio::time::timeout(limit, answer).await.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into())))
 }

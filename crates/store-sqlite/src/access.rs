@@ -23,7 +23,7 @@ macro_rules! keys {
     };
 }
 
-/// Moves the revision that caches of keys compare, where the statement before it wrote something.
+/// Increments the keys' revision where the statement before it wrote something.
 macro_rules! count_write {
     () => {
         "UPDATE revisions SET revision = revision + 1 WHERE scope = 'keys' AND changes() > 0;"
@@ -109,7 +109,7 @@ async fn create_key(connection: &mut SqliteConnection, new: &NewApiKey) -> Resul
         .fetch_all(connection)
         .await
         .map_err(|error| match error {
-            // Its project is the only thing that a key refers to.
+            // The project is the only foreign key of `api_keys`.
             sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
                 Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
             }

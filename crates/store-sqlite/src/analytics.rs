@@ -1,5 +1,5 @@
-//! Figures, read from the executions themselves: a file has one process, and few of them. Money is added in two halves, since
-//! a sum of 64 bits that overflows is an error here.
+//! Usage figures, computed from the executions: a file belongs to one process and has few of them. Costs are summed in
+//! two halves, because a 64-bit sum that overflows is an error in SQLite.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -30,13 +30,13 @@ static OF_PROJECT: LazyLock<String> = LazyLock::new(|| figures("executions_proje
 static OF_PROMPT: LazyLock<String> = LazyLock::new(|| figures("executions_prompt", "e.prompt_id = :prompt"));
 static OF_VERSION: LazyLock<String> = LazyLock::new(|| figures("executions_version", "e.version_id = :version"));
 
-/// The executions that this walk of an index finds, grouped.
+/// The statement over the executions that a scan of this index finds, grouped.
 fn figures(index: &str, walk: &str) -> String {
     let sql = include_str!("sql/usage.sql").replace("{index}", index).replace("{walk}", walk);
     numbered(&sql, UsageParameters::NAMES)
 }
 
-/// One question.
+/// The arguments of a usage query.
 struct SqliteUsageQuery<'a> {
     project: ProjectId,
     filter: &'a UsageFilter,
@@ -77,13 +77,13 @@ parameters! {
 }
 
 impl SqliteUsageQuery<'_> {
-    /// The rows of a page before are not read again.
+    /// Start of the scan: skips the intervals before the one that the previous page ended in.
     fn start(&self) -> Option<Timestamp> {
         self.filter.start_time.max(self.after.and_then(|after| after.bucket_start))
     }
 }
 
-/// Counted by a trigger.
+/// Executions per version, from the table that triggers maintain.
 const COUNTS: &str = "
     SELECT v.version_number, c.executions
     FROM prompts p JOIN prompt_versions v ON v.prompt_id = p.id JOIN version_executions c ON c.version_id = v.id

@@ -1,4 +1,4 @@
-//! Asking for an execution's end.
+//! Cancellation requests.
 
 use prompt_ledger_domain::execution::{Event, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 use super::{error, lease, now, read, row};
 use prompt_ledger_store::{Canceling, Fence};
 
-/// A queued execution ends; then a running one that carries no wish yet carries this one.
+/// Cancels a queued execution; sets the cancellation request of a running one that has none yet.
 const CANCEL: &str = "
     INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt)
     SELECT id, last_sequence + 1, $3, status, 'canceled', attempts FROM executions
@@ -67,7 +67,7 @@ fn canceled(sequence: i64, at: Timestamp, attempt: i32) -> Event {
     }
 }
 
-/// Those whose end someone asked for.
+/// Those with a cancellation request.
 pub(super) async fn canceled_of(connection: &mut SqliteConnection, held: &[Fence]) -> Result<Vec<Fence>> {
     let pairs: Vec<_> = held.iter().map(|fence| (fence.id.to_string(), fence.attempt)).collect();
     let rows = sqlx::query(CANCELED_OF).bind(row::to_json(&pairs)?).fetch_all(connection).await;

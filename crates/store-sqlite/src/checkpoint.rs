@@ -1,7 +1,6 @@
-//! Moving the WAL into the database file. Done inside a commit, as SQLite does by itself, it makes that commit wait for
-//! several syncs; so a connection of its own does it beside the writer. But the WAL begins anew only when all of it has
-//! been moved, and while this connection moves, more is written: past a bound the writer moves that last part itself,
-//! between two batches.
+//! Checkpoints: moving the WAL into the database file. SQLite's automatic checkpoint makes a commit wait for several
+//! syncs, so a connection of its own does it concurrently with the writer. The WAL restarts only when all of it has
+//! been moved, but the writer appends meanwhile: above a limit the writer itself moves the rest, between two batches.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +13,14 @@ use tokio::task::JoinHandle;
 
 use super::error;
 
-/// Jobs between two checkpoints: about 10 MiB of WAL with short texts. Rare enough to matter to no percentile, often
-/// enough that a restart has little to read.
+/// Jobs between two checkpoints: about 10 MiB of WAL with short texts. Few enough not to affect latencies, many enough
+/// that a restart has little to read.
 const JOBS: usize = 512;
 
-/// Pages in the WAL above which it is to begin anew: 64 MiB.
+/// Pages in the WAL above which the writer moves the rest: 64 MiB.
 const FRAMES: i64 = 16 * 1024;
 
-/// Where the writer leaves word of what it has committed.
+/// The writer's handle to the checkpointing task.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     committed: usize,
@@ -33,13 +32,13 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     pub(super) async fn start(options: &SqliteConnectOptions) -> Result<Self> {
         let mut connection = options.connect().await.map_err(error::store)?;
-        // One is enough: a second word while the first is worked on says nothing new.
+        // One is enough: a second request during a checkpoint adds nothing.
         let (due, mut words) = mpsc::channel(1);
         let behind = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&behind);
         let task = tokio::spawn(async move {
             while let Some(()) = words.recv().await {
-                // Only one checkpoint runs at a time, and now it is the writer's turn.
+                // Only one checkpoint can run at a time, and the next is the writer's.
                 if flag.load(Ordering::Acquire) {
                     continue;
                 }
@@ -51,7 +50,7 @@ impl Checkpointer {
         Ok(Self { committed: 0, due, behind, task })
     }
 
-    /// So many jobs more are durable.
+    /// Counts committed jobs, and requests a checkpoint every [`JOBS`] jobs.
     pub(super) fn committed(&mut self, jobs: usize) {
         self.committed += jobs;
         if self.committed >= JOBS {
@@ -60,7 +59,7 @@ impl Checkpointer {
         }
     }
 
-    /// Moves the rest on the writer's own connection, where the WAL has become too long.
+    /// Checkpoints on the writer's connection where the WAL is too long.
     pub(super) async fn catch_up(&self, connection: &mut SqliteConnection) {
         if self.behind.load(Ordering::Acquire) {
             report(passive(connection).await);
@@ -68,12 +67,12 @@ impl Checkpointer {
         }
     }
 
-    /// Ends, and leaves the file whole, without a WAL.
+    /// Stops the task, moves the whole WAL into the file, and truncates it.
     pub(super) async fn finish(self, connection: Option<SqliteConnection>) {
         drop(self.due);
         self.task.await.ok();
         if let Some(mut connection) = connection {
-            // Where another process has the file open some of the WAL may stay; nothing is lost by that.
+            // While another process has the file open, part of the WAL may remain; no data is lost.
             sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.ok();
             connection.close().await.ok();
         }
@@ -84,7 +83,7 @@ fn report<T>(checkpoint: sqlx::Result<T>) -> Option<T> {
     checkpoint.inspect_err(|error| tracing::warn!(%error, "a checkpoint failed; the next one does its work")).ok()
 }
 
-/// Moves what no reader needs, waiting for nobody: how many pages the WAL held when it began.
+/// Moves the pages that no reader needs, without waiting. Returns the number of pages in the WAL at the start.
 async fn passive(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     let (_busy, frames, _moved): (i64, i64, i64) =
         sqlx::query_as("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;

@@ -1,4 +1,4 @@
-//! Claims: a queued execution becomes running, and its next attempt the caller's.
+//! Claims: a queued execution becomes running, and the claimant holds its next attempt.
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ClaimId;
@@ -9,7 +9,8 @@ use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
 
-/// What runs with claim $3. The second condition is the index's own: without it the index does not count as usable.
+/// Executions running under claim $3. `status <> 'succeeded'` repeats the condition of the partial index, without which
+/// SQLite does not use it.
 macro_rules! ours {
     () => {
         " WHERE x.status = 'running' AND x.status <> 'succeeded' AND x.claim_id = $3"
@@ -31,7 +32,8 @@ macro_rules! claimed {
     };
 }
 
-/// At $5, for worker $2: those that `$which` leaves, their events, and all that was claimed.
+/// Claims at time $5 for worker $2 the executions that `$which` selects, inserts their events, and returns everything
+/// claimed.
 macro_rules! claim {
     ($from:literal, $which:literal) => {
         concat!(
@@ -57,7 +59,7 @@ const HINTED: &str = claim!(
     "executions.id = hint.value ->> 0 AND (attempts + 1 = hint.value ->> 1 OR available_at <= $5)"
 );
 
-/// Up to $1, the longest due first.
+/// Up to $1 executions, oldest `available_at` first.
 const DUE: &str = claim!(
     "",
     "id IN (SELECT id FROM executions WHERE status = 'queued' AND available_at <= $5 AND needs <= $6
@@ -100,12 +102,12 @@ pub(super) async fn due(connection: &mut SqliteConnection, limit: usize, holder:
     rows.iter().map(|row| claimed::claimed(row, at)).collect()
 }
 
-/// Whether [`due`] would find any: asked of a reader, because there is hardly ever one.
+/// Whether [`due`] would find any. Runs on a read connection, because usually there is none.
 pub(super) async fn any_due(connection: &mut SqliteConnection) -> Result<bool> {
     sqlx::query_scalar(ANY_DUE).bind(now().0).bind(CAPABILITY).fetch_one(connection).await.map_err(error::store)
 }
 
-/// What runs with this claim.
+/// The executions running under this claim.
 pub(super) async fn of(connection: &mut SqliteConnection, claim: ClaimId) -> Result<Vec<Claimed>> {
     let rows = sqlx::query(CLAIMED)
         .bind(None::<i64>)

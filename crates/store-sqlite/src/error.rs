@@ -1,4 +1,4 @@
-//! The one mapping of database failures to the ledger's errors.
+//! The only mapping of database failures to the domain's errors.
 
 use prompt_ledger_domain::Error;
 use sqlx::migrate::MigrateError;
@@ -6,13 +6,13 @@ use sqlx::migrate::MigrateError;
 pub(super) use prompt_ledger_store::failure::unavailable;
 use prompt_ledger_store::failure::unknown_migration;
 
-/// STORE_UNAVAILABLE for what passes (a lock, a full or read-only disk, a connection), INTERNAL for everything else. A violated
-/// constraint that means something is mapped where the query is.
+/// STORE_UNAVAILABLE for transient failures (lock, full or read-only disk, connection), INTERNAL for everything else.
+/// Violations of constraints that have a meaning are mapped where the query is.
 pub(super) fn store(error: sqlx::Error) -> Error {
     if passes(&error) { unavailable().caused_by(error) } else { Error::internal(error) }
 }
 
-/// Whether another process has kept the lock for longer than a write waits.
+/// Whether another process held the lock beyond the busy timeout.
 pub(super) fn locked(error: &sqlx::Error) -> bool {
     /// Primary result codes: BUSY, LOCKED.
     const LOCKED: [i32; 2] = [5, 6];
@@ -37,7 +37,7 @@ fn passes(error: &sqlx::Error) -> bool {
     }
 }
 
-/// The primary result code: the low byte, of which the rest says more.
+/// The primary result code: the low byte of the extended one.
 fn code(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)

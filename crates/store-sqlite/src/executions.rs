@@ -1,4 +1,4 @@
-//! Executions: which intent runs where.
+//! The traits about executions, each method delegating to its module.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ impl ExecutionReader for Sqlite {
         limit: usize,
         texts: bool,
     ) -> Result<Vec<Execution>> {
-        // One moment for all statements: an execution that changes its status meanwhile is seen once.
+        // One snapshot for all statements: an execution whose status changes meanwhile is listed once.
         let mut snapshot = self.lists.begin().await.map_err(error::store)?;
         list::list(&mut snapshot, SqlitePage { project, filter, before, limit, texts }).await
     }

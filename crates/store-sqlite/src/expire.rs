@@ -1,4 +1,4 @@
-//! What happens when a lease runs out or a life is over.
+//! Expiry of leases and of executions.
 
 use prompt_ledger_domain::execution::{ErrorType, Event, ExecutionMode, Status};
 use prompt_ledger_domain::ids::ExecutionId;
@@ -10,11 +10,11 @@ use super::{error, lease, now, row};
 use prompt_ledger_store::Change;
 use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
 
-/// How many are dealt with at once.
+/// Maximum number of executions per call.
 const MOST: i64 = 500;
 
-/// At $1 the holder's time is over, or the life of one that is queued. The second condition of the first is the index's
-/// own: without it the index does not count as usable.
+/// Executions that at time $1 are running with an expired lease, or queued past `expire_at`. `status <> 'succeeded'`
+/// repeats the condition of the partial index, without which SQLite does not use it.
 macro_rules! left {
     ($columns:literal) => {
         concat!(
@@ -37,7 +37,8 @@ const ALL: &str = concat!(
     " LIMIT $2"
 );
 
-/// Execution $1 at $2 becomes $3, with error $4 and message $5; its present attempt, if any, ends with $6 and $7.
+/// At time $2 execution $1 gets status $3, error $4 and message $5; the attempt of a running one ends with error $6 and
+/// message $7.
 const APPLY: &str = "
     INSERT INTO execution_attempts (execution_id, number, worker, started_at, ended_at, error_type, error_message,
         provider_request_id)
@@ -55,12 +56,12 @@ const APPLY: &str = "
         provider_request_id = iif(status = 'running', '', provider_request_id)
     WHERE id = $1";
 
-/// Whether [`expire`] would find any: asked of a reader, because there is hardly ever one.
+/// Whether [`expire`] would find any. Runs on a read connection, because usually there is none.
 pub(super) async fn any(connection: &mut SqliteConnection) -> Result<bool> {
     sqlx::query_scalar(ANY).bind(now().0).fetch_one(connection).await.map_err(error::store)
 }
 
-/// Deals with all of them, one by one: they are few.
+/// Writes the new states, one execution at a time: there are few.
 pub(super) async fn expire(connection: &mut SqliteConnection) -> Result<Vec<Change>> {
     let at = now();
     let rows = sqlx::query(ALL).bind(at.0).bind(MOST).fetch_all(&mut *connection).await.map_err(error::store)?;

@@ -1,5 +1,5 @@
-//! Ending an attempt, and with it the execution or not. Every statement tests the fence by itself; the last one moves
-//! it, so that those before it all see the same execution.
+//! Ends of attempts, which also end, continue or requeue the execution. Each statement checks the fence; only the last
+//! one changes it, so all of them see the same execution.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::statement::{HotWritten, Statement, statement};
 use super::{error, lease, now, row};
 use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 
-/// How one attempt ends, and with it the execution.
+/// The end of an attempt that ends its execution.
 #[derive(Debug)]
 pub(super) struct AttemptEnd {
     id: String,
@@ -34,7 +34,7 @@ impl AttemptEnd {
         self.finish.failure.as_ref().map(|failure| failure.error_type)
     }
 
-    /// The event that it wrote; nothing where the fence did not hold.
+    /// The event that was written; nothing where the fence did not hold.
     pub(super) fn event(&self, written: &HotWritten) -> Option<Event> {
         let sequence = written.end(&self.id)?;
         Some(Event {
@@ -49,7 +49,7 @@ impl AttemptEnd {
     }
 }
 
-/// The attempt, the event, what the model wrote, and the execution.
+/// The inserts of attempt, event and response, then the update of the execution.
 pub(super) const STATEMENTS: [Statement<AttemptEnd>; 4] = [ATTEMPT, LAST, OUTPUT, EXECUTION];
 
 const ATTEMPT: Statement<AttemptEnd> = statement!(concat!(include_str!("sql/end_attempt.sql"), include_str!("sql/fenced.sql")), |AttemptEnd { id, fence, finish }, at| {
@@ -96,16 +96,16 @@ const EXECUTION: Statement<AttemptEnd> = statement!(concat!(include_str!("sql/en
     cost_nano_usd = finish.cost_nano_usd,
 });
 
-/// How an attempt ends after which the execution goes on, and what comes next.
+/// The end of an attempt after which the execution goes on, and what follows.
 struct Continuation<'a> {
     fence: Fence,
     at: Timestamp,
     ended: &'a Ended,
     next: Status,
-    /// When the next attempt may begin.
+    /// When the next attempt may begin, or in a retry its provider call.
     next_at: Timestamp,
     handed_back: bool,
-    /// Who makes it; absent where the execution waits for a worker.
+    /// Holder of the next attempt; absent where the execution is queued.
     holder: Option<&'a Holder>,
 }
 
@@ -133,7 +133,8 @@ parameters! {
 static RETRY: LazyLock<String> = LazyLock::new(|| go_on(include_str!("sql/retry.sql")));
 static REQUEUE: LazyLock<String> = LazyLock::new(|| go_on(include_str!("sql/requeue.sql")));
 
-/// The attempt ends, and the execution goes on by what `update` sets; canceled where that was asked for.
+/// Composes the end of an attempt after which `update` lets the execution go on; it is canceled instead where that was
+/// requested.
 fn go_on(update: &str) -> String {
     let names = GoOnParameters::NAMES;
     let values: Vec<_> = names.iter().map(|name| format!(":{name}")).collect();
@@ -172,7 +173,8 @@ pub(super) async fn requeue(
     went_on(connection, &REQUEUE, to).await
 }
 
-/// The event of an attempt after which the execution goes on, or was canceled; nothing where the fence did not hold.
+/// Runs a continuation. Returns its event, which is to `canceled` where that was requested; nothing where the fence did
+/// not hold.
 async fn went_on(connection: &mut SqliteConnection, sql: &'static str, to: Continuation<'_>) -> Result<Option<Event>> {
     let rows = GoOnParameters::query(sql, &to).fetch_all(&mut *connection).await.map_err(error::store)?;
     let Some(row) = rows.first() else { return Ok(None) };

@@ -1,10 +1,10 @@
-//! What every execution writes, for many executions at once: a batch of beginnings and ends is one call of the driver,
-//! the transaction around it included.
+//! The writes that every execution needs, batched: recordings and ends of many executions are one call of the driver,
+//! including the transaction.
 //!
-//! The values have no numbers: with thousands of them the driver looks each name up among all. So each statement brings
-//! the values of its own columns, in the order of the text, and a long text stands in one statement alone. Counts of
-//! jobs are rounded up, so that the texts stay few and are planned once; the rows that no job fills are NULL, and equal
-//! to nothing.
+//! Values are bound without numbers, because the driver looks up each of thousands of names among all. Each statement
+//! therefore brings the values of its own columns, in the order of the text, and a long value appears in one statement
+//! only. Numbers of jobs are rounded up to [`SIZES`], so that there are few texts, each planned once; surplus rows are
+//! NULL and match nothing.
 #![allow(clippy::disallowed_types, reason = "constant texts, made when they are first used")]
 
 use std::sync::OnceLock;
@@ -19,19 +19,19 @@ use super::record::{self, Record};
 use super::statement::{HotValues, HotWritten};
 use super::{error, now};
 
-/// How many jobs of a kind a text is made for.
+/// Numbers of jobs of one kind for which there are texts.
 const SIZES: [usize; 8] = [0, 1, 2, 4, 8, 16, 32, 64];
 
-/// Whether a text is a transaction of its own.
+/// Whether a text contains its own transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Around {
-    /// It is.
+    /// With BEGIN and COMMIT.
     Transaction,
-    /// It runs within another.
+    /// Runs within the caller's transaction.
     Nothing,
 }
 
-/// Writes them all, or on an error nothing; a transaction may then still be open.
+/// Writes all jobs. After an error nothing is written, but a transaction may still be open.
 pub(super) async fn write(
     connection: &mut SqliteConnection,
     records: &[&Record],
@@ -44,8 +44,8 @@ pub(super) async fn write(
     values.of(&record::STATEMENTS, records, SIZES[more], at)?;
     values.of(&finish::STATEMENTS, ends, SIZES[less], at)?;
     let mut written = HotWritten { at, all_new: true, ends: Vec::new() };
-    // Every statement answers how many rows it wrote, after those that it returns. An answer that tells which
-    // beginnings are new would cost each of them more than asking does for the few that are not.
+    // Every statement reports the number of rows it wrote, after the rows it returns. Returning which recordings are
+    // new would cost more than querying the few that are not.
     let mut statement = usize::from(around == Around::Nothing);
     let mut answers = connection.fetch_many(sqlx::query_with(text(more, less, around), values.0));
     while let Some(answer) = answers.try_next().await? {
@@ -62,24 +62,24 @@ pub(super) async fn write(
     Ok(written)
 }
 
-/// Records one, inside a transaction.
+/// Records one execution, inside a transaction.
 pub(super) async fn record_alone(connection: &mut SqliteConnection, record: &Record) -> Result<Recorded> {
     let written = write(connection, &[record], &[], Around::Nothing).await.map_err(error::store)?;
     record::recorded(connection, record, &written).await
 }
 
-/// Ends one, inside a transaction.
+/// Ends one execution, inside a transaction.
 pub(super) async fn end_alone(connection: &mut SqliteConnection, end: &AttemptEnd) -> Result<Option<Event>> {
     let written = write(connection, &[], &[end], Around::Nothing).await.map_err(error::store)?;
     Ok(end.event(&written))
 }
 
-/// Which of [`SIZES`] holds so many; a batch has no more than the last.
+/// Index of the smallest of [`SIZES`] that holds this many jobs; a batch has no more than the last one.
 fn room(jobs: usize) -> usize {
     SIZES.iter().position(|size| *size >= jobs).unwrap_or(SIZES.len() - 1)
 }
 
-/// The text for so many beginnings and ends; made once.
+/// The text for these sizes of recordings and ends, composed at its first use.
 fn text(records: usize, ends: usize, around: Around) -> &'static str {
     type HotTexts = [[OnceLock<String>; SIZES.len()]; SIZES.len()];
     static WHOLE: HotTexts = [const { [const { OnceLock::new() }; SIZES.len()] }; SIZES.len()];
@@ -101,8 +101,8 @@ fn text(records: usize, ends: usize, around: Around) -> &'static str {
     })
 }
 
-/// Ends what a failed text has begun. Nothing is left to end where the lock was not to be had, or where a failure has
-/// rolled back by itself: that it was not, the next transaction would tell.
+/// Rolls back a failed text. This fails, harmlessly, where the transaction did not begin or was rolled back by the
+/// failure; if one stayed open, the next BEGIN fails.
 pub(super) async fn roll_back(connection: &mut SqliteConnection) {
     sqlx::query("ROLLBACK").execute(connection).await.ok();
 }

@@ -1,4 +1,4 @@
-//! Leases, kept by signs of life; and the cost of what nobody is there to finish.
+//! Leases and their extension by heartbeats; costs of executions that end without a holder.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(super) async fn extend(connection: &mut SqliteConnection, held: &[Fence], le
     rows.iter().map(held).collect()
 }
 
-/// Reckons the cost of an execution that nobody is there to finish: of what its attempts told.
+/// Computes the cost of an execution that ends without a holder, from the usage of its attempts.
 pub(super) async fn settle(connection: &mut SqliteConnection, id: ExecutionId) -> Result<()> {
     let row = sqlx::query(PRICED_USAGE).bind(id.to_string()).fetch_optional(&mut *connection).await;
     let Some(row) = row.map_err(error::store)? else { return Ok(()) };

@@ -1,27 +1,30 @@
-//! The embedded backend: one SQLite file, nothing to install.
+//! The embedded database: one SQLite file, nothing to install.
 //!
-//! All writes go through one connection, whose owner commits them in groups (`writer`); reads have a pool of their
-//! own and see the last commit, never a part of one. The journal is a WAL with `synchronous = FULL`: what a future has
-//! answered has been forced to the disk. The clock of the database is this process's.
+//! All writes go through one connection, which commits them in groups (`writer`). Reads have a pool of their own and
+//! see the last commit. The journal is a WAL with `synchronous = FULL`: a write whose future has completed has been
+//! synced to the disk. All times are those of this process's clock.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `writer`, `checkpoint` | group commit; moving the WAL into the file without making writers wait |
-//! | `migrate` | the schema, forwards and back |
-//! | `registry`, `select` | prompts and versions, read |
-//! | `registry_write`, `put_prompt`, `change_prompt`, `register_code` | prompts and versions, written |
-//! | `models`, `access` | models and prices; projects and keys |
-//! | `analytics` | figures, read from the executions |
-//! | `executions` | one function per intent, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
-//! | `maintenance` | what background jobs ask for, in `expire` |
-//! | `statement`, `hot` | a statement for many jobs; the texts that begin and end whole batches of executions |
-//! | `row` | rows to records, with `rows` |
-//! | `error` | the one mapping of database failures |
+//! | `writer`, `checkpoint` | group commit; moves the WAL into the file without making writers wait |
+//! | `migrate` | applies and reverts the schema |
+//! | `registry`, `select` | reads prompts and versions |
+//! | `registry_write`, `put_prompt`, `change_prompt`, `register_code` | writes prompts and versions |
+//! | `models`, `access` | models and prices; projects and API keys |
+//! | `analytics` | computes usage figures from the executions |
+//! | `executions` | traits about executions, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `maintenance` | the operations of background jobs, in `expire` |
+//! | `statement`, `hot` | statements for many jobs; batches of recordings and ends as one text |
+//! | `sql/` | the longer statements, with named parameters |
+//! | `row` | reads rows, for `store::rows` |
+//! | `error` | maps the driver's failures |
 //!
-//! Two habits of the driver shape the statements. Each call is a hop to the connection's thread, so several statements
-//! that need no answer in between are sent as one text, all with the same `$1, $2, ...`: with `?1` a number that a
-//! statement leaves out shifts the values of those after it. (`hot` has no numbers at all, and says why.) And `fetch_one`
-//! stops at the first row, before whatever else the text holds: writes that answer rows are read with `fetch_all`.
+//! Two properties of the driver shape the statements:
+//! - Each call is a round trip to the connection's thread. Statements whose results are not needed in between are sent
+//!   as one text, all with the same `$1, $2, ...`: with `?1`, a number that one statement leaves out would shift the
+//!   values of the following ones. (`hot` has no numbers, for the reason given there.)
+//! - `fetch_one` stops at the first row, before the rest of the text has run: writes that return rows are read with
+//!   `fetch_all`.
 #![warn(missing_docs)]
 #![allow(
     clippy::disallowed_types,
@@ -68,40 +71,40 @@ mod writer;
 
 pub use migrate::{migrate_down, migrate_status, migrate_up};
 
-/// How many reads run at once.
+/// Connections for reads.
 const READERS: u32 = 4;
 
-/// How many lists are read at once.
+/// Connections for lists.
 const LISTERS: u32 = 2;
 
-/// How long a read waits for a free connection.
+/// Timeout for getting a read connection.
 const READER_WAIT: Duration = Duration::from_secs(5);
 
-/// How long a write waits while another process writes.
+/// Time for which a write waits while another process holds the write lock: 5 s.
 pub const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// The ledger in one SQLite file.
+/// The store in one SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
     readers: SqlitePool,
-    /// For lists alone: one may walk far, and must not hold up what every call needs.
+    /// For lists, which may be slow and must not block other calls.
     lists: SqlitePool,
-    /// One connection for `check_writable` alone. Those of `readers` are held by calls for as long as a busy
-    /// runtime lets them wait, which says nothing about the file.
+    /// One connection, for `check_writable`. Calls on a busy runtime may keep those of `readers` for long, which says
+    /// nothing about the file.
     health: SqlitePool,
-    /// One for `revisions` and `ping` alone: caches need an answer while calls wait for `readers`.
+    /// One connection, for `revisions` and `ping`: caches need a result while calls wait for `readers`.
     revisions: SqlitePool,
     writer: Writer,
 }
 
 impl Sqlite {
-    /// Opens the file, making it and its directory where there is none, for this user alone, and brings its schema up
-    /// to date.
+    /// Opens the file and applies missing migrations. Creates the file and its directories where they do not exist,
+    /// accessible to the current user only.
     pub async fn open(path: &Path) -> Result<Self> {
         Self::open_within(path, LOCK_WAIT).await
     }
 
-    /// As [`Sqlite::open`], with another bound on how long a write waits for another process: past it the write is
+    /// As [`Sqlite::open`], with a limit other than [`LOCK_WAIT`]; a write that waits longer fails with
     /// STORE_UNAVAILABLE.
     pub async fn open_within(path: &Path, lock_wait: Duration) -> Result<Self> {
         create_file(path).await.map_err(error::store)?;
@@ -112,7 +115,7 @@ impl Sqlite {
             SqlitePoolOptions::new()
                 .max_connections(connections)
                 .acquire_timeout(READER_WAIT)
-                // A connection to a file does not go stale: a check would be a hop for nothing.
+                // Connections to a file do not go stale, and a check is a round trip to the driver's thread.
                 .test_before_acquire(false)
                 .idle_timeout(None)
                 .max_lifetime(None)
@@ -127,7 +130,7 @@ impl Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
-    /// Commits what was submitted, moves the WAL into the file, and closes it.
+    /// Commits the accepted writes, checkpoints the WAL, and closes the file.
     async fn close(&self) {
         for pool in [&self.health, &self.revisions, &self.lists, &self.readers] {
             pool.close().await;
@@ -136,24 +139,24 @@ impl Store for Sqlite {
     }
 }
 
-/// How every connection is opened.
+/// Options of every connection.
 fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
-        // NORMAL would lose the last commits when the power fails.
+        // NORMAL loses the last commits on a power failure.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(LOCK_WAIT)
-        // A checkpoint inside a commit is a wait of several syncs: `checkpoint` does it beside.
+        // An automatic checkpoint makes its commit wait for several syncs; `checkpoint` does it on another connection.
         .pragma("wal_autocheckpoint", "0")
         .pragma("temp_store", "MEMORY")
-        // Room for every text of `hot`, one for each pair of sizes, and for all others.
+        // Room for all statements of `hot`, one per pair of sizes, and for all others.
         .statement_cache_capacity(256)
         .disable_statement_logging()
 }
 
-/// Makes the file before SQLite does: prompts are nobody else's to read. The WAL takes the file's permissions over.
+/// Creates the file before SQLite does, with permissions for the current user only. The WAL inherits them.
 async fn create_file(path: &Path) -> sqlx::Result<()> {
     let mut directory = tokio::fs::DirBuilder::new();
     let mut file = tokio::fs::OpenOptions::new();
@@ -170,7 +173,7 @@ async fn create_file(path: &Path) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The database's clock.
+/// The time of this process, which is this database's clock.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(0).after(since)

@@ -1,5 +1,5 @@
-//! Lists of executions. Each shape of filter walks the index that leaves the fewest rows, newest first, and tests the
-//! rest; `INDEXED BY` makes the choice ours, whatever statistics there are.
+//! Lists of executions. For each shape of filter the statement uses the index that leaves the fewest rows, newest
+//! first, and tests the other conditions. `INDEXED BY` fixes the choice, independent of statistics.
 
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
@@ -12,8 +12,9 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// $1 project; $2 to $3 created, both inclusive; $4, $5 the row before; $6 environment, $7 statuses as JSON,
-/// $8 correlation id, $9 prompt, $10 version, $11 the one status that is walked; $12 how many.
+/// $1 project; $2 to $3 creation time, both inclusive; $4, $5 creation time and id of the last row of the page before;
+/// $6 environment, $7 statuses as JSON, $8 correlation id, $9 prompt, $10 version, $11 the one status that is scanned;
+/// $12 limit.
 macro_rules! list {
     ($index:literal, $walk:literal, $columns:expr, $joins:expr) => {
         concat!(
@@ -30,7 +31,7 @@ macro_rules! list {
     };
 }
 
-/// Without and with texts.
+/// The statement without texts, and with.
 macro_rules! shapes {
     ($index:literal, $walk:literal) => {
         [list!($index, $walk, "", ""), list!($index, $walk, text_columns!(), text_joins!())]
@@ -41,7 +42,7 @@ const OF_PROJECT: [&str; 2] = shapes!("executions_project", "x.project_id = $1")
 const OF_PROMPT: [&str; 2] = shapes!("executions_prompt", "x.prompt_id = $9");
 const OF_VERSION: [&str; 2] = shapes!("executions_version", "x.version_id = $10");
 const OF_CORRELATION: [&str; 2] = shapes!("executions_correlation", "x.correlation_id = $8");
-// The second condition is the index's own: without it the index does not count as usable.
+// `status <> 'succeeded'` repeats the condition of the partial index, without which SQLite does not use it.
 const OF_STATUS: [&str; 2] = shapes!("executions_status", "x.status = $11 AND x.status <> 'succeeded'");
 
 const NAMED: &str = "
@@ -49,7 +50,7 @@ const NAMED: &str = "
     FROM prompts p LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = $3
     WHERE p.project_id = $1 AND p.name = $2";
 
-/// One page's question.
+/// The arguments of `list`.
 pub(super) struct SqlitePage<'a> {
     pub(super) project: ProjectId,
     pub(super) filter: &'a ExecutionFilter,
@@ -58,7 +59,7 @@ pub(super) struct SqlitePage<'a> {
     pub(super) texts: bool,
 }
 
-/// The prompt and the version that the filter names.
+/// Ids of the prompt and the version that the filter names.
 #[derive(Default)]
 pub(super) struct Named {
     pub(super) prompt: Option<String>,
@@ -83,7 +84,7 @@ pub(super) async fn list(connection: &mut SqliteConnection, page: SqlitePage<'_>
     walk(connection, statement, &page, &named, None).await
 }
 
-/// The ids of the names; nothing where one does not exist.
+/// Looks up the ids; nothing where the prompt or the version does not exist.
 pub(super) async fn named(
     connection: &mut SqliteConnection,
     project: ProjectId,
@@ -106,7 +107,7 @@ pub(super) async fn named(
     Ok(if unknown_version { None } else { Some(named) })
 }
 
-/// One walk per status, merged: an index gives an order for one status only.
+/// One index scan per status, merged: the index is ordered within one status only.
 async fn of_statuses(connection: &mut SqliteConnection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
     let mut all = Vec::new();
     for status in Status::ALL.iter().filter(|status| page.filter.statuses.contains(status)) {

@@ -1,4 +1,4 @@
-//! What background jobs ask for.
+//! Operations of the background jobs.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const PING: &str = "SELECT 1 FROM projects LIMIT 1";
 
 #[async_trait]
 impl Maintenance for Sqlite {
-    /// The file has no age: it is open for as long as this process lives, which is as cautious by itself.
+    /// The lease is not used: there is no database server that could have been down while holders were running.
     async fn expire(&self, _: Duration) -> Result<Vec<Change>> {
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
         if !expire::any(&mut connection).await? {
@@ -22,7 +22,7 @@ impl Maintenance for Sqlite {
         self.writer.write((), |connection, ()| Box::pin(expire::expire(connection))).await
     }
 
-    /// There are no rollups here.
+    /// There are no rollups in SQLite.
     async fn roll_up(&self, _: RollupPolicy) -> Result<bool> {
         Ok(false)
     }

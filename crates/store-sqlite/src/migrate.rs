@@ -1,5 +1,5 @@
-//! The schema, forwards and back. A migration runs whole or not at all, and two processes that start at once take
-//! turns.
+//! Applies and reverts migrations. All of them run in one transaction, whose write lock serializes concurrent
+//! processes.
 
 use std::path::Path;
 
@@ -12,20 +12,20 @@ use prompt_ledger_store::migrations::{self, Migration, check_target, status};
 use prompt_ledger_store::seed::{self, Dialect};
 use prompt_ledger_store::{MigrationStatus, migration_texts};
 
-/// How SQLite spells what the seed needs.
 const DIALECT: Dialect = Dialect {
     now: "CAST(unixepoch('subsec') * 1000000 AS INTEGER)",
     midnight: |day| format!("unixepoch({day}) * 1000000"),
     flag: |flag| if flag { "1" } else { "0" },
 };
 
-/// Applies every migration that the database does not have. Makes the file where there is none.
+/// Applies the migrations that the database does not have yet. Creates the file where it does not exist.
 pub async fn migrate_up(path: &Path) -> Result<()> {
     create_file(path).await.map_err(error::store)?;
     with(path, async |connection| up(connection).await).await
 }
 
-/// Takes back every migration above `to`, with the data that only it has room for; 0 takes all back.
+/// Reverts every migration above `to`, including the data stored in what it added; 0 reverts all. INVALID_FIELD where
+/// no migration has this number.
 pub async fn migrate_down(path: &Path, to: i64) -> Result<()> {
     let down = async |connection: &mut SqliteConnection| {
         let known = known()?;
@@ -38,7 +38,7 @@ pub async fn migrate_down(path: &Path, to: i64) -> Result<()> {
     with(path, down).await
 }
 
-/// Every migration that this release knows, oldest first.
+/// Every migration that this release knows, oldest first, and whether the database has it.
 pub async fn migrate_status(path: &Path) -> Result<Vec<MigrationStatus>> {
     let ask = async |connection: &mut SqliteConnection| {
         let known = known()?;
@@ -52,7 +52,7 @@ pub async fn migrate_status(path: &Path) -> Result<Vec<MigrationStatus>> {
 
 /// As [`migrate_up`], on an open connection.
 pub(super) async fn up(connection: &mut SqliteConnection) -> Result<()> {
-    // The driver's own lock does nothing here: this transaction is the lock, and each migration a savepoint in it.
+    // The driver's lock does nothing for SQLite: this transaction is the lock, and each migration a savepoint in it.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(error::store)?;
     migrator(&known()?).run_direct(None, &mut *transaction, false).await.map_err(error::migration)?;
     transaction.commit().await.map_err(error::store)
@@ -65,12 +65,11 @@ async fn with<T>(path: &Path, work: impl AsyncFnOnce(&mut SqliteConnection) -> R
     done
 }
 
-/// Every migration that this release knows, oldest first.
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(&migration_texts!("sqlite"), &seed::statements(&DIALECT)?))
 }
 
-/// The driver's form of them.
+/// Converts the migrations to the driver's type.
 fn migrator(known: &[Migration]) -> Migrator {
     let migration = |of: &Migration, kind, sql: &str| {
         let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();

@@ -13,7 +13,7 @@ use prompt_ledger_store::rows::access::model;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{Models, PutModel};
 
-/// Models, each with all its prices in one value, the latest `valid_from` first.
+/// Models, each with all its prices as one JSON column, latest `valid_from` first.
 macro_rules! models {
     ($where:literal) => {
         concat!(
@@ -74,7 +74,7 @@ impl Models for Sqlite {
     }
 
     async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>> {
-        // Where nothing is to be written, nobody waits for the writer.
+        // Looked up on a read connection first, so that calls which write nothing do not wait for the writer.
         let mut reader = self.readers.acquire().await.map_err(error::store)?;
         if let Break(known) = known(&mut reader, id, most).await? {
             return Ok(known);
@@ -120,7 +120,8 @@ async fn discover_model(connection: &mut SqliteConnection, id: &ModelRef, most: 
     Ok(Some(model))
 }
 
-/// Continues where the model is to be made; else the model that is there, or none where there is no room for it.
+/// Continues where the model has to be registered; breaks with the registered model, or with nothing where the limit is
+/// reached.
 async fn known(connection: &mut SqliteConnection, id: &ModelRef, most: usize) -> Result<ControlFlow<Option<Model>>> {
     let known = select(connection, id).await?;
     if known.is_some() {

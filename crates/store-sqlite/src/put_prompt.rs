@@ -1,4 +1,4 @@
-//! Registering a content under a name.
+//! Registers a content under a name.
 
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::{Result, Timestamp};
@@ -11,8 +11,8 @@ use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
 use prompt_ledger_store::{PutPrompt, PutResult};
 use prompt_ledger_store::{prompt_columns, version_columns};
 
-/// The project ($1), its prompt of that name ($2), and that prompt's version of that content ($3): each where there is
-/// one.
+/// The project ($1), its prompt with that name ($2), and that prompt's version with that content ($3); NULL where one
+/// does not exist.
 const READ: &str = concat!(
     "SELECT ",
     prompt_columns!(),

@@ -1,4 +1,4 @@
-//! Reading executions by their ids, and their events.
+//! Reads executions by id, and events.
 
 use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
@@ -11,7 +11,7 @@ use prompt_ledger_store::rows::execution::{change, maybe_event, whole};
 use prompt_ledger_store::{Change, Event};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// The column that [`attempts`] reads: every attempt that has ended, in one value.
+/// The column that `rows::execution::attempts` reads: the attempts that have ended, as one JSON array.
 macro_rules! attempts_column {
     () => {
         ", (SELECT json_group_array(json_array(number, worker, started_at, ended_at, error_type, error_message, \
@@ -24,7 +24,7 @@ pub(super) const WHOLE: &str = concat!(
     " WHERE x.id = $1 AND x.project_id = $2"
 );
 
-/// The executions of a list of ids, without and with texts.
+/// Executions by a list of ids, without texts, and with.
 const WHOLE_OF: [&str; 2] = [
     execution_select!(
         " CROSS JOIN",
@@ -46,7 +46,7 @@ macro_rules! event_columns {
     };
 }
 
-/// What happened to each of a list of [id, sequence] after that.
+/// For each [id, sequence] of a JSON array the execution's events after the sequence.
 const EVENTS_AFTER: &str = concat!(
     event_columns!(),
     " FROM json_each($1) w CROSS JOIN execution_events e
@@ -58,13 +58,12 @@ const EVENTS_BETWEEN: &str = concat!(
     " FROM execution_events e WHERE e.at >= $1 AND e.at < $2 ORDER BY e.at, e.execution_id, e.sequence LIMIT $3"
 );
 
-/// The events of execution $1 after $3; one row without an event where it has none of them.
+/// The events of execution $1 after sequence $3; one row without an event where there are none.
 pub(super) const EVENTS: &str = "
     SELECT e.sequence, e.at, e.from_status, e.to_status, e.attempt, e.error_type, e.next_attempt_at
     FROM executions x LEFT JOIN execution_events e ON e.execution_id = x.id AND e.sequence > $3
     WHERE x.id = $1 AND x.project_id = $2 ORDER BY e.sequence LIMIT $4";
 
-/// The execution with texts and attempts.
 pub(super) async fn get(connection: &mut SqliteConnection, project: ProjectId, id: ExecutionId) -> Result<Execution> {
     let row = sqlx::query(WHOLE)
         .bind(id.to_string())

@@ -1,4 +1,4 @@
-//! Recording an execution: sync ones as running, async ones as queued.
+//! Recording of executions: sync ones as running, async ones as queued.
 
 use std::time::Duration;
 
@@ -12,12 +12,11 @@ use super::statement::{HotWritten, Statement, statement};
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
-/// How an execution begins.
 #[derive(Clone, Debug)]
 pub(super) enum StartAs {
-    /// Held by the caller, at attempt 1.
+    /// Running at attempt 1, held by the caller.
     Running(Holder),
-    /// Waiting for a worker, who may take it without a hint this much later.
+    /// Queued, and available to workers without a hint after this time.
     Queued(Duration),
 }
 
@@ -55,7 +54,7 @@ impl StartAs {
     }
 }
 
-/// An execution to record, in the form that is stored.
+/// An execution to record, with ids and durations in their stored form.
 #[derive(Debug)]
 pub(super) struct Record {
     id: String,
@@ -83,8 +82,8 @@ impl Record {
     }
 }
 
-/// The execution, its input and, last, its first event: as many as are new. The first statement writes nothing where
-/// the version may not be executed, or the key or the id is taken; then the others find no new execution of that id.
+/// The inserts of execution, input and, last, first event. The first statement writes nothing where the version may not
+/// be executed, or the key or the id is taken; the others then find no new execution with that id.
 pub(super) const STATEMENTS: [Statement<Record>; 3] = [EXECUTION, INPUT, FIRST];
 
 const EXECUTION: Statement<Record> = statement!(include_str!("sql/record.sql"), |Record { id, new, beginning, timeout, .. }, at| {
@@ -141,7 +140,7 @@ pub(super) const BY_KEY: &str = "SELECT id, request_hash FROM executions WHERE p
 const FIRST_EVENT: &str =
     "SELECT at, to_status, attempt FROM execution_events WHERE execution_id = $1 AND sequence = 1";
 
-/// What recording came to; where one of the text was not new, the store is asked which, and why.
+/// The result of recording. Where one execution of the text was not new, queries which, and why.
 pub(super) async fn recorded(
     connection: &mut SqliteConnection,
     record: &Record,
@@ -160,7 +159,7 @@ pub(super) async fn recorded(
     Ok(holder.map_or(Recorded::Stale, Recorded::Existing))
 }
 
-/// The first event of an execution that is recorded, by this call or by an earlier one with the same id.
+/// The first event of an execution, recorded by this call or an earlier one with the same id.
 async fn first_event(connection: &mut SqliteConnection, id: ExecutionId) -> Result<Option<Event>> {
     let row = sqlx::query(FIRST_EVENT).bind(id.to_string()).fetch_optional(connection).await.map_err(error::store)?;
     let event = |row: SqliteRow| {
@@ -170,7 +169,7 @@ async fn first_event(connection: &mut SqliteConnection, id: ExecutionId) -> Resu
     row.map(event).transpose()
 }
 
-/// The execution that has a key.
+/// The prompt's execution with this key.
 pub(super) async fn by_key(
     connection: &mut SqliteConnection,
     prompt: PromptId,

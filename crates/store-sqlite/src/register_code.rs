@@ -1,4 +1,4 @@
-//! Registering what code carries.
+//! Registers prompts from code.
 
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
@@ -12,8 +12,8 @@ use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
 use prompt_ledger_store::{RegisterCode, Registered};
 use prompt_ledger_store::{known_columns, prompt_columns};
 
-/// The project's ($1) prompt of each name, and that prompt's version of the content beside it ($2, pairs in JSON): each
-/// where there is one, in their order.
+/// For each [name, checksum] of a JSON array ($2), in order: the project's ($1) prompt with that name, and that
+/// prompt's version with that content; NULL where one does not exist.
 const READ: &str = concat!(
     "SELECT ",
     prompt_columns!(),
@@ -46,7 +46,7 @@ impl SqliteRegistryWrite for RegisterCode {
     }
 }
 
-/// The modes of those prompts that exist.
+/// The modes of those of the prompts that exist.
 pub(super) async fn modes(
     connection: &mut SqliteConnection,
     project: ProjectId,

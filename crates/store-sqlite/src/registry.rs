@@ -1,5 +1,5 @@
-//! Prompts and versions. What is read together is read in one statement, or in one transaction: the revision
-//! beside it says exactly which state it was.
+//! Reads of prompts and versions. A prompt, its version and the project's revision are read in one statement or
+//! transaction, so that the revision identifies the state exactly.
 
 use super::registry_write::SqliteRegistryWrite as _;
 use super::select::select;
@@ -16,7 +16,7 @@ use prompt_ledger_store::{
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 
-/// Names from $2 on (inclusive), after $3 (exclusive), below $4, with their active versions.
+/// Prompts with names from $2 (inclusive), after $3 and below $4 (both exclusive), with their active versions.
 const PROMPTS: &str = concat!(
     "SELECT ",
     prompt_columns!(),
@@ -29,7 +29,7 @@ const PROMPTS: &str = concat!(
     " ORDER BY p.name LIMIT $8"
 );
 
-/// The versions below number $3, newest first; one row without a version where the prompt has none of them.
+/// Versions with numbers below $3, newest first; one row without a version where there are none.
 const VERSIONS: &str = concat!(
     "SELECT j.revision AS project_revision, ",
     version_columns!(),
@@ -38,12 +38,12 @@ const VERSIONS: &str = concat!(
     " WHERE j.id = $1 AND p.name = $2 ORDER BY v.version_number DESC LIMIT $4"
 );
 
-/// One row per counter, all of one moment.
+/// One row per counter, all from one snapshot.
 const REVISIONS: &str = "SELECT scope, NULL AS project_id, revision FROM revisions \
                          UNION ALL SELECT NULL, id, revision FROM projects \
                          WHERE id IN (SELECT value FROM json_each($1))";
 
-/// Greater than every name: names are ASCII.
+/// Sorts after every character of a name: names are ASCII.
 const BEYOND: char = '\u{10ffff}';
 
 #[async_trait]
@@ -53,7 +53,7 @@ impl Registry for Sqlite {
     }
 
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
-        // Where nothing is to be written, nobody waits for the writer.
+        // Planned on a read connection first, so that calls which write nothing do not wait for the writer.
         let mut connection = self.readers.acquire().await.map_err(error::store)?;
         let plan = code.plan(&mut connection, project, now()).await?;
         drop(connection);

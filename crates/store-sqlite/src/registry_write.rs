@@ -1,4 +1,4 @@
-//! Writes to the registry. Each reads, asks `plan`, and saves.
+//! Writes to the registry: each reads, plans and saves in one transaction of the only writer.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use sqlx::SqliteConnection;
 
 use super::{Sqlite, error, now, row};
 
-/// The project's next revision and the prompt as it becomes, in one go.
+/// Sets the project's revision, and inserts or updates the prompt.
 static SAVE: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/save_prompt.sql"), PromptParameters::NAMES));
 
@@ -58,12 +58,10 @@ parameters! {
 
 const SET_STATUS: &str = "UPDATE prompt_versions SET status = $2 WHERE id = $1";
 
-/// A request that changes the registry.
 pub(super) trait SqliteRegistryWrite: Send + Sync + 'static {
-    /// What it is answered.
     type Answer: Send + 'static;
 
-    /// Reads what is there and decides.
+    /// Reads the present state and plans the write.
     fn plan(
         &self,
         connection: &mut SqliteConnection,
@@ -82,7 +80,7 @@ impl Sqlite {
     }
 }
 
-/// Plans a write and makes it, inside a transaction.
+/// Plans a write and executes it, inside a transaction.
 async fn write_planned<W: SqliteRegistryWrite>(
     connection: &mut SqliteConnection,
     project: ProjectId,
@@ -102,7 +100,7 @@ async fn write_planned<W: SqliteRegistryWrite>(
     Ok(plan.answer)
 }
 
-/// Writes the prompt, and its revision as the project's: this transaction alone can take it.
+/// Writes the prompt, and sets the project's revision to that of the prompt: there is no other writer.
 async fn save(connection: &mut SqliteConnection, project: ProjectId, prompt: &Prompt) -> Result<()> {
     let save = PromptParameters::query(&SAVE, project, prompt, row::to_json(&prompt.tags)?);
     save.execute(connection).await.map(drop).map_err(error::store)

@@ -1,4 +1,4 @@
-//! SQLite's rows: identities are texts, moments are microseconds.
+//! SQLite rows: ids are texts, timestamps microseconds since 1970.
 
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::sqlite::SqliteRow;
@@ -12,7 +12,7 @@ fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, column: &st
     row.try_get(column).map_err(error::store)
 }
 
-/// SQLite, as the owner of its rows' reading.
+/// Lets this crate implement [`LedgerRow`] for the driver's row type.
 pub(super) struct SqliteRows;
 
 impl LedgerRow<SqliteRows> for SqliteRow {

@@ -1,4 +1,4 @@
-//! One prompt with one of its versions.
+//! Reads one prompt with one of its versions.
 
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
@@ -10,7 +10,7 @@ use prompt_ledger_store::rows::prompt::{
     ACTIVE, CHECKSUM, LATEST, NUMBER, maybe_prompt, maybe_version, project_revision,
 };
 
-/// A prompt, the version asked for, and the project's revision.
+/// The prompt, the version that the selector names, and the project's revision.
 pub(super) async fn select(
     connection: &mut SqliteConnection,
     project: ProjectId,

@@ -1,30 +1,29 @@
-//! A statement for many jobs at once, and what a text of such statements has written.
+//! Statements for many jobs at once, and the result of a text of such statements.
 //!
-//! Each statement is written for a table `job`, one row per job; here that table becomes the values of so many jobs.
+//! Each statement reads a table `job` with one row per job, which becomes a VALUES clause of the required size.
 
 use prompt_ledger_domain::Timestamp;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Sqlite, Type};
 
-/// A statement over a table `job`.
 pub(super) struct Statement<J: 'static> {
-    /// The columns that it reads of `job`.
+    /// The columns of `job` that it reads.
     pub(super) columns: &'static [&'static str],
-    /// What follows the table.
+    /// The SQL after the definition of `job`.
     pub(super) body: &'static str,
-    /// Those columns of one job, in this order.
+    /// Pushes the values of those columns for one job, in their order.
     pub(super) values: fn(&J, Timestamp, &mut HotValues) -> sqlx::Result<()>,
 }
 
 impl<J> Statement<J> {
-    /// With room for so many jobs.
+    /// The SQL for this many jobs.
     pub(super) fn text(&self, jobs: usize) -> String {
         let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
         format!("WITH job ({}) AS (VALUES {}) {}", self.columns.join(", "), vec![row; jobs].join(", "), self.body)
     }
 }
 
-/// The values of a text, in its order.
+/// The bind values of a text, in its order.
 #[derive(Default)]
 pub(super) struct HotValues(pub(super) SqliteArguments);
 
@@ -33,7 +32,7 @@ impl HotValues {
         self.0.add(value).map_err(sqlx::Error::Encode)
     }
 
-    /// The jobs of a text for `room` of them, statement by statement.
+    /// Pushes the values of all jobs, statement by statement, padded with NULL to `room` jobs.
     pub(super) fn of<J>(
         &mut self,
         statements: &[Statement<J>],
@@ -53,7 +52,7 @@ impl HotValues {
     }
 }
 
-/// A statement: the file of its body, and the columns that it reads of `job`, each with its value for one job at a moment.
+/// Declares a statement: its body, and the columns of `job` with their values for a job at a time.
 macro_rules! statement {
     ($body:expr, |$job:pat_param, $at:ident| { $($column:ident = $value:expr,)+ }) => {
         $crate::statement::Statement {
@@ -68,13 +67,13 @@ macro_rules! statement {
 }
 pub(super) use statement;
 
-/// What a text has written.
+/// What a text wrote.
 #[derive(Debug)]
 pub(super) struct HotWritten {
     pub(super) at: Timestamp,
-    /// Every beginning is new.
+    /// Whether every recording was new.
     pub(super) all_new: bool,
-    /// Whose end was written, and the sequence of its event.
+    /// Ids of the executions whose end was written, with the sequences of their events.
     pub(super) ends: Vec<(String, i64)>,
 }
 

@@ -1,4 +1,4 @@
-//! Group commit: one connection writes, and one sync to the disk carries whatever arrived while the last one ran.
+//! Group commit: one connection writes, and one sync covers all writes that arrived during the previous one.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,36 +18,33 @@ use super::record::{self, Record};
 use super::statement::HotWritten;
 use prompt_ledger_store::{Event, Recorded};
 
-/// How many jobs wait before those who submit more wait too.
+/// Capacity of the queue; submitting to a full one waits.
 const WAITING: usize = 1024;
 
-/// How many jobs one transaction carries at most.
+/// Maximum number of jobs in one transaction.
 const BATCH: usize = 64;
 
-/// Changes nothing, and takes room on the disk.
+/// Rewrites a page without changing data: fails where the disk is full.
 const REWRITE: &str = "UPDATE revisions SET revision = revision WHERE scope = 'keys'";
 
-/// The way to the task that writes.
+/// Handle to the writing task.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<WriterTask>,
-    /// Whether a batch was not committed, and [`Writer::check`] has not written since.
+    /// Whether a batch failed to commit since the last successful [`Writer::check`].
     failing: Arc<AtomicBool>,
     closing: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Something to write. Its caller hears of it only when the batch is durable; one dropped unanswered was not.
+/// A write. The caller is answered only once the batch is durable; a job dropped without an answer was not written.
 enum WriterTask {
-    /// A beginning.
     Record(Box<PendingJob<Record, Recorded>>),
-    /// An end.
     AttemptEnd(Box<PendingJob<AttemptEnd, Option<Event>>>),
-    /// Everything else.
     Other(Box<dyn WriteJob>),
 }
 
-/// A job of the hot path, whose caller waits.
+/// A job with its input, the result of its last run, and the channel to its caller.
 struct PendingJob<I, T> {
     input: I,
     result: Option<Result<T>>,
@@ -57,14 +54,14 @@ struct PendingJob<I, T> {
 impl<I, T> PendingJob<I, T> {
     fn answer(self) {
         if let Some(result) = self.result {
-            // Nobody may be waiting any more.
+            // The caller may have dropped its future.
             self.answer.send(result).ok();
         }
     }
 }
 
 impl WriterTask {
-    /// Runs it inside a transaction, anew each time: whether what it wrote is to stay.
+    /// Runs the job inside a transaction; may be called again after a rollback. Returns whether it succeeded.
     async fn run(&mut self, connection: &mut SqliteConnection) -> bool {
         match self {
             Self::Record(job) => job.result.insert(hot::record_alone(connection, &job.input).await).is_ok(),
@@ -73,7 +70,7 @@ impl WriterTask {
         }
     }
 
-    /// Takes its result from what was written for it and for others.
+    /// Sets the result from what was written for all jobs of the batch.
     async fn hear(&mut self, connection: &mut SqliteConnection, written: &HotWritten) {
         match self {
             Self::Record(job) => job.result = Some(record::recorded(connection, &job.input, written).await),
@@ -82,7 +79,7 @@ impl WriterTask {
         }
     }
 
-    /// Tells the caller what the last run came to.
+    /// Sends the result of the last run to the caller.
     fn answer(self) {
         match self {
             Self::Record(job) => job.answer(),
@@ -92,12 +89,12 @@ impl WriterTask {
     }
 }
 
-/// A job like no other.
+/// A job outside the hot path.
 trait WriteJob: Send {
-    /// As [`WriterTask::run`].
+    /// See [`WriterTask::run`].
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, bool>;
 
-    /// As [`WriterTask::answer`].
+    /// See [`WriterTask::answer`].
     fn answer(self: Box<Self>);
 }
 
@@ -124,7 +121,8 @@ where
 }
 
 impl Writer {
-    /// Starts the task on a connection; others, to replace it after a failure and to checkpoint, are made by `options`.
+    /// Starts the task with a connection. `options` opens further ones: for checkpoints, and to replace this one after
+    /// a failure.
     pub(super) async fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> Result<Self> {
         let checkpointer = Checkpointer::start(&options).await?;
         let (jobs, arrived) = mpsc::channel(WAITING);
@@ -135,9 +133,9 @@ impl Writer {
         Ok(Self { jobs, failing, closing, task: Mutex::new(Some(task)) })
     }
 
-    /// Runs `work` on `input` in a transaction and answers once that is durable. An error takes back what the work
-    /// wrote, and that alone. The work may run twice; what the first time wrote is then gone. A caller that goes away
-    /// meanwhile undoes nothing.
+    /// Runs `work` on `input` in a transaction; completes once it is durable. An error rolls back what this work wrote,
+    /// and nothing else. The work may run twice; the first run is then rolled back. Dropping the future does not cancel
+    /// the write.
     pub(super) async fn write<I, F, T>(&self, input: I, work: F) -> Result<T>
     where
         I: Send + Sync + 'static,
@@ -147,7 +145,7 @@ impl Writer {
         self.submit(input, |waiting| WriterTask::Other(Box::new(Pending { waiting, work }))).await
     }
 
-    /// Fails where the latest writes did and one more does: a page is written as it stands.
+    /// Fails where a batch has failed to commit and a page still cannot be written.
     pub(super) async fn check(&self) -> Result<()> {
         if self.failing.load(Ordering::Acquire) {
             self.write((), |connection, ()| {
@@ -162,12 +160,12 @@ impl Writer {
         Ok(())
     }
 
-    /// Records an execution; as [`Writer::write`].
+    /// Records an execution; see [`Writer::write`].
     pub(super) async fn record(&self, record: Record) -> Result<Recorded> {
         self.submit(record, |waiting| WriterTask::Record(Box::new(waiting))).await
     }
 
-    /// Ends an execution; as [`Writer::write`].
+    /// Ends an execution; see [`Writer::write`].
     pub(super) async fn end(&self, end: AttemptEnd) -> Result<Option<Event>> {
         self.submit(end, |waiting| WriterTask::AttemptEnd(Box::new(waiting))).await
     }
@@ -179,23 +177,23 @@ impl Writer {
         answered.await.map_err(|_| error::unavailable())?
     }
 
-    /// Takes no more jobs, commits those that are there, and closes the connection.
+    /// Accepts no more jobs, commits the accepted ones, and closes the connection.
     pub(super) async fn close(&self) {
         self.closing.send_replace(true);
         let task = self.task.lock().ok().and_then(|mut task| task.take());
         if let Some(task) = task {
-            // A task that panicked has been reported by the runtime.
+            // The runtime has reported a panic of the task.
             task.await.ok();
         }
     }
 }
 
 struct Task {
-    /// Absent after a failure that may have left a transaction behind.
+    /// Absent after a failure that may have left a transaction open.
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
     checkpointer: Checkpointer,
-    /// Set when a batch is not committed.
+    /// Set when a batch fails to commit.
     failing: Arc<AtomicBool>,
 }
 
@@ -205,7 +203,7 @@ impl Task {
         loop {
             let count = tokio::select! {
                 biased;
-                // Also when the handle is gone: then the channel has ended as well.
+                // Also reached when the handle was dropped: the channel is then closed too.
                 _ = closed.changed(), if !arrived.is_closed() => { arrived.close(); continue }
                 count = arrived.recv_many(&mut batch, BATCH) => count,
             };
@@ -214,7 +212,7 @@ impl Task {
             }
             if let Err(error) = self.commit(&mut batch).await {
                 tracing::warn!(%error, jobs = count, "a batch of writes was not committed");
-                // Before its callers are told.
+                // Before the callers are answered.
                 self.failing.store(true, Ordering::Release);
                 batch.clear();
                 self.connection = None;
@@ -223,14 +221,14 @@ impl Task {
         self.checkpointer.finish(self.connection.take()).await;
     }
 
-    /// Runs a batch in one transaction. On an error nothing of it has been written and no job has been answered.
+    /// Runs a batch in one transaction. After an error nothing of it was written and no job answered.
     async fn commit(&mut self, batch: &mut Vec<WriterTask>) -> sqlx::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        // Hardly ever does a job fail, and each call of the driver is a hop to SQLite's thread: only a batch with a bad
-        // job in it is run again, each job then in a savepoint by itself.
+        // Jobs rarely fail, and each call of the driver is a round trip to SQLite's thread: only a batch with a failing
+        // job is run again, with each job in a savepoint.
         let done = if batch.iter().all(|work| !matches!(work, WriterTask::Other(_))) {
             at_once(connection, batch).await?
         } else {
@@ -248,8 +246,8 @@ impl Task {
     }
 }
 
-/// Runs jobs of the hot path alone, the transaction included, as one text, unless it fails: then nothing has been
-/// written.
+/// Runs a batch of only hot-path jobs as one text, including its transaction. Returns whether it succeeded; otherwise
+/// nothing was written.
 async fn at_once(connection: &mut SqliteConnection, batch: &mut [WriterTask]) -> sqlx::Result<bool> {
     let (mut records, mut ends) = (Vec::new(), Vec::new());
     for work in &*batch {
@@ -266,7 +264,7 @@ async fn at_once(connection: &mut SqliteConnection, batch: &mut [WriterTask]) ->
             }
             Ok(true)
         }
-        // It has waited long enough.
+        // The lock timeout has passed already.
         Err(failure) if error::locked(&failure) => Err(failure),
         Err(_) => {
             hot::roll_back(connection).await;
@@ -275,10 +273,10 @@ async fn at_once(connection: &mut SqliteConnection, batch: &mut [WriterTask]) ->
     }
 }
 
-/// Runs the jobs in one transaction and commits it, unless one of them fails: then nothing has been written.
+/// Runs the jobs in one transaction. Returns whether all succeeded; otherwise nothing was written.
 async fn together(connection: &mut SqliteConnection, batch: &mut [WriterTask]) -> sqlx::Result<bool> {
-    // The lock is taken here or not at all; SQLite repeats the try for as long as its busy timeout says. Nothing after
-    // it can be refused because of another process.
+    // Takes the write lock at once; SQLite retries within its busy timeout. Afterwards no other process can cause a
+    // failure.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for job in batch {
         if !job.run(&mut transaction).await {
@@ -290,7 +288,7 @@ async fn together(connection: &mut SqliteConnection, batch: &mut [WriterTask]) -
     Ok(true)
 }
 
-/// Runs the jobs in one transaction, each in a savepoint: what a bad job leaves half done does not reach the others.
+/// Runs the jobs in one transaction, each in a savepoint, so that a failing job does not affect the others.
 async fn apart(connection: &mut SqliteConnection, batch: &mut [WriterTask]) -> sqlx::Result<()> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     for job in batch {

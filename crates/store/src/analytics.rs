@@ -1,4 +1,4 @@
-//! Figures over executions.
+//! Usage figures: counts, tokens, cost and latencies of executions.
 
 use std::collections::HashMap;
 
@@ -10,115 +10,115 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::{Bucket, Tally};
 use prompt_ledger_domain::{Result, Timestamp};
 
-/// Which executions are counted. Everything given must hold.
+/// Which executions are counted; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageFilter {
-    /// Made in this mode.
+    /// Mode of the prompt when it was executed; absent for both.
     pub mode: Option<Mode>,
-    /// Of this prompt; empty for all. A name that does not exist counts nothing.
+    /// Name of the prompt; empty for all. An unknown name matches nothing.
     pub prompt_name: String,
-    /// Of this version number; only together with a prompt.
+    /// Version number; absent for all. Used only together with a prompt.
     pub version_number: Option<i32>,
-    /// With a model of this provider; empty for all.
+    /// Name of the provider instance; empty for all.
     pub provider: String,
-    /// With this model; empty for all.
+    /// Name of the model; empty for all.
     pub model: String,
-    /// In this environment; empty for all.
+    /// Name of the environment; empty for all.
     pub environment: String,
-    /// Created at this moment or later.
+    /// Earliest creation time, inclusive; absent for no bound.
     pub start_time: Option<Timestamp>,
-    /// Created before this moment.
+    /// Latest creation time, exclusive; absent for no bound.
     pub end_time: Option<Timestamp>,
 }
 
-/// What the figures are split by.
+/// What figures are grouped by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Split {
-    /// By time of creation.
+    /// Length of the interval of creation times; absent for no grouping by time.
     pub bucket: Option<Bucket>,
-    /// By mode.
+    /// Group by the prompt's mode when it was executed.
     pub mode: bool,
-    /// By prompt.
+    /// Group by prompt.
     pub prompt: bool,
-    /// By prompt and version.
+    /// Group by prompt and version.
     pub version: bool,
-    /// By provider and model.
+    /// Group by provider and model.
     pub model: bool,
-    /// By environment.
+    /// Group by environment.
     pub environment: bool,
-    /// By status.
+    /// Group by status.
     pub status: bool,
 }
 
-/// What the executions of one row have in common: a value for each part of the split, and nothing else.
+/// The values that a row's executions have in common. A field is present if and only if the [`Split`] groups by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageKey {
-    /// When its time begins.
+    /// Start of the interval, in UTC.
     pub bucket_start: Option<Timestamp>,
-    /// The mode.
+    /// Present with [`Split::mode`].
     pub mode: Option<Mode>,
-    /// The prompt's name.
+    /// Present with [`Split::prompt`] or [`Split::version`].
     pub prompt_name: Option<String>,
-    /// The version's number.
+    /// Present with [`Split::version`].
     pub version_number: Option<i32>,
-    /// The model.
+    /// Present with [`Split::model`].
     pub model: Option<ModelRef>,
-    /// The environment.
+    /// Present with [`Split::environment`].
     pub environment: Option<String>,
-    /// The status.
+    /// Present with [`Split::status`].
     pub status: Option<Status>,
 }
 
-/// The figures of the executions that have a key in common.
+/// Figures of the executions with one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageRow {
-    /// What they have in common.
+    /// What the row's executions have in common.
     pub key: UsageKey,
-    /// How many succeeded.
+    /// Number of executions with status `succeeded`.
     pub succeeded: i64,
-    /// How many failed.
+    /// Number of executions with status `failed`.
     pub failed: i64,
-    /// How many were canceled.
+    /// Number of executions with status `canceled`.
     pub canceled: i64,
-    /// All of them.
+    /// Sums over all executions of the row, whatever their status.
     pub tally: Tally,
 }
 
 impl UsageRow {
-    /// The figures of no execution.
+    /// A row of zeros.
     #[must_use]
     pub fn none(key: UsageKey) -> Self {
         Self { key, succeeded: 0, failed: 0, canceled: 0, tally: Tally::default() }
     }
 
-    /// How many are queued or running.
+    /// Number of executions that are queued or running.
     #[must_use]
     pub fn unfinished(&self) -> i64 {
         self.tally.executions - self.succeeded - self.failed - self.canceled
     }
 }
 
-/// How many prompts there are now.
+/// Number of prompts of a project by mode and archival.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PromptCounts {
-    /// In full mode, not archived.
+    /// Full mode, not archived.
     pub full: i64,
-    /// In tracking mode, not archived.
+    /// Tracking mode, not archived.
     pub tracking: i64,
-    /// Archived ones in full mode.
+    /// Full mode, archived.
     pub archived_full: i64,
-    /// Archived ones in tracking mode.
+    /// Tracking mode, archived.
     pub archived_tracking: i64,
 }
 
-/// Figures over executions. They equal a recount of the executions at one moment, percentiles within 0.8 %.
+/// Usage figures. They equal a recount of the executions in one snapshot; percentiles are within 0.8 %.
 #[async_trait]
 pub trait Analytics: Send + Sync {
-    /// How many prompts there are, and the figures by mode, both as of one moment.
+    /// The number of prompts, and the figures grouped by mode, both from one snapshot.
     async fn overview(&self, project: ProjectId, filter: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)>;
 
-    /// Up to `limit` rows after the row of key `after`: by time, mode, prompt, version, model, environment and status, texts
-    /// byte by byte. What has no execution has no row.
+    /// Up to `limit` rows after the row with key `after`, ordered by time, mode, prompt, version, model, environment
+    /// and status, texts in byte order. Groups without executions have no row.
     async fn usage(
         &self,
         project: ProjectId,
@@ -128,8 +128,8 @@ pub trait Analytics: Send + Sync {
         limit: usize,
     ) -> Result<Vec<UsageRow>>;
 
-    /// How many executions each of a prompt's versions has, from number `first` on, of so many versions; one that has none
-    /// is missing. Does not read them one by one.
+    /// Number of executions of up to `versions` versions of a prompt, from number `first` up; versions without
+    /// executions are missing. Does not read executions one by one.
     async fn version_counts(
         &self,
         project: ProjectId,

@@ -4,64 +4,65 @@ use prompt_ledger_domain::ids::{PromptId, VersionId};
 use prompt_ledger_domain::prompt::TemplateFormat;
 use prompt_ledger_domain::versioning::Registration;
 
-/// What RegisterCodePrompts asks for, checked, the templates parsed by the caller.
+/// A RegisterCodePrompts request whose fields were checked and whose templates were parsed by the caller.
 #[derive(Clone, Debug)]
 pub struct RegisterCode {
-    /// The prompts: at least one, each name once.
+    /// 1 to `limits::BATCH_PROMPTS` prompts with distinct names.
     pub prompts: Vec<CodePrompt>,
     /// Whether the contents become the active versions.
     pub set_active: bool,
-    /// Whether to say what would happen, and write nothing.
+    /// Whether to return what would happen without writing it.
     pub dry_run: bool,
-    /// Who, as they said: kept with new versions.
+    /// Author as stated by the caller, not verified; stored with new versions only.
     pub created_by: String,
-    /// Where the code comes from: kept with new versions.
+    /// Source repository; stored with new versions only.
     pub repository: String,
-    /// At which commit: kept with new versions.
+    /// Commit in that repository; stored with new versions only.
     pub commit: String,
 }
 
-/// A prompt as code carries it.
+/// One prompt of a batch.
 #[derive(Clone, Debug)]
 pub struct CodePrompt {
-    /// The prompt's name.
+    /// Name of the prompt, unique within the project.
     pub name: String,
-    /// The template, byte for byte.
+    /// The template, byte for byte as sent.
     pub template_source: String,
-    /// How it is read.
+    /// Whether the template is rendered by the ledger or opaque to it.
     pub template_format: TemplateFormat,
-    /// `versioning::checksum` of it.
+    /// `versioning::checksum` of the template.
     pub checksum_hash: String,
-    /// The names that the template reads; empty for an opaque one.
+    /// Names that the template reads; empty for an opaque one.
     pub variables: Vec<String>,
-    /// Absent keeps, empty clears; written only where the content changes something.
+    /// Absent keeps the present one, empty clears it; written only where the registration changes a version or the
+    /// active one.
     pub description: Option<String>,
-    /// As the description.
+    /// As [`Self::description`].
     pub owner_team: Option<String>,
-    /// The file that holds it: kept with a new version.
+    /// Path of the source file in the repository; stored with a new version only.
     pub path: String,
-    /// The identity of the prompt, should it be new.
+    /// Id for the prompt if the write creates it.
     pub prompt_id: PromptId,
-    /// The identity of the version, should it be new.
+    /// Id for the version if the write creates it.
     pub version_id: VersionId,
 }
 
-/// What registering a batch came to.
+/// Result of registering a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// One for each prompt of the batch, in order.
+    /// One entry for each prompt of the batch, in its order.
     pub prompts: Vec<RegisteredPrompt>,
-    /// The project's revision now.
+    /// The project's revision after the write; in a dry run the present one.
     pub revision: i64,
 }
 
-/// What registering one prompt came to.
+/// Result of registering one prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegisteredPrompt {
-    /// What was done, or would be.
+    /// What was done, or in a dry run would be.
     pub action: Registration,
-    /// The version that has the content.
+    /// Number of the version that has the content.
     pub version: i32,
-    /// The version that was current before.
+    /// Number of the version that was active before; absent where none was.
     pub previous_version: Option<i32>,
 }

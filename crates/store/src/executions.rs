@@ -9,166 +9,171 @@ use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::{Result, Timestamp};
 
-/// What this release's workers can do, as `executions.needs` counts it: a claim takes only what needs no more, so that older
-/// workers leave alone what later releases add.
+/// The highest `executions.needs` that a worker of this release can serve. A claim skips executions with a larger
+/// value, so that older workers leave alone what later releases add.
 pub const CAPABILITY: i16 = 0;
 
-/// Who holds a running execution, and for how long unless it says more.
+/// The process that holds a running execution, and the lease it holds it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// The process.
+    /// Id of the process; recorded with each attempt.
     pub worker: String,
-    /// Names this claim, should its answer be lost.
+    /// Identifies this claim: [`ExecutionWriter::claimed`] finds by it what was claimed when the response was lost.
     pub claim_id: ClaimId,
-    /// How long until it must have been extended.
+    /// Length of the lease, counted by the database's clock from the write. Without a heartbeat in that time the
+    /// execution may be taken from the holder.
     pub lease: Duration,
 }
 
-/// Which attempt of an execution a write belongs to: a write whose attempt is not the present one touches nothing.
+/// The attempt that a write belongs to. A write changes nothing unless the execution is at this attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fence {
-    /// The execution.
+    /// The execution that is written.
     pub id: ExecutionId,
-    /// The attempt's number.
+    /// The attempt's number, from 1.
     pub attempt: i32,
 }
 
-/// What recording an execution came to: in the store its first event, where it was recorded.
+/// Result of recording an execution. The store returns the first event in `New`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recorded<T = Event> {
-    /// It is recorded. Also where an earlier call with the same id had recorded it, and only its answer was lost.
+    /// Recorded, by this call or by an earlier one with the same id whose response was lost.
     New(T),
-    /// Its idempotency key has an execution already.
+    /// Nothing was written: the prompt already has an execution with this idempotency key.
     Existing(KeyHolder),
-    /// The version is not the active one any more, the prompt has another mode, or it is archived: resolve again.
+    /// Nothing was written: the version is no longer active although `must_be_active` was set, the prompt is in another
+    /// mode, or it is archived. The caller resolves the version again.
     Stale,
 }
 
 /// The execution that has an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyHolder {
-    /// The execution.
+    /// The execution recorded first with the key.
     pub id: ExecutionId,
-    /// The request that it was made by.
+    /// `Spec::request_hash` of the request that created it.
     pub request_hash: [u8; 32],
 }
 
-/// An execution that a process still holds after a heartbeat.
+/// An execution that is still running at its fence after a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Which attempt of which execution.
+    /// The attempt whose lease was extended.
     pub fence: Fence,
-    /// Someone asked for its end.
+    /// Whether a cancellation was requested; the holder must then abort the attempt.
     pub cancel_requested: bool,
 }
 
-/// An execution that a worker has claimed, with all that its attempt needs.
+/// A claimed execution, with everything that its attempt needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimed {
-    /// The attempt that began.
+    /// The attempt that this claim began.
     pub fence: Fence,
-    /// The event of its beginning.
+    /// The event of the claim: `queued` to `running`.
     pub event: Event,
-    /// How many earlier attempts were handed back: they do not count against the retries.
+    /// Number of earlier attempts that were handed back ([`Requeue::handed_back`]); they do not count against
+    /// `max_retries`.
     pub handed_back: i32,
-    /// What goes to the model.
+    /// The rendered prompt, or the messages.
     pub input: Input,
-    /// The rendered prompt was cut.
+    /// Whether the rendered prompt was cut to `limits::PROMPT_BYTES`.
     pub prompt_truncated: bool,
-    /// Which model.
+    /// The model to call.
     pub model: ModelRef,
-    /// The price that it was recorded with; absent when not known.
+    /// The price recorded with the execution; absent when the model had none.
     pub price: Option<Price>,
-    /// How the model is asked to write.
+    /// Parameters for the provider; absent ones are not sent.
     pub params: Params,
-    /// The bound of each provider call.
+    /// Limit of each provider call.
     pub timeout: Duration,
-    /// How many retries it may have.
+    /// Maximum number of retries: attempts after the first, without those handed back.
     pub max_retries: i32,
-    /// What earlier attempts used.
+    /// Sum of the usage of the earlier attempts.
     pub used: Usage,
-    /// How long its life still lasts; zero when it is over.
+    /// Time left until `expire_at` by the database's clock, zero when it has passed; absent when the execution does not
+    /// expire.
     pub expires_in: Option<Duration>,
-    /// Whether its text is sent while the model writes it.
+    /// Whether the text is published while the model generates it.
     pub stream_text: bool,
 }
 
-/// How an attempt of an async execution ends that is not the last one.
+/// The end of an attempt of an async execution that has another attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requeue {
-    /// How the attempt ended.
+    /// Error, usage and latency of the attempt that ended.
     pub ended: Ended,
-    /// How much later the next one may begin.
+    /// Delay until the next attempt may begin.
     pub after: Duration,
-    /// The process gave the execution back, through no fault of the execution's: this attempt does not count against
-    /// its retries.
+    /// Whether the process gave the execution back for a reason of its own, such as a shutdown. The attempt then does
+    /// not count against `max_retries`.
     pub handed_back: bool,
 }
 
-/// A change of an execution.
+/// An event together with the execution that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The execution.
+    /// The execution that changed.
     pub id: ExecutionId,
-    /// What happened to it.
+    /// The event with which it changed.
     pub event: Event,
 }
 
-/// What asking for an execution's end came to.
+/// Result of a cancellation request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Canceling {
-    /// The execution as it stands now: canceled, or running and to be aborted by its holder.
+    /// The execution after the request: `canceled`, or `running` with a cancellation request that its holder acts on.
     pub execution: Execution,
-    /// The event, where this call ended the execution.
+    /// The event to `canceled`; absent unless this call ended the execution.
     pub event: Option<Event>,
 }
 
-/// Which executions a list shows. Everything given must hold.
+/// Filter of an execution list; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutionFilter {
-    /// Of this prompt; a name that does not exist shows nothing.
+    /// Name of the prompt; empty for all. An unknown name matches nothing.
     pub prompt_name: String,
-    /// Of this version number; only together with a prompt.
+    /// Version number; absent for all. Used only together with a prompt.
     pub version_number: Option<i32>,
-    /// In one of these; empty for all.
+    /// Any of these statuses; empty for all.
     pub statuses: Vec<Status>,
-    /// In this environment; empty for all.
+    /// Name of the environment; empty for all.
     pub environment: String,
-    /// With this correlation id; empty for all.
+    /// Correlation id, matched exactly; empty for all.
     pub correlation_id: String,
-    /// Created at this moment or later.
+    /// Earliest creation time, inclusive; absent for no bound.
     pub start_time: Option<Timestamp>,
-    /// Created before this moment.
+    /// Latest creation time, exclusive; absent for no bound.
     pub end_time: Option<Timestamp>,
 }
 
-/// What writes executions. Every change of state writes the execution's next event (`sequence` 1, 2, 3, ... without gaps) in the
-/// same transaction.
+/// Writes of executions. Every change of state writes the execution's next event (`sequence` 1, 2, 3, ... without gaps)
+/// in the same transaction.
 #[async_trait]
 pub trait ExecutionWriter: Leases {
-    /// Records a sync execution as running, attempt 1, held by `holder`. Where its idempotency key is taken nothing is
-    /// written, however many callers race.
+    /// Records a sync execution as running at attempt 1, held by `holder`. Nothing is written where its idempotency key
+    /// is taken, however many callers write concurrently.
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded>;
 
-    /// Records an async execution as queued; as [`ExecutionWriter::start`] for its key. A worker that has no hint may take it
-    /// `available_in` from now.
+    /// Records an async execution as queued, with the same rule for its key as [`ExecutionWriter::start`]. Workers may
+    /// claim it without a hint `available_in` from now.
     async fn submit(&self, new: NewExecution, available_in: Duration) -> Result<Recorded>;
 
-    /// Claims queued executions for `holder`: of each of `next`, the attempt that the fence names, where it is the
-    /// execution's next one or its `available_at` has come. What is missing in the answer was not to be had.
+    /// Claims queued executions for `holder`. An element of `next` is claimed where its attempt is the execution's next
+    /// one, or where the execution's `available_at` has passed. Those that could not be claimed are missing from the
+    /// result.
     async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>>;
 
-    /// Claims up to `limit` queued executions whose `available_at` has come, those first that came first, passing
-    /// over what others are claiming.
+    /// Claims up to `limit` queued executions whose `available_at` has passed, oldest `available_at` first. Rows locked
+    /// by other claims are skipped.
     async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>>;
 
-    /// What runs with this claim: after a claim or a retry whose answer was lost, what it had got.
+    /// The executions that are running under this claim: what a claim or a retry whose response was lost has got.
     async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>>;
 
-    /// Ends attempt `fence.attempt` of a sync execution and begins the next one within the same call: the execution stays
-    /// running. The new lease runs from now, `holder.lease` long; `next_attempt_in` is for the event alone (when the call
-    /// will be made). Where a cancel was asked for, the execution ends `canceled` instead. Answers the event; nothing
-    /// where the fence no longer held, and then nothing was written.
+    /// Ends attempt `fence.attempt` of a sync execution and begins the next one, held by `holder`: the execution stays
+    /// running. The new lease is `holder.lease` from now. `next_attempt_in` is recorded in the event only, as the time
+    /// of the next provider call. The execution ends `canceled` instead where a cancellation was requested. Returns the
+    /// event; nothing where the fence no longer held, and then nothing was written.
     async fn retry(
         &self,
         fence: Fence,
@@ -177,47 +182,46 @@ pub trait ExecutionWriter: Leases {
         holder: Holder,
     ) -> Result<Option<Event>>;
 
-    /// Ends attempt `fence.attempt` of an async execution and puts the execution back into the queue; as
-    /// [`ExecutionWriter::retry`] where a cancel was asked for, and where the fence no longer held.
+    /// Ends attempt `fence.attempt` of an async execution and queues it again. A cancellation request and a fence that
+    /// no longer holds are handled as in [`ExecutionWriter::retry`].
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<Option<Event>>;
 
-    /// Ends an execution. Answers the event; nothing where the fence no longer held: then nothing is written, and what
-    /// stands was written by another.
+    /// Ends an execution. Returns the event; nothing where the fence no longer held, and then nothing was written.
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>>;
 
-    /// Asks for an execution's end, durably: a queued one is canceled at once, a running one carries the wish. Asking
-    /// again changes nothing. EXECUTION_NOT_FOUND where the project has none of that id, EXECUTION_FINISHED where it
-    /// succeeded or failed.
+    /// Requests cancellation, durably: a queued execution is canceled at once, a running one gets the request for its
+    /// holder to act on. Repeating it changes nothing. EXECUTION_NOT_FOUND where the project has no such execution,
+    /// EXECUTION_FINISHED where it has succeeded or failed.
     async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling>;
 }
 
-/// What the holder of running executions asks about them.
+/// What the holder of running executions needs: extending leases and reading cancellation requests.
 #[async_trait]
 pub trait Leases: Send + Sync {
-    /// Extends the leases of what is still running at its fence, to `lease` from now. What is missing in the answer is
-    /// no longer the caller's. Has a connection of its own, which belongs to the runtime that this is called on: always
-    /// the same one.
+    /// Extends the leases of the executions that are still running at their fence, to `lease` from now. Those missing
+    /// from the result are no longer held by the caller. May use a connection of its own, bound to the runtime that
+    /// opened it: call it from one runtime only.
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>>;
 
-    /// Those of `held` that run at their fence and whose end someone asked for.
+    /// Those of `held` that are running at their fence with a cancellation request.
     async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>>;
 }
 
-/// What reads executions.
+/// Reads of executions.
 #[async_trait]
 pub trait ExecutionReader: Send + Sync {
-    /// The execution that has this idempotency key.
+    /// The prompt's execution with this idempotency key.
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>>;
 
-    /// The execution, with texts and attempts: EXECUTION_NOT_FOUND where the project has none of that id.
+    /// The execution with texts and attempts. EXECUTION_NOT_FOUND where the project has no such execution.
     async fn get(&self, project: ProjectId, id: ExecutionId) -> Result<Execution>;
 
-    /// These executions with attempts, and with texts where `texts`, in no order; of any project. What does not exist is
+    /// These executions with attempts, and with texts if `texts`, in no order and of any project. Unknown ids are
     /// missing.
     async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>>;
 
-    /// Up to `limit` executions created before `before` (its moment and id), newest first; without attempts, and
-    /// without texts unless `texts`.
+    /// Up to `limit` executions, newest first, that precede `before` (creation time, id); without attempts, and without
+    /// texts unless `texts`.
     async fn list(
         &self,
         project: ProjectId,
@@ -227,15 +231,15 @@ pub trait ExecutionReader: Send + Sync {
         texts: bool,
     ) -> Result<Vec<Execution>>;
 
-    /// How many executions are queued, counted up to `most`.
+    /// Number of queued executions, counted up to `most`.
     async fn queued(&self, most: usize) -> Result<usize>;
 }
 
-/// What happened to executions, in the order of its sequences or of time; and the executions that it happened to.
+/// Reads of events.
 #[async_trait]
 pub trait EventLog: ExecutionReader {
-    /// Up to `limit` events after `after_sequence`, in order: EXECUTION_NOT_FOUND where the project has no execution of
-    /// that id.
+    /// Up to `limit` events with a sequence above `after_sequence`, in order. EXECUTION_NOT_FOUND where the project has
+    /// no such execution.
     async fn events(
         &self,
         project: ProjectId,
@@ -244,12 +248,13 @@ pub trait EventLog: ExecutionReader {
         limit: usize,
     ) -> Result<Vec<Event>>;
 
-    /// What happened to each of these after the sequence beside it, in the order of their sequences; of any project.
+    /// For each cursor, the execution's events with a higher sequence, ordered by sequence within an execution; of any
+    /// project.
     async fn events_after(&self, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>>;
 
-    /// Up to `limit` changes from `start` on and before `end`, by time; of any project.
+    /// Up to `limit` events from `start` (inclusive) to `end` (exclusive), by time; of any project.
     async fn events_between(&self, start: Timestamp, end: Timestamp, limit: usize) -> Result<Vec<Change>>;
 
-    /// The store's own clock, by which events have their times.
+    /// The clock that event times are taken from: the database's, or in SQLite this process's.
     async fn clock(&self) -> Result<Timestamp>;
 }

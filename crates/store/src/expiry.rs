@@ -1,41 +1,41 @@
-//! What becomes of an execution that its holder left or that has lived too long: one pure function for every database.
+//! Decides what happens to an execution whose lease or `expire_after` has passed: one pure function for every database.
 
 use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Status};
 
-/// An execution whose holder's lease ran out, or whose life is over, as it was found.
+/// An execution whose lease or `expire_at` has passed, as it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct Left {
-    /// Its status.
+    /// `Queued` or `Running`.
     pub status: Status,
-    /// Whether it goes back into the queue (async) or ends (sync).
+    /// An async execution can be queued again, a sync one cannot.
     pub mode: ExecutionMode,
-    /// How many attempts were begun.
+    /// Number of attempts that were begun.
     pub attempts: i32,
-    /// How many of those were handed back, and do not count as retries.
+    /// How many of those were handed back; they do not count against `max_retries`.
     pub handed_back: i32,
-    /// How many retries it may have.
+    /// Maximum number of retries: attempts after the first, without those handed back.
     pub max_retries: i32,
-    /// Whether someone asked for its end.
+    /// Whether a cancellation was requested.
     pub cancel_requested: bool,
-    /// Its `expire_after` has passed.
+    /// Whether `expire_at` has passed.
     pub expired: bool,
 }
 
-/// What becomes of it.
+/// What the execution becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fate {
-    /// Its next status.
+    /// `Queued`, `Failed` or `Canceled`.
     pub status: Status,
-    /// Why it failed; absent unless it did.
+    /// Error of a failed execution, or of the attempt that ended before it was queued again; absent for `Canceled`.
     pub error: Option<ErrorType>,
-    /// For a person; empty without an error.
+    /// Message for the error; empty without one.
     pub message: &'static str,
 }
 
-/// What is written to the attempt that a dead holder left.
+/// Error message of the attempt whose lease expired.
 pub const LEFT: &str = "the process that ran it went away: its lease ran out";
 
-/// Decides. The wish to cancel comes before everything; a life that is over before another attempt.
+/// Decides. A cancellation request takes precedence over everything, expiry over another attempt.
 pub fn fate(left: &Left) -> Fate {
     if left.cancel_requested {
         return Fate { status: Status::Canceled, error: None, message: "" };

@@ -1,13 +1,14 @@
-//! What Prompt Ledger remembers. Traits say what is meant, never how it is stored, each for those who use it; a database behind them is a
-//! crate of its own (`prompt-ledger-store-postgres`, `prompt-ledger-store-sqlite`). SQL and transactions never leave those.
+//! The storage interface of Prompt Ledger: one trait per group of callers, in terms of the domain, without SQL or
+//! transactions. Each database implements them in a crate of its own (`prompt-ledger-store-postgres`,
+//! `prompt-ledger-store-sqlite`).
 //!
-//! Every write is durable when its future answers. Errors are the domain's: what a rule refuses has its own reason, a
-//! database that does not answer is STORE_UNAVAILABLE, anything else INTERNAL with its cause.
+//! A write is durable when its future completes. Errors are the domain's: a refusal by a rule has its own reason, a
+//! database that does not answer is STORE_UNAVAILABLE, anything else is INTERNAL with its cause.
 //!
-//! Beside the traits, what every database decides and reads the same way, for the databases alone: [`plan`] (what a registry
-//! write comes to), [`expiry`] (what becomes of an execution whose lease or life is over), [`rollup`] (which rollups answer
-//! for a span of time), [`rows`] (rows to records), [`parameters`] (statements
-//! whose parameters have names), [`migrations`], [`seed`], [`failure`].
+//! Besides the traits, this crate holds what the database crates share: [`plan`] (decides what a registry write
+//! changes), [`expiry`] (decides what happens to an execution whose lease or `expire_after` has passed), [`rollup`]
+//! (selects the rollups that cover a time span), [`rows`] (converts rows to records), [`parameters`] (named SQL
+//! parameters), [`migrations`], [`seed`], [`failure`].
 #![warn(missing_docs)]
 
 mod access;
@@ -43,9 +44,9 @@ pub use registry::{
     ResolvedVersion, Revisions,
 };
 
-/// Everything that a database does for the ledger.
+/// All traits together: what a database crate implements.
 #[async_trait::async_trait]
 pub trait Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance {
-    /// Commits what was asked for, and lets the database go. Later calls are STORE_UNAVAILABLE.
+    /// Waits for the writes that were accepted, then closes all connections. Later calls fail with STORE_UNAVAILABLE.
     async fn close(&self);
 }

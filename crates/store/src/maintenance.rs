@@ -1,4 +1,4 @@
-//! What keeps a store in order: asked for by background jobs alone.
+//! Operations of the background jobs.
 
 use std::time::Duration;
 
@@ -7,46 +7,49 @@ use prompt_ledger_domain::Result;
 
 use crate::Change;
 
-/// How eagerly executions are moved into the rollups.
+/// Which executions the rollup job moves into rollups, and how many at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RollupPolicy {
-    /// Nothing younger is moved. Longer than a statement that records may take, and the clock may jump back.
+    /// Executions younger than this are never moved. It must exceed the duration of a recording statement plus the
+    /// largest backward jump of the database's clock.
     pub settle: Duration,
-    /// What is younger is moved only where more than `crowd` wait.
+    /// Executions younger than this are moved only where more than `crowd` are waiting.
     pub keep: Duration,
-    /// How many are moved at once, and how many may wait.
+    /// Number of executions that one step moves, and that may wait before `keep` is disregarded.
     pub crowd: usize,
 }
 
 impl Default for RollupPolicy {
-    /// Ten seconds, five minutes, 10,000: so that the executions that wait are read within milliseconds, and few move
-    /// before they have ended.
+    /// 10 s, 5 min and 10,000 executions: the executions that figures read one by one are then read within
+    /// milliseconds, and most have ended before they are moved.
     fn default() -> Self {
         Self { settle: Duration::from_secs(10), keep: Duration::from_secs(300), crowd: 10_000 }
     }
 }
 
-/// What the sweeper, the rollup job and the health monitor ask for.
+/// Operations of the sweeper, the rollup job and the health monitor.
 #[async_trait]
 pub trait Maintenance: Send + Sync {
-    /// Ends or puts back what its holder left, or what has lived too long, and answers what it did:
-    /// - queued, or running with a lease that ran out, and past its `expire_after`: `failed`, `expired`;
-    /// - running with a lease that ran out: a sync one `failed`, `interrupted`; an async one goes back into the queue, available at
-    ///   once, or where its retries are spent `failed`, `interrupted`;
-    /// - any of them `canceled` where that was asked for.
+    /// Ends or requeues executions whose lease or `expire_after` has passed, and returns the changes:
+    /// - queued, or running with an expired lease, and past `expire_at`: `failed` with `expired`;
+    /// - running with an expired lease: a sync execution becomes `failed` with `interrupted`; an async one is queued
+    ///   again, available at once, or becomes `failed` with `interrupted` where its retries are used up;
+    /// - `canceled` in all these cases where a cancellation was requested.
     ///
-    /// A database that is younger than `lease` ends nothing: its holders may not have spoken yet.
+    /// Changes nothing while a database server has been up for less than `lease`: holders may not have had the chance
+    /// to send a heartbeat.
     async fn expire(&self, lease: Duration) -> Result<Vec<Change>>;
 
-    /// Moves what has settled into the rollups that figures are read from: one step of it. Answers whether another step
-    /// would find more. Changes no figure; any number of processes may do it at once, one of them does.
+    /// Runs one step of moving executions into the rollups that figures are read from. Returns whether another step
+    /// would find more. Figures stay the same. Concurrent calls of several processes are safe; one of them works, the
+    /// others return at once.
     async fn roll_up(&self, policy: RollupPolicy) -> Result<bool>;
 
-    /// Reads a row, and nothing of use: fails where the database does not answer. Waits for no call.
+    /// Reads one row: fails where the database does not answer. Does not wait behind other calls.
     async fn ping(&self) -> Result<()>;
 
-    /// Fails with STORE_UNAVAILABLE unless the database would take a write now: it is asked over a connection of its own,
-    /// and the latest writes of this process count. Changes nothing. Called on one thread alone, as is
+    /// Fails with STORE_UNAVAILABLE unless the database accepts writes: asks it over a connection of its own, and takes
+    /// recent write failures of this process into account. Changes no data. Call it from one thread only, as
     /// [`Leases::extend`](crate::Leases::extend).
     async fn check_writable(&self) -> Result<()>;
 }

@@ -1,47 +1,48 @@
-//! What every database's migrations have in common: their list, and where each stands.
+//! The list of migrations, and checks of a schema against it, shared by the databases.
 
 use std::collections::HashSet;
 
 use prompt_ledger_domain::{Error, Result, error::Reason};
 
-/// Where a migration stands.
+/// Whether a migration is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MigrationStatus {
-    /// Its number.
+    /// Number of the migration, from 1.
     pub version: i64,
-    /// What it does.
+    /// Name of the migration.
     pub description: String,
     /// Whether the database has it.
     pub applied: bool,
 }
 
-/// The number of the newest migration that this release knows.
+/// Number of the newest migration that this release knows.
 pub const NEWEST: i64 = 1;
 
 /// One migration of a database's schema.
 #[derive(Clone, Debug)]
 pub struct Migration {
-    /// Its number, from 1.
+    /// Number of the migration, from 1.
     pub version: i64,
-    /// What it does.
+    /// Name of the migration.
     pub description: &'static str,
     /// The SQL that applies it.
     pub up: String,
-    /// The SQL that takes it back.
+    /// The SQL that reverts it.
     pub down: &'static str,
 }
 
-/// One migration's texts: its number, what it does, there and back.
+/// The texts of one migration: number, name, SQL to apply it, SQL to revert it.
 pub type MigrationText = (i64, &'static str, &'static str, &'static str);
 
-/// The texts of a database's migrations, by its folder below `migrations/`, for a file in the `src` folder of a crate.
+/// The texts of a database's migrations, from its folder below `migrations/`; for use in a file in the `src` folder of
+/// a crate.
 #[macro_export]
 macro_rules! migration_texts {
     ($folder:literal) => {
         [$crate::migration_text!($folder, 1, "0001_ledger", "ledger")]
     };
 }
-/// One line of [`migration_texts`].
+/// One element of [`migration_texts`].
 #[macro_export]
 macro_rules! migration_text {
     ($folder:literal, $number:literal, $file:literal, $name:literal) => {
@@ -53,7 +54,7 @@ macro_rules! migration_text {
         )
     };
 }
-/// All migrations, from their texts. The first one ends with `seed`: the models that a ledger starts with.
+/// All migrations, from their texts. `seed` is appended to the first one: the models of a new database.
 #[must_use]
 pub fn migrations(texts: &[MigrationText], seed: &str) -> Vec<Migration> {
     let migration = |(version, description, up, down): &MigrationText| {
@@ -63,7 +64,7 @@ pub fn migrations(texts: &[MigrationText], seed: &str) -> Vec<Migration> {
     texts.iter().map(migration).collect()
 }
 
-/// Where every migration that this release knows stands, oldest first.
+/// The status of every migration that this release knows, oldest first.
 #[must_use]
 pub fn status(known: &[Migration], applied: &HashSet<i64>) -> Vec<MigrationStatus> {
     let standing = known.iter().map(|migration| MigrationStatus {
@@ -74,7 +75,7 @@ pub fn status(known: &[Migration], applied: &HashSet<i64>) -> Vec<MigrationStatu
     standing.collect()
 }
 
-/// Refuses a target that no migration has.
+/// INVALID_FIELD for a target that is neither 0 nor the number of a migration.
 pub fn check_target(known: &[Migration], to: i64) -> Result<()> {
     match to == 0 || known.iter().any(|migration| migration.version == to) {
         true => Ok(()),
@@ -82,8 +83,8 @@ pub fn check_target(known: &[Migration], to: i64) -> Result<()> {
     }
 }
 
-/// Whether a release whose newest migration is `newest` works on a schema: `found` is the schema's newest migration and
-/// the oldest release that it works with; absent where it has none.
+/// Fails unless a release whose newest migration is `newest` can use a schema. `found` is the number of the schema's
+/// newest migration and that of the oldest release that it works with; absent where the database has no schema.
 pub fn check_fit(newest: i64, found: Option<(i64, i64)>) -> Result<()> {
     let refused = |message: String| Err(Error::new(Reason::Internal, message));
     match found {

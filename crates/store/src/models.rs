@@ -5,47 +5,48 @@ use prompt_ledger_domain::ids::PriceId;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::{Result, Timestamp};
 
-/// A price to set.
+/// A price to add. Amounts are nano-US-dollars per million tokens, 0 or more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewPrice {
-    /// The identity of the price, should it be new.
+    /// Id for the price if the write adds it.
     pub id: PriceId,
-    /// Nano-dollars per million tokens of the prompt.
+    /// For tokens of the prompt.
     pub input: i64,
-    /// Of cached ones; absent means as `input`.
+    /// For tokens of the prompt that the provider had cached; absent means as `input`.
     pub cached_input: Option<i64>,
-    /// Of the response.
+    /// For tokens of the response.
     pub output: i64,
-    /// From when on; absent means now.
+    /// Start of its validity; absent means the time of the write.
     pub valid_from: Option<Timestamp>,
 }
 
 /// A model to register or to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutModel {
-    /// Which one.
+    /// Provider instance and model name.
     pub id: ModelRef,
-    /// Absent keeps.
+    /// Absent keeps the present value; a new model then has none.
     pub max_tokens: Option<i32>,
-    /// Absent keeps; a new model streams.
+    /// Absent keeps the present value; a new model then streams.
     pub supports_streaming: Option<bool>,
-    /// Absent keeps the present price; equal to it writes nothing.
+    /// Absent adds none; neither does one with the amounts that are in force at its `valid_from`.
     pub price: Option<NewPrice>,
 }
 
-/// Models, for all projects alike.
+/// Models and prices, shared by all projects.
 #[async_trait]
 pub trait Models: Send + Sync {
-    /// The model with the price that holds now; nothing when it is not registered.
+    /// The model with all its prices, latest `valid_from` first; nothing where it is not registered.
     async fn model(&self, id: &ModelRef) -> Result<Option<Model>>;
 
-    /// Up to `limit` models after `after`, by provider and name; of one provider only, unless empty.
+    /// Up to `limit` models after `after`, ordered by provider and name; of one provider unless `provider` is empty.
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>>;
 
-    /// Registers or changes a model, which is then no longer a discovered one. A price never changes: a new one takes its
-    /// place from `valid_from` on.
+    /// Registers or changes a model, and clears its `discovered` mark. Prices are never changed: a new one supersedes
+    /// the others from its `valid_from` on.
     async fn put_model(&self, put: PutModel) -> Result<Model>;
 
-    /// The model, registered as discovered where it is not yet; nothing where `most` discovered ones are registered already.
+    /// The model, registered as discovered if it was not yet; nothing where `most` discovered models are registered
+    /// already.
     async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>>;
 }

@@ -1,8 +1,8 @@
-//! Parameters by name. A text of SQL says `:name`; beside it stands, once and in order, which parameters there are and which
-//! values they take: [`parameters!`](crate::parameters). The numbers follow from that order. A name that a text has and the
-//! declaration has not, or the other way round, fails every test that uses the statement.
+//! Named SQL parameters. A statement's text says `:name`; [`parameters!`](crate::parameters) declares once and in order
+//! which parameters there are and which values they take, and their numbers follow from that order. In builds with
+//! debug assertions a name that only the text or only the declaration has panics when the statement is composed.
 
-/// The text with `$1`, `$2`, ... for the names. A cast (`::`) is none.
+/// Replaces each `:name` in `sql` by `$1`, `$2`, ... in the order of `names`. Casts (`::`) are left as they are.
 #[must_use]
 pub fn numbered(sql: &str, names: &[&str]) -> String {
     let mut used = vec![false; names.len()];
@@ -16,7 +16,7 @@ pub fn numbered(sql: &str, names: &[&str]) -> String {
     text
 }
 
-/// The text with what `column` answers for the columns of each `:rows`: those named between the next parentheses, as in
+/// Replaces each `:rows` by what `column` returns for the column names in the parentheses that follow it, as in
 /// `unnest(:rows) AS n (id, status)`.
 #[must_use]
 pub fn with_rows(sql: &str, column: impl Fn(&str) -> Option<String>) -> String {
@@ -31,7 +31,7 @@ pub fn with_rows(sql: &str, column: impl Fn(&str) -> Option<String>) -> String {
     text
 }
 
-/// The text with what `value` answers for each `:name`, where it answers something.
+/// Replaces each `:name` for which `value` returns something.
 fn replaced(sql: &str, mut value: impl FnMut(&str) -> Option<String>) -> String {
     let is_of_name = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
     let (mut text, mut rest) = (String::with_capacity(sql.len()), sql);
@@ -57,7 +57,7 @@ fn replaced(sql: &str, mut value: impl FnMut(&str) -> Option<String>) -> String 
     text
 }
 
-/// Declares the parameters of a statement, in order: each with its value, from what the query is given.
+/// Declares the parameters of a statement, in order, each with its value computed from the arguments of `query`.
 #[macro_export]
 macro_rules! parameters {
     ($(#[$doc:meta])* $name:ident($($given:ident: $of:ty),* $(,)?) of $database:ty {
@@ -69,7 +69,7 @@ macro_rules! parameters {
         impl $name {
             const NAMES: &'static [&'static str] = &[$(stringify!($parameter)),+];
 
-            /// A statement with these values; its text was numbered by [`Self::NAMES`].
+            /// Binds the values to `sql`, which was numbered by [`Self::NAMES`].
             fn query(
                 sql: &'static str,
                 $($given: $of),*

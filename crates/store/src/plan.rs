@@ -1,5 +1,5 @@
-//! What a write to the registry comes to, decided from what was read: pure, and the same for every database. The database
-//! reads under a lock, asks here, and writes what it is told.
+//! Decides what a registry write changes, from what was read: pure functions, the same for every database. The database
+//! reads under a lock, calls `plan`, and writes the result.
 
 mod change;
 mod code;
@@ -16,15 +16,15 @@ use crate::{NewPrice, PutModel, PutPrompt, PutResult};
 pub use change::change;
 pub use code::{FoundPrompt, Known, register};
 
-/// What is to be written, and what is then answered.
+/// The rows that a write changes, and its result.
 pub struct Plan<T> {
-    /// The prompts that change, as they become, each with the next revision of the project.
+    /// Prompts to write, in their new state; each has taken the project's next revision.
     pub prompts: Vec<Prompt>,
-    /// The versions that are new.
+    /// Versions to insert.
     pub added: Vec<Version>,
-    /// Versions that were there and get another status.
+    /// Existing versions that get another status.
     pub statuses: Vec<(VersionId, VersionStatus)>,
-    /// The answer, with everything as it becomes.
+    /// The result for the caller, in the state after the write.
     pub answer: T,
 }
 
@@ -33,23 +33,23 @@ impl<T> Plan<T> {
         Self { prompts: Vec::new(), added: Vec::new(), statuses: Vec::new(), answer }
     }
 
-    /// Whether there is nothing to write. A version changes only with its prompt. The answer then holds no time of this
-    /// write.
+    /// Whether there is nothing to write. A version changes only together with its prompt. The result of an idle plan
+    /// contains no time of this write.
     pub fn is_idle(&self) -> bool {
         self.prompts.is_empty()
     }
 }
 
-/// A project as a write finds it.
+/// A project as read by a write.
 #[derive(Clone, Debug)]
 pub struct ProjectState {
-    /// Its name.
+    /// Unique in the deployment; copied into [`Prompt::project`].
     pub name: String,
-    /// The number of its last registry change.
+    /// Number of its last registry change; 0 before the first.
     pub revision: i64,
 }
 
-/// Registering a content: `before` is the prompt of that name, `known` its version of that content.
+/// Plans [`PutPrompt`]. `before` is the prompt with that name, `known` its version with that content.
 pub fn put(
     project: &ProjectState,
     before: Option<&Prompt>,
@@ -97,7 +97,7 @@ pub fn put(
     Ok(Plan { prompts, added, statuses, answer })
 }
 
-/// Registering or changing a model: how it becomes, and the price to add; nothing where nothing changes.
+/// Plans [`PutModel`]: the new state of the model, and the price to add; nothing where nothing changes.
 pub fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Option<(Model, Option<Price>)> {
     let mut model = before.cloned().unwrap_or_else(|| discovered(&put.id, now));
     model.discovered = false;
@@ -111,7 +111,7 @@ pub fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Opti
     Some((model, price))
 }
 
-/// A model as its first use registers it.
+/// A model as its first use registers it: streaming, without limit and prices.
 pub fn discovered(id: &ModelRef, now: Timestamp) -> Model {
     Model {
         id: id.clone(),
@@ -124,7 +124,7 @@ pub fn discovered(id: &ModelRef, now: Timestamp) -> Model {
     }
 }
 
-/// The price to add: nothing where one of these amounts holds at that moment already.
+/// The price to add; nothing where the same amounts are in force at its `valid_from`.
 fn new_price(model: &Model, put: &PutModel, at: Timestamp) -> Option<Price> {
     let NewPrice { id, input, cached_input, output, valid_from } = put.price.clone()?;
     let valid_from = valid_from.unwrap_or(at);
@@ -133,7 +133,7 @@ fn new_price(model: &Model, put: &PutModel, at: Timestamp) -> Option<Price> {
     (!held_already).then_some(Price { id, input, cached_input, output, valid_from })
 }
 
-/// The project's revision after the write; a prompt that changes takes it.
+/// The project's revision after the write; a changed prompt takes the next one.
 fn counted(prompt: &mut Prompt, revision: i64, moved: bool, now: Timestamp) -> i64 {
     if !moved {
         return revision;
@@ -143,7 +143,7 @@ fn counted(prompt: &mut Prompt, revision: i64, moved: bool, now: Timestamp) -> i
     prompt.revision
 }
 
-/// What forbids the write, in the order of the contract.
+/// Fails where the write is not allowed. The order of the checks is part of the API.
 fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
     let Some(prompt) = before else {
         if put.etag.is_none() {
@@ -159,19 +159,19 @@ fn check(before: Option<&Prompt>, put: &PutPrompt) -> Result<()> {
     prompt.check_etag(put.etag.as_deref())
 }
 
-/// What a write says of a prompt beside its content.
+/// The fields of a prompt that a write sends besides the content.
 struct PromptMetadata<'a> {
-    /// Should it be new.
+    /// Used only if the prompt is created.
     id: PromptId,
     name: &'a str,
-    /// Should it be new.
+    /// Used only if the prompt is created.
     mode: Mode,
     description: Option<&'a str>,
     owner_team: Option<&'a str>,
     tags: Option<&'a [String]>,
 }
 
-/// The prompt with the metadata that was sent, a new one where there was none.
+/// The prompt with the metadata that was sent; a new one if there was none.
 fn described(before: Option<Prompt>, project: &str, sent: &PromptMetadata<'_>, now: Timestamp) -> Prompt {
     let mut prompt = before.unwrap_or_else(|| Prompt {
         id: sent.id,

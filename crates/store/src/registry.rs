@@ -7,92 +7,94 @@ use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatu
 
 use crate::{RegisterCode, Registered};
 
-/// What PutPrompt asks for, checked, the template parsed by the caller.
+/// A PutPrompt request whose fields were checked and whose template was parsed by the caller.
 #[derive(Clone, Debug)]
 pub struct PutPrompt {
-    /// The prompt's name.
+    /// Name of the prompt, unique within the project.
     pub name: String,
-    /// The template, byte for byte.
+    /// The template, byte for byte as sent; at most `limits::TEMPLATE_BYTES`.
     pub template_source: String,
-    /// `versioning::checksum` of it.
+    /// `versioning::checksum` of the template.
     pub checksum_hash: String,
-    /// The names that the template reads.
+    /// Names that the template reads; at most `limits::VARIABLES`.
     pub variables: Vec<String>,
-    /// Absent keeps, empty clears.
+    /// Absent keeps the present one, empty clears it.
     pub description: Option<String>,
-    /// Absent keeps, empty clears.
+    /// Absent keeps the present one, empty clears it.
     pub owner_team: Option<String>,
-    /// Absent keeps, empty clears.
+    /// Absent keeps the present ones, an empty list clears them.
     pub tags: Option<Vec<String>>,
-    /// Who, as they said: kept with a new version.
+    /// Author as stated by the caller, not verified; stored with a new version only.
     pub created_by: String,
-    /// Whether the version that has this content becomes the active one.
+    /// Whether the version with this content becomes the active one.
     pub set_active: bool,
-    /// Fails with PROMPT_EXISTS where the name is taken.
+    /// Fail with PROMPT_EXISTS where the name is taken.
     pub create_only: bool,
-    /// Fails with ETAG_MISMATCH where the prompt has another, or does not exist.
+    /// Fail with ETAG_MISMATCH where the prompt has another etag or does not exist; absent for no check.
     pub etag: Option<String>,
-    /// The identity of the prompt, should it be new.
+    /// Id for the prompt if the write creates it.
     pub prompt_id: PromptId,
-    /// The identity of the version, should it be new.
+    /// Id for the version if the write creates it.
     pub version_id: VersionId,
 }
 
-/// What PutPrompt came to.
+/// Result of [`Registry::put_prompt`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PutResult {
-    /// The prompt as it is now.
+    /// The prompt after the write.
     pub prompt: Prompt,
     /// The version that has the content.
     pub version: Version,
     /// Whether the call created that version.
     pub version_change: bool,
-    /// Whether the call moved the active pointer.
+    /// Whether the call changed the active version.
     pub activated: bool,
-    /// The project's revision now.
+    /// The project's revision after the write.
     pub revision: i64,
 }
 
-/// A prompt and its active version.
+/// A prompt and its active version, read in one snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PromptWithActive {
-    /// The prompt.
+    /// The prompt, archived or not.
     pub prompt: Prompt,
-    /// Absent while none is active.
+    /// The active version; absent where none is active.
     pub active: Option<Version>,
-    /// The project's revision that both were read at.
+    /// The project's revision in that snapshot.
     pub revision: i64,
 }
 
-/// A prompt and the version that a selector names.
+/// A prompt and the version that a selector names, read in one snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResolvedVersion {
-    /// The prompt.
+    /// The prompt, archived or not.
     pub prompt: Prompt,
-    /// The version.
+    /// The version that the selector names, whatever its status.
     pub version: Version,
-    /// The project's revision that both were read at.
+    /// The project's revision in that snapshot.
     pub revision: i64,
 }
 
-/// A change of a prompt that exists.
+/// A change of an existing prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PromptChange {
-    /// Moves the active pointer to the version of this number, forward or back; the version becomes `active`. Full mode
-    /// only, not archived.
+    /// Makes the version with this number the active one, forward or back, and sets its status to `active`. Full mode
+    /// only; not for archived prompts or opaque versions.
     Activate(i32),
-    /// Sets the status of the version of this number by `versioning::set_status`. Full mode only, not archived.
+    /// Sets the status of the version with this number, by the rules of `versioning::set_status`. Full mode only; not
+    /// for archived prompts.
     SetStatus(i32, VersionStatus),
-    /// Archives it, in either mode.
+    /// Archives the prompt, in either mode.
     Archive,
-    /// Brings it back.
+    /// Reverses [`Self::Archive`].
     Unarchive,
-    /// Moves it to this mode by `versioning::migrates`, with all its versions; not archived.
+    /// Moves the prompt with all its versions to this mode, by the rules of `versioning::migrates`. Not for archived
+    /// prompts.
     Migrate(Mode),
 }
 
 impl PromptChange {
-    /// Which of the prompt's versions decides about the change.
+    /// The version that has to be read to decide about the change.
     #[must_use]
     pub fn selector(self) -> Selector {
         match self {
@@ -102,73 +104,73 @@ impl PromptChange {
     }
 }
 
-/// A change, with the prompt that it is asked of.
+/// The arguments of [`Registry::change_prompt`].
 #[derive(Clone, Debug)]
 pub struct ChangeRequest {
-    /// The prompt's name.
+    /// Name of the prompt.
     pub name: String,
-    /// The etag that the prompt must have; absent for any.
+    /// The etag that the prompt must have; absent for no check.
     pub etag: Option<String>,
     /// What to change.
     pub change: PromptChange,
 }
 
-/// A prompt after a write to it.
+/// Result of [`Registry::change_prompt`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
-    /// The prompt as it is now.
+    /// The prompt after the write.
     pub prompt: Prompt,
-    /// The version that the write was about; absent where it was about the prompt alone.
+    /// The version that was activated or whose status was set; absent for the other changes.
     pub version: Option<Version>,
-    /// The project's revision now.
+    /// The project's revision after the write.
     pub revision: i64,
 }
 
-/// Which prompts a list shows.
+/// Filter of a prompt list; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromptFilter {
-    /// Of this mode only.
+    /// Management mode; absent for both.
     pub mode: Option<Mode>,
-    /// Of this team only; empty for all.
+    /// Owning team, matched exactly; empty for all.
     pub owner_team: String,
-    /// Names that start with this; empty for all.
+    /// Prefix of the name, case-sensitive; empty for all.
     pub name_prefix: String,
-    /// Archived ones too.
+    /// Whether archived prompts are listed too.
     pub include_archived: bool,
 }
 
-/// How often what caches hold was written so far.
+/// Counters of writes, which caches compare with the values that they were filled at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Revisions {
-    /// Keys and projects.
+    /// Incremented with each write of an API key or a new project.
     pub keys: i64,
-    /// Models and prices.
+    /// Incremented with each write of a model or a price.
     pub models: i64,
-    /// The registry of each project that was asked for.
+    /// The registry revision of each requested project that exists.
     pub projects: Vec<(ProjectId, i64)>,
 }
 
-/// Prompts and versions. Numbers of a prompt's versions are consecutive, also under concurrent writers; every write to
-/// a prompt takes the project's next revision, in the same transaction. A name that does not exist in the project is
-/// PROMPT_NOT_FOUND.
+/// Prompts and versions. Version numbers of a prompt are consecutive, also under concurrent writes. Every write to a
+/// prompt takes the project's next revision in the same transaction. A name unknown to the project is PROMPT_NOT_FOUND.
 #[async_trait]
 pub trait Registry: Send + Sync {
-    /// Registers a content under a name. A write that would change nothing writes nothing and keeps the
-    /// etag. MODE_MISMATCH for a tracking-mode prompt is checked first, then PROMPT_EXISTS, PROMPT_ARCHIVED, the etag.
+    /// Registers a content under a name, and creates the prompt where it does not exist. A request that would change
+    /// nothing writes nothing and keeps the etag. Checks, in this order: MODE_MISMATCH for a tracking-mode prompt,
+    /// PROMPT_EXISTS, PROMPT_ARCHIVED, ETAG_MISMATCH.
     async fn put_prompt(&self, project: ProjectId, put: PutPrompt) -> Result<PutResult>;
 
-    /// Registers a batch of contents that code carries, all or none: each is compared with the prompt's active
-    /// version, and every prompt that changes takes a revision of its own. MODE_MISMATCH for any full-mode prompt is
-    /// checked first, then PROMPT_ARCHIVED. What would change nothing takes no lock and writes nothing.
+    /// Registers a batch of prompts that code carries, all or none. Each content is compared with the prompt's
+    /// versions, and every prompt that changes takes a revision of its own. MODE_MISMATCH for any full-mode prompt is
+    /// checked first, then PROMPT_ARCHIVED. A batch that changes nothing takes no lock and writes nothing.
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered>;
 
-    /// The modes of those of these prompts that exist, in no order.
+    /// Names and modes of those of these prompts that exist, in no order.
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>>;
 
-    /// The prompt of that name, archived or not.
+    /// The prompt with this name, archived or not, and its active version.
     async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive>;
 
-    /// Up to `limit` prompts with names after `after`, by name.
+    /// Up to `limit` prompts with names after `after`, in byte order of their names, and the project's revision.
     async fn prompts(
         &self,
         project: ProjectId,
@@ -177,7 +179,8 @@ pub trait Registry: Send + Sync {
         limit: usize,
     ) -> Result<(Vec<PromptWithActive>, i64)>;
 
-    /// The version that the selector names, of a prompt archived or not: `Error::version_not_found` where there is none.
+    /// The version that the selector names, of a prompt archived or not. `Error::version_not_found` where there is
+    /// none.
     async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion>;
 
     /// Up to `limit` versions with numbers below `before`, newest first, and the project's revision.
@@ -189,7 +192,9 @@ pub trait Registry: Send + Sync {
         limit: usize,
     ) -> Result<(Vec<Version>, i64)>;
 
-    /// Changes a prompt that exists, in the mode that the change is for. What is so already changes nothing.
+    /// Changes an existing prompt. ETAG_MISMATCH where `etag` is given and not the present one; MODE_MISMATCH,
+    /// PROMPT_ARCHIVED and others by the kind of change, as [`PromptChange`] says. A change to the state that the
+    /// prompt already has writes nothing and keeps the etag.
     async fn change_prompt(
         &self,
         project: ProjectId,

@@ -1,30 +1,30 @@
-//! Which executions are added up in advance, and which rollups answer for a span of time: pure functions. Times are
-//! microseconds since 1970; nothing is older.
+//! Decides which executions are in rollups, and which rollups cover a time span: pure functions. Times are microseconds
+//! since 1970; none is earlier.
 //!
-//! Executions that were created before a moment, `until`, are in rollups of a minute, of an hour and of a day, the latter two
-//! only of hours and days that were over by then. So a span of time is whole days, around them whole hours, around them
-//! whole minutes, and at both ends the executions themselves.
+//! Executions created before `until` are in rollups of one minute, one hour and one day; those of an hour or a day
+//! exist only where it was over by `until`. A time span therefore consists of whole days, around them whole hours,
+//! around them whole minutes, and at both ends of the executions themselves.
 
 use prompt_ledger_domain::usage::{Bucket, Histogram};
 
-/// `until` moves by whole steps of this: ten seconds.
+/// `until` moves by multiples of this: 10 s.
 pub const STEP: i64 = 10_000_000;
 
-/// Whole times of one length, from one moment to before another.
+/// Rollups of one length: from a start (inclusive) to an end (exclusive), both multiples of the length.
 pub type Rollups = (Bucket, i64, i64);
 
-/// What the executions of a span of time are read from, each of them once.
+/// The sources that together contain each execution of a time span once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cover {
-    /// The executions themselves, from and to before.
+    /// Spans whose executions are read themselves: start inclusive, end exclusive.
     pub raw: Vec<(i64, i64)>,
-    /// Rollups by their start.
+    /// Rollups to read, in the order of time.
     pub rollups: Vec<Rollups>,
-    /// Those of this time that are not in the rollups: from and to before.
+    /// Span whose open executions are read in addition to the rollups: start inclusive, end exclusive.
     pub open_executions: (i64, i64),
 }
 
-/// The last moment of whole `bucket`s that is not later.
+/// The largest multiple of `length` that is not greater than `at`.
 pub fn floor(at: i64, length: i64) -> i64 {
     at - at.rem_euclid(length)
 }
@@ -33,11 +33,11 @@ fn ceil(at: i64, length: i64) -> i64 {
     floor(at, length) + if at.rem_euclid(length) == 0 { 0 } else { length }
 }
 
-/// What covers `start` to before `end`, with rollups no longer than `coarsest`.
+/// The cover of `start` (inclusive) to `end` (exclusive), with rollups no longer than `coarsest`.
 pub fn cover(start: i64, end: i64, until: i64, coarsest: Bucket) -> Cover {
     let minute = Bucket::Minute.micros();
     let [start, end] = [start, end].map(|at| at.clamp(0, i64::MAX - Bucket::Day.micros()));
-    // What is added up of the minute of `until` is all of it that there is before `until`.
+    // The rollup of the minute that contains `until` holds everything of it before `until`.
     let (last, raw_from) = match end >= until {
         true => (ceil(until, minute), until),
         false => (floor(end, minute), floor(end, minute)),
@@ -61,11 +61,11 @@ pub fn cover(start: i64, end: i64, until: i64, coarsest: Bucket) -> Cover {
     cover
 }
 
-/// Takes the longest rollups, the last of `lengths`, from the middle, and shorter ones on both sides.
+/// Takes the longest rollups, the last of `lengths`, from the middle of the span, and shorter ones on both sides.
 fn split(rollups: &mut Vec<Rollups>, (first, last): (i64, i64), until: i64, lengths: &[Bucket]) {
     let Some((length, shorter)) = lengths.split_last() else { return };
     let micros = length.micros();
-    // Every minute is there; the rest of an hour or a day only once it is over.
+    // Every minute has a rollup; an hour or a day only once it is over.
     let over = if shorter.is_empty() { last } else { last.min(until) };
     let (from, to) = (ceil(first, micros), floor(over, micros));
     if from >= to {
@@ -76,13 +76,15 @@ fn split(rollups: &mut Vec<Rollups>, (first, last): (i64, i64), until: i64, leng
     split(rollups, (to, last), until, shorter);
 }
 
-/// Whether the time of this length that an execution was created in is over, and so added up.
+/// Whether the rollup of this length that contains `created_at` exists: always for a minute, otherwise once its time is
+/// over.
 pub fn is_built(length: Bucket, created_at: i64, until: i64) -> bool {
     length == Bucket::Minute || floor(created_at, length.micros()) + length.micros() <= until
 }
 
-/// Until when executions are moved next, having been moved until `until`: all that is older than `lazy`; where more than a
-/// crowd wait, those before the `next` one after the crowd, at least a step. Nothing of `closed` or later.
+/// The next value of `until`. Executions older than `lazy` are moved; where more than a crowd are waiting, those before
+/// `next`, the first one after the crowd, and at least one step. Nothing at or after `closed` is moved, and `until`
+/// never goes back.
 pub fn advance(until: i64, closed: i64, lazy: i64, next: Option<i64>) -> i64 {
     let wanted = match next {
         Some(next) => floor(next, STEP).max(until + STEP),
@@ -91,7 +93,8 @@ pub fn advance(until: i64, closed: i64, lazy: i64, next: Option<i64>) -> i64 {
     wanted.min(floor(closed, STEP)).max(until)
 }
 
-/// A histogram as it is stored; two of them one behind the other are their sum.
+/// Encodes a histogram: for each step its number (2 bytes) and count (4 bytes), big-endian. Two encodings concatenated
+/// are the sum of the histograms.
 pub fn to_bytes(histogram: &Histogram) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (step, mut count) in histogram.steps() {
@@ -105,12 +108,12 @@ pub fn to_bytes(histogram: &Histogram) -> Vec<u8> {
     bytes
 }
 
-/// Steps whose counts are added side by side where there are many: every one that a latency has.
+/// Length of the array that counts are added in when there are many entries: covers every step that a latency can have.
 const STEPS: usize = 1_664;
-/// How many are many.
+/// Number of entries from which that array is used.
 const MANY: usize = 256;
 
-/// Takes in what [`to_bytes`] wrote, any number of times.
+/// Adds what [`to_bytes`] wrote, any number of encodings concatenated.
 pub fn add_steps(histogram: &mut Histogram, bytes: &[u8]) {
     let entries = bytes.as_chunks::<6>().0.iter().map(|[s0, s1, c0, c1, c2, c3]| {
         (u16::from_be_bytes([*s0, *s1]), u64::from(u32::from_be_bytes([*c0, *c1, *c2, *c3])))
@@ -131,7 +134,7 @@ pub fn add_steps(histogram: &mut Histogram, bytes: &[u8]) {
     }
 }
 
-/// Takes in latencies of four bytes each.
+/// Adds latencies in milliseconds, 4 bytes each, big-endian.
 pub fn add_latencies(histogram: &mut Histogram, bytes: &[u8]) {
     for latency in bytes.as_chunks::<4>().0 {
         histogram.record(i32::from_be_bytes(*latency));
@@ -146,7 +149,7 @@ mod tests {
     const HOUR: i64 = Bucket::Hour.micros();
     const DAY: i64 = Bucket::Day.micros();
 
-    /// The moments that a cover answers for: of the raw rows, and of the rollups what is in them.
+    /// The spans that a cover contains: of the raw rows, and of the rollups as far as they are filled.
     fn answered(cover: &Cover, until: i64) -> Vec<(i64, i64)> {
         let rolled = cover.rollups.iter().map(|(length, from, to)| {
             assert_eq!((from.rem_euclid(length.micros()), to.rem_euclid(length.micros())), (0, 0), "{cover:?}");

@@ -1,7 +1,7 @@
-//! The models that a new ledger knows, from a data file that every backend's first migration reads.
+//! Models and prices of a new database, from a data file that the first migration of every database appends.
 //!
-//! A released data file never changes, as a released migration does not: new models and prices come by `PutModel`, or
-//! by a later migration with a file of its own.
+//! A released data file never changes, as a released migration does not: new models and prices are added through
+//! `PutModel`, or by a later migration with a data file of its own.
 
 use std::fmt::Write;
 
@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 const MODELS: &str = include_str!("../../../migrations/models.json");
 
-/// The id of the first price; the others count on from it. The same in every ledger, so that prices can be compared.
+/// Id of the first price; the following ones count up from it. The same in every database, so that prices can be
+/// compared between deployments.
 const FIRST_PRICE: u128 = 0x01900000_0000_7000_8000_000000010000;
 
 #[derive(Deserialize)]
@@ -21,25 +22,25 @@ struct Seed {
     model_name: String,
     max_tokens: Option<i32>,
     supports_streaming: bool,
-    /// Nano-dollars per million tokens, as the other two.
+    /// Nano-US-dollars per million tokens, as the other two amounts.
     input: i64,
     cached_input: Option<i64>,
     output: i64,
-    /// A day, from its midnight in UTC.
+    /// A date, `YYYY-MM-DD`: valid from midnight UTC.
     valid_from: String,
 }
 
-/// What the databases spell their own way.
+/// SQL expressions that differ between databases.
 pub struct Dialect {
-    /// This moment.
+    /// Expression for the current time.
     pub now: &'static str,
-    /// The midnight of a quoted day, in UTC.
+    /// Expression for midnight UTC of a date, which is passed as a quoted SQL literal.
     pub midnight: fn(&str) -> String,
-    /// A truth.
+    /// A boolean literal.
     pub flag: fn(bool) -> &'static str,
 }
 
-/// The statements that register them.
+/// The INSERT statements for the models and prices of the data file.
 pub fn statements(dialect: &Dialect) -> Result<String> {
     let now = dialect.now;
     let seeds: Vec<Seed> = serde_json::from_str(MODELS).map_err(Error::internal)?;

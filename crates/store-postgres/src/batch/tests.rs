@@ -1,8 +1,8 @@
-//! What a batch does with rows that are locked.
+//! Batches with locked rows.
 
 use super::*;
 
-/// Whose first item is locked at first; notes what each write was told.
+/// Reports item 1 as locked in the first write; records the arguments of each write.
 struct Locks(Mutex<Vec<(Vec<u32>, bool)>>);
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! Postgres' batches of writes: under lost answers, locked and refused rows, and many writers of the same rows.
+//! Batched writes in Postgres: with lost responses, locked and refused rows, and concurrent writers of the same rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,7 +43,7 @@ async fn writers_of_the_same_rows_never_wait_in_a_circle() {
             let holder = Holder { lease, ..holder() };
             let claimed = match round % 2 {
                 0 => store.claim_due(10, holder).await.unwrap(),
-                // Every second row, backwards: another order than everyone else's.
+                // Every second row, in an order different from that of the other writers.
                 _ => {
                     let attempt = |new: &NewExecution| Fence { id: new.id, attempt: 9 };
                     let hints = all.iter().rev().skip(round % 2).step_by(2).map(attempt).collect();
@@ -54,7 +54,7 @@ async fn writers_of_the_same_rows_never_wait_in_a_circle() {
             held.reverse();
             store.extend(&held, lease).await.unwrap();
             join_all(held.iter().enumerate().map(|(i, fence)| async move {
-                // Those that were claimed with no lease may be lost by now; none of the others.
+                // Executions claimed with a lease of zero may have expired by now; no others.
                 let written = match (i + round) % 16 {
                     0 => store.finish(*fence, success()).await.unwrap(),
                     i => {
@@ -85,13 +85,14 @@ async fn writers_of_the_same_rows_never_wait_in_a_circle() {
     assert_eq!(deadlocks_logged(), logged, "the server's log tells of a deadlock");
 }
 
-/// How many deadlocks the server's log tells of, where its path is given.
+/// Number of deadlocks in the server's log; 0 where its path is not given.
 fn deadlocks_logged() -> usize {
     let Ok(path) = std::env::var("TEST_POSTGRES_LOG") else { return 0 };
     String::from_utf8_lossy(&std::fs::read(path).unwrap()).matches("deadlock detected").count()
 }
 
-/// Events without gaps, each beginning where the last one ended; one end each; each attempt that ended logged once.
+/// Checks that events have no gaps, that each begins with the status that the one before ended with, that each
+/// execution ends once, and that each ended attempt is logged once.
 async fn consistent(server: &Fresh) {
     for (sql, what) in [
         ("SELECT count(*) FROM executions x WHERE last_sequence <> (SELECT count(*) FROM execution_events e
@@ -111,8 +112,8 @@ async fn consistent(server: &Fresh) {
     }
 }
 
-/// Every kind of batched write, while every so often an answer is lost on its way back: written, and not told. No answer
-/// may be wrong: what was written is told, whichever try wrote it.
+/// All kinds of batched writes while responses get lost after the write was committed. Every result must be that of the
+/// attempt which wrote.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_is_lost_costs_no_write_and_no_answer() {
     let server = Fresh::fresh().await;
@@ -163,10 +164,10 @@ async fn an_answer_that_is_lost_costs_no_write_and_no_answer() {
     consistent(&server).await;
 }
 
-/// A way to the server on which answers can be lost.
+/// A proxy to the server that can drop responses.
 struct Road {
     url: String,
-    /// The next answer, whosesoever it is, is lost, and its connection with it.
+    /// Drops the next response of any connection, and closes that connection.
     lose: Arc<AtomicBool>,
 }
 
@@ -188,7 +189,7 @@ impl Road {
     }
 }
 
-/// Carries bytes both ways, until an answer is to be lost.
+/// Copies bytes in both directions until a response is to be dropped.
 async fn carry(client: TcpStream, server: TcpStream, lose: Arc<AtomicBool>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
@@ -238,7 +239,7 @@ async fn a_text_with_a_nul_is_stored_without_it() {
     assert_eq!(done.texts.unwrap().response, "x\u{fffd}");
 }
 
-/// A row that someone else has locked is not lost: its write waits, and its neighbours' do not.
+/// A locked row delays only its own write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_row_is_neither_lost_nor_in_the_way() {
     let server = Fresh::fresh().await;
@@ -276,7 +277,7 @@ async fn closing_writes_what_was_asked_for_and_refuses_more() {
     assert_eq!(reason(server.store.submit(first, Duration::ZERO).await), Reason::StoreUnavailable);
 }
 
-/// A caller that goes away undoes nothing.
+/// Dropping the future does not cancel the write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_asked_for_is_written_although_nobody_waits() {
     let server = Fresh::fresh().await;

@@ -1,4 +1,4 @@
-//! The ledger in Postgres: the scenarios that every database passes, and what is Postgres' own.
+//! The conformance suite on Postgres, and tests of what is specific to Postgres.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 

@@ -1,4 +1,5 @@
-//! Postgres that refuses: logins, a name, writes. A process that starts is told why; one that runs waits for it to pass.
+//! Postgres refusing logins, a database name or writes: a starting process fails with an explanation, a running one
+//! recovers by itself.
 
 use std::time::{Duration, Instant};
 
@@ -14,12 +15,12 @@ use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
 use crate::store::{Fresh, open};
 use prompt_ledger_store_conformance::kit::{Backend as _, an_execution, fence, new_id, reason, start, submit};
 
-/// How long a test waits for what comes much sooner, or never.
+/// Limit of each wait; what is waited for comes much sooner.
 const WAIT_LIMIT: Duration = Duration::from_secs(20);
-/// How far a lease is extended.
+/// Length of the leases.
 const LEASE: Duration = Duration::from_secs(20);
 
-/// Waits until a call fails for this reason, or until it goes well.
+/// Repeats a call until it fails for this reason, or until it succeeds.
 async fn until<T: std::fmt::Debug>(
     wanted: Option<Reason>,
     mut call: impl AsyncFnMut() -> prompt_ledger_domain::Result<T>,
@@ -103,7 +104,7 @@ async fn open_connections_are_closed_when_their_database_turns_read_only() {
     let next = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
     until(Some(Reason::StoreUnavailable), async || fresh.store.check_writable().await).await;
     assert_eq!(reason(fresh.store.submit(next.clone(), Duration::ZERO).await), Reason::StoreUnavailable);
-    // One that had been open, and does no more than read.
+    // Reads fail too, although their connection was open before.
     assert_eq!(reason(fresh.store.get(new.project_id, new.id).await), Reason::StoreUnavailable);
     set("off");
     until(None, async || fresh.store.submit(next.clone(), Duration::ZERO).await).await;
@@ -156,10 +157,10 @@ async fn leases_are_kept_and_health_is_well_on_a_database_that_is_slow() {
     let held = [fence(new.id, 1)];
     assert_eq!(store.extend(&held, LEASE).await.unwrap().len(), 1);
     store.check_writable().await.unwrap();
-    // A round trip takes 0.7 s, and a new connection three of them: more than one may take.
+    // A round trip takes 0.7 s, a new connection three of them: longer than its timeout.
     proxy.delay(Duration::from_millis(350));
     for _ in 0..2 {
-        // For longer than a connection is idle before it is asked.
+        // Longer than the idle time after which a connection is checked.
         tokio::time::sleep(Duration::from_millis(1_200)).await;
         assert_eq!(store.extend(&held, LEASE).await.unwrap().len(), 1);
         store.check_writable().await.unwrap();

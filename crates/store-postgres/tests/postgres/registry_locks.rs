@@ -1,4 +1,4 @@
-//! Postgres: who waits for a project's lock, and what is decided under it.
+//! Which writes wait for a project's lock, and what is decided under it.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::store::Fresh;
 use prompt_ledger_store_conformance::code::{batch, code};
 use prompt_ledger_store_conformance::kit::{Backend, put, put_active};
 
-/// Sessions of the store that wait for a lock.
+/// Number of the store's sessions that wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'prompt-ledger' AND wait_event_type = 'Lock'";
 
-/// A session that holds the row of every project until it commits.
+/// A transaction that locks the rows of all projects until it commits.
 async fn holder(fresh: &Fresh) -> PgConnection {
     let mut holder = fresh.connection().await;
     holder.execute("BEGIN; SELECT 1 FROM projects FOR NO KEY UPDATE").await.unwrap();

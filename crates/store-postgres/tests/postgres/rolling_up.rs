@@ -1,4 +1,4 @@
-//! Moving executions into rollups, where there are some: Postgres.
+//! Moving executions into rollups.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use crate::store::{Fresh, open};
 use prompt_ledger_store_conformance::kit::{Backend, an_execution, new_id, now, run, start};
 use prompt_ledger_store_conformance::recount::{all, assert_recounted, figures};
 
-/// Nothing waits to settle.
+/// Moves executions of any age.
 const AT_ONCE: RollupPolicy = RollupPolicy { settle: Duration::ZERO, keep: Duration::ZERO, crowd: 1_000 };
 
 const HOUR: i64 = 3_600_000_000;
 
-/// The beginning of this hour, some days ago.
+/// Start of the current hour, this many days ago.
 fn hour(days: i64) -> i64 {
     let at = now().0 - days * 24 * HOUR;
     at - at.rem_euclid(HOUR)
 }
 
-/// Runs as many executions, created at a moment and each a minute later.
+/// Runs `count` executions; sets their creation times to `at` and each a minute later than the one before.
 async fn ran(fresh: &Fresh, first: &NewExecution, count: i64, at: i64) {
     for place in 0..count {
         let new = NewExecution { id: ExecutionId(new_id()), ..first.clone() };
@@ -82,7 +82,7 @@ async fn what_a_transaction_has_not_committed_yet_is_waited_for() {
     ran(&fresh, &first, 2, hour(2)).await;
     let mut slow = fresh.connection().await;
     let mut open = slow.begin().await.unwrap();
-    // Created long ago, visible later.
+    // Its creation time is past, and its transaction not yet committed.
     let late = format!(
         "INSERT INTO executions SELECT (x).* FROM (SELECT jsonb_populate_record(e, jsonb_build_object('id', '{}')) AS x
          FROM executions e LIMIT 1) y",
@@ -122,7 +122,7 @@ async fn a_crowd_is_moved_although_it_is_young_and_the_rest_stays() {
     ran(&fresh, &first, 10, hour(1)).await;
     let pace = RollupPolicy { settle: Duration::ZERO, keep: Duration::from_secs(100 * 24 * 3_600), crowd: 4 };
     let moved = "SELECT coalesce(sum(executions), 0)::int8 FROM usage_rollups WHERE span = 1";
-    // Others on the same server may be writing: their transactions are waited for.
+    // Transactions of other tests on the same server delay the rollup.
     while fresh.count(moved).await < 2 * 6 {
         fresh.store.roll_up(pace).await.unwrap();
     }

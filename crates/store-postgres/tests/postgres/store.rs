@@ -1,4 +1,4 @@
-//! The production backend: the suite, and what is Postgres' own.
+//! The conformance suite on Postgres, and tests of what is specific to Postgres.
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
@@ -15,7 +15,6 @@ use prompt_ledger_store_conformance::kit::{
     submit, success,
 };
 
-/// A transaction that stays open until it is committed.
 struct Begun(PgConnection);
 
 #[async_trait]
@@ -25,7 +24,7 @@ impl OpenTransaction for Begun {
     }
 }
 
-/// A database that goes with it.
+/// A store in a database of its own, which is dropped with it.
 pub(crate) struct Fresh {
     pub(crate) store: Postgres,
     pub(crate) database: Database,
@@ -70,7 +69,7 @@ impl Backend for Fresh {
         let at = at.0 - at.0.rem_euclid(10_000_000);
         let keep = now().since(Timestamp(at));
         let pace = RollupPolicy { settle: Duration::ZERO, keep, crowd };
-        // Others on the same server may be writing: their transactions are waited for.
+        // Transactions of other tests on the same server delay the rollup.
         while self.count("SELECT (extract(epoch FROM until) * 1000000)::int8 FROM usage_rolled_up").await < at {
             self.store.roll_up(pace).await.unwrap();
         }
@@ -164,7 +163,7 @@ async fn everything_comes_back_by_itself_when_the_database_was_killed() {
         prompt_ledger_store::NewExecution { id: prompt_ledger_domain::ids::ExecutionId(new_id()), ..new.clone() };
     assert_eq!(reason(fresh.store.submit(another.clone(), Duration::ZERO).await), Reason::StoreUnavailable);
     service.restart().await;
-    // Each kind of call finds a new connection by itself.
+    // Each kind of call reconnects by itself.
     submit(&fresh, &another).await;
     assert_eq!(fresh.store.claim_due(9, holder()).await.unwrap(), []);
     assert_eq!(fresh.store.extend(&[], Duration::ZERO).await.unwrap(), []);

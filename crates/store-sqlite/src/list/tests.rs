@@ -1,4 +1,4 @@
-//! Which index each shape of a list walks: read from the plan itself, because a wrong one shows only on large tables.
+//! Tests which index each statement uses, by its query plan: a wrong one is noticeable on large tables only.
 
 use sqlx::{AssertSqlSafe, Row};
 
@@ -25,7 +25,8 @@ async fn every_shape_of_a_list_walks_its_index_newest_first() {
         for statement in shapes {
             let plan = plan(&store, statement).await;
             assert!(plan.starts_with(&format!("SEARCH {walk}")), "{plan}");
-            // Rows of one moment are put in order by id; anything more would read the whole list for one page.
+            // Only rows with the same creation time are sorted, by id; sorting more would read the whole list for one
+            // page.
             assert!(plan.ends_with("USE TEMP B-TREE FOR LAST TERM OF ORDER BY"), "{plan}");
             assert!(!plan.contains("SCAN x") && !plan.contains("SCAN i") && !plan.contains("SCAN o"), "{plan}");
         }
@@ -42,7 +43,7 @@ async fn what_every_execution_writes_is_found_by_its_identity() {
         for statement in records.chain(ends) {
             let plan = plan(&store, &statement).await;
             for line in plan.lines().filter(|line| line.starts_with("SCAN")) {
-                // The values themselves, each once.
+                // The bound values, each scanned once.
                 assert!(line == "SCAN job" || line.contains("CONSTANT ROW"), "{plan}");
             }
             assert!(plan.contains("(id=?)") && !plan.contains("AUTOMATIC"), "{plan}");

@@ -1,4 +1,4 @@
-//! The ledger in one file: the scenarios that every database passes, and what is SQLite's own.
+//! The conformance suite on SQLite, and tests of what is specific to SQLite.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 

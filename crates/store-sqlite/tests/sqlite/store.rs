@@ -1,4 +1,4 @@
-//! The embedded backend: the suite, and what is the file's own.
+//! The conformance suite on SQLite, and tests of what is specific to SQLite.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use prompt_ledger_store_conformance::kit::{
     Backend, an_execution, holder, new_id, put, put_active, reason, register, run, start,
 };
 
-/// A file in a directory that goes with it.
+/// A store in a file of its own, deleted with it.
 pub(crate) struct File {
     store: Sqlite,
     path: PathBuf,
@@ -35,7 +35,7 @@ impl File {
         Self { store, path, _directory: directory }
     }
 
-    /// A connection beside the store's own, as an operator has one.
+    /// A connection besides those of the store.
     async fn connection(&self) -> SqliteConnection {
         let options = SqliteConnectOptions::new().filename(&self.path).busy_timeout(Duration::from_secs(30));
         options.connect().await.unwrap()
@@ -97,7 +97,7 @@ async fn what_was_answered_is_there_after_the_store_was_abandoned() {
     let file = File::fresh().await;
     let new = an_execution(&file).await;
     let done = run(&file, &new).await;
-    // No close: the second one finds the WAL of the first.
+    // Not closed: the second store recovers the WAL of the first.
     let second = Sqlite::open(&file.path).await.unwrap();
     assert_eq!(second.get(new.project_id, new.id).await.unwrap(), done);
 }
@@ -136,10 +136,10 @@ async fn a_caller_that_goes_away_undoes_nothing() {
     let new = an_execution(&file).await;
     {
         let started = file.store.start(new.clone(), holder());
-        // Polled once: submitted, and dropped before its answer.
+        // Polled once: submitted, then dropped before the result.
         assert!(futures::poll!(started).is_pending());
     }
-    // Writes keep their order: this one's answer means that the other one has run.
+    // Writes keep their order: when this one completes, the other one has run.
     register(&file, put("after", "A")).await;
     assert!(file.store.get(new.project_id, new.id).await.is_ok());
 }
@@ -203,7 +203,7 @@ async fn an_execution_that_is_refused_leaves_its_neighbours_alone() {
 async fn the_writer_recovers_when_a_batch_cannot_be_committed() {
     let file = File::fresh().await;
     let new = an_execution(&file).await;
-    // A rollback from within takes the batch's transaction away, as a full disk does.
+    // RAISE(ROLLBACK) ends the batch's transaction, as a full disk does.
     let trigger = "CREATE TRIGGER lose BEFORE INSERT ON executions WHEN NEW.environment = 'lost' \
                    BEGIN SELECT RAISE(ROLLBACK, 'lost'); END";
     file.execute(trigger.into()).await.unwrap();
@@ -225,7 +225,7 @@ async fn the_wal_is_moved_into_the_file_while_writers_write() {
     let before = std::fs::metadata(&file.path).unwrap().len();
     let texts = (0..2_000).map(|i| file.store.put_prompt(project, put("greet", &"x".repeat(2_000 + i))));
     futures::future::join_all(texts).await;
-    // The checkpoint is answered to nobody: another one waits for its lock.
+    // The store's checkpoint has no observable end: another one waits for its lock.
     let mut other = file.connection().await;
     other.execute("PRAGMA wal_checkpoint(PASSIVE)").await.unwrap();
     assert!(std::fs::metadata(&file.path).unwrap().len() > before);
@@ -340,7 +340,7 @@ async fn writes_that_fail_while_reads_go_well_are_told_until_one_goes_well() {
     }
     let revisions = file.store.revisions(&[]).await.unwrap();
     other.execute("COMMIT").await.unwrap();
-    // By itself: nobody else may write while health says that nobody can.
+    // Recovers by itself: while health is NOT_SERVING no other write may come.
     file.store.check_writable().await.unwrap();
     assert_eq!(file.store.revisions(&[]).await.unwrap(), revisions);
 }

@@ -1,4 +1,4 @@
-//! Changing a prompt that exists.
+//! Plans changes of existing prompts.
 
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version, VersionStatus};
@@ -7,7 +7,8 @@ use prompt_ledger_domain::{Error, Result, Timestamp, versioning};
 use super::{Plan, counted};
 use crate::{Changed, PromptChange};
 
-/// Changing a prompt: with it comes the version that [`PromptChange::selector`] names, and the project's revision.
+/// Plans a [`PromptChange`], from the prompt, the version that [`PromptChange::selector`] names, and the project's
+/// revision.
 pub fn change(
     (mut prompt, version, revision): (Prompt, Option<Version>, i64),
     change: PromptChange,
@@ -57,7 +58,7 @@ pub fn change(
     Ok(Plan { prompts, added: Vec::new(), statuses, answer: Changed { prompt, version, revision } })
 }
 
-/// The version of that number, of a prompt in full mode that may be written.
+/// The version with this number, of a full-mode prompt that may be written.
 fn writable(prompt: &Prompt, version: Option<Version>, number: i32, etag: Option<&str>) -> Result<Version> {
     prompt.check_mode(Mode::Full, Operation::Write)?;
     prompt.check_not_archived()?;

@@ -1,4 +1,4 @@
-//! Registering what code carries.
+//! Plans the registration of prompts from code.
 
 use prompt_ledger_domain::ids::VersionId;
 use prompt_ledger_domain::mode::Operation;
@@ -9,30 +9,30 @@ use prompt_ledger_domain::{Result, Timestamp};
 use super::{Plan, ProjectState, PromptMetadata, counted, described};
 use crate::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 
-/// A version of the content that code carries, as much of it as decides.
+/// The fields of a version that decide about a registration.
 #[derive(Clone, Copy, Debug)]
 pub struct Known {
-    /// Its identity.
+    /// Key of the row whose status may change.
     pub id: VersionId,
-    /// Its number within the prompt, from 1.
+    /// Number within the prompt, from 1.
     pub number: i32,
-    /// Its place in the life cycle.
+    /// Set to `active` when the content is registered again and changes something.
     pub status: VersionStatus,
-    /// How its text is read.
+    /// The same text in another format is refused with INVALID_FIELD.
     pub template_format: TemplateFormat,
 }
 
-/// A prompt of the batch as it is found: the prompt of that name, and its version of that content.
+/// What exists of a prompt of the batch: the prompt with that name, and its version with that content.
 pub type FoundPrompt = (Option<Prompt>, Option<Known>);
 
-/// Registering a batch: `found` is what there is of each prompt of `sent`, in the same order.
+/// Plans [`RegisterCode`]. `found` has what exists of each prompt of `sent`, in the same order.
 pub fn register(
     project: &ProjectState,
     found: Vec<FoundPrompt>,
     sent: &RegisterCode,
     now: Timestamp,
 ) -> Result<Plan<Registered>> {
-    // Nothing else is said of a batch in which a prompt is not the code's to write.
+    // MODE_MISMATCH comes before every other error of the batch: no more is disclosed about prompts of the other mode.
     for prompt in found.iter().filter_map(|(prompt, _)| prompt.as_ref()) {
         prompt.check_mode(Mode::Tracking, Operation::Write)?;
     }
@@ -51,7 +51,7 @@ pub fn register(
 }
 
 impl Plan<Registered> {
-    /// One prompt more: the project's revision after it.
+    /// Adds one prompt to the plan. Returns the project's revision after it.
     fn take(
         &mut self,
         project: &ProjectState,
@@ -72,7 +72,7 @@ impl Plan<Registered> {
         let (Content::New(number) | Content::Known(number)) = content;
         let action = versioning::registration(exists, previous_version, content, sent.set_active);
         self.answer.prompts.push(RegisteredPrompt { action, version: number, previous_version });
-        // What is equal writes nothing: not what is said of the prompt beside its content either.
+        // An unchanged content writes nothing, not even a changed description or team.
         if action == Registration::Unchanged {
             return Ok(revision);
         }

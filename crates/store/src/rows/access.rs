@@ -1,4 +1,4 @@
-//! Models, projects and keys as they are selected.
+//! Reads models, projects and API keys from rows.
 
 use prompt_ledger_domain::ids::{KeyId, PriceId, ProjectId};
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
@@ -9,7 +9,7 @@ use super::LedgerRow;
 use crate::rows as row;
 use crate::{ApiKey, Project};
 
-/// A model with its prices, which are one value.
+/// A model with its prices, which are one JSON column.
 pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
     let prices: Vec<(String, i64, Option<i64>, i64, i64)> = row::json(row, "prices")?;
     let price = |(id, input, cached_input, output, valid_from): (String, _, _, _, _)| {
@@ -27,13 +27,13 @@ pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
     })
 }
 
-/// The project, unless the row has none.
+/// The project; nothing where `project_id` is NULL.
 pub fn maybe_project<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Project>> {
     let Some(id) = row::maybe(row, "project_id")? else { return Ok(None) };
     Ok(Some(Project { id: ProjectId(id), name: row::text(row, "project_name")? }))
 }
 
-/// A key, as it may be shown.
+/// An API key, with its project joined.
 pub fn key<D, R: LedgerRow<D>>(row: &R) -> Result<ApiKey> {
     Ok(ApiKey {
         id: KeyId(row::value(row, "id")?),

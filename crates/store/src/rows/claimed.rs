@@ -1,4 +1,4 @@
-//! What a claim answers.
+//! Reads claimed executions from rows.
 
 use prompt_ledger_domain::execution::{Event, Params, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PriceId};
@@ -9,7 +9,7 @@ use super::{LedgerRow, execution};
 use crate::rows as row;
 use crate::{Claimed, Fence};
 
-/// A claimed execution, at `at` by the database's clock.
+/// A claimed execution; `at` is the database's time of the claim, from which `expires_in` is computed.
 pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
     let attempt = row::value(row, "attempts")?;
     let price = row::maybe(row, "price_id")?.map(|id| price(row, PriceId(id))).transpose()?;
@@ -44,7 +44,7 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
     })
 }
 
-/// A price as it is selected, with its identity.
+/// A price whose id was read before.
 pub fn price<D, R: LedgerRow<D>>(row: &R, id: PriceId) -> Result<Price> {
     Ok(Price {
         id,

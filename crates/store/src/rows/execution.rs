@@ -1,4 +1,4 @@
-//! Executions, attempts and events as they are selected.
+//! Reads executions, attempts and events from rows.
 
 use crate::rows as row;
 use crate::rows::LedgerRow;
@@ -11,8 +11,8 @@ use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 
-/// The columns that [`execution`] reads, and where from: whatever finds the execution, the rest follows by its keys. `$join`
-/// is how the database is told so.
+/// A SELECT of the columns that [`execution`] reads, from an execution `x` and the tables that its keys refer to.
+/// `$join` is the join operator, by which SQLite is told the order of the tables.
 #[macro_export]
 macro_rules! execution_select {
     ($join:literal, $columns:expr, $from:expr, $joins:expr) => {
@@ -35,7 +35,7 @@ macro_rules! execution_select {
     };
 }
 
-/// The columns that [`texts`] reads, and where from.
+/// The columns that [`texts`] reads, to append to [`execution_select`].
 #[macro_export]
 macro_rules! text_columns {
     () => {
@@ -43,7 +43,7 @@ macro_rules! text_columns {
     };
 }
 
-/// Where [`text_columns`] come from, for an execution `x`.
+/// The joins that [`text_columns`] need, for an execution `x`.
 #[macro_export]
 macro_rules! text_joins {
     () => {
@@ -100,7 +100,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
     })
 }
 
-/// What it used.
+/// Token counts: of an execution the sums over its attempts.
 pub fn usage<D, R: LedgerRow<D>>(row: &R) -> Result<Usage> {
     Ok(Usage {
         prompt_tokens: row::maybe(row, "prompt_tokens")?,
@@ -109,7 +109,7 @@ pub fn usage<D, R: LedgerRow<D>>(row: &R) -> Result<Usage> {
     })
 }
 
-/// What goes to the model.
+/// The rendered prompt, or the messages where it is NULL.
 pub fn input<D, R: LedgerRow<D>>(row: &R) -> Result<Input> {
     let rendered: Option<String> = row::maybe(row, "rendered_prompt")?;
     Ok(match rendered {
@@ -118,7 +118,7 @@ pub fn input<D, R: LedgerRow<D>>(row: &R) -> Result<Input> {
     })
 }
 
-/// Its texts.
+/// Input, variables and response.
 pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<ExecutionTexts> {
     Ok(ExecutionTexts {
         input: input(row)?,
@@ -127,7 +127,7 @@ pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<ExecutionTexts> {
     })
 }
 
-/// An attempt as `attempt_log` has it: moments in microseconds.
+/// One element of the JSON array `attempt_log`; timestamps are microseconds since 1970.
 #[derive(serde::Deserialize)]
 struct EndedAttempt(
     i32,
@@ -145,7 +145,7 @@ struct EndedAttempt(
 
 /// The attempts that have ended, in order.
 pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
-    // A list in JSON; absent where there is none.
+    // A JSON array; NULL where there is none.
     let ended: Vec<EndedAttempt> = match row.text("attempt_log")? {
         Some(_) => row::json(row, "attempt_log")?,
         None => Vec::new(),
@@ -168,19 +168,19 @@ pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
     ended.into_iter().map(attempt).collect()
 }
 
-/// An execution's change.
+/// An event with its execution's id.
 pub fn change<D, R: LedgerRow<D>>(row: &R) -> Result<Change> {
     let event = maybe_event(row)?.ok_or_else(|| row::corrupt("execution_events.sequence"))?;
     Ok(Change { id: ExecutionId(row::value(row, "execution_id")?), event })
 }
 
-/// The execution with its attempts, and with its texts where they were selected.
+/// The execution with its attempts, and with texts where they were selected.
 pub fn whole<D, R: LedgerRow<D>>(row: &R, with_texts: bool) -> Result<Execution> {
     let texts = if with_texts { Some(texts(row)?) } else { None };
     Ok(Execution { texts, attempt_log: attempts(row)?, ..execution(row)? })
 }
 
-/// An event, unless the row has none.
+/// An event; nothing where `sequence` is NULL.
 pub fn maybe_event<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Event>> {
     let Some(sequence) = row::maybe(row, "sequence")? else { return Ok(None) };
     Ok(Some(Event {

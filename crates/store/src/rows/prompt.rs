@@ -1,4 +1,4 @@
-//! Prompts and versions as they are selected.
+//! Reads prompts and versions from rows.
 
 use crate::Revisions;
 use crate::plan::{Known, ProjectState};
@@ -36,7 +36,8 @@ macro_rules! known_columns {
     };
 }
 
-/// A prompt by project ($1) and name ($2), with a version of it; the version's columns are empty where there is none.
+/// Selects a prompt by project ($1) and name ($2), with one of its versions; the version's columns are NULL where there
+/// is none.
 macro_rules! prompt_and_version {
     ($which:literal) => {
         concat!(
@@ -52,16 +53,16 @@ macro_rules! prompt_and_version {
     };
 }
 
-/// The active version ($1 project, $2 name).
+/// With the active version.
 pub const ACTIVE: &str = prompt_and_version!("v.version_number = p.active_version_number");
-/// The version of the highest number.
+/// With the version of the highest number.
 pub const LATEST: &str = prompt_and_version!("v.version_number = p.latest_version_number");
-/// The version of number $3.
+/// With the version of number $3.
 pub const NUMBER: &str = prompt_and_version!("v.version_number = $3");
-/// The version of checksum $3.
+/// With the version of checksum $3.
 pub const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = $3");
 
-/// The prompt, unless the row has none.
+/// The prompt; nothing where `prompt_id` is NULL.
 pub fn maybe_prompt<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Prompt>> {
     let Some(id) = row::maybe(row, "prompt_id")? else { return Ok(None) };
     Ok(Some(Prompt {
@@ -81,7 +82,7 @@ pub fn maybe_prompt<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Prompt>> {
     }))
 }
 
-/// The version, unless the row has none.
+/// The version; nothing where `version_id` is NULL.
 pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
     let Some(id) = row::maybe(row, "version_id")? else { return Ok(None) };
     Ok(Some(Version {
@@ -103,7 +104,7 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
     }))
 }
 
-/// As much of the version as registering from code asks for, unless the row has none.
+/// The fields of the version that registering from code needs; nothing where `version_id` is NULL.
 pub fn maybe_known<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Known>> {
     let Some(id) = row::maybe(row, "version_id")? else { return Ok(None) };
     Ok(Some(Known {
@@ -114,17 +115,17 @@ pub fn maybe_known<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Known>> {
     }))
 }
 
-/// The project as the row was read.
+/// The project's name and revision at the time of the read.
 pub fn project<D, R: LedgerRow<D>>(row: &R) -> Result<ProjectState> {
     Ok(ProjectState { name: row::text(row, "project")?, revision: project_revision(row)? })
 }
 
-/// The project's revision that the row was read at.
+/// The project's revision at the time of the read.
 pub fn project_revision<D, R: LedgerRow<D>>(row: &R) -> Result<i64> {
     row::value(row, "project_revision")
 }
 
-/// Notes one counter.
+/// Adds one counter: of a project, or of the scope `keys` or `models`.
 pub fn add_revision<D, R: LedgerRow<D>>(revisions: &mut Revisions, row: &R) -> Result<()> {
     let revision = row::value(row, "revision")?;
     if let Some(project) = row::maybe(row, "project_id")? {

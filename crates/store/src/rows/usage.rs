@@ -1,4 +1,4 @@
-//! Figures as they are selected.
+//! Reads usage figures from rows.
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::Status;
@@ -10,7 +10,7 @@ use crate::rows as row;
 use crate::rows::LedgerRow;
 use crate::{PromptCounts, UsageKey, UsageRow};
 
-/// A row of figures; `cost` and `latencies` stand in it in the database's own way.
+/// A row of figures; `cost` and `latencies` are stored differently by each database and passed in.
 pub fn usage<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> Result<UsageRow> {
     let provider: Option<String> = row::maybe(row, "provider")?;
     let model = match provider {
@@ -34,7 +34,7 @@ pub fn usage<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> R
     })
 }
 
-/// What a row adds up.
+/// The sums of a row.
 pub fn tally<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> Result<Tally> {
     Ok(Tally {
         executions: row::value(row, "executions")?,
@@ -47,7 +47,7 @@ pub fn tally<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> R
     })
 }
 
-/// Notes how many prompts of a mode there are, archived ones or others.
+/// Stores the number of prompts of one mode, archived or not.
 pub fn add_prompts<D, R: LedgerRow<D>>(counts: &mut PromptCounts, row: &R) -> Result<()> {
     let mode = row::word(row, "mode", Mode::from_word)?;
     let counted = match (mode, row::value(row, "archived")?) {

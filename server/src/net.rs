@@ -27,7 +27,6 @@ const PREFACE_BYTES: usize = 24;
 /// How long accepting pauses after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The accepted connections of a listener.
 pub struct Incoming {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,

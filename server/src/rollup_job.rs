@@ -22,7 +22,6 @@ pub async fn run(store: Arc<dyn Maintenance>, stop: CancellationToken) {
     }
 }
 
-/// Rolls up until nothing is left.
 async fn roll_up(store: &dyn Maintenance) -> Result<()> {
     while store.roll_up(RollupPolicy::default()).await? {}
     Ok(())

@@ -185,7 +185,7 @@ struct Pieces {
     room: Share<u64>,
     /// When the last piece was taken; before the first, when the pieces were made.
     taken: Instant,
-    /// When all must have been taken.
+    /// When the last piece must have been taken.
     until: Instant,
     /// What follows the pieces; absent once they were dropped.
     rest: Option<Body>,

@@ -28,7 +28,6 @@ impl Sender {
         }
     }
 
-    /// The name in error messages.
     fn named(self) -> &'static str {
         match self {
             Self::Anonymous => "callers without a key",

@@ -27,7 +27,6 @@ pub(super) struct Bound {
     pub(super) most: Most,
 }
 
-/// What is bounded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Most {
     /// The entries of a repeated field.

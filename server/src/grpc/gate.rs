@@ -188,7 +188,7 @@ impl Rules {
         Ok(revocation::ends_with(ends, inner.call(request).await?))
     }
 
-    /// Serves a call with one request.
+    /// Serves a call with one request; every service of the contract has only such calls.
     async fn answer<S>(
         &self,
         request: Request<Body>,

@@ -80,7 +80,7 @@ pub(super) fn is_health_watch(path: &str) -> bool {
     path == "/grpc.health.v1.Health/Watch"
 }
 
-/// Of any version.
+/// Of either version.
 pub(super) fn is_reflection(path: &str) -> bool {
     path.starts_with("/grpc.reflection.")
 }

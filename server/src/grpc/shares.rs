@@ -27,9 +27,9 @@ struct TakenShare<K> {
 /// The limit that leaves nothing to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exhausted {
-    /// That of the holder.
+    /// The holder has as many as one may have.
     Each,
-    /// That of all holders together.
+    /// All holders together have as many as there are.
     All,
 }
 

@@ -35,7 +35,6 @@ pub struct Credentials<'a> {
     pub forwarded_by: Option<&'a str>,
 }
 
-/// The authenticated caller of a request.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The project that the call reads and writes.
@@ -67,7 +66,6 @@ pub struct Authenticator {
     store: Arc<dyn Access>,
     /// The hash of API_KEY, a system key that is not in the store.
     api_key: Option<[u8; 32]>,
-    /// Whether the development key is accepted.
     development_key: bool,
     keys: Cache<[u8; 32], ApiKey>,
     /// Bounds the lookups of keys that are neither cached nor in `open`.

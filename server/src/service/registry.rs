@@ -25,7 +25,7 @@ use self::prompt_caches::PromptCaches;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
 
-/// An unchecked PutPrompt.
+/// A PutPrompt request, of which nothing was checked yet.
 #[derive(Clone, Debug, Default)]
 pub struct Put {
     pub name: String,
@@ -242,7 +242,6 @@ impl RegistryService {
         Ok(changed)
     }
 
-    /// The projects that have a cache.
     #[must_use]
     pub fn projects(&self) -> Vec<ProjectId> {
         self.held.projects()

@@ -41,7 +41,6 @@ pub(super) struct Feed {
     sender: broadcast::Sender<Arc<FeedEvent>>,
     heard: mpsc::Sender<Change>,
     waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
-    /// Number of subscriptions.
     open: Mutex<usize>,
     opened: Notify,
     /// Whether there is a subscription: incoming events are dropped otherwise.
@@ -245,7 +244,7 @@ impl RecentlySeen {
         self.now.contains(&key) || self.before.contains(&key)
     }
 
-    /// Whether it was new.
+    /// Whether it was new; it is not afterwards.
     fn add(&mut self, change: &Change) -> bool {
         !self.has(change) && self.now.insert((change.id, change.event.sequence))
     }

@@ -38,7 +38,6 @@ pub struct FeedFilter {
     pub statuses: Vec<Status>,
     /// Executions that changed since then are sent first, beside the unfinished ones; absent: only the latter.
     pub since: Option<Timestamp>,
-    /// Whether executions carry their texts.
     pub texts: bool,
 }
 
@@ -48,7 +47,6 @@ pub enum FeedMessage {
     Snapshot(Arc<Execution>, i64),
     /// All snapshots were sent.
     Synced,
-    /// An event.
     Changed {
         id: ExecutionId,
         prompt_name: String,
@@ -99,7 +97,6 @@ struct Backlog {
     sent: HashSet<ExecutionId>,
 }
 
-/// The next query for executions.
 #[derive(Clone, Copy)]
 enum BacklogStep {
     /// Unfinished ones, created before this row.

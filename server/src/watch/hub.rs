@@ -186,7 +186,7 @@ impl Hub {
         self.read_ends(&lacking).await
     }
 
-    /// Reads these executions as they ended.
+    /// Reads these executions, which have ended, with their texts.
     async fn read_ends(&self, timelines: &[Arc<Timeline>]) -> Result<()> {
         for timelines in timelines.chunks(ENDS_AT_ONCE) {
             let ids: Vec<_> = timelines.iter().map(|one| one.id).collect();

@@ -1,5 +1,5 @@
-//! Watching: the events and the text of executions, sent to the streams that subscribe to them. Live events are read from
-//! the store for all streams together. docs/ARCHITECTURE.md shows who owns whom.
+//! Watching: the events and the text of executions, sent to the streams that subscribe to them. Live events are read
+//! from the store for all streams together. docs/ARCHITECTURE.md shows who owns whom.
 //!
 //! | module | duty |
 //! |---|---|

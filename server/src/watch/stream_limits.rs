@@ -39,7 +39,6 @@ struct OpenStreams {
     by_key: HashMap<u64, usize>,
 }
 
-/// How a stream is read.
 struct StreamActivity {
     /// Streams of one connection share its flow-control window; absent where it is unknown.
     connection: Option<SocketAddr>,

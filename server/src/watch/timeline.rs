@@ -140,7 +140,6 @@ struct AttemptText {
     so_far: String,
 }
 
-/// The effect of an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimelineUpdate {
     /// It is new, and follows what is known.

@@ -41,7 +41,6 @@ pub fn message(id: ExecutionId, message: WatchMessage, reused: bool) -> v1::Exec
     }
 }
 
-/// A message of a feed.
 #[must_use]
 pub fn feed(message: FeedMessage) -> v1::ExecutionEvent {
     match message {
@@ -110,7 +109,6 @@ pub fn cursor(after_sequence: i64) -> Result<i64> {
     }
 }
 
-/// The filter of a feed.
 pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<FeedFilter> {
     let since: Option<Timestamp> = sent.since.map(|since| moment("since", since)).transpose()?;
     Ok(FeedFilter {

@@ -165,7 +165,6 @@ pub(super) fn statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
     Ok(statuses)
 }
 
-/// The filter of a list.
 pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
     Ok(ExecutionFilter {
         prompt_name: sent.prompt_name.clone(),

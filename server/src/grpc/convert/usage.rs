@@ -13,7 +13,6 @@ use super::time::{moment, timestamp};
 use super::{execution, known, prompt};
 use crate::service::analytics::Overview;
 
-/// The filter of GetPromptAnalytics.
 pub fn overview_filter(sent: &v1::GetPromptAnalyticsRequest) -> Result<UsageFilter> {
     Ok(UsageFilter {
         mode: prompt::mode_filter(known("mode", sent.mode)?),
@@ -23,7 +22,6 @@ pub fn overview_filter(sent: &v1::GetPromptAnalyticsRequest) -> Result<UsageFilt
     })
 }
 
-/// The filter of QueryUsage.
 pub fn filter(sent: v1::UsageFilters) -> Result<UsageFilter> {
     let start_time = sent.start_time.map(|start| moment("filters.start_time", start)).transpose()?;
     let end_time = sent.end_time.map(|end| moment("filters.end_time", end)).transpose()?;

@@ -7,7 +7,6 @@ use prompt_ledger_domain::mode::Operation;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What bounds an inline call.
 #[derive(Clone, Debug, Default)]
 pub struct CallContext {
     /// When the provider call is stopped, early enough that its end is still written and answered; absent without a

@@ -61,7 +61,7 @@ pub struct Ran {
     pub reused: bool,
 }
 
-/// An execution that its call streams.
+/// An execution that its call watches.
 pub struct Streamed {
     pub watch: Watch,
     /// Another call with the same idempotency key recorded it.

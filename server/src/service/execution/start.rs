@@ -25,7 +25,6 @@ use crate::watch::Watch;
 /// How often a request is resolved in all, where the registry changes before it is recorded.
 const RESOLVE_TRIES: usize = 5;
 
-/// The execution that answers a request.
 pub(super) struct Started {
     pub(super) id: ExecutionId,
     /// As it ended within the call, or as it was queued; absent where it must be read from the store.

@@ -15,7 +15,7 @@ use super::{GoOn, RegistryService, read_template};
 /// Bytes of templates that are processed in one turn of the CPU pool: some ten milliseconds at most.
 const PORTION_BYTES: usize = 64 * 1024;
 
-/// An unchecked RegisterCodePrompts.
+/// A RegisterCodePrompts request, of which nothing was checked yet.
 #[derive(Clone, Debug, Default)]
 pub struct Code {
     pub prompts: Vec<Carried>,
@@ -45,11 +45,10 @@ pub struct Carried {
     pub description: Option<String>,
     /// Absent keeps the stored one.
     pub owner_team: Option<String>,
-    /// The file that holds the prompt.
+    /// The file that holds the prompt, as the caller states it.
     pub path: String,
 }
 
-/// The result of registering one prompt.
 #[derive(Clone, Debug)]
 pub struct RegisteredCode {
     pub name: String,

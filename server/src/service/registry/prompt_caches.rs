@@ -44,7 +44,7 @@ impl CachedPrompt {
 pub(super) struct PromptCaches {
     freshness: Arc<Freshness>,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
-    /// The bytes of all caches.
+    /// In bytes, of all caches together.
     bytes: Arc<AtomicUsize>,
 }
 
@@ -62,7 +62,6 @@ impl PromptCaches {
         Arc::clone(projects.entry(project).or_insert_with(new))
     }
 
-    /// The projects that have a cache.
     pub(super) fn projects(&self) -> Vec<ProjectId> {
         self.projects.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }

@@ -31,7 +31,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let end = engine.finish(grace).await;
     drain.stop.cancel();
     let left = async {
-        // Writes that are given up now say so.
+        // `stop` ends the attempts whose writes are still being retried; they log what is lost.
         let _ = timeout(GIVING_UP, engine.running.wait()).await;
         tasks.stop(Instant::now() + GIVING_UP).await;
         engine.announcements.close().await;

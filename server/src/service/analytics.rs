@@ -28,7 +28,7 @@ impl AnalyticsService {
         Self { store }
     }
 
-    /// Prompts and figures by mode; INVALID_FIELD for a filter that contradicts itself.
+    /// Prompts and figures by mode; INVALID_FIELD for an invalid filter.
     pub async fn overview(&self, caller: &Caller, filter: &UsageFilter) -> Result<Overview> {
         check(filter, "")?;
         let (prompts, rows) = self.store.overview(caller.project.id, filter).await?;
@@ -42,7 +42,7 @@ impl AnalyticsService {
         Ok(versions.iter().map(|number| counts.get(number).copied().unwrap_or(0)).collect())
     }
 
-    /// Up to `limit` rows after the key `after`; INVALID_FIELD for a filter that contradicts itself.
+    /// Up to `limit` rows after the key `after`; INVALID_FIELD for an invalid filter.
     pub async fn usage(
         &self,
         caller: &Caller,
@@ -56,7 +56,7 @@ impl AnalyticsService {
     }
 }
 
-/// INVALID_FIELD for a filter that contradicts itself; `at` is the prefix of its fields' names.
+/// INVALID_FIELD for an invalid filter; `at` is the prefix of its fields' names.
 fn check(filter: &UsageFilter, at: &str) -> Result<()> {
     let UsageFilter { start_time, end_time, .. } = filter;
     if start_time.zip(*end_time).is_some_and(|(start, end)| end < start) {

@@ -240,7 +240,7 @@ async fn the_same_text_under_another_format_is_refused() {
     refused(large, Code::ResourceExhausted, "TOO_LARGE");
     one(&ledger, opaque("greet", &"x".repeat(200 * 1024))).await;
 
-    // Nor where a full-mode prompt is registered, whose request has no format.
+    // Nor by PutPrompt in full mode, whose request has no format.
     ledger.carry(vec![opaque("greet", "Hello")]).await;
     ledger.carry(vec![carried("greet", "Hi")]).await;
     migrate(&ledger, v1::PromptMode::Full).await;

@@ -274,7 +274,7 @@ async fn what_a_request_takes_once_it_is_decoded_is_counted_until_it_is_answered
         held.pop();
         receive().await.unwrap();
     }
-    // A request that is small once it is decoded is taken.
+    // Requests that are small once they are decoded are not counted.
     let small = numbers(100);
     let mut held = Vec::new();
     for _ in 0..1_000 {

@@ -48,7 +48,6 @@ impl InlineCall {
         &self.caller
     }
 
-    /// Runs an execution of a prompt of this mode to its end.
     pub(super) async fn run(
         self,
         service: &ExecutionService,

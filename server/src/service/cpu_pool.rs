@@ -253,7 +253,7 @@ mod tests {
             async move { pool.run(project, INLINE_BYTES + 1, note).await.unwrap() }
         };
         let many = join_all((0..10).map(|_| work(one)));
-        // Each is polled in this order: all of the one wait before the other comes.
+        // Polled in this order: all work of the one project waits before that of the other comes.
         tokio::join!(many, work(other), async { drop(turn) });
         let ran = order.lock().unwrap().iter().position(|project| *project == other).unwrap();
         assert_eq!(ran, 1, "behind the one that was in the queue");

@@ -1,5 +1,5 @@
-//! Health follows the store: a server whose database would not take a write says NOT_SERVING, and SERVING again when it
-//! would. It runs beside the heartbeats, on their thread: a busy server is not a dead one.
+//! Sets the gRPC health by the store: NOT_SERVING while its database would not take a write, SERVING again when it
+//! would. Runs on a thread with a runtime of its own, so that a busy server is not reported as a dead one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic_health::server::HealthReporter;
 
-/// How often the store is asked, and how long it may take: more than a new connection and a question do.
+/// How often the store is checked, and how long a check may take: longer than a new connection and a query do.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const CHECK_LIMIT: Duration = Duration::from_secs(5);
-/// How many checks must fail, one after the other: a connection that broke is made anew by the next one.
+/// Consecutive failed checks until NOT_SERVING: the next check replaces a connection that broke.
 const FAILURES: u32 = 2;
 
-/// Every service of the contract, by its full name; the empty one is the server as a whole.
+/// Every service of the contract by its full name; the empty name is the server as a whole.
 const SERVICES: [&str; 5] = [
     "",
     "promptledger.v1.RegistryService",
@@ -25,7 +25,7 @@ const SERVICES: [&str; 5] = [
     "promptledger.v1.AnalyticsService",
 ];
 
-/// Asks the store until the drain begins: from then on health stays NOT_SERVING.
+/// Checks the store until `draining` fires; the drain itself sets NOT_SERVING.
 pub async fn run(store: Arc<dyn Maintenance>, health: HealthReporter, draining: CancellationToken) {
     let mut checks = tokio::time::interval(CHECK_INTERVAL);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -50,7 +50,6 @@ pub async fn run(store: Arc<dyn Maintenance>, health: HealthReporter, draining: 
     }
 }
 
-/// Says of every service whether it serves.
 pub(crate) async fn serving(health: &HealthReporter, yes: bool) {
     let status = match yes {
         true => tonic_health::ServingStatus::Serving,

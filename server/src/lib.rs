@@ -1,5 +1,6 @@
-//! The Prompt Ledger server. An execution travels: [`net`] accepts, [`grpc`] converts in, [`service`] decides, the store
-//! records, the engine calls the provider, and the answer goes back the same way. [`app`] composes all of it.
+//! The Prompt Ledger server. The path of a call: [`net`] accepts its connection, [`grpc`] converts the request,
+//! [`service`] decides, the store records, the engine calls the provider, and the response returns the same way.
+//! [`app`] composes all of it.
 
 pub mod app;
 pub mod cli;

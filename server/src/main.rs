@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Gives memory back to the system soon after it was freed (`.cargo/config.toml` says when), also where nothing is
-/// allocated any more. Linux's own keeps what large answers and requests took.
+/// Returns memory to the system soon after it was freed (`.cargo/config.toml` says when), also while nothing is
+/// allocated. The system's allocator keeps what large requests and responses took.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,5 +1,4 @@
-//! Accepting connections: within limits, with TLS where there is a certificate, and no place for one that never says a
-//! word.
+//! Accepts connections: within limits, with TLS where there is a certificate, and only those that open HTTP/2 in time.
 
 pub mod descriptors;
 pub mod limit;
@@ -22,19 +21,18 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 use self::limit::{ConnectionLimit, Permit, Refusal};
 use self::throttled_count::ThrottledCount;
 
-/// The bytes that open an HTTP/2 connection.
+/// Length of the HTTP/2 connection preface.
 const PREFACE_BYTES: usize = 24;
 
-/// How long nothing is accepted after a failure to accept.
+/// How long accepting pauses after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The connections that come in on a listener.
 pub struct Incoming {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     limit: ConnectionLimit,
     handshake_timeout: Duration,
-    /// After a failure: until when nothing is accepted.
+    /// Present after a failure to accept; nothing is accepted until it ends.
     pause: Option<Pin<Box<Sleep>>>,
     failed: ThrottledCount,
     refused: ThrottledCount,
@@ -42,8 +40,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Accepts from this listener, within `limit`, and speaks TLS where there is an acceptor. Each connection must have
-    /// opened HTTP/2 within `handshake_timeout` of being accepted, its TLS handshake included.
+    /// With TLS where there is an acceptor. Each connection must open HTTP/2 within `handshake_timeout` of being
+    /// accepted, its TLS handshake included.
     #[must_use]
     pub fn new(
         listener: TcpListener,
@@ -63,8 +61,8 @@ impl Incoming {
         }
     }
 
-    /// The next connection within the limit. Those beyond it are closed at once: left alone they would fill the listener's
-    /// backlog, and their clients would wait for nothing.
+    /// The next connection within the limit. Those beyond it are closed at once: left alone they would fill the
+    /// listener's backlog while their clients wait in vain.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<(TcpStream, Permit)> {
         loop {
             self.tell(cx);
@@ -78,7 +76,7 @@ impl Incoming {
                     Err(Refusal::Total) => self.refused.happened(),
                     Err(Refusal::Address) => self.refused_by_address.happened(),
                 },
-                // Out of file descriptors, most likely: trying again at once would only burn the processor.
+                // Most likely out of file descriptors: an immediate retry would only burn the processor.
                 Err(error) => {
                     tracing::debug!(%error, "a connection could not be accepted");
                     self.failed.happened();
@@ -125,8 +123,8 @@ impl Stream for Incoming {
     }
 }
 
-/// A connection, given up where it does not open HTTP/2 in time. Its TLS handshake is part of reading from it and writing
-/// to it, and so of nobody else's time.
+/// A connection, which fails where it does not open HTTP/2 in time. Its TLS handshake runs within its own reads and
+/// writes, so that it delays no other connection.
 pub struct AcceptedConnection {
     client: TcpConnectInfo,
     transport: Transport,
@@ -134,33 +132,31 @@ pub struct AcceptedConnection {
     _permit: Permit,
 }
 
-/// What carries the bytes.
 enum Transport {
     Plain(TcpStream),
     Handshake(Box<Accept<TcpStream>>),
     Tls(Box<TlsStream<TcpStream>>),
-    /// Its handshake failed.
+    /// The TLS handshake failed.
     Closed,
 }
 
-/// What a connection that has not opened HTTP/2 has left.
+/// State of a connection that has not opened HTTP/2 yet.
 struct Opening {
     timeout: Pin<Box<Sleep>>,
-    /// How many bytes of the preface are missing.
+    /// Bytes of the preface that have not arrived.
     missing: usize,
 }
 
-/// A stream of bytes in both directions.
 trait Bytes: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Bytes for T {}
 
 impl AcceptedConnection {
-    /// What carries the bytes, once its handshake is over.
+    /// The transport, ready once its TLS handshake is done.
     fn poll_transport(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Pin<&mut dyn Bytes>>> {
         if let Transport::Handshake(handshake) = &mut self.transport {
             let Poll::Ready(done) = Pin::new(handshake).poll(cx) else { return self.poll_timeout(cx).map(Err) };
-            // It must not be polled again, whatever came of it.
+            // A handshake that is done must not be polled again.
             self.transport = Transport::Closed;
             self.transport = Transport::Tls(Box::new(done?));
         }
@@ -171,7 +167,7 @@ impl AcceptedConnection {
         })
     }
 
-    /// The timeout of a connection that has not opened HTTP/2.
+    /// TimedOut where HTTP/2 was not opened in time; pending for ever once it was.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Some(opening) = &mut self.opening else { return Poll::Pending };
         let said = "the connection did not open HTTP/2 in time";
@@ -217,7 +213,7 @@ impl AsyncWrite for AcceptedConnection {
     }
 
     fn is_write_vectored(&self) -> bool {
-        // As both transports are.
+        // Both transports do.
         true
     }
 }

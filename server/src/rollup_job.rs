@@ -1,5 +1,5 @@
-//! Moves executions into the rollups that figures are read from, some time after they were recorded. Every server does; the
-//! store lets one at a time.
+//! Moves executions into the rollups that figures are read from, some time after they were recorded. Every server runs
+//! this; the store lets one at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_store::{Maintenance, RollupPolicy};
 use tokio_util::sync::CancellationToken;
 
-/// How often executions are added up.
+/// The time between two runs.
 const ROLLUP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Rolls up until `stop`.
+/// Runs until `stop`. A failure is logged, and retried by the next run.
 pub async fn run(store: Arc<dyn Maintenance>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(ROLLUP_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -22,7 +22,6 @@ pub async fn run(store: Arc<dyn Maintenance>, stop: CancellationToken) {
     }
 }
 
-/// Moves all that there is to move.
 async fn roll_up(store: &dyn Maintenance) -> Result<()> {
     while store.roll_up(RollupPolicy::default()).await? {}
     Ok(())
@@ -39,7 +38,7 @@ mod tests {
 
     use super::*;
 
-    /// A store whose steps come to this, one after the other, and that tells when each was asked for.
+    /// A store whose `roll_up` returns these results, last first, and sends the second of each call.
     struct Steps(Mutex<Vec<Result<bool>>>, mpsc::UnboundedSender<u64>, Instant);
 
     #[tonic::async_trait]

@@ -1,7 +1,6 @@
-//! Ends the executions that have lived too long, and ends or puts back into the queue those whose holder went away: their
-//! lease ran out. It only expires, and it is cautious: after a start or an outage, nothing is expired for one lease, so
-//! that every holder that is alive can speak first: renew its lease, or write the end that it could not write. Every server
-//! sweeps; together they do no more than one would.
+//! Ends executions that are past their expiry, and ends or requeues those whose lease ran out. After a start or an
+//! outage nothing expires for one lease, so that every live holder can first renew its lease or write the end that it
+//! could not write. Every server sweeps; together they have the effect of one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,20 +11,17 @@ use prompt_ledger_store::{Change, Maintenance};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What is swept, and how often.
 pub struct Sweeper {
-    /// Where executions are.
     pub store: Arc<dyn Maintenance>,
-    /// Where every change is told.
     pub publisher: EventPublisher,
-    /// How long a silent holder keeps an execution.
+    /// How long an execution stays with a holder that does not renew.
     pub lease: Duration,
-    /// How often to look, at least.
+    /// The longest time between two sweeps; a quarter of the lease where that is shorter.
     pub interval: Duration,
 }
 
-/// When expiring is allowed: not within one lease of a start, of an outage of more than half a lease, or of a failure to
-/// expire: holders may have failed to renew just so.
+/// When expiring is allowed: not within one lease of a start, of an outage of more than half a lease, or of a failure
+/// to expire, because holders may have failed to renew for the same reason.
 #[derive(Debug)]
 struct Caution {
     lease: Duration,
@@ -38,7 +34,7 @@ impl Caution {
         Self { lease, seen: now, quiet_until: now + lease }
     }
 
-    /// Notes a successful read.
+    /// Notes a successful read of the store.
     fn seen(&mut self, now: Instant) {
         if now.saturating_duration_since(self.seen) > self.lease / 2 {
             self.quiet_until = now + self.lease;
@@ -46,7 +42,7 @@ impl Caution {
         self.seen = now;
     }
 
-    /// Notes that what was to expire could not be read or written.
+    /// Notes that expiring failed: the store could not be read or written.
     fn failed(&mut self, now: Instant) {
         self.quiet_until = now + self.lease;
     }
@@ -57,7 +53,6 @@ impl Caution {
 }
 
 impl Sweeper {
-    /// Sweeps until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut caution = Caution::new(self.lease, Instant::now());
         let mut ticks = tokio::time::interval(self.interval.min(self.lease / 4));

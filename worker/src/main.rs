@@ -1,4 +1,4 @@
-//! The worker process.
+//! The binary `prompt-ledger-worker`.
 #![allow(clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
 mod process;
@@ -10,8 +10,8 @@ use prompt_ledger_backends::StartError;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::telemetry;
 
-/// Gives memory back to the system soon after it was freed (`.cargo/config.toml` says when), also where nothing is
-/// allocated any more. Linux's own keeps what large answers and requests took.
+/// Returns memory to the system soon after it was freed (`.cargo/config.toml` says when), also while nothing is
+/// allocated. The system's allocator keeps what large requests and responses took.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -46,7 +46,7 @@ fn start() -> Result<(), StartError> {
     telemetry::start(&config.server.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(process::run(&config));
-    // What still blocks at the end of the grace does not hold the process.
+    // Does not wait for blocking tasks that outlast the grace.
     runtime.shutdown_background();
     ended
 }

@@ -1,4 +1,4 @@
-//! The worker process: what `prompt-ledger-worker` does between its start and its end.
+//! The worker process, from its start to its end.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use prompt_ledger_runtime::process_name;
 use prompt_ledger_runtime::tasks::Tasks;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long what is given up at the end of the drain may take to say so.
+/// How long the attempts that are given up at the end of the drain, and then the background tasks, may take to end.
 const GIVING_UP: Duration = Duration::from_millis(300);
 
-/// Works until the process is asked to end; then claims no more, finishes or hands back what it has, and leaves.
+/// Works until a signal asks the process to end, then claims no more, and finishes or hands back what it has. An error
+/// where a background task ended by itself.
 pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
-    // From here on a signal ends nothing by itself.
+    // From here on a signal does not end the process by itself.
     let mut signals = Signals::listen()?;
     let process = process_name("worker");
     let Backends { store, brokers, providers, .. } = Backends::production(config, &process).await?;
@@ -30,7 +31,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let end = engine.finish(grace).await;
     drain.stop.cancel();
     let left = async {
-        // Writes that are given up now say so.
+        // `stop` ends the attempts whose writes are still being retried; they log what is lost.
         let _ = timeout(GIVING_UP, engine.running.wait()).await;
         tasks.stop(Instant::now() + GIVING_UP).await;
         engine.announcements.close().await;
@@ -42,7 +43,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     asked
 }
 
-/// Waits for the signal to end, which is no failure, or for the end of a background task, which is one.
+/// Waits for the signal to end the process, or for the end of a background task, which is an error.
 async fn until_asked(signals: &mut Signals, tasks: &mut Tasks) -> Result<(), StartError> {
     loop {
         tokio::select! {

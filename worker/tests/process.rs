@@ -1,5 +1,5 @@
-//! The worker as a process: what it says when it cannot start. What it does is tested with the servers', in
-//! `server/tests/production`, which start the binary that is built for this test.
+//! The worker as a process: its errors when it cannot start. Everything else about it is tested in
+//! `server/tests/production`, which starts the binary that is built for this test.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::process::{Command, Output};

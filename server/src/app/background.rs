@@ -11,7 +11,7 @@ use super::services::ServiceSet;
 use crate::rollup_job;
 use crate::sweeper::Sweeper;
 
-/// Starts those that look after the store and after the limits of the services.
+/// Starts the tasks that maintain the store (sweeper, rollup job) and those behind the services' limits.
 pub(super) fn spawn(
     config: &ExecutionConfig,
     store: &Arc<dyn Store>,

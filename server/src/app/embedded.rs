@@ -1,4 +1,4 @@
-//! The embedded default: everything in one process, kept in one folder.
+//! The embedded server: one process, all data in one folder.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::role::Role;
 use super::{App, StartError};
 
 impl App {
-    /// Starts the embedded default.
+    /// Serves on `addr`. Plain text off loopback is refused unless ALLOW_PLAINTEXT is set.
     pub async fn start_embedded(config: &Config, addr: SocketAddr, data_dir: &Path) -> Result<Self, StartError> {
         check_exposure(config, addr)?;
         let mut config = config.clone();
@@ -23,7 +23,8 @@ impl App {
     }
 }
 
-/// What an execution without a model uses: as configured, or OpenAI where it can be called, or the built-in echo.
+/// The model of executions that name none: the configured one, else OpenAI's where it is configured, else the built-in
+/// echo.
 fn default_model(config: &Config) -> ModelRef {
     let built_in = match config.providers.openai.is_configured() {
         true => ("openai", "gpt-4o-mini"),

@@ -1,4 +1,4 @@
-//! Where a server listens, and what it shows to whom.
+//! The listener of a server: exposure, TLS certificate, connection limits.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::net::limit::ConnectionLimit;
 use crate::net::tls::{ALPN_H2, Certificates};
 use crate::net::{Incoming, descriptors};
 
-/// Refuses what would show keys or prompts to a network: plain text off loopback unless that is meant.
+/// Refuses plain text off loopback unless ALLOW_PLAINTEXT is set: it would show keys and prompts to the network.
 pub(super) fn check_exposure(config: &Config, addr: SocketAddr) -> Result<(), StartError> {
     if addr.ip().is_loopback() {
         return Ok(());
@@ -34,12 +34,12 @@ pub(super) async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> 
     Ok(TcpListener::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?)
 }
 
-/// The certificate of TLS_CERT and TLS_KEY; none means plain text.
+/// The certificate of TLS_CERT and TLS_KEY; absent where they are not set, which means plain text.
 pub(super) fn certificates(config: &ServerConfig) -> Result<Option<Arc<Certificates>>, StartError> {
     Ok(config.tls.as_ref().map(Certificates::load).transpose()?.map(Arc::new))
 }
 
-/// The connections of a listener, within the limits of the configuration and of the process.
+/// The connections of a listener, limited by the configuration and by the process's file descriptors.
 pub(super) fn incoming(
     config: &Config,
     listener: TcpListener,

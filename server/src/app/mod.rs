@@ -1,4 +1,4 @@
-//! The composition of a server, and the order of its start and its end.
+//! Composes a server, and orders its start and its shutdown.
 
 mod background;
 mod embedded;
@@ -29,12 +29,11 @@ use crate::net::tls::Certificates;
 use crate::service::ExecutionService;
 use crate::watch::Hub;
 
-/// How long connections may take to close once all work is done.
+/// The most that each step of the shutdown may take once the work is done: connections, tasks, brokers.
 const CLOSING: Duration = Duration::from_millis(500);
 
-/// A server that is serving.
 pub struct App {
-    /// Where it listens.
+    /// The bound address; with port 0 configured, it has the port that the system chose.
     pub addr: SocketAddr,
     grace: Duration,
     hangup: Hangup,
@@ -56,9 +55,9 @@ impl App {
         addr: SocketAddr,
         backends: Backends,
     ) -> Result<Self, StartError> {
-        // Listening changes what it reads.
+        // Before `Signals::listen`, which changes the SIGHUP disposition that this reads.
         let hangup = role.hangup();
-        // From here on a signal ends nothing by itself.
+        // From here on a signal does not end the process by itself.
         let signals = Signals::listen()?;
         let listener = listener::listen(addr).await?;
         let addr = listener.local_addr()?;
@@ -95,20 +94,21 @@ impl App {
         Ok(Self { addr, grace, hangup, signals, certificates, health, executions, serving, engine, tasks, backends })
     }
 
-    /// Of a request that names no model; absent where each must name one.
+    /// The model of requests that name none; absent where each request must name one.
     #[must_use]
     pub fn default_model(&self) -> Option<&ModelRef> {
         self.executions.default_model.as_ref()
     }
 
-    /// Serves until the process is asked to end, then ends within the grace.
+    /// Serves until a signal asks the process to end, then shuts down within SHUTDOWN_GRACE. An error where the server
+    /// or a background task ended by itself.
     pub async fn until_signal(mut self) -> Result<(), StartError> {
         let asked = loop {
             tokio::select! {
                 asked = self.signals.next() => match (asked, self.hangup, &self.certificates) {
                     (SignalRequest::End, ..) | (SignalRequest::Reload, Hangup::Ends, _) => break Ok(()),
                     (SignalRequest::Reload, Hangup::Reloads, Some(certificates)) => {
-                        // Apart: a file system that hangs must not hold up the end of the process.
+                        // In a task of its own: a file system that hangs must not delay the shutdown.
                         drop(tokio::spawn(Arc::clone(certificates).reload_as_asked()));
                     }
                     (SignalRequest::Reload, Hangup::Reloads, None) => {
@@ -129,7 +129,8 @@ impl App {
         asked
     }
 
-    /// The drain, in order: nothing new, calls aborted when their time is over, connections, background, brokers, store.
+    /// The drain, in order: refuse new calls, finish or abort those under way, close connections, stop background
+    /// tasks, close the brokers, close the store.
     async fn stop(self) {
         let soon = |end: tokio::time::Instant| end.min(tokio::time::Instant::now() + CLOSING);
         serving(&self.health, false).await;
@@ -139,7 +140,7 @@ impl App {
             abort.abort();
         }
         self.engine.drain.stop.cancel();
-        // Writes that are given up now say so.
+        // `stop` ends the attempts whose writes are still being retried; they log what is lost.
         let _ = timeout_at(soon(end), self.engine.running.wait()).await;
         self.tasks.stop(soon(end)).await;
         let told = futures::future::join(self.executions.hints.close(), self.engine.announcements.close());

@@ -9,7 +9,7 @@ use super::role::Role;
 use super::{App, StartError};
 
 impl App {
-    /// Starts one server of many.
+    /// Serves on LISTEN_ADDR. Plain text off loopback is refused unless ALLOW_PLAINTEXT is set.
     pub async fn start_serving(config: &Config) -> Result<Self, StartError> {
         let addr = config.server.listen_addr;
         check_exposure(config, addr)?;

@@ -1,26 +1,25 @@
-//! What a server is in its deployment.
+//! The role of a server in its deployment.
 
-/// What a server is in its deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The only process on its store: it runs what is queued, and takes the development key on loopback.
+    /// The only process on its store: it also executes what is queued, and accepts the development key on loopback.
     Embedded,
-    /// One of many servers on a store that other processes write to; workers run what is queued.
+    /// One of several processes on its store; workers execute what is queued.
     Production,
 }
 
-/// What SIGHUP asks of a server.
+/// The effect of SIGHUP on a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hangup {
-    /// To read its certificate again.
+    /// Reloads the TLS certificate.
     Reloads,
-    /// To end: its terminal was closed.
+    /// Ends the server: its terminal was closed.
     Ends,
 }
 
 impl Role {
-    /// To be asked before the process listens for signals. In production a supervisor sends SIGHUP. What was started in a terminal ends with it, unless that was asked not to
-    /// hear of it, as `nohup` does.
+    /// To be called before the process listens for signals. In production a supervisor sends SIGHUP to reload. A
+    /// server that was started in a terminal ends with it, unless it was started with SIGHUP ignored, as by `nohup`.
     pub(super) fn hangup(self) -> Hangup {
         match self {
             Self::Embedded if !ignores_hangup() => Hangup::Ends,
@@ -29,11 +28,11 @@ impl Role {
     }
 }
 
-/// Whether this process was started with SIGHUP ignored.
+/// Whether this process was started with SIGHUP ignored; false where there is no /proc.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|signals| u64::from_str_radix(signals.trim(), 16).ok()).unwrap_or_default();
-    // SIGHUP is the first signal.
+    // SIGHUP is signal 1, the lowest bit.
     ignored & 1 == 1
 }

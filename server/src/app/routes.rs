@@ -1,4 +1,4 @@
-//! What is served, and within which bounds.
+//! The gRPC services of a server, with the bounds on their connections and messages.
 
 use std::sync::Arc;
 
@@ -25,19 +25,20 @@ use crate::grpc::gate::{Gate, Rules};
 use crate::grpc::receive::Intake;
 use crate::grpc::registry::RegistryApi;
 
-/// What a peer may send ahead of what is read: of one call, and in all. It is what one connection can pin in memory
-/// before a key is known, however slowly that key is looked up; requests are read as soon as it is. One call's is the
-/// largest template or set of messages in one flight; a batch of 4 MiB takes sixteen round trips.
+/// HTTP/2 flow-control windows of a call and of a connection, in bytes: what a peer may send ahead of what is read. It
+/// is what one connection can pin in memory before its key is known; requests are read as soon as it is. A call's
+/// window holds the largest template or set of messages; a batch of 4 MiB takes sixteen round trips.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// The headers of a call, by the count of HTTP/2: each its name, its value and 32 bytes. gRPC clients send under 2 KiB.
+/// The largest header list of a call, in bytes as HTTP/2 counts them: name, value and 32 for each header. gRPC clients
+/// send under 2 KiB.
 const HEADER_BYTES: u32 = 8 * 1024;
 
-/// The largest answer, encoded: an execution is under 3 MiB, a page about 2 MiB and one row more.
+/// The largest response message, encoded, in bytes: an execution is under 3 MiB, a page about 2 MiB and one row more.
 const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
-/// All services behind the gate, and who says whether they serve.
+/// All services behind the gate, and the reporter of their health.
 pub(super) fn routes(
     config: &ServerConfig,
     services: &ServiceSet,
@@ -89,7 +90,7 @@ macro_rules! limited {
     )*};
 }
 
-/// A service with bounds on its messages.
+/// A service with bounds on the size of its messages.
 trait Limited {
     fn limited(self) -> Self;
 }
@@ -100,7 +101,7 @@ fn limited<T: Limited>(service: T) -> T {
     service.limited()
 }
 
-/// What reflection tells: the contract, health, and itself in both versions.
+/// The descriptors that reflection serves: the contract, health, and reflection itself in both versions.
 fn described() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(prompt_ledger_proto::FILE_DESCRIPTOR_SET)

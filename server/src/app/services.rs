@@ -1,4 +1,4 @@
-//! The use cases of a server, over one set of caches.
+//! Composes the services of a server, and the refresh of their caches.
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use crate::service::refresh::{Confirm, ConfirmRequests, Refresh};
 use crate::service::{AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, RegistryService};
 use crate::watch::{Hub, StreamLimits};
 
-/// The use cases.
 pub(super) struct ServiceSet {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) registry: Arc<RegistryService>,
@@ -24,15 +23,14 @@ pub(super) struct ServiceSet {
     pub(super) analytics: Arc<AnalyticsService>,
 }
 
-/// Keeps the caches of the services as the store is.
+/// Keeps the services' caches in step with the store.
 pub(super) struct CacheRefresh {
     refresh: Refresh,
-    /// Calls that wait for a read of their own; absent where no other process writes to the store.
+    /// Calls that wait for a read of the revisions; absent where no other process writes to the store.
     requests: Option<ConfirmRequests>,
 }
 
 impl CacheRefresh {
-    /// Refreshes until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         match self.requests {
             Some(requests) => self.refresh.confirm(requests, stop).await,
@@ -41,7 +39,7 @@ impl CacheRefresh {
     }
 }
 
-/// Composes the services; `is_loopback` says whether only this machine can reach them.
+/// `is_loopback`: only this machine can reach the server, so that an embedded one accepts the development key.
 pub(super) fn services(
     config: &Config,
     role: Role,

@@ -1,4 +1,4 @@
-//! `prompt-ledger dev --demo`: the main job, seen at once, through the same contract that every client uses.
+//! `prompt-ledger dev --demo`: registers, rolls back and executes a prompt, as a gRPC client of the server.
 
 use std::net::SocketAddr;
 
@@ -27,7 +27,7 @@ impl Interceptor for WithKey {
     }
 }
 
-/// Registers a prompt, changes it, rolls it back, executes it, and prints its life.
+/// Registers a prompt, changes it, rolls it back, executes it, and prints the recorded execution.
 pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
     let channel = Channel::from_shared(format!("http://{addr}"))?.connect().await?;
     let mut registry = RegistryServiceClient::with_interceptor(channel.clone(), WithKey);

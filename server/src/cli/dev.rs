@@ -54,9 +54,9 @@ impl Dev {
     }
 }
 
-/// The key, and three commands to copy.
+/// The development key, and three `grpcurl` commands to copy.
 fn first_steps(addr: SocketAddr, tls: bool) -> String {
-    // Whatever names the certificate has: it is this machine.
+    // The certificate need not name this address: the connection stays on this machine.
     let transport = if tls { "-insecure" } else { "-plaintext" };
     let call = |method: &str, message: &str| {
         format!(

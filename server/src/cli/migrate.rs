@@ -57,7 +57,7 @@ impl Migrate {
     }
 }
 
-/// Asks whoever is at the terminal whether that is meant, where anything would be lost.
+/// Asks for confirmation where applied migrations above `to` would be taken back; an error without a terminal.
 async fn confirm(migrations: &Migrations<'_>, to: i64) -> Result<(), StartError> {
     let mut lost = migrations.status().await?;
     lost.retain(|migration| migration.applied && migration.version > to);
@@ -83,7 +83,7 @@ fn warning(database: &impl std::fmt::Display, lost: &[MigrationStatus]) -> Strin
     )
 }
 
-/// Whether the answer is `yes`, in full.
+/// Whether the answer is exactly `yes`, white space around it aside.
 fn agrees(warning: &str, mut answers: impl BufRead, mut questions: impl Write) -> io::Result<bool> {
     write!(questions, "{warning}\nType yes to go on: ")?;
     questions.flush()?;

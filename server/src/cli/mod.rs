@@ -1,4 +1,4 @@
-//! The command line. Standard output is for what a person or a script asked for; everything else is in the log.
+//! The command line. Standard output holds what was asked for; everything else goes to the log.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
 mod demo;
@@ -58,7 +58,6 @@ fn after_help() -> String {
     format!("Environment:\n{}", Config::help())
 }
 
-/// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let cli = ServerCli::parse();
     match start(cli.command) {
@@ -82,7 +81,7 @@ fn start(command: ServerCommand) -> Result<(), StartError> {
             ServerCommand::Keys { command } => command.run(&config).await,
         }
     });
-    // What still blocks at the end of the grace does not hold the process.
+    // Does not wait for blocking tasks that outlast the grace.
     runtime.shutdown_background();
     ended
 }

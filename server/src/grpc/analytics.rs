@@ -11,9 +11,7 @@ use super::convert::usage;
 use super::{PageReader, into_parts, respond};
 use crate::service::{AnalyticsService, Caller};
 
-/// The service on the wire.
 pub struct AnalyticsApi {
-    /// What it does.
     pub service: Arc<AnalyticsService>,
 }
 

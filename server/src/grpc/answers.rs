@@ -1,10 +1,11 @@
-//! Answers that wait for their callers, bounded in bytes per key and per process: a caller that reads nothing keeps what it
-//! asked for in the memory of this server, for as long as its connection lives.
+//! Responses that wait for their callers, bounded in bytes per key and per process: a caller that reads nothing keeps
+//! what it asked for in this server's memory, for as long as its connection lives.
 //!
-//! An answer takes its room once it is there, and is handed over in pieces. Each gives its room back as the connection
-//! takes it: what a connection holds, one piece for each of its calls, is no more than a call takes anyway. So what fits
-//! into one piece needs no room and waits for nothing. What has no room waits for some, as one of few: large reads are
-//! counted from their begin, any other from when it finds none.
+//! A response takes its room (a share of the bytes) once it is complete, and is handed over in pieces, each of which
+//! gives its room back as the connection takes it. A connection holds one piece per call, which is no more than a call
+//! takes anyway, so a response that fits into one piece takes no room and never waits. One that finds no room waits
+//! for it, with a turn, of which there are few: large reads take their turn before they begin, other calls when they
+//! find no room.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -25,29 +26,30 @@ use tonic::body::Body;
 use super::shares::{Exhausted, Share, Shares};
 use super::status;
 
-/// What the answers of one key may take, in bytes, and of all keys.
+/// The most bytes that the responses of one key may take, and those of all keys.
 const BYTES: (usize, usize) = (64 * 1024 * 1024, 256 * 1024 * 1024);
-/// How many large answers are made, or have no room yet, of one key and of all keys.
+/// How many large responses may be in the making or without room, of one key and of all keys.
 const TURNS: (usize, usize) = (16, 64);
-/// How long a call waits for its turn, and an answer for room.
+/// How long a call waits for its turn, and a response for room.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
-/// When a refused caller may try again.
+/// Retry delay of a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// After this long without a piece taken the rest is dropped.
+/// The rest of a response is dropped after this long without a piece taken.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
-/// How fast an answer must be taken over all, in bytes per second, once [`STALL_LIMIT`] has passed. What is not whole by
-/// then is dropped as well.
+/// The least rate at which a response must be taken, in bytes per second over the whole, once [`STALL_LIMIT`] has
+/// passed. What is not taken by then is dropped as well.
 const LEAST_RATE: usize = 64 * 1024;
-/// How often what stalls is looked for.
+/// How often stalled responses are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How much is handed to a connection at once.
+/// Bytes that are handed to a connection at once.
 const PIECE_BYTES: usize = 4 * 1024;
 
-/// The execution that an answer tells of, in its extensions: where the answer is lost, the error names it.
+/// An execution's id, in the extensions of the response about it: where the response is dropped, the error names the
+/// execution.
 #[derive(Clone, Debug)]
 pub(super) struct Told(pub(super) String);
 
-/// Whether the answers of this path are pages, or executions with their texts, which are read for it.
+/// Whether the path's responses are pages or executions with their texts.
 fn is_large_read(path: &str) -> bool {
     const METHODS: [&str; 8] = [
         "GetExecution",
@@ -73,7 +75,7 @@ fn method(path: &str) -> Option<&str> {
     Some(path.strip_prefix("/promptledger.v1.")?.split_once('/')?.1)
 }
 
-/// The answers of a server.
+/// The responses of a server that were not taken yet. Clones share them.
 #[derive(Clone)]
 pub struct Answers {
     bytes: Arc<Shares<u64>>,
@@ -81,7 +83,7 @@ pub struct Answers {
     waiting: Arc<Mutex<Vec<Weak<Mutex<Pieces>>>>>,
 }
 
-/// The right to hold an answer that has no room yet.
+/// The right to hold a response that has no room yet; absent where the call takes none before its response is there.
 pub(super) struct Turn(Option<Share<u64>>);
 
 impl Default for Answers {
@@ -95,7 +97,7 @@ impl Answers {
         Self { bytes: Shares::new(bytes.0, bytes.1), turns: Shares::new(turns.0, turns.1), waiting: Arc::default() }
     }
 
-    /// Waits for the turn of a call that reads much: OVERLOADED where it does not come within [`ROOM_WAIT`]. No other call
+    /// Waits for the turn of a large read: OVERLOADED where it does not come within [`ROOM_WAIT`]. No other call
     /// waits.
     pub(super) async fn begin(&self, key: u64, path: &str) -> Result<Turn> {
         if !is_large_read(path) {
@@ -107,10 +109,10 @@ impl Answers {
         }
     }
 
-    /// Reads an answer, which is there at once, to its end, and keeps it until it is sent. Without room it waits for some
-    /// if it has a turn or gets one; else it is dropped, and the answer is OVERLOADED.
+    /// Reads a unary response, which is complete, to its end, and keeps it until it is sent. Without room it waits for
+    /// some, if it has a turn or gets one; else it is dropped, and the caller gets OVERLOADED.
     pub(super) async fn keep(&self, key: u64, turn: Turn, response: Response<Body>) -> Response<Body> {
-        // An error is all in the head; what follows it must stay absent.
+        // An error is in the headers only; its body must stay absent.
         if response.body().is_end_stream() {
             return response;
         }
@@ -139,7 +141,7 @@ impl Answers {
         }
     }
 
-    /// A stream whose large messages take room as they come. One that finds none ends the stream: OVERLOADED.
+    /// Takes room for each large message of a stream as it comes. One that finds none ends the stream: OVERLOADED.
     pub(super) fn keep_stream(&self, key: u64, response: Response<Body>) -> Response<Body> {
         if response.body().is_end_stream() {
             return response;
@@ -158,7 +160,7 @@ impl Answers {
         self.bytes.take(key, bytes, Instant::now() + ROOM_WAIT).await
     }
 
-    /// Divides the bytes, each piece in memory of its own: what was taken is freed.
+    /// Divides the bytes into pieces, each an allocation of its own, so that a piece is freed once it was taken.
     fn pieces(&self, bytes: &[u8], room: Share<u64>, rest: Body) -> Arc<Mutex<Pieces>> {
         let left = bytes.chunks(PIECE_BYTES).map(Bytes::copy_from_slice).collect();
         let now = Instant::now();
@@ -168,7 +170,7 @@ impl Answers {
         pieces
     }
 
-    /// Drops what is not taken, until `stop`.
+    /// Drops the responses that are not taken in time, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
@@ -177,15 +179,15 @@ impl Answers {
     }
 }
 
-/// What of an answer, or of a message of a stream, was not taken yet.
+/// The pieces of a response, or of a stream's message, that were not taken yet.
 struct Pieces {
     left: VecDeque<Bytes>,
     room: Share<u64>,
-    /// When the last one was taken, or all were made.
+    /// When the last piece was taken; before the first, when the pieces were made.
     taken: Instant,
-    /// When all must have been taken.
+    /// When the last piece must have been taken.
     until: Instant,
-    /// What comes behind them; absent once all was dropped.
+    /// What follows the pieces; absent once they were dropped.
     rest: Option<Body>,
 }
 
@@ -197,8 +199,8 @@ impl Pieces {
         Some(piece)
     }
 
-    /// Whether there is more to be taken. What has waited too long is dropped, and what feeds it, as when its caller hangs
-    /// up.
+    /// Whether pieces are left. Those of a response that is too late are dropped, with the stream behind them, as when
+    /// the caller hangs up.
     fn is_awaited(&mut self) -> bool {
         let is_late = self.taken.elapsed() >= STALL_LIMIT || Instant::now() >= self.until;
         if is_late && !self.left.is_empty() {
@@ -210,14 +212,13 @@ impl Pieces {
     }
 }
 
-/// An answer or a stream on its way.
+/// The body of a response that takes room.
 struct Sending {
     answers: Answers,
     key: u64,
     next: Next,
 }
 
-/// What is sent next.
 enum Next {
     Pieces(Arc<Mutex<Pieces>>),
     Rest(Body),
@@ -225,7 +226,7 @@ enum Next {
 }
 
 impl Sending {
-    /// Ends it early.
+    /// Ends the response early, with this error in its trailers.
     fn ends(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.next = Next::Nothing;
         Poll::Ready(Some(status::trailers(error).map(Frame::trailers)))
@@ -262,7 +263,7 @@ impl http_body::Body for Sending {
                         this.next = Next::Rest(rest);
                         return polled;
                     };
-                    // The encoder of a stream keeps what it encoded into, beside the pieces.
+                    // The encoder of a stream keeps its buffer of the same size, beside the pieces.
                     match this.answers.bytes.try_take(this.key, 2 * data.len()) {
                         Ok(room) => this.next = Next::Pieces(this.answers.pieces(data, room, rest)),
                         Err(exhausted) => return this.ends(overloaded(exhausted, None)),

@@ -1,5 +1,5 @@
-//! How many bytes of requests are held at once, from when they arrive until they are answered: by the process, for one
-//! connection and for one key. What is refused here is one request; those that have their bytes go on.
+//! Bounds the bytes of requests that are held at once, from their arrival until they are answered: per process,
+//! connection and key. A request beyond a bound is refused; those that have their bytes go on.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use prompt_ledger_domain::{Error, Reason, Result};
 
-/// Who sends a request.
+/// Whose share of the budget a request takes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sender {
-    /// Anyone without a key.
+    /// All callers without a key, together.
     Anonymous,
-    /// The holder of a key, by the number that stands for it.
+    /// The holder of a key, by the first 64 bits of its hash.
     Key(u64),
 }
 
 impl Sender {
-    /// The part of the process's bytes that one sender may take: an eighth for a key, so that no few keys take the place
-    /// of all others; a sixteenth for everyone without a key together.
+    /// The divisor for one sender's share of the budget: an eighth for a key, so that no few keys crowd out all
+    /// others; a sixteenth for all callers without a key.
     fn share(self) -> usize {
         match self {
             Self::Anonymous => 16,
@@ -28,7 +28,6 @@ impl Sender {
         }
     }
 
-    /// As errors name it.
     fn named(self) -> &'static str {
         match self {
             Self::Anonymous => "callers without a key",
@@ -37,21 +36,21 @@ impl Sender {
     }
 }
 
-/// The part of the process's bytes that one connection may take.
+/// The divisor for one connection's share of the budget.
 const CONNECTION_SHARE: usize = 8;
 
-/// The part of the process's bytes that is kept for keys that hold nothing else: however many keys hold theirs, another
-/// has room for one request.
+/// The divisor for the part of the budget that is reserved for keys that hold nothing else, so that there is room for
+/// a request of another key when many keys hold their shares.
 const RESERVE: usize = 8;
 
-/// The bytes of a process that may be held for requests.
+/// The bytes that a process may hold for requests.
 #[derive(Debug)]
 pub(super) struct RequestBudget {
     bytes: usize,
     held: Mutex<HeldBytes>,
 }
 
-/// What is held now. Only who holds something has an entry.
+/// The bytes that are held now. Those who hold none have no entry.
 #[derive(Debug, Default)]
 struct HeldBytes {
     bytes: usize,
@@ -60,12 +59,11 @@ struct HeldBytes {
 }
 
 impl RequestBudget {
-    /// A budget of so many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         Self { bytes, held: Mutex::default() }
     }
 
-    /// Takes so many for a request that holds `own` already.
+    /// Takes so many more bytes for a request that holds `own` already; OVERLOADED where a share is exhausted.
     fn take(&self, connection: Option<SocketAddr>, sender: Sender, own: usize, bytes: usize) -> Result<()> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let held_by_sender = held.senders.get(&sender).copied().unwrap_or(0);
@@ -111,7 +109,7 @@ fn reduce<K: Hash + Eq>(held: &mut HashMap<K, usize>, key: &K, bytes: usize) {
     }
 }
 
-/// OVERLOADED: whose bytes are taken.
+/// OVERLOADED; `whose` share of so many bytes is exhausted.
 fn full(whose: &str, bytes: usize) -> Error {
     let message = format!(
         "there is no memory left for this request: of those that arrive or are being answered, {whose} may have at most \
@@ -120,7 +118,7 @@ fn full(whose: &str, bytes: usize) -> Error {
     Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
 }
 
-/// The bytes of one request. They are given back when it is dropped.
+/// The bytes that one request holds, given back on drop.
 #[derive(Debug)]
 pub(super) struct BytesLease {
     budget: Arc<RequestBudget>,
@@ -130,23 +128,23 @@ pub(super) struct BytesLease {
 }
 
 impl BytesLease {
-    /// Nothing yet, for a request from this connection.
+    /// Holds nothing yet, for a request of this connection.
     pub(super) fn new(budget: &Arc<RequestBudget>, connection: Option<SocketAddr>, sender: Sender) -> Self {
         Self { budget: Arc::clone(budget), connection, sender, bytes: 0 }
     }
 
-    /// Nothing yet, for another message of the same sender.
+    /// Holds nothing yet, for another message of the same sender.
     pub(super) fn another(&self) -> Self {
         Self::new(&self.budget, self.connection, self.sender)
     }
 
-    /// Grows to what the request takes once it is decoded, at most to all that its connection may have: what is alone has
-    /// room.
+    /// Grows to what the request takes once it is decoded, at most to its connection's whole share: a request that is
+    /// alone there is never refused for that.
     pub(super) fn grow_to_decoded(&mut self, bytes: usize) -> Result<()> {
         self.grow_to(bytes.min(self.budget.bytes / CONNECTION_SHARE))
     }
 
-    /// Takes as many bytes as it lacks to this many; OVERLOADED where there are none.
+    /// Grows to so many bytes; OVERLOADED where they are not there.
     pub(super) fn grow_to(&mut self, bytes: usize) -> Result<()> {
         let more = bytes.saturating_sub(self.bytes);
         self.budget.take(self.connection, self.sender, self.bytes, more)?;
@@ -218,7 +216,7 @@ mod tests {
         );
         let mut first = lease(20);
         first.grow_to(50).unwrap();
-        // It is still the only one.
+        // The key holds nothing but this request.
         first.grow_to(150).unwrap();
         assert!(refused(lease(20).grow_to(1)).contains("all callers of this server together"));
         first.grow_to(200).unwrap();

@@ -15,11 +15,8 @@ use super::{into_parts, respond, status};
 use crate::service::execution::Ran;
 use crate::service::{Caller, ExecutionService, RegistryService};
 
-/// The service on the wire.
 pub struct CodeRegistrationApi {
-    /// Prompts and versions.
     pub registry: Arc<RegistryService>,
-    /// Executions of them.
     pub executions: Arc<ExecutionService>,
 }
 

@@ -1,33 +1,32 @@
-//! What a request holds, counted on its encoded bytes before it is decoded: an empty entry is two bytes there and some
-//! hundred in memory. One pass over the bytes per bound, as far as the bound; nothing is kept.
+//! Counts what a request holds on its encoded bytes, before it is decoded: an empty entry is two bytes there and some
+//! hundred in memory. One pass over the bytes per bound, ended once the bound is exceeded; nothing is stored.
 
 use prompt_ledger_domain::{Error, Result, limits};
-// How prost itself reads fields: what is skipped here is exactly what it skips.
+// Fields are read with prost's own functions, so that exactly what it skips is skipped here.
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use super::status::undecodable;
 
-/// Entries of a request of at most so many bytes are few enough to be decoded first. Their service counts them, after it
-/// has looked at the prompt's mode, which is said before all else.
+/// In a request of at most so many bytes, entries are few enough to be decoded before they are counted. The service
+/// counts them, after it has checked the prompt's mode, whose error takes precedence.
 const UNCOUNTED_BYTES: usize = 64 * 1024;
 
-/// What a value of a struct takes once it is decoded, beside its text, and what an object or a list takes, in bytes.
+/// What a value of a struct takes in memory once it is decoded, beside its text, and what an object or a list takes,
+/// in bytes.
 const VALUE_BYTES: usize = 100;
 const CONTAINER_BYTES: usize = 600;
 
-/// How much a field of a request may hold.
+/// A bound on what a field of a request may hold.
 #[derive(Debug)]
 pub(super) struct Bound {
-    /// The field's numbers, from the request's own on. It counts over all places where the field stands: a message
-    /// that is sent in several pieces is one.
+    /// The field numbers from the request's own fields on. All occurrences count together: a message that is sent in
+    /// several pieces is one.
     pub(super) path: &'static [u32],
-    /// The same path in words, as errors name it.
+    /// The same path in names, for errors.
     pub(super) name: &'static str,
-    /// What is bounded.
     pub(super) most: Most,
 }
 
-/// What is bounded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Most {
     /// The entries of a repeated field.
@@ -36,7 +35,8 @@ pub(super) enum Most {
     Values,
 }
 
-/// What the message takes once it is decoded, beyond its encoded bytes; INVALID_FIELD where a bound is exceeded.
+/// The bytes that the message takes once it is decoded, beyond its encoded ones; INVALID_FIELD where a bound is
+/// exceeded.
 pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<usize> {
     let mut bytes = 0;
     for Bound { path, name, most } in bounds {
@@ -62,7 +62,7 @@ pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<usize> {
     Ok(bytes)
 }
 
-/// Visits each occurrence of the length-delimited field at this path.
+/// Visits each occurrence of the length-delimited field at this path, in its nested messages too.
 fn each(mut message: &[u8], path: &[u32], visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
     let Some((number, below)) = path.split_first() else { return visit(message) };
     while !message.is_empty() {

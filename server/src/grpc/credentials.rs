@@ -1,4 +1,4 @@
-//! What a call's metadata says of its caller.
+//! The credentials in a call's metadata.
 
 use http::{HeaderMap, HeaderValue};
 use prompt_ledger_domain::{Error, Reason, Result};
@@ -8,11 +8,12 @@ use crate::service::access::Credentials;
 const KEY: &str = "x-api-key";
 const AUTHORIZATION: &str = "authorization";
 const PROJECT: &str = "x-ledger-project";
-/// All that tell of the caller.
+/// All headers that hold credentials.
 pub(super) const HEADERS: [&str; 3] = [KEY, AUTHORIZATION, PROJECT];
 
-/// Reads them. KEY_INVALID where one of their headers was sent twice, two different keys were, or `x-api-key` holds what
-/// cannot be a key: which caller is meant would be a guess, and something between the caller and this server may have guessed otherwise.
+/// KEY_INVALID where one of their headers was sent twice, where two different keys were sent, or where `x-api-key`
+/// holds what cannot be a key: the caller that is meant would be a guess, and a proxy in between may have guessed
+/// otherwise.
 pub(super) fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
     let key = single(headers, KEY)?.map(readable).transpose()?.filter(|key| !key.is_empty());
     let bearer = single(headers, AUTHORIZATION)?.and_then(|value| bearer(value.to_str().ok()?));
@@ -21,12 +22,12 @@ pub(super) fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
     {
         return Err(invalid(format!("`{KEY}` and `{AUTHORIZATION}` hold two different API keys; send one of them")));
     }
-    // Only an absent one means the default project: an empty or unreadable one is a mistake.
+    // Only an absent header means the default project: an empty or unreadable one is an error.
     let project = single(headers, PROJECT)?.map(|name| name.to_str().unwrap_or("\u{fffd}"));
     Ok(Credentials { key: key.or(bearer), project, forwarded_by: forwarded_by(headers) })
 }
 
-/// The only value of a header.
+/// The only value of a header; KEY_INVALID where there are several.
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
@@ -45,7 +46,7 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-/// The name of a header that proxies add.
+/// The name of the first header that a proxy has added.
 pub(super) fn forwarded_by(headers: &HeaderMap) -> Option<&str> {
     let names = headers.keys().map(http::HeaderName::as_str);
     names.into_iter().find(|name| matches!(*name, "forwarded" | "via") || name.starts_with("x-forwarded-"))

@@ -1,22 +1,22 @@
-//! The caller's deadline, from `grpc-timeout`. Ours ends a call a little earlier than tonic's own timer, which would
-//! answer CANCELLED, and earlier still what must be written before the answer.
+//! The caller's deadline, from `grpc-timeout`. It ends a call a little earlier than tonic's own timer, which would
+//! answer CANCELLED, and a provider call earlier still, so that its end can be written before the answer.
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use tokio::time::Instant;
 
-/// When a caller must have its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
-    /// When the call ends with DEADLINE_EXCEEDED.
+    /// When the call ends with DEADLINE_EXCEEDED: 5 ms before the caller's deadline.
     pub answer_by: Instant,
-    /// When a provider call is stopped, so that its end can still be written and answered.
+    /// When a provider call is stopped: a tenth of the timeout before the deadline, at least 20 and at most 500 ms, so
+    /// that its end can still be written and answered.
     pub stop_by: Instant,
 }
 
 impl Deadline {
-    /// The deadline of a request that came in at `now`; absent when it has none.
+    /// The deadline of a request that arrived at `now`; absent where it has none.
     #[must_use]
     pub fn of(headers: &HeaderMap, now: Instant) -> Option<Self> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
@@ -26,7 +26,7 @@ impl Deadline {
     }
 }
 
-/// The wire form: at most eight digits and a unit. What is not of it is no deadline.
+/// The timeout of the wire format: at most eight digits and a unit; absent where the value has another form.
 fn parse(value: &str) -> Option<Duration> {
     let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if number.is_empty() || number.len() > 8 {

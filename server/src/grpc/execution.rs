@@ -17,9 +17,7 @@ use super::streaming::{ResponseStream, about_all, about_one};
 use super::{PageReader, into_parts, respond, status};
 use crate::service::{Caller, ExecutionService};
 
-/// The service on the wire.
 pub struct ExecutionApi {
-    /// What it does.
     pub service: Arc<ExecutionService>,
 }
 
@@ -53,7 +51,7 @@ impl ExecutionApi {
 }
 
 impl ExecutionApi {
-    /// Executions on the wire. Their variables are read from JSON, which takes a while where there are many.
+    /// Executions as messages; off the runtime where there is much to convert, because variables are parsed from JSON.
     async fn converted(&self, caller: &Caller, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
         let bytes = found.iter().filter_map(|row| row.texts.as_ref()).map(|texts| texts.variables.len()).sum();
         let convert = || found.into_iter().map(execution::execution).collect();
@@ -61,7 +59,7 @@ impl ExecutionApi {
     }
 }
 
-/// The place in a list that a token's key names.
+/// The position in a list that a page token's key names, newest first; absent where the key is malformed.
 fn cursor(key: &str) -> Option<(Timestamp, ExecutionId)> {
     let (at, id) = key.split_once(' ')?;
     Some((Timestamp(at.parse().ok()?), ExecutionId::parse("page_token", id).ok()?))

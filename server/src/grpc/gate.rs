@@ -1,4 +1,5 @@
-//! What every call passes, once: drain, key, deadline, and only then its bytes; and, on the way back, the form of errors.
+//! What every call passes: drain, key, deadline, and only then the reading of its body; on the way back, the form of
+//! errors.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,28 +24,24 @@ use super::request_limits::{is_health, is_health_watch, is_reflection};
 use super::{headers, revocation, status};
 use crate::service::{Authenticator, Caller};
 
-/// The layer.
+/// The tower layer that checks every call.
 #[derive(Clone)]
 pub struct Gate(Arc<Rules>);
 
-/// What is checked.
 pub struct Rules {
-    /// Knows the keys.
     pub authenticator: Arc<Authenticator>,
-    /// Who may use reflection.
     pub reflection: Reflection,
-    /// Bounds what waits for callers.
+    /// Bounds the responses that wait for their callers.
     pub answers: Answers,
     /// Fires when new work is refused.
     pub draining: CancellationToken,
-    /// The calls that are under way.
+    /// The calls under way; a drain waits for them.
     pub running: TaskTracker,
-    /// Receives requests.
+    /// Receives requests within the budget of bytes.
     pub intake: Arc<Intake>,
 }
 
 impl Gate {
-    /// A gate with these rules.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self(Arc::new(rules))
@@ -59,7 +56,6 @@ impl<S> Layer<S> for Gate {
     }
 }
 
-/// A service behind the gate.
 #[derive(Clone)]
 pub struct Gated<S> {
     inner: S,
@@ -80,7 +76,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        // The clone takes the place of the one that was polled ready.
+        // The service that was polled ready is used; its clone takes its place.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let rules = Arc::clone(&self.rules);
@@ -90,7 +86,7 @@ where
                 headers::keep_for_service(request.headers_mut());
                 return rules.health(request, arrived, &mut inner).await;
             }
-            // Held before the drain is looked at: what passes is waited for.
+            // Taken before the drain is checked, so that a drain waits for every call that passes.
             let _running = rules.running.token();
             let deadline = Deadline::of(request.headers(), arrived);
             headers::keep_for_admission(request.headers_mut());
@@ -120,7 +116,7 @@ where
 }
 
 impl Rules {
-    /// The caller; absent where none is needed.
+    /// The caller; absent where none is needed. DRAINING, or an error of its credentials.
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
         if self.draining.is_cancelled() {
             let message = "this server is shutting down; connect again, to another one";
@@ -132,7 +128,7 @@ impl Rules {
         self.authenticator.admit(credentials(headers)?).await.map(Some)
     }
 
-    /// Answers health, which needs no key.
+    /// Serves a call to health, which needs no key.
     async fn health<S>(
         &self,
         request: Request<Body>,
@@ -165,7 +161,7 @@ impl Rules {
         })
     }
 
-    /// Answers a stream of requests, for as long as its key is good.
+    /// Serves reflection, a stream of requests, until the key of its caller is revoked.
     async fn reflect<S>(
         &self,
         request: Request<Body>,
@@ -178,7 +174,7 @@ impl Rules {
     {
         let sender = caller.as_ref().map_or(Sender::Anonymous, |caller| Sender::Key(caller.key));
         let revoked = caller.map(|caller| caller.revoked.clone()).unwrap_or_default();
-        // The service is called at once: clients wait for its headers before they ask.
+        // The service is called at once: clients wait for its headers before they send requests.
         let (request, failed) = match self.intake.stream(request, sender, arrived) {
             Ok(stream) => stream,
             Err(error) => return Ok(status::status(error).into_http()),
@@ -192,7 +188,7 @@ impl Rules {
         Ok(revocation::ends_with(ends, inner.call(request).await?))
     }
 
-    /// Answers one request.
+    /// Serves a call with one request; every service of the contract has only such calls.
     async fn answer<S>(
         &self,
         request: Request<Body>,
@@ -206,14 +202,14 @@ impl Rules {
     {
         let (key, revoked) = (caller.key, caller.revoked.clone());
         let is_stream = is_stream(request.uri().path());
-        // After the request is here: one that is slow to come has no turn.
+        // After the request has arrived: a slow one holds no turn.
         let begun = async {
             let (request, lease) = self.intake.receive(request, Sender::Key(key), arrived).await?;
             let turn = self.answers.begin(key, request.uri().path()).await?;
             Ok((request, lease, turn))
         };
         let begun = tokio::select! {
-            // Looked at first: nothing begins with a key that is known to be revoked.
+            // Polled first: nothing begins with a key that is known to be revoked.
             biased;
             error = revocation::of(revoked.clone()) => Err(error),
             begun = begun => begun,
@@ -227,7 +223,7 @@ impl Rules {
             request.extensions_mut().insert(deadline);
         }
         let response = inner.call(request).await?;
-        // What was decoded is gone.
+        // The decoded request is gone.
         drop(lease);
         Ok(match is_stream {
             true => revocation::ends_with(revocation::of(revoked), self.answers.keep_stream(key, response)),
@@ -236,7 +232,7 @@ impl Rules {
     }
 }
 
-/// A bare error of tonic's own, brought into the form of all others.
+/// Rewrites an error that tonic made by itself into the form of all others.
 fn in_form(response: Response<Body>) -> Response<Body> {
     if !response.headers().contains_key("grpc-status") {
         return response;
@@ -257,7 +253,7 @@ mod tests {
 
     const OPEN: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-    /// A service that never answers, behind a gate, and its drain.
+    /// A service that never answers, behind a gate, and the token of its drain.
     async fn gated(folder: &tempfile::TempDir) -> (impl Fn(&str) -> BoxFuture<'static, Status>, CancellationToken) {
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
         let draining = CancellationToken::new();

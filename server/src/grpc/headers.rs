@@ -1,19 +1,21 @@
-//! The headers of a request that somebody reads. All others are dropped before anything is waited for: one byte on the
-//! wire repeats a header of the connection's table, and takes about a hundred in memory for as long as its call lives.
+//! Drops the headers of a request that nothing here reads, before the call waits for anything: one byte on the wire
+//! can repeat a header of the connection's HPACK table, and takes about a hundred in memory for as long as its call
+//! lives.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::credentials;
 
-/// What is no more than this is left as it was sent, as nearly all is: headers, and bytes of their names and values.
+/// Headers within these bounds stay as they are, as those of nearly all calls do: their number, and the bytes of names
+/// and values.
 const SMALL: (usize, usize) = (16, 1024);
-/// What services read, by tonic.
+/// The headers that tonic reads.
 const CALL: [&str; 5] = ["content-type", "te", "grpc-timeout", "grpc-encoding", "grpc-accept-encoding"];
-/// The longest of their values, in bytes.
+/// The longest value of these that is kept, in bytes.
 const CALL_VALUE_BYTES: usize = 256;
 
-/// Keeps what tells of the call and of its caller. Of a credential that was sent more than once two are kept: they are
-/// refused all the same.
+/// Keeps the headers about the call and its caller. Of a credential that was sent more than once two are kept, so that
+/// it is still refused.
 pub(super) fn keep_for_admission(headers: &mut HeaderMap) {
     if is_small(headers) {
         return;
@@ -31,7 +33,7 @@ pub(super) fn keep_for_admission(headers: &mut HeaderMap) {
     *headers = kept;
 }
 
-/// Keeps what tells of the call: its caller is known, or needs not be.
+/// Keeps the headers about the call only: its caller is known by now, or not needed.
 pub(super) fn keep_for_service(headers: &mut HeaderMap) {
     if !is_small(headers) {
         *headers = of_call(headers);
@@ -53,7 +55,7 @@ fn of_call(headers: &HeaderMap) -> HeaderMap {
     kept
 }
 
-/// Appends a copy: the value itself may keep all that it was read with in memory.
+/// Appends a copy, because the value itself may keep the whole buffer that it was read into alive.
 fn append(kept: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
     if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
         kept.append(name, value);

@@ -1,4 +1,5 @@
-//! Executions within a call: run to their end, or streamed. Two services do so, each for one mode.
+//! Executions within a call, run to their end or streamed, for the two services that offer this, each in its own
+//! prompt mode.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use super::streaming::{ResponseStream, about_one};
 use crate::service::execution::{CallContext, Ran, Streamed};
 use crate::service::{Caller, ExecutionService};
 
-/// The answer that tells of an execution.
+/// The response about an execution. It carries the execution's id for [`Told`].
 pub(super) fn told<T>(ran: Ran, message: impl FnOnce(Option<v1::Execution>, bool) -> T) -> Response<T> {
     let id = Told(ran.execution.id.to_string());
     let mut response = Response::new(message(Some(execution::execution(ran.execution)), ran.reused));
@@ -24,16 +25,15 @@ pub(super) fn told<T>(ran: Ran, message: impl FnOnce(Option<v1::Execution>, bool
     response
 }
 
-/// A call whose caller waits for the model.
 pub(super) struct InlineCall {
     caller: Arc<Caller>,
     deadline: Option<Deadline>,
     call: CallContext,
-    /// tonic drops what holds it when the caller goes away.
+    /// tonic drops its holder, and so cancels `call.hung_up`, when the caller hangs up.
     guard: DropGuard,
 }
 
-/// A request's caller, as long as it waits, and its message.
+/// Splits a request into its call and its message.
 pub(super) fn inline_call<T>(request: Request<T>) -> Result<(InlineCall, T), Status> {
     let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
     let (caller, sent) = into_parts(request)?;
@@ -44,12 +44,10 @@ pub(super) fn inline_call<T>(request: Request<T>) -> Result<(InlineCall, T), Sta
 }
 
 impl InlineCall {
-    /// Whose call it is.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
     }
 
-    /// Runs an execution of a prompt of this mode to its end.
     pub(super) async fn run(
         self,
         service: &ExecutionService,
@@ -61,7 +59,7 @@ impl InlineCall {
         service.run(&caller, spec, mode, &call).await
     }
 
-    /// Runs an execution of a prompt of this mode, and tells what happens to it.
+    /// Runs an execution of a prompt of this mode, and streams its events and its text.
     pub(super) async fn stream<T>(
         self,
         service: &ExecutionService,

@@ -1,4 +1,4 @@
-//! The wire: convert in, call a service, convert out. Nothing is decided here.
+//! The wire: converts a request, calls a service, converts its answer. Nothing is decided here.
 
 pub mod analytics;
 pub mod answers;
@@ -28,27 +28,26 @@ use tonic::{Extensions, Request, Response, Status};
 
 use crate::service::Caller;
 
-/// The caller that the gate let in.
+/// The caller, which the gate puts into the extensions.
 fn caller(extensions: &Extensions) -> Result<Arc<Caller>> {
     extensions.get::<Arc<Caller>>().cloned().ok_or_else(|| Error::internal("a call came in past the gate"))
 }
 
-/// A request's caller and message.
 fn into_parts<T>(request: Request<T>) -> Result<(Arc<Caller>, T), Status> {
     let caller = caller(request.extensions()).map_err(status::status)?;
     Ok((caller, request.into_inner()))
 }
 
-/// The answer to a result of a service.
 fn respond<T>(result: Result<T>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(status::status)
 }
 
-/// How many rows are read at first, and at most at once: what they weigh is known only then.
+/// How many rows the first read of a page fetches, and any further read at most: their size is known only once they
+/// are read.
 const FIRST_CHUNK: usize = 16;
 const MOST_AT_ONCE: usize = 64;
 
-/// A page of a list, by keyset.
+/// A page of a list, read by keyset.
 struct PageReader {
     scope: PageScope,
     size: usize,
@@ -56,7 +55,8 @@ struct PageReader {
 }
 
 impl PageReader {
-    /// A page of the list that these parts name, from where the token says.
+    /// A page of the list with this scope, after the row that `token` names. PAGE_TOKEN_INVALID where the token is of
+    /// another list.
     fn new(scope: &[&str], page_size: i32, token: &str) -> Result<Self> {
         let size = page::size(page_size)?;
         let scope = PageScope::of(scope);
@@ -64,8 +64,9 @@ impl PageReader {
         Ok(Self { scope, size, after })
     }
 
-    /// Reads the page's rows and the token of the next page. `fetch` answers up to so many rows after a key. The page
-    /// ends at its size, or early at 2 MiB; it holds at least one row where there is one.
+    /// Reads the page's rows, and the token of the next page, which is empty on the last. `fetch` returns up to so
+    /// many rows after a key. The page ends at its size, or early at 2 MiB; it has at least one row where there is
+    /// one.
     async fn read<T, F>(
         self,
         mut fetch: impl FnMut(Option<String>, usize) -> F,
@@ -77,7 +78,7 @@ impl PageReader {
     {
         let (mut rows, mut held, mut chunk, mut after) = (Vec::new(), 0, FIRST_CHUNK, self.after);
         loop {
-            // One more than fit, so that the last page is known as such.
+            // One more than fit, to know whether this is the last page.
             let wanted = chunk.min(self.size + 1 - rows.len());
             let found = fetch(after, wanted).await?;
             let ended = found.len() < wanted;
@@ -93,13 +94,13 @@ impl PageReader {
             if ended {
                 return Ok((rows, String::new()));
             }
-            // As many as should fit, by what rows weighed so far.
+            // As many as should fit, by the mean size of the rows so far.
             let weight = (held / rows.len().max(1)).max(1);
             chunk = (limits::PAGE_BYTES.saturating_sub(held) / weight).clamp(1, MOST_AT_ONCE);
         }
     }
 
-    /// As [`PageReader::read`], of small rows that are to be of one moment: by one call.
+    /// As [`PageReader::read`], for small rows that must be of one point in time: by a single call of `fetch`.
     async fn read_at_once<T, F>(
         self,
         fetch: impl FnOnce(Option<String>, usize) -> F,

@@ -1,5 +1,5 @@
-//! Receiving a request: whole, within its size, in time, and within the bytes that the server holds for requests that
-//! are still arriving. A service sees a request only once all of it is there; of a stream of requests, each.
+//! Receives requests: whole, within their size, in time, and within the bytes that the server holds for requests. A
+//! service is given a request only once all of it has arrived; of a stream of requests, each message.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,27 +21,27 @@ use super::request_limits::{self, RequestLimits, is_health};
 use super::shares::{Exhausted, Share, Shares};
 use super::{counts, status};
 
-/// What stands before each message: whether it is compressed, and its length.
+/// Length of a gRPC message's header: a compression flag, and the message's length in four bytes.
 const HEADER: usize = 5;
-/// A buffer's first size, unless its message is smaller. What takes no more is not counted: it is bounded by the streams of
-/// a connection and by the time in which a request must be there, and small requests do not depend on how others are.
+/// First capacity of a buffer, unless its message is smaller, in bytes. Messages of at most this size are not counted
+/// in the budget: the streams per connection and the receive timeout bound them, and so small requests do not depend
+/// on others.
 const FIRST_BUFFER: usize = HEADER + 16 * 1024;
-/// How long a request to health may take to come: it needs no key, and is a few bytes.
+/// How long a request to health may take to arrive: it needs no key, and is a few bytes.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
-/// Reflection streams of one connection, and of the process, at once; callers with a key have as many of their own. Each
-/// may leave its answers unread.
+/// Reflection streams that may be open at once, of one connection and of the process; callers with a key are counted
+/// apart from those without. Each stream may leave its responses unread.
 const REFLECTION_STREAMS: (usize, usize) = (4, 100);
-/// When a reflection stream ends, counted from its begin: its answers were sent, and what was not read is kept no longer.
+/// How long a reflection stream lives, so that responses that are not read are not kept for ever.
 const REFLECTION_AGE: Duration = Duration::from_secs(60);
-/// Watches of health of one connection, and of the process, at once. They need no key, and live as long as their
-/// connection.
+/// Health watches that may be open at once, of one connection and of the process. They need no key, and live as long
+/// as their connection.
 const HEALTH_WATCHES: (usize, usize) = (16, 1_000);
 
-/// A stream's place among those that are open at once.
+/// A stream's place among those that may be open at once, given back on drop.
 pub(super) type HeldPlace = Share<Option<SocketAddr>>;
 type Places = Arc<Shares<Option<SocketAddr>>>;
 
-/// Receives requests.
 pub struct Intake {
     budget: Arc<RequestBudget>,
     timeout: Duration,
@@ -51,8 +51,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Holds at most `buffer` bytes of requests that arrive or are being answered; a request must be there within
-    /// `timeout`.
+    /// Holds at most `buffer` bytes of requests that arrive or are being answered; each must arrive within `timeout`.
     #[must_use]
     pub fn new(buffer: usize, timeout: Duration) -> Self {
         let places = |(each, all)| Shares::new(each, all);
@@ -65,8 +64,8 @@ impl Intake {
         }
     }
 
-    /// The same request once it is whole, and the bytes that it takes, also once it is decoded: they are held until it is
-    /// answered. Its headers came at `arrived`.
+    /// The request once all of it has arrived, and the lease of the bytes that it takes, decoded too, to be held until
+    /// it is answered. Its headers arrived at `arrived`.
     pub(super) async fn receive(
         &self,
         request: Request<Body>,
@@ -83,13 +82,14 @@ impl Intake {
         Ok((request.map(|()| body), lease))
     }
 
-    /// The place of a watch of health.
+    /// Takes the place of a health watch; OVERLOADED where none is left.
     pub(super) fn health_watch(&self, request: &Request<Body>) -> Result<HeldPlace> {
         place(&self.health_watches, HEALTH_WATCHES, "watches of health", request.extensions())
     }
 
-    /// A stream of requests that each arrive within the timeout, counted from the one before; and what must end the
-    /// response when one does not, or is refused: services do not pass that on. It is dropped with the response.
+    /// A stream of requests, each of which must arrive within the timeout from the one before; and a future that ends
+    /// with the error that must end the response, where a request does not arrive or is refused, because services do
+    /// not pass that on. The future is dropped with the response.
     pub(super) fn stream(
         &self,
         request: Request<Body>,
@@ -110,7 +110,7 @@ impl Intake {
                 match in_time(since, timeout, messages.next()).await {
                     Ok(next) => Some((Ok(Frame::data(next?.kept())), Some((messages, failed, Instant::now())))),
                     Err(error) => {
-                        // Where nobody waits for it there is no response any more.
+                        // Without a receiver there is no response any more.
                         let _ = failed.send(error);
                         Some((Err(status::status(status::cut_off())), None))
                     }
@@ -122,7 +122,7 @@ impl Intake {
             let failure = async {
                 match failure.await {
                     Ok(error) => error,
-                    // The requests have ended well.
+                    // The requests have ended without an error.
                     Err(_) => std::future::pending().await,
                 }
             };
@@ -150,7 +150,7 @@ async fn in_time<T>(since: Instant, timeout: Duration, arriving: impl Future<Out
     })
 }
 
-/// Takes one of these places; OVERLOADED where there is none.
+/// Takes a place; OVERLOADED where none is left.
 fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Extensions) -> Result<HeldPlace> {
     places.try_take(peer(extensions), 1).map_err(|exhausted| {
         let (most, whose) = match exhausted {
@@ -162,12 +162,12 @@ fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Ex
     })
 }
 
-/// The peer's address, which is one connection's alone.
+/// The peer's address, which identifies a connection.
 fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
 }
 
-/// A body of one message that has all come in, checked, and the bytes that it takes.
+/// Receives the only message of a body, checks it, and returns it as a body with the lease of its bytes.
 async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<(Body, BytesLease)> {
     let Some(mut message) = messages.next().await? else { return Err(status::cut_off()) };
     match messages.end().now_or_never() {
@@ -177,7 +177,7 @@ async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<(Body, B
             messages.end().await?;
         }
     }
-    // A compressed message is refused as such.
+    // A compressed message is not counted: the service refuses it.
     if message.bytes.first() == Some(&0) {
         let decoded = message.bytes.len() + counts::check(&message.bytes[HEADER..], limits.counts)?;
         if decoded > FIRST_BUFFER {
@@ -187,16 +187,15 @@ async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<(Body, B
     Ok((Body::new(Full::new(message.bytes)), message.lease))
 }
 
-/// A message with its header.
 struct GrpcMessage {
     bytes: Bytes,
-    /// It is a part of what was read from the connection at once, and keeps all of that in memory.
+    /// `bytes` is a slice of a larger buffer that was read from the connection, and keeps all of it in memory.
     shared: bool,
     lease: BytesLease,
 }
 
 impl GrpcMessage {
-    /// The message in memory of its own.
+    /// The message in an allocation of its own, counted in the budget.
     fn apart(self) -> Result<Self> {
         if !self.shared {
             return Ok(self);
@@ -206,7 +205,7 @@ impl GrpcMessage {
         Ok(buffer.finish())
     }
 
-    /// Its bytes, whose lease ends when nobody has them any more.
+    /// The bytes of the message, whose lease ends when their last holder drops them.
     fn kept(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -218,19 +217,18 @@ impl AsRef<[u8]> for GrpcMessage {
     }
 }
 
-/// The messages of a body.
 struct Messages {
     body: Body,
-    /// What came behind the last message.
+    /// Bytes that arrived after the last message.
     rest: Bytes,
     /// The most bytes of a message, without its header.
     most: usize,
-    /// Each message takes its bytes from where this one does.
+    /// Holds nothing itself: each message gets another lease of the same sender.
     lease: BytesLease,
 }
 
 impl Messages {
-    /// The next message; absent at the end.
+    /// The next message; absent at the end of the body.
     async fn next(&mut self) -> Result<Option<GrpcMessage>> {
         let Some(mut piece) = self.piece().await? else { return Ok(None) };
         if let Some(size) = self.size(&piece)?
@@ -255,7 +253,7 @@ impl Messages {
         }
     }
 
-    /// Waits for the end, which comes next.
+    /// Waits for the end of the body; INVALID_FIELD where more bytes follow.
     async fn end(&mut self) -> Result<()> {
         match self.piece().await? {
             None => Ok(()),
@@ -263,19 +261,19 @@ impl Messages {
         }
     }
 
-    /// The next bytes, never empty; absent at the end.
+    /// The next bytes of the body, never empty; absent at its end.
     async fn piece(&mut self) -> Result<Option<Bytes>> {
         let mut piece = std::mem::take(&mut self.rest);
         while piece.is_empty() {
             let Some(frame) = self.body.frame().await else { return Ok(None) };
-            // The connection is gone, or the caller has given up.
+            // The connection is closed, or the caller has reset the stream.
             let frame = frame.map_err(|_| status::cut_off())?;
             piece = frame.into_data().unwrap_or_default();
         }
         Ok(Some(piece))
     }
 
-    /// The size of the message that begins with these bytes, with its header; absent where they do not tell yet.
+    /// The size of the message that begins with these bytes, header included; absent where the header is not complete.
     fn size(&self, bytes: &[u8]) -> Result<Option<usize>> {
         let Some(&[_, a, b, c, d]) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -283,14 +281,14 @@ impl Messages {
     }
 }
 
-/// A message that comes in pieces. What it takes in memory, beyond a first size, is leased first.
+/// A message that arrives in pieces. Capacity beyond [`FIRST_BUFFER`] is leased before it is allocated.
 struct Buffer {
     bytes: Vec<u8>,
     lease: BytesLease,
 }
 
 impl Buffer {
-    /// Adds a piece of what will be `size` bytes in all.
+    /// Appends a piece of a message of `size` bytes, header included.
     fn push(&mut self, piece: &[u8], size: usize) -> Result<()> {
         let needed = self.bytes.len() + piece.len();
         if needed > self.bytes.capacity() {

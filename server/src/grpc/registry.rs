@@ -20,13 +20,10 @@ use super::{PageReader, into_parts, respond, status};
 use crate::service::registry::Put;
 use crate::service::{AnalyticsService, Caller, ModelService, RegistryService};
 
-/// The service on the wire.
 pub struct RegistryApi {
-    /// Prompts and versions.
     pub registry: Arc<RegistryService>,
-    /// Models.
     pub models: Arc<ModelService>,
-    /// Counts executions.
+    /// Counts executions per version.
     pub analytics: Arc<AnalyticsService>,
 }
 
@@ -143,7 +140,8 @@ impl RegistryApi {
         })
     }
 
-    /// A page of a prompt's versions, newest first, the next page's token, and the revision that it was read at.
+    /// A page of a prompt's versions, newest first, the next page's token, and the lowest revision that it was read
+    /// at.
     async fn newest(
         &self,
         caller: &Caller,
@@ -200,7 +198,7 @@ fn version_number(number: i32) -> Result<i32> {
     }
 }
 
-/// The version that a request names; the active one where it names none.
+/// The selector of a request; the active version where it has none. INVALID_FIELD where `name` is no name.
 fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Selector> {
     Name::parse("name", name)?;
     sent.map_or(Ok(Selector::Active), |selector| selector.resolve(name))

@@ -1,22 +1,22 @@
-//! How large a request may be, and how much it may hold: one table for all RPCs.
+//! The size of a request, and what it may hold: one table for all RPCs.
 
 use prompt_ledger_domain::limits;
 
 use super::counts::{Bound, Most};
 
-/// A request of an RPC that is not in the table, in bytes.
+/// The most bytes of a request of an RPC that is not in the table.
 const ORDINARY: usize = 64 * 1024;
-/// A request to health, in bytes. It is smaller than what is counted: nobody's requests may keep a probe from its answer.
+/// The most bytes of a request to health. It is below what the budget counts, so that no load can keep a probe from
+/// its answer.
 const HEALTH: usize = 1024;
-/// A name on the wire, in bytes.
+/// The most bytes of a name in a repeated field, with tag and length.
 const ENCODED_NAME: usize = limits::NAME_BYTES + 4;
 
-/// The bounds of one RPC's request.
 #[derive(Debug)]
 pub(super) struct RequestLimits {
-    /// The most bytes of a message.
+    /// The most bytes of a message, encoded.
     pub(super) bytes: usize,
-    /// What is counted before it is decoded.
+    /// Bounds that are checked on the encoded message.
     pub(super) counts: &'static [Bound],
 }
 
@@ -28,8 +28,8 @@ const SPEC: (usize, &[Bound]) = (
     ],
 );
 
-/// The RPCs whose fields need more than [`ORDINARY`], with all that repeats in their requests. What they take is the
-/// limit of their large fields, and as much beside it as any other RPC.
+/// The RPCs whose fields need more than [`ORDINARY`], with all that repeats in their requests. Their sizes are the
+/// limits of their large fields, and [`ORDINARY`] for all others.
 const LARGE: [(&str, (usize, &[Bound])); 9] = [
     (
         "/promptledger.v1.RegistryService/PutPrompt",
@@ -60,7 +60,6 @@ const LARGE: [(&str, (usize, &[Bound])); 9] = [
     ("/promptledger.v1.ExecutionService/SubmitExecution", SPEC),
 ];
 
-/// The limits of the RPC with this path.
 pub(super) fn of(path: &str) -> RequestLimits {
     if is_health(path) {
         return RequestLimits { bytes: HEALTH, counts: &[] };
@@ -73,17 +72,15 @@ pub(super) fn of(path: &str) -> RequestLimits {
     RequestLimits { bytes, counts }
 }
 
-/// Whether this is a call to health.
 pub(super) fn is_health(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/")
 }
 
-/// Whether this watches health.
 pub(super) fn is_health_watch(path: &str) -> bool {
     path == "/grpc.health.v1.Health/Watch"
 }
 
-/// Whether this is a call to reflection, of either version.
+/// Of either version.
 pub(super) fn is_reflection(path: &str) -> bool {
     path.starts_with("/grpc.reflection.")
 }

@@ -1,4 +1,4 @@
-//! Streams end early: when the key that they were opened with is revoked.
+//! Ends streams whose key was revoked.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,8 +14,8 @@ use tonic::body::Body;
 
 use super::status;
 
-/// The response of a stream, ended with this error between two messages once it comes. What feeds it is dropped then, as
-/// when its caller hangs up.
+/// Ends the stream of a response with `error` in its trailers, between two messages, once it resolves. The stream is
+/// dropped then, as when the caller hangs up.
 pub(super) fn ends_with(
     error: impl Future<Output = Error> + Send + 'static,
     response: Response<Body>,
@@ -23,7 +23,7 @@ pub(super) fn ends_with(
     response.map(|stream| Body::new(EarlyEnd { stream: Some(stream), error: Box::pin(error) }))
 }
 
-/// KEY_INVALID once `key` is revoked.
+/// Resolves to KEY_INVALID once the token of a key fires.
 pub(super) async fn of(key: CancellationToken) -> Error {
     key.cancelled_owned().await;
     revoked()

@@ -1,5 +1,4 @@
-//! A number of something that several holders share: so many in all, and so many for each. What is given back leaves
-//! nothing behind.
+//! A number of units that several holders share: a limit for all, and one for each. Those who hold none have no entry.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,40 +7,40 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// What is shared.
+/// Units with a limit for each holder and one for all.
 #[derive(Debug)]
 pub(super) struct Shares<K: Copy + Eq + Hash> {
     each: usize,
     all: usize,
     taken: Mutex<TakenShare<K>>,
-    /// Something was given back.
+    /// Notified when units were given back.
     freed: Notify,
 }
 
-/// What is taken now. Only a holder of something has an entry.
+/// The units that are taken. Those who hold none have no entry.
 #[derive(Debug)]
 struct TakenShare<K> {
     all: usize,
     each: HashMap<K, usize>,
 }
 
-/// Why there is nothing to take.
+/// The limit that leaves nothing to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exhausted {
-    /// The holder has all that it may have.
+    /// The holder has as many as one may have.
     Each,
-    /// All holders together have.
+    /// All holders together have as many as there are.
     All,
 }
 
 impl<K: Copy + Eq + Hash> Shares<K> {
-    /// So many for each holder, and for all of them together.
+    /// At most `each` units for one holder, and `all` for all together.
     pub(super) fn new(each: usize, all: usize) -> Arc<Self> {
         let taken = Mutex::new(TakenShare { all: 0, each: HashMap::new() });
         Arc::new(Self { each, all, taken, freed: Notify::new() })
     }
 
-    /// Takes so many, if they are there now.
+    /// Takes so many units, where they are free now.
     pub(super) fn try_take(self: &Arc<Self>, holder: K, count: usize) -> Result<Share<K>, Exhausted> {
         let mut taken = self.taken();
         let of_holder = taken.each.get(&holder).unwrap_or(&0) + count;
@@ -57,8 +56,8 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         Ok(Share { of: Arc::clone(self), holder, count })
     }
 
-    /// Takes so many, if they are there before `until`. Who waits for many holds none meanwhile, and so keeps nobody from
-    /// few.
+    /// Takes so many units, where they are free before `until`. A holder that waits for many takes none meanwhile, and
+    /// so does not delay those that need few.
     pub(super) async fn take(self: &Arc<Self>, holder: K, count: usize, until: Instant) -> Result<Share<K>, Exhausted> {
         loop {
             let freed = self.freed.notified();
@@ -77,7 +76,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
     }
 }
 
-/// A part of it, given back when dropped.
+/// Units of one holder, given back on drop.
 #[derive(Debug)]
 pub(super) struct Share<K: Copy + Eq + Hash> {
     of: Arc<Shares<K>>,
@@ -86,7 +85,7 @@ pub(super) struct Share<K: Copy + Eq + Hash> {
 }
 
 impl<K: Copy + Eq + Hash> Share<K> {
-    /// Gives so many of it back.
+    /// Gives up to so many units back.
     pub(super) fn give_back(&mut self, count: usize) {
         let count = count.min(self.count);
         self.count -= count;
@@ -111,7 +110,7 @@ impl<K: Copy + Eq + Hash> Drop for Share<K> {
 
 #[cfg(test)]
 impl<K: Copy + Eq + Hash> Shares<K> {
-    /// How many a holder has, all have, and how many holders there are.
+    /// The units of this holder, those of all, and the number of holders.
     pub(super) fn state(&self, holder: K) -> (usize, usize, usize) {
         let taken = self.taken();
         (taken.each.get(&holder).copied().unwrap_or(0), taken.all, taken.each.len())

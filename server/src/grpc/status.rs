@@ -1,5 +1,5 @@
-//! The one place where an error becomes a `tonic::Status`: by one table, with `google.rpc` details, and never larger
-//! than a client's trailers may be. What tonic answers by itself is brought into the same form.
+//! The only place where an error becomes a `tonic::Status`: by one table, with `google.rpc` details, and no larger
+//! than a client accepts in trailers. What tonic answers by itself is brought into the same form.
 #![allow(clippy::disallowed_methods, reason = "errors become a Status here")]
 
 use std::borrow::Cow;
@@ -14,20 +14,20 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 const DOMAIN: &str = "promptledger.dev";
-/// What registers a model.
+/// The RPC that registers a model.
 pub const PUT_MODEL: &str = "RegistryService.PutModel";
-/// Not offered yet.
+/// The RPC that is in the contract and not offered yet.
 pub const WATCH_PROMPTS: &str = "RegistryService.WatchPrompts";
-/// What of an error's bytes its message may take; it travels twice, beside the details and in them.
+/// The most bytes of an error's message, which is sent twice: beside the details and in them.
 const MESSAGE_BYTES: usize = 1024;
-/// Of that, what says how many violations are not shown.
+/// Of these, reserved for the number of violations that are not shown.
 const COUNT_BYTES: usize = 64;
-/// What a value beside the message may take.
+/// The most bytes of a value of the metadata, or of a resource's name.
 const VALUE_BYTES: usize = 128;
-/// What everything takes that is neither message, metadata nor violation.
+/// Estimate for everything that is neither message, metadata nor violation, in bytes.
 const FRAME_BYTES: usize = 512;
 
-/// The code of a reason.
+/// The gRPC code of a reason.
 #[must_use]
 pub fn code(reason: Reason) -> Code {
     match reason {
@@ -65,12 +65,12 @@ pub fn code(reason: Reason) -> Code {
     }
 }
 
-/// The status of an error. A failure of ours is logged here, once, under an id that the caller gets instead of it.
+/// The status of an error. An internal error is logged here, once, under an id that the caller gets in its place.
 #[must_use]
 pub fn status(error: Error) -> Status {
     let error = if error.reason() == Reason::Internal { logged(&error) } else { error };
     let parts = error.parts();
-    // Such a message begins with the name of a field.
+    // The message begins with the name of a field where the error is about one.
     let mut message = named(parts, &parts.message).into_owned();
     if let Some(remedy) = &parts.remedy {
         message.push_str(&advice(remedy));
@@ -100,7 +100,7 @@ pub fn status(error: Error) -> Status {
     Status::with_error_details(code(parts.reason), message, details)
 }
 
-/// The name of a field as the contract has it, where it may be one of a spec.
+/// The name of a field as the contract has it: within `spec` where the error is about one.
 fn named<'a>(parts: &ErrorParts, field: &'a str) -> Cow<'a, str> {
     match parts.of_spec {
         true => Cow::Owned(format!("spec.{field}")),
@@ -108,7 +108,7 @@ fn named<'a>(parts: &ErrorParts, field: &'a str) -> Cow<'a, str> {
     }
 }
 
-/// The RPC that serves prompts of a mode.
+/// The RPC for an operation on prompts of a mode.
 fn rpc_of(mode: Mode, operation: Operation) -> &'static str {
     match (mode, operation) {
         (Mode::Full, Operation::Write) => "RegistryService.PutPrompt",
@@ -121,7 +121,7 @@ fn rpc_of(mode: Mode, operation: Operation) -> &'static str {
     }
 }
 
-/// The RPC to use instead, as the metadata has it; none where the message alone names one.
+/// The RPC for the metadata `use_rpc`; absent where only the message names one.
 fn use_rpc(remedy: &Remedy) -> Option<&'static str> {
     match remedy {
         Remedy::Use(mode, operation) => Some(rpc_of(*mode, *operation)),
@@ -135,7 +135,7 @@ fn use_rpc(remedy: &Remedy) -> Option<&'static str> {
     }
 }
 
-/// What a message ends with that has a remedy.
+/// The end of a message with a remedy.
 fn advice(remedy: &Remedy) -> Cow<'static, str> {
     Cow::Borrowed(match remedy {
         Remedy::Use(mode, operation) => return format!("; use {} instead", rpc_of(*mode, *operation)).into(),
@@ -152,14 +152,14 @@ fn advice(remedy: &Remedy) -> Cow<'static, str> {
     })
 }
 
-/// The trailers that end a response, of which something was sent already, with an error.
+/// The trailers that end a response with an error, after part of it was sent.
 pub fn trailers(error: Error) -> Result<HeaderMap, Status> {
     let mut trailers = HeaderMap::new();
     status(error).add_header(&mut trailers)?;
     Ok(trailers)
 }
 
-/// The violations that fit beside a message of this length, and how many do not.
+/// The violations that fit beside a message of so many bytes, and the number of those that do not.
 fn fitting(parts: &ErrorParts, message: usize) -> (Vec<tonic_types::FieldViolation>, usize) {
     let metadata: usize = parts.metadata.iter().map(|(key, value)| key.len() + value.len().min(VALUE_BYTES) + 9).sum();
     let taken = 2 * (message + COUNT_BYTES) + metadata + FRAME_BYTES;
@@ -184,8 +184,8 @@ fn logged(error: &Error) -> Error {
     Error::logged(error_id)
 }
 
-/// The status that stands for one that tonic made by itself: a message that does not decode, a method that does not
-/// exist. Absent where there is nothing to say better.
+/// A status in our form for one that tonic made by itself: a message that does not decode, a method that does not
+/// exist. Absent where it is kept as it is.
 #[must_use]
 pub fn rewritten(bare: &Status) -> Option<Status> {
     if !bare.details().is_empty() {
@@ -198,7 +198,7 @@ pub fn rewritten(bare: &Status) -> Option<Status> {
         }
         Code::Unimplemented if said.contains("compressed with") => {
             let mut plain = status(Error::new(Reason::Unimplemented, "the request is compressed; send it as it is"));
-            // Says which encodings are taken: clients stop compressing by it.
+            // Clients choose an encoding by it, or none.
             if let Some(accepted) = bare.metadata().get("grpc-accept-encoding") {
                 plain.metadata_mut().insert("grpc-accept-encoding", accepted.clone());
             }
@@ -210,32 +210,31 @@ pub fn rewritten(bare: &Status) -> Option<Status> {
     Some(status(error))
 }
 
-/// INVALID_FIELD for bytes that are no message.
+/// INVALID_FIELD for bytes that do not decode.
 #[must_use]
 pub fn undecodable() -> Error {
     Error::invalid("request", "is not a message of this method, or holds text that is not UTF-8")
 }
 
-/// INVALID_FIELD for a request that ends too early.
+/// INVALID_FIELD for a request that ends within its message.
 #[must_use]
 pub fn cut_off() -> Error {
     Error::invalid("request", "ends in the middle of its message")
 }
 
-/// TOO_LARGE for a request of more bytes than its method takes.
+/// TOO_LARGE for a request of more bytes than its RPC takes.
 #[must_use]
 pub fn too_large(bytes: usize, most: usize) -> Error {
     let message = format!("the request is {bytes} bytes; this method takes at most {most}: send less at once");
     Error::new(Reason::TooLarge, message)
 }
 
-/// DEADLINE_EXCEEDED.
 #[must_use]
 pub fn deadline_exceeded() -> Error {
     Error::new(Reason::DeadlineExceeded, "the caller's deadline passed before the answer was there")
 }
 
-/// UNIMPLEMENTED for a method that the contract has and this server does not offer yet.
+/// UNIMPLEMENTED for an RPC of the contract that this server does not offer yet.
 #[must_use]
 pub fn unimplemented(method: &str) -> Status {
     status(Error::new(Reason::Unimplemented, format!("{method} is not offered by this server yet")))

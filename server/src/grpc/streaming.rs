@@ -1,4 +1,4 @@
-//! Streams about executions, as tonic sends them.
+//! The response streams about executions.
 
 use std::pin::Pin;
 use std::task::{Poll, ready};
@@ -12,10 +12,9 @@ use super::deadline::Deadline;
 use super::status;
 use crate::watch::{FilteredFeed, Watch};
 
-/// What a stream about executions is to tonic.
 pub(super) type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// What a watch sends, each as a `message`; `held` is dropped with the stream.
+/// The messages of a watch, each converted by `message`; `held` is dropped with the stream.
 pub(super) fn about_one<T: 'static, H: Send + 'static>(
     watch: Watch,
     held: H,
@@ -32,7 +31,7 @@ pub(super) fn about_one<T: 'static, H: Send + 'static>(
     marked(read, deadline, events, message)
 }
 
-/// What a feed sends, each as a `message`.
+/// The messages of a feed, each converted by `message`.
 pub(super) fn about_all<T: 'static>(
     feed: FilteredFeed,
     deadline: Option<Deadline>,
@@ -46,7 +45,7 @@ pub(super) fn about_all<T: 'static>(
     marked(read, deadline, events, message)
 }
 
-/// It is noted when the stream is read, and it ends by the caller's deadline in our words.
+/// Calls `read` on each poll, and ends the stream with DEADLINE_EXCEEDED at the caller's deadline.
 fn marked<T: 'static>(
     read: impl Fn() + Send + 'static,
     deadline: Option<Deadline>,

@@ -2,11 +2,11 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a server holds beside its connections and those to its database: files, brokers, listeners.
+/// Descriptors of a server beside its connections and those to its database: files, brokers, listeners.
 const OTHERS: u64 = 64;
 
-/// How many connections there are descriptors for, at most `wanted`. Raises the process's soft limit where it may; where
-/// that does not do, says so.
+/// How many connections there are descriptors for, at most `wanted`. Raises the process's soft limit as far as needed
+/// and allowed; logs a warning where that is too little.
 #[must_use]
 pub fn connections_that_fit(wanted: usize, database_connections: u32) -> usize {
     let others = OTHERS + u64::from(database_connections);
@@ -30,12 +30,12 @@ pub fn connections_that_fit(wanted: usize, database_connections: u32) -> usize {
     fits
 }
 
-/// How many descriptors such a number of connections needs: a quarter of all is for calls to model providers.
+/// Descriptors that so many connections need: a quarter of the total is reserved for calls to model providers.
 fn needed(connections: u64, others: u64) -> u64 {
     (connections + others).saturating_mul(4).div_ceil(3)
 }
 
-/// How many connections fit. However few descriptors there are, half of them are for connections.
+/// How many connections fit: at least half of the descriptors, and at least one.
 fn fits(descriptors: u64, others: u64) -> u64 {
     let quarter = descriptors / 4;
     (descriptors - quarter - others.min(quarter)).max(1)

@@ -1,10 +1,10 @@
-//! How many connections there may be, in all and from one address.
+//! Limits on connections: in total and from one address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The connections of a server, counted. Clones count the same ones.
+/// Counts the connections of a server. Clones share the count.
 #[derive(Clone, Debug)]
 pub struct ConnectionLimit {
     total: usize,
@@ -12,7 +12,6 @@ pub struct ConnectionLimit {
     open: Arc<Mutex<Open>>,
 }
 
-/// How many connections are open.
 #[derive(Debug, Default)]
 struct Open {
     total: usize,
@@ -20,16 +19,15 @@ struct Open {
     by_address: HashMap<IpAddr, usize>,
 }
 
-/// Which limit refuses a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There are as many connections as there may be.
+    /// As many connections are open as the server allows.
     Total,
-    /// There are as many of this address as there may be.
+    /// As many are open from this address as one address may have.
     Address,
 }
 
-/// The place that a connection takes, until it is dropped.
+/// A connection's place in the count, released on drop.
 #[derive(Debug)]
 pub struct Permit {
     limit: ConnectionLimit,
@@ -37,13 +35,13 @@ pub struct Permit {
 }
 
 impl ConnectionLimit {
-    /// At most `total` connections, and of one address at most `per_address`; absent: as many as there are places.
+    /// At most `total` connections, and `per_address` from one address; absent: no limit of its own.
     #[must_use]
     pub fn new(total: usize, per_address: Option<usize>) -> Self {
         Self { total, per_address, open: Arc::default() }
     }
 
-    /// Takes a place for a connection from there, where one is left.
+    /// Counts a connection from `address`, where the limits allow one more.
     pub fn admit(&self, address: IpAddr) -> Result<Permit, Refusal> {
         let address = group(address);
         let mut open = self.open();
@@ -80,7 +78,7 @@ impl Drop for Permit {
     }
 }
 
-/// What counts as one address: of IPv6 the network of 64 bits, all of which a single host may use.
+/// What counts as one address: of IPv6 the /64 network, all of which a single host may use. IPv4-mapped IPv6 is IPv4.
 fn group(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

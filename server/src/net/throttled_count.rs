@@ -1,4 +1,4 @@
-//! Something that may happen very often, told at most once a minute.
+//! A count of frequent events, reported at most once a minute.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use tokio::time::Sleep;
 
-/// How long nothing is told after something was.
+/// The least time between two reports.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// Counts what happens. The first time is told at once; what follows within a minute is told at its end, in one number.
+/// Counts events. The first is reported at once; those of the minute after a report are reported at its end, in one
+/// number.
 #[derive(Default)]
 pub(super) struct ThrottledCount {
     untold: u64,
@@ -17,12 +18,12 @@ pub(super) struct ThrottledCount {
 }
 
 impl ThrottledCount {
-    /// It happened once more.
     pub(super) fn happened(&mut self) {
         self.untold += 1;
     }
 
-    /// How often it happened since it was told last, where that is to be told now; else wakes when it is.
+    /// How many events happened since the last report, where a report is due; else the task is woken when the pause
+    /// ends.
     pub(super) fn poll_told(&mut self, cx: &mut Context<'_>) -> Option<u64> {
         if let Some(pause) = &mut self.pause {
             if pause.as_mut().poll(cx).is_pending() {
@@ -34,7 +35,7 @@ impl ThrottledCount {
             return None;
         }
         let mut pause = Box::pin(tokio::time::sleep(SILENCE));
-        // Registers who is to be woken: what happens meanwhile is to be told when it ends.
+        // Registers the waker: events during the pause are reported when it ends.
         let _: Poll<()> = pause.as_mut().poll(cx);
         self.pause = Some(pause);
         Some(std::mem::take(&mut self.untold))

@@ -1,4 +1,4 @@
-//! The certificate that new connections are shown: read at start, replaced while the server goes on.
+//! The TLS certificate of new connections: read at the start, replaceable while the server runs.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,34 +15,34 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// The protocol of gRPC, as it is negotiated.
+/// ALPN protocol id of HTTP/2, which gRPC requires.
 pub const ALPN_H2: &[u8] = b"h2";
 
-/// How long after a failure the files are read once more: their two may just be being replaced.
+/// After a failure the files are read once more after this time: the two may be in the middle of being replaced.
 const REPLACING: Duration = Duration::from_secs(1);
 /// A failure that lasts is logged again after this time.
 const REMINDER: Duration = Duration::from_secs(3_600);
 
-/// A certificate and its key, from files that may be replaced.
+/// A certificate and its key, from files that may be replaced at run time.
 #[derive(Debug)]
 pub struct Certificates {
     files: Tls,
-    /// Held while the files are read and what they hold is put in place, so that the later read is the one that stays.
+    /// Held from reading the files until the result is stored, so that the latest read wins.
     reloading: tokio::sync::Mutex<()>,
     provider: Arc<CryptoProvider>,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
 impl Certificates {
-    /// Reads them. An error says which setting, which file and why.
+    /// Reads both files. An error names the setting, the file and the reason.
     pub fn load(files: &Tls) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let current = RwLock::new(Arc::new(read(files, &provider)?));
         Ok(Self { files: files.clone(), reloading: tokio::sync::Mutex::default(), provider, current })
     }
 
-    /// Speaks TLS 1.2 and 1.3 to new connections, with the certificate that is current by then, and one of these protocols;
-    /// a client that negotiates none is taken too.
+    /// Speaks TLS 1.2 and 1.3, with the certificate that is current when a connection comes. `protocols` are offered
+    /// by ALPN; a client that negotiates none is accepted too.
     pub fn acceptor(self: &Arc<Self>, protocols: &[&[u8]]) -> Result<TlsAcceptor, rustls::Error> {
         let mut config = rustls::ServerConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()?
@@ -52,7 +52,7 @@ impl Certificates {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    /// Takes what the files hold now: whether that is another certificate. On an error the current one stays. Blocks.
+    /// Reads the files again: whether the certificate has changed. On an error the current one stays. Blocks.
     fn reload(&self) -> Result<bool, String> {
         let found = Arc::new(read(&self.files, &self.provider)?);
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -72,13 +72,12 @@ impl Certificates {
         again.retry(ConstantBuilder::new().with_delay(REPLACING).with_max_times(1)).await
     }
 
-    /// Takes what the files hold now, and logs what came of it.
+    /// Reloads the files, and logs the outcome.
     pub async fn reload_as_asked(self: Arc<Self>) {
         self.tell(&self.reload_apart().await);
     }
 
-    /// Takes what the files hold once every `interval`, until `stop`. What is new is logged once, a
-    /// failure that lasts once an hour.
+    /// Reloads the files every `interval` until `stop`. A change is logged once, a failure that lasts once an hour.
     pub async fn watch(self: Arc<Self>, interval: Duration, stop: CancellationToken) {
         let (mut before, mut told) = (Ok(false), Instant::now());
         loop {

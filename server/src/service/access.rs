@@ -1,4 +1,4 @@
-//! Who is calling, and in which project.
+//! Authentication: the API key of a call, and the project that it acts in.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,36 +21,34 @@ use super::refresh::Confirm;
 /// The project of a system key that names none.
 pub const DEFAULT_PROJECT: &str = "default";
 
-/// How many keys are looked up in the store at once, and for how long one waits for its turn.
+/// How many unknown keys are looked up in the store at once, and how long a lookup waits for its turn.
 const LOOKUPS: usize = 2;
 const LOOKUP_WAIT: Duration = Duration::from_secs(1);
 
-/// What a call says of its caller.
 #[derive(Clone, Copy)]
 pub struct Credentials<'a> {
-    /// The API key.
+    /// Absent where none was sent.
     pub key: Option<&'a str>,
-    /// The project that a system key names.
+    /// The value of `x-ledger-project`; absent where it was not sent.
     pub project: Option<&'a str>,
-    /// The header that says that the call came through a proxy.
+    /// The name of a header that a proxy added; absent for a direct call.
     pub forwarded_by: Option<&'a str>,
 }
 
-/// Who asks, and where.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Everything that is read or written belongs to it.
+    /// The project that the call reads and writes.
     pub project: Project,
-    /// Stands for the key, to count by.
+    /// The first 64 bits of the key's hash: identifies the key in limits.
     pub key: u64,
     /// Whether the key opens every project.
     pub system: bool,
-    /// Fires once the key is known to be revoked.
+    /// Fires once the key is known to be revoked; never for API_KEY and the development key.
     pub revoked: CancellationToken,
 }
 
 impl Caller {
-    /// SCOPE_MISSING unless the key opens every project: `rpc` changes what all of them share.
+    /// SCOPE_MISSING unless the key is a system key: `rpc` changes what all projects share.
     pub fn check_system(&self, rpc: &str) -> Result<()> {
         if self.system {
             return Ok(());
@@ -63,29 +61,28 @@ impl Caller {
     }
 }
 
-/// Lets callers in by their key. Holds keys and projects.
+/// Authenticates callers by their key. Caches keys and projects.
 pub struct Authenticator {
     store: Arc<dyn Access>,
-    /// The hash of a system key that stands in no table.
+    /// The hash of API_KEY, a system key that is not in the store.
     api_key: Option<[u8; 32]>,
-    /// Whether the development key is taken.
     development_key: bool,
     keys: Cache<[u8; 32], ApiKey>,
-    /// Of keys that are neither in the cache nor known from before.
+    /// Bounds the lookups of keys that are neither cached nor in `open`.
     lookups: Semaphore,
     open: OpenKeys,
     projects: Cache<String, Project>,
-    /// Where there are other servers: a look before each call.
+    /// Present where other processes write to the store: the revisions are read before each call.
     confirm: Option<Confirm>,
 }
 
-/// What a key is kept as.
+/// The hash that a key is stored as: SHA-256.
 #[must_use]
 pub fn hash(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 
-/// Whether it could be a key that `keys create` made: `pl_`, and 32 bytes.
+/// Whether it has the form of the keys that `keys create` makes: `pl_`, and 32 bytes in unpadded URL-safe base64.
 fn has_form(key: &str) -> bool {
     let mut bytes = [0; 33];
     let random = key.strip_prefix("pl_").filter(|random| random.len() == 43);
@@ -93,7 +90,7 @@ fn has_form(key: &str) -> bool {
 }
 
 impl Authenticator {
-    /// An authenticator that also takes `api_key`, and the development key where that is allowed.
+    /// Accepts the keys of the store, `api_key`, and the development key where `development_key` is set.
     pub fn new(
         store: Arc<dyn Access>,
         freshness: &Arc<Freshness>,
@@ -106,13 +103,14 @@ impl Authenticator {
         Self { store, api_key, development_key, keys, lookups, open, projects, confirm: None }
     }
 
-    /// With a look at the store before each call.
+    /// Reads the revisions before each call, where `confirm` is given.
     #[must_use]
     pub fn confirming(self, confirm: Option<Confirm>) -> Self {
         Self { confirm, ..self }
     }
 
-    /// Lets a caller in.
+    /// The caller with these credentials. KEY_MISSING, KEY_INVALID, PROJECT_NOT_FOUND; OVERLOADED where too many
+    /// unknown keys are being looked up; STORE_UNAVAILABLE.
     pub async fn admit(&self, credentials: Credentials<'_>) -> Result<Arc<Caller>> {
         let Credentials { key, project, forwarded_by } = credentials;
         let key = key.ok_or_else(|| {
@@ -154,7 +152,8 @@ impl Authenticator {
         Err(Error::new(Reason::KeyInvalid, message))
     }
 
-    /// The key with that hash, and what fires when it is revoked.
+    /// The key with that hash, and the token that fires when it is revoked; KEY_INVALID where it is unknown or
+    /// revoked.
     async fn known(&self, hash: &[u8; 32]) -> Result<(Arc<ApiKey>, CancellationToken)> {
         loop {
             let checks = self.open.checks();
@@ -166,8 +165,8 @@ impl Authenticator {
         }
     }
 
-    /// Reads a key from the store. Anyone can ask for any number of keys that there are not: one that was good before need
-    /// not wait behind them.
+    /// Reads a key from the store. Anyone can send any number of unknown keys; one that was good before does not wait
+    /// behind them.
     async fn look_up(&self, hash: &[u8; 32]) -> Result<Option<ApiKey>> {
         if self.open.knows(hash) {
             return self.store.key(hash).await;
@@ -180,7 +179,7 @@ impl Authenticator {
         self.store.key(hash).await
     }
 
-    /// Lets a system key in.
+    /// The caller of a system key, in the project that it names.
     async fn enter(&self, hash: &[u8; 32], named: Option<&str>, revoked: CancellationToken) -> Result<Arc<Caller>> {
         let name = named.unwrap_or(DEFAULT_PROJECT);
         Name::parse("x-ledger-project", name).map_err(|_| Error::project_not_found(name))?;
@@ -190,20 +189,20 @@ impl Authenticator {
         Ok(Arc::new(Caller { project: (*project).clone(), key: short(hash), system: true, revoked }))
     }
 
-    /// Notes the present revision of keys and projects.
+    /// Drops what is cached of keys and projects from before `revision`.
     pub fn apply(&self, revision: i64) {
         self.keys.apply(revision);
         self.projects.apply(revision);
     }
 
-    /// Fires the tokens of callers whose keys were revoked by `revision`, which must have been applied. What fails is done
-    /// by the next call.
+    /// Fires the tokens of callers whose keys were revoked by `revision`, which must have been applied. A failure is
+    /// retried by the next call.
     pub async fn end_revoked(&self, revision: i64) -> Result<()> {
         self.open.check(revision, &*self.store).await
     }
 }
 
-/// Enough of a hash to tell keys apart.
+/// The first 64 bits: enough to tell keys apart.
 fn short(hash: &[u8; 32]) -> u64 {
     hash.iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte))
 }

@@ -1,4 +1,4 @@
-//! Figures: what AnalyticsService does.
+//! The use cases of AnalyticsService.
 
 use std::sync::Arc;
 
@@ -9,42 +9,40 @@ use prompt_ledger_store::{Analytics, PromptCounts, Split, UsageFilter, UsageKey,
 
 use super::Caller;
 
-/// Figures over the executions of a caller's project.
 pub struct AnalyticsService {
     store: Arc<dyn Analytics>,
 }
 
-/// The figures of a project, by mode and in all.
+/// The figures of a project, by mode and in total.
 pub struct Overview {
-    /// The prompts of the modes that were asked for; 0 of others.
+    /// Prompts of the modes that were asked for; 0 of the others.
     pub prompts: PromptCounts,
     /// The sum over `by_mode`.
     pub total: UsageRow,
-    /// Each mode that was asked for, with executions or without.
+    /// A row for each mode that was asked for; zeros where it has no executions.
     pub by_mode: Vec<(Mode, UsageRow)>,
 }
 
 impl AnalyticsService {
-    /// A service over this store.
     pub fn new(store: Arc<dyn Analytics>) -> Self {
         Self { store }
     }
 
-    /// The number of prompts, and the figures by mode.
+    /// Prompts and figures by mode; INVALID_FIELD for an invalid filter.
     pub async fn overview(&self, caller: &Caller, filter: &UsageFilter) -> Result<Overview> {
         check(filter, "")?;
         let (prompts, rows) = self.store.overview(caller.project.id, filter).await?;
         Ok(summed(filter.mode, prompts, rows))
     }
 
-    /// How many executions each of these versions of a prompt has, in their order.
+    /// The number of executions of each of these versions of a prompt, in the order of `versions`.
     pub async fn execution_counts(&self, caller: &Caller, prompt_name: &str, versions: &[i32]) -> Result<Vec<i64>> {
         let Some(first) = versions.iter().min() else { return Ok(Vec::new()) };
         let counts = self.store.version_counts(caller.project.id, prompt_name, *first, versions.len()).await?;
         Ok(versions.iter().map(|number| counts.get(number).copied().unwrap_or(0)).collect())
     }
 
-    /// Up to `limit` rows after `after`.
+    /// Up to `limit` rows after the key `after`; INVALID_FIELD for an invalid filter.
     pub async fn usage(
         &self,
         caller: &Caller,
@@ -58,7 +56,7 @@ impl AnalyticsService {
     }
 }
 
-/// INVALID_FIELD for a filter that cannot be meant; `at` is what stands before the names of its fields.
+/// INVALID_FIELD for an invalid filter; `at` is the prefix of its fields' names.
 fn check(filter: &UsageFilter, at: &str) -> Result<()> {
     let UsageFilter { start_time, end_time, .. } = filter;
     if start_time.zip(*end_time).is_some_and(|(start, end)| end < start) {
@@ -76,7 +74,7 @@ fn check(filter: &UsageFilter, at: &str) -> Result<()> {
     Ok(())
 }
 
-/// `rows` has the modes with executions.
+/// `rows` holds the modes that have executions.
 fn summed(asked: Option<Mode>, prompts: PromptCounts, mut rows: Vec<UsageRow>) -> Overview {
     let mut counted = PromptCounts::default();
     let mut total = UsageRow::none(UsageKey::default());

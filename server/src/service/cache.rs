@@ -1,9 +1,9 @@
-//! Caches that are always right: each is emptied by the revision of what it holds. This node's own writes empty it
-//! before they are acknowledged; those of other processes are seen by looks at the store (`refresh`). Where a process
-//! looks four times a second and that look has not succeeded for a second, nothing is answered from a cache.
+//! Caches of what the store holds, each emptied when the revision of its content moves. This process's own writes
+//! empty it before they are acknowledged; those of other processes are found by reading the revisions (`refresh`).
+//! Where the revisions are polled, nothing is answered from a cache once no poll has succeeded for a second.
 //!
-//! A cache is bounded by what its values take in memory. What goes is dropped behind the lock, much of it on a thread for
-//! such work: nobody waits for it.
+//! A cache is bounded by the bytes that its values take. What is evicted is dropped after the lock is released, many
+//! values on a blocking thread, so that no call waits for it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,20 +13,22 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
 
-/// How often the revisions are looked at.
+/// How often the revisions are polled.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// After this long without a successful look, the store answers.
+/// How long after the last successful poll caches may answer.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// What one cache may hold in all, and so may several that are counted together, in bytes; beyond, half of it goes.
+/// The most that one cache may hold, and that several that are counted together may hold, in bytes; beyond, half is
+/// evicted.
 pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// Whether caches may be believed: when the revisions were last seen.
+/// Whether caches may answer: when the revisions were last read.
 #[derive(Debug)]
 pub struct Freshness {
-    /// Every call has looked before it asks a cache: then they may be believed at any time.
+    /// Every call has the revisions read before it asks a cache, so that caches may always answer.
     confirmed: bool,
     origin: Instant,
-    /// Milliseconds after `origin` of the last successful look, plus one; 0 before the first.
+    /// When the last successful read of the revisions began: milliseconds after `origin`, plus one; 0 before the
+    /// first.
     seen: AtomicU64,
 }
 
@@ -37,7 +39,7 @@ impl Default for Freshness {
 }
 
 impl Freshness {
-    /// For caches that are asked only after a look of the call's own.
+    /// For caches that are asked only after the call has had the revisions read.
     pub fn confirmed() -> Self {
         Self { confirmed: true, ..Self::default() }
     }
@@ -46,13 +48,12 @@ impl Freshness {
         u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Notes a successful look, which was begun at `began`.
+    /// Notes a successful read of the revisions, which began at `began`.
     pub fn seen(&self, began: Instant) {
         let at = began.saturating_duration_since(self.origin).as_millis();
         self.seen.store(u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1), Ordering::Release);
     }
 
-    /// Whether a cache may answer now.
     pub fn is_fresh(&self) -> bool {
         if self.confirmed {
             return true;
@@ -62,7 +63,7 @@ impl Freshness {
     }
 }
 
-/// Values read from the store, good until the revision moves.
+/// Values read from the store, valid until the revision moves.
 #[derive(Debug)]
 pub struct Cache<K, V> {
     freshness: Arc<Freshness>,
@@ -71,17 +72,17 @@ pub struct Cache<K, V> {
 
 #[derive(Debug)]
 struct CacheInner<K, V> {
-    /// The revision that the entries were read at, or later.
+    /// Every entry was read at this revision or later.
     applied: i64,
-    /// Moves with each emptying: what was read before it is not put after it.
+    /// Incremented by each removal: a value whose read began before it is not inserted after it.
     generation: u64,
     bytes: usize,
-    /// What this cache and those counted with it hold, in bytes.
+    /// The bytes of this cache and of those that are counted with it.
     total: Arc<AtomicUsize>,
     entries: HashMap<K, CachedEntry<V>>,
 }
 
-/// A value, and what it takes.
+/// A value, and about how many bytes it takes.
 #[derive(Debug)]
 struct CachedEntry<V> {
     value: Arc<V>,
@@ -89,30 +90,27 @@ struct CachedEntry<V> {
 }
 
 impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
-    /// An empty cache.
     pub fn new(freshness: Arc<Freshness>) -> Self {
         Self::counted_in(freshness, Arc::default())
     }
 
-    /// An empty cache, whose bytes are added to a total. Whoever keeps the total keeps it in its bounds.
+    /// A cache whose bytes also count in `total`, which its owner keeps within bounds.
     pub(super) fn counted_in(freshness: Arc<Freshness>, total: Arc<AtomicUsize>) -> Self {
         let inner = CacheInner { applied: 0, generation: 0, bytes: 0, total, entries: HashMap::new() };
         Self { freshness, inner: RwLock::new(inner) }
     }
 
-    /// What it holds, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).bytes
     }
 
-    /// Drops about half of what it holds, whichever.
+    /// Evicts about half of the bytes, in no particular order.
     pub(super) fn evict_half(&self) {
         let evicted = self.inner.write().unwrap_or_else(PoisonError::into_inner).take_half();
         discard(evicted);
     }
 
-    /// The value of `key`, from here or read from the store; what does not exist is not kept. `bytes` is about how
-    /// much a value holds.
+    /// The value of `key`, cached or read from the store; absence is not cached. `bytes` estimates what a value takes.
     pub async fn get_or_read(
         &self,
         key: K,
@@ -143,7 +141,7 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
         Ok(Some(value))
     }
 
-    /// Notes the present revision; entries read at an earlier one are dropped.
+    /// Notes the present revision; entries that were read at an earlier one are dropped.
     pub fn apply(&self, revision: i64) {
         if self.inner.read().unwrap_or_else(PoisonError::into_inner).applied >= revision {
             return;
@@ -157,7 +155,8 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
         }
     }
 
-    /// Notes a write of this node to `key` that made `revision`: only that entry is dropped when nobody else wrote.
+    /// Notes a write of this process to `key` that made `revision`. Only that entry is dropped, unless revisions in
+    /// between show that another process wrote.
     pub fn written(&self, key: &K, revision: i64) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let (mut all, mut one) = (HashMap::new(), None);
@@ -173,14 +172,13 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
         drop(one);
     }
 
-    /// Drops everything.
     pub fn clear(&self) {
         let dropped = self.inner.write().unwrap_or_else(PoisonError::into_inner).take_all();
         discard(dropped);
     }
 }
 
-/// What is given back is the caller's to drop, once the lock is free.
+/// What is removed is returned, for the caller to drop once the lock is released.
 impl<K: Eq + Hash, V> CacheInner<K, V> {
     fn put(&mut self, key: K, held: CachedEntry<V>) -> Option<CachedEntry<V>> {
         self.bytes += held.bytes;
@@ -203,7 +201,7 @@ impl<K: Eq + Hash, V> CacheInner<K, V> {
         std::mem::take(&mut self.entries)
     }
 
-    /// At least half of the bytes, whichever.
+    /// Removes at least half of the bytes, in no particular order.
     #[must_use]
     fn take_half(&mut self) -> HashMap<K, CachedEntry<V>> {
         let kept_at_most = self.bytes / 2;
@@ -229,7 +227,7 @@ impl<K, V> Drop for CacheInner<K, V> {
     }
 }
 
-/// Drops many values where nobody waits for it: freeing what a full cache held takes a good part of a second.
+/// Drops many values on a blocking thread: freeing what a full cache held takes a good part of a second.
 fn discard<K: Send + 'static, V: Send + Sync + 'static>(dropped: HashMap<K, CachedEntry<V>>) {
     if dropped.len() > 1
         && let Ok(runtime) = tokio::runtime::Handle::try_current()

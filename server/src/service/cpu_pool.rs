@@ -1,5 +1,5 @@
-//! Work that takes the processor for long, off the runtime: rendering, parsing and hashing of what callers send. The
-//! threads of the runtime answer everybody else meanwhile, and keep leases and health.
+//! CPU-bound work off the runtime: rendering, parsing and hashing of what callers send. The runtime's threads
+//! meanwhile serve other calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -11,35 +11,34 @@ use prompt_ledger_template::Interrupted;
 use tokio::sync::{AcquireError, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// Work on up to so many bytes runs where it is called: it takes a millisecond or two.
+/// Work on at most so many bytes runs where it is called: it takes a millisecond or two.
 const INLINE_BYTES: usize = 64 * 1024;
-/// How long work waits for its turn before it is refused. A caller's deadline may end it earlier.
+/// How long work waits for its turn before it is refused. A caller's deadline may end the wait earlier.
 const WAIT_LIMIT: Duration = Duration::from_secs(5);
-/// How long work may run once it has its turn. What input may cost is bounded elsewhere, in bytes and steps, which
-/// take a tenth of this: only a machine that is overloaded comes here.
+/// How long work may run once it has its turn. Bounds on bytes and steps keep any input to a tenth of this: only an
+/// overloaded machine reaches it.
 const RUN_LIMIT: Duration = Duration::from_secs(1);
-/// When a refused caller should try again.
+/// Retry delay of a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Asked by work now and then: false tells it to end.
+/// Called by work now and then; false asks it to end.
 pub type GoOn<'a> = &'a dyn Fn() -> bool;
 
-/// Runs work on threads of its own, on all processors but one at a time (on one where there is one). A project may use
-/// all of them while no other has work; where others have, they take turns: it has no more work in the queue than there
-/// are processors to run it.
+/// Runs work on blocking threads, on all processors but one at a time (on one where there is only one). A project may
+/// use all of them while no other has work; otherwise they take turns, because a project has no more work in the queue
+/// than there are processors.
 ///
-/// A caller that goes away, by its deadline or by hanging up, drops the future: then work that waits is forgotten, and
-/// work that runs is told to end.
+/// Dropping the future, as a deadline or a hang-up does, removes work that waits and asks work that runs to end.
 #[derive(Clone, Debug)]
 pub struct CpuPool {
     turns: Arc<Semaphore>,
     processors: usize,
-    /// The places in the queue for `turns`, by project, while any of them is taken or waited for.
+    /// Permits to wait for `turns`, by project; those without a holder are removed when another project's are added.
     places: Arc<Mutex<HashMap<ProjectId, Weak<Semaphore>>>>,
 }
 
 impl Default for CpuPool {
-    /// A pool for this machine's processors.
+    /// All processors of this machine but one, and at least one.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self::new(processors.saturating_sub(1).max(1))
@@ -51,10 +50,10 @@ impl CpuPool {
         Self { turns: Arc::new(Semaphore::new(processors)), processors, places: Arc::default() }
     }
 
-    /// Runs work whose cost grows with its input and no faster; here where that has at most 64 KiB.
+    /// Runs work whose cost grows no faster than its input; inline where that has at most 64 KiB.
     ///
     /// # Errors
-    /// OVERLOADED where the work got no turn within 5 s, or was told to end after 1 s.
+    /// OVERLOADED where the work got no turn within 5 s, or was asked to end after 1 s.
     pub async fn run<T: Send + 'static>(
         &self,
         project: ProjectId,
@@ -67,7 +66,8 @@ impl CpuPool {
         }
     }
 
-    /// As [`CpuPool::run`], of work on what is stored: it waits for its turn as long as its caller does, and is not refused.
+    /// As [`CpuPool::run`], for work on stored data: it waits for its turn as long as its caller does, and is never
+    /// refused.
     pub async fn read<T: Send + 'static>(
         &self,
         project: ProjectId,
@@ -80,8 +80,8 @@ impl CpuPool {
         }
     }
 
-    /// Runs work whose cost its size does not tell: here where it has at most 64 KiB and is done before it asks whether to
-    /// go on, else in the pool, from its beginning.
+    /// Runs work whose size does not bound its cost: inline where it has at most 64 KiB and ends before it asks
+    /// whether to go on, else from its start in the pool.
     ///
     /// # Errors
     /// As [`CpuPool::run`].
@@ -114,7 +114,7 @@ impl CpuPool {
         let gone = CancellationToken::new();
         let _caller = gone.clone().drop_guard();
         let working = tokio::task::spawn_blocking(move || {
-            // Until the work has ended, whoever waits for it.
+            // Held until the work ends, also when its caller is gone.
             let _turn = turn;
             let began = Instant::now();
             work(&|| !gone.is_cancelled() && began.elapsed() < RUN_LIMIT)
@@ -122,7 +122,6 @@ impl CpuPool {
         working.await.map_err(Error::internal)?.map_err(|Interrupted| overloaded())
     }
 
-    /// A project's places in the queue.
     fn places(&self, project: ProjectId) -> Arc<Semaphore> {
         let mut all = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(places) = all.get(&project).and_then(Weak::upgrade) {
@@ -158,7 +157,7 @@ mod tests {
         pool.run(project(), bytes, |_| Ok(thread::current().id())).await.unwrap()
     }
 
-    /// Work that goes on until it is told to end.
+    /// Work that runs until it is asked to end.
     fn endless(go_on: GoOn<'_>) -> Result<(), Interrupted> {
         while go_on() {
             thread::yield_now();
@@ -254,7 +253,7 @@ mod tests {
             async move { pool.run(project, INLINE_BYTES + 1, note).await.unwrap() }
         };
         let many = join_all((0..10).map(|_| work(one)));
-        // Each is polled in this order: all of the one wait before the other comes.
+        // Polled in this order: all work of the one project waits before that of the other comes.
         tokio::join!(many, work(other), async { drop(turn) });
         let ran = order.lock().unwrap().iter().position(|project| *project == other).unwrap();
         assert_eq!(ran, 1, "behind the one that was in the queue");

@@ -1,4 +1,4 @@
-//! The use cases. A service decides: it is given a caller and a request in the domain's words, and answers in them. It
+//! The use cases. A service is given a caller and a request as domain types, decides, and returns domain types. It
 //! knows neither gRPC nor SQL.
 
 pub mod access;

@@ -11,7 +11,7 @@ use prompt_ledger_store::{Models, PutModel};
 
 use super::cache::{Cache, Freshness};
 
-/// Registers models and finds them. Holds those in use.
+/// Registers and resolves models. Caches those in use.
 pub struct ModelService {
     store: Arc<dyn Models>,
     providers: Providers,
@@ -19,12 +19,11 @@ pub struct ModelService {
 }
 
 impl ModelService {
-    /// A service over this store.
     pub fn new(store: Arc<dyn Models>, providers: Providers, freshness: &Arc<Freshness>) -> Self {
         Self { store, providers, cache: Cache::new(Arc::clone(freshness)) }
     }
 
-    /// Registers or changes a model of a known provider, configured or not.
+    /// Registers or changes a model. Its provider must be known, but need not be configured.
     pub async fn put(&self, put: PutModel) -> Result<Model> {
         let mut wrong = Violations::default();
         wrong.keep(Name::parse("provider", &put.id.provider))?;
@@ -54,13 +53,14 @@ impl ModelService {
         Ok(model)
     }
 
-    /// Up to `limit` models after `after`.
+    /// Up to `limit` models after `after`, of `provider` or, where that is empty, of all.
     pub async fn list(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
         self.store.models(provider, after, limit).await
     }
 
     /// The model that an execution names. One that is not registered is MODEL_NOT_FOUND, unless its provider takes any
-    /// model: then it is registered now, as discovered and without a price, while there is room for it.
+    /// model: then it is registered as discovered, without a price, while there are fewer than
+    /// [`limits::DISCOVERED_MODELS`] of these.
     pub async fn resolve(&self, id: &ModelRef, provider: &dyn Provider) -> Result<Arc<Model>> {
         let known = self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await?;
         match known {
@@ -75,7 +75,7 @@ impl ModelService {
         }
     }
 
-    /// Notes the present revision of models.
+    /// Drops what is cached from before `revision` of the models.
     pub fn apply(&self, revision: i64) {
         self.cache.apply(revision);
     }

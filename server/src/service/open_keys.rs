@@ -1,4 +1,4 @@
-//! The keys that callers came in with, so that what is still open under one ends when it is revoked.
+//! The keys that callers came in with: revoking one ends the streams that are open under it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,43 +8,44 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_store::Access;
 use tokio_util::sync::CancellationToken;
 
-/// Keys that were good when last looked at, by their hashes: at most those that the store has. Each has a token that fires
+/// Keys that were good at the last check, by their hashes; no more than the store has. Each has a token that fires
 /// once the key is no longer good.
 #[derive(Debug, Default)]
 pub struct OpenKeys {
-    /// How many checks have begun.
+    /// Number of checks begun.
     checks: AtomicU64,
     inner: Mutex<OpenKeysInner>,
 }
 
 #[derive(Debug, Default)]
 struct OpenKeysInner {
-    /// The revision of keys that the tokens were last checked at.
+    /// The revision of the keys at the last check.
     checked: i64,
     tokens: HashMap<[u8; 32], CancellationToken>,
 }
 
 impl OpenKeys {
-    /// How many checks have begun: to be asked before a key is looked up, for [`Self::token`].
+    /// Number of checks begun: to be read before a key is looked up, for [`Self::token`].
     pub fn checks(&self) -> u64 {
         self.checks.load(Ordering::Acquire)
     }
 
-    /// Whether the key was good when last looked at.
+    /// Whether the key was good at the last check.
     pub fn knows(&self, hash: &[u8; 32]) -> bool {
         self.inner().tokens.contains_key(hash)
     }
 
-    /// What fires when the key is revoked. `checks` is what [`Self::checks`] answered before the key was found to be good:
-    /// absent where another check has begun since, which may have missed it; then it must be looked up again.
+    /// The token that fires when the key is revoked. `checks` is what [`Self::checks`] returned before the key was
+    /// found to be good: absent where another check has begun since, which may have missed the key; then it must be
+    /// looked up again.
     pub fn token(&self, hash: &[u8; 32], checks: u64) -> Option<CancellationToken> {
         let mut inner = self.inner();
         (self.checks() == checks).then(|| inner.tokens.entry(*hash).or_default().clone())
     }
 
-    /// Looks at all of them, in one question to the store, where `revision` is newer than at the last check, and fires the
-    /// tokens of those that are no longer good. No cache may hold a key from before `revision` when this is called. What
-    /// fails is done by the next call.
+    /// Checks all keys by one query where `revision` is newer than the last check, and fires the tokens of those that
+    /// are no longer good. No cache may hold a key from before `revision` when this is called. A failure is retried by
+    /// the next call.
     pub async fn check(&self, revision: i64, store: &dyn Access) -> Result<()> {
         let asked: Vec<_> = {
             let inner = self.inner();

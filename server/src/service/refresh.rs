@@ -1,6 +1,6 @@
-//! The look at the store that keeps every cache of this node right, and ends the streams of revoked keys. Where this
-//! process is the only server, four looks a second are enough, because its own writes empty the caches. Where there are
-//! others, a call is answered from a cache only after a look that began when the call had come: calls that come together
+//! Reads the revisions that keep the caches of this process valid, and ends the streams of revoked keys. Where this
+//! process is the only server, four reads a second are enough, because its own writes empty the caches. Where there
+//! are others, a call is answered from a cache only after a read that began after the call came; concurrent calls
 //! share one.
 
 use std::sync::Arc;
@@ -14,39 +14,35 @@ use tokio_util::sync::CancellationToken;
 use super::cache::{Freshness, POLL_INTERVAL};
 use super::{Authenticator, ModelService, RegistryService};
 
-/// How long a look may take.
+/// How long a read of the revisions may take.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
-/// How many calls wait for a look at most.
+/// How many calls may wait for a read.
 const WAITING: usize = 16 * 1024;
 
-/// What is kept right.
 pub struct Refresh {
-    /// Where the revisions are.
     pub store: Arc<dyn Registry>,
-    /// Notes that they were seen.
     pub freshness: Arc<Freshness>,
-    /// Holds keys and projects.
+    /// Caches keys and projects.
     pub authenticator: Arc<Authenticator>,
-    /// Holds models.
+    /// Caches models.
     pub models: Arc<ModelService>,
-    /// Holds prompts.
+    /// Caches prompts.
     pub registry: Arc<RegistryService>,
 }
 
-/// Asks for a look that begins now.
+/// Requests a read of the revisions that begins after the request.
 #[derive(Clone, Debug)]
 pub struct Confirm(mpsc::Sender<oneshot::Sender<bool>>);
 
 impl Confirm {
-    /// The way to whoever looks, and what that one reads.
+    /// The end that requests, and the end that [`Refresh::confirm`] serves.
     #[must_use]
     pub fn new() -> (Self, ConfirmRequests) {
         let (ask, asked) = mpsc::channel(WAITING);
         (Self(ask), ConfirmRequests(asked))
     }
 
-    /// Waits until everything that was written before this call is known here: STORE_UNAVAILABLE where the store does
-    /// not tell.
+    /// Waits until every write before this call is known here: STORE_UNAVAILABLE where the store does not answer.
     pub async fn now(&self) -> Result<()> {
         let (answer, answered) = oneshot::channel();
         let asked = self.0.send(answer).await.is_ok();
@@ -58,12 +54,12 @@ impl Confirm {
     }
 }
 
-/// The calls that wait for a look.
+/// The calls that wait for a read of the revisions.
 #[derive(Debug)]
 pub struct ConfirmRequests(mpsc::Receiver<oneshot::Sender<bool>>);
 
 impl Refresh {
-    /// Looks four times a second until `stop`.
+    /// Reads four times a second until `stop`.
     pub async fn run(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -72,8 +68,8 @@ impl Refresh {
         }
     }
 
-    /// Looks whenever someone asks, once for all who had asked by then, and where nobody does four times a second, until
-    /// `stop`.
+    /// Reads whenever it is requested, once for all requests that wait by then, and at least four times a second,
+    /// until `stop`.
     pub async fn confirm(self, mut asked: ConfirmRequests, stop: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
@@ -89,7 +85,8 @@ impl Refresh {
         }
     }
 
-    /// One look: whether the store answered. A failure is not logged here: whoever then asks the store reports it.
+    /// Reads the revisions once; false where the store did not answer. That is not logged here: a call that needs the
+    /// store reports it.
     pub async fn look(&self) -> bool {
         let began = Instant::now();
         let Ok(revisions) = self.store.revisions(&self.registry.projects()).await else { return false };
@@ -99,7 +96,7 @@ impl Refresh {
             self.registry.apply(project, revision);
         }
         self.freshness.seen(began);
-        // One that failed is made again by the next look.
+        // A failure is retried by the next read.
         self.authenticator.end_revoked(revisions.keys).await.ok();
         true
     }

@@ -1,4 +1,5 @@
-//! Prompts and versions: what RegistryService does, and registering code (`code`). Holds the prompts in use, with their active version parsed.
+//! The use cases of RegistryService, and of registering code (`code`). Caches the prompts in use, with their active
+//! versions parsed.
 
 mod code;
 mod prompt_caches;
@@ -24,53 +25,49 @@ use self::prompt_caches::PromptCaches;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
 
-/// What PutPrompt asks for, unchecked.
+/// A PutPrompt request, of which nothing was checked yet.
 #[derive(Clone, Debug, Default)]
 pub struct Put {
-    /// The prompt's name.
     pub name: String,
-    /// The template; absent where none was sent.
+    /// Absent where none was sent, which is INVALID_FIELD.
     pub template_source: Option<String>,
-    /// Absent keeps.
+    /// Absent keeps the stored one.
     pub description: Option<String>,
-    /// Absent keeps.
+    /// Absent keeps the stored one.
     pub owner_team: Option<String>,
-    /// Absent keeps.
+    /// Absent keeps the stored ones.
     pub tags: Option<Vec<String>>,
-    /// Who, as they say.
+    /// As the caller states it.
     pub created_by: String,
     /// Whether the content becomes the active version.
     pub set_active: bool,
-    /// Whether the name must be free.
+    /// Whether an existing prompt of that name is an error.
     pub create_only: bool,
-    /// The etag that must still hold.
+    /// The etag that the prompt must still have; absent: any.
     pub etag: Option<String>,
 }
 
-/// A version to execute or to preview, with its template parsed unless it is opaque.
+/// A version to execute or to preview.
 #[derive(Debug)]
 pub struct Resolved {
-    /// The prompt and the version.
     pub found: ResolvedVersion,
-    /// The version's template.
+    /// Parsed; absent where the template is opaque.
     pub template: Option<Arc<Template>>,
 }
 
-/// Registers prompts and finds them.
 pub struct RegistryService {
     store: Arc<dyn Registry>,
-    /// Where what callers send is read.
+    /// Where large input is parsed and rendered.
     pub cpu: CpuPool,
     held: PromptCaches,
 }
 
 impl RegistryService {
-    /// A service over this store.
     pub fn new(store: Arc<dyn Registry>, freshness: &Arc<Freshness>, cpu: CpuPool) -> Self {
         Self { store, cpu, held: PromptCaches::new(Arc::clone(freshness)) }
     }
 
-    /// Registers a content under a name; the answer's second part is the warnings.
+    /// Registers a content under a name; the second part of the result are warnings about the template.
     pub async fn put(&self, project: ProjectId, put: Put) -> Result<(PutResult, Vec<String>)> {
         self.check_modes(project, &[&put.name], Mode::Full).await?;
         let template_source = put.template_source.ok_or_else(|| Error::invalid("template", "is missing; send it"))?;
@@ -107,7 +104,7 @@ impl RegistryService {
         Ok((result, warnings))
     }
 
-    /// The prompt of that name, at `min_revision` or later.
+    /// The prompt of that name, at `min_revision` or later; REVISION_AHEAD where the project has not come so far.
     pub async fn get(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<CachedPrompt>> {
         Name::parse("name", name)?;
         let entry = self.entry(project, name, min_revision).await?;
@@ -115,7 +112,8 @@ impl RegistryService {
         Ok(entry)
     }
 
-    /// The prompt of that name, which was checked; at `min_revision` or later, unless that is beyond the project's.
+    /// The prompt of that name, which was checked; read from the store where the cached one is older than
+    /// `min_revision`.
     pub async fn entry(&self, project: ProjectId, name: &str, min_revision: Option<i64>) -> Result<Arc<CachedPrompt>> {
         let cache = self.held.of(project);
         let read = async { self.read(project, name).await.map(Some) };
@@ -127,7 +125,7 @@ impl RegistryService {
         match min_revision {
             Some(wanted) if held.found.revision < wanted => {
                 let entry = self.read(project, name).await?;
-                // Read anew by the next call, if need be.
+                // Not cached: the next call reads it again.
                 cache.apply(entry.found.revision);
                 cache.written(&name.to_owned(), entry.found.revision);
                 Ok(Arc::new(entry))
@@ -136,7 +134,7 @@ impl RegistryService {
         }
     }
 
-    /// The prompt of that name, from the store.
+    /// The prompt of that name from the store, with its active version parsed.
     pub async fn read(&self, project: ProjectId, name: &str) -> Result<CachedPrompt> {
         let found = self.store.prompt(project, name).await?;
         let template = match &found.active {
@@ -166,7 +164,7 @@ impl RegistryService {
         self.store.prompts(project, filter, after, limit).await
     }
 
-    /// The version that a selector names.
+    /// The version that a selector names, with its template parsed.
     pub async fn version(
         &self,
         project: ProjectId,
@@ -205,7 +203,7 @@ impl RegistryService {
         self.store.versions(project, name, before, limit).await
     }
 
-    /// The exact bytes that an execution would send. The variables had `bytes` on the wire.
+    /// The exact text that an execution would send. `bytes` is the encoded size of the variables.
     pub async fn render(
         &self,
         project: ProjectId,
@@ -223,8 +221,8 @@ impl RegistryService {
         Ok((rendered, found))
     }
 
-    /// Changes a prompt that exists. Of `change` only what asks for a version may not have been read: MODE_MISMATCH is
-    /// said before what is wrong with it.
+    /// Changes a prompt that exists. `change` may be the error of reading the request: MODE_MISMATCH takes precedence
+    /// over it.
     pub async fn change_prompt(
         &self,
         project: ProjectId,
@@ -244,28 +242,28 @@ impl RegistryService {
         Ok(changed)
     }
 
-    /// The projects of which anything is held.
     #[must_use]
     pub fn projects(&self) -> Vec<ProjectId> {
         self.held.projects()
     }
 
-    /// Notes the present revision of a project.
+    /// Drops what is cached of a project from before `revision`.
     pub fn apply(&self, project: ProjectId, revision: i64) {
         self.held.apply(project, revision);
     }
 
-    /// MODE_MISMATCH where one of these prompts exists and is managed in the other mode: said before anything else that is
-    /// wrong with a write.
+    /// MODE_MISMATCH where one of these prompts exists and is managed in the other mode. It takes precedence over
+    /// every other error of a write.
     async fn check_modes(&self, project: ProjectId, names: &[&str], mode: Mode) -> Result<()> {
-        // What is no name is no prompt's.
+        // An invalid name is no prompt's.
         let names: Vec<_> = names.iter().copied().filter(|name| Name::parse("name", name).is_ok()).collect();
         let found: HashMap<_, _> = self.store.modes(project, &names).await?.into_iter().collect();
         let other = names.into_iter().find_map(|name| Some((name, *found.get(name).filter(|found| **found != mode)?)));
         other.map_or(Ok(()), |(name, found)| Err(Error::mode_mismatch(name, found, Operation::Write)))
     }
 
-    /// What the cache must know of a write. One that changed nothing answers a revision that another one made.
+    /// Updates the cache after a write. A write that changed nothing returns the revision of an earlier one, perhaps
+    /// of another process.
     fn note(&self, project: ProjectId, prompt: &Prompt, revision: i64) {
         let cache = self.held.of(project);
         match prompt.revision == revision {
@@ -287,14 +285,14 @@ pub fn render(
     }
 }
 
-/// The variables of a template, and what looks wrong in it.
+/// The names of a template's variables, and warnings about it.
 fn read_template(source: &str) -> Result<(Vec<String>, Vec<String>)> {
     let template = Template::parse(source)?;
     let variables = template.variables().iter().map(|variable| variable.name.clone()).collect();
     Ok((variables, Template::warnings(source)))
 }
 
-/// REVISION_AHEAD where a caller has seen a revision that does not exist.
+/// REVISION_AHEAD where `wanted` is beyond the project's present revision.
 fn check_revision(present: i64, wanted: Option<i64>) -> Result<()> {
     let Some(wanted) = wanted.filter(|wanted| *wanted > present) else { return Ok(()) };
     let message = format!("min_revision {wanted} is beyond the project's revision {present}");

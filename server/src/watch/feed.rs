@@ -1,6 +1,6 @@
-//! What happens to all executions, for those who watch by a filter. What is heard is read once from the store, for all of
-//! them together; and once a second the store is asked what happened since the last such question, less an overlap, so
-//! that nothing is missed.
+//! The events of all executions, for the streams that filter them. What comes in is read from the store once, for all
+//! streams together; in addition a poll each second reads the events since the last poll, less an overlap, so that
+//! none is missed.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,20 +16,20 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::stream_limits::StreamEnd;
 
-/// How much earlier than the last question the next one begins: a write becomes visible within two seconds.
+/// How far a poll reaches back before the last one: a write becomes visible within two seconds.
 pub(super) const OVERLAP: Duration = Duration::from_secs(5);
-/// How often the store is asked.
+/// How often the store is polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How many changes a watcher may be behind.
+/// How many events a stream may be behind.
 const BEHIND_MOST: usize = 8_192;
-/// How many changes wait to be read at most; beyond, the next poll brings them.
+/// How many incoming events may wait to be processed; those beyond are found by the next poll.
 const WAITING_MOST: usize = 64 * 1024;
-/// How many executions are read at once.
+/// How many executions one query reads.
 const EXECUTIONS_AT_ONCE: usize = 64;
-/// How many changes one poll reads at once.
+/// How many events one query of a poll reads.
 const CHANGES_AT_ONCE: usize = 4_096;
 
-/// A change, and its execution as it stood soon after.
+/// An event, and its execution as it stood soon after.
 #[derive(Debug)]
 pub(super) struct FeedEvent {
     pub(super) event: Event,
@@ -37,17 +37,15 @@ pub(super) struct FeedEvent {
     pub(super) execution: Arc<Execution>,
 }
 
-/// The live feed of a server.
 pub(super) struct Feed {
     sender: broadcast::Sender<Arc<FeedEvent>>,
     heard: mpsc::Sender<Change>,
     waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
-    /// How many watch.
     open: Mutex<usize>,
     opened: Notify,
-    /// Someone watches: what is heard is kept.
+    /// Whether there is a subscription: incoming events are dropped otherwise.
     running: AtomicBool,
-    /// Everything that becomes visible in the store from now on is told.
+    /// True while every event that becomes visible in the store is sent.
     begun: watch::Sender<bool>,
 }
 
@@ -66,7 +64,7 @@ impl Default for Feed {
     }
 }
 
-/// What happens from now on. While one is held, the feed goes on.
+/// Receives the events from now on. The feed runs while there is one.
 pub(super) struct FeedSubscription {
     feed: Arc<Feed>,
     receiver: broadcast::Receiver<Arc<FeedEvent>>,
@@ -85,15 +83,15 @@ impl Feed {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something happened.
+    /// Takes in an event of this process or of the bus.
     pub(super) fn changed(&self, id: ExecutionId, event: Event) {
         if self.running.load(Ordering::Relaxed) {
-            // One that finds no room is brought by the next poll.
+            // One that finds no room is found by the next poll.
             self.heard.try_send(Change { id, event }).ok();
         }
     }
 
-    /// Whether nobody watches any more; if so, nothing is told from now on.
+    /// Whether there is no subscription left; if so, nothing is sent from now on.
     fn closes(&self) -> bool {
         let open = self.open();
         if *open == 0 {
@@ -103,7 +101,7 @@ impl Feed {
         *open == 0
     }
 
-    /// Keeps the feed going. Runs once per process.
+    /// Runs while there are subscriptions, and waits for one otherwise. To be called once per process.
     pub(super) async fn run(&self, store: &dyn EventLog) {
         let mut waiting = self.waiting.lock().await;
         let mut changes = Vec::new();
@@ -138,7 +136,8 @@ impl Feed {
         }
     }
 
-    /// What is visible now is not told: whoever reads the store from now on sees it.
+    /// Marks the events that are visible now as seen: a stream that begins later reads their executions from the
+    /// store. Returns the time in the store, from which the next poll goes on.
     async fn begin(&self, store: &dyn EventLog, seen: &mut RecentlySeen) -> Result<Timestamp> {
         self.running.store(true, Ordering::Relaxed);
         let began = store.clock().await?;
@@ -157,7 +156,7 @@ impl Feed {
         Ok(began)
     }
 
-    /// Asks what happened since the last poll.
+    /// Reads and sends the events since the last poll.
     async fn poll(&self, store: &dyn EventLog, since: &mut Timestamp, seen: &mut RecentlySeen) -> Result<()> {
         let began = store.clock().await?;
         let mut start = since.before(OVERLAP);
@@ -173,7 +172,7 @@ impl Feed {
         Ok(())
     }
 
-    /// Reads the executions of what is new, and tells.
+    /// Reads the executions of the events that are new, and sends both.
     async fn tell(&self, store: &dyn EventLog, changes: &[Change], seen: &mut RecentlySeen) -> Result<()> {
         let new: Vec<_> = changes.iter().filter(|change| !seen.has(change)).collect();
         for new in new.chunks(EXECUTIONS_AT_ONCE) {
@@ -185,7 +184,7 @@ impl Feed {
                     && let Some(execution) = executions.iter().find(|execution| execution.id == change.id)
                 {
                     let event = FeedEvent { event: change.event, execution: Arc::clone(execution) };
-                    // Nobody may be left to hear it.
+                    // There may be no receiver left.
                     self.sender.send(Arc::new(event)).ok();
                 }
             }
@@ -194,25 +193,25 @@ impl Feed {
     }
 }
 
-/// Where the next page of changes begins; nothing after the last.
+/// Where the next page of events begins; absent after the last.
 fn next_page(changes: &[Change], start: Timestamp) -> Option<Timestamp> {
     let last = changes.last().filter(|_| changes.len() == CHANGES_AT_ONCE)?;
     Some(last.event.at).filter(|at| *at > start)
 }
 
 impl FeedSubscription {
-    /// Waits until everything is told that becomes visible in the store from then on.
+    /// Waits until every event that becomes visible in the store from then on is sent.
     pub(super) async fn begun(&mut self) {
-        // The sender lives as long as the feed, which is ours.
+        // The sender lives as long as the feed, which this holds.
         self.begun.wait_for(|begun| *begun).await.ok();
     }
 
-    /// What happens next; an end where more has happened since the last time than is kept.
+    /// The next event; [`StreamEnd::Slow`] where this is further behind than events are kept.
     pub(super) async fn next(&mut self) -> Result<Arc<FeedEvent>, StreamEnd> {
         self.receiver.recv().await.map_err(|_| StreamEnd::Slow)
     }
 
-    /// What has happened and was not taken yet; as [`Self::next`] where too much did.
+    /// An event that waits already; as [`Self::next`] where this is too far behind.
     pub(super) fn waiting(&mut self) -> Result<Option<Arc<FeedEvent>>, StreamEnd> {
         match self.receiver.try_recv() {
             Ok(event) => Ok(Some(event)),
@@ -228,7 +227,7 @@ impl Drop for FeedSubscription {
     }
 }
 
-/// What was told lately: for longer than a poll reaches back.
+/// The events that were sent lately, kept for longer than a poll reaches back.
 #[derive(Default)]
 struct RecentlySeen {
     now: HashSet<(ExecutionId, i64)>,
@@ -237,7 +236,7 @@ struct RecentlySeen {
 }
 
 impl RecentlySeen {
-    /// How many polls a generation lasts.
+    /// Polls that a generation lasts; two generations are kept.
     const POLLS: u32 = 15;
 
     fn has(&self, change: &Change) -> bool {
@@ -245,7 +244,7 @@ impl RecentlySeen {
         self.now.contains(&key) || self.before.contains(&key)
     }
 
-    /// Whether it is new.
+    /// Whether it was new; it is not afterwards.
     fn add(&mut self, change: &Change) -> bool {
         !self.has(change) && self.now.insert((change.id, change.event.sequence))
     }

@@ -1,5 +1,5 @@
-//! A stream over all executions that match: first where the unfinished and the lately changed ones stand, then what
-//! happens.
+//! A stream over all executions that match a filter: first snapshots of those that are unfinished or changed lately,
+//! then events.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -13,60 +13,53 @@ use prompt_ledger_store::{EventLog, ExecutionFilter};
 use super::feed::{FeedEvent, FeedSubscription, OVERLAP};
 use super::stream_limits::{StreamEnd, StreamSlot};
 
-/// How many executions are read at once.
+/// How many executions one query reads, without and with their texts.
 const EXECUTIONS_AT_ONCE: usize = 64;
 const WITH_TEXTS_AT_ONCE: usize = 4;
-/// How many changes are read at once, and the first span of time for that.
+/// How many events one query reads, and the first span of time that is asked for.
 const CHANGES_AT_ONCE: usize = 4_096;
 const SPAN: Duration = Duration::from_secs(10);
-/// How many changes may come while what is sent first is read; beyond, the stream ends as a slow one.
+/// How many events may come in while the snapshots are read; beyond, the stream ends as a slow one.
 const MEANWHILE_MOST: usize = 16_384;
 
-/// Which executions a feed is about. Everything given must hold.
+/// Selects executions for a feed. All conditions must hold.
 #[derive(Clone, Debug)]
 pub struct FeedFilter {
-    /// The project.
     pub project: ProjectId,
-    /// Its name.
+    /// The project's name, by which events are filtered.
     pub project_name: String,
-    /// Of this prompt; empty for all.
+    /// Empty for all.
     pub prompt_name: String,
-    /// In this environment; empty for all.
+    /// Empty for all.
     pub environment: String,
-    /// With this correlation id; empty for all.
+    /// Empty for all.
     pub correlation_id: String,
-    /// In, to or from one of these; empty for all.
+    /// Executions in, and events from or to, one of these; empty for all.
     pub statuses: Vec<Status>,
-    /// What changed since then is sent first, beside what is unfinished.
+    /// Executions that changed since then are sent first, beside the unfinished ones; absent: only the latter.
     pub since: Option<Timestamp>,
-    /// With texts.
     pub texts: bool,
 }
 
-/// What a feed sends.
 #[derive(Clone, Debug)]
 pub enum FeedMessage {
-    /// Where an execution stands, and the sequence of its last event.
+    /// An execution, and the sequence of its last event.
     Snapshot(Arc<Execution>, i64),
-    /// What was to be sent first has been.
+    /// All snapshots were sent.
     Synced,
-    /// What happened.
     Changed {
-        /// To which execution.
         id: ExecutionId,
-        /// Of which prompt.
         prompt_name: String,
-        /// What.
         event: Event,
-        /// The execution as it ended, where this is its end.
+        /// The execution as it ended, where this is its last event.
         ended: Option<Arc<Execution>>,
     },
-    /// A sign of life.
+    /// Lets the caller tell a quiet stream from a dead one.
     Heartbeat,
 }
 
 impl FeedMessage {
-    /// About how large it is: what its texts take.
+    /// About how many bytes it takes: those of its texts.
     fn bytes(&self) -> usize {
         match self {
             Self::Snapshot(execution, _) | Self::Changed { ended: Some(execution), .. } => {
@@ -77,40 +70,38 @@ impl FeedMessage {
     }
 }
 
-/// A stream over all executions that match.
 pub struct FilteredFeed {
     slot: StreamSlot,
     read: FeedRead,
     ended: bool,
 }
 
-/// Where it reads from, and how far it has.
+/// The sources of a feed, and what is still to be sent.
 struct FeedRead {
     store: Arc<dyn EventLog>,
     feed: FeedSubscription,
     filter: FeedFilter,
     ready: VecDeque<FeedMessage>,
-    /// What is sent first; absent once all of it has been read.
+    /// The snapshots that are sent first; absent once all were read.
     backlog: Option<Backlog>,
-    /// What has happened while that was read.
+    /// Events that came in while the snapshots were read.
     meanwhile: VecDeque<Arc<FeedEvent>>,
 }
 
-/// What is sent first: what is unfinished, and what changed lately; and how far it has been read.
+/// The snapshots of unfinished and lately changed executions, and how far they were read.
 struct Backlog {
-    /// The executions to read next.
+    /// Executions to read next.
     ids: VecDeque<ExecutionId>,
     step: Option<BacklogStep>,
-    /// Those whose snapshots were sent.
+    /// Executions whose snapshots were sent.
     sent: HashSet<ExecutionId>,
 }
 
-/// What to look for.
 #[derive(Clone, Copy)]
 enum BacklogStep {
-    /// What is unfinished, created before this row.
+    /// Unfinished ones, created before this row.
     Unfinished(Option<(Timestamp, ExecutionId)>),
-    /// What changed from `start` on, up to `end`, in spans of this length.
+    /// Those that changed from `start` on, up to `end`, in spans of this length.
     Changed { start: Timestamp, end: Timestamp, span: Duration },
 }
 
@@ -139,13 +130,12 @@ impl FilteredFeed {
         Self { slot, read: FeedRead { store, feed, filter, ready, backlog: Some(backlog), meanwhile }, ended: false }
     }
 
-    /// Its place in the limits.
     #[must_use]
     pub fn slot(&self) -> &StreamSlot {
         &self.slot
     }
 
-    /// The next message, when there is one; nothing after an error.
+    /// The next message, once there is one; absent after an error.
     pub async fn next(&mut self) -> Option<Result<FeedMessage>> {
         if self.ended {
             return None;
@@ -159,7 +149,7 @@ impl FilteredFeed {
                     None => Ok(FeedMessage::Heartbeat),
                     Some(ending) => Err(ending.error()),
                 },
-                // Given up half way it loses nothing.
+                // Dropped half way it loses nothing.
                 message = self.read.next() => message,
             },
         };
@@ -194,7 +184,7 @@ impl FeedRead {
         }
     }
 
-    /// Takes what has happened while the first part is read, so that a long one does not fall behind.
+    /// Buffers the events that come in while the snapshots are read, so that the subscription does not fall behind.
     fn keep_up(&mut self) -> Result<()> {
         while let Some(event) = self.feed.waiting().map_err(StreamEnd::error)? {
             if self.filter.wants_event(&event.event) && self.filter.matches(&event.execution) {
@@ -204,7 +194,7 @@ impl FeedRead {
         if self.meanwhile.len() > MEANWHILE_MOST { Err(StreamEnd::Slow.error()) } else { Ok(()) }
     }
 
-    /// The message of a change, where it is wanted.
+    /// The message of an event, where the filter matches it.
     async fn told(&self, event: &FeedEvent) -> Result<Option<FeedMessage>> {
         let FeedEvent { event, execution } = event;
         if !self.filter.wants_event(event) || !self.filter.matches(execution) {
@@ -213,7 +203,7 @@ impl FeedRead {
         let ended = match (event.to.is_terminal(), self.filter.texts) {
             (false, _) => None,
             (true, false) => Some(Arc::clone(execution)),
-            // Texts are nobody else's to hold.
+            // Texts are read for each stream alone: shared events carry none.
             (true, true) => self.store.whole(&[execution.id], true).await?.pop().map(Arc::new),
         };
         Ok(Some(FeedMessage::Changed {
@@ -224,7 +214,8 @@ impl FeedRead {
         }))
     }
 
-    /// Reads some more of the first part. Everything is changed at once behind the last wait.
+    /// Reads some more of the snapshots. State changes only after the last await, so that nothing is lost when this is
+    /// dropped.
     async fn read(&mut self) -> Result<()> {
         let Some(backlog) = &self.backlog else { return Ok(()) };
         let at_once = if self.filter.texts { WITH_TEXTS_AT_ONCE } else { EXECUTIONS_AT_ONCE };
@@ -247,7 +238,8 @@ impl FeedRead {
             }
             return Ok(());
         }
-        // The sequences first: a state that is newer than its sequence is told again, an older one would be lost.
+        // The events before the executions: a state that is newer than its sequence is sent again, an older one would
+        // be lost.
         let cursors: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
         let changes = self.store.events_after(&cursors).await?;
         let mut executions = self.store.whole(&ids, false).await?;
@@ -271,7 +263,7 @@ impl FeedRead {
         Ok(())
     }
 
-    /// A page of what is unfinished, and what to read then.
+    /// A page of unfinished executions, and the next step.
     async fn unfinished(
         &self,
         before: Option<(Timestamp, ExecutionId)>,
@@ -302,7 +294,7 @@ impl FeedRead {
         Ok((page.into_iter().map(|execution| execution.id).collect(), next))
     }
 
-    /// What changed within a span of time, and what to read then.
+    /// The executions that changed within a span of time, and the next step.
     async fn changed(
         &self,
         start: Timestamp,
@@ -318,7 +310,7 @@ impl FeedRead {
             Some(last) if changes.len() == CHANGES_AT_ONCE && last.event.at > start => {
                 BacklogStep::Changed { start: last.event.at, end, span: SPAN }
             }
-            // The fewer changes there are, the longer the next span.
+            // The fewer events there are, the longer the next span.
             _ if changes.len() < CHANGES_AT_ONCE / 8 => {
                 BacklogStep::Changed { start: until, end, span: span.saturating_mul(2) }
             }

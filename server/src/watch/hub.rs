@@ -1,6 +1,7 @@
-//! Everything that is watched on this server. Whoever watches registers first, and reads the store then; what happens is
-//! heard from this process and from the bus, and merged by its sequence. The store is the truth: once a second one query
-//! asks it what happened to all that is watched here, so what was not heard is late by a second and not lost.
+//! Everything that is watched on this server. A watch subscribes first, and then reads the store; events come from
+//! this process and from the bus, and are merged by their sequence. The store is the source of truth: once a second
+//! one query reads the events of all that is watched here, so that an announcement that was lost delays an event by a
+//! second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,36 +23,35 @@ use super::stream_limits::StreamSlot;
 use super::timeline::{Subscription, Timeline, TimelineMap, TimelineUpdate};
 use super::watch::Watch;
 
-/// How long an announcement may be late before the store is asked.
+/// How often the store is polled: the longest that a lost announcement delays an event.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the holders of texts that are read are asked again.
+/// How often the holders of executions whose text is read are asked for it again.
 const ASK_INTERVAL: Duration = Duration::from_secs(5);
-/// How many executions one poll asks for at most.
+/// The most executions that one query of a poll asks for.
 const POLLED_AT_ONCE: usize = 10_000;
-/// How many ended executions one read brings, with their texts.
+/// How many ended executions one query reads, with their texts.
 const ENDS_AT_ONCE: usize = 16;
-/// How many events one read of a single execution brings.
+/// How many events one query of a single execution reads.
 const EVENTS_AT_ONCE: usize = 1_000;
 
 type Receiver = tokio::sync::Mutex<mpsc::UnboundedReceiver<Arc<Timeline>>>;
 
-/// Everything that is watched on this server.
 pub struct Hub {
     store: Arc<dyn EventLog>,
     timelines: Arc<TimelineMap>,
-    /// What must be read from the store, and its other end, held by [`Hub::run`].
+    /// Timelines to read from the store, and the receiver of these, which [`Hub::run`] locks.
     behind: mpsc::UnboundedSender<Arc<Timeline>>,
     to_read: Receiver,
-    /// What text is wanted of, and its other end, held by [`Hub::run`].
+    /// Timelines whose text is to be asked for, and the receiver of these, which [`Hub::run`] locks.
     asks: mpsc::UnboundedSender<Arc<Timeline>>,
     to_ask: Receiver,
-    /// The bus lost announcements: the store is asked at once.
+    /// Notified when the bus has lost announcements: the store is polled at once.
     missed: Notify,
     feed: Arc<Feed>,
 }
 
 impl Hub {
-    /// A hub where nobody watches yet. It works while [`Hub::run`] does.
+    /// Streams get events only while [`Hub::run`] runs.
     #[must_use]
     pub fn new(store: Arc<dyn EventLog>) -> Arc<Self> {
         let ((behind, to_read), (asks, to_ask)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
@@ -67,27 +67,26 @@ impl Hub {
         })
     }
 
-    /// Watches an execution from a cursor on. EXECUTION_NOT_FOUND, SEQUENCE_AHEAD.
+    /// Watches an execution from the event after sequence `after`. EXECUTION_NOT_FOUND, SEQUENCE_AHEAD.
     pub async fn watch(&self, project: ProjectId, id: ExecutionId, after: i64, slot: StreamSlot) -> Result<Watch> {
         let subscription = self.timelines.subscribe(id, true);
         self.catch_up(&subscription, project, after).await?;
         Ok(Watch::new(subscription, slot, after))
     }
 
-    /// Registers for an execution that this process is about to record and drive. [`Hub::drove`] says how it ended.
+    /// Subscribes to an execution that this process is about to record and drive; [`Hub::drove`] must follow.
     pub fn expect(&self, id: ExecutionId, slot: StreamSlot) -> Watch {
         let subscription = self.timelines.subscribe(id, true);
         subscription.timeline.driven_here.store(true, Ordering::Relaxed);
         Watch::new(subscription, slot, 0)
     }
 
-    /// Watches all executions that match.
     #[must_use]
     pub fn filtered(&self, filter: FeedFilter, slot: StreamSlot) -> FilteredFeed {
         FilteredFeed::new(Arc::clone(&self.store), self.feed.subscribe(), filter, slot)
     }
 
-    /// The execution once it has ended.
+    /// Waits for an execution's end, and returns the execution. EXECUTION_NOT_FOUND.
     pub async fn end_of(&self, project: ProjectId, id: ExecutionId) -> Result<Arc<Execution>> {
         let subscription = self.timelines.subscribe(id, false);
         self.catch_up(&subscription, project, 0).await?;
@@ -103,7 +102,7 @@ impl Hub {
         }
     }
 
-    /// An execution that was driven by this process has ended; absent where the store must be asked how.
+    /// Notes the end of an execution that this process drove; where `ended` is absent, it is read from the store.
     pub fn drove(&self, id: ExecutionId, ended: Option<&Execution>) {
         let Some(timeline) = self.find(id) else { return };
         timeline.driven_here.store(false, Ordering::Relaxed);
@@ -113,8 +112,8 @@ impl Hub {
         }
     }
 
-    /// Brings a timeline up to the store: EXECUTION_NOT_FOUND where the project has none of that id, SEQUENCE_AHEAD where
-    /// the cursor is beyond its last event.
+    /// Brings a timeline up to date with the store: EXECUTION_NOT_FOUND where the project has none of that id,
+    /// SEQUENCE_AHEAD where the cursor is beyond its last event.
     async fn catch_up(&self, subscription: &Subscription, project: ProjectId, cursor: i64) -> Result<()> {
         let timeline = &subscription.timeline;
         loop {
@@ -157,22 +156,22 @@ impl Hub {
         }
     }
 
-    /// Has it read from the store.
+    /// Queues a timeline to be read from the store, unless it is queued already.
     fn read_soon(&self, timeline: &Arc<Timeline>) {
         if !timeline.behind.swap(true, Ordering::Relaxed) {
-            // Closed only when the server ends.
+            // The receiver lives as long as the hub.
             self.behind.send(Arc::clone(timeline)).ok();
         }
     }
 
-    /// Has its holder asked for its text, should someone read it and should it run.
+    /// Queues a timeline whose text is to be asked for, where someone reads it and the execution runs.
     fn ask_for_text(&self, timeline: &Arc<Timeline>) {
         if timeline.wanted_text().is_some() {
             self.asks.send(Arc::clone(timeline)).ok();
         }
     }
 
-    /// Reads what is missing of these from the store.
+    /// Reads from the store what these timelines lack.
     async fn read(&self, timelines: &[Arc<Timeline>]) -> Result<()> {
         let (over, open): (Vec<_>, Vec<_>) = timelines.iter().cloned().partition(|one| one.known().is_over());
         for open in open.chunks(POLLED_AT_ONCE) {
@@ -187,7 +186,7 @@ impl Hub {
         self.read_ends(&lacking).await
     }
 
-    /// Reads these as they ended.
+    /// Reads these executions, which have ended, with their texts.
     async fn read_ends(&self, timelines: &[Arc<Timeline>]) -> Result<()> {
         for timelines in timelines.chunks(ENDS_AT_ONCE) {
             let ids: Vec<_> = timelines.iter().map(|one| one.id).collect();
@@ -200,7 +199,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Keeps the hub going until `stop`; runs once. `texts` are those of this process.
+    /// Runs the hub until `stop`; to be called once. `texts` are those that this process writes.
     pub async fn run(
         self: Arc<Self>,
         texts: Texts,
@@ -229,7 +228,7 @@ impl Hub {
     async fn read_behind(&self) {
         let (mut behind, mut timelines) = (self.to_read.lock().await, Vec::new());
         while behind.recv_many(&mut timelines, POLLED_AT_ONCE).await > 0 {
-            // What changes from here on asks again.
+            // Before they are read, so that a later change queues them again.
             timelines.iter().for_each(|one| one.behind.store(false, Ordering::Relaxed));
             if let Err(error) = self.read(&timelines).await {
                 tracing::debug!(%error, "watched executions could not be read; the next look brings them");

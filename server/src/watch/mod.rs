@@ -1,14 +1,14 @@
-//! Watching: what happens to executions, told to those who wait for it. Nobody who watches asks the store by itself.
-//! docs/ARCHITECTURE.md shows who owns whom.
+//! Watching: the events and the text of executions, sent to the streams that subscribe to them. Live events are read
+//! from the store for all streams together. docs/ARCHITECTURE.md shows who owns whom.
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`hub`] | everything that is watched on this server; the store is its truth |
-//! | `timeline` | one watched execution, shared by all who watch it |
+//! | [`hub`] | everything that is watched on this server; keeps it in step with the store |
+//! | `timeline` | one watched execution, shared by all streams that watch it |
 //! | [`watch`] | one stream about one execution: a cursor into its timeline |
-//! | [`feed`] | what happens to all executions, read once for all who watch by a filter |
-//! | [`filtered_feed`] | one stream over all executions that match: what stands, then what the feed tells |
-//! | [`stream_limits`] | what every stream obeys: counts, heartbeats, age, drain, an end for who does not read |
+//! | [`feed`] | the events of all executions, read once for all streams that filter them |
+//! | [`filtered_feed`] | one stream over all executions that match: snapshots, then events of the feed |
+//! | [`stream_limits`] | the limits of every stream: number, heartbeats, age, drain, an end where it is not read |
 
 pub mod feed;
 pub mod filtered_feed;

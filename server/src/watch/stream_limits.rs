@@ -1,4 +1,4 @@
-//! What every watching stream obeys: a sign of life, an age, a drain, and an end for who does not read.
+//! The limits of every watching stream: number, heartbeats, age, drain, and an end where it is not read.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -14,18 +14,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::timeline::Subscription;
 
-/// When an ended stream's client may come back.
+/// Retry delay of a stream that a drain ended.
 const COME_BACK: Duration = Duration::from_secs(1);
-/// What tokio lets a task do at a turn, in units; it may be less.
+/// tokio's budget for one poll of a task, in units; it may be less.
 const TURN: usize = 128;
-/// What a message takes of a turn, and how many bytes take a unit: a turn is 8 messages, or 32 KiB.
+/// The units that a message takes, and the bytes that take one more: a poll sends 8 messages, or 32 KiB.
 const MESSAGE: usize = 16;
 const UNIT_BYTES: usize = 256;
 
 /// Counts the streams of a server, and ends those that are not read.
 pub struct StreamLimits {
     config: WatchConfig,
-    /// Fires when streams end.
+    /// Fires when a drain begins, which ends streams.
     draining: CancellationToken,
     began: Instant,
     open: Mutex<OpenStreams>,
@@ -34,26 +34,25 @@ pub struct StreamLimits {
 #[derive(Default)]
 struct OpenStreams {
     all: Vec<Weak<StreamActivity>>,
-    /// Those that are counted: in all, and by key.
+    /// The streams that count: in total, and by key.
     counted: usize,
     by_key: HashMap<u64, usize>,
 }
 
-/// Whether a stream is read.
 struct StreamActivity {
-    /// Streams of one connection share its window.
+    /// Streams of one connection share its flow-control window; absent where it is unknown.
     connection: Option<SocketAddr>,
-    /// When it was polled the last time, in milliseconds since `began`. One that is read is polled whenever it has given
-    /// something, and while it waits at least once per stall limit.
+    /// When it was last polled, in milliseconds since `began`. A stream that is read is polled after each message, and
+    /// while it waits at least once per stall limit.
     polled: AtomicU64,
-    /// About how large what it gave last was.
+    /// About how many bytes its last message took.
     bytes: AtomicUsize,
     expelled: AtomicBool,
-    /// Dropped once it is expelled; absent for a feed.
+    /// Dropped once the stream is expelled; absent for a feed.
     subscription: Mutex<Option<Subscription>>,
 }
 
-/// Why a stream ends that is not at its end.
+/// Why a stream ends before its own end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StreamEnd {
     Drained,
@@ -82,14 +81,14 @@ impl StreamEnd {
 }
 
 impl StreamLimits {
-    /// No streams yet; all end when `draining` fires.
+    /// All streams end when `draining` fires.
     #[must_use]
     pub fn new(config: WatchConfig, draining: CancellationToken) -> Arc<Self> {
         Arc::new(Self { config, draining, began: Instant::now(), open: Mutex::default() })
     }
 
-    /// A slot for a stream of the key's: TOO_MANY_WATCHERS where the key or the server has too many. `connection` is what
-    /// it comes over.
+    /// A slot for a stream of this key: TOO_MANY_WATCHERS where the key or the server has as many as it may.
+    /// `connection` is the peer that it is sent to.
     pub fn admit(self: &Arc<Self>, key: u64, connection: Option<SocketAddr>) -> Result<StreamSlot> {
         let WatchConfig { per_key, per_server, .. } = self.config;
         let mut open = self.open();
@@ -108,7 +107,7 @@ impl StreamLimits {
         Ok(slot)
     }
 
-    /// The slot of a stream that is part of a call: without an age, and not counted.
+    /// The slot of a stream within an inline call: it has no greatest age, and is not counted.
     #[must_use]
     pub fn within_call(self: &Arc<Self>, connection: Option<SocketAddr>) -> StreamSlot {
         let activity = Arc::new(StreamActivity {
@@ -138,25 +137,25 @@ impl StreamLimits {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the drain, and answers what a call ends with that waits as streams do.
+    /// Waits for the drain, and returns the error for a call that waits as streams do.
     pub async fn drained(&self) -> Error {
         self.draining.cancelled().await;
         StreamEnd::Drained.error()
     }
 
-    /// Expels streams that are not read, until `stop`: at their next poll they learn of it.
+    /// Expels streams that are not read, until `stop`; they end at their next poll.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let limit = self.config.stall_limit;
         let mut ticks = tokio::time::interval((limit / 4).min(Duration::from_secs(1)));
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            // One that waits is asked once per limit.
+            // Twice the limit: a stream that waits is polled only once per limit.
             let too_long = u64::try_from(2 * limit.as_millis()).unwrap_or(u64::MAX);
             self.expel(self.now().saturating_sub(too_long));
         }
     }
 
-    /// Expels who was asked for more before `then` and not since. Where no stream of a connection is
-    /// read, that may be the fault of one: the one with the most bytes waiting goes first, the others get another chance.
+    /// Expels streams that were last polled before `then`. Where no stream of a connection is read, one of them may
+    /// block the others: only the one with the largest last message is expelled, and the others get another chance.
     fn expel(&self, then: u64) {
         let mut open = self.open();
         open.all.retain(|stream| stream.strong_count() > 0);
@@ -165,7 +164,7 @@ impl StreamLimits {
         let mut read = HashSet::new();
         let mut stalled: HashMap<_, Vec<_>> = HashMap::new();
         for (number, stream) in all.iter().enumerate() {
-            // One of no known connection is alone on it.
+            // A stream of an unknown connection counts as alone on its own.
             let connection = stream.connection.ok_or(number);
             if stream.expelled.load(Ordering::Relaxed) {
                 continue;
@@ -191,53 +190,53 @@ impl StreamActivity {
     }
 }
 
-/// One stream's place in the limits, until it is dropped.
+/// One stream's place in the limits, given back on drop.
 pub struct StreamSlot {
     activity: Arc<StreamActivity>,
     /// When the next heartbeat is due.
     beat: Instant,
     end: Option<Instant>,
     draining: Option<CancellationToken>,
-    /// The key that it is counted by.
+    /// The key that it counts for; absent where it is not counted.
     counted: Option<u64>,
     limits: Arc<StreamLimits>,
 }
 
 impl StreamSlot {
-    /// A drain does not end it: what it is about ends in time.
+    /// Not ended by a drain, because its execution ends within the drain.
     #[must_use]
     pub fn outlasting_a_drain(mut self) -> Self {
         self.draining = None;
         self
     }
 
-    /// Keeps this for as long as the stream is read.
+    /// Holds the subscription until the stream ends or is expelled.
     pub(super) fn keep(&self, subscription: Subscription) {
         *self.activity.subscription() = Some(subscription);
     }
 
-    /// Notes, each time it is called, that the stream is read.
+    /// A function that notes, each time it is called, that the stream is read.
     pub fn read_marker(&self) -> impl Fn() + Send + 'static {
         let (activity, limits) = (Arc::clone(&self.activity), Arc::clone(&self.limits));
         move || activity.polled.store(limits.now(), Ordering::Relaxed)
     }
 
-    /// Fails where the stream was not read for too long.
+    /// [`StreamEnd::Slow`] where the stream was expelled.
     pub(super) fn check(&self) -> Result<(), StreamEnd> {
         if self.activity.expelled.load(Ordering::Relaxed) { Err(StreamEnd::Slow) } else { Ok(()) }
     }
 
-    /// A message of about this size was given away.
+    /// Notes that a message of about so many bytes was sent.
     pub(super) fn gave(&self, bytes: usize) {
         self.activity.bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Waits for the stream's next turn, where what it gave last has used this one up.
+    /// Waits for the task's next poll where the last message has used up this one's budget.
     pub(super) async fn turn(&self) {
         take_turn(self.activity.bytes.load(Ordering::Relaxed)).await;
     }
 
-    /// Waits: until the stream must end, or, answering nothing, until a heartbeat is due.
+    /// Waits until the stream must end, or, returning nothing, until a heartbeat is due.
     pub(super) async fn waits(&mut self) -> Option<StreamEnd> {
         let drained = async {
             match &self.draining {
@@ -247,7 +246,7 @@ impl StreamSlot {
         };
         tokio::pin!(drained);
         loop {
-            // However long it waits, it is asked for more now and then: so it is known to be read.
+            // However long it waits, it is polled once per stall limit, which shows that it is read.
             let wake = self.beat.min(Instant::now() + self.limits.config.stall_limit);
             let wake = self.end.map_or(wake, |end| end.min(wake));
             tokio::select! {
@@ -281,13 +280,13 @@ impl Drop for StreamSlot {
     }
 }
 
-/// A length of time, up to a tenth more or less.
+/// The duration, up to a tenth shorter or longer.
 fn spread(length: Duration) -> Duration {
     length.mul_f64(0.9 + 0.2 * prompt_ledger_runtime::jitter())
 }
 
-/// Takes what a message of that size costs from the turn of the task that runs; where nothing is left, its next turn is
-/// waited for. Otherwise a thousand streams that have much to give would keep every other call waiting.
+/// Takes the cost of a message of so many bytes from the budget of the running task, and waits for its next poll where
+/// that is used up. Otherwise a thousand streams with much to send would keep every other call waiting.
 async fn take_turn(bytes: usize) {
     for _ in 0..(MESSAGE + bytes / UNIT_BYTES).min(TURN) {
         consume_budget().await;

@@ -1,5 +1,5 @@
-//! What a server knows of one watched execution: its events without a gap, its text while it is written, its end. It is
-//! shared by everyone here who watches it.
+//! What a server knows of one watched execution: its events without a gap, its text as it is written, its end. Shared
+//! by all streams here that watch it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,22 +10,21 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_queue::{TextCursor, TextPiece};
 use tokio::sync::Notify;
 
-/// A watched execution.
 pub(super) struct Timeline {
     pub(super) id: ExecutionId,
     known: Mutex<KnownEvents>,
-    /// Wakes who watches.
+    /// Notified when there is something new to send.
     pub(super) changed: Notify,
     subscriptions: AtomicUsize,
     /// How many of the subscriptions read its text.
     readers: AtomicUsize,
-    /// It is driven by this process, which will tell how it ended.
+    /// This process drives it, and reports its end by `Hub::drove`.
     pub(super) driven_here: AtomicBool,
-    /// It waits to be read from the store.
+    /// It is queued to be read from the store.
     pub(super) behind: AtomicBool,
 }
 
-/// The timelines of a server: those with a subscription.
+/// The timelines of a server: those that have a subscription.
 #[derive(Default)]
 pub(super) struct TimelineMap(Mutex<HashMap<ExecutionId, Arc<Timeline>>>);
 
@@ -34,7 +33,7 @@ impl TimelineMap {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Subscribes to an execution, which need not exist yet. `reads`: to its text too.
+    /// Subscribes to an execution, which need not exist yet; with `reads`, to its text too.
     pub(super) fn subscribe(self: &Arc<Self>, id: ExecutionId, reads: bool) -> Subscription {
         let mut timelines = self.lock();
         let timeline = Arc::clone(timelines.entry(id).or_insert_with(|| Arc::new(Timeline::new(id))));
@@ -46,7 +45,7 @@ impl TimelineMap {
     }
 }
 
-/// While it is held, its timeline hears what happens. The last one's end forgets the timeline.
+/// Keeps its timeline in the map, where it receives events. Dropping the last one removes the timeline.
 pub(super) struct Subscription {
     timelines: Arc<TimelineMap>,
     pub(super) timeline: Arc<Timeline>,
@@ -59,7 +58,7 @@ impl Drop for Subscription {
         if self.reads {
             self.timeline.readers.fetch_sub(1, Ordering::Relaxed);
         }
-        // Subscriptions come and go under this lock.
+        // Subscriptions are counted under this lock only.
         if self.timeline.subscriptions.fetch_sub(1, Ordering::Relaxed) == 1 {
             timelines.remove(&self.timeline.id);
         }
@@ -86,7 +85,7 @@ impl Timeline {
     pub(super) fn happened(&self, event: Event) -> TimelineUpdate {
         let mut known = self.known();
         let update = known.happened(event);
-        // An end is told together with the execution as it ended.
+        // The last event is sent only together with the execution as it ended.
         let whole = !known.lacks_its_end();
         drop(known);
         if update == TimelineUpdate::New && whole {
@@ -113,7 +112,8 @@ impl Timeline {
         self.readers.load(Ordering::Relaxed) > 0
     }
 
-    /// What to ask its holder for; nothing where nobody reads, or nobody writes.
+    /// How much of its text is known, for its holder to send the rest; absent where nobody reads it, or it does not
+    /// run.
     pub(super) fn wanted_text(&self) -> Option<TextCursor> {
         if !self.is_read() {
             return None;
@@ -126,26 +126,25 @@ impl Timeline {
 /// What is known of one execution. Pure.
 #[derive(Debug, Default)]
 pub(super) struct KnownEvents {
-    /// From sequence 1 on.
+    /// From sequence 1 on, without a gap.
     events: Vec<Event>,
-    /// As it ended.
+    /// The execution as it ended; may be known before its last event.
     finished: Option<Arc<Execution>>,
     text: AttemptText,
 }
 
-/// What an attempt has written so far.
+/// The text of an attempt so far.
 #[derive(Debug, Default)]
 struct AttemptText {
     attempt: i32,
     so_far: String,
 }
 
-/// What something that was heard comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TimelineUpdate {
-    /// It is new, and fits what is known.
+    /// It is new, and follows what is known.
     New,
-    /// It was known, or is out of date.
+    /// It was known, or is outdated.
     Known,
     /// Something before it is missing.
     Gap,
@@ -162,7 +161,7 @@ impl KnownEvents {
         self.last().map_or(0, |event| event.sequence)
     }
 
-    /// The event after a sequence.
+    /// The event with the next higher sequence; absent where it is not known.
     pub(super) fn after(&self, sequence: i64) -> Option<Event> {
         self.events.get(usize::try_from(sequence).ok()?).copied()
     }
@@ -182,23 +181,22 @@ impl KnownEvents {
         self.last().map_or(0, Event::attempt_now)
     }
 
-    /// The execution as it ended, once it has and that is known.
+    /// The execution as it ended; absent until that and its last event are known.
     pub(super) fn finished(&self) -> Option<&Arc<Execution>> {
         self.finished.as_ref().filter(|_| self.is_over())
     }
 
-    /// Whether the end is known, but not the execution as it ended.
+    /// Whether the last event is known, but not the execution as it ended.
     pub(super) fn lacks_its_end(&self) -> bool {
         self.is_over() && self.finished.is_none()
     }
 
-    /// Takes in what happened.
     pub(super) fn happened(&mut self, event: Event) -> TimelineUpdate {
         match event.sequence - self.through() {
             1 => {
                 self.events.push(event);
-                // An ended attempt's text goes where another follows, whose own may be here already. The last one's stays
-                // for who has not read it to its end.
+                // The text of an attempt is dropped where another one follows, whose own text may be here already.
+                // That of the last one stays, for streams that have not sent all of it.
                 let goes_on = event.from == Some(Status::Running) && !event.to.is_terminal();
                 if goes_on && self.text.attempt <= event.attempt {
                     self.text = AttemptText::default();
@@ -210,7 +208,7 @@ impl KnownEvents {
         }
     }
 
-    /// Takes in the execution as it ended: whether that was new.
+    /// Adds the execution as it ended; whether that was new.
     pub(super) fn ended(&mut self, execution: Arc<Execution>) -> bool {
         let is_new = self.finished.is_none() && execution.status.is_terminal();
         if is_new {
@@ -219,7 +217,6 @@ impl KnownEvents {
         is_new
     }
 
-    /// Takes in what was written.
     pub(super) fn written(&mut self, piece: &TextPiece) -> TimelineUpdate {
         if piece.attempt < self.text.attempt.max(self.attempt()) || self.is_over() {
             return TimelineUpdate::Known;
@@ -233,7 +230,7 @@ impl KnownEvents {
         let have = self.text.so_far.len();
         match have.checked_sub(piece.offset) {
             None => TimelineUpdate::Gap,
-            // A holder's text only grows: what overlaps is the same.
+            // An attempt's text only grows: what overlaps is equal.
             Some(known) => match piece.text.get(known..) {
                 None | Some("") => TimelineUpdate::Known,
                 Some(more) => {
@@ -244,12 +241,13 @@ impl KnownEvents {
         }
     }
 
-    /// How much of the text is known.
+    /// How much of the text is known, in bytes of which attempt.
     pub(super) fn cursor(&self, execution_id: ExecutionId) -> TextCursor {
         TextCursor { execution_id, attempt: self.text.attempt, offset: self.text.so_far.len() }
     }
 
-    /// What comes after so much of an attempt's text: attempt, offset, text; all of it for who has another attempt's.
+    /// The text of the present attempt after `offset` bytes, as attempt, offset, text; all of it where `attempt` is
+    /// another one. Absent where there is no more.
     pub(super) fn text_after(&self, attempt: i32, offset: usize) -> Option<(i32, usize, &str)> {
         let offset = if attempt == self.text.attempt { offset } else { 0 };
         let more = self.text.so_far.get(offset..).filter(|more| !more.is_empty())?;

@@ -1,5 +1,5 @@
-//! One stream about one execution. It holds a cursor and nothing else: what it sends next is in the shared timeline, so
-//! that a slow one takes no memory, finds its text merged, and misses no event.
+//! One stream about one execution. It holds no more than a cursor into the shared timeline, so that a slow stream
+//! takes no memory, gets its text in larger pieces, and misses no event.
 
 use std::sync::{Arc, Weak};
 
@@ -13,35 +13,33 @@ use super::timeline::{KnownEvents, Subscription, Timeline};
 /// The longest text of one message, in bytes.
 const MOST_TEXT: usize = 64 * 1024;
 
-/// What a stream about one execution sends.
 #[derive(Clone, Debug)]
 pub enum WatchMessage {
-    /// Where the execution stands; the first message.
+    /// The state of the execution; the first message.
     Snapshot {
-        /// Its status.
         status: Status,
-        /// Its attempt; 0 before the first.
+        /// The present attempt; 0 before the first.
         attempt: i32,
         /// The sequence of its last event.
         through: i64,
     },
-    /// What happened; the last message holds the execution as it ended.
+    /// An event; the last one comes with the execution as it ended.
     Changed(Event, Option<Arc<Execution>>),
-    /// What the model wrote.
+    /// A piece of the model's text.
     Text {
-        /// The attempt that writes.
+        /// The attempt that wrote it.
         attempt: i32,
-        /// Where it begins, in bytes.
+        /// Where it begins in the attempt's text, in bytes.
         offset: usize,
-        /// It splits no character.
+        /// Ends at a character boundary.
         text: String,
     },
-    /// A sign of life, with the last sequence that was sent.
+    /// A heartbeat, with the sequence of the last event that was sent.
     Heartbeat(i64),
 }
 
 impl WatchMessage {
-    /// About how large it is: what its texts take.
+    /// About how many bytes it takes: those of its texts.
     fn bytes(&self) -> usize {
         match self {
             Self::Text { text, .. } => text.len(),
@@ -51,15 +49,14 @@ impl WatchMessage {
     }
 }
 
-/// A stream about one execution.
 pub struct Watch {
     id: ExecutionId,
-    /// Its subscription is in its slot, which gives it up where the stream is not read.
+    /// The subscription is in the slot, which drops it where the stream is not read.
     timeline: Weak<Timeline>,
     slot: StreamSlot,
     /// The sequence of the last event that was sent.
     cursor: i64,
-    /// So much of this attempt's text was sent.
+    /// The last attempt whose text was sent, and how many bytes of it were.
     text: (i32, usize),
     greeted: bool,
     ended: bool,
@@ -72,19 +69,17 @@ impl Watch {
         Self { id, timeline, slot, cursor, text: (0, 0), greeted: false, ended: false }
     }
 
-    /// Which execution it is about.
     #[must_use]
     pub fn id(&self) -> ExecutionId {
         self.id
     }
 
-    /// Its place in the limits.
     #[must_use]
     pub fn slot(&self) -> &StreamSlot {
         &self.slot
     }
 
-    /// The next message, when there is one; nothing after the terminal event, or after an error.
+    /// The next message, once there is one; absent after the last event, or after an error.
     pub async fn next(&mut self) -> Option<Result<WatchMessage>> {
         if self.ended {
             return None;
@@ -116,13 +111,13 @@ impl Watch {
         }
     }
 
-    /// What comes next of what is known: the snapshot, events in order, the text before the end.
+    /// The next message from what is known: the snapshot, events in order, the text before the last event.
     fn take(&mut self, known: &KnownEvents) -> Option<WatchMessage> {
         let last = known.last()?;
         if !self.greeted {
             self.greeted = true;
             if known.is_over() {
-                // The end is sent whatever the cursor says.
+                // The last event is sent whatever the cursor says.
                 self.cursor = self.cursor.min(last.sequence - 1);
             }
             return Some(WatchMessage::Snapshot { status: last.to, attempt: known.attempt(), through: last.sequence });

@@ -1,4 +1,4 @@
-//! Answers that nobody reads: lists whose callers give the server no window to send them in.
+//! Responses that are not read: lists whose callers give the server no window to send them in.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::kit::{HUNG, Meter, Wire, framed, ledger, send, status_of};
 
 const LIST: &str = "/promptledger.v1.ExecutionService/ListExecutions";
 const STREAMS: usize = 300;
-/// A list is answered or refused much sooner.
+/// An upper bound: a list is answered or refused much sooner.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
 
 /// A new key for the default project.
@@ -60,7 +60,7 @@ async fn lists_that_are_not_read_hold_no_more_than_a_keys_share_and_other_keys_g
     assert!(toll.grown_mib() < 170, "{toll}");
     assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
 
-    // What is held is another key's nothing; and the attacker's own comes back with its connection's end.
+    // What is held does not count for another key; and the attacker's share comes back when its connection ends.
     drop((wire, held));
     let connection = ledger.connection_with(Metadata::key(&attacker));
     let mut client = ExecutionServiceClient::new(connection);
@@ -77,12 +77,12 @@ async fn executions_that_are_answered_again_and_not_read_hold_no_more_than_a_key
     let run = v1::RunExecutionRequest { spec: Some(spec.clone()) }.encode_to_vec();
     let stream = v1::StreamExecutionRequest { spec: Some(spec.clone()) }.encode_to_vec();
     let service = "/promptledger.v1.ExecutionService";
-    // A stream whose end is to be sent must have room for what comes before it.
+    // A stream needs room for the messages before its last one, or its end cannot be sent.
     for (method, message, window) in [("RunExecution", run, 0), ("StreamExecution", stream, 16 * 1024)] {
         let model = FakeModel::start().await;
         model.next(Reply::answer("x".repeat(490 * 1024)));
         let ledger = ledger().openai(&model.base_url()).start().await;
-        // One answer: about 0.7 MiB, and 200 MiB for all.
+        // One response is about 0.7 MiB, all together 200 MiB.
         ledger.active("large", &"x".repeat(190 * 1024)).await;
         ledger.run(spec.clone()).await;
         let attacker = key(&ledger);

@@ -1,12 +1,12 @@
-//! Prompts that are meant to fill the server's memory once they are read.
+//! Prompts that would fill the server's memory once they are cached.
 
 use prompt_ledger_proto::v1;
 
 use super::kit::{HUNG, Meter, ledger};
 
-/// How many prompts: in memory they take several times what they may.
+/// Enough that in memory they take several times the caches' bound.
 const PROMPTS: usize = 400;
-/// How much the server may grow, in MiB: the caches' bound, and what reading takes for a while.
+/// MiB that the server may grow: the caches' bound, and what reading takes for a while.
 const GROWTH_MIB: u64 = 200;
 
 #[tokio::test(flavor = "multi_thread")]

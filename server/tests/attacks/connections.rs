@@ -19,26 +19,27 @@ use tonic::transport::Endpoint;
 
 use crate::kit::{Meter, ledger};
 
-/// What is waited for comes much sooner, or never.
+/// An upper bound: what is waited for comes much sooner, or never.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
-/// The preface of HTTP/2, and an empty SETTINGS frame.
+/// HTTP/2 connection preface, and an empty SETTINGS frame.
 const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/// Opens HTTP/2 and says nothing more: the connection, where the server took it. One that it refuses ends at once.
+/// Opens HTTP/2 and sends nothing more. The connection, where the server accepted it; absent where it closed it at
+/// once.
 async fn idle(addr: &str, from: [u8; 4]) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((from, 0))).unwrap();
     let mut stream = socket.connect(addr.parse().unwrap()).await.unwrap();
     // Fails where the connection is closed already.
     stream.write_all(OPENING).await.ok()?;
-    // A server that takes a connection begins with its SETTINGS.
+    // A server that accepts a connection begins with its SETTINGS.
     let mut settings = [0; 9];
     let read =
         tokio::time::timeout(WAIT_LIMIT, stream.read_exact(&mut settings)).await.expect("neither taken nor closed");
     read.ok().map(|_| stream)
 }
 
-/// Opens so many at once: those that the server took.
+/// Opens so many connections at once, and returns those that the server accepted.
 async fn idle_ones(ledger: &Ledger, count: usize) -> Vec<TcpStream> {
     let open = |_| {
         let addr = ledger.addr.clone();
@@ -51,7 +52,7 @@ async fn idle_ones(ledger: &Ledger, count: usize) -> Vec<TcpStream> {
     taken
 }
 
-/// Whether a call over a connection of its own is answered.
+/// Whether a call on a new connection is answered.
 async fn a_new_client_is_served(ledger: &Ledger) -> bool {
     let endpoint = Endpoint::from_shared(format!("http://{}", ledger.addr)).unwrap();
     let Ok(channel) = endpoint.connect().await else { return false };
@@ -68,7 +69,7 @@ async fn soon_a_new_client_is_served(ledger: &Ledger) -> Duration {
     began.elapsed()
 }
 
-/// How many lines of the log hold this.
+/// How many lines of the log contain `what`.
 fn lines_with(ledger: &Ledger, what: &str) -> usize {
     ledger.output().iter().filter(|line| line.contains(what)).count()
 }
@@ -76,7 +77,7 @@ fn lines_with(ledger: &Ledger, what: &str) -> usize {
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_at_once_and_those_within_it_are_served() {
     let ledger = ledger().env("MAX_CONNECTIONS", "40").start().await;
-    // Its connection is one of those within the limit.
+    // The connection of this call counts within the limit.
     ledger.active("greet", "hello").await;
     let taken = idle_ones(&ledger, 200).await;
     assert_eq!(taken.len(), 39);
@@ -117,7 +118,7 @@ async fn connections_never_take_the_descriptors_that_the_server_works_with() {
     ledger.active("greet", "hello").await;
     let taken = idle_ones(&ledger, 400).await;
     println!("of 400 idle connections with 256 descriptors {} were taken", taken.len());
-    // Each needs descriptors of its own: a connection to the model, and the store's.
+    // Each call needs more descriptors: a connection to the model, and one of the store.
     for _ in 0..20 {
         let ran = ledger.run(spec("greet", &[])).await;
         assert_eq!(ran.status(), v1::ExecutionStatus::Succeeded, "{ran:?}");
@@ -128,7 +129,7 @@ async fn connections_never_take_the_descriptors_that_the_server_works_with() {
     soon_a_new_client_is_served(&ledger).await;
 }
 
-/// Streams that are opened and reset in the same breath, as many as end a connection several times over.
+/// Streams that are opened and reset at once, several times as many as end a connection.
 fn rapid_reset() -> Vec<u8> {
     let mut frames = BytesMut::from(OPENING);
     for stream in (1..2_000).step_by(2) {
@@ -151,7 +152,7 @@ async fn rapid_resets_end_their_connection_and_write_no_line_each() {
     let before = ledger.output().len();
     for _ in 0..100 {
         let mut stream = TcpStream::connect(&ledger.addr).await.unwrap();
-        // The server hangs up before it has read all.
+        // The server closes the connection before it has read all.
         stream.write_all(&rapid_reset()).await.ok();
         let mut answer = Vec::new();
         let ended = tokio::time::timeout(WAIT_LIMIT, stream.read_to_end(&mut answer)).await;

@@ -1,4 +1,4 @@
-//! What an attack is measured by, and a client of HTTP/2 frames that breaks the rules a real client keeps.
+//! Measures an attack; and an HTTP/2 client that sends frames which no well-behaved client does.
 
 use std::fmt;
 use std::fs;
@@ -20,9 +20,10 @@ use tonic::transport::Endpoint;
 
 /// The pause between two calls of the honest client.
 const PROBE_PAUSE: Duration = Duration::from_millis(10);
-/// What the slowest call of the honest client may take: only a server that hangs exceeds it, however busy the machine is.
+/// The longest that a call of the honest client may take: only a server that hangs exceeds it, however busy the
+/// machine is.
 pub(crate) const HUNG: Duration = Duration::from_secs(10);
-/// What one call of the honest client may take before it counts as failed.
+/// A call of the honest client that takes longer counts as failed.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The clock of /proc, in ticks per second (USER_HZ, 100 on every Linux).
 const TICKS: u64 = 100;
@@ -32,7 +33,7 @@ pub(crate) fn ledger() -> Builder {
     server(env!("CARGO_BIN_EXE_prompt-ledger"))
 }
 
-/// Measures a server's process, and an honest client of it on a thread and a connection of its own, from
+/// Measures a server's process, and an honest client that calls it from a thread and a connection of its own, from
 /// [`Meter::start`] to [`Meter::finish`].
 pub(crate) struct Meter {
     pid: u32,
@@ -43,10 +44,10 @@ pub(crate) struct Meter {
     honest: JoinHandle<Vec<Option<Duration>>>,
 }
 
-/// What an attack cost.
+/// The measured cost of an attack.
 #[derive(Debug)]
 pub(crate) struct Toll {
-    /// Resident memory before, at its highest, and after, in MiB.
+    /// Resident memory before, at its peak, and after, in MiB.
     pub(crate) before_mib: u64,
     pub(crate) peak_mib: u64,
     pub(crate) after_mib: u64,
@@ -55,17 +56,17 @@ pub(crate) struct Toll {
     pub(crate) elapsed: Duration,
     /// The latencies of the honest client's calls, sorted; a call that failed is not among them.
     pub(crate) latencies: Vec<Duration>,
-    /// How many of the honest client's calls failed.
+    /// Failed calls of the honest client.
     pub(crate) failed: usize,
 }
 
 impl Toll {
-    /// How much memory the attack took at most, in MiB.
+    /// The peak of memory above what was resident before, in MiB.
     pub(crate) fn grown_mib(&self) -> u64 {
         self.peak_mib.saturating_sub(self.before_mib)
     }
 
-    /// The slowest call of the honest client.
+    /// The longest latency of the honest client's calls.
     pub(crate) fn slowest(&self) -> Duration {
         self.latencies.last().copied().unwrap_or(Duration::MAX)
     }
@@ -92,11 +93,11 @@ impl fmt::Display for Toll {
 }
 
 impl Meter {
-    /// Begins to measure. Registers the prompt `honest` for the honest client, which reads it again and again.
+    /// Starts measuring. Registers the prompt `honest`, which the honest client reads again and again.
     pub(crate) async fn start(ledger: &Ledger) -> Self {
         ledger.active("honest", "hello").await;
         let pid = ledger.pid();
-        // Begins the peak anew.
+        // Resets the peak of the resident memory.
         fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let honest = std::thread::spawn({
@@ -107,7 +108,7 @@ impl Meter {
         Self { pid, began: Instant::now(), cpu: processor_time(pid), resident, stop, honest }
     }
 
-    /// Ends, and says under this name what it came to.
+    /// Stops measuring, and prints the result under this name.
     pub(crate) fn finish(self, attack: &str) -> Toll {
         self.stop.store(true, Ordering::Relaxed);
         let calls = self.honest.join().unwrap();
@@ -127,7 +128,7 @@ impl Meter {
     }
 }
 
-/// Calls GetPrompt one after the other until `stop`: how long each call took, absent where it failed.
+/// Calls GetPrompt again and again until `stop`: the latency of each call, absent where it failed.
 fn probe(addr: &str, stop: &AtomicBool) -> Vec<Option<Duration>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -146,7 +147,7 @@ fn probe(addr: &str, stop: &AtomicBool) -> Vec<Option<Duration>> {
     })
 }
 
-/// A line of /proc/PID/status that is in kB, in MiB.
+/// A line of /proc/PID/status that is in kB, converted to MiB.
 pub(crate) fn memory(pid: u32, line: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let value = status.lines().find_map(|l| l.strip_prefix(line)).unwrap();
@@ -162,7 +163,7 @@ fn processor_time(pid: u32) -> Duration {
     Duration::from_millis(ticks * 1_000 / TICKS)
 }
 
-/// A connection whose frames the test sends one by one.
+/// A connection on which the test sends frame by frame.
 #[derive(Clone)]
 pub(crate) struct Wire {
     requests: SendRequest<Bytes>,
@@ -170,7 +171,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Connects, with a receive window of `window` bytes for each stream: 0 reads nothing.
+    /// Connects, with a receive window of `window` bytes for each stream; 0 reads nothing.
     pub(crate) async fn connect(addr: &str, window: u32) -> Self {
         let stream = TcpStream::connect(addr).await.unwrap();
         let mut builder = h2::client::Builder::new();
@@ -180,7 +181,7 @@ impl Wire {
         Self { requests, authority: addr.to_owned() }
     }
 
-    /// Opens a call with these headers beside those that every gRPC call has; its body is the caller's to send.
+    /// Opens a call with these headers beside those that every gRPC call has; the caller sends its body.
     pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)]) -> (ResponseFuture, SendStream<Bytes>) {
         let mut request = Request::builder()
             .method("POST")
@@ -194,17 +195,17 @@ impl Wire {
         ready.send_request(request.body(()).unwrap(), false).unwrap()
     }
 
-    /// Calls with one message, and waits for the answer: its `grpc-status`, from headers or trailers.
+    /// Calls with one message, and returns the `grpc-status` of headers or trailers.
     pub(crate) async fn call(&self, path: &str, headers: &[(&str, &str)], message: &[u8]) -> String {
         let (response, mut body) = self.open(path, headers).await;
-        // A server that refuses early resets the stream: what could not be sent is of no use to it.
+        // A server that refuses early resets the stream, so that sending may fail.
         let _ = send(&mut body, framed(message), true).await;
         let (head, rest) = response.await.unwrap().into_parts();
         status_of(Response::from_parts(head, rest)).await
     }
 }
 
-/// Waits for the end of an answer: its `grpc-status`.
+/// Waits for the end of a response, and returns its `grpc-status`.
 pub(crate) async fn status_of(response: Response<RecvStream>) -> String {
     let of = |headers: &HeaderMap| Some(headers.get("grpc-status")?.to_str().ok()?.to_owned());
     if let Some(status) = of(response.headers()) {
@@ -217,7 +218,7 @@ pub(crate) async fn status_of(response: Response<RecvStream>) -> String {
     body.trailers().await.unwrap().as_ref().and_then(of).unwrap()
 }
 
-/// Sends bytes on a stream, as its window has room; an error is the stream's end.
+/// Sends bytes on a stream as its window allows; fails where the stream has ended.
 pub(crate) async fn send(body: &mut SendStream<Bytes>, mut bytes: Bytes, end: bool) -> Result<(), h2::Error> {
     while !bytes.is_empty() {
         body.reserve_capacity(bytes.len());
@@ -228,7 +229,7 @@ pub(crate) async fn send(body: &mut SendStream<Bytes>, mut bytes: Bytes, end: bo
     Ok(())
 }
 
-/// A message as gRPC frames it: not compressed, its length, its bytes.
+/// A gRPC frame: uncompressed, the length of the message, the message.
 pub(crate) fn framed(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(5 + message.len());
     frame.put_u8(0);

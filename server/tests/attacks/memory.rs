@@ -1,4 +1,4 @@
-//! Memory that was taken for a while is given back to the system.
+//! Memory that was used for a while is returned to the system.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use prompt_ledger_testkit::ledger::{Ledger, spec};
 use crate::kit::{Meter, ledger, memory};
 use crate::provider_json::call_at_once;
 
-/// How long giving back may take.
+/// How long returning it may take.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(20);
-/// How much more than before may be kept, in MiB.
+/// MiB that may stay resident beyond those before.
 const KEPT_MIB: u64 = 70;
 
 #[tokio::test]
@@ -30,7 +30,8 @@ async fn memory_is_given_back_once_it_is_not_needed() {
     println!("long answers: {kept} MiB more than before {:.1} s after the end", after.as_secs_f64());
 }
 
-/// Waits until no more than [`KEPT_MIB`] above `before` are resident: how much that is then, and how long it took.
+/// Waits until at most [`KEPT_MIB`] more than `before` are resident; returns how many MiB that is, and how long it
+/// took.
 async fn given_back(ledger: &Ledger, before: u64) -> (u64, Duration) {
     let began = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! A model server whose answers are made of tiny JSON values: 4 MiB of them must cost no more than the bytes.
+//! A model server whose responses consist of tiny JSON values: 4 MiB of them must cost no more than their bytes.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
@@ -7,18 +7,18 @@ use tokio::task::JoinSet;
 
 use crate::kit::{HUNG, Meter, ledger};
 
-/// Calls that are under way together.
+/// Concurrent calls.
 const CALLS: usize = 30;
-/// The length of one answer, in bytes.
+/// The length of one response, in bytes.
 const ANSWER: usize = 4 * 1024 * 1024 - 1024;
 
-/// `head` and `tail` with as many tiny values between them as make [`ANSWER`] bytes.
+/// `head`, as many tiny values as fill [`ANSWER`] bytes, and `tail`.
 fn filled(head: &str, value: &str, tail: &str) -> String {
     let count = (ANSWER - head.len() - tail.len()) / (value.len() + 1);
     format!("{head}{}{tail}", vec![value; count].join(","))
 }
 
-/// Whole answers, each with a text of one word and its tiny values elsewhere.
+/// Complete responses, each with a text of one word, and its tiny values elsewhere.
 fn whole_answers() -> [String; 4] {
     let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":1}"#;
     let choice = r#"{"message":{"content":"hi"},"finish_reason":"stop"}"#;
@@ -30,7 +30,7 @@ fn whole_answers() -> [String; 4] {
     ]
 }
 
-/// Runs the same spec so many times at once: what became of each.
+/// Runs the same spec `calls` times at once; returns the executions as they ended.
 pub(crate) async fn call_at_once(ledger: &Ledger, calls: usize, spec: &v1::ExecutionSpec) -> Vec<v1::Execution> {
     let mut running = JoinSet::new();
     for _ in 0..calls {
@@ -43,7 +43,7 @@ pub(crate) async fn call_at_once(ledger: &Ledger, calls: usize, spec: &v1::Execu
     running.join_all().await
 }
 
-/// Calls a model that answers like this.
+/// Executes against a model that responds like this.
 async fn attack(name: &str, reply: Reply, streams: bool, expected: (&str, &str)) {
     let model = FakeModel::start().await;
     model.otherwise(reply);
@@ -57,7 +57,7 @@ async fn attack(name: &str, reply: Reply, streams: bool, expected: (&str, &str))
     let toll = meter.finish(name);
     assert_eq!(toll.failed, 0, "{toll}");
     assert!(toll.slowest() < HUNG, "{toll}");
-    // The bodies themselves, in buffers that grow by doubling, and room to spare.
+    // The bodies themselves, in buffers that grow by doubling, and some more.
     assert!(toll.grown_mib() < 400, "{toll}");
 }
 

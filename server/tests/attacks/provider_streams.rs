@@ -1,4 +1,4 @@
-//! A model server that begins many streams and ends none: what they hold together is bounded.
+//! A model server that begins many streams and ends none: together they hold a bounded number of bytes.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
@@ -8,24 +8,24 @@ use tokio::task::JoinSet;
 
 use crate::kit::{HUNG, Meter, ledger};
 
-/// Nearly what one event may have, in bytes.
+/// Just under the limit of one event, in bytes.
 const LONG: usize = 4 * 1024 * 1024 - 100_000;
-/// Where a response is cut, in bytes.
+/// Where a response text is truncated, in bytes.
 const KEPT: usize = 500 * 1024;
 
-/// What the model sends, and then nothing.
+/// A response that sends these pieces, and then nothing.
 fn unended(pieces: Vec<Vec<u8>>) -> Reply {
     let count = pieces.len();
     Reply::events(pieces).held_after(count, &Gate::new())
 }
 
-/// Bytes in the pieces in which they come.
+/// The bytes, cut into the pieces in which they are sent.
 fn pieces(bytes: &[u8]) -> Vec<Vec<u8>> {
     bytes.chunks(64 * 1024).map(<[u8]>::to_vec).collect()
 }
 
-/// Streams so many executions of a model that answers like this: the text of each that was told, and the most memory that
-/// they took, in MiB.
+/// Streams `calls` executions of a model that responds like this; returns the text that each stream got, and the most
+/// memory that they took, in MiB.
 async fn attack(name: &str, calls: usize, reply: Reply) -> (Vec<String>, u64) {
     let model = FakeModel::start().await;
     model.otherwise(reply);

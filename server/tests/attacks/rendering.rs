@@ -1,4 +1,4 @@
-//! Templates and variables whose rendering is meant to hold the server, and registrations whose parsing is.
+//! Templates and variables whose rendering would block the server, and registrations whose parsing would.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ use super::kit::{Meter, Toll, ledger};
 
 /// The deadline of each hostile call.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Hostile calls at once.
+/// Concurrent hostile calls.
 const CALLS: usize = 6;
-/// What the honest client's slowest call may take: a server that is held answers only when the work is done.
+/// The longest that a call of the honest client may take: a blocked server answers only when the work is done.
 const SLOWEST_HONEST_CALL: Duration = Duration::from_secs(2);
-/// Processor time that may be spent after the last hostile call was answered.
+/// Processor time that may still be spent after the last hostile call was answered.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
-/// What is rendered: name, template, variables, and why it is refused.
+/// Hostile input: name, template, variables, and the reason of its refusal.
 fn hostile() -> Vec<(&'static str, String, Value, &'static str)> {
     let key = "a".repeat(900_000);
     let nested = |depth: usize, inner: &str| {
@@ -75,7 +75,8 @@ async fn submit(ledger: &Ledger, name: &str, variables: &Struct) -> Result<(), S
     ledger.executions().submit_execution(request).await.map(drop)
 }
 
-/// Half of the calls preview, half execute. Each is refused, or ends by its deadline (which tonic's client calls CANCELLED).
+/// Half of the calls preview, half execute. Each is refused, or ends by its deadline (which tonic's client reports as
+/// CANCELLED).
 async fn attacked(ledger: &Ledger, name: &str, variables: &Struct) {
     let (renders, submits) = tokio::join!(
         join_all((0..CALLS / 2).map(|_| render(ledger, name, variables, DEADLINE))),
@@ -99,7 +100,7 @@ async fn rendering_holds_nobody_up_and_ends_with_its_call() {
     for (name, template, values, reason) in hostile() {
         ledger.active("hostile", &template).await;
         let values = variables(&values);
-        // Alone and with time enough, it is the input that is refused.
+        // Alone and with time enough, the input itself is refused.
         let refused = render(&ledger, "hostile", &values, Duration::from_secs(60)).await.unwrap_err();
         assert_eq!(refused.get_details_error_info().unwrap().reason, reason, "{name}: {refused:?}");
         let meter = Meter::start(&ledger).await;

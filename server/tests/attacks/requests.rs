@@ -13,7 +13,7 @@ use super::kit::{HUNG, Meter, Wire, framed, ledger, send, status_of};
 
 const KEY: [(&str, &str); 1] = [("x-api-key", DEVELOPMENT_KEY)];
 const MIB: usize = 1024 * 1024;
-/// How long an attack is held once all of it is sent.
+/// How long an attack is held after all of it was sent.
 const HELD: Duration = Duration::from_secs(1);
 const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";
 const RUN: &str = "/promptledger.v1.ExecutionService/RunExecution";
@@ -21,8 +21,8 @@ const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const GET: &str = "/promptledger.v1.RegistryService/GetPrompt";
 const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// Opens `streams` calls on one connection, each with a message of so many bytes of which the last never comes, and holds
-/// them for a while.
+/// Opens `streams` calls on one connection, each with a message of so many bytes whose last one is never sent, and
+/// holds them for a while.
 async fn unfinished(ledger: &Ledger, path: &str, bytes: usize, headers: &[(&str, &str)], streams: usize) {
     let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
     let mut message = framed(&vec![0; bytes]);
@@ -32,14 +32,14 @@ async fn unfinished(ledger: &Ledger, path: &str, bytes: usize, headers: &[(&str,
         let _ = send(&mut body, message.clone(), false).await;
         (response, body)
     });
-    // What is not taken in this time is not taken at all.
+    // What the server has not read by then, it will not read.
     let _held = tokio::time::timeout(Duration::from_secs(20), join_all(held)).await;
     tokio::time::sleep(HELD).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_requests_without_a_key_take_no_memory() {
-    // More than is taken, which is refused at once, and as much as is.
+    // A message beyond the limit, which is refused at once, and one at the limit.
     for (path, bytes) in [(HEALTH, 4 * MIB), (HEALTH, 1024), (REFLECT, 4 * MIB), (REFLECT, 64 * 1024)] {
         let ledger = ledger().start().await;
         let meter = Meter::start(&ledger).await;
@@ -79,7 +79,7 @@ async fn a_request_that_does_not_arrive_in_time_ends() {
     let whole = framed(&v1::GetPromptRequest { name: "absent".into(), ..Default::default() }.encode_to_vec());
     let health = framed(b"");
     let watch = "/promptledger.v1.ExecutionService/WatchExecutions";
-    // Nothing at all, half a header, half a message, and a whole message whose stream stays open.
+    // Nothing, half a header, half a message, and a whole message whose stream stays open.
     for (path, sent) in [
         (GET, Bytes::new()),
         (GET, whole.slice(..3)),
@@ -99,7 +99,7 @@ async fn a_request_that_does_not_arrive_in_time_ends() {
         let status = tokio::time::timeout(Duration::from_secs(20), ended).await;
         assert_eq!(status.as_deref(), Ok("4"), "{path} after {} bytes", sent.len());
     }
-    // One byte now and then does not keep a request alive.
+    // Sending a byte now and then does not prolong the time that a request has.
     let (response, mut body) = wire.open(GET, &KEY).await;
     let drip = async {
         for byte in framed(&[0; 10_000]) {
@@ -116,7 +116,7 @@ async fn a_request_that_does_not_arrive_in_time_ends() {
     }
 }
 
-/// Sends a request `at_once` times at the same time: each answer's code.
+/// Sends a request `at_once` times concurrently; returns the code of each response.
 async fn flood(ledger: &Ledger, path: &str, message: &[u8], at_once: usize) -> Vec<String> {
     let calls = (0..at_once).map(|_| async {
         let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
@@ -137,7 +137,7 @@ async fn two_million_empty_prompts_are_counted_before_they_are_decoded() {
     assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
 }
 
-/// A length-delimited field.
+/// An encoded length-delimited field.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     let mut encoded = vec![number << 3 | 2];
     prost::encode_length_delimiter(content.len(), &mut encoded).unwrap();
@@ -145,7 +145,7 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// A RunExecution whose variable `v` is a list of as many of these values as 1 MiB holds.
+/// A RunExecution whose variable `v` is a list of these values, as many as fit into 1 MiB.
 fn listing(value: &[u8]) -> Vec<u8> {
     let entry = field(1, value);
     let values = entry.repeat((MIB - 64) / entry.len());
@@ -174,7 +174,7 @@ async fn headers_that_nobody_reads_are_not_held() {
     for (path, headers) in [(HEALTH, &[][..]), (GET, &KEY), ("/grpc.health.v1.Health/Watch", &[])] {
         let ledger = ledger().start().await;
         let meter = Meter::start(&ledger).await;
-        // Just under what is taken of one call; on the wire each is one byte.
+        // Just under the limit on a call's headers; each of these is one byte on the wire.
         let headers = [headers, &[("x-a", "b"); 200]].concat();
         join_all((0..8).map(|_| unfinished(&ledger, path, 1, &headers, 900))).await;
         let toll = meter.finish(&format!("7200 calls of {path} with 200 headers each"));
@@ -222,7 +222,7 @@ async fn requests_that_wait_decoded_take_no_more_than_their_keys_share() {
     let meter = Meter::start(&ledger).await;
     let flooding = flood(&ledger, RUN, &message, 300);
     let opening = async {
-        // What is let in is held by the model meanwhile.
+        // The requests that were admitted are held by the model meanwhile.
         tokio::time::sleep(Duration::from_secs(15)).await;
         gate.open();
     };

@@ -1,4 +1,4 @@
-//! Who may call, and in which project.
+//! Authentication, and the project that a call acts in.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
@@ -10,7 +10,7 @@ use super::{ledger, refused};
 
 const SYSTEM_KEY: &str = "system-key-for-this-test";
 
-/// A connection with the system key of these tests, in a project that is made where it does not exist.
+/// A connection with the system key of these tests, in this project, which is created where it does not exist.
 pub(crate) async fn project(ledger: &Ledger, name: &str) -> Connection {
     create(ledger.data_dir(), &["--project", name]);
     ledger.connection_with(Metadata::key(SYSTEM_KEY).and("x-ledger-project", name))
@@ -86,7 +86,7 @@ async fn a_made_key_opens_its_project_until_it_is_revoked() {
 
     let id = super::keys::id_of(ledger.data_dir(), &key[..8]);
     super::keys::revoke(ledger.data_dir(), &id);
-    // Seen within one look of the server at the store.
+    // Known after one poll of the revisions.
     while get(connection(), "greet").await.is_ok() {}
     refused(get(connection(), "greet").await, Code::Unauthenticated, "KEY_INVALID");
 }

@@ -1,4 +1,4 @@
-//! Figures over executions, and what executions cost.
+//! Figures over executions, and the cost of executions.
 
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
 use prompt_ledger_proto::v1::{self, GetPromptAnalyticsRequest, QueryUsageRequest, UsageDimension, UsageFilters};
@@ -25,7 +25,7 @@ pub(crate) fn by(dimensions: &[UsageDimension]) -> QueryUsageRequest {
     QueryUsageRequest { group_by: dimensions.iter().map(|of| (*of).into()).collect(), ..Default::default() }
 }
 
-/// Two that succeed, one of another prompt that fails.
+/// Two executions that succeed, and one of another prompt that fails.
 async fn three(ledger: &Ledger, model: &prompt_ledger_testkit::fake_model::FakeModel) -> [v1::Execution; 3] {
     ledger.active("greet", "hello").await;
     ledger.active("ask", "hello").await;
@@ -214,14 +214,14 @@ async fn a_price_holds_from_its_moment_and_cached_input_has_its_own() {
         ledger.run(v1::ExecutionSpec { model: which, ..spec("greet", &[]) }).await
     };
     let (past, future) = (prost_types::Timestamp { seconds: 1_600_000_000, nanos: 0 }, 4_000_000_000);
-    // Eleven tokens in, so many of them cached, and three out.
+    // Eleven prompt tokens, `cached` of them cached, and three response tokens.
     let told = |cached: i32| {
         let usage =
             json!({"prompt_tokens": 11, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": cached}});
         let choice = json!({"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "two"}});
         Reply::json(&json!({"id": "r", "model": "mine", "choices": [choice], "usage": usage}))
     };
-    // An unknown price gives no cost; an own server takes any model.
+    // Without a price there is no cost; a self-hosted model server takes any model.
     let free = run().await;
     assert_eq!((free.cost_nano_usd, &*free.price_id), (None, ""));
     let prices = put(price(1_000_000, Some(500_000), 2_000_000, Some(past))).await;
@@ -238,7 +238,7 @@ async fn a_price_holds_from_its_moment_and_cached_input_has_its_own() {
     assert_eq!((row.cost_nano_usd, row.executions_without_cost, row.execution_count), (Some(31), 1, 3));
 }
 
-/// An execution of `greet` by a model with this price.
+/// Registers a model with this price; returns the spec of an execution of `greet` by it.
 async fn priced(ledger: &Ledger, input: i64, output: i64) -> v1::ExecutionSpec {
     let which = v1::ModelRef { provider: "openai".into(), model_name: "mine".into() };
     ledger.priced(&which, input, output).await;

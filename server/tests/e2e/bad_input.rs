@@ -1,4 +1,4 @@
-//! Bad input: an error of the right code and reason, nothing half-written, and the process lives on.
+//! Bad input: an error with the right code and reason, nothing written in part, and the process goes on.
 
 use prompt_ledger_proto::v1::{self, execution_spec};
 use prompt_ledger_testkit::ledger::{Ledger, put, spec};
@@ -8,7 +8,7 @@ use tonic::{Code, Request, Status};
 
 use super::{ledger, refused, wrong_fields};
 
-/// Sends bytes as they are.
+/// Encodes bytes as they are.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Raw;
 
@@ -170,7 +170,7 @@ async fn what_a_request_holds_is_counted_before_anything_else() {
     let prompts = vec![v1::CodePrompt::default(); 1_001];
     let batch = v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() };
     assert_eq!(wrong_fields(ledger.code().register_code_prompts(batch).await), ["prompts"]);
-    // As many short texts as a megabyte holds are taken.
+    // As many short texts as fit into a megabyte are accepted.
     let texts = (0..80_000).map(|i| value(Kind::StringValue(format!("item{i:04}")))).collect();
     let taken = ledger.executions().run_execution(run(list(texts))).await.unwrap().into_inner();
     assert_eq!(taken.execution.unwrap().status(), v1::ExecutionStatus::Succeeded);
@@ -182,7 +182,7 @@ async fn of_a_hundred_wrong_fields_and_more_the_rest_is_counted() {
     let prompts = vec![v1::CodePrompt::default(); 300];
     let batch = v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() };
     let status = ledger.code().register_code_prompts(batch).await.unwrap_err();
-    // Each has neither a name nor a template, and all names but the first stand twice.
+    // Each has neither a name nor a template, and all names but the first are duplicates.
     assert!(status.message().contains("(and 898 more)"), "{}", status.message());
     refused::<()>(Err(status), Code::InvalidArgument, "INVALID_FIELD");
 }

@@ -31,7 +31,7 @@ pub(crate) async fn get(ledger: &Ledger, name: &str) -> v1::GetPromptResponse {
     ledger.registry().get_prompt(request).await.unwrap().into_inner()
 }
 
-/// All that is stored of `greet`, past every cache.
+/// All that is stored of `greet`, read without a cache.
 pub(crate) async fn stored(ledger: &Ledger) -> (v1::ListPromptsResponse, v1::ListVersionsResponse) {
     let versions = v1::ListVersionsRequest { name: "greet".into(), ..v1::ListVersionsRequest::default() };
     let prompts = ledger.registry().list_prompts(v1::ListPromptsRequest::default()).await.unwrap().into_inner();
@@ -240,7 +240,7 @@ async fn the_same_text_under_another_format_is_refused() {
     refused(large, Code::ResourceExhausted, "TOO_LARGE");
     one(&ledger, opaque("greet", &"x".repeat(200 * 1024))).await;
 
-    // Nor in full mode, where no format is sent.
+    // Nor by PutPrompt in full mode, whose request has no format.
     ledger.carry(vec![opaque("greet", "Hello")]).await;
     ledger.carry(vec![carried("greet", "Hi")]).await;
     migrate(&ledger, v1::PromptMode::Full).await;

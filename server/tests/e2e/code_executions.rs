@@ -17,7 +17,7 @@ async fn execute(
     ledger.code().execute_code_prompt(request).await.map(tonic::Response::into_inner)
 }
 
-/// Executes within the call: the execution.
+/// Executes within the call, and returns the execution.
 async fn run(ledger: &Ledger, spec: v1::ExecutionSpec) -> Result<v1::Execution, Status> {
     Ok(execute(ledger, spec, v1::ExecutionMode::Unspecified).await?.execution.unwrap())
 }
@@ -188,7 +188,7 @@ async fn ready_messages_go_every_way_that_variables_go() {
     }
 }
 
-/// What ran are the messages of [`by_messages`]: as told, as read again, and as the model got them.
+/// The messages of [`by_messages`] are in the response, in the stored execution, and in the request to the model.
 async fn are_stored_and_sent(ledger: &Ledger, model: &FakeModel, told: &v1::Execution) {
     let request = v1::GetExecutionRequest { execution_id: told.execution_id.clone(), view: 0 };
     let stored = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();

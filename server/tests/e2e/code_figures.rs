@@ -1,4 +1,5 @@
-//! Figures over executions of prompts that live in code, held against a recount of the executions themselves.
+//! Figures over executions of prompts that live in code, compared with figures computed from the executions
+//! themselves.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,7 @@ async fn all(ledger: &Ledger) -> Vec<v1::Execution> {
     list(ledger, v1::ListExecutionsRequest::default()).await.executions
 }
 
-/// The figures of these executions, without what they were split by; a percentile is the latency at its place.
+/// The figures of these executions, without the dimensions of a split; a percentile is the latency at its rank.
 fn recount<'a>(executions: impl IntoIterator<Item = &'a v1::Execution>) -> UsageRow {
     let (mut row, mut latencies) = (UsageRow::default(), Vec::new());
     for execution in executions {
@@ -44,7 +45,7 @@ fn recount<'a>(executions: impl IntoIterator<Item = &'a v1::Execution>) -> Usage
     row
 }
 
-/// Everything that was told is what a recount comes to; a percentile within 0.8 %.
+/// Asserts that all figures equal the recomputed ones; a percentile within 0.8 %.
 #[track_caller]
 fn agree<'a>(told: UsageRow, executions: impl IntoIterator<Item = &'a v1::Execution>) {
     let exact = recount(executions);
@@ -80,7 +81,7 @@ fn of_mode(told: &v1::ModeAnalytics) -> UsageRow {
     }
 }
 
-/// A summary tells no latencies: they are taken from the recount.
+/// A summary has no latencies: they are taken from the recomputed figures.
 #[track_caller]
 fn sums_agree(told: &v1::AnalyticsSummary, executions: &[&v1::Execution]) {
     let row = UsageRow {
@@ -98,8 +99,8 @@ fn sums_agree(told: &v1::AnalyticsSummary, executions: &[&v1::Execution]) {
     agree(row, executions.iter().copied());
 }
 
-/// One prompt that is edited, two in code, and one in code that is archived by now: six executions, one of which failed
-/// and one of which has no price.
+/// One full-mode prompt, two in code, and one in code that is archived by now: six executions, one of which failed and
+/// one of which has no price.
 async fn both_modes(ledger: &Ledger, model: &FakeModel) {
     ledger.carry(["c1", "c2", "old"].map(|name| carried(name, &format!("hello from {name}"))).into()).await;
     ledger.active("f1", "hello").await;

@@ -1,4 +1,4 @@
-//! What registering a prompt in code again comes to, release after release.
+//! Registering a prompt of code again, release after release.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::ledger::{Ledger, carried};

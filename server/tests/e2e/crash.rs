@@ -1,4 +1,4 @@
-//! A server that dies: what it answered stays, what it held is closed.
+//! A server that is killed: what it acknowledged stays, what it was running is closed.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};

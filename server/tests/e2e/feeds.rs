@@ -29,7 +29,7 @@ async fn next(feed: &mut Feed) -> v1::ExecutionEvent {
     feed.message().await.unwrap().unwrap().event.unwrap()
 }
 
-/// What is sent first: the snapshots up to synced.
+/// The snapshots that are sent before `synced`.
 async fn synced(feed: &mut Feed) -> Vec<v1::ExecutionSnapshot> {
     let mut snapshots = Vec::new();
     loop {
@@ -48,7 +48,7 @@ async fn synced(feed: &mut Feed) -> Vec<v1::ExecutionSnapshot> {
     }
 }
 
-/// The next state changes: which execution, to which status, and the finished execution.
+/// The next `count` state changes: the execution's id, its new status, and the ended execution.
 async fn changes(feed: &mut Feed, count: usize) -> Vec<(String, Status, Option<v1::Execution>)> {
     let mut changes = Vec::new();
     while changes.len() < count {
@@ -122,7 +122,8 @@ async fn every_filter_leaves_the_right_ones() {
     for (prompt, environment) in [("greet", "dev"), ("greet", "prod"), ("part", "dev"), ("part", "prod")] {
         ledger.run(of(prompt, environment)).await;
     }
-    // Running and succeeded, of each that matches; a running one ends from running.
+    // Each execution that matches changes to running and to succeeded; a filter on running matches the change from
+    // running too.
     for (feed, count) in feeds.iter_mut().zip([4, 4, 4, 8, 4, 2]) {
         let seen = changes(feed, count).await;
         let last = seen.last().unwrap().2.as_ref().unwrap();
@@ -158,7 +159,7 @@ async fn what_has_changed_since_is_sent_again() {
     assert_eq!((first[0].status(), first[0].through_sequence), (Status::Succeeded, 2));
     let failed = v1::WatchExecutionsRequest { statuses: vec![Status::Failed.into()], ..since.clone() };
     assert!(synced(&mut feed(&ledger, failed).await).await.is_empty());
-    // It is no longer running, but came from there: whoever shows what runs must know.
+    // It is not running any more, but was: a caller that shows running executions needs this change.
     let running = v1::WatchExecutionsRequest { statuses: vec![Status::Running.into()], ..since };
     assert_eq!(synced(&mut feed(&ledger, running).await).await[0].status(), Status::Succeeded);
     let long_ago = prost_types::Timestamp { seconds: 0, nanos: 0 };
@@ -197,7 +198,7 @@ async fn a_long_first_part_does_not_fall_behind_what_happens_meanwhile() {
     let (ledger, model) = ledger_with_model().await;
     ledger.active("greet", "hello").await;
     model.otherwise(Reply::hang());
-    // Far more than are read at once.
+    // Far more than one query reads.
     for _ in 0..300 {
         ledger.submit(of("greet", "dev")).await;
     }

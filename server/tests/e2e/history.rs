@@ -1,4 +1,4 @@
-//! What became of a prompt, and tracing an execution back to it.
+//! The history of a prompt, and tracing an execution back to its version.
 
 use prompt_ledger_proto::v1::{self, execution_spec, get_version_request};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
@@ -150,7 +150,7 @@ async fn an_execution_is_traced_back_byte_for_byte() {
     let version = ledger.active("greet", "Hi {{name}}, {{json list}} {{n}}\r\n").await.version.unwrap();
     let mut sent = spec("greet", &[("name", "Ada \"é\" <b>")]);
     let number = |value| prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(value)) };
-    // Some need all of their 17 digits: read with fewer, they are their neighbours.
+    // Some need all of their 17 digits: parsed with fewer, they become a neighbouring number.
     let long = [0.30000000000000004, 2.2250738585072014e-308, 4_503_599_627_370_495.5, 51.248_178_375_505_404];
     let numbers = [-0.0, 1e15, 0.1, 5e-324].into_iter().chain(long);
     let list = prost_types::ListValue { values: numbers.map(number).collect() };
@@ -158,7 +158,7 @@ async fn an_execution_is_traced_back_byte_for_byte() {
     fields.insert("n".into(), number(-0.0));
     fields.insert("list".into(), prost_types::Value { kind: Some(prost_types::value::Kind::ListValue(list)) });
     let ran = ledger.run(sent).await;
-    // It is the version that was executed, whatever became active since.
+    // The version that was executed is compared, whatever was activated since.
     ledger.active("greet", "Bye").await;
     let found = verify(&ledger, &ran.execution_id).await;
     assert_eq!((found.result(), &*found.explanation), (v1::VerificationResult::Match, ""), "{found:?}");

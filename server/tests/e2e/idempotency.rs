@@ -1,4 +1,4 @@
-//! One key, one execution.
+//! One idempotency key, one execution.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn the_same_request_gets_the_same_execution() {
     let correlated = v1::ExecutionSpec {
         correlation_id: "other".into(),
         timeout: Some(prost_types::Duration { seconds: 9, nanos: 0 }),
-        // Beyond the project's: the key is looked up before.
+        // Beyond the project's revision: the key is looked up before that is checked.
         min_revision: Some(i64::MAX),
         ..keyed("k")
     };

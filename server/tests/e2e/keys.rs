@@ -18,19 +18,18 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Makes a key and answers it.
+/// Makes a key by `keys create`, and returns it.
 pub(crate) fn create(data_dir: &Path, args: &[&str]) -> String {
     said(&command(&[&["keys", "create"], args].concat(), data_dir)).trim().to_owned()
 }
 
-/// The id of the key that begins so.
+/// The id of the key with this prefix.
 pub(crate) fn id_of(data_dir: &Path, prefix: &str) -> String {
     let list = said(&command(&["keys", "list"], data_dir));
     let line = list.lines().find(|line| line.contains(prefix)).unwrap();
     line.split_whitespace().next().unwrap().to_owned()
 }
 
-/// Revokes a key.
 pub(crate) fn revoke(data_dir: &Path, id: &str) {
     said(&command(&["keys", "revoke", id], data_dir));
 }
@@ -128,7 +127,7 @@ fn the_demo_is_refused_where_it_could_not_call_the_server() {
     }
 }
 
-/// What the demo says on this folder, until the server goes on alone.
+/// The output of the demo on this folder, until the server goes on alone.
 async fn demo(folder: &Path) -> String {
     let ledger = ledger().data_dir(folder).arg("--demo").start().await;
     let ended = loop {

@@ -1,4 +1,4 @@
-//! What one connection may take.
+//! The limits of one connection.
 
 use std::time::Duration;
 

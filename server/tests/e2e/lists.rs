@@ -14,7 +14,7 @@ pub(crate) async fn list(ledger: &Ledger, request: ListExecutionsRequest) -> v1:
     ledger.executions().list_executions(request).await.unwrap().into_inner()
 }
 
-/// Waits until an execution has this status, and answers it.
+/// Waits until an execution has this status, and returns it.
 pub(crate) async fn first_with(ledger: &Ledger, status: v1::ExecutionStatus) -> v1::Execution {
     loop {
         let request = ListExecutionsRequest { statuses: vec![status.into()], ..ListExecutionsRequest::default() };
@@ -149,7 +149,7 @@ async fn a_token_of_another_list_is_refused() {
     refused(ledger.executions().list_executions(request).await, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
 }
 
-/// Every model that the schema is seeded with, as its file has it.
+/// Every model that the schema is seeded with, as the seed file has it.
 fn seeds() -> BTreeMap<(String, String), v1::Model> {
     let file: Value = serde_json::from_str(include_str!("../../../migrations/models.json")).unwrap();
     let model = |row: &Value| {

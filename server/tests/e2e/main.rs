@@ -49,7 +49,7 @@ async fn ledger_with_model() -> (Ledger, FakeModel) {
     (ledger().openai(&model.base_url()).start().await, model)
 }
 
-/// The reason of a refused call, checked for its code.
+/// The reason of a refused call, whose code is checked.
 #[track_caller]
 fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, reason: &str) -> ErrorInfo {
     let status = result.unwrap_err();
@@ -60,7 +60,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, Status>, code: Code, reason: &s
     info
 }
 
-/// The fields that a refused call names.
+/// The fields that a refused call names as violations.
 #[track_caller]
 fn wrong_fields<T: std::fmt::Debug>(result: Result<T, Status>) -> Vec<String> {
     let status = result.unwrap_err();

@@ -1,4 +1,5 @@
-//! A model server that misbehaves: OK with a `failed` execution of the right `error_type`, and the server lives on.
+//! A model server that misbehaves: the call is OK with a `failed` execution of the right `error_type`, and the server
+//! goes on.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::Reply;

@@ -1,4 +1,4 @@
-//! Two modes side by side: which RPC serves which prompt, and moving from one to the other.
+//! Two modes side by side: which RPC serves which prompt, and migrating a prompt from one mode to the other.
 
 use std::pin::Pin;
 
@@ -10,7 +10,7 @@ use super::{ledger, refused, wrong_fields};
 
 type Calling = Pin<Box<dyn Future<Output = Result<(), Status>>>>;
 
-/// A call: the prompt it is about, and the call to make instead.
+/// A call to a prompt of the other mode, and the RPC that its refusal names.
 struct Case {
     rpc: &'static str,
     calling: Calling,
@@ -24,7 +24,7 @@ macro_rules! call {
     }};
 }
 
-/// A spec in which everything else is wrong too.
+/// A spec in which everything else is wrong too: MODE_MISMATCH takes precedence.
 fn hopeless(name: &str) -> v1::ExecutionSpec {
     v1::ExecutionSpec {
         selector: Some(execution_spec::Selector::VersionNumber(-7)),
@@ -37,7 +37,7 @@ fn hopeless(name: &str) -> v1::ExecutionSpec {
     }
 }
 
-/// Every call that a tracking-mode prompt is closed to.
+/// Every call that refuses a tracking-mode prompt.
 fn closed_to_tracking(ledger: &Ledger, name: &str) -> Vec<Case> {
     const WRITE: &str = "CodeRegistrationService.RegisterCodePrompts";
     const EXECUTE: &str = "CodeRegistrationService.ExecuteCodePrompt";
@@ -77,7 +77,7 @@ fn closed_to_tracking(ledger: &Ledger, name: &str) -> Vec<Case> {
     ]
 }
 
-/// Every call that a full-mode prompt is closed to.
+/// Every call that refuses a full-mode prompt.
 fn closed_to_full(ledger: &Ledger, name: &str) -> Vec<Case> {
     let case = |rpc, use_rpc, calling| Case { rpc, calling, use_rpc };
     let batch = |dry_run, prompts| v1::RegisterCodePromptsRequest { prompts, dry_run, ..Default::default() };
@@ -169,14 +169,14 @@ async fn archive(ledger: &Ledger, name: &str) -> v1::Prompt {
     ledger.registry().archive_prompt(request).await.unwrap().into_inner().prompt.unwrap()
 }
 
-/// The names in a list of the prompts of this mode.
+/// The names that a list of the prompts of this mode shows.
 async fn listed(ledger: &Ledger, mode: v1::PromptMode, include_archived: bool) -> Vec<String> {
     let request = v1::ListPromptsRequest { mode: mode.into(), include_archived, ..v1::ListPromptsRequest::default() };
     let prompts = ledger.registry().list_prompts(request).await.unwrap().into_inner().prompts;
     prompts.into_iter().map(|prompt| prompt.name).collect()
 }
 
-/// Each call that executes a prompt of this mode.
+/// Every call that executes a prompt of this mode.
 fn executing(ledger: &Ledger, mode: v1::PromptMode, sent: &v1::ExecutionSpec) -> [Calling; 3] {
     let spec = || Some(sent.clone());
     let in_code = |mode: v1::ExecutionMode| v1::ExecuteCodePromptRequest { spec: spec(), mode: mode.into() };
@@ -222,7 +222,7 @@ async fn an_archived_prompt_of_either_mode_is_read_and_previewed_but_not_execute
     }
 }
 
-/// A prompt with one version and one execution by this spec answers every question about itself.
+/// Every reading RPC serves a prompt that has one version and one execution by this spec.
 async fn is_readable(ledger: &Ledger, sent: &v1::ExecutionSpec) {
     let (mut registry, mut executions, name) = (ledger.registry(), ledger.executions(), || sent.prompt_name.clone());
     let selector = Some(get_version_request::Selector::VersionNumber(1));
@@ -262,7 +262,7 @@ async fn a_prompt_is_moved_explicitly_and_keeps_its_versions() {
     assert_eq!((prompt.active_version_number, prompt.latest_version_number), (Some(2), 2));
     assert_ne!(prompt.etag, before.etag);
 
-    // What served it is closed at once, and what serves it now takes up where it was.
+    // The RPC that served it refuses it at once, and the one that serves it now continues its versions.
     let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) };
     refused(ledger.executions().run_execution(run).await, Code::FailedPrecondition, "MODE_MISMATCH");
     let reverted = ledger.carry(vec![carried("greet", "one")]).await.remove(0);
@@ -298,7 +298,7 @@ async fn what_keeps_a_prompt_from_moving_is_said() {
     let moved = registry.migrate_prompt_mode(to(Full, None)).await.unwrap().into_inner();
     assert_eq!(moved.prompt.unwrap().mode(), Full);
 
-    // An opaque text is for code alone: not to be activated here, nor executed.
+    // An opaque template is for code alone: it can be neither activated nor executed here.
     let activate = v1::SetActiveVersionRequest { name: "greet".into(), version_number: 1, etag: None };
     refused(registry.set_active_version(activate).await, Code::FailedPrecondition, "TEMPLATE_OPAQUE");
     let selector = Some(execution_spec::Selector::VersionNumber(1));

@@ -1,4 +1,4 @@
-//! Page tokens that were made up: of the right list, with another key in them.
+//! Forged page tokens: with the scope of the right list, and another key.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,10 +9,10 @@ use tonic::{Code, Status};
 
 use super::{ledger, refused};
 
-/// What a token begins with: what list it is of.
+/// The length of the scope that a token begins with.
 const SCOPE_BYTES: usize = 8;
 
-/// The lists of the contract.
+/// Every list of the contract.
 #[derive(Clone, Copy, Debug)]
 enum List {
     Prompts,

@@ -1,4 +1,4 @@
-//! Queued executions in the embedded default: the same promises, in one process.
+//! Queued executions in the embedded server, with the same guarantees as in production.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn submit(ledger: &Ledger, spec: v1::ExecutionSpec) -> String {
     ledger.executions().submit_execution(request).await.unwrap().into_inner().execution_id
 }
 
-/// The execution once it has ended.
+/// Waits for the execution's end, and returns the execution.
 pub(crate) async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
     loop {
         let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };

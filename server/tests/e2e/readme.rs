@@ -1,10 +1,10 @@
-//! Every command in the README that calls the server is run as it stands.
+//! Runs every command in the README that calls the server, as it is written there.
 
 use std::process::Command;
 
 use super::ledger;
 
-/// The `grpcurl` commands of the README, in order, each with its continued lines.
+/// The `grpcurl` commands of the README, in order, with their continuation lines.
 fn commands(readme: &str) -> Vec<String> {
     let mut commands = Vec::new();
     let mut inside = false;

@@ -1,4 +1,4 @@
-//! What a template and its variables come to: the same by every call that renders.
+//! The rendering of a template with its variables is the same by every RPC that renders.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
@@ -13,7 +13,7 @@ use tonic_types::StatusExt;
 
 use super::{ledger, ledger_with_model, refused, wrong_fields};
 
-/// The template becomes the active one of the prompt `edited` and of the prompt `carried`.
+/// Makes the template the active one of the full-mode prompt `edited` and of the tracking-mode prompt `carried`.
 async fn in_both_modes(ledger: &Ledger, template: &str) {
     ledger.active("edited", template).await;
     ledger.carry(vec![carried("carried", template)]).await;
@@ -27,7 +27,7 @@ fn in_code(spec: v1::ExecutionSpec, mode: v1::ExecutionMode) -> v1::ExecuteCodeP
     v1::ExecuteCodePromptRequest { spec: Some(spec), mode: mode.into() }
 }
 
-/// The end of an execution whose model answers with what it got: exactly what is stored.
+/// Waits for the end of an execution whose model echoes its prompt, and checks that this is what is stored.
 async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
     let ended = Story::whole(&mut ledger.watch(id, 0).await.unwrap()).await.ended.unwrap();
     assert_eq!((ended.status(), &ended.response_text), (v1::ExecutionStatus::Succeeded, &ended.rendered_prompt));
@@ -38,7 +38,7 @@ async fn streamed<M: Holds>(answer: Result<Response<Streaming<M>>, Status>) -> R
     Ok(Story::whole(&mut answer?.into_inner()).await.id)
 }
 
-/// What comes of the variables by each call that renders a prompt of [`in_both_modes`].
+/// The result of every RPC that renders a prompt of [`in_both_modes`] with these variables.
 async fn every_way(ledger: &Ledger, variables: &Struct) -> Vec<(&'static str, Result<String, Status>)> {
     use v1::ExecutionMode::{Async, Sync};
     let (mut registry, mut executions, mut code) = (ledger.registry(), ledger.executions(), ledger.code());
@@ -82,7 +82,7 @@ async fn every_way(ledger: &Ledger, variables: &Struct) -> Vec<(&'static str, Re
     outcomes
 }
 
-/// Each call refuses the variables, and names exactly these fields, each with this word about it.
+/// Every RPC refuses the variables, and names exactly these fields, each with this word in its description.
 async fn refused_every_way(ledger: &Ledger, variables: &Struct, reason: &str, expected: &[(&str, &str)]) {
     for (rpc, outcome) in every_way(ledger, variables).await {
         let status = outcome.expect_err(rpc);
@@ -96,7 +96,7 @@ async fn refused_every_way(ledger: &Ledger, variables: &Struct, reason: &str, ex
     }
 }
 
-/// Nothing was recorded or queued: what is queued now is all that there is.
+/// Nothing was recorded or queued.
 async fn nothing_was_recorded(ledger: &Ledger, model: &FakeModel) {
     ledger.active("last", "last").await;
     let last = ended(ledger, &ledger.submit(spec("last", &[])).await).await;

@@ -1,4 +1,4 @@
-//! A revoked key's streams end, and so does what was still arriving.
+//! Revoking a key ends its streams, and the requests that are still arriving.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ use super::keys::{create, id_of, revoke};
 use super::lists::first_with;
 use super::{ledger, refused};
 
-/// It takes a quarter of a second on a machine that is not busy; without it a stream goes on for half an hour.
+/// An upper bound: a stream ends a quarter of a second after the revocation; otherwise it would last half an hour.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How a stream ends, whatever came before.
+/// The end of a stream, whatever came before.
 async fn end<T>(mut stream: Streaming<T>) -> Result<(), Status> {
     while stream.message().await?.is_some() {}
     Ok(())
@@ -65,7 +65,7 @@ async fn every_stream_of_a_revoked_key_ends_within_a_second_and_no_other_keys_st
     let again = executions.watch_executions(v1::WatchExecutionsRequest::default()).await;
     refused(again, Code::Unauthenticated, "KEY_INVALID");
 
-    // As when a caller hangs up: without an idempotency key its execution is canceled, with one it goes on.
+    // As after a hang-up: without an idempotency key the execution is canceled, with one it goes on.
     assert_eq!(first_with(&ledger, v1::ExecutionStatus::Canceled).await.execution_id, ids[0]);
     gates[1].open();
     assert_eq!(first_with(&ledger, v1::ExecutionStatus::Succeeded).await.execution_id, ids[1]);
@@ -78,7 +78,7 @@ async fn a_request_that_is_still_arriving_ends_with_its_key() {
     ledger.active("greet", "hello").await;
     let key = create(ledger.data_dir(), &[]);
     let connection = ledger.connection_with(Metadata::key(&key));
-    // A whole message whose stream stays open is no whole request yet.
+    // A whole message whose stream stays open is not a complete request yet.
     let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) }.encode_to_vec();
     let sent = futures::stream::iter([run]).chain(futures::stream::pending());
     let mut client = tonic::client::Grpc::new(connection.clone());
@@ -87,7 +87,7 @@ async fn a_request_that_is_still_arriving_ends_with_its_key() {
         let path = "/promptledger.v1.ExecutionService/RunExecution".parse().unwrap();
         client.client_streaming(Request::new(sent), path, Raw).await
     });
-    // What is sent after it is answered, so its key was looked at.
+    // A call that is sent later is answered, so the key of the earlier one was checked.
     let mut executions = ExecutionServiceClient::new(connection);
     for _ in 0..3 {
         executions.list_executions(v1::ListExecutionsRequest::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! SIGTERM: nothing new, what runs may end, and the process is gone within its grace.
+//! SIGTERM: new calls are refused, running ones may end, and the process ends within its grace.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -71,7 +71,7 @@ async fn a_call_that_outlasts_the_grace_is_aborted_and_recorded() {
     let run = v1::RunExecutionRequest { spec: Some(spec("greet", &[])) };
     let running = tokio::spawn(async move { executions.run_execution(run).await });
     model.wait_for_calls(1).await;
-    // Neither an open health watch nor a connection that says nothing holds the process.
+    // Neither an open health watch nor an idle connection delays the end of the process.
     let mut health = HealthClient::new(before.connection_with(Metadata::none()));
     let _watch = health.watch(HealthCheckRequest { service: String::new() }).await.unwrap();
     let _silent = TcpStream::connect(&before.addr).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_call_that_waits_for_anothers_execution_ends_and_finds_it_again() {
     let mut executions = before.executions();
     let run = v1::RunExecutionRequest { spec: Some(keyed.clone()) };
     let waiting = tokio::spawn(async move { executions.run_execution(run).await });
-    // It is seen to wait: another one is answered as reused.
+    // It waits for the execution: another call with its key is answered as reused.
     let submitted = v1::SubmitExecutionRequest { spec: Some(keyed.clone()) };
     assert!(before.executions().submit_execution(submitted).await.unwrap().into_inner().reused);
     before.signal("TERM");

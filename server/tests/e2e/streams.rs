@@ -108,7 +108,7 @@ async fn hanging_up_aborts_the_call_unless_a_key_lets_it_be_found_again() {
     let mut story = Story::new();
     story.read(&mut stream, |story| story.deltas > 0).await;
     drop(stream);
-    // Whoever repeats the call joins it, and gets what was written meanwhile.
+    // A repeated call joins the execution, and gets the text that was written meanwhile.
     let mut joined = ledger.stream(keyed.clone()).await;
     let mut story = Story::new();
     story.read(&mut joined, |story| story.text == "one ").await;

@@ -1,4 +1,4 @@
-//! A background task that ends early ends the process, which says which one it was: nothing goes on without it in silence.
+//! A background task that ends early ends the process, with the task's name in its error.
 
 use super::ledger;
 

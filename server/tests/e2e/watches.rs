@@ -1,4 +1,4 @@
-//! Watching executions: the watch contract, in one process.
+//! Watching executions, in one process.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn greet() -> v1::ExecutionSpec {
     spec("greet", &[])
 }
 
-/// One that is written while it is watched.
+/// The spec of an execution whose text is sent as it is written.
 fn told() -> v1::ExecutionSpec {
     v1::ExecutionSpec { stream_text: Some(true), ..greet() }
 }
@@ -126,7 +126,7 @@ async fn watchers_are_counted_per_key_and_a_place_that_is_left_is_free() {
     let request = || v1::WatchExecutionsRequest::default();
     let mut executions = ledger.executions();
     refused(executions.watch_executions(request()).await, Code::ResourceExhausted, "TOO_MANY_WATCHERS");
-    // Another key has places of its own, until the server has none.
+    // Another key has places of its own, until the server has none left.
     let other = || {
         let connection = ledger.connection_with(Metadata::key("another-system-key"));
         v1::execution_service_client::ExecutionServiceClient::new(connection)
@@ -216,7 +216,7 @@ async fn who_does_not_read_is_told_so_and_resumes() {
     let model = FakeModel::start().await;
     let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "500ms").start().await;
     ledger.active("greet", "hello").await;
-    // In one large piece, and in many small ones, which the window holds for a while.
+    // In one large piece, and in many small ones, which fit into the window for a while.
     let words = "x".repeat(100) + " ";
     for text in ["x".repeat(400_000), words.repeat(4_000)] {
         let gate = Gate::new();
@@ -226,7 +226,7 @@ async fn who_does_not_read_is_told_so_and_resumes() {
         let request = v1::WatchExecutionRequest { execution_id: id.clone(), after_sequence: 0 };
         let mut stalled = stalled.watch_execution(request).await.unwrap().into_inner();
         gate.open();
-        // Another one is not held up by it.
+        // Another stream about the same execution is not delayed.
         let whole = Story::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
         assert_eq!(whole.ended.unwrap().response_text, text);
         tokio::time::sleep(Duration::from_secs(3)).await;
@@ -248,7 +248,7 @@ async fn a_heartbeat_carries_what_was_sent_on_its_stream() {
     model.next(Reply::answer("hi").held(&gate));
     let id = ledger.submit(greet()).await;
     model.wait_for_calls(1).await;
-    // From the beginning, and from a cursor behind which nothing has happened yet: the reader compares them.
+    // From the beginning, and from a cursor after which nothing has happened yet.
     for after in [0, 2] {
         let mut stream = ledger.watch(&id, after).await.unwrap();
         let mut story = Story { cursor: after, ..Story::new() };
@@ -277,7 +277,7 @@ async fn a_watch_ends_by_its_callers_deadline_in_our_words() {
     let mut watch = ledger.executions().watch_execution(request).await.unwrap().into_inner();
     let late = Story::new().read(&mut watch, |_| false).await.unwrap();
     refused(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
-    // With a key the execution goes on, and the call ends all the same.
+    // With an idempotency key the execution goes on, but the call still ends.
     let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
     let mut request = tonic::Request::new(v1::StreamExecutionRequest { spec: Some(keyed) });
     request.set_timeout(Duration::from_millis(500));
@@ -287,7 +287,7 @@ async fn a_watch_ends_by_its_callers_deadline_in_our_words() {
     assert_eq!(model.aborts(), 0);
 }
 
-/// A client whose windows are as small as HTTP/2 has them at first: what it does not read stalls its stream.
+/// A client with the initial windows of HTTP/2, which are small: what it does not read stalls its stream.
 async fn narrow(
     ledger: &Ledger,
 ) -> v1::execution_service_client::ExecutionServiceClient<prompt_ledger_testkit::ledger::Connection> {

@@ -1,10 +1,10 @@
-//! What must hold of every execution, whatever was killed: read from the tables themselves.
+//! Invariants of every execution, whichever process was killed, checked on the tables.
 
 use std::collections::HashSet;
 
 use crate::kit::{Deployment, ended, greet, submit};
 
-/// Events that do not follow from one another, or more than one end, or none.
+/// Executions whose events do not follow from one another, or that have no end or more than one.
 const BROKEN_STORIES: &str = "
     WITH steps AS (
         SELECT execution_id, sequence, from_status, to_status, attempt,
@@ -27,10 +27,10 @@ const BROKEN_STORIES: &str = "
         OR EXISTS (SELECT 1 FROM execution_attempts a WHERE a.execution_id = x.id AND a.number > x.attempts)
         OR (x.status IN ('succeeded', 'failed', 'canceled')) <> (x.completed_at IS NOT NULL)";
 
-/// Claims, each of which allowed one provider call.
+/// The number of claims, each of which allowed one provider call.
 const CLAIMS: &str = "SELECT coalesce(sum(attempts), 0) FROM executions";
 
-/// What an audit found wrong.
+/// The violations that an audit found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
     pub(crate) lost: Vec<String>,
@@ -38,7 +38,7 @@ pub(crate) struct Findings {
     pub(crate) calls_beyond_claims: usize,
 }
 
-/// Looks at everything that was acknowledged.
+/// Checks every execution that was acknowledged.
 pub(crate) fn audit(deployment: &Deployment, acknowledged: &[String]) -> Findings {
     let lines = |text: String| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let finished = "SELECT id FROM executions WHERE status IN ('succeeded', 'failed', 'canceled')";
@@ -51,7 +51,7 @@ pub(crate) fn audit(deployment: &Deployment, acknowledged: &[String]) -> Finding
     }
 }
 
-/// Waits for the ends of all, and finds nothing wrong.
+/// Waits for the end of all these executions, and asserts that the audit finds no violation.
 pub(crate) async fn all_ended_well(
     deployment: &Deployment,
     server: &prompt_ledger_testkit::ledger::Ledger,
@@ -69,7 +69,7 @@ async fn the_audit_sees_what_a_write_without_a_fence_does() {
     let (server, _worker) = deployment.pair().await;
     let id = submit(&server, greet()).await;
     all_ended_well(&deployment, &server, std::slice::from_ref(&id)).await;
-    // What a zombie would write were its statement not to ask who holds the row.
+    // What a worker without its lease would write, were the fence not in its statement.
     deployment.sql(
         "WITH x AS (UPDATE executions SET status = 'failed', last_sequence = last_sequence + 1 RETURNING *)
          INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt)

@@ -1,4 +1,4 @@
-//! Canceling: in the queue, in the call, from another server, with the bus gone.
+//! Canceling: in the queue, within the call, through another server, and without the bus.
 
 use std::time::{Duration, Instant};
 

@@ -16,7 +16,7 @@ async fn deployments_that_register_different_contents_on_two_servers_make_consec
     let names = ["a", "b", "c"];
     let pods = (0..24).map(|pod| {
         let server = if pod % 2 == 0 { &one } else { &two };
-        // Two releases, each by pods of both servers, which list their prompts in different orders.
+        // Two releases, each registered by pods through both servers, with the prompts in different orders.
         let mut prompts: Vec<_> = names.map(|name| carried(name, &format!("release {}", pod / 2 % 6))).into();
         prompts.rotate_left(pod % 3);
         async move { server.carry(prompts).await }
@@ -163,7 +163,7 @@ async fn a_prompt_that_moves_is_closed_and_opened_at_once_on_every_server() {
         let run = v1::ExecuteCodePromptRequest { spec: Some(greet()), mode: 0 };
         is_other_modes(two.code().execute_code_prompt(run).await);
     }
-    // Whatever is under way while it moves is recorded in the mode of its call, or refused.
+    // A call that runs while the prompt migrates is recorded in the mode that the call serves, or refused.
     let (taken, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let both_seen = || taken.load(Relaxed) > 0 && refused.load(Relaxed) > 0;
     let moving = AtomicBool::new(true);

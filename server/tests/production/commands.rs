@@ -1,4 +1,4 @@
-//! The commands of production: what they refuse, and what they say.
+//! The commands of production: their refusals and their output.
 
 use prompt_ledger_testkit::ledger::server;
 
@@ -37,14 +37,14 @@ async fn nothing_is_taken_back_under_a_server_or_a_worker_that_runs() {
     assert!(server.terminate().await.status.success());
 
     let worker = deployment.worker().await;
-    // It says that it works a moment before it first asks for work.
+    // A worker logs that it works shortly before it first asks for work.
     let connections = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'prompt-ledger'";
     eventually("the worker's connections", async || deployment.sql(connections).trim() != "0").await;
     let (well, refused) = down();
     assert!(!well && refused.contains("in use"), "{refused}");
     assert!(worker.terminate().await.status.success());
-    // Postgres may take a moment to see that they are gone.
+    // Postgres may take some time to notice that the processes are gone.
     eventually("the database to be free", async || down().0).await;
 }
 

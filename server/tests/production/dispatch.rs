@@ -1,4 +1,4 @@
-//! How workers learn of what is queued: woken by the queue, through either broker; or by the row's own time.
+//! How workers find queued executions: by a hint through either broker, or by polling once the row is available.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use prompt_ledger_testkit::services::Redis;
 use crate::audit::all_ended_well;
 use crate::kit::{Deployment, ended, eventually, greet, submit};
 
-/// Far above what a woken worker needs, far below an hour.
+/// Far more than a worker needs after a hint, far less than an hour.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A deployment in which nothing but a hint starts an execution.
+/// A deployment in which only a hint starts an execution.
 fn only_by_hint(deployment: Deployment) -> Deployment {
     deployment.with("SWEEP_INTERVAL", "1h").with("REDISPATCH_AFTER", "1h")
 }
@@ -26,7 +26,7 @@ async fn a_worker_is_woken_by_redis_and_with_redis_dead_by_rabbitmq() {
     let first = submit(&server, greet()).await;
     ended(&server, &first).await;
     redis.kill();
-    // The very first hint that meets the dead broker is tried once on the other.
+    // The first hint that meets the dead broker is retried once on the other.
     let second = submit(&server, greet()).await;
     let done = ended(&server, &second).await;
     assert_eq!(done.status(), v1::ExecutionStatus::Succeeded);
@@ -39,7 +39,8 @@ async fn without_rabbitmq_redis_alone_is_enough_and_the_other_way_round() {
     for without in ["AMQP_URL", "REDIS_URL"] {
         let deployment = only_by_hint(Deployment::new().await.with(without, ""));
         let (server, _worker) = deployment.pair().await;
-        // A hint that is sent before the server has reached its broker is lost, and an hour is longer than this test.
+        // A hint that is sent before the server is connected to its broker is lost, and an hour is longer than this
+        // test.
         let connected = |line: &String| line.contains("\"broker\":") && line.contains("connected");
         eventually("the broker to be reached", async || server.output().iter().any(connected)).await;
         let id = submit(&server, greet()).await;

@@ -1,6 +1,6 @@
-//! Outages of Postgres that pass: a failover, a database that turns read-only or refuses logins, one that hangs for longer
-//! than a lease. Callers are told STORE_UNAVAILABLE, health says NOT_SERVING, processes come back by themselves, and what a
-//! model answered meanwhile is recorded once and paid once.
+//! Outages of Postgres that pass: a failover, a database that turns read-only or refuses logins, one that hangs for
+//! longer than a lease. Callers get STORE_UNAVAILABLE, health says NOT_SERVING, processes recover by themselves, and
+//! what a model answered meanwhile is recorded once and paid once.
 
 use std::time::{Duration, Instant};
 
@@ -17,28 +17,29 @@ use crate::kit::{Deployment, ended, eventually, get, greet, request, submit};
 use crate::outages::health;
 
 const LEASE: Duration = Duration::from_secs(4);
-/// Outages that leases do not outlast.
+/// Longer than the leases.
 const OUTAGE: Duration = Duration::from_secs(6);
-/// Submits are acknowledged again by then after a standby was promoted, and after any other outage.
+/// Upper bounds on the time until submits are acknowledged again: after a standby was promoted, and after any other
+/// outage.
 const SWITCHED_BY: Duration = Duration::from_secs(5);
 const BACK_BY: Duration = Duration::from_secs(20);
-/// SHUTDOWN_GRACE, and a little for a busy machine.
+/// SHUTDOWN_GRACE, with time to spare for a busy machine.
 const GRACE: Duration = Duration::from_secs(13);
-/// How many calls finish during an outage.
+/// Calls that finish during an outage.
 const CALLS: usize = 8;
 
-/// A server and a worker, with calls under way that are held back by a gate.
+/// A server and a worker, with provider calls that a gate holds back.
 struct Held {
     deployment: Deployment,
     server: Ledger,
     worker: Process,
     gate: Gate,
-    /// Of the executions whose calls are held.
+    /// The executions whose calls are held back.
     ids: Vec<String>,
 }
 
 impl Held {
-    /// On this database; half of the executions may be tried once only.
+    /// On this database; half of the executions may be tried only once.
     async fn on(database_url: &str) -> Self {
         let (redis, amqp) = (services::redis_url(), services::amqp_url());
         let deployment = Deployment::on(database_url, Some(&redis), Some(&amqp)).await;
@@ -55,8 +56,8 @@ impl Held {
         Self { deployment, server, worker, gate, ids }
     }
 
-    /// In the middle of the outage: a submit is refused with the reason that says so, and health says so too. It lasts
-    /// until all leases have run out.
+    /// During the outage: a submit is refused with STORE_UNAVAILABLE, and health says NOT_SERVING. Returns once all
+    /// leases have run out.
     async fn is_told(&self) {
         let begun = tokio::time::Instant::now();
         eventually("submits to be refused", || async { reason(&self.server).await.is_some() }).await;
@@ -65,14 +66,14 @@ impl Held {
         tokio::time::sleep_until(begun + OUTAGE).await;
     }
 
-    /// The outage has begun: all calls end, before their leases do. Their answers cannot be written.
+    /// After the outage began: lets all provider calls end, before their leases do. Their results cannot be written.
     async fn answers_come(&self) {
         self.gate.open();
         self.deployment.model.wait_until_idle().await;
     }
 
-    /// After the outage: how long until a submit was acknowledged. Everything that a model answered is recorded, in the
-    /// attempt that it was answered in.
+    /// After the outage: returns how long it took until a submit was acknowledged. Every result of a model is
+    /// recorded, in the attempt that it was received in.
     #[allow(clippy::print_stdout, reason = "how long it took is the test's figure")]
     async fn recovers(&self, what: &str) -> Duration {
         let back = Instant::now();
@@ -95,7 +96,8 @@ impl Held {
         acknowledged
     }
 
-    /// No execution was paid twice, and every story is whole; of those too whose submit was answered with an error.
+    /// No execution was paid twice, and the events of every one are complete, including those whose submit was
+    /// answered with an error.
     async fn is_sound(&self) {
         let count =
             |what: &str| self.deployment.sql(&format!("SELECT count({what}) FROM executions")).trim().to_owned();
@@ -105,13 +107,13 @@ impl Held {
     }
 }
 
-/// Why a submit is refused; absent where it is taken.
+/// The reason of a submit's refusal; absent where it is accepted.
 async fn reason(server: &Ledger) -> Option<String> {
     let refused = server.executions().submit_execution(request(greet())).await.err()?;
     Some(refused.get_error_details().error_info().map(|info| info.reason.clone()).unwrap_or_default())
 }
 
-// The proxy carries on while a command is waited for.
+// On two threads, so that the proxy goes on while a command is waited for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standby_that_is_promoted_behind_a_switched_proxy_is_written_to_within_seconds() {
     let mut first = Postgres::start().await;
@@ -120,8 +122,9 @@ async fn a_standby_that_is_promoted_behind_a_switched_proxy_is_written_to_within
     let proxy = Proxy::to(&first.url()).await;
     let held = Held::on(&proxy.url(database.url())).await;
 
-    // A planned switch: the old primary ends in order, so that nothing acknowledged is missing in the new one, and comes
-    // back as a standby. All connections lead there until the proxy is switched, and those that there are stay there.
+    // A planned switchover: the old primary shuts down in order, so that the new one lacks nothing that was
+    // acknowledged, and comes back as a standby. New connections lead to it until the proxy is switched, and those
+    // that exist stay there.
     first.stop();
     held.answers_come().await;
     second.promote();
@@ -184,7 +187,7 @@ async fn answers_that_come_while_the_database_hangs_for_longer_than_a_lease_are_
     held.is_sound().await;
 }
 
-/// The answer of a call within the RPC is not lost either, whether its caller still waits or not.
+/// The result of an inline call is not lost either, whether its caller still waits or not.
 #[tokio::test]
 async fn a_callers_own_answer_is_recorded_although_the_database_hangs_for_longer_than_a_lease() {
     let postgres = Postgres::start().await;
@@ -207,7 +210,7 @@ async fn a_callers_own_answer_is_recorded_although_the_database_hangs_for_longer
     postgres.pause();
     held.answers_come().await;
     held.is_told().await;
-    // The client's own clock, or the server's.
+    // Ended by the client's own timer, or by the server's.
     let code = leaving.await.unwrap().unwrap_err().code();
     assert!(matches!(code, tonic::Code::DeadlineExceeded | tonic::Code::Cancelled), "{code:?}");
     postgres.resume();
@@ -242,12 +245,12 @@ async fn answers_that_cannot_be_recorded_before_a_shutdown_ends_are_logged_by_th
     drop(server);
 }
 
-/// An answer that waits to be written keeps its place: a worker with one place begins no other call meanwhile.
+/// A result that waits to be written keeps its place: a worker with one place begins no other call meanwhile.
 #[tokio::test]
 async fn a_worker_takes_no_more_than_it_has_places_while_answers_wait_to_be_written() {
     let deployment = Deployment::new().await.with("WORKER_CONCURRENCY", "1").with("SWEEP_INTERVAL", "200ms");
     let (server, _worker) = deployment.pair().await;
-    // Claims and beats go well, ends do not: as on a disk that is full.
+    // Claims and heartbeats succeed, the writing of ends fails: as on a disk that is full.
     deployment.sql(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
              $$ BEGIN RAISE 'no space left' USING ERRCODE = '53100'; END $$;
@@ -257,7 +260,7 @@ async fn a_worker_takes_no_more_than_it_has_places_while_answers_wait_to_be_writ
     let ids = [submit(&server, greet()).await, submit(&server, greet()).await];
     deployment.model.wait_for_calls(1).await;
     deployment.model.wait_until_idle().await;
-    // Ten looks for work, with one row that is due.
+    // Ten polls for work, while one row is available.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(deployment.model.calls(), 1);
     deployment.sql("DROP TRIGGER refuse ON executions");
@@ -274,10 +277,10 @@ async fn a_database_that_is_slow_to_connect_to_is_not_held_to_be_down() {
     let proxy = Proxy::to(database.url()).await;
     let deployment = Deployment::on(&proxy.url(database.url()), None, None).await;
     let server = deployment.server().await;
-    // Three round trips at least for a connection: more than a second. One for a question.
+    // A connection takes at least three round trips, more than a second; a query takes one.
     proxy.delay(Duration::from_millis(200));
     proxy.cut();
-    // Within which a check has met the cut connection, and later ones had the time to make another.
+    // Long enough for a check to meet the cut connection, and for later ones to replace it.
     tokio::time::sleep(Duration::from_secs(8)).await;
     for _ in 0..10 {
         assert_eq!(health(&server).await, ServingStatus::Serving);
@@ -285,7 +288,7 @@ async fn a_database_that_is_slow_to_connect_to_is_not_held_to_be_down() {
     }
 }
 
-/// Its server is a standby by now: there is nothing to drop.
+/// Not dropped: its server is a standby by now.
 fn forget(database: Database) {
     std::mem::forget(database);
 }

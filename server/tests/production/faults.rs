@@ -1,5 +1,5 @@
-//! Faults in the middle of load. After each: nothing acknowledged is lost, nothing ends twice, no provider is called more
-//! often than executions were claimed, and no attempt writes what it no longer holds.
+//! Faults under load. After each: nothing acknowledged is lost, nothing ends twice, no provider is called more often
+//! than executions were claimed, and no attempt writes without its lease.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,12 @@ use tokio::task::JoinHandle;
 use crate::audit::{Findings, all_ended_well, audit};
 use crate::kit::{Deployment, ended, greet, request, submit, until};
 
-/// Leases end soon, so that outages can outlast them.
+/// Short, so that outages can outlast leases.
 const LEASE: &str = "2s";
-/// An outage: three leases.
+/// Three leases.
 const OUTAGE: Duration = Duration::from_secs(6);
 
-/// Callers that submit one after the other until they are told to stop.
+/// Callers that submit one execution after the other until [`Load::stop`].
 struct Load {
     going: Arc<AtomicBool>,
     callers: Vec<JoinHandle<Vec<String>>>,
@@ -35,7 +35,7 @@ impl Load {
                 while going.load(Ordering::Relaxed) {
                     match client.submit_execution(request(greet())).await {
                         Ok(answer) => acknowledged.push(answer.into_inner().execution_id),
-                        // What was not acknowledged is the caller's to repeat.
+                        // A submit that was not acknowledged is retried by its caller.
                         Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
                     }
                     tokio::time::sleep(Duration::from_millis(5)).await;
@@ -46,7 +46,7 @@ impl Load {
         Self { callers: (0..callers).map(caller).collect(), going }
     }
 
-    /// What was acknowledged.
+    /// The ids of the executions that were acknowledged.
     async fn stop(self) -> Vec<String> {
         self.going.store(false, Ordering::Relaxed);
         let mut all = Vec::new();
@@ -102,7 +102,7 @@ async fn a_paused_worker_that_wakes_after_its_lease_touches_nothing() {
     let done = ended(&server, &id).await;
     assert_eq!((done.status(), done.attempts), (v1::ExecutionStatus::Succeeded, 2));
     sleeper.signal("CONT");
-    // It has noticed once it takes new work.
+    // The worker has noticed once it takes new work.
     let next = submit(&server, greet()).await;
     ended(&server, &next).await;
     let gone = sleeper.terminate().await;
@@ -111,7 +111,7 @@ async fn a_paused_worker_that_wakes_after_its_lease_touches_nothing() {
     assert_eq!(audit(&deployment, &[id, next]), Findings::default());
 }
 
-/// Nothing on its own side holds its write back: only the fence does.
+/// Nothing in the worker holds its write back: only the fence does.
 #[tokio::test]
 async fn a_worker_that_does_not_know_that_it_lost_its_lease_touches_nothing() {
     let deployment = quick(Deployment::new().await);
@@ -127,7 +127,7 @@ async fn a_worker_that_does_not_know_that_it_lost_its_lease_touches_nothing() {
     let done = ended(&server, &id).await;
     assert_eq!((done.status(), done.attempts), (v1::ExecutionStatus::Succeeded, 2));
     gate.open();
-    // It leaves when it has written what it has.
+    // The worker ends once it has written what it has.
     let gone = sleeper.terminate().await;
     assert_eq!(ended(&server, &id).await, done);
     assert_eq!(audit(&deployment, &[id]), Findings::default());
@@ -208,7 +208,7 @@ async fn a_poison_execution_ends_failed_with_the_log_of_its_attempts() {
     server.active("greet", "hello").await;
     deployment.model.otherwise(Reply::hang());
     let id = submit(&server, v1::ExecutionSpec { max_retries: Some(1), ..greet() }).await;
-    // Each worker that takes it dies of it.
+    // Each worker that takes the execution is killed by it.
     for attempt in 1..=2 {
         let worker = deployment.worker().await;
         until(&server, &id, |found| found.attempts == attempt && found.status() == v1::ExecutionStatus::Running).await;

@@ -16,11 +16,11 @@ const BY_ALL: [UsageDimension; 6] = [
     UsageDimension::Status,
 ];
 
-/// How many executions were moved, by version and by project, and how many wait for their end.
+/// How many executions were rolled up, by version and by project, and how many are open.
 const MOVED: &str = "
     SELECT (SELECT coalesce(sum(executions), 0) FROM usage_rollups WHERE span = 60), count(*) FROM usage_open_executions";
 
-/// All that a server tells in figures.
+/// All figures that a server returns.
 #[derive(Clone, Debug, PartialEq)]
 struct Told {
     overview: v1::GetPromptAnalyticsResponse,
@@ -34,7 +34,7 @@ async fn usage(server: &Ledger, group_by: &[UsageDimension], bucket: TimeBucket)
     AnalyticsServiceClient::new(server.connection()).query_usage(request).await.unwrap().into_inner().rows
 }
 
-/// A history, which its pages of one version add up to.
+/// The history of a prompt, checked against its pages of one version each.
 async fn history(server: &Ledger, name: &str) -> v1::GetPromptHistoryResponse {
     let whole = v1::GetPromptHistoryRequest { name: name.into(), ..v1::GetPromptHistoryRequest::default() };
     let whole = server.registry().get_prompt_history(whole).await.unwrap().into_inner();
@@ -62,7 +62,7 @@ fn counts(history: &v1::GetPromptHistoryResponse) -> Vec<(i32, Option<i64>)> {
     history.versions.iter().map(|version| (version.version_number, version.execution_count)).collect()
 }
 
-/// The figures are these of these executions, all that have ended.
+/// Asserts that the figures are those of these ended executions, and of so many unfinished ones.
 fn adds_up(told: &Told, ended: &[v1::Execution], unfinished: i64) {
     let [full, tracking] = &told.overview.by_mode[..] else { panic!("{told:?}") };
     for (figures, mode, unfinished) in [(full, PromptMode::Full, 0), (tracking, PromptMode::Tracking, unfinished)] {
@@ -117,7 +117,7 @@ async fn servers_move_what_is_old_and_every_figure_stays() {
     let mut before = told(&one).await;
     adds_up(&before, &over, 1);
     assert_eq!(before.histories.each_ref().map(counts), [vec![(2, Some(3)), (1, Some(1))], vec![(1, Some(1))]]);
-    // Time does not go by for a test; so what was moved by it begins anew.
+    // Time does not pass in a test: executions become three hours older, and are rolled up from the beginning.
     deployment.sql(
         "UPDATE executions SET created_at = created_at - interval '3 hours'; UPDATE usage_rolled_up SET until = 'epoch'",
     );

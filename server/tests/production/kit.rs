@@ -1,4 +1,5 @@
-//! A deployment: a fresh database, names of its own in the brokers, a model server; and servers and workers on them.
+//! A deployment: a fresh database, names of its own in the brokers, and a model server, with servers and workers on
+//! them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,10 +10,10 @@ use prompt_ledger_testkit::ledger::{Builder, Ledger, server, spec};
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database};
 
-/// What is waited for comes much sooner, or never.
+/// An upper bound: what is waited for comes much sooner, or never.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// What servers and workers share.
+/// The configuration and the services that servers and workers share.
 pub(crate) struct Deployment {
     pub(crate) model: FakeModel,
     env: Vec<(String, String)>,
@@ -21,7 +22,7 @@ pub(crate) struct Deployment {
 }
 
 impl Deployment {
-    /// On the services that all tests share.
+    /// On the database and brokers that all tests share.
     pub(crate) async fn new() -> Self {
         let database = services::database();
         let url = database.url().to_owned();
@@ -31,7 +32,7 @@ impl Deployment {
         }
     }
 
-    /// On services of the test's own.
+    /// On the test's own database and brokers.
     pub(crate) async fn on(database_url: &str, redis: Option<&str>, amqp: Option<&str>) -> Self {
         let model = FakeModel::start().await;
         let prefix = format!("t-{:x}", services::unique());
@@ -51,7 +52,7 @@ impl Deployment {
         deployment
     }
 
-    /// With another variable for servers and workers.
+    /// With another environment variable for servers and workers.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
@@ -63,7 +64,7 @@ impl Deployment {
     }
 
     pub(crate) fn worker_builder(&self) -> Builder {
-        // Built beside the server by whoever tests the whole workspace.
+        // Built by `cargo test --workspace`, into the folder of the server's binary.
         let binary = Path::new(env!("CARGO_BIN_EXE_prompt-ledger")).with_file_name("prompt-ledger-worker");
         assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
         self.environment(server(binary))
@@ -88,7 +89,7 @@ impl Deployment {
         (server, worker)
     }
 
-    /// The one text that a statement answers, rows and columns as `psql` separates them.
+    /// The output of a statement, rows and columns as `psql` separates them.
     pub(crate) fn sql(&self, statement: &str) -> String {
         services::sql(&self.database_url, statement)
     }
@@ -98,12 +99,12 @@ pub(crate) fn request(spec: v1::ExecutionSpec) -> v1::SubmitExecutionRequest {
     v1::SubmitExecutionRequest { spec: Some(spec) }
 }
 
-/// Submits an execution that must be taken: its id.
+/// Submits an execution that must be accepted, and returns its id.
 pub(crate) async fn submit(server: &Ledger, spec: v1::ExecutionSpec) -> String {
     server.executions().submit_execution(request(spec)).await.unwrap().into_inner().execution_id
 }
 
-/// An execution of `greet`.
+/// The spec of an execution of `greet`.
 pub(crate) fn greet() -> v1::ExecutionSpec {
     spec("greet", &[])
 }
@@ -113,7 +114,7 @@ pub(crate) async fn get(server: &Ledger, id: &str) -> v1::Execution {
     server.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap()
 }
 
-/// The execution once it stands like this.
+/// Waits until `stands` holds for the execution, and returns it.
 pub(crate) async fn until(server: &Ledger, id: &str, stands: impl Fn(&v1::Execution) -> bool) -> v1::Execution {
     let began = Instant::now();
     loop {
@@ -126,12 +127,12 @@ pub(crate) async fn until(server: &Ledger, id: &str, stands: impl Fn(&v1::Execut
     }
 }
 
-/// The execution once it has ended.
+/// Waits for the execution's end, and returns it.
 pub(crate) async fn ended(server: &Ledger, id: &str) -> v1::Execution {
     until(server, id, |found| found.completed_at.is_some()).await
 }
 
-/// Waits until a call answers what is wanted.
+/// Waits until `holds` returns true.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let began = Instant::now();
     while !holds().await {

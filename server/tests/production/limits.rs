@@ -1,4 +1,4 @@
-//! Backpressure: what would only wait is refused, and told when to come back.
+//! Backpressure: submits beyond the bounds are refused, with a retry delay.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::ledger::{carried, spec};
@@ -16,7 +16,7 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
     server.carry(vec![carried("carried", "hello")]).await;
     let keyed = v1::ExecutionSpec { idempotency_key: "k".into(), ..greet() };
     let mut ids = vec![submit(&server, keyed.clone()).await];
-    // The depth is measured once a second: some more than the limit may slip in.
+    // The depth is measured once a second: somewhat more than the limit may be accepted.
     let refused = loop {
         match server.executions().submit_execution(request(greet())).await {
             Ok(answer) => ids.push(answer.into_inner().execution_id),
@@ -28,7 +28,8 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
     let details = refused.get_error_details();
     assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
     assert!(details.retry_info().is_some());
-    // Only what would be queued is refused: another mode is said first, and a known key has its answer.
+    // Only submits that would be queued are refused: MODE_MISMATCH takes precedence, and a known idempotency key is
+    // answered.
     let other = server.executions().submit_execution(request(spec("carried", &[]))).await.unwrap_err();
     assert_eq!(other.get_error_details().error_info().unwrap().reason, "MODE_MISMATCH");
     let again = server.executions().submit_execution(request(keyed)).await.unwrap().into_inner();

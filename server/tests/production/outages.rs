@@ -1,4 +1,5 @@
-//! Outages of what is stood on: nothing is lost, nothing need be restarted, and callers are told.
+//! Outages of the services that a deployment needs: nothing is lost, nothing must be restarted, and callers get an
+//! error.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use tonic_types::StatusExt as _;
 use crate::audit::all_ended_well;
 use crate::kit::{Deployment, eventually, greet, request, submit};
 
-/// All of it is to be back by then.
+/// An upper bound on the time until all of it works again.
 const BACK_BY: Duration = Duration::from_secs(10);
 
 pub(crate) async fn health(server: &Ledger) -> ServingStatus {

@@ -1,4 +1,4 @@
-//! Several servers: what one changes, all know at once.
+//! Several servers: a change through one is known to all at once.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn runs(server: &Ledger, execution: v1::ExecutionSpec) -> Result<v1::Execu
     server.executions().run_execution(run).await.map(|answer| answer.into_inner().execution.unwrap())
 }
 
-/// Makes a key for the default project: its id and the key itself.
+/// Makes a key for the default project; returns its id and the key.
 fn made_key(deployment: &Deployment) -> (String, String) {
     let said = deployment.builder().said(&["keys", "create", "--name", "shop"]).1;
     let key = said.lines().find(|line| line.starts_with("pl_")).unwrap();
@@ -96,7 +96,8 @@ async fn a_revoked_keys_streams_end_on_every_server_though_nobody_calls() {
         }
         watched
     };
-    // What comes first, and then nothing: nobody executes anything.
+    // Reads the snapshots, after which nothing comes, because nobody executes anything, and then the end of the
+    // stream.
     let end = async |mut stream: Streaming<v1::WatchExecutionsResponse>| {
         while stream.message().await?.is_some() {}
         Ok::<_, Status>(())

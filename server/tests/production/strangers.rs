@@ -1,4 +1,4 @@
-//! Callers without a key that is known: they cost honest ones nothing.
+//! Callers without a known key do not delay those that have one.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::kit::{Deployment, get, submit};
 const STRANGERS: usize = 2_000;
 const ROUNDS: usize = 20;
 
-/// One that `keys create` could have made.
+/// A random key of the form that `keys create` makes.
 fn well_formed() -> String {
     let random: Vec<_> = (0..4).flat_map(|_| services::unique().to_le_bytes()).collect();
     format!("pl_{}", URL_SAFE_NO_PAD.encode(random))
@@ -38,7 +38,7 @@ async fn keys_that_there_are_not_are_in_no_honest_callers_way() {
     let key = said.lines().find(|line| line.starts_with("pl_")).unwrap().to_owned();
     let mut shop = RegistryServiceClient::new(server.connection_with(Metadata::key(&key)));
     shop.list_prompts(ListPromptsRequest::default()).await.unwrap();
-    // As far as the next data centre.
+    // The latency to another data centre.
     proxy.delay(Duration::from_millis(10));
 
     let address = format!("http://{}", server.addr);
@@ -54,7 +54,7 @@ async fn keys_that_there_are_not_are_in_no_honest_callers_way() {
     let mut slowest = Duration::ZERO;
     for round in 0..ROUNDS {
         if round == ROUNDS / 2 {
-            // All keys are looked up anew after it.
+            // Every key is looked up again after the revision of the keys has moved.
             assert!(deployment.builder().said(&["keys", "create"]).0);
         }
         let began = Instant::now();
@@ -76,7 +76,7 @@ async fn keys_that_there_are_not_are_in_no_honest_callers_way() {
     assert!(counts.values().sum::<usize>() >= STRANGERS, "{counts:?}");
 }
 
-/// Calls until it is over: how each call was refused.
+/// Calls until `over` fires; returns how each call was refused.
 async fn insist(mut client: RegistryServiceClient<Connection>, over: CancellationToken) -> Vec<Status> {
     let mut refused = Vec::new();
     while !over.is_cancelled() {

@@ -1,4 +1,5 @@
-//! Submitting: durable before it is answered, once per key, exact whatever another server has changed.
+//! Submitting: durable before it is answered, once per idempotency key, and exact while another server changes the
+//! prompt.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::Reply;

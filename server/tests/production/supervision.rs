@@ -1,4 +1,4 @@
-//! A worker whose background task dies ends, and says which one it was; another worker runs what it held.
+//! A worker whose background task ends early ends with the task's name in its error; another worker runs what it held.
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::Reply;

@@ -1,4 +1,4 @@
-//! TLS: with a certificate and its key a server speaks it, and nothing else; both may be replaced while it serves.
+//! TLS: with a certificate and its key a server accepts nothing else; both may be replaced while it serves.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,7 +14,6 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint};
 
 use crate::kit::{Deployment, eventually};
 
-/// The files of a certificate and its key.
 struct Files {
     _folder: TempDir,
     certificate: PathBuf,
@@ -27,7 +26,7 @@ impl Files {
         Self { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem"), _folder: folder }
     }
 
-    /// Makes a new certificate and key: the certificate, which is its own root.
+    /// Makes a new self-signed certificate and its key, and returns the certificate.
     fn renew(&self) -> String {
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         std::fs::write(&self.certificate, made.cert.pem()).unwrap();
@@ -42,7 +41,7 @@ impl Files {
 
 type Client = RegistryServiceClient<Connection>;
 
-/// A client on a new connection that trusts this certificate alone; nothing where the server shows another.
+/// A client on a new connection that trusts only this certificate; absent where the server shows another.
 async fn client(server: &Ledger, trusted: &str) -> Option<Client> {
     let port = server.addr.rsplit_once(':').unwrap().1;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(trusted)).domain_name("localhost");

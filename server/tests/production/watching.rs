@@ -1,4 +1,5 @@
-//! Watching from any server: every state once and in order, and the text while it is written, whatever is killed.
+//! Watching through any server: every state once and in order, and the text as it is written, whichever process is
+//! killed.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::kit::{Deployment, ended, greet, submit};
 
 type Status = v1::ExecutionStatus;
 
-/// One whose text is told while it is written.
+/// The spec of an execution whose text is sent as it is written.
 fn told() -> v1::ExecutionSpec {
     v1::ExecutionSpec { stream_text: Some(true), ..greet() }
 }
@@ -41,7 +42,7 @@ async fn an_execution_is_watched_from_any_server_and_its_text_comes_from_the_wor
     let (mut first, mut second) = (Story::new(), Story::new());
     first.read(&mut here, |story| story.text == "one two ").await;
     second.read(&mut there, |story| story.text == "one two ").await;
-    // Who comes late gets the text so far, on a server that never heard of it.
+    // A late watch gets the text so far, through a server that has not heard of the execution.
     let three = deployment.server().await;
     let mut late = three.watch(&id, 0).await.unwrap();
     let mut third = Story::new();
@@ -129,7 +130,7 @@ async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
     gate.open();
     story.finish(&mut stream).await;
     assert_eq!((story.events.len(), story.ended.unwrap().response_text), (3, "one two three".to_owned()));
-    // With Redis away its text comes through RabbitMQ, and comes back with Redis.
+    // Without Redis the text comes through RabbitMQ, and through Redis again once it is back.
     for back in [false, true] {
         if back {
             redis.restart().await;
@@ -142,7 +143,7 @@ async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
         story.read(&mut stream, |story| story.text == "four ").await;
         rest.open();
         story.finish(&mut stream).await;
-        // Its last words and its end may come by different brokers.
+        // Its last text and its end may come through different brokers.
         assert!("four five".starts_with(&story.text), "{story:?}");
         assert_eq!(story.ended.unwrap().response_text, "four five");
     }
@@ -158,7 +159,8 @@ async fn with_no_broker_at_all_a_lost_announcement_costs_a_second_and_never_an_e
     let mut stream = two.watch(&id, 0).await.unwrap();
     let story = Story::whole(&mut stream).await;
     assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
-    // The dispatch without a hint, the look of the worker, and of the server: far less than a hang.
+    // The time until it is available without a hint, and one poll each of the worker and of the server: far less than
+    // a hang.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -184,7 +186,7 @@ async fn a_feed_on_one_server_tells_what_another_and_its_worker_do() {
     assert_eq!(sequences, [1, 2, 3]);
 }
 
-/// A number in `0..below`, the next of a fixed sequence.
+/// The next number of a fixed pseudo-random sequence, in `0..below`.
 fn random(state: &mut u64, below: u64) -> u64 {
     *state ^= *state << 13;
     *state ^= *state >> 7;

@@ -24,7 +24,7 @@ async fn keep(answers: &Answers, key: u64, bytes: usize) -> Response<Body> {
     answers.keep(key, Turn(None), response(vec![7; bytes])).await
 }
 
-/// The reason of an error that is all in the head.
+/// The details of an error that is in the headers only.
 fn refused(response: &Response<Body>) -> tonic_types::ErrorInfo {
     let status = Status::from_header_map(response.headers()).expect("it was answered");
     status.get_details_error_info().unwrap()
@@ -34,7 +34,7 @@ fn reason(trailers: &HeaderMap) -> String {
     Status::from_header_map(trailers).unwrap().get_details_error_info().unwrap().reason
 }
 
-/// What the answers to a key and to all take, in KiB.
+/// KiB taken by the responses of this key, and of all keys.
 fn taken(answers: &Answers, key: u64) -> (usize, usize) {
     let (of_key, of_all, _) = answers.bytes.state(key);
     (of_key / KIB, of_all / KIB)
@@ -120,7 +120,7 @@ async fn few_answers_without_room_wait_for_it_and_the_others_are_refused_at_once
     assert_eq!((&*info.reason, &*info.metadata["execution_id"]), ("OVERLOADED", "an id"));
     assert_eq!(began.elapsed(), Duration::ZERO);
 
-    // Room for one of the two that wait.
+    // Makes room for one of the two that wait.
     drop(full);
     let _held = answers.bytes.try_take(1, 70 * KIB).unwrap();
     let ended = futures::future::join_all(waiting).await;
@@ -138,7 +138,7 @@ async fn what_is_not_taken_is_dropped_and_said_when_it_is_read_after_all() {
     let (stalled, slow) = (keep(&answers, 1, 64 * KIB).await, keep(&answers, 1, 1024 * KIB).await);
     let streamed = answers.keep_stream(1, response(vec![7; 64 * KIB]));
     let [mut stalled, mut slow, mut streamed] = [stalled, slow, streamed].map(Response::into_body);
-    // As a connection does whose client gives it no window.
+    // Takes one piece and no more, as a connection without a window does.
     for stalled in [&mut stalled, &mut streamed] {
         stalled.frame().await.unwrap().unwrap().into_data().unwrap();
     }
@@ -187,7 +187,7 @@ async fn an_answer_that_is_taken_piece_by_piece_but_too_slowly_is_dropped() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(answers.clone().run(stop.clone()));
     let began = Instant::now();
-    // 10 s at the least rate, beside the 30 s that each has.
+    // Ten seconds at the least rate, beside the stall limit of 30 s.
     let mut body = keep(&answers, 1, 640 * KIB).await.into_body();
     let trailers = loop {
         let frame = body.frame().await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use prompt_ledger_proto::v1::{self, code_prompt};
 use super::{known, prompt, required};
 use crate::service::registry::{Carried, Code, RegisteredCode};
 
-/// A batch as the service reads it. What does not fit is noted in it: the mode comes first.
+/// A batch for the service. What cannot be converted is noted in it, because a mode mismatch takes precedence.
 #[must_use]
 pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
     let mut violations = Violations::default();
@@ -49,7 +49,6 @@ fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Violations) -> C
     }
 }
 
-/// What registering one prompt came to.
 #[must_use]
 pub fn registered(registered: RegisteredCode) -> v1::RegisteredPrompt {
     let RegisteredCode { name, checksum_hash, warnings, outcome } = registered;

@@ -1,4 +1,4 @@
-//! What streams about executions send.
+//! The messages of the streams about executions.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::time::{moment, timestamp};
 use crate::service::Caller;
 use crate::watch::{FeedFilter, FeedMessage, WatchMessage};
 
-/// A message about one execution. `reused`: it was found by its idempotency key.
+/// A message about one execution. `reused`: the call found it by its idempotency key.
 #[must_use]
 pub fn message(id: ExecutionId, message: WatchMessage, reused: bool) -> v1::ExecutionEvent {
     match message {
@@ -41,7 +41,6 @@ pub fn message(id: ExecutionId, message: WatchMessage, reused: bool) -> v1::Exec
     }
 }
 
-/// A message of the feed of all executions that match.
 #[must_use]
 pub fn feed(message: FeedMessage) -> v1::ExecutionEvent {
     match message {
@@ -98,7 +97,8 @@ fn of_none(kind: Kind) -> v1::ExecutionEvent {
     v1::ExecutionEvent { execution_id: String::new(), sequence: 0, at, terminal: false, kind: Some(kind) }
 }
 
-/// The cursor of a watch.
+/// The cursor of a watch: the sequence of the last event that the caller has, or 0; INVALID_FIELD where it is
+/// negative.
 pub fn cursor(after_sequence: i64) -> Result<i64> {
     match after_sequence {
         0.. => Ok(after_sequence),
@@ -109,7 +109,6 @@ pub fn cursor(after_sequence: i64) -> Result<i64> {
     }
 }
 
-/// Which executions a feed is about.
 pub fn wanted(caller: &Caller, sent: v1::WatchExecutionsRequest) -> Result<FeedFilter> {
     let since: Option<Timestamp> = sent.since.map(|since| moment("since", since)).transpose()?;
     Ok(FeedFilter {

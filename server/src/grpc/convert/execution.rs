@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::time::{duration, moment, timestamp};
 use super::{known, prompt, structs};
 
-/// An execution, with its texts where it has them.
+/// An execution, with its texts where they were read.
 #[must_use]
 pub fn execution(execution: domain::Execution) -> v1::Execution {
     let (error_type, error_message) = match execution.failure {
@@ -103,7 +103,6 @@ fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
     }
 }
 
-/// What verifying an execution came to.
 #[must_use]
 pub fn verified(id: ExecutionId, version: Version, found: Verification) -> v1::VerifyExecutionResponse {
     let (result, explanation) = match found.verdict {
@@ -125,7 +124,6 @@ pub fn verified(id: ExecutionId, version: Version, found: Verification) -> v1::V
     }
 }
 
-/// A status on the wire.
 #[must_use]
 pub fn status(status: domain::Status) -> v1::ExecutionStatus {
     match status {
@@ -155,7 +153,7 @@ fn wanted(status: v1::ExecutionStatus) -> Result<domain::Status> {
     })
 }
 
-/// Statuses to look for, each once.
+/// The statuses of a filter, each once; INVALID_FIELD for an unspecified one.
 pub(super) fn statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
     let mut statuses = Vec::new();
     for number in sent {
@@ -167,7 +165,6 @@ pub(super) fn statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
     Ok(statuses)
 }
 
-/// Which executions a list shows.
 pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
     Ok(ExecutionFilter {
         prompt_name: sent.prompt_name.clone(),

@@ -9,7 +9,6 @@ use prompt_ledger_store::{NewPrice, PutModel};
 
 use super::time::{moment, timestamp};
 
-/// A model.
 #[must_use]
 pub fn model(model: domain::Model) -> v1::Model {
     v1::Model {
@@ -24,13 +23,13 @@ pub fn model(model: domain::Model) -> v1::Model {
     }
 }
 
-/// The place of a model in its list, for a page token.
+/// The position of a model in a list, for a page token.
 #[must_use]
 pub fn key(model: &v1::Model) -> String {
     format!("{}/{}", model.provider, model.model_name)
 }
 
-/// The place that a page token's key names.
+/// The position that a page token's key names; absent where the key is malformed.
 #[must_use]
 pub fn cursor(key: &str) -> Option<domain::ModelRef> {
     let (provider, model) = key.split_once('/')?;
@@ -49,7 +48,6 @@ fn price(price: &domain::Price) -> v1::ModelPrice {
     }
 }
 
-/// What PutModel asks for.
 pub fn put(request: v1::PutModelRequest) -> Result<PutModel> {
     let new_price = |price: v1::ModelPrice| {
         Ok::<_, prompt_ledger_domain::Error>(NewPrice {

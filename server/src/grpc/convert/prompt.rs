@@ -6,7 +6,6 @@ use prompt_ledger_proto::v1;
 
 use super::time::timestamp;
 
-/// A prompt.
 #[must_use]
 pub fn prompt(prompt: domain::Prompt) -> v1::Prompt {
     v1::Prompt {
@@ -27,7 +26,7 @@ pub fn prompt(prompt: domain::Prompt) -> v1::Prompt {
     }
 }
 
-/// A version of the prompt of this name.
+/// A version of the prompt with this name.
 #[must_use]
 pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion {
     let variable = |name| v1::TemplateVariable { name, required: true };
@@ -54,7 +53,6 @@ pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion
     }
 }
 
-/// A mode.
 #[must_use]
 pub fn mode(mode: domain::Mode) -> v1::PromptMode {
     match mode {
@@ -73,7 +71,6 @@ pub fn mode_filter(mode: v1::PromptMode) -> Option<domain::Mode> {
     }
 }
 
-/// A version's status.
 #[must_use]
 pub fn version_status(status: domain::VersionStatus) -> v1::VersionStatus {
     match status {
@@ -83,7 +80,7 @@ pub fn version_status(status: domain::VersionStatus) -> v1::VersionStatus {
     }
 }
 
-/// The status that a request names; absent where it names none.
+/// The status that a request names; absent where it is unspecified.
 #[must_use]
 pub fn wanted_status(status: v1::VersionStatus) -> Option<domain::VersionStatus> {
     match status {
@@ -96,7 +93,7 @@ pub fn wanted_status(status: v1::VersionStatus) -> Option<domain::VersionStatus>
 
 macro_rules! selector {
     ($($name:ident from $oneof:path,)*) => {$(
-        /// The version that a request names.
+        /// The version that a request's selector names.
         #[must_use]
         pub fn $name(selector: $oneof) -> SpecSelector {
             use $oneof as Wire;

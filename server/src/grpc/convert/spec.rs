@@ -1,4 +1,4 @@
-//! The spec: one message, one conversion, for every RPC that executes.
+//! The execution spec: one message for every RPC that executes.
 
 use prompt_ledger_domain::error::{Error, Result, Violations};
 use prompt_ledger_domain::execution::{ChatMessage, Params};
@@ -13,14 +13,16 @@ use super::{required, structs, time};
 use crate::service::Caller;
 use crate::service::cpu_pool::CpuPool;
 
-/// The spec as the domain reads it. What does not fit is noted in it: the mode and the idempotency key come first.
+/// The spec as a domain type. What cannot be converted is noted in it, because mode and idempotency key take
+/// precedence.
 ///
 /// # Errors
-/// OVERLOADED where it has many variables and no processor is free to read them.
+/// INVALID_FIELD where it is absent; OVERLOADED where it has many variables and there is no processor time to read
+/// them.
 pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec>) -> Result<Spec> {
     let sent = required("spec", sent)?;
     let variables_bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
-    // What is too large is refused later, after the idempotency key: it need not be read for that.
+    // Variables beyond the limit are refused later, after the idempotency key was looked up: they are not converted.
     let (variables, mut violations) = match sent.variables {
         Some(fields) if variables_bytes <= limits::VARIABLES_BYTES => {
             structs::read(cpu, caller.project.id, "variables", fields, variables_bytes).await?

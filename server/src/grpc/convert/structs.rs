@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 
 use crate::service::cpu_pool::{CpuPool, GoOn};
 
-/// How much of a path is told, in bytes.
+/// The longest path in a violation, in bytes; the rest is cut.
 const PATH_BYTES: usize = 512;
 
-/// Where a value stands. It is written out only where something is wrong with the value.
+/// The position of a value in a struct. It is written out only where the value violates a rule.
 enum StructPath<'a> {
     Root(&'a str),
     Field(&'a StructPath<'a>, &'a str),
@@ -22,7 +22,7 @@ enum StructPath<'a> {
 }
 
 impl StructPath<'_> {
-    /// The path, cut.
+    /// The path as text, cut to [`PATH_BYTES`].
     fn told(&self) -> String {
         let mut told = String::new();
         self.tell(&mut told);
@@ -46,8 +46,8 @@ impl StructPath<'_> {
     }
 }
 
-/// JSON from a struct. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
-/// and stands in the result as its text, so that two such requests still differ.
+/// The fields as JSON. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
+/// and becomes its text in the result, so that two such requests still differ.
 fn json(path: &str, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
     object(&StructPath::Root(path), fields, violations)
 }
@@ -69,7 +69,7 @@ fn json_value(path: &StructPath<'_>, value: prost_types::Value, violations: &mut
             Some(number) => Value::Number(number),
             None => {
                 violations.note(value::not_a_number(&path.told(), number));
-                // With an exponent: in full it may have 300 digits.
+                // With an exponent: written out it may have 300 digits.
                 Value::String(format!("{number:e}"))
             }
         },
@@ -82,7 +82,7 @@ fn json_value(path: &StructPath<'_>, value: prost_types::Value, violations: &mut
     }
 }
 
-/// What callers send, as JSON and with what is wrong with it; off the runtime where it is large. `bytes` is its encoded
+/// A struct as JSON, with what violates the rules in it; off the runtime where it is large. `bytes` is its encoded
 /// length.
 ///
 /// # Errors
@@ -101,7 +101,6 @@ pub async fn read(
     cpu.run(project, bytes, read).await
 }
 
-/// A struct from JSON.
 #[must_use]
 pub fn from_json(fields: Map<String, Value>) -> Struct {
     Struct { fields: fields.into_iter().map(|(name, value)| (name, from_value(value))).collect() }

@@ -1,17 +1,17 @@
-//! Moments and lengths of time.
+//! Timestamps and durations.
 
 use std::time::Duration;
 
 use prompt_ledger_domain::{Error, Result, Timestamp};
 
-/// A moment for the wire.
+/// A domain timestamp counts microseconds since 1970.
 #[must_use]
 pub fn timestamp(at: Timestamp) -> prost_types::Timestamp {
     let nanos = i32::try_from(at.0.rem_euclid(1_000_000) * 1_000).unwrap_or(0);
     prost_types::Timestamp { seconds: at.0.div_euclid(1_000_000), nanos }
 }
 
-/// A moment from the wire, to the microsecond.
+/// Truncated to microseconds; INVALID_FIELD outside the years 1 to 9999.
 pub fn moment(field: &str, at: prost_types::Timestamp) -> Result<Timestamp> {
     let wrong = || Error::invalid(field, "is no moment between the years 1 and 9999");
     if !(-62_135_596_800..=253_402_300_799).contains(&at.seconds) || !(0..1_000_000_000).contains(&at.nanos) {
@@ -20,14 +20,13 @@ pub fn moment(field: &str, at: prost_types::Timestamp) -> Result<Timestamp> {
     Ok(Timestamp(at.seconds * 1_000_000 + i64::from(at.nanos) / 1_000))
 }
 
-/// A length of time for the wire.
 #[must_use]
 pub fn duration(length: Duration) -> prost_types::Duration {
     let seconds = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
     prost_types::Duration { seconds, nanos: i32::try_from(length.subsec_nanos()).unwrap_or(0) }
 }
 
-/// A length of time from the wire; a negative one is INVALID_FIELD.
+/// INVALID_FIELD where the duration is negative.
 pub fn length(field: &str, value: prost_types::Duration) -> Result<Duration> {
     Duration::try_from(value).map_err(|_| Error::invalid(field, "is negative or out of range; send more than 0"))
 }

@@ -1,4 +1,4 @@
-//! Figures.
+//! Figures: filters, splits, rows and their page tokens.
 
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::field::{self, Name};
@@ -13,7 +13,6 @@ use super::time::{moment, timestamp};
 use super::{execution, known, prompt};
 use crate::service::analytics::Overview;
 
-/// What GetPromptAnalytics counts.
 pub fn overview_filter(sent: &v1::GetPromptAnalyticsRequest) -> Result<UsageFilter> {
     Ok(UsageFilter {
         mode: prompt::mode_filter(known("mode", sent.mode)?),
@@ -23,7 +22,6 @@ pub fn overview_filter(sent: &v1::GetPromptAnalyticsRequest) -> Result<UsageFilt
     })
 }
 
-/// What QueryUsage counts.
 pub fn filter(sent: v1::UsageFilters) -> Result<UsageFilter> {
     let start_time = sent.start_time.map(|start| moment("filters.start_time", start)).transpose()?;
     let end_time = sent.end_time.map(|end| moment("filters.end_time", end)).transpose()?;
@@ -46,7 +44,8 @@ pub fn filter(sent: v1::UsageFilters) -> Result<UsageFilter> {
     })
 }
 
-/// What the rows are split by.
+/// The dimensions that rows are split by, and the length of their buckets; INVALID_FIELD for one that is unspecified
+/// or repeated.
 pub fn split(group_by: &[i32], bucket: i32) -> Result<Split> {
     let bucket = match known("bucket", bucket)? {
         v1::TimeBucket::Unspecified => None,
@@ -75,7 +74,7 @@ pub fn split(group_by: &[i32], bucket: i32) -> Result<Split> {
     Ok(split)
 }
 
-/// The number of prompts, and the figures by mode and in all.
+/// The numbers of prompts, and the figures by mode and in total.
 #[must_use]
 pub fn overview(overview: &Overview) -> v1::GetPromptAnalyticsResponse {
     let Overview { prompts, total, by_mode } = overview;
@@ -116,7 +115,6 @@ fn of_mode(mode: Mode, row: &UsageRow) -> v1::ModeAnalytics {
     }
 }
 
-/// A row of usage.
 #[must_use]
 pub fn row(row: UsageRow) -> v1::UsageRow {
     let unfinished = row.unfinished();
@@ -145,7 +143,8 @@ pub fn row(row: UsageRow) -> v1::UsageRow {
     }
 }
 
-/// A key as it stands in a page token.
+/// A row's key in a page token, as JSON: bucket start in microseconds since 1970, mode, prompt, version, model,
+/// environment, status.
 type UsageColumns = (
     Option<i64>,
     Option<String>,
@@ -156,7 +155,7 @@ type UsageColumns = (
     Option<String>,
 );
 
-/// The place of a row, for a page token.
+/// The position of a row, for a page token.
 #[must_use]
 pub fn cursor(key: &UsageKey) -> String {
     let written: UsageColumns = (
@@ -171,7 +170,7 @@ pub fn cursor(key: &UsageKey) -> String {
     serde_json::json!(written).to_string()
 }
 
-/// The place that a page token's key names, in figures that are split so.
+/// The key that a page token names; absent where it is malformed, or is not of rows that are split like this.
 #[must_use]
 pub fn place(cursor: &str, split: Split) -> Option<UsageKey> {
     let (at, mode, prompt_name, version_number, model, environment, status): UsageColumns =

@@ -30,7 +30,7 @@ fn said(result: Result<usize>) -> String {
 
 #[test]
 fn values_are_counted_at_any_depth() {
-    // The list is one of them.
+    // The list itself counts as a value.
     let most = limits::VARIABLES_VALUES - 1;
     let numbers = |count| run(list(vec![value(Kind::NumberValue(1.0)); count]));
     assert_eq!(check(&numbers(most), VALUES).unwrap(), limits::VARIABLES_VALUES * VALUE_BYTES + 2 * CONTAINER_BYTES);
@@ -44,7 +44,7 @@ fn values_are_counted_at_any_depth() {
 
 #[test]
 fn objects_and_lists_are_counted_together() {
-    // The variables themselves and the outer list are two of them.
+    // The variables themselves and the outer list are containers too.
     let half = (limits::VARIABLES_CONTAINERS - 2) / 2;
     let both = |lists: usize| {
         let objects = vec![value(Kind::StructValue(object(Value::default()))); half];
@@ -95,7 +95,7 @@ fn entries_of_a_small_request_are_left_to_its_service() {
 #[test]
 fn unknown_fields_of_every_wire_type_are_skipped() {
     let mut message = run(list(vec![]));
-    // A varint, 8 bytes, 4 bytes, a text, and a group that holds a varint.
+    // One field of each wire type: varint, 8 bytes, 4 bytes, length-delimited, and a group with a varint.
     message.extend([0xa0, 0x06, 0x05]);
     message.extend([0xa1, 0x06, 1, 2, 3, 4, 5, 6, 7, 8]);
     message.extend([0xa5, 0x06, 1, 2, 3, 4]);

@@ -16,7 +16,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
     [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
-/// A field that no message has, of so many bytes in all.
+/// An unknown field, of so many bytes in all.
 fn filler(bytes: usize) -> Vec<u8> {
     let mut message = vec![0xa2, 0x06];
     prost::encode_length_delimiter(bytes - 6, &mut message).unwrap();
@@ -26,7 +26,7 @@ fn filler(bytes: usize) -> Vec<u8> {
 
 type Sending = mpsc::UnboundedSender<Result<Frame<Bytes>, tonic::Status>>;
 
-/// A request whose body is sent by hand.
+/// A request whose body the test sends piece by piece.
 fn open(path: &str) -> (Sending, Request<Body>) {
     let (sending, frames) = mpsc::unbounded();
     (sending, Request::builder().uri(path).body(Body::new(StreamBody::new(frames))).unwrap())
@@ -36,7 +36,7 @@ fn piece(sending: &Sending, bytes: &[u8]) {
     sending.unbounded_send(Ok(Frame::data(Bytes::copy_from_slice(bytes)))).unwrap();
 }
 
-/// A request whose body comes in these pieces, and ends.
+/// A request whose body is these pieces, complete.
 fn sent(path: &str, pieces: &[&[u8]]) -> Request<Body> {
     let (sending, request) = open(path);
     pieces.iter().for_each(|bytes| piece(&sending, bytes));
@@ -55,7 +55,7 @@ async fn received(intake: &Arc<Intake>, request: Request<Body>) -> Result<Bytes>
     Ok(request.into_body().collect().await.unwrap().to_bytes())
 }
 
-/// All that a stream of requests holds, or how its response ends.
+/// All bytes of a stream of requests, or the error that ends its response.
 async fn streamed(intake: &Arc<Intake>, request: Request<Body>) -> Result<Bytes> {
     let (request, failed) = intake.stream(request, Sender::Key(1), Instant::now())?;
     match request.into_body().collect().await {
@@ -134,7 +134,7 @@ async fn what_is_not_whole_in_time_ends() {
 async fn bytes_are_counted_until_their_request_is_answered() {
     let intake = Arc::new(Intake::new(256 * MIB, Duration::from_secs(30)));
     let large = framed(&filler(4 * MIB));
-    // No connection is known here, so its share does not count. The key's is 32 MiB, and each takes 4 MiB and 5 bytes.
+    // Without a connection's address its share does not count. The key's is 32 MiB, and each takes 4 MiB and 5 bytes.
     let hold = || {
         let (sending, request) = open(REGISTER);
         large[..large.len() - 1].chunks(64 * 1024).for_each(|bytes| piece(&sending, bytes));
@@ -144,15 +144,16 @@ async fn bytes_are_counted_until_their_request_is_answered() {
     for (_, receiving) in &mut held {
         assert!(futures::poll!(receiving).is_pending());
     }
-    // Room for one more, whole, and for none beside it.
+    // Room for one more request, and for none beside it.
     let (whole, lease) =
         intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(1), Instant::now()).await.unwrap();
     let refused = received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await;
     assert_eq!(reason(refused), Reason::Overloaded);
-    // Another key has its own, and what comes at once takes nothing.
+    // Another key has a share of its own.
     drop(intake.receive(sent(REGISTER, &[&large[..9], &large[9..]]), Sender::Key(2), Instant::now()).await.unwrap());
     received(&intake, sent(CALL, &[&framed(&filler(300))])).await.unwrap();
-    // The bytes of one are given back once it is answered, not as they are read; those of another as the call ends.
+    // The bytes of a request are given back once its lease is dropped, not when its body is read; those of an
+    // unfinished one when its call is dropped.
     drop(whole.into_body().collect().await.unwrap());
     assert_eq!(reason(received(&intake, sent(REGISTER, &[&large[..9], &large[9..]])).await), Reason::Overloaded);
     drop(lease);
@@ -273,7 +274,7 @@ async fn what_a_request_takes_once_it_is_decoded_is_counted_until_it_is_answered
         held.pop();
         receive().await.unwrap();
     }
-    // What is small when it is decoded is not.
+    // Requests that are small once they are decoded are not counted.
     let small = numbers(100);
     let mut held = Vec::new();
     for _ in 0..1_000 {

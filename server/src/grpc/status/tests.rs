@@ -1,4 +1,4 @@
-//! The table of codes, and what a status carries.
+//! The table of codes, and the details of a status.
 
 use super::*;
 use prompt_ledger_domain::error::{Violation, Violations};

@@ -1,4 +1,4 @@
-//! Refusing what would only wait: a server takes so many submits at once, and a deployment queues so many executions.
+//! Refuses submits beyond bounds: those under way on one server, and the executions queued in the deployment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,28 +12,28 @@ use tokio_util::sync::CancellationToken;
 
 /// How often the queue is measured.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// When a refused caller may try again.
+/// Retry delay of a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What bounds submits.
 #[derive(Debug)]
 pub struct Backpressure {
     places: Arc<Semaphore>,
     inflight_limit: usize,
-    /// Queued executions of the deployment, when last measured; counted no further than the limit.
+    /// Queued executions of the deployment when last measured, counted up to `depth_limit`.
     queued: AtomicUsize,
     depth_limit: usize,
 }
 
 impl Backpressure {
-    /// Submits under way on this server, and executions queued in the deployment, at most.
+    /// At most `inflight_limit` submits under way on this server, and `depth_limit` executions queued in the
+    /// deployment.
     #[must_use]
     pub fn new(inflight_limit: usize, depth_limit: usize) -> Self {
         let places = Arc::new(Semaphore::new(inflight_limit));
         Self { places, inflight_limit, queued: AtomicUsize::new(0), depth_limit }
     }
 
-    /// A place for one submit, until it is dropped; OVERLOADED where there is none.
+    /// A permit for one submit; OVERLOADED where a bound is reached.
     pub fn admit(&self) -> Result<OwnedSemaphorePermit> {
         if self.queued.load(Ordering::Relaxed) >= self.depth_limit {
             let message = format!("{} executions are queued, as many as QUEUE_DEPTH_LIMIT allows", self.depth_limit);
@@ -49,7 +49,7 @@ impl Backpressure {
         let mut looks = tokio::time::interval(POLL_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            // A store that does not answer is reported by those who need it.
+            // A store that does not answer is reported by the calls that need it.
             if let Ok(queued) = store.queued(self.depth_limit).await {
                 self.queued.store(queued, Ordering::Relaxed);
             }

@@ -1,4 +1,4 @@
-//! How an execution is asked for, and what the call that asks waits for.
+//! The ways to execute, and the context of an inline call.
 
 use std::net::SocketAddr;
 
@@ -7,25 +7,24 @@ use prompt_ledger_domain::mode::Operation;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What an inline call waits for.
 #[derive(Clone, Debug, Default)]
 pub struct CallContext {
-    /// When the caller must have its answer.
+    /// When the provider call is stopped, early enough that its end is still written and answered; absent without a
+    /// deadline.
     pub deadline: Option<Instant>,
-    /// Fires when the caller hung up.
+    /// Fires when the caller hangs up.
     pub hung_up: CancellationToken,
-    /// What the call came over.
+    /// The peer's address, which identifies the connection; absent where it is unknown.
     pub connection: Option<SocketAddr>,
 }
 
-/// How an execution is asked for.
 #[derive(Clone, Copy)]
 pub(super) enum ExecuteKind<'a> {
     /// Run within the call.
     Run(&'a CallContext),
-    /// Run within the call, and watched from the beginning.
+    /// Run within the call, which watches it from its first event.
     Stream(&'a CallContext),
-    /// Put into the queue.
+    /// Queued for a worker.
     Submit,
 }
 

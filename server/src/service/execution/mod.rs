@@ -1,4 +1,4 @@
-//! What ExecutionService does: checks, resolves, renders, records, runs or enqueues, cancels, and reads back.
+//! The use cases of ExecutionService: checks, resolves, renders, records, runs or enqueues, cancels, and reads back.
 
 mod backpressure;
 mod execute_kind;
@@ -29,57 +29,47 @@ use self::execute_kind::ExecuteKind;
 use super::{Caller, CpuPool, ModelService, RegistryService};
 use crate::watch::{FeedFilter, FilteredFeed, Hub, StreamLimits, Watch};
 
-/// Runs executions and reads them.
 pub struct ExecutionService {
-    /// Resolves prompts and versions.
     pub registry: Arc<RegistryService>,
     /// Where rendering and hashing of large input run.
     pub cpu: CpuPool,
-    /// Resolves models and their prices.
     pub models: Arc<ModelService>,
-    /// Checks parameters, and runs attempts.
     pub providers: Providers,
-    /// Where executions are recorded.
     pub store: Arc<dyn ExecutionWriter>,
-    /// Where they are read.
     pub reader: Arc<dyn ExecutionReader>,
-    /// Drives sync executions to their end.
+    /// Drives inline executions to their end.
     pub runner: Runner,
-    /// Tells workers of queued executions.
+    /// Hints workers that an execution is queued.
     pub hints: Outbox<Hint>,
     /// How long after it was recorded a queued execution may be claimed without a hint.
     pub redispatch_after: Duration,
-    /// Bounds submits.
     pub backpressure: Arc<Backpressure>,
-    /// Tells what happens to executions.
     pub hub: Arc<Hub>,
-    /// Bounds the streams that are told.
     pub streams: Arc<StreamLimits>,
     /// The tasks that record and drive executions; a drain waits for them.
     pub running: TaskTracker,
-    /// The model of a request that names none.
+    /// The model of requests that name none; absent where each must name one.
     pub default_model: Option<ModelRef>,
 }
 
-/// An execution that a caller asked for.
+/// The answer to a run or a submit.
 #[derive(Debug)]
 pub struct Ran {
-    /// As it ended; from the queue, as it stands.
+    /// As it ended; after a submit, as it stands.
     pub execution: Execution,
-    /// Another call with the same idempotency key made it.
+    /// Another call with the same idempotency key recorded it.
     pub reused: bool,
 }
 
-/// An execution that is watched within the call.
+/// An execution that its call watches.
 pub struct Streamed {
-    /// What happens to it.
     pub watch: Watch,
-    /// Another call with the same idempotency key made it.
+    /// Another call with the same idempotency key recorded it.
     pub reused: bool,
 }
 
 impl ExecutionService {
-    /// Runs an execution and answers it as it ended. `prompt_mode` is the mode that the RPC serves.
+    /// Runs an execution and returns it as it ended. `prompt_mode` is the mode that the RPC serves.
     pub async fn run(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, call: &CallContext) -> Result<Ran> {
         let started = self.begin(caller, spec, prompt_mode, ExecuteKind::Run(call)).await?;
         let (project, reused) = (caller.project.id, started.reused);
@@ -87,7 +77,7 @@ impl ExecutionService {
             Some(execution) => execution,
             None if reused => tokio::select! {
                 ended = self.hub.end_of(project, started.id) => Arc::unwrap_or_clone(ended?),
-                // The same call finds it again on another server.
+                // Repeated on another server, the same call finds the execution by its key.
                 drained = self.streams.drained() => return Err(drained),
             },
             None => self.reader.get(project, started.id).await?,
@@ -95,7 +85,7 @@ impl ExecutionService {
         Ok(Ran { execution, reused })
     }
 
-    /// Runs an execution, watched from its beginning; or joins the one that its idempotency key has.
+    /// Runs an execution that is watched from its first event, or watches the one that its idempotency key has.
     pub async fn stream(&self, caller: &Caller, spec: Spec, prompt_mode: Mode, call: &CallContext) -> Result<Streamed> {
         let started = self.begin(caller, spec, prompt_mode, ExecuteKind::Stream(call)).await?;
         let watch = match started.watch {
@@ -108,18 +98,18 @@ impl ExecutionService {
         Ok(Streamed { watch, reused: started.reused })
     }
 
-    /// Records an execution for a worker, and answers once that is durable.
+    /// Records an execution for a worker, and returns once that is durable.
     pub async fn submit(&self, caller: &Caller, spec: Spec, prompt_mode: Mode) -> Result<Ran> {
         let started = self.begin(caller, spec, prompt_mode, ExecuteKind::Submit).await?;
         let execution = match started.execution {
-            // What is in the queue is answered whatever happens to the store now.
+            // Known without a read, which could fail: it is in the queue.
             Some(execution) => execution,
             None => self.reader.get(caller.project.id, started.id).await?,
         };
         Ok(Ran { execution, reused: started.reused })
     }
 
-    /// Watches an execution from a cursor on, over this connection.
+    /// Watches an execution from the event after sequence `after`; TOO_MANY_WATCHERS beyond the limits on streams.
     pub async fn watch(
         &self,
         caller: &Caller,
@@ -131,7 +121,7 @@ impl ExecutionService {
         self.hub.watch(caller.project.id, id, after, slot).await
     }
 
-    /// Watches all executions that match.
+    /// Watches all executions that match; TOO_MANY_WATCHERS beyond the limits on streams.
     pub fn watch_all(
         &self,
         caller: &Caller,
@@ -142,7 +132,7 @@ impl ExecutionService {
         Ok(self.hub.filtered(filter, self.streams.admit(caller.key, connection)?))
     }
 
-    /// Asks for an execution's end, and answers it once the wish is durable.
+    /// Requests an execution's cancellation, and returns the execution once the request is durable.
     pub async fn cancel(&self, caller: &Caller, id: ExecutionId, reason: String) -> Result<Execution> {
         let reason = field::text("reason", reason, limits::SHORT_TEXT_BYTES)?;
         let canceling = self.store.cancel(caller.project.id, id, &reason).await?;
@@ -157,12 +147,11 @@ impl ExecutionService {
         Ok(canceling.execution)
     }
 
-    /// The execution of that id.
     pub async fn get(&self, caller: &Caller, id: ExecutionId) -> Result<Execution> {
         self.reader.get(caller.project.id, id).await
     }
 
-    /// Up to `limit` executions created before `before`, newest first.
+    /// Up to `limit` executions created before `before`, newest first; with their texts where `texts` is set.
     pub async fn list(
         &self,
         caller: &Caller,
@@ -179,7 +168,7 @@ impl ExecutionService {
     }
 }
 
-/// Names to filter by; empty ones match all.
+/// INVALID_FIELD where one of these filters is no name; empty ones match all.
 fn check_names(prompt_name: &str, environment: &str) -> Result<()> {
     for (field, name) in [("prompt_name", prompt_name), ("environment", environment)] {
         if !name.is_empty() {

@@ -1,4 +1,4 @@
-//! What every execution passes before it is recorded: version, fields, rendering, model. Nothing is written.
+//! What precedes the recording of every execution: version, fields, rendering, model. Nothing is written.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::service::cpu_pool::GoOn;
 use crate::service::registry::{CachedPrompt, Resolved};
 use crate::service::{Caller, registry};
 
-/// What a message counts beside its texts when the cost of hashing it is estimated.
+/// What a message counts beside its texts where the cost of hashing it is estimated, in bytes.
 const MESSAGE_BYTES: usize = 16;
 
-/// Everything that an execution needs, resolved and rendered.
+/// A new execution, resolved and rendered.
 pub(super) struct Prepared {
     pub(super) new: NewExecution,
     pub(super) version: ExecutedVersion,
@@ -33,7 +33,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Its first attempt, for whoever drives it within the call.
+    /// Its first attempt, for a call that drives it.
     pub(super) fn job(&self) -> Job {
         let Self { new, provider, price, .. } = self;
         Job {
@@ -55,7 +55,7 @@ impl Prepared {
 }
 
 impl ExecutionService {
-    /// Resolves the version, checks every field, renders, and finds the model: nothing is written so far.
+    /// Resolves the version, checks every field, renders, and finds the model and its price.
     pub(super) async fn prepare(
         &self,
         caller: &Caller,
@@ -69,7 +69,7 @@ impl ExecutionService {
         let selector = spec.selector.as_ref().map(|s| s.resolve(&prompt.name)).transpose()?;
         let by_pointer = matches!(selector, None | Some(Selector::Active));
         let active = entry.found.active.as_ref();
-        // Code executes by the hash of the text that it carries: mostly that is the active version's.
+        // Code executes by the hash of the text that it carries, which mostly is the active version's.
         let is_active = |hash: &str| active.is_some_and(|active| active.checksum_hash == hash);
         let selector = selector.filter(|s| !matches!(s, Selector::Checksum(hash) if is_active(hash)));
         let selected;
@@ -138,7 +138,7 @@ impl ExecutionService {
     }
 }
 
-/// The text of a template, where there is one, and the variables as they are stored.
+/// The rendered text, where there is a template, and the variables in the form in which they are stored.
 fn rendered(
     template: Option<&Template>,
     variables: &Map<String, Value>,

@@ -1,4 +1,4 @@
-//! How an execution begins: it is prepared, recorded, and queued for a worker or driven within its call.
+//! The start of an execution: prepared, recorded, and queued for a worker or driven within its call.
 
 use std::sync::Arc;
 
@@ -22,17 +22,16 @@ use super::prepare::Prepared;
 use crate::service::Caller;
 use crate::watch::Watch;
 
-/// How often a recording that found the registry changed under it resolves again.
+/// How often a request is resolved in all, where the registry changes before it is recorded.
 const RESOLVE_TRIES: usize = 5;
 
-/// The execution of a request.
 pub(super) struct Started {
     pub(super) id: ExecutionId,
     /// As it ended within the call, or as it was queued; absent where it must be read from the store.
     pub(super) execution: Option<Execution>,
-    /// Present where this call streams what it recorded.
+    /// Present where this call streams the execution that it recorded.
     pub(super) watch: Option<Watch>,
-    /// Another call with the same idempotency key and the same request had recorded it.
+    /// Another call with the same idempotency key and the same request recorded it.
     pub(super) reused: bool,
 }
 
@@ -43,8 +42,9 @@ impl Started {
 }
 
 impl ExecutionService {
-    /// Prepares and records what a request asks for, unless its idempotency key has an execution; one of kind `Run` has
-    /// ended then. Where the registry changes meanwhile, the request is resolved again.
+    /// Prepares and records the execution of a request, unless its idempotency key has one already. One of kind `Run`
+    /// that was recorded here has ended on return. Where the registry changes meanwhile, the request is resolved
+    /// again.
     pub(super) async fn begin(
         &self,
         caller: &Caller,
@@ -83,7 +83,7 @@ impl ExecutionService {
         Err(Error::internal("the registry changed under every try to record an execution"))
     }
 
-    /// The execution that has the key; IDEMPOTENCY_KEY_REUSED where another request made it.
+    /// The execution that has the key; IDEMPOTENCY_KEY_REUSED where a different request recorded it.
     async fn reuse(&self, project: ProjectId, spec: &Arc<Spec>, holder: KeyHolder) -> Result<Started> {
         if holder.request_hash != self.request_hash(project, spec).await? {
             return Err(Error::idempotency_key_reused(&spec.idempotency_key, holder.id));
@@ -91,12 +91,12 @@ impl ExecutionService {
         Ok(Started { reused: true, ..Started::recorded(holder.id, None) })
     }
 
-    /// Records an execution as queued, and tells the workers.
+    /// Records an execution as queued, and sends workers a hint.
     async fn enqueue(&self, Prepared { new, version, .. }: Prepared) -> Result<Recorded<Started>> {
         let (store, available_in) = (Arc::clone(&self.store), self.redispatch_after);
         let (hints, publisher) = (self.hints.clone(), self.runner.publisher.clone());
-        // A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
-        // told.
+        // In a task of its own: when the caller goes away its future is dropped, at any await, but what is recorded
+        // must be published.
         let recorded = self.running.spawn(async move {
             let (id, asked) = (new.id, new.clone());
             Ok(match store.submit(new, available_in).await? {
@@ -113,11 +113,10 @@ impl ExecutionService {
         recorded.await.map_err(Error::internal)?
     }
 
-    /// Records an execution, drives it to its end, and answers once it is recorded, with what watches it from its
-    /// beginning.
+    /// Records an execution and drives it to its end; returns once it is recorded, with a watch from its first event.
     async fn drive_watched(&self, prepared: Prepared, call: &CallContext) -> Result<Recorded<Started>> {
         let id = prepared.new.id;
-        // Registered before it exists: nothing that happens to it is missed.
+        // Subscribed before it exists, so that no event is missed.
         let slot = self.streams.within_call(call.connection).outlasting_a_drain();
         let watch = Some(self.hub.expect(id, slot));
         let (recorded, is_recorded) = oneshot::channel();
@@ -125,15 +124,15 @@ impl ExecutionService {
         if is_recorded.await.is_ok() {
             return Ok(Recorded::New(Started { watch, ..Started::recorded(id, None) }));
         }
-        // It was not recorded, and says why.
+        // It was not recorded: the task returns why.
         driving.await.map_err(Error::internal)?
     }
 
-    /// Records an execution and drives it to its end; `recorded` fires in between. With an idempotency key it goes on when
-    /// the caller does not: the retry finds it. Without one, a caller that hangs up aborts the provider call.
+    /// Records an execution and drives it to its end; `recorded` fires in between. With an idempotency key it goes on
+    /// when the caller hangs up, because a retry finds it. Without one, the hang-up aborts the provider call.
     ///
-    /// A task of its own: when the caller goes away its future is dropped, at any await; but what is recorded must be
-    /// driven, and its end written.
+    /// In a task of its own: when the caller goes away its future is dropped, at any await, but what is recorded must
+    /// be driven, and its end written.
     fn drive(
         &self,
         prepared: Prepared,
@@ -159,7 +158,7 @@ impl ExecutionService {
             };
             runner.publisher.changed(id, first);
             if let Some(recorded) = recorded {
-                // Who waited for it may be gone.
+                // The receiver may be gone.
                 recorded.send(()).ok();
             }
             let ended = runner.run(job, bounds).await;
@@ -174,8 +173,8 @@ impl ExecutionService {
         })
     }
 
-    /// MODE_MISMATCH where the prompt that a request names is not of the mode that the RPC serves: looked at before
-    /// anything else is said of the request.
+    /// MODE_MISMATCH where the prompt that a request names is not of the mode that the RPC serves. It takes precedence
+    /// over whatever else is wrong with the request.
     pub async fn check_mode(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode) -> Result<()> {
         let name = spec.name()?;
         let entry = self.registry.entry(caller.project.id, name.as_str(), None).await?;

@@ -1,4 +1,4 @@
-//! Tracing an execution back to its version.
+//! Compares an execution with the version that it was rendered from.
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::Error;
@@ -12,13 +12,13 @@ use crate::service::Caller;
 use crate::service::cpu_pool::GoOn;
 
 impl ExecutionService {
-    /// Renders an execution's version again and compares, from what is stored alone.
+    /// Renders an execution's version again, from what is stored alone, and compares the result with what was sent.
     pub async fn verify(&self, caller: &Caller, id: ExecutionId) -> Result<(Execution, Version, Verification)> {
         let project = caller.project.id;
         let execution = self.reader.get(project, id).await?;
         let version = self.registry.stored(project, &execution.prompt_name, execution.version_number).await?;
         let texts = execution.texts.clone().ok_or_else(|| Error::internal("an execution came without its texts"))?;
-        // What was sent is bounded by the limit of a prompt.
+        // Without what was sent: that is bounded by the limit of a prompt.
         let bytes = texts.variables.len() + version.template_source.len();
         let stored = version.clone();
         let verify = move |go_on: GoOn<'_>| verification::verify(&texts.input, &texts.variables, &stored, go_on);

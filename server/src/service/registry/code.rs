@@ -1,4 +1,4 @@
-//! Registering the prompts that application code carries.
+//! Registers the prompts that application code carries.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,62 +12,56 @@ use prompt_ledger_store::{CodePrompt, RegisterCode, RegisteredPrompt};
 
 use super::{GoOn, RegistryService, read_template};
 
-/// Templates of a batch that are worked on at once, in bytes: up to some ten milliseconds.
+/// Bytes of templates that are processed in one turn of the CPU pool: some ten milliseconds at most.
 const PORTION_BYTES: usize = 64 * 1024;
 
-/// What RegisterCodePrompts asks for, unchecked.
+/// A RegisterCodePrompts request, of which nothing was checked yet.
 #[derive(Clone, Debug, Default)]
 pub struct Code {
-    /// The prompts.
     pub prompts: Vec<Carried>,
     /// Whether the contents become the active versions.
     pub set_active: bool,
-    /// Whether to write nothing.
+    /// Whether to plan and report, but to write nothing.
     pub dry_run: bool,
-    /// Who, as they say.
+    /// As the caller states it.
     pub created_by: String,
-    /// Where the code comes from.
+    /// The repository of the code, as the caller states it.
     pub repository: String,
-    /// At which commit.
+    /// The commit of the code, as the caller states it.
     pub commit: String,
-    /// What could not be brought into this shape.
+    /// What could not be converted from the request; reported with what else is wrong in its fields.
     pub violations: Violations,
 }
 
-/// A prompt as code carries it.
+/// A prompt as code carries it, unchecked.
 #[derive(Clone, Debug)]
 pub struct Carried {
-    /// Its name.
     pub name: String,
-    /// The template.
     pub template_source: String,
-    /// How it is read.
     pub template_format: TemplateFormat,
-    /// What the caller takes for the template's hash; empty where it is not to be checked.
+    /// The hash of the template as the caller computed it; empty where it is not to be checked.
     pub template_hash: String,
-    /// Absent keeps.
+    /// Absent keeps the stored one.
     pub description: Option<String>,
-    /// Absent keeps.
+    /// Absent keeps the stored one.
     pub owner_team: Option<String>,
-    /// The file that holds it.
+    /// The file that holds the prompt, as the caller states it.
     pub path: String,
 }
 
-/// What registering one prompt came to.
 #[derive(Clone, Debug)]
 pub struct RegisteredCode {
-    /// Its name.
     pub name: String,
-    /// The hash of its content.
+    /// SHA-256 of the template, in lower-case hex.
     pub checksum_hash: String,
-    /// What looks wrong in it.
+    /// Warnings about the template.
     pub warnings: Vec<String>,
-    /// What was done, or would be.
+    /// What was done, or would be done by a dry run.
     pub outcome: RegisteredPrompt,
 }
 
 impl RegistryService {
-    /// Registers a batch, all or none: one answer for each prompt, in order, and the project's revision.
+    /// Registers a batch, all or none. Returns a result for each prompt, in order, and the project's revision.
     pub async fn register_code(&self, project: ProjectId, code: Code) -> Result<(Vec<RegisteredCode>, i64)> {
         let names: Vec<_> = code.prompts.iter().map(|prompt| &*prompt.name).collect();
         self.check_modes(project, &names, Mode::Tracking).await?;
@@ -94,8 +88,8 @@ impl RegistryService {
         Ok((told.into_iter().zip(registered.prompts).map(one).collect(), registered.revision))
     }
 
-    /// What comes of each prompt's template, in order; the first error, of the prompt that it is about. The batch is worked
-    /// on portion by portion, so that others have their turns in between.
+    /// The results of `work` on each prompt, in order, or the first error, which names its prompt. The batch is
+    /// processed portion by portion, so that other projects have their turns in between.
     async fn of_each<T: Send + 'static>(
         &self,
         project: ProjectId,
@@ -117,7 +111,7 @@ impl RegistryService {
     }
 }
 
-/// Where a prompt stands in the request.
+/// The path of a prompt in the request.
 fn at(place: usize) -> String {
     format!("prompts[{place}]")
 }
@@ -129,7 +123,7 @@ fn check_count(prompts: usize) -> Result<()> {
     }
 }
 
-/// Every field but the templates: sizes first, then all that is wrong at once.
+/// Checks every field but the texts of the templates: sizes first, then all other violations at once.
 fn check_fields(code: &Code) -> Result<()> {
     for (place, prompt) in code.prompts.iter().enumerate() {
         let size = field::size("template", prompt.template_source.len(), limits::TEMPLATE_BYTES);
@@ -159,7 +153,7 @@ fn check_fields(code: &Code) -> Result<()> {
     wrong.finish(Some(()))
 }
 
-/// The first prompts, whose templates have no more than [`PORTION_BYTES`] together; one at least.
+/// The first prompts whose templates have at most [`PORTION_BYTES`] together; at least one.
 fn portion(prompts: &[Carried]) -> &[Carried] {
     let mut bytes = 0;
     let fits = prompts.iter().take_while(|prompt| {
@@ -188,7 +182,7 @@ fn check_hashes(prompts: &[Carried], checksums: &[String]) -> Result<()> {
     }
 }
 
-/// The variables of a prompt's template, and what looks wrong in it.
+/// The names of a template's variables, and warnings about it; none of either where it is opaque.
 fn read(prompt: &Carried) -> Result<(Vec<String>, Vec<String>)> {
     let source = &prompt.template_source;
     match prompt.template_format {
@@ -201,7 +195,6 @@ fn read(prompt: &Carried) -> Result<(Vec<String>, Vec<String>)> {
 }
 
 impl Carried {
-    /// As it is stored.
     fn into_stored(self, checksum: String, variables: Vec<String>) -> CodePrompt {
         CodePrompt {
             name: self.name,

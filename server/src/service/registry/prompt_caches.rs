@@ -1,4 +1,4 @@
-//! The prompts in use, in one cache for each project. What all of them hold together is bounded.
+//! Caches of the prompts in use, one for each project, within one bound on the bytes of all.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,19 +13,18 @@ use prompt_ledger_template::Template;
 use super::check_revision;
 use crate::service::cache::{Cache, Freshness, MAX_BYTES};
 
-/// A prompt as it is held: with its active version's template parsed.
+/// A prompt, with its active version's template parsed.
 #[derive(Debug)]
 pub struct CachedPrompt {
-    /// The prompt and its active version.
     pub found: PromptWithActive,
-    /// The active version's template; absent when there is none, or when it is opaque.
+    /// Absent where there is no active version, or where it is opaque.
     pub template: Option<Arc<Template>>,
 }
 
 impl CachedPrompt {
-    /// About what it takes in memory.
+    /// About how many bytes it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        /// Beside what is counted: the records themselves, short texts, the place in a table.
+        /// What is not counted below: the records themselves, short texts, the place in a map.
         const OTHER: usize = 2_048;
         let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + 16 + text.len()).sum::<usize>();
         let version = |version: &Version| version.template_source.len() + texts(&version.variables);
@@ -36,17 +35,16 @@ impl CachedPrompt {
             + self.template.as_ref().map_or(0, |template| template.bytes())
     }
 
-    /// REVISION_AHEAD where the project has not come so far.
+    /// REVISION_AHEAD where `wanted` is beyond the project's present revision.
     pub fn check_revision(&self, wanted: Option<i64>) -> Result<()> {
         check_revision(self.found.revision, wanted)
     }
 }
 
-/// The caches of all projects.
 pub(super) struct PromptCaches {
     freshness: Arc<Freshness>,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
-    /// What they hold, in bytes.
+    /// In bytes, of all caches together.
     bytes: Arc<AtomicUsize>,
 }
 
@@ -55,7 +53,6 @@ impl PromptCaches {
         Self { freshness, projects: RwLock::default(), bytes: Arc::default() }
     }
 
-    /// The cache of a project.
     pub(super) fn of(&self, project: ProjectId) -> Arc<Cache<String, CachedPrompt>> {
         if let Some(cache) = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project) {
             return Arc::clone(cache);
@@ -65,12 +62,11 @@ impl PromptCaches {
         Arc::clone(projects.entry(project).or_insert_with(new))
     }
 
-    /// The projects that have one.
     pub(super) fn projects(&self) -> Vec<ProjectId> {
         self.projects.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
-    /// Notes the present revision of a project.
+    /// Drops what is cached of a project from before `revision`.
     pub(super) fn apply(&self, project: ProjectId, revision: i64) {
         let cache = self.projects.read().unwrap_or_else(PoisonError::into_inner).get(&project).cloned();
         if let Some(cache) = cache {
@@ -78,7 +74,7 @@ impl PromptCaches {
         }
     }
 
-    /// While all projects together hold more than one cache may, the one that holds most gives up half of it.
+    /// While all caches together exceed the bound of one, the largest evicts half of its bytes.
     pub(super) fn make_room(&self) {
         while self.bytes.load(Ordering::Relaxed) > MAX_BYTES {
             let projects = self.projects.read().unwrap_or_else(PoisonError::into_inner);

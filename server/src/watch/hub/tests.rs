@@ -1,4 +1,4 @@
-//! The hub on a real store, with announcements given and withheld by hand.
+//! The hub on a real store; the test delivers or withholds announcements.
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{ErrorType, Failure, Input, Params, Status};
@@ -30,7 +30,7 @@ struct Kit {
 }
 
 impl Kit {
-    /// A hub that hears nothing but what it is told here.
+    /// A hub that hears only the announcements of this test.
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
@@ -45,7 +45,7 @@ impl Kit {
         Self { hub, store, streams, project, stop, _folder: folder }
     }
 
-    /// An execution that was queued just now, and its event.
+    /// A new queued execution, and its first event.
     async fn queued(&self) -> (ExecutionId, Event) {
         let put = PutPrompt {
             name: "greet".into(),
@@ -126,7 +126,7 @@ impl Drop for Kit {
     }
 }
 
-/// The sequences of the next so many events.
+/// The sequences of the next `count` events.
 async fn sequences(watch: &mut Watch, count: usize) -> Vec<i64> {
     let mut sequences = Vec::new();
     while sequences.len() < count {
@@ -142,7 +142,7 @@ async fn what_happens_between_registering_and_reading_is_told_once() {
     let kit = Kit::new().await;
     let (id, first) = kit.queued().await;
     let subscription = kit.hub.timelines.subscribe(id, true);
-    // Heard before anything was read: a gap, which reading closes.
+    // Announced before the first event was read: a gap, which is closed from the store.
     let second = kit.claim(id).await;
     kit.hub.changed(id, second);
     kit.hub.catch_up(&subscription, kit.project, 0).await.unwrap();
@@ -169,7 +169,7 @@ async fn events_that_nobody_announced_are_found_by_the_next_look() {
     kit.claim(id).await;
     kit.end(id).await;
     assert_eq!(sequences(&mut watch, 2).await, [2, 3]);
-    // One look, and what a busy machine makes of it.
+    // One poll, with time to spare for a busy machine.
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
 
@@ -181,7 +181,7 @@ async fn an_event_that_was_missed_is_read_as_soon_as_the_next_one_is_heard() {
     kit.hub.catch_up(&subscription, kit.project, 0).await.unwrap();
     kit.claim(id).await;
     let last = kit.end(id).await;
-    // Unless a look came just now.
+    // Unless a poll has just read it.
     let is_known = subscription.timeline.known().through() == last.sequence;
     kit.hub.changed(id, last);
     assert!(

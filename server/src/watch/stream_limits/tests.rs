@@ -1,4 +1,4 @@
-//! Slots, heartbeats, ends and turns.
+//! Slots, heartbeats, ends, and the budget of a poll.
 
 use std::pin::pin;
 
@@ -74,7 +74,7 @@ async fn who_does_not_read_is_expelled_and_the_heaviest_first_where_a_whole_conn
         slot.gave(bytes);
         slot
     };
-    // On the first connection one reads, so it is not the connection; on the second nobody does.
+    // On the first connection one stream is read, so the connection is not blocked; on the second none is.
     let first = [stream(1, 50, 0), stream(1, 5, 1), stream(1, 5, 9), stream(1, 50, 9)];
     let second = [stream(2, 5, 1), stream(2, 5, 9), stream(2, 5, 2)];
     let slow = |slot: &StreamSlot| slot.check() == Err(StreamEnd::Slow);
@@ -88,7 +88,7 @@ async fn who_does_not_read_is_expelled_and_the_heaviest_first_where_a_whole_conn
 #[tokio::test]
 async fn a_turn_is_a_few_messages_or_some_bytes() {
     for (bytes, most) in [(0, 8), (1_024, 6), (16 * 1_024, 1), (1024 * 1024, 1)] {
-        // Begins a turn.
+        // Begins another poll of this task, with a full budget.
         tokio::task::yield_now().await;
         let mut taken = 0;
         while futures::poll!(pin!(take_turn(bytes))).is_ready() {

@@ -57,7 +57,7 @@ pub struct Job {
     pub max_retries: i32,
     /// Sum over earlier attempts.
     pub used: Usage,
-    /// Whether its text may be read along.
+    /// Whether the text is kept in `texts` for readers while it is written.
     pub stream_text: bool,
 }
 

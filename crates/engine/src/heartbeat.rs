@@ -84,7 +84,8 @@ impl Heartbeat {
         self.shared.held().keys().copied().collect()
     }
 
-    /// Extends leases until `stop`. Runs once per process, on a thread of its own: a process that is busy lives.
+    /// Extends leases until `stop`. Must run once per process, on a thread of its own: busy executor threads then delay no
+    /// heartbeat.
     pub async fn run(self, stop: CancellationToken) {
         // Concurrently: a store that does not answer must not delay the local end of a lease.
         tokio::select! {

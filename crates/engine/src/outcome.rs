@@ -67,7 +67,7 @@ pub enum Outcome {
     Finish(Finish),
     /// The attempt ends, and the execution goes back into the queue.
     Requeue(Requeue),
-    /// Nothing: the execution is another's by now.
+    /// Nothing is written: another process may hold the execution by now.
     Leave,
     /// The attempt ends, and its holder begins the next one.
     Retry {

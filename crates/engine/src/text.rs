@@ -62,7 +62,7 @@ struct Live {
 #[derive(Default)]
 struct HeldText {
     text: String,
-    /// More was written than is kept.
+    /// The text has reached its limit; the rest is dropped.
     is_full: bool,
     /// Bytes of `text` that were published.
     told: usize,

@@ -1,16 +1,16 @@
-//! Hints and announcements: what tells workers that a row waits for them, and everyone what has happened to one.
+//! Hints tell workers that an execution waits for them; announcements tell every process what has happened to one.
 //!
-//! Neither is the truth; the store is. A hint that is lost makes an execution later, never lost; one that arrives twice
-//! is harmless, because a claim is conditional. An announcement that is lost is made good by one look at the store a
-//! second. So nothing here is durable, nothing waits for a broker, and a broker may go away and come back.
+//! The store holds the facts. A lost hint makes an execution later, never lost; a duplicate is harmless, because a claim
+//! is conditional. A lost announcement is made good by polls of the store, once a second. So nothing here is durable,
+//! nothing waits for a broker, and a broker may go away and come back.
 //!
 //! | module | duty |
 //! |---|---|
 //! | [`memory`] | within one process: `dev` |
 //! | [`redis`] | a stream of hints, a channel of announcements |
 //! | [`rabbit`] | the same over RabbitMQ: a classic queue, a fanout exchange |
-//! | [`failover`] | Redis, and RabbitMQ while Redis is away: sends to one, listens on both |
-//! | [`outbox`] | what is to be sent, so that nobody waits for it |
+//! | [`failover`] | Redis, and RabbitMQ while the breaker on Redis is open: sends through one, receives from both |
+//! | [`outbox`] | sends in the background |
 #![warn(missing_docs)]
 #![allow(clippy::disallowed_types, reason = "the brokers are made here")]
 

@@ -156,7 +156,7 @@ impl RabbitInner {
         while let Some(came) = timeout(CONNECT_TIMEOUT, hints.next()).await.map_err(|_| late(CONNECT_TIMEOUT))? {
             self.deliver(session, &came.map_err(|error| why(&error))?).await;
         }
-        // Someone may have come back: it takes them again, as it would any other.
+        // A receiver may have come back meanwhile: the hints are then delivered to it again.
         session.give_back(self.inbox.clear()).await
     }
 

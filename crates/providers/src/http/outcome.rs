@@ -18,7 +18,7 @@ const REQUEST_ID_BYTES: usize = 128;
 #[derive(Debug)]
 pub(crate) struct ReadAnswer {
     pub(crate) text: String,
-    /// More was written than that.
+    /// The model wrote more than `text`.
     pub(crate) truncated: bool,
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<FinishReason>,

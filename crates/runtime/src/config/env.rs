@@ -48,13 +48,13 @@ impl fmt::Display for Range {
 }
 
 impl Setting {
-    /// The default for people.
+    /// The default for `--help` and docs/CONFIGURATION.md: `none` where it is absent.
     pub(super) fn shown_default(&self) -> &'static str {
         if self.default.is_empty() { "none" } else { self.default }
     }
 }
 
-/// What was wrong with the environment, a line each.
+/// All mistakes in the environment; `Display` writes one per line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<String>);
 

@@ -17,7 +17,7 @@ pub(crate) fn update(update: &Update) -> Option<Value> {
     })
 }
 
-/// An update of a tail; nothing where this version does not know it.
+/// An update of a tail; absent where this version does not know it.
 pub(crate) fn tail(update: &TailUpdate) -> Option<Value> {
     Some(match update {
         TailUpdate::Found { sequence, execution: found } => {

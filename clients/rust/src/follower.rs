@@ -26,7 +26,7 @@ pub(crate) struct Follower {
 struct FollowedText {
     /// 0 before the first text.
     attempt: i32,
-    /// Bytes.
+    /// In bytes.
     given: usize,
     /// FNV-1a of those bytes.
     hash: u64,

@@ -1,4 +1,4 @@
-//! Words with the timestamp of their sending ([`Reply::clock`](prompt_ledger_testkit::fake_model::Reply::clock)), and
+//! Words with the timestamp of their sending (`Reply::clock`), and
 //! their age where they are read.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

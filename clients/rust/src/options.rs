@@ -75,7 +75,7 @@ impl fmt::Debug for ClientKey {
 /// Why options are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
-    /// The URL is no `http` or `https` URL with a host.
+    /// The URL cannot be parsed, or its scheme is neither `http` nor `https`.
     #[error("`{0}` is no address of a server; write http://HOST:PORT or https://HOST:PORT")]
     Url(String),
     /// The key is no valid header value.

@@ -72,7 +72,7 @@ impl fmt::Debug for ClientKey {
     }
 }
 
-/// Why options are invalid.
+/// Returned by [`Client::connect`](crate::Client::connect) for invalid options.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// The URL cannot be parsed, or its scheme is neither `http` nor `https`.

@@ -18,7 +18,7 @@ pub use store::{DataDirLock, Migrations, open_store};
 /// Why a process cannot start, as a sentence for the operator.
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a process runs on.
+/// The store, the brokers and the providers of one process.
 pub struct Backends {
     /// Postgres, or the SQLite file of a folder.
     pub store: Arc<dyn Store>,

@@ -22,7 +22,7 @@ pub(crate) struct Inbox {
     demand: watch::Sender<Demand>,
 }
 
-/// What a reader is told.
+/// Observed by the reader of a broker.
 #[derive(Clone, Copy, Debug)]
 struct Demand {
     /// How many more hints the waiting receivers would take.

@@ -129,7 +129,7 @@ pub trait Queue: Send + Sync {
 /// A hint as it was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// What was sent.
+    /// Equal to the hint that was sent.
     pub hint: Hint,
     /// For the acknowledgement; absent where the broker needs none.
     pub receipt: Option<Receipt>,

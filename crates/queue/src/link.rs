@@ -43,7 +43,7 @@ impl fmt::Display for BrokerStatus {
     }
 }
 
-/// What a connection to a broker is for.
+/// The use of a connection to a broker; its discriminant is an index into `LinkState::parts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Sending,

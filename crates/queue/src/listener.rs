@@ -11,7 +11,7 @@ const BEHIND: usize = 4_096;
 #[derive(Debug)]
 pub struct Listener(broadcast::Receiver<Heard>);
 
-/// What a listener receives.
+/// An item of a [`Listener`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// A message from any process, this one included.

@@ -33,7 +33,7 @@ const HEARTBEAT: u16 = 10;
 /// Most hints that a process holds unacknowledged: about as many as one claim takes.
 const PREFETCH: u16 = 64;
 
-/// Which RabbitMQ, and under which names.
+/// The address of a RabbitMQ, and the prefix of our names in it.
 #[derive(Clone, Debug)]
 pub struct RabbitOptions {
     /// `amqp://` or `amqps://`; may hold a password.

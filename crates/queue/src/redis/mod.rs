@@ -35,7 +35,7 @@ const HEALTH: Duration = Duration::from_secs(1);
 /// TCP keepalive time and interval; unacknowledged data ends the connection after twice this.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// Which Redis, and under which names.
+/// The address of a Redis, and our names in it.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// `redis://` or `rediss://`; may hold a password.

@@ -1,4 +1,4 @@
-//! A model server over a real socket that does what it is told: it speaks OpenAI's chat completions and, in a basic
+//! A scripted model server over a real socket: it speaks OpenAI's chat completions and, in a basic
 //! form, Anthropic's messages.
 //!
 //! ```no_run

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-/// What the fake model does with one request.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub(super) what: What,

@@ -1,4 +1,4 @@
-//! Find a tool or install it; where that is not possible, say exactly what to install.
+//! Finds or installs tools; where that is not possible, names what to install.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// What measures coverage: `cargo llvm-cov`, and the LLVM tools of the toolchain that it calls.
+/// `cargo llvm-cov`, and the LLVM tools of the toolchain that it calls.
 pub(crate) fn coverage_tools(workspace: &Workspace) -> Result<()> {
     if !has_llvm_tools() {
         let install = ["component", "add", "llvm-tools"];
@@ -27,8 +27,8 @@ pub(crate) fn coverage_tools(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The path of `grpcurl`, with which end-to-end tests speak to the server as an operator does: `GRPCURL` where set, else
-/// from `PATH`, else built into the target folder.
+/// The path of `grpcurl`, which end-to-end tests use as operators do: `GRPCURL` where set, else from `PATH`, else built
+/// into the target folder.
 pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target.join("tools");
     let own = folder.join("grpcurl");
@@ -49,7 +49,7 @@ pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
     Ok(own)
 }
 
-/// Postgres, Redis and RabbitMQ: the programs, not the services of the system.
+/// The programs of Postgres, Redis and RabbitMQ; the system's services are not used.
 pub(crate) fn services() -> Result<()> {
     let postgres = Path::new("/usr/lib/postgresql").is_dir() || on_path("postgres").is_some();
     let missing: Vec<&str> = [
@@ -70,7 +70,7 @@ pub(crate) fn services() -> Result<()> {
     })
 }
 
-/// Installs packages of the system, as root or where `sudo` asks for no password.
+/// Installs system packages, as root or where `sudo` needs no password.
 fn apt_install(packages: &[&str]) -> Result<()> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
     if on_path("apt-get").is_none() || !(root || answers(Command::new("sudo").args(["-n", "true"]))) {
@@ -88,7 +88,7 @@ fn apt_install(packages: &[&str]) -> Result<()> {
     run(&packages.join(", "), apt().args(["install", "-y", "--no-install-recommends"]).args(packages))
 }
 
-/// Are the LLVM tools of the active toolchain there, or others named in the variables that cargo-llvm-cov reads?
+/// Whether the LLVM tools are in the active toolchain, or named in the variables that cargo-llvm-cov reads.
 fn has_llvm_tools() -> bool {
     if std::env::var_os("LLVM_COV").is_some() && std::env::var_os("LLVM_PROFDATA").is_some() {
         return true;
@@ -105,12 +105,12 @@ fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder: PathBuf| folder.join(name)).find(|file: &PathBuf| Path::is_file(file))
 }
 
-/// Does the command start, and end well?
+/// Whether the command starts and succeeds.
 fn answers(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// Runs one step of an installation, in sight of the user. The error names the command.
+/// Runs a step of an installation with its output shown. The error names the command.
 fn run(what: &str, command: &mut Command) -> Result<()> {
     println!("installing {what}: {command:?}");
     match command.status() {

@@ -1,6 +1,6 @@
-//! The commands of the workshop: what one runs while working on Prompt Ledger. `cargo xtask --help` lists them.
+//! Commands for development. `cargo xtask --help` lists them.
 //!
-//! A command is one module here and one line in [`XtaskCommand`], with its arm in `main`.
+//! A command is a module here, a variant of [`XtaskCommand`] and an arm in `main`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its standard streams")]
 
 mod figures;
@@ -33,7 +33,7 @@ enum XtaskCommand {
     Lint(lint::LintArgs),
 }
 
-/// How a command ends: with the exit code it decided on, or with the reason why it could not do its work.
+/// The exit code of a command, or the reason why it could not do its work.
 type CommandOutcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! `cargo xtask services`, and the services that `cargo xtask test` runs everything on.
+//! `cargo xtask services`, and the services for `cargo xtask test`.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::{CommandOutcome, install};
 #[derive(clap::Args)]
 pub(crate) struct ServicesArgs {}
 
-/// The real Postgres, Redis and RabbitMQ, on free ports of this machine. Dropping them ends them.
+/// Private Postgres, Redis and RabbitMQ on free ports of this machine; ended on drop.
 pub(crate) struct Services {
     postgres: Postgres,
     redis: Redis,
@@ -34,7 +34,7 @@ impl Services {
         Ok(Self { postgres, redis, rabbit })
     }
 
-    /// Where they are, by the names under which tests look for them.
+    /// Their URLs, under the variables that tests read.
     pub(crate) fn env(&self) -> [(&'static str, String); 3] {
         [
             (services::POSTGRES, self.postgres.url()),
@@ -44,12 +44,10 @@ impl Services {
     }
 }
 
-/// A runtime for starting them, and for hearing Ctrl-C.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
 }
 
-/// Runs the command.
 pub(crate) fn run(_: &ServicesArgs) -> CommandOutcome {
     Workspace::locate()?;
     let runtime = runtime()?;
@@ -58,7 +56,7 @@ pub(crate) fn run(_: &ServicesArgs) -> CommandOutcome {
         println!("export {name}={url}");
     }
     println!("Ctrl-C ends them.");
-    // Whatever the signal: they end with their terminal too.
+    // Any of the signals ends the command; closing the terminal sends one too.
     runtime.block_on(async { std::io::Result::Ok(Signals::listen()?.next().await) })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,13 +1,13 @@
-//! Which files and lines are tests.
+//! Recognizes test files and test modules.
 
-/// Whether a file is one of tests, by its path.
+/// By the file's path.
 pub(crate) fn is_test_file(path: &str) -> bool {
     path.split('/').any(|part| matches!(part, "tests" | "benches" | "examples"))
         || path.ends_with("/tests.rs")
         || path.ends_with("_tests.rs")
 }
 
-/// How many lines of a file come before its module of tests, which stands last (clippy: `items_after_test_module`).
+/// Lines before the test module, which comes last in a file (clippy: `items_after_test_module`).
 pub(crate) fn lines_before_tests(text: &str) -> usize {
     if text.contains("\n#![cfg(test)]") {
         return 0;

@@ -1,4 +1,4 @@
-//! Where the workspace is, and how cargo is called in it.
+//! Locates the workspace and calls cargo in it.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -10,14 +10,12 @@ use serde_json::Value;
 pub(crate) struct Workspace {
     /// The folder of the root `Cargo.toml`.
     pub(crate) root: PathBuf,
-    /// Where cargo builds; not always `target`.
+    /// Cargo's target folder; not always `target`.
     pub(crate) target: PathBuf,
-    /// The names of its packages.
     pub(crate) packages: Vec<String>,
 }
 
 impl Workspace {
-    /// Asks cargo.
     pub(crate) fn locate() -> Result<Self, Box<dyn Error>> {
         let metadata = metadata(cargo(), &["--no-deps"])?;
         let folder = |key: &str| {
@@ -31,14 +29,14 @@ impl Workspace {
         })
     }
 
-    /// Cargo, in the root of the workspace.
+    /// Cargo, run in the root of the workspace.
     pub(crate) fn cargo(&self) -> Command {
         let mut command = cargo();
         command.current_dir(&self.root);
         command
     }
 
-    /// What `cargo metadata` tells: all packages, and the graph of their dependencies.
+    /// The output of `cargo metadata`: all packages, and their dependency graph.
     pub(crate) fn metadata(&self) -> Result<Value, Box<dyn Error>> {
         metadata(self.cargo(), &[])
     }
@@ -55,9 +53,9 @@ fn metadata(mut cargo: Command, args: &[&str]) -> Result<Value, Box<dyn Error>> 
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// Cargo, without what `cargo run` told this process about its own package: build scripts that watch these variables
-/// (ring's does) would otherwise run again, with all that depends on them, whenever one changes between `cargo xtask
-/// test` and `cargo test`.
+/// Cargo, without the variables that `cargo run` sets for this process's package: build scripts that watch them (ring's
+/// does), and all that depends on those, would run again whenever they differ between `cargo xtask test` and `cargo
+/// test`.
 fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {

@@ -1,5 +1,3 @@
-//! Which server, and as whom.
-
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use prompt_ledger_client::{Client, Options, OptionsError, is_loopback};
@@ -7,7 +5,7 @@ use tonic::transport::Uri;
 
 use crate::failure::CommandError;
 
-/// The key that `prompt-ledger dev` takes on loopback without being told.
+/// The key that `prompt-ledger dev` accepts on loopback without any setting.
 const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
 
 /// Which server, and as whom.
@@ -29,14 +27,14 @@ pub(crate) struct Arguments {
     project: Option<String>,
 }
 
-/// A client, and what to call its server in messages.
+/// A client, and the server's name for messages.
 pub(crate) struct ConnectionArgs {
     pub(crate) client: Client,
     pub(crate) server: String,
 }
 
 impl Arguments {
-    /// A client for it. Needs a runtime around it.
+    /// Must be called within a tokio runtime.
     pub(crate) fn connect(self) -> Result<ConnectionArgs, CommandError> {
         let key = self.key.filter(|key| !key.is_empty());
         let key = key.or_else(|| leads_here(&self.server).then(|| DEVELOPMENT_KEY.to_owned()));
@@ -65,7 +63,7 @@ impl Arguments {
     }
 }
 
-/// Whether a URL leads to this machine, and so no further than the development key may.
+/// Whether the URL is loopback: the development key must not be sent elsewhere.
 fn leads_here(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|url| is_loopback(&url))
 }

@@ -1,4 +1,4 @@
-//! What went wrong, and what to do about it.
+//! Errors for the user: what failed, and what to do.
 
 use std::fmt;
 use std::io;
@@ -6,17 +6,14 @@ use std::io;
 use prompt_ledger_client::WatchError;
 use tonic::{Code, Status};
 
-/// What went wrong.
 #[derive(Debug)]
 pub(crate) enum CommandError {
     /// Standard output is closed.
     NobodyReads,
-    /// Anything else.
     Other(String),
 }
 
 impl CommandError {
-    /// Anything, by what it says.
     pub(crate) fn other(error: impl fmt::Display) -> Self {
         Self::Other(error.to_string())
     }

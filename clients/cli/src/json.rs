@@ -1,9 +1,9 @@
-//! Updates as JSON, a line each: for scripts. Names are those of the contract.
+//! Updates as JSON lines, for scripts. Names are those of the proto files.
 
 use prompt_ledger_client::{StateChange, TailUpdate, Update, v1};
 use serde_json::{Map, Value, json};
 
-/// An update of a watch; nothing where this version does not know it.
+/// An update of a watch; absent where this version does not know it.
 pub(crate) fn update(update: &Update) -> Option<Value> {
     Some(match update {
         Update::Joined { execution_id } => json!({"kind": "joined", "execution_id": execution_id}),
@@ -17,7 +17,7 @@ pub(crate) fn update(update: &Update) -> Option<Value> {
     })
 }
 
-/// An update of a tail; nothing where this version does not know it.
+/// An update of a tail; absent where this version does not know it.
 pub(crate) fn tail(update: &TailUpdate) -> Option<Value> {
     Some(match update {
         TailUpdate::Found { sequence, execution: found } => {
@@ -58,7 +58,7 @@ fn state(change: &StateChange) -> Value {
     line.into()
 }
 
-/// What is told of an execution. What it does not have is left out.
+/// Empty fields are left out.
 fn execution(execution: &v1::Execution) -> Value {
     let model = execution.model.clone().unwrap_or_default();
     let line = json!({
@@ -91,7 +91,7 @@ fn execution(execution: &v1::Execution) -> Value {
     }
 }
 
-/// A status in one word.
+/// A status as one lower-case word.
 pub(crate) fn status(status: v1::ExecutionStatus) -> String {
     status.as_str_name().trim_start_matches("EXECUTION_STATUS_").to_lowercase()
 }

@@ -1,5 +1,5 @@
-//! The binary `ledgerctl`: watches what a Prompt Ledger does, from a terminal or a script. Standard output is for what
-//! was asked for; everything else goes to standard error.
+//! The binary `ledgerctl`: watches a Prompt Ledger from a terminal or a script. Standard output carries what was asked
+//! for; everything else goes to standard error.
 
 mod connection;
 mod failure;
@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     let mut output = Output::standard();
     match run(cli, &mut output) {
         Ok(code) => code,
-        // Who reads has seen enough; as a process that the signal ended.
+        // The reader closed the pipe: the exit code is that of a process ended by SIGPIPE.
         Err(CommandError::NobodyReads) => ExitCode::from(141),
         Err(failure) => {
             output.note(&format!("ledgerctl: {failure}"));
@@ -94,7 +94,7 @@ mod tests {
         let commands = readme.lines().chain(help.lines()).filter_map(|line| {
             let command = line.trim().strip_prefix("cargo run --release -p ledgerctl -- ");
             let command = command.or_else(|| line.strip_prefix("  ledgerctl "))?;
-            // Two spaces or a pipe end it.
+            // A command ends before two spaces, a pipe or a comment.
             command.split("  ").next()?.split(" | ").next()?.split('#').next()
         });
         let commands: Vec<_> = commands.collect();

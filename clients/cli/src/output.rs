@@ -1,4 +1,4 @@
-//! The two streams that a command speaks on.
+//! The output streams of a command.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -6,18 +6,17 @@ use serde_json::Value;
 
 use crate::visible::{Joiners, Place, visible, visible_after};
 
-/// Where a command speaks.
 pub(crate) struct Output<'a> {
     answers: Box<dyn Write + 'a>,
     notes: Box<dyn Write + 'a>,
-    /// Where the text ended that [`Output::answer`] wrote last.
+    /// The state after the last piece that [`Output::answer`] wrote.
     joiners: Joiners,
-    /// A person reads the answers.
+    /// Whether standard output is a terminal.
     pub(crate) is_terminal: bool,
 }
 
 impl<'a> Output<'a> {
-    /// The process's own.
+    /// The process's own streams.
     pub(crate) fn standard() -> Self {
         let is_terminal = io::stdout().is_terminal();
         Self {
@@ -28,24 +27,24 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Others, which a person reads, as a test does.
+    /// Other streams, treated as a terminal; for tests.
     #[cfg(test)]
     pub(crate) fn of(answers: impl Write + 'a, notes: impl Write + 'a) -> Self {
         Self { answers: Box::new(answers), notes: Box::new(notes), joiners: Joiners::default(), is_terminal: true }
     }
 
-    /// A text that was asked for, or a piece of it, at once; what is hidden in it is escaped.
+    /// Writes a piece of text at once, with hidden characters escaped.
     pub(crate) fn answer(&mut self, text: &str) -> io::Result<()> {
         let shown = visible_after(&mut self.joiners, text, Place::Text);
         self.write(&shown)
     }
 
-    /// A line of what was asked for; what is hidden in it is escaped.
+    /// Writes a line, with hidden characters escaped.
     pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
         self.write(&format!("{}\n", visible(line, Place::Line)))
     }
 
-    /// A line of JSON.
+    /// Writes a line of JSON.
     pub(crate) fn json(&mut self, value: &Value) -> io::Result<()> {
         self.write(&format!("{}\n", visible(&value.to_string(), Place::Json)))
     }
@@ -55,7 +54,7 @@ impl<'a> Output<'a> {
         self.answers.flush()
     }
 
-    /// A line beside it; what is hidden in it is escaped. Nobody may read it.
+    /// Writes a line to standard error, with hidden characters escaped. Failures are ignored.
     pub(crate) fn note(&mut self, line: &str) {
         writeln!(self.notes, "{}", visible(line, Place::Line)).ok();
     }

@@ -1,10 +1,8 @@
-//! A time in the past, as people write it.
-
 use std::time::{Duration, SystemTime};
 
 use prost_types::Timestamp;
 
-/// `30s`, `10m`, `2h` or `7d` ago, or a moment such as `2026-01-31T08:00:00Z`.
+/// A duration before now (`30s`, `10m`, `2h`, `7d`), or a timestamp such as `2026-01-31T08:00:00Z`.
 pub(crate) fn parse(text: &str) -> Result<Timestamp, String> {
     at(text, SystemTime::now())
 }

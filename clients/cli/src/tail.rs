@@ -1,5 +1,3 @@
-//! `ledgerctl tail`.
-
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -72,7 +70,7 @@ impl TailArgs {
         connection: &ConnectionArgs,
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
-        // Fails at once where the server is not there: watching would go on trying.
+        // Fails at once where the server cannot be reached: a watch would retry.
         let request = v1::ListExecutionsRequest { page_size: 1, ..v1::ListExecutionsRequest::default() };
         let listed = connection.client.executions().list_executions(request).await;
         listed.map_err(|status| CommandError::call(&status, &connection.server))?;
@@ -101,7 +99,7 @@ impl TailArgs {
     }
 }
 
-/// The line for an update, where it has one.
+/// The line for an update; absent where it has none.
 fn told(update: &TailUpdate) -> Option<String> {
     match update {
         TailUpdate::Found { execution, .. } => {
@@ -121,7 +119,7 @@ fn told(update: &TailUpdate) -> Option<String> {
     }
 }
 
-/// What there is to tell of a change that is no end.
+/// The parts of the line for a change that is no end.
 fn steps(change: &StateChange) -> Vec<String> {
     let attempt = (change.attempt > 0).then(|| format!("attempt {}", change.attempt));
     let error = (!change.error_type.is_empty()).then(|| change.error_type.clone());
@@ -134,7 +132,7 @@ fn line(at: Option<Timestamp>, id: &str, what: &str, prompt: &str, facts: &[Stri
     line.trim_end().to_owned()
 }
 
-/// What there is to tell of an execution.
+/// The parts of the line for an ended execution.
 fn facts(execution: &v1::Execution) -> Vec<String> {
     let attempts = (execution.attempts > 1).then(|| format!("{} attempts", execution.attempts));
     let latency = execution.latency_ms.map(|millis| format!("{millis} ms"));

@@ -1,13 +1,13 @@
-//! Text of others as it may be shown: what is invisible, and what would steer a terminal or reorder a line, is escaped.
+//! Escapes characters in others' text that are invisible, control a terminal or reorder a line.
 
-/// What a text is shown as part of.
+/// Where a text is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The text itself, with its lines and tabs.
+    /// On its own: line breaks and tabs stay.
     Text,
-    /// A line with other things in it: a line break would forge another one.
+    /// In a line with other parts: a line break could forge another line.
     Line,
-    /// JSON that is written already: only strings hold other than ASCII, and it stays the same JSON.
+    /// Serialized JSON: only its strings contain non-ASCII characters, and it stays the same JSON.
     Json,
 }
 
@@ -16,12 +16,12 @@ pub(crate) fn visible(text: &str, place: Place) -> String {
     visible_after(&mut Joiners::default(), text, place)
 }
 
-/// The joiners and selectors that may stand next: an emoji's own, directly behind it. Anywhere else they are hidden
-/// characters as others are.
+/// The joiners and selectors that are valid next: those of an emoji, directly after it. Elsewhere they are escaped like
+/// other hidden characters.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Joiners(&'static [char]);
 
-/// As [`visible`], of a text that goes on where another piece of it ended.
+/// As [`visible`], for the next piece of a text.
 pub(crate) fn visible_after(joiners: &mut Joiners, text: &str, place: Place) -> String {
     let mut shown = String::with_capacity(text.len());
     let Joiners(may_follow) = joiners;

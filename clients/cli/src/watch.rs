@@ -1,5 +1,3 @@
-//! `ledgerctl watch`.
-
 use std::process::ExitCode;
 
 use clap::Args;
@@ -33,7 +31,7 @@ impl WatchArgs {
         connection: &ConnectionArgs,
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
-        // Fails at once where the server is not there: watching would go on trying.
+        // Fails at once where the server cannot be reached: a watch would retry.
         let request =
             v1::GetExecutionRequest { execution_id: self.execution.clone(), view: v1::ExecutionView::Basic.into() };
         let found = connection.client.executions().get_execution(request).await;
@@ -54,7 +52,6 @@ impl WatchArgs {
     }
 }
 
-/// How updates are shown.
 struct Screen {
     json: bool,
     /// The last line of the text has not ended.
@@ -113,7 +110,7 @@ fn state(change: &StateChange) -> String {
     line
 }
 
-/// What is to be said once it is over.
+/// The note after the end.
 fn ended(execution: &v1::Execution) -> String {
     let mut facts = vec![format!("{} version {}", execution.prompt_name, execution.version_number)];
     if let Some(model) = &execution.model {
@@ -153,7 +150,7 @@ mod tests {
         Update::Text { attempt: 1, offset: 0, text: text.into() }
     }
 
-    /// What is shown on both streams.
+    /// What is written to both streams.
     fn shown(updates: &[Update], json: bool) -> (String, String) {
         let (mut answers, mut notes) = (Vec::new(), Vec::new());
         let mut screen = Screen { json, in_line: false };

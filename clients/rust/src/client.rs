@@ -1,5 +1,3 @@
-//! One connection to a server, and what can be done over it.
-
 use std::fmt;
 
 use prompt_ledger_proto::v1;
@@ -23,11 +21,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of that server. The connection comes about with the first call, and again when it breaks. Needs a tokio
-    /// runtime around it.
+    /// A client of the server at `options.url`. It connects with the first call, and again when the connection breaks.
+    /// Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When the options cannot be used. Whether the server is there, the first call tells.
+    ///
+    /// When the options are invalid. Whether the server is reachable is known only after the first call.
     pub fn connect(options: Options) -> Result<Self, OptionsError> {
         let credentials = options.credentials()?;
         let channel = options.endpoint()?.connect_lazy();
@@ -35,45 +34,46 @@ impl Client {
         Ok(Self { url: options.url, connection: InterceptedService::new(channel, credentials), pace })
     }
 
-    /// Registering, reading and changing prompts.
+    /// The generated client of the registry: registers, reads and changes prompts.
     #[must_use]
     pub fn registry(&self) -> RegistryServiceClient<Connection> {
         RegistryServiceClient::new(self.connection.clone())
     }
 
-    /// Executing, reading and canceling; for watching use [`Client::watch`], [`Client::stream`] and [`Client::tail`].
+    /// The generated client of executions: submits, runs, reads and cancels. To watch, use [`Client::watch`],
+    /// [`Client::stream`] and [`Client::tail`] instead, which resume.
     #[must_use]
     pub fn executions(&self) -> ExecutionServiceClient<Connection> {
         ExecutionServiceClient::new(self.connection.clone())
     }
 
-    /// Prompts that live in code.
+    /// The generated client that registers prompts from code.
     #[must_use]
     pub fn code_registration(&self) -> CodeRegistrationServiceClient<Connection> {
         CodeRegistrationServiceClient::new(self.connection.clone())
     }
 
-    /// Counts, latencies and costs.
+    /// The generated client of counts, latencies and costs.
     #[must_use]
     pub fn analytics(&self) -> AnalyticsServiceClient<Connection> {
         AnalyticsServiceClient::new(self.connection.clone())
     }
 
-    /// Watches an execution from its beginning to its end.
+    /// Watches an execution from its first state to its end.
     #[must_use]
     pub fn watch(&self, execution_id: impl Into<String>) -> Updates {
         self.watch_after(execution_id, 0)
     }
 
-    /// Watches an execution from behind a sequence to its end: that of the last [`Update::State`](crate::Update::State)
-    /// that is known already.
+    /// Watches an execution to its end, without the states up to `sequence`: the sequence of the last
+    /// [`Update::State`](crate::Update::State) that is known; 0 for none.
     #[must_use]
     pub fn watch_after(&self, execution_id: impl Into<String>, sequence: i64) -> Updates {
         Updates::of(self.executions(), execution_id.into(), sequence, self.pace)
     }
 
-    /// Executes a prompt and watches it. With an idempotency key it is gone on with where the connection breaks, and
-    /// also when the watch is dropped; without one, both cancel it.
+    /// Executes a prompt and watches it. With an idempotency key, the execution goes on when the connection breaks or
+    /// the watch is dropped; without one, both cancel it.
     #[must_use]
     pub fn stream(&self, spec: v1::ExecutionSpec) -> Updates {
         Updates::begin(self.executions(), spec, self.pace)

@@ -1,34 +1,32 @@
-//! Why a watch ends before what it watches.
-
 use std::time::Duration;
 
 use tonic::Status;
 use tonic_types::StatusExt as _;
 
-/// Why a watch ends before what it watches.
+/// Why a watch or a tail ended early.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The server refused: trying again would come to the same.
+    /// The server refused the call; a retry would be refused too.
     #[error("{}", .0.message())]
     Refused(Box<Status>),
-    /// The stream broke, and nothing came of trying again.
+    /// The stream broke, and no retry succeeded within [`Options::patience`](crate::Options).
     #[error("gave up after {} s without news: {cause}", .after.as_secs())]
     GaveUp {
-        /// How long it was tried.
+        /// The time since the first of the failed attempts.
         after: Duration,
-        /// What the last attempt ended with, in a sentence.
+        /// The failure of the last attempt, as a sentence.
         cause: String,
     },
-    /// The stream broke. Its spec has no idempotency key: the execution, where one began, is canceled.
+    /// The stream broke. The spec has no idempotency key, so the execution, if it began, is canceled.
     #[error("the stream broke, and without an idempotency key nothing goes on: {0}")]
     NotResumable(String),
-    /// The server said that the execution has ended, in a way that this client cannot read.
+    /// The server reported the end of the execution in a form that this client does not know.
     #[error("the execution ended in a way that this client does not know; a newer client is needed")]
     Unreadable,
 }
 
 impl WatchError {
-    /// The server's answer, where it refused.
+    /// The server's status; absent unless the server refused.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
         match self {
@@ -37,7 +35,7 @@ impl WatchError {
         }
     }
 
-    /// The reason that the server gave for refusing, such as `EXECUTION_NOT_FOUND`.
+    /// The reason of a refusal, such as `EXECUTION_NOT_FOUND`; absent where the server gave none.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         self.status().and_then(reason)

@@ -1,4 +1,4 @@
-//! Reads the streams about one execution. Pure.
+//! Reads the streams of one execution. Pure: no I/O, no clock.
 
 use std::collections::VecDeque;
 
@@ -8,51 +8,50 @@ use prompt_ledger_proto::v1::execution_event::Kind;
 use crate::machine::{StreamReader, Taken};
 use crate::update::{StateChange, Update};
 
-/// What is known of one execution, over as many streams as it takes.
+/// What is known of one execution, over several streams.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    /// Empty until the first event of a stream that began it.
+    /// Empty until the first event of a StreamExecution.
     id: String,
-    /// The sequence after which to go on.
+    /// The sequence of the last state that was read; the next stream resumes after it.
     cursor: i64,
     text: FollowedText,
-    /// It began with a spec: whether that has an idempotency key.
+    /// For StreamExecution: whether the spec has an idempotency key. Absent for a watch by id.
     keyed: Option<bool>,
     joined: bool,
 }
 
-/// What an attempt has written so far, as far as it was passed on.
+/// How much of an attempt's text was passed on.
 #[derive(Debug)]
 struct FollowedText {
-    /// 0: none yet.
+    /// 0 before the first text.
     attempt: i32,
-    /// Bytes.
+    /// In bytes.
     given: usize,
-    /// Of those bytes.
+    /// FNV-1a of those bytes.
     hash: u64,
 }
 
-/// The stream to open.
+/// The request that opens the next stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
-    /// WatchExecution, of this execution after this sequence.
+    /// WatchExecution, with the execution's id and the sequence to resume after.
     Watch(String, i64),
-    /// StreamExecution.
     Stream,
 }
 
 impl Follower {
-    /// Of an execution, after a sequence.
+    /// Watches an execution from after a sequence.
     pub(crate) fn watching(id: String, cursor: i64) -> Self {
         Self { id, cursor, text: FollowedText::of(0), keyed: None, joined: false }
     }
 
-    /// Of an execution that a spec begins, or finds by its idempotency key.
+    /// Watches an execution that a spec creates, or finds by its idempotency key.
     pub(crate) fn streaming(spec: &v1::ExecutionSpec) -> Self {
         Self { keyed: Some(!spec.idempotency_key.is_empty()), ..Self::watching(String::new(), 0) }
     }
 
-    /// The stream to open now. One that began the execution is gone on with by watching what it began.
+    /// The next request: StreamExecution until its execution is known, then WatchExecution.
     pub(crate) fn ask(&self) -> Ask {
         match self.keyed.is_some() && self.id.is_empty() {
             true => Ask::Stream,
@@ -99,7 +98,7 @@ impl StreamReader for Follower {
                 }
                 Taken::Nothing
             }
-            // A kind that is not known here; it may have a sequence all the same.
+            // An event of an unknown kind may have a sequence too.
             Some(Kind::Synced(_)) | None => said(new),
         };
         if terminal { Taken::Unreadable } else { taken }
@@ -119,7 +118,7 @@ impl FollowedText {
         Self { attempt, given: 0, hash: HASH_OF_NOTHING }
     }
 
-    /// Passes on what is new in a delta. After a reconnect the text comes again from its beginning.
+    /// Passes on the new part of a delta. After a reconnect the text is sent again from its beginning.
     fn take(&mut self, delta: &v1::ExecutionTextDelta, updates: &mut VecDeque<Update>) -> Taken {
         if delta.attempt < self.attempt {
             return Taken::Nothing;
@@ -133,18 +132,18 @@ impl FollowedText {
         match delta.text.get(known..) {
             Some(more) => said(self.give(more, updates)),
             None if known > delta.text.len() => Taken::Nothing,
-            // What was given ends within a character: it was another text.
+            // The known text ends within a character of this one: the texts differ.
             None => Taken::Gap,
         }
     }
 
-    /// Passes on what is still missing at the end: what was never streamed, or not heard.
+    /// Passes on what is missing of the final text: what was never streamed, or was lost.
     fn finish(&mut self, attempt: i32, response: &str, updates: &mut VecDeque<Update>) {
         if self.attempt != attempt {
             self.restart(attempt, updates);
         }
         if response.is_empty() {
-            // What failed has no response: the part that was written stays.
+            // A failed execution has no response; the partial text stays valid.
             return;
         }
         let given = response.get(..self.given);
@@ -163,7 +162,7 @@ impl FollowedText {
         *self = Self::of(attempt);
     }
 
-    /// Whether there was any.
+    /// False where the text is empty.
     fn give(&mut self, text: &str, updates: &mut VecDeque<Update>) -> bool {
         if text.is_empty() {
             return false;
@@ -177,8 +176,8 @@ impl FollowedText {
 
 const HASH_OF_NOTHING: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// The hash (FNV-1a) of a text whose beginning has this hash: tells whether what was given is what the end says, without
-/// keeping it.
+/// FNV-1a of a text whose beginning has the hash `so_far`. It tells whether the final text begins with what was passed
+/// on, without keeping that.
 fn hash(so_far: u64, text: &str) -> u64 {
     text.bytes().fold(so_far, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,4 +1,4 @@
-//! The I/O of a watch: opens streams, reads them, waits, as its machine says.
+//! The I/O of a watch: opens streams, reads them and waits, as its machine decides.
 
 use std::time::Duration;
 
@@ -15,7 +15,6 @@ use crate::machine::{Machine, NextStep, StreamReader};
 use crate::options::Connection;
 use crate::retry::{RetryMoment, RetryWindow, StreamFailure};
 
-/// A stream of events.
 pub(crate) type EventStream = BoxStream<'static, Result<v1::ExecutionEvent, Status>>;
 
 /// Opens the stream that a reader needs next.
@@ -23,7 +22,7 @@ pub(crate) trait OpenStream: StreamReader {
     fn open(&self, executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<EventStream, Status>>;
 }
 
-/// How patiently.
+/// For how long a watch retries, and how long a stream may be silent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WatchTimeouts {
     pub(crate) patience: Duration,
@@ -39,7 +38,7 @@ struct Following<R: StreamReader> {
     over: bool,
 }
 
-/// What a reader makes of what happens, until its end, or the first error.
+/// The updates of a reader, until its end or the first error.
 pub(crate) fn follow<R>(
     executions: ExecutionServiceClient<Connection>,
     reader: R,
@@ -95,7 +94,7 @@ impl<R: OpenStream> Following<R> {
         }
     }
 
-    /// The next event; none where a stream has just been opened.
+    /// The next event; absent where a stream has just been opened.
     async fn hear(&mut self) -> Result<Option<v1::ExecutionEvent>, StreamFailure> {
         let Some(events) = &mut self.events else {
             let opening = self.machine.reader.open(self.executions.clone());
@@ -116,7 +115,7 @@ pub(crate) fn events<M: Send + 'static>(
     answer.into_inner().try_filter_map(move |message| future::ready(Ok(event(message)))).boxed()
 }
 
-/// A random number from 0 to 1. Where the system has none, all clients come back at once: no worse than that.
+/// A random number from 0 to 1. Where the system provides none it is 0: retries are then not spread.
 fn chance() -> f64 {
     f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
 }

@@ -1,5 +1,5 @@
-//! What a watch does with what it gets: what it tells, and when it opens another stream. Pure: no I/O, no clock, no
-//! chance; so that every way in which a stream can break is tested without a network.
+//! The decisions of a watch: which updates it yields and when it opens another stream. Pure: no I/O, no clock, no
+//! randomness, so that every way in which a stream can break is tested without a network.
 
 use std::collections::VecDeque;
 
@@ -8,56 +8,54 @@ use prompt_ledger_proto::v1;
 use crate::error::WatchError;
 use crate::retry::{RetryDecision, RetryMoment, RetryWindow, StreamFailure};
 
-/// Reads the events of one stream after another as the story that they tell.
+/// Reads the events of several streams as one sequence of updates.
 pub(crate) trait StreamReader {
-    /// What is told.
     type Update;
 
-    /// Reads an event. What is new goes to `updates`.
+    /// Reads an event and appends what is new to `updates`.
     fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<Self::Update>) -> Taken;
 
-    /// Another stream begins, with the cursor as it is now.
+    /// Another stream begins, with the present cursor.
     fn begins(&mut self) {}
 
-    /// Whether another stream may go on where this one broke.
+    /// Whether a broken stream may be resumed by another.
     fn resumes(&self) -> bool {
         true
     }
 }
 
-/// What an event came to.
+/// The effect of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
-    /// It was new, or a sign of life.
+    /// It was new, or a heartbeat: the retry window starts anew.
     News,
-    /// It said nothing new.
+    /// It contained nothing new.
     Nothing,
     /// It was the last.
     Over,
-    /// Something before it is missing.
+    /// An event or text before it is missing.
     Gap,
-    /// It was the last, and cannot be read.
+    /// It was the last, in an unknown form.
     Unreadable,
 }
 
-/// What to do next, once the updates have been told.
+/// What to do once the updates have been yielded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NextStep {
-    /// Read on.
+    /// Read the next event.
     Read,
     /// Drop the stream, wait, and open another.
     OpenStream(std::time::Duration),
-    /// Stop.
     Over,
 }
 
-/// The steps of a watch.
+/// The state of a watch.
 #[derive(Debug)]
 pub(crate) struct Machine<R: StreamReader> {
     pub(crate) reader: R,
     pub(crate) updates: VecDeque<R::Update>,
     patience: RetryWindow,
-    /// The present stream has said something.
+    /// The present stream has delivered an event.
     heard: bool,
 }
 
@@ -72,7 +70,7 @@ impl<R: StreamReader> Machine<R> {
         self.reader.begins();
     }
 
-    /// An event came.
+    /// An event arrived.
     pub(crate) fn took(&mut self, event: v1::ExecutionEvent, moment: RetryMoment) -> Result<NextStep, WatchError> {
         self.heard = true;
         match self.reader.take(event, &mut self.updates) {
@@ -85,12 +83,12 @@ impl<R: StreamReader> Machine<R> {
         Ok(NextStep::Read)
     }
 
-    /// The stream is of no more use, or could not be opened.
+    /// The stream broke, or could not be opened.
     pub(crate) fn failed(&mut self, failure: StreamFailure, moment: RetryMoment) -> Result<NextStep, WatchError> {
         if !self.reader.resumes() {
             return Err(failure.last());
         }
-        // A stream that began, and was ended by a server that says when to come back, was a good one.
+        // A stream that had begun, and was ended by a server that says when to come back, is no failure.
         if self.heard && matches!(failure.verdict(), RetryDecision::Again(Some(_))) {
             self.patience.progressed();
         }
@@ -107,7 +105,7 @@ mod tests {
     use tonic::Status;
     use tonic_types::{ErrorDetails, StatusExt as _};
 
-    /// Answers what the test says by the event's sequence; 1 and 2 are an end.
+    /// Answers by the event's sequence; 1 and 2 are an end.
     struct Scripted(bool);
 
     impl StreamReader for Scripted {
@@ -183,7 +181,7 @@ mod tests {
             machine.took(event(0), at(second)).unwrap();
             machine.failed(aged(), at(second)).unwrap();
         }
-        // But one that is not even begun is.
+        // But one that has not begun is.
         machine.failed(aged(), at(1_000)).unwrap();
         assert!(machine.failed(aged(), at(1_060)).is_err());
     }

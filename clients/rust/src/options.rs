@@ -1,5 +1,3 @@
-//! Where a client connects to, and as whom.
-
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,34 +11,37 @@ use tonic::{Request, Status};
 /// A connection that sends the key and the project with each call.
 pub type Connection = InterceptedService<Channel, ClientCredentials>;
 
-/// How much of one stream may be on its way. What a reader leaves unread beyond it waits in the server, which tells who
-/// is slow from who is not.
+/// HTTP/2 window of a stream, in bytes. What a reader leaves unread beyond it stays in the server, which thereby
+/// detects slow readers.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// Where a client connects to, and as whom.
+/// Where a client connects to, with which credentials, and how long it waits.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `http://HOST:PORT` or `https://HOST:PORT`; `https` trusts the roots that this system trusts.
+    /// `http://HOST:PORT` or `https://HOST:PORT`; `https` trusts the system's root certificates.
     pub url: String,
-    /// Sent as `x-api-key` with each call. Empty: none is sent.
+    /// Sent as `x-api-key` with each call; empty: none is sent.
     pub api_key: ClientKey,
-    /// Whether the key may go over plain `http` to another machine, where anyone on the way can read it: for a network that
-    /// encrypts by itself, or a sidecar that speaks TLS. To this machine it always may.
+    /// Allows the key over plain `http` to another machine, where anyone on the way can read it: for a network that
+    /// encrypts by itself, or a sidecar that speaks TLS. To a loopback address it is always allowed.
     pub allow_plaintext: bool,
-    /// The project, sent as `x-ledger-project`: for system keys, which open every project. Absent: the key's own.
+    /// Sent as `x-ledger-project`; needed by system keys, which are valid for every project. Absent: the key's own
+    /// project.
     pub project: Option<String>,
-    /// How long a connection may take to come about.
+    /// Bounds connecting; 10 s by default.
     pub connect_timeout: Duration,
-    /// How many watches will be open at once, about: so many may be unread without holding the others up.
+    /// About how many watches will be open at once, from 1 to 16,384; 64 by default. That many may be unread without
+    /// delaying the others.
     pub watches: u16,
-    /// How long a watch goes on trying without getting anywhere.
+    /// How long a watch retries without progress before it gives up; 5 minutes by default.
     pub patience: Duration,
-    /// How long a stream may say nothing before it counts as broken. Servers give a sign of life every 15 s.
+    /// How long a stream may be silent before it counts as broken; 45 s by default. Servers send a heartbeat every 15 s
+    /// by default.
     pub silence: Duration,
 }
 
 impl Default for Options {
-    /// A server on this machine, without a key; 64 watches, five minutes of patience, 45 s of silence.
+    /// A server on this machine, without a key.
     fn default() -> Self {
         Self {
             url: "http://127.0.0.1:50051".to_owned(),
@@ -55,7 +56,7 @@ impl Default for Options {
     }
 }
 
-/// An API key. It never shows itself.
+/// An API key. `Debug` shows `***`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ClientKey(String);
 
@@ -71,24 +72,24 @@ impl fmt::Debug for ClientKey {
     }
 }
 
-/// What is wrong with options.
+/// Returned by [`Client::connect`](crate::Client::connect) for invalid options.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
-    /// The URL cannot be used.
+    /// The URL cannot be parsed, or its scheme is neither `http` nor `https`.
     #[error("`{0}` is no address of a server; write http://HOST:PORT or https://HOST:PORT")]
     Url(String),
-    /// The key cannot be sent.
+    /// The key is no valid header value.
     #[error("the API key holds characters that no key has; was it copied whole, without line breaks?")]
     ApiKey,
-    /// The key would be readable on its way to this host.
+    /// The key would be sent unencrypted to this host.
     #[error(
         "the API key would go to `{0}` unencrypted: write https://, or set `allow_plaintext` where the way is safe"
     )]
     Plaintext(String),
-    /// The project cannot be sent.
+    /// The project is no valid header value.
     #[error("`{0}` is no name of a project")]
     Project(String),
-    /// TLS could not be set up.
+    /// TLS could not be set up, for this reason.
     #[error("TLS could not be set up: {0}")]
     Tls(String),
 }
@@ -121,7 +122,7 @@ impl Options {
         }
     }
 
-    /// What is sent with each call.
+    /// The headers of each call.
     pub(crate) fn credentials(&self) -> Result<ClientCredentials, OptionsError> {
         let api_key = match self.api_key.0.as_str() {
             "" => None,
@@ -139,7 +140,7 @@ impl Options {
     }
 }
 
-/// Whether a URL leads to this machine: `localhost`, or a loopback address.
+/// Whether the host is `localhost` or a loopback address.
 #[must_use]
 pub fn is_loopback(url: &Uri) -> bool {
     let host = url.host().unwrap_or_default().trim_matches(['[', ']']);

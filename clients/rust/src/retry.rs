@@ -1,4 +1,4 @@
-//! When to try again, and when to give up. Pure: time and chance are arguments.
+//! Decides when to retry and when to give up. Pure: time and randomness are arguments.
 
 use std::time::Duration;
 
@@ -7,38 +7,37 @@ use tonic_types::StatusExt as _;
 
 use crate::error::{WatchError, reason};
 
-/// The delay after the first failure, and the longest one.
+/// The delay after the first failure, and the longest one; between them it doubles.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(5);
-/// What a server may ask for at most.
+/// Bounds the delay that a server asks for.
 const LONGEST_ASKED: Duration = Duration::from_secs(3_600);
 
-/// When something happens: the time since the watch began, and a random number from 0 to 1.
+/// The time of an event since the watch began, and a random number from 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RetryMoment {
     pub(crate) now: Duration,
     pub(crate) chance: f64,
 }
 
-/// Why a stream is of no more use.
+/// Why a stream cannot be read further.
 #[derive(Clone, Debug)]
 pub(crate) enum StreamFailure {
     /// It ended with an error, or could not be opened.
     Status(Box<Status>),
-    /// It ended well, before what it is about.
+    /// It ended without an error, before its last event.
     Cut,
-    /// It said nothing for too long.
+    /// No event arrived for [`Options::silence`](crate::Options).
     Silent,
-    /// Something is missing in it.
+    /// An event or text is missing.
     Gap,
 }
 
-/// What a failure calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryDecision {
-    /// Try again, after the time that the server asked for, where it did.
+    /// Retry, after the delay that the server asked for, if it did.
     Again(Option<Duration>),
-    /// It would come to the same.
+    /// A retry would fail too.
     Final,
 }
 
@@ -57,13 +56,13 @@ impl StreamFailure {
                 RetryDecision::Again(status.get_details_retry_info().and_then(|info| info.retry_delay))
             }
             Code::Aborted if reason.as_deref() == Some("SLOW_CONSUMER") => RetryDecision::Again(None),
-            // The server gives every error of its own a reason: without one the connection broke.
+            // The server gives each of its own errors a reason: without one, the connection broke.
             Code::Unknown | Code::Internal | Code::Cancelled if reason.is_none() => RetryDecision::Again(None),
             _ => RetryDecision::Final,
         }
     }
 
-    /// In a sentence.
+    /// As a sentence.
     fn cause(&self) -> String {
         match self {
             Self::Status(status) if !status.message().is_empty() => status.message().to_owned(),
@@ -74,7 +73,7 @@ impl StreamFailure {
         }
     }
 
-    /// The error that it comes to where nothing is tried any more.
+    /// The error where no retry is made.
     pub(crate) fn last(self) -> WatchError {
         match (self.verdict(), self) {
             (RetryDecision::Final, Self::Status(status)) => WatchError::Refused(status),
@@ -83,11 +82,11 @@ impl StreamFailure {
     }
 }
 
-/// How long one goes on trying.
+/// Bounds how long a watch retries without progress.
 #[derive(Clone, Debug)]
 pub(crate) struct RetryWindow {
     limit: Duration,
-    /// Since when nothing has worked.
+    /// The time of the first failure since the last progress.
     failing_since: Option<Duration>,
     failures: u32,
 }
@@ -97,17 +96,17 @@ impl RetryWindow {
         Self { limit, failing_since: None, failures: 0 }
     }
 
-    /// It works.
+    /// Resets the window.
     pub(crate) fn progressed(&mut self) {
         (self.failing_since, self.failures) = (None, 0);
     }
 
-    /// It failed: when to try again.
+    /// The delay before the next retry, or the error of giving up.
     pub(crate) fn failed(&mut self, failure: StreamFailure, moment: RetryMoment) -> Result<Duration, WatchError> {
         let RetryDecision::Again(asked) = failure.verdict() else { return Err(failure.last()) };
         let since = *self.failing_since.get_or_insert(moment.now);
         let delay = match asked {
-            // Never earlier than asked, and not all at once.
+            // Never earlier than asked, and spread over time.
             Some(asked) => asked.min(LONGEST_ASKED).mul_f64(1.0 + 0.2 * moment.chance),
             None => FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST).mul_f64(0.5 + 0.5 * moment.chance),
         };

@@ -1,5 +1,3 @@
-//! Watching all executions that match.
-
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,9 +15,8 @@ use crate::options::Connection;
 use crate::tailer::Tailer;
 use crate::update::TailUpdate;
 
-/// What happens to all executions that match: a stream that ends behind an error only. Connections that break and
-/// servers that end are not noticed, but for the time that they take; what changed meanwhile comes as
-/// [`TailUpdate::Found`].
+/// A stream of what happens to all executions that match; it ends only after an error. Broken connections and server
+/// restarts cause a delay and no error; what changed meanwhile arrives as [`TailUpdate::Found`].
 pub struct Tail(BoxStream<'static, Result<TailUpdate, WatchError>>);
 
 impl Tail {
@@ -31,7 +28,7 @@ impl Tail {
         Self(follow(executions, Tailer::new(filter), pace))
     }
 
-    /// What happens next; nothing after an error. May be dropped half-way: nothing is lost.
+    /// The next update; `None` after an error. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<TailUpdate, WatchError>> {
         self.0.next().await
     }

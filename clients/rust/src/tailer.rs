@@ -1,4 +1,4 @@
-//! Reads the streams about all executions that match. Pure.
+//! Reads the streams of all executions that match. Pure: no I/O, no clock.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,19 +9,19 @@ use prost_types::Timestamp;
 use crate::machine::{StreamReader, Taken};
 use crate::update::{StateChange, TailUpdate};
 
-/// So many executions are remembered at least, those heard of last; and twice as many at most.
+/// Executions that are remembered: at least these, the most recent ones; at most twice as many.
 const REMEMBERED: usize = 10_000;
-/// So many changes of one execution are remembered beyond those that follow each other without a gap.
+/// Most sequences of one execution that are remembered beyond the gapless ones.
 const APART: usize = 64;
 
-/// What is known of the executions that match, over as many streams as it takes.
+/// What is known of the executions that match, over several streams.
 #[derive(Debug)]
 pub(crate) struct Tailer {
     filter: v1::WatchExecutionsRequest,
     seen: SeenExecutions,
-    /// When the present stream began, by the server's clock.
+    /// The server's timestamp of the present stream's first event.
     began: Option<Timestamp>,
-    /// The present stream has told all that comes first.
+    /// The present stream has sent its Synced event.
     synced: bool,
     told_synced: bool,
 }
@@ -31,12 +31,12 @@ impl Tailer {
         Self { filter, seen: SeenExecutions::new(REMEMBERED), began: None, synced: false, told_synced: false }
     }
 
-    /// What to ask for: the filter, since the last event.
+    /// The next request: the filter, with `since` moved to the last event.
     pub(crate) fn ask(&self) -> v1::WatchExecutionsRequest {
         self.filter.clone()
     }
 
-    /// What happened until then has been told.
+    /// Moves `since` forward to `at`.
     fn told_until(&mut self, at: Option<Timestamp>) {
         let known = self.filter.since.map(|since| (since.seconds, since.nanos));
         if self.synced
@@ -72,12 +72,12 @@ impl StreamReader for Tailer {
             }
             Some(Kind::Synced(_)) => {
                 self.synced = true;
-                // What happened while the first part was read may come yet.
+                // Changes during the first part of the stream may still follow.
                 self.told_until(Some(began));
                 let first = !std::mem::replace(&mut self.told_synced, true);
                 told(first.then_some(TailUpdate::Synced), updates)
             }
-            // A sign of life says nothing of what has been told.
+            // A heartbeat says nothing of what was sent before.
             Some(Kind::Heartbeat(_)) => Taken::News,
             Some(Kind::TextDelta(_)) | None => Taken::Nothing,
         }
@@ -90,7 +90,7 @@ fn told(update: Option<TailUpdate>, updates: &mut VecDeque<TailUpdate>) -> Taken
     taken
 }
 
-/// Which changes have been seen, of the executions heard of last.
+/// The sequences that were read, of the most recent executions.
 #[derive(Debug)]
 struct SeenExecutions {
     most: usize,
@@ -98,12 +98,12 @@ struct SeenExecutions {
     before: HashMap<String, Life>,
 }
 
-/// Which changes of one execution have been seen.
+/// The sequences of one execution that were read.
 #[derive(Debug, Default)]
 struct Life {
     /// All up to this one.
     through: i64,
-    /// And these, in order.
+    /// And these, ascending.
     apart: Vec<i64>,
 }
 
@@ -112,7 +112,7 @@ impl SeenExecutions {
         Self { most, now: HashMap::new(), before: HashMap::new() }
     }
 
-    /// The execution was seen as it stood after this change: whether that is new.
+    /// Records a snapshot of the execution after this sequence; returns whether it is new.
     fn through(&mut self, id: &str, sequence: i64) -> bool {
         let (life, first) = self.life(id);
         let known = sequence <= life.through || life.apart.contains(&sequence);
@@ -121,7 +121,7 @@ impl SeenExecutions {
         first || !known
     }
 
-    /// This change was seen: whether it is new.
+    /// Records a change; returns whether it is new.
     fn one(&mut self, id: &str, sequence: i64) -> bool {
         let (life, _) = self.life(id);
         if sequence <= life.through || life.apart.contains(&sequence) {
@@ -133,7 +133,7 @@ impl SeenExecutions {
         true
     }
 
-    /// What is known of an execution, and whether that is nothing.
+    /// What is known of an execution, and whether it is unknown so far.
     fn life(&mut self, id: &str) -> (&mut Life, bool) {
         let mut first = false;
         if !self.now.contains_key(id) {
@@ -151,7 +151,7 @@ impl SeenExecutions {
 }
 
 impl Life {
-    /// Keeps it small.
+    /// Bounds the memory: merges what follows without a gap, and beyond [`APART`] the lowest ones.
     fn settle(&mut self) {
         while let Some(first) = self.apart.first().copied() {
             if first > self.through + 1 && self.apart.len() <= APART {

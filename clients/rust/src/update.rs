@@ -1,85 +1,84 @@
-//! What watching tells.
-
 use prompt_ledger_proto::v1;
 use prost_types::Timestamp;
 
-/// What happened to a watched execution. Each state change comes once and in order; texts can just be appended.
+/// An update of one watched execution. Each state change is yielded once and in order; texts can be appended as they
+/// come.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Update {
-    /// The idempotency key of what was sent found an execution that exists: this is its life.
+    /// The spec's idempotency key matched an existing execution: the updates are those of that one.
     Joined {
-        /// Its id.
+        /// The id of the existing execution.
         execution_id: String,
     },
-    /// The status changed.
+    /// The execution changed its status.
     State(StateChange),
     /// Another attempt writes: drop the text that you have.
     Restarted {
-        /// The attempt, from 1.
+        /// The attempt that writes from now on, from 1.
         attempt: i32,
     },
-    /// More text. By the time of the end all of `response_text` has been given, also where the text was not streamed;
-    /// what failed may have written a part.
+    /// More text. Before [`Update::Ended`], all of `response_text` has been yielded, also where the text was not
+    /// streamed; a failed execution may have yielded a part.
     Text {
         /// The attempt that wrote it, from 1.
         attempt: i32,
-        /// Where it begins, in UTF-8 bytes: how much of the attempt's text was given before.
+        /// Where it begins, in UTF-8 bytes of the attempt's text.
         offset: usize,
-        /// The text; never empty.
+        /// Never empty.
         text: String,
     },
-    /// The execution as it ended. Nothing follows.
+    /// The execution after its end; the last update.
     Ended(Box<v1::Execution>),
 }
 
 /// A change of status.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateChange {
-    /// Whose.
+    /// The execution that changed.
     pub execution_id: String,
-    /// Counts the execution's changes from 1.
+    /// Numbers the execution's changes from 1, without gaps.
     pub sequence: i64,
-    /// When it happened.
+    /// When the change was recorded.
     pub at: Option<Timestamp>,
-    /// The status before; `UNSPECIFIED` for the first.
+    /// The status before; `UNSPECIFIED` for the first change.
     pub from: v1::ExecutionStatus,
     /// The status after.
     pub to: v1::ExecutionStatus,
-    /// The attempt that it belongs to; 0 before the first.
+    /// The attempt that the change belongs to; 0 before the first.
     pub attempt: i32,
-    /// What went wrong, in one word; empty where nothing did.
+    /// The error type of a failed attempt, such as `rate_limited`; empty where nothing failed.
     pub error_type: String,
-    /// When the next attempt is due, where one is.
+    /// When the next attempt is due; absent where none is.
     pub next_attempt_at: Option<Timestamp>,
-    /// Its prompt's name; told in a tail only.
+    /// The name of the prompt; filled by tails only, else empty.
     pub prompt_name: String,
 }
 
-/// What happened to one of the executions that a tail is about.
+/// An update of the executions that a tail matches.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum TailUpdate {
-    /// Where an execution stands: one that was there when the tail began, or that changed while it was interrupted.
+    /// The state of an execution that existed when the tail began, or that changed while the tail was interrupted.
     Found {
         /// The sequence of its last change.
         sequence: i64,
-        /// The execution, in the view that was asked for.
+        /// In the requested view.
         execution: Box<v1::Execution>,
     },
-    /// What was there when the tail began has been told. Comes once.
+    /// All executions that existed when the tail began have been yielded. Yielded once.
     Synced,
-    /// The status of an execution changed.
+    /// An execution changed its status.
     Changed {
-        /// How.
+        /// The change.
         change: StateChange,
-        /// The execution as it ended, in the view that was asked for; absent while it has not.
+        /// The execution after its end, in the requested view; absent before its end.
         execution: Option<Box<v1::Execution>>,
     },
 }
 
 impl StateChange {
-    /// What an event says, and its execution where it ended.
+    /// The change in an event, and its execution where it ended.
     pub(crate) fn read(
         execution_id: String,
         sequence: i64,

@@ -1,5 +1,3 @@
-//! Watching one execution.
-
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,8 +16,8 @@ use crate::machine::{StreamReader, Taken};
 use crate::options::Connection;
 use crate::update::Update;
 
-/// What happens to one execution: a stream that ends behind [`Update::Ended`] or behind an error. Connections that break
-/// and servers that end are not noticed, but for the time that they take.
+/// A stream of what happens to one execution; it ends after [`Update::Ended`] or after an error. Broken connections and
+/// server restarts cause a delay and no error.
 pub struct Updates(BoxStream<'static, Result<Update, WatchError>>);
 
 impl Updates {
@@ -40,7 +38,7 @@ impl Updates {
         Self(follow(executions, Watched { follower: Follower::streaming(&spec), spec: Some(spec) }, pace))
     }
 
-    /// What happens next; nothing after the end or an error. May be dropped half-way: nothing is lost.
+    /// The next update; `None` after the end or an error. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Result<Update, WatchError>> {
         self.0.next().await
     }
@@ -60,7 +58,7 @@ impl fmt::Debug for Updates {
     }
 }
 
-/// An execution that is followed, and the spec that begins it, where one does.
+/// A followed execution, and the spec that creates it, if any.
 struct Watched {
     follower: Follower,
     spec: Option<v1::ExecutionSpec>,

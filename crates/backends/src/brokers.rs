@@ -1,4 +1,4 @@
-//! The brokers: Redis with RabbitMQ behind it, one of them, or the memory of this process.
+//! The brokers: Redis with RabbitMQ as its fallback, one of them alone, or the memory of this process.
 
 use std::sync::Arc;
 
@@ -12,17 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::StartError;
 
-/// What carries hints and announcements.
 pub struct Brokers {
-    /// Hints.
     pub queue: Arc<dyn Queue>,
-    /// Announcements.
     pub bus: Arc<dyn Bus>,
-    /// Closed when nothing is sent or received any more.
+    /// Must be closed after the last send and receive.
     pub connections: BrokerConnections,
 }
 
-/// The connections to brokers.
 #[derive(Default)]
 pub struct BrokerConnections {
     stop: CancellationToken,
@@ -31,7 +27,7 @@ pub struct BrokerConnections {
 }
 
 impl BrokerConnections {
-    /// Closes them in order: hints that this process has received and not claimed go to other processes.
+    /// Closes them in order. Received hints that this process has not claimed are given back for other processes.
     pub async fn close(&self) {
         self.stop.cancel();
         if let Some(redis) = &self.redis {
@@ -44,15 +40,15 @@ impl BrokerConnections {
 }
 
 impl Brokers {
-    /// Hints and announcements within this process alone.
+    /// Hints and announcements within this process only.
     pub(crate) fn memory() -> Self {
         let (queue, bus) = (Arc::new(MemoryQueue::new()), Arc::new(MemoryBus::new()));
         Self { queue, bus, connections: BrokerConnections::default() }
     }
 
-    /// Redis with RabbitMQ behind it, or the one that is configured; `consumer` is this process's name there. With neither,
-    /// workers find queued executions by their `available_at` alone. The brokers need not be up: connecting goes on in the
-    /// background.
+    /// Redis with RabbitMQ as its fallback, or the one that is configured; `consumer` is this process's consumer name.
+    /// With neither, workers find queued executions by `available_at` alone. The brokers need not be up: they are
+    /// connected in the background.
     pub(crate) fn connect(config: &Config, consumer: &str) -> Result<Self, StartError> {
         let (stop, prefix) = (CancellationToken::new(), &config.backends.broker_prefix);
         let redis = config.backends.redis.as_ref().map(|url| {

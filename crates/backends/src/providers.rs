@@ -1,5 +1,3 @@
-//! Every provider that a process can call.
-
 use std::sync::Arc;
 
 use prompt_ledger_providers::anthropic::Anthropic;
@@ -10,7 +8,7 @@ use prompt_ledger_runtime::config::{Config, ProviderConfig, ProviderEndpoint};
 
 use crate::StartError;
 
-/// The providers that are configured; the others are known by what is to be set for them.
+/// The configured providers. The others are registered with the name of the setting that they lack, for the error text.
 pub(crate) fn configured(config: &Config) -> Result<Providers, StartError> {
     let ProviderConfig { openai, anthropic } = &config.providers;
     let bodies = BodyBudget::default();

@@ -1,4 +1,4 @@
-//! The stores: Postgres in production, a SQLite file for everything in one process.
+//! Opens the store: Postgres in production, else a SQLite file.
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -14,7 +14,7 @@ use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sql
 
 use crate::StartError;
 
-/// Postgres, as DATABASE_URL says. Refuses a schema that does not fit this release.
+/// Postgres at DATABASE_URL. Fails where the schema does not fit this release.
 pub(crate) async fn production(config: &Config) -> std::result::Result<Arc<dyn Store>, StartError> {
     let url = config.backends.database.as_ref().ok_or(
         "DATABASE_URL is not set: production keeps everything in Postgres, e.g. \
@@ -28,12 +28,12 @@ pub(crate) async fn production(config: &Config) -> std::result::Result<Arc<dyn S
     Ok(Arc::new(store))
 }
 
-/// The SQLite file of a folder.
 pub(crate) async fn embedded(data_dir: &Path) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(Sqlite::open(&ledger_file(data_dir)).await?))
 }
 
-/// The store of a command that does not serve: Postgres where DATABASE_URL is set, else the SQLite file of a folder.
+/// The store for commands that do not serve: Postgres where DATABASE_URL is set, else the SQLite file of a folder.
+/// Takes no lock.
 pub async fn open_store(config: &Config, data_dir: &Path) -> std::result::Result<Arc<dyn Store>, StartError> {
     match &config.backends.database {
         Some(_) => production(config).await,
@@ -45,15 +45,16 @@ fn ledger_file(data_dir: &Path) -> PathBuf {
     data_dir.join("ledger.db")
 }
 
-/// One serving process per folder: two would not see each other's writes at once. Dropping it lets another one in.
+/// Lock of a data folder, released on drop. One serving process per folder: caches of two would miss each other's
+/// writes.
 pub struct DataDirLock {
     _file: File,
 }
 
 impl DataDirLock {
-    /// Takes the lock of a folder, which is made where it is not there, for this user alone.
+    /// Takes the lock of a folder. A missing folder is created with mode 0700.
     pub fn take(data_dir: &Path) -> std::result::Result<Self, StartError> {
-        // Prompts are nobody else's to read.
+        // Prompts are private to the user.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
         made.map_err(|error| format!("cannot make {}: {error}", data_dir.display()))?;
         let path = data_dir.join("lock");
@@ -65,16 +66,14 @@ impl DataDirLock {
     }
 }
 
-/// The migrations of a store's schema, up and down.
 pub enum Migrations<'a> {
-    /// Of this Postgres.
     Postgres(&'a ServiceUrl),
-    /// Of this SQLite file.
+    /// The path of the file.
     Sqlite(PathBuf),
 }
 
 impl<'a> Migrations<'a> {
-    /// Of the store that [`open_store`] would open.
+    /// The migrations of the store that [`open_store`] would open.
     #[must_use]
     pub fn of(config: &'a Config, data_dir: &Path) -> Self {
         match &config.backends.database {
@@ -91,7 +90,8 @@ impl<'a> Migrations<'a> {
         }
     }
 
-    /// Reverts every migration above `to`, unless a server or a worker is seen at work on the database.
+    /// Reverts every migration above `to`. Refused while servers or workers are connected (Postgres) or hold the
+    /// folder's lock (SQLite).
     pub async fn down(&self, to: i64) -> std::result::Result<(), StartError> {
         match self {
             Self::Postgres(url) => {

@@ -1,5 +1,5 @@
-//! Drives an execution that this process holds to its end: attempt after attempt, each call outside any transaction,
-//! each end durable before it is told.
+//! Drives an execution that this process holds to its end, attempt after attempt. Provider calls run outside any
+//! transaction; a change is published only after it is durable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,60 +21,47 @@ use crate::outcome::{AttemptContext, End, Outcome, PartialUsage, Stop, decide, s
 use crate::text::{TextWriter, Texts};
 use crate::write::until_written;
 
-/// What runs executions in this process.
 #[derive(Clone)]
 pub struct Runner {
-    /// Where they are recorded.
     pub store: Arc<dyn ExecutionWriter>,
-    /// Keeps their leases.
     pub heartbeat: Heartbeat,
-    /// When they are tried again.
     pub policy: Policy,
-    /// This process's name, kept with each attempt.
+    /// The name of this process, recorded with each attempt.
     pub worker: String,
-    /// Where every change is told.
     pub publisher: EventPublisher,
-    /// Holds what models write.
     pub texts: Texts,
-    /// Fires when the process has no more time for calls.
+    /// Fires when the drain aborts provider calls.
     pub abort: CancellationToken,
-    /// Fires when it has none for writes either: what is not recorded by then is given up.
+    /// Fires when the drain ends writes too: what is not recorded by then is given up.
     pub stop: CancellationToken,
 }
 
-/// An attempt to drive to its end: recorded, running, held by this process.
+/// A recorded, running attempt whose lease this process holds.
 #[derive(Clone)]
 pub struct Job {
-    /// Which one.
     pub fence: Fence,
     /// A sync execution stays with its holder until it ends; an async one goes back into the queue between attempts.
     pub mode: ExecutionMode,
-    /// How many of its attempts were handed back.
+    /// Attempts that a drain handed back; they do not count against `max_retries`.
     pub handed_back: i32,
-    /// What goes to the model.
     pub input: Input,
-    /// Whether that was cut.
+    /// The rendered prompt was cut at its limit.
     pub prompt_truncated: bool,
-    /// Which model.
     pub model: ModelRef,
-    /// Its provider.
     pub provider: Arc<dyn Provider>,
-    /// Its price; absent when not known.
+    /// Absent when no price is known; then the execution has no cost.
     pub price: Option<Price>,
-    /// How it is asked to write.
     pub params: Params,
-    /// The bound of each call.
+    /// Applies to each call, not to the execution.
     pub timeout: Duration,
-    /// How many retries it may have.
     pub max_retries: i32,
-    /// What earlier attempts used.
+    /// Sum over earlier attempts.
     pub used: Usage,
-    /// Whether its text may be read along.
+    /// Whether the text is kept in `texts` for readers while it is written.
     pub stream_text: bool,
 }
 
 impl Job {
-    /// The attempt that was claimed.
     #[must_use]
     pub fn claimed(claimed: Claimed, provider: Arc<dyn Provider>) -> Self {
         Self {
@@ -95,30 +82,28 @@ impl Job {
     }
 }
 
-/// When an execution must stop, done or not.
+/// What ends an execution before its answer.
 #[derive(Clone, Debug)]
 pub struct Bounds {
-    /// When the recording was sent: the lease and `expire_after` run from here.
+    /// When the recording or claim was sent: the lease and `expire_after` are counted from here.
     pub sent: Instant,
-    /// The end of its life.
+    /// The end of `expire_after`; absent where there is none.
     pub expire_at: Option<Instant>,
-    /// When the caller must have its answer.
+    /// The deadline of the inline call; absent for queued executions.
     pub caller_deadline: Option<Instant>,
-    /// Fires when the caller hung up.
+    /// Fires when the inline caller disconnects.
     pub hung_up: CancellationToken,
 }
 
 /// The end of an execution, as this process wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordedEnd {
-    /// What was written.
     pub finish: Finish,
-    /// Its event.
     pub event: Event,
 }
 
 impl Runner {
-    /// A holder's word for a new claim.
+    /// A fresh claim id with this process's name and lease.
     #[must_use]
     pub fn holder(&self) -> Holder {
         Holder {
@@ -128,12 +113,13 @@ impl Runner {
         }
     }
 
-    /// Calls the provider and records what came of it: an end, another attempt, or a place in the queue. A sync execution
-    /// is called again until it ends. Runs on when nobody waits; the caller spawns it. Answers the end that it wrote; where
-    /// there is none, the store knows what stands.
+    /// Calls the provider and records the result: an end, another attempt, or a requeue. A sync execution is retried
+    /// here until it ends; an async one goes back into the queue. Must be spawned by the caller, since it has to
+    /// outlive a disconnected client. Returns the end that it wrote; `None` where it wrote none (requeued, or ended by
+    /// another process): then only the store knows the state.
     ///
-    /// A lost lease ends calls, not writes: what came of a call is written for as long as `until_written` says, fenced, and
-    /// the lease is renewed meanwhile. Fails, having logged it, where that was not to be.
+    /// A lost lease ends calls, not writes: the result of a call is written, fenced, for as long as `until_written`
+    /// repeats it, and the lease is extended meanwhile. An error has been logged already.
     pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Option<RecordedEnd>> {
         let mut fence = job.fence;
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
@@ -179,7 +165,7 @@ impl Runner {
         }
     }
 
-    /// What it means that the lease of a sync execution is lost: where its end was asked for, that.
+    /// Why the lease of a sync execution was lost: a recorded cancellation request, or else an expired lease.
     async fn lost(&self, fence: Fence) -> Stop {
         match self.store.canceled_of(&[fence]).await {
             Ok(canceled) if !canceled.is_empty() => Stop::Canceled,
@@ -187,8 +173,9 @@ impl Runner {
         }
     }
 
-    /// Begins the next attempt of a sync execution, unless that is over: when that was sent at the earliest. Where an
-    /// answer was lost, what runs with our claim says.
+    /// Starts the next attempt of a sync execution. Returns when the successful write was sent, or `None` where the
+    /// execution is over. Where the answer to a write was lost, the repeat finds nothing to change, and the attempt
+    /// that runs under our claim id decides.
     async fn retry(&self, fence: Fence, ended: Ended, after: Duration) -> Result<Option<Instant>> {
         let (holder, first) = (self.holder(), Instant::now());
         let write = || async {
@@ -207,7 +194,7 @@ impl Runner {
         }
     }
 
-    /// Puts an async execution back into the queue. Where the answer was lost a second write finds nothing to do.
+    /// Puts an async execution back into the queue. Where the answer to a write was lost, the repeat changes nothing.
     async fn requeue(&self, job: &Job, fence: Fence, requeue: Requeue) -> Result<()> {
         let write = || self.store.requeue(fence, requeue.clone());
         if let Some(event) = until_written(fence, &self.stop, write).await? {
@@ -217,7 +204,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Writes the end: the fence makes a second write harmless.
+    /// Writes the end. The fence makes a repeated write harmless.
     async fn finish(&self, job: &Job, fence: Fence, finish: Finish) -> Result<Option<RecordedEnd>> {
         let written = until_written(fence, &self.stop, || self.store.finish(fence, finish.clone())).await?;
         let Some(event) = written else {
@@ -258,7 +245,7 @@ impl Runner {
         }
     }
 
-    /// Awaits `work`, unless something ends the execution first.
+    /// Awaits `work`, or the first stop.
     async fn unless_stopped<T>(
         &self,
         work: impl Future<Output = T>,
@@ -288,8 +275,8 @@ impl Runner {
     }
 }
 
-/// Awaits `work`, unless a stop comes first. Where one is there already, nothing is begun; once begun, what is done is
-/// done, although a stop has come at the same moment.
+/// Awaits `work`, or the first stop. Where a stop is already there, `work` is not polled at all; where both are ready
+/// at once, the result of `work` is kept.
 async fn unless<T>(stops: impl Future<Output = Stop>, work: impl Future<Output = T>) -> std::result::Result<T, Stop> {
     let mut stops = std::pin::pin!(stops);
     if let Some(stop) = stops.as_mut().now_or_never() {
@@ -303,7 +290,7 @@ async fn unless<T>(stops: impl Future<Output = Stop>, work: impl Future<Output =
 }
 
 impl Bounds {
-    /// The first of the moments that end the execution.
+    /// The earlier of `expire_at` and `caller_deadline`.
     fn earliest(&self) -> Option<(Instant, Stop)> {
         let expiry = self.expire_at.map(|end| (end, Stop::Expired));
         let caller = self.caller_deadline.map(|end| (end, Stop::CallerDeadline));
@@ -311,7 +298,7 @@ impl Bounds {
     }
 }
 
-/// One line per attempt: never a key, never a text.
+/// One line per attempt. Must never contain a key or a text.
 fn log(job: &Job, ended: &Ended, status: Status, what: &str) {
     tracing::info!(
         execution_id = %job.fence.id,

@@ -1,5 +1,5 @@
-//! Brings a request to cancel to the holder: by an announcement, at once; and, where that is lost, by one read of the store a
-//! second for everything that this process holds.
+//! Delivers cancellation requests to the leases that this process holds: from announcements at once, and, since these
+//! may be lost, by one poll of the store per second for all held leases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,21 +10,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Heartbeat;
 
-/// How long an announcement may be late before the store is asked.
+/// Bounds the delay of a cancellation whose announcement was lost; also the timeout of one poll.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Aborts canceled calls.
+/// Aborts the calls of executions whose cancellation was requested.
 pub struct CancelListener {
-    /// Where cancel requests are recorded.
     pub store: Arc<dyn Leases>,
-    /// The leases that this process holds.
     pub heartbeat: Heartbeat,
-    /// Where cancel requests are announced.
     pub announced: Listener,
 }
 
 impl CancelListener {
-    /// Listens and polls until `stop`. Runs once per process.
+    /// Listens and polls until `stop`. Must run once per process.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut polls = tokio::time::interval(POLL_INTERVAL);
         polls.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

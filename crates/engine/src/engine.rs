@@ -1,4 +1,4 @@
-//! What a process needs to run attempts, started together: its background tasks are supervised with those of the process.
+//! Starts what a process needs to run attempts. The background tasks are supervised with those of the process.
 
 use std::io;
 use std::sync::Arc;
@@ -17,21 +17,18 @@ use crate::{CancelListener, EventObserver, EventPublisher, Heartbeat, Runner, Te
 
 /// Runs the attempts of one process.
 pub struct Engine {
-    /// Drives executions that this process holds.
     pub runner: Runner,
-    /// What a drain waits for: executions from their claim or recording to their recorded end, and whatever else is tracked
-    /// here.
+    /// The drain waits for these: executions from claim or recording to recorded end, and other tracked work.
     pub running: TaskTracker,
-    /// Sends announcements to the bus; closed by whoever ends the process, after all that announce.
+    /// Sends announcements to the bus. Must be closed at the end of the process, after everything that publishes.
     pub announcements: Outbox<Announcement>,
-    /// The end of the process.
     pub drain: Drain,
 }
 
 impl Engine {
-    /// Starts heartbeats, on a thread of their own, the listeners for cancels and for text requests, and the announcements. They
-    /// run until `drain.stop`, announcements until they are closed. `process` is recorded with each attempt; `observer` is told of each change before the bus is. Needs a
-    /// tokio runtime around it.
+    /// Starts heartbeats (on their own thread), the listeners for cancellations and text requests, and the
+    /// announcements. They run until `drain.stop`, announcements until the outbox is closed. `process` is recorded with
+    /// each attempt; `observer` receives each change before the bus does. Must be called within a tokio runtime.
     pub fn start(
         process: String,
         store: Arc<dyn ExecutionWriter>,
@@ -69,7 +66,7 @@ impl Engine {
         Ok(Self { runner, running: TaskTracker::new(), announcements, drain: drain.clone() })
     }
 
-    /// Claims and runs queued executions until the drain begins, at most `worker_concurrency` of them at once.
+    /// Claims and runs queued executions until the drain begins, at most `worker_concurrency` at once.
     pub fn take_queued(
         &self,
         queue: Arc<dyn Queue>,
@@ -94,8 +91,8 @@ impl Engine {
         });
     }
 
-    /// Begins the drain, and waits until nothing is running any more: calls that outlast their part of the grace are aborted, and a
-    /// tenth of the grace is left when this returns. Answers when the grace is over.
+    /// Begins the drain and waits until nothing runs. Calls that outlast their part of the grace are aborted; this
+    /// returns when a tenth of the grace is left, at the latest. Returns the end of the grace.
     pub async fn finish(&self, grace: Duration) -> Instant {
         self.running.close();
         let end = self.drain.begin(grace, self.running.wait()).await;

@@ -1,7 +1,7 @@
-//! Keeps the leases of everything that this process holds: one statement for all, every third of a lease. A holder's
-//! own end of the lease is monotonic, and counted from before the write was sent: past it the lease is lost, whatever
-//! the store may say later, and no call is begun or goes on. What is still held then is an end that waits to be written:
-//! its lease is extended in the store all the same, for as long as its fence holds there.
+//! Extends the leases of everything that this process holds, in one statement every third of a lease. The local end of
+//! a lease is monotonic and counted from before the write was sent. Past it the lease counts as lost, whatever the
+//! store says later: no call is begun, and a running one is aborted. What is still held then waits to write its end;
+//! its lease is extended in the store for as long as its fence holds there.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,41 +23,41 @@ struct HeartbeatInner {
     store: Arc<dyn Leases>,
     lease: Duration,
     held: Mutex<HashMap<Fence, HeldLease>>,
-    /// A lease was taken late: it ends before others do.
+    /// Signals that a lease was added with less than half of it left, so `lapses` must wake earlier than planned.
     sooner: Notify,
 }
 
 struct HeldLease {
-    /// Our own end of the lease.
+    /// Local end of the lease.
     end: Instant,
     lost: CancellationToken,
     cancel: CancellationToken,
 }
 
-/// A lease that is being kept; dropping it ends that.
+/// A lease that is extended until this is dropped.
 pub struct Lease {
     shared: Arc<HeartbeatInner>,
     fence: Fence,
-    /// Fires when the lease is no longer ours: no call may be begun, and a running one is aborted.
+    /// Fires when the lease is lost: no call may be begun, and a running one is aborted.
     pub lost: CancellationToken,
-    /// Fires when someone asked for the execution's end.
+    /// Fires when the execution's cancellation was requested.
     pub cancel: CancellationToken,
 }
 
 impl Heartbeat {
-    /// A heartbeat over this store; `run` keeps it going.
+    /// Extends nothing until `run`.
     #[must_use]
     pub fn new(store: Arc<dyn Leases>, lease: Duration) -> Self {
         Self { shared: Arc::new(HeartbeatInner { store, lease, held: Mutex::default(), sooner: Notify::new() }) }
     }
 
-    /// How long a lease lasts without a word.
+    /// How long a lease lasts unless it is extended.
     #[must_use]
     pub fn lease(&self) -> Duration {
         self.shared.lease
     }
 
-    /// Keeps the lease of an attempt whose claim was sent at `sent`; one that is over by now is lost at once.
+    /// Extends the lease of an attempt whose claim was sent at `sent`. A lease that has ended by now is lost at once.
     #[must_use]
     pub fn hold(&self, fence: Fence, sent: Instant) -> Lease {
         let (lost, cancel) = (CancellationToken::new(), CancellationToken::new());
@@ -72,22 +72,22 @@ impl Heartbeat {
         Lease { shared: Arc::clone(&self.shared), fence, lost, cancel }
     }
 
-    /// Aborts what is held of this execution, if anything: someone asked for its end.
+    /// Aborts the call of this execution, if this process holds it: its cancellation was requested.
     pub fn cancel(&self, id: ExecutionId) {
         for entry in self.shared.held().iter().filter(|(fence, _)| fence.id == id).map(|(_, entry)| entry) {
             entry.cancel.cancel();
         }
     }
 
-    /// What is held.
     #[must_use]
     pub fn held(&self) -> Vec<Fence> {
         self.shared.held().keys().copied().collect()
     }
 
-    /// Extends leases until `stop`. Runs once per process, on a thread of its own: a process that is busy lives.
+    /// Extends leases until `stop`. Must run once per process, on a thread of its own: busy executor threads then delay no
+    /// heartbeat.
     pub async fn run(self, stop: CancellationToken) {
-        // Side by side: a store that does not answer holds no end of a lease up.
+        // Concurrently: a store that does not answer must not delay the local end of a lease.
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.beats() => {}
@@ -103,7 +103,7 @@ impl Heartbeat {
         }
     }
 
-    /// One extension of everything held; false when the store did not answer.
+    /// Extends everything held, once; false when the store did not answer.
     async fn beat(&self) -> bool {
         let fences = self.held();
         if fences.is_empty() {
@@ -145,11 +145,11 @@ impl HeartbeatInner {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives up leases when they end by our own clock.
+    /// Marks leases as lost at their local end.
     async fn lapses(&self) {
         loop {
             let now = Instant::now();
-            // What is held from now on has half a lease left, or says so.
+            // A lease that is added later has at least half of it left, or `sooner` is notified.
             let wake = self.lapse(now).unwrap_or(now + self.lease).min(now + self.lease / 2);
             tokio::select! {
                 () = tokio::time::sleep_until(wake) => {}
@@ -158,7 +158,7 @@ impl HeartbeatInner {
         }
     }
 
-    /// Gives up the leases that ended by our own clock; answers when the next one would.
+    /// Marks leases whose local end has come as lost; returns the next local end.
     fn lapse(&self, now: Instant) -> Option<Instant> {
         let held = self.held();
         for entry in held.values().filter(|entry| entry.end <= now) {

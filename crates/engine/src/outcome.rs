@@ -1,4 +1,4 @@
-//! One pure match: from how a call ended to what is written.
+//! The pure decision after an attempt: from how its call ended to what is written.
 
 use std::time::Duration;
 
@@ -9,85 +9,74 @@ use prompt_ledger_domain::{limits, text};
 use prompt_ledger_providers::{Answer, CallError};
 use prompt_ledger_store::{Ended, Finish, Requeue};
 
-/// How an attempt's call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The model answered.
     Answered(Answer),
-    /// The call failed.
     Failed(CallError),
-    /// The call was stopped from our side.
+    /// The call was aborted by this process.
     Stopped(Stop, PartialUsage),
 }
 
-/// What is left of a call that was stopped from our side.
+/// What is known of a call that was aborted by this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartialUsage {
-    /// How long it took.
+    /// From the begin of the call to its abort.
     pub latency: Duration,
-    /// What it had used by then, as far as the provider had told.
+    /// As far as the provider had reported it.
     pub usage: Usage,
-    /// The provider's id of it; empty where not told.
+    /// Empty where the provider had not sent it.
     pub request_id: String,
 }
 
-/// Why a call was stopped from our side.
+/// Why this process aborted a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// The caller hung up, or someone asked for the execution's end.
+    /// The caller disconnected, or a cancellation was requested.
     Canceled,
-    /// The caller would not wait longer.
+    /// The deadline of the inline call passed.
     CallerDeadline,
-    /// The execution's `expire_after` passed.
     Expired,
-    /// The process is shutting down.
     Drained,
-    /// The lease was lost: another may have ended the execution already.
+    /// Another process may have ended the execution already.
     LeaseLost,
 }
 
 /// What an outcome depends on, besides how the call ended.
 #[derive(Clone, Debug)]
 pub struct AttemptContext<'a> {
-    /// Whether the execution stays with its holder between attempts or goes back into the queue.
+    /// A sync execution stays with its holder between attempts, an async one goes back into the queue.
     pub mode: ExecutionMode,
-    /// The attempt that ended, from 1, those that were handed back not counted.
+    /// The attempt that ended, from 1; handed-back attempts are not counted.
     pub attempt: i32,
-    /// How many retries the execution may have.
     pub max_retries: i32,
-    /// What earlier attempts used.
+    /// Sum over earlier attempts.
     pub used: Usage,
-    /// The price that holds; absent when not known.
+    /// Absent when no price is known; then there is no cost.
     pub price: Option<&'a Price>,
-    /// The rendered prompt was cut.
+    /// The rendered prompt was cut at its limit.
     pub prompt_truncated: bool,
-    /// When retries are made.
     pub policy: &'a Policy,
-    /// In `[0, 1)`: spreads the delay.
+    /// In `[0, 1)`: varies the delay.
     pub jitter: f64,
-    /// How long the execution may still run; a retry must begin before.
+    /// How long the execution may still run; absent without bound. A retry must begin before.
     pub time_left: Option<Duration>,
 }
 
-/// What is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The execution ends.
     Finish(Finish),
     /// The attempt ends, and the execution goes back into the queue.
     Requeue(Requeue),
-    /// Nothing: the execution is another's by now.
+    /// Nothing is written: another process may hold the execution by now.
     Leave,
-    /// The attempt ends, and the holder begins the next one this much later.
+    /// The attempt ends, and its holder begins the next one.
     Retry {
-        /// How the attempt ended.
         ended: Ended,
-        /// How much later the next one begins.
+        /// Pause before the next attempt.
         after: Duration,
     },
 }
 
-/// Decides what is written.
 #[must_use]
 pub fn decide(end: End, around: &AttemptContext<'_>) -> Outcome {
     match end {
@@ -142,7 +131,7 @@ fn failed(error: &CallError, around: &AttemptContext<'_>) -> Finish {
     ending(Status::Failed, ended(error), Some((error.error_type, error.message.clone())), around)
 }
 
-/// What is written when an execution is stopped from our side, in a call or between two.
+/// The end of an execution that this process stops, during a call or between two.
 #[must_use]
 pub fn stopped(stop: Stop, cut: Option<PartialUsage>, around: &AttemptContext<'_>) -> Finish {
     let (status, reason) = match stop {
@@ -190,7 +179,7 @@ fn ended(error: &CallError) -> Ended {
     }
 }
 
-/// `truncated`, where a text was cut and nothing else went wrong.
+/// Reports `truncated` where a text was cut and nothing else failed.
 fn truncation(prompt: bool, response: bool) -> Option<Failure> {
     let what = match (prompt, response) {
         (false, false) => return None,

@@ -1,5 +1,6 @@
-//! The texts that models write in this process, held while they are written. They are sent only while someone asks, and
-//! stored only with the end: a holder that dies takes its text along, and a new attempt begins.
+//! The texts that models write in this process, held while they are written. They are published only while someone
+//! subscribes, and stored only with the end: when the holder dies, its text is lost, and the next attempt writes a new
+//! one.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,12 +19,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event_publisher::EventPublisher;
 
-/// What is written within this time is told together. The first piece after a pause is told at once.
+/// Text written within this time is published as one piece. The first piece after a pause is published at once.
 const COALESCED: Duration = Duration::from_millis(25);
-/// How long a question from another process holds: it is renewed every five seconds.
+/// How long a text request from another process is valid; requests are renewed every five seconds.
 pub const ASKED_FOR: Duration = Duration::from_secs(12);
 
-/// The texts of everything that runs here and may be read along.
+/// The live texts of the executions that run in this process.
 #[derive(Clone)]
 pub struct Texts(Arc<TextsInner>);
 
@@ -35,18 +36,18 @@ struct TextsInner {
 #[derive(Default)]
 struct All {
     live: HashMap<ExecutionId, Arc<Live>>,
-    /// Until when someone in another process asks for what does not run here, or not yet.
+    /// Requests from other processes for executions that do not run here (yet): until when each is valid.
     asked: HashMap<ExecutionId, Instant>,
 }
 
-/// Who reads along.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TextReader {
     Here,
     Elsewhere,
 }
 
-/// So many questions may be remembered before the old ones are forgotten.
+/// Bound on remembered requests for executions that do not run here. When it is reached, expired ones are removed; if
+/// none is, new ones are dropped.
 const QUESTIONS: usize = 4_096;
 
 /// The text of one running attempt.
@@ -54,22 +55,22 @@ struct Live {
     fence: Fence,
     publisher: EventPublisher,
     state: Mutex<HeldText>,
-    /// There is something to tell.
+    /// Signals that there is text to publish.
     wrote: Notify,
 }
 
 #[derive(Default)]
 struct HeldText {
     text: String,
-    /// More was written than is kept.
+    /// The text has reached its limit; the rest is dropped.
     is_full: bool,
-    /// So much of it was told to those who ask.
+    /// Bytes of `text` that were published.
     told: usize,
-    /// When that was.
+    /// When a piece was last published; absent before the first.
     told_at: Option<Instant>,
-    /// Someone in this process asks.
+    /// Whether this process has a reader.
     here: bool,
-    /// Until when someone in another does.
+    /// Until when another process has a reader.
     elsewhere: Option<Instant>,
 }
 
@@ -80,13 +81,12 @@ impl HeldText {
 }
 
 impl Texts {
-    /// No texts yet.
     #[must_use]
     pub fn new(publisher: EventPublisher) -> Self {
         Self(Arc::new(TextsInner { publisher, all: Mutex::default() }))
     }
 
-    /// Answers what other processes ask, until `stop`. Runs once per process.
+    /// Answers text requests of other processes until `stop`. Must run once per process.
     pub async fn run(self, mut announced: Listener, stop: CancellationToken) {
         while let Some(heard) = stop.run_until_cancelled(announced.hear()).await {
             if let Heard::Announcement(Announcement::TextWanted { texts }) = heard {
@@ -95,8 +95,8 @@ impl Texts {
         }
     }
 
-    /// Tells those in this process what an execution's model has written beyond the cursor, and from now on what it
-    /// writes. Whether it runs here.
+    /// Publishes what was written beyond the cursor to this process, and from now on all that is written. False where
+    /// the execution does not run here.
     #[must_use]
     pub fn asked_here(&self, cursor: TextCursor) -> bool {
         let live = self.all().live.get(&cursor.execution_id).cloned();
@@ -109,14 +109,14 @@ impl Texts {
     fn asked_elsewhere(&self, cursor: TextCursor) {
         let mut all = self.all();
         let Some(live) = all.live.get(&cursor.execution_id).cloned() else {
-            // It may begin in a moment.
+            // It may be about to begin here.
             return all.remember(cursor.execution_id, Instant::now() + ASKED_FOR);
         };
         drop(all);
         live.asked(cursor, TextReader::Elsewhere);
     }
 
-    /// The place for the text of an attempt that begins.
+    /// Holds the text of an attempt that begins.
     pub(crate) fn begin(&self, fence: Fence) -> TextWriter {
         let publisher = self.0.publisher.clone();
         let here = publisher.listens(fence.id);
@@ -151,7 +151,7 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells a reader what it lacks of what was told already, and from now on what is written.
+    /// Publishes to a reader the part of the published text that it lacks, and from now on all that is written.
     fn asked(&self, cursor: TextCursor, reader: TextReader) {
         let mut state = self.state();
         for piece in self.pieces(&state, self.unread(&state, cursor)..state.told) {
@@ -171,13 +171,13 @@ impl Live {
         }
     }
 
-    /// From where on the asker lacks what was told already.
+    /// The offset from which a reader lacks published text: 0 where its cursor belongs to another attempt.
     fn unread(&self, state: &HeldText, cursor: TextCursor) -> usize {
         let has = cursor.attempt == self.fence.attempt && state.text.is_char_boundary(cursor.offset);
         if has { cursor.offset } else { 0 }
     }
 
-    /// A part of what was told, in pieces of a bounded length that split no character.
+    /// A part of the text, in pieces of at most `TEXT_BYTES` that split no character.
     fn pieces(&self, state: &HeldText, part: Range<usize>) -> Vec<TextPiece> {
         let (mut pieces, mut offset) = (Vec::new(), part.start);
         while offset < part.end {
@@ -189,7 +189,7 @@ impl Live {
         pieces
     }
 
-    /// Tells what was not told yet to everyone who asks.
+    /// Publishes what is unpublished to all readers.
     fn tell(&self, state: &mut HeldText) {
         let start = std::mem::replace(&mut state.told, state.text.len());
         if start == state.told {
@@ -211,17 +211,17 @@ impl Live {
     }
 }
 
-/// Takes an attempt's text while it is written; dropping it ends that.
+/// Receives an attempt's text while it is written; dropping it publishes the rest and ends the live text.
 pub(crate) struct TextWriter {
     texts: Texts,
     live: Arc<Live>,
-    /// What the provider has told beside it.
+    /// What the provider has reported besides the text.
     used: Usage,
     request_id: String,
 }
 
 impl TextWriter {
-    /// Tells what is written, for as long as it is polled.
+    /// Publishes coalesced text for as long as it is polled.
     pub(crate) fn telling(&self) -> impl Future<Output = std::convert::Infallible> + Send + use<> {
         let live = Arc::clone(&self.live);
         async move {
@@ -236,8 +236,8 @@ impl TextWriter {
         }
     }
 
-    /// Tells the rest, and lets those go first who send it on: writing the end is work that they would wait for. Answers
-    /// what the call had used and its id, as far as that was told.
+    /// Publishes the rest, and yields so that streams forward it before the end is written. Returns the usage and the
+    /// request id, as far as the provider had reported them.
     pub(crate) async fn end(mut self) -> (Usage, String) {
         let told = (self.used, std::mem::take(&mut self.request_id));
         drop(self);
@@ -252,14 +252,14 @@ impl TextSink for TextWriter {
         if state.is_full {
             return;
         }
-        // What is stored is cut there too.
+        // The same limit as for the stored response.
         (_, state.is_full) = text::push_within(&mut state.text, delta, limits::RESPONSE_BYTES);
         if !state.here && state.elsewhere.is_none() {
             return;
         }
         match state.told_at {
             Some(at) if at.elapsed() < COALESCED => self.live.wrote.notify_one(),
-            // By itself, before the provider goes on.
+            // At once, before the provider pushes more.
             _ => self.live.tell(&mut state),
         }
     }
@@ -271,18 +271,18 @@ impl TextSink for TextWriter {
 }
 
 impl Drop for TextWriter {
-    /// Whoever reads along has the whole text before the end is told.
+    /// Readers receive the whole text before the end is published.
     fn drop(&mut self) {
         let mut state = self.live.state();
         self.live.tell(&mut state);
         let elsewhere = state.elsewhere;
         drop(state);
         let (mut all, id) = (self.texts.all(), self.live.fence.id);
-        // A later attempt may have begun.
+        // A later attempt may have replaced this one.
         if all.live.get(&id).is_some_and(|live| Arc::ptr_eq(live, &self.live)) {
             all.live.remove(&id);
             if let Some(until) = elsewhere {
-                // Whoever asked is told of the next attempt too.
+                // The request stays valid for the next attempt.
                 all.remember(id, until);
             }
         }

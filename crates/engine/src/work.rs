@@ -1,5 +1,5 @@
-//! The loop of a worker: a permit, then a hint, or a row whose `available_at` has come. It is woken by the queue; once per
-//! SWEEP_INTERVAL it asks the store for rows without a hint.
+//! The loop of a worker: it takes permits, then hints from the queue or rows whose `available_at` has passed. Hints
+//! wake it; once per SWEEP_INTERVAL it asks the store for rows without a hint.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,31 +18,27 @@ use tokio_util::task::TaskTracker;
 
 use crate::{Bounds, Job, Runner};
 
-/// How many executions one claim asks for at most.
+/// Most executions per claim.
 const CLAIM: usize = 64;
 
-/// How long to wait before it is asked again what a claim in doubt got.
+/// Pause before the store is asked again what an unanswered claim got.
 const DOUBT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes queued executions and runs them, so many at a time.
+/// Claims queued executions and runs them.
 #[derive(Clone)]
 pub struct Worker {
-    /// Drives the executions that were claimed.
     pub runner: Runner,
-    /// Where hints come from.
     pub queue: Arc<dyn Queue>,
-    /// The providers that this process can call.
     pub providers: Providers,
-    /// How many run at once.
+    /// Most executions that run at once.
     pub concurrency: usize,
-    /// How often the store is asked for rows without a hint.
+    /// How often the store is asked for available rows without a hint.
     pub sweep_interval: Duration,
-    /// The executions that are being run.
     pub running: TaskTracker,
 }
 
 impl Worker {
-    /// Takes executions until `stop`; those that run then go on, in `running`.
+    /// Claims executions until `stop`. Those that run then continue; they are tracked in `running`.
     pub async fn run(self, stop: CancellationToken) {
         let permits = Arc::new(Semaphore::new(self.concurrency));
         let mut polls = tokio::time::interval(self.sweep_interval);
@@ -57,9 +53,9 @@ impl Worker {
             }
             let room = free.num_permits();
             if due {
-                // Never given up half way: what was claimed must be run.
+                // Must not be cancelled half way: what was claimed must be run.
                 let due_now = self.take_due(room).await;
-                // A full answer means that there may be more.
+                // A full batch means that there may be more.
                 due = due_now.0.len() == room;
                 self.begin(due_now, free);
                 continue;
@@ -76,7 +72,7 @@ impl Worker {
         }
     }
 
-    /// Claims what was hinted at; the broker is told as soon as the claim has answered.
+    /// Claims the hinted executions. Hints are acknowledged as soon as the claim is resolved.
     async fn take_hinted(self, deliveries: Vec<Delivery>, free: OwnedSemaphorePermit) {
         let next: Vec<_> = deliveries
             .iter()
@@ -95,7 +91,8 @@ impl Worker {
         (self.resolved(claimed, &holder, sent).await, sent)
     }
 
-    /// What a claim came to. Where its answer was lost it is in doubt, not refused: what runs with it is ours.
+    /// The executions that a claim got. Where its answer was lost, the store is asked what runs under its claim id,
+    /// until half of the lease has passed.
     async fn resolved(&self, claimed: Result<Vec<Claimed>>, holder: &Holder, sent: Instant) -> Vec<Claimed> {
         let mut claimed = claimed;
         loop {
@@ -112,7 +109,7 @@ impl Worker {
         }
     }
 
-    /// Runs what was claimed, a task each, with a permit each.
+    /// Runs each claimed execution in a task, with one permit each.
     fn begin(&self, (claimed, sent): (Vec<Claimed>, Instant), mut free: OwnedSemaphorePermit) {
         for claimed in claimed {
             let permit = free.split(1);
@@ -129,16 +126,17 @@ impl Worker {
                 hung_up: CancellationToken::new(),
             };
             self.running.spawn(async move {
-                // Where nothing could be recorded, that is logged.
+                // A failed write has been logged already.
                 runner.run(Job::claimed(claimed, provider), bounds).await.ok();
-                // Not before: an answer that waits to be written takes up room, as one that is awaited does.
+                // Not earlier: an end that waits to be written takes up memory, as a running call does.
                 drop(permit);
             });
         }
     }
 }
 
-/// Stands in for a provider that this process does not know or cannot call: another worker may.
+/// Stands in for a provider that this process does not know or has no key for: the attempt fails as `provider_error`,
+/// and another worker may take the next one.
 struct Missing {
     message: String,
 }

@@ -1,5 +1,5 @@
-//! Repeats a write until the store has answered it. A fence makes that harmless: of an attempt that another has ended by
-//! then nothing is written.
+//! Repeats a write until the store has answered it. The fence makes that harmless: where another process has ended the
+//! attempt by then, nothing is written.
 
 use std::time::Duration;
 
@@ -8,14 +8,13 @@ use prompt_ledger_store::Fence;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The pauses between tries: each is twice as long as the one before, up to the longest, less up to half of it by chance.
+/// The pauses between tries: each is twice the one before, up to the longest, less up to half of it at random.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// For how long a write is repeated.
 const REPEAT_FOR: Duration = Duration::from_secs(600);
 
-/// Repeats a write of this attempt while its failure may pass, for at most ten minutes or until `stop`. What is given up is
-/// logged by its execution's id.
+/// Repeats a write of this attempt while its failure may pass, for at most ten minutes or until `stop`. A write that is
+/// given up is logged with its execution's id.
 pub(crate) async fn until_written<T, F>(fence: Fence, stop: &CancellationToken, write: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -57,7 +56,7 @@ mod tests {
 
     use super::*;
 
-    /// When each try was made, of a write that fails so until so many tries.
+    /// The times at which a write is tried that fails `fails` times.
     async fn tries(stop: &CancellationToken, failure: impl Fn() -> Error, fails: usize) -> (Vec<Duration>, Result<()>) {
         let (began, made) = (Instant::now(), RefCell::new(Vec::new()));
         let fence = Fence { id: ExecutionId(prompt_ledger_runtime::new_id()), attempt: 1 };

@@ -1,5 +1,4 @@
-//! Model providers behind one small trait. Adding one touches one folder here and one line of wiring, in
-//! `crates/backends`.
+//! Model providers behind one small trait. A new one takes a module here and its wiring in `crates/backends`.
 #![warn(missing_docs)]
 #![allow(clippy::disallowed_types, reason = "the providers are made here")]
 
@@ -23,73 +22,73 @@ pub use crate::registry::Providers;
 /// One call to a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The model as the provider names it.
+    /// The model's name at the provider.
     pub model: &'a str,
-    /// What goes to it, exactly.
+    /// What is sent, byte for byte: a prompt or messages.
     pub input: &'a Input,
-    /// How it is asked to write.
+    /// The parameters; absent ones are not sent.
     pub params: &'a Params,
     /// How long the call may take, connecting included.
     pub timeout: Duration,
 }
 
-/// What a model answered.
+/// A model's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The text; without NUL.
+    /// Without NUL.
     pub text: String,
-    /// The model wrote more than that: of a stream no more than is stored is kept.
+    /// The model wrote more than `text`: of a stream no more is kept than is stored.
     pub truncated: bool,
-    /// What it used.
+    /// Token counts, as far as the provider reported them.
     pub usage: Usage,
-    /// Why it stopped.
+    /// Why the model stopped; absent where the provider gave no reason.
     pub finish_reason: Option<FinishReason>,
     /// The provider's own id for the call; empty when it gave none.
     pub request_id: String,
-    /// Request sent to last byte; connecting included where no connection was kept.
+    /// From the request to the last byte; connecting included where no idle connection was left.
     pub latency: Duration,
 }
 
-/// How a call failed: classified here, once.
+/// A failed call. Its type is decided here and nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
-    /// Its kind.
+    /// Decides whether a retry can help.
     pub error_type: ErrorType,
-    /// For a person: never a key, never a prompt; at most 2 KiB.
+    /// For a person: must not contain the key or the prompt; at most 2 KiB.
     pub message: String,
-    /// What the provider asked to wait, unbounded as it came.
+    /// The delay that the provider asked for, without a bound; absent where it asked for none.
     pub retry_after: Option<Duration>,
     /// The provider's own id for the call; empty when it gave none.
     pub request_id: String,
-    /// What it used all the same.
+    /// What was used before the failure, as far as reported.
     pub usage: Usage,
-    /// Request sent to the failure; absent when nothing was sent.
+    /// From the request to the failure; absent when nothing was sent.
     pub latency: Option<Duration>,
 }
 
-/// Takes the text while it is written, in order: when the call succeeds, the pieces together are the answer's text,
-/// byte for byte. When it fails, they are as much as was written. Dropping the call's future ends both.
+/// Receives the text while it is written, in order. When the call succeeds, the pieces together are the answer's text,
+/// byte for byte; when it fails, they are what was written until then. Dropping the call's future ends both.
 pub trait TextSink: Send {
-    /// The next piece of the text; never empty, without NUL, none beyond what is stored. The call waits for it: it must not block.
+    /// The next piece: never empty, without NUL, none beyond what is stored. The call waits for this method, so it must
+    /// not block.
     fn push(&mut self, delta: &str);
 
-    /// What the call has used by now, and its id; as far as that is told, and whenever more is. Who aborts the call has
-    /// nothing else of it.
+    /// The usage and request id so far; called whenever more is known. It is all that is left of an aborted call.
     fn told(&mut self, _usage: Usage, _request_id: &str) {}
 }
 
 /// A configured provider instance. It makes each call once: retries are the caller's.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Refuses parameters that the provider does not know, with INVALID_FIELD at `params.NAME`. They are never
-    /// dropped in silence.
+    /// Refuses parameters that the provider does not support, with INVALID_FIELD at `params.NAME`. They are never
+    /// dropped silently.
     fn check(&self, params: &Params) -> Result<()>;
 
-    /// Whether a model that is not registered may be used at once: so with a base URL of one's own.
+    /// Whether models need no registration: true where the base URL is not the vendor's.
     fn takes_any_model(&self) -> bool;
 
-    /// Calls the model. With a sink the provider is asked to stream, and each piece of the text goes there as it comes;
-    /// without one it is asked for the whole answer. A stream that ends without a finish reason is a failure, `connection`.
-    /// Dropping the future aborts the call.
+    /// Calls the model. With a sink the provider is asked to stream, and each piece of the text is pushed as it
+    /// arrives; without one it is asked for the whole answer. A stream that ends without a finish reason fails as
+    /// `connection`. Dropping the future aborts the call.
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError>;
 }

@@ -8,7 +8,7 @@ use prompt_ledger_domain::error::{Error, Result};
 
 use crate::Provider;
 
-/// The provider instances of a process, by name: those that can be called, and those that only lack configuration.
+/// The provider instances of a process, by name: those that can be called, and those that lack configuration.
 #[derive(Clone, Default)]
 pub struct Providers(BTreeMap<String, KnownProvider>);
 
@@ -19,28 +19,29 @@ enum KnownProvider {
 }
 
 impl Providers {
-    /// None yet.
+    /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds one that can be called.
+    /// Adds a provider that can be called, in place of one of the same name.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, provider: Arc<dyn Provider>) -> Self {
         self.0.insert(name.into(), KnownProvider::Ready(provider));
         self
     }
 
-    /// Adds one that cannot be called yet; `remedy` says what to do: `set OPENAI_API_KEY or OPENAI_BASE_URL`.
+    /// Adds a provider that lacks configuration; `remedy` says what to do, such as `set OPENAI_API_KEY or
+    /// OPENAI_BASE_URL`.
     #[must_use]
     pub fn without(mut self, name: impl Into<String>, remedy: impl Into<String>) -> Self {
         self.0.insert(name.into(), KnownProvider::Unconfigured { remedy: remedy.into() });
         self
     }
 
-    /// The provider of that name. PROVIDER_NOT_FOUND lists the names that there are; PROVIDER_NOT_CONFIGURED says what
-    /// to set.
+    /// The provider of that name. PROVIDER_NOT_FOUND lists the known names; PROVIDER_NOT_CONFIGURED contains the
+    /// remedy.
     pub fn get(&self, name: &str) -> Result<Arc<dyn Provider>> {
         match self.0.get(name) {
             Some(KnownProvider::Ready(provider)) => Ok(Arc::clone(provider)),
@@ -49,7 +50,7 @@ impl Providers {
         }
     }
 
-    /// Every name, in order, configured or not.
+    /// All names, sorted, configured or not.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

@@ -1,17 +1,17 @@
-//! Whether the first broker is worth a try. It opens after failures in a row, tries one in a while, and closes after
-//! several that went well: a broker that comes and goes does not take everyone with it. No clock of its own: what time it
-//! is, it is told.
+//! A circuit breaker for the first broker. It opens after failures in a row, then lets one probe through at a time, and
+//! closes after several successful probes, so that a flapping broker does not move all traffic back and forth. It has
+//! no clock of its own: callers pass the time.
 
 use std::time::{Duration, Instant};
 
 /// Failures in a row that open it.
 const FAILURES: u32 = 2;
-/// Probes in a row that close it.
+/// Successful probes in a row that close it.
 const PROBES: u32 = 2;
-/// How long it stays open before a probe, doubled with each that fails.
+/// How long it stays open before a probe; doubled with each failed probe, up to `OPEN_MOST`.
 const OPEN: Duration = Duration::from_millis(500);
 const OPEN_MOST: Duration = Duration::from_secs(4);
-/// A probe that has told nothing for so long was given up by whoever made it.
+/// A probe without a report for this long counts as abandoned.
 const PROBE_LOST: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ enum BreakerState {
         until: Instant,
         wait: Duration,
     },
-    /// One probe is under way since then, or the next one may be.
+    /// One probe has been running since `probing`; where that is absent, the next one may start.
     HalfOpen {
         probing: Option<Instant>,
         successes: u32,
@@ -31,14 +31,14 @@ enum BreakerState {
     },
 }
 
-/// Leave to use the broker once, and to tell what came of it.
+/// Permission to use the broker once; its holder reports the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
 #[derive(Debug)]
 pub(crate) struct Breaker {
     state: BreakerState,
-    /// Counts the times that what was allowed before lost its say.
+    /// Incremented when earlier tickets become void.
     era: u64,
 }
 
@@ -47,7 +47,7 @@ impl Breaker {
         Self { state: BreakerState::Closed { failures: 0 }, era: 0 }
     }
 
-    /// Leave to use the broker now, or none.
+    /// A ticket to use the broker now, or none.
     pub(crate) fn allows(&mut self, now: Instant) -> Option<Ticket> {
         match self.state {
             BreakerState::Closed { .. } => {}
@@ -64,8 +64,7 @@ impl Breaker {
         self.state = BreakerState::HalfOpen { probing: Some(now), successes, wait };
     }
 
-    /// What came of a use that was allowed. One that was allowed before it opened, or whose probe was taken for lost, has
-    /// no say any more.
+    /// The result of a use. It is ignored where the ticket is older than the last opening or the last probe.
     pub(crate) fn report(&mut self, ticket: Ticket, went_well: bool, now: Instant) {
         if ticket != Ticket(self.era) {
             return;
@@ -105,7 +104,7 @@ mod tests {
     fn it_opens_after_failures_in_a_row_and_closes_after_probes_in_a_row() {
         let start = Instant::now();
         let mut breaker = Breaker::new();
-        // (milliseconds, allowed, went well)
+        // (milliseconds, allowed, successful)
         for (at, allowed, went_well) in [
             (0, true, false),
             (1, true, true),
@@ -130,7 +129,7 @@ mod tests {
         }
     }
 
-    /// One that two failures have opened at this time, with what it allowed before.
+    /// A breaker that two failures opened at this time, and the ticket issued before.
     fn opened(now: Instant) -> (Breaker, Ticket) {
         let mut breaker = Breaker::new();
         let ticket = breaker.allows(now).unwrap();

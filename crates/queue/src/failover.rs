@@ -1,6 +1,5 @@
-//! Two brokers as one: what is sent goes through the first while it is well, through the second while it is not, and what
-//! failed on one is tried once on the other. Both are listened to at all times, so falling back and coming back move no
-//! message.
+//! Two brokers as one. The breaker decides which of them a message is sent through; where that fails, it is sent once
+//! through the other. Both are received from at all times, so a change between them moves no message.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +12,7 @@ use crate::breaker::Breaker;
 use crate::listener::Speaker;
 use crate::{Announcement, Broker, BrokerError, Bus, Delivery, Hint, Listener, Queue};
 
-/// A broker, and another for when it is away.
+/// A broker and its fallback.
 pub struct Failover {
     first: Arc<dyn Broker>,
     second: Arc<dyn Broker>,
@@ -23,7 +22,8 @@ pub struct Failover {
 }
 
 impl Failover {
-    /// Sends through `first` while it is well, else through `second`. Listens to both until `stop`.
+    /// Sends through `first` while the breaker is closed, else through `second`. Listens to both until `stop`. Must be
+    /// called within a tokio runtime.
     #[must_use]
     pub fn new(first: Arc<dyn Broker>, second: Arc<dyn Broker>, stop: &CancellationToken) -> Self {
         let (heard, stop) = (Speaker::new(), stop.child_token());
@@ -33,7 +33,7 @@ impl Failover {
         Self { first, second, breaker: Mutex::new(Breaker::new()), heard, _stop: stop.drop_guard() }
     }
 
-    /// Tries the one that is to be used now, then the other, once.
+    /// Tries the broker that the breaker chooses, then the other, once.
     async fn send_through<T: BrokerMessage>(&self, messages: &[T]) -> Result<(), BrokerError> {
         let (first, second) = (|| T::send(self.first.as_ref(), messages), self.second.as_ref());
         let Some(ticket) = self.breaker().allows(Instant::now()) else {
@@ -67,7 +67,6 @@ async fn relay(mut from: Listener, to: Speaker, stop: CancellationToken) {
     }
 }
 
-/// What goes through a broker.
 #[async_trait]
 trait BrokerMessage: Sized + Sync {
     async fn send(broker: &dyn Broker, messages: &[Self]) -> Result<(), BrokerError>;
@@ -87,7 +86,7 @@ impl BrokerMessage for Announcement {
     }
 }
 
-/// Which of the two a delivery came from: the lowest bit of its receipt's connection.
+/// Which of the two a delivery came from: kept in the lowest bit of its receipt's connection.
 #[derive(Clone, Copy)]
 enum Side {
     First = 0,
@@ -101,7 +100,8 @@ fn tagged(mut deliveries: Vec<Delivery>, side: Side) -> Vec<Delivery> {
     deliveries
 }
 
-/// Those of each side, as it gave them out. What wants to hear nothing goes nowhere.
+/// The deliveries of each broker, with its own receipts. Deliveries without a receipt need no acknowledgement and are
+/// dropped.
 fn parted(deliveries: Vec<Delivery>) -> (Vec<Delivery>, Vec<Delivery>) {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for mut delivery in deliveries {
@@ -120,7 +120,7 @@ impl Queue for Failover {
     }
 
     async fn receive(&self, max: usize) -> Vec<Delivery> {
-        // The one that is given up loses nothing.
+        // Dropping the other future loses nothing.
         tokio::select! {
             deliveries = self.first.receive(max) => tagged(deliveries, Side::First),
             deliveries = self.second.receive(max) => tagged(deliveries, Side::Second),
@@ -195,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_done_goes_where_it_came_from() {
         let (first, second, failover) = both();
-        // Both number their connections alike.
+        // Both brokers use the same connection number.
         let delivery = |n| Delivery { hint: hint(n), receipt: Some(Receipt { connection: 7, tag: 3 }) };
         first.inbox.put([delivery(1)]);
         second.inbox.put([delivery(2)]);

@@ -1,6 +1,6 @@
-//! Hints that have come and wait for a worker to take them. A reader of a broker fills it, `Queue::receive` empties it:
-//! so a receive that is given up loses nothing. It also tells the reader how many more are wanted, so that a process that
-//! does not receive takes no hint away from those that do.
+//! Received hints that wait for a worker. A broker's reader fills it and `Queue::receive` empties it, so a receive that
+//! is cancelled loses nothing. It also reports how many more hints are wanted, so that a process that does not receive
+//! takes no hints away from those that do.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use crate::Delivery;
 
-/// How long nobody need wait for hints until none are wanted: a loop that looks elsewhere in between is back sooner.
+/// How long after the last receive hints still count as wanted: a worker that does other work between two receives is
+/// back sooner.
 const GRACE: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
@@ -21,25 +22,25 @@ pub(crate) struct Inbox {
     demand: watch::Sender<Demand>,
 }
 
-/// What a reader wants to know.
+/// Observed by the reader of a broker.
 #[derive(Clone, Copy, Debug)]
 struct Demand {
-    /// How many more the receivers that wait would take.
+    /// How many more hints the waiting receivers would take.
     wanted: usize,
-    /// How many have come and wait.
+    /// How many hints wait here.
     kept: usize,
-    /// When any of this changed last, or some were taken.
+    /// When `wanted` or `kept` last changed.
     changed: Instant,
 }
 
 #[derive(Debug, Default)]
 struct InboxState {
     deliveries: VecDeque<Delivery>,
-    /// What the receivers that wait would take in all.
+    /// What the waiting receivers would take in all.
     asked: usize,
 }
 
-/// A receiver that waits, while it does.
+/// Counts a waiting receiver until it is dropped.
 struct Asking<'a> {
     inbox: &'a Inbox,
     max: usize,
@@ -57,12 +58,12 @@ impl Inbox {
         Self { state: Mutex::default(), arrived: Notify::new(), demand: watch::Sender::new(demand) }
     }
 
-    /// Waits for at least one, and takes at most `max`.
+    /// Waits for at least one delivery, and takes at most `max`.
     pub(crate) async fn receive(&self, max: usize) -> Vec<Delivery> {
         let max = max.max(1);
         let mut asking = None;
         loop {
-            // Register first, then look: nothing falls between.
+            // Registers before it looks, so no arrival is missed in between.
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
@@ -89,7 +90,7 @@ impl Inbox {
         })
     }
 
-    /// Puts in what has come, while there are fewer than `most`. How many found no room.
+    /// Adds deliveries while there are fewer than `most`. Returns how many were rejected.
     pub(crate) fn put_within(&self, most: usize, deliveries: impl ExactSizeIterator<Item = Delivery>) -> usize {
         let count = deliveries.len();
         let fits = self.change(|state| {
@@ -101,28 +102,28 @@ impl Inbox {
         count - fits
     }
 
-    /// Puts in what has come.
     pub(crate) fn put(&self, deliveries: impl IntoIterator<Item = Delivery>) {
         self.change(|state| state.deliveries.extend(deliveries));
         self.arrived.notify_one();
     }
 
-    /// Waits until receivers wait for more than has come: how many.
+    /// Waits until receivers want more than has arrived; returns how many more.
     pub(crate) async fn wanted(&self) -> usize {
         self.until(|demand| demand.wanted > 0).await.wanted
     }
 
-    /// Waits until for a while no more was wanted and none was taken.
+    /// Waits until, for [`GRACE`], no more was wanted and none was taken.
     pub(crate) async fn unwanted(&self) {
         self.still(|demand| demand.wanted == 0).await;
     }
 
-    /// Waits until for a while something was there and none was taken.
+    /// Waits until, for [`GRACE`], some were here and none was taken.
     pub(crate) async fn abandoned(&self) {
         self.still(|demand| demand.kept > 0).await;
     }
 
-    /// Waits until this has held for a while in which nothing changed. Asked again it does not begin anew.
+    /// Waits until `holds` has been true for [`GRACE`] without a change. The time already passed counts when it is
+    /// called again.
     async fn still(&self, holds: impl Fn(&Demand) -> bool) {
         loop {
             let since = self.until(&holds).await.changed;
@@ -137,12 +138,12 @@ impl Inbox {
         let demand = self.demand.subscribe().wait_for(holds).await.map(|demand| *demand);
         match demand {
             Ok(demand) => demand,
-            // It lives as long as this inbox.
+            // The sender lives as long as this inbox.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Takes out everything that nobody took, for someone elsewhere.
+    /// Removes everything that was not taken, to give it back to the broker.
     pub(crate) fn clear(&self) -> Vec<Delivery> {
         self.change(|state| state.deliveries.drain(..).collect())
     }

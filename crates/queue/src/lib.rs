@@ -1,16 +1,16 @@
-//! Hints and announcements: what tells workers that a row waits for them, and everyone what has happened to one.
+//! Hints tell workers that an execution waits for them; announcements tell every process what has happened to one.
 //!
-//! Neither is the truth; the store is. A hint that is lost makes an execution later, never lost; one that arrives twice
-//! is harmless, because a claim is conditional. An announcement that is lost is made good by one look at the store a
-//! second. So nothing here is durable, nothing waits for a broker, and a broker may go away and come back.
+//! The store holds the facts. A lost hint makes an execution later, never lost; a duplicate is harmless, because a claim
+//! is conditional. A lost announcement is made good by polls of the store, once a second. So nothing here is durable,
+//! nothing waits for a broker, and a broker may go away and come back.
 //!
 //! | module | duty |
 //! |---|---|
 //! | [`memory`] | within one process: `dev` |
 //! | [`redis`] | a stream of hints, a channel of announcements |
 //! | [`rabbit`] | the same over RabbitMQ: a classic queue, a fanout exchange |
-//! | [`failover`] | Redis, and RabbitMQ while Redis is away: sends to one, listens on both |
-//! | [`outbox`] | what is to be sent, so that nobody waits for it |
+//! | [`failover`] | Redis, and RabbitMQ while the breaker on Redis is open: sends through one, receives from both |
+//! | [`outbox`] | sends in the background |
 #![warn(missing_docs)]
 #![allow(clippy::disallowed_types, reason = "the brokers are made here")]
 
@@ -38,123 +38,123 @@ pub use link::BrokerStatus;
 pub use listener::{Heard, Listener};
 pub use outbox::Outbox;
 
-/// Tells a worker that the next attempt of an execution may be claimed.
+/// A message to a worker: this attempt of the execution may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Hint {
-    /// The execution.
+    /// The execution to claim.
     pub execution_id: ExecutionId,
     /// The attempt that the claim would begin, from 1.
     pub attempt: i32,
 }
 
-/// How long the text of one [`TextPiece`] may be, in bytes: what it comes to on the way stays within what is read.
+/// Longest text of one [`TextPiece`], in bytes: its JSON stays within the 64 KiB that a reader accepts.
 pub const TEXT_BYTES: usize = 8 * 1024;
 
-/// How many texts one [`Announcement::TextWanted`] asks for at most.
+/// Most cursors in one [`Announcement::TextWanted`].
 pub const TEXTS_WANTED: usize = 256;
 
-/// How much of a running execution's text someone has.
+/// How much of a running execution's text a reader has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextCursor {
-    /// Which one.
+    /// The execution whose text is read.
     pub execution_id: ExecutionId,
-    /// The attempt that wrote it; 0 for none.
+    /// The attempt that wrote the text; 0 for none.
     pub attempt: i32,
-    /// So many bytes of it.
+    /// Bytes of that attempt's text that the reader has.
     pub offset: usize,
 }
 
 /// A piece of the text of a running execution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextPiece {
-    /// Which one.
+    /// The execution that the text belongs to.
     pub execution_id: ExecutionId,
-    /// The attempt that writes.
+    /// The attempt that wrote the text, from 1.
     pub attempt: i32,
-    /// Where it begins, in bytes of the attempt's text.
+    /// Where the piece begins, in bytes of the attempt's text.
     pub offset: usize,
-    /// At most [`TEXT_BYTES`].
+    /// At most [`TEXT_BYTES`] long.
     pub text: Arc<str>,
 }
 
-/// What is told to every process.
+/// A message to every process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {
     /// An execution changed its state.
     Changed {
-        /// Which one.
+        /// The execution that changed.
         execution_id: ExecutionId,
         /// The change, as it is stored.
         event: Event,
     },
-    /// Someone asked for the end of a running execution: its holder aborts the call.
+    /// The cancellation of a running execution was requested: its holder aborts the call.
     Cancel {
-        /// Which one.
+        /// The execution to cancel.
         execution_id: ExecutionId,
     },
-    /// Someone reads along: for a while, whoever holds one of these tells its text beyond the cursor, and more as it is
-    /// written.
+    /// Someone reads these texts. For a limited time, the holder of such an execution publishes its text beyond the
+    /// cursor, and what is written from then on.
     TextWanted {
-        /// Which ones, at most [`TEXTS_WANTED`].
+        /// At most [`TEXTS_WANTED`].
         texts: Arc<[TextCursor]>,
     },
-    /// What the model writes, while someone watches.
+    /// Text that a model wrote; published only after a [`TextWanted`](Self::TextWanted).
     Text(TextPiece),
 }
 
-/// Why a broker did not take something. It may have arrived all the same.
+/// A failed send. The broker may have received the message all the same.
 #[derive(Debug, thiserror::Error)]
 #[error("{broker}: {message}")]
 pub struct BrokerError {
-    /// `redis`, `rabbitmq`, ...
+    /// `redis`, `rabbitmq` or `memory`.
     pub broker: &'static str,
-    /// For the log: never a URL, never a password.
+    /// For the log: must not contain a URL or a password.
     pub message: String,
 }
 
-/// Hints, from those who submit to one worker each.
+/// Hints: each goes to one worker.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Sends hints, in one round trip. Answers within a bound of about a second, broker or none.
+    /// Sends hints in one round trip. Returns within about a second, whether the broker answers or not.
     async fn send(&self, hints: &[Hint]) -> Result<(), BrokerError>;
 
-    /// Waits for hints: at least one, at most `max`. Waits through outages too. Dropping the future loses nothing that a
-    /// later call would not answer.
+    /// Waits for hints, also through outages: at least one, at most `max`. Dropping the future loses nothing: a later
+    /// call returns what has arrived.
     async fn receive(&self, max: usize) -> Vec<Delivery>;
 
-    /// The claims of these have answered, either way.
+    /// Acknowledges deliveries whose claims are resolved, whatever they got.
     async fn done(&self, deliveries: Vec<Delivery>);
 }
 
 /// A hint as it was delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The hint.
+    /// Equal to the hint that was sent.
     pub hint: Hint,
-    /// What the broker wants to hear of when it is done; nothing where it wants to hear nothing.
+    /// For the acknowledgement; absent where the broker needs none.
     pub receipt: Option<Receipt>,
 }
 
-/// A broker's own word for a delivery.
+/// A broker's reference to a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// Which connection it came on: on another it means nothing.
+    /// The connection that it came on; on another the receipt is void.
     pub connection: u64,
-    /// Its number there.
+    /// The delivery's number on that connection.
     pub tag: u64,
 }
 
-/// Announcements, from every process to every process, itself included.
+/// Announcements: each goes to every process, the sender included.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Announces, in one round trip. Answers within a bound of about a second, broker or none.
+    /// Announces in one round trip. Returns within about a second, whether the broker answers or not.
     async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError>;
 
-    /// Everything announced from now on.
+    /// A subscription to everything announced from now on.
     fn listen(&self) -> Listener;
 }
 
-/// A queue and a bus in one place.
+/// A queue and a bus of the same broker.
 pub trait Broker: Queue + Bus {}
 
 impl<T: Queue + Bus> Broker for T {}

@@ -1,4 +1,4 @@
-//! Whether a broker is reached: said once when it changes, never per try.
+//! The connection status of a broker. It is logged when it changes, not on every attempt.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -8,25 +8,25 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How long anything that a broker is asked may take.
+/// Bounds each request to a broker.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How long to wait before the next try to connect.
+/// Pause before the next attempt to connect, where the last connection did not last this long.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 
-/// How a broker is doing, as far as this process can tell.
+/// The connection status of a broker, as far as this process knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BrokerStatus {
-    /// It has not answered yet, nor refused.
+    /// No connection has succeeded or failed yet.
     Connecting,
-    /// All connections to it that are in use stand.
+    /// All connections that are in use are up.
     Connected,
-    /// It was not reached, or was lost; it is being tried again.
+    /// A connection failed or broke; it is being tried again.
     Lost,
 }
 
 impl BrokerStatus {
-    /// A word for logs and health.
+    /// The word for logs and health: `connecting`, `connected` or `lost`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl fmt::Display for BrokerStatus {
     }
 }
 
-/// What one connection to a broker is for.
+/// The use of a connection to a broker; its discriminant is an index into `LinkState::parts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Sending,
@@ -54,14 +54,14 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Link {
     broker: &'static str,
-    /// Without these it is not connected; any other counts while it is in use.
+    /// All of these must be up for `Connected`; others count while they are in use.
     needed: &'static [Part],
     state: Mutex<LinkState>,
 }
 
 #[derive(Debug, Default)]
 struct LinkState {
-    /// By part: whether it is up; nothing where it was not tried yet.
+    /// By part: whether it is up; absent while it was not tried or is not in use.
     parts: [Option<bool>; 3],
     said: Option<BrokerStatus>,
 }
@@ -84,7 +84,7 @@ impl Link {
         }
     }
 
-    /// Nobody needs this connection for now: it counts no more.
+    /// The connection is not needed for now and does not count.
     pub(crate) fn unused(&self, part: Part) {
         if self.set(part, None) == Some(BrokerStatus::Connected) {
             tracing::info!(broker = self.broker, "connected");
@@ -104,7 +104,7 @@ impl Link {
         }
     }
 
-    /// The new status, where it is one that was not said last.
+    /// The new status, where it differs from the one that was logged last.
     fn set(&self, part: Part, up: Option<bool>) -> Option<BrokerStatus> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.parts[part as usize] = up;
@@ -113,8 +113,8 @@ impl Link {
     }
 }
 
-/// Makes one connection after the other, until `stop` or until one ends well. Each lasts as long as its future; one that
-/// lasted less than [`RECONNECT_PAUSE`] is followed by such a pause. `lost` hears why each broke.
+/// Makes one connection after another until `stop` or until one ends without an error. A connection lasts as long as
+/// its future. Where it lasted less than [`RECONNECT_PAUSE`], that pause follows. `lost` receives the error of each.
 pub(crate) async fn reconnect<F, E>(
     stop: &CancellationToken,
     mut connection: impl FnMut() -> F,
@@ -132,7 +132,7 @@ pub(crate) async fn reconnect<F, E>(
     }
 }
 
-/// What a connection came to that lasts until it breaks or until `stop`.
+/// Runs a connection until it breaks, which is an error, or until `stop`.
 pub(crate) async fn until_stop<E>(
     stop: &CancellationToken,
     connection: impl Future<Output = Result<Infallible, E>>,

@@ -1,27 +1,28 @@
-//! The listeners' side of a bus, within a process: what came from the broker goes to everyone here.
+//! Passes what arrives from a broker on to all listeners of this process.
 
 use tokio::sync::broadcast;
 
 use crate::Announcement;
 
-/// How many announcements a listener may be behind.
+/// How many announcements a listener may lag behind; beyond, it misses the oldest.
 const BEHIND: usize = 4_096;
 
-/// A place to hear announcements at.
+/// A subscription to announcements; dropping it ends it.
 #[derive(Debug)]
 pub struct Listener(broadcast::Receiver<Heard>);
 
-/// What a listener hears.
+/// An item of a [`Listener`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// An announcement.
+    /// A message from any process, this one included.
     Announcement(Announcement),
-    /// Some were missed: this listener was too slow, or the broker was away. The store knows what happened.
+    /// Announcements were missed: the listener was too slow, or the broker was disconnected. The store must be read
+    /// instead.
     Missed,
 }
 
 impl Listener {
-    /// The next announcement. Never ends: where nothing more can come it waits. Dropping the future loses nothing.
+    /// The next announcement. Never ends: it waits where nothing more can come. Dropping the future loses nothing.
     pub async fn hear(&mut self) -> Heard {
         match self.0.recv().await {
             Ok(heard) => heard,
@@ -31,7 +32,6 @@ impl Listener {
     }
 }
 
-/// What tells the listeners.
 #[derive(Clone, Debug)]
 pub(crate) struct Speaker(broadcast::Sender<Heard>);
 
@@ -41,7 +41,7 @@ impl Speaker {
     }
 
     pub(crate) fn say(&self, heard: Heard) {
-        // Nobody may be listening.
+        // An error means that there are no listeners.
         self.0.send(heard).ok();
     }
 

@@ -6,7 +6,7 @@ use crate::inbox::Inbox;
 use crate::listener::Speaker;
 use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, Listener, Queue};
 
-/// Hints beyond this many are not kept: the rows' own time brings them up.
+/// Most hints that wait; beyond, they are refused, and the executions are found by their `available_at`.
 const KEPT: usize = 100_000;
 
 /// Hints for the workers of this process.
@@ -17,13 +17,13 @@ pub struct MemoryQueue {
 }
 
 impl MemoryQueue {
-    /// An empty queue.
+    /// An empty queue that holds at most 100,000 hints.
     #[must_use]
     pub fn new() -> Self {
         Self::keeping(KEPT)
     }
 
-    /// An empty queue that keeps so many hints at most; what comes beyond is refused.
+    /// An empty queue that holds at most `kept` hints; further ones are refused.
     #[must_use]
     pub fn keeping(kept: usize) -> Self {
         Self { inbox: Inbox::new(), kept }
@@ -53,12 +53,12 @@ impl Queue for MemoryQueue {
     async fn done(&self, _: Vec<Delivery>) {}
 }
 
-/// Announcements to everyone in this process.
+/// Announcements to the listeners of this process.
 #[derive(Debug)]
 pub struct MemoryBus(Speaker);
 
 impl MemoryBus {
-    /// A bus that nobody listens to yet.
+    /// A bus without listeners.
     #[must_use]
     pub fn new() -> Self {
         Self(Speaker::new())

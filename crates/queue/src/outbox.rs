@@ -1,5 +1,5 @@
-//! What is to be sent: handed over without waiting, sent in batches by a task. A batch is what arrived while the last one
-//! was on its way.
+//! Messages to be sent: pushed without waiting, sent in batches by a task. A batch is what was pushed while the last
+//! one was sent.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,23 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Announcement, BrokerError, Bus, Hint, Queue};
 
-/// How many things wait to be sent at most; beyond, they are dropped: the store knows them.
+/// Most messages that wait; further ones are dropped, since the store holds the facts.
 const WAITING: usize = 64 * 1024;
-/// How many are sent at once.
+/// Most messages of one batch.
 const BATCH: usize = 256;
-/// How often a failure is logged at most.
+/// Failures are logged at most this often.
 const LOG_INTERVAL: Duration = Duration::from_secs(1);
-/// How long the last sends may take.
+/// Bounds the last sends after `close`.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// The way out for hints, or for announcements.
+/// Sends hints or announcements in the background. Clones share one queue and one task.
 #[derive(Debug)]
 pub struct Outbox<T> {
     sender: mpsc::Sender<T>,
-    /// How many found no room since that was last said.
+    /// Messages that found no room since that was last logged.
     dropped: Arc<AtomicUsize>,
     closing: CancellationToken,
-    /// Fires when the task has ended, be it by a panic.
+    /// Fires when the task has ended, also by a panic.
     ended: CancellationToken,
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
@@ -45,7 +45,6 @@ impl<T> Clone for Outbox<T> {
     }
 }
 
-/// Where a batch goes.
 #[async_trait]
 trait Way<T>: Send + Sync + 'static {
     async fn send(&self, batch: &[T]) -> Result<(), BrokerError>;
@@ -70,7 +69,7 @@ impl Way<Announcement> for ByBus {
 }
 
 impl Outbox<Hint> {
-    /// Sends through this queue.
+    /// Starts the task that sends to this queue. Must be called within a tokio runtime.
     #[must_use]
     pub fn hints(queue: Arc<dyn Queue>) -> Self {
         Self::start(ByQueue(queue), WAITING)
@@ -78,7 +77,7 @@ impl Outbox<Hint> {
 }
 
 impl Outbox<Announcement> {
-    /// Announces on this bus.
+    /// Starts the task that sends to this bus. Must be called within a tokio runtime.
     #[must_use]
     pub fn announcements(bus: Arc<dyn Bus>) -> Self {
         Self::start(ByBus(bus), WAITING)
@@ -98,19 +97,20 @@ impl<T: Send + Sync + 'static> Outbox<T> {
         Self { sender, dropped, closing, ended, task: Arc::new(Mutex::new(Some(task))) }
     }
 
-    /// Hands over one thing more. Never waits; what finds no room is dropped, since the store knows it.
+    /// Adds a message without waiting. It is dropped where too many wait or the outbox is closed: the store holds the
+    /// facts.
     pub fn push(&self, item: T) {
         if self.sender.try_send(item).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Resolves when nothing is sent any more: after `close`, or because the task that sends has failed. Never while it runs.
+    /// Resolves when nothing is sent any more: after `close`, or because the task has failed.
     pub async fn ended(self) {
         self.ended.cancelled().await;
     }
 
-    /// Sends what waits, and ends: within two seconds, whether it could all be sent or not. What is pushed afterwards is
+    /// Sends what waits, and ends within two seconds, whether all could be sent or not. What is pushed afterwards is
     /// dropped.
     pub async fn close(&self) {
         self.closing.cancel();
@@ -147,7 +147,7 @@ async fn run<T: Send + Sync>(
     }
 }
 
-/// What could not be sent since it was last said.
+/// What could not be sent since that was last logged.
 #[derive(Default)]
 struct Failures {
     said: Option<Instant>,
@@ -155,7 +155,7 @@ struct Failures {
 }
 
 impl Failures {
-    /// So many more were not sent, for this reason or for want of room. Whether that was said now.
+    /// Counts messages that were not sent, for this reason or for want of room. Returns whether that was logged now.
     fn note(&mut self, count: usize, why: Option<&BrokerError>, now: Instant) -> bool {
         self.unsent += count;
         if self.unsent == 0 || self.said.is_some_and(|said| now < said + LOG_INTERVAL) {
@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends one batch per permit, and remembers their sizes.
+    /// Sends one batch per permit, and records their sizes.
     #[derive(Clone)]
     struct Slow(Arc<Semaphore>, Arc<Mutex<Vec<usize>>>);
 
@@ -202,7 +202,7 @@ mod tests {
         let way = Slow::new(0);
         let outbox = Outbox::start(way.clone(), WAITING);
         outbox.push(0);
-        // The task takes the first one and waits with it.
+        // The task takes the first message and waits for a permit.
         tokio::task::yield_now().await;
         (1..=300).for_each(|n| outbox.push(n));
         way.0.add_permits(9);

@@ -1,15 +1,14 @@
-//! The connection that everything is sent on: made in the background, so that a send finds it or fails at once.
+//! The connection for sends: made in the background, so that a send finds one or fails at once.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-/// The connection that there is, if any.
 pub(crate) struct Slot<C>(watch::Sender<SlotState<C>>);
 
 enum SlotState<C> {
-    /// For the first time: a send waits for what comes of it.
+    /// The first attempt has not ended: sends wait for it.
     Connecting,
     Up(Arc<C>),
     Down,
@@ -29,14 +28,14 @@ impl<C> Slot<C> {
         Self(watch::Sender::new(SlotState::Connecting))
     }
 
-    /// The connection that there is, or will be in a moment.
+    /// The current connection; waits for the first attempt to connect, at most until `until`.
     pub(crate) async fn soon(&self, until: Instant) -> Option<Arc<C>> {
         let mut state = self.0.subscribe();
         let known = state.wait_for(|state| !matches!(state, SlotState::Connecting));
         timeout_at(until, known).await.ok()?.ok()?.connection().cloned()
     }
 
-    /// The connection that there is.
+    /// The current connection, without waiting.
     pub(crate) fn now(&self) -> Option<Arc<C>> {
         self.0.borrow().connection().cloned()
     }
@@ -49,8 +48,8 @@ impl<C> Slot<C> {
         self.0.send_replace(SlotState::Down);
     }
 
-    /// Something failed on this connection: who comes next fails at once, until there is a new one. Whether it still was
-    /// the one in use.
+    /// Takes down a connection on which something failed: sends fail at once until there is a new one. False where it
+    /// was not the current one.
     pub(crate) fn give_up(&self, connection: &Arc<C>) -> bool {
         self.0.send_if_modified(|state| {
             let same = state.connection().is_some_and(|current| Arc::ptr_eq(current, connection));
@@ -61,7 +60,7 @@ impl<C> Slot<C> {
         })
     }
 
-    /// Waits until the connection that is up is given up.
+    /// Waits until the connection is down.
     pub(crate) async fn given_up(&self) {
         self.0.subscribe().wait_for(|state| matches!(state, SlotState::Down)).await.ok();
     }
@@ -75,7 +74,7 @@ mod tests {
     async fn only_the_connection_that_failed_is_given_up() {
         let (slot, first, second) = (Slot::new(), Arc::new(1), Arc::new(2));
         slot.up(Arc::clone(&first));
-        // Whoever keeps the connection may be busy with it then, and find out by itself.
+        // The owner of the connection may be busy with it, and notices the failure by itself.
         assert!(slot.give_up(&first));
         assert_eq!(slot.now(), None);
         slot.up(Arc::clone(&second));

@@ -1,4 +1,4 @@
-//! What this crate's own tests are made of.
+//! Fixtures of this crate's own tests.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -19,11 +19,11 @@ pub(crate) fn announcement(n: u128) -> Announcement {
     Announcement::Cancel { execution_id: ExecutionId(Uuid::from_u128(n)) }
 }
 
-/// A broker that does as it is told.
+/// A broker whose sends succeed or fail as set.
 pub(crate) struct Fake {
     pub(crate) inbox: Inbox,
     pub(crate) heard: Speaker,
-    /// Whether it takes what it is sent.
+    /// Whether sends succeed.
     pub(crate) well: Mutex<bool>,
     pub(crate) sent: Mutex<Vec<usize>>,
     pub(crate) done: Mutex<VecDeque<Delivery>>,
@@ -43,7 +43,7 @@ impl Fake {
         }
     }
 
-    /// The sizes of what it was sent since it was last asked.
+    /// The sizes of the sends since the last call.
     pub(crate) fn sends(&self) -> Vec<usize> {
         std::mem::take(&mut *self.sent.lock().unwrap())
     }

@@ -1,5 +1,5 @@
-//! Hints and announcements as they travel: JSON. A reader ignores fields that it does not know and passes over what it
-//! cannot read, because servers and workers of two neighbouring releases run side by side.
+//! Hints and announcements as JSON. A reader ignores unknown fields and skips what it cannot read, because servers and
+//! workers of two neighbouring releases run side by side.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{Announcement, Hint, TextCursor, TextPiece};
 
-/// How long one announcement may be. Beyond, whatever it is, it is none of ours.
+/// Longest announcement that is read, in bytes; longer ones are skipped.
 const LONGEST: usize = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
@@ -37,7 +37,7 @@ enum WireForm<'a> {
         execution_id: Uuid,
     },
     TextWanted {
-        /// Execution, attempt, offset.
+        /// (execution, attempt, offset)
         texts: Vec<(Uuid, i32, usize)>,
     },
     Text {
@@ -52,11 +52,11 @@ enum WireForm<'a> {
 /// A hint as text.
 pub(crate) fn hint(hint: &Hint) -> String {
     let form = HintForm { execution_id: hint.execution_id.0, attempt: hint.attempt };
-    // A struct of plain values always has a JSON form.
+    // Serializing plain values does not fail.
     serde_json::to_string(&form).unwrap_or_default()
 }
 
-/// The hint of a text, unless it is none.
+/// The hint in a text; absent where it cannot be read.
 pub(crate) fn read_hint(text: &[u8]) -> Option<Hint> {
     match serde_json::from_slice::<HintForm>(text) {
         Ok(form) => Some(Hint { execution_id: ExecutionId(form.execution_id), attempt: form.attempt }),
@@ -67,7 +67,7 @@ pub(crate) fn read_hint(text: &[u8]) -> Option<Hint> {
     }
 }
 
-/// Announcements as text, a line each.
+/// Announcements as text, one line each.
 pub(crate) fn announcements(announcements: &[Announcement]) -> String {
     let line = |announcement| serde_json::to_string(&form(announcement)).unwrap_or_default();
     announcements.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -98,7 +98,7 @@ fn form(announcement: &Announcement) -> WireForm<'_> {
     }
 }
 
-/// The announcements of a text, those that can be read.
+/// The announcements in a text; lines that cannot be read are skipped.
 pub(crate) fn read_announcements(text: &[u8]) -> impl Iterator<Item = Announcement> {
     text.split(|byte| *byte == b'\n').filter_map(announcement)
 }

@@ -1,4 +1,4 @@
-//! How a process ends: a token per stage, in order, within a grace that starts with the signal.
+//! The ordered end of a process: one token per stage, within a grace that starts with the signal.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The stages of a shutdown, handed down to whoever must know.
+/// The stages of a shutdown.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
-    /// New work is refused with DRAINING; health says NOT_SERVING.
+    /// New work is refused with DRAINING; health reports NOT_SERVING.
     pub refuse: CancellationToken,
     /// Provider calls are aborted, and `interrupted` is written.
     pub abort: CancellationToken,
-    /// Nobody waits any more: background tasks end.
+    /// Background tasks end.
     pub stop: CancellationToken,
 }
 
@@ -24,8 +24,8 @@ impl Drain {
         Self::default()
     }
 
-    /// Begins the drain, aborts provider calls when the time for them is over, and returns then; `done` ends it early.
-    /// Answers when the whole grace is over.
+    /// Begins the drain and returns when `done` resolves; where that takes too long, aborts provider calls
+    /// ([`abort_before_end`] before the grace is over) and returns then. Answers the end of the grace.
     pub async fn begin(&self, grace: Duration, done: impl Future<Output = ()>) -> Instant {
         let end = Instant::now() + grace;
         self.refuse.cancel();
@@ -37,22 +37,21 @@ impl Drain {
     }
 }
 
-/// How long before its end a grace aborts provider calls: 3 s; of a grace under 9 s the last third.
+/// How long before the end of the grace provider calls are aborted: 3 s, or the last third of a grace under 9 s.
 #[must_use]
 pub fn abort_before_end(grace: Duration) -> Duration {
     if grace < Duration::from_secs(9) { grace / 3 } else { Duration::from_secs(3) }
 }
 
-/// What a signal asks of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalRequest {
-    /// To end: SIGTERM, or SIGINT from a terminal.
+    /// End the process: SIGTERM or SIGINT.
     End,
-    /// To read again what may have changed: SIGHUP, which a terminal also sends when it is closed.
+    /// Reload what may have changed: SIGHUP, which a terminal also sends when it is closed.
     Reload,
 }
 
-/// The signals that ask something of the process. While this exists they do nothing by themselves.
+/// The signals that are handled. While this exists they do not have their default effect.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -61,7 +60,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens from now on. Needs a tokio runtime around it.
+    /// Listens from now on. Must be called within a tokio runtime.
     pub fn listen() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -70,7 +69,7 @@ impl Signals {
         })
     }
 
-    /// Resolves with the next signal. One that came since the last time is not lost.
+    /// Resolves with the next signal. One that arrives between two calls is not lost.
     pub async fn next(&mut self) -> SignalRequest {
         tokio::select! {
             _ = self.terminate.recv() => SignalRequest::End,

@@ -1,5 +1,4 @@
-//! What every process of Prompt Ledger stands on: its configuration, its log, its end, its background tasks, threads of
-//! their own, and new identities.
+//! What every process needs: configuration, log, drain, background tasks, threads with a runtime of their own, new ids.
 
 pub mod config;
 pub mod drain;
@@ -12,27 +11,28 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prompt_ledger_domain::Timestamp;
 pub use uuid::Uuid;
 
-/// A new identity: UUIDv7, so that it sorts by time.
+/// A new UUIDv7, which sorts by time of creation to the millisecond.
 #[must_use]
 pub fn new_id() -> Uuid {
     Uuid::now_v7()
 }
 
-/// This moment, by the process's own clock.
+/// Wall-clock time of this process.
 #[must_use]
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// A name for this process, unique among all: recorded with each attempt, and the consumer's name in the brokers.
+/// A name for this process, unique among all processes: recorded with each attempt, and the consumer name in the
+/// brokers.
 #[must_use]
 pub fn process_name(kind: &str) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{kind}-{}-{}-{:08x}", host.trim(), std::process::id(), fastrand::u32(..))
 }
 
-/// A random number in `[0, 1)`, to spread over time what would else happen at once. Predictable: no secret is made of it.
+/// A random number in `[0, 1)` that spreads retries and intervals over time. Predictable: must not be used for secrets.
 #[must_use]
 pub fn jitter() -> f64 {
     fastrand::f64()

@@ -1,5 +1,5 @@
-//! The background tasks of a process, each with a name. They run until they are asked to end: one that ends or panics before
-//! leaves the process without something that it needs, so the process must end too, and say which one it was.
+//! The named background tasks of a process. They run until they are asked to end. A task that ends or panics earlier
+//! leaves the process without something that it needs: the process must then end too, and name the task.
 
 #[cfg(debug_assertions)]
 mod fault;
@@ -19,12 +19,10 @@ pub struct Tasks {
     names: HashMap<Id, &'static str>,
 }
 
-/// A task that ended before it was asked to.
+/// A task that ended without being asked to.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TaskEnded {
-    /// Its name.
     pub name: &'static str,
-    /// Whether it panicked.
     pub panicked: bool,
 }
 
@@ -38,14 +36,15 @@ impl fmt::Display for TaskEnded {
 impl std::error::Error for TaskEnded {}
 
 impl Tasks {
-    /// Runs a task under this name. Needs a tokio runtime around it.
+    /// Runs a task under this name. Must be called within a tokio runtime.
     pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         #[cfg(debug_assertions)]
         let task = fault::inject(name, task);
         self.supervise(name, task);
     }
 
-    /// Runs a task under this name on a thread with a runtime of its own ([`thread::spawn`]). Needs a tokio runtime around it.
+    /// Runs a task under this name on a thread with a runtime of its own ([`thread::spawn`]). Must be called within a
+    /// tokio runtime.
     pub fn spawn_on_thread(
         &mut self,
         name: &'static str,
@@ -70,7 +69,7 @@ impl Tasks {
         }
     }
 
-    /// Waits for the end of all, which were asked to end, until `deadline`; then aborts those that are left.
+    /// Waits until all tasks have ended, which must have been asked to; at `deadline` aborts those that are left.
     pub async fn stop(mut self, deadline: Instant) {
         let all = async { while self.running.join_next().await.is_some() {} };
         // What is left is aborted as `self` is dropped.

@@ -1,11 +1,11 @@
-//! The log: for people on a terminal, JSON lines otherwise; always on standard error. `LOG` chooses what is shown, in
-//! the form of tracing's filters (`info`, `debug`, `prompt_ledger_server=debug`). No key and no prompt text is logged.
+//! The log, on standard error: text on a terminal, JSON lines otherwise. `LOG` is a filter of `tracing` (`info`,
+//! `debug`, `prompt_ledger_server=debug`). Keys and prompt texts must not be logged.
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
 
-/// Starts the log; a process does it once. A filter that cannot be read is reported as a mistake.
+/// Starts the log. Must be called once per process. A filter that cannot be parsed is an error.
 pub fn start(filter: &str) -> Result<(), String> {
     let builder = tracing_subscriber::fmt().with_env_filter(quieted(filter)?).with_writer(std::io::stderr);
     let started = if std::io::stderr().is_terminal() {
@@ -16,10 +16,10 @@ pub fn start(filter: &str) -> Result<(), String> {
     started.map_err(|error| format!("the log cannot be started: {error}"))
 }
 
-/// The filter, with what libraries say too much. `LOG` shows that only where it names the library.
+/// The filter, with noisy libraries turned down. `LOG` overrides that where it names the library.
 fn quieted(filter: &str) -> Result<EnvFilter, String> {
-    // The AMQP client and the pools of the SQL driver report every try to connect as an error of its own; we say once what
-    // changes. HTTP/2 warns of what a client does wrong: a line for each connection that anyone cares to open.
+    // The AMQP client and the pools of the SQL driver log every attempt to connect as an error; we log changes of
+    // state, once. HTTP/2 warns of clients' mistakes: anyone could cause a line per connection.
     let all = format!("lapin=off,sqlx_core::pool=off,h2=error,{filter}");
     EnvFilter::try_new(all).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))
 }

@@ -1,12 +1,12 @@
-//! A thread with a runtime of its own: what runs there goes on while every thread of the process's runtime is busy.
+//! A thread with a runtime of its own: its work goes on while every thread of the process's runtime is busy.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
-/// Runs `work` on a new thread of this name, to its end. The answer resolves then, and panics where `work` did. Sockets that
-/// `work` opens are read by its thread alone.
+/// Runs `work` to its end on a new thread of this name. The returned future resolves then, and panics where `work` did.
+/// Sockets that `work` opens are polled by its thread alone.
 pub fn spawn(
     name: &str,
     work: impl Future<Output = ()> + Send + 'static,

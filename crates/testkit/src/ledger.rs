@@ -1,4 +1,4 @@
-//! A real server process, started from its built binary and spoken to over a real HTTP/2 connection.
+//! A real server process, started from its built binary and called over a real HTTP/2 connection.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,32 +18,32 @@ use tonic::{Request, Status, Streaming};
 pub use crate::process::Ended;
 use crate::process::Process;
 
-/// The key that `dev` takes on loopback without being told.
+/// The key that `dev` accepts on loopback without any setting.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
-/// The system key of servers in production, unless a test gives them another.
+/// The system key of servers started by [`Builder::serving`], unless a test sets another.
 const PRODUCTION_KEY: &str = "production-key-of-the-tests";
 
-/// A client's connection that sends the same metadata with each call.
+/// A connection that sends the same metadata with each call.
 pub type Connection = InterceptedService<Channel, Metadata>;
 
-/// What is sent with each call.
+/// Headers of each call.
 #[derive(Clone, Debug, Default)]
 pub struct Metadata(Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>);
 
 impl Metadata {
-    /// Nothing at all.
+    /// No headers.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// An API key.
+    /// An `x-api-key` header.
     #[must_use]
     pub fn key(key: &str) -> Self {
         Self::none().and("x-api-key", key)
     }
 
-    /// One thing more.
+    /// Adds a header.
     #[must_use]
     pub fn and(mut self, name: &str, value: &str) -> Self {
         self.0.push((name.parse().unwrap(), value.parse().unwrap()));
@@ -60,7 +60,6 @@ impl Interceptor for Metadata {
     }
 }
 
-/// How a server is to be started.
 #[derive(Debug)]
 pub struct Builder {
     binary: PathBuf,
@@ -75,17 +74,17 @@ pub struct Builder {
 #[derive(Debug)]
 pub struct Ledger {
     process: Process,
-    /// Where it listens.
+    /// `IP:PORT`.
     pub addr: String,
-    /// A system key of it.
+    /// A system key that it accepts.
     pub key: String,
     channel: Channel,
     data_dir: PathBuf,
     _temp: Option<TempDir>,
 }
 
-/// A server of this binary, on a free port, with a folder of its own, and nothing of our own environment but what a
-/// process needs to run.
+/// A server of this binary, on a free port, with a temporary folder, and of our environment only what a process needs
+/// to run.
 #[must_use]
 pub fn server(binary: impl Into<PathBuf>) -> Builder {
     let kept = ["PATH", "HOME", "LLVM_PROFILE_FILE", "TMPDIR"];
@@ -93,13 +92,13 @@ pub fn server(binary: impl Into<PathBuf>) -> Builder {
     Builder { binary: binary.into(), env, addr: "127.0.0.1:0".into(), data_dir: None, args: Vec::new(), serves: false }
 }
 
-/// The server's binary, for tests of other packages than the server's own.
+/// The server's binary, for tests of packages other than the server's own.
 ///
 /// # Panics
 /// When it was not built.
 #[must_use]
 pub fn built_binary() -> PathBuf {
-    // Tests are in the folder `deps` beside it.
+    // Test binaries are in the folder `deps` beside it.
     let tests = std::env::current_exe().unwrap();
     let binary = tests.ancestors().nth(2).unwrap().join("prompt-ledger");
     assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
@@ -107,41 +106,41 @@ pub fn built_binary() -> PathBuf {
 }
 
 impl Builder {
-    /// With a variable in its environment.
+    /// Sets a variable of its environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         self.env.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Listening there.
+    /// Sets the address on which it listens.
     #[must_use]
     pub fn addr(mut self, addr: &str) -> Self {
         self.addr = addr.to_owned();
         self
     }
 
-    /// Kept in this folder, which outlives the server.
+    /// Uses this folder, which outlives the server.
     #[must_use]
     pub fn data_dir(mut self, folder: &Path) -> Self {
         self.data_dir = Some(folder.to_owned());
         self
     }
 
-    /// With one more argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
         self
     }
 
-    /// With this OpenAI-compatible model server, and so as the default model's provider.
+    /// Sets OPENAI_BASE_URL; so this is the default model's provider.
     #[must_use]
     pub fn openai(self, base_url: &str) -> Self {
         self.env("OPENAI_BASE_URL", base_url)
     }
 
-    /// In production: `serve`, configured by its environment, keeping nothing in a folder.
+    /// Runs `serve` instead of `dev`: configured by its environment, without a data folder.
     #[must_use]
     pub fn serving(mut self) -> Self {
         self.env.entry("API_KEY".to_owned()).or_insert_with(|| PRODUCTION_KEY.to_owned());
@@ -161,7 +160,7 @@ impl Builder {
         command
     }
 
-    /// Another command of the same binary, in the same environment: what it said, and whether it ended well.
+    /// Runs another command of the same binary in the same environment; returns whether it succeeded, and its output.
     #[must_use]
     pub fn said(&self, args: &[&str]) -> (bool, String) {
         let output = Command::new(&self.binary).env_clear().envs(&self.env).args(args).output().unwrap();
@@ -191,7 +190,7 @@ impl Builder {
         Ledger { process, addr: dialed, key, channel: endpoint.connect_lazy(), data_dir, _temp: temp }
     }
 
-    /// Starts it as a worker, which listens nowhere, and waits until it works.
+    /// Starts the binary as a worker, and waits until it takes executions.
     ///
     /// # Panics
     /// When the process ends before; the message has what it said.
@@ -203,37 +202,34 @@ impl Builder {
 }
 
 impl Ledger {
-    /// The connection with its system key, for a client of any service.
+    /// A connection with the system key.
     #[must_use]
     pub fn connection(&self) -> Connection {
         self.connection_with(Metadata::key(&self.key))
     }
 
-    /// The connection, with other metadata.
+    /// A connection with other headers.
     #[must_use]
     pub fn connection_with(&self, metadata: Metadata) -> Connection {
         InterceptedService::new(self.channel.clone(), metadata)
     }
 
-    /// A client of RegistryService.
     #[must_use]
     pub fn registry(&self) -> RegistryServiceClient<Connection> {
         RegistryServiceClient::new(self.connection())
     }
 
-    /// A client of ExecutionService.
     #[must_use]
     pub fn executions(&self) -> ExecutionServiceClient<Connection> {
         ExecutionServiceClient::new(self.connection())
     }
 
-    /// A client of CodeRegistrationService.
     #[must_use]
     pub fn code(&self) -> CodeRegistrationServiceClient<Connection> {
         CodeRegistrationServiceClient::new(self.connection())
     }
 
-    /// Registers what code carries, which must be taken.
+    /// Registers prompts from code. Panics where that is refused.
     pub async fn carry(&self, prompts: Vec<v1::CodePrompt>) -> Vec<v1::RegisteredPrompt> {
         let request = v1::RegisterCodePromptsRequest { prompts, ..v1::RegisterCodePromptsRequest::default() };
         self.code().register_code_prompts(request).await.unwrap().into_inner().registered
@@ -258,65 +254,63 @@ impl Ledger {
         self.registry().put_model(request).await.unwrap().into_inner().model.unwrap()
     }
 
-    /// Runs an execution that must be recorded.
+    /// Runs an execution. Panics where that is refused.
     pub async fn run(&self, spec: v1::ExecutionSpec) -> v1::Execution {
         let request = v1::RunExecutionRequest { spec: Some(spec) };
         self.executions().run_execution(request).await.unwrap().into_inner().execution.unwrap()
     }
 
-    /// Submits an execution that must be taken: its id.
+    /// Submits an execution and returns its id. Panics where that is refused.
     pub async fn submit(&self, spec: v1::ExecutionSpec) -> String {
         let request = v1::SubmitExecutionRequest { spec: Some(spec) };
         self.executions().submit_execution(request).await.unwrap().into_inner().execution_id
     }
 
-    /// Runs an execution of a prompt that lives in code, which must be recorded.
+    /// Runs an execution of a prompt that lives in code. Panics where that is refused.
     pub async fn run_code(&self, spec: v1::ExecutionSpec) -> v1::Execution {
         self.execute_code(spec, v1::ExecutionMode::Sync).await
     }
 
-    /// Submits an execution of a prompt that lives in code, which must be taken: its id.
+    /// Submits an execution of a prompt that lives in code and returns its id. Panics where that is refused.
     pub async fn submit_code(&self, spec: v1::ExecutionSpec) -> String {
         self.execute_code(spec, v1::ExecutionMode::Async).await.execution_id
     }
 
-    /// Executes a prompt that lives in code, which must be taken.
+    /// Executes a prompt that lives in code. Panics where that is refused.
     pub async fn execute_code(&self, spec: v1::ExecutionSpec, mode: v1::ExecutionMode) -> v1::Execution {
         let request = v1::ExecuteCodePromptRequest { spec: Some(spec), mode: mode.into() };
         self.code().execute_code_prompt(request).await.unwrap().into_inner().execution.unwrap()
     }
 
-    /// Watches an execution from a cursor on.
+    /// Watches an execution after a sequence.
     pub async fn watch(&self, id: &str, after: i64) -> Result<Streaming<v1::WatchExecutionResponse>, Status> {
         let request = v1::WatchExecutionRequest { execution_id: id.to_owned(), after_sequence: after };
         self.executions().watch_execution(request).await.map(tonic::Response::into_inner)
     }
 
-    /// Runs an execution that must be recorded, and watches it.
+    /// Runs and watches an execution. Panics where that is refused.
     pub async fn stream(&self, spec: v1::ExecutionSpec) -> Streaming<v1::StreamExecutionResponse> {
         let request = v1::StreamExecutionRequest { spec: Some(spec) };
         self.executions().stream_execution(request).await.unwrap().into_inner()
     }
 
-    /// The folder that everything is kept in.
+    /// Where `dev` keeps everything.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
 
-    /// The process.
     #[must_use]
     pub fn process(&self) -> &Process {
         &self.process
     }
 
-    /// The process's id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// What it has said so far.
+    /// Its output so far, by lines.
     #[must_use]
     pub fn output(&self) -> Vec<String> {
         self.process.output()
@@ -327,17 +321,16 @@ impl Ledger {
         self.process.signal(name);
     }
 
-    /// Waits for its end.
     pub async fn ended(self) -> Ended {
         self.process.ended().await
     }
 
-    /// Asks it to end, as an operator does, and waits.
+    /// Sends SIGTERM and waits for the end.
     pub async fn terminate(self) -> Ended {
         self.process.terminate().await
     }
 
-    /// Ends it as a power cut does.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(self) -> Ended {
         self.process.kill().await
     }
@@ -353,7 +346,7 @@ pub fn put(name: &str, template: &str) -> v1::PutPromptRequest {
     }
 }
 
-/// A prompt as code carries it.
+/// A prompt as code registers it.
 #[must_use]
 pub fn carried(name: &str, template: &str) -> v1::CodePrompt {
     v1::CodePrompt {

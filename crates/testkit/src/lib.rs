@@ -1,4 +1,4 @@
-//! What the tests stand on. It depends on no product crate but domain and proto, so every crate may test with it.
+//! Fixtures for tests. It depends on no product crate but domain and proto, so every crate can use it in tests.
 
 // A library for tests and measurements: a panic here is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -1,4 +1,4 @@
-//! A process under test: started from its built binary, heard, signalled, and ended with the test.
+//! A process under test: started from its built binary, read, signalled, and ended with the test.
 
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// How long a process may take to say what is waited for.
+/// Bounds the wait for the expected line.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running process. Dropping it ends it.
@@ -17,22 +17,20 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Process {
     child: Child,
     output: Output,
-    /// Read what it says, to the end of both of its streams.
+    /// Tasks that read standard output and standard error.
     readers: Vec<JoinHandle<()>>,
 }
 
-/// What a process has said so far, line by line.
+/// The output so far, by lines, and their count for waiting.
 #[derive(Clone, Debug)]
 struct Output(Arc<Mutex<Vec<String>>>, watch::Sender<usize>);
 
-/// How a process ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Its exit status.
     pub status: ExitStatus,
-    /// From the signal to the end.
+    /// From the signal to the exit.
     pub took: Duration,
-    /// Everything that it said, standard output and log.
+    /// Standard output and standard error, by lines.
     pub output: Vec<String>,
 }
 
@@ -51,7 +49,7 @@ impl Output {
 }
 
 impl Process {
-    /// Starts a command, and waits until a line that it says is taken by `ready`.
+    /// Starts a command, and waits until `ready` accepts a line of its output.
     ///
     /// # Panics
     /// When it ends before, or says nothing of the kind; the message has what it said.
@@ -74,7 +72,7 @@ impl Process {
             tokio::select! {
                 _ = tokio::time::timeout(START_TIMEOUT, said.changed()) => {}
                 status = child.wait() => {
-                    // The last words may still be on their way.
+                    // The last lines may not have been read yet.
                     tokio::time::timeout(Duration::from_millis(200), said.changed()).await.ok();
                     panic!("the process did not start ({status:?}): {:#?}", output.lines());
                 }
@@ -84,13 +82,12 @@ impl Process {
         (Self { child, output, readers }, found)
     }
 
-    /// Its id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
 
-    /// What it has said so far.
+    /// Its output so far, by lines.
     #[must_use]
     pub fn output(&self) -> Vec<String> {
         self.output.lines()
@@ -103,24 +100,23 @@ impl Process {
         let _ = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
     }
 
-    /// Waits for its end.
     pub async fn ended(mut self) -> Ended {
         let began = Instant::now();
         let status = self.child.wait().await.unwrap();
         let took = began.elapsed();
-        // Its last words may still lie in the pipes. A process that it started may keep them open.
+        // The last lines may still be in the pipes. A child process may keep them open, so the wait has a bound.
         let read = futures::future::join_all(std::mem::take(&mut self.readers));
         let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
         Ended { status, took, output: self.output.lines() }
     }
 
-    /// Asks it to end, as an operator does, and waits.
+    /// Sends SIGTERM and waits for the end.
     pub async fn terminate(self) -> Ended {
         self.signal("TERM");
         self.ended().await
     }
 
-    /// Ends it as a power cut does.
+    /// Sends SIGKILL and waits for the end.
     pub async fn kill(self) -> Ended {
         self.signal("KILL");
         self.ended().await
@@ -130,7 +126,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
-            // One that is paused would not hear the other.
+            // A stopped process would not handle SIGTERM.
             self.signal("CONT");
             self.signal("TERM");
             let began = Instant::now();

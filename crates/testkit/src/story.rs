@@ -1,40 +1,39 @@
-//! Reads a stream about one execution as a careful client would, and holds it to the watch contract.
+//! Reads the stream of one execution as a client should, and checks the watch contract.
 
 use futures::{Stream, StreamExt};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
 use tonic::Status;
 
-/// What a client knows of one execution, over as many streams as it took.
+/// What a client knows of one execution, over several streams.
 #[derive(Clone, Debug, Default)]
 pub struct Story {
-    /// Which execution it is about; empty before the first message.
+    /// Empty before the first message.
     pub id: String,
-    /// How many messages were read.
+    /// Messages read.
     pub messages: usize,
-    /// The cursor to resume from.
+    /// The sequence to resume from.
     pub cursor: i64,
     /// The present stream has sent its snapshot.
     pub greeted: bool,
     /// The snapshot of the latest stream.
     pub snapshot: Option<v1::ExecutionSnapshot>,
-    /// Every event after the first cursor: its sequence and the status after it.
+    /// Sequence and new status of every event after the first cursor.
     pub events: Vec<(i64, v1::ExecutionStatus)>,
     /// The attempt that wrote `text`.
     pub attempt: i32,
-    /// What was written, as far as deltas told.
+    /// The text so far, from deltas.
     pub text: String,
-    /// How many deltas there were.
+    /// Deltas read.
     pub deltas: usize,
-    /// How many heartbeats.
+    /// Heartbeats read.
     pub heartbeats: usize,
-    /// The execution as the terminal event had it.
+    /// The execution in the terminal event; absent before it.
     pub ended: Option<v1::Execution>,
 }
 
-/// Messages that hold an event.
+/// A message that contains an event.
 pub trait Holds {
-    /// The event.
     fn event(self) -> v1::ExecutionEvent;
 }
 
@@ -51,13 +50,12 @@ macro_rules! holds {
 holds! { WatchExecutionResponse StreamExecutionResponse WatchExecutionsResponse StreamCodePromptResponse }
 
 impl Story {
-    /// Nothing known yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes the messages of one stream in until it ends, or until `enough`. The error that it ended with, if any.
+    /// Reads the messages of one stream until it ends, or until `enough`. Returns the error that it ended with, if any.
     ///
     /// # Panics
     /// When a message breaks the contract.
@@ -82,7 +80,7 @@ impl Story {
         None
     }
 
-    /// Takes a whole stream in, which must end well.
+    /// Reads a whole stream, which must end without an error.
     ///
     /// # Panics
     /// When it does not, or breaks the contract.
@@ -92,7 +90,7 @@ impl Story {
         story
     }
 
-    /// Takes the rest of a stream in, which must end well.
+    /// Reads the rest of a stream, which must end without an error.
     ///
     /// # Panics
     /// When it does not, or breaks the contract.
@@ -101,7 +99,7 @@ impl Story {
         assert!(ended.is_none(), "{ended:?} after {self:?}");
     }
 
-    /// The stream is given up; another one follows.
+    /// The stream was dropped; another one follows.
     pub fn resume(&mut self) {
         self.greeted = false;
     }
@@ -126,7 +124,7 @@ impl Story {
                 if snapshot.through_sequence > 0 {
                     assert!(self.cursor <= snapshot.through_sequence, "{snapshot:?} is behind {self:?}");
                 }
-                // Who comes gets the text so far anew.
+                // A new stream sends the text so far from its beginning.
                 (self.attempt, self.text) = (0, String::new());
                 self.snapshot = Some(snapshot.clone());
             }
@@ -154,7 +152,7 @@ impl Story {
         }
     }
 
-    /// The statuses that were told, in order.
+    /// The statuses of all events, in order.
     #[must_use]
     pub fn statuses(&self) -> Vec<v1::ExecutionStatus> {
         self.events.iter().map(|(_, status)| *status).collect()

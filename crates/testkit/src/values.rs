@@ -1,10 +1,10 @@
-//! Variables, written as JSON and sent as a client sends them.
+//! Builds variables from JSON.
 
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
 use serde_json::{Map, Value};
 
-/// The members of a JSON object as variables; each number is a double.
+/// The members of a JSON object as variables; each number becomes a double.
 ///
 /// # Panics
 /// When it is no object.

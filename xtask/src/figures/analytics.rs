@@ -1,5 +1,5 @@
-//! Figures over a million executions beside the same asked of the executions themselves, and what adding them up in advance
-//! costs those who record them.
+//! Usage figures over a million executions beside the same figures computed from the executions themselves, and what
+//! rollups cost the write path.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -18,12 +18,12 @@ use super::registering::registering;
 use super::release::{FigureError, configured, migrated, release_binaries};
 use crate::{CommandOutcome, install};
 
-/// Calls of each kind.
+/// Calls per kind.
 const CALLS: usize = 200;
-/// The raw statements take long.
+/// Fewer: the raw statements take long.
 const RAW_CALLS: &str = "10";
 const ROUNDS: usize = 3;
-/// Longer than executions wait before they are moved.
+/// Longer than executions wait before they are rolled up.
 const ROUND: Duration = Duration::from_secs(25);
 const CALLERS: usize = 32;
 
@@ -50,12 +50,12 @@ async fn measure() -> Result<(), FigureError> {
     write_path(&binaries, &postgres, &redis).await
 }
 
-/// The answer of a statement in a file: its columns.
+/// The columns of a statement's one row.
 fn asked(database: &Database, statement: &str) -> Vec<String> {
     services::sql(database.url(), statement).trim().split('|').map(str::to_owned).collect()
 }
 
-/// The million, asked about through gRPC and directly.
+/// The million executions, queried through gRPC and directly.
 async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), FigureError> {
     let database = services::database_on(&postgres.url());
     let builder = configured(binaries.join("prompt-ledger"), &database, redis).serving();
@@ -99,7 +99,7 @@ async fn usage(
     }
 }
 
-/// One call after the other.
+/// Calls in sequence.
 async fn timed<F: Future<Output = Result<(), FigureError>>>(call: impl Fn() -> F) -> Result<Times, FigureError> {
     let mut times = Times::new()?;
     for _ in 0..CALLS {
@@ -110,7 +110,7 @@ async fn timed<F: Future<Output = Result<(), FigureError>>>(call: impl Fn() -> F
     Ok(times)
 }
 
-/// What the same takes of the executions themselves, in milliseconds, on average.
+/// The mean time of the raw statement, in milliseconds.
 fn raw(database: &Database, statement: &str) -> Result<f64, FigureError> {
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), statement)?;
@@ -127,7 +127,6 @@ fn told(what: &str, times: &Times, raw: f64) {
     println!("{what:32} {p50:8.2} ms     p99 {p99:.2} ms (aim 20); the raw GROUP BY {raw:.0} ms");
 }
 
-/// A server, a worker and a model, to record executions.
 struct AnalyticsDeployment {
     server: Ledger,
     _worker: Process,
@@ -150,7 +149,6 @@ async fn deploy(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<A
     Ok(AnalyticsDeployment { server, _worker: worker, database, _model: model })
 }
 
-/// What has been spent so far.
 #[derive(Clone, Copy)]
 struct Spent {
     wal: f64,
@@ -166,8 +164,8 @@ fn spent(postgres: &Postgres, database: &Database) -> Result<Spent, FigureError>
     Ok(Spent { wal, cpu: family_seconds(postgres.pid()), executions, moved })
 }
 
-/// Executions with and without anything being moved meanwhile, in turn. What was recorded without is moved in the next
-/// turn, so that as many move as are recorded.
+/// Executions with and without the rollup, in alternate rounds. What a round without it records is rolled up in the
+/// next, so that as many are rolled up as are recorded.
 async fn write_path(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), FigureError> {
     let deployment = deploy(binaries, postgres, redis).await?;
     let (mut wal, mut cpu) = (Vec::new(), Vec::new());
@@ -195,7 +193,7 @@ async fn write_path(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Resu
     Ok(())
 }
 
-/// What one round spends.
+/// Resources used by one round.
 async fn round(postgres: &Postgres, deployment: &AnalyticsDeployment) -> Result<Spent, FigureError> {
     let before = spent(postgres, &deployment.database)?;
     let client = deployment.server.executions();

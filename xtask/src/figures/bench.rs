@@ -1,4 +1,4 @@
-//! What is compared: the model, called directly, and the two set-ups of a server before it.
+//! The subjects of the comparison: the model, called directly, and two set-ups of a server in front of it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::load::{Times, closed_loop};
 use super::main_job::{CONNECTIONS, connections};
 use super::release::{FigureError, migrated};
 
-/// How long one round of calls lasts.
+/// Duration of one round.
 pub(super) const ROUND: Duration = Duration::from_secs(2);
 const ANSWER: &str =
     "This is a fixed answer of some twenty words, so that each side has the same to carry and to keep.";
@@ -62,7 +62,7 @@ impl Setup {
         Self::of("Postgres", builder.start().await, Some(database)).await
     }
 
-    /// RunExecution, again and again.
+    /// RunExecution in a closed loop.
     pub(super) async fn executions(&self, callers: usize, length: Duration) -> Result<Times, FigureError> {
         let clients = Arc::clone(&self.executions);
         closed_loop(callers, length, move |caller| {
@@ -79,7 +79,7 @@ impl Setup {
         .await
     }
 
-    /// GetPrompt, again and again.
+    /// GetPrompt in a closed loop.
     pub(super) async fn prompts(&self, callers: usize, length: Duration) -> Result<Times, FigureError> {
         let clients = Arc::clone(&self.registry);
         closed_loop(callers, length, move |caller| {
@@ -91,7 +91,6 @@ impl Setup {
     }
 }
 
-/// The model, the direct calls and the two set-ups.
 pub(super) struct Bench {
     pub(super) model: FakeModel,
     pub(super) direct: Direct,
@@ -99,12 +98,12 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// From now on the model takes so long.
+    /// Sets the model's delay.
     pub(super) fn model_takes(&self, millis: u64) {
         self.model.otherwise(Reply::answer(ANSWER).delay(Duration::from_millis(millis)));
     }
 
-    /// Direct calls, again and again.
+    /// Direct calls in a closed loop.
     pub(super) async fn direct(&self, callers: usize, length: Duration) -> Result<Times, FigureError> {
         let direct = self.direct.clone();
         closed_loop(callers, length, move |caller| direct.clone().call(caller)).await

@@ -25,10 +25,10 @@ const ROUNDS: usize = 3;
 const WARM_UP: Duration = Duration::from_millis(500);
 const SYNCS: usize = 300;
 
-/// What one line should reach, given the time of one fdatasync in milliseconds.
+/// The target of a line, given the time of one fdatasync in milliseconds.
 type Aim = fn(f64) -> String;
 
-/// Callers, the model's milliseconds, and the aims of `dev` and of Postgres.
+/// Callers, the model's milliseconds, and the targets of `dev` and of Postgres.
 const TABLE: [(usize, u64, [Aim; 2]); 4] = [
     (
         1,
@@ -76,7 +76,7 @@ async fn measure() -> Result<(), FigureError> {
     Ok(())
 }
 
-/// The rounds of one line, and the CPU that one process needed for them.
+/// The rounds of one line, and the CPU time that one process used in them.
 #[derive(Default)]
 struct Line {
     rounds: Vec<Times>,
@@ -88,7 +88,7 @@ impl Line {
         median(self.rounds.iter().map(Times::rate).collect())
     }
 
-    /// Milliseconds of CPU for a call.
+    /// Milliseconds of CPU per call.
     fn cpu(&self) -> f64 {
         self.cpu_seconds * 1_000.0 / self.rounds.iter().map(Times::calls).sum::<f64>()
     }
@@ -135,7 +135,7 @@ async fn table(bench: &Bench) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// GetPrompt: nothing is written, and nothing stale is answered.
+/// GetPrompt, for scale: it writes nothing.
 async fn reads(bench: &Bench) -> Result<(), FigureError> {
     let [dev, postgres] = &bench.setups;
     println!("GetPrompt");

@@ -1,5 +1,5 @@
-//! The model called by itself: the least that a caller needs. Each caller has an HTTP/1.1 connection of its own, the
-//! request is ready, the answer is read to its end and not decoded.
+//! Direct calls of the model: the lower bound for any caller. Each caller has an HTTP/1.1 connection of its own, the
+//! request is prepared, the response is read to its end and not decoded.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use tokio::sync::Mutex;
 
 use super::release::FigureError;
 
-/// What our servers send for the prompt that is measured, without what they add to it.
+/// What our servers send for the measured prompt, without the fields that they add.
 const BODY: &[u8] = br#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Say hello to Ada."}]}"#;
 
-/// A connection for each caller, kept.
+/// One kept connection per caller.
 #[derive(Clone)]
 pub(super) struct Direct {
     url: Arc<str>,
@@ -40,7 +40,6 @@ impl Direct {
         Ok(Self { url: url.path().into(), host: host.into(), connections: connections.into() })
     }
 
-    /// One call of this caller's.
     pub(super) async fn call(self, caller: usize) -> Result<(), FigureError> {
         let request = Request::post(&*self.url).header("host", &*self.host).header("content-type", "application/json");
         let request = request.body(Full::new(Bytes::from_static(BODY)))?;

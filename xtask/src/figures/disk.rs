@@ -1,4 +1,4 @@
-//! What a durable write costs on this disk, whoever asks for it.
+//! The cost of a durable write on this disk.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -7,14 +7,14 @@ use std::time::Instant;
 
 use super::load::Times;
 
-/// The size of a page of SQLite's write-ahead log.
+/// Page size of SQLite's write-ahead log, in bytes.
 const PAGE: usize = 4096;
 
 /// `times` appends of a page, each followed by fdatasync, into a file of this folder.
 pub(super) fn fdatasync(folder: &Path, times: usize) -> std::io::Result<Times> {
     let path = folder.join("fdatasync");
     let mut file = File::create(&path)?;
-    // As in a log that is written over: the file's size does not change.
+    // As in a reused log, the file's size does not change.
     file.write_all(&vec![0; PAGE * times])?;
     file.sync_all()?;
     std::io::Seek::rewind(&mut file)?;

@@ -1,5 +1,5 @@
-//! A bare tonic server: the yardstick of GetPrompt. No key, no cache, no limit: a small message in, one of the asked
-//! size out.
+//! A bare tonic server, the yardstick of GetPrompt: no key, no cache, no limit; a small request, a response of the
+//! given size.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use crate::CommandOutcome;
 
 struct EchoService {
-    /// What it always answers.
+    /// The response to every request.
     answer: v1::QueryUsageResponse,
 }
 
@@ -32,7 +32,7 @@ impl AnalyticsService for EchoService {
     }
 }
 
-/// Serves until the process is ended; prints where.
+/// Serves until the process is ended; prints its address.
 pub(super) async fn serve(bytes: usize) -> CommandOutcome {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     println!("{}", listener.local_addr()?);

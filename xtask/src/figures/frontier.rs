@@ -9,13 +9,13 @@
 use super::bench::{Bench, ROUND};
 use super::release::FigureError;
 
-/// Of the added p99, in milliseconds.
+/// Limits of the added p99, in milliseconds.
 const LIMITS: [f64; 4] = [1.0, 5.0, 10.0, 50.0];
 /// The model's milliseconds, and the numbers of callers.
 const SWEEPS: [(u64, &[usize]); 2] = [(0, &[1, 2, 4, 8, 16, 32, 64, 128]), (20, &[1, 4, 8, 16, 32, 64, 96, 128, 192])];
 pub(super) const MOST_CALLERS: usize = 192;
 
-/// What one set-up did with so many callers.
+/// One set-up at one number of callers.
 #[derive(Clone, Copy)]
 struct Step {
     callers: usize,
@@ -55,7 +55,7 @@ pub(super) async fn run(bench: &Bench) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// The highest rate with a p99 within the limit.
+/// The highest rate whose p99 is within the limit.
 fn best(steps: &[Step], limit: f64) -> Option<Step> {
     let within = steps.iter().filter(|step| step.p99 < limit);
     within.max_by(|a, b| a.rate.total_cmp(&b.rate)).copied()

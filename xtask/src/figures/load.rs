@@ -1,17 +1,17 @@
-//! A closed loop of callers, and how long each call took.
+//! Closed and open loops of calls, and their latencies.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-/// A call that takes longer counts as this long: a minute.
+/// Latencies above a minute are recorded as a minute.
 const LONGEST_MICROS: u64 = 60_000_000;
 
-/// How long calls took.
+/// Latencies of calls.
 pub(super) struct Times {
     micros: Histogram<u64>,
-    /// How long all of them took together, side by side.
+    /// Wall-clock time of the loop, not the sum of the calls.
     pub(super) elapsed: Duration,
 }
 
@@ -25,7 +25,6 @@ impl Times {
         self.micros.saturating_record(u64::try_from(taken.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// Takes others in.
     pub(super) fn add(&mut self, others: Self) -> std::io::Result<()> {
         self.micros.add(others.micros).map_err(std::io::Error::other)
     }
@@ -35,7 +34,6 @@ impl Times {
         Duration::from_micros(self.micros.value_at_quantile(quantile)).as_secs_f64() * 1_000.0
     }
 
-    /// How many calls there were.
     pub(super) fn calls(&self) -> f64 {
         f64::from(u32::try_from(self.micros.len()).unwrap_or(u32::MAX))
     }
@@ -81,7 +79,7 @@ where
     Ok(all)
 }
 
-/// Calls at a steady rate per second, however long each takes, for this long. Call i is `call(i)`.
+/// Starts calls at a fixed rate per second for this long, however long each takes. Call i is `call(i)`.
 pub(super) async fn open_loop<F, E>(
     rate: u32,
     length: Duration,
@@ -110,7 +108,6 @@ where
     Ok(times)
 }
 
-/// The middle of several values.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)

@@ -1,17 +1,16 @@
-//! What else this machine does.
+//! The load of other processes on this machine.
 
 use std::time::{Duration, Instant};
 
 const WATCHED: Duration = Duration::from_secs(2);
 
-/// How many cores work while nothing of the measurement's own does: what others on this machine take.
+/// Cores used while the measurement itself is idle: the load of other processes.
 pub(super) async fn cores_taken() -> std::io::Result<f64> {
     let (before, began) = (worked_seconds(&stat()?), Instant::now());
     tokio::time::sleep(WATCHED).await;
     Ok((worked_seconds(&stat()?) - before) / began.elapsed().as_secs_f64())
 }
 
-/// How many cores there are.
 pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -20,11 +19,12 @@ fn stat() -> std::io::Result<String> {
     std::fs::read_to_string("/proc/stat")
 }
 
-/// Of all cores together, since the machine started: everything but idling and waiting for a disk.
+/// Sum over all cores since boot of everything but idle and iowait.
 fn worked_seconds(stat: &str) -> f64 {
-    /// Ticks per second, on every Linux.
+    /// Fixed at 100 on Linux.
     const TICKS: f64 = 100.0;
-    /// Idle and iowait, of user, nice, system, idle, iowait, irq, softirq and steal. What follows counts twice.
+    /// Indexes of idle and iowait in user, nice, system, idle, iowait, irq, softirq, steal. The columns after these are
+    /// included in the earlier ones.
     const IDLE: [usize; 2] = [3, 4];
     const COLUMNS: usize = 8;
     let all = stat.lines().find_map(|line| line.strip_prefix("cpu ")).unwrap_or_default();

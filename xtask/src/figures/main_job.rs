@@ -1,4 +1,4 @@
-//! The embedded default on this machine.
+//! The embedded default (`dev`) on this machine.
 
 use std::path::Path;
 use std::process::{ExitCode, Stdio};
@@ -24,10 +24,10 @@ use super::load::{Times, closed_loop, median};
 use super::release::{FigureError, release_binaries};
 use crate::CommandOutcome;
 
-/// How often each pair is measured; medians are reported.
+/// Rounds per pair; medians are reported.
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
-/// One HTTP/2 connection is bound by one lock.
+/// A single HTTP/2 connection would be limited by its lock.
 pub(super) const CONNECTIONS: usize = 4;
 const CALLERS: usize = 64;
 
@@ -46,7 +46,7 @@ async fn measure() -> Result<(), FigureError> {
     run_execution(&binary).await
 }
 
-/// Cold start to the first answered RPC, and memory when idle.
+/// Time from a cold start to the first answered RPC, and memory when idle.
 async fn start(binary: &Path) -> Result<(), FigureError> {
     for (what, reuse) in [("first start, empty folder", false), ("start, existing folder", true)] {
         let (mut taken, mut memory) = (Vec::new(), Vec::new());
@@ -70,7 +70,7 @@ async fn start(binary: &Path) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// What a process holds in memory.
+/// Resident memory of a process, in MiB.
 pub(super) fn resident_mib(pid: u32) -> Result<f64, FigureError> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
@@ -78,7 +78,7 @@ pub(super) fn resident_mib(pid: u32) -> Result<f64, FigureError> {
     Ok(kib / 1024.0)
 }
 
-/// GetPrompt beside a bare tonic echo with answers of the same size.
+/// GetPrompt beside a bare tonic echo with responses of the same size.
 async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
     let ledger = server(binary).start().await;
     ledger.active("greet", "Say hello to {{name}}, who has asked: {{question}}").await;
@@ -123,7 +123,7 @@ async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// What RunExecution adds to a call of the model.
+/// What RunExecution adds to a direct call of the model.
 async fn run_execution(binary: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
     let base_url = model.base_url();
@@ -171,7 +171,7 @@ async fn run_execution(binary: &Path) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// A call of the model by itself, with the client that the server uses.
+/// A direct call of the model, with the client that the server uses.
 pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), FigureError> {
     let input = Input::Prompt("Say hello to Ada.".into());
     let call =

@@ -1,5 +1,4 @@
-//! `cargo xtask figures`: what Prompt Ledger does on this machine, measured side by side with what it is held against,
-//! in one run.
+//! `cargo xtask figures`: performance of Prompt Ledger on this machine, measured in one run with its yardsticks.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -59,7 +58,6 @@ enum Which {
     },
 }
 
-/// Runs the command.
 pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
     if cfg!(debug_assertions) {
         return optimised();
@@ -76,7 +74,7 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
     }
 }
 
-/// Runs the same command again, built for speed: callers, model and yardstick share the machine with what is measured.
+/// Runs the same command again in a release build: callers, model and yardstick share the machine with the subject.
 fn optimised() -> CommandOutcome {
     eprintln!("building the release build of the measurement itself");
     let workspace = Workspace::locate()?;

@@ -1,5 +1,5 @@
-//! The production path on this machine: a server and a worker on the real Postgres, Redis and RabbitMQ, beside `pgbench`
-//! running the same statement.
+//! Production on this machine: a server and a worker on real Postgres, Redis and RabbitMQ, beside `pgbench` running the
+//! same statement.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -28,7 +28,7 @@ const CALLERS: usize = 64;
 const SYNCS: usize = 2_000;
 /// Submits per second where the time to the end is measured.
 const RATE: u32 = 200;
-/// The statement that the server records executions by.
+/// The statement with which the server records executions.
 const RECORD: &str = include_str!("../../../crates/store-postgres/src/sql/record.sql");
 const GREET: &str = include_str!("../../../crates/store-postgres/benches/greet.sql");
 const TERMINAL_TIMES: &str = include_str!("../../../crates/store-postgres/benches/terminal_times.sql");
@@ -38,7 +38,6 @@ pub(super) async fn run() -> CommandOutcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A deployment of one server and one worker.
 struct ProductionDeployment {
     server: Ledger,
     worker: Process,
@@ -85,7 +84,7 @@ async fn deploy(
         let set = [("DATABASE_URL", Some(database.url())), ("REDIS_URL", redis), ("AMQP_URL", amqp)];
         let builder = set.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
         let builder = builder.fold(server(binary), |builder, (name, value)| builder.env(name, value));
-        // A round submits as many as it can.
+        // A round submits without a bound.
         let builder = builder.env("QUEUE_DEPTH_LIMIT", "100000000");
         builder
             .env("DEFAULT_MODEL", "openai/gpt-4o-mini")
@@ -113,13 +112,13 @@ async fn submit(mut client: ExecutionServiceClient<Connection>) -> Result<(), to
     client.submit_execution(request).await.map(|_| ())
 }
 
-/// 64 callers that submit, for one round.
+/// One round of submits by 64 callers.
 async fn submitted(deployment: &ProductionDeployment) -> Result<Times, FigureError> {
     let clients = clients(deployment).await?;
     closed_loop(CALLERS, ROUND, move |caller| submit(clients[caller % CONNECTIONS].clone())).await
 }
 
-/// Waits until nothing is unfinished.
+/// Waits until no execution is queued or running.
 pub(super) async fn drained(server: &Ledger) -> Result<(), FigureError> {
     let unfinished = [v1::ExecutionStatus::Queued, v1::ExecutionStatus::Running].map(i32::from).to_vec();
     let request = v1::ListExecutionsRequest { statuses: unfinished, page_size: 1, ..Default::default() };
@@ -130,7 +129,7 @@ pub(super) async fn drained(server: &Ledger) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// Durable submits beside `pgbench`. The worker stands still: nothing else runs.
+/// Durable submits beside `pgbench`. The worker is paused, so nothing else runs.
 async fn submits(deployment: &ProductionDeployment) -> Result<(), FigureError> {
     let (mut ours, mut bench) = (Vec::new(), Vec::new());
     deployment.worker.signal("STOP");
@@ -150,7 +149,7 @@ async fn submits(deployment: &ProductionDeployment) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// What `pgbench` does of the server's own statement, one execution each, in transactions per second.
+/// The rate of `pgbench` with the server's statement, one execution each, in transactions per second.
 fn pgbench(deployment: &ProductionDeployment, round: usize) -> Result<f64, FigureError> {
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), format!("\\set n :n + 1\n{};\n", single(RECORD)))?;
@@ -171,7 +170,7 @@ fn pgbench(deployment: &ProductionDeployment, round: usize) -> Result<f64, Figur
 
 /// The statement for one execution, as the server submits it here: each parameter an array of one.
 fn single(statement: &str) -> String {
-    /// Ascending for each client, as the server's are.
+    /// Ascending per client, like the server's ids.
     const ID: &str = "'00000000-0000-7000-8000-' || lpad(to_hex(
         :round::int8 * 10000000000000 + :client_id::int8 * 10000000000 + :n::int8), 12, '0')";
     let values = [
@@ -211,7 +210,7 @@ fn single(statement: &str) -> String {
     })
 }
 
-/// From submit to the end, as many as it takes; what the processes need meanwhile.
+/// The rate of executions from submit to end, and the CPU time of the processes.
 async fn executions(deployment: &ProductionDeployment, millis: u64) -> Result<(), FigureError> {
     deployment.model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
     let processes = [deployment.server.pid(), deployment.worker.pid()];
@@ -235,7 +234,7 @@ async fn executions(deployment: &ProductionDeployment, millis: u64) -> Result<()
     Ok(())
 }
 
-/// From the moment of recording to the end, at a steady rate.
+/// The time from recording to the end, at a fixed rate.
 async fn terminal(deployment: &ProductionDeployment, millis: u64, (f, f99): (f64, f64)) -> Result<(), FigureError> {
     deployment.model.otherwise(Reply::echo().delay(Duration::from_millis(millis)));
     let base_url = deployment.model.base_url().parse()?;
@@ -271,12 +270,12 @@ async fn terminal(deployment: &ProductionDeployment, millis: u64, (f, f99): (f64
     Ok(())
 }
 
-/// What a process has spent so far: user and system.
+/// CPU time of a process so far, user and system, in seconds.
 pub(super) fn cpu_seconds(pid: u32) -> f64 {
     times(pid).map_or(f64::NAN, |times| times.own)
 }
 
-/// What a process, its children and those of them that have ended have spent so far.
+/// CPU time of a process, its children, and those of them that have ended.
 pub(super) fn family_seconds(pid: u32) -> f64 {
     let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -284,7 +283,7 @@ pub(super) fn family_seconds(pid: u32) -> f64 {
     children.sum::<f64>() + times(pid).map_or(f64::NAN, |times| times.own + times.ended_children)
 }
 
-/// Processor time in seconds.
+/// CPU time, in seconds.
 struct ProcessTimes {
     parent: u32,
     own: f64,
@@ -292,7 +291,7 @@ struct ProcessTimes {
 }
 
 fn times(pid: u32) -> Option<ProcessTimes> {
-    /// Ticks per second, on every Linux.
+    /// Fixed at 100 on Linux.
     const TICKS: f64 = 100.0;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();

@@ -1,4 +1,4 @@
-//! Registering a thousand prompts from code: new, changed, and unchanged as at every start of a deployment.
+//! Registration of a thousand prompts from code: new, changed, and unchanged as at most starts of a deployment.
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The release binaries that are measured, and how they are set up.
+//! Builds and sets up the release binaries that are measured.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,10 +8,9 @@ use prompt_ledger_testkit::services::{Database, Redis};
 
 use crate::workspace::Workspace;
 
-/// Why something cannot be measured.
 pub(super) type FigureError = Box<dyn Error + Send + Sync>;
 
-/// Builds these packages for release: the folder of their binaries.
+/// Builds these packages for release; returns the folder of their binaries.
 pub(super) fn release_binaries(packages: &[&str]) -> Result<PathBuf, FigureError> {
     eprintln!("building the release binaries");
     let workspace = Workspace::locate().map_err(|error| error.to_string())?;
@@ -23,7 +22,6 @@ pub(super) fn release_binaries(packages: &[&str]) -> Result<PathBuf, FigureError
     Ok(workspace.target.join("release"))
 }
 
-/// Brings the database's schema up to date.
 pub(super) fn migrated(builder: &Builder) -> Result<(), FigureError> {
     match builder.said(&["migrate"]) {
         (true, _) => Ok(()),

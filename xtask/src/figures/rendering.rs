@@ -1,4 +1,4 @@
-//! The costliest templates and variables that a caller can send: what rendering them takes, or refusing to.
+//! The most expensive templates and variables that a caller can send: the time to render them, or to refuse to.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,12 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::CommandOutcome;
 
-/// Each is rendered so often; the mean counts.
+/// Each case is rendered this often; the mean is reported.
 const ROUNDS: u32 = 20;
-/// What the costliest may take on the machine that the budget was chosen on.
+/// Target for the most expensive case, on the machine on which the step budget was chosen.
 const WANTED: Duration = Duration::from_millis(100);
 
-/// Measures.
 pub(super) fn run() -> CommandOutcome {
     println!("rendering within {} steps; under {WANTED:?} is wanted", limits::RENDER_STEPS);
     for (name, template, variables) in costliest() {
@@ -37,19 +36,19 @@ pub(super) fn run() -> CommandOutcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What this thread has spent on a processor, where the system tells (Linux): other processes do not disturb it.
+/// CPU time of this thread, where the system reports it (Linux): other processes do not disturb it.
 fn time_worked() -> Option<Duration> {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     statistics.split(' ').next()?.parse().ok().map(Duration::from_nanos)
 }
 
-/// `inner` in so many `#each` over a list of ten.
+/// `inner` within `depth` nested `#each` over a list of ten.
 fn nested(depth: usize, inner: &str) -> String {
     let open = (0..depth).map(|level| if level == 0 { "{{#each ten}}" } else { "{{#each @root.ten}}" });
     open.collect::<String>() + inner + &"{{/each}}".repeat(depth)
 }
 
-/// An object of so many keys that differ at their end.
+/// An object of `count` keys that differ in their last characters.
 fn keys(count: usize, bytes: usize) -> Value {
     Value::Object(
         (0..count).map(|number| (format!("{}{number:06}", "k".repeat(bytes)), json!(1))).collect::<Map<_, _>>(),

@@ -1,5 +1,5 @@
-//! Streams instead of polling: what watching adds to the model's own time, what a held watcher costs, how many messages a
-//! second reach watchers, and what a stalled one does to the others. One server and one worker on the real services.
+//! Watching: what it adds to the model's own time, what an idle watcher costs, how many messages per second reach
+//! watchers, and what a stalled one does to the others. One server and one worker on the real services.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -29,7 +29,7 @@ use super::words::{Ages, Relay, ages};
 use crate::{CommandOutcome, install};
 type ExecutionClient = ExecutionServiceClient<Connection>;
 
-/// Longer than text is coalesced, so that each word travels alone.
+/// Longer than text is coalesced, so that each word is a message of its own.
 const PACE: Duration = Duration::from_millis(40);
 const WORDS: usize = 50;
 const TEXTS: usize = 20;
@@ -64,7 +64,7 @@ async fn measure() -> Result<(), FigureError> {
     stalled(&deployment).await
 }
 
-/// Text from one process, with no other service beside it.
+/// Text within one process, without brokers.
 async fn embedded(binaries: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
     let server = server(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn").start().await;
@@ -93,7 +93,7 @@ async fn deploy(
     Ok(StreamsDeployment { server, _worker: worker, _database: database, model })
 }
 
-/// A connection of its own, with the windows of a client that watches so much.
+/// A connection whose windows fit this many watches.
 async fn connect(server: &Ledger, watches: usize) -> Result<ExecutionClient, FigureError> {
     let window = 64 * 1024;
     let dial = Dial::from_shared(format!("http://{}", server.addr))?.tcp_nodelay(true);
@@ -124,7 +124,7 @@ async fn watch(client: &mut ExecutionClient, id: &str) -> Result<Streaming<v1::W
     Ok(client.watch_execution(request).await?.into_inner())
 }
 
-/// What a model's call alone takes.
+/// A client that calls the model directly.
 fn provider(model: &FakeModel) -> Result<OpenAi, FigureError> {
     let base_url = Some(model.base_url().parse()?);
     Ok(OpenAi::new(Endpoint { base_url, ..Endpoint::default() })?)
@@ -137,7 +137,7 @@ async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), 
     Ok(())
 }
 
-/// From a submit to the first event and to the terminal one, over the model's own time.
+/// The time from a submit to the first and to the terminal event, beyond the model's own time.
 async fn submitted(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     let delay = Duration::from_millis(20);
     deployment.model.otherwise(Reply::answer("hi").delay(delay));
@@ -169,8 +169,8 @@ async fn submitted(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// The age of the first word, and by how much the gaps between words are longer than the model's, in each
-/// of these ways.
+/// The age of the first word, and how much longer the gaps between words are than the model's, for each way of
+/// watching.
 async fn written(server: &Ledger, model: &FakeModel, on: &str, mut relay: Option<Relay>) -> Result<(), FigureError> {
     model.otherwise(Reply::clock(WORDS, PACE));
     let (provider, mut client) = (provider(model)?, connect(server, 100).await?);
@@ -210,21 +210,21 @@ async fn written(server: &Ledger, model: &FakeModel, on: &str, mut relay: Option
     Ok(())
 }
 
-/// Watchers that count what they get.
+/// Watchers that count their messages.
 struct Crowd {
     counted: Arc<AtomicU64>,
     watching: Vec<JoinHandle<Result<(), Status>>>,
 }
 
 impl Crowd {
-    /// Watchers of these executions, by turns, over these connections.
+    /// Distributes watchers over these executions and connections.
     async fn of(clients: &[ExecutionClient], ids: &[String], count: usize) -> Result<Self, FigureError> {
         let counted = Arc::<AtomicU64>::default();
         let mut watching = Vec::with_capacity(count);
         for number in 0..count {
             let mut client = clients[number % clients.len()].clone();
             let mut stream = watch(&mut client, &ids[number % ids.len()]).await?;
-            // What comes first has come.
+            // Waits for the snapshot.
             stream.message().await?;
             let counted = Arc::clone(&counted);
             watching.push(tokio::spawn(async move {
@@ -245,12 +245,12 @@ impl Crowd {
     }
 }
 
-/// Memory per watcher, and deliveries per second, at 10,000 watchers over 100 connections.
+/// Memory per watcher, and deliveries per second, with 10,000 watchers over 100 connections.
 async fn held(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     const EXECUTIONS: usize = 100;
     const TEXT: Duration = Duration::from_secs(5);
     let gate = Gate::new();
-    // Words come faster than anyone could be told each.
+    // Faster than watchers can be sent single words.
     let words = usize::try_from(TEXT.as_millis() / 25)?;
     deployment.model.otherwise(Reply::clock(words, Duration::from_millis(25)).held(&gate));
     let clients = connections(&deployment.server, CONNECTIONS, WATCHERS / CONNECTIONS).await?;
@@ -260,7 +260,7 @@ async fn held(deployment: &StreamsDeployment) -> Result<(), FigureError> {
         ids.push(submit(&mut clients[0].clone(), told()).await?);
     }
     deployment.model.wait_for_calls(calls + EXECUTIONS).await;
-    // Each connection costs something of its own, before anyone watches.
+    // Opens each connection before the first measurement, since it has a cost of its own.
     for client in &clients {
         submit(&mut client.clone(), spec("unknown", &[])).await.err().ok_or("an unknown prompt was executed")?;
     }
@@ -284,7 +284,7 @@ async fn held(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     crowd.ended().await
 }
 
-/// How old words are at 1,000 watchers of one execution, without and with one more that does not read.
+/// The age of words at 1,000 watchers of one execution, without and with one more that does not read.
 async fn stalled(deployment: &StreamsDeployment) -> Result<(), FigureError> {
     println!("{CROWD} watchers of one execution, a word every {} ms", PACE.as_millis());
     let clients = connections(&deployment.server, CROWD_CONNECTIONS, CROWD / CROWD_CONNECTIONS).await?;

@@ -1,4 +1,5 @@
-//! A text of a fake model's clock, whose words say when they were sent: how old each is where it is read.
+//! Words with the timestamp of their sending (`Reply::clock`), and
+//! their age where they are read.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,20 +11,20 @@ use tokio::sync::mpsc;
 use super::load::Times;
 use super::release::FigureError;
 
-/// This moment, as the fake model's clock has it.
+/// Microseconds since 1970, as in the fake model's words.
 fn now_micros() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(0)
 }
 
-/// How long ago each word of a clock was sent.
+/// The age of each word.
 pub(super) fn ages(text: &str) -> impl Iterator<Item = Duration> {
     let now = now_micros();
     let sent = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok());
     sent.map(move |sent| Duration::from_micros(now.saturating_sub(sent)))
 }
 
-/// Notes how old each word is as it comes.
+/// Records the age of each word as it arrives.
 pub(super) struct Ages {
     first: Times,
     gaps: Times,
@@ -35,7 +36,7 @@ impl Ages {
         Ok(Self { first: Times::new()?, gaps: Times::new()?, last: None })
     }
 
-    /// One stream's words begin.
+    /// Starts a new stream.
     pub(super) fn begins(&mut self) {
         self.last = None;
     }
@@ -44,7 +45,7 @@ impl Ages {
         for age in ages(text) {
             match self.last.replace(age) {
                 None => self.first.record(age),
-                // By how much the gap between two words is longer than the model's own.
+                // How much longer the gap between two words is than the model's own.
                 Some(last) => self.gaps.record(age.saturating_sub(last)),
             }
         }
@@ -70,7 +71,7 @@ impl TextSink for Ages {
     }
 }
 
-/// Words that go through Redis and nothing else: what it takes at least where one process writes what another reads.
+/// Sends words through Redis only: the lower bound where one process writes and another reads.
 pub(super) struct Relay {
     publishing: MultiplexedConnection,
     heard: PubSubStream,
@@ -88,7 +89,7 @@ impl Relay {
         Ok(Self { publishing, heard: subscription.into_on_message(), ages: Ages::new()? })
     }
 
-    /// Reads a text of so many words that `write` hands to the sink.
+    /// Reads a text of so many words that `write` pushes to the sink.
     pub(super) async fn read(
         &mut self,
         words: usize,
@@ -115,7 +116,7 @@ impl Relay {
     }
 }
 
-/// Hands a text over to whoever publishes it.
+/// Passes a text on to the publishing task.
 pub(super) struct Handed(mpsc::UnboundedSender<String>);
 
 impl TextSink for Handed {

@@ -1,4 +1,4 @@
-//! Which crate may depend on which: the dependency graph is the architecture.
+//! The allowed dependencies between the crates of the workspace.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use super::LintViolation;
 
 const PREFIX: &str = "prompt-ledger-";
 
-/// The packages of the workspace that each may use, tests apart. One that is not named here may use what it likes.
+/// The packages of the workspace that each may use, tests apart. A package that is not listed is unrestricted.
 const MAY_USE: [(&str, &[&str]); 15] = [
     ("domain", &[]),
     ("template", &["domain"]),
@@ -27,15 +27,15 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("server", &["backends", "domain", "engine", "proto", "providers", "queue", "runtime", "store", "template"]),
 ];
 
-/// The packages that may use a database's driver, in tests too.
+/// The packages that may use a database driver, in tests too.
 const SPEAK_SQL: [&str; 2] = ["prompt-ledger-store-postgres", "prompt-ledger-store-sqlite"];
 const DRIVERS: [&str; 6] = ["diesel", "libsqlite3-sys", "postgres", "rusqlite", "sqlx", "tokio-postgres"];
 
-/// The packages of the pure rules, and what they must not reach, directly or through another crate.
+/// The pure packages, and what they must not depend on, directly or through another crate.
 const PURE: [&str; 2] = ["prompt-ledger-domain", "prompt-ledger-template"];
 const NOT_IN_PURE: [&str; 8] = ["tokio", "sqlx", "tonic", "reqwest", "hyper", "prost", "fastrand", "rand"];
 
-/// Checks the answer of `cargo metadata`.
+/// Checks the output of `cargo metadata`.
 pub(super) fn check(metadata: &Value) -> Vec<LintViolation> {
     let mut violations = Vec::new();
     let members: BTreeSet<&str> = list(&metadata["workspace_members"]).iter().filter_map(Value::as_str).collect();
@@ -69,7 +69,7 @@ fn may_use(package: &str, used: &str) -> bool {
     MAY_USE.iter().find(|(name, _)| *name == package).is_none_or(|(_, allowed)| allowed.contains(&used))
 }
 
-/// The names of all packages that one package needs when it runs, through however many others.
+/// The names of all runtime dependencies of a package, also indirect ones.
 fn reached<'a>(metadata: &'a Value, package: &str) -> BTreeSet<&'a str> {
     let packages = list(&metadata["packages"]);
     let names: BTreeMap<&str, &str> = packages.iter().map(|p| (text(&p["id"]), text(&p["name"]))).collect();
@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// Metadata of a workspace: (package, what it depends on, of which kind). Only `prompt-ledger-` packages are members.
+    /// Metadata of a workspace: (package, dependency, kind). Only `prompt-ledger-` packages are members.
     fn violations(graph: &[(&str, &str, Option<&str>)]) -> Vec<String> {
         let mut names: Vec<&str> = graph.iter().flat_map(|(from, to, _)| [*from, *to]).collect();
         names.sort_unstable();

@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: the rules of docs/ARCHITECTURE.md that rustc and clippy do not know.
+//! `cargo xtask lint`: the rules of docs/ARCHITECTURE.md that rustc and clippy cannot check.
 
 mod dependencies;
 mod names;
@@ -20,10 +20,9 @@ use crate::workspace::Workspace;
 #[derive(clap::Args)]
 pub(crate) struct LintArgs {}
 
-/// Crates that only tests stand on.
+/// Crates for tests only.
 const OF_TESTS: [&str; 2] = ["crates/testkit/", "crates/store-conformance/"];
 
-/// A rule broken at a place.
 #[derive(Debug, PartialEq, Eq)]
 struct LintViolation {
     /// Relative to the root, with the line where there is one.
@@ -37,7 +36,6 @@ impl fmt::Display for LintViolation {
     }
 }
 
-/// Runs the command.
 pub(crate) fn run(_: &LintArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
     let mut violations = dependencies::check(&workspace.metadata()?);
@@ -57,7 +55,7 @@ pub(crate) fn run(_: &LintArgs) -> CommandOutcome {
     Ok(if violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// All Rust files below a folder, in order, but for what is built, downloaded or hidden.
+/// All Rust files below a folder, sorted, without those that are built, downloaded or hidden.
 fn rust_files(folder: &Path, target: &Path) -> io::Result<Vec<std::path::PathBuf>> {
     let mut entries: Vec<_> = std::fs::read_dir(folder)?.collect::<io::Result<_>>()?;
     entries.sort_by_key(std::fs::DirEntry::path);

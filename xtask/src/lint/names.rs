@@ -1,19 +1,19 @@
-//! A type's name stands for one thing in the whole workspace.
+//! Checks that each type name occurs once in the workspace.
 
 use std::collections::BTreeMap;
 
 use super::LintViolation;
 use crate::source::{is_test_file, lines_before_tests};
 
-/// Names that every crate may give.
+/// Names that every crate may use.
 const SHARED: [&str; 3] = ["Config", "Error", "Result"];
 
-/// The types of the workspace, by name.
+/// The places of each type name.
 #[derive(Default)]
 pub(super) struct TypeNames(BTreeMap<String, Vec<String>>);
 
 impl TypeNames {
-    /// Notes the types that a file declares, but for tests. Associated types are indented, and names of others.
+    /// Records the types that a file declares outside tests. Associated types, which are indented, are skipped.
     pub(super) fn note(&mut self, path: &str, text: &str) {
         if is_test_file(path) || super::OF_TESTS.iter().any(|folder| path.starts_with(folder)) {
             return;
@@ -25,7 +25,7 @@ impl TypeNames {
         }
     }
 
-    /// Each name that stands for more than one type.
+    /// The names with more than one declaration.
     pub(super) fn violations(&self) -> Vec<LintViolation> {
         let several = self.0.iter().filter(|(name, places)| places.len() > 1 && !SHARED.contains(&&***name));
         let violation = |(name, places): (&String, &Vec<String>)| LintViolation {

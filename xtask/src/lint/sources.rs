@@ -1,15 +1,15 @@
-//! How long a file may be, and that it holds no global state.
+//! Checks the length of files, and that they hold no global state.
 
 use super::LintViolation;
 use crate::source::{is_test_file, lines_before_tests};
 
-/// The most lines of a hand-written file.
+/// Most lines of a hand-written file, tests apart.
 const MAX_LINES: usize = 400;
 
-/// Types of values that change behind a shared reference.
+/// Types that can change behind a shared reference.
 const CELLS: [&str; 5] = ["Mutex<", "RwLock<", "Atomic", "OnceCell<", "RefCell<"];
 
-/// Checks one file, by its path relative to the root and its text.
+/// Checks one file; `path` is relative to the root.
 pub(super) fn check(path: &str, text: &str) -> Vec<LintViolation> {
     let report = |line: usize, what: String| LintViolation { place: format!("{path}:{line}"), what };
     let mut violations = Vec::new();

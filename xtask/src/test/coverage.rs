@@ -1,4 +1,4 @@
-//! Which lines of the hand-written code the tests reached, and whether that is enough.
+//! Line coverage of the hand-written code, and whether it suffices.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,23 +6,23 @@ use std::path::Path;
 
 use crate::source::{is_test_file, lines_before_tests};
 
-/// The folders of the pure rules, where every line is to be reached.
+/// The folders of the pure rules; every line must be reached.
 const RULES: [&str; 2] = ["crates/domain/src", "crates/template/src"];
-/// What is not the product: the workshop, and what tests stand on.
+/// Folders that are not counted: development and tests.
 const NOT_THE_PRODUCT: [&str; 3] = ["xtask/", "crates/testkit/", "crates/store-conformance/"];
-/// Percent of all lines that tests must reach.
+/// Least percentage of all lines.
 const WANTED: usize = 90;
 
-/// The lines of the product that can be executed: those reached, and those not.
+/// The executable lines of the product, reached or missed.
 pub(crate) struct Coverage {
     files: BTreeMap<String, Lines>,
 }
 
 #[derive(Default)]
 struct Lines {
-    /// Number of lines that can be executed.
+    /// Number of executable lines.
     all: usize,
-    /// Lines that were not, ascending.
+    /// Ascending.
     missed: Vec<usize>,
 }
 
@@ -33,8 +33,8 @@ impl Lines {
 }
 
 impl Coverage {
-    /// Reads a report in the lcov format: per file `SF:<path>`, then `DA:<line>,<how often>` for each line. Generated
-    /// code, test code and what is not the product are left out. `read` gives the text of a source file.
+    /// Parses a report in the lcov format: per file `SF:<path>`, then `DA:<line>,<hits>` per line. Generated code, test
+    /// code and what is not the product are skipped. `read` returns the text of a source file.
     pub(crate) fn new(lcov: &str, root: &Path, read: impl Fn(&Path) -> String) -> Self {
         let mut files = BTreeMap::new();
         for record in lcov.split("end_of_record") {
@@ -59,7 +59,7 @@ impl Coverage {
         Self { files }
     }
 
-    /// What is missing, a sentence each; empty when it is enough.
+    /// What falls short, one sentence each; empty when coverage suffices.
     pub(crate) fn shortfalls(&self) -> Vec<String> {
         let mut shortfalls = Vec::new();
         let (reached, all) = self.sum("");
@@ -77,14 +77,14 @@ impl Coverage {
         shortfalls
     }
 
-    /// (lines reached, lines in all) of the files below a folder.
+    /// (lines reached, all lines) of the files below a folder.
     fn sum(&self, folder: &str) -> (usize, usize) {
         let files = self.files.iter().filter(|(name, _)| name.starts_with(folder));
         files.fold((0, 0), |(reached, all), (_, lines)| (reached + lines.reached(), all + lines.all))
     }
 }
 
-/// A table of the parts of the product, then the lines of the rules that were not reached.
+/// A table of the parts of the product, then the missed lines of the rules.
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<&str> = self.files.keys().map(|name| part(name)).collect();
@@ -116,7 +116,7 @@ fn line_and_hits(line: &str) -> Option<(usize, u64)> {
     Some((line, hits.parse().ok()?))
 }
 
-/// Joins neighbouring lines to (first, last).
+/// Merges adjacent lines into (first, last).
 fn ranges(lines: &[usize]) -> Vec<(usize, usize)> {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for &line in lines {
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(coverage(&[]).shortfalls(), ["0.0 % of all lines are reached by tests, 90 % are wanted"]);
     }
 
-    /// One file of so many lines outside tests, the first few missed.
+    /// A file of `all` lines, the first `missed` of them not reached.
     fn coverage_of(all: u64, missed: u64, name: &str) -> Coverage {
         let lines: String = (0..all).map(|line| format!("DA:{},{}\n", line + 1, u64::from(line >= missed))).collect();
         let text = |_: &Path| "a\n".repeat(40);

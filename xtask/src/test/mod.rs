@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test of the workspace, and how much of the code they reach.
+//! `cargo xtask test`: runs every test of the workspace and measures coverage.
 
 mod coverage;
 mod tally;
@@ -40,11 +40,10 @@ pub(crate) struct TestArgs {
     cargo_args: Vec<String>,
 }
 
-/// Runs the command.
 pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
     let grpcurl = install::grpcurl(&workspace)?;
-    // They end with this value, whatever happens.
+    // The services end when this is dropped.
     let runtime = services::runtime()?;
     let services = Services::start(&runtime)?;
     let given = || {
@@ -85,7 +84,7 @@ pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     Ok(finish(&tally, shortfalls.is_empty()))
 }
 
-/// Tests of all packages, unless the arguments choose some.
+/// `--workspace`, unless the arguments choose packages.
 fn whole_workspace(args: &[String]) -> Option<&'static str> {
     let cargo_args = args.iter().take_while(|arg| *arg != "--");
     let chosen = ["-p", "--package", "--workspace", "--manifest-path"];
@@ -93,13 +92,13 @@ fn whole_workspace(args: &[String]) -> Option<&'static str> {
     (!cargo_args.any(|arg| chosen.contains(&arg))).then_some("--workspace")
 }
 
-/// Runs a step that must end well.
+/// Runs a step that must succeed.
 fn succeed(command: &mut Command) -> Result<(), Box<dyn std::error::Error>> {
     let status = command.status()?;
     if status.success() { Ok(()) } else { Err(format!("{command:?} failed: {status}").into()) }
 }
 
-/// Runs cargo, shows its output as it comes, and counts the results in it.
+/// Runs cargo, shows its output, and counts the results in it.
 fn tallied(command: &mut Command) -> Result<TestTally, Box<dyn std::error::Error>> {
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut tally = TestTally::default();
@@ -115,7 +114,7 @@ fn tallied(command: &mut Command) -> Result<TestTally, Box<dyn std::error::Error
 }
 
 /// The documentation tests, linked with the instrumented libraries that cargo-llvm-cov has just built in this folder: a
-/// build of their own would take minutes. What they reach is not counted.
+/// separate build would take minutes. Their coverage is not counted.
 fn doc_tests(workspace: &Workspace) -> Command {
     let folder = workspace.target.join("llvm-cov-target");
     let mut command = workspace.cargo();
@@ -124,9 +123,9 @@ fn doc_tests(workspace: &Workspace) -> Command {
     command
 }
 
-/// Turns the profiles that the instrumented processes left into coverage of the workspace. A process that was killed may
-/// leave half a profile: that one is passed over. Every package is named, since without a choice cargo-llvm-cov reports
-/// the workspace's default members and leaves out the folders of all others, the root's with everything below.
+/// Computes the coverage from the profiles of the instrumented processes. A killed process may leave a truncated
+/// profile, which is skipped. Every package is named, since without a choice cargo-llvm-cov reports the default members
+/// only and leaves out all other folders.
 fn measure(workspace: &Workspace) -> Result<Coverage, Box<dyn std::error::Error>> {
     let lcov = workspace.target.join("coverage.lcov");
     let mut report = workspace.cargo();
@@ -138,7 +137,7 @@ fn measure(workspace: &Workspace) -> Result<Coverage, Box<dyn std::error::Error>
     Ok(Coverage::new(&text, &workspace.root, |path: &Path| std::fs::read_to_string(path).unwrap_or_default()))
 }
 
-/// Says the total, and decides the exit code.
+/// Prints the total, and decides the exit code.
 fn finish(tally: &TestTally, covered: bool) -> ExitCode {
     if tally.ignored > 0 {
         println!("{} ignored", tally.ignored);

@@ -1,8 +1,7 @@
-//! The sum of cargo's many "test result" lines.
+//! Sums cargo's "test result" lines.
 
 use std::fmt;
 
-/// How many tests passed, failed and were ignored.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TestTally {
     pub(crate) passed: u32,
@@ -11,8 +10,8 @@ pub(crate) struct TestTally {
 }
 
 impl TestTally {
-    /// Counts one line of cargo's output; all but the result lines of test binaries are passed over:
-    /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.02s`.
+    /// Counts one line of cargo's output; other lines than these are skipped: `test result: ok. 3 passed; 0 failed; 1
+    /// ignored; 0 measured; 0 filtered out; finished in 0.02s`.
     pub(crate) fn count(&mut self, line: &str) {
         let Some(result) = line.strip_prefix("test result: ") else { return };
         let Some((_, counts)) = result.split_once(". ") else { return };
@@ -28,15 +27,14 @@ impl TestTally {
         }
     }
 
-    /// The command ended. A failure that no test reported (code that does not compile, a test binary that crashed) is
-    /// counted as one.
+    /// Must be called when the command has ended. A failure that no test reported (code that does not compile, a test
+    /// binary that crashed) counts as one.
     pub(crate) fn end(&mut self, success: bool) {
         if !success && self.failed == 0 {
             self.failed = 1;
         }
     }
 
-    /// Adds another run's counts.
     pub(crate) fn add(&mut self, other: &Self) {
         self.passed += other.passed;
         self.failed += other.failed;

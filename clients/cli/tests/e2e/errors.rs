@@ -1,4 +1,4 @@
-//! What a user is told who needs help.
+//! Errors that users see.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use super::{ledger, ledgerctl, run, text};
 
 const UNKNOWN: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
-/// What it said on standard error, where it must fail and answer nothing.
+/// Standard error of a command that must fail without output.
 async fn complaint(command: Command) -> String {
     let output = run(command).await;
     assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{output:?}");
@@ -43,7 +43,7 @@ async fn a_server_that_is_not_there_is_told_at_once_with_how_to_start_one() {
         let said = complaint(command).await;
         assert!(said.contains(&url) && said.contains("prompt-ledger dev"), "{said}");
     }
-    // TLS is spoken there by nobody.
+    // The server speaks no TLS.
     let mut command = ledgerctl(&ledger, &["tail"]);
     command.args(["--server", &format!("https://{}", ledger.addr)]);
     let said = complaint(command).await;

@@ -20,7 +20,7 @@ async fn ledger() -> (Ledger, FakeModel) {
     (ledger, model)
 }
 
-/// The command line, for this server, with nothing of our own environment.
+/// The command line for this server, without our own environment.
 fn ledgerctl(ledger: &Ledger, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ledgerctl"));
     command.env_clear().env("LEDGER_SERVER", format!("http://{}", ledger.addr)).args(arguments);

@@ -1,5 +1,3 @@
-//! `ledgerctl tail`.
-
 use std::process::Stdio;
 
 use prompt_ledger_client::v1;
@@ -11,7 +9,7 @@ use tokio::process::{Child, ChildStdout};
 
 use super::{ledger, ledgerctl};
 
-/// A tail that runs until it is dropped.
+/// A running tail; killed on drop.
 struct Tail {
     _child: Child,
     said: Lines<BufReader<ChildStdout>>,

@@ -1,5 +1,3 @@
-//! `ledgerctl watch`.
-
 use std::process::Stdio;
 
 use prompt_ledger_client::v1;

@@ -38,7 +38,7 @@ pub(super) fn end(sequence: i64, attempt: i32, response: &str) -> v1::ExecutionE
     end
 }
 
-/// What a follower has told, in short.
+/// The updates of a follower, in short form.
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) follower: Follower,
@@ -149,7 +149,7 @@ fn at_the_end_what_was_not_heard_of_the_text_is_given() {
         (vec![], vec!["1@0 one two"]),
         (vec![delta(1, 0, "one ")], vec!["1@0 one ", "1@4 two"]),
         (vec![delta(1, 0, "one two")], vec!["1@0 one two"]),
-        // What is no beginning of it is dropped.
+        // What does not begin the final text is dropped.
         (vec![delta(1, 0, "oh")], vec!["1@0 oh", "restarted 1", "1@0 one two"]),
         (vec![delta(1, 0, "one two three")], vec!["1@0 one two three", "restarted 1", "1@0 one two"]),
     ] {
@@ -166,7 +166,7 @@ fn at_the_end_what_was_not_heard_of_the_text_is_given() {
 fn what_failed_keeps_the_part_that_was_written() {
     let told = Told::after([delta(1, 0, "one "), end(1, 1, "")]);
     assert_eq!(told.short(), ["1@0 one ", "1 SUCCEEDED", "ended "]);
-    // But not that of an attempt before.
+    // But not the text of an earlier attempt.
     let told = Told::after([delta(1, 0, "one "), end(1, 2, "")]);
     assert_eq!(told.short(), ["1@0 one ", "restarted 2", "1 SUCCEEDED", "ended "]);
 }

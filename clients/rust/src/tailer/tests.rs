@@ -33,7 +33,7 @@ fn since(tailer: &Tailer) -> Option<i64> {
     tailer.ask().since.map(|since| since.seconds)
 }
 
-/// What a stream of these events tells, in short.
+/// The updates for these events, in short form.
 fn told(tailer: &mut Tailer, events: impl IntoIterator<Item = v1::ExecutionEvent>) -> Vec<String> {
     tailer.begins();
     let mut updates = VecDeque::new();
@@ -62,10 +62,10 @@ fn what_is_there_is_told_then_what_happens() {
 fn it_is_resumed_since_the_last_event_with_the_same_filter() {
     let mut tailer = tailer();
     assert_eq!(since(&tailer), None);
-    // Before it has told all that comes first, it would have to begin anew.
+    // Before Synced, `since` does not move.
     told(&mut tailer, [snapshot("a", 10, 2)]);
     assert_eq!(since(&tailer), None);
-    // Then from where it began: what happened meanwhile may come yet.
+    // At Synced it moves to the stream's begin: changes since then may still follow.
     told(&mut tailer, [snapshot("a", 20, 2), synced(29)]);
     assert_eq!(since(&tailer), Some(20));
     for (event, expected) in [(changed("a", 31, 3), 31), (changed("b", 30, 1), 31), (heartbeat(45), 31)] {
@@ -91,7 +91,7 @@ fn what_was_seen_is_dropped_by_execution_and_sequence() {
         changed("b", 22, 5),
     ];
     assert_eq!(told(&mut tailer, again), ["b at 4", "c at 1", "b to 5"]);
-    // One that is found before its first change is known.
+    // An execution whose snapshot comes before its first change is known.
     assert_eq!(
         told(&mut tailer, [snapshot("d", 30, 0), snapshot("d", 30, 0), changed("d", 31, 1)]),
         ["d at 0", "d to 1"]

@@ -17,7 +17,7 @@ async fn error(mut watch: Updates) -> WatchError {
     error
 }
 
-/// Soon at the end of its patience.
+/// A client with little patience.
 fn hasty(url: String) -> Client {
     let (patience, silence) = (Duration::from_millis(500), Duration::from_millis(200));
     Client::connect(Options { url, patience, silence, ..Options::default() }).unwrap()

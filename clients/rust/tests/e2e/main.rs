@@ -1,4 +1,4 @@
-//! End to end: the client against the built server, which dies, drains and comes back.
+//! End to end: the client against the built server, which crashes, drains and restarts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
@@ -11,7 +11,7 @@ use prompt_ledger_client::{Client, Options, Update, Updates, v1};
 use prompt_ledger_testkit::fake_model::FakeModel;
 use prompt_ledger_testkit::ledger::{Builder, DEVELOPMENT_KEY, Ledger, built_binary, server, spec};
 
-/// A server with this model; its executions are soon taken up again when it dies.
+/// A server with this model and a short lease, so that executions are resumed soon after a crash.
 fn ledger(model: &FakeModel) -> Builder {
     let server = server(built_binary()).openai(&model.base_url());
     server.env("LEASE", "1s").env("RETRY_DELAYS", "10ms,10ms,10ms")
@@ -25,12 +25,12 @@ fn client(ledger: &Ledger) -> Client {
     Client::connect(options(ledger)).unwrap()
 }
 
-/// An execution that is written while it is watched.
+/// A spec of an execution whose text is watched.
 fn greet() -> v1::ExecutionSpec {
     v1::ExecutionSpec { stream_text: Some(true), ..spec("greet", &[]) }
 }
 
-/// What a consumer has of a watch who does what the documentation says.
+/// What a consumer of a watch has, who follows the documentation.
 #[derive(Debug, Default)]
 struct Read {
     /// Sequence and status.
@@ -42,7 +42,7 @@ struct Read {
 }
 
 impl Read {
-    /// Reads on until enough has come, or to the end.
+    /// Reads until enough has arrived, or to the end.
     async fn until(&mut self, watch: &mut Updates, enough: impl Fn(&Self) -> bool) {
         while !enough(self) {
             let update = watch.next().await.unwrap_or_else(|| panic!("no more after {self:?}"));
@@ -63,7 +63,7 @@ impl Read {
         }
     }
 
-    /// Reads to the end, and checks that it is one.
+    /// Reads to the end, and asserts that it is one.
     async fn read_out(&mut self, watch: &mut Updates) -> &v1::Execution {
         self.until(watch, |read| read.ended.is_some()).await;
         assert!(watch.next().await.is_none());

@@ -39,7 +39,7 @@ async fn with_a_key_a_broken_call_is_gone_on_with_by_watching() {
     let addr = first.addr.clone();
     first.kill().await;
     let _second = ledger(&model).data_dir(folder.path()).addr(&addr).start().await;
-    // What a dead server ran within a call is closed, not repeated.
+    // An inline call of a crashed server is failed, not repeated.
     let ended = read.read_out(&mut watch).await;
     assert_eq!((ended.status(), &*ended.error_type), (Failed, "interrupted"));
     assert_eq!((&*read.text, read.statuses()), ("one ", vec![Running, Failed]));

@@ -7,7 +7,7 @@ use prompt_ledger_testkit::ledger::spec;
 
 use super::{client, ledger};
 
-/// The updates up to one that is enough.
+/// The updates up to the first that is enough.
 async fn until(tail: &mut Tail, enough: impl Fn(&TailUpdate) -> bool) -> Vec<TailUpdate> {
     let mut updates = Vec::new();
     while !updates.last().is_some_and(&enough) {
@@ -28,7 +28,7 @@ fn of_greet() -> v1::WatchExecutionsRequest {
     v1::WatchExecutionsRequest { prompt_name: "greet".into(), ..v1::WatchExecutionsRequest::default() }
 }
 
-/// Whose changes these are, and what they are.
+/// Execution and status of each change.
 fn short(updates: &[TailUpdate]) -> Vec<(&str, v1::ExecutionStatus)> {
     fn one(update: &TailUpdate) -> Option<(&str, v1::ExecutionStatus)> {
         match update {
@@ -74,7 +74,7 @@ async fn a_server_that_is_killed_costs_no_change_and_repeats_none() {
     until(&mut tail, ends(&before)).await;
     let addr = first.addr.clone();
     first.kill().await;
-    // This one has ended before the tail is back, or not: it is told either way, and what was told is not told again.
+    // Whether it ends before or after the tail has reconnected, each change is yielded exactly once.
     let second = ledger(&model).data_dir(folder.path()).addr(&addr).start().await;
     let after = second.submit(spec("greet", &[])).await;
     let seen = until(&mut tail, ends(&after)).await;

@@ -40,7 +40,7 @@ async fn a_late_watch_and_one_of_an_execution_that_does_not_stream_give_the_whol
         read.read_out(&mut watch).await;
         assert_eq!((&*read.text, read.states.len()), ("one two", 3));
     }
-    // As a stream, from the last state on.
+    // The rest as a `Stream`, after the third state.
     let rest: Vec<_> = client(&ledger).watch_after(&id, 3).collect().await;
     assert!(matches!(&rest[..], [Ok(Update::Text { .. }), Ok(Update::Ended(_))]), "{rest:?}");
 }
@@ -98,7 +98,7 @@ async fn streams_that_reach_their_age_are_one_story() {
         read.read_out(&mut watch).await;
         read
     });
-    // Two streams one after another live longer than any one: the watch has got another by then.
+    // Longer than the age of two streams: by then the watch has opened others.
     for _ in 0..2 {
         let mut other = ledger.watch(&id, 0).await.unwrap();
         assert!(Story::new().read(&mut other, |_| false).await.is_some());

@@ -1,4 +1,4 @@
-//! Ends of leases, by a clock of the test's own, on a store that never answers.
+//! The local end of leases, by a simulated clock, on a store that never answers.
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
@@ -10,7 +10,7 @@ use super::*;
 
 const LEASE: Duration = Duration::from_secs(30);
 
-/// Tells what it was asked to extend.
+/// A store that reports which leases it was asked to extend, and never answers.
 struct Silent(mpsc::UnboundedSender<Vec<Fence>>);
 
 #[async_trait]
@@ -25,7 +25,7 @@ impl Leases for Silent {
     }
 }
 
-/// A heartbeat that goes on, and what the store hears of it.
+/// A running heartbeat, and the extensions that it asks for.
 fn beating() -> (Heartbeat, mpsc::UnboundedReceiver<Vec<Fence>>) {
     let (asked, heard) = mpsc::unbounded_channel();
     let heartbeat = Heartbeat::new(Arc::new(Silent(asked)), LEASE);
@@ -40,7 +40,7 @@ fn fence() -> Fence {
 #[tokio::test(start_paused = true)]
 async fn a_lease_ends_on_time_although_the_store_does_not_answer() {
     let (heartbeat, _) = beating();
-    // One beat after the other is under way meanwhile.
+    // At each of these offsets a beat is under way.
     for late in [0, 4, 11, 17, 29] {
         let sent = Instant::now();
         tokio::time::advance(Duration::from_secs(late)).await;

@@ -1,4 +1,4 @@
-//! Who is told of a text, and what.
+//! Which readers receive which text.
 
 use super::*;
 use prompt_ledger_domain::execution::Event;
@@ -8,7 +8,7 @@ use prompt_ledger_runtime::new_id;
 
 use crate::event_publisher::EventObserver;
 
-/// Hears the text of one process.
+/// Receives the text published in this process.
 #[derive(Default)]
 struct Here {
     listens: std::sync::atomic::AtomicBool,
@@ -37,7 +37,7 @@ impl EventObserver for Here {
     }
 }
 
-/// Texts that are told to both, and a running attempt.
+/// A running attempt with readers here and elsewhere.
 fn setup() -> (Arc<Here>, Arc<MemoryBus>, Texts, Fence) {
     let (here, bus) = (Arc::<Here>::default(), Arc::new(MemoryBus::new()));
     let publisher = EventPublisher::new(Outbox::announcements(bus.clone()), Some(here.clone()));
@@ -109,7 +109,7 @@ async fn the_first_piece_is_told_at_once_and_what_follows_together() {
     here.listen(true);
     let mut writer = texts.begin(fence);
     let telling = tokio::spawn(writer.telling());
-    // A question that finds nothing delays nothing.
+    // A request that finds no new text delays nothing.
     assert!(texts.asked_here(cursor(fence, 0, 0)));
     writer.push("one ");
     tokio::time::sleep(Duration::from_millis(1)).await;

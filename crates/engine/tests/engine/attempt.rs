@@ -1,4 +1,4 @@
-//! Attempts: their ends, each written the same way.
+//! The ends of attempts.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Leases: kept while the holder lives, given up when they are lost.
+//! Leases: extended while the holder lives, given up when they are lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn a_call_under_a_lost_lease_is_aborted() {
     let kit = Kit::new(SHORT, &[]).await;
     kit.model.next(Reply::hang());
     let (job, bounds) = kit.recorded(0).await;
-    // The holder forgets to breathe.
+    // The holder stops its heartbeats.
     kit.stop.cancel();
     let runner = kit.runner.clone();
     let id = job.fence.id;
@@ -86,7 +86,7 @@ async fn leases_are_kept_in_the_store_while_every_thread_of_the_main_runtime_is_
     let holder = Holder { worker: "test".into(), claim_id: ClaimId(new_id()), lease: LEASE };
     store.start(new, holder).await.unwrap();
     let lease = heartbeat.hold(fence, sent);
-    // The only thread of this runtime.
+    // Blocks the only thread of this runtime.
     std::thread::sleep(3 * LEASE);
     let kept = services::sql(database.url(), "SELECT lease_until > clock_timestamp() FROM executions");
     assert_eq!((kept.trim(), lease.lost.is_cancelled()), ("t", false));

@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What a worker stands on.
+/// What attempts need: store, providers, heartbeats.
 pub(crate) struct Kit {
     pub(crate) store: Arc<Sqlite>,
     pub(crate) model: FakeModel,
@@ -35,7 +35,7 @@ pub(crate) struct Kit {
 }
 
 impl Kit {
-    /// With leases of this length, kept, and these delays between attempts.
+    /// With leases of this length, which are extended, and these delays between attempts.
     pub(crate) async fn new(lease: Duration, delays: &[Duration]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
@@ -60,7 +60,7 @@ impl Kit {
         Self { store, model: FakeModel::start().await, runner, project, stop, _folder: folder }
     }
 
-    /// Runs it to its end: as it then stands.
+    /// Runs the job to its end and reads the execution.
     pub(crate) async fn run(&self, job: Job, bounds: Bounds) -> Execution {
         let id = job.fence.id;
         self.runner.run(job, bounds).await.unwrap();
@@ -71,7 +71,7 @@ impl Kit {
         self.store.get(self.project, id).await.unwrap()
     }
 
-    /// An execution that was recorded just now, held by this process.
+    /// A newly recorded execution whose lease this process holds.
     pub(crate) async fn recorded(&self, max_retries: i32) -> (Job, Bounds) {
         let new = an_execution(&*self.store, self.project, max_retries).await;
         let base_url = Some(self.model.base_url().parse().unwrap());
@@ -96,7 +96,7 @@ impl Kit {
     }
 }
 
-/// An execution of a prompt that is registered for it.
+/// An execution of a newly registered prompt.
 pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_retries: i32) -> NewExecution {
     let put = PutPrompt {
         name: "greet".into(),

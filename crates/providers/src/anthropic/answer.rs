@@ -1,4 +1,4 @@
-//! What was answered.
+//! Parses answers of the Messages API.
 
 use prompt_ledger_domain::execution::FinishReason;
 use prompt_ledger_domain::model::Usage;
@@ -15,7 +15,7 @@ json_object!(Answer {
 });
 
 json_object!(
-    /// A block of a message, or a piece of one.
+    /// A content block of a message, or a delta of one.
     pub(super) Block {
         "type" => kind: Field<String>,
         "text" => text: Field<String>,
@@ -23,7 +23,6 @@ json_object!(
 );
 
 json_object!(
-    /// What a call has used.
     #[derive(Clone, Copy)]
     pub(super) Used {
         "input_tokens" => input: Field<i64>,
@@ -34,14 +33,14 @@ json_object!(
 );
 
 impl Block {
-    /// Its text, if it is of this kind; thoughts and tools have none.
+    /// The text of a block of this kind; blocks of other kinds (thinking, tools) have none.
     pub(super) fn text_of(self, kind: &str) -> Option<String> {
         let is_text = self.kind.is().as_deref() == Some(kind);
         self.text.is().filter(|_| is_text)
     }
 }
 
-/// The texts of a list of blocks, as one.
+/// The texts of all text blocks, joined.
 #[derive(Debug)]
 struct ContentTexts(String);
 
@@ -53,7 +52,7 @@ impl Shape for ContentTexts {
     }
 }
 
-/// Reads a message; `request_id` is the header's, and goes before the body's.
+/// Parses a message. `request_id` is from the header; where it is empty, the body's id is taken.
 pub(super) fn read(body: &[u8], request_id: &str) -> Result<ReadAnswer, CallFault> {
     let answer: Answer = json::answer(body)?;
     let usage = usage(answer.usage.is().unwrap_or_default());
@@ -66,7 +65,7 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<ReadAnswer, CallFaul
     Ok(ReadAnswer { text, truncated: false, usage, finish_reason: finish_reason(answer.stop_reason), request_id: id })
 }
 
-/// Why it stopped; some servers write an empty string until it has.
+/// Absent where the model has not stopped; some servers send an empty string until then.
 pub(super) fn finish_reason(told: Field<String>) -> Option<FinishReason> {
     let word = match told {
         Field::Absent => return None,
@@ -82,7 +81,7 @@ pub(super) fn finish_reason(told: Field<String>) -> Option<FinishReason> {
     })
 }
 
-/// Here `input_tokens` leaves out what was read from the cache or written to it: together they are the prompt.
+/// `input_tokens` excludes tokens read from the cache or written to it, so the prompt's count is the sum of the three.
 pub(super) fn usage(told: Used) -> Usage {
     let (cached, written) = (count(told.read), count(told.written));
     let prompt =

@@ -1,4 +1,4 @@
-//! What one event of a stream says. An event of a type that is not known says nothing.
+//! Parses the events of a stream. An event of an unknown type is ignored.
 
 use super::answer::{Block, Used, finish_reason, usage};
 use crate::http::json::{Anything, Field, event, json_object};
@@ -24,7 +24,8 @@ json_object!(Piece {
     "stop_reason" => stop_reason: Field<String>,
 });
 
-/// Reads the events of one stream, in order. The usage comes in parts: the prompt's at the start, the answer's at the end.
+/// Parses the events of one stream, in order. The usage arrives in parts: the prompt's at the start, the answer's at
+/// the end.
 pub(super) fn reader() -> impl FnMut(&str) -> Result<Delta, CallFault> {
     let mut used = Used::default();
     move |data| read(data, &mut used)
@@ -59,7 +60,7 @@ fn read(data: &str, used: &mut Used) -> Result<Delta, CallFault> {
     Ok(delta)
 }
 
-/// Each count is a total: one that is told later goes before.
+/// Each count is a total, so a later one replaces an earlier one.
 fn merge(used: &mut Used, told: Field<Used>) {
     let told = told.is().unwrap_or_default();
     for (used, told) in [

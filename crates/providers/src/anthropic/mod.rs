@@ -1,4 +1,4 @@
-//! Anthropic's Messages API, at Anthropic or at a server that speaks it.
+//! Anthropic's Messages API, at Anthropic or at a compatible server.
 
 mod answer;
 mod event;
@@ -18,7 +18,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("anthropic-version"), HeaderValue::from_static("2023-06-01"));
 
-/// Anthropic, or a server that speaks its Messages API.
+/// A client of the Messages API of Anthropic or of a compatible server.
 pub struct Anthropic {
     http: Http,
     url: Url,
@@ -27,11 +27,11 @@ pub struct Anthropic {
 }
 
 impl Anthropic {
-    /// Opens no connection yet. INVALID_FIELD when the key cannot be sent; INTERNAL when this machine has no
-    /// certificates to check an https server by.
+    /// Opens no connection yet. INVALID_FIELD where the key is no valid header value; INTERNAL where this machine has
+    /// no root certificates for an https server.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let mut url = endpoint.base(API_BASE)?;
-        // Base URLs are written with `/v1` and without it.
+        // Base URLs are written with `/v1` or without it.
         let base = url.path().trim_end_matches('/');
         let path = format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base));
         url.set_path(&path);

@@ -1,14 +1,14 @@
-//! What is asked.
+//! Builds requests of the Messages API.
 
 use prompt_ledger_domain::execution::{ChatMessage, Input};
 use serde::Serialize;
 
 use crate::Call;
 
-/// The API requires a limit: this one holds when the caller gives none. Every model allows it.
+/// The API requires a limit: this one is sent when the caller gives none. Every model allows it.
 const MAX_TOKENS: i32 = 4096;
 
-/// The request's body. Absent parameters are not sent.
+/// The body of a request. Absent parameters are not sent.
 #[derive(Serialize)]
 pub(super) struct MessagesRequest<'a> {
     model: &'a str,
@@ -57,7 +57,7 @@ pub(super) fn body<'a>(call: &Call<'a>, streams: bool) -> MessagesRequest<'a> {
     }
 }
 
-/// OpenAI's two names for what stands in `system` here.
+/// OpenAI's two roles for what the API takes in `system`.
 fn is_system(message: &ChatMessage) -> bool {
     matches!(message.role.as_str(), "system" | "developer")
 }

@@ -1,4 +1,4 @@
-//! A model that answers with what it was asked: offline and deterministic.
+//! A model that repeats its input: offline and deterministic.
 
 use std::time::Instant;
 
@@ -9,8 +9,8 @@ use prompt_ledger_domain::model::Usage;
 
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
-/// Answers the rendered prompt, or the last `user` message, word by word. A word is a token. It takes every parameter,
-/// and `max_new_tokens` cuts the answer.
+/// Answers with the rendered prompt, or the last `user` message, word by word. Each word counts as one token. Accepts
+/// every parameter; `max_new_tokens` cuts the answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
@@ -48,7 +48,7 @@ impl Provider for Echo {
     }
 }
 
-/// What the user said last.
+/// The prompt, or the last message of the role `user`; empty where there is none.
 fn last_words(input: &Input) -> &str {
     match input {
         Input::Prompt(text) => text,
@@ -66,11 +66,12 @@ fn texts(input: &Input) -> impl Iterator<Item = &str> {
     prompt.into_iter().chain(messages.iter().map(|message| message.content.as_str()))
 }
 
-/// The start of `text` up to the end of its `most`th word; all of it when no word is left out.
+/// The first `most` words of `text`; all of it when no word is left out.
 fn start(text: &str, most: usize) -> &str {
     let mut words = text.split_whitespace();
     let Some(first_left_out) = words.nth(most) else { return text };
-    // The words are parts of `text`: what is before the first one left out stays, without the space between.
+    // `split_whitespace` yields slices of `text`: everything before the first omitted word stays, without the space
+    // between.
     let end = first_left_out.as_ptr().addr() - text.as_ptr().addr();
     text[..end].trim_end()
 }

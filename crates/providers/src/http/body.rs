@@ -1,4 +1,4 @@
-//! An answer's body, read piece by piece within a bound.
+//! Reads the body of a response, within a bound.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -10,32 +10,32 @@ use reqwest::Response;
 use super::budget::{BodyBudget, BodyRoom};
 use super::{CallFault, ReadAnswer, ToldSoFar, broken};
 
-/// The body of an answer that has begun. Dropping it before its end closes the connection.
+/// The body of a response that has begun. Dropping it before its end closes the connection.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     pub(super) response: Response,
-    /// As the header said; empty when it did not.
+    /// From the header; empty where it had none.
     pub(super) request_id: String,
     pub(super) place: Arc<str>,
     pub(super) budget: BodyBudget,
-    /// What it may have in all.
+    /// Most bytes that are read in all; more is an error.
     pub(super) most: usize,
-    /// What has come so far.
+    /// Bytes read so far.
     pub(super) read: usize,
 }
 
-/// An answer's body, read to its end.
+/// A body, read to its end.
 #[derive(Debug)]
 pub(crate) struct Received {
     body: Vec<u8>,
-    /// What the body takes of the budget.
+    /// The body's share of the budget.
     room: BodyRoom,
-    /// As the header said; empty when it did not.
+    /// From the header; empty where it had none.
     request_id: String,
 }
 
 impl ResponseBody {
-    /// What comes next. Counts what comes, whatever Content-Length says.
+    /// The next piece; absent at the end. Counts the bytes that arrive, whatever Content-Length says.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, CallFault> {
         let piece = self.response.chunk().await.map_err(|error| self.failed(broken(&self.place, &error)))?;
         self.read += piece.as_ref().map_or(0, Bytes::len);
@@ -46,7 +46,7 @@ impl ResponseBody {
         Ok(piece)
     }
 
-    /// All of it. Where the process has no room for more it is read on as soon as there is.
+    /// Reads to the end. Waits while the budget has no room.
     pub(super) async fn whole(mut self) -> Result<Received, CallFault> {
         let mut body = Vec::new();
         let mut room = BodyRoom::new(&self.budget);
@@ -63,7 +63,7 @@ impl ResponseBody {
 }
 
 impl Received {
-    /// Reads it as an answer, by a function that also takes the header's id.
+    /// Parses it as an answer. `read` receives the body and the header's id.
     pub(crate) async fn read(
         mut self,
         told: &mut ToldSoFar,
@@ -74,7 +74,7 @@ impl Received {
         self.parse(move |body| read(body, &id)).await?
     }
 
-    /// What `parse` makes of it. Then its room is given back.
+    /// Returns what `parse` returns; then the body's room is released.
     pub(super) async fn parse<T: Send + 'static>(
         self,
         parse: impl FnOnce(&[u8]) -> T + Send + 'static,
@@ -83,7 +83,7 @@ impl Received {
         let (length, budget) = (body.len(), room.budget().clone());
         let parsing = move || {
             let parsed = parse(&body);
-            // The body first: until then its room is taken.
+            // In this order: the body occupies its room until it is dropped.
             drop(body);
             drop(room);
             parsed

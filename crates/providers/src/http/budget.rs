@@ -1,4 +1,4 @@
-//! What the long bodies of a process may take together: memory while they are read, and processor time while they are
+//! Bounds what the long bodies of a process take together: memory while they are read, processor time while they are
 //! parsed.
 
 use std::fmt;
@@ -9,23 +9,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::CallFault;
 
-/// A body, or an event of a stream, up to so many bytes is outside the budget and is parsed where it was read: that takes
+/// Bodies and stream events of up to this many bytes are outside the budget and are parsed on the runtime: that takes
 /// less than a millisecond.
 const SMALL_BYTES: usize = 64 * 1024;
 
-/// The memory that bodies, and events of streams, above 64 KiB may take at once, from reading until they are parsed, and
-/// how many of them are parsed at once. The provider instances of a process share one: clones are one budget.
+/// Bounds the memory that bodies and stream events above 64 KiB take at once, from reading to parsing, and how many of
+/// them are parsed at once. The provider instances of a process share one: clones are one budget.
 #[derive(Clone)]
 pub struct BodyBudget {
     bytes: Arc<Semaphore>,
-    /// Room for one whole body, for one at a time: bodies that are half read and wait for each other's room would wait
-    /// for ever.
+    /// Room for one whole body, held by one reader at a time. It prevents a deadlock of bodies that are half read and
+    /// wait for each other's room.
     last: Arc<Semaphore>,
     parsers: Arc<Semaphore>,
 }
 
 impl BodyBudget {
-    /// So many bytes, at least what one body may have.
+    /// A budget of `bytes`; at least one body of the greatest length fits, whatever `bytes` says.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -33,13 +33,12 @@ impl BodyBudget {
         Self {
             bytes: Arc::new(Semaphore::new(shared)),
             last: Arc::new(Semaphore::new(1)),
-            // One thread is left to everything else.
+            // One core is left to everything else.
             parsers: Arc::new(Semaphore::new((threads - 1).max(1))),
         }
     }
 
-    /// Parses text of this length: on a thread of its own where it is long, so that the runtime's threads serve others
-    /// meanwhile.
+    /// Parses text of this length; long text on a blocking thread, so that the runtime's threads are free meanwhile.
     pub(super) async fn parse<T: Send + 'static>(
         &self,
         length: usize,
@@ -50,7 +49,7 @@ impl BodyBudget {
         }
         let unread = |_| CallFault::invalid_response("the provider's answer could not be read");
         let turn = Arc::clone(&self.parsers).acquire_owned().await.map_err(|_| unread(()))?;
-        // It goes on when the call is dropped: so it keeps its turn, and what it parses its room.
+        // Parsing goes on when the call is dropped, so it keeps its permit, and what it parses keeps its room.
         let parsing = tokio::task::spawn_blocking(move || {
             let parsed = parse();
             drop(turn);
@@ -72,7 +71,7 @@ impl fmt::Debug for BodyBudget {
     }
 }
 
-/// What one body, or one stream's event, holds of the budget; dropping it gives it back.
+/// The share of the budget of one body or one stream event; dropping it releases it.
 #[derive(Debug)]
 pub(super) struct BodyRoom {
     budget: BodyBudget,
@@ -81,7 +80,6 @@ pub(super) struct BodyRoom {
 }
 
 impl BodyRoom {
-    /// Nothing yet.
     pub(super) fn new(budget: &BodyBudget) -> Self {
         Self { budget: budget.clone(), held: None, last: None }
     }
@@ -90,8 +88,8 @@ impl BodyRoom {
         &self.budget
     }
 
-    /// Makes a buffer large enough for `bytes`, and no larger than `most`; waits until there is room for that. A buffer that
-    /// grows is there twice for a moment.
+    /// Grows a buffer to hold `bytes`, but no larger than `most`; waits until the budget has room for that. While a
+    /// buffer grows, the old and the new one exist together.
     pub(super) async fn reserve(&mut self, buffer: &mut Vec<u8>, bytes: usize, most: usize) {
         if bytes <= buffer.capacity() {
             return;
@@ -104,13 +102,13 @@ impl BodyRoom {
         self.shrink(capacity);
     }
 
-    /// Holds `bytes` in all, no more and no less.
+    /// Holds exactly `bytes`.
     pub(super) async fn hold(&mut self, bytes: usize) {
         self.shrink(bytes);
         self.grow(bytes).await;
     }
 
-    /// Gives back what is held above `bytes`.
+    /// Releases what is held above `bytes`.
     fn shrink(&mut self, bytes: usize) {
         if bytes <= SMALL_BYTES {
             (self.held, self.last) = (None, None);
@@ -119,7 +117,7 @@ impl BodyRoom {
         }
     }
 
-    /// Holds `bytes` in all, and waits until there is room for them: the call's timeout bounds that.
+    /// Holds at least `bytes`, and waits until there is room for them; the call's timeout bounds that.
     async fn grow(&mut self, bytes: usize) {
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         if bytes <= SMALL_BYTES || bytes <= held || self.last.is_some() {
@@ -127,7 +125,7 @@ impl BodyRoom {
         }
         let more = u32::try_from(bytes - held).unwrap_or(u32::MAX);
         let BodyBudget { bytes, last, .. } = &self.budget;
-        // Neither is ever closed.
+        // The semaphores are never closed.
         tokio::select! {
             biased;
             room = Arc::clone(bytes).acquire_many_owned(more) => match (&mut self.held, room) {
@@ -152,7 +150,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(10);
 
     async fn at_once(growing: impl Future<Output = ()>) -> bool {
-        // Whoever need not wait is done at the first poll.
+        // A task that need not wait is done at the first poll.
         timeout(Duration::ZERO, growing).await.is_ok()
     }
 
@@ -164,7 +162,7 @@ mod tests {
         // The room that is left belongs to one at a time.
         assert!(at_once(second.grow(BODY)).await);
         assert!(!at_once(third.grow(SMALL_BYTES + 1)).await);
-        // What is small waits for nobody.
+        // Small bodies do not wait.
         assert!(at_once(third.grow(SMALL_BYTES)).await);
         drop(second);
         assert!(at_once(third.grow(BODY)).await);
@@ -184,7 +182,7 @@ mod tests {
             assert!(buffer.capacity() >= bytes);
             assert_eq!(budget.bytes.available_permits(), BODY - buffer.capacity());
         }
-        // Beside the half that it has there is no room for a whole; so it has the room of the last.
+        // Beside the half that it holds there is no room for a whole body, so it takes the room of the last.
         room.reserve(&mut buffer, BODY, BODY).await;
         assert_eq!((buffer.capacity(), budget.last.available_permits()), (BODY, 0));
         room.hold(SMALL_BYTES + 1).await;

@@ -1,6 +1,6 @@
-//! JSON of which only the fields that are used are kept: what a provider adds is passed over without an allocation, so an
-//! answer costs its bytes and no more, whatever it is made of. A value of another shape than the one that is looked for
-//! counts as not given, since compatible servers differ in everything that is not the text.
+//! Parses only the JSON fields that are used. Other fields are skipped without an allocation, so the memory of an
+//! answer is bounded by its bytes. A value of an unexpected shape counts as not given, since compatible servers differ
+//! in everything but the text.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,20 +9,20 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, M
 
 use super::CallFault;
 
-/// What stands in a field.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Field<T> {
-    /// Nothing, or null.
+    /// Missing, or null.
     #[default]
     Absent,
-    /// A value of the shape that is looked for.
+    /// A value of the expected shape.
     Is(T),
     /// A value of another shape.
     Other,
 }
 
 impl<T> Field<T> {
-    /// The value, where it has the shape that is looked for.
+    /// The value, where it has the expected shape.
     pub(crate) fn is(self) -> Option<T> {
         match self {
             Self::Is(value) => Some(value),
@@ -30,13 +30,13 @@ impl<T> Field<T> {
         }
     }
 
-    /// Whether anything but null stands there.
+    /// Whether there is any value but null.
     pub(crate) fn is_given(&self) -> bool {
         !matches!(self, Self::Absent)
     }
 }
 
-/// What a value is made from. Each shape that is not taken reads as [`Field::Other`].
+/// A type that can be parsed from some shapes of JSON. Every shape that it does not accept reads as [`Field::Other`].
 pub(crate) trait Shape: Sized {
     fn of_text(_: &str) -> Option<Self> {
         None
@@ -46,12 +46,12 @@ pub(crate) trait Shape: Sized {
         None
     }
 
-    /// Reads the list to its end.
+    /// Must read the list to its end.
     fn of_list<'de, A: SeqAccess<'de>>(list: A) -> Result<Option<Self>, A::Error> {
         IgnoredAny.visit_seq(list).map(|_| None)
     }
 
-    /// Reads the object to its end.
+    /// Must read the object to its end.
     fn of_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
         IgnoredAny.visit_map(object).map(|_| None)
     }
@@ -69,13 +69,13 @@ impl Shape for i64 {
     }
 }
 
-/// For a field of which only matters whether it is given.
+/// For a field of which only the presence matters.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Anything {}
 
 impl Shape for Anything {}
 
-/// Passes over a list element by element.
+/// Calls `take` with each element.
 pub(crate) fn each<'de, A, T>(mut list: A, mut take: impl FnMut(T)) -> Result<(), A::Error>
 where
     A: SeqAccess<'de>,
@@ -87,24 +87,25 @@ where
     Ok(())
 }
 
-/// An answer, by the fields that are used.
+/// Parses an answer.
 pub(crate) fn answer<T: Shape + Default>(body: &[u8]) -> Result<T, CallFault> {
     object(body).map_err(|error| CallFault::invalid_response(format!("the provider's answer is no JSON: {error}")))
 }
 
-/// What one event of a stream is made of.
+/// Parses the data of a stream event.
 pub(crate) fn event<T: Shape + Default>(data: &str) -> Result<T, CallFault> {
     object(data.as_bytes())
         .map_err(|error| CallFault::invalid_response(format!("an event of the provider's stream is no JSON: {error}")))
 }
 
-/// A whole JSON text that is an object; the default where it is another value. An error is one of its syntax.
+/// Parses a whole JSON text that should be an object; the default where it is another value. Fails only on wrong
+/// syntax.
 pub(super) fn object<T: Shape + Default>(json: &[u8]) -> serde_json::Result<T> {
     Ok(serde_json::from_slice::<Field<T>>(json)?.is().unwrap_or_default())
 }
 
-/// Declares an object by the names of the fields that are read: `json_object!(Part { "text" => text: Field<String>, })`.
-/// Where a name comes twice, the last counts.
+/// Declares an object with the fields that are read: `json_object!(Part { "text" => text: Field<String>, })`. Of a
+/// repeated field the last one counts.
 macro_rules! json_object {
     ($(#[$about:meta])* $vis:vis $object:ident { $($name:literal => $field:ident: $type:ty,)+ }) => {
         $(#[$about])*
@@ -131,7 +132,7 @@ macro_rules! json_object {
 }
 pub(crate) use json_object;
 
-/// A field's name: which of these it is, if it is one.
+/// Parses the name of a field: which of these it is, if any.
 pub(crate) struct OneOf(pub(crate) &'static [&'static str]);
 
 impl<'de> DeserializeSeed<'de> for OneOf {

@@ -1,4 +1,4 @@
-//! What the providers that are reached over HTTP share: one way to send, one to read, one to classify what went wrong.
+//! What providers over HTTP share: sending, reading, and classifying failures.
 
 mod body;
 mod budget;
@@ -33,25 +33,25 @@ pub(crate) use self::refusal::in_body;
 pub(crate) use self::stream::Delta;
 use self::stream::{EventReader, ReadTimeouts, at_once};
 
-/// Idle connections that are kept for the next calls.
+/// Most idle connections that are kept.
 const IDLE_CONNECTIONS: usize = 64;
 
-/// Where a provider is, and the key for it.
+/// Where a provider is, its key, and the bounds of its calls.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Its key; a local server may need none.
+    /// Absent where the server needs none, as a local one may.
     pub api_key: Option<Secret>,
-    /// Where it is, when not at its maker's: `http://127.0.0.1:11434/v1`.
+    /// Absent: the vendor's own server. For example `http://127.0.0.1:11434/v1`.
     pub base_url: Option<Url>,
-    /// How long connecting may take; 10 seconds by default. A call's own timeout bounds it too.
+    /// Bounds connecting; 10 seconds by default. A call's own timeout bounds it too.
     pub connect_timeout: Duration,
-    /// How long a stream's first event may take from the request on; 60 seconds by default. A call's own timeout bounds
+    /// Bounds the time from the request to a stream's first event; 60 seconds by default. A call's own timeout bounds
     /// it too.
     pub first_token_timeout: Duration,
-    /// How long a stream that has begun may be silent; 30 seconds by default. A call's own timeout bounds it too.
+    /// Bounds the silence within a stream that has begun; 30 seconds by default. A call's own timeout bounds it too.
     pub idle_timeout: Duration,
-    /// What the bodies that it answers with share with those of the process's other instances; one of its own by
-    /// default.
+    /// Bounds the memory of response bodies, together with the other instances that share it; by default a budget of
+    /// its own.
     pub bodies: BodyBudget,
 }
 
@@ -69,12 +69,12 @@ impl Default for Endpoint {
 }
 
 impl Endpoint {
-    /// Whether calls go to a place of one's own, and not to the maker's host, however that was written.
+    /// Whether the base URL's host is another than the vendor's.
     pub(crate) fn is_own_place(&self, makers_host: &str) -> bool {
         self.base_url.as_ref().is_some_and(|url| url.host_str() != Some(makers_host))
     }
 
-    /// The key as a header's value behind `prefix`, marked so that it is not logged.
+    /// The key as a header value behind `prefix`, marked as sensitive so that it is not logged.
     pub(crate) fn key_header(&self, prefix: &str) -> Result<Option<HeaderValue>> {
         let Some(key) = &self.api_key else { return Ok(None) };
         let value = HeaderValue::from_str(&format!("{prefix}{}", key.expose())).map_err(|_| {
@@ -83,7 +83,7 @@ impl Endpoint {
         Ok(Some(sensitive(value)))
     }
 
-    /// Its base URL, or the maker's.
+    /// The base URL, or the vendor's.
     pub(crate) fn base(&self, makers: &str) -> Result<Url> {
         self.base_url.clone().map_or_else(|| Url::parse(makers).map_err(Error::internal), Ok)
     }
@@ -106,18 +106,18 @@ pub(crate) struct Http {
     redactor: Arc<Redactor>,
 }
 
-/// A successful answer to a call that asked for a stream.
+/// A successful response to a call that asked for a stream.
 #[derive(Debug)]
 enum Came {
-    /// It came at once all the same.
+    /// A whole answer, from a server that does not stream.
     Whole(Received),
-    /// It has begun.
+    /// A stream has begun.
     EventReader(Box<EventReader>),
 }
 
 impl Http {
     pub(crate) fn new(base: &Url, endpoint: Endpoint) -> Result<Self> {
-        // The process may have chosen its provider of TLS already; then that one stays.
+        // The process may have installed a TLS provider already; then that one stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .connect_timeout(endpoint.connect_timeout)
@@ -127,11 +127,11 @@ impl Http {
             .pool_idle_timeout(Duration::from_secs(90))
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(10))
-            // A key and a prompt go to the place that was configured, and nowhere else.
+            // The key and the prompt must go to the configured server only: neither redirects nor proxies are followed.
             .redirect(Policy::none())
             .no_proxy();
         if base.scheme() == "http" {
-            // No certificate is ever checked: so a machine without any must do.
+            // No certificate is ever checked, so a machine without root certificates must do.
             builder = builder.tls_certs_only([]);
         }
         let client = builder.build().map_err(Error::internal)?;
@@ -149,17 +149,16 @@ impl Http {
         })
     }
 
-    /// The client, for building requests.
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// What hides the key in what the provider says.
+    /// Removes the key from the provider's texts.
     fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// What the provider said of an input, fit for a record. Where either is long it is looked through off the runtime.
+    /// A provider's message about an input, redacted. Where either is long, that runs off the runtime.
     async fn shown(&self, message: String, input: &Input) -> String {
         let (redactor, input) = (Arc::clone(&self.redactor), input.clone());
         let length = message.len() + input.bytes();
@@ -167,8 +166,8 @@ impl Http {
         self.bodies.parse(length, redacting).await.unwrap_or_else(|failed| failed.message)
     }
 
-    /// Sends a request with a JSON body once. With a sink the answer is read as events, also into the sink, unless the
-    /// server answers at once all the same; without one it is read whole.
+    /// Sends a request with a JSON body once. With a sink the answer is read as events, and their text is pushed into
+    /// the sink; a server that answers whole all the same is accepted. Without a sink it is read whole.
     pub(crate) async fn ask(
         &self,
         request: RequestBuilder,
@@ -195,8 +194,8 @@ impl Http {
         self.open(request).await?.whole().await
     }
 
-    /// Sends a request for a stream once, and waits until it begins. A server that cannot stream answers JSON: that is
-    /// read to its end.
+    /// Sends a request for a stream once, and waits until the stream begins. Where the server answers with JSON
+    /// instead, that is read to its end.
     async fn send_for_events(&self, request: Request) -> Result<Came, CallFault> {
         let patience = ReadTimeouts::begin(self.first_token_timeout, self.idle_timeout);
         let begin = async {
@@ -212,7 +211,7 @@ impl Http {
         patience.first(begin).await
     }
 
-    /// Sends a request once; its answer has begun, and is a success.
+    /// Sends a request once; returns the body of a successful response as it begins.
     async fn open(&self, request: Request) -> Result<ResponseBody, CallFault> {
         let response = self.client.execute(request).await.map_err(|error| broken(&self.place, &error))?;
         let (status, headers) = (response.status(), response.headers());
@@ -228,7 +227,7 @@ impl Http {
         let request_id = body.request_id.clone();
         let failed = match body.whole().await {
             Ok(received) => received.parse(move |body| refusal::classify(status, body)).await?,
-            // The status says enough when the body cannot be read.
+            // The status is enough when the body cannot be read.
             Err(_) => refusal::classify(status, b""),
         };
         Err(CallFault { retry_after, request_id, ..failed })
@@ -247,7 +246,7 @@ fn broken(place: &str, error: &reqwest::Error) -> CallFault {
     CallFault { sent: !error.is_connect(), ..failed }
 }
 
-/// What lies under the wrapping; it names neither the URL nor what was sent.
+/// The innermost cause; it names neither the URL nor what was sent.
 fn root(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {
@@ -256,13 +255,13 @@ fn root(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// The first header that holds an id; empty when none does.
+/// The first header with a valid id; empty when there is none.
 fn id_header(headers: &HeaderMap) -> String {
     let values = ["x-request-id", "request-id"].into_iter().filter_map(|name| headers.get(name)?.to_str().ok());
     values.into_iter().find(|id| outcome::is_request_id(id)).unwrap_or_default().to_owned()
 }
 
-/// What the body is, in lower case and without parameters; empty when the header does not say.
+/// The media type, in lower case and without parameters; empty when the header is missing.
 fn media_type(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()

@@ -1,4 +1,4 @@
-//! From what a provider did to what the trait promises.
+//! Turns what a provider answered into [`Answer`] or [`CallError`].
 
 use std::error::Error;
 use std::fmt;
@@ -11,21 +11,21 @@ use super::Http;
 use super::json::Field;
 use crate::{Answer, Call, CallError};
 
-/// The longest id of a call that is taken over.
+/// Longest request id that is kept, in bytes.
 const REQUEST_ID_BYTES: usize = 128;
 
-/// A provider's answer, understood.
+/// A parsed answer.
 #[derive(Debug)]
 pub(crate) struct ReadAnswer {
     pub(crate) text: String,
-    /// More was written than that.
+    /// The model wrote more than `text`.
     pub(crate) truncated: bool,
     pub(crate) usage: Usage,
     pub(crate) finish_reason: Option<FinishReason>,
     pub(crate) request_id: String,
 }
 
-/// A classified failure whose message may still hold what nobody should read.
+/// A classified failure whose message is not redacted yet.
 #[derive(Debug)]
 pub(crate) struct CallFault {
     pub(crate) error_type: ErrorType,
@@ -33,7 +33,7 @@ pub(crate) struct CallFault {
     pub(crate) retry_after: Option<Duration>,
     pub(crate) request_id: String,
     pub(crate) usage: Usage,
-    /// Whether the provider may have got anything.
+    /// Whether the provider may have received anything.
     pub(crate) sent: bool,
 }
 
@@ -53,7 +53,7 @@ impl CallFault {
         Self::new(ErrorType::InvalidResponse, message)
     }
 
-    /// The request was not even sent.
+    /// The request was not sent.
     pub(crate) fn unsent(message: impl Into<String>) -> Self {
         Self { sent: false, ..Self::new(ErrorType::InvalidRequest, message) }
     }
@@ -67,14 +67,13 @@ impl fmt::Display for CallFault {
 
 impl Error for CallFault {}
 
-/// What a provider has told before a call ends; a call that is cut off leaves it.
+/// What a provider has reported before a call ends; used when the call is cut off.
 #[derive(Debug, Default)]
 pub(crate) struct ToldSoFar {
     pub(crate) request_id: String,
     pub(crate) usage: Usage,
 }
 
-/// How a call ended, and how long that took.
 pub(crate) struct CallEnd {
     outcome: Result<ReadAnswer, CallFault>,
     latency: Duration,
@@ -87,7 +86,7 @@ pub(crate) async fn within(timeout: Duration, ask: impl Future<Output = Result<R
     CallEnd { latency: begun.elapsed(), outcome: outcome.unwrap_or_else(|_| Err(late(timeout))) }
 }
 
-/// Cleans what came of a call; a failure keeps what was told before it.
+/// Cleans the result of a call. A failure keeps the usage and the id that were reported before it.
 pub(crate) async fn conclude(
     ended: CallEnd,
     told: ToldSoFar,
@@ -122,19 +121,19 @@ fn late(timeout: Duration) -> CallFault {
     CallFault::new(ErrorType::Timeout, format!("the provider had not answered after {timeout:?}"))
 }
 
-/// No database keeps a NUL.
+/// Databases store no NUL.
 pub(super) fn without_nul(text: String) -> String {
     if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
 }
 
-/// Whether this can be a call's id: providers write them in letters, digits and `._:-`, and anything else may be a text
-/// that nobody should read.
+/// Whether this has the form of a request id: letters, digits and `._:-`, 1 to 128 bytes. Anything else may hold text
+/// that must not be stored.
 pub(super) fn is_request_id(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     (1..=REQUEST_ID_BYTES).contains(&text.len()) && text.bytes().all(fits)
 }
 
-/// A count of tokens; one that is negative, too large or no integer was not told.
+/// A token count; absent where it is negative, too large or no integer.
 pub(crate) fn count(told: Field<i64>) -> Option<i32> {
     told.is().and_then(|count| i32::try_from(count).ok()).filter(|count| *count >= 0)
 }

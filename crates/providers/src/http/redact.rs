@@ -1,4 +1,4 @@
-//! What a provider says, without the key and without the prompt: providers repeat either.
+//! Removes the key and the prompt from a provider's texts, since providers repeat either.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,29 +14,29 @@ use prompt_ledger_domain::text;
 use super::outcome::is_request_id;
 
 const HIDDEN: &str = "***";
-/// A prompt up to this long is not hidden: it may be a word of the message's own.
+/// Prompts of up to this many bytes are not hidden: they may be ordinary words of the message.
 const SHORT_BYTES: usize = 8;
-/// So much of a longer text in a row is no chance any more.
+/// A common run of this many bytes with a longer text is no coincidence.
 const RUN_BYTES: usize = 24;
-/// So much of a message is looked at, before it is cut to what is kept: what is hidden makes it shorter.
+/// Bytes of a message that are searched before it is cut to what is stored: hiding makes it shorter.
 const LOOKED_AT_BYTES: usize = 64 * 1024;
-/// A prompt that is longer than this is looked for in the whole message. There are few of them in one request, and no key
-/// is as long.
+/// Prompts longer than this are searched in the whole message. There are few of them in one request, and no key is as
+/// long.
 const LONG_BYTES: usize = LOOKED_AT_BYTES / 4;
-/// A form of the key that is shorter than this may stand anywhere by chance.
+/// Forms of the key shorter than this may occur by coincidence.
 const CHANCE_BYTES: usize = 6;
-/// The longest that one byte is written as: `\u0041`.
+/// The longest escape of one byte: `\u0041`.
 const ESCAPE_BYTES: usize = 6;
 
-/// Hides one provider's key, in the forms that a server may repeat it in: as it is, backwards, in hex, each of
-/// them in upper or lower case, and in base64 at whatever place of a longer text (`Bearer KEY`, `KEY:`), each of them also
+/// Hides one provider's key in the forms in which a server may repeat it: as it is, reversed and in hex, each in upper
+/// or lower case, and in base64 at any position of a longer text (`Bearer KEY`, `KEY:`); each of them also
 /// percent-encoded or escaped as in JSON.
 pub(crate) struct Redactor {
     forms: Vec<KeyForm>,
 }
 
 struct KeyForm {
-    /// In lower case where it is no base64.
+    /// In lower case unless `is_base64`.
     text: String,
     is_base64: bool,
 }
@@ -59,15 +59,16 @@ impl Redactor {
         Self { forms }
     }
 
-    /// A message fit for a record: at most 2 KiB, on one line, without the key, without the prompt or a long part of it.
+    /// A message that may be stored: at most 2 KiB, on one line, without the key, without the prompt or a long part of
+    /// it.
     pub(crate) fn message(&self, message: &str, input: &Input) -> String {
         let texts: Vec<&str> = match input {
             Input::Prompt(text) => vec![text.trim()],
             Input::Messages(messages) => messages.iter().map(|message| message.content.trim()).collect(),
         };
         let texts: Vec<String> = texts.into_iter().flat_map(forms).collect();
-        // Whole secrets go before anything is cut: half a secret would not be found again. A long prompt goes first, since
-        // the reason may stand behind it; one that is no longer than a key could hide a part of the key alone.
+        // Whole secrets are hidden before anything is cut: half a secret would not be found again. Long prompts go
+        // first, since the reason may stand behind them; one no longer than a key could hide a part of the key only.
         let mut message = Cow::Borrowed(message);
         if message.len() > LOOKED_AT_BYTES {
             hide(&mut message, texts.iter().filter(|text| text.len() > LONG_BYTES));
@@ -80,7 +81,7 @@ impl Redactor {
         text::cut(message.trim(), ERROR_MESSAGE_BYTES).to_owned()
     }
 
-    /// A call's id; empty where it is no id, or holds the key.
+    /// A request id; empty where it has not the form of one, or contains the key.
     pub(crate) fn request_id(&self, id: String) -> String {
         let lower = id.to_ascii_lowercase();
         let stands = |form: &KeyForm| if form.is_base64 { id.contains(&form.text) } else { lower.contains(&form.text) };
@@ -88,7 +89,7 @@ impl Redactor {
         if is_request_id(&id) && !holds_key() { id } else { String::new() }
     }
 
-    /// The start of a message, with each form of the key hidden.
+    /// The first `LOOKED_AT_BYTES` of a message, with each form of the key hidden.
     fn without_key(&self, message: &str) -> String {
         let start = text::cut(message, LOOKED_AT_BYTES);
         let mut found = self.find(start);
@@ -97,7 +98,7 @@ impl Redactor {
             found.extend(self.find(&text).into_iter().map(|(from, to)| (places[from] as usize, places[to] as usize)));
         }
         found.sort_unstable();
-        // A key that the start's end goes through is not found: nothing is shown of where it may be.
+        // A key across the end of the searched part is not found, so nothing is shown of where it may be.
         let longest = self.forms.iter().map(|form| form.text.len()).max().unwrap_or_default();
         let unsure = if start.len() < message.len() { longest * ESCAPE_BYTES } else { 0 };
         let end = start.floor_char_boundary(start.len().saturating_sub(unsure));
@@ -113,12 +114,12 @@ impl Redactor {
         shown
     }
 
-    /// From where to where the key stands in a text.
+    /// The ranges of the text in which the key stands.
     fn find(&self, text: &str) -> Vec<(usize, usize)> {
         let (bytes, lower) = (text.as_bytes(), text.to_ascii_lowercase());
         let mut found = Vec::new();
         for form in &self.forms {
-            // What is found lies behind what was found before, so that no byte is looked at twice for each.
+            // Searches only behind the last match, so that no byte is visited twice per form.
             let mut behind = 0;
             for (at, _) in (if form.is_base64 { text } else { &lower }).match_indices(&form.text) {
                 if at < behind {
@@ -126,7 +127,7 @@ impl Redactor {
                 }
                 let (mut from, mut to) = (at, at + form.text.len());
                 if form.is_base64 {
-                    // The characters around it hold bits of the key too.
+                    // The characters around it encode bits of the key too.
                     from = bytes[behind..from]
                         .iter()
                         .rposition(|byte| !is_base64(*byte))
@@ -147,11 +148,12 @@ impl fmt::Debug for Redactor {
     }
 }
 
-/// What surely stands in the base64 of any text in which the key stands behind `before` bytes, or three more, or six ...
+/// The part of the base64 that depends on the key alone, where the key stands behind `before` bytes (or 3, 6, ...
+/// more).
 fn base64(engine: &impl Engine, key: &str, before: usize) -> String {
     let padded = [&[0; 2][..before], key.as_bytes()].concat();
     let encoded = engine.encode(&padded);
-    // Six bits each; those that are the key's alone.
+    // A character encodes six bits; these are those of the key alone.
     let (from, to) = ((8 * before).div_ceil(6), 8 * padded.len() / 6);
     encoded.get(from..to).unwrap_or_default().to_owned()
 }
@@ -160,8 +162,8 @@ fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte)
 }
 
-/// A text with its escapes (`%41`, `\u0041`, `\/`) read as what they stand for, and where each byte of it comes from, its
-/// end included.
+/// A text with its escapes (`%41`, `\u0041`, `\/`) decoded, and for each of its bytes, and its end, the offset in the
+/// escaped text.
 fn unescaped(escaped: &str) -> (String, Vec<u32>) {
     let (mut text, mut places) = (String::with_capacity(escaped.len()), Vec::with_capacity(escaped.len() + 1));
     let mut at = 0;
@@ -176,7 +178,7 @@ fn unescaped(escaped: &str) -> (String, Vec<u32>) {
     (text, places)
 }
 
-/// The character that the text's start is an escape of, and how long that is. A key is ASCII, since it is sent in a header.
+/// The character of the escape at the text's start, and the escape's length. Only ASCII: a key is sent in a header.
 fn escape(text: &str) -> Option<(char, usize)> {
     let (digits, length) = match text.as_bytes() {
         [b'%', ..] => (text.get(1..3)?, 3),
@@ -188,14 +190,14 @@ fn escape(text: &str) -> Option<(char, usize)> {
     Some((char::from_u32(code).filter(char::is_ascii)?, length))
 }
 
-/// A text as it is, and as it stands in JSON that is told as a message.
+/// The text, and its escaped form within a JSON string where that differs.
 fn forms(text: &str) -> impl Iterator<Item = String> {
     let quoted = serde_json::to_string(text).unwrap_or_default();
     let escaped = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|escaped| *escaped != text);
     [Some(text.to_owned()), escaped.map(str::to_owned)].into_iter().flatten()
 }
 
-/// Hides each of the texts where it stands whole.
+/// Hides every whole occurrence of each text.
 fn hide<'t>(message: &mut Cow<'_, str>, texts: impl Iterator<Item = &'t String>) {
     for text in texts {
         if message.contains(text) {
@@ -306,7 +308,7 @@ mod tests {
     #[test]
     fn a_long_message_is_looked_at_in_part_and_shows_no_part_of_a_key() {
         let key = "sk-proj-0123456789";
-        // Hidden keys make room for what lies where the look ends.
+        // Hidden keys shorten the message, which moves the end of the searched part.
         let filler = format!("{key} ").repeat(LOOKED_AT_BYTES / (key.len() + 1) - 1);
         for before in 0..key.len() {
             let message = format!("{}{filler}{key}{}", "x".repeat(before), "y".repeat(1024));
@@ -329,7 +331,7 @@ mod tests {
             let shown = redactor.message(message, &Input::Prompt("hello".into()));
             assert!(!shown.contains("sk-") && shown.len() <= ERROR_MESSAGE_BYTES);
         }
-        // Read to their ends, they take minutes.
+        // Without the bound this takes minutes.
         assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
     }
 
@@ -349,7 +351,7 @@ mod tests {
         ] {
             assert_eq!(redactor.request_id(id.clone()) == id && !id.is_empty(), expected, "{id}");
         }
-        // The key of a server that wants none is no secret.
+        // The key for a server that needs none is no secret.
         assert_eq!(Redactor::new(Some(&Secret::new("x"))).request_id("req-x".into()), "req-x");
     }
 
@@ -378,7 +380,7 @@ mod tests {
         let prompt = "Dear Ada,\nsay \"when\".\nYours, Bob\n";
         let detail = serde_json::json!([{"msg": "too long", "input": prompt}]).to_string();
         assert_eq!(redacted(&detail, "", prompt), r#"[{"input":"***\n","msg":"too long"}]"#);
-        // A part of it, across its lines.
+        // A part of the prompt, across its lines.
         assert_eq!(redacted(&detail[13..46], "", prompt), "***");
     }
 

@@ -1,4 +1,4 @@
-//! What a provider's refusal means. The one place where errors are classified.
+//! Classifies refusals: the only place where a provider's errors get their type.
 
 use prompt_ledger_domain::execution::ErrorType;
 use reqwest::StatusCode;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::CallFault;
 use super::json::{self, Field, Shape, json_object};
 
-/// Codes and types that say that the quota is spent or that nobody pays: waiting does not help.
+/// Codes and types for a spent quota or missing payment: retrying does not help.
 const QUOTA: &[&str] = &[
     "insufficient_quota",
     "quota_exceeded",
@@ -17,15 +17,15 @@ const QUOTA: &[&str] = &[
     "billing_error",
     "insufficient_user_quota",
 ];
-/// Codes and types that say that the content was refused.
+/// Codes and types for refused content.
 const FILTERED: &[&str] = &["content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"];
 
-/// An answer that is no success. Its body may be anything.
+/// Classifies an unsuccessful response. Its body may be anything.
 pub(super) fn classify(status: StatusCode, body: &[u8]) -> CallFault {
     let body = String::from_utf8_lossy(body);
     let reason = match json::object::<Refusal>(body.as_bytes()) {
         Ok(refusal) => RefusalReason::of(refusal),
-        // A gateway's plain words are worth showing, its pages are not.
+        // Plain text from a gateway is shown, HTML is not.
         Err(_) => RefusalReason {
             message: Some(body.trim().to_owned()).filter(|b| !b.starts_with('<')),
             ..RefusalReason::default()
@@ -40,7 +40,7 @@ pub(super) fn classify(status: StatusCode, body: &[u8]) -> CallFault {
     CallFault::new(error_type(status, &reason), message)
 }
 
-/// A success whose body, or an event of it, is an error all the same: `{"error": {"code": 502, ...}}`.
+/// The error in a successful response or in a stream event, if there is one: `{"error": {"code": 502, ...}}`.
 pub(crate) fn in_body(json: &[u8]) -> Option<CallFault> {
     let refusal = json::object::<Refusal>(json).ok().filter(|refusal| refusal.error.is_given())?;
     let reason = RefusalReason::of(refusal);
@@ -63,7 +63,7 @@ fn error_type(status: StatusCode, reason: &RefusalReason) -> ErrorType {
     }
 }
 
-/// What a code or a type means where no status says it: within a stream that began as a success.
+/// The meaning of a code or type without a status: in a stream that began as a success.
 fn by_word(word: &str) -> Option<ErrorType> {
     Some(match word {
         "overloaded_error" | "api_error" | "server_error" => ErrorType::ProviderError,
@@ -76,8 +76,8 @@ fn by_word(word: &str) -> Option<ErrorType> {
 }
 
 json_object!(
-    /// A refusal in the forms that are in use: `{"error": {...}}` is OpenAI's and Anthropic's, `{"error": "..."}` Ollama's,
-    /// the bare object older vLLM's, and `{"detail": ...}` FastAPI's.
+    /// The common forms of a refusal: `{"error": {...}}` is OpenAI's and Anthropic's, `{"error": "..."}` Ollama's, the
+    /// bare object older vLLM's, and `{"detail": ...}` FastAPI's.
     Refusal {
         "error" => error: Field<ToldReason>,
         "message" => message: Field<String>,
@@ -93,7 +93,7 @@ json_object!(Inner {
     "type" => kind: Field<String>,
 });
 
-/// What stands in `error`.
+/// The value of `error`.
 #[derive(Debug)]
 enum ToldReason {
     Words(String),
@@ -110,7 +110,7 @@ impl Shape for ToldReason {
     }
 }
 
-/// An error's code: a word, or the status that the gateway's own provider answered.
+/// An error's code: a word, or the status that a gateway received from its own provider.
 #[derive(Debug)]
 enum RefusalCode {
     Word(String),
@@ -127,13 +127,12 @@ impl Shape for RefusalCode {
     }
 }
 
-/// Why.
 #[derive(Default)]
 struct RefusalReason {
     message: Option<String>,
     /// The error's code and its type.
     words: [Option<String>; 2],
-    /// The error's code, where it is the number of a status.
+    /// The error's code, where it is an HTTP status.
     status: Option<StatusCode>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Seconds, also with a fraction as some gateways send them, or a date; a date in the past means at once.
+/// Seconds, also with a fraction as some gateways send them, or a date; a date in the past is zero.
 pub(super) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {

@@ -1,4 +1,5 @@
-//! Server-sent events, framed as the HTML standard says. Only their data matters: both protocols repeat the rest in it.
+//! Decodes server-sent events as the HTML standard defines them. Only `data` is kept: both protocols repeat the event's
+//! name in it.
 
 use std::mem::{replace, take};
 
@@ -6,22 +7,21 @@ use bytes::Bytes;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Makes events of bytes, however those are split. It holds no more than the event that has not ended yet.
+/// Decodes events from bytes, however those are split. It buffers no more than the unfinished event.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// The event that has not ended yet: the value of each of its lines of data, with a newline behind it, then the line
-    /// that has not ended yet.
+    /// The unfinished event: the value of each of its `data` lines, with a newline behind it, then the unfinished line.
     pub(super) buffer: Vec<u8>,
-    /// Where that line begins.
+    /// Where the unfinished line begins.
     line_at: usize,
-    /// The last line ended with a CR: an LF that comes next belongs to it.
+    /// The last line ended with a CR: an LF that follows belongs to it.
     after_cr: bool,
-    /// A line has ended: a byte order mark stands only before that.
+    /// A line has ended: a byte order mark is valid only in the first one.
     begun: bool,
 }
 
 impl Decoder {
-    /// Takes bytes off the front up to the end of an event, or all of them: the event's data.
+    /// Consumes bytes up to the end of an event, or all of them. Returns the event's data.
     pub(super) fn feed(&mut self, bytes: &mut Bytes) -> Option<String> {
         while !bytes.is_empty() {
             let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
@@ -42,7 +42,7 @@ impl Decoder {
         None
     }
 
-    /// The data of an event that the end of the stream left without its empty line.
+    /// The data of an event that the stream's end left without its empty line.
     pub(super) fn finish(mut self) -> Option<String> {
         if self.buffer.len() > self.line_at {
             self.end_line();
@@ -61,7 +61,7 @@ impl Decoder {
             self.buffer.truncate(self.line_at);
             return self.end_event();
         }
-        // Another field, or a comment, which is a field without a name, is left out.
+        // Other fields, and comments (fields without a name), are skipped.
         let value = match line.strip_prefix(b"data") {
             Some([b':', b' ', value @ ..] | [b':', value @ ..] | value @ []) => Some(value.len()),
             _ => None,
@@ -143,7 +143,7 @@ mod tests {
         }
     }
 
-    /// Streams made of what matters to the decoder.
+    /// Streams of characters that matter to the decoder.
     fn streams() -> impl Strategy<Value = Vec<u8>> {
         let parts: Vec<&[u8]> =
             vec![b"data: ", b"data:", b"data", b"event: x", b":", b" ", b"a", "ä€😀".as_bytes(), b"\xff", b"\0"];

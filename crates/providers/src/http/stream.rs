@@ -1,4 +1,4 @@
-//! An answer that comes piece by piece.
+//! Reads a streamed answer.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -18,18 +18,18 @@ use super::redact::Redactor;
 use super::sse::Decoder;
 use crate::TextSink;
 
-/// How long the end of the body is waited for behind the last event: only a connection that was read to its end is kept.
+/// How long to wait for the end of the body after the last event: only a connection that was read to its end is reused.
 const LINGER: Duration = Duration::from_millis(100);
-/// What ends a stream that has no event of its own for that.
+/// The data of the last event of an OpenAI stream.
 const DONE: &str = "[DONE]";
 
-/// How long a stream may be silent. A call's own timeout bounds it too.
+/// Bounds the silence of a stream. A call's own timeout bounds it too.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReadTimeouts {
     began: Instant,
     /// From the request to the first event.
     first: Duration,
-    /// From anything that comes to what comes next; a comment is a sign of life.
+    /// Between any two reads; comments count as activity.
     idle: Duration,
 }
 
@@ -38,7 +38,7 @@ impl ReadTimeouts {
         Self { began: Instant::now(), first, idle }
     }
 
-    /// Waits for what is needed before the first event.
+    /// Waits for what must come before the first event.
     pub(super) async fn first<T>(&self, coming: impl Future<Output = Result<T, CallFault>>) -> Result<T, CallFault> {
         let left = self.first.saturating_sub(self.began.elapsed());
         timeout(left, coming).await.unwrap_or_else(|_| {
@@ -55,34 +55,34 @@ impl ReadTimeouts {
     }
 }
 
-/// The events of an answer, as they come.
+/// The events of an answer.
 #[derive(Debug)]
 pub(crate) struct EventReader {
     body: ResponseBody,
-    /// Whether the header says that it is a stream of events.
+    /// Whether the header declares an event stream.
     is_declared: bool,
     patience: ReadTimeouts,
     redactor: Arc<Redactor>,
     decoder: Decoder,
-    /// What the event that has not ended yet, or is read just now, takes of the budget.
+    /// The share of the budget of the event that is being read.
     room: BodyRoom,
     /// The rest of the body's last piece.
     unread: Bytes,
     begun: bool,
 }
 
-/// What one event says.
+/// What one event adds to the answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delta {
-    /// More of the text; may be empty.
+    /// May be empty.
     pub(crate) text: String,
-    /// Why the model stopped, once it has.
+    /// Absent until the model has stopped.
     pub(crate) finish_reason: Option<FinishReason>,
-    /// What the call has used by now, as far as it is told.
+    /// Total so far, as far as reported.
     pub(crate) usage: Usage,
-    /// The call's id, where it is told.
+    /// The request id; empty where not reported.
     pub(crate) id: String,
-    /// Whether nothing comes behind it.
+    /// Whether it is the last event.
     pub(crate) is_last: bool,
 }
 
@@ -94,8 +94,9 @@ impl EventReader {
         Self { body, is_declared, patience, redactor, decoder, room, unread, begun: false }
     }
 
-    /// Reads to the end, which only a finish reason makes a success. Each piece of the text goes to the sink as it comes;
-    /// what an end before that leaves is in `told`. Of the text no more than is stored is kept and goes to the sink. `understand` reads one event's data.
+    /// Reads to the end of the stream; without a finish reason that is a failure. Text is pushed to the sink as it
+    /// arrives, and no more of it is kept than is stored. Usage and id are kept in `told` for when the call is cut off.
+    /// `understand` parses one event's data.
     pub(crate) async fn read(
         mut self,
         sink: &mut dyn TextSink,
@@ -147,11 +148,11 @@ impl EventReader {
         Ok(ReadAnswer { text, truncated, usage: told.usage, finish_reason, request_id: take(&mut told.request_id) })
     }
 
-    /// The next event's data.
+    /// The data of the next event.
     async fn next(&mut self) -> Result<Option<String>, CallFault> {
         loop {
             while let Some(data) = self.decoder.feed(&mut self.unread) {
-                // Some send an empty one to keep the connection alive.
+                // Some servers send empty events to keep the connection alive.
                 if !data.trim().is_empty() {
                     self.begun = true;
                     return Ok(Some(data));
@@ -162,7 +163,7 @@ impl EventReader {
                 let message = format!("an event of the provider's stream is longer than {most} bytes");
                 return Err(CallFault::new(ErrorType::ResponseTooLarge, message));
             }
-            // The events before have been read.
+            // Earlier events have been parsed.
             self.room.hold(self.decoder.buffer.capacity()).await;
             let Some(bytes) = self.piece().await? else { return self.rest().await };
             let length = self.decoder.buffer.len() + bytes.len();
@@ -176,7 +177,7 @@ impl EventReader {
         if self.begun { self.patience.next(coming).await } else { self.patience.first(coming).await }
     }
 
-    /// The body has ended, perhaps within an event: what is no JSON was cut.
+    /// The body has ended, perhaps within an event: what is no JSON was cut off.
     async fn rest(&mut self) -> Result<Option<String>, CallFault> {
         let rest = take(&mut self.decoder).finish().unwrap_or_default();
         let uncut = |rest: String| serde_json::from_str::<IgnoredAny>(&rest).is_ok().then_some(rest);
@@ -189,14 +190,14 @@ impl EventReader {
         }
     }
 
-    /// The text is whole: what goes wrong from here on does not matter.
+    /// The text is complete: failures from here on do not matter.
     async fn linger(&mut self) {
         let end = async { while let Ok(Some(_)) = self.body.piece().await {} };
         let _ = timeout(LINGER, end).await;
     }
 }
 
-/// Hands over an answer that came whole although it was asked for in pieces.
+/// Pushes an answer that came whole although a stream was asked for.
 pub(crate) fn at_once(reading: ReadAnswer, sink: &mut dyn TextSink) -> ReadAnswer {
     let mut text = without_nul(reading.text);
     let truncated = text::truncate(&mut text, limits::RESPONSE_BYTES);

@@ -1,4 +1,4 @@
-//! What was answered. Compatible servers differ in everything that is not the text: nothing else is required.
+//! Parses chat completions. Compatible servers differ in everything but the text, so nothing else is required.
 
 use async_openai::types::chat;
 use prompt_ledger_domain::execution::FinishReason;
@@ -22,7 +22,7 @@ json_object!(Choice {
 });
 
 json_object!(
-    /// A message, or a piece of one.
+    /// A message, or a delta of one.
     pub(super) OpenAiMessage {
         "content" => content: Field<ContentText>,
         "refusal" => refusal: Field<String>,
@@ -32,7 +32,6 @@ json_object!(
 json_object!(Part { "text" => text: Field<String>, });
 
 json_object!(
-    /// What a call has used.
     pub(super) Used {
         "prompt_tokens" => prompt: Field<i64>,
         "completion_tokens" => completion: Field<i64>,
@@ -42,7 +41,7 @@ json_object!(
 
 json_object!(pub(super) Details { "cached_tokens" => cached: Field<i64>, });
 
-/// The first of the choices: one was asked for.
+/// The first choice; only one was asked for.
 #[derive(Debug, Default)]
 struct FirstChoice(Choice);
 
@@ -54,7 +53,7 @@ impl Shape for FirstChoice {
     }
 }
 
-/// A text, or the texts of a list of parts as one.
+/// A string, or the texts of a list of parts, joined.
 #[derive(Debug)]
 pub(super) struct ContentText(String);
 
@@ -70,7 +69,7 @@ impl Shape for ContentText {
     }
 }
 
-/// Reads a completion; `request_id` is the header's, and goes before the body's.
+/// Parses a completion. `request_id` is from the header; where it is empty, the body's id is taken.
 pub(super) fn read(body: &[u8], request_id: &str) -> Result<ReadAnswer, CallFault> {
     let answer: Answer = json::answer(body)?;
     let usage = usage(answer.usage);
@@ -84,8 +83,8 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<ReadAnswer, CallFaul
     Ok(ReadAnswer { text, truncated: false, usage, finish_reason: finish_reason(choice.finish_reason), request_id: id })
 }
 
-/// A message's text, or a piece of it: a string, the texts of a list of parts, or none beside tool calls; in its place a
-/// refusal.
+/// The text of a message or delta: a string, or the texts of a list of parts; the refusal where there is none; empty
+/// beside tool calls.
 pub(super) fn text(message: OpenAiMessage) -> Option<String> {
     match message.content {
         Field::Is(ContentText(text)) if !text.is_empty() => Some(text),
@@ -94,7 +93,7 @@ pub(super) fn text(message: OpenAiMessage) -> Option<String> {
     }
 }
 
-/// Why it stopped; some servers write an empty string until it has.
+/// Absent where the model has not stopped; some servers send an empty string until then.
 pub(super) fn finish_reason(told: Field<String>) -> Option<FinishReason> {
     let word = match told {
         Field::Absent => return None,

@@ -1,4 +1,4 @@
-//! What one event of a stream says. As in a whole answer, only the text must be right: nothing else is required.
+//! Parses the events of a stream. As in a whole answer, only the text is required.
 
 use prompt_ledger_domain::execution::FinishReason;
 use serde::de::SeqAccess;
@@ -20,7 +20,6 @@ json_object!(Choice {
     "finish_reason" => finish_reason: Field<String>,
 });
 
-/// What the choices say.
 #[derive(Debug, Default)]
 struct Choices {
     text: String,
@@ -32,7 +31,7 @@ impl Shape for Choices {
         let mut said = Self::default();
         each(choices, |choice: Field<Choice>| {
             let Some(Choice { index, delta, finish_reason: why }) = choice.is() else { return };
-            // One answer was asked for; a server that gives more says which is the first.
+            // One choice was asked for; a server that sends more numbers them.
             if index.is().unwrap_or_default() <= 0 {
                 said.finish_reason = finish_reason(why).or(said.finish_reason);
                 said.text.extend(delta.is().and_then(text));
@@ -42,7 +41,7 @@ impl Shape for Choices {
     }
 }
 
-/// Reads a chunk. The one that tells the usage has no choices.
+/// Parses a chunk. The one with the usage has no choices.
 pub(super) fn read(data: &str) -> Result<Delta, CallFault> {
     let chunk: Chunk = event(data)?;
     let usage = usage(chunk.usage);

@@ -1,4 +1,4 @@
-//! OpenAI's chat completions, at OpenAI or at any server that speaks its protocol (vLLM, Ollama, a gateway).
+//! OpenAI's chat completions, at OpenAI or at a compatible server (vLLM, Ollama, a gateway).
 
 mod answer;
 mod chunk;
@@ -16,18 +16,18 @@ use crate::{Answer, Call, CallError, Provider, TextSink};
 
 const API_BASE: &str = "https://api.openai.com/v1";
 
-/// OpenAI, or a server that speaks its protocol.
+/// A client of the chat completions of OpenAI or of a compatible server.
 pub struct OpenAi {
     http: Http,
-    /// With the query of the base URL, such as Azure's `api-version`.
+    /// Includes the query of the base URL, such as Azure's `api-version`.
     url: Url,
     authorization: Option<HeaderValue>,
     is_own_place: bool,
 }
 
 impl OpenAi {
-    /// Opens no connection yet. INVALID_FIELD when the key cannot be sent; INTERNAL when this machine has no
-    /// certificates to check an https server by.
+    /// Opens no connection yet. INVALID_FIELD where the key is no valid header value; INTERNAL where this machine has
+    /// no root certificates for an https server.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
         let mut url = endpoint.base(API_BASE)?;
         let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));

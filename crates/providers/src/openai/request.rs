@@ -1,4 +1,4 @@
-//! What is asked.
+//! Builds requests of chat completions.
 
 use async_openai::types::chat::ChatCompletionStreamOptions;
 use prompt_ledger_domain::execution::Input;
@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::Call;
 
-/// The request's body. Absent parameters are not sent. async-openai's own type takes copies of the texts, four roles, single
-/// precision and none of what compatible servers know beside.
+/// The body of a request. Absent parameters are not sent. async-openai's own type copies the texts, knows four roles,
+/// has single precision and lacks the parameters of compatible servers.
 #[derive(Serialize)]
 pub(super) struct ChatRequest<'a> {
     model: &'a str,
@@ -20,10 +20,10 @@ pub(super) struct ChatRequest<'a> {
     top_k: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repetition_penalty: Option<f64>,
-    /// What compatible servers know.
+    /// For compatible servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<i32>,
-    /// What OpenAI asks for instead.
+    /// For OpenAI, in place of `max_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub(super) struct ChatRequest<'a> {
     stream_options: Option<ChatCompletionStreamOptions>,
 }
 
-/// One message, its content a plain string: compatible servers do not all take parts.
+/// The content is a plain string: some compatible servers take no parts.
 #[derive(Serialize)]
 struct OpenAiMessage<'a> {
     role: &'a str,

@@ -1,4 +1,4 @@
-//! Calls to Anthropic's protocol that succeed.
+//! Successful calls in Anthropic's protocol.
 
 use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::execution::{FinishReason, Params};

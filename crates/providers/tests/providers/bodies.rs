@@ -1,4 +1,4 @@
-//! Long bodies: what the instances of a process hold of them together is bounded, and small ones pass by.
+//! Long bodies: their memory is bounded per process, and small ones do not wait.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn sharing(model: &FakeModel, bodies: &BodyBudget) -> [Box<dyn Provider>; 2] {
     ]
 }
 
-/// A whole answer of which 1 MiB comes at once, and the rest when the gate is open.
+/// A whole answer of which 1 MiB is sent at once, and the rest when the gate opens.
 fn held(gate: &Gate) -> Reply {
     let pieces = [r#"{"choices":[{"message":{"content":""#, &"x".repeat(1024 * 1024), r#""}}]}"#].map(str::to_owned);
     Reply::events(pieces).held_after(2, gate).header("content-type", "application/json")
@@ -54,7 +54,7 @@ async fn a_long_answer_waits_for_room_within_its_timeout_and_a_short_one_does_no
     let held = async { Ask::new(&*openai, prompt("hi")).answer().await };
     let others = async {
         model.wait_for_calls(1).await;
-        // Only once the first holds the room the second cannot have it: until then it is asked again.
+        // The second waits only once the first holds the room, so this is tried until then.
         loop {
             model.next(Reply::huge(LONG));
             match Ask::new(&*another, prompt("hi")).timeout(Duration::from_millis(500)).whole().await {

@@ -1,4 +1,4 @@
-//! The model that answers with what it was asked.
+//! The echo model.
 
 use prompt_ledger_domain::execution::{FinishReason, Params};
 use prompt_ledger_domain::model::Usage;

@@ -1,4 +1,4 @@
-//! Calls that fail, each classified once; both protocols go the same way.
+//! Failed calls and their types, in both protocols.
 
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -48,7 +48,7 @@ async fn each_answer_that_is_none_has_its_kind() {
             assert!(!failure.message.is_empty() && failure.latency.is_some(), "{failure:?}");
             assert_eq!(failure.usage, Usage::default());
 
-            // A stream fails the same way, before or after it has begun.
+            // A stream fails the same way, before or after its begin.
             model.next(reply.clone());
             let (failure, _) = Ask::new(&*provider, prompt("hi")).broken().await;
             assert_eq!(failure.error_type, expected, "{reply:?} gave {failure:?} as a stream");

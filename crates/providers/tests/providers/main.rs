@@ -1,6 +1,6 @@
 //! Providers over real sockets.
 #![allow(clippy::disallowed_types, reason = "every provider is tested")]
-// Tests state facts: a panic is the report, also in what they share.
+// In a test a panic is the report.
 #![allow(clippy::unwrap_used)]
 
 mod anthropic;

@@ -1,4 +1,4 @@
-//! Calls to OpenAI's protocol that succeed.
+//! Successful calls in OpenAI's protocol.
 
 use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::execution::{FinishReason, Params};
@@ -113,7 +113,7 @@ async fn connections_are_kept() {
 
 #[test]
 fn the_systems_proxy_is_not_used() {
-    // The environment of a process is read once: so another process, where every proxy leads nowhere.
+    // Proxy variables are read once per process, so another process tests them, with proxies that lead nowhere.
     let mut again = std::process::Command::new(std::env::current_exe().unwrap());
     again.args(["--exact", "openai::connections_are_kept"]);
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
@@ -171,7 +171,7 @@ async fn the_calls_id_is_the_headers_or_else_the_bodys() {
     assert_eq!(ask.answer().await.request_id, "cmpl-7");
     model.next(Reply::json(&body).header("x-request-id", "req-9"));
     assert_eq!(ask.answer().await.request_id, "req-9");
-    // One that cannot be an id is none.
+    // Headers without the form of an id.
     for header in ["Bearer sk-1", &"r".repeat(129), "a/b", ""] {
         model.next(Reply::json(&body).header("x-request-id", header));
         assert_eq!(ask.answer().await.request_id, "cmpl-7", "{header}");

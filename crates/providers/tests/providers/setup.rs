@@ -1,4 +1,4 @@
-//! What the scenarios share.
+//! Fixtures.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use prompt_ledger_testkit::fake_model::FakeModel;
 use tokio::sync::mpsc;
 
 pub(crate) const KEY: &str = "sk-test-0123456789";
-/// The timeout of a call in a test that is not about timeouts.
+/// The timeout of calls in tests that are not about timeouts.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Remembers every piece.
+/// Records every piece.
 #[derive(Default)]
 pub(crate) struct Pieces(pub(crate) Vec<String>);
 
@@ -24,7 +24,7 @@ impl TextSink for Pieces {
     }
 }
 
-/// Passes each piece on.
+/// Sends each piece through a channel.
 pub(crate) struct Sender(mpsc::UnboundedSender<String>);
 
 impl TextSink for Sender {
@@ -33,7 +33,7 @@ impl TextSink for Sender {
     }
 }
 
-/// A sink whose pieces can be waited for.
+/// A sink whose pieces can be awaited.
 pub(crate) fn channel() -> (Sender, mpsc::UnboundedReceiver<String>) {
     let (sender, pieces) = mpsc::unbounded_channel();
     (Sender(sender), pieces)
@@ -65,7 +65,6 @@ pub(crate) fn messages(messages: &[(&str, &str)]) -> Input {
     Input::Messages(messages.iter().map(message).collect())
 }
 
-/// Every parameter there is.
 pub(crate) fn all_params() -> Params {
     Params {
         temperature: Some(0.7),
@@ -76,7 +75,7 @@ pub(crate) fn all_params() -> Params {
     }
 }
 
-/// One call with everything that a scenario may vary.
+/// A call; each field is what a scenario may vary.
 pub(crate) struct Ask<'a> {
     pub(crate) input: Input,
     pub(crate) params: Params,
@@ -108,7 +107,7 @@ impl<'a> Ask<'a> {
         self.provider.call(self.as_call(), None).await
     }
 
-    /// Asks for a stream: what came of it, and the pieces of the text that came before.
+    /// Asks for a stream; returns the result and the pieces that were pushed.
     pub(crate) async fn stream(&self) -> (Result<Answer, CallError>, Vec<String>) {
         let mut pieces = Pieces::default();
         let outcome = self.stream_into(&mut pieces).await;
@@ -131,13 +130,13 @@ impl<'a> Ask<'a> {
         self.whole().await.unwrap_err()
     }
 
-    /// The answer of a stream, and its pieces.
+    /// The answer of a successful stream, and its pieces.
     pub(crate) async fn streamed(&self) -> (Answer, Vec<String>) {
         let (outcome, pieces) = self.stream().await;
         (outcome.unwrap(), pieces)
     }
 
-    /// How a stream failed, and what came before.
+    /// The failure of a stream, and the pieces before it.
     pub(crate) async fn broken(&self) -> (CallError, Vec<String>) {
         let (outcome, pieces) = self.stream().await;
         (outcome.unwrap_err(), pieces)

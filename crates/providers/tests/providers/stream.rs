@@ -1,4 +1,4 @@
-//! Streams that succeed.
+//! Successful streams.
 
 use prompt_ledger_domain::execution::FinishReason;
 use prompt_ledger_domain::model::Usage;
@@ -11,7 +11,7 @@ fn used(prompt: i32, response: i32) -> Usage {
     Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: None, response_tokens: Some(response) }
 }
 
-/// One event of OpenAI's with this delta.
+/// An event of OpenAI with this delta.
 fn delta(delta: &Value) -> String {
     format!("data: {}\n\n", json!({"id": "cmpl-1", "choices": [{"index": 0, "delta": delta}]}))
 }
@@ -190,7 +190,7 @@ async fn anthropics_events_are_one_answer() {
     ];
     let events: Vec<_> = events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", event["type"])).collect();
     let provider = anthropic(&model);
-    // Some servers leave `message_stop` out.
+    // Some servers send no `message_stop`.
     for end in ["event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", ""] {
         model.next(Reply::events(events.iter().cloned().chain([end.to_owned()])));
         let (answer, pieces) = Ask::new(&provider, prompt("hi")).streamed().await;

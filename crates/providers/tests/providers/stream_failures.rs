@@ -1,4 +1,4 @@
-//! Streams that fail: what came before the failure is kept, and it is never a success.
+//! Failed streams: they are never a success, and keep the text before the failure.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn prompt_used() -> Usage {
     Usage { prompt_tokens: Some(3), ..Usage::default() }
 }
 
-/// Providers in both protocols with these bounds.
+/// Providers in both protocols with these timeouts.
 fn bounded(model: &FakeModel, bounds: &Endpoint) -> [Box<dyn Provider>; 2] {
     let at = |base: &str| Endpoint { base_url: Some(base.parse().unwrap()), ..bounds.clone() };
     [
@@ -185,7 +185,7 @@ async fn a_stream_that_does_not_begin_in_time_is_left() {
     let bounds = Endpoint { first_token_timeout: SHORT, ..endpoint("http://localhost") };
     let never = Gate::new();
     let mut aborts = 0;
-    // Neither a header nor a comment is a beginning.
+    // Headers and comments do not count as a begin.
     for reply in [Reply::hang(), Reply::events([": wait\n\n"]).held_after(1, &never)] {
         for provider in bounded(&model, &bounds) {
             model.next(reply.clone());

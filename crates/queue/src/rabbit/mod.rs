@@ -1,7 +1,7 @@
-//! RabbitMQ: a classic queue of transient hints, and a fanout exchange of announcements. Neither outlives the broker: what
-//! they held is in the store.
+//! RabbitMQ: a classic queue of transient hints, and a fanout exchange of announcements. Neither survives a restart of
+//! the broker; the store holds the facts.
 //!
-//! One connection with a channel for each use, since an error closes the channel that it happened on.
+//! One connection with a channel per use, since an error closes the channel that it occurred on.
 
 mod publishing;
 mod sending;
@@ -26,19 +26,19 @@ use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
 
 const BROKER: &str = "rabbitmq";
-/// How long a connection and its topology may take.
+/// Bounds connecting and declaring the topology.
 const CONNECTING: Duration = Duration::from_secs(5);
-/// Seconds after which a connection that says nothing is taken for dead, unless the URL says otherwise.
+/// Seconds of silence after which a connection counts as dead, unless the URL sets `heartbeat`.
 const HEARTBEAT: u16 = 10;
-/// How many hints a process takes before it has claimed them: about as many as it receives at once.
+/// Most hints that a process holds unacknowledged: about as many as one claim takes.
 const PREFETCH: u16 = 64;
 
-/// Which RabbitMQ, and under which names.
+/// The address of a RabbitMQ, and the prefix of our names in it.
 #[derive(Clone, Debug)]
 pub struct RabbitOptions {
     /// `amqp://` or `amqps://`; may hold a password.
     pub url: Secret,
-    /// What the names of the queue and the exchange begin with.
+    /// Prefix of the names of the queue (`PREFIX.hints`) and the exchange (`PREFIX.events`).
     pub prefix: String,
 }
 
@@ -57,18 +57,18 @@ struct RabbitInner {
     inbox: Inbox,
     heard: Speaker,
     link: Link,
-    /// Whether a connection has stood before.
+    /// Whether there was a connection before.
     was_connected: AtomicBool,
 }
 
 impl Rabbit {
-    /// As [`open`](Self::open), from what the options are made of.
+    /// As [`open`](Self::open), with the options as arguments.
     pub fn connect(url: &str, prefix: &str, stop: &CancellationToken) -> Result<Self, BrokerError> {
         Self::open(RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned() }, stop)
     }
 
-    /// Connects in the background, and again whenever that is needed, until `stop`. RabbitMQ need not be there: only a URL
-    /// that cannot be read is an error, which does not repeat it.
+    /// Connects in the background, and reconnects until `stop`. RabbitMQ need not be up: only a URL that cannot be
+    /// parsed is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RabbitOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let RabbitOptions { url, prefix } = options;
         let stop = stop.child_token();
@@ -88,14 +88,14 @@ impl Rabbit {
         Ok(Self { shared, tasks, _stop: stop.drop_guard() })
     }
 
-    /// How it is doing.
+    /// The status of its one connection.
     #[must_use]
     pub fn status(&self) -> BrokerStatus {
         self.shared.link.status()
     }
 
-    /// Waits, after the stop, until its connection is closed and what it held is another's to take: within about two
-    /// seconds, RabbitMQ or none.
+    /// Waits, after `stop`, until the connection is closed and unacknowledged hints are free for others: within about
+    /// two seconds, whether RabbitMQ answers or not.
     pub async fn closed(&self) {
         self.tasks.wait().await;
     }
@@ -110,14 +110,14 @@ impl fmt::Debug for Rabbit {
 fn uri(url: &str) -> Option<AMQPUri> {
     let mut uri: AMQPUri = url.parse().ok()?;
     if matches!(uri.scheme, AMQPScheme::AMQPS) {
-        // Taken where no other part of the process has chosen one.
+        // Ignored where the process has installed a provider already.
         rustls::crypto::ring::default_provider().install_default().ok();
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
     Some(uri)
 }
 
-/// What is said of a failure. It holds what the broker answered, never an address with a password.
+/// The text of a failure: what the broker answered, never an address with a password.
 fn why(error: &lapin::Error) -> String {
     error.to_string()
 }
@@ -139,7 +139,7 @@ impl Queue for Rabbit {
     async fn done(&self, deliveries: Vec<Delivery>) {
         let Some(session) = self.shared.slot.now() else { return };
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
-        // What is not acknowledged is delivered again, harmlessly.
+        // What is not acknowledged is delivered again, which is harmless.
         tokio::time::timeout(CONNECT_TIMEOUT, session.acknowledge(receipts)).await.ok();
     }
 }

@@ -1,4 +1,4 @@
-//! Publishes, and waits until the broker has it all: what it confirms says only whether it is well.
+//! Publishes messages, and waits until the broker has confirmed them all.
 
 use futures::future::try_join_all;
 use lapin::options::BasicPublishOptions;
@@ -7,10 +7,11 @@ use tokio::sync::Mutex;
 
 use super::why;
 
-/// A channel that confirms what is published on it.
+/// A channel in confirm mode.
 pub(super) struct Publisher {
     channel: Channel,
-    /// Numbers are given to messages in the order in which they are written only where one writes at a time.
+    /// Serializes writers: lapin numbers messages in the order in which they are written only if one task writes at a
+    /// time.
     turn: Mutex<()>,
 }
 
@@ -19,7 +20,7 @@ impl Publisher {
         Self { channel, turn: Mutex::new(()) }
     }
 
-    /// Publishes each in one go.
+    /// Publishes all texts, then waits for all confirmations.
     pub(super) async fn publish<T: AsRef<[u8]>>(
         &self,
         exchange: &str,

@@ -1,4 +1,4 @@
-//! Sends hints and announcements on the connection that stands.
+//! Sends hints and announcements on the current connection.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl RabbitInner {
     pub(super) async fn send_announcements(&self, text: &str) -> Result<(), BrokerError> {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let session = self.session(until).await?;
-        // Nobody need be listening.
+        // Not mandatory: there may be no listener.
         let sent = timeout_at(until, session.events.publish(&self.exchange, "", false, &[text])).await;
         self.sent(&session, sent)
     }
@@ -30,8 +30,8 @@ impl RabbitInner {
         self.slot.soon(until).await.ok_or_else(|| broken("not connected"))
     }
 
-    /// Whatever fails, the connection is made anew: so a queue that was deleted is there again. Who comes next fails at
-    /// once, until then.
+    /// On any failure the connection is replaced, which also declares a deleted queue again. Until then, sends fail at
+    /// once.
     fn sent(&self, session: &Arc<Session>, sent: Result<Result<(), String>, Elapsed>) -> Result<(), BrokerError> {
         let failed = match sent {
             Ok(Ok(())) => return Ok(()),

@@ -1,4 +1,4 @@
-//! One connection, while it lasts: its topology, and what comes on it.
+//! One connection: its topology, and what is consumed on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,18 +19,18 @@ use super::{CONNECTING, PREFETCH, RabbitInner, why};
 use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
 use crate::{Delivery, Heard, Receipt, wire};
 
-/// How long closing a connection that broke may take.
+/// Bounds closing a connection that broke.
 const CLOSE_BROKEN_TIMEOUT: Duration = Duration::from_millis(200);
 
 pub(super) struct Session {
     number: u64,
     pub(super) hints: Publisher,
     pub(super) events: Publisher,
-    /// Hints are consumed and acknowledged on it.
+    /// For consuming and acknowledging hints.
     consuming: Channel,
 }
 
-/// What was opened, beside what sends need.
+/// An opened connection: the session, and what only its reader needs.
 struct Opened {
     connection: Connection,
     session: Arc<Session>,
@@ -41,7 +41,7 @@ fn late(limit: Duration) -> String {
     format!("no answer within {limit:?}")
 }
 
-/// Bounds what is asked of RabbitMQ.
+/// Bounds a request to RabbitMQ.
 async fn within<T>(limit: Duration, asked: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
     timeout(limit, asked).await.map_err(|_| late(limit))?.map_err(|error| why(&error))
 }
@@ -55,7 +55,7 @@ impl Session {
         }
     }
 
-    /// Lets another process have these.
+    /// Returns deliveries to the queue, for other processes.
     async fn give_back(&self, deliveries: Vec<Delivery>) -> Result<(), String> {
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         for receipt in receipts.filter(|receipt| receipt.connection == self.number) {
@@ -67,7 +67,7 @@ impl Session {
 }
 
 impl RabbitInner {
-    /// Connects and serves a connection, as often as it takes.
+    /// Connects and serves connections until `stop`.
     pub(super) async fn keep_connected(self: Arc<Self>, stop: CancellationToken) {
         // Numbers the connections, from 1.
         let numbers = AtomicU64::new(1);
@@ -83,19 +83,19 @@ impl RabbitInner {
             Some(Ok(Err(error))) => Err(why(&error)),
             Some(Ok(Ok(opened))) => {
                 if self.was_connected.swap(true, Ordering::Relaxed) {
-                    // What was announced meanwhile is not known.
+                    // Announcements during the outage are lost.
                     self.heard.say(Heard::Missed);
                 }
                 self.serve(opened, stop).await
             }
         };
         self.slot.down();
-        // What was not acknowledged is delivered again, to someone.
+        // What was not acknowledged is delivered again.
         self.inbox.clear();
         ended
     }
 
-    /// One connection, until it breaks, which is an error, or until `stop`.
+    /// Serves one connection until it breaks, which is an error, or until `stop`.
     async fn serve(&self, opened: Opened, stop: &CancellationToken) -> Result<(), String> {
         let Opened { connection, session, mut events } = opened;
         self.slot.up(Arc::clone(&session));
@@ -104,7 +104,7 @@ impl RabbitInner {
         self.slot.down();
         match &ended {
             Ok(()) => within(CONNECT_TIMEOUT, connection.close(200, "bye".into())).await.ok(),
-            // It may be half alive; and whatever waits on it has its own bound.
+            // A broken connection may not answer, so closing it has a bound; pending requests on it have their own.
             Err(_) => {
                 timeout(CLOSE_BROKEN_TIMEOUT, connection.close(200, "bye".into())).await.ok().and_then(Result::ok)
             }
@@ -112,7 +112,7 @@ impl RabbitInner {
         ended
     }
 
-    /// Takes in what comes: announcements always, hints while someone here wants them.
+    /// Consumes announcements always, hints while receivers here want them.
     async fn consume(&self, session: &Session, events: &mut Consumer, stop: &CancellationToken) -> Result<(), String> {
         let mut hints: Option<Consumer> = None;
         loop {
@@ -148,19 +148,19 @@ impl RabbitInner {
         within(CONNECT_TIMEOUT, session.consuming.basic_consume(queue, "".into(), options, FieldTable::default())).await
     }
 
-    /// Takes no more hints, and lets another process have those that nobody here took.
+    /// Stops consuming hints, and returns those that were not taken.
     async fn stop_consuming(&self, session: &Session, hints: Option<Consumer>) -> Result<(), String> {
         let Some(mut hints) = hints else { return Ok(()) };
         within(CONNECT_TIMEOUT, session.consuming.basic_cancel(hints.tag(), BasicCancelOptions::default())).await?;
-        // Those that were on their way.
+        // Deliveries that were sent before the cancel took effect.
         while let Some(came) = timeout(CONNECT_TIMEOUT, hints.next()).await.map_err(|_| late(CONNECT_TIMEOUT))? {
             self.deliver(session, &came.map_err(|error| why(&error))?).await;
         }
-        // Someone may have come back: it takes them again, as it would any other.
+        // A receiver may have come back meanwhile: the hints are then delivered to it again.
         session.give_back(self.inbox.clear()).await
     }
 
-    /// A connection, its topology and the consumer of announcements.
+    /// Opens a connection, declares its topology and starts the consumer of announcements.
     async fn open(&self, number: u64) -> lapin::Result<Opened> {
         let properties = ConnectionProperties::default().with_connection_name("prompt-ledger".into());
         let connection = Connection::connect_uri(self.uri.clone(), properties).await?;
@@ -186,7 +186,7 @@ impl RabbitInner {
     }
 }
 
-/// The next delivery, where there is a consumer.
+/// The next delivery; pending while there is no consumer.
 async fn next(hints: Option<&mut Consumer>) -> Option<lapin::Result<lapin::message::Delivery>> {
     match hints {
         Some(hints) => hints.next().await,

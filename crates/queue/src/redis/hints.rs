@@ -1,4 +1,4 @@
-//! Reads hints while someone waits for them, connecting again as often as it takes.
+//! Reads hints while receivers wait for them, and reconnects when the connection breaks.
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -16,19 +16,20 @@ use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
 use crate::{Delivery, wire};
 
 const GROUP: &str = "workers";
-/// How long a read that was unblocked may take to return, before it is unblocked once more.
+/// How long to wait for an unblocked read to return before it is unblocked again.
 const UNBLOCKED_WITHIN: Duration = Duration::from_millis(200);
-/// How long one parked read waits, unless it is let go before.
+/// Longest blocking read.
 const BLOCK: Duration = Duration::from_secs(2);
-/// How many hints one read asks for at most.
+/// Most hints of one read.
 const MOST: usize = 1_024;
-/// Consumers that were idle for so long belong to processes that are gone. One that is not comes back with its next read.
+/// Consumers idle for this long belong to dead processes. One that is alive after all is created again by its next
+/// read.
 const GONE_AFTER: Duration = Duration::from_secs(600);
 
-/// The connection that reads are parked on, whose answers have no bound of their own.
+/// The connection for blocking reads; it has no response timeout of its own.
 struct GroupReader {
     connection: MultiplexedConnection,
-    /// By this another connection lets a parked read go; nothing where Redis does not tell.
+    /// Its client id, with which another connection unblocks a read; absent where Redis does not report it.
     id: Option<i64>,
 }
 
@@ -38,9 +39,9 @@ impl RedisInner {
         reconnect(&stop, connection, |error| self.link.down(Part::Receiving, &why(&error))).await;
     }
 
-    /// One connection, from when someone wants hints until it breaks or until `stop`.
+    /// One connection, from when hints are wanted until it breaks or until `stop`.
     async fn one_reader(&self, stop: &CancellationToken) -> RedisResult<()> {
-        // A process that does not receive needs no connection for it.
+        // A process that does not receive needs no connection.
         if self.inbox.wanted().now_or_never().is_none() {
             self.link.unused(Part::Receiving);
         }
@@ -59,7 +60,7 @@ impl RedisInner {
         let mut connection = self.connection(None).await?;
         soon(self.make_group(&mut connection)).await?;
         let id = soon(cmd("CLIENT").arg("ID").query_async(&mut connection)).await.ok();
-        // Nothing hangs on either.
+        // Both are optional: their failure is ignored.
         soon(self.tidy(&mut connection)).await.ok();
         Ok(GroupReader { connection, id })
     }
@@ -75,7 +76,7 @@ impl RedisInner {
                 }
             };
             let answer = match self.parked_read(reader, wanted.min(MOST), stop).await {
-                // After a flush the group is gone.
+                // The group is gone after a flush.
                 Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => {
                     soon(self.make_group(&mut reader.connection)).await?;
                     continue;
@@ -88,7 +89,7 @@ impl RedisInner {
         }
     }
 
-    /// One read, which waits for hints as long as someone here does.
+    /// One blocking read; it is unblocked when no receiver here wants hints any more, or at `stop`.
     async fn parked_read(
         &self,
         reader: &mut GroupReader,
@@ -109,14 +110,14 @@ impl RedisInner {
             }
             let Some(id) = reader.id else { return parked.await };
             self.unblock(id).await;
-            // It may have come before the read was parked: then once more.
+            // The unblock may have come before the read blocked: then it is repeated.
             if let Ok(answer) = tokio::time::timeout(UNBLOCKED_WITHIN, &mut parked).await {
                 return answer;
             }
         }
     }
 
-    /// Hands hints over and deletes them at once: there is no list of what is pending.
+    /// Puts hints into the inbox and deletes their entries at once: reads use NOACK, so there is no pending list.
     async fn deliver(&self, connection: &mut MultiplexedConnection, read: StreamReadReply) -> RedisResult<()> {
         let entries: Vec<_> = read.keys.into_iter().flat_map(|key| key.ids).collect();
         if entries.is_empty() {
@@ -136,7 +137,7 @@ impl RedisInner {
         soon(delete.query_async::<()>(connection)).await
     }
 
-    /// Lets another process have what nobody here took.
+    /// Adds hints that were not taken to the stream again, for other processes.
     async fn give_back(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         let mut commands = pipe();
         for delivery in self.inbox.clear() {
@@ -148,7 +149,7 @@ impl RedisInner {
         }
     }
 
-    /// Leaves nothing behind. What fails here, whoever comes next tidies up.
+    /// Gives back hints and removes the consumer. Where that fails, a later `tidy` removes the consumer.
     async fn leave(&self, reader: &mut GroupReader) {
         self.give_back(&mut reader.connection).await.ok();
         let mut leave = cmd("XGROUP");
@@ -156,7 +157,7 @@ impl RedisInner {
         soon(leave.query_async::<()>(&mut reader.connection)).await.ok();
     }
 
-    /// The group, from the first entry on, unless it is there.
+    /// Creates the group, from the first entry on, unless it exists.
     async fn make_group(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         let mut make = cmd("XGROUP");
         make.arg("CREATE").arg(&self.stream).arg(GROUP).arg("0").arg("MKSTREAM");
@@ -166,8 +167,8 @@ impl RedisInner {
         }
     }
 
-    /// Takes away what processes left that died: their consumers, and hints that they had read but not deleted. Whatever
-    /// stands before the last one delivered was delivered.
+    /// Removes what dead processes left: idle consumers, and entries that were delivered but not deleted. Every entry
+    /// before the last delivered id was delivered.
     async fn tidy(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         let mut commands = pipe();
         commands.cmd("XINFO").arg("CONSUMERS").arg(&self.stream).arg(GROUP);

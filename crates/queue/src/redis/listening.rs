@@ -1,4 +1,4 @@
-//! Hears announcements, connecting again as often as it takes.
+//! Receives announcements, and reconnects when the subscription breaks.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl RedisInner {
         let (mut asked, mut messages) = within(CONNECTING, "subscribing took too long", connecting).await?.split();
         self.link.up(Part::Listening);
         if again.swap(true, Ordering::Relaxed) {
-            // Nobody knows what was announced meanwhile.
+            // Announcements during the outage are lost.
             self.heard.say(Heard::Missed);
         }
         let heard = async {

@@ -1,7 +1,7 @@
-//! Redis: a stream of hints with one consumer group, and a channel of announcements. Nothing here is kept: a hint is
-//! deleted as soon as it was delivered, and after a flush everything begins anew.
+//! Redis: a stream of hints with one consumer group, and a channel of announcements. Nothing here is durable: a hint is
+//! deleted as soon as it is delivered, and after a flush the stream and group are created again.
 //!
-//! Three connections, since a parked read and a subscription each block the one that they are on.
+//! Three connections, since a blocking read and a subscription each block their own.
 
 mod hints;
 mod listening;
@@ -26,23 +26,23 @@ use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
 
 const BROKER: &str = "redis";
-/// The field of an entry that holds the hint.
+/// The field of a stream entry that holds the hint.
 const FIELD: &str = "hint";
-/// How long it may take to connect.
+/// Bounds connecting.
 const CONNECTING: Duration = Duration::from_secs(1);
-/// How often to ask whether an idle connection still stands.
+/// Interval of the pings on idle connections.
 const HEALTH: Duration = Duration::from_secs(1);
-/// When the system is to find out that the other end is gone.
+/// TCP keepalive time and interval; unacknowledged data ends the connection after twice this.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// Which Redis, and under which names.
+/// The address of a Redis, and our names in it.
 #[derive(Clone, Debug)]
 pub struct RedisOptions {
     /// `redis://` or `rediss://`; may hold a password.
     pub url: Secret,
-    /// What the names of the stream and the channel begin with.
+    /// Prefix of the names of the stream (`PREFIX:hints`) and the channel (`PREFIX:events`).
     pub prefix: String,
-    /// A name that no other process has.
+    /// The consumer name; must be unique among all processes.
     pub consumer: String,
 }
 
@@ -65,14 +65,14 @@ struct RedisInner {
 }
 
 impl Redis {
-    /// As [`open`](Self::open), from what the options are made of.
+    /// As [`open`](Self::open), with the options as arguments.
     pub fn connect(url: &str, prefix: &str, consumer: &str, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let (prefix, consumer) = (prefix.to_owned(), consumer.to_owned());
         Self::open(RedisOptions { url: Secret::new(url), prefix, consumer }, stop)
     }
 
-    /// Connects in the background, and again whenever that is needed, until `stop`. Redis need not be there: only a URL
-    /// that cannot be read is an error, which does not repeat it.
+    /// Connects in the background, and reconnects until `stop`. Redis need not be up: only a URL that cannot be parsed
+    /// is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RedisOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let stop = stop.child_token();
         let shared = Arc::new(RedisInner {
@@ -86,7 +86,7 @@ impl Redis {
             link: Link::new(BROKER, &[Part::Sending, Part::Listening]),
         });
         let tasks = TaskTracker::new();
-        // The one that sends goes last: it is what ends a parked read.
+        // The sending connection ends last, since it unblocks the blocking read.
         let last = CancellationToken::new();
         tasks.spawn(Arc::clone(&shared).keep_sending(last.clone()));
         tasks.spawn(Arc::clone(&shared).keep_listening(stop.clone()));
@@ -99,14 +99,14 @@ impl Redis {
         Ok(Self { shared, tasks, _stop: stop.drop_guard() })
     }
 
-    /// How it is doing.
+    /// The status of its connections together.
     #[must_use]
     pub fn status(&self) -> BrokerStatus {
         self.shared.link.status()
     }
 
-    /// Waits, after the stop, until its parked read has ended and its name is taken off the stream: within about three
-    /// seconds, Redis or none.
+    /// Waits, after `stop`, until the blocking read has ended and the consumer is removed: within about three seconds,
+    /// whether Redis answers or not.
     pub async fn closed(&self) {
         self.tasks.wait().await;
     }
@@ -121,7 +121,7 @@ impl fmt::Debug for Redis {
 fn client(url: &str) -> RedisResult<Client> {
     let info = url.into_connection_info()?;
     if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-        // Taken where no other part of the process has chosen one.
+        // Ignored where the process has installed a provider already.
         rustls::crypto::ring::default_provider().install_default().ok();
     }
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE);
@@ -130,7 +130,7 @@ fn client(url: &str) -> RedisResult<Client> {
 }
 
 impl RedisInner {
-    /// A new connection, whose answers may take so long; nothing where they may take for ever.
+    /// A new connection with this response timeout; absent: none.
     async fn connection(&self, answers: Option<Duration>) -> RedisResult<MultiplexedConnection> {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECTING)).set_response_timeout(answers);
@@ -139,16 +139,16 @@ impl RedisInner {
     }
 }
 
-/// Bounds what is asked of Redis.
+/// Bounds a request to Redis.
 async fn within<T>(limit: Duration, late: &'static str, asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| {
         tracing::debug!(broker = BROKER, ?limit, "{late}");
-        // As a timeout of the system is.
+        // The same kind as a timeout of the operating system.
         Err(std::io::Error::new(std::io::ErrorKind::TimedOut, late).into())
     })
 }
 
-/// Bounds what is asked of Redis as everything is bounded.
+/// Bounds a request by [`CONNECT_TIMEOUT`].
 async fn soon<T>(asked: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
     within(CONNECT_TIMEOUT, "an answer took too long", asked).await
 }
@@ -157,7 +157,7 @@ fn broken(message: impl Into<String>) -> BrokerError {
     BrokerError { broker: BROKER, message: message.into() }
 }
 
-/// What is said of a failure: the server's code or the kind, never an address with a password.
+/// The text of a failure: the server's error code or the kind, never an address with a password.
 fn why(error: &RedisError) -> String {
     match error.code() {
         Some(code) => code.to_owned(),

@@ -1,4 +1,4 @@
-//! Sends, on a connection that is kept for it.
+//! Sends on a connection of its own.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::BrokerError;
 use crate::link::{CONNECT_TIMEOUT, Part, reconnect, until_stop};
 
 impl RedisInner {
-    /// Sends commands in one round trip. Whatever fails, the connection is made anew: after a change of leaders it may lead
-    /// elsewhere.
+    /// Sends commands in one round trip. On any failure the connection is replaced: after a failover the address may
+    /// lead to another server.
     pub(super) async fn send(&self, commands: &Pipeline) -> Result<(), BrokerError> {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let connection = self.slot.soon(until).await.ok_or_else(|| broken("not connected"))?;
@@ -29,16 +29,16 @@ impl RedisInner {
         Err(broken(failed))
     }
 
-    /// Lets the parked read of this connection go.
+    /// Unblocks the blocking read of this client id.
     pub(super) async fn unblock(&self, id: i64) {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let Some(connection) = self.slot.soon(until).await else { return };
         let mut own = MultiplexedConnection::clone(&connection);
-        // Where it may not do that, the read ends by itself a little later.
+        // Without permission for CLIENT UNBLOCK the read ends by its own timeout.
         timeout_at(until, cmd("CLIENT").arg("UNBLOCK").arg(id).query_async::<()>(&mut own)).await.ok();
     }
 
-    /// Keeps the connection until `stop`.
+    /// Keeps the connection up until `stop`.
     pub(super) async fn keep_sending(self: Arc<Self>, stop: CancellationToken) {
         reconnect(
             &stop,

@@ -42,7 +42,7 @@ async fn the_second_takes_over_and_hands_back() {
     let second = rabbit::connected(&services::amqp_url(), &prefix).await;
     let both = Failover::new(first.clone(), Arc::new(second), &CancellationToken::new());
     let mut listener = both.listen();
-    // No send fails at any time; those through RabbitMQ want to hear that they are done.
+    // No send fails; deliveries through RabbitMQ need acknowledgement.
     let through_second = async || {
         let sent = hint();
         both.send(&[sent]).await.unwrap();
@@ -66,7 +66,7 @@ async fn the_second_takes_over_and_hands_back() {
         while hear(&mut listener).await != announced {}
         server.restart().await;
         eventually("the first is used again", async || (!through_second().await).then_some(())).await;
-        // Between two probes the other one may be used a last time.
+        // Between two probes the other broker may still be used.
         becomes(BrokerStatus::Connected, || first.status()).await;
         eventually("and goes on being used", async || {
             (!through_second().await && !through_second().await).then_some(())
@@ -77,7 +77,7 @@ async fn the_second_takes_over_and_hands_back() {
 
 #[tokio::test]
 async fn with_neither_everything_fails_soon_and_receivers_wait() {
-    // Nobody listens there.
+    // No broker listens on that port.
     let first = redis::open("redis://127.0.0.1:1", "p");
     let second = rabbit::open("amqp://127.0.0.1:1", "p");
     let both = Failover::new(Arc::new(first), Arc::new(second), &CancellationToken::new());

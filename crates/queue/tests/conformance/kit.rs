@@ -1,4 +1,4 @@
-//! What scenarios are made of: backends, processes on them, and hints and announcements that differ.
+//! Fixtures: backends, processes on them, distinct hints and announcements.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,23 +9,23 @@ use prompt_ledger_queue::{Announcement, BrokerError, BrokerStatus, Bus, Delivery
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-/// Longer than anything takes, also on a machine that is busy with other things.
+/// Longer than any step takes, also on a busy machine.
 pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
-/// How long a send may take, whatever happens: what the product promises, and room for a busy machine.
+/// Bounds a send: the promised second, and room for a busy machine.
 pub(crate) const BOUND: Duration = Duration::from_millis(2_500);
 
-/// A broker under test, with names of its own in it.
+/// A broker under test, with unique names in it.
 pub(crate) trait Backend: Sized {
     async fn fresh() -> Self;
 
     /// One more process, connected.
     async fn process(&self) -> Process;
 
-    /// Sends what no release would, as a hint and as an announcement.
+    /// Sends texts that no release would send, as a hint and as an announcement.
     async fn send_garbage(&self, from: &Process);
 }
 
-/// What one process has of a broker.
+/// One process's ends of a broker.
 pub(crate) struct Process {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) bus: Arc<dyn Bus>,
@@ -45,7 +45,7 @@ impl Process {
         self.bus.announce(announcements).await.unwrap();
     }
 
-    /// What comes next, at most so many; and tells that they are done.
+    /// Receives at most `max` hints and acknowledges them.
     pub(crate) async fn receive(&self, max: usize) -> Vec<Hint> {
         let deliveries = within(self.queue.receive(max)).await;
         let hints = hints_of(&deliveries);
@@ -53,7 +53,7 @@ impl Process {
         hints
     }
 
-    /// So many in all.
+    /// Receives exactly so many hints.
     pub(crate) async fn receive_all(&self, count: usize) -> Vec<Hint> {
         let mut hints = Vec::new();
         while hints.len() < count {
@@ -72,7 +72,7 @@ pub(crate) async fn within<F: Future>(what: F) -> F::Output {
     timeout(GENEROUS, what).await.expect("this takes too long")
 }
 
-/// Asks until this holds.
+/// Polls until this holds.
 pub(crate) async fn eventually<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -88,14 +88,14 @@ pub(crate) async fn becomes(status: BrokerStatus, now: impl Fn() -> BrokerStatus
     eventually(status.as_str(), async || (now() == status).then_some(())).await;
 }
 
-/// It fails, and within its bound.
+/// Asserts that the send fails, and within its bound.
 pub(crate) async fn fails_soon(sending: impl Future<Output = Result<(), BrokerError>>) {
     let began = Instant::now();
     sending.await.unwrap_err();
     assert!(began.elapsed() < BOUND, "after {:?}", began.elapsed());
 }
 
-/// A name that nobody else has.
+/// A unique name.
 pub(crate) fn unique(what: &str) -> String {
     format!("{what}-{}", new_id().0.simple())
 }
@@ -124,7 +124,7 @@ pub(crate) fn sorted(mut hints: Vec<Hint>) -> Vec<Hint> {
     hints
 }
 
-/// The next announcement; that some were missed is passed over.
+/// The next announcement; `Missed` is skipped.
 pub(crate) async fn hear(listener: &mut Listener) -> Announcement {
     loop {
         if let Heard::Announcement(announcement) = within(listener.hear()).await {

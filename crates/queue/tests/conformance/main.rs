@@ -1,6 +1,6 @@
-//! What every broker must do, run on each of them; and what each does in an outage of its own.
+//! What every broker must do, run on each of them; and the outages of each.
 #![allow(clippy::disallowed_types, reason = "every broker is tested")]
-// A test is a statement of fact: a panic in it is the report.
+// In a test a panic is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod bus;

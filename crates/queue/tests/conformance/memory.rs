@@ -1,4 +1,4 @@
-//! Within one process: the suite, and what is memory's own.
+//! In-memory broker: the suite, and its own scenarios.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ impl Backend for Memory {
         Self { queue: Arc::new(MemoryQueue::new()), bus: Arc::new(MemoryBus::new()) }
     }
 
-    /// All there are share one.
+    /// All processes share one broker.
     async fn process(&self) -> Process {
         Process { queue: self.queue.clone(), bus: self.bus.clone() }
     }
 
-    /// There is no way in for it.
+    /// Values are passed in memory, so there is no garbage to send.
     async fn send_garbage(&self, _: &Process) {}
 }
 

@@ -1,4 +1,4 @@
-//! Hints: from whoever sends them to one process each.
+//! Hints: each goes to one process.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ pub(crate) async fn a_process_that_does_not_receive_keeps_no_hint_from_others(ba
     let first = hint();
     busy.send(&[first]).await;
     assert_eq!(busy.receive(9).await, [first]);
-    // It begins to wait, and turns to something else.
+    // It starts to wait, and then stops polling.
     let mut waiting = Box::pin(busy.queue.receive(9));
     assert!(futures::poll!(&mut waiting).is_pending());
     drop(waiting);

@@ -39,7 +39,7 @@ impl Backend for Shared {
                     .unwrap();
             }
         }
-        // All of it was taken before anything else is.
+        // Waits until everything before was processed.
         let asked = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
         channel.queue_declare("".into(), asked, lapin::types::FieldTable::default()).await.unwrap();
     }
@@ -93,7 +93,7 @@ async fn away_and_back_it_is_found_again() {
     }
     server.restart().await;
     becomes(BrokerStatus::Connected, || rabbit.status()).await;
-    // One that stands still holds nobody up.
+    // A broker that hangs delays nobody beyond the bound.
     server.pause();
     fails_soon(rabbit.send(&hints(256))).await;
     fails_soon(rabbit.announce(&[announcement()])).await;
@@ -132,7 +132,7 @@ async fn a_queue_that_was_deleted_is_made_again() {
     let rabbit = connected(&url, &prefix).await;
     let (_connection, channel) = raw(&url).await;
     let delete = || channel.queue_delete(format!("{prefix}.hints").into(), QueueDeleteOptions::default());
-    // Under nobody: the first send finds out that there is no way there.
+    // Without a receiver: the first send detects that the queue is gone.
     delete().await.unwrap();
     let error = rabbit.send(&[hint()]).await.unwrap_err();
     assert!(error.message.contains("could not be routed"), "{error}");
@@ -141,7 +141,7 @@ async fn a_queue_that_was_deleted_is_made_again() {
     let received = within(rabbit.receive(9)).await;
     assert_eq!(received[0].hint, sent);
     rabbit.done(received).await;
-    // And under a receiver.
+    // With a receiver that waits.
     let mut waiting = Box::pin(rabbit.receive(9));
     assert!(futures::poll!(&mut waiting).is_pending());
     delete().await.unwrap();
@@ -157,7 +157,7 @@ async fn a_stop_gives_back_what_was_not_done() {
     becomes(BrokerStatus::Connected, || ends.status()).await;
     let sent = hints(9);
     stays.send(&sent).await.unwrap();
-    // These it has and does not finish; others it holds.
+    // Two are received and not acknowledged; others are prefetched.
     assert!(!within(ends.receive(2)).await.is_empty());
     stop.cancel();
     within(ends.closed()).await;

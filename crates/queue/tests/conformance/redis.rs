@@ -69,7 +69,7 @@ async fn ask<T: FromRedisValue>(redis: &mut MultiplexedConnection, words: &[&str
     command.query_async(redis).await.unwrap()
 }
 
-/// Waits until a read of hints is parked, or none.
+/// Waits until a blocking read of hints is parked (or none is).
 async fn parked(redis: &mut MultiplexedConnection, is: bool) {
     let blocked = "flags=b";
     eventually("a read is parked", async || {
@@ -152,7 +152,7 @@ async fn a_read_that_nobody_waits_for_any_more_is_let_go() {
         parked(&mut raw, false).await;
         quickest = quickest.min(began.elapsed());
     }
-    // Of itself it ends after two.
+    // Its own timeout is two seconds.
     assert!(quickest < Duration::from_secs(1), "{quickest:?}");
 }
 
@@ -213,7 +213,7 @@ async fn what_was_received_is_deleted_and_a_stop_leaves_no_consumer() {
     assert_eq!(within(redis.receive(9)).await.len(), 5);
     eventually("the stream is empty", async || (ask::<usize>(&mut raw, &["XLEN", &stream]).await == 0).then_some(()))
         .await;
-    // It ends also under a parked read.
+    // The stop also ends a blocking read.
     let mut waiting = Box::pin(redis.receive(9));
     assert!(futures::poll!(&mut waiting).is_pending());
     let consumers = async |raw: &mut MultiplexedConnection| {
@@ -239,7 +239,7 @@ async fn what_a_dead_process_read_and_did_not_delete_is_tidied_up() {
     let next = hint();
     redis.send(&[next]).await.unwrap();
     assert_eq!(within(redis.receive(9)).await[0].hint, next);
-    // The last one that the dead process read goes with the next start.
+    // The last entry that the dead process read is removed by the next start.
     eventually("no more than one is left", async || {
         (ask::<usize>(&mut raw, &["XLEN", &stream]).await <= 1).then_some(())
     })

@@ -1,4 +1,4 @@
-//! Passwords stay where they are; and an outage is said once, not with every try.
+//! Passwords are never logged; and an outage is logged once, not with every attempt.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -36,14 +36,14 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 impl Log {
-    /// Keeps what is logged on this thread, as long as the guard lives.
+    /// Captures this thread's log while the guard lives.
     fn keep(&self) -> tracing::subscriber::DefaultGuard {
         let level = LevelFilter::from_level(Level::DEBUG);
         let kept = tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(self.clone());
         tracing::subscriber::set_default(kept.finish())
     }
 
-    /// The lines of the product.
+    /// The captured lines of this broker.
     fn lines(&self, of: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         assert!(!text.contains(PASSWORD), "{text}");
@@ -52,7 +52,7 @@ impl Log {
     }
 }
 
-/// The same URL with a password that is none.
+/// The same URL with a wrong password.
 fn with_password(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap();
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
@@ -83,7 +83,7 @@ async fn an_outage_is_said_once_and_so_is_its_end() {
     let redis = redis::connected(&server.url(), "p").await;
     server.kill();
     becomes(BrokerStatus::Lost, || redis.status()).await;
-    // Every connection of it has failed, some of them several times.
+    // Every connection has failed by now, some of them several times.
     let waiting = Box::pin(redis.receive(1));
     let tries = tokio::time::timeout(std::time::Duration::from_secs(1), waiting).await;
     assert!(tries.is_err());

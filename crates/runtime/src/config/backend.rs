@@ -1,4 +1,4 @@
-//! Where everything is kept, and which brokers carry hints.
+//! Settings of the store and the brokers.
 
 use std::fmt;
 
@@ -8,22 +8,21 @@ use url::Url;
 use super::env::{Env, Setting};
 use super::settings::{AMQP_URL, BROKER_PREFIX, DATABASE_CONNECTIONS, DATABASE_URL, REDIS_URL};
 
-/// Where everything is kept, and which brokers carry hints.
 #[derive(Clone, Debug)]
 pub struct BackendConfig {
-    /// Postgres.
+    /// Postgres; absent where DATABASE_URL is not set.
     pub database: Option<ServiceUrl>,
-    /// Connections to it, at most.
+    /// Upper bound of the connection pool.
     pub database_connections: u32,
-    /// Redis.
+    /// Redis; absent where REDIS_URL is not set.
     pub redis: Option<ServiceUrl>,
-    /// RabbitMQ.
+    /// RabbitMQ; absent where AMQP_URL is not set.
     pub amqp: Option<ServiceUrl>,
-    /// What names in the brokers begin with.
+    /// Prefix of all names in the brokers: up to 64 of `A-Z a-z 0-9 . _ -`.
     pub broker_prefix: String,
 }
 
-/// The URL of a service. It may hold a password: it shows as its scheme and host.
+/// The URL of a service, which may hold a password. `Display` and `Debug` show scheme, host and port only.
 #[derive(Clone)]
 pub struct ServiceUrl {
     url: Secret,
@@ -31,7 +30,7 @@ pub struct ServiceUrl {
 }
 
 impl ServiceUrl {
-    /// The URL, password and all.
+    /// The whole URL, with its password.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.url.expose()

@@ -1,45 +1,38 @@
-//! Reading variables, and collecting what is wrong with them.
+//! Reads variables and collects every mistake.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A variable of the environment.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
-    /// Its name.
     pub name: &'static str,
-    /// The processes that it is for.
+    /// The processes that read it.
     pub read_by: Process,
-    /// What it is where it is not set, written as in the environment; empty: absent.
+    /// Its value where it is not set, written as in the environment; empty: absent.
     pub default: &'static str,
-    /// Which values are possible.
     pub range: Range,
-    /// What it decides.
+    /// For `--help` and docs/CONFIGURATION.md.
     pub meaning: &'static str,
 }
 
-/// The processes that a setting is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Process {
     /// `prompt-ledger`.
     Server,
     /// `prompt-ledger-worker`.
     Worker,
-    /// Both.
     Both,
 }
 
-/// Which values of a setting are possible.
 #[derive(Clone, Copy, Debug)]
 pub enum Range {
-    /// A length of time from the first to the second, both included.
+    /// A duration between the two, both included.
     Lengths(&'static str, &'static str),
-    /// A whole number from the first to the second, both included.
+    /// A whole number between the two, both included.
     Numbers(u64, u64),
-    /// One of these words.
     OneOf(&'static [&'static str]),
-    /// What is written here; it is checked where it is read.
+    /// Described in prose; checked by the code that reads it.
     Form(&'static str),
 }
 
@@ -55,13 +48,13 @@ impl fmt::Display for Range {
 }
 
 impl Setting {
-    /// The default for people.
+    /// The default for `--help` and docs/CONFIGURATION.md: `none` where it is absent.
     pub(super) fn shown_default(&self) -> &'static str {
         if self.default.is_empty() { "none" } else { self.default }
     }
 }
 
-/// What was wrong with the environment, a line each.
+/// All mistakes in the environment; `Display` writes one per line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mistakes(Vec<String>);
 
@@ -73,7 +66,6 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-/// The environment, as it is read.
 pub(super) struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     mistakes: Vec<String>,
@@ -90,14 +82,15 @@ impl<'a> Env<'a> {
         Self { lookup, mistakes: Vec::new() }
     }
 
-    /// A setting's value, or its default; absent where it has neither. One that is set to nothing counts as not set.
+    /// A setting's value, or its default; absent where it has neither. An empty value counts as not set.
     pub(super) fn text(&mut self, setting: &Setting) -> Option<String> {
         let set = (self.lookup)(setting.name).filter(|value| !value.is_empty());
         set.or_else(|| (!setting.default.is_empty()).then(|| setting.default.to_owned()))
     }
 
-    /// A setting read by `parse`; absent where it has neither a value nor a default, or where `parse` refuses it, which is
-    /// a mistake. `parse` says what was expected, and repeats the value only where it cannot hold a secret.
+    /// A setting read by `parse`; absent where it has neither a value nor a default, or where `parse` refuses it, which
+    /// is a mistake. The error of `parse` says what was expected, and may repeat the value only where it cannot hold a
+    /// secret.
     pub(super) fn read<T>(&mut self, setting: &Setting, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         match parse(&self.text(setting)?) {
             Ok(value) => Some(value),
@@ -105,7 +98,7 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// A length of time within the setting's range; zero where it is a mistake.
+    /// A duration within the setting's range; zero where it is a mistake.
     pub(super) fn duration(&mut self, setting: &Setting) -> Duration {
         let read = self.read(setting, |value| {
             let length = duration(value)?;
@@ -131,25 +124,25 @@ impl<'a> Env<'a> {
         read.unwrap_or_default()
     }
 
-    /// One of the setting's words, as `of` reads it; the default of `T` where it is a mistake.
+    /// One of the setting's words, parsed by `of`; the default of `T` where it is a mistake.
     pub(super) fn word<T: Default>(&mut self, setting: &Setting, of: impl FnOnce(&str) -> Option<T>) -> T {
         let none_of = |value: &str| format!("`{value}` is none of {}", setting.range);
         self.read(setting, |value| of(value).ok_or_else(|| none_of(value))).unwrap_or_default()
     }
 
-    /// Notes what is wrong with a setting.
+    /// Records a mistake in a setting.
     pub(super) fn mistake<T>(&mut self, setting: &Setting, what: &str) -> Option<T> {
         self.mistakes.push(format!("{}: {what}", setting.name));
         None
     }
 
-    /// The value when nothing was wrong.
+    /// The value, or all mistakes.
     pub(super) fn finish<T>(self, value: T) -> Result<T, Mistakes> {
         if self.mistakes.is_empty() { Ok(value) } else { Err(Mistakes(self.mistakes)) }
     }
 }
 
-/// A length of time such as `300ms`, `4s`, `2m` or `1h`.
+/// A duration such as `300ms`, `4s`, `2m` or `1h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no length of time; write `300ms`, `4s`, `2m` or `1h`");
     let unit_at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;

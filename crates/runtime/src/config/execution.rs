@@ -1,5 +1,3 @@
-//! How executions run.
-
 use std::time::Duration;
 
 use prompt_ledger_domain::model::ModelRef;
@@ -8,20 +6,20 @@ use prompt_ledger_domain::retry::Policy;
 use super::env::{Env, duration};
 use super::settings::{DEFAULT_MODEL, LEASE, REDISPATCH_AFTER, RETRY_DELAYS, SWEEP_INTERVAL, WORKER_CONCURRENCY};
 
-/// How executions run.
+/// Settings of executions.
 #[derive(Clone, Debug)]
 pub struct ExecutionConfig {
-    /// Of a request that names none; absent means that the command decides.
+    /// For requests without a model; absent where DEFAULT_MODEL is not set: then `dev` chooses one.
     pub default_model: Option<ModelRef>,
-    /// When another attempt is made.
+    /// At most ten delays.
     pub retry: Policy,
-    /// How long a silent holder keeps an execution.
+    /// How long a lease lasts unless it is extended.
     pub lease: Duration,
-    /// How often expired leases, and rows that nobody hinted at, are looked for.
+    /// Interval of the searches for expired leases and for available rows without a hint.
     pub sweep_interval: Duration,
-    /// When a submitted execution may be taken without a hint.
+    /// How long after its submit an execution may be taken without a hint.
     pub redispatch_after: Duration,
-    /// How many queued executions one worker runs at once.
+    /// Most queued executions that one process runs at once.
     pub worker_concurrency: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Configuration by environment: read once, at start, every mistake reported together. One file per subsystem.
+//! Configuration from the environment: read once, at start; all mistakes are reported together. One file per subsystem.
 
 mod backend;
 mod env;
@@ -22,20 +22,15 @@ use self::settings::SETTINGS;
 /// Everything that a process reads from its environment.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How it serves.
     pub server: ServerConfig,
-    /// How watching streams are bounded.
     pub watch: WatchConfig,
-    /// How executions run.
     pub execution: ExecutionConfig,
-    /// Which model providers it knows.
     pub providers: ProviderConfig,
-    /// Where everything is kept.
     pub backends: BackendConfig,
 }
 
 impl Config {
-    /// Reads the environment. All mistakes are answered at once, a line each; none shows a secret.
+    /// Reads the environment. All mistakes are returned at once, one line each; none shows a secret.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
         let mut env = Env::new(&lookup);
         let config = Self {
@@ -48,7 +43,7 @@ impl Config {
         env.finish(config)
     }
 
-    /// Every variable that is read, with its meaning, default and range: for `--help`.
+    /// Every variable with its meaning, default and range: for `--help`.
     #[must_use]
     pub fn help() -> String {
         let width = all().map(|setting| setting.name.len()).max().unwrap_or(0);

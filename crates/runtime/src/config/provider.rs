@@ -1,4 +1,4 @@
-//! Which model providers a process knows.
+//! Settings of the model providers.
 
 use prompt_ledger_domain::secret::Secret;
 use url::Url;
@@ -6,26 +6,22 @@ use url::Url;
 use super::env::{Env, Setting};
 use super::settings::{ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL};
 
-/// Which model providers a process knows.
 #[derive(Clone, Debug)]
 pub struct ProviderConfig {
-    /// For OpenAI.
     pub openai: ProviderEndpoint,
-    /// For Anthropic.
     pub anthropic: ProviderEndpoint,
 }
 
-/// A provider's key and place.
 #[derive(Clone, Debug, Default)]
 pub struct ProviderEndpoint {
-    /// Its key.
+    /// Absent where it is not set; a configured base URL needs none.
     pub api_key: Option<Secret>,
-    /// Where it is, when not at its maker's.
+    /// Absent: the vendor's own server.
     pub base_url: Option<Url>,
 }
 
 impl ProviderEndpoint {
-    /// Whether calls can be made: with a key, or to a place of one's own.
+    /// A key or a base URL is enough.
     #[must_use]
     pub fn is_configured(&self) -> bool {
         self.api_key.is_some() || self.base_url.is_some()

@@ -1,4 +1,4 @@
-//! How a server serves.
+//! Settings of a server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,64 +9,58 @@ use prompt_ledger_domain::secret::Secret;
 use super::env::Env;
 use super::settings as set;
 
-/// The key that `prompt-ledger dev` takes on loopback without its being made. Everyone knows it.
+/// The key that `prompt-ledger dev` accepts on loopback. It is public; API_KEY refuses it.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
 
-/// Who may ask what the server offers.
+/// Who may use gRPC reflection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reflection {
-    /// Anyone.
     #[default]
     Open,
-    /// Who has a key.
+    /// Callers with a valid key.
     Key,
-    /// Nobody.
     Off,
 }
 
-/// What TLS needs.
+/// Files in PEM form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate chain.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
 }
 
-/// How a server serves.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Where it listens.
     pub listen_addr: SocketAddr,
-    /// A system key.
+    /// A system key beside those of `keys create`, of 16 characters or more; absent where it is not set.
     pub api_key: Option<Secret>,
-    /// Who may use reflection.
     pub reflection: Reflection,
-    /// From signal to exit.
+    /// Bounds the time from the signal to the exit.
     pub shutdown_grace: Duration,
-    /// Whether plain text may leave loopback.
+    /// Whether plain text may be served off loopback.
     pub allow_plaintext: bool,
-    /// Concurrent calls of one connection.
+    /// Most concurrent calls of one connection.
     pub max_streams: u32,
-    /// Connections at once, fewer where the process has not the descriptors.
+    /// Most connections at once; fewer where the process has too few file descriptors.
     pub max_connections: usize,
-    /// Connections of one IPv4 address or IPv6 network of 64 bits; absent means no limit of their own.
+    /// Most connections of one IPv4 address or IPv6 /64 network; absent: no such limit.
     pub max_connections_per_address: Option<usize>,
-    /// Submits of this server that may be under way at once.
+    /// Most submits of this server that run at once.
     pub max_inflight_submits: usize,
-    /// Queued executions of the deployment, beyond which submits are refused.
+    /// Queued executions of the deployment above which submits are refused.
     pub queue_depth_limit: usize,
-    /// The certificate and its key, as files in PEM form; absent means plain text.
+    /// Absent: plain text.
     pub tls: Option<Tls>,
     /// How often the files of the certificate and its key are read again.
     pub tls_reload_interval: Duration,
     /// How long a new connection may take to open HTTP/2, its TLS handshake included.
     pub handshake_timeout: Duration,
-    /// From a request's headers to its last byte, at most.
+    /// Bounds the time from a request's headers to its last byte.
     pub request_read_timeout: Duration,
-    /// Bytes that are held at most for requests that are still arriving.
+    /// Most bytes held for requests that arrive or are processed.
     pub request_buffer: usize,
-    /// What is logged.
+    /// A filter in the form of `tracing`.
     pub log: String,
 }
 

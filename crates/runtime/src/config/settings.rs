@@ -1,5 +1,5 @@
-//! Every variable of the environment: its name, default, range and meaning. Reading, the errors of the start, `--help`
-//! and docs/CONFIGURATION.md come from these declarations.
+//! Every variable of the environment: name, default, range and meaning. Parsing, start errors, `--help` and
+//! docs/CONFIGURATION.md come from these declarations.
 
 use super::env::Process::{Both, Server, Worker};
 use super::env::Range::{Form, Lengths, Numbers, OneOf};
@@ -18,7 +18,7 @@ macro_rules! settings {
             };
         )*
 
-        /// All of them, in the order in which they are printed.
+        /// In the order in which they are printed.
         pub(super) const SETTINGS: &[Setting] = &[$($name),*];
     };
 }
@@ -41,7 +41,7 @@ settings! {
     MAX_CONNECTIONS_PER_ADDRESS: Server, "0", Numbers(0, 1_000_000), "connections of one IPv4 address or IPv6 /64; 0 is no limit, as a load balancer in front of it needs";
     HANDSHAKE_TIMEOUT: Server, "5s", Lengths("100ms", "1m"), "until a new connection has opened HTTP/2, TLS included";
     REQUEST_READ_TIMEOUT: Server, "30s", Lengths("100ms", "1h"), "how long a request may take to arrive whole";
-    /// One connection may take an eighth of it, and must be able to send the largest request.
+    /// One connection may take an eighth of it, which must be enough for the largest request.
     REQUEST_BUFFER_MIB: Server, "256", Numbers(64, 65_536), "MiB held at most for requests that arrive or are at work";
     LOG: Both, "info", Form("a filter of `tracing`"), "what is logged, e.g. debug or prompt_ledger_server=debug";
     MAX_WATCHERS_PER_KEY: Server, "1000", Numbers(1, 1_000_000), "watching streams of one API key at once";
@@ -66,7 +66,7 @@ settings! {
     ANTHROPIC_BASE_URL: Both, "", Form("an http or https URL"), "a server that speaks its Messages API; absent: Anthropic's";
 }
 
-/// An option of `dev`, `migrate` and `keys`, whose parser reads it.
+/// An option of `dev`, `migrate` and `keys`, read by their argument parser.
 pub const DATA_DIR: Setting = Setting {
     name: "DATA_DIR",
     read_by: Server,

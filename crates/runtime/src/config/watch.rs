@@ -1,20 +1,19 @@
-//! How watching streams are bounded.
+//! Settings of watching streams.
 
 use std::time::Duration;
 
 use super::env::Env;
 use super::settings::{MAX_WATCHERS, MAX_WATCHERS_PER_KEY, STREAM_HEARTBEAT, STREAM_MAX_AGE, STREAM_STALL_LIMIT};
 
-/// How watching streams are bounded.
 #[derive(Clone, Debug)]
 pub struct WatchConfig {
-    /// Streams of one key.
+    /// Most streams of one API key.
     pub per_key: usize,
-    /// Streams of this server.
+    /// Most streams of this server.
     pub per_server: usize,
-    /// When a stream ends, spread by a tenth.
+    /// Longest life of a stream, varied by a tenth.
     pub max_age: Duration,
-    /// How often a stream gives a sign of life, about.
+    /// A stream sends something about this often.
     pub heartbeat: Duration,
     /// How long a stream may stay unread.
     pub stall_limit: Duration,

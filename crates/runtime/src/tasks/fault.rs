@@ -1,13 +1,13 @@
-//! A task that panics when asked to, for end-to-end tests of the built binaries. Only builds with debug assertions hold this;
-//! in a release build no variable and no signal makes a task fail.
+//! Makes a task panic on request, for end-to-end tests of the built binaries. Compiled with debug assertions only: in a
+//! release build no variable and no signal makes a task fail.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The name of the task that panics on SIGUSR1.
+/// Environment variable: the name of the task that panics on SIGUSR1.
 const FAIL_TASK: &str = "PROMPT_LEDGER_FAIL_TASK";
 
-/// The task, or, where it is the one that FAIL_TASK names, the task until SIGUSR1 comes. From here on, not from when the task
-/// is first run, that signal does not end the process.
+/// The task; the one that FAIL_TASK names panics on SIGUSR1. The signal handler is installed at once, not when the task
+/// is first polled.
 pub(super) fn inject(name: &str, task: impl Future<Output = ()>) -> impl Future<Output = ()> {
     let mut asked = std::env::var(FAIL_TASK).is_ok_and(|failing| failing == name).then(listen).flatten();
     async move {

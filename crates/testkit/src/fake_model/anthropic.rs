@@ -1,4 +1,4 @@
-//! Anthropic's shapes.
+//! Responses in Anthropic's format.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub(super) fn whole(exchange: &Exchange) -> Value {
     body
 }
 
-/// The events before the words, one for each word, and the events after them.
+/// The events before the words, one per word, and the events after them.
 pub(super) fn stream(exchange: &Exchange) -> [Vec<Bytes>; 3] {
     let mut start = message(exchange);
     if exchange.tells_usage {

@@ -1,4 +1,4 @@
-//! An answer's body, played step by step.
+//! Response bodies that are sent step by step.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::reply::{CLOCK, Gate};
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Closed>;
 
-/// The connection is closed on purpose.
+/// The script closes the connection.
 #[derive(Debug)]
 pub(super) struct Closed;
 
@@ -26,9 +26,9 @@ impl std::fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// A call that is neither answered nor aborted. Dropped before it is done, it was aborted by the client.
+/// A call in flight. Dropped before `done`, it counts as aborted by the client.
 pub(super) struct Running {
-    /// 1, 2, 3, ...
+    /// Numbers the calls from 1.
     pub(super) number: usize,
     state: Arc<State>,
     done: bool,
@@ -54,23 +54,23 @@ pub(super) enum Step {
     Send(Bytes),
     Wait(Gate),
     Pause(Duration),
-    /// Sends this with the moment in it.
+    /// Sends these bytes with the current time in place of `CLOCK`.
     Stamp(Bytes),
     Cut,
 }
 
-/// A clock's word with the present moment in it.
+/// Replaces `CLOCK` by the current time.
 fn stamped(bytes: &Bytes) -> Bytes {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     String::from_utf8_lossy(bytes).replace(CLOCK, &format!("{:016}", now.as_micros())).into()
 }
 
-/// A body that is there at once.
+/// A body that is sent at once.
 pub(super) fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that comes step by step. The call is done when the last step is.
+/// A body that is sent step by step. The call is done with the last step.
 pub(super) fn steps(steps: Vec<Step>, running: Running) -> Body {
     let stream = futures::stream::unfold(Some((VecDeque::from(steps), running)), |playing| async move {
         let (mut steps, running) = playing?;
@@ -81,7 +81,7 @@ pub(super) fn steps(steps: Vec<Step>, running: Running) -> Body {
                 Some(Step::Pause(length)) => tokio::time::sleep(length).await,
                 Some(Step::Stamp(bytes)) => return Some((Ok(Frame::data(stamped(&bytes))), Some((steps, running)))),
                 Some(Step::Cut) => {
-                    // What was sent before must have left: a pending body makes hyper flush.
+                    // Bytes sent before must have left: a pending body makes hyper flush.
                     tokio::task::yield_now().await;
                     running.done();
                     return Some((Err(Closed), None));

@@ -1,10 +1,10 @@
-//! How many calls came, run and were dropped, and waiting for that without sleeping.
+//! Counts calls that arrived, run and were dropped, and waits for counts without sleeping.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// How long a wait may take before the test fails.
+/// A longer wait fails the test.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Counts {
         self.0.send_modify(|now| now.connections += 1);
     }
 
-    /// Counts a call and says which one it is.
+    /// Counts a call and returns its number.
     pub(super) fn call_arrived(&self) -> usize {
         let mut number = 0;
         self.0.send_modify(|now| {

@@ -1,6 +1,5 @@
-//! A call and its answer, whatever protocol they are spoken in.
+//! A call and its response, independent of the protocol.
 
-/// What a shape is made of.
 pub(super) struct Exchange {
     pub(super) number: usize,
     pub(super) model: String,
@@ -12,7 +11,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// The text's words, each with the blank behind it: one is one token.
+    /// The text's words, each with the blank behind it; each is one token.
     pub(super) fn words(&self) -> impl Iterator<Item = &str> {
         self.text.split_inclusive(' ')
     }

@@ -1,4 +1,4 @@
-//! A model server over a real socket that does what it is told: it speaks OpenAI's chat completions and, in a basic
+//! A scripted model server over a real socket: it speaks OpenAI's chat completions and, in a basic
 //! form, Anthropic's messages.
 //!
 //! ```no_run
@@ -34,10 +34,10 @@ use tokio::task::JoinHandle;
 use counts::Counts;
 pub use reply::{Gate, Reply};
 
-/// So many requests are remembered, the latest ones: a measurement makes millions.
+/// The latest requests that are kept; a measurement makes millions.
 const REMEMBERED: usize = 10_000;
 
-/// A running model server. It ends, with every connection, when it is dropped.
+/// A running model server. Dropping it ends it, with every connection.
 #[derive(Debug)]
 pub struct FakeModel {
     address: SocketAddr,
@@ -45,21 +45,18 @@ pub struct FakeModel {
     accepting: JoinHandle<()>,
 }
 
-/// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The path of its URL.
     pub path: String,
-    /// What its URL says behind `?`; empty when nothing.
+    /// Without the `?`; empty where there is none.
     pub query: String,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its body; null when it was no JSON.
+    /// Null where it was no JSON.
     pub body: Value,
 }
 
 impl Request {
-    /// A header's value, where there is one that is a text.
+    /// Absent also where the value is no text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -80,7 +77,7 @@ struct Script {
 }
 
 impl State {
-    /// Remembers a request and says what to do with it.
+    /// Records a request and returns the reply for it.
     fn arrived(&self, request: Request) -> Reply {
         {
             let mut requests = self.requests.lock().unwrap();
@@ -95,8 +92,7 @@ impl State {
 }
 
 impl FakeModel {
-    /// Starts on a free port of this machine, on the runtime that it is called on. Until told otherwise it answers
-    /// every prompt with itself.
+    /// Starts on a free port of this machine, on the current runtime. By default it answers every prompt with itself.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("no free port for the fake model");
         let address = listener.local_addr().expect("the fake model's socket has no address");
@@ -109,13 +105,13 @@ impl FakeModel {
         Self { address, state, accepting }
     }
 
-    /// What an OpenAI client takes as its base URL: `http://127.0.0.1:PORT/v1`.
+    /// The base URL for OpenAI clients: `http://127.0.0.1:PORT/v1`.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// What an Anthropic client takes as its base URL: `http://127.0.0.1:PORT`.
+    /// The base URL for Anthropic clients: `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn anthropic_url(&self) -> String {
         format!("http://{}", self.address)
@@ -126,12 +122,12 @@ impl FakeModel {
         self.state.script.lock().unwrap().next.push_back(reply);
     }
 
-    /// What requests get when the script is empty.
+    /// Sets the reply for requests when the script is empty.
     pub fn otherwise(&self, reply: Reply) {
         self.state.script.lock().unwrap().otherwise = reply;
     }
 
-    /// The requests that came, in order; the latest 10,000 of them.
+    /// The latest 10,000 requests, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.state.requests.lock().unwrap().iter().cloned().collect()
@@ -143,25 +139,25 @@ impl FakeModel {
         self.state.requests.lock().unwrap().back().cloned().expect("no request has come")
     }
 
-    /// How many connections were opened, kept or not.
+    /// Connections opened since the start.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.state.counts.now().connections
     }
 
-    /// How many calls have arrived, whole.
+    /// Calls that have arrived completely.
     #[must_use]
     pub fn calls(&self) -> usize {
         self.state.counts.now().calls
     }
 
-    /// How many calls are neither answered nor aborted.
+    /// Calls that are neither answered nor aborted.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.state.counts.now().in_flight
     }
 
-    /// How many calls the client has dropped before their answer was whole.
+    /// Calls that the client dropped before their response was complete.
     #[must_use]
     pub fn aborts(&self) -> usize {
         self.state.counts.now().aborts
@@ -185,7 +181,7 @@ impl FakeModel {
 
 impl Drop for FakeModel {
     fn drop(&mut self) {
-        // The connections live in a set inside this task, and end with it.
+        // The connections are owned by this task, and end with it.
         self.accepting.abort();
     }
 }

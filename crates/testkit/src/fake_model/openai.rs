@@ -1,4 +1,4 @@
-//! OpenAI's shapes.
+//! Responses in OpenAI's format.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub(super) fn whole(exchange: &Exchange) -> Value {
     body
 }
 
-/// The events before the words, one for each word, and the events after them.
+/// The events before the words, one per word, and the events after them.
 pub(super) fn stream(exchange: &Exchange) -> [Vec<Bytes>; 3] {
     let begin = event(&chunk(exchange, &json!({"role": "assistant", "content": ""}), None));
     let words = exchange.words().map(|word| event(&chunk(exchange, &json!({"content": word}), None))).collect();

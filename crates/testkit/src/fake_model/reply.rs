@@ -1,5 +1,3 @@
-//! What the fake model does with one request.
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +5,6 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-/// What the fake model does with one request.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub(super) what: What,
@@ -21,7 +18,7 @@ pub struct Reply {
     pub(super) pace: Option<Duration>,
 }
 
-/// Where a moment stands in the words of a clock.
+/// Placeholder of the timestamp in the words of [`Reply::clock`].
 pub(super) const CLOCK: &str = "################";
 
 #[derive(Clone, Debug)]
@@ -50,55 +47,55 @@ impl Reply {
         }
     }
 
-    /// The last message's text, as the answer.
+    /// Answers with the text of the last message.
     #[must_use]
     pub fn echo() -> Self {
         Self::new(What::Echo)
     }
 
-    /// This text, as the answer.
+    /// Answers with this text.
     #[must_use]
     pub fn answer(text: impl Into<String>) -> Self {
         Self::new(What::Text(text.into()))
     }
 
-    /// An answer with a NUL character: `before\0after`.
+    /// Answers `before\0after`.
     #[must_use]
     pub fn nul() -> Self {
         Self::answer("before\0after")
     }
 
-    /// This status and this body, as they are.
+    /// Responds with exactly this status and body.
     #[must_use]
     pub fn status(status: u16, body: impl Into<String>) -> Self {
         Self::new(What::Raw { status, body: body.into() })
     }
 
-    /// 200 with this body, as it is.
+    /// Responds 200 with exactly this body.
     #[must_use]
     pub fn json(body: &Value) -> Self {
         Self::status(200, body.to_string())
     }
 
-    /// 200 with a body that is no JSON.
+    /// Responds 200 with a body that is no JSON.
     #[must_use]
     pub fn garbage() -> Self {
         Self::status(200, "<html>It works!</html>")
     }
 
-    /// 200 with nothing.
+    /// Responds 200 with an empty body.
     #[must_use]
     pub fn empty() -> Self {
         Self::status(200, "")
     }
 
-    /// Takes the request and never answers.
+    /// Reads the request and never responds.
     #[must_use]
     pub fn hang() -> Self {
         Self::new(What::Hang)
     }
 
-    /// Closes the connection before any byte of an answer.
+    /// Closes the connection before any byte of a response.
     #[must_use]
     pub fn close() -> Self {
         Self::new(What::Close)
@@ -110,68 +107,67 @@ impl Reply {
         Self { cut: true, ..Self::answer("an answer of which the second half never comes") }
     }
 
-    /// A readable answer whose body is exactly this many bytes long (at least 200), without a Content-Length.
+    /// A valid answer whose body is exactly this many bytes long (at least 200), without a Content-Length.
     #[must_use]
     pub fn huge(bytes: usize) -> Self {
         Self::new(What::Huge(bytes))
     }
 
-    /// A stream of events whose bytes are these pieces, as they are; each is sent by itself.
+    /// An event stream of exactly these pieces, each sent by itself.
     #[must_use]
     pub fn events<P: Into<Bytes>>(pieces: impl IntoIterator<Item = P>) -> Self {
         Self::new(What::Events(pieces.into_iter().map(Into::into).collect()))
     }
 
-    /// Closes the connection behind the last piece of [`Reply::events`], instead of ending the answer.
+    /// Closes the connection behind the last piece of [`Reply::events`], instead of ending the response.
     #[must_use]
     pub fn then_cut(mut self) -> Self {
         self.cut = true;
         self
     }
 
-    /// Waits so long before it answers.
+    /// Waits this long before it responds.
     #[must_use]
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// Answers only when the gate is open.
+    /// Responds only when the gate is open.
     #[must_use]
     pub fn held(mut self, gate: &Gate) -> Self {
         self.gate = Some(gate.clone());
         self
     }
 
-    /// Streams so many words (or pieces of [`Reply::events`]), and the rest only when the gate is open.
+    /// Streams this many words (or pieces of [`Reply::events`]), and the rest only when the gate is open.
     #[must_use]
     pub fn held_after(mut self, words: usize, gate: &Gate) -> Self {
         self.hold = Some((words, gate.clone()));
         self
     }
 
-    /// Streams so many words, each so long after the one before, and each the moment that it was sent at: microseconds
-    /// since 1970.
+    /// Streams this many words, one per `pace`; each is the time at which it was sent, in microseconds since 1970.
     #[must_use]
     pub fn clock(words: usize, pace: Duration) -> Self {
         Self { pace: Some(pace), ..Self::answer(format!("{CLOCK} ").repeat(words)) }
     }
 
-    /// With this header; a later one of the same name wins.
+    /// Adds this header; a later one of the same name replaces it.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Stops for this reason instead of having said everything.
+    /// Ends with this finish reason instead of the normal one.
     #[must_use]
     pub fn finish_reason(mut self, reason: &str) -> Self {
         self.finish_reason = Some(reason.to_owned());
         self
     }
 
-    /// Does not tell what it used.
+    /// Leaves out the usage.
     #[must_use]
     pub fn without_usage(mut self) -> Self {
         self.tells_usage = false;
@@ -190,19 +186,19 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// A closed one.
+    /// A closed gate.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets everything through, now and later.
+    /// Lets everything through, from now on.
     pub fn open(&self) {
         self.0.close();
     }
 
     pub(super) async fn opened(&self) {
-        // No permit is ever given: the wait ends when the semaphore is closed.
+        // No permit is ever available: the wait ends when the semaphore is closed.
         let _ = self.0.acquire().await;
     }
 }

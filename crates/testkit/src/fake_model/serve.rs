@@ -20,13 +20,13 @@ use super::exchange::Exchange;
 use super::reply::{Reply, What};
 use super::{Request, State, anthropic, openai};
 
-/// Takes connections until the task is aborted, which ends them too.
+/// Accepts connections until the task is aborted, which closes them too.
 pub(super) async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // A peer that is gone before it is accepted is its own affair.
+                // A peer may be gone before it is accepted.
                 if let Ok((stream, _)) = accepted {
                     state.counts.connection_came();
                     connections.spawn(connection(stream, Arc::clone(&state)));
@@ -38,7 +38,7 @@ pub(super) async fn accept(listener: TcpListener, state: Arc<State>) {
 }
 
 async fn connection(stream: TcpStream, state: Arc<State>) {
-    // Without it a kept connection waits 40 ms for an acknowledgement now and then.
+    // Without it a kept connection sometimes waits 40 ms for an acknowledgement.
     stream.set_nodelay(true).expect("no TCP_NODELAY");
     let service = service_fn(move |request| respond(request, Arc::clone(&state)));
     // An error is a connection that was closed, by the script or by the peer.
@@ -65,7 +65,7 @@ async fn respond(request: hyper::Request<Incoming>, state: Arc<State>) -> Result
     let running = Running::begin(Arc::clone(&state));
     exchange.number = running.number;
 
-    // The timer would make a millisecond of nothing.
+    // A timer of zero would take a millisecond.
     if !reply.delay.is_zero() {
         tokio::time::sleep(reply.delay).await;
     }
@@ -110,7 +110,7 @@ async fn never(running: Running) -> Result<Response<Body>, Closed> {
     match never {}
 }
 
-/// What was asked: the last message's text is what an echo says.
+/// Parses a request; an echo answers with the last message's text.
 fn asked(body: &Value) -> Exchange {
     let messages = body["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
     let texts = || messages.iter().map(|message| message["content"].as_str().unwrap_or_default());
@@ -125,7 +125,7 @@ fn asked(body: &Value) -> Exchange {
     }
 }
 
-/// A model's text in its protocol, whole or streamed, perhaps cut.
+/// A model's text in its protocol, whole or streamed, or cut.
 fn written(exchange: &Exchange, reply: &Reply, openai: bool, streams: bool, running: Running) -> Response<Body> {
     let mut answer = if streams {
         let parts = if openai { openai::stream(exchange) } else { anthropic::stream(exchange) };

@@ -1,4 +1,4 @@
-//! A service of a test's own: a process with its children, a folder, a port.
+//! A private service: a process with its children, a folder, a port.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::unique;
 
-/// A service may take so long to be ready.
+/// Bounds the wait until the service is ready.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -22,7 +22,7 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// A folder that others may enter, and a free port.
+    /// A folder that other users may enter, and a free port.
     pub(super) fn new() -> Self {
         let folder = TempDir::with_prefix("prompt-ledger-").unwrap();
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -73,14 +73,14 @@ impl Instance {
         self.kill();
     }
 
-    /// Ends all of it, as a power cut does.
+    /// Sends SIGKILL to the process and all of its children.
     pub(super) fn kill(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         let family = stopped_family(child.id());
         send("KILL", &family);
         let _ = child.kill();
         let _ = child.wait();
-        // Its children hold what it shared with them until they are gone too.
+        // Its children keep shared resources until they have ended too.
         let began = Instant::now();
         while family.iter().any(|pid| lives(*pid)) && began.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(POLL_INTERVAL);
@@ -94,8 +94,7 @@ impl Drop for Instance {
     }
 }
 
-/// A port that nobody listens on, below those that the system gives away by itself: it stays ours while the service is
-/// down.
+/// A port that nobody listens on, below the ephemeral range: no other process is given it while the service is down.
 pub(super) fn free_port() -> u16 {
     const FIRST: u16 = 10_000;
     const COUNT: u64 = 20_000;
@@ -112,13 +111,13 @@ fn send(signal: &str, family: &[u32]) {
     let _ = Command::new("kill").arg(format!("-{signal}")).args(family).stderr(Stdio::null()).status();
 }
 
-/// Whether a process runs: one that has ended and was not asked how does not.
+/// Whether a process runs; a zombie does not.
 fn lives(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
-/// A process and all that it has started, stopped: none of them starts another one after it was listed.
+/// A process and its descendants, stopped first, so that none starts another one after it was listed.
 fn stopped_family(pid: u32) -> Vec<u32> {
     let mut stopped = Vec::new();
     loop {
@@ -131,7 +130,7 @@ fn stopped_family(pid: u32) -> Vec<u32> {
     }
 }
 
-/// A process and all that it has started.
+/// A process and its descendants.
 fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];
     let mut next = 0;
@@ -146,7 +145,7 @@ fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-/// A command of a user other than root, where we are root.
+/// A command run as this user where we are root.
 pub(super) fn as_user(user: &str, program: &Path) -> Command {
     if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) != 0) {
         return Command::new(program);

@@ -1,5 +1,5 @@
-//! The real Postgres, Redis and RabbitMQ: the ones that all tests share, named in the environment by `cargo xtask test`;
-//! and private ones, for tests that kill them.
+//! Real Postgres, Redis and RabbitMQ: those that all tests share, named in the environment by `cargo xtask test`, and
+//! private ones for tests that kill them.
 
 mod instance;
 mod postgres;
@@ -14,11 +14,11 @@ pub use proxy::Proxy;
 pub use rabbit::Rabbit;
 pub use redis::Redis;
 
-/// Names the shared Postgres.
+/// Variable with the URL of the shared Postgres.
 pub const POSTGRES: &str = "TEST_POSTGRES_URL";
-/// Names the shared Redis.
+/// Variable with the URL of the shared Redis.
 pub const REDIS: &str = "TEST_REDIS_URL";
-/// Names the shared RabbitMQ.
+/// Variable with the URL of the shared RabbitMQ.
 pub const AMQP: &str = "TEST_AMQP_URL";
 
 fn shared(name: &str) -> String {
@@ -27,7 +27,7 @@ fn shared(name: &str) -> String {
     })
 }
 
-/// The shared Redis.
+/// URL of the shared Redis.
 ///
 /// # Panics
 /// When there is none; the message says what to do.
@@ -36,7 +36,7 @@ pub fn redis_url() -> String {
     shared(REDIS)
 }
 
-/// The shared RabbitMQ.
+/// URL of the shared RabbitMQ.
 ///
 /// # Panics
 /// When there is none; the message says what to do.
@@ -45,7 +45,7 @@ pub fn amqp_url() -> String {
     shared(AMQP)
 }
 
-/// An empty database on the shared Postgres. It goes with the value.
+/// A temporary database; dropped with the value.
 #[derive(Debug)]
 pub struct Database {
     server: String,
@@ -75,7 +75,6 @@ pub fn database_on(server: &str) -> Database {
 }
 
 impl Database {
-    /// Where it is.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -84,13 +83,13 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // Whoever is still connected is sent away; a Postgres that is gone has nothing left to drop.
+        // Connected clients are disconnected; a Postgres that is gone has nothing to drop.
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         let _ = psql(&self.server, &drop).output();
     }
 }
 
-/// What a statement answers: rows as lines, columns between `|`.
+/// The result of a statement: rows as lines, columns separated by `|`.
 ///
 /// # Panics
 /// When the database refuses it.
@@ -102,7 +101,7 @@ pub fn sql(url: &str, statement: &str) -> String {
 
 fn psql(url: &str, statement: &str) -> Command {
     let mut command = Command::new("psql");
-    // One that hangs does not hold the test's end up.
+    // A server that hangs must not block the end of the test.
     command.env("PGCONNECT_TIMEOUT", "10");
     command.args([
         "--no-psqlrc",

@@ -1,4 +1,4 @@
-//! A Postgres of a test's own, its data on the disk and synced.
+//! A private Postgres with fsync on.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,7 +26,7 @@ impl Postgres {
         Self(instance)
     }
 
-    /// A hot standby of this one: a copy that follows it, answers reads and refuses writes.
+    /// A hot standby of this one: it replicates, answers reads and refuses writes.
     ///
     /// # Panics
     /// When it does not start; the message has its log.
@@ -50,28 +50,28 @@ impl Postgres {
         run(&mut self.0).await;
     }
 
-    /// Makes a primary of a standby, and waits until it takes writes.
+    /// Promotes a standby to primary, and waits until it accepts writes.
     ///
     /// # Panics
-    /// When it is none.
+    /// When it is no standby.
     pub fn promote(&self) {
         let data = self.0.path("data");
         let mut promote = as_user("postgres", &binary("pg_ctl"));
         succeed(promote.args(["promote", "--wait", "--pgdata"]).arg(&data).current_dir(&data));
     }
 
-    /// Where it is, as Postgres itself spells it.
+    /// Connection string in libpq's format.
     fn conninfo(&self) -> String {
         format!("host=127.0.0.1 port={} user=postgres", self.0.port)
     }
 
-    /// Where it is, as its superuser.
+    /// As its superuser.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.0.port)
     }
 
-    /// Its first process, the parent of all others.
+    /// The process id of the postmaster.
     ///
     /// # Panics
     /// When it does not run.
@@ -81,18 +81,17 @@ impl Postgres {
         file.lines().next().unwrap().parse().unwrap()
     }
 
-    /// What it has logged.
     #[must_use]
     pub fn log(&self) -> String {
         self.0.log()
     }
 
-    /// Ends it as a power cut does.
+    /// Sends SIGKILL to all of its processes.
     pub fn kill(&mut self) {
         self.0.kill();
     }
 
-    /// Ends it in order: whoever is connected is sent away.
+    /// Fast shutdown: clients are disconnected.
     pub fn stop(&mut self) {
         self.0.end("INT");
     }
@@ -105,18 +104,18 @@ impl Postgres {
         run(&mut self.0).await;
     }
 
-    /// Stops all of its processes where they are.
+    /// Sends SIGSTOP to all of its processes.
     pub fn pause(&self) {
         self.0.signal("STOP");
     }
 
-    /// Lets them go on.
+    /// Sends SIGCONT to all of its processes.
     pub fn resume(&self) {
         self.0.signal("CONT");
     }
 }
 
-/// An empty folder for its data, which is its user's alone.
+/// An empty data folder, accessible to Postgres' user only.
 fn data_folder(instance: &Instance) -> PathBuf {
     let data = instance.path("data");
     std::fs::create_dir(&data).unwrap();
@@ -127,7 +126,7 @@ fn data_folder(instance: &Instance) -> PathBuf {
     data
 }
 
-/// Makes what starts with this data a standby.
+/// Makes the server that starts with this data a standby.
 fn follow(data: &Path, primary: &Postgres) {
     succeed(as_user("postgres", Path::new("touch")).arg(data.join("standby.signal")).current_dir(data));
     let mut settings = std::fs::File::options().append(true).open(data.join("postgresql.auto.conf")).unwrap();
@@ -156,7 +155,7 @@ async fn run(instance: &mut Instance) {
     instance.start(&mut command, ready).await;
 }
 
-/// The program, of the newest release that is installed, or from `PATH`.
+/// The program, of the newest installed release, or from `PATH`.
 fn binary(name: &str) -> PathBuf {
     let releases = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let found = releases.map(|release| release.path().join("bin").join(name)).filter(|path| path.is_file());

@@ -1,5 +1,5 @@
-//! A TCP proxy between a process and a service, so that a test can cut the line or switch it to another service, as a
-//! load balancer or a virtual address does in a failover.
+//! A TCP proxy between a process and a service, with which a test cuts the connection or redirects it to another
+//! service, as a load balancer or a virtual address does in a failover.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A running proxy on a free port of this machine. Dropping it ends it, with all of its connections.
+/// A running proxy on a free port of this machine. Dropping it closes all of its connections.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -23,14 +23,14 @@ pub struct Proxy {
 #[derive(Debug)]
 struct State {
     target: u16,
-    /// Ends the connections that there are.
+    /// Closes the present connections.
     line: CancellationToken,
     /// How much later everything arrives, each way.
     delay: Duration,
 }
 
 impl Proxy {
-    /// To the port of this machine that a URL names.
+    /// A proxy to the port of this machine that a URL names.
     ///
     /// # Panics
     /// When the URL names no port, or no port is free.
@@ -53,13 +53,13 @@ impl Proxy {
         Self { port, state, accepting }
     }
 
-    /// The same URL through it.
+    /// The same URL with the proxy's port.
     #[must_use]
     pub fn url(&self, url: &str) -> String {
         url.replace(port_of(url), &self.port.to_string())
     }
 
-    /// Cuts all connections; new ones are let through.
+    /// Closes all connections; new ones are accepted.
     ///
     /// # Panics
     /// Never, unless a test panicked in here.
@@ -67,7 +67,7 @@ impl Proxy {
         std::mem::take(&mut self.state.lock().unwrap().line).cancel();
     }
 
-    /// From now on everything arrives so much later, each way.
+    /// Delays everything from now on, each way.
     ///
     /// # Panics
     /// Never, unless a test panicked in here.
@@ -75,7 +75,7 @@ impl Proxy {
         self.state.lock().unwrap().delay = delay;
     }
 
-    /// Leads new connections to the port that this URL names. Those that there are stay where they are.
+    /// Connects new connections to the port that this URL names. Present ones stay.
     ///
     /// # Panics
     /// When the URL names no port.
@@ -91,7 +91,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Until either side ends; a service that is not there ends it at once.
+/// Copies both ways until either side ends. Where the service cannot be reached, the connection is closed at once.
 async fn carry(here: TcpStream, target: u16, state: &Mutex<State>) {
     let Ok(there) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let _ = (here.set_nodelay(true), there.set_nodelay(true));
@@ -99,7 +99,7 @@ async fn carry(here: TcpStream, target: u16, state: &Mutex<State>) {
     tokio::join!(copy(from_here, to_there, state), copy(from_there, to_here, state));
 }
 
-/// One way, until it ends. What was read is written `delay` later, whatever is read meanwhile.
+/// Copies one way until it ends. What was read is written `delay` later, whatever is read meanwhile.
 async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &Mutex<State>) {
     let (send, mut arrived) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let read = async move {

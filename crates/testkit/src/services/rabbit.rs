@@ -1,4 +1,4 @@
-//! A RabbitMQ of a test's own, with a name of its own among the nodes of the machine.
+//! A private RabbitMQ, with a unique node name.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::instance::{Instance, free_port};
 use super::unique;
 
-/// What opens an AMQP connection.
+/// The protocol header that opens an AMQP connection.
 const PREFACE: &[u8] = b"AMQP\x00\x00\x09\x01";
 
 /// A running RabbitMQ. Dropping it ends it.
@@ -20,7 +20,7 @@ pub struct Rabbit {
 }
 
 impl Rabbit {
-    /// A new one; it takes several seconds.
+    /// Starting takes several seconds.
     ///
     /// # Panics
     /// When it does not start; the message has its log.
@@ -33,13 +33,13 @@ impl Rabbit {
         rabbit
     }
 
-    /// Where it is, as its guest.
+    /// As the user `guest`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.instance.port)
     }
 
-    /// Ends it as a power cut does.
+    /// Sends SIGKILL to all of its processes.
     pub fn kill(&mut self) {
         self.instance.kill();
     }
@@ -64,18 +64,18 @@ impl Rabbit {
         self.instance.start(&mut command, greets).await;
     }
 
-    /// Stops it where it is.
+    /// Sends SIGSTOP to all of its processes.
     pub fn pause(&self) {
         self.instance.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Sends SIGCONT to all of its processes.
     pub fn resume(&self) {
         self.instance.signal("CONT");
     }
 }
 
-/// Whether a broker answers a connection with its first method.
+/// Whether a broker answers the protocol header.
 async fn greets(port: u16) -> bool {
     let greeting = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;

@@ -1,4 +1,4 @@
-//! A Redis of a test's own, which keeps nothing.
+//! A private Redis without persistence.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use super::instance::Instance;
 pub struct Redis(Instance);
 
 impl Redis {
-    /// A new one.
+    /// A new, empty one.
     ///
     /// # Panics
     /// When it does not start; the message has its log.
@@ -22,13 +22,12 @@ impl Redis {
         Self(instance)
     }
 
-    /// Where it is.
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.0.port)
     }
 
-    /// Ends it as a power cut does, and all that it held with it.
+    /// Sends SIGKILL; its data is lost.
     pub fn kill(&mut self) {
         self.0.kill();
     }
@@ -41,7 +40,7 @@ impl Redis {
         run(&mut self.0).await;
     }
 
-    /// Forgets everything.
+    /// FLUSHALL.
     ///
     /// # Panics
     /// When it does not answer.
@@ -49,12 +48,12 @@ impl Redis {
         assert_eq!(ask(self.0.port, "FLUSHALL").await.as_deref(), Some("+OK"));
     }
 
-    /// Stops it where it is: connections stay, and nothing is answered.
+    /// Sends SIGSTOP: connections stay open, and nothing is answered.
     pub fn pause(&self) {
         self.0.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Sends SIGCONT.
     pub fn resume(&self) {
         self.0.signal("CONT");
     }
@@ -67,7 +66,7 @@ async fn run(instance: &mut Instance) {
     instance.start(&mut command, async |port| ask(port, "PING").await.as_deref() == Some("+PONG")).await;
 }
 
-/// The first line that a command is answered with.
+/// The first line of the reply to a command.
 async fn ask(port: u16, command: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     stream.write_all(format!("{command}\r\n").as_bytes()).await.ok()?;

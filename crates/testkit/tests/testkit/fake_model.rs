@@ -22,7 +22,7 @@ async fn send(model: &FakeModel, path: &str, body: &Value) -> TcpStream {
     stream
 }
 
-/// All that comes until the connection is closed.
+/// Reads until the connection is closed.
 async fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
@@ -33,12 +33,12 @@ async fn ask(model: &FakeModel, path: &str, body: &Value) -> String {
     rest(send(model, path, body).await).await
 }
 
-/// The JSON of an answer that is not streamed.
+/// The JSON of a response that is not streamed.
 fn json_of(answer: &str) -> Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 
-/// The data of every event of a streamed answer.
+/// The data of every event of a streamed response.
 fn events(answer: &str) -> Vec<&str> {
     answer.lines().filter_map(|line| line.strip_prefix("data: ")).collect()
 }

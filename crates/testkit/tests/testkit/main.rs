@@ -1,6 +1,6 @@
-//! The testkit itself, tested.
+//! Tests of the testkit itself.
 
-// Tests state facts: a panic is the report, also in what they share.
+// In a test a panic is the report.
 #![allow(clippy::unwrap_used)]
 
 mod fake_model;

@@ -1,4 +1,4 @@
-//! The real services: they start, die, come back, and leave nothing behind.
+//! The real services: they start, are killed, restart, and leave nothing behind.
 
 use prompt_ledger_testkit::services::{Postgres, Rabbit, Redis, sql};
 

@@ -1,4 +1,4 @@
-//! However often a story is cut, and whatever comes again, it is told as if it had not been.
+//! However often the stream is cut, and whatever is repeated, the updates are those of an uncut stream.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,30 +6,30 @@ use proptest::sample::Index;
 
 use super::*;
 
-/// What happens in an execution's life, one after another.
+/// A step in an execution's life.
 #[derive(Clone, Debug)]
 enum Beat {
     State(v1::ExecutionEvent),
     Text(i32, String),
 }
 
-/// One stream of the many.
+/// One stream of several.
 #[derive(Clone, Debug)]
 struct Session {
-    /// How many beats it sees, and how many go by before the next stream.
+    /// How many beats it delivers, and how many pass before the next stream.
     lives: usize,
     deaf: usize,
-    /// How many of its last messages do not arrive.
+    /// How many of its last messages are lost.
     lost: usize,
-    /// How the text so far is sent.
+    /// In which order the text so far is sent.
     text_first: bool,
     split: usize,
-    /// Which messages come again, and how much later; and where signs of life come.
+    /// Which messages are repeated, and how much later; and where heartbeats come.
     repeats: Vec<(Index, Index)>,
     beats: Vec<Index>,
 }
 
-/// A life: attempts, each with the pieces that it wrote, and whether these are streamed.
+/// A life: attempts, each with the pieces of its text, and whether these are streamed.
 fn life(attempts: &[Vec<String>], streamed: bool) -> Vec<Beat> {
     let mut beats = vec![Beat::State(state(1, 0, Status::Queued))];
     let mut sequence = 1;
@@ -51,7 +51,7 @@ fn life(attempts: &[Vec<String>], streamed: bool) -> Vec<Beat> {
     beats
 }
 
-/// The attempt that wrote last, and its text so far.
+/// The last attempt that wrote, and its text so far.
 fn written(life: &[Beat]) -> (i32, String) {
     life.iter().fold((0, String::new()), |(attempt, text), beat| match beat {
         Beat::Text(other, piece) if *other == attempt => (attempt, text + piece),
@@ -60,7 +60,7 @@ fn written(life: &[Beat]) -> (i32, String) {
     })
 }
 
-/// What a server sends on a stream that is opened after `opened` beats with a cursor, and lives to see `until`.
+/// What a server sends on a stream that is opened after `opened` beats with a cursor and sees the beats before `until`.
 fn sent(life: &[Beat], cursor: i64, opened: usize, until: usize, session: &Session) -> Vec<v1::ExecutionEvent> {
     let states = life[..opened].iter().filter_map(|beat| match beat {
         Beat::State(event) => Some(event.clone()),
@@ -92,7 +92,7 @@ fn sent(life: &[Beat], cursor: i64, opened: usize, until: usize, session: &Sessi
     events
 }
 
-/// Things come again, and signs of life between; the last messages are lost.
+/// Repeats messages, adds heartbeats and drops the last messages.
 fn disturbed(mut events: Vec<v1::ExecutionEvent>, session: &Session) -> Vec<v1::ExecutionEvent> {
     for (which, later) in &session.repeats {
         let which = which.index(events.len());
@@ -108,7 +108,7 @@ fn disturbed(mut events: Vec<v1::ExecutionEvent>, session: &Session) -> Vec<v1::
     events
 }
 
-/// Tells the life over these streams, and a last one that is not cut.
+/// The updates over these streams and a last one that is not cut.
 fn told(life: &[Beat], sessions: &[Session]) -> Told {
     let whole = Session {
         lives: life.len(),
@@ -136,7 +136,7 @@ fn told(life: &[Beat], sessions: &[Session]) -> Told {
     panic!("no end: {told:?}")
 }
 
-/// The updates but for the text, and the text that a consumer has who appends.
+/// The updates other than texts, and the text of a consumer that appends.
 fn read(told: Told) -> (Vec<Update>, String) {
     let mut text = String::new();
     let mut others = Vec::new();

@@ -7,7 +7,7 @@
 //!
 //! Besides the traits, this crate holds what the database crates share: [`plan`] (decides what a registry write
 //! changes), [`expiry`] (decides what happens to an execution whose lease or `expire_after` has passed), [`rollup`]
-//! (selects the rollups that cover a time span), [`rows`] (converts rows to records), [`parameters`] (named SQL
+//! (selects the rollups that cover a time span), [`rows`] (converts rows to records), [`mod@parameters`] (named SQL
 //! parameters), [`migrations`], [`seed`], [`failure`].
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Named SQL parameters. A statement's text says `:name`; [`parameters!`](crate::parameters) declares once and in order
+//! Named SQL parameters. A statement's text says `:name`; [`parameters!`](macro@crate::parameters) declares once and in order
 //! which parameters there are and which values they take, and their numbers follow from that order. In builds with
 //! debug assertions a name that only the text or only the declaration has panics when the statement is composed.
 

@@ -7,7 +7,7 @@ use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_store::{Access, Ended, EventLog, ExecutionReader, ExecutionWriter, Leases, Requeue};
 
-use crate::kit::{Backend, claim, fence, finish, get, holder, new_id, queued, reason, running, story, success};
+use crate::kit::{Backend, claim, fence, finish, get, holder, new_id, queued, reason, running, success, timeline};
 
 pub async fn a_queued_execution_is_canceled_at_once<B: Backend>(backend: &B) {
     let new = queued(backend).await;
@@ -46,7 +46,7 @@ pub async fn a_requeue_of_a_canceled_execution_ends_it<B: Backend>(backend: &B) 
         let read = get(backend, &new).await;
         assert_eq!((read.status, read.attempt_log.len()), (Status::Canceled, 1));
         assert_eq!(read.completed_at, Some(event.at));
-        assert_eq!(story(backend, new.id).await[2..], ["3 running -> canceled (1)"]);
+        assert_eq!(timeline(backend, new.id).await[2..], ["3 running -> canceled (1)"]);
         assert_eq!(claim(backend, &new, 2, holder()).await, None);
     }
 }

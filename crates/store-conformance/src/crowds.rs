@@ -9,7 +9,9 @@ use prompt_ledger_store::{
     Ended, EventLog, ExecutionKey, ExecutionReader, ExecutionWriter, Finish, NewExecution, Recorded,
 };
 
-use crate::kit::{Backend, an_execution, fence, get, holder, key, new_id, put, register, start, story, success, usage};
+use crate::kit::{
+    Backend, an_execution, fence, get, holder, key, new_id, put, register, start, success, timeline, usage,
+};
 
 /// Numbers that lose precision in a short decimal form.
 const NUMBERS: [f64; 6] = [0.1 + 0.2, 1.0 / 3.0, f64::MAX, f64::MIN_POSITIVE, 5e-324, 1e22];
@@ -109,7 +111,7 @@ pub async fn what_is_sent_several_times_at_once_is_written_once<B: Backend>(back
     let ends = join_all((0..6).map(|_| backend.store().finish(fence(new.id, 1), success()))).await;
     let written: Vec<_> = ends.into_iter().filter_map(Result::unwrap).collect();
     assert_eq!(backend.store().events(new.project_id, new.id, 1, 9).await.unwrap(), written);
-    assert_eq!(story(backend, new.id).await, ["1 -> running (1)", "2 running -> succeeded (1)"]);
+    assert_eq!(timeline(backend, new.id).await, ["1 -> running (1)", "2 running -> succeeded (1)"]);
     assert_eq!(get(backend, &new).await.attempt_log.len(), 1);
 }
 

@@ -16,7 +16,7 @@ use prompt_ledger_store::{
 
 use crate::kit::{
     Backend, an_execution, execution_of, fence, holder, key, new_id, put, put_active, reason, register, run, start,
-    story, success, usage,
+    success, timeline, usage,
 };
 
 pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: &B) {
@@ -56,7 +56,7 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
         read.texts,
         Some(ExecutionTexts { input: new.input, variables: new.variables, response: String::new() })
     );
-    assert_eq!(story(backend, new.id).await, ["1 -> running (1)"]);
+    assert_eq!(timeline(backend, new.id).await, ["1 -> running (1)"]);
 }
 
 pub async fn messages_and_truncation_read_back<B: Backend>(backend: &B) {
@@ -83,7 +83,7 @@ pub async fn a_finished_execution_is_answered_whole<B: Backend>(backend: &B) {
     assert_eq!((attempt.number, &*attempt.worker, attempt.started_at), (1, "server-1", started));
     assert_eq!((Some(attempt.ended_at), attempt.usage), (done.completed_at, usage(10, 2, 5)));
     assert_eq!(backend.store().get(new.project_id, new.id).await.unwrap(), done);
-    assert_eq!(story(backend, new.id).await, ["1 -> running (1)", "2 running -> succeeded (1)"]);
+    assert_eq!(timeline(backend, new.id).await, ["1 -> running (1)", "2 running -> succeeded (1)"]);
 }
 
 pub async fn a_failed_execution_keeps_its_failure<B: Backend>(backend: &B) {
@@ -104,7 +104,7 @@ pub async fn a_failed_execution_keeps_its_failure<B: Backend>(backend: &B) {
     assert_eq!((done.status, done.failure), (Status::Failed, Some(failure)));
     assert_eq!((done.usage, done.latency_ms, done.cost_nano_usd), (Default::default(), None, None));
     assert_eq!(done.attempt_log[0].error_type, Some(ErrorType::Timeout));
-    assert_eq!(story(backend, new.id).await[1], "2 running -> failed (1) timeout");
+    assert_eq!(timeline(backend, new.id).await[1], "2 running -> failed (1) timeout");
 }
 
 pub async fn a_finish_that_ends_nothing_is_refused<B: Backend>(backend: &B) {
@@ -112,7 +112,7 @@ pub async fn a_finish_that_ends_nothing_is_refused<B: Backend>(backend: &B) {
     start(backend, &new).await;
     let finish = Finish { status: Status::Queued, ..success() };
     assert_eq!(reason(backend.store().finish(fence(new.id, 1), finish).await), Reason::Internal);
-    assert_eq!(story(backend, new.id).await.len(), 1);
+    assert_eq!(timeline(backend, new.id).await.len(), 1);
 }
 
 pub async fn what_is_not_active_any_more_is_stale<B: Backend>(backend: &B) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{ErrorType, Status};
 use prompt_ledger_store::{Change, Ended, EventLog, ExecutionWriter, Leases, Maintenance, NewExecution, Requeue};
 
-use crate::kit::{Backend, an_execution, claim, dead, fence, get, holder, queued, running, story, submit};
+use crate::kit::{Backend, an_execution, claim, dead, fence, get, holder, queued, running, submit, timeline};
 
 async fn expire<B: Backend>(backend: &B) -> Vec<Change> {
     backend.store().expire(Duration::ZERO).await.unwrap()
@@ -26,7 +26,7 @@ pub async fn an_async_execution_whose_holder_died_goes_back_into_the_queue<B: Ba
     assert_eq!(again[0].fence, fence(new.id, 2), "it is looked at now");
     assert_eq!(backend.store().finish(fence(new.id, 1), crate::kit::success()).await.unwrap(), None);
     let steps = ["3 running -> queued (1) interrupted", "4 queued -> running (2)"];
-    assert_eq!(story(backend, new.id).await[2..], steps);
+    assert_eq!(timeline(backend, new.id).await[2..], steps);
 }
 
 pub async fn lost_leases_count_against_the_retries<B: Backend>(backend: &B) {
@@ -62,7 +62,7 @@ pub async fn a_queued_execution_past_its_life_expires<B: Backend>(backend: &B) {
     let read = get(backend, &short).await;
     assert_eq!((read.status, read.failure.unwrap().error_type), (Status::Failed, ErrorType::Expired));
     assert_eq!((read.attempts, read.attempt_log.len(), read.started_at), (0, 0, None));
-    assert_eq!(story(backend, short.id).await, ["1 -> queued (0)", "2 queued -> failed (0) expired"]);
+    assert_eq!(timeline(backend, short.id).await, ["1 -> queued (0)", "2 queued -> failed (0) expired"]);
     assert_eq!(claim(backend, &short, 1, holder()).await, None);
     assert_eq!(get(backend, &long).await.status, Status::Queued);
 }

@@ -54,7 +54,7 @@ struct History<'b, B: Backend> {
     at: i64,
     began: i64,
     /// Time before which executions were moved into rollups.
-    folded: i64,
+    rolled_up: i64,
 }
 
 /// An execution whose transaction stays open for `steps` more steps.
@@ -103,7 +103,7 @@ impl<'b, B: Backend> History<'b, B> {
             late: None,
             at: began,
             began,
-            folded: began,
+            rolled_up: began,
         }
     }
 
@@ -112,7 +112,7 @@ impl<'b, B: Backend> History<'b, B> {
             0..=3 => self.record().await,
             4..=6 => self.go_on().await,
             7 => self.wait(),
-            8 | 9 => self.fold().await,
+            8 | 9 => self.roll_up().await,
             10 => self.dawdle().await,
             11 => self.migrate().await,
             _ => {
@@ -122,16 +122,16 @@ impl<'b, B: Backend> History<'b, B> {
         self.catch_up().await;
     }
 
-    async fn fold(&mut self) {
+    async fn roll_up(&mut self) {
         let crowd = *self.dice.pick(&[1, 3, 1_000]);
         if self.late.is_none() {
             self.backend.roll_up_until(Timestamp(self.at), crowd).await;
-            self.folded = self.at;
+            self.rolled_up = self.at;
             return;
         }
-        let pace = RollupPolicy { settle: Duration::ZERO, keep: now().since(Timestamp(self.at)), crowd };
+        let policy = RollupPolicy { settle: Duration::ZERO, keep: now().since(Timestamp(self.at)), crowd };
         for _ in 0..3 {
-            self.backend.store().roll_up(pace).await.unwrap();
+            self.backend.store().roll_up(policy).await.unwrap();
         }
     }
 
@@ -141,8 +141,8 @@ impl<'b, B: Backend> History<'b, B> {
             return;
         }
         let (of, id) = (*self.dice.pick(&self.made), ExecutionId(new_id()));
-        let passed = u64::try_from(self.at - self.folded).unwrap() + 1;
-        let at = B::moment(self.folded + i64::try_from(self.dice.roll(passed)).unwrap());
+        let passed = u64::try_from(self.at - self.rolled_up).unwrap() + 1;
+        let at = B::timestamp(self.rolled_up + i64::try_from(self.dice.roll(passed)).unwrap());
         let copy = |table: &str, key: &str, and: &str| {
             format!(
                 "INSERT INTO {table} SELECT (y.x).* FROM (
@@ -212,7 +212,7 @@ impl<'b, B: Backend> History<'b, B> {
             _ => drop(store.submit(new.clone(), Duration::ZERO).await.unwrap()),
         }
         self.at += i64::try_from(self.dice.roll(1_500_000)).unwrap();
-        let at = B::moment(self.at);
+        let at = B::timestamp(self.at);
         let moved = format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id);
         self.backend.execute(moved).await.unwrap();
         self.made.push(new.id);

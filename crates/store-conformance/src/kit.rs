@@ -38,7 +38,7 @@ pub trait Backend: Sync {
     fn store(&self) -> &Self::Store;
 
     /// An SQL expression for a timestamp, given in microseconds since 1970.
-    fn moment(micros: i64) -> String;
+    fn timestamp(micros: i64) -> String;
 
     /// Runs statements over a connection that is not the store's.
     async fn execute(&self, sql: String) -> std::result::Result<(), String>;
@@ -226,7 +226,7 @@ pub fn usage(prompt: i32, cached: i32, response: i32) -> Usage {
 }
 
 /// The events of an execution, one text each: `1 -> running (1)`.
-pub async fn story<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
+pub async fn timeline<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
     let project = backend.default_project().await;
     let events = backend.store().events(project, id, 0, 100).await.unwrap();
     let line = |event: prompt_ledger_store::Event| {

@@ -10,7 +10,9 @@ use prompt_ledger_store::{
     NewPrice, PutModel, Recorded, Requeue,
 };
 
-use crate::kit::{Backend, an_execution, dead, fence, finish, get, holder, new_id, run, start, story, success, usage};
+use crate::kit::{
+    Backend, an_execution, dead, fence, finish, get, holder, new_id, run, start, success, timeline, usage,
+};
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -52,7 +54,7 @@ pub async fn a_retry_begins_the_next_attempt<B: Backend>(backend: &B) {
     assert_eq!(log, [(1, "server-1", "req-0"), (2, "server-2", "req-1")]);
     assert!(done.attempt_log[1].started_at >= done.attempt_log[0].ended_at);
     let expected = ["1 -> running (1)", "2 running -> running (1) timeout", "3 running -> succeeded (2)"];
-    assert_eq!(story(backend, new.id).await, expected);
+    assert_eq!(timeline(backend, new.id).await, expected);
 }
 
 pub async fn usage_adds_up_over_attempts<B: Backend>(backend: &B) {
@@ -81,7 +83,7 @@ pub async fn a_retry_of_a_canceled_execution_ends_it<B: Backend>(backend: &B) {
     assert_eq!((read.status, read.attempts, read.failure.clone()), (Status::Canceled, 1, None));
     assert_eq!((read.usage, read.cost_nano_usd), (usage(3, 0, 2), Some(10)));
     assert!(read.completed_at.is_some() && read.cancel_requested_at.is_some());
-    assert_eq!(story(backend, new.id).await[1..], ["2 running -> canceled (1)"]);
+    assert_eq!(timeline(backend, new.id).await[1..], ["2 running -> canceled (1)"]);
 }
 
 pub async fn a_zombies_write_touches_nothing<B: Backend>(backend: &B) {
@@ -101,7 +103,7 @@ pub async fn a_zombies_write_touches_nothing<B: Backend>(backend: &B) {
     let done = finish(backend, &new, 2, success()).await;
     assert_eq!(store.finish(fence(new.id, 2), success()).await.unwrap(), None, "an end is final");
     assert_eq!(get(backend, &new).await, done);
-    assert_eq!(story(backend, new.id).await.len(), 3);
+    assert_eq!(timeline(backend, new.id).await.len(), 3);
 }
 
 pub async fn an_unknown_execution_cannot_be_finished<B: Backend>(backend: &B) {
@@ -143,7 +145,7 @@ pub async fn a_lease_of_zero_expires_at_once<B: Backend>(backend: &B) {
     assert_eq!((read.status, read.failure.unwrap().error_type), (Status::Failed, ErrorType::Interrupted));
     assert_eq!(read.attempt_log[0].error_type, Some(ErrorType::Interrupted));
     assert!(read.completed_at.is_some());
-    assert_eq!(story(backend, new.id).await[1..], ["2 running -> failed (1) interrupted"]);
+    assert_eq!(timeline(backend, new.id).await[1..], ["2 running -> failed (1) interrupted"]);
     assert_eq!(backend.store().finish(fence(new.id, 1), success()).await.unwrap(), None);
     assert_eq!(get(backend, &new).await.texts.unwrap().response, "");
 }
@@ -155,7 +157,7 @@ pub async fn a_canceled_execution_expires_as_canceled<B: Backend>(backend: &B) {
     assert_eq!(expired(backend).await, [new.id]);
     let read = backend.store().get(new.project_id, new.id).await.unwrap();
     assert_eq!((read.status, read.failure), (Status::Canceled, None));
-    assert_eq!(story(backend, new.id).await[1..], ["2 running -> canceled (1)"]);
+    assert_eq!(timeline(backend, new.id).await[1..], ["2 running -> canceled (1)"]);
 }
 
 pub async fn what_an_expired_execution_had_used_is_paid<B: Backend>(backend: &B) {

@@ -51,7 +51,7 @@ pub async fn executions_are_paged_newest_first<B: Backend>(backend: &B) {
 
 pub async fn executions_of_one_moment_are_paged_by_id<B: Backend>(backend: &B) {
     let all = several(backend, 7).await;
-    let at = B::moment(5_000);
+    let at = B::timestamp(5_000);
     backend.execute(format!("UPDATE executions SET created_at = {at}")).await.unwrap();
     let prompt = ExecutionFilter { prompt_name: "greet".into(), ..Default::default() };
     for filter in [ExecutionFilter::default(), prompt] {
@@ -131,7 +131,7 @@ pub async fn texts_come_when_asked_for<B: Backend>(backend: &B) {
 pub async fn times_bound_a_list_from_inclusive_to_exclusive<B: Backend>(backend: &B) {
     let all = several(backend, 3).await;
     for (new, at) in all.iter().zip([1_000, 2_000, 3_000]) {
-        let at = B::moment(at);
+        let at = B::timestamp(at);
         let sql = format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id);
         backend.execute(sql).await.unwrap();
     }

@@ -59,7 +59,7 @@ pub async fn figures_are_of_one_moment_whatever_is_under_way<B: Backend>(backend
     }))
     .await;
     for (place, new) in (1..).zip(&old) {
-        let at = B::moment(now().0 - place * 10_000_000);
+        let at = B::timestamp(now().0 - place * 10_000_000);
         backend.execute(format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id)).await.unwrap();
     }
     let over = Cell::new(false);
@@ -74,18 +74,18 @@ pub async fn figures_are_of_one_moment_whatever_is_under_way<B: Backend>(backend
         over.set(true);
     };
     let move_them = async {
-        let pace = RollupPolicy { keep: Duration::ZERO, crowd: 1, ..RollupPolicy::default() };
+        let policy = RollupPolicy { keep: Duration::ZERO, crowd: 1, ..RollupPolicy::default() };
         while !over.get() {
-            backend.store().roll_up(pace).await.unwrap();
+            backend.store().roll_up(policy).await.unwrap();
             tokio::task::yield_now().await;
         }
     };
-    let look = async {
+    let observe = async {
         while !over.get() {
-            look(backend, &first, &lives).await;
+            observe(backend, &first, &lives).await;
         }
     };
-    futures::join!(happen, move_them, look);
+    futures::join!(happen, move_them, observe);
     run(backend, &NewExecution { id: ExecutionId(new_id()), ..first.clone() }).await;
     let executions = all(backend, first.project_id).await;
     assert_eq!(executions.len(), 2 * MANY + 1);
@@ -105,7 +105,7 @@ async fn live<B: Backend>(backend: &B, new: &NewExecution, queued: bool, lives: 
     lives.ended.count(finish(backend, new, attempt, success())).await;
 }
 
-async fn look<B: Backend>(backend: &B, first: &NewExecution, lives: &Lives) {
+async fn observe<B: Backend>(backend: &B, first: &NewExecution, lives: &Lives) {
     let (store, any) = (backend.store(), UsageFilter::default());
     for by_status in [false, true] {
         let (recorded, ended) = (lives.recorded.acknowledged.get(), lives.ended.acknowledged.get());

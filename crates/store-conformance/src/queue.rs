@@ -12,7 +12,7 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, queued, running, story, submit, success,
+    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, queued, running, submit, success, timeline,
     usage,
 };
 
@@ -45,14 +45,14 @@ pub async fn a_submitted_execution_is_queued_and_reads_back_whole<B: Backend>(ba
     assert_eq!((read.created_at, &*read.correlation_id), (event.at, "c-1"));
     assert_eq!(read.texts.unwrap().input, new.input);
     assert_eq!(backend.store().events(new.project_id, new.id, 0, 9).await.unwrap(), [event]);
-    assert_eq!(story(backend, new.id).await, ["1 -> queued (0)"]);
+    assert_eq!(timeline(backend, new.id).await, ["1 -> queued (0)"]);
 }
 
 pub async fn a_submit_repeated_with_its_own_id_answers_the_first_event<B: Backend>(backend: &B) {
     let new = NewExecution { key: key("order-1", 1), ..an_execution(backend).await };
     let first = submit(backend, &new).await;
     assert_eq!(submit(backend, &new).await, first, "only its answer was lost");
-    assert_eq!(story(backend, new.id).await.len(), 1);
+    assert_eq!(timeline(backend, new.id).await.len(), 1);
     let sync = NewExecution { id: ExecutionId(new_id()), key: None, ..new };
     let first = backend.store().start(sync.clone(), holder()).await.unwrap();
     assert_eq!(backend.store().start(sync, holder()).await.unwrap(), first);
@@ -96,7 +96,7 @@ pub async fn a_claim_begins_the_next_attempt_with_all_it_needs<B: Backend>(backe
     let done = finish(backend, &new, 1, success()).await;
     assert_eq!((done.status, &*done.attempt_log[0].worker), (Status::Succeeded, "server-1"));
     let steps = ["1 -> queued (0)", "2 queued -> running (1)", "3 running -> succeeded (1)"];
-    assert_eq!(story(backend, new.id).await, steps);
+    assert_eq!(timeline(backend, new.id).await, steps);
 }
 
 pub async fn a_hint_that_comes_twice_claims_once<B: Backend>(backend: &B) {

@@ -48,7 +48,7 @@ async fn several<B: Backend>(backend: &B) {
         if at < 6 {
             backend.store().finish(fence(new.id, 1), Finish { status, ..success() }).await.unwrap();
         }
-        let at = B::moment(moment(i64::try_from(at).unwrap()));
+        let at = B::timestamp(moment(i64::try_from(at).unwrap()));
         backend.execute(format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id)).await.unwrap();
     }
 }
@@ -210,7 +210,7 @@ pub async fn what_was_not_told_is_absent_and_counted<B: Backend>(backend: &B) {
         let finish = Finish { ended: ended(latency), cost_nano_usd: Some(cost), ..success() };
         backend.store().finish(fence(new.id, 1), finish).await.unwrap();
     }
-    let at = B::moment(moment(0));
+    let at = B::timestamp(moment(0));
     backend.execute(format!("UPDATE executions SET created_at = {at}")).await.unwrap();
     for until in [0, 1] {
         backend.roll_up_until(Timestamp(moment(until)), 1_000).await;

@@ -65,10 +65,10 @@ parameters! {
         rollups_of = question.rollups_of(prompt),
         all_prompts = question.by_prompt() && prompt.is_none(),
         spans = cover.rollups.iter().map(|(length, ..)| roll_up::span(*length)).collect::<Vec<_>>(),
-        span_starts = moments(cover.rollups.iter().map(|(_, from, _)| *from)),
-        span_stops = moments(cover.rollups.iter().map(|(.., to)| *to)),
-        raw_starts = moments(cover.raw.iter().map(|(from, _)| *from)),
-        raw_stops = moments(cover.raw.iter().map(|(_, to)| *to)),
+        span_starts = timestamps(cover.rollups.iter().map(|(_, from, _)| *from)),
+        span_stops = timestamps(cover.rollups.iter().map(|(.., to)| *to)),
+        raw_starts = timestamps(cover.raw.iter().map(|(from, _)| *from)),
+        raw_stops = timestamps(cover.raw.iter().map(|(_, to)| *to)),
         open_start = PgTimestamp(Timestamp(cover.open_executions.0)),
         open_stop = PgTimestamp(Timestamp(cover.open_executions.1)),
         has_after = question.after.is_some(),
@@ -85,7 +85,7 @@ parameters! {
     }
 }
 
-fn moments(all: impl Iterator<Item = i64>) -> Vec<PgTimestamp> {
+fn timestamps(all: impl Iterator<Item = i64>) -> Vec<PgTimestamp> {
     all.map(|at| PgTimestamp(Timestamp(at))).collect()
 }
 

@@ -86,7 +86,7 @@ struct WriteQueue<W: BatchWrite> {
     waiting: VecDeque<PendingWrite<W>>,
     /// Identities of the items being written.
     busy: HashSet<Uuid>,
-    carriers: usize,
+    flushes: usize,
     closed: bool,
 }
 
@@ -100,7 +100,7 @@ struct PendingWrite<W: BatchWrite> {
 
 impl<W: BatchWrite> Batcher<W> {
     pub(super) fn new(work: W, writability: &Arc<Writability>) -> Self {
-        let queue = WriteQueue { waiting: VecDeque::new(), busy: HashSet::new(), carriers: 0, closed: false };
+        let queue = WriteQueue { waiting: VecDeque::new(), busy: HashSet::new(), flushes: 0, closed: false };
         let writability = Arc::clone(writability);
         Self(Arc::new(BatcherInner { work, writability, queue: Mutex::new(queue), idle: Notify::new() }))
     }
@@ -114,10 +114,10 @@ impl<W: BatchWrite> Batcher<W> {
                 return Err(error::unavailable());
             }
             queue.waiting.push_back(PendingWrite { item, answer, since: Instant::now(), again: false });
-            if queue.carriers < IN_FLIGHT {
-                queue.carriers += 1;
-                let carrier = Carrier { shared: Arc::clone(&self.0), busy: Vec::new(), left: false };
-                tokio::spawn(carrier.run());
+            if queue.flushes < IN_FLIGHT {
+                queue.flushes += 1;
+                let flush = Flush { shared: Arc::clone(&self.0), busy: Vec::new(), left: false };
+                tokio::spawn(flush.run());
             }
         }
         answered.await.map_err(|_| error::unavailable())?
@@ -130,7 +130,7 @@ impl<W: BatchWrite> Batcher<W> {
             let idle = self.0.idle.notified();
             let mut idle = std::pin::pin!(idle);
             idle.as_mut().enable();
-            if self.0.queue().carriers == 0 {
+            if self.0.queue().flushes == 0 {
                 return;
             }
             idle.await;
@@ -222,14 +222,14 @@ struct WriteBatch<W: BatchWrite> {
 }
 
 /// A task that writes batches until the queue is empty.
-struct Carrier<W: BatchWrite> {
+struct Flush<W: BatchWrite> {
     shared: Arc<BatcherInner<W>>,
     /// Identities of the batch being written.
     busy: Vec<Uuid>,
     left: bool,
 }
 
-impl<W: BatchWrite> Carrier<W> {
+impl<W: BatchWrite> Flush<W> {
     async fn run(mut self) {
         loop {
             // Lets callers that were just answered, or are about to submit, join this batch.
@@ -271,7 +271,7 @@ impl<W: BatchWrite> Carrier<W> {
             queue.waiting.push_front(passed_over);
         }
         if batch.items.is_empty() {
-            queue.carriers -= 1;
+            queue.flushes -= 1;
             self.left = true;
             drop(queue);
             self.shared.idle.notify_waiters();
@@ -314,7 +314,7 @@ impl<W: BatchWrite> Carrier<W> {
     }
 }
 
-impl<W: BatchWrite> Drop for Carrier<W> {
+impl<W: BatchWrite> Drop for Flush<W> {
     /// Reached with `left` unset only if the task was aborted or panicked during a batch: its callers get an error
     /// because their channels close.
     fn drop(&mut self) {
@@ -322,7 +322,7 @@ impl<W: BatchWrite> Drop for Carrier<W> {
             return;
         }
         let mut queue = self.shared.queue();
-        queue.carriers -= 1;
+        queue.flushes -= 1;
         for identity in self.busy.drain(..) {
             queue.busy.remove(&identity);
         }

@@ -22,13 +22,13 @@ const BEATS: u32 = 1;
 /// Connections reserved for the health monitor.
 const HEALTH: u32 = 1;
 /// Connections reserved for reading revisions, which every call waits for.
-const LOOKS: u32 = 1;
+const REFRESHES: u32 = 1;
 /// Connections reserved for lists, which may be slow and must not block other calls.
 const LISTS: u32 = 2;
 /// Connections for writes to executions: two batches of each of the three kinds.
 const WRITES: u32 = 6;
 /// Minimum total: the reserved ones, and one for other calls.
-const LEAST: u32 = BEATS + HEALTH + LOOKS + LISTS + WRITES + 1;
+const LEAST: u32 = BEATS + HEALTH + REFRESHES + LISTS + WRITES + 1;
 
 /// Added to the statement timeout: how long a connection that is returned to the pool may take to finish its last
 /// statement.
@@ -57,7 +57,7 @@ pub struct Postgres {
     pub(super) calls: PgPool,
     pub(super) project_locks: ProjectLocks,
     pub(super) lists: PgPool,
-    pub(super) looks: PgPool,
+    pub(super) refreshes: PgPool,
     /// For heartbeats only; used on one thread, whose runtime drives its socket. `health` likewise, for the health
     /// monitor.
     pub(super) beats: PgPool,
@@ -103,7 +103,7 @@ impl Postgres {
             calls: pool(options.connections - (LEAST - 1), STATEMENT)?,
             project_locks: ProjectLocks::new(&writability),
             lists: pool(LISTS, LIST)?,
-            looks: pool(LOOKS, STATEMENT)?,
+            refreshes: pool(REFRESHES, STATEMENT)?,
             beats: own(BEATS)?,
             health: own(HEALTH)?,
             batches: Batches::new(pool(WRITES, STATEMENT)?, &writability),
@@ -116,7 +116,7 @@ impl Postgres {
 impl Store for Postgres {
     async fn close(&self) {
         self.batches.close().await;
-        for pool in [&self.lists, &self.looks, &self.health, &self.beats, &self.calls] {
+        for pool in [&self.lists, &self.refreshes, &self.health, &self.beats, &self.calls] {
             pool.close().await;
         }
     }

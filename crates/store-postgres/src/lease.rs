@@ -33,7 +33,7 @@ pub(super) static STILL_HELD: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Number of attempts for rows locked by others, and the pause between two.
-const LOOKS: u32 = 5;
+const READS: u32 = 5;
 const LOCKED_PAUSE: Duration = Duration::from_millis(10);
 
 /// Extends leases; repeating is harmless. A row that stays locked throughout is reported as held, and keeps its present
@@ -41,11 +41,11 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(10);
 pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
     let mut extended: HashMap<Fence, Held> = HashMap::with_capacity(held.len());
     let mut left = held.to_vec();
-    for look in 0..LOOKS {
+    for read in 0..READS {
         if left.is_empty() {
             break;
         }
-        if look > 0 {
+        if read > 0 {
             tokio::time::sleep(LOCKED_PAUSE).await;
         }
         let asked = &left;
@@ -60,7 +60,7 @@ pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Re
         let asked = &left;
         let still = patiently(|_| fetch(pool, &STILL_HELD, asked, None)).await?;
         left = still.iter().map(fence).collect::<Result<_>>()?;
-        if look + 1 == LOOKS {
+        if read + 1 == READS {
             for row in &still {
                 note(&mut extended, row)?;
             }

@@ -32,20 +32,20 @@ impl ProjectLocks {
         Self { of: Mutex::default(), writability: Arc::clone(writability) }
     }
 
-    /// Runs a registry write unless `look` finds, without a lock, that there is nothing to do, and returns its result.
+    /// Runs a registry write unless `find_idle` finds, without a lock, that there is nothing to do, and returns its result.
     /// `make` takes the project's row lock and writes everything without committing.
     pub(super) async fn write<T, L, M>(
         &self,
         pool: &PgPool,
         project: ProjectId,
-        look: impl Fn() -> L,
+        find_idle: impl Fn() -> L,
         make: impl Fn() -> M,
     ) -> Result<T>
     where
         L: Future<Output = Result<Option<T>>>,
         M: Future<Output = Result<(T, Made)>>,
     {
-        if let Some(idle) = error::insist(pool, &look).await? {
+        if let Some(idle) = error::insist(pool, &find_idle).await? {
             return Ok(idle);
         }
         let turn = self.of(project);
@@ -54,7 +54,7 @@ impl ProjectLocks {
             Err(_) => {
                 let held = wait(turn).await?;
                 // The previous holder may have written the same.
-                if let Some(idle) = error::insist(pool, &look).await? {
+                if let Some(idle) = error::insist(pool, &find_idle).await? {
                     return Ok(idle);
                 }
                 held

@@ -191,6 +191,6 @@ fn key_holder(row: &PgRow) -> Result<KeyHolder> {
 
 /// The prompt's execution with this key.
 pub(super) async fn by_key(pool: &PgPool, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
-    let row = sqlx::query(BY_KEY).bind(prompt.0).bind(clean(key)).fetch_optional(pool).await.map_err(error::store)?;
+    let row = error::again(|| sqlx::query(BY_KEY).bind(prompt.0).bind(clean(key)).fetch_optional(pool)).await?;
     row.as_ref().map(key_holder).transpose()
 }

@@ -28,8 +28,8 @@ pub(super) trait PgRegistryWrite: Sync {
 impl Postgres {
     /// Plans a write, and executes it under the project's lock unless there is nothing to do.
     pub(super) async fn write_registry<W: PgRegistryWrite>(&self, project: ProjectId, write: &W) -> Result<W::Answer> {
-        let (look, make) = (|| self.idle(project, write), || self.make(project, write));
-        self.project_locks.write(&self.calls, project, look, make).await
+        let (find_idle, make) = (|| self.idle(project, write), || self.make(project, write));
+        self.project_locks.write(&self.calls, project, find_idle, make).await
     }
 
     /// The result where there is nothing to write. It contains no time of this write, so the time passed to the plan is

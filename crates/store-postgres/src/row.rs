@@ -45,8 +45,8 @@ impl LedgerRow<PostgresRows> for PgRow {
         get(self, column)
     }
 
-    fn moment(&self, column: &str) -> Result<Option<Timestamp>> {
-        Ok(get::<PgTimestamp>(self, column)?.map(|moment| moment.0))
+    fn timestamp(&self, column: &str) -> Result<Option<Timestamp>> {
+        Ok(get::<PgTimestamp>(self, column)?.map(|at| at.0))
     }
 }
 

@@ -41,7 +41,7 @@ impl Encode<'_, Postgres> for PgTimestamp {
 impl Decode<'_, Postgres> for PgTimestamp {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
         if value.format() == PgValueFormat::Text {
-            return Err("a moment came as text".into());
+            return Err("a timestamp came as text".into());
         }
         let micros = i64::from_be_bytes(value.as_bytes()?.try_into()?);
         Ok(Self(Timestamp(micros.saturating_add(EPOCH))))

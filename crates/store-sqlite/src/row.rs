@@ -44,7 +44,7 @@ impl LedgerRow<SqliteRows> for SqliteRow {
         self.text(column)?.map(|text| Uuid::try_parse(text).map_err(|_| corrupt(column))).transpose()
     }
 
-    fn moment(&self, column: &str) -> Result<Option<Timestamp>> {
+    fn timestamp(&self, column: &str) -> Result<Option<Timestamp>> {
         Ok(get::<i64>(self, column)?.map(Timestamp))
     }
 }

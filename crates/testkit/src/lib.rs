@@ -7,5 +7,5 @@ pub mod fake_model;
 pub mod ledger;
 pub mod process;
 pub mod services;
-pub mod story;
 pub mod values;
+pub mod watch_record;

@@ -129,7 +129,7 @@ impl Feed {
                     _ = waiting.recv_many(&mut changes, EXECUTIONS_AT_ONCE) => self.tell(store, &changes, &mut seen).await,
                 };
                 if let Err(error) = done {
-                    tracing::warn!(%error, "the live feed could not be read; the next look brings what is missing");
+                    tracing::warn!(%error, "the live feed could not be read; the next poll brings what is missing");
                 }
                 changes.clear();
             }

@@ -231,7 +231,7 @@ impl Hub {
             // Before they are read, so that a later change queues them again.
             timelines.iter().for_each(|one| one.behind.store(false, Ordering::Relaxed));
             if let Err(error) = self.read(&timelines).await {
-                tracing::debug!(%error, "watched executions could not be read; the next look brings them");
+                tracing::debug!(%error, "watched executions could not be read; the next poll brings them");
             }
             timelines.clear();
         }

@@ -164,7 +164,7 @@ async fn executions_of_others_keep_their_leases() {
     }
     for id in queued {
         let mut watched = ledger.watch(&id, 0).await.unwrap();
-        let ended = prompt_ledger_testkit::story::Story::whole(&mut watched).await.ended.unwrap();
+        let ended = prompt_ledger_testkit::watch_record::WatchRecord::whole(&mut watched).await.ended.unwrap();
         assert_eq!((ended.status(), ended.attempts), (v1::ExecutionStatus::Succeeded, 1), "{ended:?}");
     }
 }

@@ -3,7 +3,7 @@
 use prompt_ledger_proto::v1::{self, execution_spec};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
-use prompt_ledger_testkit::story::Story;
+use prompt_ledger_testkit::watch_record::WatchRecord;
 use tonic::{Code, Status};
 
 use super::{ledger, ledger_with_model, refused, wrong_fields};
@@ -78,7 +78,7 @@ async fn a_prompt_in_code_runs_in_the_queue() {
     let again = execute(&ledger, keyed, v1::ExecutionMode::Async).await.unwrap();
     assert_eq!((again.reused, &again.execution.unwrap().execution_id), (true, &execution.execution_id));
     gate.open();
-    let ended = Story::whole(&mut ledger.watch(&execution.execution_id, 0).await.unwrap()).await.ended.unwrap();
+    let ended = WatchRecord::whole(&mut ledger.watch(&execution.execution_id, 0).await.unwrap()).await.ended.unwrap();
     assert_eq!((ended.status(), &*ended.rendered_prompt), (v1::ExecutionStatus::Succeeded, "Hi Ada"));
 }
 
@@ -89,12 +89,12 @@ async fn a_prompt_in_code_is_streamed_as_any_other() {
     let gate = Gate::new();
     model.next(Reply::answer("one two three").held_after(2, &gate));
     let mut messages = stream(&ledger, spec("greet", &[("name", "Ada")])).await.unwrap();
-    let mut story = Story::new();
-    let failed = story.read(&mut messages, |story| story.text == "one two ").await;
+    let mut record = WatchRecord::new();
+    let failed = record.read(&mut messages, |record| record.text == "one two ").await;
     assert!(failed.is_none(), "{failed:?}");
     gate.open();
-    story.finish(&mut messages).await;
-    let ended = story.ended.unwrap();
+    record.finish(&mut messages).await;
+    let ended = record.ended.unwrap();
     assert_eq!((ended.prompt_mode(), &*ended.response_text), (v1::PromptMode::Tracking, "one two three"));
     refused(stream(&ledger, spec("greet", &[])).await, Code::InvalidArgument, "VARIABLES_MISSING");
     refused(stream(&ledger, spec("nobody", &[])).await, Code::NotFound, "PROMPT_NOT_FOUND");
@@ -107,7 +107,7 @@ async fn a_caller_that_hangs_up_on_its_stream_or_call_aborts_the_model() {
     let gate = Gate::new();
     model.next(Reply::answer("one two").held_after(1, &gate));
     let mut messages = stream(&ledger, spec("greet", &[])).await.unwrap();
-    Story::new().read(&mut messages, |story| story.deltas > 0).await;
+    WatchRecord::new().read(&mut messages, |record| record.deltas > 0).await;
     drop(messages);
     model.wait_for_aborts(1).await;
     model.next(Reply::hang());
@@ -138,10 +138,10 @@ async fn two_releases_that_run_at_once_execute_each_its_own_text_every_way() {
         (None, 2),
     ] {
         let ran = run(&ledger, selected(selector.clone())).await.unwrap();
-        let streamed = Story::whole(&mut stream(&ledger, selected(selector.clone())).await.unwrap()).await;
+        let streamed = WatchRecord::whole(&mut stream(&ledger, selected(selector.clone())).await.unwrap()).await;
         let queued = execute(&ledger, selected(selector.clone()), v1::ExecutionMode::Async).await.unwrap();
         let queued = ledger.watch(&queued.execution.unwrap().execution_id, 0).await;
-        let queued = Story::whole(&mut queued.unwrap()).await;
+        let queued = WatchRecord::whole(&mut queued.unwrap()).await;
         for ended in [ran, streamed.ended.unwrap(), queued.ended.unwrap()] {
             let (checksum, text) = if number == 1 { (&old, "old Ada") } else { (&new, "new Ada") };
             assert_eq!((ended.version_number, &ended.checksum_hash), (number, checksum), "{selector:?}");
@@ -175,14 +175,14 @@ async fn ready_messages_go_every_way_that_variables_go() {
     for name in ["greet", "jinja"] {
         model.next(Reply::answer("one two"));
         let mut messages = stream(&ledger, by_messages(name)).await.unwrap();
-        let streamed = Story::whole(&mut messages).await;
+        let streamed = WatchRecord::whole(&mut messages).await;
         assert_eq!(streamed.text, "one two");
         are_stored_and_sent(&ledger, &model, &streamed.ended.unwrap()).await;
 
         model.next(Reply::answer("three"));
         let queued = execute(&ledger, by_messages(name), v1::ExecutionMode::Async).await.unwrap().execution.unwrap();
         assert_eq!(queued.messages, by_messages(name).messages);
-        let ended = Story::whole(&mut ledger.watch(&queued.execution_id, 0).await.unwrap()).await.ended.unwrap();
+        let ended = WatchRecord::whole(&mut ledger.watch(&queued.execution_id, 0).await.unwrap()).await.ended.unwrap();
         assert_eq!((ended.mode(), &*ended.response_text), (v1::ExecutionMode::Async, "three"));
         are_stored_and_sent(&ledger, &model, &ended).await;
     }

@@ -3,7 +3,7 @@
 use prompt_ledger_proto::v1::{self, execution_spec, get_version_request};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
-use prompt_ledger_testkit::story::Story;
+use prompt_ledger_testkit::watch_record::WatchRecord;
 use tonic::{Code, Status};
 
 use super::queued::ended;
@@ -175,7 +175,7 @@ async fn an_execution_of_a_prompt_in_code_is_traced_back_however_it_ran() {
     let sent = || spec("greet", &[("name", "Ada")]);
     let request = v1::StreamCodePromptRequest { spec: Some(sent()) };
     let mut messages = ledger.code().stream_code_prompt(request).await.unwrap().into_inner();
-    let streamed = Story::whole(&mut messages).await.ended.unwrap();
+    let streamed = WatchRecord::whole(&mut messages).await.ended.unwrap();
     let queued = ended(&ledger, &ledger.submit_code(sent()).await).await;
     let called = ledger.run_code(sent()).await;
     ledger.carry(vec![carried("greet", "Bye {{name}}")]).await;

@@ -3,8 +3,8 @@
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
-use prompt_ledger_testkit::story::{Holds, Story};
 use prompt_ledger_testkit::values::variables;
+use prompt_ledger_testkit::watch_record::{Holds, WatchRecord};
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 use serde_json::json;
@@ -29,13 +29,13 @@ fn in_code(spec: v1::ExecutionSpec, mode: v1::ExecutionMode) -> v1::ExecuteCodeP
 
 /// Waits for the end of an execution whose model echoes its prompt, and checks that this is what is stored.
 async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
-    let ended = Story::whole(&mut ledger.watch(id, 0).await.unwrap()).await.ended.unwrap();
+    let ended = WatchRecord::whole(&mut ledger.watch(id, 0).await.unwrap()).await.ended.unwrap();
     assert_eq!((ended.status(), &ended.response_text), (v1::ExecutionStatus::Succeeded, &ended.rendered_prompt));
     ended
 }
 
 async fn streamed<M: Holds>(answer: Result<Response<Streaming<M>>, Status>) -> Result<String, Status> {
-    Ok(Story::whole(&mut answer?.into_inner()).await.id)
+    Ok(WatchRecord::whole(&mut answer?.into_inner()).await.id)
 }
 
 /// The result of every RPC that renders a prompt of [`in_both_modes`] with these variables.

@@ -3,7 +3,7 @@
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::ledger::spec;
-use prompt_ledger_testkit::story::Story;
+use prompt_ledger_testkit::watch_record::WatchRecord;
 use tonic::Code;
 
 use super::{ledger, ledger_with_model, refused};
@@ -21,18 +21,18 @@ async fn a_stream_tells_where_it_stands_what_is_written_and_how_it_ended() {
     let gate = Gate::new();
     model.next(Reply::answer("one two three four").held_after(2, &gate));
     let mut stream = ledger.stream(greet()).await;
-    let mut story = Story::new();
-    let failed = story.read(&mut stream, |story| story.text == "one two ").await;
+    let mut record = WatchRecord::new();
+    let failed = record.read(&mut stream, |record| record.text == "one two ").await;
     assert!(failed.is_none(), "{failed:?}");
-    let snapshot = story.snapshot.clone().unwrap();
+    let snapshot = record.snapshot.clone().unwrap();
     assert_eq!((snapshot.status(), snapshot.attempt, snapshot.through_sequence), (Status::Running, 1, 1));
     assert!(!snapshot.reused);
-    assert_eq!((story.statuses(), story.attempt), (vec![Status::Running], 1));
+    assert_eq!((record.statuses(), record.attempt), (vec![Status::Running], 1));
     gate.open();
-    story.finish(&mut stream).await;
-    let ended = story.ended.clone().unwrap();
+    record.finish(&mut stream).await;
+    let ended = record.ended.clone().unwrap();
     assert_eq!((ended.status(), &*ended.response_text), (Status::Succeeded, "one two three four"));
-    assert_eq!((&*story.text, story.statuses()), ("one two three four", vec![Status::Running, Status::Succeeded]));
+    assert_eq!((&*record.text, record.statuses()), ("one two three four", vec![Status::Running, Status::Succeeded]));
     assert_eq!(model.last_request().body["stream"], true);
     let request = v1::GetExecutionRequest { execution_id: ended.execution_id.clone(), view: 0 };
     let stored = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
@@ -43,9 +43,9 @@ async fn a_stream_tells_where_it_stands_what_is_written_and_how_it_ended() {
 async fn the_built_in_model_streams_word_by_word() {
     let ledger = ledger().start().await;
     ledger.active("greet", "Say hello to {{name}}.").await;
-    let story = Story::whole(&mut ledger.stream(greet()).await).await;
-    assert_eq!(story.text, "Say hello to Ada.");
-    assert_eq!(story.ended.unwrap().response_text, "Say hello to Ada.");
+    let record = WatchRecord::whole(&mut ledger.stream(greet()).await).await;
+    assert_eq!(record.text, "Say hello to Ada.");
+    assert_eq!(record.ended.unwrap().response_text, "Say hello to Ada.");
 }
 
 #[tokio::test]
@@ -73,16 +73,16 @@ async fn what_an_aborted_call_had_used_is_recorded() {
     for hangs_up in [false, true] {
         model.next(Reply::events([format!("{used}\n\n"), format!("{said}\n\n")]).held_after(2, &never));
         let mut stream = ledger.stream(greet()).await;
-        let mut story = Story::new();
-        assert!(story.read(&mut stream, |story| story.text == "hi").await.is_none());
-        let execution_id = story.id.clone();
+        let mut record = WatchRecord::new();
+        assert!(record.read(&mut stream, |record| record.text == "hi").await.is_none());
+        let execution_id = record.id.clone();
         if hangs_up {
             drop(stream);
         } else {
             let request = v1::CancelExecutionRequest { execution_id: execution_id.clone(), reason: String::new() };
             ledger.executions().cancel_execution(request).await.unwrap();
         }
-        let ended = Story::whole(&mut ledger.watch(&execution_id, 0).await.unwrap()).await.ended.unwrap();
+        let ended = WatchRecord::whole(&mut ledger.watch(&execution_id, 0).await.unwrap()).await.ended.unwrap();
         assert_eq!((ended.status(), ended.prompt_tokens, ended.response_tokens), (Status::Canceled, Some(11), Some(3)));
         assert!(ended.cost_nano_usd.is_some_and(|cost| cost > 0), "{ended:?}");
         let attempt = &ended.attempt_log[0];
@@ -97,28 +97,28 @@ async fn hanging_up_aborts_the_call_unless_a_key_lets_it_be_found_again() {
     let gate = Gate::new();
     model.next(Reply::answer("one two three").held_after(1, &gate));
     let mut stream = ledger.stream(greet()).await;
-    let mut story = Story::new();
-    story.read(&mut stream, |story| story.deltas > 0).await;
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.deltas > 0).await;
     drop(stream);
     model.wait_for_aborts(1).await;
 
     model.next(Reply::answer("one two three").held_after(1, &gate));
     let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
     let mut stream = ledger.stream(keyed.clone()).await;
-    let mut story = Story::new();
-    story.read(&mut stream, |story| story.deltas > 0).await;
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.deltas > 0).await;
     drop(stream);
     // A repeated call joins the execution, and gets the text that was written meanwhile.
     let mut joined = ledger.stream(keyed.clone()).await;
-    let mut story = Story::new();
-    story.read(&mut joined, |story| story.text == "one ").await;
-    assert!(story.snapshot.clone().unwrap().reused);
+    let mut record = WatchRecord::new();
+    record.read(&mut joined, |record| record.text == "one ").await;
+    assert!(record.snapshot.clone().unwrap().reused);
     gate.open();
-    story.finish(&mut joined).await;
-    assert_eq!(story.ended.clone().unwrap().response_text, "one two three");
+    record.finish(&mut joined).await;
+    assert_eq!(record.ended.clone().unwrap().response_text, "one two three");
     assert_eq!((model.calls(), model.aborts()), (2, 1));
-    let again = Story::whole(&mut ledger.stream(keyed).await).await;
-    assert_eq!((again.ended, again.deltas), (story.ended, 0), "what has ended tells its end");
+    let again = WatchRecord::whole(&mut ledger.stream(keyed).await).await;
+    assert_eq!((again.ended, again.deltas), (record.ended, 0), "what has ended tells its end");
 }
 
 #[tokio::test]
@@ -128,10 +128,10 @@ async fn a_retry_within_the_call_drops_the_text_of_the_attempt_before() {
     model.next(Reply::cut());
     model.next(Reply::answer("whole"));
     let sent = v1::ExecutionSpec { max_retries: Some(1), ..greet() };
-    let story = Story::whole(&mut ledger.stream(sent).await).await;
-    assert_eq!(story.statuses(), [Status::Running, Status::Running, Status::Succeeded]);
-    assert_eq!((&*story.text, story.attempt), ("whole", 2));
-    assert_eq!(story.ended.unwrap().attempts, 2);
+    let record = WatchRecord::whole(&mut ledger.stream(sent).await).await;
+    assert_eq!(record.statuses(), [Status::Running, Status::Running, Status::Succeeded]);
+    assert_eq!((&*record.text, record.attempt), ("whole", 2));
+    assert_eq!(record.ended.unwrap().attempts, 2);
 }
 
 #[tokio::test]
@@ -142,7 +142,7 @@ async fn a_callers_deadline_ends_the_call_in_time_to_be_told() {
     let mut request = tonic::Request::new(v1::StreamExecutionRequest { spec: Some(greet()) });
     request.set_timeout(std::time::Duration::from_secs(1));
     let mut stream = ledger.executions().stream_execution(request).await.unwrap().into_inner();
-    let ended = Story::whole(&mut stream).await.ended.unwrap();
+    let ended = WatchRecord::whole(&mut stream).await.ended.unwrap();
     assert_eq!((ended.status(), &*ended.error_type), (Status::Failed, "timeout"));
 }
 
@@ -151,7 +151,7 @@ async fn a_failed_call_ends_its_stream_well() {
     let (ledger, model) = ledger_with_model().await;
     ledger.active("greet", "Hi {{name}}").await;
     model.next(Reply::status(400, r#"{"error":{"message":"no"}}"#));
-    let ended = Story::whole(&mut ledger.stream(greet()).await).await.ended.unwrap();
+    let ended = WatchRecord::whole(&mut ledger.stream(greet()).await).await.ended.unwrap();
     assert_eq!((ended.status(), &*ended.error_type), (Status::Failed, "invalid_request"));
 }
 
@@ -161,10 +161,10 @@ async fn a_long_text_is_whole_and_splits_no_character() {
     ledger.active("greet", "Hi {{name}}").await;
     let text = format!("{} ", "é€😀".repeat(100)).repeat(700);
     model.next(Reply::answer(&text));
-    let story = Story::whole(&mut ledger.stream(greet()).await).await;
-    let ended = story.ended.unwrap();
+    let record = WatchRecord::whole(&mut ledger.stream(greet()).await).await;
+    let ended = record.ended.unwrap();
     assert!(ended.response_truncated && text.starts_with(&ended.response_text));
-    assert!(ended.response_text == story.text, "{} bytes of {}", story.text.len(), ended.response_text.len());
+    assert!(ended.response_text == record.text, "{} bytes of {}", record.text.len(), ended.response_text.len());
 }
 
 async fn ledger_with_model_and_delays(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, Metadata, spec};
-use prompt_ledger_testkit::story::Story;
+use prompt_ledger_testkit::watch_record::WatchRecord;
 use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -37,16 +37,16 @@ async fn every_state_is_told_once_and_in_order_from_any_cursor_and_the_end_in_an
     model.next(Reply::answer("hi").held(&gate));
     let id = ledger.submit(greet()).await;
     let mut early = ledger.watch(&id, 0).await.unwrap();
-    let mut story = Story::new();
-    story.read(&mut early, |story| story.cursor == 2).await;
-    assert_eq!(story.statuses(), [Status::Queued, Status::Running]);
+    let mut record = WatchRecord::new();
+    record.read(&mut early, |record| record.cursor == 2).await;
+    assert_eq!(record.statuses(), [Status::Queued, Status::Running]);
     gate.open();
-    story.finish(&mut early).await;
-    assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
-    let ended = story.ended.clone().unwrap();
+    record.finish(&mut early).await;
+    assert_eq!(record.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
+    let ended = record.ended.clone().unwrap();
     assert_eq!((&*ended.response_text, &*ended.rendered_prompt), ("hi", "hello"));
     for (after, left) in [(0, 3), (1, 2), (2, 1), (3, 1)] {
-        let mut late = Story { cursor: after.min(2), ..Story::new() };
+        let mut late = WatchRecord { cursor: after.min(2), ..WatchRecord::new() };
         late.finish(&mut ledger.watch(&id, after).await.unwrap()).await;
         assert_eq!((late.events.len(), late.ended), (left, Some(ended.clone())), "after {after}");
         let snapshot = late.snapshot.unwrap();
@@ -58,7 +58,7 @@ async fn every_state_is_told_once_and_in_order_from_any_cursor_and_the_end_in_an
 async fn odd_requests_are_refused() {
     let (ledger, _model) = with_prompt().await;
     let id = ledger.submit(greet()).await;
-    Story::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
+    WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
     let unknown = "0190163d-8694-739b-aea5-966c26f8ad91";
     refused(ledger.watch(unknown, 0).await, Code::NotFound, "EXECUTION_NOT_FOUND");
     refused(ledger.watch("x", 0).await, Code::InvalidArgument, "INVALID_FIELD");
@@ -74,17 +74,17 @@ async fn the_text_of_a_queued_execution_is_read_along_by_who_is_early_and_who_is
     model.next(Reply::answer("one two three four").held_after(2, &gate));
     let id = ledger.submit(told()).await;
     let mut early = ledger.watch(&id, 0).await.unwrap();
-    let mut first = Story::new();
-    first.read(&mut early, |story| story.text == "one two ").await;
+    let mut first = WatchRecord::new();
+    first.read(&mut early, |record| record.text == "one two ").await;
     let mut late = ledger.watch(&id, 2).await.unwrap();
-    let mut second = Story { cursor: 2, ..Story::new() };
-    second.read(&mut late, |story| story.text == "one two ").await;
+    let mut second = WatchRecord { cursor: 2, ..WatchRecord::new() };
+    second.read(&mut late, |record| record.text == "one two ").await;
     gate.open();
     first.finish(&mut early).await;
     second.finish(&mut late).await;
-    for story in [first, second] {
-        assert_eq!((&*story.text, story.attempt), ("one two three four", 1));
-        assert_eq!(story.ended.unwrap().response_text, "one two three four");
+    for record in [first, second] {
+        assert_eq!((&*record.text, record.attempt), ("one two three four", 1));
+        assert_eq!(record.ended.unwrap().response_text, "one two three four");
     }
 }
 
@@ -93,8 +93,8 @@ async fn an_execution_that_does_not_stream_is_asked_whole_and_sends_no_text() {
     let (ledger, model) = with_prompt().await;
     model.next(Reply::answer("one two"));
     let id = ledger.submit(greet()).await;
-    let story = Story::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
-    assert_eq!((story.deltas, &*story.ended.unwrap().response_text), (0, "one two"));
+    let record = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
+    assert_eq!((record.deltas, &*record.ended.unwrap().response_text), (0, "one two"));
     assert!(model.last_request().body.get("stream").is_none());
 }
 
@@ -105,12 +105,12 @@ async fn a_canceled_execution_tells_its_end_while_its_text_is_read() {
     model.next(Reply::answer("one two").held_after(1, &gate));
     let id = ledger.submit(told()).await;
     let mut stream = ledger.watch(&id, 0).await.unwrap();
-    let mut story = Story::new();
-    story.read(&mut stream, |story| story.deltas > 0).await;
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.deltas > 0).await;
     let request = v1::CancelExecutionRequest { execution_id: id, reason: String::new() };
     ledger.executions().cancel_execution(request).await.unwrap();
-    story.finish(&mut stream).await;
-    assert_eq!(story.ended.unwrap().status(), Status::Canceled);
+    record.finish(&mut stream).await;
+    assert_eq!(record.ended.unwrap().status(), Status::Canceled);
 }
 
 #[tokio::test]
@@ -145,13 +145,13 @@ async fn a_stream_ends_at_its_age_and_is_resumed_with_its_cursor() {
     let gate = Gate::new();
     model.next(Reply::answer("hi").held(&gate));
     let id = ledger.submit(greet()).await;
-    let mut story = Story::new();
-    let aged = story.read(&mut ledger.watch(&id, 0).await.unwrap(), |_| false).await.unwrap();
+    let mut record = WatchRecord::new();
+    let aged = record.read(&mut ledger.watch(&id, 0).await.unwrap(), |_| false).await.unwrap();
     let info = refused(Err::<(), _>(aged), Code::Unavailable, "DRAINING");
-    assert_eq!((&*info.metadata["last_sequence"], story.cursor), ("2", 2));
+    assert_eq!((&*info.metadata["last_sequence"], record.cursor), ("2", 2));
     gate.open();
-    story.finish(&mut ledger.watch(&id, story.cursor).await.unwrap()).await;
-    assert_eq!(story.events.len(), 3);
+    record.finish(&mut ledger.watch(&id, record.cursor).await.unwrap()).await;
+    assert_eq!(record.events.len(), 3);
 }
 
 #[tokio::test]
@@ -176,7 +176,7 @@ async fn a_drain_ends_watches_at_once_and_a_thousand_of_them_do_not_hold_the_pro
     ledger.signal("TERM");
     assert_eq!(health.message().await.unwrap().unwrap().status, 2);
     for watch in &mut watches {
-        let ended = Story::new().read(watch, |_| false).await.unwrap();
+        let ended = WatchRecord::new().read(watch, |_| false).await.unwrap();
         refused(Err::<(), _>(ended), Code::Unavailable, "DRAINING");
     }
     let ended = loop {
@@ -204,8 +204,8 @@ async fn a_stream_may_end_within_the_grace_and_is_interrupted_after_it() {
     model.wait_for_calls(2).await;
     ledger.signal("TERM");
     gate.open();
-    assert_eq!(Story::whole(&mut well).await.ended.unwrap().response_text, "in time");
-    let interrupted = Story::whole(&mut late).await.ended.unwrap();
+    assert_eq!(WatchRecord::whole(&mut well).await.ended.unwrap().response_text, "in time");
+    let interrupted = WatchRecord::whole(&mut late).await.ended.unwrap();
     assert_eq!((interrupted.status(), &*interrupted.error_type), (Status::Failed, "interrupted"));
     let ended = ledger.ended().await;
     assert!(ended.status.success(), "{ended:?}");
@@ -227,15 +227,15 @@ async fn who_does_not_read_is_told_so_and_resumes() {
         let mut stalled = stalled.watch_execution(request).await.unwrap().into_inner();
         gate.open();
         // Another stream about the same execution is not delayed.
-        let whole = Story::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
+        let whole = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
         assert_eq!(whole.ended.unwrap().response_text, text);
         tokio::time::sleep(Duration::from_secs(3)).await;
-        let mut story = Story::new();
-        let slow = story.read(&mut stalled, |_| false).await.unwrap();
+        let mut record = WatchRecord::new();
+        let slow = record.read(&mut stalled, |_| false).await.unwrap();
         let info = refused(Err::<(), _>(slow), Code::Aborted, "SLOW_CONSUMER");
-        assert_eq!(info.metadata["last_sequence"], story.cursor.to_string());
-        story.finish(&mut ledger.watch(&id, story.cursor).await.unwrap()).await;
-        assert_eq!(story.events.len(), 3);
+        assert_eq!(info.metadata["last_sequence"], record.cursor.to_string());
+        record.finish(&mut ledger.watch(&id, record.cursor).await.unwrap()).await;
+        assert_eq!(record.events.len(), 3);
     }
 }
 
@@ -251,9 +251,9 @@ async fn a_heartbeat_carries_what_was_sent_on_its_stream() {
     // From the beginning, and from a cursor after which nothing has happened yet.
     for after in [0, 2] {
         let mut stream = ledger.watch(&id, after).await.unwrap();
-        let mut story = Story { cursor: after, ..Story::new() };
-        let failed = story.read(&mut stream, |story| story.heartbeats == 3).await;
-        assert!(failed.is_none() && story.cursor == 2, "{failed:?} {story:?}");
+        let mut record = WatchRecord { cursor: after, ..WatchRecord::new() };
+        let failed = record.read(&mut stream, |record| record.heartbeats == 3).await;
+        assert!(failed.is_none() && record.cursor == 2, "{failed:?} {record:?}");
     }
     let mut feed =
         ledger.executions().watch_executions(v1::WatchExecutionsRequest::default()).await.unwrap().into_inner();
@@ -275,14 +275,14 @@ async fn a_watch_ends_by_its_callers_deadline_in_our_words() {
     let mut request = tonic::Request::new(v1::WatchExecutionRequest { execution_id: id, after_sequence: 0 });
     request.set_timeout(Duration::from_millis(500));
     let mut watch = ledger.executions().watch_execution(request).await.unwrap().into_inner();
-    let late = Story::new().read(&mut watch, |_| false).await.unwrap();
+    let late = WatchRecord::new().read(&mut watch, |_| false).await.unwrap();
     refused(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     // With an idempotency key the execution goes on, but the call still ends.
     let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
     let mut request = tonic::Request::new(v1::StreamExecutionRequest { spec: Some(keyed) });
     request.set_timeout(Duration::from_millis(500));
     let mut stream = ledger.executions().stream_execution(request).await.unwrap().into_inner();
-    let late = Story::new().read(&mut stream, |_| false).await.unwrap();
+    let late = WatchRecord::new().read(&mut stream, |_| false).await.unwrap();
     refused(Err::<(), _>(late), Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     assert_eq!(model.aborts(), 0);
 }

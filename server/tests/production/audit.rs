@@ -8,9 +8,9 @@ use crate::kit::{Deployment, ended, greet, submit};
 const BROKEN_STORIES: &str = "
     WITH steps AS (
         SELECT execution_id, sequence, from_status, to_status, attempt,
-            lag(to_status) OVER story AS before, lag(attempt) OVER story AS attempt_before,
-            row_number() OVER story AS place
-        FROM execution_events WINDOW story AS (PARTITION BY execution_id ORDER BY sequence)
+            lag(to_status) OVER timeline AS before, lag(attempt) OVER timeline AS attempt_before,
+            row_number() OVER timeline AS place
+        FROM execution_events WINDOW timeline AS (PARTITION BY execution_id ORDER BY sequence)
     )
     SELECT execution_id, sequence FROM steps
     WHERE sequence <> place

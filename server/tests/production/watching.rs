@@ -8,7 +8,7 @@ use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::ledger::Ledger;
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{Rabbit, Redis};
-use prompt_ledger_testkit::story::Story;
+use prompt_ledger_testkit::watch_record::WatchRecord;
 
 use crate::audit::all_ended_well;
 use crate::kit::{Deployment, ended, greet, submit};
@@ -39,20 +39,20 @@ async fn an_execution_is_watched_from_any_server_and_its_text_comes_from_the_wor
     deployment.model.next(Reply::answer("one two three four").held_after(2, &gate));
     let id = submit(&one, told()).await;
     let (mut here, mut there) = (one.watch(&id, 0).await.unwrap(), two.watch(&id, 0).await.unwrap());
-    let (mut first, mut second) = (Story::new(), Story::new());
-    first.read(&mut here, |story| story.text == "one two ").await;
-    second.read(&mut there, |story| story.text == "one two ").await;
+    let (mut first, mut second) = (WatchRecord::new(), WatchRecord::new());
+    first.read(&mut here, |record| record.text == "one two ").await;
+    second.read(&mut there, |record| record.text == "one two ").await;
     // A late watch gets the text so far, through a server that has not heard of the execution.
     let three = deployment.server().await;
     let mut late = three.watch(&id, 0).await.unwrap();
-    let mut third = Story::new();
-    third.read(&mut late, |story| story.text == "one two ").await;
+    let mut third = WatchRecord::new();
+    third.read(&mut late, |record| record.text == "one two ").await;
     gate.open();
-    for (story, stream) in [(&mut first, &mut here), (&mut second, &mut there), (&mut third, &mut late)] {
-        story.finish(stream).await;
-        assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
-        assert_eq!((&*story.text, story.attempt), ("one two three four", 1));
-        assert_eq!(story.ended.clone().unwrap(), ended(&two, &id).await);
+    for (record, stream) in [(&mut first, &mut here), (&mut second, &mut there), (&mut third, &mut late)] {
+        record.finish(stream).await;
+        assert_eq!(record.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
+        assert_eq!((&*record.text, record.attempt), ("one two three four", 1));
+        assert_eq!(record.ended.clone().unwrap(), ended(&two, &id).await);
     }
 }
 
@@ -63,16 +63,16 @@ async fn a_stream_of_one_server_is_watched_on_another() {
     let gate = Gate::new();
     deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
     let mut stream = one.stream(greet()).await;
-    let mut story = Story::new();
-    story.read(&mut stream, |story| story.deltas > 0).await;
-    let id = story.id.clone();
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.deltas > 0).await;
+    let id = record.id.clone();
     let mut there = two.watch(&id, 0).await.unwrap();
-    let mut other = Story::new();
-    other.read(&mut there, |story| story.text == "one ").await;
+    let mut other = WatchRecord::new();
+    other.read(&mut there, |record| record.text == "one ").await;
     gate.open();
-    story.finish(&mut stream).await;
+    record.finish(&mut stream).await;
     other.finish(&mut there).await;
-    assert_eq!((&*other.text, other.ended), ("one two three", story.ended));
+    assert_eq!((&*other.text, other.ended), ("one two three", record.ended));
 }
 
 #[tokio::test]
@@ -83,15 +83,15 @@ async fn a_watch_goes_on_at_another_server_when_its_own_is_killed() {
     deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
     let id = submit(&two, told()).await;
     let mut stream = one.watch(&id, 0).await.unwrap();
-    let mut story = Story::new();
-    story.read(&mut stream, |story| story.deltas > 0).await;
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.deltas > 0).await;
     one.kill().await;
-    assert!(story.read(&mut stream, |_| false).await.is_some());
-    let mut again = two.watch(&id, story.cursor).await.unwrap();
-    story.read(&mut again, |story| story.greeted && story.text == "one ").await;
+    assert!(record.read(&mut stream, |_| false).await.is_some());
+    let mut again = two.watch(&id, record.cursor).await.unwrap();
+    record.read(&mut again, |record| record.greeted && record.text == "one ").await;
     gate.open();
-    story.finish(&mut again).await;
-    assert_eq!((story.events.len(), &*story.text), (3, "one two three"));
+    record.finish(&mut again).await;
+    assert_eq!((record.events.len(), &*record.text), (3, "one two three"));
 }
 
 #[tokio::test]
@@ -103,15 +103,15 @@ async fn a_worker_that_is_killed_in_mid_text_takes_it_along_and_attempt_two_is_r
     deployment.model.next(Reply::answer("one two").held_after(1, &gate));
     let id = submit(&one, told()).await;
     let mut stream = one.watch(&id, 0).await.unwrap();
-    let mut story = Story::new();
-    story.read(&mut stream, |story| story.text == "lost ").await;
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.text == "lost ").await;
     worker.kill().await;
     let _other = deployment.worker().await;
-    story.read(&mut stream, |story| story.attempt == 2 && story.text == "one ").await;
+    record.read(&mut stream, |record| record.attempt == 2 && record.text == "one ").await;
     gate.open();
-    story.finish(&mut stream).await;
+    record.finish(&mut stream).await;
     let expected = [Status::Queued, Status::Running, Status::Queued, Status::Running, Status::Succeeded];
-    assert_eq!((story.statuses(), &*story.text, story.attempt), (expected.to_vec(), "one two", 2));
+    assert_eq!((record.statuses(), &*record.text, record.attempt), (expected.to_vec(), "one two", 2));
     all_ended_well(&deployment, &one, &[id]).await;
 }
 
@@ -124,12 +124,12 @@ async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
     deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
     let id = submit(&one, told()).await;
     let mut stream = two.watch(&id, 0).await.unwrap();
-    let mut story = Story::new();
-    story.read(&mut stream, |story| story.text == "one ").await;
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.text == "one ").await;
     redis.kill();
     gate.open();
-    story.finish(&mut stream).await;
-    assert_eq!((story.events.len(), story.ended.unwrap().response_text), (3, "one two three".to_owned()));
+    record.finish(&mut stream).await;
+    assert_eq!((record.events.len(), record.ended.unwrap().response_text), (3, "one two three".to_owned()));
     // Without Redis the text comes through RabbitMQ, and through Redis again once it is back.
     for back in [false, true] {
         if back {
@@ -139,13 +139,13 @@ async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
         deployment.model.next(Reply::answer("four five").held_after(1, &rest));
         let id = submit(&one, told()).await;
         let mut stream = two.watch(&id, 0).await.unwrap();
-        let mut story = Story::new();
-        story.read(&mut stream, |story| story.text == "four ").await;
+        let mut record = WatchRecord::new();
+        record.read(&mut stream, |record| record.text == "four ").await;
         rest.open();
-        story.finish(&mut stream).await;
+        record.finish(&mut stream).await;
         // Its last text and its end may come through different brokers.
-        assert!("four five".starts_with(&story.text), "{story:?}");
-        assert_eq!(story.ended.unwrap().response_text, "four five");
+        assert!("four five".starts_with(&record.text), "{record:?}");
+        assert_eq!(record.ended.unwrap().response_text, "four five");
     }
 }
 
@@ -157,8 +157,8 @@ async fn with_no_broker_at_all_a_lost_announcement_costs_a_second_and_never_an_e
     let began = tokio::time::Instant::now();
     let id = submit(&one, greet()).await;
     let mut stream = two.watch(&id, 0).await.unwrap();
-    let story = Story::whole(&mut stream).await;
-    assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
+    let record = WatchRecord::whole(&mut stream).await;
+    assert_eq!(record.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
     // The time until it is available without a hint, and one poll each of the worker and of the server: far less than
     // a hang.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
@@ -209,19 +209,19 @@ async fn ten_thousand_disconnects_leave_no_gap_no_duplicate_and_the_right_order(
             let mut disconnects = 0;
             while disconnects < DISCONNECTS {
                 let id = submit(&servers[usize::try_from(random(&mut state, 2)).unwrap()], told()).await;
-                let mut story = Story::new();
-                while story.ended.is_none() {
+                let mut record = WatchRecord::new();
+                while record.ended.is_none() {
                     let server = &servers[usize::try_from(random(&mut state, 2)).unwrap()];
-                    let mut stream = server.watch(&id, story.cursor).await.unwrap();
+                    let mut stream = server.watch(&id, record.cursor).await.unwrap();
                     let messages = usize::try_from(random(&mut state, 4)).unwrap();
-                    let enough = story.messages + messages;
-                    let failed = story.read(&mut stream, |story| story.messages >= enough).await;
-                    assert!(failed.is_none(), "{failed:?} after {story:?}");
-                    story.resume();
+                    let enough = record.messages + messages;
+                    let failed = record.read(&mut stream, |record| record.messages >= enough).await;
+                    assert!(failed.is_none(), "{failed:?} after {record:?}");
+                    record.resume();
                     disconnects += 1;
                 }
-                assert_eq!(story.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
-                assert_eq!(story.ended.unwrap().response_text, "one two three four five six seven");
+                assert_eq!(record.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
+                assert_eq!(record.ended.unwrap().response_text, "one two three four five six seven");
             }
             disconnects
         })

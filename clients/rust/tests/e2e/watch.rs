@@ -5,7 +5,7 @@ use prompt_ledger_client::Update;
 use prompt_ledger_client::v1::ExecutionStatus::{Failed, Queued, Running, Succeeded};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::spec;
-use prompt_ledger_testkit::story::Story;
+use prompt_ledger_testkit::watch_record::WatchRecord;
 
 use super::{Read, client, greet, ledger};
 
@@ -101,7 +101,7 @@ async fn streams_that_reach_their_age_are_one_story() {
     // Longer than the age of two streams: by then the watch has opened others.
     for _ in 0..2 {
         let mut other = ledger.watch(&id, 0).await.unwrap();
-        assert!(Story::new().read(&mut other, |_| false).await.is_some());
+        assert!(WatchRecord::new().read(&mut other, |_| false).await.is_some());
     }
     gate.open();
     let read = reading.await.unwrap();

@@ -197,7 +197,7 @@ impl Http {
     /// Sends a request for a stream once, and waits until the stream begins. Where the server answers with JSON
     /// instead, that is read to its end.
     async fn send_for_events(&self, request: Request) -> Result<Came, CallFault> {
-        let patience = ReadTimeouts::begin(self.first_token_timeout, self.idle_timeout);
+        let timeouts = ReadTimeouts::begin(self.first_token_timeout, self.idle_timeout);
         let begin = async {
             let body = self.open(request).await?;
             let media_type = media_type(body.response.headers());
@@ -206,9 +206,9 @@ impl Http {
             }
             let is_declared = media_type == "text/event-stream";
             let redactor = Arc::clone(&self.redactor);
-            Ok(Came::EventReader(Box::new(EventReader::new(body, is_declared, patience, redactor))))
+            Ok(Came::EventReader(Box::new(EventReader::new(body, is_declared, timeouts, redactor))))
         };
-        patience.first(begin).await
+        timeouts.first(begin).await
     }
 
     /// Sends a request once; returns the body of a successful response as it begins.

@@ -61,7 +61,7 @@ pub(crate) struct EventReader {
     body: ResponseBody,
     /// Whether the header declares an event stream.
     is_declared: bool,
-    patience: ReadTimeouts,
+    timeouts: ReadTimeouts,
     redactor: Arc<Redactor>,
     decoder: Decoder,
     /// The share of the budget of the event that is being read.
@@ -87,11 +87,11 @@ pub(crate) struct Delta {
 }
 
 impl EventReader {
-    pub(super) fn new(body: ResponseBody, is_declared: bool, patience: ReadTimeouts, redactor: Arc<Redactor>) -> Self {
+    pub(super) fn new(body: ResponseBody, is_declared: bool, timeouts: ReadTimeouts, redactor: Arc<Redactor>) -> Self {
         let (decoder, unread) = Default::default();
         let room = BodyRoom::new(&body.budget);
         let body = ResponseBody { most: limits::PROVIDER_STREAM_BYTES, ..body };
-        Self { body, is_declared, patience, redactor, decoder, room, unread, begun: false }
+        Self { body, is_declared, timeouts, redactor, decoder, room, unread, begun: false }
     }
 
     /// Reads to the end of the stream; without a finish reason that is a failure. Text is pushed to the sink as it
@@ -174,7 +174,7 @@ impl EventReader {
 
     async fn piece(&mut self) -> Result<Option<Bytes>, CallFault> {
         let coming = self.body.piece();
-        if self.begun { self.patience.next(coming).await } else { self.patience.first(coming).await }
+        if self.begun { self.timeouts.next(coming).await } else { self.timeouts.first(coming).await }
     }
 
     /// The body has ended, perhaps within an event: what is no JSON was cut off.

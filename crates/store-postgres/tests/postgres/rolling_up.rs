@@ -106,10 +106,10 @@ async fn many_processes_move_each_execution_once() {
     let first = an_execution(&fresh).await;
     ran(&fresh, &first, 30, hour(2)).await;
     let other = open(fresh.database.url()).await.unwrap();
-    let folds = (0..40).map(|turn| if turn % 2 == 0 { &fresh.store } else { &other });
-    let folded =
-        futures::future::join_all(folds.map(|store| store.roll_up(RollupPolicy { crowd: 3, ..AT_ONCE }))).await;
-    assert!(folded.iter().all(Result::is_ok), "{folded:?}");
+    let rollups = (0..40).map(|turn| if turn % 2 == 0 { &fresh.store } else { &other });
+    let rolled_up =
+        futures::future::join_all(rollups.map(|store| store.roll_up(RollupPolicy { crowd: 3, ..AT_ONCE }))).await;
+    assert!(rolled_up.iter().all(Result::is_ok), "{rolled_up:?}");
     fresh.roll_up_until(Timestamp(hour(0)), 3).await;
     assert_eq!((rollups(&fresh, 1).await, rollups(&fresh, 60).await), (60, 60));
     assert_eq!(executions_told(&fresh).await, 30);
@@ -120,14 +120,14 @@ async fn a_crowd_is_moved_although_it_is_young_and_the_rest_stays() {
     let fresh = Fresh::fresh().await;
     let first = an_execution(&fresh).await;
     ran(&fresh, &first, 10, hour(1)).await;
-    let pace = RollupPolicy { settle: Duration::ZERO, keep: Duration::from_secs(100 * 24 * 3_600), crowd: 4 };
+    let policy = RollupPolicy { settle: Duration::ZERO, keep: Duration::from_secs(100 * 24 * 3_600), crowd: 4 };
     let moved = "SELECT coalesce(sum(executions), 0)::int8 FROM usage_rollups WHERE span = 1";
     // Transactions of other tests on the same server delay the rollup.
     while fresh.count(moved).await < 2 * 6 {
-        fresh.store.roll_up(pace).await.unwrap();
+        fresh.store.roll_up(policy).await.unwrap();
     }
     for _ in 0..5 {
-        assert!(!fresh.store.roll_up(pace).await.unwrap());
+        assert!(!fresh.store.roll_up(policy).await.unwrap());
     }
     assert_eq!(fresh.count(moved).await, 2 * 8, "four at a time, until no more than four wait");
     assert_eq!(executions_told(&fresh).await, 10);

@@ -56,7 +56,7 @@ impl Backend for Fresh {
         &self.store
     }
 
-    fn moment(micros: i64) -> String {
+    fn timestamp(micros: i64) -> String {
         format!("timestamptz 'epoch' + {micros} * interval '1 microsecond'")
     }
 
@@ -68,10 +68,10 @@ impl Backend for Fresh {
     async fn roll_up_until(&self, at: Timestamp, crowd: usize) {
         let at = at.0 - at.0.rem_euclid(10_000_000);
         let keep = now().since(Timestamp(at));
-        let pace = RollupPolicy { settle: Duration::ZERO, keep, crowd };
+        let policy = RollupPolicy { settle: Duration::ZERO, keep, crowd };
         // Transactions of other tests on the same server delay the rollup.
         while self.count("SELECT (extract(epoch FROM until) * 1000000)::int8 FROM usage_rolled_up").await < at {
-            self.store.roll_up(pace).await.unwrap();
+            self.store.roll_up(policy).await.unwrap();
         }
     }
 

@@ -61,7 +61,7 @@ impl Backend for File {
         &self.store
     }
 
-    fn moment(micros: i64) -> String {
+    fn timestamp(micros: i64) -> String {
         micros.to_string()
     }
 

@@ -34,7 +34,7 @@ pub trait LedgerRow<D> {
     /// A UUID.
     fn uuid(&self, column: &str) -> Result<Option<Uuid>>;
     /// A timestamp, in microseconds since 1970.
-    fn moment(&self, column: &str) -> Result<Option<Timestamp>>;
+    fn timestamp(&self, column: &str) -> Result<Option<Timestamp>>;
 }
 
 /// A type that a column can be read as.
@@ -53,7 +53,7 @@ macro_rules! columns {
     )*};
 }
 
-columns! { i32: int, i64: long, f64: real, bool: flag, Uuid: uuid, Timestamp: moment, }
+columns! { i32: int, i64: long, f64: real, bool: flag, Uuid: uuid, Timestamp: timestamp, }
 
 impl Column for String {
     fn read<D, R: LedgerRow<D>>(row: &R, column: &str) -> Result<Option<Self>> {

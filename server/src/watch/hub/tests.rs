@@ -186,7 +186,7 @@ async fn an_event_that_was_missed_is_read_as_soon_as_the_next_one_is_heard() {
     kit.hub.changed(id, last);
     assert!(
         is_known || subscription.timeline.behind.load(Ordering::Relaxed),
-        "it is to be read now, not by the next look"
+        "it is to be read now, not by the next poll"
     );
     let ended = kit.hub.end_of(kit.project, id).await.unwrap();
     assert_eq!((ended.status, ended.attempts), (Status::Failed, 1));

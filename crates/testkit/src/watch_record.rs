@@ -7,7 +7,7 @@ use tonic::Status;
 
 /// What a client knows of one execution, over several streams.
 #[derive(Clone, Debug, Default)]
-pub struct Story {
+pub struct WatchRecord {
     /// Empty before the first message.
     pub id: String,
     /// Messages read.
@@ -49,7 +49,7 @@ macro_rules! holds {
 
 holds! { WatchExecutionResponse StreamExecutionResponse WatchExecutionsResponse StreamCodePromptResponse }
 
-impl Story {
+impl WatchRecord {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -85,9 +85,9 @@ impl Story {
     /// # Panics
     /// When it does not, or breaks the contract.
     pub async fn whole<M: Holds>(stream: &mut (impl Stream<Item = Result<M, Status>> + Unpin)) -> Self {
-        let mut story = Self::new();
-        story.finish(stream).await;
-        story
+        let mut record = Self::new();
+        record.finish(stream).await;
+        record
     }
 
     /// Reads the rest of a stream, which must end without an error.

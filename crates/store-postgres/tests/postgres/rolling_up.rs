@@ -32,7 +32,7 @@ async fn ran(fresh: &Fresh, first: &NewExecution, count: i64, at: i64) {
 }
 
 async fn created(fresh: &Fresh, new: &NewExecution, at: i64) {
-    let at = Fresh::moment(at);
+    let at = Fresh::timestamp(at);
     fresh.execute(format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id)).await.unwrap();
 }
 
@@ -106,9 +106,9 @@ async fn many_processes_move_each_execution_once() {
     let first = an_execution(&fresh).await;
     ran(&fresh, &first, 30, hour(2)).await;
     let other = open(fresh.database.url()).await.unwrap();
-    let rollups = (0..40).map(|turn| if turn % 2 == 0 { &fresh.store } else { &other });
+    let stores = (0..40).map(|turn| if turn % 2 == 0 { &fresh.store } else { &other });
     let rolled_up =
-        futures::future::join_all(rollups.map(|store| store.roll_up(RollupPolicy { crowd: 3, ..AT_ONCE }))).await;
+        futures::future::join_all(stores.map(|store| store.roll_up(RollupPolicy { crowd: 3, ..AT_ONCE }))).await;
     assert!(rolled_up.iter().all(Result::is_ok), "{rolled_up:?}");
     fresh.roll_up_until(Timestamp(hour(0)), 3).await;
     assert_eq!((rollups(&fresh, 1).await, rollups(&fresh, 60).await), (60, 60));

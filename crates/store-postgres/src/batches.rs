@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
-
 use super::batch::Batcher;
 use super::claim::Claims;
 use super::finish::Ends;
+use super::kept::KeptConnections;
 use super::record::Records;
 use super::writability::Writability;
 
@@ -15,11 +14,11 @@ pub(super) struct Batches {
     pub(super) claims: Batcher<Claims>,
     pub(super) ends: Batcher<Ends>,
     /// The batchers' pool, also used by other writes to executions.
-    pub(super) pool: PgPool,
+    pub(super) pool: KeptConnections,
 }
 
 impl Batches {
-    pub(super) fn new(pool: PgPool, writability: &Arc<Writability>) -> Self {
+    pub(super) fn new(pool: KeptConnections, writability: &Arc<Writability>) -> Self {
         Self {
             records: Batcher::new(Records { pool: pool.clone() }, writability),
             claims: Batcher::new(Claims { pool: pool.clone() }, writability),

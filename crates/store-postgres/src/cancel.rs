@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use super::batch::patiently;
 use super::bind::{clean, statement};
 use super::cost::with_cost;
+use super::kept::KeptConnections;
 use super::lease::FenceRows;
 use super::{error, lease, read};
 use prompt_ledger_store::rows::execution::maybe_event;
@@ -39,7 +40,7 @@ pub(super) static CANCELED_OF: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(super) async fn cancel(
-    writes: &PgPool,
+    writes: &KeptConnections,
     calls: &PgPool,
     project: ProjectId,
     id: ExecutionId,
@@ -60,10 +61,10 @@ fn answer(id: ExecutionId, execution: Execution, event: Option<Event>) -> Result
     }
 }
 
-async fn ask(pool: &PgPool, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Option<Event>> {
+async fn ask(pool: &KeptConnections, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Option<Event>> {
     let query = CancelParameters::query(&CANCEL, project, id, reason);
-    let row = query.fetch_optional(pool).await.map_err(error::store)?;
-    row.as_ref().map_or(Ok(None), maybe_event)
+    let rows = pool.fetch_all(query).await.map_err(error::store)?;
+    rows.first().map_or(Ok(None), maybe_event)
 }
 
 /// Those with a cancellation request.

@@ -12,12 +12,12 @@ use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite, patiently};
 use super::bind::{clean, micros, rows, statement};
+use super::kept::KeptConnections;
 use super::{error, row};
 use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
@@ -53,7 +53,7 @@ pub(super) struct Hinted {
 }
 
 pub(super) struct Claims {
-    pub(super) pool: PgPool,
+    pub(super) pool: KeptConnections,
 }
 
 #[async_trait]
@@ -99,17 +99,17 @@ rows! {
     }
 }
 
-async fn hinted(pool: &PgPool, items: &[Hinted]) -> Result<Vec<PgRow>> {
+async fn hinted(pool: &KeptConnections, items: &[Hinted]) -> Result<Vec<PgRow>> {
     let mut seen = HashSet::new();
     let hints = items.iter().flat_map(|item| item.next.iter().map(|fence| (fence, &item.holder)));
     // Two hints for the same attempt count once.
     let hints: Vec<_> = hints.filter(|(fence, _)| seen.insert(**fence)).collect();
     let query = HintRows::bind(sqlx::query(HINTED.as_str()), &hints).bind(CAPABILITY);
-    query.fetch_all(pool).await.map_err(error::store)
+    pool.fetch_all(query).await.map_err(error::store)
 }
 
 /// Claims executions whose `available_at` has passed.
-pub(super) async fn due(pool: &PgPool, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
+pub(super) async fn due(pool: &KeptConnections, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
     let claim_id = holder.claim_id;
     patiently(|again| async move {
         if again {
@@ -118,7 +118,7 @@ pub(super) async fn due(pool: &PgPool, limit: usize, holder: &Holder) -> Result<
                 return Ok(got);
             }
         }
-        let rows = DueParameters::query(&DUE, limit, holder).fetch_all(pool).await.map_err(error::store)?;
+        let rows = pool.fetch_all(DueParameters::query(&DUE, limit, holder)).await.map_err(error::store)?;
         if again { of(pool, claim_id).await } else { rows.iter().map(claimed_row).collect() }
     })
     .await
@@ -135,13 +135,13 @@ parameters! {
 }
 
 /// The executions running under this claim.
-pub(super) async fn of(pool: &PgPool, claim: ClaimId) -> Result<Vec<Claimed>> {
+pub(super) async fn of(pool: &KeptConnections, claim: ClaimId) -> Result<Vec<Claimed>> {
     running(pool, &[claim]).await?.iter().map(claimed_row).collect()
 }
 
-async fn running(pool: &PgPool, claims: &[ClaimId]) -> Result<Vec<PgRow>> {
+async fn running(pool: &KeptConnections, claims: &[ClaimId]) -> Result<Vec<PgRow>> {
     let claims: Vec<_> = claims.iter().map(|claim| claim.0).collect();
-    error::again(|| sqlx::query(CLAIMED.as_str()).bind(&claims).fetch_all(pool)).await
+    error::again(|| pool.fetch_all(sqlx::query(CLAIMED.as_str()).bind(&claims))).await
 }
 
 fn by_claim(rows: &[PgRow]) -> Result<HashMap<Uuid, Vec<Claimed>>> {

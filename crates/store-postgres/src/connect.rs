@@ -12,6 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
 use super::batches::Batches;
 use super::connection::{CONNECT_TIMEOUT, first, options};
+use super::kept::KeptConnections;
 use super::project_lock::ProjectLocks;
 use super::writability::{self, Writability};
 use super::{error, migrate};
@@ -57,7 +58,7 @@ pub struct Postgres {
     pub(super) calls: PgPool,
     pub(super) project_locks: ProjectLocks,
     pub(super) lists: PgPool,
-    pub(super) refreshes: PgPool,
+    pub(super) refreshes: KeptConnections,
     /// For heartbeats only; used on one thread, whose runtime drives its socket. `health` likewise, for the health
     /// monitor.
     pub(super) beats: PgPool,
@@ -94,6 +95,7 @@ impl Postgres {
             let pool = asking(pooled(connections, statement_timeout, &writability), &writability);
             Ok(pool.connect_lazy_with(with_settings(url, statement_timeout)?))
         };
+        let kept = |connections| Ok(KeptConnections::new(pool(connections, STATEMENT)?, connections, &writability));
         let own = |connections| {
             // Without maintenance tasks: these would run on the runtime that creates the pool.
             let pool = pooled(connections, STATEMENT, &writability).idle_timeout(None).max_lifetime(None);
@@ -103,10 +105,10 @@ impl Postgres {
             calls: pool(options.connections - (LEAST - 1), STATEMENT)?,
             project_locks: ProjectLocks::new(&writability),
             lists: pool(LISTS, LIST)?,
-            refreshes: pool(REFRESHES, STATEMENT)?,
+            refreshes: kept(REFRESHES)?,
             beats: own(BEATS)?,
             health: own(HEALTH)?,
-            batches: Batches::new(pool(WRITES, STATEMENT)?, &writability),
+            batches: Batches::new(kept(WRITES)?, &writability),
             writability,
         })
     }
@@ -116,7 +118,8 @@ impl Postgres {
 impl Store for Postgres {
     async fn close(&self) {
         self.batches.close().await;
-        for pool in [&self.lists, &self.refreshes, &self.health, &self.beats, &self.calls] {
+        self.refreshes.close().await;
+        for pool in [&self.lists, &self.health, &self.beats, &self.calls] {
             pool.close().await;
         }
     }

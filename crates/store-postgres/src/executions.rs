@@ -44,7 +44,7 @@ impl ExecutionWriter for Postgres {
     }
 
     async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>> {
-        claim::of(&self.calls, claim).await
+        claim::of(&self.batches.pool, claim).await
     }
 
     async fn retry(

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::batch::patiently;
 use super::bind::{micros, rows, statement};
 use super::cost::with_cost;
+use super::kept::KeptConnections;
 use super::{error, row};
 use prompt_ledger_store::Change;
 use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
@@ -66,7 +67,7 @@ pub(super) struct ExpiredRow {
 
 /// Writes all of them. If the response is lost, the repetition skips the executions that were written; their changes
 /// are then missing from the result and have to be read from the events.
-pub(super) async fn expire(writes: &PgPool, calls: &PgPool, lease: Duration) -> Result<Vec<Change>> {
+pub(super) async fn expire(writes: &KeptConnections, calls: &PgPool, lease: Duration) -> Result<Vec<Change>> {
     let query = || LeftParameters::query(&LEFT_BEHIND, lease).fetch_all(calls);
     let rows = error::again(query).await?;
     let found: Vec<_> = rows.iter().map(found).collect::<Result<_>>()?;
@@ -103,11 +104,7 @@ fn found(row: &PgRow) -> Result<ExpiredRow> {
     })
 }
 
-async fn apply(pool: &PgPool, all: &[ExpiredRow]) -> Result<Vec<PgRow>> {
-    ExpiredRows::bind(sqlx::query(EXPIRE.as_str()), all)
-        .bind(ErrorType::Interrupted.as_str())
-        .bind(LEFT)
-        .fetch_all(pool)
-        .await
-        .map_err(error::store)
+async fn apply(pool: &KeptConnections, all: &[ExpiredRow]) -> Result<Vec<PgRow>> {
+    let query = ExpiredRows::bind(sqlx::query(EXPIRE.as_str()), all);
+    pool.fetch_all(query.bind(ErrorType::Interrupted.as_str()).bind(LEFT)).await.map_err(error::store)
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::execution::{ErrorType, Event, Status};
 use prompt_ledger_domain::{Error, Result};
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite};
 use super::bind::{clean, maybe_clean, micros, rows, statement};
 use super::cost::with_cost;
+use super::kept::KeptConnections;
 use super::lease::FenceRows;
 use super::{error, lease, row};
 use prompt_ledger_store::rows::execution::maybe_event;
@@ -110,7 +110,7 @@ impl AttemptEnding {
 }
 
 pub(super) struct Ends {
-    pub(super) pool: PgPool,
+    pub(super) pool: KeptConnections,
 }
 
 #[async_trait]
@@ -186,19 +186,19 @@ rows! {
     }
 }
 
-async fn end(pool: &PgPool, items: &[AttemptEnding]) -> Result<Vec<PgRow>> {
-    EndRows::bind(sqlx::query(END.as_str()), items).fetch_all(pool).await.map_err(error::store)
+async fn end(pool: &KeptConnections, items: &[AttemptEnding]) -> Result<Vec<PgRow>> {
+    pool.fetch_all(EndRows::bind(sqlx::query(END.as_str()), items)).await.map_err(error::store)
 }
 
 /// Those that are still at their fence, so were skipped because another transaction had locked them.
-async fn still_held(pool: &PgPool, left: &[&AttemptEnding]) -> Result<HashSet<Uuid>> {
+async fn still_held(pool: &KeptConnections, left: &[&AttemptEnding]) -> Result<HashSet<Uuid>> {
     let fences: Vec<_> = left.iter().map(|item| item.fence).collect();
     let query = FenceRows::bind(sqlx::query(lease::STILL_HELD.as_str()), &fences);
-    query.fetch_all(pool).await.map_err(error::store)?.iter().map(|row| row::value(row, "id")).collect()
+    pool.fetch_all(query).await.map_err(error::store)?.iter().map(|row| row::value(row, "id")).collect()
 }
 
-async fn written(pool: &PgPool, left: &[&AttemptEnding]) -> Result<Vec<PgRow>> {
-    WrittenRows::bind(sqlx::query(WRITTEN.as_str()), left).fetch_all(pool).await.map_err(error::store)
+async fn written(pool: &KeptConnections, left: &[&AttemptEnding]) -> Result<Vec<PgRow>> {
+    pool.fetch_all(WrittenRows::bind(sqlx::query(WRITTEN.as_str()), left)).await.map_err(error::store)
 }
 
 fn by_execution(rows: &[PgRow]) -> Result<HashMap<Uuid, Event>> {

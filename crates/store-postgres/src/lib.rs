@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `connection`, `connect` | the first connection of a process; pools, and the settings of their connections |
+//! | `kept` | connections that stay with their user between statements |
 //! | `writability` | whether the database accepts writes, from checks of connections and results of writes |
 //! | `migrate` | applies and reverts the schema |
 //! | `registry`, `select` | reads prompts and versions |
@@ -46,6 +47,7 @@ mod error;
 mod executions;
 mod expire;
 mod finish;
+mod kept;
 mod lease;
 mod list;
 mod maintenance;

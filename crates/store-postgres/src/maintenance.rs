@@ -26,7 +26,7 @@ impl Maintenance for Postgres {
     }
 
     async fn ping(&self) -> Result<()> {
-        error::again(|| sqlx::query(PING).execute(&self.refreshes)).await.map(drop)
+        error::again(|| self.refreshes.fetch_all(sqlx::query(PING))).await.map(drop)
     }
 
     async fn check_writable(&self) -> Result<()> {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite};
 use super::bind::{clean, maybe_clean, micros, rows, statement};
+use super::kept::KeptConnections;
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
@@ -85,7 +86,7 @@ impl Recording {
 }
 
 pub(super) struct Records {
-    pub(super) pool: PgPool,
+    pub(super) pool: KeptConnections,
 }
 
 #[async_trait]
@@ -160,12 +161,12 @@ rows! {
     }
 }
 
-async fn record(pool: &PgPool, items: &[Recording]) -> Result<Vec<PgRow>> {
-    RecordRows::bind(sqlx::query(RECORD.as_str()), items).fetch_all(pool).await.map_err(error::store)
+async fn record(pool: &KeptConnections, items: &[Recording]) -> Result<Vec<PgRow>> {
+    pool.fetch_all(RecordRows::bind(sqlx::query(RECORD.as_str()), items)).await.map_err(error::store)
 }
 
-async fn lost(pool: &PgPool, losers: &[&Recording]) -> Result<Vec<PgRow>> {
-    LoserRows::bind(sqlx::query(LOSERS.as_str()), losers).fetch_all(pool).await.map_err(error::store)
+async fn lost(pool: &KeptConnections, losers: &[&Recording]) -> Result<Vec<PgRow>> {
+    pool.fetch_all(LoserRows::bind(sqlx::query(LOSERS.as_str()), losers)).await.map_err(error::store)
 }
 
 /// The execution's first event.

@@ -142,7 +142,7 @@ impl Registry for Postgres {
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {
         let ids: Vec<_> = projects.iter().map(|project| project.0).collect();
-        let rows = error::again(|| sqlx::query(REVISIONS).bind(ids.clone()).fetch_all(&self.refreshes)).await?;
+        let rows = error::again(|| self.refreshes.fetch_all(sqlx::query(REVISIONS).bind(ids.clone()))).await?;
         let mut revisions = Revisions::default();
         for row in &rows {
             add_revision(&mut revisions, row)?;

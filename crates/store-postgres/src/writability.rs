@@ -22,11 +22,11 @@ const READ_ONLY: &str = "the database takes no writes: it is a standby, or defau
 const ADMIT: Duration = Duration::from_secs(2);
 /// A connection that was idle for longer than `IDLE` may have died or changed and is checked before use, with the
 /// timeout `CHECK`, which leaves time for opening a new one.
-const IDLE: Duration = Duration::from_secs(1);
+pub(super) const IDLE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(500);
 /// Interval of the checks of connections that are returned, over all pools; each check takes whichever connection is
 /// returned next.
-const ASK_INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Minimum interval between log entries about connections that cannot write.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);

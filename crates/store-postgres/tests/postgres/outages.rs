@@ -7,7 +7,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_store::{
-    ExecutionFilter, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, PromptChange, Registry,
+    ExecutionFilter, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, PromptChange, Registry, Store,
 };
 use prompt_ledger_store_postgres::{migrate_down, migrate_up};
 use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
@@ -110,6 +110,18 @@ async fn open_connections_are_closed_when_their_database_turns_read_only() {
     until(None, async || fresh.store.submit(next.clone(), Duration::ZERO).await).await;
     until(None, async || fresh.store.check_writable().await).await;
     fresh.store.get(new.project_id, new.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_closes_while_its_connections_are_kept_for_their_next_statement() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    start(&fresh, &new).await;
+    fresh.store.ping().await.unwrap();
+    tokio::time::timeout(WAIT_LIMIT, fresh.store.close()).await.unwrap();
+    assert_eq!(reason(fresh.store.ping().await), Reason::StoreUnavailable);
+    let next = NewExecution { id: ExecutionId(new_id()), ..new };
+    assert_eq!(reason(fresh.store.submit(next, Duration::ZERO).await), Reason::StoreUnavailable);
 }
 
 #[tokio::test]

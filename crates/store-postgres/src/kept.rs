@@ -1,0 +1,88 @@
+//! Connections that stay with their user between statements. Returning one to its pool costs two round trips, the
+//! driver's check and ours, during which a small pool has none to give.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::query::Query;
+use sqlx::{Error, Postgres, Result};
+use tokio::sync::Semaphore;
+
+use super::connection::CONNECT_TIMEOUT;
+use super::writability::{ASK_INTERVAL, IDLE, Writability};
+
+/// A pool whose statements all go through [`KeptConnections::fetch_all`].
+#[derive(Clone)]
+pub(super) struct KeptConnections(Arc<KeptInner>);
+
+struct KeptInner {
+    pool: PgPool,
+    writability: Arc<Writability>,
+    /// One for each connection of the pool: none is waited for in the pool while it is kept here.
+    permits: Semaphore,
+    idle: Mutex<Vec<KeptConnection>>,
+}
+
+struct KeptConnection {
+    connection: PoolConnection<Postgres>,
+    /// When it was taken from the pool, which checked it.
+    taken: Instant,
+}
+
+impl KeptConnections {
+    /// Of a pool with this many connections.
+    pub(super) fn new(pool: PgPool, connections: u32, writability: &Arc<Writability>) -> Self {
+        let permits = Semaphore::new(connections.try_into().unwrap_or(Semaphore::MAX_PERMITS));
+        Self(Arc::new(KeptInner { pool, writability: Arc::clone(writability), permits, idle: Mutex::default() }))
+    }
+
+    /// Runs one statement outside of transactions. Where the future is dropped, its connection goes back to the pool,
+    /// which closes it unless it still answers; after a failure all go back, since what ended one ended others.
+    pub(super) async fn fetch_all(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>> {
+        let permit = tokio::time::timeout(CONNECT_TIMEOUT, self.0.permits.acquire()).await;
+        let _permit = permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
+        let mut kept = self.take().await?;
+        let rows = query.fetch_all(&mut *kept.connection).await;
+        match rows {
+            Ok(_) => self.keep(kept),
+            Err(_) => self.idle().clear(),
+        }
+        rows
+    }
+
+    pub(super) async fn close(&self) {
+        let closing = self.0.pool.close();
+        // `keep` adds none once the pool counts as closed.
+        self.idle().clear();
+        closing.await;
+    }
+
+    async fn take(&self) -> Result<KeptConnection> {
+        let kept = self.idle().pop();
+        if let Some(kept) = kept.filter(|kept| self.may_use(kept, IDLE)) {
+            return Ok(kept);
+        }
+        let connection = self.0.pool.acquire().await?;
+        Ok(KeptConnection { connection, taken: Instant::now() })
+    }
+
+    /// Keeps a connection for [`ASK_INTERVAL`]; then the pool has it checked.
+    fn keep(&self, kept: KeptConnection) {
+        let mut idle = self.idle();
+        if !self.0.pool.is_closed() && self.may_use(&kept, ASK_INTERVAL) {
+            idle.push(kept);
+        }
+    }
+
+    /// Whether the last check of a connection still holds.
+    fn may_use(&self, kept: &KeptConnection, checked_within: Duration) -> bool {
+        let since = kept.taken.elapsed();
+        since < checked_within && !self.0.writability.is_stale(since)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<KeptConnection>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

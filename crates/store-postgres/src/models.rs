@@ -1,8 +1,12 @@
 //! Models and prices.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::{PgConnection, PgPool, Transaction};
 
 use super::row::without_nul;
@@ -39,12 +43,19 @@ const MANY: &str = models!(
 const COUNT: &str =
     "UPDATE revisions SET revision = revision + 1 WHERE scope = 'models' RETURNING clock_timestamp() AS now";
 
-const SAVE: &str = "
-    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, discovered, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (provider, model_name) DO UPDATE SET
-        max_tokens = excluded.max_tokens, supports_streaming = excluded.supports_streaming,
-        discovered = excluded.discovered, updated_at = excluded.updated_at";
+static SAVE: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
+
+parameters! {
+    ModelParameters(model: &Model) of sqlx::Postgres {
+        provider = &model.id.provider,
+        model_name = &model.id.model_name,
+        max_tokens = model.max_tokens,
+        supports_streaming = model.supports_streaming,
+        discovered = model.discovered,
+        created_at = PgTimestamp(model.created_at),
+        updated_at = PgTimestamp(model.updated_at),
+    }
+}
 
 const DISCOVERED: &str = "SELECT count(*) FROM models WHERE discovered";
 
@@ -160,16 +171,7 @@ fn is_full(discovered: i64, most: usize) -> bool {
 }
 
 async fn save(connection: &mut PgConnection, model: &Model) -> Result<()> {
-    let saved = sqlx::query(SAVE)
-        .bind(&model.id.provider)
-        .bind(&model.id.model_name)
-        .bind(model.max_tokens)
-        .bind(model.supports_streaming)
-        .bind(model.discovered)
-        .bind(PgTimestamp(model.created_at))
-        .bind(PgTimestamp(model.updated_at))
-        .execute(connection)
-        .await;
+    let saved = ModelParameters::query(&SAVE, model).execute(connection).await;
     saved.map(drop).map_err(error::store)
 }
 

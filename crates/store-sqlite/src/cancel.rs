@@ -1,26 +1,28 @@
 //! Cancellation requests.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::execution::{Event, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 
 use super::{error, lease, now, read, row};
 use prompt_ledger_store::{Canceling, Fence};
 
 /// Cancels a queued execution; sets the cancellation request of a running one that has none yet.
-const CANCEL: &str = "
-    INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt)
-    SELECT id, last_sequence + 1, $3, status, 'canceled', attempts FROM executions
-    WHERE id = $1 AND project_id = $2 AND status = 'queued';
+static CANCEL: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/cancel.sql"), CancelParameters::NAMES));
 
-    UPDATE executions SET cancel_requested_at = $3, cancel_reason = $4
-    WHERE id = $1 AND project_id = $2 AND status = 'running' AND cancel_requested_at IS NULL;
-
-    UPDATE executions SET status = 'canceled', completed_at = $3, available_at = NULL, last_sequence = last_sequence + 1,
-        cancel_requested_at = $3, cancel_reason = $4
-    WHERE id = $1 AND project_id = $2 AND status = 'queued'
-    RETURNING last_sequence, attempts";
+parameters! {
+    CancelParameters(project: ProjectId, id: ExecutionId, at: Timestamp, reason: &str) of sqlx::Sqlite {
+        id = id.to_string(),
+        project_id = project.to_string(),
+        at = at.0,
+        reason = reason,
+    }
+}
 
 pub(super) const CANCELED_OF: &str = "
     SELECT x.id, x.attempts FROM json_each($1) AS held CROSS JOIN executions x ON x.id = held.value ->> 0
@@ -33,14 +35,8 @@ pub(super) async fn cancel(
     reason: &str,
 ) -> Result<Canceling> {
     let at = now();
-    let rows = sqlx::query(CANCEL)
-        .bind(id.to_string())
-        .bind(project.to_string())
-        .bind(at.0)
-        .bind(reason)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(error::store)?;
+    let query = CancelParameters::query(&CANCEL, project, id, at, reason);
+    let rows = query.fetch_all(&mut *connection).await.map_err(error::store)?;
     let event = match rows.first() {
         Some(row) => Some(canceled(row::value(row, "last_sequence")?, at, row::value(row, "attempts")?)),
         None => None,

@@ -1,8 +1,12 @@
 //! Expiry of leases and of executions.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::execution::{ErrorType, Event, ExecutionMode, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -37,24 +41,20 @@ const ALL: &str = concat!(
     " LIMIT $2"
 );
 
-/// At time $2 execution $1 gets status $3, error $4 and message $5; the attempt of a running one ends with error $6 and
-/// message $7.
-const APPLY: &str = "
-    INSERT INTO execution_attempts (execution_id, number, worker, started_at, ended_at, error_type, error_message,
-        provider_request_id)
-    SELECT id, attempts, worker, attempt_started_at, $2, $6, $7, '' FROM executions
-    WHERE id = $1 AND status = 'running';
+/// Gives an execution its new status; the attempt of a running one ends with the error of one that was left behind.
+static APPLY: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/expire.sql"), ExpireParameters::NAMES));
 
-    INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type,
-        next_attempt_at)
-    SELECT id, last_sequence + 1, $2, status, $3, attempts, $4, iif($3 = 'queued', $2, NULL)
-    FROM executions WHERE id = $1;
-
-    UPDATE executions SET status = $3, last_sequence = last_sequence + 1, lease_until = NULL,
-        available_at = iif($3 = 'queued', $2, NULL), completed_at = iif($3 = 'queued', NULL, $2),
-        error_type = iif($3 = 'queued', NULL, $4), error_message = iif($3 = 'queued', NULL, $5),
-        provider_request_id = iif(status = 'running', '', provider_request_id)
-    WHERE id = $1";
+parameters! {
+    ExpireParameters(id: ExecutionId, fate: &Fate, at: Timestamp) of sqlx::Sqlite {
+        id = id.to_string(),
+        at = at.0,
+        becomes = fate.status.as_str(),
+        error_type = fate.error.map(ErrorType::as_str),
+        message = Some(fate.message).filter(|message| !message.is_empty()),
+        left_error_type = ErrorType::Interrupted.as_str(),
+        left_message = LEFT,
+    }
+}
 
 /// Whether [`expire`] would find any. Runs on a read connection, because usually there is none.
 pub(super) async fn any(connection: &mut SqliteConnection) -> Result<bool> {
@@ -83,18 +83,9 @@ async fn apply(connection: &mut SqliteConnection, row: &SqliteRow, at: Timestamp
         expired: row::value(row, "expired")?,
     };
     let id = ExecutionId(row::value(row, "id")?);
-    let Fate { status, error, message } = fate(&left);
-    sqlx::query(APPLY)
-        .bind(id.to_string())
-        .bind(at.0)
-        .bind(status.as_str())
-        .bind(error.map(ErrorType::as_str))
-        .bind(Some(message).filter(|message| !message.is_empty()))
-        .bind(ErrorType::Interrupted.as_str())
-        .bind(LEFT)
-        .execute(&mut *connection)
-        .await
-        .map_err(error::store)?;
+    let fate = fate(&left);
+    ExpireParameters::query(&APPLY, id, &fate, at).execute(&mut *connection).await.map_err(error::store)?;
+    let Fate { status, error, .. } = fate;
     if status.is_terminal() {
         lease::settle(connection, id).await?;
     }

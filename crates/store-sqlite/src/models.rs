@@ -1,10 +1,13 @@
 //! Models and prices.
 
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::sync::LazyLock;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 
 use super::{Sqlite, error, now};
@@ -34,13 +37,19 @@ const MANY: &str = models!(
      ORDER BY m.provider, m.model_name LIMIT $4"
 );
 
-const SAVE: &str = "
-    INSERT INTO models (provider, model_name, max_tokens, supports_streaming, discovered, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (provider, model_name) DO UPDATE SET
-        max_tokens = excluded.max_tokens, supports_streaming = excluded.supports_streaming,
-        discovered = excluded.discovered, updated_at = excluded.updated_at;
-    UPDATE revisions SET revision = revision + 1 WHERE scope = 'models'";
+static SAVE: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
+
+parameters! {
+    ModelParameters(model: &Model) of sqlx::Sqlite {
+        provider = &model.id.provider,
+        model_name = &model.id.model_name,
+        max_tokens = model.max_tokens,
+        supports_streaming = model.supports_streaming,
+        discovered = model.discovered,
+        created_at = model.created_at.0,
+        updated_at = model.updated_at.0,
+    }
+}
 
 const DISCOVERED: &str = "SELECT count(*) FROM models WHERE discovered";
 
@@ -132,16 +141,7 @@ async fn known(connection: &mut SqliteConnection, id: &ModelRef, most: usize) ->
 }
 
 async fn save(connection: &mut SqliteConnection, model: &Model) -> Result<()> {
-    let saved = sqlx::query(SAVE)
-        .bind(&model.id.provider)
-        .bind(&model.id.model_name)
-        .bind(model.max_tokens)
-        .bind(model.supports_streaming)
-        .bind(model.discovered)
-        .bind(model.created_at.0)
-        .bind(model.updated_at.0)
-        .execute(connection)
-        .await;
+    let saved = ModelParameters::query(&SAVE, model).execute(connection).await;
     saved.map(drop).map_err(error::store)
 }
 

@@ -5,6 +5,7 @@
 
 pub mod fake_model;
 pub mod ledger;
+pub mod poll;
 pub mod process;
 pub mod services;
 pub mod values;

@@ -93,6 +93,17 @@ impl Process {
         self.output.lines()
     }
 
+    /// Waits until its output has a line that `wanted` accepts.
+    ///
+    /// # Panics
+    /// When it says nothing of the kind; the message has what it said.
+    pub async fn says(&self, wanted: impl Fn(&str) -> bool) {
+        let mut said = self.output.1.subscribe();
+        let found = said.wait_for(|_| self.output.lines().iter().any(|line| wanted(line)));
+        let found = tokio::time::timeout(START_TIMEOUT, found).await.is_ok();
+        assert!(found, "the process said nothing of the kind: {:#?}", self.output.lines());
+    }
+
     /// Sends a signal by name: `TERM`, `INT`, `STOP`, `CONT`, `KILL`.
     pub fn signal(&self, name: &str) {
         let Some(pid) = self.child.id() else { return };

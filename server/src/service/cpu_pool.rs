@@ -146,6 +146,7 @@ mod tests {
     use std::thread::{self, ThreadId};
 
     use futures::future::join_all;
+    use tokio::sync::oneshot;
 
     use super::*;
 
@@ -198,7 +199,7 @@ mod tests {
     #[tokio::test]
     async fn work_ends_when_its_caller_goes_away_and_the_next_has_its_turn() {
         let pool = CpuPool::new(1);
-        let (begun, has_begun) = mpsc::channel();
+        let (begun, has_begun) = oneshot::channel();
         let (ended, has_ended) = mpsc::channel();
         let running = pool.run(project(), INLINE_BYTES + 1, move |go_on| {
             begun.send(()).unwrap();
@@ -210,7 +211,7 @@ mod tests {
         tokio::select! {
             biased;
             _ = running => panic!("it has no end"),
-            () = async { while has_begun.try_recv().is_err() { tokio::task::yield_now().await } } => {}
+            begun = has_begun => begun.unwrap(),
         }
         ran_on(&pool, INLINE_BYTES + 1).await;
         assert!(has_ended.try_recv().unwrap() < RUN_LIMIT);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, spec};
+use prompt_ledger_testkit::poll::eventually;
 
 use crate::kit::{Meter, ledger, memory};
 use crate::provider_json::call_at_once;
@@ -34,15 +35,10 @@ async fn memory_is_given_back_once_it_is_not_needed() {
 /// took.
 async fn given_back(ledger: &Ledger, before: u64) -> (u64, Duration) {
     let began = Instant::now();
-    loop {
-        let kept = memory(ledger.pid(), "VmRSS:").saturating_sub(before);
-        if kept <= KEPT_MIB {
-            return (kept, began.elapsed());
-        }
-        assert!(
-            began.elapsed() < GIVEN_BACK_WITHIN,
-            "{kept} MiB more than before are resident after {GIVEN_BACK_WITHIN:?}"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    let kept = async || match memory(ledger.pid(), "VmRSS:").saturating_sub(before) {
+        kept if kept <= KEPT_MIB => Ok(kept),
+        kept => Err(format!("{kept} MiB more than before are resident")),
+    };
+    let kept = eventually("memory to be given back", GIVEN_BACK_WITHIN, kept).await;
+    (kept, began.elapsed())
 }

@@ -130,13 +130,8 @@ fn the_demo_is_refused_where_it_could_not_call_the_server() {
 /// The output of the demo on this folder, until the server goes on alone.
 async fn demo(folder: &Path) -> String {
     let ledger = ledger().data_dir(folder).arg("--demo").start().await;
-    let ended = loop {
-        if ledger.output().iter().any(|line| line == "Ctrl-C ends it.") {
-            break ledger.terminate().await;
-        }
-        tokio::task::yield_now().await;
-    };
-    ended.output.join("\n")
+    ledger.process().says(|line| line == "Ctrl-C ends it.").await;
+    ledger.terminate().await.output.join("\n")
 }
 
 #[tokio::test]

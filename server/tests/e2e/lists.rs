@@ -16,12 +16,14 @@ pub(crate) async fn list(ledger: &Ledger, request: ListExecutionsRequest) -> v1:
 
 /// Waits until an execution has this status, and returns it.
 pub(crate) async fn first_with(ledger: &Ledger, status: v1::ExecutionStatus) -> v1::Execution {
+    let watch = v1::WatchExecutionsRequest::default();
+    let mut events = ledger.executions().watch_executions(watch).await.unwrap().into_inner();
     loop {
         let request = ListExecutionsRequest { statuses: vec![status.into()], ..ListExecutionsRequest::default() };
         if let Some(found) = list(ledger, request).await.executions.into_iter().next() {
             return found;
         }
-        tokio::task::yield_now().await;
+        events.message().await.unwrap().unwrap();
     }
 }
 

@@ -1,10 +1,9 @@
 //! Queued executions in the embedded server, with the same guarantees as in production.
 
-use std::time::Duration;
-
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, spec};
+use prompt_ledger_testkit::watch_record::WatchRecord;
 
 use super::{ledger, ledger_with_model};
 
@@ -15,14 +14,9 @@ async fn submit(ledger: &Ledger, spec: v1::ExecutionSpec) -> String {
 
 /// Waits for the execution's end, and returns the execution.
 pub(crate) async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
-    loop {
-        let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };
-        let found = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
-        if found.completed_at.is_some() {
-            return found;
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    WatchRecord::whole(&mut ledger.watch(id, 0).await.unwrap()).await;
+    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };
+    ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap()
 }
 
 #[tokio::test]

@@ -2,11 +2,12 @@
 //! them.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::FakeModel;
 use prompt_ledger_testkit::ledger::{Builder, Ledger, server, spec};
+use prompt_ledger_testkit::poll;
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database};
 
@@ -116,15 +117,11 @@ pub(crate) async fn get(server: &Ledger, id: &str) -> v1::Execution {
 
 /// Waits until `stands` holds for the execution, and returns it.
 pub(crate) async fn until(server: &Ledger, id: &str, stands: impl Fn(&v1::Execution) -> bool) -> v1::Execution {
-    let began = Instant::now();
-    loop {
-        let found = get(server, id).await;
-        if stands(&found) {
-            return found;
-        }
-        assert!(began.elapsed() < WAIT_LIMIT, "it stays: {found:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    poll::eventually(id, WAIT_LIMIT, async || match get(server, id).await {
+        found if stands(&found) => Ok(found),
+        found => Err(found),
+    })
+    .await
 }
 
 /// Waits for the execution's end, and returns it.
@@ -134,9 +131,5 @@ pub(crate) async fn ended(server: &Ledger, id: &str) -> v1::Execution {
 
 /// Waits until `holds` returns true.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let began = Instant::now();
-    while !holds().await {
-        assert!(began.elapsed() < WAIT_LIMIT, "waited {WAIT_LIMIT:?} for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    poll::eventually(what, WAIT_LIMIT, async || holds().await.then_some(()).ok_or("not yet")).await;
 }

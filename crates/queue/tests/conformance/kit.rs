@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_queue::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Heard, Hint, Listener, Queue};
+use prompt_ledger_testkit::poll;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
@@ -74,14 +75,7 @@ pub(crate) async fn within<F: Future>(what: F) -> F::Output {
 
 /// Polls until this holds.
 pub(crate) async fn eventually<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(result) = holds().await {
-            return result;
-        }
-        assert!(began.elapsed() < GENEROUS, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    poll::eventually(what, GENEROUS, async || holds().await.ok_or("not yet")).await
 }
 
 pub(crate) async fn becomes(status: BrokerStatus, now: impl Fn() -> BrokerStatus) {

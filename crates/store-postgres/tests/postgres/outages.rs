@@ -10,6 +10,7 @@ use prompt_ledger_store::{
     ExecutionFilter, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, PromptChange, Registry, Store,
 };
 use prompt_ledger_store_postgres::{migrate_down, migrate_up};
+use prompt_ledger_testkit::poll::eventually;
 use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
 
 use crate::store::{Fresh, open};
@@ -25,15 +26,11 @@ async fn until<T: std::fmt::Debug>(
     wanted: Option<Reason>,
     mut call: impl AsyncFnMut() -> prompt_ledger_domain::Result<T>,
 ) {
-    let began = Instant::now();
-    loop {
-        let answer = call().await;
-        if answer.as_ref().err().map(prompt_ledger_domain::Error::reason) == wanted {
-            return;
-        }
-        assert!(began.elapsed() < WAIT_LIMIT, "waited for {wanted:?}: {answer:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let answered = async || match call().await {
+        answer if answer.as_ref().err().map(prompt_ledger_domain::Error::reason) == wanted => Ok(()),
+        answer => Err(answer),
+    };
+    eventually(&format!("{wanted:?}"), WAIT_LIMIT, answered).await;
 }
 
 #[tokio::test]

@@ -1,17 +1,21 @@
 //! Which writes wait for a project's lock, and what is decided under it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_store::{Models, RegisterCode, Registry};
+use prompt_ledger_testkit::poll::eventually;
 use sqlx::{Executor, PgConnection};
 
 use crate::store::Fresh;
 use prompt_ledger_store_conformance::code::{batch, code};
 use prompt_ledger_store_conformance::kit::{Backend, put, put_active};
 
+/// Bounds the wait for a lock to be asked for.
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 /// Number of the store's sessions that wait for a lock.
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'prompt-ledger' AND wait_event_type = 'Lock'";
@@ -24,9 +28,8 @@ async fn holder(fresh: &Fresh) -> PgConnection {
 }
 
 async fn until_someone_waits(fresh: &Fresh) {
-    while fresh.count(WAITING).await == 0 {
-        tokio::task::yield_now().await;
-    }
+    let waits = async || Some(fresh.count(WAITING).await).filter(|waiting| *waiting > 0).ok_or("nobody waits");
+    eventually("a session that waits for a lock", WAIT_LIMIT, waits).await;
 }
 
 #[tokio::test]

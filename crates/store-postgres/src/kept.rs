@@ -27,7 +27,7 @@ struct KeptInner {
 
 struct KeptConnection {
     connection: PoolConnection<Postgres>,
-    /// When it was taken from the pool, which checked it.
+    /// When it was taken from the pool, which checks what was idle there for [`IDLE`].
     taken: Instant,
 }
 
@@ -68,7 +68,7 @@ impl KeptConnections {
         Ok(KeptConnection { connection, taken: Instant::now() })
     }
 
-    /// Keeps a connection for [`ASK_INTERVAL`]; then the pool has it checked.
+    /// Keeps a connection until [`ASK_INTERVAL`] after it was taken; then the pool checks it as it comes back.
     fn keep(&self, kept: KeptConnection) {
         let mut idle = self.idle();
         if !self.0.pool.is_closed() && self.may_use(&kept, ASK_INTERVAL) {
@@ -76,10 +76,10 @@ impl KeptConnections {
         }
     }
 
-    /// Whether the last check of a connection still holds.
-    fn may_use(&self, kept: &KeptConnection, checked_within: Duration) -> bool {
+    /// Whether a connection was taken less than `limit` ago, and none as old was found to be read-only since.
+    fn may_use(&self, kept: &KeptConnection, limit: Duration) -> bool {
         let since = kept.taken.elapsed();
-        since < checked_within && !self.0.writability.is_stale(since)
+        since < limit && !self.0.writability.is_stale(since)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<KeptConnection>> {

@@ -35,6 +35,7 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
         timeout: Duration::from_millis(1_500),
         expire_after: Some(Duration::from_secs(60)),
         max_retries: 3,
+        stream_text: true,
         ..an_execution(backend).await
     };
     let at = start(backend, &new).await;
@@ -52,6 +53,7 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
     assert_eq!((read.expire_at, read.cancel_requested_at), (Some(at.after(Duration::from_secs(60))), None));
     assert_eq!((read.usage, read.latency_ms, read.cost_nano_usd), (Default::default(), None, None));
     assert_eq!((read.failure, read.finish_reason, read.attempt_log), (None, None, vec![]));
+    assert_eq!((read.stream_text, read.next_attempt_at), (true, None));
     assert_eq!(
         read.texts,
         Some(ExecutionTexts { input: new.input, variables: new.variables, response: String::new() })

@@ -7,8 +7,8 @@ use prompt_ledger_domain::execution::{ChatMessage, ErrorType, ExecutionMode, Inp
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_store::{
-    Ended, EventLog, ExecutionReader, ExecutionWriter, Fence, Holder, Leases, Maintenance, Models, NewExecution,
-    NewPrice, PutModel, Recorded, Requeue,
+    Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Holder, Leases, Maintenance, Models,
+    NewExecution, NewPrice, PutModel, Recorded, Requeue,
 };
 
 use crate::kit::{
@@ -43,6 +43,7 @@ pub async fn a_submitted_execution_is_queued_and_reads_back_whole<B: Backend>(ba
     assert_eq!((read.status, read.mode, read.attempts), (Status::Queued, ExecutionMode::Async, 0));
     assert_eq!((read.started_at, read.completed_at, read.max_retries), (None, None, 2));
     assert_eq!((read.created_at, &*read.correlation_id), (event.at, "c-1"));
+    assert_eq!((read.stream_text, read.next_attempt_at), (false, None), "a first attempt is no retry");
     assert_eq!(read.texts.unwrap().input, new.input);
     assert_eq!(backend.store().events(new.project_id, new.id, 0, 9).await.unwrap(), [event]);
     assert_eq!(timeline(backend, new.id).await, ["1 -> queued (0)"]);
@@ -177,14 +178,19 @@ pub async fn a_requeued_execution_waits_for_its_time<B: Backend>(backend: &B) {
     let event = backend.store().requeue(fence(new.id, 1), back(HOUR, false)).await.unwrap().unwrap();
     assert_eq!((event.sequence, event.to, event.attempt), (3, Status::Queued, 1));
     assert_eq!((event.error_type, event.next_attempt_at), (Some(ErrorType::ProviderError), Some(event.at.after(HOUR))));
+    let next_attempt_at = event.next_attempt_at;
     assert_eq!(backend.store().events(new.project_id, new.id, 2, 9).await.unwrap(), [event]);
     let read = get(backend, &new).await;
     assert_eq!((read.status, read.attempts, read.attempt_log.len()), (Status::Queued, 1, 1));
+    let listed = backend.store().list(new.project_id, &ExecutionFilter::default(), None, 9, false).await.unwrap();
+    assert_eq!((read.next_attempt_at, listed[0].next_attempt_at), (next_attempt_at, next_attempt_at));
     assert_eq!(backend.store().claim_due(9, holder()).await.unwrap(), []);
     assert_eq!(claim(backend, &new, 1, holder()).await, None, "the old hint is worth nothing");
     let again = claim(backend, &new, 2, holder()).await.unwrap();
     assert_eq!(again.fence, fence(new.id, 2));
-    assert_eq!(get(backend, &new).await.started_at, read.started_at, "the first claim is the start");
+    let running = get(backend, &new).await;
+    assert_eq!(running.started_at, read.started_at, "the first claim is the start");
+    assert_eq!(running.next_attempt_at, None);
     backend.store().requeue(fence(new.id, 2), back(Duration::ZERO, false)).await.unwrap().unwrap();
     assert_eq!(backend.store().claim_due(9, holder()).await.unwrap()[0].fence, fence(new.id, 3));
 }

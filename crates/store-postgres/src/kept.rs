@@ -2,7 +2,7 @@
 //! driver's check and ours, during which a small pool has none to give.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
@@ -11,7 +11,7 @@ use sqlx::{Error, Postgres, Result};
 use tokio::sync::Semaphore;
 
 use super::connection::CONNECT_TIMEOUT;
-use super::writability::{ASK_INTERVAL, IDLE, Writability};
+use super::writability::{ASK_INTERVAL, Writability};
 
 /// A pool whose statements all go through [`KeptConnections::fetch_all`].
 #[derive(Clone)]
@@ -27,7 +27,7 @@ struct KeptInner {
 
 struct KeptConnection {
     connection: PoolConnection<Postgres>,
-    /// When it was taken from the pool, which checks what was idle there for [`IDLE`].
+    /// When it was taken from the pool, which checks what was idle there for long.
     taken: Instant,
 }
 
@@ -61,25 +61,25 @@ impl KeptConnections {
 
     async fn take(&self) -> Result<KeptConnection> {
         let kept = self.idle().pop();
-        if let Some(kept) = kept.filter(|kept| self.may_use(kept, IDLE)) {
+        if let Some(kept) = kept.filter(|kept| self.may_use(kept)) {
             return Ok(kept);
         }
         let connection = self.0.pool.acquire().await?;
         Ok(KeptConnection { connection, taken: Instant::now() })
     }
 
-    /// Keeps a connection until [`ASK_INTERVAL`] after it was taken; then the pool checks it as it comes back.
     fn keep(&self, kept: KeptConnection) {
         let mut idle = self.idle();
-        if !self.0.pool.is_closed() && self.may_use(&kept, ASK_INTERVAL) {
+        if !self.0.pool.is_closed() && self.may_use(&kept) {
             idle.push(kept);
         }
     }
 
-    /// Whether a connection was taken less than `limit` ago, and none as old was found to be read-only since.
-    fn may_use(&self, kept: &KeptConnection, limit: Duration) -> bool {
+    /// Whether a connection was taken less than [`ASK_INTERVAL`] ago, and none as old was found to be read-only since.
+    /// Others go back to the pool, which checks them first.
+    fn may_use(&self, kept: &KeptConnection) -> bool {
         let since = kept.taken.elapsed();
-        since < limit && !self.0.writability.is_stale(since)
+        since < ASK_INTERVAL && !self.0.writability.is_stale(since)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<KeptConnection>> {

@@ -22,7 +22,7 @@ const READ_ONLY: &str = "the database takes no writes: it is a standby, or defau
 const ADMIT: Duration = Duration::from_secs(2);
 /// A connection that was idle for longer than `IDLE` may have died or changed and is checked before use, with the
 /// timeout `CHECK`, which leaves time for opening a new one.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(1);
 const CHECK: Duration = Duration::from_millis(500);
 /// Interval of the checks of connections that are returned, over all pools; each check takes whichever connection is
 /// returned next.

@@ -30,6 +30,25 @@ async fn a_submitted_execution_runs_in_the_same_process() {
 }
 
 #[tokio::test]
+async fn an_execution_that_waits_for_a_retry_says_until_when() {
+    let model = FakeModel::start().await;
+    let ledger = ledger().openai(&model.base_url()).env("RETRY_DELAYS", "1h").start().await;
+    ledger.active("greet", "hello").await;
+    model.next(Reply::status(503, "{}"));
+    let streamed = v1::ExecutionSpec { max_retries: Some(1), stream_text: Some(true), ..spec("greet", &[]) };
+    let id = submit(&ledger, streamed).await;
+    let requeued = |record: &WatchRecord| record.events.contains(&(3, v1::ExecutionStatus::Queued));
+    assert!(WatchRecord::new().read(&mut ledger.watch(&id, 0).await.unwrap(), requeued).await.is_none());
+    let request = v1::GetExecutionRequest { execution_id: id, view: 0 };
+    let waiting = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
+    assert_eq!((waiting.status(), waiting.attempts, waiting.stream_text), (v1::ExecutionStatus::Queued, 1, true));
+    let failed_at = waiting.attempt_log[0].ended_at.unwrap();
+    let next_attempt_at = waiting.next_attempt_at.unwrap();
+    // An hour, give or take a fifth.
+    assert!((2_880..=4_320).contains(&(next_attempt_at.seconds - failed_at.seconds)), "{waiting:?}");
+}
+
+#[tokio::test]
 async fn a_running_execution_is_canceled_and_its_call_aborted() {
     let (ledger, model) = ledger_with_model().await;
     ledger.active("greet", "hello").await;

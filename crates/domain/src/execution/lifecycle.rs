@@ -155,6 +155,7 @@ impl Execution {
             cost_nano_usd: None,
             price_id: new.price_id,
             attempts: first.attempt,
+            next_attempt_at: None,
             attempt_log: Vec::new(),
             failure: None,
             finish_reason: None,
@@ -171,6 +172,7 @@ impl Execution {
             created_at: first.at,
             started_at: (first.to == Status::Running).then_some(first.at),
             completed_at: None,
+            stream_text: new.stream_text,
             texts: Some(ExecutionTexts { input: new.input, variables: new.variables, response: String::new() }),
         }
     }

@@ -152,6 +152,8 @@ pub struct Execution {
     pub price_id: Option<PriceId>,
     /// Number of attempts begun; 0 until the first.
     pub attempts: i32,
+    /// When the next attempt may begin; absent unless the execution is queued after a failed attempt.
+    pub next_attempt_at: Option<Timestamp>,
     /// The attempts that have ended, by number. Empty in lists.
     pub attempt_log: Vec<Attempt>,
     /// Present where the execution failed, and where a text was cut (`Truncated`), whatever the status.
@@ -185,6 +187,8 @@ pub struct Execution {
     pub started_at: Option<Timestamp>,
     /// When it reached its terminal status; absent before.
     pub completed_at: Option<Timestamp>,
+    /// Whether the provider is asked to stream, so that watchers get the text while it is written.
+    pub stream_text: bool,
     /// Absent in the BASIC view.
     pub texts: Option<ExecutionTexts>,
 }

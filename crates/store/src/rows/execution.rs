@@ -24,7 +24,7 @@ macro_rules! execution_select {
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
              x.provider_request_id, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
-             x.completed_at",
+             x.completed_at, x.available_at, x.stream_text",
             $columns,
             " FROM ", $from,
             $join, " prompt_versions v ON v.id = x.version_id",
@@ -55,6 +55,10 @@ macro_rules! text_joins {
 pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
     let error_type = row::maybe_word(row, "error_type", ErrorType::from_word)?;
     let message = row::text(row, "error_message")?;
+    let status = row::word(row, "status", Status::from_word)?;
+    let attempts = row::value(row, "attempts")?;
+    // A first attempt has a time as well from which on it is due; only that of a retry is promised.
+    let waits_for_retry = status == Status::Queued && attempts > 0;
     Ok(Execution {
         id: ExecutionId(row::value(row, "id")?),
         project: row::text(row, "project")?,
@@ -65,7 +69,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         version_number: row::value(row, "version_number")?,
         checksum_hash: row::text(row, "checksum_hash")?,
         mode: row::word(row, "mode", ExecutionMode::from_word)?,
-        status: row::word(row, "status", Status::from_word)?,
+        status,
         environment: row::text(row, "environment")?,
         model: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
         params: Params {
@@ -79,7 +83,8 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         latency_ms: row::maybe(row, "latency_ms")?,
         cost_nano_usd: row::maybe(row, "cost_nano_usd")?,
         price_id: row::maybe(row, "price_id")?.map(PriceId),
-        attempts: row::value(row, "attempts")?,
+        attempts,
+        next_attempt_at: if waits_for_retry { row::maybe(row, "available_at")? } else { None },
         attempt_log: Vec::new(),
         failure: error_type.map(|error_type| Failure { error_type, message }),
         finish_reason: row::maybe_word(row, "finish_reason", FinishReason::from_word)?,
@@ -96,6 +101,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         created_at: row::value(row, "created_at")?,
         started_at: row::maybe(row, "started_at")?,
         completed_at: row::maybe(row, "completed_at")?,
+        stream_text: row::value(row, "stream_text")?,
         texts: None,
     })
 }

@@ -50,6 +50,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         attempts: execution.attempts,
         attempt_log: execution.attempt_log.into_iter().map(attempt).collect(),
         max_retries: execution.max_retries,
+        next_attempt_at: execution.next_attempt_at.map(timestamp),
         error_type,
         error_message,
         finish_reason: execution.finish_reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
@@ -63,6 +64,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         expire_at: execution.expire_at.map(timestamp),
         cancel_requested_at: execution.cancel_requested_at.map(timestamp),
         cancel_reason: execution.cancel_reason,
+        stream_text: execution.stream_text,
         ..v1::Execution::default()
     };
     if let Some(texts) = execution.texts {

@@ -29,7 +29,7 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         timeout: Duration::from_secs(60),
         expire_after,
         max_retries: 2,
-        stream_text: false,
+        stream_text: true,
     }
 }
 
@@ -112,6 +112,7 @@ fn an_execution_begins_as_it_was_asked_for() {
         assert_eq!((begun.id, begun.prompt_id, begun.version_id), (asked.id, asked.prompt_id, asked.version_id));
         assert_eq!((begun.prompt_truncated, begun.response_truncated), (true, false));
         assert_eq!((begun.timeout, begun.max_retries, begun.params), (asked.timeout, 2, asked.params));
+        assert_eq!((begun.stream_text, begun.next_attempt_at), (asked.stream_text, None));
         assert_eq!(
             (begun.model, begun.environment, begun.correlation_id.as_str()),
             (asked.model, "dev".into(), "order-7")

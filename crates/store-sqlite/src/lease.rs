@@ -1,9 +1,12 @@
 //! Leases and their extension by heartbeats; costs of executions that end without a holder.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::{ExecutionId, PriceId};
+use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
@@ -11,12 +14,16 @@ use super::{error, now, row};
 use prompt_ledger_store::rows::{claimed, execution};
 use prompt_ledger_store::{Fence, Held};
 
-pub(super) const EXTEND: &str = "
-    UPDATE executions SET lease_until = $2
-    FROM json_each($1) AS held
-    WHERE executions.id = held.value ->> 0 AND executions.attempts = held.value ->> 1
-        AND executions.status = 'running'
-    RETURNING executions.id, executions.attempts, executions.cancel_requested_at IS NOT NULL AS cancel_requested";
+pub(super) static EXTEND: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/extend.sql"), ExtendParameters::NAMES));
+
+parameters! {
+    /// `held` is a JSON array of [id, attempt].
+    ExtendParameters(held: String, until: Timestamp) of sqlx::Sqlite {
+        held = held,
+        lease_until = until.0,
+    }
+}
 
 const PRICED_USAGE: &str = "
     SELECT x.prompt_tokens, x.cached_prompt_tokens, x.response_tokens, m.id AS price_id, m.input, m.cached_input, m.output, m.valid_from
@@ -24,12 +31,8 @@ const PRICED_USAGE: &str = "
 
 pub(super) async fn extend(connection: &mut SqliteConnection, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
     let pairs: Vec<_> = held.iter().map(|fence| (fence.id.to_string(), fence.attempt)).collect();
-    let rows = sqlx::query(EXTEND)
-        .bind(row::to_json(&pairs)?)
-        .bind(now().after(lease).0)
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
+    let query = ExtendParameters::query(&EXTEND, row::to_json(&pairs)?, now().after(lease));
+    let rows = query.fetch_all(connection).await.map_err(error::store)?;
     let held = |row: &SqliteRow| {
         let fence = Fence { id: ExecutionId(row::value(row, "id")?), attempt: row::value(row, "attempts")? };
         Ok(Held { fence, cancel_requested: row::value(row, "cancel_requested")? })

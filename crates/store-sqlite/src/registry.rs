@@ -1,6 +1,8 @@
 //! Reads of prompts and versions. A prompt, its version and the project's revision are read in one statement or
 //! transaction, so that the revision identifies the state exactly.
 
+use std::sync::LazyLock;
+
 use super::registry_write::SqliteRegistryWrite as _;
 use super::select::select;
 use super::{Sqlite, error, now, register_code, row};
@@ -8,6 +10,8 @@ use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
@@ -16,27 +20,41 @@ use prompt_ledger_store::{
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 
-/// Prompts with names from $2 (inclusive), after $3 and below $4 (both exclusive), with their active versions.
-const PROMPTS: &str = concat!(
-    "SELECT ",
-    prompt_columns!(),
-    ", ",
-    version_columns!(),
-    " FROM projects j JOIN prompts p ON p.project_id = j.id",
-    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number",
-    " WHERE j.id = $1 AND p.name >= $2 AND p.name <> $3 AND p.name < $4",
-    " AND ($5 IS NULL OR p.mode = $5) AND ($6 = '' OR p.owner_team = $6) AND ($7 OR p.archived_at IS NULL)",
-    " ORDER BY p.name LIMIT $8"
-);
+/// Prompts of a range of names, with their active versions.
+static PROMPTS: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), " ", include_str!("sql/prompts.sql"));
+    numbered(sql, PromptsParameters::NAMES)
+});
 
-/// Versions with numbers below $3, newest first; one row without a version where there are none.
-const VERSIONS: &str = concat!(
-    "SELECT j.revision AS project_revision, ",
-    version_columns!(),
-    " FROM projects j JOIN prompts p ON p.project_id = j.id",
-    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number < $3",
-    " WHERE j.id = $1 AND p.name = $2 ORDER BY v.version_number DESC LIMIT $4"
-);
+parameters! {
+    /// Names begin at `first`, inclusive, and end at `beyond`, exclusive; `after` is the last name of the page before.
+    PromptsParameters(project: ProjectId, filter: &PromptFilter, after: &str, limit: usize) of sqlx::Sqlite {
+        project_id = project.to_string(),
+        first = after.max(&filter.name_prefix),
+        after = after,
+        beyond = format!("{}{BEYOND}", filter.name_prefix),
+        mode = filter.mode.map(Mode::as_str),
+        owner_team = &filter.owner_team,
+        include_archived = filter.include_archived,
+        most = count(limit),
+    }
+}
+
+/// Versions with numbers below `before`, newest first; one row without a version where there are none.
+static VERSIONS: LazyLock<String> = LazyLock::new(|| {
+    let sql =
+        concat!("SELECT j.revision AS project_revision, ", version_columns!(), " ", include_str!("sql/versions.sql"));
+    numbered(sql, VersionsParameters::NAMES)
+});
+
+parameters! {
+    VersionsParameters(project: ProjectId, name: &str, before: Option<i32>, limit: usize) of sqlx::Sqlite {
+        project_id = project.to_string(),
+        name = name,
+        before = before.unwrap_or(i32::MAX),
+        most = count(limit).max(1),
+    }
+}
 
 /// One row per counter, all from one snapshot.
 const REVISIONS: &str = "SELECT scope, NULL AS project_id, revision FROM revisions \
@@ -87,19 +105,8 @@ impl Registry for Sqlite {
             .fetch_optional(&mut *transaction)
             .await
             .map_err(error::store)?;
-        let after = after.unwrap_or_default();
-        let rows = sqlx::query(PROMPTS)
-            .bind(project.to_string())
-            .bind(after.max(&filter.name_prefix))
-            .bind(after)
-            .bind(format!("{}{BEYOND}", filter.name_prefix))
-            .bind(filter.mode.map(Mode::as_str))
-            .bind(&filter.owner_team)
-            .bind(filter.include_archived)
-            .bind(count(limit))
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(error::store)?;
+        let query = PromptsParameters::query(&PROMPTS, project, filter, after.unwrap_or_default(), limit);
+        let rows = query.fetch_all(&mut *transaction).await.map_err(error::store)?;
         let revision = revision.unwrap_or_default();
         let mut prompts = Vec::with_capacity(rows.len());
         for row in rows {
@@ -124,14 +131,8 @@ impl Registry for Sqlite {
         before: Option<i32>,
         limit: usize,
     ) -> Result<(Vec<Version>, i64)> {
-        let rows = sqlx::query(VERSIONS)
-            .bind(project.to_string())
-            .bind(name)
-            .bind(before.unwrap_or(i32::MAX))
-            .bind(count(limit).max(1))
-            .fetch_all(&self.lists)
-            .await
-            .map_err(error::store)?;
+        let query = VersionsParameters::query(&VERSIONS, project, name, before, limit);
+        let rows = query.fetch_all(&self.lists).await.map_err(error::store)?;
         let revision = project_revision(rows.first().ok_or_else(|| Error::prompt_not_found(name))?)?;
         let versions: Result<Vec<_>> =
             rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();

@@ -1,0 +1,6 @@
+FROM projects j JOIN prompts p ON p.project_id = j.id
+    LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number
+WHERE j.id = :project_id AND p.name >= :first AND p.name <> :after AND p.name < :beyond
+    AND (:mode IS NULL OR p.mode = :mode) AND (:owner_team = '' OR p.owner_team = :owner_team)
+    AND (:include_archived OR p.archived_at IS NULL)
+ORDER BY p.name LIMIT :most

@@ -4,8 +4,8 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::model::{Model, ModelRef};
-use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_domain::model::{Model, ModelRef, Price};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
@@ -16,26 +16,32 @@ use prompt_ledger_store::rows::access::model;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{Models, PutModel};
 
-/// Models, each with all its prices as one JSON column, latest `valid_from` first.
-macro_rules! models {
-    ($where:literal) => {
-        concat!(
-            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.discovered, m.created_at, \
-             m.updated_at, \
-             (SELECT json_group_array(json_array(id, input, cached_input, output, valid_from) \
-                  ORDER BY valid_from DESC, created_at DESC, id DESC) \
-              FROM model_prices WHERE provider = m.provider AND model_name = m.model_name) AS prices \
-             FROM models m ",
-            $where
-        )
-    };
+/// One model with all its prices as one JSON column, latest `valid_from` first.
+static ONE: LazyLock<String> = LazyLock::new(|| {
+    numbered(concat!(include_str!("sql/models.sql"), include_str!("sql/one_model.sql")), OneModelParameters::NAMES)
+});
+
+parameters! {
+    OneModelParameters(id: &ModelRef) of sqlx::Sqlite {
+        provider = &id.provider,
+        model_name = &id.model_name,
+    }
 }
 
-const ONE: &str = models!("WHERE m.provider = $1 AND m.model_name = $2");
-const MANY: &str = models!(
-    "WHERE (m.provider, m.model_name) > ($2, $3) AND ($1 = '' OR m.provider = $1)
-     ORDER BY m.provider, m.model_name LIMIT $4"
-);
+/// Models in the form of [`ONE`].
+static MANY: LazyLock<String> = LazyLock::new(|| {
+    numbered(concat!(include_str!("sql/models.sql"), include_str!("sql/many_models.sql")), ManyModelsParameters::NAMES)
+});
+
+parameters! {
+    /// An empty `provider` stands for all; `after` is the last model of the page before.
+    ManyModelsParameters(provider: &str, after: Option<&ModelRef>, limit: usize) of sqlx::Sqlite {
+        provider = provider,
+        after_provider = after.map_or("", |after| &after.provider),
+        after_model = after.map_or("", |after| &after.model_name),
+        most = count(limit),
+    }
+}
 
 static SAVE: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
 
@@ -53,9 +59,21 @@ parameters! {
 
 const DISCOVERED: &str = "SELECT count(*) FROM models WHERE discovered";
 
-const ADD_PRICE: &str = "
-    INSERT INTO model_prices (id, provider, model_name, input, cached_input, output, valid_from, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+static ADD_PRICE: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/add_price.sql"), PriceParameters::NAMES));
+
+parameters! {
+    PriceParameters(model: &ModelRef, price: &Price, at: Timestamp) of sqlx::Sqlite {
+        id = price.id.to_string(),
+        provider = &model.provider,
+        model_name = &model.model_name,
+        input = price.input,
+        cached_input = price.cached_input,
+        output = price.output,
+        valid_from = price.valid_from.0,
+        created_at = at.0,
+    }
+}
 
 #[async_trait]
 impl Models for Sqlite {
@@ -65,16 +83,8 @@ impl Models for Sqlite {
     }
 
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
-        let (after_provider, after_model) =
-            after.map_or(("", ""), |after| (after.provider.as_str(), after.model_name.as_str()));
-        let rows = sqlx::query(MANY)
-            .bind(provider)
-            .bind(after_provider)
-            .bind(after_model)
-            .bind(count(limit))
-            .fetch_all(&self.readers)
-            .await
-            .map_err(error::store)?;
+        let query = ManyModelsParameters::query(&MANY, provider, after, limit);
+        let rows = query.fetch_all(&self.readers).await.map_err(error::store)?;
         rows.iter().map(model).collect()
     }
 
@@ -105,18 +115,8 @@ async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<
     };
     save(connection, &model).await?;
     let Some(price) = price else { return Ok(model) };
-    sqlx::query(ADD_PRICE)
-        .bind(price.id.to_string())
-        .bind(&model.id.provider)
-        .bind(&model.id.model_name)
-        .bind(price.input)
-        .bind(price.cached_input)
-        .bind(price.output)
-        .bind(price.valid_from.0)
-        .bind(at.0)
-        .execute(&mut *connection)
-        .await
-        .map_err(error::store)?;
+    let add = PriceParameters::query(&ADD_PRICE, &model.id, &price, at);
+    add.execute(&mut *connection).await.map_err(error::store)?;
     Ok(select(connection, &put.id).await?.unwrap_or(model))
 }
 
@@ -146,6 +146,6 @@ async fn save(connection: &mut SqliteConnection, model: &Model) -> Result<()> {
 }
 
 async fn select(connection: &mut SqliteConnection, id: &ModelRef) -> Result<Option<Model>> {
-    let row = sqlx::query(ONE).bind(&id.provider).bind(&id.model_name).fetch_optional(connection).await;
+    let row = OneModelParameters::query(&ONE, id).fetch_optional(connection).await;
     row.map_err(error::store)?.as_ref().map(model).transpose()
 }

@@ -1,0 +1,1 @@
+WHERE m.provider = :provider AND m.model_name = :model_name

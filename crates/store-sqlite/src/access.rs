@@ -1,9 +1,13 @@
 //! Projects and keys.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{KeyId, ProjectId};
-use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 
 use super::{Sqlite, error, now};
@@ -11,42 +15,63 @@ use prompt_ledger_store::rows::access::{key, maybe_project};
 use prompt_ledger_store::rows::{bytes, to_json};
 use prompt_ledger_store::{Access, ApiKey, NewApiKey, Project};
 
-const PROJECT: &str = "SELECT id AS project_id, name AS project_name FROM projects WHERE name = $1";
+static PROJECT: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/project.sql"), ProjectParameters::NAMES));
+
+parameters! {
+    ProjectParameters(name: &str) of sqlx::Sqlite {
+        name = name,
+    }
+}
 
 macro_rules! keys {
     ($rest:literal) => {
-        concat!(
-            "SELECT k.id, k.name, k.prefix, k.created_at, k.revoked_at, k.project_id, j.name AS project_name \
-             FROM api_keys k LEFT JOIN projects j ON j.id = k.project_id ",
-            $rest
-        )
+        concat!(include_str!("sql/keys.sql"), $rest)
     };
 }
 
-/// Increments the keys' revision where the statement before it wrote something.
-macro_rules! count_write {
-    () => {
-        "UPDATE revisions SET revision = revision + 1 WHERE scope = 'keys' AND changes() > 0;"
+/// Composes a write, the increment of the keys' revision where it wrote something, and the read of its result.
+macro_rules! written {
+    ($write:literal, $read:expr) => {
+        concat!(include_str!($write), include_str!("sql/keys_written.sql"), $read)
     };
 }
 
-const CREATE_PROJECT: &str = concat!(
-    "INSERT INTO projects (id, name, created_at) VALUES ($2, $1, $3) ON CONFLICT (name) DO NOTHING;",
-    count_write!(),
-    "SELECT id AS project_id, name AS project_name FROM projects WHERE name = $1"
-);
+static CREATE_PROJECT: LazyLock<String> = LazyLock::new(|| {
+    numbered(written!("sql/create_project.sql", include_str!("sql/project.sql")), NewProjectParameters::NAMES)
+});
 
-const CREATE_KEY: &str = concat!(
-    "INSERT INTO api_keys (id, name, prefix, hash, project_id, created_at) VALUES ($1, $2, $3, $4, $5, $6);",
-    count_write!(),
-    keys!("WHERE k.id = $1")
-);
+parameters! {
+    NewProjectParameters(id: ProjectId, name: &str, at: Timestamp) of sqlx::Sqlite {
+        id = id.to_string(),
+        name = name,
+        created_at = at.0,
+    }
+}
 
-const REVOKE_KEY: &str = concat!(
-    "UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL;",
-    count_write!(),
-    keys!("WHERE k.id = $1")
-);
+static CREATE_KEY: LazyLock<String> =
+    LazyLock::new(|| numbered(written!("sql/create_key.sql", keys!("WHERE k.id = :id")), NewKeyParameters::NAMES));
+
+parameters! {
+    NewKeyParameters(new: &NewApiKey, at: Timestamp) of sqlx::Sqlite {
+        id = new.id.to_string(),
+        name = &new.name,
+        prefix = &new.prefix,
+        hash = new.hash.to_vec(),
+        project_id = new.project.map(|id| id.to_string()),
+        created_at = at.0,
+    }
+}
+
+static REVOKE_KEY: LazyLock<String> =
+    LazyLock::new(|| numbered(written!("sql/revoke_key.sql", keys!("WHERE k.id = :id")), RevokeKeyParameters::NAMES));
+
+parameters! {
+    RevokeKeyParameters(id: KeyId, at: Timestamp) of sqlx::Sqlite {
+        id = id.to_string(),
+        at = at.0,
+    }
+}
 
 const GOOD_KEYS: &str = "
     SELECT hash FROM api_keys
@@ -55,7 +80,8 @@ const GOOD_KEYS: &str = "
 #[async_trait]
 impl Access for Sqlite {
     async fn project(&self, name: &str) -> Result<Option<Project>> {
-        let row = sqlx::query(PROJECT).bind(name).fetch_optional(&self.readers).await.map_err(error::store)?;
+        let query = ProjectParameters::query(&PROJECT, name);
+        let row = query.fetch_optional(&self.readers).await.map_err(error::store)?;
         row.as_ref().map_or(Ok(None), maybe_project)
     }
 
@@ -92,33 +118,25 @@ impl Access for Sqlite {
 }
 
 async fn create_project(connection: &mut SqliteConnection, id: ProjectId, name: &str) -> Result<Project> {
-    let query = sqlx::query(CREATE_PROJECT).bind(name).bind(id.to_string()).bind(now().0);
+    let query = NewProjectParameters::query(&CREATE_PROJECT, id, name, now());
     let rows = query.fetch_all(connection).await.map_err(error::store)?;
     let project = rows.first().map_or(Ok(None), maybe_project)?;
     project.ok_or_else(|| Error::internal("a project is neither there nor made"))
 }
 
 async fn create_key(connection: &mut SqliteConnection, new: &NewApiKey) -> Result<ApiKey> {
-    let rows = sqlx::query(CREATE_KEY)
-        .bind(new.id.to_string())
-        .bind(&new.name)
-        .bind(&new.prefix)
-        .bind(new.hash.to_vec())
-        .bind(new.project.map(|id| id.to_string()))
-        .bind(now().0)
-        .fetch_all(connection)
-        .await
-        .map_err(|error| match error {
-            // The project is the only foreign key of `api_keys`.
-            sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
-                Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
-            }
-            other => error::store(other),
-        })?;
+    let query = NewKeyParameters::query(&CREATE_KEY, new, now());
+    let rows = query.fetch_all(connection).await.map_err(|error| match error {
+        // The project is the only foreign key of `api_keys`.
+        sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+            Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
+        }
+        other => error::store(other),
+    })?;
     rows.first().map(key).unwrap_or_else(|| Err(Error::internal("a key that was kept is not there")))
 }
 
 async fn revoke_key(connection: &mut SqliteConnection, id: KeyId) -> Result<Option<ApiKey>> {
-    let query = sqlx::query(REVOKE_KEY).bind(id.to_string()).bind(now().0);
+    let query = RevokeKeyParameters::query(&REVOKE_KEY, id, now());
     query.fetch_all(connection).await.map_err(error::store)?.first().map(key).transpose()
 }

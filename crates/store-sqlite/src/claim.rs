@@ -1,7 +1,11 @@
 //! Claims: a queued execution becomes running, and the claimant holds its next attempt.
 
-use prompt_ledger_domain::Result;
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::ids::ClaimId;
+use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 
 use super::{error, now, row};
@@ -9,96 +13,79 @@ use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
 
-/// Executions running under claim $3. `status <> 'succeeded'` repeats the condition of the partial index, without which
-/// SQLite does not use it.
-macro_rules! ours {
-    () => {
-        " WHERE x.status = 'running' AND x.status <> 'succeeded' AND x.claim_id = $3"
-    };
-}
-
+/// Everything running under the claim. `status <> 'succeeded'` in `sql/of_claim.sql` repeats the condition of the
+/// partial index, without which SQLite does not use it.
 macro_rules! claimed {
     () => {
-        concat!(
-            "SELECT x.id, x.attempts, x.handed_back, x.last_sequence, x.attempt_started_at, x.prompt_truncated, \
-             x.provider, x.model_name, x.temperature, x.top_k, x.top_p, x.repetition_penalty, x.max_new_tokens, \
-             x.timeout_micros, x.max_retries, x.prompt_tokens, x.cached_prompt_tokens, x.response_tokens, x.expire_at, \
-             x.stream_text, i.rendered_prompt, i.messages, \
-             m.id AS price_id, m.input, m.cached_input, m.output, m.valid_from \
-             FROM executions x CROSS JOIN execution_inputs i ON i.execution_id = x.id \
-             LEFT JOIN model_prices m ON m.id = x.price_id",
-            ours!()
-        )
+        concat!(include_str!("sql/claimed.sql"), include_str!("sql/of_claim.sql"))
     };
 }
 
-/// Claims at time $5 for worker $2 the executions that `$which` selects, inserts their events, and returns everything
-/// claimed.
+/// Claims the executions that `$which` selects, inserts their events, and returns everything claimed.
 macro_rules! claim {
-    ($from:literal, $which:literal) => {
+    ($which:literal) => {
         concat!(
-            "UPDATE executions SET status = 'running', attempts = attempts + 1, worker = $2, claim_id = $3,
-                 lease_until = $4, attempt_started_at = $5, started_at = coalesce(started_at, $5), available_at = NULL,
-                 last_sequence = last_sequence + 1",
-            $from,
-            " WHERE executions.status = 'queued' AND executions.needs <= $6 AND ",
-            $which,
-            ";",
-            "INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt)
-             SELECT x.id, x.last_sequence, $5, 'queued', 'running', x.attempts FROM executions x",
-            ours!(),
-            ";",
+            include_str!("sql/claim.sql"),
+            include_str!($which),
+            include_str!("sql/claim_event.sql"),
+            include_str!("sql/of_claim.sql"),
+            ";\n",
             claimed!()
         )
     };
 }
 
-/// $1 is a JSON array of [id, attempt].
-const HINTED: &str = claim!(
-    " FROM json_each($1) AS hint",
-    "executions.id = hint.value ->> 0 AND (attempts + 1 = hint.value ->> 1 OR available_at <= $5)"
-);
+static HINTED: LazyLock<String> = LazyLock::new(|| numbered(claim!("sql/hinted.sql"), HintedParameters::NAMES));
 
-/// Up to $1 executions, oldest `available_at` first.
-const DUE: &str = claim!(
-    "",
-    "id IN (SELECT id FROM executions WHERE status = 'queued' AND available_at <= $5 AND needs <= $6
-     ORDER BY available_at LIMIT $1)"
-);
+parameters! {
+    /// `next` is a JSON array of [id, attempt].
+    HintedParameters(next: String, holder: &Holder, at: Timestamp) of sqlx::Sqlite {
+        next = next,
+        worker = &holder.worker,
+        claim_id = holder.claim_id.to_string(),
+        lease_until = at.after(holder.lease).0,
+        at = at.0,
+        capability = CAPABILITY,
+    }
+}
+
+static DUE: LazyLock<String> = LazyLock::new(|| numbered(claim!("sql/due.sql"), DueParameters::NAMES));
+
+parameters! {
+    /// At most `limit` executions, oldest `available_at` first.
+    DueParameters(limit: usize, holder: &Holder, at: Timestamp) of sqlx::Sqlite {
+        most = count(limit),
+        worker = &holder.worker,
+        claim_id = holder.claim_id.to_string(),
+        lease_until = at.after(holder.lease).0,
+        at = at.0,
+        capability = CAPABILITY,
+    }
+}
 
 pub(super) const ANY_DUE: &str =
     "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND available_at <= $1 AND needs <= $2)";
 
-pub(super) const CLAIMED: &str = concat!(claimed!(), " AND $1 IS NULL AND $2 IS NULL");
+pub(super) static CLAIMED: LazyLock<String> = LazyLock::new(|| numbered(claimed!(), ClaimedParameters::NAMES));
+
+parameters! {
+    ClaimedParameters(claim: ClaimId) of sqlx::Sqlite {
+        claim_id = claim.to_string(),
+    }
+}
 
 pub(super) async fn hinted(connection: &mut SqliteConnection, next: &[Fence], holder: &Holder) -> Result<Vec<Claimed>> {
     let pairs: Vec<_> = next.iter().map(|fence| (fence.id.to_string(), fence.attempt)).collect();
     let at = now();
-    let rows = sqlx::query(HINTED)
-        .bind(row::to_json(&pairs)?)
-        .bind(&holder.worker)
-        .bind(holder.claim_id.to_string())
-        .bind(at.after(holder.lease).0)
-        .bind(at.0)
-        .bind(CAPABILITY)
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
+    let query = HintedParameters::query(&HINTED, row::to_json(&pairs)?, holder, at);
+    let rows = query.fetch_all(connection).await.map_err(error::store)?;
     rows.iter().map(|row| claimed::claimed(row, at)).collect()
 }
 
 pub(super) async fn due(connection: &mut SqliteConnection, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
     let at = now();
-    let rows = sqlx::query(DUE)
-        .bind(count(limit))
-        .bind(&holder.worker)
-        .bind(holder.claim_id.to_string())
-        .bind(at.after(holder.lease).0)
-        .bind(at.0)
-        .bind(CAPABILITY)
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
+    let query = DueParameters::query(&DUE, limit, holder, at);
+    let rows = query.fetch_all(connection).await.map_err(error::store)?;
     rows.iter().map(|row| claimed::claimed(row, at)).collect()
 }
 
@@ -109,13 +96,8 @@ pub(super) async fn any_due(connection: &mut SqliteConnection) -> Result<bool> {
 
 /// The executions running under this claim.
 pub(super) async fn of(connection: &mut SqliteConnection, claim: ClaimId) -> Result<Vec<Claimed>> {
-    let rows = sqlx::query(CLAIMED)
-        .bind(None::<i64>)
-        .bind(None::<i64>)
-        .bind(claim.to_string())
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
+    let query = ClaimedParameters::query(&CLAIMED, claim);
+    let rows = query.fetch_all(connection).await.map_err(error::store)?;
     let at = now();
     rows.iter().map(|row| claimed::claimed(row, at)).collect()
 }

@@ -17,29 +17,33 @@ use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
 /// Maximum number of executions per call.
 const MOST: i64 = 500;
 
-/// Executions that at time $1 are running with an expired lease, or queued past `expire_at`. `status <> 'succeeded'`
+/// Executions that at a time are running with an expired lease, or queued past `expire_at`. `status <> 'succeeded'`
 /// repeats the condition of the partial index, without which SQLite does not use it.
-macro_rules! left {
-    ($columns:literal) => {
-        concat!(
-            "SELECT ",
-            $columns,
-            " FROM executions WHERE status = 'running' AND status <> 'succeeded' AND lease_until <= $1 UNION ALL SELECT ",
-            $columns,
-            " FROM executions WHERE status = 'queued' AND expire_at <= $1"
-        )
-    };
+fn left(columns: &str) -> String {
+    include_str!("sql/left.sql").replace("{columns}", columns)
 }
 
-pub(super) const ANY: &str = concat!("SELECT EXISTS (", left!("1"), ")");
+/// Whether there are any.
+pub(super) static ANY: LazyLock<String> =
+    LazyLock::new(|| numbered(&format!("SELECT EXISTS ({}) AS found", left("1")), AnyLeftParameters::NAMES));
 
-const ALL: &str = concat!(
-    left!(
-        "id, status, mode, attempts, handed_back, max_retries, last_sequence, \
-         cancel_requested_at IS NOT NULL AS cancel_requested, coalesce(expire_at <= $1, 0) AS expired"
-    ),
-    " LIMIT $2"
-);
+parameters! {
+    AnyLeftParameters(at: Timestamp) of sqlx::Sqlite {
+        at = at.0,
+    }
+}
+
+static ALL: LazyLock<String> = LazyLock::new(|| {
+    let sql = left(include_str!("sql/left_columns.sql")) + "LIMIT :most";
+    numbered(&sql, LeftParameters::NAMES)
+});
+
+parameters! {
+    LeftParameters(at: Timestamp) of sqlx::Sqlite {
+        at = at.0,
+        most = MOST,
+    }
+}
 
 /// Gives an execution its new status; the attempt of a running one ends with the error of one that was left behind.
 static APPLY: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/expire.sql"), ExpireParameters::NAMES));
@@ -58,13 +62,14 @@ parameters! {
 
 /// Whether [`expire`] would find any. Runs on a read connection, because usually there is none.
 pub(super) async fn any(connection: &mut SqliteConnection) -> Result<bool> {
-    sqlx::query_scalar(ANY).bind(now().0).fetch_one(connection).await.map_err(error::store)
+    let row = AnyLeftParameters::query(&ANY, now()).fetch_one(connection).await.map_err(error::store)?;
+    row::value(&row, "found")
 }
 
 /// Writes the new states, one execution at a time: there are few.
 pub(super) async fn expire(connection: &mut SqliteConnection) -> Result<Vec<Change>> {
     let at = now();
-    let rows = sqlx::query(ALL).bind(at.0).bind(MOST).fetch_all(&mut *connection).await.map_err(error::store)?;
+    let rows = LeftParameters::query(&ALL, at).fetch_all(&mut *connection).await.map_err(error::store)?;
     let mut changes = Vec::with_capacity(rows.len());
     for row in &rows {
         changes.push(apply(connection, row, at).await?);

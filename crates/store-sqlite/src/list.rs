@@ -1,9 +1,13 @@
 //! Lists of executions. For each shape of filter the statement uses the index that leaves the fewest rows, newest
 //! first, and tests the other conditions. `INDEXED BY` fixes the choice, independent of statistics.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 
 use super::{error, row};
@@ -12,43 +16,60 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// $1 project; $2 to $3 creation time, both inclusive; $4, $5 creation time and id of the last row of the page before;
-/// $6 environment, $7 statuses as JSON, $8 correlation id, $9 prompt, $10 version, $11 the one status that is scanned;
-/// $12 limit.
-macro_rules! list {
-    ($index:literal, $walk:literal, $columns:expr, $joins:expr) => {
-        concat!(
-            execution_select!(" CROSS JOIN", $columns, concat!("executions x INDEXED BY ", $index), $joins),
-            " WHERE ",
-            $walk,
-            " AND x.created_at BETWEEN $2 AND $3 AND (x.created_at, x.id) < ($4, $5) AND x.project_id = $1",
-            " AND ($6 = '' OR x.environment = $6)",
-            " AND ($7 IS NULL OR x.status IN (SELECT value FROM json_each($7)))",
-            " AND ($8 = '' OR x.correlation_id = $8)",
-            " AND ($9 IS NULL OR x.prompt_id = $9) AND ($10 IS NULL OR x.version_id = $10)",
-            " ORDER BY x.created_at DESC, x.id DESC LIMIT $12"
-        )
-    };
+/// The statement without texts, and with. `{index}` is the index that is scanned, `{walk}` the condition that it serves.
+const LISTS: [&str; 2] = [
+    concat!(
+        execution_select!(" CROSS JOIN", "", "executions x INDEXED BY {index}", ""),
+        " ",
+        include_str!("sql/list.sql")
+    ),
+    concat!(
+        execution_select!(" CROSS JOIN", text_columns!(), "executions x INDEXED BY {index}", text_joins!()),
+        " ",
+        include_str!("sql/list.sql")
+    ),
+];
+
+static OF_PROJECT: LazyLock<[String; 2]> = LazyLock::new(|| lists("executions_project", "x.project_id = :project_id"));
+static OF_PROMPT: LazyLock<[String; 2]> = LazyLock::new(|| lists("executions_prompt", "x.prompt_id = :prompt"));
+static OF_VERSION: LazyLock<[String; 2]> = LazyLock::new(|| lists("executions_version", "x.version_id = :version"));
+static OF_CORRELATION: LazyLock<[String; 2]> =
+    LazyLock::new(|| lists("executions_correlation", "x.correlation_id = :correlation_id"));
+/// Of the first of the statuses, which is the only one. `status <> 'succeeded'` repeats the condition of the partial
+/// index, without which SQLite does not use it.
+static OF_STATUS: LazyLock<[String; 2]> =
+    LazyLock::new(|| lists("executions_status", "x.status = :statuses ->> 0 AND x.status <> 'succeeded'"));
+
+fn lists(index: &str, walk: &str) -> [String; 2] {
+    LISTS.map(|sql| numbered(&sql.replace("{index}", index).replace("{walk}", walk), ListParameters::NAMES))
 }
 
-/// The statement without texts, and with.
-macro_rules! shapes {
-    ($index:literal, $walk:literal) => {
-        [list!($index, $walk, "", ""), list!($index, $walk, text_columns!(), text_joins!())]
-    };
+parameters! {
+    /// `statuses` is a JSON array; absent stands for all.
+    ListParameters(page: &SqlitePage<'_>, named: &Named, statuses: Option<String>) of sqlx::Sqlite {
+        project_id = page.project.to_string(),
+        earliest = page.filter.start_time.map_or(i64::MIN, |start| start.0),
+        latest = page.latest(),
+        before_at = page.before_at(),
+        before_id = page.before.map(|(_, id)| id.to_string()).unwrap_or_default(),
+        environment = &page.filter.environment,
+        statuses = statuses,
+        correlation_id = &page.filter.correlation_id,
+        prompt = &named.prompt,
+        version = &named.version,
+        most = count(page.limit),
+    }
 }
 
-const OF_PROJECT: [&str; 2] = shapes!("executions_project", "x.project_id = $1");
-const OF_PROMPT: [&str; 2] = shapes!("executions_prompt", "x.prompt_id = $9");
-const OF_VERSION: [&str; 2] = shapes!("executions_version", "x.version_id = $10");
-const OF_CORRELATION: [&str; 2] = shapes!("executions_correlation", "x.correlation_id = $8");
-// `status <> 'succeeded'` repeats the condition of the partial index, without which SQLite does not use it.
-const OF_STATUS: [&str; 2] = shapes!("executions_status", "x.status = $11 AND x.status <> 'succeeded'");
+static NAMED: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/named.sql"), NamedParameters::NAMES));
 
-const NAMED: &str = "
-    SELECT p.id AS prompt_id, v.id AS version_id
-    FROM prompts p LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = $3
-    WHERE p.project_id = $1 AND p.name = $2";
+parameters! {
+    NamedParameters(project: ProjectId, prompt_name: &str, version_number: Option<i32>) of sqlx::Sqlite {
+        project_id = project.to_string(),
+        name = prompt_name,
+        version_number = version_number,
+    }
+}
 
 /// The arguments of `list`.
 pub(super) struct SqlitePage<'a> {
@@ -57,6 +78,18 @@ pub(super) struct SqlitePage<'a> {
     pub(super) before: Option<(Timestamp, ExecutionId)>,
     pub(super) limit: usize,
     pub(super) texts: bool,
+}
+
+impl SqlitePage<'_> {
+    /// Creation time of the last row of the page before.
+    fn before_at(&self) -> i64 {
+        self.before.map_or(i64::MAX, |(at, _)| at.0)
+    }
+
+    /// The latest creation time of a row on the page.
+    fn latest(&self) -> i64 {
+        self.filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1)).min(self.before_at())
+    }
 }
 
 /// Ids of the prompt and the version that the filter names.
@@ -70,18 +103,18 @@ pub(super) async fn list(connection: &mut SqliteConnection, page: SqlitePage<'_>
     let filter = page.filter;
     let names = named(connection, page.project, &filter.prompt_name, filter.version_number);
     let Some(named) = names.await? else { return Ok(Vec::new()) };
-    let statement = if !filter.correlation_id.is_empty() {
-        OF_CORRELATION
+    let statements: &LazyLock<_> = if !filter.correlation_id.is_empty() {
+        &OF_CORRELATION
     } else if named.version.is_some() {
-        OF_VERSION
+        &OF_VERSION
     } else if named.prompt.is_some() {
-        OF_PROMPT
+        &OF_PROMPT
     } else if filter.statuses.is_empty() || filter.statuses.contains(&Status::Succeeded) {
-        OF_PROJECT
+        &OF_PROJECT
     } else {
         return of_statuses(connection, &page).await;
     };
-    walk(connection, statement, &page, &named, None).await
+    walk(connection, statements, &page, &named, &filter.statuses).await
 }
 
 /// Looks up the ids; nothing where the prompt or the version does not exist.
@@ -94,13 +127,8 @@ pub(super) async fn named(
     if prompt_name.is_empty() {
         return Ok(Some(Named::default()));
     }
-    let row = sqlx::query(NAMED)
-        .bind(project.to_string())
-        .bind(prompt_name)
-        .bind(version_number)
-        .fetch_optional(connection)
-        .await
-        .map_err(error::store)?;
+    let query = NamedParameters::query(&NAMED, project, prompt_name, version_number);
+    let row = query.fetch_optional(connection).await.map_err(error::store)?;
     let Some(row) = row else { return Ok(None) };
     let named = Named { prompt: row::maybe(&row, "prompt_id")?, version: row::maybe(&row, "version_id")? };
     let unknown_version = version_number.is_some() && named.version.is_none();
@@ -111,7 +139,7 @@ pub(super) async fn named(
 async fn of_statuses(connection: &mut SqliteConnection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
     let mut all = Vec::new();
     for status in Status::ALL.iter().filter(|status| page.filter.statuses.contains(status)) {
-        all.extend(walk(connection, OF_STATUS, page, &Named::default(), Some(*status)).await?);
+        all.extend(walk(connection, &OF_STATUS, page, &Named::default(), &[*status]).await?);
     }
     all.sort_by_key(|execution: &Execution| std::cmp::Reverse((execution.created_at, execution.id)));
     all.truncate(page.limit);
@@ -120,35 +148,15 @@ async fn of_statuses(connection: &mut SqliteConnection, page: &SqlitePage<'_>) -
 
 async fn walk(
     connection: &mut SqliteConnection,
-    statement: [&'static str; 2],
+    statements: &'static [String; 2],
     page: &SqlitePage<'_>,
     named: &Named,
-    status: Option<Status>,
+    statuses: &[Status],
 ) -> Result<Vec<Execution>> {
-    let filter = page.filter;
-    let (before_at, before_id) = match page.before {
-        Some((at, id)) => (at.0, id.to_string()),
-        None => (i64::MAX, String::new()),
-    };
-    let end = filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1));
-    let words: Vec<_> = filter.statuses.iter().map(|status| status.as_str()).collect();
+    let words: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
     let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
-    let rows = sqlx::query(statement[usize::from(page.texts)])
-        .bind(page.project.to_string())
-        .bind(filter.start_time.map_or(i64::MIN, |start| start.0))
-        .bind(end.min(before_at))
-        .bind(before_at)
-        .bind(before_id)
-        .bind(&filter.environment)
-        .bind(statuses)
-        .bind(&filter.correlation_id)
-        .bind(&named.prompt)
-        .bind(&named.version)
-        .bind(status.map(Status::as_str))
-        .bind(count(page.limit))
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
+    let query = ListParameters::query(&statements[usize::from(page.texts)], page, named, statuses);
+    let rows = query.fetch_all(connection).await.map_err(error::store)?;
     let mut page_rows = Vec::with_capacity(rows.len());
     for row in &rows {
         let texts = if page.texts { Some(texts(row)?) } else { None };

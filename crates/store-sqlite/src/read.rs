@@ -1,8 +1,12 @@
 //! Reads executions by id, and events.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use sqlx::SqliteConnection;
 
 use super::{error, row};
@@ -14,15 +18,24 @@ use prompt_ledger_store::{execution_select, text_columns, text_joins};
 /// The column that `rows::execution::attempts` reads: the attempts that have ended, as one JSON array.
 macro_rules! attempts_column {
     () => {
-        ", (SELECT json_group_array(json_array(number, worker, started_at, ended_at, error_type, error_message, \
-         provider_request_id, prompt_tokens, cached_prompt_tokens, response_tokens, latency_ms) ORDER BY number) \
-         FROM execution_attempts WHERE execution_id = x.id) AS attempt_log"
+        concat!(", ", include_str!("sql/attempt_log.sql"))
     };
 }
-pub(super) const WHOLE: &str = concat!(
-    execution_select!(" CROSS JOIN", concat!(text_columns!(), attempts_column!()), "executions x", text_joins!()),
-    " WHERE x.id = $1 AND x.project_id = $2"
-);
+
+pub(super) static WHOLE: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!(
+        execution_select!(" CROSS JOIN", concat!(text_columns!(), attempts_column!()), "executions x", text_joins!()),
+        " WHERE x.id = :id AND x.project_id = :project_id"
+    );
+    numbered(sql, WholeParameters::NAMES)
+});
+
+parameters! {
+    WholeParameters(project: ProjectId, id: ExecutionId) of sqlx::Sqlite {
+        id = id.to_string(),
+        project_id = project.to_string(),
+    }
+}
 
 /// Executions by a list of ids, without texts, and with.
 const WHOLE_OF: [&str; 2] = [
@@ -53,25 +66,37 @@ const EVENTS_AFTER: &str = concat!(
       ON e.execution_id = w.value ->> 0 AND e.sequence > w.value ->> 1 ORDER BY e.execution_id, e.sequence"
 );
 
-const EVENTS_BETWEEN: &str = concat!(
-    event_columns!(),
-    " FROM execution_events e WHERE e.at >= $1 AND e.at < $2 ORDER BY e.at, e.execution_id, e.sequence LIMIT $3"
-);
+static EVENTS_BETWEEN: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!(event_columns!(), " ", include_str!("sql/events_between.sql"));
+    numbered(sql, EventsBetweenParameters::NAMES)
+});
 
-/// The events of execution $1 after sequence $3; one row without an event where there are none.
-pub(super) const EVENTS: &str = "
-    SELECT e.sequence, e.at, e.from_status, e.to_status, e.attempt, e.error_type, e.next_attempt_at
-    FROM executions x LEFT JOIN execution_events e ON e.execution_id = x.id AND e.sequence > $3
-    WHERE x.id = $1 AND x.project_id = $2 ORDER BY e.sequence LIMIT $4";
+parameters! {
+    /// From `start`, inclusive, to `stop`, exclusive.
+    EventsBetweenParameters(start: Timestamp, stop: Timestamp, limit: usize) of sqlx::Sqlite {
+        start = start.0,
+        stop = stop.0,
+        most = count(limit),
+    }
+}
+
+/// The events of an execution after a sequence; one row without an event where there are none.
+pub(super) static EVENTS: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/events.sql"), EventsParameters::NAMES));
+
+parameters! {
+    EventsParameters(project: ProjectId, id: ExecutionId, after_sequence: i64, limit: usize) of sqlx::Sqlite {
+        id = id.to_string(),
+        project_id = project.to_string(),
+        after_sequence = after_sequence,
+        most = count(limit).max(1),
+    }
+}
 
 pub(super) async fn get(connection: &mut SqliteConnection, project: ProjectId, id: ExecutionId) -> Result<Execution> {
-    let row = sqlx::query(WHOLE)
-        .bind(id.to_string())
-        .bind(project.to_string())
-        .fetch_optional(connection)
-        .await
-        .map_err(error::store)?
-        .ok_or_else(|| Error::execution_not_found(id))?;
+    let query = WholeParameters::query(&WHOLE, project, id);
+    let row = query.fetch_optional(connection).await.map_err(error::store)?;
+    let row = row.ok_or_else(|| Error::execution_not_found(id))?;
     whole(&row, true)
 }
 
@@ -101,8 +126,7 @@ pub(super) async fn events_between(
     end: Timestamp,
     limit: usize,
 ) -> Result<Vec<Change>> {
-    let limit = count(limit);
-    let query = sqlx::query(EVENTS_BETWEEN).bind(start.0).bind(end.0).bind(limit);
+    let query = EventsBetweenParameters::query(&EVENTS_BETWEEN, start, end, limit);
     query.fetch_all(connection).await.map_err(error::store)?.iter().map(change).collect()
 }
 
@@ -113,14 +137,8 @@ pub(super) async fn events(
     after_sequence: i64,
     limit: usize,
 ) -> Result<Vec<Event>> {
-    let rows = sqlx::query(EVENTS)
-        .bind(id.to_string())
-        .bind(project.to_string())
-        .bind(after_sequence)
-        .bind(count(limit).max(1))
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
+    let query = EventsParameters::query(&EVENTS, project, id, after_sequence, limit);
+    let rows = query.fetch_all(connection).await.map_err(error::store)?;
     if rows.is_empty() {
         return Err(Error::execution_not_found(id));
     }

@@ -84,10 +84,17 @@ impl SqliteUsageQuery<'_> {
 }
 
 /// Executions per version, from the table that triggers maintain.
-const COUNTS: &str = "
-    SELECT v.version_number, c.executions
-    FROM prompts p JOIN prompt_versions v ON v.prompt_id = p.id JOIN version_executions c ON c.version_id = v.id
-    WHERE p.project_id = $1 AND p.name = $2 AND v.version_number >= $3 ORDER BY v.version_number LIMIT $4";
+static COUNTS: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/version_counts.sql"), VersionCountsParameters::NAMES));
+
+parameters! {
+    VersionCountsParameters(project: ProjectId, prompt_name: &str, first: i32, versions: usize) of sqlx::Sqlite {
+        project_id = project.to_string(),
+        name = prompt_name,
+        first = first,
+        most = count(versions),
+    }
+}
 
 #[async_trait]
 impl Analytics for Sqlite {
@@ -124,8 +131,7 @@ impl Analytics for Sqlite {
         first: i32,
         versions: usize,
     ) -> Result<HashMap<i32, i64>> {
-        let query = sqlx::query(COUNTS).bind(project.to_string()).bind(prompt_name).bind(first);
-        let query = query.bind(count(versions));
+        let query = VersionCountsParameters::query(&COUNTS, project, prompt_name, first, versions);
         let rows = query.fetch_all(&self.readers).await.map_err(error::store)?;
         rows.iter().map(|row| Ok((row::value(row, "version_number")?, row::value(row, "executions")?))).collect()
     }

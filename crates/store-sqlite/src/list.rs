@@ -45,7 +45,8 @@ fn lists(index: &str, walk: &str) -> [String; 2] {
 }
 
 parameters! {
-    /// `statuses` is a JSON array; absent stands for all.
+    /// Creation times from `earliest` to `latest`, both inclusive, below (`before_at`, `before_id`), which are those of
+    /// the last row of the page before. `statuses` is a JSON array; absent stands for all, as empty texts do.
     ListParameters(page: &SqlitePage<'_>, named: &Named, statuses: Option<String>) of sqlx::Sqlite {
         project_id = page.project.to_string(),
         earliest = page.filter.start_time.map_or(i64::MIN, |start| start.0),
@@ -81,12 +82,12 @@ pub(super) struct SqlitePage<'a> {
 }
 
 impl SqlitePage<'_> {
-    /// Creation time of the last row of the page before.
+    /// Creation time of the last row of the page before, in microseconds; on the first page later than all.
     fn before_at(&self) -> i64 {
         self.before.map_or(i64::MAX, |(at, _)| at.0)
     }
 
-    /// The latest creation time of a row on the page.
+    /// The latest creation time that a row of the page can have, in microseconds; `end_time` is exclusive.
     fn latest(&self) -> i64 {
         self.filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1)).min(self.before_at())
     }

@@ -1,5 +1,7 @@
 //! Reads one prompt with one of its versions.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
@@ -7,9 +9,26 @@ use sqlx::PgExecutor;
 
 use super::error;
 use super::row::without_nul;
-use prompt_ledger_store::rows::prompt::{
-    ACTIVE, CHECKSUM, LATEST, NUMBER, maybe_prompt, maybe_version, project_revision,
-};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
+use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version, project_revision};
+
+static ACTIVE: LazyLock<String> = LazyLock::new(|| numbered(prompt::ACTIVE, NamedParameters::NAMES));
+static LATEST: LazyLock<String> = LazyLock::new(|| numbered(prompt::LATEST, NamedParameters::NAMES));
+static NUMBER: LazyLock<String> = LazyLock::new(|| with_selected(prompt::NUMBER));
+static CHECKSUM: LazyLock<String> = LazyLock::new(|| with_selected(prompt::CHECKSUM));
+
+/// Composes a statement whose number or checksum is bound after the other parameters.
+fn with_selected(sql: &str) -> String {
+    numbered(sql, &[NamedParameters::NAMES, &["selected"]].concat())
+}
+
+parameters! {
+    NamedParameters(project: ProjectId, name: &str) of sqlx::Postgres {
+        project_id = project.0,
+        name = without_nul(name),
+    }
+}
 
 /// The prompt, the version that the selector names, and the project's revision.
 pub(super) async fn select(
@@ -30,12 +49,10 @@ pub(super) async fn fetch(
     selector: &Selector,
 ) -> sqlx::Result<Option<sqlx::postgres::PgRow>> {
     let query = match selector {
-        Selector::Active => sqlx::query(ACTIVE).bind(project.0).bind(without_nul(name)),
-        Selector::Latest => sqlx::query(LATEST).bind(project.0).bind(without_nul(name)),
-        Selector::Number(number) => sqlx::query(NUMBER).bind(project.0).bind(without_nul(name)).bind(*number),
-        Selector::Checksum(checksum) => {
-            sqlx::query(CHECKSUM).bind(project.0).bind(without_nul(name)).bind(without_nul(checksum))
-        }
+        Selector::Active => NamedParameters::query(&ACTIVE, project, name),
+        Selector::Latest => NamedParameters::query(&LATEST, project, name),
+        Selector::Number(number) => NamedParameters::query(&NUMBER, project, name).bind(*number),
+        Selector::Checksum(checksum) => NamedParameters::query(&CHECKSUM, project, name).bind(without_nul(checksum)),
     };
     query.fetch_optional(executor).await
 }

@@ -36,8 +36,8 @@ macro_rules! known_columns {
     };
 }
 
-/// Selects a prompt by project ($1) and name ($2), with one of its versions; the version's columns are NULL where there
-/// is none.
+/// Selects a prompt by project (`:project_id`) and name (`:name`), with one of its versions; the version's columns are
+/// NULL where there is none.
 macro_rules! prompt_and_version {
     ($which:literal) => {
         concat!(
@@ -48,7 +48,7 @@ macro_rules! prompt_and_version {
             " FROM projects j JOIN prompts p ON p.project_id = j.id",
             " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND ",
             $which,
-            " WHERE j.id = $1 AND p.name = $2"
+            " WHERE j.id = :project_id AND p.name = :name"
         )
     };
 }
@@ -57,10 +57,10 @@ macro_rules! prompt_and_version {
 pub const ACTIVE: &str = prompt_and_version!("v.version_number = p.active_version_number");
 /// With the version of the highest number.
 pub const LATEST: &str = prompt_and_version!("v.version_number = p.latest_version_number");
-/// With the version of number $3.
-pub const NUMBER: &str = prompt_and_version!("v.version_number = $3");
-/// With the version of checksum $3.
-pub const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = $3");
+/// With the version of number `:selected`.
+pub const NUMBER: &str = prompt_and_version!("v.version_number = :selected");
+/// With the version of checksum `:selected`.
+pub const CHECKSUM: &str = prompt_and_version!("v.checksum_hash = :selected");
 
 /// The prompt; nothing where `prompt_id` is NULL.
 pub fn maybe_prompt<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Prompt>> {

@@ -18,16 +18,7 @@ use prompt_ledger_store::{known_columns, prompt_columns};
 /// For each element, in order: the project's prompt with that name, and that prompt's version with that content; NULL
 /// where one does not exist.
 pub(super) static READ: LazyLock<String> = LazyLock::new(|| {
-    let sql = concat!(
-        "SELECT ",
-        prompt_columns!(),
-        ", ",
-        known_columns!(),
-        " FROM unnest(:rows) WITH ORDINALITY AS a (name, checksum_hash, place) JOIN projects j ON j.id = :project_id",
-        " LEFT JOIN prompts p ON p.project_id = j.id AND p.name = a.name",
-        " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.checksum_hash = a.checksum_hash",
-        " ORDER BY a.place"
-    );
+    let sql = concat!("SELECT ", prompt_columns!(), ", ", known_columns!(), " ", include_str!("sql/register_code.sql"));
     statement(sql, CodeRows::COLUMNS, &["project_id"])
 });
 

@@ -1,6 +1,8 @@
 //! Reads of prompts and versions. A prompt, its version and the project's revision are read in one statement, so that
 //! the revision identifies the state exactly.
 
+use std::sync::LazyLock;
+
 use super::row::without_nul;
 use super::select::{fetch, read};
 use super::{Postgres, error};
@@ -8,6 +10,8 @@ use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
@@ -16,31 +20,42 @@ use prompt_ledger_store::{
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 
-/// Prompts with names from $2 (inclusive), after $3 and below $4 (both exclusive), with their active versions. One row
-/// without a prompt where there are none, for the revision.
-const PROMPTS: &str = concat!(
-    "SELECT ",
-    prompt_columns!(),
-    ", ",
-    version_columns!(),
-    " FROM projects j LEFT JOIN LATERAL (
-        SELECT * FROM prompts q
-        WHERE q.project_id = j.id AND q.name >= $2 AND q.name <> $3 AND q.name < $4
-            AND ($5::text IS NULL OR q.mode = $5) AND ($6 = '' OR q.owner_team = $6)
-            AND ($7 OR q.archived_at IS NULL)
-        ORDER BY q.name LIMIT $8) p ON true",
-    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number",
-    " WHERE j.id = $1 ORDER BY p.name"
-);
+/// Prompts with names from `from` (inclusive), after `after` and below `below` (both exclusive), with their active
+/// versions. One row without a prompt where there are none, for the revision.
+static PROMPTS: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), " ", include_str!("sql/prompts.sql"));
+    numbered(sql, PromptsParameters::NAMES)
+});
 
-/// Versions with numbers below $3, newest first; one row without a version where there are none.
-const VERSIONS: &str = concat!(
-    "SELECT j.revision AS project_revision, ",
-    version_columns!(),
-    " FROM projects j JOIN prompts p ON p.project_id = j.id",
-    " LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number < $3",
-    " WHERE j.id = $1 AND p.name = $2 ORDER BY v.version_number DESC LIMIT $4"
-);
+parameters! {
+    PromptsParameters(project: ProjectId, filter: &PromptFilter, after: &str, limit: usize) of sqlx::Postgres {
+        project_id = project.0,
+        from = without_nul(after.max(&filter.name_prefix)),
+        after = without_nul(after),
+        below = format!("{}{BEYOND}", without_nul(&filter.name_prefix)),
+        mode = filter.mode.map(Mode::as_str),
+        owner_team = without_nul(&filter.owner_team),
+        include_archived = filter.include_archived,
+        most = count(limit),
+    }
+}
+
+/// Versions with numbers below `before`, newest first; one row without a version where there are none, for the revision.
+static VERSIONS: LazyLock<String> = LazyLock::new(|| {
+    let sql =
+        concat!("SELECT j.revision AS project_revision, ", version_columns!(), " ", include_str!("sql/versions.sql"));
+    numbered(sql, VersionsParameters::NAMES)
+});
+
+parameters! {
+    VersionsParameters(project: ProjectId, name: &str, before: Option<i32>, limit: usize) of sqlx::Postgres {
+        project_id = project.0,
+        name = without_nul(name),
+        before = before.unwrap_or(i32::MAX),
+        // The row without a version is read even where no version is asked for.
+        most = count(limit).max(1),
+    }
+}
 
 /// One row per counter, all from one snapshot.
 const REVISIONS: &str = "SELECT scope, NULL::uuid AS project_id, revision FROM revisions \
@@ -77,19 +92,8 @@ impl Registry for Postgres {
         limit: usize,
     ) -> Result<(Vec<PromptWithActive>, i64)> {
         let after = after.unwrap_or_default();
-        let rows = error::walk(|| {
-            sqlx::query(PROMPTS)
-                .bind(project.0)
-                .bind(without_nul(after.max(&filter.name_prefix)))
-                .bind(without_nul(after))
-                .bind(format!("{}{BEYOND}", without_nul(&filter.name_prefix)))
-                .bind(filter.mode.map(Mode::as_str))
-                .bind(without_nul(&filter.owner_team))
-                .bind(filter.include_archived)
-                .bind(count(limit))
-                .fetch_all(&self.lists)
-        })
-        .await?;
+        let query = || PromptsParameters::query(&PROMPTS, project, filter, after, limit).fetch_all(&self.lists);
+        let rows = error::walk(query).await?;
         let revision = rows.first().map_or(Ok(0), project_revision)?;
         let mut prompts = Vec::with_capacity(rows.len());
         for row in rows {
@@ -114,15 +118,8 @@ impl Registry for Postgres {
         before: Option<i32>,
         limit: usize,
     ) -> Result<(Vec<Version>, i64)> {
-        let rows = error::walk(|| {
-            sqlx::query(VERSIONS)
-                .bind(project.0)
-                .bind(without_nul(name))
-                .bind(before.unwrap_or(i32::MAX))
-                .bind(count(limit).max(1))
-                .fetch_all(&self.lists)
-        })
-        .await?;
+        let query = || VersionsParameters::query(&VERSIONS, project, name, before, limit).fetch_all(&self.lists);
+        let rows = error::walk(query).await?;
         let revision = project_revision(rows.first().ok_or_else(|| Error::prompt_not_found(name))?)?;
         let versions: Result<Vec<_>> =
             rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();

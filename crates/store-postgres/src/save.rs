@@ -12,7 +12,7 @@ use super::bind::{rows, statement};
 use super::timestamp::PgTimestamp;
 use super::{error, row};
 
-const COUNT: &str = "UPDATE projects SET revision = $2 WHERE id = $1";
+const COUNT: &str = "UPDATE projects SET revision = $1 WHERE id = $2";
 
 static PROMPTS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/save_prompts.sql"), PromptRows::COLUMNS, &["project_id"]));
@@ -72,7 +72,7 @@ rows! {
 /// Writes prompts, and sets the project's revision to that of the last one: the lock excludes other writers.
 pub(super) async fn prompts(connection: &mut PgConnection, project: ProjectId, prompts: &[Prompt]) -> Result<()> {
     let Some(last) = prompts.last() else { return Ok(()) };
-    let count = sqlx::query(COUNT).bind(project.0).bind(last.revision);
+    let count = sqlx::query(COUNT).bind(last.revision).bind(project.0);
     count.execute(&mut *connection).await.map_err(error::store)?;
     let rows = prompts.iter().map(|prompt| Ok((prompt, row::to_json(&prompt.tags)?))).collect::<Result<Vec<_>>>()?;
     let save = PromptRows::bind(sqlx::query(PROMPTS.as_str()), &rows).bind(project.0);

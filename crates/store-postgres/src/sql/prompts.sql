@@ -1,0 +1,9 @@
+FROM projects j
+LEFT JOIN LATERAL (
+    SELECT * FROM prompts q
+    WHERE q.project_id = j.id AND q.name >= :from AND q.name <> :after AND q.name < :below
+        AND (:mode::text IS NULL OR q.mode = :mode) AND (:owner_team = '' OR q.owner_team = :owner_team)
+        AND (:include_archived OR q.archived_at IS NULL)
+    ORDER BY q.name LIMIT :most) p ON true
+LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number
+WHERE j.id = :project_id ORDER BY p.name

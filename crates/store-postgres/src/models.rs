@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::model::{Model, ModelRef};
-use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_domain::model::{Model, ModelRef, Price};
+use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use sqlx::{PgConnection, PgPool, Transaction};
@@ -20,24 +20,28 @@ use prompt_ledger_store::{Models, PutModel};
 /// Models, each with all its prices as one JSON column, latest `valid_from` first.
 macro_rules! models {
     ($where:literal) => {
-        concat!(
-            "SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.discovered, m.created_at, \
-             m.updated_at, \
-             coalesce((SELECT json_agg(json_build_array(id, input, cached_input, output, \
-                  (extract(epoch FROM valid_from) * 1000000)::bigint) \
-                  ORDER BY valid_from DESC, created_at DESC, id DESC) \
-              FROM model_prices WHERE provider = m.provider AND model_name = m.model_name)::text, '[]') AS prices \
-             FROM models m ",
-            $where
-        )
+        concat!(include_str!("sql/models.sql"), $where)
     };
 }
 
 const ONE: &str = models!("WHERE m.provider = $1 AND m.model_name = $2");
-const MANY: &str = models!(
-    "WHERE (m.provider, m.model_name) > ($2, $3) AND ($1 = '' OR m.provider = $1)
-     ORDER BY m.provider, m.model_name LIMIT $4"
-);
+
+static MANY: LazyLock<String> = LazyLock::new(|| {
+    let sql = models!(
+        "WHERE (m.provider, m.model_name) > (:after_provider, :after_model) AND (:provider = '' OR m.provider = :provider)
+        ORDER BY m.provider, m.model_name LIMIT :most"
+    );
+    numbered(sql, ModelsParameters::NAMES)
+});
+
+parameters! {
+    ModelsParameters(provider: &str, after: Option<&ModelRef>, limit: usize) of sqlx::Postgres {
+        provider = without_nul(provider),
+        after_provider = without_nul(after.map_or("", |after| &after.provider)),
+        after_model = without_nul(after.map_or("", |after| &after.model_name)),
+        most = count(limit),
+    }
+}
 
 /// Increments the models' revision, and by locking its row serializes writes to models.
 const COUNT: &str =
@@ -59,9 +63,21 @@ parameters! {
 
 const DISCOVERED: &str = "SELECT count(*) FROM models WHERE discovered";
 
-const ADD_PRICE: &str = "
-    INSERT INTO model_prices (id, provider, model_name, input, cached_input, output, valid_from, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+static ADD_PRICE: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/add_price.sql"), PriceParameters::NAMES));
+
+parameters! {
+    PriceParameters(model: &ModelRef, price: &Price, at: Timestamp) of sqlx::Postgres {
+        id = price.id.0,
+        provider = &model.provider,
+        model_name = &model.model_name,
+        input = price.input,
+        cached_input = price.cached_input,
+        output = price.output,
+        valid_from = PgTimestamp(price.valid_from),
+        created_at = PgTimestamp(at),
+    }
+}
 
 #[async_trait]
 impl Models for Postgres {
@@ -76,18 +92,8 @@ impl Models for Postgres {
     }
 
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
-        let (after_provider, after_model) =
-            after.map_or(("", ""), |after| (after.provider.as_str(), after.model_name.as_str()));
-        let rows = error::walk(|| {
-            sqlx::query(MANY)
-                .bind(without_nul(provider))
-                .bind(without_nul(after_provider))
-                .bind(without_nul(after_model))
-                .bind(count(limit))
-                .fetch_all(&self.lists)
-        })
-        .await?;
-        rows.iter().map(model).collect()
+        let query = || ModelsParameters::query(&MANY, provider, after, limit).fetch_all(&self.lists);
+        error::walk(query).await?.iter().map(model).collect()
     }
 
     async fn put_model(&self, put: PutModel) -> Result<Model> {
@@ -128,18 +134,8 @@ async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transactio
     };
     save(&mut transaction, &model).await?;
     if let Some(price) = price {
-        sqlx::query(ADD_PRICE)
-            .bind(price.id.0)
-            .bind(&model.id.provider)
-            .bind(&model.id.model_name)
-            .bind(price.input)
-            .bind(price.cached_input)
-            .bind(price.output)
-            .bind(PgTimestamp(price.valid_from))
-            .bind(PgTimestamp(at))
-            .execute(&mut *transaction)
-            .await
-            .map_err(error::store)?;
+        let add = PriceParameters::query(&ADD_PRICE, &model.id, &price, at);
+        add.execute(&mut *transaction).await.map_err(error::store)?;
     }
     let model = select(&mut transaction, &put.id).await?.unwrap_or(model);
     Ok((model, Some(transaction)))

@@ -1,5 +1,7 @@
 //! Projects and keys.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{KeyId, ProjectId};
@@ -8,6 +10,8 @@ use sqlx::Transaction;
 
 use super::row::without_nul;
 use super::{Postgres, error};
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::access::{key, maybe_project};
 use prompt_ledger_store::rows::bytes;
 use prompt_ledger_store::{Access, ApiKey, NewApiKey, Project};
@@ -27,35 +31,45 @@ macro_rules! keys {
     };
 }
 
-/// A write that increments the keys' revision, unless it wrote nothing.
-macro_rules! counted {
-    ($write:literal, $read:expr) => {
-        concat!(
-            "WITH written AS (",
-            $write,
-            "), counted AS (UPDATE revisions SET revision = revision + 1
-             WHERE scope = 'keys' AND EXISTS (SELECT 1 FROM written)) ",
-            $read
-        )
-    };
+/// A write that increments the keys' revision, unless it wrote nothing. `read` selects from `written`.
+fn counted(write: &str, read: &str) -> String {
+    include_str!("sql/counted.sql").replace("{write}", write) + read
 }
 
-const CREATE_PROJECT: &str = counted!(
-    "INSERT INTO projects (id, name, created_at) VALUES ($2, $1, clock_timestamp())
-     ON CONFLICT (name) DO NOTHING RETURNING id, name",
-    "SELECT id AS project_id, name AS project_name FROM written"
-);
+static CREATE_PROJECT: LazyLock<String> = LazyLock::new(|| {
+    let write = "INSERT INTO projects (id, name, created_at) VALUES (:id, :name, clock_timestamp())
+        ON CONFLICT (name) DO NOTHING RETURNING id, name";
+    let sql = counted(write, "SELECT id AS project_id, name AS project_name FROM written");
+    numbered(&sql, ProjectParameters::NAMES)
+});
 
-const CREATE_KEY: &str = counted!(
-    "INSERT INTO api_keys (id, name, prefix, hash, project_id, created_at)
-     VALUES ($1, $2, $3, $4, $5, clock_timestamp()) RETURNING *",
-    keys!("written", "")
-);
+parameters! {
+    ProjectParameters(id: ProjectId, name: &str) of sqlx::Postgres {
+        id = id.0,
+        name = name,
+    }
+}
 
-const REVOKE_KEY: &str = counted!(
-    "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL RETURNING *",
-    keys!("written", "")
-);
+static CREATE_KEY: LazyLock<String> = LazyLock::new(|| {
+    let write = "INSERT INTO api_keys (id, name, prefix, hash, project_id, created_at)
+        VALUES (:id, :name, :prefix, :hash, :project_id, clock_timestamp()) RETURNING *";
+    numbered(&counted(write, keys!("written", "")), KeyParameters::NAMES)
+});
+
+parameters! {
+    KeyParameters(new: &NewApiKey) of sqlx::Postgres {
+        id = new.id.0,
+        name = &new.name,
+        prefix = &new.prefix,
+        hash = &new.hash[..],
+        project_id = new.project.map(|project| project.0),
+    }
+}
+
+static REVOKE_KEY: LazyLock<String> = LazyLock::new(|| {
+    let write = "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE id = $1 AND revoked_at IS NULL RETURNING *";
+    counted(write, keys!("written", ""))
+});
 
 const GOOD_KEYS: &str = "SELECT hash FROM api_keys WHERE hash = ANY($1) AND revoked_at IS NULL";
 
@@ -69,7 +83,7 @@ impl Access for Postgres {
     }
 
     async fn create_project(&self, id: ProjectId, name: &str) -> Result<Project> {
-        let query = || sqlx::query(CREATE_PROJECT).bind(name.to_owned()).bind(id.0).fetch_optional(&self.calls);
+        let query = || ProjectParameters::query(&CREATE_PROJECT, id, name).fetch_optional(&self.calls);
         let made = error::again(query).await?;
         let made = made.as_ref().map_or(Ok(None), maybe_project)?;
         match made {
@@ -107,7 +121,7 @@ impl Access for Postgres {
 
     async fn revoke_key(&self, id: KeyId) -> Result<Option<ApiKey>> {
         // A key revoked by an earlier attempt whose response was lost is found below.
-        let query = || sqlx::query(REVOKE_KEY).bind(id.0).fetch_optional(&self.calls);
+        let query = || sqlx::query(REVOKE_KEY.as_str()).bind(id.0).fetch_optional(&self.calls);
         if let Some(revoked) = error::again(query).await? {
             return key(&revoked).map(Some);
         }
@@ -120,21 +134,14 @@ impl Postgres {
     /// Writes a key without committing.
     async fn make_key(&self, new: &NewApiKey) -> Result<(ApiKey, Transaction<'static, sqlx::Postgres>)> {
         let mut transaction = error::again(|| self.calls.begin()).await?;
-        let made = sqlx::query(CREATE_KEY)
-            .bind(new.id.0)
-            .bind(&new.name)
-            .bind(&new.prefix)
-            .bind(new.hash.to_vec())
-            .bind(new.project.map(|project| project.0))
-            .fetch_one(&mut *transaction)
-            .await
-            .map_err(|error| match error {
-                // The project is the only foreign key of `api_keys`.
-                sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
-                    Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
-                }
-                other => error::store(other),
-            })?;
+        let made = KeyParameters::query(&CREATE_KEY, new).fetch_one(&mut *transaction).await;
+        let made = made.map_err(|error| match error {
+            // The project is the only foreign key of `api_keys`.
+            sqlx::Error::Database(error) if error.is_foreign_key_violation() => {
+                Error::new(Reason::ProjectNotFound, "the key's project does not exist; create it first")
+            }
+            other => error::store(other),
+        })?;
         Ok((key(&made)?, transaction))
     }
 }

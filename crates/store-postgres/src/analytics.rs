@@ -29,11 +29,21 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 pub(super) const UNTIL: &str = "SELECT until FROM usage_rolled_up";
 
-/// The prompt of project $1 with name $2, and its version with number $3.
-pub(super) const NAMED: &str = "
-    SELECT p.id AS prompt_id, v.id AS version_id
-    FROM prompts p LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = $3
-    WHERE p.project_id = $1 AND p.name = $2";
+/// The prompt of a project with that name, and its version with that number.
+pub(super) static NAMED: LazyLock<String> = LazyLock::new(|| {
+    let sql = "SELECT p.id AS prompt_id, v.id AS version_id
+        FROM prompts p LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = :version_number
+        WHERE p.project_id = :project_id AND p.name = :name";
+    numbered(sql, NamedParameters::NAMES)
+});
+
+parameters! {
+    NamedParameters(project: ProjectId, filter: &UsageFilter) of sqlx::Postgres {
+        project_id = project.0,
+        name = clean(&filter.prompt_name),
+        version_number = filter.version_number,
+    }
+}
 
 pub(super) const PROMPTS: &str = "
     SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts WHERE project_id = $1
@@ -207,13 +217,8 @@ async fn named(
     if filter.prompt_name.is_empty() {
         return Ok(Some((None, None)));
     }
-    let found = sqlx::query(NAMED)
-        .bind(question.project.0)
-        .bind(clean(&filter.prompt_name))
-        .bind(filter.version_number)
-        .fetch_optional(&mut **snapshot)
-        .await
-        .map_err(error::store)?;
+    let query = NamedParameters::query(&NAMED, question.project, filter);
+    let found = query.fetch_optional(&mut **snapshot).await.map_err(error::store)?;
     let Some(found) = found else { return Ok(None) };
     let (prompt, version) = (row::maybe(&found, "prompt_id")?, row::maybe(&found, "version_id")?);
     let unknown = filter.version_number.is_some() && version.is_none();

@@ -2,6 +2,8 @@
 //! fewest rows, newest first, and tests the other conditions in a form that no index supports: the choice of index is
 //! fixed here, independent of statistics.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
@@ -12,63 +14,66 @@ use super::bind::clean;
 use super::error;
 use super::timestamp::PgTimestamp;
 use prompt_ledger_store::ExecutionFilter;
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// $1 project; $2 to $3 creation time, both inclusive; $4, $5 creation time and id of the last row of the page before;
-/// $6 environment, $7 statuses, $8 correlation id; $9 prompt and $10 version number; $11 limit.
-macro_rules! page {
-    ($walk:literal) => {
-        concat!(
-            "SELECT w.* FROM executions w WHERE ",
-            $walk,
-            " AND w.created_at BETWEEN $2 AND $3 AND (w.created_at, w.id) < ($4, $5)",
-            " AND ($6 = '' OR w.environment = $6)",
-            " AND ($7::text[] IS NULL OR w.status = ANY ($7)) AND ($8 = '' OR w.correlation_id = $8)",
-            " AND w.project_id IS NOT DISTINCT FROM $1",
-            " AND ($9 = '' OR w.prompt_id IN (SELECT q.id FROM prompts q",
-            " WHERE q.project_id = $1 AND q.name = $9))",
-            " AND ($10::int4 IS NULL OR w.version_id IN (SELECT u.id FROM prompts q",
-            " JOIN prompt_versions u ON u.prompt_id = q.id",
-            " WHERE q.project_id = $1 AND q.name = $9 AND u.version_number = $10))",
-            " ORDER BY w.created_at DESC, w.id DESC LIMIT $11"
-        )
-    };
+/// A page of executions, which `walk` finds by one index.
+fn page(walk: &str) -> String {
+    include_str!("sql/executions_page.sql").replace("{walk}", walk)
 }
 
-/// A page from `$page`, joined with prompt, version and project.
-macro_rules! list {
-    ($page:expr, $columns:expr, $joins:expr) => {
-        concat!(
-            execution_select!(" JOIN", $columns, concat!("(", $page, ") x"), $joins),
-            " ORDER BY x.created_at DESC, x.id DESC LIMIT $11"
-        )
-    };
+/// The executions of `{page}` with prompt, version and project: without texts, and with.
+const LIST: [&str; 2] = [
+    execution_select!(" JOIN", "", "({page}) x", ""),
+    execution_select!(" JOIN", text_columns!(), "({page}) x", text_joins!()),
+];
+
+/// The statements of one shape of filter: without texts, and with.
+type Shape = LazyLock<[String; 2]>;
+
+fn shape(page: &str) -> [String; 2] {
+    LIST.map(|list| {
+        let sql = list.replace("{page}", page) + " ORDER BY x.created_at DESC, x.id DESC LIMIT :most";
+        numbered(&sql, PageParameters::NAMES)
+    })
 }
 
-/// The statement without texts, and with.
-macro_rules! shapes {
-    ($page:expr) => {
-        [list!($page, "", ""), list!($page, text_columns!(), text_joins!())]
-    };
-}
-
-pub(super) const OF_PROJECT: [&str; 2] = shapes!(page!("w.project_id = $1"));
-pub(super) const OF_PROMPT: [&str; 2] =
-    shapes!(page!("w.prompt_id = (SELECT q.id FROM prompts q WHERE q.project_id = $1 AND q.name = $9)"));
-pub(super) const OF_VERSION: [&str; 2] = shapes!(page!(
-    "w.version_id = (SELECT u.id FROM prompts q JOIN prompt_versions u ON u.prompt_id = q.id \
-     WHERE q.project_id = $1 AND q.name = $9 AND u.version_number = $10)"
-));
-pub(super) const OF_CORRELATION: [&str; 2] = shapes!(page!("w.correlation_id = $8"));
+pub(super) static OF_PROJECT: Shape = LazyLock::new(|| shape(&page("w.project_id = :project_id")));
+pub(super) static OF_PROMPT: Shape = LazyLock::new(|| {
+    shape(&page("w.prompt_id = (SELECT q.id FROM prompts q WHERE q.project_id = :project_id AND q.name = :prompt)"))
+});
+pub(super) static OF_VERSION: Shape = LazyLock::new(|| {
+    shape(&page(
+        "w.version_id = (SELECT u.id FROM prompts q JOIN prompt_versions u ON u.prompt_id = q.id
+        WHERE q.project_id = :project_id AND q.name = :prompt AND u.version_number = :version_number)",
+    ))
+});
+pub(super) static OF_CORRELATION: Shape = LazyLock::new(|| shape(&page("w.correlation_id = :correlation_id")));
 /// One index scan for each status, merged: the index is ordered within one status only. The condition `status <>
 /// 'succeeded'` repeats that of the partial index.
-pub(super) const OF_STATUSES: [&str; 2] = shapes!(concat!(
-    "SELECT y.* FROM unnest($7::text[]) AS s (status) CROSS JOIN LATERAL (",
-    page!("w.status = s.status AND w.status <> 'succeeded'"),
-    ") y"
-));
+pub(super) static OF_STATUSES: Shape = LazyLock::new(|| {
+    let page = page("w.status = s.status AND w.status <> 'succeeded'");
+    shape(&format!("SELECT y.* FROM unnest(:statuses::text[]) AS s (status) CROSS JOIN LATERAL ({page}) y"))
+});
+
+parameters! {
+    PageParameters(page: &PostgresPage<'_>) of sqlx::Postgres {
+        project_id = page.project.0,
+        first = PgTimestamp(page.filter.start_time.unwrap_or(Timestamp(i64::MIN))),
+        last = PgTimestamp(page.last()),
+        before_at = PgTimestamp(page.before().0),
+        before_id = page.before().1.0,
+        environment = clean(&page.filter.environment),
+        statuses = page.statuses(),
+        correlation_id = clean(&page.filter.correlation_id),
+        prompt = clean(&page.filter.prompt_name),
+        version_number = page.filter.version_number,
+        most = count(page.limit),
+    }
+}
 
 /// The arguments of `list`.
 pub(super) struct PostgresPage<'a> {
@@ -80,45 +85,44 @@ pub(super) struct PostgresPage<'a> {
 }
 
 impl PostgresPage<'_> {
-    /// The statement whose index leaves the fewest rows.
-    fn shape(&self) -> [&'static str; 2] {
+    /// The statements whose index leaves the fewest rows.
+    fn shape(&self) -> &'static [String; 2] {
         let filter = self.filter;
         if !filter.correlation_id.is_empty() {
-            OF_CORRELATION
+            &OF_CORRELATION
         } else if !filter.prompt_name.is_empty() && filter.version_number.is_some() {
-            OF_VERSION
+            &OF_VERSION
         } else if !filter.prompt_name.is_empty() {
-            OF_PROMPT
+            &OF_PROMPT
         } else if filter.statuses.is_empty() || filter.statuses.contains(&Status::Succeeded) {
-            OF_PROJECT
+            &OF_PROJECT
         } else {
-            OF_STATUSES
+            &OF_STATUSES
         }
+    }
+
+    /// Creation time and id of the last row of the page before; greater than those of every row on the first page.
+    fn before(&self) -> (Timestamp, ExecutionId) {
+        self.before.unwrap_or((Timestamp(i64::MAX), ExecutionId(Uuid::max())))
+    }
+
+    /// Latest creation time, inclusive.
+    fn last(&self) -> Timestamp {
+        let end = self.filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1));
+        Timestamp(end.min(self.before().0.0))
+    }
+
+    /// None where every status matches.
+    fn statuses(&self) -> Option<Vec<&'static str>> {
+        let statuses = &self.filter.statuses;
+        let words = || Status::ALL.iter().filter(|status| statuses.contains(status)).map(|status| status.as_str());
+        (!statuses.is_empty()).then(|| words().collect())
     }
 }
 
 pub(super) async fn list(pool: &PgPool, page: PostgresPage<'_>) -> Result<Vec<Execution>> {
-    let filter = page.filter;
-    let (before_at, before_id) = page.before.unwrap_or((Timestamp(i64::MAX), ExecutionId(Uuid::max())));
-    let end = filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1));
-    let statuses: Vec<_> = Status::ALL.iter().filter(|s| filter.statuses.contains(s)).map(|s| s.as_str()).collect();
-    let statuses = (!statuses.is_empty()).then_some(statuses);
-    let statement = page.shape()[usize::from(page.texts)];
-    let query = || {
-        sqlx::query(statement)
-            .bind(page.project.0)
-            .bind(PgTimestamp(Timestamp(filter.start_time.map_or(i64::MIN, |start| start.0))))
-            .bind(PgTimestamp(Timestamp(end.min(before_at.0))))
-            .bind(PgTimestamp(before_at))
-            .bind(before_id.0)
-            .bind(clean(&filter.environment))
-            .bind(statuses.clone())
-            .bind(clean(&filter.correlation_id))
-            .bind(clean(&filter.prompt_name))
-            .bind(filter.version_number)
-            .bind(count(page.limit))
-            .fetch_all(pool)
-    };
+    let statement = &page.shape()[usize::from(page.texts)];
+    let query = || PageParameters::query(statement, &page).fetch_all(pool);
     let rows = error::walk(query).await?;
     let mut executions = Vec::with_capacity(rows.len());
     for row in &rows {

@@ -8,32 +8,7 @@ use super::{
 };
 
 /// 20,000 executions, of which 200 are queued and 200 running.
-const FILL: &str = "
-    INSERT INTO prompts (id, project_id, name, mode, description, owner_team, tags, active_version_number,
-        latest_version_number, revision, created_at, updated_at)
-    SELECT gen_random_uuid(), j.id, 'p' || n, 'full', '', '', '[]', 1, 1, 1, now(), now()
-    FROM projects j, generate_series(1, 50) n;
-    INSERT INTO prompt_versions (id, prompt_id, version_number, status, template_source, template_format,
-        checksum_hash, variables, created_by, created_at, source_repository, source_commit, source_path)
-    SELECT gen_random_uuid(), p.id, 1, 'active', '', 'handlebars', '', '[]', '', now(), '', '', '' FROM prompts p;
-    INSERT INTO executions (id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider,
-        model_name, correlation_id, idempotency_key, request_hash, prompt_truncated, timeout_micros, max_retries,
-        attempts, claim_id, lease_until, available_at, expire_at, last_sequence, created_at, completed_at)
-    SELECT gen_random_uuid(), p.project_id, p.id, v.id, 'full', 'async', s.status, 'dev', 'echo', 'echo', 'c' || n,
-        'k' || n, '\\x00', false, 1, 0, 0, gen_random_uuid(), now(), now(), now(), 1, now() - n * interval '1 second',
-        CASE WHEN s.status NOT IN ('queued', 'running') THEN now() END
-    FROM prompts p JOIN prompt_versions v ON v.prompt_id = p.id, generate_series(1, 400) n,
-        LATERAL (SELECT CASE WHEN n % 100 = 0 THEN 'queued' WHEN n % 100 = 1 THEN 'running' WHEN n % 100 = 2
-            THEN 'failed' ELSE 'succeeded' END AS status) s;
-    INSERT INTO execution_events (execution_id, sequence, at, to_status, attempt)
-    SELECT id, 1, created_at, 'queued', 0 FROM executions;
-    INSERT INTO execution_attempts (execution_id, number, worker, started_at, ended_at, error_message,
-        provider_request_id) SELECT id, 1, '', now(), now(), '', '' FROM executions;
-    INSERT INTO execution_inputs (execution_id, rendered_prompt, variables) SELECT id, '', '' FROM executions;
-    INSERT INTO usage_rollups SELECT project_id, prompt_id, s, created_at, version_id, provider, model_name, environment,
-        prompt_mode, status, 1, 0, 0, 0, 0, 0, '' FROM executions, unnest(ARRAY[1, 60, 1440]) s;
-    INSERT INTO usage_open_executions SELECT id, project_id, created_at FROM executions WHERE completed_at IS NULL;
-    ANALYZE";
+const FILL: &str = include_str!("sql/fill_plans.sql");
 
 /// The planner settings of the store's connections.
 const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_hashjoin = off;
@@ -105,27 +80,27 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (executions::QUEUED, "executions_due"),
         (read::WHOLE, "executions_pkey"),
         (read::WHOLE_OF[1], "executions_pkey"),
-        (read::EVENTS, "execution_events_pkey"),
+        (read::EVENTS.as_str(), "execution_events_pkey"),
         (read::EVENTS_AFTER, "execution_events_pkey"),
-        (read::EVENTS_BETWEEN, "execution_events_at"),
+        (read::EVENTS_BETWEEN.as_str(), "execution_events_at"),
         (register_code::READ.as_str(), "prompts_project_id_name_key"),
         (register_code::READ.as_str(), "prompt_versions_prompt_id_checksum_hash_key"),
-        (list::OF_PROJECT[1], "executions_project"),
-        (list::OF_PROMPT[1], "executions_prompt"),
-        (list::OF_VERSION[1], "executions_version"),
-        (list::OF_CORRELATION[1], "executions_correlation"),
-        (list::OF_STATUSES[1], "executions_status"),
-        (analytics::NAMED, "prompts_project_id_name_key"),
+        (list::OF_PROJECT[1].as_str(), "executions_project"),
+        (list::OF_PROMPT[1].as_str(), "executions_prompt"),
+        (list::OF_VERSION[1].as_str(), "executions_version"),
+        (list::OF_CORRELATION[1].as_str(), "executions_correlation"),
+        (list::OF_STATUSES[1].as_str(), "executions_status"),
+        (analytics::NAMED.as_str(), "prompts_project_id_name_key"),
         (analytics::PROMPTS, "prompts_project_id_name_key"),
         (analytics::USAGE.as_str(), "executions_project"),
         (analytics::USAGE.as_str(), "usage_rollups_pkey"),
         (analytics::USAGE.as_str(), "usage_open_executions_time"),
-        (roll_up::AFTER_CROWD, "executions_project"),
+        (roll_up::AFTER_CROWD.as_str(), "executions_project"),
         (roll_up::SLICE.as_str(), "executions_project"),
-        (roll_up::LEAVE, "executions_project"),
+        (roll_up::LEAVE.as_str(), "executions_project"),
         (roll_up::LATE.as_str(), "executions_pkey"),
         (roll_up::DONE, "executions_pkey"),
-        (roll_up::SHORTER, "usage_rollups_pkey"),
+        (roll_up::SHORTER.as_str(), "usage_rollups_pkey"),
         (roll_up::PRESENT.as_str(), "usage_rollups_pkey"),
     ] {
         let plan = plan(connection, sql).await;

@@ -1,5 +1,7 @@
 //! Reads executions by id, and events.
 
+use std::sync::LazyLock;
+
 use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result, Timestamp};
@@ -7,30 +9,18 @@ use sqlx::PgPool;
 
 use super::error;
 use super::timestamp::PgTimestamp;
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{change, maybe_event, whole};
 use prompt_ledger_store::{Change, Event};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// Microseconds since 1970.
-macro_rules! epoch {
-    ($column:literal) => {
-        concat!("(extract(epoch FROM ", $column, ") * 1000000)::int8")
-    };
-}
-
-/// The column that [`whole`] reads the attempts from: those that have ended, as one JSON array.
+/// The column that [`whole`] reads the attempts from: those that have ended, as one JSON array. Timestamps are
+/// microseconds since 1970.
 macro_rules! attempts_column {
     () => {
-        concat!(
-            ", (SELECT coalesce(json_agg(json_build_array(a.number, a.worker, ",
-            epoch!("a.started_at"),
-            ", ",
-            epoch!("a.ended_at"),
-            ", a.error_type, a.error_message, a.provider_request_id, a.prompt_tokens, a.cached_prompt_tokens, \
-             a.response_tokens, a.latency_ms) ORDER BY a.number), '[]')::text \
-             FROM execution_attempts a WHERE a.execution_id = x.id) AS attempt_log"
-        )
+        include_str!("sql/attempts.sql")
     };
 }
 
@@ -61,16 +51,40 @@ pub(super) const EVENTS_AFTER: &str = concat!(
       JOIN execution_events e ON e.execution_id = w.id AND e.sequence > w.after ORDER BY e.execution_id, e.sequence"
 );
 
-pub(super) const EVENTS_BETWEEN: &str = concat!(
-    event_columns!(),
-    " FROM execution_events e WHERE e.at >= $1 AND e.at < $2 ORDER BY e.at, e.execution_id, e.sequence LIMIT $3"
-);
+/// Events of all executions from `from` (inclusive) to `to` (exclusive).
+pub(super) static EVENTS_BETWEEN: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!(
+        event_columns!(),
+        " FROM execution_events e WHERE e.at >= :from AND e.at < :to ORDER BY e.at, e.execution_id, e.sequence LIMIT :most"
+    );
+    numbered(sql, BetweenParameters::NAMES)
+});
 
-/// The events of execution $1 after sequence $3; one row without an event where there are none.
-pub(super) const EVENTS: &str = "
-    SELECT e.sequence, e.at, e.from_status, e.to_status, e.attempt, e.error_type, e.next_attempt_at
-    FROM executions x LEFT JOIN execution_events e ON e.execution_id = x.id AND e.sequence > $3
-    WHERE x.id = $1 AND x.project_id IS NOT DISTINCT FROM $2 ORDER BY e.sequence LIMIT $4";
+parameters! {
+    BetweenParameters(from: Timestamp, to: Timestamp, limit: usize) of sqlx::Postgres {
+        from = PgTimestamp(from),
+        to = PgTimestamp(to),
+        most = count(limit),
+    }
+}
+
+/// The events of an execution after a sequence; one row without an event where there are none.
+pub(super) static EVENTS: LazyLock<String> = LazyLock::new(|| {
+    let sql = "SELECT e.sequence, e.at, e.from_status, e.to_status, e.attempt, e.error_type, e.next_attempt_at
+        FROM executions x LEFT JOIN execution_events e ON e.execution_id = x.id AND e.sequence > :after
+        WHERE x.id = :id AND x.project_id IS NOT DISTINCT FROM :project_id ORDER BY e.sequence LIMIT :most";
+    numbered(sql, EventsParameters::NAMES)
+});
+
+parameters! {
+    EventsParameters(project: ProjectId, id: ExecutionId, after: i64, limit: usize) of sqlx::Postgres {
+        project_id = project.0,
+        id = id.0,
+        after = after,
+        // The row without an event is read even where no event is asked for.
+        most = count(limit).max(1),
+    }
+}
 
 pub(super) async fn get(pool: &PgPool, project: ProjectId, id: ExecutionId) -> Result<Execution> {
     let query = || sqlx::query(WHOLE).bind(id.0).bind(project.0).fetch_optional(pool);
@@ -96,9 +110,7 @@ pub(super) async fn events_between(
     end: Timestamp,
     limit: usize,
 ) -> Result<Vec<Change>> {
-    let query = || {
-        sqlx::query(EVENTS_BETWEEN).bind(PgTimestamp(start)).bind(PgTimestamp(end)).bind(count(limit)).fetch_all(pool)
-    };
+    let query = || BetweenParameters::query(&EVENTS_BETWEEN, start, end, limit).fetch_all(pool);
     error::again(query).await?.iter().map(change).collect()
 }
 
@@ -115,9 +127,7 @@ pub(super) async fn events(
     after_sequence: i64,
     limit: usize,
 ) -> Result<Vec<Event>> {
-    let query = || {
-        sqlx::query(EVENTS).bind(id.0).bind(project.0).bind(after_sequence).bind(count(limit).max(1)).fetch_all(pool)
-    };
+    let query = || EventsParameters::query(&EVENTS, project, id, after_sequence, limit).fetch_all(pool);
     let rows = error::again(query).await?;
     if rows.is_empty() {
         return Err(Error::execution_not_found(id));

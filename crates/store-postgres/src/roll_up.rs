@@ -21,6 +21,8 @@ use super::bind::{rows, statement};
 use super::timestamp::PgTimestamp;
 use super::{error, row};
 use prompt_ledger_store::RollupPolicy;
+use prompt_ledger_store::parameters;
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rollup::{self, add_latencies, add_steps, advance, floor, is_built};
 use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
@@ -35,26 +37,43 @@ pub(super) const HOLD: &str = "
         now() AS now, coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= marked_xid, false) AS settled
     FROM usage_rolled_up FOR UPDATE SKIP LOCKED";
 
-/// Creation time of the first execution after the $3 oldest ones from $1 (inclusive) to $2 (exclusive); none where
-/// there are no more.
-pub(super) const AFTER_CROWD: &str = "
-    SELECT x.created_at FROM projects j CROSS JOIN LATERAL (
-        SELECT e.created_at FROM executions e
-        WHERE e.project_id = j.id AND e.created_at >= $1 AND e.created_at < $2 ORDER BY e.created_at LIMIT $3 + 1) x
-    ORDER BY x.created_at OFFSET $3 LIMIT 1";
+/// Creation time of the first execution after the `crowd` oldest ones from `from` (inclusive) to `to` (exclusive); none
+/// where there are no more.
+pub(super) static AFTER_CROWD: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/after_crowd.sql"), CrowdParameters::NAMES));
+
+parameters! {
+    CrowdParameters(from: Timestamp, to: Timestamp, crowd: usize) of sqlx::Postgres {
+        from = PgTimestamp(from),
+        to = PgTimestamp(to),
+        crowd = count(crowd),
+    }
+}
 
 /// Ended executions of `from`, grouped by minute and all other dimensions.
 fn ended(from: &str) -> String {
     include_str!("sql/ended.sql").replace("{from}", from)
 }
 
-/// Ended executions created from $1 (inclusive) to $2 (exclusive).
+/// Ended executions created from `from` (inclusive) to `to` (exclusive).
 pub(super) static SLICE: LazyLock<String> = LazyLock::new(|| {
-    ended(
+    let sql = ended(
         "projects j CROSS JOIN LATERAL (SELECT x.* FROM executions x
-        WHERE x.project_id = j.id AND x.created_at >= $1 AND x.created_at < $2 OFFSET 0)",
-    )
+        WHERE x.project_id = j.id AND x.created_at >= :from AND x.created_at < :to OFFSET 0)",
+    );
+    numbered(&sql, SliceParameters::NAMES)
 });
+
+/// Adds to the open executions those created from `from` (inclusive) to `to` (exclusive) that have not ended.
+pub(super) static LEAVE: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/open_executions.sql"), SliceParameters::NAMES));
+
+parameters! {
+    SliceParameters(from: Timestamp, to: Timestamp) of sqlx::Postgres {
+        from = PgTimestamp(from),
+        to = PgTimestamp(to),
+    }
+}
 
 /// Open executions that have ended since.
 pub(super) static LATE: LazyLock<String> = LazyLock::new(|| {
@@ -69,12 +88,19 @@ pub(super) const DONE: &str = "
     DELETE FROM usage_open_executions s WHERE NOT EXISTS (
         SELECT FROM executions e WHERE e.id = s.execution_id AND e.completed_at IS NULL)";
 
-/// Adds to the open executions those created from $1 (inclusive) to $2 (exclusive) that have not ended.
-pub(super) const LEAVE: &str = include_str!("sql/open_executions.sql");
+/// The rollups of one span that start from `from` (inclusive) to `to` (exclusive).
+pub(super) static SHORTER: LazyLock<String> = LazyLock::new(|| {
+    let sql = concat!(include_str!("sql/rollup_columns.sql"), include_str!("sql/shorter_rollups.sql"));
+    numbered(sql, ShorterParameters::NAMES)
+});
 
-/// The rollups of span $1 that start from $2 (inclusive) to $3 (exclusive).
-pub(super) const SHORTER: &str =
-    concat!(include_str!("sql/rollup_columns.sql"), include_str!("sql/shorter_rollups.sql"));
+parameters! {
+    ShorterParameters(length: Bucket, from: Timestamp, to: Timestamp) of sqlx::Postgres {
+        span = span(length),
+        from = PgTimestamp(from),
+        to = PgTimestamp(to),
+    }
+}
 
 /// The existing rollups with these keys.
 pub(super) static PRESENT: LazyLock<String> = LazyLock::new(|| {
@@ -190,9 +216,9 @@ async fn after_crowd(
     if from >= to {
         return Ok(None);
     }
-    let query = sqlx::query_scalar(AFTER_CROWD).bind(PgTimestamp(from)).bind(PgTimestamp(to)).bind(count(crowd));
-    let next: Option<PgTimestamp> = query.fetch_optional(&mut **step).await.map_err(error::store)?;
-    Ok(next.map(|next| next.0))
+    let query = CrowdParameters::query(&AFTER_CROWD, from, to, crowd);
+    let next = query.fetch_optional(&mut **step).await.map_err(error::store)?;
+    next.map(|next| row::value(&next, "created_at")).transpose()
 }
 
 /// Open executions that have ended.
@@ -217,17 +243,12 @@ async fn late(step: &mut RollupTransaction, until: Timestamp) -> Result<LateExec
 
 /// Adds the ended executions created in a time span, and records the others as open.
 async fn slice(step: &mut RollupTransaction, rollups: &mut RollupRows, from: Timestamp, to: Timestamp) -> Result<()> {
-    let query = sqlx::query(SLICE.as_str()).bind(PgTimestamp(from)).bind(PgTimestamp(to));
+    let query = SliceParameters::query(&SLICE, from, to);
     for row in &query.fetch_all(&mut **step).await.map_err(error::store)? {
         add(rollups, row, [Bucket::Minute])?;
     }
-    sqlx::query(LEAVE)
-        .bind(PgTimestamp(from))
-        .bind(PgTimestamp(to))
-        .execute(&mut **step)
-        .await
-        .map_err(error::store)?;
-    Ok(())
+    let leave = SliceParameters::query(&LEAVE, from, to);
+    leave.execute(&mut **step).await.map(drop).map_err(error::store)
 }
 
 /// Adds executions of one minute to the rollups of these lengths: that of their version, and that of the project.
@@ -283,7 +304,7 @@ async fn build(
     if first == last {
         return Ok(());
     }
-    let query = sqlx::query(SHORTER).bind(span(shorter)).bind(PgTimestamp(first)).bind(PgTimestamp(last));
+    let query = ShorterParameters::query(&SHORTER, shorter, first, last);
     let mut rollups = RollupRows::new();
     for row in &query.fetch_all(&mut **step).await.map_err(error::store)? {
         let key = key(row, span(longer))?;

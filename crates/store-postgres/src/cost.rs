@@ -11,26 +11,44 @@ pub(super) fn with_cost(sql: &str, price_id: &str, [prompt, cached, response]: [
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use prompt_ledger_domain::Timestamp;
     use prompt_ledger_domain::ids::PriceId;
     use prompt_ledger_domain::model::{Price, Usage};
+    use prompt_ledger_store::parameters;
+    use prompt_ledger_store::parameters::numbered;
     use sqlx::postgres::PgConnectOptions;
-    use sqlx::{AssertSqlSafe, ConnectOptions};
+    use sqlx::{ConnectOptions, Row};
     use uuid::Uuid;
 
     use super::with_cost;
 
-    /// Tokens $1 to $3 at the price $4 to $6.
-    const RECKONED: &str = "
-        WITH model_prices (id, input, cached_input, output) AS (VALUES (1, $4::int8, $5::int8, $6::int8))
-        SELECT {cost} FROM (VALUES (1, $1::int4, $2::int4, $3::int4)) AS u (price_id, prompt, cached, response)";
+    static RECKONED: LazyLock<String> = LazyLock::new(|| {
+        let sql = "WITH model_prices (id, input, cached_input, output)
+                AS (VALUES (1, :input::int8, :cached_input::int8, :output::int8))
+            SELECT {cost} FROM (VALUES (1, :prompt::int4, :cached::int4, :response::int4))
+                AS u (price_id, prompt, cached, response)";
+        let sql = with_cost(sql, "u.price_id", ["u.prompt", "u.cached", "u.response"]);
+        numbered(&sql, CostParameters::NAMES)
+    });
+
+    parameters! {
+        CostParameters(usage: &Usage, price: &Price) of sqlx::Postgres {
+            prompt = usage.prompt_tokens,
+            cached = usage.cached_prompt_tokens,
+            response = usage.response_tokens,
+            input = price.input,
+            cached_input = price.cached_input,
+            output = price.output,
+        }
+    }
 
     #[tokio::test]
     async fn the_database_reckons_as_the_domain_does() {
         let url =
             std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL names no server: run `cargo xtask test`");
         let mut connection = url.parse::<PgConnectOptions>().unwrap().connect().await.unwrap();
-        let reckoned = with_cost(RECKONED, "u.price_id", ["u.prompt", "u.cached", "u.response"]);
         let counts = [None, Some(0), Some(1), Some(3), Some(999_999), Some(i32::MAX)];
         let prices = [
             (0, None, 0),
@@ -46,16 +64,8 @@ mod tests {
             for (input, cached_input, output) in prices {
                 let price = Price { id: PriceId(Uuid::nil()), input, cached_input, output, valid_from: Timestamp(0) };
                 let usage = Usage { prompt_tokens, cached_prompt_tokens, response_tokens };
-                let answer: Option<i64> = sqlx::query_scalar(AssertSqlSafe(reckoned.clone()))
-                    .bind(prompt_tokens)
-                    .bind(cached_prompt_tokens)
-                    .bind(response_tokens)
-                    .bind(input)
-                    .bind(cached_input)
-                    .bind(output)
-                    .fetch_one(&mut connection)
-                    .await
-                    .unwrap();
+                let query = CostParameters::query(&RECKONED, &usage, &price);
+                let answer: Option<i64> = query.fetch_one(&mut connection).await.unwrap().get(0);
                 assert_eq!(answer, usage.cost(&price), "{usage:?} at {price:?}");
             }
         }

@@ -37,10 +37,8 @@ fn counted(write: &str, read: &str) -> String {
 }
 
 static CREATE_PROJECT: LazyLock<String> = LazyLock::new(|| {
-    let write = "INSERT INTO projects (id, name, created_at) VALUES (:id, :name, clock_timestamp())
-        ON CONFLICT (name) DO NOTHING RETURNING id, name";
-    let sql = counted(write, "SELECT id AS project_id, name AS project_name FROM written");
-    numbered(&sql, ProjectParameters::NAMES)
+    let read = "SELECT id AS project_id, name AS project_name FROM written";
+    numbered(&counted(include_str!("sql/create_project.sql"), read), ProjectParameters::NAMES)
 });
 
 parameters! {
@@ -51,9 +49,8 @@ parameters! {
 }
 
 static CREATE_KEY: LazyLock<String> = LazyLock::new(|| {
-    let write = "INSERT INTO api_keys (id, name, prefix, hash, project_id, created_at)
-        VALUES (:id, :name, :prefix, :hash, :project_id, clock_timestamp()) RETURNING *";
-    numbered(&counted(write, keys!("written", "")), KeyParameters::NAMES)
+    let sql = counted(include_str!("sql/create_key.sql"), keys!("written", ""));
+    numbered(&sql, KeyParameters::NAMES)
 });
 
 parameters! {

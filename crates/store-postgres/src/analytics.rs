@@ -30,12 +30,8 @@ const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 pub(super) const UNTIL: &str = "SELECT until FROM usage_rolled_up";
 
 /// The prompt of a project with that name, and its version with that number.
-pub(super) static NAMED: LazyLock<String> = LazyLock::new(|| {
-    let sql = "SELECT p.id AS prompt_id, v.id AS version_id
-        FROM prompts p LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = :version_number
-        WHERE p.project_id = :project_id AND p.name = :name";
-    numbered(sql, NamedParameters::NAMES)
-});
+pub(super) static NAMED: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/named.sql"), NamedParameters::NAMES));
 
 parameters! {
     NamedParameters(project: ProjectId, filter: &UsageFilter) of sqlx::Postgres {

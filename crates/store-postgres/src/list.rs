@@ -22,7 +22,7 @@ use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
 /// A page of executions, which `walk` finds by one index.
 fn page(walk: &str) -> String {
-    include_str!("sql/executions_page.sql").replace("{walk}", walk)
+    include_str!("sql/list.sql").replace("{walk}", walk)
 }
 
 /// The executions of `{page}` with prompt, version and project: without texts, and with.

@@ -19,20 +19,15 @@ use prompt_ledger_store::{Models, PutModel};
 
 /// Models, each with all its prices as one JSON column, latest `valid_from` first.
 macro_rules! models {
-    ($where:literal) => {
+    ($where:expr) => {
         concat!(include_str!("sql/models.sql"), $where)
     };
 }
 
 const ONE: &str = models!("WHERE m.provider = $1 AND m.model_name = $2");
 
-static MANY: LazyLock<String> = LazyLock::new(|| {
-    let sql = models!(
-        "WHERE (m.provider, m.model_name) > (:after_provider, :after_model) AND (:provider = '' OR m.provider = :provider)
-        ORDER BY m.provider, m.model_name LIMIT :most"
-    );
-    numbered(sql, ModelsParameters::NAMES)
-});
+static MANY: LazyLock<String> =
+    LazyLock::new(|| numbered(models!(include_str!("sql/many_models.sql")), ModelsParameters::NAMES));
 
 parameters! {
     ModelsParameters(provider: &str, after: Option<&ModelRef>, limit: usize) of sqlx::Postgres {

@@ -20,7 +20,7 @@ use prompt_ledger_store::{execution_select, text_columns, text_joins};
 /// microseconds since 1970.
 macro_rules! attempts_column {
     () => {
-        include_str!("sql/attempts.sql")
+        concat!(", ", include_str!("sql/attempt_log.sql"))
     };
 }
 
@@ -53,10 +53,7 @@ pub(super) const EVENTS_AFTER: &str = concat!(
 
 /// Events of all executions from `from` (inclusive) to `to` (exclusive).
 pub(super) static EVENTS_BETWEEN: LazyLock<String> = LazyLock::new(|| {
-    let sql = concat!(
-        event_columns!(),
-        " FROM execution_events e WHERE e.at >= :from AND e.at < :to ORDER BY e.at, e.execution_id, e.sequence LIMIT :most"
-    );
+    let sql = concat!(event_columns!(), " ", include_str!("sql/events_between.sql"));
     numbered(sql, BetweenParameters::NAMES)
 });
 
@@ -69,12 +66,8 @@ parameters! {
 }
 
 /// The events of an execution after a sequence; one row without an event where there are none.
-pub(super) static EVENTS: LazyLock<String> = LazyLock::new(|| {
-    let sql = "SELECT e.sequence, e.at, e.from_status, e.to_status, e.attempt, e.error_type, e.next_attempt_at
-        FROM executions x LEFT JOIN execution_events e ON e.execution_id = x.id AND e.sequence > :after
-        WHERE x.id = :id AND x.project_id IS NOT DISTINCT FROM :project_id ORDER BY e.sequence LIMIT :most";
-    numbered(sql, EventsParameters::NAMES)
-});
+pub(super) static EVENTS: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/events.sql"), EventsParameters::NAMES));
 
 parameters! {
     EventsParameters(project: ProjectId, id: ExecutionId, after: i64, limit: usize) of sqlx::Postgres {

@@ -32,7 +32,7 @@ const LIST: [&str; 2] = [
 ];
 
 /// The statements of one shape of filter: without texts, and with.
-type Shape = LazyLock<[String; 2]>;
+type ListShape = LazyLock<[String; 2]>;
 
 fn shape(page: &str) -> [String; 2] {
     LIST.map(|list| {
@@ -41,20 +41,20 @@ fn shape(page: &str) -> [String; 2] {
     })
 }
 
-pub(super) static OF_PROJECT: Shape = LazyLock::new(|| shape(&page("w.project_id = :project_id")));
-pub(super) static OF_PROMPT: Shape = LazyLock::new(|| {
+pub(super) static OF_PROJECT: ListShape = LazyLock::new(|| shape(&page("w.project_id = :project_id")));
+pub(super) static OF_PROMPT: ListShape = LazyLock::new(|| {
     shape(&page("w.prompt_id = (SELECT q.id FROM prompts q WHERE q.project_id = :project_id AND q.name = :prompt)"))
 });
-pub(super) static OF_VERSION: Shape = LazyLock::new(|| {
+pub(super) static OF_VERSION: ListShape = LazyLock::new(|| {
     shape(&page(
         "w.version_id = (SELECT u.id FROM prompts q JOIN prompt_versions u ON u.prompt_id = q.id
         WHERE q.project_id = :project_id AND q.name = :prompt AND u.version_number = :version_number)",
     ))
 });
-pub(super) static OF_CORRELATION: Shape = LazyLock::new(|| shape(&page("w.correlation_id = :correlation_id")));
+pub(super) static OF_CORRELATION: ListShape = LazyLock::new(|| shape(&page("w.correlation_id = :correlation_id")));
 /// One index scan for each status, merged: the index is ordered within one status only. The condition `status <>
 /// 'succeeded'` repeats that of the partial index.
-pub(super) static OF_STATUSES: Shape = LazyLock::new(|| {
+pub(super) static OF_STATUSES: ListShape = LazyLock::new(|| {
     let page = page("w.status = s.status AND w.status <> 'succeeded'");
     shape(&format!("SELECT y.* FROM unnest(:statuses::text[]) AS s (status) CROSS JOIN LATERAL ({page}) y"))
 });

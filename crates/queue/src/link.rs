@@ -2,9 +2,9 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -56,7 +56,7 @@ pub(crate) struct Link {
     broker: &'static str,
     /// All of these must be up for `Connected`; others count while they are in use.
     needed: &'static [Part],
-    state: Mutex<LinkState>,
+    state: watch::Sender<LinkState>,
 }
 
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ struct LinkState {
 
 impl Link {
     pub(crate) fn new(broker: &'static str, needed: &'static [Part]) -> Self {
-        Self { broker, needed, state: Mutex::default() }
+        Self { broker, needed, state: watch::Sender::default() }
     }
 
     pub(crate) fn up(&self, part: Part) {
@@ -92,7 +92,13 @@ impl Link {
     }
 
     pub(crate) fn status(&self) -> BrokerStatus {
-        self.status_of(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        self.status_of(&self.state.borrow())
+    }
+
+    /// Waits until the status is this one.
+    pub(crate) async fn becomes(&self, status: BrokerStatus) {
+        // The sender lives as long as `self`.
+        self.state.subscribe().wait_for(|state| self.status_of(state) == status).await.ok();
     }
 
     fn status_of(&self, state: &LinkState) -> BrokerStatus {
@@ -106,10 +112,13 @@ impl Link {
 
     /// The new status, where it differs from the one that was logged last.
     fn set(&self, part: Part, up: Option<bool>) -> Option<BrokerStatus> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.parts[part as usize] = up;
-        let status = self.status_of(&state);
-        (status != BrokerStatus::Connecting && state.said.replace(status) != Some(status)).then_some(status)
+        let mut news = None;
+        self.state.send_modify(|state| {
+            state.parts[part as usize] = up;
+            let status = self.status_of(state);
+            news = (status != BrokerStatus::Connecting && state.said.replace(status) != Some(status)).then_some(status);
+        });
+        news
     }
 }
 

@@ -170,29 +170,35 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::Semaphore;
+    use tokio::sync::{Notify, Semaphore};
 
     use super::*;
 
     /// Sends one batch per permit, and records their sizes.
     #[derive(Clone)]
-    struct Slow(Arc<Semaphore>, Arc<Mutex<Vec<usize>>>);
+    struct Slow {
+        permits: Arc<Semaphore>,
+        /// Notified when the task has a batch, which then waits for a permit.
+        begun: Arc<Notify>,
+        sent: Arc<Mutex<Vec<usize>>>,
+    }
 
     impl Slow {
         fn new(permits: usize) -> Self {
-            Self(Arc::new(Semaphore::new(permits)), Arc::default())
+            Self { permits: Arc::new(Semaphore::new(permits)), begun: Arc::default(), sent: Arc::default() }
         }
 
         fn sent(&self) -> Vec<usize> {
-            self.1.lock().unwrap().clone()
+            self.sent.lock().unwrap().clone()
         }
     }
 
     #[async_trait]
     impl Way<u32> for Slow {
         async fn send(&self, batch: &[u32]) -> Result<(), BrokerError> {
-            self.0.acquire().await.unwrap().forget();
-            self.1.lock().unwrap().push(batch.len());
+            self.begun.notify_one();
+            self.permits.acquire().await.unwrap().forget();
+            self.sent.lock().unwrap().push(batch.len());
             Ok(())
         }
     }
@@ -202,10 +208,9 @@ mod tests {
         let way = Slow::new(0);
         let outbox = Outbox::start(way.clone(), WAITING);
         outbox.push(0);
-        // The task takes the first message and waits for a permit.
-        tokio::task::yield_now().await;
+        way.begun.notified().await;
         (1..=300).for_each(|n| outbox.push(n));
-        way.0.add_permits(9);
+        way.permits.add_permits(9);
         outbox.close().await;
         assert_eq!(way.sent(), [1, 256, 44]);
         outbox.push(1);
@@ -234,16 +239,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_of_the_task_is_told_when_it_panics_and_when_it_is_closed() {
-        let way = Slow::new(9);
+        let way = Slow::new(0);
         let outbox = Outbox::start(way.clone(), 4);
         let mut ended = std::pin::pin!(outbox.clone().ended());
-        tokio::select! {
-            biased;
-            () = &mut ended => panic!("it runs"),
-            () = tokio::task::yield_now() => {}
-        }
-        way.0.close();
         outbox.push(1);
+        way.begun.notified().await;
+        assert!(futures::poll!(&mut ended).is_pending(), "it runs");
+        // Sending panics.
+        way.permits.close();
         ended.await;
         let closed = Outbox::start(Slow::new(9), 4);
         closed.close().await;

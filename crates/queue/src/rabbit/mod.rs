@@ -94,6 +94,11 @@ impl Rabbit {
         self.shared.link.status()
     }
 
+    /// Waits until [`status`](Self::status) is this one.
+    pub async fn becomes(&self, status: BrokerStatus) {
+        self.shared.link.becomes(status).await;
+    }
+
     /// Waits, after `stop`, until the connection is closed and unacknowledged hints are free for others: within about
     /// two seconds, whether RabbitMQ answers or not.
     pub async fn closed(&self) {

@@ -105,6 +105,11 @@ impl Redis {
         self.shared.link.status()
     }
 
+    /// Waits until [`status`](Self::status) is this one.
+    pub async fn becomes(&self, status: BrokerStatus) {
+        self.shared.link.becomes(status).await;
+    }
+
     /// Waits, after `stop`, until the blocking read has ended and the consumer is removed: within about three seconds,
     /// whether Redis answers or not.
     pub async fn closed(&self) {

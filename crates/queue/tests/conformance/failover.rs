@@ -7,7 +7,7 @@ use prompt_ledger_queue::{BrokerStatus, Bus as _, Queue as _};
 use prompt_ledger_testkit::services;
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{Backend, Process, announcement, becomes, eventually, fails_soon, hear, hint, unique, within};
+use crate::kit::{Backend, Process, announcement, eventually, fails_soon, hear, hint, unique, within};
 use crate::{rabbit, redis};
 
 struct Both {
@@ -67,7 +67,7 @@ async fn the_second_takes_over_and_hands_back() {
         server.restart().await;
         eventually("the first is used again", async || (!through_second().await).then_some(())).await;
         // Between two probes the other broker may still be used.
-        becomes(BrokerStatus::Connected, || first.status()).await;
+        within(first.becomes(BrokerStatus::Connected)).await;
         eventually("and goes on being used", async || {
             (!through_second().await && !through_second().await).then_some(())
         })

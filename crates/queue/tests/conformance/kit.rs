@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_queue::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Heard, Hint, Listener, Queue};
+use prompt_ledger_queue::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, Listener, Queue};
 use prompt_ledger_testkit::poll;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -76,10 +76,6 @@ pub(crate) async fn within<F: Future>(what: F) -> F::Output {
 /// Polls until this holds.
 pub(crate) async fn eventually<T>(what: &str, mut holds: impl AsyncFnMut() -> Option<T>) -> T {
     poll::eventually(what, GENEROUS, async || holds().await.ok_or("not yet")).await
-}
-
-pub(crate) async fn becomes(status: BrokerStatus, now: impl Fn() -> BrokerStatus) {
-    eventually(status.as_str(), async || (now() == status).then_some(())).await;
 }
 
 /// Asserts that the send fails, and within its bound.

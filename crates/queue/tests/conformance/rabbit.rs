@@ -7,9 +7,7 @@ use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
 use prompt_ledger_testkit::services;
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{
-    Backend, Process, announcement, becomes, eventually, fails_soon, hear, hint, hints, sorted, unique, within,
-};
+use crate::kit::{Backend, Process, announcement, eventually, fails_soon, hear, hint, hints, sorted, unique, within};
 use prompt_ledger_testkit::services::Proxy;
 
 struct Shared {
@@ -55,7 +53,7 @@ pub(crate) fn open(url: &str, prefix: &str) -> Rabbit {
 
 pub(crate) async fn connected(url: &str, prefix: &str) -> Rabbit {
     let rabbit = open(url, prefix);
-    becomes(BrokerStatus::Connected, || rabbit.status()).await;
+    within(rabbit.becomes(BrokerStatus::Connected)).await;
     rabbit
 }
 
@@ -72,13 +70,13 @@ async fn away_and_back_it_is_found_again() {
     let rabbit = open(&server.url(), "p");
     let mut listener = rabbit.listen();
     for _ in 0..2 {
-        becomes(BrokerStatus::Lost, || rabbit.status()).await;
+        within(rabbit.becomes(BrokerStatus::Lost)).await;
         fails_soon(rabbit.send(&[hint()])).await;
         fails_soon(rabbit.announce(&[announcement()])).await;
         let waiting = rabbit.receive(9);
         let back = async {
             server.restart().await;
-            becomes(BrokerStatus::Connected, || rabbit.status()).await;
+            within(rabbit.becomes(BrokerStatus::Connected)).await;
             let sent = hint();
             rabbit.send(&[sent]).await.unwrap();
             sent
@@ -92,7 +90,7 @@ async fn away_and_back_it_is_found_again() {
         server.kill();
     }
     server.restart().await;
-    becomes(BrokerStatus::Connected, || rabbit.status()).await;
+    within(rabbit.becomes(BrokerStatus::Connected)).await;
     // A broker that hangs delays nobody beyond the bound.
     server.pause();
     fails_soon(rabbit.send(&hints(256))).await;
@@ -113,7 +111,7 @@ async fn what_was_not_done_when_the_line_was_cut_comes_again_and_old_receipts_me
     for _ in 0..3 {
         proxy.cut();
         assert_eq!(within(listener.hear()).await, Heard::Missed);
-        becomes(BrokerStatus::Connected, || rabbit.status()).await;
+        within(rabbit.becomes(BrokerStatus::Connected)).await;
         let again = within(rabbit.receive(9)).await;
         assert_eq!(again[0].hint, sent);
         assert_ne!(again[0].receipt, received[0].receipt);
@@ -154,7 +152,7 @@ async fn a_queue_that_was_deleted_is_made_again() {
 async fn a_stop_gives_back_what_was_not_done() {
     let (url, prefix, stop) = (services::amqp_url(), unique("test"), CancellationToken::new());
     let (ends, stays) = (Rabbit::connect(&url, &prefix, &stop).unwrap(), connected(&url, &prefix).await);
-    becomes(BrokerStatus::Connected, || ends.status()).await;
+    within(ends.becomes(BrokerStatus::Connected)).await;
     let sent = hints(9);
     stays.send(&sent).await.unwrap();
     // Two are received and not acknowledged; others are prefetched.

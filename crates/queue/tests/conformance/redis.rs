@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{
-    Backend, GENEROUS, Process, announcement, becomes, eventually, fails_soon, hear, hint, hints, hints_of, sorted,
-    unique, within,
+    Backend, GENEROUS, Process, announcement, eventually, fails_soon, hear, hint, hints, hints_of, sorted, unique,
+    within,
 };
 use prompt_ledger_testkit::services::Proxy;
 
@@ -44,7 +44,7 @@ pub(crate) fn open(url: &str, prefix: &str) -> Redis {
 
 pub(crate) async fn connected(url: &str, prefix: &str) -> Redis {
     let redis = open(url, prefix);
-    becomes(BrokerStatus::Connected, || redis.status()).await;
+    within(redis.becomes(BrokerStatus::Connected)).await;
     redis
 }
 
@@ -86,11 +86,11 @@ async fn killed_and_back_it_is_found_again() {
     let waiting = redis.receive(9);
     let outage = async {
         server.kill();
-        becomes(BrokerStatus::Lost, || redis.status()).await;
+        within(redis.becomes(BrokerStatus::Lost)).await;
         fails_soon(redis.send(&[hint()])).await;
         fails_soon(redis.announce(&[announcement()])).await;
         server.restart().await;
-        becomes(BrokerStatus::Connected, || redis.status()).await;
+        within(redis.becomes(BrokerStatus::Connected)).await;
         let sent = hint();
         redis.send(&[sent]).await.unwrap();
         sent
@@ -112,7 +112,7 @@ async fn it_need_not_be_there_at_first() {
     let waiting = redis.receive(9);
     let later = async {
         server.restart().await;
-        becomes(BrokerStatus::Connected, || redis.status()).await;
+        within(redis.becomes(BrokerStatus::Connected)).await;
         redis.send(&[hint()]).await.unwrap();
     };
     assert_eq!(within(futures::future::join(waiting, later)).await.0.len(), 1);
@@ -180,7 +180,7 @@ async fn one_that_stands_still_holds_nobody_up() {
     fails_soon(redis.send(&[hint()])).await;
     fails_soon(redis.send(&hints(256))).await;
     server.resume();
-    becomes(BrokerStatus::Connected, || redis.status()).await;
+    within(redis.becomes(BrokerStatus::Connected)).await;
     let sent = hint();
     redis.send(&[sent]).await.unwrap();
     let last = eventually("the hint comes", async || within(redis.receive(999)).await.last().copied()).await;
@@ -196,7 +196,7 @@ async fn a_cut_line_is_made_anew() {
     for _ in 0..3 {
         proxy.cut();
         assert_eq!(within(listener.hear()).await, Heard::Missed);
-        becomes(BrokerStatus::Connected, || redis.status()).await;
+        within(redis.becomes(BrokerStatus::Connected)).await;
         let sent = hint();
         eventually("a send works", async || redis.send(&[sent]).await.ok()).await;
         assert_eq!(within(redis.receive(9)).await[0].hint, sent);
@@ -207,7 +207,7 @@ async fn a_cut_line_is_made_anew() {
 async fn what_was_received_is_deleted_and_a_stop_leaves_no_consumer() {
     let (url, prefix, stop) = (services::redis_url(), unique("test"), CancellationToken::new());
     let redis = Redis::connect(&url, &prefix, "one", &stop).unwrap();
-    becomes(BrokerStatus::Connected, || redis.status()).await;
+    within(redis.becomes(BrokerStatus::Connected)).await;
     let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints"));
     redis.send(&hints(5)).await.unwrap();
     assert_eq!(within(redis.receive(9)).await.len(), 5);

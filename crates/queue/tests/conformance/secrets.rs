@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use prompt_ledger_queue::{BrokerStatus, Queue as _};
 use prompt_ledger_testkit::services;
+use tokio::net::TcpListener;
 use tracing::Level;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::kit::{becomes, eventually, fails_soon, hint};
+use crate::kit::{eventually, fails_soon, hint, within};
 use crate::{rabbit, redis};
 
 const PASSWORD: &str = "hunter2";
@@ -64,9 +65,9 @@ async fn a_password_that_is_refused_is_shown_nowhere() {
     let log = Log::default();
     let _kept = log.keep();
     let redis = redis::open(&with_password(&services::redis_url()), "p");
-    becomes(BrokerStatus::Lost, || redis.status()).await;
+    within(redis.becomes(BrokerStatus::Lost)).await;
     let rabbit = rabbit::open(&with_password(&services::amqp_url()), "p");
-    becomes(BrokerStatus::Lost, || rabbit.status()).await;
+    within(rabbit.becomes(BrokerStatus::Lost)).await;
     let errors = [redis.send(&[hint()]).await.unwrap_err(), rabbit.send(&[hint()]).await.unwrap_err()];
     for text in [format!("{errors:?}"), format!("{redis:?} {rabbit:?}")] {
         assert!(!text.contains(PASSWORD), "{text}");
@@ -82,14 +83,22 @@ async fn an_outage_is_said_once_and_so_is_its_end() {
     let mut server = services::Redis::start().await;
     let redis = redis::connected(&server.url(), "p").await;
     server.kill();
-    becomes(BrokerStatus::Lost, || redis.status()).await;
-    // Every connection has failed by now, some of them several times.
-    let waiting = Box::pin(redis.receive(1));
-    let tries = tokio::time::timeout(std::time::Duration::from_secs(1), waiting).await;
-    assert!(tries.is_err());
+    within(redis.becomes(BrokerStatus::Lost)).await;
+    // In the server's place: each connection that it tries fails, several times.
+    let listener = TcpListener::bind(server.url().trim_start_matches("redis://")).await.unwrap();
+    let tries = async {
+        for _ in 0..9 {
+            listener.accept().await.unwrap();
+        }
+    };
+    tokio::select! {
+        _ = redis.receive(1) => panic!("nothing was sent"),
+        () = within(tries) => {}
+    }
+    drop(listener);
     fails_soon(redis.send(&[hint()])).await;
     server.restart().await;
     eventually("a send works", async || redis.send(&[hint()]).await.ok()).await;
-    becomes(BrokerStatus::Connected, || redis.status()).await;
+    within(redis.becomes(BrokerStatus::Connected)).await;
     assert_eq!((log.lines("not reached").len(), log.lines(" connected").len()), (1, 2), "{:?}", log.lines(""));
 }

@@ -9,6 +9,7 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
     Analytics, Ended, ExecutionWriter, Maintenance, NewExecution, Requeue, RollupPolicy, Split, UsageFilter, UsageRow,
 };
+use tokio::sync::Notify;
 
 use crate::kit::{Backend, an_execution, claim, fence, finish, holder, new_id, now, run, start, submit, success};
 use crate::recount::{all, assert_recounted, figures};
@@ -62,7 +63,7 @@ pub async fn figures_are_of_one_moment_whatever_is_under_way<B: Backend>(backend
         let at = B::timestamp(now().0 - place * 10_000_000);
         backend.execute(format!("UPDATE executions SET created_at = {at} WHERE id = '{}'", new.id)).await.unwrap();
     }
-    let over = Cell::new(false);
+    let (over, happened) = (Cell::new(false), Notify::new());
     let happen = async {
         for place in 0..MANY {
             // Not in the order of creation.
@@ -70,14 +71,16 @@ pub async fn figures_are_of_one_moment_whatever_is_under_way<B: Backend>(backend
             live(backend, &old[place], place % 2 == 1, &lives).await;
             let young = NewExecution { id: ExecutionId(new_id()), ..first.clone() };
             lives.recorded.count(start(backend, &young)).await;
+            happened.notify_one();
         }
         over.set(true);
+        happened.notify_one();
     };
     let move_them = async {
         let policy = RollupPolicy { keep: Duration::ZERO, crowd: 1, ..RollupPolicy::default() };
         while !over.get() {
-            backend.store().roll_up(policy).await.unwrap();
-            tokio::task::yield_now().await;
+            while backend.store().roll_up(policy).await.unwrap() {}
+            happened.notified().await;
         }
     };
     let observe = async {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_engine::Bounds;
-use prompt_ledger_store::{EventLog, ExecutionReader, ExecutionWriter, Store};
+use prompt_ledger_queue::{Announcement, Bus as _, Heard};
+use prompt_ledger_store::{EventLog, ExecutionWriter, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use tokio::time::Instant;
 
@@ -51,8 +52,13 @@ async fn a_caller_that_hangs_up_between_two_attempts_ends_the_execution() {
     kit.model.next(Reply::status(503, "{}"));
     let (job, bounds) = kit.recorded(1).await;
     let (runner, hung_up, id) = (kit.runner.clone(), bounds.hung_up.clone(), job.fence.id);
+    let mut announced = kit.bus.listen();
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
-    while kit.store.get(kit.project, id).await.unwrap().attempts < 2 {}
+    // That the first attempt has failed and the second is due.
+    assert!(
+        matches!(announced.hear().await, Heard::Announcement(Announcement::Changed { execution_id, .. }) if execution_id == id)
+    );
+    assert_eq!(kit.get(id).await.attempts, 2);
     hung_up.cancel();
     running.await.unwrap().unwrap();
     let ended = kit.get(id).await;

@@ -10,13 +10,15 @@ use prompt_ledger_runtime::{new_id, thread};
 use prompt_ledger_store::{Access, ExecutionReader, ExecutionWriter, Fence, Holder, Maintenance, Store};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_up};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
-use prompt_ledger_testkit::services;
+use prompt_ledger_testkit::{poll, services};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{Kit, an_execution};
 
 const SHORT: Duration = Duration::from_millis(300);
+/// An upper bound: what is waited for comes much sooner, or never.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_holder_that_lives_keeps_its_execution_beyond_the_first_lease() {
@@ -65,7 +67,13 @@ async fn a_call_under_a_lost_lease_is_aborted() {
     let runner = prompt_ledger_engine::Runner { heartbeat: stopped, ..runner };
     let running = tokio::spawn(async move { runner.run(job, bounds).await });
     kit.model.wait_for_calls(1).await;
-    while kit.store.expire(Duration::ZERO).await.unwrap().is_empty() {}
+    poll::eventually("the lease to run out", WAIT_LIMIT, async || {
+        match kit.store.expire(Duration::ZERO).await.unwrap() {
+            changes if changes.is_empty() => Err("not yet"),
+            changes => Ok(changes),
+        }
+    })
+    .await;
     let found = kit.store.get(kit.project, id).await.unwrap();
     assert_eq!((found.status, found.failure.unwrap().error_type.as_str()), (Status::Failed, "interrupted"));
     running.abort();

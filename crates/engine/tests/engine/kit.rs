@@ -28,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Kit {
     pub(crate) store: Arc<Sqlite>,
     pub(crate) model: FakeModel,
+    /// Where the runner announces changes.
+    pub(crate) bus: Arc<MemoryBus>,
     pub(crate) runner: Runner,
     pub(crate) project: ProjectId,
     pub(crate) stop: CancellationToken,
@@ -44,7 +46,8 @@ impl Kit {
         tokio::spawn(heartbeat.clone().run(stop.clone()));
         let policy = Policy { delays: delays.to_vec() };
         let abort = CancellationToken::new();
-        let publisher = EventPublisher::new(Outbox::announcements(Arc::new(MemoryBus::new())), None);
+        let bus = Arc::new(MemoryBus::new());
+        let publisher = EventPublisher::new(Outbox::announcements(bus.clone()), None);
         let texts = Texts::new(publisher.clone());
         let runner = Runner {
             store: store.clone(),
@@ -57,7 +60,7 @@ impl Kit {
             stop: stop.clone(),
         };
         let project = store.project("default").await.unwrap().unwrap().id;
-        Self { store, model: FakeModel::start().await, runner, project, stop, _folder: folder }
+        Self { store, model: FakeModel::start().await, bus, runner, project, stop, _folder: folder }
     }
 
     /// Runs the job to its end and reads the execution.

@@ -162,9 +162,11 @@ impl ExecutionService {
                 recorded.send(()).ok();
             }
             let ended = runner.run(job, bounds).await;
-            let begun = Execution::begun(asked, version, ExecutionMode::Sync, first);
             let (execution, ended) = match ended {
-                Ok(Some(RecordedEnd { finish, event })) => (begun.finish(finish, event, &runner.worker), Ok(())),
+                Ok(Some(RecordedEnd { finish, event })) => {
+                    let begun = Execution::begun(asked, version, ExecutionMode::Sync, first);
+                    (begun.finish(finish, event, &runner.worker), Ok(()))
+                }
                 Ok(None) => (None, Ok(())),
                 Err(error) => (None, Err(error)),
             };

@@ -57,7 +57,7 @@ pub(super) fn routes(
         intake: Arc::new(Intake::new(config.request_buffer, config.request_read_timeout)),
     };
     let code = CodeRegistrationApi { registry: Arc::clone(&registry), executions: Arc::clone(executions) };
-    let registry = RegistryApi { registry, models, analytics: Arc::clone(&analytics) };
+    let registry = RegistryApi { registry, models };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),

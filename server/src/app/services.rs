@@ -61,7 +61,7 @@ pub(super) fn services(
     let authenticator = Authenticator::new(store.clone(), &freshness, config.server.api_key.as_ref(), development_key)
         .confirming(confirm);
     let authenticator = Arc::new(authenticator);
-    let registry = Arc::new(RegistryService::new(store.clone(), &freshness, cpu.clone()));
+    let registry = Arc::new(RegistryService::new(store.clone(), store.clone(), &freshness, cpu.clone()));
     let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
     let backpressure = Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit);
     let executions = Arc::new(ExecutionService {

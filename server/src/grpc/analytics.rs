@@ -8,8 +8,8 @@ use prompt_ledger_proto::v1::analytics_service_server::AnalyticsService as Api;
 use tonic::{Request, Response, Status};
 
 use super::convert::usage;
-use super::{PageReader, into_parts, respond};
-use crate::service::{AnalyticsService, Caller};
+use super::{into_parts, respond};
+use crate::service::{AnalyticsService, Caller, PageReader};
 
 pub struct AnalyticsApi {
     pub service: Arc<AnalyticsService>,

@@ -14,8 +14,8 @@ use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
 use super::inline_call::{inline_call, told};
 use super::streaming::{ResponseStream, about_all, about_one};
-use super::{PageReader, into_parts, respond, status};
-use crate::service::{Caller, ExecutionService};
+use super::{into_parts, respond, status};
+use crate::service::{Caller, ExecutionService, PageReader};
 
 pub struct ExecutionApi {
     pub service: Arc<ExecutionService>,
@@ -24,7 +24,7 @@ pub struct ExecutionApi {
 impl ExecutionApi {
     async fn get(&self, caller: &Caller, sent: v1::GetExecutionRequest) -> Result<v1::GetExecutionResponse> {
         let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-        let mut found = self.service.get(caller, id).await?;
+        let mut found = self.service.reader.get(caller.project.id, id).await?;
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
             found.texts = None;
         }

@@ -16,15 +16,13 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::convert::{known, model, prompt, required, structs};
-use super::{PageReader, into_parts, respond, status};
-use crate::service::registry::Put;
-use crate::service::{AnalyticsService, Caller, ModelService, RegistryService};
+use super::{into_parts, respond, status};
+use crate::service::registry::{PromptHistory, Put, VersionPage};
+use crate::service::{Caller, ModelService, PageReader, RegistryService};
 
 pub struct RegistryApi {
     pub registry: Arc<RegistryService>,
     pub models: Arc<ModelService>,
-    /// Counts executions per version.
-    pub analytics: Arc<AnalyticsService>,
 }
 
 impl RegistryApi {
@@ -110,9 +108,11 @@ impl RegistryApi {
 
     async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
         let scope = ["versions", &caller.project.name, &sent.name];
-        let page = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
-        let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
-        Ok(v1::ListVersionsResponse { versions: rows, next_page_token, revision })
+        let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
+        let VersionPage { versions, next_page_token, revision } =
+            self.registry.versions(caller.project.id, &sent.name, asked).await?;
+        let versions = versions.into_iter().map(|version| prompt::version(version, &sent.name)).collect();
+        Ok(v1::ListVersionsResponse { versions, next_page_token, revision })
     }
 
     async fn history(
@@ -120,45 +120,21 @@ impl RegistryApi {
         caller: &Caller,
         sent: v1::GetPromptHistoryRequest,
     ) -> Result<v1::GetPromptHistoryResponse> {
-        let asked = prompt::mode_filter(known("mode", sent.mode)?);
-        let entry = self.registry.get(caller.project.id, &sent.name, None).await?;
-        let of = &entry.found.prompt;
-        of.check_asked_mode(asked)?;
+        let mode = prompt::mode_filter(known("mode", sent.mode)?);
         let scope = ["history", &caller.project.name, &sent.name];
-        let page = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
-        let (rows, next_page_token, revision) = self.newest(caller, &sent.name, page).await?;
-        let numbers: Vec<_> = rows.iter().map(|version| version.version_number).collect();
-        let counts = self.analytics.execution_counts(caller, &of.name, &numbers).await?;
-        let counted = |(version, count)| v1::PromptVersion { execution_count: Some(count), ..version };
+        let asked = PageReader::new(&scope, sent.page_size, &sent.page_token);
+        let PromptHistory { prompt: of, page, counts } =
+            self.registry.history(caller.project.id, &sent.name, mode, asked).await?;
+        let counted =
+            |(version, count)| v1::PromptVersion { execution_count: Some(count), ..prompt::version(version, &of.name) };
         Ok(v1::GetPromptHistoryResponse {
-            prompt_name: of.name.clone(),
             mode: prompt::mode(of.mode).into(),
             current_version: of.active_version,
-            versions: rows.into_iter().zip(counts).map(counted).collect(),
-            next_page_token,
-            revision: revision.min(entry.found.revision),
+            versions: page.versions.into_iter().zip(counts).map(counted).collect(),
+            next_page_token: page.next_page_token,
+            revision: page.revision,
+            prompt_name: of.name,
         })
-    }
-
-    /// A page of a prompt's versions, newest first, the next page's token, and the lowest revision that it was read
-    /// at.
-    async fn newest(
-        &self,
-        caller: &Caller,
-        name: &str,
-        asked: PageReader,
-    ) -> Result<(Vec<v1::PromptVersion>, String, i64)> {
-        let read_at = &AtomicI64::new(i64::MAX);
-        let fetch = async |after: Option<String>, limit| {
-            let number = |key: String| key.parse().ok().filter(|number| *number > 0).ok_or_else(page::foreign);
-            let before = after.map(number).transpose()?;
-            let (found, revision) = self.registry.versions(caller.project.id, name, before, limit).await?;
-            read_at.fetch_min(revision, Ordering::Relaxed);
-            Ok(found.into_iter().map(|version| prompt::version(version, name)).collect())
-        };
-        let number = |version: &v1::PromptVersion| version.version_number.to_string();
-        let (rows, next_page_token) = asked.read(fetch, prost::Message::encoded_len, number).await?;
-        Ok((rows, next_page_token, read_at.load(Ordering::Relaxed)))
     }
 
     async fn render(&self, caller: &Caller, sent: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse> {

@@ -35,13 +35,6 @@ impl AnalyticsService {
         Ok(summed(filter.mode, prompts, rows))
     }
 
-    /// The number of executions of each of these versions of a prompt, in the order of `versions`.
-    pub async fn execution_counts(&self, caller: &Caller, prompt_name: &str, versions: &[i32]) -> Result<Vec<i64>> {
-        let Some(first) = versions.iter().min() else { return Ok(Vec::new()) };
-        let counts = self.store.version_counts(caller.project.id, prompt_name, *first, versions.len()).await?;
-        Ok(versions.iter().map(|number| counts.get(number).copied().unwrap_or(0)).collect())
-    }
-
     /// Up to `limit` rows after the key `after`; INVALID_FIELD for an invalid filter.
     pub async fn usage(
         &self,

@@ -8,6 +8,7 @@ pub mod cpu_pool;
 pub mod execution;
 pub mod models;
 pub mod open_keys;
+pub mod page_reader;
 pub mod refresh;
 pub mod registry;
 
@@ -16,4 +17,5 @@ pub use analytics::AnalyticsService;
 pub use cpu_pool::CpuPool;
 pub use execution::ExecutionService;
 pub use models::ModelService;
+pub use page_reader::PageReader;
 pub use registry::RegistryService;

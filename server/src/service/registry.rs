@@ -2,6 +2,7 @@
 //! versions parsed.
 
 mod code;
+mod history;
 mod prompt_caches;
 
 use std::collections::HashMap;
@@ -14,12 +15,13 @@ use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version};
 use prompt_ledger_domain::{Reason, Result, limits, versioning};
 use prompt_ledger_store::{
-    Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion,
+    Analytics, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion,
 };
 use prompt_ledger_template::{Interrupted, Rendered, Template, value};
 use serde_json::{Map, Value};
 
 pub use self::code::{Carried, Code, RegisteredCode};
+pub use self::history::{PromptHistory, VersionPage};
 pub use self::prompt_caches::CachedPrompt;
 use self::prompt_caches::PromptCaches;
 use super::cache::Freshness;
@@ -57,14 +59,21 @@ pub struct Resolved {
 
 pub struct RegistryService {
     store: Arc<dyn Registry>,
+    /// Counts executions per version.
+    analytics: Arc<dyn Analytics>,
     /// Where large input is parsed and rendered.
     pub cpu: CpuPool,
     held: PromptCaches,
 }
 
 impl RegistryService {
-    pub fn new(store: Arc<dyn Registry>, freshness: &Arc<Freshness>, cpu: CpuPool) -> Self {
-        Self { store, cpu, held: PromptCaches::new(Arc::clone(freshness)) }
+    pub fn new(
+        store: Arc<dyn Registry>,
+        analytics: Arc<dyn Analytics>,
+        freshness: &Arc<Freshness>,
+        cpu: CpuPool,
+    ) -> Self {
+        Self { store, analytics, cpu, held: PromptCaches::new(Arc::clone(freshness)) }
     }
 
     /// Registers a content under a name; the second part of the result are warnings about the template.
@@ -191,18 +200,6 @@ impl RegistryService {
         Ok(self.store.version(project, name, &Selector::Number(number)).await?.version)
     }
 
-    /// Up to `limit` versions below `before`, newest first, and the project's revision.
-    pub async fn versions(
-        &self,
-        project: ProjectId,
-        name: &str,
-        before: Option<i32>,
-        limit: usize,
-    ) -> Result<(Vec<Version>, i64)> {
-        Name::parse("name", name)?;
-        self.store.versions(project, name, before, limit).await
-    }
-
     /// The exact text that an execution would send. `bytes` is the encoded size of the variables.
     pub async fn render(
         &self,
@@ -313,7 +310,8 @@ mod tests {
         let project = store.project("default").await.unwrap().unwrap().id;
         let freshness = Arc::new(Freshness::default());
         freshness.seen(std::time::Instant::now() + std::time::Duration::from_secs(3_600));
-        let [here, elsewhere] = [(); 2].map(|()| RegistryService::new(store.clone(), &freshness, CpuPool::default()));
+        let [here, elsewhere] =
+            [(); 2].map(|()| RegistryService::new(store.clone(), store.clone(), &freshness, CpuPool::default()));
         let put = |name: &str, template: &str| Put {
             name: name.into(),
             template_source: Some(template.into()),

@@ -147,10 +147,6 @@ impl ExecutionService {
         Ok(canceling.execution)
     }
 
-    pub async fn get(&self, caller: &Caller, id: ExecutionId) -> Result<Execution> {
-        self.reader.get(caller.project.id, id).await
-    }
-
     /// Up to `limit` executions created before `before`, newest first; with their texts where `texts` is set.
     pub async fn list(
         &self,

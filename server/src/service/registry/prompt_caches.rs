@@ -101,7 +101,7 @@ mod tests {
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
         let project = store.project("default").await.unwrap().unwrap().id;
         let freshness = Arc::new(Freshness::confirmed());
-        let service = RegistryService::new(store, &freshness, CpuPool::default());
+        let service = RegistryService::new(store.clone(), store, &freshness, CpuPool::default());
         let put = Put { name: "greet".into(), template_source: Some("hello".into()), ..Put::default() };
         service.put(project, put).await.unwrap();
         let found = service.read(project, "greet").await.unwrap().found;

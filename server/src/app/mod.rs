@@ -66,7 +66,7 @@ impl App {
 
         let (store, bus, execution) = (&backends.store, &backends.brokers.bus, &config.execution);
         let (drain, mut tasks, answers) = (Drain::new(), Tasks::default(), Answers::default());
-        let hub = Hub::new(store.clone());
+        let (hub, hub_work) = Hub::new(store.clone());
         let observer = Some(Arc::clone(&hub) as _);
         let engine = Engine::start(process, store.clone(), bus, observer, execution, &drain, &mut tasks)?;
         let (services, caches) =
@@ -76,7 +76,7 @@ impl App {
 
         let stop = || drain.stop.clone();
         let (texts, announcements) = (engine.runner.texts.clone(), engine.announcements.clone());
-        tasks.spawn("watch hub", hub.run(texts, announcements, bus.listen(), stop()));
+        tasks.spawn("watch hub", hub.run(hub_work, texts, announcements, bus.listen(), stop()));
         tasks.spawn("cache refresh", caches.run(stop()));
         tasks.spawn("unread answers", answers.run(stop()));
         background::spawn(execution, store, &engine, &services, &mut tasks);

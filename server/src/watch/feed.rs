@@ -40,28 +40,12 @@ pub(super) struct FeedEvent {
 pub(super) struct Feed {
     sender: broadcast::Sender<Arc<FeedEvent>>,
     heard: mpsc::Sender<Change>,
-    waiting: tokio::sync::Mutex<mpsc::Receiver<Change>>,
     open: Mutex<usize>,
     opened: Notify,
     /// Whether there is a subscription: incoming events are dropped otherwise.
     running: AtomicBool,
     /// True while every event that becomes visible in the store is sent.
     begun: watch::Sender<bool>,
-}
-
-impl Default for Feed {
-    fn default() -> Self {
-        let (heard, waiting) = mpsc::channel(WAITING_MOST);
-        Self {
-            sender: broadcast::Sender::new(BEHIND_MOST),
-            heard,
-            waiting: tokio::sync::Mutex::new(waiting),
-            open: Mutex::default(),
-            opened: Notify::new(),
-            running: AtomicBool::new(false),
-            begun: watch::Sender::new(false),
-        }
-    }
 }
 
 /// Receives the events from now on. The feed runs while there is one.
@@ -72,6 +56,20 @@ pub(super) struct FeedSubscription {
 }
 
 impl Feed {
+    /// A feed, and what it takes in, for [`Feed::run`].
+    pub(super) fn new() -> (Arc<Self>, mpsc::Receiver<Change>) {
+        let (heard, waiting) = mpsc::channel(WAITING_MOST);
+        let feed = Self {
+            sender: broadcast::Sender::new(BEHIND_MOST),
+            heard,
+            open: Mutex::default(),
+            opened: Notify::new(),
+            running: AtomicBool::new(false),
+            begun: watch::Sender::new(false),
+        };
+        (Arc::new(feed), waiting)
+    }
+
     pub(super) fn subscribe(self: &Arc<Self>) -> FeedSubscription {
         let receiver = self.sender.subscribe();
         *self.open() += 1;
@@ -101,9 +99,8 @@ impl Feed {
         *open == 0
     }
 
-    /// Runs while there are subscriptions, and waits for one otherwise. To be called once per process.
-    pub(super) async fn run(&self, store: &dyn EventLog) {
-        let mut waiting = self.waiting.lock().await;
+    /// Runs while there are subscriptions, and waits for one otherwise.
+    pub(super) async fn run(&self, store: &dyn EventLog, mut waiting: mpsc::Receiver<Change>) {
         let mut changes = Vec::new();
         loop {
             while self.closes() {

@@ -12,7 +12,7 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_engine::{EventObserver, Texts};
 use prompt_ledger_queue::{Announcement, Heard, Listener, Outbox, TEXTS_WANTED, TextPiece};
-use prompt_ledger_store::EventLog;
+use prompt_ledger_store::{Change, EventLog};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -34,37 +34,33 @@ const ENDS_AT_ONCE: usize = 16;
 /// How many events one query of a single execution reads.
 const EVENTS_AT_ONCE: usize = 1_000;
 
-type Receiver = tokio::sync::Mutex<mpsc::UnboundedReceiver<Arc<Timeline>>>;
-
 pub struct Hub {
     store: Arc<dyn EventLog>,
     timelines: Arc<TimelineMap>,
-    /// Timelines to read from the store, and the receiver of these, which [`Hub::run`] locks.
+    /// Timelines to read from the store.
     behind: mpsc::UnboundedSender<Arc<Timeline>>,
-    to_read: Receiver,
-    /// Timelines whose text is to be asked for, and the receiver of these, which [`Hub::run`] locks.
+    /// Timelines whose text is to be asked for.
     asks: mpsc::UnboundedSender<Arc<Timeline>>,
-    to_ask: Receiver,
     /// Notified when the bus has lost announcements: the store is polled at once.
     missed: Notify,
     feed: Arc<Feed>,
 }
 
+/// The work that a hub gives itself, for [`Hub::run`].
+pub struct HubWork {
+    behind: mpsc::UnboundedReceiver<Arc<Timeline>>,
+    asks: mpsc::UnboundedReceiver<Arc<Timeline>>,
+    changes: mpsc::Receiver<Change>,
+}
+
 impl Hub {
     /// Streams get events only while [`Hub::run`] runs.
     #[must_use]
-    pub fn new(store: Arc<dyn EventLog>) -> Arc<Self> {
+    pub fn new(store: Arc<dyn EventLog>) -> (Arc<Self>, HubWork) {
         let ((behind, to_read), (asks, to_ask)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
-        Arc::new(Self {
-            store,
-            timelines: Arc::default(),
-            behind,
-            to_read: to_read.into(),
-            asks,
-            to_ask: to_ask.into(),
-            missed: Notify::new(),
-            feed: Arc::default(),
-        })
+        let (feed, changes) = Feed::new();
+        let hub = Self { store, timelines: Arc::default(), behind, asks, missed: Notify::new(), feed };
+        (Arc::new(hub), HubWork { behind: to_read, asks: to_ask, changes })
     }
 
     /// Watches an execution from the event after sequence `after`. EXECUTION_NOT_FOUND, SEQUENCE_AHEAD.
@@ -199,17 +195,24 @@ impl Hub {
         Ok(())
     }
 
-    /// Runs the hub until `stop`; to be called once. `texts` are those that this process writes.
+    /// Runs the hub until `stop`. `texts` are those that this process writes.
     pub async fn run(
         self: Arc<Self>,
+        HubWork { behind, asks, changes }: HubWork,
         texts: Texts,
         outbox: Outbox<Announcement>,
         announced: Listener,
         stop: CancellationToken,
     ) {
-        let feed = self.feed.run(&*self.store);
+        let feed = self.feed.run(&*self.store, changes);
         let all = async {
-            tokio::join!(self.hear(announced), self.read_behind(), self.poll(), self.ask(&texts, &outbox), feed)
+            tokio::join!(
+                self.hear(announced),
+                self.read_behind(behind),
+                self.poll(),
+                self.ask(asks, &texts, &outbox),
+                feed
+            )
         };
         stop.run_until_cancelled(all).await;
     }
@@ -225,8 +228,8 @@ impl Hub {
         }
     }
 
-    async fn read_behind(&self) {
-        let (mut behind, mut timelines) = (self.to_read.lock().await, Vec::new());
+    async fn read_behind(&self, mut behind: mpsc::UnboundedReceiver<Arc<Timeline>>) {
+        let mut timelines = Vec::new();
         while behind.recv_many(&mut timelines, POLLED_AT_ONCE).await > 0 {
             // Before they are read, so that a later change queues them again.
             timelines.iter().for_each(|one| one.behind.store(false, Ordering::Relaxed));
@@ -251,8 +254,13 @@ impl Hub {
         }
     }
 
-    async fn ask(&self, texts: &Texts, outbox: &Outbox<Announcement>) {
-        let (mut asks, mut timelines) = (self.to_ask.lock().await, Vec::new());
+    async fn ask(
+        &self,
+        mut asks: mpsc::UnboundedReceiver<Arc<Timeline>>,
+        texts: &Texts,
+        outbox: &Outbox<Announcement>,
+    ) {
+        let mut timelines = Vec::new();
         let mut ticks = interval(ASK_INTERVAL);
         loop {
             tokio::select! {

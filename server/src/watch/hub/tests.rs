@@ -34,12 +34,12 @@ impl Kit {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
-        let hub = Hub::new(store.clone());
+        let (hub, work) = Hub::new(store.clone());
         let bus = Arc::new(MemoryBus::new());
         let outbox = Outbox::announcements(bus.clone());
         let texts = Texts::new(EventPublisher::new(outbox.clone(), None));
         let stop = CancellationToken::new();
-        tokio::spawn(hub.clone().run(texts, outbox, bus.listen(), stop.clone()));
+        tokio::spawn(hub.clone().run(work, texts, outbox, bus.listen(), stop.clone()));
         let streams = StreamLimits::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());
         let project = store.project("default").await.unwrap().unwrap().id;
         Self { hub, store, streams, project, stop, _folder: folder }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Result, Timestamp};
@@ -106,15 +107,12 @@ impl Feed {
             while self.closes() {
                 self.opened.notified().await;
             }
-            let mut seen = RecentlySeen::default();
-            let mut since = match self.begin(store, &mut seen).await {
-                Ok(since) => since,
-                Err(error) => {
-                    tracing::warn!(%error, "the live feed cannot begin; trying again");
-                    tokio::time::sleep(POLL_INTERVAL).await;
-                    continue;
-                }
-            };
+            let begin = || self.begin(store);
+            let begun = begin
+                .retry(ConstantBuilder::new().with_delay(POLL_INTERVAL).without_max_times())
+                .when(|_| !self.closes())
+                .notify(|error, _| tracing::warn!(%error, "the live feed cannot begin; trying again"));
+            let Ok((mut since, mut seen)) = begun.await else { continue };
             let mut ticks = interval(POLL_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             while !self.closes() {
@@ -134,8 +132,9 @@ impl Feed {
     }
 
     /// Marks the events that are visible now as seen: a stream that begins later reads their executions from the
-    /// store. Returns the time in the store, from which the next poll goes on.
-    async fn begin(&self, store: &dyn EventLog, seen: &mut RecentlySeen) -> Result<Timestamp> {
+    /// store. Returns these, and the time in the store, from which the next poll goes on.
+    async fn begin(&self, store: &dyn EventLog) -> Result<(Timestamp, RecentlySeen)> {
+        let mut seen = RecentlySeen::default();
         self.running.store(true, Ordering::Relaxed);
         let began = store.clock().await?;
         let mut start = began.before(OVERLAP);
@@ -150,7 +149,7 @@ impl Feed {
             }
         }
         self.begun.send_replace(true);
-        Ok(began)
+        Ok((began, seen))
     }
 
     /// Reads and sends the events since the last poll.

@@ -74,13 +74,12 @@ mod tests {
         let mut body = response.into_body();
         feed.unbounded_send(Ok(Frame::data(Bytes::from_static(b"one")))).unwrap();
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
-        let waiting = tokio::spawn(async move {
+        let waiting = async move {
             let ended = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
             (ended, body.frame().await.is_none())
-        });
-        tokio::task::yield_now().await;
-        revoked.cancel();
-        let (ended, is_over) = waiting.await.unwrap();
+        };
+        // Polled in this order: the key is revoked while the stream is waited for.
+        let ((ended, is_over), ()) = futures::join!(waiting, async { revoked.cancel() });
         let status = Status::from_header_map(&ended).unwrap();
         assert_eq!(status.code(), tonic::Code::Unauthenticated);
         assert_eq!(status.get_details_error_info().unwrap().reason, "KEY_INVALID");

@@ -178,7 +178,8 @@ impl StreamLimits {
             let most = streams.iter().max_by_key(|stream| stream.bytes.load(Ordering::Relaxed)).copied();
             for stream in if read.contains(&connection) { streams } else { most.into_iter().collect() } {
                 stream.expelled.store(true, Ordering::Relaxed);
-                drop(stream.subscription().take());
+                let execution_id = stream.subscription().take().map(|of| of.timeline.id.to_string());
+                tracing::debug!(execution_id, "a stream is not read: it ends");
             }
         }
     }

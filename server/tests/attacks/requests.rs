@@ -1,5 +1,6 @@
 //! Requests that never end, and small requests that are large once they are decoded.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use futures::future::join_all;
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger};
+use prompt_ledger_testkit::poll;
 use prost::Message as _;
 
 use super::kit::{HUNG, Meter, Wire, framed, ledger, send, status_of};
@@ -15,6 +17,8 @@ const KEY: [(&str, &str); 1] = [("x-api-key", DEVELOPMENT_KEY)];
 const MIB: usize = 1024 * 1024;
 /// How long an attack is held after all of it was sent.
 const HELD: Duration = Duration::from_secs(1);
+/// An upper bound on the time until every request of a flood was admitted or refused.
+const HELD_BY: Duration = Duration::from_secs(60);
 const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";
 const RUN: &str = "/promptledger.v1.ExecutionService/RunExecution";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -220,10 +224,20 @@ async fn requests_that_wait_decoded_take_no_more_than_their_keys_share() {
     let variables = field(1, &[field(1, b"v"), field(2, &field(6, &numbers))].concat());
     let message = field(1, &[field(1, b"honest"), field(6, &variables)].concat());
     let meter = Meter::start(&ledger).await;
-    let flooding = flood(&ledger, RUN, &message, 300);
+    let answered = AtomicUsize::new(0);
+    let flooding = join_all((0..300).map(|_| async {
+        let wire = Wire::connect(&ledger.addr, 64 * 1024).await;
+        let answer = wire.call(RUN, &KEY, &message).await;
+        answered.fetch_add(1, Ordering::Relaxed);
+        answer
+    }));
     let opening = async {
-        // The requests that were admitted are held by the model meanwhile.
-        tokio::time::sleep(Duration::from_secs(15)).await;
+        poll::eventually("each to be refused or held by the model", HELD_BY, async || {
+            let refused = answered.load(Ordering::Relaxed);
+            let held = model.calls();
+            if refused + held >= 300 { Ok(()) } else { Err((refused, held)) }
+        })
+        .await;
         gate.open();
     };
     let (answers, ()) = tokio::join!(flooding, opening);

@@ -1,14 +1,19 @@
 //! Authentication, and the project that a call acts in.
 
+use std::time::Duration;
+
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_testkit::ledger::{Connection, DEVELOPMENT_KEY, Ledger, Metadata, put};
+use prompt_ledger_testkit::poll;
 use tonic::{Code, Status};
 
 use super::keys::create;
 use super::{ledger, refused};
 
 const SYSTEM_KEY: &str = "system-key-for-this-test";
+/// An upper bound: a revocation is known after one poll.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// A connection with the system key of these tests, in this project, which is created where it does not exist.
 pub(crate) async fn project(ledger: &Ledger, name: &str) -> Connection {
@@ -86,9 +91,13 @@ async fn a_made_key_opens_its_project_until_it_is_revoked() {
 
     let id = super::keys::id_of(ledger.data_dir(), &key[..8]);
     super::keys::revoke(ledger.data_dir(), &id);
-    // Known after one poll of the revisions.
-    while get(connection(), "greet").await.is_ok() {}
-    refused(get(connection(), "greet").await, Code::Unauthenticated, "KEY_INVALID");
+    let ended =
+        poll::eventually("the key to be refused", WAIT_LIMIT, async || match get(connection(), "greet").await {
+            Ok(found) => Err(found),
+            Err(refused) => Ok(refused),
+        })
+        .await;
+    refused(Err::<(), _>(ended), Code::Unauthenticated, "KEY_INVALID");
 }
 
 #[tokio::test]

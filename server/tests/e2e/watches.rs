@@ -5,6 +5,7 @@ use std::time::Duration;
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, Metadata, spec};
+use prompt_ledger_testkit::poll;
 use prompt_ledger_testkit::watch_record::WatchRecord;
 use tokio::net::TcpStream;
 use tonic::Code;
@@ -14,6 +15,9 @@ use tonic_health::pb::health_client::HealthClient;
 use super::{ledger, ledger_with_model, refused};
 
 type Status = v1::ExecutionStatus;
+
+/// An upper bound: what is waited for comes much sooner, or never.
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 fn greet() -> v1::ExecutionSpec {
     spec("greet", &[])
@@ -134,7 +138,7 @@ async fn watchers_are_counted_per_key_and_a_place_that_is_left_is_free() {
     let _three = other().watch_executions(request()).await.unwrap();
     refused(other().watch_executions(request()).await, Code::ResourceExhausted, "TOO_MANY_WATCHERS");
     drop(one);
-    while ledger.watch(&id, 0).await.is_err() {}
+    poll::eventually("its place to be free", WAIT_LIMIT, async || ledger.watch(&id, 0).await).await;
 }
 
 #[tokio::test]
@@ -214,7 +218,8 @@ async fn a_stream_may_end_within_the_grace_and_is_interrupted_after_it() {
 #[tokio::test]
 async fn who_does_not_read_is_told_so_and_resumes() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "500ms").start().await;
+    let ledger = ledger().openai(&model.base_url()).env("STREAM_STALL_LIMIT", "500ms");
+    let ledger = ledger.env("LOG", "prompt_ledger_server=debug").start().await;
     ledger.active("greet", "hello").await;
     // In one large piece, and in many small ones, which fit into the window for a while.
     let words = "x".repeat(100) + " ";
@@ -229,7 +234,7 @@ async fn who_does_not_read_is_told_so_and_resumes() {
         // Another stream about the same execution is not delayed.
         let whole = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
         assert_eq!(whole.ended.unwrap().response_text, text);
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        ledger.process().says(|line| line.contains("is not read") && line.contains(&id)).await;
         let mut record = WatchRecord::new();
         let slow = record.read(&mut stalled, |_| false).await.unwrap();
         let info = refused(Err::<(), _>(slow), Code::Aborted, "SLOW_CONSUMER");

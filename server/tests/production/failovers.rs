@@ -14,7 +14,7 @@ use tonic_types::StatusExt as _;
 
 use crate::audit::{Findings, audit};
 use crate::kit::{Deployment, ended, eventually, get, greet, request, submit};
-use crate::outages::health;
+use crate::outages::{health, watch_health};
 
 const LEASE: Duration = Duration::from_secs(4);
 /// Longer than the leases.
@@ -252,16 +252,18 @@ async fn a_worker_takes_no_more_than_it_has_places_while_answers_wait_to_be_writ
     let (server, _worker) = deployment.pair().await;
     // Claims and heartbeats succeed, the writing of ends fails: as on a disk that is full.
     deployment.sql(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
-             $$ BEGIN RAISE 'no space left' USING ERRCODE = '53100'; END $$;
+        "CREATE SEQUENCE refusals;
+         CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN PERFORM nextval('refusals'); RAISE 'no space left' USING ERRCODE = '53100'; END $$;
          CREATE TRIGGER refuse BEFORE UPDATE ON executions FOR EACH ROW WHEN (NEW.completed_at IS NOT NULL)
              EXECUTE FUNCTION refuse()",
     );
     let ids = [submit(&server, greet()).await, submit(&server, greet()).await];
     deployment.model.wait_for_calls(1).await;
     deployment.model.wait_until_idle().await;
-    // Ten polls for work, while one row is available.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Each try counts, although it is rolled back; meanwhile the worker polls, and one row is available.
+    let refusals = || deployment.sql("SELECT last_value FROM refusals").trim().parse::<u32>().unwrap();
+    eventually("the end to be tried several times", || async { refusals() >= 5 }).await;
     assert_eq!(deployment.model.calls(), 1);
     deployment.sql("DROP TRIGGER refuse ON executions");
     for id in ids {
@@ -277,15 +279,14 @@ async fn a_database_that_is_slow_to_connect_to_is_not_held_to_be_down() {
     let proxy = Proxy::to(database.url()).await;
     let deployment = Deployment::on(&proxy.url(database.url()), None, None).await;
     let server = deployment.server().await;
+    let mut health = watch_health(&server).await;
+    assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     // A connection takes at least three round trips, more than a second; a query takes one.
     proxy.delay(Duration::from_millis(200));
     proxy.cut();
-    // Long enough for a check to meet the cut connection, and for later ones to replace it.
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    for _ in 0..10 {
-        assert_eq!(health(&server).await, ServingStatus::Serving);
-        tokio::time::sleep(Duration::from_millis(300)).await;
-    }
+    // Long enough for a check to meet the cut connection, and for later ones to replace it: any change would be told.
+    let told = tokio::time::timeout(Duration::from_secs(11), health.message()).await;
+    assert!(told.is_err(), "{told:?}");
 }
 
 /// Not dropped: its server is a standby by now.

@@ -16,7 +16,7 @@ use crate::kit::{Deployment, ended, greet, request, submit, until};
 
 /// Short, so that outages can outlast leases.
 const LEASE: &str = "2s";
-/// Three leases.
+/// Three leases: how long the store is away.
 const OUTAGE: Duration = Duration::from_secs(6);
 
 /// Callers that submit one execution after the other until [`Load::stop`].
@@ -144,7 +144,8 @@ async fn redis_killed_flushed_and_back_loses_nothing() {
     redis.flush().await;
     deployment.model.wait_for_calls(150).await;
     redis.kill();
-    tokio::time::sleep(OUTAGE).await;
+    let calls = deployment.model.calls();
+    deployment.model.wait_for_calls(calls + 200).await;
     redis.restart().await;
     let calls = deployment.model.calls();
     deployment.model.wait_for_calls(calls + 100).await;
@@ -167,7 +168,9 @@ async fn rabbitmq_killed_and_then_both_brokers_gone_loses_nothing() {
     let calls = deployment.model.calls();
     deployment.model.wait_for_calls(calls + 50).await;
     redis.kill();
-    tokio::time::sleep(OUTAGE).await;
+    // Without a broker executions are found by polls.
+    let calls = deployment.model.calls();
+    deployment.model.wait_for_calls(calls + 200).await;
     tokio::join!(redis.restart(), rabbit.restart());
     let calls = deployment.model.calls();
     deployment.model.wait_for_calls(calls + 100).await;

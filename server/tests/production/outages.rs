@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::ledger::{Ledger, Metadata};
 use prompt_ledger_testkit::services::{self, Postgres};
-use tonic::Code;
-use tonic_health::pb::HealthCheckRequest;
+use tonic::{Code, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_types::StatusExt as _;
 
 use crate::audit::all_ended_well;
@@ -20,8 +20,17 @@ const BACK_BY: Duration = Duration::from_secs(10);
 
 pub(crate) async fn health(server: &Ledger) -> ServingStatus {
     let mut client = HealthClient::new(server.connection_with(Metadata::none()));
-    let service = "promptledger.v1.ExecutionService".to_owned();
-    client.check(HealthCheckRequest { service }).await.unwrap().into_inner().status()
+    client.check(health_check()).await.unwrap().into_inner().status()
+}
+
+/// Its health now and at each change.
+pub(crate) async fn watch_health(server: &Ledger) -> Streaming<HealthCheckResponse> {
+    let mut client = HealthClient::new(server.connection_with(Metadata::none()));
+    client.watch(health_check()).await.unwrap().into_inner()
+}
+
+fn health_check() -> HealthCheckRequest {
+    HealthCheckRequest { service: "promptledger.v1.ExecutionService".to_owned() }
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 
 /// Bounds the wait for the expected line.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longer than a drain with the default SHUTDOWN_GRACE.
+const END_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// A running process. Dropping it ends it.
 #[derive(Debug)]
@@ -111,9 +113,14 @@ impl Process {
         let _ = Command::new("sh").args(["-c", &script]).stderr(Stdio::null()).status();
     }
 
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it does not end; the message has what it said.
     pub async fn ended(mut self) -> Ended {
         let began = Instant::now();
-        let status = self.child.wait().await.unwrap();
+        let status = tokio::time::timeout(END_TIMEOUT, self.child.wait()).await;
+        let status = status.unwrap_or_else(|_| panic!("the process did not end: {:#?}", self.output.lines())).unwrap();
         let took = began.elapsed();
         // The last lines may still be in the pipes. A child process may keep them open, so the wait has a bound.
         let read = futures::future::join_all(std::mem::take(&mut self.readers));

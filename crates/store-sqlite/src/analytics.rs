@@ -10,30 +10,30 @@ use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::{Bucket, Histogram};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::{Connection, Row, ToSql};
 
 use super::list::{Named, named};
-use super::{Sqlite, error, row};
+use super::statement::{Script, parameters};
+use super::{Sqlite, row};
 use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::usage::{add_prompts, usage};
 use prompt_ledger_store::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 
-const PROMPTS: &str = "
-    SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts WHERE project_id = $1
-    GROUP BY mode, archived_at IS NOT NULL";
+static PROMPTS: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts \
+               WHERE project_id = :project_id GROUP BY mode, archived_at IS NOT NULL";
+    Script::new(sql, &["project_id"])
+});
 
-static OF_PROJECT: LazyLock<String> = LazyLock::new(|| figures("executions_project", "e.project_id = :project"));
-static OF_PROMPT: LazyLock<String> = LazyLock::new(|| figures("executions_prompt", "e.prompt_id = :prompt"));
-static OF_VERSION: LazyLock<String> = LazyLock::new(|| figures("executions_version", "e.version_id = :version"));
+static OF_PROJECT: LazyLock<Script> = LazyLock::new(|| figures("executions_project", "e.project_id = :project"));
+static OF_PROMPT: LazyLock<Script> = LazyLock::new(|| figures("executions_prompt", "e.prompt_id = :prompt"));
+static OF_VERSION: LazyLock<Script> = LazyLock::new(|| figures("executions_version", "e.version_id = :version"));
 
 /// The statement over the executions that a scan of this index finds, grouped.
-fn figures(index: &str, walk: &str) -> String {
+fn figures(index: &str, walk: &str) -> Script {
     let sql = include_str!("sql/usage.sql").replace("{index}", index).replace("{walk}", walk);
-    numbered(&sql, UsageParameters::NAMES)
+    Script::new(&sql, UsageParameters::NAMES)
 }
 
 /// The arguments of a usage query.
@@ -46,7 +46,7 @@ struct SqliteUsageQuery<'a> {
 }
 
 parameters! {
-    UsageParameters(question: &SqliteUsageQuery<'_>, named: &Named) of sqlx::Sqlite {
+    UsageParameters(question: &SqliteUsageQuery<'_>, named: &Named) {
         project = question.project.to_string(),
         bucket = question.split.bucket.map_or(0, Bucket::micros),
         by_mode = question.split.mode,
@@ -84,11 +84,11 @@ impl SqliteUsageQuery<'_> {
 }
 
 /// Executions per version, from the table that triggers maintain.
-static COUNTS: LazyLock<String> =
-    LazyLock::new(|| numbered(include_str!("sql/version_counts.sql"), VersionCountsParameters::NAMES));
+static COUNTS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/version_counts.sql"), VersionCountsParameters::NAMES));
 
 parameters! {
-    VersionCountsParameters(project: ProjectId, prompt_name: &str, first: i32, versions: usize) of sqlx::Sqlite {
+    VersionCountsParameters(project: ProjectId, prompt_name: &str, first: i32, versions: usize) {
         project_id = project.to_string(),
         name = prompt_name,
         first = first,
@@ -99,17 +99,17 @@ parameters! {
 #[async_trait]
 impl Analytics for Sqlite {
     async fn overview(&self, project: ProjectId, filter: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
-        let mut snapshot = self.lists.begin().await.map_err(error::store)?;
-        let split = Split { mode: true, ..Split::default() };
-        let rows =
-            ask(&mut snapshot, &SqliteUsageQuery { project, filter, split, after: None, limit: Mode::ALL.len() })
-                .await?;
-        let query = sqlx::query(PROMPTS).bind(project.to_string());
-        let mut prompts = PromptCounts::default();
-        for row in &query.fetch_all(&mut *snapshot).await.map_err(error::store)? {
-            add_prompts(&mut prompts, row)?;
-        }
-        Ok((prompts, rows))
+        let filter = filter.clone();
+        let overview = move |connection: &Connection| {
+            let split = Split { mode: true, ..Split::default() };
+            let limit = Mode::ALL.len();
+            let rows = ask(connection, &SqliteUsageQuery { project, filter: &filter, split, after: None, limit })?;
+            let mut prompts = PromptCounts::default();
+            let id = project.to_string();
+            PROMPTS.rows(connection, [&id as &dyn ToSql], |row| add_prompts(&mut prompts, row))?;
+            Ok((prompts, rows))
+        };
+        self.lists.snapshot(overview).await
     }
 
     async fn usage(
@@ -120,8 +120,12 @@ impl Analytics for Sqlite {
         after: Option<&UsageKey>,
         limit: usize,
     ) -> Result<Vec<UsageRow>> {
-        let mut snapshot = self.lists.begin().await.map_err(error::store)?;
-        ask(&mut snapshot, &SqliteUsageQuery { project, filter, split, after, limit }).await
+        let (filter, after) = (filter.clone(), after.cloned());
+        let usage = move |connection: &Connection| {
+            let after = after.as_ref();
+            ask(connection, &SqliteUsageQuery { project, filter: &filter, split, after, limit })
+        };
+        self.lists.snapshot(usage).await
     }
 
     async fn version_counts(
@@ -131,26 +135,29 @@ impl Analytics for Sqlite {
         first: i32,
         versions: usize,
     ) -> Result<HashMap<i32, i64>> {
-        let query = VersionCountsParameters::query(&COUNTS, project, prompt_name, first, versions);
-        let rows = query.fetch_all(&self.readers).await.map_err(error::store)?;
-        rows.iter().map(|row| Ok((row::value(row, "version_number")?, row::value(row, "executions")?))).collect()
+        let name = prompt_name.to_owned();
+        let counts = move |connection: &Connection| {
+            COUNTS.rows(connection, VersionCountsParameters::values(project, &name, first, versions), |row| {
+                Ok((row::value(row, "version_number")?, row::value(row, "executions")?))
+            })
+        };
+        Ok(self.readers.read(counts).await?.into_iter().collect())
     }
 }
 
-async fn ask(connection: &mut SqliteConnection, question: &SqliteUsageQuery<'_>) -> Result<Vec<UsageRow>> {
+fn ask(connection: &Connection, question: &SqliteUsageQuery<'_>) -> Result<Vec<UsageRow>> {
     let filter = question.filter;
-    let found = named(connection, question.project, &filter.prompt_name, filter.version_number).await?;
-    let Some(named) = found else { return Ok(Vec::new()) };
-    let statement = match (&named.prompt, &named.version) {
+    let named = named(connection, question.project, &filter.prompt_name, filter.version_number)?;
+    let Some(named) = named else { return Ok(Vec::new()) };
+    let script: &LazyLock<_> = match (&named.prompt, &named.version) {
         (_, Some(_)) => &OF_VERSION,
         (Some(_), None) => &OF_PROMPT,
         (None, None) => &OF_PROJECT,
     };
-    let query = UsageParameters::query(statement, question, &named);
-    query.fetch_all(connection).await.map_err(error::store)?.iter().map(read).collect()
+    script.rows(connection, UsageParameters::values(question, &named), read)
 }
 
-fn read(row: &SqliteRow) -> Result<UsageRow> {
+fn read(row: &Row<'_>) -> Result<UsageRow> {
     let mut latencies = Histogram::default();
     for latency in row.text("latencies")?.unwrap_or_default().split_whitespace() {
         latencies.record(latency.parse().map_err(Error::internal)?);

@@ -4,11 +4,10 @@ use std::sync::LazyLock;
 
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, ToSql};
 
-use super::{error, now, row};
+use super::statement::{Script, parameters};
+use super::{now, row};
 use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
@@ -35,11 +34,11 @@ macro_rules! claim {
     };
 }
 
-static HINTED: LazyLock<String> = LazyLock::new(|| numbered(claim!("sql/hinted.sql"), HintedParameters::NAMES));
+static HINTED: LazyLock<Script> = LazyLock::new(|| Script::new(claim!("sql/hinted.sql"), HintedParameters::NAMES));
 
 parameters! {
     /// `next` is a JSON array of [id, attempt].
-    HintedParameters(next: String, holder: &Holder, at: Timestamp) of sqlx::Sqlite {
+    HintedParameters(next: &str, holder: &Holder, at: Timestamp) {
         next = next,
         worker = &holder.worker,
         claim_id = holder.claim_id.to_string(),
@@ -49,11 +48,11 @@ parameters! {
     }
 }
 
-static DUE: LazyLock<String> = LazyLock::new(|| numbered(claim!("sql/due.sql"), DueParameters::NAMES));
+static DUE: LazyLock<Script> = LazyLock::new(|| Script::new(claim!("sql/due.sql"), DueParameters::NAMES));
 
 parameters! {
     /// At most `limit` executions, oldest `available_at` first.
-    DueParameters(limit: usize, holder: &Holder, at: Timestamp) of sqlx::Sqlite {
+    DueParameters(limit: usize, holder: &Holder, at: Timestamp) {
         most = count(limit),
         worker = &holder.worker,
         claim_id = holder.claim_id.to_string(),
@@ -63,41 +62,44 @@ parameters! {
     }
 }
 
-pub(super) const ANY_DUE: &str =
-    "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND available_at <= $1 AND needs <= $2)";
+static ANY_DUE: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND available_at <= :at \
+               AND needs <= :capability) AS any";
+    Script::new(sql, &["at", "capability"])
+});
 
-pub(super) static CLAIMED: LazyLock<String> = LazyLock::new(|| numbered(claimed!(), ClaimedParameters::NAMES));
+static CLAIMED: LazyLock<Script> = LazyLock::new(|| Script::new(claimed!(), ClaimedParameters::NAMES));
 
 parameters! {
-    ClaimedParameters(claim: ClaimId) of sqlx::Sqlite {
+    ClaimedParameters(claim: ClaimId) {
         claim_id = claim.to_string(),
     }
 }
 
-pub(super) async fn hinted(connection: &mut SqliteConnection, next: &[Fence], holder: &Holder) -> Result<Vec<Claimed>> {
+pub(super) fn hinted(connection: &Connection, next: &[Fence], holder: &Holder) -> Result<Vec<Claimed>> {
     let pairs: Vec<_> = next.iter().map(|fence| (fence.id.to_string(), fence.attempt)).collect();
-    let at = now();
-    let query = HintedParameters::query(&HINTED, row::to_json(&pairs)?, holder, at);
-    let rows = query.fetch_all(connection).await.map_err(error::store)?;
-    rows.iter().map(|row| claimed::claimed(row, at)).collect()
+    let (next, at) = (row::to_json(&pairs)?, now());
+    HINTED.rows(connection, HintedParameters::values(&next, holder, at), |row| claimed::claimed(row, at))
 }
 
-pub(super) async fn due(connection: &mut SqliteConnection, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
+pub(super) fn due(connection: &Connection, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
     let at = now();
-    let query = DueParameters::query(&DUE, limit, holder, at);
-    let rows = query.fetch_all(connection).await.map_err(error::store)?;
-    rows.iter().map(|row| claimed::claimed(row, at)).collect()
+    DUE.rows(connection, DueParameters::values(limit, holder, at), |row| claimed::claimed(row, at))
 }
 
 /// Whether [`due`] would find any. Runs on a read connection, because usually there is none.
-pub(super) async fn any_due(connection: &mut SqliteConnection) -> Result<bool> {
-    sqlx::query_scalar(ANY_DUE).bind(now().0).bind(CAPABILITY).fetch_one(connection).await.map_err(error::store)
+pub(super) fn any_due(connection: &Connection) -> Result<bool> {
+    let any = ANY_DUE.row(connection, [&now().0 as &dyn ToSql, &CAPABILITY], |row| row::value(row, "any"))?;
+    Ok(any.unwrap_or_default())
 }
 
 /// The executions running under this claim.
-pub(super) async fn of(connection: &mut SqliteConnection, claim: ClaimId) -> Result<Vec<Claimed>> {
-    let query = ClaimedParameters::query(&CLAIMED, claim);
-    let rows = query.fetch_all(connection).await.map_err(error::store)?;
+pub(super) fn of(connection: &Connection, claim: ClaimId) -> Result<Vec<Claimed>> {
     let at = now();
-    rows.iter().map(|row| claimed::claimed(row, at)).collect()
+    CLAIMED.rows(connection, ClaimedParameters::values(claim), |row| claimed::claimed(row, at))
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 4] {
+    [&HINTED, &DUE, &ANY_DUE, &CLAIMED]
 }

@@ -1,44 +1,44 @@
 //! The only mapping of database failures to the domain's errors.
 
+use std::io;
+
 use prompt_ledger_domain::Error;
-use sqlx::migrate::MigrateError;
+use rusqlite::ffi;
 
 pub(super) use prompt_ledger_store::failure::unavailable;
-use prompt_ledger_store::failure::unknown_migration;
 
 /// STORE_UNAVAILABLE for transient failures (lock, full or read-only disk, connection), INTERNAL for everything else.
 /// Violations of constraints that have a meaning are mapped where the query is.
-pub(super) fn store(error: sqlx::Error) -> Error {
-    if passes(&error) { unavailable().caused_by(error) } else { Error::internal(error) }
-}
-
-/// Whether another process held the lock beyond the busy timeout.
-pub(super) fn locked(error: &sqlx::Error) -> bool {
-    /// Primary result codes: BUSY, LOCKED.
-    const LOCKED: [i32; 2] = [5, 6];
-    code(error).is_some_and(|code| LOCKED.contains(&code))
-}
-
-/// As [`store`], for a migration.
-pub(super) fn migration(error: MigrateError) -> Error {
-    match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => store(error),
-        MigrateError::VersionMissing(version) => unknown_migration(version),
-        other => Error::internal(other),
+pub(super) fn store(error: rusqlite::Error) -> Error {
+    /// Primary result codes.
+    const TRANSIENT: [i32; 7] = [
+        ffi::SQLITE_BUSY,
+        ffi::SQLITE_LOCKED,
+        ffi::SQLITE_NOMEM,
+        ffi::SQLITE_READONLY,
+        ffi::SQLITE_IOERR,
+        ffi::SQLITE_FULL,
+        ffi::SQLITE_CANTOPEN,
+    ];
+    // The primary code is the low byte of the extended one.
+    match extended_code(&error).is_some_and(|code| TRANSIENT.contains(&(code & 0xff))) {
+        true => unavailable().caused_by(error),
+        false => Error::internal(error),
     }
 }
 
-fn passes(error: &sqlx::Error) -> bool {
-    /// Primary result codes: BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL, CANTOPEN.
-    const PASSING: [i32; 7] = [5, 6, 7, 8, 10, 13, 14];
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-        error => code(error).is_some_and(|code| PASSING.contains(&code)),
-    }
+/// STORE_UNAVAILABLE: the file or its directory cannot be created.
+pub(super) fn file(error: io::Error) -> Error {
+    unavailable().caused_by(error)
 }
 
-/// The primary result code: the low byte of the extended one.
-fn code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+pub(super) fn is_foreign_key_violation(error: &rusqlite::Error) -> bool {
+    extended_code(error) == Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => Some(failure.extended_code),
+        _ => None,
+    }
 }

@@ -1,5 +1,6 @@
 //! The traits about executions, each method delegating to its module.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,18 +8,23 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
+use rusqlite::{Connection, ToSql};
 
 use super::finish::AttemptEnd;
 use super::list::{self, SqlitePage};
 use super::record::{Record, StartAs};
-use super::{Sqlite, cancel, claim, error, finish, lease, now, read, record};
+use super::statement::Script;
+use super::{Sqlite, cancel, claim, finish, lease, now, read, record, row};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
     Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
     Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
 };
 
-pub(super) const QUEUED: &str = "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT $1)";
+static QUEUED: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT count(*) AS queued FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT :most)";
+    Script::new(sql, &["most"])
+});
 
 #[async_trait]
 impl ExecutionWriter for Sqlite {
@@ -31,23 +37,18 @@ impl ExecutionWriter for Sqlite {
     }
 
     async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
-        self.writer
-            .write((next, holder), |connection, (next, holder)| Box::pin(claim::hinted(connection, next, holder)))
-            .await
+        self.writer.write(move |connection| claim::hinted(connection, &next, &holder)).await
     }
 
     async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        if !claim::any_due(&mut connection).await? {
+        if !self.readers.read(claim::any_due).await? {
             return Ok(Vec::new());
         }
-        drop(connection);
-        self.writer.write(holder, move |connection, holder| Box::pin(claim::due(connection, limit, holder))).await
+        self.writer.write(move |connection| claim::due(connection, limit, &holder)).await
     }
 
     async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        claim::of(&mut connection, claim).await
+        self.readers.read(move |connection| claim::of(connection, claim)).await
     }
 
     async fn retry(
@@ -57,28 +58,21 @@ impl ExecutionWriter for Sqlite {
         next_attempt_in: Duration,
         holder: Holder,
     ) -> Result<Option<Event>> {
-        self.writer
-            .write((ended, holder), move |connection, (ended, holder)| {
-                Box::pin(finish::retry(connection, fence, ended, next_attempt_in, holder))
-            })
-            .await
+        self.writer.write(move |connection| finish::retry(connection, fence, &ended, next_attempt_in, &holder)).await
     }
 
     async fn requeue(&self, fence: Fence, requeue: Requeue) -> Result<Option<Event>> {
-        self.writer
-            .write(requeue, move |connection, requeue| Box::pin(finish::requeue(connection, fence, requeue)))
-            .await
+        self.writer.write(move |connection| finish::requeue(connection, fence, &requeue)).await
     }
 
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
-        self.writer.end(AttemptEnd::new(fence, finish)?).await
+        let end = AttemptEnd::new(fence, finish)?;
+        self.writer.write(move |connection| finish::end(connection, &end)).await
     }
 
     async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
         let reason = reason.to_owned();
-        self.writer
-            .write(reason, move |connection, reason| Box::pin(cancel::cancel(connection, project, id, reason)))
-            .await
+        self.writer.write(move |connection| cancel::cancel(connection, project, id, &reason)).await
     }
 }
 
@@ -86,30 +80,29 @@ impl ExecutionWriter for Sqlite {
 impl Leases for Sqlite {
     async fn extend(&self, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
         let held = held.to_vec();
-        self.writer.write(held, move |connection, held| Box::pin(lease::extend(connection, held, lease))).await
+        self.writer.write(move |connection| lease::extend(connection, &held, lease)).await
     }
 
     async fn canceled_of(&self, held: &[Fence]) -> Result<Vec<Fence>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        cancel::canceled_of(&mut connection, held).await
+        let held = held.to_vec();
+        self.readers.read(move |connection| cancel::canceled_of(connection, &held)).await
     }
 }
 
 #[async_trait]
 impl ExecutionReader for Sqlite {
     async fn by_key(&self, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        record::by_key(&mut connection, prompt, key).await
+        let key = key.to_owned();
+        self.readers.read(move |connection| record::by_key(connection, prompt, &key)).await
     }
 
     async fn get(&self, project: ProjectId, id: ExecutionId) -> Result<Execution> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        read::get(&mut connection, project, id).await
+        self.readers.read(move |connection| read::get(connection, project, id)).await
     }
 
     async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        read::whole_of(&mut connection, ids, texts).await
+        let ids = ids.to_vec();
+        self.readers.read(move |connection| read::whole_of(connection, &ids, texts)).await
     }
 
     async fn list(
@@ -120,15 +113,19 @@ impl ExecutionReader for Sqlite {
         limit: usize,
         texts: bool,
     ) -> Result<Vec<Execution>> {
+        let filter = filter.clone();
+        let list = move |connection: &Connection| {
+            list::list(connection, &SqlitePage { project, filter: &filter, before, limit, texts })
+        };
         // One snapshot for all statements: an execution whose status changes meanwhile is listed once.
-        let mut snapshot = self.lists.begin().await.map_err(error::store)?;
-        list::list(&mut snapshot, SqlitePage { project, filter, before, limit, texts }).await
+        self.lists.snapshot(list).await
     }
 
     async fn queued(&self, most: usize) -> Result<usize> {
-        let most = count(most);
-        let count: i64 = sqlx::query_scalar(QUEUED).bind(most).fetch_one(&self.readers).await.map_err(error::store)?;
-        Ok(usize::try_from(count).unwrap_or_default())
+        let queued = move |connection: &Connection| {
+            QUEUED.row(connection, [&count(most) as &dyn ToSql], |row| row::value::<_, _, i64>(row, "queued"))
+        };
+        Ok(self.readers.read(queued).await?.and_then(|queued| usize::try_from(queued).ok()).unwrap_or_default())
     }
 }
 
@@ -141,18 +138,16 @@ impl EventLog for Sqlite {
         after_sequence: i64,
         limit: usize,
     ) -> Result<Vec<Event>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        read::events(&mut connection, project, id, after_sequence, limit).await
+        self.readers.read(move |connection| read::events(connection, project, id, after_sequence, limit)).await
     }
 
     async fn events_after(&self, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        read::events_after(&mut connection, cursors).await
+        let cursors = cursors.to_vec();
+        self.readers.read(move |connection| read::events_after(connection, &cursors)).await
     }
 
     async fn events_between(&self, start: Timestamp, end: Timestamp, limit: usize) -> Result<Vec<Change>> {
-        let mut connection = self.lists.acquire().await.map_err(error::store)?;
-        read::events_between(&mut connection, start, end, limit).await
+        self.lists.read(move |connection| read::events_between(connection, start, end, limit)).await
     }
 
     async fn clock(&self) -> Result<Timestamp> {
@@ -161,7 +156,13 @@ impl EventLog for Sqlite {
 }
 
 impl Sqlite {
-    async fn record(&self, new: NewExecution, beginning: StartAs) -> Result<Recorded> {
-        self.writer.record(Record::new(new, beginning)?).await
+    async fn record(&self, new: NewExecution, start_as: StartAs) -> Result<Recorded> {
+        let record = Record::new(new, start_as)?;
+        self.writer.write(move |connection| record::record(connection, &record)).await
     }
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 1] {
+    [&QUEUED]
 }

@@ -5,12 +5,10 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::execution::{ErrorType, Event, ExecutionMode, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use rusqlite::{Connection, Row};
 
-use super::{error, lease, now, row};
+use super::statement::{Script, parameters};
+use super::{lease, now, row};
 use prompt_ledger_store::Change;
 use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
 
@@ -24,32 +22,32 @@ fn left(columns: &str) -> String {
 }
 
 /// Whether there are any.
-pub(super) static ANY: LazyLock<String> =
-    LazyLock::new(|| numbered(&format!("SELECT EXISTS ({}) AS found", left("1")), AnyLeftParameters::NAMES));
+static ANY: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&format!("SELECT EXISTS ({}) AS found", left("1")), AnyLeftParameters::NAMES));
 
 parameters! {
-    AnyLeftParameters(at: Timestamp) of sqlx::Sqlite {
+    AnyLeftParameters(at: Timestamp) {
         at = at.0,
     }
 }
 
-static ALL: LazyLock<String> = LazyLock::new(|| {
+static ALL: LazyLock<Script> = LazyLock::new(|| {
     let sql = left(include_str!("sql/left_columns.sql")) + "LIMIT :most";
-    numbered(&sql, LeftParameters::NAMES)
+    Script::new(&sql, LeftParameters::NAMES)
 });
 
 parameters! {
-    LeftParameters(at: Timestamp) of sqlx::Sqlite {
+    LeftParameters(at: Timestamp) {
         at = at.0,
         most = MOST,
     }
 }
 
 /// Gives an execution its new status; the attempt of a running one ends with the error of one that was left behind.
-static APPLY: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/expire.sql"), ExpireParameters::NAMES));
+static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sql/expire.sql"), ExpireParameters::NAMES));
 
 parameters! {
-    ExpireParameters(id: ExecutionId, fate: &Fate, at: Timestamp) of sqlx::Sqlite {
+    ExpireParameters(id: ExecutionId, fate: &Fate, at: Timestamp) {
         id = id.to_string(),
         at = at.0,
         becomes = fate.status.as_str(),
@@ -60,24 +58,26 @@ parameters! {
     }
 }
 
+/// An execution that is left, and the sequence of its last event.
+struct LeftExecution {
+    id: ExecutionId,
+    left: Left,
+    last_sequence: i64,
+}
+
 /// Whether [`expire`] would find any. Runs on a read connection, because usually there is none.
-pub(super) async fn any(connection: &mut SqliteConnection) -> Result<bool> {
-    let row = AnyLeftParameters::query(&ANY, now()).fetch_one(connection).await.map_err(error::store)?;
-    row::value(&row, "found")
+pub(super) fn any(connection: &Connection) -> Result<bool> {
+    Ok(ANY.row(connection, AnyLeftParameters::values(now()), |row| row::value(row, "found"))?.unwrap_or_default())
 }
 
 /// Writes the new states, one execution at a time: there are few.
-pub(super) async fn expire(connection: &mut SqliteConnection) -> Result<Vec<Change>> {
+pub(super) fn expire(connection: &Connection) -> Result<Vec<Change>> {
     let at = now();
-    let rows = LeftParameters::query(&ALL, at).fetch_all(&mut *connection).await.map_err(error::store)?;
-    let mut changes = Vec::with_capacity(rows.len());
-    for row in &rows {
-        changes.push(apply(connection, row, at).await?);
-    }
-    Ok(changes)
+    let left = ALL.rows(connection, LeftParameters::values(at), read)?;
+    left.into_iter().map(|left| apply(connection, left, at)).collect()
 }
 
-async fn apply(connection: &mut SqliteConnection, row: &SqliteRow, at: Timestamp) -> Result<Change> {
+fn read(row: &Row<'_>) -> Result<LeftExecution> {
     let left = Left {
         status: row::word(row, "status", Status::from_word)?,
         mode: row::word(row, "mode", ExecutionMode::from_word)?,
@@ -87,16 +87,23 @@ async fn apply(connection: &mut SqliteConnection, row: &SqliteRow, at: Timestamp
         cancel_requested: row::value(row, "cancel_requested")?,
         expired: row::value(row, "expired")?,
     };
-    let id = ExecutionId(row::value(row, "id")?);
+    Ok(LeftExecution {
+        id: ExecutionId(row::value(row, "id")?),
+        left,
+        last_sequence: row::value(row, "last_sequence")?,
+    })
+}
+
+fn apply(connection: &Connection, execution: LeftExecution, at: Timestamp) -> Result<Change> {
+    let LeftExecution { id, left, last_sequence } = execution;
     let fate = fate(&left);
-    ExpireParameters::query(&APPLY, id, &fate, at).execute(&mut *connection).await.map_err(error::store)?;
+    APPLY.execute(connection, ExpireParameters::values(id, &fate, at))?;
     let Fate { status, error, .. } = fate;
     if status.is_terminal() {
-        lease::settle(connection, id).await?;
+        lease::settle(connection, id)?;
     }
-    let sequence: i64 = row::value(row, "last_sequence")?;
     let event = Event {
-        sequence: sequence + 1,
+        sequence: last_sequence + 1,
         at,
         from: Some(left.status),
         to: status,
@@ -105,4 +112,9 @@ async fn apply(connection: &mut SqliteConnection, row: &SqliteRow, at: Timestamp
         next_attempt_at: (status == Status::Queued).then_some(at),
     };
     Ok(Change { id, event })
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 3] {
+    [&ANY, &ALL, &APPLY]
 }

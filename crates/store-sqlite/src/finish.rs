@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use prompt_ledger_domain::execution::{ErrorType, Event, Status};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, ToSql};
 
-use super::statement::{HotWritten, Statement, statement};
-use super::{error, lease, now, row};
+use super::statement::{Script, parameters};
+use super::{lease, now, row};
 use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 
 /// The end of an attempt that ends its execution.
@@ -33,68 +31,86 @@ impl AttemptEnd {
     fn error_type(&self) -> Option<ErrorType> {
         self.finish.failure.as_ref().map(|failure| failure.error_type)
     }
+}
 
-    /// The event that was written; nothing where the fence did not hold.
-    pub(super) fn event(&self, written: &HotWritten) -> Option<Event> {
-        let sequence = written.end(&self.id)?;
-        Some(Event {
-            sequence,
-            at: written.at,
-            from: Some(Status::Running),
-            to: self.finish.status,
-            attempt: self.fence.attempt,
-            error_type: self.error_type(),
-            next_attempt_at: None,
-        })
+static ATTEMPT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/end_attempt.sql"), AttemptParameters::NAMES));
+
+parameters! {
+    AttemptParameters(end: &AttemptEnd, at: Timestamp) {
+        id = &end.id,
+        attempt = end.fence.attempt,
+        at = at.0,
+        error_type = end.finish.ended.error_type.map(ErrorType::as_str),
+        provider_request_id = &end.finish.ended.provider_request_id,
+        prompt_tokens = end.finish.ended.usage.prompt_tokens,
+        cached_prompt_tokens = end.finish.ended.usage.cached_prompt_tokens,
+        response_tokens = end.finish.ended.usage.response_tokens,
+        latency_ms = end.finish.ended.latency_ms(),
+        error_message = &end.finish.ended.error_message,
     }
 }
 
-/// The inserts of attempt, event and response, then the update of the execution.
-pub(super) const STATEMENTS: [Statement<AttemptEnd>; 4] = [ATTEMPT, LAST, OUTPUT, EXECUTION];
+static LAST: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/end_event.sql"), LastEventParameters::NAMES));
 
-const ATTEMPT: Statement<AttemptEnd> = statement!(concat!(include_str!("sql/end_attempt.sql"), include_str!("sql/fenced.sql")), |AttemptEnd { id, fence, finish }, at| {
-    id = id,
-    attempt = fence.attempt,
-    at = at.0,
-    error_type = finish.ended.error_type.map(ErrorType::as_str),
-    provider_request_id = &finish.ended.provider_request_id,
-    prompt_tokens = finish.ended.usage.prompt_tokens,
-    cached_prompt_tokens = finish.ended.usage.cached_prompt_tokens,
-    response_tokens = finish.ended.usage.response_tokens,
-    latency_ms = finish.ended.latency_ms(),
-    error_message = &finish.ended.error_message,
+parameters! {
+    LastEventParameters(end: &AttemptEnd, at: Timestamp) {
+        id = &end.id,
+        attempt = end.fence.attempt,
+        at = at.0,
+        status = end.finish.status.as_str(),
+        error_type = end.error_type().map(ErrorType::as_str),
+    }
+}
+
+static OUTPUT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/end_output.sql"), &["id", "response"]));
+
+static EXECUTION: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("sql/end.sql"), include_str!("sql/add_usage.sql")), EndParameters::NAMES)
 });
 
-const LAST: Statement<AttemptEnd> = statement!(concat!(include_str!("sql/end_event.sql"), include_str!("sql/fenced.sql")), |end, at| {
-    id = &end.id,
-    attempt = end.fence.attempt,
-    at = at.0,
-    status = end.finish.status.as_str(),
-    error_type = end.error_type().map(ErrorType::as_str),
-});
+parameters! {
+    EndParameters(end: &AttemptEnd, at: Timestamp) {
+        id = &end.id,
+        attempt = end.fence.attempt,
+        at = at.0,
+        provider_request_id = &end.finish.ended.provider_request_id,
+        prompt_tokens = end.finish.ended.usage.prompt_tokens,
+        cached_prompt_tokens = end.finish.ended.usage.cached_prompt_tokens,
+        response_tokens = end.finish.ended.usage.response_tokens,
+        latency_ms = end.finish.ended.latency_ms(),
+        status = end.finish.status.as_str(),
+        error_type = end.error_type().map(ErrorType::as_str),
+        error_message = end.finish.failure.as_ref().map(|failure| &failure.message),
+        response_truncated = end.finish.response_truncated,
+        finish_reason = end.finish.finish_reason.map(|reason| reason.as_str()),
+        cost_nano_usd = end.finish.cost_nano_usd,
+    }
+}
 
-const OUTPUT: Statement<AttemptEnd> = statement!(concat!(include_str!("sql/end_output.sql"), include_str!("sql/fenced.sql"), "    AND job.response <> ''"), |AttemptEnd { id, fence, finish }, _at| {
-    id = id,
-    attempt = fence.attempt,
-    response = &finish.response,
-});
-
-const EXECUTION: Statement<AttemptEnd> = statement!(concat!(include_str!("sql/end.sql"), include_str!("sql/add_usage.sql")), |AttemptEnd { id, fence, finish }, at| {
-    id = id,
-    attempt = fence.attempt,
-    at = at.0,
-    provider_request_id = &finish.ended.provider_request_id,
-    prompt_tokens = finish.ended.usage.prompt_tokens,
-    cached_prompt_tokens = finish.ended.usage.cached_prompt_tokens,
-    response_tokens = finish.ended.usage.response_tokens,
-    latency_ms = finish.ended.latency_ms(),
-    status = finish.status.as_str(),
-    error_type = finish.failure.as_ref().map(|failure| failure.error_type.as_str()),
-    error_message = finish.failure.as_ref().map(|failure| failure.message.as_str()),
-    response_truncated = finish.response_truncated,
-    finish_reason = finish.finish_reason.map(|reason| reason.as_str()),
-    cost_nano_usd = finish.cost_nano_usd,
-});
+/// Ends an execution, inside a transaction. Returns its event; nothing where the fence does not hold.
+pub(super) fn end(connection: &Connection, end: &AttemptEnd) -> Result<Option<Event>> {
+    let at = now();
+    if ATTEMPT.execute(connection, AttemptParameters::values(end, at))? == 0 {
+        return Ok(None);
+    }
+    LAST.execute(connection, LastEventParameters::values(end, at))?;
+    if !end.finish.response.is_empty() {
+        OUTPUT.execute(connection, [&end.id as &dyn ToSql, &end.finish.response])?;
+    }
+    let sequence = EXECUTION.row(connection, EndParameters::values(end, at), |row| row::value(row, "last_sequence"))?;
+    Ok(sequence.map(|sequence| Event {
+        sequence,
+        at,
+        from: Some(Status::Running),
+        to: end.finish.status,
+        attempt: end.fence.attempt,
+        error_type: end.error_type(),
+        next_attempt_at: None,
+    }))
+}
 
 /// The end of an attempt after which the execution goes on, and what follows.
 struct Continuation<'a> {
@@ -110,7 +126,7 @@ struct Continuation<'a> {
 }
 
 parameters! {
-    GoOnParameters(to: &Continuation<'_>) of sqlx::Sqlite {
+    GoOnParameters(to: &Continuation<'_>) {
         id = to.fence.id.to_string(),
         attempt = to.fence.attempt,
         at = to.at.0,
@@ -123,30 +139,24 @@ parameters! {
         error_message = &to.ended.error_message,
         next = to.next.as_str(),
         next_at = to.next_at.0,
+        available_at = (to.next == Status::Queued).then_some(to.next_at.0),
         handed_back = to.handed_back,
+        began_at = to.holder.map(|_| to.at.0),
         lease_until = to.holder.map(|holder| to.at.after(holder.lease).0),
         worker = to.holder.map(|holder| &holder.worker),
         claim_id = to.holder.map(|holder| holder.claim_id.to_string()),
     }
 }
 
-static RETRY: LazyLock<String> = LazyLock::new(|| go_on(include_str!("sql/retry.sql")));
-static REQUEUE: LazyLock<String> = LazyLock::new(|| go_on(include_str!("sql/requeue.sql")));
+/// The end of an attempt after which the execution goes on; it is canceled instead where that was requested.
+static GO_ON: LazyLock<Script> = LazyLock::new(|| {
+    let attempt_and_event = concat!(include_str!("sql/end_attempt.sql"), ";", include_str!("sql/go_on_event.sql"));
+    let update = concat!(";", include_str!("sql/go_on.sql"), include_str!("sql/add_usage.sql"));
+    Script::new(&format!("{attempt_and_event}{update}"), GoOnParameters::NAMES)
+});
 
-/// Composes the end of an attempt after which `update` lets the execution go on; it is canceled instead where that was
-/// requested.
-fn go_on(update: &str) -> String {
-    let names = GoOnParameters::NAMES;
-    let values: Vec<_> = names.iter().map(|name| format!(":{name}")).collect();
-    let job = format!("WITH job ({}) AS (VALUES ({})) ", names.join(", "), values.join(", "));
-    let event = concat!(include_str!("sql/go_on_event.sql"), include_str!("sql/fenced.sql"));
-    let update = format!("{update}{}", include_str!("sql/add_usage.sql"));
-    let statements = [ATTEMPT.body, event, &update].map(|body| format!("{job}{body}"));
-    numbered(&statements.join(";"), names)
-}
-
-pub(super) async fn retry(
-    connection: &mut SqliteConnection,
+pub(super) fn retry(
+    connection: &Connection,
     fence: Fence,
     ended: &Ended,
     next_attempt_in: Duration,
@@ -154,42 +164,41 @@ pub(super) async fn retry(
 ) -> Result<Option<Event>> {
     let at = now();
     let (next, next_at) = (Status::Running, at.after(next_attempt_in));
-    went_on(
-        connection,
-        &RETRY,
-        Continuation { fence, at, ended, next, next_at, handed_back: false, holder: Some(holder) },
-    )
-    .await
+    let to = Continuation { fence, at, ended, next, next_at, handed_back: false, holder: Some(holder) };
+    go_on(connection, &to)
 }
 
-pub(super) async fn requeue(
-    connection: &mut SqliteConnection,
-    fence: Fence,
-    requeue: &Requeue,
-) -> Result<Option<Event>> {
+pub(super) fn requeue(connection: &Connection, fence: Fence, requeue: &Requeue) -> Result<Option<Event>> {
     let at = now();
     let (ended, next, next_at) = (&requeue.ended, Status::Queued, at.after(requeue.after));
     let to = Continuation { fence, at, ended, next, next_at, handed_back: requeue.handed_back, holder: None };
-    went_on(connection, &REQUEUE, to).await
+    go_on(connection, &to)
 }
 
 /// Runs a continuation. Returns its event, which is to `canceled` where that was requested; nothing where the fence did
 /// not hold.
-async fn went_on(connection: &mut SqliteConnection, sql: &'static str, to: Continuation<'_>) -> Result<Option<Event>> {
-    let rows = GoOnParameters::query(sql, &to).fetch_all(&mut *connection).await.map_err(error::store)?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let event = Event {
-        sequence: row::value(row, "last_sequence")?,
-        at: to.at,
-        from: Some(Status::Running),
-        to: row::word(row, "status", Status::from_word)?,
-        attempt: to.fence.attempt,
-        error_type: to.ended.error_type,
-        next_attempt_at: Some(to.next_at),
-    };
-    if event.to == Status::Canceled {
-        lease::settle(connection, to.fence.id).await?;
-        return Ok(Some(Event { error_type: None, next_attempt_at: None, ..event }));
+fn go_on(connection: &Connection, to: &Continuation<'_>) -> Result<Option<Event>> {
+    let event = GO_ON.row(connection, GoOnParameters::values(to), |row| {
+        Ok(Event {
+            sequence: row::value(row, "last_sequence")?,
+            at: to.at,
+            from: Some(Status::Running),
+            to: row::word(row, "status", Status::from_word)?,
+            attempt: to.fence.attempt,
+            error_type: to.ended.error_type,
+            next_attempt_at: Some(to.next_at),
+        })
+    })?;
+    match event {
+        Some(event) if event.to == Status::Canceled => {
+            lease::settle(connection, to.fence.id)?;
+            Ok(Some(Event { error_type: None, next_attempt_at: None, ..event }))
+        }
+        event => Ok(event),
     }
-    Ok(Some(event))
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 5] {
+    [&ATTEMPT, &LAST, &OUTPUT, &EXECUTION, &GO_ON]
 }

@@ -6,11 +6,10 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
-use super::{error, row};
+use super::row;
+use super::statement::{Script, parameters};
 use prompt_ledger_store::ExecutionFilter;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
@@ -30,24 +29,23 @@ const LISTS: [&str; 2] = [
     ),
 ];
 
-static OF_PROJECT: LazyLock<[String; 2]> = LazyLock::new(|| lists("executions_project", "x.project_id = :project_id"));
-static OF_PROMPT: LazyLock<[String; 2]> = LazyLock::new(|| lists("executions_prompt", "x.prompt_id = :prompt"));
-static OF_VERSION: LazyLock<[String; 2]> = LazyLock::new(|| lists("executions_version", "x.version_id = :version"));
-static OF_CORRELATION: LazyLock<[String; 2]> =
+static OF_PROJECT: LazyLock<[Script; 2]> = LazyLock::new(|| lists("executions_project", "x.project_id = :project_id"));
+static OF_PROMPT: LazyLock<[Script; 2]> = LazyLock::new(|| lists("executions_prompt", "x.prompt_id = :prompt"));
+static OF_VERSION: LazyLock<[Script; 2]> = LazyLock::new(|| lists("executions_version", "x.version_id = :version"));
+static OF_CORRELATION: LazyLock<[Script; 2]> =
     LazyLock::new(|| lists("executions_correlation", "x.correlation_id = :correlation_id"));
 /// Of the first of the statuses, which is the only one. `status <> 'succeeded'` repeats the condition of the partial
 /// index, without which SQLite does not use it.
-static OF_STATUS: LazyLock<[String; 2]> =
+static OF_STATUS: LazyLock<[Script; 2]> =
     LazyLock::new(|| lists("executions_status", "x.status = :statuses ->> 0 AND x.status <> 'succeeded'"));
 
-fn lists(index: &str, walk: &str) -> [String; 2] {
-    LISTS.map(|sql| numbered(&sql.replace("{index}", index).replace("{walk}", walk), ListParameters::NAMES))
+fn lists(index: &str, walk: &str) -> [Script; 2] {
+    LISTS.map(|sql| Script::new(&sql.replace("{index}", index).replace("{walk}", walk), ListParameters::NAMES))
 }
 
 parameters! {
-    /// Creation times from `earliest` to `latest`, both inclusive, below (`before_at`, `before_id`), which are those of
-    /// the last row of the page before. `statuses` is a JSON array; absent stands for all, as empty texts do.
-    ListParameters(page: &SqlitePage<'_>, named: &Named, statuses: Option<String>) of sqlx::Sqlite {
+    /// `statuses` is a JSON array; absent stands for all.
+    ListParameters(page: &SqlitePage<'_>, named: &Named, statuses: Option<&str>) {
         project_id = page.project.to_string(),
         earliest = page.filter.start_time.map_or(i64::MIN, |start| start.0),
         latest = page.latest(),
@@ -62,10 +60,11 @@ parameters! {
     }
 }
 
-static NAMED: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/named.sql"), NamedParameters::NAMES));
+pub(super) static NAMED: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/named.sql"), NamedParameters::NAMES));
 
 parameters! {
-    NamedParameters(project: ProjectId, prompt_name: &str, version_number: Option<i32>) of sqlx::Sqlite {
+    NamedParameters(project: ProjectId, prompt_name: &str, version_number: Option<i32>) {
         project_id = project.to_string(),
         name = prompt_name,
         version_number = version_number,
@@ -82,12 +81,12 @@ pub(super) struct SqlitePage<'a> {
 }
 
 impl SqlitePage<'_> {
-    /// Creation time of the last row of the page before, in microseconds; on the first page later than all.
+    /// Creation time of the last row of the page before.
     fn before_at(&self) -> i64 {
         self.before.map_or(i64::MAX, |(at, _)| at.0)
     }
 
-    /// The latest creation time that a row of the page can have, in microseconds; `end_time` is exclusive.
+    /// The latest creation time of a row on the page.
     fn latest(&self) -> i64 {
         self.filter.end_time.map_or(i64::MAX, |end| end.0.saturating_sub(1)).min(self.before_at())
     }
@@ -100,11 +99,11 @@ pub(super) struct Named {
     pub(super) version: Option<String>,
 }
 
-pub(super) async fn list(connection: &mut SqliteConnection, page: SqlitePage<'_>) -> Result<Vec<Execution>> {
+pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
     let filter = page.filter;
-    let names = named(connection, page.project, &filter.prompt_name, filter.version_number);
-    let Some(named) = names.await? else { return Ok(Vec::new()) };
-    let statements: &LazyLock<_> = if !filter.correlation_id.is_empty() {
+    let named = named(connection, page.project, &filter.prompt_name, filter.version_number)?;
+    let Some(named) = named else { return Ok(Vec::new()) };
+    let scripts: &LazyLock<_> = if !filter.correlation_id.is_empty() {
         &OF_CORRELATION
     } else if named.version.is_some() {
         &OF_VERSION
@@ -113,14 +112,14 @@ pub(super) async fn list(connection: &mut SqliteConnection, page: SqlitePage<'_>
     } else if filter.statuses.is_empty() || filter.statuses.contains(&Status::Succeeded) {
         &OF_PROJECT
     } else {
-        return of_statuses(connection, &page).await;
+        return of_statuses(connection, page);
     };
-    walk(connection, statements, &page, &named, &filter.statuses).await
+    walk(connection, scripts, page, &named, &filter.statuses)
 }
 
 /// Looks up the ids; nothing where the prompt or the version does not exist.
-pub(super) async fn named(
-    connection: &mut SqliteConnection,
+pub(super) fn named(
+    connection: &Connection,
     project: ProjectId,
     prompt_name: &str,
     version_number: Option<i32>,
@@ -128,43 +127,47 @@ pub(super) async fn named(
     if prompt_name.is_empty() {
         return Ok(Some(Named::default()));
     }
-    let query = NamedParameters::query(&NAMED, project, prompt_name, version_number);
-    let row = query.fetch_optional(connection).await.map_err(error::store)?;
-    let Some(row) = row else { return Ok(None) };
-    let named = Named { prompt: row::maybe(&row, "prompt_id")?, version: row::maybe(&row, "version_id")? };
-    let unknown_version = version_number.is_some() && named.version.is_none();
-    Ok(if unknown_version { None } else { Some(named) })
+    let named = NAMED.row(connection, NamedParameters::values(project, prompt_name, version_number), |row| {
+        Ok(Named { prompt: row::maybe(row, "prompt_id")?, version: row::maybe(row, "version_id")? })
+    })?;
+    Ok(named.filter(|named| version_number.is_none() || named.version.is_some()))
 }
 
 /// One index scan per status, merged: the index is ordered within one status only.
-async fn of_statuses(connection: &mut SqliteConnection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
+fn of_statuses(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
     let mut all = Vec::new();
     for status in Status::ALL.iter().filter(|status| page.filter.statuses.contains(status)) {
-        all.extend(walk(connection, &OF_STATUS, page, &Named::default(), &[*status]).await?);
+        all.extend(walk(connection, &OF_STATUS, page, &Named::default(), &[*status])?);
     }
     all.sort_by_key(|execution: &Execution| std::cmp::Reverse((execution.created_at, execution.id)));
     all.truncate(page.limit);
     Ok(all)
 }
 
-async fn walk(
-    connection: &mut SqliteConnection,
-    statements: &'static [String; 2],
+fn walk(
+    connection: &Connection,
+    scripts: &[Script; 2],
     page: &SqlitePage<'_>,
     named: &Named,
     statuses: &[Status],
 ) -> Result<Vec<Execution>> {
     let words: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
     let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
-    let query = ListParameters::query(&statements[usize::from(page.texts)], page, named, statuses);
-    let rows = query.fetch_all(connection).await.map_err(error::store)?;
-    let mut page_rows = Vec::with_capacity(rows.len());
-    for row in &rows {
+    let parameters = ListParameters::values(page, named, statuses.as_deref());
+    scripts[usize::from(page.texts)].rows(connection, parameters, |row| {
         let texts = if page.texts { Some(texts(row)?) } else { None };
-        page_rows.push(Execution { texts, ..execution(row)? });
-    }
-    Ok(page_rows)
+        Ok(Execution { texts, ..execution(row)? })
+    })
 }
 
+/// Each list with the beginning of its index' use in a plan.
 #[cfg(test)]
-mod tests;
+pub(super) fn shapes() -> [(&'static [Script; 2], &'static str); 5] {
+    [
+        (&OF_PROJECT, "executions_project (project_id=?"),
+        (&OF_PROMPT, "executions_prompt (prompt_id=?"),
+        (&OF_VERSION, "executions_version (version_id=?"),
+        (&OF_CORRELATION, "executions_correlation (correlation_id=?"),
+        (&OF_STATUS, "executions_status (status=?"),
+    ]
+}

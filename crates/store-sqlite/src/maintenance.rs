@@ -5,21 +5,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_store::{Change, Maintenance, RollupPolicy};
+use rusqlite::Connection;
 
 use super::{Sqlite, error, expire};
-
-const PING: &str = "SELECT 1 FROM projects LIMIT 1";
 
 #[async_trait]
 impl Maintenance for Sqlite {
     /// The lease is not used: there is no database server that could have been down while holders were running.
     async fn expire(&self, _: Duration) -> Result<Vec<Change>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        if !expire::any(&mut connection).await? {
+        if !self.readers.read(expire::any).await? {
             return Ok(Vec::new());
         }
-        drop(connection);
-        self.writer.write((), |connection, ()| Box::pin(expire::expire(connection))).await
+        self.writer.write(expire::expire).await
     }
 
     /// There are no rollups in SQLite.
@@ -28,11 +25,15 @@ impl Maintenance for Sqlite {
     }
 
     async fn ping(&self) -> Result<()> {
-        sqlx::query(PING).fetch_optional(&self.revisions).await.map(drop).map_err(error::store)
+        self.revisions.read(ping).await
     }
 
     async fn check_writable(&self) -> Result<()> {
-        sqlx::query(PING).fetch_optional(&self.health).await.map_err(error::store)?;
+        self.health.read(ping).await?;
         self.writer.check().await
     }
+}
+
+fn ping(connection: &Connection) -> Result<()> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM projects)", [], |_| Ok(())).map_err(error::store)
 }

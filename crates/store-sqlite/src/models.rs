@@ -6,36 +6,38 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
-use super::{Sqlite, error, now};
+use super::statement::{Script, parameters};
+use super::{Sqlite, now};
 use prompt_ledger_store::plan;
 use prompt_ledger_store::rows::access::model;
-use prompt_ledger_store::rows::count;
+use prompt_ledger_store::rows::{count, value};
 use prompt_ledger_store::{Models, PutModel};
 
 /// One model with all its prices as one JSON column, latest `valid_from` first.
-static ONE: LazyLock<String> = LazyLock::new(|| {
-    numbered(concat!(include_str!("sql/models.sql"), include_str!("sql/one_model.sql")), OneModelParameters::NAMES)
+static ONE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(include_str!("sql/models.sql"), include_str!("sql/one_model.sql")), OneModelParameters::NAMES)
 });
 
 parameters! {
-    OneModelParameters(id: &ModelRef) of sqlx::Sqlite {
+    OneModelParameters(id: &ModelRef) {
         provider = &id.provider,
         model_name = &id.model_name,
     }
 }
 
 /// Models in the form of [`ONE`].
-static MANY: LazyLock<String> = LazyLock::new(|| {
-    numbered(concat!(include_str!("sql/models.sql"), include_str!("sql/many_models.sql")), ManyModelsParameters::NAMES)
+static MANY: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        concat!(include_str!("sql/models.sql"), include_str!("sql/many_models.sql")),
+        ManyModelsParameters::NAMES,
+    )
 });
 
 parameters! {
     /// An empty `provider` stands for all; `after` is the last model of the page before.
-    ManyModelsParameters(provider: &str, after: Option<&ModelRef>, limit: usize) of sqlx::Sqlite {
+    ManyModelsParameters(provider: &str, after: Option<&ModelRef>, limit: usize) {
         provider = provider,
         after_provider = after.map_or("", |after| &after.provider),
         after_model = after.map_or("", |after| &after.model_name),
@@ -43,10 +45,11 @@ parameters! {
     }
 }
 
-static SAVE: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
+static SAVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
 
 parameters! {
-    ModelParameters(model: &Model) of sqlx::Sqlite {
+    ModelParameters(model: &Model) {
         provider = &model.id.provider,
         model_name = &model.id.model_name,
         max_tokens = model.max_tokens,
@@ -57,13 +60,14 @@ parameters! {
     }
 }
 
-const DISCOVERED: &str = "SELECT count(*) FROM models WHERE discovered";
+static DISCOVERED: LazyLock<Script> =
+    LazyLock::new(|| Script::new("SELECT count(*) AS discovered FROM models WHERE discovered", &[]));
 
-static ADD_PRICE: LazyLock<String> =
-    LazyLock::new(|| numbered(include_str!("sql/add_price.sql"), PriceParameters::NAMES));
+static ADD_PRICE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/add_price.sql"), PriceParameters::NAMES));
 
 parameters! {
-    PriceParameters(model: &ModelRef, price: &Price, at: Timestamp) of sqlx::Sqlite {
+    PriceParameters(model: &ModelRef, price: &Price, at: Timestamp) {
         id = price.id.to_string(),
         provider = &model.provider,
         model_name = &model.model_name,
@@ -78,74 +82,70 @@ parameters! {
 #[async_trait]
 impl Models for Sqlite {
     async fn model(&self, id: &ModelRef) -> Result<Option<Model>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        select(&mut connection, id).await
+        let id = id.clone();
+        self.readers.read(move |connection| select(connection, &id)).await
     }
 
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
-        let query = ManyModelsParameters::query(&MANY, provider, after, limit);
-        let rows = query.fetch_all(&self.readers).await.map_err(error::store)?;
-        rows.iter().map(model).collect()
+        let (provider, after) = (provider.to_owned(), after.cloned());
+        let many = move |connection: &Connection| {
+            MANY.rows(connection, ManyModelsParameters::values(&provider, after.as_ref(), limit), |row| model(row))
+        };
+        self.readers.read(many).await
     }
 
     async fn put_model(&self, put: PutModel) -> Result<Model> {
-        self.writer.write(put, |connection, put| Box::pin(put_model(connection, put))).await
+        self.writer.write(move |connection| put_model(connection, &put)).await
     }
 
     async fn discover_model(&self, id: &ModelRef, most: usize) -> Result<Option<Model>> {
+        let (id, looked_up) = (id.clone(), id.clone());
         // Looked up on a read connection first, so that calls which write nothing do not wait for the writer.
-        let mut reader = self.readers.acquire().await.map_err(error::store)?;
-        if let Break(known) = known(&mut reader, id, most).await? {
-            return Ok(known);
+        match self.readers.read(move |connection| known(connection, &looked_up, most)).await? {
+            Break(known) => Ok(known),
+            Continue(()) => self.writer.write(move |connection| discover_model(connection, &id, most)).await,
         }
-        drop(reader);
-        self.writer
-            .write((id.clone(), most), |connection, (id, most)| Box::pin(discover_model(connection, id, *most)))
-            .await
     }
 }
 
-async fn put_model(connection: &mut SqliteConnection, put: &PutModel) -> Result<Model> {
+fn put_model(connection: &Connection, put: &PutModel) -> Result<Model> {
     let at = now();
-    let before = select(connection, &put.id).await?;
+    let before = select(connection, &put.id)?;
     let (model, price) = match (plan::put_model(before.as_ref(), put, at), before) {
         (Some(plan), _) => plan,
         (None, Some(before)) => return Ok(before),
         (None, None) => return Err(Error::internal("a model is neither there nor made")),
     };
-    save(connection, &model).await?;
+    save(connection, &model)?;
     let Some(price) = price else { return Ok(model) };
-    let add = PriceParameters::query(&ADD_PRICE, &model.id, &price, at);
-    add.execute(&mut *connection).await.map_err(error::store)?;
-    Ok(select(connection, &put.id).await?.unwrap_or(model))
+    ADD_PRICE.execute(connection, PriceParameters::values(&model.id, &price, at))?;
+    Ok(select(connection, &put.id)?.unwrap_or(model))
 }
 
-async fn discover_model(connection: &mut SqliteConnection, id: &ModelRef, most: usize) -> Result<Option<Model>> {
-    if let Break(known) = known(connection, id, most).await? {
+fn discover_model(connection: &Connection, id: &ModelRef, most: usize) -> Result<Option<Model>> {
+    if let Break(known) = known(connection, id, most)? {
         return Ok(known);
     }
     let model = plan::discovered(id, now());
-    save(connection, &model).await?;
+    save(connection, &model)?;
     Ok(Some(model))
 }
 
 /// Continues where the model has to be registered; breaks with the registered model, or with nothing where the limit is
 /// reached.
-async fn known(connection: &mut SqliteConnection, id: &ModelRef, most: usize) -> Result<ControlFlow<Option<Model>>> {
-    let known = select(connection, id).await?;
+fn known(connection: &Connection, id: &ModelRef, most: usize) -> Result<ControlFlow<Option<Model>>> {
+    let known = select(connection, id)?;
     if known.is_some() {
         return Ok(Break(known));
     }
-    let discovered: i64 = sqlx::query_scalar(DISCOVERED).fetch_one(connection).await.map_err(error::store)?;
-    Ok(if discovered < count(most) { Continue(()) } else { Break(None) })
+    let discovered: Option<i64> = DISCOVERED.row(connection, [], |row| value(row, "discovered"))?;
+    Ok(if discovered.unwrap_or_default() < count(most) { Continue(()) } else { Break(None) })
 }
 
-async fn save(connection: &mut SqliteConnection, model: &Model) -> Result<()> {
-    let saved = ModelParameters::query(&SAVE, model).execute(connection).await;
-    saved.map(drop).map_err(error::store)
+fn save(connection: &Connection, model: &Model) -> Result<()> {
+    SAVE.execute(connection, ModelParameters::values(model)).map(drop)
 }
 
-async fn select(connection: &mut SqliteConnection, id: &ModelRef) -> Result<Option<Model>> {
-    let row = OneModelParameters::query(&ONE, id).fetch_optional(connection).await;
-    row.map_err(error::store)?.as_ref().map(model).transpose()
+fn select(connection: &Connection, id: &ModelRef) -> Result<Option<Model>> {
+    ONE.row(connection, OneModelParameters::values(id), |row| model(row))
 }

@@ -4,25 +4,23 @@ use std::sync::LazyLock;
 
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
+use rusqlite::Connection;
 
-use super::error;
 use super::registry_write::{SqliteRegistryWrite, no_project};
+use super::statement::{Script, parameters};
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
 use prompt_ledger_store::{PutPrompt, PutResult};
 use prompt_ledger_store::{prompt_columns, version_columns};
 
 /// The project, its prompt with that name, and that prompt's version with that content; NULL where one does not exist.
-static READ: LazyLock<String> = LazyLock::new(|| {
+static READ: LazyLock<Script> = LazyLock::new(|| {
     let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), " ", include_str!("sql/put_prompt.sql"));
-    numbered(sql, PutPromptParameters::NAMES)
+    Script::new(sql, PutPromptParameters::NAMES)
 });
 
 parameters! {
-    PutPromptParameters(project: ProjectId, put: &PutPrompt) of sqlx::Sqlite {
+    PutPromptParameters(project: ProjectId, put: &PutPrompt) {
         project_id = project.to_string(),
         name = &put.name,
         checksum_hash = &put.checksum_hash,
@@ -32,14 +30,11 @@ parameters! {
 impl SqliteRegistryWrite for PutPrompt {
     type Answer = PutResult;
 
-    async fn plan(
-        &self,
-        connection: &mut SqliteConnection,
-        project: ProjectId,
-        now: Timestamp,
-    ) -> Result<Plan<PutResult>> {
-        let query = PutPromptParameters::query(&READ, project, self);
-        let row = query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| no_project(project))?;
-        plan::put(&prompt::project(&row)?, maybe_prompt(&row)?.as_ref(), maybe_version(&row)?, self, now)
+    fn plan(&self, connection: &Connection, project: ProjectId, now: Timestamp) -> Result<Plan<PutResult>> {
+        let found = READ.row(connection, PutPromptParameters::values(project, self), |row| {
+            Ok((prompt::project(row)?, maybe_prompt(row)?, maybe_version(row)?))
+        })?;
+        let (state, before, version) = found.ok_or_else(|| no_project(project))?;
+        plan::put(&state, before.as_ref(), version, self, now)
     }
 }

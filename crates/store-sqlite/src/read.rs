@@ -5,11 +5,10 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, ToSql};
 
-use super::{error, row};
+use super::row;
+use super::statement::{Script, parameters};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{change, maybe_event, whole};
 use prompt_ledger_store::{Change, Event};
@@ -22,36 +21,33 @@ macro_rules! attempts_column {
     };
 }
 
-pub(super) static WHOLE: LazyLock<String> = LazyLock::new(|| {
+static WHOLE: LazyLock<Script> = LazyLock::new(|| {
     let sql = concat!(
         execution_select!(" CROSS JOIN", concat!(text_columns!(), attempts_column!()), "executions x", text_joins!()),
         " WHERE x.id = :id AND x.project_id = :project_id"
     );
-    numbered(sql, WholeParameters::NAMES)
+    Script::new(sql, WholeParameters::NAMES)
 });
 
 parameters! {
-    WholeParameters(project: ProjectId, id: ExecutionId) of sqlx::Sqlite {
+    WholeParameters(project: ProjectId, id: ExecutionId) {
         id = id.to_string(),
         project_id = project.to_string(),
     }
 }
 
+macro_rules! whole_of {
+    ($texts:expr, $joins:expr) => {
+        execution_select!(" CROSS JOIN", concat!($texts, attempts_column!()), "{from}", $joins)
+    };
+}
+
 /// Executions by a list of ids, without texts, and with.
-const WHOLE_OF: [&str; 2] = [
-    execution_select!(
-        " CROSS JOIN",
-        attempts_column!(),
-        "json_each($1) w CROSS JOIN executions x ON x.id = w.value",
-        ""
-    ),
-    execution_select!(
-        " CROSS JOIN",
-        concat!(text_columns!(), attempts_column!()),
-        "json_each($1) w CROSS JOIN executions x ON x.id = w.value",
-        text_joins!()
-    ),
-];
+static WHOLE_OF: LazyLock<[Script; 2]> = LazyLock::new(|| {
+    let from = "json_each(:ids) w CROSS JOIN executions x ON x.id = w.value";
+    [whole_of!("", ""), whole_of!(text_columns!(), text_joins!())]
+        .map(|sql| Script::new(&sql.replace("{from}", from), &["ids"]))
+});
 
 macro_rules! event_columns {
     () => {
@@ -60,20 +56,17 @@ macro_rules! event_columns {
 }
 
 /// For each [id, sequence] of a JSON array the execution's events after the sequence.
-const EVENTS_AFTER: &str = concat!(
-    event_columns!(),
-    " FROM json_each($1) w CROSS JOIN execution_events e
-      ON e.execution_id = w.value ->> 0 AND e.sequence > w.value ->> 1 ORDER BY e.execution_id, e.sequence"
-);
+static EVENTS_AFTER: LazyLock<Script> =
+    LazyLock::new(|| Script::new(concat!(event_columns!(), " ", include_str!("sql/events_after.sql")), &["cursors"]));
 
-static EVENTS_BETWEEN: LazyLock<String> = LazyLock::new(|| {
+static EVENTS_BETWEEN: LazyLock<Script> = LazyLock::new(|| {
     let sql = concat!(event_columns!(), " ", include_str!("sql/events_between.sql"));
-    numbered(sql, EventsBetweenParameters::NAMES)
+    Script::new(sql, EventsBetweenParameters::NAMES)
 });
 
 parameters! {
     /// From `start`, inclusive, to `stop`, exclusive.
-    EventsBetweenParameters(start: Timestamp, stop: Timestamp, limit: usize) of sqlx::Sqlite {
+    EventsBetweenParameters(start: Timestamp, stop: Timestamp, limit: usize) {
         start = start.0,
         stop = stop.0,
         most = count(limit),
@@ -81,11 +74,11 @@ parameters! {
 }
 
 /// The events of an execution after a sequence; one row without an event where there are none.
-pub(super) static EVENTS: LazyLock<String> =
-    LazyLock::new(|| numbered(include_str!("sql/events.sql"), EventsParameters::NAMES));
+static EVENTS: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/events.sql"), EventsParameters::NAMES));
 
 parameters! {
-    EventsParameters(project: ProjectId, id: ExecutionId, after_sequence: i64, limit: usize) of sqlx::Sqlite {
+    EventsParameters(project: ProjectId, id: ExecutionId, after_sequence: i64, limit: usize) {
         id = id.to_string(),
         project_id = project.to_string(),
         after_sequence = after_sequence,
@@ -93,54 +86,47 @@ parameters! {
     }
 }
 
-pub(super) async fn get(connection: &mut SqliteConnection, project: ProjectId, id: ExecutionId) -> Result<Execution> {
-    let query = WholeParameters::query(&WHOLE, project, id);
-    let row = query.fetch_optional(connection).await.map_err(error::store)?;
-    let row = row.ok_or_else(|| Error::execution_not_found(id))?;
-    whole(&row, true)
+pub(super) fn get(connection: &Connection, project: ProjectId, id: ExecutionId) -> Result<Execution> {
+    let found = WHOLE.row(connection, WholeParameters::values(project, id), |row| whole(row, true))?;
+    found.ok_or_else(|| Error::execution_not_found(id))
 }
 
-pub(super) async fn whole_of(
-    connection: &mut SqliteConnection,
-    ids: &[ExecutionId],
-    texts: bool,
-) -> Result<Vec<Execution>> {
+pub(super) fn whole_of(connection: &Connection, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
     let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    let query = sqlx::query(WHOLE_OF[usize::from(texts)]).bind(row::to_json(&ids)?);
-    let rows = query.fetch_all(connection).await.map_err(error::store)?;
-    rows.iter().map(|row| whole(row, texts)).collect()
+    let script = &WHOLE_OF[usize::from(texts)];
+    script.rows(connection, [&row::to_json(&ids)? as &dyn ToSql], |row| whole(row, texts))
 }
 
-pub(super) async fn events_after(
-    connection: &mut SqliteConnection,
-    cursors: &[(ExecutionId, i64)],
-) -> Result<Vec<Change>> {
+pub(super) fn events_after(connection: &Connection, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>> {
     let cursors: Vec<_> = cursors.iter().map(|(id, after)| (id.to_string(), after)).collect();
-    let query = sqlx::query(EVENTS_AFTER).bind(row::to_json(&cursors)?);
-    query.fetch_all(connection).await.map_err(error::store)?.iter().map(change).collect()
+    EVENTS_AFTER.rows(connection, [&row::to_json(&cursors)? as &dyn ToSql], |row| change(row))
 }
 
-pub(super) async fn events_between(
-    connection: &mut SqliteConnection,
+pub(super) fn events_between(
+    connection: &Connection,
     start: Timestamp,
     end: Timestamp,
     limit: usize,
 ) -> Result<Vec<Change>> {
-    let query = EventsBetweenParameters::query(&EVENTS_BETWEEN, start, end, limit);
-    query.fetch_all(connection).await.map_err(error::store)?.iter().map(change).collect()
+    EVENTS_BETWEEN.rows(connection, EventsBetweenParameters::values(start, end, limit), |row| change(row))
 }
 
-pub(super) async fn events(
-    connection: &mut SqliteConnection,
+pub(super) fn events(
+    connection: &Connection,
     project: ProjectId,
     id: ExecutionId,
     after_sequence: i64,
     limit: usize,
 ) -> Result<Vec<Event>> {
-    let query = EventsParameters::query(&EVENTS, project, id, after_sequence, limit);
-    let rows = query.fetch_all(connection).await.map_err(error::store)?;
-    if rows.is_empty() {
+    let parameters = EventsParameters::values(project, id, after_sequence, limit);
+    let found = EVENTS.rows(connection, parameters, |row| maybe_event(row))?;
+    if found.is_empty() {
         return Err(Error::execution_not_found(id));
     }
-    rows.iter().filter_map(|row| maybe_event(row).transpose()).take(limit).collect()
+    Ok(found.into_iter().flatten().take(limit).collect())
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 6] {
+    [&WHOLE, &WHOLE_OF[0], &WHOLE_OF[1], &EVENTS, &EVENTS_AFTER, &EVENTS_BETWEEN]
 }

@@ -1,15 +1,15 @@
 //! Recording of executions: sync ones as running, async ones as queued.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PromptId};
-use prompt_ledger_domain::{Error, Result};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use prompt_ledger_domain::{Error, Result, Timestamp};
+use rusqlite::{Connection, Row, ToSql};
 
-use super::statement::{HotWritten, Statement, statement};
-use super::{error, row};
+use super::statement::{Script, parameters};
+use super::{now, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
 #[derive(Clone, Debug)]
@@ -59,19 +59,19 @@ impl StartAs {
 pub(super) struct Record {
     id: String,
     new: NewExecution,
-    beginning: StartAs,
+    start_as: StartAs,
     messages: Option<String>,
     timeout: i64,
 }
 
 impl Record {
-    pub(super) fn new(new: NewExecution, beginning: StartAs) -> Result<Self> {
+    pub(super) fn new(new: NewExecution, start_as: StartAs) -> Result<Self> {
         let messages = match &new.input {
             Input::Messages(messages) => Some(row::to_json(messages)?),
             Input::Prompt(_) => None,
         };
         let timeout = i64::try_from(new.timeout.as_micros()).map_err(Error::internal)?;
-        Ok(Self { id: new.id.to_string(), new, beginning, messages, timeout })
+        Ok(Self { id: new.id.to_string(), new, start_as, messages, timeout })
     }
 
     fn rendered(&self) -> Option<&str> {
@@ -82,108 +82,118 @@ impl Record {
     }
 }
 
-/// The inserts of execution, input and, last, first event. The first statement writes nothing where the version may not
-/// be executed, or the key or the id is taken; the others then find no new execution with that id.
-pub(super) const STATEMENTS: [Statement<Record>; 3] = [EXECUTION, INPUT, FIRST];
+/// Writes nothing where the version may not be executed, or the key or the id is taken.
+static EXECUTION: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/record.sql"), RecordParameters::NAMES));
 
-const EXECUTION: Statement<Record> = statement!(include_str!("sql/record.sql"), |Record { id, new, beginning, timeout, .. }, at| {
-    id = id,
-    project_id = new.project_id.to_string(),
-    prompt_id = new.prompt_id.to_string(),
-    version_id = new.version_id.to_string(),
-    prompt_mode = new.prompt_mode.as_str(),
-    must_be_active = new.must_be_active,
-    mode = beginning.mode().as_str(),
-    status = beginning.status().as_str(),
-    environment = &new.environment,
-    provider = &new.model.provider,
-    model_name = &new.model.model_name,
-    price_id = new.price_id.map(|id| id.to_string()),
-    temperature = new.params.temperature,
-    top_k = new.params.top_k,
-    top_p = new.params.top_p,
-    repetition_penalty = new.params.repetition_penalty,
-    max_new_tokens = new.params.max_new_tokens,
-    correlation_id = &new.correlation_id,
-    idempotency_key = new.key.as_ref().map(|key| key.key.as_str()),
-    request_hash = new.key.as_ref().map(|key| &key.request_hash[..]),
-    prompt_truncated = new.prompt_truncated,
-    timeout_micros = *timeout,
-    max_retries = new.max_retries,
-    attempts = beginning.attempt(),
-    created_at = at.0,
-    begun_at = beginning.holder().map(|_| at.0),
-    worker = beginning.holder().map_or("", |holder| &holder.worker),
-    claim_id = beginning.holder().map(|holder| holder.claim_id.to_string()),
-    lease_until = beginning.holder().map(|holder| at.after(holder.lease).0),
-    expire_at = new.expire_after.map(|life| at.after(life).0),
-    available_at = beginning.available_in().map(|available_in| at.after(available_in).0),
-    stream_text = new.stream_text,
-});
-
-const INPUT: Statement<Record> = statement!(include_str!("sql/record_input.sql"), |record, _at| {
-    id = &record.id,
-    rendered_prompt = record.rendered(),
-    messages = record.messages.as_deref(),
-    variables = &record.new.variables,
-});
-
-const FIRST: Statement<Record> = statement!(include_str!("sql/record_event.sql"), |Record { id, beginning, .. }, at| {
-    id = id,
-    at = at.0,
-    status = beginning.status().as_str(),
-    attempt = beginning.attempt(),
-});
-
-pub(super) const BY_KEY: &str = "SELECT id, request_hash FROM executions WHERE prompt_id = $1 AND idempotency_key = $2";
-
-const FIRST_EVENT: &str =
-    "SELECT at, to_status, attempt FROM execution_events WHERE execution_id = $1 AND sequence = 1";
-
-/// The result of recording. Where one execution of the text was not new, queries which, and why.
-pub(super) async fn recorded(
-    connection: &mut SqliteConnection,
-    record: &Record,
-    written: &HotWritten,
-) -> Result<Recorded> {
-    if written.all_new {
-        return Ok(Recorded::New(Event::first(written.at, record.beginning.status(), record.beginning.attempt())));
+parameters! {
+    RecordParameters(record: &Record, at: Timestamp) {
+        id = &record.id,
+        project_id = record.new.project_id.to_string(),
+        prompt_id = record.new.prompt_id.to_string(),
+        version_id = record.new.version_id.to_string(),
+        prompt_mode = record.new.prompt_mode.as_str(),
+        must_be_active = record.new.must_be_active,
+        mode = record.start_as.mode().as_str(),
+        status = record.start_as.status().as_str(),
+        environment = &record.new.environment,
+        provider = &record.new.model.provider,
+        model_name = &record.new.model.model_name,
+        price_id = record.new.price_id.map(|id| id.to_string()),
+        temperature = record.new.params.temperature,
+        top_k = record.new.params.top_k,
+        top_p = record.new.params.top_p,
+        repetition_penalty = record.new.params.repetition_penalty,
+        max_new_tokens = record.new.params.max_new_tokens,
+        correlation_id = &record.new.correlation_id,
+        idempotency_key = record.new.key.as_ref().map(|key| &key.key),
+        request_hash = record.new.key.as_ref().map(|key| &key.request_hash),
+        prompt_truncated = record.new.prompt_truncated,
+        timeout_micros = record.timeout,
+        max_retries = record.new.max_retries,
+        attempts = record.start_as.attempt(),
+        created_at = at.0,
+        begun_at = record.start_as.holder().map(|_| at.0),
+        worker = record.start_as.holder().map_or("", |holder| &holder.worker),
+        claim_id = record.start_as.holder().map(|holder| holder.claim_id.to_string()),
+        lease_until = record.start_as.holder().map(|holder| at.after(holder.lease).0),
+        expire_at = record.new.expire_after.map(|life| at.after(life).0),
+        available_at = record.start_as.available_in().map(|available_in| at.after(available_in).0),
+        stream_text = record.new.stream_text,
     }
-    if let Some(event) = first_event(connection, record.new.id).await? {
+}
+
+static INPUT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/record_input.sql"), InputParameters::NAMES));
+
+parameters! {
+    InputParameters(record: &Record) {
+        id = &record.id,
+        rendered_prompt = record.rendered(),
+        messages = &record.messages,
+        variables = &record.new.variables,
+    }
+}
+
+static FIRST: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/record_event.sql"), FirstEventParameters::NAMES));
+
+parameters! {
+    FirstEventParameters(record: &Record, at: Timestamp) {
+        id = &record.id,
+        at = at.0,
+        status = record.start_as.status().as_str(),
+        attempt = record.start_as.attempt(),
+    }
+}
+
+static BY_KEY: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT id, request_hash FROM executions WHERE prompt_id = :prompt_id AND idempotency_key = :key";
+    Script::new(sql, &["prompt_id", "key"])
+});
+
+static FIRST_EVENT: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT at, to_status, attempt FROM execution_events WHERE execution_id = :id AND sequence = 1";
+    Script::new(sql, &["id"])
+});
+
+/// Records an execution with its input and its first event, inside a transaction.
+pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorded> {
+    let at = now();
+    if EXECUTION.execute(connection, RecordParameters::values(record, at))? == 0 {
+        return existing(connection, record);
+    }
+    INPUT.execute(connection, InputParameters::values(record))?;
+    FIRST.execute(connection, FirstEventParameters::values(record, at))?;
+    Ok(Recorded::New(Event::first(at, record.start_as.status(), record.start_as.attempt())))
+}
+
+/// Why nothing was recorded.
+fn existing(connection: &Connection, record: &Record) -> Result<Recorded> {
+    // Recorded by an earlier call with the same id.
+    if let Some(event) = FIRST_EVENT.row(connection, [&record.id as &dyn ToSql], first_event)? {
         return Ok(Recorded::New(event));
     }
     let holder = match &record.new.key {
-        Some(key) => by_key(connection, record.new.prompt_id, &key.key).await?,
+        Some(key) => by_key(connection, record.new.prompt_id, &key.key)?,
         None => None,
     };
     Ok(holder.map_or(Recorded::Stale, Recorded::Existing))
 }
 
-/// The first event of an execution, recorded by this call or an earlier one with the same id.
-async fn first_event(connection: &mut SqliteConnection, id: ExecutionId) -> Result<Option<Event>> {
-    let row = sqlx::query(FIRST_EVENT).bind(id.to_string()).fetch_optional(connection).await.map_err(error::store)?;
-    let event = |row: SqliteRow| {
-        let status = row::word(&row, "to_status", Status::from_word)?;
-        Ok(Event::first(row::value(&row, "at")?, status, row::value(&row, "attempt")?))
-    };
-    row.map(event).transpose()
+fn first_event(row: &Row<'_>) -> Result<Event> {
+    let status = row::word(row, "to_status", Status::from_word)?;
+    Ok(Event::first(row::value(row, "at")?, status, row::value(row, "attempt")?))
 }
 
 /// The prompt's execution with this key.
-pub(super) async fn by_key(
-    connection: &mut SqliteConnection,
-    prompt: PromptId,
-    key: &str,
-) -> Result<Option<KeyHolder>> {
-    let row = sqlx::query(BY_KEY)
-        .bind(prompt.to_string())
-        .bind(key)
-        .fetch_optional(connection)
-        .await
-        .map_err(error::store)?;
-    row.as_ref().map(key_holder).transpose()
+pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
+    BY_KEY.row(connection, [&prompt.to_string() as &dyn ToSql, &key], |row| {
+        Ok(KeyHolder { id: ExecutionId(row::value(row, "id")?), request_hash: row::bytes(row, "request_hash")? })
+    })
 }
 
-fn key_holder(row: &SqliteRow) -> Result<KeyHolder> {
-    Ok(KeyHolder { id: ExecutionId(row::value(row, "id")?), request_hash: row::bytes(row, "request_hash")? })
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 4] {
+    [&EXECUTION, &INPUT, &FIRST, &BY_KEY]
 }

@@ -5,12 +5,11 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, ToSql};
 
 use super::registry_write::{SqliteRegistryWrite, no_project};
-use super::{error, row};
+use super::row;
+use super::statement::{Script, parameters};
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
 use prompt_ledger_store::{RegisterCode, Registered};
@@ -18,51 +17,45 @@ use prompt_ledger_store::{known_columns, prompt_columns};
 
 /// For each prompt asked for, in order: the project's prompt with that name, and that prompt's version with that
 /// content; NULL where one does not exist.
-static READ: LazyLock<String> = LazyLock::new(|| {
+static READ: LazyLock<Script> = LazyLock::new(|| {
     let sql = concat!("SELECT ", prompt_columns!(), ", ", known_columns!(), " ", include_str!("sql/register_code.sql"));
-    numbered(sql, RegisterCodeParameters::NAMES)
+    Script::new(sql, RegisterCodeParameters::NAMES)
 });
 
 parameters! {
     /// `asked` is a JSON array of [name, checksum].
-    RegisterCodeParameters(project: ProjectId, asked: String) of sqlx::Sqlite {
+    RegisterCodeParameters(project: ProjectId, asked: &str) {
         project_id = project.to_string(),
         asked = asked,
     }
 }
 
-const MODES: &str =
-    "SELECT name, mode FROM prompts WHERE project_id = $1 AND name IN (SELECT value FROM json_each($2))";
+static MODES: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT name, mode FROM prompts WHERE project_id = :project_id \
+               AND name IN (SELECT value FROM json_each(:names))";
+    Script::new(sql, &["project_id", "names"])
+});
 
 impl SqliteRegistryWrite for RegisterCode {
     type Answer = Registered;
 
-    async fn plan(
-        &self,
-        connection: &mut SqliteConnection,
-        project: ProjectId,
-        now: Timestamp,
-    ) -> Result<Plan<Registered>> {
+    fn plan(&self, connection: &Connection, project: ProjectId, now: Timestamp) -> Result<Plan<Registered>> {
         let asked: Vec<_> = self.prompts.iter().map(|prompt| (&prompt.name, &prompt.checksum_hash)).collect();
-        let query = RegisterCodeParameters::query(&READ, project, row::to_json(&asked)?);
-        let rows = query.fetch_all(connection).await.map_err(error::store)?;
-        let first = rows.first().ok_or_else(|| no_project(project))?;
-        let found = rows.iter().map(|row| Ok((maybe_prompt(row)?, maybe_known(row)?))).collect::<Result<Vec<_>>>()?;
-        plan::register(&prompt::project(first)?, found, self, now)
+        let asked = row::to_json(&asked)?;
+        let mut state = None;
+        let found = READ.rows(connection, RegisterCodeParameters::values(project, &asked), |row| {
+            if state.is_none() {
+                state = Some(prompt::project(row)?);
+            }
+            Ok((maybe_prompt(row)?, maybe_known(row)?))
+        })?;
+        plan::register(&state.ok_or_else(|| no_project(project))?, found, self, now)
     }
 }
 
-/// The modes of those of the prompts that exist.
-pub(super) async fn modes(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    names: &[&str],
-) -> Result<Vec<(String, Mode)>> {
-    let rows = sqlx::query(MODES)
-        .bind(project.to_string())
-        .bind(row::to_json(&names)?)
-        .fetch_all(connection)
-        .await
-        .map_err(error::store)?;
-    rows.iter().map(|found| Ok((row::text(found, "name")?, row::word(found, "mode", Mode::from_word)?))).collect()
+/// The modes of those of the prompts that exist. `names` is a JSON array.
+pub(super) fn modes(connection: &Connection, project: ProjectId, names: &str) -> Result<Vec<(String, Mode)>> {
+    MODES.rows(connection, [&project.to_string() as &dyn ToSql, &names], |found| {
+        Ok((row::text(found, "name")?, row::word(found, "mode", Mode::from_word)?))
+    })
 }

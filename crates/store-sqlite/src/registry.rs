@@ -5,13 +5,12 @@ use std::sync::LazyLock;
 
 use super::registry_write::SqliteRegistryWrite as _;
 use super::select::select;
-use super::{Sqlite, error, now, register_code, row};
+use super::statement::{Script, parameters};
+use super::{Sqlite, now, register_code, row};
 use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
@@ -19,16 +18,17 @@ use prompt_ledger_store::{
     Registered, Registry, ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
+use rusqlite::{Connection, ToSql};
 
 /// Prompts of a range of names, with their active versions.
-static PROMPTS: LazyLock<String> = LazyLock::new(|| {
+static PROMPTS: LazyLock<Script> = LazyLock::new(|| {
     let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), " ", include_str!("sql/prompts.sql"));
-    numbered(sql, PromptsParameters::NAMES)
+    Script::new(sql, PromptsParameters::NAMES)
 });
 
 parameters! {
     /// Names begin at `first`, inclusive, and end at `beyond`, exclusive; `after` is the last name of the page before.
-    PromptsParameters(project: ProjectId, filter: &PromptFilter, after: &str, limit: usize) of sqlx::Sqlite {
+    PromptsParameters(project: ProjectId, filter: &PromptFilter, after: &str, limit: usize) {
         project_id = project.to_string(),
         first = after.max(&filter.name_prefix),
         after = after,
@@ -41,14 +41,14 @@ parameters! {
 }
 
 /// Versions with numbers below `before`, newest first; one row without a version where there are none.
-static VERSIONS: LazyLock<String> = LazyLock::new(|| {
+static VERSIONS: LazyLock<Script> = LazyLock::new(|| {
     let sql =
         concat!("SELECT j.revision AS project_revision, ", version_columns!(), " ", include_str!("sql/versions.sql"));
-    numbered(sql, VersionsParameters::NAMES)
+    Script::new(sql, VersionsParameters::NAMES)
 });
 
 parameters! {
-    VersionsParameters(project: ProjectId, name: &str, before: Option<i32>, limit: usize) of sqlx::Sqlite {
+    VersionsParameters(project: ProjectId, name: &str, before: Option<i32>, limit: usize) {
         project_id = project.to_string(),
         name = name,
         before = before.unwrap_or(i32::MAX),
@@ -57,9 +57,14 @@ parameters! {
 }
 
 /// One row per counter, all from one snapshot.
-const REVISIONS: &str = "SELECT scope, NULL AS project_id, revision FROM revisions \
-                         UNION ALL SELECT NULL, id, revision FROM projects \
-                         WHERE id IN (SELECT value FROM json_each($1))";
+static REVISIONS: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT scope, NULL AS project_id, revision FROM revisions \
+               UNION ALL SELECT NULL, id, revision FROM projects WHERE id IN (SELECT value FROM json_each(:projects))";
+    Script::new(sql, &["projects"])
+});
+
+static REVISION: LazyLock<Script> =
+    LazyLock::new(|| Script::new("SELECT revision FROM projects WHERE id = :id", &["id"]));
 
 /// Sorts after every character of a name: names are ASCII.
 const BEYOND: char = '\u{10ffff}';
@@ -72,9 +77,11 @@ impl Registry for Sqlite {
 
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
         // Planned on a read connection first, so that calls which write nothing do not wait for the writer.
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        let plan = code.plan(&mut connection, project, now()).await?;
-        drop(connection);
+        let plan = move |connection: &Connection| {
+            let plan = code.plan(connection, project, now())?;
+            Ok((code, plan))
+        };
+        let (code, plan) = self.readers.read(plan).await?;
         if plan.is_idle() {
             return Ok(plan.answer);
         }
@@ -82,13 +89,14 @@ impl Registry for Sqlite {
     }
 
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        register_code::modes(&mut connection, project, names).await
+        let names = row::to_json(&names)?;
+        self.readers.read(move |connection| register_code::modes(connection, project, &names)).await
     }
 
     async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        let (prompt, active, revision) = select(&mut connection, project, name, &Selector::Active).await?;
+        let name = name.to_owned();
+        let selected = move |connection: &Connection| select(connection, project, &name, &Selector::Active);
+        let (prompt, active, revision) = self.readers.read(selected).await?;
         Ok(PromptWithActive { prompt, active, revision })
     }
 
@@ -99,29 +107,18 @@ impl Registry for Sqlite {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<PromptWithActive>, i64)> {
-        let mut transaction = self.lists.begin().await.map_err(error::store)?;
-        let revision: Option<i64> = sqlx::query_scalar("SELECT revision FROM projects WHERE id = $1")
-            .bind(project.to_string())
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(error::store)?;
-        let query = PromptsParameters::query(&PROMPTS, project, filter, after.unwrap_or_default(), limit);
-        let rows = query.fetch_all(&mut *transaction).await.map_err(error::store)?;
-        let revision = revision.unwrap_or_default();
-        let mut prompts = Vec::with_capacity(rows.len());
-        for row in rows {
-            if let Some(prompt) = maybe_prompt(&row)? {
-                prompts.push(PromptWithActive { prompt, active: maybe_version(&row)?, revision });
-            }
-        }
-        Ok((prompts, revision))
+        let (filter, after) = (filter.clone(), after.unwrap_or_default().to_owned());
+        self.lists.snapshot(move |connection| prompts(connection, project, &filter, &after, limit)).await
     }
 
     async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion> {
-        let mut connection = self.readers.acquire().await.map_err(error::store)?;
-        let (prompt, version, revision) = select(&mut connection, project, name, selector).await?;
-        let version = version.ok_or_else(|| Error::version_not_found(name, selector))?;
-        Ok(ResolvedVersion { prompt, version, revision })
+        let (name, selector) = (name.to_owned(), selector.clone());
+        let resolved = move |connection: &Connection| {
+            let (prompt, version, revision) = select(connection, project, &name, &selector)?;
+            let version = version.ok_or_else(|| Error::version_not_found(&name, &selector))?;
+            Ok(ResolvedVersion { prompt, version, revision })
+        };
+        self.readers.read(resolved).await
     }
 
     async fn versions(
@@ -131,12 +128,8 @@ impl Registry for Sqlite {
         before: Option<i32>,
         limit: usize,
     ) -> Result<(Vec<Version>, i64)> {
-        let query = VersionsParameters::query(&VERSIONS, project, name, before, limit);
-        let rows = query.fetch_all(&self.lists).await.map_err(error::store)?;
-        let revision = project_revision(rows.first().ok_or_else(|| Error::prompt_not_found(name))?)?;
-        let versions: Result<Vec<_>> =
-            rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();
-        Ok((versions?, revision))
+        let name = name.to_owned();
+        self.lists.read(move |connection| versions(connection, project, &name, before, limit)).await
     }
 
     async fn change_prompt(
@@ -151,16 +144,44 @@ impl Registry for Sqlite {
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {
-        let projects: Vec<_> = projects.iter().map(ToString::to_string).collect();
-        let rows = sqlx::query(REVISIONS)
-            .bind(row::to_json(&projects)?)
-            .fetch_all(&self.revisions)
-            .await
-            .map_err(error::store)?;
-        let mut revisions = Revisions::default();
-        for row in &rows {
-            add_revision(&mut revisions, row)?;
-        }
-        Ok(revisions)
+        let projects = row::to_json(&projects.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let revisions = move |connection: &Connection| {
+            let mut revisions = Revisions::default();
+            REVISIONS.rows(connection, [&projects as &dyn ToSql], |row| add_revision(&mut revisions, row))?;
+            Ok(revisions)
+        };
+        self.revisions.read(revisions).await
     }
+}
+
+fn prompts(
+    connection: &Connection,
+    project: ProjectId,
+    filter: &PromptFilter,
+    after: &str,
+    limit: usize,
+) -> Result<(Vec<PromptWithActive>, i64)> {
+    let id = project.to_string();
+    let revision = REVISION.row(connection, [&id as &dyn ToSql], |row| row::value(row, "revision"))?;
+    let revision: i64 = revision.unwrap_or_default();
+    let found = PROMPTS.rows(connection, PromptsParameters::values(project, filter, after, limit), |row| {
+        let Some(prompt) = maybe_prompt(row)? else { return Ok(None) };
+        Ok(Some(PromptWithActive { prompt, active: maybe_version(row)?, revision }))
+    })?;
+    Ok((found.into_iter().flatten().collect(), revision))
+}
+
+fn versions(
+    connection: &Connection,
+    project: ProjectId,
+    name: &str,
+    before: Option<i32>,
+    limit: usize,
+) -> Result<(Vec<Version>, i64)> {
+    let found = VERSIONS.rows(connection, VersionsParameters::values(project, name, before, limit), |row| {
+        Ok((project_revision(row)?, maybe_version(row)?))
+    })?;
+    let (revision, _) = found.first().ok_or_else(|| Error::prompt_not_found(name))?;
+    let revision = *revision;
+    Ok((found.into_iter().filter_map(|(_, version)| version).take(limit).collect(), revision))
 }

@@ -6,19 +6,18 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::plan::Plan;
-use sqlx::SqliteConnection;
+use rusqlite::{Connection, ToSql};
 
-use super::{Sqlite, error, now, row};
+use super::statement::{Script, parameters};
+use super::{Sqlite, now, row};
 
 /// Sets the project's revision, and inserts or updates the prompt.
-static SAVE: LazyLock<String> =
-    LazyLock::new(|| numbered(include_str!("sql/save_prompt.sql"), PromptParameters::NAMES));
+static SAVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/save_prompt.sql"), PromptParameters::NAMES));
 
 parameters! {
-    PromptParameters(project: ProjectId, prompt: &Prompt, tags: String) of sqlx::Sqlite {
+    PromptParameters(project: ProjectId, prompt: &Prompt, tags: &str) {
         id = prompt.id.to_string(),
         project_id = project.to_string(),
         name = &prompt.name,
@@ -35,11 +34,11 @@ parameters! {
     }
 }
 
-static ADD_VERSION: LazyLock<String> =
-    LazyLock::new(|| numbered(include_str!("sql/add_version.sql"), VersionParameters::NAMES));
+static ADD_VERSION: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/add_version.sql"), VersionParameters::NAMES));
 
 parameters! {
-    VersionParameters(version: &Version, variables: String) of sqlx::Sqlite {
+    VersionParameters(version: &Version, variables: &str) {
         id = version.id.to_string(),
         prompt_id = version.prompt_id.to_string(),
         version_number = version.number,
@@ -56,18 +55,14 @@ parameters! {
     }
 }
 
-const SET_STATUS: &str = "UPDATE prompt_versions SET status = $2 WHERE id = $1";
+static SET_STATUS: LazyLock<Script> =
+    LazyLock::new(|| Script::new("UPDATE prompt_versions SET status = :status WHERE id = :id", &["id", "status"]));
 
-pub(super) trait SqliteRegistryWrite: Send + Sync + 'static {
+pub(super) trait SqliteRegistryWrite: Send + 'static {
     type Answer: Send + 'static;
 
     /// Reads the present state and plans the write.
-    fn plan(
-        &self,
-        connection: &mut SqliteConnection,
-        project: ProjectId,
-        now: Timestamp,
-    ) -> impl Future<Output = Result<Plan<Self::Answer>>> + Send;
+    fn plan(&self, connection: &Connection, project: ProjectId, now: Timestamp) -> Result<Plan<Self::Answer>>;
 }
 
 impl Sqlite {
@@ -76,39 +71,26 @@ impl Sqlite {
         project: ProjectId,
         write: W,
     ) -> Result<W::Answer> {
-        self.writer.write(write, move |connection, asked| Box::pin(write_planned(connection, project, asked))).await
+        self.writer.write(move |connection| write_planned(connection, project, &write)).await
     }
 }
 
 /// Plans a write and executes it, inside a transaction.
-async fn write_planned<W: SqliteRegistryWrite>(
-    connection: &mut SqliteConnection,
-    project: ProjectId,
-    write: &W,
-) -> Result<W::Answer> {
-    let plan = write.plan(connection, project, now()).await?;
+fn write_planned<W: SqliteRegistryWrite>(connection: &Connection, project: ProjectId, write: &W) -> Result<W::Answer> {
+    let plan = write.plan(connection, project, now())?;
     for prompt in &plan.prompts {
-        save(connection, project, prompt).await?;
+        // Also sets the project's revision to that of the prompt: there is no other writer.
+        let tags = row::to_json(&prompt.tags)?;
+        SAVE.execute(connection, PromptParameters::values(project, prompt, &tags))?;
     }
     for version in &plan.added {
-        add_version(connection, version).await?;
+        let variables = row::to_json(&version.variables)?;
+        ADD_VERSION.execute(connection, VersionParameters::values(version, &variables))?;
     }
     for (version, status) in &plan.statuses {
-        let set = sqlx::query(SET_STATUS).bind(version.to_string()).bind(status.as_str());
-        set.execute(&mut *connection).await.map_err(error::store)?;
+        SET_STATUS.execute(connection, [&version.to_string() as &dyn ToSql, &status.as_str()])?;
     }
     Ok(plan.answer)
-}
-
-/// Writes the prompt, and sets the project's revision to that of the prompt: there is no other writer.
-async fn save(connection: &mut SqliteConnection, project: ProjectId, prompt: &Prompt) -> Result<()> {
-    let save = PromptParameters::query(&SAVE, project, prompt, row::to_json(&prompt.tags)?);
-    save.execute(connection).await.map(drop).map_err(error::store)
-}
-
-async fn add_version(connection: &mut SqliteConnection, version: &Version) -> Result<()> {
-    let add = VersionParameters::query(&ADD_VERSION, version, row::to_json(&version.variables)?);
-    add.execute(connection).await.map(drop).map_err(error::store)
 }
 
 pub(super) fn no_project(project: ProjectId) -> Error {

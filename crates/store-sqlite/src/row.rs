@@ -1,23 +1,23 @@
 //! SQLite rows: ids are texts, timestamps microseconds since 1970.
 
-use prompt_ledger_domain::{Result, Timestamp};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Decode, Row, Sqlite, Type};
+use prompt_ledger_domain::{Error, Result, Timestamp};
+use rusqlite::Row;
+use rusqlite::types::FromSql;
 use uuid::Uuid;
 
 use super::error;
 pub(super) use prompt_ledger_store::rows::*;
 
-fn get<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(row: &'r SqliteRow, column: &str) -> Result<Option<T>> {
-    row.try_get(column).map_err(error::store)
+fn get<T: FromSql>(row: &Row<'_>, column: &str) -> Result<Option<T>> {
+    row.get(column).map_err(error::store)
 }
 
 /// Lets this crate implement [`LedgerRow`] for the driver's row type.
 pub(super) struct SqliteRows;
 
-impl LedgerRow<SqliteRows> for SqliteRow {
+impl LedgerRow<SqliteRows> for Row<'_> {
     fn text(&self, column: &str) -> Result<Option<&str>> {
-        get(self, column)
+        self.get_ref(column).map_err(error::store)?.as_str_or_null().map_err(Error::internal)
     }
 
     fn int(&self, column: &str) -> Result<Option<i32>> {
@@ -37,7 +37,7 @@ impl LedgerRow<SqliteRows> for SqliteRow {
     }
 
     fn bytes(&self, column: &str) -> Result<Option<&[u8]>> {
-        get(self, column)
+        self.get_ref(column).map_err(error::store)?.as_blob_or_null().map_err(Error::internal)
     }
 
     fn uuid(&self, column: &str) -> Result<Option<Uuid>> {

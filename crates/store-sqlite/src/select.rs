@@ -5,45 +5,36 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
-use sqlx::SqliteConnection;
+use rusqlite::types::Null;
+use rusqlite::{Connection, ToSql};
 
-use super::error;
-use prompt_ledger_store::parameters;
-use prompt_ledger_store::parameters::numbered;
+use super::statement::Script;
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version, project_revision};
 
-static ACTIVE: LazyLock<String> = LazyLock::new(|| numbered(prompt::ACTIVE, NamedParameters::NAMES));
-static LATEST: LazyLock<String> = LazyLock::new(|| numbered(prompt::LATEST, NamedParameters::NAMES));
-static NUMBER: LazyLock<String> = LazyLock::new(|| with_selected(prompt::NUMBER));
-static CHECKSUM: LazyLock<String> = LazyLock::new(|| with_selected(prompt::CHECKSUM));
-
-/// Composes a statement whose number or checksum is bound after the other parameters.
-fn with_selected(sql: &str) -> String {
-    numbered(sql, &[NamedParameters::NAMES, &["selected"]].concat())
-}
-
-parameters! {
-    NamedParameters(project: ProjectId, name: &str) of sqlx::Sqlite {
-        project_id = project.to_string(),
-        name = name,
-    }
-}
+static ACTIVE: LazyLock<Script> = LazyLock::new(|| Script::new(prompt::ACTIVE, &["project_id", "name"]));
+static LATEST: LazyLock<Script> = LazyLock::new(|| Script::new(prompt::LATEST, &["project_id", "name"]));
+static NUMBER: LazyLock<Script> = LazyLock::new(|| Script::new(prompt::NUMBER, &["project_id", "name", "selected"]));
+static CHECKSUM: LazyLock<Script> =
+    LazyLock::new(|| Script::new(prompt::CHECKSUM, &["project_id", "name", "selected"]));
 
 /// The prompt, the version that the selector names, and the project's revision.
-pub(super) async fn select(
-    connection: &mut SqliteConnection,
+pub(super) fn select(
+    connection: &Connection,
     project: ProjectId,
     name: &str,
     selector: &Selector,
 ) -> Result<(Prompt, Option<Version>, i64)> {
-    let query = match selector {
-        Selector::Active => NamedParameters::query(&ACTIVE, project, name),
-        Selector::Latest => NamedParameters::query(&LATEST, project, name),
-        Selector::Number(number) => NamedParameters::query(&NUMBER, project, name).bind(*number),
-        Selector::Checksum(checksum) => NamedParameters::query(&CHECKSUM, project, name).bind(checksum),
+    let (script, which): (_, &dyn ToSql) = match selector {
+        Selector::Active => (&ACTIVE, &Null),
+        Selector::Latest => (&LATEST, &Null),
+        Selector::Number(number) => (&NUMBER, number),
+        Selector::Checksum(checksum) => (&CHECKSUM, checksum),
     };
-    let row =
-        query.fetch_optional(connection).await.map_err(error::store)?.ok_or_else(|| Error::prompt_not_found(name))?;
-    let prompt = maybe_prompt(&row)?.ok_or_else(|| Error::prompt_not_found(name))?;
-    Ok((prompt, maybe_version(&row)?, project_revision(&row)?))
+    let found = script.row(connection, [&project.to_string() as &dyn ToSql, &name, which], |row| {
+        Ok((maybe_prompt(row)?, maybe_version(row)?, project_revision(row)?))
+    })?;
+    match found {
+        Some((Some(prompt), version, revision)) => Ok((prompt, version, revision)),
+        Some((None, ..)) | None => Err(Error::prompt_not_found(name)),
+    }
 }

@@ -1,85 +1,122 @@
-//! Statements for many jobs at once, and the result of a text of such statements.
-//!
-//! Each statement reads a table `job` with one row per job, which becomes a VALUES clause of the required size.
+//! Statements by name of their parameters, and how they run.
 
-use prompt_ledger_domain::Timestamp;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, Encode, Sqlite, Type};
+use prompt_ledger_domain::Result;
+use prompt_ledger_store::parameters::numbered;
+use rusqlite::{Connection, Row, Statement, ToSql};
 
-pub(super) struct Statement<J: 'static> {
-    /// The columns of `job` that it reads.
-    pub(super) columns: &'static [&'static str],
-    /// The SQL after the definition of `job`.
-    pub(super) body: &'static str,
-    /// Pushes the values of those columns for one job, in their order.
-    pub(super) values: fn(&J, Timestamp, &mut HotValues) -> sqlx::Result<()>,
-}
+use super::error;
 
-impl<J> Statement<J> {
-    /// The SQL for this many jobs.
-    pub(super) fn text(&self, jobs: usize) -> String {
-        let row = format!("({})", vec!["?"; self.columns.len()].join(", "));
-        format!("WITH job ({}) AS (VALUES {}) {}", self.columns.join(", "), vec![row; jobs].join(", "), self.body)
-    }
-}
+/// One or more statements that run one after the other, with the same parameters.
+#[derive(Debug)]
+pub(super) struct Script(Vec<String>);
 
-/// The bind values of a text, in its order.
-#[derive(Default)]
-pub(super) struct HotValues(pub(super) SqliteArguments);
-
-impl HotValues {
-    pub(super) fn push<'q>(&mut self, value: impl Encode<'q, Sqlite> + Type<Sqlite>) -> sqlx::Result<()> {
-        self.0.add(value).map_err(sqlx::Error::Encode)
+impl Script {
+    /// From a text with the parameters `:name`; semicolons stand between statements only.
+    pub(super) fn new(sql: &str, names: &[&str]) -> Self {
+        // `$1` would be a name in SQLite.
+        let sql = numbered(sql, names).replace('$', "?");
+        Self(sql.split(';').map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned).collect())
     }
 
-    /// Pushes the values of all jobs, statement by statement, padded with NULL to `room` jobs.
-    pub(super) fn of<J>(
-        &mut self,
-        statements: &[Statement<J>],
-        jobs: &[&J],
-        room: usize,
-        at: Timestamp,
-    ) -> sqlx::Result<()> {
-        for statement in statements {
-            for job in jobs {
-                (statement.values)(job, at, self)?;
-            }
-            for _ in 0..(room - jobs.len()) * statement.columns.len() {
-                self.push(None::<i64>)?;
+    /// The statements, with their parameters as `?1`, `?2`, ...
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Runs the statements; what `read` makes of each row that one of them returns.
+    pub(super) fn rows<T>(
+        &self,
+        connection: &Connection,
+        parameters: impl Parameters,
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        for sql in &self.0 {
+            let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
+            parameters.bind(&mut statement).map_err(error::store)?;
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().map_err(error::store)? {
+                all.push(read(row)?);
             }
         }
-        Ok(())
+        Ok(all)
+    }
+
+    /// As [`Script::rows`], of the last row; nothing where no statement returns one.
+    pub(super) fn row<T>(
+        &self,
+        connection: &Connection,
+        parameters: impl Parameters,
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        Ok(self.rows(connection, parameters, read)?.pop())
+    }
+
+    /// Runs statements that return no rows. Returns the number of rows that the last one wrote.
+    pub(super) fn execute(&self, connection: &Connection, parameters: impl Parameters) -> Result<usize> {
+        self.try_execute(connection, parameters).map_err(error::store)
+    }
+
+    /// As [`Script::execute`], with the driver's error.
+    pub(super) fn try_execute(&self, connection: &Connection, parameters: impl Parameters) -> rusqlite::Result<usize> {
+        let mut written = 0;
+        for sql in &self.0 {
+            let mut statement = connection.prepare_cached(sql)?;
+            parameters.bind(&mut statement)?;
+            written = statement.raw_execute()?;
+        }
+        Ok(written)
     }
 }
 
-/// Declares a statement: its body, and the columns of `job` with their values for a job at a time.
-macro_rules! statement {
-    ($body:expr, |$job:pat_param, $at:ident| { $($column:ident = $value:expr,)+ }) => {
-        $crate::statement::Statement {
-            columns: &[$(stringify!($column)),+],
-            body: $body,
-            values: |$job, $at, values| {
-                $(values.push($value)?;)+
-                Ok(())
-            },
+/// The values of a script's parameters.
+pub(super) trait Parameters {
+    /// Binds those that the statement has.
+    fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()>;
+}
+
+/// Values in the order of their numbers, for scripts with few.
+impl<const N: usize> Parameters for [&dyn ToSql; N] {
+    fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()> {
+        let used = statement.parameter_count();
+        self.iter().zip(1..=used).try_for_each(|(value, number)| statement.raw_bind_parameter(number, *value))
+    }
+}
+
+/// What [`parameters!`] makes.
+pub(super) struct Values<F>(pub(super) F);
+
+impl<F: Fn(&mut Statement<'_>) -> rusqlite::Result<()>> Parameters for Values<F> {
+    fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()> {
+        (self.0)(statement)
+    }
+}
+
+/// Declares the parameters of a script, in order, each with its value computed from the arguments of `values`.
+macro_rules! parameters {
+    ($(#[$doc:meta])* $name:ident($($given:ident: $of:ty),* $(,)?) {
+        $($parameter:ident = $value:expr,)+
+    }) => {
+        $(#[$doc])*
+        struct $name;
+
+        impl $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($parameter)),+];
+
+            fn values($($given: $of),*) -> impl $crate::statement::Parameters {
+                $crate::statement::Values(move |statement: &mut rusqlite::Statement<'_>| {
+                    let (used, mut number) = (statement.parameter_count(), 0);
+                    $(
+                        number += 1;
+                        if number <= used {
+                            statement.raw_bind_parameter(number, $value)?;
+                        }
+                    )+
+                    Ok(())
+                })
+            }
         }
     };
 }
-pub(super) use statement;
-
-/// What a text wrote.
-#[derive(Debug)]
-pub(super) struct HotWritten {
-    pub(super) at: Timestamp,
-    /// Whether every recording was new.
-    pub(super) all_new: bool,
-    /// Ids of the executions whose end was written, with the sequences of their events.
-    pub(super) ends: Vec<(String, i64)>,
-}
-
-impl HotWritten {
-    /// The sequence of the event of this execution's end; nothing where none was written.
-    pub(super) fn end(&self, id: &str) -> Option<i64> {
-        self.ends.iter().find(|end| end.0 == id).map(|end| end.1)
-    }
-}
+pub(super) use parameters;

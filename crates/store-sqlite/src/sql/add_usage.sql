@@ -1,11 +1,10 @@
-    prompt_tokens = iif(job.prompt_tokens IS NULL, executions.prompt_tokens,
-        min(coalesce(executions.prompt_tokens, 0) + job.prompt_tokens, 2147483647)),
-    cached_prompt_tokens = iif(job.cached_prompt_tokens IS NULL, executions.cached_prompt_tokens,
-        min(coalesce(executions.cached_prompt_tokens, 0) + job.cached_prompt_tokens, 2147483647)),
-    response_tokens = iif(job.response_tokens IS NULL, executions.response_tokens,
-        min(coalesce(executions.response_tokens, 0) + job.response_tokens, 2147483647)),
-    provider_request_id = job.provider_request_id, latency_ms = coalesce(job.latency_ms, executions.latency_ms),
+    prompt_tokens = iif(:prompt_tokens IS NULL, prompt_tokens,
+        min(coalesce(prompt_tokens, 0) + :prompt_tokens, 2147483647)),
+    cached_prompt_tokens = iif(:cached_prompt_tokens IS NULL, cached_prompt_tokens,
+        min(coalesce(cached_prompt_tokens, 0) + :cached_prompt_tokens, 2147483647)),
+    response_tokens = iif(:response_tokens IS NULL, response_tokens,
+        min(coalesce(response_tokens, 0) + :response_tokens, 2147483647)),
+    provider_request_id = :provider_request_id, latency_ms = coalesce(:latency_ms, latency_ms),
     last_sequence = last_sequence + 1
-FROM job
-WHERE executions.id = job.id AND executions.attempts = job.attempt AND executions.status = 'running'
+WHERE id = :id AND attempts = :attempt AND status = 'running'
 RETURNING id, status, last_sequence

@@ -1,3 +1,3 @@
-UPDATE executions SET status = job.status, error_type = job.error_type, error_message = job.error_message,
-    response_truncated = job.response_truncated, finish_reason = job.finish_reason, cost_nano_usd = job.cost_nano_usd,
-    completed_at = job.at, lease_until = NULL,
+UPDATE executions SET status = :status, error_type = :error_type, error_message = :error_message,
+    response_truncated = :response_truncated, finish_reason = :finish_reason, cost_nano_usd = :cost_nano_usd,
+    completed_at = :at, lease_until = NULL,

@@ -1,2 +1,1 @@
-INSERT INTO execution_outputs (execution_id, response_text)
-SELECT x.id, job.response
+INSERT INTO execution_outputs (execution_id, response_text) VALUES (:id, :response)

@@ -12,8 +12,7 @@ use prompt_ledger_store::{
     RollupPolicy, Store,
 };
 use prompt_ledger_store_sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection};
+use rusqlite::Connection;
 
 use prompt_ledger_store_conformance::code::{batch, code};
 use prompt_ledger_store_conformance::kit::{
@@ -36,9 +35,10 @@ impl File {
     }
 
     /// A connection besides those of the store.
-    async fn connection(&self) -> SqliteConnection {
-        let options = SqliteConnectOptions::new().filename(&self.path).busy_timeout(Duration::from_secs(30));
-        options.connect().await.unwrap()
+    fn connection(&self) -> Connection {
+        let connection = Connection::open(&self.path).unwrap();
+        connection.busy_timeout(Duration::from_secs(30)).unwrap();
+        connection
     }
 
     async fn reopened(self) -> Self {
@@ -66,8 +66,7 @@ impl Backend for File {
     }
 
     async fn execute(&self, sql: String) -> Result<(), String> {
-        let done = self.connection().await.execute(AssertSqlSafe(sql)).await;
-        done.map(|_| ()).map_err(|error| error.to_string())
+        self.connection().execute_batch(&sql).map_err(|error| error.to_string())
     }
 
     async fn roll_up_until(&self, _: Timestamp, crowd: usize) {
@@ -78,7 +77,7 @@ impl Backend for File {
     }
 
     async fn count(&self, sql: &str) -> i64 {
-        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut self.connection().await).await.unwrap()
+        self.connection().query_row(sql, [], |row| row.get(0)).unwrap()
     }
 }
 
@@ -148,13 +147,13 @@ async fn a_caller_that_goes_away_undoes_nothing() {
 async fn another_process_that_writes_is_waited_for_within_a_bound() {
     let file = File::with_lock_wait(Duration::from_millis(1)).await;
     let new = an_execution(&file).await;
-    let mut other = file.connection().await;
-    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let other = file.connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = file.store.start(new.clone(), holder()).await.unwrap_err();
     assert_eq!(error.reason(), Reason::StoreUnavailable);
     assert_eq!(error.parts().retry_after, Some(Duration::from_secs(1)));
     assert!(file.store.prompt(new.project_id, "greet").await.is_ok(), "reads go on");
-    lock.rollback().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     start(&file, &new).await;
 }
 
@@ -226,8 +225,7 @@ async fn the_wal_is_moved_into_the_file_while_writers_write() {
     let texts = (0..2_000).map(|i| file.store.put_prompt(project, put("greet", &"x".repeat(2_000 + i))));
     futures::future::join_all(texts).await;
     // The store's checkpoint has no observable end: another one waits for its lock.
-    let mut other = file.connection().await;
-    other.execute("PRAGMA wal_checkpoint(PASSIVE)").await.unwrap();
+    file.execute("PRAGMA wal_checkpoint(PASSIVE)".into()).await.unwrap();
     assert!(std::fs::metadata(&file.path).unwrap().len() > before);
     assert_eq!(file.store.prompt(project, "greet").await.unwrap().prompt.latest_version, 2_000);
 }
@@ -318,20 +316,20 @@ async fn a_registration_that_changes_nothing_takes_no_lock() {
     let project = file.default_project().await;
     let carried = |text| batch(vec![code("greet", text)]);
     file.store.register_code(project, carried("A")).await.unwrap();
-    let mut other = file.connection().await;
-    let lock = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let other = file.connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     file.store.register_code(project, carried("A")).await.unwrap();
     file.store.register_code(project, RegisterCode { dry_run: true, ..carried("B") }).await.unwrap();
     assert_eq!(reason(file.store.register_code(project, carried("B")).await), Reason::StoreUnavailable);
-    lock.rollback().await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
 }
 
 #[tokio::test]
 async fn writes_that_fail_while_reads_go_well_are_told_until_one_goes_well() {
     let file = File::with_lock_wait(Duration::from_millis(50)).await;
     let new = an_execution(&file).await;
-    let mut other = file.connection().await;
-    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let other = file.connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     file.store.check_writable().await.unwrap();
     assert_eq!(reason(file.store.start(new.clone(), holder()).await), Reason::StoreUnavailable);
     file.store.revisions(&[]).await.unwrap();
@@ -339,7 +337,7 @@ async fn writes_that_fail_while_reads_go_well_are_told_until_one_goes_well() {
         assert_eq!(reason(file.store.check_writable().await), Reason::StoreUnavailable);
     }
     let revisions = file.store.revisions(&[]).await.unwrap();
-    other.execute("COMMIT").await.unwrap();
+    other.execute_batch("COMMIT").unwrap();
     // Recovers by itself: while health is NOT_SERVING no other write may come.
     file.store.check_writable().await.unwrap();
     assert_eq!(file.store.revisions(&[]).await.unwrap(), revisions);

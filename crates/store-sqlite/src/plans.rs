@@ -1,0 +1,64 @@
+//! Tests which index each statement uses, by its query plan: a wrong one is noticeable on large tables only.
+
+use rusqlite::Connection;
+
+use super::connection::DatabaseFile;
+use super::{LOCK_WAIT, cancel, claim, executions, expire, finish, lease, list, migrate, read, record};
+
+/// A connection to a new database, in a directory that is deleted with it.
+fn database() -> (tempfile::TempDir, Connection) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = DatabaseFile::new(&directory.path().join("ledger.db"), LOCK_WAIT);
+    file.create().unwrap();
+    let mut connection = file.open().unwrap();
+    migrate::up(&mut connection).unwrap();
+    (directory, connection)
+}
+
+fn plan(connection: &Connection, statement: &str) -> String {
+    let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+    let lines = explained.raw_query().mapped(|row| row.get::<_, String>("detail")).collect::<Result<Vec<_>, _>>();
+    lines.unwrap().join("\n")
+}
+
+#[test]
+fn every_shape_of_a_list_walks_its_index_newest_first() {
+    let (_directory, connection) = database();
+    for (shapes, walk) in list::shapes() {
+        for statement in shapes.iter().flat_map(|script| script.texts()) {
+            let plan = plan(&connection, statement);
+            assert!(
+                plan.starts_with(&format!("SEARCH x USING INDEX {walk} AND created_at>? AND created_at<?)")),
+                "{plan}"
+            );
+            // Only rows with the same creation time are sorted, by id; sorting more would read the whole list for one
+            // page.
+            assert!(plan.ends_with("USE TEMP B-TREE FOR LAST TERM OF ORDER BY"), "{plan}");
+            assert!(!plan.contains("SCAN x") && !plan.contains("SCAN i") && !plan.contains("SCAN o"), "{plan}");
+        }
+    }
+}
+
+#[test]
+fn no_statement_about_executions_scans_a_table() {
+    let (_directory, connection) = database();
+    let scripts = [
+        &record::scripts()[..],
+        &finish::scripts(),
+        &claim::scripts(),
+        &lease::scripts(),
+        &cancel::scripts(),
+        &expire::scripts(),
+        &read::scripts(),
+        &executions::scripts(),
+        &[&list::NAMED],
+    ];
+    for statement in scripts.into_iter().flatten().flat_map(|script| script.texts()) {
+        let plan = plan(&connection, statement);
+        for line in plan.lines().filter(|line| line.starts_with("SCAN")) {
+            let fine = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery-", "INDEX executions_due"];
+            assert!(fine.iter().any(|fine| line.contains(fine)), "{statement}: {plan}");
+        }
+        assert!(!plan.contains("AUTOMATIC"), "{statement}: {plan}");
+    }
+}

@@ -1,0 +1,7 @@
+UPDATE executions SET status = iif(cancel_requested_at IS NULL, :next, 'canceled'),
+    completed_at = iif(cancel_requested_at IS NULL, NULL, :at),
+    available_at = iif(cancel_requested_at IS NULL, :available_at, NULL),
+    lease_until = iif(cancel_requested_at IS NULL, :lease_until, NULL),
+    attempts = attempts + (cancel_requested_at IS NULL AND :next = 'running'),
+    attempt_started_at = coalesce(:began_at, attempt_started_at), worker = coalesce(:worker, worker),
+    claim_id = coalesce(:claim_id, claim_id), handed_back = handed_back + :handed_back,

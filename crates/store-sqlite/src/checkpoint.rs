@@ -60,6 +60,11 @@ impl Checkpointer {
         }
     }
 
+    /// Whether [`Self::catch_up`] has something to do.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
     /// Checkpoints on the writer's connection where the WAL is too long.
     pub(super) fn catch_up(&self, connection: &Connection) {
         if self.behind.load(Ordering::Acquire) {

@@ -51,6 +51,11 @@ impl DatabaseFile {
         file.open(&self.path).map(drop).map_err(error::file)
     }
 
+    /// The time for which a statement waits for a lock.
+    pub(super) fn lock_wait(&self) -> Duration {
+        self.lock_wait
+    }
+
     /// A connection that can write. The file must exist.
     pub(super) fn open(&self) -> rusqlite::Result<Connection> {
         self.open_with(OpenFlags::SQLITE_OPEN_READ_WRITE)

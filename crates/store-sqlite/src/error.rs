@@ -32,6 +32,11 @@ pub(super) fn file(error: io::Error) -> Error {
     unavailable().caused_by(error)
 }
 
+/// Whether another process held the lock beyond the busy timeout.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    extended_code(error).is_some_and(|code| code & 0xff == ffi::SQLITE_BUSY)
+}
+
 pub(super) fn is_foreign_key_violation(error: &rusqlite::Error) -> bool {
     extended_code(error) == Some(ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
 }

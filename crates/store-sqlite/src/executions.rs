@@ -26,6 +26,9 @@ static QUEUED: LazyLock<Script> = LazyLock::new(|| {
     Script::new(sql, &["most"])
 });
 
+/// The texts of a write that is short, in bytes.
+const SHORT: usize = 64 * 1024;
+
 #[async_trait]
 impl ExecutionWriter for Sqlite {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
@@ -67,7 +70,12 @@ impl ExecutionWriter for Sqlite {
 
     async fn finish(&self, fence: Fence, finish: Finish) -> Result<Option<Event>> {
         let end = AttemptEnd::new(fence, finish)?;
-        self.writer.write(move |connection| finish::end(connection, &end)).await
+        let is_short = end.bytes() <= SHORT;
+        let end = move |connection: &Connection| finish::end(connection, &end);
+        match is_short {
+            true => self.writer.write_short(end).await,
+            false => self.writer.write(end).await,
+        }
     }
 
     async fn cancel(&self, project: ProjectId, id: ExecutionId, reason: &str) -> Result<Canceling> {
@@ -158,7 +166,12 @@ impl EventLog for Sqlite {
 impl Sqlite {
     async fn record(&self, new: NewExecution, start_as: StartAs) -> Result<Recorded> {
         let record = Record::new(new, start_as)?;
-        self.writer.write(move |connection| record::record(connection, &record)).await
+        let is_short = record.bytes() <= SHORT;
+        let record = move |connection: &Connection| record::record(connection, &record);
+        match is_short {
+            true => self.writer.write_short(record).await,
+            false => self.writer.write(record).await,
+        }
     }
 }
 

@@ -28,6 +28,11 @@ impl AttemptEnd {
         Ok(Self { id: fence.id.to_string(), fence, finish })
     }
 
+    /// The length of its text.
+    pub(super) fn bytes(&self) -> usize {
+        self.finish.response.len()
+    }
+
     fn error_type(&self) -> Option<ErrorType> {
         self.finish.failure.as_ref().map(|failure| failure.error_type)
     }

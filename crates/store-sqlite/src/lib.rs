@@ -20,8 +20,9 @@
 //! | `row` | reads rows, for `store::rows` |
 //! | `error` | maps the driver's failures |
 //!
-//! The driver (`rusqlite`) runs in the thread that calls it. Writes run on the writer's thread, reads on those of the
-//! runtime's blocking pool: never on one that runs tasks. Everything below those two is therefore plain blocking code.
+//! The driver (`rusqlite`) runs in the thread that calls it. Reads run on the runtime's blocking pool, writes on the
+//! writer's thread, and short ones in the caller's where nobody else writes (`writer`). Everything below is therefore plain
+//! blocking code.
 #![warn(missing_docs)]
 #![allow(
     clippy::disallowed_types,

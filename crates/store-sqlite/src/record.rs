@@ -74,6 +74,12 @@ impl Record {
         Ok(Self { id: new.id.to_string(), new, start_as, messages, timeout })
     }
 
+    /// The length of its texts.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [self.rendered(), self.messages.as_deref(), Some(&self.new.variables)];
+        texts.into_iter().flatten().map(str::len).sum()
+    }
+
     fn rendered(&self) -> Option<&str> {
         match &self.new.input {
             Input::Prompt(text) => Some(text),

@@ -1,39 +1,67 @@
-//! Group commit: one thread writes, and one sync covers all writes that arrived during the previous one.
+//! Group commit: whoever holds the writing connection commits all writes that wait, and one sync covers those that
+//! arrived during the previous one.
+//!
+//! A short write that finds nobody else writing commits itself, in the thread that calls it: the two switches between
+//! threads cost as much as the commit. Everything else is the writer thread's: what arrives meanwhile, long writes, and
+//! all writes where the disk is slow, another process writes, or the log has grown long. A thread that runs tasks never
+//! waits for a lock.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::checkpoint::Checkpointer;
 use super::connection::DatabaseFile;
 use super::error;
 
-/// Capacity of the queue; submitting to a full one waits.
+/// Writes that wait at once; further ones wait for room.
 const WAITING: usize = 1024;
 
 /// Maximum number of jobs in one transaction.
 const BATCH: usize = 64;
 
+/// A caller's thread commits only where the last commit took less: it runs other tasks as well.
+const QUICK: Duration = Duration::from_millis(1);
+
 /// Rewrites a page without changing data: fails where the disk is full.
 const REWRITE: &str = "UPDATE revisions SET revision = revision WHERE scope = 'keys'";
 
-/// Handle to the writing thread.
+/// Handle to the writer.
 #[derive(Debug)]
 pub(super) struct Writer {
-    messages: mpsc::Sender<WriterMessage>,
-    /// Whether a batch failed to commit since the last successful [`Writer::check`].
-    failing: Arc<AtomicBool>,
+    shared: Arc<SharedWriter>,
+    room: Semaphore,
 }
 
-enum WriterMessage {
-    Job(Box<dyn WriteJob>),
-    /// Accept no more jobs; the answer follows when the file is closed.
-    Close(oneshot::Sender<()>),
+struct SharedWriter {
+    state: Mutex<WriterState>,
+    /// Notified when the thread has to write, or to end.
+    work: Condvar,
+    /// Whether a batch failed to commit since the last successful [`Writer::check`].
+    failing: AtomicBool,
+}
+
+impl std::fmt::Debug for SharedWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedWriter").finish_non_exhaustive()
+    }
+}
+
+struct WriterState {
+    jobs: VecDeque<Box<dyn WriteJob>>,
+    /// Absent while somebody commits, and after the end.
+    committer: Option<Committer>,
+    /// No more jobs are accepted.
+    closed: bool,
+    /// Told when the file is closed.
+    closing: Vec<oneshot::Sender<()>>,
 }
 
 /// A write. The caller is answered only once the batch is durable; a job dropped without an answer was not written.
@@ -74,12 +102,23 @@ impl Writer {
     /// failure.
     pub(super) fn start(connection: Connection, file: DatabaseFile) -> Result<Self> {
         let checkpointer = Checkpointer::start(&file)?;
-        let (messages, arrived) = mpsc::channel(WAITING);
-        let failing = Arc::new(AtomicBool::new(false));
-        let writing = WriterThread { connection: Some(connection), file, checkpointer, failing: Arc::clone(&failing) };
-        let run = move || writing.run(arrived);
-        thread::Builder::new().name("writer".into()).spawn(run).map_err(error::file)?;
-        Ok(Self { messages, failing })
+        let committer = Committer { connection: Some(connection), file, checkpointer, last: Duration::ZERO };
+        let state =
+            WriterState { jobs: VecDeque::new(), committer: Some(committer), closed: false, closing: Vec::new() };
+        let shared = SharedWriter { state: Mutex::new(state), work: Condvar::new(), failing: AtomicBool::new(false) };
+        let shared = Arc::new(shared);
+        let of_thread = Arc::clone(&shared);
+        thread::Builder::new().name("writer".into()).spawn(move || of_thread.run()).map_err(error::file)?;
+        Ok(Self { shared, room: Semaphore::new(WAITING) })
+    }
+
+    /// As [`Writer::write`], for work that takes a fraction of a millisecond: it may run in the thread that polls this.
+    pub(super) async fn write_short<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.submit(work, true).await
     }
 
     /// Runs `work` in a transaction; completes once it is durable. An error rolls back what this work wrote, and nothing
@@ -89,20 +128,28 @@ impl Writer {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T> + Send + 'static,
     {
+        self.submit(work, false).await
+    }
+
+    async fn submit<T, F>(&self, work: F, is_short: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> Result<T> + Send + 'static,
+    {
+        let _room = self.room.acquire().await.map_err(|_| error::unavailable())?;
         let (answer, answered) = oneshot::channel();
-        let job = WriterMessage::Job(Box::new(Pending { work, result: None, answer }));
-        self.messages.send(job).await.map_err(|_| error::unavailable())?;
+        self.shared.submit(Box::new(Pending { work, result: None, answer }), is_short)?;
         answered.await.map_err(|_| error::unavailable())?
     }
 
-    /// Fails where a batch has failed to commit and a page still cannot be written, and where the thread has ended.
+    /// Fails where a batch has failed to commit and a page still cannot be written, and where the writer has ended.
     pub(super) async fn check(&self) -> Result<()> {
-        if self.messages.is_closed() {
+        if self.shared.state().closed {
             return Err(error::unavailable());
         }
-        if self.failing.load(Ordering::Acquire) {
+        if self.shared.failing.load(Ordering::Acquire) {
             self.write(|connection| connection.execute(REWRITE, []).map(drop).map_err(error::store)).await?;
-            self.failing.store(false, Ordering::Release);
+            self.shared.failing.store(false, Ordering::Release);
         }
         Ok(())
     }
@@ -110,64 +157,147 @@ impl Writer {
     /// Accepts no more jobs, commits the accepted ones, and closes the connection.
     pub(super) async fn close(&self) {
         let (closed, answered) = oneshot::channel();
-        if self.messages.send(WriterMessage::Close(closed)).await.is_ok() {
-            answered.await.ok();
-        }
+        self.shared.close(Some(closed));
+        answered.await.ok();
     }
 }
 
-struct WriterThread {
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.close(None);
+    }
+}
+
+impl SharedWriter {
+    /// Hands a job to whoever commits next; that is the caller where the job is short and nobody else writes or waits.
+    fn submit(&self, job: Box<dyn WriteJob>, is_short: bool) -> Result<()> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(error::unavailable());
+        }
+        state.jobs.push_back(job);
+        let may_commit = is_short && state.jobs.len() == 1;
+        if may_commit && state.committer.as_ref().is_some_and(Committer::is_quick) {
+            state = self.commit(state, LockWait::None);
+        }
+        if state.committer.is_some() && (state.closed || !state.jobs.is_empty()) {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The writer thread: until the writer is closed and every job committed.
+    fn run(&self) {
+        let mut state = self.state();
+        loop {
+            let is_free = state.committer.is_some();
+            if is_free && !state.jobs.is_empty() {
+                state = self.commit(state, LockWait::Full);
+            } else if is_free && state.closed {
+                break;
+            } else {
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+        let (committer, closing) = (state.committer.take(), std::mem::take(&mut state.closing));
+        drop(state);
+        if let Some(Committer { connection, checkpointer, .. }) = committer {
+            checkpointer.finish(connection);
+        }
+        closing.into_iter().for_each(|closed| {
+            closed.send(()).ok();
+        });
+    }
+
+    /// Commits a batch with the lock released meanwhile, and answers its jobs. After a failure nothing of it was written,
+    /// and no job is answered. Where another process writes and this is not to be waited for, the jobs wait on.
+    fn commit<'a>(&'a self, mut state: MutexGuard<'a, WriterState>, wait: LockWait) -> MutexGuard<'a, WriterState> {
+        let Some(mut committer) = state.committer.take() else { return state };
+        let jobs = state.jobs.len().min(BATCH);
+        let mut batch: Vec<_> = state.jobs.drain(..jobs).collect();
+        drop(state);
+        let began = Instant::now();
+        // A job that panics must not end all writing.
+        let failure = match catch_unwind(AssertUnwindSafe(|| committer.commit(&mut batch, wait))) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some("a job panicked".to_owned()),
+        };
+        committer.last = began.elapsed();
+        let is_left = failure.is_none() && !batch.is_empty();
+        if is_left {
+            // The thread waits for the lock.
+            committer.last = Duration::MAX;
+        }
+        if let Some(failure) = failure {
+            tracing::warn!(error = failure, jobs, "a batch of writes was not committed");
+            // Before the callers are answered.
+            self.failing.store(true, Ordering::Release);
+            committer.connection = None;
+        }
+        let mut state = self.state();
+        for job in batch.into_iter().rev().filter(|_| is_left) {
+            state.jobs.push_front(job);
+        }
+        state.committer = Some(committer);
+        state
+    }
+
+    fn close(&self, closing: Option<oneshot::Sender<()>>) {
+        let mut state = self.state();
+        // Once the thread has ended nobody answers: the sender is dropped.
+        let has_ended = state.closed && state.committer.is_none() && state.closing.is_empty();
+        state.closing.extend(closing.filter(|_| !has_ended));
+        state.closed = true;
+        self.work.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, WriterState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Committer {
     /// Absent after a failure that may have left a transaction open.
     connection: Option<Connection>,
     file: DatabaseFile,
     checkpointer: Checkpointer,
-    /// Set when a batch fails to commit.
-    failing: Arc<AtomicBool>,
+    /// How long the last commit took.
+    last: Duration,
 }
 
-impl WriterThread {
-    /// Until the channel is closed, by [`Writer::close`] or because the handle was dropped, and empty.
-    fn run(mut self, mut arrived: mpsc::Receiver<WriterMessage>) {
-        let (mut messages, mut batch, mut closing) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH), Vec::new());
-        while arrived.blocking_recv_many(&mut messages, BATCH) > 0 {
-            for message in messages.drain(..) {
-                match message {
-                    WriterMessage::Job(job) => batch.push(job),
-                    WriterMessage::Close(closed) => {
-                        arrived.close();
-                        closing.push(closed);
-                    }
-                }
-            }
-            self.commit(&mut batch);
-        }
-        self.checkpointer.finish(self.connection.take());
-        for closed in closing {
-            closed.send(()).ok();
-        }
+/// How long a commit waits while another process writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LockWait {
+    /// Not at all.
+    None,
+    /// As long as the connection's busy timeout.
+    Full,
+}
+
+impl Committer {
+    /// Whether a commit takes a fraction of a millisecond, as far as is known.
+    fn is_quick(&self) -> bool {
+        self.last < QUICK && self.connection.is_some() && !self.checkpointer.is_behind()
     }
 
-    /// Commits a batch and answers its jobs. After a failure nothing of it was written, and no job is answered.
-    fn commit(&mut self, batch: &mut Vec<Box<dyn WriteJob>>) {
-        let jobs = batch.len();
-        // A job that panics must not end all writing.
-        let failure = match catch_unwind(AssertUnwindSafe(|| self.try_commit(batch))) {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "a job panicked".to_owned(),
-        };
-        tracing::warn!(error = failure, jobs, "a batch of writes was not committed");
-        // Before the callers are answered.
-        self.failing.store(true, Ordering::Release);
-        batch.clear();
-        self.connection = None;
-    }
-
-    fn try_commit(&mut self, batch: &mut Vec<Box<dyn WriteJob>>) -> rusqlite::Result<()> {
+    /// Commits and answers the jobs. They are left in `batch` where the lock was not to be waited for.
+    fn commit(&mut self, batch: &mut Vec<Box<dyn WriteJob>>, wait: LockWait) -> rusqlite::Result<()> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.file.open()?),
         };
+        if wait == LockWait::None {
+            connection.busy_timeout(Duration::ZERO)?;
+        }
+        let begun = begin(connection);
+        if wait == LockWait::None {
+            connection.busy_timeout(self.file.lock_wait())?;
+            if begun.as_ref().is_err_and(error::is_busy) {
+                return Ok(());
+            }
+        }
+        begun?;
         // Jobs rarely fail: only a batch with a failing job is run again, with each job in a savepoint.
         if !together(connection, batch)? && batch.len() > 1 {
             apart(connection, batch)?;
@@ -181,9 +311,9 @@ impl WriterThread {
     }
 }
 
-/// Runs the jobs in one transaction. Returns whether all succeeded; otherwise nothing was written.
+/// Runs the jobs in the transaction that has begun, and ends it. Returns whether all succeeded; otherwise nothing was
+/// written.
 fn together(connection: &Connection, batch: &mut [Box<dyn WriteJob>]) -> rusqlite::Result<bool> {
-    begin(connection)?;
     let done = batch.iter_mut().all(|job| job.run(connection));
     // A rollback fails where the job's failure, as of a full disk, has ended the transaction.
     run(connection, if done { "COMMIT" } else { "ROLLBACK" })?;
@@ -219,12 +349,49 @@ mod tests {
     use super::*;
     use crate::LOCK_WAIT;
 
-    #[tokio::test]
-    async fn a_job_that_panics_takes_its_batch_with_it_and_nothing_else() {
+    fn open() -> (tempfile::TempDir, DatabaseFile, Writer) {
         let directory = tempfile::tempdir().unwrap();
         let file = DatabaseFile::new(&directory.path().join("ledger.db"), LOCK_WAIT);
         file.create().unwrap();
-        let writer = Writer::start(file.open().unwrap(), file).unwrap();
+        let writer = Writer::start(file.open().unwrap(), file.clone()).unwrap();
+        (directory, file, writer)
+    }
+
+    /// The thread that a short write runs in.
+    async fn runs_in(writer: &Writer) -> thread::ThreadId {
+        writer.write_short(|_| Ok(thread::current().id())).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_short_write_that_finds_nobody_runs_where_it_is_made() {
+        let (_directory, _file, writer) = open();
+        assert_eq!(runs_in(&writer).await, thread::current().id());
+        assert_ne!(writer.write(|_| Ok(thread::current().id())).await.unwrap(), thread::current().id());
+        writer.close().await;
+        assert_eq!(writer.write_short(|_| Ok(())).await.unwrap_err().reason(), Reason::StoreUnavailable);
+    }
+
+    #[tokio::test]
+    async fn where_the_disk_is_slow_only_the_writers_thread_waits_for_it() {
+        let (_directory, _file, writer) = open();
+        writer.shared.state().committer.as_mut().unwrap().last = QUICK;
+        assert_ne!(runs_in(&writer).await, thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn another_process_is_waited_for_by_the_writers_thread() {
+        let (_directory, file, writer) = open();
+        let other = file.open().unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut waits = std::pin::pin!(runs_in(&writer));
+        assert!(futures::poll!(waits.as_mut()).is_pending());
+        other.execute_batch("COMMIT").unwrap();
+        assert_ne!(waits.await, thread::current().id());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_takes_its_batch_with_it_and_nothing_else() {
+        let (_directory, _file, writer) = open();
         let run =
             |sql: &'static str| move |connection: &Connection| connection.execute_batch(sql).map_err(error::store);
         writer.write(run("CREATE TABLE revisions (scope, revision)")).await.unwrap();

@@ -133,11 +133,14 @@ async fn closing_commits_what_was_submitted() {
 async fn a_caller_that_goes_away_undoes_nothing() {
     let file = File::fresh().await;
     let new = an_execution(&file).await;
+    let other = file.connection();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     {
         let started = file.store.start(new.clone(), holder());
         // Polled once: submitted, then dropped before the result.
         assert!(futures::poll!(started).is_pending());
     }
+    other.execute_batch("COMMIT").unwrap();
     // Writes keep their order: when this one completes, the other one has run.
     register(&file, put("after", "A")).await;
     assert!(file.store.get(new.project_id, new.id).await.is_ok());

@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr};
 
 use super::{connection, error};
-use prompt_ledger_store::migrations::{self, Migration, NEWEST, check_target, status};
+use prompt_ledger_store::migrations::{self, Migration, check_target, status};
 use prompt_ledger_store::seed::{self, Dialect};
 use prompt_ledger_store::{MigrationStatus, migration_texts};
 
@@ -15,6 +15,9 @@ const DIALECT: Dialect = Dialect {
     midnight: |day| format!("{day}::timestamp AT TIME ZONE 'UTC'"),
     flag: |flag| if flag { "true" } else { "false" },
 };
+
+/// Number of the newest migration that this release knows.
+const NEWEST: i64 = 1;
 
 const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
 const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL";
@@ -89,7 +92,7 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<
 }
 
 fn known() -> Result<Vec<Migration>> {
-    Ok(migrations::migrations(&migration_texts!("postgres"), &seed::statements(&DIALECT)?))
+    Ok(migrations::migrations(&migration_texts!("postgres": 1 "ledger"), &seed::statements(&DIALECT)?))
 }
 
 /// Converts the migrations to the driver's type.

@@ -186,7 +186,8 @@ pub(super) async fn step(pool: &PgPool, policy: RollupPolicy) -> Result<bool> {
         _ => until,
     };
     let next = after_crowd(&mut step, until, closed, policy.crowd).await?;
-    let target = Timestamp(advance(until.0, closed.0, now.before(policy.keep).0, next.map(|next| next.0)));
+    let target =
+        Timestamp(advance(rollup::STEP, until.0, closed.0, now.before(policy.keep).0, next.map(|next| next.0)));
 
     // Open executions are handled only once there is no backlog: all of them are read.
     let late = if next.is_none() { late(&mut step, until).await? } else { LateExecution::default() };

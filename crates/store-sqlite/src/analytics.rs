@@ -1,23 +1,24 @@
-//! Usage figures, computed from the executions: a file belongs to one process and has few of them. Costs are summed in
-//! two halves, because a 64-bit sum that overflows is an error in SQLite.
+//! Usage figures, each result from one snapshot: how far rollups go is read first, then the rollups, the open
+//! executions and the executions that together contain each execution once (`rollup::cover`).
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::usage::{Bucket, Histogram};
-use prompt_ledger_domain::{Error, Result, Timestamp};
-use rusqlite::{Connection, Row, ToSql};
+use prompt_ledger_domain::usage::Bucket;
+use prompt_ledger_domain::{Result, Timestamp};
+use rusqlite::{Connection, ToSql};
 
+use super::figures::{Common, Figures};
 use super::list::{Named, named};
+use super::row::at;
 use super::statement::{Script, parameters};
-use super::{Sqlite, row};
-use prompt_ledger_store::rows::LedgerRow as _;
-use prompt_ledger_store::rows::count;
-use prompt_ledger_store::rows::usage::{add_prompts, usage};
+use super::{Sqlite, roll_up, tally};
+use prompt_ledger_store::rollup::{self, Cover};
+use prompt_ledger_store::rows::usage::add_prompts;
 use prompt_ledger_store::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 
 static PROMPTS: LazyLock<Script> = LazyLock::new(|| {
@@ -26,14 +27,67 @@ static PROMPTS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(sql, &["project_id"])
 });
 
-static OF_PROJECT: LazyLock<Script> = LazyLock::new(|| figures("executions_project", "e.project_id = :project"));
-static OF_PROMPT: LazyLock<Script> = LazyLock::new(|| figures("executions_prompt", "e.prompt_id = :prompt"));
-static OF_VERSION: LazyLock<Script> = LazyLock::new(|| figures("executions_version", "e.version_id = :version"));
+/// The series of a prompt, or those of the whole project.
+static SERIES: LazyLock<Script> =
+    LazyLock::new(|| series("usage_series s LEFT JOIN prompts p ON p.id = s.prompt_id", "s.prompt_id = :scope"));
 
-/// The statement over the executions that a scan of this index finds, grouped.
-fn figures(index: &str, walk: &str) -> Script {
-    let sql = include_str!("sql/usage.sql").replace("{index}", index).replace("{walk}", walk);
-    Script::new(&sql, UsageParameters::NAMES)
+/// The series of every prompt from a name on, in the order of names.
+static SERIES_OF_ALL: LazyLock<Script> = LazyLock::new(|| {
+    let of = "p.project_id = :project AND p.name >= :scope";
+    series("prompts p CROSS JOIN usage_series s ON s.prompt_id = p.id", of)
+});
+
+fn series(from: &str, of: &str) -> Script {
+    let sql = include_str!("sql/series.sql").replace("{from}", from).replace("{of}", of);
+    Script::new(&sql, UsageSeriesParameters::NAMES)
+}
+
+parameters! {
+    /// `scope` is the id of the prompt, empty for the whole project; in [`SERIES_OF_ALL`] the first name.
+    UsageSeriesParameters(question: &SqliteUsageQuery<'_>, named: &Named, scope: &str) {
+        project = question.project.to_string(),
+        scope = scope,
+        mode = question.filter.mode.map(Mode::as_str),
+        version = &named.version,
+        provider = &question.filter.provider,
+        model = &question.filter.model,
+        environment = &question.filter.environment,
+    }
+}
+
+static ROLLUPS: LazyLock<Script> = LazyLock::new(|| {
+    let sql = concat!(
+        "SELECT start, ",
+        tally::sums!(),
+        " FROM usage_rollups WHERE series = :series AND span = :span AND start >= :start AND start < :stop"
+    );
+    Script::new(sql, &["series", "span", "start", "stop"])
+});
+
+static EXECUTIONS: LazyLock<Script> = LazyLock::new(|| singles("executions e INDEXED BY executions_project", "e"));
+static OPEN_EXECUTIONS: LazyLock<Script> =
+    LazyLock::new(|| singles("usage_open_executions s CROSS JOIN executions e ON e.id = s.execution_id", "s"));
+
+/// Executions one by one, found by project and creation time in the table with the alias `of`.
+fn singles(from: &str, of: &str) -> Script {
+    let sql = include_str!("sql/single.sql").replace("{from}", from).replace("{of}", of);
+    Script::new(&sql, SinglesParameters::NAMES)
+}
+
+parameters! {
+    SinglesParameters(question: &SqliteUsageQuery<'_>, named: &Named, span: (i64, i64)) {
+        project = question.project.to_string(),
+        by_prompt = question.by_prompt(),
+        by_version = question.split.version,
+        start = span.0,
+        stop = span.1,
+        mode = question.filter.mode.map(Mode::as_str),
+        prompt = &named.prompt,
+        version = &named.version,
+        provider = &question.filter.provider,
+        model = &question.filter.model,
+        environment = &question.filter.environment,
+    }
 }
 
 /// The arguments of a usage query.
@@ -45,54 +99,22 @@ struct SqliteUsageQuery<'a> {
     limit: usize,
 }
 
-parameters! {
-    UsageParameters(question: &SqliteUsageQuery<'_>, named: &Named) {
-        project = question.project.to_string(),
-        bucket = question.split.bucket.map_or(0, Bucket::micros),
-        by_mode = question.split.mode,
-        by_prompt = question.split.prompt || question.split.version,
-        by_version = question.split.version,
-        by_model = question.split.model,
-        by_environment = question.split.environment,
-        by_status = question.split.status,
-        start = question.start().map_or(i64::MIN, |start| start.0),
-        stop = question.filter.end_time.map_or(i64::MAX, |end| end.0),
-        mode = question.filter.mode.map(Mode::as_str),
-        prompt = &named.prompt,
-        version = &named.version,
-        provider = &question.filter.provider,
-        model = &question.filter.model,
-        environment = &question.filter.environment,
-        has_after = question.after.is_some(),
-        after_bucket = question.after.and_then(|after| after.bucket_start).unwrap_or_default().0,
-        after_mode = question.after.and_then(|after| after.mode).map_or("", Mode::as_str),
-        after_prompt = question.after.and_then(|after| after.prompt_name.as_deref()).unwrap_or_default(),
-        after_version = question.after.and_then(|after| after.version_number).unwrap_or_default(),
-        after_provider = question.after.and_then(|after| after.model.as_ref()).map_or("", |model| &model.provider),
-        after_model = question.after.and_then(|after| after.model.as_ref()).map_or("", |model| &model.model_name),
-        after_environment = question.after.and_then(|after| after.environment.as_deref()).unwrap_or_default(),
-        after_status = question.after.and_then(|after| after.status).map_or("", Status::as_str),
-        most = count(question.limit),
-    }
-}
-
 impl SqliteUsageQuery<'_> {
-    /// Start of the scan: skips the intervals before the one that the previous page ended in.
-    fn start(&self) -> Option<Timestamp> {
-        self.filter.start_time.max(self.after.and_then(|after| after.bucket_start))
+    fn by_prompt(&self) -> bool {
+        self.split.prompt || self.split.version
     }
-}
 
-/// Executions per version, from the table that triggers maintain.
-static COUNTS: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("sql/version_counts.sql"), VersionCountsParameters::NAMES));
+    /// Whether the answer is in the order of prompts, so that those after its last row need not be read.
+    fn in_order_of_prompts(&self) -> bool {
+        self.by_prompt() && self.split.bucket.is_none() && !self.split.mode
+    }
 
-parameters! {
-    VersionCountsParameters(project: ProjectId, prompt_name: &str, first: i32, versions: usize) {
-        project_id = project.to_string(),
-        name = prompt_name,
-        first = first,
-        most = count(versions),
+    fn cover(&self, until: Timestamp) -> Cover {
+        // Skips the intervals before the one that the previous page ended in.
+        let start = self.filter.start_time.max(self.after.and_then(|after| after.bucket_start));
+        let start = start.map_or(i64::MIN, |start| start.0);
+        let end = self.filter.end_time.map_or(i64::MAX, |end| end.0);
+        rollup::cover(start, end, until.0, self.split.bucket.unwrap_or(Bucket::Day))
     }
 }
 
@@ -135,13 +157,12 @@ impl Analytics for Sqlite {
         first: i32,
         versions: usize,
     ) -> Result<HashMap<i32, i64>> {
-        let name = prompt_name.to_owned();
-        let counts = move |connection: &Connection| {
-            COUNTS.rows(connection, VersionCountsParameters::values(project, &name, first, versions), |row| {
-                Ok((row::value(row, "version_number")?, row::value(row, "executions")?))
-            })
-        };
-        Ok(self.readers.read(counts).await?.into_iter().collect())
+        let name = Some(prompt_name.to_owned());
+        let filter = UsageFilter { prompt_name: prompt_name.to_owned(), ..UsageFilter::default() };
+        let split = Split { version: true, ..Split::default() };
+        let before = UsageKey { prompt_name: name, version_number: Some(first - 1), ..UsageKey::default() };
+        let rows = self.usage(project, &filter, split, Some(&before), versions).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.key.version_number?, row.tally.executions))).collect())
     }
 }
 
@@ -149,19 +170,68 @@ fn ask(connection: &Connection, question: &SqliteUsageQuery<'_>) -> Result<Vec<U
     let filter = question.filter;
     let named = named(connection, question.project, &filter.prompt_name, filter.version_number)?;
     let Some(named) = named else { return Ok(Vec::new()) };
-    let script: &LazyLock<_> = match (&named.prompt, &named.version) {
-        (_, Some(_)) => &OF_VERSION,
-        (Some(_), None) => &OF_PROMPT,
-        (None, None) => &OF_PROJECT,
-    };
-    script.rows(connection, UsageParameters::values(question, &named), read)
+    let cover = question.cover(roll_up::until(connection, &question.project.to_string())?);
+    let mut figures = Figures::new(question.split, question.after);
+    add_rollups(connection, question, &named, &cover, &mut figures)?;
+    let raw = cover.raw.iter().map(|span| (&EXECUTIONS, *span));
+    for (script, span) in raw.chain([(&OPEN_EXECUTIONS, cover.open_executions)]) {
+        script.each(connection, SinglesParameters::values(question, &named, span), |row| {
+            figures.add_single(row)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(figures.rows(question.limit))
 }
 
-fn read(row: &Row<'_>) -> Result<UsageRow> {
-    let mut latencies = Histogram::default();
-    for latency in row.text("latencies")?.unwrap_or_default().split_whitespace() {
-        latencies.record(latency.parse().map_err(Error::internal)?);
+fn add_rollups(
+    connection: &Connection,
+    question: &SqliteUsageQuery<'_>,
+    named: &Named,
+    cover: &Cover,
+    figures: &mut Figures<'_>,
+) -> Result<()> {
+    if cover.rollups.is_empty() {
+        return Ok(());
     }
-    let [high, low] = ["cost_high", "cost_low"].map(|half| row::value::<_, _, i64>(row, half));
-    usage(row, (i128::from(high?) << 32) + i128::from(low?), latencies)
+    let first_name = question.after.and_then(|after| after.prompt_name.as_deref());
+    let first_name = first_name.filter(|_| question.in_order_of_prompts()).unwrap_or_default();
+    let (script, scope): (&LazyLock<_>, _) = match &named.prompt {
+        Some(prompt) => (&SERIES, prompt.as_str()),
+        None if question.by_prompt() => (&SERIES_OF_ALL, first_name),
+        None => (&SERIES, ""),
+    };
+    let mut prompt = None;
+    script.each(connection, UsageSeriesParameters::values(question, named, scope), |row| {
+        let common = figures.common(row)?;
+        if question.in_order_of_prompts() && common.key.prompt_name != prompt {
+            // All groups so far are of prompts before this one, and complete but for single executions.
+            if figures.len() >= question.limit {
+                return Ok(ControlFlow::Break(()));
+            }
+            prompt.clone_from(&common.key.prompt_name);
+        }
+        add_series(connection, at(row, 0)?, &common, cover, figures)?;
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+fn add_series(
+    connection: &Connection,
+    series: i64,
+    common: &Common,
+    cover: &Cover,
+    figures: &mut Figures<'_>,
+) -> Result<()> {
+    for (length, start, stop) in &cover.rollups {
+        ROLLUPS.each(connection, [&series as &dyn ToSql, &roll_up::span(*length), start, stop], |row| {
+            figures.add_rollup(common, row)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 6] {
+    [&PROMPTS, &SERIES, &SERIES_OF_ALL, &ROLLUPS, &EXECUTIONS, &OPEN_EXECUTIONS]
 }

@@ -12,9 +12,9 @@
 //! | `registry`, `select` | reads prompts and versions |
 //! | `registry_write`, `put_prompt`, `change_prompt`, `register_code` | writes prompts and versions |
 //! | `models`, `access` | models and prices; projects and API keys |
-//! | `analytics` | computes usage figures from the executions |
+//! | `analytics`, `figures`, `tally` | usage figures, added up from rollups and executions |
 //! | `executions` | traits about executions, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
-//! | `maintenance` | the operations of background jobs, in `expire` |
+//! | `maintenance` | the operations of background jobs, in `expire`, `roll_up` |
 //! | `statement` | statements with named parameters, and how they run |
 //! | `sql/` | the longer statements |
 //! | `row` | reads rows, for `store::rows` |
@@ -50,6 +50,7 @@ mod connection;
 mod error;
 mod executions;
 mod expire;
+mod figures;
 mod finish;
 mod lease;
 mod list;
@@ -65,9 +66,11 @@ mod record;
 mod register_code;
 mod registry;
 mod registry_write;
+mod roll_up;
 mod row;
 mod select;
 mod statement;
+mod tally;
 mod writer;
 
 pub use migrate::{migrate_down, migrate_status, migrate_up};

@@ -1,5 +1,6 @@
 //! Operations of the background jobs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,7 +8,8 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_store::{Change, Maintenance, RollupPolicy};
 use rusqlite::Connection;
 
-use super::{Sqlite, error, expire};
+use super::roll_up::RollupStep;
+use super::{Sqlite, error, expire, roll_up};
 
 #[async_trait]
 impl Maintenance for Sqlite {
@@ -19,9 +21,25 @@ impl Maintenance for Sqlite {
         self.writer.write(expire::expire).await
     }
 
-    /// There are no rollups in SQLite.
-    async fn roll_up(&self, _: RollupPolicy) -> Result<bool> {
-        Ok(false)
+    /// Moves in jobs of a few milliseconds each, so that other writes run in between.
+    async fn roll_up(&self, policy: RollupPolicy) -> Result<bool> {
+        match self.lists.read(move |connection| roll_up::plan(connection, policy)).await? {
+            None => return Ok(false),
+            Some(RollupStep::Before(project, to)) => {
+                let project: Arc<str> = project.into();
+                let slice = || {
+                    let project = Arc::clone(&project);
+                    move |connection: &Connection| roll_up::slice(connection, &project, to)
+                };
+                while self.writer.write(slice()).await? {}
+            }
+            Some(RollupStep::Late(ids)) => {
+                for ids in ids.chunks(roll_up::AT_ONCE).map(<[String]>::to_vec) {
+                    self.writer.write(move |connection| roll_up::late(connection, &ids)).await?;
+                }
+            }
+        }
+        Ok(true)
     }
 
     async fn ping(&self) -> Result<()> {

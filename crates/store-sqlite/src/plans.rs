@@ -3,7 +3,9 @@
 use rusqlite::Connection;
 
 use super::connection::DatabaseFile;
-use super::{LOCK_WAIT, cancel, claim, executions, expire, finish, lease, list, migrate, read, record};
+use super::{
+    LOCK_WAIT, analytics, cancel, claim, executions, expire, finish, lease, list, migrate, read, record, roll_up,
+};
 
 /// A connection to a new database, in a directory that is deleted with it.
 fn database() -> (tempfile::TempDir, Connection) {
@@ -51,12 +53,16 @@ fn no_statement_about_executions_scans_a_table() {
         &expire::scripts(),
         &read::scripts(),
         &executions::scripts(),
+        &analytics::scripts(),
+        &roll_up::scripts(),
         &[&list::NAMED],
     ];
     for statement in scripts.into_iter().flatten().flat_map(|script| script.texts()) {
         let plan = plan(&connection, statement);
         for line in plan.lines().filter(|line| line.starts_with("SCAN")) {
-            let fine = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery-", "INDEX executions_due"];
+            // The rollup job looks at every open execution.
+            let open = "INDEX usage_open_executions_time";
+            let fine = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery-", "INDEX executions_due", open];
             assert!(fine.iter().any(|fine| line.contains(fine)), "{statement}: {plan}");
         }
         assert!(!plan.contains("AUTOMATIC"), "{statement}: {plan}");

@@ -12,6 +12,18 @@ fn get<T: FromSql>(row: &Row<'_>, column: &str) -> Result<Option<T>> {
     row.get(column).map_err(error::store)
 }
 
+/// The value of a column by its place, from 0: for statements that return many rows, where looking each name up would
+/// take most of the time.
+pub(super) fn at<T: FromSql>(row: &Row<'_>, place: usize) -> Result<T> {
+    row.get(place).map_err(error::store)
+}
+
+/// As [`at`], for a word of a closed list.
+pub(super) fn word_at<T>(row: &Row<'_>, place: usize, read: fn(&str) -> Option<T>) -> Result<T> {
+    let text = row.get_ref(place).map_err(error::store)?.as_str().map_err(Error::internal)?;
+    read(text).ok_or_else(|| corrupt(&format!("column {place}")))
+}
+
 /// Lets this crate implement [`LedgerRow`] for the driver's row type.
 pub(super) struct SqliteRows;
 

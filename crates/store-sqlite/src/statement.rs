@@ -1,5 +1,7 @@
 //! Statements by name of their parameters, and how they run.
 
+use std::ops::ControlFlow;
+
 use prompt_ledger_domain::Result;
 use prompt_ledger_store::parameters::numbered;
 use rusqlite::{Connection, Row, Statement, ToSql};
@@ -24,6 +26,26 @@ impl Script {
         self.0.iter().map(String::as_str)
     }
 
+    /// Runs the statements, and calls `visit` with each row that one of them returns, until it breaks.
+    pub(super) fn each(
+        &self,
+        connection: &Connection,
+        parameters: impl Parameters,
+        mut visit: impl FnMut(&Row<'_>) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        for sql in &self.0 {
+            let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
+            parameters.bind(&mut statement).map_err(error::store)?;
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().map_err(error::store)? {
+                if visit(row)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Runs the statements; what `read` makes of each row that one of them returns.
     pub(super) fn rows<T>(
         &self,
@@ -32,14 +54,10 @@ impl Script {
         mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Vec<T>> {
         let mut all = Vec::new();
-        for sql in &self.0 {
-            let mut statement = connection.prepare_cached(sql).map_err(error::store)?;
-            parameters.bind(&mut statement).map_err(error::store)?;
-            let mut rows = statement.raw_query();
-            while let Some(row) = rows.next().map_err(error::store)? {
-                all.push(read(row)?);
-            }
-        }
+        self.each(connection, parameters, |row| {
+            all.push(read(row)?);
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(all)
     }
 

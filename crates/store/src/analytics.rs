@@ -1,5 +1,6 @@
 //! Usage figures: counts, tokens, cost and latencies of executions.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use async_trait::async_trait;
@@ -67,6 +68,29 @@ pub struct UsageKey {
     pub environment: Option<String>,
     /// Present with [`Split::status`].
     pub status: Option<Status>,
+}
+
+/// Absent fields first, texts in byte order: the order of [`Analytics::usage`].
+impl Ord for UsageKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let mode = |key: &Self| key.mode.map(Mode::as_str);
+        fn model(key: &UsageKey) -> Option<(&str, &str)> {
+            key.model.as_ref().map(|model| (model.provider.as_str(), model.model_name.as_str()))
+        }
+        let status = |key: &Self| key.status.map(Status::as_str);
+        let by_time = self.bucket_start.cmp(&other.bucket_start).then_with(|| mode(self).cmp(&mode(other)));
+        let by_prompt = by_time
+            .then_with(|| self.prompt_name.cmp(&other.prompt_name))
+            .then_with(|| self.version_number.cmp(&other.version_number));
+        let by_model = by_prompt.then_with(|| model(self).cmp(&model(other)));
+        by_model.then_with(|| self.environment.cmp(&other.environment)).then_with(|| status(self).cmp(&status(other)))
+    }
+}
+
+impl PartialOrd for UsageKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 /// Figures of the executions with one key.

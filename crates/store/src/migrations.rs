@@ -15,9 +15,6 @@ pub struct MigrationStatus {
     pub applied: bool,
 }
 
-/// Number of the newest migration that this release knows.
-pub const NEWEST: i64 = 1;
-
 /// One migration of a database's schema.
 #[derive(Clone, Debug)]
 pub struct Migration {
@@ -34,26 +31,20 @@ pub struct Migration {
 /// The texts of one migration: number, name, SQL to apply it, SQL to revert it.
 pub type MigrationText = (i64, &'static str, &'static str, &'static str);
 
-/// The texts of a database's migrations, from its folder below `migrations/`; for use in a file in the `src` folder of
-/// a crate.
+/// The texts of a database's migrations: the folder below `migrations/`, then number and name of each, oldest first. For
+/// use in a file in the `src` folder of a crate.
 #[macro_export]
 macro_rules! migration_texts {
-    ($folder:literal) => {
-        [$crate::migration_text!($folder, 1, "0001_ledger", "ledger")]
-    };
-}
-/// One element of [`migration_texts`].
-#[macro_export]
-macro_rules! migration_text {
-    ($folder:literal, $number:literal, $file:literal, $name:literal) => {
-        (
+    ($folder:literal: $($number:literal $name:literal),+ $(,)?) => {
+        [$((
             $number,
             $name,
-            include_str!(concat!("../../../migrations/", $folder, "/", $file, ".up.sql")),
-            include_str!(concat!("../../../migrations/", $folder, "/", $file, ".down.sql")),
-        )
+            include_str!(concat!("../../../migrations/", $folder, "/000", $number, "_", $name, ".up.sql")),
+            include_str!(concat!("../../../migrations/", $folder, "/000", $number, "_", $name, ".down.sql")),
+        )),+]
     };
 }
+
 /// All migrations, from their texts. `seed` is appended to the first one: the models of a new database.
 #[must_use]
 pub fn migrations(texts: &[MigrationText], seed: &str) -> Vec<Migration> {

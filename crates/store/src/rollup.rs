@@ -7,7 +7,7 @@
 
 use prompt_ledger_domain::usage::{Bucket, Histogram};
 
-/// `until` moves by multiples of this: 10 s.
+/// In Postgres `until` moves by multiples of this: 10 s.
 pub const STEP: i64 = 10_000_000;
 
 /// Rollups of one length: from a start (inclusive) to an end (exclusive), both multiples of the length.
@@ -82,15 +82,15 @@ pub fn is_built(length: Bucket, created_at: i64, until: i64) -> bool {
     length == Bucket::Minute || floor(created_at, length.micros()) + length.micros() <= until
 }
 
-/// The next value of `until`. Executions older than `lazy` are moved; where more than a crowd are waiting, those before
+/// The next value of `until`, a multiple of `step`. Executions older than `lazy` are moved; where more than a crowd are waiting, those before
 /// `next`, the first one after the crowd, and at least one step. Nothing at or after `closed` is moved, and `until`
 /// never goes back.
-pub fn advance(until: i64, closed: i64, lazy: i64, next: Option<i64>) -> i64 {
+pub fn advance(step: i64, until: i64, closed: i64, lazy: i64, next: Option<i64>) -> i64 {
     let wanted = match next {
-        Some(next) => floor(next, STEP).max(until + STEP),
-        None => floor(lazy, STEP),
+        Some(next) => floor(next, step).max(until + step),
+        None => floor(lazy, step),
     };
-    wanted.min(floor(closed, STEP)).max(until)
+    wanted.min(floor(closed, step)).max(until)
 }
 
 /// Encodes a histogram: for each step its number (2 bytes) and count (4 bytes), big-endian. Two encodings concatenated
@@ -239,7 +239,11 @@ mod tests {
             (0, 10 * STEP, 0, Some(99 * STEP), 10 * STEP),
             (20 * STEP, 10 * STEP, 0, Some(99 * STEP), 20 * STEP),
         ] {
-            assert_eq!(advance(until, closed, lazy, next), expected);
+            assert_eq!(advance(STEP, until, closed, lazy, next), expected);
+        }
+        for (until, closed, lazy, next, expected) in [(0, 9, 7, None, 7), (4, 9, 7, Some(6), 6), (4, 9, 7, Some(4), 5)]
+        {
+            assert_eq!(advance(1, until, closed, lazy, next), expected);
         }
     }
 

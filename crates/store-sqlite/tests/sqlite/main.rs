@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+mod rolling_up;
 mod store;
 
 prompt_ledger_store_conformance::conformance!(store::File);

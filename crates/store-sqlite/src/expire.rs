@@ -74,7 +74,7 @@ pub(super) fn any(connection: &Connection) -> Result<bool> {
 pub(super) fn expire(connection: &Connection) -> Result<Vec<Change>> {
     let at = now();
     let left = ALL.rows(connection, LeftParameters::values(at), read)?;
-    left.into_iter().map(|left| apply(connection, left, at)).collect()
+    left.iter().map(|left| apply(connection, left, at)).collect()
 }
 
 fn read(row: &Row<'_>) -> Result<LeftExecution> {
@@ -94,9 +94,9 @@ fn read(row: &Row<'_>) -> Result<LeftExecution> {
     })
 }
 
-fn apply(connection: &Connection, execution: LeftExecution, at: Timestamp) -> Result<Change> {
+fn apply(connection: &Connection, execution: &LeftExecution, at: Timestamp) -> Result<Change> {
     let LeftExecution { id, left, last_sequence } = execution;
-    let fate = fate(&left);
+    let (id, fate) = (*id, fate(left));
     APPLY.execute(connection, ExpireParameters::values(id, &fate, at))?;
     let Fate { status, error, .. } = fate;
     if status.is_terminal() {

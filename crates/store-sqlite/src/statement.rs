@@ -89,7 +89,7 @@ impl Script {
 }
 
 /// The values of a script's parameters.
-pub(super) trait Parameters {
+pub(super) trait Parameters: Copy {
     /// Binds those that the statement has.
     fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()>;
 }
@@ -103,9 +103,10 @@ impl<const N: usize> Parameters for [&dyn ToSql; N] {
 }
 
 /// What [`parameters!`] makes.
+#[derive(Clone, Copy)]
 pub(super) struct Values<F>(pub(super) F);
 
-impl<F: Fn(&mut Statement<'_>) -> rusqlite::Result<()>> Parameters for Values<F> {
+impl<F: Fn(&mut Statement<'_>) -> rusqlite::Result<()> + Copy> Parameters for Values<F> {
     fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()> {
         (self.0)(statement)
     }

@@ -21,8 +21,8 @@ use prompt_ledger_store::RollupPolicy;
 use prompt_ledger_store::rollup::{self, add_steps, advance, floor};
 use prompt_ledger_store::rows::count;
 
-/// Number of executions that one job moves. In a release build a job takes 1 to 4 ms of the writer.
-pub(super) const AT_ONCE: usize = 100;
+/// Number of executions that one job moves. In a release build a job takes the writer 1 to 3 ms.
+pub(super) const AT_ONCE: usize = 64;
 
 /// What a step moves.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
 
-/// Everything running under the claim. `status <> 'succeeded'` in `sql/of_claim.sql` repeats the condition of the
+/// Everything running under the claim. `completed_at IS NULL` in `sql/of_claim.sql` repeats the condition of the
 /// partial index, without which SQLite does not use it.
 macro_rules! claimed {
     () => {

@@ -15,7 +15,7 @@ use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
 /// Maximum number of executions per call.
 const MOST: i64 = 500;
 
-/// Executions that at a time are running with an expired lease, or queued past `expire_at`. `status <> 'succeeded'`
+/// Executions that at a time are running with an expired lease, or queued past `expire_at`. `completed_at IS NULL`
 /// repeats the condition of the partial index, without which SQLite does not use it.
 fn left(columns: &str) -> String {
     include_str!("sql/left.sql").replace("{columns}", columns)

@@ -71,6 +71,8 @@ mod row;
 mod select;
 mod statement;
 mod tally;
+#[cfg(test)]
+mod walks;
 mod writer;
 
 pub use migrate::{migrate_down, migrate_status, migrate_up};

@@ -1,12 +1,18 @@
-//! Lists of executions. For each shape of filter the statement uses the index that leaves the fewest rows, newest
-//! first, and tests the other conditions. `INDEXED BY` fixes the choice, independent of statistics.
+//! Lists of executions. Rows of an index that serves the whole filter are walked newest first, so that a list reads few
+//! rows more than it returns, however many there are. `INDEXED BY` fixes the choice, independent of statistics.
+//!
+//! Ended executions are found by status: those of a project, of a project's environment, or of a prompt; those of a
+//! version, or of an environment of a prompt, by their numbers in `version_environments`. The others are found by status
+//! too; there are few of them, and version and environment are tested. Where there are several statuses or numbers, each
+//! is walked, and what was found bounds the next walk. A correlation id is walked whole: other conditions are tested.
 
+use std::cmp::Reverse;
 use std::sync::LazyLock;
 
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, ToSql};
 
 use super::row;
 use super::statement::{Script, parameters};
@@ -15,39 +21,49 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// The statement without texts, and with. `{index}` is the index that is scanned, `{walk}` the condition that it serves.
-const LISTS: [&str; 2] = [
-    concat!(
-        execution_select!(" CROSS JOIN", "", "executions x INDEXED BY {index}", ""),
-        " ",
-        include_str!("sql/list.sql")
-    ),
-    concat!(
-        execution_select!(" CROSS JOIN", text_columns!(), "executions x INDEXED BY {index}", text_joins!()),
-        " ",
-        include_str!("sql/list.sql")
-    ),
-];
+/// Declares walks: the index of each, and the condition that it serves. A status is the only one of `:statuses`; the
+/// conditions of partial indexes are repeated, without which SQLite does not use them. The `+` in `sql/list.sql` keeps it
+/// from beginning at `:before_at` where `:latest` is earlier.
+macro_rules! walks {
+    ($($name:ident: $index:literal, $of:literal;)*) => {
+        $(static $name: LazyLock<Script> = LazyLock::new(|| walk($index, $of));)*
 
-static OF_PROJECT: LazyLock<[Script; 2]> = LazyLock::new(|| lists("executions_project", "x.project_id = :project_id"));
-static OF_PROMPT: LazyLock<[Script; 2]> = LazyLock::new(|| lists("executions_prompt", "x.prompt_id = :prompt"));
-static OF_VERSION: LazyLock<[Script; 2]> = LazyLock::new(|| lists("executions_version", "x.version_id = :version"));
-static OF_CORRELATION: LazyLock<[Script; 2]> =
-    LazyLock::new(|| lists("executions_correlation", "x.correlation_id = :correlation_id"));
-/// Of the first of the statuses, which is the only one. `status <> 'succeeded'` repeats the condition of the partial
-/// index, without which SQLite does not use it.
-static OF_STATUS: LazyLock<[Script; 2]> =
-    LazyLock::new(|| lists("executions_status", "x.status = :statuses ->> 0 AND x.status <> 'succeeded'"));
+        /// Each walk with the name of its index.
+        #[cfg(test)]
+        pub(super) fn walks() -> Vec<(&'static Script, &'static str)> {
+            vec![$((&*$name, $index)),*]
+        }
+    };
+}
 
-fn lists(index: &str, walk: &str) -> [Script; 2] {
-    LISTS.map(|sql| Script::new(&sql.replace("{index}", index).replace("{walk}", walk), ListParameters::NAMES))
+walks! {
+    OF_PROJECT: "executions_project", "x.project_id = :project_id";
+    OF_CORRELATION: "executions_correlation", "x.correlation_id = :correlation_id";
+    ENDED_OF_PROJECT: "executions_ended", "x.project_id = :project_id {ended}";
+    ENDED_OF_PROMPT: "executions_prompt", "x.prompt_id = :prompt {ended}";
+    ENDED_OF_ENVIRONMENT: "executions_environment",
+        "x.project_id = :project_id {ended} AND x.environment = :environment AND x.environment <> ''";
+    ENDED_OF_VERSION: "executions_version", "x.version_environment = :number {ended}";
+    LIVE_OF_PROJECT: "executions_live", "x.project_id = :project_id {live}";
+    LIVE_OF_PROMPT: "executions_live_prompt", "x.prompt_id = :prompt {live}";
+}
+
+/// Place and key of the executions that the walk finds.
+fn walk(index: &str, of: &str) -> Script {
+    let sql = "SELECT x.rowid, x.created_at, x.id FROM executions x INDEXED BY {index} ".to_owned();
+    let sql = (sql + include_str!("sql/list.sql")).replace("{index}", index).replace("{walk}", of);
+    let sql = sql
+        .replace("{ended}", "AND x.status = :statuses ->> 0 AND x.completed_at IS NOT NULL")
+        .replace("{live}", "AND x.status = :statuses ->> 0 AND x.completed_at IS NULL");
+    Script::new(&sql, ListParameters::NAMES)
 }
 
 parameters! {
-    /// `statuses` is a JSON array; absent stands for all.
-    ListParameters(page: &SqlitePage<'_>, named: &Named, statuses: Option<&str>) {
+    /// `statuses` is a JSON array; absent stands for all. `earliest` is in microseconds since 1970, inclusive. `number` is
+    /// the id in `version_environments`; absent where the walk does not begin there.
+    ListParameters(page: &SqlitePage<'_>, named: &Named, walk: &Walk<'_>, statuses: Option<&str>, earliest: i64) {
         project_id = page.project.to_string(),
-        earliest = page.filter.start_time.map_or(i64::MIN, |start| start.0),
+        earliest = earliest,
         latest = page.latest(),
         before_at = page.before_at(),
         before_id = page.before.map(|(_, id)| id.to_string()).unwrap_or_default(),
@@ -56,9 +72,28 @@ parameters! {
         correlation_id = &page.filter.correlation_id,
         prompt = &named.prompt,
         version = &named.version,
+        number = walk.number,
         most = count(page.limit),
     }
 }
+
+/// Numbers of the versions and environments that the filter matches, the newest first.
+static NUMBERS: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT id FROM version_environments WHERE prompt_id = :prompt \
+               AND (:version IS NULL OR version_id = :version) AND (:environment = '' OR environment = :environment) \
+               ORDER BY id DESC";
+    Script::new(sql, &["prompt", "version", "environment"])
+});
+
+/// Executions by their places, a JSON array, without texts, and with.
+static AT: LazyLock<[Script; 2]> = LazyLock::new(|| {
+    let from = "json_each(:places) w CROSS JOIN executions x ON x.rowid = w.value";
+    [
+        execution_select!(" CROSS JOIN", "", "{from}", ""),
+        execution_select!(" CROSS JOIN", text_columns!(), "{from}", text_joins!()),
+    ]
+    .map(|sql| Script::new(&sql.replace("{from}", from), &["places"]))
+});
 
 pub(super) static NAMED: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/named.sql"), NamedParameters::NAMES));
@@ -103,18 +138,89 @@ pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec
     let filter = page.filter;
     let named = named(connection, page.project, &filter.prompt_name, filter.version_number)?;
     let Some(named) = named else { return Ok(Vec::new()) };
-    let scripts: &LazyLock<_> = if !filter.correlation_id.is_empty() {
-        &OF_CORRELATION
-    } else if named.version.is_some() {
-        &OF_VERSION
-    } else if named.prompt.is_some() {
-        &OF_PROMPT
-    } else if filter.statuses.is_empty() || filter.statuses.contains(&Status::Succeeded) {
-        &OF_PROJECT
-    } else {
-        return of_statuses(connection, page);
+    let mut found = Vec::new();
+    let mut earliest = filter.start_time.map_or(i64::MIN, |start| start.0);
+    for walk in walks_of(connection, filter, &named)? {
+        let words: Vec<_> = walk.statuses.iter().map(|status| status.as_str()).collect();
+        let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
+        let parameters = ListParameters::values(page, &named, &walk, statuses.as_deref(), earliest);
+        found.extend(walk.script.rows(connection, parameters, |row| {
+            Ok(Place { created_at: row::at(row, 1)?, id: row::at(row, 2)?, rowid: row::at(row, 0)? })
+        })?);
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        found.truncate(page.limit);
+        if let Some(last) = found.last().filter(|_| found.len() == page.limit) {
+            earliest = last.created_at;
+        }
+    }
+    let places: Vec<_> = found.iter().map(|place| place.rowid).collect();
+    read(connection, &places, page.texts)
+}
+
+/// The order of lists, oldest first, and where the execution is stored.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    created_at: i64,
+    id: String,
+    rowid: i64,
+}
+
+/// A script, and what it looks for.
+struct Walk<'f> {
+    script: &'static LazyLock<Script>,
+    /// None for all.
+    statuses: &'f [Status],
+    /// In `version_environments`.
+    number: Option<i64>,
+}
+
+/// Every status, first the one that most executions have: what it leaves of the time span to the others is little.
+const SUCCEEDED_FIRST: &[Status] =
+    &[Status::Succeeded, Status::Failed, Status::Canceled, Status::Running, Status::Queued];
+
+/// The walks that together find what a list may show.
+fn walks_of<'f>(connection: &Connection, filter: &'f ExecutionFilter, named: &Named) -> Result<Vec<Walk<'f>>> {
+    let whole = |script| Ok(vec![Walk { script, statuses: &filter.statuses, number: None }]);
+    let in_environment = !filter.environment.is_empty();
+    if !filter.correlation_id.is_empty() {
+        return whole(&OF_CORRELATION);
+    }
+    if named.prompt.is_none() && !in_environment && filter.statuses.is_empty() {
+        return whole(&OF_PROJECT);
+    }
+    let by_number = named.version.is_some() || named.prompt.is_some() && in_environment;
+    let (ended, live): (&LazyLock<_>, &LazyLock<_>) = match &named.prompt {
+        Some(_) if by_number => (&ENDED_OF_VERSION, &LIVE_OF_PROMPT),
+        Some(_) => (&ENDED_OF_PROMPT, &LIVE_OF_PROMPT),
+        None if in_environment => (&ENDED_OF_ENVIRONMENT, &LIVE_OF_PROJECT),
+        None => (&ENDED_OF_PROJECT, &LIVE_OF_PROJECT),
     };
-    walk(connection, scripts, page, &named, &filter.statuses)
+    let mut numbers = vec![None];
+    if by_number {
+        let parameters: [&dyn ToSql; 3] = [&named.prompt, &named.version, &filter.environment];
+        numbers = NUMBERS.rows(connection, parameters, |row| row::at(row, 0).map(Some))?;
+    }
+    let mut walks = Vec::new();
+    for status in SUCCEEDED_FIRST.iter().filter(|status| filter.statuses.is_empty() || filter.statuses.contains(status))
+    {
+        let statuses = std::slice::from_ref(status);
+        match status.is_terminal() {
+            true => walks.extend(numbers.iter().map(|number| Walk { script: ended, statuses, number: *number })),
+            false => walks.push(Walk { script: live, statuses, number: None }),
+        }
+    }
+    Ok(walks)
+}
+
+/// The executions at these places, newest first.
+fn read(connection: &Connection, places: &[i64], with_texts: bool) -> Result<Vec<Execution>> {
+    let places = row::to_json(&places)?;
+    let mut all = AT[usize::from(with_texts)].rows(connection, [&places as &dyn ToSql], |row| {
+        let texts = if with_texts { Some(texts(row)?) } else { None };
+        Ok(Execution { texts, ..execution(row)? })
+    })?;
+    all.sort_unstable_by_key(|execution: &Execution| Reverse((execution.created_at, execution.id)));
+    Ok(all)
 }
 
 /// Looks up the ids; nothing where the prompt or the version does not exist.
@@ -133,41 +239,8 @@ pub(super) fn named(
     Ok(named.filter(|named| version_number.is_none() || named.version.is_some()))
 }
 
-/// One index scan per status, merged: the index is ordered within one status only.
-fn of_statuses(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
-    let mut all = Vec::new();
-    for status in Status::ALL.iter().filter(|status| page.filter.statuses.contains(status)) {
-        all.extend(walk(connection, &OF_STATUS, page, &Named::default(), &[*status])?);
-    }
-    all.sort_by_key(|execution: &Execution| std::cmp::Reverse((execution.created_at, execution.id)));
-    all.truncate(page.limit);
-    Ok(all)
-}
-
-fn walk(
-    connection: &Connection,
-    scripts: &[Script; 2],
-    page: &SqlitePage<'_>,
-    named: &Named,
-    statuses: &[Status],
-) -> Result<Vec<Execution>> {
-    let words: Vec<_> = statuses.iter().map(|status| status.as_str()).collect();
-    let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
-    let parameters = ListParameters::values(page, named, statuses.as_deref());
-    scripts[usize::from(page.texts)].rows(connection, parameters, |row| {
-        let texts = if page.texts { Some(texts(row)?) } else { None };
-        Ok(Execution { texts, ..execution(row)? })
-    })
-}
-
-/// Each list with the beginning of its index' use in a plan.
+/// What reads the executions that the walks found.
 #[cfg(test)]
-pub(super) fn shapes() -> [(&'static [Script; 2], &'static str); 5] {
-    [
-        (&OF_PROJECT, "executions_project (project_id=?"),
-        (&OF_PROMPT, "executions_prompt (prompt_id=?"),
-        (&OF_VERSION, "executions_version (version_id=?"),
-        (&OF_CORRELATION, "executions_correlation (correlation_id=?"),
-        (&OF_STATUS, "executions_status (status=?"),
-    ]
+pub(super) fn scripts() -> [&'static Script; 4] {
+    [&NAMED, &NUMBERS, &AT[0], &AT[1]]
 }

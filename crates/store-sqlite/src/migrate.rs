@@ -102,7 +102,10 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
 }
 
 fn known() -> Result<Vec<Migration>> {
-    Ok(migrations::migrations(&migration_texts!("sqlite": 1 "ledger", 2 "rollups"), &seed::statements(&DIALECT)?))
+    Ok(migrations::migrations(
+        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists"),
+        &seed::statements(&DIALECT)?,
+    ))
 }
 
 /// The numbers of the applied migrations. Fails where one is unknown, or was applied with another text.

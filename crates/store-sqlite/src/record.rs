@@ -93,7 +93,7 @@ static EXECUTION: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/record.sql"), RecordParameters::NAMES));
 
 parameters! {
-    RecordParameters(record: &Record, at: Timestamp) {
+    RecordParameters(record: &Record, at: Timestamp, version_environment: Option<i64>) {
         id = &record.id,
         project_id = record.new.project_id.to_string(),
         prompt_id = record.new.prompt_id.to_string(),
@@ -126,6 +126,25 @@ parameters! {
         expire_at = record.new.expire_after.map(|life| at.after(life).0),
         available_at = record.start_as.available_in().map(|available_in| at.after(available_in).0),
         stream_text = record.new.stream_text,
+        version_environment = version_environment,
+    }
+}
+
+/// The number of the version and the environment, and the statement that gives them one where the version exists.
+static NUMBER: LazyLock<[Script; 2]> = LazyLock::new(|| {
+    let find = "SELECT id FROM version_environments \
+                WHERE prompt_id = :prompt_id AND version_id = :version_id AND environment = :environment";
+    let add = "INSERT INTO version_environments (prompt_id, version_id, environment) \
+               SELECT v.prompt_id, v.id, :environment FROM prompt_versions v \
+               WHERE v.id = :version_id AND v.prompt_id = :prompt_id RETURNING id";
+    [find, add].map(|sql| Script::new(sql, NumberParameters::NAMES))
+});
+
+parameters! {
+    NumberParameters(record: &Record) {
+        prompt_id = record.new.prompt_id.to_string(),
+        version_id = record.new.version_id.to_string(),
+        environment = &record.new.environment,
     }
 }
 
@@ -166,7 +185,13 @@ static FIRST_EVENT: LazyLock<Script> = LazyLock::new(|| {
 /// Records an execution with its input and its first event, inside a transaction.
 pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorded> {
     let at = now();
-    if EXECUTION.execute(connection, RecordParameters::values(record, at))? == 0 {
+    let mut number = None;
+    for script in &*NUMBER {
+        if number.is_none() {
+            number = script.row(connection, NumberParameters::values(record), |row| row::at(row, 0))?;
+        }
+    }
+    if EXECUTION.execute(connection, RecordParameters::values(record, at, number))? == 0 {
         return existing(connection, record);
     }
     INPUT.execute(connection, InputParameters::values(record))?;
@@ -200,6 +225,6 @@ pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Re
 }
 
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 4] {
-    [&EXECUTION, &INPUT, &FIRST, &BY_KEY]
+pub(super) fn scripts() -> [&'static Script; 6] {
+    [&EXECUTION, &NUMBER[0], &NUMBER[1], &INPUT, &FIRST, &BY_KEY]
 }

@@ -1,3 +1,3 @@
-SELECT {columns} FROM executions WHERE status = 'running' AND status <> 'succeeded' AND lease_until <= :at
+SELECT {columns} FROM executions WHERE status = 'running' AND completed_at IS NULL AND lease_until <= :at
 UNION ALL
 SELECT {columns} FROM executions WHERE status = 'queued' AND expire_at <= :at

@@ -1,1 +1,1 @@
-WHERE x.status = 'running' AND x.status <> 'succeeded' AND x.claim_id = :claim_id
+WHERE x.status = 'running' AND x.completed_at IS NULL AND x.claim_id = :claim_id

@@ -239,19 +239,19 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     let path = &file.path;
     let applied =
         async || migrate_status(path).await.unwrap().iter().map(|m| (m.version, m.applied)).collect::<Vec<_>>();
-    assert_eq!(applied().await, [(1, true), (2, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true)]);
     migrate_up(path).await.unwrap();
     migrate_down(path, 1).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, false)]);
+    assert_eq!(applied().await, [(1, true), (2, false), (3, false)]);
     assert_eq!(file.count("SELECT sum(executions) FROM version_executions").await, 1);
     migrate_up(path).await.unwrap();
     migrate_down(path, 0).await.unwrap();
-    assert_eq!(applied().await, [(1, false), (2, false)]);
+    assert_eq!(applied().await, [(1, false), (2, false), (3, false)]);
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite%'";
     assert_eq!(file.count(tables).await, 0);
     assert_eq!(reason(migrate_down(path, 7).await), Reason::InvalidField);
     migrate_up(path).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true)]);
     let file = file.reopened().await;
     assert!(!file.store.models("", None, 5).await.unwrap().is_empty());
     run(&file, &an_execution(&file).await).await;

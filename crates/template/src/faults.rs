@@ -3,6 +3,9 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
+use serde_json::{Map, Value};
+
+use super::likeness::Likeness;
 use super::reference;
 use prompt_ledger_domain::error::{Reason, Result, Violations};
 use prompt_ledger_domain::limits;
@@ -21,12 +24,21 @@ pub(super) struct Faults {
     seen: HashSet<u64>,
     missing: Violations,
     wrong: Violations,
+    likeness: Likeness,
 }
 
 impl Faults {
-    pub(super) fn missing(&mut self, path: Path) {
+    /// Adds a path at which nothing is. `lost` is where it ends: what was given there, and the name that is not in it;
+    /// absent where nothing with names was.
+    pub(super) fn missing(&mut self, path: Path, lost: Option<(&Map<String, Value>, &str)>) {
         if self.is_new(&path) {
-            self.missing.add(path.finish(), || "is missing".to_owned());
+            let Self { missing, likeness, .. } = self;
+            missing.add(path.finish(), || match lost.and_then(|(given, name)| likeness.find(given, name)) {
+                None => "is missing".to_owned(),
+                Some((given, what)) => {
+                    format!("is missing; `{}` was given, which differs only in {what}", text::visible(given))
+                }
+            });
         }
     }
 
@@ -56,7 +68,8 @@ impl Faults {
     }
 }
 
-/// Builds a path: `variables.user.name`, `variables.items[1].price`, `variables.user[first name]`. Costs at most about
+/// Builds a path: `variables.user.name`, `variables.items[1].price`, `variables.user[first name]`; what cannot be seen
+/// stands as an escape, `variables.name\u{200b}`. Costs at most about
 /// [`PATH_BYTES`], whatever the number and length of the names.
 pub(super) struct Path {
     text: String,
@@ -91,7 +104,7 @@ impl Path {
         let plain = self.names == 0 || reference::is_name(cut) && !cut.bytes().all(|byte| byte.is_ascii_digit());
         let dots = if cut.len() < name.len() { "..." } else { "" };
         let (open, close) = if plain { (".", "") } else { ("[", "]") };
-        self.text.extend([open, cut, dots, close]);
+        self.text.extend([open, &*text::visible(cut), dots, close]);
         self.names += 1;
     }
 

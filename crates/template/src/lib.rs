@@ -11,6 +11,8 @@
 //! | `budget` | the limit on the steps of a walk |
 //! | `view` | the values that a walk meets |
 //! | `faults` | missing values and values of the wrong kind |
+//! | `likeness` | names that differ only in case, in Unicode form or in what cannot be seen |
+//! | `lookalike` | variables of other engines, which are plain text here |
 //! | [`value`] | checks of a request's values, before they are rendered |
 //! | [`verification`] | renders an execution's version again and compares the bytes |
 //!
@@ -23,6 +25,8 @@
 
 mod budget;
 mod faults;
+mod likeness;
+mod lookalike;
 mod parse;
 mod reference;
 mod render;
@@ -41,11 +45,17 @@ use serde_json::{Map, Value};
 
 use self::budget::BudgetStop;
 pub use self::budget::Interrupted;
+use self::scan::{Grammar, Parsed};
 use prompt_ledger_domain::error::{Error, Reason, Result};
 use prompt_ledger_domain::limits;
 
 /// A parsed template. Its `Debug` form holds no text of the source.
-pub struct Template(parse::Tree);
+pub struct Template {
+    tree: parse::Tree,
+    /// The same source as the first releases read it; present where both accept it and may differ. What renders by
+    /// this one is what was sent then.
+    first: Option<parse::Tree>,
+}
 
 /// A top-level variable that a template reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,49 +75,50 @@ pub struct Rendered {
 }
 
 impl Template {
-    /// Parses a source in time linear to its length.
+    /// Parses a source that is to be registered, in time linear to its length.
     ///
     /// # Errors
     /// `INVALID_FIELD` for an empty source or one with a NUL, `TOO_LARGE` above [`limits::TEMPLATE_BYTES`],
     /// `TEMPLATE_INVALID` for anything else. Its message and metadata (`line`, `column`) give the position, counted
     /// from 1, the column in characters; where a tag is wrong, it is the tag's start.
     pub fn parse(source: &str) -> Result<Self> {
-        if source.is_empty() {
-            return Err(Error::invalid("template_source", "is empty; send the template's text"));
-        }
-        if source.len() > limits::TEMPLATE_BYTES {
-            let (bytes, most) = (source.len(), limits::TEMPLATE_BYTES);
-            let message = format!("the template has {bytes} bytes; at most {most} are allowed");
-            return Err(Error::new(Reason::TooLarge, message));
-        }
-        if source.contains('\0') {
-            return Err(Error::invalid("template_source", "holds a NUL character; remove it"));
-        }
-        parse::parse(source).map(Self).map_err(|refused| invalid(source, &refused))
+        check(source)?;
+        Self::read(source).map_err(|refused| invalid(source, &refused))
+    }
+
+    /// Parses the source of a stored version: also what earlier releases accepted and [`Self::parse`] refuses. It
+    /// renders to the bytes that it rendered to then.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_stored(source: &str) -> Result<Self> {
+        check(source)?;
+        let first = || parse::parse(source, Grammar::First).map(|tree| Self { tree, first: None });
+        Self::read(source).or_else(|refused| first().map_err(|_| invalid(source, &refused)))
+    }
+
+    fn read(source: &str) -> Parsed<Self> {
+        let tree = parse::parse(source, Grammar::Present)?;
+        let first = if tree.wide_blanks { parse::parse(source, Grammar::First).ok() } else { None };
+        Ok(Self { tree, first })
     }
 
     /// Approximate size in memory, in bytes: for `{{a}}{{a}}...` more than ten times the source's.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.0.bytes
+        size_of::<Self>() + self.tree.bytes + self.first.as_ref().map_or(0, |tree| tree.bytes)
     }
 
     /// The top-level names that the template reads, each once, in order of first appearance.
     #[must_use]
     pub fn variables(&self) -> &[Variable] {
-        &self.0.variables
+        &self.tree.variables
     }
 
-    /// Warnings about an accepted source: signs of another template engine, which are plain text here.
+    /// Warnings about an accepted source: signs and variables of other template engines, which are plain text here.
     #[must_use]
     pub fn warnings(source: &str) -> Vec<String> {
-        [("{%", "Jinja or Liquid"), ("<%", "ERB or EJS")]
-            .into_iter()
-            .filter(|(sign, _)| source.contains(sign))
-            .map(|(sign, engine)| {
-                format!("the template holds `{sign}`, which looks like {engine}; to Handlebars it is plain text")
-            })
-            .collect()
+        lookalike::warnings(source)
     }
 
     /// Renders the template. Values are printed as they are: nothing is escaped, nothing in them is expanded.
@@ -126,7 +137,15 @@ impl Template {
         variables: &Map<String, Value>,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Result<Rendered>, Interrupted> {
-        match render::render(&self.0.nodes, variables, go_on).1 {
+        let first = self.first.as_ref().map(|tree| render::render(&tree.nodes, variables, go_on).1);
+        let rendered = match first {
+            None => render::render(&self.tree.nodes, variables, go_on).1,
+            Some(Err(BudgetStop::Refused(error))) if error.reason() == Reason::VariablesMissing => {
+                render::render(&self.tree.nodes, variables, go_on).1
+            }
+            Some(rendered) => rendered,
+        };
+        match rendered {
             Ok(rendered) => Ok(Ok(rendered)),
             Err(BudgetStop::Refused(error)) => Ok(Err(error)),
             Err(BudgetStop::Interrupted) => Err(Interrupted),
@@ -136,7 +155,7 @@ impl Template {
 
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Template").field("variables", &self.0.variables.len()).finish_non_exhaustive()
+        f.debug_struct("Template").field("variables", &self.tree.variables.len()).finish_non_exhaustive()
     }
 }
 
@@ -145,6 +164,22 @@ impl fmt::Debug for Rendered {
         let bytes = self.text.len();
         f.debug_struct("Rendered").field("bytes", &bytes).field("truncated", &self.truncated).finish()
     }
+}
+
+/// Refuses what is no text of a template.
+fn check(source: &str) -> Result<()> {
+    if source.is_empty() {
+        return Err(Error::invalid("template_source", "is empty; send the template's text"));
+    }
+    if source.len() > limits::TEMPLATE_BYTES {
+        let (bytes, most) = (source.len(), limits::TEMPLATE_BYTES);
+        let message = format!("the template has {bytes} bytes; at most {most} are allowed");
+        return Err(Error::new(Reason::TooLarge, message));
+    }
+    if source.contains('\0') {
+        return Err(Error::invalid("template_source", "holds a NUL character; remove it"));
+    }
+    Ok(())
 }
 
 fn invalid(source: &str, refused: &scan::Refused) -> Error {

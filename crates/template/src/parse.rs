@@ -1,22 +1,25 @@
 //! Builds the tree from tags: matches blocks, resolves names to their scopes, collects variables.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Variable;
 use super::reference::{self, Reference, Start, Word};
-use super::scan::{self, ALLOWED, Parsed, Piece, Sigil, Tag, refuse};
+use super::scan::{self, ALLOWED, Grammar, Parsed, Piece, Sigil, SplitSource, Tag, refuse};
 use super::tree::{If, Local, Node, Scope, Term, ValuePath, allocated};
-use prompt_ledger_domain::limits;
+use prompt_ledger_domain::{limits, text};
 
 pub(super) struct Tree {
     pub(super) nodes: Box<[Node]>,
     pub(super) variables: Vec<Variable>,
     /// Approximate size of all of it in memory.
     pub(super) bytes: usize,
+    /// Whether another grammar may read it differently: see [`scan::SplitSource::wide_blanks`].
+    pub(super) wide_blanks: bool,
 }
 
-pub(super) fn parse(source: &str) -> Parsed<Tree> {
+pub(super) fn parse(source: &str, grammar: Grammar) -> Parsed<Tree> {
     let mut parser = Parser {
         scopes: vec![Names { holds_variables: true, each: false, item: None, key: None }],
         open: Vec::new(),
@@ -26,9 +29,10 @@ pub(super) fn parse(source: &str) -> Parsed<Tree> {
         variables: Vec::new(),
         bytes: 0,
     };
-    for piece in scan::pieces(source)? {
+    let SplitSource { pieces, wide_blanks } = scan::pieces(source, grammar)?;
+    for piece in pieces {
         match piece {
-            Piece::Text(text) => parser.push(Node::Text(text.into())),
+            Piece::Text(text) => parser.push(Node::Text(text.printed.into())),
             Piece::Tag(tag) => match tag.sigil {
                 Sigil::Open => parser.open(&tag, false)?,
                 Sigil::Else => parser.other(&tag)?,
@@ -39,7 +43,7 @@ pub(super) fn parse(source: &str) -> Parsed<Tree> {
     }
     match parser.open.last() {
         Some(open) => refuse(open.at, format!("{{{{#{name}}}}} is not closed by {{{{/{name}}}}}", name = open.name)),
-        None => Ok(Tree { nodes: parser.root.into(), variables: parser.variables, bytes: parser.bytes }),
+        None => Ok(Tree { nodes: parser.root.into(), variables: parser.variables, bytes: parser.bytes, wide_blanks }),
     }
 }
 
@@ -276,9 +280,9 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// A word of the source, cut for an error message.
-fn shown(word: &str) -> &str {
-    prompt_ledger_domain::text::cut(word, limits::VARIABLE_NAME_BYTES)
+/// A word of the source for an error message: cut, and with what cannot be seen as escapes.
+fn shown(word: &str) -> Cow<'_, str> {
+    text::visible(text::cut(word, limits::VARIABLE_NAME_BYTES))
 }
 
 fn usage(name: &str) -> String {

@@ -233,11 +233,13 @@ impl<'a> Walk<'a, '_> {
     /// Looks up a path; records it where it is missing.
     fn place(&mut self, place: &'a ValuePath) -> Walked<Lookup<'a>> {
         let mut found = self.frames[place.scope].found;
+        let mut lost = None;
         for name in &*place.names {
             match found {
                 Lookup::Here(view) => {
                     self.budget.spend(view.comparisons() * (1 + steps_of(name.len())))?;
                     found = view.member(name).map_or(Lookup::Missing, Lookup::Here);
+                    lost = view.members().map(|given| (given, &**name));
                 }
                 // So are its members.
                 Lookup::Missing | Lookup::Unknown => break,
@@ -246,7 +248,7 @@ impl<'a> Walk<'a, '_> {
         if matches!(found, Lookup::Missing)
             && let Some(path) = self.fault(place)?
         {
-            self.faults.missing(path);
+            self.faults.missing(path, lost);
         }
         Ok(found)
     }

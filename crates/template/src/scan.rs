@@ -22,10 +22,45 @@ pub(super) const ALLOWED: &str =
 /// Maximum number of tags in a template, comments included: each costs microseconds in every execution.
 const TAGS: usize = 10_000;
 
-/// Text to print, or a tag; comments are dropped.
+/// How tags are read. What one of these accepts, it accepts for good: stored versions are rendered by it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grammar {
+    /// That of the first releases. Blanks in a tag are those of ASCII, others are parts of names; `{{{x}}}}` is a tag
+    /// and a brace.
+    First,
+    /// Handlebars': blanks in a tag are those of Unicode, and `{{{x}}}}` is refused.
+    Present,
+}
+
+impl Grammar {
+    fn is_blank(self, c: char) -> bool {
+        match self {
+            Self::First => SPACE.contains(&c),
+            // `\s` of JavaScript.
+            Self::Present => c == '\u{feff}' || c.is_whitespace() && c != '\u{85}',
+        }
+    }
+}
+
+/// A source, split.
+pub(super) struct SplitSource<'a> {
+    pub(super) pieces: Vec<Piece<'a>>,
+    /// Whether a tag holds a blank that only [`Grammar::Present`] takes for one.
+    pub(super) wide_blanks: bool,
+}
+
+/// Text, or a tag; comments are dropped.
 pub(super) enum Piece<'a> {
-    Text(String),
+    Text(Text<'a>),
     Tag(Tag<'a>),
+}
+
+/// The text between two tags.
+pub(super) struct Text<'a> {
+    /// As it stands in the source.
+    pub(super) source: &'a str,
+    /// As it is printed; not empty.
+    pub(super) printed: String,
 }
 
 /// A tag: its byte offset and its words. `|` is a word of its own.
@@ -62,36 +97,39 @@ enum Trim {
     All,
 }
 
-pub(super) fn pieces(source: &str) -> Parsed<Vec<Piece<'_>>> {
+pub(super) fn pieces(source: &str, grammar: Grammar) -> Parsed<SplitSource<'_>> {
     let mut pieces = Vec::new();
+    let mut wide_blanks = false;
     let mut after = Trim::Nothing;
     let mut at = 0;
     let mut tags = 0;
     // Searched once, so that no comment without `--}}` searches the whole rest of the source.
     let last_dashes = source.rfind("--}}").unwrap_or(0);
     loop {
-        let (text, end) = text(source, at);
+        let start = at;
+        let (text, end) = text(source, start);
         let text = match after {
             Trim::Nothing => text.as_str(),
             Trim::Line => strip_newline(text.trim_start_matches(BLANK)),
             Trim::All => text.trim_start(),
         };
-        let tag = if end < source.len() { Some(tag(source, end, last_dashes)?) } else { None };
+        let tag = if end < source.len() { Some(tag(source, end, last_dashes, grammar)?) } else { None };
         let text = match tag.as_ref().map_or(Trim::Nothing, |tag| tag.before) {
             Trim::Nothing => text,
             Trim::Line => text.trim_end_matches(BLANK),
             Trim::All => text.trim_end(),
         };
         if !text.is_empty() {
-            pieces.push(Piece::Text(text.to_owned()));
+            pieces.push(Piece::Text(Text { source: &source[start..end], printed: text.to_owned() }));
         }
-        let Some(tag) = tag else { return Ok(pieces) };
+        let Some(tag) = tag else { return Ok(SplitSource { pieces, wide_blanks }) };
         tags += 1;
         if tags > TAGS {
             return refuse(tag.at, format!("the template has more than {TAGS} tags; put longer texts into variables"));
         }
         (at, after) = (tag.end, tag.after);
         if tag.sigil != Sigil::Comment {
+            wide_blanks |= source[end..at].contains(|c| Grammar::Present.is_blank(c) && !Grammar::First.is_blank(c));
             pieces.push(Piece::Tag(tag));
         }
     }
@@ -134,14 +172,14 @@ fn text(source: &str, start: usize) -> (String, usize) {
 }
 
 /// Reads the tag at `at`, where the source has `{{`.
-fn tag(source: &str, at: usize, last_dashes: usize) -> Parsed<Tag<'_>> {
+fn tag(source: &str, at: usize, last_dashes: usize, grammar: Grammar) -> Parsed<Tag<'_>> {
     if source[at..].starts_with("{{{{") {
         return refuse(at, format!("raw blocks ({{{{{{{{) are not allowed; {ALLOWED}"));
     }
     if source[at..].starts_with("{{!") {
         return comment(source, at, last_dashes);
     }
-    let mut reader = SourceReader { source, at, pos: at + 2 };
+    let mut reader = SourceReader { source, grammar, at, pos: at + 2 };
     reader.skip_space();
     let mut tilde_before = reader.eat("~");
     reader.skip_space();
@@ -153,7 +191,7 @@ fn tag(source: &str, at: usize, last_dashes: usize) -> Parsed<Tag<'_>> {
     let mut words = Vec::new();
     let tilde_after = loop {
         reader.skip_space();
-        match reader.close(triple) {
+        match reader.close(triple)? {
             Some(tilde) => break tilde,
             None => words.push(reader.word()?),
         }
@@ -203,6 +241,7 @@ impl Tag<'_> {
 /// A position within one tag.
 struct SourceReader<'a> {
     source: &'a str,
+    grammar: Grammar,
     at: usize,
     pos: usize,
 }
@@ -213,7 +252,11 @@ impl<'a> SourceReader<'a> {
     }
 
     fn skip_space(&mut self) {
-        self.pos = self.source.len() - self.rest().trim_start_matches(SPACE).len();
+        self.pos = self.source.len() - self.without_space().len();
+    }
+
+    fn without_space(&self) -> &'a str {
+        self.rest().trim_start_matches(|c| self.grammar.is_blank(c))
     }
 
     fn eat(&mut self, start: &str) -> bool {
@@ -237,7 +280,7 @@ impl<'a> SourceReader<'a> {
             return self.refuse("a comment starts with {{! and nothing between");
         }
         if self.eat("#") {
-            return match self.rest().trim_start_matches(SPACE).chars().next() {
+            return match self.without_space().chars().next() {
                 Some('>') => self.refuse("partial blocks ({{#> }}) are not allowed"),
                 Some('*') => self.refuse("inline partials and decorators ({{#* }}) are not allowed"),
                 _ => Ok(Sigil::Open),
@@ -254,16 +297,27 @@ impl<'a> SourceReader<'a> {
     }
 
     /// Skips the end of the tag, if the position is there; returns whether it has a `~`.
-    fn close(&mut self, triple: bool) -> Option<bool> {
+    fn close(&mut self, triple: bool) -> Parsed<Option<bool>> {
+        if triple
+            && self.grammar == Grammar::Present
+            && ["}}}}", "~}}}}"].iter().any(|end| self.rest().starts_with(end))
+        {
+            return refuse(
+                self.at,
+                "a }, which is text, stands directly after the tag {{{ }}}: put a blank between, and also after a { that stands \
+                 directly before a tag",
+            );
+        }
         let ends = if triple { ["}}}", "~}}}", "}~}}"].as_slice() } else { ["}}", "~}}"].as_slice() };
-        ends.iter().find(|end| self.eat(end)).map(|end| end.contains('~'))
+        Ok(ends.iter().find(|end| self.eat(end)).map(|end| end.contains('~')))
     }
 
     fn word(&mut self) -> Parsed<&'a str> {
         let start = self.pos;
         while let Some(next) = self.rest().chars().next() {
             match next {
-                ' ' | '\t' | '\n' | '\r' | '}' | '~' => break,
+                '}' | '~' => break,
+                blank if self.grammar.is_blank(blank) => break,
                 '|' => {
                     self.pos += usize::from(self.pos == start);
                     break;

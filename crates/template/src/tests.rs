@@ -1,6 +1,9 @@
 //! Tables of templates, values and expected results.
 
 mod bounds;
+mod grammars;
+mod likeness;
+mod lookalikes;
 mod memory;
 mod oracle;
 mod refusals;
@@ -21,7 +24,7 @@ fn rendered(template: &str, variables: &Value) -> Result<Rendered> {
 /// Number of steps that rendering takes, also where it fails.
 fn steps(template: &str, variables: &Value) -> usize {
     let template = Template::parse(template).expect("a template");
-    super::render::render(&template.0.nodes, variables.as_object().expect("variables are an object"), &|| true).0
+    super::render::render(&template.tree.nodes, variables.as_object().expect("variables are an object"), &|| true).0
 }
 
 fn text(template: &str, variables: &Value) -> String {

@@ -87,7 +87,7 @@ fn readable(variables: &str, version: &Version) -> Result<(Template, Map<String,
         return Err("it is opaque".to_owned());
     }
     let variables = serde_json::from_str(variables).map_err(|_| "the stored variables are not JSON".to_owned())?;
-    let template = Template::parse(&version.template_source).map_err(|error| error.to_string())?;
+    let template = Template::parse_stored(&version.template_source).map_err(|error| error.to_string())?;
     Ok((template, variables))
 }
 

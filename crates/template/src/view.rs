@@ -30,6 +30,14 @@ impl<'a> View<'a> {
         .map(Self::Value)
     }
 
+    /// The members by name; absent where it has none.
+    pub(super) fn members(self) -> Option<&'a Map<String, Value>> {
+        match self {
+            Self::Root(map) | Self::Value(Value::Object(map)) => Some(map),
+            _ => None,
+        }
+    }
+
     /// False, as in Handlebars, for null, `false`, 0, "", an empty list and an empty object.
     pub(super) fn is_truthy(self) -> bool {
         match self {

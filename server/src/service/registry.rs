@@ -158,7 +158,7 @@ impl RegistryService {
             return Ok(None);
         }
         let source = version.template_source.clone();
-        let parse = move |_: GoOn<'_>| Ok(Template::parse(&source));
+        let parse = move |_: GoOn<'_>| Ok(Template::parse_stored(&source));
         Ok(Some(Arc::new(self.cpu.run(project, version.template_source.len(), parse).await??)))
     }
 

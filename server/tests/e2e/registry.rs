@@ -234,6 +234,33 @@ async fn another_engines_template_is_taken_with_a_warning() {
 }
 
 #[tokio::test]
+async fn what_looks_like_a_variable_of_another_engine_is_named() {
+    let ledger = ledger().start().await;
+    let put = ledger.active("greet", "Dear {first}, {{greeting}}: {\"a\": {\"b\": 1}}").await;
+    assert_eq!(put.warnings.len(), 1, "{:?}", put.warnings);
+    assert!(put.warnings[0].contains("`{first}`"), "{:?}", put.warnings);
+}
+
+#[tokio::test]
+async fn a_blank_of_unicode_in_a_tag_is_a_blank_and_other_invisible_characters_are_shown() {
+    let ledger = ledger().start().await;
+    ledger.active("blank", "{{\u{a0}k\u{3000}}}").await;
+    assert_eq!(ledger.run(spec("blank", &[("k", "1")])).await.rendered_prompt, "1");
+    ledger.active("hidden", "{{k\u{200b}}}").await;
+    let request = v1::RunExecutionRequest { spec: Some(spec("hidden", &[("k", "1")])) };
+    let status = ledger.executions().run_execution(request).await.unwrap_err();
+    assert!(status.message().contains("variables.k\\u{200b}: is missing; `k` was given"), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_brace_behind_a_triple_tag_is_refused() {
+    let ledger = ledger().start().await;
+    let refusal = ledger.registry().put_prompt(put("greet", "{\"user\":{{{name}}}}")).await;
+    let info = refused(refusal, Code::InvalidArgument, "TEMPLATE_INVALID");
+    assert_eq!(["line", "column"].map(|key| &*info.metadata[key]), ["1", "9"]);
+}
+
+#[tokio::test]
 async fn fifty_concurrent_writers_of_ten_contents_make_versions_one_to_ten() {
     let ledger = ledger().start().await;
     let writers = (0..50).map(|i| {

@@ -15,7 +15,7 @@ use prompt_ledger_domain::limits;
 const SOON: Duration = Duration::from_millis(if cfg!(coverage) { 250 } else { 100 });
 
 /// Fails when two runs in a row take too long: a shared machine may stall once.
-fn soon(name: &str, run: impl Fn()) {
+pub(super) fn soon(name: &str, run: impl Fn()) {
     let timed = || {
         let (start, worked) = (Instant::now(), time_worked());
         run();
@@ -38,7 +38,7 @@ fn time_worked() -> Option<Duration> {
 }
 
 /// `piece` repeated up to the maximum length of a template.
-fn full(piece: &str) -> String {
+pub(super) fn full(piece: &str) -> String {
     piece.repeat(limits::TEMPLATE_BYTES / piece.len())
 }
 

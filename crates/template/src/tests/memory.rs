@@ -69,7 +69,7 @@ impl Measure {
 
 fn measured(template: &Template) -> usize {
     let mut measure = Measure { bytes: size_of::<Template>(), ..Measure::default() };
-    measure.nodes(&template.0.nodes);
+    measure.nodes(&template.tree.nodes);
     let variables = template.variables();
     measure.bytes += size_of_val(variables);
     measure.bytes + variables.iter().map(|variable| set_aside(variable.name.capacity())).sum::<usize>()

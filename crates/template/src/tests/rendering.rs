@@ -31,6 +31,11 @@ fn values_print_as_they_are() {
         assert_eq!(text(template, &variables), expected, "{template}");
     }
     assert_eq!(text("{{json this}}", &json!({})), "{}");
+    let keys = json!({"o": {"z": 1, "é": 2, "a": {"b": 1, "B": 2}, "10": 3, "9": [2, 1], "Z": 4}});
+    assert_eq!(
+        text("{{json o}} {{#each o}}{{@key}} {{/each}}", &keys),
+        r#"{"10":3,"9":[2,1],"Z":4,"a":{"B":2,"b":1},"z":1,"é":2} 10 9 Z a z é "#
+    );
     assert_eq!(text("{{json this}}{{json .}}{{json @root}}", &json!({"b": 1, "a": 2})), r#"{"a":2,"b":1}"#.repeat(3));
 }
 
@@ -47,7 +52,8 @@ fn text_and_comments() {
         ("a{{! -- c }} b --}}d{{!-- e }}f", "adf"),
         ("{{!}}", ""),
         ("{{n}}}", "1}"),
-        ("{{{n}}}}", "1}"),
+        ("{{{n}}} }", "1 }"),
+        ("{{n}}}}", "1}}"),
         ("{{#if n}}é{{/if}}😀", "é😀"),
     ] {
         assert_eq!(text(template, &json!({"n": 1})), expected, "{template}");

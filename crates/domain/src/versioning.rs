@@ -15,6 +15,14 @@ pub fn checksum(template_source: &str) -> String {
     hex(&Sha256::digest(template_source.as_bytes()))
 }
 
+/// The checksum of a template with `\n` for every line end and none behind its last line: equal for contents that
+/// differ in nothing else. No version is identified by it.
+#[must_use]
+pub fn lines_checksum(template_source: &str) -> String {
+    let text = template_source.trim_end_matches(['\r', '\n']);
+    if text.contains('\r') { checksum(&text.replace("\r\n", "\n").replace('\r', "\n")) } else { checksum(text) }
+}
+
 /// Two lower-case hex digits per byte.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
@@ -163,6 +171,24 @@ mod tests {
             assert_eq!(checksum(text), expected);
         }
         assert_ne!(checksum("a\n"), checksum("a\r\n"));
+    }
+
+    #[test]
+    fn line_ends_do_not_count_in_the_checksum_of_lines() {
+        for (one, other, same) in [
+            ("a\nb", "a\r\nb", true),
+            ("a\nb\n", "a\rb", true),
+            ("a\r\n\r\nb\r\n", "a\n\nb\n\n", true),
+            ("a", "a\n", true),
+            ("\n", "\r\n", true),
+            ("a\nb", "a\n\nb", false),
+            ("a\r\r\nb", "a\nb", false),
+            ("a \n", "a\n", false),
+            ("\na", "a", false),
+            ("a\u{2028}", "a", false),
+        ] {
+            assert_eq!(lines_checksum(one) == lines_checksum(other), same, "{one:?} {other:?}");
+        }
     }
 
     #[test]

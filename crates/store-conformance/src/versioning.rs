@@ -54,10 +54,12 @@ pub async fn fifty_concurrent_writers_of_ten_contents_end_with_versions_one_to_t
 }
 
 pub async fn putting_an_older_content_active_rolls_back<B: Backend>(backend: &B) {
-    register(backend, put_active("greet", "A")).await;
-    register(backend, put_active("greet", "B")).await;
+    let first = register(backend, put_active("greet", "A")).await;
+    let draft = register(backend, put("greet", "B")).await;
+    let second = register(backend, put_active("greet", "B")).await;
     let back = register(backend, put_active("greet", "A")).await;
-    assert!(back.activated && !back.version_change);
+    assert_eq!([first, draft, second].map(|put| put.previous_version), [None, Some(1), Some(1)]);
+    assert!(back.activated && !back.version_change && back.previous_version == Some(2));
     assert_eq!((back.prompt.active_version, back.prompt.latest_version), (Some(1), 2));
 }
 

@@ -93,7 +93,9 @@ pub fn put(
     let moved = before != Some(&prompt);
     let revision = counted(&mut prompt, project.revision, moved, now);
     let prompts = if moved { vec![prompt.clone()] } else { Vec::new() };
-    let answer = PutResult { prompt, version, version_change: !added.is_empty(), activated, revision };
+    let previous_version = before.and_then(|before| before.active_version);
+    let version_change = !added.is_empty();
+    let answer = PutResult { prompt, version, version_change, activated, previous_version, revision };
     Ok(Plan { prompts, added, statuses, answer })
 }
 

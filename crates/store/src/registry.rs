@@ -49,6 +49,8 @@ pub struct PutResult {
     pub version_change: bool,
     /// Whether the call changed the active version.
     pub activated: bool,
+    /// Number of the version that was active before; absent where none was.
+    pub previous_version: Option<i32>,
     /// The project's revision after the write.
     pub revision: i64,
 }

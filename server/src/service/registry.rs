@@ -3,6 +3,7 @@
 
 mod code;
 mod history;
+mod line_ends;
 mod prompt_caches;
 
 use std::collections::HashMap;
@@ -91,8 +92,11 @@ impl RegistryService {
         let tags = wrong.keep(put.tags.map(|tags| field::tags("tags", tags)).transpose())?;
         let created_by = wrong.keep(short("created_by", put.created_by))?;
         wrong.finish(Some(()))?;
-        let read = move |_: GoOn<'_>| Ok(read_template(&template_source).map(|read| (read, template_source)));
-        let ((variables, warnings), template_source) = self.cpu.run(project, bytes, read).await??;
+        let read = move |_: GoOn<'_>| {
+            let lines = versioning::lines_checksum(&template_source);
+            Ok(read_template(&template_source).map(|read| (read, lines, template_source)))
+        };
+        let ((variables, mut warnings), lines, template_source) = self.cpu.run(project, bytes, read).await??;
         let put = PutPrompt {
             name: put.name,
             checksum_hash: versioning::checksum(&template_source),
@@ -110,6 +114,8 @@ impl RegistryService {
         };
         let result = self.store.put_prompt(project, put).await?;
         self.note(project, &result.prompt, result.revision);
+        let PutResult { prompt, version, previous_version, .. } = &result;
+        warnings.extend(self.line_ends(project, &prompt.name, *previous_version, version.number, lines).await);
         Ok((result, warnings))
     }
 
@@ -326,5 +332,39 @@ mod tests {
         here.put(project, put("one", "A")).await.unwrap();
         let two = here.get(project, "two", None).await.unwrap();
         assert_eq!(two.found.active.as_ref().map(|version| version.number), Some(2));
+    }
+
+    #[tokio::test]
+    async fn a_stored_version_that_would_be_refused_now_is_executed_as_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
+        let project = store.project("default").await.unwrap().unwrap().id;
+        let service =
+            RegistryService::new(store.clone(), store.clone(), &Arc::new(Freshness::default()), CpuPool::default());
+        let source = "{\"user\":{{{name}}}}";
+        let put =
+            Put { name: "greet".into(), template_source: Some(source.into()), set_active: true, ..Put::default() };
+        assert_eq!(service.put(project, put).await.unwrap_err().reason(), Reason::TemplateInvalid);
+        let registered = PutPrompt {
+            name: "greet".into(),
+            checksum_hash: versioning::checksum(source),
+            template_source: source.into(),
+            variables: vec!["name".into()],
+            description: None,
+            owner_team: None,
+            tags: None,
+            created_by: String::new(),
+            set_active: true,
+            create_only: false,
+            etag: None,
+            prompt_id: PromptId(prompt_ledger_runtime::new_id()),
+            version_id: VersionId(prompt_ledger_runtime::new_id()),
+        };
+        store.put_prompt(project, registered).await.unwrap();
+        let variables = Map::from_iter([("name".to_owned(), Value::from("Ada"))]);
+        for selector in [Selector::Active, Selector::Number(1)] {
+            let (rendered, _) = service.render(project, "greet", &selector, variables.clone(), 0, None).await.unwrap();
+            assert_eq!(rendered.text, "{\"user\":Ada}");
+        }
     }
 }

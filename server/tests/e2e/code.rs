@@ -176,6 +176,31 @@ async fn a_template_that_does_not_parse_is_rejected_with_its_prompt_and_its_plac
 }
 
 #[tokio::test]
+async fn contents_that_differ_only_in_line_ends_are_registered_with_a_warning_each() {
+    let ledger = ledger().start().await;
+    let texts = ["a\nb\n", "c\n", "d"];
+    let batch = |ends: &str, dry_run| v1::RegisterCodePromptsRequest {
+        dry_run,
+        ..batch(vec![
+            carried("one", &texts[0].replace('\n', ends)),
+            opaque("two", &texts[1].replace('\n', ends)),
+            carried("same", texts[2]),
+        ])
+    };
+    let warned = |registered: &[v1::RegisteredPrompt]| -> Vec<String> {
+        registered.iter().map(|one| one.warnings.join("|").split(", which").next().unwrap().to_owned()).collect()
+    };
+    for (ends, dry_run, active) in
+        [("\n", false, 0), ("\n", false, 0), ("\r\n", true, 1), ("\r\n", false, 1), ("\n", false, 2)]
+    {
+        let registered = register(&ledger, batch(ends, dry_run)).await.unwrap().registered;
+        let warning = format!("the content differs from version {active}");
+        let expected = if active == 0 { [""; 3] } else { [&*warning, &*warning, ""] };
+        assert_eq!(warned(&registered), expected, "{ends:?}");
+    }
+}
+
+#[tokio::test]
 async fn every_wrong_field_of_a_batch_is_named() {
     let ledger = ledger().start().await;
     let long = "x".repeat(256);

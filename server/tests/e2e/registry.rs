@@ -234,6 +234,25 @@ async fn another_engines_template_is_taken_with_a_warning() {
 }
 
 #[tokio::test]
+async fn a_content_that_differs_from_the_active_one_only_in_line_ends_is_taken_with_a_warning() {
+    let ledger = ledger().start().await;
+    for (text, active, warned) in [
+        ("a\nb", true, None),
+        ("a\r\nb\n", true, Some("version 1, which was active, only in line ends")),
+        ("a\r\nb\n", true, None),
+        ("a\rb", false, Some("version 2,")),
+        ("a\n b", false, None),
+        ("a\nb", true, Some("version 2,")),
+        ("a\nb", false, None),
+    ] {
+        let request = v1::PutPromptRequest { set_active: active, ..put("greet", text) };
+        let warnings = ledger.registry().put_prompt(request).await.unwrap().into_inner().warnings;
+        assert_eq!(warnings.len(), usize::from(warned.is_some()), "{text:?}: {warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.contains(warned.unwrap())), "{text:?}: {warnings:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_looks_like_a_variable_of_another_engine_is_named() {
     let ledger = ledger().start().await;
     let put = ledger.active("greet", "Dear {first}, {{greeting}}: {\"a\": {\"b\": 1}}").await;

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
@@ -12,6 +13,8 @@ use prompt_ledger_store::{CodePrompt, RegisterCode, RegisteredPrompt};
 
 use super::{GoOn, RegistryService, read_template};
 
+/// Number of versions that one registration reads at the same time.
+const READ_AT_ONCE: usize = 4;
 /// Bytes of templates that are processed in one turn of the CPU pool: some ten milliseconds at most.
 const PORTION_BYTES: usize = 64 * 1024;
 
@@ -72,6 +75,8 @@ impl RegistryService {
         let checksums =
             self.of_each(project, &carried, |prompt| Ok(versioning::checksum(&prompt.template_source))).await?;
         check_hashes(&carried, &checksums)?;
+        let lines = |prompt: &Carried| Ok(versioning::lines_checksum(&prompt.template_source));
+        let lines = self.of_each(project, &carried, lines).await?;
         let read = self.of_each(project, &carried, read).await?;
         let mut prompts = Vec::with_capacity(carried.len());
         let mut told = Vec::with_capacity(carried.len());
@@ -85,7 +90,18 @@ impl RegistryService {
         self.held.of(project).apply(registered.revision);
         let one =
             |((name, checksum_hash, warnings), outcome)| RegisteredCode { name, checksum_hash, warnings, outcome };
-        Ok((told.into_iter().zip(registered.prompts).map(one).collect(), registered.revision))
+        let done = told.into_iter().zip(registered.prompts).map(one).zip(lines);
+        let warned = done.map(|(one, lines)| self.warned(project, one, lines));
+        Ok((futures::stream::iter(warned).buffered(READ_AT_ONCE).collect().await, registered.revision))
+    }
+
+    /// With a warning where only line ends differ from the version that was active.
+    async fn warned(&self, project: ProjectId, mut one: RegisteredCode, lines: String) -> RegisteredCode {
+        let RegisteredPrompt { action, version, previous_version } = one.outcome;
+        if action.is_change() {
+            one.warnings.extend(self.line_ends(project, &one.name, previous_version, version, lines).await);
+        }
+        one
     }
 
     /// The results of `work` on each prompt, in order, or the first error, which names its prompt. The batch is

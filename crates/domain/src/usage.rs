@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
+use crate::Timestamp;
 use crate::words::words;
 
 words!(Bucket);
 
-/// The period of one row of figures, in UTC.
+/// The period of one row of figures, in UTC or at a [`UtcOffset`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Bucket {
@@ -29,6 +30,46 @@ impl Bucket {
             Self::Hour => 3_600_000_000,
             Self::Day => 86_400_000_000,
         }
+    }
+
+    /// Start of the period that contains `at`.
+    #[must_use]
+    pub fn start(self, at: Timestamp, offset: UtcOffset) -> Timestamp {
+        Timestamp(at.0 - (at.0 + offset.micros()).rem_euclid(self.micros()))
+    }
+
+    /// The longest period of UTC of which this period, at an offset, consists: an hour for days at +02:00.
+    #[must_use]
+    pub fn consists_of(self, offset: UtcOffset) -> Self {
+        let whole = |part: &Self| part.micros() <= self.micros() && offset.micros() % part.micros() == 0;
+        Self::ALL.iter().copied().rev().find(whole).unwrap_or(Self::Minute)
+    }
+}
+
+/// How far the time of a place is ahead of UTC, in minutes: at most 18 hours, negative where it is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UtcOffset(i32);
+
+impl UtcOffset {
+    /// No offset.
+    pub const UTC: Self = Self(0);
+
+    /// `None` beyond 18 hours.
+    #[must_use]
+    pub fn from_minutes(minutes: i32) -> Option<Self> {
+        (-18 * 60..=18 * 60).contains(&minutes).then_some(Self(minutes))
+    }
+
+    /// The offset in minutes.
+    #[must_use]
+    pub const fn minutes(self) -> i32 {
+        self.0
+    }
+
+    /// The offset in microseconds.
+    #[must_use]
+    pub fn micros(self) -> i64 {
+        i64::from(self.0) * Bucket::Minute.micros()
     }
 }
 
@@ -166,6 +207,30 @@ mod tests {
             assert!(latency > 127 || (told - exact).abs() < f64::EPSILON, "{latency} is told as {told}");
         }
         assert_eq!(of([-5]), of([0]));
+    }
+
+    #[test]
+    fn periods_begin_where_the_time_of_the_place_is_round() {
+        let (minute, hour) = (Bucket::Minute.micros(), Bucket::Hour.micros());
+        for (bucket, minutes, at, start, parts) in [
+            (Bucket::Day, 0, 25 * hour, 24 * hour, Bucket::Day),
+            (Bucket::Day, 120, 21 * hour, -2 * hour, Bucket::Hour),
+            (Bucket::Day, 120, 22 * hour, 22 * hour, Bucket::Hour),
+            (Bucket::Day, -180, 3 * hour - 1, -21 * hour, Bucket::Hour),
+            (Bucket::Day, -180, 3 * hour, 3 * hour, Bucket::Hour),
+            (Bucket::Day, 330, 18 * hour + 30 * minute, 18 * hour + 30 * minute, Bucket::Minute),
+            (Bucket::Hour, 330, hour, 30 * minute, Bucket::Minute),
+            (Bucket::Hour, 120, hour + 1, hour, Bucket::Hour),
+            (Bucket::Minute, 345, minute + 1, minute, Bucket::Minute),
+        ] {
+            let offset = UtcOffset::from_minutes(minutes).unwrap();
+            assert_eq!(bucket.start(Timestamp(at), offset), Timestamp(start), "{bucket} {minutes} {at}");
+            assert_eq!(bucket.consists_of(offset), parts, "{bucket} {minutes}");
+            assert_eq!(offset.minutes(), minutes);
+        }
+        assert_eq!(UtcOffset::from_minutes(0), Some(UtcOffset::UTC));
+        assert_eq!([-1_081, 1_081].map(UtcOffset::from_minutes), [None, None]);
+        assert!([-1_080, 1_080].into_iter().all(|minutes| UtcOffset::from_minutes(minutes).is_some()));
     }
 
     #[test]

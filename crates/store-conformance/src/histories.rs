@@ -6,7 +6,7 @@ use prompt_ledger_domain::execution::{ExecutionMode, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::usage::Bucket;
+use prompt_ledger_domain::usage::{Bucket, UtcOffset};
 use prompt_ledger_domain::{Timestamp, error::Reason};
 use prompt_ledger_store::{
     Analytics, Ended, ExecutionReader, ExecutionWriter, Finish, Maintenance, NewExecution, PromptChange, PutResult,
@@ -292,7 +292,8 @@ impl<'b, B: Backend> History<'b, B> {
         let mut coin = || self.dice.roll(3) == 0;
         let (mode, prompt, version, model, environment, status) = (coin(), coin(), coin(), coin(), coin(), coin());
         let bucket = *self.dice.pick(&[None, Some(Bucket::Minute), Some(Bucket::Hour), Some(Bucket::Day)]);
-        (filter, Split { bucket, mode, prompt, version, model, environment, status })
+        let utc_offset = UtcOffset::from_minutes(*self.dice.pick(&[0, 0, 60, -300, 330])).unwrap();
+        (filter, Split { bucket, utc_offset, mode, prompt, version, model, environment, status })
     }
 
     async fn compare(&mut self) {

@@ -13,12 +13,12 @@ use tokio::sync::Notify;
 
 use crate::kit::{Backend, an_execution, claim, fence, finish, holder, new_id, now, run, start, submit, success};
 use crate::recount::{all, assert_recounted, figures};
+use crate::usage::BY_NOTHING;
 
 /// Number of executions before the test, created ten seconds apart.
 const MANY: usize = 200;
 
-const BY_STATUS: Split =
-    Split { bucket: None, mode: false, prompt: false, version: false, model: false, environment: false, status: true };
+const BY_STATUS: Split = Split { status: true, ..BY_NOTHING };
 
 /// Counts of writes begun and completed: a figure must lie between them.
 #[derive(Default)]

@@ -27,7 +27,8 @@ fn matches(filter: &UsageFilter, of: &Execution) -> bool {
 }
 
 fn key(split: Split, of: &Execution) -> UsageKey {
-    let floor = |micros: i64| Timestamp(of.created_at.0.div_euclid(micros) * micros);
+    let offset = split.utc_offset.micros();
+    let floor = |micros: i64| Timestamp((of.created_at.0 + offset).div_euclid(micros) * micros - offset);
     UsageKey {
         bucket_start: split.bucket.map(|bucket| floor(bucket.micros())),
         mode: split.mode.then_some(of.prompt_mode),

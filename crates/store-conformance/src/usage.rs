@@ -8,7 +8,7 @@ use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::usage::Bucket;
+use prompt_ledger_domain::usage::{Bucket, UtcOffset};
 use prompt_ledger_store::{
     Access, Analytics, Ended, ExecutionWriter, Finish, NewExecution, PromptChange, PromptCounts, Registry, Split,
     UsageFilter,
@@ -19,12 +19,22 @@ use crate::kit::{
 };
 use crate::recount::{all, assert_recounted, figures};
 
-const BY_NOTHING: Split =
-    Split { bucket: None, mode: false, prompt: false, version: false, model: false, environment: false, status: false };
+/// No grouping.
+pub const BY_NOTHING: Split = Split {
+    bucket: None,
+    utc_offset: UtcOffset::UTC,
+    mode: false,
+    prompt: false,
+    version: false,
+    model: false,
+    environment: false,
+    status: false,
+};
 
 /// All groupings at once.
 pub const BY_ALL: Split = Split {
     bucket: Some(Bucket::Minute),
+    utc_offset: UtcOffset::UTC,
     mode: true,
     prompt: true,
     version: true,
@@ -61,7 +71,10 @@ fn moment(place: i64) -> i64 {
 fn splits() -> Vec<Split> {
     let mut splits = vec![BY_NOTHING, BY_ALL];
     for bucket in Bucket::ALL {
-        splits.push(Split { bucket: Some(*bucket), ..BY_NOTHING });
+        for minutes in [0, 120, -210, 345] {
+            let utc_offset = UtcOffset::from_minutes(minutes).unwrap();
+            splits.push(Split { bucket: Some(*bucket), utc_offset, ..BY_NOTHING });
+        }
     }
     splits.push(Split { mode: true, ..BY_NOTHING });
     splits.push(Split { prompt: true, ..BY_NOTHING });

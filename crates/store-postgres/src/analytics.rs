@@ -56,6 +56,7 @@ parameters! {
     UsageParameters(question: &PgUsageQuery<'_>, prompt: Option<Uuid>, version: Option<Uuid>, cover: &Cover) of sqlx::Postgres {
         project = question.project.0,
         bucket = question.split.bucket.map(Bucket::as_str),
+        utc_offset = question.split.utc_offset.minutes(),
         by_mode = question.split.mode,
         by_prompt = question.by_prompt(),
         by_version = question.split.version,
@@ -198,7 +199,8 @@ async fn ask(
     // Skips the intervals before the one that the previous page ended in.
     let start = filter.start_time.max(after.and_then(|after| after.bucket_start)).map_or(i64::MIN, |start| start.0);
     let end = filter.end_time.map_or(i64::MAX, |end| end.0);
-    let cover = rollup::cover(start, end, until.0, split.bucket.unwrap_or(Bucket::Day));
+    let longest = split.bucket.map_or(Bucket::Day, |bucket| bucket.consists_of(split.utc_offset));
+    let cover = rollup::cover(start, end, until.0, longest);
     let query = UsageParameters::query(&USAGE, question, prompt, version, &cover);
     let rows = query.fetch_all(&mut **snapshot).await.map_err(error::store)?;
     rows.iter().map(read).collect()

@@ -114,7 +114,8 @@ impl SqliteUsageQuery<'_> {
         let start = self.filter.start_time.max(self.after.and_then(|after| after.bucket_start));
         let start = start.map_or(i64::MIN, |start| start.0);
         let end = self.filter.end_time.map_or(i64::MAX, |end| end.0);
-        rollup::cover(start, end, until.0, self.split.bucket.unwrap_or(Bucket::Day))
+        let longest = self.split.bucket.map_or(Bucket::Day, |bucket| bucket.consists_of(self.split.utc_offset));
+        rollup::cover(start, end, until.0, longest)
     }
 }
 

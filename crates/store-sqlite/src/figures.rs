@@ -99,7 +99,7 @@ impl<'a> Figures<'a> {
 
     fn group(&mut self, common: &Common, created: i64) -> Option<&mut FigureGroup> {
         let mut key = common.key.clone();
-        key.bucket_start = self.split.bucket.map(|bucket| Timestamp(floor(created, bucket.micros())));
+        key.bucket_start = self.split.bucket.map(|bucket| bucket.start(Timestamp(created), self.split.utc_offset));
         match self.after {
             Some(after) if key <= *after => None,
             _ => Some(self.groups.entry(key).or_default()),

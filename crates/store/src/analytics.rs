@@ -8,7 +8,7 @@ use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::usage::{Bucket, Tally};
+use prompt_ledger_domain::usage::{Bucket, Tally, UtcOffset};
 use prompt_ledger_domain::{Result, Timestamp};
 
 /// Which executions are counted; all conditions must hold.
@@ -32,11 +32,21 @@ pub struct UsageFilter {
     pub end_time: Option<Timestamp>,
 }
 
+impl UsageFilter {
+    /// Whether all executions created from `start` (inclusive) to `end` (exclusive) are within the bounds of time.
+    #[must_use]
+    pub fn spans(&self, start: Timestamp, end: Timestamp) -> bool {
+        self.start_time.is_none_or(|first| first <= start) && self.end_time.is_none_or(|last| end <= last)
+    }
+}
+
 /// What figures are grouped by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Split {
     /// Length of the interval of creation times; absent for no grouping by time.
     pub bucket: Option<Bucket>,
+    /// Offset of the place whose minutes, hours or days the intervals are; without effect where `bucket` is absent.
+    pub utc_offset: UtcOffset,
     /// Group by the prompt's mode when it was executed.
     pub mode: bool,
     /// Group by prompt.
@@ -54,7 +64,7 @@ pub struct Split {
 /// The values that a row's executions have in common. A field is present if and only if the [`Split`] groups by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageKey {
-    /// Start of the interval, in UTC.
+    /// Start of the interval.
     pub bucket_start: Option<Timestamp>,
     /// Present with [`Split::mode`].
     pub mode: Option<Mode>,

@@ -26,7 +26,7 @@ impl AnalyticsApi {
     }
 
     async fn usage(&self, caller: &Caller, sent: v1::QueryUsageRequest) -> Result<v1::QueryUsageResponse> {
-        let split = usage::split(&sent.group_by, sent.bucket)?;
+        let split = usage::split(&sent.group_by, sent.bucket, sent.utc_offset)?;
         let filter = usage::filter(sent.filters.unwrap_or_default())?;
         let (shape, filtered) = (format!("{split:?}"), format!("{filter:?}"));
         let asked =
@@ -36,7 +36,8 @@ impl AnalyticsApi {
             self.service.usage(caller, &filter, split, after.as_ref(), limit).await
         };
         let (rows, next_page_token) = asked.read_at_once(fetch, |row| usage::cursor(&row.key)).await?;
-        Ok(v1::QueryUsageResponse { rows: rows.into_iter().map(usage::row).collect(), next_page_token })
+        let rows = rows.into_iter().map(|row| usage::row(row, &filter, split)).collect();
+        Ok(v1::QueryUsageResponse { rows, next_page_token })
     }
 }
 

@@ -113,6 +113,38 @@ async fn usage_is_split_by_what_was_asked_for_and_nothing_else() {
     assert_eq!(row.bucket_start.unwrap().seconds % 3_600, 0);
 }
 
+fn ahead(seconds: i64, nanos: i32) -> Option<prost_types::Duration> {
+    Some(prost_types::Duration { seconds, nanos })
+}
+
+#[tokio::test]
+async fn a_row_says_when_its_bucket_ends_and_whether_it_is_the_whole_of_it() {
+    let (ledger, model) = ledger_with_model().await;
+    let [_, second, _] = three(&ledger, &model).await;
+    let at = second.created_at.unwrap();
+    let whole = usage(&ledger, QueryUsageRequest::default()).await;
+    assert_eq!((whole[0].bucket_end, whole[0].whole_bucket), (None, None));
+    for (bucket, length) in [(v1::TimeBucket::Hour, 3_600), (v1::TimeBucket::Day, 86_400)] {
+        for offset in [0, 19_800, -12_600] {
+            let start = at.seconds - (at.seconds + offset).rem_euclid(length);
+            let round = |seconds| Some(prost_types::Timestamp { seconds, nanos: 0 });
+            for (start_time, end_time, is_whole) in [
+                (None, None, true),
+                (round(start), round(start + length), true),
+                (second.created_at, None, false),
+                (None, Some(prost_types::Timestamp { nanos: at.nanos + 1_000, ..at }), false),
+            ] {
+                let filters = Some(UsageFilters { start_time, end_time, ..Default::default() });
+                let utc_offset = ahead(offset, 0);
+                let request = QueryUsageRequest { bucket: bucket.into(), utc_offset, filters, ..Default::default() };
+                let rows = usage(&ledger, request).await;
+                let row = rows.iter().find(|row| row.bucket_start == round(start)).unwrap();
+                assert_eq!((row.bucket_end, row.whole_bucket), (round(start + length), Some(is_whole)), "{offset}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn usage_is_filtered_and_paged() {
     let (ledger, model) = ledger_with_model().await;
@@ -181,6 +213,10 @@ async fn what_cannot_be_counted_is_refused_by_its_field() {
         (QueryUsageRequest { group_by: vec![99], ..any() }, "group_by[0]"),
         (QueryUsageRequest { group_by: vec![2, 3, 2], ..any() }, "group_by[2]"),
         (QueryUsageRequest { bucket: 99, ..any() }, "bucket"),
+        (QueryUsageRequest { utc_offset: ahead(18 * 3_600 + 60, 0), ..any() }, "utc_offset"),
+        (QueryUsageRequest { utc_offset: ahead(-7_201, 0), ..any() }, "utc_offset"),
+        (QueryUsageRequest { utc_offset: ahead(60, 1), ..any() }, "utc_offset"),
+        (QueryUsageRequest { utc_offset: ahead(i64::MIN, 0), ..any() }, "utc_offset"),
         (QueryUsageRequest { page_size: -1, ..any() }, "page_size"),
     ] {
         assert_eq!(wrong_fields(client(&ledger).query_usage(request.clone()).await), [field], "{request:?}");

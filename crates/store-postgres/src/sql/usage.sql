@@ -17,7 +17,8 @@ WITH source AS (
     FROM usage_open_executions s CROSS JOIN LATERAL (SELECT x.* FROM executions x WHERE x.id = s.execution_id OFFSET 0) e
     WHERE s.project_id = :project AND s.created_at >= :open_start AND s.created_at < :open_stop
 ), grouped AS (
-    SELECT date_trunc(:bucket, at, 'UTC') AS bucket_start, CASE WHEN :by_mode THEN prompt_mode END AS prompt_mode,
+    SELECT date_trunc(:bucket, at + make_interval(mins => :utc_offset), 'UTC') - make_interval(mins => :utc_offset)
+            AS bucket_start, CASE WHEN :by_mode THEN prompt_mode END AS prompt_mode,
         CASE WHEN :by_prompt THEN prompt_id END AS prompt_id, CASE WHEN :by_version THEN version_id END AS version_id,
         CASE WHEN :by_model THEN provider END AS provider, CASE WHEN :by_model THEN model_name END AS model_name,
         CASE WHEN :by_environment THEN environment END AS environment, CASE WHEN :by_status THEN status END AS status,

@@ -4,7 +4,7 @@ use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::usage::Bucket;
+use prompt_ledger_domain::usage::{Bucket, UtcOffset};
 use prompt_ledger_domain::{Error, Result, Timestamp, limits};
 use prompt_ledger_proto::v1;
 use prompt_ledger_store::{Split, UsageFilter, UsageKey, UsageRow};
@@ -44,16 +44,17 @@ pub fn filter(sent: v1::UsageFilters) -> Result<UsageFilter> {
     })
 }
 
-/// The dimensions that rows are split by, and the length of their buckets; INVALID_FIELD for one that is unspecified
-/// or repeated.
-pub fn split(group_by: &[i32], bucket: i32) -> Result<Split> {
+/// The dimensions that rows are split by, and their buckets; INVALID_FIELD for a dimension that is unspecified or
+/// repeated, and for an offset that no place has.
+pub fn split(group_by: &[i32], bucket: i32, utc_offset: Option<prost_types::Duration>) -> Result<Split> {
     let bucket = match known("bucket", bucket)? {
         v1::TimeBucket::Unspecified => None,
         v1::TimeBucket::Minute => Some(Bucket::Minute),
         v1::TimeBucket::Hour => Some(Bucket::Hour),
         v1::TimeBucket::Day => Some(Bucket::Day),
     };
-    let mut split = Split { bucket, ..Split::default() };
+    let utc_offset = offset("utc_offset", utc_offset.unwrap_or_default())?;
+    let mut split = Split { bucket, utc_offset, ..Split::default() };
     for (place, dimension) in group_by.iter().enumerate() {
         let field = format!("group_by[{place}]");
         let part = match known(&field, *dimension)? {
@@ -72,6 +73,13 @@ pub fn split(group_by: &[i32], bucket: i32) -> Result<Split> {
         }
     }
     Ok(split)
+}
+
+fn offset(field: &str, sent: prost_types::Duration) -> Result<UtcOffset> {
+    let whole = sent.nanos == 0 && sent.seconds % 60 == 0;
+    let minutes = i32::try_from(sent.seconds / 60).ok().filter(|_| whole);
+    let wrong = || Error::invalid(field, "is no offset from UTC; send whole minutes from -18 to 18 hours");
+    minutes.and_then(UtcOffset::from_minutes).ok_or_else(wrong)
 }
 
 /// The numbers of prompts, and the figures by mode and in total.
@@ -115,12 +123,17 @@ fn of_mode(mode: Mode, row: &UsageRow) -> v1::ModeAnalytics {
     }
 }
 
+/// A row of the executions that `filter` matches, split like this.
 #[must_use]
-pub fn row(row: UsageRow) -> v1::UsageRow {
+pub fn row(row: UsageRow, filter: &UsageFilter, split: Split) -> v1::UsageRow {
     let unfinished = row.unfinished();
     let UsageRow { key, succeeded, failed, canceled, tally } = row;
+    let bucket =
+        key.bucket_start.zip(split.bucket).map(|(start, bucket)| (start, Timestamp(start.0 + bucket.micros())));
     v1::UsageRow {
         bucket_start: key.bucket_start.map(timestamp),
+        bucket_end: bucket.map(|(_, end)| timestamp(end)),
+        whole_bucket: bucket.map(|(start, end)| filter.spans(start, end)),
         mode: key.mode.map(|mode| prompt::mode(mode).into()),
         prompt_name: key.prompt_name,
         version_number: key.version_number,
@@ -222,6 +235,7 @@ mod tests {
         };
         let all = Split {
             bucket: Some(Bucket::Hour),
+            utc_offset: UtcOffset::UTC,
             mode: true,
             prompt: true,
             version: true,

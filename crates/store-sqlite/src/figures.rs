@@ -11,7 +11,7 @@ use rusqlite::Row;
 
 use super::row::{at, word_at};
 use super::tally;
-use prompt_ledger_store::rollup::{add_latencies, add_steps, floor};
+use prompt_ledger_store::rollup::{add_latencies, add_steps};
 use prompt_ledger_store::{Split, UsageKey, UsageRow};
 
 /// The groups that were met so far, in the order of the answer.

@@ -70,6 +70,15 @@ pub(crate) fn services() -> Result<()> {
     })
 }
 
+/// The shell of SQLite, which fills a file.
+pub(crate) fn sqlite() -> Result<()> {
+    if on_path("sqlite3").is_some() {
+        return Ok(());
+    }
+    apt_install(&["sqlite3"])
+        .map_err(|why| format!("{why}\ninstall it by hand: apt-get install --no-install-recommends sqlite3").into())
+}
+
 /// Installs system packages, as root or where `sudo` needs no password.
 fn apt_install(packages: &[&str]) -> Result<()> {
     let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");

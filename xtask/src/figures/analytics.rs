@@ -1,5 +1,5 @@
 //! Usage figures over a million executions beside the same figures computed from the executions themselves, and what
-//! rollups cost the write path.
+//! rollups cost the write path; in SQLite figures and lists.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -12,6 +12,7 @@ use prompt_ledger_testkit::ledger::{Connection, Ledger, spec};
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 
+use super::growth;
 use super::load::{Times, closed_loop, median};
 use super::production::{drained, family_seconds};
 use super::registering::registering;
@@ -43,7 +44,9 @@ pub(super) async fn run() -> CommandOutcome {
 
 async fn measure() -> Result<(), FigureError> {
     install::services().map_err(|error| error.to_string())?;
+    install::sqlite().map_err(|error| error.to_string())?;
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
+    growth::embedded(&binaries).await?;
     let (postgres, redis) = tokio::join!(Postgres::start(), Redis::start());
     registering(&binaries, &postgres, &redis).await?;
     questions(&binaries, &postgres, &redis).await?;
@@ -80,7 +83,7 @@ async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Resul
     Ok(())
 }
 
-async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), FigureError> {
+pub(super) async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), FigureError> {
     let told = client.get_prompt_analytics(v1::GetPromptAnalyticsRequest::default()).await?.into_inner();
     match told.summary.is_some_and(|summary| summary.total_executions == 1_000_000) {
         true => Ok(()),
@@ -88,7 +91,7 @@ async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), 
     }
 }
 
-async fn usage(
+pub(super) async fn usage(
     mut client: AnalyticsServiceClient<Connection>,
     request: v1::QueryUsageRequest,
 ) -> Result<(), FigureError> {
@@ -100,7 +103,9 @@ async fn usage(
 }
 
 /// Calls in sequence.
-async fn timed<F: Future<Output = Result<(), FigureError>>>(call: impl Fn() -> F) -> Result<Times, FigureError> {
+pub(super) async fn timed<F: Future<Output = Result<(), FigureError>>>(
+    call: impl Fn() -> F,
+) -> Result<Times, FigureError> {
     let mut times = Times::new()?;
     for _ in 0..CALLS {
         let sent = Instant::now();

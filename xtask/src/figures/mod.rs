@@ -12,6 +12,7 @@ mod direct;
 mod disk;
 mod echo;
 mod frontier;
+mod growth;
 mod load;
 mod machine;
 mod main_job;
@@ -44,7 +45,8 @@ enum Which {
     Compare,
     /// Production: submits beside pgbench, executions through Redis and RabbitMQ, what they cost
     Production,
-    /// Analytics: figures over a million executions beside the raw GROUP BY, and what they cost the write path
+    /// Analytics: figures over a million executions beside the raw GROUP BY, and what they cost the write path; figures and
+    /// lists of a million in SQLite
     Analytics,
     /// Streams: what watching adds, what watchers cost, what a stalled one does
     Streams,

@@ -5,13 +5,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{
-    ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, Status,
+    ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, ResolvedAt, Status,
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, ProjectId};
+use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_store::{
-    Access, Ended, EventLog, ExecutionReader, ExecutionWriter, Finish, NewExecution, PromptChange, PutPrompt, Recorded,
-    Registry,
+    Access, Ended, EventLog, ExecutionReader, ExecutionWriter, Finish, Models, NewExecution, PromptChange, PutModel,
+    PutPrompt, Recorded, Registry, Revisions,
 };
 
 use crate::kit::{
@@ -123,6 +124,36 @@ pub async fn what_is_not_active_any_more_is_stale<B: Backend>(backend: &B) {
     assert_eq!(backend.store().start(new.clone(), holder()).await.unwrap(), Recorded::Stale);
     assert_eq!(reason(backend.store().get(new.project_id, new.id).await), Reason::ExecutionNotFound);
     start(backend, &NewExecution { must_be_active: false, ..new }).await;
+}
+
+pub async fn what_was_resolved_before_a_write_is_stale<B: Backend>(backend: &B) {
+    let (store, new) = (backend.store(), an_execution(backend).await);
+    let present = async || {
+        let Revisions { keys, models, projects } = store.revisions(&[new.project_id]).await.unwrap();
+        ResolvedAt { keys, models, project: projects[0].1 }
+    };
+    let started = async |at: ResolvedAt| {
+        let new = NewExecution { id: ExecutionId(new_id()), resolved_at: Some(at), ..new.clone() };
+        match store.start(new, holder()).await.unwrap() {
+            Recorded::New(_) => true,
+            Recorded::Stale => false,
+            Recorded::Existing(_) => panic!("it has no key"),
+        }
+    };
+    let mut before = present().await;
+    assert!(started(before).await);
+    // A write of each kind, which changes nothing of this execution's.
+    register(backend, put("another", "A")).await;
+    assert_eq!((started(before).await, started(present().await).await), (false, true));
+    before = present().await;
+    store.create_project(ProjectId(new_id()), "other").await.unwrap();
+    assert_eq!((started(before).await, started(present().await).await), (false, true));
+    before = present().await;
+    let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
+    store.put_model(PutModel { id, max_tokens: None, supports_streaming: None, price: None }).await.unwrap();
+    assert_eq!((started(before).await, started(present().await).await), (false, true));
+    let ahead = ResolvedAt { project: before.project + 1, ..present().await };
+    assert!(!started(ahead).await, "no revision but the present one");
 }
 
 pub async fn an_archived_prompt_is_stale<B: Backend>(backend: &B) {

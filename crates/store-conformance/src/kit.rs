@@ -112,6 +112,7 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         version_id: put.version.id,
         prompt_mode: Mode::Full,
         must_be_active: true,
+        resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("Hi Ada".into()),
         prompt_truncated: false,

@@ -112,6 +112,7 @@ macro_rules! conformance {
             a_failed_execution_keeps_its_failure
             a_finish_that_ends_nothing_is_refused
             what_is_not_active_any_more_is_stale
+            what_was_resolved_before_a_write_is_stale
             an_archived_prompt_is_stale
             another_projects_version_is_stale
             thirty_two_racing_starts_of_one_key_record_one

@@ -20,7 +20,8 @@ use super::kept::KeptConnections;
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
-/// Inserts the executions whose version may be executed and whose key and id are free, with inputs and first events.
+/// Inserts the executions that are resolved as of now, whose version may be executed and whose key and id are free, with
+/// inputs and first events.
 /// Inserts in the order of the keys, so that two batches which wait for each other's keys cannot deadlock. The
 /// benchmarks run the same file with `pgbench`.
 pub(super) static RECORD: LazyLock<String> =
@@ -127,6 +128,9 @@ rows! {
         version_id: uuid = item.new.version_id.0,
         prompt_mode: text = item.new.prompt_mode.as_str(),
         must_be_active: boolean = item.new.must_be_active,
+        keys_revision: int8 = item.new.resolved_at.map(|at| at.keys),
+        models_revision: int8 = item.new.resolved_at.map(|at| at.models),
+        project_revision: int8 = item.new.resolved_at.map(|at| at.project),
         environment: text = clean(&item.new.environment),
         provider: text = clean(&item.new.model.provider),
         model_name: text = clean(&item.new.model.model_name),

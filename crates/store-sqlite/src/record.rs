@@ -88,7 +88,8 @@ impl Record {
     }
 }
 
-/// Writes nothing where the version may not be executed, or the key or the id is taken.
+/// Writes nothing where it was resolved with what has changed, the version may not be executed, or the key or the id is
+/// taken.
 static EXECUTION: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/record.sql"), RecordParameters::NAMES));
 
@@ -100,6 +101,9 @@ parameters! {
         version_id = record.new.version_id.to_string(),
         prompt_mode = record.new.prompt_mode.as_str(),
         must_be_active = record.new.must_be_active,
+        keys_revision = record.new.resolved_at.map(|at| at.keys),
+        models_revision = record.new.resolved_at.map(|at| at.models),
+        project_revision = record.new.resolved_at.map(|at| at.project),
         mode = record.start_as.mode().as_str(),
         status = record.start_as.status().as_str(),
         environment = &record.new.environment,

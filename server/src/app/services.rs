@@ -65,6 +65,7 @@ pub(super) fn services(
     let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
     let backpressure = Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit);
     let executions = Arc::new(ExecutionService {
+        authenticator: Arc::clone(&authenticator),
         registry: Arc::clone(&registry),
         cpu,
         models: Arc::clone(&models),

@@ -20,7 +20,7 @@ use super::budget::Sender;
 use super::credentials::credentials;
 use super::deadline::Deadline;
 use super::receive::Intake;
-use super::request_limits::{is_health, is_health_watch, is_reflection};
+use super::request_limits::{is_health, is_health_watch, is_reflection, records};
 use super::{headers, revocation, status};
 use crate::service::{Authenticator, Caller};
 
@@ -125,7 +125,11 @@ impl Rules {
         if is_reflection(path) && self.reflection == Reflection::Open {
             return Ok(None);
         }
-        self.authenticator.admit(credentials(headers)?).await.map(Some)
+        let credentials = credentials(headers)?;
+        match records(path) {
+            true => self.authenticator.admit_to_record(credentials).await.map(Some),
+            false => self.authenticator.admit(credentials).await.map(Some),
+        }
     }
 
     /// Serves a call to health, which needs no key.
@@ -200,7 +204,7 @@ impl Rules {
     where
         S: Service<Request<Body>, Response = Response<Body>>,
     {
-        let (key, revoked) = (caller.key, caller.revoked.clone());
+        let (key, revoked, unconfirmed) = (caller.key, caller.revoked.clone(), caller.unconfirmed.clone());
         let is_stream = is_stream(request.uri().path());
         // After the request has arrived: a slow one holds no turn.
         let begun = async {
@@ -225,6 +229,12 @@ impl Rules {
         let response = inner.call(request).await?;
         // The decoded request is gone.
         drop(lease);
+        if let Some(unconfirmed) = unconfirmed
+            && response.headers().contains_key("grpc-status")
+            && let Err(error) = self.authenticator.confirm(&unconfirmed).await
+        {
+            return Ok(status::status(error).into_http());
+        }
         Ok(match is_stream {
             true => revocation::ends_with(revocation::of(revoked), self.answers.keep_stream(key, response)),
             false => self.answers.keep(key, turn, response).await,

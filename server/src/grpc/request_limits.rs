@@ -60,6 +60,19 @@ const LARGE: [(&str, (usize, &[Bound])); 9] = [
     ("/promptledger.v1.ExecutionService/SubmitExecution", SPEC),
 ];
 
+/// The RPCs that record an execution.
+const RECORDING: [&str; 5] = [
+    "/promptledger.v1.CodeRegistrationService/ExecuteCodePrompt",
+    "/promptledger.v1.CodeRegistrationService/StreamCodePrompt",
+    "/promptledger.v1.ExecutionService/RunExecution",
+    "/promptledger.v1.ExecutionService/StreamExecution",
+    "/promptledger.v1.ExecutionService/SubmitExecution",
+];
+
+pub(super) fn records(path: &str) -> bool {
+    RECORDING.contains(&path)
+}
+
 pub(super) fn of(path: &str) -> RequestLimits {
     if is_health(path) {
         return RequestLimits { bytes: HEALTH, counts: &[] };
@@ -134,6 +147,18 @@ mod tests {
             }
         }
         found
+    }
+
+    #[test]
+    fn the_rpcs_that_record_are_those_with_a_spec() {
+        let (messages, methods) = contract();
+        let spec = Some(".promptledger.v1.ExecutionSpec");
+        let with_spec = methods
+            .iter()
+            .filter(|(_, request)| messages[request].field.iter().any(|f| f.type_name.as_deref() == spec));
+        let with_spec: Vec<_> = with_spec.map(|(path, _)| path).collect();
+        assert_eq!(with_spec.len(), RECORDING.len());
+        assert!(with_spec.iter().all(|path| records(path)), "{with_spec:?}");
     }
 
     #[test]

@@ -45,6 +45,33 @@ pub struct Caller {
     pub system: bool,
     /// Fires once the key is known to be revoked; never for API_KEY and the development key.
     pub revoked: CancellationToken,
+    /// Present where key and project were taken from the cache without asking the store: what is recorded for this
+    /// caller checks their revision, and every other answer follows [`Authenticator::confirm`].
+    pub unconfirmed: Option<Unconfirmed>,
+}
+
+/// What the key and the project of a caller were cached at.
+#[derive(Clone, Debug)]
+pub struct Unconfirmed {
+    identity: Identity,
+    /// The revision of keys and projects that is known here.
+    pub keys: i64,
+}
+
+/// Who a call says it is.
+#[derive(Clone)]
+struct Identity {
+    hash: [u8; 32],
+    /// API_KEY or the development key: a system key that is not in the store.
+    is_configured: bool,
+    /// The project that it names.
+    project: Option<String>,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").field("project", &self.project).finish_non_exhaustive()
+    }
 }
 
 impl Caller {
@@ -112,6 +139,26 @@ impl Authenticator {
     /// The caller with these credentials. KEY_MISSING, KEY_INVALID, PROJECT_NOT_FOUND; OVERLOADED where too many
     /// unknown keys are being looked up; STORE_UNAVAILABLE.
     pub async fn admit(&self, credentials: Credentials<'_>) -> Result<Arc<Caller>> {
+        self.enter(self.identify(credentials)?).await
+    }
+
+    /// As [`Self::admit`], for a call that records an execution: where key and project are cached, the caller is
+    /// [`Caller::unconfirmed`], and the store is not asked.
+    pub async fn admit_to_record(&self, credentials: Credentials<'_>) -> Result<Arc<Caller>> {
+        let identity = self.identify(credentials)?;
+        match self.cached(&identity) {
+            Some(caller) => Ok(Arc::new(caller)),
+            None => self.enter(identity).await,
+        }
+    }
+
+    /// The caller as of now, with the errors of [`Self::admit`].
+    pub async fn confirm(&self, unconfirmed: &Unconfirmed) -> Result<Arc<Caller>> {
+        self.enter(unconfirmed.identity.clone()).await
+    }
+
+    /// KEY_MISSING, and KEY_INVALID where the key cannot be one.
+    fn identify(&self, credentials: Credentials<'_>) -> Result<Identity> {
         let Credentials { key, project, forwarded_by } = credentials;
         let key = key.ok_or_else(|| {
             let message = "no API key was sent; put it into the metadata `x-api-key` (or `authorization: Bearer KEY`)";
@@ -126,18 +173,52 @@ impl Authenticator {
         if !is_configured && !has_form(key) {
             return Err(not_known());
         }
+        Ok(Identity { hash, is_configured, project: project.map(str::to_owned) })
+    }
+
+    async fn enter(&self, identity: Identity) -> Result<Arc<Caller>> {
+        let Identity { hash, is_configured, project } = identity;
         if let Some(confirm) = &self.confirm {
             confirm.now().await?;
         }
-        if is_configured {
-            return self.enter(&hash, project, CancellationToken::new()).await;
+        let caller = |project, system, revoked| {
+            Arc::new(Caller { project, key: short(&hash), system, revoked, unconfirmed: None })
+        };
+        let (own, revoked) = match is_configured {
+            true => (None, CancellationToken::new()),
+            false => {
+                let (known, revoked) = self.known(&hash).await?;
+                (known.project.clone(), revoked)
+            }
+        };
+        match (own, project) {
+            (None, project) => Ok(caller(self.named(project.as_deref()).await?, true, revoked)),
+            (Some(own), Some(named)) if own.name != named => Err(Error::project_not_found(&named)),
+            (Some(own), _) => Ok(caller(own, false, revoked)),
         }
-        let (known, revoked) = self.known(&hash).await?;
-        match (&known.project, project) {
-            (None, project) => self.enter(&hash, project, revoked).await,
-            (Some(own), Some(named)) if own.name != named => Err(Error::project_not_found(named)),
-            (Some(own), _) => Ok(Arc::new(Caller { project: own.clone(), key: short(&hash), system: false, revoked })),
-        }
+    }
+
+    /// The caller from what is cached; absent where something is not, and where the caller is refused.
+    fn cached(&self, identity: &Identity) -> Option<Caller> {
+        self.confirm.as_ref()?;
+        // Before the caches are read: what they hold is of this revision or of a later one.
+        let keys = self.keys.applied().min(self.projects.applied());
+        let (own, revoked) = match identity.is_configured {
+            true => (None, CancellationToken::new()),
+            false => {
+                let checks = self.open.checks();
+                let known = self.keys.peek(&identity.hash).filter(|key| key.revoked_at.is_none())?;
+                (known.project.clone(), self.open.token(&identity.hash, checks)?)
+            }
+        };
+        let named = identity.project.as_deref();
+        let (project, system) = match own {
+            None => ((*self.projects.peek(named.unwrap_or(DEFAULT_PROJECT))?).clone(), true),
+            Some(own) if named.is_some_and(|named| named != own.name) => return None,
+            Some(own) => (own, false),
+        };
+        let unconfirmed = Some(Unconfirmed { identity: identity.clone(), keys });
+        Some(Caller { project, key: short(&identity.hash), system, revoked, unconfirmed })
     }
 
     fn check_development_key(&self, forwarded_by: Option<&str>) -> Result<()> {
@@ -179,14 +260,13 @@ impl Authenticator {
         self.store.key(hash).await
     }
 
-    /// The caller of a system key, in the project that it names.
-    async fn enter(&self, hash: &[u8; 32], named: Option<&str>, revoked: CancellationToken) -> Result<Arc<Caller>> {
+    /// The project that the caller of a system key names.
+    async fn named(&self, named: Option<&str>) -> Result<Project> {
         let name = named.unwrap_or(DEFAULT_PROJECT);
         Name::parse("x-ledger-project", name).map_err(|_| Error::project_not_found(name))?;
         let read = async { self.store.project(name).await };
         let project = self.projects.get_or_read(name.to_owned(), |_| 256, read).await?;
-        let project = project.ok_or_else(|| Error::project_not_found(name))?;
-        Ok(Arc::new(Caller { project: (*project).clone(), key: short(hash), system: true, revoked }))
+        project.map(|project| (*project).clone()).ok_or_else(|| Error::project_not_found(name))
     }
 
     /// Drops what is cached of keys and projects from before `revision`.

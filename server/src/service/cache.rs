@@ -141,6 +141,21 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
         Ok(Some(value))
     }
 
+    /// A value that is cached, which may not be the present one.
+    pub fn peek<Q>(&self, key: &Q) -> Option<Arc<V>>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.entries.get(key).map(|held| Arc::clone(&held.value))
+    }
+
+    /// The latest revision that is known here. What was cached at this call is of it or of a later one.
+    pub fn applied(&self) -> i64 {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).applied
+    }
+
     /// Notes the present revision; entries that were read at an earlier one are dropped.
     pub fn apply(&self, revision: i64) {
         if self.inner.read().unwrap_or_else(PoisonError::into_inner).applied >= revision {

@@ -75,6 +75,11 @@ impl ModelService {
         }
     }
 
+    /// The latest revision of the models that is known here.
+    pub fn revision(&self) -> i64 {
+        self.cache.applied()
+    }
+
     /// Drops what is cached from before `revision` of the models.
     pub fn apply(&self, revision: i64) {
         self.cache.apply(revision);

@@ -45,6 +45,28 @@ async fn a_prompt_that_one_server_changes_is_never_stale_on_another() {
 }
 
 #[tokio::test]
+async fn nothing_is_recorded_for_a_key_that_was_revoked_elsewhere() {
+    let deployment = Deployment::new().await;
+    let (one, two) = (deployment.server().await, deployment.server().await);
+    one.active("greet", "hello").await;
+    for round in 0..10 {
+        let (id, key) = made_key(&deployment);
+        let client = || ExecutionServiceClient::new(two.connection_with(Metadata::key(&key)));
+        let run = |spec| v1::RunExecutionRequest { spec: Some(spec) };
+        // Caches the key, and the prompt.
+        client().run_execution(run(spec("greet", &[]))).await.unwrap();
+        assert!(deployment.builder().said(&["keys", "revoke", &id]).0);
+        let refused = match round % 4 {
+            0 => client().run_execution(run(spec("greet", &[]))).await.unwrap_err(),
+            1 => client().submit_execution(request(spec("greet", &[]))).await.unwrap_err(),
+            2 => client().run_execution(run(spec("nobody", &[]))).await.unwrap_err(),
+            _ => client().run_execution(v1::RunExecutionRequest::default()).await.unwrap_err(),
+        };
+        assert_eq!(refused.code(), Code::Unauthenticated, "{round}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_key_and_a_model_that_are_made_or_taken_away_are_known_everywhere_at_once() {
     let deployment = Deployment::new().await;
     let (one, two) = (deployment.server().await, deployment.server().await);

@@ -26,6 +26,9 @@ pub struct NewExecution {
     pub prompt_mode: Mode,
     /// Whether the request named no version: the store then records it only while `version_id` is the active one.
     pub must_be_active: bool,
+    /// Where present, the store records the execution only while these are the present revisions. Absent where the
+    /// process that prepared it knows all changes by itself.
+    pub resolved_at: Option<ResolvedAt>,
     /// A label for reports, in the form of a [`Name`](crate::field::Name): `dev`, `prod`, ...
     pub environment: String,
     /// The rendered prompt or the ready messages.
@@ -52,6 +55,17 @@ pub struct NewExecution {
     pub max_retries: i32,
     /// Whether the provider is asked to stream, so that watchers get the text while it is written.
     pub stream_text: bool,
+}
+
+/// The revisions of what a request was resolved with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResolvedAt {
+    /// Of the API keys and the projects' names.
+    pub keys: i64,
+    /// Of the models and their prices.
+    pub models: i64,
+    /// Of the project's prompts and versions.
+    pub project: i64,
 }
 
 /// An idempotency key and the hash of its request: the same key with another hash is IDEMPOTENCY_KEY_REUSED.

@@ -125,6 +125,7 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         version_id: put.version.id,
         prompt_mode: Mode::Full,
         must_be_active: true,
+        resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("hello".into()),
         prompt_truncated: false,

@@ -20,13 +20,17 @@ WITH made AS (
         AS n (id, project_id, prompt_id, version_id, must_be_active, environment, provider, model_name,
             price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id,
             idempotency_key, request_hash, prompt_truncated, timeout_micros, max_retries, stream_text, worker,
-            claim_id, reserved, life, prompt_mode)
+            claim_id, reserved, life, prompt_mode, keys_revision, models_revision, project_revision)
     JOIN prompt_versions v ON v.id = n.version_id
     JOIN prompts p ON p.id = v.prompt_id
     CROSS JOIN (SELECT clock_timestamp() AS at) t
     WHERE p.id IS NOT DISTINCT FROM n.prompt_id AND p.project_id IS NOT DISTINCT FROM n.project_id AND p.archived_at IS NULL
         AND p.mode IS NOT DISTINCT FROM n.prompt_mode
         AND (NOT n.must_be_active OR p.active_version_number = v.version_number)
+        AND (n.keys_revision IS NULL
+            OR n.keys_revision = (SELECT r.revision FROM revisions r WHERE r.scope = 'keys')
+            AND n.models_revision = (SELECT r.revision FROM revisions r WHERE r.scope = 'models')
+            AND n.project_revision = (SELECT j.revision FROM projects j WHERE j.id = p.project_id))
     ORDER BY n.prompt_id, n.idempotency_key COLLATE "C"
     ON CONFLICT DO NOTHING
     RETURNING id, created_at, status, attempts

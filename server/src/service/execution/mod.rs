@@ -26,10 +26,11 @@ use tokio_util::task::TaskTracker;
 pub use self::backpressure::Backpressure;
 pub use self::execute_kind::CallContext;
 use self::execute_kind::ExecuteKind;
-use super::{Caller, CpuPool, ModelService, RegistryService};
+use super::{Authenticator, Caller, CpuPool, ModelService, RegistryService};
 use crate::watch::{FeedFilter, FilteredFeed, Hub, StreamLimits, Watch};
 
 pub struct ExecutionService {
+    pub authenticator: Arc<Authenticator>,
     pub registry: Arc<RegistryService>,
     /// Where rendering and hashing of large input run.
     pub cpu: CpuPool,

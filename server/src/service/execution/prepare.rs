@@ -112,6 +112,7 @@ impl ExecutionService {
             version_id: version.id,
             prompt_mode: prompt.mode,
             must_be_active: by_pointer,
+            resolved_at: None,
             environment: checked.environment.into_string(),
             input,
             prompt_truncated,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::error::{Error, Result};
-use prompt_ledger_domain::execution::{Execution, ExecutionMode};
+use prompt_ledger_domain::execution::{Execution, ExecutionMode, ResolvedAt};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::Mode;
@@ -11,7 +11,7 @@ use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_engine::{Bounds, RecordedEnd};
 use prompt_ledger_queue::Hint;
 use prompt_ledger_store::{ExecutionKey, KeyHolder, Recorded};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use super::ExecutionService;
 use super::execute_kind::{CallContext, ExecuteKind};
 use super::prepare::Prepared;
 use crate::service::Caller;
+use crate::service::access::Unconfirmed;
 use crate::watch::Watch;
 
 /// How often a request is resolved in all, where the registry changes before it is recorded.
@@ -52,8 +53,53 @@ impl ExecutionService {
         prompt_mode: Mode,
         kind: ExecuteKind<'_>,
     ) -> Result<Started> {
-        let (project, spec) = (caller.project.id, &Arc::new(spec));
-        let name = spec.name()?;
+        let spec = &Arc::new(spec);
+        let Some(unconfirmed) = &caller.unconfirmed else {
+            return self.begin_confirmed(caller, spec, prompt_mode, kind).await;
+        };
+        // Prepared from the caches alone, and recorded only while they hold what the store has.
+        if let Ok(_place) = self.place(kind)
+            && let Ok(prepared) = self.prepare_unconfirmed(caller, unconfirmed, spec, prompt_mode, kind).await
+            && let Recorded::New(started) = self.record(prepared, kind).await?
+        {
+            return Ok(started);
+        }
+        // What was wrong may not be so any more: errors and replays are told after the store was asked.
+        let caller = self.authenticator.confirm(unconfirmed).await?;
+        self.begin_confirmed(&caller, spec, prompt_mode, kind).await
+    }
+
+    async fn prepare_unconfirmed(
+        &self,
+        caller: &Caller,
+        unconfirmed: &Unconfirmed,
+        spec: &Arc<Spec>,
+        prompt_mode: Mode,
+        kind: ExecuteKind<'_>,
+    ) -> Result<Prepared> {
+        // Before the cache of the models is read.
+        let models = self.models.revision();
+        let entry = self.registry.entry(caller.project.id, spec.name()?.as_str(), spec.min_revision).await?;
+        entry.found.prompt.check_mode(prompt_mode, kind.operation())?;
+        entry.check_revision(spec.min_revision)?;
+        let key = match spec.key()? {
+            Some(key) => Some(ExecutionKey { key, request_hash: self.request_hash(caller.project.id, spec).await? }),
+            None => None,
+        };
+        let mut prepared = self.prepare(caller, spec, &entry, key, kind).await?;
+        let resolved = ResolvedAt { keys: unconfirmed.keys, models, project: entry.found.revision };
+        prepared.new.resolved_at = Some(resolved);
+        Ok(prepared)
+    }
+
+    async fn begin_confirmed(
+        &self,
+        caller: &Caller,
+        spec: &Arc<Spec>,
+        prompt_mode: Mode,
+        kind: ExecuteKind<'_>,
+    ) -> Result<Started> {
+        let (project, name) = (caller.project.id, spec.name()?);
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
         for _ in 0..RESOLVE_TRIES {
             let prompt = &entry.found.prompt;
@@ -66,21 +112,28 @@ impl ExecutionService {
                 },
             };
             entry.check_revision(spec.min_revision)?;
-            let is_queued = matches!(kind, ExecuteKind::Submit);
-            let _place = is_queued.then(|| self.backpressure.admit()).transpose()?;
+            let _place = self.place(kind)?;
             let prepared = self.prepare(caller, spec, &entry, key, kind).await?;
-            let recorded = match kind {
-                ExecuteKind::Run(call) => self.drive(prepared, call, None).await.map_err(Error::internal)?,
-                ExecuteKind::Stream(call) => self.drive_watched(prepared, call).await,
-                ExecuteKind::Submit => self.enqueue(prepared).await,
-            };
-            match recorded? {
+            match self.record(prepared, kind).await? {
                 Recorded::New(started) => return Ok(started),
                 Recorded::Existing(holder) => return self.reuse(project, spec, holder).await,
                 Recorded::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
             }
         }
         Err(Error::internal("the registry changed under every try to record an execution"))
+    }
+
+    /// The place of a submit among those under way; OVERLOADED where there is none.
+    fn place(&self, kind: ExecuteKind<'_>) -> Result<Option<OwnedSemaphorePermit>> {
+        matches!(kind, ExecuteKind::Submit).then(|| self.backpressure.admit()).transpose()
+    }
+
+    async fn record(&self, prepared: Prepared, kind: ExecuteKind<'_>) -> Result<Recorded<Started>> {
+        match kind {
+            ExecuteKind::Run(call) => self.drive(prepared, call, None).await.map_err(Error::internal)?,
+            ExecuteKind::Stream(call) => self.drive_watched(prepared, call).await,
+            ExecuteKind::Submit => self.enqueue(prepared).await,
+        }
     }
 
     /// The execution that has the key; IDEMPOTENCY_KEY_REUSED where a different request recorded it.
@@ -178,6 +231,14 @@ impl ExecutionService {
     /// MODE_MISMATCH where the prompt that a request names is not of the mode that the RPC serves. It takes precedence
     /// over whatever else is wrong with the request.
     pub async fn check_mode(&self, caller: &Caller, spec: &Spec, prompt_mode: Mode) -> Result<()> {
+        let confirmed;
+        let caller = match &caller.unconfirmed {
+            Some(unconfirmed) => {
+                confirmed = self.authenticator.confirm(unconfirmed).await?;
+                &confirmed
+            }
+            None => caller,
+        };
         let name = spec.name()?;
         let entry = self.registry.entry(caller.project.id, name.as_str(), None).await?;
         entry.found.prompt.check_mode(prompt_mode, Operation::Run)

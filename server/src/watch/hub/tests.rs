@@ -70,6 +70,7 @@ impl Kit {
             version_id: put.version.id,
             prompt_mode: Mode::Full,
             must_be_active: true,
+            resolved_at: None,
             environment: "dev".into(),
             input: Input::Prompt("hello".into()),
             prompt_truncated: false,

@@ -17,6 +17,7 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         version_id: VersionId(Uuid::from_u128(4)),
         prompt_mode: Mode::Full,
         must_be_active: true,
+        resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("Hello Ada".into()),
         prompt_truncated: true,

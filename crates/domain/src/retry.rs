@@ -27,8 +27,8 @@ impl Policy {
 
     /// The delay after attempt `attempt` (from 1) failed with `error`; `None` where no retry follows.
     ///
-    /// A provider's `retry_after` replaces the policy's delay, up to 5 minutes. `jitter` in `[0, 1)` spreads the
-    /// policy's delay by 20 % both ways, a provider's only upwards.
+    /// A provider's `retry_after` lengthens the policy's delay, up to 5 minutes, and never shortens it. `jitter` in
+    /// `[0, 1)` spreads the policy's delay by 20 % both ways, a provider's only upwards.
     #[must_use]
     pub fn delay(
         &self,
@@ -41,11 +41,9 @@ impl Policy {
         if !error.is_retryable() || attempt > max_retries {
             return None;
         }
-        let own = self.delays.get(usize::try_from(attempt - 1).ok()?)?;
-        Some(match retry_after {
-            Some(wish) => wish.min(limits::RETRY_AFTER_MAX).mul_f64(1.0 + 0.2 * jitter).min(limits::RETRY_AFTER_MAX),
-            None => own.mul_f64(0.8 + 0.4 * jitter),
-        })
+        let own = self.delays.get(usize::try_from(attempt - 1).ok()?)?.mul_f64(0.8 + 0.4 * jitter);
+        let wish = retry_after.unwrap_or_default().min(limits::RETRY_AFTER_MAX).mul_f64(1.0 + 0.2 * jitter);
+        Some(own.max(wish.min(limits::RETRY_AFTER_MAX)))
     }
 }
 
@@ -71,10 +69,14 @@ mod tests {
     }
 
     #[test]
-    fn the_providers_wish_is_honoured_up_to_five_minutes() {
-        let delay = |wish, jitter| Policy::default().delay(1, 3, ErrorType::RateLimited, Some(S(wish)), jitter);
-        assert_eq!([delay(0, 0.9), delay(1, 0.0), delay(10, 1.0)], [Some(S(0)), Some(S(1)), Some(S(12))]);
-        assert_eq!([delay(300, 1.0), delay(9_000, 0.0)], [Some(S(300)), Some(S(300))]);
+    fn the_providers_wish_lengthens_the_delay_up_to_five_minutes_and_never_shortens_it() {
+        let delay =
+            |attempt, wish, jitter| Policy::default().delay(attempt, 3, ErrorType::RateLimited, Some(S(wish)), jitter);
+        assert_eq!([delay(1, 0, 0.5), delay(1, 1, 0.0), delay(1, 10, 1.0)], [Some(S(5)), Some(S(4)), Some(S(12))]);
+        assert_eq!([delay(2, 10, 0.5), delay(2, 60, 0.0)], [Some(S(30)), Some(S(60))]);
+        assert_eq!([delay(1, 300, 1.0), delay(1, 9_000, 0.0)], [Some(S(300)), Some(S(300))]);
+        let patient = Policy { delays: vec![S(600)] };
+        assert_eq!(patient.delay(1, 1, ErrorType::RateLimited, Some(S(9_000)), 0.5), Some(S(600)));
     }
 
     #[test]

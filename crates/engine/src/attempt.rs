@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event_publisher::EventPublisher;
 use crate::heartbeat::{Heartbeat, Lease};
-use crate::outcome::{AttemptContext, End, Outcome, PartialUsage, Stop, decide, stopped};
+use crate::outcome::{AttemptContext, End, Outcome, PartialAnswer, Stop, decide, stopped};
 use crate::text::{TextWriter, Texts};
 use crate::write::until_written;
 
@@ -59,6 +59,8 @@ pub struct Job {
     pub used: Usage,
     /// Whether the text is kept in `texts` for readers while it is written.
     pub stream_text: bool,
+    /// Whether the answer is asked for whole all the same: the model does not stream.
+    pub whole: bool,
 }
 
 impl Job {
@@ -78,6 +80,8 @@ impl Job {
             max_retries: claimed.max_retries,
             used: claimed.used,
             stream_text: claimed.stream_text,
+            // A model that does not stream was recorded without `stream_text`.
+            whole: false,
         }
     }
 }
@@ -217,7 +221,13 @@ impl Runner {
     }
 
     async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {
-        let call = Call { model: &job.model.model_name, input: &job.input, params: &job.params, timeout: job.timeout };
+        let call = Call {
+            model: &job.model.model_name,
+            input: &job.input,
+            params: &job.params,
+            timeout: job.timeout,
+            whole: job.whole,
+        };
         let began = Instant::now();
         let mut writer = job.stream_text.then(|| self.texts.begin(fence));
         let telling = writer.as_ref().map(TextWriter::telling);
@@ -234,14 +244,14 @@ impl Runner {
         };
         let ended = self.unless_stopped(called, bounds, lease).await;
         let latency = began.elapsed();
-        let (usage, request_id) = match writer {
+        let (usage, request_id, text) = match writer {
             Some(writer) => writer.end().await,
             None => Default::default(),
         };
         match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, PartialUsage { latency, usage, request_id }),
+            Err(stop) => End::Stopped(stop, PartialAnswer { latency, usage, request_id, text }),
         }
     }
 

@@ -14,18 +14,20 @@ pub enum End {
     Answered(Answer),
     Failed(CallError),
     /// The call was aborted by this process.
-    Stopped(Stop, PartialUsage),
+    Stopped(Stop, PartialAnswer),
 }
 
 /// What is known of a call that was aborted by this process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PartialUsage {
+pub struct PartialAnswer {
     /// From the begin of the call to its abort.
     pub latency: Duration,
     /// As far as the provider had reported it.
     pub usage: Usage,
     /// Empty where the provider had not sent it.
     pub request_id: String,
+    /// What the model had written, where it was streamed; at most what is stored.
+    pub text: String,
 }
 
 /// Why this process aborted a call.
@@ -94,7 +96,7 @@ pub fn decide(end: End, around: &AttemptContext<'_>) -> Outcome {
                     Outcome::Requeue(Requeue { ended: ended(&error), after, handed_back: false })
                 }
                 Some(after) => Outcome::Retry { ended: ended(&error), after },
-                None => Outcome::Finish(failed(&error, around)),
+                None => Outcome::Finish(failed(error, around)),
             }
         }
         End::Stopped(Stop::LeaseLost, _) if around.mode == ExecutionMode::Async => Outcome::Leave,
@@ -127,13 +129,16 @@ fn succeeded(answer: Answer, around: &AttemptContext<'_>) -> Finish {
     }
 }
 
-fn failed(error: &CallError, around: &AttemptContext<'_>) -> Finish {
-    ending(Status::Failed, ended(error), Some((error.error_type, error.message.clone())), around)
+fn failed(error: CallError, around: &AttemptContext<'_>) -> Finish {
+    let ended = ended(&error);
+    let failure = Some((error.error_type, error.message));
+    let finish = ending(Status::Failed, ended, failure, error.text, around);
+    Finish { response_truncated: error.truncated, ..finish }
 }
 
 /// The end of an execution that this process stops, during a call or between two.
 #[must_use]
-pub fn stopped(stop: Stop, cut: Option<PartialUsage>, around: &AttemptContext<'_>) -> Finish {
+pub fn stopped(stop: Stop, cut: Option<PartialAnswer>, around: &AttemptContext<'_>) -> Finish {
     let (status, reason) = match stop {
         Stop::Canceled => (Status::Canceled, None),
         Stop::CallerDeadline => {
@@ -144,7 +149,7 @@ pub fn stopped(stop: Stop, cut: Option<PartialUsage>, around: &AttemptContext<'_
         Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
     };
     let latency = cut.as_ref().map(|cut| cut.latency);
-    let PartialUsage { usage, request_id: provider_request_id, .. } = cut.unwrap_or_default();
+    let PartialAnswer { usage, request_id: provider_request_id, text, .. } = cut.unwrap_or_default();
     let ended = Ended {
         error_type: reason.map(|(error_type, _)| error_type),
         error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
@@ -152,16 +157,23 @@ pub fn stopped(stop: Stop, cut: Option<PartialUsage>, around: &AttemptContext<'_
         usage,
         latency,
     };
-    ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), around)
+    ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), text, around)
 }
 
-fn ending(status: Status, ended: Ended, failure: Option<(ErrorType, String)>, around: &AttemptContext<'_>) -> Finish {
+/// An end without an answer; what the model had written is kept.
+fn ending(
+    status: Status,
+    ended: Ended,
+    failure: Option<(ErrorType, String)>,
+    response: String,
+    around: &AttemptContext<'_>,
+) -> Finish {
     let cost_nano_usd = cost(ended.usage, around);
     let failure = failure.map(|(error_type, message)| Failure { error_type, message });
     Finish {
         status,
         ended,
-        response: String::new(),
+        response,
         response_truncated: false,
         finish_reason: None,
         failure: failure.or_else(|| truncation(around.prompt_truncated, false)),
@@ -237,8 +249,8 @@ mod tests {
         })
     }
 
-    fn cut() -> PartialUsage {
-        PartialUsage { latency: S(1), usage: used(3, 4), request_id: "req-3".into() }
+    fn cut() -> PartialAnswer {
+        PartialAnswer { latency: S(1), usage: used(3, 4), request_id: "req-3".into(), text: "half".into() }
     }
 
     fn error(error_type: ErrorType) -> CallError {
@@ -248,6 +260,8 @@ mod tests {
             retry_after: None,
             request_id: "req-2".into(),
             usage: Usage::default(),
+            text: "half an".into(),
+            truncated: true,
             latency: Some(S(2)),
         }
     }
@@ -310,6 +324,7 @@ mod tests {
         let spent = AttemptContext { attempt: 4, ..around(&policy, None) };
         let finish = finish(end(), &spent);
         assert_eq!((finish.status, finish.failure.unwrap().error_type), (Status::Failed, ErrorType::ProviderError));
+        assert_eq!((&*finish.response, finish.response_truncated), ("half an", true), "what was written is kept");
     }
 
     #[test]
@@ -354,7 +369,7 @@ mod tests {
             assert_eq!((*usage, &**provider_request_id, *latency), (used(3, 4), "req-3", Some(S(1))));
             assert_eq!(finish.cost_nano_usd, Some(4 + 2 * 5), "of all attempts");
             assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
-            assert_eq!(finish.ended.error_type, error_type);
+            assert_eq!((finish.ended.error_type, &*finish.response), (error_type, "half"));
         }
         let short = AttemptContext { prompt_truncated: true, ..around(&policy, None) };
         let finish = stopped(Stop::Canceled, None, &short);

@@ -236,13 +236,17 @@ impl TextWriter {
         }
     }
 
-    /// Publishes the rest, and yields so that streams forward it before the end is written. Returns the usage and the
-    /// request id, as far as the provider had reported them.
-    pub(crate) async fn end(mut self) -> (Usage, String) {
+    /// Publishes the rest, and yields so that streams forward it before the end is written. Returns the usage, the
+    /// request id and the text, as far as they had come.
+    pub(crate) async fn end(mut self) -> (Usage, String, String) {
         let told = (self.used, std::mem::take(&mut self.request_id));
+        let live = Arc::clone(&self.live);
         drop(self);
         tokio::task::yield_now().await;
-        told
+        let mut state = live.state();
+        // Nothing of it is left to publish.
+        state.told = 0;
+        (told.0, told.1, std::mem::take(&mut state.text))
     }
 }
 

@@ -158,6 +158,8 @@ impl Provider for Missing {
             retry_after: None,
             request_id: String::new(),
             usage: Usage::default(),
+            text: String::new(),
+            truncated: false,
             latency: None,
         })
     }

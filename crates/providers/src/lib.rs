@@ -19,6 +19,9 @@ use prompt_ledger_domain::model::Usage;
 pub use crate::http::{BodyBudget, Endpoint};
 pub use crate::registry::Providers;
 
+#[cfg(doc)]
+use prompt_ledger_domain::limits;
+
 /// One call to a model.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
@@ -28,16 +31,19 @@ pub struct Call<'a> {
     pub input: &'a Input,
     /// The parameters; absent ones are not sent.
     pub params: &'a Params,
-    /// How long the call may take, connecting included.
+    /// How long the call may take, connecting included. One that is not [`limits::TIMEOUT_DEFAULT`] was asked for: then
+    /// it alone bounds a stream's first byte and its silence, and the instance's settings do not.
     pub timeout: Duration,
+    /// Whether the whole answer is asked for even where there is a sink, which then receives it at once.
+    pub whole: bool,
 }
 
 /// A model's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Without NUL.
+    /// Without NUL; at most what is stored.
     pub text: String,
-    /// The model wrote more than `text`: of a stream no more is kept than is stored.
+    /// The model wrote more than `text`.
     pub truncated: bool,
     /// Token counts, as far as the provider reported them.
     pub usage: Usage,
@@ -62,6 +68,10 @@ pub struct CallError {
     pub request_id: String,
     /// What was used before the failure, as far as reported.
     pub usage: Usage,
+    /// What the model had written before the failure; without NUL, at most what is stored.
+    pub text: String,
+    /// The model wrote more than `text`.
+    pub truncated: bool,
     /// From the request to the failure; absent when nothing was sent.
     pub latency: Option<Duration>,
 }
@@ -87,8 +97,30 @@ pub trait Provider: Send + Sync {
     /// Whether models need no registration: true where the base URL is not the vendor's.
     fn takes_any_model(&self) -> bool;
 
+    /// The parameters that are sent in place of these to a model with this registered `max_tokens`: a limit, where the
+    /// provider requires one.
+    fn completed(&self, params: Params, _max_tokens: Option<i32>) -> Params {
+        params
+    }
+
     /// Calls the model. With a sink the provider is asked to stream, and each piece of the text is pushed as it
-    /// arrives; without one it is asked for the whole answer. A stream that ends without a finish reason fails as
-    /// `connection`. Dropping the future aborts the call.
+    /// arrives; without one it is asked for the whole answer. Whatever was asked for, an answer is taken in the form in
+    /// which it comes. One that ends without a finish reason and without the protocol's end mark fails as `connection`.
+    /// A provider that refuses a field which we added is asked once more without it, within the same timeout. Dropping
+    /// the future aborts the call.
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError>;
+}
+
+/// The failure of a call that is not made.
+fn unsent(error: &prompt_ledger_domain::Error) -> CallError {
+    CallError {
+        error_type: ErrorType::InvalidRequest,
+        message: error.to_string(),
+        retry_after: None,
+        request_id: String::new(),
+        usage: Usage::default(),
+        text: String::new(),
+        truncated: false,
+        latency: None,
+    }
 }

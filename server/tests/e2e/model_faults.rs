@@ -14,7 +14,7 @@ async fn every_fault_is_a_failed_execution_of_its_kind() {
     let filtered = r#"{"error": {"code": "content_filter", "message": "no"}}"#;
     let cases = [
         (Reply::garbage(), "invalid_response"),
-        (Reply::empty(), "invalid_response"),
+        (Reply::empty(), "provider_error"),
         (Reply::close(), "connection"),
         (Reply::cut(), "connection"),
         (Reply::huge(20 * 1024 * 1024), "response_too_large"),

@@ -99,7 +99,7 @@ async fn an_execution_that_does_not_stream_is_asked_whole_and_sends_no_text() {
     let id = ledger.submit(greet()).await;
     let record = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
     assert_eq!((record.deltas, &*record.ended.unwrap().response_text), (0, "one two"));
-    assert!(model.last_request().body.get("stream").is_none());
+    assert_eq!(model.last_request().body["stream"], false);
 }
 
 #[tokio::test]

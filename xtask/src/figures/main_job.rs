@@ -174,8 +174,13 @@ async fn run_execution(binary: &Path) -> Result<(), FigureError> {
 /// A direct call of the model, with the client that the server uses.
 pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), FigureError> {
     let input = Input::Prompt("Say hello to Ada.".into());
-    let call =
-        Call { model: "gpt-4o-mini", input: &input, params: &Params::default(), timeout: Duration::from_secs(9) };
+    let call = Call {
+        model: "gpt-4o-mini",
+        input: &input,
+        params: &Params::default(),
+        timeout: Duration::from_secs(9),
+        whole: false,
+    };
     provider.call(call, None).await.map_err(|error| error.message)?;
     Ok(())
 }

@@ -99,7 +99,8 @@ pub struct ExecutionTexts {
     pub input: Input,
     /// The values that the template was rendered with: canonical JSON (RFC 8785), an object.
     pub variables: String,
-    /// The model's text, at most 500 KB; empty until the execution has succeeded.
+    /// The model's text, at most 500 KB; empty until the execution has ended. Of one that did not succeed, what the last
+    /// call had brought until it failed or was stopped.
     pub response: String,
 }
 
@@ -138,7 +139,7 @@ pub struct Execution {
     pub environment: String,
     /// The requested model, or the server's default when the execution was recorded.
     pub model: ModelRef,
-    /// The parameters as the caller sent them.
+    /// The parameters that are sent: the caller's, and a limit where the provider requires one.
     pub params: Params,
     /// Sums over the attempts that have ended.
     pub usage: Usage,

@@ -64,9 +64,9 @@ pub enum ErrorType {
     RateLimited,
     /// The provider answered 402, or that the account's quota is spent.
     QuotaExhausted,
-    /// The provider answered 5xx, or reported a failure of its own.
+    /// The provider answered 409, 425 or 5xx, reported a failure of its own, or answered nothing at all.
     ProviderError,
-    /// The provider answered a 4xx that is none of the others.
+    /// The provider answered 501 or a 4xx that is none of the others, or that the request is at fault.
     InvalidRequest,
     /// The provider answered 401 or 403: it does not accept the key.
     ProviderAuth,

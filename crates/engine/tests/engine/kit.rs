@@ -84,6 +84,7 @@ impl Kit {
             handed_back: 0,
             used: Usage::default(),
             stream_text: false,
+            whole: false,
             input: new.input.clone(),
             prompt_truncated: false,
             model: new.model.clone(),

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::Call;
 
-/// The API requires a limit: this one is sent when the caller gives none. Every model allows it.
-const MAX_TOKENS: i32 = 4096;
+/// The API requires a limit: this one is sent where neither the caller nor the model's registration has one. Every model
+/// allows it.
+pub(super) const MAX_TOKENS: i32 = 4096;
 
 /// The body of a request. Absent parameters are not sent.
 #[derive(Serialize)]
@@ -24,8 +25,8 @@ pub(super) struct MessagesRequest<'a> {
     top_k: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repetition_penalty: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<bool>,
+    /// Always sent: some servers stream unless they are told not to.
+    stream: bool,
 }
 
 #[derive(Serialize)]
@@ -53,7 +54,7 @@ pub(super) fn body<'a>(call: &Call<'a>, streams: bool) -> MessagesRequest<'a> {
         top_p: params.top_p,
         top_k: params.top_k,
         repetition_penalty: params.repetition_penalty,
-        stream: streams.then_some(true),
+        stream: streams,
     }
 }
 

@@ -2,16 +2,17 @@
 //! parsed.
 
 use std::fmt;
+use std::mem::take;
 use std::sync::Arc;
 
 use prompt_ledger_domain::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::CallFault;
+use super::outcome::CallFault;
 
 /// Bodies and stream events of up to this many bytes are outside the budget and are parsed on the runtime: that takes
 /// less than a millisecond.
-const SMALL_BYTES: usize = 64 * 1024;
+pub(super) const SMALL_BYTES: usize = 64 * 1024;
 
 /// Bounds the memory that bodies and stream events above 64 KiB take at once, from reading to parsing, and how many of
 /// them are parsed at once. The provider instances of a process share one: clones are one budget.
@@ -44,18 +45,31 @@ impl BodyBudget {
         length: usize,
         parse: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, CallFault> {
+        self.parse_into(&mut (), length, move |()| parse()).await
+    }
+
+    /// Parses text of this length into `state`, which is away only while that is under way on another thread.
+    pub(super) async fn parse_into<S: Default + Send + 'static, T: Send + 'static>(
+        &self,
+        state: &mut S,
+        length: usize,
+        parse: impl FnOnce(&mut S) -> T + Send + 'static,
+    ) -> Result<T, CallFault> {
         if length <= SMALL_BYTES {
-            return Ok(parse());
+            return Ok(parse(state));
         }
         let unread = |_| CallFault::invalid_response("the provider's answer could not be read");
         let turn = Arc::clone(&self.parsers).acquire_owned().await.map_err(|_| unread(()))?;
+        let mut moved = take(state);
         // Parsing goes on when the call is dropped, so it keeps its permit, and what it parses keeps its room.
         let parsing = tokio::task::spawn_blocking(move || {
-            let parsed = parse();
+            let parsed = parse(&mut moved);
             drop(turn);
-            parsed
+            (moved, parsed)
         });
-        parsing.await.map_err(|_| unread(()))
+        let (moved, parsed) = parsing.await.map_err(|_| unread(()))?;
+        *state = moved;
+        Ok(parsed)
     }
 }
 
@@ -82,10 +96,6 @@ pub(super) struct BodyRoom {
 impl BodyRoom {
     pub(super) fn new(budget: &BodyBudget) -> Self {
         Self { budget: budget.clone(), held: None, last: None }
-    }
-
-    pub(super) fn budget(&self) -> &BodyBudget {
-        &self.budget
     }
 
     /// Grows a buffer to hold `bytes`, but no larger than `most`; waits until the budget has room for that. While a

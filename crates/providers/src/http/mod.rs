@@ -1,161 +1,148 @@
 //! What providers over HTTP share: sending, reading, and classifying failures.
 
+mod answer;
 mod body;
 mod budget;
+mod coding;
+mod counts;
+mod endpoint;
+mod finish;
+mod form;
+mod frames;
 pub(crate) mod json;
 mod outcome;
+mod prose;
+mod read;
 mod redact;
 mod refusal;
+mod repair;
 mod retry_after;
-mod sse;
-mod stream;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use prompt_ledger_domain::error::{Error, Result};
+use prompt_ledger_domain::error::Result;
 use prompt_ledger_domain::execution::{ErrorType, Input};
 use prompt_ledger_domain::limits;
-use prompt_ledger_domain::secret::Secret;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Request, RequestBuilder};
-use serde::Serialize;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, Response};
 use url::Url;
 
-use crate::TextSink;
+use crate::{Answer, Call, CallError, TextSink};
 
-use self::body::{Received, ResponseBody};
+pub(crate) use self::answer::{AnswerSoFar, ReadDocument};
+use self::body::{ResponseBody, Silence};
 pub use self::budget::BodyBudget;
-pub(crate) use self::outcome::{CallFault, ReadAnswer, ToldSoFar, conclude, count, within};
+use self::budget::BodyRoom;
+pub(crate) use self::counts::PromptCount;
+pub use self::endpoint::Endpoint;
+pub(crate) use self::form::Form;
+use self::form::Forms;
+use self::outcome::CallFault;
+use self::read::AnswerReader;
 use self::redact::Redactor;
-pub(crate) use self::refusal::in_body;
-pub(crate) use self::stream::Delta;
-use self::stream::{EventReader, ReadTimeouts, at_once};
+pub(crate) use self::refusal::told as told_error;
 
-/// Most idle connections that are kept.
-const IDLE_CONNECTIONS: usize = 64;
-
-/// Where a provider is, its key, and the bounds of its calls.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// Absent where the server needs none, as a local one may.
-    pub api_key: Option<Secret>,
-    /// Absent: the vendor's own server. For example `http://127.0.0.1:11434/v1`.
-    pub base_url: Option<Url>,
-    /// Bounds connecting; 10 seconds by default. A call's own timeout bounds it too.
-    pub connect_timeout: Duration,
-    /// Bounds the time from the request to a stream's first event; 60 seconds by default. A call's own timeout bounds
-    /// it too.
-    pub first_token_timeout: Duration,
-    /// Bounds the silence within a stream that has begun; 30 seconds by default. A call's own timeout bounds it too.
-    pub idle_timeout: Duration,
-    /// Bounds the memory of response bodies, together with the other instances that share it; by default a budget of
-    /// its own.
-    pub bodies: BodyBudget,
-}
-
-impl Default for Endpoint {
-    fn default() -> Self {
-        Self {
-            api_key: None,
-            base_url: None,
-            connect_timeout: Duration::from_secs(10),
-            first_token_timeout: Duration::from_secs(60),
-            idle_timeout: Duration::from_secs(30),
-            bodies: BodyBudget::default(),
-        }
-    }
-}
-
-impl Endpoint {
-    /// Whether the base URL's host is another than the vendor's.
-    pub(crate) fn is_own_place(&self, makers_host: &str) -> bool {
-        self.base_url.as_ref().is_some_and(|url| url.host_str() != Some(makers_host))
-    }
-
-    /// The key as a header value behind `prefix`, marked as sensitive so that it is not logged.
-    pub(crate) fn key_header(&self, prefix: &str) -> Result<Option<HeaderValue>> {
-        let Some(key) = &self.api_key else { return Ok(None) };
-        let value = HeaderValue::from_str(&format!("{prefix}{}", key.expose())).map_err(|_| {
-            Error::invalid("api_key", "holds a character that no HTTP header may hold, such as a newline")
-        })?;
-        Ok(Some(sensitive(value)))
-    }
-
-    /// The base URL, or the vendor's.
-    pub(crate) fn base(&self, makers: &str) -> Result<Url> {
-        self.base_url.clone().map_or_else(|| Url::parse(makers).map_err(Error::internal), Ok)
-    }
-}
-
-fn sensitive(mut value: HeaderValue) -> HeaderValue {
-    value.set_sensitive(true);
-    value
+/// How a protocol is spoken.
+pub(crate) struct Protocol {
+    pub(crate) read: ReadDocument,
+    pub(crate) prompt_count: PromptCount,
+    /// The form that is tried first.
+    pub(crate) form: Form,
+    /// Whether a limit has two names.
+    pub(crate) has_limit_names: bool,
+    /// The header that the key is sent in, and what stands before the key there.
+    pub(crate) key: (HeaderName, &'static str),
 }
 
 /// A connection pool to one provider.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Http {
     client: Client,
+    url: Url,
+    /// Sent with every call.
+    headers: HeaderMap,
     /// `host` or `host:port`, for messages.
     place: Arc<str>,
-    first_token_timeout: Duration,
+    first_byte_timeout: Duration,
     idle_timeout: Duration,
     bodies: BodyBudget,
     redactor: Arc<Redactor>,
+    forms: Forms,
+    read: ReadDocument,
+    prompt_count: PromptCount,
+    has_limit_names: bool,
 }
 
-/// A successful response to a call that asked for a stream.
-#[derive(Debug)]
-enum Came {
-    /// A whole answer, from a server that does not stream.
-    Whole(Received),
-    /// A stream has begun.
-    EventReader(Box<EventReader>),
-}
+/// Writes the body of a request in a form; the flag asks for a stream.
+pub(crate) type WriteBody<'w> = &'w (dyn Fn(Form, bool) -> serde_json::Result<Vec<u8>> + Send + Sync);
 
 impl Http {
-    pub(crate) fn new(base: &Url, endpoint: Endpoint) -> Result<Self> {
-        // The process may have installed a TLS provider already; then that one stays.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder()
-            .connect_timeout(endpoint.connect_timeout)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Duration::from_secs(30))
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .pool_idle_timeout(Duration::from_secs(90))
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .http2_keep_alive_timeout(Duration::from_secs(10))
-            // The key and the prompt must go to the configured server only: neither redirects nor proxies are followed.
-            .redirect(Policy::none())
-            .no_proxy();
-        if base.scheme() == "http" {
-            // No certificate is ever checked, so a machine without root certificates must do.
-            builder = builder.tls_certs_only([]);
-        }
-        let client = builder.build().map_err(Error::internal)?;
-        let place = match (base.host_str().unwrap_or_default(), base.port()) {
+    pub(crate) fn new(url: Url, endpoint: Endpoint, protocol: Protocol) -> Result<Self> {
+        let mut headers = endpoint.all_headers(protocol.key.0, protocol.key.1)?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // Without it, RFC 9110 lets a server choose any coding.
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let client = endpoint.client(&url)?;
+        let place = match (url.host_str().unwrap_or_default(), url.port()) {
             (host, None) => host.to_owned(),
             (host, Some(port)) => format!("{host}:{port}"),
         };
+        let others = endpoint.headers.iter().map(|(_, value)| value);
+        let redactor = Arc::new(Redactor::new(endpoint.api_key.as_ref(), others));
         Ok(Self {
             client,
+            url,
+            headers,
             place: place.into(),
-            first_token_timeout: endpoint.first_token_timeout,
+            first_byte_timeout: endpoint.first_byte_timeout,
             idle_timeout: endpoint.idle_timeout,
             bodies: endpoint.bodies,
-            redactor: Arc::new(Redactor::new(endpoint.api_key.as_ref())),
+            redactor,
+            forms: Forms::new(protocol.form),
+            read: protocol.read,
+            prompt_count: protocol.prompt_count,
+            has_limit_names: protocol.has_limit_names,
         })
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// Adds a header to every call, unless the endpoint has one of that name.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.entry(name).or_insert(value);
+        self
     }
 
-    /// Removes the key from the provider's texts.
-    fn redactor(&self) -> &Redactor {
-        &self.redactor
+    /// Makes a call within its timeout. The answer's text is pushed into the sink as it arrives. A failure keeps what
+    /// came before it.
+    pub(crate) async fn call(
+        &self,
+        call: Call<'_>,
+        sink: Option<&mut dyn TextSink>,
+        write: WriteBody<'_>,
+    ) -> Result<Answer, CallError> {
+        let mut so_far = AnswerSoFar::new(self.prompt_count);
+        let asking = self.ask(&call, sink, &mut so_far, write);
+        let asked = tokio::time::timeout(call.timeout, asking).await.unwrap_or_else(|_| {
+            let message = format!("the provider had not answered after {:?}", call.timeout);
+            Err(CallFault::new(ErrorType::Timeout, message))
+        });
+        let latency = so_far.began.elapsed();
+        let (usage, finish_reason) = (so_far.usage(), so_far.finish_reason());
+        let request_id = self.redactor.request_id(std::mem::take(&mut so_far.request_id));
+        let (text, truncated) = (so_far.prose.finish(), so_far.prose.is_truncated());
+        match asked {
+            Ok(()) => Ok(Answer { text, truncated, usage, finish_reason, request_id, latency }),
+            Err(fault) => Err(CallError {
+                error_type: fault.error_type,
+                message: self.shown(fault.message, call.input).await,
+                retry_after: fault.retry_after,
+                request_id,
+                usage,
+                text,
+                truncated,
+                latency: fault.sent.then_some(latency),
+            }),
+        }
     }
 
     /// A provider's message about an input, redacted. Where either is long, that runs off the runtime.
@@ -163,79 +150,114 @@ impl Http {
         let (redactor, input) = (Arc::clone(&self.redactor), input.clone());
         let length = message.len() + input.bytes();
         let redacting = move || redactor.message(&message, &input);
-        self.bodies.parse(length, redacting).await.unwrap_or_else(|failed| failed.message)
+        self.bodies.parse(length, redacting).await.unwrap_or_else(|fault| fault.message)
     }
 
-    /// Sends a request with a JSON body once. With a sink the answer is read as events, and their text is pushed into
-    /// the sink; a server that answers whole all the same is accepted. Without a sink it is read whole.
-    pub(crate) async fn ask(
+    /// Asks once; where the server refuses a field that we added, once more in another form.
+    async fn ask(
         &self,
-        request: RequestBuilder,
-        body: &(impl Serialize + Sync),
-        sink: Option<&mut dyn TextSink>,
-        told: &mut ToldSoFar,
-        read_answer: fn(&[u8], &str) -> Result<ReadAnswer, CallFault>,
-        read_event: impl FnMut(&str) -> Result<Delta, CallFault> + Send + 'static,
-    ) -> Result<ReadAnswer, CallFault> {
-        let body = serde_json::to_vec(body).map_err(|error| CallFault::unsent(error.to_string()))?;
-        let request = request.header(CONTENT_TYPE, "application/json").body(body).build();
-        let request = request.map_err(|error| CallFault::unsent(error.to_string()))?;
-        let Some(sink) = sink else {
-            return self.send(request).await?.read(told, read_answer).await;
+        call: &Call<'_>,
+        mut sink: Option<&mut dyn TextSink>,
+        so_far: &mut AnswerSoFar,
+        write: WriteBody<'_>,
+    ) -> Result<(), CallFault> {
+        let wants_stream = sink.is_some() && !call.whole;
+        let form = self.forms.of(call.model);
+        let streams = wants_stream && form.streams;
+        let first_sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn TextSink);
+        let asked = self.ask_in(form, streams, call, first_sink, so_far, write).await;
+        let Err(refused) = &asked else { return asked };
+        let has_limit = self.has_limit_names && call.params.max_new_tokens.is_some();
+        let Some(other) = form.without(&refused.refused_fields, has_limit, streams) else { return asked };
+        *so_far = AnswerSoFar::new(self.prompt_count);
+        self.ask_in(other, wants_stream && other.streams, call, sink, so_far, write).await?;
+        self.forms.learn(call.model, other);
+        Ok(())
+    }
+
+    async fn ask_in(
+        &self,
+        form: Form,
+        streams: bool,
+        call: &Call<'_>,
+        mut sink: Option<&mut dyn TextSink>,
+        so_far: &mut AnswerSoFar,
+        write: WriteBody<'_>,
+    ) -> Result<(), CallFault> {
+        let body = write(form, streams).map_err(|error| CallFault::unsent(error.to_string()))?;
+        let silence = if streams { self.silence(call.timeout, so_far.began) } else { None };
+        let opening = self.open(body, silence, so_far);
+        let body = match silence {
+            Some(silence) => silence.first(opening).await?,
+            None => opening.await?,
         };
-        match self.send_for_events(request).await? {
-            Came::EventReader(events) => events.read(sink, told, read_event).await,
-            Came::Whole(received) => Ok(at_once(received.read(told, read_answer).await?, sink)),
+        if let Some(sink) = &mut sink {
+            sink.told(so_far.usage(), &self.redactor.request_id(so_far.request_id.clone()));
         }
+        let reader = AnswerReader::new(body, self.bodies.clone());
+        reader.read(sink, so_far, &self.redactor, self.read).await
     }
 
-    /// Sends a request once and reads its answer, up to 16 MiB. Dropping the future closes the connection.
-    async fn send(&self, request: Request) -> Result<Received, CallFault> {
-        self.open(request).await?.whole().await
+    /// The bounds of a stream's silence: none where the caller asked for a timeout, which bounds it then.
+    fn silence(&self, timeout: Duration, began: Instant) -> Option<Silence> {
+        let silence = Silence { began, first: self.first_byte_timeout, idle: self.idle_timeout };
+        (timeout == limits::TIMEOUT_DEFAULT).then_some(silence)
     }
 
-    /// Sends a request for a stream once, and waits until the stream begins. Where the server answers with JSON
-    /// instead, that is read to its end.
-    async fn send_for_events(&self, request: Request) -> Result<Came, CallFault> {
-        let timeouts = ReadTimeouts::begin(self.first_token_timeout, self.idle_timeout);
-        let begin = async {
-            let body = self.open(request).await?;
-            let media_type = media_type(body.response.headers());
-            if media_type.ends_with("json") {
-                return Ok(Came::Whole(body.whole().await?));
+    /// Sends a request once; returns the body of a successful response as it begins. The transport repeats it only where
+    /// it knows that the server has not begun to work on it: where no byte was written, where the stream was refused, or
+    /// where the connection's end says that it was not looked at.
+    async fn open(
+        &self,
+        body: Vec<u8>,
+        silence: Option<Silence>,
+        so_far: &mut AnswerSoFar,
+    ) -> Result<ResponseBody, CallFault> {
+        let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(body);
+        let response = request.send().await.map_err(|error| broken(&self.place, &error))?;
+        so_far.request_id = id_header(response.headers());
+        if response.status().is_success() {
+            return ResponseBody::new(response, Arc::clone(&self.place), silence);
+        }
+        Err(self.refusal(response).await)
+    }
+
+    async fn refusal(&self, response: Response) -> CallFault {
+        let status = response.status();
+        let retry_after = retry_after::wish(response.headers(), SystemTime::now());
+        let mut fault = None;
+        if let Some((body, room)) = self.refusal_body(response).await {
+            let length = body.len();
+            let classifying = move || {
+                let fault = refusal::classify(status, Some(&body));
+                // In this order: the body occupies its room until it is dropped.
+                drop(body);
+                drop(room);
+                fault
+            };
+            fault = self.bodies.parse(length, classifying).await.ok();
+        }
+        CallFault { retry_after, ..fault.unwrap_or_else(|| refusal::classify(status, None)) }
+    }
+
+    /// The body of an unsuccessful response with its share of the budget; absent where it cannot be read or is too long.
+    async fn refusal_body(&self, response: Response) -> Option<(Vec<u8>, BodyRoom)> {
+        let mut body = ResponseBody::new(response, Arc::clone(&self.place), None).ok()?;
+        let (mut text, mut room) = (Vec::new(), BodyRoom::new(&self.bodies));
+        while let Some(piece) = body.piece().await.ok()? {
+            let length = text.len() + piece.len();
+            if length > limits::PROVIDER_REFUSAL_BYTES {
+                return None;
             }
-            let is_declared = media_type == "text/event-stream";
-            let redactor = Arc::clone(&self.redactor);
-            Ok(Came::EventReader(Box::new(EventReader::new(body, is_declared, timeouts, redactor))))
-        };
-        timeouts.first(begin).await
-    }
-
-    /// Sends a request once; returns the body of a successful response as it begins.
-    async fn open(&self, request: Request) -> Result<ResponseBody, CallFault> {
-        let response = self.client.execute(request).await.map_err(|error| broken(&self.place, &error))?;
-        let (status, headers) = (response.status(), response.headers());
-        let request_id = id_header(headers);
-        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = retry_after.and_then(|value| retry_after::parse(value, SystemTime::now()));
-        let most = if status.is_success() { limits::PROVIDER_BODY_BYTES } else { limits::PROVIDER_REFUSAL_BYTES };
-        let (place, budget) = (Arc::clone(&self.place), self.bodies.clone());
-        let body = ResponseBody { response, request_id, place, budget, most, read: 0 };
-        if status.is_success() {
-            return Ok(body);
+            room.reserve(&mut text, length, limits::PROVIDER_REFUSAL_BYTES).await;
+            text.extend_from_slice(&piece);
         }
-        let request_id = body.request_id.clone();
-        let failed = match body.whole().await {
-            Ok(received) => received.parse(move |body| refusal::classify(status, body)).await?,
-            // The status is enough when the body cannot be read.
-            Err(_) => refusal::classify(status, b""),
-        };
-        Err(CallFault { retry_after, request_id, ..failed })
+        Some((text, room))
     }
 }
 
 fn broken(place: &str, error: &reqwest::Error) -> CallFault {
-    let failed = match (error.is_timeout(), error.is_connect()) {
+    let fault = match (error.is_timeout(), error.is_connect()) {
         (true, true) => CallFault::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
         (true, false) => CallFault::new(ErrorType::Timeout, format!("the connection to {place} went silent")),
         (false, true) => CallFault::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
@@ -243,12 +265,12 @@ fn broken(place: &str, error: &reqwest::Error) -> CallFault {
             CallFault::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error)))
         }
     };
-    CallFault { sent: !error.is_connect(), ..failed }
+    CallFault { sent: !error.is_connect(), ..fault }
 }
 
 /// The innermost cause; it names neither the URL nor what was sent.
-fn root(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn root(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
     }
@@ -259,28 +281,4 @@ fn root(error: &reqwest::Error) -> String {
 fn id_header(headers: &HeaderMap) -> String {
     let values = ["x-request-id", "request-id"].into_iter().filter_map(|name| headers.get(name)?.to_str().ok());
     values.into_iter().find(|id| outcome::is_request_id(id)).unwrap_or_default().to_owned()
-}
-
-/// The media type, in lower case and without parameters; empty when the header is missing.
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_connection_that_stands_and_says_nothing_is_not_one_that_was_never_made() {
-        let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = Url::parse(&format!("http://{}", silent.local_addr().unwrap())).unwrap();
-        let http = Http::new(&url, Endpoint::default()).unwrap();
-        let request = http.client().get(url).timeout(Duration::from_millis(50)).build().unwrap();
-        let failed = http.send(request).await.unwrap_err();
-        assert_eq!((failed.error_type, failed.sent), (ErrorType::Timeout, true));
-        assert_eq!(failed.message, format!("the connection to {} went silent", silent.local_addr().unwrap()));
-    }
 }

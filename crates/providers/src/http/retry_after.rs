@@ -1,15 +1,26 @@
-//! `Retry-After`, in its two forms (RFC 9110, 10.2.3).
+//! How long a provider asks to wait before the next call: `retry-after-ms`, as OpenAI and Azure send it, or
+//! `Retry-After` in its two forms (RFC 9110, 10.2.3).
 
 use std::time::{Duration, SystemTime};
 
-/// Seconds, also with a fraction as some gateways send them, or a date; a date in the past is zero.
-pub(super) fn parse(value: &str, now: SystemTime) -> Option<Duration> {
-    let value = value.trim();
-    if let Ok(seconds) = value.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+/// The wish of a response. A date counts from the response's own `Date`, since clocks differ, or else from `now`; one in
+/// the past is zero.
+pub(super) fn wish(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let seconds = |value: &str| Duration::try_from_secs_f64(value.parse().ok()?).ok();
+    let millis =
+        text("retry-after-ms").and_then(|value| Duration::try_from_secs_f64(value.parse::<f64>().ok()? / 1e3).ok());
+    millis.or_else(|| {
+        let value = text(RETRY_AFTER.as_str())?;
+        // Seconds may have a fraction, as some gateways send them.
+        seconds(value).or_else(|| {
+            let date = httpdate::parse_http_date(value).ok()?;
+            let sent = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+            Some(date.duration_since(sent.unwrap_or(now)).unwrap_or_default())
+        })
+    })
 }
 
 #[cfg(test)]
@@ -17,23 +28,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_and_dates_are_read() {
+    fn seconds_milliseconds_and_dates_are_read() {
         let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
-        for (value, expected) in [
-            ("0", Some(Duration::ZERO)),
-            (" 120 ", Some(Duration::from_secs(120))),
-            ("1.5", Some(Duration::from_millis(1500))),
-            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(Duration::from_secs(60))),
-            ("Sunday, 06-Nov-94 08:49:38 GMT", Some(Duration::from_secs(1))),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(Duration::ZERO)),
-            ("-1", None),
-            ("NaN", None),
-            ("inf", None),
-            ("1e300", None),
-            ("soon", None),
-            ("", None),
+        let ms = |millis| Some(Duration::from_millis(millis));
+        let hour_back = [("date", "Sun, 06 Nov 1994 07:49:37 GMT")];
+        for (others, value, expected) in [
+            (&[][..], "0", ms(0)),
+            (&[], " 120 ", ms(120_000)),
+            (&[], "1.5", ms(1500)),
+            (&[], "Sun, 06 Nov 1994 08:50:37 GMT", ms(60_000)),
+            (&[], "Sunday, 06-Nov-94 08:49:38 GMT", ms(1000)),
+            (&[], "Sun, 06 Nov 1994 08:00:00 GMT", ms(0)),
+            (&[], "-1", None),
+            (&[], "NaN", None),
+            (&[], "inf", None),
+            (&[], "1e300", None),
+            (&[], "soon", None),
+            (&[], "", None),
+            // The answer's clock is an hour behind.
+            (&hour_back, "Sun, 06 Nov 1994 07:49:57 GMT", ms(20_000)),
+            (&hour_back, "7", ms(7000)),
+            (&[("date", "today")], "Sun, 06 Nov 1994 08:50:37 GMT", ms(60_000)),
+            (&[("retry-after-ms", "1500")], "7", ms(1500)),
+            (&[("retry-after-ms", "soon")], "7", ms(7000)),
+            (&[("retry-after-ms", "250.5")], "", Some(Duration::from_micros(250_500))),
         ] {
-            assert_eq!(parse(value, now), expected, "{value:?}");
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, value.parse().unwrap());
+            for (name, value) in others {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            assert_eq!(wish(&headers, now), expected, "{value:?} {others:?}");
         }
+        assert_eq!(wish(&HeaderMap::new(), now), None);
     }
 }

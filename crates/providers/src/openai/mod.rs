@@ -1,54 +1,42 @@
 //! OpenAI's chat completions, at OpenAI or at a compatible server (vLLM, Ollama, a gateway).
 
-mod answer;
-mod chunk;
+mod read;
 mod request;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::{Error, Reason, Violation};
 use prompt_ledger_domain::execution::Params;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use url::Url;
+use reqwest::header::AUTHORIZATION;
 
-use crate::http::{CallFault, Endpoint, Http, ReadAnswer, ToldSoFar, conclude, within};
-use crate::{Answer, Call, CallError, Provider, TextSink};
+use crate::http::{Endpoint, Form, Http, PromptCount, Protocol};
+use crate::{Answer, Call, CallError, Provider, TextSink, unsent};
 
 const API_BASE: &str = "https://api.openai.com/v1";
 
 /// A client of the chat completions of OpenAI or of a compatible server.
 pub struct OpenAi {
     http: Http,
-    /// Includes the query of the base URL, such as Azure's `api-version`.
-    url: Url,
-    authorization: Option<HeaderValue>,
     is_own_place: bool,
 }
 
 impl OpenAi {
-    /// Opens no connection yet. INVALID_FIELD where the key is no valid header value; INTERNAL where this machine has
-    /// no root certificates for an https server.
+    /// Opens no connection yet. INVALID_FIELD where the key or a header cannot be sent, or a certificate or proxy is
+    /// none; INTERNAL where this machine has no root certificates for an https server.
     pub fn new(endpoint: Endpoint) -> Result<Self> {
+        // The query of the base URL stays, such as Azure's `api-version`.
         let mut url = endpoint.base(API_BASE)?;
         let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));
         url.set_path(&path);
-        let (authorization, is_own_place) = (endpoint.key_header("Bearer ")?, endpoint.is_own_place("api.openai.com"));
-        Ok(Self { http: Http::new(&url, endpoint)?, url, authorization, is_own_place })
-    }
-
-    async fn ask(
-        &self,
-        call: &Call<'_>,
-        sink: Option<&mut dyn TextSink>,
-        told: &mut ToldSoFar,
-    ) -> Result<ReadAnswer, CallFault> {
-        self.check(call.params).map_err(|error| CallFault::unsent(error.to_string()))?;
-        let body = request::body(call, self.is_own_place, sink.is_some());
-        let mut request = self.http.client().post(self.url.clone());
-        if let Some(authorization) = &self.authorization {
-            request = request.header(AUTHORIZATION, authorization);
-        }
-        self.http.ask(request, &body, sink, told, answer::read, chunk::read).await
+        let is_own_place = endpoint.is_own_place("api.openai.com");
+        let protocol = Protocol {
+            read: read::read,
+            prompt_count: PromptCount::Includes,
+            form: Form { is_completion_limit: !is_own_place, asks_for_usage: true, streams: true },
+            has_limit_names: true,
+            key: (AUTHORIZATION, "Bearer "),
+        };
+        Ok(Self { http: Http::new(url, endpoint, protocol)?, is_own_place })
     }
 }
 
@@ -75,8 +63,8 @@ impl Provider for OpenAi {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        let mut told = ToldSoFar::default();
-        let ended = within(call.timeout, self.ask(&call, sink, &mut told)).await;
-        conclude(ended, told, &call, &self.http).await
+        self.check(call.params).map_err(|error| unsent(&error))?;
+        let write = |form, streams| serde_json::to_vec(&request::body(&call, form, streams));
+        self.http.call(call, sink, &write).await
     }
 }

@@ -5,6 +5,7 @@ use prompt_ledger_domain::execution::Input;
 use serde::Serialize;
 
 use crate::Call;
+use crate::http::Form;
 
 /// The body of a request. Absent parameters are not sent. async-openai's own type copies the texts, knows four roles,
 /// has single precision and lacks the parameters of compatible servers.
@@ -20,14 +21,13 @@ pub(super) struct ChatRequest<'a> {
     top_k: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repetition_penalty: Option<f64>,
-    /// For compatible servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<i32>,
-    /// For OpenAI, in place of `max_tokens`.
+    /// In place of `max_tokens`.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_completion_tokens: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<bool>,
+    /// Always sent: some servers stream unless they are told not to.
+    stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<ChatCompletionStreamOptions>,
 }
@@ -39,7 +39,7 @@ struct OpenAiMessage<'a> {
     content: &'a str,
 }
 
-pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool, streams: bool) -> ChatRequest<'a> {
+pub(super) fn body<'a>(call: &Call<'a>, form: Form, streams: bool) -> ChatRequest<'a> {
     let messages = match call.input {
         Input::Prompt(text) => vec![OpenAiMessage { role: "user", content: text }],
         Input::Messages(messages) => {
@@ -55,9 +55,9 @@ pub(super) fn body<'a>(call: &Call<'a>, is_own_place: bool, streams: bool) -> Ch
         top_p: params.top_p,
         top_k: params.top_k,
         repetition_penalty: params.repetition_penalty,
-        max_tokens: params.max_new_tokens.filter(|_| is_own_place),
-        max_completion_tokens: params.max_new_tokens.filter(|_| !is_own_place),
-        stream: streams.then_some(true),
-        stream_options: streams.then_some(options),
+        max_tokens: params.max_new_tokens.filter(|_| !form.is_completion_limit),
+        max_completion_tokens: params.max_new_tokens.filter(|_| form.is_completion_limit),
+        stream: streams,
+        stream_options: (streams && form.asks_for_usage).then_some(options),
     }
 }

@@ -25,7 +25,7 @@ async fn a_prompt_goes_out_as_one_user_message_and_the_answer_comes_back_whole()
     assert_eq!(request.header("anthropic-version"), Some("2023-06-01"));
     assert_eq!(request.header("content-type"), Some("application/json"));
     let message = json!({"role": "user", "content": "Hello, model."});
-    assert_eq!(request.body, json!({"model": "small", "max_tokens": 4096, "messages": [message]}));
+    assert_eq!(request.body, json!({"model": "small", "max_tokens": 4096, "messages": [message], "stream": false}));
 }
 
 #[tokio::test]
@@ -49,6 +49,7 @@ async fn a_server_of_ones_own_gets_every_parameter() {
     body.as_object_mut().unwrap().remove("messages");
     let expected = json!({
         "model": "small", "temperature": 0.7, "top_k": 40, "top_p": 0.9, "repetition_penalty": 1.1, "max_tokens": 64,
+        "stream": false,
     });
     assert_eq!(body, expected);
 }

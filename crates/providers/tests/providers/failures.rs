@@ -26,15 +26,19 @@ async fn each_answer_that_is_none_has_its_kind() {
             (Reply::status(400, r#"{"error":{"code":"content_filter"}}"#), ErrorType::ContentFiltered),
             (Reply::status(401, r#"{"error":{"message":"no"}}"#), ErrorType::ProviderAuth),
             (Reply::status(404, ""), ErrorType::InvalidRequest),
+            (Reply::status(409, "{}"), ErrorType::ProviderError),
+            (Reply::status(425, "too early"), ErrorType::ProviderError),
+            (Reply::status(501, ""), ErrorType::InvalidRequest),
+            (Reply::status(500, r#"{"error":{"code":"context_length_exceeded"}}"#), ErrorType::InvalidRequest),
             (Reply::status(429, r#"{"error":{"message":"slow"}}"#), ErrorType::RateLimited),
             (Reply::status(429, r#"{"error":{"code":"insufficient_quota"}}"#), ErrorType::QuotaExhausted),
             (Reply::status(500, "<html>"), ErrorType::ProviderError),
             (Reply::status(529, r#"{"type":"error","error":{"type":"overloaded_error"}}"#), ErrorType::ProviderError),
             (Reply::garbage(), ErrorType::InvalidResponse),
-            (Reply::empty(), ErrorType::InvalidResponse),
-            (Reply::status(200, "{}"), ErrorType::InvalidResponse),
-            (Reply::status(204, ""), ErrorType::InvalidResponse),
-            (Reply::status(200, "[".repeat(1000)), ErrorType::InvalidResponse),
+            (Reply::empty(), ErrorType::ProviderError),
+            (Reply::status(200, "{}"), ErrorType::ProviderError),
+            (Reply::status(204, ""), ErrorType::ProviderError),
+            (Reply::status(200, "{\"a\":".repeat(1000)), ErrorType::InvalidResponse),
             (Reply::cut(), ErrorType::Connection),
             (Reply::close(), ErrorType::Connection),
             (Reply::huge(limits::PROVIDER_BODY_BYTES + 1), ErrorType::ResponseTooLarge),
@@ -69,6 +73,14 @@ async fn the_wait_that_was_asked_for_and_the_calls_id_are_told() {
 
         model.next(Reply::status(503, body).header("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"));
         assert_eq!(Ask::new(&*provider, prompt("hi")).failure().await.retry_after, Some(Duration::ZERO));
+        // Dates count from the answer's own clock, whatever that says.
+        let (sent, wish) = ("Fri, 31 Dec 1999 22:59:59 GMT", "Fri, 31 Dec 1999 23:00:19 GMT");
+        model.next(Reply::status(503, body).header("date", sent).header("retry-after", wish));
+        let failure = Ask::new(&*provider, prompt("hi")).failure().await;
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(20)));
+        model.next(Reply::status(429, body).header("retry-after-ms", "1500").header("retry-after", "7"));
+        let failure = Ask::new(&*provider, prompt("hi")).failure().await;
+        assert_eq!(failure.retry_after, Some(Duration::from_millis(1500)));
 
         model.next(Reply::status(200, "{}").header("request-id", "req_2"));
         assert_eq!(Ask::new(&*provider, prompt("hi")).failure().await.request_id, "req_2");

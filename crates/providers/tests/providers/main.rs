@@ -1,12 +1,15 @@
 //! Providers over real sockets.
 #![allow(clippy::disallowed_types, reason = "every provider is tested")]
 // In a test a panic is the report.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod anthropic;
 mod bodies;
+mod connections;
+mod dialects;
 mod echo;
 mod failures;
+mod http2;
 mod openai;
 mod registry;
 mod setup;

@@ -81,11 +81,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) params: Params,
     pub(crate) timeout: Duration,
     pub(crate) provider: &'a dyn Provider,
+    /// Asks for the whole answer even with a sink.
+    is_whole: bool,
 }
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(provider: &'a dyn Provider, input: Input) -> Self {
-        Self { input, params: Params::default(), timeout: CALL_TIMEOUT, provider }
+        Self { input, params: Params::default(), timeout: CALL_TIMEOUT, provider, is_whole: false }
     }
 
     pub(crate) fn params(mut self, params: Params) -> Self {
@@ -98,8 +100,14 @@ impl<'a> Ask<'a> {
         self
     }
 
+    pub(crate) fn at_once(mut self) -> Self {
+        self.is_whole = true;
+        self
+    }
+
     fn as_call(&self) -> Call<'_> {
-        Call { model: "small", input: &self.input, params: &self.params, timeout: self.timeout }
+        let Self { input, params, timeout, is_whole, .. } = self;
+        Call { model: "small", input, params, timeout: *timeout, whole: *is_whole }
     }
 
     /// Asks for the whole answer.
@@ -111,10 +119,9 @@ impl<'a> Ask<'a> {
     pub(crate) async fn stream(&self) -> (Result<Answer, CallError>, Vec<String>) {
         let mut pieces = Pieces::default();
         let outcome = self.stream_into(&mut pieces).await;
-        if let Ok(answer) = &outcome {
-            assert_eq!(pieces.0.concat(), answer.text);
-            assert!(pieces.0.iter().all(|piece| !piece.is_empty()), "{:?}", pieces.0);
-        }
+        let text = outcome.as_ref().map_or_else(|failure| &failure.text, |answer| &answer.text);
+        assert_eq!(&pieces.0.concat(), text);
+        assert!(pieces.0.iter().all(|piece| !piece.is_empty()), "{:?}", pieces.0);
         (outcome, pieces.0)
     }
 

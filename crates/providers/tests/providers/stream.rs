@@ -48,7 +48,7 @@ async fn only_with_a_sink_a_stream_is_asked_for() {
     for provider in both(&model) {
         Ask::new(&*provider, prompt("hi")).answer().await;
         let body = model.last_request().body;
-        assert_eq!((body.get("stream"), body.get("stream_options")), (None, None));
+        assert_eq!((&body["stream"], body.get("stream_options")), (&json!(false), None));
     }
 }
 
@@ -135,7 +135,7 @@ async fn lenient_with_the_streams_that_compatible_servers_send() {
         assert_eq!((answer.text.as_str(), answer.usage), (text, usage), "{stream}");
         assert_eq!(answer.finish_reason, Some(FinishReason::Stop), "{stream}");
     }
-    model.next(Reply::events([hi.clone(), STOP.replace("stop", "eos")]));
+    model.next(Reply::events([hi.clone(), STOP.replace("stop", "new")]));
     assert_eq!(ask.streamed().await.0.finish_reason, Some(FinishReason::Other));
     model.next(Reply::events([hi, STOP.to_owned()]).header("content-type", "text/plain"));
     assert_eq!(ask.streamed().await.0.text, "hi");

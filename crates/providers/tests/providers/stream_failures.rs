@@ -21,7 +21,6 @@ const DONE: &str = "data: [DONE]\n\n";
 
 const START: &str = "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3}}}\n\n";
 const TEXT: &str = "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"hi\"}}\n\n";
-const MESSAGE_STOP: &str = "data: {\"type\":\"message_stop\"}\n\n";
 
 fn prompt_used() -> Usage {
     Usage { prompt_tokens: Some(3), ..Usage::default() }
@@ -42,11 +41,9 @@ async fn a_stream_that_ends_without_a_finish_reason_is_a_connection_failure() {
     let [openai, anthropic] = both(&model);
     for (provider, stream) in [
         (&openai, vec![USED, HI]),
-        (&openai, vec![USED, HI, DONE]),
         (&openai, vec![USED, HI, &STOP[..STOP.len() - 9]]),
-        (&openai, vec![USED, HI, "data: {\"choices\":[{\"finish_reason\":\"\"}]}\n\n", DONE]),
+        (&openai, vec![USED, HI, "data: {\"choices\":[{\"finish_reason\":\"\"}]}\n\n"]),
         (&anthropic, vec![START, TEXT]),
-        (&anthropic, vec![START, TEXT, MESSAGE_STOP]),
     ] {
         model.next(Reply::events(stream.clone()));
         let (failure, pieces) = Ask::new(&**provider, prompt("hello")).broken().await;
@@ -58,7 +55,7 @@ async fn a_stream_that_ends_without_a_finish_reason_is_a_connection_failure() {
     for provider in [&openai, &anthropic] {
         model.next(Reply::events([""]).header("x-request-id", "req-1"));
         let (failure, _) = Ask::new(&**provider, prompt("hello")).broken().await;
-        assert_eq!((failure.error_type, failure.request_id.as_str()), (ErrorType::Connection, "req-1"));
+        assert_eq!((failure.error_type, failure.request_id.as_str()), (ErrorType::ProviderError, "req-1"));
     }
 }
 
@@ -91,14 +88,14 @@ async fn an_error_within_a_stream_is_classified_and_keeps_the_usage_so_far() {
         (&openai, [USED, HI], r#"{"error":{"code":429,"message":"slow"}}"#, ErrorType::RateLimited),
         (&openai, [USED, HI], r#"{"error":{"code":502,"message":"slow"}}"#, ErrorType::ProviderError),
         (&openai, [USED, HI], r#"{"error":{"code":"content_filter","message":"slow"}}"#, ErrorType::ContentFiltered),
-        (&openai, [USED, HI], r#"{"error":"slow","choices":[{"finish_reason":"error"}]}"#, ErrorType::InvalidResponse),
+        (&openai, [USED, HI], r#"{"error":"slow","choices":[{"finish_reason":"error"}]}"#, ErrorType::ProviderError),
         (
             &anthropic,
             [START, TEXT],
             r#"{"error":{"type":"overloaded_error","message":"slow"}}"#,
             ErrorType::ProviderError,
         ),
-        (&anthropic, [START, TEXT], r#"{"error":{"type":"new_error","message":"slow"}}"#, ErrorType::InvalidResponse),
+        (&anthropic, [START, TEXT], r#"{"error":{"type":"new_error","message":"slow"}}"#, ErrorType::ProviderError),
     ] {
         let error = format!("event: error\ndata: {error}\n\n");
         model.next(Reply::events([begin[0], begin[1], &error].map(str::to_owned)).header("x-request-id", "req-1"));
@@ -182,14 +179,15 @@ async fn a_long_stream_is_read_to_its_end_and_its_text_is_kept_as_far_as_it_is_s
 #[tokio::test]
 async fn a_stream_that_does_not_begin_in_time_is_left() {
     let model = FakeModel::start().await;
-    let bounds = Endpoint { first_token_timeout: SHORT, ..endpoint("http://localhost") };
+    let bounds = Endpoint { first_byte_timeout: SHORT, ..endpoint("http://localhost") };
     let never = Gate::new();
     let mut aborts = 0;
-    // Headers and comments do not count as a begin.
-    for reply in [Reply::hang(), Reply::events([": wait\n\n"]).held_after(1, &never)] {
+    // Headers do not count as a begin.
+    for reply in [Reply::hang(), Reply::events([HI]).held_after(0, &never)] {
         for provider in bounded(&model, &bounds) {
             model.next(reply.clone());
-            let (failure, pieces) = Ask::new(&*provider, prompt("hello")).broken().await;
+            let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+            let (failure, pieces) = ask.broken().await;
             assert_eq!((failure.error_type, pieces.len()), (ErrorType::Timeout, 0));
             assert_eq!(failure.message, "the provider had not begun to answer after 250ms");
             assert!(failure.latency.unwrap() >= SHORT);
@@ -206,7 +204,8 @@ async fn a_stream_that_falls_silent_is_left_and_keeps_the_usage_so_far() {
     let [openai, anthropic] = bounded(&model, &bounds);
     for (n, (provider, stream)) in (1..).zip([(openai, [USED, HI]), (anthropic, [START, TEXT])]) {
         model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
-        let (failure, pieces) = Ask::new(&*provider, prompt("hello")).broken().await;
+        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let (failure, pieces) = ask.broken().await;
         assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
         assert_eq!(failure.message, "the provider fell silent within its answer: nothing came for 250ms");
         assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"));
@@ -232,9 +231,40 @@ async fn the_calls_own_timeout_bounds_a_stream_and_keeps_the_usage_so_far() {
 async fn neither_bound_of_a_stream_bounds_a_whole_answer() {
     let model = FakeModel::start().await;
     let nothing = Duration::ZERO;
-    let bounds = Endpoint { first_token_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
+    let bounds = Endpoint { first_byte_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
     for provider in bounded(&model, &bounds) {
-        assert_eq!(Ask::new(&*provider, prompt("hello")).answer().await.text, "hello");
+        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        assert_eq!(ask.answer().await.text, "hello");
+    }
+}
+
+#[tokio::test]
+async fn a_timeout_that_was_asked_for_is_the_only_bound() {
+    let model = FakeModel::start().await;
+    let nothing = Duration::ZERO;
+    let bounds = Endpoint { first_byte_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
+    for provider in bounded(&model, &bounds) {
+        model.next(Reply::clock(5, Duration::from_millis(20)).delay(Duration::from_millis(20)));
+        let (answer, _) = Ask::new(&*provider, prompt("hello")).streamed().await;
+        assert_eq!(answer.text.split_whitespace().count(), 5);
+    }
+}
+
+#[tokio::test]
+async fn every_byte_is_a_sign_of_life() {
+    let model = FakeModel::start().await;
+    let bounds = Endpoint { first_byte_timeout: SHORT, idle_timeout: SHORT, ..endpoint("http://localhost") };
+    let [openai, anthropic] = bounded(&model, &bounds);
+    let end = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+    for (provider, text, end) in [(openai, HI, STOP), (anthropic, TEXT, end)] {
+        // Longer than either bound in all, before the first event and behind it.
+        let comments = || std::iter::repeat_n(":\n\n", 8);
+        let pieces: Vec<_> = comments().chain([text]).chain(comments()).chain([end]).collect();
+        model.next(Reply::events(pieces).paced(SHORT / 5));
+        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let (answer, _) = ask.streamed().await;
+        assert_eq!(answer.text, "hi");
+        assert!(answer.latency > 2 * SHORT, "{:?}", answer.latency);
     }
 }
 

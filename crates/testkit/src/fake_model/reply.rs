@@ -25,7 +25,7 @@ pub(super) const CLOCK: &str = "################";
 pub(super) enum What {
     Echo,
     Text(String),
-    Raw { status: u16, body: String },
+    Raw { status: u16, body: Bytes },
     Hang,
     Close,
     Huge(usize),
@@ -67,7 +67,7 @@ impl Reply {
 
     /// Responds with exactly this status and body.
     #[must_use]
-    pub fn status(status: u16, body: impl Into<String>) -> Self {
+    pub fn status(status: u16, body: impl Into<Bytes>) -> Self {
         Self::new(What::Raw { status, body: body.into() })
     }
 
@@ -151,6 +151,13 @@ impl Reply {
     #[must_use]
     pub fn clock(words: usize, pace: Duration) -> Self {
         Self { pace: Some(pace), ..Self::answer(format!("{CLOCK} ").repeat(words)) }
+    }
+
+    /// Waits so long before each piece of [`Reply::events`].
+    #[must_use]
+    pub fn paced(mut self, pace: Duration) -> Self {
+        self.pace = Some(pace);
+        self
     }
 
     /// Adds this header; a later one of the same name replaces it.

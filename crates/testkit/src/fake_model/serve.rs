@@ -83,7 +83,7 @@ async fn respond(request: hyper::Request<Incoming>, state: Arc<State>) -> Result
         What::Raw { status, body } => {
             running.done();
             let status = StatusCode::from_u16(*status).expect("a status has three digits");
-            response(status, "application/json", body::whole(body.clone().into()))
+            response(status, "application/json", body::whole(body.clone()))
         }
         What::Huge(bytes) => response(StatusCode::OK, "application/json", body::steps(huge(*bytes), running)),
         What::Events(pieces) => {
@@ -151,7 +151,8 @@ fn written(exchange: &Exchange, reply: &Reply, openai: bool, streams: bool, runn
 }
 
 fn played(pieces: &[Bytes], reply: &Reply) -> Vec<Step> {
-    let mut steps: Vec<_> = pieces.iter().cloned().map(Step::Send).collect();
+    let paced = |piece: &Bytes| [reply.pace.map(Step::Pause), Some(Step::Send(piece.clone()))];
+    let mut steps: Vec<_> = pieces.iter().flat_map(paced).flatten().collect();
     if reply.cut {
         steps.push(Step::Cut);
     }

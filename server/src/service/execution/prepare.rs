@@ -30,12 +30,14 @@ pub(super) struct Prepared {
     pub(super) version: ExecutedVersion,
     provider: Arc<dyn Provider>,
     price: Option<Price>,
+    /// The model does not stream.
+    whole: bool,
 }
 
 impl Prepared {
     /// Its first attempt, for a call that drives it.
     pub(super) fn job(&self) -> Job {
-        let Self { new, provider, price, .. } = self;
+        let Self { new, provider, price, whole, .. } = self;
         Job {
             fence: Fence { id: new.id, attempt: 1 },
             mode: ExecutionMode::Sync,
@@ -50,6 +52,7 @@ impl Prepared {
             max_retries: new.max_retries,
             used: Usage::default(),
             stream_text: new.stream_text,
+            whole: *whole,
         }
     }
 }
@@ -105,6 +108,9 @@ impl ExecutionService {
         provider.check(&spec.params).map_err(Error::of_spec)?;
         let model = self.models.resolve(&model_ref, &*provider).await?;
         let price = model.price_at(prompt_ledger_runtime::now()).cloned();
+        let streams_text = spec.stream_text || matches!(kind, ExecuteKind::Stream(_));
+        // Whoever runs a queued execution does not know its model: one that does not stream is recorded as not streamed.
+        let is_queued = kind.mode() == ExecutionMode::Async;
         let new = NewExecution {
             id: ExecutionId(prompt_ledger_runtime::new_id()),
             project_id: caller.project.id,
@@ -119,16 +125,16 @@ impl ExecutionService {
             variables,
             model: model_ref,
             price_id: price.as_ref().map(|price| price.id),
-            params: spec.params,
+            params: provider.completed(spec.params, model.max_tokens),
             correlation_id: spec.correlation_id.clone(),
             key,
             timeout: checked.timeout,
             expire_after: checked.expire_after,
             max_retries: checked.max_retries,
-            stream_text: spec.stream_text || matches!(kind, ExecuteKind::Stream(_)),
+            stream_text: streams_text && (model.supports_streaming || !is_queued),
         };
         let version = ExecutedVersion::of(prompt, version);
-        Ok(Prepared { new, version, provider, price })
+        Ok(Prepared { new, version, provider, price, whole: !model.supports_streaming })
     }
 
     pub(super) async fn request_hash(&self, project: ProjectId, spec: &Arc<Spec>) -> Result<[u8; 32]> {

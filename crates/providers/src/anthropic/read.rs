@@ -1,0 +1,94 @@
+//! Reads the Messages API: whole messages and the events of streams. An event of an unknown type is ignored, and so are
+//! blocks that are no text (thinking, tools).
+
+use crate::http::json::{Raw, json_object};
+use crate::http::{AnswerSoFar, told_error};
+
+json_object!(Event {
+    "type" => kind,
+    "id" => id,
+    "message" => message,
+    "content" => content,
+    "content_block" => block,
+    "delta" => delta,
+    "stop_reason" => stop_reason,
+    "usage" => usage,
+    "error" => error,
+    "code" => code,
+});
+
+json_object!(Start {
+    "id" => id,
+    "content" => content,
+    "usage" => usage,
+    "stop_reason" => stop_reason,
+});
+
+json_object!(
+    /// A content block, or a delta of one.
+    Block {
+        "type" => kind,
+        "text" => text,
+        "stop_reason" => stop_reason,
+    }
+);
+
+/// The answer is one text, whichever blocks it comes in.
+const ONLY: i64 = 0;
+
+impl Event<'_> {
+    /// Whether it says so itself. A message by itself, with a code or a type, is an error too.
+    fn is_error(&self, kind: &str) -> bool {
+        let is_bare = self.message.text().is_some() && (self.code.is_told() || !kind.is_empty());
+        self.error.is_told() || kind == "error" || is_bare && !self.content.is_given()
+    }
+}
+
+pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Result<()> {
+    let event: Event<'_> = Raw::document(document)?.object();
+    let kind = event.kind.text().unwrap_or_default();
+    answer.tell_usage(event.usage);
+    match kind.as_ref() {
+        "message_start" => {
+            let start: Start<'_> = event.message.object();
+            answer.tell_id(start.id);
+            answer.tell_usage(start.usage);
+            read_blocks(start.content, answer);
+            answer.finish(ONLY, start.stop_reason);
+        }
+        "content_block_start" => say(event.block, "text", answer),
+        "content_block_delta" => say(event.delta, "text_delta", answer),
+        "message_delta" => answer.finish(ONLY, event.delta.object::<Block<'_>>().stop_reason),
+        "message_stop" => answer.end(),
+        // A whole message.
+        _ if event.content.is_given() => {
+            answer.tell_id(event.id);
+            answer.be_whole();
+            answer.choose();
+            read_blocks(event.content, answer);
+            answer.finish(ONLY, event.stop_reason);
+        }
+        _ => {}
+    }
+    if event.is_error(&kind) {
+        answer.fail(told_error(document));
+    }
+    Ok(())
+}
+
+fn read_blocks(content: Raw<'_>, answer: &mut AnswerSoFar) {
+    content.each(|block| say(block, "text", answer));
+}
+
+/// A block of this type says its text.
+fn say(block: Raw<'_>, text_type: &str, answer: &mut AnswerSoFar) {
+    answer.choose();
+    let block: Block<'_> = block.object();
+    match block.kind.text() {
+        Some(kind) if kind == text_type => {
+            answer.say(ONLY, block.text);
+        }
+        Some(kind) if kind == "tool_use" => answer.call_tools(),
+        _ => {}
+    }
+}

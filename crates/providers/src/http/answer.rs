@@ -1,0 +1,188 @@
+//! What an answer has said so far, whichever protocol and form it comes in.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+use prompt_ledger_domain::execution::{ErrorType, FinishReason};
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::model::Usage;
+
+use super::counts::{Counts, PromptCount};
+use super::finish::FinishWord;
+use super::json::{Raw, json_object};
+use super::outcome::CallFault;
+use super::prose::Prose;
+
+/// Reads one document of an answer, whole or a part of it. Fails where it is no JSON; then it has changed nothing.
+pub(crate) type ReadDocument = fn(&str, &mut AnswerSoFar) -> serde_json::Result<()>;
+
+/// The answer to one call while it is read. It is all that is left of a call that is given up.
+#[derive(Debug)]
+pub(crate) struct AnswerSoFar {
+    /// When the request was made.
+    pub(super) began: Instant,
+    /// At most as much as is stored.
+    pub(super) prose: Prose,
+    counts: Counts,
+    prompt_count: PromptCount,
+    /// Empty until the provider has told it.
+    pub(super) request_id: String,
+    /// The choice whose text is kept: the first that said any.
+    followed: Option<i64>,
+    /// Why that choice ended, and why any did.
+    finish: [Option<FinishReason>; 2],
+    had_choice: bool,
+    called_tools: bool,
+    /// A document was a whole answer by itself, and no event.
+    pub(super) is_whole: bool,
+    /// The protocol's own end mark has come.
+    pub(super) is_ended: bool,
+    /// The error that the provider told.
+    told_fault: Option<CallFault>,
+    /// A choice ended with a word for a breakdown: an error, unless one is told.
+    breakdown: Option<CallFault>,
+}
+
+impl Default for AnswerSoFar {
+    fn default() -> Self {
+        Self::new(PromptCount::Includes)
+    }
+}
+
+json_object!(Part { "text" => text, });
+
+impl AnswerSoFar {
+    pub(crate) fn new(prompt_count: PromptCount) -> Self {
+        Self {
+            began: Instant::now(),
+            prose: Prose::within(limits::RESPONSE_BYTES),
+            counts: Counts::default(),
+            prompt_count,
+            request_id: String::new(),
+            followed: None,
+            finish: [None; 2],
+            had_choice: false,
+            called_tools: false,
+            is_whole: false,
+            is_ended: false,
+            told_fault: None,
+            breakdown: None,
+        }
+    }
+
+    /// Token counts so far, in our form.
+    pub(super) fn usage(&self) -> Usage {
+        self.counts.usage(self.prompt_count)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub(super) fn finish_reason(&self) -> Option<FinishReason> {
+        let [followed, any] = self.finish;
+        followed.or(any)
+    }
+
+    /// The answer's own id; that of a header goes before it, and the first one stays.
+    pub(crate) fn tell_id(&mut self, id: Raw<'_>) {
+        if self.request_id.is_empty() {
+            self.request_id = id.text().map(Cow::into_owned).unwrap_or_default();
+        }
+    }
+
+    pub(crate) fn tell_usage(&mut self, usage: Raw<'_>) {
+        self.counts.tell(usage);
+    }
+
+    /// A choice said this: a string, or a list of parts with a text each. It is kept if no other choice spoke before.
+    /// Returns whether there was any text.
+    pub(crate) fn say(&mut self, choice: i64, content: Raw<'_>) -> bool {
+        let mut has_text = self.say_literal(choice, content);
+        content.each(|part| has_text |= self.say_literal(choice, part.object::<Part<'_>>().text));
+        has_text
+    }
+
+    fn say_literal(&mut self, choice: i64, content: Raw<'_>) -> bool {
+        let Some(literal) = content.literal().filter(|literal| literal.len() > 2) else { return false };
+        if *self.followed.get_or_insert(choice) == choice {
+            self.prose.push_literal(literal);
+        }
+        true
+    }
+
+    /// Whether no choice has said anything.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.followed.is_none()
+    }
+
+    pub(crate) fn choose(&mut self) {
+        self.had_choice = true;
+    }
+
+    pub(crate) fn call_tools(&mut self) {
+        self.called_tools = true;
+    }
+
+    /// A choice ended, and this says why; it may be null until then. A word for a breakdown is an error.
+    pub(crate) fn finish(&mut self, choice: i64, word: Raw<'_>) {
+        let [followed, any] = &mut self.finish;
+        match FinishWord::of(word) {
+            None => {}
+            Some(FinishWord::Reason(reason)) => {
+                *any = Some(reason);
+                if self.followed == Some(choice) {
+                    *followed = Some(reason);
+                }
+            }
+            Some(FinishWord::Breakdown(word)) => {
+                let message = format!("the provider broke off its answer: {word}");
+                self.breakdown.get_or_insert(CallFault::new(ErrorType::ProviderError, message));
+            }
+        }
+    }
+
+    /// The provider told an error; the first one stays.
+    pub(crate) fn fail(&mut self, fault: CallFault) {
+        self.told_fault.get_or_insert(fault);
+    }
+
+    /// The error that came with the answer, if there is one.
+    pub(super) fn take_fault(&mut self) -> Option<CallFault> {
+        self.told_fault.take().or(self.breakdown.take())
+    }
+
+    /// The document is a whole answer.
+    pub(crate) fn be_whole(&mut self) {
+        self.is_whole = true;
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.is_ended = true;
+    }
+
+    /// Whether nothing that follows can add to it.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_ended || self.is_whole && self.finish_reason().is_some() && self.counts != Counts::default()
+    }
+
+    /// Whether it is an answer. It is one with a finish reason, or with the protocol's end behind something said. One
+    /// that says nothing at all is a fault of the provider's.
+    pub(super) fn check(&self) -> Result<(), CallFault> {
+        let has_tokens = self.counts.has_response();
+        let says = !self.prose.is_empty() || self.called_tools;
+        let ends = self.is_ended || self.is_whole;
+        if self.finish_reason().is_some() || ends && (says || self.had_choice && has_tokens) {
+            return Ok(());
+        }
+        Err(if says || has_tokens {
+            let message = "the provider's answer ended without saying why: it may be incomplete";
+            CallFault::new(ErrorType::Connection, message)
+        } else {
+            CallFault::new(
+                ErrorType::ProviderError,
+                "the provider's answer says nothing: no text, and no reason for that",
+            )
+        })
+    }
+}

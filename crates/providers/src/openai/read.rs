@@ -1,0 +1,93 @@
+//! Reads chat completions, whole ones and chunks of streams alike: a chunk has `delta` where a whole one has `message`,
+//! and not every server keeps to that. Servers differ in everything but the text, so nothing else is required.
+
+use crate::http::json::{Raw, json_object};
+use crate::http::{AnswerSoFar, told_error};
+
+json_object!(Completion {
+    "id" => id,
+    "choices" => choices,
+    "usage" => usage,
+    "x_groq" => groq,
+    "error" => error,
+    "object" => object,
+    "message" => message,
+    "code" => code,
+    "type" => kind,
+});
+
+json_object!(Groq { "usage" => usage, });
+
+json_object!(Choice {
+    "index" => index,
+    "message" => message,
+    "delta" => delta,
+    "finish_reason" => finish_reason,
+    "error" => error,
+    "usage" => usage,
+});
+
+json_object!(
+    /// A message, or a delta of one.
+    OpenAiMessage {
+        "content" => content,
+        "refusal" => refusal,
+        "tool_calls" => tool_calls,
+        "function_call" => function_call,
+    }
+);
+
+impl Completion<'_> {
+    /// Whether it says so itself. A message by itself, with a code or a type, is an error too.
+    fn is_error(&self) -> bool {
+        let is_bare = self.message.text().is_some() && (self.code.is_told() || self.kind.is_told());
+        let is_named = self.object.text().as_deref() == Some("error");
+        self.error.is_told() || is_named || is_bare && !self.choices.is_given()
+    }
+}
+
+pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Result<()> {
+    let completion: Completion<'_> = Raw::document(document)?.object();
+    answer.tell_id(completion.id);
+    answer.tell_usage(completion.groq.object::<Groq<'_>>().usage);
+    answer.tell_usage(completion.usage);
+    let mut is_error = completion.is_error();
+    let mut position = 0;
+    completion.choices.each(|choice| {
+        let choice: Choice<'_> = choice.object();
+        let index = choice.index.count().unwrap_or(position);
+        position += 1;
+        is_error |= choice.error.is_told();
+        answer.tell_usage(choice.usage);
+        read_choice(&choice, index, answer);
+    });
+    if is_error {
+        answer.fail(told_error(document));
+    }
+    Ok(())
+}
+
+fn read_choice(choice: &Choice<'_>, index: i64, answer: &mut AnswerSoFar) {
+    let has_delta = choice.delta.is_given();
+    // Some servers send all of the text so far as `message` beside each delta.
+    if !has_delta || !say(choice.delta, index, answer) && answer.is_silent() {
+        say(choice.message, index, answer);
+    }
+    if choice.message.is_given() && !has_delta {
+        answer.be_whole();
+    }
+    answer.finish(index, choice.finish_reason);
+}
+
+/// The text of a message or delta is its content, or the refusal where that is empty. Returns whether there was any.
+fn say(message: Raw<'_>, index: i64, answer: &mut AnswerSoFar) -> bool {
+    if !message.is_given() {
+        return false;
+    }
+    let message: OpenAiMessage<'_> = message.object();
+    answer.choose();
+    if message.tool_calls.is_told() || message.function_call.is_told() {
+        answer.call_tools();
+    }
+    answer.say(index, message.content) || answer.say(index, message.refusal)
+}

@@ -1,0 +1,80 @@
+//! HTTP/2 with TLS, by a certificate of one's own: what the transport says about a stream that it did not serve.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use h2::Reason;
+use prompt_ledger_domain::execution::ErrorType;
+use prompt_ledger_providers::Endpoint;
+use prompt_ledger_providers::openai::OpenAi;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{ServerConfig, crypto};
+
+use crate::setup::{Ask, endpoint, prompt};
+
+const ANSWER: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+
+/// A server that resets its first stream with this reason and answers the others; the streams are counted. It is trusted
+/// by its certificate.
+async fn resetting(reason: Reason) -> (Endpoint, Arc<AtomicUsize>) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(crypto::ring::default_provider());
+    let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut tls = tls.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(tls));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("https://localhost:{}/v1", listener.local_addr().unwrap().port());
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
+            tokio::spawn(async move {
+                let mut connection = h2::server::handshake(acceptor.accept(stream).await.unwrap()).await.unwrap();
+                while let Some(Ok((_, mut respond))) = connection.accept().await {
+                    if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+                        respond.send_reset(reason);
+                    } else {
+                        let mut body = respond.send_response(http::Response::new(()), false).unwrap();
+                        body.send_data(Bytes::from_static(ANSWER.as_bytes()), true).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let endpoint = Endpoint { ca: Some(made.cert.pem().into_bytes()), ..endpoint(&base) };
+    (endpoint, seen)
+}
+
+#[tokio::test]
+async fn a_stream_that_was_refused_is_asked_for_again() {
+    let (endpoint, seen) = resetting(Reason::REFUSED_STREAM).await;
+    let provider = OpenAi::new(endpoint).unwrap();
+    assert_eq!(Ask::new(&provider, prompt("hi")).answer().await.text, "hi");
+    assert_eq!(seen.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_stream_that_was_reset_for_another_reason_is_not() {
+    for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::NO_ERROR] {
+        let (endpoint, seen) = resetting(reason).await;
+        let provider = OpenAi::new(endpoint).unwrap();
+        let failure = Ask::new(&provider, prompt("hi")).failure().await;
+        assert_eq!((failure.error_type, seen.load(Ordering::Relaxed)), (ErrorType::Connection, 1), "{reason:?}");
+        assert_eq!(Ask::new(&provider, prompt("hi")).answer().await.text, "hi");
+    }
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_by_no_other_certificate() {
+    let (endpoint, seen) = resetting(Reason::CANCEL).await;
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let endpoint = Endpoint { ca: Some(other.cert.pem().into_bytes()), ..endpoint };
+    let failure = Ask::new(&OpenAi::new(endpoint).unwrap(), prompt("hi")).failure().await;
+    assert_eq!((failure.error_type, seen.load(Ordering::Relaxed)), (ErrorType::Connection, 0));
+}

@@ -1,30 +1,48 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::echo::Echo;
 use prompt_ledger_providers::openai::OpenAi;
-use prompt_ledger_providers::{BodyBudget, Endpoint, Providers};
-use prompt_ledger_runtime::config::{Config, ProviderConfig, ProviderEndpoint};
+use prompt_ledger_providers::{BodyBudget, Endpoint, Provider, Providers};
+use prompt_ledger_runtime::config::{Config, InstanceConfig, ProviderKind};
 
 use crate::StartError;
 
-/// The configured providers. The others are registered with the name of the setting that they lack, for the error text.
+/// The configured instances. The others are registered with the settings that they lack, for the error text.
 pub(crate) fn configured(config: &Config) -> Result<Providers, StartError> {
-    let ProviderConfig { openai, anthropic } = &config.providers;
     let bodies = BodyBudget::default();
-    let endpoint = |configured: &ProviderEndpoint| Endpoint {
-        api_key: configured.api_key.clone(),
-        base_url: configured.base_url.clone(),
+    let mut known = Providers::new();
+    for (name, instance) in &config.providers.instances {
+        known = if instance.is_configured() {
+            let made = made(instance, &bodies).map_err(|error| format!("provider {name}: {error}"))?;
+            known.with(name, made)
+        } else {
+            known.without(name, &instance.remedy)
+        };
+    }
+    Ok(known)
+}
+
+fn made(instance: &InstanceConfig, bodies: &BodyBudget) -> Result<Arc<dyn Provider>, StartError> {
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()));
+    let endpoint = Endpoint {
+        api_key: instance.api_key.clone(),
+        key_header: instance.key_header.clone(),
+        headers: instance.headers.clone(),
+        base_url: instance.base_url.clone(),
+        proxy: instance.proxy.clone(),
+        no_proxy: instance.no_proxy.clone(),
+        ca: instance.ca.as_ref().map(read).transpose()?,
+        first_byte_timeout: instance.first_byte_timeout,
+        idle_timeout: instance.idle_timeout,
+        idle_connections: instance.idle_connections,
         bodies: bodies.clone(),
         ..Endpoint::default()
     };
-    let known = Providers::new().with("echo", Arc::new(Echo));
-    let known = match openai.is_configured() {
-        true => known.with("openai", Arc::new(OpenAi::new(endpoint(openai))?)),
-        false => known.without("openai", "set OPENAI_API_KEY or OPENAI_BASE_URL"),
-    };
-    Ok(match anthropic.is_configured() {
-        true => known.with("anthropic", Arc::new(Anthropic::new(endpoint(anthropic))?)),
-        false => known.without("anthropic", "set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL"),
+    Ok(match instance.kind {
+        ProviderKind::OpenAi => Arc::new(OpenAi::new(endpoint)?),
+        ProviderKind::Anthropic => Arc::new(Anthropic::new(endpoint)?),
+        ProviderKind::Echo => Arc::new(Echo),
     })
 }

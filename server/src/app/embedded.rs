@@ -5,7 +5,7 @@ use std::path::Path;
 
 use prompt_ledger_backends::Backends;
 use prompt_ledger_domain::model::ModelRef;
-use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::config::{Config, InstanceConfig};
 use prompt_ledger_runtime::process_name;
 
 use super::listener::check_exposure;
@@ -26,7 +26,7 @@ impl App {
 /// The model of executions that name none: the configured one, else OpenAI's where it is configured, else the built-in
 /// echo.
 fn default_model(config: &Config) -> ModelRef {
-    let built_in = match config.providers.openai.is_configured() {
+    let built_in = match config.providers.instances.get("openai").is_some_and(InstanceConfig::is_configured) {
         true => ("openai", "gpt-4o-mini"),
         false => ("echo", "echo"),
     };

@@ -70,7 +70,7 @@ pub fn run() -> ExitCode {
 }
 
 fn start(command: ServerCommand) -> Result<(), StartError> {
-    let config = Config::read(|name| std::env::var(name).ok())?;
+    let config = Config::from_env()?;
     telemetry::start(&config.server.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {

@@ -15,6 +15,7 @@ mod feeds;
 mod health;
 mod history;
 mod idempotency;
+mod instances;
 mod keys;
 mod limits;
 mod lists;

@@ -1,5 +1,6 @@
 //! Reads variables and collects every mistake.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -68,8 +69,15 @@ impl std::error::Error for Mistakes {}
 
 pub(super) struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// The names of all variables.
+    names: Vec<String>,
+    /// What stands for [`INSTANCE`] in names.
+    instance: String,
     mistakes: Vec<String>,
 }
+
+/// In the name of a setting: the name of the provider instance that it belongs to.
+pub(super) const INSTANCE: &str = "<NAME>";
 
 impl fmt::Debug for Env<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,12 +87,37 @@ impl fmt::Debug for Env<'_> {
 
 impl<'a> Env<'a> {
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, mistakes: Vec::new() }
+        Self { lookup, names: Vec::new(), instance: String::new(), mistakes: Vec::new() }
+    }
+
+    /// With the names of all variables, for settings whose names are not all known.
+    pub(super) fn with_names(self, names: impl IntoIterator<Item = String>) -> Self {
+        Self { names: names.into_iter().collect(), ..self }
+    }
+
+    /// The instances that have any of these settings, sorted.
+    pub(super) fn instances(&self, settings: &[Setting]) -> BTreeSet<String> {
+        let pairs = self.names.iter().flat_map(|name| settings.iter().map(move |setting| (name, setting)));
+        let named = pairs.filter_map(|(name, setting)| {
+            let (before, behind) = setting.name.split_once(INSTANCE)?;
+            name.strip_prefix(before)?.strip_suffix(behind)
+        });
+        named.filter(|instance| !instance.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// From now on settings of instances are read of this one.
+    pub(super) fn select(&mut self, instance: &str) {
+        instance.clone_into(&mut self.instance);
+    }
+
+    /// The name of the variable.
+    pub(super) fn name(&self, setting: &Setting) -> String {
+        setting.name.replace(INSTANCE, &self.instance)
     }
 
     /// A setting's value, or its default; absent where it has neither. An empty value counts as not set.
     pub(super) fn text(&mut self, setting: &Setting) -> Option<String> {
-        let set = (self.lookup)(setting.name).filter(|value| !value.is_empty());
+        let set = (self.lookup)(&self.name(setting)).filter(|value| !value.is_empty());
         set.or_else(|| (!setting.default.is_empty()).then(|| setting.default.to_owned()))
     }
 
@@ -132,7 +165,7 @@ impl<'a> Env<'a> {
 
     /// Records a mistake in a setting.
     pub(super) fn mistake<T>(&mut self, setting: &Setting, what: &str) -> Option<T> {
-        self.mistakes.push(format!("{}: {what}", setting.name));
+        self.mistakes.push(format!("{}: {what}", self.name(setting)));
         None
     }
 

@@ -11,13 +11,13 @@ mod watch;
 pub use backend::{BackendConfig, ServiceUrl};
 pub use env::{Mistakes, Process, Range, Setting};
 pub use execution::ExecutionConfig;
-pub use provider::{ProviderConfig, ProviderEndpoint};
+pub use provider::{InstanceConfig, ProviderConfig, ProviderKind};
 pub use server::{DEVELOPMENT_KEY, Reflection, ServerConfig, Tls};
 pub use settings::DATA_DIR;
 pub use watch::WatchConfig;
 
 use self::env::Env;
-use self::settings::SETTINGS;
+use self::settings::{INSTANCE_SETTINGS, SETTINGS};
 
 /// Everything that a process reads from its environment.
 #[derive(Clone, Debug)]
@@ -30,9 +30,18 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the environment. All mistakes are returned at once, one line each; none shows a secret.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
-        let mut env = Env::new(&lookup);
+    /// Reads the environment of this process.
+    pub fn from_env() -> Result<Self, Mistakes> {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        Self::read(names, |name| std::env::var(name).ok())
+    }
+
+    /// Reads an environment with these variables. All mistakes are returned at once, one line each; none shows a secret.
+    pub fn read(
+        names: impl IntoIterator<Item = String>,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Mistakes> {
+        let mut env = Env::new(&lookup).with_names(names);
         let config = Self {
             server: ServerConfig::read(&mut env),
             watch: WatchConfig::read(&mut env),
@@ -56,7 +65,7 @@ impl Config {
 }
 
 fn all() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().chain([&DATA_DIR])
+    SETTINGS.iter().chain(INSTANCE_SETTINGS).chain([&DATA_DIR])
 }
 
 #[cfg(test)]
@@ -65,7 +74,7 @@ mod tests {
 
     #[test]
     fn an_empty_environment_is_a_good_one() {
-        let config = Config::read(|_| None).unwrap();
+        let config = Config::read([], |_| None).unwrap();
         assert_eq!(config.execution.lease.as_secs(), 30);
         assert_eq!(config.server.shutdown_grace.as_secs(), 10);
     }
@@ -78,7 +87,7 @@ mod tests {
             "OPENAI_BASE_URL" => Some("https://user:hunter2@:x".to_owned()),
             _ => None,
         };
-        let said = Config::read(read).unwrap_err().to_string();
+        let said = Config::read([], read).unwrap_err().to_string();
         for name in ["LEASE", "REFLECTION", "OPENAI_BASE_URL"] {
             assert!(said.contains(name), "{said}");
         }
@@ -89,12 +98,16 @@ mod tests {
     #[test]
     fn each_variable_that_is_read_is_declared_and_each_declared_one_is_read() {
         let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
-        Config::read(|name| {
-            seen.borrow_mut().insert(name.to_owned());
-            None
+        let kind = "PROVIDER_X_KIND";
+        Config::read([kind.to_owned()], |name| {
+            seen.borrow_mut().insert(name.replace("_X_", "_<NAME>_"));
+            (name == kind).then(|| "openai".to_owned())
         })
         .unwrap();
-        assert_eq!(seen.into_inner(), SETTINGS.iter().map(|setting| setting.name.to_owned()).collect());
+        // Those that are built in have the same settings.
+        seen.borrow_mut().retain(|name| !["_OPENAI_", "_ANTHROPIC_", "_ECHO_"].iter().any(|own| name.contains(own)));
+        let declared = SETTINGS.iter().chain(INSTANCE_SETTINGS).map(|setting| setting.name.to_owned());
+        assert_eq!(seen.into_inner(), declared.collect());
         let help = Config::help();
         for setting in all() {
             assert!(help.contains(&format!("  {} ", setting.name)), "{} is not in the help", setting.name);

@@ -64,7 +64,93 @@ settings! {
     OPENAI_BASE_URL: Both, "", Form("an http or https URL"), "any OpenAI-compatible server, which needs no key; absent: OpenAI's";
     ANTHROPIC_API_KEY: Both, "", Form("a key"), "for Anthropic, or for the base URL below";
     ANTHROPIC_BASE_URL: Both, "", Form("an http or https URL"), "a server that speaks its Messages API; absent: Anthropic's";
+    HTTPS_PROXY: Both, "", Form("an http URL"), "the proxy for providers at https URLs that have none of their own";
+    NO_PROXY: Both, "", Form("hosts and networks, separated by commas"), "what is reached without HTTPS_PROXY";
 }
+
+const fn instance(
+    name: &'static str,
+    default: &'static str,
+    range: super::env::Range,
+    meaning: &'static str,
+) -> Setting {
+    Setting { name, read_by: Both, default, range, meaning }
+}
+
+pub(super) const KIND: Setting = instance(
+    "PROVIDER_<NAME>_KIND",
+    "",
+    OneOf(&["openai", "anthropic", "echo"]),
+    "makes a provider instance, called NAME in lower case, that speaks this protocol",
+);
+pub(super) const INSTANCE_API_KEY: Setting = instance(
+    "PROVIDER_<NAME>_API_KEY",
+    "",
+    Form("a key"),
+    "its key; `openai` and `anthropic` have variables of their own for it, above",
+);
+pub(super) const INSTANCE_BASE_URL: Setting = instance(
+    "PROVIDER_<NAME>_BASE_URL",
+    "",
+    Form("an http or https URL"),
+    "where it is; absent: the maker's. A query stays, such as `?api-version=`",
+);
+pub(super) const KEY_HEADER: Setting = instance(
+    "PROVIDER_<NAME>_KEY_HEADER",
+    "",
+    Form("the name of a header"),
+    "the header of its key, e.g. Azure's `api-key`; absent: the protocol's",
+);
+pub(super) const HEADERS: Setting = instance(
+    "PROVIDER_<NAME>_HEADERS",
+    "",
+    Form("NAME=VALUE,NAME=VALUE"),
+    "further headers of each call; a `%2C` in a value is a comma",
+);
+pub(super) const PROXY: Setting = instance(
+    "PROVIDER_<NAME>_PROXY",
+    "",
+    Form("an http URL"),
+    "the proxy for all its calls, in place of HTTPS_PROXY; NO_PROXY does not apply",
+);
+pub(super) const CA: Setting = instance(
+    "PROVIDER_<NAME>_CA",
+    "",
+    Form("a file in PEM form"),
+    "the only certificates that it is trusted by; absent: the system's",
+);
+pub(super) const TIMEOUT_FIRST: Setting = instance(
+    "PROVIDER_<NAME>_TIMEOUT_FIRST",
+    "60s",
+    Lengths("100ms", "1h"),
+    "how long the first byte of a stream may take where the request has no `timeout`",
+);
+pub(super) const TIMEOUT_IDLE: Setting = instance(
+    "PROVIDER_<NAME>_TIMEOUT_IDLE",
+    "30s",
+    Lengths("100ms", "1h"),
+    "how long a stream may then be silent where the request has no `timeout`",
+);
+pub(super) const IDLE_CONNECTIONS: Setting = instance(
+    "PROVIDER_<NAME>_IDLE_CONNECTIONS",
+    "4s",
+    Lengths("0s", "1h"),
+    "how long a connection without a call is kept; 0s: not at all",
+);
+
+/// Of each provider instance, in the order in which they are printed.
+pub(super) const INSTANCE_SETTINGS: &[Setting] = &[
+    KIND,
+    INSTANCE_API_KEY,
+    INSTANCE_BASE_URL,
+    KEY_HEADER,
+    HEADERS,
+    PROXY,
+    CA,
+    TIMEOUT_FIRST,
+    TIMEOUT_IDLE,
+    IDLE_CONNECTIONS,
+];
 
 /// An option of `dev`, `migrate` and `keys`, read by their argument parser.
 pub const DATA_DIR: Setting = Setting {

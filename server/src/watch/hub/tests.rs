@@ -40,7 +40,7 @@ impl Kit {
         let texts = Texts::new(EventPublisher::new(outbox.clone(), None));
         let stop = CancellationToken::new();
         tokio::spawn(hub.clone().run(work, texts, outbox, bus.listen(), stop.clone()));
-        let streams = StreamLimits::new(Config::read(|_| None).unwrap().watch, CancellationToken::new());
+        let streams = StreamLimits::new(Config::read([], |_| None).unwrap().watch, CancellationToken::new());
         let project = store.project("default").await.unwrap().unwrap().id;
         Self { hub, store, streams, project, stop, _folder: folder }
     }

@@ -187,7 +187,7 @@ impl Http {
         let body = write(form, streams).map_err(|error| CallFault::unsent(error.to_string()))?;
         let silence = if streams { self.silence(call.timeout, so_far.began) } else { None };
         let opening = self.open(body, silence, so_far);
-        let body = match silence {
+        let (body, retry_after) = match silence {
             Some(silence) => silence.first(opening).await?,
             None => opening.await?,
         };
@@ -195,7 +195,8 @@ impl Http {
             sink.told(so_far.usage(), &self.redactor.request_id(so_far.request_id.clone()));
         }
         let reader = AnswerReader::new(body, self.bodies.clone());
-        reader.read(sink, so_far, &self.redactor, self.read).await
+        let read = reader.read(sink, so_far, &self.redactor, self.read).await;
+        read.map_err(|fault| CallFault { retry_after, ..fault })
     }
 
     /// The bounds of a stream's silence: none where the caller asked for a timeout, which bounds it then.
@@ -204,7 +205,8 @@ impl Http {
         (timeout == limits::TIMEOUT_DEFAULT).then_some(silence)
     }
 
-    /// Sends a request once; returns the body of a successful response as it begins. The transport repeats it only where
+    /// Sends a request once; returns the body of a successful response as it begins, and the wait that it asks for all the
+    /// same, since an error may stand in it. The transport repeats it only where
     /// it knows that the server has not begun to work on it: where no byte was written, where the stream was refused, or
     /// where the connection's end says that it was not looked at.
     async fn open(
@@ -212,19 +214,19 @@ impl Http {
         body: Vec<u8>,
         silence: Option<Silence>,
         so_far: &mut AnswerSoFar,
-    ) -> Result<ResponseBody, CallFault> {
+    ) -> Result<(ResponseBody, Option<Duration>), CallFault> {
         let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(body);
         let response = request.send().await.map_err(|error| broken(&self.place, &error))?;
         so_far.request_id = id_header(response.headers());
+        let retry_after = retry_after::wish(response.headers(), SystemTime::now());
         if response.status().is_success() {
-            return ResponseBody::new(response, Arc::clone(&self.place), silence);
+            return Ok((ResponseBody::new(response, Arc::clone(&self.place), silence)?, retry_after));
         }
-        Err(self.refusal(response).await)
+        Err(CallFault { retry_after, ..self.refusal(response).await })
     }
 
     async fn refusal(&self, response: Response) -> CallFault {
         let status = response.status();
-        let retry_after = retry_after::wish(response.headers(), SystemTime::now());
         let mut fault = None;
         if let Some((body, room)) = self.refusal_body(response).await {
             let length = body.len();
@@ -237,7 +239,7 @@ impl Http {
             };
             fault = self.bodies.parse(length, classifying).await.ok();
         }
-        CallFault { retry_after, ..fault.unwrap_or_else(|| refusal::classify(status, None)) }
+        fault.unwrap_or_else(|| refusal::classify(status, None))
     }
 
     /// The body of an unsuccessful response with its share of the budget; absent where it cannot be read or is too long.

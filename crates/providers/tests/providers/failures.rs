@@ -73,6 +73,9 @@ async fn the_wait_that_was_asked_for_and_the_calls_id_are_told() {
 
         model.next(Reply::status(503, body).header("retry-after", "Fri, 31 Dec 1999 23:59:59 GMT"));
         assert_eq!(Ask::new(&*provider, prompt("hi")).failure().await.retry_after, Some(Duration::ZERO));
+        model.next(Reply::status(200, r#"{"error":{"code":429,"message":"slow"}}"#).header("retry-after", "7"));
+        let failure = Ask::new(&*provider, prompt("hi")).failure().await;
+        assert_eq!((failure.error_type, failure.retry_after), (ErrorType::RateLimited, Some(Duration::from_secs(7))));
         // Dates count from the answer's own clock, whatever that says.
         let (sent, wish) = ("Fri, 31 Dec 1999 22:59:59 GMT", "Fri, 31 Dec 1999 23:00:19 GMT");
         model.next(Reply::status(503, body).header("date", sent).header("retry-after", wish));

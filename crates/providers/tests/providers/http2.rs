@@ -8,6 +8,7 @@ use h2::Reason;
 use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_providers::Endpoint;
 use prompt_ledger_providers::openai::OpenAi;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -17,9 +18,21 @@ use crate::setup::{Ask, endpoint, prompt};
 
 const ANSWER: &str = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
 
-/// A server that resets its first stream with this reason and answers the others; the streams are counted. It is trusted
-/// by its certificate.
-async fn resetting(reason: Reason) -> (Endpoint, Arc<AtomicUsize>) {
+/// How a server ends the first stream of all.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// Resets it with this reason.
+    Reset(Reason),
+    /// Ends the connection, and says that it had looked at no stream.
+    GoAway,
+}
+
+/// SETTINGS without any, then GOAWAY with the last stream 0 and NO_ERROR.
+const GO_AWAY: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+/// A server that ends its first stream so and answers the others; the streams are counted. It is trusted by its
+/// certificate.
+async fn ending(how: Ending) -> (Endpoint, Arc<AtomicUsize>) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(crypto::ring::default_provider());
@@ -35,9 +48,21 @@ async fn resetting(reason: Reason) -> (Endpoint, Arc<AtomicUsize>) {
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, counted) = (acceptor.clone(), Arc::clone(&counted));
             tokio::spawn(async move {
-                let mut connection = h2::server::handshake(acceptor.accept(stream).await.unwrap()).await.unwrap();
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                if matches!(how, Ending::GoAway) && counted.load(Ordering::Relaxed) == 0 {
+                    let mut read = Vec::new();
+                    // The whole request has come: then the stream is there.
+                    while !read.ends_with(b"}") {
+                        stream.read_buf(&mut read).await.unwrap();
+                    }
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    stream.write_all(GO_AWAY).await.unwrap();
+                    return stream.shutdown().await.unwrap();
+                }
+                let mut connection = h2::server::handshake(stream).await.unwrap();
                 while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    if counted.fetch_add(1, Ordering::Relaxed) == 0 {
+                    let is_first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+                    if let (true, Ending::Reset(reason)) = (is_first, how) {
                         respond.send_reset(reason);
                     } else {
                         let mut body = respond.send_response(http::Response::new(()), false).unwrap();
@@ -52,17 +77,19 @@ async fn resetting(reason: Reason) -> (Endpoint, Arc<AtomicUsize>) {
 }
 
 #[tokio::test]
-async fn a_stream_that_was_refused_is_asked_for_again() {
-    let (endpoint, seen) = resetting(Reason::REFUSED_STREAM).await;
-    let provider = OpenAi::new(endpoint).unwrap();
-    assert_eq!(Ask::new(&provider, prompt("hi")).answer().await.text, "hi");
-    assert_eq!(seen.load(Ordering::Relaxed), 2);
+async fn a_stream_that_was_not_looked_at_is_asked_for_again() {
+    for how in [Ending::Reset(Reason::REFUSED_STREAM), Ending::GoAway] {
+        let (endpoint, seen) = ending(how).await;
+        let provider = OpenAi::new(endpoint).unwrap();
+        assert_eq!(Ask::new(&provider, prompt("hi")).answer().await.text, "hi");
+        assert_eq!(seen.load(Ordering::Relaxed), 2, "{how:?}");
+    }
 }
 
 #[tokio::test]
 async fn a_stream_that_was_reset_for_another_reason_is_not() {
     for reason in [Reason::INTERNAL_ERROR, Reason::CANCEL, Reason::NO_ERROR] {
-        let (endpoint, seen) = resetting(reason).await;
+        let (endpoint, seen) = ending(Ending::Reset(reason)).await;
         let provider = OpenAi::new(endpoint).unwrap();
         let failure = Ask::new(&provider, prompt("hi")).failure().await;
         assert_eq!((failure.error_type, seen.load(Ordering::Relaxed)), (ErrorType::Connection, 1), "{reason:?}");
@@ -72,7 +99,7 @@ async fn a_stream_that_was_reset_for_another_reason_is_not() {
 
 #[tokio::test]
 async fn a_server_is_trusted_by_no_other_certificate() {
-    let (endpoint, seen) = resetting(Reason::CANCEL).await;
+    let (endpoint, seen) = ending(Ending::Reset(Reason::CANCEL)).await;
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let endpoint = Endpoint { ca: Some(other.cert.pem().into_bytes()), ..endpoint };
     let failure = Ask::new(&OpenAi::new(endpoint).unwrap(), prompt("hi")).failure().await;

@@ -306,3 +306,34 @@ fn number(connection: &Connection, series: &Series) -> Result<i64> {
 pub(super) fn scripts() -> [&'static Script; 12] {
     [&UNTIL, &AFTER, &ENDED, &SLICE, &LEAVE, &MOVE, &ONE, &DONE, &SERIES, &ADD_SERIES, &PRESENT, &WRITE]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plans::database;
+
+    const PROJECT: &str = "01900000-0000-7000-8000-000000000001";
+
+    /// Ended executions of microseconds 1 to `?1`, in versions and prompts that do not exist.
+    const FILL: &str = "
+        WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+        INSERT INTO executions (id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider,
+            model_name, prompt_truncated, timeout_micros, max_retries, attempts, last_sequence, created_at, completed_at)
+        SELECT n, ?2, n % 7, n % 9, 'full', 'async', 'succeeded', '', 'openai', 'a', 0, 0, 0, 1, 1, n, n FROM n";
+
+    #[test]
+    fn a_job_moves_no_more_than_its_share_however_many_wait() {
+        let (_directory, connection) = database();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        connection.execute(FILL, (200, PROJECT)).unwrap();
+        let moved = || {
+            let sql = "SELECT coalesce(sum(executions), 0) FROM usage_rollups WHERE span = 1";
+            connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() / 2
+        };
+        for (more, expected) in [(true, 64), (true, 128), (true, 192), (false, 200), (false, 200)] {
+            assert_eq!(slice(&connection, PROJECT, Timestamp(1_000)).unwrap(), more);
+            assert_eq!(moved(), expected);
+        }
+        assert_eq!(until(&connection, PROJECT).unwrap(), Timestamp(1_000));
+    }
+}

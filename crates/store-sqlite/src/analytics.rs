@@ -172,7 +172,7 @@ fn ask(connection: &Connection, question: &SqliteUsageQuery<'_>) -> Result<Vec<U
     let named = named(connection, question.project, &filter.prompt_name, filter.version_number)?;
     let Some(named) = named else { return Ok(Vec::new()) };
     let cover = question.cover(roll_up::until(connection, &question.project.to_string())?);
-    let mut figures = Figures::new(question.split, question.after);
+    let mut figures = Figures::new(question.split, question.after, question.limit);
     add_rollups(connection, question, &named, &cover, &mut figures)?;
     let raw = cover.raw.iter().map(|span| (&EXECUTIONS, *span));
     for (script, span) in raw.chain([(&OPEN_EXECUTIONS, cover.open_executions)]) {
@@ -181,7 +181,7 @@ fn ask(connection: &Connection, question: &SqliteUsageQuery<'_>) -> Result<Vec<U
             Ok(ControlFlow::Continue(()))
         })?;
     }
-    Ok(figures.rows(question.limit))
+    Ok(figures.rows())
 }
 
 fn add_rollups(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::usage::{Histogram, Tally};
+use prompt_ledger_domain::usage::Tally;
 use prompt_ledger_domain::{Result, Timestamp};
 use rusqlite::Row;
 
@@ -19,15 +19,20 @@ pub(super) struct Figures<'a> {
     split: Split,
     /// Groups up to this one are left out.
     after: Option<&'a UsageKey>,
+    /// At most this many groups are kept: the first ones.
+    limit: usize,
     groups: BTreeMap<UsageKey, FigureGroup>,
 }
+
+/// The length of what a group keeps encoded; beyond, it is added up.
+const ENCODED: usize = 64 * 1024;
 
 #[derive(Default)]
 struct FigureGroup {
     succeeded: i64,
     failed: i64,
     canceled: i64,
-    /// Without the histogram, which is decoded at the end.
+    /// Its histogram is without what follows.
     tally: Tally,
     /// Encoded histograms, one after the other.
     steps: Vec<u8>,
@@ -42,8 +47,8 @@ pub(super) struct Common {
 }
 
 impl<'a> Figures<'a> {
-    pub(super) fn new(split: Split, after: Option<&'a UsageKey>) -> Self {
-        Self { split, after, groups: BTreeMap::new() }
+    pub(super) fn new(split: Split, after: Option<&'a UsageKey>, limit: usize) -> Self {
+        Self { split, after, limit, groups: BTreeMap::new() }
     }
 
     /// Number of groups.
@@ -84,6 +89,7 @@ impl<'a> Figures<'a> {
         let (tally, steps) = tally::rollup(row, 1)?;
         group.add(common.status, &tally);
         group.steps.extend(steps);
+        group.add_up(ENCODED);
         Ok(())
     }
 
@@ -94,21 +100,26 @@ impl<'a> Figures<'a> {
         let (tally, latency) = tally::single(row, 8)?;
         group.add(common.status, &tally);
         group.latencies.extend(latency.into_iter().flat_map(i32::to_be_bytes));
+        group.add_up(ENCODED);
         Ok(())
     }
 
     fn group(&mut self, common: &Common, created: i64) -> Option<&mut FigureGroup> {
         let mut key = common.key.clone();
         key.bucket_start = self.split.bucket.map(|bucket| bucket.start(Timestamp(created), self.split.utc_offset));
-        match self.after {
-            Some(after) if key <= *after => None,
-            _ => Some(self.groups.entry(key).or_default()),
+        if self.after.is_some_and(|after| key <= *after) {
+            return None;
         }
+        if self.groups.len() >= self.limit && !self.groups.contains_key(&key) {
+            let last = self.groups.last_entry().filter(|last| key < *last.key())?;
+            // It would be on a later page.
+            last.remove();
+        }
+        Some(self.groups.entry(key).or_default())
     }
 
-    /// The first rows.
-    pub(super) fn rows(self, limit: usize) -> Vec<UsageRow> {
-        self.groups.into_iter().take(limit).map(|(key, group)| group.row(key)).collect()
+    pub(super) fn rows(self) -> Vec<UsageRow> {
+        self.groups.into_iter().map(|(key, group)| group.row(key)).collect()
     }
 }
 
@@ -123,12 +134,19 @@ impl FigureGroup {
         self.tally.add(tally);
     }
 
-    fn row(self, key: UsageKey) -> UsageRow {
-        let Self { succeeded, failed, canceled, mut tally, steps, latencies } = self;
-        let mut histogram = Histogram::default();
-        add_steps(&mut histogram, &steps);
-        add_latencies(&mut histogram, &latencies);
-        tally.latencies = histogram;
+    /// Decodes what is longer than this into the histogram.
+    fn add_up(&mut self, most: usize) {
+        if self.steps.len() + self.latencies.len() > most {
+            add_steps(&mut self.tally.latencies, &self.steps);
+            add_latencies(&mut self.tally.latencies, &self.latencies);
+            self.steps.clear();
+            self.latencies.clear();
+        }
+    }
+
+    fn row(mut self, key: UsageKey) -> UsageRow {
+        self.add_up(0);
+        let Self { succeeded, failed, canceled, tally, .. } = self;
         UsageRow { key, succeeded, failed, canceled, tally }
     }
 }

@@ -48,7 +48,7 @@ walks! {
     LIVE_OF_PROMPT: "executions_live_prompt", "x.prompt_id = :prompt {live}";
 }
 
-/// Place and key of the executions that the walk finds.
+/// RowPlace and key of the executions that the walk finds.
 fn walk(index: &str, of: &str) -> Script {
     let sql = "SELECT x.rowid, x.created_at, x.id FROM executions x INDEXED BY {index} ".to_owned();
     let sql = (sql + include_str!("sql/list.sql")).replace("{index}", index).replace("{walk}", of);
@@ -61,7 +61,7 @@ fn walk(index: &str, of: &str) -> Script {
 parameters! {
     /// `statuses` is a JSON array; absent stands for all. `earliest` is in microseconds since 1970, inclusive. `number` is
     /// the id in `version_environments`; absent where the walk does not begin there.
-    ListParameters(page: &SqlitePage<'_>, named: &Named, walk: &Walk<'_>, statuses: Option<&str>, earliest: i64) {
+    ListParameters(page: &SqlitePage<'_>, named: &Named, walk: &ListWalk<'_>, statuses: Option<&str>, earliest: i64) {
         project_id = page.project.to_string(),
         earliest = earliest,
         latest = page.latest(),
@@ -81,9 +81,12 @@ parameters! {
 static NUMBERS: LazyLock<Script> = LazyLock::new(|| {
     let sql = "SELECT id FROM version_environments WHERE prompt_id = :prompt \
                AND (:version IS NULL OR version_id = :version) AND (:environment = '' OR environment = :environment) \
-               ORDER BY id DESC";
-    Script::new(sql, &["prompt", "version", "environment"])
+               ORDER BY id DESC LIMIT :most";
+    Script::new(sql, &["prompt", "version", "environment", "most"])
 });
+
+/// Numbers that a list walks. Environments are free texts: where a version has been in more, its prompt is walked.
+const NUMBERS_WALKED: usize = 32;
 
 /// Executions by their places, a JSON array, without texts, and with.
 static AT: LazyLock<[Script; 2]> = LazyLock::new(|| {
@@ -145,7 +148,7 @@ pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec
         let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
         let parameters = ListParameters::values(page, &named, &walk, statuses.as_deref(), earliest);
         found.extend(walk.script.rows(connection, parameters, |row| {
-            Ok(Place { created_at: row::at(row, 1)?, id: row::at(row, 2)?, rowid: row::at(row, 0)? })
+            Ok(RowPlace { created_at: row::at(row, 1)?, id: row::at(row, 2)?, rowid: row::at(row, 0)? })
         })?);
         found.sort_unstable_by(|one, other| other.cmp(one));
         found.truncate(page.limit);
@@ -159,14 +162,14 @@ pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec
 
 /// The order of lists, oldest first, and where the execution is stored.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct RowPlace {
     created_at: i64,
     id: String,
     rowid: i64,
 }
 
 /// A script, and what it looks for.
-struct Walk<'f> {
+struct ListWalk<'f> {
     script: &'static LazyLock<Script>,
     /// None for all.
     statuses: &'f [Status],
@@ -179,8 +182,8 @@ const SUCCEEDED_FIRST: &[Status] =
     &[Status::Succeeded, Status::Failed, Status::Canceled, Status::Running, Status::Queued];
 
 /// The walks that together find what a list may show.
-fn walks_of<'f>(connection: &Connection, filter: &'f ExecutionFilter, named: &Named) -> Result<Vec<Walk<'f>>> {
-    let whole = |script| Ok(vec![Walk { script, statuses: &filter.statuses, number: None }]);
+fn walks_of<'f>(connection: &Connection, filter: &'f ExecutionFilter, named: &Named) -> Result<Vec<ListWalk<'f>>> {
+    let whole = |script| Ok(vec![ListWalk { script, statuses: &filter.statuses, number: None }]);
     let in_environment = !filter.environment.is_empty();
     if !filter.correlation_id.is_empty() {
         return whole(&OF_CORRELATION);
@@ -188,25 +191,30 @@ fn walks_of<'f>(connection: &Connection, filter: &'f ExecutionFilter, named: &Na
     if named.prompt.is_none() && !in_environment && filter.statuses.is_empty() {
         return whole(&OF_PROJECT);
     }
-    let by_number = named.version.is_some() || named.prompt.is_some() && in_environment;
+    let mut numbers = vec![None];
+    let mut by_number = named.version.is_some() || named.prompt.is_some() && in_environment;
+    if by_number {
+        let most = count(NUMBERS_WALKED + 1);
+        let parameters: [&dyn ToSql; 4] = [&named.prompt, &named.version, &filter.environment, &most];
+        let found = NUMBERS.rows(connection, parameters, |row| row::at(row, 0).map(Some))?;
+        by_number = found.len() <= NUMBERS_WALKED;
+        if by_number {
+            numbers = found;
+        }
+    }
     let (ended, live): (&LazyLock<_>, &LazyLock<_>) = match &named.prompt {
         Some(_) if by_number => (&ENDED_OF_VERSION, &LIVE_OF_PROMPT),
         Some(_) => (&ENDED_OF_PROMPT, &LIVE_OF_PROMPT),
         None if in_environment => (&ENDED_OF_ENVIRONMENT, &LIVE_OF_PROJECT),
         None => (&ENDED_OF_PROJECT, &LIVE_OF_PROJECT),
     };
-    let mut numbers = vec![None];
-    if by_number {
-        let parameters: [&dyn ToSql; 3] = [&named.prompt, &named.version, &filter.environment];
-        numbers = NUMBERS.rows(connection, parameters, |row| row::at(row, 0).map(Some))?;
-    }
     let mut walks = Vec::new();
     for status in SUCCEEDED_FIRST.iter().filter(|status| filter.statuses.is_empty() || filter.statuses.contains(status))
     {
         let statuses = std::slice::from_ref(status);
         match status.is_terminal() {
-            true => walks.extend(numbers.iter().map(|number| Walk { script: ended, statuses, number: *number })),
-            false => walks.push(Walk { script: live, statuses, number: None }),
+            true => walks.extend(numbers.iter().map(|number| ListWalk { script: ended, statuses, number: *number })),
+            false => walks.push(ListWalk { script: live, statuses, number: None }),
         }
     }
     Ok(walks)

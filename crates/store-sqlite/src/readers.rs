@@ -47,7 +47,10 @@ impl Readers {
             let idle = inner.idle().pop();
             let connection = idle.map_or_else(|| inner.file.open_for_reads(), Ok).map_err(error::store)?;
             let result = work(&connection);
-            inner.idle().push(connection);
+            // A transaction that could not be ended would show an old snapshot to the next read.
+            if connection.is_autocommit() {
+                inner.idle().push(connection);
+            }
             result
         };
         // A panic loses its connection; the next read opens another.

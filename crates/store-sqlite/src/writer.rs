@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::checkpoint::Checkpointer;
 use super::connection::DatabaseFile;
@@ -37,7 +37,7 @@ const REWRITE: &str = "UPDATE revisions SET revision = revision WHERE scope = 'k
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<SharedWriter>,
-    room: Semaphore,
+    room: Arc<Semaphore>,
 }
 
 struct SharedWriter {
@@ -60,6 +60,8 @@ struct WriterState {
     committer: Option<Committer>,
     /// No more jobs are accepted.
     closed: bool,
+    /// The file is closed.
+    ended: bool,
     /// Told when the file is closed.
     closing: Vec<oneshot::Sender<()>>,
 }
@@ -78,6 +80,8 @@ struct Pending<F, T> {
     /// Of the last run.
     result: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
+    /// Held until the job is dropped, also where its caller is gone.
+    _room: OwnedSemaphorePermit,
 }
 
 impl<F, T> WriteJob for Pending<F, T>
@@ -103,13 +107,18 @@ impl Writer {
     pub(super) fn start(connection: Connection, file: DatabaseFile) -> Result<Self> {
         let checkpointer = Checkpointer::start(&file)?;
         let committer = Committer { connection: Some(connection), file, checkpointer, last: Duration::ZERO };
-        let state =
-            WriterState { jobs: VecDeque::new(), committer: Some(committer), closed: false, closing: Vec::new() };
+        let state = WriterState {
+            jobs: VecDeque::new(),
+            committer: Some(committer),
+            closed: false,
+            ended: false,
+            closing: Vec::new(),
+        };
         let shared = SharedWriter { state: Mutex::new(state), work: Condvar::new(), failing: AtomicBool::new(false) };
         let shared = Arc::new(shared);
         let of_thread = Arc::clone(&shared);
         thread::Builder::new().name("writer".into()).spawn(move || of_thread.run()).map_err(error::file)?;
-        Ok(Self { shared, room: Semaphore::new(WAITING) })
+        Ok(Self { shared, room: Arc::new(Semaphore::new(WAITING)) })
     }
 
     /// As [`Writer::write`], for work that takes a fraction of a millisecond: it may run in the thread that polls this.
@@ -136,9 +145,9 @@ impl Writer {
         T: Send + 'static,
         F: Fn(&Connection) -> Result<T> + Send + 'static,
     {
-        let _room = self.room.acquire().await.map_err(|_| error::unavailable())?;
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|_| error::unavailable())?;
         let (answer, answered) = oneshot::channel();
-        self.shared.submit(Box::new(Pending { work, result: None, answer }), is_short)?;
+        self.shared.submit(Box::new(Pending { work, result: None, answer, _room: room }), is_short)?;
         answered.await.map_err(|_| error::unavailable())?
     }
 
@@ -147,9 +156,14 @@ impl Writer {
         if self.shared.state().closed {
             return Err(error::unavailable());
         }
-        if self.shared.failing.load(Ordering::Acquire) {
-            self.write(|connection| connection.execute(REWRITE, []).map(drop).map_err(error::store)).await?;
-            self.shared.failing.store(false, Ordering::Release);
+        // Cleared first, so that a failure which comes meanwhile is kept.
+        if self.shared.failing.swap(false, Ordering::AcqRel) {
+            let written =
+                self.write(|connection| connection.execute(REWRITE, []).map(drop).map_err(error::store)).await;
+            if written.is_err() {
+                self.shared.failing.store(true, Ordering::Release);
+            }
+            return written;
         }
         Ok(())
     }
@@ -199,14 +213,16 @@ impl SharedWriter {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
         }
-        let (committer, closing) = (state.committer.take(), std::mem::take(&mut state.closing));
+        let committer = state.committer.take();
         drop(state);
         if let Some(Committer { connection, checkpointer, .. }) = committer {
             checkpointer.finish(connection);
         }
-        closing.into_iter().for_each(|closed| {
+        let mut state = self.state();
+        state.ended = true;
+        for closed in state.closing.drain(..) {
             closed.send(()).ok();
-        });
+        }
     }
 
     /// Commits a batch with the lock released meanwhile, and answers its jobs. After a failure nothing of it was written,
@@ -245,9 +261,9 @@ impl SharedWriter {
 
     fn close(&self, closing: Option<oneshot::Sender<()>>) {
         let mut state = self.state();
-        // Once the thread has ended nobody answers: the sender is dropped.
-        let has_ended = state.closed && state.committer.is_none() && state.closing.is_empty();
-        state.closing.extend(closing.filter(|_| !has_ended));
+        // Where the file is closed already, the sender is dropped, which answers as well.
+        let is_open = !state.ended;
+        state.closing.extend(closing.filter(|_| is_open));
         state.closed = true;
         self.work.notify_one();
     }
@@ -306,7 +322,9 @@ impl Committer {
         for job in batch.drain(..) {
             job.answer();
         }
-        self.checkpointer.catch_up(connection);
+        if wait == LockWait::Full {
+            self.checkpointer.catch_up(connection);
+        }
         Ok(())
     }
 }
@@ -343,63 +361,4 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use prompt_ledger_domain::error::Reason;
-
-    use super::*;
-    use crate::LOCK_WAIT;
-
-    fn open() -> (tempfile::TempDir, DatabaseFile, Writer) {
-        let directory = tempfile::tempdir().unwrap();
-        let file = DatabaseFile::new(&directory.path().join("ledger.db"), LOCK_WAIT);
-        file.create().unwrap();
-        let writer = Writer::start(file.open().unwrap(), file.clone()).unwrap();
-        (directory, file, writer)
-    }
-
-    /// The thread that a short write runs in.
-    async fn runs_in(writer: &Writer) -> thread::ThreadId {
-        writer.write_short(|_| Ok(thread::current().id())).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_short_write_that_finds_nobody_runs_where_it_is_made() {
-        let (_directory, _file, writer) = open();
-        assert_eq!(runs_in(&writer).await, thread::current().id());
-        assert_ne!(writer.write(|_| Ok(thread::current().id())).await.unwrap(), thread::current().id());
-        writer.close().await;
-        assert_eq!(writer.write_short(|_| Ok(())).await.unwrap_err().reason(), Reason::StoreUnavailable);
-    }
-
-    #[tokio::test]
-    async fn where_the_disk_is_slow_only_the_writers_thread_waits_for_it() {
-        let (_directory, _file, writer) = open();
-        writer.shared.state().committer.as_mut().unwrap().last = QUICK;
-        assert_ne!(runs_in(&writer).await, thread::current().id());
-    }
-
-    #[tokio::test]
-    async fn another_process_is_waited_for_by_the_writers_thread() {
-        let (_directory, file, writer) = open();
-        let other = file.open().unwrap();
-        other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let mut waits = std::pin::pin!(runs_in(&writer));
-        assert!(futures::poll!(waits.as_mut()).is_pending());
-        other.execute_batch("COMMIT").unwrap();
-        assert_ne!(waits.await, thread::current().id());
-    }
-
-    #[tokio::test]
-    async fn a_job_that_panics_takes_its_batch_with_it_and_nothing_else() {
-        let (_directory, _file, writer) = open();
-        let run =
-            |sql: &'static str| move |connection: &Connection| connection.execute_batch(sql).map_err(error::store);
-        writer.write(run("CREATE TABLE revisions (scope, revision)")).await.unwrap();
-        let panicked = writer.write(|_: &Connection| -> Result<()> { panic!("a fault of ours") }).await;
-        assert_eq!(panicked.unwrap_err().reason(), Reason::StoreUnavailable);
-        writer.write(run("INSERT INTO revisions VALUES ('keys', 1)")).await.unwrap();
-        writer.check().await.unwrap();
-        writer.close().await;
-        assert_eq!(writer.check().await.unwrap_err().reason(), Reason::StoreUnavailable);
-    }
-}
+mod tests;

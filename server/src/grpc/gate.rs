@@ -22,6 +22,7 @@ use super::deadline::Deadline;
 use super::receive::Intake;
 use super::request_limits::{is_health, is_health_watch, is_reflection, records};
 use super::{headers, revocation, status};
+use crate::service::access::Unconfirmed;
 use crate::service::{Authenticator, Caller};
 
 /// The tower layer that checks every call.
@@ -192,6 +193,14 @@ impl Rules {
         Ok(revocation::ends_with(ends, inner.call(request).await?))
     }
 
+    /// What a refused caller is told: that its key is not good any more, where that is so.
+    async fn refusal(&self, unconfirmed: Option<Unconfirmed>, error: Error) -> Error {
+        match unconfirmed {
+            Some(unconfirmed) => self.authenticator.confirm(&unconfirmed).await.err().unwrap_or(error),
+            None => error,
+        }
+    }
+
     /// Serves a call with one request; every service of the contract has only such calls.
     async fn answer<S>(
         &self,
@@ -220,7 +229,7 @@ impl Rules {
         };
         let (mut request, lease, turn) = match begun {
             Ok(begun) => begun,
-            Err(error) => return Ok(status::status(error).into_http()),
+            Err(error) => return Ok(status::status(self.refusal(unconfirmed, error).await).into_http()),
         };
         request.extensions_mut().insert(caller);
         if let Some(deadline) = deadline {

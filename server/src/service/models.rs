@@ -60,12 +60,12 @@ impl ModelService {
 
     /// The model that an execution names. One that is not registered is MODEL_NOT_FOUND, unless its provider takes any
     /// model: then it is registered as discovered, without a price, while there are fewer than
-    /// [`limits::DISCOVERED_MODELS`] of these.
-    pub async fn resolve(&self, id: &ModelRef, provider: &dyn Provider) -> Result<Arc<Model>> {
+    /// [`limits::DISCOVERED_MODELS`] of these, and `may_register`.
+    pub async fn resolve(&self, id: &ModelRef, provider: &dyn Provider, may_register: bool) -> Result<Arc<Model>> {
         let known = self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await?;
         match known {
             Some(model) => Ok(model),
-            None if provider.takes_any_model() => {
+            None if may_register && provider.takes_any_model() => {
                 field::token("model.model_name", id.model_name.clone()).map_err(Error::of_spec)?;
                 let most = limits::DISCOVERED_MODELS;
                 let discovered = self.store.discover_model(id, most).await?;

@@ -149,6 +149,12 @@ impl RegistryService {
         }
     }
 
+    /// The latest revision of a project that is known here. What is cached of it is of this revision or of a later one, or
+    /// was left as it is by the writes in between.
+    pub fn revision(&self, project: ProjectId) -> i64 {
+        self.held.of(project).applied()
+    }
+
     /// The prompt of that name from the store, with its active version parsed.
     pub async fn read(&self, project: ProjectId, name: &str) -> Result<CachedPrompt> {
         let found = self.store.prompt(project, name).await?;
@@ -308,6 +314,22 @@ mod tests {
     use prompt_ledger_store_sqlite::Sqlite;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_a_write_of_another_prompt_leaves_in_the_cache_is_of_its_revision() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Sqlite::open(&folder.path().join("ledger.db")).await.unwrap());
+        let project = store.project("default").await.unwrap().unwrap().id;
+        let freshness = Arc::new(Freshness::default());
+        freshness.seen(std::time::Instant::now() + std::time::Duration::from_secs(3_600));
+        let registry = RegistryService::new(store.clone(), store, &freshness, CpuPool::default());
+        let put = |name: &str| Put { name: name.into(), template_source: Some("A".into()), ..Put::default() };
+        registry.put(project, put("one")).await.unwrap();
+        registry.get(project, "one", None).await.unwrap();
+        let (written, _) = registry.put(project, put("two")).await.unwrap();
+        assert!(registry.get(project, "one", None).await.unwrap().found.revision < written.revision, "still cached");
+        assert_eq!(registry.revision(project), written.revision);
+    }
 
     #[tokio::test]
     async fn a_write_that_changes_nothing_hides_no_write_of_another() {

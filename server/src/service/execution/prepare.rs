@@ -106,7 +106,9 @@ impl ExecutionService {
         })?;
         let provider = self.providers.get(&model_ref.provider)?;
         provider.check(&spec.params).map_err(Error::of_spec)?;
-        let model = self.models.resolve(&model_ref, &*provider).await?;
+        // Nothing is written for a key that may have been revoked.
+        let may_register = caller.unconfirmed.is_none();
+        let model = self.models.resolve(&model_ref, &*provider, may_register).await?;
         let price = model.price_at(prompt_ledger_runtime::now()).cloned();
         let streams_text = spec.stream_text || matches!(kind, ExecuteKind::Stream(_));
         // Whoever runs a queued execution does not know its model: one that does not stream is recorded as not streamed.

@@ -77,8 +77,8 @@ impl ExecutionService {
         prompt_mode: Mode,
         kind: ExecuteKind<'_>,
     ) -> Result<Prepared> {
-        // Before the cache of the models is read.
-        let models = self.models.revision();
+        // Before the caches are read.
+        let (models, project) = (self.models.revision(), self.registry.revision(caller.project.id));
         let entry = self.registry.entry(caller.project.id, spec.name()?.as_str(), spec.min_revision).await?;
         entry.found.prompt.check_mode(prompt_mode, kind.operation())?;
         entry.check_revision(spec.min_revision)?;
@@ -87,7 +87,8 @@ impl ExecutionService {
             None => None,
         };
         let mut prepared = self.prepare(caller, spec, &entry, key, kind).await?;
-        let resolved = ResolvedAt { keys: unconfirmed.keys, models, project: entry.found.revision };
+        let project = project.max(entry.found.revision);
+        let resolved = ResolvedAt { keys: unconfirmed.keys, models, project };
         prepared.new.resolved_at = Some(resolved);
         Ok(prepared)
     }

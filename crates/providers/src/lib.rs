@@ -87,7 +87,8 @@ pub trait TextSink: Send {
     fn told(&mut self, _usage: Usage, _request_id: &str) {}
 }
 
-/// A configured provider instance. It makes each call once: retries are the caller's.
+/// A configured provider instance. Of each call it makes at most one request that is not refused: retries are the
+/// caller's.
 #[async_trait]
 pub trait Provider: Send + Sync {
     /// Refuses parameters that the provider does not support, with INVALID_FIELD at `params.NAME`. They are never

@@ -1,7 +1,7 @@
 //! Reads the Messages API: whole messages and the events of streams. An event of an unknown type is ignored, and so are
 //! blocks that are no text (thinking, tools).
 
-use crate::http::json::{Raw, json_object};
+use crate::http::json::{self, Raw, json_object};
 use crate::http::{AnswerSoFar, told_error};
 
 json_object!(Event {
@@ -45,7 +45,7 @@ impl Event<'_> {
 }
 
 pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Result<()> {
-    let event: Event<'_> = Raw::document(document)?.object();
+    let event: Event<'_> = json::document(document)?;
     let kind = event.kind.text().unwrap_or_default();
     answer.tell_usage(event.usage);
     match kind.as_ref() {
@@ -77,7 +77,7 @@ pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Resu
 }
 
 fn read_blocks(content: Raw<'_>, answer: &mut AnswerSoFar) {
-    content.each(|block| say(block, "text", answer));
+    content.each(|block: Raw<'_>| say(block, "text", answer));
 }
 
 /// A block of this type says its text.

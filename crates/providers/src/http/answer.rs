@@ -9,7 +9,7 @@ use prompt_ledger_domain::model::Usage;
 
 use super::counts::{Counts, PromptCount};
 use super::finish::FinishWord;
-use super::json::{Raw, json_object};
+use super::json::{Lenient, Raw, json_object};
 use super::outcome::CallFault;
 use super::prose::Prose;
 
@@ -27,6 +27,8 @@ pub(crate) struct AnswerSoFar {
     prompt_count: PromptCount,
     /// Empty until the provider has told it.
     pub(super) request_id: String,
+    /// Counts or id have come that were not handed on.
+    pub(super) has_news: bool,
     /// The choice whose text is kept: the first that said any.
     followed: Option<i64>,
     /// Why that choice ended, and why any did.
@@ -59,6 +61,7 @@ impl AnswerSoFar {
             counts: Counts::default(),
             prompt_count,
             request_id: String::new(),
+            has_news: false,
             followed: None,
             finish: [None; 2],
             had_choice: false,
@@ -75,10 +78,6 @@ impl AnswerSoFar {
         self.counts.usage(self.prompt_count)
     }
 
-    pub(super) fn counts(&self) -> Counts {
-        self.counts
-    }
-
     pub(super) fn finish_reason(&self) -> Option<FinishReason> {
         let [followed, any] = self.finish;
         followed.or(any)
@@ -88,18 +87,22 @@ impl AnswerSoFar {
     pub(crate) fn tell_id(&mut self, id: Raw<'_>) {
         if self.request_id.is_empty() {
             self.request_id = id.text().map(Cow::into_owned).unwrap_or_default();
+            self.has_news = true;
         }
     }
 
     pub(crate) fn tell_usage(&mut self, usage: Raw<'_>) {
-        self.counts.tell(usage);
+        if usage.is_given() {
+            self.counts.tell(usage);
+            self.has_news = true;
+        }
     }
 
     /// A choice said this: a string, or a list of parts with a text each. It is kept if no other choice spoke before.
     /// Returns whether there was any text.
     pub(crate) fn say(&mut self, choice: i64, content: Raw<'_>) -> bool {
         let mut has_text = self.say_literal(choice, content);
-        content.each(|part| has_text |= self.say_literal(choice, part.object::<Part<'_>>().text));
+        content.each(|Lenient(part): Lenient<Part<'_>>| has_text |= self.say_literal(choice, part.text));
         has_text
     }
 

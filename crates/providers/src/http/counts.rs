@@ -56,9 +56,6 @@ impl Counts {
     /// Adds what a `usage` tells. Counts of one call are totals: a later one replaces an earlier one, but zero or null
     /// replaces none.
     pub(crate) fn tell(&mut self, usage: Raw<'_>) {
-        if !usage.is_given() {
-            return;
-        }
         let used: Used<'_> = usage.object();
         let details = [used.prompt_details, used.input_details, used.completion_details, used.output_details];
         let [prompt, input, completion, output] = details.map(Raw::object::<TokenDetails<'_>>);

@@ -5,6 +5,7 @@
 use std::mem::take;
 
 use bytes::Bytes;
+use memchr::memchr2;
 
 use super::budget::SMALL_BYTES;
 
@@ -79,7 +80,7 @@ impl Nesting {
                     at += 1;
                     continue;
                 }
-                let stop = bytes[at..].iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+                let stop = memchr2(b'"', b'\\', &bytes[at..])?;
                 at += stop;
                 self.after_backslash = bytes[at] == b'\\';
                 self.in_string = self.after_backslash;
@@ -135,7 +136,7 @@ impl Decoder {
                     return Some(frame);
                 }
             }
-            let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let end = memchr2(b'\n', b'\r', bytes);
             let part = bytes.split_to(end.map_or(bytes.len(), |at| at + 1));
             let after_cr = take(&mut self.after_cr);
             match &*part {
@@ -204,7 +205,7 @@ impl Decoder {
         if self.line_at > 0 || self.is_error || !bytes.starts_with(b"data:") {
             return None;
         }
-        let end = bytes.iter().position(|byte| matches!(byte, b'\n' | b'\r'))?;
+        let end = memchr2(b'\n', b'\r', bytes)?;
         let gap = [b"\n\n".as_slice(), b"\r\n\r\n"].into_iter().find(|gap| bytes[end..].starts_with(gap))?;
         if end > SMALL_BYTES {
             return None;

@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer as _, Error, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer as _, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
@@ -18,7 +19,7 @@ pub(crate) struct Raw<'a>(&'a str);
 
 impl<'a> Raw<'a> {
     /// A whole document. Fails where it is no JSON.
-    pub(crate) fn document(json: &'a str) -> serde_json::Result<Self> {
+    pub(super) fn document(json: &'a str) -> serde_json::Result<Self> {
         serde_json::from_str(json)
     }
 
@@ -68,16 +69,21 @@ impl<'a> Raw<'a> {
     /// The object with the fields that `T` declares; the default where the value is none.
     pub(crate) fn object<T: Object<'a>>(self) -> T {
         let has_fields = self.0.starts_with('{') && self.0 != "{}";
-        if has_fields { T::read(self.0).unwrap_or_default() } else { T::default() }
+        if has_fields { document(self.0).unwrap_or_default() } else { T::default() }
     }
 
     /// Calls `take` with each element of a list; with nothing where the value is none.
-    pub(crate) fn each(self, take: impl FnMut(Raw<'a>)) {
+    pub(crate) fn each<E: Deserialize<'a>>(self, take: impl FnMut(E)) {
         if self.0.starts_with('[') {
             // The text was checked when the value was read.
-            let _ = Deserializer::from_str(self.0).deserialize_seq(Elements(take));
+            let _ = Deserializer::from_str(self.0).deserialize_seq(Elements(take, PhantomData));
         }
     }
+}
+
+/// Reads a whole document that should be an object; the default where it is another value. Fails where it is no JSON.
+pub(crate) fn document<'a, T: Object<'a>>(json: &'a str) -> serde_json::Result<T> {
+    serde_json::from_str(json).map(|Lenient(object)| object)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
@@ -86,9 +92,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     }
 }
 
-struct Elements<F>(F);
+struct Elements<E, F>(F, PhantomData<E>);
 
-impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for Elements<F> {
+impl<'de, E: Deserialize<'de>, F: FnMut(E)> Visitor<'de> for Elements<E, F> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,8 +111,58 @@ impl<'de, F: FnMut(Raw<'de>)> Visitor<'de> for Elements<F> {
 
 /// An object of which some fields are read.
 pub(crate) trait Object<'a>: Default {
-    /// Reads the text of an object.
-    fn read(json: &'a str) -> serde_json::Result<Self>;
+    fn read<A: MapAccess<'a>>(fields: A) -> Result<Self, A::Error>;
+}
+
+/// An object, or the default in the place of another value.
+pub(crate) struct Lenient<T>(pub(crate) T);
+
+impl<'de, T: Object<'de>> Deserialize<'de> for Lenient<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_any(LenientVisitor(PhantomData))
+    }
+}
+
+struct LenientVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Object<'de>> Visitor<'de> for LenientVisitor<T> {
+    type Value = Lenient<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Lenient<T>, A::Error> {
+        T::read(fields).map(Lenient)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Lenient<T>, A::Error> {
+        IgnoredAny.visit_seq(list).map(|_| Lenient(T::default()))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Lenient<T>, E> {
+        Ok(Lenient(T::default()))
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Lenient<T>, E> {
+        self.visit_unit()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Lenient<T>, E> {
+        self.visit_unit()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Lenient<T>, E> {
+        self.visit_unit()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Lenient<T>, E> {
+        self.visit_unit()
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Lenient<T>, E> {
+        self.visit_unit()
+    }
 }
 
 /// Declares an object with the fields that are read: `json_object!(Part { "text" => text, })`. Of a repeated field the
@@ -120,32 +176,17 @@ macro_rules! json_object {
         }
 
         impl<'a> $crate::http::json::Object<'a> for $object<'a> {
-            fn read(json: &'a str) -> ::serde_json::Result<Self> {
-                struct Fields;
-
-                impl<'de> ::serde::de::Visitor<'de> for Fields {
-                    type Value = $object<'de>;
-
-                    fn expecting(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
-                        f.write_str("an object")
-                    }
-
-                    fn visit_map<A: ::serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut read = $object::default();
-                        while let Some(name) = map.next_key_seed($crate::http::json::OneOf(&[$($name),+]))? {
-                            match name {
-                                $(Some($name) => read.$field = map.next_value()?,)+
-                                _ => {
-                                    map.next_value::<::serde::de::IgnoredAny>()?;
-                                }
-                            }
+            fn read<A: ::serde::de::MapAccess<'a>>(mut fields: A) -> Result<Self, A::Error> {
+                let mut read = Self::default();
+                while let Some(name) = fields.next_key_seed($crate::http::json::OneOf(&[$($name),+]))? {
+                    match name {
+                        $(Some($name) => read.$field = fields.next_value()?,)+
+                        _ => {
+                            fields.next_value::<::serde::de::IgnoredAny>()?;
                         }
-                        Ok(read)
                     }
                 }
-
-                use ::serde::Deserializer as _;
-                ::serde_json::Deserializer::from_str(json).deserialize_map(Fields)
+                Ok(read)
             }
         }
     };
@@ -184,7 +225,7 @@ mod tests {
     json_object!(Outer { "text" => text, "inner" => inner, "any" => any, });
 
     fn outer(json: &str) -> Outer<'_> {
-        Raw::document(json).unwrap().object()
+        document(json).unwrap()
     }
 
     #[test]
@@ -254,10 +295,10 @@ mod tests {
     #[test]
     fn the_elements_of_a_list_come_in_order() {
         let mut elements = Vec::new();
-        Raw::document(r#"[1, "a" ,{"n":[2]},[] ]"#).unwrap().each(|element| elements.push(element.as_json()));
+        Raw::document(r#"[1, "a" ,{"n":[2]},[] ]"#).unwrap().each(|element: Raw<'_>| elements.push(element.as_json()));
         assert_eq!(elements, ["1", "\"a\"", "{\"n\":[2]}", "[]"]);
         for json in ["{}", "null", "\"[1]\"", "7"] {
-            Raw::document(json).unwrap().each(|element| panic!("{element:?}"));
+            Raw::document(json).unwrap().each(|element: Raw<'_>| panic!("{element:?}"));
         }
     }
 
@@ -266,6 +307,7 @@ mod tests {
         let deep = format!("{{\"new\":{}", "[".repeat(1_000_000));
         for json in ["", "{", "{\"text\":\"a\"", "{} x", "{\"new\":[}", "{\"new\":nul}", "{\"new\":NaN}", &deep] {
             assert!(Raw::document(json).is_err(), "{json:.40}");
+            assert!(document::<Outer<'_>>(json).is_err(), "{json:.40}");
         }
         let deep = format!("{{\"new\":{}{},\"text\":\"a\"}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(outer(&deep).text.text().as_deref(), Some("a"));

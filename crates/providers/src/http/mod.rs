@@ -25,7 +25,7 @@ use prompt_ledger_domain::error::Result;
 use prompt_ledger_domain::execution::{ErrorType, Input};
 use prompt_ledger_domain::limits;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response};
+use reqwest::{Client, Method, Request, Response};
 use url::Url;
 
 use crate::{Answer, Call, CallError, TextSink};
@@ -162,17 +162,26 @@ impl Http {
         write: WriteBody<'_>,
     ) -> Result<(), CallFault> {
         let wants_stream = sink.is_some() && !call.whole;
-        let form = self.forms.of(call.model);
-        let streams = wants_stream && form.streams;
-        let first_sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn TextSink);
-        let asked = self.ask_in(form, streams, call, first_sink, so_far, write).await;
-        let Err(refused) = &asked else { return asked };
         let has_limit = self.has_limit_names && call.params.max_new_tokens.is_some();
-        let Some(other) = form.without(&refused.refused_fields, has_limit, streams) else { return asked };
-        *so_far = AnswerSoFar::new(self.prompt_count);
-        self.ask_in(other, wants_stream && other.streams, call, sink, so_far, write).await?;
-        self.forms.learn(call.model, other);
-        Ok(())
+        let mut form = self.forms.of(call.model);
+        let mut is_second = false;
+        loop {
+            let streams = wants_stream && form.streams;
+            let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn TextSink);
+            let asked = self.ask_in(form, streams, call, sink, so_far, write).await;
+            match &asked {
+                Ok(()) if is_second => self.forms.learn(call.model, form),
+                Err(refused) if !is_second => {
+                    if let Some(other) = form.without(&refused.refused_fields, has_limit, streams) {
+                        (form, is_second) = (other, true);
+                        *so_far = AnswerSoFar::new(self.prompt_count);
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            return asked;
+        }
     }
 
     async fn ask_in(
@@ -215,10 +224,12 @@ impl Http {
         silence: Option<Silence>,
         so_far: &mut AnswerSoFar,
     ) -> Result<(ResponseBody, Option<Duration>), CallFault> {
-        let request = self.client.post(self.url.clone()).headers(self.headers.clone()).body(body);
-        let response = request.send().await.map_err(|error| broken(&self.place, &error))?;
+        let mut request = Request::new(Method::POST, self.url.clone());
+        self.headers.clone_into(request.headers_mut());
+        *request.body_mut() = Some(body.into());
+        let response = self.client.execute(request).await.map_err(|error| broken(&self.place, &error))?;
         so_far.request_id = id_header(response.headers());
-        let retry_after = retry_after::wish(response.headers(), SystemTime::now());
+        let retry_after = retry_after::wish(response.headers(), SystemTime::now);
         if response.status().is_success() {
             return Ok((ResponseBody::new(response, Arc::clone(&self.place), silence)?, retry_after));
         }

@@ -2,6 +2,7 @@
 
 use std::mem::take;
 
+use memchr::memchr;
 use prompt_ledger_domain::text;
 
 /// Text put together from JSON strings. It holds no NUL, which databases do not store, and no half of a surrogate pair:
@@ -44,7 +45,8 @@ impl Prose {
     /// Appends a string, given as JSON with its quotation marks; the JSON must be valid.
     pub(crate) fn push_literal(&mut self, literal: &str) {
         let mut rest = literal.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or_default();
-        while let Some((plain, escape)) = rest.split_once('\\') {
+        while let Some(at) = memchr(b'\\', rest.as_bytes()) {
+            let (plain, escape) = (&rest[..at], &rest[at + 1..]);
             self.push(plain);
             let (kind, behind) = escape.split_at_checked(1).unwrap_or_default();
             rest = behind;

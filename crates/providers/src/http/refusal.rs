@@ -172,7 +172,7 @@ impl<'a> RefusalReason<'a> {
             return self.say(text);
         }
         let Some(depth) = depth.checked_sub(1) else { return };
-        value.each(|element| self.gather(element, depth));
+        value.each(|element: Raw<'a>| self.gather(element, depth));
         let refusal: Refusal<'a> = value.object();
         for told in [refusal.error, refusal.message, refusal.msg, refusal.errors] {
             self.gather(told, depth);
@@ -185,7 +185,7 @@ impl<'a> RefusalReason<'a> {
             self.say(if is_list { refusal.detail.as_json().into() } else { message });
         }
         self.words.extend(detail.words);
-        refusal.choices.each(|choice| self.gather(choice.object::<Refusal<'a>>().error, depth));
+        refusal.choices.each(|choice: Raw<'a>| self.gather(choice.object::<Refusal<'a>>().error, depth));
         for code in [refusal.code, refusal.kind, refusal.status] {
             let status = code.count().and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());
             self.status = self.status.or(status.filter(|status| status.is_client_error() || status.is_server_error()));

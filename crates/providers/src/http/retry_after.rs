@@ -7,7 +7,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
 /// The wish of a response. A date counts from the response's own `Date`, since clocks differ, or else from `now`; one in
 /// the past is zero.
-pub(super) fn wish(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn wish(headers: &HeaderMap, now: fn() -> SystemTime) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds = |value: &str| Duration::try_from_secs_f64(value.parse().ok()?).ok();
     let millis =
@@ -18,7 +18,7 @@ pub(super) fn wish(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         seconds(value).or_else(|| {
             let date = httpdate::parse_http_date(value).ok()?;
             let sent = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
-            Some(date.duration_since(sent.unwrap_or(now)).unwrap_or_default())
+            Some(date.duration_since(sent.unwrap_or_else(now)).unwrap_or_default())
         })
     })
 }
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn seconds_milliseconds_and_dates_are_read() {
-        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let now = || httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
         let ms = |millis| Some(Duration::from_millis(millis));
         let hour_back = [("date", "Sun, 06 Nov 1994 07:49:37 GMT")];
         for (others, value, expected) in [

@@ -1,7 +1,7 @@
 //! Reads chat completions, whole ones and chunks of streams alike: a chunk has `delta` where a whole one has `message`,
 //! and not every server keeps to that. Servers differ in everything but the text, so nothing else is required.
 
-use crate::http::json::{Raw, json_object};
+use crate::http::json::{self, Lenient, Raw, json_object};
 use crate::http::{AnswerSoFar, told_error};
 
 json_object!(Completion {
@@ -47,14 +47,13 @@ impl Completion<'_> {
 }
 
 pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Result<()> {
-    let completion: Completion<'_> = Raw::document(document)?.object();
+    let completion: Completion<'_> = json::document(document)?;
     answer.tell_id(completion.id);
     answer.tell_usage(completion.groq.object::<Groq<'_>>().usage);
     answer.tell_usage(completion.usage);
     let mut is_error = completion.is_error();
     let mut position = 0;
-    completion.choices.each(|choice| {
-        let choice: Choice<'_> = choice.object();
+    completion.choices.each(|Lenient(choice): Lenient<Choice<'_>>| {
         let index = choice.index.count().unwrap_or(position);
         position += 1;
         is_error |= choice.error.is_told();

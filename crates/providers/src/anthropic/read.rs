@@ -39,14 +39,14 @@ const ONLY: i64 = 0;
 impl Event<'_> {
     /// Whether it says so itself. A message by itself, with a code or a type, is an error too.
     fn is_error(&self, kind: &str) -> bool {
-        let is_bare = self.message.text().is_some() && (self.code.is_told() || !kind.is_empty());
+        let is_bare = self.message.is_text() && (self.code.is_told() || !kind.is_empty());
         self.error.is_told() || kind == "error" || is_bare && !self.content.is_given()
     }
 }
 
 pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Result<()> {
     let event: Event<'_> = json::document(document)?;
-    let kind = event.kind.text().unwrap_or_default();
+    let kind = event.kind.word().unwrap_or_default();
     answer.tell_usage(event.usage);
     match kind.as_ref() {
         "message_start" => {
@@ -84,7 +84,7 @@ fn read_blocks(content: Raw<'_>, answer: &mut AnswerSoFar) {
 fn say(block: Raw<'_>, text_type: &str, answer: &mut AnswerSoFar) {
     answer.choose();
     let block: Block<'_> = block.object();
-    match block.kind.text() {
+    match block.kind.word() {
         Some(kind) if kind == text_type => {
             answer.say(ONLY, block.text);
         }

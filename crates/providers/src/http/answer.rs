@@ -1,6 +1,5 @@
 //! What an answer has said so far, whichever protocol and form it comes in.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};
@@ -10,7 +9,7 @@ use prompt_ledger_domain::model::Usage;
 use super::counts::{Counts, PromptCount};
 use super::finish::FinishWord;
 use super::json::{Lenient, Raw, json_object};
-use super::outcome::CallFault;
+use super::outcome::{CallFault, is_request_id};
 use super::prose::Prose;
 
 /// Reads one document of an answer, whole or a part of it. Fails where it is no JSON; then it has changed nothing.
@@ -85,8 +84,11 @@ impl AnswerSoFar {
 
     /// The answer's own id; that of a header goes before it, and the first one stays.
     pub(crate) fn tell_id(&mut self, id: Raw<'_>) {
-        if self.request_id.is_empty() {
-            self.request_id = id.text().map(Cow::into_owned).unwrap_or_default();
+        if self.request_id.is_empty()
+            && let Some(id) = id.word()
+            && is_request_id(&id)
+        {
+            self.request_id = id.into_owned();
             self.has_news = true;
         }
     }

@@ -20,7 +20,7 @@ impl<'a> FinishWord<'a> {
         if !told.is_given() {
             return None;
         }
-        let word = told.text().unwrap_or_else(|| "unknown".into());
+        let word = told.word().unwrap_or_else(|| "unknown".into());
         Some(match plain(&word).as_str() {
             "" => return None,
             "stop" | "stopsequence" | "endturn" | "eos" | "eostoken" | "complete" | "completed" => {

@@ -13,6 +13,9 @@ use serde_json::value::RawValue;
 
 use super::prose::Prose;
 
+/// Longest string that is looked at as a word, as JSON, in bytes.
+const WORD_BYTES: usize = 256;
+
 /// The text of one value; empty where the field is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Raw<'a>(&'a str);
@@ -44,6 +47,11 @@ impl<'a> Raw<'a> {
         self.0.starts_with('"').then_some(self.0)
     }
 
+    /// Whether the value is a string.
+    pub(crate) fn is_text(self) -> bool {
+        self.literal().is_some()
+    }
+
     /// The string; half of a surrogate pair is U+FFFD. Absent where the value is none.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
         let literal = self.literal()?;
@@ -53,6 +61,11 @@ impl<'a> Raw<'a> {
         let mut prose = Prose::unbounded();
         prose.push_literal(literal);
         Some(Cow::Owned(prose.finish()))
+    }
+
+    /// A short string, such as an id or a type; absent where the value is none.
+    pub(crate) fn word(self) -> Option<Cow<'a, str>> {
+        (self.0.len() <= WORD_BYTES).then(|| self.text())?
     }
 
     /// A whole number from 0, also as `9.0` or `"9"`; absent where the value is none.

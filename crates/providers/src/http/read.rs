@@ -21,6 +21,8 @@ use crate::TextSink;
 /// How long to wait for the end of the body after the last document: only a connection that was read to its end is
 /// reused.
 const LINGER: Duration = Duration::from_millis(100);
+/// Documents after which other tasks have their turn.
+const YIELD_EVERY: usize = 256;
 /// The last event of an OpenAI stream.
 const DONE: &[u8] = b"[DONE]";
 
@@ -35,6 +37,8 @@ pub(super) struct AnswerReader {
     unread: Bytes,
     /// Documents that were read before the last one.
     before: usize,
+    /// All documents so far, empty ones included.
+    seen: usize,
     /// The body has ended, perhaps within the last document.
     at_end: bool,
 }
@@ -42,7 +46,16 @@ pub(super) struct AnswerReader {
 impl AnswerReader {
     pub(super) fn new(body: ResponseBody, budget: BodyBudget) -> Self {
         let room = BodyRoom::new(&budget);
-        Self { body, budget, decoder: Decoder::default(), room, unread: Bytes::new(), before: 0, at_end: false }
+        Self {
+            body,
+            budget,
+            decoder: Decoder::default(),
+            room,
+            unread: Bytes::new(),
+            before: 0,
+            seen: 0,
+            at_end: false,
+        }
     }
 
     /// Reads to the end of the answer. What it says is kept in `so_far`, and its text pushed to the sink as it arrives.
@@ -127,6 +140,11 @@ impl AnswerReader {
                 return Err(too_large(what, most));
             }
             if frame.is_some() || self.at_end {
+                // A piece of the body may hold very many, and none of them is waited for.
+                self.seen += 1;
+                if self.seen.is_multiple_of(YIELD_EVERY) {
+                    tokio::task::yield_now().await;
+                }
                 return Ok(frame);
             }
             let Some(bytes) = self.body.piece().await? else {

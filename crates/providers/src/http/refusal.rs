@@ -185,6 +185,7 @@ impl<'a> RefusalReason<'a> {
             self.say(if is_list { refusal.detail.as_json().into() } else { message });
         }
         self.words.extend(detail.words);
+        self.words.truncate(WORDS);
         refusal.choices.each(|choice: Raw<'a>| self.gather(choice.object::<Refusal<'a>>().error, depth));
         for code in [refusal.code, refusal.kind, refusal.status] {
             let status = code.count().and_then(|status| StatusCode::from_u16(u16::try_from(status).ok()?).ok());

@@ -40,8 +40,8 @@ json_object!(
 impl Completion<'_> {
     /// Whether it says so itself. A message by itself, with a code or a type, is an error too.
     fn is_error(&self) -> bool {
-        let is_bare = self.message.text().is_some() && (self.code.is_told() || self.kind.is_told());
-        let is_named = self.object.text().as_deref() == Some("error");
+        let is_bare = self.message.is_text() && (self.code.is_told() || self.kind.is_told());
+        let is_named = self.object.word().as_deref() == Some("error");
         self.error.is_told() || is_named || is_bare && !self.choices.is_given()
     }
 }

@@ -110,3 +110,26 @@ async fn a_whole_body_has_a_bound_of_its_own() {
         }
     }
 }
+
+#[tokio::test]
+async fn very_many_documents_leave_other_tasks_their_turn() {
+    let model = FakeModel::start().await;
+    for (provider, end) in both(&model).iter().zip([openai::whole("hi"), anthropic::whole("hi")]) {
+        // One piece, so nothing is waited for within it.
+        model.next(Reply::events(["{}".repeat(100_000) + &end.to_string()]));
+        let ask = Ask::new(&**provider, prompt("hi"));
+        let mut turns = 0;
+        let others = async {
+            loop {
+                turns += 1;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = ask.answer() => assert_eq!(answer.text, "hi"),
+            () = others => {}
+        }
+        assert!(turns > 300, "{turns}");
+    }
+}

@@ -8,7 +8,7 @@ use prompt_ledger_domain::error::{Error, Result};
 use prompt_ledger_domain::execution::Params;
 use reqwest::header::{HeaderName, HeaderValue};
 
-use crate::http::{Endpoint, Form, Http, PromptCount, Protocol};
+use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm};
 use crate::{Answer, Call, CallError, Provider, TextSink, unsent};
 
 const API_BASE: &str = "https://api.anthropic.com";
@@ -35,7 +35,7 @@ impl Anthropic {
         let protocol = Protocol {
             read: read::read,
             prompt_count: PromptCount::Excludes,
-            form: Form { is_completion_limit: false, asks_for_usage: false, streams: true },
+            form: RequestForm { is_completion_limit: false, asks_for_usage: false, streams: true },
             has_limit_names: false,
             key: (API_KEY, ""),
         };

@@ -16,7 +16,7 @@ const STREAM: &str = "stream";
 
 /// The form of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Form {
+pub(crate) struct RequestForm {
     /// Whether a limit is sent as `max_completion_tokens` instead of `max_tokens`.
     pub(crate) is_completion_limit: bool,
     /// Whether `stream_options` asks a stream for its usage.
@@ -45,7 +45,7 @@ fn is_name(text: &str, at: usize, field: &str) -> bool {
     }
 }
 
-impl Form {
+impl RequestForm {
     /// The form for a server that refused these fields of a request in this form; absent where none is without them.
     pub(super) fn without(self, refused: &[&str], has_limit: bool, is_stream: bool) -> Option<Self> {
         let names = |field| refused.contains(&field);
@@ -66,22 +66,22 @@ impl Form {
 /// The forms that the models of an instance take.
 #[derive(Debug)]
 pub(super) struct Forms {
-    usual: Form,
+    usual: RequestForm,
     /// Of the models that refused the usual one.
-    others: Mutex<HashMap<String, Form>>,
+    others: Mutex<HashMap<String, RequestForm>>,
 }
 
 impl Forms {
-    pub(super) fn new(usual: Form) -> Self {
+    pub(super) fn new(usual: RequestForm) -> Self {
         Self { usual, others: Mutex::default() }
     }
 
-    pub(super) fn of(&self, model: &str) -> Form {
+    pub(super) fn of(&self, model: &str) -> RequestForm {
         self.others.lock().unwrap_or_else(PoisonError::into_inner).get(model).copied().unwrap_or(self.usual)
     }
 
     /// The model takes this form and refused another.
-    pub(super) fn learn(&self, model: &str, form: Form) {
+    pub(super) fn learn(&self, model: &str, form: RequestForm) {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         if others.len() < REMEMBERED || others.contains_key(model) {
             others.insert(model.to_owned(), form);
@@ -93,7 +93,7 @@ impl Forms {
 mod tests {
     use super::*;
 
-    const USUAL: Form = Form { is_completion_limit: false, asks_for_usage: true, streams: true };
+    const USUAL: RequestForm = RequestForm { is_completion_limit: false, asks_for_usage: true, streams: true };
 
     #[test]
     fn a_refusal_names_fields_by_their_whole_names() {
@@ -114,17 +114,17 @@ mod tests {
 
     #[test]
     fn the_other_form_is_without_what_was_refused_and_sent() {
-        let other_limit = Form { is_completion_limit: true, ..USUAL };
+        let other_limit = RequestForm { is_completion_limit: true, ..USUAL };
         for (form, refused, has_limit, is_stream, expected) in [
             (USUAL, &["max_tokens"][..], true, true, Some(other_limit)),
             (USUAL, &["max_tokens", "max_completion_tokens"], true, false, Some(other_limit)),
             (other_limit, &["max_completion_tokens"], true, false, Some(USUAL)),
             (USUAL, &["max_completion_tokens"], true, false, None),
             (USUAL, &["max_tokens"], false, true, None),
-            (USUAL, &["stream_options"], false, true, Some(Form { asks_for_usage: false, ..USUAL })),
-            (USUAL, &["stream_options", "stream"], false, true, Some(Form { asks_for_usage: false, ..USUAL })),
+            (USUAL, &["stream_options"], false, true, Some(RequestForm { asks_for_usage: false, ..USUAL })),
+            (USUAL, &["stream_options", "stream"], false, true, Some(RequestForm { asks_for_usage: false, ..USUAL })),
             (USUAL, &["stream_options"], false, false, None),
-            (USUAL, &["stream"], false, true, Some(Form { streams: false, ..USUAL })),
+            (USUAL, &["stream"], false, true, Some(RequestForm { streams: false, ..USUAL })),
             (USUAL, &["stream"], false, false, None),
             (USUAL, &[], true, true, None),
         ] {
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_is_learned_is_bounded_and_of_one_model() {
-        let (forms, other) = (Forms::new(USUAL), Form { streams: false, ..USUAL });
+        let (forms, other) = (Forms::new(USUAL), RequestForm { streams: false, ..USUAL });
         for model in 0..=REMEMBERED {
             forms.learn(&model.to_string(), other);
         }

@@ -36,8 +36,8 @@ pub use self::budget::BodyBudget;
 use self::budget::BodyRoom;
 pub(crate) use self::counts::PromptCount;
 pub use self::endpoint::Endpoint;
-pub(crate) use self::form::Form;
 use self::form::Forms;
+pub(crate) use self::form::RequestForm;
 use self::outcome::CallFault;
 use self::read::AnswerReader;
 use self::redact::Redactor;
@@ -48,7 +48,7 @@ pub(crate) struct Protocol {
     pub(crate) read: ReadDocument,
     pub(crate) prompt_count: PromptCount,
     /// The form that is tried first.
-    pub(crate) form: Form,
+    pub(crate) form: RequestForm,
     /// Whether a limit has two names.
     pub(crate) has_limit_names: bool,
     /// The header that the key is sent in, and what stands before the key there.
@@ -75,7 +75,7 @@ pub(crate) struct Http {
 }
 
 /// Writes the body of a request in a form; the flag asks for a stream.
-pub(crate) type WriteBody<'w> = &'w (dyn Fn(Form, bool) -> serde_json::Result<Vec<u8>> + Send + Sync);
+pub(crate) type WriteBody<'w> = &'w (dyn Fn(RequestForm, bool) -> serde_json::Result<Vec<u8>> + Send + Sync);
 
 impl Http {
     pub(crate) fn new(url: Url, endpoint: Endpoint, protocol: Protocol) -> Result<Self> {
@@ -186,7 +186,7 @@ impl Http {
 
     async fn ask_in(
         &self,
-        form: Form,
+        form: RequestForm,
         streams: bool,
         call: &Call<'_>,
         mut sink: Option<&mut dyn TextSink>,

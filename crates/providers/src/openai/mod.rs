@@ -9,7 +9,7 @@ use prompt_ledger_domain::error::{Error, Reason, Violation};
 use prompt_ledger_domain::execution::Params;
 use reqwest::header::AUTHORIZATION;
 
-use crate::http::{Endpoint, Form, Http, PromptCount, Protocol};
+use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm};
 use crate::{Answer, Call, CallError, Provider, TextSink, unsent};
 
 const API_BASE: &str = "https://api.openai.com/v1";
@@ -32,7 +32,7 @@ impl OpenAi {
         let protocol = Protocol {
             read: read::read,
             prompt_count: PromptCount::Includes,
-            form: Form { is_completion_limit: !is_own_place, asks_for_usage: true, streams: true },
+            form: RequestForm { is_completion_limit: !is_own_place, asks_for_usage: true, streams: true },
             has_limit_names: true,
             key: (AUTHORIZATION, "Bearer "),
         };

@@ -5,7 +5,7 @@ use prompt_ledger_domain::execution::Input;
 use serde::Serialize;
 
 use crate::Call;
-use crate::http::Form;
+use crate::http::RequestForm;
 
 /// The body of a request. Absent parameters are not sent. async-openai's own type copies the texts, knows four roles,
 /// has single precision and lacks the parameters of compatible servers.
@@ -39,7 +39,7 @@ struct OpenAiMessage<'a> {
     content: &'a str,
 }
 
-pub(super) fn body<'a>(call: &Call<'a>, form: Form, streams: bool) -> ChatRequest<'a> {
+pub(super) fn body<'a>(call: &Call<'a>, form: RequestForm, streams: bool) -> ChatRequest<'a> {
     let messages = match call.input {
         Input::Prompt(text) => vec![OpenAiMessage { role: "user", content: text }],
         Input::Messages(messages) => {

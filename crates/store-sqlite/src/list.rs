@@ -48,7 +48,7 @@ walks! {
     LIVE_OF_PROMPT: "executions_live_prompt", "x.prompt_id = :prompt {live}";
 }
 
-/// RowPlace and key of the executions that the walk finds.
+/// Row id and key of the executions that the walk finds.
 fn walk(index: &str, of: &str) -> Script {
     let sql = "SELECT x.rowid, x.created_at, x.id FROM executions x INDEXED BY {index} ".to_owned();
     let sql = (sql + include_str!("sql/list.sql")).replace("{index}", index).replace("{walk}", of);

@@ -5,8 +5,8 @@ BEGIN;
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000)
 INSERT INTO prompts (id, project_id, name, mode, description, owner_team, tags, active_version_number,
     latest_version_number, revision, created_at, updated_at)
-SELECT printf('00000000-0000-4000-8000-%012x', n), j.id, 'prompt-' || n, iif(n % 5 = 0, 'tracking', 'full'), '', '', '[]',
-    2, 2, n, 0, 0
+SELECT printf('00000000-0000-4000-8000-%012x', n), j.id, 'prompt-' || n, iif(n % 5 = 0, 'tracking', 'full'), '', '',
+    '[]', 2, 2, n, 0, 0
 FROM projects j CROSS JOIN n WHERE j.name = 'default';
 
 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2000)
@@ -17,19 +17,20 @@ SELECT printf('00000000-0000-4000-9000-%012x', n), printf('00000000-0000-4000-80
 FROM n;
 
 INSERT INTO version_environments (id, prompt_id, version_id, environment)
-SELECT 2 * rowid + (e.value = 'dev'), prompt_id, id, e.value FROM prompt_versions CROSS JOIN json_each('["dev", "prod"]') e;
+SELECT 2 * v.rowid + (e.value = 'dev'), v.prompt_id, v.id, e.value
+FROM prompt_versions v CROSS JOIN json_each('["dev", "prod"]') e;
 
 WITH RECURSIVE n (n, fate, place, taken) AS (
     SELECT 1, abs(random()) % 1000, abs(random()) % 1000, abs(random()) % 1000
     UNION ALL SELECT n + 1, abs(random()) % 1000, abs(random()) % 1000, abs(random()) % 1000 FROM n WHERE n < 1000000
 ), x AS (
     SELECT *, 1 + n * 7919 % 2000 AS version,
-        CAST((unixepoch('subsec') - 3600) * 1000000 AS INTEGER) - (1000000 - n) * 604800 AS at
+        (unixepoch() - 3600) * 1000000 - (1000000 - n) * 604800 AS at
     FROM n
 )
 INSERT INTO executions (id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider,
-    model_name, prompt_truncated, prompt_tokens, response_tokens, cost_nano_usd, latency_ms, timeout_micros, max_retries,
-    attempts, last_sequence, created_at, started_at, completed_at, version_environment)
+    model_name, prompt_truncated, prompt_tokens, response_tokens, cost_nano_usd, latency_ms, timeout_micros,
+    max_retries, attempts, last_sequence, created_at, started_at, completed_at, version_environment)
 SELECT printf('00000000-0000-7000-8000-%012x', n), j.id, printf('00000000-0000-4000-8000-%012x', (version + 1) / 2),
     printf('00000000-0000-4000-9000-%012x', version), iif((version + 1) / 2 % 5 = 0, 'tracking', 'full'), 'async',
     iif(fate < 950, 'succeeded', iif(fate < 990, 'failed', 'canceled')), iif(place < 100, 'dev', 'prod'), 'openai',

@@ -11,8 +11,8 @@ use prompt_ledger_runtime::config::Reflection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::answers::{Answers, is_stream};
@@ -239,7 +239,7 @@ impl Rules {
         // The decoded request is gone.
         drop(lease);
         if let Some(unconfirmed) = unconfirmed
-            && response.headers().contains_key("grpc-status")
+            && is_refusal(&response)
             && let Err(error) = self.authenticator.confirm(&unconfirmed).await
         {
             return Ok(status::status(error).into_http());
@@ -249,6 +249,11 @@ impl Rules {
             false => self.answers.keep(key, turn, response).await,
         })
     }
+}
+
+/// Whether it is an error that may depend on what was cached; where the store did not answer, asking it again tells nothing.
+fn is_refusal(response: &Response<Body>) -> bool {
+    Status::from_header_map(response.headers()).is_some_and(|status| status.code() != Code::Unavailable)
 }
 
 /// Rewrites an error that tonic made by itself into the form of all others.

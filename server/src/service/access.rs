@@ -101,6 +101,7 @@ pub struct Authenticator {
     projects: Cache<String, Project>,
     /// Present where other processes write to the store: the revisions are read before each call.
     confirm: Option<Confirm>,
+    freshness: Arc<Freshness>,
 }
 
 /// The hash that a key is stored as: SHA-256.
@@ -127,7 +128,17 @@ impl Authenticator {
         let api_key = api_key.map(|key| hash(key.expose()));
         let (keys, projects) = (Cache::new(Arc::clone(freshness)), Cache::new(Arc::clone(freshness)));
         let (lookups, open) = (Semaphore::new(LOOKUPS), OpenKeys::default());
-        Self { store, api_key, development_key, keys, lookups, open, projects, confirm: None }
+        Self {
+            store,
+            api_key,
+            development_key,
+            keys,
+            lookups,
+            open,
+            projects,
+            confirm: None,
+            freshness: Arc::clone(freshness),
+        }
     }
 
     /// Reads the revisions before each call, where `confirm` is given.
@@ -200,7 +211,7 @@ impl Authenticator {
 
     /// The caller from what is cached; absent where something is not, and where the caller is refused.
     fn cached(&self, identity: &Identity) -> Option<Caller> {
-        self.confirm.as_ref()?;
+        self.confirm.as_ref().filter(|_| self.freshness.is_recent())?;
         // Before the caches are read: what they hold is of this revision or of a later one.
         let keys = self.keys.applied().min(self.projects.applied());
         let (own, revoked) = match identity.is_configured {

@@ -54,10 +54,13 @@ impl Freshness {
         self.seen.store(u64::try_from(at).unwrap_or(u64::MAX).saturating_add(1), Ordering::Release);
     }
 
+    /// Whether caches may answer.
     pub fn is_fresh(&self) -> bool {
-        if self.confirmed {
-            return true;
-        }
+        self.confirmed || self.is_recent()
+    }
+
+    /// Whether the revisions were read within the last second: the store answers.
+    pub fn is_recent(&self) -> bool {
         let seen = self.seen.load(Ordering::Acquire);
         seen > 0 && self.elapsed().saturating_sub(seen) < FRESH_FOR.as_millis().try_into().unwrap_or(u64::MAX)
     }

@@ -122,7 +122,9 @@ async fn servers_move_what_is_old_and_every_figure_stays() {
         "UPDATE executions SET created_at = created_at - interval '3 hours'; UPDATE usage_rolled_up SET until = 'epoch'",
     );
     for row in &mut before.rows {
-        row.bucket_start.as_mut().unwrap().seconds -= 3 * 3_600;
+        for bound in [&mut row.bucket_start, &mut row.bucket_end] {
+            bound.as_mut().unwrap().seconds -= 3 * 3_600;
+        }
     }
     let stay = async |expected: &Told, moved: &str| {
         eventually("executions to be moved", async || {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{ErrorType, Params};
-use prompt_ledger_domain::model::Usage;
 use prompt_ledger_providers::{Answer, Call, CallError, Provider, Providers, TextSink};
 use prompt_ledger_queue::{Delivery, Queue};
 use prompt_ledger_store::{Claimed, Fence, Holder};
@@ -152,15 +151,6 @@ impl Provider for Missing {
     }
 
     async fn call(&self, _: Call<'_>, _: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        Err(CallError {
-            error_type: ErrorType::ProviderError,
-            message: self.message.clone(),
-            retry_after: None,
-            request_id: String::new(),
-            usage: Usage::default(),
-            text: String::new(),
-            truncated: false,
-            latency: None,
-        })
+        Err(CallError::unsent(ErrorType::ProviderError, self.message.clone()))
     }
 }

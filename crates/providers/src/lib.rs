@@ -112,16 +112,19 @@ pub trait Provider: Send + Sync {
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError>;
 }
 
-/// The failure of a call that is not made.
-fn unsent(error: &prompt_ledger_domain::Error) -> CallError {
-    CallError {
-        error_type: ErrorType::InvalidRequest,
-        message: error.to_string(),
-        retry_after: None,
-        request_id: String::new(),
-        usage: Usage::default(),
-        text: String::new(),
-        truncated: false,
-        latency: None,
+impl CallError {
+    /// The failure of a call that is not made.
+    #[must_use]
+    pub fn unsent(error_type: ErrorType, message: String) -> Self {
+        Self {
+            error_type,
+            message,
+            retry_after: None,
+            request_id: String::new(),
+            usage: Usage::default(),
+            text: String::new(),
+            truncated: false,
+            latency: None,
+        }
     }
 }

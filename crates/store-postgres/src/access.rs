@@ -8,9 +8,9 @@ use prompt_ledger_domain::ids::{KeyId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 use sqlx::Transaction;
 
+use super::bind::parameters;
 use super::row::without_nul;
 use super::{Postgres, error};
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::access::{key, maybe_project};
 use prompt_ledger_store::rows::bytes;
@@ -42,7 +42,7 @@ static CREATE_PROJECT: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    ProjectParameters(id: ProjectId, name: &str) of sqlx::Postgres {
+    ProjectParameters(id: ProjectId, name: &str) {
         id = id.0,
         name = name,
     }
@@ -54,7 +54,7 @@ static CREATE_KEY: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    KeyParameters(new: &NewApiKey) of sqlx::Postgres {
+    KeyParameters(new: &NewApiKey) {
         id = new.id.0,
         name = &new.name,
         prefix = &new.prefix,

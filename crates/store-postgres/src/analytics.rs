@@ -14,10 +14,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
-use super::bind::clean;
+use super::bind::{clean, parameters};
 use super::timestamp::PgTimestamp;
 use super::{Postgres, error, roll_up, row};
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rollup::{self, Cover};
 use prompt_ledger_store::rows::LedgerRow as _;
@@ -34,7 +33,7 @@ pub(super) static NAMED: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/named.sql"), NamedParameters::NAMES));
 
 parameters! {
-    NamedParameters(project: ProjectId, filter: &UsageFilter) of sqlx::Postgres {
+    NamedParameters(project: ProjectId, filter: &UsageFilter) {
         project_id = project.0,
         name = clean(&filter.prompt_name),
         version_number = filter.version_number,
@@ -53,7 +52,7 @@ pub(super) static USAGE: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    UsageParameters(question: &PgUsageQuery<'_>, prompt: Option<Uuid>, version: Option<Uuid>, cover: &Cover) of sqlx::Postgres {
+    UsageParameters(question: &PgUsageQuery<'_>, prompt: Option<Uuid>, version: Option<Uuid>, cover: &Cover) {
         project = question.project.0,
         bucket = question.split.bucket.map(Bucket::as_str),
         utc_offset = question.split.utc_offset.minutes(),

@@ -1,4 +1,4 @@
-//! Binds values to parameters: one array per column of a batch.
+//! Binds values to parameters: one each, or one array per column of a batch.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -31,6 +31,26 @@ macro_rules! rows {
     };
 }
 pub(super) use rows;
+
+/// Declares the parameters of a statement, in order, each with its value computed from the arguments of `query`.
+macro_rules! parameters {
+    ($(#[$doc:meta])* $name:ident($($given:ident: $of:ty),* $(,)?) {
+        $($parameter:ident = $value:expr,)+
+    }) => {
+        $(#[$doc])*
+        struct $name;
+
+        impl $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($parameter)),+];
+
+            /// Binds the values to `sql`, which was numbered by [`Self::NAMES`].
+            fn query(sql: &'static str, $($given: $of),*) -> $crate::bind::PgQuery {
+                sqlx::query(sql)$(.bind($value))+
+            }
+        }
+    };
+}
+pub(super) use parameters;
 
 pub(super) type PgQuery = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
 

@@ -5,12 +5,11 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::execution::{Event, Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use sqlx::PgPool;
 
 use super::batch::patiently;
-use super::bind::{clean, statement};
+use super::bind::{clean, parameters, statement};
 use super::cost::with_cost;
 use super::kept::KeptConnections;
 use super::lease::FenceRows;
@@ -25,7 +24,7 @@ pub(super) static CANCEL: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    CancelParameters(project: ProjectId, id: ExecutionId, reason: &str) of sqlx::Postgres {
+    CancelParameters(project: ProjectId, id: ExecutionId, reason: &str) {
         id = id.0,
         project_id = project.0,
         reason = clean(reason),

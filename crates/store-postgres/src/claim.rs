@@ -10,13 +10,12 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite, patiently};
-use super::bind::{clean, micros, rows, statement};
+use super::bind::{clean, micros, parameters, rows, statement};
 use super::kept::KeptConnections;
 use super::{error, row};
 use prompt_ledger_store::rows::claimed;
@@ -125,7 +124,7 @@ pub(super) async fn due(pool: &KeptConnections, limit: usize, holder: &Holder) -
 }
 
 parameters! {
-    DueParameters(limit: usize, holder: &Holder) of sqlx::Postgres {
+    DueParameters(limit: usize, holder: &Holder) {
         worker = clean(&holder.worker),
         claim_id = holder.claim_id.0,
         lease = micros(holder.lease),

@@ -16,13 +16,13 @@ mod tests {
     use prompt_ledger_domain::Timestamp;
     use prompt_ledger_domain::ids::PriceId;
     use prompt_ledger_domain::model::{Price, Usage};
-    use prompt_ledger_store::parameters;
     use prompt_ledger_store::parameters::numbered;
     use sqlx::postgres::PgConnectOptions;
     use sqlx::{ConnectOptions, Row};
     use uuid::Uuid;
 
     use super::with_cost;
+    use crate::bind::parameters;
 
     static RECKONED: LazyLock<String> = LazyLock::new(|| {
         let sql = "WITH model_prices (id, input, cached_input, output)
@@ -34,7 +34,7 @@ mod tests {
     });
 
     parameters! {
-        CostParameters(usage: &Usage, price: &Price) of sqlx::Postgres {
+        CostParameters(usage: &Usage, price: &Price) {
             prompt = usage.prompt_tokens,
             cached = usage.cached_prompt_tokens,
             response = usage.response_tokens,

@@ -8,14 +8,13 @@ use std::time::Duration;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Status};
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::patiently;
-use super::bind::{micros, rows, statement};
+use super::bind::{micros, parameters, rows, statement};
 use super::cost::with_cost;
 use super::kept::KeptConnections;
 use super::{error, row};
@@ -33,7 +32,7 @@ pub(super) static LEFT_BEHIND: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/left.sql"), LeftParameters::NAMES));
 
 parameters! {
-    LeftParameters(lease: Duration) of sqlx::Postgres {
+    LeftParameters(lease: Duration) {
         lease = micros(lease),
         most = MOST,
     }

@@ -10,11 +10,10 @@ use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::bind::clean;
+use super::bind::{clean, parameters};
 use super::error;
 use super::timestamp::PgTimestamp;
 use prompt_ledger_store::ExecutionFilter;
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
@@ -60,7 +59,7 @@ pub(super) static OF_STATUSES: ListShape = LazyLock::new(|| {
 });
 
 parameters! {
-    PageParameters(page: &PostgresPage<'_>) of sqlx::Postgres {
+    PageParameters(page: &PostgresPage<'_>) {
         project_id = page.project.0,
         first = PgTimestamp(page.filter.start_time.unwrap_or(Timestamp(i64::MIN))),
         last = PgTimestamp(page.last()),

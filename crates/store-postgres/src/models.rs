@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use sqlx::{PgConnection, PgPool, Transaction};
 
+use super::bind::parameters;
 use super::row::without_nul;
 use super::timestamp::PgTimestamp;
 use super::{Postgres, error, row};
@@ -30,7 +30,7 @@ static MANY: LazyLock<String> =
     LazyLock::new(|| numbered(models!(include_str!("sql/many_models.sql")), ModelsParameters::NAMES));
 
 parameters! {
-    ModelsParameters(provider: &str, after: Option<&ModelRef>, limit: usize) of sqlx::Postgres {
+    ModelsParameters(provider: &str, after: Option<&ModelRef>, limit: usize) {
         provider = without_nul(provider),
         after_provider = without_nul(after.map_or("", |after| &after.provider)),
         after_model = without_nul(after.map_or("", |after| &after.model_name)),
@@ -45,7 +45,7 @@ const COUNT: &str =
 static SAVE: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
 
 parameters! {
-    ModelParameters(model: &Model) of sqlx::Postgres {
+    ModelParameters(model: &Model) {
         provider = &model.id.provider,
         model_name = &model.id.model_name,
         max_tokens = model.max_tokens,
@@ -62,7 +62,7 @@ static ADD_PRICE: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/add_price.sql"), PriceParameters::NAMES));
 
 parameters! {
-    PriceParameters(model: &ModelRef, price: &Price, at: Timestamp) of sqlx::Postgres {
+    PriceParameters(model: &ModelRef, price: &Price, at: Timestamp) {
         id = price.id.0,
         provider = &model.provider,
         model_name = &model.model_name,

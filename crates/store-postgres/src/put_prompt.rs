@@ -6,9 +6,9 @@ use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgConnection;
 
+use super::bind::parameters;
 use super::error;
 use super::registry_write::{PgRegistryWrite, no_project};
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};
@@ -22,7 +22,7 @@ static READ: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    PutParameters(project: ProjectId, put: &PutPrompt) of sqlx::Postgres {
+    PutParameters(project: ProjectId, put: &PutPrompt) {
         project_id = project.0,
         name = &put.name,
         checksum_hash = &put.checksum_hash,

@@ -7,9 +7,9 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::PgPool;
 
+use super::bind::parameters;
 use super::error;
 use super::timestamp::PgTimestamp;
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{change, maybe_event, whole};
@@ -58,7 +58,7 @@ pub(super) static EVENTS_BETWEEN: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    BetweenParameters(from: Timestamp, to: Timestamp, limit: usize) of sqlx::Postgres {
+    BetweenParameters(from: Timestamp, to: Timestamp, limit: usize) {
         from = PgTimestamp(from),
         to = PgTimestamp(to),
         most = count(limit),
@@ -70,7 +70,7 @@ pub(super) static EVENTS: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/events.sql"), EventsParameters::NAMES));
 
 parameters! {
-    EventsParameters(project: ProjectId, id: ExecutionId, after: i64, limit: usize) of sqlx::Postgres {
+    EventsParameters(project: ProjectId, id: ExecutionId, after: i64, limit: usize) {
         project_id = project.0,
         id = id.0,
         after = after,

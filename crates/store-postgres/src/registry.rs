@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use super::bind::parameters;
 use super::row::without_nul;
 use super::select::{fetch, read};
 use super::{Postgres, error};
@@ -10,7 +11,6 @@ use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
@@ -28,7 +28,7 @@ static PROMPTS: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    PromptsParameters(project: ProjectId, filter: &PromptFilter, after: &str, limit: usize) of sqlx::Postgres {
+    PromptsParameters(project: ProjectId, filter: &PromptFilter, after: &str, limit: usize) {
         project_id = project.0,
         from = without_nul(after.max(&filter.name_prefix)),
         after = without_nul(after),
@@ -48,7 +48,7 @@ static VERSIONS: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    VersionsParameters(project: ProjectId, name: &str, before: Option<i32>, limit: usize) of sqlx::Postgres {
+    VersionsParameters(project: ProjectId, name: &str, before: Option<i32>, limit: usize) {
         project_id = project.0,
         name = without_nul(name),
         before = before.unwrap_or(i32::MAX),

@@ -17,11 +17,10 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
-use super::bind::{rows, statement};
+use super::bind::{parameters, rows, statement};
 use super::timestamp::PgTimestamp;
 use super::{error, row};
 use prompt_ledger_store::RollupPolicy;
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rollup::{self, add_latencies, add_steps, advance, floor, is_built};
 use prompt_ledger_store::rows::LedgerRow as _;
@@ -43,7 +42,7 @@ pub(super) static AFTER_CROWD: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/after_crowd.sql"), CrowdParameters::NAMES));
 
 parameters! {
-    CrowdParameters(from: Timestamp, to: Timestamp, crowd: usize) of sqlx::Postgres {
+    CrowdParameters(from: Timestamp, to: Timestamp, crowd: usize) {
         from = PgTimestamp(from),
         to = PgTimestamp(to),
         crowd = count(crowd),
@@ -69,7 +68,7 @@ pub(super) static LEAVE: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/open_executions.sql"), SliceParameters::NAMES));
 
 parameters! {
-    SliceParameters(from: Timestamp, to: Timestamp) of sqlx::Postgres {
+    SliceParameters(from: Timestamp, to: Timestamp) {
         from = PgTimestamp(from),
         to = PgTimestamp(to),
     }
@@ -95,7 +94,7 @@ pub(super) static SHORTER: LazyLock<String> = LazyLock::new(|| {
 });
 
 parameters! {
-    ShorterParameters(length: Bucket, from: Timestamp, to: Timestamp) of sqlx::Postgres {
+    ShorterParameters(length: Bucket, from: Timestamp, to: Timestamp) {
         span = span(length),
         from = PgTimestamp(from),
         to = PgTimestamp(to),

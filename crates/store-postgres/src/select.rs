@@ -7,9 +7,9 @@ use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
 use sqlx::PgExecutor;
 
+use super::bind::parameters;
 use super::error;
 use super::row::without_nul;
-use prompt_ledger_store::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version, project_revision};
 
@@ -24,7 +24,7 @@ fn with_selected(sql: &str) -> String {
 }
 
 parameters! {
-    NamedParameters(project: ProjectId, name: &str) of sqlx::Postgres {
+    NamedParameters(project: ProjectId, name: &str) {
         project_id = project.0,
         name = without_nul(name),
     }

@@ -1,6 +1,6 @@
-//! Named SQL parameters. A statement's text says `:name`; [`parameters!`](macro@crate::parameters) declares once and in order
-//! which parameters there are and which values they take, and their numbers follow from that order. In builds with
-//! debug assertions a name that only the text or only the declaration has panics when the statement is composed.
+//! Named SQL parameters. A statement's text says `:name`; each database's `parameters!` declares once and in order which
+//! parameters there are and which values they take, and their numbers follow from that order. In builds with debug assertions
+//! a name that only the text or only the declaration has panics when the statement is composed.
 
 /// Replaces each `:name` in `sql` by `$1`, `$2`, ... in the order of `names`. Casts (`::`) are left as they are.
 #[must_use]
@@ -55,29 +55,6 @@ fn replaced(sql: &str, mut value: impl FnMut(&str) -> Option<String>) -> String 
     }
     text.push_str(rest);
     text
-}
-
-/// Declares the parameters of a statement, in order, each with its value computed from the arguments of `query`.
-#[macro_export]
-macro_rules! parameters {
-    ($(#[$doc:meta])* $name:ident($($given:ident: $of:ty),* $(,)?) of $database:ty {
-        $($parameter:ident = $value:expr,)+
-    }) => {
-        $(#[$doc])*
-        struct $name;
-
-        impl $name {
-            const NAMES: &'static [&'static str] = &[$(stringify!($parameter)),+];
-
-            /// Binds the values to `sql`, which was numbered by [`Self::NAMES`].
-            fn query(
-                sql: &'static str,
-                $($given: $of),*
-            ) -> sqlx::query::Query<'static, $database, <$database as sqlx::Database>::Arguments> {
-                sqlx::query(sql)$(.bind($value))+
-            }
-        }
-    };
 }
 
 #[cfg(test)]

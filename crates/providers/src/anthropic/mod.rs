@@ -5,11 +5,11 @@ mod request;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::error::{Error, Result};
-use prompt_ledger_domain::execution::Params;
+use prompt_ledger_domain::execution::{ErrorType, Params};
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm};
-use crate::{Answer, Call, CallError, Provider, TextSink, unsent};
+use crate::{Answer, Call, CallError, Provider, TextSink};
 
 const API_BASE: &str = "https://api.anthropic.com";
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -64,7 +64,7 @@ impl Provider for Anthropic {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.check(call.params).map_err(|error| unsent(&error))?;
+        self.check(call.params).map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
         let write = |_, streams| serde_json::to_vec(&request::body(&call, streams));
         self.http.call(call, sink, &write).await
     }

@@ -6,11 +6,11 @@ mod request;
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::{Error, Reason, Violation};
-use prompt_ledger_domain::execution::Params;
+use prompt_ledger_domain::execution::{ErrorType, Params};
 use reqwest::header::AUTHORIZATION;
 
 use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm};
-use crate::{Answer, Call, CallError, Provider, TextSink, unsent};
+use crate::{Answer, Call, CallError, Provider, TextSink};
 
 const API_BASE: &str = "https://api.openai.com/v1";
 
@@ -63,7 +63,7 @@ impl Provider for OpenAi {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.check(call.params).map_err(|error| unsent(&error))?;
+        self.check(call.params).map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
         let write = |form, streams| serde_json::to_vec(&request::body(&call, form, streams));
         self.http.call(call, sink, &write).await
     }

@@ -1,7 +1,7 @@
 //! Providers over real sockets.
 #![allow(clippy::disallowed_types, reason = "every provider is tested")]
 // In a test a panic is the report.
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a panic is the report")]
 
 mod anthropic;
 mod bodies;

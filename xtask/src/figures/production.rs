@@ -1,6 +1,7 @@
 //! Production on this machine: a server and a worker on real Postgres, Redis and RabbitMQ, beside `pgbench` running the
 //! same statement.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -152,7 +153,7 @@ async fn submits(deployment: &ProductionDeployment) -> Result<(), FigureError> {
 /// The rate of `pgbench` with the server's statement, one execution each, in transactions per second.
 fn pgbench(deployment: &ProductionDeployment, round: usize) -> Result<f64, FigureError> {
     let script = tempfile::NamedTempFile::new()?;
-    std::fs::write(script.path(), format!("\\set n :n + 1\n{};\n", single(RECORD)))?;
+    std::fs::write(script.path(), format!("\\set n :n + 1\n{};\n", single(RECORD)?))?;
     let ids = services::sql(deployment.database.url(), GREET);
     let ids = ids.trim().split('|').collect::<Vec<_>>();
     let [project, prompt, version] = ids[..] else { return Err(format!("no prompt: {ids:?}").into()) };
@@ -168,46 +169,63 @@ fn pgbench(deployment: &ProductionDeployment, round: usize) -> Result<f64, Figur
     Ok(rate.ok_or_else(|| format!("pgbench failed: {}", String::from_utf8_lossy(&output.stderr)))?.parse()?)
 }
 
-/// The statement for one execution, as the server submits it here: each parameter an array of one.
-fn single(statement: &str) -> String {
-    /// Ascending per client, like the server's ids.
-    const ID: &str = "'00000000-0000-7000-8000-' || lpad(to_hex(
-        :round::int8 * 10000000000000 + :client_id::int8 * 10000000000 + :n::int8), 12, '0')";
-    let values = [
-        ("id", "uuid", ID),
-        ("project_id", "uuid", ":project"),
-        ("prompt_id", "uuid", ":prompt"),
-        ("version_id", "uuid", ":version"),
-        ("must_be_active", "boolean", "true"),
-        ("environment", "text", "'dev'"),
-        ("provider", "text", "'openai'"),
-        ("model_name", "text", "'gpt-4o-mini'"),
-        ("price_id", "uuid", "NULL"),
-        ("temperature", "float8", "NULL"),
-        ("top_k", "int4", "NULL"),
-        ("top_p", "float8", "NULL"),
-        ("repetition_penalty", "float8", "NULL"),
-        ("max_new_tokens", "int4", "NULL"),
-        ("correlation_id", "text", "''"),
-        ("idempotency_key", "text", "NULL"),
-        ("request_hash", "bytea", "NULL"),
-        ("prompt_truncated", "boolean", "false"),
-        ("timeout_micros", "int8", "120000000"),
-        ("max_retries", "int4", "3"),
-        ("stream_text", "boolean", "false"),
-        ("worker", "text", "''"),
-        ("claim_id", "uuid", "NULL"),
-        ("reserved", "int8", "10000000"),
-        ("life", "int8", "NULL"),
-        ("rendered_prompt", "text", "'Say hello to Ada.'"),
-        ("messages", "text", "NULL"),
-        ("variables", "text", r#"'{"name":"Ada"}'"#),
-        ("prompt_mode", "text", "'full'"),
-    ];
-    with_rows(statement, |column| {
-        let (_, kind, value) = values.iter().find(|value| value.0 == column)?;
-        Some(format!("(ARRAY[{value}])::{kind}[]"))
-    })
+/// Ascending per client, like the server's ids.
+const ID: &str = "'00000000-0000-7000-8000-' || lpad(to_hex(
+    :round::int8 * 10000000000000 + :client_id::int8 * 10000000000 + :n::int8), 12, '0')";
+
+/// The server's columns of an execution: name, type, and a value in pgbench's words.
+const COLUMNS: &[(&str, &str, &str)] = &[
+    ("id", "uuid", ID),
+    ("project_id", "uuid", ":project"),
+    ("prompt_id", "uuid", ":prompt"),
+    ("version_id", "uuid", ":version"),
+    ("must_be_active", "boolean", "true"),
+    ("environment", "text", "'dev'"),
+    ("provider", "text", "'openai'"),
+    ("model_name", "text", "'gpt-4o-mini'"),
+    ("price_id", "uuid", "NULL"),
+    ("temperature", "float8", "NULL"),
+    ("top_k", "int4", "NULL"),
+    ("top_p", "float8", "NULL"),
+    ("repetition_penalty", "float8", "NULL"),
+    ("max_new_tokens", "int4", "NULL"),
+    ("correlation_id", "text", "''"),
+    ("idempotency_key", "text", "NULL"),
+    ("request_hash", "bytea", "NULL"),
+    ("prompt_truncated", "boolean", "false"),
+    ("timeout_micros", "int8", "120000000"),
+    ("max_retries", "int4", "3"),
+    ("stream_text", "boolean", "false"),
+    ("worker", "text", "''"),
+    ("claim_id", "uuid", "NULL"),
+    ("reserved", "int8", "10000000"),
+    ("life", "int8", "NULL"),
+    ("rendered_prompt", "text", "'Say hello to Ada.'"),
+    ("messages", "text", "NULL"),
+    ("variables", "text", r#"'{"name":"Ada"}'"#),
+    ("prompt_mode", "text", "'full'"),
+    ("keys_revision", "int8", "NULL"),
+    ("models_revision", "int8", "NULL"),
+    ("project_revision", "int8", "NULL"),
+];
+
+/// The statement for one execution, as the server submits it here: each parameter an array of one. An error names a
+/// column that has no value here.
+fn single(statement: &str) -> Result<String, FigureError> {
+    let missing = Cell::new(None);
+    let text = with_rows(statement, |name| match COLUMNS.iter().find(|column| column.0 == name) {
+        Some((_, kind, value)) => Some(format!("(ARRAY[{value}])::{kind}[]")),
+        None => {
+            missing.set(Some(name.to_owned()));
+            None
+        }
+    });
+    match missing.take() {
+        None => Ok(text),
+        Some(name) => {
+            Err(format!("the statement that records executions has a column {name}, and COLUMNS no value").into())
+        }
+    }
 }
 
 /// The rate of executions from submit to end, and the CPU time of the processes.
@@ -298,4 +316,16 @@ fn times(pid: u32) -> Option<ProcessTimes> {
     let seconds = |field: usize| Some(fields.get(field)?.parse::<f64>().ok()? / TICKS);
     let parent = fields.get(1)?.parse().ok()?;
     Some(ProcessTimes { parent, own: seconds(11)? + seconds(12)?, ended_children: seconds(13)? + seconds(14)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pgbench_has_a_value_for_each_column_of_the_servers_statement() {
+        assert!(single(RECORD).unwrap().contains("'Say hello to Ada.'"));
+        let unknown = single("SELECT * FROM unnest(:rows) AS n (id, nobody_knows)").unwrap_err();
+        assert!(unknown.to_string().contains("nobody_knows"));
+    }
 }

@@ -117,7 +117,7 @@ impl Error {
     }
 
     fn of_other_mode(message: String, name: &str, mode: Mode, remedy: Remedy) -> Self {
-        Self::about_prompt(Reason::ModeMismatch, message, name).with("mode", mode.as_str()).remedied_by(remedy)
+        Self::about_prompt(Reason::ModeMismatch, message, name).with("mode", <&str>::from(mode)).remedied_by(remedy)
     }
 
     /// TEMPLATE_OPAQUE; `mode` is the prompt's, and decides what the message advises.

@@ -38,7 +38,8 @@ pub mod text;
 pub mod time;
 pub mod usage;
 pub mod versioning;
-mod words;
 
 pub use error::{Error, Reason, Result};
+/// Lists the variants of the enums that are stored and sent as words, as `Status::VARIANTS`.
+pub use strum::VariantArray;
 pub use time::Timestamp;

@@ -2,10 +2,6 @@
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::words::words;
-
-words!(Mode);
-
 /// Where a prompt's template is maintained, and thus which RPCs write and execute it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]

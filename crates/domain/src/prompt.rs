@@ -6,11 +6,8 @@ use crate::Timestamp;
 use crate::error::{Error, Result};
 use crate::ids::{PromptId, VersionId};
 use crate::mode::Operation;
-use crate::words::words;
 
 pub use crate::mode::Mode;
-
-words!(VersionStatus, TemplateFormat);
 
 /// The life cycle of a version. Several versions may be `Active`; the prompt's `active_version` is one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
@@ -201,11 +198,11 @@ mod tests {
 
     #[test]
     fn words_read_back_what_they_print() {
-        for mode in Mode::ALL {
-            assert_eq!(Mode::from_word(&mode.to_string()), Some(*mode));
+        for mode in Mode::VARIANTS {
+            assert_eq!(mode.to_string().parse::<Mode>().ok(), Some(*mode));
         }
-        assert_eq!(VersionStatus::from_word("deprecated"), Some(VersionStatus::Deprecated));
-        assert_eq!(TemplateFormat::from_word("jinja"), None);
+        assert_eq!("deprecated".parse::<VersionStatus>().ok(), Some(VersionStatus::Deprecated));
+        assert_eq!("jinja".parse::<TemplateFormat>().ok(), None);
     }
 
     #[test]

@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::Timestamp;
-use crate::words::words;
-
-words!(Bucket);
 
 /// The period of one row of figures, in UTC or at a [`UtcOffset`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
@@ -42,7 +39,7 @@ impl Bucket {
     #[must_use]
     pub fn consists_of(self, offset: UtcOffset) -> Self {
         let whole = |part: &Self| part.micros() <= self.micros() && offset.micros() % part.micros() == 0;
-        Self::ALL.iter().copied().rev().find(whole).unwrap_or(Self::Minute)
+        Self::VARIANTS.iter().copied().rev().find(whole).unwrap_or(Self::Minute)
     }
 }
 
@@ -273,7 +270,7 @@ mod tests {
         assert_eq!((both.average_latency(), both.cost_nano_usd()), (Some(15.0), Some(i64::MAX)));
         assert_eq!(one.cost_nano_usd(), Some(i64::MAX));
         assert_eq!(
-            Bucket::ALL.iter().map(|b| b.micros()).collect::<Vec<_>>(),
+            Bucket::VARIANTS.iter().map(|b| b.micros()).collect::<Vec<_>>(),
             [60_000_000, 3_600_000_000, 86_400_000_000]
         );
     }

@@ -7,7 +7,6 @@ use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 use crate::error::{Error, Result};
 use crate::mode::Mode;
 use crate::prompt::{Prompt, TemplateFormat, Version, VersionStatus};
-use crate::words::words;
 
 /// The content hash of a template: sha-256 of its exact UTF-8 bytes, in lower-case hex.
 #[must_use]
@@ -51,8 +50,6 @@ pub fn content(latest: i32, known: Option<(i32, TemplateFormat)>, format: Templa
         )),
     }
 }
-
-words!(Registration);
 
 /// The result for one prompt of a registration from code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]

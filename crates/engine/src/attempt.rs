@@ -318,7 +318,7 @@ fn log(job: &Job, ended: &Ended, status: Status, what: &str) {
         prompt_tokens = ended.usage.prompt_tokens,
         response_tokens = ended.usage.response_tokens,
         status = %status,
-        error_type = ended.error_type.map(|error| error.as_str()),
+        error_type = ended.error_type.map(<&str>::from),
         "{what}"
     );
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use prompt_ledger_domain::Timestamp;
-use prompt_ledger_domain::execution::{ErrorType, Event, Status};
+use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::ids::ExecutionId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -89,10 +89,10 @@ fn form(announcement: &Announcement) -> WireForm<'_> {
             execution_id: execution_id.0,
             sequence: event.sequence,
             at: event.at.0,
-            from: event.from.map(Status::as_str),
-            to: event.to.as_str(),
+            from: event.from.map(<&str>::from),
+            to: <&str>::from(event.to),
             attempt: event.attempt,
-            error_type: event.error_type.map(ErrorType::as_str),
+            error_type: event.error_type.map(<&str>::from),
             next_attempt_at: event.next_attempt_at.map(|at| at.0),
         },
     }
@@ -126,10 +126,10 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
             let event = Event {
                 sequence,
                 at: Timestamp(at),
-                from: from.and_then(Status::from_word),
-                to: Status::from_word(to)?,
+                from: from.and_then(|word| word.parse().ok()),
+                to: to.parse().ok()?,
                 attempt,
-                error_type: error_type.and_then(ErrorType::from_word),
+                error_type: error_type.and_then(|word| word.parse().ok()),
                 next_attempt_at: next_attempt_at.map(Timestamp),
             };
             Announcement::Changed { execution_id: ExecutionId(execution_id), event }
@@ -139,6 +139,8 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
 
 #[cfg(test)]
 mod tests {
+    use prompt_ledger_domain::execution::{ErrorType, Status};
+
     use super::*;
     use crate::{TEXT_BYTES, TEXTS_WANTED};
 

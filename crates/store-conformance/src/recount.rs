@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_store::{Analytics, ExecutionFilter, ExecutionReader, Split, UsageFilter, UsageKey, UsageRow};
 
 use crate::kit::Backend;
@@ -43,7 +42,7 @@ fn key(split: Split, of: &Execution) -> UsageKey {
 fn order(one: &UsageKey, other: &UsageKey) -> Ordering {
     let parts = |key: &UsageKey| {
         let model = key.model.clone().map(|model| (model.provider, model.model_name));
-        let (mode, status) = (key.mode.map(Mode::as_str), key.status.map(Status::as_str));
+        let (mode, status) = (key.mode.map(<&str>::from), key.status.map(<&str>::from));
         (key.bucket_start, mode, key.prompt_name.clone(), key.version_number, model, key.environment.clone(), status)
     };
     parts(one).cmp(&parts(other))

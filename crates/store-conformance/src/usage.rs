@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::{Bucket, UtcOffset};
+use prompt_ledger_domain::{Timestamp, VariantArray as _};
 use prompt_ledger_store::{
     Access, Analytics, Ended, ExecutionWriter, Finish, NewExecution, PromptChange, PromptCounts, Registry, Split,
     UsageFilter,
@@ -70,7 +70,7 @@ fn moment(place: i64) -> i64 {
 
 fn splits() -> Vec<Split> {
     let mut splits = vec![BY_NOTHING, BY_ALL];
-    for bucket in Bucket::ALL {
+    for bucket in Bucket::VARIANTS {
         for minutes in [0, 120, -210, 345] {
             let utc_offset = UtcOffset::from_minutes(minutes).unwrap();
             splits.push(Split { bucket: Some(*bucket), utc_offset, ..BY_NOTHING });

@@ -8,8 +8,8 @@ use prompt_ledger_domain::ids::{KeyId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 use sqlx::Transaction;
 
-use super::bind::parameters;
 use super::row::without_nul;
+use super::statement::parameters;
 use super::{Postgres, error};
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::access::{key, maybe_project};

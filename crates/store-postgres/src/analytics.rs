@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::execution::Status;
+use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::{Bucket, Histogram};
@@ -14,7 +14,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
-use super::bind::{clean, parameters};
+use super::statement::{clean, parameters};
 use super::timestamp::PgTimestamp;
 use super::{Postgres, error, roll_up, row};
 use prompt_ledger_store::parameters::numbered;
@@ -54,7 +54,7 @@ pub(super) static USAGE: LazyLock<String> = LazyLock::new(|| {
 parameters! {
     UsageParameters(question: &PgUsageQuery<'_>, prompt: Option<Uuid>, version: Option<Uuid>, cover: &Cover) {
         project = question.project.0,
-        bucket = question.split.bucket.map(Bucket::as_str),
+        bucket = question.split.bucket.map(<&str>::from),
         utc_offset = question.split.utc_offset.minutes(),
         by_mode = question.split.mode,
         by_prompt = question.by_prompt(),
@@ -62,7 +62,7 @@ parameters! {
         by_model = question.split.model,
         by_environment = question.split.environment,
         by_status = question.split.status,
-        mode = question.filter.mode.map(Mode::as_str),
+        mode = question.filter.mode.map(<&str>::from),
         prompt = prompt,
         version = version,
         provider = clean(&question.filter.provider),
@@ -79,13 +79,13 @@ parameters! {
         open_stop = PgTimestamp(Timestamp(cover.open_executions.1)),
         has_after = question.after.is_some(),
         after_bucket = question.after.and_then(|after| after.bucket_start).map(PgTimestamp),
-        after_mode = question.after.and_then(|after| after.mode).map_or("", Mode::as_str),
+        after_mode = question.after.and_then(|after| after.mode).map_or("", <&str>::from),
         after_prompt = clean(question.after.and_then(|after| after.prompt_name.as_deref()).unwrap_or_default()),
         after_version = question.after.and_then(|after| after.version_number).unwrap_or_default(),
         after_provider = clean(question.after.and_then(|after| after.model.as_ref()).map_or("", |model| &model.provider)),
         after_model = clean(question.after.and_then(|after| after.model.as_ref()).map_or("", |model| &model.model_name)),
         after_environment = clean(question.after.and_then(|after| after.environment.as_deref()).unwrap_or_default()),
-        after_status = question.after.and_then(|after| after.status).map_or("", Status::as_str),
+        after_status = question.after.and_then(|after| after.status).map_or("", <&str>::from),
         most = count(question.limit),
         with_latencies = question.latencies,
     }
@@ -138,7 +138,8 @@ impl Postgres {
 impl Analytics for Postgres {
     async fn overview(&self, project: ProjectId, filter: &UsageFilter) -> Result<(PromptCounts, Vec<UsageRow>)> {
         let split = Split { mode: true, ..Split::default() };
-        let question = PgUsageQuery { project, filter, split, after: None, limit: Mode::ALL.len(), latencies: true };
+        let question =
+            PgUsageQuery { project, filter, split, after: None, limit: Mode::VARIANTS.len(), latencies: true };
         let asked = async {
             let mut snapshot = snapshot(&self.lists).await?;
             let rows = ask(&mut snapshot, &question).await?;

@@ -9,10 +9,10 @@ use prompt_ledger_store::parameters::numbered;
 use sqlx::PgPool;
 
 use super::batch::patiently;
-use super::bind::{clean, parameters, statement};
 use super::cost::with_cost;
 use super::kept::KeptConnections;
 use super::lease::FenceRows;
+use super::statement::{clean, parameters, statement};
 use super::{error, lease, read};
 use prompt_ledger_store::rows::execution::maybe_event;
 use prompt_ledger_store::{Canceling, Fence};

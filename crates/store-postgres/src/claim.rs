@@ -15,8 +15,8 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite, patiently};
-use super::bind::{clean, micros, parameters, rows, statement};
 use super::kept::KeptConnections;
+use super::statement::{clean, micros, parameters, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;

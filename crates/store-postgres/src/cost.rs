@@ -22,7 +22,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::with_cost;
-    use crate::bind::parameters;
+    use crate::statement::parameters;
 
     static RECKONED: LazyLock<String> = LazyLock::new(|| {
         let sql = "WITH model_prices (id, input, cached_input, output)

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Status};
+use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::parameters::numbered;
 use sqlx::PgPool;
@@ -14,9 +14,9 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::patiently;
-use super::bind::{micros, parameters, rows, statement};
 use super::cost::with_cost;
 use super::kept::KeptConnections;
+use super::statement::{micros, parameters, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::Change;
 use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
@@ -51,8 +51,8 @@ rows! {
         id: uuid = found.id,
         last_sequence: int8 = found.last_sequence,
         cancel_requested: boolean = found.cancel_requested,
-        becomes: text = found.fate.status.as_str(),
-        error_type: text = found.fate.error.map(ErrorType::as_str),
+        becomes: text = <&str>::from(found.fate.status),
+        error_type: text = found.fate.error.map(<&str>::from),
         message: text = Some(found.fate.message).filter(|message| !message.is_empty()),
     }
 }
@@ -87,8 +87,8 @@ pub(super) async fn expire(writes: &KeptConnections, calls: &PgPool, lease: Dura
 
 fn found(row: &PgRow) -> Result<ExpiredRow> {
     let left = Left {
-        status: row::word(row, "status", Status::from_word)?,
-        mode: row::word(row, "mode", ExecutionMode::from_word)?,
+        status: row::word(row, "status")?,
+        mode: row::word(row, "mode")?,
         attempts: row::value(row, "attempts")?,
         handed_back: row::value(row, "handed_back")?,
         max_retries: row::value(row, "max_retries")?,
@@ -105,5 +105,5 @@ fn found(row: &PgRow) -> Result<ExpiredRow> {
 
 async fn apply(pool: &KeptConnections, all: &[ExpiredRow]) -> Result<Vec<PgRow>> {
     let query = ExpiredRows::bind(sqlx::query(EXPIRE.as_str()), all);
-    pool.fetch_all(query.bind(ErrorType::Interrupted.as_str()).bind(LEFT)).await.map_err(error::store)
+    pool.fetch_all(query.bind(<&str>::from(ErrorType::Interrupted)).bind(LEFT)).await.map_err(error::store)
 }

@@ -10,16 +10,16 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::execution::{ErrorType, Event, Status};
+use prompt_ledger_domain::execution::{Event, Status};
 use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite};
-use super::bind::{clean, maybe_clean, micros, rows, statement};
 use super::cost::with_cost;
 use super::kept::KeptConnections;
 use super::lease::FenceRows;
+use super::statement::{clean, maybe_clean, micros, rows, statement};
 use super::{error, lease, row};
 use prompt_ledger_store::rows::execution::maybe_event;
 use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
@@ -67,7 +67,7 @@ impl AttemptEnding {
             AfterAttempt::Requeue(_) => Status::Queued,
             AfterAttempt::Retry(..) => Status::Running,
         }
-        .as_str()
+        .into()
     }
 
     fn ended(&self) -> &Ended {
@@ -79,7 +79,7 @@ impl AttemptEnding {
     }
 
     fn error_type(&self) -> Option<&'static str> {
-        self.ended().error_type.map(ErrorType::as_str)
+        self.ended().error_type.map(<&str>::from)
     }
 
     fn finish(&self) -> Option<&Finish> {
@@ -159,10 +159,10 @@ rows! {
         cached_prompt_tokens: int4 = item.ended().usage.cached_prompt_tokens,
         response_tokens: int4 = item.ended().usage.response_tokens,
         latency_ms: int4 = item.ended().latency_ms(),
-        failure_type: text = item.finish().and_then(|f| f.failure.as_ref()).map(|f| f.error_type.as_str()),
+        failure_type: text = item.finish().and_then(|f| f.failure.as_ref()).map(|f| <&str>::from(f.error_type)),
         failure_message: text = maybe_clean(item.finish().and_then(|f| f.failure.as_ref()).map(|f| &*f.message)),
         response_truncated: boolean = item.finish().is_some_and(|finish| finish.response_truncated),
-        finish_reason: text = item.finish().and_then(|f| f.finish_reason).map(|reason| reason.as_str()),
+        finish_reason: text = item.finish().and_then(|f| f.finish_reason).map(<&str>::from),
         cost: int8 = item.finish().and_then(|finish| finish.cost_nano_usd),
         after: int8 = item.after(),
         handed_back: int4 = item.handed_back(),

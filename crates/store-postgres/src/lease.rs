@@ -10,7 +10,7 @@ use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
 use super::batch::patiently;
-use super::bind::{micros, rows, statement};
+use super::statement::{micros, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::{Fence, Held};
 

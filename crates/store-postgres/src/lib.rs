@@ -36,7 +36,6 @@ mod access;
 mod analytics;
 mod batch;
 mod batches;
-mod bind;
 mod cancel;
 mod change_prompt;
 mod claim;
@@ -64,8 +63,8 @@ mod registry;
 mod registry_write;
 mod roll_up;
 mod row;
-mod save;
 mod select;
+mod statement;
 mod timestamp;
 mod writability;
 

@@ -4,14 +4,15 @@
 
 use std::sync::LazyLock;
 
+use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::execution::{Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::bind::{clean, parameters};
 use super::error;
+use super::statement::{clean, parameters};
 use super::timestamp::PgTimestamp;
 use prompt_ledger_store::ExecutionFilter;
 use prompt_ledger_store::parameters::numbered;
@@ -114,7 +115,7 @@ impl PostgresPage<'_> {
     /// None where every status matches.
     fn statuses(&self) -> Option<Vec<&'static str>> {
         let statuses = &self.filter.statuses;
-        let words = || Status::ALL.iter().filter(|status| statuses.contains(status)).map(|status| status.as_str());
+        let words = || Status::VARIANTS.iter().filter(|status| statuses.contains(status)).map(<&str>::from);
         (!statuses.is_empty()).then(|| words().collect())
     }
 }

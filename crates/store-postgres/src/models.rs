@@ -8,8 +8,8 @@ use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::parameters::numbered;
 use sqlx::{PgConnection, PgPool, Transaction};
 
-use super::bind::parameters;
 use super::row::without_nul;
+use super::statement::parameters;
 use super::timestamp::PgTimestamp;
 use super::{Postgres, error, row};
 use prompt_ledger_store::plan;

@@ -6,9 +6,9 @@ use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgConnection;
 
-use super::bind::parameters;
 use super::error;
 use super::registry_write::{PgRegistryWrite, no_project};
+use super::statement::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version};

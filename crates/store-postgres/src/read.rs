@@ -7,8 +7,8 @@ use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::PgPool;
 
-use super::bind::parameters;
 use super::error;
+use super::statement::parameters;
 use super::timestamp::PgTimestamp;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;

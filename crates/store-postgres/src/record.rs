@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{Event, Input, Status};
+use prompt_ledger_domain::execution::{Event, Input};
 use prompt_ledger_domain::ids::{ExecutionId, PromptId};
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite};
-use super::bind::{clean, maybe_clean, micros, rows, statement};
 use super::kept::KeptConnections;
+use super::statement::{clean, maybe_clean, micros, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
@@ -126,7 +126,7 @@ rows! {
         project_id: uuid = item.new.project_id.0,
         prompt_id: uuid = item.new.prompt_id.0,
         version_id: uuid = item.new.version_id.0,
-        prompt_mode: text = item.new.prompt_mode.as_str(),
+        prompt_mode: text = <&str>::from(item.new.prompt_mode),
         must_be_active: boolean = item.new.must_be_active,
         keys_revision: int8 = item.new.resolved_at.map(|at| at.keys),
         models_revision: int8 = item.new.resolved_at.map(|at| at.models),
@@ -175,7 +175,7 @@ async fn lost(pool: &KeptConnections, losers: &[&Recording]) -> Result<Vec<PgRow
 
 /// The execution's first event.
 fn first(row: &PgRow) -> Result<Event> {
-    let status = row::word(row, "to_status", Status::from_word)?;
+    let status = row::word(row, "to_status")?;
     Ok(Event::first(row::value(row, "at")?, status, row::value(row, "attempt")?))
 }
 

@@ -7,8 +7,8 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 use sqlx::PgConnection;
 
-use super::bind::{clean, rows, statement};
 use super::registry_write::{PgRegistryWrite, no_project};
+use super::statement::{clean, rows, statement};
 use super::{Postgres, error, row};
 use prompt_ledger_store::plan::{self, Plan};
 use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
@@ -54,6 +54,6 @@ impl Postgres {
         let names: Vec<_> = names.iter().map(|name| clean(name)).collect();
         let read = || sqlx::query(MODES).bind(project.0).bind(&names).fetch_all(&self.calls);
         let rows = error::again(read).await?;
-        rows.iter().map(|found| Ok((row::text(found, "name")?, row::word(found, "mode", Mode::from_word)?))).collect()
+        rows.iter().map(|found| Ok((row::text(found, "name")?, row::word(found, "mode")?))).collect()
     }
 }

@@ -3,9 +3,9 @@
 
 use std::sync::LazyLock;
 
-use super::bind::parameters;
 use super::row::without_nul;
 use super::select::{fetch, read};
+use super::statement::parameters;
 use super::{Postgres, error};
 use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
@@ -33,7 +33,7 @@ parameters! {
         from = without_nul(after.max(&filter.name_prefix)),
         after = without_nul(after),
         below = format!("{}{BEYOND}", without_nul(&filter.name_prefix)),
-        mode = filter.mode.map(Mode::as_str),
+        mode = filter.mode.map(<&str>::from),
         owner_team = without_nul(&filter.owner_team),
         include_archived = filter.include_archived,
         most = count(limit),

@@ -11,13 +11,14 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
+use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::usage::{Bucket, Histogram, Tally};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
-use super::bind::{parameters, rows, statement};
+use super::statement::{parameters, rows, statement};
 use super::timestamp::PgTimestamp;
 use super::{error, row};
 use prompt_ledger_store::RollupPolicy;
@@ -234,7 +235,7 @@ async fn late(step: &mut RollupTransaction, until: Timestamp) -> Result<LateExec
     let rows = sqlx::query(LATE.as_str()).fetch_all(&mut **step).await.map_err(error::store)?;
     for row in &rows {
         let created: Timestamp = row::value(row, "start")?;
-        let lengths = Bucket::ALL.iter().copied().filter(|length| is_built(*length, created.0, until.0));
+        let lengths = Bucket::VARIANTS.iter().copied().filter(|length| is_built(*length, created.0, until.0));
         add(&mut rollups, row, lengths)?;
     }
     let gone = sqlx::query(DONE).execute(&mut **step).await.map_err(error::store)?.rows_affected();

@@ -7,9 +7,9 @@ use prompt_ledger_domain::prompt::{Prompt, Selector, Version};
 use prompt_ledger_domain::{Error, Result};
 use sqlx::PgExecutor;
 
-use super::bind::parameters;
 use super::error;
 use super::row::without_nul;
+use super::statement::parameters;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::prompt::{self, maybe_prompt, maybe_version, project_revision};
 

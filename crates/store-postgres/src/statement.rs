@@ -19,11 +19,11 @@ macro_rules! rows {
         pub(super) struct $name;
 
         impl $name {
-            pub(super) const COLUMNS: &'static [$crate::bind::BatchColumn] =
+            pub(super) const COLUMNS: &'static [$crate::statement::BatchColumn] =
                 &[$((stringify!($column), stringify!($kind))),+];
 
             /// Binds one array per column.
-            pub(super) fn bind(query: $crate::bind::PgQuery, items: &[$of]) -> $crate::bind::PgQuery {
+            pub(super) fn bind(query: $crate::statement::PgQuery, items: &[$of]) -> $crate::statement::PgQuery {
                 use sqlx::postgres::PgBindIterExt as _;
                 query$(.bind(items.iter().map(|$item| $value).bind_iter()))+
             }
@@ -44,7 +44,7 @@ macro_rules! parameters {
             const NAMES: &'static [&'static str] = &[$(stringify!($parameter)),+];
 
             /// Binds the values to `sql`, which was numbered by [`Self::NAMES`].
-            fn query(sql: &'static str, $($given: $of),*) -> $crate::bind::PgQuery {
+            fn query(sql: &'static str, $($given: $of),*) -> $crate::statement::PgQuery {
                 sqlx::query(sql)$(.bind($value))+
             }
         }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::Bucket;
@@ -47,7 +48,7 @@ parameters! {
     UsageSeriesParameters(question: &SqliteUsageQuery<'_>, named: &Named, scope: &str) {
         project = question.project.to_string(),
         scope = scope,
-        mode = question.filter.mode.map(Mode::as_str),
+        mode = question.filter.mode.map(<&str>::from),
         version = &named.version,
         provider = &question.filter.provider,
         model = &question.filter.model,
@@ -81,7 +82,7 @@ parameters! {
         by_version = question.split.version,
         start = span.0,
         stop = span.1,
-        mode = question.filter.mode.map(Mode::as_str),
+        mode = question.filter.mode.map(<&str>::from),
         prompt = &named.prompt,
         version = &named.version,
         provider = &question.filter.provider,
@@ -125,7 +126,7 @@ impl Analytics for Sqlite {
         let filter = filter.clone();
         let overview = move |connection: &Connection| {
             let split = Split { mode: true, ..Split::default() };
-            let limit = Mode::ALL.len();
+            let limit = Mode::VARIANTS.len();
             let rows = ask(connection, &SqliteUsageQuery { project, filter: &filter, split, after: None, limit })?;
             let mut prompts = PromptCounts::default();
             let id = project.to_string();

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use prompt_ledger_domain::execution::{ErrorType, Event, ExecutionMode, Status};
+use prompt_ledger_domain::execution::{ErrorType, Event, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Result, Timestamp};
 use rusqlite::{Connection, Row};
@@ -50,10 +50,10 @@ parameters! {
     ExpireParameters(id: ExecutionId, fate: &Fate, at: Timestamp) {
         id = id.to_string(),
         at = at.0,
-        becomes = fate.status.as_str(),
-        error_type = fate.error.map(ErrorType::as_str),
+        becomes = <&str>::from(fate.status),
+        error_type = fate.error.map(<&str>::from),
         message = Some(fate.message).filter(|message| !message.is_empty()),
-        left_error_type = ErrorType::Interrupted.as_str(),
+        left_error_type = <&str>::from(ErrorType::Interrupted),
         left_message = LEFT,
     }
 }
@@ -79,8 +79,8 @@ pub(super) fn expire(connection: &Connection) -> Result<Vec<Change>> {
 
 fn read(row: &Row<'_>) -> Result<LeftExecution> {
     let left = Left {
-        status: row::word(row, "status", Status::from_word)?,
-        mode: row::word(row, "mode", ExecutionMode::from_word)?,
+        status: row::word(row, "status")?,
+        mode: row::word(row, "mode")?,
         attempts: row::value(row, "attempts")?,
         handed_back: row::value(row, "handed_back")?,
         max_retries: row::value(row, "max_retries")?,

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::model::ModelRef;
-use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::Tally;
 use prompt_ledger_domain::{Result, Timestamp};
 use rusqlite::Row;
@@ -62,7 +61,7 @@ impl<'a> Figures<'a> {
         let split = self.split;
         let mut key = UsageKey::default();
         if split.mode {
-            key.mode = Some(word_at(row, 1, Mode::from_word)?);
+            key.mode = Some(word_at(row, 1)?);
         }
         if split.prompt || split.version {
             key.prompt_name = at(row, 2)?;
@@ -76,7 +75,7 @@ impl<'a> Figures<'a> {
         if split.environment {
             key.environment = Some(at(row, 6)?);
         }
-        let status = word_at(row, 7, Status::from_word)?;
+        let status = word_at(row, 7)?;
         if split.status {
             key.status = Some(status);
         }

@@ -144,7 +144,7 @@ pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec
     let mut found = Vec::new();
     let mut earliest = filter.start_time.map_or(i64::MIN, |start| start.0);
     for walk in walks_of(connection, filter, &named)? {
-        let words: Vec<_> = walk.statuses.iter().map(|status| status.as_str()).collect();
+        let words: Vec<_> = walk.statuses.iter().map(<&str>::from).collect();
         let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
         let parameters = ListParameters::values(page, &named, &walk, statuses.as_deref(), earliest);
         found.extend(walk.script.rows(connection, parameters, |row| {

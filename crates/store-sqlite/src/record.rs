@@ -99,13 +99,13 @@ parameters! {
         project_id = record.new.project_id.to_string(),
         prompt_id = record.new.prompt_id.to_string(),
         version_id = record.new.version_id.to_string(),
-        prompt_mode = record.new.prompt_mode.as_str(),
+        prompt_mode = <&str>::from(record.new.prompt_mode),
         must_be_active = record.new.must_be_active,
         keys_revision = record.new.resolved_at.map(|at| at.keys),
         models_revision = record.new.resolved_at.map(|at| at.models),
         project_revision = record.new.resolved_at.map(|at| at.project),
-        mode = record.start_as.mode().as_str(),
-        status = record.start_as.status().as_str(),
+        mode = <&str>::from(record.start_as.mode()),
+        status = <&str>::from(record.start_as.status()),
         environment = &record.new.environment,
         provider = &record.new.model.provider,
         model_name = &record.new.model.model_name,
@@ -171,7 +171,7 @@ parameters! {
     FirstEventParameters(record: &Record, at: Timestamp) {
         id = &record.id,
         at = at.0,
-        status = record.start_as.status().as_str(),
+        status = <&str>::from(record.start_as.status()),
         attempt = record.start_as.attempt(),
     }
 }
@@ -217,7 +217,7 @@ fn existing(connection: &Connection, record: &Record) -> Result<Recorded> {
 }
 
 fn first_event(row: &Row<'_>) -> Result<Event> {
-    let status = row::word(row, "to_status", Status::from_word)?;
+    let status = row::word(row, "to_status")?;
     Ok(Event::first(row::value(row, "at")?, status, row::value(row, "attempt")?))
 }
 

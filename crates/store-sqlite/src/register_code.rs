@@ -56,6 +56,6 @@ impl SqliteRegistryWrite for RegisterCode {
 /// The modes of those of the prompts that exist. `names` is a JSON array.
 pub(super) fn modes(connection: &Connection, project: ProjectId, names: &str) -> Result<Vec<(String, Mode)>> {
     MODES.rows(connection, [&project.to_string() as &dyn ToSql, &names], |found| {
-        Ok((row::text(found, "name")?, row::word(found, "mode", Mode::from_word)?))
+        Ok((row::text(found, "name")?, row::word(found, "mode")?))
     })
 }

@@ -33,7 +33,7 @@ parameters! {
         first = after.max(&filter.name_prefix),
         after = after,
         beyond = format!("{}{BEYOND}", filter.name_prefix),
-        mode = filter.mode.map(Mode::as_str),
+        mode = filter.mode.map(<&str>::from),
         owner_team = &filter.owner_team,
         include_archived = filter.include_archived,
         most = count(limit),

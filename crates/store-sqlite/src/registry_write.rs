@@ -21,7 +21,7 @@ parameters! {
         id = prompt.id.to_string(),
         project_id = project.to_string(),
         name = &prompt.name,
-        mode = prompt.mode.as_str(),
+        mode = <&str>::from(prompt.mode),
         description = &prompt.description,
         owner_team = &prompt.owner_team,
         tags = tags,
@@ -42,9 +42,9 @@ parameters! {
         id = version.id.to_string(),
         prompt_id = version.prompt_id.to_string(),
         version_number = version.number,
-        status = version.status.as_str(),
+        status = <&str>::from(version.status),
         template_source = &version.template_source,
-        template_format = version.template_format.as_str(),
+        template_format = <&str>::from(version.template_format),
         checksum_hash = &version.checksum_hash,
         variables = variables,
         created_by = &version.created_by,
@@ -88,7 +88,7 @@ fn write_planned<W: SqliteRegistryWrite>(connection: &Connection, project: Proje
         ADD_VERSION.execute(connection, VersionParameters::values(version, &variables))?;
     }
     for (version, status) in &plan.statuses {
-        SET_STATUS.execute(connection, [&version.to_string() as &dyn ToSql, &status.as_str()])?;
+        SET_STATUS.execute(connection, [&version.to_string() as &dyn ToSql, &<&str>::from(status)])?;
     }
     Ok(plan.answer)
 }

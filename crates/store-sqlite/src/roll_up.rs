@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
+use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::usage::{Bucket, Tally};
 use prompt_ledger_domain::{Result, Timestamp};
 use rusqlite::{Connection, Row, ToSql};
@@ -267,7 +268,7 @@ fn add(rollups: &mut SeriesRollups, row: &Row<'_>) -> Result<ControlFlow<()>> {
     let of_project = Series { prompt: String::new(), version: String::new(), ..of_version.clone() };
     for series in [of_version, of_project] {
         let starts = rollups.entry(series).or_default();
-        for length in Bucket::ALL {
+        for length in Bucket::VARIANTS {
             starts.entry((span(*length), floor(created, length.micros()))).or_default().add(&tally);
         }
     }

@@ -1,5 +1,7 @@
 //! SQLite rows: ids are texts, timestamps microseconds since 1970.
 
+use std::str::FromStr;
+
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use rusqlite::Row;
 use rusqlite::types::FromSql;
@@ -19,9 +21,9 @@ pub(super) fn at<T: FromSql>(row: &Row<'_>, place: usize) -> Result<T> {
 }
 
 /// As [`at`], for a word of a closed list.
-pub(super) fn word_at<T>(row: &Row<'_>, place: usize, read: fn(&str) -> Option<T>) -> Result<T> {
+pub(super) fn word_at<T: FromStr>(row: &Row<'_>, place: usize) -> Result<T> {
     let text = row.get_ref(place).map_err(error::store)?.as_str().map_err(Error::internal)?;
-    read(text).ok_or_else(|| corrupt(&format!("column {place}")))
+    text.parse().map_err(|_| corrupt(&format!("column {place}")))
 }
 
 /// Lets this crate implement [`LedgerRow`] for the driver's row type.

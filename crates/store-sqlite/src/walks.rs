@@ -1,9 +1,9 @@
 //! Tests how many steps SQLite's virtual machine takes for a list: whatever the filter, not more where there are many
 //! more executions.
 
-use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::{Timestamp, VariantArray as _};
 use prompt_ledger_store::ExecutionFilter;
 use rusqlite::{Connection, StatementStatus};
 use uuid::Uuid;
@@ -49,9 +49,9 @@ fn fill(connection: &Connection, count: i64, first: i64, [prompts, statuses, env
 
 /// Every combination of prompt and version, statuses, environment and time span.
 fn filters() -> Vec<ExecutionFilter> {
-    let statuses: Vec<Vec<Status>> = (0..1 << Status::ALL.len())
+    let statuses: Vec<Vec<Status>> = (0..1 << Status::VARIANTS.len())
         .map(|set: u32| {
-            (0..).zip(Status::ALL).filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, status)| *status).collect()
+            (0..).zip(Status::VARIANTS).filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, status)| *status).collect()
         })
         .collect();
     let mut filters = Vec::new();

@@ -83,11 +83,11 @@ pub struct UsageKey {
 /// Absent fields first, texts in byte order: the order of [`Analytics::usage`].
 impl Ord for UsageKey {
     fn cmp(&self, other: &Self) -> Ordering {
-        let mode = |key: &Self| key.mode.map(Mode::as_str);
+        let mode = |key: &Self| key.mode.map(<&str>::from);
         fn model(key: &UsageKey) -> Option<(&str, &str)> {
             key.model.as_ref().map(|model| (model.provider.as_str(), model.model_name.as_str()))
         }
-        let status = |key: &Self| key.status.map(Status::as_str);
+        let status = |key: &Self| key.status.map(<&str>::from);
         let by_time = self.bucket_start.cmp(&other.bucket_start).then_with(|| mode(self).cmp(&mode(other)));
         let by_prompt = by_time
             .then_with(|| self.prompt_name.cmp(&other.prompt_name))

@@ -5,6 +5,7 @@
 //! exist only where it was over by `until`. A time span therefore consists of whole days, around them whole hours,
 //! around them whole minutes, and at both ends of the executions themselves.
 
+use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::usage::{Bucket, Histogram};
 
 /// In Postgres `until` moves by multiples of this: 10 s.
@@ -56,7 +57,8 @@ pub fn cover(start: i64, end: i64, until: i64, coarsest: Bucket) -> Cover {
     raw(start, first);
     raw(raw_from, end);
     cover.open_executions = (first, last.min(until));
-    let lengths: Vec<_> = Bucket::ALL.iter().copied().filter(|length| length.micros() <= coarsest.micros()).collect();
+    let lengths: Vec<_> =
+        Bucket::VARIANTS.iter().copied().filter(|length| length.micros() <= coarsest.micros()).collect();
     split(&mut cover.rollups, (first, last), until, &lengths);
     cover
 }
@@ -183,7 +185,7 @@ mod tests {
         for until in points.map(|at| floor(at, STEP)) {
             for start in points {
                 for end in points.into_iter().filter(|end| *end > start) {
-                    for coarsest in Bucket::ALL {
+                    for coarsest in Bucket::VARIANTS {
                         let cover = cover(start, end, until, *coarsest);
                         let answered = answered(&cover, until);
                         let what = format!("{start}..{end} until {until}: {cover:?}");

@@ -63,7 +63,7 @@ impl RegistryApi {
     async fn list(&self, caller: &Caller, sent: v1::ListPromptsRequest) -> Result<v1::ListPromptsResponse> {
         let mode = prompt::mode_filter(known("mode", sent.mode)?);
         let archived = if sent.include_archived { "archived" } else { "" };
-        let mode_word = mode.map_or("", |mode| mode.as_str());
+        let mode_word = mode.map_or("", <&str>::from);
         let scope = ["prompts", &caller.project.name, mode_word, &sent.owner_team, &sent.name_prefix, archived];
         let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let filter = &PromptFilter {

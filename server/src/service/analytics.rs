@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Error, Result};
@@ -72,7 +73,7 @@ fn summed(asked: Option<Mode>, prompts: PromptCounts, mut rows: Vec<UsageRow>) -
     let mut counted = PromptCounts::default();
     let mut total = UsageRow::none(UsageKey::default());
     let mut by_mode = Vec::new();
-    for mode in Mode::ALL.iter().copied().filter(|mode| asked.is_none_or(|asked| asked == *mode)) {
+    for mode in Mode::VARIANTS.iter().copied().filter(|mode| asked.is_none_or(|asked| asked == *mode)) {
         match mode {
             Mode::Full => (counted.full, counted.archived_full) = (prompts.full, prompts.archived_full),
             Mode::Tracking => {

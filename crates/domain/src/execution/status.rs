@@ -2,10 +2,6 @@
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::words::words;
-
-words!(Status, ExecutionMode, ErrorType, FinishReason);
-
 /// The state of an execution. A terminal status never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
@@ -115,9 +111,9 @@ mod tests {
     #[test]
     fn the_status_machine_is_the_specifications() {
         use Status::{Canceled, Failed, Queued, Running, Succeeded};
-        let steps: Vec<_> = Status::ALL
+        let steps: Vec<_> = Status::VARIANTS
             .iter()
-            .flat_map(|from| Status::ALL.iter().map(move |to| (*from, *to)))
+            .flat_map(|from| Status::VARIANTS.iter().map(move |to| (*from, *to)))
             .filter(|(from, to)| from.may_become(*to))
             .collect();
         let expected = [
@@ -131,6 +127,6 @@ mod tests {
             (Running, Canceled),
         ];
         assert_eq!(steps, expected);
-        assert_eq!(Status::ALL.iter().filter(|s| s.is_terminal()).count(), 3);
+        assert_eq!(Status::VARIANTS.iter().filter(|s| s.is_terminal()).count(), 3);
     }
 }

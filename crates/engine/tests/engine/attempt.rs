@@ -23,7 +23,7 @@ async fn each_attempt_is_recorded_and_used_tokens_add_up() {
     let (job, bounds) = kit.recorded(1).await;
     let ended = kit.run(job, bounds).await;
     assert_eq!((ended.status, ended.attempts, ended.attempt_log.len()), (Status::Succeeded, 2, 2));
-    assert_eq!(ended.attempt_log[0].error_type.unwrap().as_str(), "provider_error");
+    assert_eq!(<&str>::from(ended.attempt_log[0].error_type.unwrap()), "provider_error");
     assert!(!ended.attempt_log[0].error_message.is_empty() && ended.attempt_log[0].latency_ms.is_some());
     let events = kit.store.events(kit.project, ended.id, 0, 10).await.unwrap();
     let steps: Vec<_> = events.iter().map(|event| (event.sequence, event.to, event.attempt)).collect();
@@ -42,7 +42,7 @@ async fn a_shutdown_ends_a_call_and_a_pause_between_two() {
         kit.runner.abort.cancel();
         running.await.unwrap().unwrap();
         let ended = kit.get(id).await;
-        assert_eq!((ended.id, ended.failure.unwrap().error_type.as_str()), (id, "interrupted"));
+        assert_eq!((ended.id, <&str>::from(ended.failure.unwrap().error_type)), (id, "interrupted"));
     }
 }
 
@@ -77,7 +77,7 @@ async fn the_nearer_of_deadline_and_expiry_decides() {
         let (job, bounds) = kit.recorded(0).await;
         let bounds = prompt_ledger_engine::Bounds { expire_at, caller_deadline, ..bounds };
         let ended = kit.run(job, bounds).await;
-        assert_eq!(ended.failure.unwrap().error_type.as_str(), error_type);
+        assert_eq!(<&str>::from(ended.failure.unwrap().error_type), error_type);
     }
 }
 
@@ -109,7 +109,7 @@ async fn a_lease_that_is_over_begins_no_call_and_a_wish_to_cancel_decides_how_it
         }
         let late = Bounds { sent: bounds.sent.checked_sub(LEASE).unwrap(), ..bounds };
         let ended = kit.run(job, late).await;
-        let failure = ended.failure.map(|failure| failure.error_type.as_str());
+        let failure = ended.failure.map(|failure| <&str>::from(failure.error_type));
         assert_eq!((ended.status, failure, kit.model.calls()), (status, error_type, 0));
     }
 }

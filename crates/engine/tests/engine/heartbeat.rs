@@ -75,7 +75,7 @@ async fn a_call_under_a_lost_lease_is_aborted() {
     })
     .await;
     let found = kit.store.get(kit.project, id).await.unwrap();
-    assert_eq!((found.status, found.failure.unwrap().error_type.as_str()), (Status::Failed, "interrupted"));
+    assert_eq!((found.status, <&str>::from(found.failure.unwrap().error_type)), (Status::Failed, "interrupted"));
     running.abort();
     kit.model.wait_for_aborts(1).await;
 }

@@ -226,6 +226,6 @@ mod tests {
         assert_eq!(budget.parse(SMALL_BYTES, thread).await.unwrap(), here);
         assert_ne!(budget.parse(SMALL_BYTES + 1, thread).await.unwrap(), here);
         let failed = budget.parse(SMALL_BYTES + 1, || panic!("in a parser")).await.unwrap_err();
-        assert_eq!(failed.error_type.as_str(), "invalid_response");
+        assert_eq!(<&str>::from(failed.error_type), "invalid_response");
     }
 }

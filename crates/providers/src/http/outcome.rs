@@ -38,7 +38,7 @@ impl CallFault {
 
 impl fmt::Display for CallFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.error_type.as_str())
+        f.write_str(<&str>::from(self.error_type))
     }
 }
 

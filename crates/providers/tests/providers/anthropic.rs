@@ -64,7 +64,7 @@ async fn anthropic_itself_refuses_the_parameter_that_it_does_not_know() {
     assert!(provider.check(&Params { repetition_penalty: None, ..all_params() }).is_ok());
 
     let failure = Ask::new(&provider, prompt("hi")).params(all_params()).failure().await;
-    assert_eq!((failure.error_type.as_str(), failure.latency), ("invalid_request", None));
+    assert_eq!((<&str>::from(failure.error_type), failure.latency), ("invalid_request", None));
 }
 
 #[tokio::test]

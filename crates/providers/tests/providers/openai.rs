@@ -73,7 +73,7 @@ async fn openai_itself_refuses_the_parameters_that_it_does_not_know() {
     assert!(provider.check(&known).is_ok());
 
     let failure = Ask::new(&provider, prompt("hi")).params(all_params()).failure().await;
-    assert_eq!(failure.error_type.as_str(), "invalid_request");
+    assert_eq!(<&str>::from(failure.error_type), "invalid_request");
     assert!(failure.message.contains("top_k") && failure.latency.is_none(), "{failure:?}");
 }
 

@@ -3,12 +3,9 @@
 use crate::rows as row;
 use crate::rows::LedgerRow;
 use crate::{Change, Event};
-use prompt_ledger_domain::execution::{
-    Attempt, ErrorType, Execution, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, Status,
-};
+use prompt_ledger_domain::execution::{Attempt, ErrorType, Execution, ExecutionTexts, Failure, Input, Params, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
-use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Result, Timestamp};
 
 /// A SELECT of the columns that [`execution`] reads, from an execution `x` and the tables that its keys refer to.
@@ -53,9 +50,9 @@ macro_rules! text_joins {
 
 /// The execution, without texts and attempts.
 pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
-    let error_type = row::maybe_word(row, "error_type", ErrorType::from_word)?;
+    let error_type = row::maybe_word(row, "error_type")?;
     let message = row::text(row, "error_message")?;
-    let status = row::word(row, "status", Status::from_word)?;
+    let status = row::word(row, "status")?;
     let attempts = row::value(row, "attempts")?;
     // A first attempt has a time as well from which on it is due; only that of a retry is promised.
     let waits_for_retry = status == Status::Queued && attempts > 0;
@@ -64,11 +61,11 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         project: row::text(row, "project")?,
         prompt_id: PromptId(row::value(row, "prompt_id")?),
         prompt_name: row::text(row, "prompt_name")?,
-        prompt_mode: row::word(row, "prompt_mode", Mode::from_word)?,
+        prompt_mode: row::word(row, "prompt_mode")?,
         version_id: VersionId(row::value(row, "version_id")?),
         version_number: row::value(row, "version_number")?,
         checksum_hash: row::text(row, "checksum_hash")?,
-        mode: row::word(row, "mode", ExecutionMode::from_word)?,
+        mode: row::word(row, "mode")?,
         status,
         environment: row::text(row, "environment")?,
         model: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
@@ -87,7 +84,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         next_attempt_at: if waits_for_retry { row::maybe(row, "available_at")? } else { None },
         attempt_log: Vec::new(),
         failure: error_type.map(|error_type| Failure { error_type, message }),
-        finish_reason: row::maybe_word(row, "finish_reason", FinishReason::from_word)?,
+        finish_reason: row::maybe_word(row, "finish_reason")?,
         provider_request_id: row::text(row, "provider_request_id")?,
         prompt_truncated: row::value(row, "prompt_truncated")?,
         response_truncated: row::value(row, "response_truncated")?,
@@ -157,8 +154,7 @@ pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
         None => Vec::new(),
     };
     let attempt = |ended: EndedAttempt| {
-        let known =
-            |word: String| ErrorType::from_word(&word).ok_or_else(|| row::corrupt("execution_attempts.error_type"));
+        let known = |word: String| word.parse::<ErrorType>().map_err(|_| row::corrupt("execution_attempts.error_type"));
         Ok(Attempt {
             number: ended.0,
             worker: ended.1,
@@ -192,10 +188,10 @@ pub fn maybe_event<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Event>> {
     Ok(Some(Event {
         sequence,
         at: row::value(row, "at")?,
-        from: row::maybe_word(row, "from_status", Status::from_word)?,
-        to: row::word(row, "to_status", Status::from_word)?,
+        from: row::maybe_word(row, "from_status")?,
+        to: row::word(row, "to_status")?,
         attempt: row::value(row, "attempt")?,
-        error_type: row::maybe_word(row, "error_type", ErrorType::from_word)?,
+        error_type: row::maybe_word(row, "error_type")?,
         next_attempt_at: row::maybe(row, "next_attempt_at")?,
     }))
 }

@@ -7,6 +7,7 @@ pub mod execution;
 pub mod prompt;
 pub mod usage;
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use prompt_ledger_domain::{Error, Result, Timestamp};
@@ -88,13 +89,13 @@ pub fn micros<D, R: LedgerRow<D>>(row: &R, column: &str) -> Result<Duration> {
 }
 
 /// A word of a closed list, never NULL.
-pub fn word<D, R: LedgerRow<D>, T>(row: &R, column: &str, read: fn(&str) -> Option<T>) -> Result<T> {
-    maybe_word(row, column, read)?.ok_or_else(|| corrupt(column))
+pub fn word<D, R: LedgerRow<D>, T: FromStr>(row: &R, column: &str) -> Result<T> {
+    maybe_word(row, column)?.ok_or_else(|| corrupt(column))
 }
 
 /// A word of a closed list; NULL is `None`.
-pub fn maybe_word<D, R: LedgerRow<D>, T>(row: &R, column: &str, read: fn(&str) -> Option<T>) -> Result<Option<T>> {
-    row.text(column)?.map(|text| read(text).ok_or_else(|| corrupt(column))).transpose()
+pub fn maybe_word<D, R: LedgerRow<D>, T: FromStr>(row: &R, column: &str) -> Result<Option<T>> {
+    row.text(column)?.map(|text| text.parse().map_err(|_| corrupt(column))).transpose()
 }
 
 /// A column that holds JSON.

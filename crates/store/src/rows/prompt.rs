@@ -6,7 +6,7 @@ use crate::rows as row;
 use crate::rows::LedgerRow;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
-use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::prompt::{Prompt, Source, Version};
 
 /// The columns that [`maybe_prompt`] reads from `prompts p` and `projects j`, with the project's revision.
 #[macro_export]
@@ -69,7 +69,7 @@ pub fn maybe_prompt<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Prompt>> {
         id: PromptId(id),
         project: row::text(row, "project")?,
         name: row::text(row, "name")?,
-        mode: row::word(row, "mode", Mode::from_word)?,
+        mode: row::word(row, "mode")?,
         description: row::text(row, "description")?,
         owner_team: row::text(row, "owner_team")?,
         tags: row::json(row, "tags")?,
@@ -89,9 +89,9 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
         id: VersionId(id),
         prompt_id: PromptId(row::value(row, "version_prompt_id")?),
         number: row::value(row, "version_number")?,
-        status: row::word(row, "status", VersionStatus::from_word)?,
+        status: row::word(row, "status")?,
         template_source: row::text(row, "template_source")?,
-        template_format: row::word(row, "template_format", TemplateFormat::from_word)?,
+        template_format: row::word(row, "template_format")?,
         checksum_hash: row::text(row, "checksum_hash")?,
         variables: row::json(row, "variables")?,
         created_by: row::text(row, "created_by")?,
@@ -110,8 +110,8 @@ pub fn maybe_known<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Known>> {
     Ok(Some(Known {
         id: VersionId(id),
         number: row::value(row, "version_number")?,
-        status: row::word(row, "status", VersionStatus::from_word)?,
-        template_format: row::word(row, "template_format", TemplateFormat::from_word)?,
+        status: row::word(row, "status")?,
+        template_format: row::word(row, "template_format")?,
     }))
 }
 

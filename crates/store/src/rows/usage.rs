@@ -1,7 +1,6 @@
 //! Reads usage figures from rows.
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::Status;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::{Histogram, Tally};
@@ -20,12 +19,12 @@ pub fn usage<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> R
     Ok(UsageRow {
         key: UsageKey {
             bucket_start: row::maybe(row, "bucket_start")?,
-            mode: row::maybe_word(row, "prompt_mode", Mode::from_word)?,
+            mode: row::maybe_word(row, "prompt_mode")?,
             prompt_name: row::maybe(row, "prompt_name")?,
             version_number: row::maybe(row, "version_number")?,
             model,
             environment: row::maybe(row, "environment")?,
-            status: row::maybe_word(row, "status", Status::from_word)?,
+            status: row::maybe_word(row, "status")?,
         },
         succeeded: row::value(row, "succeeded")?,
         failed: row::value(row, "failed")?,
@@ -49,7 +48,7 @@ pub fn tally<D, R: LedgerRow<D>>(row: &R, cost: i128, latencies: Histogram) -> R
 
 /// Stores the number of prompts of one mode, archived or not.
 pub fn add_prompts<D, R: LedgerRow<D>>(counts: &mut PromptCounts, row: &R) -> Result<()> {
-    let mode = row::word(row, "mode", Mode::from_word)?;
+    let mode = row::word(row, "mode")?;
     let counted = match (mode, row::value(row, "archived")?) {
         (Mode::Full, false) => &mut counts.full,
         (Mode::Tracking, false) => &mut counts.tracking,

@@ -70,7 +70,7 @@ fn changed(
         from: event.from.map_or(v1::ExecutionStatus::Unspecified, status).into(),
         to: status(event.to).into(),
         attempt: event.attempt,
-        error_type: event.error_type.map(|error| error.as_str().to_owned()).unwrap_or_default(),
+        error_type: event.error_type.map(<&str>::from).unwrap_or_default().to_owned(),
         next_attempt_at: event.next_attempt_at.map(timestamp),
         execution: ended.map(whole).map(Box::new),
         prompt_name,

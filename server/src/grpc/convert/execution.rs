@@ -16,7 +16,7 @@ use super::{known, prompt, structs};
 #[must_use]
 pub fn execution(execution: domain::Execution) -> v1::Execution {
     let (error_type, error_message) = match execution.failure {
-        Some(failure) => (failure.error_type.as_str().to_owned(), failure.message),
+        Some(failure) => (<&str>::from(failure.error_type).to_owned(), failure.message),
         None => Default::default(),
     };
     let params = execution.params;
@@ -53,7 +53,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         next_attempt_at: execution.next_attempt_at.map(timestamp),
         error_type,
         error_message,
-        finish_reason: execution.finish_reason.map(|reason| reason.as_str().to_owned()).unwrap_or_default(),
+        finish_reason: execution.finish_reason.map(<&str>::from).unwrap_or_default().to_owned(),
         provider_request_id: execution.provider_request_id,
         prompt_truncated: execution.prompt_truncated,
         response_truncated: execution.response_truncated,
@@ -93,7 +93,7 @@ fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
         worker: attempt.worker,
         started_at: Some(timestamp(attempt.started_at)),
         ended_at: Some(timestamp(attempt.ended_at)),
-        error_type: attempt.error_type.map(|error| error.as_str().to_owned()).unwrap_or_default(),
+        error_type: attempt.error_type.map(<&str>::from).unwrap_or_default().to_owned(),
         provider_request_id: attempt.provider_request_id,
         usage: told.then_some(v1::TokenUsage {
             prompt_tokens: usage.prompt_tokens,

@@ -173,12 +173,12 @@ type UsageColumns = (
 pub fn cursor(key: &UsageKey) -> String {
     let written: UsageColumns = (
         key.bucket_start.map(|at| at.0),
-        key.mode.map(|mode| mode.as_str().to_owned()),
+        key.mode.map(|word| word.to_string()),
         key.prompt_name.clone(),
         key.version_number,
         key.model.clone().map(|model| (model.provider, model.model_name)),
         key.environment.clone(),
-        key.status.map(|status| status.as_str().to_owned()),
+        key.status.map(|word| word.to_string()),
     );
     serde_json::json!(written).to_string()
 }
@@ -204,7 +204,7 @@ pub fn place(cursor: &str, split: Split) -> Option<UsageKey> {
             None => None,
         },
         mode: match mode {
-            Some(word) => Some(Mode::from_word(&word)?),
+            Some(word) => Some(word.parse::<Mode>().ok()?),
             None => None,
         },
         prompt_name,
@@ -212,7 +212,7 @@ pub fn place(cursor: &str, split: Split) -> Option<UsageKey> {
         model: model.map(|(provider, model)| ModelRef { provider, model_name: model }),
         environment,
         status: match status {
-            Some(word) => Some(Status::from_word(&word)?),
+            Some(word) => Some(word.parse::<Status>().ok()?),
             None => None,
         },
     })

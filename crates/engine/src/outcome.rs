@@ -217,11 +217,12 @@ mod tests {
 
     fn price() -> Price {
         let id = PriceId(prompt_ledger_runtime::new_id());
-        Price { id, input: 1_000_000, cached_input: None, output: 2_000_000, valid_from: Timestamp(0) }
+        let (input, output, valid_from) = (1_000_000, 2_000_000, Timestamp(0));
+        Price { id, input, cached_input: None, cache_write_5m: None, cache_write_1h: None, output, valid_from }
     }
 
     fn used(prompt: i32, response: i32) -> Usage {
-        Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: None, response_tokens: Some(response) }
+        Usage { prompt_tokens: Some(prompt), response_tokens: Some(response), ..Usage::default() }
     }
 
     fn around<'a>(policy: &'a Policy, price: Option<&'a Price>) -> AttemptContext<'a> {

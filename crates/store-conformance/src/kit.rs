@@ -6,14 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
-use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
     Access, Analytics, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader, ExecutionWriter,
-    Fence, Finish, Holder, Maintenance, Models, NewExecution, PutPrompt, PutResult, Recorded, Registry,
+    Fence, Finish, Holder, Maintenance, Models, NewExecution, NewPrice, PutPrompt, PutResult, Recorded, Registry,
 };
 use uuid::Uuid;
 
@@ -135,6 +135,11 @@ pub async fn an_execution<B: Backend>(backend: &B) -> NewExecution {
     execution_of(backend.default_project().await, &put)
 }
 
+/// Another execution as this one.
+pub fn a_new_execution(of: &NewExecution) -> NewExecution {
+    NewExecution { id: ExecutionId(new_id()), ..of.clone() }
+}
+
 pub fn key(key: &str, request: u8) -> Option<ExecutionKey> {
     Some(ExecutionKey { key: key.into(), request_hash: [request; 32] })
 }
@@ -223,7 +228,21 @@ pub async fn running<B: Backend>(backend: &B, holder: Holder) -> NewExecution {
 }
 
 pub fn usage(prompt: i32, cached: i32, response: i32) -> Usage {
-    Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: Some(cached), response_tokens: Some(response) }
+    let (prompt_tokens, cached_prompt_tokens, response_tokens) = (Some(prompt), Some(cached), Some(response));
+    Usage { prompt_tokens, cached_prompt_tokens, response_tokens, ..Usage::default() }
+}
+
+/// A price of these amounts, with others for what is cached and what is written to the cache.
+pub fn new_price(input: i64, output: i64) -> NewPrice {
+    NewPrice {
+        id: PriceId(new_id()),
+        input,
+        cached_input: Some(1),
+        cache_write_5m: Some(input + 1),
+        cache_write_1h: Some(input + 2),
+        output,
+        valid_from: None,
+    }
 }
 
 /// The events of an execution, one text each: `1 -> running (1)`.

@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "the name of a scenario says what it is about")]
 
 pub mod access;
+pub mod answers;
 pub mod cancel;
 pub mod code;
 pub mod crowds;
@@ -91,6 +92,7 @@ macro_rules! conformance {
             absent_fields_keep_what_was_there
             a_price_holds_from_its_moment_on
             an_equal_price_writes_nothing
+            a_price_that_differs_only_in_what_is_written_to_the_cache_is_another
             of_two_prices_from_one_moment_the_later_written_holds
             a_model_is_discovered_while_there_is_room_and_known_after
             models_discovered_at_once_keep_to_their_number
@@ -123,6 +125,9 @@ macro_rules! conformance {
             many_writes_at_once_each_get_their_own_answer
             what_was_executed_cannot_be_deleted
             the_texts_attempts_and_events_go_with_their_execution
+        );
+        $crate::scenarios!($backend: answers
+            what_is_written_to_the_cache_is_paid_whoever_ends_the_execution
         );
         $crate::scenarios!($backend: crowds
             each_of_a_crowd_keeps_its_own_texts_and_numbers

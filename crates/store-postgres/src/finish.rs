@@ -27,7 +27,8 @@ use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 /// Its CTE `held` locks the rows and decides their next state: `canceled` where a cancellation was requested and the
 /// execution would otherwise continue.
 pub(super) static END: LazyLock<String> = LazyLock::new(|| {
-    let sql = with_cost(include_str!("sql/end.sql"), "e.price_id", ["h.all_prompt", "h.all_cached", "h.all_response"]);
+    let tokens = ["h.all_prompt", "h.all_cached", "h.all_5m", "h.all_1h", "h.all_response"];
+    let sql = with_cost(include_str!("sql/end.sql"), "e.price_id", tokens);
     statement(&sql, EndRows::COLUMNS, &[])
 });
 
@@ -157,6 +158,8 @@ rows! {
         provider_request_id: text = clean(&item.ended().provider_request_id),
         prompt_tokens: int4 = item.ended().usage.prompt_tokens,
         cached_prompt_tokens: int4 = item.ended().usage.cached_prompt_tokens,
+        cache_write_5m_tokens: int4 = item.ended().usage.cache_write_5m_tokens,
+        cache_write_1h_tokens: int4 = item.ended().usage.cache_write_1h_tokens,
         response_tokens: int4 = item.ended().usage.response_tokens,
         latency_ms: int4 = item.ended().latency_ms(),
         failure_type: text = item.finish().and_then(|f| f.failure.as_ref()).map(|f| f.error_type.as_str()),

@@ -50,6 +50,8 @@ pub fn price<D, R: LedgerRow<D>>(row: &R, id: PriceId) -> Result<Price> {
         id,
         input: row::value(row, "input")?,
         cached_input: row::maybe(row, "cached_input")?,
+        cache_write_5m: row::maybe(row, "cache_write_5m")?,
+        cache_write_1h: row::maybe(row, "cache_write_1h")?,
         output: row::value(row, "output")?,
         valid_from: row::value(row, "valid_from")?,
     })

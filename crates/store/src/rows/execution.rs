@@ -20,7 +20,7 @@ macro_rules! execution_select {
             "SELECT x.id, j.name AS project, x.prompt_id, p.name AS prompt_name, x.prompt_mode, x.version_id, \
              v.version_number, v.checksum_hash, x.mode, x.status, x.environment, x.provider, x.model_name, \
              x.temperature, x.top_k, x.top_p, x.repetition_penalty, x.max_new_tokens, x.prompt_tokens, \
-             x.cached_prompt_tokens, x.response_tokens, \
+             x.cached_prompt_tokens, x.cache_write_5m_tokens, x.cache_write_1h_tokens, x.response_tokens, \
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
              x.provider_request_id, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
@@ -111,6 +111,8 @@ pub fn usage<D, R: LedgerRow<D>>(row: &R) -> Result<Usage> {
     Ok(Usage {
         prompt_tokens: row::maybe(row, "prompt_tokens")?,
         cached_prompt_tokens: row::maybe(row, "cached_prompt_tokens")?,
+        cache_write_5m_tokens: row::maybe(row, "cache_write_5m_tokens")?,
+        cache_write_1h_tokens: row::maybe(row, "cache_write_1h_tokens")?,
         response_tokens: row::maybe(row, "response_tokens")?,
     })
 }
@@ -143,11 +145,12 @@ struct EndedAttempt(
     Option<String>,
     String,
     String,
-    Option<i32>,
-    Option<i32>,
-    Option<i32>,
+    StoredCounts,
     Option<i32>,
 );
+
+/// Token counts in the order of [`Usage`].
+type StoredCounts = [Option<i32>; 5];
 
 /// The attempts that have ended, in order.
 pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
@@ -167,11 +170,16 @@ pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
             error_type: ended.4.map(known).transpose()?,
             error_message: ended.5,
             provider_request_id: ended.6,
-            usage: Usage { prompt_tokens: ended.7, cached_prompt_tokens: ended.8, response_tokens: ended.9 },
-            latency_ms: ended.10,
+            usage: counted(ended.7),
+            latency_ms: ended.8,
         })
     };
     ended.into_iter().map(attempt).collect()
+}
+
+fn counted(counts: StoredCounts) -> Usage {
+    let [prompt_tokens, cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens] = counts;
+    Usage { prompt_tokens, cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens }
 }
 
 /// An event with its execution's id.

@@ -1,0 +1,10 @@
+ALTER TABLE model_prices DROP COLUMN cache_write_1h;
+ALTER TABLE model_prices DROP COLUMN cache_write_5m;
+ALTER TABLE execution_attempts DROP COLUMN cache_write_1h_tokens;
+ALTER TABLE execution_attempts DROP COLUMN cache_write_5m_tokens;
+ALTER TABLE executions DROP COLUMN cache_write_1h_tokens;
+ALTER TABLE executions DROP COLUMN cache_write_5m_tokens;
+
+UPDATE revisions SET revision = revision + 1 WHERE scope = 'models';
+
+DELETE FROM schema_compatibility WHERE version = 2;

@@ -10,7 +10,14 @@ ALTER TABLE executions ADD COLUMN cache_write_1h_tokens integer;
 ALTER TABLE execution_attempts ADD COLUMN cache_write_5m_tokens integer;
 ALTER TABLE execution_attempts ADD COLUMN cache_write_1h_tokens integer;
 
--- Their prices, in nano-US-dollars per million tokens. NULL means as `input`.
+-- The model that answered the last call, as the provider names it; NULL: it named none, or no call was made.
+ALTER TABLE executions ADD COLUMN response_model text;
+
+-- How many requests the attempt made, where it is not the usual number: one with a latency, else none.
+ALTER TABLE execution_attempts ADD COLUMN requests integer;
+
+-- Prices of what is written to the cache, in nano-US-dollars per million tokens. NULL means as
+-- `input`.
 ALTER TABLE model_prices ADD COLUMN cache_write_5m bigint CHECK (cache_write_5m >= 0);
 ALTER TABLE model_prices ADD COLUMN cache_write_1h bigint CHECK (cache_write_1h >= 0);
 

@@ -10,7 +10,14 @@ ALTER TABLE executions ADD COLUMN cache_write_1h_tokens INTEGER;
 ALTER TABLE execution_attempts ADD COLUMN cache_write_5m_tokens INTEGER;
 ALTER TABLE execution_attempts ADD COLUMN cache_write_1h_tokens INTEGER;
 
--- Their prices, in nano-US-dollars per million tokens. NULL means as `input`.
+-- The model that answered the last call, as the provider names it; NULL: it named none, or no call was made.
+ALTER TABLE executions ADD COLUMN response_model TEXT;
+
+-- How many requests the attempt made, where it is not the usual number: one with a latency, else none.
+ALTER TABLE execution_attempts ADD COLUMN requests INTEGER;
+
+-- Prices of what is written to the cache, in nano-US-dollars per million tokens. NULL means as
+-- `input`.
 ALTER TABLE model_prices ADD COLUMN cache_write_5m INTEGER CHECK (cache_write_5m >= 0);
 ALTER TABLE model_prices ADD COLUMN cache_write_1h INTEGER CHECK (cache_write_1h >= 0);
 

@@ -6,6 +6,6 @@ mod record;
 mod status;
 
 pub use self::event::Event;
-pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution, ResolvedAt};
+pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution, ResolvedAt, usual_requests};
 pub use self::record::{Attempt, ChatMessage, Execution, ExecutionTexts, Failure, Input, Params};
 pub use self::status::{ErrorType, ExecutionMode, FinishReason, Status};

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event_publisher::EventPublisher;
 use crate::heartbeat::{Heartbeat, Lease};
 use crate::outcome::{AttemptContext, End, Outcome, PartialAnswer, Stop, decide, stopped};
-use crate::text::{TextWriter, Texts};
+use crate::text::{TextWriter, Texts, Untold};
 use crate::write::until_written;
 
 #[derive(Clone)]
@@ -226,32 +226,35 @@ impl Runner {
             input: &job.input,
             params: &job.params,
             timeout: job.timeout,
-            whole: job.whole,
+            whole: job.whole || !job.stream_text,
         };
         let began = Instant::now();
-        let mut writer = job.stream_text.then(|| self.texts.begin(fence));
+        let (mut writer, mut untold) = (job.stream_text.then(|| self.texts.begin(fence)), Untold::default());
         let telling = writer.as_ref().map(TextWriter::telling);
-        let sink = writer.as_mut().map(|writer| writer as &mut dyn TextSink);
+        let sink: &mut dyn TextSink = match &mut writer {
+            Some(writer) => writer,
+            None => &mut untold,
+        };
         let called = async {
             match telling {
-                None => job.provider.call(call, sink).await,
+                None => job.provider.call(call, Some(sink)).await,
                 Some(telling) => tokio::select! {
                     biased;
-                    ended = job.provider.call(call, sink) => ended,
+                    ended = job.provider.call(call, Some(sink)) => ended,
                     never = telling => match never {},
                 },
             }
         };
         let ended = self.unless_stopped(called, bounds, lease).await;
         let latency = began.elapsed();
-        let (usage, request_id, text) = match writer {
+        let (details, text) = match writer {
             Some(writer) => writer.end().await,
-            None => Default::default(),
+            None => (untold.0, String::new()),
         };
         match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, PartialAnswer { latency, usage, request_id, text }),
+            Err(stop) => End::Stopped(stop, PartialAnswer { latency, details, text }),
         }
     }
 

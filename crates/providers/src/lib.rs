@@ -51,6 +51,10 @@ pub struct Answer {
     pub finish_reason: Option<FinishReason>,
     /// The provider's own id for the call; empty when it gave none.
     pub request_id: String,
+    /// As [`CallDetails::response_model`].
+    pub response_model: String,
+    /// As [`CallDetails::requests`].
+    pub requests: i32,
     /// From the request to the last byte; connecting included where no idle connection was left.
     pub latency: Duration,
 }
@@ -66,6 +70,10 @@ pub struct CallError {
     pub retry_after: Option<Duration>,
     /// The provider's own id for the call; empty when it gave none.
     pub request_id: String,
+    /// As [`CallDetails::response_model`].
+    pub response_model: String,
+    /// As [`CallDetails::requests`].
+    pub requests: i32,
     /// What was used before the failure, as far as reported.
     pub usage: Usage,
     /// What the model had written before the failure; without NUL, at most what is stored.
@@ -76,6 +84,20 @@ pub struct CallError {
     pub latency: Option<Duration>,
 }
 
+/// What is known of a call besides its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallDetails {
+    /// Token counts, as far as the provider reported them.
+    pub usage: Usage,
+    /// The provider's own id for the call; empty when it gave none.
+    pub request_id: String,
+    /// The model that answers, as the provider names it: at most 255 bytes without control characters; empty when it
+    /// named none.
+    pub response_model: String,
+    /// Requests that were made: 0 before the first was sent, 2 where the provider refused the form of the first.
+    pub requests: i32,
+}
+
 /// Receives the text while it is written, in order. When the call succeeds, the pieces together are the answer's text,
 /// byte for byte; when it fails, they are what was written until then. Dropping the call's future ends both.
 pub trait TextSink: Send {
@@ -83,8 +105,8 @@ pub trait TextSink: Send {
     /// not block.
     fn push(&mut self, delta: &str);
 
-    /// The usage and request id so far; called whenever more is known. It is all that is left of an aborted call.
-    fn told(&mut self, _usage: Usage, _request_id: &str) {}
+    /// What is known besides the text; called whenever more is. It is all that is left of an aborted call.
+    fn told(&mut self, _details: CallDetails) {}
 }
 
 /// A configured provider instance. Of each call it makes at most one request that is not refused: retries are the
@@ -121,6 +143,8 @@ impl CallError {
             message,
             retry_after: None,
             request_id: String::new(),
+            response_model: String::new(),
+            requests: 0,
             usage: Usage::default(),
             text: String::new(),
             truncated: false,

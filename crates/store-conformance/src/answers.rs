@@ -5,11 +5,12 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{ErrorType, Status};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_store::{
-    Ended, ExecutionReader, ExecutionWriter, Holder, Leases, Maintenance, Models, NewExecution, PutModel, Requeue,
+    Ended, ExecutionWriter, Finish, Holder, Leases, Maintenance, Models, NewExecution, PutModel, Requeue,
 };
 
 use crate::kit::{
-    Backend, a_new_execution, an_execution, claim, dead, fence, get, holder, new_price, start, submit, usage,
+    Backend, a_new_execution, an_execution, claim, dead, fence, get, holder, new_price, start, submit, success,
+    usage,
 };
 
 async fn a_price<B: Backend>(backend: &B) -> Price {
@@ -56,4 +57,43 @@ pub async fn what_is_written_to_the_cache_is_paid_whoever_ends_the_execution<B: 
         let done = get(backend, new).await;
         assert_eq!((done.status, done.usage, done.cost_nano_usd), (status, used, expected));
     }
+}
+
+pub async fn the_last_answers_model_and_each_attempts_requests_are_told<B: Backend>(backend: &B) {
+    let new = NewExecution { max_retries: 9, ..an_execution(backend).await };
+    let second = Some(Duration::from_secs(1));
+    let ended = |response_model: &str, requests, latency| Ended {
+        error_type: Some(ErrorType::Timeout),
+        response_model: response_model.into(),
+        requests,
+        latency,
+        ..Ended::default()
+    };
+    let told = async || {
+        let execution = get(backend, &new).await;
+        (execution.response_model, execution.attempt_log.iter().map(|attempt| attempt.requests).collect::<Vec<_>>())
+    };
+    start(backend, &new).await;
+    assert_eq!(told().await, (String::new(), vec![]));
+    // Within the call.
+    for (attempt, ended) in [(1, ended("small-1", 2, second)), (2, ended("", 0, None)), (3, ended("small-2", 1, second))] {
+        let (store, after) = (backend.store(), Duration::ZERO);
+        store.retry(fence(new.id, attempt), ended, after, holder()).await.unwrap().unwrap();
+    }
+    assert_eq!(told().await, ("small-2".into(), vec![2, 0, 1]));
+    let finish = Finish { ended: Ended { error_type: None, ..ended("small-3", 2, second) }, ..success() };
+    let done = crate::kit::finish(backend, &new, 4, finish).await;
+    assert_eq!((&*done.response_model, done.attempt_log[3].requests), ("small-3", 2));
+
+    // Through the queue, and lost with its worker.
+    let new = a_new_execution(&new);
+    submit(backend, &new).await;
+    claim(backend, &new, 1, holder()).await.unwrap();
+    let requeue = Requeue { ended: ended("small-4", 2, second), after: Duration::ZERO, handed_back: false };
+    backend.store().requeue(fence(new.id, 1), requeue).await.unwrap().unwrap();
+    assert_eq!(get(backend, &new).await.response_model, "small-4");
+    claim(backend, &new, 2, dead()).await.unwrap();
+    backend.store().expire(Duration::ZERO).await.unwrap();
+    let lost = get(backend, &new).await;
+    assert_eq!((&*lost.response_model, lost.attempt_log.len(), lost.attempt_log[1].requests), ("", 2, 0));
 }

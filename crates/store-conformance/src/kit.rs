@@ -173,6 +173,8 @@ pub fn success() -> Finish {
             error_type: None,
             error_message: String::new(),
             provider_request_id: "req-1".into(),
+            response_model: "echo-2025".into(),
+            requests: 1,
             usage: usage(10, 2, 5),
             latency: Some(Duration::from_millis(250)),
         },

@@ -21,6 +21,8 @@ fn timed_out(usage: Usage) -> Ended {
         error_type: Some(ErrorType::Timeout),
         error_message: "too slow".into(),
         provider_request_id: "req-0".into(),
+        response_model: "echo-2024".into(),
+        requests: 2,
         usage,
         latency: Some(Duration::from_millis(100)),
     }

@@ -23,6 +23,8 @@ fn failed(used: Usage) -> Ended {
         error_type: Some(ErrorType::ProviderError),
         error_message: "try again".into(),
         provider_request_id: "req-0".into(),
+        response_model: String::new(),
+        requests: 1,
         usage: used,
         latency: Some(Duration::from_millis(70)),
     }

@@ -156,6 +156,8 @@ rows! {
         error_type: text = item.error_type(),
         error_message: text = clean(&item.ended().error_message),
         provider_request_id: text = clean(&item.ended().provider_request_id),
+        response_model: text = maybe_clean(Some(&*item.ended().response_model).filter(|name| !name.is_empty())),
+        requests: int4 = item.ended().stored_requests(),
         prompt_tokens: int4 = item.ended().usage.prompt_tokens,
         cached_prompt_tokens: int4 = item.ended().usage.cached_prompt_tokens,
         cache_write_5m_tokens: int4 = item.ended().usage.cache_write_5m_tokens,

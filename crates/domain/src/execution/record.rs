@@ -85,6 +85,8 @@ pub struct Attempt {
     pub error_message: String,
     /// The provider's id of the call; empty where it sent none or no call was made.
     pub provider_request_id: String,
+    /// Requests that the call made: 0 where none was sent, 2 where the provider refused the form of the first.
+    pub requests: i32,
     /// The tokens of this attempt alone.
     pub usage: Usage,
     /// From the request sent to the last byte received, or to the abort, in milliseconds; absent where no call was
@@ -163,6 +165,9 @@ pub struct Execution {
     pub finish_reason: Option<FinishReason>,
     /// The provider's id of the last call; empty where it sent none or no call was made.
     pub provider_request_id: String,
+    /// The model that answered the last call, as the provider names it, at most 255 bytes; empty where it named none or
+    /// no call was made.
+    pub response_model: String,
     /// Whether the rendered prompt was cut to 200 KB.
     pub prompt_truncated: bool,
     /// Whether the response was cut to 500 KB.

@@ -43,6 +43,8 @@ impl Provider for Echo {
             text,
             truncated: false,
             request_id: String::new(),
+            response_model: call.model.to_owned(),
+            requests: 1,
             latency: begun.elapsed(),
         })
     }

@@ -9,8 +9,10 @@ use prompt_ledger_domain::model::Usage;
 use super::counts::{Counts, PromptCount};
 use super::finish::FinishWord;
 use super::json::{Lenient, Raw, json_object};
-use super::outcome::{CallFault, is_request_id};
+use super::outcome::{CallFault, is_model_name, is_request_id};
 use super::prose::Prose;
+use super::redact::Redactor;
+use crate::CallDetails;
 
 /// Reads one document of an answer, whole or a part of it. Fails where it is no JSON; then it has changed nothing.
 pub(crate) type ReadDocument = fn(&str, &mut AnswerSoFar) -> serde_json::Result<()>;
@@ -26,7 +28,11 @@ pub(crate) struct AnswerSoFar {
     prompt_count: PromptCount,
     /// Empty until the provider has told it.
     pub(super) request_id: String,
-    /// Counts or id have come that were not handed on.
+    /// Empty until the provider has told it.
+    response_model: String,
+    /// Requests that were made.
+    pub(super) requests: i32,
+    /// Counts, id or model have come that were not handed on.
     pub(super) has_news: bool,
     /// The choice whose text is kept: the first that said any.
     followed: Option<i64>,
@@ -60,6 +66,8 @@ impl AnswerSoFar {
             counts: Counts::default(),
             prompt_count,
             request_id: String::new(),
+            response_model: String::new(),
+            requests: 0,
             has_news: false,
             followed: None,
             finish: [None; 2],
@@ -73,8 +81,18 @@ impl AnswerSoFar {
     }
 
     /// Token counts so far, in our form.
-    pub(super) fn usage(&self) -> Usage {
+    fn usage(&self) -> Usage {
         self.counts.usage(self.prompt_count)
+    }
+
+    /// What is known besides the text, without secrets.
+    pub(super) fn details(&self, redactor: &Redactor) -> CallDetails {
+        CallDetails {
+            usage: self.usage(),
+            request_id: redactor.request_id(&self.request_id),
+            response_model: redactor.model_name(&self.response_model),
+            requests: self.requests,
+        }
     }
 
     pub(super) fn finish_reason(&self) -> Option<FinishReason> {
@@ -89,6 +107,17 @@ impl AnswerSoFar {
             && is_request_id(&id)
         {
             self.request_id = id.into_owned();
+            self.has_news = true;
+        }
+    }
+
+    /// The model that answers; the first name stays. Some servers send an empty one until they have chosen.
+    pub(crate) fn tell_model(&mut self, name: Raw<'_>) {
+        if self.response_model.is_empty()
+            && let Some(name) = name.word()
+            && is_model_name(&name)
+        {
+            self.response_model = name.into_owned();
             self.has_news = true;
         }
     }

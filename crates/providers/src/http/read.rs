@@ -103,7 +103,7 @@ impl AnswerReader {
             self.before += 1;
             if let Some(sink) = sink.as_deref_mut() {
                 if take(&mut so_far.has_news) {
-                    sink.told(so_far.usage(), &redactor.request_id(so_far.request_id.clone()));
+                    sink.told(so_far.details(redactor));
                 }
                 push(sink, so_far, &mut pushed);
             }

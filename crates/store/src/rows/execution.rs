@@ -5,6 +5,7 @@ use crate::rows::LedgerRow;
 use crate::{Change, Event};
 use prompt_ledger_domain::execution::{
     Attempt, ErrorType, Execution, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, Status,
+    usual_requests,
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
@@ -22,7 +23,7 @@ macro_rules! execution_select {
              x.temperature, x.top_k, x.top_p, x.repetition_penalty, x.max_new_tokens, x.prompt_tokens, \
              x.cached_prompt_tokens, x.cache_write_5m_tokens, x.cache_write_1h_tokens, x.response_tokens, \
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
-             x.provider_request_id, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
+             x.provider_request_id, x.response_model, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
              x.completed_at, x.available_at, x.stream_text",
             $columns,
@@ -89,6 +90,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         failure: error_type.map(|error_type| Failure { error_type, message }),
         finish_reason: row::maybe_word(row, "finish_reason", FinishReason::from_word)?,
         provider_request_id: row::text(row, "provider_request_id")?,
+        response_model: row::text(row, "response_model")?,
         prompt_truncated: row::value(row, "prompt_truncated")?,
         response_truncated: row::value(row, "response_truncated")?,
         correlation_id: row::text(row, "correlation_id")?,
@@ -147,6 +149,7 @@ struct EndedAttempt(
     String,
     StoredCounts,
     Option<i32>,
+    Option<i32>,
 );
 
 /// Token counts in the order of [`Usage`].
@@ -172,6 +175,7 @@ pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
             provider_request_id: ended.6,
             usage: counted(ended.7),
             latency_ms: ended.8,
+            requests: ended.9.unwrap_or_else(|| usual_requests(ended.8)),
         })
     };
     ended.into_iter().map(attempt).collect()

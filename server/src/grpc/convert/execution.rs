@@ -68,6 +68,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         cached_prompt_tokens: execution.usage.cached_prompt_tokens,
         cache_write_5m_tokens: execution.usage.cache_write_5m_tokens,
         cache_write_1h_tokens: execution.usage.cache_write_1h_tokens,
+        response_model: execution.response_model,
         ..v1::Execution::default()
     };
     if let Some(texts) = execution.texts {
@@ -107,6 +108,7 @@ fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
         }),
         error_message: attempt.error_message,
         latency_ms: attempt.latency_ms,
+        requests: attempt.requests,
     }
 }
 

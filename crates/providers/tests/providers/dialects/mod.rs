@@ -9,6 +9,7 @@ mod ends;
 mod errors;
 mod forms;
 mod lexical;
+mod models;
 mod other_forms;
 mod vendors;
 

@@ -16,6 +16,9 @@ ALTER TABLE executions ADD COLUMN response_model text;
 -- How many requests the attempt made, where it is not the usual number: one with a latency, else none.
 ALTER TABLE execution_attempts ADD COLUMN requests integer;
 
+-- The failed execution that this one repeats. The idempotency key is this one's from then on, and the failed one has none.
+ALTER TABLE executions ADD COLUMN retry_of uuid;
+
 -- Prices of what is written to the cache, in nano-US-dollars per million tokens. NULL means as
 -- `input`.
 ALTER TABLE model_prices ADD COLUMN cache_write_5m bigint CHECK (cache_write_5m >= 0);

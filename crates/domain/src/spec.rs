@@ -50,6 +50,8 @@ pub struct Spec {
     pub max_retries: Option<i32>,
     /// Whether the provider is asked to stream, so that watchers get the text while it is written.
     pub stream_text: bool,
+    /// Whether to execute again where the execution that has the key failed.
+    pub retry_failed: bool,
     /// Minimum revision of the project at which the prompt is read; absent means any.
     pub min_revision: Option<i64>,
     /// Violations found while the request was converted: numbers that are not finite or exact, negative durations.
@@ -112,7 +114,8 @@ pub fn canonical(value: &impl Serialize) -> Result<String> {
 
 impl Spec {
     /// Two requests with one idempotency key are the same where their hashes are: sha-256 of the canonical form of the
-    /// request as sent, without the key, the correlation id, the two time limits, `stream_text` and `min_revision`.
+    /// request as sent, without the key, the correlation id, the two time limits, `stream_text`, `retry_failed` and
+    /// `min_revision`.
     pub fn request_hash(&self) -> Result<[u8; 32]> {
         let selector = self.selector.as_ref().map(|selector| match selector {
             SpecSelector::Number(number) => json!({ "version_number": number }),

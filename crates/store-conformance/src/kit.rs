@@ -122,6 +122,7 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         params: Params::default(),
         correlation_id: String::new(),
         key: None,
+        retry_of: None,
         timeout: Duration::from_secs(120),
         expire_after: None,
         max_retries: 0,

@@ -22,6 +22,7 @@ pub mod moments;
 pub mod queue;
 pub mod recount;
 pub mod registry;
+pub mod retries;
 pub mod usage;
 pub mod versioning;
 pub mod watching;
@@ -147,6 +148,13 @@ macro_rules! conformance {
             a_canceled_execution_expires_as_canceled
             what_an_expired_execution_had_used_is_paid
             a_held_execution_does_not_expire
+        );
+        $crate::scenarios!($backend: retries
+            a_failed_execution_is_repeated_under_its_key
+            a_repeat_that_is_recorded_twice_is_recorded_once
+            what_has_not_failed_is_not_repeated
+            a_repeat_that_is_stale_leaves_the_key_where_it_is
+            thirty_two_racing_repeats_record_one
         );
         $crate::scenarios!($backend: queue
             a_submitted_execution_is_queued_and_reads_back_whole

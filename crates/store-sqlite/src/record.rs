@@ -59,6 +59,7 @@ impl StartAs {
 pub(super) struct Record {
     id: String,
     new: NewExecution,
+    retry_of: Option<String>,
     start_as: StartAs,
     messages: Option<String>,
     timeout: i64,
@@ -71,7 +72,8 @@ impl Record {
             Input::Prompt(_) => None,
         };
         let timeout = i64::try_from(new.timeout.as_micros()).map_err(Error::internal)?;
-        Ok(Self { id: new.id.to_string(), new, start_as, messages, timeout })
+        let retry_of = new.retry_of.map(|id| id.to_string());
+        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages, timeout })
     }
 
     /// The length of its texts.
@@ -131,6 +133,7 @@ parameters! {
         available_at = record.start_as.available_in().map(|available_in| at.after(available_in).0),
         stream_text = record.new.stream_text,
         version_environment = version_environment,
+        retry_of = &record.retry_of,
     }
 }
 
@@ -177,7 +180,7 @@ parameters! {
 }
 
 static BY_KEY: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT id, request_hash FROM executions WHERE prompt_id = :prompt_id AND idempotency_key = :key";
+    let sql = "SELECT id, request_hash, status FROM executions WHERE prompt_id = :prompt_id AND idempotency_key = :key";
     Script::new(sql, &["prompt_id", "key"])
 });
 
@@ -186,9 +189,29 @@ static FIRST_EVENT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(sql, &["id"])
 });
 
+/// Takes the key away from a failed execution that is repeated, and gives it back.
+static KEY_OF_FAILED: LazyLock<[Script; 2]> = LazyLock::new(|| {
+    let give_back = "UPDATE executions SET idempotency_key = :idempotency_key, request_hash = :request_hash \
+                     WHERE id = :retry_of AND prompt_id = :prompt_id";
+    [include_str!("sql/free_key.sql"), give_back].map(|sql| Script::new(sql, FailedKeyParameters::NAMES))
+});
+
+parameters! {
+    FailedKeyParameters(record: &Record) {
+        retry_of = &record.retry_of,
+        prompt_id = record.new.prompt_id.to_string(),
+        idempotency_key = record.new.key.as_ref().map(|key| &key.key),
+        request_hash = record.new.key.as_ref().map(|key| &key.request_hash),
+    }
+}
+
 /// Records an execution with its input and its first event, inside a transaction.
 pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorded> {
     let at = now();
+    let [free, give_back] = &*KEY_OF_FAILED;
+    if record.retry_of.is_some() && free.execute(connection, FailedKeyParameters::values(record))? == 0 {
+        return existing(connection, record);
+    }
     let mut number = None;
     for script in &*NUMBER {
         if number.is_none() {
@@ -196,6 +219,10 @@ pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorde
         }
     }
     if EXECUTION.execute(connection, RecordParameters::values(record, at, number))? == 0 {
+        if record.retry_of.is_some() {
+            give_back.execute(connection, FailedKeyParameters::values(record))?;
+            return Ok(Recorded::Stale);
+        }
         return existing(connection, record);
     }
     INPUT.execute(connection, InputParameters::values(record))?;
@@ -224,11 +251,15 @@ fn first_event(row: &Row<'_>) -> Result<Event> {
 /// The prompt's execution with this key.
 pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
     BY_KEY.row(connection, [&prompt.to_string() as &dyn ToSql, &key], |row| {
-        Ok(KeyHolder { id: ExecutionId(row::value(row, "id")?), request_hash: row::bytes(row, "request_hash")? })
+        Ok(KeyHolder {
+            id: ExecutionId(row::value(row, "id")?),
+            status: row::word(row, "status", Status::from_word)?,
+            request_hash: row::bytes(row, "request_hash")?,
+        })
     })
 }
 
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 6] {
-    [&EXECUTION, &NUMBER[0], &NUMBER[1], &INPUT, &FIRST, &BY_KEY]
+pub(super) fn scripts() -> [&'static Script; 8] {
+    [&EXECUTION, &NUMBER[0], &NUMBER[1], &KEY_OF_FAILED[0], &KEY_OF_FAILED[1], &INPUT, &FIRST, &BY_KEY]
 }

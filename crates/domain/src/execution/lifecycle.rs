@@ -47,6 +47,9 @@ pub struct NewExecution {
     pub correlation_id: String,
     /// Absent where the request has no idempotency key.
     pub key: Option<ExecutionKey>,
+    /// The failed execution that has the key, which this one repeats: the store records it only while that is so, and
+    /// the key then is this one's. Absent where the key must be free.
+    pub retry_of: Option<ExecutionId>,
     /// The limit of each provider call, above 0 and at most 1 h.
     pub timeout: Duration,
     /// The limit from recording to the end, queue and retries included; absent means none.
@@ -196,6 +199,7 @@ impl Execution {
             response_truncated: false,
             correlation_id: new.correlation_id,
             idempotency_key: new.key.map(|key| key.key).unwrap_or_default(),
+            retry_of: new.retry_of,
             timeout: new.timeout,
             expire_at: new.expire_after.map(|after| first.at.after(after)),
             max_retries: new.max_retries,

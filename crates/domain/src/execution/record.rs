@@ -174,8 +174,11 @@ pub struct Execution {
     pub response_truncated: bool,
     /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
-    /// At most 255 bytes, unique within the prompt; empty where none was sent.
+    /// At most 255 bytes, unique within the prompt; empty where none was sent, and where the execution failed and another
+    /// repeated it under its key.
     pub idempotency_key: String,
+    /// The failed execution that this one repeats under its key; absent where there is none.
+    pub retry_of: Option<ExecutionId>,
     /// The limit of each provider call, above 0 and at most 1 h.
     pub timeout: Duration,
     /// When the execution fails as `Expired` unless it has ended; absent means never.

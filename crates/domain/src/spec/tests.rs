@@ -135,6 +135,7 @@ fn the_hash_covers_what_is_executed_and_nothing_else() {
         Spec { timeout: Some(Duration::from_secs(1)), ..spec() },
         Spec { expire_after: Some(Duration::from_secs(1)), ..spec() },
         Spec { min_revision: Some(1), variables_bytes: 7, ..spec() },
+        Spec { retry_failed: true, ..spec() },
     ] {
         assert_eq!(hash(&same), base);
     }

@@ -136,6 +136,7 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         params: Params::default(),
         correlation_id: String::new(),
         key: None,
+        retry_of: None,
         timeout: Duration::from_secs(60),
         expire_after: None,
         max_retries,

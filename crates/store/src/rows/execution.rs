@@ -23,7 +23,7 @@ macro_rules! execution_select {
              x.temperature, x.top_k, x.top_p, x.repetition_penalty, x.max_new_tokens, x.prompt_tokens, \
              x.cached_prompt_tokens, x.cache_write_5m_tokens, x.cache_write_1h_tokens, x.response_tokens, \
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
-             x.provider_request_id, x.response_model, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
+             x.provider_request_id, x.response_model, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, x.retry_of, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
              x.completed_at, x.available_at, x.stream_text",
             $columns,
@@ -95,6 +95,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         response_truncated: row::value(row, "response_truncated")?,
         correlation_id: row::text(row, "correlation_id")?,
         idempotency_key: row::text(row, "idempotency_key")?,
+        retry_of: row::maybe(row, "retry_of")?.map(ExecutionId),
         timeout: row::micros(row, "timeout_micros")?,
         expire_at: row::maybe(row, "expire_at")?,
         max_retries: row::value(row, "max_retries")?,

@@ -69,6 +69,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         cache_write_5m_tokens: execution.usage.cache_write_5m_tokens,
         cache_write_1h_tokens: execution.usage.cache_write_1h_tokens,
         response_model: execution.response_model,
+        retry_of: execution.retry_of.map(|id| id.to_string()).unwrap_or_default(),
         ..v1::Execution::default()
     };
     if let Some(texts) = execution.texts {

@@ -80,6 +80,7 @@ impl Kit {
             params: Params::default(),
             correlation_id: String::new(),
             key: None,
+            retry_of: None,
             timeout: Duration::from_secs(60),
             expire_after: None,
             max_retries: 0,

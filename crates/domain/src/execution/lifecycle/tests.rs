@@ -27,6 +27,7 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         params: Params { top_k: Some(3), ..Params::default() },
         correlation_id: "order-7".into(),
         key: key.map(|key| ExecutionKey { key: key.into(), request_hash: [1; 32] }),
+        retry_of: key.map(|_| ExecutionId(Uuid::from_u128(6))),
         timeout: Duration::from_secs(60),
         expire_after,
         max_retries: 2,
@@ -110,6 +111,7 @@ fn an_execution_begins_as_it_was_asked_for() {
         assert_eq!((begun.mode, begun.status, begun.attempts), (mode, status, attempt));
         assert_eq!((begun.started_at, begun.expire_at, begun.completed_at), (started_at, expire_at, None));
         assert_eq!((begun.created_at, &*begun.idempotency_key), (BEGAN, key.unwrap_or_default()));
+        assert_eq!(begun.retry_of, asked.retry_of);
         assert_eq!((&*begun.project, &*begun.prompt_name), ("default", "greet"));
         assert_eq!((begun.version_number, &*begun.checksum_hash), (3, "c0ffee"));
         assert_eq!((begun.id, begun.prompt_id, begun.version_id), (asked.id, asked.prompt_id, asked.version_id));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, Violations};
-use crate::execution::{ChatMessage, ExecutionMode, Params};
+use crate::execution::{CallTimeout, ChatMessage, ExecutionMode, Params};
 use crate::field::{self, Name};
 use crate::limits;
 use crate::mode::Mode;
@@ -85,8 +85,8 @@ impl SpecSelector {
 pub struct Checked {
     /// [`DEFAULT_ENVIRONMENT`] where none was sent.
     pub environment: Name,
-    /// Above 0, at most 1 h; 120 s where none was sent.
-    pub timeout: Duration,
+    /// Above 0, at most 1 h; the default where none was sent.
+    pub timeout: CallTimeout,
     /// Above 0, at most 30 days; absent means none.
     pub expire_after: Option<Duration>,
     /// 0 to [`Policy::most`].
@@ -167,8 +167,8 @@ impl Spec {
         wrong.keep(field::text("correlation_id", self.correlation_id.clone(), limits::SHORT_TEXT_BYTES))?;
         wrong.keep(self.check_messages(prompt_mode))?;
         wrong.keep(check_params(&self.params))?;
-        let timeout = self.timeout.unwrap_or(limits::TIMEOUT_DEFAULT);
-        wrong.keep(bounded("timeout", timeout, limits::TIMEOUT_MAX))?;
+        let timeout = self.timeout.map_or_else(CallTimeout::default, CallTimeout::asked);
+        wrong.keep(bounded("timeout", timeout.limit(), limits::TIMEOUT_MAX))?;
         if let Some(expire_after) = self.expire_after {
             wrong.keep(bounded("expire_after", expire_after, limits::EXPIRE_AFTER_MAX))?;
         }

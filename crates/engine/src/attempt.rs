@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Params, Status};
+use prompt_ledger_domain::execution::{CallTimeout, Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
@@ -53,7 +53,7 @@ pub struct Job {
     pub price: Option<Price>,
     pub params: Params,
     /// Applies to each call, not to the execution.
-    pub timeout: Duration,
+    pub timeout: CallTimeout,
     pub max_retries: i32,
     /// Sum over earlier attempts.
     pub used: Usage,

@@ -13,14 +13,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{ErrorType, FinishReason, Input, Params};
+use prompt_ledger_domain::execution::{CallTimeout, ErrorType, FinishReason, Input, Params};
 use prompt_ledger_domain::model::Usage;
 
 pub use crate::http::{BodyBudget, Endpoint};
 pub use crate::registry::Providers;
-
-#[cfg(doc)]
-use prompt_ledger_domain::limits;
 
 /// One call to a model.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +28,9 @@ pub struct Call<'a> {
     pub input: &'a Input,
     /// The parameters; absent ones are not sent.
     pub params: &'a Params,
-    /// How long the call may take, connecting included. One that is not [`limits::TIMEOUT_DEFAULT`] was asked for: then
-    /// it alone bounds a stream's first byte and its silence, and the instance's settings do not.
-    pub timeout: Duration,
+    /// How long the call may take, connecting included. One that was asked for alone bounds a stream's first byte and its
+    /// silence, and the instance's settings do not.
+    pub timeout: CallTimeout,
     /// Whether the whole answer is asked for even where there is a sink, which then receives it at once.
     pub whole: bool,
 }

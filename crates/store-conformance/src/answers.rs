@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{ErrorType, Status};
+use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Status};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_store::{
     Ended, ExecutionWriter, Finish, Holder, Leases, Maintenance, Models, NewExecution, PutModel, Requeue,
@@ -96,4 +96,19 @@ pub async fn the_last_answers_model_and_each_attempts_requests_are_told<B: Backe
     backend.store().expire(Duration::ZERO).await.unwrap();
     let lost = get(backend, &new).await;
     assert_eq!((&*lost.response_model, lost.attempt_log.len(), lost.attempt_log[1].requests), ("", 2, 0));
+}
+
+pub async fn a_timeout_is_told_as_it_was_asked_for<B: Backend>(backend: &B) {
+    let first = an_execution(backend).await;
+    for timeout in [
+        CallTimeout::default(),
+        CallTimeout::asked(CallTimeout::default().limit()),
+        CallTimeout::asked(Duration::from_micros(1)),
+        CallTimeout::asked(Duration::from_secs(3_600)),
+    ] {
+        let new = NewExecution { timeout, ..a_new_execution(&first) };
+        submit(backend, &new).await;
+        assert_eq!(claim(backend, &new, 1, holder()).await.unwrap().timeout, timeout);
+        assert_eq!(get(backend, &new).await.timeout, timeout);
+    }
 }

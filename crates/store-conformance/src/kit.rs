@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
+use prompt_ledger_domain::execution::{CallTimeout, Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
@@ -123,7 +123,7 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         correlation_id: String::new(),
         key: None,
         retry_of: None,
-        timeout: Duration::from_secs(120),
+        timeout: CallTimeout::default(),
         expire_after: None,
         max_retries: 0,
         stream_text: false,

@@ -130,6 +130,7 @@ macro_rules! conformance {
         $crate::scenarios!($backend: answers
             what_is_written_to_the_cache_is_paid_whoever_ends_the_execution
             the_last_answers_model_and_each_attempts_requests_are_told
+            a_timeout_is_told_as_it_was_asked_for
         );
         $crate::scenarios!($backend: crowds
             each_of_a_crowd_keeps_its_own_texts_and_numbers

@@ -157,7 +157,7 @@ rows! {
         idempotency_key: text = maybe_clean(item.key()),
         request_hash: bytea = item.new.key.as_ref().map(|key| &key.request_hash[..]),
         prompt_truncated: boolean = item.new.prompt_truncated,
-        timeout_micros: int8 = micros(item.new.timeout),
+        timeout_micros: int8 = item.new.timeout.to_micros(),
         max_retries: int4 = item.new.max_retries,
         stream_text: boolean = item.new.stream_text,
         worker: text = clean(item.holder().map_or("", |holder| &holder.worker)),

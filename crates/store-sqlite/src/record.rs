@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PromptId};
-use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_domain::{Result, Timestamp};
 use rusqlite::{Connection, Row, ToSql};
 
 use super::statement::{Script, parameters};
@@ -62,7 +62,6 @@ pub(super) struct Record {
     retry_of: Option<String>,
     start_as: StartAs,
     messages: Option<String>,
-    timeout: i64,
 }
 
 impl Record {
@@ -71,9 +70,8 @@ impl Record {
             Input::Messages(messages) => Some(row::to_json(messages)?),
             Input::Prompt(_) => None,
         };
-        let timeout = i64::try_from(new.timeout.as_micros()).map_err(Error::internal)?;
         let retry_of = new.retry_of.map(|id| id.to_string());
-        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages, timeout })
+        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages })
     }
 
     /// The length of its texts.
@@ -121,7 +119,7 @@ parameters! {
         idempotency_key = record.new.key.as_ref().map(|key| &key.key),
         request_hash = record.new.key.as_ref().map(|key| &key.request_hash),
         prompt_truncated = record.new.prompt_truncated,
-        timeout_micros = record.timeout,
+        timeout_micros = record.new.timeout.to_micros(),
         max_retries = record.new.max_retries,
         attempts = record.start_as.attempt(),
         created_at = at.0,

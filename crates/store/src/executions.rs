@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
-use prompt_ledger_domain::execution::{Event, Execution, Input, Params, Status};
+use prompt_ledger_domain::execution::{CallTimeout, Event, Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::{Result, Timestamp};
@@ -87,7 +87,7 @@ pub struct Claimed {
     /// Parameters for the provider; absent ones are not sent.
     pub params: Params,
     /// Limit of each provider call.
-    pub timeout: Duration,
+    pub timeout: CallTimeout,
     /// Maximum number of retries: attempts after the first, without those handed back.
     pub max_retries: i32,
     /// Sum of the usage of the earlier attempts.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::event::Event;
 use super::record::{Attempt, Execution, ExecutionTexts, Failure, Input, Params};
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
+use super::timeout::CallTimeout;
 use crate::ids::{ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
@@ -50,8 +51,8 @@ pub struct NewExecution {
     /// The failed execution that has the key, which this one repeats: the store records it only while that is so, and
     /// the key then is this one's. Absent where the key must be free.
     pub retry_of: Option<ExecutionId>,
-    /// The limit of each provider call, above 0 and at most 1 h.
-    pub timeout: Duration,
+    /// The limit of each provider call.
+    pub timeout: CallTimeout,
     /// The limit from recording to the end, queue and retries included; absent means none.
     pub expire_after: Option<Duration>,
     /// Number of attempts allowed after the first; 0 to [`Policy::most`](crate::retry::Policy::most).

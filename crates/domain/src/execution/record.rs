@@ -1,10 +1,9 @@
 //! The record of one execution: input, parameters, response, error, cost, and each attempt.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
+use super::timeout::CallTimeout;
 use crate::Timestamp;
 use crate::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use crate::mode::Mode;
@@ -179,8 +178,8 @@ pub struct Execution {
     pub idempotency_key: String,
     /// The failed execution that this one repeats under its key; absent where there is none.
     pub retry_of: Option<ExecutionId>,
-    /// The limit of each provider call, above 0 and at most 1 h.
-    pub timeout: Duration,
+    /// The limit of each provider call.
+    pub timeout: CallTimeout,
     /// When the execution fails as `Expired` unless it has ended; absent means never.
     pub expire_at: Option<Timestamp>,
     /// Number of attempts allowed after the first.

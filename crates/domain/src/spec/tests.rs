@@ -29,7 +29,7 @@ fn message(role: &str, content: &str) -> ChatMessage {
 fn defaults_are_filled_in() {
     let checked = sync(&spec()).unwrap();
     assert_eq!(checked.environment.as_str(), "dev");
-    assert_eq!((checked.timeout, checked.expire_after, checked.max_retries), (Duration::from_secs(120), None, 0));
+    assert_eq!((checked.timeout, checked.expire_after, checked.max_retries), (CallTimeout::default(), None, 0));
     let checked = spec().check(Mode::Full, ExecutionMode::Async, &Policy::default()).unwrap();
     assert_eq!(checked.max_retries, 3);
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use prompt_ledger_domain::error::Result;
-use prompt_ledger_domain::execution::{ErrorType, Input};
+use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Input};
 use prompt_ledger_domain::limits;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response};
@@ -122,8 +122,8 @@ impl Http {
     ) -> Result<Answer, CallError> {
         let mut so_far = AnswerSoFar::new(self.prompt_count);
         let asking = self.ask(&call, sink, &mut so_far, write);
-        let asked = tokio::time::timeout(call.timeout, asking).await.unwrap_or_else(|_| {
-            let message = format!("the provider had not answered after {:?}", call.timeout);
+        let asked = tokio::time::timeout(call.timeout.limit(), asking).await.unwrap_or_else(|_| {
+            let message = format!("the provider had not answered after {:?}", call.timeout.limit());
             Err(CallFault::new(ErrorType::Timeout, message))
         });
         let latency = so_far.began.elapsed();
@@ -217,9 +217,9 @@ impl Http {
     }
 
     /// The bounds of a stream's silence: none where the caller asked for a timeout, which bounds it then.
-    fn silence(&self, timeout: Duration, began: Instant) -> Option<Silence> {
+    fn silence(&self, timeout: CallTimeout, began: Instant) -> Option<Silence> {
         let silence = Silence { began, first: self.first_byte_timeout, idle: self.idle_timeout };
-        (timeout == limits::TIMEOUT_DEFAULT).then_some(silence)
+        (!timeout.is_asked()).then_some(silence)
     }
 
     /// Sends a request once; returns the body of a successful response as it begins, and the wait that it asks for all the

@@ -10,7 +10,7 @@ use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 
-use crate::setup::{Ask, KEY, anthropic, both, channel, endpoint, openai, prompt};
+use crate::setup::{Ask, CALL_TIMEOUT, KEY, anthropic, both, channel, endpoint, openai, prompt};
 
 const SHORT: Duration = Duration::from_millis(250);
 
@@ -186,7 +186,7 @@ async fn a_stream_that_does_not_begin_in_time_is_left() {
     for reply in [Reply::hang(), Reply::events([HI]).held_after(0, &never)] {
         for provider in bounded(&model, &bounds) {
             model.next(reply.clone());
-            let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+            let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
             let (failure, pieces) = ask.broken().await;
             assert_eq!((failure.error_type, pieces.len()), (ErrorType::Timeout, 0));
             assert_eq!(failure.message, "the provider had not begun to answer after 250ms");
@@ -204,7 +204,7 @@ async fn a_stream_that_falls_silent_is_left_and_keeps_the_usage_so_far() {
     let [openai, anthropic] = bounded(&model, &bounds);
     for (n, (provider, stream)) in (1..).zip([(openai, [USED, HI]), (anthropic, [START, TEXT])]) {
         model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
-        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
         let (failure, pieces) = ask.broken().await;
         assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
         assert_eq!(failure.message, "the provider fell silent within its answer: nothing came for 250ms");
@@ -233,7 +233,7 @@ async fn neither_bound_of_a_stream_bounds_a_whole_answer() {
     let nothing = Duration::ZERO;
     let bounds = Endpoint { first_byte_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
     for provider in bounded(&model, &bounds) {
-        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
         assert_eq!(ask.answer().await.text, "hello");
     }
 }
@@ -244,9 +244,12 @@ async fn a_timeout_that_was_asked_for_is_the_only_bound() {
     let nothing = Duration::ZERO;
     let bounds = Endpoint { first_byte_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
     for provider in bounded(&model, &bounds) {
-        model.next(Reply::clock(5, Duration::from_millis(20)).delay(Duration::from_millis(20)));
-        let (answer, _) = Ask::new(&*provider, prompt("hello")).streamed().await;
-        assert_eq!(answer.text.split_whitespace().count(), 5);
+        // Also where it is the default's.
+        for timeout in [CALL_TIMEOUT, limits::TIMEOUT_DEFAULT] {
+            model.next(Reply::clock(5, Duration::from_millis(20)).delay(Duration::from_millis(20)));
+            let (answer, _) = Ask::new(&*provider, prompt("hello")).timeout(timeout).streamed().await;
+            assert_eq!(answer.text.split_whitespace().count(), 5);
+        }
     }
 }
 
@@ -261,7 +264,7 @@ async fn every_byte_is_a_sign_of_life() {
         let comments = || std::iter::repeat_n(":\n\n", 8);
         let pieces: Vec<_> = comments().chain([text]).chain(comments()).chain([end]).collect();
         model.next(Reply::events(pieces).paced(SHORT / 5));
-        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
         let (answer, _) = ask.streamed().await;
         assert_eq!(answer.text, "hi");
         assert!(answer.latency > 2 * SHORT, "{:?}", answer.latency);

@@ -96,7 +96,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         correlation_id: row::text(row, "correlation_id")?,
         idempotency_key: row::text(row, "idempotency_key")?,
         retry_of: row::maybe(row, "retry_of")?.map(ExecutionId),
-        timeout: row::micros(row, "timeout_micros")?,
+        timeout: row::timeout(row)?,
         expire_at: row::maybe(row, "expire_at")?,
         max_retries: row::value(row, "max_retries")?,
         cancel_requested_at: row::maybe(row, "cancel_requested_at")?,

@@ -60,7 +60,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         created_at: Some(timestamp(execution.created_at)),
         started_at: execution.started_at.map(timestamp),
         completed_at: execution.completed_at.map(timestamp),
-        timeout: Some(duration(execution.timeout)),
+        timeout: Some(duration(execution.timeout.limit())),
         expire_at: execution.expire_at.map(timestamp),
         cancel_requested_at: execution.cancel_requested_at.map(timestamp),
         cancel_reason: execution.cancel_reason,

@@ -28,7 +28,7 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         correlation_id: "order-7".into(),
         key: key.map(|key| ExecutionKey { key: key.into(), request_hash: [1; 32] }),
         retry_of: key.map(|_| ExecutionId(Uuid::from_u128(6))),
-        timeout: Duration::from_secs(60),
+        timeout: CallTimeout::asked(Duration::from_secs(60)),
         expire_after,
         max_retries: 2,
         stream_text: true,

@@ -18,7 +18,7 @@ use crate::CallDetails;
 pub(crate) type ReadDocument = fn(&str, &mut AnswerSoFar) -> serde_json::Result<()>;
 
 /// The answer to one call while it is read. It is all that is left of a call that is given up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AnswerSoFar {
     /// When the request was made.
     pub(super) began: Instant,
@@ -38,6 +38,10 @@ pub(crate) struct AnswerSoFar {
     followed: Option<i64>,
     /// Why that choice ended, and why any did.
     finish: [Option<FinishReason>; 2],
+    /// The document that is read has text of the choice that is followed.
+    speaks: bool,
+    /// That choice ended in a document without text, and none has come since.
+    is_finished: bool,
     had_choice: bool,
     called_tools: bool,
     /// A document was a whole answer by itself, and no event.
@@ -48,12 +52,6 @@ pub(crate) struct AnswerSoFar {
     told_fault: Option<CallFault>,
     /// A choice ended with a word for a breakdown: an error, unless one is told.
     breakdown: Option<CallFault>,
-}
-
-impl Default for AnswerSoFar {
-    fn default() -> Self {
-        Self::new(PromptCount::Includes)
-    }
 }
 
 json_object!(Part { "text" => text, });
@@ -71,6 +69,8 @@ impl AnswerSoFar {
             has_news: false,
             followed: None,
             finish: [None; 2],
+            speaks: false,
+            is_finished: false,
             had_choice: false,
             called_tools: false,
             is_whole: false,
@@ -141,6 +141,7 @@ impl AnswerSoFar {
         let Some(literal) = content.literal().filter(|literal| literal.len() > 2) else { return false };
         if *self.followed.get_or_insert(choice) == choice {
             self.prose.push_literal(literal);
+            (self.speaks, self.is_finished) = (true, false);
         }
         true
     }
@@ -168,12 +169,25 @@ impl AnswerSoFar {
                 if self.followed == Some(choice) {
                     *followed = Some(reason);
                 }
+                let is_answer = self.followed == Some(choice) || self.followed.is_none() && self.called_tools;
+                self.is_finished |= is_answer && !self.speaks;
             }
             Some(FinishWord::Breakdown(word)) => {
                 let message = format!("the provider broke off its answer: {word}");
                 self.breakdown.get_or_insert(CallFault::new(ErrorType::ProviderError, message));
             }
         }
+    }
+
+    /// Another document is read.
+    pub(super) fn begin_document(&mut self) {
+        self.speaks = false;
+    }
+
+    /// Whether a connection that breaks or falls silent now takes nothing of the answer away: it is a whole one, or has
+    /// been told why it ended. Servers that tell that with every piece of text have not said it for good.
+    pub(super) fn is_all_told(&self) -> bool {
+        self.is_whole && self.finish_reason().is_some() || self.is_finished && !self.prose.is_half()
     }
 
     /// The provider told an error; the first one stays.

@@ -124,7 +124,8 @@ impl Http {
         let asking = self.ask(&call, sink, &mut so_far, write);
         let asked = tokio::time::timeout(call.timeout.limit(), asking).await.unwrap_or_else(|_| {
             let message = format!("the provider had not answered after {:?}", call.timeout.limit());
-            Err(CallFault::new(ErrorType::Timeout, message))
+            // Only the end of the answer had not come.
+            if so_far.is_all_told() { Ok(()) } else { Err(CallFault::new(ErrorType::Timeout, message)) }
         });
         let latency = so_far.began.elapsed();
         let finish_reason = so_far.finish_reason();

@@ -11,7 +11,7 @@ use prompt_ledger_domain::limits;
 const REQUEST_ID_BYTES: usize = 128;
 
 /// A classified failure whose message is not redacted yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CallFault {
     pub(crate) error_type: ErrorType,
     pub(crate) message: String,

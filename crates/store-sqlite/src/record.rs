@@ -153,6 +153,27 @@ parameters! {
     }
 }
 
+/// Takes the number away again, where nothing was recorded.
+static FORGET: LazyLock<Script> =
+    LazyLock::new(|| Script::new("DELETE FROM version_environments WHERE id = :id", &["id"]));
+
+/// Adds an execution to the open ones where its project's executions of that time were moved into rollups already: where the
+/// clock was set back. So it is moved as those that end late are.
+static BEHIND: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "INSERT INTO usage_open_executions (execution_id, project_id, created_at) \
+               SELECT :id, project_id, :created_at FROM usage_rolled_up \
+               WHERE project_id = :project_id AND until > :created_at";
+    Script::new(sql, BehindParameters::NAMES)
+});
+
+parameters! {
+    BehindParameters(record: &Record, at: Timestamp) {
+        id = &record.id,
+        project_id = record.new.project_id.to_string(),
+        created_at = at.0,
+    }
+}
+
 static INPUT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/record_input.sql"), InputParameters::NAMES));
 
@@ -210,19 +231,21 @@ pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorde
     if record.retry_of.is_some() && free.execute(connection, FailedKeyParameters::values(record))? == 0 {
         return existing(connection, record);
     }
-    let mut number = None;
-    for script in &*NUMBER {
-        if number.is_none() {
-            number = script.row(connection, NumberParameters::values(record), |row| row::at(row, 0))?;
-        }
-    }
+    let [find, add] = &*NUMBER;
+    let number = |script: &Script| script.row(connection, NumberParameters::values(record), |row| row::at(row, 0));
+    let known: Option<i64> = number(find)?;
+    let number = known.map_or_else(|| number(add), |known| Ok(Some(known)))?;
     if EXECUTION.execute(connection, RecordParameters::values(record, at, number))? == 0 {
+        if known.is_none() {
+            FORGET.execute(connection, [&number as &dyn ToSql])?;
+        }
         if record.retry_of.is_some() {
             give_back.execute(connection, FailedKeyParameters::values(record))?;
             return Ok(Recorded::Stale);
         }
         return existing(connection, record);
     }
+    BEHIND.execute(connection, BehindParameters::values(record, at))?;
     INPUT.execute(connection, InputParameters::values(record))?;
     FIRST.execute(connection, FirstEventParameters::values(record, at))?;
     Ok(Recorded::New(Event::first(at, record.start_as.status(), record.start_as.attempt())))
@@ -258,6 +281,8 @@ pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Re
 }
 
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 8] {
-    [&EXECUTION, &NUMBER[0], &NUMBER[1], &KEY_OF_FAILED[0], &KEY_OF_FAILED[1], &INPUT, &FIRST, &BY_KEY]
+pub(super) fn scripts() -> [&'static Script; 10] {
+    let [free_key, give_key_back] = &*KEY_OF_FAILED;
+    let [find, add] = &*NUMBER;
+    [&EXECUTION, find, add, &FORGET, &BEHIND, free_key, give_key_back, &INPUT, &FIRST, &BY_KEY]
 }

@@ -236,7 +236,7 @@ mod tests {
         let (begun, has_begun) = tokio::sync::oneshot::channel();
         let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
         let mut state = "so far".to_owned();
-        let parse = |state: &mut String| {
+        let parse = move |state: &mut String| {
             state.push_str(", and more");
             begun.send(()).unwrap();
             may_go_on.recv().unwrap();

@@ -164,7 +164,8 @@ mod tests {
         assert_eq!(usage(1, None, 2).plus(usage(3, 4, None)), usage(4, 4, 2));
         assert_eq!(Usage::default().plus(Usage::default()), Usage::default());
         assert_eq!(usage(i32::MAX, None, None).plus(usage(1, None, None)), usage(i32::MAX, None, None));
-        let written = writing(usage(1, None, 2), 3, 0).plus(writing(usage(3, 4, None), 4, 5)).plus(usage(1, None, None));
+        let written =
+            writing(usage(1, None, 2), 3, 0).plus(writing(usage(3, 4, None), 4, 5)).plus(usage(1, None, None));
         assert_eq!(written, writing(usage(5, 4, 2), 7, 5));
     }
 
@@ -187,7 +188,8 @@ mod tests {
 
     #[test]
     fn what_is_written_to_the_cache_has_prices_of_its_own() {
-        let own = |minutes, hour| Price { cache_write_5m: minutes, cache_write_1h: hour, ..price(1_000_000, Some(0), 0) };
+        let own =
+            |minutes, hour| Price { cache_write_5m: minutes, cache_write_1h: hour, ..price(1_000_000, Some(0), 0) };
         for (usage, price, expected) in [
             (writing(usage(100, 10, 0), 20, 30), own(Some(5_000_000), Some(7_000_000)), 40 + 20 * 5 + 30 * 7),
             (writing(usage(100, 10, 0), 20, 30), own(None, Some(7_000_000)), 60 + 30 * 7),

@@ -9,8 +9,7 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, a_new_execution, an_execution, claim, dead, fence, get, holder, new_price, start, submit, success,
-    usage,
+    Backend, a_new_execution, an_execution, claim, dead, fence, get, holder, new_price, start, submit, success, usage,
 };
 
 async fn a_price<B: Backend>(backend: &B) -> Price {
@@ -76,7 +75,9 @@ pub async fn the_last_answers_model_and_each_attempts_requests_are_told<B: Backe
     start(backend, &new).await;
     assert_eq!(told().await, (String::new(), vec![]));
     // Within the call.
-    for (attempt, ended) in [(1, ended("small-1", 2, second)), (2, ended("", 0, None)), (3, ended("small-2", 1, second))] {
+    for (attempt, ended) in
+        [(1, ended("small-1", 2, second)), (2, ended("", 0, None)), (3, ended("small-2", 1, second))]
+    {
         let (store, after) = (backend.store(), Duration::ZERO);
         store.retry(fence(new.id, attempt), ended, after, holder()).await.unwrap().unwrap();
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{
-    CallTimeout, ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, ResolvedAt, Status,
+    CallTimeout, ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params,
+    ResolvedAt, Status,
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, ProjectId};
 use prompt_ledger_domain::model::ModelRef;

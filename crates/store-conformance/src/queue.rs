@@ -12,8 +12,8 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, new_price, queued, running, submit, success, timeline,
-    usage,
+    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, new_price, queued, running, submit, success,
+    timeline, usage,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);

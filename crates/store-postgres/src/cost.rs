@@ -39,11 +39,7 @@ mod tests {
             SELECT {cost}
             FROM (VALUES (1, :prompt::int4, :cached::int4, :written_5m::int4, :written_1h::int4, :response::int4))
                 AS u (price_id, prompt, cached, written_5m, written_1h, response)";
-        let sql = with_cost(
-            sql,
-            "u.price_id",
-            ["u.prompt", "u.cached", "u.written_5m", "u.written_1h", "u.response"],
-        );
+        let sql = with_cost(sql, "u.price_id", ["u.prompt", "u.cached", "u.written_5m", "u.written_1h", "u.response"]);
         numbered(&sql, CostParameters::NAMES)
     });
 
@@ -84,8 +80,13 @@ mod tests {
         for (at, counts) in fives([None, Some(0), Some(3), Some(999_999), Some(i32::MAX)]).enumerate() {
             let [prompt_tokens, cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens] =
                 counts;
-            let usage =
-                Usage { prompt_tokens, cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens };
+            let usage = Usage {
+                prompt_tokens,
+                cached_prompt_tokens,
+                cache_write_5m_tokens,
+                cache_write_1h_tokens,
+                response_tokens,
+            };
             // There are seven prices, so that each meets every count.
             let (input, [cached_input, cache_write_5m, cache_write_1h], output) = prices[at % prices.len()];
             let (id, valid_from) = (PriceId(Uuid::nil()), Timestamp(0));

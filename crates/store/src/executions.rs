@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
 use prompt_ledger_domain::execution::{CallTimeout, Event, Execution, Input, Params, Status};
+pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::{Result, Timestamp};

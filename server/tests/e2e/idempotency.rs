@@ -97,7 +97,10 @@ async fn a_failed_execution_is_repeated_where_that_is_asked_for() {
 
     model.next(Reply::status(500, "{}"));
     let (second, reused) = ran(retried("k")).await;
-    assert_eq!((state(&second).1, state(&second).2, reused), (&*first.execution_id, v1::ExecutionStatus::Failed, false));
+    assert_eq!(
+        (state(&second).1, state(&second).2, reused),
+        (&*first.execution_id, v1::ExecutionStatus::Failed, false)
+    );
     assert_eq!(&*second.idempotency_key, "k");
     let (same, reused) = ran(keyed("k")).await;
     assert_eq!((state(&same), reused), (state(&second), true), "the key is the new one's");
@@ -111,7 +114,8 @@ async fn a_failed_execution_is_repeated_where_that_is_asked_for() {
     // What succeeded is answered as it is; another request is refused still.
     let (same, reused) = ran(retried("k")).await;
     assert_eq!((state(&same), reused, model.calls()), (state(&third), true, 3));
-    let other = v1::RunExecutionRequest { spec: Some(v1::ExecutionSpec { environment: "prod".into(), ..retried("k") }) };
+    let other =
+        v1::RunExecutionRequest { spec: Some(v1::ExecutionSpec { environment: "prod".into(), ..retried("k") }) };
     refused(ledger.executions().run_execution(other).await, Code::AlreadyExists, "IDEMPOTENCY_KEY_REUSED");
 }
 
@@ -135,11 +139,14 @@ async fn a_failed_execution_is_repeated_streamed_and_queued() {
     let record = WatchRecord::whole(&mut ledger.watch(&queued.execution_id, 0).await.unwrap()).await;
     let ended = record.ended.unwrap();
     assert_eq!((state(&ended).1, state(&ended).2), (&*streamed.execution_id, v1::ExecutionStatus::Succeeded));
-    assert_eq!(submit(retried("k")).await, v1::SubmitExecutionResponse {
-        execution_id: queued.execution_id,
-        status: v1::ExecutionStatus::Succeeded.into(),
-        reused: true,
-    });
+    assert_eq!(
+        submit(retried("k")).await,
+        v1::SubmitExecutionResponse {
+            execution_id: queued.execution_id,
+            status: v1::ExecutionStatus::Succeeded.into(),
+            reused: true,
+        }
+    );
 
     // What was canceled is not repeated: someone wanted it not to run.
     let gate = Gate::new();

@@ -132,8 +132,13 @@ fn provider(model: &FakeModel) -> Result<OpenAi, FigureError> {
 
 async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), FigureError> {
     let (input, params) = (Input::Prompt("hello".into()), Params::default());
-    let call =
-        Call { model: "gpt-4o-mini", input: &input, params: &params, timeout: CallTimeout::asked(Duration::from_secs(60)), whole: false };
+    let call = Call {
+        model: "gpt-4o-mini",
+        input: &input,
+        params: &params,
+        timeout: CallTimeout::asked(Duration::from_secs(60)),
+        whole: false,
+    };
     provider.call(call, sink).await.map_err(|error| error.message)?;
     Ok(())
 }

@@ -80,6 +80,11 @@ impl AnswerSoFar {
         }
     }
 
+    /// Another request is made in place of the one before; only their number stays.
+    pub(super) fn begin_again(&mut self) {
+        *self = Self { requests: self.requests, ..Self::new(self.prompt_count) };
+    }
+
     /// Token counts so far, in our form.
     fn usage(&self) -> Usage {
         self.counts.usage(self.prompt_count)

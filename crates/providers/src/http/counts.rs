@@ -213,9 +213,8 @@ mod tests {
 
     #[test]
     fn what_is_written_to_the_cache_is_read_under_every_name_in_use() {
-        let lifetimes = |minutes: i64, hour: i64| {
-            json!({"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour})
-        };
+        let lifetimes =
+            |minutes: i64, hour: i64| json!({"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour});
         let details = |name: &str, value: Value| json!({"prompt_tokens": 99, "prompt_tokens_details": {name: value}});
         for (told, expected) in [
             (json!({"prompt_tokens": 99}), written(None, None)),

@@ -179,7 +179,7 @@ impl Http {
                 Err(refused) if !is_second => {
                     if let Some(other) = form.without(&refused.refused_fields, has_limit, streams) {
                         (form, is_second) = (other, true);
-                        *so_far = AnswerSoFar { requests: so_far.requests, ..AnswerSoFar::new(self.prompt_count) };
+                        so_far.begin_again();
                         continue;
                     }
                 }
@@ -198,7 +198,8 @@ impl Http {
         so_far: &mut AnswerSoFar,
         write: WriteBody<'_>,
     ) -> Result<(), CallFault> {
-        let body = write(form, streams).map_err(|error| CallFault::new(ErrorType::InvalidRequest, error.to_string()))?;
+        let body =
+            write(form, streams).map_err(|error| CallFault::new(ErrorType::InvalidRequest, error.to_string()))?;
         so_far.requests += 1;
         if let Some(sink) = &mut sink {
             sink.told(so_far.details(&self.redactor));

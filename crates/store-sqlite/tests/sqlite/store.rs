@@ -9,7 +9,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
     Access, ExecutionReader, ExecutionWriter, Maintenance, Models, NewExecution, Recorded, RegisterCode, Registry,
-    RollupPolicy,    Store,
+    RollupPolicy, Store,
 };
 use prompt_ledger_store_sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
 use rusqlite::Connection;

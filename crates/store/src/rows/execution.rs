@@ -140,18 +140,7 @@ pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<ExecutionTexts> {
 
 /// One element of the JSON array `attempt_log`; timestamps are microseconds since 1970.
 #[derive(serde::Deserialize)]
-struct EndedAttempt(
-    i32,
-    String,
-    i64,
-    i64,
-    Option<String>,
-    String,
-    String,
-    StoredCounts,
-    Option<i32>,
-    Option<i32>,
-);
+struct EndedAttempt(i32, String, i64, i64, Option<String>, String, String, StoredCounts, Option<i32>, Option<i32>);
 
 /// Token counts in the order of [`Usage`].
 type StoredCounts = [Option<i32>; 5];

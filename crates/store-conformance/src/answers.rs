@@ -5,7 +5,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Status};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_store::{
-    Ended, ExecutionWriter, Finish, Holder, Leases, Maintenance, Models, NewExecution, PutModel, Requeue,
+    Ended, ExecutionWriter, Finish, Holder, Leases, Maintenance, Models, NewExecution, NewPrice, PutModel, Requeue,
 };
 
 use crate::kit::{
@@ -14,7 +14,12 @@ use crate::kit::{
 
 async fn a_price<B: Backend>(backend: &B) -> Price {
     let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
-    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(new_price(2_000_000, 3_000_000)) };
+    let price = NewPrice {
+        cache_write_5m: Some(2_500_000),
+        cache_write_1h: Some(4_000_000),
+        ..new_price(2_000_000, 3_000_000)
+    };
+    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };
     backend.store().put_model(put).await.unwrap().prices.remove(0)
 }
 

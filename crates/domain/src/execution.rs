@@ -4,8 +4,10 @@ mod event;
 mod lifecycle;
 mod record;
 mod status;
+mod timeout;
 
 pub use self::event::Event;
-pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution, ResolvedAt};
+pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution, ResolvedAt, usual_requests};
 pub use self::record::{Attempt, ChatMessage, Execution, ExecutionTexts, Failure, Input, Params};
 pub use self::status::{ErrorType, ExecutionMode, FinishReason, Status};
+pub use self::timeout::CallTimeout;

@@ -50,10 +50,14 @@ impl Model {
 pub struct Price {
     /// UUIDv7, made by the server; recorded with each execution whose cost it determines.
     pub id: PriceId,
-    /// Per million prompt tokens that were not cached.
+    /// Per million prompt tokens that the provider's cache took no part in.
     pub input: i64,
     /// Per million prompt tokens from the provider's cache; absent means the price of `input`.
     pub cached_input: Option<i64>,
+    /// Per million prompt tokens written to the cache for 5 minutes; absent means the price of `input`.
+    pub cache_write_5m: Option<i64>,
+    /// Per million prompt tokens written to the cache for an hour; absent means the price of `input`.
+    pub cache_write_1h: Option<i64>,
     /// Per million response tokens, reasoning included.
     pub output: i64,
     /// The price holds from then on, until the next one's `valid_from`.
@@ -63,10 +67,15 @@ pub struct Price {
 /// Token counts of one or several provider calls. Absent means that the provider reported none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Tokens of the prompt, cached ones included.
+    /// Tokens of the prompt, with those that came from the provider's cache or were written to it.
     pub prompt_tokens: Option<i32>,
     /// Those of `prompt_tokens` that came from the provider's cache.
     pub cached_prompt_tokens: Option<i32>,
+    /// Those of `prompt_tokens` that were written to the cache for 5 minutes, or for a time that the provider did not
+    /// report.
+    pub cache_write_5m_tokens: Option<i32>,
+    /// Those of `prompt_tokens` that were written to the cache for an hour.
+    pub cache_write_1h_tokens: Option<i32>,
     /// Tokens of the response, reasoning included.
     pub response_tokens: Option<i32>,
 }
@@ -82,20 +91,30 @@ impl Usage {
         Self {
             prompt_tokens: sum(self.prompt_tokens, other.prompt_tokens),
             cached_prompt_tokens: sum(self.cached_prompt_tokens, other.cached_prompt_tokens),
+            cache_write_5m_tokens: sum(self.cache_write_5m_tokens, other.cache_write_5m_tokens),
+            cache_write_1h_tokens: sum(self.cache_write_1h_tokens, other.cache_write_1h_tokens),
             response_tokens: sum(self.response_tokens, other.response_tokens),
         }
     }
 
     /// The cost in nano-US-dollars: summed in 128 bits, divided once, rounded half up. Absent where the prompt or
-    /// response count is absent, or the result exceeds `i64`.
+    /// response count is absent, or the result exceeds `i64`. Counts that together exceed the prompt's count as far as
+    /// it goes, in this order: cached, written for 5 minutes, written for an hour.
     #[must_use]
     pub fn cost(self, price: &Price) -> Option<i64> {
-        let prompt = i128::from(self.prompt_tokens?);
+        let mut left = i128::from(self.prompt_tokens?);
         let response = i128::from(self.response_tokens?);
-        let cached = i128::from(self.cached_prompt_tokens.unwrap_or(0)).min(prompt);
-        let cached_price = i128::from(price.cached_input.unwrap_or(price.input));
-        let sum =
-            (prompt - cached) * i128::from(price.input) + cached * cached_price + response * i128::from(price.output);
+        let mut sum = response * i128::from(price.output);
+        for (count, price_of) in [
+            (self.cached_prompt_tokens, price.cached_input),
+            (self.cache_write_5m_tokens, price.cache_write_5m),
+            (self.cache_write_1h_tokens, price.cache_write_1h),
+        ] {
+            let part = i128::from(count.unwrap_or(0)).min(left);
+            left -= part;
+            sum += part * i128::from(price_of.unwrap_or(price.input));
+        }
+        sum += left * i128::from(price.input);
         i64::try_from((sum + 500_000).div_euclid(1_000_000)).ok()
     }
 }
@@ -110,11 +129,17 @@ mod tests {
         cached: impl Into<Option<i32>>,
         response: impl Into<Option<i32>>,
     ) -> Usage {
-        Usage { prompt_tokens: prompt.into(), cached_prompt_tokens: cached.into(), response_tokens: response.into() }
+        let (prompt_tokens, cached_prompt_tokens, response_tokens) = (prompt.into(), cached.into(), response.into());
+        Usage { prompt_tokens, cached_prompt_tokens, response_tokens, ..Usage::default() }
+    }
+
+    fn writing(usage: Usage, minutes: i32, hour: i32) -> Usage {
+        Usage { cache_write_5m_tokens: Some(minutes), cache_write_1h_tokens: Some(hour), ..usage }
     }
 
     fn price(input: i64, cached_input: Option<i64>, output: i64) -> Price {
-        Price { id: PriceId(Uuid::nil()), input, cached_input, output, valid_from: Timestamp(0) }
+        let (id, valid_from) = (PriceId(Uuid::nil()), Timestamp(0));
+        Price { id, input, cached_input, cache_write_5m: None, cache_write_1h: None, output, valid_from }
     }
 
     #[test]
@@ -139,6 +164,9 @@ mod tests {
         assert_eq!(usage(1, None, 2).plus(usage(3, 4, None)), usage(4, 4, 2));
         assert_eq!(Usage::default().plus(Usage::default()), Usage::default());
         assert_eq!(usage(i32::MAX, None, None).plus(usage(1, None, None)), usage(i32::MAX, None, None));
+        let written =
+            writing(usage(1, None, 2), 3, 0).plus(writing(usage(3, 4, None), 4, 5)).plus(usage(1, None, None));
+        assert_eq!(written, writing(usage(5, 4, 2), 7, 5));
     }
 
     #[test]
@@ -155,6 +183,23 @@ mod tests {
             (usage(i32::MAX, None, i32::MAX), price(i64::MAX, None, i64::MAX), None),
         ] {
             assert_eq!(usage.cost(&price), expected, "{usage:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_to_the_cache_has_prices_of_its_own() {
+        let own =
+            |minutes, hour| Price { cache_write_5m: minutes, cache_write_1h: hour, ..price(1_000_000, Some(0), 0) };
+        for (usage, price, expected) in [
+            (writing(usage(100, 10, 0), 20, 30), own(Some(5_000_000), Some(7_000_000)), 40 + 20 * 5 + 30 * 7),
+            (writing(usage(100, 10, 0), 20, 30), own(None, Some(7_000_000)), 60 + 30 * 7),
+            (writing(usage(100, 10, 0), 20, 30), own(Some(0), None), 70),
+            (writing(usage(100, 10, 0), 20, 30), own(None, None), 90),
+            // More than the prompt: what was cached counts first, then what lives 5 minutes.
+            (writing(usage(100, 40, 0), 50, 30), own(Some(5_000_000), Some(7_000_000)), 50 * 5 + 10 * 7),
+            (writing(usage(100, 200, 0), 50, 30), own(Some(5_000_000), Some(7_000_000)), 0),
+        ] {
+            assert_eq!(usage.cost(&price), Some(expected), "{usage:?} at {price:?}");
         }
     }
 }

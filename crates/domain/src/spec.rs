@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result, Violations};
-use crate::execution::{ChatMessage, ExecutionMode, Params};
+use crate::execution::{CallTimeout, ChatMessage, ExecutionMode, Params};
 use crate::field::{self, Name};
 use crate::limits;
 use crate::mode::Mode;
@@ -50,6 +50,8 @@ pub struct Spec {
     pub max_retries: Option<i32>,
     /// Whether the provider is asked to stream, so that watchers get the text while it is written.
     pub stream_text: bool,
+    /// Whether to execute again where the execution that has the key failed.
+    pub retry_failed: bool,
     /// Minimum revision of the project at which the prompt is read; absent means any.
     pub min_revision: Option<i64>,
     /// Violations found while the request was converted: numbers that are not finite or exact, negative durations.
@@ -83,8 +85,8 @@ impl SpecSelector {
 pub struct Checked {
     /// [`DEFAULT_ENVIRONMENT`] where none was sent.
     pub environment: Name,
-    /// Above 0, at most 1 h; 120 s where none was sent.
-    pub timeout: Duration,
+    /// Above 0, at most 1 h; the default where none was sent.
+    pub timeout: CallTimeout,
     /// Above 0, at most 30 days; absent means none.
     pub expire_after: Option<Duration>,
     /// 0 to [`Policy::most`].
@@ -112,7 +114,8 @@ pub fn canonical(value: &impl Serialize) -> Result<String> {
 
 impl Spec {
     /// Two requests with one idempotency key are the same where their hashes are: sha-256 of the canonical form of the
-    /// request as sent, without the key, the correlation id, the two time limits, `stream_text` and `min_revision`.
+    /// request as sent, without the key, the correlation id, the two time limits, `stream_text`, `retry_failed` and
+    /// `min_revision`.
     pub fn request_hash(&self) -> Result<[u8; 32]> {
         let selector = self.selector.as_ref().map(|selector| match selector {
             SpecSelector::Number(number) => json!({ "version_number": number }),
@@ -164,8 +167,8 @@ impl Spec {
         wrong.keep(field::text("correlation_id", self.correlation_id.clone(), limits::SHORT_TEXT_BYTES))?;
         wrong.keep(self.check_messages(prompt_mode))?;
         wrong.keep(check_params(&self.params))?;
-        let timeout = self.timeout.unwrap_or(limits::TIMEOUT_DEFAULT);
-        wrong.keep(bounded("timeout", timeout, limits::TIMEOUT_MAX))?;
+        let timeout = self.timeout.map_or_else(CallTimeout::default, CallTimeout::asked);
+        wrong.keep(bounded("timeout", timeout.limit(), limits::TIMEOUT_MAX))?;
         if let Some(expire_after) = self.expire_after {
             wrong.keep(bounded("expire_after", expire_after, limits::EXPIRE_AFTER_MAX))?;
         }

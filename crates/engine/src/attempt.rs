@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Params, Status};
+use prompt_ledger_domain::execution::{CallTimeout, Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::event_publisher::EventPublisher;
 use crate::heartbeat::{Heartbeat, Lease};
 use crate::outcome::{AttemptContext, End, Outcome, PartialAnswer, Stop, decide, stopped};
-use crate::text::{TextWriter, Texts};
+use crate::text::{TextWriter, Texts, Untold};
 use crate::write::until_written;
 
 #[derive(Clone)]
@@ -53,7 +53,7 @@ pub struct Job {
     pub price: Option<Price>,
     pub params: Params,
     /// Applies to each call, not to the execution.
-    pub timeout: Duration,
+    pub timeout: CallTimeout,
     pub max_retries: i32,
     /// Sum over earlier attempts.
     pub used: Usage,
@@ -226,32 +226,35 @@ impl Runner {
             input: &job.input,
             params: &job.params,
             timeout: job.timeout,
-            whole: job.whole,
+            whole: job.whole || !job.stream_text,
         };
         let began = Instant::now();
-        let mut writer = job.stream_text.then(|| self.texts.begin(fence));
+        let (mut writer, mut untold) = (job.stream_text.then(|| self.texts.begin(fence)), Untold::default());
         let telling = writer.as_ref().map(TextWriter::telling);
-        let sink = writer.as_mut().map(|writer| writer as &mut dyn TextSink);
+        let sink: &mut dyn TextSink = match &mut writer {
+            Some(writer) => writer,
+            None => &mut untold,
+        };
         let called = async {
             match telling {
-                None => job.provider.call(call, sink).await,
+                None => job.provider.call(call, Some(sink)).await,
                 Some(telling) => tokio::select! {
                     biased;
-                    ended = job.provider.call(call, sink) => ended,
+                    ended = job.provider.call(call, Some(sink)) => ended,
                     never = telling => match never {},
                 },
             }
         };
         let ended = self.unless_stopped(called, bounds, lease).await;
         let latency = began.elapsed();
-        let (usage, request_id, text) = match writer {
+        let (details, text) = match writer {
             Some(writer) => writer.end().await,
-            None => Default::default(),
+            None => (untold.0, String::new()),
         };
         match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, PartialAnswer { latency, usage, request_id, text }),
+            Err(stop) => End::Stopped(stop, PartialAnswer { latency, details, text }),
         }
     }
 

@@ -6,7 +6,7 @@ use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Failure, Status}
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::{limits, text};
-use prompt_ledger_providers::{Answer, CallError};
+use prompt_ledger_providers::{Answer, CallDetails, CallError};
 use prompt_ledger_store::{Ended, Finish, Requeue};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,10 +22,8 @@ pub enum End {
 pub struct PartialAnswer {
     /// From the begin of the call to its abort.
     pub latency: Duration,
-    /// As far as the provider had reported it.
-    pub usage: Usage,
-    /// Empty where the provider had not sent it.
-    pub request_id: String,
+    /// As far as they were known.
+    pub details: CallDetails,
     /// What the model had written, where it was streamed; at most what is stored.
     pub text: String,
 }
@@ -118,6 +116,8 @@ fn succeeded(answer: Answer, around: &AttemptContext<'_>) -> Finish {
             error_type: None,
             error_message: String::new(),
             provider_request_id: answer.request_id,
+            response_model: answer.response_model,
+            requests: answer.requests,
             usage: answer.usage,
             latency: Some(answer.latency),
         },
@@ -149,12 +149,14 @@ pub fn stopped(stop: Stop, cut: Option<PartialAnswer>, around: &AttemptContext<'
         Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
     };
     let latency = cut.as_ref().map(|cut| cut.latency);
-    let PartialAnswer { usage, request_id: provider_request_id, text, .. } = cut.unwrap_or_default();
+    let PartialAnswer { details, text, .. } = cut.unwrap_or_default();
     let ended = Ended {
         error_type: reason.map(|(error_type, _)| error_type),
         error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
-        provider_request_id,
-        usage,
+        provider_request_id: details.request_id,
+        response_model: details.response_model,
+        requests: details.requests,
+        usage: details.usage,
         latency,
     };
     ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), text, around)
@@ -186,6 +188,8 @@ fn ended(error: &CallError) -> Ended {
         error_type: Some(error.error_type),
         error_message: error.message.clone(),
         provider_request_id: error.request_id.clone(),
+        response_model: error.response_model.clone(),
+        requests: error.requests,
         usage: error.usage,
         latency: error.latency,
     }
@@ -217,11 +221,12 @@ mod tests {
 
     fn price() -> Price {
         let id = PriceId(prompt_ledger_runtime::new_id());
-        Price { id, input: 1_000_000, cached_input: None, output: 2_000_000, valid_from: Timestamp(0) }
+        let (input, output, valid_from) = (1_000_000, 2_000_000, Timestamp(0));
+        Price { id, input, cached_input: None, cache_write_5m: None, cache_write_1h: None, output, valid_from }
     }
 
     fn used(prompt: i32, response: i32) -> Usage {
-        Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: None, response_tokens: Some(response) }
+        Usage { prompt_tokens: Some(prompt), response_tokens: Some(response), ..Usage::default() }
     }
 
     fn around<'a>(policy: &'a Policy, price: Option<&'a Price>) -> AttemptContext<'a> {
@@ -245,12 +250,20 @@ mod tests {
             usage: used(3, 4),
             finish_reason: Some(FinishReason::Stop),
             request_id: "req-1".into(),
+            response_model: "small-2025".into(),
+            requests: 2,
             latency: S(1),
         })
     }
 
     fn cut() -> PartialAnswer {
-        PartialAnswer { latency: S(1), usage: used(3, 4), request_id: "req-3".into(), text: "half".into() }
+        let details = CallDetails {
+            usage: used(3, 4),
+            request_id: "req-3".into(),
+            response_model: "small-2025".into(),
+            requests: 2,
+        };
+        PartialAnswer { latency: S(1), details, text: "half".into() }
     }
 
     fn error(error_type: ErrorType) -> CallError {
@@ -259,6 +272,8 @@ mod tests {
             message: "no".into(),
             retry_after: None,
             request_id: "req-2".into(),
+            response_model: "small-2025".into(),
+            requests: 1,
             usage: Usage::default(),
             text: "half an".into(),
             truncated: true,
@@ -282,6 +297,7 @@ mod tests {
         assert_eq!((finish.failure, finish.cost_nano_usd), (None, Some(4 + 2 * 5)));
         assert_eq!(finish.ended.usage, used(3, 4));
         assert_eq!((&*finish.ended.provider_request_id, finish.finish_reason), ("req-1", Some(FinishReason::Stop)));
+        assert_eq!((&*finish.ended.response_model, finish.ended.requests), ("small-2025", 2));
     }
 
     #[test]
@@ -325,6 +341,7 @@ mod tests {
         let finish = finish(end(), &spent);
         assert_eq!((finish.status, finish.failure.unwrap().error_type), (Status::Failed, ErrorType::ProviderError));
         assert_eq!((&*finish.response, finish.response_truncated), ("half an", true), "what was written is kept");
+        assert_eq!((&*finish.ended.response_model, finish.ended.requests), ("small-2025", 1));
     }
 
     #[test]
@@ -367,6 +384,7 @@ mod tests {
             );
             let Ended { usage, provider_request_id, latency, .. } = &finish.ended;
             assert_eq!((*usage, &**provider_request_id, *latency), (used(3, 4), "req-3", Some(S(1))));
+            assert_eq!((&*finish.ended.response_model, finish.ended.requests), ("small-2025", 2));
             assert_eq!(finish.cost_nano_usd, Some(4 + 2 * 5), "of all attempts");
             assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
             assert_eq!((finish.ended.error_type, &*finish.response), (error_type, "half"));

@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::{limits, text};
-use prompt_ledger_providers::TextSink;
+use prompt_ledger_providers::{CallDetails, TextSink};
 use prompt_ledger_queue::{Announcement, Heard, Listener, TEXT_BYTES, TextCursor, TextPiece};
 use prompt_ledger_store::Fence;
 use tokio::sync::Notify;
@@ -126,7 +125,7 @@ impl Texts {
         let live = Arc::new(Live { fence, publisher, state, wrote: Notify::new() });
         all.live.insert(fence.id, Arc::clone(&live));
         drop(all);
-        TextWriter { texts: self.clone(), live, used: Usage::default(), request_id: String::new() }
+        TextWriter { texts: self.clone(), live, details: CallDetails::default() }
     }
 
     fn all(&self) -> MutexGuard<'_, All> {
@@ -215,9 +214,8 @@ impl Live {
 pub(crate) struct TextWriter {
     texts: Texts,
     live: Arc<Live>,
-    /// What the provider has reported besides the text.
-    used: Usage,
-    request_id: String,
+    /// What is known of the call besides the text.
+    details: CallDetails,
 }
 
 impl TextWriter {
@@ -236,17 +234,17 @@ impl TextWriter {
         }
     }
 
-    /// Publishes the rest, and yields so that streams forward it before the end is written. Returns the usage, the
-    /// request id and the text, as far as they had come.
-    pub(crate) async fn end(mut self) -> (Usage, String, String) {
-        let told = (self.used, std::mem::take(&mut self.request_id));
+    /// Publishes the rest, and yields so that streams forward it before the end is written. Returns the text and what
+    /// is known besides it, as far as they had come.
+    pub(crate) async fn end(mut self) -> (CallDetails, String) {
+        let details = std::mem::take(&mut self.details);
         let live = Arc::clone(&self.live);
         drop(self);
         tokio::task::yield_now().await;
         let mut state = live.state();
         // Nothing of it is left to publish.
         state.told = 0;
-        (told.0, told.1, std::mem::take(&mut state.text))
+        (details, std::mem::take(&mut state.text))
     }
 }
 
@@ -268,9 +266,20 @@ impl TextSink for TextWriter {
         }
     }
 
-    fn told(&mut self, usage: Usage, request_id: &str) {
-        self.used = usage;
-        request_id.clone_into(&mut self.request_id);
+    fn told(&mut self, details: CallDetails) {
+        self.details = details;
+    }
+}
+
+/// Keeps what is known of a call besides its text, where nobody may read that while it is written.
+#[derive(Default)]
+pub(crate) struct Untold(pub(crate) CallDetails);
+
+impl TextSink for Untold {
+    fn push(&mut self, _: &str) {}
+
+    fn told(&mut self, details: CallDetails) {
+        self.0 = details;
     }
 }
 

@@ -13,14 +13,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{ErrorType, FinishReason, Input, Params};
+use prompt_ledger_domain::execution::{CallTimeout, ErrorType, FinishReason, Input, Params};
 use prompt_ledger_domain::model::Usage;
 
 pub use crate::http::{BodyBudget, Endpoint};
 pub use crate::registry::Providers;
-
-#[cfg(doc)]
-use prompt_ledger_domain::limits;
 
 /// One call to a model.
 #[derive(Clone, Copy, Debug)]
@@ -31,9 +28,9 @@ pub struct Call<'a> {
     pub input: &'a Input,
     /// The parameters; absent ones are not sent.
     pub params: &'a Params,
-    /// How long the call may take, connecting included. One that is not [`limits::TIMEOUT_DEFAULT`] was asked for: then
-    /// it alone bounds a stream's first byte and its silence, and the instance's settings do not.
-    pub timeout: Duration,
+    /// How long the call may take, connecting included. One that was asked for alone bounds a stream's first byte and its
+    /// silence, and the instance's settings do not.
+    pub timeout: CallTimeout,
     /// Whether the whole answer is asked for even where there is a sink, which then receives it at once.
     pub whole: bool,
 }
@@ -51,6 +48,10 @@ pub struct Answer {
     pub finish_reason: Option<FinishReason>,
     /// The provider's own id for the call; empty when it gave none.
     pub request_id: String,
+    /// As [`CallDetails::response_model`].
+    pub response_model: String,
+    /// As [`CallDetails::requests`].
+    pub requests: i32,
     /// From the request to the last byte; connecting included where no idle connection was left.
     pub latency: Duration,
 }
@@ -66,6 +67,10 @@ pub struct CallError {
     pub retry_after: Option<Duration>,
     /// The provider's own id for the call; empty when it gave none.
     pub request_id: String,
+    /// As [`CallDetails::response_model`].
+    pub response_model: String,
+    /// As [`CallDetails::requests`].
+    pub requests: i32,
     /// What was used before the failure, as far as reported.
     pub usage: Usage,
     /// What the model had written before the failure; without NUL, at most what is stored.
@@ -76,6 +81,20 @@ pub struct CallError {
     pub latency: Option<Duration>,
 }
 
+/// What is known of a call besides its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallDetails {
+    /// Token counts, as far as the provider reported them.
+    pub usage: Usage,
+    /// The provider's own id for the call; empty when it gave none.
+    pub request_id: String,
+    /// The model that answers, as the provider names it: at most 255 bytes without control characters; empty when it
+    /// named none.
+    pub response_model: String,
+    /// Requests that were made: 0 before the first was sent, 2 where the provider refused the form of the first.
+    pub requests: i32,
+}
+
 /// Receives the text while it is written, in order. When the call succeeds, the pieces together are the answer's text,
 /// byte for byte; when it fails, they are what was written until then. Dropping the call's future ends both.
 pub trait TextSink: Send {
@@ -83,8 +102,8 @@ pub trait TextSink: Send {
     /// not block.
     fn push(&mut self, delta: &str);
 
-    /// The usage and request id so far; called whenever more is known. It is all that is left of an aborted call.
-    fn told(&mut self, _usage: Usage, _request_id: &str) {}
+    /// What is known besides the text; called whenever more is. It is all that is left of an aborted call.
+    fn told(&mut self, _details: CallDetails) {}
 }
 
 /// A configured provider instance. Of each call it makes at most one request that is not refused: retries are the
@@ -121,6 +140,8 @@ impl CallError {
             message,
             retry_after: None,
             request_id: String::new(),
+            response_model: String::new(),
+            requests: 0,
             usage: Usage::default(),
             text: String::new(),
             truncated: false,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{
-    ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params, ResolvedAt, Status,
+    CallTimeout, ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params,
+    ResolvedAt, Status,
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, ProjectId};
 use prompt_ledger_domain::model::ModelRef;
@@ -33,7 +34,7 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
         price_id: Some(PriceId(new_id())),
         correlation_id: "order-7".into(),
         key: key("k", 1),
-        timeout: Duration::from_millis(1_500),
+        timeout: CallTimeout::asked(Duration::from_millis(1_500)),
         expire_after: Some(Duration::from_secs(60)),
         max_retries: 3,
         stream_text: true,

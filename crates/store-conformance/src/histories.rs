@@ -221,8 +221,8 @@ impl<'b, B: Backend> History<'b, B> {
     fn ended(&mut self) -> Ended {
         let usage = Usage {
             prompt_tokens: self.dice.maybe(|dice| dice.count(1_000)),
-            cached_prompt_tokens: None,
             response_tokens: self.dice.maybe(|dice| dice.count(1_000)),
+            ..Usage::default()
         };
         let latency = self.dice.maybe(|dice| Duration::from_millis(dice.roll(1 << 20)));
         Ended { usage, latency, ..Ended::default() }

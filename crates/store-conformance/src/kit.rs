@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_domain::execution::{Execution, Input, Params, Status};
-use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::execution::{CallTimeout, Execution, Input, Params, Status};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
     Access, Analytics, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader, ExecutionWriter,
-    Fence, Finish, Holder, Maintenance, Models, NewExecution, PutPrompt, PutResult, Recorded, Registry,
+    Fence, Finish, Holder, Maintenance, Models, NewExecution, NewPrice, PutPrompt, PutResult, Recorded, Registry,
 };
 use uuid::Uuid;
 
@@ -122,7 +122,8 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         params: Params::default(),
         correlation_id: String::new(),
         key: None,
-        timeout: Duration::from_secs(120),
+        retry_of: None,
+        timeout: CallTimeout::default(),
         expire_after: None,
         max_retries: 0,
         stream_text: false,
@@ -133,6 +134,11 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
 pub async fn an_execution<B: Backend>(backend: &B) -> NewExecution {
     let put = register(backend, put_active("greet", "Hi {{user.name}}")).await;
     execution_of(backend.default_project().await, &put)
+}
+
+/// Another execution as this one.
+pub fn a_new_execution(of: &NewExecution) -> NewExecution {
+    NewExecution { id: ExecutionId(new_id()), ..of.clone() }
 }
 
 pub fn key(key: &str, request: u8) -> Option<ExecutionKey> {
@@ -168,6 +174,8 @@ pub fn success() -> Finish {
             error_type: None,
             error_message: String::new(),
             provider_request_id: "req-1".into(),
+            response_model: "echo-2025".into(),
+            requests: 1,
             usage: usage(10, 2, 5),
             latency: Some(Duration::from_millis(250)),
         },
@@ -223,7 +231,21 @@ pub async fn running<B: Backend>(backend: &B, holder: Holder) -> NewExecution {
 }
 
 pub fn usage(prompt: i32, cached: i32, response: i32) -> Usage {
-    Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: Some(cached), response_tokens: Some(response) }
+    let (prompt_tokens, cached_prompt_tokens, response_tokens) = (Some(prompt), Some(cached), Some(response));
+    Usage { prompt_tokens, cached_prompt_tokens, response_tokens, ..Usage::default() }
+}
+
+/// A price of these amounts, with others for what is cached and what is written to the cache.
+pub fn new_price(input: i64, output: i64) -> NewPrice {
+    NewPrice {
+        id: PriceId(new_id()),
+        input,
+        cached_input: Some(1),
+        cache_write_5m: Some(input + 1),
+        cache_write_1h: Some(input + 2),
+        output,
+        valid_from: None,
+    }
 }
 
 /// The events of an execution, one text each: `1 -> running (1)`.

@@ -11,7 +11,7 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, an_execution, dead, fence, finish, get, holder, new_id, run, start, success, timeline, usage,
+    Backend, an_execution, dead, fence, finish, get, holder, new_id, new_price, run, start, success, timeline, usage,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -21,6 +21,8 @@ fn timed_out(usage: Usage) -> Ended {
         error_type: Some(ErrorType::Timeout),
         error_message: "too slow".into(),
         provider_request_id: "req-0".into(),
+        response_model: "echo-2024".into(),
+        requests: 2,
         usage,
         latency: Some(Duration::from_millis(100)),
     }
@@ -29,8 +31,7 @@ fn timed_out(usage: Usage) -> Ended {
 /// The id of a price of two dollars per million tokens, of any kind.
 async fn a_price<B: Backend>(backend: &B) -> Option<PriceId> {
     let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
-    let price =
-        NewPrice { id: PriceId(new_id()), input: 2_000_000, cached_input: None, output: 2_000_000, valid_from: None };
+    let price = NewPrice { cached_input: None, ..new_price(2_000_000, 2_000_000) };
     let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };
     backend.store().put_model(put).await.unwrap().prices.first().map(|price| price.id)
 }
@@ -60,7 +61,8 @@ pub async fn a_retry_begins_the_next_attempt<B: Backend>(backend: &B) {
 pub async fn usage_adds_up_over_attempts<B: Backend>(backend: &B) {
     let new = an_execution(backend).await;
     start(backend, &new).await;
-    let parts = [Usage { prompt_tokens: Some(7), ..Usage::default() }, Usage::default(), usage(i32::MAX, 1, 1)];
+    let writing = Usage { cache_write_5m_tokens: Some(3), cache_write_1h_tokens: Some(4), ..usage(i32::MAX, 1, 1) };
+    let parts = [Usage { prompt_tokens: Some(7), ..Usage::default() }, Usage::default(), writing, writing];
     for (part, attempt) in parts.into_iter().zip(1..) {
         backend.store().retry(fence(new.id, attempt), timed_out(part), SOON, holder()).await.unwrap();
         let sums = backend.store().get(new.project_id, new.id).await.unwrap().usage;
@@ -68,8 +70,10 @@ pub async fn usage_adds_up_over_attempts<B: Backend>(backend: &B) {
         assert_eq!(sums, expected);
     }
     let ended = Ended { latency: None, ..Ended::default() };
-    let done = finish(backend, &new, 4, prompt_ledger_store::Finish { ended, ..success() }).await;
-    assert_eq!((done.usage, done.latency_ms), (usage(i32::MAX, 1, 1), Some(100)));
+    let done = finish(backend, &new, 5, prompt_ledger_store::Finish { ended, ..success() }).await;
+    let sums = Usage { cache_write_5m_tokens: Some(6), cache_write_1h_tokens: Some(8), ..usage(i32::MAX, 2, 2) };
+    assert_eq!((done.usage, done.latency_ms), (sums, Some(100)));
+    assert_eq!(done.attempt_log.iter().map(|attempt| attempt.usage).collect::<Vec<_>>()[..4], parts);
 }
 
 pub async fn a_retry_of_a_canceled_execution_ends_it<B: Backend>(backend: &B) {

@@ -6,6 +6,7 @@
 #![allow(missing_docs, reason = "the name of a scenario says what it is about")]
 
 pub mod access;
+pub mod answers;
 pub mod cancel;
 pub mod code;
 pub mod crowds;
@@ -21,6 +22,7 @@ pub mod moments;
 pub mod queue;
 pub mod recount;
 pub mod registry;
+pub mod retries;
 pub mod usage;
 pub mod versioning;
 pub mod watching;
@@ -91,6 +93,7 @@ macro_rules! conformance {
             absent_fields_keep_what_was_there
             a_price_holds_from_its_moment_on
             an_equal_price_writes_nothing
+            a_price_that_differs_only_in_what_is_written_to_the_cache_is_another
             of_two_prices_from_one_moment_the_later_written_holds
             a_model_is_discovered_while_there_is_room_and_known_after
             models_discovered_at_once_keep_to_their_number
@@ -124,6 +127,11 @@ macro_rules! conformance {
             what_was_executed_cannot_be_deleted
             the_texts_attempts_and_events_go_with_their_execution
         );
+        $crate::scenarios!($backend: answers
+            what_is_written_to_the_cache_is_paid_whoever_ends_the_execution
+            the_last_answers_model_and_each_attempts_requests_are_told
+            a_timeout_is_told_as_it_was_asked_for
+        );
         $crate::scenarios!($backend: crowds
             each_of_a_crowd_keeps_its_own_texts_and_numbers
             good_ones_among_stale_ones_and_taken_keys_are_recorded
@@ -141,6 +149,13 @@ macro_rules! conformance {
             a_canceled_execution_expires_as_canceled
             what_an_expired_execution_had_used_is_paid
             a_held_execution_does_not_expire
+        );
+        $crate::scenarios!($backend: retries
+            a_failed_execution_is_repeated_under_its_key
+            a_repeat_that_is_recorded_twice_is_recorded_once
+            what_has_not_failed_is_not_repeated
+            a_repeat_that_is_stale_leaves_the_key_where_it_is
+            thirty_two_racing_repeats_record_one
         );
         $crate::scenarios!($backend: queue
             a_submitted_execution_is_queued_and_reads_back_whole

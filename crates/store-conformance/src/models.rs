@@ -1,11 +1,10 @@
 //! Models and their prices.
 
 use prompt_ledger_domain::Timestamp;
-use prompt_ledger_domain::ids::PriceId;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_store::{Models, NewPrice, PutModel, Registry};
 
-use crate::kit::{Backend, new_id, now};
+use crate::kit::{Backend, new_price, now};
 
 fn of(provider: &str, model: &str) -> ModelRef {
     ModelRef { provider: provider.into(), model_name: model.into() }
@@ -16,8 +15,7 @@ fn put() -> PutModel {
 }
 
 fn price(input: i64, valid_from: Option<i64>) -> Option<NewPrice> {
-    let id = PriceId(new_id());
-    Some(NewPrice { id, input, cached_input: Some(1), output: 2 * input, valid_from: valid_from.map(Timestamp) })
+    Some(NewPrice { valid_from: valid_from.map(Timestamp), ..new_price(input, 2 * input) })
 }
 
 async fn put_price<B: Backend>(backend: &B, input: i64, valid_from: Option<i64>) -> Model {
@@ -37,7 +35,10 @@ pub async fn a_new_ledger_knows_models_and_their_prices<B: Backend>(backend: &B)
     let paid = &mini.prices[0];
     assert_eq!((paid.input, paid.cached_input, paid.output), (150_000_000, Some(75_000_000), 600_000_000));
     assert_eq!((mini.max_tokens, paid.valid_from), (Some(16_384), Timestamp(1_721_260_800_000_000)));
-    assert!(known("anthropic", "claude-sonnet-4-5").await.is_some());
+    let sonnet = &known("anthropic", "claude-sonnet-4-5").await.unwrap().prices[0];
+    let written = (sonnet.cache_write_5m, sonnet.cache_write_1h);
+    assert_eq!((sonnet.input, written), (3_000_000_000, (Some(3_750_000_000), Some(6_000_000_000))));
+    assert_eq!((paid.cache_write_5m, paid.cache_write_1h), (None, None));
     assert!(known("openai", "gpt-0").await.is_none());
 }
 
@@ -77,6 +78,20 @@ pub async fn an_equal_price_writes_nothing<B: Backend>(backend: &B) {
     assert_eq!(put_price(backend, 5, Some(i64::MAX)).await, first);
     assert_eq!(backend.store().revisions(&[]).await.unwrap().models, revision);
     assert_eq!(backend.count("SELECT count(*) FROM model_prices WHERE provider = 'local'").await, 1);
+}
+
+pub async fn a_price_that_differs_only_in_what_is_written_to_the_cache_is_another<B: Backend>(backend: &B) {
+    let first = price(5, None).unwrap();
+    let put_price = async |price| backend.store().put_model(PutModel { price: Some(price), ..put() }).await.unwrap();
+    let mut held = put_price(first.clone()).await;
+    for (minutes, hour) in [(None, first.cache_write_1h), (None, None), (Some(0), None)] {
+        let other = NewPrice { id: new_price(0, 0).id, cache_write_5m: minutes, cache_write_1h: hour, ..first.clone() };
+        let model = put_price(other).await;
+        assert_eq!(model.prices.len(), held.prices.len() + 1);
+        assert_eq!((model.prices[0].cache_write_5m, model.prices[0].cache_write_1h), (minutes, hour));
+        assert_eq!(backend.store().model(&put().id).await.unwrap(), Some(model.clone()));
+        held = model;
+    }
 }
 
 pub async fn of_two_prices_from_one_moment_the_later_written_holds<B: Backend>(backend: &B) {

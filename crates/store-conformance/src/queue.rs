@@ -4,16 +4,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use prompt_ledger_domain::execution::{ChatMessage, ErrorType, ExecutionMode, Input, Status};
-use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId};
+use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_store::{
     Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Holder, Leases, Maintenance, Models,
-    NewExecution, NewPrice, PutModel, Recorded, Requeue,
+    NewExecution, PutModel, Recorded, Requeue,
 };
 
 use crate::kit::{
-    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, queued, running, submit, success, timeline,
-    usage,
+    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, new_price, queued, running, submit, success,
+    timeline, usage,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -23,6 +23,8 @@ fn failed(used: Usage) -> Ended {
         error_type: Some(ErrorType::ProviderError),
         error_message: "try again".into(),
         provider_request_id: "req-0".into(),
+        response_model: String::new(),
+        requests: 1,
         usage: used,
         latency: Some(Duration::from_millis(70)),
     }
@@ -206,8 +208,7 @@ pub async fn a_hand_back_does_not_count<B: Backend>(backend: &B) {
 
 pub async fn used_tokens_and_the_price_come_with_the_next_claim<B: Backend>(backend: &B) {
     let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
-    let price = NewPrice { id: PriceId(new_id()), input: 3, cached_input: Some(1), output: 5, valid_from: None };
-    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };
+    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(new_price(3, 5)) };
     let price = backend.store().put_model(put).await.unwrap().prices.remove(0);
     let new = NewExecution { price_id: Some(price.id), ..an_execution(backend).await };
     submit(backend, &new).await;

@@ -9,7 +9,7 @@ use prompt_ledger_store::parameters::numbered;
 use sqlx::PgPool;
 
 use super::batch::patiently;
-use super::cost::with_cost;
+use super::cost::{OF_EXECUTION, with_cost};
 use super::kept::KeptConnections;
 use super::lease::FenceRows;
 use super::statement::{clean, parameters, statement};
@@ -19,8 +19,7 @@ use prompt_ledger_store::{Canceling, Fence};
 
 /// Cancels a queued execution and returns its event; sets the cancellation request of a running one that has none yet.
 pub(super) static CANCEL: LazyLock<String> = LazyLock::new(|| {
-    let tokens = ["e.prompt_tokens", "e.cached_prompt_tokens", "e.response_tokens"];
-    numbered(&with_cost(include_str!("sql/cancel.sql"), "e.price_id", tokens), CancelParameters::NAMES)
+    numbered(&with_cost(include_str!("sql/cancel.sql"), "e.price_id", OF_EXECUTION), CancelParameters::NAMES)
 });
 
 parameters! {

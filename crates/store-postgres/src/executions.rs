@@ -25,11 +25,11 @@ pub(super) const QUEUED: &str =
 #[async_trait]
 impl ExecutionWriter for Postgres {
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded> {
-        self.batches.records.call(Recording::new(new, Beginning::Running(holder))?).await
+        self.record(Recording::new(new, Beginning::Running(holder))?).await
     }
 
     async fn submit(&self, new: NewExecution, available_in: Duration) -> Result<Recorded> {
-        self.batches.records.call(Recording::new(new, Beginning::Queued(available_in))?).await
+        self.record(Recording::new(new, Beginning::Queued(available_in))?).await
     }
 
     async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
@@ -137,5 +137,14 @@ impl EventLog for Postgres {
 
     async fn clock(&self) -> Result<Timestamp> {
         read::clock(&self.calls).await
+    }
+}
+
+impl Postgres {
+    async fn record(&self, recording: Recording) -> Result<Recorded> {
+        match recording.retry_of() {
+            None => self.batches.records.call(recording).await,
+            Some(_) => record::retry(&self.batches.pool, &self.calls, recording).await,
+        }
     }
 }

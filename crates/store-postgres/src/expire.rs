@@ -14,7 +14,7 @@ use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::patiently;
-use super::cost::with_cost;
+use super::cost::{OF_EXECUTION, with_cost};
 use super::kept::KeptConnections;
 use super::statement::{micros, parameters, rows, statement};
 use super::{error, row};
@@ -41,8 +41,7 @@ parameters! {
 /// Writes the new states of executions whose last event and cancellation request are as they were read. The attempts of
 /// running ones end with the error that is bound after the rows.
 pub(super) static EXPIRE: LazyLock<String> = LazyLock::new(|| {
-    let tokens = ["e.prompt_tokens", "e.cached_prompt_tokens", "e.response_tokens"];
-    let sql = with_cost(include_str!("sql/expire.sql"), "e.price_id", tokens);
+    let sql = with_cost(include_str!("sql/expire.sql"), "e.price_id", OF_EXECUTION);
     statement(&sql, ExpiredRows::COLUMNS, &["left_error_type", "left_message"])
 });
 

@@ -27,7 +27,8 @@ use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 /// Its CTE `held` locks the rows and decides their next state: `canceled` where a cancellation was requested and the
 /// execution would otherwise continue.
 pub(super) static END: LazyLock<String> = LazyLock::new(|| {
-    let sql = with_cost(include_str!("sql/end.sql"), "e.price_id", ["h.all_prompt", "h.all_cached", "h.all_response"]);
+    let tokens = ["h.all_prompt", "h.all_cached", "h.all_5m", "h.all_1h", "h.all_response"];
+    let sql = with_cost(include_str!("sql/end.sql"), "e.price_id", tokens);
     statement(&sql, EndRows::COLUMNS, &[])
 });
 
@@ -155,8 +156,12 @@ rows! {
         error_type: text = item.error_type(),
         error_message: text = clean(&item.ended().error_message),
         provider_request_id: text = clean(&item.ended().provider_request_id),
+        response_model: text = maybe_clean(Some(&*item.ended().response_model).filter(|name| !name.is_empty())),
+        requests: int4 = item.ended().stored_requests(),
         prompt_tokens: int4 = item.ended().usage.prompt_tokens,
         cached_prompt_tokens: int4 = item.ended().usage.cached_prompt_tokens,
+        cache_write_5m_tokens: int4 = item.ended().usage.cache_write_5m_tokens,
+        cache_write_1h_tokens: int4 = item.ended().usage.cache_write_1h_tokens,
         response_tokens: int4 = item.ended().usage.response_tokens,
         latency_ms: int4 = item.ended().latency_ms(),
         failure_type: text = item.finish().and_then(|f| f.failure.as_ref()).map(|f| <&str>::from(f.error_type)),

@@ -17,7 +17,7 @@ const DIALECT: Dialect = Dialect {
 };
 
 /// Number of the newest migration that this release knows.
-const NEWEST: i64 = 1;
+const NEWEST: i64 = 2;
 
 const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
 const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL";
@@ -92,7 +92,7 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<
 }
 
 fn known() -> Result<Vec<Migration>> {
-    Ok(migrations::migrations(&migration_texts!("postgres": 1 "ledger"), &seed::statements(&DIALECT)?))
+    Ok(migrations::migrations(&migration_texts!("postgres": 1 "ledger", 2 "answers"), &seed::statements(&DIALECT)?))
 }
 
 /// Converts the migrations to the driver's type.

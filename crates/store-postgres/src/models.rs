@@ -68,6 +68,8 @@ parameters! {
         model_name = &model.model_name,
         input = price.input,
         cached_input = price.cached_input,
+        cache_write_5m = price.cache_write_5m,
+        cache_write_1h = price.cache_write_1h,
         output = price.output,
         valid_from = PgTimestamp(price.valid_from),
         created_at = PgTimestamp(at),

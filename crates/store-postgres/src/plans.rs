@@ -66,6 +66,8 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (record::RECORD.as_str(), "prompt_versions_pkey"),
         (record::LOSERS.as_str(), "executions_idempotency_key"),
         (record::BY_KEY, "executions_idempotency_key"),
+        (record::FREE_KEY.as_str(), "executions_pkey"),
+        (record::NAME_RETRIED.as_str(), "executions_pkey"),
         (claim::HINTED.as_str(), "executions_pkey"),
         (claim::DUE.as_str(), "executions_due"),
         (claim::CLAIMED.as_str(), "executions_status"),

@@ -14,10 +14,11 @@ use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::batch::{BatchOutcome, BatchWrite};
+use super::batch::{BatchOutcome, BatchWrite, patiently};
 use super::kept::KeptConnections;
-use super::statement::{clean, maybe_clean, micros, rows, statement};
+use super::statement::{clean, maybe_clean, micros, parameters, rows, statement};
 use super::{error, row};
+use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
 
 /// Inserts the executions that are resolved as of now, whose version may be executed and whose key and id are free, with
@@ -32,8 +33,15 @@ pub(super) static RECORD: LazyLock<String> =
 pub(super) static LOSERS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/losers.sql"), LoserRows::COLUMNS, &[]));
 
+/// Takes the key away from a failed execution.
+pub(super) static FREE_KEY: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/free_key.sql"), FreeKeyParameters::NAMES));
+
+pub(super) static NAME_RETRIED: LazyLock<String> =
+    LazyLock::new(|| numbered("UPDATE executions SET retry_of = :retry_of WHERE id = :id", RetryParameters::NAMES));
+
 pub(super) const BY_KEY: &str =
-    "SELECT id AS holder_id, request_hash FROM executions WHERE prompt_id = $1 AND idempotency_key = $2";
+    "SELECT id AS holder_id, request_hash, status FROM executions WHERE prompt_id = $1 AND idempotency_key = $2";
 
 #[derive(Clone, Debug)]
 pub(super) enum Beginning {
@@ -51,6 +59,11 @@ pub(super) struct Recording {
 }
 
 impl Recording {
+    /// The failed execution that has the key, which this one repeats.
+    pub(super) fn retry_of(&self) -> Option<ExecutionId> {
+        self.new.retry_of
+    }
+
     pub(super) fn new(new: NewExecution, beginning: Beginning) -> Result<Self> {
         let messages = match &new.input {
             Input::Prompt(_) => None,
@@ -144,7 +157,7 @@ rows! {
         idempotency_key: text = maybe_clean(item.key()),
         request_hash: bytea = item.new.key.as_ref().map(|key| &key.request_hash[..]),
         prompt_truncated: boolean = item.new.prompt_truncated,
-        timeout_micros: int8 = micros(item.new.timeout),
+        timeout_micros: int8 = item.new.timeout.to_micros(),
         max_retries: int4 = item.new.max_retries,
         stream_text: boolean = item.new.stream_text,
         worker: text = clean(item.holder().map_or("", |holder| &holder.worker)),
@@ -154,6 +167,22 @@ rows! {
         rendered_prompt: text = maybe_clean(item.rendered()),
         messages: text = maybe_clean(item.messages.as_deref()),
         variables: text = clean(&item.new.variables),
+    }
+}
+
+parameters! {
+    FreeKeyParameters(item: &Recording) {
+        retry_of = item.new.retry_of.map(|id| id.0),
+        prompt_id = item.new.prompt_id.0,
+        idempotency_key = maybe_clean(item.key()),
+        request_hash = item.new.key.as_ref().map(|key| &key.request_hash[..]),
+    }
+}
+
+parameters! {
+    RetryParameters(item: &Recording) {
+        id = item.new.id.0,
+        retry_of = item.new.retry_of.map(|id| id.0),
     }
 }
 
@@ -167,6 +196,29 @@ rows! {
 
 async fn record(pool: &KeptConnections, items: &[Recording]) -> Result<Vec<PgRow>> {
     pool.fetch_all(RecordRows::bind(sqlx::query(RECORD.as_str()), items)).await.map_err(error::store)
+}
+
+/// Records an execution that repeats a failed one under its key, in a transaction of its own: these are few.
+pub(super) async fn retry(writes: &KeptConnections, calls: &PgPool, recording: Recording) -> Result<Recorded> {
+    let item = &recording;
+    patiently(|_| async move {
+        let mut transaction = error::again(|| calls.begin()).await?;
+        let freed = FreeKeyParameters::query(&FREE_KEY, item).execute(&mut *transaction).await;
+        if freed.map_err(error::store)?.rows_affected() > 0 {
+            let record = RecordRows::bind(sqlx::query(RECORD.as_str()), std::slice::from_ref(item));
+            let record = record.fetch_optional(&mut *transaction).await;
+            // Where it was not recorded, the failed one keeps its key: the transaction is rolled back.
+            let Some(made) = record.map_err(error::store)? else { return Ok(Recorded::Stale) };
+            let named = RetryParameters::query(&NAME_RETRIED, item).execute(&mut *transaction).await;
+            named.map_err(error::store)?;
+            error::commit(transaction).await?;
+            return Ok(Recorded::New(first(&made)?));
+        }
+        drop(transaction);
+        // It was recorded by an earlier attempt, or another execution repeats the failed one.
+        Ok(lost(writes, &[item]).await?.first().map(why).transpose()?.unwrap_or(Recorded::Stale))
+    })
+    .await
 }
 
 async fn lost(pool: &KeptConnections, losers: &[&Recording]) -> Result<Vec<PgRow>> {
@@ -191,7 +243,11 @@ fn why(row: &PgRow) -> Result<Recorded> {
 }
 
 fn key_holder(row: &PgRow) -> Result<KeyHolder> {
-    Ok(KeyHolder { id: ExecutionId(row::value(row, "holder_id")?), request_hash: row::bytes(row, "request_hash")? })
+    Ok(KeyHolder {
+        id: ExecutionId(row::value(row, "holder_id")?),
+        status: row::word(row, "status")?,
+        request_hash: row::bytes(row, "request_hash")?,
+    })
 }
 
 /// The prompt's execution with this key.

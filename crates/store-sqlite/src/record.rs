@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PromptId};
-use prompt_ledger_domain::{Error, Result, Timestamp};
+use prompt_ledger_domain::{Result, Timestamp};
 use rusqlite::{Connection, Row, ToSql};
 
 use super::statement::{Script, parameters};
@@ -59,9 +59,9 @@ impl StartAs {
 pub(super) struct Record {
     id: String,
     new: NewExecution,
+    retry_of: Option<String>,
     start_as: StartAs,
     messages: Option<String>,
-    timeout: i64,
 }
 
 impl Record {
@@ -70,8 +70,8 @@ impl Record {
             Input::Messages(messages) => Some(row::to_json(messages)?),
             Input::Prompt(_) => None,
         };
-        let timeout = i64::try_from(new.timeout.as_micros()).map_err(Error::internal)?;
-        Ok(Self { id: new.id.to_string(), new, start_as, messages, timeout })
+        let retry_of = new.retry_of.map(|id| id.to_string());
+        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages })
     }
 
     /// The length of its texts.
@@ -119,7 +119,7 @@ parameters! {
         idempotency_key = record.new.key.as_ref().map(|key| &key.key),
         request_hash = record.new.key.as_ref().map(|key| &key.request_hash),
         prompt_truncated = record.new.prompt_truncated,
-        timeout_micros = record.timeout,
+        timeout_micros = record.new.timeout.to_micros(),
         max_retries = record.new.max_retries,
         attempts = record.start_as.attempt(),
         created_at = at.0,
@@ -131,6 +131,7 @@ parameters! {
         available_at = record.start_as.available_in().map(|available_in| at.after(available_in).0),
         stream_text = record.new.stream_text,
         version_environment = version_environment,
+        retry_of = &record.retry_of,
     }
 }
 
@@ -149,6 +150,27 @@ parameters! {
         prompt_id = record.new.prompt_id.to_string(),
         version_id = record.new.version_id.to_string(),
         environment = &record.new.environment,
+    }
+}
+
+/// Takes the number away again, where nothing was recorded.
+static FORGET: LazyLock<Script> =
+    LazyLock::new(|| Script::new("DELETE FROM version_environments WHERE id = :id", &["id"]));
+
+/// Adds an execution to the open ones where its project's executions of that time were moved into rollups already: where the
+/// clock was set back. So it is moved as those that end late are.
+static BEHIND: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "INSERT INTO usage_open_executions (execution_id, project_id, created_at) \
+               SELECT :id, project_id, :created_at FROM usage_rolled_up \
+               WHERE project_id = :project_id AND until > :created_at";
+    Script::new(sql, BehindParameters::NAMES)
+});
+
+parameters! {
+    BehindParameters(record: &Record, at: Timestamp) {
+        id = &record.id,
+        project_id = record.new.project_id.to_string(),
+        created_at = at.0,
     }
 }
 
@@ -177,7 +199,7 @@ parameters! {
 }
 
 static BY_KEY: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT id, request_hash FROM executions WHERE prompt_id = :prompt_id AND idempotency_key = :key";
+    let sql = "SELECT id, request_hash, status FROM executions WHERE prompt_id = :prompt_id AND idempotency_key = :key";
     Script::new(sql, &["prompt_id", "key"])
 });
 
@@ -186,18 +208,44 @@ static FIRST_EVENT: LazyLock<Script> = LazyLock::new(|| {
     Script::new(sql, &["id"])
 });
 
+/// Takes the key away from a failed execution that is repeated, and gives it back.
+static KEY_OF_FAILED: LazyLock<[Script; 2]> = LazyLock::new(|| {
+    let give_back = "UPDATE executions SET idempotency_key = :idempotency_key, request_hash = :request_hash \
+                     WHERE id = :retry_of AND prompt_id = :prompt_id";
+    [include_str!("sql/free_key.sql"), give_back].map(|sql| Script::new(sql, FailedKeyParameters::NAMES))
+});
+
+parameters! {
+    FailedKeyParameters(record: &Record) {
+        retry_of = &record.retry_of,
+        prompt_id = record.new.prompt_id.to_string(),
+        idempotency_key = record.new.key.as_ref().map(|key| &key.key),
+        request_hash = record.new.key.as_ref().map(|key| &key.request_hash),
+    }
+}
+
 /// Records an execution with its input and its first event, inside a transaction.
 pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorded> {
     let at = now();
-    let mut number = None;
-    for script in &*NUMBER {
-        if number.is_none() {
-            number = script.row(connection, NumberParameters::values(record), |row| row::at(row, 0))?;
-        }
-    }
-    if EXECUTION.execute(connection, RecordParameters::values(record, at, number))? == 0 {
+    let [free, give_back] = &*KEY_OF_FAILED;
+    if record.retry_of.is_some() && free.execute(connection, FailedKeyParameters::values(record))? == 0 {
         return existing(connection, record);
     }
+    let [find, add] = &*NUMBER;
+    let number = |script: &Script| script.row(connection, NumberParameters::values(record), |row| row::at(row, 0));
+    let known: Option<i64> = number(find)?;
+    let number = known.map_or_else(|| number(add), |known| Ok(Some(known)))?;
+    if EXECUTION.execute(connection, RecordParameters::values(record, at, number))? == 0 {
+        if known.is_none() {
+            FORGET.execute(connection, [&number as &dyn ToSql])?;
+        }
+        if record.retry_of.is_some() {
+            give_back.execute(connection, FailedKeyParameters::values(record))?;
+            return Ok(Recorded::Stale);
+        }
+        return existing(connection, record);
+    }
+    BEHIND.execute(connection, BehindParameters::values(record, at))?;
     INPUT.execute(connection, InputParameters::values(record))?;
     FIRST.execute(connection, FirstEventParameters::values(record, at))?;
     Ok(Recorded::New(Event::first(at, record.start_as.status(), record.start_as.attempt())))
@@ -224,11 +272,17 @@ fn first_event(row: &Row<'_>) -> Result<Event> {
 /// The prompt's execution with this key.
 pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
     BY_KEY.row(connection, [&prompt.to_string() as &dyn ToSql, &key], |row| {
-        Ok(KeyHolder { id: ExecutionId(row::value(row, "id")?), request_hash: row::bytes(row, "request_hash")? })
+        Ok(KeyHolder {
+            id: ExecutionId(row::value(row, "id")?),
+            status: row::word(row, "status")?,
+            request_hash: row::bytes(row, "request_hash")?,
+        })
     })
 }
 
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 6] {
-    [&EXECUTION, &NUMBER[0], &NUMBER[1], &INPUT, &FIRST, &BY_KEY]
+pub(super) fn scripts() -> [&'static Script; 10] {
+    let [free_key, give_key_back] = &*KEY_OF_FAILED;
+    let [find, add] = &*NUMBER;
+    [&EXECUTION, find, add, &FORGET, &BEHIND, free_key, give_key_back, &INPUT, &FIRST, &BY_KEY]
 }

@@ -4,7 +4,7 @@
 //! What a step moves is decided on a read connection; it is then moved by jobs of [`AT_ONCE`] executions each, between
 //! which other writes run. A job adds its executions to the rollups of their minute, hour and day at once: there is
 //! nothing to build later that would take the writer longer. One process writes, and an execution has its creation time
-//! inside of its transaction, so nothing older can become visible later, except where the clock jumps back.
+//! inside of its transaction, so nothing older can become visible later. Where the clock was set back, a recording adds itself to the open executions.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

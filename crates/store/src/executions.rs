@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::execution::{CallTimeout, Event, Execution, Input, Params, Status};
 pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
-use prompt_ledger_domain::execution::{Event, Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::{Result, Timestamp};
@@ -39,7 +39,7 @@ pub struct Fence {
 pub enum Recorded<T = Event> {
     /// Recorded, by this call or by an earlier one with the same id whose response was lost.
     New(T),
-    /// Nothing was written: the prompt already has an execution with this idempotency key.
+    /// Nothing was written: another execution of the prompt has this idempotency key.
     Existing(KeyHolder),
     /// Nothing was written: the version is no longer active although `must_be_active` was set, the prompt is in another
     /// mode, or it is archived. The caller resolves the version again.
@@ -49,8 +49,10 @@ pub enum Recorded<T = Event> {
 /// The execution that has an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyHolder {
-    /// The execution recorded first with the key.
+    /// The execution recorded first with the key, or the last one that repeated it after a failure.
     pub id: ExecutionId,
+    /// Its status.
+    pub status: Status,
     /// `Spec::request_hash` of the request that created it.
     pub request_hash: [u8; 32],
 }
@@ -85,7 +87,7 @@ pub struct Claimed {
     /// Parameters for the provider; absent ones are not sent.
     pub params: Params,
     /// Limit of each provider call.
-    pub timeout: Duration,
+    pub timeout: CallTimeout,
     /// Maximum number of retries: attempts after the first, without those handed back.
     pub max_retries: i32,
     /// Sum of the usage of the earlier attempts.
@@ -151,7 +153,8 @@ pub struct ExecutionFilter {
 #[async_trait]
 pub trait ExecutionWriter: Leases {
     /// Records a sync execution as running at attempt 1, held by `holder`. Nothing is written where its idempotency key
-    /// is taken, however many callers write concurrently.
+    /// is taken, however many callers write concurrently; by the failed execution that it repeats
+    /// ([`NewExecution::retry_of`]) it is not taken, and becomes its own.
     async fn start(&self, new: NewExecution, holder: Holder) -> Result<Recorded>;
 
     /// Records an async execution as queued, with the same rule for its key as [`ExecutionWriter::start`]. Workers may

@@ -14,6 +14,10 @@ pub struct NewPrice {
     pub input: i64,
     /// For tokens of the prompt that the provider had cached; absent means as `input`.
     pub cached_input: Option<i64>,
+    /// For tokens of the prompt written to the provider's cache for 5 minutes; absent means as `input`.
+    pub cache_write_5m: Option<i64>,
+    /// For tokens of the prompt written to the cache for an hour; absent means as `input`.
+    pub cache_write_1h: Option<i64>,
     /// For tokens of the response.
     pub output: i64,
     /// Start of its validity; absent means the time of the write.

@@ -128,11 +128,12 @@ pub fn discovered(id: &ModelRef, now: Timestamp) -> Model {
 
 /// The price to add; nothing where the same amounts are in force at its `valid_from`.
 fn new_price(model: &Model, put: &PutModel, at: Timestamp) -> Option<Price> {
-    let NewPrice { id, input, cached_input, output, valid_from } = put.price.clone()?;
+    let NewPrice { id, input, cached_input, cache_write_5m, cache_write_1h, output, valid_from } = put.price.clone()?;
     let valid_from = valid_from.unwrap_or(at);
-    let same = |held: &Price| (held.input, held.cached_input, held.output) == (input, cached_input, output);
+    let price = Price { id, input, cached_input, cache_write_5m, cache_write_1h, output, valid_from };
+    let same = |held: &Price| Price { id, valid_from, ..held.clone() } == price;
     let held_already = model.price_at(valid_from).is_some_and(same);
-    (!held_already).then_some(Price { id, input, cached_input, output, valid_from })
+    (!held_already).then_some(price)
 }
 
 /// The project's revision after the write; a changed prompt takes the next one.

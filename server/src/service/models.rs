@@ -35,6 +35,8 @@ impl ModelService {
             for (name, value) in [
                 ("price.input_nano_usd_per_million", price.input),
                 ("price.cached_input_nano_usd_per_million", price.cached_input.unwrap_or(0)),
+                ("price.cache_write_5m_nano_usd_per_million", price.cache_write_5m.unwrap_or(0)),
+                ("price.cache_write_1h_nano_usd_per_million", price.cache_write_1h.unwrap_or(0)),
                 ("price.output_nano_usd_per_million", price.output),
             ] {
                 if value < 0 {

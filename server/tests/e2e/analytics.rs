@@ -272,6 +272,26 @@ async fn a_price_holds_from_its_moment_and_cached_input_has_its_own() {
     assert_eq!(run().await.cost_nano_usd, Some(16));
     let row = usage(&ledger, by(&[UsageDimension::Model])).await.remove(0);
     assert_eq!((row.cost_nano_usd, row.executions_without_cost, row.execution_count), (Some(31), 1, 3));
+    // Of eleven prompt tokens two are written to the cache for 5 minutes, four for an hour.
+    put(v1::ModelPrice {
+        cache_write_5m_nano_usd_per_million: Some(1_500_000),
+        cache_write_1h_nano_usd_per_million: Some(3_000_000),
+        ..price(1_000_000, None, 2_000_000, None)
+    })
+    .await;
+    let mut reply = json!({"model": "mine", "choices": [{"message": {"content": "two"}, "finish_reason": "stop"}]});
+    reply["usage"] = json!({"prompt_tokens": 11, "completion_tokens": 3, "prompt_tokens_details": {
+        "cache_creation_tokens": 6,
+        "cache_creation_token_details": {"ephemeral_5m_input_tokens": 2, "ephemeral_1h_input_tokens": 4},
+    }});
+    model.next(Reply::json(&reply));
+    let written = run().await;
+    // 5 * 1 + 2 * 1.5 + 4 * 3 + 3 * 2 nano-dollars.
+    assert_eq!(written.cost_nano_usd, Some(26));
+    let counts = (written.cached_prompt_tokens, written.cache_write_5m_tokens, written.cache_write_1h_tokens);
+    assert_eq!((written.prompt_tokens, counts), (Some(11), (None, Some(2), Some(4))));
+    let told = written.attempt_log[0].usage.unwrap();
+    assert_eq!((told.cache_write_5m_tokens, told.cache_write_1h_tokens), (Some(2), Some(4)));
 }
 
 /// Registers a model with this price; returns the spec of an execution of `greet` by it.

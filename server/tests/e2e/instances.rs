@@ -87,8 +87,11 @@ async fn a_model_that_does_not_stream_is_asked_for_the_whole_answer() {
         assert_eq!((record.deltas, record.text.as_str()), (1, "one two"));
         assert_eq!(model.last_request().body["stream"], false);
         let id = ledger.submit(v1::ExecutionSpec { stream_text: Some(true), ..of(provider) }).await;
+        // One from the queue has its text in its last event: nobody could read it before.
         let record = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
-        assert_eq!(record.ended.unwrap().response_text, "one two");
+        assert_eq!((record.deltas, record.text.as_str()), (0, ""));
+        let ended = record.ended.unwrap();
+        assert_eq!((ended.stream_text, &*ended.response_text), (false, "one two"));
         assert_eq!(model.last_request().body["stream"], false);
     }
 }

@@ -151,17 +151,20 @@ async fn a_token_of_another_list_is_refused() {
     refused(ledger.executions().list_executions(request).await, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
 }
 
-/// Every model that the schema is seeded with, as the seed file has it.
+/// Every model that the schema is seeded with, as the seed file has it; what Anthropic's caches are written at came later.
 fn seeds() -> BTreeMap<(String, String), v1::Model> {
     let file: Value = serde_json::from_str(include_str!("../../../migrations/models.json")).unwrap();
     let model = |row: &Value| {
         let [provider, model_name] = ["provider", "model_name"].map(|key| row[key].as_str().unwrap().to_owned());
+        let (input, is_anthropic) = (row["input"].as_i64().unwrap(), provider == "anthropic");
         let price = v1::ModelPrice {
             price_id: String::new(),
-            input_nano_usd_per_million: row["input"].as_i64().unwrap(),
+            input_nano_usd_per_million: input,
             cached_input_nano_usd_per_million: row["cached_input"].as_i64(),
             output_nano_usd_per_million: row["output"].as_i64().unwrap(),
             valid_from: Some(format!("{}T00:00:00Z", row["valid_from"].as_str().unwrap()).parse().unwrap()),
+            cache_write_5m_nano_usd_per_million: is_anthropic.then_some(input / 4 * 5),
+            cache_write_1h_nano_usd_per_million: is_anthropic.then_some(input * 2),
         };
         let model = v1::Model {
             provider: provider.clone(),

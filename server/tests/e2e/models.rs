@@ -109,6 +109,20 @@ async fn wrong_models_are_refused() {
         (model("echo", ""), "model_name"),
         (v1::PutModelRequest { max_tokens: Some(0), ..model("echo", "m") }, "max_tokens"),
         (v1::PutModelRequest { price: Some(price(-1, 0)), ..model("echo", "m") }, "price.input_nano_usd_per_million"),
+        (
+            v1::PutModelRequest {
+                price: Some(v1::ModelPrice { cache_write_5m_nano_usd_per_million: Some(-1), ..price(1, 1) }),
+                ..model("echo", "m")
+            },
+            "price.cache_write_5m_nano_usd_per_million",
+        ),
+        (
+            v1::PutModelRequest {
+                price: Some(v1::ModelPrice { cache_write_1h_nano_usd_per_million: Some(-1), ..price(1, 1) }),
+                ..model("echo", "m")
+            },
+            "price.cache_write_1h_nano_usd_per_million",
+        ),
     ] {
         assert_eq!(wrong_fields(registry.put_model(request).await), [field]);
     }
@@ -124,7 +138,12 @@ async fn what_is_absent_is_kept_and_an_equal_price_adds_none() {
     let put = async |request| ledger.registry().put_model(request).await.unwrap().into_inner().model.unwrap();
     let new = put(mine()).await;
     assert_eq!((new.max_tokens, new.supports_streaming, new.prices.len()), (None, true, 0));
-    let first = v1::ModelPrice { cached_input_nano_usd_per_million: Some(500_000), ..price(1_000_000, 2_000_000) };
+    let first = v1::ModelPrice {
+        cached_input_nano_usd_per_million: Some(500_000),
+        cache_write_5m_nano_usd_per_million: Some(1_250_000),
+        cache_write_1h_nano_usd_per_million: Some(2_000_000),
+        ..price(1_000_000, 2_000_000)
+    };
     let whole = v1::PutModelRequest {
         max_tokens: Some(4_096),
         supports_streaming: Some(false),

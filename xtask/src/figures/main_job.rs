@@ -5,7 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prompt_ledger_domain::execution::{Input, Params};
+use prompt_ledger_domain::execution::{CallTimeout, Input, Params};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
@@ -178,7 +178,7 @@ pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), FigureError>
         model: "gpt-4o-mini",
         input: &input,
         params: &Params::default(),
-        timeout: Duration::from_secs(9),
+        timeout: CallTimeout::asked(Duration::from_secs(9)),
         whole: false,
     };
     provider.call(call, None).await.map_err(|error| error.message)?;

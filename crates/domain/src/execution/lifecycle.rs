@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::event::Event;
 use super::record::{Attempt, Execution, ExecutionTexts, Failure, Input, Params};
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
+use super::timeout::CallTimeout;
 use crate::ids::{ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
@@ -47,8 +48,11 @@ pub struct NewExecution {
     pub correlation_id: String,
     /// Absent where the request has no idempotency key.
     pub key: Option<ExecutionKey>,
-    /// The limit of each provider call, above 0 and at most 1 h.
-    pub timeout: Duration,
+    /// The failed execution that has the key, which this one repeats: the store records it only while that is so, and
+    /// the key then is this one's. Absent where the key must be free.
+    pub retry_of: Option<ExecutionId>,
+    /// The limit of each provider call.
+    pub timeout: CallTimeout,
     /// The limit from recording to the end, queue and retries included; absent means none.
     pub expire_after: Option<Duration>,
     /// Number of attempts allowed after the first; 0 to [`Policy::most`](crate::retry::Policy::most).
@@ -86,10 +90,21 @@ pub struct Ended {
     pub error_message: String,
     /// The provider's id of the call; empty where it sent none or no call was made.
     pub provider_request_id: String,
+    /// The model that answered, as the provider names it, at most 255 bytes; empty where it named none or no call was
+    /// made.
+    pub response_model: String,
+    /// Requests that the call made: 0 where none was sent, 2 where the provider refused the form of the first.
+    pub requests: i32,
     /// The tokens of this attempt alone.
     pub usage: Usage,
     /// From the request sent to the last byte received, or to the abort; absent where no call was made.
     pub latency: Option<Duration>,
+}
+
+/// The number of requests of nearly every attempt: one where its call has a latency, otherwise none.
+#[must_use]
+pub fn usual_requests(latency_ms: Option<i32>) -> i32 {
+    i32::from(latency_ms.is_some())
 }
 
 impl Ended {
@@ -97,6 +112,12 @@ impl Ended {
     #[must_use]
     pub fn latency_ms(&self) -> Option<i32> {
         self.latency.map(|latency| i32::try_from(latency.as_millis()).unwrap_or(i32::MAX))
+    }
+
+    /// The number of requests in its stored form: absent where it is [`usual_requests`].
+    #[must_use]
+    pub fn stored_requests(&self) -> Option<i32> {
+        (self.requests != usual_requests(self.latency_ms())).then_some(self.requests)
     }
 }
 
@@ -174,10 +195,12 @@ impl Execution {
             failure: None,
             finish_reason: None,
             provider_request_id: String::new(),
+            response_model: String::new(),
             prompt_truncated: new.prompt_truncated,
             response_truncated: false,
             correlation_id: new.correlation_id,
             idempotency_key: new.key.map(|key| key.key).unwrap_or_default(),
+            retry_of: new.retry_of,
             timeout: new.timeout,
             expire_at: new.expire_after.map(|after| first.at.after(after)),
             max_retries: new.max_retries,
@@ -210,6 +233,7 @@ impl Execution {
             error_type: ended.error_type,
             error_message: ended.error_message,
             provider_request_id: ended.provider_request_id.clone(),
+            requests: ended.requests,
             usage: ended.usage,
             latency_ms,
         };
@@ -222,6 +246,7 @@ impl Execution {
             failure,
             finish_reason,
             provider_request_id: ended.provider_request_id,
+            response_model: ended.response_model,
             response_truncated,
             completed_at: Some(event.at),
             texts: self.texts.map(|texts| ExecutionTexts { response, ..texts }),

@@ -1,10 +1,9 @@
 //! The record of one execution: input, parameters, response, error, cost, and each attempt.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
+use super::timeout::CallTimeout;
 use crate::Timestamp;
 use crate::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use crate::mode::Mode;
@@ -85,6 +84,8 @@ pub struct Attempt {
     pub error_message: String,
     /// The provider's id of the call; empty where it sent none or no call was made.
     pub provider_request_id: String,
+    /// Requests that the call made: 0 where none was sent, 2 where the provider refused the form of the first.
+    pub requests: i32,
     /// The tokens of this attempt alone.
     pub usage: Usage,
     /// From the request sent to the last byte received, or to the abort, in milliseconds; absent where no call was
@@ -163,16 +164,22 @@ pub struct Execution {
     pub finish_reason: Option<FinishReason>,
     /// The provider's id of the last call; empty where it sent none or no call was made.
     pub provider_request_id: String,
+    /// The model that answered the last call, as the provider names it, at most 255 bytes; empty where it named none or
+    /// no call was made.
+    pub response_model: String,
     /// Whether the rendered prompt was cut to 200 KB.
     pub prompt_truncated: bool,
     /// Whether the response was cut to 500 KB.
     pub response_truncated: bool,
     /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
-    /// At most 255 bytes, unique within the prompt; empty where none was sent.
+    /// At most 255 bytes, unique within the prompt; empty where none was sent, and where the execution failed and another
+    /// repeated it under its key.
     pub idempotency_key: String,
-    /// The limit of each provider call, above 0 and at most 1 h.
-    pub timeout: Duration,
+    /// The failed execution that this one repeats under its key; absent where there is none.
+    pub retry_of: Option<ExecutionId>,
+    /// The limit of each provider call.
+    pub timeout: CallTimeout,
     /// When the execution fails as `Expired` unless it has ended; absent means never.
     pub expire_at: Option<Timestamp>,
     /// Number of attempts allowed after the first.

@@ -29,7 +29,7 @@ fn message(role: &str, content: &str) -> ChatMessage {
 fn defaults_are_filled_in() {
     let checked = sync(&spec()).unwrap();
     assert_eq!(checked.environment.as_str(), "dev");
-    assert_eq!((checked.timeout, checked.expire_after, checked.max_retries), (Duration::from_secs(120), None, 0));
+    assert_eq!((checked.timeout, checked.expire_after, checked.max_retries), (CallTimeout::default(), None, 0));
     let checked = spec().check(Mode::Full, ExecutionMode::Async, &Policy::default()).unwrap();
     assert_eq!(checked.max_retries, 3);
 }
@@ -135,6 +135,7 @@ fn the_hash_covers_what_is_executed_and_nothing_else() {
         Spec { timeout: Some(Duration::from_secs(1)), ..spec() },
         Spec { expire_after: Some(Duration::from_secs(1)), ..spec() },
         Spec { min_revision: Some(1), variables_bytes: 7, ..spec() },
+        Spec { retry_failed: true, ..spec() },
     ] {
         assert_eq!(hash(&same), base);
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use prompt_ledger_domain::Reason;
-use prompt_ledger_domain::execution::Status;
-use prompt_ledger_engine::Bounds;
+use prompt_ledger_domain::execution::{ErrorType, Params, Status};
+use prompt_ledger_engine::{Bounds, Job};
 use prompt_ledger_queue::{Announcement, Bus as _, Heard};
 use prompt_ledger_store::{EventLog, ExecutionWriter, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
@@ -43,6 +43,28 @@ async fn a_shutdown_ends_a_call_and_a_pause_between_two() {
         running.await.unwrap().unwrap();
         let ended = kit.get(id).await;
         assert_eq!((ended.id, <&str>::from(ended.failure.unwrap().error_type)), (id, "interrupted"));
+    }
+}
+
+#[tokio::test]
+async fn requests_are_counted_within_an_attempt_also_where_it_is_stopped() {
+    for stream_text in [false, true] {
+        let kit = Kit::new(LEASE, &[Duration::from_millis(1)]).await;
+        let refusal = || Reply::status(400, r#"{"error":{"param":"max_tokens"}}"#);
+        let limited = |job: Job| Job { params: Params { max_new_tokens: Some(5), ..job.params }, stream_text, ..job };
+        // Each attempt of a server is refused once: what it takes is not remembered before it has answered.
+        for reply in [refusal(), Reply::status(503, "{}"), refusal(), Reply::hang()] {
+            kit.model.next(reply);
+        }
+        let (job, bounds) = kit.recorded(1).await;
+        let (runner, id, job) = (kit.runner.clone(), job.fence.id, limited(job));
+        let running = tokio::spawn(async move { runner.run(job, bounds).await });
+        kit.model.wait_for_calls(4).await;
+        kit.runner.abort.cancel();
+        running.await.unwrap().unwrap();
+        let ended = kit.get(id).await;
+        let log: Vec<_> = ended.attempt_log.iter().map(|attempt| (attempt.requests, attempt.error_type)).collect();
+        assert_eq!(log, [(2, Some(ErrorType::ProviderError)), (2, Some(ErrorType::Interrupted))]);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{Execution, ExecutionMode, Input, Params};
+use prompt_ledger_domain::execution::{CallTimeout, Execution, ExecutionMode, Input, Params};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
@@ -136,7 +136,8 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         params: Params::default(),
         correlation_id: String::new(),
         key: None,
-        timeout: Duration::from_secs(60),
+        retry_of: None,
+        timeout: CallTimeout::asked(Duration::from_secs(60)),
         expire_after: None,
         max_retries,
         stream_text: false,

@@ -7,6 +7,7 @@ use crate::http::{AnswerSoFar, told_error};
 json_object!(Event {
     "type" => kind,
     "id" => id,
+    "model" => model,
     "message" => message,
     "content" => content,
     "content_block" => block,
@@ -19,6 +20,7 @@ json_object!(Event {
 
 json_object!(Start {
     "id" => id,
+    "model" => model,
     "content" => content,
     "usage" => usage,
     "stop_reason" => stop_reason,
@@ -52,6 +54,7 @@ pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Resu
         "message_start" => {
             let start: Start<'_> = event.message.object();
             answer.tell_id(start.id);
+            answer.tell_model(start.model);
             answer.tell_usage(start.usage);
             read_blocks(start.content, answer);
             answer.finish(ONLY, start.stop_reason);
@@ -63,6 +66,7 @@ pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Resu
         // A whole message.
         _ if event.content.is_given() => {
             answer.tell_id(event.id);
+            answer.tell_model(event.model);
             answer.be_whole();
             answer.choose();
             read_blocks(event.content, answer);

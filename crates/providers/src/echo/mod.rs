@@ -36,13 +36,15 @@ impl Provider for Echo {
         Ok(Answer {
             usage: Usage {
                 prompt_tokens: Some(count(texts(call.input).map(words).sum())),
-                cached_prompt_tokens: None,
                 response_tokens: Some(count(words(&text))),
+                ..Usage::default()
             },
             finish_reason: Some(if heard.len() < said.len() { FinishReason::Length } else { FinishReason::Stop }),
             text,
             truncated: false,
             request_id: String::new(),
+            response_model: call.model.to_owned(),
+            requests: 1,
             latency: begun.elapsed(),
         })
     }

@@ -9,14 +9,16 @@ use prompt_ledger_domain::model::Usage;
 use super::counts::{Counts, PromptCount};
 use super::finish::FinishWord;
 use super::json::{Lenient, Raw, json_object};
-use super::outcome::{CallFault, is_request_id};
+use super::outcome::{CallFault, is_model_name, is_request_id};
 use super::prose::Prose;
+use super::redact::Redactor;
+use crate::CallDetails;
 
 /// Reads one document of an answer, whole or a part of it. Fails where it is no JSON; then it has changed nothing.
 pub(crate) type ReadDocument = fn(&str, &mut AnswerSoFar) -> serde_json::Result<()>;
 
 /// The answer to one call while it is read. It is all that is left of a call that is given up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AnswerSoFar {
     /// When the request was made.
     pub(super) began: Instant,
@@ -26,12 +28,20 @@ pub(crate) struct AnswerSoFar {
     prompt_count: PromptCount,
     /// Empty until the provider has told it.
     pub(super) request_id: String,
-    /// Counts or id have come that were not handed on.
+    /// Empty until the provider has told it.
+    response_model: String,
+    /// Requests that were made.
+    pub(super) requests: i32,
+    /// Counts, id or model have come that were not handed on.
     pub(super) has_news: bool,
     /// The choice whose text is kept: the first that said any.
     followed: Option<i64>,
     /// Why that choice ended, and why any did.
     finish: [Option<FinishReason>; 2],
+    /// The document that is read has text of the choice that is followed.
+    speaks: bool,
+    /// That choice ended in a document without text, and none has come since.
+    is_finished: bool,
     had_choice: bool,
     called_tools: bool,
     /// A document was a whole answer by itself, and no event.
@@ -44,12 +54,6 @@ pub(crate) struct AnswerSoFar {
     breakdown: Option<CallFault>,
 }
 
-impl Default for AnswerSoFar {
-    fn default() -> Self {
-        Self::new(PromptCount::Includes)
-    }
-}
-
 json_object!(Part { "text" => text, });
 
 impl AnswerSoFar {
@@ -60,9 +64,13 @@ impl AnswerSoFar {
             counts: Counts::default(),
             prompt_count,
             request_id: String::new(),
+            response_model: String::new(),
+            requests: 0,
             has_news: false,
             followed: None,
             finish: [None; 2],
+            speaks: false,
+            is_finished: false,
             had_choice: false,
             called_tools: false,
             is_whole: false,
@@ -72,9 +80,24 @@ impl AnswerSoFar {
         }
     }
 
+    /// Another request is made in place of the one before; only their number stays.
+    pub(super) fn begin_again(&mut self) {
+        *self = Self { requests: self.requests, ..Self::new(self.prompt_count) };
+    }
+
     /// Token counts so far, in our form.
-    pub(super) fn usage(&self) -> Usage {
+    fn usage(&self) -> Usage {
         self.counts.usage(self.prompt_count)
+    }
+
+    /// What is known besides the text, without secrets.
+    pub(super) fn details(&self, redactor: &Redactor) -> CallDetails {
+        CallDetails {
+            usage: self.usage(),
+            request_id: redactor.request_id(&self.request_id),
+            response_model: redactor.model_name(&self.response_model),
+            requests: self.requests,
+        }
     }
 
     pub(super) fn finish_reason(&self) -> Option<FinishReason> {
@@ -89,6 +112,17 @@ impl AnswerSoFar {
             && is_request_id(&id)
         {
             self.request_id = id.into_owned();
+            self.has_news = true;
+        }
+    }
+
+    /// The model that answers; the first name stays. Some servers send an empty one until they have chosen.
+    pub(crate) fn tell_model(&mut self, name: Raw<'_>) {
+        if self.response_model.is_empty()
+            && let Some(name) = name.word()
+            && is_model_name(&name)
+        {
+            self.response_model = name.into_owned();
             self.has_news = true;
         }
     }
@@ -112,6 +146,7 @@ impl AnswerSoFar {
         let Some(literal) = content.literal().filter(|literal| literal.len() > 2) else { return false };
         if *self.followed.get_or_insert(choice) == choice {
             self.prose.push_literal(literal);
+            (self.speaks, self.is_finished) = (true, false);
         }
         true
     }
@@ -139,12 +174,25 @@ impl AnswerSoFar {
                 if self.followed == Some(choice) {
                     *followed = Some(reason);
                 }
+                let is_answer = self.followed == Some(choice) || self.followed.is_none() && self.called_tools;
+                self.is_finished |= is_answer && !self.speaks;
             }
             Some(FinishWord::Breakdown(word)) => {
                 let message = format!("the provider broke off its answer: {word}");
                 self.breakdown.get_or_insert(CallFault::new(ErrorType::ProviderError, message));
             }
         }
+    }
+
+    /// Another document is read.
+    pub(super) fn begin_document(&mut self) {
+        self.speaks = false;
+    }
+
+    /// Whether a connection that breaks or falls silent now takes nothing of the answer away: it is a whole one, or has
+    /// been told why it ended. Servers that tell that with every piece of text have not said it for good.
+    pub(super) fn is_all_told(&self) -> bool {
+        self.is_whole && self.finish_reason().is_some() || self.is_finished && !self.prose.is_half()
     }
 
     /// The provider told an error; the first one stays.

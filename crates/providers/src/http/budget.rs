@@ -2,7 +2,6 @@
 //! parsed.
 
 use std::fmt;
-use std::mem::take;
 use std::sync::Arc;
 
 use prompt_ledger_domain::limits;
@@ -48,8 +47,9 @@ impl BodyBudget {
         self.parse_into(&mut (), length, move |()| parse()).await
     }
 
-    /// Parses text of this length into `state`, which is away only while that is under way on another thread.
-    pub(super) async fn parse_into<S: Default + Send + 'static, T: Send + 'static>(
+    /// Parses text of this length into `state`. Where the call is given up while that is under way on another thread, the
+    /// state is as it was before.
+    pub(super) async fn parse_into<S: Clone + Send + 'static, T: Send + 'static>(
         &self,
         state: &mut S,
         length: usize,
@@ -60,15 +60,16 @@ impl BodyBudget {
         }
         let unread = |_| CallFault::invalid_response("the provider's answer could not be read");
         let turn = Arc::clone(&self.parsers).acquire_owned().await.map_err(|_| unread(()))?;
-        let mut moved = take(state);
+        // Short beside the text that is parsed: of an answer at most what is stored.
+        let mut copy = state.clone();
         // Parsing goes on when the call is dropped, so it keeps its permit, and what it parses keeps its room.
         let parsing = tokio::task::spawn_blocking(move || {
-            let parsed = parse(&mut moved);
+            let parsed = parse(&mut copy);
             drop(turn);
-            (moved, parsed)
+            (copy, parsed)
         });
-        let (moved, parsed) = parsing.await.map_err(|_| unread(()))?;
-        *state = moved;
+        let (copy, parsed) = parsing.await.map_err(|_| unread(()))?;
+        *state = copy;
         Ok(parsed)
     }
 }
@@ -227,5 +228,27 @@ mod tests {
         assert_ne!(budget.parse(SMALL_BYTES + 1, thread).await.unwrap(), here);
         let failed = budget.parse(SMALL_BYTES + 1, || panic!("in a parser")).await.unwrap_err();
         assert_eq!(<&str>::from(failed.error_type), "invalid_response");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_while_it_is_parsed_keeps_what_it_had() {
+        let budget = BodyBudget::default();
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let mut state = "so far".to_owned();
+        let parse = move |state: &mut String| {
+            state.push_str(", and more");
+            begun.send(()).unwrap();
+            may_go_on.recv().unwrap();
+        };
+        let parsing = budget.parse_into(&mut state, SMALL_BYTES + 1, parse);
+        tokio::select! {
+            _ = parsing => panic!("it cannot end"),
+            begun = has_begun => begun.unwrap(),
+        }
+        assert_eq!(state, "so far");
+        go_on.send(()).unwrap();
+        budget.parse_into(&mut state, SMALL_BYTES + 1, |state| state.push('!')).await.unwrap();
+        assert_eq!(state, "so far!");
     }
 }

@@ -12,8 +12,12 @@ pub(crate) struct Counts {
     total: Option<i64>,
     /// Read from the cache.
     cached: Option<i64>,
-    /// Written to the cache.
+    /// Written to the cache, whatever the time that it is kept for.
     written: Option<i64>,
+    /// Of these, for 5 minutes.
+    written_5m: Option<i64>,
+    /// Of these, for an hour.
+    written_1h: Option<i64>,
     reasoning: Option<i64>,
 }
 
@@ -38,15 +42,29 @@ json_object!(Used {
     "prompt_cache_hit_tokens" => cache_hit,
     "cached_tokens" => cached,
     "cache_read_input_tokens" => cache_read,
-    "cache_creation_input_tokens" => cache_creation,
+    "cache_creation_input_tokens" => written,
+    "cache_write_input_tokens" => cache_write,
+    "cache_creation" => lifetimes,
     "reasoning_tokens" => reasoning,
 });
 
 json_object!(TokenDetails {
     "cached_tokens" => cached,
-    "cache_write_tokens" => written,
+    "cache_write_tokens" => cache_write,
+    "cache_creation_tokens" => cache_creation,
+    "cache_creation_input_tokens" => written,
+    "cache_creation" => lifetimes,
+    "cache_creation_token_details" => lifetime_details,
     "reasoning_tokens" => reasoning,
 });
+
+json_object!(
+    /// What was written to the cache, by the time that it is kept for.
+    CacheLifetimes {
+        "ephemeral_5m_input_tokens" => minutes,
+        "ephemeral_1h_input_tokens" => hour,
+    }
+);
 
 fn first<const N: usize>(names: [Raw<'_>; N]) -> Option<i64> {
     names.into_iter().find_map(Raw::count)
@@ -59,12 +77,29 @@ impl Counts {
         let used: Used<'_> = usage.object();
         let details = [used.prompt_details, used.input_details, used.completion_details, used.output_details];
         let [prompt, input, completion, output] = details.map(Raw::object::<TokenDetails<'_>>);
+        let lifetimes =
+            [used.lifetimes, prompt.lifetimes, prompt.lifetime_details, input.lifetimes, input.lifetime_details];
+        let lifetimes = lifetimes.map(Raw::object::<CacheLifetimes<'_>>);
         for (kept, told) in [
             (&mut self.prompt, first([used.prompt, used.input])),
             (&mut self.response, first([used.completion, used.output])),
             (&mut self.total, first([used.total])),
             (&mut self.cached, first([prompt.cached, input.cached, used.cache_hit, used.cached, used.cache_read])),
-            (&mut self.written, first([used.cache_creation, prompt.written, input.written])),
+            (
+                &mut self.written,
+                first([
+                    used.written,
+                    used.cache_write,
+                    prompt.cache_write,
+                    prompt.cache_creation,
+                    prompt.written,
+                    input.cache_write,
+                    input.cache_creation,
+                    input.written,
+                ]),
+            ),
+            (&mut self.written_5m, first(lifetimes.map(|lifetimes| lifetimes.minutes))),
+            (&mut self.written_1h, first(lifetimes.map(|lifetimes| lifetimes.hour))),
             (&mut self.reasoning, first([completion.reasoning, output.reasoning, used.reasoning])),
         ] {
             if told.is_some_and(|told| told != 0) || kept.is_none() {
@@ -81,9 +116,11 @@ impl Counts {
     /// In our form: a prompt's count includes cached tokens, a response's reasoning ones. Servers disagree about both,
     /// so the total decides, by the first rule that fits it.
     pub(crate) fn usage(&self, prompt_count: PromptCount) -> Usage {
-        let [prompt, response, cached, written, reasoning] =
-            [self.prompt, self.response, self.cached, self.written, self.reasoning].map(Option::unwrap_or_default);
         let sum = |counts: &[i64]| counts.iter().fold(0_i64, |sum, count| sum.saturating_add(*count));
+        let (written_5m, written_1h) = self.written_by_lifetime();
+        let [prompt, response, cached, reasoning] =
+            [self.prompt, self.response, self.cached, self.reasoning].map(Option::unwrap_or_default);
+        let written = sum(&[written_5m.unwrap_or_default(), written_1h.unwrap_or_default()]);
         let with_cache = sum(&[prompt, cached, written]);
         let as_told = (self.prompt, self.response);
         let (prompt, response) = match (prompt_count, self.total) {
@@ -105,8 +142,18 @@ impl Counts {
         Usage {
             prompt_tokens: count(prompt),
             cached_prompt_tokens: count(self.cached),
+            cache_write_5m_tokens: count(written_5m),
+            cache_write_1h_tokens: count(written_1h),
             response_tokens: count(response),
         }
+    }
+
+    /// What was written to the cache for 5 minutes, and for an hour. All that was written is known to be for an hour, or
+    /// counts as for 5 minutes: that is the usual time, and the cheaper one.
+    fn written_by_lifetime(&self) -> (Option<i64>, Option<i64>) {
+        let Some(all) = self.written else { return (self.written_5m, self.written_1h) };
+        let hour = self.written_1h.map(|hour| hour.min(all));
+        (Some(all - hour.unwrap_or_default()), hour)
     }
 }
 
@@ -128,7 +175,17 @@ mod tests {
         cached: impl Into<Option<i32>>,
         response: impl Into<Option<i32>>,
     ) -> Usage {
-        Usage { prompt_tokens: prompt.into(), cached_prompt_tokens: cached.into(), response_tokens: response.into() }
+        let (prompt_tokens, cached_prompt_tokens, response_tokens) = (prompt.into(), cached.into(), response.into());
+        Usage { prompt_tokens, cached_prompt_tokens, response_tokens, ..Usage::default() }
+    }
+
+    fn written(minutes: impl Into<Option<i32>>, hour: impl Into<Option<i32>>) -> [Option<i32>; 2] {
+        [minutes.into(), hour.into()]
+    }
+
+    /// Without what was written to the cache.
+    fn apart_from_writes(usage: Usage) -> Usage {
+        Usage { cache_write_5m_tokens: None, cache_write_1h_tokens: None, ..usage }
     }
 
     #[test]
@@ -149,8 +206,42 @@ mod tests {
             (json!({"prompt_tokens": -1, "completion_tokens": 4_000_000_000_u64}), usage(None, None, None)),
             (json!({"prompt_tokens": 7.5, "completion_tokens": "many"}), usage(None, None, None)),
         ] {
-            assert_eq!(counts(std::slice::from_ref(&told)).usage(PromptCount::Includes), expected, "{told}");
+            let usage = counts(std::slice::from_ref(&told)).usage(PromptCount::Includes);
+            assert_eq!(apart_from_writes(usage), expected, "{told}");
         }
+    }
+
+    #[test]
+    fn what_is_written_to_the_cache_is_read_under_every_name_in_use() {
+        let lifetimes =
+            |minutes: i64, hour: i64| json!({"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour});
+        let details = |name: &str, value: Value| json!({"prompt_tokens": 99, "prompt_tokens_details": {name: value}});
+        for (told, expected) in [
+            (json!({"prompt_tokens": 99}), written(None, None)),
+            (json!({"cache_creation_input_tokens": 7}), written(7, None)),
+            (json!({"cache_write_input_tokens": "7"}), written(7, None)),
+            (details("cache_write_tokens", json!(7)), written(7, None)),
+            (details("cache_creation_tokens", json!(7.0)), written(7, None)),
+            (details("cache_creation_input_tokens", json!(7)), written(7, None)),
+            (json!({"input_tokens_details": {"cache_write_tokens": 7}}), written(7, None)),
+            // By the time that it is kept for.
+            (json!({"cache_creation_input_tokens": 7, "cache_creation": lifetimes(3, 4)}), written(3, 4)),
+            (json!({"cache_creation_input_tokens": 0, "cache_creation": lifetimes(0, 0)}), written(0, 0)),
+            (json!({"cache_creation": lifetimes(3, 4)}), written(3, 4)),
+            (details("cache_creation", json!({"ephemeral_5m_input_tokens": 3})), written(3, None)),
+            (details("cache_creation_token_details", lifetimes(3, 4)), written(3, 4)),
+            // The sum is right where they disagree.
+            (json!({"cache_creation_input_tokens": 7, "cache_creation": lifetimes(1, 2)}), written(5, 2)),
+            (json!({"cache_creation_input_tokens": 7, "cache_creation": lifetimes(9, 9)}), written(0, 7)),
+            (json!({"cache_creation_input_tokens": 7, "cache_creation": "both"}), written(7, None)),
+        ] {
+            for prompt_count in [PromptCount::Includes, PromptCount::Excludes] {
+                let usage = counts(std::slice::from_ref(&told)).usage(prompt_count);
+                assert_eq!([usage.cache_write_5m_tokens, usage.cache_write_1h_tokens], expected, "{told}");
+            }
+        }
+        let told = json!({"input_tokens": 2, "cache_read_input_tokens": 10, "cache_creation": lifetimes(3, 4)});
+        assert_eq!(counts(&[told]).usage(PromptCount::Excludes).prompt_tokens, Some(19), "without their sum too");
     }
 
     #[test]
@@ -214,7 +305,8 @@ mod tests {
             {
                 told[name] = json!(count);
             }
-            assert_eq!(counts(std::slice::from_ref(&told)).usage(PromptCount::Includes), expected, "{told}");
+            let usage = counts(std::slice::from_ref(&told)).usage(PromptCount::Includes);
+            assert_eq!(apart_from_writes(usage), expected, "{told}");
         }
     }
 
@@ -236,7 +328,8 @@ mod tests {
             (json!({"input_tokens": i32::MAX, "cache_read_input_tokens": 1}), usage(None, 1, None)),
             (json!({"cache_read_input_tokens": 1}), usage(None, 1, None)),
         ] {
-            assert_eq!(counts(std::slice::from_ref(&told)).usage(PromptCount::Excludes), expected, "{told}");
+            let usage = counts(std::slice::from_ref(&told)).usage(PromptCount::Excludes);
+            assert_eq!(apart_from_writes(usage), expected, "{told}");
         }
         let parts = [
             json!({"input_tokens": 20, "cache_read_input_tokens": 30, "output_tokens": 1}),

@@ -33,10 +33,10 @@ pub struct Endpoint {
     pub ca: Option<Vec<u8>>,
     /// Bounds connecting; 10 seconds by default. A call's own timeout bounds it too.
     pub connect_timeout: Duration,
-    /// Bounds the time from the request to a stream's first byte, where the call has the default timeout; 60 seconds by
+    /// Bounds the time from the request to a stream's first byte, where no timeout was asked for; 60 seconds by
     /// default. A call whose timeout was asked for has that instead.
     pub first_byte_timeout: Duration,
-    /// Bounds the silence within a stream that has begun, where the call has the default timeout; 30 seconds by default.
+    /// Bounds the silence within a stream that has begun, where no timeout was asked for; 30 seconds by default.
     pub idle_timeout: Duration,
     /// How long a connection without a call is kept; 4 seconds by default, since many servers close theirs after 5. Zero
     /// keeps none.

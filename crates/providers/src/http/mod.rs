@@ -22,13 +22,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use prompt_ledger_domain::error::Result;
-use prompt_ledger_domain::execution::{ErrorType, Input};
+use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Input};
 use prompt_ledger_domain::limits;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response};
 use url::Url;
 
-use crate::{Answer, Call, CallError, TextSink};
+use crate::{Answer, Call, CallDetails, CallError, TextSink};
 
 pub(crate) use self::answer::{AnswerSoFar, ReadDocument};
 use self::body::{ResponseBody, Silence};
@@ -122,25 +122,30 @@ impl Http {
     ) -> Result<Answer, CallError> {
         let mut so_far = AnswerSoFar::new(self.prompt_count);
         let asking = self.ask(&call, sink, &mut so_far, write);
-        let asked = tokio::time::timeout(call.timeout, asking).await.unwrap_or_else(|_| {
-            let message = format!("the provider had not answered after {:?}", call.timeout);
-            Err(CallFault::new(ErrorType::Timeout, message))
+        let asked = tokio::time::timeout(call.timeout.limit(), asking).await.unwrap_or_else(|_| {
+            let message = format!("the provider had not answered after {:?}", call.timeout.limit());
+            // Only the end of the answer had not come.
+            if so_far.is_all_told() { Ok(()) } else { Err(CallFault::new(ErrorType::Timeout, message)) }
         });
         let latency = so_far.began.elapsed();
-        let (usage, finish_reason) = (so_far.usage(), so_far.finish_reason());
-        let request_id = self.redactor.request_id(std::mem::take(&mut so_far.request_id));
+        let finish_reason = so_far.finish_reason();
+        let CallDetails { usage, request_id, response_model, requests } = so_far.details(&self.redactor);
         let (text, truncated) = (so_far.prose.finish(), so_far.prose.is_truncated());
         match asked {
-            Ok(()) => Ok(Answer { text, truncated, usage, finish_reason, request_id, latency }),
+            Ok(()) => {
+                Ok(Answer { text, truncated, usage, finish_reason, request_id, response_model, requests, latency })
+            }
             Err(fault) => Err(CallError {
                 error_type: fault.error_type,
                 message: self.shown(fault.message, call.input).await,
                 retry_after: fault.retry_after,
                 request_id,
+                response_model,
+                requests,
                 usage,
                 text,
                 truncated,
-                latency: fault.sent.then_some(latency),
+                latency: (requests > 0).then_some(latency),
             }),
         }
     }
@@ -174,7 +179,7 @@ impl Http {
                 Err(refused) if !is_second => {
                     if let Some(other) = form.without(&refused.refused_fields, has_limit, streams) {
                         (form, is_second) = (other, true);
-                        *so_far = AnswerSoFar::new(self.prompt_count);
+                        so_far.begin_again();
                         continue;
                     }
                 }
@@ -193,7 +198,12 @@ impl Http {
         so_far: &mut AnswerSoFar,
         write: WriteBody<'_>,
     ) -> Result<(), CallFault> {
-        let body = write(form, streams).map_err(|error| CallFault::unsent(error.to_string()))?;
+        let body =
+            write(form, streams).map_err(|error| CallFault::new(ErrorType::InvalidRequest, error.to_string()))?;
+        so_far.requests += 1;
+        if let Some(sink) = &mut sink {
+            sink.told(so_far.details(&self.redactor));
+        }
         let silence = if streams { self.silence(call.timeout, so_far.began) } else { None };
         let opening = self.open(body, silence, so_far);
         let (body, retry_after) = match silence {
@@ -201,7 +211,7 @@ impl Http {
             None => opening.await?,
         };
         if let Some(sink) = &mut sink {
-            sink.told(so_far.usage(), &self.redactor.request_id(so_far.request_id.clone()));
+            sink.told(so_far.details(&self.redactor));
         }
         let reader = AnswerReader::new(body, self.bodies.clone());
         let read = reader.read(sink, so_far, &self.redactor, self.read).await;
@@ -209,9 +219,9 @@ impl Http {
     }
 
     /// The bounds of a stream's silence: none where the caller asked for a timeout, which bounds it then.
-    fn silence(&self, timeout: Duration, began: Instant) -> Option<Silence> {
+    fn silence(&self, timeout: CallTimeout, began: Instant) -> Option<Silence> {
         let silence = Silence { began, first: self.first_byte_timeout, idle: self.idle_timeout };
-        (timeout == limits::TIMEOUT_DEFAULT).then_some(silence)
+        (!timeout.is_asked()).then_some(silence)
     }
 
     /// Sends a request once; returns the body of a successful response as it begins, and the wait that it asks for all the
@@ -227,7 +237,11 @@ impl Http {
         let mut request = Request::new(Method::POST, self.url.clone());
         self.headers.clone_into(request.headers_mut());
         *request.body_mut() = Some(body.into());
-        let response = self.client.execute(request).await.map_err(|error| broken(&self.place, &error))?;
+        let response = self.client.execute(request).await.map_err(|error| {
+            // Nothing was sent where there was no connection.
+            so_far.requests -= i32::from(error.is_connect());
+            broken(&self.place, &error)
+        })?;
         so_far.request_id = id_header(response.headers());
         let retry_after = retry_after::wish(response.headers(), SystemTime::now);
         if response.status().is_success() {
@@ -270,15 +284,14 @@ impl Http {
 }
 
 fn broken(place: &str, error: &reqwest::Error) -> CallFault {
-    let fault = match (error.is_timeout(), error.is_connect()) {
+    match (error.is_timeout(), error.is_connect()) {
         (true, true) => CallFault::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
         (true, false) => CallFault::new(ErrorType::Timeout, format!("the connection to {place} went silent")),
         (false, true) => CallFault::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
         (false, false) => {
             CallFault::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error)))
         }
-    };
-    CallFault { sent: !error.is_connect(), ..fault }
+    }
 }
 
 /// The innermost cause; it names neither the URL nor what was sent.

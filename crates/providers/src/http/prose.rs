@@ -7,7 +7,7 @@ use prompt_ledger_domain::text;
 
 /// Text put together from JSON strings. It holds no NUL, which databases do not store, and no half of a surrogate pair:
 /// either is U+FFFD. Halves at the end of one string and at the begin of the next are one character.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Prose {
     text: String,
     /// The first half of a pair whose second has not come.
@@ -40,6 +40,11 @@ impl Prose {
     /// Whether nothing was said, not even half a character.
     pub(crate) fn is_empty(&self) -> bool {
         self.text.is_empty() && self.high.is_none()
+    }
+
+    /// Whether it ends with half a character.
+    pub(crate) fn is_half(&self) -> bool {
+        self.high.is_some()
     }
 
     /// Appends a string, given as JSON with its quotation marks; the JSON must be valid.

@@ -5,6 +5,7 @@ use std::mem::{replace, take};
 use std::time::Duration;
 
 use bytes::Bytes;
+use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::limits;
 use tokio::time::timeout;
 
@@ -71,8 +72,7 @@ impl AnswerReader {
             let frame = match self.next().await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
-                // The connection broke behind the whole answer.
-                Err(_) if so_far.is_whole && so_far.finish_reason().is_some() => break,
+                Err(fault) if is_of_connection(&fault) && so_far.is_all_told() => break,
                 Err(fault) => return Err(fault),
             };
             match frame.data.trim_ascii() {
@@ -103,7 +103,7 @@ impl AnswerReader {
             self.before += 1;
             if let Some(sink) = sink.as_deref_mut() {
                 if take(&mut so_far.has_news) {
-                    sink.told(so_far.usage(), &redactor.request_id(so_far.request_id.clone()));
+                    sink.told(so_far.details(redactor));
                 }
                 push(sink, so_far, &mut pushed);
             }
@@ -167,6 +167,11 @@ impl AnswerReader {
     }
 }
 
+/// Whether the connection broke or fell silent.
+fn is_of_connection(fault: &CallFault) -> bool {
+    matches!(fault.error_type, ErrorType::Connection | ErrorType::Timeout)
+}
+
 /// Pushes the text behind what was pushed before.
 fn push(sink: &mut dyn TextSink, so_far: &AnswerSoFar, pushed: &mut usize) {
     let text = so_far.prose.as_str();
@@ -184,6 +189,7 @@ fn understand(frame: &BodyFrame, so_far: &mut AnswerSoFar, dialect: ReadDocument
         so_far.fail(refusal::told(&text));
         return Ok(());
     }
+    so_far.begin_document();
     let was_whole = take(&mut so_far.is_whole);
     let read = dialect(&text, so_far).or_else(|error| match repaired(&text) {
         Some(fixed) => dialect(&fixed, so_far),

@@ -11,7 +11,7 @@ use prompt_ledger_domain::limits::ERROR_MESSAGE_BYTES;
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::text;
 
-use super::outcome::is_request_id;
+use super::outcome::{is_model_name, is_request_id};
 
 const HIDDEN: &str = "***";
 /// Prompts of up to this many bytes are not hidden: they may be ordinary words of the message.
@@ -74,11 +74,21 @@ impl Redactor {
     }
 
     /// A request id; empty where it has not the form of one, or contains the key.
-    pub(crate) fn request_id(&self, id: String) -> String {
-        let lower = id.to_ascii_lowercase();
-        let stands = |form: &KeyForm| if form.is_base64 { id.contains(&form.text) } else { lower.contains(&form.text) };
-        let holds_key = || self.forms.iter().any(|form| form.text.len() >= CHANCE_BYTES && stands(form));
-        if is_request_id(&id) && !holds_key() { id } else { String::new() }
+    pub(crate) fn request_id(&self, id: &str) -> String {
+        if is_request_id(id) && !self.is_in(id) { id.to_owned() } else { String::new() }
+    }
+
+    /// A model's name; empty where it has not the form of one, or contains the key.
+    pub(crate) fn model_name(&self, name: &str) -> String {
+        if is_model_name(name) && !self.is_in(name) { name.to_owned() } else { String::new() }
+    }
+
+    /// Whether the key stands in a short text.
+    fn is_in(&self, text: &str) -> bool {
+        let lower = text.to_ascii_lowercase();
+        let stands =
+            |form: &KeyForm| if form.is_base64 { text.contains(&form.text) } else { lower.contains(&form.text) };
+        self.forms.iter().any(|form| form.text.len() >= CHANCE_BYTES && stands(form))
     }
 
     /// The first `LOOKED_AT_BYTES` of a message, with each form of the key hidden.

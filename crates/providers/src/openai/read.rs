@@ -6,6 +6,7 @@ use crate::http::{AnswerSoFar, told_error};
 
 json_object!(Completion {
     "id" => id,
+    "model" => model,
     "choices" => choices,
     "usage" => usage,
     "x_groq" => groq,
@@ -49,6 +50,7 @@ impl Completion<'_> {
 pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Result<()> {
     let completion: Completion<'_> = json::document(document)?;
     answer.tell_id(completion.id);
+    answer.tell_model(completion.model);
     answer.tell_usage(completion.groq.object::<Groq<'_>>().usage);
     answer.tell_usage(completion.usage);
     let mut is_error = completion.is_error();

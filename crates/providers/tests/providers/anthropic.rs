@@ -16,7 +16,7 @@ async fn a_prompt_goes_out_as_one_user_message_and_the_answer_comes_back_whole()
     let model = FakeModel::start().await;
     let answer = Ask::new(&anthropic(&model), prompt("Hello, model.")).answer().await;
     assert_eq!((answer.text.as_str(), answer.finish_reason), ("Hello, model.", Some(FinishReason::Stop)));
-    assert_eq!(answer.usage, Usage { prompt_tokens: Some(2), cached_prompt_tokens: None, response_tokens: Some(2) });
+    assert_eq!(answer.usage, Usage { prompt_tokens: Some(2), response_tokens: Some(2), ..Usage::default() });
     assert_eq!(answer.request_id, "req_fake-1");
 
     let request = model.last_request();

@@ -8,7 +8,7 @@ use prompt_ledger_providers::echo::Echo;
 use crate::setup::{Ask, all_params, messages, prompt};
 
 fn used(prompt: i32, response: i32) -> Usage {
-    Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: None, response_tokens: Some(response) }
+    Usage { prompt_tokens: Some(prompt), response_tokens: Some(response), ..Usage::default() }
 }
 
 #[tokio::test]

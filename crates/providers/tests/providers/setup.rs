@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::execution::{ChatMessage, Input, Params};
+use prompt_ledger_domain::execution::{CallTimeout, ChatMessage, Input, Params};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
@@ -79,7 +79,7 @@ pub(crate) fn all_params() -> Params {
 pub(crate) struct Ask<'a> {
     pub(crate) input: Input,
     pub(crate) params: Params,
-    pub(crate) timeout: Duration,
+    pub(crate) timeout: CallTimeout,
     pub(crate) provider: &'a dyn Provider,
     /// Asks for the whole answer even with a sink.
     is_whole: bool,
@@ -87,7 +87,7 @@ pub(crate) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(provider: &'a dyn Provider, input: Input) -> Self {
-        Self { input, params: Params::default(), timeout: CALL_TIMEOUT, provider, is_whole: false }
+        Self { input, params: Params::default(), timeout: CallTimeout::asked(CALL_TIMEOUT), provider, is_whole: false }
     }
 
     pub(crate) fn params(mut self, params: Params) -> Self {
@@ -96,7 +96,13 @@ impl<'a> Ask<'a> {
     }
 
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = CallTimeout::asked(timeout);
+        self
+    }
+
+    /// Without a timeout that was asked for.
+    pub(crate) fn without_timeout(mut self) -> Self {
+        self.timeout = CallTimeout::default();
         self
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::setup::{Ask, all_params, anthropic, both, channel, openai, prompt};
 
 fn used(prompt: i32, response: i32) -> Usage {
-    Usage { prompt_tokens: Some(prompt), cached_prompt_tokens: None, response_tokens: Some(response) }
+    Usage { prompt_tokens: Some(prompt), response_tokens: Some(response), ..Usage::default() }
 }
 
 /// An event of OpenAI with this delta.

@@ -10,7 +10,7 @@ use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 
-use crate::setup::{Ask, KEY, anthropic, both, channel, endpoint, openai, prompt};
+use crate::setup::{Ask, CALL_TIMEOUT, KEY, anthropic, both, channel, endpoint, openai, prompt};
 
 const SHORT: Duration = Duration::from_millis(250);
 
@@ -59,24 +59,62 @@ async fn a_stream_that_ends_without_a_finish_reason_is_a_connection_failure() {
     }
 }
 
+/// OpenAI's last piece of text, with the reason beside it.
+const HI_AND_STOP: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n";
+/// The end of a choice that is not the answer.
+const OTHER_STOP: &str = "data: {\"choices\":[{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const EMPTY_STOP: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"\"},\"finish_reason\":\"length\"}]}\n\n";
+const CALLED: &str = "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0}]}}]}\n\n";
+const END_TURN: &str = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n";
+
 #[tokio::test]
-async fn a_connection_that_breaks_is_a_connection_failure_also_behind_the_finish_reason() {
+async fn a_connection_that_breaks_before_the_answer_is_all_told_is_a_connection_failure() {
     let model = FakeModel::start().await;
     let [openai, anthropic] = both(&model);
     for (provider, stream) in [
         (&openai, vec![USED, HI]),
-        (&openai, vec![USED, HI, STOP]),
+        (&openai, vec![USED, STOP]),
+        (&openai, vec![USED, HI, OTHER_STOP]),
+        // Some servers tell a reason with every piece of text.
+        (&openai, vec![USED, HI_AND_STOP]),
+        (&openai, vec![USED, HI, STOP, HI]),
         (&anthropic, vec![START, TEXT]),
-        (
-            &anthropic,
-            vec![START, TEXT, "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n"],
-        ),
+        (&anthropic, vec![START, TEXT, END_TURN, TEXT]),
     ] {
         model.next(Reply::events(stream.clone()).then_cut().header("x-request-id", "req-1"));
         let (failure, _) = Ask::new(&**provider, prompt("hello")).broken().await;
         assert_eq!(failure.error_type, ErrorType::Connection, "{stream:?}");
         assert!(failure.message.contains(" broke: "), "{}", failure.message);
         assert_eq!((failure.usage, failure.request_id.as_str()), (prompt_used(), "req-1"), "{stream:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_or_hangs_behind_text_and_a_finish_reason_is_not_bought_again() {
+    let model = FakeModel::start().await;
+    let bounds = Endpoint { idle_timeout: SHORT, ..endpoint("http://localhost") };
+    let [openai, anthropic] = bounded(&model, &bounds);
+    for (provider, stream, text) in [
+        (&openai, vec![USED, HI, STOP], "hi"),
+        (&openai, vec![USED, HI_AND_STOP, STOP], "hi"),
+        (&openai, vec![USED, HI, EMPTY_STOP, OTHER_STOP], "hi"),
+        (&openai, vec![USED, CALLED, STOP], ""),
+        (&openai, vec![USED, HI, STOP, "data: {\"id\": \"cu"], "hi"),
+        (&anthropic, vec![START, TEXT, END_TURN], "hi"),
+    ] {
+        let pieces = stream.len();
+        let hanging = || Reply::events(stream.clone()).held_after(pieces, &Gate::new());
+        let answered = async |reply, ask: Ask<'_>| {
+            model.next(reply);
+            let (answer, _) = ask.streamed().await;
+            assert_eq!((answer.text.as_str(), answer.usage), (text, prompt_used()), "{stream:?}");
+            assert!(answer.finish_reason.is_some());
+        };
+        let ask = || Ask::new(&**provider, prompt("hello"));
+        answered(Reply::events(stream.clone()).then_cut(), ask()).await;
+        // Silent for longer than a stream may be, and until the call's own timeout.
+        answered(hanging(), ask().without_timeout()).await;
+        answered(hanging(), ask().timeout(SHORT)).await;
     }
 }
 
@@ -186,7 +224,7 @@ async fn a_stream_that_does_not_begin_in_time_is_left() {
     for reply in [Reply::hang(), Reply::events([HI]).held_after(0, &never)] {
         for provider in bounded(&model, &bounds) {
             model.next(reply.clone());
-            let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+            let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
             let (failure, pieces) = ask.broken().await;
             assert_eq!((failure.error_type, pieces.len()), (ErrorType::Timeout, 0));
             assert_eq!(failure.message, "the provider had not begun to answer after 250ms");
@@ -204,7 +242,7 @@ async fn a_stream_that_falls_silent_is_left_and_keeps_the_usage_so_far() {
     let [openai, anthropic] = bounded(&model, &bounds);
     for (n, (provider, stream)) in (1..).zip([(openai, [USED, HI]), (anthropic, [START, TEXT])]) {
         model.next(Reply::events(stream).held_after(2, &Gate::new()).header("x-request-id", "req-1"));
-        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
         let (failure, pieces) = ask.broken().await;
         assert_eq!((failure.error_type, pieces), (ErrorType::Timeout, vec!["hi".to_owned()]));
         assert_eq!(failure.message, "the provider fell silent within its answer: nothing came for 250ms");
@@ -233,7 +271,7 @@ async fn neither_bound_of_a_stream_bounds_a_whole_answer() {
     let nothing = Duration::ZERO;
     let bounds = Endpoint { first_byte_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
     for provider in bounded(&model, &bounds) {
-        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
         assert_eq!(ask.answer().await.text, "hello");
     }
 }
@@ -244,9 +282,12 @@ async fn a_timeout_that_was_asked_for_is_the_only_bound() {
     let nothing = Duration::ZERO;
     let bounds = Endpoint { first_byte_timeout: nothing, idle_timeout: nothing, ..endpoint("http://localhost") };
     for provider in bounded(&model, &bounds) {
-        model.next(Reply::clock(5, Duration::from_millis(20)).delay(Duration::from_millis(20)));
-        let (answer, _) = Ask::new(&*provider, prompt("hello")).streamed().await;
-        assert_eq!(answer.text.split_whitespace().count(), 5);
+        // Also where it is the default's.
+        for timeout in [CALL_TIMEOUT, limits::TIMEOUT_DEFAULT] {
+            model.next(Reply::clock(5, Duration::from_millis(20)).delay(Duration::from_millis(20)));
+            let (answer, _) = Ask::new(&*provider, prompt("hello")).timeout(timeout).streamed().await;
+            assert_eq!(answer.text.split_whitespace().count(), 5);
+        }
     }
 }
 
@@ -261,7 +302,7 @@ async fn every_byte_is_a_sign_of_life() {
         let comments = || std::iter::repeat_n(":\n\n", 8);
         let pieces: Vec<_> = comments().chain([text]).chain(comments()).chain([end]).collect();
         model.next(Reply::events(pieces).paced(SHORT / 5));
-        let ask = Ask::new(&*provider, prompt("hello")).timeout(limits::TIMEOUT_DEFAULT);
+        let ask = Ask::new(&*provider, prompt("hello")).without_timeout();
         let (answer, _) = ask.streamed().await;
         assert_eq!(answer.text, "hi");
         assert!(answer.latency > 2 * SHORT, "{:?}", answer.latency);

@@ -15,6 +15,7 @@ WITH found AS (
         error_type = CASE WHEN f.becomes <> 'queued' THEN f.error_type END,
         error_message = CASE WHEN f.becomes <> 'queued' THEN f.message END,
         provider_request_id = CASE WHEN f.was = 'running' THEN '' ELSE e.provider_request_id END,
+        response_model = CASE WHEN f.was <> 'running' THEN e.response_model END,
         cost_nano_usd = CASE WHEN f.becomes <> 'queued' THEN {cost} END
     FROM found f WHERE e.id = f.id AND (e.status = 'queued' OR e.lease_until <= clock_timestamp())
     RETURNING e.id, f.was, f.becomes, f.error_type, f.at, e.last_sequence, e.attempts, f.worker,

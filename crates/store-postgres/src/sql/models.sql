@@ -1,6 +1,6 @@
 SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.discovered, m.created_at, m.updated_at,
     coalesce((
-        SELECT json_agg(json_build_array(id, input, cached_input, output,
+        SELECT json_agg(json_build_array(id, input, cached_input, cache_write_5m, cache_write_1h, output,
             (extract(epoch FROM valid_from) * 1000000)::bigint) ORDER BY valid_from DESC, created_at DESC, id DESC)
         FROM model_prices WHERE provider = m.provider AND model_name = m.model_name)::text, '[]') AS prices
 FROM models m

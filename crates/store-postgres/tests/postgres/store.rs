@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_store::{ExecutionWriter, Leases, Maintenance, Registry, RollupPolicy, Store};
+use prompt_ledger_store::{
+    Access, ExecutionReader, ExecutionWriter, Leases, Maintenance, Registry, RollupPolicy, Store,
+};
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
@@ -105,6 +107,35 @@ async fn migrations_go_forwards_and_back_on_data() {
     migrate_up(url).await.unwrap();
     open(url).await.unwrap();
     assert_eq!(reason(migrate_down(url, 99).await), Reason::InvalidField);
+}
+
+#[tokio::test]
+async fn what_an_answer_tells_is_added_to_data_and_taken_away_again() {
+    let fresh = Fresh::fresh().await;
+    let url = fresh.database.url();
+    run(&fresh, &an_execution(&fresh).await).await;
+    fresh.store.close().await;
+    migrate_down(url, 1).await.unwrap();
+    let columns = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public'
+        AND column_name IN ('response_model', 'retry_of', 'requests', 'cache_write_5m', 'cache_write_1h_tokens')";
+    let held = "SELECT (SELECT count(*) FROM executions WHERE cached_prompt_tokens = 2)
+        + (SELECT count(*) FROM execution_attempts WHERE response_tokens = 5)";
+    assert_eq!((fresh.count(columns).await, fresh.count(held).await), (0, 2));
+    migrate_up(url).await.unwrap();
+    assert_eq!((fresh.count(columns).await, fresh.count(held).await), (6, 2));
+    // A release that knows only the first migration goes on beside it, and writes rows without the new columns.
+    assert_eq!(fresh.count("SELECT compatible_from::int8 FROM schema_compatibility WHERE version = 2").await, 1);
+    let copy = "INSERT INTO execution_attempts (execution_id, number, worker, started_at, ended_at, error_message,
+            provider_request_id)
+        SELECT execution_id, 2, worker, started_at, ended_at, error_message, provider_request_id
+        FROM execution_attempts";
+    fresh.execute(copy.into()).await.unwrap();
+    let store = open(url).await.unwrap();
+    let project = store.project("default").await.unwrap().unwrap().id;
+    let executions = store.list(project, &Default::default(), None, 9, false).await.unwrap();
+    let read = store.get(project, executions[0].id).await.unwrap();
+    assert_eq!((read.response_model.as_str(), read.retry_of), ("", None));
+    assert_eq!(read.attempt_log.iter().map(|attempt| attempt.requests).collect::<Vec<_>>(), [1, 0]);
 }
 
 #[tokio::test]

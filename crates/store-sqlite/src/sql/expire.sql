@@ -11,5 +11,6 @@ FROM executions WHERE id = :id;
 UPDATE executions SET status = :becomes, last_sequence = last_sequence + 1, lease_until = NULL,
     available_at = iif(:becomes = 'queued', :at, NULL), completed_at = iif(:becomes = 'queued', NULL, :at),
     error_type = iif(:becomes = 'queued', NULL, :error_type), error_message = iif(:becomes = 'queued', NULL, :message),
-    provider_request_id = iif(status = 'running', '', provider_request_id)
+    provider_request_id = iif(status = 'running', '', provider_request_id),
+    response_model = iif(status = 'running', NULL, response_model)
 WHERE id = :id

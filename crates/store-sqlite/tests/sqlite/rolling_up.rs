@@ -126,6 +126,31 @@ async fn a_straggler_is_moved_once_it_has_ended() {
 }
 
 #[tokio::test]
+async fn what_is_recorded_after_the_clock_was_set_back_is_told_and_moved() {
+    let file = File::fresh().await;
+    let first = an_execution(&file).await;
+    let project = first.project_id;
+    // An hour ahead the clock was right, as far as anyone knows.
+    let moved = format!("INSERT INTO usage_rolled_up VALUES ('{project}', {})", now().0 + HOUR);
+    file.execute(moved).await.unwrap();
+    for place in 0..3 {
+        let new = NewExecution { id: ExecutionId(new_id()), ..first.clone() };
+        start(&file, &new).await;
+        if place > 0 {
+            finish(&file, &new, 1, success()).await;
+        }
+    }
+    let split = Split { version: true, status: true, ..Split::default() };
+    for (open, moved) in [(3, 0), (1, 2 * 2)] {
+        let held = file.count("SELECT count(*) FROM usage_open_executions").await;
+        assert_eq!((held, rollups(&file, 1).await, rollups(&file, 1_440).await), (open, moved, moved));
+        let found = figures(&file, project, &UsageFilter::default(), split, 9).await;
+        assert_recounted(&found, &all(&file, project).await, &UsageFilter::default(), split);
+        while file.store.roll_up(AT_ONCE).await.unwrap() {}
+    }
+}
+
+#[tokio::test]
 async fn a_straggler_that_an_operator_deleted_is_let_go() {
     let file = File::fresh().await;
     let first = an_execution(&file).await;

@@ -8,8 +8,8 @@ use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
-    Access, ExecutionReader, ExecutionWriter, Maintenance, Models, NewExecution, RegisterCode, Registry, RollupPolicy,
-    Store,
+    Access, ExecutionReader, ExecutionWriter, Maintenance, Models, NewExecution, Recorded, RegisterCode, Registry,
+    RollupPolicy, Store,
 };
 use prompt_ledger_store_sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
 use rusqlite::Connection;
@@ -200,6 +200,22 @@ async fn an_execution_that_is_refused_leaves_its_neighbours_alone() {
 }
 
 #[tokio::test]
+async fn what_was_not_recorded_leaves_no_number_of_its_version_and_environment() {
+    let file = File::fresh().await;
+    let new = an_execution(&file).await;
+    let numbers = || file.count("SELECT count(*) FROM version_environments");
+    register(&file, put_active("greet", "another")).await;
+    assert_eq!(file.store.start(new.clone(), holder()).await.unwrap(), Recorded::Stale);
+    assert_eq!(numbers().await, 0);
+    // One that was there before stays.
+    let named = NewExecution { must_be_active: false, ..new.clone() };
+    start(&file, &named).await;
+    let again = NewExecution { id: ExecutionId(new_id()), ..new };
+    assert_eq!(file.store.start(again, holder()).await.unwrap(), Recorded::Stale);
+    assert_eq!(numbers().await, 1);
+}
+
+#[tokio::test]
 async fn the_writer_recovers_when_a_batch_cannot_be_committed() {
     let file = File::fresh().await;
     let new = an_execution(&file).await;
@@ -239,19 +255,28 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     let path = &file.path;
     let applied =
         async || migrate_status(path).await.unwrap().iter().map(|m| (m.version, m.applied)).collect::<Vec<_>>();
-    assert_eq!(applied().await, [(1, true), (2, true), (3, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true)]);
     migrate_up(path).await.unwrap();
+    // With what only it can hold.
+    migrate_down(path, 3).await.unwrap();
+    let held = "SELECT (SELECT count(*) FROM executions WHERE idempotency_key IS NULL AND cached_prompt_tokens = 2) + \
+                (SELECT count(*) FROM execution_attempts WHERE response_tokens = 5)";
+    assert_eq!(file.count(held).await, 2);
+    migrate_up(path).await.unwrap();
+    assert_eq!(file.count(held).await, 2);
+    let empty = "SELECT count(*) FROM executions WHERE response_model IS NULL AND cache_write_5m_tokens IS NULL";
+    assert_eq!(file.count(empty).await, 1);
     migrate_down(path, 1).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, false), (3, false)]);
+    assert_eq!(applied().await, [(1, true), (2, false), (3, false), (4, false)]);
     assert_eq!(file.count("SELECT sum(executions) FROM version_executions").await, 1);
     migrate_up(path).await.unwrap();
     migrate_down(path, 0).await.unwrap();
-    assert_eq!(applied().await, [(1, false), (2, false), (3, false)]);
+    assert_eq!(applied().await, [(1, false), (2, false), (3, false), (4, false)]);
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite%'";
     assert_eq!(file.count(tables).await, 0);
     assert_eq!(reason(migrate_down(path, 7).await), Reason::InvalidField);
     migrate_up(path).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, true), (3, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true)]);
     let file = file.reopened().await;
     assert!(!file.store.models("", None, 5).await.unwrap().is_empty());
     run(&file, &an_execution(&file).await).await;

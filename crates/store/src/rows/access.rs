@@ -9,12 +9,15 @@ use super::LedgerRow;
 use crate::rows as row;
 use crate::{ApiKey, Project};
 
+/// One element of the JSON array `prices`: the columns in the order of [`Price`], the timestamp in microseconds since 1970.
+type StoredPrice = (String, i64, Option<i64>, Option<i64>, Option<i64>, i64, i64);
+
 /// A model with its prices, which are one JSON column.
 pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
-    let prices: Vec<(String, i64, Option<i64>, i64, i64)> = row::json(row, "prices")?;
-    let price = |(id, input, cached_input, output, valid_from): (String, _, _, _, _)| {
+    let prices: Vec<StoredPrice> = row::json(row, "prices")?;
+    let price = |(id, input, cached_input, cache_write_5m, cache_write_1h, output, valid_from): StoredPrice| {
         let id = PriceId(Uuid::try_parse(&id).map_err(|_| row::corrupt("model_prices.id"))?);
-        Ok(Price { id, input, cached_input, output, valid_from: Timestamp(valid_from) })
+        Ok(Price { id, input, cached_input, cache_write_5m, cache_write_1h, output, valid_from: Timestamp(valid_from) })
     };
     Ok(Model {
         id: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },

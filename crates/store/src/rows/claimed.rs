@@ -36,7 +36,7 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
             repetition_penalty: row::maybe(row, "repetition_penalty")?,
             max_new_tokens: row::maybe(row, "max_new_tokens")?,
         },
-        timeout: row::micros(row, "timeout_micros")?,
+        timeout: row::timeout(row)?,
         max_retries: row::value(row, "max_retries")?,
         used: execution::usage(row)?,
         expires_in: row::maybe::<_, _, Timestamp>(row, "expire_at")?.map(|end| end.since(at)),
@@ -50,6 +50,8 @@ pub fn price<D, R: LedgerRow<D>>(row: &R, id: PriceId) -> Result<Price> {
         id,
         input: row::value(row, "input")?,
         cached_input: row::maybe(row, "cached_input")?,
+        cache_write_5m: row::maybe(row, "cache_write_5m")?,
+        cache_write_1h: row::maybe(row, "cache_write_1h")?,
         output: row::value(row, "output")?,
         valid_from: row::value(row, "valid_from")?,
     })

@@ -3,7 +3,9 @@
 use crate::rows as row;
 use crate::rows::LedgerRow;
 use crate::{Change, Event};
-use prompt_ledger_domain::execution::{Attempt, ErrorType, Execution, ExecutionTexts, Failure, Input, Params, Status};
+use prompt_ledger_domain::execution::{
+    Attempt, ErrorType, Execution, ExecutionTexts, Failure, Input, Params, Status, usual_requests,
+};
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::{Result, Timestamp};
@@ -17,9 +19,9 @@ macro_rules! execution_select {
             "SELECT x.id, j.name AS project, x.prompt_id, p.name AS prompt_name, x.prompt_mode, x.version_id, \
              v.version_number, v.checksum_hash, x.mode, x.status, x.environment, x.provider, x.model_name, \
              x.temperature, x.top_k, x.top_p, x.repetition_penalty, x.max_new_tokens, x.prompt_tokens, \
-             x.cached_prompt_tokens, x.response_tokens, \
+             x.cached_prompt_tokens, x.cache_write_5m_tokens, x.cache_write_1h_tokens, x.response_tokens, \
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
-             x.provider_request_id, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, \
+             x.provider_request_id, x.response_model, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, x.retry_of, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
              x.completed_at, x.available_at, x.stream_text",
             $columns,
@@ -86,11 +88,13 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         failure: error_type.map(|error_type| Failure { error_type, message }),
         finish_reason: row::maybe_word(row, "finish_reason")?,
         provider_request_id: row::text(row, "provider_request_id")?,
+        response_model: row::text(row, "response_model")?,
         prompt_truncated: row::value(row, "prompt_truncated")?,
         response_truncated: row::value(row, "response_truncated")?,
         correlation_id: row::text(row, "correlation_id")?,
         idempotency_key: row::text(row, "idempotency_key")?,
-        timeout: row::micros(row, "timeout_micros")?,
+        retry_of: row::maybe(row, "retry_of")?.map(ExecutionId),
+        timeout: row::timeout(row)?,
         expire_at: row::maybe(row, "expire_at")?,
         max_retries: row::value(row, "max_retries")?,
         cancel_requested_at: row::maybe(row, "cancel_requested_at")?,
@@ -108,6 +112,8 @@ pub fn usage<D, R: LedgerRow<D>>(row: &R) -> Result<Usage> {
     Ok(Usage {
         prompt_tokens: row::maybe(row, "prompt_tokens")?,
         cached_prompt_tokens: row::maybe(row, "cached_prompt_tokens")?,
+        cache_write_5m_tokens: row::maybe(row, "cache_write_5m_tokens")?,
+        cache_write_1h_tokens: row::maybe(row, "cache_write_1h_tokens")?,
         response_tokens: row::maybe(row, "response_tokens")?,
     })
 }
@@ -132,19 +138,10 @@ pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<ExecutionTexts> {
 
 /// One element of the JSON array `attempt_log`; timestamps are microseconds since 1970.
 #[derive(serde::Deserialize)]
-struct EndedAttempt(
-    i32,
-    String,
-    i64,
-    i64,
-    Option<String>,
-    String,
-    String,
-    Option<i32>,
-    Option<i32>,
-    Option<i32>,
-    Option<i32>,
-);
+struct EndedAttempt(i32, String, i64, i64, Option<String>, String, String, StoredCounts, Option<i32>, Option<i32>);
+
+/// Token counts in the order of [`Usage`].
+type StoredCounts = [Option<i32>; 5];
 
 /// The attempts that have ended, in order.
 pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
@@ -163,11 +160,17 @@ pub fn attempts<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<Attempt>> {
             error_type: ended.4.map(known).transpose()?,
             error_message: ended.5,
             provider_request_id: ended.6,
-            usage: Usage { prompt_tokens: ended.7, cached_prompt_tokens: ended.8, response_tokens: ended.9 },
-            latency_ms: ended.10,
+            usage: counted(ended.7),
+            latency_ms: ended.8,
+            requests: ended.9.unwrap_or_else(|| usual_requests(ended.8)),
         })
     };
     ended.into_iter().map(attempt).collect()
+}
+
+fn counted(counts: StoredCounts) -> Usage {
+    let [prompt_tokens, cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens] = counts;
+    Usage { prompt_tokens, cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens }
 }
 
 /// An event with its execution's id.

@@ -10,6 +10,7 @@ pub mod usage;
 use std::str::FromStr;
 use std::time::Duration;
 
+use prompt_ledger_domain::execution::CallTimeout;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -82,10 +83,10 @@ pub fn text<D, R: LedgerRow<D>>(row: &R, column: &str) -> Result<String> {
     Ok(maybe(row, column)?.unwrap_or_default())
 }
 
-/// A duration, stored in microseconds.
-pub fn micros<D, R: LedgerRow<D>>(row: &R, column: &str) -> Result<Duration> {
-    let micros: i64 = value(row, column)?;
-    Ok(Duration::from_micros(u64::try_from(micros).map_err(|_| corrupt(column))?))
+/// The limit of each provider call, in its stored form.
+pub fn timeout<D, R: LedgerRow<D>>(row: &R) -> Result<CallTimeout> {
+    let column = "timeout_micros";
+    CallTimeout::from_micros(value(row, column)?).ok_or_else(|| corrupt(column))
 }
 
 /// A word of a closed list, never NULL.

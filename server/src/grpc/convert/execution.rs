@@ -60,11 +60,16 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         created_at: Some(timestamp(execution.created_at)),
         started_at: execution.started_at.map(timestamp),
         completed_at: execution.completed_at.map(timestamp),
-        timeout: Some(duration(execution.timeout)),
+        timeout: Some(duration(execution.timeout.limit())),
         expire_at: execution.expire_at.map(timestamp),
         cancel_requested_at: execution.cancel_requested_at.map(timestamp),
         cancel_reason: execution.cancel_reason,
         stream_text: execution.stream_text,
+        cached_prompt_tokens: execution.usage.cached_prompt_tokens,
+        cache_write_5m_tokens: execution.usage.cache_write_5m_tokens,
+        cache_write_1h_tokens: execution.usage.cache_write_1h_tokens,
+        response_model: execution.response_model,
+        retry_of: execution.retry_of.map(|id| id.to_string()).unwrap_or_default(),
         ..v1::Execution::default()
     };
     if let Some(texts) = execution.texts {
@@ -99,9 +104,12 @@ fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
             prompt_tokens: usage.prompt_tokens,
             cached_prompt_tokens: usage.cached_prompt_tokens,
             response_tokens: usage.response_tokens,
+            cache_write_5m_tokens: usage.cache_write_5m_tokens,
+            cache_write_1h_tokens: usage.cache_write_1h_tokens,
         }),
         error_message: attempt.error_message,
         latency_ms: attempt.latency_ms,
+        requests: attempt.requests,
     }
 }
 

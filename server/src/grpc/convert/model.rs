@@ -45,6 +45,8 @@ fn price(price: &domain::Price) -> v1::ModelPrice {
         cached_input_nano_usd_per_million: price.cached_input,
         output_nano_usd_per_million: price.output,
         valid_from: Some(timestamp(price.valid_from)),
+        cache_write_5m_nano_usd_per_million: price.cache_write_5m,
+        cache_write_1h_nano_usd_per_million: price.cache_write_1h,
     }
 }
 
@@ -54,6 +56,8 @@ pub fn put(request: v1::PutModelRequest) -> Result<PutModel> {
             id: PriceId(prompt_ledger_runtime::new_id()),
             input: price.input_nano_usd_per_million,
             cached_input: price.cached_input_nano_usd_per_million,
+            cache_write_5m: price.cache_write_5m_nano_usd_per_million,
+            cache_write_1h: price.cache_write_1h_nano_usd_per_million,
             output: price.output_nano_usd_per_million,
             valid_from: price.valid_from.map(|at| moment("price.valid_from", at)).transpose()?,
         })

@@ -51,6 +51,7 @@ pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec
         expire_after,
         max_retries: sent.max_retries,
         stream_text: sent.stream_text.unwrap_or(false),
+        retry_failed: sent.retry_failed,
         min_revision: sent.min_revision,
         violations,
     })

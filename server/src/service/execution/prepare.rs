@@ -130,6 +130,7 @@ impl ExecutionService {
             params: provider.completed(spec.params, model.max_tokens),
             correlation_id: spec.correlation_id.clone(),
             key,
+            retry_of: None,
             timeout: checked.timeout,
             expire_after: checked.expire_after,
             max_retries: checked.max_retries,

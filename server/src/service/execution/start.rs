@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::error::{Error, Result};
-use prompt_ledger_domain::execution::{Execution, ExecutionMode, ResolvedAt};
+use prompt_ledger_domain::execution::{Execution, ExecutionMode, ResolvedAt, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::Mode;
@@ -105,16 +105,24 @@ impl ExecutionService {
         for _ in 0..RESOLVE_TRIES {
             let prompt = &entry.found.prompt;
             prompt.check_mode(prompt_mode, kind.operation())?;
+            let mut retry_of = None;
             let key = match spec.key()? {
                 None => None,
-                Some(key) => match self.reader.by_key(prompt.id, &key).await? {
-                    Some(holder) => return self.reuse(project, spec, holder).await,
-                    None => Some(ExecutionKey { key, request_hash: self.request_hash(project, spec).await? }),
-                },
+                Some(key) => {
+                    let holder = self.reader.by_key(prompt.id, &key).await?;
+                    let is_retried = |holder: &KeyHolder| spec.retry_failed && holder.status == Status::Failed;
+                    retry_of = match holder {
+                        Some(holder) if !is_retried(&holder) => return self.reuse(project, spec, holder).await,
+                        Some(holder) => Some(self.same_request(project, spec, holder).await?.id),
+                        None => None,
+                    };
+                    Some(ExecutionKey { key, request_hash: self.request_hash(project, spec).await? })
+                }
             };
             entry.check_revision(spec.min_revision)?;
             let _place = self.place(kind)?;
-            let prepared = self.prepare(caller, spec, &entry, key, kind).await?;
+            let mut prepared = self.prepare(caller, spec, &entry, key, kind).await?;
+            prepared.new.retry_of = retry_of;
             match self.record(prepared, kind).await? {
                 Recorded::New(started) => return Ok(started),
                 Recorded::Existing(holder) => return self.reuse(project, spec, holder).await,
@@ -137,12 +145,18 @@ impl ExecutionService {
         }
     }
 
-    /// The execution that has the key; IDEMPOTENCY_KEY_REUSED where a different request recorded it.
+    /// The execution that has the key, whatever became of it.
     async fn reuse(&self, project: ProjectId, spec: &Arc<Spec>, holder: KeyHolder) -> Result<Started> {
+        let KeyHolder { id, .. } = self.same_request(project, spec, holder).await?;
+        Ok(Started { reused: true, ..Started::recorded(id, None) })
+    }
+
+    /// The holder of the key; IDEMPOTENCY_KEY_REUSED where a different request recorded it.
+    async fn same_request(&self, project: ProjectId, spec: &Arc<Spec>, holder: KeyHolder) -> Result<KeyHolder> {
         if holder.request_hash != self.request_hash(project, spec).await? {
             return Err(Error::idempotency_key_reused(&spec.idempotency_key, holder.id));
         }
-        Ok(Started { reused: true, ..Started::recorded(holder.id, None) })
+        Ok(holder)
     }
 
     /// Records an execution as queued, and sends workers a hint.

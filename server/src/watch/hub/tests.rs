@@ -1,7 +1,7 @@
 //! The hub on a real store; the test delivers or withholds announcements.
 
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_domain::execution::{ErrorType, Failure, Input, Params, Status};
+use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Failure, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, PromptId, VersionId};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
@@ -80,7 +80,8 @@ impl Kit {
             params: Params::default(),
             correlation_id: String::new(),
             key: None,
-            timeout: Duration::from_secs(60),
+            retry_of: None,
+            timeout: CallTimeout::asked(Duration::from_secs(60)),
             expire_after: None,
             max_retries: 0,
             stream_text: false,

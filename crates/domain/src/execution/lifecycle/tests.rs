@@ -27,7 +27,8 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         params: Params { top_k: Some(3), ..Params::default() },
         correlation_id: "order-7".into(),
         key: key.map(|key| ExecutionKey { key: key.into(), request_hash: [1; 32] }),
-        timeout: Duration::from_secs(60),
+        retry_of: key.map(|_| ExecutionId(Uuid::from_u128(6))),
+        timeout: CallTimeout::asked(Duration::from_secs(60)),
         expire_after,
         max_retries: 2,
         stream_text: true,
@@ -83,6 +84,8 @@ fn finish(status: Status) -> Finish {
             error_type: failed.then_some(ErrorType::Timeout),
             error_message: if failed { "too late".into() } else { String::new() },
             provider_request_id: "call-1".into(),
+            response_model: "echo-2".into(),
+            requests: 2,
             usage: Usage { prompt_tokens: Some(2), ..Usage::default() },
             latency: Some(Duration::from_millis(250)),
         },
@@ -108,6 +111,7 @@ fn an_execution_begins_as_it_was_asked_for() {
         assert_eq!((begun.mode, begun.status, begun.attempts), (mode, status, attempt));
         assert_eq!((begun.started_at, begun.expire_at, begun.completed_at), (started_at, expire_at, None));
         assert_eq!((begun.created_at, &*begun.idempotency_key), (BEGAN, key.unwrap_or_default()));
+        assert_eq!(begun.retry_of, asked.retry_of);
         assert_eq!((&*begun.project, &*begun.prompt_name), ("default", "greet"));
         assert_eq!((begun.version_number, &*begun.checksum_hash), (3, "c0ffee"));
         assert_eq!((begun.id, begun.prompt_id, begun.version_id), (asked.id, asked.prompt_id, asked.version_id));
@@ -137,6 +141,7 @@ fn an_end_of_the_first_attempt_is_the_executions() {
             error_type: told.ended.error_type,
             error_message: told.ended.error_message.clone(),
             provider_request_id: "call-1".into(),
+            requests: 2,
             usage: told.ended.usage,
             latency_ms: Some(250),
         };
@@ -149,6 +154,7 @@ fn an_end_of_the_first_attempt_is_the_executions() {
             failure: told.failure,
             finish_reason: told.finish_reason,
             provider_request_id: "call-1".into(),
+            response_model: "echo-2".into(),
             response_truncated: told.response_truncated,
             completed_at: Some(ENDED),
             texts: running().texts.map(|texts| ExecutionTexts { response: "Hi".into(), ..texts }),
@@ -175,5 +181,17 @@ fn a_latency_is_stored_in_whole_milliseconds() {
         (Some(Duration::from_secs(u64::MAX)), Some(i32::MAX)),
     ] {
         assert_eq!(Ended { latency, ..Ended::default() }.latency_ms(), ms);
+    }
+}
+
+#[test]
+fn requests_are_stored_only_where_the_latency_does_not_tell_them() {
+    let second = Some(Duration::from_secs(1));
+    for (requests, latency, stored) in
+        [(0, None, None), (1, second, None), (2, second, Some(2)), (0, second, Some(0)), (1, None, Some(1))]
+    {
+        let ended = Ended { requests, latency, ..Ended::default() };
+        assert_eq!(ended.stored_requests(), stored);
+        assert_eq!(stored.unwrap_or_else(|| usual_requests(ended.latency_ms())), requests);
     }
 }

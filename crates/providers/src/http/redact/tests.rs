@@ -113,10 +113,10 @@ fn an_id_that_holds_the_key_is_none() {
         ("Bearer req-1".to_owned(), false),
         (String::new(), false),
     ] {
-        assert_eq!(redactor.request_id(id.clone()) == id && !id.is_empty(), expected, "{id}");
+        assert_eq!(redactor.request_id(&id) == id && !id.is_empty(), expected, "{id}");
     }
     // The key for a server that needs none is no secret.
-    assert_eq!(Redactor::new(Some(&Secret::new("x")), []).request_id("req-x".into()), "req-x");
+    assert_eq!(Redactor::new(Some(&Secret::new("x")), []).request_id("req-x"), "req-x");
 }
 
 #[test]

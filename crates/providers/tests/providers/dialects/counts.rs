@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{DONE, MESSAGE_STOP, anthropic, anthropic_row, events, openai, openai_row, pass, row, usage, uses};
+use super::{DONE, MESSAGE_STOP, anthropic, anthropic_row, events, openai, openai_row, pass, row, usage, uses, writes};
 
 /// A whole answer of OpenAI's with this usage, and a stream that tells it in its last chunk.
 fn told(usage: &serde_json::Value) -> [String; 2] {
@@ -82,7 +82,56 @@ async fn a_count_has_many_names_and_forms() {
     let stream =
         [anthropic::start(json!({})), anthropic::text("hi"), anthropic::finish("end_turn"), anthropic::used(used)];
     for body in [whole.to_string(), events(&stream)] {
-        rows.push(anthropic_row("what the cache took part in", body, uses("hi", usage(113, 10, 7))));
+        let expected = writes(100, None, usage(113, 10, 7));
+        rows.push(anthropic_row("what the cache took part in", body, uses("hi", expected)));
+    }
+    pass(rows).await;
+}
+
+#[tokio::test]
+async fn what_is_written_to_the_cache_is_counted_by_the_time_that_it_lives() {
+    let lifetimes =
+        |minutes: i64, hour: i64| json!({"ephemeral_5m_input_tokens": minutes, "ephemeral_1h_input_tokens": hour});
+    let mut rows = Vec::new();
+    for (name, told_usage, expected) in [
+        (
+            "OpenRouter's",
+            json!({"prompt_tokens": 50, "completion_tokens": 10, "prompt_tokens_details": {"cache_write_tokens": 30}}),
+            writes(30, None, usage(50, None, 10)),
+        ),
+        (
+            "LiteLLM's",
+            json!({"prompt_tokens": 50, "completion_tokens": 10, "prompt_tokens_details":
+                {"cache_creation_tokens": 30, "cache_creation_token_details": lifetimes(10, 20)}}),
+            writes(10, 20, usage(50, None, 10)),
+        ),
+        (
+            "Qwen's",
+            json!({"prompt_tokens": 50, "completion_tokens": 10, "prompt_tokens_details":
+                {"cache_creation_input_tokens": 30, "cache_creation": {"ephemeral_5m_input_tokens": 30}}}),
+            writes(30, None, usage(50, None, 10)),
+        ),
+    ] {
+        rows.extend(told(&told_usage).map(|body| openai_row(name, body, uses("hi", expected))));
+    }
+    for (name, written, expected) in [
+        ("both times", json!({"cache_creation_input_tokens": 30, "cache_creation": lifetimes(10, 20)}), (10, 20)),
+        ("without their sum", json!({"cache_creation": lifetimes(10, 20)}), (10, 20)),
+        ("another sum", json!({"cache_creation_input_tokens": 40, "cache_creation": lifetimes(10, 20)}), (20, 20)),
+    ] {
+        let mut used = json!({"input_tokens": 3, "cache_read_input_tokens": 10, "output_tokens": 7});
+        used.as_object_mut().unwrap().extend(written.as_object().unwrap().clone());
+        let mut whole = anthropic::whole("hi");
+        whole["usage"] = used.clone();
+        // The last event tells zeros, which replace nothing.
+        let zeros = json!({"cache_creation_input_tokens": 0, "cache_creation": lifetimes(0, 0), "output_tokens": 7});
+        let stream =
+            [anthropic::start(used), anthropic::text("hi"), anthropic::finish("end_turn"), anthropic::used(zeros)];
+        let (minutes, hour) = expected;
+        let expected = uses("hi", writes(minutes, hour, usage(13 + minutes + hour, 10, 7)));
+        for body in [whole.to_string(), events(&stream)] {
+            rows.push(anthropic_row(name, body, expected.clone()));
+        }
     }
     pass(rows).await;
 }

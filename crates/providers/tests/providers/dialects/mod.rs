@@ -9,6 +9,7 @@ mod ends;
 mod errors;
 mod forms;
 mod lexical;
+mod models;
 mod other_forms;
 mod vendors;
 
@@ -28,6 +29,7 @@ pub(crate) struct Row {
 }
 
 /// What is made of it.
+#[derive(Clone)]
 pub(crate) enum Expected {
     Answer { text: &'static str, finish_reason: Option<FinishReason>, usage: Usage },
     Failure { error_type: ErrorType, message: &'static str, text: &'static str, usage: Usage },
@@ -77,7 +79,13 @@ pub(crate) fn usage(
     cached: impl Into<Option<i32>>,
     response: impl Into<Option<i32>>,
 ) -> Usage {
-    Usage { prompt_tokens: prompt.into(), cached_prompt_tokens: cached.into(), response_tokens: response.into() }
+    let (prompt_tokens, cached_prompt_tokens, response_tokens) = (prompt.into(), cached.into(), response.into());
+    Usage { prompt_tokens, cached_prompt_tokens, response_tokens, ..Usage::default() }
+}
+
+/// With so many tokens written to the cache, for 5 minutes and for an hour.
+pub(crate) fn writes(minutes: impl Into<Option<i32>>, hour: impl Into<Option<i32>>, usage: Usage) -> Usage {
+    Usage { cache_write_5m_tokens: minutes.into(), cache_write_1h_tokens: hour.into(), ..usage }
 }
 
 /// Each row in both protocols and both ways, under each media type that servers claim.

@@ -34,8 +34,8 @@ async fn a_refused_limit_is_sent_under_its_other_name_and_that_is_remembered() {
                 model.next(Reply::status(status, refusal));
             }
             let ask = Ask::new(&provider, prompt("one two")).params(limited());
-            let text = if streams { ask.streamed().await.0.text } else { ask.answer().await.text };
-            assert_eq!(text, "one two");
+            let answer = if streams { ask.streamed().await.0 } else { ask.answer().await };
+            assert_eq!((&*answer.text, answer.requests), ("one two", if streams { 2 } else { 1 }));
         }
         let (first, other) = (vec![json!(50), json!(null)], vec![json!(null), json!(50)]);
         let fields = ["max_tokens", "max_completion_tokens"];
@@ -59,7 +59,7 @@ async fn a_server_that_refuses_both_names_is_asked_twice() {
             (failure.error_type, failure.message.as_str()),
             (ErrorType::InvalidRequest, "what is max_completion_tokens?")
         );
-        assert_eq!(model.calls(), from + 2);
+        assert_eq!((model.calls(), failure.requests), (from + 2, 2));
     }
 }
 
@@ -76,8 +76,8 @@ async fn only_a_refusal_of_a_field_of_ours_is_asked_again() {
         ] {
             let from = model.calls();
             model.next(reply.clone());
-            Ask::new(&*provider, prompt("hi")).params(limited()).failure().await;
-            assert_eq!(model.calls(), from + 1, "{reply:?}");
+            let failure = Ask::new(&*provider, prompt("hi")).params(limited()).failure().await;
+            assert_eq!((model.calls(), failure.requests), (from + 1, 1), "{reply:?}");
         }
     }
 }
@@ -116,7 +116,7 @@ async fn the_second_try_is_within_the_same_timeout() {
     model.next(Reply::hang());
     let began = std::time::Instant::now();
     let failure = Ask::new(&openai(&model), prompt("hi")).params(limited()).timeout(timeout).failure().await;
-    assert_eq!((failure.error_type, model.calls()), (ErrorType::Timeout, 2));
+    assert_eq!((failure.error_type, model.calls(), failure.requests), (ErrorType::Timeout, 2, 2));
     assert!(began.elapsed() < timeout + timeout / 2, "{:?}", began.elapsed());
 }
 

@@ -151,7 +151,9 @@ impl Counts {
     /// What was written to the cache for 5 minutes, and for an hour. All that was written is known to be for an hour, or
     /// counts as for 5 minutes: that is the usual time, and the cheaper one.
     fn written_by_lifetime(&self) -> (Option<i64>, Option<i64>) {
-        let Some(all) = self.written else { return (self.written_5m, self.written_1h) };
+        let Some(all) = self.written.filter(|all| *all > 0) else {
+            return (self.written_5m.or(self.written), self.written_1h);
+        };
         let hour = self.written_1h.map(|hour| hour.min(all));
         (Some(all - hour.unwrap_or_default()), hour)
     }
@@ -228,6 +230,8 @@ mod tests {
             (json!({"cache_creation_input_tokens": 7, "cache_creation": lifetimes(3, 4)}), written(3, 4)),
             (json!({"cache_creation_input_tokens": 0, "cache_creation": lifetimes(0, 0)}), written(0, 0)),
             (json!({"cache_creation": lifetimes(3, 4)}), written(3, 4)),
+            (json!({"cache_creation_input_tokens": 0, "cache_creation": lifetimes(3, 4)}), written(3, 4)),
+            (json!({"cache_creation_input_tokens": 0}), written(0, None)),
             (details("cache_creation", json!({"ephemeral_5m_input_tokens": 3})), written(3, None)),
             (details("cache_creation_token_details", lifetimes(3, 4)), written(3, 4)),
             // The sum is right where they disagree.

@@ -150,7 +150,7 @@ async fn a_compressed_answer_is_read_all_the_same() {
         );
         assert_eq!(ask.failure().await.message, "not like this");
         let cut = gzip(&stream);
-        model.next(Reply::events([cut[..cut.len() - 12].to_vec()]).header("content-encoding", "gzip"));
+        model.next(Reply::events([cut[..cut.len() / 2].to_vec()]).header("content-encoding", "gzip"));
         assert_eq!(ask.broken().await.0.error_type, ErrorType::Connection);
         model.next(Reply::events(["x"]).header("content-encoding", "br"));
         let failure = ask.failure().await;

@@ -48,7 +48,7 @@ async fn who_answered_is_told_whole_and_streamed_in_both_protocols() {
         (vec![json!(7)], ""),
         (vec![json!({"name": "a"})], ""),
         (vec![json!("a\nb")], ""),
-        (vec![json!("a\u{0}b")], ""),
+        (vec![json!("a\u{0}b")], "a\u{fffd}b"),
         (vec![json!(long)], ""),
         // The key is none either.
         (vec![json!(KEY)], ""),

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod claimed;
 pub mod execution;
+pub mod processes;
 pub mod prompt;
 pub mod usage;
 

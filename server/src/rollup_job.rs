@@ -47,6 +47,10 @@ mod tests {
             panic!("nobody asks")
         }
 
+        async fn forget_processes(&self) -> Result<()> {
+            panic!("nobody asks")
+        }
+
         async fn ping(&self) -> Result<()> {
             panic!("nobody asks")
         }

@@ -1,6 +1,7 @@
 //! Ends executions that are past their expiry, and ends or requeues those whose lease ran out. After a start or an
 //! outage nothing expires for one lease, so that every live holder can first renew its lease or write the end that it
-//! could not write. Every server sweeps; together they have the effect of one.
+//! could not write. Every server sweeps; together they have the effect of one. Also forgets, once a minute, the
+//! processes that told of themselves long ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,9 @@ use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_store::{Change, Maintenance};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How often old processes are deleted.
+const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 pub struct Sweeper {
     pub store: Arc<dyn Maintenance>,
@@ -57,10 +61,16 @@ impl Sweeper {
         let mut caution = Caution::new(self.lease, Instant::now());
         let mut ticks = tokio::time::interval(self.interval.min(self.lease / 4));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut forgotten = Instant::now();
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Err(error) = self.sweep(&mut caution).await {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::warn!(%error, cause, "expired executions could not be looked for");
+            }
+            if forgotten.elapsed() >= FORGET_INTERVAL {
+                forgotten = Instant::now();
+                // A failure is repeated by the next time; what is old is not listed in between.
+                self.store.forget_processes().await.ok();
             }
         }
     }

@@ -20,7 +20,8 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// what came of it.
 ///
 /// Any number of workers may run beside any number of servers (`prompt-ledger serve`). They need the same DATABASE_URL,
-/// REDIS_URL and AMQP_URL, and the keys of the model providers. On SIGTERM a worker takes no more, finishes or hands back
+/// REDIS_URL and AMQP_URL, and the keys of the model providers that they are to call: workers may have different ones, and
+/// each takes only what it can call. On SIGTERM a worker takes no more, finishes or hands back
 /// what it has, and leaves within SHUTDOWN_GRACE.
 #[derive(Parser)]
 #[command(name = "prompt-ledger-worker", version, after_help = after_help())]

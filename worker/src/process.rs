@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prompt_ledger_backends::{Backends, StartError};
-use prompt_ledger_engine::Engine;
+use prompt_ledger_engine::{Engine, ProcessKind};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
 use prompt_ledger_runtime::process_name;
@@ -22,6 +22,7 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let Backends { store, brokers, providers, .. } = Backends::production(config, &process).await?;
     let (execution, drain, mut tasks) = (&config.execution, Drain::new(), Tasks::default());
     let engine = Engine::start(process, store.clone(), &brokers.bus, None, execution, &drain, &mut tasks)?;
+    engine.announce(store.clone(), ProcessKind::Worker, &providers, &mut tasks).await;
     engine.take_queued(brokers.queue, providers, execution, &mut tasks);
     tracing::info!(worker = engine.runner.worker, concurrency = execution.worker_concurrency, "working");
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_queue::failover::Failover;
 use prompt_ledger_queue::memory::{MemoryBus, MemoryQueue};
-use prompt_ledger_queue::rabbit::Rabbit;
-use prompt_ledger_queue::redis::Redis;
+use prompt_ledger_queue::rabbit::{Rabbit, RabbitOptions};
+use prompt_ledger_queue::redis::{Redis, RedisOptions};
 use prompt_ledger_queue::{Broker, Bus, Queue};
 use prompt_ledger_runtime::config::Config;
 use tokio_util::sync::CancellationToken;
@@ -40,22 +41,31 @@ impl BrokerConnections {
 }
 
 impl Brokers {
-    /// Hints and announcements within this process only.
-    pub(crate) fn memory() -> Self {
-        let (queue, bus) = (Arc::new(MemoryQueue::new()), Arc::new(MemoryBus::new()));
+    /// Hints, of these provider instances, and announcements within this process only.
+    pub(crate) fn memory(instances: Vec<String>) -> Self {
+        let (queue, bus) = (Arc::new(MemoryQueue::new(instances)), Arc::new(MemoryBus::new()));
         Self { queue, bus, connections: BrokerConnections::default() }
     }
 
-    /// Redis with RabbitMQ as its fallback, or the one that is configured; `consumer` is this process's consumer name.
+    /// Redis with RabbitMQ as its fallback, or the one that is configured; `consumer` is this process's consumer name,
+    /// `instances` are the provider instances whose hints it may receive.
     /// With neither, workers find queued executions by `available_at` alone. The brokers need not be up: they are
     /// connected in the background.
-    pub(crate) fn connect(config: &Config, consumer: &str) -> Result<Self, StartError> {
+    pub(crate) fn connect(config: &Config, consumer: &str, instances: Vec<String>) -> Result<Self, StartError> {
         let (stop, prefix) = (CancellationToken::new(), &config.backends.broker_prefix);
         let redis = config.backends.redis.as_ref().map(|url| {
-            Redis::connect(url.expose(), prefix, consumer, &stop).map_err(|error| format!("REDIS_URL ({url}): {error}"))
+            let options = RedisOptions {
+                url: Secret::new(url.expose()),
+                prefix: prefix.clone(),
+                consumer: consumer.to_owned(),
+                instances: instances.clone(),
+            };
+            Redis::open(options, &stop).map_err(|error| format!("REDIS_URL ({url}): {error}"))
         });
         let rabbit = config.backends.amqp.as_ref().map(|url| {
-            Rabbit::connect(url.expose(), prefix, &stop).map_err(|error| format!("AMQP_URL ({url}): {error}"))
+            let options =
+                RabbitOptions { url: Secret::new(url.expose()), prefix: prefix.clone(), instances: instances.clone() };
+            Rabbit::open(options, &stop).map_err(|error| format!("AMQP_URL ({url}): {error}"))
         });
         let (redis, rabbit) = (redis.transpose()?.map(Arc::new), rabbit.transpose()?.map(Arc::new));
         let connections = BrokerConnections { stop: stop.clone(), redis: redis.clone(), rabbit: rabbit.clone() };
@@ -67,7 +77,7 @@ impl Brokers {
                 tracing::warn!(
                     "neither REDIS_URL nor AMQP_URL is set: workers find queued executions only after REDISPATCH_AFTER"
                 );
-                Self::memory()
+                Self::memory(instances)
             }
         })
     }

@@ -33,14 +33,21 @@ impl Backends {
     /// name in the brokers.
     pub async fn production(config: &Config, process: &str) -> Result<Self, StartError> {
         let store = store::production(config).await?;
-        let brokers = Brokers::connect(config, process)?;
-        Ok(Self { store, brokers, providers: providers::configured(config)?, lock: None })
+        let providers = providers::configured(config)?;
+        let brokers = Brokers::connect(config, process, names(&providers))?;
+        Ok(Self { store, brokers, providers, lock: None })
     }
 
     /// A SQLite file and in-memory brokers. Takes the lock of the folder, so that no other process serves it.
     pub async fn embedded(config: &Config, data_dir: &Path) -> Result<Self, StartError> {
         let lock = DataDirLock::take(data_dir)?;
         let store = store::embedded(data_dir).await?;
-        Ok(Self { store, brokers: Brokers::memory(), providers: providers::configured(config)?, lock: Some(lock) })
+        let providers = providers::configured(config)?;
+        Ok(Self { store, brokers: Brokers::memory(names(&providers)), providers, lock: Some(lock) })
     }
+}
+
+/// The instances that this process can call.
+fn names(providers: &Providers) -> Vec<String> {
+    providers.ready().map(|(name, _)| name.to_owned()).collect()
 }

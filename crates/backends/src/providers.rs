@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use prompt_ledger_domain::provider::ProviderKind;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::echo::Echo;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{BodyBudget, Endpoint, Provider, Providers};
-use prompt_ledger_runtime::config::{Config, InstanceConfig, ProviderKind};
+use prompt_ledger_runtime::config::{Config, InstanceConfig};
 
 use crate::StartError;
 

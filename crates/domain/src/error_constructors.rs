@@ -178,6 +178,20 @@ impl Error {
         Self::about_provider(Reason::ProviderNotConfigured, message, name)
     }
 
+    /// PROVIDER_NOT_CONFIGURED for a call that needs the provider in this process, while only others have it.
+    #[must_use]
+    pub fn provider_elsewhere(name: &str) -> Self {
+        let remedy = "on this server, only in other processes; submit the execution, or give this server its settings";
+        Self::provider_not_configured(name, remedy)
+    }
+
+    /// PROVIDER_NOT_CONFIGURED under REQUIRE_PROVIDER: no worker that runs has it.
+    #[must_use]
+    pub fn provider_without_worker(name: &str) -> Self {
+        let remedy = "in any worker that runs, and REQUIRE_PROVIDER is set; start a worker with its settings";
+        Self::provider_not_configured(name, remedy)
+    }
+
     fn about_provider(reason: Reason, message: String, name: &str) -> Self {
         Self::new(reason, message).with("provider", shown(name)).about("provider", shown(name))
     }

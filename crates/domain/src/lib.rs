@@ -13,6 +13,7 @@
 //! | [`spec`] | a request to execute, its checks and its canonical hash |
 //! | [`retry`] | the delays between attempts |
 //! | [`model`] | models, prices, token counts and cost |
+//! | [`provider`] | the protocols of provider instances, and what a request may ask of one |
 //! | [`usage`] | sums and percentiles over many executions |
 //! | [`page`] | page sizes and page tokens |
 //! | [`ids`] | a newtype per kind of id |
@@ -31,6 +32,7 @@ pub mod mode;
 pub mod model;
 pub mod page;
 pub mod prompt;
+pub mod provider;
 pub mod retry;
 pub mod secret;
 pub mod spec;

@@ -9,11 +9,11 @@ use prompt_ledger_queue::{Announcement, Bus, Outbox, Queue};
 use prompt_ledger_runtime::config::ExecutionConfig;
 use prompt_ledger_runtime::drain::Drain;
 use prompt_ledger_runtime::tasks::Tasks;
-use prompt_ledger_store::ExecutionWriter;
+use prompt_ledger_store::{ExecutionWriter, ProcessKind, ProcessRecord, Processes};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::{CancelListener, EventObserver, EventPublisher, Heartbeat, Runner, Texts, Worker};
+use crate::{CancelListener, EventObserver, EventPublisher, Heartbeat, Presence, Runner, Texts, Worker};
 
 /// Runs the attempts of one process.
 pub struct Engine {
@@ -66,7 +66,27 @@ impl Engine {
         Ok(Self { runner, running: TaskTracker::new(), announcements, drain: drain.clone() })
     }
 
-    /// Claims and runs queued executions until the drain begins, at most `worker_concurrency` at once.
+    /// Tells the other processes of this one, and which of `providers` it can call: once before this returns, then until
+    /// the drain begins.
+    pub async fn announce(
+        &self,
+        store: Arc<dyn Processes>,
+        kind: ProcessKind,
+        providers: &Providers,
+        tasks: &mut Tasks,
+    ) {
+        let process = ProcessRecord {
+            id: self.runner.worker.clone(),
+            kind,
+            providers: providers.ready().map(|(name, traits)| (name.to_owned(), traits)).collect(),
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let presence = Presence { store, process };
+        presence.announce().await;
+        tasks.spawn("presence", presence.run(self.drain.refuse.clone()));
+    }
+
+    /// Claims and runs queued executions of `providers` until the drain begins, at most `worker_concurrency` at once.
     pub fn take_queued(
         &self,
         queue: Arc<dyn Queue>,
@@ -77,6 +97,7 @@ impl Engine {
         let worker = Worker {
             runner: self.runner.clone(),
             queue,
+            instances: providers.ready().map(|(name, _)| name.to_owned()).collect(),
             providers,
             concurrency: config.worker_concurrency,
             sweep_interval: config.sweep_interval,

@@ -9,6 +9,7 @@
 //! | [`heartbeat`] | extends the leases of everything that this process holds |
 //! | `write` | repeats the write of an end until it is recorded |
 //! | [`cancel_listener`] | aborts executions whose cancel was requested |
+//! | [`presence`] | tells that this process runs, and which providers it can call |
 //! | [`text`] | holds what models write, for readers |
 //! | [`event_publisher`] | announces changes to this process and to the bus |
 //! | [`outcome`] | one pure match: from how a call ended to what is written |
@@ -19,6 +20,7 @@ pub mod engine;
 pub mod event_publisher;
 pub mod heartbeat;
 pub mod outcome;
+pub mod presence;
 pub mod text;
 pub mod work;
 mod write;
@@ -28,5 +30,7 @@ pub use cancel_listener::CancelListener;
 pub use engine::Engine;
 pub use event_publisher::{EventObserver, EventPublisher};
 pub use heartbeat::Heartbeat;
+pub use presence::Presence;
+pub use prompt_ledger_store::ProcessKind;
 pub use text::Texts;
 pub use work::Worker;

@@ -1,13 +1,12 @@
-//! The loop of a worker: it takes permits, then hints from the queue or rows whose `available_at` has passed. Hints
-//! wake it; once per SWEEP_INTERVAL it asks the store for rows without a hint.
+//! The loop of a worker: it takes permits, then hints from the queue or rows whose `available_at` has passed, both of
+//! the provider instances that it can call, so that no attempt is spent on what it cannot. Hints wake it; once per
+//! SWEEP_INTERVAL it asks the store for rows without a hint.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{ErrorType, Params};
-use prompt_ledger_providers::{Answer, Call, CallError, Provider, Providers, TextSink};
+use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Delivery, Queue};
 use prompt_ledger_store::{Claimed, Fence, Holder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,6 +28,8 @@ pub struct Worker {
     pub runner: Runner,
     pub queue: Arc<dyn Queue>,
     pub providers: Providers,
+    /// The instances that this process can call; it claims executions of no others.
+    pub instances: Arc<[String]>,
     /// Most executions that run at once.
     pub concurrency: usize,
     /// How often the store is asked for available rows without a hint.
@@ -78,7 +79,7 @@ impl Worker {
             .map(|Delivery { hint, .. }| Fence { id: hint.execution_id, attempt: hint.attempt })
             .collect();
         let (holder, sent) = (self.runner.holder(), Instant::now());
-        let claimed = self.runner.store.claim(next, holder.clone()).await;
+        let claimed = self.runner.store.claim(next, &self.instances, holder.clone()).await;
         let claimed = self.resolved(claimed, &holder, sent).await;
         self.begin((claimed, sent), free);
         self.queue.done(deliveries).await;
@@ -86,7 +87,7 @@ impl Worker {
 
     async fn take_due(&self, room: usize) -> (Vec<Claimed>, Instant) {
         let (holder, sent) = (self.runner.holder(), Instant::now());
-        let claimed = self.runner.store.claim_due(room, holder.clone()).await;
+        let claimed = self.runner.store.claim_due(room, &self.instances, holder.clone()).await;
         (self.resolved(claimed, &holder, sent).await, sent)
     }
 
@@ -114,10 +115,14 @@ impl Worker {
             let permit = free.split(1);
             let runner = self.runner.clone();
             runner.publisher.changed(claimed.fence.id, claimed.event);
-            let provider = self
-                .providers
-                .get(&claimed.model.provider)
-                .unwrap_or_else(|error| Arc::new(Missing { message: format!("worker {}: {error}", runner.worker) }));
+            let provider = match self.providers.get(&claimed.model.provider) {
+                Ok(provider) => provider,
+                Err(error) => {
+                    // No claim asks for it. Its lease runs out, and another worker takes it.
+                    tracing::error!(%error, execution_id = %claimed.fence.id, "what was claimed cannot be called here");
+                    continue;
+                }
+            };
             let bounds = Bounds {
                 sent,
                 expire_at: claimed.expires_in.map(|left| sent + left),
@@ -131,26 +136,5 @@ impl Worker {
                 drop(permit);
             });
         }
-    }
-}
-
-/// Stands in for a provider that this process does not know or has no key for: the attempt fails as `provider_error`,
-/// and another worker may take the next one.
-struct Missing {
-    message: String,
-}
-
-#[async_trait]
-impl Provider for Missing {
-    fn check(&self, _: &Params) -> Result<()> {
-        Ok(())
-    }
-
-    fn takes_any_model(&self) -> bool {
-        false
-    }
-
-    async fn call(&self, _: Call<'_>, _: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        Err(CallError::unsent(ErrorType::ProviderError, self.message.clone()))
     }
 }

@@ -12,9 +12,9 @@ mod registry;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{CallTimeout, ErrorType, FinishReason, Input, Params};
 use prompt_ledger_domain::model::Usage;
+use prompt_ledger_domain::provider::ProviderTraits;
 
 pub use crate::http::{BodyBudget, Endpoint};
 pub use crate::registry::Providers;
@@ -110,18 +110,8 @@ pub trait TextSink: Send {
 /// caller's.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Refuses parameters that the provider does not support, with INVALID_FIELD at `params.NAME`. They are never
-    /// dropped silently.
-    fn check(&self, params: &Params) -> Result<()>;
-
-    /// Whether models need no registration: true where the base URL is not the vendor's.
-    fn takes_any_model(&self) -> bool;
-
-    /// The parameters that are sent in place of these to a model with this registered `max_tokens`: a limit, where the
-    /// provider requires one.
-    fn completed(&self, params: Params, _max_tokens: Option<i32>) -> Params {
-        params
-    }
+    /// What a request may ask of it.
+    fn traits(&self) -> ProviderTraits;
 
     /// Calls the model. With a sink the provider is asked to stream, and each piece of the text is pushed as it
     /// arrives; without one it is asked for the whole answer. Whatever was asked for, an answer is taken in the form in
@@ -129,6 +119,22 @@ pub trait Provider: Send + Sync {
     /// A provider that refuses a field which we added is asked once more without it, within the same timeout. Dropping
     /// the future aborts the call.
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError>;
+}
+
+/// Stands in for an instance that only other processes have: what a request may ask of it is known, and a call fails as
+/// `provider_error`.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere(pub ProviderTraits);
+
+#[async_trait]
+impl Provider for Elsewhere {
+    fn traits(&self) -> ProviderTraits {
+        self.0
+    }
+
+    async fn call(&self, _: Call<'_>, _: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
+        Err(CallError::unsent(ErrorType::ProviderError, "this process has no settings of the provider".into()))
+    }
 }
 
 impl CallError {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prompt_ledger_domain::error::{Error, Result};
+use prompt_ledger_domain::provider::ProviderTraits;
 
 use crate::Provider;
 
@@ -48,6 +49,14 @@ impl Providers {
             Some(KnownProvider::Unconfigured { remedy }) => Err(Error::provider_not_configured(name, remedy)),
             None => Err(Error::provider_not_found(name, self.names())),
         }
+    }
+
+    /// Those that can be called, sorted by name, with what a request may ask of them.
+    pub fn ready(&self) -> impl Iterator<Item = (&str, ProviderTraits)> {
+        self.0.iter().filter_map(|(name, known)| match known {
+            KnownProvider::Ready(provider) => Some((name.as_str(), provider.traits())),
+            KnownProvider::Unconfigured { .. } => None,
+        })
     }
 
     /// All names, sorted, configured or not.

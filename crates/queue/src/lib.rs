@@ -7,8 +7,8 @@
 //! | module | duty |
 //! |---|---|
 //! | [`memory`] | within one process: `dev` |
-//! | [`redis`] | a stream of hints, a channel of announcements |
-//! | [`rabbit`] | the same over RabbitMQ: a classic queue, a fanout exchange |
+//! | [`redis`] | a stream of hints per provider instance, a channel of announcements |
+//! | [`rabbit`] | the same over RabbitMQ: a classic queue per provider instance, a fanout exchange |
 //! | [`failover`] | Redis, and RabbitMQ while the breaker on Redis is open: sends through one, receives from both |
 //! | [`outbox`] | sends in the background |
 #![warn(missing_docs)]
@@ -38,14 +38,20 @@ pub use link::BrokerStatus;
 pub use listener::{Heard, Listener};
 pub use outbox::Outbox;
 
-/// A message to a worker: this attempt of the execution may be claimed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A message to a worker that has the provider: this attempt of the execution may be claimed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Hint {
     /// The execution to claim.
     pub execution_id: ExecutionId,
     /// The attempt that the claim would begin, from 1.
     pub attempt: i32,
+    /// The provider instance that the execution names. Each has a line of its own in a broker, which only processes that
+    /// can call it read: there are as many lines as instances.
+    pub provider: Arc<str>,
 }
+
+/// Most hints that wait for one provider. Beyond, some are dropped: the executions are found by their `available_at`.
+const KEPT: usize = 100_000;
 
 /// Longest text of one [`TextPiece`], in bytes: its JSON stays within the 64 KiB that a reader accepts.
 pub const TEXT_BYTES: usize = 8 * 1024;
@@ -112,7 +118,8 @@ pub struct BrokerError {
     pub message: String,
 }
 
-/// Hints: each goes to one worker.
+/// Hints: each goes to one worker that has its provider. Which providers this process receives hints of is decided when
+/// its queue is made.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sends hints in one round trip. Returns within about a second, whether the broker answers or not.
@@ -127,7 +134,7 @@ pub trait Queue: Send + Sync {
 }
 
 /// A hint as it was delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Equal to the hint that was sent.
     pub hint: Hint,

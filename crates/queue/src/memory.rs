@@ -4,43 +4,37 @@ use async_trait::async_trait;
 
 use crate::inbox::Inbox;
 use crate::listener::Speaker;
-use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, Listener, Queue};
-
-/// Most hints that wait; beyond, they are refused, and the executions are found by their `available_at`.
-const KEPT: usize = 100_000;
+use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, KEPT, Listener, Queue};
 
 /// Hints for the workers of this process.
 #[derive(Debug)]
 pub struct MemoryQueue {
     inbox: Inbox,
     kept: usize,
+    instances: Vec<String>,
 }
 
 impl MemoryQueue {
-    /// An empty queue that holds at most 100,000 hints.
+    /// An empty queue that holds at most 100,000 hints, of these provider instances. Hints of others are dropped: nobody
+    /// could receive them.
     #[must_use]
-    pub fn new() -> Self {
-        Self::keeping(KEPT)
+    pub fn new(instances: Vec<String>) -> Self {
+        Self::keeping(KEPT, instances)
     }
 
-    /// An empty queue that holds at most `kept` hints; further ones are refused.
+    /// As [`new`](Self::new), for at most `kept` hints; further ones are refused.
     #[must_use]
-    pub fn keeping(kept: usize) -> Self {
-        Self { inbox: Inbox::new(), kept }
-    }
-}
-
-impl Default for MemoryQueue {
-    fn default() -> Self {
-        Self::new()
+    pub fn keeping(kept: usize, instances: Vec<String>) -> Self {
+        Self { inbox: Inbox::new(), kept, instances }
     }
 }
 
 #[async_trait]
 impl Queue for MemoryQueue {
     async fn send(&self, hints: &[Hint]) -> Result<(), BrokerError> {
-        let deliveries = hints.iter().map(|hint| Delivery { hint: *hint, receipt: None });
-        match self.inbox.put_within(self.kept, deliveries) {
+        let own = hints.iter().filter(|hint| self.instances.iter().any(|own| **own == *hint.provider));
+        let deliveries: Vec<_> = own.map(|hint| Delivery { hint: hint.clone(), receipt: None }).collect();
+        match self.inbox.put_within(self.kept, deliveries.into_iter()) {
             0 => Ok(()),
             _ => Err(BrokerError { broker: "memory", message: format!("{} hints wait already", self.kept) }),
         }

@@ -12,7 +12,7 @@ use crate::listener::Speaker;
 use crate::{Announcement, BrokerError, Bus, Delivery, Heard, Hint, Listener, Queue};
 
 pub(crate) fn hint(n: u128) -> Hint {
-    Hint { execution_id: ExecutionId(Uuid::from_u128(n)), attempt: 1 }
+    Hint { execution_id: ExecutionId(Uuid::from_u128(n)), attempt: 1, provider: "echo".into() }
 }
 
 pub(crate) fn announcement(n: u128) -> Announcement {

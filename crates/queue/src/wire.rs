@@ -2,6 +2,7 @@
 //! workers of two neighbouring releases run side by side.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::execution::Event;
@@ -49,17 +50,19 @@ enum WireForm<'a> {
     },
 }
 
-/// A hint as text.
+/// A hint as text, without its provider: the line that it is sent through is the provider's.
 pub(crate) fn hint(hint: &Hint) -> String {
     let form = HintForm { execution_id: hint.execution_id.0, attempt: hint.attempt };
     // Serializing plain values does not fail.
     serde_json::to_string(&form).unwrap_or_default()
 }
 
-/// The hint in a text; absent where it cannot be read.
-pub(crate) fn read_hint(text: &[u8]) -> Option<Hint> {
+/// The hint in a text that came through the line of this provider; absent where it cannot be read.
+pub(crate) fn read_hint(text: &[u8], provider: &Arc<str>) -> Option<Hint> {
     match serde_json::from_slice::<HintForm>(text) {
-        Ok(form) => Some(Hint { execution_id: ExecutionId(form.execution_id), attempt: form.attempt }),
+        Ok(HintForm { execution_id, attempt }) => {
+            Some(Hint { execution_id: ExecutionId(execution_id), attempt, provider: Arc::clone(provider) })
+        }
         Err(error) => {
             tracing::debug!(%error, "a hint that cannot be read was passed over");
             None
@@ -148,8 +151,9 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let sent = Hint { execution_id: ID, attempt: 3 };
-        assert_eq!(read_hint(hint(&sent).as_bytes()), Some(sent));
+        let provider: Arc<str> = "azure".into();
+        let sent = Hint { execution_id: ID, attempt: 3, provider: Arc::clone(&provider) };
+        assert_eq!(read_hint(hint(&sent).as_bytes(), &provider), Some(sent));
         let event = Event {
             sequence: 4,
             at: Timestamp(5),
@@ -189,7 +193,8 @@ mod tests {
     #[test]
     fn what_another_release_writes_is_read_as_far_as_it_is_known() {
         let hint = br#"{"execution_id":"00000000-0000-0000-0000-000000000007","attempt":1,"priority":9}"#;
-        assert_eq!(read_hint(hint), Some(Hint { execution_id: ID, attempt: 1 }));
+        let provider: Arc<str> = "azure".into();
+        assert_eq!(read_hint(hint, &provider), Some(Hint { execution_id: ID, attempt: 1, provider }));
         let text = br#"{"kind":"sung"}
 {"kind":"cancel","execution_id":"00000000-0000-0000-0000-000000000007","by":"ada"}
 {"kind":"changed","execution_id":"00000000-0000-0000-0000-000000000007","sequence":1,"at":1,"to":"dreaming","attempt":1}"#;
@@ -199,7 +204,7 @@ mod tests {
     #[test]
     fn garbage_is_passed_over() {
         for text in [&b""[..], b"{", b"\xff", b"[1]", b"{}"] {
-            assert_eq!((read_hint(text), read_announcements(text).count()), (None, 0));
+            assert_eq!((read_hint(text, &"azure".into()), read_announcements(text).count()), (None, 0));
         }
     }
 

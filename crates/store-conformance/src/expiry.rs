@@ -5,7 +5,9 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{ErrorType, Status};
 use prompt_ledger_store::{Change, Ended, EventLog, ExecutionWriter, Leases, Maintenance, NewExecution, Requeue};
 
-use crate::kit::{Backend, an_execution, claim, dead, fence, get, holder, queued, running, submit, timeline};
+use crate::kit::{
+    Backend, an_execution, claim, dead, fence, get, holder, providers, queued, running, submit, timeline,
+};
 
 async fn expire<B: Backend>(backend: &B) -> Vec<Change> {
     backend.store().expire(Duration::ZERO).await.unwrap()
@@ -22,7 +24,7 @@ pub async fn an_async_execution_whose_holder_died_goes_back_into_the_queue<B: Ba
     let read = get(backend, &new).await;
     assert_eq!((read.status, read.completed_at, read.failure), (Status::Queued, None, None));
     assert_eq!(read.attempt_log[0].error_type, Some(ErrorType::Interrupted));
-    let again = backend.store().claim_due(9, holder()).await.unwrap();
+    let again = backend.store().claim_due(9, providers(), holder()).await.unwrap();
     assert_eq!(again[0].fence, fence(new.id, 2), "it is looked at now");
     assert_eq!(backend.store().finish(fence(new.id, 1), crate::kit::success()).await.unwrap(), None);
     let steps = ["3 running -> queued (1) interrupted", "4 queued -> running (2)"];

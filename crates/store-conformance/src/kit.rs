@@ -13,14 +13,15 @@ use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
     Access, Analytics, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader, ExecutionWriter,
-    Fence, Finish, Holder, Maintenance, Models, NewExecution, NewPrice, PutPrompt, PutResult, Recorded, Registry,
+    Fence, Finish, Holder, Maintenance, Models, NewExecution, NewPrice, Processes, PutPrompt, PutResult, Recorded,
+    Registry,
 };
 use uuid::Uuid;
 
 /// A database under test, with operations that the traits do not offer.
 #[async_trait]
 pub trait Backend: Sync {
-    type Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance;
+    type Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance + Processes;
 
     /// Whether the database is a server, which expires nothing until it has been up for a lease.
     const YOUTH: bool;
@@ -145,6 +146,12 @@ pub fn key(key: &str, request: u8) -> Option<ExecutionKey> {
     Some(ExecutionKey { key: key.into(), request_hash: [request; 32] })
 }
 
+/// The providers of the executions of these tests, which a claimant can call unless its test says otherwise.
+pub fn providers() -> &'static [String] {
+    // Some bytes for each call, until the test ends.
+    Vec::leak(["echo", "local", "openai"].map(str::to_owned).into())
+}
+
 /// A holder with a lease of 30 s.
 pub fn holder() -> Holder {
     Holder { worker: "server-1".into(), claim_id: ClaimId(new_id()), lease: Duration::from_secs(30) }
@@ -211,7 +218,7 @@ pub async fn submit<B: Backend>(backend: &B, new: &NewExecution) -> Recorded {
 
 /// Claims one attempt of one execution by a hint.
 pub async fn claim<B: Backend>(backend: &B, new: &NewExecution, attempt: i32, holder: Holder) -> Option<Claimed> {
-    let mut claimed = backend.store().claim(vec![fence(new.id, attempt)], holder).await.unwrap();
+    let mut claimed = backend.store().claim(vec![fence(new.id, attempt)], providers(), holder).await.unwrap();
     assert!(claimed.len() < 2, "{claimed:?}");
     claimed.pop()
 }

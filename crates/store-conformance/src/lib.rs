@@ -19,6 +19,7 @@ pub mod lists;
 pub mod migrating;
 pub mod models;
 pub mod moments;
+pub mod processes;
 pub mod queue;
 pub mod recount;
 pub mod registry;
@@ -166,6 +167,7 @@ macro_rules! conformance {
             what_needs_a_later_release_is_left_alone
             a_hint_of_another_attempt_claims_only_what_is_due
             a_full_claim_takes_what_is_due_in_order
+            a_claim_takes_only_what_its_process_can_call
             racing_claims_share_without_overlap
             what_runs_with_a_claim_is_found_by_it
             a_requeued_execution_waits_for_its_time
@@ -174,6 +176,13 @@ macro_rules! conformance {
             the_queue_is_counted_up_to_a_bound
             messages_come_with_a_claim
             many_batches_over_the_same_rows_stay_consistent
+        );
+        $crate::scenarios!($backend: processes
+            what_a_process_told_is_listed_until_it_tells_otherwise
+            one_that_left_stays_known_and_comes_back
+            what_was_told_counts_for_a_day
+            what_another_told_since_is_not_kept_twice
+            what_a_later_release_tells_is_read_as_far_as_it_is_known
         );
         $crate::scenarios!($backend: cancel
             a_queued_execution_is_canceled_at_once

@@ -12,8 +12,8 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, new_price, queued, running, submit, success,
-    timeline, usage,
+    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, new_price, providers, queued, running,
+    submit, success, timeline, usage,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -105,11 +105,11 @@ pub async fn a_claim_begins_the_next_attempt_with_all_it_needs<B: Backend>(backe
 pub async fn a_hint_that_comes_twice_claims_once<B: Backend>(backend: &B) {
     let new = queued(backend).await;
     let twice = vec![fence(new.id, 1), fence(new.id, 1)];
-    assert_eq!(ids(&backend.store().claim(twice.clone(), holder()).await.unwrap()), [new.id]);
-    assert_eq!(backend.store().claim(twice, holder()).await.unwrap(), []);
+    assert_eq!(ids(&backend.store().claim(twice.clone(), providers(), holder()).await.unwrap()), [new.id]);
+    assert_eq!(backend.store().claim(twice, providers(), holder()).await.unwrap(), []);
     finish(backend, &new, 1, success()).await;
     assert_eq!(claim(backend, &new, 2, holder()).await, None, "an end is final");
-    assert_eq!(backend.store().claim(vec![], holder()).await.unwrap(), []);
+    assert_eq!(backend.store().claim(vec![], providers(), holder()).await.unwrap(), []);
 }
 
 pub async fn what_needs_a_later_release_is_left_alone<B: Backend>(backend: &B) {
@@ -117,7 +117,7 @@ pub async fn what_needs_a_later_release_is_left_alone<B: Backend>(backend: &B) {
     let sql = format!("UPDATE executions SET needs = 1, available_at = created_at WHERE id = '{}'", new.id);
     backend.execute(sql).await.unwrap();
     assert!(claim(backend, &new, 1, holder()).await.is_none(), "by its hint");
-    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap(), [], "as due");
+    assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap(), [], "as due");
     backend.execute(format!("UPDATE executions SET needs = 0 WHERE id = '{}'", new.id)).await.unwrap();
     assert!(claim(backend, &new, 1, holder()).await.is_some());
 }
@@ -137,12 +137,43 @@ pub async fn a_full_claim_takes_what_is_due_in_order<B: Backend>(backend: &B) {
         backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
     }
     let taken = |claimed: Vec<prompt_ledger_store::Claimed>| ids(&claimed).into_iter().collect::<HashSet<_>>();
-    let first = taken(backend.store().claim_due(3, holder()).await.unwrap());
+    let first = taken(backend.store().claim_due(3, providers(), holder()).await.unwrap());
     assert_eq!(first, due[..3].iter().map(|new| new.id).collect());
-    let second = taken(backend.store().claim_due(9, holder()).await.unwrap());
+    let second = taken(backend.store().claim_due(9, providers(), holder()).await.unwrap());
     assert_eq!(second, due[3..].iter().map(|new| new.id).collect());
-    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap(), [], "the other's time has not come");
+    assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap(), [], "the other's time has not come");
     assert_eq!(get(backend, &later).await.status, Status::Queued);
+}
+
+pub async fn a_claim_takes_only_what_its_process_can_call<B: Backend>(backend: &B) {
+    let first = queued(backend).await;
+    let of = |provider: &str| {
+        let model = ModelRef { provider: provider.into(), model_name: "m".into() };
+        NewExecution { id: ExecutionId(new_id()), model, ..first.clone() }
+    };
+    // Those of providers that nobody has are the oldest.
+    let all = ["vllm", "vllm", "vllm", "azure", "claude", "azure", "claude"].map(of);
+    for new in &all {
+        backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
+    }
+    let hints: Vec<Fence> = all.iter().map(|new| fence(new.id, 1)).collect();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let (azure, claude, both) = (names(&["azure"]), names(&["claude"]), names(&["claude", "azure", "none"]));
+    let taken = |claimed: Vec<prompt_ledger_store::Claimed>| ids(&claimed).into_iter().collect::<HashSet<_>>();
+    let expected = |at: &[usize]| at.iter().map(|at| all[*at].id).collect::<HashSet<_>>();
+    assert_eq!(backend.store().claim(hints.clone(), &[], holder()).await.unwrap(), []);
+    assert_eq!(backend.store().claim_due(9, &[], holder()).await.unwrap(), []);
+    let one = backend.store().claim_due(1, &both, holder()).await.unwrap();
+    assert_eq!(taken(one), expected(&[3]), "the oldest of all that it can call");
+    let hinted = tokio::join!(
+        backend.store().claim(hints.clone(), &claude, holder()),
+        backend.store().claim(hints, &azure, holder()),
+    );
+    assert_eq!(taken(hinted.0.unwrap()), expected(&[4, 6]));
+    assert_eq!(taken(hinted.1.unwrap()), expected(&[5]));
+    assert_eq!(backend.store().claim_due(9, &both, holder()).await.unwrap(), []);
+    let vllm = backend.store().claim_due(9, &names(&["vllm"]), holder()).await.unwrap();
+    assert_eq!(taken(vllm), expected(&[0, 1, 2]));
 }
 
 pub async fn racing_claims_share_without_overlap<B: Backend>(backend: &B) {
@@ -152,12 +183,12 @@ pub async fn racing_claims_share_without_overlap<B: Backend>(backend: &B) {
         backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
     }
     let hints: Vec<Fence> = all.iter().map(|new| fence(new.id, 1)).collect();
-    let hinted = (0..4).map(|_| backend.store().claim(hints.clone(), holder()));
-    let due = (0..4).map(|_| backend.store().claim_due(20, holder()));
+    let hinted = (0..4).map(|_| backend.store().claim(hints.clone(), providers(), holder()));
+    let due = (0..4).map(|_| backend.store().claim_due(20, providers(), holder()));
     let (hinted, due) = tokio::join!(futures::future::join_all(hinted), futures::future::join_all(due));
     let mut taken: Vec<_> = hinted.into_iter().chain(due).flat_map(|claimed| ids(&claimed.unwrap())).collect();
     // Rows that two claims competed for may be left to a later claim.
-    taken.extend(ids(&backend.store().claim_due(100, holder()).await.unwrap()));
+    taken.extend(ids(&backend.store().claim_due(100, providers(), holder()).await.unwrap()));
     let different: HashSet<_> = taken.iter().collect();
     assert_eq!((taken.len(), different.len()), (40, 40));
 }
@@ -186,7 +217,7 @@ pub async fn a_requeued_execution_waits_for_its_time<B: Backend>(backend: &B) {
     assert_eq!((read.status, read.attempts, read.attempt_log.len()), (Status::Queued, 1, 1));
     let listed = backend.store().list(new.project_id, &ExecutionFilter::default(), None, 9, false).await.unwrap();
     assert_eq!((read.next_attempt_at, listed[0].next_attempt_at), (next_attempt_at, next_attempt_at));
-    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap(), []);
+    assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap(), []);
     assert_eq!(claim(backend, &new, 1, holder()).await, None, "the old hint is worth nothing");
     let again = claim(backend, &new, 2, holder()).await.unwrap();
     assert_eq!(again.fence, fence(new.id, 2));
@@ -194,7 +225,7 @@ pub async fn a_requeued_execution_waits_for_its_time<B: Backend>(backend: &B) {
     assert_eq!(running.started_at, read.started_at, "the first claim is the start");
     assert_eq!(running.next_attempt_at, None);
     backend.store().requeue(fence(new.id, 2), back(Duration::ZERO, false)).await.unwrap().unwrap();
-    assert_eq!(backend.store().claim_due(9, holder()).await.unwrap()[0].fence, fence(new.id, 3));
+    assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap()[0].fence, fence(new.id, 3));
 }
 
 pub async fn a_hand_back_does_not_count<B: Backend>(backend: &B) {
@@ -249,7 +280,7 @@ pub async fn many_batches_over_the_same_rows_stay_consistent<B: Backend>(backend
         for round in 0..12 {
             let lease = if (round + number).is_multiple_of(3) { Duration::ZERO } else { HOUR };
             let holder = Holder { lease, claim_id: ClaimId(new_id()), ..holder() };
-            let claimed = store.claim_due(8, holder).await.unwrap();
+            let claimed = store.claim_due(8, providers(), holder).await.unwrap();
             let held: Vec<Fence> = claimed.iter().map(|claimed| claimed.fence).collect();
             store.extend(&held, lease).await.unwrap();
             let ends = held.iter().enumerate().map(|(i, fence)| async move {

@@ -32,10 +32,13 @@ fn claim(free: &str) -> String {
     include_str!("sql/claim.sql").replace("{free}", free) + &claimed_from("taken")
 }
 
-pub(super) static HINTED: LazyLock<String> =
-    LazyLock::new(|| statement(&claim(include_str!("sql/free_hinted.sql")), HintRows::COLUMNS, &["capability"]));
+pub(super) static HINTED: LazyLock<String> = LazyLock::new(|| {
+    statement(&claim(include_str!("sql/free_hinted.sql")), HintRows::COLUMNS, &["capability", "providers"])
+});
 
-/// Oldest `available_at` first. The current time is a scalar subquery, so that the index can be used.
+/// Oldest `available_at` first: as many as are wanted of each provider, and of these the oldest. Each provider has its
+/// part of the index, so that what waits for others is not read. The current time is a scalar subquery, so that the
+/// index can be used.
 pub(super) static DUE: LazyLock<String> =
     LazyLock::new(|| numbered(&(claim(include_str!("sql/free_due.sql")) + "ORDER BY x.due_at"), DueParameters::NAMES));
 
@@ -45,9 +48,10 @@ pub(super) static CLAIMED: LazyLock<String> = LazyLock::new(|| {
     claimed_from("executions") + "WHERE x.status = 'running' AND x.status <> 'succeeded' AND x.claim_id = ANY ($1)"
 });
 
-/// The hints of one caller.
+/// The hints of one caller, and the providers that it can call.
 pub(super) struct Hinted {
     pub(super) next: Vec<Fence>,
+    pub(super) providers: Vec<String>,
     pub(super) holder: Holder,
 }
 
@@ -79,7 +83,10 @@ impl BatchWrite for Claims {
             claimed = by_claim(&running(&self.pool, &claims).await?)?;
         }
         if claimed.is_empty() {
-            claimed = by_claim(&hinted(&self.pool, items).await?)?;
+            // The callers of a process have the same providers: this is one statement.
+            for alike in items.chunk_by(|one, other| one.providers == other.providers) {
+                claimed.extend(by_claim(&hinted(&self.pool, alike).await?)?);
+            }
             if again {
                 claimed = by_claim(&running(&self.pool, &claims).await?)?;
             }
@@ -98,17 +105,24 @@ rows! {
     }
 }
 
+/// Claims by the hints of callers with the same providers.
 async fn hinted(pool: &KeptConnections, items: &[Hinted]) -> Result<Vec<PgRow>> {
+    let providers = items.first().map(|item| item.providers.as_slice()).unwrap_or_default();
     let mut seen = HashSet::new();
     let hints = items.iter().flat_map(|item| item.next.iter().map(|fence| (fence, &item.holder)));
     // Two hints for the same attempt count once.
     let hints: Vec<_> = hints.filter(|(fence, _)| seen.insert(**fence)).collect();
-    let query = HintRows::bind(sqlx::query(HINTED.as_str()), &hints).bind(CAPABILITY);
+    let query = HintRows::bind(sqlx::query(HINTED.as_str()), &hints).bind(CAPABILITY).bind(providers);
     pool.fetch_all(query).await.map_err(error::store)
 }
 
-/// Claims executions whose `available_at` has passed.
-pub(super) async fn due(pool: &KeptConnections, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
+/// Claims executions of these providers whose `available_at` has passed.
+pub(super) async fn due(
+    pool: &KeptConnections,
+    limit: usize,
+    providers: &[String],
+    holder: &Holder,
+) -> Result<Vec<Claimed>> {
     let claim_id = holder.claim_id;
     patiently(|again| async move {
         if again {
@@ -117,18 +131,19 @@ pub(super) async fn due(pool: &KeptConnections, limit: usize, holder: &Holder) -
                 return Ok(got);
             }
         }
-        let rows = pool.fetch_all(DueParameters::query(&DUE, limit, holder)).await.map_err(error::store)?;
+        let rows = pool.fetch_all(DueParameters::query(&DUE, limit, providers, holder)).await.map_err(error::store)?;
         if again { of(pool, claim_id).await } else { rows.iter().map(claimed_row).collect() }
     })
     .await
 }
 
 parameters! {
-    DueParameters(limit: usize, holder: &Holder) {
+    DueParameters(limit: usize, providers: &[String], holder: &Holder) {
         worker = clean(&holder.worker),
         claim_id = holder.claim_id.0,
         lease = micros(holder.lease),
         most = count(limit),
+        providers = providers,
         capability = CAPABILITY,
     }
 }

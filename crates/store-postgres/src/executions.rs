@@ -19,8 +19,9 @@ use prompt_ledger_store::{
     Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
 };
 
-pub(super) const QUEUED: &str =
-    "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT $1) AS counted";
+/// Every queued execution has `available_at`: that is the condition of the partial index.
+pub(super) const QUEUED: &str = "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' \
+                                 AND available_at IS NOT NULL LIMIT $1) AS counted";
 
 #[async_trait]
 impl ExecutionWriter for Postgres {
@@ -32,15 +33,15 @@ impl ExecutionWriter for Postgres {
         self.record(Recording::new(new, Beginning::Queued(available_in))?).await
     }
 
-    async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
+    async fn claim(&self, next: Vec<Fence>, providers: &[String], holder: Holder) -> Result<Vec<Claimed>> {
         if next.is_empty() {
             return Ok(Vec::new());
         }
-        self.batches.claims.call(Hinted { next, holder }).await
+        self.batches.claims.call(Hinted { next, providers: providers.to_vec(), holder }).await
     }
 
-    async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>> {
-        claim::due(&self.batches.pool, limit, &holder).await
+    async fn claim_due(&self, limit: usize, providers: &[String], holder: Holder) -> Result<Vec<Claimed>> {
+        claim::due(&self.batches.pool, limit, providers, &holder).await
     }
 
     async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>> {

@@ -13,6 +13,7 @@
 //! | `analytics` | reads usage figures |
 //! | `batch`, `batches` | group commit of hot writes |
 //! | `executions` | traits about executions, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `processes` | what the processes tell of themselves |
 //! | `maintenance` | the operations of background jobs, in `expire`, `roll_up` |
 //! | `bind`, `sql/` | binds batches and named parameters; the longer statements |
 //! | `cost` | computes costs in SQL |
@@ -54,6 +55,7 @@ mod migrate;
 mod models;
 #[cfg(test)]
 mod plans;
+mod processes;
 mod project_lock;
 mod put_prompt;
 mod read;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_store::{Change, Maintenance, RollupPolicy};
 
-use super::{Postgres, error, expire, roll_up};
+use super::{Postgres, error, expire, processes, roll_up};
 
 /// Timeout of the health monitor's query: one round trip on an open connection.
 const CHECK: Duration = Duration::from_secs(1);
@@ -23,6 +23,10 @@ impl Maintenance for Postgres {
 
     async fn roll_up(&self, policy: RollupPolicy) -> Result<bool> {
         error::bounded(ROLL_UP, roll_up::step(&self.lists, policy)).await
+    }
+
+    async fn forget_processes(&self) -> Result<()> {
+        processes::forget(&self.calls).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -17,12 +17,13 @@ const DIALECT: Dialect = Dialect {
 };
 
 /// Number of the newest migration that this release knows.
-const NEWEST: i64 = 2;
+const NEWEST: i64 = 3;
 
 const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
 const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL";
+/// The newest migration, and the oldest release that all of them work with.
 const FIT: &str =
-    "SELECT version::bigint, compatible_from::bigint FROM schema_compatibility ORDER BY version DESC LIMIT 1";
+    "SELECT max(version)::bigint, max(compatible_from)::bigint FROM schema_compatibility HAVING count(*) > 0";
 
 /// Uses only columns of `pg_stat_activity` that every role can read for other roles' connections.
 const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity \
@@ -92,7 +93,10 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<
 }
 
 fn known() -> Result<Vec<Migration>> {
-    Ok(migrations::migrations(&migration_texts!("postgres": 1 "ledger", 2 "answers"), &seed::statements(&DIALECT)?))
+    Ok(migrations::migrations(
+        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes"),
+        &seed::statements(&DIALECT)?,
+    ))
 }
 
 /// Converts the migrations to the driver's type.

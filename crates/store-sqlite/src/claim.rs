@@ -37,9 +37,10 @@ macro_rules! claim {
 static HINTED: LazyLock<Script> = LazyLock::new(|| Script::new(claim!("sql/hinted.sql"), HintedParameters::NAMES));
 
 parameters! {
-    /// `next` is a JSON array of [id, attempt].
-    HintedParameters(next: &str, holder: &Holder, at: Timestamp) {
+    /// `next` is a JSON array of [id, attempt], `providers` one of names.
+    HintedParameters(next: &str, providers: &str, holder: &Holder, at: Timestamp) {
         next = next,
+        providers = providers,
         worker = &holder.worker,
         claim_id = holder.claim_id.to_string(),
         lease_until = at.after(holder.lease).0,
@@ -51,9 +52,11 @@ parameters! {
 static DUE: LazyLock<Script> = LazyLock::new(|| Script::new(claim!("sql/due.sql"), DueParameters::NAMES));
 
 parameters! {
-    /// At most `limit` executions, oldest `available_at` first.
-    DueParameters(limit: usize, holder: &Holder, at: Timestamp) {
+    /// At most `limit` executions, oldest `available_at` first: as many of each of `providers`, a JSON array of names,
+    /// and of these the oldest. Each provider has its part of the index, so that what waits for others is not read.
+    DueParameters(limit: usize, providers: &str, holder: &Holder, at: Timestamp) {
         most = count(limit),
+        providers = providers,
         worker = &holder.worker,
         claim_id = holder.claim_id.to_string(),
         lease_until = at.after(holder.lease).0,
@@ -63,9 +66,9 @@ parameters! {
 }
 
 static ANY_DUE: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT EXISTS (SELECT 1 FROM executions WHERE status = 'queued' AND available_at <= :at \
-               AND needs <= :capability) AS any";
-    Script::new(sql, &["at", "capability"])
+    let sql = "SELECT EXISTS (SELECT 1 FROM json_each(:providers) AS p CROSS JOIN executions ON provider = p.value \
+               AND status = 'queued' AND available_at <= :at AND needs <= :capability) AS any";
+    Script::new(sql, &["providers", "at", "capability"])
 });
 
 static CLAIMED: LazyLock<Script> = LazyLock::new(|| Script::new(claimed!(), ClaimedParameters::NAMES));
@@ -76,20 +79,27 @@ parameters! {
     }
 }
 
-pub(super) fn hinted(connection: &Connection, next: &[Fence], holder: &Holder) -> Result<Vec<Claimed>> {
+/// `providers` is a JSON array of names, as in [`due`] and [`any_due`].
+pub(super) fn hinted(
+    connection: &Connection,
+    next: &[Fence],
+    providers: &str,
+    holder: &Holder,
+) -> Result<Vec<Claimed>> {
     let pairs: Vec<_> = next.iter().map(|fence| (fence.id.to_string(), fence.attempt)).collect();
     let (next, at) = (row::to_json(&pairs)?, now());
-    HINTED.rows(connection, HintedParameters::values(&next, holder, at), |row| claimed::claimed(row, at))
+    HINTED.rows(connection, HintedParameters::values(&next, providers, holder, at), |row| claimed::claimed(row, at))
 }
 
-pub(super) fn due(connection: &Connection, limit: usize, holder: &Holder) -> Result<Vec<Claimed>> {
+pub(super) fn due(connection: &Connection, limit: usize, providers: &str, holder: &Holder) -> Result<Vec<Claimed>> {
     let at = now();
-    DUE.rows(connection, DueParameters::values(limit, holder, at), |row| claimed::claimed(row, at))
+    DUE.rows(connection, DueParameters::values(limit, providers, holder, at), |row| claimed::claimed(row, at))
 }
 
 /// Whether [`due`] would find any. Runs on a read connection, because usually there is none.
-pub(super) fn any_due(connection: &Connection) -> Result<bool> {
-    let any = ANY_DUE.row(connection, [&now().0 as &dyn ToSql, &CAPABILITY], |row| row::value(row, "any"))?;
+pub(super) fn any_due(connection: &Connection, providers: &str) -> Result<bool> {
+    let any =
+        ANY_DUE.row(connection, [&providers as &dyn ToSql, &now().0, &CAPABILITY], |row| row::value(row, "any"))?;
     Ok(any.unwrap_or_default())
 }
 

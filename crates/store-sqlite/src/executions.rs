@@ -39,15 +39,18 @@ impl ExecutionWriter for Sqlite {
         self.record(new, StartAs::Queued(available_in)).await
     }
 
-    async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>> {
-        self.writer.write(move |connection| claim::hinted(connection, &next, &holder)).await
+    async fn claim(&self, next: Vec<Fence>, providers: &[String], holder: Holder) -> Result<Vec<Claimed>> {
+        let providers = row::to_json(&providers)?;
+        self.writer.write(move |connection| claim::hinted(connection, &next, &providers, &holder)).await
     }
 
-    async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>> {
-        if !self.readers.read(claim::any_due).await? {
+    async fn claim_due(&self, limit: usize, providers: &[String], holder: Holder) -> Result<Vec<Claimed>> {
+        let providers = row::to_json(&providers)?;
+        let of = providers.clone();
+        if !self.readers.read(move |connection| claim::any_due(connection, &of)).await? {
             return Ok(Vec::new());
         }
-        self.writer.write(move |connection| claim::due(connection, limit, &holder)).await
+        self.writer.write(move |connection| claim::due(connection, limit, &providers, &holder)).await
     }
 
     async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>> {

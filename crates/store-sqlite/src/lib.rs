@@ -14,6 +14,7 @@
 //! | `models`, `access` | models and prices; projects and API keys |
 //! | `analytics`, `figures`, `tally` | usage figures, added up from rollups and executions |
 //! | `executions` | traits about executions, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `processes` | what the processes tell of themselves |
 //! | `maintenance` | the operations of background jobs, in `expire`, `roll_up` |
 //! | `statement` | statements with named parameters, and how they run |
 //! | `sql/` | the longer statements |
@@ -59,6 +60,7 @@ mod migrate;
 mod models;
 #[cfg(test)]
 mod plans;
+mod processes;
 mod put_prompt;
 mod read;
 mod readers;

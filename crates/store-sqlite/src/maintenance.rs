@@ -9,7 +9,7 @@ use prompt_ledger_store::{Change, Maintenance, RollupPolicy};
 use rusqlite::Connection;
 
 use super::roll_up::RollupStep;
-use super::{Sqlite, error, expire, roll_up};
+use super::{Sqlite, error, expire, processes, roll_up};
 
 #[async_trait]
 impl Maintenance for Sqlite {
@@ -40,6 +40,10 @@ impl Maintenance for Sqlite {
             }
         }
         Ok(true)
+    }
+
+    async fn forget_processes(&self) -> Result<()> {
+        self.writer.write(processes::forget).await
     }
 
     async fn ping(&self) -> Result<()> {

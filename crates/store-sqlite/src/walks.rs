@@ -1,15 +1,19 @@
-//! Tests how many steps SQLite's virtual machine takes for a list: whatever the filter, not more where there are many
-//! more executions.
+//! Tests how many steps SQLite's virtual machine takes for a list or a claim: whatever the filter, not more where there
+//! are many more executions.
+
+use std::time::Duration;
 
 use prompt_ledger_domain::execution::Status;
-use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::ids::{ClaimId, ProjectId};
 use prompt_ledger_domain::{Timestamp, VariantArray as _};
-use prompt_ledger_store::ExecutionFilter;
+use prompt_ledger_store::{ExecutionFilter, Holder};
 use rusqlite::{Connection, StatementStatus};
 use uuid::Uuid;
 
+use super::claim;
 use super::list::{SqlitePage, list, scripts, walks};
 use super::plans::database;
+use super::statement::Script;
 
 const PROJECT: &str = "01900000-0000-7000-8000-000000000001";
 
@@ -112,4 +116,30 @@ fn a_list_takes_no_more_steps_where_there_are_many_more_executions() {
         // What a page of ten costs, for each status that is walked.
         assert!(many <= few + 3_000, "{many} steps instead of {few}: {filter:?}");
     }
+}
+
+#[test]
+fn a_claim_takes_no_more_steps_where_many_more_wait_for_other_providers() {
+    let (_directory, connection) = database();
+    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    connection.execute_batch(PROMPTS).unwrap();
+    let holder = || Holder { worker: "w".into(), claim_id: ClaimId(Uuid::from_u128(1)), lease: Duration::ZERO };
+    let steps = || {
+        let texts = || claim::scripts().into_iter().flat_map(Script::texts);
+        let taken = || -> i64 {
+            let steps = |sql| connection.prepare_cached(sql).unwrap().reset_status(StatementStatus::VmStep);
+            texts().map(|sql| i64::from(steps(sql))).sum()
+        };
+        taken();
+        assert!(!claim::any_due(&connection, r#"["echo", "azure"]"#).unwrap());
+        assert_eq!(claim::due(&connection, LIMIT, r#"["echo", "azure"]"#, &holder()).unwrap(), []);
+        taken()
+    };
+    let few = steps();
+    assert!(few > 20, "steps are counted");
+    fill(&connection, 2_000, 0, [r#"["p1", "p2"]"#, r#"["queued"]"#, r#"["prod"]"#]);
+    let due = connection.execute("UPDATE executions SET available_at = created_at", []).unwrap();
+    assert_eq!(due, 2_000 * 4);
+    let many = steps();
+    assert!(many <= few + 100, "{many} steps instead of {few}");
 }

@@ -161,14 +161,14 @@ pub trait ExecutionWriter: Leases {
     /// claim it without a hint `available_in` from now.
     async fn submit(&self, new: NewExecution, available_in: Duration) -> Result<Recorded>;
 
-    /// Claims queued executions for `holder`. An element of `next` is claimed where its attempt is the execution's next
-    /// one, or where the execution's `available_at` has passed. Those that could not be claimed are missing from the
-    /// result.
-    async fn claim(&self, next: Vec<Fence>, holder: Holder) -> Result<Vec<Claimed>>;
+    /// Claims queued executions of these providers for `holder`. An element of `next` is claimed where its attempt is
+    /// the execution's next one, or where the execution's `available_at` has passed. Those that could not be claimed are
+    /// missing from the result.
+    async fn claim(&self, next: Vec<Fence>, providers: &[String], holder: Holder) -> Result<Vec<Claimed>>;
 
-    /// Claims up to `limit` queued executions whose `available_at` has passed, oldest `available_at` first. Rows locked
-    /// by other claims are skipped.
-    async fn claim_due(&self, limit: usize, holder: Holder) -> Result<Vec<Claimed>>;
+    /// Claims up to `limit` queued executions of these providers whose `available_at` has passed, oldest `available_at`
+    /// first. Rows locked by other claims are skipped.
+    async fn claim_due(&self, limit: usize, providers: &[String], holder: Holder) -> Result<Vec<Claimed>>;
 
     /// The executions that are running under this claim: what a claim or a retry whose response was lost has got.
     async fn claimed(&self, claim: ClaimId) -> Result<Vec<Claimed>>;

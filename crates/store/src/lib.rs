@@ -22,6 +22,7 @@ pub mod migrations;
 mod models;
 pub mod parameters;
 pub mod plan;
+mod processes;
 mod registry;
 pub mod rollup;
 pub mod rows;
@@ -39,6 +40,7 @@ pub use executions::{
 pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};
+pub use processes::{KNOWN_FOR, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
 pub use registry::{
     ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
     ResolvedVersion, Revisions,
@@ -46,7 +48,7 @@ pub use registry::{
 
 /// All traits together: what a database crate implements.
 #[async_trait::async_trait]
-pub trait Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance {
+pub trait Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance + Processes {
     /// Waits for the writes that were accepted, then closes all connections. Later calls fail with STORE_UNAVAILABLE.
     async fn close(&self);
 }

@@ -45,6 +45,11 @@ pub trait Maintenance: Send + Sync {
     /// others return at once.
     async fn roll_up(&self, policy: RollupPolicy) -> Result<bool>;
 
+    /// Deletes the processes that told of themselves last before [`KNOWN_FOR`](crate::KNOWN_FOR), and before
+    /// [`SUPERSEDED_FOR`](crate::SUPERSEDED_FOR) those of which another one, seen later, has told the same: what is kept
+    /// does not grow with the number of restarts.
+    async fn forget_processes(&self) -> Result<()>;
+
     /// Reads one row: fails where the database does not answer. Does not wait behind other calls.
     async fn ping(&self) -> Result<()>;
 

@@ -32,5 +32,6 @@ pub(super) fn spawn(
     let (hints, stopped) = (executions.hints.clone().ended(), stop());
     tasks.spawn("hints", async move { _ = stopped.run_until_cancelled(hints).await });
     tasks.spawn("backpressure", Arc::clone(&executions.backpressure).run(store.clone(), stop()));
+    tasks.spawn("provider directory", Arc::clone(&executions.providers).run(stop()));
     tasks.spawn("stream limits", executions.streams.clone().run(stop()));
 }

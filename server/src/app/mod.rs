@@ -18,6 +18,7 @@ use prompt_ledger_engine::Engine;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
 use prompt_ledger_runtime::tasks::Tasks;
+use prompt_ledger_store::ProcessKind;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 use tonic_health::server::HealthReporter;
@@ -85,6 +86,11 @@ impl App {
         if let Some(certificates) = certificates.clone() {
             tasks.spawn("certificate reload", certificates.watch(config.server.tls_reload_interval, stop()));
         }
+        let kind = match role {
+            Role::Embedded => ProcessKind::Dev,
+            Role::Production => ProcessKind::Server,
+        };
+        engine.announce(store.clone(), kind, &backends.providers, &mut tasks).await;
         if role == Role::Embedded {
             engine.take_queued(Arc::clone(&backends.brokers.queue), backends.providers.clone(), execution, &mut tasks);
         }

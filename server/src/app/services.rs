@@ -12,7 +12,9 @@ use super::role::Role;
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, ConfirmRequests, Refresh};
-use crate::service::{AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, RegistryService};
+use crate::service::{
+    AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, ProviderDirectory, RegistryService,
+};
 use crate::watch::{Hub, StreamLimits};
 
 pub(super) struct ServiceSet {
@@ -48,7 +50,7 @@ pub(super) fn services(
     engine: &Engine,
     hub: Arc<Hub>,
 ) -> (ServiceSet, CacheRefresh) {
-    let (store, providers) = (&backends.store, &backends.providers);
+    let (store, here) = (&backends.store, backends.providers.clone());
     let (freshness, confirm, requests) = match role {
         Role::Embedded => (Freshness::default(), None, None),
         Role::Production => {
@@ -62,14 +64,19 @@ pub(super) fn services(
         .confirming(confirm);
     let authenticator = Arc::new(authenticator);
     let registry = Arc::new(RegistryService::new(store.clone(), store.clone(), &freshness, cpu.clone()));
-    let models = Arc::new(ModelService::new(store.clone(), providers.clone(), &freshness));
+    let providers = match role {
+        Role::Embedded => ProviderDirectory::alone(here),
+        Role::Production => ProviderDirectory::among(here, store.clone(), config.server.require_provider),
+    };
+    let providers = Arc::new(providers);
+    let models = Arc::new(ModelService::new(store.clone(), Arc::clone(&providers), &freshness));
     let backpressure = Backpressure::new(config.server.max_inflight_submits, config.server.queue_depth_limit);
     let executions = Arc::new(ExecutionService {
         authenticator: Arc::clone(&authenticator),
         registry: Arc::clone(&registry),
         cpu,
         models: Arc::clone(&models),
-        providers: providers.clone(),
+        providers,
         store: store.clone(),
         reader: store.clone(),
         runner: engine.runner.clone(),

@@ -9,6 +9,7 @@ pub mod execution;
 pub mod models;
 pub mod open_keys;
 pub mod page_reader;
+pub mod providers;
 pub mod refresh;
 pub mod registry;
 
@@ -18,4 +19,5 @@ pub use cpu_pool::CpuPool;
 pub use execution::ExecutionService;
 pub use models::ModelService;
 pub use page_reader::PageReader;
+pub use providers::ProviderDirectory;
 pub use registry::RegistryService;

@@ -5,25 +5,27 @@ use std::sync::Arc;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::model::{Model, ModelRef};
-use prompt_ledger_domain::{Reason, Result, limits};
-use prompt_ledger_providers::{Provider, Providers};
+use prompt_ledger_domain::provider::ProviderTraits;
+use prompt_ledger_domain::{Result, limits};
 use prompt_ledger_store::{Models, PutModel};
 
+use super::ProviderDirectory;
 use super::cache::{Cache, Freshness};
 
 /// Registers and resolves models. Caches those in use.
 pub struct ModelService {
     store: Arc<dyn Models>,
-    providers: Providers,
+    providers: Arc<ProviderDirectory>,
     cache: Cache<ModelRef, Model>,
 }
 
 impl ModelService {
-    pub fn new(store: Arc<dyn Models>, providers: Providers, freshness: &Arc<Freshness>) -> Self {
+    pub fn new(store: Arc<dyn Models>, providers: Arc<ProviderDirectory>, freshness: &Arc<Freshness>) -> Self {
         Self { store, providers, cache: Cache::new(Arc::clone(freshness)) }
     }
 
-    /// Registers or changes a model. Its provider must be known, but need not be configured.
+    /// Registers or changes a model. Its provider must be known here or told of by another process, but need not be
+    /// configured.
     pub async fn put(&self, put: PutModel) -> Result<Model> {
         let mut wrong = Violations::default();
         wrong.keep(Name::parse("provider", &put.id.provider))?;
@@ -45,11 +47,7 @@ impl ModelService {
             }
         }
         wrong.finish(Some(()))?;
-        if let Err(unknown) = self.providers.get(&put.id.provider)
-            && unknown.reason() == Reason::ProviderNotFound
-        {
-            return Err(unknown);
-        }
+        self.providers.check_known(&put.id.provider).await?;
         let model = self.store.put_model(put).await?;
         self.cache.clear();
         Ok(model)
@@ -60,14 +58,14 @@ impl ModelService {
         self.store.models(provider, after, limit).await
     }
 
-    /// The model that an execution names. One that is not registered is MODEL_NOT_FOUND, unless its provider takes any
-    /// model: then it is registered as discovered, without a price, while there are fewer than
-    /// [`limits::DISCOVERED_MODELS`] of these, and `may_register`.
-    pub async fn resolve(&self, id: &ModelRef, provider: &dyn Provider, may_register: bool) -> Result<Arc<Model>> {
+    /// The model that an execution names. One that is not registered is MODEL_NOT_FOUND, unless its provider is at a
+    /// place that is not the maker's, which takes any model: then it is registered as discovered, without a price, while
+    /// there are fewer than [`limits::DISCOVERED_MODELS`] of these, and `may_register`.
+    pub async fn resolve(&self, id: &ModelRef, provider: ProviderTraits, may_register: bool) -> Result<Arc<Model>> {
         let known = self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await?;
         match known {
             Some(model) => Ok(model),
-            None if may_register && provider.takes_any_model() => {
+            None if may_register && provider.is_own_place => {
                 field::token("model.model_name", id.model_name.clone()).map_err(Error::of_spec)?;
                 let most = limits::DISCOVERED_MODELS;
                 let discovered = self.store.discover_model(id, most).await?;

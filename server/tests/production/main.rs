@@ -14,6 +14,7 @@ mod figures;
 mod kit;
 mod limits;
 mod outages;
+mod processes;
 mod several;
 mod signals;
 mod strangers;

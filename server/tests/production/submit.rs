@@ -108,16 +108,3 @@ async fn an_execution_that_waits_too_long_expires_in_the_queue() {
     assert_eq!((done.status(), &*done.error_type, done.attempts), (v1::ExecutionStatus::Failed, "expired", 0));
     all_ended_well(&deployment, &server, &[id]).await;
 }
-
-#[tokio::test]
-async fn a_worker_without_the_provider_says_so_and_another_may_have_it() {
-    let deployment = Deployment::new().await.with("RETRY_DELAYS", "20ms");
-    let server = deployment.server().await;
-    server.active("greet", "hello").await;
-    let bare = deployment.worker_builder().env("OPENAI_BASE_URL", "").start_worker().await;
-    let id = submit(&server, v1::ExecutionSpec { max_retries: Some(1), ..greet() }).await;
-    let failed = ended(&server, &id).await;
-    assert_eq!((&*failed.error_type, failed.attempts), ("provider_error", 2));
-    assert!(failed.error_message.contains("OPENAI_API_KEY"), "{failed:?}");
-    drop(bare);
-}

@@ -146,6 +146,22 @@ fn cases() -> Vec<Case> {
             Some(("provider", "openai")),
         ),
         (
+            Error::provider_elsewhere("azure"),
+            Reason::ProviderNotConfigured,
+            "the provider `azure` is not configured: on this server, only in other processes; submit the execution, or \
+             give this server its settings",
+            vec![("provider", "azure")],
+            Some(("provider", "azure")),
+        ),
+        (
+            Error::provider_without_worker("azure"),
+            Reason::ProviderNotConfigured,
+            "the provider `azure` is not configured: in any worker that runs, and REQUIRE_PROVIDER is set; start a \
+             worker with its settings",
+            vec![("provider", "azure")],
+            Some(("provider", "azure")),
+        ),
+        (
             Error::model_not_found(&model()),
             Reason::ModelNotFound,
             "model `openai/gpt-x` is not registered",

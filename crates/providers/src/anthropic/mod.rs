@@ -4,8 +4,9 @@ mod read;
 mod request;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::error::{Error, Result};
-use prompt_ledger_domain::execution::{ErrorType, Params};
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::execution::ErrorType;
+use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 use reqwest::header::{HeaderName, HeaderValue};
 
 use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm};
@@ -19,7 +20,7 @@ const VERSION: (HeaderName, HeaderValue) =
 /// A client of the Messages API of Anthropic or of a compatible server.
 pub struct Anthropic {
     http: Http,
-    is_own_place: bool,
+    traits: ProviderTraits,
 }
 
 impl Anthropic {
@@ -32,6 +33,7 @@ impl Anthropic {
         let path = format!("{}/v1/messages", base.strip_suffix("/v1").unwrap_or(base));
         url.set_path(&path);
         let is_own_place = endpoint.is_own_place("api.anthropic.com");
+        let traits = ProviderTraits { kind: Some(ProviderKind::Anthropic), is_own_place };
         let protocol = Protocol {
             read: read::read,
             prompt_count: PromptCount::Excludes,
@@ -40,31 +42,20 @@ impl Anthropic {
             key: (API_KEY, ""),
         };
         let http = Http::new(url, endpoint, protocol)?.with_header(VERSION.0, VERSION.1);
-        Ok(Self { http, is_own_place })
+        Ok(Self { http, traits })
     }
 }
 
 #[async_trait]
 impl Provider for Anthropic {
-    fn check(&self, params: &Params) -> Result<()> {
-        if params.repetition_penalty.is_some() && !self.is_own_place {
-            let field = "params.repetition_penalty";
-            return Err(Error::invalid(field, "Anthropic does not know repetition_penalty: leave it out"));
-        }
-        Ok(())
-    }
-
-    fn takes_any_model(&self) -> bool {
-        self.is_own_place
-    }
-
-    fn completed(&self, params: Params, max_tokens: Option<i32>) -> Params {
-        let limit = params.max_new_tokens.or(max_tokens).unwrap_or(request::MAX_TOKENS);
-        Params { max_new_tokens: Some(limit), ..params }
+    fn traits(&self) -> ProviderTraits {
+        self.traits
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.check(call.params).map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
+        self.traits
+            .check(call.params)
+            .map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
         let write = |_, streams| serde_json::to_vec(&request::body(&call, streams));
         self.http.call(call, sink, &write).await
     }

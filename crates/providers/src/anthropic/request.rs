@@ -1,13 +1,10 @@
 //! Builds requests of the Messages API.
 
 use prompt_ledger_domain::execution::{ChatMessage, Input};
+use prompt_ledger_domain::provider::ANTHROPIC_MAX_TOKENS;
 use serde::Serialize;
 
 use crate::Call;
-
-/// The API requires a limit: this one is sent where neither the caller nor the model's registration has one. Every model
-/// allows it.
-pub(super) const MAX_TOKENS: i32 = 4096;
 
 /// The body of a request. Absent parameters are not sent.
 #[derive(Serialize)]
@@ -47,7 +44,7 @@ pub(super) fn body<'a>(call: &Call<'a>, streams: bool) -> MessagesRequest<'a> {
     let params = call.params;
     MessagesRequest {
         model: call.model,
-        max_tokens: params.max_new_tokens.unwrap_or(MAX_TOKENS),
+        max_tokens: params.max_new_tokens.unwrap_or(ANTHROPIC_MAX_TOKENS),
         system: system.join("\n\n"),
         messages,
         temperature: params.temperature,

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{FinishReason, Input, Params};
+use prompt_ledger_domain::execution::{FinishReason, Input};
 use prompt_ledger_domain::model::Usage;
+use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
@@ -16,12 +16,8 @@ pub struct Echo;
 
 #[async_trait]
 impl Provider for Echo {
-    fn check(&self, _: &Params) -> Result<()> {
-        Ok(())
-    }
-
-    fn takes_any_model(&self) -> bool {
-        false
+    fn traits(&self) -> ProviderTraits {
+        ProviderTraits { kind: Some(ProviderKind::Echo), is_own_place: false }
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {

@@ -5,8 +5,8 @@ mod request;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::error::{Error, Reason, Violation};
-use prompt_ledger_domain::execution::{ErrorType, Params};
+use prompt_ledger_domain::execution::ErrorType;
+use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 use reqwest::header::AUTHORIZATION;
 
 use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm};
@@ -17,7 +17,7 @@ const API_BASE: &str = "https://api.openai.com/v1";
 /// A client of the chat completions of OpenAI or of a compatible server.
 pub struct OpenAi {
     http: Http,
-    is_own_place: bool,
+    traits: ProviderTraits,
 }
 
 impl OpenAi {
@@ -36,34 +36,21 @@ impl OpenAi {
             has_limit_names: true,
             key: (AUTHORIZATION, "Bearer "),
         };
-        Ok(Self { http: Http::new(url, endpoint, protocol)?, is_own_place })
+        let traits = ProviderTraits { kind: Some(ProviderKind::OpenAi), is_own_place };
+        Ok(Self { http: Http::new(url, endpoint, protocol)?, traits })
     }
 }
 
 #[async_trait]
 impl Provider for OpenAi {
-    fn check(&self, params: &Params) -> Result<()> {
-        if self.is_own_place {
-            return Ok(());
-        }
-        let mut unknown = Vec::new();
-        for (name, is_set) in
-            [("top_k", params.top_k.is_some()), ("repetition_penalty", params.repetition_penalty.is_some())]
-        {
-            if is_set {
-                let description = format!("OpenAI does not know {name}: leave it out");
-                unknown.push(Violation { field: format!("params.{name}"), description });
-            }
-        }
-        if unknown.is_empty() { Ok(()) } else { Err(Error::violations(Reason::InvalidField, unknown)) }
-    }
-
-    fn takes_any_model(&self) -> bool {
-        self.is_own_place
+    fn traits(&self) -> ProviderTraits {
+        self.traits
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.check(call.params).map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
+        self.traits
+            .check(call.params)
+            .map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
         let write = |form, streams| serde_json::to_vec(&request::body(&call, form, streams));
         self.http.call(call, sink, &write).await
     }

@@ -41,8 +41,8 @@ async fn the_token_limit_cuts_it() {
 
 #[tokio::test]
 async fn it_takes_every_parameter_and_only_its_own_model() {
-    assert!(Echo.check(&all_params()).is_ok());
-    assert!(!Echo.takes_any_model());
+    assert!(Echo.traits().check(&all_params()).is_ok());
+    assert!(!Echo.traits().is_own_place);
 }
 
 #[tokio::test]

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::Reason;
-use prompt_ledger_providers::Providers;
+use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 use prompt_ledger_providers::echo::Echo;
+use prompt_ledger_providers::{Elsewhere, Provider as _, Providers};
+
+use crate::setup::{Ask, prompt};
 
 fn providers() -> Providers {
     Providers::new().with("echo", Arc::new(Echo)).without("openai", "set OPENAI_API_KEY or OPENAI_BASE_URL")
@@ -12,7 +15,7 @@ fn providers() -> Providers {
 
 #[test]
 fn a_configured_provider_is_found() {
-    assert!(!providers().get("echo").unwrap().takes_any_model());
+    assert!(!providers().get("echo").unwrap().traits().is_own_place);
 }
 
 #[test]
@@ -29,6 +32,21 @@ fn an_unknown_one_lists_those_that_there_are() {
     assert_eq!(error.reason(), Reason::ProviderNotFound);
     assert_eq!(error.parts().message, "no provider `gpt`; there are: echo, openai");
     assert_eq!(error.parts().metadata, [("provider", "gpt".to_owned())]);
+}
+
+#[test]
+fn those_that_can_be_called_are_listed_with_what_they_take() {
+    let ready: Vec<_> = providers().ready().map(|(name, traits)| (name.to_owned(), traits)).collect();
+    assert_eq!(ready, [("echo".to_owned(), Echo.traits())]);
+}
+
+#[tokio::test]
+async fn one_that_is_elsewhere_is_described_and_never_called() {
+    let traits = ProviderTraits { kind: Some(ProviderKind::Anthropic), is_own_place: true };
+    let elsewhere = Elsewhere(traits);
+    assert_eq!(elsewhere.traits(), traits);
+    let failure = Ask::new(&elsewhere, prompt("hi")).failure().await;
+    assert_eq!((<&str>::from(failure.error_type), failure.latency), ("provider_error", None));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! RabbitMQ: a classic queue of transient hints, and a fanout exchange of announcements. Neither survives a restart of
-//! the broker; the store holds the facts.
+//! RabbitMQ: a classic queue of transient hints per provider instance, and a fanout exchange of announcements. Neither
+//! survives a restart of the broker; the store holds the facts.
 //!
 //! One connection with a channel per use, since an error closes the channel that it occurred on.
 
@@ -30,16 +30,18 @@ const BROKER: &str = "rabbitmq";
 const CONNECTING: Duration = Duration::from_secs(5);
 /// Seconds of silence after which a connection counts as dead, unless the URL sets `heartbeat`.
 const HEARTBEAT: u16 = 10;
-/// Most hints that a process holds unacknowledged: about as many as one claim takes.
-const PREFETCH: u16 = 64;
+/// Most hints that a process holds unacknowledged, of all its instances: about as many as one claim takes.
+const PREFETCH: usize = 64;
 
 /// The address of a RabbitMQ, and the prefix of our names in it.
 #[derive(Clone, Debug)]
 pub struct RabbitOptions {
     /// `amqp://` or `amqps://`; may hold a password.
     pub url: Secret,
-    /// Prefix of the names of the queue (`PREFIX.hints`) and the exchange (`PREFIX.events`).
+    /// Prefix of the names of the queues (`PREFIX.hints.INSTANCE`) and the exchange (`PREFIX.events`).
     pub prefix: String,
+    /// The provider instances whose hints are received.
+    pub instances: Vec<String>,
 }
 
 /// Hints and announcements through RabbitMQ. Dropping it ends its connection.
@@ -51,7 +53,9 @@ pub struct Rabbit {
 
 struct RabbitInner {
     uri: AMQPUri,
-    queue: String,
+    prefix: String,
+    /// Those that are consumed.
+    queues: Vec<HintQueue>,
     exchange: String,
     slot: Slot<Session>,
     inbox: Inbox,
@@ -61,21 +65,28 @@ struct RabbitInner {
     was_connected: AtomicBool,
 }
 
-impl Rabbit {
-    /// As [`open`](Self::open), with the options as arguments.
-    pub fn connect(url: &str, prefix: &str, stop: &CancellationToken) -> Result<Self, BrokerError> {
-        Self::open(RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned() }, stop)
-    }
+/// A queue that is consumed, and the provider instance that it belongs to.
+struct HintQueue {
+    provider: Arc<str>,
+    name: String,
+}
 
+fn queue(prefix: &str, provider: &str) -> String {
+    format!("{prefix}.hints.{provider}")
+}
+
+impl Rabbit {
     /// Connects in the background, and reconnects until `stop`. RabbitMQ need not be up: only a URL that cannot be
     /// parsed is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RabbitOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
-        let RabbitOptions { url, prefix } = options;
+        let RabbitOptions { url, prefix, instances } = options;
+        let own = |provider: String| HintQueue { name: queue(&prefix, &provider), provider: provider.into() };
         let stop = stop.child_token();
         let shared = Arc::new(RabbitInner {
             uri: uri(url.expose()).ok_or_else(|| broken("the URL cannot be read"))?,
-            queue: format!("{prefix}.hints"),
+            queues: instances.into_iter().map(own).collect(),
             exchange: format!("{prefix}.events"),
+            prefix,
             slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
@@ -108,7 +119,7 @@ impl Rabbit {
 
 impl fmt::Debug for Rabbit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rabbit").field("queue", &self.shared.queue).field("status", &self.status()).finish()
+        f.debug_struct("Rabbit").field("prefix", &self.shared.prefix).field("status", &self.status()).finish()
     }
 }
 
@@ -134,7 +145,10 @@ fn broken(message: impl Into<String>) -> BrokerError {
 #[async_trait]
 impl Queue for Rabbit {
     async fn send(&self, hints: &[Hint]) -> Result<(), BrokerError> {
-        self.shared.send_hints(&hints.iter().map(wire::hint).collect::<Vec<_>>()).await
+        match hints.is_empty() {
+            true => Ok(()),
+            false => self.shared.send_hints(hints).await,
+        }
     }
 
     async fn receive(&self, max: usize) -> Vec<Delivery> {
@@ -167,19 +181,22 @@ impl Bus for Rabbit {
 mod tests {
     use super::*;
 
+    fn options(url: &str) -> RabbitOptions {
+        RabbitOptions { url: Secret::new(url), prefix: "p".into(), instances: vec!["echo".into()] }
+    }
+
     #[tokio::test]
     async fn a_url_that_cannot_be_read_is_an_error_that_does_not_repeat_it() {
         let stop = CancellationToken::new();
         for url in ["", "http://:secret@host", "amqp://ada:secret@host:secret"] {
-            let error = Rabbit::connect(url, "p", &stop).unwrap_err();
+            let error = Rabbit::open(options(url), &stop).unwrap_err();
             assert_eq!(error.to_string(), "rabbitmq: the URL cannot be read");
         }
     }
 
     #[tokio::test]
     async fn no_password_is_shown() {
-        let url = Secret::new("amqp://ada:secret@127.0.0.1:1/%2f");
-        let options = RabbitOptions { url, prefix: "p".into() };
+        let options = options("amqp://ada:secret@127.0.0.1:1/%2f");
         let shown = format!("{options:?}");
         let rabbit = Rabbit::open(options, &CancellationToken::new()).unwrap();
         let error = rabbit.send(&[crate::testing::hint(1)]).await.unwrap_err();

@@ -1,21 +1,35 @@
 //! Sends hints and announcements on the current connection.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::session::Session;
-use super::{RabbitInner, broken};
-use crate::BrokerError;
+use super::{RabbitInner, broken, queue};
 use crate::link::{CONNECT_TIMEOUT, Part};
+use crate::{BrokerError, Hint, wire};
 
 impl RabbitInner {
-    pub(super) async fn send_hints(&self, texts: &[String]) -> Result<(), BrokerError> {
+    /// Sends each hint to its provider's queue, which is declared at its first use in a session.
+    pub(super) async fn send_hints(&self, hints: &[Hint]) -> Result<(), BrokerError> {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let session = self.session(until).await?;
-        let sent = timeout_at(until, session.hints.publish("", &self.queue, true, texts)).await;
-        self.sent(&session, sent)
+        let mut texts = BTreeMap::<_, Vec<_>>::new();
+        for hint in hints {
+            texts.entry(queue(&self.prefix, &hint.provider)).or_default().push(wire::hint(hint));
+        }
+        let sending = texts.iter().map(|(queue, texts)| {
+            let session = &session;
+            async move {
+                session.declare_once(queue).await?;
+                session.hints.publish("", queue, true, texts).await
+            }
+        });
+        let sent = timeout_at(until, try_join_all(sending)).await;
+        self.sent(&session, sent.map(|sent| sent.map(drop)))
     }
 
     pub(super) async fn send_announcements(&self, text: &str) -> Result<(), BrokerError> {

@@ -1,15 +1,18 @@
 //! One connection: its topology, and what is consumed on it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::try_join_all;
+use futures::stream::{self, BoxStream, SelectAll};
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, ConfirmSelectOptions,
     ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,8 +20,10 @@ use tokio_util::sync::CancellationToken;
 use super::publishing::Publisher;
 use super::{CONNECTING, PREFETCH, RabbitInner, why};
 use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
-use crate::{Delivery, Heard, Receipt, wire};
+use crate::{Delivery, Heard, KEPT, Receipt, wire};
 
+/// How long a queue without consumers is kept, in milliseconds: a day.
+const UNUSED_FOR: i32 = 86_400_000;
 /// Bounds closing a connection that broke.
 const CLOSE_BROKEN_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -26,8 +31,16 @@ pub(super) struct Session {
     number: u64,
     pub(super) hints: Publisher,
     pub(super) events: Publisher,
-    /// For consuming and acknowledging hints.
+    /// For declaring queues, and for consuming and acknowledging hints.
     consuming: Channel,
+    /// The queues that were declared in this session.
+    declared: Mutex<HashSet<String>>,
+}
+
+/// What each of these queues delivers; nothing once for one that was deleted.
+struct HintConsumers {
+    tags: Vec<ShortString>,
+    deliveries: SelectAll<BoxStream<'static, Option<lapin::Result<lapin::message::Delivery>>>>,
 }
 
 /// An opened connection: the session, and what only its reader needs.
@@ -47,6 +60,28 @@ async fn within<T>(limit: Duration, asked: impl Future<Output = lapin::Result<T>
 }
 
 impl Session {
+    /// Declares a queue, unless that was done in this session.
+    pub(super) async fn declare_once(&self, queue: &str) -> Result<(), String> {
+        if self.declared().contains(queue) {
+            return Ok(());
+        }
+        self.declare(queue).await.map_err(|error| why(&error))
+    }
+
+    /// A queue without consumers is deleted after a day: that of an instance which there is no more.
+    async fn declare(&self, queue: &str) -> lapin::Result<()> {
+        let mut bounds = FieldTable::default();
+        bounds.insert("x-max-length".into(), AMQPValue::LongInt(i32::try_from(KEPT).unwrap_or(i32::MAX)));
+        bounds.insert("x-expires".into(), AMQPValue::LongInt(UNUSED_FOR));
+        self.consuming.queue_declare(queue.into(), QueueDeclareOptions::default(), bounds).await?;
+        self.declared().insert(queue.to_owned());
+        Ok(())
+    }
+
+    fn declared(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) async fn acknowledge(&self, receipts: impl Iterator<Item = Receipt>) {
         for receipt in receipts.filter(|receipt| receipt.connection == self.number) {
             if self.consuming.basic_ack(receipt.tag, BasicAckOptions::default()).await.is_err() {
@@ -114,7 +149,7 @@ impl RabbitInner {
 
     /// Consumes announcements always, hints while receivers here want them.
     async fn consume(&self, session: &Session, events: &mut Consumer, stop: &CancellationToken) -> Result<(), String> {
-        let mut hints: Option<Consumer> = None;
+        let mut hints: Option<HintConsumers> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return self.stop_consuming(session, hints.take()).await,
@@ -126,10 +161,10 @@ impl RabbitInner {
                     }
                 }
                 came = next(hints.as_mut()) => {
-                    let came = came.ok_or("the queue's consumer was canceled")?.map_err(|error| why(&error))?;
+                    let came = came.flatten().ok_or("a queue's consumer was canceled")?.map_err(|error| why(&error))?;
                     self.deliver(session, &came).await;
                 }
-                _ = self.inbox.wanted(), if hints.is_none() => hints = Some(self.start_consuming(session).await?),
+                _ = self.inbox.wanted(), if hints.is_none() && !self.queues.is_empty() => hints = Some(self.start_consuming(session).await?),
                 () = self.inbox.unwanted(), if hints.is_some() => self.stop_consuming(session, hints.take()).await?,
             }
         }
@@ -137,23 +172,35 @@ impl RabbitInner {
 
     async fn deliver(&self, session: &Session, came: &lapin::message::Delivery) {
         let receipt = Receipt { connection: session.number, tag: came.delivery_tag };
-        match wire::read_hint(&came.data) {
+        let of = self.queues.iter().find(|queue| queue.name == came.routing_key.as_str());
+        match of.and_then(|queue| wire::read_hint(&came.data, &queue.provider)) {
             Some(hint) => self.inbox.put([Delivery { hint, receipt: Some(receipt) }]),
             None => session.acknowledge([receipt].into_iter()).await,
         }
     }
 
-    async fn start_consuming(&self, session: &Session) -> Result<Consumer, String> {
-        let (queue, options) = (self.queue.as_str().into(), BasicConsumeOptions::default());
-        within(CONNECT_TIMEOUT, session.consuming.basic_consume(queue, "".into(), options, FieldTable::default())).await
+    async fn start_consuming(&self, session: &Session) -> Result<HintConsumers, String> {
+        let starting = self.queues.iter().map(|queue| async move {
+            // It may have been deleted while this process took nothing.
+            session.declare(&queue.name).await?;
+            let options = BasicConsumeOptions::default();
+            let name = queue.name.as_str().into();
+            session.consuming.basic_consume(name, "".into(), options, FieldTable::default()).await
+        });
+        let consumers = within(CONNECT_TIMEOUT, try_join_all(starting)).await?;
+        let tags = consumers.iter().map(Consumer::tag).collect();
+        let ending = |consumer: Consumer| consumer.map(Some).chain(stream::once(async { None })).boxed();
+        Ok(HintConsumers { tags, deliveries: consumers.into_iter().map(ending).collect() })
     }
 
     /// Stops consuming hints, and returns those that were not taken.
-    async fn stop_consuming(&self, session: &Session, hints: Option<Consumer>) -> Result<(), String> {
-        let Some(mut hints) = hints else { return Ok(()) };
-        within(CONNECT_TIMEOUT, session.consuming.basic_cancel(hints.tag(), BasicCancelOptions::default())).await?;
-        // Deliveries that were sent before the cancel took effect.
-        while let Some(came) = timeout(CONNECT_TIMEOUT, hints.next()).await.map_err(|_| late(CONNECT_TIMEOUT))? {
+    async fn stop_consuming(&self, session: &Session, hints: Option<HintConsumers>) -> Result<(), String> {
+        let Some(HintConsumers { tags, mut deliveries }) = hints else { return Ok(()) };
+        let stopping = tags.into_iter().map(|tag| session.consuming.basic_cancel(tag, BasicCancelOptions::default()));
+        within(CONNECT_TIMEOUT, try_join_all(stopping)).await?;
+        // Deliveries that were sent before the cancels took effect.
+        while let Some(came) = timeout(CONNECT_TIMEOUT, deliveries.next()).await.map_err(|_| late(CONNECT_TIMEOUT))? {
+            let Some(came) = came else { continue };
             self.deliver(session, &came.map_err(|error| why(&error))?).await;
         }
         // A receiver may have come back meanwhile: the hints are then delivered to it again.
@@ -169,9 +216,10 @@ impl RabbitInner {
         for channel in [&hints, &publishing] {
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
         }
-        let (queue, exchange) = (self.queue.as_str(), self.exchange.as_str());
-        consuming.queue_declare(queue.into(), QueueDeclareOptions::default(), FieldTable::default()).await?;
-        consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        // Of each consumer of the channel.
+        let prefetch = (PREFETCH / self.queues.len().max(1)).max(1);
+        consuming.basic_qos(u16::try_from(prefetch).unwrap_or(u16::MAX), BasicQosOptions::default()).await?;
+        let exchange = self.exchange.as_str();
         let fanout = ExchangeDeclareOptions::default();
         listening.exchange_declare(exchange.into(), ExchangeKind::Fanout, fanout, FieldTable::default()).await?;
         let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
@@ -182,14 +230,18 @@ impl RabbitInner {
         let unacknowledged = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let events = listening.basic_consume(own.into(), "".into(), unacknowledged, FieldTable::default()).await?;
         let (hints, publisher) = (Publisher::new(hints), Publisher::new(publishing));
-        Ok(Opened { connection, session: Arc::new(Session { number, hints, events: publisher, consuming }), events })
+        let session = Session { number, hints, events: publisher, consuming, declared: Mutex::default() };
+        for queue in &self.queues {
+            session.declare(&queue.name).await?;
+        }
+        Ok(Opened { connection, session: Arc::new(session), events })
     }
 }
 
-/// The next delivery; pending while there is no consumer.
-async fn next(hints: Option<&mut Consumer>) -> Option<lapin::Result<lapin::message::Delivery>> {
+/// The next item of [`HintConsumers::deliveries`]; pending while there are no consumers.
+async fn next(hints: Option<&mut HintConsumers>) -> Option<Option<lapin::Result<lapin::message::Delivery>>> {
     match hints {
-        Some(hints) => hints.next().await,
+        Some(hints) => hints.deliveries.next().await,
         None => std::future::pending().await,
     }
 }

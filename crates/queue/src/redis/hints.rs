@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamReadReply;
-use redis::{FromRedisValue as _, RedisResult, Value, cmd, pipe};
+use redis::streams::{StreamKey, StreamReadReply};
+use redis::{FromRedisValue as _, Pipeline, RedisResult, Value, cmd, pipe};
 use tokio_util::sync::CancellationToken;
 
-use super::{FIELD, RedisInner, soon, why, within};
+use super::{FIELD, HintStream, RedisInner, soon, why, within};
 use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
 use crate::{Delivery, wire};
 
@@ -35,6 +35,9 @@ struct GroupReader {
 
 impl RedisInner {
     pub(super) async fn keep_receiving(self: Arc<Self>, stop: CancellationToken) {
+        if self.streams.is_empty() {
+            return stop.cancelled().await;
+        }
         let connection = || self.one_reader(&stop);
         reconnect(&stop, connection, |error| self.link.down(Part::Receiving, &why(&error))).await;
     }
@@ -58,7 +61,7 @@ impl RedisInner {
 
     async fn reader(&self) -> RedisResult<GroupReader> {
         let mut connection = self.connection(None).await?;
-        soon(self.make_group(&mut connection)).await?;
+        soon(self.make_groups(&mut connection)).await?;
         let id = soon(cmd("CLIENT").arg("ID").query_async(&mut connection)).await.ok();
         // Both are optional: their failure is ignored.
         soon(self.tidy(&mut connection)).await.ok();
@@ -76,9 +79,9 @@ impl RedisInner {
                 }
             };
             let answer = match self.parked_read(reader, wanted.min(MOST), stop).await {
-                // The group is gone after a flush.
+                // The groups are gone after a flush.
                 Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => {
-                    soon(self.make_group(&mut reader.connection)).await?;
+                    soon(self.make_groups(&mut reader.connection)).await?;
                     continue;
                 }
                 answer => answer?,
@@ -97,9 +100,12 @@ impl RedisInner {
         stop: &CancellationToken,
     ) -> RedisResult<Value> {
         let mut read = cmd("XREADGROUP");
-        read.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(wanted);
+        // The count is that of each stream: together they return fewer than `wanted` and one for each.
+        read.arg("GROUP").arg(GROUP).arg(&self.consumer).arg("COUNT").arg(wanted.div_ceil(self.streams.len()));
         read.arg("BLOCK").arg(u64::try_from(BLOCK.as_millis()).unwrap_or(0)).arg("NOACK");
-        read.arg("STREAMS").arg(&self.stream).arg(">");
+        read.arg("STREAMS");
+        self.streams.iter().for_each(|stream| _ = read.arg(&stream.key));
+        self.streams.iter().for_each(|_| _ = read.arg(">"));
         let asked = read.query_async::<Value>(&mut reader.connection);
         let mut parked = pin!(within(BLOCK + CONNECT_TIMEOUT, "a parked read was not answered", asked));
         loop {
@@ -119,80 +125,91 @@ impl RedisInner {
 
     /// Puts hints into the inbox and deletes their entries at once: reads use NOACK, so there is no pending list.
     async fn deliver(&self, connection: &mut MultiplexedConnection, read: StreamReadReply) -> RedisResult<()> {
-        let entries: Vec<_> = read.keys.into_iter().flat_map(|key| key.ids).collect();
-        if entries.is_empty() {
-            return Ok(());
+        let mut commands = pipe();
+        for StreamKey { key, ids } in read.keys.iter().filter(|stream| !stream.ids.is_empty()) {
+            let Some(HintStream { provider, .. }) = self.streams.iter().find(|stream| stream.key == *key) else {
+                continue;
+            };
+            let hint = |value: &Value| match value {
+                Value::BulkString(text) => wire::read_hint(text, provider),
+                _ => None,
+            };
+            let hints = ids.iter().filter_map(|entry| entry.map.get(FIELD).and_then(hint));
+            self.inbox.put(hints.map(|hint| Delivery { hint, receipt: None }));
+            let delete = commands.cmd("XDEL").arg(key);
+            ids.iter().for_each(|entry| _ = delete.arg(&entry.id));
+            delete.ignore();
         }
-        let hint = |value: &Value| match value {
-            Value::BulkString(text) => wire::read_hint(text),
-            _ => None,
-        };
-        let hints = entries.iter().filter_map(|entry| entry.map.get(FIELD).and_then(hint));
-        self.inbox.put(hints.map(|hint| Delivery { hint, receipt: None }));
-        let mut delete = cmd("XDEL");
-        delete.arg(&self.stream);
-        for entry in &entries {
-            delete.arg(&entry.id);
-        }
-        soon(delete.query_async::<()>(connection)).await
+        send(commands, connection).await
     }
 
-    /// Adds hints that were not taken to the stream again, for other processes.
+    /// Adds hints that were not taken to their streams again, for other processes.
     async fn give_back(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let mut commands = pipe();
-        for delivery in self.inbox.clear() {
-            commands.cmd("XADD").arg(&self.stream).arg("*").arg(FIELD).arg(wire::hint(&delivery.hint)).ignore();
-        }
-        match commands.is_empty() {
-            true => Ok(()),
-            false => soon(commands.query_async::<()>(connection)).await,
-        }
+        let left = self.inbox.clear();
+        send(self.adding(left.iter().map(|delivery| &delivery.hint)), connection).await
     }
 
     /// Gives back hints and removes the consumer. Where that fails, a later `tidy` removes the consumer.
     async fn leave(&self, reader: &mut GroupReader) {
         self.give_back(&mut reader.connection).await.ok();
-        let mut leave = cmd("XGROUP");
-        leave.arg("DELCONSUMER").arg(&self.stream).arg(GROUP).arg(&self.consumer);
-        soon(leave.query_async::<()>(&mut reader.connection)).await.ok();
+        let mut leave = pipe();
+        for stream in &self.streams {
+            leave.cmd("XGROUP").arg("DELCONSUMER").arg(&stream.key).arg(GROUP).arg(&self.consumer).ignore();
+        }
+        send(leave, &mut reader.connection).await.ok();
     }
 
-    /// Creates the group, from the first entry on, unless it exists.
-    async fn make_group(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let mut make = cmd("XGROUP");
-        make.arg("CREATE").arg(&self.stream).arg(GROUP).arg("0").arg("MKSTREAM");
-        match make.query_async::<()>(connection).await {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
-            _ => Ok(()),
+    /// Creates the group of each stream, from its first entry on, unless it exists.
+    async fn make_groups(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        for stream in &self.streams {
+            let mut make = cmd("XGROUP");
+            make.arg("CREATE").arg(&stream.key).arg(GROUP).arg("0").arg("MKSTREAM");
+            match make.query_async::<()>(connection).await {
+                Err(error) if error.code() != Some("BUSYGROUP") => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Removes what dead processes left: idle consumers, and entries that were delivered but not deleted. Every entry
     /// before the last delivered id was delivered.
     async fn tidy(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let mut commands = pipe();
-        commands.cmd("XINFO").arg("CONSUMERS").arg(&self.stream).arg(GROUP);
-        commands.cmd("XINFO").arg("GROUPS").arg(&self.stream);
-        type Rows = Vec<HashMap<String, Value>>;
-        let (consumers, groups): (Rows, Rows) = commands.query_async(connection).await?;
-        let mut commands = pipe();
-        for consumer in &consumers {
-            let idle = consumer.get("idle").and_then(|idle| u64::from_redis_value_ref(idle).ok()).unwrap_or(0);
-            if let Some(name) = consumer.get("name").filter(|_| Duration::from_millis(idle) > GONE_AFTER) {
-                let name = String::from_redis_value_ref(name)?;
-                commands.cmd("XGROUP").arg("DELCONSUMER").arg(&self.stream).arg(GROUP).arg(name).ignore();
-            }
+        for stream in &self.streams {
+            tidy(&stream.key, connection).await?;
         }
-        for group in &groups {
-            let name = group.get("name").and_then(|name| String::from_redis_value_ref(name).ok());
-            if let Some(last) = group.get("last-delivered-id").filter(|_| name.as_deref() == Some(GROUP)) {
-                let last = String::from_redis_value_ref(last)?;
-                commands.cmd("XTRIM").arg(&self.stream).arg("MINID").arg(last).ignore();
-            }
+        Ok(())
+    }
+}
+
+async fn tidy(stream: &str, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut commands = pipe();
+    commands.cmd("XINFO").arg("CONSUMERS").arg(stream).arg(GROUP);
+    commands.cmd("XINFO").arg("GROUPS").arg(stream);
+    type Rows = Vec<HashMap<String, Value>>;
+    let (consumers, groups): (Rows, Rows) = commands.query_async(connection).await?;
+    let mut commands = pipe();
+    for consumer in &consumers {
+        let idle = consumer.get("idle").and_then(|idle| u64::from_redis_value_ref(idle).ok()).unwrap_or(0);
+        if let Some(name) = consumer.get("name").filter(|_| Duration::from_millis(idle) > GONE_AFTER) {
+            let name = String::from_redis_value_ref(name)?;
+            commands.cmd("XGROUP").arg("DELCONSUMER").arg(stream).arg(GROUP).arg(name).ignore();
         }
-        match commands.is_empty() {
-            true => Ok(()),
-            false => commands.query_async(connection).await,
+    }
+    for group in &groups {
+        let name = group.get("name").and_then(|name| String::from_redis_value_ref(name).ok());
+        if let Some(last) = group.get("last-delivered-id").filter(|_| name.as_deref() == Some(GROUP)) {
+            let last = String::from_redis_value_ref(last)?;
+            commands.cmd("XTRIM").arg(stream).arg("MINID").arg(last).ignore();
         }
+    }
+    send(commands, connection).await
+}
+
+/// Sends commands, unless there are none, within their bound.
+async fn send(commands: Pipeline, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    match commands.is_empty() {
+        true => Ok(()),
+        false => soon(commands.query_async::<()>(connection)).await,
     }
 }

@@ -1,5 +1,6 @@
-//! Redis: a stream of hints with one consumer group, and a channel of announcements. Nothing here is durable: a hint is
-//! deleted as soon as it is delivered, and after a flush the stream and group are created again.
+//! Redis: for each provider instance a stream of hints with one consumer group, and a channel of announcements. Nothing
+//! here is durable: a hint is deleted as soon as it is delivered, and after a flush streams and groups are created
+//! again.
 //!
 //! Three connections, since a blocking read and a subscription each block their own.
 
@@ -15,7 +16,9 @@ use async_trait::async_trait;
 use prompt_ledger_domain::secret::Secret;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, RedisError, RedisResult, pipe};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisError, RedisResult, pipe,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +26,7 @@ use crate::inbox::Inbox;
 use crate::link::{CONNECT_TIMEOUT, Link, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
-use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
+use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, KEPT, Listener, Queue, wire};
 
 const BROKER: &str = "redis";
 /// The field of a stream entry that holds the hint.
@@ -40,10 +43,12 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 pub struct RedisOptions {
     /// `redis://` or `rediss://`; may hold a password.
     pub url: Secret,
-    /// Prefix of the names of the stream (`PREFIX:hints`) and the channel (`PREFIX:events`).
+    /// Prefix of the names of the streams (`PREFIX:hints:INSTANCE`) and the channel (`PREFIX:events`).
     pub prefix: String,
     /// The consumer name; must be unique among all processes.
     pub consumer: String,
+    /// The provider instances whose hints are received.
+    pub instances: Vec<String>,
 }
 
 /// Hints and announcements through Redis. Dropping it ends its connections.
@@ -55,7 +60,9 @@ pub struct Redis {
 
 struct RedisInner {
     client: Client,
-    stream: String,
+    prefix: String,
+    /// Those that are read.
+    streams: Vec<HintStream>,
     channel: String,
     consumer: String,
     slot: Slot<MultiplexedConnection>,
@@ -64,22 +71,29 @@ struct RedisInner {
     link: Link,
 }
 
-impl Redis {
-    /// As [`open`](Self::open), with the options as arguments.
-    pub fn connect(url: &str, prefix: &str, consumer: &str, stop: &CancellationToken) -> Result<Self, BrokerError> {
-        let (prefix, consumer) = (prefix.to_owned(), consumer.to_owned());
-        Self::open(RedisOptions { url: Secret::new(url), prefix, consumer }, stop)
-    }
+/// A stream that is read, and the provider instance that it belongs to.
+struct HintStream {
+    provider: Arc<str>,
+    key: String,
+}
 
+fn stream(prefix: &str, provider: &str) -> String {
+    format!("{prefix}:hints:{provider}")
+}
+
+impl Redis {
     /// Connects in the background, and reconnects until `stop`. Redis need not be up: only a URL that cannot be parsed
     /// is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RedisOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let stop = stop.child_token();
+        let RedisOptions { url, prefix, consumer, instances } = options;
+        let own = |provider: String| HintStream { key: stream(&prefix, &provider), provider: provider.into() };
         let shared = Arc::new(RedisInner {
-            client: client(options.url.expose()).map_err(|_| broken("the URL cannot be read"))?,
-            stream: format!("{}:hints", options.prefix),
-            channel: format!("{}:events", options.prefix),
-            consumer: options.consumer,
+            client: client(url.expose()).map_err(|_| broken("the URL cannot be read"))?,
+            streams: instances.into_iter().map(own).collect(),
+            channel: format!("{prefix}:events"),
+            prefix,
+            consumer,
             slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
@@ -119,7 +133,7 @@ impl Redis {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("stream", &self.shared.stream).field("status", &self.status()).finish()
+        f.debug_struct("Redis").field("prefix", &self.shared.prefix).field("status", &self.status()).finish()
     }
 }
 
@@ -135,6 +149,16 @@ fn client(url: &str) -> RedisResult<Client> {
 }
 
 impl RedisInner {
+    /// The commands that add hints, each to its provider's stream, which drops the oldest beyond [`KEPT`].
+    fn adding<'a>(&self, hints: impl IntoIterator<Item = &'a Hint>) -> Pipeline {
+        let mut commands = pipe();
+        for hint in hints {
+            let add = commands.cmd("XADD").arg(stream(&self.prefix, &hint.provider));
+            add.arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg(FIELD).arg(wire::hint(hint)).ignore();
+        }
+        commands
+    }
+
     /// A new connection with this response timeout; absent: none.
     async fn connection(&self, answers: Option<Duration>) -> RedisResult<MultiplexedConnection> {
         let config =
@@ -179,11 +203,7 @@ impl Queue for Redis {
         if hints.is_empty() {
             return Ok(());
         }
-        let mut commands = pipe();
-        for hint in hints {
-            commands.cmd("XADD").arg(&self.shared.stream).arg("*").arg(FIELD).arg(wire::hint(hint)).ignore();
-        }
-        self.shared.send(&commands).await
+        self.shared.send(&self.shared.adding(hints)).await
     }
 
     async fn receive(&self, max: usize) -> Vec<Delivery> {
@@ -213,23 +233,23 @@ impl Bus for Redis {
 mod tests {
     use super::*;
 
+    fn options(url: &str) -> RedisOptions {
+        RedisOptions { url: Secret::new(url), prefix: "p".into(), consumer: "c".into(), instances: vec!["echo".into()] }
+    }
+
     #[tokio::test]
     async fn a_url_that_cannot_be_read_is_an_error_that_does_not_repeat_it() {
         let stop = CancellationToken::new();
         for url in ["", "redis://", "http://:secret@host", "redis://:secret@host:secret", "redis://:secret@host/secret"]
         {
-            let error = Redis::connect(url, "p", "c", &stop).unwrap_err();
+            let error = Redis::open(options(url), &stop).unwrap_err();
             assert_eq!(error.to_string(), "redis: the URL cannot be read");
         }
     }
 
     #[tokio::test]
     async fn no_password_is_shown() {
-        let options = RedisOptions {
-            url: Secret::new("redis://ada:secret@127.0.0.1:1"),
-            prefix: "p".into(),
-            consumer: "c".into(),
-        };
+        let options = options("redis://ada:secret@127.0.0.1:1");
         let shown = format!("{options:?}");
         let redis = Redis::open(options, &CancellationToken::new()).unwrap();
         let error = redis.send(&[crate::testing::hint(1)]).await.unwrap_err();

@@ -19,9 +19,9 @@ impl Backend for Both {
         Self { prefix: unique("test") }
     }
 
-    async fn process(&self) -> Process {
-        let redis = redis::connected(&services::redis_url(), &self.prefix).await;
-        let rabbit = rabbit::connected(&services::amqp_url(), &self.prefix).await;
+    async fn process_with(&self, instances: &[&str]) -> Process {
+        let redis = redis::connected_with(&services::redis_url(), &self.prefix, instances).await;
+        let rabbit = rabbit::connected_with(&services::amqp_url(), &self.prefix, instances).await;
         Process::new(Failover::new(Arc::new(redis), Arc::new(rabbit), &CancellationToken::new()))
     }
 
@@ -32,6 +32,10 @@ impl Backend for Both {
 
 mod suite {
     crate::conformance!(crate::failover::Both);
+}
+
+mod instances {
+    crate::between_processes!(crate::failover::Both);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +49,7 @@ async fn the_second_takes_over_and_hands_back() {
     // No send fails; deliveries through RabbitMQ need acknowledgement.
     let through_second = async || {
         let sent = hint();
-        both.send(&[sent]).await.unwrap();
+        both.send(std::slice::from_ref(&sent)).await.unwrap();
         let received = loop {
             let received = within(both.receive(9)).await;
             if received.iter().any(|delivery| delivery.hint == sent) {

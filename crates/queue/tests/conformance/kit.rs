@@ -15,12 +15,20 @@ pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
 /// Bounds a send: the promised second, and room for a busy machine.
 pub(crate) const BOUND: Duration = Duration::from_millis(2_500);
 
+/// The provider instance of tests that are about one.
+pub(crate) const ECHO: &str = "echo";
+
 /// A broker under test, with unique names in it.
 pub(crate) trait Backend: Sized {
     async fn fresh() -> Self;
 
-    /// One more process, connected.
-    async fn process(&self) -> Process;
+    /// One more process, connected, that receives hints of [`ECHO`].
+    async fn process(&self) -> Process {
+        self.process_with(&[ECHO]).await
+    }
+
+    /// One more process, connected, that receives hints of these provider instances.
+    async fn process_with(&self, instances: &[&str]) -> Process;
 
     /// Sends texts that no release would send, as a hint and as an announcement.
     async fn send_garbage(&self, from: &Process);
@@ -65,7 +73,7 @@ impl Process {
 }
 
 pub(crate) fn hints_of(deliveries: &[Delivery]) -> Vec<Hint> {
-    deliveries.iter().map(|delivery| delivery.hint).collect()
+    deliveries.iter().map(|delivery| delivery.hint.clone()).collect()
 }
 
 /// Fails when this takes too long.
@@ -98,7 +106,15 @@ fn new_id() -> ExecutionId {
 }
 
 pub(crate) fn hint() -> Hint {
-    Hint { execution_id: new_id(), attempt: 1 }
+    hint_of(ECHO)
+}
+
+pub(crate) fn hint_of(provider: &str) -> Hint {
+    Hint { execution_id: new_id(), attempt: 1, provider: provider.into() }
+}
+
+pub(crate) fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 pub(crate) fn hints(count: usize) -> Vec<Hint> {

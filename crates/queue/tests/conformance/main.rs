@@ -38,6 +38,18 @@ macro_rules! conformance {
 }
 pub(crate) use conformance;
 
+/// As [`conformance!`], of brokers that several processes share.
+macro_rules! between_processes {
+    ($backend:ty) => {
+        crate::scenarios!($backend: queue
+            a_hint_goes_to_a_process_that_has_its_provider
+            what_nobody_has_yet_waits_in_its_own_line
+            what_is_given_back_goes_to_one_that_has_its_provider
+        );
+    };
+}
+pub(crate) use between_processes;
+
 /// One test per scenario.
 macro_rules! scenarios {
     ($backend:ty: $module:ident $($scenario:ident)*) => {

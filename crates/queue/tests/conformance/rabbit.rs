@@ -2,12 +2,16 @@
 
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use prompt_ledger_queue::rabbit::Rabbit;
+use prompt_ledger_domain::secret::Secret;
+use prompt_ledger_queue::rabbit::{Rabbit, RabbitOptions};
 use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
 use prompt_ledger_testkit::services;
 use tokio_util::sync::CancellationToken;
 
-use crate::kit::{Backend, Process, announcement, eventually, fails_soon, hear, hint, hints, sorted, unique, within};
+use crate::kit::{
+    Backend, ECHO, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints, hints_of, owned, sorted,
+    unique, within,
+};
 use prompt_ledger_testkit::services::Proxy;
 
 struct Shared {
@@ -19,15 +23,16 @@ impl Backend for Shared {
         Self { prefix: unique("test") }
     }
 
-    async fn process(&self) -> Process {
-        Process::new(connected(&services::amqp_url(), &self.prefix).await)
+    async fn process_with(&self, instances: &[&str]) -> Process {
+        Process::new(connected_with(&services::amqp_url(), &self.prefix, instances).await)
     }
 
     async fn send_garbage(&self, _: &Process) {
         let (_connection, channel) = raw(&services::amqp_url()).await;
-        for (exchange, key) in
-            [(String::new(), format!("{}.hints", self.prefix)), (format!("{}.events", self.prefix), String::new())]
-        {
+        for (exchange, key) in [
+            (String::new(), format!("{}.hints.{ECHO}", self.prefix)),
+            (format!("{}.events", self.prefix), String::new()),
+        ] {
             for text in ["{", "{\"kind\":\"sung\"}", ""] {
                 let (exchange, key) = (exchange.as_str().into(), key.as_str().into());
                 let options = BasicPublishOptions::default();
@@ -47,12 +52,24 @@ mod suite {
     crate::conformance!(crate::rabbit::Shared);
 }
 
+mod instances {
+    crate::between_processes!(crate::rabbit::Shared);
+}
+
 pub(crate) fn open(url: &str, prefix: &str) -> Rabbit {
-    Rabbit::connect(url, prefix, &CancellationToken::new()).unwrap()
+    Rabbit::open(options(url, prefix, &[ECHO]), &CancellationToken::new()).unwrap()
+}
+
+fn options(url: &str, prefix: &str, instances: &[&str]) -> RabbitOptions {
+    RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned(), instances: owned(instances) }
 }
 
 pub(crate) async fn connected(url: &str, prefix: &str) -> Rabbit {
-    let rabbit = open(url, prefix);
+    connected_with(url, prefix, &[ECHO]).await
+}
+
+pub(crate) async fn connected_with(url: &str, prefix: &str, instances: &[&str]) -> Rabbit {
+    let rabbit = Rabbit::open(options(url, prefix, instances), &CancellationToken::new()).unwrap();
     within(rabbit.becomes(BrokerStatus::Connected)).await;
     rabbit
 }
@@ -78,7 +95,7 @@ async fn away_and_back_it_is_found_again() {
             server.restart().await;
             within(rabbit.becomes(BrokerStatus::Connected)).await;
             let sent = hint();
-            rabbit.send(&[sent]).await.unwrap();
+            rabbit.send(std::slice::from_ref(&sent)).await.unwrap();
             sent
         };
         let (received, sent) = within(futures::future::join(waiting, back)).await;
@@ -106,7 +123,7 @@ async fn what_was_not_done_when_the_line_was_cut_comes_again_and_old_receipts_me
     let rabbit = connected(&proxy.url(&url), &unique("test")).await;
     let mut listener = rabbit.listen();
     let sent = hint();
-    rabbit.send(&[sent]).await.unwrap();
+    rabbit.send(std::slice::from_ref(&sent)).await.unwrap();
     let mut received = within(rabbit.receive(9)).await;
     for _ in 0..3 {
         proxy.cut();
@@ -119,7 +136,7 @@ async fn what_was_not_done_when_the_line_was_cut_comes_again_and_old_receipts_me
     }
     rabbit.done(received).await;
     let next = hint();
-    rabbit.send(&[next]).await.unwrap();
+    rabbit.send(std::slice::from_ref(&next)).await.unwrap();
     assert_eq!(within(rabbit.receive(9)).await[0].hint, next, "the line stands, and what is done does not come again");
     assert_eq!(rabbit.status(), BrokerStatus::Connected);
 }
@@ -129,13 +146,13 @@ async fn a_queue_that_was_deleted_is_made_again() {
     let (url, prefix) = (services::amqp_url(), unique("test"));
     let rabbit = connected(&url, &prefix).await;
     let (_connection, channel) = raw(&url).await;
-    let delete = || channel.queue_delete(format!("{prefix}.hints").into(), QueueDeleteOptions::default());
+    let delete = || channel.queue_delete(format!("{prefix}.hints.{ECHO}").into(), QueueDeleteOptions::default());
     // Without a receiver: the first send detects that the queue is gone.
     delete().await.unwrap();
     let error = rabbit.send(&[hint()]).await.unwrap_err();
     assert!(error.message.contains("could not be routed"), "{error}");
     let sent = hint();
-    eventually("a send works", async || rabbit.send(&[sent]).await.ok()).await;
+    eventually("a send works", async || rabbit.send(std::slice::from_ref(&sent)).await.ok()).await;
     let received = within(rabbit.receive(9)).await;
     assert_eq!(received[0].hint, sent);
     rabbit.done(received).await;
@@ -144,14 +161,27 @@ async fn a_queue_that_was_deleted_is_made_again() {
     assert!(futures::poll!(&mut waiting).is_pending());
     delete().await.unwrap();
     let sent = hint();
-    eventually("a send works", async || rabbit.send(&[sent]).await.ok()).await;
+    eventually("a send works", async || rabbit.send(std::slice::from_ref(&sent)).await.ok()).await;
+    assert_eq!(within(waiting).await[0].hint, sent);
+}
+
+#[tokio::test]
+async fn the_deletion_of_one_of_several_queues_is_noticed() {
+    let (url, prefix) = (services::amqp_url(), unique("test"));
+    let rabbit = connected_with(&url, &prefix, &["azure", "vllm"]).await;
+    let (_connection, channel) = raw(&url).await;
+    let mut waiting = Box::pin(rabbit.receive(9));
+    assert!(futures::poll!(&mut waiting).is_pending());
+    channel.queue_delete(format!("{prefix}.hints.vllm").into(), QueueDeleteOptions::default()).await.unwrap();
+    let sent = hint_of("vllm");
+    eventually("a send works", async || rabbit.send(std::slice::from_ref(&sent)).await.ok()).await;
     assert_eq!(within(waiting).await[0].hint, sent);
 }
 
 #[tokio::test]
 async fn a_stop_gives_back_what_was_not_done() {
     let (url, prefix, stop) = (services::amqp_url(), unique("test"), CancellationToken::new());
-    let (ends, stays) = (Rabbit::connect(&url, &prefix, &stop).unwrap(), connected(&url, &prefix).await);
+    let (ends, stays) = (Rabbit::open(options(&url, &prefix, &[ECHO]), &stop).unwrap(), connected(&url, &prefix).await);
     within(ends.becomes(BrokerStatus::Connected)).await;
     let sent = hints(9);
     stays.send(&sent).await.unwrap();
@@ -162,7 +192,7 @@ async fn a_stop_gives_back_what_was_not_done() {
     fails_soon(ends.send(&[hint()])).await;
     let mut received = Vec::new();
     while received.len() < 9 {
-        received.extend(within(stays.receive(9)).await.iter().map(|delivery| delivery.hint));
+        received.extend(hints_of(&within(stays.receive(9)).await));
     }
     assert_eq!(sorted(received), sent);
 }

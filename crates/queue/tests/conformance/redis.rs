@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use prompt_ledger_queue::redis::Redis;
+use prompt_ledger_domain::secret::Secret;
+use prompt_ledger_queue::redis::{Redis, RedisOptions};
 use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
 use prompt_ledger_testkit::services;
 use redis::aio::MultiplexedConnection;
@@ -11,8 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{
-    Backend, GENEROUS, Process, announcement, eventually, fails_soon, hear, hint, hints, hints_of, sorted, unique,
-    within,
+    Backend, ECHO, GENEROUS, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints, hints_of,
+    owned, sorted, unique, within,
 };
 use prompt_ledger_testkit::services::Proxy;
 
@@ -25,8 +26,8 @@ impl Backend for Shared {
         Self { prefix: unique("test") }
     }
 
-    async fn process(&self) -> Process {
-        Process::new(connected(&services::redis_url(), &self.prefix).await)
+    async fn process_with(&self, instances: &[&str]) -> Process {
+        Process::new(connected_with(&services::redis_url(), &self.prefix, instances).await)
     }
 
     async fn send_garbage(&self, _: &Process) {
@@ -38,19 +39,32 @@ mod suite {
     crate::conformance!(crate::redis::Shared);
 }
 
+mod instances {
+    crate::between_processes!(crate::redis::Shared);
+}
+
 pub(crate) fn open(url: &str, prefix: &str) -> Redis {
-    Redis::connect(url, prefix, &unique("consumer"), &CancellationToken::new()).unwrap()
+    Redis::open(options(url, prefix, &[ECHO]), &CancellationToken::new()).unwrap()
+}
+
+fn options(url: &str, prefix: &str, instances: &[&str]) -> RedisOptions {
+    let (url, consumer) = (Secret::new(url), unique("consumer"));
+    RedisOptions { url, prefix: prefix.to_owned(), consumer, instances: owned(instances) }
 }
 
 pub(crate) async fn connected(url: &str, prefix: &str) -> Redis {
-    let redis = open(url, prefix);
+    connected_with(url, prefix, &[ECHO]).await
+}
+
+pub(crate) async fn connected_with(url: &str, prefix: &str, instances: &[&str]) -> Redis {
+    let redis = Redis::open(options(url, prefix, instances), &CancellationToken::new()).unwrap();
     within(redis.becomes(BrokerStatus::Connected)).await;
     redis
 }
 
 pub(crate) async fn send_garbage(url: &str, prefix: &str) {
     let mut redis = raw(url).await;
-    let stream = format!("{prefix}:hints");
+    let stream = format!("{prefix}:hints:{ECHO}");
     for (field, value) in [("hint", "{"), ("hint", r#"{"kind":"sung"}"#), ("other", "{}")] {
         ask::<()>(&mut redis, &["XADD", &stream, "*", field, value]).await;
     }
@@ -92,7 +106,7 @@ async fn killed_and_back_it_is_found_again() {
         server.restart().await;
         within(redis.becomes(BrokerStatus::Connected)).await;
         let sent = hint();
-        redis.send(&[sent]).await.unwrap();
+        redis.send(std::slice::from_ref(&sent)).await.unwrap();
         sent
     };
     let (received, sent) = within(futures::future::join(waiting, outage)).await;
@@ -129,7 +143,7 @@ async fn a_flush_under_a_parked_read_changes_nothing() {
             parked(&mut raw, true).await;
             ask::<()>(&mut raw, &["FLUSHALL"]).await;
             let sent = hint();
-            redis.send(&[sent]).await.unwrap();
+            redis.send(std::slice::from_ref(&sent)).await.unwrap();
             sent
         };
         let (received, sent) = within(futures::future::join(waiting, flushed)).await;
@@ -182,8 +196,8 @@ async fn one_that_stands_still_holds_nobody_up() {
     server.resume();
     within(redis.becomes(BrokerStatus::Connected)).await;
     let sent = hint();
-    redis.send(&[sent]).await.unwrap();
-    let last = eventually("the hint comes", async || within(redis.receive(999)).await.last().copied()).await;
+    redis.send(std::slice::from_ref(&sent)).await.unwrap();
+    let last = eventually("the hint comes", async || within(redis.receive(999)).await.pop()).await;
     assert_eq!(last.hint, sent);
 }
 
@@ -198,7 +212,7 @@ async fn a_cut_line_is_made_anew() {
         assert_eq!(within(listener.hear()).await, Heard::Missed);
         within(redis.becomes(BrokerStatus::Connected)).await;
         let sent = hint();
-        eventually("a send works", async || redis.send(&[sent]).await.ok()).await;
+        eventually("a send works", async || redis.send(std::slice::from_ref(&sent)).await.ok()).await;
         assert_eq!(within(redis.receive(9)).await[0].hint, sent);
     }
 }
@@ -206,9 +220,9 @@ async fn a_cut_line_is_made_anew() {
 #[tokio::test]
 async fn what_was_received_is_deleted_and_a_stop_leaves_no_consumer() {
     let (url, prefix, stop) = (services::redis_url(), unique("test"), CancellationToken::new());
-    let redis = Redis::connect(&url, &prefix, "one", &stop).unwrap();
+    let redis = Redis::open(options(&url, &prefix, &[ECHO]), &stop).unwrap();
     within(redis.becomes(BrokerStatus::Connected)).await;
-    let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints"));
+    let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints:{ECHO}"));
     redis.send(&hints(5)).await.unwrap();
     assert_eq!(within(redis.receive(9)).await.len(), 5);
     eventually("the stream is empty", async || (ask::<usize>(&mut raw, &["XLEN", &stream]).await == 0).then_some(()))
@@ -228,7 +242,7 @@ async fn what_was_received_is_deleted_and_a_stop_leaves_no_consumer() {
 #[tokio::test]
 async fn what_a_dead_process_read_and_did_not_delete_is_tidied_up() {
     let (url, prefix) = (services::redis_url(), unique("test"));
-    let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints"));
+    let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints:{ECHO}"));
     let sender = connected(&url, &prefix).await;
     sender.send(&hints(3)).await.unwrap();
     ask::<()>(&mut raw, &["XGROUP", "CREATE", &stream, "workers", "0"]).await;
@@ -237,11 +251,33 @@ async fn what_a_dead_process_read_and_did_not_delete_is_tidied_up() {
     let redis = connected(&url, &prefix).await;
     assert_eq!(within(redis.receive(9)).await.len(), 1);
     let next = hint();
-    redis.send(&[next]).await.unwrap();
+    redis.send(std::slice::from_ref(&next)).await.unwrap();
     assert_eq!(within(redis.receive(9)).await[0].hint, next);
     // The last entry that the dead process read is removed by the next start.
     eventually("no more than one is left", async || {
         (ask::<usize>(&mut raw, &["XLEN", &stream]).await <= 1).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn there_is_a_stream_for_each_provider_and_it_keeps_the_latest() {
+    const MANY: usize = 100_000;
+    let (url, prefix) = (services::redis_url(), unique("test"));
+    let sender = connected_with(&url, &prefix, &[]).await;
+    let mut raw = raw(&url).await;
+    let mut sent = 0;
+    while sent < MANY + 4_096 {
+        let batch: Vec<_> = std::iter::repeat_with(|| hint_of("nobody's")).take(256).collect();
+        // One send that is late on a busy machine is as good as lost.
+        sent += sender.send(&batch).await.map_or(0, |()| batch.len());
+    }
+    sender.send(&[hint_of("vllm"), hint()]).await.unwrap();
+    let mut keys: Vec<String> = ask(&mut raw, &["KEYS", &format!("{prefix}:*")]).await;
+    keys.sort();
+    let stream = |provider: &str| format!("{prefix}:hints:{provider}");
+    assert_eq!(keys, [stream("echo"), stream("nobody's"), stream("vllm")]);
+    let kept: usize = ask(&mut raw, &["XLEN", &keys[1]]).await;
+    assert!((MANY..MANY + 4_096).contains(&kept), "{kept}");
+    ask::<()>(&mut raw, &["DEL", &keys[1]]).await;
 }

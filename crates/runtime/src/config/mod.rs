@@ -11,7 +11,7 @@ mod watch;
 pub use backend::{BackendConfig, ServiceUrl};
 pub use env::{Mistakes, Process, Range, Setting};
 pub use execution::ExecutionConfig;
-pub use provider::{InstanceConfig, ProviderConfig, ProviderKind};
+pub use provider::{InstanceConfig, ProviderConfig};
 pub use server::{DEVELOPMENT_KEY, Reflection, ServerConfig, Tls};
 pub use settings::DATA_DIR;
 pub use watch::WatchConfig;

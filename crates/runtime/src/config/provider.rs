@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use prompt_ledger_domain::field::Name;
+use prompt_ledger_domain::provider::ProviderKind;
 use prompt_ledger_domain::secret::Secret;
 use url::Url;
 
@@ -20,22 +21,6 @@ use super::settings::{
 pub struct ProviderConfig {
     /// By name: `openai`, `anthropic`, `echo`, and those that the environment makes.
     pub instances: BTreeMap<String, InstanceConfig>,
-}
-
-/// The protocol of an instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProviderKind {
-    OpenAi,
-    Anthropic,
-    Echo,
-}
-
-impl ProviderKind {
-    fn of(word: &str) -> Option<Self> {
-        [("openai", Self::OpenAi), ("anthropic", Self::Anthropic), ("echo", Self::Echo)]
-            .into_iter()
-            .find_map(|(known, kind)| (known == word).then_some(kind))
-    }
 }
 
 /// One provider instance.
@@ -93,7 +78,7 @@ impl ProviderConfig {
             env.select(&name);
             let own_name = name.to_ascii_lowercase();
             let kind = env.read(&KIND, |word| {
-                ProviderKind::of(word).ok_or_else(|| format!("`{word}` is none of {}", KIND.range))
+                word.parse::<ProviderKind>().ok().ok_or_else(|| format!("`{word}` is none of {}", KIND.range))
             });
             match kind {
                 _ if name.contains(|c: char| c.is_ascii_lowercase()) || Name::parse("name", &own_name).is_err() => {

@@ -50,6 +50,8 @@ pub struct ServerConfig {
     pub max_inflight_submits: usize,
     /// Queued executions of the deployment above which submits are refused.
     pub queue_depth_limit: usize,
+    /// Whether submits are refused whose provider no running worker has.
+    pub require_provider: bool,
     /// Absent: plain text.
     pub tls: Option<Tls>,
     /// How often the files of the certificate and its key are read again.
@@ -102,6 +104,7 @@ impl ServerConfig {
             },
             max_inflight_submits: env.number(&set::MAX_INFLIGHT_SUBMITS),
             queue_depth_limit: env.number(&set::QUEUE_DEPTH_LIMIT),
+            require_provider: env.word(&set::REQUIRE_PROVIDER, |word| word.parse().ok()),
             tls,
             tls_reload_interval: env.duration(&set::TLS_RELOAD_INTERVAL),
             handshake_timeout: env.duration(&set::HANDSHAKE_TIMEOUT),
@@ -123,7 +126,7 @@ mod tests {
                 "LISTEN_ADDR" => "[::1]:0",
                 "API_KEY" => "0123456789abcdef",
                 "REFLECTION" => "key",
-                "ALLOW_PLAINTEXT" => "true",
+                "ALLOW_PLAINTEXT" | "REQUIRE_PROVIDER" => "true",
                 "MAX_STREAMS" => "7",
                 "MAX_CONNECTIONS" => "8",
                 "MAX_CONNECTIONS_PER_ADDRESS" => "9",
@@ -141,6 +144,7 @@ mod tests {
         assert_eq!(config.api_key.unwrap().expose(), "0123456789abcdef");
         assert_eq!((config.reflection, config.allow_plaintext, config.max_streams), (Reflection::Key, true, 7));
         assert_eq!((config.max_connections, config.max_connections_per_address), (8, Some(9)));
+        assert!(config.require_provider);
         assert_eq!((config.request_read_timeout.as_secs(), config.request_buffer), (120, 64 << 20));
         assert_eq!(config.log, "debug");
         let default = ServerConfig::read(&mut Env::new(&|_| None));
@@ -153,7 +157,15 @@ mod tests {
         let mut env = Env::new(&lookup);
         ServerConfig::read(&mut env);
         let said = env.finish(()).unwrap_err().to_string();
-        for name in ["LISTEN_ADDR", "API_KEY", "REFLECTION", "SHUTDOWN_GRACE", "ALLOW_PLAINTEXT", "MAX_STREAMS"] {
+        for name in [
+            "LISTEN_ADDR",
+            "API_KEY",
+            "REFLECTION",
+            "SHUTDOWN_GRACE",
+            "ALLOW_PLAINTEXT",
+            "REQUIRE_PROVIDER",
+            "MAX_STREAMS",
+        ] {
             assert!(said.contains(name), "{said}");
         }
         assert!(!said.contains("short-secret"));

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::store::Fresh;
 use prompt_ledger_store_conformance::kit::{
-    Backend, an_execution, fence, finish, get, holder, new_id, reason, run, running, start, success,
+    Backend, an_execution, fence, finish, get, holder, new_id, providers, reason, run, running, start, success,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,12 +42,12 @@ async fn writers_of_the_same_rows_never_wait_in_a_circle() {
             let lease = if round.is_multiple_of(4) { Duration::ZERO } else { Duration::from_secs(3_600) };
             let holder = Holder { lease, ..holder() };
             let claimed = match round % 2 {
-                0 => store.claim_due(10, holder).await.unwrap(),
+                0 => store.claim_due(10, providers(), holder).await.unwrap(),
                 // Every second row, in an order different from that of the other writers.
                 _ => {
                     let attempt = |new: &NewExecution| Fence { id: new.id, attempt: 9 };
                     let hints = all.iter().rev().skip(round % 2).step_by(2).map(attempt).collect();
-                    store.claim(hints, holder).await.unwrap()
+                    store.claim(hints, providers(), holder).await.unwrap()
                 }
             };
             let mut held: Vec<Fence> = claimed.iter().map(|claimed| claimed.fence).collect();
@@ -141,12 +141,12 @@ async fn an_answer_that_is_lost_costs_no_write_and_no_answer() {
             let new = NewExecution { id: ExecutionId(new_id()), key: Some(key), ..first.clone() };
             let recorded = store.submit(new.clone(), Duration::from_secs(3_600)).await.unwrap();
             assert!(matches!(recorded, Recorded::New(_)), "it is its own: {recorded:?}");
-            let claimed = store.claim(vec![Fence { id: new.id, attempt: 1 }], holder()).await.unwrap();
+            let claimed = store.claim(vec![Fence { id: new.id, attempt: 1 }], providers(), holder()).await.unwrap();
             assert_eq!(claimed.len(), 1, "nobody else wants it");
             let back = Requeue { ended: Ended::default(), after: Duration::ZERO, handed_back: false };
             let event = store.requeue(claimed[0].fence, back).await.unwrap().unwrap();
             assert_eq!((event.sequence, event.to), (3, Status::Queued));
-            let claimed = store.claim(vec![Fence { id: new.id, attempt: 2 }], holder()).await.unwrap();
+            let claimed = store.claim(vec![Fence { id: new.id, attempt: 2 }], providers(), holder()).await.unwrap();
             let event = store.finish(claimed[0].fence, success()).await.unwrap().unwrap();
             assert_eq!((event.sequence, event.to), (5, Status::Succeeded));
         }

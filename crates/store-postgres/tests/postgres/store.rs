@@ -3,18 +3,21 @@
 use async_trait::async_trait;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
-    Access, ExecutionReader, ExecutionWriter, Leases, Maintenance, Registry, RollupPolicy, Store,
+    Access, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, ProcessKind, ProcessRecord, Processes,
+    Registry, RollupPolicy, Store,
 };
 use prompt_ledger_store_postgres::{Postgres, PostgresOptions, migrate_down, migrate_status, migrate_up};
 use prompt_ledger_testkit::services::{self, Database, Postgres as Service};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
 use prompt_ledger_store_conformance::kit::{
-    self, Backend, OpenTransaction, an_execution, get, holder, new_id, now, put_active, reason, register, run, start,
-    submit, success,
+    self, Backend, OpenTransaction, an_execution, get, holder, new_id, now, providers, put_active, reason, register,
+    run, start, submit, success,
 };
 
 struct Begun(PgConnection);
@@ -99,7 +102,25 @@ async fn migrations_go_forwards_and_back_on_data() {
     migrate_up(url).await.unwrap();
     let status = migrate_status(url).await.unwrap();
     assert!(status.iter().all(|migration| migration.applied), "{status:?}");
+    let queued = NewExecution { id: ExecutionId(new_id()), must_be_active: false, ..new };
+    fresh.store.submit(queued.clone(), Duration::ZERO).await.unwrap();
+    let process = ProcessRecord {
+        id: "worker-1".into(),
+        kind: ProcessKind::Worker,
+        providers: BTreeMap::default(),
+        release: "1".into(),
+    };
+    fresh.store.announce(&process).await.unwrap();
     fresh.store.close().await;
+    migrate_down(url, 1).await.unwrap();
+    let due = "SELECT count(*) FROM pg_indexes WHERE indexname = 'executions_due' AND indexdef LIKE '%(available_at)%'";
+    assert_eq!(fresh.count(due).await, 1);
+    migrate_up(url).await.unwrap();
+    assert_eq!(fresh.count("SELECT count(*) FROM processes").await, 0);
+    let store = open(url).await.unwrap();
+    let claimed = store.claim_due(9, providers(), holder()).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].fence.id), (1, queued.id), "what was queued is found by the new index");
+    store.close().await;
     migrate_down(url, 0).await.unwrap();
     assert!(migrate_status(url).await.unwrap().iter().all(|migration| !migration.applied));
     let left = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
@@ -190,13 +211,12 @@ async fn everything_comes_back_by_itself_when_the_database_was_killed() {
     let unavailable = fresh.store.prompt(project, "greet").await.unwrap_err();
     assert_eq!(unavailable.reason(), Reason::StoreUnavailable);
     assert_eq!(unavailable.parts().retry_after, Some(Duration::from_secs(1)));
-    let another =
-        prompt_ledger_store::NewExecution { id: prompt_ledger_domain::ids::ExecutionId(new_id()), ..new.clone() };
+    let another = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
     assert_eq!(reason(fresh.store.submit(another.clone(), Duration::ZERO).await), Reason::StoreUnavailable);
     service.restart().await;
     // Each kind of call reconnects by itself.
     submit(&fresh, &another).await;
-    assert_eq!(fresh.store.claim_due(9, holder()).await.unwrap(), []);
+    assert_eq!(fresh.store.claim_due(9, providers(), holder()).await.unwrap(), []);
     assert_eq!(fresh.store.extend(&[], Duration::ZERO).await.unwrap(), []);
     get(&fresh, &new).await;
     register(&fresh, put_active("greet", "again")).await;

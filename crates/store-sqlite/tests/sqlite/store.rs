@@ -1,5 +1,6 @@
 //! The conformance suite on SQLite, and tests of what is specific to SQLite.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,15 +9,15 @@ use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{
-    Access, ExecutionReader, ExecutionWriter, Maintenance, Models, NewExecution, Recorded, RegisterCode, Registry,
-    RollupPolicy, Store,
+    Access, ExecutionReader, ExecutionWriter, Maintenance, Models, NewExecution, ProcessKind, ProcessRecord, Processes,
+    Recorded, RegisterCode, Registry, RollupPolicy, Store,
 };
 use prompt_ledger_store_sqlite::{Sqlite, migrate_down, migrate_status, migrate_up};
 use rusqlite::Connection;
 
 use prompt_ledger_store_conformance::code::{batch, code};
 use prompt_ledger_store_conformance::kit::{
-    Backend, an_execution, holder, new_id, now, put, put_active, reason, register, run, start,
+    Backend, an_execution, holder, new_id, now, providers, put, put_active, reason, register, run, start,
 };
 
 /// A store in a file of its own, deleted with it.
@@ -250,12 +251,22 @@ async fn the_wal_is_moved_into_the_file_while_writers_write() {
 #[tokio::test]
 async fn migrations_go_up_down_and_up_again_on_data() {
     let file = File::fresh().await;
-    run(&file, &an_execution(&file).await).await;
+    let new = an_execution(&file).await;
+    run(&file, &new).await;
+    let queued = NewExecution { id: ExecutionId(new_id()), ..new };
+    file.store.submit(queued.clone(), Duration::ZERO).await.unwrap();
+    let process = ProcessRecord {
+        id: "dev-1".into(),
+        kind: ProcessKind::Dev,
+        providers: BTreeMap::default(),
+        release: "1".into(),
+    };
+    file.store.announce(&process).await.unwrap();
     file.store.close().await;
     let path = &file.path;
     let applied =
         async || migrate_status(path).await.unwrap().iter().map(|m| (m.version, m.applied)).collect::<Vec<_>>();
-    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true), (5, true)]);
     migrate_up(path).await.unwrap();
     // With what only it can hold.
     migrate_down(path, 3).await.unwrap();
@@ -265,18 +276,23 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     migrate_up(path).await.unwrap();
     assert_eq!(file.count(held).await, 2);
     let empty = "SELECT count(*) FROM executions WHERE response_model IS NULL AND cache_write_5m_tokens IS NULL";
-    assert_eq!(file.count(empty).await, 1);
+    assert_eq!(file.count(empty).await, 2);
     migrate_down(path, 1).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, false), (3, false), (4, false)]);
-    assert_eq!(file.count("SELECT sum(executions) FROM version_executions").await, 1);
+    assert_eq!(applied().await, [(1, true), (2, false), (3, false), (4, false), (5, false)]);
+    assert_eq!(file.count("SELECT sum(executions) FROM version_executions").await, 2);
     migrate_up(path).await.unwrap();
+    assert_eq!(file.count("SELECT count(*) FROM processes").await, 0);
+    let store = Sqlite::open(path).await.unwrap();
+    let claimed = store.claim_due(9, providers(), holder()).await.unwrap();
+    assert_eq!((claimed.len(), claimed[0].fence.id), (1, queued.id), "what was queued is found by the new index");
+    store.close().await;
     migrate_down(path, 0).await.unwrap();
-    assert_eq!(applied().await, [(1, false), (2, false), (3, false), (4, false)]);
+    assert_eq!(applied().await, [(1, false), (2, false), (3, false), (4, false), (5, false)]);
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite%'";
     assert_eq!(file.count(tables).await, 0);
     assert_eq!(reason(migrate_down(path, 7).await), Reason::InvalidField);
     migrate_up(path).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true)]);
+    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true), (5, true)]);
     let file = file.reopened().await;
     assert!(!file.store.models("", None, 5).await.unwrap().is_empty());
     run(&file, &an_execution(&file).await).await;

@@ -4,6 +4,7 @@
 pub mod access;
 pub mod claimed;
 pub mod execution;
+pub mod processes;
 pub mod prompt;
 pub mod usage;
 
@@ -87,6 +88,12 @@ pub fn text<D, R: LedgerRow<D>>(row: &R, column: &str) -> Result<String> {
 pub fn timeout<D, R: LedgerRow<D>>(row: &R) -> Result<CallTimeout> {
     let column = "timeout_micros";
     CallTimeout::from_micros(value(row, column)?).ok_or_else(|| corrupt(column))
+}
+
+/// A duration, stored in microseconds.
+pub fn micros<D, R: LedgerRow<D>>(row: &R, column: &str) -> Result<Duration> {
+    let micros: i64 = value(row, column)?;
+    Ok(Duration::from_micros(u64::try_from(micros).map_err(|_| corrupt(column))?))
 }
 
 /// A word of a closed list, never NULL.

@@ -18,7 +18,6 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_domain::{Error, Result, Timestamp, limits};
 use prompt_ledger_engine::Runner;
-use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Hint, Outbox};
 use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter};
 use tokio_util::task::TaskTracker;
@@ -26,7 +25,7 @@ use tokio_util::task::TaskTracker;
 pub use self::backpressure::Backpressure;
 pub use self::execute_kind::CallContext;
 use self::execute_kind::ExecuteKind;
-use super::{Authenticator, Caller, CpuPool, ModelService, RegistryService};
+use super::{Authenticator, Caller, CpuPool, ModelService, ProviderDirectory, RegistryService};
 use crate::watch::{FeedFilter, FilteredFeed, Hub, StreamLimits, Watch};
 
 pub struct ExecutionService {
@@ -35,7 +34,7 @@ pub struct ExecutionService {
     /// Where rendering and hashing of large input run.
     pub cpu: CpuPool,
     pub models: Arc<ModelService>,
-    pub providers: Providers,
+    pub providers: Arc<ProviderDirectory>,
     pub store: Arc<dyn ExecutionWriter>,
     pub reader: Arc<dyn ExecutionReader>,
     /// Drives inline executions to their end.

@@ -104,11 +104,17 @@ impl ExecutionService {
             Error::invalid("model", "is absent, and this server has no DEFAULT_MODEL; name a provider and a model")
                 .of_spec()
         })?;
-        let provider = self.providers.get(&model_ref.provider)?;
-        provider.check(&spec.params).map_err(Error::of_spec)?;
-        // Nothing is written for a key that may have been revoked.
-        let may_register = caller.unconfirmed.is_none();
-        let model = self.models.resolve(&model_ref, &*provider, may_register).await?;
+        // For a key that may have been revoked nothing is written, and the store is not asked.
+        let is_confirmed = caller.unconfirmed.is_none();
+        let provider = match kind {
+            ExecuteKind::Run(_) | ExecuteKind::Stream(_) => {
+                self.providers.inline(&model_ref.provider, is_confirmed).await?
+            }
+            ExecuteKind::Submit => self.providers.queued(&model_ref.provider, is_confirmed).await?,
+        };
+        let traits = provider.traits();
+        traits.check(&spec.params).map_err(Error::of_spec)?;
+        let model = self.models.resolve(&model_ref, traits, is_confirmed).await?;
         let price = model.price_at(prompt_ledger_runtime::now()).cloned();
         let streams_text = spec.stream_text || matches!(kind, ExecuteKind::Stream(_));
         // Whoever runs a queued execution does not know its model: one that does not stream is recorded as not streamed.
@@ -127,7 +133,7 @@ impl ExecutionService {
             variables,
             model: model_ref,
             price_id: price.as_ref().map(|price| price.id),
-            params: provider.completed(spec.params, model.max_tokens),
+            params: traits.completed(spec.params, model.max_tokens),
             correlation_id: spec.correlation_id.clone(),
             key,
             retry_of: None,

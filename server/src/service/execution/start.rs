@@ -163,13 +163,15 @@ impl ExecutionService {
     async fn enqueue(&self, Prepared { new, version, .. }: Prepared) -> Result<Recorded<Started>> {
         let (store, available_in) = (Arc::clone(&self.store), self.redispatch_after);
         let (hints, publisher) = (self.hints.clone(), self.runner.publisher.clone());
+        let providers = Arc::clone(&self.providers);
         // In a task of its own: when the caller goes away its future is dropped, at any await, but what is recorded
         // must be published.
         let recorded = self.running.spawn(async move {
             let (id, asked) = (new.id, new.clone());
             Ok(match store.submit(new, available_in).await? {
                 Recorded::New(event) => {
-                    hints.push(Hint { execution_id: id, attempt: 1 });
+                    providers.note_queued(&asked.model.provider);
+                    hints.push(Hint { execution_id: id, attempt: 1, provider: asked.model.provider.as_str().into() });
                     publisher.changed(id, event);
                     let queued = Execution::begun(asked, version, ExecutionMode::Async, event);
                     Recorded::New(Started::recorded(id, Some(queued)))

@@ -95,7 +95,7 @@ impl Kit {
 
     async fn claim(&self, id: ExecutionId) -> Event {
         let holder = Holder { worker: "w".into(), claim_id: ClaimId(new_id()), lease: Duration::from_secs(60) };
-        let claimed = self.store.claim(vec![Fence { id, attempt: 1 }], holder).await.unwrap();
+        let claimed = self.store.claim(vec![Fence { id, attempt: 1 }], &["echo".to_owned()], holder).await.unwrap();
         claimed[0].event
     }
 

@@ -1,0 +1,253 @@
+//! The provider instances that executions may name: those that this process can call, and those that other processes
+//! told of. Submits look into a snapshot, which is read again in the background; the store is asked only before a
+//! submit is refused.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::error::{Error, Reason};
+use prompt_ledger_domain::provider::ProviderTraits;
+use prompt_ledger_engine::presence::LIVE_FOR;
+use prompt_ledger_providers::{Elsewhere, Provider, Providers};
+use prompt_ledger_store::{Processes, SeenProcess};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// How often the snapshot is read.
+const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(5);
+/// Executions that wait for a worker are logged at most this often.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+pub struct ProviderDirectory {
+    here: Providers,
+    /// Absent where no other process runs what is queued.
+    others: Option<OtherProcesses>,
+}
+
+/// What the other processes told.
+struct OtherProcesses {
+    store: Arc<dyn Processes>,
+    /// Whether a submit needs a running worker that has its provider.
+    requires_worker: bool,
+    told: Mutex<ToldProviders>,
+    /// Held while the store is asked, so that calls that wait share one read.
+    asking: tokio::sync::Mutex<()>,
+    unserved: Mutex<Unserved>,
+}
+
+/// What was told, as it was read.
+#[derive(Default)]
+struct ToldProviders {
+    /// When the read began; absent before the first.
+    read: Option<Instant>,
+    instances: BTreeMap<String, ToldInstance>,
+}
+
+#[derive(Clone, Copy)]
+struct ToldInstance {
+    traits: ProviderTraits,
+    /// Until when a worker that has it counts as running, unless it tells again; absent where none does.
+    served_until: Option<Instant>,
+}
+
+impl ToldInstance {
+    fn is_served(&self) -> bool {
+        self.served_until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+impl ToldProviders {
+    /// Of processes, the latest first, as a read that began at `began` found them.
+    fn new(began: Instant, processes: Vec<SeenProcess>) -> Self {
+        let mut instances = BTreeMap::<String, ToldInstance>::new();
+        for process in processes {
+            let left = LIVE_FOR.checked_sub(process.age).filter(|_| process.takes_queued && !process.has_left);
+            let served_until = left.map(|left| began + left);
+            for (name, traits) in process.providers {
+                // Where two differ, a worker knows better than a server, and the latest best.
+                let known = instances.entry(name).or_insert(ToldInstance { traits, served_until });
+                if known.served_until.is_none() && served_until.is_some() {
+                    *known = ToldInstance { traits, served_until };
+                }
+            }
+        }
+        Self { read: Some(began), instances }
+    }
+}
+
+impl ProviderDirectory {
+    /// Of a process that runs all executions itself.
+    pub fn alone(here: Providers) -> Self {
+        Self { here, others: None }
+    }
+
+    /// Of a process whose queued executions are run by others, which tell what they can call through `store`.
+    pub fn among(here: Providers, store: Arc<dyn Processes>, requires_worker: bool) -> Self {
+        let others = OtherProcesses {
+            store,
+            requires_worker,
+            told: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            unserved: Mutex::default(),
+        };
+        Self { here, others: Some(others) }
+    }
+
+    /// The provider of an execution that this process runs. PROVIDER_NOT_CONFIGURED where only others have it. The store
+    /// is asked before PROVIDER_NOT_FOUND, if `may_ask`.
+    pub async fn inline(&self, name: &str, may_ask: bool) -> Result<Arc<dyn Provider>> {
+        match self.here.get(name) {
+            Err(unknown) if unknown.reason() == Reason::ProviderNotFound => {
+                let told = self.told(name, may_ask, |told| told.is_some()).await?;
+                Err(if told.is_some() { Error::provider_elsewhere(name) } else { self.not_found(name) })
+            }
+            known => known,
+        }
+    }
+
+    /// The provider of an execution that is queued, for what a request may ask of it: configured here, or told of by any
+    /// process within a day; else PROVIDER_NOT_FOUND, or PROVIDER_NOT_CONFIGURED where only its name is known here. With
+    /// REQUIRE_PROVIDER a running worker must have it, else PROVIDER_NOT_CONFIGURED. The store is asked before either, if
+    /// `may_ask`.
+    pub async fn queued(&self, name: &str, may_ask: bool) -> Result<Arc<dyn Provider>> {
+        let here = self.here.get(name);
+        let Some(others) = &self.others else { return here };
+        let is_enough = |told: Option<ToldInstance>| match others.requires_worker {
+            true => told.is_some_and(|told| told.is_served()),
+            false => here.is_ok() || told.is_some(),
+        };
+        let told = self.told(name, may_ask, is_enough).await?;
+        let provider: Arc<dyn Provider> = match (here, told) {
+            (Ok(provider), _) => provider,
+            (Err(_), Some(told)) => Arc::new(Elsewhere(told.traits)),
+            (Err(error), None) if error.reason() == Reason::ProviderNotFound => return Err(self.not_found(name)),
+            (Err(error), None) => return Err(error),
+        };
+        match others.requires_worker && !told.is_some_and(|told| told.is_served()) {
+            true => Err(Error::provider_without_worker(name)),
+            false => Ok(provider),
+        }
+    }
+
+    /// PROVIDER_NOT_FOUND where neither this process knows the name, configured or not, nor any other has told of it.
+    pub async fn check_known(&self, name: &str) -> Result<()> {
+        if self.here.names().any(|known| known == name) {
+            return Ok(());
+        }
+        match self.told(name, true, |told| told.is_some()).await? {
+            Some(_) => Ok(()),
+            None => Err(self.not_found(name)),
+        }
+    }
+
+    /// Counts an execution that was queued, where no running worker has its provider. It waits for one.
+    pub fn note_queued(&self, name: &str) {
+        let Some(others) = &self.others else { return };
+        if !others.of(name).is_some_and(|told| told.is_served()) {
+            let waiting = others.unserved().note(Some(name), Instant::now());
+            log(waiting);
+        }
+    }
+
+    /// Reads the snapshot until `stop`. A failure is reported by the calls that need the store.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(SNAPSHOT_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+            let Some(others) = &self.others else { continue };
+            stop.run_until_cancelled(others.read()).await;
+            let waiting = others.unserved().note(None, Instant::now());
+            log(waiting);
+        }
+    }
+
+    /// What was told of an instance. Where that is not enough, and the store may be asked, as of now.
+    async fn told(
+        &self,
+        name: &str,
+        may_ask: bool,
+        is_enough: impl Fn(Option<ToldInstance>) -> bool,
+    ) -> Result<Option<ToldInstance>> {
+        let Some(others) = &self.others else { return Ok(None) };
+        let told = others.of(name);
+        if !may_ask || is_enough(told) {
+            return Ok(told);
+        }
+        others.read().await?;
+        Ok(others.of(name))
+    }
+
+    /// PROVIDER_NOT_FOUND, with the names that are known here or were told.
+    fn not_found(&self, name: &str) -> Error {
+        let told: Vec<String> =
+            self.others.iter().flat_map(|others| others.told().instances.keys().cloned().collect::<Vec<_>>()).collect();
+        let mut known: Vec<_> = self.here.names().chain(told.iter().map(String::as_str)).collect();
+        known.sort_unstable();
+        known.dedup();
+        Error::provider_not_found(name, known.into_iter())
+    }
+}
+
+impl OtherProcesses {
+    fn of(&self, name: &str) -> Option<ToldInstance> {
+        self.told().instances.get(name).copied()
+    }
+
+    /// Reads what was told, unless another read began after this call.
+    async fn read(&self) -> Result<()> {
+        let called = Instant::now();
+        let _turn = self.asking.lock().await;
+        if self.told().read.is_some_and(|began| began >= called) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let told = ToldProviders::new(began, self.store.processes().await?);
+        *self.told() = told;
+        Ok(())
+    }
+
+    fn told(&self) -> MutexGuard<'_, ToldProviders> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unserved(&self) -> MutexGuard<'_, Unserved> {
+        self.unserved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Executions that were queued while no running worker had their provider, since that was last logged.
+#[derive(Default)]
+struct Unserved {
+    said: Option<Instant>,
+    /// By provider: names that were accepted, so as many as there are instances at most.
+    counts: BTreeMap<String, u64>,
+}
+
+impl Unserved {
+    /// Counts one, if `name` is given. Returns the counts, where they are to be logged now: at most once a minute.
+    fn note(&mut self, name: Option<&str>, now: Instant) -> Option<BTreeMap<String, u64>> {
+        if let Some(name) = name {
+            *self.counts.entry(name.to_owned()).or_default() += 1;
+        }
+        if self.counts.is_empty() || self.said.is_some_and(|said| now < said + LOG_INTERVAL) {
+            return None;
+        }
+        self.said = Some(now);
+        Some(std::mem::take(&mut self.counts))
+    }
+}
+
+fn log(waiting: Option<BTreeMap<String, u64>>) {
+    let Some(waiting) = waiting else { return };
+    let submits: u64 = waiting.values().sum();
+    tracing::warn!(
+        submits,
+        by_provider = ?waiting,
+        "queued executions wait: no running worker has their provider; start one with its settings"
+    );
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod audit;
 mod cancel;
 mod code;
 mod commands;
+mod compose;
 mod dispatch;
 mod failovers;
 mod faults;

@@ -114,7 +114,7 @@ pub(crate) fn python_tools(workspace: &Workspace) -> Result<PathBuf> {
     if std::fs::read(&done).ok() == Some(std::fs::read(&lock)?) {
         return Ok(bin);
     }
-    if on_path("python3").is_none() {
+    if !answers(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
         apt_install(&["python3", "python3-venv"])?;
     }
     run("an environment of Python", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;

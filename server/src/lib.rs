@@ -5,7 +5,6 @@
 pub mod app;
 pub mod cli;
 pub mod grpc;
-pub mod health_monitor;
 pub mod net;
 pub mod rollup_job;
 pub mod service;

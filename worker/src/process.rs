@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use prompt_ledger_backends::{Backends, StartError};
 use prompt_ledger_engine::{Engine, ProcessKind};
+use prompt_ledger_health::{HealthListener, Monitor};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
+use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals, abort_before_end};
 use prompt_ledger_runtime::process_name;
 use prompt_ledger_runtime::tasks::Tasks;
 use tokio::time::{Instant, timeout, timeout_at};
+use tonic_health::server::HealthReporter;
 
 /// How long the attempts that are given up at the end of the drain, and then the background tasks, may take to end.
 const GIVING_UP: Duration = Duration::from_millis(300);
@@ -24,12 +26,33 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let engine = Engine::start(process, store.clone(), &brokers.bus, None, execution, &drain, &mut tasks)?;
     engine.announce(store.clone(), ProcessKind::Worker, &providers, &mut tasks).await;
     engine.take_queued(brokers.queue, providers, execution, &mut tasks);
+    let health = match config.health_addr {
+        Some(addr) => {
+            let (listener, reporter) = (HealthListener::bind(addr).await?, HealthReporter::new());
+            let health = Monitor::new(reporter.clone(), &[""]).await;
+            tasks.spawn_on_thread("health monitor", health.clone().watch(store.clone(), drain.refuse.clone()))?;
+            tasks.spawn("health listener", listener.serve(reporter, drain.stop.clone()));
+            Some(health)
+        }
+        None => None,
+    };
     tracing::info!(worker = engine.runner.worker, concurrency = execution.worker_concurrency, "working");
 
     let asked = until_asked(&mut signals, &mut tasks).await;
     let (began, grace) = (Instant::now(), config.server.shutdown_grace);
-    tracing::info!(?grace, "shutting down: claiming no more, finishing or handing back what runs");
-    let end = engine.finish(grace).await;
+    if let Some(health) = health {
+        health.serving(false).await;
+    }
+    tracing::info!(
+        wait = ?(grace - abort_before_end(grace)),
+        ?grace,
+        "shutting down: claiming no more; what runs has `wait` to end, then it is handed back; a second signal hands it back at once"
+    );
+    let hurry = async {
+        signals.asked_to_end().await;
+        tracing::warn!("a second signal: handing back what runs");
+    };
+    let end = engine.finish(grace, hurry).await;
     drain.stop.cancel();
     let left = async {
         // `stop` ends the attempts whose writes are still being retried; they log what is lost.

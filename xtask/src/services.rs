@@ -50,6 +50,7 @@ pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 
 pub(crate) fn run(_: &ServicesArgs) -> CommandOutcome {
     Workspace::locate()?;
+    install::compose()?;
     let runtime = runtime()?;
     let services = Services::start(&runtime)?;
     for (name, url) in services.env() {

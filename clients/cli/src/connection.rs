@@ -1,5 +1,8 @@
-use clap::Args;
+use std::path::{Path, PathBuf};
+
 use clap::builder::FalseyValueParser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use prompt_ledger_client::{Client, Options, OptionsError, is_loopback};
 use tonic::transport::Uri;
 
@@ -16,9 +19,15 @@ pub(crate) struct Arguments {
     server: String,
     /// The API key, made by `prompt-ledger keys create`; on this machine the default is the key of `prompt-ledger dev`
     ///
-    /// Better in the environment than on the command line, where other users of this machine can read it.
+    /// Better in the environment or in a file than on the command line, where other users of this machine can read it.
     #[arg(long, global = true, value_name = "KEY", env = "LEDGER_API_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// The file of the API key
+    #[arg(long, global = true, value_name = "FILE", env = "LEDGER_API_KEY_FILE", conflicts_with = "key")]
+    key_file: Option<PathBuf>,
+    /// The file of the certificates, in PEM form, that vouch for the server's; absent: the system's
+    #[arg(long, global = true, value_name = "FILE", env = "LEDGER_CA")]
+    ca: Option<PathBuf>,
     /// Send the key over http to another machine too, where anyone on the way can read it
     #[arg(long, global = true, env = "LEDGER_ALLOW_PLAINTEXT", value_parser = FalseyValueParser::new())]
     allow_plaintext: bool,
@@ -33,19 +42,40 @@ pub(crate) struct ConnectionArgs {
     pub(crate) server: String,
 }
 
+/// What to tell of a key on the command line; nothing where it came from elsewhere.
+pub(crate) fn exposed_key(matches: &ArgMatches) -> Option<&'static str> {
+    let given = |matches: &ArgMatches| matches.value_source("key") == Some(ValueSource::CommandLine);
+    let exposed = given(matches) || matches.subcommand().is_some_and(|(_, matches)| given(matches));
+    exposed.then_some(
+        "warning: while this runs, other users of this machine can read the key on its command line; \
+         set LEDGER_API_KEY, or write the key into a file and add --key-file",
+    )
+}
+
+/// The content of a file that is small, without the end of its last line.
+fn content(option: &str, path: &Path) -> Result<String, CommandError> {
+    let read = std::fs::read_to_string(path);
+    let content =
+        read.map_err(|error| CommandError::Other(format!("{option}: cannot read {}: {error}", path.display())))?;
+    Ok(content.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 impl Arguments {
     /// Must be called within a tokio runtime.
     pub(crate) fn connect(self) -> Result<ConnectionArgs, CommandError> {
-        let key = self.key.filter(|key| !key.is_empty());
+        let ca = self.ca.as_deref().map(|path| content("--ca", path)).transpose()?;
+        let in_file = self.key_file.as_deref().map(|path| content("--key-file", path)).transpose()?;
+        let key = self.key.or(in_file).filter(|key| !key.is_empty());
         let key = key.or_else(|| leads_here(&self.server).then(|| DEVELOPMENT_KEY.to_owned()));
         let Some(key) = key else {
             return Err(CommandError::Other(format!(
-                "{} wants an API key: set LEDGER_API_KEY; `prompt-ledger keys create` beside the server makes one",
+                "{} wants an API key: set LEDGER_API_KEY or LEDGER_API_KEY_FILE; `prompt-ledger keys create` beside the server makes one",
                 self.server
             )));
         };
         let options = Options {
             url: self.server.clone(),
+            ca,
             api_key: key.into(),
             allow_plaintext: self.allow_plaintext,
             project: self.project.filter(|project| !project.is_empty()),
@@ -85,7 +115,8 @@ mod tests {
     }
 
     fn arguments(server: &str, key: &str) -> Arguments {
-        Arguments { server: server.into(), key: Some(key.into()), allow_plaintext: false, project: None }
+        let (server, key) = (server.into(), Some(key.into()));
+        Arguments { server, key, key_file: None, ca: None, allow_plaintext: false, project: None }
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::failure::CommandError;
 use crate::output::Output;
@@ -53,8 +53,12 @@ enum LedgerctlCommand {
 }
 
 fn main() -> ExitCode {
-    let cli = Ledgerctl::parse();
+    let matches = Ledgerctl::command().get_matches();
+    let cli = Ledgerctl::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let mut output = Output::standard();
+    if let Some(warning) = connection::exposed_key(&matches) {
+        output.note(&format!("ledgerctl: {warning}"));
+    }
     match run(cli, &mut output) {
         Ok(code) => code,
         // The reader closed the pipe: the exit code is that of a process ended by SIGPIPE.
@@ -80,7 +84,6 @@ fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -102,6 +105,21 @@ mod tests {
         for command in commands {
             let parsed = Ledgerctl::try_parse_from(["ledgerctl"].into_iter().chain(command.split_whitespace()));
             assert!(parsed.is_ok(), "{command}: {}", parsed.err().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_key_on_the_command_line_is_warned_of_wherever_it_stands() {
+        for (arguments, warned) in [
+            (&["--key", "pl_secret", "tail"][..], true),
+            (&["tail", "--key", "pl_secret"], true),
+            (&["tail"], false),
+            (&["tail", "--key-file", "checkout.key"], false),
+        ] {
+            let matches = Ledgerctl::command().get_matches_from(["ledgerctl"].iter().chain(arguments));
+            let warning = connection::exposed_key(&matches);
+            assert_eq!(warning.is_some(), warned, "{arguments:?}");
+            assert!(!warning.unwrap_or_default().contains("pl_secret"));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint, Uri};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
 use tonic::{Request, Status};
 
 /// A connection that sends the key and the project with each call.
@@ -18,8 +18,11 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 /// Where a client connects to, with which credentials, and how long it waits.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// `http://HOST:PORT` or `https://HOST:PORT`; `https` trusts the system's root certificates.
+    /// `http://HOST:PORT` or `https://HOST:PORT`.
     pub url: String,
+    /// Certificates in PEM form, one of which must vouch for that of an `https` server. Absent: the system's root
+    /// certificates.
+    pub ca: Option<String>,
     /// Sent as `x-api-key` with each call; empty: none is sent.
     pub api_key: ClientKey,
     /// Allows the key over plain `http` to another machine, where anyone on the way can read it: for a network that
@@ -45,6 +48,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: "http://127.0.0.1:50051".to_owned(),
+            ca: None,
             api_key: ClientKey::default(),
             allow_plaintext: false,
             project: None,
@@ -115,10 +119,20 @@ impl Options {
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW.saturating_mul(self.watches.clamp(1, 16_384).into()));
         match secure {
-            true => endpoint
-                .tls_config(ClientTlsConfig::new().with_native_roots())
-                .map_err(|error| OptionsError::Tls(error.to_string())),
+            true => endpoint.tls_config(self.tls()?).map_err(|error| OptionsError::Tls(error.to_string())),
             false => Ok(endpoint),
+        }
+    }
+
+    fn tls(&self) -> Result<ClientTlsConfig, OptionsError> {
+        match &self.ca {
+            None => Ok(ClientTlsConfig::new().with_native_roots()),
+            Some(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => {
+                Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
+            }
+            Some(_) => {
+                Err(OptionsError::Tls("what is to vouch for the server holds no certificate in PEM form".into()))
+            }
         }
     }
 
@@ -204,6 +218,18 @@ mod tests {
         assert!(!format!("{error} {error:?}").contains("very-secret"));
         let options = Options { project: Some("a\nb".into()), ..Options::default() };
         assert_eq!(options.credentials().unwrap_err(), OptionsError::Project("a\nb".into()));
+    }
+
+    #[test]
+    fn what_is_no_certificate_vouches_for_nothing() {
+        let https = |ca: &str| {
+            let options = Options { url: "https://host".into(), ca: Some(ca.to_owned()), ..Options::default() };
+            options.endpoint().unwrap_err()
+        };
+        for ca in ["", "hunter2", "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n"] {
+            assert!(matches!(https(ca), OptionsError::Tls(_)), "{ca}");
+        }
+        Options { ca: Some(String::new()), ..Options::default() }.endpoint().unwrap();
     }
 
     #[test]

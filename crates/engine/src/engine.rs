@@ -10,7 +10,7 @@ use prompt_ledger_runtime::config::ExecutionConfig;
 use prompt_ledger_runtime::drain::Drain;
 use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_store::{ExecutionWriter, ProcessKind, ProcessRecord, Processes};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::{CancelListener, EventObserver, EventPublisher, Heartbeat, Presence, Runner, Texts, Worker};
@@ -112,12 +112,10 @@ impl Engine {
         });
     }
 
-    /// Begins the drain and waits until nothing runs. Calls that outlast their part of the grace are aborted; this
-    /// returns when a tenth of the grace is left, at the latest. Returns the end of the grace.
-    pub async fn finish(&self, grace: Duration) -> Instant {
+    /// Begins the drain and waits until nothing runs, in the time that [`Drain::begin`] gives. Returns the end of the
+    /// grace.
+    pub async fn finish(&self, grace: Duration, hurry: impl Future<Output = ()>) -> Instant {
         self.running.close();
-        let end = self.drain.begin(grace, self.running.wait()).await;
-        let _ = timeout_at(end - grace / 10, self.running.wait()).await;
-        end
+        self.drain.begin(grace, self.running.wait(), hurry).await
     }
 }

@@ -24,18 +24,40 @@ impl Drain {
         Self::default()
     }
 
-    /// Begins the drain and returns when `done` resolves; where that takes too long, aborts provider calls
-    /// ([`abort_before_end`] before the grace is over) and returns then. Answers the end of the grace.
-    pub async fn begin(&self, grace: Duration, done: impl Future<Output = ()>) -> Instant {
-        let end = Instant::now() + grace;
+    /// Begins the drain and returns when `done` resolves. Where that takes too long, aborts provider calls
+    /// ([`abort_before_end`] before the grace is over), and returns when a tenth of the grace is left, at the latest.
+    /// Once `hurry` resolves, calls are aborted at once, and [`HURRIED`] is left of the grace at most. Returns the end of
+    /// the grace.
+    pub async fn begin(
+        &self,
+        grace: Duration,
+        done: impl Future<Output = ()>,
+        hurry: impl Future<Output = ()>,
+    ) -> Instant {
+        let mut end = Instant::now() + grace;
+        let (abort_at, mut give_up_at) = (end - abort_before_end(grace), end - grace / 10);
+        let mut hurried = false;
         self.refuse.cancel();
-        tokio::select! {
-            () = done => {}
-            () = tokio::time::sleep_until(end - abort_before_end(grace)) => self.abort.cancel(),
+        tokio::pin!(done, hurry);
+        loop {
+            let aborted = self.abort.is_cancelled();
+            tokio::select! {
+                () = &mut done => return end,
+                () = &mut hurry, if !hurried => {
+                    hurried = true;
+                    self.abort.cancel();
+                    end = end.min(Instant::now() + HURRIED);
+                    give_up_at = give_up_at.min(end - HURRIED / 10);
+                }
+                () = tokio::time::sleep_until(abort_at), if !aborted => self.abort.cancel(),
+                () = tokio::time::sleep_until(give_up_at), if aborted => return end,
+            }
         }
-        end
     }
 }
+
+/// What is left of a grace once its process is to end at once: enough to hand back what ran, and less than a second.
+pub const HURRIED: Duration = Duration::from_millis(900);
 
 /// How long before the end of the grace provider calls are aborted: 3 s, or the last third of a grace under 9 s.
 #[must_use]
@@ -69,6 +91,11 @@ impl Signals {
         })
     }
 
+    /// Resolves with the next signal that asks the process to end; others are ignored.
+    pub async fn asked_to_end(&mut self) {
+        while self.next().await != SignalRequest::End {}
+    }
+
     /// Resolves with the next signal. One that arrives between two calls is not lost.
     pub async fn next(&mut self) -> SignalRequest {
         tokio::select! {
@@ -94,10 +121,27 @@ mod tests {
     async fn calls_are_aborted_only_when_they_outlast_their_time() {
         let (quick, slow) = (Drain::new(), Drain::new());
         let began = Instant::now();
-        quick.begin(S(10), std::future::ready(())).await;
+        quick.begin(S(10), std::future::ready(()), std::future::pending()).await;
         assert!(quick.refuse.is_cancelled() && !quick.abort.is_cancelled());
-        let end = slow.begin(S(10), std::future::pending()).await;
-        assert!(slow.abort.is_cancelled() && !slow.stop.is_cancelled());
-        assert_eq!((end - began, began.elapsed()), (S(10), S(7)));
+        let aborted = async {
+            slow.abort.cancelled().await;
+            began.elapsed()
+        };
+        let begun = slow.begin(S(10), std::future::pending(), std::future::pending());
+        let (end, aborted) = tokio::join!(begun, aborted);
+        assert!(!slow.stop.is_cancelled());
+        assert_eq!((aborted, began.elapsed(), end - began), (S(7), S(9), S(10)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_hurry_calls_are_aborted_at_once_and_less_than_a_second_is_left() {
+        // Before and after the calls are aborted by the clock.
+        for hurry_after in [S(2), S(8)] {
+            let (drain, began) = (Drain::new(), Instant::now());
+            let hurry = tokio::time::sleep(hurry_after);
+            let end = drain.begin(S(10), std::future::pending(), hurry).await;
+            assert!(drain.abort.is_cancelled() && end - began == hurry_after + HURRIED, "{:?}", end - began);
+            assert!(began.elapsed() < hurry_after + HURRIED && HURRIED < S(1));
+        }
     }
 }

@@ -1,9 +1,11 @@
-//! The log, on standard error: text on a terminal, JSON lines otherwise. `LOG` is a filter of `tracing` (`info`,
-//! `debug`, `prompt_ledger_server=debug`). Keys and prompt texts must not be logged.
+//! The log, on standard error: text on a terminal, JSON lines otherwise. `LOG` is a level, or levels of parts (`info`,
+//! `info,prompt_ledger_server=debug`). Keys and prompt texts must not be logged.
 
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Starts the log. Must be called once per process. A filter that cannot be parsed is an error.
 pub fn start(filter: &str) -> Result<(), String> {
@@ -21,7 +23,17 @@ fn quieted(filter: &str) -> Result<EnvFilter, String> {
     // The AMQP client and the pools of the SQL driver log every attempt to connect as an error; we log changes of
     // state, once. HTTP/2 warns of clients' mistakes: anyone could cause a line per connection.
     let all = format!("lapin=off,sqlx_core::pool=off,h2=error,{filter}");
-    EnvFilter::try_new(all).map_err(|error| format!("LOG: `{filter}` is no filter: {error}"))
+    EnvFilter::try_new(all).map_err(|error| format!("`{filter}` is no filter: {error}"))
+}
+
+/// Whether the log can be started with this filter. A word that is no level is refused, though `tracing` takes it for a
+/// target of which everything is logged: of all others nothing would be.
+pub fn check(filter: &str) -> Result<(), String> {
+    let level_of = |part: &str| part.rsplit_once('=').map_or(part, |(_, level)| level).trim().to_ascii_lowercase();
+    match filter.split(',').find(|part| !LEVELS.contains(&&*level_of(part))) {
+        Some(part) => Err(format!("`{part}` is no level; write one of {}, or TARGET=LEVEL", LEVELS.join(", "))),
+        None => quieted(filter).map(drop),
+    }
 }
 
 #[cfg(test)]
@@ -33,6 +45,16 @@ mod tests {
         let shown = |log: &str| quieted(log).unwrap().to_string();
         assert!(shown("debug").contains("h2=error") && shown("debug").contains("lapin=off"));
         assert!(shown("info,h2=trace").contains("h2=trace") && !shown("info,h2=trace").contains("h2=error"));
+    }
+
+    #[test]
+    fn a_filter_is_levels_of_everything_or_of_parts() {
+        for filter in ["info", "OFF", "info,h2=trace", "prompt_ledger_server::app=debug, warn"] {
+            assert_eq!(check(filter), Ok(()), "{filter}");
+        }
+        for filter in ["inof", "", "info,", "prompt_ledger_server", "h2=loud", "a=b=c", "=", "info;debug"] {
+            assert!(check(filter).is_err(), "{filter}");
+        }
     }
 
     #[test]

@@ -113,6 +113,13 @@ impl Builder {
         self
     }
 
+    /// Leaves a variable out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.env.remove(name);
+        self
+    }
+
     /// Sets the address on which it listens.
     #[must_use]
     pub fn addr(mut self, addr: &str) -> Self {

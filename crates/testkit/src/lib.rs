@@ -3,10 +3,12 @@
 // A library for tests and measurements: a panic here is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod compose;
 pub mod fake_model;
 pub mod ledger;
 pub mod poll;
 pub mod process;
 pub mod services;
+pub mod shell;
 pub mod values;
 pub mod watch_record;

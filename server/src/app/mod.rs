@@ -15,20 +15,28 @@ use std::time::{Duration, Instant};
 use prompt_ledger_backends::{Backends, StartError};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_engine::Engine;
+use prompt_ledger_health::{HealthListener, Monitor};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals};
+use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals, abort_before_end};
 use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_store::ProcessKind;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
-use tonic_health::server::HealthReporter;
 
 use self::role::{Hangup, Role};
 use crate::grpc::answers::Answers;
-use crate::health_monitor::{self, serving};
 use crate::net::tls::Certificates;
 use crate::service::ExecutionService;
 use crate::watch::Hub;
+
+/// The services whose health follows the database, by their full names; the empty name is the server as a whole.
+const SERVICES: &[&str] = &[
+    "",
+    "promptledger.v1.RegistryService",
+    "promptledger.v1.ExecutionService",
+    "promptledger.v1.CodeRegistrationService",
+    "promptledger.v1.AnalyticsService",
+];
 
 /// The most that each step of the shutdown may take once the work is done: connections, tasks, brokers.
 const CLOSING: Duration = Duration::from_millis(500);
@@ -40,7 +48,7 @@ pub struct App {
     hangup: Hangup,
     signals: Signals,
     certificates: Option<Arc<Certificates>>,
-    health: HealthReporter,
+    health: Monitor,
     executions: Arc<ExecutionService>,
     serving: JoinHandle<Result<(), tonic::transport::Error>>,
     engine: Engine,
@@ -64,6 +72,10 @@ impl App {
         let addr = listener.local_addr()?;
         let certificates = listener::certificates(&config.server)?;
         let incoming = listener::incoming(config, listener, certificates.as_ref())?;
+        let told_apart = match config.health_addr {
+            Some(addr) => Some(HealthListener::bind(addr).await?),
+            None => None,
+        };
 
         let (store, bus, execution) = (&backends.store, &backends.brokers.bus, &config.execution);
         let (drain, mut tasks, answers) = (Drain::new(), Tasks::default(), Answers::default());
@@ -72,8 +84,8 @@ impl App {
         let engine = Engine::start(process, store.clone(), bus, observer, execution, &drain, &mut tasks)?;
         let (services, caches) =
             services::services(config, role, addr.ip().is_loopback(), &backends, &engine, Arc::clone(&hub));
-        let (routes, health) = routes::routes(&config.server, &services, &engine, answers.clone())?;
-        serving(&health, true).await;
+        let (routes, reporter) = routes::routes(&config.server, &services, &engine, answers.clone())?;
+        let health = Monitor::new(reporter.clone(), SERVICES).await;
 
         let stop = || drain.stop.clone();
         let (texts, announcements) = (engine.runner.texts.clone(), engine.announcements.clone());
@@ -81,8 +93,10 @@ impl App {
         tasks.spawn("cache refresh", caches.run(stop()));
         tasks.spawn("unread answers", answers.run(stop()));
         background::spawn(execution, store, &engine, &services, &mut tasks);
-        let monitor = health_monitor::run(store.clone(), health.clone(), drain.refuse.clone());
-        tasks.spawn_on_thread("health monitor", monitor)?;
+        tasks.spawn_on_thread("health monitor", health.clone().watch(store.clone(), drain.refuse.clone()))?;
+        if let Some(listener) = told_apart {
+            tasks.spawn("health listener", listener.serve(reporter, stop()));
+        }
         if let Some(certificates) = certificates.clone() {
             tasks.spawn("certificate reload", certificates.watch(config.server.tls_reload_interval, stop()));
         }
@@ -129,7 +143,8 @@ impl App {
             }
         };
         let began = Instant::now();
-        tracing::info!(grace = ?self.grace, "shutting down");
+        let wait = self.grace - abort_before_end(self.grace);
+        tracing::info!(?wait, grace = ?self.grace, "shutting down: calls have `wait` to end; a second signal aborts them");
         self.stop().await;
         tracing::info!(took = ?began.elapsed(), "shut down");
         asked
@@ -137,10 +152,14 @@ impl App {
 
     /// The drain, in order: refuse new calls, finish or abort those under way, close connections, stop background
     /// tasks, close the brokers, close the store.
-    async fn stop(self) {
+    async fn stop(mut self) {
         let soon = |end: tokio::time::Instant| end.min(tokio::time::Instant::now() + CLOSING);
-        serving(&self.health, false).await;
-        let end = self.engine.finish(self.grace).await;
+        self.health.serving(false).await;
+        let hurry = async {
+            self.signals.asked_to_end().await;
+            tracing::warn!("a second signal: calls are aborted");
+        };
+        let end = self.engine.finish(self.grace, hurry).await;
         let abort = self.serving.abort_handle();
         if timeout_at(soon(end), self.serving).await.is_err() {
             abort.abort();

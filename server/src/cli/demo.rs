@@ -34,7 +34,7 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
     let mut executions = ExecutionServiceClient::with_interceptor(channel, WithKey);
 
     println!("The demo, as any client would do it:\n");
-    for template in ["Say hello to {{name}}.", "Say hello to {{name}}, in {{language}}."] {
+    for (step, template) in [(1, "Say hello to {{name}}."), (2, "Say hello to {{name}}, in {{language}}.")] {
         let request = v1::PutPromptRequest {
             name: PROMPT.into(),
             template: Some(put_prompt_request::Template::TemplateSource(template.into())),
@@ -45,12 +45,12 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
         let put = registry.put_prompt(request).await?.into_inner();
         let version = put.version.unwrap_or_default();
         let what = if put.version_change { "is new" } else { "was there already" };
-        println!("1. PutPrompt `{template}`");
+        println!("{step}. PutPrompt `{template}`");
         println!("   version {} {what}, sha-256 {}", version.version_number, version.checksum_hash);
     }
     let back = v1::SetActiveVersionRequest { name: PROMPT.into(), version_number: 1, etag: None };
     registry.set_active_version(back).await?;
-    println!("2. SetActiveVersion 1: rolled back");
+    println!("3. SetActiveVersion 1: rolled back");
 
     let variables = serde_json::Map::from_iter([("name".to_owned(), "Ada".into())]);
     let spec = v1::ExecutionSpec {
@@ -62,12 +62,12 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
     };
     let ran = executions.run_execution(v1::RunExecutionRequest { spec: Some(spec) }).await?.into_inner();
     let id = ran.execution.unwrap_or_default().execution_id;
-    println!("3. RunExecution -> {id}");
+    println!("4. RunExecution -> {id}");
 
     let read = v1::GetExecutionRequest { execution_id: id, view: v1::ExecutionView::Full.into() };
     let execution = executions.get_execution(read).await?.into_inner().execution.unwrap_or_default();
     let model = execution.model.clone().unwrap_or_default();
-    println!("4. GetExecution: its life");
+    println!("5. GetExecution: its life");
     println!(
         "   prompt    {} version {} ({})",
         execution.prompt_name, execution.version_number, execution.checksum_hash

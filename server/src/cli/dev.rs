@@ -34,6 +34,7 @@ impl Dev {
                     .into(),
             );
         }
+        config.check_default_model()?;
         let app = App::start_embedded(config, addr, &self.data.data_dir).await?;
         let (addr, loopback) = (app.addr, app.addr.ip().is_loopback());
         println!("Prompt Ledger is listening on {addr}, and keeps everything in {}", self.data.data_dir.display());

@@ -7,9 +7,9 @@ use prompt_ledger_backends::{StartError, open_store};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{KeyId, ProjectId};
 use prompt_ledger_runtime::config::Config;
-use prompt_ledger_store::{ApiKey, NewApiKey};
+use prompt_ledger_store::{ApiKey, NewApiKey, Project, Store};
 
-use super::DataDir;
+use super::{DataDir, confirm};
 use crate::service::access::{DEFAULT_PROJECT, hash};
 
 /// Makes, lists and revokes API keys.
@@ -26,9 +26,12 @@ pub(super) enum Keys {
 /// Makes a key.
 #[derive(Args)]
 pub(super) struct Create {
-    /// The project that the key opens; made where there is none of that name
+    /// The project that the key opens; asks before it makes one
     #[arg(long, default_value = DEFAULT_PROJECT)]
     project: String,
+    /// Make the project without asking; needed where no terminal is there to answer
+    #[arg(long)]
+    yes: bool,
     /// A key for every project; calls name theirs in the metadata `x-ledger-project`
     #[arg(long, conflicts_with = "project")]
     system: bool,
@@ -65,7 +68,7 @@ impl Create {
         let store = open_store(config, &self.data.data_dir).await?;
         let project = match self.system {
             true => None,
-            false => Some(store.create_project(ProjectId(prompt_ledger_runtime::new_id()), project.as_str()).await?),
+            false => Some(project_of(&*store, &project, self.yes).await?),
         };
         let mut random = [0; 32];
         getrandom::fill(&mut random)?;
@@ -83,6 +86,19 @@ impl Create {
         println!("{key}");
         Ok(())
     }
+}
+
+/// The project of this name. One that is not there is made, where it is the one that each deployment has, `yes`, or a
+/// person agrees: a name that was mistyped would open an empty project.
+async fn project_of(store: &dyn Store, name: &Name, yes: bool) -> Result<Project, StartError> {
+    let name = name.as_str();
+    if let Some(project) = store.project(name).await? {
+        return Ok(project);
+    }
+    if !yes && name != DEFAULT_PROJECT {
+        confirm::ask(&format!("There is no project `{name}` yet, and this would make it."))?;
+    }
+    Ok(store.create_project(ProjectId(prompt_ledger_runtime::new_id()), name).await?)
 }
 
 impl Revoke {

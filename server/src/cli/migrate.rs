@@ -1,13 +1,11 @@
 //! `prompt-ledger migrate`.
 
-use std::io::{self, BufRead, IsTerminal as _, Write};
-
 use clap::{Args, Subcommand};
 use prompt_ledger_backends::{Migrations, StartError};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_store::MigrationStatus;
 
-use super::DataDir;
+use super::{DataDir, confirm};
 
 /// Brings the schema up to date, shows where it stands, or takes migrations back.
 #[derive(Args)]
@@ -42,7 +40,7 @@ impl Migrate {
             None => migrations.up().await?,
             Some(MigrateCommand::Down { to, yes }) => {
                 if !yes {
-                    confirm(&migrations, to).await?;
+                    confirm_loss(&migrations, to).await?;
                 }
                 migrations.down(to).await?;
             }
@@ -58,20 +56,13 @@ impl Migrate {
 }
 
 /// Asks for confirmation where applied migrations above `to` would be taken back; an error without a terminal.
-async fn confirm(migrations: &Migrations<'_>, to: i64) -> Result<(), StartError> {
+async fn confirm_loss(migrations: &Migrations<'_>, to: i64) -> Result<(), StartError> {
     let mut lost = migrations.status().await?;
     lost.retain(|migration| migration.applied && migration.version > to);
     if lost.is_empty() {
         return Ok(());
     }
-    let warning = warning(migrations, &lost);
-    if !io::stdin().is_terminal() {
-        return Err(format!("{warning} Add --yes where that is meant").into());
-    }
-    match agrees(&warning, io::stdin().lock(), io::stderr())? {
-        true => Ok(()),
-        false => Err("nothing was changed".into()),
-    }
+    confirm::ask(&warning(migrations, &lost))
 }
 
 fn warning(database: &impl std::fmt::Display, lost: &[MigrationStatus]) -> String {
@@ -83,30 +74,14 @@ fn warning(database: &impl std::fmt::Display, lost: &[MigrationStatus]) -> Strin
     )
 }
 
-/// Whether the answer is exactly `yes`, white space around it aside.
-fn agrees(warning: &str, mut answers: impl BufRead, mut questions: impl Write) -> io::Result<bool> {
-    write!(questions, "{warning}\nType yes to go on: ")?;
-    questions.flush()?;
-    let mut answer = String::new();
-    answers.read_line(&mut answer)?;
-    Ok(answer.trim() == "yes")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_a_whole_yes_goes_on_and_the_question_names_what_is_lost() {
+    fn the_question_names_what_is_lost() {
         let migration = MigrationStatus { version: 3, description: "usage".into(), applied: true };
         let warning = warning(&"postgres://db", &[migration]);
         assert!(warning.contains("postgres://db") && warning.contains("3 usage"), "{warning}");
-        for (answer, goes_on) in
-            [("yes\n", true), (" yes \r\n", true), ("y\n", false), ("", false), ("no yes\n", false)]
-        {
-            let mut asked = Vec::new();
-            assert_eq!(agrees(&warning, answer.as_bytes(), &mut asked).unwrap(), goes_on, "{answer:?}");
-            assert!(String::from_utf8(asked).unwrap().starts_with(&warning));
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line. Standard output holds what was asked for; everything else goes to the log.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line speaks on its standard streams")]
 
+mod confirm;
 mod demo;
 mod dev;
 mod keys;
@@ -12,7 +13,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use prompt_ledger_backends::StartError;
-use prompt_ledger_runtime::config::{Config, DATA_DIR};
+use prompt_ledger_health::HealthArgs;
+use prompt_ledger_runtime::config::{Config, DATA_DIR, Process};
 use prompt_ledger_runtime::telemetry;
 
 /// Prompt Ledger: one place where prompts are registered, versioned by content, executed against model providers and
@@ -44,6 +46,10 @@ enum ServerCommand {
         #[command(subcommand)]
         command: keys::Keys,
     },
+    /// Ask a server whether it takes calls: exits with 0 where it does, with 1 and a sentence where it does not
+    ///
+    /// Without --addr the server that has this environment is asked, at HEALTH_ADDR, else at LISTEN_ADDR.
+    Health(HealthArgs),
 }
 
 /// Where the embedded server keeps everything.
@@ -55,12 +61,19 @@ struct DataDir {
 }
 
 fn after_help() -> String {
-    format!("Environment:\n{}", Config::help())
+    format!("Environment:\n{}", Config::help(Process::Server))
 }
 
 pub fn run() -> ExitCode {
     let cli = ServerCli::parse();
-    match start(cli.command) {
+    let ended = match cli.command {
+        ServerCommand::Dev(dev) => configured(async |config| dev.run(config).await),
+        ServerCommand::Serve => configured(async |config| serve::run(config).await),
+        ServerCommand::Migrate(migrate) => configured(async |config| migrate.run(config).await),
+        ServerCommand::Keys { command } => configured(async |config| command.run(config).await),
+        ServerCommand::Health(health) => asked(health),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("prompt-ledger: {error}");
@@ -69,18 +82,18 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn start(command: ServerCommand) -> Result<(), StartError> {
-    let config = Config::from_env()?;
+fn asked(health: HealthArgs) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    println!("{}", runtime.block_on(health.run(Process::Server))?);
+    Ok(())
+}
+
+/// Runs a command with the configuration of the environment.
+fn configured(run: impl AsyncFnOnce(&Config) -> Result<(), StartError>) -> Result<(), StartError> {
+    let config = Config::from_env(Process::Server)?;
     telemetry::start(&config.server.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(async {
-        match command {
-            ServerCommand::Dev(dev) => dev.run(&config).await,
-            ServerCommand::Serve => serve::run(&config).await,
-            ServerCommand::Migrate(migrate) => migrate.run(&config).await,
-            ServerCommand::Keys { command } => command.run(&config).await,
-        }
-    });
+    let ended = runtime.block_on(run(&config));
     // Does not wait for blocking tasks that outlast the grace.
     runtime.shutdown_background();
     ended

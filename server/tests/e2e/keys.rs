@@ -20,7 +20,7 @@ fn said(output: &Output) -> String {
 
 /// Makes a key by `keys create`, and returns it.
 pub(crate) fn create(data_dir: &Path, args: &[&str]) -> String {
-    said(&command(&[&["keys", "create"], args].concat(), data_dir)).trim().to_owned()
+    said(&command(&[&["keys", "create", "--yes"], args].concat(), data_dir)).trim().to_owned()
 }
 
 /// The id of the key with this prefix.
@@ -63,6 +63,20 @@ fn what_cannot_be_done_is_said_in_a_sentence() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(expected), "{said}");
     }
+}
+
+#[test]
+fn a_project_is_made_only_where_that_is_meant_or_it_is_the_default_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(&["keys", "create", "--project", "shpo"], folder.path());
+    let refused = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && refused.contains("`shpo`") && refused.contains("--yes"), "{refused}");
+    said(&command(&["keys", "create", "--project", "shop", "--yes"], folder.path()));
+    said(&command(&["keys", "create", "--project", "shop"], folder.path()));
+    said(&command(&["keys", "create"], folder.path()));
+    let list = said(&command(&["keys", "list"], folder.path()));
+    let opens = |project: &str| list.matches(&format!("project {project} ")).count();
+    assert_eq!([opens("shpo"), opens("shop"), opens("default")], [0, 2, 1], "{list}");
 }
 
 #[tokio::test]
@@ -153,4 +167,6 @@ async fn the_demo_shows_the_main_job() {
     for word in ["PutPrompt", "rolled back", "EXECUTION_STATUS_SUCCEEDED", "Say hello to Ada."] {
         assert!(said.contains(word), "{word}: {said}");
     }
+    let steps = said.lines().filter_map(|line| line.split_once(". ")?.0.parse().ok());
+    assert_eq!(steps.collect::<Vec<u32>>(), [1, 2, 3, 4, 5], "{said}");
 }

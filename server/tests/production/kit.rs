@@ -75,6 +75,11 @@ impl Deployment {
         self.env.iter().fold(builder, |builder, (name, value)| builder.env(name, value))
     }
 
+    /// The value of one of its variables.
+    pub(crate) fn value(&self, name: &str) -> &str {
+        &self.env.iter().find(|(known, _)| known == name).unwrap().1
+    }
+
     pub(crate) async fn server(&self) -> Ledger {
         self.builder().start().await
     }
@@ -94,6 +99,11 @@ impl Deployment {
     pub(crate) fn sql(&self, statement: &str) -> String {
         services::sql(&self.database_url, statement)
     }
+}
+
+/// An address of this machine that nobody listens on.
+pub(crate) fn free_address() -> String {
+    format!("127.0.0.1:{}", services::free_port())
 }
 
 pub(crate) fn request(spec: v1::ExecutionSpec) -> v1::SubmitExecutionRequest {

@@ -67,6 +67,21 @@ async fn a_server_with_a_certificate_speaks_tls_and_no_plain_text() {
     call(&mut client(&server, &certificate).await.unwrap()).await;
     server.registry().list_models(v1::ListModelsRequest::default()).await.unwrap_err();
 
+    let probe = |args: &[&str]| files.of(deployment.builder()).env("LISTEN_ADDR", &server.addr).said(args);
+    let url = format!("https://localhost:{}", server.addr.rsplit_once(':').unwrap().1);
+    let (own, other) = (files.certificate.to_str().unwrap(), Files::new());
+    other.renew();
+    for args in [&["health"][..], &["health", "--addr", &url], &["health", "--addr", &url, "--ca", own]] {
+        let (well, said) = probe(args);
+        assert!(well && said.contains("says SERVING"), "{said}");
+    }
+    let plain = format!("http://{}", server.addr);
+    let other = other.certificate.to_str().unwrap();
+    for args in [&["health", "--addr", &url, "--ca", other][..], &["health", "--addr", &plain]] {
+        let (well, said) = probe(args);
+        assert!(!well && said.contains("does not tell its health"), "{said}");
+    }
+
     let (well, said) = files.of(deployment.builder()).env("TLS_KEY", "/nowhere/key.pem").said(&["serve"]);
     assert!(!well && said.contains("TLS_KEY: cannot read /nowhere/key.pem"), "{said}");
     std::fs::write(&files.key, "no key").unwrap();

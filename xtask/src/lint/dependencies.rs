@@ -9,7 +9,7 @@ use super::LintViolation;
 const PREFIX: &str = "prompt-ledger-";
 
 /// The packages of the workspace that each may use, tests apart. A package that is not listed is unrestricted.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("domain", &[]),
     ("template", &["domain"]),
     ("store", &["domain"]),
@@ -23,8 +23,12 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("client", &["proto"]),
     ("engine", &["domain", "store", "queue", "providers", "runtime"]),
     ("backends", &["domain", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime"]),
-    ("worker", &["backends", "engine", "runtime"]),
-    ("server", &["backends", "domain", "engine", "proto", "providers", "queue", "runtime", "store", "template"]),
+    ("health", &["domain", "store", "runtime"]),
+    ("worker", &["backends", "engine", "health", "runtime"]),
+    (
+        "server",
+        &["backends", "domain", "engine", "health", "proto", "providers", "queue", "runtime", "store", "template"],
+    ),
 ];
 
 /// The packages that may use a database driver, in tests too.

@@ -20,8 +20,9 @@ use crate::{CommandOutcome, install};
 /// when fewer than 90 % of the hand-written lines were reached, or when any line of the pure rules (crates/domain,
 /// crates/template) was not; those it lists. The last line reads `N passed, N failed`.
 ///
-/// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, Postgres, Redis
-/// and RabbitMQ. The tests run on private instances of those three, which it starts on free ports and ends with itself.
+/// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, docker-compose, systemd-analyze,
+/// Postgres, Redis and RabbitMQ. The tests run on private instances of the last three, which it starts on free ports and
+/// ends with itself.
 /// Tests find the path of grpcurl in the environment variable GRPCURL, and the services in TEST_POSTGRES_URL,
 /// TEST_REDIS_URL and TEST_AMQP_URL.
 #[derive(clap::Args)]
@@ -43,6 +44,8 @@ pub(crate) struct TestArgs {
 pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
     let grpcurl = install::grpcurl(&workspace)?;
+    install::compose()?;
+    install::systemd()?;
     // The services end when this is dropped.
     let runtime = services::runtime()?;
     let services = Services::start(&runtime)?;

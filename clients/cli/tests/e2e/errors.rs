@@ -57,6 +57,9 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
         (&["tail", "--server", "https://ledger.example.com"][..], "LEDGER_API_KEY"),
         (&["tail", "--server", "127.0.0.1"], "http://HOST:PORT"),
         (&["tail", "--server", "127.0.0.1:1", "--key", "pl_secret"], "http://HOST:PORT"),
+        (&["tail", "--key-file", "/nowhere/key"], "--key-file: cannot read /nowhere/key"),
+        (&["tail", "--server", "https://127.0.0.1:1", "--ca", "/nowhere/ca.pem"], "--ca: cannot read /nowhere/ca.pem"),
+        (&["tail", "--server", "127.0.0.1:1", "--key", "pl_secret"], "can read the key on its command line"),
         (&["tail", "--since", "yesterday"], "10m"),
         (&["tail", "--status", "done"], "succeeded"),
     ] {

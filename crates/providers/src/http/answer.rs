@@ -27,9 +27,11 @@ pub(crate) struct AnswerSoFar {
     counts: Counts,
     prompt_count: PromptCount,
     /// Empty until the provider has told it.
-    pub(super) request_id: String,
+    request_id: String,
     /// Empty until the provider has told it.
     response_model: String,
+    /// Both without secrets; absent: not looked at since one of them came.
+    shown: Option<(String, String)>,
     /// Requests that were made.
     pub(super) requests: i32,
     /// Counts, id or model have come that were not handed on.
@@ -65,6 +67,7 @@ impl AnswerSoFar {
             prompt_count,
             request_id: String::new(),
             response_model: String::new(),
+            shown: None,
             requests: 0,
             has_news: false,
             followed: None,
@@ -91,11 +94,15 @@ impl AnswerSoFar {
     }
 
     /// What is known besides the text, without secrets.
-    pub(super) fn details(&self, redactor: &Redactor) -> CallDetails {
+    pub(super) fn details(&mut self, redactor: &Redactor) -> CallDetails {
+        let usage = self.usage();
+        let (request_id, response_model) = self
+            .shown
+            .get_or_insert_with(|| (redactor.request_id(&self.request_id), redactor.model_name(&self.response_model)));
         CallDetails {
-            usage: self.usage(),
-            request_id: redactor.request_id(&self.request_id),
-            response_model: redactor.model_name(&self.response_model),
+            usage,
+            request_id: request_id.clone(),
+            response_model: response_model.clone(),
             requests: self.requests,
         }
     }
@@ -105,6 +112,11 @@ impl AnswerSoFar {
         followed.or(any)
     }
 
+    /// The id that the answer's head has; empty: none.
+    pub(super) fn tell_head_id(&mut self, id: String) {
+        (self.request_id, self.shown) = (id, None);
+    }
+
     /// The answer's own id; that of a header goes before it, and the first one stays.
     pub(crate) fn tell_id(&mut self, id: Raw<'_>) {
         if self.request_id.is_empty()
@@ -112,7 +124,7 @@ impl AnswerSoFar {
             && is_request_id(&id)
         {
             self.request_id = id.into_owned();
-            self.has_news = true;
+            (self.shown, self.has_news) = (None, true);
         }
     }
 
@@ -123,7 +135,7 @@ impl AnswerSoFar {
             && is_model_name(&name)
         {
             self.response_model = name.into_owned();
-            self.has_news = true;
+            (self.shown, self.has_news) = (None, true);
         }
     }
 

@@ -242,7 +242,7 @@ impl Http {
             so_far.requests -= i32::from(error.is_connect());
             broken(&self.place, &error)
         })?;
-        so_far.request_id = id_header(response.headers());
+        so_far.tell_head_id(id_header(response.headers()));
         let retry_after = retry_after::wish(response.headers(), SystemTime::now);
         if response.status().is_success() {
             return Ok((ResponseBody::new(response, Arc::clone(&self.place), silence)?, retry_after));

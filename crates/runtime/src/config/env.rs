@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
+
+use super::secret_file;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
@@ -17,13 +20,22 @@ pub struct Setting {
     pub meaning: &'static str,
 }
 
-#[derive(Clone, Copy, Debug)]
+/// The programs; for a setting, those that read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Process {
     /// `prompt-ledger`.
     Server,
     /// `prompt-ledger-worker`.
     Worker,
     Both,
+}
+
+impl Process {
+    /// Whether this program reads a setting of `read_by`.
+    #[must_use]
+    pub(super) fn reads(self, read_by: Self) -> bool {
+        self == Self::Both || read_by == Self::Both || self == read_by
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +47,9 @@ pub enum Range {
     OneOf(&'static [&'static str]),
     /// Described in prose; checked by the code that reads it.
     Form(&'static str),
+    /// Like [`Range::Form`], but a secret: no error shows the value, and it may also stand in the file that the variable
+    /// `NAME_FILE` names.
+    Secret(&'static str),
 }
 
 impl fmt::Display for Range {
@@ -44,11 +59,19 @@ impl fmt::Display for Range {
             Self::Numbers(least, most) => write!(f, "{least} to {most}"),
             Self::OneOf(words) => f.write_str(&words.join(", ")),
             Self::Form(form) => f.write_str(form),
+            Self::Secret(form) => write!(f, "{form}; secret"),
         }
     }
 }
 
+/// Appended to the name of a secret: the variable that names the file of its value.
+pub(super) const IN_A_FILE: &str = "_FILE";
+
 impl Setting {
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.range, Range::Secret(_))
+    }
+
     /// The default for `--help` and docs/CONFIGURATION.md: `none` where it is absent.
     pub(super) fn shown_default(&self) -> &'static str {
         if self.default.is_empty() { "none" } else { self.default }
@@ -68,6 +91,8 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 pub(super) struct Env<'a> {
+    /// The program that reads: settings of others have their defaults.
+    process: Process,
     lookup: &'a dyn Fn(&str) -> Option<String>,
     /// The names of all variables.
     names: Vec<String>,
@@ -86,8 +111,14 @@ impl fmt::Debug for Env<'_> {
 }
 
 impl<'a> Env<'a> {
+    /// For settings of every program.
     pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { lookup, names: Vec::new(), instance: String::new(), mistakes: Vec::new() }
+        Self { process: Process::Both, lookup, names: Vec::new(), instance: String::new(), mistakes: Vec::new() }
+    }
+
+    /// For the settings of this program alone.
+    pub(super) fn of(process: Process, lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { process, ..Self::new(lookup) }
     }
 
     /// With the names of all variables, for settings whose names are not all known.
@@ -100,6 +131,7 @@ impl<'a> Env<'a> {
         let pairs = self.names.iter().flat_map(|name| settings.iter().map(move |setting| (name, setting)));
         let named = pairs.filter_map(|(name, setting)| {
             let (before, behind) = setting.name.split_once(INSTANCE)?;
+            let name = if setting.is_secret() { name.strip_suffix(IN_A_FILE).unwrap_or(name) } else { name };
             name.strip_prefix(before)?.strip_suffix(behind)
         });
         named.filter(|instance| !instance.is_empty()).map(str::to_owned).collect()
@@ -115,10 +147,38 @@ impl<'a> Env<'a> {
         setting.name.replace(INSTANCE, &self.instance)
     }
 
-    /// A setting's value, or its default; absent where it has neither. An empty value counts as not set.
+    /// A setting's value, or its default; absent where it has neither, or where its value cannot be read, which is a
+    /// mistake. An empty value counts as not set.
     pub(super) fn text(&mut self, setting: &Setting) -> Option<String> {
-        let set = (self.lookup)(&self.name(setting)).filter(|value| !value.is_empty());
+        let set = if self.process.reads(setting.read_by) { self.set(setting) } else { None };
         set.or_else(|| (!setting.default.is_empty()).then(|| setting.default.to_owned()))
+    }
+
+    fn set(&mut self, setting: &Setting) -> Option<String> {
+        match (self.variable(&self.name(setting)), self.file(setting)) {
+            // What `Config::from_env` makes of bytes that are not UTF-8.
+            (Some(value), None) if value.contains(char::REPLACEMENT_CHARACTER) => {
+                self.mistake(setting, "holds bytes that are not UTF-8")
+            }
+            (value, None) => value,
+            (Some(_), Some(_)) => {
+                self.mistake(setting, "is set, and so is the variable without _FILE; unset one of them")
+            }
+            (None, Some(file)) => match secret_file::read(Path::new(&file)) {
+                Ok(value) => Some(value),
+                Err(why) => self.mistake(setting, &why),
+            },
+        }
+    }
+
+    /// The value of a variable; absent where it is empty.
+    fn variable(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).filter(|value| !value.is_empty())
+    }
+
+    /// The path of the file that is to hold a secret.
+    fn file(&self, setting: &Setting) -> Option<String> {
+        setting.is_secret().then(|| self.variable(&format!("{}{IN_A_FILE}", self.name(setting)))).flatten()
     }
 
     /// A setting read by `parse`; absent where it has neither a value nor a default, or where `parse` refuses it, which
@@ -163,9 +223,13 @@ impl<'a> Env<'a> {
         self.read(setting, |value| of(value).ok_or_else(|| none_of(value))).unwrap_or_default()
     }
 
-    /// Records a mistake in a setting.
+    /// Records a mistake in a setting. It is told by the variable, and by the file where the value stands in one.
     pub(super) fn mistake<T>(&mut self, setting: &Setting, what: &str) -> Option<T> {
-        self.mistakes.push(format!("{}: {what}", self.name(setting)));
+        let name = self.name(setting);
+        self.mistakes.push(match self.file(setting) {
+            Some(file) => format!("{name}{IN_A_FILE} ({file}): {what}"),
+            None => format!("{name}: {what}"),
+        });
         None
     }
 
@@ -223,6 +287,63 @@ mod tests {
         {
             assert!(said.contains(expected), "{said}");
         }
+    }
+
+    /// What reading this secret with these variables gives, or says.
+    fn secret(vars: &[(&str, &str)]) -> Result<Option<String>, String> {
+        let lookup = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let mut env = Env::new(&lookup);
+        let value = env.read(&setting("KEY", "", Range::Secret("a key")), |value| match value.len() {
+            0..8 => Err("is shorter than 8 characters".into()),
+            _ => Ok(value.to_owned()),
+        });
+        env.finish(value).map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_and_what_is_wrong_names_the_variable_and_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |content: &str| {
+            let path = folder.path().join(format!("{}", content.len()));
+            std::fs::write(&path, content).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (good, short, lines) = (file("hunter2-hunter2\n"), file("hunter2"), file("hunter2\nhunter2"));
+        assert_eq!(secret(&[("KEY_FILE", &good)]), Ok(Some("hunter2-hunter2".to_owned())));
+        assert_eq!(secret(&[("KEY_FILE", &good), ("KEY", "")]), Ok(Some("hunter2-hunter2".to_owned())));
+        assert_eq!(secret(&[("KEY_FILE", "")]), Ok(None));
+        for (path, value, why) in [
+            (&*short, "", "is shorter than 8 characters"),
+            (&*lines, "", "holds more than one line"),
+            ("/nowhere/key", "", "cannot be read: "),
+            (&*good, "hunter2-of-the-variable", "unset one of them"),
+        ] {
+            let said = secret(&[("KEY_FILE", path), ("KEY", value)]).unwrap_err();
+            assert!(said.starts_with(&format!("KEY_FILE ({path}): ")) && said.contains(why), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_is_read_from_no_file() {
+        let lookup = |name: &str| (name == "WORD_FILE").then(|| "/nowhere".to_owned());
+        let mut env = Env::new(&lookup);
+        assert_eq!(env.text(&setting("WORD", "a", Range::Form("a word"))).as_deref(), Some("a"));
+        env.finish(()).unwrap();
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf_8_are_a_mistake() {
+        let said = secret(&[("KEY", "hunter2-hunter2\u{fffd}")]).unwrap_err();
+        assert!(said.starts_with("KEY: ") && said.contains("UTF-8") && !said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
+    fn a_program_reads_its_own_settings_and_has_the_defaults_of_others() {
+        let of_the_server = Setting { read_by: Process::Server, ..setting("WORD", "a", Range::Form("a word")) };
+        let lookup = |_: &str| Some("b".to_owned());
+        let read = |process| Env::of(process, &lookup).text(&of_the_server).unwrap();
+        assert_eq!([Process::Server, Process::Both, Process::Worker].map(read), ["b", "b", "a"]);
     }
 
     #[test]

@@ -27,10 +27,10 @@ impl ExecutionConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
         Self {
             default_model: env.read(&DEFAULT_MODEL, |value| match value.split_once('/') {
-                Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
+                Some((provider, model)) if !provider.is_empty() && (1..=255).contains(&model.len()) => {
                     Ok(ModelRef { provider: provider.into(), model_name: model.into() })
                 }
-                _ => Err(format!("`{value}` is not PROVIDER/MODEL, e.g. openai/gpt-4o-mini")),
+                _ => Err(format!("`{value}` is not PROVIDER/MODEL, e.g. openai/gpt-4o-mini, MODEL up to 255 bytes")),
             }),
             retry: env
                 .read(&RETRY_DELAYS, |value| {

@@ -8,6 +8,7 @@ use prompt_ledger_domain::secret::Secret;
 
 use super::env::Env;
 use super::settings as set;
+use crate::telemetry;
 
 /// The key that `prompt-ledger dev` accepts on loopback. It is public; API_KEY refuses it.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
@@ -62,7 +63,7 @@ pub struct ServerConfig {
     pub request_read_timeout: Duration,
     /// Most bytes held for requests that arrive or are processed.
     pub request_buffer: usize,
-    /// A filter in the form of `tracing`.
+    /// A filter that [`telemetry::start`] takes.
     pub log: String,
 }
 
@@ -110,7 +111,7 @@ impl ServerConfig {
             handshake_timeout: env.duration(&set::HANDSHAKE_TIMEOUT),
             request_read_timeout: env.duration(&set::REQUEST_READ_TIMEOUT),
             request_buffer: env.number::<usize>(&set::REQUEST_BUFFER_MIB) * 1024 * 1024,
-            log: env.text(&set::LOG).unwrap_or_default(),
+            log: env.read(&set::LOG, |value| telemetry::check(value).map(|()| value.to_owned())).unwrap_or_default(),
         }
     }
 }
@@ -165,6 +166,7 @@ mod tests {
             "ALLOW_PLAINTEXT",
             "REQUIRE_PROVIDER",
             "MAX_STREAMS",
+            "LOG",
         ] {
             assert!(said.contains(name), "{said}");
         }

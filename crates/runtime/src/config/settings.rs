@@ -1,8 +1,8 @@
 //! Every variable of the environment: name, default, range and meaning. Parsing, start errors, `--help` and
 //! docs/CONFIGURATION.md come from these declarations.
 
-use super::env::Process::{Both, Server, Worker};
-use super::env::Range::{Form, Lengths, Numbers, OneOf};
+use super::env::Process::{Both, Server};
+use super::env::Range::{Form, Lengths, Numbers, OneOf, Secret};
 use super::env::Setting;
 
 macro_rules! settings {
@@ -27,9 +27,10 @@ const FLAG: super::env::Range = OneOf(&["true", "false"]);
 
 settings! {
     LISTEN_ADDR: Server, "127.0.0.1:50051", Form("IP:PORT"), "where it listens";
-    API_KEY: Server, "", Form("16 characters or more"), "a system key, beside those of `keys create`";
+    API_KEY: Server, "", Secret("16 characters or more"), "a system key, beside those of `keys create`";
     REFLECTION: Server, "open", OneOf(&["open", "key", "off"]), "who may use gRPC reflection: anyone, callers with a key, nobody";
-    SHUTDOWN_GRACE: Both, "10s", Lengths("1s", "1h"), "from SIGTERM to the end, at most";
+    HEALTH_ADDR: Both, "", Form("IP:PORT"), "a further address, in plain text, that answers grpc.health.v1 and nothing else, for probes; absent: none";
+    SHUTDOWN_GRACE: Both, "10s", Lengths("1s", "1h"), "from SIGTERM to the end, at most; a second signal aborts what runs";
     ALLOW_PLAINTEXT: Server, "false", FLAG, "serve without TLS off loopback";
     TLS_CERT: Server, "", Form("a file in PEM form"), "the certificate chain; absent: plain text";
     TLS_KEY: Server, "", Form("a file in PEM form"), "its private key";
@@ -44,28 +45,28 @@ settings! {
     REQUEST_READ_TIMEOUT: Server, "30s", Lengths("100ms", "1h"), "how long a request may take to arrive whole";
     /// One connection may take an eighth of it, which must be enough for the largest request.
     REQUEST_BUFFER_MIB: Server, "256", Numbers(64, 65_536), "MiB held at most for requests that arrive or are at work";
-    LOG: Both, "info", Form("a filter of `tracing`"), "what is logged, e.g. debug or prompt_ledger_server=debug";
+    LOG: Both, "info", Form("LEVEL or TARGET=LEVEL, separated by commas"), "what is logged: off, error, warn, info, debug or trace, of everything or of a part, e.g. info,prompt_ledger_server=debug";
     MAX_WATCHERS_PER_KEY: Server, "1000", Numbers(1, 1_000_000), "watching streams of one API key at once";
     MAX_WATCHERS: Server, "20000", Numbers(1, 1_000_000), "watching streams of this server at once";
     STREAM_MAX_AGE: Server, "30m", Lengths("1s", "24h"), "when a watching stream ends, to go on elsewhere";
     STREAM_HEARTBEAT: Server, "15s", Lengths("100ms", "1m"), "how often a watching stream sends something, at least";
     STREAM_STALL_LIMIT: Server, "30s", Lengths("500ms", "1h"), "how long a watching stream may stay unread";
-    DATABASE_URL: Both, "", Form("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "where production keeps everything";
+    DATABASE_URL: Both, "", Secret("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "where production keeps everything";
     DATABASE_CONNECTIONS: Both, "16", Numbers(12, 1_000), "connections to Postgres, at most";
-    REDIS_URL: Both, "", Form("redis:// or rediss://"), "hints go through it";
-    AMQP_URL: Both, "", Form("amqp:// or amqps://"), "hints go through it while Redis is away";
+    REDIS_URL: Both, "", Secret("redis:// or rediss://"), "hints go through it";
+    AMQP_URL: Both, "", Secret("amqp:// or amqps://"), "hints go through it while Redis is away";
     BROKER_PREFIX: Both, "prompt-ledger", Form("up to 64 of A-Z a-z 0-9 . _ -"), "begins the names that are used in the brokers";
     DEFAULT_MODEL: Server, "", Form("PROVIDER/MODEL"), "that of a request that names none; absent in `dev`: openai/gpt-4o-mini where OpenAI is configured, else echo/echo";
     RETRY_DELAYS: Both, "5s,30s,2m", Form("up to 10 lengths of time"), "the delay before each retry";
     LEASE: Both, "30s", Lengths("1s", "1h"), "how long a silent holder keeps an execution";
     SWEEP_INTERVAL: Both, "1s", Lengths("100ms", "1h"), "how often expired leases, and executions that are due without a hint, are looked for";
     REDISPATCH_AFTER: Server, "10s", Lengths("100ms", "24h"), "when a submitted execution is taken without a hint";
-    WORKER_CONCURRENCY: Worker, "64", Numbers(1, 100_000), "queued executions that one worker runs at once, or `dev`";
-    OPENAI_API_KEY: Both, "", Form("a key"), "for OpenAI, or for the base URL below";
+    WORKER_CONCURRENCY: Both, "64", Numbers(1, 100_000), "queued executions that one worker runs at once, or `dev`";
+    OPENAI_API_KEY: Both, "", Secret("a key"), "for OpenAI, or for the base URL below";
     OPENAI_BASE_URL: Both, "", Form("an http or https URL"), "any OpenAI-compatible server, which needs no key; absent: OpenAI's";
-    ANTHROPIC_API_KEY: Both, "", Form("a key"), "for Anthropic, or for the base URL below";
+    ANTHROPIC_API_KEY: Both, "", Secret("a key"), "for Anthropic, or for the base URL below";
     ANTHROPIC_BASE_URL: Both, "", Form("an http or https URL"), "a server that speaks its Messages API; absent: Anthropic's";
-    HTTPS_PROXY: Both, "", Form("an http URL"), "the proxy for providers at https URLs that have none of their own";
+    HTTPS_PROXY: Both, "", Secret("an http URL"), "the proxy for providers at https URLs that have none of their own";
     NO_PROXY: Both, "", Form("hosts and networks, separated by commas"), "what is reached without HTTPS_PROXY";
 }
 
@@ -87,7 +88,7 @@ pub(super) const KIND: Setting = instance(
 pub(super) const INSTANCE_API_KEY: Setting = instance(
     "PROVIDER_<NAME>_API_KEY",
     "",
-    Form("a key"),
+    Secret("a key"),
     "its key; `openai` and `anthropic` have variables of their own for it, above",
 );
 pub(super) const INSTANCE_BASE_URL: Setting = instance(
@@ -105,13 +106,13 @@ pub(super) const KEY_HEADER: Setting = instance(
 pub(super) const HEADERS: Setting = instance(
     "PROVIDER_<NAME>_HEADERS",
     "",
-    Form("NAME=VALUE,NAME=VALUE"),
+    Secret("NAME=VALUE,NAME=VALUE"),
     "further headers of each call; a `%2C` in a value is a comma",
 );
 pub(super) const PROXY: Setting = instance(
     "PROVIDER_<NAME>_PROXY",
     "",
-    Form("an http URL"),
+    Secret("an http URL"),
     "the proxy for all its calls, in place of HTTPS_PROXY; NO_PROXY does not apply",
 );
 pub(super) const CA: Setting = instance(

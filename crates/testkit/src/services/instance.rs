@@ -95,7 +95,8 @@ impl Drop for Instance {
 }
 
 /// A port that nobody listens on, below the ephemeral range: no other process is given it while the service is down.
-pub(super) fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     const FIRST: u16 = 10_000;
     const COUNT: u64 = 20_000;
     loop {

@@ -9,6 +9,7 @@ mod redis;
 
 use std::process::Command;
 
+pub use instance::free_port;
 pub use postgres::Postgres;
 pub use proxy::Proxy;
 pub use rabbit::Rabbit;

@@ -9,7 +9,7 @@ use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_queue::Bus;
 use prompt_ledger_queue::memory::MemoryBus;
-use prompt_ledger_runtime::config::Config;
+use prompt_ledger_runtime::config::{Config, Process};
 use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::{
     Access, ExecutionWriter, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry,
@@ -40,7 +40,8 @@ impl Kit {
         let texts = Texts::new(EventPublisher::new(outbox.clone(), None));
         let stop = CancellationToken::new();
         tokio::spawn(hub.clone().run(work, texts, outbox, bus.listen(), stop.clone()));
-        let streams = StreamLimits::new(Config::read([], |_| None).unwrap().watch, CancellationToken::new());
+        let streams =
+            StreamLimits::new(Config::read(Process::Server, [], |_| None).unwrap().watch, CancellationToken::new());
         let project = store.project("default").await.unwrap().unwrap().id;
         Self { hub, store, streams, project, stop, _folder: folder }
     }

@@ -23,12 +23,17 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     let process = process_name("worker");
     let Backends { store, brokers, providers, .. } = Backends::production(config, &process).await?;
     let (execution, drain, mut tasks) = (&config.execution, Drain::new(), Tasks::default());
+    // Before anything is claimed, which an error here would leave to its lease.
+    let listener = match config.health_addr {
+        Some(addr) => Some(HealthListener::bind(addr).await?),
+        None => None,
+    };
     let engine = Engine::start(process, store.clone(), &brokers.bus, None, execution, &drain, &mut tasks)?;
     engine.announce(store.clone(), ProcessKind::Worker, &providers, &mut tasks).await;
     engine.take_queued(brokers.queue, providers, execution, &mut tasks);
-    let health = match config.health_addr {
-        Some(addr) => {
-            let (listener, reporter) = (HealthListener::bind(addr).await?, HealthReporter::new());
+    let health = match listener {
+        Some(listener) => {
+            let reporter = HealthReporter::new();
             let health = Monitor::new(reporter.clone(), &[""]).await;
             tasks.spawn_on_thread("health monitor", health.clone().watch(store.clone(), drain.refuse.clone()))?;
             tasks.spawn("health listener", listener.serve(reporter, drain.stop.clone()));

@@ -247,14 +247,14 @@ impl Runner {
         };
         let ended = self.unless_stopped(called, bounds, lease).await;
         let latency = began.elapsed();
-        let (details, text) = match writer {
+        let (details, text, truncated) = match writer {
             Some(writer) => writer.end().await,
-            None => (untold.0, String::new()),
+            None => (untold.0, String::new(), false),
         };
         match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, PartialAnswer { latency, details, text }),
+            Err(stop) => End::Stopped(stop, PartialAnswer { latency, details, text, truncated }),
         }
     }
 

@@ -26,6 +26,8 @@ pub struct PartialAnswer {
     pub details: CallDetails,
     /// What the model had written, where it was streamed; at most what is stored.
     pub text: String,
+    /// Whether it had written more than that.
+    pub truncated: bool,
 }
 
 /// Why this process aborted a call.
@@ -132,8 +134,7 @@ fn succeeded(answer: Answer, around: &AttemptContext<'_>) -> Finish {
 fn failed(error: CallError, around: &AttemptContext<'_>) -> Finish {
     let ended = ended(&error);
     let failure = Some((error.error_type, error.message));
-    let finish = ending(Status::Failed, ended, failure, error.text, around);
-    Finish { response_truncated: error.truncated, ..finish }
+    ending(Status::Failed, ended, failure, (error.text, error.truncated), around)
 }
 
 /// The end of an execution that this process stops, during a call or between two.
@@ -149,7 +150,7 @@ pub fn stopped(stop: Stop, cut: Option<PartialAnswer>, around: &AttemptContext<'
         Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
     };
     let latency = cut.as_ref().map(|cut| cut.latency);
-    let PartialAnswer { details, text, .. } = cut.unwrap_or_default();
+    let PartialAnswer { details, text, truncated, .. } = cut.unwrap_or_default();
     let ended = Ended {
         error_type: reason.map(|(error_type, _)| error_type),
         error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
@@ -159,15 +160,16 @@ pub fn stopped(stop: Stop, cut: Option<PartialAnswer>, around: &AttemptContext<'
         usage: details.usage,
         latency,
     };
-    ending(status, ended, reason.map(|(error_type, message)| (error_type, message.to_owned())), text, around)
+    let failure = reason.map(|(error_type, message)| (error_type, message.to_owned()));
+    ending(status, ended, failure, (text, truncated), around)
 }
 
-/// An end without an answer; what the model had written is kept.
+/// An end without an answer; what the model had written is kept, and whether it had written more.
 fn ending(
     status: Status,
     ended: Ended,
     failure: Option<(ErrorType, String)>,
-    response: String,
+    (response, response_truncated): (String, bool),
     around: &AttemptContext<'_>,
 ) -> Finish {
     let cost_nano_usd = cost(ended.usage, around);
@@ -176,9 +178,9 @@ fn ending(
         status,
         ended,
         response,
-        response_truncated: false,
+        response_truncated,
         finish_reason: None,
-        failure: failure.or_else(|| truncation(around.prompt_truncated, false)),
+        failure: failure.or_else(|| truncation(around.prompt_truncated, response_truncated)),
         cost_nano_usd,
     }
 }
@@ -263,7 +265,7 @@ mod tests {
             response_model: "small-2025".into(),
             requests: 2,
         };
-        PartialAnswer { latency: S(1), details, text: "half".into() }
+        PartialAnswer { latency: S(1), details, text: "half".into(), truncated: false }
     }
 
     fn error(error_type: ErrorType) -> CallError {
@@ -388,7 +390,10 @@ mod tests {
             assert_eq!(finish.cost_nano_usd, Some(4 + 2 * 5), "of all attempts");
             assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
             assert_eq!((finish.ended.error_type, &*finish.response), (error_type, "half"));
+            assert!(!finish.response_truncated);
         }
+        let long = stopped(Stop::Expired, Some(PartialAnswer { truncated: true, ..cut() }), &around(&policy, None));
+        assert_eq!((long.response_truncated, long.failure.unwrap().error_type), (true, ErrorType::Expired));
         let short = AttemptContext { prompt_truncated: true, ..around(&policy, None) };
         let finish = stopped(Stop::Canceled, None, &short);
         assert_eq!(finish.failure.unwrap().error_type, ErrorType::Truncated);

@@ -234,9 +234,9 @@ impl TextWriter {
         }
     }
 
-    /// Publishes the rest, and yields so that streams forward it before the end is written. Returns the text and what
-    /// is known besides it, as far as they had come.
-    pub(crate) async fn end(mut self) -> (CallDetails, String) {
+    /// Publishes the rest, and yields so that streams forward it before the end is written. Returns what is known besides
+    /// the text, the text, as far as they had come, and whether there was more of it than is kept.
+    pub(crate) async fn end(mut self) -> (CallDetails, String, bool) {
         let details = std::mem::take(&mut self.details);
         let live = Arc::clone(&self.live);
         drop(self);
@@ -244,7 +244,7 @@ impl TextWriter {
         let mut state = live.state();
         // Nothing of it is left to publish.
         state.told = 0;
-        (details, std::mem::take(&mut state.text))
+        (details, std::mem::take(&mut state.text), state.is_full)
     }
 }
 

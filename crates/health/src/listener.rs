@@ -82,21 +82,32 @@ struct ProbeConnection {
     _place: OwnedSemaphorePermit,
 }
 
+impl ProbeConnection {
+    /// An error when it has lived for [`LONGEST`]; the task is woken then. For reads and writes both: of a peer that sends
+    /// and does not read, only writes are polled.
+    fn alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.end.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
 impl AsyncRead for ProbeConnection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.end.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
+        self.alive(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, into)
     }
 }
 
 impl AsyncWrite for ProbeConnection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.alive(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.alive(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -117,6 +128,19 @@ mod tests {
     use tonic_health::server::health_reporter;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_read_ends_as_well() {
+        use tokio::io::AsyncWriteExt as _;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let _peer = TcpStream::connect(addr).await.unwrap();
+        let mut connections = Box::pin(connections(listener));
+        let mut connection = futures::StreamExt::next(&mut connections).await.unwrap().unwrap();
+        // Until the peer's window is full.
+        let written = async { while connection.write_all(&[0; 1 << 16]).await.is_ok() {} };
+        tokio::time::timeout(LONGEST * 2, written).await.unwrap();
+    }
 
     #[tokio::test(start_paused = true)]
     async fn silent_connections_keep_others_out_for_a_minute_at_most() {

@@ -42,6 +42,8 @@ struct OtherProcesses {
 struct ToldProviders {
     /// When the read began; absent before the first.
     read: Option<Instant>,
+    /// Set after a time in which the store did not answer: nobody could tell then, so who runs is not known until here.
+    uncertain_until: Option<Instant>,
     instances: BTreeMap<String, ToldInstance>,
 }
 
@@ -59,8 +61,8 @@ impl ToldInstance {
 }
 
 impl ToldProviders {
-    /// Of processes, the latest first, as a read that began at `began` found them.
-    fn new(began: Instant, processes: Vec<SeenProcess>) -> Self {
+    /// Of processes, the latest first, as a read that began at `began` found them, after this one.
+    fn next(&self, began: Instant, processes: Vec<SeenProcess>) -> Self {
         let mut instances = BTreeMap::<String, ToldInstance>::new();
         for process in processes {
             let left = LIVE_FOR.checked_sub(process.age).filter(|_| process.takes_queued && !process.has_left);
@@ -73,7 +75,13 @@ impl ToldProviders {
                 }
             }
         }
-        Self { read: Some(began), instances }
+        let was_away = self.read.is_some_and(|last| began.duration_since(last) > LIVE_FOR);
+        let uncertain_until = if was_away { Some(began + LIVE_FOR) } else { self.uncertain_until };
+        Self { read: Some(began), uncertain_until, instances }
+    }
+
+    fn is_uncertain(&self, now: Instant) -> bool {
+        self.uncertain_until.is_some_and(|until| now < until)
     }
 }
 
@@ -109,12 +117,13 @@ impl ProviderDirectory {
 
     /// The provider of an execution that is queued, for what a request may ask of it: configured here, or told of by any
     /// process within a day; else PROVIDER_NOT_FOUND, or PROVIDER_NOT_CONFIGURED where only its name is known here. With
-    /// REQUIRE_PROVIDER a running worker must have it, else PROVIDER_NOT_CONFIGURED. The store is asked before either, if
-    /// `may_ask`.
+    /// REQUIRE_PROVIDER a running worker must have it, else PROVIDER_NOT_CONFIGURED, but not right after the store was away:
+    /// no worker could tell then. The store is asked before either, if `may_ask`.
     pub async fn queued(&self, name: &str, may_ask: bool) -> Result<Arc<dyn Provider>> {
         let here = self.here.get(name);
         let Some(others) = &self.others else { return here };
-        let is_enough = |told: Option<ToldInstance>| match others.requires_worker {
+        let requires_worker = others.requires_worker && !others.told().is_uncertain(Instant::now());
+        let is_enough = |told: Option<ToldInstance>| match requires_worker {
             true => told.is_some_and(|told| told.is_served()),
             false => here.is_ok() || told.is_some(),
         };
@@ -125,7 +134,7 @@ impl ProviderDirectory {
             (Err(error), None) if error.reason() == Reason::ProviderNotFound => return Err(self.not_found(name)),
             (Err(error), None) => return Err(error),
         };
-        match others.requires_worker && !told.is_some_and(|told| told.is_served()) {
+        match requires_worker && !told.is_some_and(|told| told.is_served()) {
             true => Err(Error::provider_without_worker(name)),
             false => Ok(provider),
         }
@@ -203,8 +212,9 @@ impl OtherProcesses {
             return Ok(());
         }
         let began = Instant::now();
-        let told = ToldProviders::new(began, self.store.processes().await?);
-        *self.told() = told;
+        let processes = self.store.processes().await?;
+        let mut told = self.told();
+        *told = told.next(began, processes);
         Ok(())
     }
 

@@ -193,12 +193,13 @@ async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
         writer.push(&word);
         writer.push(" ");
     }
-    drop(writer);
+    let (_, kept, truncated) = writer.end().await;
+    assert!(truncated);
     let pieces = here.heard();
     assert!(
         pieces.iter().all(|(_, text)| text.len() <= TEXT_BYTES && text.len() > TEXT_BYTES - 4 || text.len() < 8_000)
     );
     let all: String = pieces.into_iter().map(|(_, text)| text).collect();
     let mut whole = format!("{word} ").repeat(700);
-    assert!(text::truncate(&mut whole, limits::RESPONSE_BYTES) && all == whole);
+    assert!(text::truncate(&mut whole, limits::RESPONSE_BYTES) && all == whole && kept == whole);
 }

@@ -25,12 +25,40 @@ pub(crate) struct RequestForm {
     pub(crate) streams: bool,
 }
 
-/// The fields of ours that a refusal names.
-pub(super) fn named_fields(refusal: &str) -> Vec<&'static str> {
-    [MAX_TOKENS, MAX_COMPLETION_TOKENS, STREAM_OPTIONS, STREAM]
-        .into_iter()
-        .filter(|field| refusal.match_indices(field).any(|(at, _)| is_name(refusal, at, field)))
-        .collect()
+/// What refusals of a value say. One that was too large is not sent under another name, which a server that ignores unknown
+/// fields would take for no limit.
+const OF_A_VALUE: [&str; 14] = [
+    "at least",
+    "at most",
+    "between",
+    "context",
+    "exceed",
+    "greater than",
+    "integer",
+    "less than",
+    "maximum",
+    "minimum",
+    "out of range",
+    "too high",
+    "too large",
+    "too small",
+];
+
+/// The fields of ours that a refusal names; none where it is of the limit's value.
+pub(super) fn refused_fields(refusal: &str) -> Vec<&'static str> {
+    let named = [MAX_TOKENS, MAX_COMPLETION_TOKENS, STREAM_OPTIONS, STREAM].into_iter();
+    let mut named: Vec<_> =
+        named.filter(|field| refusal.match_indices(field).any(|(at, _)| is_name(refusal, at, field))).collect();
+    let is_limit = |field: &str| [MAX_TOKENS, MAX_COMPLETION_TOKENS].contains(&field);
+    let limits = named.iter().filter(|field| is_limit(field)).count();
+    // One that names both says which to send.
+    if limits == 1 {
+        let lower = refusal.to_ascii_lowercase();
+        if OF_A_VALUE.iter().any(|words| lower.contains(words)) {
+            named.retain(|field| !is_limit(field));
+        }
+    }
+    named
 }
 
 /// Whether this is the field's whole name; `stream` is an ordinary word unless it is quoted.
@@ -107,8 +135,18 @@ mod tests {
             ("the stream broke off", &[]),
             ("max_tokens_total, my_max_tokens, stream_options2", &[]),
             ("", &[]),
+            ("max_tokens is too large: 100000. This model supports at most 16384 completion tokens", &[]),
+            (r#"{"detail":[{"loc":["body","max_tokens"],"msg":"Input should be less than or equal to 8192"}]}"#, &[]),
+            (
+                "max_completion_tokens must be a positive INTEGER; so must stream_options be an object",
+                &["stream_options"],
+            ),
+            (
+                "max_tokens exceeds the context; with this model use max_completion_tokens",
+                &["max_tokens", "max_completion_tokens"],
+            ),
         ] {
-            assert_eq!(named_fields(refusal), expected, "{refusal}");
+            assert_eq!(refused_fields(refusal), expected, "{refusal}");
         }
     }
 

@@ -168,20 +168,23 @@ impl Http {
     ) -> Result<(), CallFault> {
         let wants_stream = sink.is_some() && !call.whole;
         let has_limit = self.has_limit_names && call.params.max_new_tokens.is_some();
-        let mut form = self.forms.of(call.model);
-        let mut is_second = false;
+        let usual = self.forms.of(call.model);
+        let mut form = usual;
         loop {
             let streams = wants_stream && form.streams;
             let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn TextSink);
             let asked = self.ask_in(form, streams, call, sink, so_far, write).await;
-            match &asked {
-                Ok(()) if is_second => self.forms.learn(call.model, form),
-                Err(refused) if !is_second => {
-                    if let Some(other) = form.without(&refused.refused_fields, has_limit, streams) {
-                        (form, is_second) = (other, true);
-                        so_far.begin_again();
-                        continue;
-                    }
+            let other = asked.as_ref().err().and_then(|fault| form.without(&fault.refused_fields, has_limit, streams));
+            match (&asked, other) {
+                (Ok(()), _) if form != usual => self.forms.learn(call.model, form),
+                (Err(_), Some(other)) if form == usual => {
+                    form = other;
+                    so_far.begin_again();
+                    continue;
+                }
+                // It refuses several fields, one at a time: the next call begins without both.
+                (Err(_), Some(other)) if other.is_completion_limit == form.is_completion_limit => {
+                    self.forms.learn(call.model, other);
                 }
                 _ => {}
             }

@@ -6,7 +6,7 @@ use prompt_ledger_domain::execution::ErrorType;
 use reqwest::StatusCode;
 
 use super::finish::plain;
-use super::form::named_fields;
+use super::form::refused_fields;
 use super::json::{Raw, json_object};
 use super::outcome::CallFault;
 use super::repair::repaired;
@@ -59,7 +59,7 @@ pub(super) fn classify(status: StatusCode, body: Option<&[u8]>) -> CallFault {
     };
     let mut fault = CallFault::new(error_type(Some(status), &reason), message);
     if matches!(code, 400 | 422) {
-        fault.refused_fields = named_fields(text.unwrap_or_default());
+        fault.refused_fields = refused_fields(text.unwrap_or_default());
     }
     fault
 }

@@ -227,6 +227,10 @@ impl<'a> Env<'a> {
     pub(super) fn mistake<T>(&mut self, setting: &Setting, what: &str) -> Option<T> {
         let name = self.name(setting);
         self.mistakes.push(match self.file(setting) {
+            // The secret itself may stand here by mistake.
+            Some(path) if !Path::new(&path).is_absolute() && !Path::new(&path).exists() => {
+                format!("{name}{IN_A_FILE}: {what}; its value is the path of a file, and this one is not there")
+            }
             Some(file) => format!("{name}{IN_A_FILE} ({file}): {what}"),
             None => format!("{name}: {what}"),
         });
@@ -321,6 +325,10 @@ mod tests {
             let said = secret(&[("KEY_FILE", path), ("KEY", value)]).unwrap_err();
             assert!(said.starts_with(&format!("KEY_FILE ({path}): ")) && said.contains(why), "{said}");
             assert!(!said.contains("hunter2"), "{said}");
+        }
+        for value in ["sk-hunter2", "postgres://ledger:hunter2@db/ledger"] {
+            let said = secret(&[("KEY_FILE", value)]).unwrap_err();
+            assert!(said.starts_with("KEY_FILE: cannot be read") && !said.contains("hunter2"), "{said}");
         }
     }
 

@@ -101,6 +101,7 @@ impl ExecutionService {
         kind: ExecuteKind<'_>,
     ) -> Result<Started> {
         let (project, name) = (caller.project.id, spec.name()?);
+        let is_retried = |holder: &KeyHolder| spec.retry_failed && holder.status == Status::Failed;
         let mut entry = self.registry.entry(project, name.as_str(), spec.min_revision).await?;
         for _ in 0..RESOLVE_TRIES {
             let prompt = &entry.found.prompt;
@@ -110,7 +111,6 @@ impl ExecutionService {
                 None => None,
                 Some(key) => {
                     let holder = self.reader.by_key(prompt.id, &key).await?;
-                    let is_retried = |holder: &KeyHolder| spec.retry_failed && holder.status == Status::Failed;
                     retry_of = match holder {
                         Some(holder) if !is_retried(&holder) => return self.reuse(project, spec, holder).await,
                         Some(holder) => Some(self.same_request(project, spec, holder).await?.id),
@@ -125,11 +125,13 @@ impl ExecutionService {
             prepared.new.retry_of = retry_of;
             match self.record(prepared, kind).await? {
                 Recorded::New(started) => return Ok(started),
+                // It failed since this call looked.
+                Recorded::Existing(holder) if is_retried(&holder) => {}
                 Recorded::Existing(holder) => return self.reuse(project, spec, holder).await,
                 Recorded::Stale => entry = Arc::new(self.registry.read(project, name.as_str()).await?),
             }
         }
-        Err(Error::internal("the registry changed under every try to record an execution"))
+        Err(Error::internal("the registry or the holder of the key changed under every try to record an execution"))
     }
 
     /// The place of a submit among those under way; OVERLOADED where there is none.

@@ -116,6 +116,21 @@ async fn where_a_worker_is_required_only_one_that_runs_is_enough() {
 }
 
 #[tokio::test]
+async fn right_after_the_store_was_away_nobody_is_taken_for_dead() {
+    let (deployment, directory) = directory(true);
+    deployment.add(SeenProcess { age: LIVE_FOR * 2, ..worker("azure") });
+    assert_eq!(reason(directory.queued("azure", true).await), Some(Reason::ProviderNotConfigured));
+    let told = &directory.others.as_ref().unwrap().told;
+    let long_ago = Instant::now().checked_sub(LIVE_FOR * 2).unwrap();
+    told.lock().unwrap().read = Some(long_ago);
+    directory.others.as_ref().unwrap().read().await.unwrap();
+    assert_eq!(reason(directory.queued("azure", true).await), None);
+    assert_eq!(reason(directory.queued("nobody", true).await), Some(Reason::ProviderNotFound));
+    told.lock().unwrap().uncertain_until = Some(long_ago);
+    assert_eq!(reason(directory.queued("azure", true).await), Some(Reason::ProviderNotConfigured));
+}
+
+#[tokio::test]
 async fn the_store_is_asked_only_before_a_refusal_and_once_for_all_that_wait() {
     let (deployment, directory) = directory(false);
     deployment.add(worker("azure"));

@@ -70,6 +70,8 @@ async fn only_a_refusal_of_a_field_of_ours_is_asked_again() {
         for reply in [
             Reply::status(400, r#"{"error":{"message":"temperature is too high"}}"#),
             Reply::status(400, r#"{"error":{"message":"max_completion_tokens is not known"}}"#),
+            Reply::status(400, r#"{"error":{"message":"max_tokens is too large: 100000","param":"max_tokens"}}"#),
+            Reply::status(422, r#"{"detail":[{"loc":["body","max_tokens"],"msg":"Input should be less than 8192"}]}"#),
             Reply::status(429, r#"{"error":{"message":"max_tokens per minute"}}"#),
             Reply::status(500, r#"{"error":{"message":"max_tokens"}}"#),
             Reply::status(200, r#"{"error":{"code":400,"message":"max_tokens"}}"#),
@@ -106,6 +108,30 @@ async fn a_stream_is_asked_for_without_its_options_or_whole_where_those_are_refu
         }
         assert_eq!(sent(&model, from, &["stream"]), [[json!(true)], [json!(false)], [json!(false)]]);
     }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_two_fields_one_at_a_time_gets_neither_from_the_next_call_on() {
+    let model = FakeModel::start().await;
+    let (openai, from) = (openai(&model), model.calls());
+    for field in ["max_tokens", "stream_options"] {
+        model.next(Reply::status(400, format!(r#"{{"error":{{"message":"Unrecognized field: {field}"}}}}"#)));
+    }
+    let ask = || Ask::new(&openai, prompt("one two")).params(limited());
+    let (failure, _) = ask().broken().await;
+    assert_eq!((failure.error_type, failure.requests), (ErrorType::InvalidRequest, 2));
+    let (_, pieces) = ask().streamed().await;
+    assert_eq!(pieces.len(), 2);
+    let forms = sent(&model, from, &["max_tokens", "max_completion_tokens", "stream_options"]);
+    let (limit, options) = (json!(50), json!({"include_usage": true}));
+    assert_eq!(
+        forms,
+        [
+            [limit.clone(), json!(null), options.clone()],
+            [json!(null), limit.clone(), options],
+            [json!(null), limit, json!(null)]
+        ]
+    );
 }
 
 #[tokio::test]

@@ -62,6 +62,21 @@ async fn an_instance_is_called_by_its_name_with_its_settings() {
 }
 
 #[tokio::test]
+async fn an_execution_tells_who_answered_and_how_many_requests_that_took() {
+    let (ledger, model) = with_instances().await;
+    let params = v1::ModelParams { max_new_tokens: Some(50), ..Default::default() };
+    let limited = |provider| v1::ExecutionSpec { params: Some(params.clone()), ..of(provider) };
+    model.next(Reply::status(
+        400,
+        r#"{"error":{"message":"Unsupported parameter: 'max_tokens'","param":"max_tokens"}}"#,
+    ));
+    for (provider, requests) in [("azure", 2), ("azure", 1), ("claude", 1)] {
+        let ran = ledger.run(limited(provider)).await;
+        assert_eq!((&*ran.response_model, ran.attempt_log[0].requests), ("small", requests), "{provider}");
+    }
+}
+
+#[tokio::test]
 async fn a_limit_that_a_provider_requires_is_the_models_and_is_recorded() {
     let (ledger, model) = with_instances().await;
     let limit = |ran: &v1::Execution| ran.params.as_ref().and_then(|params| params.max_new_tokens);

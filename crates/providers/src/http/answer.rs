@@ -83,9 +83,9 @@ impl AnswerSoFar {
         }
     }
 
-    /// Another request is made in place of the one before; only their number stays.
+    /// Another request is made in place of the one before; only their number and their begin stay.
     pub(super) fn begin_again(&mut self) {
-        *self = Self { requests: self.requests, ..Self::new(self.prompt_count) };
+        *self = Self { began: self.began, requests: self.requests, ..Self::new(self.prompt_count) };
     }
 
     /// Token counts so far, in our form.

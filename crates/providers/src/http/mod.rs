@@ -207,7 +207,7 @@ impl Http {
         if let Some(sink) = &mut sink {
             sink.told(so_far.details(&self.redactor));
         }
-        let silence = if streams { self.silence(call.timeout, so_far.began) } else { None };
+        let silence = if streams { self.silence(call.timeout, Instant::now()) } else { None };
         let opening = self.open(body, silence, so_far);
         let (body, retry_after) = match silence {
             Some(silence) => silence.first(opening).await?,

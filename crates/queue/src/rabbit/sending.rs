@@ -13,7 +13,7 @@ use crate::link::{CONNECT_TIMEOUT, Part};
 use crate::{BrokerError, Hint, wire};
 
 impl RabbitInner {
-    /// Sends each hint to its provider's queue, which is declared at its first use in a session.
+    /// Sends each hint to its provider's queue, which is declared at its first use in a session, and twice a day.
     pub(super) async fn send_hints(&self, hints: &[Hint]) -> Result<(), BrokerError> {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let session = self.session(until).await?;
@@ -24,7 +24,7 @@ impl RabbitInner {
         let sending = texts.iter().map(|(queue, texts)| {
             let session = &session;
             async move {
-                session.declare_once(queue).await?;
+                session.ensure_declared(queue).await?;
                 session.hints.publish("", queue, true, texts).await
             }
         });

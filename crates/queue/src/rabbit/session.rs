@@ -1,6 +1,6 @@
 //! One connection: its topology, and what is consumed on it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::publishing::Publisher;
@@ -24,6 +24,8 @@ use crate::{Delivery, Heard, KEPT, Receipt, wire};
 
 /// How long a queue without consumers is kept, in milliseconds: a day.
 const UNUSED_FOR: i32 = 86_400_000;
+/// When a queue is declared again, which renews that time: hints alone do not.
+const DECLARED_FOR: Duration = Duration::from_millis(UNUSED_FOR as u64 / 2);
 /// Bounds closing a connection that broke.
 const CLOSE_BROKEN_TIMEOUT: Duration = Duration::from_millis(200);
 
@@ -33,8 +35,8 @@ pub(super) struct Session {
     pub(super) events: Publisher,
     /// For declaring queues, and for consuming and acknowledging hints.
     consuming: Channel,
-    /// The queues that were declared in this session.
-    declared: Mutex<HashSet<String>>,
+    /// The queues that were declared in this session, and when.
+    declared: Mutex<HashMap<String, Instant>>,
 }
 
 /// What each of these queues delivers; nothing once for one that was deleted.
@@ -60,9 +62,9 @@ async fn within<T>(limit: Duration, asked: impl Future<Output = lapin::Result<T>
 }
 
 impl Session {
-    /// Declares a queue, unless that was done in this session.
-    pub(super) async fn declare_once(&self, queue: &str) -> Result<(), String> {
-        if self.declared().contains(queue) {
+    /// Declares a queue, unless that was done in this session and not long ago.
+    pub(super) async fn ensure_declared(&self, queue: &str) -> Result<(), String> {
+        if self.declared().get(queue).is_some_and(|at| at.elapsed() < DECLARED_FOR) {
             return Ok(());
         }
         self.declare(queue).await.map_err(|error| why(&error))
@@ -74,11 +76,11 @@ impl Session {
         bounds.insert("x-max-length".into(), AMQPValue::LongInt(i32::try_from(KEPT).unwrap_or(i32::MAX)));
         bounds.insert("x-expires".into(), AMQPValue::LongInt(UNUSED_FOR));
         self.consuming.queue_declare(queue.into(), QueueDeclareOptions::default(), bounds).await?;
-        self.declared().insert(queue.to_owned());
+        self.declared().insert(queue.to_owned(), Instant::now());
         Ok(())
     }
 
-    fn declared(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn declared(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -30,6 +30,11 @@ async fn an_error_is_one_in_every_place() {
     let mut told = anthropic::whole("");
     told["type"] = json!("error");
     told["error"] = json!({"type": "overloaded_error", "message": "Overloaded"});
+    let mut beside_type = anthropic::whole(half);
+    beside_type["type"] = json!("error");
+    beside_type["error"] = json!({"type": "overloaded_error", "message": "Overloaded"});
+    let mut broken = anthropic::whole(half);
+    broken["stop_reason"] = json!("error");
     let other = json!({"choices": [{"index": 0, "message": {"content": "x"}}, {"index": 1, "error": {"code": 502, "message": "no"}}]});
     let parts = [anthropic::start(json!({})), anthropic::text(half)];
     let chunks = [openai::text(half)];
@@ -61,6 +66,11 @@ async fn an_error_is_one_in_every_place() {
         ),
         openai_row("in another choice", other.to_string(), fails_after("x", ProviderError, "no")),
         openai_row(
+            "in another choice of a stream",
+            behind(&chunks, &events(&[json!({"choices": [{"index": 1, "error": {"code": 502, "message": "no"}}]})])),
+            fails_after(half, ProviderError, "no"),
+        ),
+        openai_row(
             "as a finish word",
             choice("message", json!("network_error"), json!(null)),
             fails_after(half, ProviderError, "network_error"),
@@ -69,6 +79,49 @@ async fn an_error_is_one_in_every_place() {
             "as another finish word",
             choice("delta", json!("insufficient_system_resource"), json!(null)),
             fails_after(half, ProviderError, "insufficient_system_resource"),
+        ),
+        openai_row(
+            "as a finish word of a stream",
+            choice("delta", json!("network_error"), json!(null)),
+            fails_after(half, ProviderError, "network_error"),
+        ),
+        openai_row(
+            "as another finish word of a whole answer",
+            choice("message", json!("insufficient_system_resource"), json!(null)),
+            fails_after(half, ProviderError, "insufficient_system_resource"),
+        ),
+        openai_row(
+            "as the finish word `error`",
+            choice("message", json!("error"), json!(null)),
+            fails_after(half, ProviderError, "error"),
+        ),
+        anthropic_row(
+            "as a finish word of a whole answer",
+            broken.to_string(),
+            fails_after(half, ProviderError, "error"),
+        ),
+        anthropic_row(
+            "as a type, beside the text",
+            beside_type.to_string(),
+            fails_after(half, ProviderError, "Overloaded"),
+        ),
+        row(
+            "as a field, behind the text",
+            behind(&chunks, "error: {\"code\":429,\"message\":\"slow\"}\n\n"),
+            behind(&parts, "error: {\"code\":429,\"message\":\"slow\"}\n\n"),
+            fails_after(half, RateLimited, "slow"),
+        ),
+        row(
+            "as an object, behind the text",
+            behind(&chunks, "data: {\"object\":\"error\",\"message\":\"no\",\"code\":400}\n\n"),
+            behind(&parts, "data: {\"object\":\"error\",\"message\":\"no\",\"code\":400}\n\n"),
+            fails_after(half, InvalidRequest, "no"),
+        ),
+        row(
+            "as a code and a message, behind the text",
+            behind(&chunks, "data: {\"code\":\"429\",\"message\":\"slow\"}\n\n"),
+            behind(&parts, "data: {\"code\":\"429\",\"message\":\"slow\"}\n\n"),
+            fails_after(half, RateLimited, "slow"),
         ),
         anthropic_row(
             "as a finish word",

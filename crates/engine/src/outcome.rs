@@ -133,8 +133,7 @@ fn succeeded(answer: Answer, around: &AttemptContext<'_>) -> Finish {
 
 fn failed(error: CallError, around: &AttemptContext<'_>) -> Finish {
     let ended = ended(&error);
-    let failure = Some((error.error_type, error.message));
-    ending(Status::Failed, ended, failure, (error.text, error.truncated), around)
+    ending(Status::Failed, ended, (error.text, error.truncated), around)
 }
 
 /// The end of an execution that this process stops, during a call or between two.
@@ -160,20 +159,18 @@ pub fn stopped(stop: Stop, cut: Option<PartialAnswer>, around: &AttemptContext<'
         usage: details.usage,
         latency,
     };
-    let failure = reason.map(|(error_type, message)| (error_type, message.to_owned()));
-    ending(status, ended, failure, (text, truncated), around)
+    ending(status, ended, (text, truncated), around)
 }
 
 /// An end without an answer; what the model had written is kept, and whether it had written more.
 fn ending(
     status: Status,
     ended: Ended,
-    failure: Option<(ErrorType, String)>,
     (response, response_truncated): (String, bool),
     around: &AttemptContext<'_>,
 ) -> Finish {
     let cost_nano_usd = cost(ended.usage, around);
-    let failure = failure.map(|(error_type, message)| Failure { error_type, message });
+    let failure = ended.error_type.map(|error_type| Failure { error_type, message: ended.error_message.clone() });
     Finish {
         status,
         ended,
@@ -389,8 +386,8 @@ mod tests {
             assert_eq!((&*finish.ended.response_model, finish.ended.requests), ("small-2025", 2));
             assert_eq!(finish.cost_nano_usd, Some(4 + 2 * 5), "of all attempts");
             assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
-            assert_eq!((finish.ended.error_type, &*finish.response), (error_type, "half"));
-            assert!(!finish.response_truncated);
+            let (error, text, truncated) = (finish.ended.error_type, &*finish.response, finish.response_truncated);
+            assert_eq!((error, text, truncated), (error_type, "half", false));
         }
         let long = stopped(Stop::Expired, Some(PartialAnswer { truncated: true, ..cut() }), &around(&policy, None));
         assert_eq!((long.response_truncated, long.failure.unwrap().error_type), (true, ErrorType::Expired));

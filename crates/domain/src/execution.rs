@@ -7,5 +7,7 @@ mod status;
 
 pub use self::event::Event;
 pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution, ResolvedAt};
-pub use self::record::{Attempt, ChatMessage, Execution, ExecutionTexts, Failure, Input, Params};
+pub use self::record::{Attempt, Execution, ExecutionTexts, Failure, Input};
 pub use self::status::{ErrorType, ExecutionMode, FinishReason, Status};
+pub use crate::chat::ChatMessage;
+pub use crate::params::Params;

@@ -1,10 +1,13 @@
 //! Models, their prices, token counts and cost. Money is whole nano-US-dollars (10^-9 USD).
 
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
 use crate::ids::PriceId;
 
 /// A model of a provider instance; displayed as `provider/model_name`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelRef {
     /// The name of a configured provider instance.
     pub provider: String,

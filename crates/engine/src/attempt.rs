@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::execution::{Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
@@ -223,8 +224,7 @@ impl Runner {
     async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {
         let call = Call {
             model: &job.model.model_name,
-            input: &job.input,
-            params: &job.params,
+            request: ModelRequest::plain(&job.input, &job.params),
             timeout: job.timeout,
             whole: job.whole,
         };

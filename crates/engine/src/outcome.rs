@@ -242,6 +242,8 @@ mod tests {
         End::Answered(Answer {
             text: text.into(),
             truncated: false,
+            tool_calls: vec![],
+            refused: false,
             usage: used(3, 4),
             finish_reason: Some(FinishReason::Stop),
             request_id: "req-1".into(),

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{ErrorType, Params};
+use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
+use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_providers::{Answer, Call, CallError, Provider, Providers, TextSink};
 use prompt_ledger_queue::{Delivery, Queue};
 use prompt_ledger_store::{Claimed, Fence, Holder};
@@ -142,7 +143,7 @@ struct Missing {
 
 #[async_trait]
 impl Provider for Missing {
-    fn check(&self, _: &Params) -> Result<()> {
+    fn check(&self, _: &ModelRequest<'_>, _: &ModelCapabilities) -> Result<()> {
         Ok(())
     }
 

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::{ErrorType, FinishReason, Input, Params};
+use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
+use prompt_ledger_domain::chat::ToolCall;
+use prompt_ledger_domain::execution::{ErrorType, FinishReason, Params};
 use prompt_ledger_domain::model::Usage;
 
 pub use crate::http::{BodyBudget, Endpoint};
@@ -27,10 +29,8 @@ use prompt_ledger_domain::limits;
 pub struct Call<'a> {
     /// The model's name at the provider.
     pub model: &'a str,
-    /// What is sent, byte for byte: a prompt or messages.
-    pub input: &'a Input,
-    /// The parameters; absent ones are not sent.
-    pub params: &'a Params,
+    /// What it is asked.
+    pub request: ModelRequest<'a>,
     /// How long the call may take, connecting included. One that is not [`limits::TIMEOUT_DEFAULT`] was asked for: then
     /// it alone bounds a stream's first byte and its silence, and the instance's settings do not.
     pub timeout: Duration,
@@ -41,10 +41,15 @@ pub struct Call<'a> {
 /// A model's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Without NUL; at most what is stored.
+    /// Without NUL; at most what is stored. Of a refusal its words.
     pub text: String,
-    /// The model wrote more than `text`.
+    /// The model wrote more than `text` and `tool_calls`.
     pub truncated: bool,
+    /// The calls that the model asked for, in its order; with the text at most what is stored: one that does not fit is
+    /// left out whole.
+    pub tool_calls: Vec<ToolCall>,
+    /// Whether the model refused.
+    pub refused: bool,
     /// Token counts, as far as the provider reported them.
     pub usage: Usage,
     /// Why the model stopped; absent where the provider gave no reason.
@@ -83,17 +88,36 @@ pub trait TextSink: Send {
     /// not block.
     fn push(&mut self, delta: &str);
 
+    /// The next piece of a tool call. Pieces of several calls may come in turns.
+    fn push_call(&mut self, _piece: ToolCallPiece<'_>) {}
+
     /// The usage and request id so far; called whenever more is known. It is all that is left of an aborted call.
     fn told(&mut self, _usage: Usage, _request_id: &str) {}
+}
+
+/// A piece of a tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToolCallPiece<'a> {
+    /// Which call of the answer, from 0.
+    pub index: usize,
+    /// Where `arguments` begins, in bytes of the call's arguments.
+    pub offset: usize,
+    /// The provider's id of the call; empty unless `offset` is 0.
+    pub id: &'a str,
+    /// The name of the tool; empty unless `offset` is 0.
+    pub name: &'a str,
+    /// Without NUL; it may be empty where `offset` is 0.
+    pub arguments: &'a str,
 }
 
 /// A configured provider instance. Of each call it makes at most one request that is not refused: retries are the
 /// caller's.
 #[async_trait]
 pub trait Provider: Send + Sync {
-    /// Refuses parameters that the provider does not support, with INVALID_FIELD at `params.NAME`. They are never
-    /// dropped silently.
-    fn check(&self, params: &Params) -> Result<()>;
+    /// Refuses what the provider does not support, the request format cannot express, or the model is known not to do.
+    /// Nothing is ever dropped silently. INVALID_FIELD has paths such as `params.top_k`, `tools[0].strict` and
+    /// `messages[1].name`.
+    fn check(&self, request: &ModelRequest<'_>, model: &ModelCapabilities) -> Result<()>;
 
     /// Whether models need no registration: true where the base URL is not the vendor's.
     fn takes_any_model(&self) -> bool;

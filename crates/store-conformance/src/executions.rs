@@ -29,6 +29,7 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
             top_p: Some(0.9),
             repetition_penalty: Some(1.1),
             max_new_tokens: Some(64),
+            ..Params::default()
         },
         price_id: Some(PriceId(new_id())),
         correlation_id: "order-7".into(),
@@ -63,7 +64,7 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
 }
 
 pub async fn messages_and_truncation_read_back<B: Backend>(backend: &B) {
-    let message = |role: &str, content: &str| ChatMessage { role: role.into(), content: content.into() };
+    let message = |role: &str, content: &str| ChatMessage::text(role, content);
     let input = Input::Messages(vec![message("system", "Be \"brief\"\n"), message("user", "")]);
     let new = NewExecution { input: input.clone(), prompt_truncated: true, ..an_execution(backend).await };
     start(backend, &new).await;

@@ -87,7 +87,7 @@ pub async fn a_claim_begins_the_next_attempt_with_all_it_needs<B: Backend>(backe
     let claimed = claim(backend, &new, 1, holder()).await.unwrap();
     assert_eq!((claimed.fence, claimed.handed_back), (fence(new.id, 1), 0));
     assert_eq!((&claimed.input, claimed.prompt_truncated), (&new.input, true));
-    assert_eq!((&claimed.model, claimed.params, claimed.timeout), (&new.model, new.params, new.timeout));
+    assert_eq!((&claimed.model, &claimed.params, claimed.timeout), (&new.model, &new.params, new.timeout));
     assert_eq!((claimed.max_retries, claimed.used, claimed.stream_text), (new.max_retries, Usage::default(), true));
     assert!(claimed.expires_in.is_some_and(|left| left > HOUR / 2 && left <= HOUR));
     let read = get(backend, &new).await;
@@ -229,7 +229,7 @@ pub async fn the_queue_is_counted_up_to_a_bound<B: Backend>(backend: &B) {
 }
 
 pub async fn messages_come_with_a_claim<B: Backend>(backend: &B) {
-    let messages = vec![ChatMessage { role: "user".into(), content: "hi \"there\"".into() }];
+    let messages = vec![ChatMessage::text("user", "hi \"there\"")];
     let new = NewExecution { input: Input::Messages(messages), ..an_execution(backend).await };
     submit(backend, &new).await;
     assert_eq!(claim(backend, &new, 1, holder()).await.unwrap().input, new.input);

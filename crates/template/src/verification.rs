@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_content_that_lost_its_hash_is_a_mismatch_even_where_the_text_is_the_same() {
         let tampered = Version { checksum_hash: checksum("Hi {{name}}"), ..version("Hi Ada") };
-        let messages = Input::Messages(vec![ChatMessage { role: "user".into(), content: "Hi Ada".into() }]);
+        let messages = Input::Messages(vec![ChatMessage::text("user", "Hi Ada")]);
         for input in [sent("Hi Ada"), messages] {
             let found = verify(&input, "{}", &tampered);
             assert_mismatch(&found, "version 3 no longer has the hash");
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn ready_messages_are_not_rendered() {
-        let messages = Input::Messages(vec![ChatMessage { role: "user".into(), content: "Hi".into() }]);
+        let messages = Input::Messages(vec![ChatMessage::text("user", "Hi")]);
         let found = verify(&messages, "{}", &version("{% jinja %}"));
         assert_eq!((found.verdict, found.sent, found.rendered), (Verdict::NotRendered, None, None));
     }

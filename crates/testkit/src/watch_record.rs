@@ -148,6 +148,7 @@ impl WatchRecord {
                 assert_eq!(heartbeat.through_sequence, self.cursor, "{self:?}");
                 self.heartbeats += 1;
             }
+            Kind::ToolCallDelta(_) => {}
             Kind::Synced(_) => panic!("a stream about one execution is synced: {event:?}"),
         }
     }

@@ -101,10 +101,12 @@ fn limited<T: Limited>(service: T) -> T {
     service.limited()
 }
 
-/// The descriptors that reflection serves: the contract, health, and reflection itself in both versions.
+/// The descriptors that reflection serves: the contract, health, reflection itself in both versions, and the details of
+/// errors, so that clients such as grpcurl show reasons.
 fn described() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(prompt_ledger_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)

@@ -265,7 +265,7 @@ async fn wrong_fields_of_a_spec_are_named() {
         Some(prost_types::Struct { fields: [("n".to_owned(), value)].into() })
     };
     let good = spec("greet", &[("n", "x")]);
-    let message = v1::ChatMessage { role: "user".into(), content: "hi".into() };
+    let message = v1::ChatMessage { role: "user".into(), content: "hi".into(), ..Default::default() };
     let params = v1::ModelParams { temperature: Some(-1.0), ..v1::ModelParams::default() };
     for (wrong, field) in [
         (v1::ExecutionSpec { environment: "a b".into(), ..good.clone() }, "spec.environment"),

@@ -172,6 +172,7 @@ fn seeds() -> BTreeMap<(String, String), v1::Model> {
             discovered: false,
             created_at: None,
             updated_at: None,
+            capabilities: None,
         };
         ((provider, model_name), model)
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::execution::{Input, Params};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
@@ -132,8 +133,12 @@ fn provider(model: &FakeModel) -> Result<OpenAi, FigureError> {
 
 async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), FigureError> {
     let (input, params) = (Input::Prompt("hello".into()), Params::default());
-    let call =
-        Call { model: "gpt-4o-mini", input: &input, params: &params, timeout: Duration::from_secs(60), whole: false };
+    let call = Call {
+        model: "gpt-4o-mini",
+        request: ModelRequest::plain(&input, &params),
+        timeout: Duration::from_secs(60),
+        whole: false,
+    };
     provider.call(call, sink).await.map_err(|error| error.message)?;
     Ok(())
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::event::Event;
-use super::record::{Attempt, Execution, ExecutionTexts, Failure, Input, Params};
+use super::record::{Attempt, Execution, ExecutionTexts, Failure, Input};
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
 use crate::ids::{ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
+use crate::params::Params;
 use crate::prompt::{Prompt, Version};
 
 /// An execution to record, as its request was checked and prepared.

@@ -2,61 +2,32 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
 use crate::Timestamp;
+use crate::chat::ChatMessage;
 use crate::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
-
-/// A chat message, sent to the provider as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatMessage {
-    /// `system`, `user`, `assistant` or another role of the provider's; 1 to 255 bytes.
-    pub role: String,
-    /// Plain text without NUL.
-    pub content: String,
-}
+use crate::params::Params;
 
 /// What is sent to the model, exactly as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A rendered template, at most 200 KB: sent as one `user` message.
     Prompt(String),
-    /// Ready messages of the request, 1 to 1,000, roles and contents together at most 200 KB.
+    /// Messages of a rendered chat or of the request, 1 to 1,000, all strings together at most 200 KB, image data apart.
     Messages(Vec<ChatMessage>),
 }
 
 impl Input {
-    /// Length of the prompt, or of all contents (without roles), in bytes.
+    /// Length of the prompt, or of all strings and images of the messages, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
             Self::Prompt(text) => text.len(),
-            Self::Messages(messages) => messages.iter().map(|message| message.content.len()).sum(),
+            Self::Messages(messages) => messages.iter().map(|m| m.text_bytes() + m.image_bytes()).sum(),
         }
     }
-}
-
-/// Parameters of a model call. Absent ones are not sent: the provider's defaults apply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Params {
-    /// Sampling temperature, 0 or more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Sample from this many of the likeliest tokens; -1 or more, where -1 means all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_k: Option<i32>,
-    /// Sample from the likeliest tokens of this total probability; above 0, at most 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_p: Option<f64>,
-    /// Makes repetition less likely where it is above 1; above 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repetition_penalty: Option<f64>,
-    /// Maximum number of tokens that the model writes; 1 or more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_new_tokens: Option<i32>,
 }
 
 /// An execution's error, as it is stored.
@@ -200,9 +171,9 @@ mod tests {
 
     #[test]
     fn an_input_is_as_long_as_its_texts() {
-        let message = |content: &str| ChatMessage { role: "user".into(), content: content.into() };
+        let message = |content: &str| ChatMessage::text("user", content);
         assert_eq!(Input::Prompt("hello".into()).bytes(), 5);
-        assert_eq!(Input::Messages(vec![message("hello"), message("you")]).bytes(), 8);
+        assert_eq!(Input::Messages(vec![message("hello"), message("you")]).bytes(), 16);
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl Kit {
             model: new.model.clone(),
             provider: Arc::new(OpenAi::new(Endpoint { base_url, ..Endpoint::default() }).unwrap()),
             price: None,
-            params: new.params,
+            params: new.params.clone(),
             timeout: new.timeout,
             max_retries,
         };

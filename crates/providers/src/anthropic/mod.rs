@@ -1,10 +1,13 @@
 //! Anthropic's Messages API, at Anthropic or at a compatible server.
 
+mod check;
+mod messages;
 mod read;
 mod request;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::error::{Error, Result};
+use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
+use prompt_ledger_domain::error::Result;
 use prompt_ledger_domain::execution::{ErrorType, Params};
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -44,14 +47,17 @@ impl Anthropic {
     }
 }
 
+impl Anthropic {
+    fn check_provider(&self, request: &ModelRequest<'_>, has_effort: bool) -> Result<()> {
+        if self.is_own_place { check::form(request).finish() } else { check::vendor(request, has_effort) }
+    }
+}
+
 #[async_trait]
 impl Provider for Anthropic {
-    fn check(&self, params: &Params) -> Result<()> {
-        if params.repetition_penalty.is_some() && !self.is_own_place {
-            let field = "params.repetition_penalty";
-            return Err(Error::invalid(field, "Anthropic does not know repetition_penalty: leave it out"));
-        }
-        Ok(())
+    fn check(&self, request: &ModelRequest<'_>, model: &ModelCapabilities) -> Result<()> {
+        model.check(request)?;
+        self.check_provider(request, model.reasoning == Some(true))
     }
 
     fn takes_any_model(&self) -> bool {
@@ -64,8 +70,10 @@ impl Provider for Anthropic {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.check(call.params).map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
-        let write = |_, streams| serde_json::to_vec(&request::body(&call, streams));
+        // Whether the model takes an effort was looked at before the call was recorded.
+        self.check_provider(&call.request, true)
+            .map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
+        let write = |_, streams| serde_json::to_vec(&request::body(&call, streams)?);
         self.http.call(call, sink, &write).await
     }
 }

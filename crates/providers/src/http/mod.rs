@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod budget;
+mod calls;
 mod coding;
 mod counts;
 mod endpoint;
@@ -17,6 +18,7 @@ mod redact;
 mod refusal;
 mod repair;
 mod retry_after;
+mod support;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -42,6 +44,7 @@ use self::outcome::CallFault;
 use self::read::AnswerReader;
 use self::redact::Redactor;
 pub(crate) use self::refusal::told as told_error;
+pub(crate) use self::support::Unsupported;
 
 /// How a protocol is spoken.
 pub(crate) struct Protocol {
@@ -131,10 +134,14 @@ impl Http {
         let request_id = self.redactor.request_id(std::mem::take(&mut so_far.request_id));
         let (text, truncated) = (so_far.prose.finish(), so_far.prose.is_truncated());
         match asked {
-            Ok(()) => Ok(Answer { text, truncated, usage, finish_reason, request_id, latency }),
+            Ok(()) => {
+                let (tool_calls, lacks_calls) = so_far.calls.finish(text.len());
+                let (truncated, refused) = (truncated || lacks_calls, so_far.refused);
+                Ok(Answer { text, truncated, tool_calls, refused, usage, finish_reason, request_id, latency })
+            }
             Err(fault) => Err(CallError {
                 error_type: fault.error_type,
-                message: self.shown(fault.message, call.input).await,
+                message: self.shown(fault.message, call.request.input).await,
                 retry_after: fault.retry_after,
                 request_id,
                 usage,
@@ -162,7 +169,7 @@ impl Http {
         write: WriteBody<'_>,
     ) -> Result<(), CallFault> {
         let wants_stream = sink.is_some() && !call.whole;
-        let has_limit = self.has_limit_names && call.params.max_new_tokens.is_some();
+        let has_limit = self.has_limit_names && call.request.params.max_new_tokens.is_some();
         let mut form = self.forms.of(call.model);
         let mut is_second = false;
         loop {

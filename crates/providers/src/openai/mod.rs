@@ -5,11 +5,11 @@ mod request;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::error::{Error, Reason, Violation};
-use prompt_ledger_domain::execution::{ErrorType, Params};
+use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
+use prompt_ledger_domain::execution::ErrorType;
 use reqwest::header::AUTHORIZATION;
 
-use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm};
+use crate::http::{Endpoint, Http, PromptCount, Protocol, RequestForm, Unsupported};
 use crate::{Answer, Call, CallError, Provider, TextSink};
 
 const API_BASE: &str = "https://api.openai.com/v1";
@@ -40,22 +40,23 @@ impl OpenAi {
     }
 }
 
-#[async_trait]
-impl Provider for OpenAi {
-    fn check(&self, params: &Params) -> Result<()> {
+impl OpenAi {
+    fn check_provider(&self, request: &ModelRequest<'_>) -> Result<()> {
         if self.is_own_place {
             return Ok(());
         }
-        let mut unknown = Vec::new();
-        for (name, is_set) in
-            [("top_k", params.top_k.is_some()), ("repetition_penalty", params.repetition_penalty.is_some())]
-        {
-            if is_set {
-                let description = format!("OpenAI does not know {name}: leave it out");
-                unknown.push(Violation { field: format!("params.{name}"), description });
-            }
-        }
-        if unknown.is_empty() { Ok(()) } else { Err(Error::violations(Reason::InvalidField, unknown)) }
+        let mut wrong = Unsupported::new("OpenAI", request);
+        wrong.parameters(&["top_k", "repetition_penalty"]);
+        wrong.vendors_images();
+        wrong.finish()
+    }
+}
+
+#[async_trait]
+impl Provider for OpenAi {
+    fn check(&self, request: &ModelRequest<'_>, model: &ModelCapabilities) -> Result<()> {
+        model.check(request)?;
+        self.check_provider(request)
     }
 
     fn takes_any_model(&self) -> bool {
@@ -63,8 +64,9 @@ impl Provider for OpenAi {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.check(call.params).map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
-        let write = |form, streams| serde_json::to_vec(&request::body(&call, form, streams));
+        self.check_provider(&call.request)
+            .map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
+        let write = |form, streams| serde_json::to_vec(&request::body(&call, form, streams)?);
         self.http.call(call, sink, &write).await
     }
 }

@@ -35,6 +35,7 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
             top_p: row::maybe(row, "top_p")?,
             repetition_penalty: row::maybe(row, "repetition_penalty")?,
             max_new_tokens: row::maybe(row, "max_new_tokens")?,
+            ..Params::default()
         },
         timeout: row::micros(row, "timeout_micros")?,
         max_retries: row::value(row, "max_retries")?,

@@ -78,6 +78,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
             top_p: row::maybe(row, "top_p")?,
             repetition_penalty: row::maybe(row, "repetition_penalty")?,
             max_new_tokens: row::maybe(row, "max_new_tokens")?,
+            ..Params::default()
         },
         usage: usage(row)?,
         latency_ms: row::maybe(row, "latency_ms")?,

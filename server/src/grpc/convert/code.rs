@@ -1,11 +1,10 @@
 //! Prompts that live in code.
 
 use prompt_ledger_domain::error::{Error, Violations};
-use prompt_ledger_domain::prompt::TemplateFormat;
 use prompt_ledger_domain::versioning::Registration;
 use prompt_ledger_proto::v1::{self, code_prompt};
 
-use super::{known, prompt, required};
+use super::{content, prompt, required};
 use crate::service::registry::{Carried, Code, RegisteredCode};
 
 /// A batch for the service. What cannot be converted is noted in it, because a mode mismatch takes precedence.
@@ -28,20 +27,16 @@ pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
 
 fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Violations) -> Carried {
     let mut note = |error: Error| violations.note(error.within(&format!("prompts[{place}]")));
-    let template_source = required("template", sent.template)
-        .map(|code_prompt::Template::TemplateSource(text)| text)
-        .map_err(&mut note)
-        .unwrap_or_default();
-    let template_format = known("template_format", sent.template_format).map_err(&mut note);
+    let template_source = match required("template", sent.template).map_err(&mut note) {
+        Ok(code_prompt::Template::TemplateSource(text)) => text,
+        Ok(code_prompt::Template::ChatTemplate(_)) | Err(()) => String::new(),
+    };
+    let template_format =
+        content::format(&format!("prompts[{place}].template_format"), sent.template_format, violations);
     Carried {
         name: sent.name,
         template_source,
-        template_format: match template_format {
-            Ok(v1::TemplateFormat::Opaque) => TemplateFormat::Opaque,
-            Ok(v1::TemplateFormat::Unspecified | v1::TemplateFormat::Handlebars) | Err(()) => {
-                TemplateFormat::Handlebars
-            }
-        },
+        template_format,
         template_hash: sent.template_hash,
         description: sent.description,
         owner_team: sent.owner_team,

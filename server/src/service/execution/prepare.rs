@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
 use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::{ExecutedVersion, ExecutionMode, Input};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
@@ -47,7 +48,7 @@ impl Prepared {
             model: new.model.clone(),
             provider: Arc::clone(provider),
             price: price.clone(),
-            params: new.params,
+            params: new.params.clone(),
             timeout: new.timeout,
             max_retries: new.max_retries,
             used: Usage::default(),
@@ -100,12 +101,13 @@ impl ExecutionService {
             Some(rendered) => (Input::Prompt(rendered.text), rendered.truncated),
             None => (Input::Messages(spec.messages.clone()), false),
         };
-        let model_ref = spec.model.clone().or_else(|| self.default_model.clone()).ok_or_else(|| {
+        let model_ref = spec.overrides.model.clone().or_else(|| self.default_model.clone()).ok_or_else(|| {
             Error::invalid("model", "is absent, and this server has no DEFAULT_MODEL; name a provider and a model")
                 .of_spec()
         })?;
         let provider = self.providers.get(&model_ref.provider)?;
-        provider.check(&spec.params).map_err(Error::of_spec)?;
+        let request = ModelRequest::plain(&input, &spec.overrides.params);
+        provider.check(&request, &ModelCapabilities::default()).map_err(Error::of_spec)?;
         // Nothing is written for a key that may have been revoked.
         let may_register = caller.unconfirmed.is_none();
         let model = self.models.resolve(&model_ref, &*provider, may_register).await?;
@@ -127,7 +129,7 @@ impl ExecutionService {
             variables,
             model: model_ref,
             price_id: price.as_ref().map(|price| price.id),
-            params: provider.completed(spec.params, model.max_tokens),
+            params: provider.completed(spec.overrides.params.clone(), model.max_tokens),
             correlation_id: spec.correlation_id.clone(),
             key,
             timeout: checked.timeout,
@@ -140,7 +142,7 @@ impl ExecutionService {
     }
 
     pub(super) async fn request_hash(&self, project: ProjectId, spec: &Arc<Spec>) -> Result<[u8; 32]> {
-        let messages: usize = spec.messages.iter().map(|m| MESSAGE_BYTES + m.role.len() + m.content.len()).sum();
+        let messages: usize = spec.messages.iter().map(|m| MESSAGE_BYTES + m.text_bytes() + m.image_bytes()).sum();
         let sent = Arc::clone(spec);
         let hash = move |_: GoOn<'_>| Ok(sent.request_hash());
         self.cpu.run(project, spec.variables_bytes + messages, hash).await?

@@ -10,6 +10,7 @@ mod errors;
 mod forms;
 mod lexical;
 mod other_forms;
+mod tools;
 mod vendors;
 
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};

@@ -172,7 +172,7 @@ impl RegistryApi {
     }
 }
 
-type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type BoxedMessages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Api for RegistryApi {
@@ -310,7 +310,7 @@ impl Api for RegistryApi {
         respond(self.render(&caller, sent).await)
     }
 
-    type WatchPromptsStream = Streamed<v1::WatchPromptsResponse>;
+    type WatchPromptsStream = BoxedMessages<v1::WatchPromptsResponse>;
 
     async fn watch_prompts(
         &self,
@@ -319,7 +319,7 @@ impl Api for RegistryApi {
         Err(status::unimplemented(status::WATCH_PROMPTS))
     }
 
-    type ExportPromptsStream = Streamed<v1::ExportPromptsResponse>;
+    type ExportPromptsStream = BoxedMessages<v1::ExportPromptsResponse>;
 
     async fn export_prompts(
         &self,

@@ -134,7 +134,7 @@ async fn a_request_over_the_size_of_its_rpc_is_too_large() {
     let ledger = ledger().start().await;
     for (rpc, most) in [
         ("/promptledger.v1.RegistryService/GetPrompt", 64 * 1024),
-        ("/promptledger.v1.RegistryService/PutPrompt", 264 * 1024),
+        ("/promptledger.v1.RegistryService/PutPrompt", 1_160 * 1024),
         ("/promptledger.v1.CodeRegistrationService/RegisterCodePrompts", 4 * 1024 * 1024),
         ("/promptledger.v1.ExecutionService/WatchExecutions", 64 * 1024),
         ("/grpc.health.v1.Health/Check", 1024),

@@ -9,18 +9,18 @@ use prompt_ledger_proto::v1::{self, chat_template_entry, content_part, image_par
 /// Messages at `field`. A part of no known kind is noted, and left out.
 pub fn messages(field: &str, sent: Vec<v1::ChatMessage>, violations: &mut Violations) -> Vec<ChatMessage> {
     let numbered = sent.into_iter().enumerate();
-    numbered.map(|(i, sent)| message(&Place::Entry(field, i), sent, violations)).collect()
+    numbered.map(|(i, sent)| message(&MessagePlace::Entry(field, i), sent, violations)).collect()
 }
 
 /// Where a message is in a request; written out only where something is wrong with it.
-enum Place<'a> {
+enum MessagePlace<'a> {
     /// An entry of a list of messages.
     Entry(&'a str, usize),
     /// The message of an entry of a chat template.
     Template(&'a str, usize),
 }
 
-impl Place<'_> {
+impl MessagePlace<'_> {
     fn told(&self, below: &str) -> String {
         match self {
             Self::Entry(field, i) => format!("{field}[{i}].{below}"),
@@ -29,7 +29,7 @@ impl Place<'_> {
     }
 }
 
-fn message(place: &Place<'_>, sent: v1::ChatMessage, violations: &mut Violations) -> ChatMessage {
+fn message(place: &MessagePlace<'_>, sent: v1::ChatMessage, violations: &mut Violations) -> ChatMessage {
     let v1::ChatMessage { role, content, parts, name, tool_calls, tool_call_id } = sent;
     let parts = parts.into_iter().enumerate().filter_map(|(i, part)| {
         let read = read_part(part);
@@ -64,7 +64,7 @@ pub fn template(field: &str, sent: v1::ChatTemplate, violations: &mut Violations
     let numbered = sent.entries.into_iter().enumerate();
     let entries = numbered.filter_map(|(i, v1::ChatTemplateEntry { entry })| match entry {
         Some(chat_template_entry::Entry::Message(sent)) => {
-            Some(ChatTemplateEntry::Message(message(&Place::Template(field, i), sent, violations)))
+            Some(ChatTemplateEntry::Message(message(&MessagePlace::Template(field, i), sent, violations)))
         }
         Some(chat_template_entry::Entry::Placeholder(name)) => Some(ChatTemplateEntry::Placeholder(name)),
         None => {

@@ -14,6 +14,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than a drain with the default SHUTDOWN_GRACE.
 const END_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// Lines of the output that a failed test prints.
+const LAST_LINES: usize = 50;
+
 /// A running process. Dropping it ends it.
 #[derive(Debug)]
 pub struct Process {
@@ -143,6 +146,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let lines = self.output.lines();
+            let last = lines.len().saturating_sub(LAST_LINES);
+            eprintln!("the process ended with {:?}; it last said: {:#?}", self.child.try_wait(), &lines[last..]);
+        }
         if matches!(self.child.try_wait(), Ok(None)) {
             // A stopped process would not handle SIGTERM.
             self.signal("CONT");

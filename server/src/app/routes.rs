@@ -35,6 +35,11 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// send under 2 KiB.
 const HEADER_BYTES: u32 = 8 * 1024;
 
+/// A connection that has been silent for so long is asked whether its peer is still there, and closed where nothing comes
+/// back in time. The timeout is gRPC's own default: a peer or a server whose processor is busy must not lose its calls.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The largest response message, encoded, in bytes: an execution is under 3 MiB, a page about 2 MiB and one row more.
 const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -67,8 +72,8 @@ pub(super) fn routes(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(Gate::new(rules))
         .add_service(limited(RegistryServiceServer::new(registry)))
         .add_service(limited(ExecutionServiceServer::new(ExecutionApi { service: Arc::clone(executions) })))

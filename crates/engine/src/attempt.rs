@@ -80,8 +80,7 @@ impl Job {
             max_retries: claimed.max_retries,
             used: claimed.used,
             stream_text: claimed.stream_text,
-            // A model that does not stream was recorded without `stream_text`.
-            whole: false,
+            whole: !claimed.model_streams,
         }
     }
 }

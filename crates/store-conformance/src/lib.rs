@@ -173,6 +173,7 @@ macro_rules! conformance {
             a_requeued_execution_waits_for_its_time
             a_hand_back_does_not_count
             used_tokens_and_the_price_come_with_the_next_claim
+            whether_the_model_streams_comes_with_a_claim
             the_queue_is_counted_up_to_a_bound
             messages_come_with_a_claim
             many_batches_over_the_same_rows_stay_consistent

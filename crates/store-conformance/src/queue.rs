@@ -249,6 +249,25 @@ pub async fn used_tokens_and_the_price_come_with_the_next_claim<B: Backend>(back
     assert_eq!((claimed.used, claimed.price), (usage(1, 0, 1), Some(price)));
 }
 
+pub async fn whether_the_model_streams_comes_with_a_claim<B: Backend>(backend: &B) {
+    let new = an_execution(backend).await;
+    for (supports_streaming, streams) in [(None, true), (Some(false), false), (Some(true), true)] {
+        if let Some(supports_streaming) = supports_streaming {
+            let put = PutModel {
+                id: new.model.clone(),
+                max_tokens: None,
+                supports_streaming: Some(supports_streaming),
+                price: None,
+            };
+            backend.store().put_model(put).await.unwrap();
+        }
+        let new = NewExecution { id: ExecutionId(new_id()), stream_text: true, ..new.clone() };
+        submit(backend, &new).await;
+        let claimed = claim(backend, &new, 1, holder()).await.unwrap();
+        assert_eq!((claimed.stream_text, claimed.model_streams), (true, streams));
+    }
+}
+
 pub async fn the_queue_is_counted_up_to_a_bound<B: Backend>(backend: &B) {
     assert_eq!(backend.store().queued(10).await.unwrap(), 0);
     let first = queued(backend).await;

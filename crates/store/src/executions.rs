@@ -97,6 +97,8 @@ pub struct Claimed {
     pub expires_in: Option<Duration>,
     /// Whether the text is published while the model generates it.
     pub stream_text: bool,
+    /// Whether the model can stream its answer, as it is registered now; one that is not registered can.
+    pub model_streams: bool,
 }
 
 /// The end of an attempt of an async execution that has another attempt.

@@ -101,12 +101,17 @@ async fn a_model_that_does_not_stream_is_asked_for_the_whole_answer() {
         let record = WatchRecord::whole(&mut ledger.stream(of(provider)).await).await;
         assert_eq!((record.deltas, record.text.as_str()), (1, "one two"));
         assert_eq!(model.last_request().body["stream"], false);
+        let gate = Gate::new();
+        model.next(Reply::answer("one two").held(&gate));
         let id = ledger.submit(v1::ExecutionSpec { stream_text: Some(true), ..of(provider) }).await;
-        // One from the queue has its text in its last event: nobody could read it before.
-        let record = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
-        assert_eq!((record.deltas, record.text.as_str()), (0, ""));
+        let (mut watch, mut record) = (ledger.watch(&id, 0).await.unwrap(), WatchRecord::new());
+        let running = |record: &WatchRecord| record.statuses().last() == Some(&v1::ExecutionStatus::Running);
+        record.read(&mut watch, running).await;
+        gate.open();
+        record.finish(&mut watch).await;
+        assert_eq!((record.deltas, record.text.as_str()), (1, "one two"));
         let ended = record.ended.unwrap();
-        assert_eq!((ended.stream_text, &*ended.response_text), (false, "one two"));
+        assert_eq!((ended.stream_text, &*ended.response_text), (true, "one two"));
         assert_eq!(model.last_request().body["stream"], false);
     }
 }

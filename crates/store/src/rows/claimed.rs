@@ -41,6 +41,7 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
         used: execution::usage(row)?,
         expires_in: row::maybe::<_, _, Timestamp>(row, "expire_at")?.map(|end| end.since(at)),
         stream_text: row::value(row, "stream_text")?,
+        model_streams: row::maybe(row, "supports_streaming")?.unwrap_or(true),
     })
 }
 

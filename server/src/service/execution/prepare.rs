@@ -116,9 +116,6 @@ impl ExecutionService {
         traits.check(&spec.params).map_err(Error::of_spec)?;
         let model = self.models.resolve(&model_ref, traits, is_confirmed).await?;
         let price = model.price_at(prompt_ledger_runtime::now()).cloned();
-        let streams_text = spec.stream_text || matches!(kind, ExecuteKind::Stream(_));
-        // Whoever runs a queued execution does not know its model: one that does not stream is recorded as not streamed.
-        let is_queued = kind.mode() == ExecutionMode::Async;
         let new = NewExecution {
             id: ExecutionId(prompt_ledger_runtime::new_id()),
             project_id: caller.project.id,
@@ -140,7 +137,7 @@ impl ExecutionService {
             timeout: checked.timeout,
             expire_after: checked.expire_after,
             max_retries: checked.max_retries,
-            stream_text: streams_text && (model.supports_streaming || !is_queued),
+            stream_text: spec.stream_text || matches!(kind, ExecuteKind::Stream(_)),
         };
         let version = ExecutedVersion::of(prompt, version);
         Ok(Prepared { new, version, provider, price, whole: !model.supports_streaming })

@@ -23,6 +23,7 @@ mod model_faults;
 mod models;
 mod modes;
 mod page_tokens;
+mod provider_connections;
 mod queued;
 mod readme;
 mod registry;

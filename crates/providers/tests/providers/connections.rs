@@ -11,6 +11,7 @@ use prompt_ledger_providers::Endpoint;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use prompt_ledger_testkit::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -90,6 +91,18 @@ async fn an_idle_connection_is_kept_as_long_as_the_setting_says() {
         }
         assert_eq!(model.connections(), connections, "{kept:?}");
     }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_not_used_once_its_time_is_over() {
+    let model = FakeModel::start().await;
+    let endpoint = Endpoint { idle_connections: Duration::from_millis(1), ..endpoint(&model.base_url()) };
+    let provider = OpenAi::new(endpoint).unwrap();
+    poll::eventually("a second connection", Duration::from_secs(20), async || {
+        Ask::new(&provider, prompt("hi")).answer().await;
+        if model.connections() > 1 { Ok(()) } else { Err(model.calls()) }
+    })
+    .await;
 }
 
 #[tokio::test]

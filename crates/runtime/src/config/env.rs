@@ -66,6 +66,8 @@ impl fmt::Display for Range {
 
 /// Appended to the name of a secret: the variable that names the file of its value.
 pub(super) const IN_A_FILE: &str = "_FILE";
+/// Settings that other programs share, which prefer them in lower case, as curl does.
+pub(super) const IN_LOWER_CASE_TOO: [&str; 2] = ["HTTPS_PROXY", "NO_PROXY"];
 
 impl Setting {
     pub(super) fn is_secret(&self) -> bool {
@@ -155,7 +157,12 @@ impl<'a> Env<'a> {
     }
 
     fn set(&mut self, setting: &Setting) -> Option<String> {
-        match (self.variable(&self.name(setting)), self.file(setting)) {
+        let name = self.name(setting);
+        let value = match IN_LOWER_CASE_TOO.contains(&setting.name) {
+            true => self.variable(&name.to_ascii_lowercase()).or_else(|| self.variable(&name)),
+            false => self.variable(&name),
+        };
+        match (value, self.file(setting)) {
             // What `Config::from_env` makes of bytes that are not UTF-8.
             (Some(value), None) if value.contains(char::REPLACEMENT_CHARACTER) => {
                 self.mistake(setting, "holds bytes that are not UTF-8")

@@ -109,6 +109,7 @@ fn all() -> impl Iterator<Item = &'static Setting> {
 
 #[cfg(test)]
 mod tests {
+    use super::env::IN_LOWER_CASE_TOO;
     use super::*;
 
     #[test]
@@ -149,7 +150,8 @@ mod tests {
             let in_a_file = setting.is_secret().then(|| format!("{}{IN_A_FILE}", setting.name));
             [setting.name.to_owned()].into_iter().chain(in_a_file)
         });
-        assert_eq!(seen.into_inner(), declared.collect());
+        let in_lower_case = IN_LOWER_CASE_TOO.map(str::to_ascii_lowercase);
+        assert_eq!(seen.into_inner(), declared.chain(in_lower_case).collect());
         for process in [Process::Server, Process::Worker] {
             let help = Config::help(process);
             for setting in all() {

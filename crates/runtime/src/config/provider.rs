@@ -256,6 +256,17 @@ mod tests {
     }
 
     #[test]
+    fn the_systems_proxy_is_read_in_lower_case_first() {
+        let upper = [("HTTPS_PROXY", "http://upper:3128"), ("NO_PROXY", "upper.test")];
+        let lower = [("https_proxy", "http://lower:3128"), ("no_proxy", "lower.test")];
+        for (vars, case) in [(&upper[..], "upper"), (&lower[..], "lower"), (&[upper, lower].concat()[..], "lower")] {
+            let openai = &read(vars).unwrap().instances["openai"];
+            assert_eq!(openai.proxy.as_ref().unwrap().expose(), format!("http://{case}:3128"));
+            assert_eq!(openai.no_proxy, format!("{case}.test"));
+        }
+    }
+
+    #[test]
     fn each_mistake_is_told_by_its_variable_and_shows_no_secret() {
         for (vars, name, other) in [
             (

@@ -66,8 +66,8 @@ settings! {
     OPENAI_BASE_URL: Both, "", Form("an http or https URL"), "any OpenAI-compatible server, which needs no key; absent: OpenAI's";
     ANTHROPIC_API_KEY: Both, "", Secret("a key"), "for Anthropic, or for the base URL below";
     ANTHROPIC_BASE_URL: Both, "", Form("an http or https URL"), "a server that speaks its Messages API; absent: Anthropic's";
-    HTTPS_PROXY: Both, "", Secret("an http URL"), "the proxy for providers at https URLs that have none of their own";
-    NO_PROXY: Both, "", Form("hosts and networks, separated by commas"), "what is reached without HTTPS_PROXY";
+    HTTPS_PROXY: Both, "", Secret("an http URL"), "the proxy for providers at https URLs that have none of their own; `https_proxy` goes before it";
+    NO_PROXY: Both, "", Form("hosts and networks, separated by commas"), "what is reached without HTTPS_PROXY; `no_proxy` goes before it";
 }
 
 const fn instance(

@@ -248,7 +248,7 @@ impl Runner {
         let latency = began.elapsed();
         let (details, text, truncated) = match writer {
             Some(writer) => writer.end().await,
-            None => (untold.0, String::new(), false),
+            None => (untold.details, untold.text, untold.is_truncated),
         };
         match ended {
             Ok(Ok(answer)) => End::Answered(answer),

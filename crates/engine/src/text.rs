@@ -271,15 +271,25 @@ impl TextSink for TextWriter {
     }
 }
 
-/// Keeps what is known of a call besides its text, where nobody may read that while it is written.
+/// Keeps what is known of a call and its text, where nobody may read that while it is written: some servers stream
+/// unasked.
 #[derive(Default)]
-pub(crate) struct Untold(pub(crate) CallDetails);
+pub(crate) struct Untold {
+    pub(crate) details: CallDetails,
+    pub(crate) text: String,
+    /// There was more of it than is kept.
+    pub(crate) is_truncated: bool,
+}
 
 impl TextSink for Untold {
-    fn push(&mut self, _: &str) {}
+    fn push(&mut self, delta: &str) {
+        if !self.is_truncated {
+            (_, self.is_truncated) = text::push_within(&mut self.text, delta, limits::RESPONSE_BYTES);
+        }
+    }
 
     fn told(&mut self, details: CallDetails) {
-        self.0 = details;
+        self.details = details;
     }
 }
 

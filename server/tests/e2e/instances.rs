@@ -73,6 +73,12 @@ async fn an_execution_tells_who_answered_and_how_many_requests_that_took() {
     for (provider, requests) in [("azure", 2), ("azure", 1), ("claude", 1)] {
         let ran = ledger.run(limited(provider)).await;
         assert_eq!((&*ran.response_model, ran.attempt_log[0].requests), ("small", requests), "{provider}");
+        let streamed = WatchRecord::whole(&mut ledger.stream(limited(provider)).await).await.ended.unwrap();
+        let id = ledger.submit(limited(provider)).await;
+        let queued = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await.ended.unwrap();
+        for ended in [streamed, queued] {
+            assert_eq!((&*ended.response_model, ended.attempt_log[0].requests), ("small", 1), "{provider}");
+        }
     }
 }
 
@@ -137,4 +143,18 @@ async fn an_execution_that_fails_or_is_stopped_keeps_what_was_written() {
         let ended = record.ended.unwrap();
         assert_eq!((ended.status(), &*ended.response_text), (v1::ExecutionStatus::Canceled, "one two "));
     }
+}
+
+#[tokio::test]
+async fn what_a_server_streams_unasked_is_kept_where_the_call_is_stopped() {
+    let (ledger, model) = with_instances().await;
+    let chunk = |text: &str| {
+        let chunk = json!({"choices": [{"delta": {"content": text}}]});
+        format!("data: {chunk}\n\n")
+    };
+    model.next(Reply::events([chunk("one "), chunk("two")]).held_after(1, &Gate::new()));
+    let expire_after = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let ended = ledger.run(v1::ExecutionSpec { expire_after, ..of("azure") }).await;
+    assert_eq!(model.last_request().body["stream"], false);
+    assert_eq!((&*ended.error_type, &*ended.response_text), ("expired", "one "));
 }

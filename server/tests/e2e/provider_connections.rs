@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Builder, spec};
+use prompt_ledger_testkit::watch_record::WatchRecord;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -152,4 +154,38 @@ async fn silence_before_and_within_an_answer_is_bounded_by_the_settings() {
     let failed = ran(with("PROVIDER_OWN_TIMEOUT_IDLE"), true).await;
     assert_eq!((&*failed.error_type, &*failed.response_text), ("timeout", "one two "));
     assert!(failed.error_message.contains("nothing came for 200ms"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_timeout_that_was_asked_for_is_the_only_bound_of_silence() {
+    let model = FakeModel::start().await;
+    let bounds = ["PROVIDER_OWN_TIMEOUT_FIRST", "PROVIDER_OWN_TIMEOUT_IDLE"];
+    let builder = bounds.iter().fold(with_own(&model.base_url()), |builder, name| builder.env(name, "100ms"));
+    let ledger = builder.start().await;
+    ledger.active("greet", "one two").await;
+    let own = v1::ModelRef { provider: "own".into(), model_name: "small".into() };
+    let timeout = Some(prost_types::Duration { seconds: 20, nanos: 0 });
+    let spec = v1::ExecutionSpec { model: Some(own), stream_text: Some(true), timeout, ..spec("greet", &[]) };
+    let slow = || Reply::echo().delay(Duration::from_millis(300)).paced(Duration::from_millis(300));
+    model.next(slow());
+    let record = WatchRecord::whole(&mut ledger.stream(spec.clone()).await).await;
+    assert_eq!(record.ended.unwrap().response_text, "one two");
+    model.next(slow());
+    let id = ledger.submit(spec).await;
+    let record = WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await;
+    assert_eq!(record.ended.unwrap().response_text, "one two");
+}
+
+#[tokio::test]
+async fn connections_are_kept_as_long_as_the_setting_says() {
+    for (kept, connections) in [("0s", 3), ("1m", 1)] {
+        let model = FakeModel::start().await;
+        let ledger = with_own(&model.base_url()).env("PROVIDER_OWN_IDLE_CONNECTIONS", kept).start().await;
+        ledger.active("greet", "hi").await;
+        let own = v1::ModelRef { provider: "own".into(), model_name: "small".into() };
+        for _ in 0..3 {
+            ledger.run(v1::ExecutionSpec { model: Some(own.clone()), ..spec("greet", &[]) }).await;
+        }
+        assert_eq!(model.connections(), connections, "{kept}");
+    }
 }

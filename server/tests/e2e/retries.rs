@@ -1,10 +1,11 @@
 //! Retries within the call.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
+use prompt_ledger_testkit::watch_record::WatchRecord;
 use serde_json::json;
 
 use super::analytics::usage;
@@ -33,6 +34,57 @@ async fn what_may_pass_is_tried_again_and_every_attempt_is_logged() {
 }
 
 #[tokio::test]
+async fn each_fault_that_may_pass_is_followed_by_another_call() {
+    let (ledger, model) = start().await;
+    let broken_off = r#"{"choices": [{"message": {"content": "x"}, "finish_reason": "network_error"}]}"#;
+    for (status, body, error_type) in [
+        (408, "{}", "timeout"),
+        (409, "{}", "provider_error"),
+        (425, "{}", "provider_error"),
+        (500, "{}", "provider_error"),
+        (200, r#"{"error": {"code": 502, "message": "down"}}"#, "provider_error"),
+        (200, broken_off, "provider_error"),
+        (200, "{}", "provider_error"),
+    ] {
+        for queued in [false, true] {
+            let calls = model.calls();
+            model.next(Reply::status(status, body));
+            let ran = ended(&ledger, retried(1), queued).await;
+            let errors: Vec<_> = ran.attempt_log.iter().map(|attempt| &*attempt.error_type).collect();
+            assert_eq!((errors, model.calls() - calls), (vec![error_type, ""], 2), "{status} {body}");
+        }
+    }
+}
+
+/// The execution once it has ended, run in its call or through the queue.
+async fn ended(ledger: &Ledger, spec: v1::ExecutionSpec, queued: bool) -> v1::Execution {
+    if !queued {
+        return ledger.run(spec).await;
+    }
+    let id = ledger.submit(spec).await;
+    WatchRecord::whole(&mut ledger.watch(&id, 0).await.unwrap()).await.ended.unwrap()
+}
+
+#[tokio::test]
+async fn the_providers_wish_makes_a_delay_longer_and_never_shorter() {
+    let model = FakeModel::start().await;
+    let past = "Fri, 31 Dec 1999 23:59:59 GMT";
+    for (delays, wish, least) in [("10ms", "1", 1_000), ("400ms", "0", 320), ("400ms", past, 320)] {
+        let ledger = ledger().openai(&model.base_url()).env("RETRY_DELAYS", delays).start().await;
+        ledger.active("greet", "hello").await;
+        for queued in [false, true] {
+            model.next(Reply::status(429, "{}").header("retry-after", wish));
+            let began = Instant::now();
+            let ran = ended(&ledger, retried(1), queued).await;
+            assert_eq!((ran.status(), ran.attempts), (v1::ExecutionStatus::Succeeded, 2));
+            // Jitter shortens a delay of ours by a fifth at most, and a wish not at all.
+            let waited = began.elapsed();
+            assert!(waited >= Duration::from_millis(least), "{delays}, {wish}: {waited:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_budget_ends() {
     let (ledger, model) = start().await;
     model.otherwise(Reply::close());
@@ -50,6 +102,9 @@ async fn what_will_not_pass_is_not_tried_again() {
         (401, "{}", "provider_auth"),
         (404, "{}", "invalid_request"),
         (429, quota, "quota_exhausted"),
+        (500, r#"{"error": {"code": "context_length_exceeded"}}"#, "invalid_request"),
+        (501, "{}", "invalid_request"),
+        (200, r#"{"error": {"code": 400, "message": "no"}}"#, "invalid_request"),
     ] {
         let calls = model.calls();
         model.next(Reply::status(status, body));

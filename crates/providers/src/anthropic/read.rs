@@ -15,6 +15,9 @@ json_object!(Event {
     "stop_reason" => stop_reason,
     "usage" => usage,
     "error" => error,
+    "msg" => msg,
+    "errors" => errors,
+    "detail" => detail,
     "code" => code,
 });
 
@@ -41,8 +44,10 @@ const ONLY: i64 = 0;
 impl Event<'_> {
     /// Whether it says so itself. A message by itself, with a code or a type, is an error too.
     fn is_error(&self, kind: &str) -> bool {
-        let is_bare = self.message.is_text() && (self.code.is_told() || !kind.is_empty());
-        self.error.is_told() || kind == "error" || is_bare && !self.content.is_given()
+        let has_words = self.message.is_text() || self.msg.is_text();
+        let is_bare = has_words && (self.code.is_told() || !kind.is_empty());
+        let is_listed = !self.usage.is_given() && (self.errors.is_told() || self.detail.is_told());
+        self.error.is_error() || kind == "error" || !self.content.is_given() && (is_bare || is_listed)
     }
 }
 
@@ -80,16 +85,20 @@ pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Resu
     Ok(())
 }
 
+/// Blocks, or one text in their place.
 fn read_blocks(content: Raw<'_>, answer: &mut AnswerSoFar) {
+    if content.is_text() {
+        answer.say(ONLY, content);
+    }
     content.each(|block: Raw<'_>| say(block, "text", answer));
 }
 
-/// A block of this type says its text.
+/// A block of this type says its text, and so does one without a type.
 fn say(block: Raw<'_>, text_type: &str, answer: &mut AnswerSoFar) {
     answer.choose();
     let block: Block<'_> = block.object();
     match block.kind.word() {
-        Some(kind) if kind == text_type => {
+        kind if kind.as_deref().is_none_or(|kind| kind == text_type) => {
             answer.say(ONLY, block.text);
         }
         Some(kind) if kind == "tool_use" => answer.call_tools(),

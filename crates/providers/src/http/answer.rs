@@ -5,10 +5,11 @@ use std::time::Instant;
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
+use reqwest::StatusCode;
 
 use super::counts::{Counts, PromptCount};
 use super::finish::FinishWord;
-use super::json::{Lenient, Raw, json_object};
+use super::json::{Raw, json_object};
 use super::outcome::{CallFault, is_model_name, is_request_id};
 use super::prose::Prose;
 use super::redact::Redactor;
@@ -34,6 +35,8 @@ pub(crate) struct AnswerSoFar {
     shown: Option<(String, String)>,
     /// Requests that were made.
     pub(super) requests: i32,
+    /// The status of the refusal whose body is read; absent otherwise.
+    pub(super) refused_with: Option<StatusCode>,
     /// Counts, id or model have come that were not handed on.
     pub(super) has_news: bool,
     /// The choice whose text is kept: the first that said any.
@@ -50,6 +53,8 @@ pub(crate) struct AnswerSoFar {
     pub(super) is_whole: bool,
     /// The protocol's own end mark has come.
     pub(super) is_ended: bool,
+    /// The first words that came in place of a document.
+    pub(super) aside: Option<String>,
     /// The error that the provider told.
     told_fault: Option<CallFault>,
     /// A choice ended with a word for a breakdown: an error, unless one is told.
@@ -69,6 +74,7 @@ impl AnswerSoFar {
             response_model: String::new(),
             shown: None,
             requests: 0,
+            refused_with: None,
             has_news: false,
             followed: None,
             finish: [None; 2],
@@ -78,6 +84,7 @@ impl AnswerSoFar {
             called_tools: false,
             is_whole: false,
             is_ended: false,
+            aside: None,
             told_fault: None,
             breakdown: None,
         }
@@ -146,12 +153,16 @@ impl AnswerSoFar {
         }
     }
 
-    /// A choice said this: a string, or a list of parts with a text each. It is kept if no other choice spoke before.
+    /// A choice said this: a string, a part with a text, or a list of either. It is kept if no other choice spoke before.
     /// Returns whether there was any text.
     pub(crate) fn say(&mut self, choice: i64, content: Raw<'_>) -> bool {
-        let mut has_text = self.say_literal(choice, content);
-        content.each(|Lenient(part): Lenient<Part<'_>>| has_text |= self.say_literal(choice, part.text));
+        let mut has_text = self.say_part(choice, content);
+        content.each(|part: Raw<'_>| has_text |= self.say_part(choice, part));
         has_text
+    }
+
+    fn say_part(&mut self, choice: i64, part: Raw<'_>) -> bool {
+        self.say_literal(choice, part) || self.say_literal(choice, part.object::<Part<'_>>().text)
     }
 
     fn say_literal(&mut self, choice: i64, content: Raw<'_>) -> bool {
@@ -244,10 +255,8 @@ impl AnswerSoFar {
             let message = "the provider's answer ended without saying why: it may be incomplete";
             CallFault::new(ErrorType::Connection, message)
         } else {
-            CallFault::new(
-                ErrorType::ProviderError,
-                "the provider's answer says nothing: no text, and no reason for that",
-            )
+            let aside = self.aside.as_deref().unwrap_or("no text, and no reason for that");
+            CallFault::new(ErrorType::ProviderError, format!("the provider's answer says nothing: {aside}"))
         })
     }
 }

@@ -43,6 +43,8 @@ impl Coding {
         *self = match first.first() {
             None => return,
             Some(&GZIP_MAGIC) => Self::coded(Format::Gzip(MultiGzDecoder::new(Vec::new()))),
+            // The header is wrong.
+            Some(_) if deflate && is_plain(first) => Self::Plain,
             // With zlib's header, as the standard has it, or without, as some servers send it.
             Some(byte) if deflate && byte & 0x0f == 8 => Self::coded(Format::Zlib(ZlibDecoder::new(Vec::new()))),
             Some(_) if deflate => Self::coded(Format::Deflate(DeflateDecoder::new(Vec::new()))),
@@ -53,6 +55,13 @@ impl Coding {
     fn coded(format: Format) -> Self {
         Self::Coded(Box::new(Inflater { format, coded: Bytes::new() }))
     }
+}
+
+/// Whether a body begins as JSON or events do, and as text.
+fn is_plain(first: &[u8]) -> bool {
+    let begins: [&[u8]; 7] = [b"{", b"[", b":", b"data", b"event", b"id", b"retry"];
+    let is_text = str::from_utf8(first).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_text && begins.iter().any(|begin| first.trim_ascii_start().starts_with(begin))
 }
 
 /// Decodes a body piece by piece.

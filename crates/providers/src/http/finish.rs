@@ -20,9 +20,9 @@ impl<'a> FinishWord<'a> {
         if !told.is_given() {
             return None;
         }
-        let word = told.word().unwrap_or_else(|| "unknown".into());
+        let word = told.word().unwrap_or_else(|| told.as_json().chars().take(64).collect());
         Some(match plain(&word).as_str() {
-            "" => return None,
+            "" | "null" | "none" | "0" => return None,
             "stop" | "stopsequence" | "endturn" | "eos" | "eostoken" | "complete" | "completed" => {
                 Self::Reason(FinishReason::Stop)
             }
@@ -44,9 +44,14 @@ impl<'a> FinishWord<'a> {
             | "spii"
             | "guardrailintervened" => Self::Reason(FinishReason::ContentFilter),
             "toolcalls" | "toolcall" | "tooluse" | "functioncall" => Self::Reason(FinishReason::ToolCalls),
-            "error" | "networkerror" | "insufficientsystemresource" | "servererror" | "internalerror" => {
-                Self::Breakdown(word)
-            }
+            "error"
+            | "networkerror"
+            | "insufficientsystemresource"
+            | "servererror"
+            | "internalerror"
+            | "failed"
+            | "failure"
+            | "timeout" => Self::Breakdown(word),
             _ => Self::Reason(FinishReason::Other),
         })
     }
@@ -83,11 +88,11 @@ mod tests {
 
     #[test]
     fn a_breakdown_is_no_reason_and_null_is_nothing() {
-        for word in ["error", "network_error", "insufficient_system_resource", "ERROR"] {
+        for word in ["error", "network_error", "insufficient_system_resource", "ERROR", "timeout", "FAILED"] {
             let json = format!("\"{word}\"");
             assert_eq!(FinishWord::of(Raw::document(&json).unwrap()), Some(FinishWord::Breakdown(word.into())));
         }
-        for json in ["null", "\"\"", "\"_\""] {
+        for json in ["null", "\"\"", "\"_\"", "\"null\"", "\"None\"", "0"] {
             assert_eq!(FinishWord::of(Raw::document(json).unwrap()), None, "{json}");
         }
     }

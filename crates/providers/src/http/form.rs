@@ -25,47 +25,67 @@ pub(crate) struct RequestForm {
     pub(crate) streams: bool,
 }
 
-/// What refusals of a value say. One that was too large is not sent under another name, which a server that ignores unknown
-/// fields would take for no limit.
-const OF_A_VALUE: [&str; 14] = [
+/// What refusals of a limit's value say. One that was too large is not sent under another name, which a server that
+/// ignores unknown fields would take for no limit.
+const OF_A_VALUE: [&str; 22] = [
+    "<",
+    ">",
     "at least",
     "at most",
     "between",
     "context",
     "exceed",
     "greater than",
+    "higher than",
     "integer",
+    "invalid max_",
     "less than",
     "maximum",
     "minimum",
-    "out of range",
+    "more than",
+    "positive",
+    "range",
+    "too big",
     "too high",
     "too large",
     "too small",
+    "up to",
+];
+/// What refusals of a name say, whatever else they say.
+const OF_A_NAME: [&str; 10] = [
+    "additional propert",
+    "extra fields",
+    "extra inputs",
+    "instead",
+    "not supported",
+    "unexpected",
+    "unknown",
+    "unrecognized",
+    "unsupported param",
+    "use max_",
 ];
 
-/// The fields of ours that a refusal names; none where it is of the limit's value.
+/// The fields of ours that a refusal names; no limit where it is of the limit's value.
 pub(super) fn refused_fields(refusal: &str) -> Vec<&'static str> {
     let named = [MAX_TOKENS, MAX_COMPLETION_TOKENS, STREAM_OPTIONS, STREAM].into_iter();
     let mut named: Vec<_> =
         named.filter(|field| refusal.match_indices(field).any(|(at, _)| is_name(refusal, at, field))).collect();
-    let is_limit = |field: &str| [MAX_TOKENS, MAX_COMPLETION_TOKENS].contains(&field);
-    let limits = named.iter().filter(|field| is_limit(field)).count();
-    // One that names both says which to send.
-    if limits == 1 {
-        let lower = refusal.to_ascii_lowercase();
-        if OF_A_VALUE.iter().any(|words| lower.contains(words)) {
-            named.retain(|field| !is_limit(field));
-        }
+    let words: String = refusal.chars().filter(|c| !is_quote(*c)).map(|c| c.to_ascii_lowercase()).collect();
+    let says = |words_of: &[&str]| words_of.iter().any(|said| words.contains(said));
+    if says(&OF_A_VALUE) && !says(&OF_A_NAME) {
+        named.retain(|field| ![MAX_TOKENS, MAX_COMPLETION_TOKENS].contains(field));
     }
     named
+}
+
+fn is_quote(c: char) -> bool {
+    matches!(c, '"' | '\'' | '`' | '\\')
 }
 
 /// Whether this is the field's whole name; `stream` is an ordinary word unless it is quoted.
 fn is_name(text: &str, at: usize, field: &str) -> bool {
     let (before, behind) = (text[..at].chars().next_back(), text[at + field.len()..].chars().next());
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let is_quote = |c: char| matches!(c, '"' | '\'' | '`' | '\\');
     if field.contains('_') {
         !before.is_some_and(is_part) && !behind.is_some_and(is_part)
     } else {
@@ -74,12 +94,13 @@ fn is_name(text: &str, at: usize, field: &str) -> bool {
 }
 
 impl RequestForm {
-    /// The form for a server that refused these fields of a request in this form; absent where none is without them.
-    pub(super) fn without(self, refused: &[&str], has_limit: bool, is_stream: bool) -> Option<Self> {
+    /// The form for a server that refused these fields of a request in this form; absent where none is without them. No
+    /// field takes its `usual` form again, so there are at most three others.
+    pub(super) fn without(self, usual: Self, refused: &[&str], has_limit: bool, is_stream: bool) -> Option<Self> {
         let names = |field| refused.contains(&field);
         let limit = if self.is_completion_limit { MAX_COMPLETION_TOKENS } else { MAX_TOKENS };
         let mut other = self;
-        if has_limit && names(limit) {
+        if has_limit && names(limit) && self.is_completion_limit == usual.is_completion_limit {
             other.is_completion_limit = !self.is_completion_limit;
         }
         if is_stream && self.asks_for_usage && names(STREAM_OPTIONS) {
@@ -137,6 +158,12 @@ mod tests {
             ("", &[]),
             ("max_tokens is too large: 100000. This model supports at most 16384 completion tokens", &[]),
             (r#"{"detail":[{"loc":["body","max_tokens"],"msg":"Input should be less than or equal to 8192"}]}"#, &[]),
+            ("Invalid max_tokens value, the valid range of max_tokens is [1, 8192]", &[]),
+            ("<400> InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 8192]", &[]),
+            ("max_tokens must be <= 8192", &[]),
+            ("`max_tokens` or `max_completion_tokens` must be positive", &[]),
+            ("Invalid 'max_completion_tokens': no more than 4096", &[]),
+            ("max_tokens: Extra inputs are not permitted, up to 1 error", &["max_tokens"]),
             (
                 "max_completion_tokens must be a positive INTEGER; so must stream_options be an object",
                 &["stream_options"],
@@ -166,7 +193,20 @@ mod tests {
             (USUAL, &["stream"], false, false, None),
             (USUAL, &[], true, true, None),
         ] {
-            assert_eq!(form.without(refused, has_limit, is_stream), expected, "{form:?} {refused:?}");
+            assert_eq!(form.without(form, refused, has_limit, is_stream), expected, "{form:?} {refused:?}");
+        }
+    }
+
+    #[test]
+    fn each_field_has_one_other_form() {
+        let all = [MAX_TOKENS, MAX_COMPLETION_TOKENS, STREAM_OPTIONS, STREAM];
+        for refused in [&all[..], &all[..3], &all[..2], &all[..1]] {
+            let mut form = USUAL;
+            let others = std::iter::from_fn(|| {
+                form = form.without(USUAL, refused, true, form.streams)?;
+                Some(form)
+            });
+            assert!(others.take(9).count() <= 3, "{refused:?}");
         }
     }
 

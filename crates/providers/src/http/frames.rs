@@ -5,7 +5,8 @@
 use std::mem::take;
 
 use bytes::Bytes;
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
+use serde::de::IgnoredAny;
 
 use super::budget::SMALL_BYTES;
 
@@ -41,6 +42,8 @@ pub(super) struct Decoder {
     mark: Mark,
     /// Set within a JSON object.
     object: Option<Nesting>,
+    /// The unfinished line has come to its end.
+    has_line: bool,
     /// The unfinished event is marked as an error.
     is_error: bool,
     /// Something came that belongs to neither form.
@@ -110,6 +113,11 @@ impl Decoder {
     /// Consumes bytes up to the end of a document, or all of them. Returns the document.
     pub(super) fn feed(&mut self, bytes: &mut Bytes) -> Option<BodyFrame> {
         self.skip_mark(bytes);
+        if take(&mut self.has_line)
+            && let Some(event) = self.end_line()
+        {
+            return Some(event);
+        }
         while !bytes.is_empty() {
             if let Some(object) = &mut self.object {
                 let end = object.end(bytes);
@@ -154,7 +162,7 @@ impl Decoder {
         None
     }
 
-    /// The document that the end of the body left unfinished.
+    /// The next document that the end of the body left unfinished.
     pub(super) fn finish(&mut self) -> Option<BodyFrame> {
         if self.object.take().is_some() {
             return Some(BodyFrame { data: take(&mut self.buffer).into(), kind: FrameKind::Bare });
@@ -248,6 +256,13 @@ impl Decoder {
                 false
             }
         };
+        if is_data && !self.is_error && self.has_document() {
+            // The empty line between two events is missing. This line is read again as the first of the next event.
+            let data = Bytes::copy_from_slice(&self.buffer[..self.line_at - 1]);
+            self.buffer.drain(..take(&mut self.line_at));
+            self.has_line = true;
+            return Some(BodyFrame { data, kind: FrameKind::Event });
+        }
         if is_data {
             let length = value.len();
             self.buffer.drain(self.line_at..self.buffer.len() - length);
@@ -257,6 +272,13 @@ impl Decoder {
         }
         self.line_at = self.buffer.len();
         None
+    }
+
+    /// Whether the unfinished event has one line of data, which is a document.
+    fn has_document(&self) -> bool {
+        let Some(data) = self.line_at.checked_sub(1).map(|end| &self.buffer[..end]) else { return false };
+        let is_json = || serde_json::from_slice::<IgnoredAny>(data).is_ok();
+        memchr(b'\n', data).is_none() && (data == b"[DONE]" || data.starts_with(b"{") && is_json())
     }
 
     /// The data of all lines, if there was any, or where the event is an error.

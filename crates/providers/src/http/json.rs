@@ -42,6 +42,11 @@ impl<'a> Raw<'a> {
         self.is_given() && !matches!(self.0, "false" | "0") && self.0.contains(says)
     }
 
+    /// Whether the value is an error that says something: an object whose fields all say nothing is none.
+    pub(crate) fn is_error(self) -> bool {
+        self.is_told() && (!self.0.starts_with('{') || self.object::<AnyTold>().0)
+    }
+
     /// The string's JSON, in its quotation marks; absent where the value is no string.
     pub(super) fn literal(self) -> Option<&'a str> {
         self.0.starts_with('"').then_some(self.0)
@@ -119,6 +124,20 @@ impl<'de, E: Deserialize<'de>, F: FnMut(E)> Visitor<'de> for Elements<E, F> {
             (self.0)(element);
         }
         Ok(())
+    }
+}
+
+/// Whether any field of an object says something.
+#[derive(Default)]
+struct AnyTold(bool);
+
+impl<'a> Object<'a> for AnyTold {
+    fn read<A: MapAccess<'a>>(mut fields: A) -> Result<Self, A::Error> {
+        let mut is_told = false;
+        while fields.next_key_seed(OneOf(&[]))?.is_some() {
+            is_told |= fields.next_value::<Raw<'a>>()?.is_told();
+        }
+        Ok(Self(is_told))
     }
 }
 

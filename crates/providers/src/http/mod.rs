@@ -127,6 +127,11 @@ impl Http {
             // Only the end of the answer had not come.
             if so_far.is_all_told() { Ok(()) } else { Err(CallFault::new(ErrorType::Timeout, message)) }
         });
+        let asked = asked.map_err(|fault| match so_far.refused_with {
+            // It was refused, only the reason did not come.
+            Some(status) if fault.error_type == ErrorType::Timeout => refusal::classify(status, None),
+            _ => fault,
+        });
         let latency = so_far.began.elapsed();
         let finish_reason = so_far.finish_reason();
         let CallDetails { usage, request_id, response_model, requests } = so_far.details(&self.redactor);
@@ -158,7 +163,8 @@ impl Http {
         self.bodies.parse(length, redacting).await.unwrap_or_else(|fault| fault.message)
     }
 
-    /// Asks once; where the server refuses a field that we added, once more in another form.
+    /// Asks once; where the server refuses a field that we added, once more in another form: once for each such field.
+    /// Only a form that was answered is remembered: a refusal may name fields because it repeats what was sent.
     async fn ask(
         &self,
         call: &Call<'_>,
@@ -174,21 +180,19 @@ impl Http {
             let streams = wants_stream && form.streams;
             let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn TextSink);
             let asked = self.ask_in(form, streams, call, sink, so_far, write).await;
-            let other = asked.as_ref().err().and_then(|fault| form.without(&fault.refused_fields, has_limit, streams));
-            match (&asked, other) {
-                (Ok(()), _) if form != usual => self.forms.learn(call.model, form),
-                (Err(_), Some(other)) if form == usual => {
+            let refused = asked.as_ref().err().map(|fault| &*fault.refused_fields).unwrap_or_default();
+            match form.without(usual, refused, has_limit, streams) {
+                Some(other) => {
                     form = other;
                     so_far.begin_again();
-                    continue;
                 }
-                // It refuses several fields, one at a time: the next call begins without both.
-                (Err(_), Some(other)) if other.is_completion_limit == form.is_completion_limit => {
-                    self.forms.learn(call.model, other);
+                None => {
+                    if asked.is_ok() && form != usual {
+                        self.forms.learn(call.model, form);
+                    }
+                    return asked;
                 }
-                _ => {}
             }
-            return asked;
         }
     }
 
@@ -250,7 +254,10 @@ impl Http {
         if response.status().is_success() {
             return Ok((ResponseBody::new(response, Arc::clone(&self.place), silence)?, retry_after));
         }
-        Err(CallFault { retry_after, ..self.refusal(response).await })
+        so_far.refused_with = Some(response.status());
+        let fault = self.refusal(response).await;
+        so_far.refused_with = None;
+        Err(CallFault { retry_after, ..fault })
     }
 
     async fn refusal(&self, response: Response) -> CallFault {

@@ -13,6 +13,7 @@ use super::answer::{AnswerSoFar, ReadDocument};
 use super::body::{ResponseBody, too_large};
 use super::budget::{BodyBudget, BodyRoom, SMALL_BYTES};
 use super::frames::{BodyFrame, Decoder, FrameKind};
+use super::json::Raw;
 use super::outcome::CallFault;
 use super::redact::Redactor;
 use super::refusal;
@@ -89,7 +90,7 @@ impl AnswerReader {
             // A long document is the decoder's buffer, which takes its room along.
             let room = (length > SMALL_BYTES).then(|| replace(&mut self.room, BodyRoom::new(&self.budget)));
             let reading = move |so_far: &mut AnswerSoFar| {
-                let read = understand(&frame, so_far, dialect);
+                let read = understand(&frame, so_far, dialect, at_end);
                 // In this order: the document occupies its room until it is dropped.
                 drop(frame);
                 drop(room);
@@ -127,7 +128,10 @@ impl AnswerReader {
     /// The next document.
     async fn next(&mut self) -> Result<Option<BodyFrame>, CallFault> {
         loop {
-            let frame = self.decoder.feed(&mut self.unread);
+            let frame = match self.decoder.feed(&mut self.unread) {
+                None if self.at_end => self.decoder.finish(),
+                frame => frame,
+            };
             let (is_bare, length) = match &frame {
                 Some(frame) => (frame.kind == FrameKind::Bare, frame.data.len()),
                 None => (self.decoder.is_in_object(), self.decoder.buffer.len()),
@@ -149,7 +153,7 @@ impl AnswerReader {
             }
             let Some(bytes) = self.body.piece().await? else {
                 self.at_end = true;
-                return Ok(self.decoder.finish());
+                continue;
             };
             let length = self.decoder.buffer.len() + bytes.len();
             if length > SMALL_BYTES {
@@ -181,8 +185,13 @@ fn push(sink: &mut dyn TextSink, so_far: &AnswerSoFar, pushed: &mut usize) {
     }
 }
 
-/// Reads one document. One with a lexical fault is read once more without it.
-fn understand(frame: &BodyFrame, so_far: &mut AnswerSoFar, dialect: ReadDocument) -> Result<(), CallFault> {
+/// Reads one document; `at_end`: the body has ended behind it. One with a lexical fault is read once more without it.
+fn understand(
+    frame: &BodyFrame,
+    so_far: &mut AnswerSoFar,
+    dialect: ReadDocument,
+    at_end: bool,
+) -> Result<(), CallFault> {
     // The check alone is many times as fast as the replacement.
     let text = str::from_utf8(&frame.data).map_or_else(|_| String::from_utf8_lossy(&frame.data), Cow::Borrowed);
     if frame.kind == FrameKind::ErrorEvent {
@@ -191,10 +200,33 @@ fn understand(frame: &BodyFrame, so_far: &mut AnswerSoFar, dialect: ReadDocument
     }
     so_far.begin_document();
     let was_whole = take(&mut so_far.is_whole);
-    let read = dialect(&text, so_far).or_else(|error| match repaired(&text) {
-        Some(fixed) => dialect(&fixed, so_far),
+    let read = read_value(&text, so_far, dialect).or_else(|error| match repaired(&text) {
+        Some(fixed) => read_value(&fixed, so_far, dialect),
         None => Err(error),
     });
     so_far.is_whole = was_whole || so_far.is_whole && frame.kind == FrameKind::Bare;
-    read.map_err(|error| CallFault::invalid_response(format!("the provider's answer is no JSON: {error}")))
+    read.map_err(|error| match error.is_eof() && at_end {
+        true => CallFault::new(ErrorType::Connection, "the provider's answer was cut off within its JSON"),
+        false => CallFault::invalid_response(format!("the provider's answer is no JSON: {error}")),
+    })
+}
+
+/// Reads an object, or each object of a list. Words in place of one may say what went wrong.
+fn read_value(json: &str, so_far: &mut AnswerSoFar, dialect: ReadDocument) -> serde_json::Result<()> {
+    if !json.trim_start().starts_with(['[', '"']) {
+        return dialect(json, so_far);
+    }
+    let value = Raw::document(json)?;
+    if let Some(words) = value.word()
+        && so_far.aside.is_none()
+    {
+        so_far.aside = Some(words.into_owned());
+    }
+    let mut read = Ok(());
+    value.each(|element: Raw<'_>| {
+        if read.is_ok() {
+            read = dialect(element.as_json(), so_far);
+        }
+    });
+    read
 }

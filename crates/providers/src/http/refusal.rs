@@ -57,7 +57,8 @@ pub(super) fn classify(status: StatusCode, body: Option<&[u8]>) -> CallFault {
         // Words of a gateway.
         (None, Some(words)) => words.to_owned(),
     };
-    let mut fault = CallFault::new(error_type(Some(status), &reason), message);
+    // What stands in the body is the server's own, the status may be a gateway's.
+    let mut fault = CallFault::new(error_type(reason.status.or(Some(status)), &reason), message);
     if matches!(code, 400 | 422) {
         fault.refused_fields = refused_fields(text.unwrap_or_default());
     }
@@ -67,8 +68,9 @@ pub(super) fn classify(status: StatusCode, body: Option<&[u8]>) -> CallFault {
 /// The error that a document tells, which is JSON or words: `{"error": {"code": 502, ...}}`.
 pub(crate) fn told(document: &str) -> CallFault {
     let document = document.trim();
-    let reason =
-        if Raw::document(document).is_ok() { RefusalReason::of(document) } else { RefusalReason::words(document) };
+    let fixed = if Raw::document(document).is_ok() { None } else { repaired(document) };
+    let json = fixed.as_deref().unwrap_or(document);
+    let reason = if Raw::document(json).is_ok() { RefusalReason::of(json) } else { RefusalReason::words(document) };
     let error_type = error_type(reason.status, &reason);
     let message = reason.message.map_or_else(|| format!("the provider told an error: {document}"), Cow::into_owned);
     CallFault::new(error_type, message)
@@ -96,13 +98,10 @@ fn error_type(status: Option<StatusCode>, reason: &RefusalReason<'_>) -> ErrorTy
 fn exact_word(word: &str) -> Option<ErrorType> {
     Some(match word {
         // The quota is spent or a payment is missing: retrying does not help.
-        "insufficientquota"
-        | "quotaexceeded"
-        | "billinghardlimitreached"
-        | "billingnotactive"
-        | "billingerror"
-        | "insufficientuserquota"
-        | "insufficientbalance" => ErrorType::QuotaExhausted,
+        "billinghardlimitreached" | "billingnotactive" | "billingerror" | "arrearage" | "paymentrequired" => {
+            ErrorType::QuotaExhausted
+        }
+        _ if is_spent(word) => ErrorType::QuotaExhausted,
         "contentfilter" | "contentpolicyviolation" | "responsibleaipolicyviolation" => ErrorType::ContentFiltered,
         "contextlengthexceeded"
         | "exceedcontextsizeerror"
@@ -123,6 +122,13 @@ fn exact_word(word: &str) -> Option<ErrorType> {
         }
         _ => return None,
     })
+}
+
+/// Whether a word says that what was paid for is used up: `insufficient_quota`, `exceeded_current_quota_error`.
+fn is_spent(word: &str) -> bool {
+    let what = ["quota", "balance", "credit", "funds"];
+    let how = ["insufficient", "exceeded", "exhausted", "outof"];
+    what.iter().any(|what| word.contains(what)) && how.iter().any(|how| word.contains(how)) && !word.contains("rate")
 }
 
 /// The meaning of a code or type that servers use for many things.

@@ -12,15 +12,19 @@ pub(super) fn wish(headers: &HeaderMap, now: fn() -> SystemTime) -> Option<Durat
     let seconds = |value: &str| Duration::try_from_secs_f64(value.parse().ok()?).ok();
     let millis =
         text("retry-after-ms").and_then(|value| Duration::try_from_secs_f64(value.parse::<f64>().ok()? / 1e3).ok());
-    millis.or_else(|| {
-        let value = text(RETRY_AFTER.as_str())?;
-        // Seconds may have a fraction, as some gateways send them.
-        seconds(value).or_else(|| {
-            let date = httpdate::parse_http_date(value).ok()?;
-            let sent = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
-            Some(date.duration_since(sent.unwrap_or_else(now)).unwrap_or_default())
+    // None of a millisecond, or none that can be read, is no wish beside the other header.
+    millis
+        .filter(|wish| !wish.is_zero())
+        .or_else(|| {
+            let value = text(RETRY_AFTER.as_str())?;
+            // Seconds may have a fraction, as some gateways send them.
+            seconds(value).or_else(|| {
+                let date = httpdate::parse_http_date(value).ok()?;
+                let sent = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+                Some(date.duration_since(sent.unwrap_or_else(now)).unwrap_or_default())
+            })
         })
-    })
+        .or(millis)
 }
 
 #[cfg(test)]

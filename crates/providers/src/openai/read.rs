@@ -13,6 +13,9 @@ json_object!(Completion {
     "error" => error,
     "object" => object,
     "message" => message,
+    "msg" => msg,
+    "errors" => errors,
+    "detail" => detail,
     "code" => code,
     "type" => kind,
 });
@@ -23,6 +26,7 @@ json_object!(Choice {
     "index" => index,
     "message" => message,
     "delta" => delta,
+    "text" => text,
     "finish_reason" => finish_reason,
     "error" => error,
     "usage" => usage,
@@ -40,10 +44,17 @@ json_object!(
 
 impl Completion<'_> {
     /// Whether it says so itself. A message by itself, with a code or a type, is an error too.
-    fn is_error(&self) -> bool {
-        let is_bare = self.message.is_text() && (self.code.is_told() || self.kind.is_told());
+    fn is_error(&self, has_choice: bool) -> bool {
+        let has_words = self.message.is_text() || self.msg.is_text();
+        let is_bare = has_words && (self.code.is_told() || self.kind.is_told());
+        let is_listed = !self.usage.is_given() && (self.errors.is_told() || self.detail.is_told());
         let is_named = self.object.word().as_deref() == Some("error");
-        self.error.is_told() || is_named || is_bare && !self.choices.is_given()
+        self.error.is_error() || is_named || !has_choice && (is_bare || is_listed)
+    }
+
+    /// Whether it says that it is a piece of an answer.
+    fn is_chunk(&self) -> bool {
+        self.object.word().is_some_and(|word| word.ends_with("chunk"))
     }
 }
 
@@ -53,28 +64,32 @@ pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Resu
     answer.tell_model(completion.model);
     answer.tell_usage(completion.groq.object::<Groq<'_>>().usage);
     answer.tell_usage(completion.usage);
-    let mut is_error = completion.is_error();
-    let mut position = 0;
+    let (mut position, mut is_error) = (0, false);
     completion.choices.each(|Lenient(choice): Lenient<Choice<'_>>| {
         let index = choice.index.count().unwrap_or(position);
         position += 1;
-        is_error |= choice.error.is_told();
+        is_error |= choice.error.is_error();
         answer.tell_usage(choice.usage);
-        read_choice(&choice, index, answer);
+        read_choice(&choice, index, completion.is_chunk(), answer);
     });
-    if is_error {
+    if is_error || completion.is_error(position > 0) {
         answer.fail(told_error(document));
     }
     Ok(())
 }
 
-fn read_choice(choice: &Choice<'_>, index: i64, answer: &mut AnswerSoFar) {
-    let has_delta = choice.delta.is_given();
+fn read_choice(choice: &Choice<'_>, index: i64, is_chunk: bool, answer: &mut AnswerSoFar) {
+    let (has_delta, has_message) = (choice.delta.is_given(), choice.message.is_given());
     // Some servers send all of the text so far as `message` beside each delta.
     if !has_delta || !say(choice.delta, index, answer) && answer.is_silent() {
         say(choice.message, index, answer);
     }
-    if choice.message.is_given() && !has_delta {
+    // As completions had it before there were chats.
+    if !has_delta && !has_message && choice.text.is_given() {
+        answer.choose();
+        answer.say(index, choice.text);
+    }
+    if has_message && !has_delta && !is_chunk {
         answer.be_whole();
     }
     answer.finish(index, choice.finish_reason);

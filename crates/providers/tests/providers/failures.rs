@@ -7,10 +7,12 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
-use prompt_ledger_providers::Endpoint;
+use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::setup::{Ask, KEY, both, endpoint, openai, prompt};
@@ -38,7 +40,7 @@ async fn each_answer_that_is_none_has_its_kind() {
             (Reply::empty(), ErrorType::ProviderError),
             (Reply::status(200, "{}"), ErrorType::ProviderError),
             (Reply::status(204, ""), ErrorType::ProviderError),
-            (Reply::status(200, "{\"a\":".repeat(1000)), ErrorType::InvalidResponse),
+            (Reply::status(200, "{\"a\":".repeat(1000)), ErrorType::Connection),
             (Reply::cut(), ErrorType::Connection),
             (Reply::close(), ErrorType::Connection),
             (Reply::huge(limits::PROVIDER_BODY_BYTES + 1), ErrorType::ResponseTooLarge),
@@ -57,6 +59,32 @@ async fn each_answer_that_is_none_has_its_kind() {
             let (failure, _) = Ask::new(&*provider, prompt("hi")).broken().await;
             assert_eq!(failure.error_type, expected, "{reply:?} gave {failure:?} as a stream");
             assert_eq!(model.calls(), calls + 2, "{reply:?} was called once");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_whose_reason_does_not_come_is_one_all_the_same() {
+    for (status, expected) in [(401, ErrorType::ProviderAuth), (400, ErrorType::InvalidRequest)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = endpoint(&format!("http://{}", listener.local_addr().unwrap()));
+        tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let head = format!("HTTP/1.1 {status} No\r\ncontent-length: 100\r\n\r\n{{\"error\":");
+                stream.read_buf(&mut Vec::with_capacity(4096)).await.unwrap();
+                stream.write_all(head.as_bytes()).await.unwrap();
+                open.push(stream);
+            }
+        });
+        let providers: [Box<dyn Provider>; 2] =
+            [Box::new(OpenAi::new(endpoint.clone()).unwrap()), Box::new(Anthropic::new(endpoint).unwrap())];
+        for provider in &providers {
+            let ask = Ask::new(&**provider, prompt("hi")).timeout(SHORT);
+            for failure in [ask.failure().await, ask.broken().await.0] {
+                assert_eq!(failure.error_type, expected, "{failure:?}");
+                assert!(failure.message.contains(&format!("HTTP {status}")), "{failure:?}");
+            }
         }
     }
 }

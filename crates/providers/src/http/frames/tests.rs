@@ -31,6 +31,9 @@ fn events_are_read_in_every_form_that_servers_send() {
         ("\u{feff}\n\ndata: a\n\n", &["a"]),
         ("data: ä\u{2028}b\n\n", &["ä\u{2028}b"]),
         ("data: a\n\ndata: b", &["a"]),
+        ("data: {\"a\":1}\ndata: {\"b\":\ndata: 2}\n\n", &["{\"a\":1}", "{\"b\":\n2}"]),
+        ("data: {}\ndata: [DONE]\n\n", &["{}", "[DONE]"]),
+        ("data: [DONE]\nid: 1\ndata: {}\n\n", &["[DONE]", "{}"]),
     ] {
         let frames = fed(&mut Decoder::default(), bytes.as_bytes());
         assert_eq!(texts(&frames), expected, "{bytes:?}");

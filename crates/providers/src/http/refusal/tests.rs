@@ -49,6 +49,10 @@ fn the_word_goes_before_the_status() {
     };
     for (status, code, expected) in [
         (429, "insufficient_quota", QuotaExhausted),
+        (429, "exceeded_current_quota_error", QuotaExhausted),
+        (403, "insufficient_credits", QuotaExhausted),
+        (500, "400", InvalidRequest),
+        (400, "429", RateLimited),
         (403, "billing_not_active", QuotaExhausted),
         (400, "content_filter", ContentFiltered),
         (400, "content_policy_violation", ContentFiltered),

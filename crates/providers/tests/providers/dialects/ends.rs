@@ -65,6 +65,12 @@ async fn an_answer_ends_with_a_reason_or_with_the_end_mark() {
             cut(),
         ),
         row(
+            "a reason that is the word null",
+            events(&[chunks[0].clone(), openai::finish("null")]),
+            events(&[parts[1].clone(), anthropic::finish("None")]),
+            cut(),
+        ),
+        row(
             "whole, without a reason",
             r#"{"choices":[{"message":{"content":"hi"}}]}"#,
             r#"{"content":[{"type":"text","text":"hi"}]}"#,

@@ -10,6 +10,7 @@ mod errors;
 mod forms;
 mod lexical;
 mod models;
+mod odd;
 mod other_forms;
 mod vendors;
 

@@ -47,7 +47,7 @@ async fn a_refused_limit_is_sent_under_its_other_name_and_that_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_both_names_is_asked_twice() {
+async fn a_server_that_refuses_both_names_of_a_limit_is_asked_twice() {
     let model = FakeModel::start().await;
     let provider = openai(&model);
     for _ in 0..2 {
@@ -111,27 +111,66 @@ async fn a_stream_is_asked_for_without_its_options_or_whole_where_those_are_refu
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_two_fields_one_at_a_time_gets_neither_from_the_next_call_on() {
+async fn a_server_that_refuses_several_fields_one_at_a_time_is_asked_once_more_for_each() {
     let model = FakeModel::start().await;
-    let (openai, from) = (openai(&model), model.calls());
-    for field in ["max_tokens", "stream_options"] {
-        model.next(Reply::status(400, format!(r#"{{"error":{{"message":"Unrecognized field: {field}"}}}}"#)));
+    let orders = [
+        ["max_tokens", "stream_options", "'stream'"],
+        ["'stream'", "max_tokens", ""],
+        ["stream_options", "'stream'", "max_tokens"],
+    ];
+    for order in orders {
+        let (openai, from) = (openai(&model), model.calls());
+        let refused = order.into_iter().filter(|field| !field.is_empty());
+        for field in refused.clone() {
+            model.next(Reply::status(400, format!(r#"{{"error":{{"message":"Unrecognized field: {field}"}}}}"#)));
+        }
+        let requests = refused.count() + 1;
+        let ask = || Ask::new(&openai, prompt("one two")).params(limited());
+        for requests in [i32::try_from(requests).unwrap(), 1] {
+            let (answer, pieces) = ask().streamed().await;
+            assert_eq!((answer.requests, pieces.len()), (requests, 1), "{order:?}");
+        }
+        let forms = sent(&model, from, &["max_tokens", "max_completion_tokens", "stream_options", "stream"]);
+        let taken = [json!(null), json!(50), json!(null), json!(false)];
+        assert_eq!(forms[requests - 1..], [taken.clone(), taken], "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_remembered_of_refusals_that_repeat_what_was_sent() {
+    let model = FakeModel::start().await;
+    let openai = openai(&model);
+    let refusal = r#"{"detail":"[{'loc': ('body', 'messages'), 'input': {'stream': True, 'stream_options': {}, 'max_tokens': 50}}]"}"#;
+    for _ in 0..3 {
+        model.next(Reply::status(400, refusal));
     }
     let ask = || Ask::new(&openai, prompt("one two")).params(limited());
     let (failure, _) = ask().broken().await;
-    assert_eq!((failure.error_type, failure.requests), (ErrorType::InvalidRequest, 2));
-    let (_, pieces) = ask().streamed().await;
-    assert_eq!(pieces.len(), 2);
-    let forms = sent(&model, from, &["max_tokens", "max_completion_tokens", "stream_options"]);
-    let (limit, options) = (json!(50), json!({"include_usage": true}));
-    assert_eq!(
-        forms,
-        [
-            [limit.clone(), json!(null), options.clone()],
-            [json!(null), limit.clone(), options],
-            [json!(null), limit, json!(null)]
-        ]
-    );
+    assert_eq!((failure.error_type, failure.requests), (ErrorType::InvalidRequest, 3));
+    let from = model.calls();
+    assert_eq!(ask().streamed().await.1.len(), 2);
+    let usual = [json!(50), json!({"include_usage": true}), json!(true)];
+    assert_eq!(sent(&model, from, &["max_tokens", "stream_options", "stream"]), [usual]);
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_limits_value_changes_no_name() {
+    let model = FakeModel::start().await;
+    let openai = openai(&model);
+    for words in [
+        "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+        "InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 8192]",
+        "max_tokens must be <= 8192",
+        "max_tokens must be positive",
+        "max_tokens / max_completion_tokens must be at most 4096",
+    ] {
+        let from = model.calls();
+        model.next(Reply::status(400, json!({"error": {"message": words}}).to_string()));
+        let failure = Ask::new(&openai, prompt("hi")).params(limited()).failure().await;
+        assert_eq!((failure.error_type, failure.requests), (ErrorType::InvalidRequest, 1), "{words}");
+        Ask::new(&openai, prompt("hi")).params(limited()).answer().await;
+        assert_eq!(sent(&model, from, &["max_tokens"]), [[json!(50)], [json!(50)]], "{words}");
+    }
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ pub use executions::{
 pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};
-pub use processes::{KNOWN_FOR, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
+pub use processes::{KNOWN_FOR, LIVE_FOR, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
 pub use registry::{
     ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
     ResolvedVersion, Revisions,

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::cause::chain;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _, Postgres};
 use tokio::sync::Mutex;
 
 use super::writability::{READ_ONLY, is_read_only};
@@ -48,15 +49,16 @@ pub(super) fn is_not_connected(error: &io::Error) -> bool {
 }
 
 impl ConnectionFailure {
-    /// The error of a pool that had no connection to give although none was in use. Its timeout is replaced by the cause,
-    /// where there is one.
-    pub(super) async fn explained(&self, error: sqlx::Error, options: &PgConnectOptions) -> sqlx::Error {
-        if !matches!(error, sqlx::Error::PoolTimedOut) {
-            return error;
-        }
-        match tokio::time::timeout(TRY, self.cause(options)).await {
-            Ok(Some(cause)) => sqlx::Error::Io(io::Error::other(NotConnected(cause))),
-            Ok(None) | Err(_) => error,
+    /// A connection of a pool in which none is waited for while others use it. A timeout is replaced by what the database
+    /// says to another connection, where it says no.
+    pub(super) async fn acquired(&self, pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
+        let error = match pool.acquire().await {
+            Err(error @ sqlx::Error::PoolTimedOut) => error,
+            acquired => return acquired,
+        };
+        match tokio::time::timeout(TRY, self.cause(&pool.connect_options())).await {
+            Ok(Some(cause)) => Err(sqlx::Error::Io(io::Error::other(NotConnected(cause)))),
+            Ok(None) | Err(_) => Err(error),
         }
     }
 

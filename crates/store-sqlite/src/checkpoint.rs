@@ -87,7 +87,7 @@ impl Checkpointer {
 
 fn report<T>(checkpoint: rusqlite::Result<T>) -> Option<T> {
     let told = |error: &rusqlite::Error| {
-        tracing::warn!(cause = chain(error), "a checkpoint failed; the next one does its work")
+        tracing::warn!(cause = chain(error), "a checkpoint failed; the next one does its work");
     };
     checkpoint.inspect_err(told).ok()
 }

@@ -13,10 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often the queue is measured, unless a measurement takes longer than a tenth of it.
+/// The pause after a measurement.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// The pause after a measurement, at least, as a multiple of the time that it took: counting a long queue takes time.
-const PAUSE_FACTOR: u32 = 10;
+/// The same at least, as a multiple of the time that the measurement took: counting a long queue takes tens of milliseconds.
+const PAUSE_FACTOR: u32 = 20;
 /// Retry delay of a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -101,10 +101,8 @@ impl Backpressure {
     pub async fn run(self: Arc<Self>, store: Arc<dyn ExecutionReader>, stop: CancellationToken) {
         loop {
             let began = Instant::now();
-            match stop.run_until_cancelled(self.measure(&*store)).await {
-                None => return,
-                Some(Ok(())) => {}
-                Some(Err(error)) => tracing::warn!(cause = chain(&error), "the queue's length could not be read"),
+            if stop.run_until_cancelled(self.measure(&*store)).await.is_none() {
+                return;
             }
             let pause = POLL_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {
@@ -113,12 +111,16 @@ impl Backpressure {
         }
     }
 
-    async fn measure(&self, store: &dyn ExecutionReader) -> Result<()> {
+    /// Measures the queue once. After a failure the last measurement stands.
+    pub async fn measure(&self, store: &dyn ExecutionReader) {
         let recorded = lock(&self.depth).recorded;
-        let measured = store.queued(self.depth_limit).await?;
-        let mut depth = lock(&self.depth);
-        (depth.measured, depth.measured_from) = (measured, recorded);
-        Ok(())
+        match store.queued(self.depth_limit).await {
+            Ok(measured) => {
+                let mut depth = lock(&self.depth);
+                (depth.measured, depth.measured_from) = (measured, recorded);
+            }
+            Err(error) => tracing::warn!(cause = chain(&error), "the queue's length could not be read"),
+        }
     }
 }
 

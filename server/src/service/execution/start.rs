@@ -182,7 +182,9 @@ impl ExecutionService {
             let (id, asked) = (new.id, new.clone());
             Ok(match store.submit(new, available_in).await? {
                 Recorded::New(event) => {
-                    place.map(SubmitPlace::recorded);
+                    if let Some(place) = place {
+                        place.recorded();
+                    }
                     providers.note_queued(&asked.model.provider);
                     hints.push(Hint { execution_id: id, attempt: 1, provider: asked.model.provider.as_str().into() });
                     publisher.changed(id, event);

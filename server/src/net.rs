@@ -2,7 +2,6 @@
 
 pub mod descriptors;
 pub mod limit;
-mod throttled_count;
 pub mod tls;
 
 use std::io;
@@ -11,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::Stream;
+use prompt_ledger_domain::cause::chain;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
@@ -19,7 +19,6 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use self::limit::{ConnectionLimit, Permit, Refusal};
-use self::throttled_count::ThrottledCount;
 
 /// Length of the HTTP/2 connection preface.
 const PREFACE_BYTES: usize = 24;
@@ -34,9 +33,6 @@ pub struct Incoming {
     handshake_timeout: Duration,
     /// Present after a failure to accept; nothing is accepted until it ends.
     pause: Option<Pin<Box<Sleep>>>,
-    failed: ThrottledCount,
-    refused: ThrottledCount,
-    refused_by_address: ThrottledCount,
 }
 
 impl Incoming {
@@ -49,23 +45,13 @@ impl Incoming {
         limit: ConnectionLimit,
         handshake_timeout: Duration,
     ) -> Self {
-        Self {
-            listener,
-            tls,
-            limit,
-            handshake_timeout,
-            pause: None,
-            failed: ThrottledCount::default(),
-            refused: ThrottledCount::default(),
-            refused_by_address: ThrottledCount::default(),
-        }
+        Self { listener, tls, limit, handshake_timeout, pause: None }
     }
 
     /// The next connection within the limit. Those beyond it are closed at once: left alone they would fill the
     /// listener's backlog while their clients wait in vain.
     fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<(TcpStream, Permit)> {
         loop {
-            self.tell(cx);
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
@@ -73,33 +59,25 @@ impl Incoming {
             match ready!(self.listener.poll_accept(cx)) {
                 Ok((stream, peer)) => match self.limit.admit(peer.ip()) {
                     Ok(permit) => return Poll::Ready((stream, permit)),
-                    Err(Refusal::Total) => self.refused.happened(),
-                    Err(Refusal::Address) => self.refused_by_address.happened(),
+                    Err(refusal) => refused(refusal),
                 },
                 // Most likely out of file descriptors: an immediate retry would only burn the processor.
                 Err(error) => {
-                    tracing::debug!(%error, "a connection could not be accepted");
-                    self.failed.happened();
+                    let cause = chain(&error);
+                    tracing::warn!(cause, "connections could not be accepted; are there no file descriptors left?");
                     self.pause = Some(Box::pin(tokio::time::sleep(ACCEPT_PAUSE)));
                 }
             }
         }
     }
+}
 
-    fn tell(&mut self, cx: &mut Context<'_>) {
-        if let Some(times) = self.refused.poll_told(cx) {
-            tracing::warn!(connections = times, "refused: there are as many connections as MAX_CONNECTIONS allows");
-        }
-        if let Some(times) = self.refused_by_address.poll_told(cx) {
-            tracing::warn!(
-                connections = times,
-                "refused: their address has as many as MAX_CONNECTIONS_PER_ADDRESS allows"
-            );
-        }
-        if let Some(times) = self.failed.poll_told(cx) {
-            tracing::warn!(times, "connections could not be accepted; has the process run out of file descriptors?");
-        }
-    }
+fn refused(refusal: Refusal) {
+    let cause = match refusal {
+        Refusal::Total => "there are as many connections as MAX_CONNECTIONS allows",
+        Refusal::Address => "their address has as many connections as MAX_CONNECTIONS_PER_ADDRESS allows",
+    };
+    tracing::warn!(cause, "new connections are closed at once");
 }
 
 impl Stream for Incoming {

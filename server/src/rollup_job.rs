@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_store::{Maintenance, RollupPolicy};
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +18,8 @@ pub async fn run(store: Arc<dyn Maintenance>, stop: CancellationToken) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Some(Err(error)) = stop.run_until_cancelled(roll_up(&*store)).await {
-            tracing::warn!(%error, "executions could not be added up; figures are read from the executions meanwhile");
+            let cause = chain(&error);
+            tracing::warn!(cause, "executions could not be added up; figures are read from the executions meanwhile");
         }
     }
 }

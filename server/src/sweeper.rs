@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_store::{Change, Maintenance};
 use tokio::time::Instant;
@@ -64,13 +65,14 @@ impl Sweeper {
         let mut forgotten = Instant::now();
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             if let Err(error) = self.sweep(&mut caution).await {
-                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                tracing::warn!(%error, cause, "expired executions could not be looked for");
+                tracing::warn!(cause = chain(&error), "expired executions could not be looked for");
             }
             if forgotten.elapsed() >= FORGET_INTERVAL {
                 forgotten = Instant::now();
-                // A failure is repeated by the next time; what is old is not listed in between.
-                self.store.forget_processes().await.ok();
+                // The next time repeats it; what is old is not listed in between.
+                if let Err(error) = self.store.forget_processes().await {
+                    tracing::warn!(cause = chain(&error), "old processes could not be deleted");
+                }
             }
         }
     }

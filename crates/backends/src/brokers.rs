@@ -53,18 +53,25 @@ impl Brokers {
     /// connected in the background.
     pub(crate) fn connect(config: &Config, consumer: &str, instances: Vec<String>) -> Result<Self, StartError> {
         let (stop, prefix) = (CancellationToken::new(), &config.backends.broker_prefix);
+        // Executions are taken without a hint long before.
+        let hint_age = 2 * config.execution.redispatch_after;
         let redis = config.backends.redis.as_ref().map(|url| {
             let options = RedisOptions {
                 url: Secret::new(url.expose()),
                 prefix: prefix.clone(),
                 consumer: consumer.to_owned(),
                 instances: instances.clone(),
+                hint_age,
             };
             Redis::open(options, &stop).map_err(|error| format!("REDIS_URL ({url}): {error}"))
         });
         let rabbit = config.backends.amqp.as_ref().map(|url| {
-            let options =
-                RabbitOptions { url: Secret::new(url.expose()), prefix: prefix.clone(), instances: instances.clone() };
+            let options = RabbitOptions {
+                url: Secret::new(url.expose()),
+                prefix: prefix.clone(),
+                instances: instances.clone(),
+                hint_age,
+            };
             Rabbit::open(options, &stop).map_err(|error| format!("AMQP_URL ({url}): {error}"))
         });
         let (redis, rabbit) = (redis.transpose()?.map(Arc::new), rabbit.transpose()?.map(Arc::new));

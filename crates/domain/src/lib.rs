@@ -15,6 +15,7 @@
 //! | [`model`] | models, prices, token counts and cost |
 //! | [`provider`] | the protocols of provider instances, and what a request may ask of one |
 //! | [`usage`] | sums and percentiles over many executions |
+//! | [`cause`] | an error's text for the log, with its causes and without secrets |
 //! | [`page`] | page sizes and page tokens |
 //! | [`ids`] | a newtype per kind of id |
 //! | [`text`] | cutting of texts at a character boundary |
@@ -22,6 +23,7 @@
 //! | [`secret`] | values that `Debug` does not print |
 #![warn(missing_docs)]
 
+pub mod cause;
 pub mod error;
 mod error_constructors;
 pub mod execution;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_queue::{Announcement, Heard, Listener};
 use prompt_ledger_store::Leases;
 use tokio_util::sync::CancellationToken;
@@ -45,8 +46,8 @@ impl CancelListener {
         }
         match tokio::time::timeout(POLL_INTERVAL, self.store.canceled_of(&held)).await {
             Ok(Ok(canceled)) => canceled.iter().for_each(|fence| self.heartbeat.cancel(fence.id)),
-            Ok(Err(error)) => tracing::warn!(%error, "cancels could not be looked for"),
-            Err(_) => tracing::warn!("cancels could not be looked for in time"),
+            Ok(Err(error)) => tracing::warn!(cause = chain(&error), "cancels could not be looked for"),
+            Err(_) => tracing::warn!(cause = "cancels: no answer in time", "cancels could not be looked for"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::{Fence, Leases};
 use tokio::sync::Notify;
@@ -129,11 +130,11 @@ impl Heartbeat {
                 true
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "leases could not be extended");
+                tracing::warn!(cause = chain(&error), "leases could not be extended");
                 false
             }
             Err(_) => {
-                tracing::warn!("leases could not be extended in time");
+                tracing::warn!(cause = "heartbeats: no answer in time", "leases could not be extended");
                 false
             }
         }

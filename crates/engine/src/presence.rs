@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_store::{ProcessRecord, Processes};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// How often a process tells.
 const INTERVAL: Duration = Duration::from_secs(10);
-
-/// How long after it told a process counts as running.
-pub const LIVE_FOR: Duration = Duration::from_secs(30);
 
 pub struct Presence {
     pub store: Arc<dyn Processes>,
@@ -22,7 +20,7 @@ impl Presence {
     /// Tells once. A failure is logged: the next time comes within ten seconds.
     pub async fn announce(&self) {
         if let Err(error) = self.store.announce(&self.process).await {
-            tracing::warn!(%error, "the other processes were not told that this one runs");
+            tracing::warn!(cause = chain(&error), "the other processes were not told that this one runs");
         }
     }
 

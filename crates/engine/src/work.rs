@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Delivery, Queue};
 use prompt_ledger_store::{Claimed, Fence, Holder};
@@ -99,10 +100,12 @@ impl Worker {
             match claimed {
                 Ok(claimed) => return claimed,
                 Err(error) if sent.elapsed() > holder.lease / 2 => {
-                    tracing::warn!(%error, "a claim was given up: the store does not answer");
+                    tracing::warn!(cause = chain(&error), "a claim was given up: the store does not answer");
                     return Vec::new();
                 }
-                Err(error) => tracing::warn!(%error, "a claim is in doubt; asking what it got"),
+                Err(error) => {
+                    tracing::warn!(cause = chain(&error), "a claim is in doubt; asking what it got");
+                }
             }
             tokio::time::sleep(DOUBT_PAUSE).await;
             claimed = self.runner.store.claimed(holder.claim_id).await;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::{Error, Reason, Result};
 use prompt_ledger_store::Fence;
 use tokio::time::Instant;
@@ -32,15 +33,15 @@ where
             Some(Err(error)) => error,
             None => Error::new(Reason::StoreUnavailable, "the process ended before the store answered"),
         };
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        let cause = chain(&error);
         let may_pass = error.parts().retry_after.is_some() && began.elapsed() + pause < REPEAT_FOR;
         let next = tokio::time::sleep(pause.mul_f64(1.0 - prompt_ledger_runtime::jitter() / 2.0));
         if may_pass && tries == 1 {
-            tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, %error, cause, "not written yet; it is repeated");
+            tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, cause, "not written yet; it is repeated");
         }
         if !may_pass || stop.run_until_cancelled(next).await.is_none() {
             let took = began.elapsed();
-            tracing::error!(execution_id = %fence.id, attempt = fence.attempt, tries, ?took, %error, cause,
+            tracing::error!(execution_id = %fence.id, attempt = fence.attempt, tries, ?took, error = cause,
                 "lost: how this attempt ended could not be recorded");
             return Err(error);
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::{Error, Reason};
 use prompt_ledger_store::Maintenance;
 use tokio::time::MissedTickBehavior;
@@ -60,8 +61,8 @@ impl Monitor {
                 match checked {
                     Ok(()) => tracing::info!("the database takes writes again: health says SERVING"),
                     Err(error) => {
-                        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                        tracing::error!(%error, cause, "the database takes no writes: health says NOT_SERVING until it does");
+                        let error = chain(&error);
+                        tracing::error!(error, "the database takes no writes: health says NOT_SERVING until it does");
                     }
                 }
                 self.serving(serves).await;

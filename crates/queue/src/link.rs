@@ -1,4 +1,5 @@
-//! The connection status of a broker. It is logged when it changes, not on every attempt.
+//! The connections to a broker: their status, and when the next one is tried. Failures are logged by their cause, which the
+//! log limits to one line a minute.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -13,6 +14,9 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Pause before the next attempt to connect, where the last connection did not last this long.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause after a broker has refused a connection or what was asked of it.
+const REFUSED_PAUSE_MOST: Duration = Duration::from_secs(5);
 
 /// The connection status of a broker, as far as this process knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,26 @@ pub(crate) enum Part {
     Listening,
 }
 
+/// Why a connection ended or could not be made. Its texts contain no URL and no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LinkFailure {
+    /// It could not be made, or it broke.
+    Broken(String),
+    /// The broker refused the login or what was asked of it; its answer.
+    Refused(String),
+    /// A send failed, which was logged then.
+    SendFailed,
+}
+
+impl fmt::Display for LinkFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(why) | Self::Refused(why) => f.write_str(why),
+            Self::SendFailed => f.write_str("a send failed"),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     broker: &'static str,
@@ -63,6 +87,8 @@ pub(crate) struct Link {
 struct LinkState {
     /// By part: whether it is up; absent while it was not tried or is not in use.
     parts: [Option<bool>; 3],
+    /// By part: whether the last connection was refused something.
+    refused: [bool; 3],
     said: Option<BrokerStatus>,
 }
 
@@ -72,16 +98,30 @@ impl Link {
     }
 
     pub(crate) fn up(&self, part: Part) {
+        self.state.send_modify(|state| state.refused[part as usize] = false);
         if self.set(part, Some(true)) == Some(BrokerStatus::Connected) {
             tracing::info!(broker = self.broker, "connected");
         }
     }
 
-    /// `why` never holds a URL.
-    pub(crate) fn down(&self, part: Part, why: &str) {
-        if self.set(part, Some(false)) == Some(BrokerStatus::Lost) {
-            tracing::warn!(broker = self.broker, why, "not reached; trying again");
+    /// Returns whether the connection was refused something, now or since it was made.
+    pub(crate) fn down(&self, part: Part, failure: &LinkFailure) -> bool {
+        self.set(part, Some(false));
+        let (broker, cause) = (self.broker, format!("{}: {failure}", self.broker));
+        match failure {
+            LinkFailure::Broken(_) => tracing::warn!(broker, cause, "not reached; trying again"),
+            LinkFailure::Refused(_) => {
+                self.state.send_modify(|state| state.refused[part as usize] = true);
+                tracing::warn!(
+                    broker,
+                    cause,
+                    "refused; trying again every {REFUSED_PAUSE_MOST:?}: check user, password and vhost or database of its URL, \
+                     the user's rights, and what else uses the names that begin with BROKER_PREFIX"
+                );
+            }
+            LinkFailure::SendFailed => {}
         }
+        self.state.borrow().refused[part as usize]
     }
 
     /// The connection is not needed for now and does not count.
@@ -123,38 +163,98 @@ impl Link {
 }
 
 /// Makes one connection after another until `stop` or until one ends without an error. A connection lasts as long as
-/// its future. Where it lasted less than [`RECONNECT_PAUSE`], that pause follows. `lost` receives the error of each.
-pub(crate) async fn reconnect<F, E>(
+/// its future; `ended` is called after each that failed. Pauses follow as [`Pauses`] says.
+pub(crate) async fn reconnect<F>(
     stop: &CancellationToken,
+    link: &Link,
+    part: Part,
     mut connection: impl FnMut() -> F,
-    mut lost: impl FnMut(E),
+    ended: impl Fn(),
 ) where
-    F: Future<Output = Result<(), E>>,
+    F: Future<Output = Result<(), LinkFailure>>,
 {
+    let mut pauses = Pauses::default();
     loop {
         let began = Instant::now();
-        let Err(why) = connection().await else { return };
-        lost(why);
-        if began.elapsed() < RECONNECT_PAUSE && stop.run_until_cancelled(sleep(RECONNECT_PAUSE)).await.is_none() {
+        let Err(failure) = connection().await else { return };
+        ended();
+        let is_refused = link.down(part, &failure);
+        let pause = pauses.next(is_refused, began.elapsed());
+        if !pause.is_zero() && stop.run_until_cancelled(sleep(pause)).await.is_none() {
             return;
         }
     }
 }
 
+/// The pauses before connections are tried again: none after one that lasted [`RECONNECT_PAUSE`], else that long; after
+/// refusals twice as long each time, up to [`REFUSED_PAUSE_MOST`].
+#[derive(Debug, Default)]
+struct Pauses {
+    /// In a row.
+    refusals: u32,
+}
+
+impl Pauses {
+    fn next(&mut self, is_refused: bool, lasted: Duration) -> Duration {
+        if !is_refused || lasted > REFUSED_PAUSE_MOST {
+            self.refusals = 0;
+        }
+        if is_refused {
+            let pause = RECONNECT_PAUSE * 2_u32.pow(self.refusals.min(10));
+            self.refusals += 1;
+            return pause.min(REFUSED_PAUSE_MOST);
+        }
+        if lasted < RECONNECT_PAUSE { RECONNECT_PAUSE } else { Duration::ZERO }
+    }
+}
+
 /// Runs a connection until it breaks, which is an error, or until `stop`.
-pub(crate) async fn until_stop<E>(
+pub(crate) async fn until_stop<E: Into<LinkFailure>>(
     stop: &CancellationToken,
     connection: impl Future<Output = Result<Infallible, E>>,
-) -> Result<(), E> {
+) -> Result<(), LinkFailure> {
     match stop.run_until_cancelled(connection).await {
         None => Ok(()),
-        Some(Err(why)) => Err(why),
+        Some(Err(error)) => Err(error.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_with_refusals_and_with_nothing_else() {
+        let (mut pauses, short, long) = (Pauses::default(), Duration::ZERO, Duration::from_secs(60));
+        for (is_refused, lasted, millis) in [
+            (false, short, 200),
+            (false, short, 200),
+            (false, RECONNECT_PAUSE, 0),
+            (true, short, 200),
+            (true, short, 400),
+            (true, RECONNECT_PAUSE, 800),
+            (true, short, 1_600),
+            (true, short, 3_200),
+            (true, short, 5_000),
+            (true, short, 5_000),
+            (true, long, 200),
+            (true, short, 400),
+            (false, short, 200),
+            (true, short, 200),
+        ] {
+            assert_eq!(pauses.next(is_refused, lasted), Duration::from_millis(millis), "{is_refused} {lasted:?}");
+        }
+        (0..100).for_each(|_| _ = pauses.next(true, short));
+    }
+
+    #[test]
+    fn what_was_refused_counts_until_the_next_connection() {
+        let link = Link::new("fake", &[Part::Sending]);
+        let failures = [LinkFailure::Broken("x".into()), LinkFailure::Refused("x".into()), LinkFailure::SendFailed];
+        assert_eq!(failures.map(|failure| link.down(Part::Sending, &failure)), [false, true, true]);
+        link.up(Part::Sending);
+        assert!(!link.down(Part::Sending, &LinkFailure::SendFailed));
+    }
 
     #[test]
     fn a_broker_is_connected_while_no_part_is_down_and_each_change_is_said_once() {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -16,8 +16,6 @@ use crate::{Announcement, BrokerError, Bus, Hint, Queue};
 const WAITING: usize = 64 * 1024;
 /// Most messages of one batch.
 const BATCH: usize = 256;
-/// Failures are logged at most this often.
-const LOG_INTERVAL: Duration = Duration::from_secs(1);
 /// Bounds the last sends after `close`.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -129,7 +127,6 @@ async fn run<T: Send + Sync>(
     closing: CancellationToken,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
-    let mut failures = Failures::default();
     loop {
         let count = tokio::select! {
             biased;
@@ -140,32 +137,23 @@ async fn run<T: Send + Sync>(
             return;
         }
         if let Err(error) = way.send(&batch).await {
-            failures.note(count, Some(&error), Instant::now());
+            not_sent(&error.to_string(), count);
         }
         batch.clear();
-        failures.note(dropped.swap(0, Ordering::Relaxed), None, Instant::now());
-    }
-}
-
-/// What could not be sent since that was last logged.
-#[derive(Default)]
-struct Failures {
-    said: Option<Instant>,
-    unsent: usize,
-}
-
-impl Failures {
-    /// Counts messages that were not sent, for this reason or for want of room. Returns whether that was logged now.
-    fn note(&mut self, count: usize, why: Option<&BrokerError>, now: Instant) -> bool {
-        self.unsent += count;
-        if self.unsent == 0 || self.said.is_some_and(|said| now < said + LOG_INTERVAL) {
-            return false;
+        match dropped.swap(0, Ordering::Relaxed) {
+            0 => {}
+            count => not_sent("too many messages wait to be sent", count),
         }
-        let why = why.map_or_else(|| "too many wait".to_owned(), ToString::to_string);
-        tracing::warn!(why, unsent = self.unsent, "not sent; the database knows, and brings it up in its own time");
-        *self = Self { said: Some(now), unsent: 0 };
-        true
     }
+}
+
+/// The log limits how often.
+fn not_sent(cause: &str, times: usize) {
+    tracing::warn!(
+        cause,
+        times,
+        "hints or announcements were not sent; others find in the database what they say, later"
+    );
 }
 
 #[cfg(test)]
@@ -251,19 +239,5 @@ mod tests {
         let closed = Outbox::start(Slow::new(9), 4);
         closed.close().await;
         closed.ended().await;
-    }
-
-    #[test]
-    fn failures_are_said_once_a_second_at_most() {
-        let start = Instant::now();
-        let mut failures = Failures::default();
-        let error = BrokerError { broker: "fake", message: "unwell".into() };
-        for (at, count, said, left) in
-            [(0, 0, false, 0), (1, 2, true, 0), (2, 3, false, 3), (999, 0, false, 3), (1_001, 0, true, 0)]
-        {
-            let now = start + Duration::from_millis(at);
-            assert_eq!(failures.note(count, Some(&error), now), said, "at {at} ms");
-            assert_eq!(failures.unsent, left, "at {at} ms");
-        }
     }
 }

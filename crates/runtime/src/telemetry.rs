@@ -1,21 +1,32 @@
 //! The log, on standard error: text on a terminal, JSON lines otherwise. `LOG` is a level, or levels of parts (`info`,
-//! `info,prompt_ledger_server=debug`). Keys and prompt texts must not be logged.
+//! `info,prompt_ledger_server=debug`). Keys and prompt texts must not be logged. A warning or an error whose field `cause`
+//! was logged less than a minute ago is counted instead ([`rate_limit`]).
+
+mod rate_limit;
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Dispatch;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, fmt, registry};
+
+pub use self::rate_limit::RateLimit;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Starts the log. Must be called once per process. A filter that cannot be parsed is an error.
 pub fn start(filter: &str) -> Result<(), String> {
-    let builder = tracing_subscriber::fmt().with_env_filter(quieted(filter)?).with_writer(std::io::stderr);
-    let started = if std::io::stderr().is_terminal() {
-        builder.with_target(false).try_init()
+    let limit = RateLimit::default();
+    let (limited, lines) =
+        (registry().with(quieted(filter)?).with(limit.clone()), fmt::layer().with_writer(std::io::stderr));
+    let log = if std::io::stderr().is_terminal() {
+        Dispatch::new(limited.with(lines.with_target(false)))
     } else {
-        builder.json().flatten_event(true).try_init()
+        Dispatch::new(limited.with(lines.json().flatten_event(true)))
     };
-    started.map_err(|error| format!("the log cannot be started: {error}"))
+    let weak = log.downgrade();
+    tracing::dispatcher::set_global_default(log).map_err(|error| format!("the log cannot be started: {error}"))?;
+    limit.report_to(weak).map_err(|error| format!("the log cannot be started: {error}"))
 }
 
 /// The filter, with noisy libraries turned down. `LOG` overrides that where it names the library.

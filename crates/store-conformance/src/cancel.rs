@@ -20,7 +20,7 @@ pub async fn a_queued_execution_is_canceled_at_once<B: Backend>(backend: &B) {
     assert_eq!((read.status, &*read.cancel_reason, read.failure), (Status::Canceled, "a mistake", None));
     assert_eq!((read.completed_at, read.cancel_requested_at), (Some(event.at), Some(event.at)));
     assert_eq!(claim(backend, &new, 1, holder()).await, None);
-    assert_eq!(backend.store().queued(9).await.unwrap(), 0);
+    assert_eq!(backend.store().queued(9).await.unwrap().queued, 0);
 }
 
 pub async fn a_running_execution_carries_the_wish_of_who_asked_first<B: Backend>(backend: &B) {

@@ -182,6 +182,7 @@ macro_rules! conformance {
             what_a_process_told_is_listed_until_it_tells_otherwise
             one_that_left_stays_known_and_comes_back
             what_was_told_counts_for_a_day
+            servers_that_run_come_with_the_length_of_the_queue
             what_another_told_since_is_not_kept_twice
             what_a_later_release_tells_is_read_as_far_as_it_is_known
         );

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
-use prompt_ledger_store::{KNOWN_FOR, Maintenance, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
+use prompt_ledger_store::{
+    ExecutionReader, KNOWN_FOR, LIVE_FOR, Maintenance, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR,
+    SeenProcess,
+};
 
 use crate::kit::{Backend, now};
 
@@ -74,6 +77,24 @@ pub async fn what_was_told_counts_for_a_day<B: Backend>(backend: &B) {
     backend.store().forget_processes().await.unwrap();
     assert_eq!(ids(backend).await, ["now", "today"]);
     assert_eq!(backend.count("SELECT count(*) FROM processes").await, 2);
+}
+
+pub async fn servers_that_run_come_with_the_length_of_the_queue<B: Backend>(backend: &B) {
+    let servers = async || backend.store().queued(9).await.unwrap().servers;
+    // Only a database that is a server has several.
+    let expected = |servers| if B::YOUTH { servers } else { 1 };
+    assert_eq!(servers().await, expected(0));
+    for (id, kind, age) in [
+        ("one", ProcessKind::Server, Duration::ZERO),
+        ("two", ProcessKind::Server, LIVE_FOR / 2),
+        ("silent", ProcessKind::Server, LIVE_FOR * 2),
+        ("worker", ProcessKind::Worker, Duration::ZERO),
+    ] {
+        announced_before(backend, &process(id, kind, &[]), age).await;
+    }
+    assert_eq!(servers().await, expected(2));
+    backend.store().leave("one").await.unwrap();
+    assert_eq!(servers().await, expected(1));
 }
 
 pub async fn what_another_told_since_is_not_kept_twice<B: Backend>(backend: &B) {

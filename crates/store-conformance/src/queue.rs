@@ -269,14 +269,14 @@ pub async fn whether_the_model_streams_comes_with_a_claim<B: Backend>(backend: &
 }
 
 pub async fn the_queue_is_counted_up_to_a_bound<B: Backend>(backend: &B) {
-    assert_eq!(backend.store().queued(10).await.unwrap(), 0);
+    assert_eq!(backend.store().queued(10).await.unwrap().queued, 0);
     let first = queued(backend).await;
     for _ in 0..3 {
         submit(backend, &NewExecution { id: ExecutionId(new_id()), ..first.clone() }).await;
     }
     claim(backend, &first, 1, holder()).await.unwrap();
-    assert_eq!(backend.store().queued(10).await.unwrap(), 3);
-    assert_eq!(backend.store().queued(2).await.unwrap(), 2);
+    assert_eq!(backend.store().queued(10).await.unwrap().queued, 3);
+    assert_eq!(backend.store().queued(2).await.unwrap().queued, 2);
 }
 
 pub async fn messages_come_with_a_claim<B: Backend>(backend: &B) {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backon::{ExponentialBuilder, Retryable as _};
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use tokio::sync::{Notify, oneshot};
@@ -176,13 +177,13 @@ where
     let (begun, mut again) = (Instant::now(), false);
     let tries = || {
         let written = tokio::time::timeout(TRY, write(std::mem::replace(&mut again, true)));
-        async { written.await.unwrap_or_else(|_| Err(error::unavailable())) }
+        async { written.await.unwrap_or_else(|_| Err(error::unanswered(TRY))) }
     };
     tries
         .retry(ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).without_max_delay().without_max_times())
         .when(passes)
         .adjust(|_, pause| pause.filter(|pause| begun.elapsed() + *pause < REPEAT_FOR))
-        .notify(|error, _| tracing::debug!(%error, cause = ?error.parts().cause, "a write is repeated"))
+        .notify(|error, _| tracing::debug!(cause = chain(error), "a write is repeated"))
         .await
 }
 
@@ -194,16 +195,15 @@ fn passes(error: &Error) -> bool {
     error.reason() == Reason::StoreUnavailable && !matches!(error::cause(error), Some(sqlx::Error::PoolClosed))
 }
 
-/// The same failure for all items of a batch. Its cause is attached to the first one only, and logged where there are
-/// several.
+/// The same failure for all items of a batch, each with the text of its cause. Logged here, since the callers may be gone.
 fn for_each<T>(error: Error, count: usize) -> Vec<Result<T>> {
-    if count > 1 {
-        tracing::warn!(%error, cause = ?error.parts().cause, writes = count, "a batch was not written");
-    }
+    tracing::warn!(cause = chain(&error), times = count, "writes failed");
     let (unavailable, delay) = (error.reason() == Reason::StoreUnavailable, error.parts().retry_after);
-    let failed = || Error::internal("the batch that it was written in failed");
+    let cause =
+        std::error::Error::source(&error).map_or_else(|| "the batch that it was written in failed".into(), chain);
+    let failed = || Error::internal(cause.clone());
     let more = (1..count).map(|_| match delay {
-        Some(_) if unavailable => error::unavailable(),
+        Some(_) if unavailable => error::unavailable().caused_by(cause.clone()),
         Some(delay) => failed().retry_after(delay),
         None => failed(),
     });
@@ -302,7 +302,10 @@ impl<W: BatchWrite> Flush<W> {
                     locked.push(PendingWrite { item, answer, since, again: true });
                     continue;
                 }
-                Ok(BatchOutcome::Locked) => Err(error::unavailable()),
+                Ok(BatchOutcome::Locked) => {
+                    let cause = format!("another transaction has kept its row locked for {REPEAT_FOR:?}");
+                    Err(error::unavailable().caused_by(cause))
+                }
                 Err(error) => Err(error),
             };
             // The caller may have dropped its future.

@@ -9,6 +9,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::{Instant, timeout};
 
+use super::connection_failure::is_not_connected;
 pub(super) use prompt_ledger_store::failure::unavailable;
 use prompt_ledger_store::failure::{unexpected, unknown_migration};
 
@@ -156,13 +157,19 @@ where
 
 /// A timeout for several statements together.
 pub(super) async fn bounded<T>(limit: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(limit, asked).await.unwrap_or_else(|_| Err(unavailable()))
+    timeout(limit, asked).await.unwrap_or_else(|_| Err(unanswered(limit)))
+}
+
+/// STORE_UNAVAILABLE for want of an answer in time.
+pub(super) fn unanswered(limit: Duration) -> Error {
+    unavailable().caused_by(format!("no answer within {limit:?}"))
 }
 
 /// Whether the failure is the connection's, not the database's.
 fn lost(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Io(error) => !is_not_connected(error),
+        sqlx::Error::Protocol(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
         _ => false,
     }

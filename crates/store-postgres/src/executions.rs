@@ -12,16 +12,20 @@ use super::claim::Hinted;
 use super::finish::{AfterAttempt, AttemptEnding};
 use super::list::{self, PostgresPage};
 use super::record::{Beginning, Recording};
+use super::statement::micros;
 use super::{Postgres, cancel, claim, error, lease, read, record};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
     Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
-    Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
+    Held, Holder, KeyHolder, LIVE_FOR, Leases, NewExecution, QueueDepth, Recorded, Requeue,
 };
 
-/// Every queued execution has `available_at`: that is the condition of the partial index.
-pub(super) const QUEUED: &str = "SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' \
-                                 AND available_at IS NOT NULL LIMIT $1) AS counted";
+/// Every queued execution has `available_at`: that is the condition of the partial index. Processes are few, and read
+/// through their primary key: of sequential scans the plans are free.
+pub(super) const QUEUED: &str = "SELECT (SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' \
+                                 AND available_at IS NOT NULL LIMIT $1) AS counted), \
+                                 (SELECT count(*) FROM processes WHERE id >= '' AND kind = 'server' AND NOT has_left \
+                                 AND seen_at > clock_timestamp() - $2::int8 * interval '1 microsecond')";
 
 #[async_trait]
 impl ExecutionWriter for Postgres {
@@ -109,10 +113,11 @@ impl ExecutionReader for Postgres {
         list::list(&self.lists, PostgresPage { project, filter, before, limit, texts }).await
     }
 
-    async fn queued(&self, most: usize) -> Result<usize> {
-        let query = || sqlx::query_scalar(QUEUED).bind(count(most)).fetch_one(&self.calls);
-        let counted: i64 = error::again(query).await?;
-        Ok(usize::try_from(counted).unwrap_or_default())
+    async fn queued(&self, most: usize) -> Result<QueueDepth> {
+        let query = || sqlx::query_as(QUEUED).bind(count(most)).bind(micros(LIVE_FOR)).fetch_one(&self.calls);
+        let (queued, servers): (i64, i64) = error::again(query).await?;
+        let number = |counted| usize::try_from(counted).unwrap_or_default();
+        Ok(QueueDepth { queued: number(queued), servers: number(servers) })
     }
 }
 

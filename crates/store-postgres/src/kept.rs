@@ -64,7 +64,8 @@ impl KeptConnections {
         if let Some(kept) = kept.filter(|kept| self.may_use(kept)) {
             return Ok(kept);
         }
-        let connection = self.0.pool.acquire().await?;
+        // There are as many permits as connections: nobody waits here for another caller.
+        let connection = self.0.writability.connection_failure.acquired(&self.0.pool).await?;
         Ok(KeptConnection { connection, taken: Instant::now() })
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `connection`, `connect` | the first connection of a process; pools, and the settings of their connections |
 //! | `kept` | connections that stay with their user between statements |
+//! | `connection_failure` | why no connection can be made |
 //! | `writability` | whether the database accepts writes, from checks of connections and results of writes |
 //! | `migrate` | applies and reverts the schema |
 //! | `registry`, `select` | reads prompts and versions |
@@ -42,6 +43,7 @@ mod change_prompt;
 mod claim;
 mod connect;
 mod connection;
+mod connection_failure;
 mod cost;
 mod error;
 mod executions;

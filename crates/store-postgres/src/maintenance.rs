@@ -35,7 +35,7 @@ impl Maintenance for Postgres {
 
     async fn check_writable(&self) -> Result<()> {
         let asked = async {
-            let mut connection = self.health.acquire().await?;
+            let mut connection = self.writability.connection_failure.acquired(&self.health).await?;
             self.writability.ask_one_in_use(&mut connection, CHECK).await
         };
         error::bounded(error::CALL, async { asked.await.map_err(error::store) }).await?;

@@ -1,22 +1,25 @@
 //! Whether the database accepts writes. A primary can become a standby, or read-only, while connections are open: reads
 //! then continue, with stale data, and writes fail with SQLSTATE 25006. Therefore a new connection that cannot write is
 //! refused and those in use are checked periodically; if one fails the check, all connections as old as it are closed,
-//! and their replacements find the new primary.
+//! and their replacements find the new primary. Also why none can be made, where that is so.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
+use super::connection_failure::ConnectionFailure;
 use super::error;
 
 /// Also `on` on a standby.
 const IS_READ_ONLY: &str = "SHOW transaction_read_only";
-const READ_ONLY: &str = "the database takes no writes: it is a standby, or default_transaction_read_only is on";
+pub(super) const READ_ONLY: &str =
+    "the database takes no writes: it is a standby, or default_transaction_read_only is on";
 
 /// Timeout of the check of a new connection.
 const ADMIT: Duration = Duration::from_secs(2);
@@ -28,9 +31,6 @@ const CHECK: Duration = Duration::from_millis(500);
 /// returned next.
 pub(super) const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Minimum interval between log entries about connections that cannot write.
-const TELL_INTERVAL: Duration = Duration::from_secs(10);
-
 /// Writes count as failing once they have failed for `FAILING` without a success in between. The last failure counts
 /// for `RECENT`; a failure after a longer pause starts anew.
 const FAILING: Duration = Duration::from_secs(2);
@@ -38,15 +38,16 @@ const RECENT: Duration = Duration::from_secs(10);
 
 /// What this process knows about it from its connections and its writes.
 #[derive(Debug)]
-pub(super) struct Writability(Mutex<WritableState>);
+pub(super) struct Writability {
+    state: Mutex<WritableState>,
+    pub(super) connection_failure: ConnectionFailure,
+}
 
 #[derive(Debug)]
 struct WritableState {
     /// Connections opened up to this time are closed when next used or returned.
     stale_until: Option<Instant>,
     ask_at: Instant,
-    /// Time of the last log entry about a connection that cannot write.
-    told_at: Option<Instant>,
     failing: Option<Failing>,
 }
 
@@ -60,7 +61,8 @@ struct Failing {
 
 impl Default for Writability {
     fn default() -> Self {
-        Self(Mutex::new(WritableState { stale_until: None, ask_at: Instant::now(), told_at: None, failing: None }))
+        let state = WritableState { stale_until: None, ask_at: Instant::now(), failing: None };
+        Self { state: Mutex::new(state), connection_failure: ConnectionFailure::default() }
     }
 }
 
@@ -119,11 +121,7 @@ impl Writability {
         if !read_only {
             return Ok(());
         }
-        let (mut state, now) = (self.state(), Instant::now());
-        if state.told_at.is_none_or(|told| now - told >= TELL_INTERVAL) {
-            state.told_at = Some(now);
-            tracing::error!("{READ_ONLY}; connections to it are closed, and new ones refused, until it does");
-        }
+        tracing::error!(cause = READ_ONLY, "connections to it are closed, and new ones refused, until it takes writes");
         Err(sqlx::Error::Io(io::Error::other(READ_ONLY)))
     }
 
@@ -141,7 +139,7 @@ impl Writability {
             Err(error) if error.reason() == Reason::StoreUnavailable => {
                 let before = state.failing.as_ref().filter(|failing| now - failing.last < RECENT);
                 let since = before.map_or(now, |failing| failing.since);
-                let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
+                let cause = chain(std::error::Error::source(error).unwrap_or(error));
                 state.failing = Some(Failing { since, last: now, cause });
             }
             // The database responded and rejected this write only.
@@ -179,7 +177,7 @@ impl Writability {
     }
 
     fn state(&self) -> MutexGuard<'_, WritableState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +191,7 @@ pub(super) async fn check_first(connection: &mut PgConnection) -> Result<()> {
 }
 
 /// One round trip, without a prepared statement.
-async fn is_read_only(connection: &mut PgConnection) -> sqlx::Result<bool> {
+pub(super) async fn is_read_only(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let row: PgRow = sqlx::raw_sql(IS_READ_ONLY).fetch_one(connection).await?;
     Ok(row.try_get::<&str, _>(0)? == "on")
 }

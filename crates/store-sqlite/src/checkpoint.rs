@@ -9,6 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::cause::chain;
 use rusqlite::Connection;
 
 use super::connection::DatabaseFile;
@@ -85,7 +86,10 @@ impl Checkpointer {
 }
 
 fn report<T>(checkpoint: rusqlite::Result<T>) -> Option<T> {
-    checkpoint.inspect_err(|error| tracing::warn!(%error, "a checkpoint failed; the next one does its work")).ok()
+    let told = |error: &rusqlite::Error| {
+        tracing::warn!(cause = chain(error), "a checkpoint failed; the next one does its work");
+    };
+    checkpoint.inspect_err(told).ok()
 }
 
 /// Moves the pages that no reader needs, without waiting. Returns the number of pages in the WAL at the start.

@@ -18,7 +18,7 @@ use super::{Sqlite, cancel, claim, finish, lease, now, read, record, row};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
     Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
-    Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
+    Held, Holder, KeyHolder, Leases, NewExecution, QueueDepth, Recorded, Requeue,
 };
 
 static QUEUED: LazyLock<Script> = LazyLock::new(|| {
@@ -132,11 +132,13 @@ impl ExecutionReader for Sqlite {
         self.lists.snapshot(list).await
     }
 
-    async fn queued(&self, most: usize) -> Result<usize> {
+    /// The process that has the file is its only server.
+    async fn queued(&self, most: usize) -> Result<QueueDepth> {
         let queued = move |connection: &Connection| {
             QUEUED.row(connection, [&count(most) as &dyn ToSql], |row| row::value::<_, _, i64>(row, "queued"))
         };
-        Ok(self.readers.read(queued).await?.and_then(|queued| usize::try_from(queued).ok()).unwrap_or_default())
+        let queued = self.readers.read(queued).await?.and_then(|queued| usize::try_from(queued).ok());
+        Ok(QueueDepth { queued: queued.unwrap_or_default(), servers: 1 })
     }
 }
 

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::cause::chain;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -236,7 +237,7 @@ impl SharedWriter {
         // A job that panics must not end all writing.
         let failure = match catch_unwind(AssertUnwindSafe(|| committer.commit(&mut batch, wait))) {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.to_string()),
+            Ok(Err(error)) => Some(chain(&error)),
             Err(_) => Some("a job panicked".to_owned()),
         };
         committer.last = began.elapsed();
@@ -246,7 +247,7 @@ impl SharedWriter {
             committer.last = Duration::MAX;
         }
         if let Some(failure) = failure {
-            tracing::warn!(error = failure, jobs, "a batch of writes was not committed");
+            tracing::warn!(cause = failure, times = jobs, "a batch of writes was not committed");
             // Before the callers are answered.
             self.failing.store(true, Ordering::Release);
             committer.connection = None;

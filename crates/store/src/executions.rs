@@ -236,8 +236,17 @@ pub trait ExecutionReader: Send + Sync {
         texts: bool,
     ) -> Result<Vec<Execution>>;
 
-    /// Number of queued executions, counted up to `most`.
-    async fn queued(&self, most: usize) -> Result<usize>;
+    /// The queue's length, counted up to `most`, and the servers that add to it.
+    async fn queued(&self, most: usize) -> Result<QueueDepth>;
+}
+
+/// The length of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Queued executions.
+    pub queued: usize,
+    /// Servers that have told of themselves within [`LIVE_FOR`](crate::LIVE_FOR) and have not left.
+    pub servers: usize,
 }
 
 /// Reads of events.

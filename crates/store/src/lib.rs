@@ -35,12 +35,12 @@ pub use prompt_ledger_domain::execution::Event;
 
 pub use executions::{
     CAPABILITY, Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader,
-    ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
+    ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, NewExecution, QueueDepth, Recorded, Requeue,
 };
 pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};
-pub use processes::{KNOWN_FOR, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
+pub use processes::{KNOWN_FOR, LIVE_FOR, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
 pub use registry::{
     ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
     ResolvedVersion, Revisions,

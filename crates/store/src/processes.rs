@@ -60,6 +60,9 @@ pub struct SeenProcess {
     pub has_left: bool,
 }
 
+/// How long after it told a process counts as running.
+pub const LIVE_FOR: Duration = Duration::from_secs(30);
+
 /// How long what a process told counts.
 pub const KNOWN_FOR: Duration = Duration::from_secs(24 * 3_600);
 

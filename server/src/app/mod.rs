@@ -92,7 +92,6 @@ impl App {
         tasks.spawn("watch hub", hub.run(hub_work, texts, announcements, bus.listen(), stop()));
         tasks.spawn("cache refresh", caches.run(stop()));
         tasks.spawn("unread answers", answers.run(stop()));
-        background::spawn(execution, store, &engine, &services, &mut tasks);
         tasks.spawn_on_thread("health monitor", health.clone().watch(store.clone(), drain.refuse.clone()))?;
         if let Some(listener) = told_apart {
             tasks.spawn("health listener", listener.serve(reporter, stop()));
@@ -105,6 +104,9 @@ impl App {
             Role::Production => ProcessKind::Server,
         };
         engine.announce(store.clone(), kind, &backends.providers, &mut tasks).await;
+        // Not before: the queue's limit is shared among the servers that have told that they run.
+        services.executions.backpressure.measure(&*services.executions.reader).await;
+        background::spawn(execution, store, &engine, &services, &mut tasks);
         if role == Role::Embedded {
             engine.take_queued(Arc::clone(&backends.brokers.queue), backends.providers.clone(), execution, &mut tasks);
         }

@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use http::HeaderMap;
+use prompt_ledger_domain::cause::{self, chain};
 use prompt_ledger_domain::error::{Error, ErrorParts, Reason, Remedy};
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{limits, text};
+use sha2::{Digest as _, Sha256};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -65,10 +67,11 @@ pub fn code(reason: Reason) -> Code {
     }
 }
 
-/// The status of an error. An internal error is logged here, once, under an id that the caller gets in its place.
+/// The status of an error. What the server or its services are the cause of is logged here, at most once a minute for each
+/// cause; of an internal error the caller gets an id in place of the cause.
 #[must_use]
 pub fn status(error: Error) -> Status {
-    let error = if error.reason() == Reason::Internal { logged(&error) } else { error };
+    let error = logged(error);
     let parts = error.parts();
     // The message begins with the name of a field where the error is about one.
     let mut message = named(parts, &parts.message).into_owned();
@@ -177,11 +180,29 @@ fn fitting(parts: &ErrorParts, message: usize) -> (Vec<tonic_types::FieldViolati
     (shown, left_out)
 }
 
-fn logged(error: &Error) -> Error {
-    let error_id = prompt_ledger_runtime::new_id().to_string();
-    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    tracing::error!(error_id, cause, message = error.parts().message, "internal failure");
-    Error::logged(error_id)
+fn logged(error: Error) -> Error {
+    match error.reason() {
+        Reason::Internal => {
+            let cause = chain(&error);
+            let error_id = error_id(&cause);
+            // With the id in the cause, the line with the count of a minute has it too.
+            tracing::error!(cause = format!("{cause} (error_id {error_id})"), "calls end with an internal failure");
+            return Error::logged(error_id);
+        }
+        Reason::StoreUnavailable => {
+            tracing::warn!(cause = chain(&error), "calls end with UNAVAILABLE: the database cannot be used");
+        }
+        Reason::Overloaded | Reason::TooManyWatchers => {
+            tracing::warn!(cause = chain(&error), "calls are refused with RESOURCE_EXHAUSTED");
+        }
+        _ => {}
+    }
+    error
+}
+
+/// Equal for causes of one kind, since not each of them is logged.
+fn error_id(cause: &str) -> String {
+    Sha256::digest(cause::kind(cause)).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A status in our form for one that tonic made by itself: a message that does not decode, a method that does not

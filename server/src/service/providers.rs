@@ -7,18 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::{Error, Reason};
 use prompt_ledger_domain::provider::ProviderTraits;
-use prompt_ledger_engine::presence::LIVE_FOR;
 use prompt_ledger_providers::{Elsewhere, Provider, Providers};
-use prompt_ledger_store::{Processes, SeenProcess};
+use prompt_ledger_store::{LIVE_FOR, Processes, SeenProcess};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// How often the snapshot is read.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(5);
-/// Executions that wait for a worker are logged at most this often.
-const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 pub struct ProviderDirectory {
     here: Providers,
@@ -34,7 +32,6 @@ struct OtherProcesses {
     told: Mutex<ToldProviders>,
     /// Held while the store is asked, so that calls that wait share one read.
     asking: tokio::sync::Mutex<()>,
-    unserved: Mutex<Unserved>,
 }
 
 /// What was told, as it was read.
@@ -93,13 +90,8 @@ impl ProviderDirectory {
 
     /// Of a process whose queued executions are run by others, which tell what they can call through `store`.
     pub fn among(here: Providers, store: Arc<dyn Processes>, requires_worker: bool) -> Self {
-        let others = OtherProcesses {
-            store,
-            requires_worker,
-            told: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
-            unserved: Mutex::default(),
-        };
+        let others =
+            OtherProcesses { store, requires_worker, told: Mutex::default(), asking: tokio::sync::Mutex::default() };
         Self { here, others: Some(others) }
     }
 
@@ -153,22 +145,26 @@ impl ProviderDirectory {
 
     /// Counts an execution that was queued, where no running worker has its provider. It waits for one.
     pub fn note_queued(&self, name: &str) {
-        let Some(others) = &self.others else { return };
-        if !others.of(name).is_some_and(|told| told.is_served()) {
-            let waiting = others.unserved().note(Some(name), Instant::now());
-            log(waiting);
+        if !self.is_served(name) {
+            let cause = format!("no running worker has their provider: {name}");
+            tracing::warn!(cause, "queued executions wait: start a worker with the settings of provider {name}");
         }
     }
 
-    /// Reads the snapshot until `stop`. A failure is reported by the calls that need the store.
+    /// Whether what is queued for a provider finds a running worker that has it.
+    fn is_served(&self, name: &str) -> bool {
+        self.others.as_ref().is_none_or(|others| others.of(name).is_some_and(|told| told.is_served()))
+    }
+
+    /// Reads the snapshot until `stop`.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(SNAPSHOT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let Some(others) = &self.others else { continue };
-            stop.run_until_cancelled(others.read()).await;
-            let waiting = others.unserved().note(None, Instant::now());
-            log(waiting);
+            if let Some(Err(error)) = stop.run_until_cancelled(others.read()).await {
+                tracing::warn!(cause = chain(&error), "what other processes can call could not be read");
+            }
         }
     }
 
@@ -221,42 +217,6 @@ impl OtherProcesses {
     fn told(&self) -> MutexGuard<'_, ToldProviders> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn unserved(&self) -> MutexGuard<'_, Unserved> {
-        self.unserved.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Executions that were queued while no running worker had their provider, since that was last logged.
-#[derive(Default)]
-struct Unserved {
-    said: Option<Instant>,
-    /// By provider: names that were accepted, so as many as there are instances at most.
-    counts: BTreeMap<String, u64>,
-}
-
-impl Unserved {
-    /// Counts one, if `name` is given. Returns the counts, where they are to be logged now: at most once a minute.
-    fn note(&mut self, name: Option<&str>, now: Instant) -> Option<BTreeMap<String, u64>> {
-        if let Some(name) = name {
-            *self.counts.entry(name.to_owned()).or_default() += 1;
-        }
-        if self.counts.is_empty() || self.said.is_some_and(|said| now < said + LOG_INTERVAL) {
-            return None;
-        }
-        self.said = Some(now);
-        Some(std::mem::take(&mut self.counts))
-    }
-}
-
-fn log(waiting: Option<BTreeMap<String, u64>>) {
-    let Some(waiting) = waiting else { return };
-    let submits: u64 = waiting.values().sum();
-    tracing::warn!(
-        submits,
-        by_provider = ?waiting,
-        "queued executions wait: no running worker has their provider; start one with its settings"
-    );
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::{Error, Reason, Result};
 use prompt_ledger_store::Registry;
 use tokio::sync::{mpsc, oneshot};
@@ -78,26 +79,41 @@ impl Refresh {
                 None | Some(Ok(0)) => return,
                 Some(Ok(_) | Err(_)) => {}
             }
-            let seen = tokio::time::timeout(CONFIRM_TIMEOUT, self.look()).await.unwrap_or(false);
+            let looked = tokio::time::timeout(CONFIRM_TIMEOUT, self.look()).await;
+            let seen = looked.unwrap_or_else(|_| {
+                let cause = format!("the revisions: no answer within {CONFIRM_TIMEOUT:?}");
+                tracing::warn!(cause, "the caches' revisions could not be read; calls that wait for it fail");
+                false
+            });
             for caller in waiting.drain(..) {
                 caller.send(seen).ok();
             }
         }
     }
 
-    /// Reads the revisions once; false where the store did not answer. That is not logged here: a call that needs the
-    /// store reports it.
+    /// Reads the revisions once; false where the store did not answer.
     pub async fn look(&self) -> bool {
         let began = Instant::now();
-        let Ok(revisions) = self.store.revisions(&self.registry.projects()).await else { return false };
+        let revisions = match self.store.revisions(&self.registry.projects()).await {
+            Ok(revisions) => revisions,
+            Err(error) => {
+                tracing::warn!(
+                    cause = chain(&error),
+                    "the caches' revisions could not be read; calls that wait for it fail"
+                );
+                return false;
+            }
+        };
         self.authenticator.apply(revisions.keys);
         self.models.apply(revisions.models);
         for (project, revision) in revisions.projects {
             self.registry.apply(project, revision);
         }
         self.freshness.seen(began);
-        // A failure is retried by the next read.
-        self.authenticator.end_revoked(revisions.keys).await.ok();
+        // The next read repeats it.
+        if let Err(error) = self.authenticator.end_revoked(revisions.keys).await {
+            tracing::warn!(cause = chain(&error), "streams of revoked keys could not be ended yet");
+        }
         true
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::{ConstantBuilder, Retryable as _};
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Result, Timestamp};
@@ -111,7 +112,7 @@ impl Feed {
             let begun = begin
                 .retry(ConstantBuilder::new().with_delay(POLL_INTERVAL).without_max_times())
                 .when(|_| !self.closes())
-                .notify(|error, _| tracing::warn!(%error, "the live feed cannot begin; trying again"));
+                .notify(|error, _| tracing::warn!(cause = chain(error), "the live feed cannot begin; trying again"));
             let Ok((mut since, mut seen)) = begun.await else { continue };
             let mut ticks = interval(POLL_INTERVAL);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -124,7 +125,10 @@ impl Feed {
                     _ = waiting.recv_many(&mut changes, EXECUTIONS_AT_ONCE) => self.tell(store, &changes, &mut seen).await,
                 };
                 if let Err(error) = done {
-                    tracing::warn!(%error, "the live feed could not be read; the next poll brings what is missing");
+                    tracing::warn!(
+                        cause = chain(&error),
+                        "the live feed could not be read; the next poll brings what is missing"
+                    );
                 }
                 changes.clear();
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
@@ -234,7 +235,10 @@ impl Hub {
             // Before they are read, so that a later change queues them again.
             timelines.iter().for_each(|one| one.behind.store(false, Ordering::Relaxed));
             if let Err(error) = self.read(&timelines).await {
-                tracing::debug!(%error, "watched executions could not be read; the next poll brings them");
+                tracing::warn!(
+                    cause = chain(&error),
+                    "watched executions could not be read; the next poll brings them"
+                );
             }
             timelines.clear();
         }
@@ -249,7 +253,7 @@ impl Hub {
                 () = self.missed.notified() => {}
             }
             if let Err(error) = self.read(&self.all()).await {
-                tracing::warn!(%error, "watched executions could not be looked for");
+                tracing::warn!(cause = chain(&error), "watched executions could not be looked for");
             }
         }
     }

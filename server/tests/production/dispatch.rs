@@ -96,3 +96,22 @@ async fn a_worker_that_is_asked_to_end_hands_back_what_it_has() {
     assert_eq!(done.attempt_log[0].error_type, "interrupted");
     all_ended_well(&deployment, &server, &[id]).await;
 }
+
+/// Hints that no worker reads are gone after twice REDISPATCH_AFTER.
+#[tokio::test]
+async fn executions_whose_hints_are_gone_run_all_the_same() {
+    let deployment = Deployment::new().await.with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "200ms");
+    let server = deployment.server().await;
+    server.active("greet", "hello").await;
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(submit(&server, greet()).await);
+    }
+    eventually("the hints to be too old", || async {
+        deployment.sql("SELECT max(available_at) < clock_timestamp() - interval '400 ms' FROM executions").trim() == "t"
+    })
+    .await;
+    let _worker = deployment.worker().await;
+    all_ended_well(&deployment, &server, &ids).await;
+    assert_eq!(deployment.model.calls(), 20);
+}

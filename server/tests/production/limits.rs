@@ -1,7 +1,10 @@
 //! Backpressure: submits beyond the bounds are refused, with a retry delay.
 
+use std::time::Duration;
+
 use prompt_ledger_proto::v1;
-use prompt_ledger_testkit::ledger::{carried, spec};
+use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
+use prompt_ledger_testkit::ledger::{Connection, carried, spec};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
@@ -16,14 +19,13 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
     server.carry(vec![carried("carried", "hello")]).await;
     let keyed = v1::ExecutionSpec { idempotency_key: "k".into(), ..greet() };
     let mut ids = vec![submit(&server, keyed.clone()).await];
-    // The depth is measured once a second: somewhat more than the limit may be accepted.
     let refused = loop {
         match server.executions().submit_execution(request(greet())).await {
             Ok(answer) => ids.push(answer.into_inner().execution_id),
             Err(refused) => break refused,
         }
     };
-    assert!(ids.len() >= 3);
+    assert_eq!(ids.len(), 3);
     assert_eq!(refused.code(), Code::ResourceExhausted);
     let details = refused.get_error_details();
     assert_eq!(details.error_info().unwrap().reason, "OVERLOADED");
@@ -34,6 +36,13 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
     assert_eq!(other.get_error_details().error_info().unwrap().reason, "MODE_MISMATCH");
     let again = server.executions().submit_execution(request(keyed)).await.unwrap().into_inner();
     assert_eq!((&again.execution_id, again.reused), (&ids[0], true));
+
+    // Refusals are logged once, and counted by the minute.
+    for _ in 0..50 {
+        server.executions().submit_execution(request(greet())).await.unwrap_err();
+    }
+    let told = |line: &&String| line.contains("RESOURCE_EXHAUSTED") && line.contains("QUEUE_DEPTH_LIMIT");
+    assert_eq!(server.output().iter().filter(told).count(), 1, "{:#?}", server.output());
 
     let _worker = deployment.worker().await;
     all_ended_well(&deployment, &server, &ids).await;
@@ -59,4 +68,47 @@ async fn a_server_takes_so_many_submits_at_once() {
     let mut ids: Vec<_> = taken.into_iter().map(|answer| answer.unwrap().into_inner().execution_id).collect();
     ids.push(submit(&server, greet()).await);
     all_ended_well(&deployment, &server, &ids).await;
+}
+
+/// Submits as fast as it can until it was refused this many times.
+async fn flood(mut client: ExecutionServiceClient<Connection>, refusals: usize) -> usize {
+    let (mut taken, mut refused) = (0, 0);
+    while refused < refusals {
+        match client.submit_execution(request(greet())).await {
+            Ok(_) => taken += 1,
+            Err(status) => {
+                assert_eq!(status.get_error_details().error_info().unwrap().reason, "OVERLOADED");
+                refused += 1;
+                // Two of these are longer than the interval of the measurements.
+                tokio::time::sleep(Duration::from_millis(150)).await;
+            }
+        }
+    }
+    taken
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn servers_that_submit_at_full_speed_stay_within_the_depth_limit() {
+    const LIMIT: usize = 2_000;
+    let deployment = Deployment::new().await.with("QUEUE_DEPTH_LIMIT", "2000").with("SWEEP_INTERVAL", "200ms");
+    let (one, two) = tokio::join!(deployment.server(), deployment.server());
+    one.active("greet", "hello").await;
+    // Even load; load on one of them; and uneven load, each on what room the one before has left.
+    for (of_one, of_two) in [(32, 32), (32, 0), (32, 2)] {
+        let callers = (0..of_one).map(|_| one.executions()).chain((0..of_two).map(|_| two.executions()));
+        let floods: Vec<_> = callers.map(|client| tokio::spawn(flood(client, 8))).collect();
+        let mut taken = 0;
+        for flood in floods {
+            taken += flood.await.unwrap();
+        }
+        let queued: usize =
+            deployment.sql("SELECT count(*) FROM executions WHERE status = 'queued'").trim().parse().unwrap();
+        println!("{of_one} and {of_two} callers: {taken} taken, {queued} queued of {LIMIT}");
+        assert!((LIMIT * 9 / 10..=LIMIT * 105 / 100).contains(&queued), "{queued}");
+        deployment.sql("UPDATE executions SET status = 'canceled', completed_at = clock_timestamp(), available_at = NULL WHERE id IN (SELECT id FROM executions WHERE status = 'queued' LIMIT 1500)");
+    }
+    // As it shrinks, submits are taken again.
+    let _worker = deployment.worker().await;
+    eventually("room in the queue", || async { two.executions().submit_execution(request(greet())).await.is_ok() })
+        .await;
 }

@@ -5,6 +5,7 @@
 
 mod audit;
 mod cancel;
+mod causes;
 mod code;
 mod commands;
 mod compose;

@@ -1,5 +1,6 @@
-//! RabbitMQ: a classic queue of transient hints per provider instance, and a fanout exchange of announcements. Neither
-//! survives a restart of the broker; the store holds the facts.
+//! RabbitMQ: a durable classic queue of hints per provider instance, and a fanout exchange of announcements, of which each
+//! process has an exclusive queue. Version 4 has no other kinds of queue that are not replicated. Messages do not survive a
+//! restart of the broker; the store holds the facts.
 //!
 //! One connection with a channel per use, since an error closes the channel that it occurred on.
 
@@ -13,14 +14,17 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lapin::ErrorKind;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::uri::{AMQPScheme, AMQPUri};
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::secret::Secret;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use self::session::Session;
 use crate::inbox::Inbox;
-use crate::link::{CONNECT_TIMEOUT, Link, Part};
+use crate::link::{CONNECT_TIMEOUT, Link, LinkFailure, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
 use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
@@ -38,10 +42,12 @@ const PREFETCH: usize = 64;
 pub struct RabbitOptions {
     /// `amqp://` or `amqps://`; may hold a password.
     pub url: Secret,
-    /// Prefix of the names of the queues (`PREFIX.hints.INSTANCE`) and the exchange (`PREFIX.events`).
+    /// Prefix of the names of the queues (`PREFIX.hints.v2.INSTANCE`) and the exchange (`PREFIX.events`).
     pub prefix: String,
     /// The provider instances whose hints are received.
     pub instances: Vec<String>,
+    /// How long a hint that is sent may wait for a receiver.
+    pub hint_age: Duration,
 }
 
 /// Hints and announcements through RabbitMQ. Dropping it ends its connection.
@@ -57,6 +63,7 @@ struct RabbitInner {
     /// Those that are consumed.
     queues: Vec<HintQueue>,
     exchange: String,
+    hint_age: Duration,
     slot: Slot<Session>,
     inbox: Inbox,
     heard: Speaker,
@@ -71,15 +78,16 @@ struct HintQueue {
     name: String,
 }
 
+/// `v2`, since the arguments of a queue cannot be changed: before, they were not durable.
 fn queue(prefix: &str, provider: &str) -> String {
-    format!("{prefix}.hints.{provider}")
+    format!("{prefix}.hints.v2.{provider}")
 }
 
 impl Rabbit {
     /// Connects in the background, and reconnects until `stop`. RabbitMQ need not be up: only a URL that cannot be
     /// parsed is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RabbitOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
-        let RabbitOptions { url, prefix, instances } = options;
+        let RabbitOptions { url, prefix, instances, hint_age } = options;
         let own = |provider: String| HintQueue { name: queue(&prefix, &provider), provider: provider.into() };
         let stop = stop.child_token();
         let shared = Arc::new(RabbitInner {
@@ -87,6 +95,7 @@ impl Rabbit {
             queues: instances.into_iter().map(own).collect(),
             exchange: format!("{prefix}.events"),
             prefix,
+            hint_age,
             slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
@@ -130,12 +139,23 @@ fn uri(url: &str) -> Option<AMQPUri> {
         rustls::crypto::ring::default_provider().install_default().ok();
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT);
+    // `amqp://host/` as well as `amqp://host`.
+    if uri.vhost.is_empty() {
+        "/".clone_into(&mut uri.vhost);
+    }
     Some(uri)
 }
 
-/// The text of a failure: what the broker answered, never an address with a password.
-fn why(error: &lapin::Error) -> String {
-    error.to_string()
+impl From<lapin::Error> for LinkFailure {
+    fn from(error: lapin::Error) -> Self {
+        let is_refusal = match error.kind() {
+            // A broker that shuts down closes connections by a hard error of its own.
+            ErrorKind::ProtocolError(said) => *said.kind() != AMQPErrorKind::Hard(AMQPHardError::CONNECTIONFORCED),
+            _ => false,
+        };
+        let why = chain(&error);
+        if is_refusal { Self::Refused(why) } else { Self::Broken(why) }
+    }
 }
 
 fn broken(message: impl Into<String>) -> BrokerError {
@@ -179,10 +199,43 @@ impl Bus for Rabbit {
 
 #[cfg(test)]
 mod tests {
+    use lapin::protocol::AMQPError;
+
     use super::*;
 
     fn options(url: &str) -> RabbitOptions {
-        RabbitOptions { url: Secret::new(url), prefix: "p".into(), instances: vec!["echo".into()] }
+        let instances = vec!["echo".into()];
+        RabbitOptions { url: Secret::new(url), prefix: "p".into(), instances, hint_age: Duration::from_secs(20) }
+    }
+
+    #[test]
+    fn no_vhost_is_the_first_one() {
+        for (url, vhost) in [
+            ("amqp://mq", "/"),
+            ("amqp://mq/", "/"),
+            ("amqp://mq//", "/"),
+            ("amqp://mq/%2f", "/"),
+            ("amqp://mq/%2F?heartbeat=3", "/"),
+            ("amqp://mq?heartbeat=3", "/"),
+            ("amqp://ada:secret@mq:5672/ledger", "ledger"),
+            ("amqp://mq/%2fledger", "/ledger"),
+        ] {
+            assert_eq!(uri(url).unwrap().vhost, vhost, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_a_broker_says_is_a_refusal_unless_it_shuts_down() {
+        let said =
+            |id, text: &str| lapin::Error::from(ErrorKind::ProtocolError(AMQPError::from_id(id, text.into()).unwrap()));
+        for (id, text) in
+            [(403, "ACCESS_REFUSED - no"), (530, "NOT_ALLOWED - no vhost"), (406, "PRECONDITION_FAILED - durable")]
+        {
+            let failure = LinkFailure::from(said(id, text));
+            assert!(matches!(&failure, LinkFailure::Refused(why) if why.contains(text)), "{failure:?}");
+        }
+        let broken = [said(320, "CONNECTION_FORCED - shutdown"), std::io::Error::other("reset").into()];
+        assert!(broken.map(LinkFailure::from).iter().all(|failure| matches!(failure, LinkFailure::Broken(_))));
     }
 
     #[tokio::test]

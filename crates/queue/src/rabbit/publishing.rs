@@ -5,7 +5,7 @@ use lapin::options::BasicPublishOptions;
 use lapin::{BasicProperties, Channel, Confirmation};
 use tokio::sync::Mutex;
 
-use super::why;
+use crate::link::LinkFailure;
 
 /// A channel in confirm mode.
 pub(super) struct Publisher {
@@ -26,23 +26,26 @@ impl Publisher {
         exchange: &str,
         key: &str,
         mandatory: bool,
+        properties: &BasicProperties,
         texts: &[T],
-    ) -> Result<(), String> {
+    ) -> Result<(), LinkFailure> {
         let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
         let published = texts.iter().map(|text| {
             let (exchange, key) = (exchange.into(), key.into());
-            self.channel.basic_publish(exchange, key, options, text.as_ref(), BasicProperties::default())
+            self.channel.basic_publish(exchange, key, options, text.as_ref(), properties.clone())
         });
         let confirms = {
             let _turn = self.turn.lock().await;
-            try_join_all(published).await.map_err(|error| why(&error))?
+            try_join_all(published).await?
         };
         for confirm in confirms {
-            match confirm.await.map_err(|error| why(&error))? {
+            match confirm.await? {
                 Confirmation::Ack(None) => {}
-                Confirmation::Ack(Some(_)) => return Err("a message could not be routed".to_owned()),
+                Confirmation::Ack(Some(_)) => {
+                    return Err(LinkFailure::Broken("a message could not be routed".to_owned()));
+                }
                 Confirmation::Nack(_) | Confirmation::NotRequested => {
-                    return Err("a message was not confirmed".to_owned());
+                    return Err(LinkFailure::Broken("a message was not confirmed".to_owned()));
                 }
             }
         }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use lapin::BasicProperties;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout_at};
 
 use super::session::Session;
 use super::{RabbitInner, broken, queue};
-use crate::link::{CONNECT_TIMEOUT, Part};
+use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part};
 use crate::{BrokerError, Hint, wire};
 
 impl RabbitInner {
@@ -21,11 +22,14 @@ impl RabbitInner {
         for hint in hints {
             texts.entry(queue(&self.prefix, &hint.provider)).or_default().push(wire::hint(hint));
         }
+        // One queue's hints have the same age, so those that are too old are always the first ones.
+        let age = self.hint_age.as_millis().to_string();
+        let properties = &BasicProperties::default().with_expiration(age.into());
         let sending = texts.iter().map(|(queue, texts)| {
             let session = &session;
             async move {
                 session.ensure_declared(queue).await?;
-                session.hints.publish("", queue, true, texts).await
+                session.hints.publish("", queue, true, properties, texts).await
             }
         });
         let sent = timeout_at(until, try_join_all(sending)).await;
@@ -36,7 +40,9 @@ impl RabbitInner {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let session = self.session(until).await?;
         // Not mandatory: there may be no listener.
-        let sent = timeout_at(until, session.events.publish(&self.exchange, "", false, &[text])).await;
+        let (properties, texts) = (BasicProperties::default(), [text]);
+        let publishing = session.events.publish(&self.exchange, "", false, &properties, &texts);
+        let sent = timeout_at(until, publishing).await;
         self.sent(&session, sent)
     }
 
@@ -46,15 +52,15 @@ impl RabbitInner {
 
     /// On any failure the connection is replaced, which also declares a deleted queue again. Until then, sends fail at
     /// once.
-    fn sent(&self, session: &Arc<Session>, sent: Result<Result<(), String>, Elapsed>) -> Result<(), BrokerError> {
+    fn sent(&self, session: &Arc<Session>, sent: Result<Result<(), LinkFailure>, Elapsed>) -> Result<(), BrokerError> {
         let failed = match sent {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failed)) => failed,
-            Err(_) => format!("no answer within {CONNECT_TIMEOUT:?}"),
+            Err(_) => LinkFailure::Broken(format!("no answer within {CONNECT_TIMEOUT:?}")),
         };
         if self.slot.give_up(session) {
             self.link.down(Part::Sending, &failed);
         }
-        Err(broken(failed))
+        Err(broken(failed.to_string()))
     }
 }

@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::publishing::Publisher;
-use super::{CONNECTING, PREFETCH, RabbitInner, why};
-use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
+use super::{CONNECTING, PREFETCH, RabbitInner};
+use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part, reconnect};
 use crate::{Delivery, Heard, KEPT, Receipt, wire};
 
 /// How long a queue without consumers is kept, in milliseconds: a day.
@@ -52,30 +52,42 @@ struct Opened {
     events: Consumer,
 }
 
-fn late(limit: Duration) -> String {
-    format!("no answer within {limit:?}")
+fn late(limit: Duration) -> LinkFailure {
+    LinkFailure::Broken(format!("no answer within {limit:?}"))
+}
+
+fn canceled(consumer: &str) -> LinkFailure {
+    LinkFailure::Broken(format!("{consumer}'s consumer was canceled"))
+}
+
+/// The arguments of a queue whose type does not depend on the vhost's default.
+fn classic() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    arguments
 }
 
 /// Bounds a request to RabbitMQ.
-async fn within<T>(limit: Duration, asked: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
-    timeout(limit, asked).await.map_err(|_| late(limit))?.map_err(|error| why(&error))
+async fn within<T>(limit: Duration, asked: impl Future<Output = lapin::Result<T>>) -> Result<T, LinkFailure> {
+    Ok(timeout(limit, asked).await.map_err(|_| late(limit))??)
 }
 
 impl Session {
     /// Declares a queue, unless that was done in this session and not long ago.
-    pub(super) async fn ensure_declared(&self, queue: &str) -> Result<(), String> {
+    pub(super) async fn ensure_declared(&self, queue: &str) -> Result<(), LinkFailure> {
         if self.declared().get(queue).is_some_and(|at| at.elapsed() < DECLARED_FOR) {
             return Ok(());
         }
-        self.declare(queue).await.map_err(|error| why(&error))
+        Ok(self.declare(queue).await?)
     }
 
     /// A queue without consumers is deleted after a day: that of an instance which there is no more.
     async fn declare(&self, queue: &str) -> lapin::Result<()> {
-        let mut bounds = FieldTable::default();
+        let mut bounds = classic();
         bounds.insert("x-max-length".into(), AMQPValue::LongInt(i32::try_from(KEPT).unwrap_or(i32::MAX)));
         bounds.insert("x-expires".into(), AMQPValue::LongInt(UNUSED_FOR));
-        self.consuming.queue_declare(queue.into(), QueueDeclareOptions::default(), bounds).await?;
+        let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+        self.consuming.queue_declare(queue.into(), durable, bounds).await?;
         self.declared().insert(queue.to_owned(), Instant::now());
         Ok(())
     }
@@ -93,7 +105,7 @@ impl Session {
     }
 
     /// Returns deliveries to the queue, for other processes.
-    async fn give_back(&self, deliveries: Vec<Delivery>) -> Result<(), String> {
+    async fn give_back(&self, deliveries: Vec<Delivery>) -> Result<(), LinkFailure> {
         let receipts = deliveries.iter().filter_map(|delivery| delivery.receipt);
         for receipt in receipts.filter(|receipt| receipt.connection == self.number) {
             let requeue = BasicNackOptions { multiple: false, requeue: true };
@@ -109,15 +121,15 @@ impl RabbitInner {
         // Numbers the connections, from 1.
         let numbers = AtomicU64::new(1);
         let connection = || self.one_connection(numbers.fetch_add(1, Ordering::Relaxed), &stop);
-        reconnect(&stop, connection, |why| self.link.down(Part::Sending, &why)).await;
+        reconnect(&stop, &self.link, Part::Sending, connection, || {}).await;
         self.slot.down();
     }
 
-    async fn one_connection(&self, number: u64, stop: &CancellationToken) -> Result<(), String> {
+    async fn one_connection(&self, number: u64, stop: &CancellationToken) -> Result<(), LinkFailure> {
         let ended = match stop.run_until_cancelled(timeout(CONNECTING, self.open(number))).await {
             None => Ok(()),
             Some(Err(_)) => Err(late(CONNECTING)),
-            Some(Ok(Err(error))) => Err(why(&error)),
+            Some(Ok(Err(error))) => Err(error.into()),
             Some(Ok(Ok(opened))) => {
                 if self.was_connected.swap(true, Ordering::Relaxed) {
                     // Announcements during the outage are lost.
@@ -133,7 +145,7 @@ impl RabbitInner {
     }
 
     /// Serves one connection until it breaks, which is an error, or until `stop`.
-    async fn serve(&self, opened: Opened, stop: &CancellationToken) -> Result<(), String> {
+    async fn serve(&self, opened: Opened, stop: &CancellationToken) -> Result<(), LinkFailure> {
         let Opened { connection, session, mut events } = opened;
         self.slot.up(Arc::clone(&session));
         self.link.up(Part::Sending);
@@ -150,20 +162,25 @@ impl RabbitInner {
     }
 
     /// Consumes announcements always, hints while receivers here want them.
-    async fn consume(&self, session: &Session, events: &mut Consumer, stop: &CancellationToken) -> Result<(), String> {
+    async fn consume(
+        &self,
+        session: &Session,
+        events: &mut Consumer,
+        stop: &CancellationToken,
+    ) -> Result<(), LinkFailure> {
         let mut hints: Option<HintConsumers> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return self.stop_consuming(session, hints.take()).await,
-                () = self.slot.given_up() => return Err("a send failed".to_owned()),
+                () = self.slot.given_up() => return Err(LinkFailure::SendFailed),
                 came = events.next() => {
-                    let came = came.ok_or("the exchange's consumer was canceled")?.map_err(|error| why(&error))?;
+                    let came = came.ok_or_else(|| canceled("the exchange"))??;
                     for announcement in wire::read_announcements(&came.data) {
                         self.heard.say(Heard::Announcement(announcement));
                     }
                 }
                 came = next(hints.as_mut()) => {
-                    let came = came.flatten().ok_or("a queue's consumer was canceled")?.map_err(|error| why(&error))?;
+                    let came = came.flatten().ok_or_else(|| canceled("a queue"))??;
                     self.deliver(session, &came).await;
                 }
                 _ = self.inbox.wanted(), if hints.is_none() && !self.queues.is_empty() => hints = Some(self.start_consuming(session).await?),
@@ -181,7 +198,7 @@ impl RabbitInner {
         }
     }
 
-    async fn start_consuming(&self, session: &Session) -> Result<HintConsumers, String> {
+    async fn start_consuming(&self, session: &Session) -> Result<HintConsumers, LinkFailure> {
         let starting = self.queues.iter().map(|queue| async move {
             // It may have been deleted while this process took nothing.
             session.declare(&queue.name).await?;
@@ -196,14 +213,14 @@ impl RabbitInner {
     }
 
     /// Stops consuming hints, and returns those that were not taken.
-    async fn stop_consuming(&self, session: &Session, hints: Option<HintConsumers>) -> Result<(), String> {
+    async fn stop_consuming(&self, session: &Session, hints: Option<HintConsumers>) -> Result<(), LinkFailure> {
         let Some(HintConsumers { tags, mut deliveries }) = hints else { return Ok(()) };
         let stopping = tags.into_iter().map(|tag| session.consuming.basic_cancel(tag, BasicCancelOptions::default()));
         within(CONNECT_TIMEOUT, try_join_all(stopping)).await?;
         // Deliveries that were sent before the cancels took effect.
         while let Some(came) = timeout(CONNECT_TIMEOUT, deliveries.next()).await.map_err(|_| late(CONNECT_TIMEOUT))? {
             let Some(came) = came else { continue };
-            self.deliver(session, &came.map_err(|error| why(&error))?).await;
+            self.deliver(session, &came?).await;
         }
         // A receiver may have come back meanwhile: the hints are then delivered to it again.
         session.give_back(self.inbox.clear()).await
@@ -225,7 +242,7 @@ impl RabbitInner {
         let fanout = ExchangeDeclareOptions::default();
         listening.exchange_declare(exchange.into(), ExchangeKind::Fanout, fanout, FieldTable::default()).await?;
         let own = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-        let own = listening.queue_declare("".into(), own, FieldTable::default()).await?;
+        let own = listening.queue_declare("".into(), own, classic()).await?;
         let own = own.name().as_str();
         let bind = QueueBindOptions::default();
         listening.queue_bind(own.into(), exchange.into(), "".into(), bind, FieldTable::default()).await?;

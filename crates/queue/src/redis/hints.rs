@@ -11,7 +11,7 @@ use redis::streams::{StreamKey, StreamReadReply};
 use redis::{FromRedisValue as _, Pipeline, RedisResult, Value, cmd, pipe};
 use tokio_util::sync::CancellationToken;
 
-use super::{FIELD, HintStream, RedisInner, soon, why, within};
+use super::{FIELD, HintStream, RedisInner, soon, within};
 use crate::link::{CONNECT_TIMEOUT, Part, reconnect};
 use crate::{Delivery, wire};
 
@@ -38,8 +38,8 @@ impl RedisInner {
         if self.streams.is_empty() {
             return stop.cancelled().await;
         }
-        let connection = || self.one_reader(&stop);
-        reconnect(&stop, connection, |error| self.link.down(Part::Receiving, &why(&error))).await;
+        let connection = || async { Ok(self.one_reader(&stop).await?) };
+        reconnect(&stop, &self.link, Part::Receiving, connection, || {}).await;
     }
 
     /// One connection, from when hints are wanted until it breaks or until `stop`.
@@ -79,7 +79,7 @@ impl RedisInner {
                 }
             };
             let answer = match self.parked_read(reader, wanted.min(MOST), stop).await {
-                // The groups are gone after a flush.
+                // The groups are gone: after a flush, or because a stream has expired.
                 Err(error) if matches!(error.code(), Some("NOGROUP" | "UNBLOCKED")) => {
                     soon(self.make_groups(&mut reader.connection)).await?;
                     continue;
@@ -146,7 +146,9 @@ impl RedisInner {
     /// Adds hints that were not taken to their streams again, for other processes.
     async fn give_back(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         let left = self.inbox.clear();
-        send(self.adding(left.iter().map(|delivery| &delivery.hint)), connection).await
+        let mut commands = pipe();
+        left.iter().for_each(|delivery| _ = self.add(&mut commands, &delivery.hint).ignore());
+        send(commands, connection).await
     }
 
     /// Gives back hints and removes the consumer. Where that fails, a later `tidy` removes the consumer.

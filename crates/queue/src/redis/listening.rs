@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError, RedisResult};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{CONNECTING, HEALTH, RedisInner, soon, why, within};
+use super::{CONNECTING, HEALTH, RedisInner, soon, within};
 use crate::link::{Part, reconnect, until_stop};
 use crate::{Heard, wire};
 
@@ -17,7 +17,7 @@ impl RedisInner {
     pub(super) async fn keep_listening(self: Arc<Self>, stop: CancellationToken) {
         let again = AtomicBool::new(false);
         let subscription = || until_stop(&stop, self.one_subscription(&again));
-        reconnect(&stop, subscription, |error| self.link.down(Part::Listening, &why(&error))).await;
+        reconnect(&stop, &self.link, Part::Listening, subscription, || {}).await;
     }
 
     /// One subscription, until it breaks.

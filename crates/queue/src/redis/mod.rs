@@ -1,9 +1,10 @@
 //! Redis: for each provider instance a stream of hints with one consumer group, and a channel of announcements. Nothing
-//! here is durable: a hint is deleted as soon as it is delivered, and after a flush streams and groups are created
-//! again.
+//! here is durable: a hint is deleted as soon as it is delivered or too old, a stream that gets none for so long expires, and
+//! then or after a flush streams and groups are created again.
 //!
 //! Three connections, since a blocking read and a subscription each block their own.
 
+mod clock;
 mod hints;
 mod listening;
 mod sending;
@@ -14,25 +15,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::secret::Secret;
+use prompt_ledger_domain::text::cut;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisError, RedisResult, pipe,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, RedisError, RedisResult, pipe,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use self::clock::ServerClock;
 use crate::inbox::Inbox;
-use crate::link::{CONNECT_TIMEOUT, Link, Part};
+use crate::link::{CONNECT_TIMEOUT, Link, LinkFailure, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
-use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, KEPT, Listener, Queue, wire};
+use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
 
 const BROKER: &str = "redis";
 /// The field of a stream entry that holds the hint.
 const FIELD: &str = "hint";
 /// Bounds connecting.
 const CONNECTING: Duration = Duration::from_secs(1);
+/// The longest part of a server's error that is logged, in bytes.
+const DETAIL_BYTES: usize = 200;
 /// Interval of the pings on idle connections.
 const HEALTH: Duration = Duration::from_secs(1);
 /// TCP keepalive time and interval; unacknowledged data ends the connection after twice this.
@@ -49,6 +54,8 @@ pub struct RedisOptions {
     pub consumer: String,
     /// The provider instances whose hints are received.
     pub instances: Vec<String>,
+    /// How long a hint that is sent may wait for a receiver.
+    pub hint_age: Duration,
 }
 
 /// Hints and announcements through Redis. Dropping it ends its connections.
@@ -65,6 +72,8 @@ struct RedisInner {
     streams: Vec<HintStream>,
     channel: String,
     consumer: String,
+    hint_age: Duration,
+    clock: ServerClock,
     slot: Slot<MultiplexedConnection>,
     inbox: Inbox,
     heard: Speaker,
@@ -86,7 +95,7 @@ impl Redis {
     /// is an error, whose text does not contain it. Must be called within a tokio runtime.
     pub fn open(options: RedisOptions, stop: &CancellationToken) -> Result<Self, BrokerError> {
         let stop = stop.child_token();
-        let RedisOptions { url, prefix, consumer, instances } = options;
+        let RedisOptions { url, prefix, consumer, instances, hint_age } = options;
         let own = |provider: String| HintStream { key: stream(&prefix, &provider), provider: provider.into() };
         let shared = Arc::new(RedisInner {
             client: client(url.expose()).map_err(|_| broken("the URL cannot be read"))?,
@@ -94,6 +103,8 @@ impl Redis {
             channel: format!("{prefix}:events"),
             prefix,
             consumer,
+            hint_age,
+            clock: ServerClock::default(),
             slot: Slot::new(),
             inbox: Inbox::new(),
             heard: Speaker::new(),
@@ -149,16 +160,6 @@ fn client(url: &str) -> RedisResult<Client> {
 }
 
 impl RedisInner {
-    /// The commands that add hints, each to its provider's stream, which drops the oldest beyond [`KEPT`].
-    fn adding<'a>(&self, hints: impl IntoIterator<Item = &'a Hint>) -> Pipeline {
-        let mut commands = pipe();
-        for hint in hints {
-            let add = commands.cmd("XADD").arg(stream(&self.prefix, &hint.provider));
-            add.arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg(FIELD).arg(wire::hint(hint)).ignore();
-        }
-        commands
-    }
-
     /// A new connection with this response timeout; absent: none.
     async fn connection(&self, answers: Option<Duration>) -> RedisResult<MultiplexedConnection> {
         let config =
@@ -186,14 +187,24 @@ fn broken(message: impl Into<String>) -> BrokerError {
     BrokerError { broker: BROKER, message: message.into() }
 }
 
-/// The text of a failure: the server's error code or the kind, never an address with a password.
-fn why(error: &RedisError) -> String {
-    match error.code() {
-        Some(code) => code.to_owned(),
-        None if error.is_connection_refusal() => "connection refused".to_owned(),
-        None if error.is_timeout() => "timed out".to_owned(),
-        None if error.is_connection_dropped() => "connection lost".to_owned(),
-        None => format!("{:?}", error.kind()),
+/// Error codes of a server that refuses a login or what a user may not do.
+const REFUSALS: [&str; 4] = ["WRONGPASS", "NOAUTH", "NOPERM", "DENIED"];
+
+impl From<RedisError> for LinkFailure {
+    /// The server's error, or the kind of failure: never an address with a password.
+    fn from(error: RedisError) -> Self {
+        let detail = error.detail().map(|detail| format!(": {}", cut(detail, DETAIL_BYTES))).unwrap_or_default();
+        match error.code() {
+            Some(code) if REFUSALS.contains(&code) => Self::Refused(format!("{code}{detail}")),
+            Some(code) => Self::Broken(format!("{code}{detail}")),
+            None if error.kind() == ErrorKind::AuthenticationFailed => {
+                Self::Refused(format!("the login failed{detail}"))
+            }
+            None if error.is_connection_refusal() => Self::Broken("connection refused".to_owned()),
+            None if error.is_timeout() => Self::Broken("timed out".to_owned()),
+            None if error.is_connection_dropped() => Self::Broken("connection lost".to_owned()),
+            None => Self::Broken(format!("{:?}", error.kind())),
+        }
     }
 }
 
@@ -203,7 +214,7 @@ impl Queue for Redis {
         if hints.is_empty() {
             return Ok(());
         }
-        self.shared.send(&self.shared.adding(hints)).await
+        self.shared.send_hints(hints).await
     }
 
     async fn receive(&self, max: usize) -> Vec<Delivery> {
@@ -221,7 +232,7 @@ impl Bus for Redis {
         }
         let mut commands = pipe();
         commands.cmd("PUBLISH").arg(&self.shared.channel).arg(wire::announcements(announcements)).ignore();
-        self.shared.send(&commands).await
+        self.shared.send::<()>(&commands).await
     }
 
     fn listen(&self) -> Listener {
@@ -234,7 +245,13 @@ mod tests {
     use super::*;
 
     fn options(url: &str) -> RedisOptions {
-        RedisOptions { url: Secret::new(url), prefix: "p".into(), consumer: "c".into(), instances: vec!["echo".into()] }
+        RedisOptions {
+            url: Secret::new(url),
+            prefix: "p".into(),
+            consumer: "c".into(),
+            instances: vec!["echo".into()],
+            hint_age: Duration::from_secs(20),
+        }
     }
 
     #[tokio::test]

@@ -1,32 +1,67 @@
 //! Sends on a connection of its own.
 
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, Pipeline, RedisError, RedisResult, cmd};
+use redis::{FromRedisValue, Pipeline, cmd, pipe};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{HEALTH, RedisInner, broken, soon, why};
-use crate::BrokerError;
-use crate::link::{CONNECT_TIMEOUT, Part, reconnect, until_stop};
+use super::{FIELD, HEALTH, RedisInner, broken, soon, stream};
+use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part, reconnect, until_stop};
+use crate::{BrokerError, Hint, KEPT, wire};
 
 impl RedisInner {
+    /// Adds hints, each to its provider's stream, and deletes what is too old there, in one round trip. A stream that gets
+    /// no hint for so long expires.
+    pub(super) async fn send_hints(&self, hints: &[Hint]) -> Result<(), BrokerError> {
+        let mut commands = pipe();
+        let streams: BTreeSet<_> = hints.iter().map(|hint| stream(&self.prefix, &hint.provider)).collect();
+        let oldest = self.clock.oldest(self.hint_age, std::time::Instant::now());
+        for (at, hint) in hints.iter().enumerate() {
+            let added = self.add(&mut commands, hint);
+            // The id of the last one tells the server's time.
+            if at + 1 < hints.len() {
+                added.ignore();
+            }
+        }
+        let age = u64::try_from(self.hint_age.as_millis()).unwrap_or(u64::MAX);
+        for stream in &streams {
+            if let Some(oldest) = oldest {
+                commands.cmd("XTRIM").arg(stream).arg("MINID").arg(oldest).ignore();
+            }
+            commands.cmd("PEXPIRE").arg(stream).arg(age).ignore();
+        }
+        let ids: Vec<String> = self.send(&commands).await?;
+        if let Some(id) = ids.first() {
+            self.clock.saw(id, std::time::Instant::now());
+        }
+        Ok(())
+    }
+
+    /// The command that adds a hint to its provider's stream, which drops the oldest beyond [`KEPT`].
+    pub(super) fn add<'c>(&self, commands: &'c mut Pipeline, hint: &Hint) -> &'c mut Pipeline {
+        let add = commands.cmd("XADD").arg(stream(&self.prefix, &hint.provider));
+        add.arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg(FIELD).arg(wire::hint(hint))
+    }
+
     /// Sends commands in one round trip. On any failure the connection is replaced: after a failover the address may
     /// lead to another server.
-    pub(super) async fn send(&self, commands: &Pipeline) -> Result<(), BrokerError> {
+    pub(super) async fn send<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, BrokerError> {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let connection = self.slot.soon(until).await.ok_or_else(|| broken("not connected"))?;
         let mut own = MultiplexedConnection::clone(&connection);
-        let failed = match timeout_at(until, commands.query_async::<()>(&mut own)).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => why(&error),
-            Err(_) => format!("no answer within {CONNECT_TIMEOUT:?}"),
+        let failed = match timeout_at(until, commands.query_async::<T>(&mut own)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => LinkFailure::from(error),
+            Err(_) => LinkFailure::Broken(format!("no answer within {CONNECT_TIMEOUT:?}")),
         };
         if self.slot.give_up(&connection) {
             self.link.down(Part::Sending, &failed);
         }
-        Err(broken(failed))
+        Err(broken(failed.to_string()))
     }
 
     /// Unblocks the blocking read of this client id.
@@ -40,27 +75,21 @@ impl RedisInner {
 
     /// Keeps the connection up until `stop`.
     pub(super) async fn keep_sending(self: Arc<Self>, stop: CancellationToken) {
-        reconnect(
-            &stop,
-            || until_stop(&stop, self.one_connection()),
-            |error| {
-                self.slot.down();
-                self.link.down(Part::Sending, &why(&error));
-            },
-        )
-        .await;
+        let connection = || until_stop(&stop, self.one_connection());
+        reconnect(&stop, &self.link, Part::Sending, connection, || self.slot.down()).await;
         self.slot.down();
     }
 
     /// One connection, until it breaks.
-    async fn one_connection(&self) -> RedisResult<std::convert::Infallible> {
+    async fn one_connection(&self) -> Result<Infallible, LinkFailure> {
+        self.clock.forget();
         let mut connection = self.connection(Some(CONNECT_TIMEOUT)).await?;
         soon(cmd("PING").query_async::<()>(&mut connection)).await?;
         self.slot.up(Arc::new(connection.clone()));
         self.link.up(Part::Sending);
         loop {
             tokio::select! {
-                () = self.slot.given_up() => return Err(RedisError::from((ErrorKind::Io, "a send failed"))),
+                () = self.slot.given_up() => return Err(LinkFailure::SendFailed),
                 () = sleep(HEALTH) => soon(cmd("PING").query_async::<()>(&mut connection)).await?,
             }
         }

@@ -15,6 +15,9 @@ pub(crate) const GENEROUS: Duration = Duration::from_secs(60);
 /// Bounds a send: the promised second, and room for a busy machine.
 pub(crate) const BOUND: Duration = Duration::from_millis(2_500);
 
+/// The age of hints in tests that are not about it.
+pub(crate) const HOURS: Duration = Duration::from_secs(3 * 3_600);
+
 /// The provider instance of tests that are about one.
 pub(crate) const ECHO: &str = "echo";
 

@@ -1,16 +1,20 @@
 //! RabbitMQ: the suite, and its outages.
 
+use std::time::Duration;
+
 use lapin::options::{BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::AMQPValue;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_queue::rabbit::{Rabbit, RabbitOptions};
 use prompt_ledger_queue::{BrokerStatus, Bus as _, Heard, Queue as _};
 use prompt_ledger_testkit::services;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{
-    Backend, ECHO, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints, hints_of, owned, sorted,
-    unique, within,
+    Backend, ECHO, HOURS, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints, hints_of, owned,
+    sorted, unique, within,
 };
 use prompt_ledger_testkit::services::Proxy;
 
@@ -30,7 +34,7 @@ impl Backend for Shared {
     async fn send_garbage(&self, _: &Process) {
         let (_connection, channel) = raw(&services::amqp_url()).await;
         for (exchange, key) in [
-            (String::new(), format!("{}.hints.{ECHO}", self.prefix)),
+            (String::new(), format!("{}.hints.v2.{ECHO}", self.prefix)),
             (format!("{}.events", self.prefix), String::new()),
         ] {
             for text in ["{", "{\"kind\":\"sung\"}", ""] {
@@ -61,7 +65,7 @@ pub(crate) fn open(url: &str, prefix: &str) -> Rabbit {
 }
 
 fn options(url: &str, prefix: &str, instances: &[&str]) -> RabbitOptions {
-    RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned(), instances: owned(instances) }
+    RabbitOptions { url: Secret::new(url), prefix: prefix.to_owned(), instances: owned(instances), hint_age: HOURS }
 }
 
 pub(crate) async fn connected(url: &str, prefix: &str) -> Rabbit {
@@ -146,7 +150,7 @@ async fn a_queue_that_was_deleted_is_made_again() {
     let (url, prefix) = (services::amqp_url(), unique("test"));
     let rabbit = connected(&url, &prefix).await;
     let (_connection, channel) = raw(&url).await;
-    let delete = || channel.queue_delete(format!("{prefix}.hints.{ECHO}").into(), QueueDeleteOptions::default());
+    let delete = || channel.queue_delete(format!("{prefix}.hints.v2.{ECHO}").into(), QueueDeleteOptions::default());
     // Without a receiver: the first send detects that the queue is gone.
     delete().await.unwrap();
     let error = rabbit.send(&[hint()]).await.unwrap_err();
@@ -172,7 +176,7 @@ async fn the_deletion_of_one_of_several_queues_is_noticed() {
     let (_connection, channel) = raw(&url).await;
     let mut waiting = Box::pin(rabbit.receive(9));
     assert!(futures::poll!(&mut waiting).is_pending());
-    channel.queue_delete(format!("{prefix}.hints.vllm").into(), QueueDeleteOptions::default()).await.unwrap();
+    channel.queue_delete(format!("{prefix}.hints.v2.vllm").into(), QueueDeleteOptions::default()).await.unwrap();
     let sent = hint_of("vllm");
     eventually("a send works", async || rabbit.send(std::slice::from_ref(&sent)).await.ok()).await;
     assert_eq!(within(waiting).await[0].hint, sent);
@@ -195,4 +199,82 @@ async fn a_stop_gives_back_what_was_not_done() {
         received.extend(hints_of(&within(stays.receive(9)).await));
     }
     assert_eq!(sorted(received), sent);
+}
+
+/// Hints that no worker reads do not pile up, whether others are sent or not.
+#[tokio::test]
+async fn hints_that_nobody_receives_are_gone_once_they_are_too_old() {
+    let (url, prefix) = (services::amqp_url(), unique("test"));
+    let age = Duration::from_millis(300);
+    let sender =
+        Rabbit::open(RabbitOptions { hint_age: age, ..options(&url, &prefix, &[]) }, &CancellationToken::new());
+    let sender = sender.unwrap();
+    within(sender.becomes(BrokerStatus::Connected)).await;
+    let (_connection, channel) = raw(&url).await;
+    let waiting = async || {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let queue = format!("{prefix}.hints.v2.{ECHO}").into();
+        channel.queue_declare(queue, passive, lapin::types::FieldTable::default()).await.unwrap().message_count()
+    };
+    for _ in 0..2 {
+        sender.send(&hints(200)).await.unwrap();
+        eventually("they are gone", async || (waiting().await == 0).then_some(())).await;
+    }
+    // What is received in time is there.
+    let receiver = connected(&url, &prefix).await;
+    let sent = hint();
+    let receiving = receiver.receive(9);
+    let (received, ()) = within(futures::future::join(receiving, async {
+        sender.send(std::slice::from_ref(&sent)).await.unwrap();
+    }))
+    .await;
+    assert_eq!(received[0].hint, sent);
+    receiver.done(received).await;
+}
+
+#[tokio::test]
+async fn queues_of_hints_are_durable_and_those_of_announcements_exclusive() {
+    let (url, prefix) = (services::amqp_url(), unique("test"));
+    let _rabbit = connected(&url, &prefix).await;
+    let (_connection, channel) = raw(&url).await;
+    let mut arguments = lapin::types::FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    arguments.insert("x-max-length".into(), AMQPValue::LongInt(100_000));
+    arguments.insert("x-expires".into(), AMQPValue::LongInt(86_400_000));
+    // Declaring it with other arguments would be refused.
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(format!("{prefix}.hints.v2.{ECHO}").into(), durable, arguments).await.unwrap();
+}
+
+/// The time until a fifth connection is tried.
+async fn five_tries(url: &str, prefix: &str) -> Duration {
+    let (proxy, began) = (Proxy::to(url).await, Instant::now());
+    let _rabbit = open(&proxy.url(url), prefix);
+    eventually("a fifth try", async || (proxy.connections() >= 5).then_some(())).await;
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn refusals_are_tried_again_ever_less_often() {
+    let (url, prefix) = (services::amqp_url(), unique("test"));
+    // A queue of that name has other arguments.
+    let (_connection, channel) = raw(&url).await;
+    let (queue, other) = (format!("{prefix}.hints.v2.{ECHO}"), QueueDeclareOptions::default());
+    channel.queue_declare(queue.as_str().into(), other, lapin::types::FieldTable::default()).await.unwrap();
+    let (wrong_password, no_vhost) = (url.replace(":guest@", ":hunter2@"), url.replace("/%2f", "/nowhere"));
+    let tries = [&wrong_password, &no_vhost, &url].map(|url| five_tries(url, &prefix));
+    for took in futures::future::join_all(tries).await {
+        // After 0, 0.2, 0.6, 1.4 and 3 s.
+        assert!(took >= Duration::from_secs(3), "{took:?}");
+    }
+    channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_vhost_of_a_slash_or_none_is_the_first_one() {
+    let url = services::amqp_url();
+    let place = url.strip_suffix("/%2f").unwrap();
+    for path in ["", "/", "//", "/%2f"] {
+        connected(&format!("{place}{path}"), &unique("test")).await;
+    }
 }

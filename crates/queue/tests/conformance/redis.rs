@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::kit::{
-    Backend, ECHO, GENEROUS, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints, hints_of,
-    owned, sorted, unique, within,
+    Backend, ECHO, GENEROUS, HOURS, Process, announcement, eventually, fails_soon, hear, hint, hint_of, hints,
+    hints_of, owned, sorted, unique, within,
 };
 use prompt_ledger_testkit::services::Proxy;
 
@@ -49,7 +49,7 @@ pub(crate) fn open(url: &str, prefix: &str) -> Redis {
 
 fn options(url: &str, prefix: &str, instances: &[&str]) -> RedisOptions {
     let (url, consumer) = (Secret::new(url), unique("consumer"));
-    RedisOptions { url, prefix: prefix.to_owned(), consumer, instances: owned(instances) }
+    RedisOptions { url, prefix: prefix.to_owned(), consumer, instances: owned(instances), hint_age: HOURS }
 }
 
 pub(crate) async fn connected(url: &str, prefix: &str) -> Redis {
@@ -280,4 +280,52 @@ async fn there_is_a_stream_for_each_provider_and_it_keeps_the_latest() {
     let kept: usize = ask(&mut raw, &["XLEN", &keys[1]]).await;
     assert!((MANY..MANY + 4_096).contains(&kept), "{kept}");
     ask::<()>(&mut raw, &["DEL", &keys[1]]).await;
+}
+
+/// Hints that no worker reads do not pile up, whether others are sent or not.
+#[tokio::test]
+async fn hints_that_nobody_receives_are_gone_once_they_are_too_old() {
+    let (url, prefix) = (services::redis_url(), unique("test"));
+    let age = Duration::from_millis(400);
+    let options = RedisOptions { hint_age: age, ..options(&url, &prefix, &[]) };
+    let sender = Redis::open(options, &CancellationToken::new()).unwrap();
+    within(sender.becomes(BrokerStatus::Connected)).await;
+    let (mut raw, stream) = (raw(&url).await, format!("{prefix}:hints:{ECHO}"));
+    // A reader that is gone: its group keeps nothing.
+    ask::<()>(&mut raw, &["XGROUP", "CREATE", &stream, "workers", "0", "MKSTREAM"]).await;
+    // While others are sent, the old ones go.
+    let mut sent = 0;
+    eventually("the oldest go", async || {
+        sender.send(&hints(64)).await.unwrap();
+        sent += 64;
+        (ask::<usize>(&mut raw, &["XLEN", &stream]).await < sent).then_some(())
+    })
+    .await;
+    // While none is sent, all go.
+    eventually("the stream is gone", async || (ask::<usize>(&mut raw, &["EXISTS", &stream]).await == 0).then_some(()))
+        .await;
+    // A receiver does not notice.
+    let receiver = connected(&url, &prefix).await;
+    for _ in 0..3 {
+        let sent = hint();
+        let mut receiving = Box::pin(receiver.receive(9));
+        assert!(futures::poll!(&mut receiving).is_pending());
+        sender.send(std::slice::from_ref(&sent)).await.unwrap();
+        assert_eq!(within(receiving).await[0].hint, sent);
+        eventually("the stream is gone, or made again", async || {
+            (ask::<i64>(&mut raw, &["PTTL", &stream]).await < 0).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn refusals_are_tried_again_ever_less_often() {
+    let server = services::Redis::start().await;
+    ask::<()>(&mut raw(&server.url()).await, &["CONFIG", "SET", "requirepass", "hunter2"]).await;
+    let (proxy, began) = (Proxy::to(&server.url()).await, Instant::now());
+    let _redis = open(&proxy.url(&server.url()), "p");
+    // For sending and for listening, each after 0, 0.2, 0.6, 1.4 and 3 s.
+    eventually("one is tried a fifth time", async || (proxy.connections() > 8).then_some(())).await;
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
 }

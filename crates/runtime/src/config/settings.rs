@@ -35,9 +35,9 @@ settings! {
     TLS_CERT: Server, "", Form("a file in PEM form"), "the certificate chain; absent: plain text";
     TLS_KEY: Server, "", Form("a file in PEM form"), "its private key";
     TLS_RELOAD_INTERVAL: Server, "1m", Lengths("100ms", "24h"), "how often the files of both are read again";
-    QUEUE_DEPTH_LIMIT: Server, "100000", Numbers(1, 100_000_000), "queued executions, beyond which submits are refused";
+    QUEUE_DEPTH_LIMIT: Server, "100000", Numbers(1, 100_000_000), "queued executions of all servers, at which submits are refused (OVERLOADED) until there are fewer; exceeded by 5 % at most";
     REQUIRE_PROVIDER: Server, "false", FLAG, "refuse a submit whose provider no running worker has; else it waits for one";
-    MAX_INFLIGHT_SUBMITS: Server, "1024", Numbers(1, 1_000_000), "submits of one server at once";
+    MAX_INFLIGHT_SUBMITS: Server, "1024", Numbers(1, 1_000_000), "submits of one server at once; others are refused (OVERLOADED)";
     MAX_STREAMS: Server, "1000", Numbers(1, 1_000_000), "concurrent calls of one connection";
     MAX_CONNECTIONS: Server, "10000", Numbers(1, 1_000_000), "connections at once; others are closed";
     MAX_CONNECTIONS_PER_ADDRESS: Server, "0", Numbers(0, 1_000_000), "connections of one IPv4 address or IPv6 /64; 0 is no limit, as a load balancer in front of it needs";
@@ -45,7 +45,7 @@ settings! {
     REQUEST_READ_TIMEOUT: Server, "30s", Lengths("100ms", "1h"), "how long a request may take to arrive whole";
     /// One connection may take an eighth of it, which must be enough for the largest request.
     REQUEST_BUFFER_MIB: Server, "256", Numbers(64, 65_536), "MiB held at most for requests that arrive or are at work";
-    LOG: Both, "info", Form("LEVEL or TARGET=LEVEL, separated by commas"), "what is logged: off, error, warn, info, debug or trace, of everything or of a part, e.g. info,prompt_ledger_server=debug";
+    LOG: Both, "info", Form("LEVEL or TARGET=LEVEL, separated by commas"), "what is logged: off, error, warn, info, debug or trace, of everything or of a part, e.g. info,prompt_ledger_server=debug; warnings and errors of one cause once a minute at most, with a count";
     MAX_WATCHERS_PER_KEY: Server, "1000", Numbers(1, 1_000_000), "watching streams of one API key at once";
     MAX_WATCHERS: Server, "20000", Numbers(1, 1_000_000), "watching streams of this server at once";
     STREAM_MAX_AGE: Server, "30m", Lengths("1s", "24h"), "when a watching stream ends, to go on elsewhere";
@@ -54,13 +54,13 @@ settings! {
     DATABASE_URL: Both, "", Secret("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "where production keeps everything";
     DATABASE_CONNECTIONS: Both, "16", Numbers(12, 1_000), "connections to Postgres, at most";
     REDIS_URL: Both, "", Secret("redis:// or rediss://"), "hints go through it";
-    AMQP_URL: Both, "", Secret("amqp:// or amqps://"), "hints go through it while Redis is away";
+    AMQP_URL: Both, "", Secret("amqp:// or amqps://"), "hints go through it while Redis is away; a vhost of `/` or none is `%2f`";
     BROKER_PREFIX: Both, "prompt-ledger", Form("up to 64 of A-Z a-z 0-9 . _ -"), "begins the names that are used in the brokers";
     DEFAULT_MODEL: Server, "", Form("PROVIDER/MODEL"), "that of a request that names none; absent in `dev`: openai/gpt-4o-mini where OpenAI is configured, else echo/echo";
     RETRY_DELAYS: Both, "5s,30s,2m", Form("up to 10 lengths of time"), "the delay before each retry";
     LEASE: Both, "30s", Lengths("1s", "1h"), "how long a silent holder keeps an execution";
     SWEEP_INTERVAL: Both, "1s", Lengths("100ms", "1h"), "how often expired leases, and executions that are due without a hint, are looked for";
-    REDISPATCH_AFTER: Server, "10s", Lengths("100ms", "24h"), "when a submitted execution is taken without a hint";
+    REDISPATCH_AFTER: Server, "10s", Lengths("100ms", "24h"), "when a submitted execution is taken without a hint; brokers keep hints for twice as long";
     WORKER_CONCURRENCY: Both, "64", Numbers(1, 100_000), "queued executions that one worker runs at once, or `dev`";
     OPENAI_API_KEY: Both, "", Secret("a key"), "for OpenAI, or for the base URL below";
     OPENAI_BASE_URL: Both, "", Form("an http or https URL"), "any OpenAI-compatible server, which needs no key; absent: OpenAI's";

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
@@ -12,6 +13,7 @@ use prompt_ledger_store::{
 use prompt_ledger_store_postgres::{migrate_down, migrate_up};
 use prompt_ledger_testkit::poll::eventually;
 use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
+use sqlx::Executor as _;
 
 use crate::store::{Fresh, open};
 use prompt_ledger_store_conformance::kit::{Backend as _, an_execution, fence, new_id, reason, start, submit};
@@ -200,4 +202,52 @@ async fn lists_that_nobody_waits_for_any_more_run_on_no_more_connections_than_li
         most = most.max(counted.trim().parse().unwrap());
     }
     assert_eq!(most, 2, "of lists at once");
+}
+
+/// The driver's pool tells only that it timed out.
+#[tokio::test]
+async fn what_the_database_says_is_told_where_no_connection_can_be_made() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    let role = format!("limited_{:x}", services::unique());
+    let url = fresh.database.url().to_owned();
+    services::sql(&url, &format!("CREATE ROLE {role} LOGIN SUPERUSER"));
+    let store = open(&url.replace("postgres://postgres@", &format!("postgres://{role}@"))).await.unwrap();
+    // A limit does not hold for a superuser, who could create the schema's types.
+    services::sql(
+        &url,
+        &format!(
+            "ALTER ROLE {role} NOSUPERUSER CONNECTION LIMIT 0; GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"
+        ),
+    );
+    services::sql(
+        &url,
+        &format!("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{role}'"),
+    );
+    let submitted = async || {
+        let next = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
+        store.submit(next, Duration::ZERO).await
+    };
+    let told = async || match submitted().await {
+        Err(error) if chain(&error).contains("too many connections for role") => Ok(error),
+        other => Err(other),
+    };
+    let error = eventually("the cause", WAIT_LIMIT, told).await;
+    assert_eq!(error.reason(), Reason::StoreUnavailable);
+    services::sql(&url, &format!("ALTER ROLE {role} CONNECTION LIMIT -1"));
+    until(None, submitted).await;
+    store.close().await;
+    services::sql(&url, &format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+#[tokio::test]
+async fn a_wait_for_a_lock_that_is_too_long_is_told() {
+    let fresh = Fresh::fresh().await;
+    let new = an_execution(&fresh).await;
+    let mut locker = fresh.connection().await;
+    locker.execute("BEGIN; LOCK TABLE executions IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let error = fresh.store.submit(new.clone(), Duration::ZERO).await.unwrap_err();
+    assert!(chain(&error).contains("canceling statement due to lock timeout"), "{}", chain(&error));
+    locker.execute("ROLLBACK").await.unwrap();
+    fresh.store.submit(new, Duration::ZERO).await.unwrap();
 }

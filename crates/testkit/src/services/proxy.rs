@@ -1,6 +1,7 @@
 //! A TCP proxy between a process and a service, with which a test cuts the connection or redirects it to another
 //! service, as a load balancer or a virtual address does in a failover.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
+    accepted: Arc<AtomicUsize>,
     state: Arc<Mutex<State>>,
     accepting: JoinHandle<()>,
 }
@@ -39,9 +41,11 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let state =
             Arc::new(Mutex::new(State { target: target(url), line: CancellationToken::new(), delay: Duration::ZERO }));
-        let shared = Arc::clone(&state);
+        let (shared, accepted) = (Arc::clone(&state), Arc::<AtomicUsize>::default());
+        let counted = Arc::clone(&accepted);
         let accepting = tokio::spawn(async move {
             while let Ok((here, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
                 let (target, line) = {
                     let state = shared.lock().unwrap();
                     (state.target, state.line.clone())
@@ -50,13 +54,19 @@ impl Proxy {
                 tokio::spawn(async move { line.run_until_cancelled(carry(here, target, &shared)).await });
             }
         });
-        Self { port, state, accepting }
+        Self { port, accepted, state, accepting }
     }
 
     /// The same URL with the proxy's port.
     #[must_use]
     pub fn url(&self, url: &str) -> String {
         url.replace(port_of(url), &self.port.to_string())
+    }
+
+    /// How many connections were accepted so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Closes all connections; new ones are accepted.

@@ -1,17 +1,22 @@
 //! Refuses submits beyond bounds: those under way on one server, and the executions queued in the deployment.
+//!
+//! The queue is measured in intervals. In between each server adds what it has recorded since, times the servers that run:
+//! so each may add its share of what is left until it measures again, and together they stay within the limit.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::{Error, Reason, Result};
-use prompt_ledger_store::ExecutionReader;
+use prompt_ledger_store::{ExecutionReader, QueueDepth};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// How often the queue is measured.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a measurement.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The same at least, as a multiple of the time that the measurement took: counting a long queue takes tens of milliseconds.
+const PAUSE_FACTOR: u32 = 20;
 /// Retry delay of a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -19,9 +24,51 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct Backpressure {
     places: Arc<Semaphore>,
     inflight_limit: usize,
-    /// Queued executions of the deployment when last measured, counted up to `depth_limit`.
-    queued: AtomicUsize,
     depth_limit: usize,
+    depth: Arc<Mutex<EstimatedDepth>>,
+}
+
+/// The queue's length as far as this server knows.
+#[derive(Debug)]
+struct EstimatedDepth {
+    measured: QueueDepth,
+    /// Submits of this server that were recorded, since its start.
+    recorded: usize,
+    /// The same when the last measurement began: the measurement contains these, unless they have been taken since.
+    measured_from: usize,
+    /// Submits of this server that may be recorded yet.
+    under_way: usize,
+}
+
+impl EstimatedDepth {
+    /// As if every server had submitted as much as this one since its measurement.
+    fn estimate(&self) -> usize {
+        let own = self.recorded - self.measured_from + self.under_way;
+        self.measured.queued.saturating_add(own.saturating_mul(self.measured.servers.max(1)))
+    }
+}
+
+/// The place of a submit among those under way; it ends when this is dropped.
+#[derive(Debug)]
+pub struct SubmitPlace {
+    depth: Arc<Mutex<EstimatedDepth>>,
+    _permit: OwnedSemaphorePermit,
+    is_recorded: bool,
+}
+
+impl SubmitPlace {
+    /// Notes that the submit has made the queue longer.
+    pub fn recorded(mut self) {
+        self.is_recorded = true;
+    }
+}
+
+impl Drop for SubmitPlace {
+    fn drop(&mut self) {
+        let mut depth = lock(&self.depth);
+        depth.under_way -= 1;
+        depth.recorded += usize::from(self.is_recorded);
+    }
 }
 
 impl Backpressure {
@@ -29,32 +76,56 @@ impl Backpressure {
     /// deployment.
     #[must_use]
     pub fn new(inflight_limit: usize, depth_limit: usize) -> Self {
+        let measured = QueueDepth { queued: 0, servers: 1 };
+        let depth = EstimatedDepth { measured, recorded: 0, measured_from: 0, under_way: 0 };
         let places = Arc::new(Semaphore::new(inflight_limit));
-        Self { places, inflight_limit, queued: AtomicUsize::new(0), depth_limit }
+        Self { places, inflight_limit, depth_limit, depth: Arc::new(Mutex::new(depth)) }
     }
 
-    /// A permit for one submit; OVERLOADED where a bound is reached.
-    pub fn admit(&self) -> Result<OwnedSemaphorePermit> {
-        if self.queued.load(Ordering::Relaxed) >= self.depth_limit {
-            let message = format!("{} executions are queued, as many as QUEUE_DEPTH_LIMIT allows", self.depth_limit);
-            return Err(overloaded(&message));
+    /// A place for one submit; OVERLOADED where a bound is reached.
+    pub fn admit(&self) -> Result<SubmitPlace> {
+        let mut depth = lock(&self.depth);
+        if depth.estimate() >= self.depth_limit {
+            let most = self.depth_limit;
+            return Err(overloaded(&format!("{most} executions are queued, as many as QUEUE_DEPTH_LIMIT allows")));
         }
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            overloaded(&format!("{} submits are under way on this server, as many as it takes", self.inflight_limit))
-        })
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let most = self.inflight_limit;
+            overloaded(&format!("{most} submits are under way on this server, as many as MAX_INFLIGHT_SUBMITS allows"))
+        })?;
+        depth.under_way += 1;
+        Ok(SubmitPlace { depth: Arc::clone(&self.depth), _permit: permit, is_recorded: false })
     }
 
     /// Measures the queue until `stop`.
     pub async fn run(self: Arc<Self>, store: Arc<dyn ExecutionReader>, stop: CancellationToken) {
-        let mut looks = tokio::time::interval(POLL_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while stop.run_until_cancelled(looks.tick()).await.is_some() {
-            // A store that does not answer is reported by the calls that need it.
-            if let Ok(queued) = store.queued(self.depth_limit).await {
-                self.queued.store(queued, Ordering::Relaxed);
+        loop {
+            let began = Instant::now();
+            if stop.run_until_cancelled(self.measure(&*store)).await.is_none() {
+                return;
+            }
+            let pause = POLL_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                return;
             }
         }
     }
+
+    /// Measures the queue once. After a failure the last measurement stands.
+    pub async fn measure(&self, store: &dyn ExecutionReader) {
+        let recorded = lock(&self.depth).recorded;
+        match store.queued(self.depth_limit).await {
+            Ok(measured) => {
+                let mut depth = lock(&self.depth);
+                (depth.measured, depth.measured_from) = (measured, recorded);
+            }
+            Err(error) => tracing::warn!(cause = chain(&error), "the queue's length could not be read"),
+        }
+    }
+}
+
+fn lock(depth: &Mutex<EstimatedDepth>) -> MutexGuard<'_, EstimatedDepth> {
+    depth.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn overloaded(message: &str) -> Error {
@@ -65,17 +136,65 @@ fn overloaded(message: &str) -> Error {
 mod tests {
     use super::*;
 
+    fn measured(pressure: &Backpressure, queued: usize, servers: usize) {
+        let mut depth = lock(&pressure.depth);
+        (depth.measured, depth.measured_from) = (QueueDepth { queued, servers }, depth.recorded);
+    }
+
+    /// How many submits are recorded until one is refused.
+    fn recorded(pressure: &Backpressure) -> usize {
+        std::iter::from_fn(|| pressure.admit().ok().map(SubmitPlace::recorded)).count()
+    }
+
     #[test]
     fn a_full_server_and_a_full_queue_refuse_and_say_when_to_come_back() {
         let pressure = Backpressure::new(1, 10);
         let place = pressure.admit().unwrap();
         let refused = pressure.admit().unwrap_err();
         assert_eq!((refused.reason(), refused.parts().retry_after), (Reason::Overloaded, Some(RETRY_AFTER)));
+        assert!(refused.to_string().contains("MAX_INFLIGHT_SUBMITS"));
         drop(place);
         drop(pressure.admit().unwrap());
-        pressure.queued.store(10, Ordering::Relaxed);
+        measured(&pressure, 10, 1);
         assert!(pressure.admit().unwrap_err().to_string().contains("10 executions are queued"));
-        pressure.queued.store(9, Ordering::Relaxed);
+        measured(&pressure, 9, 1);
         drop(pressure.admit().unwrap());
+    }
+
+    #[test]
+    fn what_was_recorded_since_the_queue_was_measured_counts_once_for_each_server() {
+        for (queued, servers, room) in [(0, 1, 100), (0, 2, 50), (40, 3, 20), (99, 9, 1), (100, 2, 0), (0, 0, 100)] {
+            let pressure = Backpressure::new(1_000, 100);
+            measured(&pressure, queued, servers);
+            assert_eq!(recorded(&pressure), room, "{queued} queued, {servers} servers");
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_counts_and_what_was_not_recorded_does_not() {
+        let pressure = Backpressure::new(1_000, 10);
+        let under_way: Vec<_> = (0..10).map(|_| pressure.admit().unwrap()).collect();
+        assert!(pressure.admit().is_err());
+        measured(&pressure, 0, 1);
+        assert!(pressure.admit().is_err(), "none of them is in the measurement");
+        drop(under_way);
+        assert_eq!(recorded(&pressure), 10);
+    }
+
+    #[test]
+    fn servers_that_measure_in_turns_stay_within_the_limit_and_reach_it() {
+        for servers in 1..=5_usize {
+            let (limit, mut queue) = (1_000, 0);
+            let all: Vec<_> = (0..servers).map(|_| Backpressure::new(1_000, limit)).collect();
+            for round in 0..100 {
+                let measuring = &all[round % servers];
+                measured(measuring, queue, servers);
+                // Each submits as much as it may, up to 37 in the meantime.
+                for pressure in &all {
+                    queue += (0..37).map_while(|_| pressure.admit().ok().map(SubmitPlace::recorded)).count();
+                }
+            }
+            assert!((limit..limit + servers).contains(&queue), "{servers} servers: {queue}");
+        }
     }
 }

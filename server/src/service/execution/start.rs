@@ -11,12 +11,13 @@ use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_engine::{Bounds, RecordedEnd};
 use prompt_ledger_queue::Hint;
 use prompt_ledger_store::{ExecutionKey, KeyHolder, Recorded};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::ExecutionService;
+use super::backpressure::SubmitPlace;
 use super::execute_kind::{CallContext, ExecuteKind};
 use super::prepare::Prepared;
 use crate::service::Caller;
@@ -58,9 +59,9 @@ impl ExecutionService {
             return self.begin_confirmed(caller, spec, prompt_mode, kind).await;
         };
         // Prepared from the caches alone, and recorded only while they hold what the store has.
-        if let Ok(_place) = self.place(kind)
+        if let Ok(place) = self.place(kind)
             && let Ok(prepared) = self.prepare_unconfirmed(caller, unconfirmed, spec, prompt_mode, kind).await
-            && let Recorded::New(started) = self.record(prepared, kind).await?
+            && let Recorded::New(started) = self.record(prepared, kind, place).await?
         {
             return Ok(started);
         }
@@ -120,10 +121,10 @@ impl ExecutionService {
                 }
             };
             entry.check_revision(spec.min_revision)?;
-            let _place = self.place(kind)?;
+            let place = self.place(kind)?;
             let mut prepared = self.prepare(caller, spec, &entry, key, kind).await?;
             prepared.new.retry_of = retry_of;
-            match self.record(prepared, kind).await? {
+            match self.record(prepared, kind, place).await? {
                 Recorded::New(started) => return Ok(started),
                 // It failed since this call looked.
                 Recorded::Existing(holder) if is_retried(&holder) => {}
@@ -135,15 +136,20 @@ impl ExecutionService {
     }
 
     /// The place of a submit among those under way; OVERLOADED where there is none.
-    fn place(&self, kind: ExecuteKind<'_>) -> Result<Option<OwnedSemaphorePermit>> {
+    fn place(&self, kind: ExecuteKind<'_>) -> Result<Option<SubmitPlace>> {
         matches!(kind, ExecuteKind::Submit).then(|| self.backpressure.admit()).transpose()
     }
 
-    async fn record(&self, prepared: Prepared, kind: ExecuteKind<'_>) -> Result<Recorded<Started>> {
+    async fn record(
+        &self,
+        prepared: Prepared,
+        kind: ExecuteKind<'_>,
+        place: Option<SubmitPlace>,
+    ) -> Result<Recorded<Started>> {
         match kind {
             ExecuteKind::Run(call) => self.drive(prepared, call, None).await.map_err(Error::internal)?,
             ExecuteKind::Stream(call) => self.drive_watched(prepared, call).await,
-            ExecuteKind::Submit => self.enqueue(prepared).await,
+            ExecuteKind::Submit => self.enqueue(prepared, place).await,
         }
     }
 
@@ -161,8 +167,12 @@ impl ExecutionService {
         Ok(holder)
     }
 
-    /// Records an execution as queued, and sends workers a hint.
-    async fn enqueue(&self, Prepared { new, version, .. }: Prepared) -> Result<Recorded<Started>> {
+    /// Records an execution as queued, and sends workers a hint. Its place is held until then, whatever its caller does.
+    async fn enqueue(
+        &self,
+        Prepared { new, version, .. }: Prepared,
+        place: Option<SubmitPlace>,
+    ) -> Result<Recorded<Started>> {
         let (store, available_in) = (Arc::clone(&self.store), self.redispatch_after);
         let (hints, publisher) = (self.hints.clone(), self.runner.publisher.clone());
         let providers = Arc::clone(&self.providers);
@@ -172,6 +182,9 @@ impl ExecutionService {
             let (id, asked) = (new.id, new.clone());
             Ok(match store.submit(new, available_in).await? {
                 Recorded::New(event) => {
+                    if let Some(place) = place {
+                        place.recorded();
+                    }
                     providers.note_queued(&asked.model.provider);
                     hints.push(Hint { execution_id: id, attempt: 1, provider: asked.model.provider.as_str().into() });
                     publisher.changed(id, event);

@@ -173,33 +173,11 @@ async fn a_process_alone_takes_only_what_it_can_call() {
 }
 
 #[tokio::test]
-async fn what_waits_for_a_worker_is_counted() {
+async fn what_is_queued_waits_where_no_running_worker_has_its_provider() {
     let (deployment, directory) = directory(false);
     deployment.add(worker("azure"));
     directory.queued("azure", true).await.unwrap();
-    let counts = || directory.others.as_ref().unwrap().unserved().counts.clone();
-    directory.note_queued("echo");
-    assert_eq!(counts(), BTreeMap::new(), "logged at once");
-    for name in ["echo", "azure", "echo", "servers"] {
-        directory.note_queued(name);
-    }
-    assert_eq!(counts(), [("echo".to_owned(), 2), ("servers".to_owned(), 1)].into());
-}
-
-#[test]
-fn waiting_executions_are_logged_once_a_minute_at_most() {
-    let (start, mut unserved) = (Instant::now(), Unserved::default());
-    for (at, name, logged) in [
-        (0, None, None),
-        (1, Some("a"), Some(1)),
-        (2, Some("a"), None),
-        (3, Some("b"), None),
-        (60, None, None),
-        (61, None, Some(2)),
-        (200, None, None),
-        (201, Some("a"), Some(1)),
-    ] {
-        let counts = unserved.note(name, start + Duration::from_secs(at));
-        assert_eq!(counts.map(|counts| counts.values().sum::<u64>()), logged, "at {at} s");
-    }
+    let served = ["echo", "azure", "servers"].map(|name| directory.is_served(name));
+    assert_eq!(served, [false, true, false]);
+    assert!(ProviderDirectory::alone(Providers::new()).is_served("echo"), "by this process");
 }

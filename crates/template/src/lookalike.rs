@@ -2,7 +2,7 @@
 //!
 //! | form | is one where | and not |
 //! |---|---|---|
-//! | `{x}` | x is an identifier, or a path of such | in other braces (JSON, CSS, code); directly behind a letter, digit, `_ ^ ) ]` or a brace (indices, regular expressions); as the argument of a LaTeX command; in mathematics or an environment of LaTeX |
+//! | `{x}` | x is an identifier, or a path of such | in other braces (JSON, CSS, code); directly behind a letter, digit, `_ ^ ~ ) ]` or a brace (indices, regular expressions); as the argument of a LaTeX command; in mathematics or an environment of LaTeX |
 //! | `${x}` | likewise | behind a `$` or a backslash; where that `$` begins mathematics of LaTeX |
 //! | `#{x}` | likewise | behind a backslash |
 //! | `[[x]]` | likewise; blanks beside x are allowed | directly behind a letter or the like; before `(`; a table's head in TOML; `[[true]]` and the like |
@@ -178,7 +178,7 @@ impl<'a> LookalikeReader<'a> {
             '#' => (enclosed(Form::Hash, rest, "#{", "}").map_or(1, |found| self.take(found)), Before::Free),
             '%' => (conversion(rest).map_or(1, |found| self.take(found)), Before::Free),
             ' ' | '\t' if self.before == Before::Command => (1, Before::Command),
-            '_' | '^' | ')' => (1, Before::Word),
+            '_' | '^' | ')' | '~' => (1, Before::Word),
             _ if next.is_ascii_alphanumeric() => (1, Before::Word),
             _ => (next.len_utf8(), Before::Free),
         };

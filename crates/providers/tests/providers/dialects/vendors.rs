@@ -2,8 +2,8 @@
 
 use prompt_ledger_domain::execution::{ErrorType, FinishReason, Params};
 use prompt_ledger_domain::secret::Secret;
-use prompt_ledger_providers::Endpoint;
 use prompt_ledger_providers::openai::OpenAi;
+use prompt_ledger_providers::{Answer, Endpoint};
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use serde_json::{Value, json};
 
@@ -17,6 +17,20 @@ fn at(model: &FakeModel, path: &str) -> Endpoint {
 
 fn provider(endpoint: Endpoint) -> OpenAi {
     OpenAi::new(endpoint).unwrap()
+}
+
+/// The answer that is made of this reply, asked for whole and as a stream.
+async fn answered(model: &FakeModel, provider: &OpenAi, reply: Reply) -> Answer {
+    let ask = Ask::new(provider, prompt("hi"));
+    model.next(reply.clone());
+    let whole = ask.answer().await;
+    model.next(reply);
+    let (streamed, _) = ask.streamed().await;
+    assert_eq!(
+        (&whole.text, whole.usage, whole.finish_reason),
+        (&streamed.text, streamed.usage, streamed.finish_reason)
+    );
+    streamed
 }
 
 #[tokio::test]
@@ -36,8 +50,7 @@ async fn azure() {
         choice(json!({}), json!("stop")),
         json!({"id": "chatcmpl-1", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0}}}),
     ];
-    model.next(Reply::events([events(&stream) + DONE]));
-    let (answer, _) = Ask::new(&azure, prompt("hi")).streamed().await;
+    let answer = answered(&model, &azure, Reply::events([events(&stream) + DONE])).await;
     assert_eq!((answer.text.as_str(), answer.usage), ("so be it", usage(9, 0, 3)));
     let request = model.last_request();
     assert_eq!(
@@ -87,8 +100,7 @@ async fn vllm() {
     let vllm = provider(Endpoint { api_key: None, ..at(&model, "/v1") });
     let message = json!({"role": "assistant", "reasoning_content": null, "content": "so be it", "tool_calls": []});
     let whole = json!({"id": "chatcmpl-1", "object": "chat.completion", "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": "stop", "stop_reason": null}], "usage": {"prompt_tokens": 9, "total_tokens": 12, "completion_tokens": 3, "prompt_tokens_details": null}, "prompt_logprobs": null});
-    model.next(Reply::json(&whole));
-    let answer = Ask::new(&vllm, prompt("hi")).answer().await;
+    let answer = answered(&model, &vllm, Reply::json(&whole)).await;
     assert_eq!(
         (answer.text.as_str(), answer.finish_reason, answer.usage),
         ("so be it", Some(FinishReason::Stop), usage(9, None, 3))
@@ -112,8 +124,7 @@ async fn ollama_and_llama_cpp() {
     used["choices"] = json!([]);
     used["usage"] = json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12});
     let stream = [chunk("so ", json!(null)), chunk("be it", json!(null)), chunk("", json!("stop")), used];
-    model.next(Reply::events([events(&stream) + DONE]));
-    let (answer, _) = Ask::new(&ollama, prompt("hi")).streamed().await;
+    let answer = answered(&model, &ollama, Reply::events([events(&stream) + DONE])).await;
     assert_eq!((answer.text.as_str(), answer.usage), ("so be it", usage(9, None, 3)));
     for (status, body, expected) in [
         (
@@ -149,8 +160,9 @@ async fn openrouter() {
     let mut used = chunk("", json!(null));
     used["usage"] = json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12, "cost": 0.0001, "prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 2}});
     let stream = [chunk("so be it", json!(null)), chunk("", json!("stop")), used];
-    model.next(Reply::events([format!(": OPENROUTER PROCESSING\n\n{}{DONE}", events(&stream))]));
-    let (answer, _) = Ask::new(&openrouter, prompt("hi")).streamed().await;
+    let answer =
+        answered(&model, &openrouter, Reply::events([format!(": OPENROUTER PROCESSING\n\n{}{DONE}", events(&stream))]))
+            .await;
     assert_eq!((answer.text.as_str(), answer.usage), ("so be it", usage(9, 4, 3)));
     assert_eq!(
         (model.last_request().header("x-title"), model.last_request().header("http-referer")),
@@ -181,8 +193,7 @@ async fn gemini() {
     let gemini = provider(at(&model, "/v1beta/openai/"));
     let chunk = |content: &str, finish: Value, completion: i64, total: i64| json!({"id": "g1", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"role": "assistant", "content": content}, "finish_reason": finish}], "usage": {"prompt_tokens": 7, "completion_tokens": completion, "total_tokens": total}});
     let stream = [chunk("so ", json!(null), 2, 309), chunk("be it", json!("stop"), 10, 317)];
-    model.next(Reply::events([events(&stream) + DONE]));
-    let (answer, _) = Ask::new(&gemini, prompt("hi")).streamed().await;
+    let answer = answered(&model, &gemini, Reply::events([events(&stream) + DONE])).await;
     assert_eq!(
         (answer.text.as_str(), answer.usage),
         ("so be it", usage(7, None, 310)),
@@ -208,8 +219,7 @@ async fn xai() {
     let xai = provider(at(&model, "/v1"));
     let used = json!({"prompt_tokens": 1000, "completion_tokens": 30, "total_tokens": 1100, "prompt_tokens_details": {"text_tokens": 1000, "cached_tokens": 200}, "completion_tokens_details": {"reasoning_tokens": 70}, "num_sources_used": 0});
     let whole = json!({"id": "x1", "object": "chat.completion", "choices": [{"index": 0, "message": {"role": "assistant", "content": "so be it", "refusal": null}, "finish_reason": "stop"}], "usage": used});
-    model.next(Reply::json(&whole));
-    let answer = Ask::new(&xai, prompt("hi")).answer().await;
+    let answer = answered(&model, &xai, Reply::json(&whole)).await;
     assert_eq!(
         (answer.text.as_str(), answer.usage),
         ("so be it", usage(1000, 200, 100)),
@@ -237,8 +247,8 @@ async fn mistral() {
     let mut last = chunk(json!("be it"), json!("model_length"));
     last["usage"] = json!({"prompt_tokens": 9, "total_tokens": 12, "completion_tokens": 3});
     model.next(Reply::status(422, refusal.to_string()));
-    model.next(Reply::events([events(&[chunk(thinking, json!(null)), last]) + DONE]));
-    let (answer, _) = Ask::new(&mistral, prompt("hi")).streamed().await;
+    let answer =
+        answered(&model, &mistral, Reply::events([events(&[chunk(thinking, json!(null)), last]) + DONE])).await;
     assert_eq!(
         (answer.text.as_str(), answer.finish_reason, answer.usage),
         ("so be it", Some(FinishReason::Length), usage(9, None, 3))
@@ -254,8 +264,12 @@ async fn deepseek() {
     let used = json!({"prompt_tokens": 50, "completion_tokens": 10, "total_tokens": 60, "prompt_cache_hit_tokens": 40, "prompt_cache_miss_tokens": 10, "completion_tokens_details": {"reasoning_tokens": 8}});
     let last = json!({"id": "d1", "choices": [{"index": 0, "delta": {"content": "", "reasoning_content": null}, "finish_reason": "stop"}], "usage": used});
     let stream = [delta("reasoning_content", "hm"), delta("content", "so be it"), last];
-    model.next(Reply::events([format!(": keep-alive\n\n: keep-alive\n\n{}{DONE}", events(&stream))]));
-    let (answer, _) = Ask::new(&deepseek, prompt("hi")).streamed().await;
+    let answer = answered(
+        &model,
+        &deepseek,
+        Reply::events([format!(": keep-alive\n\n: keep-alive\n\n{}{DONE}", events(&stream))]),
+    )
+    .await;
     assert_eq!((answer.text.as_str(), answer.usage), ("so be it", usage(50, 40, 10)));
     assert_eq!(model.last_request().path, "/chat/completions");
     // A whole answer that takes long begins with empty lines.

@@ -7,16 +7,18 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::error;
+use super::session::SessionState;
 
 /// Also `on` on a standby.
 const IS_READ_ONLY: &str = "SHOW transaction_read_only";
-const READ_ONLY: &str = "the database takes no writes: it is a standby, or default_transaction_read_only is on";
+pub(super) const READ_ONLY: &str =
+    "the database takes no writes: it is a standby, or default_transaction_read_only is on";
 
 /// Timeout of the check of a new connection.
 const ADMIT: Duration = Duration::from_secs(2);
@@ -30,6 +32,8 @@ pub(super) const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Minimum interval between log entries about connections that cannot write.
 const TELL_INTERVAL: Duration = Duration::from_secs(10);
+/// As `TELL_INTERVAL`, about settings that do not hold.
+const TELL_SETTINGS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Writes count as failing once they have failed for `FAILING` without a success in between. The last failure counts
 /// for `RECENT`; a failure after a longer pause starts anew.
@@ -47,6 +51,8 @@ struct WritableState {
     ask_at: Instant,
     /// Time of the last log entry about a connection that cannot write.
     told_at: Option<Instant>,
+    /// Time of the last log entry about settings that do not hold.
+    told_settings_at: Option<Instant>,
     failing: Option<Failing>,
 }
 
@@ -60,14 +66,26 @@ struct Failing {
 
 impl Default for Writability {
     fn default() -> Self {
-        Self(Mutex::new(WritableState { stale_until: None, ask_at: Instant::now(), told_at: None, failing: None }))
+        Self(Mutex::new(WritableState {
+            stale_until: None,
+            ask_at: Instant::now(),
+            told_at: None,
+            told_settings_at: None,
+            failing: None,
+        }))
     }
 }
 
 impl Writability {
-    /// Fails unless a new connection can write.
+    /// Fails unless a new connection can write. Settings that do not hold are logged: at the start of the process they
+    /// were right, and an outage would be worse.
     pub(super) async fn admit(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        self.accept(within(ADMIT, is_read_only(connection)).await?)
+        let session = within(ADMIT, SessionState::read(connection)).await?;
+        self.accept(session.is_read_only)?;
+        if let Some(wrong) = session.wrong().filter(|_| self.is_time_to_tell_settings(Instant::now())) {
+            tracing::error!(wrong, "a new connection lacks settings of its role: `prompt-ledger migrate settings`");
+        }
+        Ok(())
     }
 
     /// Whether an idle connection of this age may be used. Fails where it has died.
@@ -169,6 +187,15 @@ impl Writability {
         self.state().stale_until.is_some_and(|until| made.is_none_or(|made| made <= until))
     }
 
+    fn is_time_to_tell_settings(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        let due = state.told_settings_at.is_none_or(|told| now - told >= TELL_SETTINGS_INTERVAL);
+        if due {
+            state.told_settings_at = Some(now);
+        }
+        due
+    }
+
     fn is_time_to_ask(&self, now: Instant) -> bool {
         let mut state = self.state();
         let due = state.ask_at <= now;
@@ -181,15 +208,6 @@ impl Writability {
     fn state(&self) -> MutexGuard<'_, WritableState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Fails unless the first connection of a process can write: the URL is then wrong.
-pub(super) async fn check_first(connection: &mut PgConnection) -> Result<()> {
-    if within(ADMIT, is_read_only(connection)).await.map_err(error::store)? {
-        let advice = "; name the primary in the URL, or start again when it takes writes";
-        return Err(Error::new(Reason::Internal, format!("{READ_ONLY}{advice}")));
-    }
-    Ok(())
 }
 
 /// One round trip, without a prepared statement.
@@ -205,6 +223,8 @@ async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>
 
 #[cfg(test)]
 mod tests {
+    use prompt_ledger_domain::Error;
+
     use super::*;
 
     #[test]

@@ -50,11 +50,12 @@ pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
     Ok(own)
 }
 
-/// The programs of Postgres, Redis and RabbitMQ; the system's services are not used.
+/// The programs of Postgres, PgBouncer, Redis and RabbitMQ; the system's services are not used.
 pub(crate) fn services() -> Result<()> {
     let postgres = Path::new("/usr/lib/postgresql").is_dir() || on_path("postgres").is_some();
     let missing: Vec<&str> = [
         ("postgresql", postgres && on_path("psql").is_some()),
+        ("pgbouncer", Path::new("/usr/sbin/pgbouncer").is_file() || on_path("pgbouncer").is_some()),
         ("redis-server", on_path("redis-server").is_some()),
         ("rabbitmq-server", Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").is_file()),
     ]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_store::Store;
+pub use prompt_ledger_store_postgres::RoleSettings;
 
 pub use brokers::{BrokerConnections, Brokers};
 pub use store::{DataDirLock, Migrations, open_store};

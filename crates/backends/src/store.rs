@@ -5,10 +5,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use prompt_ledger_domain::Result;
+use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_runtime::config::{Config, ServiceUrl};
 use prompt_ledger_store::{MigrationStatus, Store};
-use prompt_ledger_store_postgres::{Postgres, PostgresOptions};
+use prompt_ledger_store_postgres::{Postgres, PostgresOptions, RoleSettings};
 use prompt_ledger_store_sqlite::Sqlite;
 use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sqlite};
 
@@ -21,11 +21,19 @@ pub(crate) async fn production(config: &Config) -> std::result::Result<Arc<dyn S
          postgres://USER:PASSWORD@HOST:5432/ledger (`prompt-ledger dev` needs no database)",
     )?;
     let options = PostgresOptions { connections: config.backends.database_connections };
-    let store = Postgres::open(url.expose(), options).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        format!("DATABASE_URL ({url}): {error}{cause}")
-    })?;
-    Ok(Arc::new(store))
+    let store = Postgres::open(url.expose(), options).await;
+    Ok(Arc::new(store.map_err(|error| of_database(url, &error))?))
+}
+
+/// The error, with its causes and the place that it is about.
+fn of_database(url: &ServiceUrl, error: &Error) -> StartError {
+    let mut said = format!("DATABASE_URL ({url}): {}", error.parts().message);
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    said.into()
 }
 
 pub(crate) async fn embedded(data_dir: &Path) -> Result<Arc<dyn Store>> {
@@ -82,11 +90,36 @@ impl<'a> Migrations<'a> {
         }
     }
 
-    /// Applies what is missing.
-    pub async fn up(&self) -> Result<()> {
+    /// Applies what is missing. With Postgres, returns the settings of the URL's role, which it also sets.
+    pub async fn up(&self) -> std::result::Result<Option<RoleSettings>, StartError> {
         match self {
-            Self::Postgres(url) => postgres::migrate_up(url.expose()).await,
-            Self::Sqlite(path) => sqlite::migrate_up(path).await,
+            Self::Postgres(url) => {
+                let settings = postgres::migrate_up(url.expose()).await;
+                Ok(Some(settings.map_err(|error| of_database(url, &error))?))
+            }
+            Self::Sqlite(path) => {
+                sqlite::migrate_up(path).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Sets the settings of the URL's role, and nothing else.
+    pub async fn set_role(&self) -> std::result::Result<RoleSettings, StartError> {
+        match self {
+            Self::Postgres(url) => postgres::set_role(url.expose()).await.map_err(|error| of_database(url, &error)),
+            Self::Sqlite(_) => Err("DATABASE_URL is not set: only roles of Postgres have settings".into()),
+        }
+    }
+
+    /// The settings of the URL's role; absent with SQLite.
+    pub async fn role_settings(&self) -> std::result::Result<Option<RoleSettings>, StartError> {
+        match self {
+            Self::Postgres(url) => {
+                let settings = postgres::role_settings(url.expose()).await;
+                Ok(Some(settings.map_err(|error| of_database(url, &error))?))
+            }
+            Self::Sqlite(_) => Ok(None),
         }
     }
 
@@ -95,7 +128,7 @@ impl<'a> Migrations<'a> {
     pub async fn down(&self, to: i64) -> std::result::Result<(), StartError> {
         match self {
             Self::Postgres(url) => {
-                let seen = postgres::other_connections(url.expose()).await?;
+                let seen = postgres::other_connections(url.expose()).await.map_err(|error| of_database(url, &error))?;
                 if seen > 0 {
                     return Err(format!(
                         "{url} is in use: servers or workers have {seen} connections to it, and would fail without \
@@ -104,7 +137,7 @@ impl<'a> Migrations<'a> {
                     )
                     .into());
                 }
-                postgres::migrate_down(url.expose(), to).await?;
+                postgres::migrate_down(url.expose(), to).await.map_err(|error| of_database(url, &error))?;
             }
             Self::Sqlite(path) => {
                 let _lock = DataDirLock::take(path.parent().unwrap_or(Path::new(".")))?;
@@ -115,10 +148,12 @@ impl<'a> Migrations<'a> {
     }
 
     /// All migrations of this release, and which of them are applied.
-    pub async fn status(&self) -> Result<Vec<MigrationStatus>> {
+    pub async fn status(&self) -> std::result::Result<Vec<MigrationStatus>, StartError> {
         match self {
-            Self::Postgres(url) => postgres::migrate_status(url.expose()).await,
-            Self::Sqlite(path) => sqlite::migrate_status(path).await,
+            Self::Postgres(url) => {
+                postgres::migrate_status(url.expose()).await.map_err(|error| of_database(url, &error))
+            }
+            Self::Sqlite(path) => Ok(sqlite::migrate_status(path).await?),
         }
     }
 }

@@ -109,7 +109,16 @@ impl Probed {
             };
             endpoint = endpoint.tls_config(tls).map_err(|error| causes(&error))?;
         }
-        endpoint.connect().await.map_err(|error| causes(&error))
+        endpoint.connect().await.map_err(|error| self.with_advice(causes(&error)))
+    }
+
+    /// Names the file of a CA that does not fit, or the argument that is missing.
+    fn with_advice(&self, said: String) -> String {
+        match &self.ca {
+            _ if !said.contains("invalid peer certificate") => said,
+            Some(path) => format!("{said}; --ca: {} does not vouch for the certificate", path.display()),
+            None => format!("{said}; name the file of the CA that vouches for the certificate by --ca"),
+        }
     }
 
     /// Over TLS, whichever certificate is shown.

@@ -14,6 +14,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
+use super::session::begin_list;
 use super::statement::{clean, parameters};
 use super::timestamp::PgTimestamp;
 use super::{Postgres, error, roll_up, row};
@@ -24,7 +25,7 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::usage::{add_prompts, usage};
 use prompt_ledger_store::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 
-const SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const SNAPSHOT: &str = begin_list!("ISOLATION LEVEL REPEATABLE READ READ ONLY");
 
 pub(super) const UNTIL: &str = "SELECT until FROM usage_rolled_up";
 

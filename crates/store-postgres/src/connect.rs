@@ -1,4 +1,4 @@
-//! Connection pools and the settings of their connections.
+//! Connection pools.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::Connection as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 
 use super::batches::Batches;
-use super::connection::{CONNECT_TIMEOUT, first, options};
+use super::connection::CONNECT_TIMEOUT;
 use super::kept::KeptConnections;
 use super::project_lock::ProjectLocks;
-use super::writability::{self, Writability};
-use super::{error, migrate};
+use super::writability::Writability;
+use super::{connection, error, migrate, pooler, session};
 use prompt_ledger_store::Store;
 
 /// Connections reserved for heartbeats: leases must not be lost because all other connections are in use.
@@ -34,9 +34,9 @@ const LEAST: u32 = BEATS + HEALTH + REFRESHES + LISTS + WRITES + 1;
 /// Added to the statement timeout: how long a connection that is returned to the pool may take to finish its last
 /// statement.
 const RELEASE_MARGIN: Duration = Duration::from_secs(1);
-/// `statement_timeout` of all connections except those for lists.
+/// `statement_timeout` of the role.
 const STATEMENT: Duration = Duration::from_secs(2);
-/// `statement_timeout` of the connections for lists.
+/// `statement_timeout` in transactions that read lists (`begin_list!`).
 const LIST: Duration = Duration::from_secs(15);
 
 /// Options of [`Postgres::open`].
@@ -76,39 +76,43 @@ impl fmt::Debug for Postgres {
 }
 
 impl Postgres {
-    /// Connects. Fails where the login is refused, the database does not exist or accepts no writes, or its schema does
-    /// not fit this release. Later outages do not require reopening.
+    /// Connects. Fails where the login is refused, the database does not exist or accepts no writes, its schema does not
+    /// fit this release, the role lacks rights or settings, or a pooler mixes sessions; the error says what to do. Later
+    /// outages do not require reopening.
     pub async fn open(url: &str, options: PostgresOptions) -> Result<Self> {
         if options.connections < LEAST {
             let message = format!("{} connections are too few; at least {LEAST} are needed", options.connections);
             return Err(Error::new(Reason::Internal, message));
         }
-        let mut first = first(url).await?;
+        let place = connection::options(url)?;
+        let mut first = connection::first(&place).await?;
+        pooler::check(&mut first, &place).await?;
         let fits = async {
-            writability::check_first(&mut first).await?;
-            migrate::check_fit(&mut first).await
+            let session = session::check_writable(&mut first, &place).await?;
+            migrate::check_fit(&mut first, &place).await?;
+            session::check_settings(&session, &mut first, &place).await
         };
         error::bounded(error::CALL, fits).await?;
         first.close().await.ok();
         let writability = Arc::new(Writability::default());
         let pool = |connections, statement_timeout| {
             let pool = asking(pooled(connections, statement_timeout, &writability), &writability);
-            Ok(pool.connect_lazy_with(with_settings(url, statement_timeout)?))
+            pool.connect_lazy_with(place.clone())
         };
-        let kept = |connections| Ok(KeptConnections::new(pool(connections, STATEMENT)?, connections, &writability));
+        let kept = |connections| KeptConnections::new(pool(connections, STATEMENT), connections, &writability);
         let own = |connections| {
             // Without maintenance tasks: these would run on the runtime that creates the pool.
             let pool = pooled(connections, STATEMENT, &writability).idle_timeout(None).max_lifetime(None);
-            Ok(pool.connect_lazy_with(with_settings(url, STATEMENT)?))
+            pool.connect_lazy_with(place.clone())
         };
         Ok(Self {
-            calls: pool(options.connections - (LEAST - 1), STATEMENT)?,
+            calls: pool(options.connections - (LEAST - 1), STATEMENT),
             project_locks: ProjectLocks::new(&writability),
-            lists: pool(LISTS, LIST)?,
-            refreshes: kept(REFRESHES)?,
-            beats: own(BEATS)?,
-            health: own(HEALTH)?,
-            batches: Batches::new(kept(WRITES)?, &writability),
+            lists: pool(LISTS, LIST),
+            refreshes: kept(REFRESHES),
+            beats: own(BEATS),
+            health: own(HEALTH),
+            batches: Batches::new(kept(WRITES), &writability),
             writability,
         })
     }
@@ -123,24 +127,6 @@ impl Store for Postgres {
             pool.close().await;
         }
     }
-}
-
-fn with_settings(url: &str, statement_timeout: Duration) -> Result<PgConnectOptions> {
-    let statement_timeout = format!("{}ms", statement_timeout.as_millis());
-    Ok(options(url)?.options([
-        ("statement_timeout", &*statement_timeout),
-        ("lock_timeout", "1s"),
-        ("idle_in_transaction_session_timeout", "10s"),
-        // Generic plans are cached, and JIT compilation never pays off for these statements. A plan made while a table
-        // was small must still be good when it has grown, so sequential scans, hash joins and merge joins are off:
-        // every statement finds its rows one by one through an index.
-        ("jit", "off"),
-        ("plan_cache_mode", "force_generic_plan"),
-        ("enable_seqscan", "off"),
-        ("enable_hashjoin", "off"),
-        ("enable_mergejoin", "off"),
-        ("TimeZone", "UTC"),
-    ]))
 }
 
 /// A pool whose idle connections are used without a check: the first statement of its only user is the check, and a

@@ -6,6 +6,8 @@ use backon::{ConstantBuilder, Retryable as _};
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
+use sqlx::query::Query;
 use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::{Instant, timeout};
 
@@ -13,10 +15,15 @@ use super::connection_failure::is_not_connected;
 pub(super) use prompt_ledger_store::failure::unavailable;
 use prompt_ledger_store::failure::{unexpected, unknown_migration};
 
+use super::refusal::{StartStep, explained};
+use super::session::begin_list;
+
 /// Timeout of a call, for a database that hangs and so does not enforce its own. Exceeds connecting plus one statement.
 pub(super) const CALL: Duration = Duration::from_secs(5);
 /// As [`CALL`], for a list.
 pub(super) const LIST: Duration = Duration::from_secs(18);
+/// Its transaction is rolled back when its connection is returned.
+const LIST_BEGIN: &str = begin_list!("READ ONLY");
 /// Maximum number of dead connections that one call discards before it fails.
 const DEAD: usize = 8;
 /// Time for which everything before a commit is repeated after transient failures, and the pause between two attempts.
@@ -34,17 +41,6 @@ pub(super) fn store(error: sqlx::Error) -> Error {
     }
 }
 
-/// As [`store`], for the first connection of a process: configuration errors are explained, and not transient.
-pub(super) fn opening(error: sqlx::Error) -> Error {
-    let Some(refused) = error.as_database_error() else { return store(error) };
-    let what = match refused.code().as_deref().and_then(|code| code.get(..2)) {
-        Some("28") => "the database refuses the login (check the user and the password of the URL, and pg_hba.conf)",
-        Some("3D") => "the URL names a database that does not exist (create it, or correct the name)",
-        _ => return store(error),
-    };
-    Error::new(Reason::Internal, format!("{what}: {}", refused.message()))
-}
-
 /// Whether a database that refuses connections may only be starting.
 pub(super) fn is_starting(error: &sqlx::Error) -> bool {
     match error {
@@ -54,10 +50,12 @@ pub(super) fn is_starting(error: &sqlx::Error) -> bool {
     }
 }
 
-/// As [`store`], for a migration.
-pub(super) fn migration(error: MigrateError) -> Error {
+/// The error of a migration, which a command tells.
+pub(super) fn migration(error: MigrateError, options: &PgConnectOptions) -> Error {
     match error {
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => store(error),
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+            explained(&error, StartStep::Migrate, options)
+        }
         MigrateError::VersionMissing(version) => unknown_migration(version),
         other => Error::internal(other),
     }
@@ -110,6 +108,18 @@ where
     F: Future<Output = sqlx::Result<T>>,
 {
     within(CALL, ask).await
+}
+
+/// The rows of a list, which may take longer than other statements.
+pub(super) async fn list<'q>(
+    pool: &PgPool,
+    query: impl Fn() -> Query<'q, Postgres, PgArguments>,
+) -> Result<Vec<PgRow>> {
+    let ask = || async {
+        let mut transaction = pool.begin_with(LIST_BEGIN).await?;
+        query().fetch_all(&mut *transaction).await
+    };
+    within(LIST, ask).await
 }
 
 /// As [`again`], with the timeout for lists.

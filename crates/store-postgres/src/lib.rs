@@ -2,7 +2,10 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `connection`, `connect` | the first connection of a process; pools, and the settings of their connections |
+//! | `connection`, `connect` | the first connection of a process; pools |
+//! | `session` | the settings that stand on the role, and whether they hold |
+//! | `pooler` | whether connections have sessions of their own |
+//! | `refusal` | why a process cannot start, in plain words |
 //! | `kept` | connections that stay with their user between statements |
 //! | `connection_failure` | why no connection can be made |
 //! | `writability` | whether the database accepts writes, from checks of connections and results of writes |
@@ -57,20 +60,24 @@ mod migrate;
 mod models;
 #[cfg(test)]
 mod plans;
+mod pooler;
 mod processes;
 mod project_lock;
 mod put_prompt;
 mod read;
 mod record;
+mod refusal;
 mod register_code;
 mod registry;
 mod registry_write;
 mod roll_up;
 mod row;
 mod select;
+mod session;
 mod statement;
 mod timestamp;
 mod writability;
 
 pub use connect::{Postgres, PostgresOptions};
-pub use migrate::{migrate_down, migrate_status, migrate_up, other_connections};
+pub use migrate::{migrate_down, migrate_status, migrate_up, other_connections, role_settings, set_role};
+pub use session::RoleSettings;

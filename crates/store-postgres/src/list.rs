@@ -122,8 +122,7 @@ impl PostgresPage<'_> {
 
 pub(super) async fn list(pool: &PgPool, page: PostgresPage<'_>) -> Result<Vec<Execution>> {
     let statement = &page.shape()[usize::from(page.texts)];
-    let query = || PageParameters::query(statement, &page).fetch_all(pool);
-    let rows = error::walk(query).await?;
+    let rows = error::list(pool, || PageParameters::query(statement, &page)).await?;
     let mut executions = Vec::with_capacity(rows.len());
     for row in &rows {
         let texts = if page.texts { Some(texts(row)?) } else { None };

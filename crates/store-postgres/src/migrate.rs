@@ -1,11 +1,15 @@
 //! Applies and reverts migrations. A migration runs in a transaction, and concurrent processes are serialized by the
 //! driver's lock.
 
-use prompt_ledger_domain::Result;
+use prompt_ledger_domain::error::Reason;
+use prompt_ledger_domain::{Error, Result};
 use sqlx::migrate::{Migrate, MigrationType, Migrator};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr};
 
-use super::{connection, error};
+use super::refusal::{self, StartStep, explained};
+use super::session::{self, RoleSettings};
+use super::{connection, error, pooler};
 use prompt_ledger_store::migrations::{self, Migration, check_target, status};
 use prompt_ledger_store::seed::{self, Dialect};
 use prompt_ledger_store::{MigrationStatus, migration_texts};
@@ -20,31 +24,56 @@ const DIALECT: Dialect = Dialect {
 const NEWEST: i64 = 3;
 
 const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
-const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL";
+/// Whether the ledger's tables are found, and the schema that has them otherwise.
+const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL, (SELECT n.nspname::text
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = 'schema_compatibility' AND c.relkind = 'r' LIMIT 1)";
 /// The newest migration, and the oldest release that all of them work with.
 const FIT: &str =
     "SELECT max(version)::bigint, max(compatible_from)::bigint FROM schema_compatibility HAVING count(*) > 0";
+/// Rights on one table stand for those on all.
+const MAY_WRITE: &str = "SELECT bool_and(has_table_privilege('executions', r))
+    FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r";
 
-/// Uses only columns of `pg_stat_activity` that every role can read for other roles' connections.
-const OTHERS: &str = "SELECT count(*) FROM pg_stat_activity \
-     WHERE datname = current_database() AND application_name = $1 AND pid <> pg_backend_pid()";
-
-/// Applies the migrations that the database does not have yet.
-pub async fn migrate_up(url: &str) -> Result<()> {
-    let up = async |connection: &mut PgConnection| {
-        migrator(&known()?).run_direct(None, connection, false).await.map_err(error::migration)
+/// Applies the migrations that the database does not have yet, and puts the settings on the URL's role.
+pub async fn migrate_up(url: &str) -> Result<RoleSettings> {
+    let up = async |visit: &mut Visit| {
+        let Visit { connection, options, .. } = visit;
+        session::check_writable(connection, options).await?;
+        let ran = migrator(&known()?).run_direct(None, connection, false).await;
+        ran.map_err(|error| error::migration(error, options))?;
+        visit.set_role().await
     };
     with(url, up).await
+}
+
+/// Puts the settings on the URL's role.
+pub async fn set_role(url: &str) -> Result<RoleSettings> {
+    let set = async |visit: &mut Visit| {
+        session::check_writable(&mut visit.connection, &visit.options).await?;
+        visit.set_role().await
+    };
+    with(url, set).await
+}
+
+/// Reads the settings of the URL's role.
+pub async fn role_settings(url: &str) -> Result<RoleSettings> {
+    let ask = async |visit: &mut Visit| {
+        let Visit { connection, options, .. } = visit;
+        RoleSettings::read(connection).await.map_err(|error| explained(&error, StartStep::Use, options))
+    };
+    with(url, ask).await
 }
 
 /// Reverts every migration above `to`, including the data stored in what it added; 0 reverts all. INVALID_FIELD where
 /// no migration has this number.
 pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
-    let down = async |connection: &mut PgConnection| {
-        let known = known()?;
+    let down = async |visit: &mut Visit| {
+        let (known, Visit { connection, options, .. }) = (known()?, visit);
         check_target(&known, to)?;
+        session::check_writable(connection, options).await?;
         let migrator = migrator(&known);
-        migrator.undo(connection, to).await.map_err(error::migration)
+        migrator.undo(connection, to).await.map_err(|error| error::migration(error, options))
     };
     with(url, down).await
 }
@@ -52,22 +81,26 @@ pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
 /// Number of connections that other Prompt Ledger processes have to this database. Servers and workers keep some as
 /// long as they run. Behind a connection pooler, those that the pooler keeps for them count.
 pub async fn other_connections(url: &str) -> Result<i64> {
-    let ask = async |connection: &mut PgConnection| {
-        let others = sqlx::query_scalar(OTHERS).bind(connection::APPLICATION).fetch_one(connection).await;
-        others.map_err(error::store)
+    let ask = async |visit: &mut Visit| {
+        let Visit { connection, options, .. } = visit;
+        let others = sqlx::query_scalar(connection::OTHERS).fetch_one(connection).await;
+        others.map_err(|error| explained(&error, StartStep::Use, options))
     };
     with(url, ask).await
 }
 
 /// Every migration that this release knows, oldest first, and whether the database has it.
 pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
-    let ask = async |connection: &mut PgConnection| {
-        let known = known()?;
+    let ask = async |visit: &mut Visit| {
+        let (known, Visit { connection, options, .. }) = (known()?, visit);
         let migrator = migrator(&known);
         // A read must not create the driver's table, which a new database lacks.
         let listed = sqlx::query_scalar(HAS_LIST).bind(migrator.table_name.as_ref()).fetch_one(&mut *connection).await;
-        let applied = match listed.map_err(error::store)? {
-            true => connection.list_applied_migrations(&migrator.table_name).await.map_err(error::migration)?,
+        let applied = match listed.map_err(|error| explained(&error, StartStep::Use, options))? {
+            true => {
+                let applied = connection.list_applied_migrations(&migrator.table_name).await;
+                applied.map_err(|error| error::migration(error, options))?
+            }
             false => Vec::new(),
         };
         Ok(status(&known, &applied.iter().map(|migration| migration.version).collect()))
@@ -75,20 +108,67 @@ pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
     with(url, ask).await
 }
 
-/// Fails where this release cannot use the schema.
-pub(super) async fn check_fit(connection: &mut PgConnection) -> Result<()> {
-    let there = sqlx::query_scalar(HAS_SCHEMA).fetch_one(&mut *connection).await.map_err(error::store)?;
-    let found: Option<(i64, i64)> = match there {
-        true => sqlx::query_as(FIT).fetch_optional(connection).await.map_err(error::store)?,
-        false => None,
+/// Fails where this release cannot use the schema, or the role may not.
+pub(super) async fn check_fit(connection: &mut PgConnection, options: &PgConnectOptions) -> Result<()> {
+    let failed = |error| explained(&error, StartStep::Use, options);
+    let lacks = |what: String| {
+        let advice = refusal::rights(options.get_username());
+        Err(Error::new(Reason::Internal, format!("the role lacks a right: {what}; {advice}")))
     };
-    migrations::check_fit(NEWEST, found)
+    let (there, elsewhere): (bool, Option<String>) =
+        sqlx::query_as(HAS_SCHEMA).fetch_one(&mut *connection).await.map_err(failed)?;
+    let found: Option<(i64, i64)> = match (there, elsewhere) {
+        (true, _) => sqlx::query_as(FIT).fetch_optional(&mut *connection).await.map_err(failed)?,
+        (false, Some(schema)) => {
+            return lacks(format!(
+                "the ledger's tables are in the schema `{schema}`, which it may not use or has not in its search_path"
+            ));
+        }
+        (false, None) => None,
+    };
+    migrations::check_fit(NEWEST, found)?;
+    match sqlx::query_scalar(MAY_WRITE).fetch_one(connection).await.map_err(failed)? {
+        true => Ok(()),
+        false => lacks("it may not read and write the table `executions`".to_owned()),
+    }
 }
 
-async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut PgConnection) -> Result<T>) -> Result<T> {
-    let mut connection = connection::first(url).await?;
-    let done = work(&mut connection).await;
-    connection.close().await.map_err(error::store)?;
+/// The connection of a command, with a session of its own, without the role's time-outs.
+struct Visit {
+    connection: PgConnection,
+    options: PgConnectOptions,
+    /// The process id of the other session that the command has used.
+    second: i32,
+}
+
+impl Visit {
+    async fn set_role(&mut self) -> Result<RoleSettings> {
+        let (settings, missing) = RoleSettings::set(&mut self.connection, &self.options).await?;
+        if missing {
+            self.end_sessions().await;
+        }
+        Ok(settings)
+    }
+
+    /// Ends the sessions of this command, which began before the settings stood on the role: a pooler would lend them
+    /// on. Each role may end its own.
+    async fn end_sessions(&mut self) {
+        let second = sqlx::query(connection::END_IDLE).bind(self.second).execute(&mut self.connection).await;
+        // Says that the connection is lost.
+        let first = sqlx::raw_sql("SELECT pg_terminate_backend(pg_backend_pid())").execute(&mut self.connection).await;
+        tracing::debug!(?second, ?first, "ended the sessions of this command");
+    }
+}
+
+async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> Result<T> {
+    let options = connection::visiting(&connection::options(url)?);
+    let mut connection = connection::first(&options).await?;
+    let second = pooler::check_own(&mut connection, &options).await?;
+    let unbound = sqlx::raw_sql(session::OF_MIGRATION).execute(&mut connection).await;
+    unbound.map_err(|error| explained(&error, StartStep::Use, &options))?;
+    let mut visit = Visit { connection, options, second };
+    let done = work(&mut visit).await;
+    visit.connection.close().await.ok();
     done
 }
 

@@ -89,8 +89,8 @@ impl Models for Postgres {
     }
 
     async fn models(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
-        let query = || ModelsParameters::query(&MANY, provider, after, limit).fetch_all(&self.lists);
-        error::walk(query).await?.iter().map(model).collect()
+        let rows = error::list(&self.lists, || ModelsParameters::query(&MANY, provider, after, limit)).await?;
+        rows.iter().map(model).collect()
     }
 
     async fn put_model(&self, put: PutModel) -> Result<Model> {

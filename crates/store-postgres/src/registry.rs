@@ -92,8 +92,8 @@ impl Registry for Postgres {
         limit: usize,
     ) -> Result<(Vec<PromptWithActive>, i64)> {
         let after = after.unwrap_or_default();
-        let query = || PromptsParameters::query(&PROMPTS, project, filter, after, limit).fetch_all(&self.lists);
-        let rows = error::walk(query).await?;
+        let rows =
+            error::list(&self.lists, || PromptsParameters::query(&PROMPTS, project, filter, after, limit)).await?;
         let revision = rows.first().map_or(Ok(0), project_revision)?;
         let mut prompts = Vec::with_capacity(rows.len());
         for row in rows {
@@ -118,8 +118,8 @@ impl Registry for Postgres {
         before: Option<i32>,
         limit: usize,
     ) -> Result<(Vec<Version>, i64)> {
-        let query = || VersionsParameters::query(&VERSIONS, project, name, before, limit).fetch_all(&self.lists);
-        let rows = error::walk(query).await?;
+        let rows =
+            error::list(&self.lists, || VersionsParameters::query(&VERSIONS, project, name, before, limit)).await?;
         let revision = project_revision(rows.first().ok_or_else(|| Error::prompt_not_found(name))?)?;
         let versions: Result<Vec<_>> =
             rows.iter().filter_map(|row| maybe_version(row).transpose()).take(limit).collect();

@@ -18,6 +18,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
+use super::session::begin_list;
 use super::statement::{parameters, rows, statement};
 use super::timestamp::PgTimestamp;
 use super::{error, row};
@@ -28,7 +29,7 @@ use prompt_ledger_store::rows::LedgerRow as _;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::usage::tally;
 
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+const BEGIN: &str = begin_list!("ISOLATION LEVEL REPEATABLE READ");
 
 /// The row, unless another process has locked it. A mark with a transaction id in the future comes from another
 /// cluster, of which this one is a restored copy, and is ignored.

@@ -7,14 +7,15 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::Reason;
-use prompt_ledger_domain::{Error, Result};
 use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row as _};
 
 use super::connection_failure::ConnectionFailure;
 use super::error;
+use super::session::SessionState;
 
 /// Also `on` on a standby.
 const IS_READ_ONLY: &str = "SHOW transaction_read_only";
@@ -67,9 +68,18 @@ impl Default for Writability {
 }
 
 impl Writability {
-    /// Fails unless a new connection can write.
+    /// Fails unless a new connection can write. Settings that do not hold are logged: at the start of the process they
+    /// were right, and an outage would be worse.
     pub(super) async fn admit(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        self.accept(within(ADMIT, is_read_only(connection)).await?)
+        let session = within(ADMIT, SessionState::read(connection)).await?;
+        self.accept(session.is_read_only)?;
+        if let Some(wrong) = session.wrong() {
+            tracing::error!(
+                cause = wrong,
+                "a new connection lacks settings of its role: `prompt-ledger migrate settings`"
+            );
+        }
+        Ok(())
     }
 
     /// Whether an idle connection of this age may be used. Fails where it has died.
@@ -181,15 +191,6 @@ impl Writability {
     }
 }
 
-/// Fails unless the first connection of a process can write: the URL is then wrong.
-pub(super) async fn check_first(connection: &mut PgConnection) -> Result<()> {
-    if within(ADMIT, is_read_only(connection)).await.map_err(error::store)? {
-        let advice = "; name the primary in the URL, or start again when it takes writes";
-        return Err(Error::new(Reason::Internal, format!("{READ_ONLY}{advice}")));
-    }
-    Ok(())
-}
-
 /// One round trip, without a prepared statement.
 pub(super) async fn is_read_only(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let row: PgRow = sqlx::raw_sql(IS_READ_ONLY).fetch_one(connection).await?;
@@ -203,6 +204,8 @@ async fn within<T>(limit: Duration, answer: impl Future<Output = sqlx::Result<T>
 
 #[cfg(test)]
 mod tests {
+    use prompt_ledger_domain::Error;
+
     use super::*;
 
     #[test]

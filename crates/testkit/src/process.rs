@@ -145,6 +145,7 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stderr, reason = "where the test harness shows what a failed test printed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let lines = self.output.lines();

@@ -1,7 +1,7 @@
 //! `prompt-ledger migrate`.
 
 use clap::{Args, Subcommand};
-use prompt_ledger_backends::{Migrations, StartError};
+use prompt_ledger_backends::{Migrations, RoleSettings, StartError};
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_store::MigrationStatus;
 
@@ -20,6 +20,11 @@ pub(super) struct Migrate {
 enum MigrateCommand {
     /// Show every migration, and whether the database has it
     Status,
+    /// Put on the role of DATABASE_URL what its sessions need, and print the statements
+    ///
+    /// Without a command that is done too. Needed by itself for the role of servers and workers, where it is not the one
+    /// that migrates.
+    Settings,
     /// Take back every migration above a number, with the data that only it has room for
     ///
     /// Refused while servers or workers use the database.
@@ -36,23 +41,41 @@ enum MigrateCommand {
 impl Migrate {
     pub(super) async fn run(self, config: &Config) -> Result<(), StartError> {
         let migrations = Migrations::of(config, &self.data.data_dir);
-        match self.step {
+        let settings = match self.step {
             None => migrations.up().await?,
+            Some(MigrateCommand::Settings) => {
+                print!("{}", described(&migrations.set_role().await?));
+                return Ok(());
+            }
             Some(MigrateCommand::Down { to, yes }) => {
                 if !yes {
                     confirm_loss(&migrations, to).await?;
                 }
                 migrations.down(to).await?;
+                None
             }
-            Some(MigrateCommand::Status) => {}
-        }
+            Some(MigrateCommand::Status) => migrations.role_settings().await?,
+        };
         println!("{migrations}");
         for migration in migrations.status().await? {
             let state = if migration.applied { "applied" } else { "missing" };
             println!("{:6}  {state:7}  {}", migration.version, migration.description);
         }
+        if let Some(settings) = settings {
+            print!("{}", described(&settings));
+        }
         Ok(())
     }
+}
+
+/// Whether a role has its settings, and the statements that set them; with its comment, the whole is SQL.
+fn described(settings: &RoleSettings) -> String {
+    let state = if settings.stand() { "set" } else { "missing" };
+    format!(
+        "-- Settings of the role {}, {state}. Servers and workers with another role: `prompt-ledger migrate settings` with \
+         their URL\n{settings}",
+        settings.role()
+    )
 }
 
 /// Asks for confirmation where applied migrations above `to` would be taken back; an error without a terminal.

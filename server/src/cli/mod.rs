@@ -39,7 +39,7 @@ enum ServerCommand {
     /// Needs DATABASE_URL; REDIS_URL and AMQP_URL make workers start at once. Any number of servers may run.
     #[command(after_help = after_help())]
     Serve,
-    /// Bring the database's schema up to date; also `status` and `down --to N`
+    /// Bring the database's schema and its role's settings up to date; also `status`, `settings` and `down --to N`
     Migrate(migrate::Migrate),
     /// Make, list and revoke API keys
     Keys {
@@ -76,10 +76,16 @@ pub fn run() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("prompt-ledger: {error}");
+            eprintln!("prompt-ledger: {}", with_causes(&*error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and what caused it, in one line.
+fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn asked(health: HealthArgs) -> Result<(), StartError> {

@@ -84,6 +84,14 @@ async fn a_server_with_a_certificate_speaks_tls_and_no_plain_text() {
 
     let (well, said) = files.of(deployment.builder()).env("TLS_KEY", "/nowhere/key.pem").said(&["serve"]);
     assert!(!well && said.contains("TLS_KEY: cannot read /nowhere/key.pem"), "{said}");
+    let (well, said) = probe(&["health", "--addr", &url, "--ca", other]);
+    assert!(!well && said.contains(&format!("--ca: {other} does not vouch for the certificate")), "{said}");
+    let stranger = Files::new();
+    stranger.renew();
+    let (own, foreign) = (files.certificate.display(), stranger.key.display());
+    let mixed = files.of(deployment.builder()).env("TLS_KEY", stranger.key.to_str().unwrap());
+    let (well, said) = mixed.said(&["serve"]);
+    assert!(!well && said.contains(&format!("the key in {foreign} is not that of the certificate in {own}")), "{said}");
     std::fs::write(&files.key, "no key").unwrap();
     let (well, said) = files.of(deployment.builder()).said(&["serve"]);
     assert!(!well && said.contains("TLS_KEY: ") && said.contains("no private key"), "{said}");

@@ -120,6 +120,7 @@ fn raw(database: &Database, statement: &str) -> Result<f64, FigureError> {
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), statement)?;
     let mut command = Command::new("pgbench");
+    command.env("PGOPTIONS", services::unbound());
     command.args(["-n", "-c", "1", "-t", RAW_CALLS, "-f"]).arg(script.path()).arg(database.url());
     let output = command.output()?;
     let said = String::from_utf8_lossy(&output.stdout);

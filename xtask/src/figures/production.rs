@@ -158,6 +158,7 @@ fn pgbench(deployment: &ProductionDeployment, round: usize) -> Result<f64, Figur
     let ids = ids.trim().split('|').collect::<Vec<_>>();
     let [project, prompt, version] = ids[..] else { return Err(format!("no prompt: {ids:?}").into()) };
     let mut command = Command::new("pgbench");
+    command.env("PGOPTIONS", services::unbound());
     command.args(["-n", "-M", "prepared", "-j", "2", "-c", &CALLERS.to_string(), "-T", &ROUND.as_secs().to_string()]);
     for (name, value) in [("n", "0"), ("round", &round.to_string()), ("project", project), ("prompt", prompt)] {
         command.arg("-D").arg(format!("{name}={value}"));

@@ -297,7 +297,14 @@ fn broken(place: &str, error: &reqwest::Error) -> CallFault {
     match (error.is_timeout(), error.is_connect()) {
         (true, true) => CallFault::new(ErrorType::Timeout, format!("connecting to {place} took too long")),
         (true, false) => CallFault::new(ErrorType::Timeout, format!("the connection to {place} went silent")),
-        (false, true) => CallFault::new(ErrorType::Connection, format!("cannot connect to {place}: {}", root(error))),
+        (false, true) => {
+            let root = root(error);
+            let advice = match root.contains("invalid peer certificate") {
+                true => "; the CA that signed the certificate must stand in the file of PROVIDER_<NAME>_CA",
+                false => "",
+            };
+            CallFault::new(ErrorType::Connection, format!("cannot connect to {place}: {root}{advice}"))
+        }
         (false, false) => {
             CallFault::new(ErrorType::Connection, format!("the connection to {place} broke: {}", root(error)))
         }

@@ -113,4 +113,5 @@ async fn a_server_is_trusted_by_no_other_certificate() {
     let endpoint = Endpoint { ca: Some(other.cert.pem().into_bytes()), ..endpoint };
     let failure = Ask::new(&OpenAi::new(endpoint).unwrap(), prompt("hi")).failure().await;
     assert_eq!((failure.error_type, seen.load(Ordering::Relaxed)), (ErrorType::Connection, 0));
+    assert!(failure.message.contains("PROVIDER_<NAME>_CA"), "{failure:?}");
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use prompt_ledger_domain::secret::Secret;
 use url::Url;
 
+use super::database_url;
 use super::env::{Env, Setting};
 use super::settings::{AMQP_URL, BROKER_PREFIX, DATABASE_CONNECTIONS, DATABASE_URL, REDIS_URL};
 
@@ -22,7 +23,7 @@ pub struct BackendConfig {
     pub broker_prefix: String,
 }
 
-/// The URL of a service, which may hold a password. `Display` and `Debug` show scheme, host and port only.
+/// The URL of a service, which may hold a password. `Display` and `Debug` show scheme, host and port only, or a socket.
 #[derive(Clone)]
 pub struct ServiceUrl {
     url: Secret,
@@ -30,6 +31,11 @@ pub struct ServiceUrl {
 }
 
 impl ServiceUrl {
+    /// `shown` takes the place of the URL where it is printed.
+    pub(super) fn new(url: Secret, shown: String) -> Self {
+        Self { url, shown }
+    }
+
     /// The whole URL, with its password.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -62,9 +68,9 @@ impl BackendConfig {
             })
         };
         Self {
-            database: place(&DATABASE_URL, &["postgres", "postgresql"]),
             redis: place(&REDIS_URL, &["redis", "rediss"]),
             amqp: place(&AMQP_URL, &["amqp", "amqps"]),
+            database: env.read(&DATABASE_URL, database_url::read),
             database_connections: env.number(&DATABASE_CONNECTIONS),
             broker_prefix: env
                 .read(&BROKER_PREFIX, |value| {

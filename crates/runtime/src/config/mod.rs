@@ -1,6 +1,7 @@
 //! Configuration from the environment: read once, at start; all mistakes are reported together. One file per subsystem.
 
 mod backend;
+mod database_url;
 mod env;
 mod execution;
 mod health;

@@ -51,7 +51,7 @@ settings! {
     STREAM_MAX_AGE: Server, "30m", Lengths("1s", "24h"), "when a watching stream ends, to go on elsewhere";
     STREAM_HEARTBEAT: Server, "15s", Lengths("100ms", "1m"), "how often a watching stream sends something, at least";
     STREAM_STALL_LIMIT: Server, "30s", Lengths("500ms", "1h"), "how long a watching stream may stay unread";
-    DATABASE_URL: Both, "", Secret("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "where production keeps everything";
+    DATABASE_URL: Both, "", Secret("postgres://USER:PASSWORD@HOST:PORT/DATABASE"), "where production keeps everything; one host, or a socket: postgres://USER@/DATABASE?host=/FOLDER";
     DATABASE_CONNECTIONS: Both, "16", Numbers(12, 1_000), "connections to Postgres, at most";
     REDIS_URL: Both, "", Secret("redis:// or rediss://"), "hints go through it";
     AMQP_URL: Both, "", Secret("amqp:// or amqps://"), "hints go through it while Redis is away; a vhost of `/` or none is `%2f`";

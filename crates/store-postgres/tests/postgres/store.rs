@@ -37,7 +37,8 @@ pub(crate) struct Fresh {
 
 impl Fresh {
     pub(crate) async fn connection(&self) -> PgConnection {
-        sqlx::postgres::PgConnectOptions::from_str(self.database.url()).unwrap().connect().await.unwrap()
+        let options = sqlx::postgres::PgConnectOptions::from_str(self.database.url()).unwrap();
+        options.options(services::UNBOUND).connect().await.unwrap()
     }
 }
 

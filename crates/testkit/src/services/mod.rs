@@ -1,7 +1,8 @@
-//! Real Postgres, Redis and RabbitMQ: those that all tests share, named in the environment by `cargo xtask test`, and
+//! Real Postgres, PgBouncer, Redis and RabbitMQ: those that all tests share, named in the environment by `cargo xtask test`, and
 //! private ones for tests that kill them.
 
 mod instance;
+mod pgbouncer;
 mod postgres;
 mod proxy;
 mod rabbit;
@@ -10,10 +11,28 @@ mod redis;
 use std::process::Command;
 
 pub use instance::free_port;
+pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::Postgres;
 pub use proxy::Proxy;
 pub use rabbit::Rabbit;
 pub use redis::Redis;
+
+/// Takes back what a ledger's role has in its database, for a test's own statements.
+pub const UNBOUND: [(&str, &str); 7] = [
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("plan_cache_mode", "auto"),
+    ("enable_seqscan", "on"),
+    ("enable_hashjoin", "on"),
+    ("enable_mergejoin", "on"),
+];
+
+/// [`UNBOUND`] as the programs of Postgres read it from `PGOPTIONS`.
+#[must_use]
+pub fn unbound() -> String {
+    UNBOUND.map(|(name, value)| format!("-c {name}={value}")).join(" ")
+}
 
 /// Variable with the URL of the shared Postgres.
 pub const POSTGRES: &str = "TEST_POSTGRES_URL";
@@ -104,6 +123,7 @@ fn psql(url: &str, statement: &str) -> Command {
     let mut command = Command::new("psql");
     // A server that hangs must not block the end of the test.
     command.env("PGCONNECT_TIMEOUT", "10");
+    command.env("PGOPTIONS", unbound());
     command.args([
         "--no-psqlrc",
         "--quiet",

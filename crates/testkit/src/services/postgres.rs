@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::instance::{Instance, as_user};
+use super::sql;
 
 /// A running Postgres. Dropping it ends it and removes its data.
 #[derive(Debug)]
@@ -71,6 +72,38 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.0.port)
     }
 
+    /// The folder of its socket.
+    #[must_use]
+    pub fn socket_folder(&self) -> PathBuf {
+        self.0.path("data")
+    }
+
+    /// From now on every role but `postgres` needs its password.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn ask_for_passwords(&self) {
+        let rules =
+            "local all all trust\nhost all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+        std::fs::write(self.0.path("data").join("pg_hba.conf"), rules).unwrap();
+        sql(&self.url(), "SELECT pg_reload_conf()");
+    }
+
+    /// From now on it speaks TLS with this certificate and key, in PEM form, where it is asked to.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn speak_tls(&self, certificate: &str, key: &str) {
+        for (name, content) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.0.path("data").join(name);
+            std::fs::write(&path, content).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            own(&path);
+        }
+        sql(&self.url(), "ALTER SYSTEM SET ssl = on");
+        sql(&self.url(), "SELECT pg_reload_conf()");
+    }
+
     /// The process id of the postmaster.
     ///
     /// # Panics
@@ -120,10 +153,15 @@ fn data_folder(instance: &Instance) -> PathBuf {
     let data = instance.path("data");
     std::fs::create_dir(&data).unwrap();
     std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700)).unwrap();
-    if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
-        succeed(Command::new("chown").arg("postgres").arg(&data));
-    }
+    own(&data);
     data
+}
+
+/// Gives a file or a folder to Postgres' user where we are root.
+fn own(path: &Path) {
+    if std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0) {
+        succeed(Command::new("chown").arg("postgres").arg(path));
+    }
 }
 
 /// Makes the server that starts with this data a standby.

@@ -57,7 +57,7 @@ fn variables_of_other_engines_are_named_and_other_braces_are_not() {
         ("if(x)return{y}; a[i]{n} f(x){y} x[[name]] [[name]](link)", ""),
         ("query { user { name } } x{n} %(name) %(a b)s %(a)y %(a)sx 5 %(a", ""),
         // LaTeX.
-        "as in Figure~{x} and Table~{y}",
+        ("as in Figure~{x} and Table~{y}", ""),
         (r"\frac{a}{b} \frac {a} {b} \sqrt[n]{x} \textbf{name} \section*{Intro}", ""),
         (r"x_{i}^{n} {\bf name} {\em x}{y} \left\{a\right\}", ""),
         (r"\newcommand{\vect}[1]{\mathbf{#1}} \def\a#1{b}", ""),

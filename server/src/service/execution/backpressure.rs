@@ -1,7 +1,8 @@
 //! Refuses submits beyond bounds: those under way on one server, and the executions queued in the deployment.
 //!
 //! The queue is measured in intervals. In between each server adds what it has recorded since, times the servers that run:
-//! so each may add its share of what is left until it measures again, and together they stay within the limit.
+//! so each may add its share of what is left until it measures again, and together they stay within the limit. Where others
+//! have submitted more than this server, they are expected to go on as they did between the last two measurements.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,10 @@ pub struct Backpressure {
 #[derive(Debug)]
 struct EstimatedDepth {
     measured: QueueDepth,
+    /// When the last measurement began; absent before the first.
+    measured_at: Option<Instant>,
+    /// What other servers have added between the last two measurements, at least, and the time between these.
+    others: (usize, Duration),
     /// Submits of this server that were recorded, since its start.
     recorded: usize,
     /// The same when the last measurement began: the measurement contains these, unless they have been taken since.
@@ -41,10 +46,36 @@ struct EstimatedDepth {
 }
 
 impl EstimatedDepth {
-    /// As if every server had submitted as much as this one since its measurement.
-    fn estimate(&self) -> usize {
+    fn new() -> Self {
+        let (measured, others) = (QueueDepth { queued: 0, servers: 1 }, (0, Duration::ZERO));
+        Self { measured, measured_at: None, others, recorded: 0, measured_from: 0, under_way: 0 }
+    }
+
+    /// Notes a measurement that began at `now`, when `recorded` submits of this server were recorded.
+    fn measured(&mut self, measured: QueueDepth, recorded: usize, now: Instant) {
+        if let Some(last) = self.measured_at {
+            let own = recorded - self.measured_from;
+            let grown = measured.queued.saturating_sub(self.measured.queued);
+            self.others = (grown.saturating_sub(own), now - last);
+        }
+        (self.measured, self.measured_from, self.measured_at) = (measured, recorded, Some(now));
+    }
+
+    /// As if every other server had submitted as much as this one since its measurement, or as much as before.
+    fn estimate(&self, now: Instant) -> usize {
         let own = self.recorded - self.measured_from + self.under_way;
-        self.measured.queued.saturating_add(own.saturating_mul(self.measured.servers.max(1)))
+        let others = self.measured.servers.saturating_sub(1);
+        let expected = if others == 0 { 0 } else { self.expected_of_others(now) };
+        self.measured.queued.saturating_add(own).saturating_add(own.saturating_mul(others).max(expected))
+    }
+
+    /// For no longer than the time between two measurements: the database may be away.
+    fn expected_of_others(&self, now: Instant) -> usize {
+        let (added, within) = self.others;
+        let since = self.measured_at.map_or(Duration::ZERO, |last| now.saturating_duration_since(last).min(within));
+        let share = since.as_secs_f64() / within.as_secs_f64().max(f64::MIN_POSITIVE);
+        // Less than the queue's length.
+        (added as f64 * share) as usize
     }
 }
 
@@ -76,16 +107,14 @@ impl Backpressure {
     /// deployment.
     #[must_use]
     pub fn new(inflight_limit: usize, depth_limit: usize) -> Self {
-        let measured = QueueDepth { queued: 0, servers: 1 };
-        let depth = EstimatedDepth { measured, recorded: 0, measured_from: 0, under_way: 0 };
-        let places = Arc::new(Semaphore::new(inflight_limit));
-        Self { places, inflight_limit, depth_limit, depth: Arc::new(Mutex::new(depth)) }
+        let depth = Arc::new(Mutex::new(EstimatedDepth::new()));
+        Self { places: Arc::new(Semaphore::new(inflight_limit)), inflight_limit, depth_limit, depth }
     }
 
     /// A place for one submit; OVERLOADED where a bound is reached.
     pub fn admit(&self) -> Result<SubmitPlace> {
         let mut depth = lock(&self.depth);
-        if depth.estimate() >= self.depth_limit {
+        if depth.estimate(Instant::now()) >= self.depth_limit {
             let most = self.depth_limit;
             return Err(overloaded(&format!("{most} executions are queued, as many as QUEUE_DEPTH_LIMIT allows")));
         }
@@ -113,12 +142,9 @@ impl Backpressure {
 
     /// Measures the queue once. After a failure the last measurement stands.
     pub async fn measure(&self, store: &dyn ExecutionReader) {
-        let recorded = lock(&self.depth).recorded;
+        let (recorded, began) = (lock(&self.depth).recorded, Instant::now());
         match store.queued(self.depth_limit).await {
-            Ok(measured) => {
-                let mut depth = lock(&self.depth);
-                (depth.measured, depth.measured_from) = (measured, recorded);
-            }
+            Ok(measured) => lock(&self.depth).measured(measured, recorded, began),
             Err(error) => tracing::warn!(cause = chain(&error), "the queue's length could not be read"),
         }
     }
@@ -138,7 +164,8 @@ mod tests {
 
     fn measured(pressure: &Backpressure, queued: usize, servers: usize) {
         let mut depth = lock(&pressure.depth);
-        (depth.measured, depth.measured_from) = (QueueDepth { queued, servers }, depth.recorded);
+        let recorded = depth.recorded;
+        depth.measured(QueueDepth { queued, servers }, recorded, Instant::now());
     }
 
     /// How many submits are recorded until one is refused.
@@ -179,6 +206,25 @@ mod tests {
         assert!(pressure.admit().is_err(), "none of them is in the measurement");
         drop(under_way);
         assert_eq!(recorded(&pressure), 10);
+    }
+
+    #[test]
+    fn others_are_expected_to_go_on_as_they_did() {
+        let (start, interval) = (Instant::now(), Duration::from_millis(100));
+        let at = |tenths: u32| start + interval * tenths / 10;
+        let mut depth = EstimatedDepth::new();
+        let measured = |queued| QueueDepth { queued, servers: 2 };
+        depth.measured(measured(100), 0, start);
+        depth.recorded = 20;
+        depth.measured(measured(160), 20, at(10));
+        // Others have added 40.
+        assert_eq!([10, 15, 20, 90].map(|tenths| depth.estimate(at(tenths))), [160, 180, 200, 200]);
+        depth.recorded = 60;
+        assert_eq!(depth.estimate(at(20)), 240, "as much as this one");
+        depth.measured(QueueDepth { queued: 300, servers: 1 }, 60, at(20));
+        assert_eq!(depth.estimate(at(30)), 300, "there are no others any more");
+        depth.measured(measured(90), 60, at(30));
+        assert_eq!(depth.estimate(at(40)), 90, "the queue has become shorter");
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use prompt_ledger_queue::{BrokerStatus, Queue as _};
 use prompt_ledger_runtime::telemetry::RateLimit;
 use prompt_ledger_testkit::services;
 use tokio::net::TcpListener;
-use tracing::Level;
+use tracing::{Dispatch, Level};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -43,6 +43,9 @@ impl<'a> MakeWriter<'a> for Log {
 impl Log {
     /// Captures this thread's log while the guard lives.
     fn keep(&self) -> tracing::subscriber::DefaultGuard {
+        // While there is one subscriber only, a place that first logs on another test's thread is off for all.
+        static ANOTHER: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(registry()));
+        LazyLock::force(&ANOTHER);
         let level = LevelFilter::from_level(Level::DEBUG);
         let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(self.clone());
         tracing::subscriber::set_default(registry().with(level).with(RateLimit::default()).with(lines))

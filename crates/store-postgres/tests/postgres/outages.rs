@@ -10,7 +10,7 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_store::{
     ExecutionFilter, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, PromptChange, Registry, Store,
 };
-use prompt_ledger_store_postgres::{migrate_down, migrate_up};
+use prompt_ledger_store_postgres::{migrate_down, migrate_up, set_role};
 use prompt_ledger_testkit::poll::eventually;
 use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
 use sqlx::Executor as _;
@@ -212,7 +212,9 @@ async fn what_the_database_says_is_told_where_no_connection_can_be_made() {
     let role = format!("limited_{:x}", services::unique());
     let url = fresh.database.url().to_owned();
     services::sql(&url, &format!("CREATE ROLE {role} LOGIN SUPERUSER"));
-    let store = open(&url.replace("postgres://postgres@", &format!("postgres://{role}@"))).await.unwrap();
+    let of_role = url.replace("postgres://postgres@", &format!("postgres://{role}@"));
+    set_role(&of_role).await.unwrap();
+    let store = open(&of_role).await.unwrap();
     // A limit does not hold for a superuser, who could create the schema's types.
     services::sql(
         &url,

@@ -29,19 +29,25 @@ pub fn chain(error: &(dyn Error + 'static)) -> String {
     text::cut(&redacted(&said), CHAIN_BYTES).to_owned()
 }
 
-/// What a cause has in common with others that differ in numbers or ids: each word with a digit is `#`; at most 512 bytes.
+/// What a cause has in common with others that differ in numbers or ids: each word that begins with a digit, and each of 8
+/// hexadecimal digits or more, is `#`; at most 512 bytes. Names stay, such as `azure_2` or `cache_write_5m_tokens`.
 #[must_use]
 pub fn kind(cause: &str) -> String {
     let (mut kind, mut rest) = (String::with_capacity(cause.len().min(KIND_BYTES)), cause);
     while kind.len() < KIND_BYTES {
-        let (word, next) = rest.split_at(rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len()));
-        kind.push_str(if word.contains(|c: char| c.is_ascii_digit()) { "#" } else { word });
+        let (word, next) = rest.split_at(rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len()));
+        kind.push_str(if is_number(word) { "#" } else { word });
         let Some(separator) = next.chars().next() else { break };
         kind.push(separator);
         rest = &next[separator.len_utf8()..];
     }
     text::truncate(&mut kind, KIND_BYTES);
     kind
+}
+
+fn is_number(word: &str) -> bool {
+    let is_id = word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    word.starts_with(|c: char| c.is_ascii_digit()) || is_id && word.contains(|c: char| c.is_ascii_digit())
 }
 
 /// The text with `***` for what could be credentials: in a URL what stands before the last `@`, and the value of a
@@ -97,7 +103,8 @@ mod tests {
     #[test]
     fn causes_that_differ_in_numbers_or_ids_are_of_one_kind() {
         assert_eq!(kind("process 17 waits for 4"), kind("process 9 waits for 1234"));
-        assert_eq!(kind("execution 0198-a2c4: code 25P03, é"), "execution #-#: code #, é");
+        assert_eq!(kind("execution 0198-e2c4a7b9: code 25P03, é"), "execution #-#: code #, é");
+        assert_eq!(kind("azure_2 lacks cache_write_5m_tokens"), "azure_2 lacks cache_write_5m_tokens");
         let long = [kind(&"é".repeat(KIND_BYTES)), kind(&" ".repeat(2 * KIND_BYTES)), kind("")];
         assert_eq!(long.map(|kind| kind.len()), [KIND_BYTES, KIND_BYTES, 0]);
     }

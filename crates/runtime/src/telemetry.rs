@@ -14,6 +14,9 @@ pub use self::rate_limit::RateLimit;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// Counts are logged even where `LOG` names other parts only: what they stand for is not.
+const COUNTS: &str = rate_limit::TARGET;
+
 /// Starts the log. Must be called once per process. A filter that cannot be parsed is an error.
 pub fn start(filter: &str) -> Result<(), String> {
     let limit = RateLimit::default();
@@ -33,7 +36,7 @@ pub fn start(filter: &str) -> Result<(), String> {
 fn quieted(filter: &str) -> Result<EnvFilter, String> {
     // The AMQP client and the pools of the SQL driver log every attempt to connect as an error; we log changes of
     // state, once. HTTP/2 warns of clients' mistakes: anyone could cause a line per connection.
-    let all = format!("lapin=off,sqlx_core::pool=off,h2=error,{filter}");
+    let all = format!("lapin=off,sqlx_core::pool=off,h2=error,{COUNTS}=warn,{filter}");
     EnvFilter::try_new(all).map_err(|error| format!("`{filter}` is no filter: {error}"))
 }
 

@@ -58,7 +58,10 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions> {
     // The driver leaves the brackets of an IPv6 address where no resolver knows them.
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     // Not `extra_float_digits`, which poolers refuse: the database's default is as precise.
-    Ok(options.host(&host).application_name(APPLICATION).extra_float_digits(None).statement_cache_capacity(256))
+    let options =
+        options.host(&host).application_name(APPLICATION).extra_float_digits(None).statement_cache_capacity(256);
+    // The driver would log each statement that waits for a lock, with its whole text. Its failure is logged by us.
+    Ok(options.disable_statement_logging())
 }
 
 /// The same place, for a connection that lasts for one command or check.

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use super::writability::{READ_ONLY, is_read_only};
 
-/// Limit of a try, the wait for another caller's included: it is added to what a call has waited already.
+/// Limit of a try, which others wait for: it is added to what a call has waited already.
 const TRY: Duration = Duration::from_millis(500);
 /// How long the result of a try counts for all callers.
 const COUNTS_FOR: Duration = Duration::from_secs(1);
@@ -56,9 +56,9 @@ impl ConnectionFailure {
             Err(error @ sqlx::Error::PoolTimedOut) => error,
             acquired => return acquired,
         };
-        match tokio::time::timeout(TRY, self.cause(&pool.connect_options())).await {
-            Ok(Some(cause)) => Err(sqlx::Error::Io(io::Error::other(NotConnected(cause)))),
-            Ok(None) | Err(_) => Err(error),
+        match self.cause(&pool.connect_options()).await {
+            Some(cause) => Err(sqlx::Error::Io(io::Error::other(NotConnected(cause)))),
+            None => Err(error),
         }
     }
 
@@ -75,8 +75,13 @@ impl ConnectionFailure {
 
 async fn tried(options: &PgConnectOptions) -> Result<(), String> {
     let said = |error: sqlx::Error| chain(&error);
-    let mut connection = options.connect().await.map_err(said)?;
-    let read_only = is_read_only(&mut connection).await.map_err(said)?;
-    connection.close().await.ok();
-    if read_only { Err(READ_ONLY.to_owned()) } else { Ok(()) }
+    let asked = async {
+        let mut connection = options.connect().await.map_err(said)?;
+        let read_only = is_read_only(&mut connection).await.map_err(said)?;
+        connection.close().await.ok();
+        if read_only { Err(READ_ONLY.to_owned()) } else { Ok(()) }
+    };
+    tokio::time::timeout(TRY, asked)
+        .await
+        .unwrap_or_else(|_| Err(format!("the database gave no answer within {TRY:?}")))
 }

@@ -148,7 +148,13 @@ impl RedisInner {
         let left = self.inbox.clear();
         let mut commands = pipe();
         left.iter().for_each(|delivery| _ = self.add(&mut commands, &delivery.hint).ignore());
-        send(commands, connection).await
+        let hints: Vec<_> = left.into_iter().map(|delivery| delivery.hint).collect();
+        let mut bounds = pipe();
+        self.age(&mut bounds, &hints);
+        send(commands, connection).await?;
+        // Without the rights to it, hints stay until the next one is sent.
+        send(bounds, connection).await.ok();
+        Ok(())
     }
 
     /// Gives back hints and removes the consumer. Where that fails, a later `tidy` removes the consumer.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::text::cut;
 use redis::aio::MultiplexedConnection;
@@ -193,18 +194,29 @@ const REFUSALS: [&str; 4] = ["WRONGPASS", "NOAUTH", "NOPERM", "DENIED"];
 impl From<RedisError> for LinkFailure {
     /// The server's error, or the kind of failure: never an address with a password.
     fn from(error: RedisError) -> Self {
-        let detail = error.detail().map(|detail| format!(": {}", cut(detail, DETAIL_BYTES))).unwrap_or_default();
-        match error.code() {
-            Some(code) if REFUSALS.contains(&code) => Self::Refused(format!("{code}{detail}")),
-            Some(code) => Self::Broken(format!("{code}{detail}")),
-            None if error.kind() == ErrorKind::AuthenticationFailed => {
-                Self::Refused(format!("the login failed{detail}"))
-            }
-            None if error.is_connection_refusal() => Self::Broken("connection refused".to_owned()),
-            None if error.is_timeout() => Self::Broken("timed out".to_owned()),
-            None if error.is_connection_dropped() => Self::Broken("connection lost".to_owned()),
-            None => Self::Broken(format!("{:?}", error.kind())),
+        // Of several commands at once the first one that failed.
+        if let Some(errors) = error.clone().into_server_errors()
+            && let Some((_, server)) = errors.first()
+        {
+            let detail = server.details().map(|detail| format!(": {}", cut(detail, DETAIL_BYTES))).unwrap_or_default();
+            let said = format!("{}{detail}", server.code());
+            return match REFUSALS.contains(&server.code()) {
+                true => Self::Refused(said),
+                false => Self::Broken(said),
+            };
         }
+        let detail = error.detail().map(|detail| format!(": {}", cut(detail, DETAIL_BYTES))).unwrap_or_default();
+        if error.kind() == ErrorKind::AuthenticationFailed {
+            return Self::Refused(format!("the login failed{detail}"));
+        }
+        Self::Broken(match () {
+            () if error.is_connection_refusal() => "connection refused".to_owned(),
+            () if error.is_timeout() => "timed out".to_owned(),
+            () if error.is_connection_dropped() => "connection lost".to_owned(),
+            // Of TLS and DNS the system's words.
+            () if error.is_io_error() => cut(&chain(&error), DETAIL_BYTES).to_owned(),
+            () => format!("{:?}", error.kind()),
+        })
     }
 }
 

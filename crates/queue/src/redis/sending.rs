@@ -14,12 +14,9 @@ use crate::link::{CONNECT_TIMEOUT, LinkFailure, Part, reconnect, until_stop};
 use crate::{BrokerError, Hint, KEPT, wire};
 
 impl RedisInner {
-    /// Adds hints, each to its provider's stream, and deletes what is too old there, in one round trip. A stream that gets
-    /// no hint for so long expires.
+    /// Adds hints, each to its provider's stream, and deletes what is too old there, in one round trip.
     pub(super) async fn send_hints(&self, hints: &[Hint]) -> Result<(), BrokerError> {
         let mut commands = pipe();
-        let streams: BTreeSet<_> = hints.iter().map(|hint| stream(&self.prefix, &hint.provider)).collect();
-        let oldest = self.clock.oldest(self.hint_age, std::time::Instant::now());
         for (at, hint) in hints.iter().enumerate() {
             let added = self.add(&mut commands, hint);
             // The id of the last one tells the server's time.
@@ -27,18 +24,39 @@ impl RedisInner {
                 added.ignore();
             }
         }
+        let (sent, ()) = tokio::join!(self.send::<Vec<String>>(&commands), self.bound_age(hints));
+        if let Some(id) = sent?.first() {
+            self.clock.saw(id, std::time::Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Deletes what is too old in these hints' streams. A failure is logged: a user may lack the right to, and hints are
+    /// sent all the same.
+    async fn bound_age(&self, hints: &[Hint]) {
+        let until = Instant::now() + CONNECT_TIMEOUT;
+        let Some(connection) = self.slot.soon(until).await else { return };
+        let (mut commands, mut own) = (pipe(), MultiplexedConnection::clone(&connection));
+        self.age(&mut commands, hints);
+        if let Ok(Err(error)) = timeout_at(until, commands.query_async::<()>(&mut own)).await
+            && !error.is_connection_dropped()
+        {
+            let cause = format!("redis: {}", LinkFailure::from(error));
+            tracing::warn!(cause, "hints are not deleted by their age; the user needs XTRIM and PEXPIRE");
+        }
+    }
+
+    /// The commands that delete what is too old in these hints' streams. A stream that gets no hint for so long expires.
+    pub(super) fn age(&self, commands: &mut Pipeline, hints: &[Hint]) {
         let age = u64::try_from(self.hint_age.as_millis()).unwrap_or(u64::MAX);
+        let streams: BTreeSet<_> = hints.iter().map(|hint| stream(&self.prefix, &hint.provider)).collect();
+        let oldest = self.clock.oldest(self.hint_age, std::time::Instant::now());
         for stream in &streams {
             if let Some(oldest) = oldest {
                 commands.cmd("XTRIM").arg(stream).arg("MINID").arg(oldest).ignore();
             }
             commands.cmd("PEXPIRE").arg(stream).arg(age).ignore();
         }
-        let ids: Vec<String> = self.send(&commands).await?;
-        if let Some(id) = ids.first() {
-            self.clock.saw(id, std::time::Instant::now());
-        }
-        Ok(())
     }
 
     /// The command that adds a hint to its provider's stream, which drops the oldest beyond [`KEPT`].

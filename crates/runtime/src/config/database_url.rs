@@ -11,6 +11,28 @@ const FORMS: &str = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, or postg
 const ONE_HOST: &str = "name one that leads to the primary: a virtual address, a name in DNS, a balancer or PgBouncer; after \
                         a failover connections to what takes no writes are closed, and the place is asked again";
 
+/// Parameters that the driver reads.
+const KNOWN: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
 /// The URL without what the driver does not know. A mistake shows nothing of it but its form.
 pub(super) fn read(value: &str) -> Result<ServiceUrl, String> {
     let rest = value.strip_prefix("postgres://").or_else(|| value.strip_prefix("postgresql://"));
@@ -63,7 +85,9 @@ fn parameters(query: &str) -> Result<Vec<(String, String, &str)>, String> {
                         .to_owned(),
                 );
             }
-            _ => kept.push((name, value, written)),
+            // The driver logs those that it does not know, with their values.
+            (known, _) if KNOWN.contains(&known) => kept.push((name, value, written)),
+            _ => {}
         }
     }
     Ok(kept)
@@ -94,6 +118,11 @@ mod tests {
             ("postgres://ada:hunter%2C2@db/ledger", "", "postgres://db"),
             ("postgres://ada@%2Fvar%2Frun%2Fpostgresql/ledger", "", "postgres:///var/run/postgresql"),
             ("postgres://ada@%2Frun:5433/ledger", "", "postgres:///run"),
+            (
+                "postgres://ada@db/ledger?sslpassword=hunter2&sslmode=require&schema=public",
+                "postgres://ada@db/ledger?sslmode=require",
+                "postgres://db",
+            ),
             ("postgres://ada@x/ledger?host=/var/run&port=5433", "", "postgres:///var/run"),
             (
                 "postgres://ada:hunter2@/ledger?host=%2Fvar%2Frun",

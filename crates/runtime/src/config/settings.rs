@@ -35,7 +35,7 @@ settings! {
     TLS_CERT: Server, "", Form("a file in PEM form"), "the certificate chain; absent: plain text";
     TLS_KEY: Server, "", Form("a file in PEM form"), "its private key";
     TLS_RELOAD_INTERVAL: Server, "1m", Lengths("100ms", "24h"), "how often the files of both are read again";
-    QUEUE_DEPTH_LIMIT: Server, "100000", Numbers(1, 100_000_000), "queued executions of all servers, at which submits are refused (OVERLOADED) until there are fewer; exceeded by 5 % at most";
+    QUEUE_DEPTH_LIMIT: Server, "100000", Numbers(1, 100_000_000), "queued executions of all servers, at which submits are refused (OVERLOADED) until there are fewer; exceeded by 5 % at most, unless load jumps between servers";
     REQUIRE_PROVIDER: Server, "false", FLAG, "refuse a submit whose provider no running worker has; else it waits for one";
     MAX_INFLIGHT_SUBMITS: Server, "1024", Numbers(1, 1_000_000), "submits of one server at once; others are refused (OVERLOADED)";
     MAX_STREAMS: Server, "1000", Numbers(1, 1_000_000), "concurrent calls of one connection";

@@ -26,7 +26,7 @@ const MESSAGES: usize = 12;
 const CAUSE: &str = "cause";
 const TIMES: &str = "times";
 /// The target of the lines that have counts, which are not counted themselves.
-const TARGET: &str = "prompt_ledger_runtime::telemetry::rate_limit";
+pub(super) const TARGET: &str = "prompt_ledger_runtime::telemetry::rate_limit";
 
 /// A layer that drops and counts events of a cause that was logged less than a minute ago. Clones share the counts.
 #[derive(Clone, Debug)]

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// The same at least, as a multiple of the time that the measurement took: counting a long queue takes tens of milliseconds.
 const PAUSE_FACTOR: u32 = 20;
+/// The longest pause: a database that was slow once is asked again soon.
+const PAUSE_MOST: Duration = Duration::from_secs(2);
 /// Retry delay of a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -58,7 +60,10 @@ impl EstimatedDepth {
             let grown = measured.queued.saturating_sub(self.measured.queued);
             self.others = (grown.saturating_sub(own), now - last);
         }
-        (self.measured, self.measured_from, self.measured_at) = (measured, recorded, Some(now));
+        // Behind an outage of the database no server has told of itself for a while.
+        let servers = if measured.servers == 0 { self.measured.servers } else { measured.servers };
+        self.measured = QueueDepth { servers, ..measured };
+        (self.measured_from, self.measured_at) = (recorded, Some(now));
     }
 
     /// As if every other server had submitted as much as this one since its measurement, or as much as before.
@@ -116,7 +121,9 @@ impl Backpressure {
         let mut depth = lock(&self.depth);
         if depth.estimate(Instant::now()) >= self.depth_limit {
             let most = self.depth_limit;
-            return Err(overloaded(&format!("{most} executions are queued, as many as QUEUE_DEPTH_LIMIT allows")));
+            return Err(overloaded(&format!(
+                "with what all servers are submitting, {most} executions are queued, as many as QUEUE_DEPTH_LIMIT allows"
+            )));
         }
         let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
             let most = self.inflight_limit;
@@ -133,7 +140,7 @@ impl Backpressure {
             if stop.run_until_cancelled(self.measure(&*store)).await.is_none() {
                 return;
             }
-            let pause = POLL_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
+            let pause = (began.elapsed() * PAUSE_FACTOR).clamp(POLL_INTERVAL, PAUSE_MOST);
             if stop.run_until_cancelled(sleep(pause)).await.is_none() {
                 return;
             }

@@ -3,6 +3,7 @@
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::Timestamp;
+use crate::content::VersionContent;
 use crate::error::{Error, Result};
 use crate::ids::{PromptId, VersionId};
 use crate::mode::Operation;
@@ -110,7 +111,7 @@ impl Prompt {
 }
 
 /// A version of a prompt. All but its status never changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Version {
     /// UUIDv7; never changes.
     pub id: VersionId,
@@ -120,13 +121,14 @@ pub struct Version {
     pub number: i32,
     /// Changed by activating and by SetVersionStatus.
     pub status: VersionStatus,
-    /// The template, byte for byte as sent; at most 200 KB.
-    pub template_source: String,
-    /// Fixed with the text: the same text under another format is refused.
+    /// What is rendered, and what it was tuned with.
+    pub content: VersionContent,
+    /// Fixed with the content: the same content under another format is refused.
     pub template_format: TemplateFormat,
-    /// Identifies the content within the prompt: sha-256 of the text, in lower-case hex.
+    /// [`VersionContent::checksum`]: identifies the content within the prompt.
     pub checksum_hash: String,
-    /// Top-level names that the template reads, in order of first appearance, at most 256; empty for an opaque one.
+    /// Top-level names that the template reads, placeholders among them, in order of first appearance, at most 256; empty
+    /// for an opaque one.
     pub variables: Vec<String>,
     /// The author named in the request, at most 255 bytes; empty where none was.
     pub created_by: String,
@@ -134,6 +136,8 @@ pub struct Version {
     pub created_at: Timestamp,
     /// Where in application code the template is; empty in full mode.
     pub source: Source,
+    /// Why the version is, as the request that created it told, at most 1 KB; empty where it did not.
+    pub note: String,
 }
 
 /// Where in application code a template is, as given at registration. Each field is at most 255 bytes, and empty where

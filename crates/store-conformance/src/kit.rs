@@ -4,11 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{CallTimeout, Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
@@ -80,13 +82,14 @@ pub fn new_id() -> Uuid {
 pub fn put(name: &str, template: &str) -> PutPrompt {
     PutPrompt {
         name: name.into(),
-        template_source: template.into(),
+        content: VersionContent::text(template),
         checksum_hash: checksum(template),
         variables: vec!["user.name".into()],
         description: None,
         owner_team: None,
         tags: None,
         created_by: "ada".into(),
+        note: String::new(),
         set_active: false,
         create_only: false,
         etag: None,
@@ -116,11 +119,13 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("Hi Ada".into()),
+        is_rendered_chat: false,
         prompt_truncated: false,
         variables: "{\"user\":{\"name\":\"Ada\"}}".into(),
         model: ModelRef { provider: "echo".into(), model_name: "echo".into() },
         price_id: None,
         params: Params::default(),
+        rules: AnswerRules::default(),
         correlation_id: String::new(),
         key: None,
         retry_of: None,
@@ -187,6 +192,8 @@ pub fn success() -> Finish {
             latency: Some(Duration::from_millis(250)),
         },
         response: "Hello".into(),
+        tool_calls: vec![],
+        refused: false,
         response_truncated: false,
         finish_reason: Some(prompt_ledger_domain::execution::FinishReason::Stop),
         failure: None,

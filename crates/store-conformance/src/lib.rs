@@ -9,6 +9,7 @@ pub mod access;
 pub mod answers;
 pub mod cancel;
 pub mod code;
+pub mod contents;
 pub mod crowds;
 pub mod executions;
 pub mod expiry;
@@ -80,6 +81,16 @@ macro_rules! conformance {
             deployments_that_race_end_in_consecutive_versions_without_an_error
             a_thousand_prompts_are_one_batch
             a_name_in_another_project_is_another_prompt
+        );
+        $crate::scenarios!($backend: contents
+            a_content_reads_back_whole_wherever_it_is_read
+            contents_are_told_apart_by_all_that_they_hold
+            a_bare_text_is_stored_as_ever
+            code_carries_any_content
+            what_an_execution_is_sent_with_reads_back_and_is_claimed
+            calls_and_refusals_are_recorded
+            a_worker_of_a_release_before_leaves_alone_what_it_cannot_run
+            what_a_model_can_do_is_kept_where_it_is_not_told_again
         );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions

@@ -9,6 +9,7 @@ use prompt_ledger_domain::ids::{ProjectId, VersionId};
 use prompt_ledger_domain::prompt::{Prompt, Version, VersionStatus};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::plan::Plan;
+use prompt_ledger_store::rows::prompt::stored_content;
 use sqlx::PgConnection;
 
 use super::project_lock::Made;
@@ -46,13 +47,14 @@ static ADD_VERSIONS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/add_versions.sql"), VersionRows::COLUMNS, &[]));
 
 rows! {
-    /// Versions, with variables as JSON.
-    VersionRows(row: (&Version, String)) {
+    /// Versions, with variables as JSON, and their contents as they are stored.
+    VersionRows(row: (&Version, String, (&str, Option<String>))) {
         id: uuid = row.0.id.0,
         prompt_id: uuid = row.0.prompt_id.0,
         version_number: int4 = row.0.number,
         status: text = <&str>::from(row.0.status),
-        template_source: text = &row.0.template_source,
+        template_source: text = row.2.0,
+        content: text = row.2.1.as_deref(),
         template_format: text = <&str>::from(row.0.template_format),
         checksum_hash: text = &row.0.checksum_hash,
         variables: text = &row.1,
@@ -61,6 +63,7 @@ rows! {
         source_repository: text = &row.0.source.repository,
         source_commit: text = &row.0.source.commit,
         source_path: text = &row.0.source.path,
+        note: text = &row.0.note,
     }
 }
 
@@ -130,7 +133,9 @@ async fn add_versions(connection: &mut PgConnection, versions: &[Version]) -> Re
     if versions.is_empty() {
         return Ok(());
     }
-    let rows = versions.iter().map(|version| Ok((version, row::to_json(&version.variables)?)));
+    let rows = versions
+        .iter()
+        .map(|version| Ok((version, row::to_json(&version.variables)?, stored_content(&version.content)?)));
     let rows = rows.collect::<Result<Vec<_>>>()?;
     let add = VersionRows::bind(sqlx::query(ADD_VERSIONS.as_str()), &rows);
     add.execute(connection).await.map(drop).map_err(error::store)

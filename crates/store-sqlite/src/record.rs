@@ -10,7 +10,8 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::statement::{Script, parameters};
 use super::{now, row};
-use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
+use prompt_ledger_store::rows::request::{stored_request, stored_settings};
+use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded, needs};
 
 #[derive(Clone, Debug)]
 pub(super) enum StartAs {
@@ -62,6 +63,9 @@ pub(super) struct Record {
     retry_of: Option<String>,
     start_as: StartAs,
     messages: Option<String>,
+    /// What it is sent with beside its messages, as it is stored; absent for most.
+    settings: Option<String>,
+    request: Option<String>,
 }
 
 impl Record {
@@ -71,12 +75,13 @@ impl Record {
             Input::Prompt(_) => None,
         };
         let retry_of = new.retry_of.map(|id| id.to_string());
-        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages })
+        let (settings, request) = (stored_settings(&new)?, stored_request(&new)?);
+        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages, settings, request })
     }
 
     /// The length of its texts.
     pub(super) fn bytes(&self) -> usize {
-        let texts = [self.rendered(), self.messages.as_deref(), Some(&self.new.variables)];
+        let texts = [self.rendered(), self.messages.as_deref(), self.request.as_deref(), Some(&self.new.variables)];
         texts.into_iter().flatten().map(str::len).sum()
     }
 
@@ -132,6 +137,8 @@ parameters! {
         stream_text = record.new.stream_text,
         version_environment = version_environment,
         retry_of = &record.retry_of,
+        settings = &record.settings,
+        needs = needs(&record.new),
     }
 }
 
@@ -183,6 +190,7 @@ parameters! {
         rendered_prompt = record.rendered(),
         messages = &record.messages,
         variables = &record.new.variables,
+        request = &record.request,
     }
 }
 

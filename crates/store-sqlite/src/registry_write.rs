@@ -7,6 +7,7 @@ use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::plan::Plan;
+use prompt_ledger_store::rows::prompt::stored_content;
 use rusqlite::{Connection, ToSql};
 
 use super::statement::{Script, parameters};
@@ -38,12 +39,13 @@ static ADD_VERSION: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/add_version.sql"), VersionParameters::NAMES));
 
 parameters! {
-    VersionParameters(version: &Version, variables: &str) {
+    VersionParameters(version: &Version, variables: &str, content: &(&str, Option<String>)) {
         id = version.id.to_string(),
         prompt_id = version.prompt_id.to_string(),
         version_number = version.number,
         status = <&str>::from(version.status),
-        template_source = &version.template_source,
+        template_source = content.0,
+        content = &content.1,
         template_format = <&str>::from(version.template_format),
         checksum_hash = &version.checksum_hash,
         variables = variables,
@@ -52,6 +54,7 @@ parameters! {
         source_repository = &version.source.repository,
         source_commit = &version.source.commit,
         source_path = &version.source.path,
+        note = &version.note,
     }
 }
 
@@ -85,7 +88,8 @@ fn write_planned<W: SqliteRegistryWrite>(connection: &Connection, project: Proje
     }
     for version in &plan.added {
         let variables = row::to_json(&version.variables)?;
-        ADD_VERSION.execute(connection, VersionParameters::values(version, &variables))?;
+        let content = stored_content(&version.content)?;
+        ADD_VERSION.execute(connection, VersionParameters::values(version, &variables, &content))?;
     }
     for (version, status) in &plan.statuses {
         SET_STATUS.execute(connection, [&version.to_string() as &dyn ToSql, &<&str>::from(status)])?;

@@ -35,7 +35,7 @@ pub use prompt_ledger_domain::execution::Event;
 
 pub use executions::{
     CAPABILITY, Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader,
-    ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue,
+    ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, NewExecution, Recorded, Requeue, needs,
 };
 pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;

@@ -4,6 +4,7 @@
 mod change;
 mod code;
 
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
@@ -105,6 +106,7 @@ pub fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Opti
     model.discovered = false;
     model.max_tokens = put.max_tokens.or(model.max_tokens);
     model.supports_streaming = put.supports_streaming.unwrap_or(model.supports_streaming);
+    model.capabilities = model.capabilities.with(put.capabilities);
     let price = new_price(&model, put, now);
     if price.is_none() && before == Some(&model) {
         return None;
@@ -119,6 +121,7 @@ pub fn discovered(id: &ModelRef, now: Timestamp) -> Model {
         id: id.clone(),
         max_tokens: None,
         supports_streaming: true,
+        capabilities: ModelCapabilities::default(),
         prices: Vec::new(),
         discovered: true,
         created_at: now,
@@ -208,12 +211,13 @@ fn version(prompt: &Prompt, number: i32, put: &PutPrompt, now: Timestamp) -> Ver
         prompt_id: prompt.id,
         number,
         status: if put.set_active { VersionStatus::Active } else { VersionStatus::Draft },
-        template_source: put.template_source.clone(),
+        content: put.content.clone(),
         template_format: TemplateFormat::Handlebars,
         checksum_hash: put.checksum_hash.clone(),
         variables: put.variables.clone(),
         created_by: put.created_by.clone(),
         created_at: now,
         source: Source::default(),
+        note: put.note.clone(),
     }
 }

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
 
@@ -12,11 +13,11 @@ use crate::{RegisterCode, Registered};
 pub struct PutPrompt {
     /// Name of the prompt, unique within the project.
     pub name: String,
-    /// The template, byte for byte as sent; at most `limits::TEMPLATE_BYTES`.
-    pub template_source: String,
-    /// `versioning::checksum` of the template.
+    /// What the version is to hold; it passed `VersionContent::check`.
+    pub content: VersionContent,
+    /// `VersionContent::checksum` of the content.
     pub checksum_hash: String,
-    /// Names that the template reads; at most `limits::VARIABLES`.
+    /// Names that the template reads, placeholders among them; at most `limits::VARIABLES`.
     pub variables: Vec<String>,
     /// Absent keeps the present one, empty clears it.
     pub description: Option<String>,
@@ -26,6 +27,8 @@ pub struct PutPrompt {
     pub tags: Option<Vec<String>>,
     /// Author as stated by the caller, not verified; stored with a new version only.
     pub created_by: String,
+    /// Why the version is; stored with a new version only.
+    pub note: String,
     /// Whether the version with this content becomes the active one.
     pub set_active: bool,
     /// Fail with PROMPT_EXISTS where the name is taken.

@@ -57,7 +57,7 @@ pub(super) fn routes(
         intake: Arc::new(Intake::new(config.request_buffer, config.request_read_timeout)),
     };
     let code = CodeRegistrationApi { registry: Arc::clone(&registry), executions: Arc::clone(executions) };
-    let registry = RegistryApi { registry, models };
+    let registry = RegistryApi { registry, models, default_model: executions.default_model.clone() };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),
@@ -101,10 +101,12 @@ fn limited<T: Limited>(service: T) -> T {
     service.limited()
 }
 
-/// The descriptors that reflection serves: the contract, health, and reflection itself in both versions.
+/// The descriptors that reflection serves: the contract, health, reflection itself in both versions, and the details of
+/// errors, so that clients such as grpcurl show reasons.
 fn described() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(prompt_ledger_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)

@@ -10,11 +10,12 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
 use tonic::{Request, Response, Status};
 
+use super::convert::time::timestamp;
 use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
 use super::inline_call::{inline_call, told};
 use super::streaming::{ResponseStream, about_all, about_one};
-use super::{into_parts, respond, status};
+use super::{into_parts, not_offered, respond, status};
 use crate::service::{Caller, ExecutionService, PageReader};
 
 pub struct ExecutionApi {
@@ -23,6 +24,7 @@ pub struct ExecutionApi {
 
 impl ExecutionApi {
     async fn get(&self, caller: &Caller, sent: v1::GetExecutionRequest) -> Result<v1::GetExecutionResponse> {
+        not_offered::get_execution(&sent)?;
         let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
         let mut found = self.service.reader.get(caller.project.id, id).await?;
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
@@ -33,6 +35,7 @@ impl ExecutionApi {
     }
 
     async fn list(&self, caller: &Caller, sent: v1::ListExecutionsRequest) -> Result<v1::ListExecutionsResponse> {
+        not_offered::list_executions(&sent)?;
         let full = known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full;
         let filter = execution::filter(&sent)?;
         let shape = format!("{filter:?}");
@@ -100,6 +103,9 @@ impl Api for ExecutionApi {
             execution_id: submitted.execution.id.to_string(),
             status: execution::status(submitted.execution.status).into(),
             reused: submitted.reused,
+            prompt_name: submitted.execution.prompt_name,
+            version_number: submitted.execution.version_number,
+            created_at: Some(timestamp(submitted.execution.created_at)),
         }))
     }
 

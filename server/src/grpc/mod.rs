@@ -12,6 +12,7 @@ pub mod execution;
 pub mod gate;
 mod headers;
 mod inline_call;
+mod not_offered;
 pub mod receive;
 pub mod registry;
 mod request_limits;

@@ -1,45 +1,53 @@
 //! RegistryService.
 
+mod render;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use futures::Stream;
+use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::field::Name;
-use prompt_ledger_domain::prompt::Selector;
-use prompt_ledger_domain::spec::SpecSelector;
-use prompt_ledger_domain::{Error, Result, field, limits, page};
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::{Result, field, limits, page};
+use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
-use prompt_ledger_proto::v1::{self, put_prompt_request};
 use prompt_ledger_store::{Changed, PromptChange, PromptFilter, PromptWithActive, ResolvedVersion};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::convert::{known, model, prompt, required, structs};
-use super::{into_parts, respond, status};
+use super::convert::{content, known, model, prompt, required};
+use super::{into_parts, not_offered, respond, status};
 use crate::service::registry::{PromptHistory, Put, VersionPage};
 use crate::service::{Caller, ModelService, PageReader, RegistryService};
 
 pub struct RegistryApi {
     pub registry: Arc<RegistryService>,
     pub models: Arc<ModelService>,
+    /// What a version without a model of its own is executed with; absent: nothing.
+    pub default_model: Option<ModelRef>,
 }
 
 impl RegistryApi {
     async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
-        let template_source = sent.template.map(|put_prompt_request::Template::TemplateSource(text)| text);
+        not_offered::put(&sent)?;
+        let mut violations = Violations::default();
         let put = Put {
             name: sent.name,
-            template_source,
+            content: content::put("", sent.template, sent.config, &mut violations),
             description: sent.description,
             owner_team: sent.owner_team,
             tags: sent.tags.map(|tags| tags.values),
             created_by: sent.created_by,
+            note: sent.note,
             set_active: sent.set_active,
             create_only: sent.create_only,
             etag: sent.etag,
+            violations,
         };
-        let (result, warnings) = self.registry.put(caller.project.id, put).await?;
+        let (result, mut warnings) = self.registry.put(caller.project.id, put).await?;
+        warnings.extend(self.models.doubts(&result.version.content).await);
         Ok(v1::PutPromptResponse {
             version: Some(prompt::version(result.version, &result.prompt.name)),
             prompt: Some(prompt::prompt(result.prompt)),
@@ -61,6 +69,7 @@ impl RegistryApi {
     }
 
     async fn list(&self, caller: &Caller, sent: v1::ListPromptsRequest) -> Result<v1::ListPromptsResponse> {
+        not_offered::list_prompts(&sent)?;
         let mode = prompt::mode_filter(known("mode", sent.mode)?);
         let archived = if sent.include_archived { "archived" } else { "" };
         let mode_word = mode.map_or("", <&str>::from);
@@ -100,7 +109,7 @@ impl RegistryApi {
     }
 
     async fn version(&self, caller: &Caller, sent: v1::GetVersionRequest) -> Result<v1::GetVersionResponse> {
-        let selector = selector(&sent.name, sent.selector.map(prompt::version_selector))?;
+        let selector = prompt::selector(&sent.name, sent.selector.map(prompt::version_selector))?;
         let resolved = self.registry.version(caller.project.id, &sent.name, &selector, sent.min_revision).await?;
         let ResolvedVersion { prompt: of, version, revision } = resolved.found;
         Ok(v1::GetVersionResponse { version: Some(prompt::version(version, &of.name)), revision })
@@ -137,24 +146,6 @@ impl RegistryApi {
         })
     }
 
-    async fn render(&self, caller: &Caller, sent: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse> {
-        let bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
-        field::size("variables", bytes, limits::VARIABLES_BYTES)?;
-        let project = caller.project.id;
-        let fields = sent.variables.unwrap_or_default();
-        let (variables, violations) = structs::read(&self.registry.cpu, project, "variables", fields, bytes).await?;
-        let variables = violations.finish(Some(variables))?;
-        let selector = selector(&sent.name, sent.selector.map(prompt::render_selector))?;
-        let (rendered, found) =
-            self.registry.render(project, &sent.name, &selector, variables, bytes, sent.min_revision).await?;
-        Ok(v1::RenderPromptResponse {
-            rendered_prompt: rendered.text,
-            prompt_truncated: rendered.truncated,
-            version: Some(prompt::version(found.version, &found.prompt.name)),
-            revision: found.revision,
-        })
-    }
-
     async fn models(&self, sent: v1::ListModelsRequest) -> Result<v1::ListModelsResponse> {
         let asked = PageReader::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
@@ -167,20 +158,7 @@ impl RegistryApi {
     }
 }
 
-fn version_number(number: i32) -> Result<i32> {
-    match number {
-        1.. => Ok(number),
-        _ => Err(Error::invalid("version_number", format!("is {number}; versions are counted from 1"))),
-    }
-}
-
-/// The selector of a request; the active version where it has none. INVALID_FIELD where `name` is no name.
-fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Selector> {
-    Name::parse("name", name)?;
-    sent.map_or(Ok(Selector::Active), |selector| selector.resolve(name))
-}
-
-type WatchPromptsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchPromptsResponse, Status>> + Send>>;
+type BoxedMessages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Api for RegistryApi {
@@ -238,7 +216,7 @@ impl Api for RegistryApi {
     ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
         let (project, etag) = (caller.project.id, sent.etag.as_deref());
-        let activate = version_number(sent.version_number).map(PromptChange::Activate);
+        let activate = prompt::version_number(sent.version_number).map(PromptChange::Activate);
         let changed = self.registry.change_prompt(project, &sent.name, etag, activate).await;
         respond(changed.map(|changed| v1::SetActiveVersionResponse {
             active_version: changed.version.map(|version| prompt::version(version, &sent.name)),
@@ -256,7 +234,7 @@ impl Api for RegistryApi {
             let status = known("status", sent.status).map(prompt::wanted_status);
             let status = status.and_then(|status| required("status", status));
             let (project, etag) = (caller.project.id, sent.etag.as_deref());
-            let set = version_number(sent.version_number)
+            let set = prompt::version_number(sent.version_number)
                 .and_then(|number| status.map(|status| PromptChange::SetStatus(number, status)));
             let changed = self.registry.change_prompt(project, &sent.name, etag, set).await?;
             Ok(v1::SetVersionStatusResponse {
@@ -318,10 +296,61 @@ impl Api for RegistryApi {
         respond(self.render(&caller, sent).await)
     }
 
-    type WatchPromptsStream = WatchPromptsStream;
+    type WatchPromptsStream = BoxedMessages<v1::WatchPromptsResponse>;
 
-    async fn watch_prompts(&self, _: Request<v1::WatchPromptsRequest>) -> Result<Response<WatchPromptsStream>, Status> {
+    async fn watch_prompts(
+        &self,
+        _: Request<v1::WatchPromptsRequest>,
+    ) -> Result<Response<Self::WatchPromptsStream>, Status> {
         Err(status::unimplemented(status::WATCH_PROMPTS))
+    }
+
+    type ExportPromptsStream = BoxedMessages<v1::ExportPromptsResponse>;
+
+    async fn export_prompts(
+        &self,
+        _: Request<v1::ExportPromptsRequest>,
+    ) -> Result<Response<Self::ExportPromptsStream>, Status> {
+        Err(status::unimplemented("RegistryService.ExportPrompts"))
+    }
+
+    async fn import_prompts(
+        &self,
+        _: Request<v1::ImportPromptsRequest>,
+    ) -> Result<Response<v1::ImportPromptsResponse>, Status> {
+        Err(status::unimplemented("RegistryService.ImportPrompts"))
+    }
+
+    async fn update_prompt(
+        &self,
+        _: Request<v1::UpdatePromptRequest>,
+    ) -> Result<Response<v1::UpdatePromptResponse>, Status> {
+        Err(status::unimplemented("RegistryService.UpdatePrompt"))
+    }
+
+    async fn batch_get_prompts(
+        &self,
+        _: Request<v1::BatchGetPromptsRequest>,
+    ) -> Result<Response<v1::BatchGetPromptsResponse>, Status> {
+        Err(status::unimplemented("RegistryService.BatchGetPrompts"))
+    }
+
+    async fn set_label(&self, _: Request<v1::SetLabelRequest>) -> Result<Response<v1::SetLabelResponse>, Status> {
+        Err(status::unimplemented("RegistryService.SetLabel"))
+    }
+
+    async fn remove_label(
+        &self,
+        _: Request<v1::RemoveLabelRequest>,
+    ) -> Result<Response<v1::RemoveLabelResponse>, Status> {
+        Err(status::unimplemented("RegistryService.RemoveLabel"))
+    }
+
+    async fn list_prompt_changes(
+        &self,
+        _: Request<v1::ListPromptChangesRequest>,
+    ) -> Result<Response<v1::ListPromptChangesResponse>, Status> {
+        Err(status::unimplemented("RegistryService.ListPromptChanges"))
     }
 
     async fn list_models(

@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::capabilities::ModelRequest;
+use prompt_ledger_domain::config::VersionConfig;
+use prompt_ledger_domain::content::VersionContent;
+use prompt_ledger_domain::error::{Error, Violation, Violations};
+use prompt_ledger_domain::execution::Input;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::provider::ProviderTraits;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::{Result, limits};
 use prompt_ledger_store::{Models, PutModel};
 
@@ -53,6 +58,28 @@ impl ModelService {
         Ok(model)
     }
 
+    /// Warnings about a content whose config names a model: one that is not registered, or what it is known not to do.
+    pub async fn doubts(&self, content: &VersionContent) -> Vec<String> {
+        let Some(id) = &content.config.model else { return Vec::new() };
+        // Without a warning where it cannot be read: the content is registered already.
+        let Ok(known) = self.known(id).await else { return Vec::new() };
+        let Some(model) = known else {
+            return vec![format!(
+                "config.model is {id}, which is not registered; executions are refused unless its provider takes any model"
+            )];
+        };
+        let messages = content.chat().map(|chat| chat.messages().cloned().collect()).unwrap_or_default();
+        let VersionConfig { params, tools, tool_choice, response_format, .. } = content.config.clone();
+        let rules = AnswerRules { tools, tool_choice, response_format };
+        let checked = model.capabilities.check(&ModelRequest::new(&Input::Messages(messages), &params, &rules));
+        let violations = checked.err().map(|error| error.parts().violations.clone()).unwrap_or_default();
+        violations.into_iter().map(|Violation { field, description }| format!("{field} {description}: {id}")).collect()
+    }
+
+    async fn known(&self, id: &ModelRef) -> Result<Option<Arc<Model>>> {
+        self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await
+    }
+
     /// Up to `limit` models after `after`, of `provider` or, where that is empty, of all.
     pub async fn list(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
         self.store.models(provider, after, limit).await
@@ -62,8 +89,7 @@ impl ModelService {
     /// place that is not the maker's, which takes any model: then it is registered as discovered, without a price, while
     /// there are fewer than [`limits::DISCOVERED_MODELS`] of these, and `may_register`.
     pub async fn resolve(&self, id: &ModelRef, provider: ProviderTraits, may_register: bool) -> Result<Arc<Model>> {
-        let known = self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await?;
-        match known {
+        match self.known(id).await? {
             Some(model) => Ok(model),
             None if may_register && provider.is_own_place => {
                 field::token("model.model_name", id.model_name.clone()).map_err(Error::of_spec)?;

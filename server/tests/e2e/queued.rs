@@ -15,7 +15,7 @@ async fn submit(ledger: &Ledger, spec: v1::ExecutionSpec) -> String {
 /// Waits for the execution's end, and returns the execution.
 pub(crate) async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
     WatchRecord::whole(&mut ledger.watch(id, 0).await.unwrap()).await;
-    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0, ..Default::default() };
     ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap()
 }
 
@@ -39,7 +39,7 @@ async fn an_execution_that_waits_for_a_retry_says_until_when() {
     let id = submit(&ledger, streamed).await;
     let requeued = |record: &WatchRecord| record.events.contains(&(3, v1::ExecutionStatus::Queued));
     assert!(WatchRecord::new().read(&mut ledger.watch(&id, 0).await.unwrap(), requeued).await.is_none());
-    let request = v1::GetExecutionRequest { execution_id: id, view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: id, view: 0, ..Default::default() };
     let waiting = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
     assert_eq!((waiting.status(), waiting.attempts, waiting.stream_text), (v1::ExecutionStatus::Queued, 1, true));
     let failed_at = waiting.attempt_log[0].ended_at.unwrap();

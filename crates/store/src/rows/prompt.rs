@@ -5,6 +5,7 @@ use crate::plan::{Known, ProjectState};
 use crate::rows as row;
 use crate::rows::LedgerRow;
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Prompt, Source, Version};
 
@@ -23,8 +24,8 @@ macro_rules! prompt_columns {
 macro_rules! version_columns {
     () => {
         "v.id AS version_id, v.prompt_id AS version_prompt_id, v.version_number, v.status, v.template_source, \
-         v.template_format, v.checksum_hash, v.variables, v.created_by, v.created_at AS version_created_at, \
-         v.source_repository, v.source_commit, v.source_path"
+         v.content, v.template_format, v.checksum_hash, v.variables, v.created_by, v.created_at AS version_created_at, \
+         v.source_repository, v.source_commit, v.source_path, v.note"
     };
 }
 
@@ -90,7 +91,10 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
         prompt_id: PromptId(row::value(row, "version_prompt_id")?),
         number: row::value(row, "version_number")?,
         status: row::word(row, "status")?,
-        template_source: row::text(row, "template_source")?,
+        content: match row.text("content")? {
+            None => VersionContent::text(row::text(row, "template_source")?),
+            Some(stored) => VersionContent::read(stored)?,
+        },
         template_format: row::word(row, "template_format")?,
         checksum_hash: row::text(row, "checksum_hash")?,
         variables: row::json(row, "variables")?,
@@ -101,7 +105,17 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
             commit: row::text(row, "source_commit")?,
             path: row::text(row, "source_path")?,
         },
+        note: row::text(row, "note")?,
     }))
+}
+
+/// A content in the columns `template_source` and `content`: a text by itself in the first one, as ever; another whole, in
+/// its canonical form, in the second one, with an empty text beside it, which releases without `content` refuse to render.
+pub fn stored_content(content: &VersionContent) -> Result<(&str, Option<String>)> {
+    match content.bare_text() {
+        Some(source) => Ok((source, None)),
+        None => Ok(("", Some(content.canonical()?))),
+    }
 }
 
 /// The fields of the version that registering from code needs; nothing where `version_id` is NULL.

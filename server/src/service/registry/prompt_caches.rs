@@ -8,7 +8,7 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Version;
 use prompt_ledger_store::PromptWithActive;
-use prompt_ledger_template::Template;
+use prompt_ledger_template::content::ParsedTemplate;
 
 use super::check_revision;
 use crate::service::cache::{Cache, Freshness, MAX_BYTES};
@@ -18,7 +18,7 @@ use crate::service::cache::{Cache, Freshness, MAX_BYTES};
 pub struct CachedPrompt {
     pub found: PromptWithActive,
     /// Absent where there is no active version, or where it is opaque.
-    pub template: Option<Arc<Template>>,
+    pub template: Option<Arc<ParsedTemplate>>,
 }
 
 impl CachedPrompt {
@@ -27,7 +27,7 @@ impl CachedPrompt {
         /// What is not counted below: the records themselves, short texts, the place in a map.
         const OTHER: usize = 2_048;
         let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + 16 + text.len()).sum::<usize>();
-        let version = |version: &Version| version.template_source.len() + texts(&version.variables);
+        let version = |version: &Version| version.content.bytes() + texts(&version.variables);
         OTHER
             + self.found.prompt.description.len()
             + texts(&self.found.prompt.tags)
@@ -88,6 +88,7 @@ impl PromptCaches {
 
 #[cfg(test)]
 mod tests {
+    use prompt_ledger_domain::content::VersionContent;
     use prompt_ledger_store::Access;
     use prompt_ledger_store_sqlite::Sqlite;
 
@@ -102,7 +103,7 @@ mod tests {
         let project = store.project("default").await.unwrap().unwrap().id;
         let freshness = Arc::new(Freshness::confirmed());
         let service = RegistryService::new(store.clone(), store, &freshness, CpuPool::default());
-        let put = Put { name: "greet".into(), template_source: Some("hello".into()), ..Put::default() };
+        let put = Put { name: "greet".into(), content: Some(VersionContent::text("hello")), ..Put::default() };
         service.put(project, put).await.unwrap();
         let found = service.read(project, "greet").await.unwrap().found;
         let held = PromptCaches::new(freshness);

@@ -1,10 +1,12 @@
 //! The hub on a real store; the test delivers or withholds announcements.
 
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Failure, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, PromptId, VersionId};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_queue::Bus;
@@ -50,13 +52,14 @@ impl Kit {
     async fn queued(&self) -> (ExecutionId, Event) {
         let put = PutPrompt {
             name: "greet".into(),
-            template_source: "hello".into(),
+            content: VersionContent::text("hello"),
             checksum_hash: checksum("hello"),
             variables: vec![],
             description: None,
             owner_team: None,
             tags: None,
             created_by: String::new(),
+            note: String::new(),
             set_active: true,
             create_only: false,
             etag: None,
@@ -74,11 +77,13 @@ impl Kit {
             resolved_at: None,
             environment: "dev".into(),
             input: Input::Prompt("hello".into()),
+            is_rendered_chat: false,
             prompt_truncated: false,
             variables: "{}".into(),
             model: ModelRef { provider: "echo".into(), model_name: "echo".into() },
             price_id: None,
             params: Params::default(),
+            rules: AnswerRules::default(),
             correlation_id: String::new(),
             key: None,
             retry_of: None,
@@ -106,6 +111,8 @@ impl Kit {
             status: Status::Failed,
             ended: prompt_ledger_store::Ended::default(),
             response: String::new(),
+            tool_calls: vec![],
+            refused: false,
             response_truncated: false,
             finish_reason: None,
             failure,

@@ -11,6 +11,7 @@ mod forms;
 mod lexical;
 mod models;
 mod other_forms;
+mod tools;
 mod vendors;
 
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};

@@ -1,3 +1,6 @@
+DROP TABLE prompt_changes;
+ALTER TABLE executions DROP COLUMN label;
+ALTER TABLE prompts DROP COLUMN labels;
 ALTER TABLE models DROP COLUMN capabilities;
 ALTER TABLE execution_outputs DROP COLUMN tool_calls;
 ALTER TABLE executions DROP COLUMN refused;

@@ -43,3 +43,36 @@ WHERE provider = 'anthropic' AND model_name IN ('claude-opus-4-6', 'claude-sonne
 UPDATE models SET capabilities = '{"tools":true,"images":true,"schema":true,"reasoning":true,"sampling":false,"stop":true}'
 WHERE provider = 'anthropic' AND model_name IN ('claude-opus-4-7', 'claude-opus-4-8', 'claude-opus-5', 'claude-opus-5-5', 'claude-sonnet-5', 'claude-sonnet-5-5', 'claude-fable-5', 'claude-fable-5-1');
 UPDATE revisions SET revision = revision + 1 WHERE scope = 'models';
+
+-- The prompt's own labels: a JSON object, by label the number of the version that it points at, when it was set
+-- (microseconds since 1970) and by whom. NULL for none.
+ALTER TABLE prompts ADD COLUMN labels text;
+-- The label that selected the version, as it was sent; NULL for none.
+ALTER TABLE executions ADD COLUMN label text;
+
+-- What each write changed of a prompt, from this migration on.
+CREATE TABLE prompt_changes (
+    project_id uuid NOT NULL REFERENCES projects (id) ON DELETE RESTRICT,
+    -- The project's revision that the write made, and the place among its changes, from 1.
+    revision bigint NOT NULL,
+    position integer NOT NULL,
+    prompt_name text COLLATE "C" NOT NULL,
+    -- An open list: `created`, `version_created`, `activated`, `status`, `label_set`, `label_removed`, `metadata`,
+    -- `archived`, `unarchived`, `mode_migrated`.
+    kind text NOT NULL,
+    -- NULL where it is about no version.
+    version_number integer,
+    -- Empty texts mean nothing.
+    label text NOT NULL,
+    from_value text NOT NULL,
+    to_value text NOT NULL,
+    created_by text NOT NULL,
+    -- The key that asked: empty for that of the environment.
+    key_id text NOT NULL,
+    key_name text NOT NULL,
+    note text NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (project_id, revision, position)
+);
+
+CREATE INDEX prompt_changes_prompt ON prompt_changes (project_id, prompt_name, revision, position);

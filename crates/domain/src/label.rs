@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::field::{Name, shown};
 use crate::limits;
 use crate::mode::Mode;
-use crate::prompt::{Prompt, TemplateFormat, Version, VersionStatus};
+use crate::prompt::{Prompt, TemplateFormat, VersionStatus};
 
 /// The labels that every prompt has, and nobody sets.
 pub const BUILT_IN: [&str; 2] = ["active", "latest"];
@@ -59,25 +59,36 @@ pub fn check_names(field: &str, labels: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Decides what setting `label` to `version` does; `labels` are those that the prompt has. INVALID_FIELD for a deprecated
-/// version and beyond [`limits::LABELS`], TEMPLATE_OPAQUE for an opaque version in full mode.
-pub fn set(prompt: &Prompt, labels: &[PromptLabel], label: &Name, version: &Version) -> Result<LabelMove> {
-    let number = version.number;
-    let held = labels.iter().find(|held| held.label == label.as_str());
+/// The version that a label is to point at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LabelTarget {
+    /// Its number.
+    pub number: i32,
+    /// Its status once the write is done.
+    pub status: VersionStatus,
+    /// Whether it can be rendered.
+    pub format: TemplateFormat,
+}
+
+/// Decides what setting `label` to `target` does. INVALID_FIELD for a deprecated version and beyond [`limits::LABELS`],
+/// TEMPLATE_OPAQUE for an opaque version in full mode.
+pub fn set(prompt: &Prompt, label: &str, target: LabelTarget) -> Result<LabelMove> {
+    let number = target.number;
+    let held = prompt.labels.iter().find(|held| held.label == label);
     if held.is_some_and(|held| held.version_number == number) {
         return Ok(LabelMove::Unchanged);
     }
-    if version.status == VersionStatus::Deprecated {
+    if target.status == VersionStatus::Deprecated {
         let name = &prompt.name;
         let problem = format!("version {number} of `{name}` is deprecated; activate it first, or label another");
         return Err(Error::invalid("version_number", problem));
     }
-    if prompt.mode == Mode::Full && version.template_format == TemplateFormat::Opaque {
+    if prompt.mode == Mode::Full && target.format == TemplateFormat::Opaque {
         return Err(prompt.opaque(number));
     }
     match held {
         Some(held) => Ok(LabelMove::From(held.version_number)),
-        None if labels.len() >= limits::LABELS => {
+        None if prompt.labels.len() >= limits::LABELS => {
             let (name, most) = (&prompt.name, limits::LABELS);
             Err(Error::invalid("label", format!("is new, and `{name}` has {most} labels, the most; remove one first")))
         }
@@ -85,30 +96,45 @@ pub fn set(prompt: &Prompt, labels: &[PromptLabel], label: &Name, version: &Vers
     }
 }
 
+/// Sets a label as [`set`] allows it, at a time and by whom the request named.
+pub fn point(prompt: &mut Prompt, label: &str, target: LabelTarget, at: Timestamp, by: &str) -> Result<LabelMove> {
+    let done = set(prompt, label, target)?;
+    if done != LabelMove::Unchanged {
+        prompt.labels.retain(|held| held.label != label);
+        let place = prompt.labels.partition_point(|held| *held.label < *label);
+        let (label, set_by) = (label.to_owned(), by.to_owned());
+        prompt.labels.insert(place, PromptLabel { label, version_number: target.number, set_at: at, set_by });
+    }
+    Ok(done)
+}
+
+/// Removes a label; returns the version that it pointed at. LABEL_NOT_FOUND where the prompt does not have it.
+pub fn remove(prompt: &mut Prompt, label: &str) -> Result<i32> {
+    let number = find(prompt, label)?.version_number;
+    prompt.labels.retain(|held| held.label != label);
+    Ok(number)
+}
+
 /// The label of this name; LABEL_NOT_FOUND where the prompt does not have it.
-pub fn find<'a>(prompt: &Prompt, labels: &'a [PromptLabel], label: &str) -> Result<&'a PromptLabel> {
-    let found = labels.iter().find(|held| held.label == label);
+pub fn find<'a>(prompt: &'a Prompt, label: &str) -> Result<&'a PromptLabel> {
+    let found = prompt.labels.iter().find(|held| held.label == label);
     found.ok_or_else(|| Error::label_not_found(&prompt.name, label))
 }
 
 /// VERSION_IN_USE where a label points at the version, which is to be deprecated.
-pub fn check_unlabelled(prompt: &Prompt, labels: &[PromptLabel], number: i32) -> Result<()> {
-    match labels.iter().find(|held| held.version_number == number) {
+pub fn check_unlabelled(prompt: &Prompt, number: i32) -> Result<()> {
+    match prompt.labels.iter().find(|held| held.version_number == number) {
         None => Ok(()),
         Some(held) => Err(Error::version_labelled(&prompt.name, number, &held.label)),
     }
 }
 
-/// TEMPLATE_OPAQUE where a prompt that is to move to full mode has an opaque version that a label points at; `labelled` are
-/// the versions that labels point at.
-pub fn check_migration<'a>(
-    prompt: &Prompt,
-    mut labelled: impl Iterator<Item = &'a Version>,
-    wanted: Mode,
-) -> Result<()> {
-    let opaque = labelled.find(|version| version.template_format == TemplateFormat::Opaque);
-    match opaque {
-        Some(version) if wanted == Mode::Full && prompt.mode != wanted => Err(prompt.opaque(version.number)),
+/// TEMPLATE_OPAQUE where a prompt that is to move to full mode has a label on one of its opaque versions, whose numbers are
+/// `opaque`.
+pub fn check_migration(prompt: &Prompt, opaque: &[i32], wanted: Mode) -> Result<()> {
+    let labelled = prompt.labels.iter().map(|held| held.version_number).find(|number| opaque.contains(number));
+    match labelled {
+        Some(number) if wanted == Mode::Full && prompt.mode != wanted => Err(prompt.opaque(number)),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use crate::Timestamp;
 use crate::content::VersionContent;
 use crate::error::{Error, Result};
 use crate::ids::{PromptId, VersionId};
+use crate::label::{self, PromptLabel};
 use crate::mode::Operation;
 
 pub use crate::mode::Mode;
@@ -61,6 +62,8 @@ pub struct Prompt {
     pub updated_at: Timestamp,
     /// When it was archived; absent while it is not.
     pub archived_at: Option<Timestamp>,
+    /// Its own labels, by name; at most 64.
+    pub labels: Vec<PromptLabel>,
 }
 
 impl Prompt {
@@ -166,13 +169,14 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// `active` and `latest`; any other label is LABEL_NOT_FOUND.
-    pub fn label(prompt: &str, label: &str) -> Result<Self> {
-        match label {
-            "active" => Ok(Self::Active),
-            "latest" => Ok(Self::Latest),
-            other => Err(Error::label_not_found(prompt, other)),
-        }
+    /// `active`, `latest`, or the version that the prompt's own label points at; LABEL_NOT_FOUND where it has none of that
+    /// name.
+    pub fn label(prompt: &Prompt, label: &str) -> Result<Self> {
+        Ok(match label {
+            "active" => Self::Active,
+            "latest" => Self::Latest,
+            own => Self::Number(label::find(prompt, own)?.version_number),
+        })
     }
 }
 
@@ -197,6 +201,7 @@ mod tests {
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             archived_at: None,
+            labels: vec![],
         }
     }
 
@@ -253,9 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn two_labels_are_built_in() {
-        assert_eq!(Selector::label("p", "active").unwrap(), Selector::Active);
-        assert_eq!(Selector::label("p", "latest").unwrap(), Selector::Latest);
-        assert_eq!(Selector::label("p", "prod").unwrap_err().reason(), Reason::LabelNotFound);
+    fn two_labels_are_built_in_and_others_are_the_prompts_own() {
+        let prod = PromptLabel { label: "prod".into(), version_number: 7, set_at: Timestamp(0), set_by: String::new() };
+        let labelled = Prompt { labels: vec![prod], ..prompt() };
+        assert_eq!(Selector::label(&labelled, "active").unwrap(), Selector::Active);
+        assert_eq!(Selector::label(&labelled, "latest").unwrap(), Selector::Latest);
+        assert_eq!(Selector::label(&labelled, "prod").unwrap(), Selector::Number(7));
+        assert_eq!(Selector::label(&prompt(), "prod").unwrap_err().reason(), Reason::LabelNotFound);
     }
 }

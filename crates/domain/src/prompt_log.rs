@@ -33,7 +33,7 @@ pub enum ChangeKind {
 }
 
 /// The API key that asked for a write.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AskingKey {
     /// UUIDv7 in text form; empty for the key of the environment.
     pub id: String,
@@ -84,8 +84,6 @@ pub struct LoggedPrompt {
     pub prompt: Prompt,
     /// The number and status of each version that the write reads, creates or changes, by number.
     pub versions: Vec<(i32, VersionStatus)>,
-    /// Its labels, by name.
-    pub labels: Vec<PromptLabel>,
 }
 
 /// What a write did, in the order of [`ChangeKind`], versions by number and labels by name; empty where it did nothing.
@@ -115,7 +113,7 @@ pub fn changes(before: Option<&LoggedPrompt>, after: &LoggedPrompt) -> Vec<WhatC
             log.add(ChangeKind::Status, Some(*number), "", held.to_string(), status.to_string());
         }
     }
-    log.labels(before.map_or(&[][..], |before| &before.labels), &after.labels);
+    log.labels(was.map_or(&[][..], |was| &was.labels), &is.labels);
     if let Some(was) = was {
         log.prompt(was, is);
     }

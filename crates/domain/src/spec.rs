@@ -15,7 +15,7 @@ use crate::field::{self, Name, shown};
 use crate::limits;
 use crate::mode::Mode;
 use crate::params::Params;
-use crate::prompt::Selector;
+use crate::prompt::{Prompt, Selector};
 use crate::retry::Policy;
 use crate::tool::{ResponseFormat, Tool, ToolChoice};
 
@@ -69,15 +69,21 @@ pub struct Spec {
 pub enum SpecSelector {
     /// A version number, from 1.
     Number(i32),
-    /// `active` or `latest`.
+    /// `active`, `latest`, or one of the prompt's own.
     Label(String),
     /// A content hash: sha-256, lower-case hex.
     Checksum(String),
 }
 
 impl SpecSelector {
-    /// LABEL_NOT_FOUND for an unknown label; `prompt` is the name in that error.
-    pub fn resolve(&self, prompt: &str) -> Result<Selector> {
+    /// The label as it was sent; absent for another selector.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        if let Self::Label(label) = self { Some(label) } else { None }
+    }
+
+    /// LABEL_NOT_FOUND for a label that the prompt does not have.
+    pub fn resolve(&self, prompt: &Prompt) -> Result<Selector> {
         Ok(match self {
             Self::Number(number) => Selector::Number(*number),
             Self::Label(label) => Selector::label(prompt, label)?,

@@ -158,6 +158,7 @@ mod tests {
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             archived_at: None,
+            labels: vec![],
         }
     }
 

@@ -10,7 +10,7 @@ use prompt_ledger_domain::versioning::Registration::{self, New, Reactivated, Unc
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_store::{Access, CodePrompt, PromptChange, RegisterCode, Registered, RegisteredPrompt, Registry};
 
-use crate::kit::{Backend, new_id, put, put_active, reason, register};
+use crate::kit::{Backend, ChangePrompt, new_id, put, put_active, reason, register};
 
 pub fn code(name: &str, template: &str) -> CodePrompt {
     CodePrompt {
@@ -23,6 +23,7 @@ pub fn code(name: &str, template: &str) -> CodePrompt {
         owner_team: None,
         path: format!("prompts/{name}.hbs"),
         note: String::new(),
+        labels: vec![],
         prompt_id: PromptId(new_id()),
         version_id: VersionId(new_id()),
     }
@@ -41,6 +42,7 @@ pub fn batch(prompts: Vec<CodePrompt>) -> RegisterCode {
         created_by: "ci".into(),
         repository: "shop".into(),
         commit: "c0ffee".into(),
+        key: crate::kit::asking(),
     }
 }
 

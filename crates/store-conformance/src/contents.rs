@@ -20,8 +20,8 @@ use serde_json::json;
 
 use crate::code::{batch, code};
 use crate::kit::{
-    Backend, a_new_execution, an_execution, claim, finish, get, holder, key, providers, put_active, reason, register,
-    running, start, submit, success,
+    Backend, ChangePrompt, a_new_execution, an_execution, claim, finish, get, holder, key, providers, put_active,
+    reason, register, running, start, submit, success,
 };
 
 /// A chat with every kind of entry, and a config with every field.

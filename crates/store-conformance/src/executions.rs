@@ -18,8 +18,8 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, an_execution, execution_of, fence, holder, key, new_id, put, put_active, reason, register, run, start,
-    success, timeline, usage,
+    Backend, ChangePrompt, an_execution, execution_of, fence, holder, key, new_id, put, put_active, reason, register,
+    run, start, success, timeline, usage,
 };
 
 pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: &B) {

@@ -15,6 +15,7 @@ pub mod executions;
 pub mod expiry;
 pub mod histories;
 pub mod kit;
+pub mod labels;
 pub mod leases;
 pub mod lists;
 pub mod migrating;
@@ -91,6 +92,16 @@ macro_rules! conformance {
             calls_and_refusals_are_recorded
             a_worker_of_a_release_before_leaves_alone_what_it_cannot_run
             what_a_model_can_do_is_kept_where_it_is_not_told_again
+        );
+        $crate::scenarios!($backend: labels
+            a_label_is_set_moved_and_removed
+            what_a_label_points_at_stays_and_survives
+            labels_come_with_a_content
+            code_moves_labels_without_a_version
+            an_execution_by_a_label_that_moved_is_stale
+            fifty_concurrent_moves_of_labels_all_count
+            every_write_is_logged_with_what_it_did
+            a_write_that_fails_or_changes_nothing_logs_nothing
         );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions

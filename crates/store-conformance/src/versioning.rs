@@ -5,7 +5,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::prompt::{Selector, VersionStatus};
 use prompt_ledger_store::{PromptChange, PutPrompt, Registry};
 
-use crate::kit::{Backend, put, put_active, reason, register};
+use crate::kit::{Backend, ChangePrompt, put, put_active, reason, register};
 
 pub async fn the_first_content_makes_version_one<B: Backend>(backend: &B) {
     let sent = put("greet", "Hi {{user.name}}");

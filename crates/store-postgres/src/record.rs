@@ -163,6 +163,8 @@ rows! {
         request_hash: bytea = item.new.key.as_ref().map(|key| &key.request_hash[..]),
         settings: text = maybe_clean(item.settings.as_deref()),
         needs: int2 = needs(&item.new),
+        label: text = clean(&item.new.label),
+        must_be_labelled: boolean = item.new.must_be_labelled,
         prompt_truncated: boolean = item.new.prompt_truncated,
         timeout_micros: int8 = item.new.timeout.to_micros(),
         max_retries: int4 = item.new.max_retries,

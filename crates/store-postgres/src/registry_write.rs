@@ -7,9 +7,10 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{ProjectId, VersionId};
 use prompt_ledger_domain::prompt::{Prompt, Version, VersionStatus};
+use prompt_ledger_domain::prompt_log::ChangeEntry;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::plan::Plan;
-use prompt_ledger_store::rows::prompt::stored_content;
+use prompt_ledger_store::rows::prompt::{stored_content, stored_labels};
 use sqlx::PgConnection;
 
 use super::project_lock::Made;
@@ -26,8 +27,8 @@ static PROMPTS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/save_prompts.sql"), PromptRows::COLUMNS, &["project_id"]));
 
 rows! {
-    /// Prompts, with tags as JSON.
-    PromptRows(row: (&Prompt, String)) {
+    /// Prompts, with tags and labels as JSON.
+    PromptRows(row: (&Prompt, String, Option<String>)) {
         id: uuid = row.0.id.0,
         name: text = &row.0.name,
         mode: text = <&str>::from(row.0.mode),
@@ -40,6 +41,7 @@ rows! {
         revision: int8 = row.0.revision,
         updated_at: timestamptz = PgTimestamp(row.0.updated_at),
         archived_at: timestamptz = row.0.archived_at.map(PgTimestamp),
+        labels: text = row.2.as_deref(),
     }
 }
 
@@ -115,6 +117,7 @@ impl Postgres {
         save_prompts(&mut transaction, project, &plan.prompts).await?;
         add_versions(&mut transaction, &plan.added).await?;
         set_statuses(&mut transaction, &plan.statuses).await?;
+        add_changes(&mut transaction, project, &plan.log).await?;
         Ok((plan.answer, transaction))
     }
 }
@@ -124,7 +127,10 @@ async fn save_prompts(connection: &mut PgConnection, project: ProjectId, prompts
     let Some(last) = prompts.last() else { return Ok(()) };
     let count = sqlx::query(COUNT).bind(last.revision).bind(project.0);
     count.execute(&mut *connection).await.map_err(error::store)?;
-    let rows = prompts.iter().map(|prompt| Ok((prompt, row::to_json(&prompt.tags)?))).collect::<Result<Vec<_>>>()?;
+    let rows = prompts
+        .iter()
+        .map(|prompt| Ok((prompt, row::to_json(&prompt.tags)?, stored_labels(prompt)?)))
+        .collect::<Result<Vec<_>>>()?;
     let save = PromptRows::bind(sqlx::query(PROMPTS.as_str()), &rows).bind(project.0);
     save.execute(connection).await.map(drop).map_err(error::store)
 }
@@ -147,6 +153,35 @@ async fn set_statuses(connection: &mut PgConnection, statuses: &[(VersionId, Ver
     }
     let set = StatusRows::bind(sqlx::query(SET_STATUSES.as_str()), statuses);
     set.execute(connection).await.map(drop).map_err(error::store)
+}
+
+static ADD_CHANGES: LazyLock<String> =
+    LazyLock::new(|| statement(include_str!("sql/add_changes.sql"), ChangeRows::COLUMNS, &["project_id"]));
+
+rows! {
+    ChangeRows(entry: ChangeEntry) {
+        prompt_name: text = &entry.prompt_name,
+        kind: text = <&str>::from(entry.what.kind),
+        version_number: int4 = entry.what.version,
+        label: text = &entry.what.label,
+        from_value: text = &entry.what.from,
+        to_value: text = &entry.what.to,
+        created_by: text = &entry.created_by,
+        key_id: text = &entry.key.id,
+        key_name: text = &entry.key.name,
+        revision: int8 = entry.revision,
+        position: int4 = entry.position,
+        at: timestamptz = PgTimestamp(entry.at),
+        note: text = &entry.note,
+    }
+}
+
+async fn add_changes(connection: &mut PgConnection, project: ProjectId, log: &[ChangeEntry]) -> Result<()> {
+    if log.is_empty() {
+        return Ok(());
+    }
+    let add = ChangeRows::bind(sqlx::query(ADD_CHANGES.as_str()), log).bind(project.0);
+    add.execute(connection).await.map(drop).map_err(error::store)
 }
 
 pub(super) fn no_project(project: ProjectId) -> Error {

@@ -139,6 +139,8 @@ parameters! {
         retry_of = &record.retry_of,
         settings = &record.settings,
         needs = needs(&record.new),
+        label = &record.new.label,
+        must_be_labelled = record.new.must_be_labelled,
     }
 }
 

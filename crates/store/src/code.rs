@@ -3,6 +3,7 @@
 use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
 use prompt_ledger_domain::prompt::TemplateFormat;
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::versioning::Registration;
 
 /// A RegisterCodePrompts request whose fields were checked and whose templates were parsed by the caller.
@@ -20,6 +21,8 @@ pub struct RegisterCode {
     pub repository: String,
     /// Commit in that repository; stored with new versions only.
     pub commit: String,
+    /// The key that asked, for the change log.
+    pub key: AskingKey,
 }
 
 /// One prompt of a batch.
@@ -44,6 +47,8 @@ pub struct CodePrompt {
     pub path: String,
     /// Why the version is; stored with a new version only.
     pub note: String,
+    /// Labels to point at the version with this content; they passed `label::check_names`.
+    pub labels: Vec<String>,
     /// Id for the prompt if the write creates it.
     pub prompt_id: PromptId,
     /// Id for the version if the write creates it.

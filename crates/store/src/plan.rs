@@ -3,18 +3,22 @@
 
 mod change;
 mod code;
+mod log;
 
 use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
+use prompt_ledger_domain::label::{self, LabelTarget};
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::prompt_log::ChangeEntry;
 use prompt_ledger_domain::versioning::{self, Content};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 
+use self::log::LoggedWrite;
 use crate::{NewPrice, PutModel, PutPrompt, PutResult};
 
-pub use change::change;
+pub use change::{ChangedState, change};
 pub use code::{FoundPrompt, Known, register};
 
 /// The rows that a write changes, and its result.
@@ -25,13 +29,15 @@ pub struct Plan<T> {
     pub added: Vec<Version>,
     /// Existing versions that get another status.
     pub statuses: Vec<(VersionId, VersionStatus)>,
+    /// Entries of the change log.
+    pub log: Vec<ChangeEntry>,
     /// The result for the caller, in the state after the write.
     pub answer: T,
 }
 
 impl<T> Plan<T> {
     fn nothing(answer: T) -> Self {
-        Self { prompts: Vec::new(), added: Vec::new(), statuses: Vec::new(), answer }
+        Self { prompts: Vec::new(), added: Vec::new(), statuses: Vec::new(), log: Vec::new(), answer }
     }
 
     /// Whether there is nothing to write. A version changes only together with its prompt. The result of an idle plan
@@ -69,6 +75,7 @@ pub fn put(
     };
     let mut prompt = described(before.cloned(), &project.name, &metadata, now);
     let found = known.as_ref().map(|known| (known.number, known.template_format));
+    let was = known.as_ref().map(|known| known.status);
     let content = versioning::content(prompt.latest_version, found, TemplateFormat::Handlebars)?;
     let (Content::New(number) | Content::Known(number)) = content;
     let activated = put.set_active && prompt.active_version != Some(number);
@@ -91,13 +98,20 @@ pub fn put(
             version
         }
     };
+    let target = LabelTarget { number, status: version.status, format: version.template_format };
+    for label in &put.labels {
+        label::point(&mut prompt, label, target, now, &put.created_by)?;
+    }
     let moved = before != Some(&prompt);
     let revision = counted(&mut prompt, project.revision, moved, now);
+    let write = LoggedWrite { key: &put.key, created_by: &put.created_by, note: &put.note, now };
+    let known = was.map(|status| (number, status));
+    let log = write.log(before, known, &prompt, Some((number, version.status)));
     let prompts = if moved { vec![prompt.clone()] } else { Vec::new() };
     let previous_version = before.and_then(|before| before.active_version);
     let version_change = !added.is_empty();
     let answer = PutResult { prompt, version, version_change, activated, previous_version, revision };
-    Ok(Plan { prompts, added, statuses, answer })
+    Ok(Plan { prompts, added, statuses, log, answer })
 }
 
 /// Plans [`PutModel`]: the new state of the model, and the price to add; nothing where nothing changes.
@@ -193,6 +207,7 @@ fn described(before: Option<Prompt>, project: &str, sent: &PromptMetadata<'_>, n
         created_at: now,
         updated_at: now,
         archived_at: None,
+        labels: Vec::new(),
     });
     for (field, sent) in [(&mut prompt.description, sent.description), (&mut prompt.owner_team, sent.owner_team)] {
         if let Some(sent) = sent {

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 use super::convert::{code, known, spec};
 use super::inline_call::{InlineCall, inline_call, told};
 use super::streaming::ResponseStream;
-use super::{into_parts, not_offered, respond, status};
+use super::{into_parts, respond, status};
 use crate::service::execution::Ran;
 use crate::service::{Caller, ExecutionService, RegistryService};
 
@@ -26,8 +26,8 @@ impl CodeRegistrationApi {
         caller: &Caller,
         sent: v1::RegisterCodePromptsRequest,
     ) -> Result<v1::RegisterCodePromptsResponse> {
-        not_offered::code(&sent.prompts)?;
-        let (registered, revision) = self.registry.register_code(caller.project.id, code::code(sent)).await?;
+        let (registered, revision) =
+            self.registry.register_code(caller.project.id, code::code(sent, caller.asking_key())).await?;
         Ok(v1::RegisterCodePromptsResponse {
             registered: registered.into_iter().map(code::registered).collect(),
             revision,

@@ -13,18 +13,6 @@ fn refuse(fields: &[(&str, bool)]) -> Result<()> {
     }
 }
 
-pub(super) fn put(sent: &v1::PutPromptRequest) -> Result<()> {
-    refuse(&[("labels", !sent.labels.is_empty())])
-}
-
-pub(super) fn code(sent: &[v1::CodePrompt]) -> Result<()> {
-    sent.iter().try_for_each(|prompt| refuse(&[("labels", !prompt.labels.is_empty())]))
-}
-
-pub(super) fn list_prompts(sent: &v1::ListPromptsRequest) -> Result<()> {
-    refuse(&[("tag", !sent.tag.is_empty()), ("query", !sent.query.is_empty()), ("label", !sent.label.is_empty())])
-}
-
 pub(super) fn list_executions(sent: &v1::ListExecutionsRequest) -> Result<()> {
     refuse(&[
         ("label", !sent.label.is_empty()),
@@ -33,10 +21,6 @@ pub(super) fn list_executions(sent: &v1::ListExecutionsRequest) -> Result<()> {
         ("mode", sent.mode != 0),
         ("metadata", !sent.metadata.is_empty()),
     ])
-}
-
-pub(super) fn get_execution(sent: &v1::GetExecutionRequest) -> Result<()> {
-    refuse(&[("wait", sent.wait.is_some())])
 }
 
 pub(super) fn spec(sent: &v1::ExecutionSpec) -> Result<()> {
@@ -54,7 +38,5 @@ mod tests {
         let error = spec(&v1::ExecutionSpec { metadata, ..Default::default() }).unwrap_err();
         assert_eq!(error.reason(), Reason::Unimplemented);
         assert!(error.to_string().contains("spec.metadata"), "{error}");
-        assert!(code(&[v1::CodePrompt { labels: vec!["prod".into()], ..Default::default() }]).is_err());
-        assert!(put(&v1::PutPromptRequest { labels: vec!["prod".into()], ..Default::default() }).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! RegistryService.
 
+mod changes;
 mod render;
 
 use std::pin::Pin;
@@ -18,8 +19,8 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use super::convert::{content, known, model, prompt, required};
-use super::{into_parts, not_offered, respond, status};
-use crate::service::registry::{PromptHistory, Put, VersionPage};
+use super::{into_parts, respond, status};
+use crate::service::registry::{PromptHistory, Put, VersionPage, WrittenBy};
 use crate::service::{Caller, ModelService, PageReader, RegistryService};
 
 pub struct RegistryApi {
@@ -31,7 +32,6 @@ pub struct RegistryApi {
 
 impl RegistryApi {
     async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
-        not_offered::put(&sent)?;
         let mut violations = Violations::default();
         let put = Put {
             name: sent.name,
@@ -42,14 +42,16 @@ impl RegistryApi {
             created_by: sent.created_by,
             note: sent.note,
             set_active: sent.set_active,
+            labels: sent.labels,
             create_only: sent.create_only,
             etag: sent.etag,
+            key: caller.asking_key(),
             violations,
         };
         let (result, mut warnings) = self.registry.put(caller.project.id, put).await?;
         warnings.extend(self.models.doubts(&result.version.content).await);
         Ok(v1::PutPromptResponse {
-            version: Some(prompt::version(result.version, &result.prompt.name)),
+            version: Some(prompt::version(result.version, &result.prompt)),
             prompt: Some(prompt::prompt(result.prompt)),
             version_change: result.version_change,
             activated: result.activated,
@@ -62,24 +64,28 @@ impl RegistryApi {
         let entry = self.registry.get(caller.project.id, &sent.name, sent.min_revision).await?;
         let found = &entry.found;
         Ok(v1::GetPromptResponse {
-            active_version: found.active.clone().map(|version| prompt::version(version, &found.prompt.name)),
+            active_version: found.active.clone().map(|version| prompt::version(version, &found.prompt)),
             prompt: Some(prompt::prompt(found.prompt.clone())),
             revision: found.revision,
         })
     }
 
     async fn list(&self, caller: &Caller, sent: v1::ListPromptsRequest) -> Result<v1::ListPromptsResponse> {
-        not_offered::list_prompts(&sent)?;
         let mode = prompt::mode_filter(known("mode", sent.mode)?);
         let archived = if sent.include_archived { "archived" } else { "" };
         let mode_word = mode.map_or("", <&str>::from);
-        let scope = ["prompts", &caller.project.name, mode_word, &sent.owner_team, &sent.name_prefix, archived];
+        let (tag, query, label) = (sent.tag, sent.query, sent.label);
+        let (team, prefix) = (&*sent.owner_team, &*sent.name_prefix);
+        let scope = ["prompts", &caller.project.name, mode_word, team, prefix, archived, &tag, &query, &label];
         let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let filter = &PromptFilter {
             mode,
             owner_team: field::text("owner_team", sent.owner_team, limits::SHORT_TEXT_BYTES)?,
             name_prefix: field::text("name_prefix", sent.name_prefix, limits::NAME_BYTES)?,
             include_archived: sent.include_archived,
+            tag: field::text("tag", tag, limits::TAG_BYTES)?,
+            words: words(&field::text("query", query, limits::SHORT_TEXT_BYTES)?),
+            label: field::text("label", label, limits::NAME_BYTES)?,
         };
         let read_at = &AtomicI64::new(i64::MAX);
         let fetch = async |after: Option<String>, limit| {
@@ -89,7 +95,7 @@ impl RegistryApi {
             let (found, revision) = self.registry.list(caller.project.id, filter, after.as_deref(), limit).await?;
             read_at.fetch_min(revision, Ordering::Relaxed);
             let row = |found: PromptWithActive| {
-                let version = found.active.map(|version| prompt::version(version, &found.prompt.name));
+                let version = found.active.map(|version| prompt::version(version, &found.prompt));
                 (prompt::prompt(found.prompt), version)
             };
             Ok(found.into_iter().map(row).collect())
@@ -110,9 +116,10 @@ impl RegistryApi {
 
     async fn version(&self, caller: &Caller, sent: v1::GetVersionRequest) -> Result<v1::GetVersionResponse> {
         let selector = prompt::selector(&sent.name, sent.selector.map(prompt::version_selector))?;
-        let resolved = self.registry.version(caller.project.id, &sent.name, &selector, sent.min_revision).await?;
+        let resolved =
+            self.registry.version(caller.project.id, &sent.name, selector.as_ref(), sent.min_revision).await?;
         let ResolvedVersion { prompt: of, version, revision } = resolved.found;
-        Ok(v1::GetVersionResponse { version: Some(prompt::version(version, &of.name)), revision })
+        Ok(v1::GetVersionResponse { version: Some(prompt::version(version, &of)), revision })
     }
 
     async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
@@ -120,7 +127,8 @@ impl RegistryApi {
         let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let VersionPage { versions, next_page_token, revision } =
             self.registry.versions(caller.project.id, &sent.name, asked).await?;
-        let versions = versions.into_iter().map(|version| prompt::version(version, &sent.name)).collect();
+        let entry = self.registry.get(caller.project.id, &sent.name, None).await?;
+        let versions = versions.into_iter().map(|version| prompt::version(version, &entry.found.prompt)).collect();
         Ok(v1::ListVersionsResponse { versions, next_page_token, revision })
     }
 
@@ -135,7 +143,7 @@ impl RegistryApi {
         let PromptHistory { prompt: of, page, counts } =
             self.registry.history(caller.project.id, &sent.name, mode, asked).await?;
         let counted =
-            |(version, count)| v1::PromptVersion { execution_count: Some(count), ..prompt::version(version, &of.name) };
+            |(version, count)| v1::PromptVersion { execution_count: Some(count), ..prompt::version(version, &of) };
         Ok(v1::GetPromptHistoryResponse {
             mode: prompt::mode(of.mode).into(),
             current_version: of.active_version,
@@ -156,6 +164,11 @@ impl RegistryApi {
         let (models, next_page_token) = asked.read(fetch, prost::Message::encoded_len, model::key).await?;
         Ok(v1::ListModelsResponse { models, next_page_token })
     }
+}
+
+/// The words of a query, in lower case.
+fn words(query: &str) -> Vec<String> {
+    query.split_whitespace().map(str::to_lowercase).collect()
 }
 
 type BoxedMessages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -215,11 +228,11 @@ impl Api for RegistryApi {
         request: Request<v1::SetActiveVersionRequest>,
     ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, etag) = (caller.project.id, sent.etag.as_deref());
+        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
         let activate = prompt::version_number(sent.version_number).map(PromptChange::Activate);
-        let changed = self.registry.change_prompt(project, &sent.name, etag, activate).await;
+        let changed = self.registry.change_prompt(project, &sent.name, sent.etag, activate, by).await;
         respond(changed.map(|changed| v1::SetActiveVersionResponse {
-            active_version: changed.version.map(|version| prompt::version(version, &sent.name)),
+            active_version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
             prompt: Some(prompt::prompt(changed.prompt)),
             revision: changed.revision,
         }))
@@ -233,12 +246,12 @@ impl Api for RegistryApi {
         let set = async {
             let status = known("status", sent.status).map(prompt::wanted_status);
             let status = status.and_then(|status| required("status", status));
-            let (project, etag) = (caller.project.id, sent.etag.as_deref());
+            let (project, by) = (caller.project.id, WrittenBy::key(&caller));
             let set = prompt::version_number(sent.version_number)
                 .and_then(|number| status.map(|status| PromptChange::SetStatus(number, status)));
-            let changed = self.registry.change_prompt(project, &sent.name, etag, set).await?;
+            let changed = self.registry.change_prompt(project, &sent.name, sent.etag, set, by).await?;
             Ok(v1::SetVersionStatusResponse {
-                version: changed.version.map(|version| prompt::version(version, &sent.name)),
+                version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
                 prompt: Some(prompt::prompt(changed.prompt)),
                 revision: changed.revision,
             })
@@ -251,8 +264,8 @@ impl Api for RegistryApi {
         request: Request<v1::ArchivePromptRequest>,
     ) -> Result<Response<v1::ArchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, etag) = (caller.project.id, sent.etag.as_deref());
-        let changed = self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Archive)).await;
+        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+        let changed = self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Archive), by).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
@@ -264,8 +277,9 @@ impl Api for RegistryApi {
         request: Request<v1::UnarchivePromptRequest>,
     ) -> Result<Response<v1::UnarchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, etag) = (caller.project.id, sent.etag.as_deref());
-        let changed = self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Unarchive)).await;
+        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+        let changed =
+            self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Unarchive), by).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
@@ -279,8 +293,8 @@ impl Api for RegistryApi {
         let (caller, sent) = into_parts(request)?;
         let migrate = async {
             let mode = required("mode", prompt::mode_filter(known("mode", sent.mode)?))?;
-            let (project, etag) = (caller.project.id, sent.etag.as_deref());
-            self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Migrate(mode))).await
+            let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+            self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Migrate(mode)), by).await
         };
         respond(migrate.await.map(|changed| v1::MigratePromptModeResponse {
             prompt: Some(prompt::prompt(changed.prompt)),
@@ -323,34 +337,39 @@ impl Api for RegistryApi {
 
     async fn update_prompt(
         &self,
-        _: Request<v1::UpdatePromptRequest>,
+        request: Request<v1::UpdatePromptRequest>,
     ) -> Result<Response<v1::UpdatePromptResponse>, Status> {
-        Err(status::unimplemented("RegistryService.UpdatePrompt"))
+        let (caller, sent) = into_parts(request)?;
+        respond(self.describe(&caller, sent).await)
     }
 
     async fn batch_get_prompts(
         &self,
-        _: Request<v1::BatchGetPromptsRequest>,
+        request: Request<v1::BatchGetPromptsRequest>,
     ) -> Result<Response<v1::BatchGetPromptsResponse>, Status> {
-        Err(status::unimplemented("RegistryService.BatchGetPrompts"))
+        let (caller, sent) = into_parts(request)?;
+        respond(self.batch(&caller, sent).await)
     }
 
-    async fn set_label(&self, _: Request<v1::SetLabelRequest>) -> Result<Response<v1::SetLabelResponse>, Status> {
-        Err(status::unimplemented("RegistryService.SetLabel"))
+    async fn set_label(&self, request: Request<v1::SetLabelRequest>) -> Result<Response<v1::SetLabelResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.set_label_to(&caller, sent).await)
     }
 
     async fn remove_label(
         &self,
-        _: Request<v1::RemoveLabelRequest>,
+        request: Request<v1::RemoveLabelRequest>,
     ) -> Result<Response<v1::RemoveLabelResponse>, Status> {
-        Err(status::unimplemented("RegistryService.RemoveLabel"))
+        let (caller, sent) = into_parts(request)?;
+        respond(self.remove_label_of(&caller, sent).await)
     }
 
     async fn list_prompt_changes(
         &self,
-        _: Request<v1::ListPromptChangesRequest>,
+        request: Request<v1::ListPromptChangesRequest>,
     ) -> Result<Response<v1::ListPromptChangesResponse>, Status> {
-        Err(status::unimplemented("RegistryService.ListPromptChanges"))
+        let (caller, sent) = into_parts(request)?;
+        respond(self.change_log(&caller, sent).await)
     }
 
     async fn list_models(

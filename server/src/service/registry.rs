@@ -16,20 +16,39 @@ use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version};
+use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
+use prompt_ledger_domain::spec::SpecSelector;
 use prompt_ledger_domain::{Reason, Result};
 use prompt_ledger_store::{
-    Analytics, Changed, PromptChange, PromptFilter, PromptWithActive, Registry, ResolvedVersion,
+    Analytics, ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, Registry, ResolvedVersion,
 };
 use prompt_ledger_template::content::ParsedTemplate;
 
 pub use self::code::{Carried, Code, RegisteredCode};
 pub use self::history::{PromptHistory, VersionPage};
-pub use self::prompt_caches::CachedPrompt;
 use self::prompt_caches::PromptCaches;
+pub use self::prompt_caches::{CachedPrompt, CachedVersion};
 pub use self::put::Put;
 pub use self::rendering::{RenderValues, render};
+use super::Caller;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
+
+/// Who writes: as the request names them, and the key that asks.
+#[derive(Clone, Debug, Default)]
+pub struct WrittenBy {
+    /// Empty for nobody.
+    pub created_by: String,
+    pub key: AskingKey,
+}
+
+impl WrittenBy {
+    /// By a key, for nobody that is named.
+    #[must_use]
+    pub fn key(caller: &Caller) -> Self {
+        Self { created_by: String::new(), key: caller.asking_key() }
+    }
+}
 
 /// A version to execute or to preview.
 #[derive(Debug)]
@@ -129,6 +148,25 @@ impl RegistryService {
         &self,
         project: ProjectId,
         name: &str,
+        selector: Option<&SpecSelector>,
+        min_revision: Option<i64>,
+    ) -> Result<Resolved> {
+        let selector = match selector {
+            None => Selector::Active,
+            Some(SpecSelector::Number(number)) => Selector::Number(*number),
+            Some(SpecSelector::Checksum(checksum)) => Selector::Checksum(checksum.clone()),
+            Some(label @ SpecSelector::Label(_)) => {
+                label.resolve(&self.entry(project, name, min_revision).await?.found.prompt)?
+            }
+        };
+        self.resolved(project, name, &selector, min_revision).await
+    }
+
+    /// As [`Self::version`], of a selector whose label was resolved.
+    pub async fn resolved(
+        &self,
+        project: ProjectId,
+        name: &str,
         selector: &Selector,
         min_revision: Option<i64>,
     ) -> Result<Resolved> {
@@ -146,6 +184,18 @@ impl RegistryService {
         Ok(Resolved { found, template })
     }
 
+    /// The version of that number, which a label of the prompt points at; its status may not be the present one.
+    pub async fn labelled(&self, project: ProjectId, of: &Prompt, number: i32) -> Result<Arc<CachedVersion>> {
+        let read = async {
+            let Resolved { found, template } =
+                self.resolved(project, &of.name, &Selector::Number(number), None).await?;
+            Ok(Some(CachedVersion { version: found.version, template }))
+        };
+        let held = self.held.versions.get_or_read((of.id, number), CachedVersion::bytes, read).await?;
+        self.held.make_room();
+        held.ok_or_else(|| Error::version_not_found(&of.name, &Selector::Number(number)))
+    }
+
     /// The version of that number as it is stored: its template may not parse any more.
     pub async fn stored(&self, project: ProjectId, name: &str, number: i32) -> Result<Version> {
         Ok(self.store.version(project, name, &Selector::Number(number)).await?.version)
@@ -157,19 +207,34 @@ impl RegistryService {
         &self,
         project: ProjectId,
         name: &str,
-        etag: Option<&str>,
+        etag: Option<String>,
         change: Result<PromptChange>,
+        by: WrittenBy,
     ) -> Result<Changed> {
         Name::parse("name", name)?;
         match change {
-            Ok(PromptChange::Archive | PromptChange::Unarchive | PromptChange::Migrate(_)) => {}
-            Ok(PromptChange::Activate(_) | PromptChange::SetStatus(..)) | Err(_) => {
+            Ok(PromptChange::Activate(_) | PromptChange::SetStatus(..) | PromptChange::SetLabel(..)) | Err(_) => {
                 self.check_modes(project, &[name], Mode::Full).await?;
             }
+            Ok(_) => {}
         }
-        let changed = self.store.change_prompt(project, name, etag, change?).await?;
+        let WrittenBy { created_by, key } = by;
+        let asked = ChangeRequest { name: name.to_owned(), etag, change: change?, created_by, key };
+        let changed = self.store.change(project, asked).await?;
         self.note(project, &changed.prompt, changed.revision);
         Ok(changed)
+    }
+
+    /// Up to `limit` entries of the change log, newest first, and the project's revision.
+    pub async fn changes(
+        &self,
+        project: ProjectId,
+        name: &str,
+        kinds: &[ChangeKind],
+        before: Option<(i64, i32)>,
+        limit: usize,
+    ) -> Result<(Vec<ChangeEntry>, i64)> {
+        self.store.prompt_changes(project, name, kinds, before, limit).await
     }
 
     #[must_use]
@@ -289,16 +354,18 @@ mod tests {
             created_by: String::new(),
             note: String::new(),
             set_active: true,
+            labels: vec![],
             create_only: false,
             etag: None,
             prompt_id: PromptId(prompt_ledger_runtime::new_id()),
             version_id: VersionId(prompt_ledger_runtime::new_id()),
+            key: AskingKey::default(),
         };
         store.put_prompt(project, registered).await.unwrap();
         let variables = Map::from_iter([("name".to_owned(), Value::from("Ada"))]);
-        for selector in [Selector::Active, Selector::Number(1)] {
+        for selector in [None, Some(SpecSelector::Number(1))] {
             let values = RenderValues { variables: variables.clone(), bytes: 0 };
-            let (rendered, _) = service.render(project, "greet", &selector, values, None).await.unwrap();
+            let (rendered, _) = service.render(project, "greet", selector.as_ref(), values, None).await.unwrap();
             let RenderedTemplate::Text(rendered) = rendered else { panic!("a text renders to {rendered:?}") };
             assert_eq!(rendered.text, "{\"user\":Ada}");
         }

@@ -20,6 +20,7 @@ mod history;
 mod idempotency;
 mod instances;
 mod keys;
+mod labels;
 mod limits;
 mod lists;
 mod model_faults;

@@ -1,11 +1,13 @@
 //! Queued executions in the embedded server, with the same guarantees as in production.
 
+use std::time::Duration;
+
 use prompt_ledger_proto::v1;
-use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, spec};
 use prompt_ledger_testkit::watch_record::WatchRecord;
 
-use super::{ledger, ledger_with_model};
+use super::{ledger, ledger_with_model, refused, wrong_fields};
 
 async fn submit(ledger: &Ledger, spec: v1::ExecutionSpec) -> String {
     let request = v1::SubmitExecutionRequest { spec: Some(spec) };
@@ -27,6 +29,33 @@ async fn a_submitted_execution_runs_in_the_same_process() {
     let done = ended(&ledger, &id).await;
     assert_eq!((done.status(), &*done.rendered_prompt), (v1::ExecutionStatus::Succeeded, "hello Ada"));
     assert_eq!((done.mode(), done.attempts), (v1::ExecutionMode::Async, 1));
+}
+
+#[tokio::test]
+async fn a_reader_may_wait_for_the_end() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let gate = Gate::new();
+    model.next(Reply::answer("hi").held(&gate));
+    let id = submit(&ledger, spec("greet", &[])).await;
+    model.wait_for_calls(1).await;
+    let get = async |id: &str, wait: Duration, deadline: Duration| {
+        let wait = Some(wait.try_into().unwrap());
+        let mut request = tonic::Request::new(v1::GetExecutionRequest { execution_id: id.into(), view: 0, wait });
+        request.set_timeout(deadline);
+        let got = ledger.executions().get_execution(request).await;
+        got.map(|answer| answer.into_inner().execution.unwrap().status())
+    };
+    let (short, long) = (Duration::from_millis(20), Duration::from_secs(60));
+    assert_eq!(get(&id, short, long).await.unwrap(), v1::ExecutionStatus::Running, "the time is over");
+    let near = Duration::from_millis(500);
+    assert_eq!(get(&id, long, near).await.unwrap(), v1::ExecutionStatus::Running, "the caller's deadline is near");
+    let (ended, ()) = tokio::join!(get(&id, long, long), async { gate.open() });
+    assert_eq!(ended.unwrap(), v1::ExecutionStatus::Succeeded);
+    assert_eq!(get(&id, long, long).await.unwrap(), v1::ExecutionStatus::Succeeded, "it has ended already");
+    assert_eq!(wrong_fields(get(&id, long + short, long).await), ["wait"]);
+    let unknown = get("01990000-0000-7000-8000-000000000000", short, long).await;
+    refused(unknown, tonic::Code::NotFound, "EXECUTION_NOT_FOUND");
 }
 
 #[tokio::test]

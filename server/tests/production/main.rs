@@ -13,6 +13,7 @@ mod failovers;
 mod faults;
 mod figures;
 mod kit;
+mod labels;
 mod limits;
 mod operators;
 mod outages;

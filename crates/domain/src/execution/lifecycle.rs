@@ -30,6 +30,10 @@ pub struct NewExecution {
     pub prompt_mode: Mode,
     /// Whether the request named no version: the store then records it only while `version_id` is the active one.
     pub must_be_active: bool,
+    /// The label that selected the version, as it was sent; empty where none was.
+    pub label: String,
+    /// Whether `label` is the prompt's own: the store then records the execution only while it points at `version_id`.
+    pub must_be_labelled: bool,
     /// Where present, the store records the execution only while these are the present revisions. Absent where the
     /// process that prepared it knows all changes by itself.
     pub resolved_at: Option<ResolvedAt>,
@@ -212,6 +216,7 @@ impl Execution {
             prompt_truncated: new.prompt_truncated,
             response_truncated: false,
             refused: false,
+            label: new.label,
             correlation_id: new.correlation_id,
             idempotency_key: new.key.map(|key| key.key).unwrap_or_default(),
             retry_of: new.retry_of,

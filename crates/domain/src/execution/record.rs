@@ -161,6 +161,8 @@ pub struct Execution {
     pub response_truncated: bool,
     /// Whether the model refused; its words are the response.
     pub refused: bool,
+    /// The label that selected the version, as it was sent; empty where none was.
+    pub label: String,
     /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
     /// At most 255 bytes, unique within the prompt; empty where none was sent, and where the execution failed and another

@@ -21,6 +21,7 @@ fn prompt() -> Prompt {
         created_at: Timestamp(0),
         updated_at: Timestamp(0),
         archived_at: None,
+        labels: vec![],
     }
 }
 
@@ -31,7 +32,8 @@ fn logged(prompt: Prompt, versions: &[(i32, VersionStatus)], labels: &[(&str, i3
         set_at: Timestamp(0),
         set_by: String::new(),
     };
-    LoggedPrompt { prompt, versions: versions.to_vec(), labels: labels.iter().map(label).collect() }
+    let prompt = Prompt { labels: labels.iter().map(label).collect(), ..prompt };
+    LoggedPrompt { prompt, versions: versions.to_vec() }
 }
 
 /// Each change in one line: kind, version, label, from, to.
@@ -48,7 +50,8 @@ use VersionStatus::{Active, Deprecated, Draft};
 #[test]
 fn a_repeat_without_effect_adds_nothing() {
     let state = logged(prompt(), &[(1, Draft)], &[("production", 1)]);
-    let later = LoggedPrompt { prompt: Prompt { revision: 9, updated_at: Timestamp(9), ..prompt() }, ..state.clone() };
+    let prompt = Prompt { revision: 9, updated_at: Timestamp(9), ..state.prompt.clone() };
+    let later = LoggedPrompt { prompt, ..state.clone() };
     assert_eq!(told(Some(&state), &later), Vec::<String>::new());
 }
 

@@ -1,5 +1,6 @@
 use super::*;
-use crate::error::Reason;
+use crate::Timestamp;
+use crate::ids::PromptId;
 use crate::model::ModelRef;
 
 fn spec() -> Spec {
@@ -212,10 +213,26 @@ fn the_hash_is_of_canonical_json() {
 
 #[test]
 fn a_selector_is_resolved_for_its_prompt() {
-    assert_eq!(SpecSelector::Number(3).resolve("p").unwrap(), Selector::Number(3));
-    assert_eq!(SpecSelector::Label("latest".into()).resolve("p").unwrap(), Selector::Latest);
-    assert_eq!(SpecSelector::Checksum("ab".into()).resolve("p").unwrap(), Selector::Checksum("ab".into()));
-    assert_eq!(SpecSelector::Label("x".into()).resolve("p").unwrap_err().reason(), Reason::LabelNotFound);
+    let prompt = Prompt {
+        id: PromptId(uuid::Uuid::nil()),
+        project: "default".into(),
+        name: "p".into(),
+        mode: Mode::Full,
+        description: String::new(),
+        owner_team: String::new(),
+        tags: vec![],
+        active_version: None,
+        latest_version: 3,
+        revision: 1,
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+        archived_at: None,
+        labels: vec![],
+    };
+    assert_eq!(SpecSelector::Number(3).resolve(&prompt).unwrap(), Selector::Number(3));
+    assert_eq!(SpecSelector::Label("latest".into()).resolve(&prompt).unwrap(), Selector::Latest);
+    assert_eq!(SpecSelector::Checksum("ab".into()).resolve(&prompt).unwrap(), Selector::Checksum("ab".into()));
+    assert_eq!(SpecSelector::Label("x".into()).resolve(&prompt).unwrap_err().reason(), Reason::LabelNotFound);
 }
 
 /// The hashes that earlier releases stored: a repeat of their requests finds their executions.

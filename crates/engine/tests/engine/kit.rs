@@ -8,6 +8,7 @@ use prompt_ledger_domain::execution::{CallTimeout, Execution, ExecutionMode, Inp
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
@@ -116,10 +117,12 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         created_by: String::new(),
         note: String::new(),
         set_active: true,
+        labels: vec![],
         create_only: false,
         etag: None,
         prompt_id: PromptId(new_id()),
         version_id: VersionId(new_id()),
+        key: AskingKey::default(),
     };
     let put = store.put_prompt(project, put).await.unwrap();
     let model = ModelRef { provider: "openai".into(), model_name: "gpt-4o-mini".into() };
@@ -130,6 +133,8 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         version_id: put.version.id,
         prompt_mode: Mode::Full,
         must_be_active: true,
+        label: String::new(),
+        must_be_labelled: false,
         resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("hello".into()),

@@ -16,7 +16,8 @@ async fn contents_are_added_to_data_and_taken_away_again() {
     let url = fresh.database.url();
     run(&fresh, &an_execution(&fresh).await).await;
     let chat = VersionContent::read(r#"{"chat_template":{"entries":[{"placeholder":"x"}]}}"#).unwrap();
-    register(&fresh, PutPrompt { content: chat, checksum_hash: "c".into(), ..put_active("chat", "") }).await;
+    let labels = vec!["production".into()];
+    register(&fresh, PutPrompt { content: chat, checksum_hash: "c".into(), labels, ..put_active("chat", "") }).await;
     let refused = Finish { refused: true, ..success() };
     let again = a_new_execution(&an_execution(&fresh).await);
     start(&fresh, &again).await;
@@ -24,13 +25,14 @@ async fn contents_are_added_to_data_and_taken_away_again() {
     fresh.store.close().await;
     migrate_down(url, 3).await.unwrap();
     let columns = "SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public'
-        AND column_name IN ('content', 'note', 'settings', 'request', 'refused', 'tool_calls', 'capabilities')";
+        AND column_name IN ('content', 'note', 'settings', 'request', 'refused', 'tool_calls', 'capabilities',
+            'labels')";
     let held = "SELECT (SELECT count(*) FROM executions) + (SELECT count(*) FROM prompt_versions)";
     assert_eq!((fresh.count(columns).await, fresh.count(held).await), (0, 4));
     // A release that knows only the third migration finds an empty text, which it refuses to render.
     assert_eq!(fresh.count("SELECT count(*) FROM prompt_versions WHERE template_source = ''").await, 1);
     migrate_up(url).await.unwrap();
-    assert_eq!((fresh.count(columns).await, fresh.count(held).await), (7, 4));
+    assert_eq!((fresh.count(columns).await, fresh.count(held).await), (9, 4));
     assert_eq!(fresh.count("SELECT compatible_from::int8 FROM schema_compatibility WHERE version = 4").await, 1);
     let store = open(url).await.unwrap();
     let project = store.project("default").await.unwrap().unwrap().id;

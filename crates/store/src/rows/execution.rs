@@ -24,7 +24,7 @@ macro_rules! execution_select {
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
              x.provider_request_id, x.response_model, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, x.retry_of, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
-             x.completed_at, x.available_at, x.stream_text, x.settings, x.refused",
+             x.completed_at, x.available_at, x.stream_text, x.settings, x.refused, x.label",
             $columns,
             " FROM ", $from,
             $join, " prompt_versions v ON v.id = x.version_id",
@@ -89,6 +89,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         prompt_truncated: row::value(row, "prompt_truncated")?,
         response_truncated: row::value(row, "response_truncated")?,
         refused: row::value(row, "refused")?,
+        label: row::text(row, "label")?,
         correlation_id: row::text(row, "correlation_id")?,
         idempotency_key: row::text(row, "idempotency_key")?,
         retry_of: row::maybe(row, "retry_of")?.map(ExecutionId),

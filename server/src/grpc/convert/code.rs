@@ -2,6 +2,7 @@
 
 use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::versioning::Registration;
 use prompt_ledger_proto::v1;
 
@@ -10,7 +11,7 @@ use crate::service::registry::{Carried, Code, RegisteredCode};
 
 /// A batch for the service. What cannot be converted is noted in it, because a mode mismatch takes precedence.
 #[must_use]
-pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
+pub fn code(sent: v1::RegisterCodePromptsRequest, key: AskingKey) -> Code {
     let mut violations = Violations::default();
     let one = |(place, prompt)| carried(place, prompt, &mut violations);
     let prompts = sent.prompts.into_iter().enumerate().map(one).collect();
@@ -22,6 +23,7 @@ pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
         created_by: sent.created_by,
         repository: source.repository,
         commit: source.commit,
+        key,
         violations,
     }
 }
@@ -43,6 +45,7 @@ fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Violations) -> C
         owner_team: sent.owner_team,
         path: sent.path,
         note: sent.note,
+        labels: sent.labels,
     }
 }
 

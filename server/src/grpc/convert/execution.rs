@@ -64,6 +64,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         response_model: execution.response_model,
         tool_choice: config::to_choice(execution.tool_choice),
         refused: execution.refused,
+        label: execution.label,
         retry_of: execution.retry_of.map(|id| id.to_string()).unwrap_or_default(),
         ..v1::Execution::default()
     };

@@ -6,8 +6,8 @@ use prompt_ledger_domain::spec::SpecSelector;
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
 
-use super::content;
 use super::time::timestamp;
+use super::{content, label};
 
 #[must_use]
 pub fn prompt(prompt: domain::Prompt) -> v1::Prompt {
@@ -26,13 +26,15 @@ pub fn prompt(prompt: domain::Prompt) -> v1::Prompt {
         created_at: Some(timestamp(prompt.created_at)),
         updated_at: Some(timestamp(prompt.updated_at)),
         archived_at: prompt.archived_at.map(timestamp),
-        labels: Vec::new(),
+        labels: prompt.labels.into_iter().map(label::label).collect(),
     }
 }
 
-/// A version of the prompt with this name.
+/// A version of the prompt.
 #[must_use]
-pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion {
+pub fn version(version: domain::Version, of: &domain::Prompt) -> v1::PromptVersion {
+    let labels = of.labels.iter().filter(|held| held.version_number == version.number);
+    let labels = labels.map(|held| held.label.clone()).collect();
     let variables = content::to_variables(&version);
     let (template, config) = content::to_version(version.content);
     let domain::Source { repository, commit, path } = version.source;
@@ -40,7 +42,7 @@ pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion
     v1::PromptVersion {
         version_id: version.id.to_string(),
         prompt_id: version.prompt_id.to_string(),
-        prompt_name: prompt_name.to_owned(),
+        prompt_name: of.name.clone(),
         version_number: version.number,
         status: version_status(version.status).into(),
         template: Some(template),
@@ -52,7 +54,7 @@ pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion
         created_at: Some(timestamp(version.created_at)),
         source: told.then_some(v1::VersionSource { repository, commit, path }),
         execution_count: None,
-        labels: Vec::new(),
+        labels,
         note: version.note,
     }
 }
@@ -136,7 +138,7 @@ pub fn version_number(number: i32) -> Result<i32> {
 }
 
 /// The selector of a request; the active version where it has none. INVALID_FIELD where `name` is no name.
-pub fn selector(name: &str, sent: Option<SpecSelector>) -> Result<domain::Selector> {
+pub fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Option<SpecSelector>> {
     Name::parse("name", name)?;
-    sent.map_or(Ok(domain::Selector::Active), |selector| selector.resolve(name))
+    Ok(sent)
 }

@@ -36,9 +36,9 @@ impl RegistryApi {
             selector => {
                 let selector = prompt::selector(&sent.name, selector.and_then(prompt::render_selector))?;
                 let (rendered, found) =
-                    self.registry.render(project, &sent.name, &selector, values, sent.min_revision).await?;
+                    self.registry.render(project, &sent.name, selector.as_ref(), values, sent.min_revision).await?;
                 let config = found.version.content.config.clone();
-                (rendered, config, Some(prompt::version(found.version, &found.prompt.name)), found.revision)
+                (rendered, config, Some(prompt::version(found.version, &found.prompt)), found.revision)
             }
         };
         let config = VersionConfig { model: config.model.or_else(|| self.default_model.clone()), ..config };

@@ -8,9 +8,10 @@ use prompt_ledger_domain::config::EffectiveConfig;
 use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::{ExecutedVersion, ExecutionMode, Input};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::label;
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::prompt::{Selector, Version};
-use prompt_ledger_domain::spec::{self, Checked, Spec};
+use prompt_ledger_domain::spec::{self, Checked, Spec, SpecSelector};
 use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_engine::Job;
 use prompt_ledger_providers::Provider;
@@ -74,20 +75,30 @@ impl ExecutionService {
     ) -> Result<Prepared> {
         let prompt = &entry.found.prompt;
         prompt.check_not_archived()?;
-        let selector = spec.selector.as_ref().map(|s| s.resolve(&prompt.name)).transpose()?;
+        let selector = spec.selector.as_ref().map(|s| s.resolve(prompt)).transpose()?;
+        let label = spec.selector.as_ref().and_then(SpecSelector::label).unwrap_or_default();
+        let must_be_labelled = !label.is_empty() && !label::BUILT_IN.contains(&label);
         let by_pointer = matches!(selector, None | Some(Selector::Active));
         let active = entry.found.active.as_ref();
         // Code executes by the hash of the text that it carries, which mostly is the active version's.
         let is_active = |hash: &str| active.is_some_and(|active| active.checksum_hash == hash);
-        let selector = selector.filter(|s| !matches!(s, Selector::Checksum(hash) if is_active(hash)));
-        let selected;
+        let selector = selector.filter(|selector| match selector {
+            Selector::Checksum(hash) => !is_active(hash),
+            Selector::Number(number) => active.is_none_or(|active| active.number != *number),
+            Selector::Active | Selector::Latest => true,
+        });
+        let (selected, labelled);
         let (version, template): (&Version, _) = match selector {
             None | Some(Selector::Active) => (
                 active.ok_or_else(|| Error::version_not_found(&prompt.name, &Selector::Active))?,
                 entry.template.as_ref(),
             ),
+            Some(Selector::Number(number)) if must_be_labelled => {
+                labelled = self.registry.labelled(caller.project.id, prompt, number).await?;
+                (&labelled.version, labelled.template.as_ref())
+            }
             Some(selector) => {
-                selected = self.registry.version(caller.project.id, &prompt.name, &selector, None).await?;
+                selected = self.registry.resolved(caller.project.id, &prompt.name, &selector, None).await?;
                 let Resolved { found, template } = &selected;
                 (&found.version, template.as_ref())
             }
@@ -136,6 +147,8 @@ impl ExecutionService {
             version_id: version.id,
             prompt_mode: prompt.mode,
             must_be_active: by_pointer,
+            label: label.to_owned(),
+            must_be_labelled,
             resolved_at: None,
             environment: checked.environment.into_string(),
             input,

@@ -8,7 +8,9 @@ use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::label;
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::{Result, limits};
 use prompt_ledger_store::{CodePrompt, RegisterCode, RegisteredPrompt};
 
@@ -35,6 +37,8 @@ pub struct Code {
     pub repository: String,
     /// The commit of the code, as the caller states it.
     pub commit: String,
+    /// The key that asks.
+    pub key: AskingKey,
     /// What could not be converted from the request; reported with what else is wrong in its fields.
     pub violations: Violations,
 }
@@ -55,6 +59,8 @@ pub struct Carried {
     pub path: String,
     /// Why the version is, as the caller states it.
     pub note: String,
+    /// Labels for the version that has the content.
+    pub labels: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +81,7 @@ impl RegistryService {
         self.check_modes(project, &names, Mode::Tracking).await?;
         check_count(code.prompts.len())?;
         check_fields(&code)?;
-        let Code { prompts: carried, set_active, dry_run, created_by, repository, commit, .. } = code;
+        let Code { prompts: carried, set_active, dry_run, created_by, repository, commit, key, .. } = code;
         let carried = Arc::new(carried);
         if carried.iter().any(|prompt| prompt.content.bare_text().is_none()) {
             self.of_each(project, &carried, |prompt| prompt.content.check(prompt.template_format)).await?;
@@ -91,7 +97,7 @@ impl RegistryService {
             told.push((carried.name.clone(), checksum.clone(), warnings));
             prompts.push(carried.into_stored(checksum, variables));
         }
-        let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit };
+        let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit, key };
         let registered = self.store.register_code(project, batch).await?;
         self.held.of(project).apply(registered.revision);
         let one =
@@ -173,6 +179,7 @@ fn check_fields(code: &Code) -> Result<()> {
         }
         keep(short("path", &prompt.path).map(drop))?;
         keep(field::text("note", prompt.note.clone(), limits::NOTE_BYTES).map(drop))?;
+        keep(label::check_names("labels", &prompt.labels))?;
     }
     wrong.finish(Some(()))
 }
@@ -231,6 +238,7 @@ impl Carried {
             owner_team: self.owner_team,
             path: self.path,
             note: self.note,
+            labels: self.labels,
             prompt_id: PromptId(prompt_ledger_runtime::new_id()),
             version_id: VersionId(prompt_ledger_runtime::new_id()),
         }

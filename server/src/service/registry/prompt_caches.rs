@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::ids::{ProjectId, PromptId};
+use prompt_ledger_domain::label::PromptLabel;
 use prompt_ledger_domain::prompt::Version;
 use prompt_ledger_store::PromptWithActive;
 use prompt_ledger_template::content::ParsedTemplate;
@@ -24,14 +25,14 @@ pub struct CachedPrompt {
 impl CachedPrompt {
     /// About how many bytes it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        /// What is not counted below: the records themselves, short texts, the place in a map.
-        const OTHER: usize = 2_048;
-        let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + 16 + text.len()).sum::<usize>();
-        let version = |version: &Version| version.content.bytes() + texts(&version.variables);
+        /// What is not counted below: the record, short texts, the place in a map.
+        const OTHER: usize = 1_024;
+        let labels = self.found.prompt.labels.iter();
         OTHER
             + self.found.prompt.description.len()
-            + texts(&self.found.prompt.tags)
-            + self.found.active.as_ref().map_or(0, version)
+            + texts_bytes(&self.found.prompt.tags)
+            + labels.map(|held| size_of::<PromptLabel>() + held.label.len() + held.set_by.len()).sum::<usize>()
+            + self.found.active.as_ref().map_or(VERSION_BYTES, version_bytes)
             + self.template.as_ref().map_or(0, |template| template.bytes())
     }
 
@@ -41,8 +42,36 @@ impl CachedPrompt {
     }
 }
 
+/// A version that a label points at, parsed. It never changes, but for its status, which is not read from here.
+#[derive(Debug)]
+pub struct CachedVersion {
+    pub version: Version,
+    /// Absent where it is opaque.
+    pub template: Option<Arc<ParsedTemplate>>,
+}
+
+impl CachedVersion {
+    pub(super) fn bytes(&self) -> usize {
+        version_bytes(&self.version) + self.template.as_ref().map_or(0, |template| template.bytes())
+    }
+}
+
+/// About how many bytes a version takes in memory.
+fn version_bytes(version: &Version) -> usize {
+    VERSION_BYTES + version.content.bytes() + texts_bytes(&version.variables)
+}
+
+/// What is not counted of a version: its record, short texts, the place in a map.
+const VERSION_BYTES: usize = 1_024;
+
+fn texts_bytes(texts: &[String]) -> usize {
+    texts.iter().map(|text| size_of::<String>() + 16 + text.len()).sum()
+}
+
 pub(super) struct PromptCaches {
     freshness: Arc<Freshness>,
+    /// Versions that labels point at, by prompt and number; of those that are active, `projects` has them.
+    pub(super) versions: Cache<(PromptId, i32), CachedVersion>,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
     /// In bytes, of all caches together.
     bytes: Arc<AtomicUsize>,
@@ -50,7 +79,9 @@ pub(super) struct PromptCaches {
 
 impl PromptCaches {
     pub(super) fn new(freshness: Arc<Freshness>) -> Self {
-        Self { freshness, projects: RwLock::default(), bytes: Arc::default() }
+        let bytes = Arc::default();
+        let versions = Cache::counted_in(Arc::clone(&freshness), Arc::clone(&bytes));
+        Self { freshness, versions, projects: RwLock::default(), bytes }
     }
 
     pub(super) fn of(&self, project: ProjectId) -> Arc<Cache<String, CachedPrompt>> {
@@ -80,8 +111,11 @@ impl PromptCaches {
             let projects = self.projects.read().unwrap_or_else(PoisonError::into_inner);
             let largest = projects.values().max_by_key(|cache| cache.bytes()).cloned();
             drop(projects);
-            let Some(largest) = largest.filter(|cache| cache.bytes() > 0) else { return };
-            largest.evict_half();
+            match largest.filter(|cache| cache.bytes() > self.versions.bytes()) {
+                Some(largest) => largest.evict_half(),
+                None if self.versions.bytes() > 0 => self.versions.evict_half(),
+                None => return,
+            }
         }
     }
 }

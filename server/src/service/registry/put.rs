@@ -4,7 +4,9 @@ use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::label;
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::{Result, limits};
 use prompt_ledger_store::{PutPrompt, PutResult};
 use prompt_ledger_template::content::ParsedTemplate;
@@ -30,10 +32,14 @@ pub struct Put {
     pub note: String,
     /// Whether the content becomes the active version.
     pub set_active: bool,
+    /// Labels for the version that has the content.
+    pub labels: Vec<String>,
     /// Whether an existing prompt of that name is an error.
     pub create_only: bool,
     /// The etag that the prompt must still have; absent: any.
     pub etag: Option<String>,
+    /// The key that asks.
+    pub key: AskingKey,
     /// What could not be converted from the request; reported with what else is wrong in its fields.
     pub violations: Violations,
 }
@@ -55,6 +61,7 @@ impl RegistryService {
         let tags = wrong.keep(put.tags.map(|tags| field::tags("tags", tags)).transpose())?;
         let created_by = wrong.keep(short("created_by", put.created_by))?;
         let note = wrong.keep(field::text("note", put.note, limits::NOTE_BYTES))?;
+        wrong.keep(label::check_names("labels", &put.labels))?;
         let read = self.read_content(project, content, wrong).await?;
         let ReadContent { content, checksum_hash, variables, mut warnings, compared } = read;
         let put = PutPrompt {
@@ -68,10 +75,12 @@ impl RegistryService {
             created_by: created_by.unwrap_or_default(),
             note: note.unwrap_or_default(),
             set_active: put.set_active,
+            labels: put.labels,
             create_only: put.create_only,
             etag: put.etag,
             prompt_id: PromptId(prompt_ledger_runtime::new_id()),
             version_id: VersionId(prompt_ledger_runtime::new_id()),
+            key: put.key,
         };
         let result = self.store.put_prompt(project, put).await?;
         self.note(project, &result.prompt, result.revision);

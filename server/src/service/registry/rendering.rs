@@ -7,7 +7,8 @@ use prompt_ledger_domain::config::VersionConfig;
 use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::{Selector, TemplateFormat};
+use prompt_ledger_domain::prompt::TemplateFormat;
+use prompt_ledger_domain::spec::SpecSelector;
 use prompt_ledger_store::ResolvedVersion;
 use prompt_ledger_template::content::{ParsedTemplate, RenderedTemplate};
 use prompt_ledger_template::{Interrupted, value};
@@ -29,7 +30,7 @@ impl RegistryService {
         &self,
         project: ProjectId,
         name: &str,
-        selector: &Selector,
+        selector: Option<&SpecSelector>,
         values: RenderValues,
         min_revision: Option<i64>,
     ) -> Result<(RenderedTemplate, ResolvedVersion)> {

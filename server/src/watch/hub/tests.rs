@@ -6,6 +6,7 @@ use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Failure, Input, Pa
 use prompt_ledger_domain::ids::{ClaimId, PromptId, VersionId};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_engine::EventPublisher;
@@ -61,10 +62,12 @@ impl Kit {
             created_by: String::new(),
             note: String::new(),
             set_active: true,
+            labels: vec![],
             create_only: false,
             etag: None,
             prompt_id: PromptId(new_id()),
             version_id: VersionId(new_id()),
+            key: AskingKey::default(),
         };
         let put = self.store.put_prompt(self.project, put).await.unwrap();
         let new = NewExecution {
@@ -74,6 +77,8 @@ impl Kit {
             version_id: put.version.id,
             prompt_mode: Mode::Full,
             must_be_active: true,
+            label: String::new(),
+            must_be_labelled: false,
             resolved_at: None,
             environment: "dev".into(),
             input: Input::Prompt("hello".into()),

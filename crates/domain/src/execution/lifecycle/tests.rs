@@ -19,6 +19,8 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         version_id: VersionId(Uuid::from_u128(4)),
         prompt_mode: Mode::Full,
         must_be_active: true,
+        label: "production".into(),
+        must_be_labelled: false,
         resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("Hello Ada".into()),
@@ -58,6 +60,7 @@ fn version() -> ExecutedVersion {
         created_at: BEGAN,
         updated_at: BEGAN,
         archived_at: None,
+        labels: vec![],
     };
     let version = Version {
         id: VersionId(Uuid::from_u128(4)),
@@ -130,8 +133,8 @@ fn an_execution_begins_as_it_was_asked_for() {
         assert_eq!((begun.timeout, begun.max_retries, begun.params), (asked.timeout, 2, asked.params));
         assert_eq!((begun.stream_text, begun.next_attempt_at), (asked.stream_text, None));
         assert_eq!(
-            (begun.model, begun.environment, begun.correlation_id.as_str()),
-            (asked.model, "dev".into(), "order-7")
+            (begun.model, begun.environment, begun.correlation_id.as_str(), begun.label.as_str()),
+            (asked.model, "dev".into(), "order-7", "production")
         );
         let texts = ExecutionTexts {
             input: asked.input,

@@ -76,3 +76,16 @@ CREATE TABLE prompt_changes (
 );
 
 CREATE INDEX prompt_changes_prompt ON prompt_changes (project_id, prompt_name, revision, position);
+
+-- The caller's metadata, to find executions by; only of those that have any. `executions.settings` has it too.
+CREATE TABLE execution_metadata (
+    execution_id uuid NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    project_id uuid NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    value text COLLATE "C" NOT NULL,
+    -- The execution's.
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (execution_id, key)
+);
+
+CREATE INDEX execution_metadata_entry ON execution_metadata (project_id, key, value, created_at, execution_id);

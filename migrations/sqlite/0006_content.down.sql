@@ -1,3 +1,4 @@
+DROP TABLE execution_metadata;
 DROP TABLE prompt_changes;
 ALTER TABLE executions DROP COLUMN label;
 ALTER TABLE prompts DROP COLUMN labels;

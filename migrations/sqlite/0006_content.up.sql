@@ -76,3 +76,16 @@ CREATE TABLE prompt_changes (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX prompt_changes_prompt ON prompt_changes (project_id, prompt_name, revision, position);
+
+-- The caller's metadata, to find executions by; only of those that have any. `executions.settings` has it too.
+CREATE TABLE execution_metadata (
+    execution_id TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+    project_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    -- The execution's.
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (execution_id, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX execution_metadata_entry ON execution_metadata (project_id, key, value, created_at, execution_id);

@@ -1,5 +1,6 @@
 //! The interface to a database under test, and builders with defaults.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -155,6 +156,7 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         params: Params::default(),
         rules: AnswerRules::default(),
         correlation_id: String::new(),
+        metadata: BTreeMap::new(),
         key: None,
         retry_of: None,
         timeout: CallTimeout::default(),

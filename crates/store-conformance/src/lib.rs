@@ -26,6 +26,7 @@ pub mod queue;
 pub mod recount;
 pub mod registry;
 pub mod retries;
+pub mod transfer;
 pub mod usage;
 pub mod versioning;
 pub mod watching;
@@ -102,6 +103,10 @@ macro_rules! conformance {
             fifty_concurrent_moves_of_labels_all_count
             every_write_is_logged_with_what_it_did
             a_write_that_fails_or_changes_nothing_logs_nothing
+        );
+        $crate::scenarios!($backend: transfer
+            an_absent_prompt_becomes_an_exact_copy
+            an_existing_prompt_gets_what_it_does_not_have
         );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions
@@ -246,6 +251,7 @@ macro_rules! conformance {
             executions_are_paged_newest_first
             executions_of_one_moment_are_paged_by_id
             every_filter_leaves_the_right_ones
+            executions_are_filtered_by_what_they_were_recorded_with
             several_statuses_are_merged_newest_first
             names_that_do_not_exist_show_nothing
             texts_come_when_asked_for

@@ -19,7 +19,7 @@ use super::kept::KeptConnections;
 use super::statement::{clean, maybe_clean, micros, parameters, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::parameters::numbered;
-use prompt_ledger_store::rows::request::{stored_request, stored_settings};
+use prompt_ledger_store::rows::request::{stored_metadata, stored_request, stored_settings};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded, needs};
 
 /// Inserts the executions that are resolved as of now, whose version may be executed and whose key and id are free, with
@@ -60,6 +60,8 @@ pub(super) struct Recording {
     /// What it is sent with beside them, as it is stored; absent for most.
     settings: Option<String>,
     request: Option<String>,
+    /// As JSON; absent for none.
+    metadata: Option<String>,
 }
 
 impl Recording {
@@ -74,7 +76,8 @@ impl Recording {
             Input::Messages(messages) => Some(row::to_json(messages)?),
         };
         let (settings, request) = (stored_settings(&new)?, stored_request(&new)?);
-        Ok(Self { new, beginning, messages, settings, request })
+        let metadata = stored_metadata(&new.metadata)?;
+        Ok(Self { new, beginning, messages, settings, request, metadata })
     }
 
     fn rendered(&self) -> Option<&str> {
@@ -177,6 +180,7 @@ rows! {
         messages: text = maybe_clean(item.messages.as_deref()),
         variables: text = clean(&item.new.variables),
         request: text = maybe_clean(item.request.as_deref()),
+        metadata: text = maybe_clean(item.metadata.as_deref()),
     }
 }
 

@@ -16,8 +16,8 @@ use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, change_entry, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    ChangeRequest, Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry,
-    ResolvedVersion, Revisions,
+    ChangeRequest, Changed, ImportPrompt, Imported, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
+    Registered, Registry, ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 use sqlx::postgres::PgRow;
@@ -99,6 +99,10 @@ impl Registry for Postgres {
 
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
         self.write_registry(project, &code).await
+    }
+
+    async fn import_prompt(&self, project: ProjectId, import: ImportPrompt) -> Result<Imported> {
+        self.write_registry(project, &import).await
     }
 
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::statement::{Script, parameters};
 use super::{now, row};
-use prompt_ledger_store::rows::request::{stored_request, stored_settings};
+use prompt_ledger_store::rows::request::{stored_metadata, stored_request, stored_settings};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded, needs};
 
 #[derive(Clone, Debug)]
@@ -234,6 +234,18 @@ parameters! {
     }
 }
 
+static METADATA: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/record_metadata.sql"), MetadataParameters::NAMES));
+
+parameters! {
+    MetadataParameters(record: &Record, metadata: &str, at: Timestamp) {
+        id = &record.id,
+        project_id = record.new.project_id.to_string(),
+        metadata = metadata,
+        created_at = at.0,
+    }
+}
+
 /// Records an execution with its input and its first event, inside a transaction.
 pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorded> {
     let at = now();
@@ -257,6 +269,9 @@ pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorde
     }
     BEHIND.execute(connection, BehindParameters::values(record, at))?;
     INPUT.execute(connection, InputParameters::values(record))?;
+    if let Some(metadata) = stored_metadata(&record.new.metadata)? {
+        METADATA.execute(connection, MetadataParameters::values(record, &metadata, at))?;
+    }
     FIRST.execute(connection, FirstEventParameters::values(record, at))?;
     Ok(Recorded::New(Event::first(at, record.start_as.status(), record.start_as.attempt())))
 }
@@ -291,8 +306,8 @@ pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Re
 }
 
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 10] {
+pub(super) fn scripts() -> [&'static Script; 11] {
     let [free_key, give_key_back] = &*KEY_OF_FAILED;
     let [find, add] = &*NUMBER;
-    [&EXECUTION, find, add, &FORGET, &BEHIND, free_key, give_key_back, &INPUT, &FIRST, &BY_KEY]
+    [&EXECUTION, find, add, &FORGET, &BEHIND, free_key, give_key_back, &INPUT, &METADATA, &FIRST, &BY_KEY]
 }

@@ -15,8 +15,8 @@ use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, change_entry, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    ChangeRequest, Changed, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode, Registered, Registry,
-    ResolvedVersion, Revisions,
+    ChangeRequest, Changed, ImportPrompt, Imported, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
+    Registered, Registry, ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 use rusqlite::{Connection, ToSql};
@@ -111,6 +111,10 @@ impl Registry for Sqlite {
             return Ok(plan.answer);
         }
         self.write_registry(project, code).await
+    }
+
+    async fn import_prompt(&self, project: ProjectId, import: ImportPrompt) -> Result<Imported> {
+        self.write_registry(project, import).await
     }
 
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {

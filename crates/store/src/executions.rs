@@ -1,10 +1,11 @@
 //! Executions, their attempts and their events.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::chat::ChatMessage;
-use prompt_ledger_domain::execution::{CallTimeout, Event, Execution, Input, Params, Status};
+use prompt_ledger_domain::execution::{CallTimeout, Event, Execution, ExecutionMode, Input, Params, Status};
 pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
@@ -176,6 +177,18 @@ pub struct ExecutionFilter {
     pub start_time: Option<Timestamp>,
     /// Latest creation time, exclusive; absent for no bound.
     pub end_time: Option<Timestamp>,
+    /// The label that selected the version, as it was sent; empty for all.
+    pub label: String,
+    /// Name of the provider instance; empty for all.
+    pub provider: String,
+    /// Name of the model; empty for all.
+    pub model_name: String,
+    /// The stored word of an error; empty for all.
+    pub error_type: String,
+    /// Within the call or through the queue; absent for both.
+    pub mode: Option<ExecutionMode>,
+    /// Entries that the metadata has; none for all.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Writes of executions. Every change of state writes the execution's next event (`sequence` 1, 2, 3, ... without gaps)

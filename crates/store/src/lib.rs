@@ -27,6 +27,7 @@ mod registry;
 pub mod rollup;
 pub mod rows;
 pub mod seed;
+mod transfer;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
 pub use analytics::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
@@ -41,6 +42,8 @@ pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
 pub use models::{Models, NewPrice, PutModel};
 pub use processes::{KNOWN_FOR, ProcessKind, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
+pub use transfer::{ImportPrompt, ImportVersion, Imported};
+
 pub use registry::{
     ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
     ResolvedVersion, Revisions,

@@ -3,6 +3,7 @@
 
 mod change;
 mod code;
+mod import;
 mod log;
 
 use prompt_ledger_domain::capabilities::ModelCapabilities;
@@ -20,6 +21,7 @@ use crate::{NewPrice, PutModel, PutPrompt, PutResult};
 
 pub use change::{ChangedState, change};
 pub use code::{FoundPrompt, Known, register};
+pub use import::import;
 
 /// The rows that a write changes, and its result.
 pub struct Plan<T> {

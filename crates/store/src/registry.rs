@@ -7,7 +7,7 @@ use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
 use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
 
-use crate::{RegisterCode, Registered};
+use crate::{ImportPrompt, Imported, RegisterCode, Registered};
 
 /// A PutPrompt request whose fields were checked and whose template was parsed by the caller.
 #[derive(Clone, Debug)]
@@ -204,6 +204,10 @@ pub trait Registry: Send + Sync {
     /// versions, and every prompt that changes takes a revision of its own. MODE_MISMATCH for any full-mode prompt is
     /// checked first, then PROMPT_ARCHIVED. A batch that changes nothing takes no lock and writes nothing.
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered>;
+
+    /// Imports a prompt: an absent one becomes a copy; to an existing one the contents that it does not have are appended,
+    /// and nothing is moved unasked. MODE_MISMATCH, PROMPT_ARCHIVED, and what a label may not point at.
+    async fn import_prompt(&self, project: ProjectId, import: ImportPrompt) -> Result<Imported>;
 
     /// Names and modes of those of these prompts that exist, in no order.
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>>;

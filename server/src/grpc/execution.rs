@@ -17,7 +17,7 @@ use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
 use super::inline_call::{inline_call, told};
 use super::streaming::{ResponseStream, about_all, about_one};
-use super::{into_parts, not_offered, respond, status};
+use super::{into_parts, respond, status};
 use crate::service::{Caller, ExecutionService, PageReader};
 
 /// The longest that GetExecution waits for an end.
@@ -54,7 +54,6 @@ impl ExecutionApi {
     }
 
     async fn list(&self, caller: &Caller, sent: v1::ListExecutionsRequest) -> Result<v1::ListExecutionsResponse> {
-        not_offered::list_executions(&sent)?;
         let full = known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full;
         let filter = execution::filter(&sent)?;
         let shape = format!("{filter:?}");

@@ -12,7 +12,6 @@ pub mod execution;
 pub mod gate;
 mod headers;
 mod inline_call;
-mod not_offered;
 pub mod receive;
 pub mod registry;
 mod request_limits;

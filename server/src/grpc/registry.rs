@@ -2,12 +2,13 @@
 
 mod changes;
 mod render;
+mod transfer;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::model::ModelRef;
@@ -323,16 +324,20 @@ impl Api for RegistryApi {
 
     async fn export_prompts(
         &self,
-        _: Request<v1::ExportPromptsRequest>,
+        request: Request<v1::ExportPromptsRequest>,
     ) -> Result<Response<Self::ExportPromptsStream>, Status> {
-        Err(status::unimplemented("RegistryService.ExportPrompts"))
+        let (caller, sent) = into_parts(request)?;
+        let exported = self.export(&caller, sent).await.map_err(status::status)?;
+        let boxed: Self::ExportPromptsStream = Box::pin(exported.map(|message| message.map_err(status::status)));
+        Ok(Response::new(boxed))
     }
 
     async fn import_prompts(
         &self,
-        _: Request<v1::ImportPromptsRequest>,
+        request: Request<v1::ImportPromptsRequest>,
     ) -> Result<Response<v1::ImportPromptsResponse>, Status> {
-        Err(status::unimplemented("RegistryService.ImportPrompts"))
+        let (caller, sent) = into_parts(request)?;
+        respond(self.import(&caller, sent).await)
     }
 
     async fn update_prompt(

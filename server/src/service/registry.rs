@@ -7,6 +7,7 @@ mod history;
 mod prompt_caches;
 mod put;
 mod rendering;
+mod transfer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use self::prompt_caches::PromptCaches;
 pub use self::prompt_caches::{CachedPrompt, CachedVersion};
 pub use self::put::Put;
 pub use self::rendering::{RenderValues, render};
+pub use self::transfer::{Arriving, ArrivingVersion, ImportOptions};
 use super::Caller;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};

@@ -23,6 +23,7 @@ mod keys;
 mod labels;
 mod limits;
 mod lists;
+mod metadata;
 mod model_faults;
 mod models;
 mod modes;
@@ -36,6 +37,7 @@ mod revocation;
 mod shutdown;
 mod streams;
 mod supervision;
+mod transfer;
 mod watches;
 
 use prompt_ledger_testkit::fake_model::FakeModel;

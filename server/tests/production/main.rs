@@ -25,4 +25,5 @@ mod strangers;
 mod submit;
 mod supervision;
 mod tls;
+mod transfer;
 mod watching;

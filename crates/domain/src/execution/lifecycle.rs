@@ -1,5 +1,6 @@
 //! What is written when an execution begins and when it ends, and the record after each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::event::Event;
@@ -57,6 +58,8 @@ pub struct NewExecution {
     pub rules: AnswerRules,
     /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
+    /// The caller's, to find executions by; empty where none was sent.
+    pub metadata: BTreeMap<String, String>,
     /// Absent where the request has no idempotency key.
     pub key: Option<ExecutionKey>,
     /// The failed execution that has the key, which this one repeats: the store records it only while that is so, and
@@ -218,6 +221,7 @@ impl Execution {
             refused: false,
             label: new.label,
             correlation_id: new.correlation_id,
+            metadata: new.metadata,
             idempotency_key: new.key.map(|key| key.key).unwrap_or_default(),
             retry_of: new.retry_of,
             timeout: new.timeout,

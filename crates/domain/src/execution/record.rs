@@ -1,5 +1,7 @@
 //! The record of one execution: input, parameters, response, error, cost, and each attempt.
 
+use std::collections::BTreeMap;
+
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
 use super::timeout::CallTimeout;
 use crate::Timestamp;
@@ -165,6 +167,8 @@ pub struct Execution {
     pub label: String,
     /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
+    /// The caller's, to find executions by; at most 16 entries of 64 and 256 bytes.
+    pub metadata: BTreeMap<String, String>,
     /// At most 255 bytes, unique within the prompt; empty where none was sent, and where the execution failed and another
     /// repeated it under its key.
     pub idempotency_key: String,

@@ -1,5 +1,6 @@
 //! A store, a model server, and an execution that is recorded and held.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,6 +147,7 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         params: Params::default(),
         rules: AnswerRules::default(),
         correlation_id: String::new(),
+        metadata: BTreeMap::new(),
         key: None,
         retry_of: None,
         timeout: CallTimeout::asked(Duration::from_secs(60)),

@@ -41,6 +41,11 @@ WITH made AS (
     SELECT i.id, i.rendered_prompt, i.messages, i.variables, i.request
     FROM unnest(:rows) AS i (id, rendered_prompt, messages, variables, request)
     WHERE i.id = ANY (ARRAY(SELECT id FROM made))
+), metadata AS (
+    INSERT INTO execution_metadata (execution_id, project_id, key, value, created_at)
+    SELECT m.id, m.project_id, d.key, d.value, (SELECT o.created_at FROM made o WHERE o.id = m.id)
+    FROM unnest(:rows) AS m (id, project_id, metadata) CROSS JOIN LATERAL jsonb_each_text(m.metadata::jsonb) AS d (key, value)
+    WHERE m.metadata IS NOT NULL AND m.id = ANY (ARRAY(SELECT id FROM made))
 ), events AS (
     INSERT INTO execution_events (execution_id, sequence, at, to_status, attempt)
     SELECT id, 1, created_at, status, attempts FROM made

@@ -14,21 +14,20 @@ pub(super) struct LoggedWrite<'a> {
 }
 
 impl LoggedWrite<'_> {
-    /// The entries of a write to one prompt: number and status of the version that it is about, before where that existed,
-    /// and after. None where it changed nothing.
+    /// The entries of a write to one prompt: numbers and statuses of the versions that it is about, before where they
+    /// existed, and after, by number. None where it changed nothing.
     pub(super) fn log(
         &self,
         before: Option<&Prompt>,
-        known: Option<(i32, VersionStatus)>,
+        known: impl IntoIterator<Item = (i32, VersionStatus)>,
         after: &Prompt,
-        version: Option<(i32, VersionStatus)>,
+        versions: impl IntoIterator<Item = (i32, VersionStatus)>,
     ) -> Vec<ChangeEntry> {
-        let logged = |prompt: &Prompt, version: Option<(i32, VersionStatus)>| LoggedPrompt {
-            prompt: prompt.clone(),
-            versions: version.into_iter().collect(),
-        };
-        let before = before.map(|before| logged(before, known));
-        let changed = changes(before.as_ref(), &logged(after, version));
+        let known = known.into_iter().collect();
+        let before = before.map(|before| LoggedPrompt { prompt: before.clone(), versions: known });
+        let after = LoggedPrompt { prompt: after.clone(), versions: versions.into_iter().collect() };
+        let changed = changes(before.as_ref(), &after);
+        let after = &after.prompt;
         changed.into_iter().zip(1..).map(|(what, position)| self.entry(after, what, position)).collect()
     }
 

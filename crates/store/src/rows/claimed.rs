@@ -6,7 +6,7 @@ use prompt_ledger_domain::model::{ModelRef, Price};
 use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::{Result, Timestamp};
 
-use super::request::{self, StoredRequest};
+use super::request::{self, StoredRequest, StoredSettings};
 use super::{LedgerRow, execution};
 use crate::rows as row;
 use crate::{Claimed, Fence};
@@ -14,7 +14,7 @@ use crate::{Claimed, Fence};
 /// A claimed execution; `at` is the database's time of the claim, from which `expires_in` is computed.
 pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
     let attempt = row::value(row, "attempts")?;
-    let (params, tool_choice) = request::settings(row)?;
+    let StoredSettings { params, tool_choice, .. } = request::settings(row)?;
     let StoredRequest { tools, response_format, .. } = request::request(row)?;
     let price = row::maybe(row, "price_id")?.map(|id| price(row, PriceId(id))).transpose()?;
     Ok(Claimed {

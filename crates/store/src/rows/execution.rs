@@ -2,7 +2,7 @@
 
 use crate::rows as row;
 use crate::rows::LedgerRow;
-use crate::rows::request::{self, StoredRequest};
+use crate::rows::request::{self, StoredRequest, StoredSettings};
 use crate::{Change, Event, Finish};
 use prompt_ledger_domain::execution::{
     Attempt, ErrorType, Execution, ExecutionTexts, Failure, Input, Status, usual_requests,
@@ -57,7 +57,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
     let message = row::text(row, "error_message")?;
     let status = row::word(row, "status")?;
     let attempts = row::value(row, "attempts")?;
-    let (params, tool_choice) = request::settings(row)?;
+    let StoredSettings { params, tool_choice, metadata } = request::settings(row)?;
     // A first attempt has a time as well from which on it is due; only that of a retry is promised.
     let waits_for_retry = status == Status::Queued && attempts > 0;
     Ok(Execution {
@@ -91,6 +91,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         refused: row::value(row, "refused")?,
         label: row::text(row, "label")?,
         correlation_id: row::text(row, "correlation_id")?,
+        metadata,
         idempotency_key: row::text(row, "idempotency_key")?,
         retry_of: row::maybe(row, "retry_of")?.map(ExecutionId),
         timeout: row::timeout(row)?,

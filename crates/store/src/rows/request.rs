@@ -2,6 +2,8 @@
 //! `executions.settings` where lists show it, in `execution_inputs.request` where only the FULL view does. Both are NULL for
 //! an execution that has none of it.
 
+use std::collections::BTreeMap;
+
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{NewExecution, Params};
 use prompt_ledger_domain::tool::{AnswerRules, ResponseFormat, Tool, ToolChoice};
@@ -13,12 +15,15 @@ use crate::rows::LedgerRow;
 /// `executions.settings`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct StoredSettings {
-    /// Those that have no column.
+pub(super) struct StoredSettings {
+    /// All of them, once read; stored are those that have no column.
     #[serde(skip_serializing_if = "Params::is_empty")]
-    params: Params,
+    pub(super) params: Params,
     #[serde(skip_serializing_if = "ToolChoice::is_absent")]
-    tool_choice: ToolChoice,
+    pub(super) tool_choice: ToolChoice,
+    /// The caller's; also in `execution_metadata`, where it is searched.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 /// `execution_inputs.request`.
@@ -37,7 +42,7 @@ pub(super) struct StoredRequest {
 /// The JSON that [`settings`] reads; `None` for an execution that has nothing of it.
 pub fn stored_settings(new: &NewExecution) -> Result<Option<String>> {
     let tool_choice = &new.rules.tool_choice;
-    if crate::executions::has_columns(&new.params) && tool_choice.is_absent() {
+    if crate::executions::has_columns(&new.params) && tool_choice.is_absent() && new.metadata.is_empty() {
         return Ok(None);
     }
     let params = Params {
@@ -48,7 +53,8 @@ pub fn stored_settings(new: &NewExecution) -> Result<Option<String>> {
         max_new_tokens: None,
         ..new.params.clone()
     };
-    row::to_json(&StoredSettings { params, tool_choice: tool_choice.clone() }).map(Some)
+    let (tool_choice, metadata) = (tool_choice.clone(), new.metadata.clone());
+    row::to_json(&StoredSettings { params, tool_choice, metadata }).map(Some)
 }
 
 /// The JSON of `execution_inputs.request`; `None` for an execution that has nothing of it.
@@ -65,9 +71,14 @@ pub fn stored_request(new: &NewExecution) -> Result<Option<String>> {
     row::to_json(&stored).map(Some)
 }
 
-/// The parameters and the tool choice.
-pub(super) fn settings<D, R: LedgerRow<D>>(row: &R) -> Result<(Params, ToolChoice)> {
-    let StoredSettings { params, tool_choice } = match row.text("settings")? {
+/// The metadata as [`stored_settings`] has it alone, for `execution_metadata`; `None` where there is none.
+pub fn stored_metadata(metadata: &BTreeMap<String, String>) -> Result<Option<String>> {
+    if metadata.is_empty() { Ok(None) } else { row::to_json(metadata).map(Some) }
+}
+
+/// The parameters, the tool choice and the metadata.
+pub(super) fn settings<D, R: LedgerRow<D>>(row: &R) -> Result<StoredSettings> {
+    let stored = match row.text("settings")? {
         None => StoredSettings::default(),
         Some(_) => row::json(row, "settings")?,
     };
@@ -77,9 +88,9 @@ pub(super) fn settings<D, R: LedgerRow<D>>(row: &R) -> Result<(Params, ToolChoic
         top_p: row::maybe(row, "top_p")?,
         repetition_penalty: row::maybe(row, "repetition_penalty")?,
         max_new_tokens: row::maybe(row, "max_new_tokens")?,
-        ..params
+        ..stored.params
     };
-    Ok((params, tool_choice))
+    Ok(StoredSettings { params, ..stored })
 }
 
 /// What else was sent.

@@ -1,9 +1,13 @@
 //! Executions.
 
+use std::collections::BTreeMap;
+
 use prompt_ledger_domain::execution::{self as domain, Input};
+use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_domain::spec::check_metadata;
+use prompt_ledger_domain::{Error, Result, limits};
 use prompt_ledger_proto::v1;
 use prompt_ledger_store::ExecutionFilter;
 use prompt_ledger_template::verification::{Verdict, Verification};
@@ -64,6 +68,7 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         response_model: execution.response_model,
         tool_choice: config::to_choice(execution.tool_choice),
         refused: execution.refused,
+        metadata: execution.metadata.into_iter().collect(),
         label: execution.label,
         retry_of: execution.retry_of.map(|id| id.to_string()).unwrap_or_default(),
         ..v1::Execution::default()
@@ -170,7 +175,18 @@ pub(super) fn statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
     Ok(statuses)
 }
 
+fn checked_metadata(sent: &v1::ListExecutionsRequest) -> Result<BTreeMap<String, String>> {
+    let metadata = sent.metadata.clone().into_iter().collect();
+    check_metadata("metadata", &metadata)?;
+    Ok(metadata)
+}
+
 pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
+    let model = sent.model.as_ref();
+    if let Some(model) = model {
+        Name::parse("model.provider", &model.provider)?;
+        field::text("model.model_name", model.model_name.clone(), limits::SHORT_TEXT_BYTES)?;
+    }
     Ok(ExecutionFilter {
         prompt_name: sent.prompt_name.clone(),
         version_number: sent.version_number,
@@ -179,5 +195,15 @@ pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
         correlation_id: sent.correlation_id.clone(),
         start_time: sent.start_time.map(|at| moment("start_time", at)).transpose()?,
         end_time: sent.end_time.map(|at| moment("end_time", at)).transpose()?,
+        label: field::text("label", sent.label.clone(), limits::NAME_BYTES)?,
+        provider: model.map(|model| model.provider.clone()).unwrap_or_default(),
+        model_name: model.map(|model| model.model_name.clone()).unwrap_or_default(),
+        error_type: field::text("error_type", sent.error_type.clone(), limits::NAME_BYTES)?,
+        mode: match known("mode", sent.mode)? {
+            v1::ExecutionMode::Unspecified => None,
+            v1::ExecutionMode::Sync => Some(domain::ExecutionMode::Sync),
+            v1::ExecutionMode::Async => Some(domain::ExecutionMode::Async),
+        },
+        metadata: checked_metadata(sent)?,
     })
 }

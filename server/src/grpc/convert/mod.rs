@@ -14,6 +14,7 @@ pub mod prompt_log;
 pub mod spec;
 pub mod structs;
 pub mod time;
+pub mod transfer;
 pub mod usage;
 
 use prompt_ledger_domain::{Error, Result};

@@ -8,7 +8,6 @@ use serde_json::Map;
 
 use super::prompt::spec_selector;
 use super::{chat, config, required, structs, time};
-use crate::grpc::not_offered;
 use crate::service::Caller;
 use crate::service::cpu_pool::CpuPool;
 
@@ -20,7 +19,6 @@ use crate::service::cpu_pool::CpuPool;
 /// them.
 pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec>) -> Result<Spec> {
     let mut sent = required("spec", sent)?;
-    not_offered::spec(&sent)?;
     let variables_bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
     // Variables beyond the limit are refused later, after the idempotency key was looked up: they are not converted.
     let (variables, mut violations) = match sent.variables.take() {

@@ -160,6 +160,7 @@ impl ExecutionService {
             params: traits.completed(params, model.max_tokens),
             rules,
             correlation_id: spec.correlation_id.clone(),
+            metadata: spec.metadata.clone(),
             key,
             retry_of: None,
             timeout: checked.timeout,

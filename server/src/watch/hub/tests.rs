@@ -18,6 +18,7 @@ use prompt_ledger_store::{
     Access, ExecutionWriter, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry,
 };
 use prompt_ledger_store_sqlite::Sqlite;
+use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 use super::*;
@@ -90,6 +91,7 @@ impl Kit {
             params: Params::default(),
             rules: AnswerRules::default(),
             correlation_id: String::new(),
+            metadata: BTreeMap::new(),
             key: None,
             retry_of: None,
             timeout: CallTimeout::asked(Duration::from_secs(60)),

@@ -36,6 +36,7 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
             response_format: Some(ResponseFormat::JsonObject {}),
         },
         correlation_id: "order-7".into(),
+        metadata: [("user".to_owned(), "ada".to_owned())].into(),
         key: key.map(|key| ExecutionKey { key: key.into(), request_hash: [1; 32] }),
         retry_of: key.map(|_| ExecutionId(Uuid::from_u128(6))),
         timeout: CallTimeout::asked(Duration::from_secs(60)),
@@ -146,6 +147,7 @@ fn an_execution_begins_as_it_was_asked_for() {
             tool_calls: vec![],
         };
         assert_eq!(begun.texts, Some(texts));
+        assert_eq!(begun.metadata, asked.metadata);
         assert_eq!((begun.tool_choice, begun.refused), (asked.rules.tool_choice, false));
         assert!(begun.attempt_log.is_empty() && begun.failure.is_none() && begun.usage == Usage::default());
     }

@@ -56,7 +56,11 @@ pub(super) fn routes(
         running: engine.running.clone(),
         intake: Arc::new(Intake::new(config.request_buffer, config.request_read_timeout)),
     };
-    let code = CodeRegistrationApi { registry: Arc::clone(&registry), executions: Arc::clone(executions) };
+    let code = CodeRegistrationApi {
+        registry: Arc::clone(&registry),
+        executions: Arc::clone(executions),
+        models: Arc::clone(&models),
+    };
     let registry = RegistryApi { registry, models, default_model: executions.default_model.clone() };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),

@@ -50,7 +50,7 @@ impl RegistryApi {
             violations,
         };
         let (result, mut warnings) = self.registry.put(caller.project.id, put).await?;
-        warnings.extend(self.models.doubts(&result.version.content).await);
+        warnings.extend(self.models.doubts(&[Some(&result.version.content)]).await.into_iter().flatten());
         Ok(v1::PutPromptResponse {
             version: Some(prompt::version(result.version, &result.prompt)),
             prompt: Some(prompt::prompt(result.prompt)),

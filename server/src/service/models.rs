@@ -1,5 +1,6 @@
 //! Models and their prices.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prompt_ledger_domain::capabilities::ModelRequest;
@@ -16,6 +17,9 @@ use prompt_ledger_store::{Models, PutModel};
 
 use super::ProviderDirectory;
 use super::cache::{Cache, Freshness};
+
+/// The most models that the contents of one request are compared with.
+const DOUBTED_MODELS: usize = 64;
 
 /// Registers and resolves models. Caches those in use.
 pub struct ModelService {
@@ -58,22 +62,25 @@ impl ModelService {
         Ok(model)
     }
 
-    /// Warnings about a content whose config names a model: one that is not registered, or what it is known not to do.
-    pub async fn doubts(&self, content: &VersionContent) -> Vec<String> {
-        let Some(id) = &content.config.model else { return Vec::new() };
-        // Without a warning where it cannot be read: the content is registered already.
-        let Ok(known) = self.known(id).await else { return Vec::new() };
-        let Some(model) = known else {
-            return vec![format!(
-                "config.model is {id}, which is not registered; executions are refused unless its provider takes any model"
-            )];
-        };
-        let messages = content.chat().map(|chat| chat.messages().cloned().collect()).unwrap_or_default();
-        let VersionConfig { params, tools, tool_choice, response_format, .. } = content.config.clone();
-        let rules = AnswerRules { tools, tool_choice, response_format };
-        let checked = model.capabilities.check(&ModelRequest::new(&Input::Messages(messages), &params, &rules));
-        let violations = checked.err().map(|error| error.parts().violations.clone()).unwrap_or_default();
-        violations.into_iter().map(|Violation { field, description }| format!("{field} {description}: {id}")).collect()
+    /// For each content, warnings about the model that its config names: one that is not registered, or what it is known
+    /// not to do. After the first [`DOUBTED_MODELS`] models there are none.
+    pub async fn doubts(&self, contents: &[Option<&VersionContent>]) -> Vec<Vec<String>> {
+        let mut read: HashMap<&ModelRef, Option<Option<Arc<Model>>>> = HashMap::new();
+        let mut doubts = Vec::with_capacity(contents.len());
+        for content in contents {
+            let Some((content, id)) = content.and_then(|content| Some((content, content.config.model.as_ref()?)))
+            else {
+                doubts.push(Vec::new());
+                continue;
+            };
+            if !read.contains_key(id) && read.len() < DOUBTED_MODELS {
+                // Without a warning where it cannot be read: the contents are registered already.
+                read.insert(id, self.known(id).await.ok());
+            }
+            let known = read.get(id).and_then(Option::as_ref);
+            doubts.push(known.map(|model| doubts_of(content, id, model.as_deref())).unwrap_or_default());
+        }
+        doubts
     }
 
     async fn known(&self, id: &ModelRef) -> Result<Option<Arc<Model>>> {
@@ -110,4 +117,19 @@ impl ModelService {
     pub fn apply(&self, revision: i64) {
         self.cache.apply(revision);
     }
+}
+
+/// What is wrong with a content for the model that its config names; `model` is absent where it is not registered.
+fn doubts_of(content: &VersionContent, id: &ModelRef, model: Option<&Model>) -> Vec<String> {
+    let Some(model) = model else {
+        return vec![format!(
+            "config.model is {id}, which is not registered; executions are refused unless its provider takes any model"
+        )];
+    };
+    let messages = content.chat().map(|chat| chat.messages().cloned().collect()).unwrap_or_default();
+    let VersionConfig { params, tools, tool_choice, response_format, .. } = content.config.clone();
+    let rules = AnswerRules { tools, tool_choice, response_format };
+    let checked = model.capabilities.check(&ModelRequest::new(&Input::Messages(messages), &params, &rules));
+    let violations = checked.err().map(|error| error.parts().violations.clone()).unwrap_or_default();
+    violations.into_iter().map(|Violation { field, description }| format!("{field} {description}: {id}")).collect()
 }

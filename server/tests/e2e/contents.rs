@@ -151,6 +151,16 @@ async fn what_nobody_may_have_meant_is_put_with_a_warning() {
     assert!(unknown.len() == 1 && unknown[0].contains("openai/gpt-zero, which is not registered"), "{unknown:?}");
     let cannot = warnings(named("o3")).await;
     assert!(cannot.len() == 1 && cannot[0].starts_with("params.temperature"), "{cannot:?}");
+    let carry = async |config| {
+        let template = Some(v1::code_prompt::Template::ChatTemplate(conversation()));
+        let told = ledger
+            .carry(vec![carried("plain", "Hi"), v1::CodePrompt { template, config, ..carried("code", "") }])
+            .await;
+        assert_eq!(told[0].warnings, [""; 0]);
+        told[1].warnings.clone()
+    };
+    assert_eq!(carry(named("gpt-4o")).await, [""; 0]);
+    assert_eq!((carry(named("gpt-zero")).await, carry(named("o3")).await), (unknown, cannot));
     let lost = warnings(None).await;
     assert!(lost.len() == 1 && lost[0].contains("has a config and this one has none"), "{lost:?}");
 }

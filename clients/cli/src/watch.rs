@@ -32,8 +32,11 @@ impl WatchArgs {
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
         // Fails at once where the server cannot be reached: a watch would retry.
-        let request =
-            v1::GetExecutionRequest { execution_id: self.execution.clone(), view: v1::ExecutionView::Basic.into() };
+        let request = v1::GetExecutionRequest {
+            execution_id: self.execution.clone(),
+            view: v1::ExecutionView::Basic.into(),
+            ..Default::default()
+        };
         let found = connection.client.executions().get_execution(request).await;
         found.map_err(|status| CommandError::call(&status, &connection.server))?;
         let mut screen = Screen { json: self.json || !output.is_terminal, in_line: false };

@@ -99,7 +99,7 @@ impl StreamReader for Follower {
                 Taken::Nothing
             }
             // An event of an unknown kind may have a sequence too.
-            Some(Kind::Synced(_)) | None => said(new),
+            Some(Kind::ToolCallDelta(_) | Kind::Synced(_)) | None => said(new),
         };
         if terminal { Taken::Unreadable } else { taken }
     }

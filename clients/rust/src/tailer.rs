@@ -79,7 +79,7 @@ impl StreamReader for Tailer {
             }
             // A heartbeat says nothing of what was sent before.
             Some(Kind::Heartbeat(_)) => Taken::News,
-            Some(Kind::TextDelta(_)) | None => Taken::Nothing,
+            Some(Kind::TextDelta(_) | Kind::ToolCallDelta(_)) | None => Taken::Nothing,
         }
     }
 }

@@ -138,6 +138,20 @@ impl Error {
         Self::new(Reason::TemplateInvalid, message).with("line", line.to_string()).with("column", column.to_string())
     }
 
+    /// Puts the entry of a chat, counted from 0, before the message, and into the metadata.
+    #[must_use]
+    pub fn in_entry(self, entry: usize, field: &str) -> Self {
+        self.within(&format!("chat_template.entries[{entry}].{field}")).with("entry", entry.to_string())
+    }
+
+    /// TEMPLATE_INVALID for a placeholder whose name a template reads too, at the second of them.
+    #[must_use]
+    pub fn placeholder_read(entry: usize, field: &str, name: &str) -> Self {
+        let message =
+            format!("`{name}` is a placeholder, which takes messages, and a template reads it too; rename one");
+        Self::new(Reason::TemplateInvalid, message).in_entry(entry, field)
+    }
+
     /// TEMPLATE_HASH_MISMATCH with one violation per wrong hash. `prompt` is the first prompt that has one, `computed`
     /// the hash of its text.
     #[must_use]
@@ -151,6 +165,14 @@ impl Error {
     pub fn version_in_use(prompt: &str, number: i32) -> Self {
         let message =
             format!("version {number} of `{prompt}` is the active one; activate another before deprecating it");
+        Self::new(Reason::VersionInUse, message).of_prompt(prompt).about("version", number.to_string())
+    }
+
+    /// VERSION_IN_USE: `label` points at version `number`.
+    #[must_use]
+    pub fn version_labelled(prompt: &str, number: i32, label: &str) -> Self {
+        let message =
+            format!("label `{label}` points at version {number} of `{prompt}`; move it before deprecating the version");
         Self::new(Reason::VersionInUse, message).of_prompt(prompt).about("version", number.to_string())
     }
 

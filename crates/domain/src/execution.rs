@@ -8,6 +8,8 @@ mod timeout;
 
 pub use self::event::Event;
 pub use self::lifecycle::{Ended, ExecutedVersion, ExecutionKey, Finish, NewExecution, ResolvedAt, usual_requests};
-pub use self::record::{Attempt, ChatMessage, Execution, ExecutionTexts, Failure, Input, Params};
+pub use self::record::{Attempt, Execution, ExecutionTexts, Failure, Input};
 pub use self::status::{ErrorType, ExecutionMode, FinishReason, Status};
 pub use self::timeout::CallTimeout;
+pub use crate::chat::ChatMessage;
+pub use crate::params::Params;

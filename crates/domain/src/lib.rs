@@ -7,7 +7,17 @@
 //! | [`mode`] | the modes of a prompt, and the operations that have an RPC per mode |
 //! | [`limits`] | the limits of requests, answers and records |
 //! | [`field`] | checks of single fields of a request |
+//! | [`json`] | free JSON of a request, and the canonical form |
 //! | [`prompt`] | prompts, versions, etags and selectors |
+//! | [`content`] | what a version holds, its canonical form and its hash |
+//! | [`chat`] | messages of a chat, and templates of chats |
+//! | [`tool`] | tools, tool choices and the form of an answer |
+//! | [`schema`] | JSON Schemas |
+//! | [`params`] | parameters of a model call |
+//! | [`config`] | what a version was tuned with, and what an execution is sent with |
+//! | [`capabilities`] | what a model can do, and what it is asked |
+//! | [`label`] | labels of a prompt |
+//! | [`prompt_log`] | what a write changed of a prompt |
 //! | [`versioning`] | content hashes, new versions, registration, mode changes, deprecation |
 //! | [`execution`] | the record of one execution, its events and its status machine |
 //! | [`spec`] | a request to execute, its checks and its canonical hash |
@@ -23,23 +33,34 @@
 //! | [`secret`] | values that `Debug` does not print |
 #![warn(missing_docs)]
 
+pub mod call_log;
+pub mod capabilities;
 pub mod cause;
+pub mod chat;
+pub mod config;
+pub mod content;
 pub mod error;
 mod error_constructors;
 pub mod execution;
 pub mod field;
 pub mod ids;
+pub mod json;
+pub mod label;
 pub mod limits;
 pub mod mode;
 pub mod model;
 pub mod page;
+pub mod params;
 pub mod prompt;
+pub mod prompt_log;
 pub mod provider;
 pub mod retry;
+pub mod schema;
 pub mod secret;
 pub mod spec;
 pub mod text;
 pub mod time;
+pub mod tool;
 pub mod usage;
 pub mod versioning;
 

@@ -52,8 +52,45 @@ pub const TAGS: usize = 32;
 pub const TAG_BYTES: usize = 64;
 /// Maximum number of prompts in one registration from code.
 pub const BATCH_PROMPTS: usize = 1_000;
-/// Maximum number of messages in one request.
+/// Maximum number of chat entries, of parts, of tool calls, of tools and of labels, each over all prompts of one
+/// registration or import.
+pub const BATCH_ENTRIES: usize = 10_000;
+/// Maximum number of prompts in one import.
+pub const IMPORTED_PROMPTS: usize = 100;
+/// Maximum number of messages in one request and in a rendered chat; also of the parts, and of the tool calls, of all
+/// messages together.
 pub const MESSAGES: usize = 1_000;
+/// Maximum number of entries of a chat template.
+pub const CHAT_ENTRIES: usize = 100;
+/// Maximum size of the data of all images of a version, and of an execution, in bytes.
+pub const IMAGES_BYTES: usize = 768 * 1024;
+/// Maximum length of an image's media type and of its detail, in bytes.
+pub const IMAGE_WORD_BYTES: usize = 64;
+/// Maximum size of a version's config, and of what an execution is sent with beside its messages, in canonical form, in
+/// bytes.
+pub const CONFIG_BYTES: usize = 128 * 1024;
+/// Maximum number of tools of a version or an execution.
+pub const TOOLS: usize = 128;
+/// Maximum length of the name of a tool or of a schema, in bytes.
+pub const TOOL_NAME_BYTES: usize = 64;
+/// Maximum nesting of objects and lists in a JSON Schema; the schema itself is the first level.
+pub const SCHEMA_DEPTH: usize = 100;
+/// Maximum number of stop sequences of one call.
+pub const STOP_SEQUENCES: usize = 4;
+/// Maximum length of a reasoning effort, in bytes.
+pub const EFFORT_BYTES: usize = 64;
+/// Maximum number of paths of a config that a request leaves out.
+pub const WITHOUT: usize = 64;
+/// Maximum number of entries in the metadata of an execution.
+pub const METADATA: usize = 16;
+/// Maximum length of a key of an execution's metadata, in bytes.
+pub const METADATA_KEY_BYTES: usize = 64;
+/// Maximum length of a value of an execution's metadata, in bytes.
+pub const METADATA_VALUE_BYTES: usize = 256;
+/// Maximum number of labels of a prompt.
+pub const LABELS: usize = 64;
+/// Maximum length of a version's note, in bytes.
+pub const NOTE_BYTES: usize = 1024;
 /// Maximum number of models in a deployment that were registered by their first use.
 pub const DISCOVERED_MODELS: usize = 1_000;
 /// Maximum number of prompt names in one request to watch prompts.

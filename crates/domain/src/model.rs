@@ -1,10 +1,14 @@
 //! Models, their prices, token counts and cost. Money is whole nano-US-dollars (10^-9 USD).
 
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
+use crate::capabilities::ModelCapabilities;
 use crate::ids::PriceId;
 
 /// A model of a provider instance; displayed as `provider/model_name`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ModelRef {
     /// The name of a configured provider instance.
     pub provider: String,
@@ -27,6 +31,8 @@ pub struct Model {
     pub max_tokens: Option<i32>,
     /// As registered with PutModel; true where that did not say.
     pub supports_streaming: bool,
+    /// What it can do, as far as that is known.
+    pub capabilities: ModelCapabilities,
     /// Latest `valid_from` first. Empty means not known: executions then have no cost.
     pub prices: Vec<Price>,
     /// Whether it was registered by its first use, and not written by PutModel since.
@@ -153,8 +159,16 @@ mod tests {
         let id = ModelRef { provider: "a".into(), model_name: "b".into() };
         let (created_at, updated_at) = (Timestamp(0), Timestamp(0));
         let prices = vec![from(20), from(10)];
-        let model =
-            Model { id, max_tokens: None, supports_streaming: true, prices, discovered: false, created_at, updated_at };
+        let model = Model {
+            id,
+            max_tokens: None,
+            supports_streaming: true,
+            capabilities: ModelCapabilities::default(),
+            prices,
+            discovered: false,
+            created_at,
+            updated_at,
+        };
         let at = |at| model.price_at(Timestamp(at)).map(|price| price.input);
         assert_eq!([at(9), at(10), at(19), at(20)], [None, Some(10), Some(10), Some(20)]);
     }

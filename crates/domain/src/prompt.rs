@@ -3,8 +3,10 @@
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::Timestamp;
+use crate::content::VersionContent;
 use crate::error::{Error, Result};
 use crate::ids::{PromptId, VersionId};
+use crate::label::{self, PromptLabel};
 use crate::mode::Operation;
 
 pub use crate::mode::Mode;
@@ -60,6 +62,8 @@ pub struct Prompt {
     pub updated_at: Timestamp,
     /// When it was archived; absent while it is not.
     pub archived_at: Option<Timestamp>,
+    /// Its own labels, by name; at most 64.
+    pub labels: Vec<PromptLabel>,
 }
 
 impl Prompt {
@@ -110,7 +114,7 @@ impl Prompt {
 }
 
 /// A version of a prompt. All but its status never changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Version {
     /// UUIDv7; never changes.
     pub id: VersionId,
@@ -120,13 +124,14 @@ pub struct Version {
     pub number: i32,
     /// Changed by activating and by SetVersionStatus.
     pub status: VersionStatus,
-    /// The template, byte for byte as sent; at most 200 KB.
-    pub template_source: String,
-    /// Fixed with the text: the same text under another format is refused.
+    /// What is rendered, and what it was tuned with.
+    pub content: VersionContent,
+    /// Fixed with the content: the same content under another format is refused.
     pub template_format: TemplateFormat,
-    /// Identifies the content within the prompt: sha-256 of the text, in lower-case hex.
+    /// [`VersionContent::checksum`]: identifies the content within the prompt.
     pub checksum_hash: String,
-    /// Top-level names that the template reads, in order of first appearance, at most 256; empty for an opaque one.
+    /// Top-level names that the template reads, placeholders among them, in order of first appearance, at most 256; empty
+    /// for an opaque one.
     pub variables: Vec<String>,
     /// The author named in the request, at most 255 bytes; empty where none was.
     pub created_by: String,
@@ -134,6 +139,8 @@ pub struct Version {
     pub created_at: Timestamp,
     /// Where in application code the template is; empty in full mode.
     pub source: Source,
+    /// Why the version is, as the request that created it told, at most 1 KB; empty where it did not.
+    pub note: String,
 }
 
 /// Where in application code a template is, as given at registration. Each field is at most 255 bytes, and empty where
@@ -162,13 +169,14 @@ pub enum Selector {
 }
 
 impl Selector {
-    /// `active` and `latest`; any other label is LABEL_NOT_FOUND.
-    pub fn label(prompt: &str, label: &str) -> Result<Self> {
-        match label {
-            "active" => Ok(Self::Active),
-            "latest" => Ok(Self::Latest),
-            other => Err(Error::label_not_found(prompt, other)),
-        }
+    /// `active`, `latest`, or the version that the prompt's own label points at; LABEL_NOT_FOUND where it has none of that
+    /// name.
+    pub fn label(prompt: &Prompt, label: &str) -> Result<Self> {
+        Ok(match label {
+            "active" => Self::Active,
+            "latest" => Self::Latest,
+            own => Self::Number(label::find(prompt, own)?.version_number),
+        })
     }
 }
 
@@ -193,6 +201,7 @@ mod tests {
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             archived_at: None,
+            labels: vec![],
         }
     }
 
@@ -249,9 +258,12 @@ mod tests {
     }
 
     #[test]
-    fn two_labels_are_built_in() {
-        assert_eq!(Selector::label("p", "active").unwrap(), Selector::Active);
-        assert_eq!(Selector::label("p", "latest").unwrap(), Selector::Latest);
-        assert_eq!(Selector::label("p", "prod").unwrap_err().reason(), Reason::LabelNotFound);
+    fn two_labels_are_built_in_and_others_are_the_prompts_own() {
+        let prod = PromptLabel { label: "prod".into(), version_number: 7, set_at: Timestamp(0), set_by: String::new() };
+        let labelled = Prompt { labels: vec![prod], ..prompt() };
+        assert_eq!(Selector::label(&labelled, "active").unwrap(), Selector::Active);
+        assert_eq!(Selector::label(&labelled, "latest").unwrap(), Selector::Latest);
+        assert_eq!(Selector::label(&labelled, "prod").unwrap(), Selector::Number(7));
+        assert_eq!(Selector::label(&prompt(), "prod").unwrap_err().reason(), Reason::LabelNotFound);
     }
 }

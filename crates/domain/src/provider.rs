@@ -2,8 +2,14 @@
 
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
-use crate::error::{Error, Reason, Result, Violation};
-use crate::execution::Params;
+use crate::capabilities::{ModelCapabilities, ModelRequest};
+use crate::error::Result;
+use crate::params::Params;
+
+mod anthropic;
+mod unsupported;
+
+use unsupported::Unsupported;
 
 /// The protocol of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Display, EnumString, IntoStaticStr, VariantArray)]
@@ -32,24 +38,28 @@ pub struct ProviderTraits {
 }
 
 impl ProviderTraits {
-    /// Refuses parameters that the provider does not support, with INVALID_FIELD at `params.NAME`. They are never
-    /// dropped silently.
-    pub fn check(&self, params: &Params) -> Result<()> {
-        let (maker, given) = match self.kind {
-            _ if self.is_own_place => return Ok(()),
-            None | Some(ProviderKind::Echo) => return Ok(()),
-            Some(ProviderKind::OpenAi) => ("OpenAI", [("top_k", params.top_k.is_some()), repetition_penalty(params)]),
-            Some(ProviderKind::Anthropic) => ("Anthropic", [("top_k", false), repetition_penalty(params)]),
-        };
-        let unknown: Vec<_> = given
-            .into_iter()
-            .filter(|(_, is_set)| *is_set)
-            .map(|(name, _)| Violation {
-                field: format!("params.{name}"),
-                description: format!("{maker} does not know {name}: leave it out"),
-            })
-            .collect();
-        if unknown.is_empty() { Ok(()) } else { Err(Error::violations(Reason::InvalidField, unknown)) }
+    /// Refuses what the provider does not support, the request format cannot express, or the model is known not to do.
+    /// Nothing is ever dropped silently. INVALID_FIELD has paths such as `params.top_k`, `tools[0].strict` and
+    /// `messages[1].name`.
+    pub fn check(&self, request: &ModelRequest<'_>, model: &ModelCapabilities) -> Result<()> {
+        model.check(request)?;
+        match self.kind {
+            None | Some(ProviderKind::Echo) => Ok(()),
+            Some(ProviderKind::OpenAi) if self.is_own_place => Ok(()),
+            Some(ProviderKind::OpenAi) => {
+                let mut wrong = Unsupported::new("OpenAI", request);
+                wrong.parameters(&["top_k", "repetition_penalty"]);
+                wrong.vendors_images();
+                wrong.finish()
+            }
+            Some(ProviderKind::Anthropic) if self.is_own_place => anthropic::form(request).finish(),
+            Some(ProviderKind::Anthropic) => anthropic::vendor(request, model.reasoning == Some(true)),
+        }
+    }
+
+    /// The same before a call. What its model can do was looked at before the execution was recorded.
+    pub fn check_call(&self, request: &ModelRequest<'_>) -> Result<()> {
+        self.check(request, &ModelCapabilities { reasoning: Some(true), ..ModelCapabilities::default() })
     }
 
     /// The parameters that are sent in place of these to a model with this registered `max_tokens`: with a limit, where
@@ -66,19 +76,22 @@ impl ProviderTraits {
     }
 }
 
-fn repetition_penalty(params: &Params) -> (&'static str, bool) {
-    ("repetition_penalty", params.repetition_penalty.is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::execution::Input;
 
     const KINDS: [Option<ProviderKind>; 4] =
         [Some(ProviderKind::OpenAi), Some(ProviderKind::Anthropic), Some(ProviderKind::Echo), None];
 
     fn maker(kind: Option<ProviderKind>) -> ProviderTraits {
         ProviderTraits { kind, is_own_place: false }
+    }
+
+    /// What is said to these parameters, of a model of which nothing is known.
+    fn asked(traits: ProviderTraits, params: &Params) -> Result<()> {
+        let input = Input::Prompt("hi".into());
+        traits.check(&ModelRequest::plain(&input, params), &ModelCapabilities::default())
     }
 
     #[test]
@@ -97,11 +110,11 @@ mod tests {
         let refused: [&[&str]; 4] =
             [&["params.top_k", "params.repetition_penalty"], &["params.repetition_penalty"], &[], &[]];
         for (kind, refused) in KINDS.into_iter().zip(refused) {
-            let wrong = maker(kind).check(&all).err().map(|error| error.parts().violations.clone());
+            let wrong = asked(maker(kind), &all).err().map(|error| error.parts().violations.clone());
             let fields: Vec<_> = wrong.iter().flatten().map(|violation| violation.field.as_str()).collect();
             assert_eq!(fields, refused, "{kind:?}");
-            assert!(maker(kind).check(&Params::default()).is_ok());
-            assert!(ProviderTraits { kind, is_own_place: true }.check(&all).is_ok());
+            assert!(asked(maker(kind), &Params::default()).is_ok());
+            assert!(asked(ProviderTraits { kind, is_own_place: true }, &all).is_ok());
         }
     }
 
@@ -112,7 +125,7 @@ mod tests {
         {
             for (registered, expected) in [None, Some(9)].into_iter().zip(expected) {
                 assert_eq!(maker(kind).completed(Params::default(), registered).max_new_tokens, expected, "{kind:?}");
-                assert_eq!(maker(kind).completed(given, registered), given);
+                assert_eq!(maker(kind).completed(given.clone(), registered), given);
             }
         }
     }

@@ -1,19 +1,25 @@
 //! A request to execute: its fields as sent, its canonical hash, and its checks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::error::{Error, Result, Violations};
-use crate::execution::{CallTimeout, ChatMessage, ExecutionMode, Params};
-use crate::field::{self, Name};
+use crate::chat::{self, ChatMessage, Roles};
+use crate::config::Overrides;
+use crate::error::{Error, Reason, Result, Violation, Violations};
+use crate::execution::{CallTimeout, ExecutionMode};
+use crate::field::{self, Name, shown};
 use crate::limits;
 use crate::mode::Mode;
-use crate::model::ModelRef;
-use crate::prompt::Selector;
+use crate::params::Params;
+use crate::prompt::{Prompt, Selector};
 use crate::retry::Policy;
+use crate::tool::{ResponseFormat, Tool, ToolChoice};
+
+pub use crate::json::canonical;
 
 /// The environment of a request that has none.
 pub const DEFAULT_ENVIRONMENT: &str = "dev";
@@ -34,12 +40,12 @@ pub struct Spec {
     pub variables_bytes: usize,
     /// Ready messages, sent instead of a rendered template; tracking mode only, without variables.
     pub messages: Vec<ChatMessage>,
-    /// Absent means the server's default model.
-    pub model: Option<ModelRef>,
-    /// Absent parameters are not sent to the provider.
-    pub params: Params,
+    /// What it names instead of the version's config.
+    pub overrides: Overrides,
     /// The caller's id for related executions, at most 255 bytes; empty means none.
     pub correlation_id: String,
+    /// The caller's, to find executions by: at most 16 entries of 64 and 256 bytes.
+    pub metadata: BTreeMap<String, String>,
     /// At most 255 bytes, unique within the prompt; empty means none.
     pub idempotency_key: String,
     /// The limit of each provider call, above 0 and at most 1 h; absent means 120 s.
@@ -63,15 +69,21 @@ pub struct Spec {
 pub enum SpecSelector {
     /// A version number, from 1.
     Number(i32),
-    /// `active` or `latest`.
+    /// `active`, `latest`, or one of the prompt's own.
     Label(String),
     /// A content hash: sha-256, lower-case hex.
     Checksum(String),
 }
 
 impl SpecSelector {
-    /// LABEL_NOT_FOUND for an unknown label; `prompt` is the name in that error.
-    pub fn resolve(&self, prompt: &str) -> Result<Selector> {
+    /// The label as it was sent; absent for another selector.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        if let Self::Label(label) = self { Some(label) } else { None }
+    }
+
+    /// LABEL_NOT_FOUND for a label that the prompt does not have.
+    pub fn resolve(&self, prompt: &Prompt) -> Result<Selector> {
         Ok(match self {
             Self::Number(number) => Selector::Number(*number),
             Self::Label(label) => Selector::label(prompt, label)?,
@@ -105,11 +117,17 @@ struct HashedRequest<'a> {
     params: &'a Params,
     max_retries: Option<i32>,
     violations: Vec<[&'a str; 2]>,
-}
-
-/// Serializes as canonical JSON (RFC 8785).
-pub fn canonical(value: &impl Serialize) -> Result<String> {
-    serde_json_canonicalizer::to_string(value).map_err(Error::internal)
+    // Fields that earlier releases did not have are absent where they are empty: their hashes stay.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    tools: &'a [Tool],
+    #[serde(skip_serializing_if = "ToolChoice::is_absent")]
+    tool_choice: &'a ToolChoice,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<&'a ResponseFormat>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    without: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<String, String>,
 }
 
 impl Spec {
@@ -122,7 +140,8 @@ impl Spec {
             SpecSelector::Label(label) => json!({ "label": label }),
             SpecSelector::Checksum(checksum) => json!({ "checksum_hash": checksum }),
         });
-        let model = self.model.as_ref().map(|model| [&*model.provider, &*model.model_name]);
+        let Overrides { model, params, tools, tool_choice, response_format, without } = &self.overrides;
+        let model = model.as_ref().map(|model| [&*model.provider, &*model.model_name]);
         let form = HashedRequest {
             prompt_name: &self.prompt_name,
             selector,
@@ -130,9 +149,14 @@ impl Spec {
             variables: &self.variables,
             messages: &self.messages,
             model,
-            params: &self.params,
+            params,
             max_retries: self.max_retries,
             violations: self.violations.kept().iter().map(|v| [&*v.field, &*v.description]).collect(),
+            tools,
+            tool_choice,
+            response_format: response_format.as_ref(),
+            without,
+            metadata: &self.metadata,
         };
         Ok(Sha256::digest(canonical(&form)?).into())
     }
@@ -158,15 +182,15 @@ impl Spec {
 
     fn check_fields(&self, prompt_mode: Mode, mode: ExecutionMode, policy: &Policy) -> Result<Checked> {
         field::size("variables", self.variables_bytes, limits::VARIABLES_BYTES)?;
-        let messages: usize = self.messages.iter().map(|m| m.role.len() + m.content.len()).sum();
-        field::size("messages", messages, limits::PROMPT_BYTES)?;
+        chat::check_sizes("messages", &self.messages)?;
 
         let mut wrong = self.violations.clone();
         let name = if self.environment.is_empty() { DEFAULT_ENVIRONMENT } else { &self.environment };
         let environment = wrong.keep(Name::parse("environment", name))?;
         wrong.keep(field::text("correlation_id", self.correlation_id.clone(), limits::SHORT_TEXT_BYTES))?;
         wrong.keep(self.check_messages(prompt_mode))?;
-        wrong.keep(check_params(&self.params))?;
+        wrong.keep(self.overrides.check())?;
+        wrong.keep(check_metadata("metadata", &self.metadata))?;
         let timeout = self.timeout.map_or_else(CallTimeout::default, CallTimeout::asked);
         wrong.keep(bounded("timeout", timeout.limit(), limits::TIMEOUT_MAX))?;
         if let Some(expire_after) = self.expire_after {
@@ -188,15 +212,21 @@ impl Spec {
         if !self.variables.is_empty() {
             return Err(Error::invalid("messages", "and variables were both sent; send one of them"));
         }
-        if self.messages.len() > limits::MESSAGES {
-            let problem = format!("are {}; at most {} are allowed", self.messages.len(), limits::MESSAGES);
-            return Err(Error::invalid("messages", problem));
+        chat::check_messages("messages", &self.messages, Roles::Open)
+    }
+
+    /// As [`Overrides::blamed`], and what is wrong with ready messages at `spec.messages`.
+    #[must_use]
+    pub fn blamed(&self, error: Error) -> Error {
+        let error = self.overrides.blamed(error);
+        if self.messages.is_empty() || error.reason() != Reason::InvalidField {
+            return error;
         }
-        for (i, message) in self.messages.iter().enumerate() {
-            field::token(&format!("messages[{i}].role"), message.role.clone())?;
-            field::no_nul(&format!("messages[{i}].content"), &message.content)?;
-        }
-        Ok(())
+        let own = |violation: &Violation| match violation.field.starts_with("messages[") {
+            true => Violation { field: format!("spec.{}", violation.field), ..violation.clone() },
+            false => violation.clone(),
+        };
+        Error::violations(Reason::InvalidField, error.parts().violations.iter().map(own).collect())
     }
 
     fn check_retries(&self, mode: ExecutionMode, policy: &Policy) -> Result<i32> {
@@ -219,24 +249,22 @@ fn bounded(name: &str, value: Duration, max: Duration) -> Result<()> {
     Err(Error::invalid(name, format!("is {value:?}; more than 0 and at most {} s are allowed", max.as_secs())))
 }
 
-fn check_params(params: &Params) -> Result<()> {
-    let real = |name: &str, value: Option<f64>, ok: fn(f64) -> bool, rule: &str| match value {
-        Some(value) if !(value.is_finite() && ok(value)) => {
-            Err(Error::invalid(format!("params.{name}"), format!("is {value}; {rule}")))
+/// Checks the metadata of an execution, or of a filter: at most [`limits::METADATA`] entries, keys of 1 to
+/// [`limits::METADATA_KEY_BYTES`], values of at most [`limits::METADATA_VALUE_BYTES`], without NUL.
+pub fn check_metadata(field: &str, metadata: &BTreeMap<String, String>) -> Result<()> {
+    if metadata.len() > limits::METADATA {
+        let problem = format!("holds {} entries; at most {} are allowed", metadata.len(), limits::METADATA);
+        return Err(Error::invalid(field, problem));
+    }
+    for (key, value) in metadata {
+        if key.is_empty() || key.len() > limits::METADATA_KEY_BYTES {
+            let problem = format!("has a key of {} bytes; a key has 1 to {}", key.len(), limits::METADATA_KEY_BYTES);
+            return Err(Error::invalid(field, problem));
         }
-        _ => Ok(()),
-    };
-    let whole = |name: &str, value: Option<i32>, least: i32, rule: &str| match value {
-        Some(value) if value < least => Err(Error::invalid(format!("params.{name}"), format!("is {value}; {rule}"))),
-        _ => Ok(()),
-    };
-    let mut wrong = Violations::default();
-    wrong.keep(real("temperature", params.temperature, |v| v >= 0.0, "send 0 or more"))?;
-    wrong.keep(real("top_p", params.top_p, |v| v > 0.0 && v <= 1.0, "send more than 0 and at most 1"))?;
-    wrong.keep(real("repetition_penalty", params.repetition_penalty, |v| v > 0.0, "send more than 0"))?;
-    wrong.keep(whole("top_k", params.top_k, -1, "send -1 for all, or how many"))?;
-    wrong.keep(whole("max_new_tokens", params.max_new_tokens, 1, "send 1 or more"))?;
-    wrong.finish(Some(()))
+        field::no_nul(field, key)?;
+        field::text(&format!("{field}.{}", shown(key)), value.clone(), limits::METADATA_VALUE_BYTES)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

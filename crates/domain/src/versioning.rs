@@ -120,6 +120,7 @@ pub fn set_status(prompt: &Prompt, version: &Version, wanted: VersionStatus) -> 
 mod tests {
     use super::*;
     use crate::Timestamp;
+    use crate::content::VersionContent;
     use crate::error::Reason;
     use crate::ids::{PromptId, VersionId};
     use crate::prompt::Source;
@@ -131,13 +132,14 @@ mod tests {
             prompt_id: PromptId(Uuid::nil()),
             number,
             status,
-            template_source: "Hi".into(),
+            content: VersionContent::text("Hi"),
             template_format: TemplateFormat::Handlebars,
             checksum_hash: checksum("Hi"),
             variables: vec![],
             created_by: String::new(),
             created_at: Timestamp(0),
             source: Source::default(),
+            note: String::new(),
         }
     }
 
@@ -156,6 +158,7 @@ mod tests {
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             archived_at: None,
+            labels: vec![],
         }
     }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::execution::{CallTimeout, Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_providers::{Call, Provider, TextSink};
 use prompt_ledger_store::{Claimed, Ended, ExecutionWriter, Fence, Finish, Holder, Requeue};
 use tokio::time::Instant;
@@ -52,6 +54,8 @@ pub struct Job {
     /// Absent when no price is known; then the execution has no cost.
     pub price: Option<Price>,
     pub params: Params,
+    /// The tools and the form of the answer.
+    pub rules: AnswerRules,
     /// Applies to each call, not to the execution.
     pub timeout: CallTimeout,
     pub max_retries: i32,
@@ -76,6 +80,7 @@ impl Job {
             provider,
             price: claimed.price,
             params: claimed.params,
+            rules: claimed.rules,
             timeout: claimed.timeout,
             max_retries: claimed.max_retries,
             used: claimed.used,
@@ -222,8 +227,7 @@ impl Runner {
     async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {
         let call = Call {
             model: &job.model.model_name,
-            input: &job.input,
-            params: &job.params,
+            request: ModelRequest::new(&job.input, &job.params, &job.rules),
             timeout: job.timeout,
             whole: job.whole || !job.stream_text,
         };

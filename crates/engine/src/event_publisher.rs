@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_queue::{Announcement, Outbox, TextPiece};
+use prompt_ledger_queue::{Announcement, Outbox, TextPiece, ToolCallText};
 
 /// Receives what happens in this process. Methods must not block: they are called while executions run.
 pub trait EventObserver: Send + Sync {
@@ -15,6 +15,8 @@ pub trait EventObserver: Send + Sync {
     fn listens(&self, id: ExecutionId) -> bool;
 
     fn wrote(&self, piece: &TextPiece);
+
+    fn called(&self, piece: &ToolCallText);
 }
 
 #[derive(Clone)]
@@ -53,6 +55,18 @@ impl EventPublisher {
         if let Some(observer) = &self.observer {
             observer.wrote(piece);
         }
+    }
+
+    /// Publishes a piece of a tool call to the observer.
+    pub(crate) fn called_here(&self, piece: &ToolCallText) {
+        if let Some(observer) = &self.observer {
+            observer.called(piece);
+        }
+    }
+
+    /// Publishes a piece of a tool call to other processes.
+    pub(crate) fn called_elsewhere(&self, piece: ToolCallText) {
+        self.outbox.push(Announcement::ToolCall(piece));
     }
 
     /// Publishes text to other processes.

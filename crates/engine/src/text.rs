@@ -7,10 +7,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use prompt_ledger_domain::call_log::{CallLog, CallPiece};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{limits, text};
-use prompt_ledger_providers::{CallDetails, TextSink};
-use prompt_ledger_queue::{Announcement, Heard, Listener, TEXT_BYTES, TextCursor, TextPiece};
+use prompt_ledger_providers::{CallDetails, TextSink, ToolCallPiece};
+use prompt_ledger_queue::{Announcement, Heard, Listener, TEXT_BYTES, TextCursor, TextPiece, ToolCallText};
 use prompt_ledger_store::Fence;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -65,6 +66,10 @@ struct HeldText {
     is_full: bool,
     /// Bytes of `text` that were published.
     told: usize,
+    /// The tool calls. Whoever calls the model bounds them.
+    calls: CallLog,
+    /// The position up to which they were published.
+    told_calls: usize,
     /// When a piece was last published; absent before the first.
     told_at: Option<Instant>,
     /// Whether this process has a reader.
@@ -156,6 +161,10 @@ impl Live {
         for piece in self.pieces(&state, self.unread(&state, cursor)..state.told) {
             self.tell_to(reader, &piece);
         }
+        let has_calls = if cursor.attempt == self.fence.attempt { cursor.calls } else { 0 };
+        for piece in self.call_pieces(&state, has_calls..state.told_calls) {
+            self.tell_call_to(reader, &piece);
+        }
         match reader {
             TextReader::Here => state.here = true,
             TextReader::Elsewhere => state.elsewhere = Some(Instant::now() + ASKED_FOR),
@@ -167,6 +176,13 @@ impl Live {
         match reader {
             TextReader::Here => self.publisher.wrote_here(piece),
             TextReader::Elsewhere => self.publisher.wrote_elsewhere(piece.clone()),
+        }
+    }
+
+    fn tell_call_to(&self, reader: TextReader, piece: &ToolCallText) {
+        match reader {
+            TextReader::Here => self.publisher.called_here(piece),
+            TextReader::Elsewhere => self.publisher.called_elsewhere(piece.clone()),
         }
     }
 
@@ -188,10 +204,23 @@ impl Live {
         pieces
     }
 
+    /// A part of the calls, in pieces with at most `TEXT_BYTES` of arguments.
+    fn call_pieces(&self, state: &HeldText, part: Range<usize>) -> Vec<ToolCallText> {
+        let (mut pieces, mut position) = (Vec::new(), part.start);
+        while position < part.end {
+            let Some(piece) = state.calls.after(position, TEXT_BYTES) else { break };
+            position = piece.end();
+            let Fence { id: execution_id, attempt } = self.fence;
+            pieces.push(ToolCallText { execution_id, attempt, piece });
+        }
+        pieces
+    }
+
     /// Publishes what is unpublished to all readers.
     fn tell(&self, state: &mut HeldText) {
         let start = std::mem::replace(&mut state.told, state.text.len());
-        if start == state.told {
+        let calls_start = std::mem::replace(&mut state.told_calls, state.calls.end());
+        if start == state.told && calls_start == state.told_calls {
             return;
         }
         state.here = state.here && self.publisher.listens(self.fence.id);
@@ -206,6 +235,25 @@ impl Live {
                     self.tell_to(reader, &piece);
                 }
             }
+        }
+        for piece in self.call_pieces(state, calls_start..state.told_calls) {
+            for (reader, reads) in [(TextReader::Here, state.here), (TextReader::Elsewhere, elsewhere)] {
+                if reads {
+                    self.tell_call_to(reader, &piece);
+                }
+            }
+        }
+    }
+
+    /// Publishes what was written, now or with what follows it.
+    fn tell_soon(&self, state: &mut HeldText) {
+        if !state.here && state.elsewhere.is_none() {
+            return;
+        }
+        match state.told_at {
+            Some(at) if at.elapsed() < COALESCED => self.wrote.notify_one(),
+            // At once, before the provider pushes more.
+            _ => self.tell(state),
         }
     }
 }
@@ -244,6 +292,7 @@ impl TextWriter {
         let mut state = live.state();
         // Nothing of it is left to publish.
         state.told = 0;
+        (state.calls, state.told_calls) = (CallLog::default(), 0);
         (details, std::mem::take(&mut state.text), state.is_full)
     }
 }
@@ -256,14 +305,15 @@ impl TextSink for TextWriter {
         }
         // The same limit as for the stored response.
         (_, state.is_full) = text::push_within(&mut state.text, delta, limits::RESPONSE_BYTES);
-        if !state.here && state.elsewhere.is_none() {
-            return;
-        }
-        match state.told_at {
-            Some(at) if at.elapsed() < COALESCED => self.live.wrote.notify_one(),
-            // At once, before the provider pushes more.
-            _ => self.live.tell(&mut state),
-        }
+        self.live.tell_soon(&mut state);
+    }
+
+    fn push_call(&mut self, piece: ToolCallPiece<'_>) {
+        let ToolCallPiece { index, offset, id, name, arguments } = piece;
+        let mut state = self.live.state();
+        let [id, name, arguments] = [id, name, arguments].map(str::to_owned);
+        state.calls.write(CallPiece { position: 0, index, offset, id, name, arguments });
+        self.live.tell_soon(&mut state);
     }
 
     fn told(&mut self, details: CallDetails) {

@@ -12,7 +12,9 @@ mod registry;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::execution::{CallTimeout, ErrorType, FinishReason, Input, Params};
+use prompt_ledger_domain::capabilities::ModelRequest;
+use prompt_ledger_domain::chat::ToolCall;
+use prompt_ledger_domain::execution::{CallTimeout, ErrorType, FinishReason};
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::provider::ProviderTraits;
 
@@ -24,10 +26,8 @@ pub use crate::registry::Providers;
 pub struct Call<'a> {
     /// The model's name at the provider.
     pub model: &'a str,
-    /// What is sent, byte for byte: a prompt or messages.
-    pub input: &'a Input,
-    /// The parameters; absent ones are not sent.
-    pub params: &'a Params,
+    /// What it is asked.
+    pub request: ModelRequest<'a>,
     /// How long the call may take, connecting included. One that was asked for alone bounds a stream's first byte and its
     /// silence, and the instance's settings do not.
     pub timeout: CallTimeout,
@@ -35,13 +35,26 @@ pub struct Call<'a> {
     pub whole: bool,
 }
 
+impl Call<'_> {
+    /// `invalid_request`, where the provider does not take the request.
+    fn refused(&self, traits: ProviderTraits) -> Option<CallError> {
+        let error = traits.check_call(&self.request).err()?;
+        Some(CallError::unsent(ErrorType::InvalidRequest, error.to_string()))
+    }
+}
+
 /// A model's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Without NUL; at most what is stored.
+    /// Without NUL; at most what is stored. Of a refusal its words.
     pub text: String,
-    /// The model wrote more than `text`.
+    /// The model wrote more than `text` and `tool_calls`.
     pub truncated: bool,
+    /// The calls that the model asked for, in its order; with the text at most what is stored: one that does not fit is
+    /// left out whole.
+    pub tool_calls: Vec<ToolCall>,
+    /// Whether the model refused.
+    pub refused: bool,
     /// Token counts, as far as the provider reported them.
     pub usage: Usage,
     /// Why the model stopped; absent where the provider gave no reason.
@@ -102,8 +115,26 @@ pub trait TextSink: Send {
     /// not block.
     fn push(&mut self, delta: &str);
 
-    /// What is known besides the text; called whenever more is. It is all that is left of an aborted call.
+    /// The next piece of a tool call. Pieces of several calls may come in turns.
+    fn push_call(&mut self, _piece: ToolCallPiece<'_>) {}
+
+    /// What is known besides the answer; called whenever more is. It is all that is left of an aborted call.
     fn told(&mut self, _details: CallDetails) {}
+}
+
+/// A piece of a tool call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ToolCallPiece<'a> {
+    /// Which call of the answer, from 0.
+    pub index: usize,
+    /// Where `arguments` begins, in bytes of the call's arguments.
+    pub offset: usize,
+    /// The provider's id of the call; empty unless `offset` is 0.
+    pub id: &'a str,
+    /// The name of the tool; empty unless `offset` is 0.
+    pub name: &'a str,
+    /// Without NUL; it may be empty where `offset` is 0.
+    pub arguments: &'a str,
 }
 
 /// A configured provider instance. Of each call it makes at most one request that is not refused: retries are the

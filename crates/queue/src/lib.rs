@@ -31,6 +31,7 @@ mod wire;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::ids::ExecutionId;
 
@@ -68,6 +69,9 @@ pub struct TextCursor {
     pub attempt: i32,
     /// Bytes of that attempt's text that the reader has.
     pub offset: usize,
+    /// The position in that attempt's [`CallLog`](prompt_ledger_domain::call_log::CallLog) up to which it has its tool
+    /// calls.
+    pub calls: usize,
 }
 
 /// A piece of the text of a running execution.
@@ -81,6 +85,17 @@ pub struct TextPiece {
     pub offset: usize,
     /// At most [`TEXT_BYTES`] long.
     pub text: Arc<str>,
+}
+
+/// A piece of a tool call of a running execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolCallText {
+    /// The execution that the call belongs to.
+    pub execution_id: ExecutionId,
+    /// The attempt that wrote it, from 1.
+    pub attempt: i32,
+    /// With at most [`TEXT_BYTES`] of arguments.
+    pub piece: CallPiece,
 }
 
 /// A message to every process.
@@ -106,6 +121,8 @@ pub enum Announcement {
     },
     /// Text that a model wrote; published only after a [`TextWanted`](Self::TextWanted).
     Text(TextPiece),
+    /// A piece of a tool call that a model wrote; published as text is. Releases before pass it over.
+    ToolCall(ToolCallText),
 }
 
 /// A failed send. The broker may have received the message all the same.

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use prompt_ledger_domain::Timestamp;
+use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::Event;
 use prompt_ledger_domain::ids::ExecutionId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Announcement, Hint, TextCursor, TextPiece};
+use crate::{Announcement, Hint, TextCursor, TextPiece, ToolCallText};
 
 /// Longest announcement that is read, in bytes; longer ones are skipped.
 const LONGEST: usize = 64 * 1024;
@@ -40,6 +41,9 @@ enum WireForm<'a> {
     TextWanted {
         /// (execution, attempt, offset)
         texts: Vec<(Uuid, i32, usize)>,
+        /// For each of `texts` the position in its calls; empty where all are 0.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<usize>,
     },
     Text {
         execution_id: Uuid,
@@ -47,6 +51,19 @@ enum WireForm<'a> {
         offset: usize,
         #[serde(borrow)]
         text: Cow<'a, str>,
+    },
+    ToolCall {
+        execution_id: Uuid,
+        attempt: i32,
+        position: usize,
+        index: usize,
+        offset: usize,
+        #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+        id: Cow<'a, str>,
+        #[serde(default, borrow, skip_serializing_if = "str::is_empty")]
+        name: Cow<'a, str>,
+        #[serde(borrow)]
+        arguments: Cow<'a, str>,
     },
 }
 
@@ -81,6 +98,20 @@ fn form(announcement: &Announcement) -> WireForm<'_> {
         Announcement::Cancel { execution_id } => WireForm::Cancel { execution_id: execution_id.0 },
         Announcement::TextWanted { texts } => WireForm::TextWanted {
             texts: texts.iter().map(|cursor| (cursor.execution_id.0, cursor.attempt, cursor.offset)).collect(),
+            calls: match texts.iter().any(|cursor| cursor.calls > 0) {
+                true => texts.iter().map(|cursor| cursor.calls).collect(),
+                false => Vec::new(),
+            },
+        },
+        Announcement::ToolCall(ToolCallText { execution_id, attempt, piece }) => WireForm::ToolCall {
+            execution_id: execution_id.0,
+            attempt: *attempt,
+            position: piece.position,
+            index: piece.index,
+            offset: piece.offset,
+            id: Cow::Borrowed(&piece.id),
+            name: Cow::Borrowed(&piece.name),
+            arguments: Cow::Borrowed(&piece.arguments),
         },
         Announcement::Text(piece) => WireForm::Text {
             execution_id: piece.execution_id.0,
@@ -115,9 +146,16 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
     let form = form.inspect_err(|error| tracing::debug!(%error, "an announcement that cannot be read was passed over"));
     Some(match form.ok()? {
         WireForm::Cancel { execution_id } => Announcement::Cancel { execution_id: ExecutionId(execution_id) },
-        WireForm::TextWanted { texts } => {
-            let cursor = |(id, attempt, offset)| TextCursor { execution_id: ExecutionId(id), attempt, offset };
-            Announcement::TextWanted { texts: texts.into_iter().map(cursor).collect() }
+        WireForm::TextWanted { texts, calls } => {
+            let calls = calls.into_iter().chain(std::iter::repeat(0));
+            let cursor =
+                |((id, attempt, offset), calls)| TextCursor { execution_id: ExecutionId(id), attempt, offset, calls };
+            Announcement::TextWanted { texts: texts.into_iter().zip(calls).map(cursor).collect() }
+        }
+        WireForm::ToolCall { execution_id, attempt, position, index, offset, id, name, arguments } => {
+            let (id, name, arguments) = (id.into_owned(), name.into_owned(), arguments.into_owned());
+            let piece = CallPiece { position, index, offset, id, name, arguments };
+            Announcement::ToolCall(ToolCallText { execution_id: ExecutionId(execution_id), attempt, piece })
         }
         WireForm::Text { execution_id, attempt, offset, text } => Announcement::Text(TextPiece {
             execution_id: ExecutionId(execution_id),
@@ -168,8 +206,23 @@ mod tests {
             Announcement::Changed { execution_id: ID, event: Event::first(Timestamp(1), Status::Queued, 0) },
             Announcement::Cancel { execution_id: ID },
             Announcement::TextWanted {
-                texts: [0, 7].map(|offset| TextCursor { execution_id: ID, attempt: 2, offset }).into(),
+                texts: [0, 7].map(|offset| TextCursor { execution_id: ID, attempt: 2, offset, calls: 0 }).into(),
             },
+            Announcement::TextWanted {
+                texts: [0, 7].map(|calls| TextCursor { execution_id: ID, attempt: 2, offset: 3, calls }).into(),
+            },
+            Announcement::ToolCall(ToolCallText {
+                execution_id: ID,
+                attempt: 2,
+                piece: CallPiece {
+                    position: 9,
+                    index: 1,
+                    offset: 0,
+                    id: "call_1".into(),
+                    name: "add".into(),
+                    arguments: "{\"a\":\"\u{1}é".into(),
+                },
+            }),
             Announcement::Text(TextPiece { execution_id: ID, attempt: 1, offset: 7, text: "a \"b\"\n\u{1}é".into() }),
         ];
         let text = announcements(&sent);
@@ -184,7 +237,7 @@ mod tests {
             let line = announcements(std::slice::from_ref(&sent));
             assert_eq!(read_announcements(line.as_bytes()).collect::<Vec<_>>(), [sent]);
         }
-        let cursor = TextCursor { execution_id: ID, attempt: i32::MAX, offset: usize::MAX };
+        let cursor = TextCursor { execution_id: ID, attempt: i32::MAX, offset: usize::MAX, calls: usize::MAX };
         let sent = Announcement::TextWanted { texts: vec![cursor; TEXTS_WANTED].into() };
         let line = announcements(std::slice::from_ref(&sent));
         assert_eq!(read_announcements(line.as_bytes()).collect::<Vec<_>>(), [sent]);

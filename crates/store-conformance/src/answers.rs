@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Status};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_store::{
@@ -19,7 +20,13 @@ async fn a_price<B: Backend>(backend: &B) -> Price {
         cache_write_1h: Some(4_000_000),
         ..new_price(2_000_000, 3_000_000)
     };
-    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };
+    let put = PutModel {
+        id,
+        max_tokens: None,
+        supports_streaming: None,
+        capabilities: ModelCapabilities::default(),
+        price: Some(price),
+    };
     backend.store().put_model(put).await.unwrap().prices.remove(0)
 }
 

@@ -1,6 +1,7 @@
 //! Registering batches of prompts from code.
 
 use futures::future::join_all;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Reason, Remedy};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::mode::Operation;
@@ -9,18 +10,20 @@ use prompt_ledger_domain::versioning::Registration::{self, New, Reactivated, Unc
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_store::{Access, CodePrompt, PromptChange, RegisterCode, Registered, RegisteredPrompt, Registry};
 
-use crate::kit::{Backend, new_id, put, put_active, reason, register};
+use crate::kit::{Backend, ChangePrompt, new_id, put, put_active, reason, register};
 
 pub fn code(name: &str, template: &str) -> CodePrompt {
     CodePrompt {
         name: name.into(),
-        template_source: template.into(),
+        content: VersionContent::text(template),
         template_format: TemplateFormat::Handlebars,
         checksum_hash: checksum(template),
         variables: vec!["user.name".into()],
         description: None,
         owner_team: None,
         path: format!("prompts/{name}.hbs"),
+        note: String::new(),
+        labels: vec![],
         prompt_id: PromptId(new_id()),
         version_id: VersionId(new_id()),
     }
@@ -39,6 +42,7 @@ pub fn batch(prompts: Vec<CodePrompt>) -> RegisterCode {
         created_by: "ci".into(),
         repository: "shop".into(),
         commit: "c0ffee".into(),
+        key: crate::kit::asking(),
     }
 }
 

@@ -26,7 +26,7 @@ pub async fn each_of_a_crowd_keeps_its_own_texts_and_numbers<B: Backend>(backend
         // Some are near the size limit; all contain characters that a text form must escape.
         let text = format!("{i} \"quoted\" \\ \u{1F600} '\u{7f}\u{1}\n").repeat(if i % 16 == 3 { 8_000 } else { 1 });
         let input = match i % 5 {
-            0 => Input::Messages(vec![ChatMessage { role: "user".into(), content: text.clone() }]),
+            0 => Input::Messages(vec![ChatMessage::text("user", text.clone())]),
             _ => Input::Prompt(text.clone()),
         };
         let number = NUMBERS[i % NUMBERS.len()];

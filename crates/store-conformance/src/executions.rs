@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{
     CallTimeout, ChatMessage, ErrorType, ExecutionMode, ExecutionTexts, Failure, FinishReason, Input, Params,
@@ -17,8 +18,8 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, an_execution, execution_of, fence, holder, key, new_id, put, put_active, reason, register, run, start,
-    success, timeline, usage,
+    Backend, ChangePrompt, an_execution, execution_of, fence, holder, key, new_id, put, put_active, reason, register,
+    run, start, success, timeline, usage,
 };
 
 pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: &B) {
@@ -30,6 +31,7 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
             top_p: Some(0.9),
             repetition_penalty: Some(1.1),
             max_new_tokens: Some(64),
+            ..Params::default()
         },
         price_id: Some(PriceId(new_id())),
         correlation_id: "order-7".into(),
@@ -56,22 +58,32 @@ pub async fn a_started_execution_runs_and_reads_back_whole<B: Backend>(backend: 
     assert_eq!((read.usage, read.latency_ms, read.cost_nano_usd), (Default::default(), None, None));
     assert_eq!((read.failure, read.finish_reason, read.attempt_log), (None, None, vec![]));
     assert_eq!((read.stream_text, read.next_attempt_at), (true, None));
-    assert_eq!(
-        read.texts,
-        Some(ExecutionTexts { input: new.input, variables: new.variables, response: String::new() })
-    );
+    assert_eq!(read.texts, Some(texts(new.input, new.variables)));
     assert_eq!(timeline(backend, new.id).await, ["1 -> running (1)"]);
 }
 
+/// The texts of an execution without tools and without a response.
+fn texts(input: Input, variables: String) -> ExecutionTexts {
+    ExecutionTexts {
+        input,
+        is_rendered_chat: false,
+        variables,
+        tools: vec![],
+        response_format: None,
+        response: String::new(),
+        tool_calls: vec![],
+    }
+}
+
 pub async fn messages_and_truncation_read_back<B: Backend>(backend: &B) {
-    let message = |role: &str, content: &str| ChatMessage { role: role.into(), content: content.into() };
+    let message = |role: &str, content: &str| ChatMessage::text(role, content);
     let input = Input::Messages(vec![message("system", "Be \"brief\"\n"), message("user", "")]);
     let new = NewExecution { input: input.clone(), prompt_truncated: true, ..an_execution(backend).await };
     start(backend, &new).await;
     let finish = Finish { response: String::new(), response_truncated: true, ..success() };
     let done = crate::kit::finish(backend, &new, 1, finish).await;
     assert!(done.prompt_truncated && done.response_truncated);
-    assert_eq!(done.texts.unwrap(), ExecutionTexts { input, variables: new.variables, response: String::new() });
+    assert_eq!(done.texts.unwrap(), texts(input, new.variables));
 }
 
 pub async fn a_finished_execution_is_answered_whole<B: Backend>(backend: &B) {
@@ -151,7 +163,16 @@ pub async fn what_was_resolved_before_a_write_is_stale<B: Backend>(backend: &B) 
     assert_eq!((started(before).await, started(present().await).await), (false, true));
     before = present().await;
     let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
-    store.put_model(PutModel { id, max_tokens: None, supports_streaming: None, price: None }).await.unwrap();
+    store
+        .put_model(PutModel {
+            id,
+            max_tokens: None,
+            supports_streaming: None,
+            capabilities: ModelCapabilities::default(),
+            price: None,
+        })
+        .await
+        .unwrap();
     assert_eq!((started(before).await, started(present().await).await), (false, true));
     let ahead = ResolvedAt { project: before.project + 1, ..present().await };
     assert!(!started(ahead).await, "no revision but the present one");

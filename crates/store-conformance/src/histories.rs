@@ -10,11 +10,12 @@ use prompt_ledger_domain::usage::{Bucket, UtcOffset};
 use prompt_ledger_domain::{Timestamp, error::Reason};
 use prompt_ledger_store::{
     Analytics, Ended, ExecutionReader, ExecutionWriter, Finish, Maintenance, NewExecution, PromptChange, PutResult,
-    Registry, Requeue, RollupPolicy, Split, UsageFilter,
+    Requeue, RollupPolicy, Split, UsageFilter,
 };
 
 use crate::kit::{
-    Backend, OpenTransaction, claim, dead, execution_of, fence, holder, new_id, now, put, put_active, register, success,
+    Backend, ChangePrompt, OpenTransaction, claim, dead, execution_of, fence, holder, new_id, now, put, put_active,
+    register, success,
 };
 use crate::recount::{all, assert_recounted, figures};
 

@@ -1,20 +1,24 @@
 //! The interface to a database under test, and builders with defaults.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{CallTimeout, Execution, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::prompt_log::AskingKey;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
-    Access, Analytics, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader, ExecutionWriter,
-    Fence, Finish, Holder, Maintenance, Models, NewExecution, NewPrice, Processes, PutPrompt, PutResult, Recorded,
-    Registry,
+    Access, Analytics, ChangeRequest, Changed, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey,
+    ExecutionReader, ExecutionWriter, Fence, Finish, Holder, Maintenance, Models, NewExecution, NewPrice, Processes,
+    PromptChange, PutPrompt, PutResult, Recorded, Registry,
 };
 use uuid::Uuid;
 
@@ -80,20 +84,46 @@ pub fn new_id() -> Uuid {
 pub fn put(name: &str, template: &str) -> PutPrompt {
     PutPrompt {
         name: name.into(),
-        template_source: template.into(),
+        content: VersionContent::text(template),
         checksum_hash: checksum(template),
         variables: vec!["user.name".into()],
         description: None,
         owner_team: None,
         tags: None,
         created_by: "ada".into(),
+        note: String::new(),
         set_active: false,
+        labels: vec![],
         create_only: false,
         etag: None,
         prompt_id: PromptId(new_id()),
         version_id: VersionId(new_id()),
+        key: asking(),
     }
 }
+
+/// The key that asks in these tests.
+pub fn asking() -> AskingKey {
+    AskingKey { id: "k1".into(), name: "deploys".into() }
+}
+
+/// Changes without an author.
+#[async_trait]
+pub trait ChangePrompt: Registry {
+    async fn change_prompt(
+        &self,
+        project: ProjectId,
+        name: &str,
+        etag: Option<&str>,
+        change: PromptChange,
+    ) -> Result<Changed> {
+        let (name, etag) = (name.to_owned(), etag.map(str::to_owned));
+        let asked = ChangeRequest { name, etag, change, created_by: "ada".into(), key: asking() };
+        self.change(project, asked).await
+    }
+}
+
+impl<R: Registry> ChangePrompt for R {}
 
 /// As [`put`], for a content that becomes the active version.
 pub fn put_active(name: &str, template: &str) -> PutPrompt {
@@ -113,15 +143,20 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         version_id: put.version.id,
         prompt_mode: Mode::Full,
         must_be_active: true,
+        label: String::new(),
+        must_be_labelled: false,
         resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("Hi Ada".into()),
+        is_rendered_chat: false,
         prompt_truncated: false,
         variables: "{\"user\":{\"name\":\"Ada\"}}".into(),
         model: ModelRef { provider: "echo".into(), model_name: "echo".into() },
         price_id: None,
         params: Params::default(),
+        rules: AnswerRules::default(),
         correlation_id: String::new(),
+        metadata: BTreeMap::new(),
         key: None,
         retry_of: None,
         timeout: CallTimeout::default(),
@@ -187,6 +222,8 @@ pub fn success() -> Finish {
             latency: Some(Duration::from_millis(250)),
         },
         response: "Hello".into(),
+        tool_calls: vec![],
+        refused: false,
         response_truncated: false,
         finish_reason: Some(prompt_ledger_domain::execution::FinishReason::Stop),
         failure: None,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::execution::{ErrorType, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PriceId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
@@ -32,7 +33,13 @@ fn timed_out(usage: Usage) -> Ended {
 async fn a_price<B: Backend>(backend: &B) -> Option<PriceId> {
     let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
     let price = NewPrice { cached_input: None, ..new_price(2_000_000, 2_000_000) };
-    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(price) };
+    let put = PutModel {
+        id,
+        max_tokens: None,
+        supports_streaming: None,
+        capabilities: ModelCapabilities::default(),
+        price: Some(price),
+    };
     backend.store().put_model(put).await.unwrap().prices.first().map(|price| price.id)
 }
 

@@ -9,11 +9,13 @@ pub mod access;
 pub mod answers;
 pub mod cancel;
 pub mod code;
+pub mod contents;
 pub mod crowds;
 pub mod executions;
 pub mod expiry;
 pub mod histories;
 pub mod kit;
+pub mod labels;
 pub mod leases;
 pub mod lists;
 pub mod migrating;
@@ -24,6 +26,7 @@ pub mod queue;
 pub mod recount;
 pub mod registry;
 pub mod retries;
+pub mod transfer;
 pub mod usage;
 pub mod versioning;
 pub mod watching;
@@ -80,6 +83,30 @@ macro_rules! conformance {
             deployments_that_race_end_in_consecutive_versions_without_an_error
             a_thousand_prompts_are_one_batch
             a_name_in_another_project_is_another_prompt
+        );
+        $crate::scenarios!($backend: contents
+            a_content_reads_back_whole_wherever_it_is_read
+            contents_are_told_apart_by_all_that_they_hold
+            a_bare_text_is_stored_as_ever
+            code_carries_any_content
+            what_an_execution_is_sent_with_reads_back_and_is_claimed
+            calls_and_refusals_are_recorded
+            a_worker_of_a_release_before_leaves_alone_what_it_cannot_run
+            what_a_model_can_do_is_kept_where_it_is_not_told_again
+        );
+        $crate::scenarios!($backend: labels
+            a_label_is_set_moved_and_removed
+            what_a_label_points_at_stays_and_survives
+            labels_come_with_a_content
+            code_moves_labels_without_a_version
+            an_execution_by_a_label_that_moved_is_stale
+            fifty_concurrent_moves_of_labels_all_count
+            every_write_is_logged_with_what_it_did
+            a_write_that_fails_or_changes_nothing_logs_nothing
+        );
+        $crate::scenarios!($backend: transfer
+            an_absent_prompt_becomes_an_exact_copy
+            an_existing_prompt_gets_what_it_does_not_have
         );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions
@@ -226,6 +253,7 @@ macro_rules! conformance {
             executions_are_paged_newest_first
             executions_of_one_moment_are_paged_by_id
             every_filter_leaves_the_right_ones
+            executions_are_filtered_by_what_they_were_recorded_with
             several_statuses_are_merged_newest_first
             names_that_do_not_exist_show_nothing
             texts_come_when_asked_for

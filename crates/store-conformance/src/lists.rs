@@ -1,12 +1,16 @@
 //! Lists of executions.
 
+use std::collections::BTreeMap;
+
 use prompt_ledger_domain::Timestamp;
-use prompt_ledger_domain::execution::Status;
+use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Failure, Status};
 use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter, Finish, NewExecution};
 
 use crate::kit::{
-    Backend, an_execution, execution_of, fence, listed, new_id, put, put_active, register, run, start, success,
+    Backend, a_new_execution, an_execution, execution_of, fence, finish, get, listed, new_id, put, put_active,
+    register, run, start, submit, success,
 };
 
 /// Running executions of `greet`, oldest first.
@@ -144,4 +148,47 @@ pub async fn times_bound_a_list_from_inclusive_to_exclusive<B: Backend>(backend:
     assert_eq!(listed(backend, &between(None, Some(2_000))).await, newest_first(&all[..1]));
     assert_eq!(listed(backend, &between(Some(2_000), Some(3_000))).await, newest_first(&all[1..2]));
     assert_eq!(listed(backend, &between(Some(3_000), Some(1_000))).await, []);
+}
+
+pub async fn executions_are_filtered_by_what_they_were_recorded_with<B: Backend>(backend: &B) {
+    let entries = |entries: &[(&str, &str)]| -> BTreeMap<String, String> {
+        entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    };
+    let first = an_execution(backend).await;
+    let new = |metadata: &[(&str, &str)]| NewExecution { metadata: entries(metadata), ..a_new_execution(&first) };
+    let plain = NewExecution { label: "active".into(), ..new(&[]) };
+    let ada = NewExecution { model: of("openai", "gpt-4o"), ..new(&[("user", "ada"), ("session", "1")]) };
+    let eve = NewExecution { model: of("openai", "o3"), ..new(&[("user", "eve"), ("session", "1")]) };
+    for new in [&plain, &ada] {
+        start(backend, new).await;
+    }
+    submit(backend, &eve).await;
+    let failure = Some(Failure { error_type: ErrorType::Timeout, message: "late".into() });
+    finish(backend, &ada, 1, Finish { status: Status::Failed, failure, ..success() }).await;
+    let read = get(backend, &ada).await;
+    assert_eq!((&read.metadata, &get(backend, &plain).await.metadata), (&ada.metadata, &BTreeMap::new()));
+    let base = ExecutionFilter::default;
+    let with = |metadata: &[(&str, &str)]| ExecutionFilter { metadata: entries(metadata), ..base() };
+    for (filter, expected) in [
+        (with(&[("user", "ada")]), vec![ada.id]),
+        (with(&[("session", "1")]), vec![eve.id, ada.id]),
+        (with(&[("session", "1"), ("user", "eve")]), vec![eve.id]),
+        (with(&[("session", "2")]), vec![]),
+        (with(&[("ada", "user")]), vec![]),
+        (ExecutionFilter { statuses: vec![Status::Queued], ..with(&[("session", "1")]) }, vec![eve.id]),
+        (ExecutionFilter { prompt_name: "greet".into(), ..with(&[("user", "ada")]) }, vec![ada.id]),
+        (ExecutionFilter { label: "active".into(), ..base() }, vec![plain.id]),
+        (ExecutionFilter { provider: "openai".into(), ..base() }, vec![eve.id, ada.id]),
+        (ExecutionFilter { provider: "openai".into(), model_name: "o3".into(), ..base() }, vec![eve.id]),
+        (ExecutionFilter { error_type: "timeout".into(), ..base() }, vec![ada.id]),
+        (ExecutionFilter { mode: Some(ExecutionMode::Async), ..base() }, vec![eve.id]),
+        (ExecutionFilter { mode: Some(ExecutionMode::Sync), ..base() }, vec![ada.id, plain.id]),
+    ] {
+        assert_eq!(listed(backend, &filter).await, expected, "{filter:?}");
+    }
+    assert_eq!(backend.count("SELECT count(*) FROM execution_metadata").await, 4);
+}
+
+fn of(provider: &str, model_name: &str) -> ModelRef {
+    ModelRef { provider: provider.into(), model_name: model_name.into() }
 }

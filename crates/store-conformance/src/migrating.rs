@@ -5,7 +5,7 @@ use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
 use prompt_ledger_store::{CodePrompt, ExecutionWriter, NewExecution, PromptChange, Recorded, Registry};
 
 use crate::code::{batch, code};
-use crate::kit::{Backend, execution_of, get, holder, put, put_active, reason, register, start, submit};
+use crate::kit::{Backend, ChangePrompt, execution_of, get, holder, put, put_active, reason, register, start, submit};
 
 pub async fn a_prompt_moves_there_and_back_with_its_versions<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);

@@ -1,6 +1,7 @@
 //! Models and their prices.
 
 use prompt_ledger_domain::Timestamp;
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_store::{Models, NewPrice, PutModel, Registry};
 
@@ -11,7 +12,13 @@ fn of(provider: &str, model: &str) -> ModelRef {
 }
 
 fn put() -> PutModel {
-    PutModel { id: of("local", "llama"), max_tokens: None, supports_streaming: None, price: None }
+    PutModel {
+        id: of("local", "llama"),
+        max_tokens: None,
+        supports_streaming: None,
+        capabilities: ModelCapabilities::default(),
+        price: None,
+    }
 }
 
 fn price(input: i64, valid_from: Option<i64>) -> Option<NewPrice> {

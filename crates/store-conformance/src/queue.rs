@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::execution::{ChatMessage, ErrorType, ExecutionMode, Input, Status};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_store::{
-    Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Holder, Leases, Maintenance, Models,
-    NewExecution, PutModel, Recorded, Requeue,
+    CAPABILITY, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Holder, Leases, Maintenance,
+    Models, NewExecution, PutModel, Recorded, Requeue,
 };
 
 use crate::kit::{
@@ -89,7 +90,7 @@ pub async fn a_claim_begins_the_next_attempt_with_all_it_needs<B: Backend>(backe
     let claimed = claim(backend, &new, 1, holder()).await.unwrap();
     assert_eq!((claimed.fence, claimed.handed_back), (fence(new.id, 1), 0));
     assert_eq!((&claimed.input, claimed.prompt_truncated), (&new.input, true));
-    assert_eq!((&claimed.model, claimed.params, claimed.timeout), (&new.model, new.params, new.timeout));
+    assert_eq!((&claimed.model, &claimed.params, claimed.timeout), (&new.model, &new.params, new.timeout));
     assert_eq!((claimed.max_retries, claimed.used, claimed.stream_text), (new.max_retries, Usage::default(), true));
     assert!(claimed.expires_in.is_some_and(|left| left > HOUR / 2 && left <= HOUR));
     let read = get(backend, &new).await;
@@ -114,7 +115,8 @@ pub async fn a_hint_that_comes_twice_claims_once<B: Backend>(backend: &B) {
 
 pub async fn what_needs_a_later_release_is_left_alone<B: Backend>(backend: &B) {
     let new = queued(backend).await;
-    let sql = format!("UPDATE executions SET needs = 1, available_at = created_at WHERE id = '{}'", new.id);
+    let later = CAPABILITY + 1;
+    let sql = format!("UPDATE executions SET needs = {later}, available_at = created_at WHERE id = '{}'", new.id);
     backend.execute(sql).await.unwrap();
     assert!(claim(backend, &new, 1, holder()).await.is_none(), "by its hint");
     assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap(), [], "as due");
@@ -239,7 +241,13 @@ pub async fn a_hand_back_does_not_count<B: Backend>(backend: &B) {
 
 pub async fn used_tokens_and_the_price_come_with_the_next_claim<B: Backend>(backend: &B) {
     let id = ModelRef { provider: "local".into(), model_name: "llama".into() };
-    let put = PutModel { id, max_tokens: None, supports_streaming: None, price: Some(new_price(3, 5)) };
+    let put = PutModel {
+        id,
+        max_tokens: None,
+        supports_streaming: None,
+        capabilities: ModelCapabilities::default(),
+        price: Some(new_price(3, 5)),
+    };
     let price = backend.store().put_model(put).await.unwrap().prices.remove(0);
     let new = NewExecution { price_id: Some(price.id), ..an_execution(backend).await };
     submit(backend, &new).await;
@@ -258,6 +266,7 @@ pub async fn whether_the_model_streams_comes_with_a_claim<B: Backend>(backend: &
                 max_tokens: None,
                 supports_streaming: Some(supports_streaming),
                 price: None,
+                capabilities: ModelCapabilities::default(),
             };
             backend.store().put_model(put).await.unwrap();
         }
@@ -280,7 +289,7 @@ pub async fn the_queue_is_counted_up_to_a_bound<B: Backend>(backend: &B) {
 }
 
 pub async fn messages_come_with_a_claim<B: Backend>(backend: &B) {
-    let messages = vec![ChatMessage { role: "user".into(), content: "hi \"there\"".into() }];
+    let messages = vec![ChatMessage::text("user", "hi \"there\"")];
     let new = NewExecution { input: Input::Messages(messages), ..an_execution(backend).await };
     submit(backend, &new).await;
     assert_eq!(claim(backend, &new, 1, holder()).await.unwrap().input, new.input);

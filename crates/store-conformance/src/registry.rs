@@ -9,7 +9,7 @@ use prompt_ledger_domain::prompt::{Mode, Selector, VersionStatus};
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_store::{Access, Models, PromptChange, PromptFilter, PutPrompt, Registry};
 
-use crate::kit::{Backend, new_id, put, put_active, reason, register};
+use crate::kit::{Backend, ChangePrompt, new_id, put, put_active, reason, register};
 
 pub async fn an_unknown_prompt_is_not_found<B: Backend>(backend: &B) {
     let (store, project) = (backend.store(), backend.default_project().await);
@@ -178,6 +178,10 @@ pub async fn prompts_are_filtered<B: Backend>(backend: &B) {
             vec!["mail.bye", "mail.welcome"],
         ),
         (PromptFilter { owner_team: "growth".into(), ..Default::default() }, None, vec!["mail.bye"]),
+        (PromptFilter { tag: "old".into(), ..Default::default() }, None, vec![]),
+        (PromptFilter { label: "production".into(), ..Default::default() }, None, vec![]),
+        (PromptFilter { words: vec!["mail".into(), "bye".into()], ..Default::default() }, None, vec!["mail.bye"]),
+        (PromptFilter { words: vec!["mail".into(), "none".into()], ..Default::default() }, None, vec![]),
         (PromptFilter { mode: Some(Mode::Tracking), ..Default::default() }, None, vec!["chat"]),
         (
             PromptFilter { include_archived: true, mode: Some(Mode::Full), ..Default::default() },

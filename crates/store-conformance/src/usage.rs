@@ -15,7 +15,8 @@ use prompt_ledger_store::{
 };
 
 use crate::kit::{
-    Backend, an_execution, execution_of, fence, new_id, put, put_active, register, run, start, success, usage,
+    Backend, ChangePrompt, an_execution, execution_of, fence, new_id, put, put_active, register, run, start, success,
+    usage,
 };
 use crate::recount::{all, assert_recounted, figures};
 

@@ -5,7 +5,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::prompt::{Selector, VersionStatus};
 use prompt_ledger_store::{PromptChange, PutPrompt, Registry};
 
-use crate::kit::{Backend, put, put_active, reason, register};
+use crate::kit::{Backend, ChangePrompt, put, put_active, reason, register};
 
 pub async fn the_first_content_makes_version_one<B: Backend>(backend: &B) {
     let sent = put("greet", "Hi {{user.name}}");
@@ -15,7 +15,7 @@ pub async fn the_first_content_makes_version_one<B: Backend>(backend: &B) {
     assert_eq!((done.prompt.active_version, done.prompt.latest_version), (None, 1));
     assert_eq!((done.version.id, done.version.number), (sent.version_id, 1));
     assert_eq!(done.version.status, VersionStatus::Draft);
-    assert_eq!(done.version.template_source, "Hi {{user.name}}");
+    assert_eq!(done.version.content.bare_text(), Some("Hi {{user.name}}"));
     assert_eq!((&*done.version.created_by, &done.version.variables[..]), ("ada", &["user.name".to_owned()][..]));
     let read = backend.store().version(backend.default_project().await, "greet", &Selector::Latest).await.unwrap();
     assert_eq!((read.prompt, read.version, read.revision), (done.prompt, done.version, done.revision));
@@ -37,7 +37,7 @@ pub async fn contents_differ_by_their_exact_bytes<B: Backend>(backend: &B) {
     }
     for (text, number) in texts.iter().zip(1..) {
         let known = register(backend, put("greet", text)).await.version;
-        assert_eq!((known.number, &*known.template_source), (number, *text));
+        assert_eq!((known.number, known.content.bare_text()), (number, Some(*text)));
     }
 }
 

@@ -15,6 +15,7 @@ use super::record::{Beginning, Recording};
 use super::statement::micros;
 use super::{Postgres, cancel, claim, error, lease, read, record};
 use prompt_ledger_store::rows::count;
+use prompt_ledger_store::rows::request::stored_metadata;
 use prompt_ledger_store::{
     Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
     Held, Holder, KeyHolder, LIVE_FOR, Leases, NewExecution, QueueDepth, Recorded, Requeue,
@@ -110,7 +111,8 @@ impl ExecutionReader for Postgres {
         limit: usize,
         texts: bool,
     ) -> Result<Vec<Execution>> {
-        list::list(&self.lists, PostgresPage { project, filter, before, limit, texts }).await
+        let metadata = stored_metadata(&filter.metadata)?;
+        list::list(&self.lists, PostgresPage { project, filter, before, limit, texts, metadata }).await
     }
 
     async fn queued(&self, most: usize) -> Result<QueueDepth> {

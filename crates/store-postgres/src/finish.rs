@@ -21,7 +21,7 @@ use super::kept::KeptConnections;
 use super::lease::FenceRows;
 use super::statement::{clean, maybe_clean, micros, rows, statement};
 use super::{error, lease, row};
-use prompt_ledger_store::rows::execution::maybe_event;
+use prompt_ledger_store::rows::execution::{maybe_event, stored_calls};
 use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 
 /// Its CTE `held` locks the rows and decides their next state: `canceled` where a cancellation was requested and the
@@ -49,6 +49,8 @@ pub(super) enum AfterAttempt {
 pub(super) struct AttemptEnding {
     fence: Fence,
     next: AfterAttempt,
+    /// As they are stored; absent for none.
+    tool_calls: Option<String>,
 }
 
 impl AttemptEnding {
@@ -58,7 +60,8 @@ impl AttemptEnding {
             AfterAttempt::Finish(finish) if !finish.status.is_terminal() => {
                 Err(Error::internal(format!("an execution was to end `{}`", finish.status)))
             }
-            _ => Ok(Self { fence, next }),
+            AfterAttempt::Finish(finish) => Ok(Self { fence, tool_calls: stored_calls(finish)?, next }),
+            AfterAttempt::Requeue(_) | AfterAttempt::Retry(..) => Ok(Self { fence, next, tool_calls: None }),
         }
     }
 
@@ -124,7 +127,10 @@ impl BatchWrite for Ends {
     }
 
     fn bytes(item: &AttemptEnding) -> usize {
-        item.finish().map_or(0, |finish| finish.response.len()) + item.ended().error_message.len() + 512
+        item.finish().map_or(0, |finish| finish.response.len())
+            + item.tool_calls.as_ref().map_or(0, String::len)
+            + item.ended().error_message.len()
+            + 512
     }
 
     async fn write(&self, items: &[AttemptEnding], again: bool) -> Result<Vec<BatchOutcome<Option<Event>>>> {
@@ -167,6 +173,7 @@ rows! {
         failure_type: text = item.finish().and_then(|f| f.failure.as_ref()).map(|f| <&str>::from(f.error_type)),
         failure_message: text = maybe_clean(item.finish().and_then(|f| f.failure.as_ref()).map(|f| &*f.message)),
         response_truncated: boolean = item.finish().is_some_and(|finish| finish.response_truncated),
+        refused: boolean = item.finish().is_some_and(|finish| finish.refused),
         finish_reason: text = item.finish().and_then(|f| f.finish_reason).map(<&str>::from),
         cost: int8 = item.finish().and_then(|finish| finish.cost_nano_usd),
         after: int8 = item.after(),
@@ -175,6 +182,7 @@ rows! {
         claim_id: uuid = item.holder().map(|holder| holder.claim_id.0),
         lease: int8 = item.holder().map(|holder| micros(holder.lease)),
         response: text = clean(item.finish().map_or("", |finish| &finish.response)),
+        tool_calls: text = maybe_clean(item.tool_calls.as_deref()),
     }
 }
 

@@ -52,6 +52,7 @@ mod error;
 mod executions;
 mod expire;
 mod finish;
+mod import;
 mod kept;
 mod lease;
 mod list;

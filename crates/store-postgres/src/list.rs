@@ -52,6 +52,16 @@ pub(super) static OF_VERSION: ListShape = LazyLock::new(|| {
     ))
 });
 pub(super) static OF_CORRELATION: ListShape = LazyLock::new(|| shape(&page("w.correlation_id = :correlation_id")));
+/// Those that have the first entry, by the index of the entries.
+pub(super) static OF_METADATA: ListShape = LazyLock::new(|| {
+    let page = page(
+        "m.project_id = :project_id AND (m.key, m.value) =
+        (SELECT f.key, f.value FROM jsonb_each_text(:metadata::jsonb) AS f (key, value) LIMIT 1)",
+    );
+    let from = "FROM execution_metadata m JOIN executions w ON w.id = m.execution_id";
+    let page = page.replace("FROM executions w", from).replace("w.created_at", "m.created_at");
+    shape(&page.replace("w.id)", "m.execution_id)").replace("w.id DESC", "m.execution_id DESC"))
+});
 /// One index scan for each status, merged: the index is ordered within one status only. The condition `status <>
 /// 'succeeded'` repeats that of the partial index.
 pub(super) static OF_STATUSES: ListShape = LazyLock::new(|| {
@@ -71,6 +81,12 @@ parameters! {
         correlation_id = clean(&page.filter.correlation_id),
         prompt = clean(&page.filter.prompt_name),
         version_number = page.filter.version_number,
+        label = clean(&page.filter.label),
+        error_type = clean(&page.filter.error_type),
+        provider = clean(&page.filter.provider),
+        model_name = clean(&page.filter.model_name),
+        mode = page.filter.mode.map(<&str>::from),
+        metadata = page.metadata.as_deref(),
         most = count(page.limit),
     }
 }
@@ -82,6 +98,8 @@ pub(super) struct PostgresPage<'a> {
     pub(super) before: Option<(Timestamp, ExecutionId)>,
     pub(super) limit: usize,
     pub(super) texts: bool,
+    /// The entries of the filter as JSON; absent for none.
+    pub(super) metadata: Option<String>,
 }
 
 impl PostgresPage<'_> {
@@ -90,6 +108,8 @@ impl PostgresPage<'_> {
         let filter = self.filter;
         if !filter.correlation_id.is_empty() {
             &OF_CORRELATION
+        } else if !filter.metadata.is_empty() {
+            &OF_METADATA
         } else if !filter.prompt_name.is_empty() && filter.version_number.is_some() {
             &OF_VERSION
         } else if !filter.prompt_name.is_empty() {

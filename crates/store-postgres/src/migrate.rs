@@ -174,7 +174,7 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> 
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes"),
+        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content"),
         &seed::statements(&DIALECT)?,
     ))
 }

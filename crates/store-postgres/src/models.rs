@@ -13,7 +13,7 @@ use super::statement::parameters;
 use super::timestamp::PgTimestamp;
 use super::{Postgres, error, row};
 use prompt_ledger_store::plan;
-use prompt_ledger_store::rows::access::model;
+use prompt_ledger_store::rows::access::{model, stored_capabilities};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{Models, PutModel};
 
@@ -45,11 +45,12 @@ const COUNT: &str =
 static SAVE: LazyLock<String> = LazyLock::new(|| numbered(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
 
 parameters! {
-    ModelParameters(model: &Model) {
+    ModelParameters(model: &Model, capabilities: Option<&str>) {
         provider = &model.id.provider,
         model_name = &model.id.model_name,
         max_tokens = model.max_tokens,
         supports_streaming = model.supports_streaming,
+        capabilities = capabilities,
         discovered = model.discovered,
         created_at = PgTimestamp(model.created_at),
         updated_at = PgTimestamp(model.updated_at),
@@ -164,7 +165,8 @@ fn is_full(discovered: i64, most: usize) -> bool {
 }
 
 async fn save(connection: &mut PgConnection, model: &Model) -> Result<()> {
-    let saved = ModelParameters::query(&SAVE, model).execute(connection).await;
+    let capabilities = stored_capabilities(&model.capabilities)?;
+    let saved = ModelParameters::query(&SAVE, model, capabilities.as_deref()).execute(connection).await;
     saved.map(drop).map_err(error::store)
 }
 

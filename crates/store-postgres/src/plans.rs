@@ -90,6 +90,7 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (list::OF_PROMPT[1].as_str(), "executions_prompt"),
         (list::OF_VERSION[1].as_str(), "executions_version"),
         (list::OF_CORRELATION[1].as_str(), "executions_correlation"),
+        (list::OF_METADATA[1].as_str(), "execution_metadata_entry"),
         (list::OF_STATUSES[1].as_str(), "executions_status"),
         (analytics::NAMED.as_str(), "prompts_project_id_name_key"),
         (analytics::PROMPTS, "prompts_project_id_name_key"),

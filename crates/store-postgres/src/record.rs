@@ -19,7 +19,8 @@ use super::kept::KeptConnections;
 use super::statement::{clean, maybe_clean, micros, parameters, rows, statement};
 use super::{error, row};
 use prompt_ledger_store::parameters::numbered;
-use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
+use prompt_ledger_store::rows::request::{stored_metadata, stored_request, stored_settings};
+use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded, needs};
 
 /// Inserts the executions that are resolved as of now, whose version may be executed and whose key and id are free, with
 /// inputs and first events.
@@ -56,6 +57,11 @@ pub(super) struct Recording {
     beginning: Beginning,
     /// The messages as JSON; absent for a rendered prompt.
     messages: Option<String>,
+    /// What it is sent with beside them, as it is stored; absent for most.
+    settings: Option<String>,
+    request: Option<String>,
+    /// As JSON; absent for none.
+    metadata: Option<String>,
 }
 
 impl Recording {
@@ -69,7 +75,9 @@ impl Recording {
             Input::Prompt(_) => None,
             Input::Messages(messages) => Some(row::to_json(messages)?),
         };
-        Ok(Self { new, beginning, messages })
+        let (settings, request) = (stored_settings(&new)?, stored_request(&new)?);
+        let metadata = stored_metadata(&new.metadata)?;
+        Ok(Self { new, beginning, messages, settings, request, metadata })
     }
 
     fn rendered(&self) -> Option<&str> {
@@ -113,7 +121,7 @@ impl BatchWrite for Records {
     }
 
     fn bytes(item: &Recording) -> usize {
-        let texts = [item.rendered(), item.messages.as_deref(), Some(&item.new.variables)];
+        let texts = [item.rendered(), item.messages.as_deref(), item.request.as_deref(), Some(&item.new.variables)];
         texts.into_iter().flatten().map(str::len).sum::<usize>() + 512
     }
 
@@ -156,6 +164,10 @@ rows! {
         correlation_id: text = clean(&item.new.correlation_id),
         idempotency_key: text = maybe_clean(item.key()),
         request_hash: bytea = item.new.key.as_ref().map(|key| &key.request_hash[..]),
+        settings: text = maybe_clean(item.settings.as_deref()),
+        needs: int2 = needs(&item.new),
+        label: text = clean(&item.new.label),
+        must_be_labelled: boolean = item.new.must_be_labelled,
         prompt_truncated: boolean = item.new.prompt_truncated,
         timeout_micros: int8 = item.new.timeout.to_micros(),
         max_retries: int4 = item.new.max_retries,
@@ -167,6 +179,8 @@ rows! {
         rendered_prompt: text = maybe_clean(item.rendered()),
         messages: text = maybe_clean(item.messages.as_deref()),
         variables: text = clean(&item.new.variables),
+        request: text = maybe_clean(item.request.as_deref()),
+        metadata: text = maybe_clean(item.metadata.as_deref()),
     }
 }
 

@@ -6,19 +6,21 @@ use std::sync::LazyLock;
 use super::row::without_nul;
 use super::select::{fetch, read};
 use super::statement::parameters;
-use super::{Postgres, error};
+use super::{Postgres, error, row};
 use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
+use prompt_ledger_domain::prompt_log::{ChangeEntry, ChangeKind};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
-use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
+use prompt_ledger_store::rows::prompt::{add_revision, change_entry, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
+    ChangeRequest, Changed, ImportPrompt, Imported, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
     Registered, Registry, ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
+use sqlx::postgres::PgRow;
 
 /// Prompts with names from `from` (inclusive), after `after` and below `below` (both exclusive), with their active
 /// versions. One row without a prompt where there are none, for the revision.
@@ -36,6 +38,9 @@ parameters! {
         mode = filter.mode.map(<&str>::from),
         owner_team = without_nul(&filter.owner_team),
         include_archived = filter.include_archived,
+        tag = without_nul(&filter.tag),
+        words = filter.words.iter().map(|word| without_nul(word)).collect::<Vec<_>>(),
+        label = without_nul(&filter.label),
         most = count(limit),
     }
 }
@@ -57,6 +62,28 @@ parameters! {
     }
 }
 
+/// Entries of the change log, newest first; one row without an entry where there are none, for the revision.
+static CHANGES: LazyLock<String> =
+    LazyLock::new(|| numbered(include_str!("sql/changes.sql"), ChangesParameters::NAMES));
+
+parameters! {
+    ChangesParameters(
+        project: ProjectId,
+        name: &str,
+        kinds: &[ChangeKind],
+        before: Option<(i64, i32)>,
+        limit: usize,
+    ) {
+        project_id = project.0,
+        name = without_nul(name),
+        kinds = (!kinds.is_empty()).then(|| kinds.iter().map(<&str>::from).collect::<Vec<_>>()),
+        before_revision = before.map_or(i64::MAX, |before| before.0),
+        before_position = before.map_or(i32::MAX, |before| before.1),
+        // The row without an entry is read even where none is asked for.
+        most = count(limit).max(1),
+    }
+}
+
 /// One row per counter, all from one snapshot.
 const REVISIONS: &str = "SELECT scope, NULL::uuid AS project_id, revision FROM revisions \
                          UNION ALL SELECT NULL, id, revision FROM projects WHERE id = ANY($1)";
@@ -72,6 +99,10 @@ impl Registry for Postgres {
 
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered> {
         self.write_registry(project, &code).await
+    }
+
+    async fn import_prompt(&self, project: ProjectId, import: ImportPrompt) -> Result<Imported> {
+        self.write_registry(project, &import).await
     }
 
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
@@ -126,15 +157,25 @@ impl Registry for Postgres {
         Ok((versions?, revision))
     }
 
-    async fn change_prompt(
+    async fn change(&self, project: ProjectId, asked: ChangeRequest) -> Result<Changed> {
+        self.write_registry(project, &asked).await
+    }
+
+    async fn prompt_changes(
         &self,
         project: ProjectId,
         name: &str,
-        etag: Option<&str>,
-        change: PromptChange,
-    ) -> Result<Changed> {
-        let asked = ChangeRequest { name: name.to_owned(), etag: etag.map(str::to_owned), change };
-        self.write_registry(project, &asked).await
+        kinds: &[ChangeKind],
+        before: Option<(i64, i32)>,
+        limit: usize,
+    ) -> Result<(Vec<ChangeEntry>, i64)> {
+        let query = || ChangesParameters::query(&CHANGES, project, name, kinds, before, limit).fetch_all(&self.lists);
+        let rows = error::walk(query).await?;
+        let revision = rows.first().map_or(Ok(0), project_revision)?;
+        let is_entry =
+            |row: &&PgRow| row::maybe::<_, _, i64>(*row, "revision").is_ok_and(|revision| revision.is_some());
+        let entries = rows.iter().filter(is_entry).take(limit).map(change_entry).collect::<Result<_>>()?;
+        Ok((entries, revision))
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {

@@ -7,8 +7,10 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::{ProjectId, VersionId};
 use prompt_ledger_domain::prompt::{Prompt, Version, VersionStatus};
+use prompt_ledger_domain::prompt_log::ChangeEntry;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::plan::Plan;
+use prompt_ledger_store::rows::prompt::{stored_content, stored_labels};
 use sqlx::PgConnection;
 
 use super::project_lock::Made;
@@ -25,8 +27,8 @@ static PROMPTS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/save_prompts.sql"), PromptRows::COLUMNS, &["project_id"]));
 
 rows! {
-    /// Prompts, with tags as JSON.
-    PromptRows(row: (&Prompt, String)) {
+    /// Prompts, with tags and labels as JSON.
+    PromptRows(row: (&Prompt, String, Option<String>)) {
         id: uuid = row.0.id.0,
         name: text = &row.0.name,
         mode: text = <&str>::from(row.0.mode),
@@ -39,6 +41,7 @@ rows! {
         revision: int8 = row.0.revision,
         updated_at: timestamptz = PgTimestamp(row.0.updated_at),
         archived_at: timestamptz = row.0.archived_at.map(PgTimestamp),
+        labels: text = row.2.as_deref(),
     }
 }
 
@@ -46,13 +49,14 @@ static ADD_VERSIONS: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/add_versions.sql"), VersionRows::COLUMNS, &[]));
 
 rows! {
-    /// Versions, with variables as JSON.
-    VersionRows(row: (&Version, String)) {
+    /// Versions, with variables as JSON, and their contents as they are stored.
+    VersionRows(row: (&Version, String, (&str, Option<String>))) {
         id: uuid = row.0.id.0,
         prompt_id: uuid = row.0.prompt_id.0,
         version_number: int4 = row.0.number,
         status: text = <&str>::from(row.0.status),
-        template_source: text = &row.0.template_source,
+        template_source: text = row.2.0,
+        content: text = row.2.1.as_deref(),
         template_format: text = <&str>::from(row.0.template_format),
         checksum_hash: text = &row.0.checksum_hash,
         variables: text = &row.1,
@@ -61,6 +65,7 @@ rows! {
         source_repository: text = &row.0.source.repository,
         source_commit: text = &row.0.source.commit,
         source_path: text = &row.0.source.path,
+        note: text = &row.0.note,
     }
 }
 
@@ -112,6 +117,7 @@ impl Postgres {
         save_prompts(&mut transaction, project, &plan.prompts).await?;
         add_versions(&mut transaction, &plan.added).await?;
         set_statuses(&mut transaction, &plan.statuses).await?;
+        add_changes(&mut transaction, project, &plan.log).await?;
         Ok((plan.answer, transaction))
     }
 }
@@ -121,7 +127,10 @@ async fn save_prompts(connection: &mut PgConnection, project: ProjectId, prompts
     let Some(last) = prompts.last() else { return Ok(()) };
     let count = sqlx::query(COUNT).bind(last.revision).bind(project.0);
     count.execute(&mut *connection).await.map_err(error::store)?;
-    let rows = prompts.iter().map(|prompt| Ok((prompt, row::to_json(&prompt.tags)?))).collect::<Result<Vec<_>>>()?;
+    let rows = prompts
+        .iter()
+        .map(|prompt| Ok((prompt, row::to_json(&prompt.tags)?, stored_labels(prompt)?)))
+        .collect::<Result<Vec<_>>>()?;
     let save = PromptRows::bind(sqlx::query(PROMPTS.as_str()), &rows).bind(project.0);
     save.execute(connection).await.map(drop).map_err(error::store)
 }
@@ -130,7 +139,9 @@ async fn add_versions(connection: &mut PgConnection, versions: &[Version]) -> Re
     if versions.is_empty() {
         return Ok(());
     }
-    let rows = versions.iter().map(|version| Ok((version, row::to_json(&version.variables)?)));
+    let rows = versions
+        .iter()
+        .map(|version| Ok((version, row::to_json(&version.variables)?, stored_content(&version.content)?)));
     let rows = rows.collect::<Result<Vec<_>>>()?;
     let add = VersionRows::bind(sqlx::query(ADD_VERSIONS.as_str()), &rows);
     add.execute(connection).await.map(drop).map_err(error::store)
@@ -142,6 +153,35 @@ async fn set_statuses(connection: &mut PgConnection, statuses: &[(VersionId, Ver
     }
     let set = StatusRows::bind(sqlx::query(SET_STATUSES.as_str()), statuses);
     set.execute(connection).await.map(drop).map_err(error::store)
+}
+
+static ADD_CHANGES: LazyLock<String> =
+    LazyLock::new(|| statement(include_str!("sql/add_changes.sql"), ChangeRows::COLUMNS, &["project_id"]));
+
+rows! {
+    ChangeRows(entry: ChangeEntry) {
+        prompt_name: text = &entry.prompt_name,
+        kind: text = <&str>::from(entry.what.kind),
+        version_number: int4 = entry.what.version,
+        label: text = &entry.what.label,
+        from_value: text = &entry.what.from,
+        to_value: text = &entry.what.to,
+        created_by: text = &entry.created_by,
+        key_id: text = &entry.key.id,
+        key_name: text = &entry.key.name,
+        revision: int8 = entry.revision,
+        position: int4 = entry.position,
+        at: timestamptz = PgTimestamp(entry.at),
+        note: text = &entry.note,
+    }
+}
+
+async fn add_changes(connection: &mut PgConnection, project: ProjectId, log: &[ChangeEntry]) -> Result<()> {
+    if log.is_empty() {
+        return Ok(());
+    }
+    let add = ChangeRows::bind(sqlx::query(ADD_CHANGES.as_str()), log).bind(project.0);
+    add.execute(connection).await.map(drop).map_err(error::store)
 }
 
 pub(super) fn no_project(project: ProjectId) -> Error {

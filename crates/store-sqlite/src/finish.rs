@@ -10,6 +10,7 @@ use rusqlite::{Connection, ToSql};
 
 use super::statement::{Script, parameters};
 use super::{lease, now, row};
+use prompt_ledger_store::rows::execution::stored_calls;
 use prompt_ledger_store::{Ended, Fence, Finish, Holder, Requeue};
 
 /// The end of an attempt that ends its execution.
@@ -18,6 +19,8 @@ pub(super) struct AttemptEnd {
     id: String,
     fence: Fence,
     finish: Finish,
+    /// As they are stored; absent for none.
+    tool_calls: Option<String>,
 }
 
 impl AttemptEnd {
@@ -25,12 +28,12 @@ impl AttemptEnd {
         if !finish.status.is_terminal() {
             return Err(Error::internal(format!("an execution was to end `{}`", finish.status)));
         }
-        Ok(Self { id: fence.id.to_string(), fence, finish })
+        Ok(Self { id: fence.id.to_string(), fence, tool_calls: stored_calls(&finish)?, finish })
     }
 
-    /// The length of its text.
+    /// The length of its text and calls.
     pub(super) fn bytes(&self) -> usize {
-        self.finish.response.len()
+        self.finish.response.len() + self.tool_calls.as_ref().map_or(0, String::len)
     }
 
     fn error_type(&self) -> Option<ErrorType> {
@@ -73,7 +76,7 @@ parameters! {
 }
 
 static OUTPUT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("sql/end_output.sql"), &["id", "response"]));
+    LazyLock::new(|| Script::new(include_str!("sql/end_output.sql"), &["id", "response", "tool_calls"]));
 
 static EXECUTION: LazyLock<Script> = LazyLock::new(|| {
     Script::new(concat!(include_str!("sql/end.sql"), include_str!("sql/add_usage.sql")), EndParameters::NAMES)
@@ -96,6 +99,7 @@ parameters! {
         error_type = end.error_type().map(<&str>::from),
         error_message = end.finish.failure.as_ref().map(|failure| &failure.message),
         response_truncated = end.finish.response_truncated,
+        refused = end.finish.refused,
         finish_reason = end.finish.finish_reason.map(<&str>::from),
         cost_nano_usd = end.finish.cost_nano_usd,
     }
@@ -108,8 +112,8 @@ pub(super) fn end(connection: &Connection, end: &AttemptEnd) -> Result<Option<Ev
         return Ok(None);
     }
     LAST.execute(connection, LastEventParameters::values(end, at))?;
-    if !end.finish.response.is_empty() {
-        OUTPUT.execute(connection, [&end.id as &dyn ToSql, &end.finish.response])?;
+    if !end.finish.response.is_empty() || end.tool_calls.is_some() {
+        OUTPUT.execute(connection, [&end.id as &dyn ToSql, &end.finish.response, &end.tool_calls])?;
     }
     let sequence = EXECUTION.row(connection, EndParameters::values(end, at), |row| row::value(row, "last_sequence"))?;
     Ok(sequence.map(|sequence| Event {

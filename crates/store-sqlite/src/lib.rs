@@ -53,6 +53,7 @@ mod executions;
 mod expire;
 mod figures;
 mod finish;
+mod import;
 mod lease;
 mod list;
 mod maintenance;

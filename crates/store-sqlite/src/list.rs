@@ -19,6 +19,7 @@ use super::statement::{Script, parameters};
 use prompt_ledger_store::ExecutionFilter;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
+use prompt_ledger_store::rows::request::stored_metadata;
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
 /// Declares walks: the index of each, and the condition that it serves. A status is the only one of `:statuses`; the
@@ -58,6 +59,19 @@ fn walk(index: &str, of: &str) -> Script {
     Script::new(&sql, ListParameters::NAMES)
 }
 
+/// Those that have the first entry of the metadata, by the index of the entries.
+static OF_METADATA: LazyLock<Script> = LazyLock::new(|| {
+    let first =
+        "m.project_id = :project_id AND (m.key, m.value) = (SELECT key, value FROM json_each(:metadata) LIMIT 1)";
+    let sql = "SELECT x.rowid, x.created_at, x.id \
+               FROM execution_metadata m CROSS JOIN executions x ON x.id = m.execution_id ";
+    let sql = (sql.to_owned() + include_str!("sql/list.sql"))
+        .replace("{walk}", first)
+        .replace("x.created_at", "m.created_at");
+    let sql = sql.replace("x.id)", "m.execution_id)").replace("x.id DESC", "m.execution_id DESC");
+    Script::new(&sql, ListParameters::NAMES)
+});
+
 parameters! {
     /// `statuses` is a JSON array; absent stands for all. `earliest` is in microseconds since 1970, inclusive. `number` is
     /// the id in `version_environments`; absent where the walk does not begin there.
@@ -73,6 +87,12 @@ parameters! {
         prompt = &named.prompt,
         version = &named.version,
         number = walk.number,
+        label = &page.filter.label,
+        error_type = &page.filter.error_type,
+        provider = &page.filter.provider,
+        model_name = &page.filter.model_name,
+        mode = page.filter.mode.map(<&str>::from),
+        metadata = named.metadata.as_deref(),
         most = count(page.limit),
     }
 }
@@ -130,17 +150,20 @@ impl SqlitePage<'_> {
     }
 }
 
-/// Ids of the prompt and the version that the filter names.
+/// Ids of the prompt and the version that the filter names, and its metadata.
 #[derive(Default)]
 pub(super) struct Named {
     pub(super) prompt: Option<String>,
     pub(super) version: Option<String>,
+    /// The entries of the filter as JSON; absent for none.
+    pub(super) metadata: Option<String>,
 }
 
 pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
     let filter = page.filter;
     let named = named(connection, page.project, &filter.prompt_name, filter.version_number)?;
     let Some(named) = named else { return Ok(Vec::new()) };
+    let named = Named { metadata: stored_metadata(&filter.metadata)?, ..named };
     let mut found = Vec::new();
     let mut earliest = filter.start_time.map_or(i64::MIN, |start| start.0);
     for walk in walks_of(connection, filter, &named)? {
@@ -187,6 +210,9 @@ fn walks_of<'f>(connection: &Connection, filter: &'f ExecutionFilter, named: &Na
     let in_environment = !filter.environment.is_empty();
     if !filter.correlation_id.is_empty() {
         return whole(&OF_CORRELATION);
+    }
+    if !filter.metadata.is_empty() {
+        return whole(&OF_METADATA);
     }
     if named.prompt.is_none() && !in_environment && filter.statuses.is_empty() {
         return whole(&OF_PROJECT);
@@ -242,13 +268,13 @@ pub(super) fn named(
         return Ok(Some(Named::default()));
     }
     let named = NAMED.row(connection, NamedParameters::values(project, prompt_name, version_number), |row| {
-        Ok(Named { prompt: row::maybe(row, "prompt_id")?, version: row::maybe(row, "version_id")? })
+        Ok(Named { prompt: row::maybe(row, "prompt_id")?, version: row::maybe(row, "version_id")?, metadata: None })
     })?;
     Ok(named.filter(|named| version_number.is_none() || named.version.is_some()))
 }
 
 /// What reads the executions that the walks found.
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 4] {
-    [&NAMED, &NUMBERS, &AT[0], &AT[1]]
+pub(super) fn scripts() -> [&'static Script; 5] {
+    [&OF_METADATA, &NAMED, &NUMBERS, &AT[0], &AT[1]]
 }

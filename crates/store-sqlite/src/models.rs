@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::statement::{Script, parameters};
 use super::{Sqlite, now};
 use prompt_ledger_store::plan;
-use prompt_ledger_store::rows::access::model;
+use prompt_ledger_store::rows::access::{model, stored_capabilities};
 use prompt_ledger_store::rows::{count, value};
 use prompt_ledger_store::{Models, PutModel};
 
@@ -49,11 +49,12 @@ static SAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/save_model.sql"), ModelParameters::NAMES));
 
 parameters! {
-    ModelParameters(model: &Model) {
+    ModelParameters(model: &Model, capabilities: Option<&str>) {
         provider = &model.id.provider,
         model_name = &model.id.model_name,
         max_tokens = model.max_tokens,
         supports_streaming = model.supports_streaming,
+        capabilities = capabilities,
         discovered = model.discovered,
         created_at = model.created_at.0,
         updated_at = model.updated_at.0,
@@ -145,7 +146,8 @@ fn known(connection: &Connection, id: &ModelRef, most: usize) -> Result<ControlF
 }
 
 fn save(connection: &Connection, model: &Model) -> Result<()> {
-    SAVE.execute(connection, ModelParameters::values(model)).map(drop)
+    let capabilities = stored_capabilities(&model.capabilities)?;
+    SAVE.execute(connection, ModelParameters::values(model, capabilities.as_deref())).map(drop)
 }
 
 fn select(connection: &Connection, id: &ModelRef) -> Result<Option<Model>> {

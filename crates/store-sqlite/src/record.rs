@@ -10,7 +10,8 @@ use rusqlite::{Connection, Row, ToSql};
 
 use super::statement::{Script, parameters};
 use super::{now, row};
-use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded};
+use prompt_ledger_store::rows::request::{stored_metadata, stored_request, stored_settings};
+use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded, needs};
 
 #[derive(Clone, Debug)]
 pub(super) enum StartAs {
@@ -62,6 +63,9 @@ pub(super) struct Record {
     retry_of: Option<String>,
     start_as: StartAs,
     messages: Option<String>,
+    /// What it is sent with beside its messages, as it is stored; absent for most.
+    settings: Option<String>,
+    request: Option<String>,
 }
 
 impl Record {
@@ -71,12 +75,13 @@ impl Record {
             Input::Prompt(_) => None,
         };
         let retry_of = new.retry_of.map(|id| id.to_string());
-        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages })
+        let (settings, request) = (stored_settings(&new)?, stored_request(&new)?);
+        Ok(Self { id: new.id.to_string(), new, retry_of, start_as, messages, settings, request })
     }
 
     /// The length of its texts.
     pub(super) fn bytes(&self) -> usize {
-        let texts = [self.rendered(), self.messages.as_deref(), Some(&self.new.variables)];
+        let texts = [self.rendered(), self.messages.as_deref(), self.request.as_deref(), Some(&self.new.variables)];
         texts.into_iter().flatten().map(str::len).sum()
     }
 
@@ -132,6 +137,10 @@ parameters! {
         stream_text = record.new.stream_text,
         version_environment = version_environment,
         retry_of = &record.retry_of,
+        settings = &record.settings,
+        needs = needs(&record.new),
+        label = &record.new.label,
+        must_be_labelled = record.new.must_be_labelled,
     }
 }
 
@@ -183,6 +192,7 @@ parameters! {
         rendered_prompt = record.rendered(),
         messages = &record.messages,
         variables = &record.new.variables,
+        request = &record.request,
     }
 }
 
@@ -224,6 +234,18 @@ parameters! {
     }
 }
 
+static METADATA: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/record_metadata.sql"), MetadataParameters::NAMES));
+
+parameters! {
+    MetadataParameters(record: &Record, metadata: &str, at: Timestamp) {
+        id = &record.id,
+        project_id = record.new.project_id.to_string(),
+        metadata = metadata,
+        created_at = at.0,
+    }
+}
+
 /// Records an execution with its input and its first event, inside a transaction.
 pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorded> {
     let at = now();
@@ -247,6 +269,9 @@ pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorde
     }
     BEHIND.execute(connection, BehindParameters::values(record, at))?;
     INPUT.execute(connection, InputParameters::values(record))?;
+    if let Some(metadata) = stored_metadata(&record.new.metadata)? {
+        METADATA.execute(connection, MetadataParameters::values(record, &metadata, at))?;
+    }
     FIRST.execute(connection, FirstEventParameters::values(record, at))?;
     Ok(Recorded::New(Event::first(at, record.start_as.status(), record.start_as.attempt())))
 }
@@ -281,8 +306,8 @@ pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Re
 }
 
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 10] {
+pub(super) fn scripts() -> [&'static Script; 11] {
     let [free_key, give_key_back] = &*KEY_OF_FAILED;
     let [find, add] = &*NUMBER;
-    [&EXECUTION, find, add, &FORGET, &BEHIND, free_key, give_key_back, &INPUT, &FIRST, &BY_KEY]
+    [&EXECUTION, find, add, &FORGET, &BEHIND, free_key, give_key_back, &INPUT, &METADATA, &FIRST, &BY_KEY]
 }

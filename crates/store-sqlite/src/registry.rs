@@ -10,11 +10,12 @@ use super::{Sqlite, now, register_code, row};
 use async_trait::async_trait;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Mode, Selector, Version};
+use prompt_ledger_domain::prompt_log::{ChangeEntry, ChangeKind};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::rows::count;
-use prompt_ledger_store::rows::prompt::{add_revision, maybe_prompt, maybe_version, project_revision};
+use prompt_ledger_store::rows::prompt::{add_revision, change_entry, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
-    ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
+    ChangeRequest, Changed, ImportPrompt, Imported, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
     Registered, Registry, ResolvedVersion, Revisions,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
@@ -28,7 +29,7 @@ static PROMPTS: LazyLock<Script> = LazyLock::new(|| {
 
 parameters! {
     /// Names begin at `first`, inclusive, and end at `beyond`, exclusive; `after` is the last name of the page before.
-    PromptsParameters(project: ProjectId, filter: &PromptFilter, after: &str, limit: usize) {
+    PromptsParameters(project: ProjectId, filter: &PromptFilter, words: &str, after: &str, limit: usize) {
         project_id = project.to_string(),
         first = after.max(&filter.name_prefix),
         after = after,
@@ -36,6 +37,9 @@ parameters! {
         mode = filter.mode.map(<&str>::from),
         owner_team = &filter.owner_team,
         include_archived = filter.include_archived,
+        tag = &filter.tag,
+        words = words,
+        label = &filter.label,
         most = count(limit),
     }
 }
@@ -53,6 +57,27 @@ parameters! {
         name = name,
         before = before.unwrap_or(i32::MAX),
         most = count(limit).max(1),
+    }
+}
+
+/// Entries of the change log, newest first. `kinds` is a JSON array of words.
+static CHANGES: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/changes.sql"), ChangesParameters::NAMES));
+
+parameters! {
+    ChangesParameters(
+        project: ProjectId,
+        name: &str,
+        kinds: Option<&str>,
+        before: Option<(i64, i32)>,
+        limit: usize,
+    ) {
+        project_id = project.to_string(),
+        name = name,
+        kinds = kinds,
+        before_revision = before.map_or(i64::MAX, |before| before.0),
+        before_position = before.map_or(i32::MAX, |before| before.1),
+        most = count(limit),
     }
 }
 
@@ -86,6 +111,10 @@ impl Registry for Sqlite {
             return Ok(plan.answer);
         }
         self.write_registry(project, code).await
+    }
+
+    async fn import_prompt(&self, project: ProjectId, import: ImportPrompt) -> Result<Imported> {
+        self.write_registry(project, import).await
     }
 
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>> {
@@ -132,15 +161,29 @@ impl Registry for Sqlite {
         self.lists.read(move |connection| versions(connection, project, &name, before, limit)).await
     }
 
-    async fn change_prompt(
+    async fn change(&self, project: ProjectId, asked: ChangeRequest) -> Result<Changed> {
+        self.write_registry(project, asked).await
+    }
+
+    async fn prompt_changes(
         &self,
         project: ProjectId,
         name: &str,
-        etag: Option<&str>,
-        change: PromptChange,
-    ) -> Result<Changed> {
-        let asked = ChangeRequest { name: name.to_owned(), etag: etag.map(str::to_owned), change };
-        self.write_registry(project, asked).await
+        kinds: &[ChangeKind],
+        before: Option<(i64, i32)>,
+        limit: usize,
+    ) -> Result<(Vec<ChangeEntry>, i64)> {
+        let name = name.to_owned();
+        let kinds = match kinds {
+            [] => None,
+            kinds => Some(row::to_json(&kinds.iter().map(<&str>::from).collect::<Vec<_>>())?),
+        };
+        let changes = move |connection: &Connection| {
+            let revision = revision_of(connection, project)?;
+            let parameters = ChangesParameters::values(project, &name, kinds.as_deref(), before, limit);
+            Ok((CHANGES.rows(connection, parameters, |row| change_entry(row))?, revision))
+        };
+        self.lists.snapshot(changes).await
     }
 
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions> {
@@ -154,6 +197,12 @@ impl Registry for Sqlite {
     }
 }
 
+fn revision_of(connection: &Connection, project: ProjectId) -> Result<i64> {
+    let id = project.to_string();
+    let revision = REVISION.row(connection, [&id as &dyn ToSql], |row| row::value(row, "revision"))?;
+    Ok(revision.unwrap_or_default())
+}
+
 fn prompts(
     connection: &Connection,
     project: ProjectId,
@@ -161,10 +210,9 @@ fn prompts(
     after: &str,
     limit: usize,
 ) -> Result<(Vec<PromptWithActive>, i64)> {
-    let id = project.to_string();
-    let revision = REVISION.row(connection, [&id as &dyn ToSql], |row| row::value(row, "revision"))?;
-    let revision: i64 = revision.unwrap_or_default();
-    let found = PROMPTS.rows(connection, PromptsParameters::values(project, filter, after, limit), |row| {
+    let revision = revision_of(connection, project)?;
+    let words = row::to_json(&filter.words)?;
+    let found = PROMPTS.rows(connection, PromptsParameters::values(project, filter, &words, after, limit), |row| {
         let Some(prompt) = maybe_prompt(row)? else { return Ok(None) };
         Ok(Some(PromptWithActive { prompt, active: maybe_version(row)?, revision }))
     })?;

@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::{Prompt, Version};
+use prompt_ledger_domain::prompt_log::ChangeEntry;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::plan::Plan;
+use prompt_ledger_store::rows::prompt::{stored_content, stored_labels};
 use rusqlite::{Connection, ToSql};
 
 use super::statement::{Script, parameters};
@@ -17,7 +19,7 @@ static SAVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/save_prompt.sql"), PromptParameters::NAMES));
 
 parameters! {
-    PromptParameters(project: ProjectId, prompt: &Prompt, tags: &str) {
+    PromptParameters(project: ProjectId, prompt: &Prompt, tags: &str, labels: Option<&str>) {
         id = prompt.id.to_string(),
         project_id = project.to_string(),
         name = &prompt.name,
@@ -31,6 +33,7 @@ parameters! {
         revision = prompt.revision,
         updated_at = prompt.updated_at.0,
         archived_at = prompt.archived_at.map(|at| at.0),
+        labels = labels,
     }
 }
 
@@ -38,12 +41,13 @@ static ADD_VERSION: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/add_version.sql"), VersionParameters::NAMES));
 
 parameters! {
-    VersionParameters(version: &Version, variables: &str) {
+    VersionParameters(version: &Version, variables: &str, content: &(&str, Option<String>)) {
         id = version.id.to_string(),
         prompt_id = version.prompt_id.to_string(),
         version_number = version.number,
         status = <&str>::from(version.status),
-        template_source = &version.template_source,
+        template_source = content.0,
+        content = &content.1,
         template_format = <&str>::from(version.template_format),
         checksum_hash = &version.checksum_hash,
         variables = variables,
@@ -52,11 +56,34 @@ parameters! {
         source_repository = &version.source.repository,
         source_commit = &version.source.commit,
         source_path = &version.source.path,
+        note = &version.note,
     }
 }
 
 static SET_STATUS: LazyLock<Script> =
     LazyLock::new(|| Script::new("UPDATE prompt_versions SET status = :status WHERE id = :id", &["id", "status"]));
+
+static ADD_CHANGE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/add_change.sql"), ChangeParameters::NAMES));
+
+parameters! {
+    ChangeParameters(project: ProjectId, entry: &ChangeEntry) {
+        project_id = project.to_string(),
+        revision = entry.revision,
+        position = entry.position,
+        prompt_name = &entry.prompt_name,
+        kind = <&str>::from(entry.what.kind),
+        version_number = entry.what.version,
+        label = &entry.what.label,
+        from_value = &entry.what.from,
+        to_value = &entry.what.to,
+        created_by = &entry.created_by,
+        key_id = &entry.key.id,
+        key_name = &entry.key.name,
+        note = &entry.note,
+        at = entry.at.0,
+    }
+}
 
 pub(super) trait SqliteRegistryWrite: Send + 'static {
     type Answer: Send + 'static;
@@ -81,14 +108,19 @@ fn write_planned<W: SqliteRegistryWrite>(connection: &Connection, project: Proje
     for prompt in &plan.prompts {
         // Also sets the project's revision to that of the prompt: there is no other writer.
         let tags = row::to_json(&prompt.tags)?;
-        SAVE.execute(connection, PromptParameters::values(project, prompt, &tags))?;
+        let labels = stored_labels(prompt)?;
+        SAVE.execute(connection, PromptParameters::values(project, prompt, &tags, labels.as_deref()))?;
     }
     for version in &plan.added {
         let variables = row::to_json(&version.variables)?;
-        ADD_VERSION.execute(connection, VersionParameters::values(version, &variables))?;
+        let content = stored_content(&version.content)?;
+        ADD_VERSION.execute(connection, VersionParameters::values(version, &variables, &content))?;
     }
     for (version, status) in &plan.statuses {
         SET_STATUS.execute(connection, [&version.to_string() as &dyn ToSql, &<&str>::from(status)])?;
+    }
+    for entry in &plan.log {
+        ADD_CHANGE.execute(connection, ChangeParameters::values(project, entry))?;
     }
     Ok(plan.answer)
 }

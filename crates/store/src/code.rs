@@ -1,7 +1,9 @@
 //! Registering the prompts that application code carries.
 
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
 use prompt_ledger_domain::prompt::TemplateFormat;
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::versioning::Registration;
 
 /// A RegisterCodePrompts request whose fields were checked and whose templates were parsed by the caller.
@@ -19,6 +21,8 @@ pub struct RegisterCode {
     pub repository: String,
     /// Commit in that repository; stored with new versions only.
     pub commit: String,
+    /// The key that asked, for the change log.
+    pub key: AskingKey,
 }
 
 /// One prompt of a batch.
@@ -26,13 +30,13 @@ pub struct RegisterCode {
 pub struct CodePrompt {
     /// Name of the prompt, unique within the project.
     pub name: String,
-    /// The template, byte for byte as sent.
-    pub template_source: String,
+    /// What the version is to hold; it passed `VersionContent::check`.
+    pub content: VersionContent,
     /// Whether the template is rendered by the ledger or opaque to it.
     pub template_format: TemplateFormat,
-    /// `versioning::checksum` of the template.
+    /// `VersionContent::checksum` of the content.
     pub checksum_hash: String,
-    /// Names that the template reads; empty for an opaque one.
+    /// Names that the template reads, placeholders among them; empty for an opaque one.
     pub variables: Vec<String>,
     /// Absent keeps the present one, empty clears it; written only where the registration changes a version or the
     /// active one.
@@ -41,6 +45,10 @@ pub struct CodePrompt {
     pub owner_team: Option<String>,
     /// Path of the source file in the repository; stored with a new version only.
     pub path: String,
+    /// Why the version is; stored with a new version only.
+    pub note: String,
+    /// Labels to point at the version with this content; they passed `label::check_names`.
+    pub labels: Vec<String>,
     /// Id for the prompt if the write creates it.
     pub prompt_id: PromptId,
     /// Id for the version if the write creates it.

@@ -1,17 +1,46 @@
 //! Executions, their attempts and their events.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use prompt_ledger_domain::execution::{CallTimeout, Event, Execution, Input, Params, Status};
+use prompt_ledger_domain::chat::ChatMessage;
+use prompt_ledger_domain::execution::{CallTimeout, Event, Execution, ExecutionMode, Input, Params, Status};
 pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecution};
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::{Result, Timestamp};
 
 /// The highest `executions.needs` that a worker of this release can serve. A claim skips executions with a larger
 /// value, so that older workers leave alone what later releases add.
-pub const CAPABILITY: i16 = 0;
+pub const CAPABILITY: i16 = 1;
+
+/// The [`CAPABILITY`] that a worker needs for this execution: 1 for what releases before could not send, so that their
+/// workers leave it alone; 0 for a text and for messages of role and content.
+#[must_use]
+pub fn needs(new: &NewExecution) -> i16 {
+    let is_plain = |message: &ChatMessage| {
+        let ChatMessage { role: _, content: _, parts, name, tool_calls, tool_call_id } = message;
+        parts.is_empty() && name.is_empty() && tool_calls.is_empty() && tool_call_id.is_empty()
+    };
+    let plain_input = match &new.input {
+        Input::Prompt(_) => true,
+        Input::Messages(messages) => messages.iter().all(is_plain),
+    };
+    i16::from(!(plain_input && new.rules.is_empty() && has_columns(&new.params)))
+}
+
+/// Whether every parameter that is set has a column of its own.
+pub(crate) fn has_columns(params: &Params) -> bool {
+    let Params { stop, seed, frequency_penalty, presence_penalty, reasoning_effort, extra, .. } = params;
+    stop.is_none()
+        && seed.is_none()
+        && frequency_penalty.is_none()
+        && presence_penalty.is_none()
+        && reasoning_effort.is_none()
+        && extra.is_empty()
+}
 
 /// The process that holds a running execution, and the lease it holds it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +115,8 @@ pub struct Claimed {
     pub price: Option<Price>,
     /// Parameters for the provider; absent ones are not sent.
     pub params: Params,
+    /// The tools and the form of the answer, for the provider.
+    pub rules: AnswerRules,
     /// Limit of each provider call.
     pub timeout: CallTimeout,
     /// Maximum number of retries: attempts after the first, without those handed back.
@@ -148,6 +179,18 @@ pub struct ExecutionFilter {
     pub start_time: Option<Timestamp>,
     /// Latest creation time, exclusive; absent for no bound.
     pub end_time: Option<Timestamp>,
+    /// The label that selected the version, as it was sent; empty for all.
+    pub label: String,
+    /// Name of the provider instance; empty for all.
+    pub provider: String,
+    /// Name of the model; empty for all.
+    pub model_name: String,
+    /// The stored word of an error; empty for all.
+    pub error_type: String,
+    /// Within the call or through the queue; absent for both.
+    pub mode: Option<ExecutionMode>,
+    /// Entries that the metadata has; none for all.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// Writes of executions. Every change of state writes the execution's next event (`sequence` 1, 2, 3, ... without gaps)

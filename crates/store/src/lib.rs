@@ -27,6 +27,7 @@ mod registry;
 pub mod rollup;
 pub mod rows;
 pub mod seed;
+mod transfer;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
 pub use analytics::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
@@ -36,6 +37,7 @@ pub use prompt_ledger_domain::execution::Event;
 pub use executions::{
     CAPABILITY, Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader,
     ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, NewExecution, QueueDepth, Recorded, Requeue,
+    needs,
 };
 pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
@@ -45,6 +47,7 @@ pub use registry::{
     ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
     ResolvedVersion, Revisions,
 };
+pub use transfer::{ImportPrompt, ImportVersion, Imported};
 
 /// All traits together: what a database crate implements.
 #[async_trait::async_trait]

@@ -1,6 +1,7 @@
 //! Models and their prices.
 
 use async_trait::async_trait;
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::ids::PriceId;
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::{Result, Timestamp};
@@ -33,6 +34,8 @@ pub struct PutModel {
     pub max_tokens: Option<i32>,
     /// Absent keeps the present value; a new model then streams.
     pub supports_streaming: Option<bool>,
+    /// What is absent keeps the present value; of a new model it is then not known.
+    pub capabilities: ModelCapabilities,
     /// Absent adds none; neither does one with the amounts that are in force at its `valid_from`.
     pub price: Option<NewPrice>,
 }

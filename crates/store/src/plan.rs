@@ -3,18 +3,25 @@
 
 mod change;
 mod code;
+mod import;
+mod log;
 
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
+use prompt_ledger_domain::label::{self, LabelTarget};
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
+use prompt_ledger_domain::prompt_log::ChangeEntry;
 use prompt_ledger_domain::versioning::{self, Content};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 
+use self::log::LoggedWrite;
 use crate::{NewPrice, PutModel, PutPrompt, PutResult};
 
-pub use change::change;
+pub use change::{ChangedState, change};
 pub use code::{FoundPrompt, Known, register};
+pub use import::import;
 
 /// The rows that a write changes, and its result.
 pub struct Plan<T> {
@@ -24,13 +31,15 @@ pub struct Plan<T> {
     pub added: Vec<Version>,
     /// Existing versions that get another status.
     pub statuses: Vec<(VersionId, VersionStatus)>,
+    /// Entries of the change log.
+    pub log: Vec<ChangeEntry>,
     /// The result for the caller, in the state after the write.
     pub answer: T,
 }
 
 impl<T> Plan<T> {
     fn nothing(answer: T) -> Self {
-        Self { prompts: Vec::new(), added: Vec::new(), statuses: Vec::new(), answer }
+        Self { prompts: Vec::new(), added: Vec::new(), statuses: Vec::new(), log: Vec::new(), answer }
     }
 
     /// Whether there is nothing to write. A version changes only together with its prompt. The result of an idle plan
@@ -68,6 +77,7 @@ pub fn put(
     };
     let mut prompt = described(before.cloned(), &project.name, &metadata, now);
     let found = known.as_ref().map(|known| (known.number, known.template_format));
+    let was = known.as_ref().map(|known| known.status);
     let content = versioning::content(prompt.latest_version, found, TemplateFormat::Handlebars)?;
     let (Content::New(number) | Content::Known(number)) = content;
     let activated = put.set_active && prompt.active_version != Some(number);
@@ -90,13 +100,20 @@ pub fn put(
             version
         }
     };
+    let target = LabelTarget { number, status: version.status, format: version.template_format };
+    for label in &put.labels {
+        label::point(&mut prompt, label, target, now, &put.created_by)?;
+    }
     let moved = before != Some(&prompt);
     let revision = counted(&mut prompt, project.revision, moved, now);
+    let write = LoggedWrite { key: &put.key, created_by: &put.created_by, note: &put.note, now };
+    let known = was.map(|status| (number, status));
+    let log = write.log(before, known, &prompt, Some((number, version.status)));
     let prompts = if moved { vec![prompt.clone()] } else { Vec::new() };
     let previous_version = before.and_then(|before| before.active_version);
     let version_change = !added.is_empty();
     let answer = PutResult { prompt, version, version_change, activated, previous_version, revision };
-    Ok(Plan { prompts, added, statuses, answer })
+    Ok(Plan { prompts, added, statuses, log, answer })
 }
 
 /// Plans [`PutModel`]: the new state of the model, and the price to add; nothing where nothing changes.
@@ -105,6 +122,7 @@ pub fn put_model(before: Option<&Model>, put: &PutModel, now: Timestamp) -> Opti
     model.discovered = false;
     model.max_tokens = put.max_tokens.or(model.max_tokens);
     model.supports_streaming = put.supports_streaming.unwrap_or(model.supports_streaming);
+    model.capabilities = model.capabilities.with(put.capabilities);
     let price = new_price(&model, put, now);
     if price.is_none() && before == Some(&model) {
         return None;
@@ -119,6 +137,7 @@ pub fn discovered(id: &ModelRef, now: Timestamp) -> Model {
         id: id.clone(),
         max_tokens: None,
         supports_streaming: true,
+        capabilities: ModelCapabilities::default(),
         prices: Vec::new(),
         discovered: true,
         created_at: now,
@@ -190,6 +209,7 @@ fn described(before: Option<Prompt>, project: &str, sent: &PromptMetadata<'_>, n
         created_at: now,
         updated_at: now,
         archived_at: None,
+        labels: Vec::new(),
     });
     for (field, sent) in [(&mut prompt.description, sent.description), (&mut prompt.owner_team, sent.owner_team)] {
         if let Some(sent) = sent {
@@ -208,12 +228,13 @@ fn version(prompt: &Prompt, number: i32, put: &PutPrompt, now: Timestamp) -> Ver
         prompt_id: prompt.id,
         number,
         status: if put.set_active { VersionStatus::Active } else { VersionStatus::Draft },
-        template_source: put.template_source.clone(),
+        content: put.content.clone(),
         template_format: TemplateFormat::Handlebars,
         checksum_hash: put.checksum_hash.clone(),
         variables: put.variables.clone(),
         created_by: put.created_by.clone(),
         created_at: now,
         source: Source::default(),
+        note: put.note.clone(),
     }
 }

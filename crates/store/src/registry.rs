@@ -2,21 +2,23 @@
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
+use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
 
-use crate::{RegisterCode, Registered};
+use crate::{ImportPrompt, Imported, RegisterCode, Registered};
 
 /// A PutPrompt request whose fields were checked and whose template was parsed by the caller.
 #[derive(Clone, Debug)]
 pub struct PutPrompt {
     /// Name of the prompt, unique within the project.
     pub name: String,
-    /// The template, byte for byte as sent; at most `limits::TEMPLATE_BYTES`.
-    pub template_source: String,
-    /// `versioning::checksum` of the template.
+    /// What the version is to hold; it passed `VersionContent::check`.
+    pub content: VersionContent,
+    /// `VersionContent::checksum` of the content.
     pub checksum_hash: String,
-    /// Names that the template reads; at most `limits::VARIABLES`.
+    /// Names that the template reads, placeholders among them; at most `limits::VARIABLES`.
     pub variables: Vec<String>,
     /// Absent keeps the present one, empty clears it.
     pub description: Option<String>,
@@ -26,8 +28,12 @@ pub struct PutPrompt {
     pub tags: Option<Vec<String>>,
     /// Author as stated by the caller, not verified; stored with a new version only.
     pub created_by: String,
+    /// Why the version is; stored with a new version only.
+    pub note: String,
     /// Whether the version with this content becomes the active one.
     pub set_active: bool,
+    /// Labels to point at the version with this content; they passed `label::check_names`.
+    pub labels: Vec<String>,
     /// Fail with PROMPT_EXISTS where the name is taken.
     pub create_only: bool,
     /// Fail with ETAG_MISMATCH where the prompt has another etag or does not exist; absent for no check.
@@ -36,6 +42,8 @@ pub struct PutPrompt {
     pub prompt_id: PromptId,
     /// Id for the version if the write creates it.
     pub version_id: VersionId,
+    /// The key that asked, for the change log.
+    pub key: AskingKey,
 }
 
 /// Result of [`Registry::put_prompt`].
@@ -78,7 +86,7 @@ pub struct ResolvedVersion {
 }
 
 /// A change of an existing prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PromptChange {
     /// Makes the version with this number the active one, forward or back, and sets its status to `active`. Full mode
     /// only; not for archived prompts or opaque versions.
@@ -86,6 +94,20 @@ pub enum PromptChange {
     /// Sets the status of the version with this number, by the rules of `versioning::set_status`. Full mode only; not
     /// for archived prompts.
     SetStatus(i32, VersionStatus),
+    /// Points the label at the version with this number, by the rules of `label::set`. Full mode only; not for archived
+    /// prompts.
+    SetLabel(String, i32),
+    /// Removes the label, in either mode; not for archived prompts.
+    RemoveLabel(String),
+    /// Writes metadata, in either mode: what is absent is kept. Not for archived prompts.
+    Describe {
+        /// Free text.
+        description: Option<String>,
+        /// The responsible team.
+        owner_team: Option<String>,
+        /// Words to find it by.
+        tags: Option<Vec<String>>,
+    },
     /// Archives the prompt, in either mode.
     Archive,
     /// Reverses [`Self::Archive`].
@@ -98,15 +120,19 @@ pub enum PromptChange {
 impl PromptChange {
     /// The version that has to be read to decide about the change.
     #[must_use]
-    pub fn selector(self) -> Selector {
+    pub fn selector(&self) -> Selector {
         match self {
-            Self::Activate(number) | Self::SetStatus(number, _) => Selector::Number(number),
-            Self::Archive | Self::Unarchive | Self::Migrate(_) => Selector::Active,
+            Self::Activate(number) | Self::SetStatus(number, _) | Self::SetLabel(_, number) => {
+                Selector::Number(*number)
+            }
+            Self::RemoveLabel(_) | Self::Describe { .. } | Self::Archive | Self::Unarchive | Self::Migrate(_) => {
+                Selector::Active
+            }
         }
     }
 }
 
-/// The arguments of [`Registry::change_prompt`].
+/// The arguments of [`Registry::change`].
 #[derive(Clone, Debug)]
 pub struct ChangeRequest {
     /// Name of the prompt.
@@ -115,15 +141,21 @@ pub struct ChangeRequest {
     pub etag: Option<String>,
     /// What to change.
     pub change: PromptChange,
+    /// Who changes it, as stated by the caller; empty for nobody.
+    pub created_by: String,
+    /// The key that asked, for the change log.
+    pub key: AskingKey,
 }
 
-/// Result of [`Registry::change_prompt`].
+/// Result of [`Registry::change`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changed {
     /// The prompt after the write.
     pub prompt: Prompt,
-    /// The version that was activated or whose status was set; absent for the other changes.
+    /// The version that was activated, labelled or whose status was set; absent for the other changes.
     pub version: Option<Version>,
+    /// The version that the label pointed at before; absent where it is new, and for changes of another kind.
+    pub previous_version: Option<i32>,
     /// The project's revision after the write.
     pub revision: i64,
 }
@@ -139,6 +171,13 @@ pub struct PromptFilter {
     pub name_prefix: String,
     /// Whether archived prompts are listed too.
     pub include_archived: bool,
+    /// One of its tags, matched exactly; empty for all.
+    pub tag: String,
+    /// Words that its name or its description holds, in lower case; none for all. SQLite compares letters beyond ASCII as
+    /// they are.
+    pub words: Vec<String>,
+    /// One of its own labels; empty for all.
+    pub label: String,
 }
 
 /// Counters of writes, which caches compare with the values that they were filled at.
@@ -152,8 +191,8 @@ pub struct Revisions {
     pub projects: Vec<(ProjectId, i64)>,
 }
 
-/// Prompts and versions. Version numbers of a prompt are consecutive, also under concurrent writes. Every write to a
-/// prompt takes the project's next revision in the same transaction. A name unknown to the project is PROMPT_NOT_FOUND.
+/// Prompts and versions, and the log of their changes, which each write extends in its transaction. Version numbers of a
+/// prompt are consecutive, also under concurrent writes. Every write to a prompt takes the project's next revision in the same transaction. A name unknown to the project is PROMPT_NOT_FOUND.
 #[async_trait]
 pub trait Registry: Send + Sync {
     /// Registers a content under a name, and creates the prompt where it does not exist. A request that would change
@@ -165,6 +204,10 @@ pub trait Registry: Send + Sync {
     /// versions, and every prompt that changes takes a revision of its own. MODE_MISMATCH for any full-mode prompt is
     /// checked first, then PROMPT_ARCHIVED. A batch that changes nothing takes no lock and writes nothing.
     async fn register_code(&self, project: ProjectId, code: RegisterCode) -> Result<Registered>;
+
+    /// Imports a prompt: an absent one becomes a copy; to an existing one the contents that it does not have are appended,
+    /// and nothing is moved unasked. MODE_MISMATCH, PROMPT_ARCHIVED, and what a label may not point at.
+    async fn import_prompt(&self, project: ProjectId, import: ImportPrompt) -> Result<Imported>;
 
     /// Names and modes of those of these prompts that exist, in no order.
     async fn modes(&self, project: ProjectId, names: &[&str]) -> Result<Vec<(String, Mode)>>;
@@ -197,13 +240,18 @@ pub trait Registry: Send + Sync {
     /// Changes an existing prompt. ETAG_MISMATCH where `etag` is given and not the present one; MODE_MISMATCH,
     /// PROMPT_ARCHIVED and others by the kind of change, as [`PromptChange`] says. A change to the state that the
     /// prompt already has writes nothing and keeps the etag.
-    async fn change_prompt(
+    async fn change(&self, project: ProjectId, asked: ChangeRequest) -> Result<Changed>;
+
+    /// Up to `limit` entries of the change log, newest first, and the project's revision: of one prompt unless `name` is
+    /// empty, of these kinds unless there are none, before an entry's (revision, position).
+    async fn prompt_changes(
         &self,
         project: ProjectId,
         name: &str,
-        etag: Option<&str>,
-        change: PromptChange,
-    ) -> Result<Changed>;
+        kinds: &[ChangeKind],
+        before: Option<(i64, i32)>,
+        limit: usize,
+    ) -> Result<(Vec<ChangeEntry>, i64)>;
 
     /// The present revisions of keys, of models, and of these projects.
     async fn revisions(&self, projects: &[ProjectId]) -> Result<Revisions>;

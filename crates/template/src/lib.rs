@@ -8,6 +8,8 @@
 //! | `parse` | builds the tree: resolves names to scopes, collects variables |
 //! | `tree` | the parsed template |
 //! | `render` | one walk over the tree, with the values of one request |
+//! | [`chat`] | templates of chats |
+//! | [`content`] | templates of versions: a text or a chat |
 //! | `budget` | the limit on the steps of a walk |
 //! | `view` | the values that a walk meets |
 //! | `faults` | missing values and values of the wrong kind |
@@ -24,6 +26,8 @@
 #![cfg_attr(test, allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "tests measure time"))]
 
 mod budget;
+pub mod chat;
+pub mod content;
 mod faults;
 mod likeness;
 mod lookalike;
@@ -64,6 +68,17 @@ pub struct Variable {
     pub name: String,
     /// Whether rendering fails without it; always true so far.
     pub required: bool,
+    /// What its value is.
+    pub kind: VariableKind,
+}
+
+/// What the value of a variable is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VariableKind {
+    /// A value that a template prints, tests or walks.
+    Text,
+    /// A list of messages, for a placeholder of a chat.
+    Messages,
 }
 
 /// A rendered prompt. Its `Debug` form holds no text of the prompt.

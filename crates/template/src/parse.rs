@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Variable;
 use super::reference::{self, Reference, Start, Word};
 use super::scan::{self, ALLOWED, Grammar, Parsed, Piece, Sigil, SplitSource, Tag, refuse};
 use super::tree::{If, Local, Node, Scope, Term, ValuePath, allocated};
+use super::{Variable, VariableKind};
 use prompt_ledger_domain::{limits, text};
 
 pub(super) struct Tree {
@@ -275,7 +275,7 @@ impl<'a> Parser<'a> {
         }
         self.seen.insert(Arc::clone(name));
         self.bytes += size_of::<Variable>() + allocated(name.len());
-        self.variables.push(Variable { name: name.to_string(), required: true });
+        self.variables.push(Variable { name: name.to_string(), required: true, kind: VariableKind::Text });
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! every missing variable. It counts its steps, and stops printing when the prompt is full.
 
 use std::fmt::{self, Write};
+use std::mem;
 
 use serde_json::{Map, Value};
 
@@ -19,17 +20,50 @@ pub(super) fn render(
     variables: &Map<String, Value>,
     go_on: &dyn Fn() -> bool,
 ) -> (usize, Result<Rendered, BudgetStop>) {
-    let mut walk = Walk {
-        frames: vec![Frame { found: Lookup::Here(View::Root(variables)), over: None, item: None }],
-        live: true,
-        budget: StepBudget::new(go_on),
-        prompt: Rendered { text: String::new(), truncated: false },
-        faults: Faults::default(),
-    };
+    let mut walk = Walk::new(variables, go_on);
     let walked = walk.nodes(nodes);
     let Walk { budget, prompt, faults, .. } = walk;
     let rendered = walked.and_then(|()| faults.finish().map_err(BudgetStop::Refused)).map(|()| prompt);
     (budget.spent(), rendered)
+}
+
+/// Several templates rendered with the same values, within the limits of one: on steps, faults and text.
+pub(super) struct Renderings<'a, 'b> {
+    walk: Walk<'a, 'b>,
+    variables: &'a Map<String, Value>,
+}
+
+impl<'a, 'b> Renderings<'a, 'b> {
+    pub(super) fn new(variables: &'a Map<String, Value>, go_on: &'b dyn Fn() -> bool) -> Self {
+        Self { walk: Walk::new(variables, go_on), variables }
+    }
+
+    /// The text of one template; not whole where a value is missing or wrong, or the room for text is used up.
+    pub(super) fn text(&mut self, nodes: &'a [Node]) -> Walked<String> {
+        self.walk.nodes(nodes)?;
+        let text = mem::take(&mut self.walk.prompt.text);
+        self.walk.room -= text.len();
+        Ok(text)
+    }
+
+    /// The value of a variable that is not for a template; records it where it is missing.
+    pub(super) fn value(&mut self, name: &str) -> Walked<Option<&'a Value>> {
+        let found = self.variables.get(name);
+        if found.is_none() {
+            self.walk.budget.spend(FAULT_STEPS)?;
+            let mut path = Path::new();
+            path.extend([name]);
+            self.walk.faults.missing(path, Some((self.variables, name)));
+        }
+        Ok(found)
+    }
+
+    /// Whether a text was cut; fails where a value was missing or wrong.
+    pub(super) fn finish(self) -> Walked<bool> {
+        let Walk { prompt, faults, .. } = self.walk;
+        faults.finish().map_err(BudgetStop::Refused)?;
+        Ok(prompt.truncated)
+    }
 }
 
 type Walked<T> = Result<T, BudgetStop>;
@@ -41,12 +75,15 @@ struct Walk<'a, 'b> {
     live: bool,
     budget: StepBudget<'b>,
     prompt: Rendered,
+    /// The most bytes of the prompt.
+    room: usize,
     faults: Faults,
 }
 
 /// Writes JSON fragment by fragment, until the prompt is full or the budget spent.
 struct Printer<'p, 'b> {
     prompt: &'p mut Rendered,
+    room: usize,
     budget: &'p mut StepBudget<'b>,
     stopped: Walked<()>,
 }
@@ -54,13 +91,13 @@ struct Printer<'p, 'b> {
 impl fmt::Write for Printer<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.stopped = self.budget.spend(1 + steps_of(text.len()));
-        if self.stopped.is_ok() && append(self.prompt, text) { Ok(()) } else { Err(fmt::Error) }
+        if self.stopped.is_ok() && append(self.prompt, self.room, text) { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
-/// Appends to the prompt, cut at [`limits::PROMPT_BYTES`]. Returns false where it was cut.
-fn append(prompt: &mut Rendered, text: &str) -> bool {
-    let fits = text::cut(text, limits::PROMPT_BYTES - prompt.text.len());
+/// Appends to the prompt, cut at `room` bytes. Returns false where it was cut.
+fn append(prompt: &mut Rendered, room: usize, text: &str) -> bool {
+    let fits = text::cut(text, room - prompt.text.len());
     prompt.text.push_str(fits);
     prompt.truncated = fits.len() < text.len();
     !prompt.truncated
@@ -96,7 +133,18 @@ enum Lookup<'a> {
 /// Steps of a fault, besides one per name in its path: it is formatted, hashed and kept.
 const FAULT_STEPS: usize = 8;
 
-impl<'a> Walk<'a, '_> {
+impl<'a, 'b> Walk<'a, 'b> {
+    fn new(variables: &'a Map<String, Value>, go_on: &'b dyn Fn() -> bool) -> Self {
+        Self {
+            frames: vec![Frame { found: Lookup::Here(View::Root(variables)), over: None, item: None }],
+            live: true,
+            budget: StepBudget::new(go_on),
+            prompt: Rendered { text: String::new(), truncated: false },
+            room: limits::PROMPT_BYTES,
+            faults: Faults::default(),
+        }
+    }
+
     fn nodes(&mut self, nodes: &'a [Node]) -> Walked<()> {
         for node in nodes {
             self.budget.spend(1)?;
@@ -128,7 +176,7 @@ impl<'a> Walk<'a, '_> {
     fn write(&mut self, text: &str) -> Walked<()> {
         if self.prints() {
             self.budget.spend(steps_of(text.len().min(limits::PROMPT_BYTES)))?;
-            append(&mut self.prompt, text);
+            append(&mut self.prompt, self.room, text);
         }
         Ok(())
     }
@@ -148,8 +196,8 @@ impl<'a> Walk<'a, '_> {
         if let Lookup::Here(view) = self.term(term)?
             && self.prints()
         {
-            let Self { prompt, budget, .. } = self;
-            let mut printer = Printer { prompt, budget, stopped: Ok(()) };
+            let Self { prompt, budget, room, .. } = self;
+            let mut printer = Printer { prompt, room: *room, budget, stopped: Ok(()) };
             // It fails when the prompt is full (`truncated` is set) or the budget is spent (`stopped` is an error).
             let _ = write!(printer, "{view}");
             printer.stopped?;

@@ -1,6 +1,7 @@
 //! Tables of templates, values and expected results.
 
 mod bounds;
+mod chats;
 mod grammars;
 mod likeness;
 mod lookalikes;

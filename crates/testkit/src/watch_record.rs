@@ -26,6 +26,10 @@ pub struct WatchRecord {
     pub text: String,
     /// Deltas read.
     pub deltas: usize,
+    /// The tool calls of that attempt so far, from deltas.
+    pub calls: Vec<v1::ToolCall>,
+    /// The index of each delta of a call, in order.
+    pub call_deltas: Vec<i32>,
     /// Heartbeats read.
     pub heartbeats: usize,
     /// The execution in the terminal event; absent before it.
@@ -124,8 +128,8 @@ impl WatchRecord {
                 if snapshot.through_sequence > 0 {
                     assert!(self.cursor <= snapshot.through_sequence, "{snapshot:?} is behind {self:?}");
                 }
-                // A new stream sends the text so far from its beginning.
-                (self.attempt, self.text) = (0, String::new());
+                // A new stream sends the text and the calls so far from their beginning.
+                self.begin(0);
                 self.snapshot = Some(snapshot.clone());
             }
             Kind::StateChanged(changed) => {
@@ -138,7 +142,7 @@ impl WatchRecord {
             Kind::TextDelta(delta) => {
                 if delta.attempt != self.attempt {
                     assert!(delta.attempt > self.attempt, "{delta:?} after {self:?}");
-                    (self.attempt, self.text) = (delta.attempt, String::new());
+                    self.begin(delta.attempt);
                 }
                 assert_eq!(usize::try_from(delta.offset), Ok(self.text.len()), "{delta:?} after {self:?}");
                 self.text.push_str(&delta.text);
@@ -148,8 +152,35 @@ impl WatchRecord {
                 assert_eq!(heartbeat.through_sequence, self.cursor, "{self:?}");
                 self.heartbeats += 1;
             }
+            Kind::ToolCallDelta(delta) => {
+                if delta.attempt != self.attempt {
+                    assert!(delta.attempt > self.attempt, "{delta:?} after {self:?}");
+                    self.begin(delta.attempt);
+                }
+                self.call(delta);
+            }
             Kind::Synced(_) => panic!("a stream about one execution is synced: {event:?}"),
         }
+    }
+
+    /// Drops what an attempt wrote, for that of another one.
+    fn begin(&mut self, attempt: i32) {
+        (self.attempt, self.text, self.calls) = (attempt, String::new(), Vec::new());
+    }
+
+    fn call(&mut self, delta: &v1::ExecutionToolCallDelta) {
+        let index = usize::try_from(delta.index).expect("an index is 0 or more");
+        if index == self.calls.len() {
+            assert!(delta.offset == 0 && !delta.name.is_empty(), "a call begins at 0, with its name: {delta:?}");
+            let v1::ExecutionToolCallDelta { id, name, .. } = delta.clone();
+            self.calls.push(v1::ToolCall { id, name, arguments: String::new() });
+        } else {
+            assert!(delta.id.is_empty() && delta.name.is_empty(), "{delta:?} after {self:?}");
+        }
+        let had = self.calls.get(index).map(|call| call.arguments.len());
+        assert_eq!(usize::try_from(delta.offset).ok(), had, "{delta:?} after {self:?}");
+        self.calls[index].arguments.push_str(&delta.arguments);
+        self.call_deltas.push(delta.index);
     }
 
     /// The statuses of all events, in order.

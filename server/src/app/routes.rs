@@ -61,8 +61,12 @@ pub(super) fn routes(
         running: engine.running.clone(),
         intake: Arc::new(Intake::new(config.request_buffer, config.request_read_timeout)),
     };
-    let code = CodeRegistrationApi { registry: Arc::clone(&registry), executions: Arc::clone(executions) };
-    let registry = RegistryApi { registry, models };
+    let code = CodeRegistrationApi {
+        registry: Arc::clone(&registry),
+        executions: Arc::clone(executions),
+        models: Arc::clone(&models),
+    };
+    let registry = RegistryApi { registry, models, default_model: executions.default_model.clone() };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),
@@ -106,10 +110,12 @@ fn limited<T: Limited>(service: T) -> T {
     service.limited()
 }
 
-/// The descriptors that reflection serves: the contract, health, and reflection itself in both versions.
+/// The descriptors that reflection serves: the contract, health, reflection itself in both versions, and the details of
+/// errors, so that clients such as grpcurl show reasons.
 fn described() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(prompt_ledger_proto::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)

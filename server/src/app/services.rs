@@ -86,6 +86,7 @@ pub(super) fn services(
         hub,
         streams: StreamLimits::new(config.watch.clone(), engine.drain.refuse.clone()),
         running: engine.running.clone(),
+        draining: engine.drain.refuse.clone(),
         default_model: config.execution.default_model.clone(),
     });
     let refresh = Refresh {

@@ -64,7 +64,7 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
     let id = ran.execution.unwrap_or_default().execution_id;
     println!("4. RunExecution -> {id}");
 
-    let read = v1::GetExecutionRequest { execution_id: id, view: v1::ExecutionView::Full.into() };
+    let read = v1::GetExecutionRequest { execution_id: id, view: v1::ExecutionView::Full.into(), ..Default::default() };
     let execution = executions.get_execution(read).await?.into_inner().execution.unwrap_or_default();
     let model = execution.model.clone().unwrap_or_default();
     println!("5. GetExecution: its life");

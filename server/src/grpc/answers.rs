@@ -51,12 +51,14 @@ pub(super) struct Told(pub(super) String);
 
 /// Whether the path's responses are pages or executions with their texts.
 fn is_large_read(path: &str) -> bool {
-    const METHODS: [&str; 8] = [
+    const METHODS: [&str; 10] = [
+        "BatchGetPrompts",
         "GetExecution",
         "GetPromptAnalytics",
         "GetPromptHistory",
         "ListExecutions",
         "ListModels",
+        "ListPromptChanges",
         "ListPrompts",
         "ListVersions",
         "QueryUsage",
@@ -66,8 +68,8 @@ fn is_large_read(path: &str) -> bool {
 
 /// Whether this path answers with a stream, or is not of this contract.
 pub(super) fn is_stream(path: &str) -> bool {
-    const METHODS: [&str; 5] =
-        ["StreamCodePrompt", "StreamExecution", "WatchExecution", "WatchExecutions", "WatchPrompts"];
+    const METHODS: [&str; 6] =
+        ["ExportPrompts", "StreamCodePrompt", "StreamExecution", "WatchExecution", "WatchExecutions", "WatchPrompts"];
     method(path).is_none_or(|method| METHODS.contains(&method))
 }
 

@@ -13,11 +13,13 @@ use super::inline_call::{InlineCall, inline_call, told};
 use super::streaming::ResponseStream;
 use super::{into_parts, respond, status};
 use crate::service::execution::Ran;
-use crate::service::{Caller, ExecutionService, RegistryService};
+use crate::service::registry::Carried;
+use crate::service::{Caller, ExecutionService, ModelService, RegistryService};
 
 pub struct CodeRegistrationApi {
     pub registry: Arc<RegistryService>,
     pub executions: Arc<ExecutionService>,
+    pub models: Arc<ModelService>,
 }
 
 impl CodeRegistrationApi {
@@ -26,7 +28,14 @@ impl CodeRegistrationApi {
         caller: &Caller,
         sent: v1::RegisterCodePromptsRequest,
     ) -> Result<v1::RegisterCodePromptsResponse> {
-        let (registered, revision) = self.registry.register_code(caller.project.id, code::code(sent)).await?;
+        let carried = code::code(sent, caller.asking_key());
+        let tuned = |prompt: &Carried| prompt.content.config.model.is_some().then(|| prompt.content.clone());
+        let tuned: Vec<_> = carried.prompts.iter().map(tuned).collect();
+        let (mut registered, revision) = self.registry.register_code(caller.project.id, carried).await?;
+        let tuned: Vec<_> = tuned.iter().map(Option::as_ref).collect();
+        for (one, doubts) in registered.iter_mut().zip(self.models.doubts(&tuned).await) {
+            one.warnings.extend(doubts);
+        }
         Ok(v1::RegisterCodePromptsResponse {
             registered: registered.into_iter().map(code::registered).collect(),
             revision,

@@ -1,15 +1,18 @@
 //! ExecutionService.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
-use prompt_ledger_domain::{Result, Timestamp, page};
+use prompt_ledger_domain::{Error, Result, Timestamp, page};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::convert::time::{length, timestamp};
 use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
 use super::inline_call::{inline_call, told};
@@ -17,13 +20,31 @@ use super::streaming::{ResponseStream, about_all, about_one};
 use super::{into_parts, respond, status};
 use crate::service::{Caller, ExecutionService, PageReader};
 
+/// The longest that GetExecution waits for an end.
+const MOST_WAIT: Duration = Duration::from_secs(60);
+
 pub struct ExecutionApi {
     pub service: Arc<ExecutionService>,
 }
 
 impl ExecutionApi {
-    async fn get(&self, caller: &Caller, sent: v1::GetExecutionRequest) -> Result<v1::GetExecutionResponse> {
+    /// `deadline` is the caller's own.
+    async fn get(
+        &self,
+        caller: &Caller,
+        sent: v1::GetExecutionRequest,
+        deadline: Option<Deadline>,
+    ) -> Result<v1::GetExecutionResponse> {
         let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let wait = sent.wait.map(|wait| length("wait", wait)).transpose()?.unwrap_or_default();
+        if wait > MOST_WAIT {
+            return Err(Error::invalid("wait", format!("is {wait:?}; at most {} s are allowed", MOST_WAIT.as_secs())));
+        }
+        if !wait.is_zero() {
+            let until = Instant::now() + wait;
+            let until = deadline.map_or(until, |deadline| until.min(deadline.stop_by));
+            self.service.wait_for_end(caller.project.id, id, until).await?;
+        }
         let mut found = self.service.reader.get(caller.project.id, id).await?;
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
             found.texts = None;
@@ -100,6 +121,9 @@ impl Api for ExecutionApi {
             execution_id: submitted.execution.id.to_string(),
             status: execution::status(submitted.execution.status).into(),
             reused: submitted.reused,
+            prompt_name: submitted.execution.prompt_name,
+            version_number: submitted.execution.version_number,
+            created_at: Some(timestamp(submitted.execution.created_at)),
         }))
     }
 
@@ -107,8 +131,9 @@ impl Api for ExecutionApi {
         &self,
         request: Request<v1::GetExecutionRequest>,
     ) -> Result<Response<v1::GetExecutionResponse>, Status> {
+        let deadline = request.extensions().get::<Deadline>().copied();
         let (caller, sent) = into_parts(request)?;
-        respond(self.get(&caller, sent).await)
+        respond(self.get(&caller, sent, deadline).await)
     }
 
     async fn list_executions(

@@ -1,47 +1,58 @@
 //! RegistryService.
 
+mod changes;
+mod render;
+mod transfer;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
+use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::field::Name;
-use prompt_ledger_domain::prompt::Selector;
-use prompt_ledger_domain::spec::SpecSelector;
-use prompt_ledger_domain::{Error, Result, field, limits, page};
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::{Result, field, limits, page};
+use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
-use prompt_ledger_proto::v1::{self, put_prompt_request};
 use prompt_ledger_store::{Changed, PromptChange, PromptFilter, PromptWithActive, ResolvedVersion};
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
-use super::convert::{known, model, prompt, required, structs};
+use super::convert::{content, known, model, prompt, required};
 use super::{into_parts, respond, status};
-use crate::service::registry::{PromptHistory, Put, VersionPage};
+use crate::service::registry::{PromptHistory, Put, VersionPage, WrittenBy};
 use crate::service::{Caller, ModelService, PageReader, RegistryService};
 
 pub struct RegistryApi {
     pub registry: Arc<RegistryService>,
     pub models: Arc<ModelService>,
+    /// What a version without a model of its own is executed with; absent: nothing.
+    pub default_model: Option<ModelRef>,
 }
 
 impl RegistryApi {
     async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
-        let template_source = sent.template.map(|put_prompt_request::Template::TemplateSource(text)| text);
+        let mut violations = Violations::default();
         let put = Put {
             name: sent.name,
-            template_source,
+            content: content::put("", sent.template, sent.config, &mut violations),
             description: sent.description,
             owner_team: sent.owner_team,
             tags: sent.tags.map(|tags| tags.values),
             created_by: sent.created_by,
+            note: sent.note,
             set_active: sent.set_active,
+            labels: sent.labels,
             create_only: sent.create_only,
             etag: sent.etag,
+            key: caller.asking_key(),
+            violations,
         };
-        let (result, warnings) = self.registry.put(caller.project.id, put).await?;
+        let (result, mut warnings) = self.registry.put(caller.project.id, put).await?;
+        warnings.extend(self.models.doubts(&[Some(&result.version.content)]).await.into_iter().flatten());
         Ok(v1::PutPromptResponse {
-            version: Some(prompt::version(result.version, &result.prompt.name)),
+            version: Some(prompt::version(result.version, &result.prompt)),
             prompt: Some(prompt::prompt(result.prompt)),
             version_change: result.version_change,
             activated: result.activated,
@@ -54,7 +65,7 @@ impl RegistryApi {
         let entry = self.registry.get(caller.project.id, &sent.name, sent.min_revision).await?;
         let found = &entry.found;
         Ok(v1::GetPromptResponse {
-            active_version: found.active.clone().map(|version| prompt::version(version, &found.prompt.name)),
+            active_version: found.active.clone().map(|version| prompt::version(version, &found.prompt)),
             prompt: Some(prompt::prompt(found.prompt.clone())),
             revision: found.revision,
         })
@@ -64,13 +75,18 @@ impl RegistryApi {
         let mode = prompt::mode_filter(known("mode", sent.mode)?);
         let archived = if sent.include_archived { "archived" } else { "" };
         let mode_word = mode.map_or("", <&str>::from);
-        let scope = ["prompts", &caller.project.name, mode_word, &sent.owner_team, &sent.name_prefix, archived];
+        let (tag, query, label) = (sent.tag, sent.query, sent.label);
+        let (team, prefix) = (&*sent.owner_team, &*sent.name_prefix);
+        let scope = ["prompts", &caller.project.name, mode_word, team, prefix, archived, &tag, &query, &label];
         let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let filter = &PromptFilter {
             mode,
             owner_team: field::text("owner_team", sent.owner_team, limits::SHORT_TEXT_BYTES)?,
             name_prefix: field::text("name_prefix", sent.name_prefix, limits::NAME_BYTES)?,
             include_archived: sent.include_archived,
+            tag: field::text("tag", tag, limits::TAG_BYTES)?,
+            words: words(&field::text("query", query, limits::SHORT_TEXT_BYTES)?),
+            label: field::text("label", label, limits::NAME_BYTES)?,
         };
         let read_at = &AtomicI64::new(i64::MAX);
         let fetch = async |after: Option<String>, limit| {
@@ -80,7 +96,7 @@ impl RegistryApi {
             let (found, revision) = self.registry.list(caller.project.id, filter, after.as_deref(), limit).await?;
             read_at.fetch_min(revision, Ordering::Relaxed);
             let row = |found: PromptWithActive| {
-                let version = found.active.map(|version| prompt::version(version, &found.prompt.name));
+                let version = found.active.map(|version| prompt::version(version, &found.prompt));
                 (prompt::prompt(found.prompt), version)
             };
             Ok(found.into_iter().map(row).collect())
@@ -100,10 +116,11 @@ impl RegistryApi {
     }
 
     async fn version(&self, caller: &Caller, sent: v1::GetVersionRequest) -> Result<v1::GetVersionResponse> {
-        let selector = selector(&sent.name, sent.selector.map(prompt::version_selector))?;
-        let resolved = self.registry.version(caller.project.id, &sent.name, &selector, sent.min_revision).await?;
+        let selector = prompt::selector(&sent.name, sent.selector.map(prompt::version_selector))?;
+        let resolved =
+            self.registry.version(caller.project.id, &sent.name, selector.as_ref(), sent.min_revision).await?;
         let ResolvedVersion { prompt: of, version, revision } = resolved.found;
-        Ok(v1::GetVersionResponse { version: Some(prompt::version(version, &of.name)), revision })
+        Ok(v1::GetVersionResponse { version: Some(prompt::version(version, &of)), revision })
     }
 
     async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
@@ -111,7 +128,8 @@ impl RegistryApi {
         let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let VersionPage { versions, next_page_token, revision } =
             self.registry.versions(caller.project.id, &sent.name, asked).await?;
-        let versions = versions.into_iter().map(|version| prompt::version(version, &sent.name)).collect();
+        let entry = self.registry.get(caller.project.id, &sent.name, None).await?;
+        let versions = versions.into_iter().map(|version| prompt::version(version, &entry.found.prompt)).collect();
         Ok(v1::ListVersionsResponse { versions, next_page_token, revision })
     }
 
@@ -126,7 +144,7 @@ impl RegistryApi {
         let PromptHistory { prompt: of, page, counts } =
             self.registry.history(caller.project.id, &sent.name, mode, asked).await?;
         let counted =
-            |(version, count)| v1::PromptVersion { execution_count: Some(count), ..prompt::version(version, &of.name) };
+            |(version, count)| v1::PromptVersion { execution_count: Some(count), ..prompt::version(version, &of) };
         Ok(v1::GetPromptHistoryResponse {
             mode: prompt::mode(of.mode).into(),
             current_version: of.active_version,
@@ -134,24 +152,6 @@ impl RegistryApi {
             next_page_token: page.next_page_token,
             revision: page.revision,
             prompt_name: of.name,
-        })
-    }
-
-    async fn render(&self, caller: &Caller, sent: v1::RenderPromptRequest) -> Result<v1::RenderPromptResponse> {
-        let bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
-        field::size("variables", bytes, limits::VARIABLES_BYTES)?;
-        let project = caller.project.id;
-        let fields = sent.variables.unwrap_or_default();
-        let (variables, violations) = structs::read(&self.registry.cpu, project, "variables", fields, bytes).await?;
-        let variables = violations.finish(Some(variables))?;
-        let selector = selector(&sent.name, sent.selector.map(prompt::render_selector))?;
-        let (rendered, found) =
-            self.registry.render(project, &sent.name, &selector, variables, bytes, sent.min_revision).await?;
-        Ok(v1::RenderPromptResponse {
-            rendered_prompt: rendered.text,
-            prompt_truncated: rendered.truncated,
-            version: Some(prompt::version(found.version, &found.prompt.name)),
-            revision: found.revision,
         })
     }
 
@@ -167,20 +167,12 @@ impl RegistryApi {
     }
 }
 
-fn version_number(number: i32) -> Result<i32> {
-    match number {
-        1.. => Ok(number),
-        _ => Err(Error::invalid("version_number", format!("is {number}; versions are counted from 1"))),
-    }
+/// The words of a query, in lower case.
+fn words(query: &str) -> Vec<String> {
+    query.split_whitespace().map(str::to_lowercase).collect()
 }
 
-/// The selector of a request; the active version where it has none. INVALID_FIELD where `name` is no name.
-fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Selector> {
-    Name::parse("name", name)?;
-    sent.map_or(Ok(Selector::Active), |selector| selector.resolve(name))
-}
-
-type WatchPromptsStream = Pin<Box<dyn Stream<Item = Result<v1::WatchPromptsResponse, Status>> + Send>>;
+type BoxedMessages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl Api for RegistryApi {
@@ -237,11 +229,11 @@ impl Api for RegistryApi {
         request: Request<v1::SetActiveVersionRequest>,
     ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, etag) = (caller.project.id, sent.etag.as_deref());
-        let activate = version_number(sent.version_number).map(PromptChange::Activate);
-        let changed = self.registry.change_prompt(project, &sent.name, etag, activate).await;
+        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+        let activate = prompt::version_number(sent.version_number).map(PromptChange::Activate);
+        let changed = self.registry.change_prompt(project, &sent.name, sent.etag, activate, by).await;
         respond(changed.map(|changed| v1::SetActiveVersionResponse {
-            active_version: changed.version.map(|version| prompt::version(version, &sent.name)),
+            active_version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
             prompt: Some(prompt::prompt(changed.prompt)),
             revision: changed.revision,
         }))
@@ -255,12 +247,12 @@ impl Api for RegistryApi {
         let set = async {
             let status = known("status", sent.status).map(prompt::wanted_status);
             let status = status.and_then(|status| required("status", status));
-            let (project, etag) = (caller.project.id, sent.etag.as_deref());
-            let set = version_number(sent.version_number)
+            let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+            let set = prompt::version_number(sent.version_number)
                 .and_then(|number| status.map(|status| PromptChange::SetStatus(number, status)));
-            let changed = self.registry.change_prompt(project, &sent.name, etag, set).await?;
+            let changed = self.registry.change_prompt(project, &sent.name, sent.etag, set, by).await?;
             Ok(v1::SetVersionStatusResponse {
-                version: changed.version.map(|version| prompt::version(version, &sent.name)),
+                version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
                 prompt: Some(prompt::prompt(changed.prompt)),
                 revision: changed.revision,
             })
@@ -273,8 +265,8 @@ impl Api for RegistryApi {
         request: Request<v1::ArchivePromptRequest>,
     ) -> Result<Response<v1::ArchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, etag) = (caller.project.id, sent.etag.as_deref());
-        let changed = self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Archive)).await;
+        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+        let changed = self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Archive), by).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
@@ -286,8 +278,9 @@ impl Api for RegistryApi {
         request: Request<v1::UnarchivePromptRequest>,
     ) -> Result<Response<v1::UnarchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, etag) = (caller.project.id, sent.etag.as_deref());
-        let changed = self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Unarchive)).await;
+        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+        let changed =
+            self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Unarchive), by).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
             revision,
@@ -301,8 +294,8 @@ impl Api for RegistryApi {
         let (caller, sent) = into_parts(request)?;
         let migrate = async {
             let mode = required("mode", prompt::mode_filter(known("mode", sent.mode)?))?;
-            let (project, etag) = (caller.project.id, sent.etag.as_deref());
-            self.registry.change_prompt(project, &sent.name, etag, Ok(PromptChange::Migrate(mode))).await
+            let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+            self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Migrate(mode)), by).await
         };
         respond(migrate.await.map(|changed| v1::MigratePromptModeResponse {
             prompt: Some(prompt::prompt(changed.prompt)),
@@ -318,10 +311,70 @@ impl Api for RegistryApi {
         respond(self.render(&caller, sent).await)
     }
 
-    type WatchPromptsStream = WatchPromptsStream;
+    type WatchPromptsStream = BoxedMessages<v1::WatchPromptsResponse>;
 
-    async fn watch_prompts(&self, _: Request<v1::WatchPromptsRequest>) -> Result<Response<WatchPromptsStream>, Status> {
+    async fn watch_prompts(
+        &self,
+        _: Request<v1::WatchPromptsRequest>,
+    ) -> Result<Response<Self::WatchPromptsStream>, Status> {
         Err(status::unimplemented(status::WATCH_PROMPTS))
+    }
+
+    type ExportPromptsStream = BoxedMessages<v1::ExportPromptsResponse>;
+
+    async fn export_prompts(
+        &self,
+        request: Request<v1::ExportPromptsRequest>,
+    ) -> Result<Response<Self::ExportPromptsStream>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        let exported = self.export(&caller, sent).await.map_err(status::status)?;
+        let boxed: Self::ExportPromptsStream = Box::pin(exported.map(|message| message.map_err(status::status)));
+        Ok(Response::new(boxed))
+    }
+
+    async fn import_prompts(
+        &self,
+        request: Request<v1::ImportPromptsRequest>,
+    ) -> Result<Response<v1::ImportPromptsResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.import(&caller, sent).await)
+    }
+
+    async fn update_prompt(
+        &self,
+        request: Request<v1::UpdatePromptRequest>,
+    ) -> Result<Response<v1::UpdatePromptResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.describe(&caller, sent).await)
+    }
+
+    async fn batch_get_prompts(
+        &self,
+        request: Request<v1::BatchGetPromptsRequest>,
+    ) -> Result<Response<v1::BatchGetPromptsResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.batch(&caller, sent).await)
+    }
+
+    async fn set_label(&self, request: Request<v1::SetLabelRequest>) -> Result<Response<v1::SetLabelResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.set_label_to(&caller, sent).await)
+    }
+
+    async fn remove_label(
+        &self,
+        request: Request<v1::RemoveLabelRequest>,
+    ) -> Result<Response<v1::RemoveLabelResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.remove_label_of(&caller, sent).await)
+    }
+
+    async fn list_prompt_changes(
+        &self,
+        request: Request<v1::ListPromptChangesRequest>,
+    ) -> Result<Response<v1::ListPromptChangesResponse>, Status> {
+        let (caller, sent) = into_parts(request)?;
+        respond(self.change_log(&caller, sent).await)
     }
 
     async fn list_models(

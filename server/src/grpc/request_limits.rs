@@ -20,28 +20,139 @@ pub(super) struct RequestLimits {
     pub(super) counts: &'static [Bound],
 }
 
+/// The most bytes of a content beside its template: images and config.
+const BESIDE_TEMPLATE: usize = limits::IMAGES_BYTES + limits::CONFIG_BYTES;
+
 const SPEC: (usize, &[Bound]) = (
-    limits::VARIABLES_BYTES + limits::PROMPT_BYTES + ORDINARY,
+    limits::VARIABLES_BYTES + limits::PROMPT_BYTES + BESIDE_TEMPLATE + ORDINARY,
     &[
         Bound { path: &[1, 6], name: "spec.variables", most: Most::Values },
         Bound { path: &[1, 7], name: "spec.messages", most: Most::Entries(limits::MESSAGES) },
+        Bound { path: &[1, 7, 3], name: "spec.messages.parts", most: Most::Entries(limits::MESSAGES) },
+        Bound { path: &[1, 7, 5], name: "spec.messages.tool_calls", most: Most::Entries(limits::MESSAGES) },
+        Bound { path: &[1, 9, 6, 1], name: "spec.params.stop", most: Most::Entries(limits::STOP_SEQUENCES) },
+        Bound { path: &[1, 9, 11], name: "spec.params.extra", most: Most::Values },
+        Bound { path: &[1, 17], name: "spec.tools", most: Most::Entries(limits::TOOLS) },
+        Bound { path: &[1, 20], name: "spec.metadata", most: Most::Entries(limits::METADATA) },
+        Bound { path: &[1, 21], name: "spec.without", most: Most::Entries(limits::WITHOUT) },
+    ],
+);
+
+const PUT: (usize, &[Bound]) = (
+    limits::TEMPLATE_BYTES + BESIDE_TEMPLATE + ORDINARY,
+    &[
+        Bound { path: &[10, 1], name: "chat_template.entries", most: Most::Entries(limits::CHAT_ENTRIES) },
+        Bound {
+            path: &[10, 1, 1, 3],
+            name: "chat_template.entries.message.parts",
+            most: Most::Entries(limits::MESSAGES),
+        },
+        Bound {
+            path: &[10, 1, 1, 5],
+            name: "chat_template.entries.message.tool_calls",
+            most: Most::Entries(limits::MESSAGES),
+        },
+        Bound { path: &[7, 1], name: "tags", most: Most::Entries(limits::TAGS) },
+        Bound { path: &[11, 2, 6, 1], name: "config.params.stop", most: Most::Entries(limits::STOP_SEQUENCES) },
+        Bound { path: &[11, 2, 11], name: "config.params.extra", most: Most::Values },
+        Bound { path: &[11, 3], name: "config.tools", most: Most::Entries(limits::TOOLS) },
+        Bound { path: &[11, 6], name: "config.custom", most: Most::Values },
+        Bound { path: &[12], name: "labels", most: Most::Entries(limits::LABELS) },
+    ],
+);
+
+const RENDER: (usize, &[Bound]) = (
+    limits::VARIABLES_BYTES + limits::TEMPLATE_BYTES + BESIDE_TEMPLATE + ORDINARY,
+    &[
+        Bound { path: &[7, 2, 1], name: "draft.chat_template.entries", most: Most::Entries(limits::CHAT_ENTRIES) },
+        Bound {
+            path: &[7, 2, 1, 1, 3],
+            name: "draft.chat_template.entries.message.parts",
+            most: Most::Entries(limits::MESSAGES),
+        },
+        Bound {
+            path: &[7, 2, 1, 1, 5],
+            name: "draft.chat_template.entries.message.tool_calls",
+            most: Most::Entries(limits::MESSAGES),
+        },
+        Bound { path: &[7, 3, 2, 6, 1], name: "draft.config.params.stop", most: Most::Entries(limits::STOP_SEQUENCES) },
+        Bound { path: &[7, 3, 2, 11], name: "draft.config.params.extra", most: Most::Values },
+        Bound { path: &[7, 3, 3], name: "draft.config.tools", most: Most::Entries(limits::TOOLS) },
+        Bound { path: &[7, 3, 6], name: "draft.config.custom", most: Most::Values },
+        Bound { path: &[5], name: "variables", most: Most::Values },
+    ],
+);
+
+const CODE: (usize, &[Bound]) = (
+    limits::REQUEST_BYTES,
+    &[
+        Bound { path: &[1], name: "prompts", most: Most::Entries(limits::BATCH_PROMPTS) },
+        Bound { path: &[1, 8, 1], name: "prompts.chat_template.entries", most: Most::Entries(limits::BATCH_ENTRIES) },
+        Bound {
+            path: &[1, 8, 1, 1, 3],
+            name: "prompts.chat_template.entries.message.parts",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound {
+            path: &[1, 8, 1, 1, 5],
+            name: "prompts.chat_template.entries.message.tool_calls",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound {
+            path: &[1, 9, 2, 6, 1],
+            name: "prompts.config.params.stop",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound { path: &[1, 9, 2, 11], name: "prompts.config.params.extra", most: Most::Values },
+        Bound { path: &[1, 9, 3], name: "prompts.config.tools", most: Most::Entries(limits::BATCH_ENTRIES) },
+        Bound { path: &[1, 9, 6], name: "prompts.config.custom", most: Most::Values },
+        Bound { path: &[1, 10], name: "prompts.labels", most: Most::Entries(limits::BATCH_ENTRIES) },
+    ],
+);
+
+const IMPORT: (usize, &[Bound]) = (
+    limits::REQUEST_BYTES,
+    &[
+        Bound { path: &[1], name: "prompts", most: Most::Entries(limits::IMPORTED_PROMPTS) },
+        Bound { path: &[1, 5], name: "prompts.tags", most: Most::Entries(limits::BATCH_ENTRIES) },
+        Bound { path: &[1, 10], name: "prompts.versions", most: Most::Entries(limits::BATCH_ENTRIES) },
+        Bound {
+            path: &[1, 10, 4, 1],
+            name: "prompts.versions.chat_template.entries",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound {
+            path: &[1, 10, 4, 1, 1, 3],
+            name: "prompts.versions.chat_template.entries.message.parts",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound {
+            path: &[1, 10, 4, 1, 1, 5],
+            name: "prompts.versions.chat_template.entries.message.tool_calls",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound {
+            path: &[1, 10, 5, 2, 6, 1],
+            name: "prompts.versions.config.params.stop",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound { path: &[1, 10, 5, 2, 11], name: "prompts.versions.config.params.extra", most: Most::Values },
+        Bound {
+            path: &[1, 10, 5, 3],
+            name: "prompts.versions.config.tools",
+            most: Most::Entries(limits::BATCH_ENTRIES),
+        },
+        Bound { path: &[1, 10, 5, 6], name: "prompts.versions.config.custom", most: Most::Values },
+        Bound { path: &[1, 11], name: "prompts.labels", most: Most::Entries(limits::BATCH_ENTRIES) },
     ],
 );
 
 /// The RPCs whose fields need more than [`ORDINARY`], with all that repeats in their requests. Their sizes are the
 /// limits of their large fields, and [`ORDINARY`] for all others.
-const LARGE: [(&str, (usize, &[Bound])); 9] = [
-    (
-        "/promptledger.v1.RegistryService/PutPrompt",
-        (
-            limits::TEMPLATE_BYTES + ORDINARY,
-            &[Bound { path: &[7, 1], name: "tags", most: Most::Entries(limits::TAGS) }],
-        ),
-    ),
-    (
-        "/promptledger.v1.RegistryService/RenderPrompt",
-        (limits::VARIABLES_BYTES + ORDINARY, &[Bound { path: &[5], name: "variables", most: Most::Values }]),
-    ),
+const LARGE: [(&str, (usize, &[Bound])); 10] = [
+    ("/promptledger.v1.RegistryService/PutPrompt", PUT),
+    ("/promptledger.v1.RegistryService/RenderPrompt", RENDER),
+    ("/promptledger.v1.RegistryService/ImportPrompts", IMPORT),
     (
         "/promptledger.v1.RegistryService/WatchPrompts",
         (
@@ -49,10 +160,7 @@ const LARGE: [(&str, (usize, &[Bound])); 9] = [
             &[Bound { path: &[1], name: "names", most: Most::Entries(limits::WATCHED_NAMES) }],
         ),
     ),
-    (
-        "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts",
-        (limits::REQUEST_BYTES, &[Bound { path: &[1], name: "prompts", most: Most::Entries(limits::BATCH_PROMPTS) }]),
-    ),
+    ("/promptledger.v1.CodeRegistrationService/RegisterCodePrompts", CODE),
     ("/promptledger.v1.CodeRegistrationService/ExecuteCodePrompt", SPEC),
     ("/promptledger.v1.CodeRegistrationService/StreamCodePrompt", SPEC),
     ("/promptledger.v1.ExecutionService/RunExecution", SPEC),
@@ -116,7 +224,12 @@ mod tests {
                 let path = |method: &str| format!("/{package}.{}/{method}", service.name());
                 methods.extend(service.method.iter().map(|m| (path(m.name()), m.input_type().to_owned())));
             }
-            messages.extend(file.message_type.into_iter().map(|m| (format!(".{package}.{}", m.name()), m)));
+            for mut message in file.message_type {
+                let name = format!(".{package}.{}", message.name());
+                let nested = std::mem::take(&mut message.nested_type);
+                messages.extend(nested.into_iter().map(|m| (format!("{name}.{}", m.name()), m)));
+                messages.insert(name, message);
+            }
         }
         (messages, methods)
     }
@@ -132,17 +245,12 @@ mod tests {
         for field in &messages[of].field {
             let path = [at, &[field.number().cast_unsigned()]].concat();
             let name = if name.is_empty() { field.name().to_owned() } else { format!("{name}.{}", field.name()) };
-            let repeated = field.label() == Label::Repeated;
-            if repeated {
+            if field.label() == Label::Repeated {
                 found.push((path.clone(), name.clone(), false));
             }
             match field.type_name() {
                 ".google.protobuf.Struct" => found.push((path, name, true)),
-                of if field.r#type() == Type::Message => {
-                    let inner = growing(messages, of, &path, &name);
-                    assert!(!repeated || inner.is_empty(), "{name} repeats what repeats; bound the inner one too");
-                    found.extend(inner);
-                }
+                of if field.r#type() == Type::Message => found.extend(growing(messages, of, &path, &name)),
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use prompt_ledger_domain::field::Name;
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::{Error, Reason, Result};
 use prompt_ledger_runtime::config::DEVELOPMENT_KEY;
@@ -41,6 +42,8 @@ pub struct Caller {
     pub project: Project,
     /// The first 64 bits of the key's hash: identifies the key in limits.
     pub key: u64,
+    /// The key as it is stored; absent for API_KEY and the development key.
+    pub stored: Option<Arc<ApiKey>>,
     /// Whether the key opens every project.
     pub system: bool,
     /// Fires once the key is known to be revoked; never for API_KEY and the development key.
@@ -75,6 +78,15 @@ impl std::fmt::Debug for Identity {
 }
 
 impl Caller {
+    /// The key, for the change log.
+    #[must_use]
+    pub fn asking_key(&self) -> AskingKey {
+        match &self.stored {
+            Some(key) => AskingKey { id: key.id.to_string(), name: key.name.clone() },
+            None => AskingKey { id: String::new(), name: "API_KEY".to_owned() },
+        }
+    }
+
     /// SCOPE_MISSING unless the key is a system key: `rpc` changes what all projects share.
     pub fn check_system(&self, rpc: &str) -> Result<()> {
         if self.system {
@@ -192,15 +204,16 @@ impl Authenticator {
         if let Some(confirm) = &self.confirm {
             confirm.now().await?;
         }
-        let caller = |project, system, revoked| {
-            Arc::new(Caller { project, key: short(&hash), system, revoked, unconfirmed: None })
-        };
-        let (own, revoked) = match is_configured {
+        let (stored, revoked) = match is_configured {
             true => (None, CancellationToken::new()),
             false => {
                 let (known, revoked) = self.known(&hash).await?;
-                (known.project.clone(), revoked)
+                (Some(known), revoked)
             }
+        };
+        let own = stored.as_ref().and_then(|known| known.project.clone());
+        let caller = |project, system, revoked| {
+            Arc::new(Caller { project, key: short(&hash), stored, system, revoked, unconfirmed: None })
         };
         match (own, project) {
             (None, project) => Ok(caller(self.named(project.as_deref()).await?, true, revoked)),
@@ -214,14 +227,15 @@ impl Authenticator {
         self.confirm.as_ref().filter(|_| self.freshness.is_recent())?;
         // Before the caches are read: what they hold is of this revision or of a later one.
         let keys = self.keys.applied().min(self.projects.applied());
-        let (own, revoked) = match identity.is_configured {
+        let (stored, revoked) = match identity.is_configured {
             true => (None, CancellationToken::new()),
             false => {
                 let checks = self.open.checks();
                 let known = self.keys.peek(&identity.hash).filter(|key| key.revoked_at.is_none())?;
-                (known.project.clone(), self.open.token(&identity.hash, checks)?)
+                (Some(known), self.open.token(&identity.hash, checks)?)
             }
         };
+        let own = stored.as_ref().and_then(|known| known.project.clone());
         let named = identity.project.as_deref();
         let (project, system) = match own {
             None => ((*self.projects.peek(named.unwrap_or(DEFAULT_PROJECT))?).clone(), true),
@@ -229,7 +243,7 @@ impl Authenticator {
             Some(own) => (own, false),
         };
         let unconfirmed = Some(Unconfirmed { identity: identity.clone(), keys });
-        Some(Caller { project, key: short(&identity.hash), system, revoked, unconfirmed })
+        Some(Caller { project, key: short(&identity.hash), stored, system, revoked, unconfirmed })
     }
 
     fn check_development_key(&self, forwarded_by: Option<&str>) -> Result<()> {

@@ -1,16 +1,25 @@
 //! Models and their prices.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Violations};
+use prompt_ledger_domain::capabilities::ModelRequest;
+use prompt_ledger_domain::config::VersionConfig;
+use prompt_ledger_domain::content::VersionContent;
+use prompt_ledger_domain::error::{Error, Violation, Violations};
+use prompt_ledger_domain::execution::Input;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::provider::ProviderTraits;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::{Result, limits};
 use prompt_ledger_store::{Models, PutModel};
 
 use super::ProviderDirectory;
 use super::cache::{Cache, Freshness};
+
+/// The most models that the contents of one request are compared with.
+const DOUBTED_MODELS: usize = 64;
 
 /// Registers and resolves models. Caches those in use.
 pub struct ModelService {
@@ -53,6 +62,31 @@ impl ModelService {
         Ok(model)
     }
 
+    /// For each content, warnings about the model that its config names: one that is not registered, or what it is known
+    /// not to do. After the first [`DOUBTED_MODELS`] models there are none.
+    pub async fn doubts(&self, contents: &[Option<&VersionContent>]) -> Vec<Vec<String>> {
+        let mut read: HashMap<&ModelRef, Option<Option<Arc<Model>>>> = HashMap::new();
+        let mut doubts = Vec::with_capacity(contents.len());
+        for content in contents {
+            let Some((content, id)) = content.and_then(|content| Some((content, content.config.model.as_ref()?)))
+            else {
+                doubts.push(Vec::new());
+                continue;
+            };
+            if !read.contains_key(id) && read.len() < DOUBTED_MODELS {
+                // Without a warning where it cannot be read: the contents are registered already.
+                read.insert(id, self.known(id).await.ok());
+            }
+            let known = read.get(id).and_then(Option::as_ref);
+            doubts.push(known.map(|model| doubts_of(content, id, model.as_deref())).unwrap_or_default());
+        }
+        doubts
+    }
+
+    async fn known(&self, id: &ModelRef) -> Result<Option<Arc<Model>>> {
+        self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await
+    }
+
     /// Up to `limit` models after `after`, of `provider` or, where that is empty, of all.
     pub async fn list(&self, provider: &str, after: Option<&ModelRef>, limit: usize) -> Result<Vec<Model>> {
         self.store.models(provider, after, limit).await
@@ -62,8 +96,7 @@ impl ModelService {
     /// place that is not the maker's, which takes any model: then it is registered as discovered, without a price, while
     /// there are fewer than [`limits::DISCOVERED_MODELS`] of these, and `may_register`.
     pub async fn resolve(&self, id: &ModelRef, provider: ProviderTraits, may_register: bool) -> Result<Arc<Model>> {
-        let known = self.cache.get_or_read(id.clone(), |_| 512, async { self.store.model(id).await }).await?;
-        match known {
+        match self.known(id).await? {
             Some(model) => Ok(model),
             None if may_register && provider.is_own_place => {
                 field::token("model.model_name", id.model_name.clone()).map_err(Error::of_spec)?;
@@ -84,4 +117,19 @@ impl ModelService {
     pub fn apply(&self, revision: i64) {
         self.cache.apply(revision);
     }
+}
+
+/// What is wrong with a content for the model that its config names; `model` is absent where it is not registered.
+fn doubts_of(content: &VersionContent, id: &ModelRef, model: Option<&Model>) -> Vec<String> {
+    let Some(model) = model else {
+        return vec![format!(
+            "config.model is {id}, which is not registered; executions are refused unless its provider takes any model"
+        )];
+    };
+    let messages = content.chat().map(|chat| chat.messages().cloned().collect()).unwrap_or_default();
+    let VersionConfig { params, tools, tool_choice, response_format, .. } = content.config.clone();
+    let rules = AnswerRules { tools, tool_choice, response_format };
+    let checked = model.capabilities.check(&ModelRequest::new(&Input::Messages(messages), &params, &rules));
+    let violations = checked.err().map(|error| error.parts().violations.clone()).unwrap_or_default();
+    violations.into_iter().map(|Violation { field, description }| format!("{field} {description}: {id}")).collect()
 }

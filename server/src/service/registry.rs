@@ -2,52 +2,54 @@
 //! versions parsed.
 
 mod code;
+mod compared;
 mod history;
-mod line_ends;
 mod prompt_caches;
+mod put;
+mod rendering;
+mod transfer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use prompt_ledger_domain::error::{Error, Violations};
-use prompt_ledger_domain::field::{self, Name};
-use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::error::Error;
+use prompt_ledger_domain::field::Name;
+use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version};
-use prompt_ledger_domain::{Reason, Result, limits, versioning};
+use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
+use prompt_ledger_domain::spec::SpecSelector;
+use prompt_ledger_domain::{Reason, Result};
 use prompt_ledger_store::{
-    Analytics, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry, ResolvedVersion,
+    Analytics, ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, Registry, ResolvedVersion,
 };
-use prompt_ledger_template::{Interrupted, Rendered, Template, value};
-use serde_json::{Map, Value};
+use prompt_ledger_template::content::ParsedTemplate;
 
 pub use self::code::{Carried, Code, RegisteredCode};
 pub use self::history::{PromptHistory, VersionPage};
-pub use self::prompt_caches::CachedPrompt;
 use self::prompt_caches::PromptCaches;
+pub use self::prompt_caches::{CachedPrompt, CachedVersion};
+pub use self::put::Put;
+pub use self::rendering::{RenderValues, render};
+pub use self::transfer::{Arriving, ArrivingVersion, ImportOptions};
+use super::Caller;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
 
-/// A PutPrompt request, of which nothing was checked yet.
+/// Who writes: as the request names them, and the key that asks.
 #[derive(Clone, Debug, Default)]
-pub struct Put {
-    pub name: String,
-    /// Absent where none was sent, which is INVALID_FIELD.
-    pub template_source: Option<String>,
-    /// Absent keeps the stored one.
-    pub description: Option<String>,
-    /// Absent keeps the stored one.
-    pub owner_team: Option<String>,
-    /// Absent keeps the stored ones.
-    pub tags: Option<Vec<String>>,
-    /// As the caller states it.
+pub struct WrittenBy {
+    /// Empty for nobody.
     pub created_by: String,
-    /// Whether the content becomes the active version.
-    pub set_active: bool,
-    /// Whether an existing prompt of that name is an error.
-    pub create_only: bool,
-    /// The etag that the prompt must still have; absent: any.
-    pub etag: Option<String>,
+    pub key: AskingKey,
+}
+
+impl WrittenBy {
+    /// By a key, for nobody that is named.
+    #[must_use]
+    pub fn key(caller: &Caller) -> Self {
+        Self { created_by: String::new(), key: caller.asking_key() }
+    }
 }
 
 /// A version to execute or to preview.
@@ -55,7 +57,7 @@ pub struct Put {
 pub struct Resolved {
     pub found: ResolvedVersion,
     /// Parsed; absent where the template is opaque.
-    pub template: Option<Arc<Template>>,
+    pub template: Option<Arc<ParsedTemplate>>,
 }
 
 pub struct RegistryService {
@@ -75,48 +77,6 @@ impl RegistryService {
         cpu: CpuPool,
     ) -> Self {
         Self { store, analytics, cpu, held: PromptCaches::new(Arc::clone(freshness)) }
-    }
-
-    /// Registers a content under a name; the second part of the result are warnings about the template.
-    pub async fn put(&self, project: ProjectId, put: Put) -> Result<(PutResult, Vec<String>)> {
-        self.check_modes(project, &[&put.name], Mode::Full).await?;
-        let template_source = put.template_source.ok_or_else(|| Error::invalid("template", "is missing; send it"))?;
-        let bytes = template_source.len();
-        field::size("template", bytes, limits::TEMPLATE_BYTES)?;
-        let mut wrong = Violations::default();
-        wrong.keep(Name::parse("name", &put.name))?;
-        let short = |name: &str, value: String| field::text(name, value, limits::SHORT_TEXT_BYTES);
-        let description = wrong
-            .keep(put.description.map(|d| field::text("description", d, limits::DESCRIPTION_BYTES)).transpose())?;
-        let owner_team = wrong.keep(put.owner_team.map(|team| short("owner_team", team)).transpose())?;
-        let tags = wrong.keep(put.tags.map(|tags| field::tags("tags", tags)).transpose())?;
-        let created_by = wrong.keep(short("created_by", put.created_by))?;
-        wrong.finish(Some(()))?;
-        let read = move |_: GoOn<'_>| {
-            let lines = versioning::lines_checksum(&template_source);
-            Ok(read_template(&template_source).map(|read| (read, lines, template_source)))
-        };
-        let ((variables, mut warnings), lines, template_source) = self.cpu.run(project, bytes, read).await??;
-        let put = PutPrompt {
-            name: put.name,
-            checksum_hash: versioning::checksum(&template_source),
-            template_source,
-            variables,
-            description: description.flatten(),
-            owner_team: owner_team.flatten(),
-            tags: tags.flatten(),
-            created_by: created_by.unwrap_or_default(),
-            set_active: put.set_active,
-            create_only: put.create_only,
-            etag: put.etag,
-            prompt_id: PromptId(prompt_ledger_runtime::new_id()),
-            version_id: VersionId(prompt_ledger_runtime::new_id()),
-        };
-        let result = self.store.put_prompt(project, put).await?;
-        self.note(project, &result.prompt, result.revision);
-        let PutResult { prompt, version, previous_version, .. } = &result;
-        warnings.extend(self.line_ends(project, &prompt.name, *previous_version, version.number, lines).await);
-        Ok((result, warnings))
     }
 
     /// The prompt of that name, at `min_revision` or later; REVISION_AHEAD where the project has not come so far.
@@ -165,13 +125,13 @@ impl RegistryService {
         Ok(CachedPrompt { found, template })
     }
 
-    async fn parsed(&self, project: ProjectId, version: &Version) -> Result<Option<Arc<Template>>> {
+    async fn parsed(&self, project: ProjectId, version: &Version) -> Result<Option<Arc<ParsedTemplate>>> {
         if version.template_format == TemplateFormat::Opaque {
             return Ok(None);
         }
-        let source = version.template_source.clone();
-        let parse = move |_: GoOn<'_>| Ok(Template::parse_stored(&source));
-        Ok(Some(Arc::new(self.cpu.run(project, version.template_source.len(), parse).await??)))
+        let template = version.content.template.clone();
+        let parse = move |_: GoOn<'_>| Ok(ParsedTemplate::parse_stored(&template));
+        Ok(Some(Arc::new(self.cpu.run(project, version.content.bytes(), parse).await??)))
     }
 
     /// Up to `limit` prompts after `after`, and the project's revision.
@@ -187,6 +147,25 @@ impl RegistryService {
 
     /// The version that a selector names, with its template parsed.
     pub async fn version(
+        &self,
+        project: ProjectId,
+        name: &str,
+        selector: Option<&SpecSelector>,
+        min_revision: Option<i64>,
+    ) -> Result<Resolved> {
+        let selector = match selector {
+            None => Selector::Active,
+            Some(SpecSelector::Number(number)) => Selector::Number(*number),
+            Some(SpecSelector::Checksum(checksum)) => Selector::Checksum(checksum.clone()),
+            Some(label @ SpecSelector::Label(_)) => {
+                label.resolve(&self.entry(project, name, min_revision).await?.found.prompt)?
+            }
+        };
+        self.resolved(project, name, &selector, min_revision).await
+    }
+
+    /// As [`Self::version`], of a selector whose label was resolved.
+    pub async fn resolved(
         &self,
         project: ProjectId,
         name: &str,
@@ -207,27 +186,21 @@ impl RegistryService {
         Ok(Resolved { found, template })
     }
 
+    /// The version of that number, which a label of the prompt points at; its status may not be the present one.
+    pub async fn labelled(&self, project: ProjectId, of: &Prompt, number: i32) -> Result<Arc<CachedVersion>> {
+        let read = async {
+            let Resolved { found, template } =
+                self.resolved(project, &of.name, &Selector::Number(number), None).await?;
+            Ok(Some(CachedVersion { version: found.version, template }))
+        };
+        let held = self.held.versions.get_or_read((of.id, number), CachedVersion::bytes, read).await?;
+        self.held.make_room();
+        held.ok_or_else(|| Error::version_not_found(&of.name, &Selector::Number(number)))
+    }
+
     /// The version of that number as it is stored: its template may not parse any more.
     pub async fn stored(&self, project: ProjectId, name: &str, number: i32) -> Result<Version> {
         Ok(self.store.version(project, name, &Selector::Number(number)).await?.version)
-    }
-
-    /// The exact text that an execution would send. `bytes` is the encoded size of the variables.
-    pub async fn render(
-        &self,
-        project: ProjectId,
-        name: &str,
-        selector: &Selector,
-        variables: Map<String, Value>,
-        bytes: usize,
-        min_revision: Option<i64>,
-    ) -> Result<(Rendered, ResolvedVersion)> {
-        let Resolved { found, template } = self.version(project, name, selector, min_revision).await?;
-        let template = template.ok_or_else(|| found.prompt.opaque(found.version.number))?;
-        let bytes = bytes + found.version.template_source.len();
-        let work = move |go_on: GoOn<'_>| render(&template, &variables, go_on);
-        let rendered = self.cpu.run_inline_if_short(project, bytes, work).await??;
-        Ok((rendered, found))
     }
 
     /// Changes a prompt that exists. `change` may be the error of reading the request: MODE_MISMATCH takes precedence
@@ -236,19 +209,34 @@ impl RegistryService {
         &self,
         project: ProjectId,
         name: &str,
-        etag: Option<&str>,
+        etag: Option<String>,
         change: Result<PromptChange>,
+        by: WrittenBy,
     ) -> Result<Changed> {
         Name::parse("name", name)?;
         match change {
-            Ok(PromptChange::Archive | PromptChange::Unarchive | PromptChange::Migrate(_)) => {}
-            Ok(PromptChange::Activate(_) | PromptChange::SetStatus(..)) | Err(_) => {
+            Ok(PromptChange::Activate(_) | PromptChange::SetStatus(..) | PromptChange::SetLabel(..)) | Err(_) => {
                 self.check_modes(project, &[name], Mode::Full).await?;
             }
+            Ok(_) => {}
         }
-        let changed = self.store.change_prompt(project, name, etag, change?).await?;
+        let WrittenBy { created_by, key } = by;
+        let asked = ChangeRequest { name: name.to_owned(), etag, change: change?, created_by, key };
+        let changed = self.store.change(project, asked).await?;
         self.note(project, &changed.prompt, changed.revision);
         Ok(changed)
+    }
+
+    /// Up to `limit` entries of the change log, newest first, and the project's revision.
+    pub async fn changes(
+        &self,
+        project: ProjectId,
+        name: &str,
+        kinds: &[ChangeKind],
+        before: Option<(i64, i32)>,
+        limit: usize,
+    ) -> Result<(Vec<ChangeEntry>, i64)> {
+        self.store.prompt_changes(project, name, kinds, before, limit).await
     }
 
     #[must_use]
@@ -282,25 +270,6 @@ impl RegistryService {
     }
 }
 
-/// Checks the variables and renders a template with them.
-pub fn render(
-    template: &Template,
-    variables: &Map<String, Value>,
-    go_on: GoOn<'_>,
-) -> Result<Result<Rendered>, Interrupted> {
-    match value::check(variables) {
-        Ok(()) => template.render(variables, go_on),
-        Err(error) => Ok(Err(error)),
-    }
-}
-
-/// The names of a template's variables, and warnings about it.
-fn read_template(source: &str) -> Result<(Vec<String>, Vec<String>)> {
-    let template = Template::parse(source)?;
-    let variables = template.variables().iter().map(|variable| variable.name.clone()).collect();
-    Ok((variables, Template::warnings(source)))
-}
-
 /// REVISION_AHEAD where `wanted` is beyond the project's present revision.
 fn check_revision(present: i64, wanted: Option<i64>) -> Result<()> {
     let Some(wanted) = wanted.filter(|wanted| *wanted > present) else { return Ok(()) };
@@ -310,8 +279,13 @@ fn check_revision(present: i64, wanted: Option<i64>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use prompt_ledger_store::Access;
+    use prompt_ledger_domain::content::VersionContent;
+    use prompt_ledger_domain::ids::{PromptId, VersionId};
+    use prompt_ledger_domain::versioning;
+    use prompt_ledger_store::{Access, PutPrompt};
     use prompt_ledger_store_sqlite::Sqlite;
+    use prompt_ledger_template::content::RenderedTemplate;
+    use serde_json::{Map, Value};
 
     use super::*;
 
@@ -323,7 +297,7 @@ mod tests {
         let freshness = Arc::new(Freshness::default());
         freshness.seen(std::time::Instant::now() + std::time::Duration::from_secs(3_600));
         let registry = RegistryService::new(store.clone(), store, &freshness, CpuPool::default());
-        let put = |name: &str| Put { name: name.into(), template_source: Some("A".into()), ..Put::default() };
+        let put = |name: &str| Put { name: name.into(), content: Some(VersionContent::text("A")), ..Put::default() };
         registry.put(project, put("one")).await.unwrap();
         registry.get(project, "one", None).await.unwrap();
         let (written, _) = registry.put(project, put("two")).await.unwrap();
@@ -342,7 +316,7 @@ mod tests {
             [(); 2].map(|()| RegistryService::new(store.clone(), store.clone(), &freshness, CpuPool::default()));
         let put = |name: &str, template: &str| Put {
             name: name.into(),
-            template_source: Some(template.into()),
+            content: Some(VersionContent::text(template)),
             set_active: true,
             ..Put::default()
         };
@@ -364,28 +338,37 @@ mod tests {
         let service =
             RegistryService::new(store.clone(), store.clone(), &Arc::new(Freshness::default()), CpuPool::default());
         let source = "{\"user\":{{{name}}}}";
-        let put =
-            Put { name: "greet".into(), template_source: Some(source.into()), set_active: true, ..Put::default() };
+        let put = Put {
+            name: "greet".into(),
+            content: Some(VersionContent::text(source)),
+            set_active: true,
+            ..Put::default()
+        };
         assert_eq!(service.put(project, put).await.unwrap_err().reason(), Reason::TemplateInvalid);
         let registered = PutPrompt {
             name: "greet".into(),
             checksum_hash: versioning::checksum(source),
-            template_source: source.into(),
+            content: VersionContent::text(source),
             variables: vec!["name".into()],
             description: None,
             owner_team: None,
             tags: None,
             created_by: String::new(),
+            note: String::new(),
             set_active: true,
+            labels: vec![],
             create_only: false,
             etag: None,
             prompt_id: PromptId(prompt_ledger_runtime::new_id()),
             version_id: VersionId(prompt_ledger_runtime::new_id()),
+            key: AskingKey::default(),
         };
         store.put_prompt(project, registered).await.unwrap();
         let variables = Map::from_iter([("name".to_owned(), Value::from("Ada"))]);
-        for selector in [Selector::Active, Selector::Number(1)] {
-            let (rendered, _) = service.render(project, "greet", &selector, variables.clone(), 0, None).await.unwrap();
+        for selector in [None, Some(SpecSelector::Number(1))] {
+            let values = RenderValues { variables: variables.clone(), bytes: 0 };
+            let (rendered, _) = service.render(project, "greet", selector.as_ref(), values, None).await.unwrap();
+            let RenderedTemplate::Text(rendered) = rendered else { panic!("a text renders to {rendered:?}") };
             assert_eq!(rendered.text, "{\"user\":Ada}");
         }
     }

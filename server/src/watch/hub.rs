@@ -12,7 +12,7 @@ use prompt_ledger_domain::execution::{Event, Execution};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_engine::{EventObserver, Texts};
-use prompt_ledger_queue::{Announcement, Heard, Listener, Outbox, TEXTS_WANTED, TextPiece};
+use prompt_ledger_queue::{Announcement, Heard, Listener, Outbox, TEXTS_WANTED, TextPiece, ToolCallText};
 use prompt_ledger_store::{Change, EventLog};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{MissedTickBehavior, interval};
@@ -223,6 +223,7 @@ impl Hub {
             match announced.hear().await {
                 Heard::Announcement(Announcement::Changed { execution_id, event }) => self.changed(execution_id, event),
                 Heard::Announcement(Announcement::Text(piece)) => self.wrote(&piece),
+                Heard::Announcement(Announcement::ToolCall(piece)) => self.called(&piece),
                 Heard::Announcement(_) => {}
                 Heard::Missed => self.missed.notify_one(),
             }
@@ -295,6 +296,14 @@ impl EventObserver for Hub {
     fn wrote(&self, piece: &TextPiece) {
         if let Some(timeline) = self.find(piece.execution_id).filter(|timeline| timeline.is_read())
             && timeline.written(piece) == TimelineUpdate::Gap
+        {
+            self.ask_for_text(&timeline);
+        }
+    }
+
+    fn called(&self, piece: &ToolCallText) {
+        if let Some(timeline) = self.find(piece.execution_id).filter(|timeline| timeline.is_read())
+            && timeline.called(piece) == TimelineUpdate::Gap
         {
             self.ask_for_text(&timeline);
         }

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use prompt_ledger_domain::call_log::{CallLog, CallPiece};
 use prompt_ledger_domain::execution::{Event, Execution, Status};
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_queue::{TextCursor, TextPiece};
+use prompt_ledger_queue::{TextCursor, TextPiece, ToolCallText};
 use tokio::sync::Notify;
 
 pub(super) struct Timeline {
@@ -108,6 +109,14 @@ impl Timeline {
         update
     }
 
+    pub(super) fn called(&self, piece: &ToolCallText) -> TimelineUpdate {
+        let update = self.known().called(piece);
+        if update == TimelineUpdate::New {
+            self.changed.notify_waiters();
+        }
+        update
+    }
+
     pub(super) fn is_read(&self) -> bool {
         self.readers.load(Ordering::Relaxed) > 0
     }
@@ -133,11 +142,12 @@ pub(super) struct KnownEvents {
     text: AttemptText,
 }
 
-/// The text of an attempt so far.
+/// The text and the tool calls of an attempt so far.
 #[derive(Debug, Default)]
 struct AttemptText {
     attempt: i32,
     so_far: String,
+    calls: CallLog,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,14 +228,8 @@ impl KnownEvents {
     }
 
     pub(super) fn written(&mut self, piece: &TextPiece) -> TimelineUpdate {
-        if piece.attempt < self.text.attempt.max(self.attempt()) || self.is_over() {
-            return TimelineUpdate::Known;
-        }
-        if piece.attempt != self.text.attempt {
-            if piece.offset > 0 {
-                return TimelineUpdate::Gap;
-            }
-            self.text = AttemptText { attempt: piece.attempt, so_far: String::new() };
+        if let Some(update) = self.begin(piece.attempt, piece.offset == 0) {
+            return update;
         }
         let have = self.text.so_far.len();
         match have.checked_sub(piece.offset) {
@@ -241,9 +245,43 @@ impl KnownEvents {
         }
     }
 
-    /// How much of the text is known, in bytes of which attempt.
+    pub(super) fn called(&mut self, call: &ToolCallText) -> TimelineUpdate {
+        if let Some(update) = self.begin(call.attempt, call.piece.position == 0) {
+            return update;
+        }
+        match self.text.calls.take(&call.piece) {
+            None => TimelineUpdate::Gap,
+            Some(true) => TimelineUpdate::New,
+            Some(false) => TimelineUpdate::Known,
+        }
+    }
+
+    /// Begins to hold what an attempt writes where it is another one than so far. Returns what is to be said instead where
+    /// the piece cannot be added.
+    fn begin(&mut self, attempt: i32, is_first: bool) -> Option<TimelineUpdate> {
+        if attempt < self.text.attempt.max(self.attempt()) || self.is_over() {
+            return Some(TimelineUpdate::Known);
+        }
+        if attempt != self.text.attempt {
+            if !is_first {
+                return Some(TimelineUpdate::Gap);
+            }
+            self.text = AttemptText { attempt, ..AttemptText::default() };
+        }
+        None
+    }
+
+    /// How much of the text and the calls is known, of which attempt.
     pub(super) fn cursor(&self, execution_id: ExecutionId) -> TextCursor {
-        TextCursor { execution_id, attempt: self.text.attempt, offset: self.text.so_far.len() }
+        let AttemptText { attempt, so_far, calls } = &self.text;
+        TextCursor { execution_id, attempt: *attempt, offset: so_far.len(), calls: calls.end() }
+    }
+
+    /// The next piece of the present attempt's calls after `position`, with at most so many bytes of arguments; from the
+    /// first one on where `attempt` is another. Absent where there is no more.
+    pub(super) fn calls_after(&self, attempt: i32, position: usize, most: usize) -> Option<(i32, CallPiece)> {
+        let position = if attempt == self.text.attempt { position } else { 0 };
+        Some((self.text.attempt, self.text.calls.after(position, most)?))
     }
 
     /// The text of the present attempt after `offset` bytes, as attempt, offset, text; all of it where `attempt` is
@@ -305,7 +343,32 @@ mod tests {
         assert_eq!(known.text_after(0, 0), Some((1, 0, "Héllo!")));
         assert_eq!(known.text_after(1, 3), Some((1, 3, "llo!")));
         assert_eq!(known.text_after(1, 7), None);
-        assert_eq!(known.cursor(ID), TextCursor { execution_id: ID, attempt: 1, offset: 7 });
+        assert_eq!(known.cursor(ID), TextCursor { execution_id: ID, attempt: 1, offset: 7, calls: 0 });
+    }
+
+    #[test]
+    fn calls_grow_beside_the_text_and_are_read_from_where_a_reader_is() {
+        let call = |attempt, position, name: &str, arguments: &str| {
+            let piece = CallPiece { position, name: name.into(), arguments: arguments.into(), ..CallPiece::default() };
+            ToolCallText { execution_id: ID, attempt, piece }
+        };
+        let mut known = running();
+        assert_eq!(known.called(&call(1, 0, "add", "{")), TimelineUpdate::New);
+        assert_eq!(known.called(&call(1, 0, "add", "{")), TimelineUpdate::Known);
+        assert_eq!(known.called(&call(1, 4, "", "}")), TimelineUpdate::Gap);
+        assert_eq!(known.called(&call(1, 2, "", "}")), TimelineUpdate::New);
+        assert_eq!(known.written(&piece(1, 0, "Hé")), TimelineUpdate::New);
+        assert_eq!(known.cursor(ID), TextCursor { execution_id: ID, attempt: 1, offset: 3, calls: 3 });
+        let read = |known: &KnownEvents, attempt, position| {
+            known.calls_after(attempt, position, 9).map(|(of, piece)| (of, piece.name, piece.arguments))
+        };
+        assert_eq!(read(&known, 0, 0), Some((1, "add".into(), "{}".into())));
+        assert_eq!(read(&known, 1, 2), Some((1, String::new(), "}".into())));
+        assert_eq!(read(&known, 1, 3), None);
+        assert_eq!(known.called(&call(2, 4, "", "late")), TimelineUpdate::Gap);
+        assert_eq!(known.called(&call(2, 0, "sub", "")), TimelineUpdate::New);
+        assert_eq!(read(&known, 1, 3), Some((2, "sub".into(), String::new())));
+        assert_eq!(known.called(&call(1, 0, "add", "{")), TimelineUpdate::Known, "of an attempt that is over");
     }
 
     #[test]

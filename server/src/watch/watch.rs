@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Weak};
 
+use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::{Event, Execution, ExecutionTexts, Status};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Error, Result};
@@ -34,6 +35,8 @@ pub enum WatchMessage {
         /// Ends at a character boundary.
         text: String,
     },
+    /// A piece of a tool call, and the attempt that wrote it.
+    ToolCall(i32, CallPiece),
     /// A heartbeat, with the sequence of the last event that was sent.
     Heartbeat(i64),
 }
@@ -43,6 +46,7 @@ impl WatchMessage {
     fn bytes(&self) -> usize {
         match self {
             Self::Text { text, .. } => text.len(),
+            Self::ToolCall(_, piece) => piece.id.len() + piece.name.len() + piece.arguments.len(),
             Self::Changed(_, Some(ended)) => ended.texts.as_ref().map_or(0, ExecutionTexts::bytes),
             Self::Snapshot { .. } | Self::Changed(_, None) | Self::Heartbeat(_) => 0,
         }
@@ -58,6 +62,8 @@ pub struct Watch {
     cursor: i64,
     /// The last attempt whose text was sent, and how many bytes of it were.
     text: (i32, usize),
+    /// The last attempt whose calls were sent, and up to which position they were.
+    calls: (i32, usize),
     greeted: bool,
     ended: bool,
 }
@@ -66,7 +72,7 @@ impl Watch {
     pub(super) fn new(subscription: Subscription, slot: StreamSlot, cursor: i64) -> Self {
         let (id, timeline) = (subscription.timeline.id, Arc::downgrade(&subscription.timeline));
         slot.keep(subscription);
-        Self { id, timeline, slot, cursor, text: (0, 0), greeted: false, ended: false }
+        Self { id, timeline, slot, cursor, text: (0, 0), calls: (0, 0), greeted: false, ended: false }
     }
 
     #[must_use]
@@ -111,7 +117,7 @@ impl Watch {
         }
     }
 
-    /// The next message from what is known: the snapshot, events in order, the text before the last event.
+    /// The next message from what is known: the snapshot, events in order, text and calls before the last event.
     fn take(&mut self, known: &KnownEvents) -> Option<WatchMessage> {
         let last = known.last()?;
         if !self.greeted {
@@ -131,6 +137,10 @@ impl Watch {
             let text = prompt_ledger_domain::text::cut(text, MOST_TEXT).to_owned();
             self.text = (attempt, offset + text.len());
             return Some(WatchMessage::Text { attempt, offset, text });
+        }
+        if let Some((attempt, piece)) = known.calls_after(self.calls.0, self.calls.1, MOST_TEXT) {
+            self.calls = (attempt, piece.end());
+            return Some(WatchMessage::ToolCall(attempt, piece));
         }
         let (event, execution) = (event?, known.finished()?);
         self.cursor = event.sequence;

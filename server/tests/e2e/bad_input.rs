@@ -134,7 +134,7 @@ async fn a_request_over_the_size_of_its_rpc_is_too_large() {
     let ledger = ledger().start().await;
     for (rpc, most) in [
         ("/promptledger.v1.RegistryService/GetPrompt", 64 * 1024),
-        ("/promptledger.v1.RegistryService/PutPrompt", 264 * 1024),
+        ("/promptledger.v1.RegistryService/PutPrompt", 1_160 * 1024),
         ("/promptledger.v1.CodeRegistrationService/RegisterCodePrompts", 4 * 1024 * 1024),
         ("/promptledger.v1.ExecutionService/WatchExecutions", 64 * 1024),
         ("/grpc.health.v1.Health/Check", 1024),
@@ -265,7 +265,7 @@ async fn wrong_fields_of_a_spec_are_named() {
         Some(prost_types::Struct { fields: [("n".to_owned(), value)].into() })
     };
     let good = spec("greet", &[("n", "x")]);
-    let message = v1::ChatMessage { role: "user".into(), content: "hi".into() };
+    let message = v1::ChatMessage { role: "user".into(), content: "hi".into(), ..Default::default() };
     let params = v1::ModelParams { temperature: Some(-1.0), ..v1::ModelParams::default() };
     for (wrong, field) in [
         (v1::ExecutionSpec { environment: "a b".into(), ..good.clone() }, "spec.environment"),

@@ -64,7 +64,8 @@ async fn an_unknown_name_is_created_in_tracking_mode_with_an_active_version_one(
     assert_eq!(found.prompt.unwrap().mode(), v1::PromptMode::Tracking);
     let version = found.active_version.unwrap();
     assert_eq!((version.version_number, version.status()), (1, v1::VersionStatus::Active));
-    assert_eq!(version.variables, [v1::TemplateVariable { name: "name".into(), required: true }]);
+    let kind = v1::TemplateVariableKind::Text.into();
+    assert_eq!(version.variables, [v1::TemplateVariable { name: "name".into(), required: true, kind }]);
     assert_eq!(version.source, None, "nothing was told");
 }
 

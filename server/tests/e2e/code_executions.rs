@@ -31,7 +31,7 @@ async fn stream(
 }
 
 fn message(role: &str, content: &str) -> v1::ChatMessage {
-    v1::ChatMessage { role: role.into(), content: content.into() }
+    v1::ChatMessage { role: role.into(), content: content.into(), ..Default::default() }
 }
 
 fn by_messages(name: &str) -> v1::ExecutionSpec {
@@ -190,7 +190,7 @@ async fn ready_messages_go_every_way_that_variables_go() {
 
 /// The messages of [`by_messages`] are in the response, in the stored execution, and in the request to the model.
 async fn are_stored_and_sent(ledger: &Ledger, model: &FakeModel, told: &v1::Execution) {
-    let request = v1::GetExecutionRequest { execution_id: told.execution_id.clone(), view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: told.execution_id.clone(), view: 0, ..Default::default() };
     let stored = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
     for execution in [told, &stored] {
         assert_eq!(execution.status(), v1::ExecutionStatus::Succeeded);

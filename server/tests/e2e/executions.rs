@@ -28,6 +28,7 @@ async fn an_execution_is_recorded_byte_for_byte() {
             top_p: Some(0.9),
             repetition_penalty: Some(1.1),
             max_new_tokens: Some(64),
+            ..v1::ModelParams::default()
         }),
         ..spec("greet", &[("name", "Ada")])
     };
@@ -155,7 +156,8 @@ async fn a_basic_view_leaves_the_texts_out() {
     let ledger = ledger().start().await;
     ledger.active("greet", "Hi {{name}}").await;
     let id = ledger.run(spec("greet", &[("name", "Ada")])).await.execution_id;
-    let request = v1::GetExecutionRequest { execution_id: id, view: v1::ExecutionView::Basic.into() };
+    let request =
+        v1::GetExecutionRequest { execution_id: id, view: v1::ExecutionView::Basic.into(), ..Default::default() };
     let basic = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
     assert_eq!((&*basic.rendered_prompt, &*basic.response_text, basic.variables), ("", "", None));
 }

@@ -48,6 +48,10 @@ async fn reflection_lists_and_describes_everything_in_both_versions() {
     }
     let described = grpcurl(&ledger, &[], &["describe", "promptledger.v1.ExecutionSpec"]).unwrap();
     assert!(described.contains("idempotency_key"), "{described}");
+    for details in ["google.rpc.ErrorInfo", "google.rpc.BadRequest", "google.rpc.RetryInfo"] {
+        let described = grpcurl(&ledger, &[], &["describe", details]).unwrap();
+        assert!(described.contains("is a message"), "{described}");
+    }
 
     let mut older = ServerReflectionClient::new(ledger.connection_with(Metadata::none()));
     let asked = ServerReflectionRequest {

@@ -211,7 +211,7 @@ async fn ready_messages_leave_nothing_to_compare() {
     let opaque = v1::CodePrompt { template_format: v1::TemplateFormat::Opaque.into(), ..carried("jinja", "{% x %}") };
     ledger.carry(vec![carried("greet", "Hi {{name}}"), opaque]).await;
     for name in ["greet", "jinja"] {
-        let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into() }];
+        let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into(), ..Default::default() }];
         let ran = ledger.run_code(v1::ExecutionSpec { messages, ..spec(name, &[]) }).await;
         let found = verify(&ledger, &ran.execution_id).await;
         assert_eq!((found.result(), &*found.sent_prompt_sha256), (v1::VerificationResult::NotRendered, ""));

@@ -104,7 +104,7 @@ async fn a_failed_execution_is_repeated_where_that_is_asked_for() {
     assert_eq!(&*second.idempotency_key, "k");
     let (same, reused) = ran(keyed("k")).await;
     assert_eq!((state(&same), reused), (state(&second), true), "the key is the new one's");
-    let get = v1::GetExecutionRequest { execution_id: first.execution_id.clone(), view: 0 };
+    let get = v1::GetExecutionRequest { execution_id: first.execution_id.clone(), view: 0, wait: None };
     let old = ledger.executions().get_execution(get).await.unwrap().into_inner().execution.unwrap();
     assert_eq!(v1::Execution { idempotency_key: "k".into(), ..old.clone() }, first);
     assert_eq!(old.idempotency_key, "");
@@ -145,6 +145,9 @@ async fn a_failed_execution_is_repeated_streamed_and_queued() {
             execution_id: queued.execution_id,
             status: v1::ExecutionStatus::Succeeded.into(),
             reused: true,
+            prompt_name: ended.prompt_name,
+            version_number: 1,
+            created_at: ended.created_at,
         }
     );
 

@@ -65,7 +65,7 @@ async fn an_instance_is_called_by_its_name_with_its_settings() {
 async fn an_execution_tells_who_answered_and_how_many_requests_that_took() {
     let (ledger, model) = with_instances().await;
     let params = v1::ModelParams { max_new_tokens: Some(50), ..Default::default() };
-    let limited = |provider| v1::ExecutionSpec { params: Some(params), ..of(provider) };
+    let limited = |provider| v1::ExecutionSpec { params: Some(params.clone()), ..of(provider) };
     model.next(Reply::status(
         400,
         r#"{"error":{"message":"Unsupported parameter: 'max_tokens'","param":"max_tokens"}}"#,

@@ -175,6 +175,7 @@ fn seeds() -> BTreeMap<(String, String), v1::Model> {
             discovered: false,
             created_at: None,
             updated_at: None,
+            capabilities: None,
         };
         ((provider, model_name), model)
     };
@@ -191,7 +192,8 @@ async fn the_seeded_models_are_those_of_their_file_page_by_page() {
         assert!(page.models.len() <= 2);
         for model in page.models {
             let prices = model.prices.into_iter().map(|price| v1::ModelPrice { price_id: String::new(), ..price });
-            let model = v1::Model { prices: prices.collect(), created_at: None, updated_at: None, ..model };
+            let (prices, capabilities) = (prices.collect(), None);
+            let model = v1::Model { prices, capabilities, created_at: None, updated_at: None, ..model };
             assert_eq!(seen.insert((model.provider.clone(), model.model_name.clone()), model), None);
         }
         token = page.next_page_token;

@@ -169,7 +169,7 @@ async fn what_is_absent_is_kept_and_an_equal_price_adds_none() {
     assert_eq!(v1::Model { prices: written.prices.clone(), ..same(dearer.clone()) }, written);
     let late = run().await;
     assert_eq!((early.cost_nano_usd, late.cost_nano_usd), (Some(1 + 2), Some(7 + 7)));
-    let get = v1::GetExecutionRequest { execution_id: early.execution_id.clone(), view: 0 };
+    let get = v1::GetExecutionRequest { execution_id: early.execution_id.clone(), view: 0, ..Default::default() };
     let stored = ledger.executions().get_execution(get).await.unwrap().into_inner().execution.unwrap();
     assert_eq!((stored.cost_nano_usd, &stored.price_id), (early.cost_nano_usd, &written.prices[0].price_id));
     let list = v1::ListModelsRequest { provider: "openai".into(), page_size: 500, page_token: String::new() };

@@ -239,7 +239,7 @@ async fn is_readable(ledger: &Ledger, sent: &v1::ExecutionSpec) {
     assert_eq!(registry.render_prompt(preview).await.unwrap().into_inner().rendered_prompt, "Hi Ada");
     let list = v1::ListExecutionsRequest { prompt_name: name(), ..v1::ListExecutionsRequest::default() };
     let list = executions.list_executions(list).await.unwrap().into_inner().executions;
-    let request = v1::GetExecutionRequest { execution_id: list[0].execution_id.clone(), view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: list[0].execution_id.clone(), view: 0, ..Default::default() };
     let ran = executions.get_execution(request).await.unwrap().into_inner().execution.unwrap();
     assert_eq!((list.len(), &*ran.rendered_prompt), (1, "Hi Ada"));
 }
@@ -304,7 +304,7 @@ async fn what_keeps_a_prompt_from_moving_is_said() {
     let selector = Some(execution_spec::Selector::VersionNumber(1));
     let run = v1::RunExecutionRequest { spec: Some(v1::ExecutionSpec { selector, ..spec("greet", &[]) }) };
     refused(ledger.executions().run_execution(run).await, Code::FailedPrecondition, "TEMPLATE_OPAQUE");
-    let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into() }];
+    let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into(), ..Default::default() }];
     let run = v1::RunExecutionRequest { spec: Some(v1::ExecutionSpec { messages, ..spec("greet", &[]) }) };
     assert_eq!(wrong_fields(ledger.executions().run_execution(run).await), ["spec.messages"]);
     assert_eq!(moved.revision, registry.migrate_prompt_mode(to(Full, None)).await.unwrap().into_inner().revision);

@@ -1,11 +1,13 @@
 //! Queued executions in the embedded server, with the same guarantees as in production.
 
+use std::time::Duration;
+
 use prompt_ledger_proto::v1;
-use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, spec};
 use prompt_ledger_testkit::watch_record::WatchRecord;
 
-use super::{ledger, ledger_with_model};
+use super::{ledger, ledger_with_model, refused, wrong_fields};
 
 async fn submit(ledger: &Ledger, spec: v1::ExecutionSpec) -> String {
     let request = v1::SubmitExecutionRequest { spec: Some(spec) };
@@ -15,7 +17,7 @@ async fn submit(ledger: &Ledger, spec: v1::ExecutionSpec) -> String {
 /// Waits for the execution's end, and returns the execution.
 pub(crate) async fn ended(ledger: &Ledger, id: &str) -> v1::Execution {
     WatchRecord::whole(&mut ledger.watch(id, 0).await.unwrap()).await;
-    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0, ..Default::default() };
     ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap()
 }
 
@@ -30,6 +32,33 @@ async fn a_submitted_execution_runs_in_the_same_process() {
 }
 
 #[tokio::test]
+async fn a_reader_may_wait_for_the_end() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let gate = Gate::new();
+    model.next(Reply::answer("hi").held(&gate));
+    let id = submit(&ledger, spec("greet", &[])).await;
+    model.wait_for_calls(1).await;
+    let get = async |id: &str, wait: Duration, deadline: Duration| {
+        let wait = Some(wait.try_into().unwrap());
+        let mut request = tonic::Request::new(v1::GetExecutionRequest { execution_id: id.into(), view: 0, wait });
+        request.set_timeout(deadline);
+        let got = ledger.executions().get_execution(request).await;
+        got.map(|answer| answer.into_inner().execution.unwrap().status())
+    };
+    let (short, long) = (Duration::from_millis(20), Duration::from_secs(60));
+    assert_eq!(get(&id, short, long).await.unwrap(), v1::ExecutionStatus::Running, "the time is over");
+    let near = Duration::from_millis(500);
+    assert_eq!(get(&id, long, near).await.unwrap(), v1::ExecutionStatus::Running, "the caller's deadline is near");
+    let (ended, ()) = tokio::join!(get(&id, long, long), async { gate.open() });
+    assert_eq!(ended.unwrap(), v1::ExecutionStatus::Succeeded);
+    assert_eq!(get(&id, long, long).await.unwrap(), v1::ExecutionStatus::Succeeded, "it has ended already");
+    assert_eq!(wrong_fields(get(&id, long + short, long).await), ["wait"]);
+    let unknown = get("01990000-0000-7000-8000-000000000000", short, long).await;
+    refused(unknown, tonic::Code::NotFound, "EXECUTION_NOT_FOUND");
+}
+
+#[tokio::test]
 async fn an_execution_that_waits_for_a_retry_says_until_when() {
     let model = FakeModel::start().await;
     let ledger = ledger().openai(&model.base_url()).env("RETRY_DELAYS", "1h").start().await;
@@ -39,7 +68,7 @@ async fn an_execution_that_waits_for_a_retry_says_until_when() {
     let id = submit(&ledger, streamed).await;
     let requeued = |record: &WatchRecord| record.events.contains(&(3, v1::ExecutionStatus::Queued));
     assert!(WatchRecord::new().read(&mut ledger.watch(&id, 0).await.unwrap(), requeued).await.is_none());
-    let request = v1::GetExecutionRequest { execution_id: id, view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: id, view: 0, ..Default::default() };
     let waiting = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
     assert_eq!((waiting.status(), waiting.attempts, waiting.stream_text), (v1::ExecutionStatus::Queued, 1, true));
     let failed_at = waiting.attempt_log[0].ended_at.unwrap();

@@ -1,22 +1,18 @@
-//! Runs every command in the README that calls the server, as it is written there, in one shell.
+//! Runs every command in the README and in docs/prompts.md that calls the server, as it is written there, in one shell.
 
 use std::process::Command;
 
-use prompt_ledger_testkit::shell::{Commands, commands};
+use prompt_ledger_testkit::shell::{Commands, blocks, commands};
 
 use super::ledger;
 
-/// The commands before `In production`, which has a test of its own.
-fn calls() -> Vec<String> {
-    let readme = include_str!("../../../README.md");
-    let called = |command: &String| command.contains("grpcurl ");
-    commands(readme.split("## In production").next().unwrap()).into_iter().filter(called).collect()
+/// Those of some commands that call the server.
+fn calls(commands: Vec<String>) -> Vec<String> {
+    commands.into_iter().filter(|command| command.contains("grpcurl ")).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_example_works_as_it_stands() {
-    let calls = calls();
-    assert!(calls.len() >= 18, "{calls:#?}");
+/// Runs commands, and others behind them, against a server of their own.
+async fn run(calls: Vec<String>, then: &str) {
     let ledger = ledger().start().await;
     let tools = Commands::new();
     let mut script = "set -eux\n".to_owned();
@@ -28,10 +24,27 @@ async fn every_example_works_as_it_stands() {
         }
         script.push('\n');
     }
-    script.push_str("test -n \"$EXECUTION_ID\"\n");
+    script.push_str(then);
     let mut shell = Command::new("sh");
     shell.args(["-c", &script.replace("127.0.0.1:50051", &ledger.addr)]);
     let output = tools.set(&mut shell).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_works_as_it_stands() {
+    // What follows has a test of its own.
+    let readme = include_str!("../../../README.md");
+    let calls = calls(commands(readme.split("## In production").next().unwrap()));
+    assert!(calls.len() >= 18, "{calls:#?}");
+    run(calls, "test -n \"$EXECUTION_ID\"\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_of_the_page_about_prompts_works_as_it_stands() {
+    // Whole blocks: a request may be written over several lines.
+    let calls = calls(blocks(include_str!("../../../docs/prompts.md")));
+    assert!(calls.len() >= 6, "{calls:#?}");
+    run(calls, "test -n \"$CHECKSUM\"\n").await;
 }

@@ -47,7 +47,8 @@ async fn a_content_makes_one_version_and_comes_back_to_it() {
     assert_eq!([number(&first), number(&second), number(&again)], [1, 2, 1]);
     let version = first.version.unwrap();
     assert_eq!(version.checksum_hash, CHECKSUM);
-    assert_eq!(version.variables, [v1::TemplateVariable { name: "name".into(), required: true }]);
+    let kind = v1::TemplateVariableKind::Text.into();
+    assert_eq!(version.variables, [v1::TemplateVariable { name: "name".into(), required: true, kind }]);
     assert_eq!(version.status(), v1::VersionStatus::Active);
     let prompt = again.prompt.unwrap();
     assert_eq!((prompt.active_version_number, prompt.latest_version_number), (Some(1), 2));

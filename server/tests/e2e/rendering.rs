@@ -198,7 +198,11 @@ async fn a_nul_is_refused_wherever_it_stands() {
     for (role, content, field) in
         [("us\0er", "Hi", "spec.messages[1].role"), ("user", "Hi\0", "spec.messages[1].content")]
     {
-        let message = |role: &str, content: &str| v1::ChatMessage { role: role.into(), content: content.into() };
+        let message = |role: &str, content: &str| v1::ChatMessage {
+            role: role.into(),
+            content: content.into(),
+            ..Default::default()
+        };
         let messages = vec![message("system", "Be brief."), message(role, content)];
         let sent = v1::ExecutionSpec { messages, ..spec("carried", &[]) };
         for mode in [v1::ExecutionMode::Sync, v1::ExecutionMode::Async] {
@@ -226,7 +230,7 @@ async fn what_waits_in_the_queue_was_rendered_before_it_came_there() {
     let ids = [ledger.submit(given("edited", &sent)).await, queued.execution_id];
     in_both_modes(&ledger, "new {{name}}").await;
     for id in &ids {
-        let request = v1::GetExecutionRequest { execution_id: id.clone(), view: 0 };
+        let request = v1::GetExecutionRequest { execution_id: id.clone(), view: 0, ..Default::default() };
         let waiting = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
         assert_eq!((waiting.status(), &*waiting.rendered_prompt), (v1::ExecutionStatus::Queued, "old Ada"));
         assert_eq!(waiting.variables.as_ref(), Some(&sent));

@@ -34,7 +34,7 @@ async fn a_stream_tells_where_it_stands_what_is_written_and_how_it_ended() {
     assert_eq!((ended.status(), &*ended.response_text), (Status::Succeeded, "one two three four"));
     assert_eq!((&*record.text, record.statuses()), ("one two three four", vec![Status::Running, Status::Succeeded]));
     assert_eq!(model.last_request().body["stream"], true);
-    let request = v1::GetExecutionRequest { execution_id: ended.execution_id.clone(), view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: ended.execution_id.clone(), view: 0, ..Default::default() };
     let stored = ledger.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap();
     assert_eq!(ended, stored);
 }

@@ -69,7 +69,7 @@ async fn what_is_queued_is_answered_as_get_answers_it() {
         max_retries: Some(1),
         ..plain()
     };
-    let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into() }];
+    let messages = vec![v1::ChatMessage { role: "user".into(), content: "Hi".into(), ..Default::default() }];
     let ready = v1::ExecutionSpec { messages, ..spec("greet", &[]) };
     let long = spec("greet", &[("name", &"x".repeat(300 * 1024))]);
     for (sent, reused) in [(plain(), false), (whole.clone(), false), (whole, true), (ready, false), (long, false)] {

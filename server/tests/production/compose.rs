@@ -121,7 +121,7 @@ impl Composed {
         let submitted = executions.submit_execution(v1::SubmitExecutionRequest { spec: Some(greet()) }).await.unwrap();
         let execution_id = submitted.into_inner().execution_id;
         eventually("the execution's end", async || {
-            let request = v1::GetExecutionRequest { execution_id: execution_id.clone(), view: 0 };
+            let request = v1::GetExecutionRequest { execution_id: execution_id.clone(), view: 0, wait: None };
             let found = executions.clone().get_execution(request).await.unwrap().into_inner().execution.unwrap();
             assert_ne!(found.status(), v1::ExecutionStatus::Failed, "{found:?}");
             found.status() == v1::ExecutionStatus::Succeeded

@@ -121,7 +121,7 @@ pub(crate) fn greet() -> v1::ExecutionSpec {
 }
 
 pub(crate) async fn get(server: &Ledger, id: &str) -> v1::Execution {
-    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0 };
+    let request = v1::GetExecutionRequest { execution_id: id.to_owned(), view: 0, ..Default::default() };
     server.executions().get_execution(request).await.unwrap().into_inner().execution.unwrap()
 }
 

@@ -41,7 +41,7 @@ async fn servers_and_workers_take_their_secrets_from_files() {
     let submitted = v1::SubmitExecutionRequest { spec: Some(greet()) };
     let execution_id = executions.submit_execution(submitted).await.unwrap().into_inner().execution_id;
     eventually("the execution's end", async || {
-        let request = v1::GetExecutionRequest { execution_id: execution_id.clone(), view: 0 };
+        let request = v1::GetExecutionRequest { execution_id: execution_id.clone(), view: 0, wait: None };
         let found = executions.clone().get_execution(request).await.unwrap().into_inner().execution.unwrap();
         found.status() == v1::ExecutionStatus::Succeeded
     })

@@ -5,6 +5,7 @@ use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::execution::{CallTimeout, Input, Params};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
@@ -173,11 +174,10 @@ async fn run_execution(binary: &Path) -> Result<(), FigureError> {
 
 /// A direct call of the model, with the client that the server uses.
 pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), FigureError> {
-    let input = Input::Prompt("Say hello to Ada.".into());
+    let (input, params) = (Input::Prompt("Say hello to Ada.".into()), Params::default());
     let call = Call {
         model: "gpt-4o-mini",
-        input: &input,
-        params: &Params::default(),
+        request: ModelRequest::plain(&input, &params),
         timeout: CallTimeout::asked(Duration::from_secs(9)),
         whole: false,
     };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::execution::{CallTimeout, Input, Params};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
@@ -134,8 +135,7 @@ async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), 
     let (input, params) = (Input::Prompt("hello".into()), Params::default());
     let call = Call {
         model: "gpt-4o-mini",
-        input: &input,
-        params: &params,
+        request: ModelRequest::plain(&input, &params),
         timeout: CallTimeout::asked(Duration::from_secs(60)),
         whole: false,
     };

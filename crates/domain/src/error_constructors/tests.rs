@@ -54,6 +54,28 @@ fn cases() -> Vec<Case> {
             Some(("label", "prod")),
         ),
         (
+            Error::version_labelled("greet", 3, "production"),
+            Reason::VersionInUse,
+            "label `production` points at version 3 of `greet`; move it before deprecating the version",
+            prompt(),
+            Some(("version", "3")),
+        ),
+        (
+            Error::template_invalid(2, 5, "the tag is empty").in_entry(4, "message.content"),
+            Reason::TemplateInvalid,
+            "chat_template.entries[4].message.content: template: line 2, column 5: the tag is empty",
+            vec![("line", "2"), ("column", "5"), ("entry", "4")],
+            None,
+        ),
+        (
+            Error::placeholder_read(1, "placeholder", "history"),
+            Reason::TemplateInvalid,
+            "chat_template.entries[1].placeholder: `history` is a placeholder, which takes messages, and a template reads \
+             it too; rename one",
+            vec![("entry", "1")],
+            None,
+        ),
+        (
             Error::etag_mismatch("greet"),
             Reason::EtagMismatch,
             "prompt `greet` has changed since that etag was read; read it again and repeat",

@@ -1,15 +1,19 @@
 //! What is written when an execution begins and when it ends, and the record after each.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::event::Event;
-use super::record::{Attempt, Execution, ExecutionTexts, Failure, Input, Params};
+use super::record::{Attempt, Execution, ExecutionTexts, Failure, Input};
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
 use super::timeout::CallTimeout;
+use crate::chat::ToolCall;
 use crate::ids::{ExecutionId, PriceId, ProjectId, PromptId, VersionId};
 use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
+use crate::params::Params;
 use crate::prompt::{Prompt, Version};
+use crate::tool::AnswerRules;
 
 /// An execution to record, as its request was checked and prepared.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,13 +31,19 @@ pub struct NewExecution {
     pub prompt_mode: Mode,
     /// Whether the request named no version: the store then records it only while `version_id` is the active one.
     pub must_be_active: bool,
+    /// The label that selected the version, as it was sent; empty where none was.
+    pub label: String,
+    /// Whether `label` is the prompt's own: the store then records the execution only while it points at `version_id`.
+    pub must_be_labelled: bool,
     /// Where present, the store records the execution only while these are the present revisions. Absent where the
     /// process that prepared it knows all changes by itself.
     pub resolved_at: Option<ResolvedAt>,
     /// A label for reports, in the form of a [`Name`](crate::field::Name): `dev`, `prod`, ...
     pub environment: String,
-    /// The rendered prompt or the ready messages.
+    /// The rendered prompt or the messages.
     pub input: Input,
+    /// Whether the messages were rendered from a chat, and not given.
+    pub is_rendered_chat: bool,
     /// Whether the rendered prompt was cut to [`limits::PROMPT_BYTES`](crate::limits::PROMPT_BYTES).
     pub prompt_truncated: bool,
     /// The values that the template was rendered with: canonical JSON (RFC 8785), an object.
@@ -42,10 +52,14 @@ pub struct NewExecution {
     pub model: ModelRef,
     /// The model's price at the time of preparation; absent where it has none.
     pub price_id: Option<PriceId>,
-    /// The parameters as the caller sent them.
+    /// The parameters that are sent: the effective ones.
     pub params: Params,
+    /// The tools and the form of the answer that are sent: the effective ones.
+    pub rules: AnswerRules,
     /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
+    /// The caller's, to find executions by; empty where none was sent.
+    pub metadata: BTreeMap<String, String>,
     /// Absent where the request has no idempotency key.
     pub key: Option<ExecutionKey>,
     /// The failed execution that has the key, which this one repeats: the store records it only while that is so, and
@@ -128,9 +142,14 @@ pub struct Finish {
     pub status: Status,
     /// The result of the last attempt.
     pub ended: Ended,
-    /// The model's text; empty unless `status` is `Succeeded`.
+    /// The model's text, of a refusal its words; where there was no answer, as much as had come.
     pub response: String,
-    /// Whether the response was cut to [`limits::RESPONSE_BYTES`](crate::limits::RESPONSE_BYTES).
+    /// The calls that the model asked for; empty unless `status` is `Succeeded`. With the text at most
+    /// [`limits::RESPONSE_BYTES`](crate::limits::RESPONSE_BYTES).
+    pub tool_calls: Vec<ToolCall>,
+    /// Whether the model refused.
+    pub refused: bool,
+    /// Whether the response was cut, or calls were left out, for [`limits::RESPONSE_BYTES`](crate::limits::RESPONSE_BYTES).
     pub response_truncated: bool,
     /// Absent where the provider reported none, or no answer came.
     pub finish_reason: Option<FinishReason>,
@@ -185,6 +204,7 @@ impl Execution {
             environment: new.environment,
             model: new.model,
             params: new.params,
+            tool_choice: new.rules.tool_choice,
             usage: Usage::default(),
             latency_ms: None,
             cost_nano_usd: None,
@@ -198,7 +218,10 @@ impl Execution {
             response_model: String::new(),
             prompt_truncated: new.prompt_truncated,
             response_truncated: false,
+            refused: false,
+            label: new.label,
             correlation_id: new.correlation_id,
+            metadata: new.metadata,
             idempotency_key: new.key.map(|key| key.key).unwrap_or_default(),
             retry_of: new.retry_of,
             timeout: new.timeout,
@@ -210,7 +233,15 @@ impl Execution {
             started_at: (first.to == Status::Running).then_some(first.at),
             completed_at: None,
             stream_text: new.stream_text,
-            texts: Some(ExecutionTexts { input: new.input, variables: new.variables, response: String::new() }),
+            texts: Some(ExecutionTexts {
+                input: new.input,
+                is_rendered_chat: new.is_rendered_chat,
+                variables: new.variables,
+                tools: new.rules.tools,
+                response_format: new.rules.response_format,
+                response: String::new(),
+                tool_calls: Vec::new(),
+            }),
         }
     }
 
@@ -220,7 +251,17 @@ impl Execution {
     /// request that the store received before the end, but this process did not, is missing in it.
     #[must_use]
     pub fn finish(self, finish: Finish, event: Event, worker: &str) -> Option<Self> {
-        let Finish { status, ended, response, response_truncated, finish_reason, failure, cost_nano_usd } = finish;
+        let Finish {
+            status,
+            ended,
+            response,
+            tool_calls,
+            refused,
+            response_truncated,
+            finish_reason,
+            failure,
+            cost_nano_usd,
+        } = finish;
         if event.sequence != 2 || event.attempt != self.attempts || status == Status::Canceled {
             return None;
         }
@@ -248,8 +289,9 @@ impl Execution {
             provider_request_id: ended.provider_request_id,
             response_model: ended.response_model,
             response_truncated,
+            refused,
             completed_at: Some(event.at),
-            texts: self.texts.map(|texts| ExecutionTexts { response, ..texts }),
+            texts: self.texts.map(|texts| ExecutionTexts { response, tool_calls, ..texts }),
             ..self
         })
     }

@@ -1,61 +1,35 @@
 //! The record of one execution: input, parameters, response, error, cost, and each attempt.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 use super::status::{ErrorType, ExecutionMode, FinishReason, Status};
 use super::timeout::CallTimeout;
 use crate::Timestamp;
+use crate::chat::{ChatMessage, ToolCall};
 use crate::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use crate::mode::Mode;
 use crate::model::{ModelRef, Usage};
-
-/// A chat message, sent to the provider as it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatMessage {
-    /// `system`, `user`, `assistant` or another role of the provider's; 1 to 255 bytes.
-    pub role: String,
-    /// Plain text without NUL.
-    pub content: String,
-}
+use crate::params::Params;
+use crate::tool::{ResponseFormat, Tool, ToolChoice};
 
 /// What is sent to the model, exactly as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A rendered template, at most 200 KB: sent as one `user` message.
     Prompt(String),
-    /// Ready messages of the request, 1 to 1,000, roles and contents together at most 200 KB.
+    /// Messages of a rendered chat or of the request, 1 to 1,000, all strings together at most 200 KB, image data apart.
     Messages(Vec<ChatMessage>),
 }
 
 impl Input {
-    /// Length of the prompt, or of all contents (without roles), in bytes.
+    /// Length of the prompt, or of all strings and images of the messages, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
             Self::Prompt(text) => text.len(),
-            Self::Messages(messages) => messages.iter().map(|message| message.content.len()).sum(),
+            Self::Messages(messages) => messages.iter().map(|m| m.text_bytes() + m.image_bytes()).sum(),
         }
     }
-}
-
-/// Parameters of a model call. Absent ones are not sent: the provider's defaults apply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Params {
-    /// Sampling temperature, 0 or more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub temperature: Option<f64>,
-    /// Sample from this many of the likeliest tokens; -1 or more, where -1 means all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_k: Option<i32>,
-    /// Sample from the likeliest tokens of this total probability; above 0, at most 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub top_p: Option<f64>,
-    /// Makes repetition less likely where it is above 1; above 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repetition_penalty: Option<f64>,
-    /// Maximum number of tokens that the model writes; 1 or more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_new_tokens: Option<i32>,
 }
 
 /// An execution's error, as it is stored.
@@ -96,20 +70,34 @@ pub struct Attempt {
 /// The large texts of an execution, which the BASIC view leaves out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExecutionTexts {
-    /// The rendered prompt or the ready messages.
+    /// The rendered prompt or the messages.
     pub input: Input,
+    /// Whether the messages were rendered from a chat, and not given.
+    pub is_rendered_chat: bool,
     /// The values that the template was rendered with: canonical JSON (RFC 8785), an object.
     pub variables: String,
+    /// The tools that are sent; empty means none.
+    pub tools: Vec<Tool>,
+    /// The form of the answer; absent means text.
+    pub response_format: Option<ResponseFormat>,
     /// The model's text, at most 500 KB; empty until the execution has ended. Of one that did not succeed, what the last
     /// call had brought until it failed or was stopped.
     pub response: String,
+    /// The calls that the model asked for, in its order; with the text at most 500 KB.
+    pub tool_calls: Vec<ToolCall>,
 }
 
 impl ExecutionTexts {
-    /// Length of input, variables and response together, in bytes.
+    /// Length of input, variables, tools, response and calls together, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.input.bytes() + self.variables.len() + self.response.len()
+        let format = match &self.response_format {
+            Some(ResponseFormat::JsonSchema(schema)) => schema.schema_json.len(),
+            Some(ResponseFormat::JsonObject {}) | None => 0,
+        };
+        let tools: usize = self.tools.iter().map(|tool| tool.description.len() + tool.parameters_json.len()).sum();
+        let calls: usize = self.tool_calls.iter().map(ToolCall::bytes).sum();
+        self.input.bytes() + self.variables.len() + tools + format + self.response.len() + calls
     }
 }
 
@@ -140,8 +128,10 @@ pub struct Execution {
     pub environment: String,
     /// The requested model, or the server's default when the execution was recorded.
     pub model: ModelRef,
-    /// The parameters that are sent: the caller's, and a limit where the provider requires one.
+    /// The parameters that are sent: the effective ones, with a limit where the provider requires one.
     pub params: Params,
+    /// Which tools the model is to call, as it is sent; absent means that none is.
+    pub tool_choice: ToolChoice,
     /// Sums over the attempts that have ended.
     pub usage: Usage,
     /// Of the last provider call that ended, from the request sent to the last byte received, in milliseconds; absent
@@ -169,10 +159,16 @@ pub struct Execution {
     pub response_model: String,
     /// Whether the rendered prompt was cut to 200 KB.
     pub prompt_truncated: bool,
-    /// Whether the response was cut to 500 KB.
+    /// Whether the response was cut to 500 KB, or calls were left out of it.
     pub response_truncated: bool,
+    /// Whether the model refused; its words are the response.
+    pub refused: bool,
+    /// The label that selected the version, as it was sent; empty where none was.
+    pub label: String,
     /// The caller's id for related executions, at most 255 bytes; empty where none was sent.
     pub correlation_id: String,
+    /// The caller's, to find executions by; at most 16 entries of 64 and 256 bytes.
+    pub metadata: BTreeMap<String, String>,
     /// At most 255 bytes, unique within the prompt; empty where none was sent, and where the execution failed and another
     /// repeated it under its key.
     pub idempotency_key: String,
@@ -204,17 +200,30 @@ pub struct Execution {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::JsonSchema;
 
     #[test]
     fn an_input_is_as_long_as_its_texts() {
-        let message = |content: &str| ChatMessage { role: "user".into(), content: content.into() };
+        let message = |content: &str| ChatMessage::text("user", content);
         assert_eq!(Input::Prompt("hello".into()).bytes(), 5);
-        assert_eq!(Input::Messages(vec![message("hello"), message("you")]).bytes(), 8);
+        assert_eq!(Input::Messages(vec![message("hello"), message("you")]).bytes(), 16);
     }
 
     #[test]
     fn texts_are_counted_together() {
-        let (input, variables) = (Input::Prompt("hello".into()), "{}".into());
-        assert_eq!(ExecutionTexts { input, variables, response: "hé".into() }.bytes(), 10);
+        let call = ToolCall { id: "c".into(), name: "add".into(), arguments: "{}".into() };
+        let tool = Tool { description: "adds".into(), parameters_json: "{}".into(), ..Tool::default() };
+        let schema = JsonSchema { schema_json: "{}".into(), ..JsonSchema::default() };
+        let texts = ExecutionTexts {
+            input: Input::Prompt("hello".into()),
+            is_rendered_chat: false,
+            variables: "{}".into(),
+            tools: vec![tool],
+            response_format: Some(ResponseFormat::JsonSchema(schema)),
+            response: "hé".into(),
+            tool_calls: vec![call],
+        };
+        assert_eq!(texts.bytes(), 10 + 6 + 2 + 6);
+        assert_eq!(ExecutionTexts { response_format: Some(ResponseFormat::JsonObject {}), ..texts }.bytes(), 22);
     }
 }

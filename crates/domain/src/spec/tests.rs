@@ -1,5 +1,7 @@
 use super::*;
-use crate::error::Reason;
+use crate::Timestamp;
+use crate::ids::PromptId;
+use crate::model::ModelRef;
 
 fn spec() -> Spec {
     Spec { prompt_name: "greet".into(), ..Spec::default() }
@@ -22,7 +24,19 @@ fn noted(field: &str, description: &str) -> Violations {
 }
 
 fn message(role: &str, content: &str) -> ChatMessage {
-    ChatMessage { role: role.into(), content: content.into() }
+    ChatMessage::text(role, content)
+}
+
+fn model(name: &str) -> ModelRef {
+    ModelRef { provider: "echo".into(), model_name: name.into() }
+}
+
+fn with_params(params: Params) -> Overrides {
+    Overrides { params, ..Overrides::default() }
+}
+
+fn pairs(count: usize) -> BTreeMap<String, String> {
+    (0..count).map(|i| (i.to_string(), "x".repeat(256))).collect()
 }
 
 #[test]
@@ -40,13 +54,19 @@ fn every_wrong_field_is_named_at_once() {
         environment: "a b".into(),
         correlation_id: "c".repeat(256),
         messages: vec![message("user", "hi")],
-        params: Params {
-            temperature: Some(f64::NAN),
-            top_k: Some(-2),
-            top_p: Some(0.0),
-            repetition_penalty: Some(-1.0),
-            max_new_tokens: Some(0),
+        overrides: Overrides {
+            tools: vec![Tool::default()],
+            without: vec!["x".into()],
+            ..with_params(Params {
+                temperature: Some(f64::NAN),
+                top_k: Some(-2),
+                top_p: Some(0.0),
+                repetition_penalty: Some(-1.0),
+                max_new_tokens: Some(0),
+                ..Params::default()
+            })
         },
+        metadata: pairs(17),
         timeout: Some(Duration::ZERO),
         expire_after: Some(Duration::MAX),
         max_retries: Some(4),
@@ -63,6 +83,9 @@ fn every_wrong_field_is_named_at_once() {
         "params.repetition_penalty",
         "params.top_k",
         "params.max_new_tokens",
+        "tools[0].name",
+        "without[0]",
+        "metadata",
         "timeout",
         "expire_after",
         "max_retries",
@@ -73,13 +96,8 @@ fn every_wrong_field_is_named_at_once() {
 #[test]
 fn good_values_at_their_bounds_are_taken() {
     let good = Spec {
-        params: Params {
-            temperature: Some(0.0),
-            top_k: Some(-1),
-            top_p: Some(1.0),
-            repetition_penalty: Some(0.1),
-            max_new_tokens: Some(1),
-        },
+        overrides: with_params(Params { temperature: Some(0.0), top_k: Some(-1), ..Params::default() }),
+        metadata: pairs(16),
         timeout: Some(limits::TIMEOUT_MAX),
         expire_after: Some(limits::EXPIRE_AFTER_MAX),
         max_retries: Some(3),
@@ -139,6 +157,8 @@ fn the_hash_covers_what_is_executed_and_nothing_else() {
     ] {
         assert_eq!(hash(&same), base);
     }
+    let parallel = ToolChoice { rule: None, parallel: Some(false) };
+    let json = Some(ResponseFormat::JsonObject {});
     let others = [
         Spec { prompt_name: "other".into(), ..spec() },
         Spec { selector: Some(SpecSelector::Number(1)), ..spec() },
@@ -147,8 +167,15 @@ fn the_hash_covers_what_is_executed_and_nothing_else() {
         Spec { environment: "prod".into(), ..spec() },
         Spec { variables: Map::from_iter([("a".into(), Value::Null)]), ..spec() },
         Spec { messages: vec![message("user", "hi")], ..spec() },
-        Spec { model: Some(ModelRef { provider: "echo".into(), model_name: "echo".into() }), ..spec() },
-        Spec { params: Params { temperature: Some(0.5), ..Params::default() }, ..spec() },
+        Spec { overrides: Overrides { model: Some(model("echo")), ..Overrides::default() }, ..spec() },
+        Spec { overrides: with_params(Params { temperature: Some(0.5), ..Params::default() }), ..spec() },
+        Spec { overrides: with_params(Params { stop: Some(vec![]), ..Params::default() }), ..spec() },
+        Spec { overrides: Overrides { tools: vec![Tool::default()], ..Overrides::default() }, ..spec() },
+        Spec { overrides: Overrides { tool_choice: parallel, ..Overrides::default() }, ..spec() },
+        Spec { overrides: Overrides { response_format: json, ..Overrides::default() }, ..spec() },
+        Spec { overrides: Overrides { without: vec!["tools".into()], ..Overrides::default() }, ..spec() },
+        Spec { metadata: pairs(1), ..spec() },
+        Spec { messages: vec![ChatMessage { name: "ada".into(), ..message("user", "hi") }], ..spec() },
         Spec { max_retries: Some(0), ..spec() },
         Spec { violations: noted("f", "d"), ..spec() },
     ];
@@ -164,7 +191,7 @@ fn the_hash_is_of_canonical_json() {
     let spec = Spec {
         selector: Some(SpecSelector::Number(1)),
         variables: Map::from_iter([("a".into(), json!([1, "é"]))]),
-        model: Some(ModelRef { provider: "echo".into(), model_name: "m".into() }),
+        overrides: Overrides { model: Some(model("m")), ..Overrides::default() },
         messages: vec![message("user", "hi")],
         violations: noted("f", "d"),
         ..spec()
@@ -176,7 +203,7 @@ fn the_hash_is_of_canonical_json() {
         "variables": {"a": [1, "é"]},
         "messages": spec.messages,
         "model": ["echo", "m"],
-        "params": spec.params,
+        "params": spec.overrides.params,
         "max_retries": spec.max_retries,
         "violations": [["f", "d"]],
     });
@@ -186,13 +213,74 @@ fn the_hash_is_of_canonical_json() {
 
 #[test]
 fn a_selector_is_resolved_for_its_prompt() {
-    assert_eq!(SpecSelector::Number(3).resolve("p").unwrap(), Selector::Number(3));
-    assert_eq!(SpecSelector::Label("latest".into()).resolve("p").unwrap(), Selector::Latest);
-    assert_eq!(SpecSelector::Checksum("ab".into()).resolve("p").unwrap(), Selector::Checksum("ab".into()));
-    assert_eq!(SpecSelector::Label("x".into()).resolve("p").unwrap_err().reason(), Reason::LabelNotFound);
+    let prompt = Prompt {
+        id: PromptId(uuid::Uuid::nil()),
+        project: "default".into(),
+        name: "p".into(),
+        mode: Mode::Full,
+        description: String::new(),
+        owner_team: String::new(),
+        tags: vec![],
+        active_version: None,
+        latest_version: 3,
+        revision: 1,
+        created_at: Timestamp(0),
+        updated_at: Timestamp(0),
+        archived_at: None,
+        labels: vec![],
+    };
+    assert_eq!(SpecSelector::Number(3).resolve(&prompt).unwrap(), Selector::Number(3));
+    assert_eq!(SpecSelector::Label("latest".into()).resolve(&prompt).unwrap(), Selector::Latest);
+    assert_eq!(SpecSelector::Checksum("ab".into()).resolve(&prompt).unwrap(), Selector::Checksum("ab".into()));
+    assert_eq!(SpecSelector::Label("x".into()).resolve(&prompt).unwrap_err().reason(), Reason::LabelNotFound);
+}
+
+/// The hashes that earlier releases stored: a repeat of their requests finds their executions.
+#[test]
+fn requests_without_the_fields_of_today_hash_as_they_did() {
+    let hex = |spec: &Spec| crate::versioning::hex(&spec.request_hash().unwrap());
+    assert_eq!(hex(&spec()), "0445c030e9d6db2f160059ba06e26fe6a63369689d93effa6e275d1fc1eddc47");
+    let params = Params {
+        temperature: Some(0.5),
+        top_k: Some(-1),
+        top_p: Some(1.0),
+        repetition_penalty: Some(1.5),
+        max_new_tokens: Some(9),
+        ..Params::default()
+    };
+    let openai = ModelRef { provider: "openai".into(), model_name: "gpt-4o-mini".into() };
+    let full = Spec {
+        selector: Some(SpecSelector::Number(3)),
+        environment: "prod".into(),
+        variables: Map::from_iter([("name".into(), json!("Ada")), ("n".into(), json!(3))]),
+        overrides: Overrides { model: Some(openai), ..with_params(params) },
+        max_retries: Some(2),
+        ..spec()
+    };
+    assert_eq!(hex(&full), "526a360574414c543e60e225a7a18b5b784153d5b359da06737cea2f2ad917dc");
+    let ready = Spec {
+        messages: vec![message("user", "Hi"), message("system", "")],
+        selector: Some(SpecSelector::Checksum("ab".into())),
+        ..spec()
+    };
+    assert_eq!(hex(&ready), "29afae51309a2848c75a835a337a7a8a3afc49e57d7248686fb87df4e924f2d1");
 }
 
 #[test]
-fn canonical_json_sorts_keys_and_writes_numbers_shortest() {
-    assert_eq!(canonical(&json!({"b": 1.0, "a": [1e21, "é\n"]})).unwrap(), r#"{"a":[1e+21,"é\n"],"b":1}"#);
+fn metadata_is_short() {
+    let one = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    check_metadata("metadata", &one("session", "")).unwrap();
+    check_metadata("metadata", &one(&"k".repeat(64), &"v".repeat(256))).unwrap();
+    let long = "v".repeat(257);
+    for (metadata, expected) in [
+        (pairs(17), "metadata"),
+        (one("", "v"), "metadata"),
+        (one(&"k".repeat(65), "v"), "metadata"),
+        (one("a\0", "v"), "metadata"),
+        (one("session", &long), "metadata.session"),
+        (one("session", "\0"), "metadata.session"),
+    ] {
+        let error = check_metadata("metadata", &metadata).unwrap_err();
+        assert_eq!(error.parts().violations[0].field, expected);
+    }
 }

@@ -13,6 +13,7 @@ use crate::event_publisher::EventObserver;
 struct Here {
     listens: std::sync::atomic::AtomicBool,
     heard: Mutex<Vec<(usize, String)>>,
+    calls: Mutex<Vec<CallPiece>>,
 }
 
 impl Here {
@@ -35,6 +36,10 @@ impl EventObserver for Here {
     fn wrote(&self, piece: &TextPiece) {
         self.heard.lock().unwrap().push((piece.offset, piece.text.to_string()));
     }
+
+    fn called(&self, call: &ToolCallText) {
+        self.calls.lock().unwrap().push(call.piece.clone());
+    }
 }
 
 /// A running attempt with readers here and elsewhere.
@@ -45,7 +50,7 @@ fn setup() -> (Arc<Here>, Arc<MemoryBus>, Texts, Fence) {
 }
 
 fn cursor(fence: Fence, attempt: i32, offset: usize) -> TextCursor {
-    TextCursor { execution_id: fence.id, attempt, offset }
+    TextCursor { execution_id: fence.id, attempt, offset, calls: 0 }
 }
 
 fn piece(offset: usize, text: &str) -> (usize, String) {
@@ -88,6 +93,32 @@ async fn who_asks_here_gets_what_it_lacks_and_then_what_comes() {
     writer.push("three");
     drop(writer);
     assert_eq!(here.heard(), [piece(8, "three")], "the rest comes before the end");
+}
+
+#[tokio::test]
+async fn who_asks_late_gets_each_call_from_its_begin_and_then_what_comes() {
+    let (here, _bus, texts, fence) = setup();
+    let mut writer = texts.begin(fence);
+    let begin = |index, id, name| ToolCallPiece { index, offset: 0, id, name, arguments: "" };
+    let more = |index, offset, arguments| ToolCallPiece { index, offset, id: "", name: "", arguments };
+    writer.push_call(begin(0, "c0", "add"));
+    writer.push_call(more(0, 0, "{"));
+    writer.push_call(begin(1, "c1", "sub"));
+    writer.push_call(more(1, 0, "[]"));
+    writer.push_call(more(0, 1, "}"));
+    here.listen(true);
+    assert!(texts.asked_here(cursor(fence, 0, 0)));
+    let heard = || {
+        let calls = std::mem::take(&mut *here.calls.lock().unwrap());
+        calls.into_iter().map(|call| (call.index, call.offset, call.name, call.arguments)).collect::<Vec<_>>()
+    };
+    let told = |index, offset, name: &str, arguments: &str| (index, offset, name.to_owned(), arguments.to_owned());
+    assert_eq!(heard(), [told(0, 0, "add", "{"), told(1, 0, "sub", "[]"), told(0, 1, "", "}")]);
+    assert!(texts.asked_here(TextCursor { calls: 5, ..cursor(fence, 1, 0) }));
+    assert_eq!(heard(), [told(0, 1, "", "}")], "the rest for a reader that has the others");
+    writer.push_call(begin(2, "c2", "mul"));
+    drop(writer);
+    assert_eq!(heard(), [told(2, 0, "mul", "")]);
 }
 
 #[tokio::test]
@@ -163,7 +194,7 @@ async fn who_asked_before_an_attempt_began_is_told_and_of_the_next_one_too() {
     assert_eq!(announced(&mut heard).await, piece(0, "two"));
     drop(late);
     for _ in 0..2 * QUESTIONS {
-        texts.asked_elsewhere(TextCursor { execution_id: ExecutionId(new_id()), attempt: 0, offset: 0 });
+        texts.asked_elsewhere(TextCursor { execution_id: ExecutionId(new_id()), attempt: 0, offset: 0, calls: 0 });
     }
     assert_eq!(texts.all().asked.len(), QUESTIONS);
     tokio::time::advance(ASKED_FOR).await;

@@ -1,13 +1,17 @@
 //! A store, a model server, and an execution that is recorded and held.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::execution::{CallTimeout, Execution, ExecutionMode, Input, Params};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::retry::Policy;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_engine::{Bounds, EventPublisher, Heartbeat, Job, Runner, Texts};
 use prompt_ledger_providers::Endpoint;
@@ -90,7 +94,8 @@ impl Kit {
             model: new.model.clone(),
             provider: Arc::new(OpenAi::new(Endpoint { base_url, ..Endpoint::default() }).unwrap()),
             price: None,
-            params: new.params,
+            params: new.params.clone(),
+            rules: new.rules.clone(),
             timeout: new.timeout,
             max_retries,
         };
@@ -104,18 +109,21 @@ impl Kit {
 pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_retries: i32) -> NewExecution {
     let put = PutPrompt {
         name: "greet".into(),
-        template_source: "hello".into(),
+        content: VersionContent::text("hello"),
         checksum_hash: checksum("hello"),
         variables: vec![],
         description: None,
         owner_team: None,
         tags: None,
         created_by: String::new(),
+        note: String::new(),
         set_active: true,
+        labels: vec![],
         create_only: false,
         etag: None,
         prompt_id: PromptId(new_id()),
         version_id: VersionId(new_id()),
+        key: AskingKey::default(),
     };
     let put = store.put_prompt(project, put).await.unwrap();
     let model = ModelRef { provider: "openai".into(), model_name: "gpt-4o-mini".into() };
@@ -126,15 +134,20 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         version_id: put.version.id,
         prompt_mode: Mode::Full,
         must_be_active: true,
+        label: String::new(),
+        must_be_labelled: false,
         resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("hello".into()),
+        is_rendered_chat: false,
         prompt_truncated: false,
         variables: "{}".into(),
         model,
         price_id: None,
         params: Params::default(),
+        rules: AnswerRules::default(),
         correlation_id: String::new(),
+        metadata: BTreeMap::new(),
         key: None,
         retry_of: None,
         timeout: CallTimeout::asked(Duration::from_secs(60)),

@@ -1,11 +1,11 @@
 //! Anthropic's Messages API, at Anthropic or at a compatible server.
 
+mod messages;
 mod read;
 mod request;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 use reqwest::header::{HeaderName, HeaderValue};
 
@@ -53,10 +53,10 @@ impl Provider for Anthropic {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.traits
-            .check(call.params)
-            .map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
-        let write = |_, streams| serde_json::to_vec(&request::body(&call, streams));
+        if let Some(refused) = call.refused(self.traits) {
+            return Err(refused);
+        }
+        let write = |_, streams| serde_json::to_vec(&request::body(&call, streams)?);
         self.http.call(call, sink, &write).await
     }
 }

@@ -1,5 +1,5 @@
 //! Reads the Messages API: whole messages and the events of streams. An event of an unknown type is ignored, and so are
-//! blocks that are no text (thinking, tools).
+//! blocks that are neither text nor a call of a tool (thinking).
 
 use crate::http::json::{self, Raw, json_object};
 use crate::http::{AnswerSoFar, told_error};
@@ -12,6 +12,7 @@ json_object!(Event {
     "content" => content,
     "content_block" => block,
     "delta" => delta,
+    "index" => index,
     "stop_reason" => stop_reason,
     "usage" => usage,
     "error" => error,
@@ -35,6 +36,10 @@ json_object!(
         "type" => kind,
         "text" => text,
         "stop_reason" => stop_reason,
+        "id" => id,
+        "name" => name,
+        "input" => input,
+        "partial_json" => partial_json,
     }
 );
 
@@ -64,8 +69,8 @@ pub(super) fn read(document: &str, answer: &mut AnswerSoFar) -> serde_json::Resu
             read_blocks(start.content, answer);
             answer.finish(ONLY, start.stop_reason);
         }
-        "content_block_start" => say(event.block, "text", answer),
-        "content_block_delta" => say(event.delta, "text_delta", answer),
+        "content_block_start" => say(event.block, "text", event.index.count().unwrap_or_default(), answer),
+        "content_block_delta" => say(event.delta, "text_delta", event.index.count().unwrap_or_default(), answer),
         "message_delta" => answer.finish(ONLY, event.delta.object::<Block<'_>>().stop_reason),
         "message_stop" => answer.end(),
         // A whole message.
@@ -90,18 +95,32 @@ fn read_blocks(content: Raw<'_>, answer: &mut AnswerSoFar) {
     if content.is_text() {
         answer.say(ONLY, content);
     }
-    content.each(|block: Raw<'_>| say(block, "text", answer));
+    let mut position = 0;
+    content.each(|block: Raw<'_>| {
+        say(block, "text", position, answer);
+        position += 1;
+    });
 }
 
-/// A block of this type says its text, and so does one without a type.
-fn say(block: Raw<'_>, text_type: &str, answer: &mut AnswerSoFar) {
+/// A block of this type says its text, and so does one without a type; one of `tool_use` calls a tool. `number` is the
+/// block's in the answer.
+fn say(block: Raw<'_>, text_type: &str, number: i64, answer: &mut AnswerSoFar) {
     answer.choose();
     let block: Block<'_> = block.object();
     match block.kind.word() {
         kind if kind.as_deref().is_none_or(|kind| kind == text_type) => {
             answer.say(ONLY, block.text);
         }
-        Some(kind) if kind == "tool_use" => answer.call_tools(),
+        Some(kind) if kind == "tool_use" => {
+            if let Some(calls) = answer.call_tools(ONLY) {
+                calls.tell(number, block.id, block.name, block.input);
+            }
+        }
+        Some(kind) if kind == "input_json_delta" => {
+            if let Some(calls) = answer.call_tools(ONLY) {
+                calls.tell(number, Raw::default(), Raw::default(), block.partial_json);
+            }
+        }
         _ => {}
     }
 }

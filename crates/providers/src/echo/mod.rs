@@ -1,16 +1,20 @@
 //! A model that repeats its input: offline and deterministic.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use async_trait::async_trait;
+use prompt_ledger_domain::capabilities::ModelRequest;
+use prompt_ledger_domain::chat::{ChatMessage, ContentPart, ToolCall};
 use prompt_ledger_domain::execution::{FinishReason, Input};
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
+use prompt_ledger_domain::tool::ToolRule;
 
-use crate::{Answer, Call, CallError, Provider, TextSink};
+use crate::{Answer, Call, CallError, Provider, TextSink, ToolCallPiece};
 
-/// Answers with the rendered prompt, or the last `user` message, word by word. Each word counts as one token. Accepts
-/// every parameter; `max_new_tokens` cuts the answer.
+/// Answers with the rendered prompt, or the texts of the last `user` message, word by word; where the tool choice names a
+/// tool, with a call of it. Each word counts as one token. Accepts everything; `max_new_tokens` cuts the answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
@@ -22,22 +26,34 @@ impl Provider for Echo {
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
         let begun = Instant::now();
-        let most = call.params.max_new_tokens.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-        let said = last_words(call.input);
-        let heard = start(said, most);
+        let ModelRequest { input, params, .. } = call.request;
+        let most = params.max_new_tokens.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        let tool_call = called(&call.request);
+        let said = if tool_call.is_some() { Cow::Borrowed("") } else { last_words(input) };
+        let heard = start(&said, most);
         let text = heard.replace('\0', "\u{fffd}");
         if let Some(sink) = sink {
             text.split_inclusive(char::is_whitespace).for_each(|word| sink.push(word));
+            if let Some(ToolCall { id, name, arguments }) = &tool_call {
+                sink.push_call(ToolCallPiece { index: 0, offset: 0, id, name, arguments });
+            }
         }
+        let finish_reason = match (&tool_call, heard.len() < said.len()) {
+            (Some(_), _) => FinishReason::ToolCalls,
+            (None, true) => FinishReason::Length,
+            (None, false) => FinishReason::Stop,
+        };
         Ok(Answer {
             usage: Usage {
-                prompt_tokens: Some(count(texts(call.input).map(words).sum())),
+                prompt_tokens: Some(count(texts(input).map(words).sum())),
                 response_tokens: Some(count(words(&text))),
                 ..Usage::default()
             },
-            finish_reason: Some(if heard.len() < said.len() { FinishReason::Length } else { FinishReason::Stop }),
+            finish_reason: Some(finish_reason),
             text,
             truncated: false,
+            tool_calls: tool_call.into_iter().collect(),
+            refused: false,
             request_id: String::new(),
             response_model: call.model.to_owned(),
             requests: 1,
@@ -46,13 +62,25 @@ impl Provider for Echo {
     }
 }
 
-/// The prompt, or the last message of the role `user`; empty where there is none.
-fn last_words(input: &Input) -> &str {
-    match input {
-        Input::Prompt(text) => text,
-        Input::Messages(messages) => {
-            messages.iter().rfind(|message| message.role == "user").map_or("", |message| &message.content)
+/// A call of the tool that the tool choice names, without arguments.
+fn called(request: &ModelRequest<'_>) -> Option<ToolCall> {
+    match &request.tool_choice?.rule {
+        Some(ToolRule::Tool(name)) => {
+            Some(ToolCall { id: "call_0".to_owned(), name: name.clone(), arguments: "{}".to_owned() })
         }
+        _ => None,
+    }
+}
+
+/// The prompt, or the texts of the last message of the role `user`; empty where there is none.
+fn last_words(input: &Input) -> Cow<'_, str> {
+    match input {
+        Input::Prompt(text) => Cow::Borrowed(text),
+        Input::Messages(messages) => match messages.iter().rfind(|message| message.role == "user") {
+            None => Cow::Borrowed(""),
+            Some(message) if message.parts.is_empty() => Cow::Borrowed(&message.content),
+            Some(message) => Cow::Owned(said(message).collect::<Vec<_>>().join("\n")),
+        },
     }
 }
 
@@ -61,7 +89,17 @@ fn texts(input: &Input) -> impl Iterator<Item = &str> {
         Input::Prompt(text) => (Some(text.as_str()), &[][..]),
         Input::Messages(messages) => (None, messages.as_slice()),
     };
-    prompt.into_iter().chain(messages.iter().map(|message| message.content.as_str()))
+    prompt.into_iter().chain(messages.iter().flat_map(said))
+}
+
+/// The texts of a message.
+fn said(message: &ChatMessage) -> impl Iterator<Item = &str> {
+    fn part(part: &ContentPart) -> Option<&str> {
+        if let ContentPart::Text(text) = part { Some(text) } else { None }
+    }
+    std::iter::once(message.content.as_str())
+        .filter(|text| !text.is_empty())
+        .chain(message.parts.iter().filter_map(part))
 }
 
 /// The first `most` words of `text`; all of it when no word is left out.

@@ -7,8 +7,9 @@ use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
 use reqwest::StatusCode;
 
+use super::calls::CallsSoFar;
 use super::counts::{Counts, PromptCount};
-use super::finish::FinishWord;
+use super::finish::{FinishWord, is_refusal};
 use super::json::{Raw, json_object};
 use super::outcome::{CallFault, is_model_name, is_request_id};
 use super::prose::Prose;
@@ -25,6 +26,10 @@ pub(crate) struct AnswerSoFar {
     pub(super) began: Instant,
     /// At most as much as is stored.
     pub(super) prose: Prose,
+    /// The tool calls of the choice whose text is kept.
+    pub(super) calls: CallsSoFar,
+    /// The model refused: it said so in a field of its own, or in its reason for stopping.
+    pub(super) refused: bool,
     counts: Counts,
     prompt_count: PromptCount,
     /// Empty until the provider has told it.
@@ -68,6 +73,8 @@ impl AnswerSoFar {
         Self {
             began: Instant::now(),
             prose: Prose::within(limits::RESPONSE_BYTES),
+            calls: CallsSoFar::default(),
+            refused: false,
             counts: Counts::default(),
             prompt_count,
             request_id: String::new(),
@@ -183,8 +190,15 @@ impl AnswerSoFar {
         self.had_choice = true;
     }
 
-    pub(crate) fn call_tools(&mut self) {
+    /// A choice calls tools. The calls, where it is the choice that is followed, are for what it says of them.
+    pub(crate) fn call_tools(&mut self, choice: i64) -> Option<&mut CallsSoFar> {
         self.called_tools = true;
+        (*self.followed.get_or_insert(choice) == choice).then_some(&mut self.calls)
+    }
+
+    /// The model refused, in words that are its text.
+    pub(crate) fn refuse(&mut self) {
+        self.refused = true;
     }
 
     /// A choice ended, and this says why; it may be null until then. A word for a breakdown is an error.
@@ -197,6 +211,7 @@ impl AnswerSoFar {
                 if self.followed == Some(choice) {
                     *followed = Some(reason);
                 }
+                self.refused |= is_refusal(word);
                 let is_answer = self.followed == Some(choice) || self.followed.is_none() && self.called_tools;
                 self.is_finished |= is_answer && !self.speaks;
             }

@@ -57,6 +57,11 @@ impl<'a> FinishWord<'a> {
     }
 }
 
+/// Whether such a word says that the model refused.
+pub(super) fn is_refusal(told: Raw<'_>) -> bool {
+    told.word().is_some_and(|word| plain(&word) == "refusal")
+}
+
 /// A word without case and signs: providers write `MAX_TOKENS`, `max_tokens` and `maxTokens`.
 pub(super) fn plain(word: &str) -> String {
     word.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()

@@ -27,7 +27,7 @@ impl<'a> Raw<'a> {
     }
 
     /// The value's own text.
-    pub(super) fn as_json(self) -> &'a str {
+    pub(crate) fn as_json(self) -> &'a str {
         self.0
     }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod budget;
+mod calls;
 mod coding;
 mod counts;
 mod endpoint;
@@ -138,11 +139,24 @@ impl Http {
         let (text, truncated) = (so_far.prose.finish(), so_far.prose.is_truncated());
         match asked {
             Ok(()) => {
-                Ok(Answer { text, truncated, usage, finish_reason, request_id, response_model, requests, latency })
+                let (tool_calls, lacks_calls) = so_far.calls.finish(text.len());
+                let (truncated, refused) = (truncated || lacks_calls, so_far.refused);
+                Ok(Answer {
+                    text,
+                    truncated,
+                    tool_calls,
+                    refused,
+                    usage,
+                    finish_reason,
+                    request_id,
+                    response_model,
+                    requests,
+                    latency,
+                })
             }
             Err(fault) => Err(CallError {
                 error_type: fault.error_type,
-                message: self.shown(fault.message, call.input).await,
+                message: self.shown(fault.message, call.request.input).await,
                 retry_after: fault.retry_after,
                 request_id,
                 response_model,
@@ -173,7 +187,7 @@ impl Http {
         write: WriteBody<'_>,
     ) -> Result<(), CallFault> {
         let wants_stream = sink.is_some() && !call.whole;
-        let has_limit = self.has_limit_names && call.params.max_new_tokens.is_some();
+        let has_limit = self.has_limit_names && call.request.params.max_new_tokens.is_some();
         let usual = self.forms.of(call.model);
         let mut form = usual;
         loop {

@@ -73,6 +73,11 @@ impl Prose {
         self.push(rest);
     }
 
+    /// Appends JSON as it is written.
+    pub(crate) fn push_json(&mut self, json: &str) {
+        self.push(json);
+    }
+
     /// The text; half a character at its end is U+FFFD.
     pub(crate) fn finish(&mut self) -> String {
         self.flush();

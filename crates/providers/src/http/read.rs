@@ -107,6 +107,7 @@ impl AnswerReader {
                     sink.told(so_far.details(redactor));
                 }
                 push(sink, so_far, &mut pushed);
+                so_far.calls.push(sink);
             }
             if let Some(fault) = so_far.take_fault() {
                 return Err(fault);
@@ -119,8 +120,10 @@ impl AnswerReader {
             return Err(CallFault::invalid_response("the provider's answer is neither JSON nor a stream of events"));
         }
         so_far.prose.flush();
+        so_far.calls.flush();
         if let Some(sink) = sink {
             push(sink, so_far, &mut pushed);
+            so_far.calls.push(sink);
         }
         so_far.check()
     }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use prompt_ledger_domain::chat::{ChatMessage, ContentPart, ImagePart, ImageSource};
 use prompt_ledger_domain::execution::Input;
 use prompt_ledger_domain::limits::ERROR_MESSAGE_BYTES;
 use prompt_ledger_domain::secret::Secret;
@@ -56,7 +57,7 @@ impl Redactor {
     pub(crate) fn message(&self, message: &str, input: &Input) -> String {
         let texts: Vec<&str> = match input {
             Input::Prompt(text) => vec![text.trim()],
-            Input::Messages(messages) => messages.iter().map(|message| message.content.trim()).collect(),
+            Input::Messages(messages) => messages.iter().flat_map(said).map(str::trim).collect(),
         };
         let texts: Vec<String> = texts.into_iter().flat_map(forms).collect();
         // Whole secrets are hidden before anything is cut: half a secret would not be found again. Long prompts go
@@ -251,6 +252,20 @@ fn without_runs(message: &str, texts: &[String]) -> String {
         }
     }
     shown
+}
+
+/// What a message says: its texts, the addresses of its images, and the arguments of its tool calls.
+fn said(message: &ChatMessage) -> impl Iterator<Item = &str> {
+    fn part(part: &ContentPart) -> Option<&str> {
+        match part {
+            ContentPart::Text(text) | ContentPart::Image(ImagePart { source: ImageSource::Url(text), .. }) => {
+                Some(text)
+            }
+            ContentPart::Image(_) => None,
+        }
+    }
+    let calls = message.tool_calls.iter().map(|call| call.arguments.as_str());
+    std::iter::once(message.content.as_str()).chain(message.parts.iter().filter_map(part)).chain(calls)
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ mod request;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 use reqwest::header::AUTHORIZATION;
 
@@ -48,10 +47,10 @@ impl Provider for OpenAi {
     }
 
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
-        self.traits
-            .check(call.params)
-            .map_err(|error| CallError::unsent(ErrorType::InvalidRequest, error.to_string()))?;
-        let write = |form, streams| serde_json::to_vec(&request::body(&call, form, streams));
+        if let Some(refused) = call.refused(self.traits) {
+            return Err(refused);
+        }
+        let write = |form, streams| serde_json::to_vec(&request::body(&call, form, streams)?);
         self.http.call(call, sink, &write).await
     }
 }

@@ -42,6 +42,17 @@ json_object!(
     }
 );
 
+json_object!(CallPiece {
+    "index" => index,
+    "id" => id,
+    "function" => function,
+});
+
+json_object!(FunctionPiece {
+    "name" => name,
+    "arguments" => arguments,
+});
+
 impl Completion<'_> {
     /// Whether it says so itself. A message by itself, with a code or a type, is an error too.
     fn is_error(&self, has_choice: bool) -> bool {
@@ -102,8 +113,33 @@ fn say(message: Raw<'_>, index: i64, answer: &mut AnswerSoFar) -> bool {
     }
     let message: OpenAiMessage<'_> = message.object();
     answer.choose();
+    let said = answer.say(index, message.content);
     if message.tool_calls.is_told() || message.function_call.is_told() {
-        answer.call_tools();
+        read_calls(&message, index, answer);
     }
-    answer.say(index, message.content) || answer.say(index, message.refusal)
+    said || refuse(message.refusal, index, answer)
+}
+
+/// A refusal is the text where there is no other.
+fn refuse(words: Raw<'_>, index: i64, answer: &mut AnswerSoFar) -> bool {
+    let said = answer.say(index, words);
+    if said {
+        answer.refuse();
+    }
+    said
+}
+
+fn read_calls(message: &OpenAiMessage<'_>, index: i64, answer: &mut AnswerSoFar) {
+    let Some(calls) = answer.call_tools(index) else { return };
+    let mut position = 0;
+    message.tool_calls.each(|Lenient(call): Lenient<CallPiece<'_>>| {
+        let function: FunctionPiece<'_> = call.function.object();
+        calls.tell(call.index.count().unwrap_or(position), call.id, function.name, function.arguments);
+        position += 1;
+    });
+    // The form before there were several.
+    if message.function_call.is_told() {
+        let function: FunctionPiece<'_> = message.function_call.object();
+        calls.tell(0, Raw::default(), function.name, function.arguments);
+    }
 }

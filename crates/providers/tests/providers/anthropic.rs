@@ -9,7 +9,7 @@ use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use serde_json::json;
 
-use crate::setup::{Ask, KEY, all_params, anthropic, endpoint, messages, prompt};
+use crate::setup::{Ask, KEY, all_params, anthropic, check, endpoint, messages, prompt};
 
 #[tokio::test]
 async fn a_prompt_goes_out_as_one_user_message_and_the_answer_comes_back_whole() {
@@ -43,7 +43,7 @@ async fn system_messages_move_to_their_own_place() {
 async fn a_server_of_ones_own_gets_every_parameter() {
     let model = FakeModel::start().await;
     let provider = anthropic(&model);
-    assert!(provider.traits().check(&all_params()).is_ok() && provider.traits().is_own_place);
+    assert!(check(&provider, &all_params()).is_ok() && provider.traits().is_own_place);
     Ask::new(&provider, prompt("hi")).params(all_params()).answer().await;
     let mut body = model.last_request().body;
     body.as_object_mut().unwrap().remove("messages");
@@ -58,10 +58,10 @@ async fn a_server_of_ones_own_gets_every_parameter() {
 async fn anthropic_itself_refuses_the_parameter_that_it_does_not_know() {
     let provider = Anthropic::new(Endpoint { api_key: Some(Secret::new(KEY)), ..Endpoint::default() }).unwrap();
     assert!(!provider.traits().is_own_place);
-    let error = provider.traits().check(&all_params()).unwrap_err();
+    let error = check(&provider, &all_params()).unwrap_err();
     assert_eq!(error.reason(), Reason::InvalidField);
     assert_eq!(error.parts().violations[0].field, "params.repetition_penalty");
-    assert!(provider.traits().check(&Params { repetition_penalty: None, ..all_params() }).is_ok());
+    assert!(check(&provider, &Params { repetition_penalty: None, ..all_params() }).is_ok());
 
     let failure = Ask::new(&provider, prompt("hi")).params(all_params()).failure().await;
     assert_eq!((<&str>::from(failure.error_type), failure.latency), ("invalid_request", None));

@@ -1,11 +1,13 @@
 //! The echo model.
 
-use prompt_ledger_domain::execution::{FinishReason, Params};
+use prompt_ledger_domain::chat::{ChatMessage, ContentPart, ImagePart, ImageSource, ToolCall};
+use prompt_ledger_domain::execution::{FinishReason, Input, Params};
 use prompt_ledger_domain::model::Usage;
+use prompt_ledger_domain::tool::{ToolChoice, ToolRule};
 use prompt_ledger_providers::Provider;
 use prompt_ledger_providers::echo::Echo;
 
-use crate::setup::{Ask, all_params, messages, prompt};
+use crate::setup::{Ask, Pieces, all_params, check, messages, prompt};
 
 fn used(prompt: i32, response: i32) -> Usage {
     Usage { prompt_tokens: Some(prompt), response_tokens: Some(response), ..Usage::default() }
@@ -41,7 +43,7 @@ async fn the_token_limit_cuts_it() {
 
 #[tokio::test]
 async fn it_takes_every_parameter_and_only_its_own_model() {
-    assert!(Echo.traits().check(&all_params()).is_ok());
+    assert!(check(&Echo, &all_params()).is_ok());
     assert!(!Echo.traits().is_own_place);
 }
 
@@ -50,4 +52,29 @@ async fn a_nul_is_replaced_with_a_sink_and_without() {
     let ask = Ask::new(&Echo, prompt("a\0b"));
     assert_eq!(ask.answer().await.text, "a\u{fffd}b");
     assert_eq!(ask.streamed().await.1, ["a\u{fffd}b"]);
+}
+
+#[tokio::test]
+async fn it_calls_the_tool_that_the_choice_names() {
+    let mut ask = Ask::new(&Echo, prompt("the weather in Rome"));
+    ask.tool_choice = Some(ToolChoice { rule: Some(ToolRule::Tool("weather".into())), parallel: None });
+    let answer = ask.answer().await;
+    let call = ToolCall { id: "call_0".into(), name: "weather".into(), arguments: "{}".into() };
+    assert_eq!((answer.text.as_str(), answer.finish_reason), ("", Some(FinishReason::ToolCalls)));
+    assert_eq!(answer.tool_calls, [call]);
+    let mut pieces = Pieces::default();
+    ask.stream_into(&mut pieces).await.unwrap();
+    assert_eq!(pieces.1, [(0, 0, "call_0".into(), "weather".into(), "{}".into())]);
+    ask.tool_choice = Some(ToolChoice { rule: Some(ToolRule::Required), parallel: None });
+    assert_eq!(ask.answer().await.tool_calls, []);
+}
+
+#[tokio::test]
+async fn it_answers_the_texts_of_a_message_in_parts() {
+    let image =
+        ImagePart { source: ImageSource::Url("https://e".into()), media_type: String::new(), detail: String::new() };
+    let parts = vec![ContentPart::Text("what is".into()), ContentPart::Image(image), ContentPart::Text("this?".into())];
+    let input = Input::Messages(vec![ChatMessage { parts, ..ChatMessage::text("user", "") }]);
+    let answer = Ask::new(&Echo, input).answer().await;
+    assert_eq!((answer.text.as_str(), answer.usage), ("what is\nthis?", used(3, 3)));
 }

@@ -12,6 +12,7 @@ mod failures;
 mod http2;
 mod openai;
 mod registry;
+mod requests;
 mod setup;
 mod stream;
 mod stream_failures;

@@ -10,7 +10,7 @@ use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
 use serde_json::json;
 
-use crate::setup::{Ask, KEY, all_params, endpoint, messages, openai, prompt};
+use crate::setup::{Ask, KEY, all_params, check, endpoint, messages, openai, prompt};
 
 #[tokio::test]
 async fn a_prompt_goes_out_as_one_user_message_and_the_answer_comes_back_whole() {
@@ -50,7 +50,7 @@ async fn messages_go_out_as_they_are() {
 async fn a_server_of_ones_own_gets_every_parameter() {
     let model = FakeModel::start().await;
     let provider = openai(&model);
-    assert!(provider.traits().check(&all_params()).is_ok() && provider.traits().is_own_place);
+    assert!(check(&provider, &all_params()).is_ok() && provider.traits().is_own_place);
     Ask::new(&provider, prompt("hi")).params(all_params()).answer().await;
     let mut body = model.last_request().body;
     body.as_object_mut().unwrap().remove("messages");
@@ -65,12 +65,12 @@ async fn a_server_of_ones_own_gets_every_parameter() {
 async fn openai_itself_refuses_the_parameters_that_it_does_not_know() {
     let provider = OpenAi::new(Endpoint { api_key: Some(Secret::new(KEY)), ..Endpoint::default() }).unwrap();
     assert!(!provider.traits().is_own_place);
-    let error = provider.traits().check(&all_params()).unwrap_err();
+    let error = check(&provider, &all_params()).unwrap_err();
     assert_eq!(error.reason(), Reason::InvalidField);
     let fields: Vec<_> = error.parts().violations.iter().map(|violation| violation.field.as_str()).collect();
     assert_eq!(fields, ["params.top_k", "params.repetition_penalty"]);
     let known = Params { top_k: None, repetition_penalty: None, ..all_params() };
-    assert!(provider.traits().check(&known).is_ok());
+    assert!(check(&provider, &known).is_ok());
 
     let failure = Ask::new(&provider, prompt("hi")).params(all_params()).failure().await;
     assert_eq!(<&str>::from(failure.error_type), "invalid_request");
@@ -200,7 +200,7 @@ fn the_makers_own_base_url_is_the_makers() {
     let at = |url: &str| OpenAi::new(endpoint(url)).unwrap();
     let unknown = Params { top_k: Some(4), ..Params::default() };
     let maker = at("https://api.openai.com/v1");
-    assert!(!maker.traits().is_own_place && maker.traits().check(&unknown).is_err());
+    assert!(!maker.traits().is_own_place && check(&maker, &unknown).is_err());
     let own = at("http://127.0.0.1:11434/v1");
-    assert!(own.traits().is_own_place && own.traits().check(&unknown).is_ok());
+    assert!(own.traits().is_own_place && check(&own, &unknown).is_ok());
 }

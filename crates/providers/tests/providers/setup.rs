@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use prompt_ledger_domain::Result as DomainResult;
+use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
 use prompt_ledger_domain::execution::{CallTimeout, ChatMessage, Input, Params};
 use prompt_ledger_domain::secret::Secret;
+use prompt_ledger_domain::tool::{ResponseFormat, Tool, ToolChoice};
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
-use prompt_ledger_providers::{Answer, Call, CallError, Endpoint, Provider, TextSink};
+use prompt_ledger_providers::{Answer, Call, CallError, Endpoint, Provider, TextSink, ToolCallPiece};
 use prompt_ledger_testkit::fake_model::FakeModel;
 use tokio::sync::mpsc;
 
@@ -16,11 +19,19 @@ pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Records every piece.
 #[derive(Default)]
-pub(crate) struct Pieces(pub(crate) Vec<String>);
+pub(crate) struct Pieces(pub(crate) Vec<String>, pub(crate) Vec<Said>);
+
+/// A piece of a tool call: which one, from which byte on, id, name and arguments.
+pub(crate) type Said = (usize, usize, String, String, String);
 
 impl TextSink for Pieces {
     fn push(&mut self, delta: &str) {
         self.0.push(delta.to_owned());
+    }
+
+    fn push_call(&mut self, piece: ToolCallPiece<'_>) {
+        let ToolCallPiece { index, offset, id, name, arguments } = piece;
+        self.1.push((index, offset, id.to_owned(), name.to_owned(), arguments.to_owned()));
     }
 }
 
@@ -61,7 +72,7 @@ pub(crate) fn prompt(text: &str) -> Input {
 }
 
 pub(crate) fn messages(messages: &[(&str, &str)]) -> Input {
-    let message = |(role, content): &(&str, &str)| ChatMessage { role: (*role).into(), content: (*content).into() };
+    let message = |(role, content): &(&str, &str)| ChatMessage::text(*role, *content);
     Input::Messages(messages.iter().map(message).collect())
 }
 
@@ -72,13 +83,22 @@ pub(crate) fn all_params() -> Params {
         top_p: Some(0.9),
         repetition_penalty: Some(1.1),
         max_new_tokens: Some(64),
+        ..Params::default()
     }
+}
+
+/// What a provider says to these parameters, with a prompt and a model of which nothing is known.
+pub(crate) fn check(provider: &dyn Provider, params: &Params) -> DomainResult<()> {
+    provider.traits().check(&ModelRequest::plain(&prompt("hi"), params), &ModelCapabilities::default())
 }
 
 /// A call; each field is what a scenario may vary.
 pub(crate) struct Ask<'a> {
     pub(crate) input: Input,
     pub(crate) params: Params,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) tool_choice: Option<ToolChoice>,
+    pub(crate) response_format: Option<ResponseFormat>,
     pub(crate) timeout: CallTimeout,
     pub(crate) provider: &'a dyn Provider,
     /// Asks for the whole answer even with a sink.
@@ -87,7 +107,16 @@ pub(crate) struct Ask<'a> {
 
 impl<'a> Ask<'a> {
     pub(crate) fn new(provider: &'a dyn Provider, input: Input) -> Self {
-        Self { input, params: Params::default(), timeout: CallTimeout::asked(CALL_TIMEOUT), provider, is_whole: false }
+        Self {
+            input,
+            params: Params::default(),
+            tools: vec![],
+            tool_choice: None,
+            response_format: None,
+            timeout: CallTimeout::asked(CALL_TIMEOUT),
+            provider,
+            is_whole: false,
+        }
     }
 
     pub(crate) fn params(mut self, params: Params) -> Self {
@@ -112,8 +141,13 @@ impl<'a> Ask<'a> {
     }
 
     fn as_call(&self) -> Call<'_> {
-        let Self { input, params, timeout, is_whole, .. } = self;
-        Call { model: "small", input, params, timeout: *timeout, whole: *is_whole }
+        Call { model: "small", request: self.as_request(), timeout: self.timeout, whole: self.is_whole }
+    }
+
+    pub(crate) fn as_request(&self) -> ModelRequest<'_> {
+        let Self { input, params, tools, tool_choice, response_format, .. } = self;
+        let (tool_choice, response_format) = (tool_choice.as_ref(), response_format.as_ref());
+        ModelRequest { input, params, tools, tool_choice, response_format }
     }
 
     /// Asks for the whole answer.

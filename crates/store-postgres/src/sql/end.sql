@@ -5,7 +5,8 @@ WITH held AS (
         n.next IN ('queued', 'running') AND e.cancel_requested_at IS NOT NULL AS settles,
         n.attempt, n.error_type, n.error_message, n.provider_request_id, n.response_model, n.requests, n.prompt_tokens,
         n.cached_prompt_tokens, n.cache_write_5m_tokens, n.cache_write_1h_tokens, n.response_tokens, n.latency_ms,
-        n.failure_type, n.failure_message, n.response_truncated, n.finish_reason, n.cost, n.after, n.handed_back, n.worker, n.claim_id, n.lease, n.response,
+        n.failure_type, n.failure_message, n.response_truncated, n.refused, n.finish_reason, n.cost, n.after, n.handed_back, n.worker, n.claim_id,
+        n.lease, n.response, n.tool_calls,
         CASE WHEN n.prompt_tokens IS NULL THEN e.prompt_tokens
             ELSE least(coalesce(e.prompt_tokens, 0)::int8 + n.prompt_tokens, 2147483647)::int4 END AS all_prompt,
         CASE WHEN n.cached_prompt_tokens IS NULL THEN e.cached_prompt_tokens
@@ -19,8 +20,8 @@ WITH held AS (
     FROM unnest(:rows)
         AS n (id, attempt, next, error_type, error_message, provider_request_id, response_model, requests,
             prompt_tokens, cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens,
-            latency_ms, failure_type, failure_message, response_truncated, finish_reason, cost, after, handed_back,
-            worker, claim_id, lease, response)
+            latency_ms, failure_type, failure_message, response_truncated, refused, finish_reason, cost, after,
+            handed_back, worker, claim_id, lease, response, tool_calls)
     JOIN executions e ON e.id = n.id
     WHERE e.status IS NOT DISTINCT FROM 'running' AND e.attempts = n.attempt
     ORDER BY e.id FOR NO KEY UPDATE OF e SKIP LOCKED
@@ -33,7 +34,7 @@ WITH held AS (
         provider_request_id = h.provider_request_id, response_model = h.response_model,
         latency_ms = coalesce(h.latency_ms, e.latency_ms),
         error_type = h.failure_type, error_message = h.failure_message, finish_reason = h.finish_reason,
-        response_truncated = h.response_truncated,
+        response_truncated = h.response_truncated, refused = h.refused,
         cost_nano_usd = CASE WHEN h.settles THEN {cost} ELSE h.cost END,
         completed_at = CASE WHEN h.becomes NOT IN ('queued', 'running') THEN h.at END,
         available_at = CASE WHEN h.becomes = 'queued' THEN h.at + h.after * interval '1 microsecond' END,
@@ -52,8 +53,8 @@ WITH held AS (
         cached_prompt_tokens, cache_write_5m_tokens, cache_write_1h_tokens, response_tokens, latency_ms, requests
     FROM ended
 ), outputs AS (
-    INSERT INTO execution_outputs (execution_id, response_text)
-    SELECT id, response FROM ended WHERE response <> ''
+    INSERT INTO execution_outputs (execution_id, response_text, tool_calls)
+    SELECT id, response, tool_calls FROM ended WHERE response <> '' OR tool_calls IS NOT NULL
 )
 INSERT INTO execution_events (execution_id, sequence, at, from_status, to_status, attempt, error_type,
     next_attempt_at)

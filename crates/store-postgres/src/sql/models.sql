@@ -1,4 +1,4 @@
-SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.discovered, m.created_at, m.updated_at,
+SELECT m.provider, m.model_name, m.max_tokens, m.supports_streaming, m.capabilities, m.discovered, m.created_at, m.updated_at,
     coalesce((
         SELECT json_agg(json_build_array(id, input, cached_input, cache_write_5m, cache_write_1h, output,
             (extract(epoch FROM valid_from) * 1000000)::bigint) ORDER BY valid_from DESC, created_at DESC, id DESC)

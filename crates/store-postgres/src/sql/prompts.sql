@@ -4,6 +4,9 @@ LEFT JOIN LATERAL (
     WHERE q.project_id = j.id AND q.name >= :from AND q.name <> :after AND q.name < :below
         AND (:mode::text IS NULL OR q.mode = :mode) AND (:owner_team = '' OR q.owner_team = :owner_team)
         AND (:include_archived OR q.archived_at IS NULL)
+        AND (:tag = '' OR q.tags::jsonb ? :tag) AND (:label = '' OR q.labels::jsonb ? :label)
+        AND NOT EXISTS (SELECT 1 FROM unnest(:words::text[]) AS w (word)
+            WHERE strpos(lower(q.name), w.word) = 0 AND strpos(lower(q.description), w.word) = 0)
     ORDER BY q.name LIMIT :most) p ON true
 LEFT JOIN prompt_versions v ON v.prompt_id = p.id AND v.version_number = p.active_version_number
 WHERE j.id = :project_id ORDER BY p.name

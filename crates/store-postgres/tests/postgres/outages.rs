@@ -8,7 +8,7 @@ use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_store::{
-    ExecutionFilter, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, PromptChange, Registry, Store,
+    ExecutionFilter, ExecutionReader, ExecutionWriter, Leases, Maintenance, NewExecution, PromptChange, Store,
 };
 use prompt_ledger_store_postgres::{migrate_down, migrate_up, set_role};
 use prompt_ledger_testkit::poll::eventually;
@@ -16,7 +16,9 @@ use prompt_ledger_testkit::services::{self, Postgres as Service, Proxy};
 use sqlx::Executor as _;
 
 use crate::store::{Fresh, open};
-use prompt_ledger_store_conformance::kit::{Backend as _, an_execution, fence, new_id, reason, start, submit};
+use prompt_ledger_store_conformance::kit::{
+    Backend as _, ChangePrompt, an_execution, fence, new_id, reason, start, submit,
+};
 
 /// Limit of each wait; what is waited for comes much sooner.
 const WAIT_LIMIT: Duration = Duration::from_secs(20);

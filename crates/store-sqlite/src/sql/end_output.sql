@@ -1,1 +1,1 @@
-INSERT INTO execution_outputs (execution_id, response_text) VALUES (:id, :response)
+INSERT INTO execution_outputs (execution_id, response_text, tool_calls) VALUES (:id, :response, :tool_calls)

@@ -1,2 +1,2 @@
-INSERT INTO execution_inputs (execution_id, rendered_prompt, messages, variables)
-VALUES (:id, :rendered_prompt, :messages, :variables)
+INSERT INTO execution_inputs (execution_id, rendered_prompt, messages, variables, request)
+VALUES (:id, :rendered_prompt, :messages, :variables, :request)

@@ -1,11 +1,13 @@
 //! Plans the registration of prompts from code.
 
 use prompt_ledger_domain::ids::VersionId;
+use prompt_ledger_domain::label::{self, LabelTarget};
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content, Registration};
 use prompt_ledger_domain::{Result, Timestamp};
 
+use super::log::LoggedWrite;
 use super::{Plan, ProjectState, PromptMetadata, counted, described};
 use crate::{CodePrompt, RegisterCode, Registered, RegisteredPrompt};
 
@@ -72,10 +74,22 @@ impl Plan<Registered> {
         let (Content::New(number) | Content::Known(number)) = content;
         let action = versioning::registration(exists, previous_version, content, sent.set_active);
         self.answer.prompts.push(RegisteredPrompt { action, version: number, previous_version });
-        // An unchanged content writes nothing, not even a changed description or team.
+        let write = LoggedWrite { key: &sent.key, created_by: &sent.created_by, note: &code.note, now };
+        let was = known.map(|known| (number, known.status));
+        // An unchanged content writes nothing, not even a changed description or team, unless a label is moved.
         if action == Registration::Unchanged {
+            let (Some(held), Some(known)) = (&before, known) else { return Ok(revision) };
+            let mut prompt = held.clone();
+            point(&mut prompt, code, sent, known.number, known.status, now)?;
+            if prompt == *held {
+                return Ok(revision);
+            }
+            let revision = counted(&mut prompt, revision, true, now);
+            self.log.extend(write.log(before.as_ref(), was, &prompt, was));
+            self.prompts.push(prompt);
             return Ok(revision);
         }
+        let held = before.clone();
         let metadata = PromptMetadata {
             id: code.prompt_id,
             name: &code.name,
@@ -96,10 +110,29 @@ impl Plan<Registered> {
             }
             Some(_) => {}
         }
+        let status = match known {
+            None if !sent.set_active => VersionStatus::Draft,
+            None | Some(_) => VersionStatus::Active,
+        };
+        point(&mut prompt, code, sent, number, status, now)?;
         let revision = counted(&mut prompt, revision, true, now);
+        self.log.extend(write.log(held.as_ref(), was, &prompt, Some((number, status))));
         self.prompts.push(prompt);
         Ok(revision)
     }
+}
+
+/// Points the labels of a prompt of the batch at its version.
+fn point(
+    prompt: &mut Prompt,
+    code: &CodePrompt,
+    sent: &RegisterCode,
+    number: i32,
+    status: VersionStatus,
+    now: Timestamp,
+) -> Result<()> {
+    let target = LabelTarget { number, status, format: code.template_format };
+    code.labels.iter().try_for_each(|label| label::point(prompt, label, target, now, &sent.created_by).map(drop))
 }
 
 fn version(prompt: &Prompt, number: i32, code: &CodePrompt, sent: &RegisterCode, now: Timestamp) -> Version {
@@ -108,12 +141,13 @@ fn version(prompt: &Prompt, number: i32, code: &CodePrompt, sent: &RegisterCode,
         prompt_id: prompt.id,
         number,
         status: if sent.set_active { VersionStatus::Active } else { VersionStatus::Draft },
-        template_source: code.template_source.clone(),
+        content: code.content.clone(),
         template_format: code.template_format,
         checksum_hash: code.checksum_hash.clone(),
         variables: code.variables.clone(),
         created_by: sent.created_by.clone(),
         created_at: now,
         source: Source { repository: sent.repository.clone(), commit: sent.commit.clone(), path: code.path.clone() },
+        note: code.note.clone(),
     }
 }

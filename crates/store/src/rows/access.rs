@@ -1,5 +1,6 @@
 //! Reads models, projects and API keys from rows.
 
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::ids::{KeyId, PriceId, ProjectId};
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::{Result, Timestamp};
@@ -12,6 +13,11 @@ use crate::{ApiKey, Project};
 /// One element of the JSON array `prices`: the columns in the order of [`Price`], the timestamp in microseconds since 1970.
 type StoredPrice = (String, i64, Option<i64>, Option<i64>, Option<i64>, i64, i64);
 
+/// What a model can do as it is stored, for [`model`]; `None` where nothing is known.
+pub fn stored_capabilities(can: &ModelCapabilities) -> Result<Option<String>> {
+    if *can == ModelCapabilities::default() { Ok(None) } else { row::to_json(can).map(Some) }
+}
+
 /// A model with its prices, which are one JSON column.
 pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
     let prices: Vec<StoredPrice> = row::json(row, "prices")?;
@@ -23,6 +29,10 @@ pub fn model<D, R: LedgerRow<D>>(row: &R) -> Result<Model> {
         id: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
         max_tokens: row::maybe(row, "max_tokens")?,
         supports_streaming: row::value(row, "supports_streaming")?,
+        capabilities: match row.text("capabilities")? {
+            None => ModelCapabilities::default(),
+            Some(_) => row::json(row, "capabilities")?,
+        },
         prices: prices.into_iter().map(price).collect::<Result<_>>()?,
         discovered: row::value(row, "discovered")?,
         created_at: row::value(row, "created_at")?,

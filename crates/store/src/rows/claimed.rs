@@ -1,10 +1,12 @@
 //! Reads claimed executions from rows.
 
-use prompt_ledger_domain::execution::{Event, Params, Status};
+use prompt_ledger_domain::execution::{Event, Status};
 use prompt_ledger_domain::ids::{ExecutionId, PriceId};
 use prompt_ledger_domain::model::{ModelRef, Price};
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::{Result, Timestamp};
 
+use super::request::{self, StoredRequest, StoredSettings};
 use super::{LedgerRow, execution};
 use crate::rows as row;
 use crate::{Claimed, Fence};
@@ -12,6 +14,8 @@ use crate::{Claimed, Fence};
 /// A claimed execution; `at` is the database's time of the claim, from which `expires_in` is computed.
 pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
     let attempt = row::value(row, "attempts")?;
+    let StoredSettings { params, tool_choice, .. } = request::settings(row)?;
+    let StoredRequest { tools, response_format, .. } = request::request(row)?;
     let price = row::maybe(row, "price_id")?.map(|id| price(row, PriceId(id))).transpose()?;
     Ok(Claimed {
         fence: Fence { id: ExecutionId(row::value(row, "id")?), attempt },
@@ -29,13 +33,8 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
         prompt_truncated: row::value(row, "prompt_truncated")?,
         model: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
         price,
-        params: Params {
-            temperature: row::maybe(row, "temperature")?,
-            top_k: row::maybe(row, "top_k")?,
-            top_p: row::maybe(row, "top_p")?,
-            repetition_penalty: row::maybe(row, "repetition_penalty")?,
-            max_new_tokens: row::maybe(row, "max_new_tokens")?,
-        },
+        params,
+        rules: AnswerRules { tools, tool_choice, response_format },
         timeout: row::timeout(row)?,
         max_retries: row::value(row, "max_retries")?,
         used: execution::usage(row)?,

@@ -2,9 +2,10 @@
 
 use crate::rows as row;
 use crate::rows::LedgerRow;
-use crate::{Change, Event};
+use crate::rows::request::{self, StoredRequest, StoredSettings};
+use crate::{Change, Event, Finish};
 use prompt_ledger_domain::execution::{
-    Attempt, ErrorType, Execution, ExecutionTexts, Failure, Input, Params, Status, usual_requests,
+    Attempt, ErrorType, Execution, ExecutionTexts, Failure, Input, Status, usual_requests,
 };
 use prompt_ledger_domain::ids::{ExecutionId, PriceId, PromptId, VersionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
@@ -23,7 +24,7 @@ macro_rules! execution_select {
              x.latency_ms, x.cost_nano_usd, x.price_id, x.attempts, x.error_type, x.error_message, x.finish_reason, \
              x.provider_request_id, x.response_model, x.prompt_truncated, x.response_truncated, x.correlation_id, x.idempotency_key, x.retry_of, \
              x.timeout_micros, x.expire_at, x.max_retries, x.cancel_requested_at, x.cancel_reason, x.created_at, x.started_at, \
-             x.completed_at, x.available_at, x.stream_text",
+             x.completed_at, x.available_at, x.stream_text, x.settings, x.refused, x.label",
             $columns,
             " FROM ", $from,
             $join, " prompt_versions v ON v.id = x.version_id",
@@ -38,7 +39,7 @@ macro_rules! execution_select {
 #[macro_export]
 macro_rules! text_columns {
     () => {
-        ", i.rendered_prompt, i.messages, i.variables, o.response_text"
+        ", i.rendered_prompt, i.messages, i.variables, i.request, o.response_text, o.tool_calls"
     };
 }
 
@@ -56,6 +57,7 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
     let message = row::text(row, "error_message")?;
     let status = row::word(row, "status")?;
     let attempts = row::value(row, "attempts")?;
+    let StoredSettings { params, tool_choice, metadata } = request::settings(row)?;
     // A first attempt has a time as well from which on it is due; only that of a retry is promised.
     let waits_for_retry = status == Status::Queued && attempts > 0;
     Ok(Execution {
@@ -71,13 +73,8 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         status,
         environment: row::text(row, "environment")?,
         model: ModelRef { provider: row::text(row, "provider")?, model_name: row::text(row, "model_name")? },
-        params: Params {
-            temperature: row::maybe(row, "temperature")?,
-            top_k: row::maybe(row, "top_k")?,
-            top_p: row::maybe(row, "top_p")?,
-            repetition_penalty: row::maybe(row, "repetition_penalty")?,
-            max_new_tokens: row::maybe(row, "max_new_tokens")?,
-        },
+        params,
+        tool_choice,
         usage: usage(row)?,
         latency_ms: row::maybe(row, "latency_ms")?,
         cost_nano_usd: row::maybe(row, "cost_nano_usd")?,
@@ -91,7 +88,10 @@ pub fn execution<D, R: LedgerRow<D>>(row: &R) -> Result<Execution> {
         response_model: row::text(row, "response_model")?,
         prompt_truncated: row::value(row, "prompt_truncated")?,
         response_truncated: row::value(row, "response_truncated")?,
+        refused: row::value(row, "refused")?,
+        label: row::text(row, "label")?,
         correlation_id: row::text(row, "correlation_id")?,
+        metadata,
         idempotency_key: row::text(row, "idempotency_key")?,
         retry_of: row::maybe(row, "retry_of")?.map(ExecutionId),
         timeout: row::timeout(row)?,
@@ -127,12 +127,25 @@ pub fn input<D, R: LedgerRow<D>>(row: &R) -> Result<Input> {
     })
 }
 
-/// Input, variables and response.
+/// The calls of an end as they are stored; `None` where there are none.
+pub fn stored_calls(finish: &Finish) -> Result<Option<String>> {
+    if finish.tool_calls.is_empty() { Ok(None) } else { row::to_json(&finish.tool_calls).map(Some) }
+}
+
+/// Input, variables, tools, response and calls.
 pub fn texts<D, R: LedgerRow<D>>(row: &R) -> Result<ExecutionTexts> {
+    let StoredRequest { rendered_chat, tools, response_format } = request::request(row)?;
     Ok(ExecutionTexts {
         input: input(row)?,
+        is_rendered_chat: rendered_chat,
         variables: row::text(row, "variables")?,
+        tools,
+        response_format,
         response: row::text(row, "response_text")?,
+        tool_calls: match row.text("tool_calls")? {
+            None => Vec::new(),
+            Some(_) => row::json(row, "tool_calls")?,
+        },
     })
 }
 

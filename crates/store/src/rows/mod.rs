@@ -6,6 +6,7 @@ pub mod claimed;
 pub mod execution;
 pub mod processes;
 pub mod prompt;
+pub mod request;
 pub mod usage;
 
 use std::str::FromStr;

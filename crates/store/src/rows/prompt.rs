@@ -1,12 +1,19 @@
 //! Reads prompts and versions from rows.
 
+use std::collections::BTreeMap;
+
 use crate::Revisions;
 use crate::plan::{Known, ProjectState};
 use crate::rows as row;
 use crate::rows::LedgerRow;
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::Timestamp;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::label::PromptLabel;
 use prompt_ledger_domain::prompt::{Prompt, Source, Version};
+use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, WhatChanged};
+use serde::{Deserialize, Serialize};
 
 /// The columns that [`maybe_prompt`] reads from `prompts p` and `projects j`, with the project's revision.
 #[macro_export]
@@ -14,7 +21,7 @@ macro_rules! prompt_columns {
     () => {
         "p.id AS prompt_id, j.name AS project, j.revision AS project_revision, p.name, p.mode, p.description, \
          p.owner_team, p.tags, p.active_version_number, p.latest_version_number, p.revision, \
-         p.created_at AS prompt_created_at, p.updated_at, p.archived_at"
+         p.created_at AS prompt_created_at, p.updated_at, p.archived_at, p.labels"
     };
 }
 
@@ -23,8 +30,8 @@ macro_rules! prompt_columns {
 macro_rules! version_columns {
     () => {
         "v.id AS version_id, v.prompt_id AS version_prompt_id, v.version_number, v.status, v.template_source, \
-         v.template_format, v.checksum_hash, v.variables, v.created_by, v.created_at AS version_created_at, \
-         v.source_repository, v.source_commit, v.source_path"
+         v.content, v.template_format, v.checksum_hash, v.variables, v.created_by, v.created_at AS version_created_at, \
+         v.source_repository, v.source_commit, v.source_path, v.note"
     };
 }
 
@@ -79,7 +86,56 @@ pub fn maybe_prompt<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Prompt>> {
         created_at: row::value(row, "prompt_created_at")?,
         updated_at: row::value(row, "updated_at")?,
         archived_at: row::maybe(row, "archived_at")?,
+        labels: labels(row)?,
     }))
+}
+
+/// A label as it is stored: version number, when it was set (microseconds since 1970), and by whom.
+#[derive(Serialize, Deserialize)]
+struct StoredLabel(i32, i64, String);
+
+/// `prompts.labels`: a JSON object, by label; NULL for none.
+pub fn stored_labels(prompt: &Prompt) -> Result<Option<String>> {
+    if prompt.labels.is_empty() {
+        return Ok(None);
+    }
+    let stored =
+        |held: &PromptLabel| (held.label.clone(), StoredLabel(held.version_number, held.set_at.0, held.set_by.clone()));
+    row::to_json(&prompt.labels.iter().map(stored).collect::<BTreeMap<_, _>>()).map(Some)
+}
+
+fn labels<D, R: LedgerRow<D>>(row: &R) -> Result<Vec<PromptLabel>> {
+    if row.text("labels")?.is_none() {
+        return Ok(Vec::new());
+    }
+    let stored: BTreeMap<String, StoredLabel> = row::json(row, "labels")?;
+    let label = |(label, StoredLabel(version_number, at, set_by))| PromptLabel {
+        label,
+        version_number,
+        set_at: Timestamp(at),
+        set_by,
+    };
+    Ok(stored.into_iter().map(label).collect())
+}
+
+/// An entry of the change log.
+pub fn change_entry<D, R: LedgerRow<D>>(row: &R) -> Result<ChangeEntry> {
+    Ok(ChangeEntry {
+        prompt_name: row::text(row, "prompt_name")?,
+        what: WhatChanged {
+            kind: row::word(row, "kind")?,
+            version: row::maybe(row, "version_number")?,
+            label: row::text(row, "label")?,
+            from: row::text(row, "from_value")?,
+            to: row::text(row, "to_value")?,
+        },
+        created_by: row::text(row, "created_by")?,
+        key: AskingKey { id: row::text(row, "key_id")?, name: row::text(row, "key_name")? },
+        revision: row::value(row, "revision")?,
+        position: row::value(row, "position")?,
+        at: row::value(row, "at")?,
+        note: row::text(row, "note")?,
+    })
 }
 
 /// The version; nothing where `version_id` is NULL.
@@ -90,7 +146,10 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
         prompt_id: PromptId(row::value(row, "version_prompt_id")?),
         number: row::value(row, "version_number")?,
         status: row::word(row, "status")?,
-        template_source: row::text(row, "template_source")?,
+        content: match row.text("content")? {
+            None => VersionContent::text(row::text(row, "template_source")?),
+            Some(stored) => VersionContent::read(stored)?,
+        },
         template_format: row::word(row, "template_format")?,
         checksum_hash: row::text(row, "checksum_hash")?,
         variables: row::json(row, "variables")?,
@@ -101,7 +160,17 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
             commit: row::text(row, "source_commit")?,
             path: row::text(row, "source_path")?,
         },
+        note: row::text(row, "note")?,
     }))
+}
+
+/// A content in the columns `template_source` and `content`: a text by itself in the first one, as ever; another whole, in
+/// its canonical form, in the second one, with an empty text beside it, which releases without `content` refuse to render.
+pub fn stored_content(content: &VersionContent) -> Result<(&str, Option<String>)> {
+    match content.bare_text() {
+        Some(source) => Ok((source, None)),
+        None => Ok(("", Some(content.canonical()?))),
+    }
 }
 
 /// The fields of the version that registering from code needs; nothing where `version_id` is NULL.

@@ -26,6 +26,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -53,6 +54,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Null where it was no JSON.
     pub body: Value,
+    /// The body as it came.
+    pub raw: Bytes,
 }
 
 impl Request {

@@ -53,11 +53,13 @@ async fn respond(request: hyper::Request<Incoming>, state: Arc<State>) -> Result
     if head.method != http::Method::POST || !(speaks_openai || path.ends_with("/v1/messages")) {
         return Ok(response(StatusCode::NOT_FOUND, "application/json", body::whole(Bytes::from_static(NOT_FOUND))));
     }
+    let raw = body.to_bytes();
     let request = Request {
         path: path.to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
         headers: head.headers,
-        body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
+        body: serde_json::from_slice(&raw).unwrap_or_default(),
+        raw,
     };
     let streams = request.body["stream"] == true;
     let mut exchange = asked(&request.body);

@@ -1,16 +1,17 @@
 //! Prompts that live in code.
 
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violations};
-use prompt_ledger_domain::prompt::TemplateFormat;
+use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::versioning::Registration;
-use prompt_ledger_proto::v1::{self, code_prompt};
+use prompt_ledger_proto::v1;
 
-use super::{known, prompt, required};
+use super::{content, prompt};
 use crate::service::registry::{Carried, Code, RegisteredCode};
 
 /// A batch for the service. What cannot be converted is noted in it, because a mode mismatch takes precedence.
 #[must_use]
-pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
+pub fn code(sent: v1::RegisterCodePromptsRequest, key: AskingKey) -> Code {
     let mut violations = Violations::default();
     let one = |(place, prompt)| carried(place, prompt, &mut violations);
     let prompts = sent.prompts.into_iter().enumerate().map(one).collect();
@@ -22,30 +23,29 @@ pub fn code(sent: v1::RegisterCodePromptsRequest) -> Code {
         created_by: sent.created_by,
         repository: source.repository,
         commit: source.commit,
+        key,
         violations,
     }
 }
 
 fn carried(place: usize, sent: v1::CodePrompt, violations: &mut Violations) -> Carried {
-    let mut note = |error: Error| violations.note(error.within(&format!("prompts[{place}]")));
-    let template_source = required("template", sent.template)
-        .map(|code_prompt::Template::TemplateSource(text)| text)
-        .map_err(&mut note)
-        .unwrap_or_default();
-    let template_format = known("template_format", sent.template_format).map_err(&mut note);
+    let at = format!("prompts[{place}]");
+    let content = content::carried(&at, sent.template, sent.config, violations).unwrap_or_else(|| {
+        violations.note(Error::invalid("template", "is missing; send it").within(&at));
+        VersionContent::text("")
+    });
+    let template_format =
+        content::format(&format!("prompts[{place}].template_format"), sent.template_format, violations);
     Carried {
         name: sent.name,
-        template_source,
-        template_format: match template_format {
-            Ok(v1::TemplateFormat::Opaque) => TemplateFormat::Opaque,
-            Ok(v1::TemplateFormat::Unspecified | v1::TemplateFormat::Handlebars) | Err(()) => {
-                TemplateFormat::Handlebars
-            }
-        },
+        content,
+        template_format,
         template_hash: sent.template_hash,
         description: sent.description,
         owner_team: sent.owner_team,
         path: sent.path,
+        note: sent.note,
+        labels: sent.labels,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{Error, Result, Timestamp};
@@ -34,6 +35,12 @@ pub fn message(id: ExecutionId, message: WatchMessage, reused: bool) -> v1::Exec
             // A text is at most 500 KB long.
             let offset = i32::try_from(offset).unwrap_or(i32::MAX);
             unnumbered(id, Kind::TextDelta(v1::ExecutionTextDelta { attempt, offset, text }))
+        }
+        WatchMessage::ToolCall(attempt, CallPiece { index, offset, id: call_id, name, arguments, .. }) => {
+            // All arguments together are at most 500 KB long.
+            let [index, offset] = [index, offset].map(|count| i32::try_from(count).unwrap_or(i32::MAX));
+            let delta = v1::ExecutionToolCallDelta { attempt, index, offset, id: call_id, name, arguments };
+            unnumbered(id, Kind::ToolCallDelta(delta))
         }
         WatchMessage::Heartbeat(through_sequence) => {
             unnumbered(id, Kind::Heartbeat(v1::ExecutionHeartbeat { through_sequence }))

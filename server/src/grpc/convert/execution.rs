@@ -1,16 +1,20 @@
 //! Executions.
 
+use std::collections::BTreeMap;
+
 use prompt_ledger_domain::execution::{self as domain, Input};
+use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_domain::spec::check_metadata;
+use prompt_ledger_domain::{Error, Result, limits};
 use prompt_ledger_proto::v1;
 use prompt_ledger_store::ExecutionFilter;
 use prompt_ledger_template::verification::{Verdict, Verification};
 use serde_json::Value;
 
 use super::time::{duration, moment, timestamp};
-use super::{known, prompt, structs};
+use super::{chat, config, known, prompt, structs};
 
 /// An execution, with its texts where they were read.
 #[must_use]
@@ -19,7 +23,6 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         Some(failure) => (<&str>::from(failure.error_type).to_owned(), failure.message),
         None => Default::default(),
     };
-    let params = execution.params;
     let mut wire = v1::Execution {
         execution_id: execution.id.to_string(),
         project: execution.project,
@@ -34,14 +37,8 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         environment: execution.environment,
         correlation_id: execution.correlation_id,
         idempotency_key: execution.idempotency_key,
-        model: Some(v1::ModelRef { provider: execution.model.provider, model_name: execution.model.model_name }),
-        params: Some(v1::ModelParams {
-            temperature: params.temperature,
-            top_k: params.top_k,
-            top_p: params.top_p,
-            repetition_penalty: params.repetition_penalty,
-            max_new_tokens: params.max_new_tokens,
-        }),
+        model: Some(config::to_model_ref(execution.model)),
+        params: Some(config::to_params(execution.params)),
         prompt_tokens: execution.usage.prompt_tokens,
         response_tokens: execution.usage.response_tokens,
         latency_ms: execution.latency_ms,
@@ -69,25 +66,28 @@ pub fn execution(execution: domain::Execution) -> v1::Execution {
         cache_write_5m_tokens: execution.usage.cache_write_5m_tokens,
         cache_write_1h_tokens: execution.usage.cache_write_1h_tokens,
         response_model: execution.response_model,
+        tool_choice: config::to_choice(execution.tool_choice),
+        refused: execution.refused,
+        metadata: execution.metadata.into_iter().collect(),
+        label: execution.label,
         retry_of: execution.retry_of.map(|id| id.to_string()).unwrap_or_default(),
         ..v1::Execution::default()
     };
     if let Some(texts) = execution.texts {
         match texts.input {
             Input::Prompt(text) => wire.rendered_prompt = text,
-            Input::Messages(messages) => wire.messages = messages.into_iter().map(message).collect(),
+            Input::Messages(messages) => wire.messages = messages.into_iter().map(chat::to_message).collect(),
         }
         wire.variables = match serde_json::from_str(&texts.variables) {
             Ok(Value::Object(fields)) => Some(structs::from_json(fields)),
             _ => None,
         };
+        wire.tools = texts.tools.into_iter().map(config::to_tool).collect();
+        wire.response_format = texts.response_format.map(config::to_format);
         wire.response_text = texts.response;
+        wire.response_tool_calls = texts.tool_calls.into_iter().map(chat::to_call).collect();
     }
     wire
-}
-
-fn message(message: domain::ChatMessage) -> v1::ChatMessage {
-    v1::ChatMessage { role: message.role, content: message.content }
 }
 
 fn attempt(attempt: domain::Attempt) -> v1::ExecutionAttempt {
@@ -175,7 +175,18 @@ pub(super) fn statuses(sent: &[i32]) -> Result<Vec<domain::Status>> {
     Ok(statuses)
 }
 
+fn checked_metadata(sent: &v1::ListExecutionsRequest) -> Result<BTreeMap<String, String>> {
+    let metadata = sent.metadata.clone().into_iter().collect();
+    check_metadata("metadata", &metadata)?;
+    Ok(metadata)
+}
+
 pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
+    let model = sent.model.as_ref();
+    if let Some(model) = model {
+        Name::parse("model.provider", &model.provider)?;
+        field::text("model.model_name", model.model_name.clone(), limits::SHORT_TEXT_BYTES)?;
+    }
     Ok(ExecutionFilter {
         prompt_name: sent.prompt_name.clone(),
         version_number: sent.version_number,
@@ -184,5 +195,15 @@ pub fn filter(sent: &v1::ListExecutionsRequest) -> Result<ExecutionFilter> {
         correlation_id: sent.correlation_id.clone(),
         start_time: sent.start_time.map(|at| moment("start_time", at)).transpose()?,
         end_time: sent.end_time.map(|at| moment("end_time", at)).transpose()?,
+        label: field::text("label", sent.label.clone(), limits::NAME_BYTES)?,
+        provider: model.map(|model| model.provider.clone()).unwrap_or_default(),
+        model_name: model.map(|model| model.model_name.clone()).unwrap_or_default(),
+        error_type: field::text("error_type", sent.error_type.clone(), limits::NAME_BYTES)?,
+        mode: match known("mode", sent.mode)? {
+            v1::ExecutionMode::Unspecified => None,
+            v1::ExecutionMode::Sync => Some(domain::ExecutionMode::Sync),
+            v1::ExecutionMode::Async => Some(domain::ExecutionMode::Async),
+        },
+        metadata: checked_metadata(sent)?,
     })
 }

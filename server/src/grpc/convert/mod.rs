@@ -1,14 +1,20 @@
 //! Conversions between the contract's messages and domain types. Nothing is decided here: what cannot be converted is
 //! INVALID_FIELD.
 
+pub mod chat;
 pub mod code;
+pub mod config;
+pub mod content;
 pub mod event;
 pub mod execution;
+pub mod label;
 pub mod model;
 pub mod prompt;
+pub mod prompt_log;
 pub mod spec;
 pub mod structs;
 pub mod time;
+pub mod transfer;
 pub mod usage;
 
 use prompt_ledger_domain::{Error, Result};

@@ -1,6 +1,7 @@
 //! Models and prices.
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::capabilities::ModelCapabilities;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::PriceId;
 use prompt_ledger_domain::model as domain;
@@ -20,6 +21,7 @@ pub fn model(model: domain::Model) -> v1::Model {
         discovered: model.discovered,
         created_at: Some(timestamp(model.created_at)),
         updated_at: Some(timestamp(model.updated_at)),
+        capabilities: to_capabilities(model.capabilities),
     }
 }
 
@@ -36,6 +38,21 @@ pub fn cursor(key: &str) -> Option<domain::ModelRef> {
     Name::parse("page_token", provider).ok()?;
     let model = field::token("page_token", model.to_owned()).ok()?;
     Some(domain::ModelRef { provider: provider.to_owned(), model_name: model })
+}
+
+/// What a model can do; absent where nothing is known.
+#[must_use]
+pub fn to_capabilities(can: ModelCapabilities) -> Option<v1::ModelCapabilities> {
+    let ModelCapabilities { tools, images, schema, reasoning, sampling, stop, tools_need_effort_none } = can;
+    let told = v1::ModelCapabilities { tools, images, schema, reasoning, sampling, stop, tools_need_effort_none };
+    (can != ModelCapabilities::default()).then_some(told)
+}
+
+#[must_use]
+pub fn capabilities(sent: Option<v1::ModelCapabilities>) -> ModelCapabilities {
+    let v1::ModelCapabilities { tools, images, schema, reasoning, sampling, stop, tools_need_effort_none } =
+        sent.unwrap_or_default();
+    ModelCapabilities { tools, images, schema, reasoning, sampling, stop, tools_need_effort_none }
 }
 
 fn price(price: &domain::Price) -> v1::ModelPrice {
@@ -66,6 +83,30 @@ pub fn put(request: v1::PutModelRequest) -> Result<PutModel> {
         id: domain::ModelRef { provider: request.provider, model_name: request.model_name },
         max_tokens: request.max_tokens,
         supports_streaming: request.supports_streaming,
+        capabilities: capabilities(request.capabilities),
         price: request.price.map(new_price).transpose()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_model_can_do_survives_the_wire() {
+        for can in [Some(true), Some(false)] {
+            let told = ModelCapabilities { tools: can, schema: can, stop: can, ..ModelCapabilities::default() };
+            assert_eq!(capabilities(to_capabilities(told)), told);
+            let told = ModelCapabilities {
+                images: can,
+                reasoning: can,
+                sampling: can,
+                tools_need_effort_none: can,
+                ..ModelCapabilities::default()
+            };
+            assert_eq!(capabilities(to_capabilities(told)), told);
+        }
+        assert_eq!(to_capabilities(ModelCapabilities::default()), None);
+        assert_eq!(capabilities(None), ModelCapabilities::default());
+    }
 }

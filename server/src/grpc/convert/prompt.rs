@@ -1,10 +1,13 @@
 //! Prompts and versions.
 
+use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::prompt as domain;
 use prompt_ledger_domain::spec::SpecSelector;
+use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
 
 use super::time::timestamp;
+use super::{content, label};
 
 #[must_use]
 pub fn prompt(prompt: domain::Prompt) -> v1::Prompt {
@@ -23,33 +26,36 @@ pub fn prompt(prompt: domain::Prompt) -> v1::Prompt {
         created_at: Some(timestamp(prompt.created_at)),
         updated_at: Some(timestamp(prompt.updated_at)),
         archived_at: prompt.archived_at.map(timestamp),
+        labels: prompt.labels.into_iter().map(label::label).collect(),
     }
 }
 
-/// A version of the prompt with this name.
+/// A version of the prompt.
 #[must_use]
-pub fn version(version: domain::Version, prompt_name: &str) -> v1::PromptVersion {
-    let variable = |name| v1::TemplateVariable { name, required: true };
+pub fn version(version: domain::Version, of: &domain::Prompt) -> v1::PromptVersion {
+    let labels = of.labels.iter().filter(|held| held.version_number == version.number);
+    let labels = labels.map(|held| held.label.clone()).collect();
+    let variables = content::to_variables(&version);
+    let (template, config) = content::to_version(version.content);
     let domain::Source { repository, commit, path } = version.source;
     let told = !(repository.is_empty() && commit.is_empty() && path.is_empty());
     v1::PromptVersion {
         version_id: version.id.to_string(),
         prompt_id: version.prompt_id.to_string(),
-        prompt_name: prompt_name.to_owned(),
+        prompt_name: of.name.clone(),
         version_number: version.number,
         status: version_status(version.status).into(),
-        template: Some(v1::prompt_version::Template::TemplateSource(version.template_source)),
-        template_format: match version.template_format {
-            domain::TemplateFormat::Handlebars => v1::TemplateFormat::Handlebars,
-            domain::TemplateFormat::Opaque => v1::TemplateFormat::Opaque,
-        }
-        .into(),
+        template: Some(template),
+        config,
+        template_format: content::to_format(version.template_format).into(),
         checksum_hash: version.checksum_hash,
-        variables: version.variables.into_iter().map(variable).collect(),
+        variables,
         created_by: version.created_by,
         created_at: Some(timestamp(version.created_at)),
         source: told.then_some(v1::VersionSource { repository, commit, path }),
         execution_count: None,
+        labels,
+        note: version.note,
     }
 }
 
@@ -109,5 +115,30 @@ macro_rules! selector {
 selector! {
     spec_selector from v1::execution_spec::Selector,
     version_selector from v1::get_version_request::Selector,
-    render_selector from v1::render_prompt_request::Selector,
+}
+
+/// The version that a request to render names; absent for a draft.
+#[must_use]
+pub fn render_selector(selector: v1::render_prompt_request::Selector) -> Option<SpecSelector> {
+    use v1::render_prompt_request::Selector as Wire;
+    match selector {
+        Wire::VersionNumber(number) => Some(SpecSelector::Number(number)),
+        Wire::Label(label) => Some(SpecSelector::Label(label)),
+        Wire::ChecksumHash(checksum) => Some(SpecSelector::Checksum(checksum)),
+        Wire::Draft(_) => None,
+    }
+}
+
+/// The number of a version; INVALID_FIELD below 1.
+pub fn version_number(number: i32) -> Result<i32> {
+    match number {
+        1.. => Ok(number),
+        _ => Err(Error::invalid("version_number", format!("is {number}; versions are counted from 1"))),
+    }
+}
+
+/// The selector of a request; the active version where it has none. INVALID_FIELD where `name` is no name.
+pub fn selector(name: &str, sent: Option<SpecSelector>) -> Result<Option<SpecSelector>> {
+    Name::parse("name", name)?;
+    Ok(sent)
 }

@@ -1,15 +1,13 @@
 //! The execution spec: one message for every RPC that executes.
 
 use prompt_ledger_domain::error::{Error, Result, Violations};
-use prompt_ledger_domain::execution::{ChatMessage, Params};
 use prompt_ledger_domain::limits;
-use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_proto::v1;
 use serde_json::Map;
 
 use super::prompt::spec_selector;
-use super::{required, structs, time};
+use super::{chat, config, required, structs, time};
 use crate::service::Caller;
 use crate::service::cpu_pool::CpuPool;
 
@@ -20,10 +18,10 @@ use crate::service::cpu_pool::CpuPool;
 /// INVALID_FIELD where it is absent; OVERLOADED where it has many variables and there is no processor time to read
 /// them.
 pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec>) -> Result<Spec> {
-    let sent = required("spec", sent)?;
+    let mut sent = required("spec", sent)?;
     let variables_bytes = sent.variables.as_ref().map_or(0, prost::Message::encoded_len);
     // Variables beyond the limit are refused later, after the idempotency key was looked up: they are not converted.
-    let (variables, mut violations) = match sent.variables {
+    let (variables, mut violations) = match sent.variables.take() {
         Some(fields) if variables_bytes <= limits::VARIABLES_BYTES => {
             structs::read(cpu, caller.project.id, "variables", fields, variables_bytes).await?
         }
@@ -36,16 +34,18 @@ pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec
     };
     let timeout = sent.timeout.and_then(|value| noted(time::length("timeout", value), &mut violations));
     let expire_after = sent.expire_after.and_then(|value| noted(time::length("expire_after", value), &mut violations));
+    let overrides = config::overrides(&mut sent, &mut violations);
+    let messages = chat::messages("messages", sent.messages, &mut violations);
     Ok(Spec {
         prompt_name: sent.prompt_name,
         selector: sent.selector.map(spec_selector),
         environment: sent.environment,
         variables,
         variables_bytes,
-        messages: sent.messages.into_iter().map(|m| ChatMessage { role: m.role, content: m.content }).collect(),
-        model: sent.model.map(|model| ModelRef { provider: model.provider, model_name: model.model_name }),
-        params: sent.params.map(params).unwrap_or_default(),
+        messages,
+        overrides,
         correlation_id: sent.correlation_id,
+        metadata: sent.metadata.into_iter().collect(),
         idempotency_key: sent.idempotency_key,
         timeout,
         expire_after,
@@ -55,16 +55,6 @@ pub async fn spec(cpu: &CpuPool, caller: &Caller, sent: Option<v1::ExecutionSpec
         min_revision: sent.min_revision,
         violations,
     })
-}
-
-fn params(sent: v1::ModelParams) -> Params {
-    Params {
-        temperature: sent.temperature,
-        top_k: sent.top_k,
-        top_p: sent.top_p,
-        repetition_penalty: sent.repetition_penalty,
-        max_new_tokens: sent.max_new_tokens,
-    }
 }
 
 fn noted<T>(value: Result<T>, violations: &mut Violations) -> Option<T> {

@@ -1,13 +1,12 @@
 //! `google.protobuf.Struct` and JSON.
 
-use prompt_ledger_domain::Result;
-use prompt_ledger_domain::error::Violations;
+use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::text;
+use prompt_ledger_domain::{Result, json as domain_json, text};
 use prompt_ledger_template::value;
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use crate::service::cpu_pool::{CpuPool, GoOn};
 
@@ -49,36 +48,53 @@ impl StructPath<'_> {
 /// The fields as JSON. A number that JSON or the rules cannot hold is noted as a violation at its path below `path`,
 /// and becomes its text in the result, so that two such requests still differ.
 fn json(path: &str, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
-    object(&StructPath::Root(path), fields, violations)
+    let mut reader = StructReader { number: value::number, not_one: value::not_a_number, violations };
+    reader.object(&StructPath::Root(path), fields)
 }
 
-fn object(path: &StructPath<'_>, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
-    let field = |(name, value): (String, _)| {
-        let value = json_value(&StructPath::Field(path, &name), value, violations);
-        (name, value)
-    };
-    fields.fields.into_iter().map(field).collect()
+/// The fields as JSON, with every number that JSON can hold: those of a provider's request body, or of the owner of a
+/// prompt. One that is not finite is noted as a violation at its path below `path`, and becomes its text in the result.
+pub fn free_json(path: &str, fields: Struct, violations: &mut Violations) -> Map<String, Value> {
+    let not_one = |path: &str, number: f64| Error::invalid(path, format!("is {number}, which JSON cannot hold"));
+    let mut reader = StructReader { number: domain_json::number, not_one, violations };
+    reader.object(&StructPath::Root(path), fields)
 }
 
-fn json_value(path: &StructPath<'_>, value: prost_types::Value, violations: &mut Violations) -> Value {
-    match value.kind {
-        None | Some(Kind::NullValue(_)) => Value::Null,
-        Some(Kind::BoolValue(value)) => Value::Bool(value),
-        Some(Kind::StringValue(value)) => Value::String(value),
-        Some(Kind::NumberValue(number)) => match value::number(number) {
-            Some(number) => Value::Number(number),
-            None => {
-                violations.note(value::not_a_number(&path.told(), number));
-                // With an exponent: written out it may have 300 digits.
-                Value::String(format!("{number:e}"))
+/// Reads a struct, with a rule for its numbers and the error for one that breaks it.
+struct StructReader<'v> {
+    number: fn(f64) -> Option<Number>,
+    not_one: fn(&str, f64) -> Error,
+    violations: &'v mut Violations,
+}
+
+impl StructReader<'_> {
+    fn object(&mut self, path: &StructPath<'_>, fields: Struct) -> Map<String, Value> {
+        let field = |(name, value): (String, _)| {
+            let value = self.value(&StructPath::Field(path, &name), value);
+            (name, value)
+        };
+        fields.fields.into_iter().map(field).collect()
+    }
+
+    fn value(&mut self, path: &StructPath<'_>, value: prost_types::Value) -> Value {
+        match value.kind {
+            None | Some(Kind::NullValue(_)) => Value::Null,
+            Some(Kind::BoolValue(value)) => Value::Bool(value),
+            Some(Kind::StringValue(value)) => Value::String(value),
+            Some(Kind::NumberValue(number)) => match (self.number)(number) {
+                Some(number) => Value::Number(number),
+                None => {
+                    self.violations.note((self.not_one)(&path.told(), number));
+                    // With an exponent: written out it may have 300 digits.
+                    Value::String(format!("{number:e}"))
+                }
+            },
+            Some(Kind::ListValue(list)) => {
+                let items = list.values.into_iter().enumerate();
+                Value::Array(items.map(|(i, item)| self.value(&StructPath::Item(path, i), item)).collect())
             }
-        },
-        Some(Kind::ListValue(list)) => {
-            let items = list.values.into_iter().enumerate();
-            let item = |(i, item)| json_value(&StructPath::Item(path, i), item, violations);
-            Value::Array(items.map(item).collect())
+            Some(Kind::StructValue(fields)) => Value::Object(self.object(path, fields)),
         }
-        Some(Kind::StructValue(fields)) => Value::Object(object(path, fields, violations)),
     }
 }
 
@@ -162,6 +178,18 @@ mod tests {
         assert_eq!(json["none"], Value::Null);
         let paths: Vec<_> = violations.kept().iter().map(|v| &*v.field).collect();
         assert_eq!(paths, ["variables.n[1]", "variables.n[2]"]);
+    }
+
+    #[test]
+    fn free_json_takes_every_finite_number() {
+        let value = |number| prost_types::Value { kind: Some(Kind::NumberValue(number)) };
+        let fields = ["a", "b", "c", "d"].map(str::to_owned).into_iter();
+        let fields = fields.zip([1e21, -0.0, 3.0, f64::INFINITY].map(value)).collect();
+        let mut violations = Violations::default();
+        let json = free_json("custom", Struct { fields }, &mut violations);
+        assert_eq!(Value::Object(json), json!({"a": 1e21, "b": 0, "c": 3, "d": "inf"}));
+        let paths: Vec<_> = violations.kept().iter().map(|v| &*v.field).collect();
+        assert_eq!(paths, ["custom.d"]);
     }
 
     #[test]

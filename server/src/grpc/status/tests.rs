@@ -40,6 +40,33 @@ fn every_reason_has_the_contracts_code() {
     }
 }
 
+/// The contract's enum has each reason, under its name, with its code in the comment.
+#[test]
+fn the_contract_lists_every_reason_with_its_code() {
+    let proto = include_str!("../../../../proto/promptledger/v1/error_reason.proto");
+    let (_, body) = proto.split_once("enum ErrorReason {").unwrap();
+    let mut told = Vec::new();
+    let mut comment = String::new();
+    for line in body.lines().map(str::trim) {
+        if let Some(words) = line.strip_prefix("// ") {
+            comment.push_str(words);
+        } else if let Some((name, _)) = line.split_once(" = ") {
+            told.push((name.strip_prefix("ERROR_REASON_").unwrap(), std::mem::take(&mut comment)));
+        }
+    }
+    let (unspecified, reasons) = told.split_first().unwrap();
+    assert_eq!(unspecified.0, "UNSPECIFIED");
+    assert_eq!(
+        reasons.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
+        Reason::ALL.iter().map(|r| r.as_str()).collect::<Vec<_>>()
+    );
+    for (reason, (name, comment)) in Reason::ALL.iter().zip(reasons) {
+        let (told, _) = comment.split_once(". ").unwrap();
+        let code: String = format!("{:?}", code(*reason));
+        assert_eq!(told.replace('_', "").to_lowercase(), code.to_lowercase(), "{name}");
+    }
+}
+
 #[test]
 fn details_carry_what_a_program_reads() {
     let mut wrong = Violations::default();

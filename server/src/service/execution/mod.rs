@@ -5,6 +5,7 @@ mod execute_kind;
 mod prepare;
 mod start;
 mod verify;
+mod wait;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use prompt_ledger_domain::{Error, Result, Timestamp, limits};
 use prompt_ledger_engine::Runner;
 use prompt_ledger_queue::{Hint, Outbox};
 use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::backpressure::Backpressure;
@@ -48,6 +50,8 @@ pub struct ExecutionService {
     pub streams: Arc<StreamLimits>,
     /// The tasks that record and drive executions; a drain waits for them.
     pub running: TaskTracker,
+    /// Fires when a drain begins.
+    pub draining: CancellationToken,
     /// The model of requests that name none; absent where each must name one.
     pub default_model: Option<ModelRef>,
 }

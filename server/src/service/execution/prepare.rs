@@ -3,16 +3,21 @@
 use std::sync::Arc;
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
+use prompt_ledger_domain::config::EffectiveConfig;
 use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::execution::{ExecutedVersion, ExecutionMode, Input};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
+use prompt_ledger_domain::label;
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::prompt::{Selector, Version};
-use prompt_ledger_domain::spec::{self, Checked, Spec};
+use prompt_ledger_domain::spec::{self, Checked, Spec, SpecSelector};
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_engine::Job;
 use prompt_ledger_providers::Provider;
 use prompt_ledger_store::{ExecutionKey, Fence, NewExecution};
-use prompt_ledger_template::{Interrupted, Rendered, Template};
+use prompt_ledger_template::Interrupted;
+use prompt_ledger_template::content::{ParsedTemplate, RenderedTemplate};
 use serde_json::{Map, Value};
 
 use super::ExecutionService;
@@ -47,7 +52,8 @@ impl Prepared {
             model: new.model.clone(),
             provider: Arc::clone(provider),
             price: price.clone(),
-            params: new.params,
+            params: new.params.clone(),
+            rules: new.rules.clone(),
             timeout: new.timeout,
             max_retries: new.max_retries,
             used: Usage::default(),
@@ -69,20 +75,30 @@ impl ExecutionService {
     ) -> Result<Prepared> {
         let prompt = &entry.found.prompt;
         prompt.check_not_archived()?;
-        let selector = spec.selector.as_ref().map(|s| s.resolve(&prompt.name)).transpose()?;
+        let selector = spec.selector.as_ref().map(|s| s.resolve(prompt)).transpose()?;
+        let label = spec.selector.as_ref().and_then(SpecSelector::label).unwrap_or_default();
+        let must_be_labelled = !label.is_empty() && !label::BUILT_IN.contains(&label);
         let by_pointer = matches!(selector, None | Some(Selector::Active));
         let active = entry.found.active.as_ref();
         // Code executes by the hash of the text that it carries, which mostly is the active version's.
         let is_active = |hash: &str| active.is_some_and(|active| active.checksum_hash == hash);
-        let selector = selector.filter(|s| !matches!(s, Selector::Checksum(hash) if is_active(hash)));
-        let selected;
+        let selector = selector.filter(|selector| match selector {
+            Selector::Checksum(hash) => !is_active(hash),
+            Selector::Number(number) => active.is_none_or(|active| active.number != *number),
+            Selector::Active | Selector::Latest => true,
+        });
+        let (selected, labelled);
         let (version, template): (&Version, _) = match selector {
             None | Some(Selector::Active) => (
                 active.ok_or_else(|| Error::version_not_found(&prompt.name, &Selector::Active))?,
                 entry.template.as_ref(),
             ),
+            Some(Selector::Number(number)) if must_be_labelled => {
+                labelled = self.registry.labelled(caller.project.id, prompt, number).await?;
+                (&labelled.version, labelled.template.as_ref())
+            }
             Some(selector) => {
-                selected = self.registry.version(caller.project.id, &prompt.name, &selector, None).await?;
+                selected = self.registry.resolved(caller.project.id, &prompt.name, &selector, None).await?;
                 let Resolved { found, template } = &selected;
                 (&found.version, template.as_ref())
             }
@@ -92,18 +108,19 @@ impl ExecutionService {
             [] => Some(Arc::clone(template.ok_or_else(|| prompt.opaque(version.number))?)),
             _ => None,
         };
-        let bytes = spec.variables_bytes + version.template_source.len();
+        let bytes = spec.variables_bytes + version.content.bytes();
         let sent = Arc::clone(spec);
         let render = move |go_on: GoOn<'_>| rendered(template.as_deref(), &sent.variables, go_on);
         let (rendered, variables) = self.cpu.run_inline_if_short(caller.project.id, bytes, render).await??;
+        let is_rendered_chat = matches!(rendered, Some(RenderedTemplate::Chat(_)));
         let (input, prompt_truncated) = match rendered {
-            Some(rendered) => (Input::Prompt(rendered.text), rendered.truncated),
+            Some(RenderedTemplate::Text(rendered)) => (Input::Prompt(rendered.text), rendered.truncated),
+            Some(RenderedTemplate::Chat(messages)) => (Input::Messages(messages), false),
             None => (Input::Messages(spec.messages.clone()), false),
         };
-        let model_ref = spec.model.clone().or_else(|| self.default_model.clone()).ok_or_else(|| {
-            Error::invalid("model", "is absent, and this server has no DEFAULT_MODEL; name a provider and a model")
-                .of_spec()
-        })?;
+        let effective = EffectiveConfig::merge(&version.content.config, &spec.overrides, self.default_model.as_ref())?;
+        let EffectiveConfig { model: model_ref, params, tools, tool_choice, response_format } = effective;
+        let rules = AnswerRules { tools, tool_choice, response_format };
         // For a key that may have been revoked nothing is written, and the store is not asked.
         let is_confirmed = caller.unconfirmed.is_none();
         let provider = match kind {
@@ -113,8 +130,12 @@ impl ExecutionService {
             ExecuteKind::Submit => self.providers.queued(&model_ref.provider, is_confirmed).await?,
         };
         let traits = provider.traits();
-        traits.check(&spec.params).map_err(Error::of_spec)?;
+        let request = ModelRequest::new(&input, &params, &rules);
+        traits.check_call(&request).map_err(|error| spec.blamed(error))?;
         let model = self.models.resolve(&model_ref, traits, is_confirmed).await?;
+        if model.capabilities != ModelCapabilities::default() || params.reasoning_effort.is_some() {
+            traits.check(&request, &model.capabilities).map_err(|error| spec.blamed(error))?;
+        }
         let price = model.price_at(prompt_ledger_runtime::now()).cloned();
         let new = NewExecution {
             id: ExecutionId(prompt_ledger_runtime::new_id()),
@@ -123,15 +144,20 @@ impl ExecutionService {
             version_id: version.id,
             prompt_mode: prompt.mode,
             must_be_active: by_pointer,
+            label: label.to_owned(),
+            must_be_labelled,
             resolved_at: None,
             environment: checked.environment.into_string(),
             input,
+            is_rendered_chat,
             prompt_truncated,
             variables,
             model: model_ref,
             price_id: price.as_ref().map(|price| price.id),
-            params: traits.completed(spec.params, model.max_tokens),
+            params: traits.completed(params, model.max_tokens),
+            rules,
             correlation_id: spec.correlation_id.clone(),
+            metadata: spec.metadata.clone(),
             key,
             retry_of: None,
             timeout: checked.timeout,
@@ -144,19 +170,19 @@ impl ExecutionService {
     }
 
     pub(super) async fn request_hash(&self, project: ProjectId, spec: &Arc<Spec>) -> Result<[u8; 32]> {
-        let messages: usize = spec.messages.iter().map(|m| MESSAGE_BYTES + m.role.len() + m.content.len()).sum();
+        let messages: usize = spec.messages.iter().map(|m| MESSAGE_BYTES + m.text_bytes() + m.image_bytes()).sum();
         let sent = Arc::clone(spec);
         let hash = move |_: GoOn<'_>| Ok(sent.request_hash());
         self.cpu.run(project, spec.variables_bytes + messages, hash).await?
     }
 }
 
-/// The rendered text, where there is a template, and the variables in the form in which they are stored.
+/// The rendered text or chat, where there is a template, and the variables in the form in which they are stored.
 fn rendered(
-    template: Option<&Template>,
+    template: Option<&ParsedTemplate>,
     variables: &Map<String, Value>,
     go_on: GoOn<'_>,
-) -> Result<Result<(Option<Rendered>, String)>, Interrupted> {
+) -> Result<Result<(Option<RenderedTemplate>, String)>, Interrupted> {
     let rendered = match template.map(|template| registry::render(template, variables, go_on)).transpose()? {
         Some(Err(error)) => return Ok(Err(error)),
         rendered => rendered.and_then(Result::ok),

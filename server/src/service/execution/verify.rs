@@ -2,10 +2,10 @@
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::error::Error;
-use prompt_ledger_domain::execution::Execution;
+use prompt_ledger_domain::execution::{Execution, ExecutionTexts};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_template::verification::{self, Verification};
+use prompt_ledger_template::verification::{self, SentInput, Verification};
 
 use super::ExecutionService;
 use crate::service::Caller;
@@ -19,9 +19,13 @@ impl ExecutionService {
         let version = self.registry.stored(project, &execution.prompt_name, execution.version_number).await?;
         let texts = execution.texts.clone().ok_or_else(|| Error::internal("an execution came without its texts"))?;
         // Without what was sent: that is bounded by the limit of a prompt.
-        let bytes = texts.variables.len() + version.template_source.len();
+        let bytes = texts.variables.len() + version.content.bytes();
         let stored = version.clone();
-        let verify = move |go_on: GoOn<'_>| verification::verify(&texts.input, &texts.variables, &stored, go_on);
+        let verify = move |go_on: GoOn<'_>| {
+            let ExecutionTexts { input, is_rendered_chat, variables, .. } = &texts;
+            let sent = SentInput { input, is_rendered_chat: *is_rendered_chat, variables };
+            verification::verify(sent, &stored, go_on)
+        };
         let verification = self.cpu.run_inline_if_short(project, bytes, verify).await?;
         Ok((execution, version, verification))
     }

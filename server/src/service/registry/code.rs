@@ -4,18 +4,23 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::StreamExt;
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
+use prompt_ledger_domain::label;
 use prompt_ledger_domain::prompt::{Mode, TemplateFormat};
-use prompt_ledger_domain::{Result, limits, versioning};
+use prompt_ledger_domain::prompt_log::AskingKey;
+use prompt_ledger_domain::{Result, limits};
 use prompt_ledger_store::{CodePrompt, RegisterCode, RegisteredPrompt};
 
-use super::{GoOn, RegistryService, read_template};
+use super::compared::Compared;
+use super::put::read_template;
+use super::{GoOn, RegistryService};
 
 /// Number of versions that one registration reads at the same time.
 const READ_AT_ONCE: usize = 4;
-/// Bytes of templates that are processed in one turn of the CPU pool: some ten milliseconds at most.
+/// Bytes of contents that are processed in one turn of the CPU pool: some ten milliseconds at most.
 const PORTION_BYTES: usize = 64 * 1024;
 
 /// A RegisterCodePrompts request, of which nothing was checked yet.
@@ -32,6 +37,8 @@ pub struct Code {
     pub repository: String,
     /// The commit of the code, as the caller states it.
     pub commit: String,
+    /// The key that asks.
+    pub key: AskingKey,
     /// What could not be converted from the request; reported with what else is wrong in its fields.
     pub violations: Violations,
 }
@@ -40,9 +47,9 @@ pub struct Code {
 #[derive(Clone, Debug)]
 pub struct Carried {
     pub name: String,
-    pub template_source: String,
+    pub content: VersionContent,
     pub template_format: TemplateFormat,
-    /// The hash of the template as the caller computed it; empty where it is not to be checked.
+    /// The hash of the content as the caller computed it; empty where it is not to be checked.
     pub template_hash: String,
     /// Absent keeps the stored one.
     pub description: Option<String>,
@@ -50,12 +57,16 @@ pub struct Carried {
     pub owner_team: Option<String>,
     /// The file that holds the prompt, as the caller states it.
     pub path: String,
+    /// Why the version is, as the caller states it.
+    pub note: String,
+    /// Labels for the version that has the content.
+    pub labels: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct RegisteredCode {
     pub name: String,
-    /// SHA-256 of the template, in lower-case hex.
+    /// `VersionContent::checksum` of the content.
     pub checksum_hash: String,
     /// Warnings about the template.
     pub warnings: Vec<String>,
@@ -70,13 +81,14 @@ impl RegistryService {
         self.check_modes(project, &names, Mode::Tracking).await?;
         check_count(code.prompts.len())?;
         check_fields(&code)?;
-        let Code { prompts: carried, set_active, dry_run, created_by, repository, commit, .. } = code;
+        let Code { prompts: carried, set_active, dry_run, created_by, repository, commit, key, .. } = code;
         let carried = Arc::new(carried);
-        let checksums =
-            self.of_each(project, &carried, |prompt| Ok(versioning::checksum(&prompt.template_source))).await?;
+        if carried.iter().any(|prompt| prompt.content.bare_text().is_none()) {
+            self.of_each(project, &carried, |prompt| prompt.content.check(prompt.template_format)).await?;
+        }
+        let checksums = self.of_each(project, &carried, |prompt| prompt.content.checksum()).await?;
         check_hashes(&carried, &checksums)?;
-        let lines = |prompt: &Carried| Ok(versioning::lines_checksum(&prompt.template_source));
-        let lines = self.of_each(project, &carried, lines).await?;
+        let compared = self.of_each(project, &carried, |prompt| Ok(Compared::of(&prompt.content))).await?;
         let read = self.of_each(project, &carried, read).await?;
         let mut prompts = Vec::with_capacity(carried.len());
         let mut told = Vec::with_capacity(carried.len());
@@ -85,21 +97,21 @@ impl RegistryService {
             told.push((carried.name.clone(), checksum.clone(), warnings));
             prompts.push(carried.into_stored(checksum, variables));
         }
-        let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit };
+        let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit, key };
         let registered = self.store.register_code(project, batch).await?;
         self.held.of(project).apply(registered.revision);
         let one =
             |((name, checksum_hash, warnings), outcome)| RegisteredCode { name, checksum_hash, warnings, outcome };
-        let done = told.into_iter().zip(registered.prompts).map(one).zip(lines);
-        let warned = done.map(|(one, lines)| self.warned(project, one, lines));
+        let done = told.into_iter().zip(registered.prompts).map(one).zip(compared);
+        let warned = done.map(|(one, compared)| self.warned(project, one, compared));
         Ok((futures::stream::iter(warned).buffered(READ_AT_ONCE).collect().await, registered.revision))
     }
 
-    /// With a warning where only line ends differ from the version that was active.
-    async fn warned(&self, project: ProjectId, mut one: RegisteredCode, lines: String) -> RegisteredCode {
+    /// With a warning where the content differs from the version that was active in what nobody may have meant.
+    async fn warned(&self, project: ProjectId, mut one: RegisteredCode, compared: Compared) -> RegisteredCode {
         let RegisteredPrompt { action, version, previous_version } = one.outcome;
         if action.is_change() {
-            one.warnings.extend(self.line_ends(project, &one.name, previous_version, version, lines).await);
+            one.warnings.extend(self.compared(project, &one.name, previous_version, version, compared).await);
         }
         one
     }
@@ -112,7 +124,7 @@ impl RegistryService {
         prompts: &Arc<Vec<Carried>>,
         work: fn(&Carried) -> Result<T>,
     ) -> Result<Vec<T>> {
-        let bytes = prompts.iter().map(|prompt| prompt.template_source.len()).sum();
+        let bytes = prompts.iter().map(|prompt| prompt.content.bytes()).sum();
         let mut done = Vec::with_capacity(prompts.len());
         while done.len() < prompts.len() {
             let (prompts, start) = (Arc::clone(prompts), done.len());
@@ -139,10 +151,11 @@ fn check_count(prompts: usize) -> Result<()> {
     }
 }
 
-/// Checks every field but the texts of the templates: sizes first, then all other violations at once.
+/// Checks every field but the contents: sizes of texts first, then all other violations at once.
 fn check_fields(code: &Code) -> Result<()> {
     for (place, prompt) in code.prompts.iter().enumerate() {
-        let size = field::size("template", prompt.template_source.len(), limits::TEMPLATE_BYTES);
+        let Some(source) = prompt.content.source() else { continue };
+        let size = field::size("template", source.len(), limits::TEMPLATE_BYTES);
         size.map_err(|error| error.within(&at(place)).of_prompt(&field::shown(&prompt.name)))?;
     }
     let mut wrong = code.violations.clone();
@@ -165,15 +178,17 @@ fn check_fields(code: &Code) -> Result<()> {
             keep(short("owner_team", team).map(drop))?;
         }
         keep(short("path", &prompt.path).map(drop))?;
+        keep(field::text("note", prompt.note.clone(), limits::NOTE_BYTES).map(drop))?;
+        keep(label::check_names("labels", &prompt.labels))?;
     }
     wrong.finish(Some(()))
 }
 
-/// The first prompts whose templates have at most [`PORTION_BYTES`] together; at least one.
+/// The first prompts whose contents have at most [`PORTION_BYTES`] together; at least one.
 fn portion(prompts: &[Carried]) -> &[Carried] {
     let mut bytes = 0;
     let fits = prompts.iter().take_while(|prompt| {
-        bytes += prompt.template_source.len();
+        bytes += prompt.content.bytes();
         bytes <= PORTION_BYTES
     });
     &prompts[..fits.count().max(1)]
@@ -187,7 +202,7 @@ fn check_hashes(prompts: &[Carried], checksums: &[String]) -> Result<()> {
         if !prompt.template_hash.is_empty() && *computed != prompt.template_hash {
             let sent = field::shown(&prompt.template_hash);
             wrong.add(format!("{}.template_hash", at(place)), || {
-                format!("of `{}` is `{sent}`, but the sha256 of the template is {computed}", prompt.name)
+                format!("of `{}` is `{sent}`, but that of the content is {computed}", prompt.name)
             });
             first.get_or_insert((&prompt.name, computed));
         }
@@ -200,13 +215,14 @@ fn check_hashes(prompts: &[Carried], checksums: &[String]) -> Result<()> {
 
 /// The names of a template's variables, and warnings about it; none of either where it is opaque.
 fn read(prompt: &Carried) -> Result<(Vec<String>, Vec<String>)> {
-    let source = &prompt.template_source;
-    match prompt.template_format {
-        TemplateFormat::Handlebars => read_template(source),
-        TemplateFormat::Opaque if source.is_empty() => {
+    match (prompt.template_format, prompt.content.source()) {
+        (TemplateFormat::Opaque, Some("")) => {
             Err(Error::invalid("template_source", "is empty; send the template's text"))
         }
-        TemplateFormat::Opaque => field::no_nul("template_source", source).map(|()| (Vec::new(), Vec::new())),
+        (TemplateFormat::Opaque, Some(source)) => {
+            field::no_nul("template_source", source).map(|()| (Vec::new(), Vec::new()))
+        }
+        (TemplateFormat::Opaque | TemplateFormat::Handlebars, _) => read_template(&prompt.content),
     }
 }
 
@@ -215,12 +231,14 @@ impl Carried {
         CodePrompt {
             name: self.name,
             checksum_hash: checksum,
-            template_source: self.template_source,
+            content: self.content,
             template_format: self.template_format,
             variables,
             description: self.description,
             owner_team: self.owner_team,
             path: self.path,
+            note: self.note,
+            labels: self.labels,
             prompt_id: PromptId(prompt_ledger_runtime::new_id()),
             version_id: VersionId(prompt_ledger_runtime::new_id()),
         }

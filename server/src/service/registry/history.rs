@@ -72,8 +72,8 @@ impl RegistryService {
 fn bytes(version: &Version) -> usize {
     /// Ids, numbers, times, the hash and the prompt's name.
     const OTHER: usize = 512;
-    let Version { template_source, variables, created_by, source, .. } = version;
-    let texts = [template_source, created_by, &source.repository, &source.commit, &source.path];
+    let Version { content, variables, created_by, source, note, .. } = version;
+    let texts = [created_by, &source.repository, &source.commit, &source.path, note];
     let variables = variables.iter().map(|name| name.len() + 6);
-    OTHER + texts.into_iter().map(String::len).chain(variables).sum::<usize>()
+    OTHER + content.bytes() + texts.into_iter().map(String::len).chain(variables).sum::<usize>()
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use prompt_ledger_domain::Result;
-use prompt_ledger_domain::ids::ProjectId;
+use prompt_ledger_domain::ids::{ProjectId, PromptId};
+use prompt_ledger_domain::label::PromptLabel;
 use prompt_ledger_domain::prompt::Version;
 use prompt_ledger_store::PromptWithActive;
-use prompt_ledger_template::Template;
+use prompt_ledger_template::content::ParsedTemplate;
 
 use super::check_revision;
 use crate::service::cache::{Cache, Freshness, MAX_BYTES};
@@ -18,20 +19,20 @@ use crate::service::cache::{Cache, Freshness, MAX_BYTES};
 pub struct CachedPrompt {
     pub found: PromptWithActive,
     /// Absent where there is no active version, or where it is opaque.
-    pub template: Option<Arc<Template>>,
+    pub template: Option<Arc<ParsedTemplate>>,
 }
 
 impl CachedPrompt {
     /// About how many bytes it takes in memory.
     pub(super) fn bytes(&self) -> usize {
-        /// What is not counted below: the records themselves, short texts, the place in a map.
-        const OTHER: usize = 2_048;
-        let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + 16 + text.len()).sum::<usize>();
-        let version = |version: &Version| version.template_source.len() + texts(&version.variables);
+        /// What is not counted below: the record, short texts, the place in a map.
+        const OTHER: usize = 1_024;
+        let labels = self.found.prompt.labels.iter();
         OTHER
             + self.found.prompt.description.len()
-            + texts(&self.found.prompt.tags)
-            + self.found.active.as_ref().map_or(0, version)
+            + texts_bytes(&self.found.prompt.tags)
+            + labels.map(|held| size_of::<PromptLabel>() + held.label.len() + held.set_by.len()).sum::<usize>()
+            + self.found.active.as_ref().map_or(VERSION_BYTES, version_bytes)
             + self.template.as_ref().map_or(0, |template| template.bytes())
     }
 
@@ -41,8 +42,36 @@ impl CachedPrompt {
     }
 }
 
+/// A version that a label points at, parsed. It never changes, but for its status, which is not read from here.
+#[derive(Debug)]
+pub struct CachedVersion {
+    pub version: Version,
+    /// Absent where it is opaque.
+    pub template: Option<Arc<ParsedTemplate>>,
+}
+
+impl CachedVersion {
+    pub(super) fn bytes(&self) -> usize {
+        version_bytes(&self.version) + self.template.as_ref().map_or(0, |template| template.bytes())
+    }
+}
+
+/// About how many bytes a version takes in memory.
+fn version_bytes(version: &Version) -> usize {
+    VERSION_BYTES + version.content.bytes() + texts_bytes(&version.variables)
+}
+
+/// What is not counted of a version: its record, short texts, the place in a map.
+const VERSION_BYTES: usize = 1_024;
+
+fn texts_bytes(texts: &[String]) -> usize {
+    texts.iter().map(|text| size_of::<String>() + 16 + text.len()).sum()
+}
+
 pub(super) struct PromptCaches {
     freshness: Arc<Freshness>,
+    /// Versions that labels point at, by prompt and number; of those that are active, `projects` has them.
+    pub(super) versions: Cache<(PromptId, i32), CachedVersion>,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
     /// In bytes, of all caches together.
     bytes: Arc<AtomicUsize>,
@@ -50,7 +79,9 @@ pub(super) struct PromptCaches {
 
 impl PromptCaches {
     pub(super) fn new(freshness: Arc<Freshness>) -> Self {
-        Self { freshness, projects: RwLock::default(), bytes: Arc::default() }
+        let bytes = Arc::default();
+        let versions = Cache::counted_in(Arc::clone(&freshness), Arc::clone(&bytes));
+        Self { freshness, versions, projects: RwLock::default(), bytes }
     }
 
     pub(super) fn of(&self, project: ProjectId) -> Arc<Cache<String, CachedPrompt>> {
@@ -80,14 +111,18 @@ impl PromptCaches {
             let projects = self.projects.read().unwrap_or_else(PoisonError::into_inner);
             let largest = projects.values().max_by_key(|cache| cache.bytes()).cloned();
             drop(projects);
-            let Some(largest) = largest.filter(|cache| cache.bytes() > 0) else { return };
-            largest.evict_half();
+            match largest.filter(|cache| cache.bytes() > self.versions.bytes()) {
+                Some(largest) => largest.evict_half(),
+                None if self.versions.bytes() > 0 => self.versions.evict_half(),
+                None => return,
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use prompt_ledger_domain::content::VersionContent;
     use prompt_ledger_store::Access;
     use prompt_ledger_store_sqlite::Sqlite;
 
@@ -102,7 +137,7 @@ mod tests {
         let project = store.project("default").await.unwrap().unwrap().id;
         let freshness = Arc::new(Freshness::confirmed());
         let service = RegistryService::new(store.clone(), store, &freshness, CpuPool::default());
-        let put = Put { name: "greet".into(), template_source: Some("hello".into()), ..Put::default() };
+        let put = Put { name: "greet".into(), content: Some(VersionContent::text("hello")), ..Put::default() };
         service.put(project, put).await.unwrap();
         let found = service.read(project, "greet").await.unwrap().found;
         let held = PromptCaches::new(freshness);

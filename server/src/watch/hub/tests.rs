@@ -1,10 +1,13 @@
 //! The hub on a real store; the test delivers or withholds announcements.
 
+use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Failure, Input, Params, Status};
 use prompt_ledger_domain::ids::{ClaimId, PromptId, VersionId};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
+use prompt_ledger_domain::prompt_log::AskingKey;
+use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::versioning::checksum;
 use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_queue::Bus;
@@ -15,6 +18,7 @@ use prompt_ledger_store::{
     Access, ExecutionWriter, Fence, Finish, Holder, NewExecution, PutPrompt, Recorded, Registry,
 };
 use prompt_ledger_store_sqlite::Sqlite;
+use std::collections::BTreeMap;
 use tempfile::TempDir;
 
 use super::*;
@@ -50,18 +54,21 @@ impl Kit {
     async fn queued(&self) -> (ExecutionId, Event) {
         let put = PutPrompt {
             name: "greet".into(),
-            template_source: "hello".into(),
+            content: VersionContent::text("hello"),
             checksum_hash: checksum("hello"),
             variables: vec![],
             description: None,
             owner_team: None,
             tags: None,
             created_by: String::new(),
+            note: String::new(),
             set_active: true,
+            labels: vec![],
             create_only: false,
             etag: None,
             prompt_id: PromptId(new_id()),
             version_id: VersionId(new_id()),
+            key: AskingKey::default(),
         };
         let put = self.store.put_prompt(self.project, put).await.unwrap();
         let new = NewExecution {
@@ -71,15 +78,20 @@ impl Kit {
             version_id: put.version.id,
             prompt_mode: Mode::Full,
             must_be_active: true,
+            label: String::new(),
+            must_be_labelled: false,
             resolved_at: None,
             environment: "dev".into(),
             input: Input::Prompt("hello".into()),
+            is_rendered_chat: false,
             prompt_truncated: false,
             variables: "{}".into(),
             model: ModelRef { provider: "echo".into(), model_name: "echo".into() },
             price_id: None,
             params: Params::default(),
+            rules: AnswerRules::default(),
             correlation_id: String::new(),
+            metadata: BTreeMap::new(),
             key: None,
             retry_of: None,
             timeout: CallTimeout::asked(Duration::from_secs(60)),
@@ -106,6 +118,8 @@ impl Kit {
             status: Status::Failed,
             ended: prompt_ledger_store::Ended::default(),
             response: String::new(),
+            tool_calls: vec![],
+            refused: false,
             response_truncated: false,
             finish_reason: None,
             failure,

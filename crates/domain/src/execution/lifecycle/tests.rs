@@ -4,7 +4,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::Timestamp;
+use crate::content::VersionContent;
 use crate::prompt::{Source, TemplateFormat, VersionStatus};
+use crate::tool::{ResponseFormat, Tool, ToolChoice};
 
 const BEGAN: Timestamp = Timestamp(1_000_000);
 const ENDED: Timestamp = Timestamp(3_000_000);
@@ -17,15 +19,24 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         version_id: VersionId(Uuid::from_u128(4)),
         prompt_mode: Mode::Full,
         must_be_active: true,
+        label: "production".into(),
+        must_be_labelled: false,
         resolved_at: None,
         environment: "dev".into(),
         input: Input::Prompt("Hello Ada".into()),
+        is_rendered_chat: true,
         prompt_truncated: true,
         variables: r#"{"name":"Ada"}"#.into(),
         model: ModelRef { provider: "echo".into(), model_name: "echo-1".into() },
         price_id: Some(PriceId(Uuid::from_u128(5))),
         params: Params { top_k: Some(3), ..Params::default() },
+        rules: AnswerRules {
+            tools: vec![Tool { name: "add".into(), ..Tool::default() }],
+            tool_choice: ToolChoice { rule: None, parallel: Some(false) },
+            response_format: Some(ResponseFormat::JsonObject {}),
+        },
         correlation_id: "order-7".into(),
+        metadata: [("user".to_owned(), "ada".to_owned())].into(),
         key: key.map(|key| ExecutionKey { key: key.into(), request_hash: [1; 32] }),
         retry_of: key.map(|_| ExecutionId(Uuid::from_u128(6))),
         timeout: CallTimeout::asked(Duration::from_secs(60)),
@@ -50,19 +61,21 @@ fn version() -> ExecutedVersion {
         created_at: BEGAN,
         updated_at: BEGAN,
         archived_at: None,
+        labels: vec![],
     };
     let version = Version {
         id: VersionId(Uuid::from_u128(4)),
         prompt_id: prompt.id,
         number: 3,
         status: VersionStatus::Active,
-        template_source: "Hello {{name}}".into(),
+        content: VersionContent::text("Hello {{name}}"),
         template_format: TemplateFormat::Handlebars,
         checksum_hash: "c0ffee".into(),
         variables: vec!["name".into()],
         created_by: String::new(),
         created_at: BEGAN,
         source: Source::default(),
+        note: String::new(),
     };
     ExecutedVersion::of(&prompt, &version)
 }
@@ -90,6 +103,8 @@ fn finish(status: Status) -> Finish {
             latency: Some(Duration::from_millis(250)),
         },
         response: "Hi".into(),
+        tool_calls: vec![ToolCall { id: "c".into(), name: "add".into(), arguments: "{}".into() }],
+        refused: failed,
         response_truncated: failed,
         finish_reason: (!failed).then_some(FinishReason::Stop),
         failure: failed.then_some(failure),
@@ -119,11 +134,21 @@ fn an_execution_begins_as_it_was_asked_for() {
         assert_eq!((begun.timeout, begun.max_retries, begun.params), (asked.timeout, 2, asked.params));
         assert_eq!((begun.stream_text, begun.next_attempt_at), (asked.stream_text, None));
         assert_eq!(
-            (begun.model, begun.environment, begun.correlation_id.as_str()),
-            (asked.model, "dev".into(), "order-7")
+            (begun.model, begun.environment, begun.correlation_id.as_str(), begun.label.as_str()),
+            (asked.model, "dev".into(), "order-7", "production")
         );
-        let texts = ExecutionTexts { input: asked.input, variables: asked.variables, response: String::new() };
+        let texts = ExecutionTexts {
+            input: asked.input,
+            is_rendered_chat: true,
+            variables: asked.variables,
+            tools: asked.rules.tools,
+            response_format: asked.rules.response_format,
+            response: String::new(),
+            tool_calls: vec![],
+        };
         assert_eq!(begun.texts, Some(texts));
+        assert_eq!(begun.metadata, asked.metadata);
+        assert_eq!((begun.tool_choice, begun.refused), (asked.rules.tool_choice, false));
         assert!(begun.attempt_log.is_empty() && begun.failure.is_none() && begun.usage == Usage::default());
     }
 }
@@ -156,8 +181,13 @@ fn an_end_of_the_first_attempt_is_the_executions() {
             provider_request_id: "call-1".into(),
             response_model: "echo-2".into(),
             response_truncated: told.response_truncated,
+            refused: told.refused,
             completed_at: Some(ENDED),
-            texts: running().texts.map(|texts| ExecutionTexts { response: "Hi".into(), ..texts }),
+            texts: running().texts.map(|texts| ExecutionTexts {
+                response: "Hi".into(),
+                tool_calls: told.tool_calls.clone(),
+                ..texts
+            }),
             ..running()
         };
         assert_eq!(ended, expected);

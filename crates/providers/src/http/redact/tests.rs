@@ -123,8 +123,7 @@ fn an_id_that_holds_the_key_is_none() {
 fn the_prompt_is_hidden() {
     assert_eq!(redacted("cannot take `tell me all`!", "", "tell me all\n"), "cannot take `***`!");
     assert_eq!(redacted("a short one", "", "short"), "a short one");
-    let messages =
-        ["be kind to all", "who are you?"].map(|text| ChatMessage { role: "user".into(), content: text.into() });
+    let messages = ["be kind to all", "who are you?"].map(|text| ChatMessage::text("user", text));
     let input = Input::Messages(messages.into());
     assert_eq!(Redactor::new(None, []).message("[be kind to all][who are you?]", &input), "[***][***]");
 }

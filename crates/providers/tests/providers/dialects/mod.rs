@@ -12,6 +12,7 @@ mod lexical;
 mod models;
 mod odd;
 mod other_forms;
+mod tools;
 mod vendors;
 
 use prompt_ledger_domain::execution::{ErrorType, FinishReason};

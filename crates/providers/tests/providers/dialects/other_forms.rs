@@ -191,8 +191,8 @@ async fn a_limit_that_must_be_sent_is_the_models() {
     let [openai, anthropic] = both(&model);
     for (told, registered, expected) in [(None, Some(9000), 9000), (None, None, 4096), (Some(50), Some(9000), 50)] {
         let params = Params { max_new_tokens: told, ..Params::default() };
-        assert_eq!(anthropic.traits().completed(params, registered).max_new_tokens, Some(expected));
-        assert_eq!(openai.traits().completed(params, registered), params);
+        assert_eq!(anthropic.traits().completed(params.clone(), registered).max_new_tokens, Some(expected));
+        assert_eq!(openai.traits().completed(params.clone(), registered), params);
     }
     let maker = OpenAi::new(Endpoint { api_key: Some(Secret::new(KEY)), ..Endpoint::default() }).unwrap();
     assert_eq!(maker.traits().completed(Params::default(), Some(9000)), Params::default());

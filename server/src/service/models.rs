@@ -63,7 +63,7 @@ impl ModelService {
     }
 
     /// For each content, warnings about the model that its config names: one that is not registered, or what it is known
-    /// not to do. After the first [`DOUBTED_MODELS`] models there are none.
+    /// not to do. After the first `DOUBTED_MODELS` models there are none.
     pub async fn doubts(&self, contents: &[Option<&VersionContent>]) -> Vec<Vec<String>> {
         let mut read: HashMap<&ModelRef, Option<Option<Arc<Model>>>> = HashMap::new();
         let mut doubts = Vec::with_capacity(contents.len());

@@ -63,7 +63,7 @@ pub struct ImportOptions {
 }
 
 impl RegistryService {
-    /// Up to [`AT_ONCE`] names of prompts after `after`, archived ones too, by name.
+    /// Up to `AT_ONCE` names of prompts after `after`, archived ones too, by name.
     pub async fn names_after(&self, project: ProjectId, after: Option<&str>) -> Result<Vec<String>> {
         let filter = PromptFilter { include_archived: true, ..PromptFilter::default() };
         let (found, _) = self.store.prompts(project, &filter, after, AT_ONCE).await?;
@@ -75,7 +75,7 @@ impl RegistryService {
         Ok(self.store.prompt(project, name).await?.prompt)
     }
 
-    /// Up to [`AT_ONCE`] versions of a prompt after number `after`, by number.
+    /// Up to `AT_ONCE` versions of a prompt after number `after`, by number.
     pub async fn versions_after(&self, project: ProjectId, name: &str, after: i32) -> Result<Vec<Version>> {
         let before = i32::try_from(AT_ONCE).ok().and_then(|count| after.checked_add(count + 1));
         let (mut versions, _) = self.store.versions(project, name, before, AT_ONCE).await?;

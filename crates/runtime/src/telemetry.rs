@@ -1,6 +1,6 @@
 //! The log, on standard error: text on a terminal, JSON lines otherwise. `LOG` is a level, or levels of parts (`info`,
 //! `info,prompt_ledger_server=debug`). Keys and prompt texts must not be logged. A warning or an error whose field `cause`
-//! was logged less than a minute ago is counted instead ([`rate_limit`]).
+//! was logged less than a minute ago is counted instead (`rate_limit`).
 
 mod rate_limit;
 

@@ -39,7 +39,7 @@ pub(super) struct StoredRequest {
     pub(super) response_format: Option<ResponseFormat>,
 }
 
-/// The JSON that [`settings`] reads; `None` for an execution that has nothing of it.
+/// The JSON that `settings` reads; `None` for an execution that has nothing of it.
 pub fn stored_settings(new: &NewExecution) -> Result<Option<String>> {
     let tool_choice = &new.rules.tool_choice;
     if crate::executions::has_columns(&new.params) && tool_choice.is_absent() && new.metadata.is_empty() {

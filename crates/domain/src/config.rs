@@ -59,9 +59,21 @@ impl VersionConfig {
         tools + format + object_bytes(&self.custom) + object_bytes(&self.params.extra)
     }
 
+    /// Length of the texts of tools and the form of the answer, in bytes; no more than in canonical form.
+    fn text_bytes(&self) -> usize {
+        let tools = self.tools.iter().map(|tool| tool.name.len() + tool.description.len() + tool.parameters_json.len());
+        let format = match &self.response_format {
+            Some(ResponseFormat::JsonSchema(schema)) => schema.name.len() + schema.schema_json.len(),
+            Some(ResponseFormat::JsonObject {}) | None => 0,
+        };
+        tools.sum::<usize>() + format
+    }
+
     /// Checks a config at `field`: TOO_LARGE above [`limits::CONFIG_BYTES`] in canonical form, INVALID_FIELD with every
     /// wrong field for all else. Whether its model can do what it asks for is not looked at.
     pub fn check(&self, field: &str) -> Result<()> {
+        // First, whatever else is wrong: checking schemas takes time.
+        field::size(field, self.text_bytes(), limits::CONFIG_BYTES)?;
         let of = |name: &str| format!("{field}.{name}");
         let mut wrong = Violations::default();
         wrong.keep(self.params.check(&of("params")))?;
@@ -156,6 +168,9 @@ impl Overrides {
     /// Checks each by itself; whether they go with the config, [`EffectiveConfig::merge`] says. INVALID_FIELD names every
     /// wrong field by its path in the spec; TOO_LARGE above [`limits::CONFIG_BYTES`] in canonical form.
     pub fn check(&self) -> Result<()> {
+        if !(self.tools.is_empty() && self.response_format.is_none()) {
+            field::size("tools", self.as_config().text_bytes(), limits::CONFIG_BYTES)?;
+        }
         let mut wrong = Violations::default();
         wrong.keep(self.params.check("params"))?;
         let is_small = self.tools.is_empty() && self.response_format.is_none() && self.params.extra.is_empty();

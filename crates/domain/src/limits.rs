@@ -75,6 +75,8 @@ pub const TOOLS: usize = 128;
 pub const TOOL_NAME_BYTES: usize = 64;
 /// Maximum nesting of objects and lists in a JSON Schema; the schema itself is the first level.
 pub const SCHEMA_DEPTH: usize = 100;
+/// Maximum length of a regular expression in a JSON Schema, in bytes.
+pub const PATTERN_BYTES: usize = 1024;
 /// Maximum number of stop sequences of one call.
 pub const STOP_SEQUENCES: usize = 4;
 /// Maximum length of a reasoning effort, in bytes.

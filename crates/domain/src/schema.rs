@@ -42,11 +42,32 @@ pub fn check(field: &str, json: &str) -> Result<()> {
         let problem = "has a $schema that is none of the drafts 4, 6, 7, 2019-09 and 2020-12; leave it out for 2020-12";
         return Err(Error::invalid(field, problem));
     };
+    if let Some(length) = longest_pattern(&schema).filter(|length| *length > limits::PATTERN_BYTES) {
+        let problem = format!("has a pattern of {length} bytes; at most {} are allowed", limits::PATTERN_BYTES);
+        return Err(Error::invalid(field, problem));
+    }
     validate(&schema).map_err(|error| {
         let (place, why) = (error.instance_path().to_string(), error.to_string());
         let place = if place.is_empty() { "its root" } else { &place };
         Error::invalid(field, format!("is no JSON Schema: at {}: {}", shown(place), shown(&why)))
     })
+}
+
+/// The length of the longest regular expression, in bytes; absent where there is none. Meta-schemas parse them, which may
+/// take the square of their length.
+fn longest_pattern(value: &Value) -> Option<usize> {
+    match value {
+        Value::Array(values) => values.iter().filter_map(longest_pattern).max(),
+        Value::Object(fields) => {
+            let own = fields.iter().filter_map(|(name, value)| match (name.as_str(), value) {
+                ("pattern", Value::String(pattern)) => Some(pattern.len()),
+                ("patternProperties", Value::Object(patterns)) => patterns.keys().map(String::len).max(),
+                _ => None,
+            });
+            own.chain(fields.values().filter_map(longest_pattern)).max()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
 }
 
 /// An identifier of a draft without scheme and trailing `#`.
@@ -135,6 +156,22 @@ mod tests {
         assert!(problem(&nested(101)).contains("101 levels"));
         assert!(problem(&"[".repeat(200_000)).contains("200000 levels"));
         assert_eq!(depth(r#"{"a":"[[\"[[","b":[{}]}]]"#), 3);
+    }
+
+    #[test]
+    fn a_regular_expression_is_short() {
+        let pattern = |escapes: usize| "\\\\cA".repeat(escapes);
+        for (schema, place) in [
+            (
+                format!(r#"{{"$schema":"http://json-schema.org/draft-07/schema#","pattern":"{}"}}"#, pattern(400_000)),
+                "",
+            ),
+            (format!(r#"{{"properties":{{"a":{{"anyOf":[{{"pattern":"{}"}}]}}}}}}"#, pattern(400)), ""),
+            (format!(r#"{{"patternProperties":{{"{}":{{}}}}}}"#, pattern(400)), ""),
+        ] {
+            assert!(problem(&schema).contains("has a pattern of"), "{place}");
+        }
+        check("f", &format!(r#"{{"pattern":"{}"}}"#, "a".repeat(limits::PATTERN_BYTES))).unwrap();
     }
 
     #[test]

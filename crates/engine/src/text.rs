@@ -66,10 +66,12 @@ struct HeldText {
     is_full: bool,
     /// Bytes of `text` that were published.
     told: usize,
-    /// The tool calls. Whoever calls the model bounds them.
+    /// The tool calls, within the bound of a stored response.
     calls: CallLog,
     /// The position up to which they were published.
     told_calls: usize,
+    /// Bytes of tool calls so far, what was not kept included.
+    call_bytes: usize,
     /// When a piece was last published; absent before the first.
     told_at: Option<Instant>,
     /// Whether this process has a reader.
@@ -311,6 +313,11 @@ impl TextSink for TextWriter {
     fn push_call(&mut self, piece: ToolCallPiece<'_>) {
         let ToolCallPiece { index, offset, id, name, arguments } = piece;
         let mut state = self.live.state();
+        // Of what does not fit whoever calls the model keeps no whole call.
+        state.call_bytes += id.len() + name.len() + arguments.len();
+        if state.call_bytes > limits::RESPONSE_BYTES {
+            return;
+        }
         let [id, name, arguments] = [id, name, arguments].map(str::to_owned);
         state.calls.write(CallPiece { position: 0, index, offset, id, name, arguments });
         self.live.tell_soon(&mut state);

@@ -62,9 +62,12 @@ parameters! {
     }
 }
 
-/// Entries of the change log, newest first; one row without an entry where there are none, for the revision.
-static CHANGES: LazyLock<String> =
-    LazyLock::new(|| numbered(include_str!("sql/changes.sql"), ChangesParameters::NAMES));
+/// Entries of the change log, newest first, of all prompts or of one, each by its own index; one row without an entry where
+/// there are none, for the revision.
+static CHANGES: LazyLock<[String; 2]> = LazyLock::new(|| {
+    [":name = ''", "q.prompt_name = :name"]
+        .map(|of| numbered(&include_str!("sql/changes.sql").replace("{of}", of), ChangesParameters::NAMES))
+});
 
 parameters! {
     ChangesParameters(
@@ -169,7 +172,10 @@ impl Registry for Postgres {
         before: Option<(i64, i32)>,
         limit: usize,
     ) -> Result<(Vec<ChangeEntry>, i64)> {
-        let query = || ChangesParameters::query(&CHANGES, project, name, kinds, before, limit).fetch_all(&self.lists);
+        let query = || {
+            ChangesParameters::query(&CHANGES[usize::from(!name.is_empty())], project, name, kinds, before, limit)
+                .fetch_all(&self.lists)
+        };
         let rows = error::walk(query).await?;
         let revision = rows.first().map_or(Ok(0), project_revision)?;
         let is_entry =

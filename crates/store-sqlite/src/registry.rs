@@ -60,9 +60,12 @@ parameters! {
     }
 }
 
-/// Entries of the change log, newest first. `kinds` is a JSON array of words.
-static CHANGES: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("sql/changes.sql"), ChangesParameters::NAMES));
+/// Entries of the change log, newest first, of all prompts or of one, each by its own index. `kinds` is a JSON array of
+/// words.
+static CHANGES: LazyLock<[Script; 2]> = LazyLock::new(|| {
+    [":name = ''", "c.prompt_name = :name"]
+        .map(|of| Script::new(&include_str!("sql/changes.sql").replace("{of}", of), ChangesParameters::NAMES))
+});
 
 parameters! {
     ChangesParameters(
@@ -181,7 +184,8 @@ impl Registry for Sqlite {
         let changes = move |connection: &Connection| {
             let revision = revision_of(connection, project)?;
             let parameters = ChangesParameters::values(project, &name, kinds.as_deref(), before, limit);
-            Ok((CHANGES.rows(connection, parameters, |row| change_entry(row))?, revision))
+            let statement = &CHANGES[usize::from(!name.is_empty())];
+            Ok((statement.rows(connection, parameters, |row| change_entry(row))?, revision))
         };
         self.lists.snapshot(changes).await
     }

@@ -85,8 +85,30 @@ pub struct Answers {
     waiting: Arc<Mutex<Vec<Weak<Mutex<Pieces>>>>>,
 }
 
-/// The right to hold a response that has no room yet; absent where the call takes none before its response is there.
-pub(super) struct Turn(Option<Share<u64>>);
+/// The right to hold a response that has no room yet; absent where the call takes none before its response is there. The
+/// call finds a clone of it among the request's extensions.
+#[derive(Clone, Default)]
+pub(super) struct Turn(Option<Arc<HeldTurn>>);
+
+struct HeldTurn {
+    turns: Arc<Shares<u64>>,
+    key: u64,
+    /// Absent while the call waits for something else.
+    share: Mutex<Option<Share<u64>>>,
+}
+
+impl Turn {
+    /// Waits for something else, and gives the turn to others meanwhile: OVERLOADED where it does not come again within
+    /// [`ROOM_WAIT`].
+    pub(super) async fn given_away<T>(&self, wait: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(held) = &self.0 else { return wait.await };
+        drop(lock(&held.share).take());
+        let done = wait.await?;
+        let share = held.turns.take(held.key, 1, Instant::now() + ROOM_WAIT).await;
+        *lock(&held.share) = Some(share.map_err(|exhausted| overloaded(exhausted, None))?);
+        Ok(done)
+    }
+}
 
 impl Default for Answers {
     fn default() -> Self {
@@ -106,7 +128,10 @@ impl Answers {
             return Ok(Turn(None));
         }
         match self.turns.take(key, 1, Instant::now() + ROOM_WAIT).await {
-            Ok(turn) => Ok(Turn(Some(turn))),
+            Ok(share) => {
+                let (turns, share) = (Arc::clone(&self.turns), Mutex::new(Some(share)));
+                Ok(Turn(Some(Arc::new(HeldTurn { turns, key, share }))))
+            }
             Err(exhausted) => Err(overloaded(exhausted, None)),
         }
     }
@@ -155,7 +180,7 @@ impl Answers {
         if let Ok(room) = self.bytes.try_take(key, bytes) {
             return Ok(room);
         }
-        let _turn = match turn {
+        let _turn = match turn.and_then(|held| lock(&held.share).take()) {
             Some(turn) => turn,
             None => self.turns.try_take(key, 1)?,
         };

@@ -12,6 +12,7 @@ use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
+use super::answers::Turn;
 use super::convert::time::{length, timestamp};
 use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
@@ -28,12 +29,13 @@ pub struct ExecutionApi {
 }
 
 impl ExecutionApi {
-    /// `deadline` is the caller's own.
+    /// `deadline` is the caller's own, `turn` that of the call as a large read.
     async fn get(
         &self,
         caller: &Caller,
         sent: v1::GetExecutionRequest,
         deadline: Option<Deadline>,
+        turn: &Turn,
     ) -> Result<v1::GetExecutionResponse> {
         let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
         let wait = sent.wait.map(|wait| length("wait", wait)).transpose()?.unwrap_or_default();
@@ -43,7 +45,7 @@ impl ExecutionApi {
         if !wait.is_zero() {
             let until = Instant::now() + wait;
             let until = deadline.map_or(until, |deadline| until.min(deadline.stop_by));
-            self.service.wait_for_end(caller.project.id, id, until).await?;
+            turn.given_away(self.service.wait_for_end(caller.project.id, id, until)).await?;
         }
         let mut found = self.service.reader.get(caller.project.id, id).await?;
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
@@ -132,8 +134,9 @@ impl Api for ExecutionApi {
         request: Request<v1::GetExecutionRequest>,
     ) -> Result<Response<v1::GetExecutionResponse>, Status> {
         let deadline = request.extensions().get::<Deadline>().copied();
+        let turn = request.extensions().get::<Turn>().cloned().unwrap_or_default();
         let (caller, sent) = into_parts(request)?;
-        respond(self.get(&caller, sent, deadline).await)
+        respond(self.get(&caller, sent, deadline, &turn).await)
     }
 
     async fn list_executions(

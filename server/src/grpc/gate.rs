@@ -120,8 +120,7 @@ impl Rules {
     /// The caller; absent where none is needed. DRAINING, or an error of its credentials.
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
         if self.draining.is_cancelled() {
-            let message = "this server is shutting down; connect again, to another one";
-            return Err(Error::new(Reason::Draining, message).retry_after(std::time::Duration::from_secs(1)));
+            return Err(draining_error());
         }
         if is_reflection(path) && self.reflection == Reflection::Open {
             return Ok(None);
@@ -215,6 +214,7 @@ impl Rules {
     {
         let (key, revoked, unconfirmed) = (caller.key, caller.revoked.clone(), caller.unconfirmed.clone());
         let is_stream = is_stream(request.uri().path());
+        let exports = request.uri().path().ends_with("/ExportPrompts");
         // After the request has arrived: a slow one holds no turn.
         let begun = async {
             let (request, lease) = self.intake.receive(request, Sender::Key(key), arrived).await?;
@@ -235,6 +235,7 @@ impl Rules {
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);
         }
+        request.extensions_mut().insert(turn.clone());
         let response = inner.call(request).await?;
         // The decoded request is gone.
         drop(lease);
@@ -245,10 +246,39 @@ impl Rules {
             return Ok(status::status(error).into_http());
         }
         Ok(match is_stream {
-            true => revocation::ends_with(revocation::of(revoked), self.answers.keep_stream(key, response)),
+            true => {
+                let draining = self.draining.clone();
+                let ends = async move {
+                    tokio::select! {
+                        error = revocation::of(revoked) => error,
+                        error = cut(exports.then_some((draining, deadline))) => error,
+                    }
+                };
+                revocation::ends_with(ends, self.answers.keep_stream(key, response))
+            }
             false => self.answers.keep(key, turn, response).await,
         })
     }
+}
+
+/// What ends a stream that does not look after its drain and its deadline itself; never where absent.
+async fn cut(bounds: Option<(CancellationToken, Option<Deadline>)>) -> Error {
+    let Some((draining, deadline)) = bounds else { return std::future::pending().await };
+    let late = async {
+        match deadline {
+            Some(deadline) => tokio::time::sleep_until(deadline.answer_by).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = draining.cancelled() => draining_error(),
+        () = late => status::deadline_exceeded(),
+    }
+}
+
+fn draining_error() -> Error {
+    let message = "this server is shutting down; connect again, to another one";
+    Error::new(Reason::Draining, message).retry_after(std::time::Duration::from_secs(1))
 }
 
 /// Whether it is an error that may depend on what was cached; where the store did not answer, asking it again tells nothing.

@@ -59,6 +59,31 @@ async fn a_reader_may_wait_for_the_end() {
 }
 
 #[tokio::test]
+async fn readers_that_wait_keep_no_others_from_reading() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let gate = Gate::new();
+    model.next(Reply::answer("hi").held(&gate));
+    let id = submit(&ledger, spec("greet", &[])).await;
+    model.wait_for_calls(1).await;
+    let wait = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    // More than the large reads that one key has at once.
+    let waiting = futures::future::join_all((0..40).map(|_| {
+        let request = v1::GetExecutionRequest { execution_id: id.clone(), wait, ..Default::default() };
+        let mut executions = ledger.executions();
+        async move { executions.get_execution(request).await.unwrap().into_inner().execution.unwrap().status() }
+    }));
+    let reading = async {
+        for _ in 0..20 {
+            ledger.executions().list_executions(v1::ListExecutionsRequest::default()).await.unwrap();
+        }
+        gate.open();
+    };
+    let (ended, ()) = tokio::join!(waiting, reading);
+    assert!(ended.iter().all(|status| *status == v1::ExecutionStatus::Succeeded), "{ended:?}");
+}
+
+#[tokio::test]
 async fn an_execution_that_waits_for_a_retry_says_until_when() {
     let model = FakeModel::start().await;
     let ledger = ledger().openai(&model.base_url()).env("RETRY_DELAYS", "1h").start().await;

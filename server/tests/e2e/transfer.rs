@@ -102,6 +102,22 @@ async fn what_is_wrong_with_a_prompt_keeps_no_other_out() {
         ("INVALID_FIELD", changed(|prompt| prompt.active_version_number = Some(9))),
         ("INVALID_FIELD", changed(|prompt| prompt.labels[0].version_number = 9)),
         ("INVALID_FIELD", changed(|prompt| prompt.labels[0].label = "latest".into())),
+        ("INVALID_FIELD", changed(|prompt| prompt.labels[0].set_by = "a\0b".into())),
+        ("INVALID_FIELD", changed(|prompt| prompt.labels[0].set_by = "a".repeat(1_000_000))),
+        (
+            "INVALID_FIELD",
+            changed(|prompt| {
+                let number = prompt.labels[0].version_number;
+                prompt.versions[usize::try_from(number).unwrap() - 1].status = v1::VersionStatus::Deprecated.into();
+            }),
+        ),
+        (
+            "INVALID_FIELD",
+            changed(|prompt| {
+                let first = prompt.versions[0].clone();
+                prompt.versions[1] = v1::ExportedVersion { version_number: 2, ..first };
+            }),
+        ),
         ("INVALID_FIELD", changed(|prompt| prompt.mode = 0)),
         ("INVALID_FIELD", changed(|prompt| prompt.name = "a b".into())),
     ] {

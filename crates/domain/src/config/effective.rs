@@ -44,7 +44,8 @@ impl EffectiveConfig {
                 overrides.tool_choice.clone()
             },
             response_format: overrides.response_format.clone().or(base.response_format),
-            custom: base.custom,
+            // It is not sent, and so does not count.
+            custom: serde_json::Map::new(),
         };
         if let Some((path, why)) = tool::lacking(&merged.tool_choice, &merged.tools) {
             return Err(overrides.lacking(path, why));

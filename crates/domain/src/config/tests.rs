@@ -97,12 +97,22 @@ fn a_config_is_bounded_in_its_canonical_form() {
     sized(limits::CONFIG_BYTES).check("config").unwrap();
     assert_eq!(fields(&sized(limits::CONFIG_BYTES + 1).check("config").unwrap_err()), ["TOO_LARGE"]);
     let described = |bytes: usize| vec![Tool { description: "x".repeat(bytes), ..tool("a") }];
+    // Whatever else is wrong: no schema of that size is looked at.
+    let wrong = Params { temperature: Some(-1.0), ..Params::default() };
+    let large = || described(limits::CONFIG_BYTES + 1);
+    let config = VersionConfig { params: wrong.clone(), tools: large(), ..VersionConfig::default() };
+    assert_eq!(fields(&config.check("config").unwrap_err()), ["TOO_LARGE"]);
+    let own = Overrides { params: wrong, tools: large(), ..Overrides::default() };
+    assert_eq!(fields(&own.check().unwrap_err()), ["TOO_LARGE"]);
     let own = Overrides { tools: described(limits::CONFIG_BYTES), ..Overrides::default() };
     assert_eq!(fields(&own.check().unwrap_err()), ["TOO_LARGE"]);
-    // Each by itself is small enough, and both together are not.
-    let config = sized(limits::CONFIG_BYTES / 2);
+    // Each by itself is small enough, and both together are not, but for what is not sent.
     let own = Overrides { tools: described(limits::CONFIG_BYTES / 2), ..Overrides::default() };
     own.check().unwrap();
+    let config = sized(limits::CONFIG_BYTES / 2);
+    EffectiveConfig::merge(&config, &own, Some(&model("m"))).unwrap();
+    let params = Params { extra: config.custom.clone(), ..Params::default() };
+    let config = VersionConfig { params, ..VersionConfig::default() };
     assert_eq!(fields(&EffectiveConfig::merge(&config, &own, Some(&model("m"))).unwrap_err()), ["TOO_LARGE"]);
 }
 

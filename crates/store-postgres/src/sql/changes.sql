@@ -4,6 +4,6 @@ FROM projects j
 LEFT JOIN LATERAL (
     SELECT * FROM prompt_changes q
     WHERE q.project_id = j.id AND (q.revision, q.position) < (:before_revision, :before_position)
-        AND (:name = '' OR q.prompt_name = :name) AND (:kinds::text[] IS NULL OR q.kind = ANY (:kinds))
+        AND {of} AND (:kinds::text[] IS NULL OR q.kind = ANY (:kinds))
     ORDER BY q.revision DESC, q.position DESC LIMIT :most) c ON true
 WHERE j.id = :project_id ORDER BY c.revision DESC, c.position DESC

@@ -2,5 +2,5 @@ SELECT c.revision, c.position, c.prompt_name, c.kind, c.version_number, c.label,
     c.key_id, c.key_name, c.note, c.at
 FROM prompt_changes c
 WHERE c.project_id = :project_id AND (c.revision, c.position) < (:before_revision, :before_position)
-    AND (:name = '' OR c.prompt_name = :name) AND (:kinds IS NULL OR c.kind IN (SELECT value FROM json_each(:kinds)))
+    AND {of} AND (:kinds IS NULL OR c.kind IN (SELECT value FROM json_each(:kinds)))
 ORDER BY c.revision DESC, c.position DESC LIMIT :most

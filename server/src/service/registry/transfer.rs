@@ -1,5 +1,7 @@
 //! Takes prompts out of a ledger, and brings them into another.
 
+use std::collections::HashMap;
+
 use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
@@ -91,7 +93,15 @@ impl RegistryService {
         let bytes = sent.versions.iter().map(|version| version.content.bytes()).sum();
         let versions = sent.versions;
         let read = move |_: GoOn<'_>| Ok(versions.into_iter().enumerate().map(|(i, one)| read(i, one, now)).collect());
-        let versions: Result<Vec<_>> = self.cpu.run(project, bytes, read).await?;
+        let versions: Result<Vec<ImportVersion>> = self.cpu.run(project, bytes, read).await?;
+        let versions = versions?;
+        let mut hashes = HashMap::new();
+        for (i, version) in versions.iter().enumerate() {
+            if let Some(first) = hashes.insert(&*version.checksum_hash, i) {
+                let problem = format!("has the content of versions[{first}]; each content is one version");
+                return Err(Error::invalid(format!("versions[{i}]"), problem));
+            }
+        }
         let set_at =
             |held: PromptLabel| PromptLabel { set_at: if held.set_at.0 == 0 { now } else { held.set_at }, ..held };
         let mut labels: Vec<_> = sent.labels.into_iter().map(set_at).collect();
@@ -106,7 +116,7 @@ impl RegistryService {
             created_at: sent.created_at.unwrap_or(now),
             updated_at: sent.updated_at.unwrap_or(now),
             archived_at: sent.archived_at,
-            versions: versions?,
+            versions,
             labels,
             set_active: options.set_active,
             set_labels: options.set_labels,
@@ -161,6 +171,7 @@ fn check(sent: &Arriving) -> Result<(Name, Mode)> {
         check_reference(&mut wrong, "active_version_number", active, find(active), sent.mode);
     }
     for (i, held) in sent.labels.iter().enumerate() {
+        wrong.keep(field::text(&format!("labels[{i}].set_by"), held.set_by.clone(), limits::SHORT_TEXT_BYTES))?;
         let field = format!("labels[{i}].version_number");
         check_reference(&mut wrong, &field, held.version_number, find(held.version_number), sent.mode);
     }
@@ -179,6 +190,11 @@ fn check_reference(
         None => wrong.add(field.to_owned(), || format!("is {number}, and no version of that number is sent")),
         Some(version) if mode == Some(Mode::Full) && version.template_format == TemplateFormat::Opaque => {
             wrong.add(field.to_owned(), || format!("is {number}, which is opaque; full mode cannot execute it"));
+        }
+        Some(version) if version.status == VersionStatus::Deprecated => {
+            wrong.add(field.to_owned(), || {
+                format!("is {number}, which is deprecated; nothing points at such a version")
+            });
         }
         Some(_) => {}
     }

@@ -111,7 +111,7 @@ fn a_config_is_bounded_in_its_canonical_form() {
     own.check().unwrap();
     let config = sized(limits::CONFIG_BYTES / 2);
     EffectiveConfig::merge(&config, &own, Some(&model("m"))).unwrap();
-    let params = Params { extra: config.custom.clone(), ..Params::default() };
+    let params = Params { extra: config.custom, ..Params::default() };
     let config = VersionConfig { params, ..VersionConfig::default() };
     assert_eq!(fields(&EffectiveConfig::merge(&config, &own, Some(&model("m"))).unwrap_err()), ["TOO_LARGE"]);
 }

@@ -329,3 +329,17 @@ async fn refusals_are_tried_again_ever_less_often() {
     eventually("one is tried a fifth time", async || (proxy.connections() > 8).then_some(())).await;
     assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
 }
+
+#[tokio::test]
+async fn what_the_server_says_of_several_commands_is_told_and_hints_need_no_right_to_their_age() {
+    let server = services::Redis::start().await;
+    let mut admin = raw(&server.url()).await;
+    let rules = ["ACL", "SETUSER", "ledger", "on", "nopass", "~*", "&*", "+@all", "-pexpire", "-xtrim"];
+    ask::<()>(&mut admin, &rules).await;
+    let limited = connected(&server.url().replace("redis://", "redis://ledger:x@"), "p").await;
+    limited.send(&[hint(), hint()]).await.unwrap();
+    assert_eq!(limited.receive(2).await.len(), 2);
+    ask::<()>(&mut admin, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    let error = limited.send(&[hint(), hint()]).await.unwrap_err();
+    assert!(error.to_string().contains("OOM"), "{error}");
+}

@@ -141,8 +141,8 @@ mod tests {
             ),
             ("postgres://db/ledger?target_session_attrs=read-write", "postgres://db/ledger", "postgres://db"),
             (
-                "postgres://db/ledger?a=b&target_session_attrs=primary&c=d%20e",
-                "postgres://db/ledger?a=b&c=d%20e",
+                "postgres://db/ledger?user=a&target_session_attrs=primary&application_name=d%20e",
+                "postgres://db/ledger?user=a&application_name=d%20e",
                 "postgres://db",
             ),
         ] {

@@ -246,13 +246,18 @@ async fn mistral() {
     let chunk = |content: Value, finish: Value| json!({"id": "m1", "choices": [{"index": 0, "delta": {"content": content}, "finish_reason": finish}]});
     let mut last = chunk(json!("be it"), json!("model_length"));
     last["usage"] = json!({"prompt_tokens": 9, "total_tokens": 12, "completion_tokens": 3});
+    let reply = Reply::events([events(&[chunk(thinking, json!(null)), last]) + DONE]);
     model.next(Reply::status(422, refusal.to_string()));
-    let answer =
-        answered(&model, &mistral, Reply::events([events(&[chunk(thinking, json!(null)), last]) + DONE])).await;
-    assert_eq!(
-        (answer.text.as_str(), answer.finish_reason, answer.usage),
-        ("so be it", Some(FinishReason::Length), usage(9, None, 3))
-    );
+    model.next(reply.clone());
+    let (first, _) = Ask::new(&mistral, prompt("hi")).streamed().await;
+    let then = answered(&model, &mistral, reply).await;
+    for (answer, requests) in [(first, 2), (then, 1)] {
+        assert_eq!(
+            (answer.text.as_str(), answer.finish_reason, answer.usage),
+            ("so be it", Some(FinishReason::Length), usage(9, None, 3))
+        );
+        assert_eq!(answer.requests, requests);
+    }
     assert_eq!(model.last_request().body.get("stream_options"), None);
 }
 

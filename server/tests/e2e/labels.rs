@@ -150,7 +150,10 @@ async fn the_log_says_what_was_changed_by_whom_and_by_which_key() {
     use v1::PromptChangeKind::{Activated, Created, LabelSet, VersionCreated};
     assert_eq!((kinds, all.revision), (vec![LabelSet, Activated, VersionCreated, Created], 2));
     let [label, _, version, _] = &all.changes[..] else { panic!("{all:?}") };
-    assert_eq!((&*label.label, &*label.from_value, &*label.to_value, &*label.created_by), ("production", "", "1", "ada"));
+    assert_eq!(
+        (&*label.label, &*label.from_value, &*label.to_value, &*label.created_by),
+        ("production", "", "1", "ada")
+    );
     assert_eq!((&*label.key_id, &*label.key_name), ("", "API_KEY"), "the key of the environment");
     assert_eq!((&*version.key_name, version.key_id.len(), &*version.note), ("deploys", 36, "why"));
     let two = list(v1::ListPromptChangesRequest { page_size: 2, ..Default::default() }).await.unwrap();

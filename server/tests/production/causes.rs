@@ -75,6 +75,8 @@ impl Limited {
         );
         let url = admin.replace("postgres://postgres@", &format!("postgres://{role}:{PASSWORD}@"));
         let deployment = deployment.with("DATABASE_URL", &url).with("SWEEP_INTERVAL", "300ms");
+        let (well, said) = deployment.builder().said(&["migrate", "settings"]);
+        assert!(well, "{said}");
         let (server, worker) = tokio::join!(deployment.server(), deployment.worker());
         server.active("greet", "hello").await;
         Self { database, role, server, worker, _deployment: deployment }

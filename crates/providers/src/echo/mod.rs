@@ -1,20 +1,27 @@
 //! A model that repeats its input: offline and deterministic.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::chat::{ChatMessage, ContentPart, ToolCall};
 use prompt_ledger_domain::execution::{FinishReason, Input};
+use prompt_ledger_domain::limits;
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 use prompt_ledger_domain::tool::ToolRule;
 
 use crate::{Answer, Call, CallError, Provider, TextSink, ToolCallPiece};
 
+/// Time between two words: as fast as one reads.
+pub const PACE: Duration = Duration::from_millis(50);
+/// Words of an answer of `long`, at least.
+pub const LONG_WORDS: usize = 500;
+
 /// Answers with the rendered prompt, or the texts of the last `user` message, word by word; where the tool choice names a
-/// tool, with a call of it. Each word counts as one token. Accepts everything; `max_new_tokens` cuts the answer.
+/// tool, with a call of it. Each word counts as one token. Accepts everything; `max_new_tokens` cuts the answer. The models
+/// `slow` and `long` stream a word per [`PACE`], `long` repeats its words up to [`LONG_WORDS`]; every other name is `echo`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
 
@@ -29,11 +36,20 @@ impl Provider for Echo {
         let ModelRequest { input, params, .. } = call.request;
         let most = params.max_new_tokens.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
         let tool_call = called(&call.request);
-        let said = if tool_call.is_some() { Cow::Borrowed("") } else { last_words(input) };
+        let mut said = if tool_call.is_some() { Cow::Borrowed("") } else { last_words(input) };
+        if call.model == "long" {
+            said = Cow::Owned(repeated(&said, LONG_WORDS));
+        }
+        let is_paced = matches!(call.model, "slow" | "long") && !call.whole;
         let heard = start(&said, most);
         let text = heard.replace('\0', "\u{fffd}");
         if let Some(sink) = sink {
-            text.split_inclusive(char::is_whitespace).for_each(|word| sink.push(word));
+            for (number, word) in text.split_inclusive(char::is_whitespace).enumerate() {
+                if is_paced && number > 0 {
+                    tokio::time::sleep(PACE).await;
+                }
+                sink.push(word);
+            }
             if let Some(ToolCall { id, name, arguments }) = &tool_call {
                 sink.push_call(ToolCallPiece { index: 0, offset: 0, id, name, arguments });
             }
@@ -110,6 +126,12 @@ fn start(text: &str, most: usize) -> &str {
     // between.
     let end = first_left_out.as_ptr().addr() - text.as_ptr().addr();
     text[..end].trim_end()
+}
+
+/// The text again and again, until it has so many words or is as long as what is stored; empty where it has none.
+fn repeated(text: &str, least: usize) -> String {
+    let times = least.div_ceil(words(text).max(1)).min(limits::RESPONSE_BYTES / text.len().max(1) + 1);
+    vec![text.trim(); times].join(" ").trim().to_owned()
 }
 
 fn words(text: &str) -> usize {

@@ -1,11 +1,13 @@
 //! The echo model.
 
+use std::time::Instant;
+
 use prompt_ledger_domain::chat::{ChatMessage, ContentPart, ImagePart, ImageSource, ToolCall};
 use prompt_ledger_domain::execution::{FinishReason, Input, Params};
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::tool::{ToolChoice, ToolRule};
 use prompt_ledger_providers::Provider;
-use prompt_ledger_providers::echo::Echo;
+use prompt_ledger_providers::echo::{Echo, LONG_WORDS, PACE};
 
 use crate::setup::{Ask, Pieces, all_params, check, messages, prompt};
 
@@ -21,6 +23,20 @@ async fn it_answers_the_prompt_word_by_word() {
     assert_eq!(pieces, ["say ", " ", "this\n", "now "]);
     assert_eq!((answer.usage, answer.finish_reason), (used(3, 3), Some(FinishReason::Stop)));
     assert_eq!(answer.request_id, "");
+}
+
+#[tokio::test]
+async fn two_models_stream_at_a_pace_and_one_of_them_at_length() {
+    let began = Instant::now();
+    let (answer, pieces) = Ask::new(&Echo, prompt("one two three")).model("slow").streamed().await;
+    assert_eq!((answer.text.as_str(), pieces.len()), ("one two three", 3));
+    assert!(began.elapsed() >= 2 * PACE);
+    let params = Params { max_new_tokens: Some(5), ..Params::default() };
+    let (answer, _) = Ask::new(&Echo, prompt("one two ")).model("long").params(params).streamed().await;
+    assert_eq!((answer.text.as_str(), answer.usage), ("one two one two one", used(2, 5)));
+    let whole = Ask::new(&Echo, prompt("one two")).model("long").at_once().answer().await;
+    assert_eq!(whole.usage, used(2, i32::try_from(LONG_WORDS).unwrap()));
+    assert_eq!(Ask::new(&Echo, prompt(" ")).model("long").answer().await.text, "");
 }
 
 #[tokio::test]

@@ -94,6 +94,7 @@ pub(crate) fn check(provider: &dyn Provider, params: &Params) -> DomainResult<()
 
 /// A call; each field is what a scenario may vary.
 pub(crate) struct Ask<'a> {
+    model: &'a str,
     pub(crate) input: Input,
     pub(crate) params: Params,
     pub(crate) tools: Vec<Tool>,
@@ -108,6 +109,7 @@ pub(crate) struct Ask<'a> {
 impl<'a> Ask<'a> {
     pub(crate) fn new(provider: &'a dyn Provider, input: Input) -> Self {
         Self {
+            model: "small",
             input,
             params: Params::default(),
             tools: vec![],
@@ -117,6 +119,12 @@ impl<'a> Ask<'a> {
             provider,
             is_whole: false,
         }
+    }
+
+    /// Instead of `small`.
+    pub(crate) fn model(mut self, model: &'a str) -> Self {
+        self.model = model;
+        self
     }
 
     pub(crate) fn params(mut self, params: Params) -> Self {
@@ -141,7 +149,7 @@ impl<'a> Ask<'a> {
     }
 
     fn as_call(&self) -> Call<'_> {
-        Call { model: "small", request: self.as_request(), timeout: self.timeout, whole: self.is_whole }
+        Call { model: self.model, request: self.as_request(), timeout: self.timeout, whole: self.is_whole }
     }
 
     pub(crate) fn as_request(&self) -> ModelRequest<'_> {

@@ -87,6 +87,7 @@ parameters! {
         prompt = &named.prompt,
         version = &named.version,
         number = walk.number,
+        narrows = page.narrows(),
         label = &page.filter.label,
         error_type = &page.filter.error_type,
         provider = &page.filter.provider,
@@ -139,6 +140,13 @@ pub(super) struct SqlitePage<'a> {
 }
 
 impl SqlitePage<'_> {
+    /// Whether any filter is used that no walk begins with: else one check a row stands for all of these.
+    fn narrows(&self) -> bool {
+        let ExecutionFilter { label, error_type, provider, model_name, mode, metadata, .. } = self.filter;
+        let texts = [label, error_type, provider, model_name];
+        texts.iter().any(|text| !text.is_empty()) || mode.is_some() || !metadata.is_empty()
+    }
+
     /// Creation time of the last row of the page before.
     fn before_at(&self) -> i64 {
         self.before.map_or(i64::MAX, |(at, _)| at.0)

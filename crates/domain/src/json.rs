@@ -133,6 +133,16 @@ mod tests {
     }
 
     #[test]
+    fn an_objects_length_counts_all_that_it_holds() {
+        let bytes = |value: Value| object_bytes(value.as_object().unwrap());
+        let flat = bytes(json!({"a": 1}));
+        assert!(flat > size_of::<Value>());
+        assert_eq!(bytes(json!({"a": "four"})), flat + 4);
+        assert_eq!(bytes(json!({"a": [null, "four"]})), flat + 2 * size_of::<Value>() + 4);
+        assert_eq!(bytes(json!({"a": {"a": 1}})), 2 * flat);
+    }
+
+    #[test]
     fn an_object_is_bounded_and_holds_no_nul() {
         fn deep(levels: usize) -> Value {
             (1..levels).fold(json!({}), |inner, _| json!([inner]))

@@ -284,3 +284,22 @@ fn metadata_is_short() {
         assert_eq!(error.parts().violations[0].field, expected);
     }
 }
+
+#[test]
+fn what_a_model_cannot_do_with_ready_messages_is_told_at_them() {
+    let blamed = |spec: &Spec, error: Error| {
+        let error = spec.blamed(error);
+        (error.reason(), error.parts().violations.iter().map(|v| v.field.clone()).collect::<Vec<_>>())
+    };
+    let ready = Spec { messages: vec![message("user", "hi")], ..spec() };
+    let refusal = || {
+        let mut wrong = noted("messages[0].name", "is not known to this provider");
+        wrong.note(Error::invalid("params.top_k", "neither"));
+        wrong.finish::<()>(None).unwrap_err()
+    };
+    let invalid = |fields: [&str; 2]| (Reason::InvalidField, fields.map(str::to_owned).to_vec());
+    assert_eq!(blamed(&ready, refusal()), invalid(["spec.messages[0].name", "config.params.top_k"]));
+    // Those of a chat are the version's.
+    assert_eq!(blamed(&spec(), refusal()), invalid(["messages[0].name", "config.params.top_k"]));
+    assert_eq!(blamed(&ready, Error::new(Reason::ModelNotFound, "no")), (Reason::ModelNotFound, vec![]));
+}

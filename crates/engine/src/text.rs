@@ -313,7 +313,7 @@ impl TextSink for TextWriter {
     fn push_call(&mut self, piece: ToolCallPiece<'_>) {
         let ToolCallPiece { index, offset, id, name, arguments } = piece;
         let mut state = self.live.state();
-        // Of what does not fit whoever calls the model keeps no whole call.
+        // Beyond the bound nothing is published: a call that is not kept whole is left out of the record, too.
         state.call_bytes += id.len() + name.len() + arguments.len();
         if state.call_bytes > limits::RESPONSE_BYTES {
             return;

@@ -232,7 +232,7 @@ impl Runner {
             whole: job.whole || !job.stream_text,
         };
         let began = Instant::now();
-        let (mut writer, mut untold) = (job.stream_text.then(|| self.texts.begin(fence)), Untold::default());
+        let (mut writer, mut untold) = (job.stream_text.then(|| self.texts.begin(fence, job.whole)), Untold::default());
         let telling = writer.as_ref().map(TextWriter::telling);
         let sink: &mut dyn TextSink = match &mut writer {
             Some(writer) => writer,

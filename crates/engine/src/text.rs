@@ -78,6 +78,8 @@ struct HeldText {
     here: bool,
     /// Until when another process has a reader.
     elsewhere: Option<Instant>,
+    /// The answer was asked for whole: it is published as one piece, with its end.
+    is_whole: bool,
 }
 
 impl HeldText {
@@ -122,13 +124,14 @@ impl Texts {
         live.asked(cursor, TextReader::Elsewhere);
     }
 
-    /// Holds the text of an attempt that begins.
-    pub(crate) fn begin(&self, fence: Fence) -> TextWriter {
+    /// Holds the text of an attempt that begins; `is_whole`: it is published as one piece, also where the provider streams
+    /// it unasked.
+    pub(crate) fn begin(&self, fence: Fence, is_whole: bool) -> TextWriter {
         let publisher = self.0.publisher.clone();
         let here = publisher.listens(fence.id);
         let mut all = self.all();
         let elsewhere = all.asked.remove(&fence.id);
-        let state = Mutex::new(HeldText { here, elsewhere, ..HeldText::default() });
+        let state = Mutex::new(HeldText { here, elsewhere, is_whole, ..HeldText::default() });
         let live = Arc::new(Live { fence, publisher, state, wrote: Notify::new() });
         all.live.insert(fence.id, Arc::clone(&live));
         drop(all);
@@ -171,7 +174,9 @@ impl Live {
             TextReader::Here => state.here = true,
             TextReader::Elsewhere => state.elsewhere = Some(Instant::now() + ASKED_FOR),
         }
-        self.tell(&mut state);
+        if !state.is_whole {
+            self.tell(&mut state);
+        }
     }
 
     fn tell_to(&self, reader: TextReader, piece: &TextPiece) {
@@ -249,7 +254,7 @@ impl Live {
 
     /// Publishes what was written, now or with what follows it.
     fn tell_soon(&self, state: &mut HeldText) {
-        if !state.here && state.elsewhere.is_none() {
+        if state.is_whole || (!state.here && state.elsewhere.is_none()) {
             return;
         }
         match state.told_at {

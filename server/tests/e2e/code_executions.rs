@@ -83,6 +83,32 @@ async fn a_prompt_in_code_runs_in_the_queue() {
 }
 
 #[tokio::test]
+async fn a_failed_prompt_in_code_is_repeated_where_that_is_asked_for() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;
+    let keyed = v1::ExecutionSpec { idempotency_key: "k".into(), ..spec("greet", &[("name", "Ada")]) };
+    let retried = v1::ExecutionSpec { retry_failed: true, ..keyed.clone() };
+    for _ in 0..3 {
+        model.next(Reply::status(400, "{}"));
+    }
+    let failed = run(&ledger, keyed.clone()).await.unwrap();
+    assert_eq!(run(&ledger, keyed).await.unwrap(), failed);
+    let again = run(&ledger, retried.clone()).await.unwrap();
+    assert_eq!((again.status(), again.retry_of), (v1::ExecutionStatus::Failed, failed.execution_id));
+    let queued = execute(&ledger, retried.clone(), v1::ExecutionMode::Async).await.unwrap().execution.unwrap();
+    assert_eq!(queued.retry_of, again.execution_id);
+    WatchRecord::whole(&mut ledger.watch(&queued.execution_id, 0).await.unwrap()).await;
+    let record = WatchRecord::whole(&mut stream(&ledger, retried.clone()).await.unwrap()).await;
+    let streamed = record.ended.unwrap();
+    assert_eq!((streamed.status(), &streamed.retry_of), (v1::ExecutionStatus::Succeeded, &queued.execution_id));
+    let answer = execute(&ledger, retried, v1::ExecutionMode::Sync).await.unwrap();
+    assert_eq!(
+        (answer.reused, answer.execution.unwrap().execution_id, model.calls()),
+        (true, streamed.execution_id, 4)
+    );
+}
+
+#[tokio::test]
 async fn a_prompt_in_code_is_streamed_as_any_other() {
     let (ledger, model) = ledger_with_model().await;
     ledger.carry(vec![carried("greet", "Hi {{name}}")]).await;

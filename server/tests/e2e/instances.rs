@@ -145,13 +145,24 @@ async fn an_execution_that_fails_or_is_stopped_keeps_what_was_written() {
     }
 }
 
+/// An event of OpenAI's protocol with a piece of text.
+fn chunk(text: &str) -> String {
+    let chunk = json!({"choices": [{"delta": {"content": text}}]});
+    format!("data: {chunk}\n\n")
+}
+
+#[tokio::test]
+async fn what_a_server_streams_unasked_is_one_delta_where_its_model_does_not_stream() {
+    let (ledger, model) = with_instances().await;
+    register(&ledger, "azure", None, Some(false)).await;
+    model.next(Reply::events([chunk("one "), chunk("two"), "data: [DONE]\n\n".into()]));
+    let record = WatchRecord::whole(&mut ledger.stream(of("azure")).await).await;
+    assert_eq!((record.deltas, record.text.as_str()), (1, "one two"));
+}
+
 #[tokio::test]
 async fn what_a_server_streams_unasked_is_kept_where_the_call_is_stopped() {
     let (ledger, model) = with_instances().await;
-    let chunk = |text: &str| {
-        let chunk = json!({"choices": [{"delta": {"content": text}}]});
-        format!("data: {chunk}\n\n")
-    };
     model.next(Reply::events([chunk("one "), chunk("two")]).held_after(1, &Gate::new()));
     let expire_after = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     let ended = ledger.run(v1::ExecutionSpec { expire_after, ..of("azure") }).await;

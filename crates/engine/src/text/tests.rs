@@ -68,7 +68,7 @@ async fn announced(listener: &mut Listener) -> (usize, String) {
 #[tokio::test]
 async fn what_nobody_asks_for_is_not_told() {
     let (here, _bus, texts, fence) = setup();
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     writer.push("one ");
     drop(writer);
     assert_eq!(here.heard(), []);
@@ -78,7 +78,7 @@ async fn what_nobody_asks_for_is_not_told() {
 #[tokio::test]
 async fn who_asks_here_gets_what_it_lacks_and_then_what_comes() {
     let (here, _bus, texts, fence) = setup();
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     writer.push("one ");
     here.listen(true);
     assert!(texts.asked_here(cursor(fence, 0, 0)));
@@ -98,7 +98,7 @@ async fn who_asks_here_gets_what_it_lacks_and_then_what_comes() {
 #[tokio::test]
 async fn who_asks_late_gets_each_call_from_its_begin_and_then_what_comes() {
     let (here, _bus, texts, fence) = setup();
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     let begin = |index, id, name| ToolCallPiece { index, offset: 0, id, name, arguments: "" };
     let more = |index, offset, arguments| ToolCallPiece { index, offset, id: "", name: "", arguments };
     writer.push_call(begin(0, "c0", "add"));
@@ -125,7 +125,7 @@ async fn who_asks_late_gets_each_call_from_its_begin_and_then_what_comes() {
 async fn who_leaves_is_told_nothing_more() {
     let (here, _bus, texts, fence) = setup();
     here.listen(true);
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     writer.push("one ");
     assert_eq!(here.heard(), [piece(0, "one ")], "at once");
     here.listen(false);
@@ -138,7 +138,7 @@ async fn who_leaves_is_told_nothing_more() {
 async fn the_first_piece_is_told_at_once_and_what_follows_together() {
     let (here, _bus, texts, fence) = setup();
     here.listen(true);
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     let telling = tokio::spawn(writer.telling());
     // A request that finds no new text delays nothing.
     assert!(texts.asked_here(cursor(fence, 0, 0)));
@@ -155,12 +155,32 @@ async fn the_first_piece_is_told_at_once_and_what_follows_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_asked_for_whole_is_one_piece_for_every_reader() {
+    let (here, bus, texts, fence) = setup();
+    let mut heard = bus.listen();
+    here.listen(true);
+    let mut writer = texts.begin(fence, true);
+    let telling = tokio::spawn(writer.telling());
+    for delta in ["one ", "two ", "three"] {
+        writer.push(delta);
+        texts.asked_elsewhere(cursor(fence, 0, 0));
+        assert!(texts.asked_here(cursor(fence, 0, 0)));
+        tokio::time::sleep(COALESCED * 2).await;
+    }
+    assert_eq!(here.heard(), []);
+    assert_eq!(writer.end().await.1, "one two three", "kept all the same");
+    assert_eq!(here.heard(), [piece(0, "one two three")]);
+    assert_eq!(announced(&mut heard).await, piece(0, "one two three"));
+    telling.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_process_is_answered_and_told_for_as_long_as_its_question_holds() {
     let (_here, bus, texts, fence) = setup();
     let mut heard = bus.listen();
     let stop = CancellationToken::new();
     tokio::spawn(texts.clone().run(bus.listen(), stop.clone()));
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     tokio::spawn(writer.telling());
     writer.push("one ");
     let asked = Announcement::TextWanted { texts: [cursor(fence, 0, 0)].into() };
@@ -182,12 +202,12 @@ async fn who_asked_before_an_attempt_began_is_told_and_of_the_next_one_too() {
     let (_here, bus, texts, fence) = setup();
     let mut heard = bus.listen();
     texts.asked_elsewhere(cursor(fence, 0, 0));
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     writer.push("one");
     drop(writer);
     assert_eq!(announced(&mut heard).await, piece(0, "one"));
-    let mut second = texts.begin(Fence { attempt: 2, ..fence });
-    let late = texts.begin(Fence { attempt: 3, ..fence });
+    let mut second = texts.begin(Fence { attempt: 2, ..fence }, false);
+    let late = texts.begin(Fence { attempt: 3, ..fence }, false);
     second.push("two");
     drop(second);
     assert!(texts.asked_here(cursor(fence, 0, 0)), "the third one's place is its own");
@@ -208,7 +228,7 @@ async fn the_end_of_a_text_has_been_sent_on_before_anything_else_is_done() {
     let mut heard = bus.listen();
     let reading = tokio::spawn(async move { announced(&mut heard).await });
     texts.asked_elsewhere(cursor(fence, 0, 0));
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     writer.push("last");
     writer.end().await;
     assert!(reading.is_finished());
@@ -218,7 +238,7 @@ async fn the_end_of_a_text_has_been_sent_on_before_anything_else_is_done() {
 async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
     let (here, _bus, texts, fence) = setup();
     here.listen(true);
-    let mut writer = texts.begin(fence);
+    let mut writer = texts.begin(fence, false);
     let word = "é€😀".repeat(100);
     for _ in 0..700 {
         writer.push(&word);

@@ -177,8 +177,8 @@ impl Http {
         self.bodies.parse(length, redacting).await.unwrap_or_else(|fault| fault.message)
     }
 
-    /// Asks once; where the server refuses a field that we added, once more in another form: once for each such field.
-    /// Only a form that was answered is remembered: a refusal may name fields because it repeats what was sent.
+    /// Asks once; where the server refuses a field that we added, once more in the other form. Only a form that was
+    /// answered is remembered: a refusal may name fields because it repeats what was sent.
     async fn ask(
         &self,
         call: &Call<'_>,
@@ -189,25 +189,15 @@ impl Http {
         let wants_stream = sink.is_some() && !call.whole;
         let has_limit = self.has_limit_names && call.request.params.max_new_tokens.is_some();
         let usual = self.forms.of(call.model);
-        let mut form = usual;
-        loop {
-            let streams = wants_stream && form.streams;
-            let sink = sink.as_mut().map(|sink| &mut **sink as &mut dyn TextSink);
-            let asked = self.ask_in(form, streams, call, sink, so_far, write).await;
-            let refused = asked.as_ref().err().map(|fault| &*fault.refused_fields).unwrap_or_default();
-            match form.without(usual, refused, has_limit, streams) {
-                Some(other) => {
-                    form = other;
-                    so_far.begin_again();
-                }
-                None => {
-                    if asked.is_ok() && form != usual {
-                        self.forms.learn(call.model, form);
-                    }
-                    return asked;
-                }
-            }
-        }
+        let streams = wants_stream && usual.streams;
+        let first = sink.as_mut().map(|sink| &mut **sink as &mut dyn TextSink);
+        let asked = self.ask_in(usual, streams, call, first, so_far, write).await;
+        let refused = asked.as_ref().err().map(|fault| &*fault.refused_fields).unwrap_or_default();
+        let Some(other) = usual.without(refused, has_limit, streams) else { return asked };
+        so_far.begin_again();
+        self.ask_in(other, wants_stream && other.streams, call, sink, so_far, write).await?;
+        self.forms.learn(call.model, other);
+        Ok(())
     }
 
     async fn ask_in(

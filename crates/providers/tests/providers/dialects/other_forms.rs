@@ -111,46 +111,40 @@ async fn a_stream_is_asked_for_without_its_options_or_whole_where_those_are_refu
 }
 
 #[tokio::test]
-async fn a_server_that_refuses_several_fields_one_at_a_time_is_asked_once_more_for_each() {
+async fn several_fields_that_one_refusal_names_are_left_out_together() {
     let model = FakeModel::start().await;
-    let orders = [
-        ["max_tokens", "stream_options", "'stream'"],
-        ["'stream'", "max_tokens", ""],
-        ["stream_options", "'stream'", "max_tokens"],
-    ];
-    for order in orders {
-        let (openai, from) = (openai(&model), model.calls());
-        let refused = order.into_iter().filter(|field| !field.is_empty());
-        for field in refused.clone() {
-            model.next(Reply::status(400, format!(r#"{{"error":{{"message":"Unrecognized field: {field}"}}}}"#)));
-        }
-        let requests = refused.count() + 1;
-        let ask = || Ask::new(&openai, prompt("one two")).params(limited());
-        for requests in [i32::try_from(requests).unwrap(), 1] {
-            let (answer, pieces) = ask().streamed().await;
-            assert_eq!((answer.requests, pieces.len()), (requests, 1), "{order:?}");
-        }
-        let forms = sent(&model, from, &["max_tokens", "max_completion_tokens", "stream_options", "stream"]);
-        let taken = [json!(null), json!(50), json!(null), json!(false)];
-        assert_eq!(forms[requests - 1..], [taken.clone(), taken], "{order:?}");
+    let openai = openai(&model);
+    let from = model.calls();
+    model.next(Reply::status(422, r#"{"detail":"Unrecognized fields: max_tokens, stream_options"}"#));
+    for requests in [2, 1] {
+        let ask = Ask::new(&openai, prompt("one two")).params(limited());
+        let (answer, pieces) = ask.streamed().await;
+        assert_eq!((answer.requests, pieces.len()), (requests, 2));
     }
+    let forms = sent(&model, from, &["max_tokens", "max_completion_tokens", "stream_options", "stream"]);
+    let taken = [json!(null), json!(50), json!(null), json!(true)];
+    assert_eq!(forms[1..], [taken.clone(), taken]);
 }
 
 #[tokio::test]
-async fn nothing_is_remembered_of_refusals_that_repeat_what_was_sent() {
+async fn there_is_one_other_request_and_nothing_is_remembered_of_it_unless_it_was_answered() {
     let model = FakeModel::start().await;
-    let openai = openai(&model);
-    let refusal = r#"{"detail":"[{'loc': ('body', 'messages'), 'input': {'stream': True, 'stream_options': {}, 'max_tokens': 50}}]"}"#;
-    for _ in 0..3 {
-        model.next(Reply::status(400, refusal));
+    let echoes = r#"{"detail":"[{'loc': ('body', 'messages'), 'input': {'stream': True, 'stream_options': {}, 'max_tokens': 50}}]"}"#;
+    let one_at_a_time =
+        [r#"{"error":"Unrecognized field: max_tokens"}"#, r#"{"error":"Unrecognized field: 'stream'"}"#];
+    for refusals in [[echoes, echoes], one_at_a_time] {
+        let openai = openai(&model);
+        for refusal in refusals {
+            model.next(Reply::status(400, refusal));
+        }
+        let ask = || Ask::new(&openai, prompt("one two")).params(limited());
+        let (failure, _) = ask().broken().await;
+        assert_eq!((failure.error_type, failure.requests), (ErrorType::InvalidRequest, 2), "{refusals:?}");
+        let from = model.calls();
+        assert_eq!(ask().streamed().await.1.len(), 2);
+        let usual = [json!(50), json!({"include_usage": true}), json!(true)];
+        assert_eq!(sent(&model, from, &["max_tokens", "stream_options", "stream"]), [usual]);
     }
-    let ask = || Ask::new(&openai, prompt("one two")).params(limited());
-    let (failure, _) = ask().broken().await;
-    assert_eq!((failure.error_type, failure.requests), (ErrorType::InvalidRequest, 3));
-    let from = model.calls();
-    assert_eq!(ask().streamed().await.1.len(), 2);
-    let usual = [json!(50), json!({"include_usage": true}), json!(true)];
-    assert_eq!(sent(&model, from, &["max_tokens", "stream_options", "stream"]), [usual]);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Ends of attempts, which also end, continue or requeue the execution. Each statement checks the fence; only the last
-//! one changes it, so all of them see the same execution.
+//! Ends of attempts, which also end, continue or requeue the execution. The fence is read first; what is written then are
+//! single rows: SQLite keeps a journal of its own for each statement that selects or returns what it writes.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -41,14 +41,33 @@ impl AttemptEnd {
     }
 }
 
+/// A running attempt whose fence holds.
+struct Held {
+    worker: String,
+    since: Option<i64>,
+    /// Of the execution's last event.
+    last_sequence: i64,
+}
+
+static HELD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sql/held.sql"), &["id", "attempt"]));
+
+/// Nothing where the fence does not hold.
+fn held(connection: &Connection, id: &str, fence: Fence) -> Result<Option<Held>> {
+    HELD.row(connection, [&id as &dyn ToSql, &fence.attempt], |row| {
+        Ok(Held { last_sequence: row::at(row, 0)?, worker: row::at(row, 1)?, since: row::at(row, 2)? })
+    })
+}
+
 static ATTEMPT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/end_attempt.sql"), AttemptParameters::NAMES));
 
 parameters! {
-    AttemptParameters(end: &AttemptEnd, at: Timestamp) {
+    AttemptParameters(end: &AttemptEnd, held: &Held, at: Timestamp) {
         id = &end.id,
         attempt = end.fence.attempt,
         at = at.0,
+        held_by = &held.worker,
+        held_since = held.since,
         error_type = end.finish.ended.error_type.map(<&str>::from),
         provider_request_id = &end.finish.ended.provider_request_id,
         requests = end.finish.ended.stored_requests(),
@@ -66,9 +85,10 @@ static LAST: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/end_event.sql"), LastEventParameters::NAMES));
 
 parameters! {
-    LastEventParameters(end: &AttemptEnd, at: Timestamp) {
+    LastEventParameters(end: &AttemptEnd, sequence: i64, at: Timestamp) {
         id = &end.id,
         attempt = end.fence.attempt,
+        sequence = sequence,
         at = at.0,
         status = <&str>::from(end.finish.status),
         error_type = end.error_type().map(<&str>::from),
@@ -108,15 +128,15 @@ parameters! {
 /// Ends an execution, inside a transaction. Returns its event; nothing where the fence does not hold.
 pub(super) fn end(connection: &Connection, end: &AttemptEnd) -> Result<Option<Event>> {
     let at = now();
-    if ATTEMPT.execute(connection, AttemptParameters::values(end, at))? == 0 {
-        return Ok(None);
-    }
-    LAST.execute(connection, LastEventParameters::values(end, at))?;
+    let Some(held) = held(connection, &end.id, end.fence)? else { return Ok(None) };
+    let sequence = held.last_sequence + 1;
+    ATTEMPT.execute(connection, AttemptParameters::values(end, &held, at))?;
+    LAST.execute(connection, LastEventParameters::values(end, sequence, at))?;
     if !end.finish.response.is_empty() || end.tool_calls.is_some() {
         OUTPUT.execute(connection, [&end.id as &dyn ToSql, &end.finish.response, &end.tool_calls])?;
     }
-    let sequence = EXECUTION.row(connection, EndParameters::values(end, at), |row| row::value(row, "last_sequence"))?;
-    Ok(sequence.map(|sequence| Event {
+    EXECUTION.execute(connection, EndParameters::values(end, at))?;
+    Ok(Some(Event {
         sequence,
         at,
         from: Some(Status::Running),
@@ -141,10 +161,12 @@ struct Continuation<'a> {
 }
 
 parameters! {
-    GoOnParameters(to: &Continuation<'_>) {
-        id = to.fence.id.to_string(),
+    GoOnParameters(to: &Continuation<'_>, id: &str, held: &Held) {
+        id = id,
         attempt = to.fence.attempt,
         at = to.at.0,
+        held_by = &held.worker,
+        held_since = held.since,
         error_type = to.ended.error_type.map(<&str>::from),
         provider_request_id = &to.ended.provider_request_id,
         response_model = &to.ended.response_model,
@@ -171,7 +193,7 @@ parameters! {
 static GO_ON: LazyLock<Script> = LazyLock::new(|| {
     let attempt_and_event = concat!(include_str!("sql/end_attempt.sql"), ";", include_str!("sql/go_on_event.sql"));
     let update = concat!(";", include_str!("sql/go_on.sql"), include_str!("sql/add_usage.sql"));
-    Script::new(&format!("{attempt_and_event}{update}"), GoOnParameters::NAMES)
+    Script::new(&format!("{attempt_and_event}{update} RETURNING status, last_sequence"), GoOnParameters::NAMES)
 });
 
 pub(super) fn retry(
@@ -197,7 +219,9 @@ pub(super) fn requeue(connection: &Connection, fence: Fence, requeue: &Requeue) 
 /// Runs a continuation. Returns its event, which is to `canceled` where that was requested; nothing where the fence did
 /// not hold.
 fn go_on(connection: &Connection, to: &Continuation<'_>) -> Result<Option<Event>> {
-    let event = GO_ON.row(connection, GoOnParameters::values(to), |row| {
+    let id = to.fence.id.to_string();
+    let Some(held) = held(connection, &id, to.fence)? else { return Ok(None) };
+    let event = GO_ON.row(connection, GoOnParameters::values(to, &id, &held), |row| {
         Ok(Event {
             sequence: row::value(row, "last_sequence")?,
             at: to.at,
@@ -217,7 +241,13 @@ fn go_on(connection: &Connection, to: &Continuation<'_>) -> Result<Option<Event>
     }
 }
 
+/// What is run for each execution.
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 5] {
-    [&ATTEMPT, &LAST, &OUTPUT, &EXECUTION, &GO_ON]
+pub(super) fn usual_scripts() -> [&'static Script; 5] {
+    [&HELD, &ATTEMPT, &LAST, &OUTPUT, &EXECUTION]
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 6] {
+    [&HELD, &ATTEMPT, &LAST, &OUTPUT, &EXECUTION, &GO_ON]
 }

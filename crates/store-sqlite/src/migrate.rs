@@ -103,7 +103,7 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content"),
+        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content", 9 "checks"),
         &seed::statements(&DIALECT)?,
     ))
 }
@@ -136,4 +136,72 @@ fn applied(connection: &Connection) -> Result<HashMap<i64, Vec<u8>>> {
 /// SHA-384 of the text.
 fn checksum(migration: &Migration) -> Vec<u8> {
     Sha384::digest(&migration.up).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plans::database;
+
+    const STATES: [&str; 5] = ["queued", "running", "succeeded", "failed", "canceled"];
+
+    fn texts(connection: &Connection) -> [String; 2] {
+        let text =
+            |table| connection.query_row("SELECT sql FROM sqlite_schema WHERE name = ?1", [table], |row| row.get(0));
+        ["executions", "execution_events"].map(|table| text(table).unwrap())
+    }
+
+    /// Whether a row may be written: the checks are made where the columns of all that must not be NULL have a value.
+    fn fits(connection: &Connection, table: &str, given: &[(&str, &str)]) -> bool {
+        let columns = "SELECT name, iif(type = 'TEXT', quote(name), 'zeroblob(32)') FROM pragma_table_info(?1) \
+                       WHERE \"notnull\" AND dflt_value IS NULL AND type IN ('TEXT', 'BLOB') \
+                       UNION ALL SELECT name, '0' FROM pragma_table_info(?1) \
+                       WHERE \"notnull\" AND dflt_value IS NULL AND type NOT IN ('TEXT', 'BLOB')";
+        let mut columns = connection.prepare(columns).unwrap();
+        let mut row: HashMap<String, String> =
+            columns.query_map([table], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect();
+        row.extend(given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let (names, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
+        let insert = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), values.join(", "));
+        let written = connection.execute(&insert, []);
+        connection.execute(&format!("DELETE FROM {table}"), []).unwrap();
+        let refused = written.as_ref().err().map(ToString::to_string);
+        assert!(refused.as_ref().is_none_or(|error| error.contains("CHECK")), "{refused:?}");
+        written.is_ok()
+    }
+
+    #[test]
+    fn the_checks_of_states_hold_in_their_new_form_and_in_their_old_one() {
+        let (_directory, connection) = database();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let new = texts(&connection);
+        let migration = known().unwrap().into_iter().find(|it| it.description == "checks").unwrap();
+        connection.execute_batch(migration.down).unwrap();
+        let old = texts(&connection);
+        for (new, old) in new.iter().zip(&old) {
+            let list = "status IN ('queued', 'running', 'succeeded', 'failed', 'canceled')";
+            assert!(old.contains(list) && !new.contains(list), "{old}\n{new}");
+        }
+        for is_new in [false, true] {
+            if is_new {
+                connection.execute_batch(&migration.up).unwrap();
+                assert_eq!(texts(&connection), new);
+            }
+            for word in STATES.into_iter().chain(["paused", "", "Queued"]) {
+                let (is_state, quoted) = (STATES.contains(&word), format!("'{word}'"));
+                let ended = if ["queued", "running"].contains(&word) { "NULL" } else { "1" };
+                let execution = [
+                    ("status", quoted.as_str()),
+                    ("completed_at", ended),
+                    ("mode", "'sync'"),
+                    ("prompt_mode", "'full'"),
+                ];
+                assert_eq!(fits(&connection, "executions", &execution), is_state, "{word}");
+                for (from, to) in [("'queued'", &*quoted), ("NULL", &quoted), (&quoted, "'failed'")] {
+                    let event = [("from_status", from), ("to_status", to)];
+                    assert_eq!(fits(&connection, "execution_events", &event), is_state, "{word}: {from} {to}");
+                }
+            }
+        }
+    }
 }

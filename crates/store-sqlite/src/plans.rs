@@ -67,3 +67,18 @@ fn no_statement_about_executions_scans_a_table() {
         assert!(!plan.contains("AUTOMATIC"), "{statement}: {plan}");
     }
 }
+
+#[test]
+fn what_is_run_for_each_execution_builds_no_table_in_memory() {
+    let (_directory, connection) = database();
+    let usual = record::usual_scripts().into_iter().chain(finish::usual_scripts());
+    for statement in usual.flat_map(super::statement::Script::texts) {
+        let mut explained = connection.prepare(&format!("EXPLAIN {statement}")).unwrap();
+        let steps = explained.raw_query().mapped(|row| row.get::<_, String>("opcode")).collect::<Result<Vec<_>, _>>();
+        let steps = steps.unwrap();
+        // A counter of foreign keys is one of a statement of several rows, for which pages are copied before they change.
+        for costly in ["OpenEphemeral", "OpenAutoindex", "SorterOpen", "FkCounter"] {
+            assert!(steps.iter().all(|step| step != costly), "{costly}: {statement}");
+        }
+    }
+}

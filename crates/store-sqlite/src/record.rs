@@ -8,7 +8,7 @@ use prompt_ledger_domain::ids::{ExecutionId, PromptId};
 use prompt_ledger_domain::{Result, Timestamp};
 use rusqlite::{Connection, Row, ToSql};
 
-use super::statement::{Script, parameters};
+use super::statement::{Parameters, Script, parameters};
 use super::{now, row};
 use prompt_ledger_store::rows::request::{stored_metadata, stored_request, stored_settings};
 use prompt_ledger_store::{Holder, KeyHolder, NewExecution, Recorded, needs};
@@ -93,22 +93,37 @@ impl Record {
     }
 }
 
-/// Writes nothing where it was resolved with what has changed, the version may not be executed, or the key or the id is
-/// taken.
-static EXECUTION: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("sql/record.sql"), RecordParameters::NAMES));
+/// No row where the execution was resolved with what has changed, or the version may not be executed.
+static CHECK: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/record_check.sql"), CheckParameters::NAMES));
 
 parameters! {
-    RecordParameters(record: &Record, at: Timestamp, version_environment: Option<i64>) {
-        id = &record.id,
+    CheckParameters(record: &Record) {
         project_id = record.new.project_id.to_string(),
         prompt_id = record.new.prompt_id.to_string(),
         version_id = record.new.version_id.to_string(),
         prompt_mode = <&str>::from(record.new.prompt_mode),
         must_be_active = record.new.must_be_active,
+        must_be_labelled = record.new.must_be_labelled,
+        label = &record.new.label,
         keys_revision = record.new.resolved_at.map(|at| at.keys),
         models_revision = record.new.resolved_at.map(|at| at.models),
         project_revision = record.new.resolved_at.map(|at| at.project),
+    }
+}
+
+/// Writes nothing where the key or the id is taken. A single row, after the check: SQLite keeps a journal of its own for
+/// each statement that selects what it writes.
+static EXECUTION: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("sql/record.sql"), RecordParameters::NAMES));
+
+parameters! {
+    RecordParameters(record: &Record, at: Timestamp, version_environment: i64) {
+        id = &record.id,
+        project_id = record.new.project_id.to_string(),
+        prompt_id = record.new.prompt_id.to_string(),
+        version_id = record.new.version_id.to_string(),
+        prompt_mode = <&str>::from(record.new.prompt_mode),
         mode = <&str>::from(record.start_as.mode()),
         status = <&str>::from(record.start_as.status()),
         environment = &record.new.environment,
@@ -140,17 +155,15 @@ parameters! {
         settings = &record.settings,
         needs = needs(&record.new),
         label = &record.new.label,
-        must_be_labelled = record.new.must_be_labelled,
     }
 }
 
-/// The number of the version and the environment, and the statement that gives them one where the version exists.
+/// The number of the version and the environment, and the statement that gives them one.
 static NUMBER: LazyLock<[Script; 2]> = LazyLock::new(|| {
     let find = "SELECT id FROM version_environments \
                 WHERE prompt_id = :prompt_id AND version_id = :version_id AND environment = :environment";
     let add = "INSERT INTO version_environments (prompt_id, version_id, environment) \
-               SELECT v.prompt_id, v.id, :environment FROM prompt_versions v \
-               WHERE v.id = :version_id AND v.prompt_id = :prompt_id RETURNING id";
+               VALUES (:prompt_id, :version_id, :environment) RETURNING id";
     [find, add].map(|sql| Script::new(sql, NumberParameters::NAMES))
 });
 
@@ -170,9 +183,13 @@ static FORGET: LazyLock<Script> =
 /// clock was set back. So it is moved as those that end late are.
 static BEHIND: LazyLock<Script> = LazyLock::new(|| {
     let sql = "INSERT INTO usage_open_executions (execution_id, project_id, created_at) \
-               SELECT :id, project_id, :created_at FROM usage_rolled_up \
-               WHERE project_id = :project_id AND until > :created_at";
+               VALUES (:id, :project_id, :created_at)";
     Script::new(sql, BehindParameters::NAMES)
+});
+
+static IS_BEHIND: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT 1 FROM usage_rolled_up WHERE project_id = :project_id AND until > :created_at";
+    Script::new(sql, &["project_id", "created_at"])
 });
 
 parameters! {
@@ -253,27 +270,43 @@ pub(super) fn record(connection: &Connection, record: &Record) -> Result<Recorde
     if record.retry_of.is_some() && free.execute(connection, FailedKeyParameters::values(record))? == 0 {
         return existing(connection, record);
     }
-    let [find, add] = &*NUMBER;
-    let number = |script: &Script| script.row(connection, NumberParameters::values(record), |row| row::at(row, 0));
-    let known: Option<i64> = number(find)?;
-    let number = known.map_or_else(|| number(add), |known| Ok(Some(known)))?;
-    if EXECUTION.execute(connection, RecordParameters::values(record, at, number))? == 0 {
-        if known.is_none() {
-            FORGET.execute(connection, [&number as &dyn ToSql])?;
-        }
+    if !insert(connection, record, at)? {
         if record.retry_of.is_some() {
             give_back.execute(connection, FailedKeyParameters::values(record))?;
             return Ok(Recorded::Stale);
         }
         return existing(connection, record);
     }
-    BEHIND.execute(connection, BehindParameters::values(record, at))?;
+    let project_id = record.new.project_id.to_string();
+    if returns_row(&IS_BEHIND, connection, [&project_id as &dyn ToSql, &at.0])? {
+        BEHIND.execute(connection, BehindParameters::values(record, at))?;
+    }
     INPUT.execute(connection, InputParameters::values(record))?;
     if let Some(metadata) = stored_metadata(&record.new.metadata)? {
         METADATA.execute(connection, MetadataParameters::values(record, &metadata, at))?;
     }
     FIRST.execute(connection, FirstEventParameters::values(record, at))?;
     Ok(Recorded::New(Event::first(at, record.start_as.status(), record.start_as.attempt())))
+}
+
+/// Writes the execution alone. Returns whether it did.
+fn insert(connection: &Connection, record: &Record, at: Timestamp) -> Result<bool> {
+    if !returns_row(&CHECK, connection, CheckParameters::values(record))? {
+        return Ok(false);
+    }
+    let [find, add] = &*NUMBER;
+    let number = |script: &Script| script.row(connection, NumberParameters::values(record), |row| row::at(row, 0));
+    let known: Option<i64> = number(find)?;
+    let Some(number) = known.map_or_else(|| number(add), |known| Ok(Some(known)))? else { return Ok(false) };
+    let is_written = EXECUTION.execute(connection, RecordParameters::values(record, at, number))? > 0;
+    if !is_written && known.is_none() {
+        FORGET.execute(connection, [&number as &dyn ToSql])?;
+    }
+    Ok(is_written)
+}
+
+fn returns_row(script: &Script, connection: &Connection, parameters: impl Parameters) -> Result<bool> {
+    Ok(script.row(connection, parameters, |_| Ok(()))?.is_some())
 }
 
 /// Why nothing was recorded.
@@ -305,9 +338,29 @@ pub(super) fn by_key(connection: &Connection, prompt: PromptId, key: &str) -> Re
     })
 }
 
+/// What is run for each execution.
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 11] {
+pub(super) fn usual_scripts() -> [&'static Script; 6] {
+    [&CHECK, &NUMBER[0], &EXECUTION, &IS_BEHIND, &INPUT, &FIRST]
+}
+
+#[cfg(test)]
+pub(super) fn scripts() -> [&'static Script; 13] {
     let [free_key, give_key_back] = &*KEY_OF_FAILED;
     let [find, add] = &*NUMBER;
-    [&EXECUTION, find, add, &FORGET, &BEHIND, free_key, give_key_back, &INPUT, &METADATA, &FIRST, &BY_KEY]
+    [
+        &CHECK,
+        &EXECUTION,
+        &INPUT,
+        &FIRST,
+        &IS_BEHIND,
+        &BEHIND,
+        &FORGET,
+        &METADATA,
+        find,
+        add,
+        free_key,
+        give_key_back,
+        &BY_KEY,
+    ]
 }

@@ -12,4 +12,3 @@
     latency_ms = coalesce(:latency_ms, latency_ms),
     last_sequence = last_sequence + 1
 WHERE id = :id AND attempts = :attempt AND status = 'running'
-RETURNING id, status, last_sequence

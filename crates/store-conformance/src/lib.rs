@@ -88,6 +88,7 @@ macro_rules! conformance {
             a_content_reads_back_whole_wherever_it_is_read
             contents_are_told_apart_by_all_that_they_hold
             a_bare_text_is_stored_as_ever
+            an_opaque_text_with_a_config_is_kept_from_releases_before
             code_carries_any_content
             what_an_execution_is_sent_with_reads_back_and_is_claimed
             calls_and_refusals_are_recorded

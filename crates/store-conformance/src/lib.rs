@@ -108,6 +108,8 @@ macro_rules! conformance {
         $crate::scenarios!($backend: transfer
             an_absent_prompt_becomes_an_exact_copy
             an_existing_prompt_gets_what_it_does_not_have
+            a_prompt_that_comes_in_messages_is_an_exact_copy
+            a_prompt_written_between_its_messages_keeps_what_it_has
         );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions

@@ -57,7 +57,8 @@ fn worker(provider: &str) -> SeenProcess {
 }
 
 fn directory(requires_worker: bool) -> (Arc<Deployment>, ProviderDirectory) {
-    let here = Providers::new().with("echo", Arc::new(Echo)).without("openai", "set OPENAI_API_KEY");
+    let here =
+        Providers::new().with("echo", Arc::new(Echo)).without("openai", ProviderKind::OpenAi, "set OPENAI_API_KEY");
     let deployment = Arc::new(Deployment::default());
     (deployment.clone(), ProviderDirectory::among(here, deployment, requires_worker))
 }
@@ -161,7 +162,8 @@ async fn of_two_that_differ_the_worker_that_runs_is_right() {
 
 #[tokio::test]
 async fn a_process_alone_takes_only_what_it_can_call() {
-    let here = Providers::new().with("echo", Arc::new(Echo)).without("openai", "set OPENAI_API_KEY");
+    let here =
+        Providers::new().with("echo", Arc::new(Echo)).without("openai", ProviderKind::OpenAi, "set OPENAI_API_KEY");
     let directory = ProviderDirectory::alone(here);
     for (name, expected) in
         [("echo", None), ("openai", Some(Reason::ProviderNotConfigured)), ("nowhere", Some(Reason::ProviderNotFound))]

@@ -22,9 +22,6 @@ const DIALECT: Dialect = Dialect {
     flag: |flag| if flag { "true" } else { "false" },
 };
 
-/// Number of the newest migration that this release knows.
-const NEWEST: i64 = 6;
-
 const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
 /// Whether the ledger's tables are found, and the schema that has them otherwise.
 const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL, (SELECT n.nspname::text
@@ -141,7 +138,8 @@ pub(super) async fn check_fit(connection: &mut PgConnection, options: &PgConnect
         }
         (false, None) => None,
     };
-    migrations::check_fit(NEWEST, found)?;
+    let newest = known()?.last().map_or(0, |migration| migration.version);
+    migrations::check_fit(newest, found)?;
     match sqlx::query_scalar(MAY_WRITE).fetch_one(connection).await.map_err(failed)? {
         true => Ok(()),
         false => lacks("it may not read and write the table `executions`".to_owned()),

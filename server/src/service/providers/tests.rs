@@ -95,6 +95,23 @@ async fn queued_executions_may_name_what_is_here_or_was_told() {
 }
 
 #[tokio::test]
+async fn what_may_be_asked_is_known_without_a_question() {
+    let maker = |kind| ProviderTraits { kind: Some(kind), is_own_place: false };
+    let (deployment, directory) = directory(false);
+    assert_eq!(directory.traits("echo"), Some(maker(ProviderKind::Echo)));
+    assert_eq!(directory.traits("openai"), Some(maker(ProviderKind::OpenAi)), "of the maker, where it lacks settings");
+    assert_eq!(directory.traits("azure"), None);
+    deployment.add(worker("azure"));
+    deployment.add(worker("openai"));
+    assert_eq!(directory.traits("azure"), None, "the store is not asked");
+    directory.check_known("azure").await.unwrap();
+    assert_eq!(directory.traits("azure"), Some(traits(ProviderKind::OpenAi)));
+    assert_eq!(directory.traits("openai"), Some(traits(ProviderKind::OpenAi)), "a worker has settings");
+    let alone = ProviderDirectory::alone(Providers::new());
+    assert_eq!(alone.traits("echo"), None);
+}
+
+#[tokio::test]
 async fn where_a_worker_is_required_only_one_that_runs_is_enough() {
     let (deployment, directory) = directory(true);
     deployment.add(worker("azure"));

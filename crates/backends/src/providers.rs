@@ -19,7 +19,7 @@ pub(crate) fn configured(config: &Config) -> Result<Providers, StartError> {
             let made = made(instance, &bodies).map_err(|error| format!("provider {name}: {error}"))?;
             known.with(name, made)
         } else {
-            known.without(name, &instance.remedy)
+            known.without(name, instance.kind, &instance.remedy)
         };
     }
     Ok(known)

@@ -1,7 +1,10 @@
 //! The tool calls of an answer while they are written: their pieces in the order in which they came, so that one position
 //! says how much of all calls a reader has, however the calls take turns.
 
-use crate::text;
+use std::collections::BTreeMap;
+
+use crate::chat::ToolCall;
+use crate::{limits, text};
 
 /// The pieces of an attempt's calls. A position counts the bytes of all arguments, and one for the begin of each call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,6 +92,19 @@ impl CallLog {
         Some(true)
     }
 
+    /// The calls as far as they were written, in the answer's order.
+    #[must_use]
+    pub fn calls(&self) -> Vec<ToolCall> {
+        let mut calls = BTreeMap::<usize, ToolCall>::new();
+        for CallPiece { index, id, name, arguments, .. } in &self.pieces {
+            let call = calls.entry(*index).or_default();
+            call.id.push_str(id);
+            call.name.push_str(name);
+            call.arguments.push_str(arguments);
+        }
+        calls.into_values().collect()
+    }
+
     /// The next piece from a position on, with at most `most` bytes of arguments, which must hold any character; `None` at
     /// the end, and for a position that splits a character.
     #[must_use]
@@ -96,6 +112,23 @@ impl CallLog {
         let at = self.pieces.partition_point(|piece| piece.end() <= position);
         Some(self.pieces.get(at)?.after(position)?.start(most))
     }
+}
+
+/// Those of an answer's calls that are stored beside a text of so many bytes, each whole, and whether one is left out.
+#[must_use]
+pub fn beside(text: usize, calls: impl IntoIterator<Item = ToolCall>) -> (Vec<ToolCall>, bool) {
+    let mut room = limits::RESPONSE_BYTES.saturating_sub(text);
+    let (mut kept, mut is_truncated) = (Vec::new(), false);
+    for call in calls {
+        match room.checked_sub(call.bytes()) {
+            Some(left) => {
+                room = left;
+                kept.push(call);
+            }
+            None => is_truncated = true,
+        }
+    }
+    (kept, is_truncated)
 }
 
 #[cfg(test)]
@@ -141,6 +174,26 @@ mod tests {
         let calls: Vec<_> =
             read(&log, 0, 100).into_iter().map(|piece| (piece.index, piece.offset, piece.name)).collect();
         assert_eq!(calls, [(0, 0, "tool0".into()), (1, 0, "tool1".into()), (0, 4, String::new())]);
+    }
+
+    #[test]
+    fn the_calls_are_what_their_pieces_make() {
+        let call = |index: usize, arguments: &str| {
+            let CallPiece { id, name, arguments, .. } = begin(index, arguments);
+            ToolCall { id, name, arguments }
+        };
+        let calls = [call(0, "{\"é\"}"), call(1, "{}")];
+        assert_eq!(log().calls(), calls);
+        assert_eq!(CallLog::default().calls(), []);
+        let room = |bytes: usize| beside(limits::RESPONSE_BYTES - bytes, calls.clone());
+        assert_eq!(room(calls[0].bytes() + calls[1].bytes()), (calls.to_vec(), false));
+        assert_eq!(room(calls[0].bytes()), (vec![calls[0].clone()], true));
+        assert_eq!(
+            room(calls[1].bytes()),
+            (vec![calls[1].clone()], true),
+            "a call that does not fit is left out whole"
+        );
+        assert_eq!(beside(limits::RESPONSE_BYTES + 1, calls), (vec![], true));
     }
 
     #[test]

@@ -118,10 +118,19 @@ impl ModelCapabilities {
         for (i, message) in request.messages().iter().enumerate() {
             refuse(self.images, message.images().next().is_some(), &format!("messages[{i}].parts"), "hold an image");
         }
-        let effort = reasoning_effort.as_deref();
-        if self.tools_need_effort_none == Some(true) && !request.tools.is_empty() && effort != Some("none") {
-            let problem = "must be `none`: this model takes tools only without reasoning here";
-            wrong.note(Error::invalid("params.reasoning_effort", problem));
+        if self.tools_need_effort_none == Some(true) && !request.tools.is_empty() {
+            match reasoning_effort.as_deref() {
+                Some("none") => {}
+                Some(_) => {
+                    let problem = "must be `none`: this model takes tools only without reasoning here";
+                    wrong.note(Error::invalid("params.reasoning_effort", problem));
+                }
+                None => {
+                    let problem =
+                        "are taken by this model only without reasoning here; set `params.reasoning_effort` to `none`";
+                    wrong.note(Error::invalid("tools", problem));
+                }
+            }
         }
         wrong.finish(Some(()))
     }
@@ -190,5 +199,16 @@ mod tests {
         let can = ModelCapabilities { tools_need_effort_none: Some(true), ..ModelCapabilities::default() };
         can.check(&ModelRequest::plain(&input, &Params::default())).unwrap();
         can.check(&ModelRequest { tools: &tools, ..ModelRequest::plain(&input, &params) }).unwrap();
+    }
+
+    #[test]
+    fn tools_that_need_the_effort_none_are_at_fault_where_no_effort_is_sent() {
+        let (input, tools) = (Input::Prompt("hi".into()), [Tool::default()]);
+        let can = ModelCapabilities { tools_need_effort_none: Some(true), ..ModelCapabilities::default() };
+        for (effort, field) in [(None, "tools"), (Some("low"), "params.reasoning_effort")] {
+            let params = Params { reasoning_effort: effort.map(str::to_owned), ..Params::default() };
+            let asked = ModelRequest { tools: &tools, ..ModelRequest::plain(&input, &params) };
+            assert_eq!(can.check(&asked).unwrap_err().parts().violations[0].field, field);
+        }
     }
 }

@@ -131,6 +131,15 @@ impl Error {
         Self::about_prompt(Reason::TemplateOpaque, message, prompt)
     }
 
+    /// An INVALID_FIELD with `field` in place of the field of its violation: a rule names the one that most requests have.
+    #[must_use]
+    pub fn at(self, field: &str) -> Self {
+        match self.parts().violations.first() {
+            Some(violation) => Self::invalid(field, violation.description.clone()),
+            None => self,
+        }
+    }
+
     /// TEMPLATE_INVALID at a line and column, both counted from 1; they are also in the metadata.
     #[must_use]
     pub fn template_invalid(line: usize, column: usize, why: &str) -> Self {

@@ -156,7 +156,7 @@ pub struct Source {
 }
 
 /// The version of a prompt that a request names.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Selector {
     /// The prompt's `active_version`.
     Active,

@@ -1,5 +1,6 @@
 //! The change log of prompts: what a write did, by comparing a prompt before and after it. No entry holds a content.
 
+use serde_json::{Map, Value, json};
 use strum::{Display, EnumString, IntoStaticStr, VariantArray};
 
 use crate::Timestamp;
@@ -22,7 +23,7 @@ pub enum ChangeKind {
     LabelSet,
     /// A label was removed; from the version number that it pointed at.
     LabelRemoved,
-    /// Metadata was changed; to the names of the fields, joined by commas.
+    /// Metadata was changed; from and to JSON objects of the fields that were.
     Metadata,
     /// The prompt was archived.
     Archived,
@@ -48,7 +49,8 @@ pub struct ChangeEntry {
     pub prompt_name: String,
     /// What was changed.
     pub what: WhatChanged,
-    /// Who changed it, as the request named them, at most 255 bytes; empty where it named nobody.
+    /// Who changed it, as the request named them, at most 255 bytes; empty where it named nobody. Of an imported version or
+    /// label, who made or set it.
     pub created_by: String,
     /// The key that asked.
     pub key: AskingKey,
@@ -154,13 +156,17 @@ impl ChangeLog {
     /// What is the prompt's own, of one that existed.
     fn prompt(&mut self, was: &Prompt, is: &Prompt) {
         let fields = [
-            ("description", was.description != is.description),
-            ("owner_team", was.owner_team != is.owner_team),
-            ("tags", was.tags != is.tags),
+            ("description", json!(was.description), json!(is.description)),
+            ("owner_team", json!(was.owner_team), json!(is.owner_team)),
+            ("tags", json!(was.tags), json!(is.tags)),
         ];
-        let changed: Vec<_> = fields.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect();
-        if !changed.is_empty() {
-            self.add(ChangeKind::Metadata, None, "", String::new(), changed.join(","));
+        let (mut from, mut to) = (Map::new(), Map::new());
+        for (name, was, is) in fields.into_iter().filter(|(_, was, is)| was != is) {
+            from.insert(name.to_owned(), was);
+            to.insert(name.to_owned(), is);
+        }
+        if !to.is_empty() {
+            self.add(ChangeKind::Metadata, None, "", Value::Object(from).to_string(), Value::Object(to).to_string());
         }
         match (was.archived_at, is.archived_at) {
             (None, Some(_)) => self.add(ChangeKind::Archived, None, "", String::new(), String::new()),

@@ -250,14 +250,14 @@ impl Runner {
         };
         let ended = self.unless_stopped(called, bounds, lease).await;
         let latency = began.elapsed();
-        let (details, text, truncated) = match writer {
+        let (details, held) = match writer {
             Some(writer) => writer.end().await,
-            None => (untold.details, untold.text, untold.is_truncated),
+            None => (untold.details, untold.held),
         };
         match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
-            Err(stop) => End::Stopped(stop, PartialAnswer { latency, details, text, truncated }),
+            Err(stop) => End::Stopped(stop, PartialAnswer { latency, details, written: held.end() }),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prompt_ledger_domain::chat::ToolCall;
 use prompt_ledger_domain::execution::{ErrorType, ExecutionMode, Failure, Status};
 use prompt_ledger_domain::model::{Price, Usage};
 use prompt_ledger_domain::retry::Policy;
@@ -24,8 +25,16 @@ pub struct PartialAnswer {
     pub latency: Duration,
     /// As far as they were known.
     pub details: CallDetails,
-    /// What the model had written, where it was streamed; at most what is stored.
+    /// What the model had written, where it was streamed.
+    pub written: Written,
+}
+
+/// What a model had written when its call ended without an answer; at most what is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
     pub text: String,
+    /// The calls that it had begun, as far as they came.
+    pub tool_calls: Vec<ToolCall>,
     /// Whether it had written more than that.
     pub truncated: bool,
 }
@@ -135,7 +144,8 @@ fn succeeded(answer: Answer, around: &AttemptContext<'_>) -> Finish {
 
 fn failed(error: CallError, around: &AttemptContext<'_>) -> Finish {
     let ended = ended(&error);
-    ending(Status::Failed, ended, (error.text, error.truncated), around)
+    let CallError { text, tool_calls, truncated, refused, .. } = error;
+    ending(Status::Failed, ended, Written { text, tool_calls, truncated }, refused, around)
 }
 
 /// The end of an execution that this process stops, during a call or between two.
@@ -151,7 +161,7 @@ pub fn stopped(stop: Stop, cut: Option<PartialAnswer>, around: &AttemptContext<'
         Stop::LeaseLost => (Status::Failed, Some((ErrorType::Interrupted, "the lease was lost during the call"))),
     };
     let latency = cut.as_ref().map(|cut| cut.latency);
-    let PartialAnswer { details, text, truncated, .. } = cut.unwrap_or_default();
+    let PartialAnswer { details, written, .. } = cut.unwrap_or_default();
     let ended = Ended {
         error_type: reason.map(|(error_type, _)| error_type),
         error_message: reason.map(|(_, message)| message.to_owned()).unwrap_or_default(),
@@ -161,24 +171,20 @@ pub fn stopped(stop: Stop, cut: Option<PartialAnswer>, around: &AttemptContext<'
         usage: details.usage,
         latency,
     };
-    ending(status, ended, (text, truncated), around)
+    ending(status, ended, written, details.refused, around)
 }
 
 /// An end without an answer; what the model had written is kept, and whether it had written more.
-fn ending(
-    status: Status,
-    ended: Ended,
-    (response, response_truncated): (String, bool),
-    around: &AttemptContext<'_>,
-) -> Finish {
+fn ending(status: Status, ended: Ended, written: Written, refused: bool, around: &AttemptContext<'_>) -> Finish {
+    let Written { text: response, tool_calls, truncated: response_truncated } = written;
     let cost_nano_usd = cost(ended.usage, around);
     let failure = ended.error_type.map(|error_type| Failure { error_type, message: ended.error_message.clone() });
     Finish {
         status,
         ended,
         response,
-        tool_calls: Vec::new(),
-        refused: false,
+        tool_calls,
+        refused,
         response_truncated,
         finish_reason: None,
         failure: failure.or_else(|| truncation(around.prompt_truncated, response_truncated)),

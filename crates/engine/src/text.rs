@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prompt_ledger_domain::call_log::{CallLog, CallPiece};
+use prompt_ledger_domain::call_log::{self, CallLog, CallPiece};
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::{limits, text};
 use prompt_ledger_providers::{CallDetails, TextSink, ToolCallPiece};
@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::event_publisher::EventPublisher;
+use crate::outcome::Written;
 
 /// Text written within this time is published as one piece. The first piece after a pause is published at once.
 const COALESCED: Duration = Duration::from_millis(25);
@@ -54,24 +55,18 @@ const QUESTIONS: usize = 4_096;
 struct Live {
     fence: Fence,
     publisher: EventPublisher,
-    state: Mutex<HeldText>,
+    state: Mutex<LiveText>,
     /// Signals that there is text to publish.
     wrote: Notify,
 }
 
 #[derive(Default)]
-struct HeldText {
-    text: String,
-    /// The text has reached its limit; the rest is dropped.
-    is_full: bool,
-    /// Bytes of `text` that were published.
+struct LiveText {
+    held: HeldText,
+    /// Bytes of the text that were published.
     told: usize,
-    /// The tool calls, within the bound of a stored response.
-    calls: CallLog,
-    /// The position up to which they were published.
+    /// The position up to which the tool calls were published.
     told_calls: usize,
-    /// Bytes of tool calls so far, what was not kept included.
-    call_bytes: usize,
     /// When a piece was last published; absent before the first.
     told_at: Option<Instant>,
     /// Whether this process has a reader.
@@ -82,7 +77,48 @@ struct HeldText {
     is_whole: bool,
 }
 
+/// What a model writes, within the bound of a stored response.
+#[derive(Default)]
+pub(crate) struct HeldText {
+    text: String,
+    /// The text has reached its limit; the rest is dropped.
+    is_full: bool,
+    calls: CallLog,
+    /// Bytes of tool calls so far, what was not kept included.
+    call_bytes: usize,
+}
+
 impl HeldText {
+    /// Keeps a piece of the text; false where the text was at its limit.
+    fn push(&mut self, delta: &str) -> bool {
+        if self.is_full {
+            return false;
+        }
+        (_, self.is_full) = text::push_within(&mut self.text, delta, limits::RESPONSE_BYTES);
+        true
+    }
+
+    /// Keeps a piece of a call; false beyond the bound: a call that is not kept whole is left out of the record, too.
+    fn push_call(&mut self, piece: ToolCallPiece<'_>) -> bool {
+        let ToolCallPiece { index, offset, id, name, arguments } = piece;
+        self.call_bytes += id.len() + name.len() + arguments.len();
+        if self.call_bytes > limits::RESPONSE_BYTES {
+            return false;
+        }
+        let [id, name, arguments] = [id, name, arguments].map(str::to_owned);
+        self.calls.write(CallPiece { position: 0, index, offset, id, name, arguments });
+        true
+    }
+
+    /// What is stored of it, where no answer comes.
+    pub(crate) fn end(self) -> Written {
+        let (tool_calls, lacks_calls) = call_log::beside(self.text.len(), self.calls.calls());
+        let truncated = self.is_full || lacks_calls || self.call_bytes > limits::RESPONSE_BYTES;
+        Written { text: self.text, tool_calls, truncated }
+    }
+}
+
+impl LiveText {
     fn is_asked_elsewhere(&self) -> bool {
         self.elsewhere.is_some_and(|until| until > Instant::now())
     }
@@ -131,7 +167,7 @@ impl Texts {
         let here = publisher.listens(fence.id);
         let mut all = self.all();
         let elsewhere = all.asked.remove(&fence.id);
-        let state = Mutex::new(HeldText { here, elsewhere, is_whole, ..HeldText::default() });
+        let state = Mutex::new(LiveText { here, elsewhere, is_whole, ..LiveText::default() });
         let live = Arc::new(Live { fence, publisher, state, wrote: Notify::new() });
         all.live.insert(fence.id, Arc::clone(&live));
         drop(all);
@@ -156,7 +192,7 @@ impl All {
 }
 
 impl Live {
-    fn state(&self) -> MutexGuard<'_, HeldText> {
+    fn state(&self) -> MutexGuard<'_, LiveText> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,16 +230,16 @@ impl Live {
     }
 
     /// The offset from which a reader lacks published text: 0 where its cursor belongs to another attempt.
-    fn unread(&self, state: &HeldText, cursor: TextCursor) -> usize {
-        let has = cursor.attempt == self.fence.attempt && state.text.is_char_boundary(cursor.offset);
+    fn unread(&self, state: &LiveText, cursor: TextCursor) -> usize {
+        let has = cursor.attempt == self.fence.attempt && state.held.text.is_char_boundary(cursor.offset);
         if has { cursor.offset } else { 0 }
     }
 
     /// A part of the text, in pieces of at most `TEXT_BYTES` that split no character.
-    fn pieces(&self, state: &HeldText, part: Range<usize>) -> Vec<TextPiece> {
+    fn pieces(&self, state: &LiveText, part: Range<usize>) -> Vec<TextPiece> {
         let (mut pieces, mut offset) = (Vec::new(), part.start);
         while offset < part.end {
-            let text = text::cut(&state.text[offset..part.end], TEXT_BYTES);
+            let text = text::cut(&state.held.text[offset..part.end], TEXT_BYTES);
             let Fence { id: execution_id, attempt } = self.fence;
             pieces.push(TextPiece { execution_id, attempt, offset, text: text.into() });
             offset += text.len();
@@ -212,10 +248,10 @@ impl Live {
     }
 
     /// A part of the calls, in pieces with at most `TEXT_BYTES` of arguments.
-    fn call_pieces(&self, state: &HeldText, part: Range<usize>) -> Vec<ToolCallText> {
+    fn call_pieces(&self, state: &LiveText, part: Range<usize>) -> Vec<ToolCallText> {
         let (mut pieces, mut position) = (Vec::new(), part.start);
         while position < part.end {
-            let Some(piece) = state.calls.after(position, TEXT_BYTES) else { break };
+            let Some(piece) = state.held.calls.after(position, TEXT_BYTES) else { break };
             position = piece.end();
             let Fence { id: execution_id, attempt } = self.fence;
             pieces.push(ToolCallText { execution_id, attempt, piece });
@@ -224,9 +260,9 @@ impl Live {
     }
 
     /// Publishes what is unpublished to all readers.
-    fn tell(&self, state: &mut HeldText) {
-        let start = std::mem::replace(&mut state.told, state.text.len());
-        let calls_start = std::mem::replace(&mut state.told_calls, state.calls.end());
+    fn tell(&self, state: &mut LiveText) {
+        let start = std::mem::replace(&mut state.told, state.held.text.len());
+        let calls_start = std::mem::replace(&mut state.told_calls, state.held.calls.end());
         if start == state.told && calls_start == state.told_calls {
             return;
         }
@@ -253,7 +289,7 @@ impl Live {
     }
 
     /// Publishes what was written, now or with what follows it.
-    fn tell_soon(&self, state: &mut HeldText) {
+    fn tell_soon(&self, state: &mut LiveText) {
         if state.is_whole || (!state.here && state.elsewhere.is_none()) {
             return;
         }
@@ -290,42 +326,32 @@ impl TextWriter {
     }
 
     /// Publishes the rest, and yields so that streams forward it before the end is written. Returns what is known besides
-    /// the text, the text, as far as they had come, and whether there was more of it than is kept.
-    pub(crate) async fn end(mut self) -> (CallDetails, String, bool) {
+    /// the text, and the text, as far as they had come.
+    pub(crate) async fn end(mut self) -> (CallDetails, HeldText) {
         let details = std::mem::take(&mut self.details);
         let live = Arc::clone(&self.live);
         drop(self);
         tokio::task::yield_now().await;
         let mut state = live.state();
         // Nothing of it is left to publish.
-        state.told = 0;
-        (state.calls, state.told_calls) = (CallLog::default(), 0);
-        (details, std::mem::take(&mut state.text), state.is_full)
+        (state.told, state.told_calls) = (0, 0);
+        (details, std::mem::take(&mut state.held))
     }
 }
 
 impl TextSink for TextWriter {
     fn push(&mut self, delta: &str) {
         let mut state = self.live.state();
-        if state.is_full {
-            return;
+        if state.held.push(delta) {
+            self.live.tell_soon(&mut state);
         }
-        // The same limit as for the stored response.
-        (_, state.is_full) = text::push_within(&mut state.text, delta, limits::RESPONSE_BYTES);
-        self.live.tell_soon(&mut state);
     }
 
     fn push_call(&mut self, piece: ToolCallPiece<'_>) {
-        let ToolCallPiece { index, offset, id, name, arguments } = piece;
         let mut state = self.live.state();
-        // Beyond the bound nothing is published: a call that is not kept whole is left out of the record, too.
-        state.call_bytes += id.len() + name.len() + arguments.len();
-        if state.call_bytes > limits::RESPONSE_BYTES {
-            return;
+        if state.held.push_call(piece) {
+            self.live.tell_soon(&mut state);
         }
-        let [id, name, arguments] = [id, name, arguments].map(str::to_owned);
-        state.calls.write(CallPiece { position: 0, index, offset, id, name, arguments });
-        self.live.tell_soon(&mut state);
     }
 
     fn told(&mut self, details: CallDetails) {
@@ -338,16 +364,16 @@ impl TextSink for TextWriter {
 #[derive(Default)]
 pub(crate) struct Untold {
     pub(crate) details: CallDetails,
-    pub(crate) text: String,
-    /// There was more of it than is kept.
-    pub(crate) is_truncated: bool,
+    pub(crate) held: HeldText,
 }
 
 impl TextSink for Untold {
     fn push(&mut self, delta: &str) {
-        if !self.is_truncated {
-            (_, self.is_truncated) = text::push_within(&mut self.text, delta, limits::RESPONSE_BYTES);
-        }
+        self.held.push(delta);
+    }
+
+    fn push_call(&mut self, piece: ToolCallPiece<'_>) {
+        self.held.push_call(piece);
     }
 
     fn told(&mut self, details: CallDetails) {

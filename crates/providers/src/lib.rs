@@ -88,13 +88,17 @@ pub struct CallError {
     pub usage: Usage,
     /// What the model had written before the failure; without NUL, at most what is stored.
     pub text: String,
-    /// The model wrote more than `text`.
+    /// The model wrote more than `text` and `tool_calls`.
     pub truncated: bool,
+    /// The calls that the model had begun before the failure, as far as they came; with the text at most what is stored.
+    pub tool_calls: Vec<ToolCall>,
+    /// Whether the model had refused.
+    pub refused: bool,
     /// From the request to the failure; absent when nothing was sent.
     pub latency: Option<Duration>,
 }
 
-/// What is known of a call besides its text.
+/// What is known of a call besides its text and its tool calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallDetails {
     /// Token counts, as far as the provider reported them.
@@ -106,6 +110,8 @@ pub struct CallDetails {
     pub response_model: String,
     /// Requests that were made: 0 before the first was sent, 2 where the provider refused the form of the first.
     pub requests: i32,
+    /// Whether the model refused.
+    pub refused: bool,
 }
 
 /// Receives the text while it is written, in order. When the call succeeds, the pieces together are the answer's text,
@@ -115,7 +121,8 @@ pub trait TextSink: Send {
     /// not block.
     fn push(&mut self, delta: &str);
 
-    /// The next piece of a tool call. Pieces of several calls may come in turns.
+    /// The next piece of a tool call; the first one when its id is known, or at the end where the provider gives none.
+    /// Pieces of several calls may come in turns.
     fn push_call(&mut self, _piece: ToolCallPiece<'_>) {}
 
     /// What is known besides the answer; called whenever more is. It is all that is left of an aborted call.
@@ -182,6 +189,8 @@ impl CallError {
             usage: Usage::default(),
             text: String::new(),
             truncated: false,
+            tool_calls: Vec::new(),
+            refused: false,
             latency: None,
         }
     }

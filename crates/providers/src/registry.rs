@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use prompt_ledger_domain::error::{Error, Result};
-use prompt_ledger_domain::provider::ProviderTraits;
+use prompt_ledger_domain::provider::{ProviderKind, ProviderTraits};
 
 use crate::Provider;
 
@@ -16,7 +16,7 @@ pub struct Providers(BTreeMap<String, KnownProvider>);
 #[derive(Clone)]
 enum KnownProvider {
     Ready(Arc<dyn Provider>),
-    Unconfigured { remedy: String },
+    Unconfigured { kind: ProviderKind, remedy: String },
 }
 
 impl Providers {
@@ -33,11 +33,11 @@ impl Providers {
         self
     }
 
-    /// Adds a provider that lacks configuration; `remedy` says what to do, such as `set OPENAI_API_KEY or
+    /// Adds a provider of this protocol that lacks configuration; `remedy` says what to do, such as `set OPENAI_API_KEY or
     /// OPENAI_BASE_URL`.
     #[must_use]
-    pub fn without(mut self, name: impl Into<String>, remedy: impl Into<String>) -> Self {
-        self.0.insert(name.into(), KnownProvider::Unconfigured { remedy: remedy.into() });
+    pub fn without(mut self, name: impl Into<String>, kind: ProviderKind, remedy: impl Into<String>) -> Self {
+        self.0.insert(name.into(), KnownProvider::Unconfigured { kind, remedy: remedy.into() });
         self
     }
 
@@ -46,8 +46,19 @@ impl Providers {
     pub fn get(&self, name: &str) -> Result<Arc<dyn Provider>> {
         match self.0.get(name) {
             Some(KnownProvider::Ready(provider)) => Ok(Arc::clone(provider)),
-            Some(KnownProvider::Unconfigured { remedy }) => Err(Error::provider_not_configured(name, remedy)),
+            Some(KnownProvider::Unconfigured { remedy, .. }) => Err(Error::provider_not_configured(name, remedy)),
             None => Err(Error::provider_not_found(name, self.names())),
+        }
+    }
+
+    /// What a request may ask of the provider of that name, and whether it can be called. One that lacks configuration has
+    /// no place of its own.
+    pub fn traits(&self, name: &str) -> Option<(ProviderTraits, bool)> {
+        match self.0.get(name)? {
+            KnownProvider::Ready(provider) => Some((provider.traits(), true)),
+            KnownProvider::Unconfigured { kind, .. } => {
+                Some((ProviderTraits { kind: Some(*kind), is_own_place: false }, false))
+            }
         }
     }
 

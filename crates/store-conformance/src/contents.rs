@@ -9,7 +9,7 @@ use prompt_ledger_domain::content::{PromptTemplate, VersionContent};
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::execution::{Input, Params};
 use prompt_ledger_domain::model::ModelRef;
-use prompt_ledger_domain::prompt::{Selector, TemplateFormat};
+use prompt_ledger_domain::prompt::{Mode, Selector, TemplateFormat};
 use prompt_ledger_domain::tool::{AnswerRules, JsonSchema, ResponseFormat, Tool, ToolChoice, ToolRule};
 use prompt_ledger_domain::versioning::Registration;
 use prompt_ledger_store::{
@@ -162,6 +162,32 @@ pub async fn code_carries_any_content<B: Backend>(backend: &B) {
     assert_eq!((active.content, &*active.note), (rich(), "from code"));
     let opaque = CodePrompt { template_format: TemplateFormat::Opaque, ..carried(tuned("Hi", 0.0)) };
     assert_eq!(reason(store.register_code(project, batch(vec![opaque])).await), Reason::InvalidField);
+}
+
+pub async fn an_opaque_text_with_a_config_is_kept_from_releases_before<B: Backend>(backend: &B) {
+    let (store, project) = (backend.store(), backend.default_project().await);
+    let carried = CodePrompt {
+        template_format: TemplateFormat::Opaque,
+        content: tuned("{% x %}", 0.0),
+        checksum_hash: tuned("{% x %}", 0.0).checksum().unwrap(),
+        labels: vec!["production".into()],
+        ..code("greet", "")
+    };
+    for action in [Registration::New, Registration::Unchanged] {
+        let done = store.register_code(project, batch(vec![carried.clone()])).await.unwrap();
+        assert_eq!((done.prompts[0].action, done.prompts[0].version), (action, 1));
+    }
+    let active = store.prompt(project, "greet").await.unwrap().active.unwrap();
+    assert_eq!((active.content, active.template_format), (tuned("{% x %}", 0.0), TemplateFormat::Opaque));
+    // Those would execute an opaque text with ready messages, and without the config; a template that is empty they refuse.
+    let refused = "SELECT count(*) FROM prompt_versions WHERE template_source = '' AND template_format = 'handlebars'";
+    assert_eq!(backend.count(refused).await, 1);
+    let other = CodePrompt { template_format: TemplateFormat::Handlebars, ..carried.clone() };
+    assert_eq!(reason(store.register_code(project, batch(vec![other])).await), Reason::InvalidField);
+    let plain = CodePrompt { labels: vec![], ..code("greet", "Hi") };
+    store.register_code(project, batch(vec![plain])).await.unwrap();
+    let migrate = PromptChange::Migrate(Mode::Full);
+    assert_eq!(reason(store.change_prompt(project, "greet", None, migrate).await), Reason::TemplateOpaque, "a label");
 }
 
 /// An execution of a rendered chat with everything that one may be sent with.

@@ -7,7 +7,7 @@ use prompt_ledger_domain::prompt::{Mode, Prompt, TemplateFormat, VersionStatus};
 use prompt_ledger_domain::prompt_log::{ChangeEntry, ChangeKind};
 use prompt_ledger_domain::versioning::Registration;
 use prompt_ledger_store::{
-    ChangeRequest, CodePrompt, ExecutionWriter, NewExecution, PromptChange, PutPrompt, Recorded, Registry,
+    ChangeRequest, CodePrompt, ExecutionWriter, NewExecution, PromptChange, PutPrompt, Recorded, RegisterCode, Registry,
 };
 
 use crate::code::{batch, code};
@@ -96,6 +96,15 @@ pub async fn labels_come_with_a_content<B: Backend>(backend: &B) {
     assert_eq!((again.prompt.etag(), again.revision), (second.prompt.etag(), 2), "nothing was written");
     let back = register(backend, labelled("one", &["staging"])).await;
     assert_eq!((labels(&back.prompt), back.version_change), ("canary=1 staging=1".into(), false));
+    let (store, project) = (backend.store(), backend.default_project().await);
+    let deprecate = PromptChange::SetStatus(2, VersionStatus::Deprecated);
+    store.change_prompt(project, "greet", None, deprecate).await.unwrap();
+    let refused = store.put_prompt(project, labelled("two", &["canary"])).await.unwrap_err();
+    assert_eq!(refused.parts().violations[0].field, "labels[0]", "{refused}");
+    let many: Vec<_> = (0..63).map(|i| format!("l{i}")).collect();
+    let many: Vec<_> = many.iter().map(|name| &**name).collect();
+    let refused = store.put_prompt(project, labelled("one", &many)).await.unwrap_err();
+    assert_eq!(refused.parts().violations[0].field, "labels[62]", "{refused}");
 }
 
 pub async fn code_moves_labels_without_a_version<B: Backend>(backend: &B) {
@@ -114,6 +123,12 @@ pub async fn code_moves_labels_without_a_version<B: Backend>(backend: &B) {
     assert_eq!(sent(labelled("two", &["canary"])).await, (Registration::Updated, 3));
     let read = store.prompt(project, "greet").await.unwrap().prompt;
     assert_eq!((labels(&read), &*read.labels[0].set_by), ("canary=2 production=1".into(), "ci"));
+    backend.execute("UPDATE prompt_versions SET status = 'deprecated' WHERE version_number = 1".into()).await.unwrap();
+    // A batch that makes nothing active, so that the version stays deprecated.
+    let unmoved =
+        RegisterCode { set_active: false, ..batch(vec![code("new", "x"), labelled("one", &["old", "canary"])]) };
+    let refused = store.register_code(project, unmoved).await.unwrap_err();
+    assert_eq!(refused.parts().violations[0].field, "prompts[1].labels[0]", "{refused}");
     let opaque =
         CodePrompt { template_format: TemplateFormat::Opaque, variables: vec![], ..labelled("{% x %}", &["old"]) };
     assert_eq!(sent(opaque).await.0, Registration::Updated);
@@ -207,7 +222,7 @@ pub async fn every_write_is_logged_with_what_it_did<B: Backend>(backend: &B) {
         "10.1 mode_migrated   full>tracking",
         "9.1 unarchived   >",
         "8.1 archived   >",
-        "7.1 metadata   >description,tags",
+        r#"7.1 metadata   {"description":"","tags":[]}>{"description":"d","tags":["t"]}"#,
         "6.1 label_removed 2 production 2>",
         "5.1 status 1  active>deprecated",
         "4.1 label_set 2 production 1>2",

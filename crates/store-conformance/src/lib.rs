@@ -88,6 +88,7 @@ macro_rules! conformance {
             a_content_reads_back_whole_wherever_it_is_read
             contents_are_told_apart_by_all_that_they_hold
             a_bare_text_is_stored_as_ever
+            an_opaque_text_with_a_config_is_kept_from_releases_before
             code_carries_any_content
             what_an_execution_is_sent_with_reads_back_and_is_claimed
             calls_and_refusals_are_recorded
@@ -107,6 +108,8 @@ macro_rules! conformance {
         $crate::scenarios!($backend: transfer
             an_absent_prompt_becomes_an_exact_copy
             an_existing_prompt_gets_what_it_does_not_have
+            a_prompt_that_comes_in_messages_is_an_exact_copy
+            a_prompt_written_between_its_messages_keeps_what_it_has
         );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions

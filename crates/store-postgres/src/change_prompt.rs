@@ -12,7 +12,7 @@ use super::registry_write::PgRegistryWrite;
 use super::select::select;
 
 const OPAQUE: &str = "SELECT version_number FROM prompt_versions \
-                      WHERE prompt_id = $1 AND version_number = ANY ($2) AND template_format = 'opaque'";
+                      WHERE prompt_id = $1 AND version_number = ANY ($2) AND (template_format = 'opaque' OR is_opaque)";
 
 /// The opaque ones of the versions that the prompt's labels point at.
 async fn opaque(connection: &mut PgConnection, prompt: &Prompt) -> Result<Vec<i32>> {

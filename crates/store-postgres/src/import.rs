@@ -14,17 +14,16 @@ use prompt_ledger_store::rows::prompt::{self, maybe_known, maybe_prompt};
 use prompt_ledger_store::{ImportPrompt, Imported};
 use prompt_ledger_store::{known_columns, prompt_columns};
 
-/// For each content, in order: the project's prompt with that name, and that prompt's version with that content; NULL where
-/// one does not exist.
+/// For each content, in order: the prompt's version with it, NULL where there is none. The first row has the prompt of that
+/// name, if there is one.
 static READ: LazyLock<String> = LazyLock::new(|| {
-    let sql = concat!("SELECT ", prompt_columns!(), ", ", known_columns!(), " ", include_str!("sql/register_code.sql"));
-    statement(sql, ContentRows::COLUMNS, &["project_id"])
+    let sql = concat!("SELECT ", prompt_columns!(), ", ", known_columns!(), " ", include_str!("sql/import.sql"));
+    statement(sql, ContentRows::COLUMNS, &["project_id", "name"])
 });
 
 rows! {
-    ContentRows(content: (&str, &str)) {
-        name: text = content.0,
-        checksum_hash: text = content.1,
+    ContentRows(content: &str) {
+        checksum_hash: text = *content,
     }
 }
 
@@ -32,8 +31,7 @@ impl PgRegistryWrite for ImportPrompt {
     type Answer = Imported;
 
     async fn plan(&self, connection: &mut PgConnection, project: ProjectId, now: Timestamp) -> Result<Plan<Imported>> {
-        let contents: Vec<_> = self.versions.iter().map(|version| (&*self.name, &*version.checksum_hash)).collect();
-        let query = ContentRows::bind(sqlx::query(READ.as_str()), &contents).bind(project.0);
+        let query = ContentRows::bind(sqlx::query(READ.as_str()), &self.contents()).bind(project.0).bind(&self.name);
         let rows = query.fetch_all(connection).await.map_err(error::store)?;
         let first = rows.first().ok_or_else(|| no_project(project))?;
         let known = rows.iter().map(maybe_known).collect::<Result<Vec<_>>>()?;

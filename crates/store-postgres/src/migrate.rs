@@ -1,6 +1,8 @@
 //! Applies and reverts migrations. A migration runs in a transaction, and concurrent processes are serialized by the
 //! driver's lock.
 
+use std::collections::HashSet;
+
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
 use sqlx::migrate::{Migrate, MigrationType, Migrator};
@@ -19,9 +21,6 @@ const DIALECT: Dialect = Dialect {
     midnight: |day| format!("{day}::timestamp AT TIME ZONE 'UTC'"),
     flag: |flag| if flag { "true" } else { "false" },
 };
-
-/// Number of the newest migration that this release knows.
-const NEWEST: i64 = 3;
 
 const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
 /// Whether the ledger's tables are found, and the schema that has them otherwise.
@@ -66,13 +65,20 @@ pub async fn role_settings(url: &str) -> Result<RoleSettings> {
 }
 
 /// Reverts every migration above `to`, including the data stored in what it added; 0 reverts all. INVALID_FIELD where
-/// no migration has this number.
+/// no migration has this number, INTERNAL where [`migrations::LOSSES`] are there.
 pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
     let down = async |visit: &mut Visit| {
         let (known, Visit { connection, options, .. }) = (known()?, visit);
         check_target(&known, to)?;
         session::check_writable(connection, options).await?;
         let migrator = migrator(&known);
+        let applied = applied(&migrator, connection, options).await?;
+        let mut lost = Vec::new();
+        for loss in migrations::losses(&known, &applied, to).iter().copied() {
+            let counted = sqlx::query_scalar(loss.count).fetch_one(&mut *connection).await;
+            lost.push((loss, counted.map_err(|error| explained(&error, StartStep::Use, options))?));
+        }
+        migrations::check_losses(&lost)?;
         migrator.undo(connection, to).await.map_err(|error| error::migration(error, options))
     };
     with(url, down).await
@@ -93,19 +99,25 @@ pub async fn other_connections(url: &str) -> Result<i64> {
 pub async fn migrate_status(url: &str) -> Result<Vec<MigrationStatus>> {
     let ask = async |visit: &mut Visit| {
         let (known, Visit { connection, options, .. }) = (known()?, visit);
-        let migrator = migrator(&known);
-        // A read must not create the driver's table, which a new database lacks.
-        let listed = sqlx::query_scalar(HAS_LIST).bind(migrator.table_name.as_ref()).fetch_one(&mut *connection).await;
-        let applied = match listed.map_err(|error| explained(&error, StartStep::Use, options))? {
-            true => {
-                let applied = connection.list_applied_migrations(&migrator.table_name).await;
-                applied.map_err(|error| error::migration(error, options))?
-            }
-            false => Vec::new(),
-        };
-        Ok(status(&known, &applied.iter().map(|migration| migration.version).collect()))
+        let applied = applied(&migrator(&known), connection, options).await?;
+        Ok(status(&known, &applied))
     };
     with(url, ask).await
+}
+
+/// The numbers of the applied migrations. A read must not create the driver's table, which a new database lacks.
+async fn applied(
+    migrator: &Migrator,
+    connection: &mut PgConnection,
+    options: &PgConnectOptions,
+) -> Result<HashSet<i64>> {
+    let listed = sqlx::query_scalar(HAS_LIST).bind(migrator.table_name.as_ref()).fetch_one(&mut *connection).await;
+    if !listed.map_err(|error| explained(&error, StartStep::Use, options))? {
+        return Ok(HashSet::new());
+    }
+    let applied = connection.list_applied_migrations(&migrator.table_name).await;
+    let applied = applied.map_err(|error| error::migration(error, options))?;
+    Ok(applied.iter().map(|migration| migration.version).collect())
 }
 
 /// Fails where this release cannot use the schema, or the role may not.
@@ -126,7 +138,8 @@ pub(super) async fn check_fit(connection: &mut PgConnection, options: &PgConnect
         }
         (false, None) => None,
     };
-    migrations::check_fit(NEWEST, found)?;
+    let newest = known()?.last().map_or(0, |migration| migration.version);
+    migrations::check_fit(newest, found)?;
     match sqlx::query_scalar(MAY_WRITE).fetch_one(connection).await.map_err(failed)? {
         true => Ok(()),
         false => lacks("it may not read and write the table `executions`".to_owned()),
@@ -174,7 +187,7 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> 
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content"),
+        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content", 6 "opaque"),
         &seed::statements(&DIALECT)?,
     ))
 }

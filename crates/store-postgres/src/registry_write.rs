@@ -10,7 +10,7 @@ use prompt_ledger_domain::prompt::{Prompt, Version, VersionStatus};
 use prompt_ledger_domain::prompt_log::ChangeEntry;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::plan::Plan;
-use prompt_ledger_store::rows::prompt::{stored_content, stored_labels};
+use prompt_ledger_store::rows::prompt::{StoredContent, stored_labels};
 use sqlx::PgConnection;
 
 use super::project_lock::Made;
@@ -50,14 +50,15 @@ static ADD_VERSIONS: LazyLock<String> =
 
 rows! {
     /// Versions, with variables as JSON, and their contents as they are stored.
-    VersionRows(row: (&Version, String, (&str, Option<String>))) {
+    VersionRows(row: (&Version, String, StoredContent<'_>)) {
         id: uuid = row.0.id.0,
         prompt_id: uuid = row.0.prompt_id.0,
         version_number: int4 = row.0.number,
         status: text = <&str>::from(row.0.status),
-        template_source: text = row.2.0,
-        content: text = row.2.1.as_deref(),
-        template_format: text = <&str>::from(row.0.template_format),
+        template_source: text = row.2.template_source,
+        content: text = row.2.content.as_deref(),
+        template_format: text = <&str>::from(row.2.template_format),
+        is_opaque: bool = row.2.is_opaque,
         checksum_hash: text = &row.0.checksum_hash,
         variables: text = &row.1,
         created_by: text = &row.0.created_by,
@@ -139,9 +140,8 @@ async fn add_versions(connection: &mut PgConnection, versions: &[Version]) -> Re
     if versions.is_empty() {
         return Ok(());
     }
-    let rows = versions
-        .iter()
-        .map(|version| Ok((version, row::to_json(&version.variables)?, stored_content(&version.content)?)));
+    let rows =
+        versions.iter().map(|version| Ok((version, row::to_json(&version.variables)?, StoredContent::of(version)?)));
     let rows = rows.collect::<Result<Vec<_>>>()?;
     let add = VersionRows::bind(sqlx::query(ADD_VERSIONS.as_str()), &rows);
     add.execute(connection).await.map(drop).map_err(error::store)

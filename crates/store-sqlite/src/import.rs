@@ -25,7 +25,7 @@ impl SqliteRegistryWrite for ImportPrompt {
     type Answer = Imported;
 
     fn plan(&self, connection: &Connection, project: ProjectId, now: Timestamp) -> Result<Plan<Imported>> {
-        let asked: Vec<_> = self.versions.iter().map(|version| (&self.name, &version.checksum_hash)).collect();
+        let asked: Vec<_> = self.contents().into_iter().map(|content| (&self.name, content)).collect();
         let asked = row::to_json(&asked)?;
         let mut state = None;
         let known = READ.rows(connection, [&project.to_string() as &dyn ToSql, &asked], |row| {

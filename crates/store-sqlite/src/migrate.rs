@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha384};
 use super::connection::DatabaseFile;
 use super::{LOCK_WAIT, error};
 use prompt_ledger_store::failure::unknown_migration;
-use prompt_ledger_store::migrations::{self, Migration, check_target, status};
+use prompt_ledger_store::migrations::{self, Loss, Migration, check_target, status};
 use prompt_ledger_store::seed::{self, Dialect};
 use prompt_ledger_store::{MigrationStatus, migration_texts};
 
@@ -47,7 +47,7 @@ pub async fn migrate_up(path: &Path) -> Result<()> {
 }
 
 /// Reverts every migration above `to`, including the data stored in what it added; 0 reverts all. INVALID_FIELD where
-/// no migration has this number.
+/// no migration has this number, INTERNAL where [`migrations::LOSSES`] are there.
 pub async fn migrate_down(path: &Path, to: i64) -> Result<()> {
     with(path, move |file| {
         let known = known()?;
@@ -55,6 +55,10 @@ pub async fn migrate_down(path: &Path, to: i64) -> Result<()> {
         let mut connection = file.open().map_err(error::store)?;
         let transaction = begin(&mut connection)?;
         let applied = checked(&transaction, &known)?;
+        let counted = |loss: Loss| transaction.query_row(loss.count, [], |row| row.get(0)).map(|count| (loss, count));
+        let lost: rusqlite::Result<Vec<_>> =
+            migrations::losses(&known, &applied, to).iter().copied().map(counted).collect();
+        migrations::check_losses(&lost.map_err(error::store)?)?;
         for migration in known.iter().rev().filter(|it| it.version > to && applied.contains(&it.version)) {
             transaction.execute_batch(migration.down).map_err(error::store)?;
             transaction.execute(REMOVE, [migration.version]).map_err(error::store)?;
@@ -103,7 +107,8 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content", 9 "checks"),
+        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content",
+            8 "opaque", 9 "checks"),
         &seed::statements(&DIALECT)?,
     ))
 }

@@ -8,7 +8,7 @@ use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::prompt_log::ChangeEntry;
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::plan::Plan;
-use prompt_ledger_store::rows::prompt::{stored_content, stored_labels};
+use prompt_ledger_store::rows::prompt::{StoredContent, stored_labels};
 use rusqlite::{Connection, ToSql};
 
 use super::statement::{Script, parameters};
@@ -41,14 +41,15 @@ static ADD_VERSION: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/add_version.sql"), VersionParameters::NAMES));
 
 parameters! {
-    VersionParameters(version: &Version, variables: &str, content: &(&str, Option<String>)) {
+    VersionParameters(version: &Version, variables: &str, stored: &StoredContent<'_>) {
         id = version.id.to_string(),
         prompt_id = version.prompt_id.to_string(),
         version_number = version.number,
         status = <&str>::from(version.status),
-        template_source = content.0,
-        content = &content.1,
-        template_format = <&str>::from(version.template_format),
+        template_source = stored.template_source,
+        content = &stored.content,
+        template_format = <&str>::from(stored.template_format),
+        is_opaque = stored.is_opaque,
         checksum_hash = &version.checksum_hash,
         variables = variables,
         created_by = &version.created_by,
@@ -113,8 +114,8 @@ fn write_planned<W: SqliteRegistryWrite>(connection: &Connection, project: Proje
     }
     for version in &plan.added {
         let variables = row::to_json(&version.variables)?;
-        let content = stored_content(&version.content)?;
-        ADD_VERSION.execute(connection, VersionParameters::values(version, &variables, &content))?;
+        let stored = StoredContent::of(version)?;
+        ADD_VERSION.execute(connection, VersionParameters::values(version, &variables, &stored))?;
     }
     for (version, status) in &plan.statuses {
         SET_STATUS.execute(connection, [&version.to_string() as &dyn ToSql, &<&str>::from(status)])?;

@@ -47,7 +47,7 @@ pub use registry::{
     ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
     ResolvedVersion, Revisions,
 };
-pub use transfer::{ImportPrompt, ImportVersion, Imported};
+pub use transfer::{ImportLabel, ImportPrompt, ImportVersion, Imported};
 
 /// All traits together: what a database crate implements.
 #[async_trait::async_trait]

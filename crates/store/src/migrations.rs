@@ -74,6 +74,54 @@ pub fn check_target(known: &[Migration], to: i64) -> Result<()> {
     }
 }
 
+/// What the release before a migration has no room for, and would take for something else.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    /// What is lost, in the plural.
+    pub what: &'static str,
+    /// The statement that counts it.
+    pub count: &'static str,
+}
+
+/// The migration that [`LOSSES`] are of.
+const CONTENT: &str = "content";
+
+/// What is lost with the migration to contents that are more than a text: an empty text would stay.
+pub const LOSSES: &[Loss] = &[
+    Loss {
+        what: "versions that are chats or have a config",
+        count: "SELECT count(*) FROM prompt_versions WHERE content IS NOT NULL",
+    },
+    Loss { what: "prompts with labels", count: "SELECT count(*) FROM prompts WHERE labels IS NOT NULL" },
+    Loss {
+        what: "unfinished executions that only this release can run",
+        count: "SELECT count(*) FROM executions WHERE status IN ('queued', 'running') AND needs > 0",
+    },
+];
+
+/// What to count before the migrations above `to` are reverted: nothing where the tables go as well.
+#[must_use]
+pub fn losses(known: &[Migration], applied: &HashSet<i64>, to: i64) -> &'static [Loss] {
+    let goes = |it: &Migration| it.description == CONTENT && it.version > to && applied.contains(&it.version);
+    if to != 0 && known.iter().any(goes) { LOSSES } else { &[] }
+}
+
+/// Fails where something is lost, of which `counted` says how much is there.
+pub fn check_losses(counted: &[(Loss, i64)]) -> Result<()> {
+    let lost = counted.iter().filter(|(_, count)| *count > 0).map(|(loss, count)| format!("{count} {}", loss.what));
+    let lost: Vec<_> = lost.collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "nothing was changed: the migration `{CONTENT}` cannot be taken back while there are {}, which the release before \
+         has no room for. Let what is unfinished end, or cancel it. Keep this release; or export the prompts \
+         (ExportPrompts), take everything back with `--to 0`, and begin anew with the release before",
+        lost.join(", ")
+    );
+    Err(Error::new(Reason::Internal, message))
+}
+
 /// Fails unless a release whose newest migration is `newest` can use a schema. `found` is the number of the schema's
 /// newest migration and that of the oldest release that it works with; absent where the database has no schema.
 pub fn check_fit(newest: i64, found: Option<(i64, i64)>) -> Result<()> {
@@ -95,6 +143,26 @@ pub fn check_fit(newest: i64, found: Option<(i64, i64)>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_be_lost_is_named() {
+        let texts = |version, description| (version, description, "", "");
+        let known = migrations(&[texts(1, "ledger"), texts(2, "content"), texts(3, "more")], "");
+        for (applied, to, expected) in [
+            (vec![1, 2, 3], 1, LOSSES.len()),
+            (vec![1, 2], 1, LOSSES.len()),
+            (vec![1, 2, 3], 2, 0),
+            (vec![1], 1, 0),
+            (vec![1, 2, 3], 0, 0),
+        ] {
+            assert_eq!(losses(&known, &applied.iter().copied().collect(), to).len(), expected, "{applied:?} {to}");
+        }
+        let counted = |counts: [i64; 3]| LOSSES.iter().copied().zip(counts).collect::<Vec<_>>();
+        check_losses(&counted([0; 3])).unwrap();
+        let refused = check_losses(&counted([2, 0, 1])).unwrap_err().to_string();
+        assert!(refused.contains("2 versions that are chats or have a config, 1 unfinished executions"), "{refused}");
+        assert!(!refused.contains("prompts with labels") && refused.contains("--to 0"), "{refused}");
+    }
 
     #[test]
     fn a_schema_fits_neighbouring_releases_only() {

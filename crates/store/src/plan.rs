@@ -101,12 +101,13 @@ pub fn put(
         }
     };
     let target = LabelTarget { number, status: version.status, format: version.template_format };
-    for label in &put.labels {
-        label::point(&mut prompt, label, target, now, &put.created_by)?;
+    for (i, label) in put.labels.iter().enumerate() {
+        let pointed = label::point(&mut prompt, label, target, now, &put.created_by);
+        pointed.map_err(|error| error.at(&format!("labels[{i}]")))?;
     }
     let moved = before != Some(&prompt);
     let revision = counted(&mut prompt, project.revision, moved, now);
-    let write = LoggedWrite { key: &put.key, created_by: &put.created_by, note: &put.note, now };
+    let write = LoggedWrite { key: &put.key, created_by: &put.created_by, added: &added, now };
     let known = was.map(|status| (number, status));
     let log = write.log(before, known, &prompt, Some((number, version.status)));
     let prompts = if moved { vec![prompt.clone()] } else { Vec::new() };

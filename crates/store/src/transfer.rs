@@ -3,7 +3,6 @@
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{PromptId, VersionId};
-use prompt_ledger_domain::label::PromptLabel;
 use prompt_ledger_domain::prompt::{Mode, Source, TemplateFormat, VersionStatus};
 use prompt_ledger_domain::prompt_log::AskingKey;
 
@@ -20,18 +19,18 @@ pub struct ImportPrompt {
     pub owner_team: String,
     /// Words to find it by.
     pub tags: Vec<String>,
-    /// Number of the active version, of those that are sent.
-    pub active_version: Option<i32>,
+    /// `checksum_hash` of the active version, which is sent or was imported before.
+    pub active: Option<String>,
     /// When it was created where it comes from.
     pub created_at: Timestamp,
     /// When it was last written there.
     pub updated_at: Timestamp,
     /// When it was archived there.
     pub archived_at: Option<Timestamp>,
-    /// By number; without gaps from 1 where the prompt is created.
+    /// By number; without gaps from 1 where the prompt is created. At least one.
     pub versions: Vec<ImportVersion>,
-    /// By name; each points at a version that is sent.
-    pub labels: Vec<PromptLabel>,
+    /// Its labels.
+    pub labels: Vec<ImportLabel>,
     /// Whether an existing prompt's active pointer moves to the content of the sent active version.
     pub set_active: bool,
     /// Whether the labels are set in an existing prompt.
@@ -40,8 +39,37 @@ pub struct ImportPrompt {
     pub dry_run: bool,
     /// Id for the prompt if the write creates it.
     pub prompt_id: PromptId,
+    /// Who imports, for the change log; empty for nobody.
+    pub created_by: String,
     /// The key that asked, for the change log.
     pub key: AskingKey,
+}
+
+impl ImportPrompt {
+    /// The contents to look up: of the versions that are sent, in order, then those that are only referred to.
+    pub fn contents(&self) -> Vec<&str> {
+        let mut contents: Vec<_> = self.versions.iter().map(|version| &*version.checksum_hash).collect();
+        let labelled = self.labels.iter().map(|label| &*label.checksum_hash);
+        for content in self.active.as_deref().into_iter().chain(labelled) {
+            if !contents.contains(&content) {
+                contents.push(content);
+            }
+        }
+        contents
+    }
+}
+
+/// A label to import.
+#[derive(Clone, Debug)]
+pub struct ImportLabel {
+    /// Its name.
+    pub label: String,
+    /// Of the version that it points at, which is sent or was imported before.
+    pub checksum_hash: String,
+    /// When it was set there.
+    pub set_at: Timestamp,
+    /// By whom it was set there.
+    pub set_by: String,
 }
 
 /// A version to import.

@@ -48,7 +48,12 @@ pub(super) async fn run(addr: SocketAddr) -> Result<(), StartError> {
         println!("{step}. PutPrompt `{template}`");
         println!("   version {} {what}, sha-256 {}", version.version_number, version.checksum_hash);
     }
-    let back = v1::SetActiveVersionRequest { name: PROMPT.into(), version_number: 1, etag: None };
+    let back = v1::SetActiveVersionRequest {
+        name: PROMPT.into(),
+        version_number: 1,
+        etag: None,
+        ..v1::SetActiveVersionRequest::default()
+    };
     registry.set_active_version(back).await?;
     println!("3. SetActiveVersion 1: rolled back");
 

@@ -42,12 +42,16 @@ impl ExecutionApi {
         if wait > MOST_WAIT {
             return Err(Error::invalid("wait", format!("is {wait:?}; at most {} s are allowed", MOST_WAIT.as_secs())));
         }
+        let mut ended = None;
         if !wait.is_zero() {
             let until = Instant::now() + wait;
             let until = deadline.map_or(until, |deadline| until.min(deadline.stop_by));
-            turn.given_away(self.service.wait_for_end(caller.project.id, id, until)).await?;
+            ended = turn.given_away(self.service.wait_for_end(caller.project.id, id, until)).await?;
         }
-        let mut found = self.service.reader.get(caller.project.id, id).await?;
+        let mut found = match ended {
+            Some(ended) => Arc::unwrap_or_clone(ended),
+            None => self.service.reader.get(caller.project.id, id).await?,
+        };
         if known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Basic {
             found.texts = None;
         }

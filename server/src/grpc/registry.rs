@@ -229,8 +229,8 @@ impl Api for RegistryApi {
         request: Request<v1::SetActiveVersionRequest>,
     ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
         let activate = prompt::version_number(sent.version_number).map(PromptChange::Activate);
+        let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
         let changed = self.registry.change_prompt(project, &sent.name, sent.etag, activate, by).await;
         respond(changed.map(|changed| v1::SetActiveVersionResponse {
             active_version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
@@ -247,9 +247,9 @@ impl Api for RegistryApi {
         let set = async {
             let status = known("status", sent.status).map(prompt::wanted_status);
             let status = status.and_then(|status| required("status", status));
-            let (project, by) = (caller.project.id, WrittenBy::key(&caller));
             let set = prompt::version_number(sent.version_number)
                 .and_then(|number| status.map(|status| PromptChange::SetStatus(number, status)));
+            let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
             let changed = self.registry.change_prompt(project, &sent.name, sent.etag, set, by).await?;
             Ok(v1::SetVersionStatusResponse {
                 version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
@@ -265,7 +265,7 @@ impl Api for RegistryApi {
         request: Request<v1::ArchivePromptRequest>,
     ) -> Result<Response<v1::ArchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+        let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
         let changed = self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Archive), by).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
             prompt: Some(prompt::prompt(of)),
@@ -278,7 +278,7 @@ impl Api for RegistryApi {
         request: Request<v1::UnarchivePromptRequest>,
     ) -> Result<Response<v1::UnarchivePromptResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+        let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
         let changed =
             self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Unarchive), by).await;
         respond(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
@@ -294,7 +294,7 @@ impl Api for RegistryApi {
         let (caller, sent) = into_parts(request)?;
         let migrate = async {
             let mode = required("mode", prompt::mode_filter(known("mode", sent.mode)?))?;
-            let (project, by) = (caller.project.id, WrittenBy::key(&caller));
+            let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
             self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Migrate(mode)), by).await
         };
         respond(migrate.await.map(|changed| v1::MigratePromptModeResponse {

@@ -103,9 +103,10 @@ pub fn status(error: Error) -> Status {
     Status::with_error_details(code(parts.reason), message, details)
 }
 
-/// The name of a field as the contract has it: within `spec` where the error is about one.
+/// The name of a field as the contract has it: within `spec` where the error is about one. A variable is named as where it
+/// is missing, `variables.NAME`, whatever the request.
 fn named<'a>(parts: &ErrorParts, field: &'a str) -> Cow<'a, str> {
-    match parts.of_spec {
+    match parts.of_spec && !field.starts_with("variables.") {
         true => Cow::Owned(format!("spec.{field}")),
         false => Cow::Borrowed(field),
     }

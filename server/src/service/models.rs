@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prompt_ledger_domain::capabilities::ModelRequest;
+use prompt_ledger_domain::chat::{ChatMessage, ChatTemplateEntry};
 use prompt_ledger_domain::config::VersionConfig;
 use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violation, Violations};
-use prompt_ledger_domain::execution::Input;
+use prompt_ledger_domain::execution::{Input, Params};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::model::{Model, ModelRef};
 use prompt_ledger_domain::provider::ProviderTraits;
@@ -62,8 +63,8 @@ impl ModelService {
         Ok(model)
     }
 
-    /// For each content, warnings about the model that its config names: one that is not registered, or what it is known
-    /// not to do. After the first `DOUBTED_MODELS` models there are none.
+    /// For each content, warnings about the model that its config names: one that is not registered, what it is known not to
+    /// do, and what its provider does not take. After the first `DOUBTED_MODELS` models there are none.
     pub async fn doubts(&self, contents: &[Option<&VersionContent>]) -> Vec<Vec<String>> {
         let mut read: HashMap<&ModelRef, Option<Option<Arc<Model>>>> = HashMap::new();
         let mut doubts = Vec::with_capacity(contents.len());
@@ -78,9 +79,17 @@ impl ModelService {
                 read.insert(id, self.known(id).await.ok());
             }
             let known = read.get(id).and_then(Option::as_ref);
-            doubts.push(known.map(|model| doubts_of(content, id, model.as_deref())).unwrap_or_default());
+            let traits = self.providers.traits(&id.provider);
+            doubts.push(known.map(|model| doubts_of(content, id, model.as_deref(), traits)).unwrap_or_default());
         }
         doubts
+    }
+
+    /// The parameters that are sent to a model in place of these, as far as its provider is known.
+    pub async fn completed(&self, id: &ModelRef, params: Params) -> Result<Params> {
+        let Some(traits) = self.providers.traits(&id.provider) else { return Ok(params) };
+        let model = self.known(id).await?;
+        Ok(traits.completed(params, model.and_then(|model| model.max_tokens)))
     }
 
     async fn known(&self, id: &ModelRef) -> Result<Option<Arc<Model>>> {
@@ -119,17 +128,39 @@ impl ModelService {
     }
 }
 
-/// What is wrong with a content for the model that its config names; `model` is absent where it is not registered.
-fn doubts_of(content: &VersionContent, id: &ModelRef, model: Option<&Model>) -> Vec<String> {
-    let Some(model) = model else {
-        return vec![format!(
+/// What is wrong with a content for the model that its config names; `model` is absent where it is not registered, `traits`
+/// where its provider is not known.
+fn doubts_of(
+    content: &VersionContent,
+    id: &ModelRef,
+    model: Option<&Model>,
+    traits: Option<ProviderTraits>,
+) -> Vec<String> {
+    let unknown = model.is_none().then(|| {
+        format!(
             "config.model is {id}, which is not registered; executions are refused unless its provider takes any model"
-        )];
+        )
+    });
+    // A message for each entry, so that both have the same numbers.
+    let message = |entry: &ChatTemplateEntry| match entry {
+        ChatTemplateEntry::Message(message) => message.clone(),
+        ChatTemplateEntry::Placeholder(_) => ChatMessage::default(),
     };
-    let messages = content.chat().map(|chat| chat.messages().cloned().collect()).unwrap_or_default();
+    let messages = content.chat().map(|chat| chat.entries.iter().map(message).collect()).unwrap_or_default();
     let VersionConfig { params, tools, tool_choice, response_format, .. } = content.config.clone();
     let rules = AnswerRules { tools, tool_choice, response_format };
-    let checked = model.capabilities.check(&ModelRequest::new(&Input::Messages(messages), &params, &rules));
-    let violations = checked.err().map(|error| error.parts().violations.clone()).unwrap_or_default();
-    violations.into_iter().map(|Violation { field, description }| format!("{field} {description}: {id}")).collect()
+    let capabilities = model.map(|model| model.capabilities).unwrap_or_default();
+    let input = Input::Messages(messages);
+    let request = ModelRequest::new(&input, &params, &rules);
+    // What a protocol is that nobody knows refuses nothing.
+    let traits = traits.unwrap_or(ProviderTraits { kind: None, is_own_place: true });
+    let violations = traits.check(&request, &capabilities).err().map(|error| error.parts().violations.clone());
+    let doubt = |Violation { field, description }: Violation| match field.strip_prefix("messages[") {
+        Some(place) => {
+            let place = place.replacen(']', "].message", 1);
+            format!("chat_template.entries[{place} {description}: {id}")
+        }
+        None => format!("config.{field} {description}: {id}"),
+    };
+    unknown.into_iter().chain(violations.into_iter().flatten().map(doubt)).collect()
 }

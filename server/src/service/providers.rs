@@ -143,6 +143,17 @@ impl ProviderDirectory {
         }
     }
 
+    /// What a request may ask of an instance, configured here or told of by any process; absent where nothing knows the
+    /// name. The store is not asked.
+    pub fn traits(&self, name: &str) -> Option<ProviderTraits> {
+        let told = || self.others.as_ref().and_then(|others| others.of(name)).map(|told| told.traits);
+        match self.here.traits(name) {
+            Some((traits, true)) => Some(traits),
+            Some((traits, false)) => told().or(Some(traits)),
+            None => told(),
+        }
+    }
+
     /// Counts an execution that was queued, where no running worker has its provider. It waits for one.
     pub fn note_queued(&self, name: &str) {
         if !self.is_served(name) {

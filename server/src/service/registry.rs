@@ -13,13 +13,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prompt_ledger_domain::error::Error;
-use prompt_ledger_domain::field::Name;
+use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version};
 use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
 use prompt_ledger_domain::spec::SpecSelector;
-use prompt_ledger_domain::{Reason, Result};
+use prompt_ledger_domain::{Reason, Result, limits};
 use prompt_ledger_store::{
     Analytics, ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, Registry, ResolvedVersion,
 };
@@ -31,7 +31,7 @@ use self::prompt_caches::PromptCaches;
 pub use self::prompt_caches::{CachedPrompt, CachedVersion};
 pub use self::put::Put;
 pub use self::rendering::{RenderValues, render};
-pub use self::transfer::{Arriving, ArrivingVersion, ImportOptions};
+pub use self::transfer::{Arriving, ArrivingLabel, ArrivingReference, ArrivingVersion, ImportOptions};
 use super::Caller;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
@@ -45,10 +45,10 @@ pub struct WrittenBy {
 }
 
 impl WrittenBy {
-    /// By a key, for nobody that is named.
+    /// As a request names them.
     #[must_use]
-    pub fn key(caller: &Caller) -> Self {
-        Self { created_by: String::new(), key: caller.asking_key() }
+    pub fn new(caller: &Caller, created_by: String) -> Self {
+        Self { created_by, key: caller.asking_key() }
     }
 }
 
@@ -186,16 +186,15 @@ impl RegistryService {
         Ok(Resolved { found, template })
     }
 
-    /// The version of that number, which a label of the prompt points at; its status may not be the present one.
-    pub async fn labelled(&self, project: ProjectId, of: &Prompt, number: i32) -> Result<Arc<CachedVersion>> {
+    /// The version of a number or a hash, which name the same one for ever; its status may not be the present one.
+    pub async fn fixed(&self, project: ProjectId, of: &Prompt, selector: Selector) -> Result<Arc<CachedVersion>> {
         let read = async {
-            let Resolved { found, template } =
-                self.resolved(project, &of.name, &Selector::Number(number), None).await?;
+            let Resolved { found, template } = self.resolved(project, &of.name, &selector, None).await?;
             Ok(Some(CachedVersion { version: found.version, template }))
         };
-        let held = self.held.versions.get_or_read((of.id, number), CachedVersion::bytes, read).await?;
+        let held = self.held.versions.get_or_read((of.id, selector.clone()), CachedVersion::bytes, read).await?;
         self.held.make_room();
-        held.ok_or_else(|| Error::version_not_found(&of.name, &Selector::Number(number)))
+        held.ok_or_else(|| Error::version_not_found(&of.name, &selector))
     }
 
     /// The version of that number as it is stored: its template may not parse any more.
@@ -220,8 +219,9 @@ impl RegistryService {
             }
             Ok(_) => {}
         }
-        let WrittenBy { created_by, key } = by;
-        let asked = ChangeRequest { name: name.to_owned(), etag, change: change?, created_by, key };
+        let (change, WrittenBy { created_by, key }) = (change?, by);
+        let created_by = field::text("created_by", created_by, limits::SHORT_TEXT_BYTES)?;
+        let asked = ChangeRequest { name: name.to_owned(), etag, change, created_by, key };
         let changed = self.store.change(project, asked).await?;
         self.note(project, &changed.prompt, changed.revision);
         Ok(changed)

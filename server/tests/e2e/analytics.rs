@@ -41,7 +41,7 @@ async fn an_overview_has_both_modes_and_their_sum() {
     let (ledger, model) = ledger_with_model().await;
     let [first, second, third] = three(&ledger, &model).await;
     ledger.active("old", "hello").await;
-    let archive = v1::ArchivePromptRequest { name: "old".into(), etag: None };
+    let archive = v1::ArchivePromptRequest { name: "old".into(), etag: None, ..v1::ArchivePromptRequest::default() };
     ledger.registry().archive_prompt(archive).await.unwrap();
     let told = overview(&ledger, GetPromptAnalyticsRequest::default()).await;
     let summary = told.summary.unwrap();

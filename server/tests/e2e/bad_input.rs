@@ -274,8 +274,8 @@ async fn wrong_fields_of_a_spec_are_named() {
         (v1::ExecutionSpec { max_retries: Some(4), ..good.clone() }, "spec.max_retries"),
         (v1::ExecutionSpec { messages: vec![message], ..good.clone() }, "spec.messages"),
         (v1::ExecutionSpec { params: Some(params), ..good.clone() }, "spec.params.temperature"),
-        (v1::ExecutionSpec { variables: number(f64::NAN), ..good.clone() }, "spec.variables.n"),
-        (v1::ExecutionSpec { variables: number(1e300), ..good.clone() }, "spec.variables.n"),
+        (v1::ExecutionSpec { variables: number(f64::NAN), ..good.clone() }, "variables.n"),
+        (v1::ExecutionSpec { variables: number(1e300), ..good.clone() }, "variables.n"),
         (
             v1::ExecutionSpec { timeout: Some(prost_types::Duration { seconds: -1, nanos: 0 }), ..good.clone() },
             "spec.timeout",
@@ -316,6 +316,11 @@ async fn wrong_pages_and_filters_are_refused() {
     }
     let negative = v1::ListPromptsRequest { page_size: -1, ..v1::ListPromptsRequest::default() };
     assert_eq!(wrong_fields(ledger.registry().list_prompts(negative).await), ["page_size"]);
-    let zero = v1::SetActiveVersionRequest { name: "greet".into(), version_number: 0, etag: None };
+    let zero = v1::SetActiveVersionRequest {
+        name: "greet".into(),
+        version_number: 0,
+        etag: None,
+        ..v1::SetActiveVersionRequest::default()
+    };
     assert_eq!(wrong_fields(ledger.registry().set_active_version(zero).await), ["version_number"]);
 }

@@ -43,7 +43,12 @@ fn opaque(name: &str, text: &str) -> v1::CodePrompt {
 }
 
 pub(crate) async fn migrate(ledger: &Ledger, mode: v1::PromptMode) {
-    let to = v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+    let to = v1::MigratePromptModeRequest {
+        name: "greet".into(),
+        mode: mode.into(),
+        etag: None,
+        ..v1::MigratePromptModeRequest::default()
+    };
     ledger.registry().migrate_prompt_mode(to).await.unwrap();
 }
 
@@ -99,7 +104,15 @@ async fn a_dry_run_is_refused_as_the_batch_would_be() {
     use Code::{FailedPrecondition, InvalidArgument};
     let ledger = ledger().start().await;
     ledger.carry(vec![carried("greet", "Hi"), carried("old", "Hi")]).await;
-    ledger.registry().archive_prompt(v1::ArchivePromptRequest { name: "old".into(), etag: None }).await.unwrap();
+    ledger
+        .registry()
+        .archive_prompt(v1::ArchivePromptRequest {
+            name: "old".into(),
+            etag: None,
+            ..v1::ArchivePromptRequest::default()
+        })
+        .await
+        .unwrap();
     let before = stored(&ledger).await;
     let hashed = v1::CodePrompt { template_hash: "0".repeat(64), ..carried("greet", "A") };
     for (wrong, code, reason) in [
@@ -278,7 +291,15 @@ async fn the_same_text_under_another_format_is_refused() {
 async fn an_archived_prompt_rejects_the_batch() {
     let ledger = ledger().start().await;
     ledger.carry(vec![carried("greet", "one")]).await;
-    ledger.registry().archive_prompt(v1::ArchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    ledger
+        .registry()
+        .archive_prompt(v1::ArchivePromptRequest {
+            name: "greet".into(),
+            etag: None,
+            ..v1::ArchivePromptRequest::default()
+        })
+        .await
+        .unwrap();
     for text in ["one", "two"] {
         let refusal = register(&ledger, batch(vec![carried("new", "N"), carried("greet", text)])).await;
         refused(refusal, Code::FailedPrecondition, "PROMPT_ARCHIVED");

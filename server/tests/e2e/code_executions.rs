@@ -275,7 +275,15 @@ async fn what_keeps_a_prompt_in_code_from_being_executed_is_said() {
     let selector = Some(execution_spec::Selector::VersionNumber(1));
     run(&ledger, v1::ExecutionSpec { selector, ..spec("draft", &[]) }).await.unwrap();
     ledger.carry(vec![carried("greet", "Hi")]).await;
-    ledger.registry().archive_prompt(v1::ArchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    ledger
+        .registry()
+        .archive_prompt(v1::ArchivePromptRequest {
+            name: "greet".into(),
+            etag: None,
+            ..v1::ArchivePromptRequest::default()
+        })
+        .await
+        .unwrap();
     refused(run(&ledger, spec("greet", &[])).await, Code::FailedPrecondition, "PROMPT_ARCHIVED");
     let none = v1::ExecuteCodePromptRequest { spec: None, mode: 0 };
     assert_eq!(wrong_fields(ledger.code().execute_code_prompt(none).await), ["spec"]);

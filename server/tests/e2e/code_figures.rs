@@ -111,7 +111,15 @@ async fn both_modes(ledger: &Ledger, model: &FakeModel) {
     ledger.run_code(spec("c2", &[])).await;
     let priceless = Some(v1::ModelRef { provider: "openai".into(), model_name: "mine".into() });
     ledger.run_code(v1::ExecutionSpec { model: priceless, ..spec("old", &[]) }).await;
-    ledger.registry().archive_prompt(v1::ArchivePromptRequest { name: "old".into(), etag: None }).await.unwrap();
+    ledger
+        .registry()
+        .archive_prompt(v1::ArchivePromptRequest {
+            name: "old".into(),
+            etag: None,
+            ..v1::ArchivePromptRequest::default()
+        })
+        .await
+        .unwrap();
     ledger.run(spec("f1", &[])).await;
 }
 
@@ -208,7 +216,12 @@ async fn executions_count_under_the_mode_that_their_prompt_had() {
     ledger.active("greet", "hello").await;
     ledger.run(spec("greet", &[])).await;
     let mode = PromptMode::Tracking.into();
-    let moved = v1::MigratePromptModeRequest { name: "greet".into(), mode, etag: None };
+    let moved = v1::MigratePromptModeRequest {
+        name: "greet".into(),
+        mode,
+        etag: None,
+        ..v1::MigratePromptModeRequest::default()
+    };
     ledger.registry().migrate_prompt_mode(moved).await.unwrap();
     ledger.run_code(spec("greet", &[])).await;
     let told = overview(&ledger, v1::GetPromptAnalyticsRequest::default()).await;

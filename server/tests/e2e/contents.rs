@@ -139,6 +139,35 @@ async fn a_preview_shows_exactly_what_would_be_sent() {
 }
 
 #[tokio::test]
+async fn a_preview_shows_the_limit_that_a_provider_requires() {
+    let ledger = ledger().start().await;
+    let put = v1::PutModelRequest {
+        provider: "anthropic".into(),
+        model_name: "short".into(),
+        max_tokens: Some(99),
+        ..v1::PutModelRequest::default()
+    };
+    ledger.registry().put_model(put).await.unwrap();
+    for (provider, model, own, shown) in [
+        ("anthropic", "short", None, Some(99)),
+        ("anthropic", "short", Some(7), Some(7)),
+        ("anthropic", "unregistered", None, Some(4096)),
+        ("echo", "small", None, None),
+        ("nobody", "unregistered", None, None),
+    ] {
+        let params = v1::ModelParams { max_new_tokens: own, temperature: Some(0.0), ..v1::ModelParams::default() };
+        let model = Some(v1::ModelRef { provider: provider.into(), model_name: model.into() });
+        let tuned = v1::VersionConfig { model, params: Some(params), ..v1::VersionConfig::default() };
+        let template = Some(v1::prompt_draft::Template::TemplateSource("Hi".into()));
+        let draft = v1::PromptDraft { template, config: Some(tuned) };
+        let selector = Some(render_prompt_request::Selector::Draft(draft));
+        let request = v1::RenderPromptRequest { selector, ..v1::RenderPromptRequest::default() };
+        let sent_with = ledger.registry().render_prompt(request).await.unwrap().into_inner().config.unwrap();
+        assert_eq!(sent_with.params.unwrap().max_new_tokens, shown, "{provider} {own:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_nobody_may_have_meant_is_put_with_a_warning() {
     let ledger = ledger().start().await;
     let named = |model: &str| {
@@ -150,7 +179,7 @@ async fn what_nobody_may_have_meant_is_put_with_a_warning() {
     let unknown = warnings(named("gpt-zero")).await;
     assert!(unknown.len() == 1 && unknown[0].contains("openai/gpt-zero, which is not registered"), "{unknown:?}");
     let cannot = warnings(named("o3")).await;
-    assert!(cannot.len() == 1 && cannot[0].starts_with("params.temperature"), "{cannot:?}");
+    assert!(cannot.len() == 1 && cannot[0].starts_with("config.params.temperature"), "{cannot:?}");
     let carry = async |config| {
         let template = Some(v1::code_prompt::Template::ChatTemplate(conversation()));
         let told = ledger
@@ -161,6 +190,23 @@ async fn what_nobody_may_have_meant_is_put_with_a_warning() {
     };
     assert_eq!(carry(named("gpt-4o")).await, [""; 0]);
     assert_eq!((carry(named("gpt-zero")).await, carry(named("o3")).await), (unknown, cannot));
+    let claude = |form: v1::response_format::Format| {
+        let model = Some(v1::ModelRef { provider: "anthropic".into(), model_name: "claude-sonnet-4-5".into() });
+        let response_format = Some(v1::ResponseFormat { format: Some(form) });
+        Some(v1::VersionConfig { model, params: None, response_format, ..config() })
+    };
+    let object = claude(v1::response_format::Format::JsonObject(v1::JsonObject {}));
+    let inexpressible = warnings(object).await;
+    assert!(
+        inexpressible.len() == 1 && inexpressible[0].starts_with("config.response_format.json_object Anthropic"),
+        "{inexpressible:?}"
+    );
+    let named = v1::ChatMessage { name: "ada".into(), ..message("user", "Hi") };
+    let placed = chat(vec![Entry::Placeholder("history".into()), Entry::Message(named)]);
+    let model = Some(v1::ModelRef { provider: "anthropic".into(), model_name: "claude-sonnet-4-5".into() });
+    let tuned = v1::VersionConfig { model, ..v1::VersionConfig::default() };
+    let named = written(&ledger, put_chat("named", placed, Some(tuned))).await.warnings;
+    assert!(named.len() == 1 && named[0].starts_with("chat_template.entries[1].message.name"), "{named:?}");
     let lost = warnings(None).await;
     assert!(lost.len() == 1 && lost[0].contains("has a config and this one has none"), "{lost:?}");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prompt_ledger_proto::v1;
-use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, carried, spec};
 use prompt_ledger_testkit::values::variables;
 use prompt_ledger_testkit::watch_record::WatchRecord;
@@ -222,6 +222,94 @@ async fn what_a_tool_said_goes_back_to_the_model() {
     let sent = &fake.last_request().body["messages"];
     assert_eq!(sent[2]["tool_calls"][0]["function"]["arguments"], "{\"city\": \"Köln\"}");
     assert_eq!((&sent[3]["role"], &sent[3]["tool_call_id"]), (&json!("tool"), &json!("call_a")));
+}
+
+/// An answer of Anthropic's as a stream: a text, then a call whose input comes in pieces.
+fn anthropic_call() -> Vec<String> {
+    let block =
+        |index: i32, block: Value| json!({"type": "content_block_start", "index": index, "content_block": block});
+    let delta = |index: i32, delta: Value| json!({"type": "content_block_delta", "index": index, "delta": delta});
+    let json = |partial: &str| delta(1, json!({"type": "input_json_delta", "partial_json": partial}));
+    let events = [
+        json!({"type": "message_start", "message": {"id": "msg_1", "model": "claude", "content": []}}),
+        block(0, json!({"type": "text", "text": ""})),
+        delta(0, json!({"type": "text_delta", "text": "Let me see."})),
+        block(1, json!({"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {}})),
+        json("{\"city\""),
+        json(": \"Köln\"}"),
+        json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 7}}),
+        json!({"type": "message_stop"}),
+    ];
+    events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_chat_with_tools_goes_to_anthropic_and_back_again() {
+    let fake = FakeModel::start().await;
+    let ledger = ledger()
+        .env("PROVIDER_CLAUDE_KIND", "anthropic")
+        .env("PROVIDER_CLAUDE_BASE_URL", fake.anthropic_url())
+        .start()
+        .await;
+    let claude = v1::ModelRef { provider: "claude".into(), model_name: "small".into() };
+    let tuned = v1::VersionConfig { model: Some(claude), params: None, ..config() };
+    written(&ledger, put_chat("ask", conversation(), Some(tuned))).await;
+    fake.next(Reply::events(anthropic_call()));
+    let record = WatchRecord::whole(&mut ledger.stream(asked("Weather?")).await).await;
+    let ended = record.ended.unwrap();
+    let body = fake.last_request().body;
+    assert_eq!((&body["system"], &body["messages"][0]["role"]), (&json!("Answer as a pirate."), &json!("user")));
+    assert_eq!((&body["tools"][0]["name"], &body["max_tokens"]), (&json!("weather"), &json!(4096)));
+    assert_eq!(body["tools"][0]["input_schema"]["properties"]["city"]["type"], "string");
+    let call = v1::ToolCall { id: "toolu_1".into(), name: "weather".into(), arguments: "{\"city\": \"Köln\"}".into() };
+    assert_eq!((&record.calls[..], &*record.text), (&[call.clone()][..], "Let me see."));
+    assert_eq!((&ended.response_tool_calls[..], &*ended.finish_reason), (&[call.clone()][..], "tool_calls"));
+    assert_eq!((ended.response_tokens, &*ended.response_model), (Some(7), "claude"));
+    let history = json!([
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": ended.response_text, "tool_calls": [
+            {"id": call.id, "name": call.name, "arguments": call.arguments}]},
+        {"role": "tool", "content": "rain", "tool_call_id": "toolu_1"},
+    ]);
+    let values = json!({"style": "a pirate", "question": "So?", "history": history});
+    fake.next(Reply::answer("Wet."));
+    let ran = ledger.run(v1::ExecutionSpec { variables: Some(variables(&values)), ..spec("ask", &[]) }).await;
+    assert_eq!(ran.response_text, "Wet.");
+    let sent = &fake.last_request().body["messages"];
+    assert_eq!(
+        sent[1]["content"][1],
+        json!({"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Köln"}})
+    );
+    let told = json!([
+        {"type": "tool_result", "tool_use_id": "toolu_1", "content": "rain"},
+        {"type": "text", "text": "So?"},
+    ]);
+    assert_eq!((&sent[2]["role"], &sent[2]["content"]), (&json!("user"), &told));
+}
+
+#[tokio::test]
+async fn what_was_asked_for_before_a_failure_or_a_cancellation_is_recorded() {
+    let (ledger, fake) = ledger_with_model().await;
+    written(&ledger, put_chat("ask", conversation(), Some(config()))).await;
+    let spec = || v1::ExecutionSpec { model: Some(model("small")), ..asked("Weather?") };
+    let half = || parallel().into_iter().take(3);
+    let call = v1::ToolCall { id: "call_a".into(), name: "weather".into(), arguments: "{\"city\"".into() };
+    fake.next(Reply::events(half()));
+    let failed = ledger.run(spec()).await;
+    assert_eq!((failed.status(), &*failed.error_type), (v1::ExecutionStatus::Failed, "connection"));
+    assert_eq!((&*failed.response_text, &failed.response_tool_calls[..]), ("Let me see.", &[call.clone()][..]));
+    let never = Gate::new();
+    fake.next(Reply::events(parallel()).held_after(3, &never));
+    let id = ledger.submit(v1::ExecutionSpec { stream_text: Some(true), ..spec() }).await;
+    let mut stream = ledger.watch(&id, 0).await.unwrap();
+    let mut record = WatchRecord::new();
+    record.read(&mut stream, |record| record.calls == [call.clone()]).await;
+    let cancel = v1::CancelExecutionRequest { execution_id: id, reason: "enough".into() };
+    ledger.executions().cancel_execution(cancel).await.unwrap();
+    record.finish(&mut stream).await;
+    let ended = record.ended.unwrap();
+    assert_eq!(ended.status(), v1::ExecutionStatus::Canceled);
+    assert_eq!((&*ended.response_text, &ended.response_tool_calls[..]), ("Let me see.", &[call][..]));
 }
 
 #[tokio::test]

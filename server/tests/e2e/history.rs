@@ -95,7 +95,12 @@ async fn a_history_in_code_counts_every_execution_whatever_became_of_it() {
     let whole = [(2, Some(1)), (1, Some(5))];
     assert_eq!(counts(&history(&ledger, of("greet")).await.unwrap()), whole, "failed, canceled and still running");
     let mode = v1::PromptMode::Full.into();
-    let moved = v1::MigratePromptModeRequest { name: "greet".into(), mode, etag: None };
+    let moved = v1::MigratePromptModeRequest {
+        name: "greet".into(),
+        mode,
+        etag: None,
+        ..v1::MigratePromptModeRequest::default()
+    };
     ledger.registry().migrate_prompt_mode(moved).await.unwrap();
     let found = history(&ledger, of("greet")).await.unwrap();
     assert_eq!((found.mode(), found.current_version, counts(&found)), (v1::PromptMode::Full, Some(1), whole.into()));

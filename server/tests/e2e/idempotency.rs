@@ -54,7 +54,7 @@ async fn the_key_is_looked_up_before_version_variables_and_limits() {
     ledger.active("greet", "hello").await;
     let id = run(&ledger, keyed("k")).await.execution.unwrap().execution_id;
     ledger.active("greet", "hello {{name}}").await;
-    let archive = v1::ArchivePromptRequest { name: "greet".into(), etag: None };
+    let archive = v1::ArchivePromptRequest { name: "greet".into(), etag: None, ..v1::ArchivePromptRequest::default() };
     ledger.registry().archive_prompt(archive).await.unwrap();
     let again = run(&ledger, keyed("k")).await;
     assert_eq!((again.reused, again.execution.unwrap().execution_id), (true, id));

@@ -153,7 +153,8 @@ async fn a_demo_that_fails_does_not_end_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger().data_dir(folder.path()).start().await;
     ledger.active("demo-greeting", "hello").await;
-    let archive = v1::ArchivePromptRequest { name: "demo-greeting".into(), etag: None };
+    let archive =
+        v1::ArchivePromptRequest { name: "demo-greeting".into(), etag: None, ..v1::ArchivePromptRequest::default() };
     ledger.registry().archive_prompt(archive).await.unwrap();
     ledger.terminate().await;
     let said = demo(folder.path()).await;

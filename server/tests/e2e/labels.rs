@@ -97,6 +97,7 @@ async fn a_label_that_is_none_is_refused() {
         version_number: 1,
         status: v1::VersionStatus::Deprecated.into(),
         etag: None,
+        ..v1::SetVersionStatusRequest::default()
     };
     refused(ledger.registry().set_version_status(deprecate).await, Code::FailedPrecondition, "VERSION_IN_USE");
     ledger.carry(vec![carried("tracked", "x")]).await;
@@ -194,7 +195,70 @@ async fn metadata_is_written_without_the_content_in_both_modes() {
         assert_eq!((&*cleared.owner_team, cleared.tags.len()), ("shop", 0));
         assert_eq!(wrong_fields(updated(update(&[])).await), ["update_mask"]);
         assert_eq!(wrong_fields(updated(update(&["name"])).await), ["update_mask.paths[0]"]);
+        let stale = v1::UpdatePromptRequest { etag: Some(one.etag), ..update(&["owner_team"]) };
+        refused(updated(stale).await, Code::Aborted, "ETAG_MISMATCH");
+        let archive = v1::ArchivePromptRequest { name: name.into(), ..v1::ArchivePromptRequest::default() };
+        ledger.registry().archive_prompt(archive).await.unwrap();
+        refused(updated(update(&["owner_team"])).await, Code::FailedPrecondition, "PROMPT_ARCHIVED");
+        let got = v1::GetPromptRequest { name: name.into(), min_revision: None };
+        let kept = ledger.registry().get_prompt(got).await.unwrap().into_inner().prompt.unwrap();
+        assert_eq!((&*kept.description, &*kept.owner_team, kept.tags.len()), ("says hello", "shop", 0));
     }
+}
+
+#[tokio::test]
+async fn every_change_tells_who_made_it() {
+    let ledger = three().await;
+    let by = || "ada".to_owned();
+    let mut registry = ledger.registry();
+    let (name, etag) = ("greet".to_owned(), None);
+    let activate =
+        v1::SetActiveVersionRequest { name: name.clone(), version_number: 1, etag: etag.clone(), created_by: by() };
+    let status = v1::SetVersionStatusRequest {
+        name: name.clone(),
+        version_number: 2,
+        status: v1::VersionStatus::Deprecated.into(),
+        etag: etag.clone(),
+        created_by: by(),
+    };
+    let archive = v1::ArchivePromptRequest { name: name.clone(), etag: etag.clone(), created_by: by() };
+    let unarchive = v1::UnarchivePromptRequest { name: name.clone(), etag: etag.clone(), created_by: by() };
+    let migrate = v1::MigratePromptModeRequest {
+        name: name.clone(),
+        mode: v1::PromptMode::Tracking.into(),
+        etag,
+        created_by: by(),
+    };
+    let long = "x".repeat(256);
+    let unnamed = v1::SetActiveVersionRequest { created_by: long.clone(), ..activate.clone() };
+    assert_eq!(wrong_fields(registry.set_active_version(unnamed).await), ["created_by"]);
+    let unnamed = v1::ArchivePromptRequest { created_by: long, ..archive.clone() };
+    assert_eq!(wrong_fields(registry.archive_prompt(unnamed).await), ["created_by"]);
+    registry.set_active_version(activate).await.unwrap();
+    registry.set_version_status(status).await.unwrap();
+    registry.archive_prompt(archive).await.unwrap();
+    registry.unarchive_prompt(unarchive).await.unwrap();
+    registry.migrate_prompt_mode(migrate).await.unwrap();
+    let asked = v1::ListPromptChangesRequest { name, page_size: 5, ..Default::default() };
+    let log = registry.list_prompt_changes(asked).await.unwrap().into_inner().changes;
+    use v1::PromptChangeKind::{Activated, Archived, ModeMigrated, Status as StatusChange, Unarchived};
+    let told: Vec<_> = log.iter().map(|entry| (entry.kind(), &*entry.created_by)).collect();
+    assert_eq!(told, [ModeMigrated, Unarchived, Archived, StatusChange, Activated].map(|kind| (kind, "ada")));
+}
+
+#[tokio::test]
+async fn a_label_on_a_deprecated_version_is_refused_where_it_stands() {
+    let ledger = three().await;
+    let status = v1::SetVersionStatusRequest {
+        name: "greet".into(),
+        version_number: 1,
+        status: v1::VersionStatus::Deprecated.into(),
+        ..v1::SetVersionStatusRequest::default()
+    };
+    ledger.registry().set_version_status(status).await.unwrap();
+    assert_eq!(wrong_fields(set(&ledger, "production", 1).await), ["version_number"]);
+    let labelled = v1::PutPromptRequest { labels: vec!["a".into(), "b".into()], ..put("greet", "one") };
+    assert_eq!(wrong_fields(ledger.registry().put_prompt(labelled).await), ["labels[0]"]);
 }
 
 #[tokio::test]
@@ -218,6 +282,15 @@ async fn many_prompts_are_read_at_once_by_a_label() {
     assert_eq!(active.found[0].version.as_ref().unwrap().version_number, 3);
     assert_eq!(wrong_fields(batch(&[], "").await), ["names"]);
     assert_eq!(wrong_fields(batch(&["greet", "greet"], "").await), ["names[1]"]);
+    let large: Vec<_> = (0..13).map(|i| format!("large{i:02}")).collect();
+    for name in &large {
+        ledger.active(name, &"x".repeat(190 * 1024)).await;
+    }
+    let large: Vec<_> = large.iter().map(|name| &**name).collect();
+    let first = batch(&large, "").await.unwrap();
+    assert_eq!((first.found.len(), &first.left_out[..]), (11, &["large11".to_owned(), "large12".to_owned()][..]));
+    let rest = batch(&large[11..], "").await.unwrap();
+    assert_eq!((rest.found.len(), rest.left_out.len(), rest.missing.len()), (2, 0, 0));
 }
 
 #[tokio::test]

@@ -43,8 +43,19 @@ fn closed_to_tracking(ledger: &Ledger, name: &str) -> Vec<Case> {
     const EXECUTE: &str = "CodeRegistrationService.ExecuteCodePrompt";
     let case = |rpc, use_rpc, calling| Case { rpc, calling, use_rpc };
     let execution = || Some(hopeless(name));
-    let status = |status| v1::SetVersionStatusRequest { name: name.into(), version_number: -1, status, etag: None };
-    let activate = v1::SetActiveVersionRequest { name: name.into(), version_number: -1, etag: Some("stale".into()) };
+    let status = |status| v1::SetVersionStatusRequest {
+        name: name.into(),
+        version_number: -1,
+        status,
+        etag: None,
+        ..v1::SetVersionStatusRequest::default()
+    };
+    let activate = v1::SetActiveVersionRequest {
+        name: name.into(),
+        version_number: -1,
+        etag: Some("stale".into()),
+        ..v1::SetActiveVersionRequest::default()
+    };
     let invalid =
         v1::PutPromptRequest { owner_team: Some("x".repeat(300)), etag: Some("stale".into()), ..put(name, "{{") };
     vec![
@@ -165,7 +176,7 @@ async fn every_rpc_of_the_other_mode_is_closed_before_anything_else_is_said() {
 }
 
 async fn archive(ledger: &Ledger, name: &str) -> v1::Prompt {
-    let request = v1::ArchivePromptRequest { name: name.into(), etag: None };
+    let request = v1::ArchivePromptRequest { name: name.into(), etag: None, ..v1::ArchivePromptRequest::default() };
     ledger.registry().archive_prompt(request).await.unwrap().into_inner().prompt.unwrap()
 }
 
@@ -213,7 +224,8 @@ async fn an_archived_prompt_of_either_mode_is_read_and_previewed_but_not_execute
         }
         is_readable(&ledger, &sent).await;
 
-        let back = v1::UnarchivePromptRequest { name: name.into(), etag: None };
+        let back =
+            v1::UnarchivePromptRequest { name: name.into(), etag: None, ..v1::UnarchivePromptRequest::default() };
         let back = ledger.registry().unarchive_prompt(back).await.unwrap().into_inner().prompt.unwrap();
         assert_eq!((back.archived_at, listed(&ledger, mode, false).await), (None, vec![name.to_owned()]));
         for calling in executing(&ledger, mode, &sent) {
@@ -245,7 +257,12 @@ async fn is_readable(ledger: &Ledger, sent: &v1::ExecutionSpec) {
 }
 
 fn to(mode: v1::PromptMode, etag: Option<String>) -> v1::MigratePromptModeRequest {
-    v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag }
+    v1::MigratePromptModeRequest {
+        name: "greet".into(),
+        mode: mode.into(),
+        etag,
+        ..v1::MigratePromptModeRequest::default()
+    }
 }
 
 #[tokio::test]
@@ -294,12 +311,24 @@ async fn what_keeps_a_prompt_from_moving_is_said() {
     ledger.carry(vec![carried("greet", "A")]).await;
     archive(&ledger, "greet").await;
     refused(registry.migrate_prompt_mode(to(Full, None)).await, Code::FailedPrecondition, "PROMPT_ARCHIVED");
-    registry.unarchive_prompt(v1::UnarchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    registry
+        .unarchive_prompt(v1::UnarchivePromptRequest {
+            name: "greet".into(),
+            etag: None,
+            ..v1::UnarchivePromptRequest::default()
+        })
+        .await
+        .unwrap();
     let moved = registry.migrate_prompt_mode(to(Full, None)).await.unwrap().into_inner();
     assert_eq!(moved.prompt.unwrap().mode(), Full);
 
     // An opaque template is for code alone: it can be neither activated nor executed here.
-    let activate = v1::SetActiveVersionRequest { name: "greet".into(), version_number: 1, etag: None };
+    let activate = v1::SetActiveVersionRequest {
+        name: "greet".into(),
+        version_number: 1,
+        etag: None,
+        ..v1::SetActiveVersionRequest::default()
+    };
     refused(registry.set_active_version(activate).await, Code::FailedPrecondition, "TEMPLATE_OPAQUE");
     let selector = Some(execution_spec::Selector::VersionNumber(1));
     let run = v1::RunExecutionRequest { spec: Some(v1::ExecutionSpec { selector, ..spec("greet", &[]) }) };

@@ -22,7 +22,12 @@ async fn get(ledger: &Ledger) -> v1::GetPromptResponse {
 }
 
 fn to(number: i32) -> v1::SetActiveVersionRequest {
-    v1::SetActiveVersionRequest { name: "greet".into(), version_number: number, etag: None }
+    v1::SetActiveVersionRequest {
+        name: "greet".into(),
+        version_number: number,
+        etag: None,
+        ..v1::SetActiveVersionRequest::default()
+    }
 }
 
 fn set(number: i32, status: v1::VersionStatus) -> v1::SetVersionStatusRequest {
@@ -190,7 +195,14 @@ async fn an_archived_prompt_is_out_of_lists_and_not_executable_but_readable() {
     let ledger = ledger().start().await;
     ledger.active("greet", "hello").await;
     let mut registry = ledger.registry();
-    registry.archive_prompt(v1::ArchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    registry
+        .archive_prompt(v1::ArchivePromptRequest {
+            name: "greet".into(),
+            etag: None,
+            ..v1::ArchivePromptRequest::default()
+        })
+        .await
+        .unwrap();
 
     assert!(get(&ledger).await.prompt.unwrap().archived_at.is_some());
     let list = |include_archived| v1::ListPromptsRequest { include_archived, ..v1::ListPromptsRequest::default() };
@@ -202,7 +214,14 @@ async fn an_archived_prompt_is_out_of_lists_and_not_executable_but_readable() {
     let create = v1::PutPromptRequest { create_only: true, ..put("greet", "new") };
     refused(registry.put_prompt(create).await, Code::AlreadyExists, "PROMPT_EXISTS");
 
-    registry.unarchive_prompt(v1::UnarchivePromptRequest { name: "greet".into(), etag: None }).await.unwrap();
+    registry
+        .unarchive_prompt(v1::UnarchivePromptRequest {
+            name: "greet".into(),
+            etag: None,
+            ..v1::UnarchivePromptRequest::default()
+        })
+        .await
+        .unwrap();
     assert_eq!(ledger.run(spec("greet", &[])).await.status(), v1::ExecutionStatus::Succeeded);
 }
 

@@ -87,6 +87,29 @@ async fn a_call_that_outlasts_the_grace_is_aborted_and_recorded() {
 }
 
 #[tokio::test]
+async fn who_waits_for_an_end_is_answered_with_the_present_state_when_a_drain_begins() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "hello").await;
+    let gate = Gate::new();
+    model.next(Reply::answer("late").held(&gate));
+    let id = ledger.submit(spec("greet", &[])).await;
+    model.wait_for_calls(1).await;
+    let mut executions = ledger.executions();
+    let wait = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let get = v1::GetExecutionRequest { execution_id: id.clone(), wait, ..v1::GetExecutionRequest::default() };
+    let waiting = tokio::spawn(async move { executions.get_execution(get).await });
+    // It waits: a call behind it on its connection is answered.
+    let short = v1::GetExecutionRequest { execution_id: id.clone(), ..v1::GetExecutionRequest::default() };
+    ledger.executions().get_execution(short).await.unwrap();
+    ledger.signal("TERM");
+    let found = waiting.await.unwrap().unwrap().into_inner().execution.unwrap();
+    assert_eq!((&found.execution_id, found.status()), (&id, v1::ExecutionStatus::Running));
+    gate.open();
+    let ended = ledger.ended().await;
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_call_that_waits_for_anothers_execution_ends_and_finds_it_again() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;

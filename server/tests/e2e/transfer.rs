@@ -1,7 +1,7 @@
 //! Export and import, over a connection.
 
 use prompt_ledger_proto::v1;
-use prompt_ledger_testkit::ledger::{Ledger, carried, put};
+use prompt_ledger_testkit::ledger::{Ledger, carried, put, spec};
 use tonic::Code;
 
 use super::contents::{config, conversation, put_chat, written};
@@ -74,8 +74,8 @@ async fn prompts_go_to_another_ledger_as_they_are() {
     let moving = v1::ImportPromptsRequest { set_active: true, set_labels: true, ..of(all.clone()) };
     let again = imported(&two, moving).await;
     let unchanged = v1::ImportAction::Unchanged;
-    assert_eq!(actions(&again)[..3], [("ask", unchanged), ("carried", unchanged), ("greet", unchanged)]);
-    assert_eq!((again[3].action(), &*again[3].error_reason), (v1::ImportAction::Refused, "PROMPT_ARCHIVED"));
+    let expected = [("ask", unchanged), ("carried", unchanged), ("greet", unchanged), ("old", unchanged)];
+    assert_eq!(actions(&again), expected);
     assert_eq!(exported(&two, &[]).await, all, "a repeat changes nothing");
     refused(
         two.registry().export_prompts(v1::ExportPromptsRequest { names: vec!["none".into()] }).await,
@@ -100,7 +100,19 @@ async fn what_is_wrong_with_a_prompt_keeps_no_other_out() {
         ("INVALID_FIELD", changed(|prompt| prompt.versions[0].version_number = 2)),
         ("INVALID_FIELD", changed(|prompt| prompt.versions[0].status = 0)),
         ("INVALID_FIELD", changed(|prompt| prompt.active_version_number = Some(9))),
+        ("INVALID_FIELD", changed(|prompt| prompt.active_checksum_hash = "0".repeat(64))),
+        ("INVALID_FIELD", changed(|prompt| prompt.active_checksum_hash = "a\0b".into())),
+        (
+            "INVALID_FIELD",
+            changed(|prompt| (prompt.active_version_number, prompt.active_checksum_hash) = (Some(9), "".into())),
+        ),
+        (
+            "INVALID_FIELD",
+            changed(|prompt| (prompt.active_version_number, prompt.active_checksum_hash) = (None, "0".repeat(64))),
+        ),
+        ("INVALID_FIELD", changed(|prompt| prompt.more_follows = true)),
         ("INVALID_FIELD", changed(|prompt| prompt.labels[0].version_number = 9)),
+        ("INVALID_FIELD", changed(|prompt| prompt.labels[0].checksum_hash = "0".repeat(64))),
         ("INVALID_FIELD", changed(|prompt| prompt.labels[0].label = "latest".into())),
         ("INVALID_FIELD", changed(|prompt| prompt.labels[0].set_by = "a\0b".into())),
         ("INVALID_FIELD", changed(|prompt| prompt.labels[0].set_by = "a".repeat(1_000_000))),
@@ -136,24 +148,82 @@ async fn what_is_wrong_with_a_prompt_keeps_no_other_out() {
     assert_eq!(wrong_fields(two.registry().import_prompts(of(vec![all[0].clone(); 101])).await), ["prompts"]);
 }
 
+/// 15 versions, more than one message holds; the first one is active and labelled, and so is one of the second message.
+async fn long(ledger: &Ledger) {
+    for version in 0..15 {
+        let text = format!("{version}{}", "x".repeat(190 * 1024));
+        let labels = match version {
+            0 => vec!["production".into(), "eu".into()],
+            14 => vec!["canary".into()],
+            _ => vec![],
+        };
+        let set_active = version == 0;
+        written(ledger, v1::PutPromptRequest { labels, set_active, ..put("long", &text) }).await;
+    }
+    let archive = v1::ArchivePromptRequest { name: "long".into(), ..v1::ArchivePromptRequest::default() };
+    ledger.registry().archive_prompt(archive).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_prompt_too_large_for_one_message_comes_in_several() {
     let (one, two) = (ledger().start().await, ledger().start().await);
-    for version in 0..15 {
-        let text = format!("{version}{}", "x".repeat(190 * 1024));
-        written(&one, v1::PutPromptRequest { labels: vec!["canary".into()], ..put("long", &text) }).await;
-    }
+    long(&one).await;
     one.active("other", "short").await;
     let parts = exported(&one, &[]).await;
-    let told: Vec<_> = parts.iter().map(|part| (&*part.name, part.versions.len(), part.labels.len())).collect();
-    assert_eq!(told, [("long", 11, 0), ("long", 4, 1), ("other", 1, 0)]);
+    let told =
+        |part: &v1::ExportedPrompt| (part.name.clone(), part.versions.len(), part.labels.len(), part.more_follows);
+    let told: Vec<_> = parts.iter().map(told).collect();
+    let expected = [("long", 11, 0, true), ("long", 4, 3, false), ("other", 1, 0, false)];
+    assert_eq!(told, expected.map(|(name, versions, labels, more)| (name.to_owned(), versions, labels, more)));
+    assert_eq!(parts[1].active_checksum_hash, parts[0].versions[0].checksum_hash);
+    let refused = imported(&two, of(vec![parts[1].clone()])).await;
+    assert!(refused[0].error_message.contains("import the prompt's earlier messages first"), "{refused:?}");
     for part in parts.clone() {
-        imported(&two, v1::ImportPromptsRequest { set_active: true, set_labels: true, ..of(vec![part]) }).await;
+        imported(&two, of(vec![part])).await;
     }
-    let there = exported(&two, &[]).await;
-    let versions = |parts: &[v1::ExportedPrompt]| {
-        parts.iter().flat_map(|part| part.versions.clone()).map(|version| version.checksum_hash).collect::<Vec<_>>()
-    };
-    assert_eq!(versions(&there), versions(&parts));
-    assert_eq!((&*there[1].labels[0].label, there[1].labels[0].version_number), ("canary", 15));
+    assert_eq!(exported(&two, &[]).await, parts, "an exact copy");
+    for part in parts.clone() {
+        let moving = v1::ImportPromptsRequest { set_active: true, set_labels: true, ..of(vec![part]) };
+        assert_eq!(imported(&two, moving).await[0].action(), v1::ImportAction::Unchanged);
+    }
+    assert_eq!(exported(&two, &[]).await, parts, "a repeat changes nothing");
+}
+
+#[tokio::test]
+async fn a_reference_needs_a_number_or_a_hash() {
+    let (one, two) = (filled().await, ledger().start().await);
+    let mut greet = exported(&one, &["greet"]).await.remove(0);
+    let sent = greet.clone();
+    (greet.active_version_number, greet.labels[0].version_number) = (None, 0);
+    greet.created_at = None;
+    greet.updated_at = None;
+    let done = imported(&two, v1::ImportPromptsRequest { created_by: "ada".into(), ..of(vec![greet.clone()]) }).await;
+    assert_eq!(actions(&done), [("greet", v1::ImportAction::Created)], "by hash: {done:?}");
+    let there = exported(&two, &["greet"]).await.remove(0);
+    assert_eq!((there.active_version_number, &there.labels), (sent.active_version_number, &sent.labels));
+    let three = ledger().start().await;
+    let mut greet = sent.clone();
+    greet.active_checksum_hash.clear();
+    greet.labels[0].checksum_hash.clear();
+    let done = imported(&three, of(vec![greet])).await;
+    assert_eq!(actions(&done), [("greet", v1::ImportAction::Created)], "by number: {done:?}");
+    assert_eq!(exported(&three, &["greet"]).await, [sent]);
+    let long = v1::ImportPromptsRequest { created_by: "x".repeat(256), ..of(vec![there]) };
+    assert_eq!(wrong_fields(three.registry().import_prompts(long).await), ["created_by"]);
+}
+
+#[tokio::test]
+async fn a_template_of_an_earlier_grammar_is_imported() {
+    let (one, two) = (ledger().start().await, ledger().start().await);
+    one.active("greet", "{{name}}").await;
+    let mut greet = exported(&one, &["greet"]).await.remove(0);
+    let yesterday = "{\"user\":{{{name}}}}";
+    refused(two.registry().put_prompt(put("greet", yesterday)).await, Code::InvalidArgument, "TEMPLATE_INVALID");
+    greet.versions[0].template = Some(v1::exported_version::Template::TemplateSource(yesterday.into()));
+    greet.versions[0].checksum_hash.clear();
+    greet.active_checksum_hash.clear();
+    let done = imported(&two, of(vec![greet])).await;
+    assert_eq!(actions(&done), [("greet", v1::ImportAction::Created)], "{done:?}");
+    let run = two.run(spec("greet", &[("name", "Ada")])).await;
+    assert_eq!(run.rendered_prompt, "{\"user\":Ada}");
 }

@@ -148,8 +148,12 @@ async fn a_prompt_that_moves_is_closed_and_opened_at_once_on_every_server() {
     let deployment = Deployment::new().await;
     let (one, two) = (deployment.server().await, deployment.server().await);
     one.active("greet", "hello").await;
-    let to =
-        |mode: v1::PromptMode| v1::MigratePromptModeRequest { name: "greet".into(), mode: mode.into(), etag: None };
+    let to = |mode: v1::PromptMode| v1::MigratePromptModeRequest {
+        name: "greet".into(),
+        mode: mode.into(),
+        etag: None,
+        ..v1::MigratePromptModeRequest::default()
+    };
     for round in 0..10 {
         two.run(greet()).await;
         one.registry().migrate_prompt_mode(to(v1::PromptMode::Tracking)).await.unwrap();

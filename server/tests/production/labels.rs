@@ -88,6 +88,28 @@ async fn a_label_that_moves_on_one_server_is_exact_on_two() {
 }
 
 #[tokio::test]
+async fn a_label_that_another_server_has_just_set_is_known() {
+    let deployment = Deployment::new().await;
+    let (one, two) = (deployment.server().await, deployment.server().await);
+    one.active("greet", "one").await;
+    for number in 0..30 {
+        // Two has the prompt as it was before.
+        two.run(spec("greet", &[])).await;
+        let label = format!("l{number}");
+        let request = v1::SetLabelRequest {
+            name: "greet".into(),
+            label: label.clone(),
+            version_number: 1,
+            ..v1::SetLabelRequest::default()
+        };
+        one.registry().set_label(request).await.unwrap();
+        let selector = Some(execution_spec::Selector::Label(label.clone()));
+        let ran = two.run(v1::ExecutionSpec { selector, ..spec("greet", &[]) }).await;
+        assert_eq!((ran.version_number, ran.label), (1, label));
+    }
+}
+
+#[tokio::test]
 async fn a_repeat_finds_its_execution_after_its_label_moved_or_is_gone() {
     let deployment = Deployment::new().await;
     let (server, worker) = deployment.pair().await;

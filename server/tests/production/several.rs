@@ -38,7 +38,7 @@ async fn a_prompt_that_one_server_changes_is_never_stale_on_another() {
         let found = reader.registry().get_prompt(get).await.unwrap().into_inner();
         assert_eq!(found.active_version.unwrap().version_number, round + 1);
     }
-    let archive = v1::ArchivePromptRequest { name: "greet".into(), etag: None };
+    let archive = v1::ArchivePromptRequest { name: "greet".into(), etag: None, ..v1::ArchivePromptRequest::default() };
     one.registry().archive_prompt(archive).await.unwrap();
     let refused = two.executions().submit_execution(request(spec("greet", &[]))).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);

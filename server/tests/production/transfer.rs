@@ -45,6 +45,7 @@ async fn filled(ledger: &Ledger) {
         version_number: 1,
         status: v1::VersionStatus::Deprecated.into(),
         etag: None,
+        ..v1::SetVersionStatusRequest::default()
     };
     registry.set_version_status(deprecated).await.unwrap();
     let opaque = v1::TemplateFormat::Opaque.into();

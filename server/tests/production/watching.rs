@@ -9,6 +9,7 @@ use prompt_ledger_testkit::ledger::Ledger;
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{Rabbit, Redis};
 use prompt_ledger_testkit::watch_record::WatchRecord;
+use serde_json::json;
 
 use crate::audit::all_ended_well;
 use crate::kit::{Deployment, ended, greet, submit};
@@ -53,6 +54,49 @@ async fn an_execution_is_watched_from_any_server_and_its_text_comes_from_the_wor
         assert_eq!(record.statuses(), [Status::Queued, Status::Running, Status::Succeeded]);
         assert_eq!((&*record.text, record.attempt), ("one two three four", 1));
         assert_eq!(record.ended.clone().unwrap(), ended(&two, &id).await);
+    }
+}
+
+/// A stream in OpenAI's form: a call of a tool whose arguments come in three pieces.
+fn calling() -> Vec<String> {
+    let piece = |call: serde_json::Value| {
+        let chunk = json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": null}]});
+        format!("data: {chunk}\n\n")
+    };
+    let more = |arguments: &str| piece(json!({"index": 0, "function": {"arguments": arguments}}));
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]});
+    vec![
+        piece(json!({"index": 0, "id": "call_a", "function": {"name": "weather", "arguments": "{\"city\""}})),
+        more(": \"Kö"),
+        more("ln\"}"),
+        format!("data: {end}\n\ndata: [DONE]\n\n"),
+    ]
+}
+
+#[tokio::test]
+async fn tool_calls_are_watched_from_any_server_while_they_are_written() {
+    let deployment = Deployment::new().await;
+    let (one, two, _worker) = three(&deployment).await;
+    let gate = Gate::new();
+    deployment.model.next(Reply::events(calling()).held_after(2, &gate));
+    let parameters_json = "{\"type\": \"object\"}".to_owned();
+    let tool = v1::Tool { name: "weather".into(), parameters_json, ..v1::Tool::default() };
+    let id = submit(&one, v1::ExecutionSpec { tools: vec![tool], ..told() }).await;
+    let (mut here, mut there) = (one.watch(&id, 0).await.unwrap(), two.watch(&id, 0).await.unwrap());
+    let (mut first, mut second) = (WatchRecord::new(), WatchRecord::new());
+    let call = |arguments: &str| {
+        vec![v1::ToolCall { id: "call_a".into(), name: "weather".into(), arguments: arguments.into() }]
+    };
+    first.read(&mut here, |record| record.calls == call("{\"city\": \"Kö")).await;
+    second.read(&mut there, |record| record.calls == call("{\"city\": \"Kö")).await;
+    let mut late = two.watch(&id, 0).await.unwrap();
+    let mut third = WatchRecord::new();
+    third.read(&mut late, |record| record.calls == call("{\"city\": \"Kö")).await;
+    gate.open();
+    for (record, stream) in [(&mut first, &mut here), (&mut second, &mut there), (&mut third, &mut late)] {
+        record.finish(stream).await;
+        assert_eq!(record.calls, call("{\"city\": \"Köln\"}"));
+        assert_eq!(record.ended.as_ref().unwrap().response_tool_calls, record.calls);
     }
 }
 

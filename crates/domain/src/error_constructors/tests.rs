@@ -293,3 +293,12 @@ fn what_a_caller_sent_is_shown_short() {
         assert!(!error.to_string().contains(&long) && error.to_string().contains(&long[..64]), "{error}");
     }
 }
+
+#[test]
+fn a_rule_may_name_the_field_of_another_request() {
+    let moved = Error::invalid("version_number", "is deprecated").at("labels[2]");
+    assert_eq!((moved.parts().violations[0].field.as_str(), moved.parts().violations.len()), ("labels[2]", 1));
+    assert_eq!(moved.to_string(), "INVALID_FIELD: labels[2]: is deprecated");
+    let opaque = Error::template_opaque("greet", Mode::Full, 2);
+    assert_eq!(opaque.at("labels[2]").reason(), Reason::TemplateOpaque);
+}

@@ -129,4 +129,22 @@ mod tests {
         assert_eq!(steps, expected);
         assert_eq!(Status::VARIANTS.iter().filter(|s| s.is_terminal()).count(), 3);
     }
+
+    /// The contract lists each word of an open list in the comment of its field.
+    #[test]
+    fn the_contract_lists_every_error_type_and_finish_reason() {
+        let proto = include_str!("../../../../proto/promptledger/v1/execution_record.proto");
+        let (record, _) = proto.split_once("message ExecutionAttempt {").unwrap();
+        let listed = |field: &str| {
+            let (before, _) = record.split_once(field).unwrap();
+            let comment = before.rsplit("\n\n").next().unwrap();
+            let words = comment.lines().filter_map(|line| line.trim().strip_prefix("// - `")?.split_once("`: "));
+            words.map(|(word, _)| word.to_owned()).collect::<Vec<_>>()
+        };
+        let words = |all: &[&'static str]| all.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let types: Vec<_> = ErrorType::VARIANTS.iter().map(<&str>::from).collect();
+        assert_eq!(listed("  string error_type = 40;"), words(&types));
+        let reasons: Vec<_> = FinishReason::VARIANTS.iter().map(<&str>::from).collect();
+        assert_eq!(listed("  string finish_reason = 42;"), words(&reasons));
+    }
 }

@@ -91,7 +91,7 @@ fn a_write_tells_all_that_it_did_in_one_order() {
         "label_set 2 b 1>2",
         "label_set 3 d >3",
         "label_removed 2 c 2>",
-        "metadata   >description,owner_team,tags",
+        r#"metadata   {"description":"","owner_team":"","tags":["a"]}>{"description":"d","owner_team":"t","tags":[]}"#,
         "archived   >",
         "mode_migrated   full>tracking",
     ];
@@ -102,7 +102,7 @@ fn a_write_tells_all_that_it_did_in_one_order() {
 fn each_way_back_is_told_too() {
     let before = logged(Prompt { archived_at: Some(Timestamp(1)), ..prompt() }, &[(1, Draft)], &[]);
     let after = logged(Prompt { tags: vec!["t".into()], ..prompt() }, &[], &[]);
-    assert_eq!(told(Some(&before), &after), ["metadata   >tags", "unarchived   >"]);
+    assert_eq!(told(Some(&before), &after), [r#"metadata   {"tags":[]}>{"tags":["t"]}"#, "unarchived   >"]);
     // A version whose status the write did not read has not changed.
     let unread = logged(prompt(), &[], &[]);
     assert_eq!(told(Some(&unread), &logged(prompt(), &[(1, Active)], &[])), Vec::<String>::new());

@@ -46,9 +46,20 @@ fn answer(text: &str) -> End {
 }
 
 fn cut() -> PartialAnswer {
-    let details =
-        CallDetails { usage: used(3, 4), request_id: "req-3".into(), response_model: "small-2025".into(), requests: 2 };
-    PartialAnswer { latency: S(1), details, text: "half".into(), truncated: false }
+    let details = CallDetails {
+        usage: used(3, 4),
+        request_id: "req-3".into(),
+        response_model: "small-2025".into(),
+        requests: 2,
+        refused: true,
+    };
+    let written = Written { text: "half".into(), tool_calls: vec![begun()], truncated: false };
+    PartialAnswer { latency: S(1), details, written }
+}
+
+/// A call whose arguments had not come whole.
+fn begun() -> ToolCall {
+    ToolCall { id: "c1".into(), name: "add".into(), arguments: "{\"a\"".into() }
 }
 
 fn error(error_type: ErrorType) -> CallError {
@@ -62,6 +73,8 @@ fn error(error_type: ErrorType) -> CallError {
         usage: Usage::default(),
         text: "half an".into(),
         truncated: true,
+        tool_calls: vec![begun()],
+        refused: true,
         latency: Some(S(2)),
     }
 }
@@ -173,8 +186,10 @@ fn a_stopped_call_says_why_and_what_it_had_used() {
         assert_eq!((finish.status, finish.failure.map(|f| f.error_type)), (status, error_type), "{stop:?}");
         let (error, text, truncated) = (finish.ended.error_type, &*finish.response, finish.response_truncated);
         assert_eq!((error, text, truncated), (error_type, "half", false));
+        assert_eq!((finish.tool_calls, finish.refused), (vec![begun()], true));
     }
-    let long = stopped(Stop::Expired, Some(PartialAnswer { truncated: true, ..cut() }), &around(&policy, None));
+    let more = Written { truncated: true, ..cut().written };
+    let long = stopped(Stop::Expired, Some(PartialAnswer { written: more, ..cut() }), &around(&policy, None));
     assert_eq!((long.response_truncated, long.failure.unwrap().error_type), (true, ErrorType::Expired));
     let short = AttemptContext { prompt_truncated: true, ..around(&policy, None) };
     let finish = stopped(Stop::Canceled, None, &short);

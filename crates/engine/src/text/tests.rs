@@ -244,7 +244,7 @@ async fn long_texts_come_in_pieces_and_no_more_than_is_kept() {
         writer.push(&word);
         writer.push(" ");
     }
-    let (_, kept, truncated) = writer.end().await;
+    let Written { text: kept, truncated, .. } = writer.end().await.1.end();
     assert!(truncated);
     let pieces = here.heard();
     assert!(

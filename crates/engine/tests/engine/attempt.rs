@@ -1,13 +1,18 @@
 //! The ends of attempts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Reason;
+use prompt_ledger_domain::chat::ToolCall;
 use prompt_ledger_domain::execution::{ErrorType, Params, Status};
+use prompt_ledger_domain::provider::ProviderTraits;
 use prompt_ledger_engine::{Bounds, Job};
+use prompt_ledger_providers::{Answer, Call, CallDetails, CallError, Provider, TextSink, ToolCallPiece};
 use prompt_ledger_queue::{Announcement, Bus as _, Heard};
 use prompt_ledger_store::{EventLog, ExecutionWriter, Store};
 use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::kit::Kit;
@@ -65,6 +70,47 @@ async fn requests_are_counted_within_an_attempt_also_where_it_is_stopped() {
         let ended = kit.get(id).await;
         let log: Vec<_> = ended.attempt_log.iter().map(|attempt| (attempt.requests, attempt.error_type)).collect();
         assert_eq!(log, [(2, Some(ErrorType::ProviderError)), (2, Some(ErrorType::Interrupted))]);
+    }
+}
+
+/// A provider whose model writes, begins a call of a tool, refuses, and never ends.
+struct Stalls(Arc<Notify>);
+
+#[async_trait::async_trait]
+impl Provider for Stalls {
+    fn traits(&self) -> ProviderTraits {
+        ProviderTraits { kind: None, is_own_place: true }
+    }
+
+    async fn call(&self, _: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
+        let sink = sink.unwrap();
+        sink.push("Let me see.");
+        for (offset, id, name, arguments) in [(0, "c1", "add", "{\"a\""), (4, "", "", ": 1")] {
+            sink.push_call(ToolCallPiece { index: 0, offset, id, name, arguments });
+        }
+        sink.told(CallDetails { refused: true, requests: 1, ..CallDetails::default() });
+        self.0.notify_one();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn what_a_model_asked_for_before_a_cancellation_is_kept() {
+    for stream_text in [false, true] {
+        let kit = Kit::new(LEASE, &[]).await;
+        let (job, bounds) = kit.recorded(0).await;
+        let wrote = Arc::new(Notify::new());
+        let job = Job { provider: Arc::new(Stalls(Arc::clone(&wrote))), stream_text, ..job };
+        let (runner, hung_up, id) = (kit.runner.clone(), bounds.hung_up.clone(), job.fence.id);
+        let running = tokio::spawn(async move { runner.run(job, bounds).await });
+        wrote.notified().await;
+        hung_up.cancel();
+        running.await.unwrap().unwrap();
+        let ended = kit.get(id).await;
+        assert_eq!((ended.status, ended.refused, ended.response_truncated), (Status::Canceled, true, false));
+        let texts = ended.texts.unwrap();
+        let call = ToolCall { id: "c1".into(), name: "add".into(), arguments: "{\"a\": 1".into() };
+        assert_eq!((&*texts.response, texts.tool_calls), ("Let me see.", vec![call]));
     }
 }
 

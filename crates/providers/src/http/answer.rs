@@ -29,7 +29,7 @@ pub(crate) struct AnswerSoFar {
     /// The tool calls of the choice whose text is kept.
     pub(super) calls: CallsSoFar,
     /// The model refused: it said so in a field of its own, or in its reason for stopping.
-    pub(super) refused: bool,
+    refused: bool,
     counts: Counts,
     prompt_count: PromptCount,
     /// Empty until the provider has told it.
@@ -42,7 +42,7 @@ pub(crate) struct AnswerSoFar {
     pub(super) requests: i32,
     /// The status of the refusal whose body is read; absent otherwise.
     pub(super) refused_with: Option<StatusCode>,
-    /// Counts, id or model have come that were not handed on.
+    /// Counts, id, model or a refusal have come that were not handed on.
     pub(super) has_news: bool,
     /// The choice whose text is kept: the first that said any.
     followed: Option<i64>,
@@ -118,6 +118,7 @@ impl AnswerSoFar {
             request_id: request_id.clone(),
             response_model: response_model.clone(),
             requests: self.requests,
+            refused: self.refused,
         }
     }
 
@@ -196,9 +197,11 @@ impl AnswerSoFar {
         (*self.followed.get_or_insert(choice) == choice).then_some(&mut self.calls)
     }
 
-    /// The model refused, in words that are its text.
-    pub(crate) fn refuse(&mut self) {
-        self.refused = true;
+    /// A choice refused, in words that are its text. It counts if that choice is followed.
+    pub(crate) fn refuse(&mut self, choice: i64) {
+        if self.followed == Some(choice) {
+            (self.refused, self.has_news) = (true, true);
+        }
     }
 
     /// A choice ended, and this says why; it may be null until then. A word for a breakdown is an error.
@@ -211,7 +214,9 @@ impl AnswerSoFar {
                 if self.followed == Some(choice) {
                     *followed = Some(reason);
                 }
-                self.refused |= is_refusal(word);
+                if is_refusal(word) && self.followed.is_none_or(|followed| followed == choice) {
+                    (self.refused, self.has_news) = (true, true);
+                }
                 let is_answer = self.followed == Some(choice) || self.followed.is_none() && self.called_tools;
                 self.is_finished |= is_answer && !self.speaks;
             }

@@ -3,7 +3,7 @@
 use std::mem::take;
 
 use prompt_ledger_domain::chat::ToolCall;
-use prompt_ledger_domain::limits;
+use prompt_ledger_domain::{call_log, limits};
 
 use super::json::Raw;
 use super::prose::Prose;
@@ -87,13 +87,15 @@ impl CallsSoFar {
         }
     }
 
-    /// Pushes what was not pushed before.
-    pub(super) fn push(&mut self, sink: &mut dyn TextSink) {
+    /// Pushes what was not pushed before. A call begins with its name and its id, behind those before it; `at_end`, no id
+    /// will come any more.
+    pub(super) fn push(&mut self, sink: &mut dyn TextSink, at_end: bool) {
+        let mut may_begin = true;
         for (index, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| !call.is_left_out) {
             let (is_first, offset) = (call.pushed.is_none(), call.pushed.unwrap_or_default());
             let arguments = call.arguments.as_str().get(offset..).unwrap_or_default();
-            // A call is pushed once its name is known: it is told with the first piece.
-            if (!is_first && arguments.is_empty()) || call.name.is_empty() {
+            may_begin &= !is_first || !call.name.is_empty() && (at_end || !call.id.is_empty());
+            if if is_first { !may_begin } else { arguments.is_empty() } {
                 continue;
             }
             let id = numbered(&call.id, index);
@@ -110,21 +112,15 @@ impl CallsSoFar {
 
     /// The calls that fit beside a text of so many bytes, each whole, and whether one did not.
     pub(super) fn finish(&mut self, text: usize) -> (Vec<ToolCall>, bool) {
-        let mut room = limits::RESPONSE_BYTES.saturating_sub(text);
-        let mut is_truncated = self.is_truncated;
-        let mut kept = Vec::new();
-        for (index, mut call) in take(&mut self.calls).into_iter().enumerate() {
-            let id = numbered(&call.id, index);
-            let call_of = ToolCall { id, name: call.name, arguments: call.arguments.finish() };
-            match room.checked_sub(call_of.bytes()) {
-                Some(left) if !call.is_left_out => {
-                    room = left;
-                    kept.push(call_of);
-                }
-                _ => is_truncated = true,
-            }
-        }
-        (kept, is_truncated)
+        let calls = take(&mut self.calls).into_iter().enumerate().filter(|(_, call)| !call.is_left_out);
+        let (kept, lacks_one) = call_log::beside(
+            text,
+            calls.map(|(index, mut call)| {
+                let id = numbered(&call.id, index);
+                ToolCall { id, name: call.name, arguments: call.arguments.finish() }
+            }),
+        );
+        (kept, lacks_one || self.is_truncated)
     }
 }
 

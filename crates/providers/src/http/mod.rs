@@ -135,25 +135,23 @@ impl Http {
         });
         let latency = so_far.began.elapsed();
         let finish_reason = so_far.finish_reason();
-        let CallDetails { usage, request_id, response_model, requests } = so_far.details(&self.redactor);
-        let (text, truncated) = (so_far.prose.finish(), so_far.prose.is_truncated());
+        let CallDetails { usage, request_id, response_model, requests, refused } = so_far.details(&self.redactor);
+        let text = so_far.prose.finish();
+        let (tool_calls, lacks_calls) = so_far.calls.finish(text.len());
+        let truncated = so_far.prose.is_truncated() || lacks_calls;
         match asked {
-            Ok(()) => {
-                let (tool_calls, lacks_calls) = so_far.calls.finish(text.len());
-                let (truncated, refused) = (truncated || lacks_calls, so_far.refused);
-                Ok(Answer {
-                    text,
-                    truncated,
-                    tool_calls,
-                    refused,
-                    usage,
-                    finish_reason,
-                    request_id,
-                    response_model,
-                    requests,
-                    latency,
-                })
-            }
+            Ok(()) => Ok(Answer {
+                text,
+                truncated,
+                tool_calls,
+                refused,
+                usage,
+                finish_reason,
+                request_id,
+                response_model,
+                requests,
+                latency,
+            }),
             Err(fault) => Err(CallError {
                 error_type: fault.error_type,
                 message: self.shown(fault.message, call.request.input).await,
@@ -164,6 +162,8 @@ impl Http {
                 usage,
                 text,
                 truncated,
+                tool_calls,
+                refused,
                 latency: (requests > 0).then_some(latency),
             }),
         }

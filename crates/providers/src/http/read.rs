@@ -107,7 +107,7 @@ impl AnswerReader {
                     sink.told(so_far.details(redactor));
                 }
                 push(sink, so_far, &mut pushed);
-                so_far.calls.push(sink);
+                so_far.calls.push(sink, false);
             }
             if let Some(fault) = so_far.take_fault() {
                 return Err(fault);
@@ -123,7 +123,7 @@ impl AnswerReader {
         so_far.calls.flush();
         if let Some(sink) = sink {
             push(sink, so_far, &mut pushed);
-            so_far.calls.push(sink);
+            so_far.calls.push(sink, true);
         }
         so_far.check()
     }

@@ -106,7 +106,8 @@ fn read_choice(choice: &Choice<'_>, index: i64, is_chunk: bool, answer: &mut Ans
     answer.finish(index, choice.finish_reason);
 }
 
-/// The text of a message or delta is its content, or the refusal where that is empty. Returns whether there was any.
+/// The text of a message or delta is its content, and the words of a refusal behind it, as streams tell them one after the
+/// other. Returns whether there was any.
 fn say(message: Raw<'_>, index: i64, answer: &mut AnswerSoFar) -> bool {
     if !message.is_given() {
         return false;
@@ -117,16 +118,11 @@ fn say(message: Raw<'_>, index: i64, answer: &mut AnswerSoFar) -> bool {
     if message.tool_calls.is_told() || message.function_call.is_told() {
         read_calls(&message, index, answer);
     }
-    said || refuse(message.refusal, index, answer)
-}
-
-/// A refusal is the text where there is no other.
-fn refuse(words: Raw<'_>, index: i64, answer: &mut AnswerSoFar) -> bool {
-    let said = answer.say(index, words);
-    if said {
-        answer.refuse();
+    let refused = answer.say(index, message.refusal);
+    if refused {
+        answer.refuse(index);
     }
-    said
+    said || refused
 }
 
 fn read_calls(message: &OpenAiMessage<'_>, index: i64, answer: &mut AnswerSoFar) {

@@ -10,7 +10,11 @@ use prompt_ledger_providers::{Elsewhere, Provider as _, Providers};
 use crate::setup::{Ask, prompt};
 
 fn providers() -> Providers {
-    Providers::new().with("echo", Arc::new(Echo)).without("openai", "set OPENAI_API_KEY or OPENAI_BASE_URL")
+    Providers::new().with("echo", Arc::new(Echo)).without(
+        "openai",
+        ProviderKind::OpenAi,
+        "set OPENAI_API_KEY or OPENAI_BASE_URL",
+    )
 }
 
 #[test]

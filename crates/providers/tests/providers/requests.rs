@@ -54,14 +54,24 @@ fn tools() -> Vec<Tool> {
     vec![weather, Tool { name: "clock".into(), ..Tool::default() }]
 }
 
-/// The bodies that OpenAI's and Anthropic's protocol make of it, at a place of one's own.
+/// The bodies that OpenAI's and Anthropic's protocol make of it, at a place of one's own. A stream is asked for in the same
+/// words.
 async fn bodies(ask: impl for<'a> Fn(&'a dyn Provider) -> Ask<'a>) -> [Value; 2] {
     let model = FakeModel::start().await;
     let [openai, anthropic] = both(&model);
     let mut sent = Vec::new();
     for provider in [&*openai, &*anthropic] {
         ask(provider).answer().await;
-        sent.push(model.last_request().body);
+        let whole = model.last_request().body;
+        ask(provider).streamed().await;
+        let mut streamed = model.last_request().body;
+        assert_eq!(streamed["stream"].take(), true, "{streamed}");
+        streamed["stream"] = json!(false);
+        if let Some(options) = streamed.as_object_mut().unwrap().remove("stream_options") {
+            assert_eq!(options, json!({"include_usage": true}));
+        }
+        assert_eq!(streamed, whole);
+        sent.push(whole);
     }
     sent.try_into().unwrap()
 }
@@ -181,9 +191,15 @@ async fn the_text_of_a_schema_is_sent_byte_for_byte() {
         let mut ask = Ask::new(&*provider, prompt("hi"));
         ask.tools = tools();
         ask.response_format = schema(true);
-        ask.answer().await;
-        let raw = String::from_utf8(model.last_request().raw.to_vec()).unwrap();
-        assert_eq!(raw.matches(SCHEMA).count(), 2, "{raw}");
+        for streams in [false, true] {
+            if streams {
+                ask.streamed().await;
+            } else {
+                ask.answer().await;
+            }
+            let raw = String::from_utf8(model.last_request().raw.to_vec()).unwrap();
+            assert_eq!(raw.matches(SCHEMA).count(), 2, "{raw}");
+        }
     }
 }
 

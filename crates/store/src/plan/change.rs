@@ -99,7 +99,7 @@ pub fn change(state: ChangedState, asked: &ChangeRequest, now: Timestamp) -> Res
     });
     let moved = prompt != before || !statuses.is_empty();
     let revision = counted(&mut prompt, revision, moved, now);
-    let write = LoggedWrite { key: &asked.key, created_by: &asked.created_by, note: "", now };
+    let write = LoggedWrite { key: &asked.key, created_by: &asked.created_by, added: &[], now };
     let log = write.log(Some(&before), known, &prompt, left);
     let prompts = if moved { vec![prompt.clone()] } else { Vec::new() };
     Ok(Plan {

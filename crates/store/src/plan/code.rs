@@ -74,7 +74,6 @@ impl Plan<Registered> {
         let (Content::New(number) | Content::Known(number)) = content;
         let action = versioning::registration(exists, previous_version, content, sent.set_active);
         self.answer.prompts.push(RegisteredPrompt { action, version: number, previous_version });
-        let write = LoggedWrite { key: &sent.key, created_by: &sent.created_by, note: &code.note, now };
         let was = known.map(|known| (number, known.status));
         // An unchanged content writes nothing, not even a changed description or team, unless a label is moved.
         if action == Registration::Unchanged {
@@ -85,6 +84,7 @@ impl Plan<Registered> {
                 return Ok(revision);
             }
             let revision = counted(&mut prompt, revision, true, now);
+            let write = LoggedWrite { key: &sent.key, created_by: &sent.created_by, added: &[], now };
             self.log.extend(write.log(before.as_ref(), was, &prompt, was));
             self.prompts.push(prompt);
             return Ok(revision);
@@ -103,12 +103,9 @@ impl Plan<Registered> {
             prompt.active_version = Some(number);
         }
         prompt.latest_version = latest.max(number);
-        match known {
-            None => self.added.push(version(&prompt, number, code, sent, now)),
-            Some(known) if known.status != VersionStatus::Active => {
-                self.statuses.push((known.id, VersionStatus::Active));
-            }
-            Some(_) => {}
+        let added = known.is_none().then(|| version(&prompt, number, code, sent, now));
+        if let Some(known) = known.filter(|known| known.status != VersionStatus::Active) {
+            self.statuses.push((known.id, VersionStatus::Active));
         }
         let status = match known {
             None if !sent.set_active => VersionStatus::Draft,
@@ -116,7 +113,9 @@ impl Plan<Registered> {
         };
         point(&mut prompt, code, sent, number, status, now)?;
         let revision = counted(&mut prompt, revision, true, now);
+        let write = LoggedWrite { key: &sent.key, created_by: &sent.created_by, added: added.as_slice(), now };
         self.log.extend(write.log(held.as_ref(), was, &prompt, Some((number, status))));
+        self.added.extend(added);
         self.prompts.push(prompt);
         Ok(revision)
     }
@@ -132,7 +131,10 @@ fn point(
     now: Timestamp,
 ) -> Result<()> {
     let target = LabelTarget { number, status, format: code.template_format };
-    code.labels.iter().try_for_each(|label| label::point(prompt, label, target, now, &sent.created_by).map(drop))
+    code.labels.iter().enumerate().try_for_each(|(i, label)| {
+        let pointed = label::point(prompt, label, target, now, &sent.created_by);
+        pointed.map(drop).map_err(|error| error.at(&format!("labels[{i}]")))
+    })
 }
 
 fn version(prompt: &Prompt, number: i32, code: &CodePrompt, sent: &RegisterCode, now: Timestamp) -> Version {

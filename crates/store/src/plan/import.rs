@@ -1,7 +1,10 @@
 //! Plans the import of a prompt.
 
-use prompt_ledger_domain::label::{self, LabelMove, LabelTarget};
-use prompt_ledger_domain::prompt::{Prompt, TemplateFormat, Version, VersionStatus};
+use std::collections::HashMap;
+
+use prompt_ledger_domain::label::{self, LabelMove, LabelTarget, PromptLabel};
+use prompt_ledger_domain::mode::Operation;
+use prompt_ledger_domain::prompt::{Mode, Prompt, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::versioning::{self, Content};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 
@@ -9,8 +12,8 @@ use super::log::LoggedWrite;
 use super::{Known, Plan, ProjectState};
 use crate::{ImportPrompt, ImportVersion, Imported};
 
-/// Plans [`ImportPrompt`]. `before` is the prompt with that name; `known` has, for each version that is sent, in order, the
-/// prompt's version with that content.
+/// Plans [`ImportPrompt`]. `before` is the prompt with that name; `known` has, for each of [`ImportPrompt::contents`], the
+/// prompt's version with it.
 pub fn import(
     project: &ProjectState,
     before: Option<&Prompt>,
@@ -19,8 +22,8 @@ pub fn import(
     now: Timestamp,
 ) -> Result<Plan<Imported>> {
     let mut plan = match before {
-        None => created(project, sent, now)?,
-        Some(before) => merged(project, before, known, sent, now)?,
+        Some(before) if !continues(before, known, sent) => merged(project, before, known, sent, now)?,
+        before => copied(project, before, known, sent, now)?,
     };
     if sent.dry_run {
         plan.answer.revision = project.revision;
@@ -29,41 +32,117 @@ pub fn import(
     Ok(plan)
 }
 
-/// An exact copy, but for ids and revision.
-fn created(project: &ProjectState, sent: &ImportPrompt, now: Timestamp) -> Result<Plan<Imported>> {
-    if let Some((version, expected)) =
-        sent.versions.iter().zip(1..).find(|(version, expected)| version.number != *expected)
-    {
-        let problem =
-            format!("is {}, and a new prompt's versions are 1, 2, 3, ...; send {expected} here", version.number);
-        return Err(Error::invalid(format!("versions[{}].version_number", expected - 1), problem));
+/// Whether the prompt is what earlier messages of the same export made, and nothing was written to it since: each write
+/// moves `updated_at`.
+fn continues(before: &Prompt, known: &[Option<Known>], sent: &ImportPrompt) -> bool {
+    let is_next = |(version, number): (&ImportVersion, i32)| version.number == number;
+    before.mode == sent.mode
+        && (before.created_at, before.updated_at) == (sent.created_at, sent.updated_at)
+        && before.active_version.is_none()
+        && before.labels.is_empty()
+        && before.archived_at.is_none()
+        && known.iter().take(sent.versions.len()).all(Option::is_none)
+        && sent.versions.iter().zip(before.latest_version + 1..).all(is_next)
+}
+
+/// The versions of the prompt that the import is about, by content.
+type Targets<'a> = HashMap<&'a str, LabelTarget>;
+
+/// Those that are there already.
+fn held<'a>(known: &[Option<Known>], sent: &'a ImportPrompt) -> Targets<'a> {
+    let target =
+        |known: Known| LabelTarget { number: known.number, status: known.status, format: known.template_format };
+    let contents = sent.contents().into_iter().zip(known);
+    contents.filter_map(|(content, known)| Some((content, target((*known)?)))).collect()
+}
+
+/// The version that `field` refers to by its content.
+fn referred(targets: &Targets<'_>, field: &str, content: &str) -> Result<LabelTarget> {
+    targets.get(content).copied().ok_or_else(|| {
+        let problem = format!(
+            "is {content}, and no version with that content is sent or was imported; import the prompt's earlier \
+             messages first"
+        );
+        Error::invalid(field, problem)
+    })
+}
+
+/// TEMPLATE_OPAQUE where full mode could not execute the version.
+fn activate(prompt: &mut Prompt, target: LabelTarget) -> Result<()> {
+    if prompt.mode == Mode::Full && target.format == TemplateFormat::Opaque {
+        return Err(prompt.opaque(target.number));
     }
-    let prompt = Prompt {
-        id: sent.prompt_id,
+    prompt.active_version = Some(target.number);
+    Ok(())
+}
+
+/// An exact copy, but for ids and revision; of one message where the prompt came in several.
+fn copied(
+    project: &ProjectState,
+    before: Option<&Prompt>,
+    known: &[Option<Known>],
+    sent: &ImportPrompt,
+    now: Timestamp,
+) -> Result<Plan<Imported>> {
+    let latest = before.map_or(0, |before| before.latest_version);
+    if let Some((place, version)) = sent
+        .versions
+        .iter()
+        .enumerate()
+        .find(|(place, version)| i32::try_from(*place) != Ok(version.number - latest - 1))
+    {
+        let problem = format!(
+            "is {}, and a new prompt's versions are 1, 2, 3, ...; send {} here, or import the prompt's earlier messages \
+             first",
+            version.number,
+            place + 1
+        );
+        return Err(Error::invalid(format!("versions[{place}].version_number"), problem));
+    }
+    let mut prompt = Prompt {
+        id: before.map_or(sent.prompt_id, |before| before.id),
         project: project.name.clone(),
         name: sent.name.clone(),
         mode: sent.mode,
         description: sent.description.clone(),
         owner_team: sent.owner_team.clone(),
         tags: sent.tags.clone(),
-        active_version: sent.active_version,
-        latest_version: sent.versions.last().map_or(0, |version| version.number),
+        active_version: None,
+        latest_version: sent.versions.last().map_or(latest, |version| version.number),
         revision: project.revision + 1,
         created_at: sent.created_at,
         updated_at: sent.updated_at,
         archived_at: sent.archived_at,
-        labels: sent.labels.clone(),
+        labels: Vec::new(),
     };
-    let added: Vec<_> = sent.versions.iter().map(|version| copied(&prompt, version.number, version)).collect();
-    let write = LoggedWrite { key: &sent.key, created_by: "", note: "", now };
-    let log = write.log(None, [], &prompt, added.iter().map(|version| (version.number, version.status)));
+    let added: Vec<_> = sent.versions.iter().map(|version| copy(&prompt, version.number, version)).collect();
+    let mut targets = held(known, sent);
+    for version in &sent.versions {
+        let ImportVersion { number, status, template_format: format, .. } = *version;
+        targets.insert(&version.checksum_hash, LabelTarget { number, status, format });
+    }
+    if let Some(content) = sent.active.as_deref() {
+        let active = referred(&targets, "active_checksum_hash", content)?;
+        if active.status == VersionStatus::Deprecated {
+            let problem = format!("is of version {}, which is deprecated; such a version is not active", active.number);
+            return Err(Error::invalid("active_checksum_hash", problem));
+        }
+        activate(&mut prompt, active)?;
+    }
+    for (i, held) in sent.labels.iter().enumerate() {
+        let target = referred(&targets, &format!("labels[{i}].checksum_hash"), &held.checksum_hash)?;
+        let pointed = label::point(&mut prompt, &held.label, target, held.set_at, &held.set_by);
+        pointed.map_err(|error| error.at(&format!("labels[{i}]")))?;
+    }
+    let write = LoggedWrite { key: &sent.key, created_by: &sent.created_by, added: &added, now };
+    let log = write.log(before, [], &prompt, added.iter().map(|version| (version.number, version.status)));
     let answer = Imported {
-        created: true,
+        created: before.is_none(),
         changed: true,
         numbers: added.iter().map(|version| version.number).collect(),
         created_versions: added.len(),
         activated: prompt.active_version.is_some(),
-        labels_set: prompt.labels.iter().map(|held| held.label.clone()).collect(),
+        labels_set: names(&prompt.labels),
         revision: prompt.revision,
     };
     Ok(Plan { prompts: vec![prompt], added, statuses: Vec::new(), log, answer })
@@ -77,68 +156,56 @@ fn merged(
     sent: &ImportPrompt,
     now: Timestamp,
 ) -> Result<Plan<Imported>> {
-    if before.mode != sent.mode {
-        return Err(Error::mode_mismatch(&before.name, before.mode, prompt_ledger_domain::mode::Operation::Write));
-    }
-    before.check_not_archived()?;
+    before.check_mode(sent.mode, Operation::Write)?;
     let mut prompt = before.clone();
-    let (mut added, mut statuses, mut targets) = (Vec::new(), Vec::new(), Vec::new());
-    for (i, (version, known)) in sent.versions.iter().zip(known).enumerate() {
-        let held = known.map(|known| (known.number, known.template_format));
+    let (mut added, mut numbers, mut targets) = (Vec::new(), Vec::new(), held(known, sent));
+    for (i, version) in sent.versions.iter().enumerate() {
+        let held = targets.get(&*version.checksum_hash).map(|held| (held.number, held.format));
         let content = versioning::content(prompt.latest_version, held, version.template_format)
             .map_err(|error| error.within(&format!("versions[{i}]")))?;
-        let (number, status) = match (content, known) {
-            (Content::Known(number), Some(known)) => (number, known.status),
-            (Content::New(number) | Content::Known(number), _) => {
-                added.push(copied(&prompt, number, version));
-                prompt.latest_version = number;
-                (number, version.status)
-            }
-        };
-        targets.push(LabelTarget { number, status, format: version.template_format });
+        let (Content::New(number) | Content::Known(number)) = content;
+        if held.is_none() {
+            added.push(copy(&prompt, number, version));
+            prompt.latest_version = number;
+            let target = LabelTarget { number, status: version.status, format: version.template_format };
+            targets.insert(&version.checksum_hash, target);
+        }
+        numbers.push(number);
     }
-    let target_of = |number: i32| {
-        let place = sent.versions.iter().position(|version| version.number == number);
-        place.and_then(|place| Some((place, *targets.get(place)?)))
-    };
-    let active = sent.active_version.filter(|_| sent.set_active).and_then(target_of);
-    if let Some((place, target)) = active {
-        if prompt.mode == prompt_ledger_domain::prompt::Mode::Full && target.format == TemplateFormat::Opaque {
-            return Err(prompt.opaque(target.number));
-        }
-        prompt.active_version = Some(target.number);
-        match (known.get(place).copied().flatten(), added.iter_mut().find(|version| version.number == target.number)) {
-            (_, Some(version)) => version.status = VersionStatus::Active,
-            (Some(known), None) if known.status != VersionStatus::Active => {
-                statuses.push((known.id, VersionStatus::Active));
-            }
-            (Some(_) | None, None) => {}
-        }
+    if let Some(content) = sent.active.as_deref().filter(|_| sent.set_active) {
+        let active = referred(&targets, "active_checksum_hash", content)?;
+        activate(&mut prompt, active)?;
+        targets.insert(content, LabelTarget { status: VersionStatus::Active, ..active });
     }
     let mut labels_set = Vec::new();
-    for held in sent.labels.iter().filter(|_| sent.set_labels) {
-        let Some((_, target)) = target_of(held.version_number) else { continue };
-        let is_active = active.is_some_and(|(_, active)| active.number == target.number);
-        let target = LabelTarget { status: if is_active { VersionStatus::Active } else { target.status }, ..target };
-        if label::point(&mut prompt, &held.label, target, now, &held.set_by)? != LabelMove::Unchanged {
+    for (i, held) in sent.labels.iter().enumerate().filter(|_| sent.set_labels) {
+        let target = referred(&targets, &format!("labels[{i}].checksum_hash"), &held.checksum_hash)?;
+        let pointed = label::point(&mut prompt, &held.label, target, now, &held.set_by);
+        if pointed.map_err(|error| error.at(&format!("labels[{i}]")))? != LabelMove::Unchanged {
             labels_set.push(held.label.clone());
         }
     }
+    labels_set.sort_unstable();
+    let mut left: Vec<_> = targets.values().map(|target| (target.number, target.status)).collect();
+    left.sort_unstable_by_key(|(number, _)| *number);
+    let status = |number: i32| left.iter().find(|(of, _)| *of == number).map(|(_, status)| *status);
+    for version in &mut added {
+        version.status = status(version.number).unwrap_or(version.status);
+    }
+    let moved = |known: &Known| Some((known.id, status(known.number).filter(|status| *status != known.status)?));
+    let statuses: Vec<_> = known.iter().flatten().filter_map(moved).collect();
     let changed = prompt != *before || !statuses.is_empty();
+    if changed {
+        before.check_not_archived()?;
+    }
     let revision = super::counted(&mut prompt, project.revision, changed, now);
     let was = known.iter().flatten().map(|known| (known.number, known.status));
-    let is = targets.iter().map(|target| {
-        let is_active = active.is_some_and(|(_, active)| active.number == target.number);
-        (target.number, if is_active { VersionStatus::Active } else { target.status })
-    });
-    let write = LoggedWrite { key: &sent.key, created_by: "", note: "", now };
-    let mut is: Vec<_> = is.collect();
-    is.sort_unstable_by_key(|(number, _)| *number);
-    let log = if changed { write.log(Some(before), was, &prompt, is) } else { Vec::new() };
+    let write = LoggedWrite { key: &sent.key, created_by: &sent.created_by, added: &added, now };
+    let log = write.log(Some(before), was, &prompt, left.iter().copied());
     let answer = Imported {
         created: false,
         changed,
-        numbers: targets.iter().map(|target| target.number).collect(),
+        numbers,
         created_versions: added.len(),
         activated: prompt.active_version != before.active_version,
         labels_set,
@@ -148,7 +215,11 @@ fn merged(
     Ok(Plan { prompts, added, statuses, log, answer })
 }
 
-fn copied(prompt: &Prompt, number: i32, version: &ImportVersion) -> Version {
+fn names(labels: &[PromptLabel]) -> Vec<String> {
+    labels.iter().map(|held| held.label.clone()).collect()
+}
+
+fn copy(prompt: &Prompt, number: i32, version: &ImportVersion) -> Version {
     Version {
         id: version.id,
         prompt_id: prompt.id,

@@ -1,15 +1,15 @@
 //! What a write adds to the change log.
 
 use prompt_ledger_domain::Timestamp;
-use prompt_ledger_domain::prompt::{Prompt, VersionStatus};
+use prompt_ledger_domain::prompt::{Prompt, Version, VersionStatus};
 use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind, LoggedPrompt, WhatChanged, changes};
 
 /// What is told of a write, whatever it changes.
 pub(super) struct LoggedWrite<'a> {
     pub(super) key: &'a AskingKey,
     pub(super) created_by: &'a str,
-    /// Of a version that it creates.
-    pub(super) note: &'a str,
+    /// The versions that it creates, whose entries have their authors and notes.
+    pub(super) added: &'a [Version],
     pub(super) now: Timestamp,
 }
 
@@ -32,16 +32,20 @@ impl LoggedWrite<'_> {
     }
 
     fn entry(&self, prompt: &Prompt, what: WhatChanged, position: i32) -> ChangeEntry {
-        let note = if what.kind == ChangeKind::VersionCreated { self.note.to_owned() } else { String::new() };
+        let is_new = what.kind == ChangeKind::VersionCreated;
+        let version = self.added.iter().find(|version| is_new && what.version == Some(version.number));
+        let is_set = what.kind == ChangeKind::LabelSet;
+        let label = prompt.labels.iter().find(|held| is_set && held.label == what.label);
+        let by = version.map(|version| &version.created_by).or(label.map(|held| &held.set_by));
         ChangeEntry {
             prompt_name: prompt.name.clone(),
             what,
-            created_by: self.created_by.to_owned(),
+            created_by: by.map_or_else(|| self.created_by.to_owned(), Clone::clone),
             key: self.key.clone(),
             revision: prompt.revision,
             position,
             at: self.now,
-            note,
+            note: version.map(|version| version.note.clone()).unwrap_or_default(),
         }
     }
 }

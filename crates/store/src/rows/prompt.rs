@@ -11,7 +11,7 @@ use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::label::PromptLabel;
-use prompt_ledger_domain::prompt::{Prompt, Source, Version};
+use prompt_ledger_domain::prompt::{Prompt, Source, TemplateFormat, Version};
 use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, WhatChanged};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ macro_rules! prompt_columns {
 macro_rules! version_columns {
     () => {
         "v.id AS version_id, v.prompt_id AS version_prompt_id, v.version_number, v.status, v.template_source, \
-         v.content, v.template_format, v.checksum_hash, v.variables, v.created_by, v.created_at AS version_created_at, \
+         v.content, v.template_format, v.is_opaque, v.checksum_hash, v.variables, v.created_by, v.created_at AS version_created_at, \
          v.source_repository, v.source_commit, v.source_path, v.note"
     };
 }
@@ -39,7 +39,7 @@ macro_rules! version_columns {
 #[macro_export]
 macro_rules! known_columns {
     () => {
-        "v.id AS version_id, v.version_number, v.status, v.template_format"
+        "v.id AS version_id, v.version_number, v.status, v.template_format, v.is_opaque"
     };
 }
 
@@ -150,7 +150,7 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
             None => VersionContent::text(row::text(row, "template_source")?),
             Some(stored) => VersionContent::read(stored)?,
         },
-        template_format: row::word(row, "template_format")?,
+        template_format: format(row)?,
         checksum_hash: row::text(row, "checksum_hash")?,
         variables: row::json(row, "variables")?,
         created_by: row::text(row, "created_by")?,
@@ -164,12 +164,42 @@ pub fn maybe_version<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Version>> {
     }))
 }
 
-/// A content in the columns `template_source` and `content`: a text by itself in the first one, as ever; another whole, in
-/// its canonical form, in the second one, with an empty text beside it, which releases without `content` refuse to render.
-pub fn stored_content(content: &VersionContent) -> Result<(&str, Option<String>)> {
-    match content.bare_text() {
-        Some(source) => Ok((source, None)),
-        None => Ok(("", Some(content.canonical()?))),
+/// A content as it is stored.
+#[derive(Debug)]
+pub struct StoredContent<'a> {
+    /// A text by itself, as ever. Empty for another content, so that releases without `content` refuse to render it.
+    pub template_source: &'a str,
+    /// Another content whole, in its canonical form.
+    pub content: Option<String>,
+    /// Of a text by itself. Another content is Handlebars here: releases without `content` execute what is opaque, with
+    /// ready messages and without its config.
+    pub template_format: TemplateFormat,
+    /// Whether another content is opaque.
+    pub is_opaque: bool,
+}
+
+impl<'a> StoredContent<'a> {
+    /// Of a version.
+    pub fn of(version: &'a Version) -> Result<Self> {
+        let Version { content, template_format, .. } = version;
+        Ok(match content.bare_text() {
+            Some(template_source) => {
+                Self { template_source, content: None, template_format: *template_format, is_opaque: false }
+            }
+            None => Self {
+                template_source: "",
+                content: Some(content.canonical()?),
+                template_format: TemplateFormat::Handlebars,
+                is_opaque: *template_format == TemplateFormat::Opaque,
+            },
+        })
+    }
+}
+
+fn format<D, R: LedgerRow<D>>(row: &R) -> Result<TemplateFormat> {
+    match row::value(row, "is_opaque")? {
+        true => Ok(TemplateFormat::Opaque),
+        false => row::word(row, "template_format"),
     }
 }
 
@@ -180,7 +210,7 @@ pub fn maybe_known<D, R: LedgerRow<D>>(row: &R) -> Result<Option<Known>> {
         id: VersionId(id),
         number: row::value(row, "version_number")?,
         status: row::word(row, "status")?,
-        template_format: row::word(row, "template_format")?,
+        template_format: format(row)?,
     }))
 }
 

@@ -10,9 +10,9 @@ use prompt_ledger_store::Imported;
 
 use super::time::{moment, timestamp};
 use super::{content, known, prompt};
-use crate::service::registry::{Arriving, ArrivingVersion};
+use crate::service::registry::{Arriving, ArrivingLabel, ArrivingReference, ArrivingVersion};
 
-/// A prompt without its versions, and without what its last message alone tells.
+/// A message of a prompt that others follow, without its versions.
 #[must_use]
 pub fn exported(of: &Prompt) -> v1::ExportedPrompt {
     v1::ExportedPrompt {
@@ -23,23 +23,31 @@ pub fn exported(of: &Prompt) -> v1::ExportedPrompt {
         tags: of.tags.clone(),
         created_at: Some(timestamp(of.created_at)),
         updated_at: Some(timestamp(of.updated_at)),
+        more_follows: true,
         ..v1::ExportedPrompt::default()
     }
 }
 
-/// The last message of a prompt.
+/// The last message of a prompt. `hashes` has the hash of each version, the lowest number first.
 #[must_use]
-pub fn whole(message: v1::ExportedPrompt, of: &Prompt) -> v1::ExportedPrompt {
+pub fn whole(message: v1::ExportedPrompt, of: &Prompt, hashes: &[String]) -> v1::ExportedPrompt {
+    let hash = |number: i32| {
+        let place = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
+        place.and_then(|place| hashes.get(place)).cloned().unwrap_or_default()
+    };
     let label = |held: &PromptLabel| v1::ExportedLabel {
         label: held.label.clone(),
         version_number: held.version_number,
+        checksum_hash: hash(held.version_number),
         set_at: Some(timestamp(held.set_at)),
         set_by: held.set_by.clone(),
     };
     v1::ExportedPrompt {
         active_version_number: of.active_version,
+        active_checksum_hash: of.active_version.map(hash).unwrap_or_default(),
         archived_at: of.archived_at.map(timestamp),
         labels: of.labels.iter().map(label).collect(),
+        more_follows: false,
         ..message
     }
 }
@@ -77,10 +85,13 @@ pub fn arriving(sent: v1::ExportedPrompt) -> Arriving {
     let created_at = at("created_at", sent.created_at);
     let updated_at = at("updated_at", sent.updated_at);
     let archived_at = at("archived_at", sent.archived_at);
-    let labels = sent.labels.into_iter().enumerate().map(|(i, held)| PromptLabel {
+    let labels = sent.labels.into_iter().enumerate().map(|(i, held)| ArrivingLabel {
         label: held.label,
-        version_number: held.version_number,
-        set_at: at(&format!("labels[{i}].set_at"), held.set_at).unwrap_or(Timestamp(0)),
+        version: ArrivingReference {
+            number: Some(held.version_number).filter(|number| *number != 0),
+            checksum_hash: held.checksum_hash,
+        },
+        set_at: at(&format!("labels[{i}].set_at"), held.set_at),
         set_by: held.set_by,
     });
     let labels = labels.collect();
@@ -93,18 +104,21 @@ pub fn arriving(sent: v1::ExportedPrompt) -> Arriving {
             None
         }
     };
+    let (number, checksum_hash) = (sent.active_version_number, sent.active_checksum_hash);
+    let is_active = number.is_some() || !checksum_hash.is_empty();
     Arriving {
         name: sent.name,
         mode,
         description: sent.description,
         owner_team: sent.owner_team,
         tags: sent.tags,
-        active_version: sent.active_version_number,
+        active: is_active.then_some(ArrivingReference { number, checksum_hash }),
         created_at,
         updated_at,
         archived_at,
         versions,
         labels,
+        more_follows: sent.more_follows,
         violations,
     }
 }

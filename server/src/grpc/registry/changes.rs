@@ -187,5 +187,5 @@ fn position(key: &str) -> Option<(i64, i32)> {
 /// Who writes, as the request names them, and by which key.
 fn written_by(caller: &Caller, created_by: String) -> Result<WrittenBy> {
     let created_by = field::text("created_by", created_by, limits::SHORT_TEXT_BYTES)?;
-    Ok(WrittenBy { created_by, key: caller.asking_key() })
+    Ok(WrittenBy::new(caller, created_by))
 }

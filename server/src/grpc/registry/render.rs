@@ -41,7 +41,12 @@ impl RegistryApi {
                 (rendered, config, Some(prompt::version(found.version, &found.prompt)), found.revision)
             }
         };
-        let config = VersionConfig { model: config.model.or_else(|| self.default_model.clone()), ..config };
+        let model = config.model.or_else(|| self.default_model.clone());
+        let params = match &model {
+            Some(model) => self.models.completed(model, config.params).await?,
+            None => config.params,
+        };
+        let config = VersionConfig { model, params, ..config };
         let mut answer = v1::RenderPromptResponse {
             version,
             revision,

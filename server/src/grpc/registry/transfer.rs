@@ -7,8 +7,8 @@ use futures::Stream;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::ids::ProjectId;
-use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_domain::{Result, limits};
+use prompt_ledger_domain::prompt::{Prompt, Version};
+use prompt_ledger_domain::{Result, field, limits};
 use prompt_ledger_proto::v1;
 use prost::Message as _;
 
@@ -28,41 +28,48 @@ struct Export {
     names: VecDeque<String>,
     /// The last name that was read of the whole project; absent where names were given, or all were read.
     after: Option<String>,
-    /// The prompt that is being exported, and the number of its last version that was sent.
-    open: Option<(String, i32)>,
+    /// The prompt that is being exported, as it was when its export began.
+    open: Option<Prompt>,
+    /// The hashes of its versions that were sent, the lowest number first.
+    sent: Vec<String>,
     /// Versions that were read and not sent.
     read: VecDeque<Version>,
 }
 
 impl Export {
     async fn next(mut self) -> Result<Option<(v1::ExportPromptsResponse, Self)>> {
-        let (name, sent) = match self.open.take() {
+        let prompt = match self.open.take() {
             Some(open) => open,
             None => match self.name().await? {
-                Some(name) => (name, 0),
+                Some(name) => self.registry.exported(self.project, &name).await?,
                 None => return Ok(None),
             },
         };
-        let prompt = self.registry.exported(self.project, &name).await?;
         let mut message = exported(&prompt);
-        let (mut bytes, mut last) = (0, sent);
-        while last < prompt.latest_version && bytes < limits::PAGE_BYTES {
+        let mut bytes = 0;
+        while self.sent() < prompt.latest_version && bytes < limits::PAGE_BYTES {
             if self.read.is_empty() {
-                self.read = self.registry.versions_after(self.project, &name, last).await?.into();
+                self.read = self.registry.versions_after(self.project, &prompt.name, self.sent()).await?.into();
             }
             let Some(version) = self.read.pop_front() else { break };
-            last = version.number;
+            self.sent.push(version.checksum_hash.clone());
             let version = transfer::version(version);
             bytes += version.encoded_len();
             message.versions.push(version);
         }
-        if last < prompt.latest_version && !message.versions.is_empty() {
-            self.open = Some((name, last));
+        if self.sent() < prompt.latest_version && !message.versions.is_empty() {
+            self.open = Some(prompt);
         } else {
+            message = whole(message, &prompt, &self.sent);
             self.read.clear();
-            message = whole(message, &prompt);
+            self.sent.clear();
         }
         Ok(Some((v1::ExportPromptsResponse { prompt: Some(message) }, self)))
+    }
+
+    /// The number of the last version that was sent: numbers have no gaps.
+    fn sent(&self) -> i32 {
+        i32::try_from(self.sent.len()).unwrap_or(i32::MAX)
     }
 
     /// The name of the next prompt.
@@ -102,6 +109,7 @@ impl RegistryApi {
             after: sent.names.is_empty().then(String::new),
             names: sent.names.into(),
             open: None,
+            sent: Vec::new(),
             read: VecDeque::new(),
         };
         Ok(futures::stream::try_unfold(export, Export::next))
@@ -121,8 +129,9 @@ impl RegistryApi {
         {
             return Err(Error::invalid(format!("prompts[{i}].name"), "stands twice; send each prompt once"));
         }
-        let v1::ImportPromptsRequest { prompts, dry_run, set_active, set_labels } = sent;
-        let options = ImportOptions { set_active, set_labels, dry_run, key: caller.asking_key() };
+        let v1::ImportPromptsRequest { prompts, dry_run, set_active, set_labels, created_by } = sent;
+        let created_by = field::text("created_by", created_by, limits::SHORT_TEXT_BYTES)?;
+        let options = ImportOptions { set_active, set_labels, dry_run, created_by, key: caller.asking_key() };
         let (mut imported, mut revision) = (Vec::with_capacity(prompts.len()), 0);
         for (place, prompt) in prompts.into_iter().enumerate() {
             let name = prompt.name.clone();

@@ -155,6 +155,10 @@ fn the_fields_of_a_spec_are_named_as_parts_of_the_request() {
     assert_eq!(invalid.message(), "spec.timeout: is 0 s");
     let shown = invalid.get_error_details().bad_request().unwrap().field_violations[0].field.clone();
     assert_eq!(shown, "spec.timeout");
+    let variable = status(Error::invalid("variables.n[1]", "is NaN").of_spec());
+    assert_eq!(variable.message(), "variables.n[1]: is NaN");
+    let shown = variable.get_error_details().bad_request().unwrap().field_violations[0].field.clone();
+    assert_eq!(shown, "variables.n[1]");
     let large = status(Error::too_large("variables", 9, 8).of_spec());
     assert_eq!(large.message(), "spec.variables is 9 bytes; at most 8 are allowed: send less");
     assert_eq!(large.get_error_details().error_info().unwrap().metadata["field"], "spec.variables");

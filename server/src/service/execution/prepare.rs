@@ -87,20 +87,20 @@ impl ExecutionService {
             Selector::Number(number) => active.is_none_or(|active| active.number != *number),
             Selector::Active | Selector::Latest => true,
         });
-        let (selected, labelled);
+        let (latest, fixed);
         let (version, template): (&Version, _) = match selector {
             None | Some(Selector::Active) => (
                 active.ok_or_else(|| Error::version_not_found(&prompt.name, &Selector::Active))?,
                 entry.template.as_ref(),
             ),
-            Some(Selector::Number(number)) if must_be_labelled => {
-                labelled = self.registry.labelled(caller.project.id, prompt, number).await?;
-                (&labelled.version, labelled.template.as_ref())
+            Some(Selector::Latest) => {
+                latest = self.registry.resolved(caller.project.id, &prompt.name, &Selector::Latest, None).await?;
+                let Resolved { found, template } = &latest;
+                (&found.version, template.as_ref())
             }
             Some(selector) => {
-                selected = self.registry.resolved(caller.project.id, &prompt.name, &selector, None).await?;
-                let Resolved { found, template } = &selected;
-                (&found.version, template.as_ref())
+                fixed = self.registry.fixed(caller.project.id, prompt, selector).await?;
+                (&fixed.version, fixed.template.as_ref())
             }
         };
         let checked: Checked = spec.check(prompt.mode, kind.mode(), &self.runner.policy)?;

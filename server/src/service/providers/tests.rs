@@ -57,7 +57,8 @@ fn worker(provider: &str) -> SeenProcess {
 }
 
 fn directory(requires_worker: bool) -> (Arc<Deployment>, ProviderDirectory) {
-    let here = Providers::new().with("echo", Arc::new(Echo)).without("openai", "set OPENAI_API_KEY");
+    let here =
+        Providers::new().with("echo", Arc::new(Echo)).without("openai", ProviderKind::OpenAi, "set OPENAI_API_KEY");
     let deployment = Arc::new(Deployment::default());
     (deployment.clone(), ProviderDirectory::among(here, deployment, requires_worker))
 }
@@ -91,6 +92,23 @@ async fn queued_executions_may_name_what_is_here_or_was_told() {
     assert_eq!(directory.queued("azure", false).await.unwrap().traits(), traits(ProviderKind::OpenAi));
     let error = directory.queued("nowhere", true).await.err().unwrap();
     assert!(error.to_string().ends_with("there are: azure, echo, left, openai, servers, silent"), "{error}");
+}
+
+#[tokio::test]
+async fn what_may_be_asked_is_known_without_a_question() {
+    let maker = |kind| ProviderTraits { kind: Some(kind), is_own_place: false };
+    let (deployment, directory) = directory(false);
+    assert_eq!(directory.traits("echo"), Some(maker(ProviderKind::Echo)));
+    assert_eq!(directory.traits("openai"), Some(maker(ProviderKind::OpenAi)), "of the maker, where it lacks settings");
+    assert_eq!(directory.traits("azure"), None);
+    deployment.add(worker("azure"));
+    deployment.add(worker("openai"));
+    assert_eq!(directory.traits("azure"), None, "the store is not asked");
+    directory.check_known("azure").await.unwrap();
+    assert_eq!(directory.traits("azure"), Some(traits(ProviderKind::OpenAi)));
+    assert_eq!(directory.traits("openai"), Some(traits(ProviderKind::OpenAi)), "a worker has settings");
+    let alone = ProviderDirectory::alone(Providers::new());
+    assert_eq!(alone.traits("echo"), None);
 }
 
 #[tokio::test]
@@ -161,7 +179,8 @@ async fn of_two_that_differ_the_worker_that_runs_is_right() {
 
 #[tokio::test]
 async fn a_process_alone_takes_only_what_it_can_call() {
-    let here = Providers::new().with("echo", Arc::new(Echo)).without("openai", "set OPENAI_API_KEY");
+    let here =
+        Providers::new().with("echo", Arc::new(Echo)).without("openai", ProviderKind::OpenAi, "set OPENAI_API_KEY");
     let directory = ProviderDirectory::alone(here);
     for (name, expected) in
         [("echo", None), ("openai", Some(Reason::ProviderNotConfigured)), ("nowhere", Some(Reason::ProviderNotFound))]

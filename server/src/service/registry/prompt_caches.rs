@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::{ProjectId, PromptId};
 use prompt_ledger_domain::label::PromptLabel;
-use prompt_ledger_domain::prompt::Version;
+use prompt_ledger_domain::prompt::{Selector, Version};
 use prompt_ledger_store::PromptWithActive;
 use prompt_ledger_template::content::ParsedTemplate;
 
@@ -42,7 +42,7 @@ impl CachedPrompt {
     }
 }
 
-/// A version that a label points at, parsed. It never changes, but for its status, which is not read from here.
+/// A version that a request names by number, label or hash, parsed. It never changes, but for its status, which is not read from here.
 #[derive(Debug)]
 pub struct CachedVersion {
     pub version: Version,
@@ -70,8 +70,8 @@ fn texts_bytes(texts: &[String]) -> usize {
 
 pub(super) struct PromptCaches {
     freshness: Arc<Freshness>,
-    /// Versions that labels point at, by prompt and number; of those that are active, `projects` has them.
-    pub(super) versions: Cache<(PromptId, i32), CachedVersion>,
+    /// Versions by prompt and what names them for ever, a number or a hash; of those that are active, `projects` has them.
+    pub(super) versions: Cache<(PromptId, Selector), CachedVersion>,
     projects: RwLock<HashMap<ProjectId, Arc<Cache<String, CachedPrompt>>>>,
     /// In bytes, of all caches together.
     bytes: Arc<AtomicUsize>,

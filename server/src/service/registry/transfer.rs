@@ -6,13 +6,13 @@ use prompt_ledger_domain::content::VersionContent;
 use prompt_ledger_domain::error::{Error, Violations};
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
-use prompt_ledger_domain::label::{self, PromptLabel};
+use prompt_ledger_domain::label;
 use prompt_ledger_domain::prompt::{Mode, Prompt, Source, TemplateFormat, Version, VersionStatus};
 use prompt_ledger_domain::prompt_log::AskingKey;
 use prompt_ledger_domain::{Result, Timestamp, limits};
-use prompt_ledger_store::{ImportPrompt, ImportVersion, Imported, PromptFilter};
+use prompt_ledger_store::{ImportLabel, ImportPrompt, ImportVersion, Imported, PromptFilter};
+use prompt_ledger_template::content::ParsedTemplate;
 
-use super::put::read_template;
 use super::{GoOn, RegistryService};
 
 /// How many names, or versions, are read at once.
@@ -27,15 +27,17 @@ pub struct Arriving {
     pub description: String,
     pub owner_team: String,
     pub tags: Vec<String>,
-    pub active_version: Option<i32>,
+    /// Absent: none.
+    pub active: Option<ArrivingReference>,
     /// Absent: now.
     pub created_at: Option<Timestamp>,
     /// Absent: now.
     pub updated_at: Option<Timestamp>,
     pub archived_at: Option<Timestamp>,
     pub versions: Vec<ArrivingVersion>,
-    /// A `set_at` of 0 stands for now.
-    pub labels: Vec<PromptLabel>,
+    pub labels: Vec<ArrivingLabel>,
+    /// Whether another message of the prompt follows this one.
+    pub more_follows: bool,
     /// What could not be converted from the request.
     pub violations: Violations,
 }
@@ -55,12 +57,30 @@ pub struct ArrivingVersion {
     pub note: String,
 }
 
+/// A version that a prompt to import refers to, by its number among those that are sent, by its hash, or by both.
+#[derive(Clone, Debug)]
+pub struct ArrivingReference {
+    pub number: Option<i32>,
+    /// Empty where none was sent.
+    pub checksum_hash: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct ArrivingLabel {
+    pub label: String,
+    pub version: ArrivingReference,
+    /// Absent: now.
+    pub set_at: Option<Timestamp>,
+    pub set_by: String,
+}
+
 /// What is to be moved in prompts that exist.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
     pub set_active: bool,
     pub set_labels: bool,
     pub dry_run: bool,
+    pub created_by: String,
     pub key: AskingKey,
 }
 
@@ -102,17 +122,26 @@ impl RegistryService {
                 return Err(Error::invalid(format!("versions[{i}]"), problem));
             }
         }
-        let set_at =
-            |held: PromptLabel| PromptLabel { set_at: if held.set_at.0 == 0 { now } else { held.set_at }, ..held };
-        let mut labels: Vec<_> = sent.labels.into_iter().map(set_at).collect();
-        labels.sort_unstable_by(|one, other| one.label.cmp(&other.label));
+        let mut wrong = Violations::default();
+        let active = match &sent.active {
+            Some(active) => wrong.keep(active.content(["active_version_number", "active_checksum_hash"], &versions))?,
+            None => None,
+        };
+        let mut labels = Vec::with_capacity(sent.labels.len());
+        for (i, ArrivingLabel { label, version, set_at, set_by }) in sent.labels.into_iter().enumerate() {
+            let fields = ["version_number", "checksum_hash"].map(|field| format!("labels[{i}].{field}"));
+            let content = wrong.keep(version.content(fields.each_ref().map(|field| &**field), &versions))?;
+            let set_at = set_at.unwrap_or(now);
+            labels.extend(content.map(|checksum_hash| ImportLabel { label, checksum_hash, set_at, set_by }));
+        }
+        wrong.finish(Some(()))?;
         let import = ImportPrompt {
             name: name.into_string(),
             mode,
             description: sent.description,
             owner_team: sent.owner_team,
             tags: sent.tags,
-            active_version: sent.active_version,
+            active,
             created_at: sent.created_at.unwrap_or(now),
             updated_at: sent.updated_at.unwrap_or(now),
             archived_at: sent.archived_at,
@@ -122,6 +151,7 @@ impl RegistryService {
             set_labels: options.set_labels,
             dry_run: options.dry_run,
             prompt_id: PromptId(prompt_ledger_runtime::new_id()),
+            created_by: options.created_by.clone(),
             key: options.key.clone(),
         };
         let (name, dry_run) = (import.name.clone(), import.dry_run);
@@ -166,37 +196,44 @@ fn check(sent: &Arriving) -> Result<(Name, Mode)> {
             wrong.keep(field::text(&at(name), text.clone(), most))?;
         }
     }
-    let find = |number: i32| sent.versions.iter().find(|version| version.number == number);
-    if let Some(active) = sent.active_version {
-        check_reference(&mut wrong, "active_version_number", active, find(active), sent.mode);
-    }
     for (i, held) in sent.labels.iter().enumerate() {
         wrong.keep(field::text(&format!("labels[{i}].set_by"), held.set_by.clone(), limits::SHORT_TEXT_BYTES))?;
-        let field = format!("labels[{i}].version_number");
-        check_reference(&mut wrong, &field, held.version_number, find(held.version_number), sent.mode);
+    }
+    let last = [
+        ("active_version_number", sent.active.is_some()),
+        ("labels", !sent.labels.is_empty()),
+        ("archived_at", sent.archived_at.is_some()),
+    ];
+    for (name, _) in last.into_iter().filter(|(_, there)| *there && sent.more_follows) {
+        wrong.add(name.into(), || "comes with the last message of a prompt, and `more_follows` is set".into());
     }
     wrong.finish(name.zip(sent.mode))
 }
 
-/// A version that something points at: it must be sent, and in full mode be rendered here.
-fn check_reference(
-    wrong: &mut Violations,
-    field: &str,
-    number: i32,
-    version: Option<&ArrivingVersion>,
-    mode: Option<Mode>,
-) {
-    match version {
-        None => wrong.add(field.to_owned(), || format!("is {number}, and no version of that number is sent")),
-        Some(version) if mode == Some(Mode::Full) && version.template_format == TemplateFormat::Opaque => {
-            wrong.add(field.to_owned(), || format!("is {number}, which is opaque; full mode cannot execute it"));
+impl ArrivingReference {
+    /// The hash of the version that is meant; `fields` are the names of number and hash.
+    fn content(&self, fields: [&str; 2], sent: &[ImportVersion]) -> Result<String> {
+        let [number_field, hash_field] = fields;
+        let numbered = sent.iter().find(|version| self.number == Some(version.number));
+        let hash = field::text(hash_field, self.checksum_hash.clone(), limits::SHORT_TEXT_BYTES)?;
+        let named = sent.iter().find(|version| version.checksum_hash == hash);
+        match (numbered, named, self.number) {
+            (Some(numbered), _, _) if hash.is_empty() => Ok(numbered.checksum_hash.clone()),
+            (None, _, number) if hash.is_empty() => {
+                let number = number.unwrap_or_default();
+                let problem = format!("is {number}, and no version of that number is sent; name it by `{hash_field}`");
+                Err(Error::invalid(number_field, problem))
+            }
+            (Some(numbered), _, _) if numbered.checksum_hash != hash => {
+                let problem = format!("is that of another content than version {}, which is sent", numbered.number);
+                Err(Error::invalid(hash_field, problem))
+            }
+            (None, Some(named), Some(number)) => {
+                let problem = format!("is {number}, and the version of that hash is sent as {}", named.number);
+                Err(Error::invalid(number_field, problem))
+            }
+            _ => Ok(hash),
         }
-        Some(version) if version.status == VersionStatus::Deprecated => {
-            wrong.add(field.to_owned(), || {
-                format!("is {number}, which is deprecated; nothing points at such a version")
-            });
-        }
-        Some(_) => {}
     }
 }
 
@@ -210,7 +247,10 @@ fn read(place: usize, sent: ArrivingVersion, now: Timestamp) -> Result<ImportVer
                 field::no_nul("template_source", source)?;
                 Vec::new()
             }
-            (TemplateFormat::Opaque | TemplateFormat::Handlebars, _) => read_template(&sent.content)?.0,
+            (TemplateFormat::Opaque | TemplateFormat::Handlebars, _) => {
+                let template = ParsedTemplate::parse_stored(&sent.content.template)?;
+                template.variables().iter().map(|variable| variable.name.clone()).collect()
+            }
         };
         Ok((sent.content.checksum()?, variables))
     };

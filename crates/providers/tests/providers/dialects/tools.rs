@@ -1,5 +1,7 @@
 //! Tool calls and refusals, as servers tell them: whole, in pieces, and in turns.
 
+use std::collections::BTreeMap;
+
 use prompt_ledger_domain::chat::ToolCall;
 use prompt_ledger_domain::execution::FinishReason;
 use prompt_ledger_domain::limits;
@@ -50,17 +52,16 @@ async fn pass(rows: Vec<Told>) {
 
 /// The calls that pieces make, each piece behind the one before.
 fn joined(pieces: &[Said]) -> Vec<ToolCall> {
-    let mut calls: Vec<ToolCall> = Vec::new();
+    let mut calls: BTreeMap<usize, ToolCall> = BTreeMap::new();
     for (index, offset, id, name, arguments) in pieces {
-        if *offset == 0 && *index == calls.len() {
-            calls.push(call(id, name, ""));
-        } else {
-            assert_eq!((&**id, &**name), ("", ""), "{pieces:?}");
-        }
-        assert_eq!(calls[*index].arguments.len(), *offset, "{pieces:?}");
-        calls[*index].arguments.push_str(arguments);
+        let begins = !calls.contains_key(index);
+        assert_eq!((begins, begins), (!id.is_empty(), !name.is_empty()), "{pieces:?}");
+        assert!(!begins || *index == calls.len(), "calls begin in order: {pieces:?}");
+        let call = calls.entry(*index).or_insert_with(|| call(id, name, ""));
+        assert_eq!(call.arguments.len(), *offset, "{pieces:?}");
+        call.arguments.push_str(arguments);
     }
-    calls
+    calls.into_values().collect()
 }
 
 fn delta(calls: Value) -> Value {
@@ -104,6 +105,19 @@ async fn calls_are_read_whole_and_in_pieces_that_come_in_turns() {
         delta(json!([{"index": 0, "id": "call_b", "function": function("clock", "{}")}])),
         openai::finish("stop"),
     ];
+    let late_id = [
+        delta(json!([{"index": 0, "function": function("weather", "{\"city\"")}])),
+        delta(json!([{"index": 1, "id": "call_b", "function": function("clock", "{}")}])),
+        delta(json!([{"index": 0, "id": "call_a", "function": {"arguments": ": \"Zürich\"}"}}])),
+        openai::finish("tool_calls"),
+    ];
+    let no_id = [
+        delta(
+            json!([{"index": 0, "function": function("clock", "{")}, {"index": 1, "id": "b", "function": function("clock", "{")}]),
+        ),
+        delta(json!([{"index": 0, "function": {"arguments": "}"}}, {"index": 1, "function": {"arguments": "}"}}])),
+        openai::finish("tool_calls"),
+    ];
     let anthropic_whole = json!({"type": "message", "stop_reason": "tool_use", "content": [
         {"type": "text", "text": "Let me see."},
         {"type": "tool_use", "id": "call_a", "name": "weather", "input": {"city": "Zürich"}},
@@ -139,6 +153,8 @@ async fn calls_are_read_whole_and_in_pieces_that_come_in_turns() {
             "",
             vec![call("call_0", "a", r#"{"b":1}"#), call("call_1", "c", "")],
         ),
+        row("openai, the id behind the begin", 0, events(&late_id) + DONE, "", vec![weather(), clock()]),
+        row("openai, no id", 0, events(&no_id) + DONE, "", vec![call("call_0", "clock", "{}"), call("b", "clock", "{}")]),
         row(
             "openai, the form before there were several",
             0,
@@ -199,12 +215,82 @@ async fn a_refusal_is_told_and_its_words_are_the_text() {
             "I will not.",
             true,
         ),
+        row(
+            "openai, behind a text, whole",
+            0,
+            message(json!({"content": "Well. ", "refusal": "I will not."}), "stop"),
+            "Well. I will not.",
+            true,
+        ),
+        row(
+            "openai, behind a text, streamed",
+            0,
+            events(&[openai::text("Well. "), words("I will not."), openai::finish("stop")]) + DONE,
+            "Well. I will not.",
+            true,
+        ),
+        row(
+            "openai, beside a text",
+            0,
+            events(&[
+                json!({"choices": [{"index": 0, "delta": {"content": "A", "refusal": "B"}}]}),
+                openai::finish("stop"),
+            ]) + DONE,
+            "AB",
+            true,
+        ),
+        row(
+            "openai, by another choice",
+            0,
+            json!({"choices": [
+                {"index": 0, "message": {"content": "Yes."}, "finish_reason": "stop"},
+                {"index": 1, "message": {"content": null, "refusal": "No."}, "finish_reason": "refusal"},
+            ]})
+            .to_string(),
+            "Yes.",
+            false,
+        ),
+        row("openai, an empty one", 0, message(json!({"content": "Yes.", "refusal": ""}), "stop"), "Yes.", false),
         row("openai, none", 0, message(json!({"content": "Yes.", "refusal": null}), "stop"), "Yes.", false),
         row("anthropic, streamed", 1, events(&anthropic_refusal) + MESSAGE_STOP, "I can not.", true),
         row("anthropic, whole", 1, whole.to_string(), "No.", true),
         row("anthropic, none", 1, anthropic::whole("Yes.").to_string(), "Yes.", false),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn what_a_model_asked_for_before_a_failure_is_kept() {
+    let model = FakeModel::start().await;
+    let providers = both(&model);
+    let function = json!({"name": "weather", "arguments": "{\"city\""});
+    let openai_half = events(&[
+        openai::text("Let me see."),
+        delta(json!([{"index": 0, "id": "call_a", "type": "function", "function": function}])),
+    ]);
+    let anthropic_half = events(&[
+        anthropic::start(json!({})),
+        anthropic::text("Let me see."),
+        block_start(1, json!({"type": "tool_use", "id": "call_a", "name": "weather", "input": {}})),
+        json_delta(1, "{\"city\""),
+    ]);
+    let refusal = json!({"choices": [{"index": 0, "delta": {"refusal": "I will"}, "finish_reason": null}]});
+    let broken = json!({"error": {"message": "no", "type": "server_error"}});
+    for (protocol, body, text, calls, refused) in [
+        (0, openai_half, "Let me see.", vec![call("call_a", "weather", "{\"city\"")], false),
+        (1, anthropic_half, "Let me see.", vec![call("call_a", "weather", "{\"city\"")], false),
+        (0, events(&[refusal, broken]), "I will", vec![], true),
+    ] {
+        let ask = Ask::new(&*providers[protocol], prompt("hi"));
+        model.next(Reply::events([body.clone()]));
+        let whole = ask.failure().await;
+        model.next(Reply::events([body.clone()]));
+        let (streamed, _) = ask.broken().await;
+        for failure in [whole, streamed] {
+            assert_eq!((&*failure.text, failure.refused, failure.truncated), (text, refused, false), "{body}");
+            assert_eq!(failure.tool_calls, calls, "{body}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -12,13 +12,13 @@ use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::answers::Turn;
 use super::convert::time::{length, timestamp};
 use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
 use super::inline_call::{inline_call, told};
-use super::streaming::{ResponseStream, about_all, about_one};
+use super::streaming::{ResponseStream, about_all, about_one, messages};
 use super::{into_parts, respond, status};
+use crate::front::answers::Turn;
 use crate::service::{Caller, ExecutionService, PageReader};
 
 /// The longest that GetExecution waits for an end.
@@ -107,7 +107,7 @@ impl Api for ExecutionApi {
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
         let (call, sent) = inline_call(request)?;
         let message = |event| v1::StreamExecutionResponse { event: Some(event) };
-        respond(call.stream(&self.service, sent.spec, Mode::Full, message).await)
+        respond(call.stream(&self.service, sent.spec, Mode::Full).await.map(|events| messages(events, message)))
     }
 
     async fn submit_execution(
@@ -173,7 +173,7 @@ impl Api for ExecutionApi {
             self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
         };
         let message = |event| v1::WatchExecutionResponse { event: Some(event) };
-        respond(watch.await.map(|watch| about_one(watch, (), false, deadline, message)))
+        respond(watch.await.map(|watch| messages(about_one(watch, (), false, deadline), message)))
     }
 
     type WatchExecutionsStream = ResponseStream<v1::WatchExecutionsResponse>;
@@ -186,7 +186,7 @@ impl Api for ExecutionApi {
         let (caller, sent) = into_parts(request)?;
         let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
         let message = |event| v1::WatchExecutionsResponse { event: Some(event) };
-        respond(feed.map(|feed| about_all(feed, deadline, message)))
+        respond(feed.map(|feed| messages(about_all(feed, deadline), message)))
     }
 
     async fn verify_execution(

@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::credentials;
+use crate::front::credentials;
 
 /// Headers within these bounds stay as they are, as those of nearly all calls do: their number, and the bytes of names
 /// and values.

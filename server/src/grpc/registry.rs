@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{content, known, model, prompt, required};
 use super::{into_parts, respond, status};
+use crate::front::remedies;
 use crate::service::registry::{PromptHistory, Put, VersionPage, WrittenBy};
 use crate::service::{Caller, ModelService, PageReader, RegistryService};
 
@@ -61,7 +62,7 @@ impl RegistryApi {
         })
     }
 
-    async fn get(&self, caller: &Caller, sent: v1::GetPromptRequest) -> Result<v1::GetPromptResponse> {
+    pub(crate) async fn get(&self, caller: &Caller, sent: v1::GetPromptRequest) -> Result<v1::GetPromptResponse> {
         let entry = self.registry.get(caller.project.id, &sent.name, sent.min_revision).await?;
         let found = &entry.found;
         Ok(v1::GetPromptResponse {
@@ -387,7 +388,7 @@ impl Api for RegistryApi {
     async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
         let put = async {
-            caller.check_system(status::PUT_MODEL)?;
+            caller.check_system(remedies::PUT_MODEL)?;
             self.models.put(model::put(sent)?).await
         };
         respond(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))

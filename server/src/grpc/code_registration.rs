@@ -23,7 +23,7 @@ pub struct CodeRegistrationApi {
 }
 
 impl CodeRegistrationApi {
-    async fn register(
+    pub(crate) async fn register(
         &self,
         caller: &Caller,
         sent: v1::RegisterCodePromptsRequest,

@@ -30,7 +30,7 @@ pub struct ExecutionApi {
 
 impl ExecutionApi {
     /// `deadline` is the caller's own, `turn` that of the call as a large read.
-    async fn get(
+    pub(crate) async fn get(
         &self,
         caller: &Caller,
         sent: v1::GetExecutionRequest,
@@ -55,7 +55,11 @@ impl ExecutionApi {
         Ok(v1::GetExecutionResponse { execution })
     }
 
-    async fn list(&self, caller: &Caller, sent: v1::ListExecutionsRequest) -> Result<v1::ListExecutionsResponse> {
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        sent: v1::ListExecutionsRequest,
+    ) -> Result<v1::ListExecutionsResponse> {
         let full = known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full;
         let filter = execution::filter(&sent)?;
         let shape = format!("{filter:?}");
@@ -74,6 +78,45 @@ impl ExecutionApi {
 }
 
 impl ExecutionApi {
+    /// Puts an execution of a prompt of this mode into the queue.
+    pub(crate) async fn submit(
+        &self,
+        caller: &Caller,
+        sent: Option<v1::ExecutionSpec>,
+        mode: Mode,
+    ) -> Result<v1::SubmitExecutionResponse> {
+        let spec = spec::spec(&self.service.cpu, caller, sent).await?;
+        let submitted = self.service.submit(caller, spec, mode).await?;
+        Ok(v1::SubmitExecutionResponse {
+            execution_id: submitted.execution.id.to_string(),
+            status: execution::status(submitted.execution.status).into(),
+            reused: submitted.reused,
+            prompt_name: submitted.execution.prompt_name,
+            version_number: submitted.execution.version_number,
+            created_at: Some(timestamp(submitted.execution.created_at)),
+        })
+    }
+
+    pub(crate) async fn cancel(
+        &self,
+        caller: &Caller,
+        sent: v1::CancelExecutionRequest,
+    ) -> Result<v1::CancelExecutionResponse> {
+        let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let found = self.service.cancel(caller, id, sent.reason).await?;
+        Ok(v1::CancelExecutionResponse { execution: Some(execution::execution(found)) })
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        caller: &Caller,
+        sent: v1::VerifyExecutionRequest,
+    ) -> Result<v1::VerifyExecutionResponse> {
+        let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let (found, version, came_out) = self.service.verify(caller, id).await?;
+        Ok(execution::verified(found.id, version, came_out))
+    }
+
     /// Executions as messages; off the runtime where there is much to convert, because variables are parsed from JSON.
     async fn converted(&self, caller: &Caller, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
         let bytes = found.iter().filter_map(|row| row.texts.as_ref()).map(|texts| texts.variables.len()).sum();
@@ -115,18 +158,7 @@ impl Api for ExecutionApi {
         request: Request<v1::SubmitExecutionRequest>,
     ) -> Result<Response<v1::SubmitExecutionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let submit = async {
-            let spec = spec::spec(&self.service.cpu, &caller, sent.spec).await?;
-            self.service.submit(&caller, spec, Mode::Full).await
-        };
-        respond(submit.await.map(|submitted| v1::SubmitExecutionResponse {
-            execution_id: submitted.execution.id.to_string(),
-            status: execution::status(submitted.execution.status).into(),
-            reused: submitted.reused,
-            prompt_name: submitted.execution.prompt_name,
-            version_number: submitted.execution.version_number,
-            created_at: Some(timestamp(submitted.execution.created_at)),
-        }))
+        respond(self.submit(&caller, sent.spec, Mode::Full).await)
     }
 
     async fn get_execution(
@@ -152,12 +184,7 @@ impl Api for ExecutionApi {
         request: Request<v1::CancelExecutionRequest>,
     ) -> Result<Response<v1::CancelExecutionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let cancel = async {
-            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            self.service.cancel(&caller, id, sent.reason).await
-        };
-        let canceled = cancel.await;
-        respond(canceled.map(|found| v1::CancelExecutionResponse { execution: Some(execution::execution(found)) }))
+        respond(self.cancel(&caller, sent).await)
     }
 
     type WatchExecutionStream = ResponseStream<v1::WatchExecutionResponse>;
@@ -194,11 +221,6 @@ impl Api for ExecutionApi {
         request: Request<v1::VerifyExecutionRequest>,
     ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let verify = async {
-            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            let (found, version, came_out) = self.service.verify(&caller, id).await?;
-            Ok(execution::verified(found.id, version, came_out))
-        };
-        respond(verify.await)
+        respond(self.verify(&caller, sent).await)
     }
 }

@@ -3,7 +3,7 @@
 pub mod analytics;
 pub mod code_registration;
 pub mod convert;
-mod counts;
+pub(crate) mod counts;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
@@ -12,7 +12,7 @@ pub(crate) mod inline_call;
 mod kinds;
 pub mod receive;
 pub mod registry;
-mod request_limits;
+pub(crate) mod request_limits;
 pub mod status;
 pub(crate) mod streaming;
 

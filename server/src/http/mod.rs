@@ -1,20 +1,34 @@
 //! The HTTP front: the REST API, streams for browsers and health, over the services that gRPC has. Converts a request,
 //! calls, converts the answer; nothing is decided here.
 
+mod analytics;
 mod body;
+mod call;
+mod code;
 mod cors;
 pub mod error;
+mod executions;
 pub mod gate;
 mod health;
 pub mod hosts;
-pub mod prompts;
+mod labels;
+mod models;
+mod openapi;
+mod prompts;
+mod query;
+mod routes;
+mod row;
 mod sse;
+mod streams;
+mod types;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn_with_state;
+use axum::response::Html;
 use axum::routing::get;
 use http::{Request, StatusCode, Uri};
 use prompt_ledger_domain::{Error, Reason};
@@ -40,12 +54,15 @@ pub struct Api {
 
 /// All routes: those of `/v1` behind the gate, health without a key. Every request passes the check of its host.
 pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Monitor) -> Router {
-    let v1 = Router::new()
-        .route("/v1/prompts/{name}", get(prompts::get))
-        .with_state(api)
-        .layer(from_fn_with_state(Arc::new(gate), gate::pass));
-    let open =
-        Router::new().route("/health", get(health::health)).route("/ready", get(health::ready).with_state(health));
+    let (v1, described) = routes::table().split_for_parts();
+    let v1 = v1.with_state(api).layer(from_fn_with_state(Arc::new(gate), gate::pass));
+    let described = openapi::json(&described);
+    let page = Html(openapi::page(&described));
+    let open = Router::new()
+        .route("/openapi.json", get(move || std::future::ready(Json(described.clone()))))
+        .route("/docs", get(move || std::future::ready(page.clone())))
+        .route("/health", get(health::health))
+        .route("/ready", get(health::ready).with_state(health));
     let hosts = Hosts(config.hosts.clone().into());
     Router::new()
         .merge(v1)

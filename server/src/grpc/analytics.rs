@@ -25,11 +25,7 @@ impl AnalyticsApi {
         Ok(usage::overview(&overview))
     }
 
-    pub(crate) async fn usage(
-        &self,
-        caller: &Caller,
-        sent: v1::QueryUsageRequest,
-    ) -> Result<v1::QueryUsageResponse> {
+    pub(crate) async fn usage(&self, caller: &Caller, sent: v1::QueryUsageRequest) -> Result<v1::QueryUsageResponse> {
         let split = usage::split(&sent.group_by, sent.bucket, sent.utc_offset)?;
         let filter = usage::filter(sent.filters.unwrap_or_default())?;
         let (shape, filtered) = (format!("{split:?}"), format!("{filter:?}"));

@@ -126,7 +126,11 @@ impl RegistryApi {
         Ok((v1::GetVersionResponse { version, revision }, prompt::prompt(of)))
     }
 
-    pub(crate) async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
+    pub(crate) async fn versions(
+        &self,
+        caller: &Caller,
+        sent: v1::ListVersionsRequest,
+    ) -> Result<v1::ListVersionsResponse> {
         let scope = ["versions", &caller.project.name, &sent.name];
         let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let VersionPage { versions, next_page_token, revision } =

@@ -223,12 +223,7 @@ impl<A> From<A> for Reply<A> {
 impl<A> Reply<A> {
     /// A stream of events, in place of JSON.
     pub(crate) fn stream(response: Response) -> Self {
-        Self {
-            content: Content::Stream(response),
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            told: None,
-        }
+        Self { content: Content::Stream(response), status: StatusCode::OK, headers: HeaderMap::new(), told: None }
     }
 
     pub(crate) fn with_status(self, status: StatusCode) -> Self {

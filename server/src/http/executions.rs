@@ -4,7 +4,6 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_proto::v1;
 
-use super::{Api, streams};
 use super::call::{Call, Reply, bounded};
 use super::prompts::answered;
 use super::query::NoQuery;
@@ -12,6 +11,7 @@ use super::types::execution::{ExecutionJson, ExecutionPageJson, SubmittedJson, V
 use super::types::execution_requests::{CancelBody, ExecutionQuery, ExecutionsQuery};
 use super::types::spec::SpecBody;
 use super::types::told;
+use super::{Api, streams};
 use crate::grpc::convert::execution;
 
 pub(super) async fn run(api: Api, call: Call, body: SpecBody) -> Result<Reply<ExecutionJson>> {
@@ -42,10 +42,7 @@ pub(super) async fn list(api: Api, call: Call, query: ExecutionsQuery) -> Result
 }
 
 pub(super) async fn cancel(api: Api, call: Call, body: CancelBody) -> Result<Reply<ExecutionJson>> {
-    let sent = v1::CancelExecutionRequest {
-        execution_id: call.part("id"),
-        reason: body.reason.unwrap_or_default(),
-    };
+    let sent = v1::CancelExecutionRequest { execution_id: call.part("id"), reason: body.reason.unwrap_or_default() };
     let canceled = api.executions.cancel(&call.caller, sent).await?;
     Ok(ExecutionJson::from(answered(canceled.execution)?).into())
 }

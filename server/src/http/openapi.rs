@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 use utoipa::openapi::schema::{ObjectBuilder, Schema};
-use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{ArrayBuilder, ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Type};
 
 const SUMMARY: &str = "Prompts, registered and versioned by content, executed against model providers, and traced. \
@@ -85,7 +87,8 @@ pub(super) fn page(described: &Value) -> String {
             let (method, path) = (method.to_uppercase(), escaped(path));
             let _ = write!(page, "<h3><code>{method} {path}</code></h3><p>{}.</p>", text(&call["summary"]));
             let query = call["parameters"].as_array().into_iter().flatten().filter(|one| one["in"] == "query");
-            let query: Vec<_> = query.map(|one| (text(&one["name"]), kind(&one["schema"]), text(&one["description"]))).collect();
+            let query: Vec<_> =
+                query.map(|one| (text(&one["name"]), kind(&one["schema"]), text(&one["description"]))).collect();
             rows(&mut page, "Query", &query);
             let sent = &call["requestBody"]["content"]["application/json"]["schema"];
             if !sent.is_null() {
@@ -189,9 +192,16 @@ mod tests {
         });
         let page = page(&described);
         for said in [
-            "A &lt;b&gt; 1", "&quot;x&quot; &amp; y", "POST /v1/a/{id}", "Do &lt;it&gt;.", "<code>q</code></td><td>string or null",
-            "Request: <a href=\"#T\">T</a>", "202: <code>application/json</code> array of <a href=\"#T\">T</a>",
-            "<h3 id=\"T\">T</h3><p>A thing.</p>", "<code>one</code> <code>two</code>", "null or <a href=\"#T\">T</a>",
+            "A &lt;b&gt; 1",
+            "&quot;x&quot; &amp; y",
+            "POST /v1/a/{id}",
+            "Do &lt;it&gt;.",
+            "<code>q</code></td><td>string or null",
+            "Request: <a href=\"#T\">T</a>",
+            "202: <code>application/json</code> array of <a href=\"#T\">T</a>",
+            "<h3 id=\"T\">T</h3><p>A thing.</p>",
+            "<code>one</code> <code>two</code>",
+            "null or <a href=\"#T\">T</a>",
             "array of integer or null",
         ] {
             assert!(page.contains(said), "{said} in {page}");

@@ -5,8 +5,8 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_store::{Changed, PromptChange};
 
 use super::RegistryApi;
-use crate::grpc::convert::{known, model, prompt, required};
 use crate::front::remedies;
+use crate::grpc::convert::{known, model, prompt, required};
 use crate::service::Caller;
 use crate::service::registry::WrittenBy;
 

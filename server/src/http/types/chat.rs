@@ -115,8 +115,11 @@ impl ChatMessageJson {
             PartJson::Image(image) => content_part::Part::Image(image.wire()),
         };
         let parts = self.parts.into_iter().map(|sent| v1::ContentPart { part: Some(part(sent)) }).collect();
-        let tool_calls =
-            self.tool_calls.into_iter().map(|ToolCallJson { id, name, arguments }| v1::ToolCall { id, name, arguments });
+        let tool_calls = self.tool_calls.into_iter().map(|ToolCallJson { id, name, arguments }| v1::ToolCall {
+            id,
+            name,
+            arguments,
+        });
         v1::ChatMessage {
             role: self.role,
             content: self.content.unwrap_or_default(),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::time::{TimeJson, length};
-use super::words::{ExecutionModeWord, ExecutionStatusWord, ViewWord};
+use super::words::{ExecutionModeWord, ExecutionStatusWord, ViewWord, Word};
 use crate::http::query::Words;
 
 /// How to read an execution.
@@ -99,9 +99,7 @@ impl ExecutionsQuery {
 pub(crate) fn model(provider: Option<String>, model_name: Option<String>) -> Result<Option<v1::ModelRef>> {
     match (provider, model_name) {
         (None, None) => Ok(None),
-        (Some(provider), model_name) => {
-            Ok(Some(v1::ModelRef { provider, model_name: model_name.unwrap_or_default() }))
-        }
+        (Some(provider), model_name) => Ok(Some(v1::ModelRef { provider, model_name: model_name.unwrap_or_default() })),
         (None, Some(_)) => Err(Error::invalid("provider", "is missing; send it beside `model_name`")),
     }
 }

@@ -8,7 +8,7 @@ use super::chat::{ChatMessageJson, ChatTemplateJson};
 use super::config::ConfigJson;
 use super::time::{TimeJson, time};
 use super::told;
-use super::words::{ModeWord, TemplateFormatWord, VariableKindWord, VersionStatusWord};
+use super::words::{ModeWord, TemplateFormatWord, VariableKindWord, VersionStatusWord, Word};
 
 /// A prompt.
 #[derive(Debug, Serialize, ToSchema)]
@@ -120,9 +120,7 @@ pub(crate) struct SourceJson {
 }
 
 /// A template as its two forms, one of which is null.
-pub(crate) fn template(
-    template: Option<v1::prompt_version::Template>,
-) -> (Option<String>, Option<ChatTemplateJson>) {
+pub(crate) fn template(template: Option<v1::prompt_version::Template>) -> (Option<String>, Option<ChatTemplateJson>) {
     match template {
         Some(v1::prompt_version::Template::TemplateSource(source)) => (Some(source), None),
         Some(v1::prompt_version::Template::ChatTemplate(chat)) => (None, Some(chat.into())),
@@ -137,8 +135,10 @@ pub(crate) fn source(sent: v1::VersionSource) -> SourceJson {
 impl From<v1::PromptVersion> for VersionJson {
     fn from(version: v1::PromptVersion) -> Self {
         let (template_source, chat_template) = template(version.template);
-        let variable = |v1::TemplateVariable { name, required, kind }| {
-            VariableJson { name, required, kind: VariableKindWord::of(kind) }
+        let variable = |v1::TemplateVariable { name, required, kind }| VariableJson {
+            name,
+            required,
+            kind: VariableKindWord::of(kind),
         };
         Self {
             version_id: version.version_id,

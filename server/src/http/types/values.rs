@@ -48,7 +48,9 @@ fn value_of(value: prost_types::Value) -> Value {
         None | Some(Kind::NullValue(_)) => Value::Null,
         Some(Kind::BoolValue(value)) => Value::Bool(value),
         Some(Kind::StringValue(value)) => Value::String(value),
-        Some(Kind::NumberValue(number)) => prompt_ledger_domain::json::number(number).map_or(Value::Null, Value::Number),
+        Some(Kind::NumberValue(number)) => {
+            prompt_ledger_domain::json::number(number).map_or(Value::Null, Value::Number)
+        }
         Some(Kind::ListValue(list)) => Value::Array(list.values.into_iter().map(value_of).collect()),
         Some(Kind::StructValue(fields)) => Value::Object(object(fields)),
     }
@@ -61,7 +63,8 @@ mod tests {
 
     #[test]
     fn objects_come_back() {
-        let Value::Object(sent) = json!({"a": [1, 2.5, "x", true, null], "b": {"c": -3, "d": 9_007_199_254_740_992_i64}})
+        let Value::Object(sent) =
+            json!({"a": [1, 2.5, "x", true, null], "b": {"c": -3, "d": 9_007_199_254_740_992_i64}})
         else {
             panic!()
         };

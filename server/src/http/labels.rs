@@ -8,6 +8,7 @@ use super::call::{Call, Reply};
 use super::prompts::answered;
 use super::types::prompt::{ChangedPromptJson, PromptJson};
 use super::types::prompt_requests::{EmptyBody, MigrateBody, SetActiveBody, SetLabelBody, SetStatusBody, WriterQuery};
+use super::types::words::Word as _;
 
 pub(super) async fn activate(api: Api, call: Call, body: SetActiveBody) -> Result<Reply<ChangedPromptJson>> {
     let SetActiveBody { version_number } = body;

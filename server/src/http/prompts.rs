@@ -13,7 +13,7 @@ use super::types::prompt_reads::{
     ChangePageJson, ChangesQuery, HistoryJson, HistoryQuery, PageQuery, PromptsQuery, VersionQuery,
 };
 use super::types::prompt_requests::{BatchGetBody, PutPromptBody, RenderBody, UpdatePromptBody};
-use super::types::words::ChangeWord;
+use super::types::words::{ChangeWord, Word};
 use super::types::{only, told};
 
 pub(super) async fn put(api: Api, call: Call, body: PutPromptBody) -> Result<Reply<PutPromptJson>> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::time::{TimeJson, length};
-use super::words::{ExecutionModeWord, ExecutionStatusWord, ViewWord};
+use super::words::{ExecutionModeWord, ExecutionStatusWord, ViewWord, Word};
 use crate::http::query::Words;
 
 /// How to read an execution.

@@ -4,6 +4,15 @@ use prompt_ledger_proto::v1;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// A word for a value of the contract.
+pub(crate) trait Word: Sized {
+    /// The word of a value; absent where it is unspecified.
+    fn of(sent: i32) -> Option<Self>;
+
+    /// The value of the contract.
+    fn wire(self) -> i32;
+}
+
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident of $wire:ident { $($variant:ident,)* })*) => {$(
         $(#[$doc])*
@@ -12,23 +21,23 @@ macro_rules! words {
         #[schema(as = $wire)]
         pub(crate) enum $name { $($variant,)* }
 
-        impl $name {
-            /// The word of a value; absent where it is unspecified.
-            pub(crate) fn of(sent: i32) -> Option<Self> {
+        impl Word for $name {
+            fn of(sent: i32) -> Option<Self> {
                 match v1::$wire::try_from(sent) {
                     $(Ok(v1::$wire::$variant) => Some(Self::$variant),)*
                     _ => None,
                 }
             }
 
-            /// The value of the contract.
-            pub(crate) fn wire(self) -> i32 {
+            fn wire(self) -> i32 {
                 match self { $(Self::$variant => v1::$wire::$variant.into(),)* }
             }
+        }
 
+        #[cfg(test)]
+        impl $name {
             /// Every word.
-            #[cfg(test)]
-            pub(crate) const ALL: &[Self] = &[$(Self::$variant,)*];
+            const ALL: &[Self] = &[$(Self::$variant,)*];
         }
     )*};
 }

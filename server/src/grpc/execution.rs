@@ -1,8 +1,10 @@
 //! ExecutionService.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::Stream;
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
@@ -117,6 +119,29 @@ impl ExecutionApi {
         Ok(execution::verified(found.id, version, came_out))
     }
 
+    pub(crate) async fn watch(
+        &self,
+        caller: &Caller,
+        sent: &v1::WatchExecutionRequest,
+        deadline: Option<Deadline>,
+        connection: Option<SocketAddr>,
+    ) -> Result<impl Stream<Item = Result<v1::ExecutionEvent>> + Send + use<>> {
+        let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let watch = self.service.watch(caller, id, event::cursor(sent.after_sequence)?, connection).await?;
+        Ok(about_one(watch, (), false, deadline))
+    }
+
+    pub(crate) fn watch_all(
+        &self,
+        caller: &Caller,
+        sent: v1::WatchExecutionsRequest,
+        deadline: Option<Deadline>,
+        connection: Option<SocketAddr>,
+    ) -> Result<impl Stream<Item = Result<v1::ExecutionEvent>> + Send + use<>> {
+        let feed = self.service.watch_all(caller, event::wanted(caller, sent)?, connection)?;
+        Ok(about_all(feed, deadline))
+    }
+
     /// Executions as messages; off the runtime where there is much to convert, because variables are parsed from JSON.
     async fn converted(&self, caller: &Caller, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
         let bytes = found.iter().filter_map(|row| row.texts.as_ref()).map(|texts| texts.variables.len()).sum();
@@ -195,12 +220,9 @@ impl Api for ExecutionApi {
     ) -> Result<Response<Self::WatchExecutionStream>, Status> {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = into_parts(request)?;
-        let watch = async {
-            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
-        };
+        let events = self.watch(&caller, &sent, deadline, connection).await;
         let message = |event| v1::WatchExecutionResponse { event: Some(event) };
-        respond(watch.await.map(|watch| messages(about_one(watch, (), false, deadline), message)))
+        respond(events.map(|events| messages(events, message)))
     }
 
     type WatchExecutionsStream = ResponseStream<v1::WatchExecutionsResponse>;
@@ -211,9 +233,9 @@ impl Api for ExecutionApi {
     ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = into_parts(request)?;
-        let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
+        let events = self.watch_all(&caller, sent, deadline, connection);
         let message = |event| v1::WatchExecutionsResponse { event: Some(event) };
-        respond(feed.map(|feed| messages(about_all(feed, deadline), message)))
+        respond(events.map(|events| messages(events, message)))
     }
 
     async fn verify_execution(

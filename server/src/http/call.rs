@@ -86,7 +86,7 @@ impl Call {
     }
 
     /// The only value of a header; INVALID_FIELD where it was sent twice, or is not visible ASCII.
-    fn header(&self, name: &HeaderName) -> Result<Option<&str>> {
+    pub(super) fn header(&self, name: &HeaderName) -> Result<Option<&str>> {
         let mut values = self.headers.get_all(name).iter();
         let Some(value) = values.next() else { return Ok(None) };
         if values.next().is_some() {

@@ -67,11 +67,3 @@ pub(super) async fn stream(api: Api, call: Call, body: SpecBody) -> Result<Reply
     let spec = spec(&call, body)?;
     streams::run(&api, &call, spec, Mode::Full).await.map(Reply::stream)
 }
-
-pub(super) async fn watch(_: Api, _: Call, _: NoQuery) -> Result<Reply<()>> {
-    Err(prompt_ledger_domain::Error::new(prompt_ledger_domain::Reason::Unimplemented, "not offered yet"))
-}
-
-pub(super) async fn watch_all(_: Api, _: Call, _: NoQuery) -> Result<Reply<()>> {
-    Err(prompt_ledger_domain::Error::new(prompt_ledger_domain::Reason::Unimplemented, "not offered yet"))
-}

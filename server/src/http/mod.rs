@@ -7,6 +7,7 @@ mod call;
 mod code;
 mod cors;
 pub mod error;
+mod events;
 mod executions;
 pub mod gate;
 mod health;

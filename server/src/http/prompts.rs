@@ -170,7 +170,3 @@ pub(super) fn prompt(changed: Option<v1::Prompt>) -> Result<Reply<PromptJson>> {
     let etag = prompt.etag.clone();
     Ok(Reply::from(prompt).with_etag(&etag))
 }
-
-pub(super) async fn watch(_: Api, _: Call, _: super::query::NoQuery) -> Result<Reply<()>> {
-    Err(Error::new(prompt_ledger_domain::Reason::Unimplemented, "not offered yet"))
-}

@@ -9,6 +9,7 @@ use url::form_urlencoded;
 use utoipa::IntoParams;
 
 use super::call::misread;
+use super::streams::{FeedQuery, WatchQuery};
 use super::types::execution_requests::{ExecutionQuery, ExecutionsQuery};
 use super::types::model::ModelsQuery;
 use super::types::prompt_reads::{ChangesQuery, HistoryQuery, PageQuery, PromptsQuery, VersionQuery};
@@ -51,8 +52,8 @@ macro_rules! queries {
 }
 
 queries! {
-    NoQuery, AnalyticsQuery, ChangesQuery, ExecutionQuery, HistoryQuery, ModelsQuery, PageQuery, PromptsQuery, UsageQuery,
-    VersionQuery, WriterQuery,
+    NoQuery, AnalyticsQuery, ChangesQuery, ExecutionQuery, FeedQuery, HistoryQuery, ModelsQuery, PageQuery, PromptsQuery, UsageQuery,
+    VersionQuery, WatchQuery, WriterQuery,
 }
 
 impl Query for ExecutionsQuery {

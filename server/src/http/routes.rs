@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use super::row::Answers::{Accepted, Either, Json, Stream};
 use super::row::{Row, reads, told, writes};
-use super::{Api, analytics, code, executions, labels, models, prompts};
+use super::{Api, analytics, code, executions, labels, models, prompts, streams};
 
 const GET: Method = Method::GET;
 const PUT: Method = Method::PUT;
@@ -41,9 +41,8 @@ fn rows() -> Vec<Row> {
         writes(POST, told("/v1/executions/stream", "streamExecutionByPath", "The same as executions:stream"), Stream, executions::stream),
         reads(GET, told("/v1/executions/{id}", "getExecution", "Read an execution, or wait for its end"), Json, executions::get),
         reads(GET, told("/v1/executions", "listExecutions", "List executions, newest first"), Json, executions::list),
-        reads(GET, told("/v1/executions/{id}/events", "watchExecution", "Watch an execution"), Stream, executions::watch),
-        reads(GET, told("/v1/executions/events", "watchExecutions", "Watch executions"), Stream, executions::watch_all),
-        reads(GET, told("/v1/prompts/events", "watchPrompts", "Watch prompts"), Stream, prompts::watch),
+        reads(GET, told("/v1/executions/{id}/events", "watchExecution", "Watch an execution"), Stream, streams::watch),
+        reads(GET, told("/v1/executions/events", "watchExecutions", "Watch executions"), Stream, streams::watch_all),
         writes(POST, told("/v1/executions/{id}/cancel", "cancelExecution", "Cancel an execution"), Json, executions::cancel),
         reads(GET, told("/v1/executions/{id}/verify", "verifyExecution", "Check that an execution sent what its version renders to"), Json, executions::verify),
 

@@ -64,7 +64,24 @@ pub(super) fn json(described: &OpenApi) -> Value {
     if let Some(Value::Object(paths)) = described.get_mut("paths") {
         *paths = std::mem::take(paths).into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
     }
+    if let Some(Value::Object(schemas)) = described["components"].get_mut("schemas") {
+        schemas.values_mut().for_each(complete);
+    }
     described
+}
+
+/// Says of an answer that it has each of its fields, null where absent. What is sent too refuses other fields, and may
+/// leave its own out.
+fn complete(schema: &mut Value) {
+    if let Some(Value::Array(parts)) = schema.get_mut("allOf") {
+        parts.iter_mut().for_each(complete);
+    }
+    if schema["additionalProperties"] != false
+        && let Some(fields) = schema["properties"].as_object()
+    {
+        let names: Vec<Value> = fields.keys().map(|name| Value::from(name.as_str())).collect();
+        schema["required"] = names.into();
+    }
 }
 
 const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>Prompt Ledger: REST API</title>\

@@ -4,7 +4,7 @@
 use http::Method;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::row::Answers::{Accepted, Json, Stream};
+use super::row::Answers::{Accepted, Either, Json, Stream};
 use super::row::{Row, reads, told, writes};
 use super::{Api, analytics, code, executions, labels, models, prompts, streams};
 
@@ -50,7 +50,7 @@ fn rows() -> Vec<Row> {
         reads(GET, told("/v1/prompts/register-code", "getPromptRegisterCode", "Read the prompt of this name, as any other"), Json, prompts::get),
         writes(PUT, told("/v1/prompts/register-code", "putPromptRegisterCode", "Write the prompt of this name, as any other"), Json, prompts::put),
         writes(PATCH, told("/v1/prompts/register-code", "updatePromptRegisterCode", "Change what describes the prompt of this name, as any other"), Json, prompts::patch),
-        writes(POST, told("/v1/prompts/{name}/execute", "executeCodePrompt", "Execute a prompt that lives in code; 202 where `mode` is async, a stream where it is stream"), Json, code::execute),
+        writes(POST, told("/v1/prompts/{name}/execute", "executeCodePrompt", "Execute a prompt that lives in code; 202 where `mode` is async, a stream where it is stream"), Either, code::execute),
         reads(GET, told("/v1/prompts/{name}/history", "getPromptHistory", "Read a prompt's versions with their use"), Json, prompts::history),
         reads(GET, told("/v1/prompts/{name}/changes", "listChangesOfPrompt", "Read the change log of a prompt"), Json, prompts::changes),
         reads(GET, told("/v1/changes", "listChanges", "Read the change log of the project"), Json, prompts::changes),

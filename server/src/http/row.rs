@@ -42,6 +42,8 @@ pub(crate) enum Answers {
     Json,
     /// 202.
     Accepted,
+    /// 200, or 202 where it is put into the queue; both in one form, which has one of two shapes.
+    Either,
     /// `text/event-stream`.
     Stream,
 }
@@ -112,12 +114,12 @@ fn operation<A: ToSchema>(
     sent: Option<RequestBody>,
 ) -> Operation {
     let (status, kind, schema) = match answers {
-        Answers::Json => (StatusCode::OK, "application/json", Some(reference::<A>())),
+        Answers::Json | Answers::Either => (StatusCode::OK, "application/json", Some(reference::<A>())),
         Answers::Accepted => (StatusCode::ACCEPTED, "application/json", Some(reference::<A>())),
         Answers::Stream => (StatusCode::OK, "text/event-stream", None),
     };
     let content = ContentBuilder::new().schema(schema).build();
-    let answer = ResponseBuilder::new().description("The answer.").content(kind, content);
+    let answer = ResponseBuilder::new().description("The answer.").content(kind, content).build();
     let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
     let error = ResponseBuilder::new()
         .description("An error; `error.code` names it.")
@@ -126,9 +128,12 @@ fn operation<A: ToSchema>(
     let in_path = names(told.path).map(|name| {
         ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(text()))
     });
-    let (tag, operation) = (tag(told.path), OperationBuilder::new());
+    let mut operation = OperationBuilder::new();
+    if matches!(answers, Answers::Either) {
+        operation = operation.response(StatusCode::ACCEPTED.as_str(), answer.clone());
+    }
     operation
-        .tag(tag)
+        .tag(tag(told.path))
         .summary(Some(told.summary))
         .operation_id(Some(told.rpc))
         .parameters(Some(in_path.map(Into::into).chain(query)))

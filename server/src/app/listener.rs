@@ -50,10 +50,17 @@ pub(super) async fn listen_http(addr: HttpAddr) -> Result<Option<TcpListener>, S
             Ok(Some(bound.map_err(|error| format!("HTTP_ADDR: cannot listen on {addr}: {error}"))?))
         }
         HttpAddr::Default(first) => {
-            let ports = first.port()..=first.port().saturating_add(HTTP_PORTS - 1);
-            for port in ports {
-                if let Ok(bound) = TcpListener::bind((first.ip(), port)).await {
-                    return Ok(Some(bound));
+            for port in first.port()..=first.port().saturating_add(HTTP_PORTS - 1) {
+                let addr = SocketAddr::new(first.ip(), port);
+                match TcpListener::bind(addr).await {
+                    Ok(bound) => {
+                        if port != first.port() {
+                            tracing::warn!(default = %first, %addr, "HTTP_ADDR: the default is taken; HTTP is served elsewhere");
+                        }
+                        return Ok(Some(bound));
+                    }
+                    Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+                    Err(error) => return Err(format!("HTTP_ADDR: cannot listen on {addr}: {error}").into()),
                 }
             }
             Err(format!(

@@ -7,6 +7,7 @@ pub mod budget;
 pub mod credentials;
 pub(crate) mod early_end;
 pub mod errors;
+pub(crate) mod headers;
 pub mod remedies;
 pub mod shares;
 

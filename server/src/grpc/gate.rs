@@ -19,12 +19,13 @@ use super::deadline::Deadline;
 use super::kinds::{is_large_read, is_stream};
 use super::receive::Intake;
 use super::request_limits::{is_health, is_health_watch, is_reflection, records};
-use super::{headers, status};
+use super::status;
 use crate::front::answers::Answers;
 use crate::front::budget::Sender;
 use crate::front::credentials::credentials;
 use crate::front::early_end;
 use crate::front::errors::draining;
+use crate::front::headers;
 use crate::service::access::Unconfirmed;
 use crate::service::{Authenticator, Caller};
 

@@ -7,7 +7,6 @@ pub(crate) mod counts;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
-mod headers;
 pub(crate) mod inline_call;
 mod kinds;
 pub mod receive;

@@ -11,7 +11,7 @@ use super::sse::SseEvent;
 use super::types::execution::ExecutionJson;
 use super::types::time::{TimeJson, time};
 use super::types::told;
-use super::types::words::ExecutionStatusWord;
+use super::types::words::{ExecutionStatusWord, Word as _};
 
 /// `event: snapshot`: where an execution stands. The first event about it.
 #[derive(Debug, Serialize, ToSchema)]

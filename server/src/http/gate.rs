@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_NONE_MATCH, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use prompt_ledger_domain::{Error, Result};
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ use crate::front::budget::{BytesLease, RequestBudget, Sender};
 use crate::front::credentials::credentials;
 use crate::front::early_end;
 use crate::front::errors::draining;
+use crate::front::headers::keep_only;
 use crate::grpc::status::status;
 use crate::service::access::Unconfirmed;
 use crate::service::{Authenticator, Caller};
@@ -34,6 +35,17 @@ const SMALL_RESPONSE: u64 = 4 * 1024;
 /// Every answer depends on the project and on what the key may see, and changes with every write.
 const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
 const VARIES: HeaderValue = HeaderValue::from_static("X-API-Key, Authorization, X-Ledger-Project");
+
+/// The headers that handlers read. Of many or long headers the others are dropped before the call waits for anything.
+const READ: [HeaderName; 7] = [
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    EXPECT,
+    IF_MATCH,
+    IF_NONE_MATCH,
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("last-event-id"),
+];
 
 pub struct HttpGate {
     pub authenticator: Arc<Authenticator>,
@@ -103,8 +115,9 @@ pub async fn pass(State(gate): State<Arc<HttpGate>>, request: Request, next: Nex
 }
 
 impl HttpGate {
-    async fn answer(&self, request: Request, next: Next) -> Response {
+    async fn answer(&self, mut request: Request, next: Next) -> Response {
         let arrived = Instant::now();
+        keep_only(request.headers_mut(), &READ);
         let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
         let kind = kind(request.method(), route);
         let caller = match self.admit(kind, request.headers()).await {

@@ -21,3 +21,22 @@ pub(super) async fn ready(State(health): State<Monitor>) -> Response {
         false => respond(not_ready()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonic_health::server::health_reporter;
+
+    #[tokio::test]
+    async fn a_server_is_ready_while_calls_are_welcome_and_healthy_while_it_lives() {
+        let (reporter, _service) = health_reporter();
+        let monitor = Monitor::new(reporter, &[""]).await;
+        assert_eq!(ready(State(monitor.clone())).await.status(), 200);
+        monitor.serving(false).await;
+        let refused = ready(State(monitor.clone())).await;
+        assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
+        assert_eq!(health().await.status(), 200);
+        monitor.serving(true).await;
+        assert_eq!(ready(State(monitor)).await.status(), 200);
+    }
+}

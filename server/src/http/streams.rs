@@ -15,7 +15,7 @@ use super::events::{self, Since};
 use super::query::Words;
 use super::sse;
 use super::types::time::TimeJson;
-use super::types::words::{ExecutionStatusWord, ViewWord};
+use super::types::words::{ExecutionStatusWord, ViewWord, Word as _};
 
 /// The id of the last event that a client has, as it sends it when it connects again.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");

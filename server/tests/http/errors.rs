@@ -17,12 +17,27 @@ async fn a_field_that_is_not_known_is_named() {
     for (method, path, body, field) in [
         // A typing mistake here would pay twice.
         ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "idempotancy_key": "k"}), "idempotancy_key"),
-        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "params": {"temprature": 1}}), "params.temprature"),
+        (
+            "POST",
+            "/v1/executions:run",
+            json!({"prompt_name": "greet", "params": {"temprature": 1}}),
+            "params.temprature",
+        ),
         ("POST", "/v1/executions:submit", json!({"prompt_name": "greet", "timeout": 1}), "timeout"),
         ("POST", "/v1/executions:stream", json!({"prompt_name": "greet", "model": {"name": "x"}}), "model.name"),
         ("PUT", "/v1/prompts/greet", json!({"template": "x"}), "template"),
-        ("PUT", "/v1/prompts/greet", json!({"config": {"tools": [{"name": "a", "schema": {}}]}}), "config.tools[0].schema"),
-        ("PUT", "/v1/prompts/greet", entry(json!({"role": "user", "text": "x"})), "chat_template.entries[0].message.text"),
+        (
+            "PUT",
+            "/v1/prompts/greet",
+            json!({"config": {"tools": [{"name": "a", "schema": {}}]}}),
+            "config.tools[0].schema",
+        ),
+        (
+            "PUT",
+            "/v1/prompts/greet",
+            entry(json!({"role": "user", "text": "x"})),
+            "chat_template.entries[0].message.text",
+        ),
         ("PATCH", "/v1/prompts/greet", json!({"name": "x"}), "name"),
         ("POST", "/v1/prompts:batchGet", json!({"names": ["a"], "version": 1}), "version"),
         ("POST", "/v1/prompts/greet/render", json!({"draft": {"text": "x"}}), "draft.text"),
@@ -55,7 +70,10 @@ async fn a_field_of_another_type_is_named() {
         (json!({"prompt_name": "a", "version_number": 3_000_000_000_u32}), "version_number"),
         (json!({"prompt_name": "a", "timeout_ms": -1}), "timeout_ms"),
         (json!({"prompt_name": "a", "variables": []}), "variables"),
-        (json!({"prompt_name": "a", "messages": [{"role": "user", "parts": [{"image": {"data": "*"}}]}]}), "messages[0].parts[0].image.data"),
+        (
+            json!({"prompt_name": "a", "messages": [{"role": "user", "parts": [{"image": {"data": "*"}}]}]}),
+            "messages[0].parts[0].image.data",
+        ),
         (json!({"prompt_name": "a", "tool_choice": {"mode": "maybe"}}), "tool_choice.mode"),
         (json!([]), "body"),
         (json!("text"), "body"),
@@ -82,8 +100,12 @@ async fn each_refusal_has_its_status() {
     let mut rest = Rest::new(&ledger).await;
     rest.put("/v1/prompts/draft", json!({"template_source": "hello"})).await;
     active(&mut rest, "greet", "hello {{name}}").await;
-    rest.post("/v1/prompts/register-code", json!({"prompts": [
-        {"name": "opaque", "template_source": "{% x %}", "template_format": "opaque"}]})).await;
+    rest.post(
+        "/v1/prompts/register-code",
+        json!({"prompts": [
+        {"name": "opaque", "template_source": "{% x %}", "template_format": "opaque"}]}),
+    )
+    .await;
     let run = |fields: Value| {
         let mut body = json!({"prompt_name": "greet", "variables": {"name": "Ada"}});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -107,10 +129,20 @@ async fn each_refusal_has_its_status() {
         ("POST", "/v1/executions:run".into(), run(json!({"variables": {}})), 400, "VARIABLES_MISSING"),
         ("POST", "/v1/executions:run".into(), json!({"prompt_name": "draft"}), 400, "NO_ACTIVE_VERSION"),
         ("POST", "/v1/executions:run".into(), run(json!({"environment": "x".repeat(300)})), 400, "INVALID_FIELD"),
-        ("POST", "/v1/executions:run".into(), run(json!({"model": {"provider": "nobody", "model_name": "x"}})), 404,
-            "PROVIDER_NOT_FOUND"),
-        ("POST", "/v1/executions:run".into(), run(json!({"model": {"provider": "anthropic", "model_name": "x"}})), 409,
-            "PROVIDER_NOT_CONFIGURED"),
+        (
+            "POST",
+            "/v1/executions:run".into(),
+            run(json!({"model": {"provider": "nobody", "model_name": "x"}})),
+            404,
+            "PROVIDER_NOT_FOUND",
+        ),
+        (
+            "POST",
+            "/v1/executions:run".into(),
+            run(json!({"model": {"provider": "anthropic", "model_name": "x"}})),
+            409,
+            "PROVIDER_NOT_CONFIGURED",
+        ),
         ("POST", "/v1/prompts/opaque/execute".into(), json!({}), 409, "TEMPLATE_OPAQUE"),
     ] {
         let refused = rest.refused(method.parse().unwrap(), &path, body).await;

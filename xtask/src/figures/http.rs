@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::Mutex;
 
-use super::http_client::{Caller, SseReader};
+use super::http_client::{HttpCaller, SseReader};
 use super::load::{Times, closed_loop, median};
 use super::main_job::{CONNECTIONS, at, connections, resident_mib};
 use super::release::{FigureError, release_binaries};
@@ -59,7 +59,7 @@ async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
     let ledger = server(binary).start().await;
     ledger.active("greet", "Say hello to {{name}}, who has asked: {{question}}").await;
     let addr = ledger.http.trim_start_matches("http://").to_owned();
-    let size = Caller::http1(&addr, &ledger.key).await?.get("/v1/prompts/greet").await?.len();
+    let size = HttpCaller::http1(&addr, &ledger.key).await?.get("/v1/prompts/greet").await?.len();
     let mut bare = tokio::process::Command::new(std::env::current_exe()?)
         .args(["figures", "axum-server", &size.to_string()])
         .stdout(Stdio::piped())
@@ -86,10 +86,10 @@ async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
     Ok(())
 }
 
-async fn callers(addr: &str, key: &str) -> Result<Arc<[Mutex<Caller>]>, FigureError> {
+async fn callers(addr: &str, key: &str) -> Result<Arc<[Mutex<HttpCaller>]>, FigureError> {
     let mut callers = Vec::with_capacity(CALLERS);
     for _ in 0..CALLERS {
-        callers.push(Mutex::new(Caller::http1(addr, key).await?));
+        callers.push(Mutex::new(HttpCaller::http1(addr, key).await?));
     }
     Ok(callers.into())
 }
@@ -103,7 +103,7 @@ async fn run_execution(ledger: &Ledger, model: &FakeModel) -> Result<(), FigureE
             connections(&ledger.addr, &ledger.key).await?.into_iter().map(ExecutionServiceClient::new).collect();
         let mut http = Vec::new();
         for _ in 0..callers {
-            http.push(Mutex::new(Caller::http1(addr, &ledger.key).await?));
+            http.push(Mutex::new(HttpCaller::http1(addr, &ledger.key).await?));
         }
         let http: Arc<[_]> = http.into();
         let (mut of_grpc, mut of_http) = (Vec::new(), Vec::new());
@@ -135,7 +135,7 @@ async fn first_delta(ledger: &Ledger, model: &FakeModel) -> Result<(), FigureErr
     model.otherwise(Reply::clock(WORDS, PACE));
     let (mut of_grpc, mut of_http) = (Ages::new()?, Ages::new()?);
     let mut grpc = ExecutionServiceClient::new(connections(&ledger.addr, &ledger.key).await?.swap_remove(0));
-    let mut http = Caller::http1(ledger.http.trim_start_matches("http://"), &ledger.key).await?;
+    let mut http = HttpCaller::http1(ledger.http.trim_start_matches("http://"), &ledger.key).await?;
     for _ in 0..TEXTS {
         of_grpc.begins();
         let request = v1::StreamExecutionRequest { spec: Some(spec("greet", &[("name", "Ada")])) };
@@ -178,8 +178,8 @@ async fn held(binary: &Path) -> Result<(), FigureError> {
         let mut callers = Vec::new();
         for _ in 0..connections {
             let mut caller = match streams == connections {
-                true => Caller::http1(addr, &ledger.key).await?,
-                false => Caller::http2(addr, &ledger.key).await?,
+                true => HttpCaller::http1(addr, &ledger.key).await?,
+                false => HttpCaller::http2(addr, &ledger.key).await?,
             };
             // Opens the connection before the first measurement, since it has a cost of its own.
             caller.get("/health").await?;

@@ -16,23 +16,23 @@ use tower::ServiceExt as _;
 use super::release::FigureError;
 use crate::CommandOutcome;
 
-enum Sender {
+enum HttpSender {
     Http1(http1::SendRequest<Full<Bytes>>),
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
 /// A connection, which sends a key with each request.
-pub(super) struct Caller {
-    sender: Sender,
+pub(super) struct HttpCaller {
+    sender: HttpSender,
     addr: String,
     key: String,
 }
 
-impl Caller {
+impl HttpCaller {
     pub(super) async fn http1(addr: &str, key: &str) -> Result<Self, FigureError> {
         let (sender, connection) = http1::handshake(connected(addr).await?).await?;
         tokio::spawn(connection);
-        Ok(Self { sender: Sender::Http1(sender), addr: addr.to_owned(), key: key.to_owned() })
+        Ok(Self { sender: HttpSender::Http1(sender), addr: addr.to_owned(), key: key.to_owned() })
     }
 
     /// With windows that fit many streams.
@@ -41,7 +41,7 @@ impl Caller {
         builder.initial_stream_window_size(64 * 1024).initial_connection_window_size(16 * 1024 * 1024);
         let (sender, connection) = builder.handshake(connected(addr).await?).await?;
         tokio::spawn(connection);
-        Ok(Self { sender: Sender::Http2(sender), addr: addr.to_owned(), key: key.to_owned() })
+        Ok(Self { sender: HttpSender::Http2(sender), addr: addr.to_owned(), key: key.to_owned() })
     }
 
     pub(super) async fn open(
@@ -57,11 +57,11 @@ impl Caller {
         };
         let body = Full::new(Bytes::from_static(body.as_bytes()));
         let response = match &mut self.sender {
-            Sender::Http1(sender) => {
+            HttpSender::Http1(sender) => {
                 sender.ready().await?;
                 sender.send_request(request.uri(path).header("host", &self.addr).body(body)?).await?
             }
-            Sender::Http2(sender) => {
+            HttpSender::Http2(sender) => {
                 sender.ready().await?;
                 sender.send_request(request.uri(format!("http://{}{path}", self.addr)).body(body)?).await?
             }

@@ -135,7 +135,8 @@ async fn executions_are_counted_by_mode_and_split() {
     active(&mut rest, "full", "hello").await;
     rest.post("/v1/prompts/register-code", json!({"prompts": [{"name": "code", "template_source": "hello"}]})).await;
     for _ in 0..2 {
-        rest.post("/v1/executions:run", json!({"prompt_name": "full"})).await;
+        let model = json!({"provider": "openai", "model_name": "gpt-4o-mini"});
+        rest.post("/v1/executions:run", json!({"prompt_name": "full", "model": model})).await;
     }
     rest.post("/v1/prompts/code/execute", json!({})).await;
     let all = rest.get("/v1/analytics/prompts").await;

@@ -84,6 +84,30 @@ async fn a_field_of_another_type_is_named() {
 }
 
 #[tokio::test]
+async fn an_error_of_a_service_has_the_names_of_the_request() {
+    let ledger = ledger().start().await;
+    let mut rest = Rest::new(&ledger).await;
+    active(&mut rest, "greet", "hello").await;
+    let deep = serde_json::from_str::<Value>(&format!("{}1{}", "[".repeat(40), "]".repeat(40))).unwrap();
+    for (method, path, body, field) in [
+        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "timeout_ms": 0}), "timeout_ms"),
+        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "expire_after_ms": 0}), "expire_after_ms"),
+        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "variables": {"a": deep}}), "variables"),
+        ("GET", "/v1/executions?since=0000-01-01T00:00:00Z", Value::Null, "since"),
+        ("GET", "/v1/executions?version_number=1", Value::Null, "version_number"),
+        ("GET", "/v1/executions?provider=a%20b", Value::Null, "provider"),
+        ("GET", "/v1/analytics/usage?version_number=1", Value::Null, "version_number"),
+        ("GET", "/v1/analytics/usage?provider=a%20b", Value::Null, "provider"),
+        ("GET", "/v1/analytics/usage?bucket=hour&utc_offset_minutes=2000", Value::Null, "utc_offset_minutes"),
+    ] {
+        let refused = rest.refused(method.parse().unwrap(), path, body.clone()).await;
+        assert_eq!(refused, (400, "INVALID_FIELD".into(), field.into()), "{path} {body}");
+    }
+    let long = format!("/v1/prompts?prefix={}", "x".repeat(200));
+    assert_eq!(rest.refused(Method::GET, &long, Value::Null).await, (400, "INVALID_FIELD".into(), "prefix".into()));
+}
+
+#[tokio::test]
 async fn what_an_error_repeats_of_a_body_is_short() {
     let ledger = ledger().start().await;
     let mut client = Client::http1(&ledger).await;

@@ -13,10 +13,23 @@ pub(super) async fn prompts(api: Api, call: Call, query: AnalyticsQuery) -> Resu
         start_time: query.start.map(|at| at.0),
         end_time: query.end.map(|at| at.0),
     };
-    Ok(AnalyticsJson::from(api.analytics.overview(&call.caller, &sent).await?).into())
+    let overview = api.analytics.overview(&call.caller, &sent).await.map_err(|error| error.renamed(NAMES))?;
+    Ok(AnalyticsJson::from(overview).into())
 }
 
 pub(super) async fn usage(api: Api, call: Call, query: UsageQuery) -> Result<Reply<UsagePageJson>> {
     let sent = bounded("/promptledger.v1.AnalyticsService/QueryUsage", query.wire()?)?;
-    Ok(UsagePageJson::from(api.analytics.usage(&call.caller, sent).await?).into())
+    let page = api.analytics.usage(&call.caller, sent).await.map_err(|error| error.renamed(NAMES))?;
+    Ok(UsagePageJson::from(page).into())
 }
+
+/// The names that the fields of the contract have in a query.
+const NAMES: &[(&str, &str)] = &[
+    ("filters.model", ""),
+    ("filters.start_time", "start"),
+    ("filters.end_time", "end"),
+    ("filters", ""),
+    ("start_time", "start"),
+    ("end_time", "end"),
+    ("utc_offset", "utc_offset_minutes"),
+];

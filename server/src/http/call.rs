@@ -173,7 +173,11 @@ pub(super) async fn body<B: DeserializeOwned>(headers: &HeaderMap, body: Body) -
         let error = Error::invalid("content-type", format!("is `{sent}`; send JSON, as `application/json`"));
         return Err(HttpError::from(error).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    let bytes = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
+    let bytes = if bytes.is_empty() { &b"{}"[..] } else { bytes.trim_ascii_start() };
+    // A list would be read as the fields in their order.
+    if bytes.first() != Some(&b'{') {
+        return Err(misread(".", "is no JSON object; send one").into());
+    }
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut json);
     let read = read.map_err(|error| misread(&error.path().to_string(), &error.inner().to_string()))?;
@@ -194,7 +198,7 @@ pub(crate) fn bounded<R: prost::Message>(rpc: &str, request: R) -> Result<R> {
     if encoded.len() > limits.bytes {
         return Err(crate::front::errors::too_large(encoded.len(), limits.bytes));
     }
-    counts::check(&encoded, limits.counts)?;
+    counts::check(&encoded, limits.counts).map_err(|error| error.renamed(&[("spec", "")]))?;
     Ok(request)
 }
 

@@ -19,8 +19,12 @@ pub(super) async fn register(api: Api, call: Call, body: RegisterCodeBody) -> Re
 }
 
 pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
+    execute_in(&api, &call, body).await.map_err(executions::in_body)
+}
+
+async fn execute_in(api: &Api, call: &Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
     let (mode, service) = (body.mode, &api.executions.service);
-    let spec = executions::spec(&call, body.spec(call.name(), service.default_model.as_ref())?)?;
+    let spec = executions::spec(call, body.spec(call.name(), service.default_model.as_ref())?)?;
     match mode {
         ExecuteModeWord::Sync => {
             let ran = call.inline().run(service, Some(spec), Mode::Tracking).await?;
@@ -36,7 +40,7 @@ pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<R
             let body = ExecutedJson::Submitted(SubmittedCodeJson { execution, prompt_mode, version_used });
             Ok(Reply::from(body).with_status(http::StatusCode::ACCEPTED))
         }
-        ExecuteModeWord::Stream => streams::run(&api, &call, spec, Mode::Tracking).await.map(Reply::stream),
+        ExecuteModeWord::Stream => streams::run(api, call, spec, Mode::Tracking).await.map(Reply::stream),
     }
 }
 

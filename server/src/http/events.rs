@@ -6,6 +6,7 @@ use prompt_ledger_proto::v1::execution_event::Kind;
 use prost_types::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 use super::sse::SseEvent;
 use super::types::execution::ExecutionJson;
@@ -108,6 +109,24 @@ pub(crate) struct SyncedJson {
 pub(crate) struct EndJson {
     execution_id: String,
     status: Option<ExecutionStatusWord>,
+}
+
+/// The types of the events' data by their names, and all schemas that these name.
+pub(super) fn described() -> (Vec<String>, Vec<(String, RefOr<Schema>)>) {
+    fn add<T: ToSchema>(names: &mut Vec<String>, schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        names.push(T::name().into_owned());
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
+    let (mut names, mut schemas) = Default::default();
+    add::<SnapshotJson>(&mut names, &mut schemas);
+    add::<StateChangedJson>(&mut names, &mut schemas);
+    add::<TextDeltaJson>(&mut names, &mut schemas);
+    add::<ToolCallDeltaJson>(&mut names, &mut schemas);
+    add::<HeartbeatJson>(&mut names, &mut schemas);
+    add::<SyncedJson>(&mut names, &mut schemas);
+    add::<EndJson>(&mut names, &mut schemas);
+    (names, schemas)
 }
 
 /// An event about one execution. Its id is its sequence, or that of the last event before a heartbeat. Behind the

@@ -70,9 +70,12 @@ pub(super) fn json(described: &OpenApi) -> Value {
     described
 }
 
-/// Says of an answer that it has each of its fields, null where absent. What is sent too refuses other fields, and may
-/// leave its own out.
+/// Says of an answer that it has each of its fields, null where absent; what is sent too refuses other fields, and may
+/// leave its own out. One of several shapes may have all fields of another.
 fn complete(schema: &mut Value) {
+    if let Some(shapes) = schema.as_object_mut().and_then(|schema| schema.remove("oneOf")) {
+        schema["anyOf"] = shapes;
+    }
     if let Some(Value::Array(parts)) = schema.get_mut("allOf") {
         parts.iter_mut().for_each(complete);
     }

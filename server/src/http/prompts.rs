@@ -77,7 +77,8 @@ pub(super) async fn list(api: Api, call: Call, query: PromptsQuery) -> Result<Re
         page_size: query.page_size,
         page_token: query.page_token,
     };
-    let page = api.registry.list(&call.caller, sent).await?;
+    let page = api.registry.list(&call.caller, sent).await;
+    let page = page.map_err(|error| error.renamed(&[("name_prefix", "prefix"), ("query", "q")]))?;
     let mut active = page.active_versions.into_iter().peekable();
     let row = |prompt: v1::Prompt| {
         let active_version = active.next_if(|version| version.prompt_id == prompt.prompt_id).map(Into::into);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{Ref, Schema};
+use utoipa::openapi::schema::{AnyOfBuilder, Ref, Schema};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Paths, RefOr, Required, ResponseBuilder};
 use utoipa::{ToSchema, schema};
 use utoipa_axum::router::UtoipaMethodRouter;
@@ -17,6 +17,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use super::Api;
 use super::call::{Call, Reply, body};
 use super::error::{HttpError, respond};
+use super::events;
 use super::query::{self, Query};
 
 /// A row: the schemas that it names, its description, and its handler.
@@ -114,11 +115,11 @@ fn operation<A: ToSchema>(
     sent: Option<RequestBody>,
 ) -> Operation {
     let (status, kind, schema) = match answers {
-        Answers::Json | Answers::Either => (StatusCode::OK, "application/json", Some(reference::<A>())),
-        Answers::Accepted => (StatusCode::ACCEPTED, "application/json", Some(reference::<A>())),
-        Answers::Stream => (StatusCode::OK, "text/event-stream", None),
+        Answers::Json | Answers::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
+        Answers::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
+        Answers::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
     };
-    let content = ContentBuilder::new().schema(schema).build();
+    let content = ContentBuilder::new().schema(Some(schema)).build();
     let answer = ResponseBuilder::new().description("The answer.").content(kind, content).build();
     let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
     let error = ResponseBuilder::new()
@@ -145,12 +146,19 @@ fn operation<A: ToSchema>(
 
 /// The schemas that an answer names.
 fn schemas<A: ToSchema>(answers: Answers) -> Schemas {
-    let mut schemas = Schemas::new();
-    if !matches!(answers, Answers::Stream) {
-        schemas.push((A::name().into_owned(), A::schema()));
-        A::schemas(&mut schemas);
+    if let Answers::Stream = answers {
+        return events::described().1;
     }
+    let mut schemas = vec![(A::name().into_owned(), A::schema())];
+    A::schemas(&mut schemas);
     schemas
+}
+
+/// The data of an event.
+fn event() -> Schema {
+    let (names, _) = events::described();
+    let kinds = names.into_iter().fold(AnyOfBuilder::new(), |kinds, name| kinds.item(Ref::from_schema_name(name)));
+    kinds.description(Some("The `data:` of each event.")).build().into()
 }
 
 fn reference<T: ToSchema>() -> Ref {

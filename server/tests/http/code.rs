@@ -29,10 +29,17 @@ async fn prompts_are_registered_from_code() {
         assert_eq!(one[field], expected, "{field}");
     }
     let again = rest.post("/v1/prompts/register-code", body).await;
-    assert_eq!((&again["registered"][0]["action"], &again["registered"][0]["change_detected"]), (&json!("unchanged"), &json!(false)));
-    let changed = json!({"prompts": [{"name": "greet", "template_source": "hello {{name}}", "path": "a.py"}], "dry_run": true});
+    assert_eq!(
+        (&again["registered"][0]["action"], &again["registered"][0]["change_detected"]),
+        (&json!("unchanged"), &json!(false))
+    );
+    let changed =
+        json!({"prompts": [{"name": "greet", "template_source": "hello {{name}}", "path": "a.py"}], "dry_run": true});
     let dry = rest.post("/v1/prompts/register-code", changed.clone()).await;
-    assert_eq!((&dry["registered"][0]["action"], &dry["registered"][0]["previous_version"]), (&json!("updated"), &json!(1)));
+    assert_eq!(
+        (&dry["registered"][0]["action"], &dry["registered"][0]["previous_version"]),
+        (&json!("updated"), &json!(1))
+    );
     assert_eq!(rest.get("/v1/prompts/greet").await["latest_version_number"], 1);
     rest.post("/v1/prompts/register-code", changed).await;
 
@@ -102,7 +109,10 @@ async fn a_prompt_from_code_is_executed_and_its_history_counts_that() {
     }
 
     let history = rest.get("/v1/prompts/greet/history?mode=tracking").await;
-    assert_eq!((&history["prompt_name"], &history["mode"], &history["current_version"]), (&json!("greet"), &json!("tracking"), &json!(1)));
+    assert_eq!(
+        (&history["prompt_name"], &history["mode"], &history["current_version"]),
+        (&json!("greet"), &json!("tracking"), &json!(1))
+    );
     let version = &history["versions"][0];
     for (field, expected) in [
         ("version", json!(1)),
@@ -125,23 +135,36 @@ async fn executions_are_counted_by_mode_and_split() {
     active(&mut rest, "full", "hello").await;
     rest.post("/v1/prompts/register-code", json!({"prompts": [{"name": "code", "template_source": "hello"}]})).await;
     for _ in 0..2 {
-        rest.post("/v1/executions:run", json!({"prompt_name": "full"})).await;
+        let model = json!({"provider": "openai", "model_name": "gpt-4o-mini"});
+        rest.post("/v1/executions:run", json!({"prompt_name": "full", "model": model})).await;
     }
     rest.post("/v1/prompts/code/execute", json!({})).await;
     let all = rest.get("/v1/analytics/prompts").await;
     assert_eq!(all["summary"]["total_executions"], 3);
-    assert_eq!((&all["summary"]["full_mode_prompts"], &all["summary"]["tracking_mode_prompts"]), (&json!(1), &json!(1)));
-    assert_eq!((&all["by_mode"]["full"]["execution_count"], &all["by_mode"]["tracking"]["succeeded"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&all["summary"]["full_mode_prompts"], &all["summary"]["tracking_mode_prompts"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(
+        (&all["by_mode"]["full"]["execution_count"], &all["by_mode"]["tracking"]["succeeded"]),
+        (&json!(2), &json!(1))
+    );
     let (nano, usd) = (&all["by_mode"]["full"]["cost_nano_usd"], &all["by_mode"]["full"]["cost_usd"]);
     assert!(nano.is_u64() && usd.is_string() && all["by_mode"]["full"]["p50_latency_ms"].is_f64());
     let some = rest.get("/v1/analytics/prompts?mode=full&start=2020-01-01T00:00:00Z&end=2999-01-01T00:00:00Z").await;
     assert_eq!((&some["by_mode"]["tracking"], &some["by_mode"]["full"]["execution_count"]), (&Value::Null, &json!(2)));
-    assert_eq!(rest.get("/v1/analytics/prompts?mode=all&end=2020-01-01T00:00:00Z").await["summary"]["total_executions"], 0);
+    assert_eq!(
+        rest.get("/v1/analytics/prompts?mode=all&end=2020-01-01T00:00:00Z").await["summary"]["total_executions"],
+        0
+    );
 
     let usage = rest.get("/v1/analytics/usage?group_by=prompt,model,status&bucket=hour&utc_offset_minutes=330").await;
     let rows = usage["rows"].as_array().unwrap();
     assert_eq!(rows.iter().map(|row| row["execution_count"].as_i64().unwrap()).sum::<i64>(), 3);
-    assert_eq!((&rows[0]["prompt_name"], &rows[0]["status"], &rows[0]["mode"]), (&json!("code"), &json!("succeeded"), &Value::Null));
+    assert_eq!(
+        (&rows[0]["prompt_name"], &rows[0]["status"], &rows[0]["mode"]),
+        (&json!("code"), &json!("succeeded"), &Value::Null)
+    );
     assert!(rows[0]["bucket_start"].as_str().unwrap().contains(":30:00Z"), "{usage}");
     assert_eq!(rows[0]["model"]["provider"], "openai");
     let one = rest.get("/v1/analytics/usage?group_by=prompt&prompt_name=full&provider=openai&page_size=1").await;
@@ -167,7 +190,10 @@ async fn a_model_has_its_prices_in_dollars() {
         "cached_input_usd_per_million": "0.075", "valid_from": "2026-01-01T00:00:00Z"});
     let body = json!({"max_tokens": 4096, "supports_streaming": true, "price": price, "capabilities": {"tools": true}});
     let put = rest.put(path, body).await;
-    assert_eq!((&put["provider"], &put["model_name"], &put["max_tokens"]), (&json!("openai"), &json!("org/model:1"), &json!(4096)));
+    assert_eq!(
+        (&put["provider"], &put["model_name"], &put["max_tokens"]),
+        (&json!("openai"), &json!("org/model:1"), &json!(4096))
+    );
     let price = &put["prices"][0];
     for (field, expected) in [
         ("input_usd_per_million", json!("0.150000000")),

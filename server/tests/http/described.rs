@@ -75,7 +75,8 @@ async fn the_description_has_every_call_and_every_call_is_served() {
     let ids: BTreeSet<_> = calls.iter().map(|(_, _, call)| call["operationId"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), calls.len());
     for (method, path, call) in &calls {
-        let parameters: BTreeSet<_> = call["parameters"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
+        let parameters: BTreeSet<_> =
+            call["parameters"].as_array().into_iter().flatten().map(|one| &one["name"]).collect();
         for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
             assert!(parameters.contains(&json!(name)), "{path}: {name}");
         }
@@ -100,7 +101,9 @@ async fn each_type_of_the_description_is_there_and_tells_what_is_always_sent() {
         assert!(!name.ends_with("Json") && !name.ends_with("Body") && !name.ends_with("Word"), "{name}");
         assert!(name == "Error" || schema["description"].is_string(), "{name} is not described");
     }
-    let required = |name: &str| schemas[name]["required"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>();
+    let required = |name: &str| {
+        schemas[name]["required"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>()
+    };
     // An answer has each of its fields; a request may leave them out.
     assert!(required("Execution").contains(&"error_type") && required("Prompt").contains(&"archived_at"));
     assert_eq!(required("ExecutionSpec"), ["prompt_name"]);
@@ -112,9 +115,25 @@ async fn each_type_of_the_description_is_there_and_tells_what_is_always_sent() {
 #[tokio::test]
 async fn numbers_that_are_wider_than_32_bits_are_counts() {
     const COUNTS: &[&str] = &[
-        "archived_prompts", "canceled", "execution_count", "executions_without_cost", "expire_after_ms", "failed",
-        "full_mode_prompts", "min_revision", "prompt_tokens", "response_tokens", "revision", "seed", "sequence", "succeeded",
-        "through_sequence", "timeout_ms", "total_executions", "tracking_mode_prompts", "unfinished",
+        "archived_prompts",
+        "canceled",
+        "execution_count",
+        "executions_without_cost",
+        "expire_after_ms",
+        "failed",
+        "full_mode_prompts",
+        "min_revision",
+        "prompt_tokens",
+        "response_tokens",
+        "revision",
+        "seed",
+        "sequence",
+        "succeeded",
+        "through_sequence",
+        "timeout_ms",
+        "total_executions",
+        "tracking_mode_prompts",
+        "unfinished",
     ];
     let ledger = ledger().start().await;
     let document = Client::http1(&ledger).await.get("/openapi.json").await.json();

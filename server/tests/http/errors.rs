@@ -17,12 +17,27 @@ async fn a_field_that_is_not_known_is_named() {
     for (method, path, body, field) in [
         // A typing mistake here would pay twice.
         ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "idempotancy_key": "k"}), "idempotancy_key"),
-        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "params": {"temprature": 1}}), "params.temprature"),
+        (
+            "POST",
+            "/v1/executions:run",
+            json!({"prompt_name": "greet", "params": {"temprature": 1}}),
+            "params.temprature",
+        ),
         ("POST", "/v1/executions:submit", json!({"prompt_name": "greet", "timeout": 1}), "timeout"),
         ("POST", "/v1/executions:stream", json!({"prompt_name": "greet", "model": {"name": "x"}}), "model.name"),
         ("PUT", "/v1/prompts/greet", json!({"template": "x"}), "template"),
-        ("PUT", "/v1/prompts/greet", json!({"config": {"tools": [{"name": "a", "schema": {}}]}}), "config.tools[0].schema"),
-        ("PUT", "/v1/prompts/greet", entry(json!({"role": "user", "text": "x"})), "chat_template.entries[0].message.text"),
+        (
+            "PUT",
+            "/v1/prompts/greet",
+            json!({"config": {"tools": [{"name": "a", "schema": {}}]}}),
+            "config.tools[0].schema",
+        ),
+        (
+            "PUT",
+            "/v1/prompts/greet",
+            entry(json!({"role": "user", "text": "x"})),
+            "chat_template.entries[0].message.text",
+        ),
         ("PATCH", "/v1/prompts/greet", json!({"name": "x"}), "name"),
         ("POST", "/v1/prompts:batchGet", json!({"names": ["a"], "version": 1}), "version"),
         ("POST", "/v1/prompts/greet/render", json!({"draft": {"text": "x"}}), "draft.text"),
@@ -55,7 +70,10 @@ async fn a_field_of_another_type_is_named() {
         (json!({"prompt_name": "a", "version_number": 3_000_000_000_u32}), "version_number"),
         (json!({"prompt_name": "a", "timeout_ms": -1}), "timeout_ms"),
         (json!({"prompt_name": "a", "variables": []}), "variables"),
-        (json!({"prompt_name": "a", "messages": [{"role": "user", "parts": [{"image": {"data": "*"}}]}]}), "messages[0].parts[0].image.data"),
+        (
+            json!({"prompt_name": "a", "messages": [{"role": "user", "parts": [{"image": {"data": "*"}}]}]}),
+            "messages[0].parts[0].image.data",
+        ),
         (json!({"prompt_name": "a", "tool_choice": {"mode": "maybe"}}), "tool_choice.mode"),
         (json!([]), "body"),
         (json!("text"), "body"),
@@ -63,6 +81,30 @@ async fn a_field_of_another_type_is_named() {
         let refused = rest.refused(Method::POST, "/v1/executions:run", body.clone()).await;
         assert_eq!(refused, (400, "INVALID_FIELD".into(), field.into()), "{body}");
     }
+}
+
+#[tokio::test]
+async fn an_error_of_a_service_has_the_names_of_the_request() {
+    let ledger = ledger().start().await;
+    let mut rest = Rest::new(&ledger).await;
+    active(&mut rest, "greet", "hello").await;
+    let deep = serde_json::from_str::<Value>(&format!("{}1{}", "[".repeat(40), "]".repeat(40))).unwrap();
+    for (method, path, body, field) in [
+        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "timeout_ms": 0}), "timeout_ms"),
+        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "expire_after_ms": 0}), "expire_after_ms"),
+        ("POST", "/v1/executions:run", json!({"prompt_name": "greet", "variables": {"a": deep}}), "variables"),
+        ("GET", "/v1/executions?since=0000-01-01T00:00:00Z", Value::Null, "since"),
+        ("GET", "/v1/executions?version_number=1", Value::Null, "version_number"),
+        ("GET", "/v1/executions?provider=a%20b", Value::Null, "provider"),
+        ("GET", "/v1/analytics/usage?version_number=1", Value::Null, "version_number"),
+        ("GET", "/v1/analytics/usage?provider=a%20b", Value::Null, "provider"),
+        ("GET", "/v1/analytics/usage?bucket=hour&utc_offset_minutes=2000", Value::Null, "utc_offset_minutes"),
+    ] {
+        let refused = rest.refused(method.parse().unwrap(), path, body.clone()).await;
+        assert_eq!(refused, (400, "INVALID_FIELD".into(), field.into()), "{path} {body}");
+    }
+    let long = format!("/v1/prompts?prefix={}", "x".repeat(200));
+    assert_eq!(rest.refused(Method::GET, &long, Value::Null).await, (400, "INVALID_FIELD".into(), "prefix".into()));
 }
 
 #[tokio::test]
@@ -82,8 +124,12 @@ async fn each_refusal_has_its_status() {
     let mut rest = Rest::new(&ledger).await;
     rest.put("/v1/prompts/draft", json!({"template_source": "hello"})).await;
     active(&mut rest, "greet", "hello {{name}}").await;
-    rest.post("/v1/prompts/register-code", json!({"prompts": [
-        {"name": "opaque", "template_source": "{% x %}", "template_format": "opaque"}]})).await;
+    rest.post(
+        "/v1/prompts/register-code",
+        json!({"prompts": [
+        {"name": "opaque", "template_source": "{% x %}", "template_format": "opaque"}]}),
+    )
+    .await;
     let run = |fields: Value| {
         let mut body = json!({"prompt_name": "greet", "variables": {"name": "Ada"}});
         body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
@@ -107,10 +153,20 @@ async fn each_refusal_has_its_status() {
         ("POST", "/v1/executions:run".into(), run(json!({"variables": {}})), 400, "VARIABLES_MISSING"),
         ("POST", "/v1/executions:run".into(), json!({"prompt_name": "draft"}), 400, "NO_ACTIVE_VERSION"),
         ("POST", "/v1/executions:run".into(), run(json!({"environment": "x".repeat(300)})), 400, "INVALID_FIELD"),
-        ("POST", "/v1/executions:run".into(), run(json!({"model": {"provider": "nobody", "model_name": "x"}})), 404,
-            "PROVIDER_NOT_FOUND"),
-        ("POST", "/v1/executions:run".into(), run(json!({"model": {"provider": "anthropic", "model_name": "x"}})), 409,
-            "PROVIDER_NOT_CONFIGURED"),
+        (
+            "POST",
+            "/v1/executions:run".into(),
+            run(json!({"model": {"provider": "nobody", "model_name": "x"}})),
+            404,
+            "PROVIDER_NOT_FOUND",
+        ),
+        (
+            "POST",
+            "/v1/executions:run".into(),
+            run(json!({"model": {"provider": "anthropic", "model_name": "x"}})),
+            409,
+            "PROVIDER_NOT_CONFIGURED",
+        ),
         ("POST", "/v1/prompts/opaque/execute".into(), json!({}), 409, "TEMPLATE_OPAQUE"),
     ] {
         let refused = rest.refused(method.parse().unwrap(), &path, body).await;

@@ -89,7 +89,10 @@ async fn a_key_finds_the_execution_again_whether_header_or_field() {
     assert_eq!((&both["execution_id"], model.calls()), (&first["execution_id"], 1));
     keyed["idempotency_key"] = json!("order-2");
     let differ = rest.send(Method::POST, "/v1/executions:run", &header, keyed).await;
-    assert_eq!((differ.status.as_u16(), differ.json()["error"]["fields"][0]["field"].as_str()), (400, Some("idempotency_key")));
+    assert_eq!(
+        (differ.status.as_u16(), differ.json()["error"]["fields"][0]["field"].as_str()),
+        (400, Some("idempotency_key"))
+    );
     let mut other = ada();
     other["variables"]["name"] = json!("Grace");
     let reused = rest.send(Method::POST, "/v1/executions:run", &header, other).await;
@@ -104,7 +107,10 @@ async fn a_queued_execution_is_waited_for_listed_and_no_more_canceled() {
     body["metadata"] = json!({"ticket id": "t&1", "user": "u"});
     let answer = rest.send(Method::POST, "/v1/executions:submit", &[], body).await;
     let submitted = answer.json();
-    assert_eq!((answer.status, &submitted["status"], &submitted["mode"]), (StatusCode::ACCEPTED, &json!("queued"), &json!("async")));
+    assert_eq!(
+        (answer.status, &submitted["status"], &submitted["mode"]),
+        (StatusCode::ACCEPTED, &json!("queued"), &json!("async"))
+    );
     let id = submitted["execution_id"].as_str().unwrap().to_owned();
     let ended = rest.get(&format!("/v1/executions/{id}?wait_ms=60000")).await;
     assert_eq!((&ended["status"], &ended["mode"]), (&json!("succeeded"), &json!("async")));
@@ -164,7 +170,10 @@ async fn tools_and_forms_are_sent_as_they_were_written() {
     model.next(Reply::answer("{}"));
     let ran = rest.post("/v1/executions:run", body.clone()).await;
     assert_eq!(ran["tools"][0]["parameters"], schema);
-    assert_eq!((&ran["tool_choice"]["name"], &ran["response_format"]["json_schema"]["schema"]), (&json!("weather"), &schema));
+    assert_eq!(
+        (&ran["tool_choice"]["name"], &ran["response_format"]["json_schema"]["schema"]),
+        (&json!("weather"), &schema)
+    );
     let sent = &model.requests()[0];
     assert!(String::from_utf8_lossy(&sent.raw).contains(&schema.to_string()), "{:?}", sent.raw);
     body["tool_choice"] = json!({"name": "weather", "mode": "auto"});

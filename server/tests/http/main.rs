@@ -6,8 +6,15 @@
 mod addresses;
 mod bodies;
 mod client;
+mod code;
 mod connections;
+mod described;
+mod errors;
+mod executions;
 mod hosts;
+mod page;
+mod prompts;
+mod rest;
 mod streams;
 
 use prompt_ledger_testkit::fake_model::FakeModel;

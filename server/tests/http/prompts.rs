@@ -16,7 +16,10 @@ async fn a_prompt_is_written_and_read_in_the_shapes_of_the_rest_api() {
     assert_eq!((&put["version_change"], &put["activated"], &put["warnings"]), (&json!(true), &json!(true), &json!([])));
     assert_eq!((&put["prompt"]["name"], &put["version"]["version_number"]), (&json!("greet"), &json!(1)));
     let again = rest.put("/v1/prompts/greet", body).await;
-    assert_eq!((&again["version_change"], &again["version"]["version_id"]), (&json!(false), &put["version"]["version_id"]));
+    assert_eq!(
+        (&again["version_change"], &again["version"]["version_id"]),
+        (&json!(false), &put["version"]["version_id"])
+    );
 
     let found = rest.get("/v1/prompts/greet").await;
     for (field, expected) in [
@@ -30,14 +33,23 @@ async fn a_prompt_is_written_and_read_in_the_shapes_of_the_rest_api() {
     ] {
         assert_eq!(found[field], expected, "{field}");
     }
-    assert_eq!((&found["labels"][0]["label"], &found["labels"][0]["version_number"]), (&json!("production"), &json!(1)));
+    assert_eq!(
+        (&found["labels"][0]["label"], &found["labels"][0]["version_number"]),
+        (&json!("production"), &json!(1))
+    );
     let version = &found["active_version"];
     assert_eq!((&version["template_source"], &version["status"]), (&json!("Hello {{name}}"), &json!("active")));
-    assert_eq!((&version["created_by"], &version["note"], &version["config"]), (&json!("ada"), &json!("first"), &Value::Null));
+    assert_eq!(
+        (&version["created_by"], &version["note"], &version["config"]),
+        (&json!("ada"), &json!("first"), &Value::Null)
+    );
     assert!(version["created_at"].as_str().unwrap().ends_with('Z') && found.get("version").is_none());
 
     let patched = rest.ok(Method::PATCH, "/v1/prompts/greet", json!({"description": "", "tags": []})).await;
-    assert_eq!((&patched["description"], &patched["tags"], &patched["owner_team"]), (&Value::Null, &json!([]), &json!("growth")));
+    assert_eq!(
+        (&patched["description"], &patched["tags"], &patched["owner_team"]),
+        (&Value::Null, &json!([]), &json!("growth"))
+    );
 }
 
 #[tokio::test]
@@ -167,7 +179,10 @@ async fn a_prompt_is_activated_labelled_archived_and_moved() {
     assert_eq!(kinds, ["label_removed", "label_set"]);
     assert!(log["next_page_token"].is_string());
     let all = rest.get("/v1/changes").await;
-    assert_eq!((&all["changes"][0]["kind"], &all["changes"][0]["prompt_name"]), (&json!("mode_migrated"), &json!("greet")));
+    assert_eq!(
+        (&all["changes"][0]["kind"], &all["changes"][0]["prompt_name"]),
+        (&json!("mode_migrated"), &json!("greet"))
+    );
 }
 
 #[tokio::test]
@@ -177,7 +192,8 @@ async fn a_preview_shows_a_text_a_chat_and_a_draft() {
     active(&mut rest, "greet", "Hi {{name}}, {{n}}").await;
     let text = rest.post("/v1/prompts/greet/render", json!({"variables": {"name": "Ada", "n": 3}})).await;
     assert_eq!((&text["rendered_prompt"], &text["messages"]), (&json!("Hi Ada, 3"), &Value::Null));
-    let missing = rest.refused(Method::POST, "/v1/prompts/greet/render", json!({"variables": {}, "label": "latest"})).await;
+    let missing =
+        rest.refused(Method::POST, "/v1/prompts/greet/render", json!({"variables": {}, "label": "latest"})).await;
     assert_eq!(missing, (400, "VARIABLES_MISSING".into(), "variables.name".into()));
     // One that a double cannot hold is refused, and never rendered as its neighbour.
     let body = json!({"variables": {"name": "Ada", "n": 9_007_199_254_740_993_i64}});
@@ -205,12 +221,18 @@ async fn a_preview_shows_a_text_a_chat_and_a_draft() {
     assert_eq!(again["version"]["checksum_hash"], put["version"]["checksum_hash"]);
     let variables = json!({"who": "Ada", "history": [{"role": "user", "content": "hi"}]});
     let rendered = rest.post("/v1/prompts/chat/render", json!({"variables": variables, "version_number": 1})).await;
-    assert_eq!((&rendered["rendered_prompt"], &rendered["messages"][0]["content"]), (&Value::Null, &json!("You are Ada.")));
+    assert_eq!(
+        (&rendered["rendered_prompt"], &rendered["messages"][0]["content"]),
+        (&Value::Null, &json!("You are Ada."))
+    );
     assert_eq!(rendered["messages"][2]["parts"][1]["image"]["data"], "AAEC");
     for (draft, field, said) in [
         (json!({"template_source": "{{x}}!"}), "rendered_prompt", json!("1!")),
-        (json!({"chat_template": {"entries": [{"message": {"role": "user", "content": "{{x}}"}}]}}), "messages",
-            json!([{"role": "user", "content": "1", "parts": [], "name": null, "tool_calls": [], "tool_call_id": null}])),
+        (
+            json!({"chat_template": {"entries": [{"message": {"role": "user", "content": "{{x}}"}}]}}),
+            "messages",
+            json!([{"role": "user", "content": "1", "parts": [], "name": null, "tool_calls": [], "tool_call_id": null}]),
+        ),
     ] {
         let body = json!({"draft": draft, "variables": {"x": 1}});
         let rendered = rest.post("/v1/prompts/new/render", body).await;
@@ -273,7 +295,10 @@ async fn of_writers_with_the_same_etag_one_writes() {
     let mut rest = Rest::new(&ledger).await;
     for (header, value, refused) in [("if-none-match", "*".to_owned(), 409), ("if-match", String::new(), 412)] {
         let value = match value.is_empty() {
-            true => rest.send(Method::GET, "/v1/prompts/greet", &[], Value::Null).await.headers["etag"].to_str().unwrap().to_owned(),
+            true => rest.send(Method::GET, "/v1/prompts/greet", &[], Value::Null).await.headers["etag"]
+                .to_str()
+                .unwrap()
+                .to_owned(),
             false => value,
         };
         let writes = (0..8).map(async |writer| {

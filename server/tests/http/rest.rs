@@ -90,7 +90,8 @@ impl Rest {
         let mut whole = schema.clone();
         whole["components"] = self.described["components"].clone();
         let validator = jsonschema::draft202012::new(&whole).unwrap();
-        let wrong: Vec<_> = validator.iter_errors(value).map(|wrong| format!("{}: {wrong}", wrong.instance_path())).collect();
+        let wrong: Vec<_> =
+            validator.iter_errors(value).map(|wrong| format!("{}: {wrong}", wrong.instance_path())).collect();
         assert!(wrong.is_empty(), "{at}: {value}: {wrong:#?}");
     }
 }

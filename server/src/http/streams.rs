@@ -42,6 +42,7 @@ pub(crate) struct FeedQuery {
     pub(crate) environment: String,
     pub(crate) correlation_id: String,
     /// Absent: basic.
+    #[param(inline)]
     pub(crate) view: Option<ViewWord>,
 }
 

@@ -21,7 +21,7 @@ async fn prompts_are_registered_from_code() {
         ("name", json!("greet")),
         ("mode", json!("tracking")),
         ("version", json!(1)),
-        ("change_detected", json!(true)),
+        ("change_detected", json!(false)),
         ("previous_version", Value::Null),
         ("action", json!("new")),
         ("checksum_hash", json!(HELLO)),

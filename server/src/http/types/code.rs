@@ -172,7 +172,7 @@ pub(crate) struct ExecuteBody {
     label: Option<String>,
     checksum_hash: Option<String>,
     /// The values to render the template with; not beside `messages`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     variables: Option<ObjectJson>,
     /// Ready messages to send instead of a rendered template.
     #[serde(default)]

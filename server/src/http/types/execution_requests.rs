@@ -18,6 +18,7 @@ pub(crate) struct ExecutionQuery {
     /// How long to wait for its end, in milliseconds; at most 60,000.
     pub(crate) wait_ms: Option<u64>,
     /// Absent: full.
+    #[param(inline)]
     pub(crate) view: Option<ViewWord>,
 }
 
@@ -55,6 +56,7 @@ pub(crate) struct ExecutionsQuery {
     /// Needs `provider`.
     pub(crate) model_name: Option<String>,
     pub(crate) error_type: String,
+    #[param(inline)]
     pub(crate) mode: Option<ExecutionModeWord>,
     /// Only executions created at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -63,6 +65,7 @@ pub(crate) struct ExecutionsQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     pub(crate) until: Option<TimeJson>,
     /// Absent: basic.
+    #[param(inline)]
     pub(crate) view: Option<ViewWord>,
     /// 1 to 500; 0: 50.
     pub(crate) page_size: i32,

@@ -27,6 +27,7 @@ pub(crate) struct VersionQuery {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct PromptsQuery {
+    #[param(inline)]
     pub(crate) mode: ModeFilterWord,
     pub(crate) owner_team: String,
     pub(crate) tag: String,
@@ -56,6 +57,7 @@ pub(crate) struct PageQuery {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct HistoryQuery {
     /// The mode that the prompt must be in.
+    #[param(inline)]
     pub(crate) mode: ModeFilterWord,
     /// 1 to 500; 0: 50.
     pub(crate) page_size: i32,

@@ -112,7 +112,7 @@ pub(crate) struct BatchGetBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = RenderPrompt)]
 pub(crate) struct RenderBody {
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     variables: Option<ObjectJson>,
     version_number: Option<i32>,
     label: Option<String>,

@@ -26,7 +26,7 @@ pub(crate) struct SpecBody {
     /// A label for reports; absent: `dev`.
     pub(crate) environment: Option<String>,
     /// The values to render the template with.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     pub(crate) variables: Option<ObjectJson>,
     /// Ready messages instead of a rendered template; tracking mode only.
     #[serde(default)]

@@ -17,6 +17,7 @@ use crate::http::query::Words;
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct AnalyticsQuery {
+    #[param(inline)]
     pub(crate) mode: ModeFilterWord,
     /// Only executions created at or after this time.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -34,9 +35,11 @@ pub(crate) struct UsageQuery {
     #[param(value_type = Option<String>)]
     group_by: Words<DimensionWord>,
     /// How to split the rows by time; absent: not at all.
+    #[param(inline)]
     bucket: Option<BucketWord>,
     /// How far the place whose days are meant is ahead of UTC, in minutes.
     utc_offset_minutes: Option<i32>,
+    #[param(inline)]
     mode: ModeFilterWord,
     prompt_name: String,
     /// Needs `prompt_name`.

@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn an_execution_that_ran_is_not_run_again_by_who_repeats_refusals() {
         let dropped = || Error::new(Reason::Overloaded, "no room").retry_after(Duration::from_secs(1));
-        let ran = HttpError::of_dropped(dropped().of_execution("an id".into()));
+        let ran = HttpError::of_dropped(dropped().of_execution("an id"));
         assert_eq!((ran.status.as_u16(), ran.retry_after), (409, None));
         assert_eq!(ran.body.error.details["execution_id"], "an id");
         let read = HttpError::of_dropped(dropped());

@@ -20,15 +20,15 @@ const UNREAD_LIMIT: Duration = Duration::from_secs(60);
 /// How often a socket with unread bytes is looked at for its end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-pub struct Socket(Arc<TcpStream>);
+pub(super) struct Socket(Arc<TcpStream>);
 
 /// Watches the socket of a connection that something else reads.
 #[derive(Clone)]
-pub struct PeerWatch(Arc<TcpStream>);
+pub(super) struct PeerWatch(Arc<TcpStream>);
 
 impl Socket {
     /// Sends small pieces at once, and notices a peer that is gone.
-    pub fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: TcpStream) -> Self {
         let socket = SockRef::from(&stream);
         let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_INTERVAL);
         let set = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&probes));
@@ -40,14 +40,14 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
-    pub fn watch(&self) -> PeerWatch {
+    pub(super) fn watch(&self) -> PeerWatch {
         PeerWatch(Arc::clone(&self.0))
     }
 }
 
 impl PeerWatch {
     /// Resolves once the peer has closed its side, also where bytes are left to read.
-    pub async fn closed(self) {
+    pub(super) async fn closed(self) {
         while let Ok(ready) = self.0.ready(Interest::READABLE).await {
             if ready.is_read_closed() {
                 return;

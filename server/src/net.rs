@@ -4,6 +4,7 @@
 pub mod descriptors;
 pub mod limit;
 pub mod serve;
+mod socket;
 pub mod tls;
 
 use std::io;
@@ -21,6 +22,7 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use self::limit::{ConnectionLimit, Permit, Refusal};
+use self::socket::{PeerWatch, Socket};
 
 /// The connection preface of HTTP/2.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -87,15 +89,15 @@ impl Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (stream, permit) = ready!(self.poll_accept(cx));
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection may be slow");
-        }
+        let client = stream.connect_info();
+        let socket = Socket::new(stream);
         let timeout = Box::pin(tokio::time::sleep(self.handshake_timeout));
         Poll::Ready(Some(Ok(AcceptedConnection {
-            client: stream.connect_info(),
+            client,
+            watch: socket.watch(),
             transport: match &self.tls {
-                Some(tls) => Transport::Handshake(Box::new(tls.accept(stream))),
-                None => Transport::Plain(stream),
+                Some(tls) => Transport::Handshake(Box::new(tls.accept(socket))),
+                None => Transport::Plain(socket),
             },
             opening: Some(Opening { timeout, missing: PREFACE }),
             _permit: permit,
@@ -107,15 +109,16 @@ impl Stream for Incoming {
 /// writes, so that it delays no other connection.
 pub struct AcceptedConnection {
     client: TcpConnectInfo,
+    watch: PeerWatch,
     transport: Transport,
     opening: Option<Opening>,
     _permit: Permit,
 }
 
 enum Transport {
-    Plain(TcpStream),
-    Handshake(Box<Accept<TcpStream>>),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Handshake(Box<Accept<Socket>>),
+    Tls(Box<TlsStream<Socket>>),
     /// The TLS handshake failed.
     Closed,
 }

@@ -23,12 +23,13 @@ use prompt_ledger_store::ProcessKind;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 
 use self::role::{Hangup, Role};
 use self::routes::Front;
 use crate::front::answers::Answers;
 use crate::grpc::status;
-use crate::net::serve::serve;
+use crate::net::serve::{Ending, serve};
 use crate::net::tls::{ALPN_H2, ALPN_HTTP_1, Certificates};
 use crate::service::ExecutionService;
 use crate::watch::Hub;
@@ -57,6 +58,8 @@ pub struct App {
     health: Monitor,
     executions: Arc<ExecutionService>,
     serving: JoinHandle<Result<(), StartError>>,
+    /// Fired in the drain, once the calls under way have ended.
+    calls_ended: CancellationToken,
     engine: Engine,
     tasks: Tasks,
     backends: Backends,
@@ -126,16 +129,19 @@ impl App {
             engine.take_queued(Arc::clone(&backends.brokers.queue), backends.providers.clone(), execution, &mut tasks);
         }
         let refuse = drain.refuse.clone();
+        let ending = Ending { draining: refuse.clone(), ended: CancellationToken::new() };
+        let calls_ended = ending.ended.clone();
         let (max_streams, header_timeout) = (config.server.max_streams, config.server.request_read_timeout);
         let serving = tokio::spawn(async move {
-            let grpc = routes.serve_with_incoming_shutdown(incoming, refuse.clone().cancelled_owned());
+            let grpc = routes.serve_with_incoming_shutdown(incoming, refuse.cancelled_owned());
             let http = async {
                 if let Some(incoming) = http_incoming {
-                    serve(incoming, router, max_streams, header_timeout, refuse.clone()).await;
+                    serve(incoming, router, max_streams, header_timeout, ending).await;
                 }
+                Ok(())
             };
-            let (ended, ()) = futures::future::join(grpc, http).await;
-            Ok(ended?)
+            tokio::try_join!(grpc, http)?;
+            Ok(())
         });
         let (grace, executions) = (config.server.shutdown_grace, services.executions);
         Ok(Self {
@@ -148,6 +154,7 @@ impl App {
             health,
             executions,
             serving,
+            calls_ended,
             engine,
             tasks,
             backends,
@@ -207,6 +214,7 @@ impl App {
             tracing::warn!("a second signal: calls are aborted");
         };
         let end = self.engine.finish(self.grace, hurry).await;
+        self.calls_ended.cancel();
         let abort = self.serving.abort_handle();
         if timeout_at(soon(end), self.serving).await.is_err() {
             abort.abort();

@@ -53,9 +53,9 @@ pub(crate) struct Told(pub(crate) String);
 pub struct AnswerForm {
     /// The whole response of a refused call.
     pub refused: fn(Error) -> Response<Body>,
-    /// The end of a unary response of which a part was sent.
+    /// The end of a unary response, or of a stream, within a message of which a part was sent.
     pub cut: fn(Error) -> Result<Frame<Bytes>, Status>,
-    /// The end of a stream.
+    /// The end of a stream between two messages.
     pub ended: fn(Error) -> Result<Frame<Bytes>, Status>,
 }
 
@@ -154,7 +154,7 @@ impl Answers {
             Ok(room) => {
                 let rest = Full::new(Bytes::new()).with_trailers(trailers).map_err(|never| match never {});
                 let next = Next::Pieces(self.pieces(&bytes, room, Body::new(rest)));
-                Response::from_parts(head, Body::new(Sending { answers: self.clone(), key, next, end: self.form.cut }))
+                Response::from_parts(head, Body::new(Sending { answers: self.clone(), key, next }))
             }
             Err(exhausted) => {
                 drop(bytes);
@@ -168,8 +168,7 @@ impl Answers {
         if response.body().is_end_stream() {
             return response;
         }
-        let end = self.form.ended;
-        response.map(|rest| Body::new(Sending { answers: self.clone(), key, next: Next::Rest(rest), end }))
+        response.map(|rest| Body::new(Sending { answers: self.clone(), key, next: Next::Rest(rest) }))
     }
 
     async fn room(&self, key: u64, Turn(turn): Turn, bytes: usize) -> Result<Share<u64>, Exhausted> {
@@ -240,8 +239,6 @@ struct Sending {
     answers: Answers,
     key: u64,
     next: Next,
-    /// How an error ends it.
-    end: fn(Error) -> Result<Frame<Bytes>, Status>,
 }
 
 enum Next {
@@ -251,10 +248,10 @@ enum Next {
 }
 
 impl Sending {
-    /// Ends the response early with this error.
-    fn ends(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    /// Ends the response early.
+    fn ends(&mut self, end: Result<Frame<Bytes>, Status>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.next = Next::Nothing;
-        Poll::Ready(Some((self.end)(error)))
+        Poll::Ready(Some(end))
     }
 }
 
@@ -275,7 +272,7 @@ impl http_body::Body for Sending {
                     }
                     match left.rest.take() {
                         Some(rest) => this.next = Next::Rest(rest),
-                        None => return this.ends(not_read()),
+                        None => return this.ends((this.answers.form.cut)(not_read())),
                     }
                 }
                 Next::Rest(mut rest) => {
@@ -291,7 +288,7 @@ impl http_body::Body for Sending {
                     // The encoder of a stream keeps its buffer of the same size, beside the pieces.
                     match this.answers.bytes.try_take(this.key, 2 * data.len()) {
                         Ok(room) => this.next = Next::Pieces(this.answers.pieces(data, room, rest)),
-                        Err(exhausted) => return this.ends(overloaded(exhausted, None)),
+                        Err(exhausted) => return this.ends((this.answers.form.ended)(overloaded(exhausted, None))),
                     }
                 }
                 Next::Nothing => return Poll::Ready(None),

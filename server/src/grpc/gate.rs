@@ -258,7 +258,7 @@ impl Rules {
                         error = cut(exports.then_some((draining, deadline))) => error,
                     }
                 };
-                early_end::ends_with(ends, &status::FORM, self.answers.keep_stream(key, response))
+                self.answers.keep_stream(key, early_end::ends_with(ends, &status::FORM, response))
             }
             false => self.answers.keep(key, turn, response).await,
         })

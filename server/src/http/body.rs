@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -24,6 +25,11 @@ const VALUE_BYTES: usize = 100;
 const CONTAINER_BYTES: usize = 600;
 /// Of a body that is too large, so many bytes are read and dropped, so that its sender comes to read the refusal.
 const DROPPED_BYTES: usize = 4 * limits::REQUEST_BYTES;
+
+/// The same of a request that is refused before its body is read: most callers are unknown.
+const UNREAD_BYTES: usize = 256 * 1024;
+/// The longest that either takes.
+const DROPPING_TIME: Duration = Duration::from_secs(1);
 
 /// The body, and the lease of the bytes that it takes, decoded too, to be held until the call is answered. The headers
 /// arrived at `arrived`.
@@ -66,7 +72,7 @@ async fn whole(headers: &HeaderMap, mut body: Body, lease: BytesLease) -> Result
         let size = announced.unwrap_or(limits::REQUEST_BYTES).max(buffer.bytes().len() + piece.len());
         if size > limits::REQUEST_BYTES {
             drop(buffer);
-            let rest = dropped(body, piece.len()).await;
+            let rest = dropped(body, piece.len(), DROPPED_BYTES).await;
             return Err(too_large(announced.unwrap_or(limits::REQUEST_BYTES + rest), limits::REQUEST_BYTES));
         }
         buffer.push(&piece, size)?;
@@ -74,14 +80,26 @@ async fn whole(headers: &HeaderMap, mut body: Body, lease: BytesLease) -> Result
     Ok(buffer.finish())
 }
 
-/// Reads and drops up to [`DROPPED_BYTES`]; how many there were, from `read` on.
-async fn dropped(mut body: Body, mut read: usize) -> usize {
-    while read < DROPPED_BYTES
-        && let Some(Ok(frame)) = body.frame().await
-    {
-        read += frame.data_ref().map_or(0, Bytes::len);
-    }
+/// Reads and drops up to `most` bytes, within [`DROPPING_TIME`]; how many there were, from `read` on.
+async fn dropped(mut body: Body, mut read: usize, most: usize) -> usize {
+    let dropping = async {
+        while read < most
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            read += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    // What has not come by then is left.
+    let _ = tokio::time::timeout(DROPPING_TIME, dropping).await;
     read
+}
+
+/// Reads and drops the body of a request that is refused without it, so that its sender comes to read why: a connection that
+/// is closed with bytes unread is reset.
+pub(super) async fn dropped_unread(request: Request) {
+    if !request.headers().contains_key(EXPECT) && !http_body::Body::is_end_stream(request.body()) {
+        dropped(request.into_body(), 0, UNREAD_BYTES).await;
+    }
 }
 
 /// An estimate of what JSON takes once it is decoded, beyond its own bytes; INVALID_FIELD where it holds more than any call

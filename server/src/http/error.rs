@@ -1,5 +1,7 @@
 //! The form of errors over HTTP: `{"error": {"code", "message", "fields", "details"}, "detail"}`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
@@ -12,8 +14,8 @@ use serde_json::{Map, Value, json};
 use crate::front::Door;
 use crate::front::errors::{ShownError, http_status};
 
-/// The retry delay that a refusal is shown with where it has none of its own, in seconds.
-const RETRY_SECONDS: u64 = 1;
+/// The retry delay that a refusal is shown with where it has none of its own.
+const RETRY_AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// The body of every error.
 #[derive(Debug, Serialize)]
@@ -44,8 +46,8 @@ pub struct WrongField {
 #[derive(Debug)]
 pub struct HttpError {
     status: StatusCode,
-    /// In seconds; absent where a retry is not advised.
-    pub(super) retry_after: Option<u64>,
+    /// Absent where a retry is not advised.
+    pub(super) retry_after: Option<Duration>,
     pub(super) body: ErrorBody,
 }
 
@@ -60,8 +62,7 @@ impl From<Error> for HttpError {
             details.insert("resource".to_owned(), json!({"kind": resource.kind, "name": resource.name}));
         }
         let expected = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let whole = |delay: std::time::Duration| (delay.as_millis() as u64).div_ceil(1_000).max(1);
-        let retry_after = retry_after.map(whole).or(expected.then_some(RETRY_SECONDS));
+        let retry_after = retry_after.or(expected.then_some(RETRY_AFTER_REFUSAL));
         let fields =
             violations.into_iter().map(|Violation { field, description }| WrongField { field, message: description });
         let error = ErrorContent { code: reason.as_str(), message: message.clone(), fields: fields.collect(), details };
@@ -70,6 +71,17 @@ impl From<Error> for HttpError {
 }
 
 impl HttpError {
+    /// The error in place of an answer that was made and found no room. One about an execution that has run is no refusal:
+    /// clients repeat those by themselves, and would pay for another one.
+    #[must_use]
+    pub fn of_dropped(error: Error) -> Self {
+        let ran = error.parts().metadata.iter().any(|(key, _)| *key == "execution_id");
+        match ran {
+            true => Self { status: StatusCode::CONFLICT, retry_after: None, ..Self::from(error) },
+            false => error.into(),
+        }
+    }
+
     /// The same error with another status, where HTTP has one of its own for it.
     #[must_use]
     pub fn with_status(self, status: StatusCode) -> Self {
@@ -80,8 +92,9 @@ impl HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.body)).into_response();
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(delay) = self.retry_after {
+            let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
     }
@@ -96,8 +109,6 @@ pub fn respond(error: Error) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
     use http_body_util::BodyExt as _;
     use prompt_ledger_domain::Reason;
     use prompt_ledger_domain::mode::Operation;
@@ -139,6 +150,16 @@ mod tests {
         assert!(body["detail"].as_str().unwrap().contains("PUT /v1/prompts/{name} registers one"), "{body}");
     }
 
+    #[test]
+    fn an_execution_that_ran_is_not_run_again_by_who_repeats_refusals() {
+        let dropped = || Error::new(Reason::Overloaded, "no room").retry_after(Duration::from_secs(1));
+        let ran = HttpError::of_dropped(dropped().of_execution("an id".into()));
+        assert_eq!((ran.status.as_u16(), ran.retry_after), (409, None));
+        assert_eq!(ran.body.error.details["execution_id"], "an id");
+        let read = HttpError::of_dropped(dropped());
+        assert_eq!((read.status.as_u16(), read.retry_after), (429, Some(Duration::from_secs(1))));
+    }
+
     #[tokio::test]
     async fn a_refusal_that_passes_says_when_to_come_back() {
         for (reason, delay, status, seconds) in [
@@ -146,6 +167,7 @@ mod tests {
             (Reason::TooManyWatchers, Some(1_500), 429, Some("2")),
             (Reason::Draining, Some(100), 503, Some("1")),
             (Reason::StoreUnavailable, Some(3_000), 503, Some("3")),
+            (Reason::Draining, Some(0), 503, Some("1")),
             (Reason::TooLarge, None, 413, None),
             (Reason::DeadlineExceeded, None, 504, None),
         ] {

@@ -8,8 +8,8 @@ use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_NONE_MATCH, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::Body as _;
 use prompt_ledger_domain::{Error, Result};
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::Status;
 
-use super::body::receive;
+use super::body::{dropped_unread, receive};
 use super::error::{HttpError, respond};
 use super::sse;
 use crate::front::answers::{AnswerForm, Answers};
@@ -32,9 +32,6 @@ use crate::service::{Authenticator, Caller};
 
 /// Bytes of a response that are neither charged nor wait for room.
 const SMALL_RESPONSE: u64 = 4 * 1024;
-/// Every answer depends on the project and on what the key may see, and changes with every write.
-const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
-const VARIES: HeaderValue = HeaderValue::from_static("X-API-Key, Authorization, X-Ledger-Project");
 
 /// The headers that handlers read. Of many or long headers the others are dropped before the call waits for anything.
 const READ: [HeaderName; 7] = [
@@ -107,11 +104,7 @@ fn kind(method: &Method, route: &str) -> CallKind {
 pub async fn pass(State(gate): State<Arc<HttpGate>>, request: Request, next: Next) -> Response {
     // Taken before the drain is checked, so that a drain waits for every call that passes.
     let _running = gate.running.token();
-    let mut response = gate.answer(request, next).await;
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, CACHING);
-    headers.append(VARY, VARIES);
-    response
+    gate.answer(request, next).await
 }
 
 impl HttpGate {
@@ -122,7 +115,10 @@ impl HttpGate {
         let kind = kind(request.method(), route);
         let caller = match self.admit(kind, request.headers()).await {
             Ok(caller) => caller,
-            Err(error) => return respond(error),
+            Err(error) => {
+                dropped_unread(request).await;
+                return respond(error);
+            }
         };
         let (key, revoked, unconfirmed) = (caller.key, caller.revoked.clone(), caller.unconfirmed.clone());
         // After the request has arrived: a slow one holds no turn.
@@ -153,8 +149,9 @@ impl HttpGate {
             return respond(error);
         }
         if is_stream(&response) {
-            let response = self.answers.keep_stream(key, response.map(boxed));
-            return early_end::ends_with(early_end::revoked(revoked), self.answers.form(), response).map(Body::new);
+            let ends = early_end::revoked(revoked);
+            let response = early_end::ends_with(ends, self.answers.form(), response.map(boxed));
+            return self.answers.keep_stream(key, response).map(Body::new);
         }
         match response.body().size_hint().exact() {
             Some(..=SMALL_RESPONSE) => response,
@@ -208,7 +205,7 @@ fn boxed(body: Body) -> tonic::body::Body {
 /// Errors as HTTP tells them. Of a unary response that is under way nothing can be taken back: its connection, or its
 /// stream of HTTP/2, is ended.
 pub static FORM: AnswerForm = AnswerForm {
-    refused: |error| HttpError::from(error).into_response().map(boxed),
+    refused: |error| HttpError::of_dropped(error).into_response().map(boxed),
     cut: |error| Err(status(error)),
     ended: sse::ended,
 };

@@ -3,22 +3,27 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use http::HeaderName;
+use http::header::CACHE_CONTROL;
 use prompt_ledger_health::Monitor;
 use serde_json::json;
 
-use super::error::respond;
+use super::error::HttpError;
 use crate::front::errors::not_ready;
+
+/// No cache may keep what a probe is told.
+const NOT_KEPT: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 /// `GET /health`: 200 while the process lives.
 pub(super) async fn health() -> Response {
-    Json(json!({"status": "healthy"})).into_response()
+    (NOT_KEPT, Json(json!({"status": "healthy"}))).into_response()
 }
 
 /// `GET /ready`: 200 while calls are welcome; 503 while the server drains, or its database takes no writes.
 pub(super) async fn ready(State(health): State<Monitor>) -> Response {
     match health.is_serving() {
-        true => Json(json!({"status": "ready"})).into_response(),
-        false => respond(not_ready()),
+        true => (NOT_KEPT, Json(json!({"status": "ready"}))).into_response(),
+        false => (NOT_KEPT, HttpError::from(not_ready())).into_response(),
     }
 }
 

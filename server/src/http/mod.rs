@@ -25,13 +25,14 @@ mod types;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::Router;
 use axum::body::Body;
-use axum::middleware::from_fn_with_state;
-use axum::response::Html;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::get;
-use http::{Request, StatusCode, Uri};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
 use prompt_ledger_domain::{Error, Reason};
 use prompt_ledger_health::Monitor;
 use prompt_ledger_runtime::config::HttpConfig;
@@ -58,9 +59,11 @@ pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Moni
     let (v1, described) = routes::table().split_for_parts();
     let v1 = v1.with_state(api).layer(from_fn_with_state(Arc::new(gate), gate::pass));
     let described = openapi::json(&described);
-    let page = Html(openapi::page(&described));
+    // Made once: an answer that nobody reads holds a reference to it, and no copy.
+    let page = shared("text/html; charset=utf-8", openapi::page(&described));
+    let described = shared("application/json", described.to_string());
     let open = Router::new()
-        .route("/openapi.json", get(move || std::future::ready(Json(described.clone()))))
+        .route("/openapi.json", get(move || std::future::ready(described.clone())))
         .route("/docs", get(move || std::future::ready(page.clone())))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready).with_state(health));
@@ -70,6 +73,7 @@ pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Moni
         .merge(open)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(map_response(with_caching))
         .layer(cors::layer(&config.cors_origins))
         .layer(from_fn_with_state(hosts, hosts::pass))
 }
@@ -88,6 +92,21 @@ pub(crate) fn with_colons(mut request: Request<Body>) -> Request<Body> {
         *request.uri_mut() = uri;
     }
     request
+}
+
+/// An answer without a key that is the same for everyone.
+fn shared(kind: &'static str, text: String) -> ([(HeaderName, &'static str); 2], Bytes) {
+    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], Bytes::from(text))
+}
+
+/// Every answer depends on the key and its project, and changes with every write, unless it says otherwise itself.
+async fn with_caching(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if !headers.contains_key(CACHE_CONTROL) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.append(VARY, HeaderValue::from_static("X-API-Key, Authorization, X-Ledger-Project"));
+    }
+    response
 }
 
 async fn no_such_path() -> HttpError {

@@ -34,13 +34,12 @@ pub(super) struct SseEvent(String);
 impl SseEvent {
     /// An event of this kind. `id`, where there is one, is what a client that lost the stream goes on from.
     pub(super) fn new(kind: &str, id: Option<&str>, data: &impl Serialize) -> Result<Self> {
-        let data = serde_json::to_string(data).map_err(Error::internal)?;
+        let data = one_line(serde_json::to_string(data).map_err(Error::internal)?);
         let mut text = String::with_capacity(data.len() + 64);
         if let Some(id) = id {
             // Writing to a string does not fail.
             let _ = writeln!(text, "id: {id}");
         }
-        // JSON holds no line break outside of its texts, and there it is escaped.
         let _ = write!(text, "event: {kind}\ndata: {data}\n\n");
         Ok(Self(text))
     }
@@ -48,7 +47,7 @@ impl SseEvent {
     /// The event that ends a stream with an error: its body, and the delay that the server asks for.
     pub(super) fn failure(error: Error) -> Self {
         let HttpError { retry_after, body, .. } = HttpError::from(error);
-        let retry = retry_after.map(|seconds| format!("retry: {}\n", seconds * 1_000)).unwrap_or_default();
+        let retry = retry_after.map(|delay| format!("retry: {}\n", delay.as_millis())).unwrap_or_default();
         let data = serde_json::to_string(&body).unwrap_or_default();
         Self(format!("event: failure\n{retry}data: {data}\n\n"))
     }
@@ -62,6 +61,15 @@ impl SseEvent {
     pub(super) fn then(mut self, next: &Self) -> Self {
         self.0.push_str(&next.0);
         self
+    }
+}
+
+/// JSON without line breaks, which would end its line of an event. Within texts JSON escapes them; between its parts, where
+/// a schema is kept as it was written, they are blanks.
+fn one_line(json: String) -> String {
+    match json.contains(['\n', '\r']) {
+        true => json.replace(['\n', '\r'], " "),
+        false => json,
     }
 }
 
@@ -127,6 +135,9 @@ mod tests {
     fn an_event_is_one_block_whatever_its_data_says() {
         let event = SseEvent::new("text_delta", Some("7"), &json!({"text": "a\nb\r\n\nid: 9"})).unwrap();
         assert_eq!(event.0, "id: 7\nevent: text_delta\ndata: {\"text\":\"a\\nb\\r\\n\\nid: 9\"}\n\n");
+        let schema = serde_json::value::RawValue::from_string("{\r\n\n  \"a\":\r\"b\\n\"}".into()).unwrap();
+        let raw = SseEvent::new("x", None, &schema).unwrap();
+        assert_eq!(raw.0, "event: x\ndata: {     \"a\": \"b\\n\"}\n\n");
         let two = SseEvent::new("synced", None, &json!({})).unwrap().then(&event);
         assert!(two.0.starts_with("event: synced\ndata: {}\n\nid: 7\n"));
     }
@@ -151,6 +162,6 @@ mod tests {
         let text = response.into_body().collect().await.unwrap().to_bytes();
         let text = std::str::from_utf8(&text).unwrap();
         let (_, failure) = text.split_once("\n\n").unwrap();
-        assert!(failure.starts_with("event: failure\nretry: 2000\ndata: {\"error\":{\"code\":\"DRAINING\""), "{text}");
+        assert!(failure.starts_with("event: failure\nretry: 1500\ndata: {\"error\":{\"code\":\"DRAINING\""), "{text}");
     }
 }

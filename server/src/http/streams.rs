@@ -49,6 +49,11 @@ pub(crate) struct FeedQuery {
 /// Executes a prompt of this mode, and streams its events and its text. A caller that hangs up ends the provider's call,
 /// unless the request has an idempotency key.
 pub(super) async fn run(api: &Api, call: &Call, spec: v1::ExecutionSpec, mode: Mode) -> Result<Response> {
+    if spec.idempotency_key.is_empty() && last_event_id(call)?.is_some() {
+        let what = "goes on from nothing here: this call would execute once more; read on by GET \
+                    /v1/executions/{id}/events, or send the idempotency key of the first call";
+        return Err(Error::invalid("last-event-id", what));
+    }
     let events = call.inline().stream(&api.executions.service, Some(spec), mode).await?;
     Ok(about_one(events))
 }

@@ -1,12 +1,13 @@
 //! Serves HTTP/1.1 and HTTP/2 on accepted connections.
 
+use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use futures::StreamExt as _;
-use http::Request;
+use http::{Method, Request, Version};
 use hyper::body::Incoming as IncomingBody;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -39,15 +40,24 @@ const HEADERS: usize = 100;
 /// read, in bytes.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Serves on these connections until `draining` fires and the calls under way have ended. A request over HTTP/1.1 has
-/// `header_timeout` for its headers, from the connection's opening or the last response on.
-pub async fn serve(
-    mut incoming: Incoming,
-    router: Router,
-    max_streams: u32,
-    header_timeout: Duration,
-    draining: CancellationToken,
-) {
+/// What a call of HTTP/2 may have ready to be sent, in bytes: a response gives its room back as it is taken.
+const SEND_BUFFER_BYTES: usize = 16 * 1024;
+/// How long a connection may last that was accepted while the server drains: it comes to ask for health.
+const DRAINING_CONNECTION: Duration = Duration::from_secs(5);
+
+/// The course of a server's end.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// Fires when new calls are refused. Connections close once their calls have ended; further ones are answered, by
+    /// refusals and with health.
+    pub draining: CancellationToken,
+    /// Fires when the calls under way have ended. No connection is accepted any more.
+    pub ended: CancellationToken,
+}
+
+/// Serves on these connections until the server ends. A request over HTTP/1.1 has `header_timeout` for its headers, from the
+/// connection's opening or the last response on.
+pub async fn serve(mut incoming: Incoming, router: Router, max_streams: u32, header_timeout: Duration, ending: Ending) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -62,16 +72,28 @@ pub async fn serve(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEADER_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     // Dropped with this future: what is left of them then is aborted.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = draining.cancelled() => break,
+            () = ending.ended.cancelled() => break,
             accepted = incoming.next() => {
-                let Some(Ok(connection)) = accepted else { continue };
-                connections.spawn(one(builder.clone(), connection, router.clone(), draining.clone()));
+                let Some(accepted) = accepted else { break };
+                let Ok(connection) = accepted else { continue };
+                let (mut builder, router, ending) = (builder.clone(), router.clone(), ending.clone());
+                connections.spawn(async move {
+                    if !ending.draining.is_cancelled() {
+                        return one(&builder, connection, router, ending.draining.cancelled_owned()).await;
+                    }
+                    builder.http1().keep_alive(false);
+                    // Ends with the server, or in any case.
+                    let soon = tokio::time::timeout(DRAINING_CONNECTION, ending.ended.cancelled_owned());
+                    let served = one(&builder, connection, router, async { drop(soon.await) });
+                    let _ = tokio::time::timeout(2 * DRAINING_CONNECTION, served).await;
+                });
             }
             Some(_) = connections.join_next() => {}
         }
@@ -80,23 +102,35 @@ pub async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves one connection until its peer closes it; once `draining` fires, until its calls have ended.
+/// Serves one connection until its peer closes it; once `closes` resolves, until its calls have ended.
 async fn one(
-    builder: Builder<TokioExecutor>,
+    builder: &Builder<TokioExecutor>,
     connection: AcceptedConnection,
     router: Router,
-    draining: CancellationToken,
+    closes: impl Future<Output = ()>,
 ) {
-    let client = connection.connect_info();
+    let (client, watch) = (connection.connect_info(), connection.watch.clone());
     let service = hyper::service::service_fn(move |mut request: Request<IncomingBody>| {
         request.extensions_mut().insert(client.clone());
+        // hyper sees the end of a peer only where nothing follows the request that is being answered.
+        let hangs_up =
+            (request.version() < Version::HTTP_2 && request.method() == Method::POST).then(|| watch.clone().closed());
         // A router answers every request: its error type is `Infallible`.
-        router.clone().oneshot(with_colons(request.map(Body::new)))
+        let answered = router.clone().oneshot(with_colons(request.map(Body::new)));
+        async move {
+            let Some(hangs_up) = hangs_up else { return answered.await.map_err(|never| match never {}) };
+            tokio::select! {
+                // Polled first: an answer that is there is sent.
+                biased;
+                answer = answered => answer.map_err(|never| match never {}),
+                () = hangs_up => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
+            }
+        }
     });
     let mut serving = pin!(builder.serve_connection(TokioIo::new(connection), service));
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
-        () = draining.cancelled() => {
+        () = closes => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -42,6 +42,16 @@ async fn five_mebibytes_are_too_large_however_they_are_sent() {
 }
 
 #[tokio::test]
+async fn who_is_refused_before_its_body_is_read_comes_to_read_why() {
+    let ledger = ledger().start().await;
+    let body = json!({"template_source": "x".repeat(200_000)}).to_string();
+    let lines = format!("Content-Length: {}\r\nConnection: close\r\n", body.len());
+    let request = put(&ledger, &lines, &body).replace(&ledger.key, "not-a-key");
+    let answer = raw(&ledger, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 401 ") && answer.contains("KEY_INVALID"), "{answer}");
+}
+
+#[tokio::test]
 async fn what_is_no_json_object_of_the_call_is_a_bad_request() {
     let ledger = ledger().start().await;
     let deep = |open: &str, close: &str| {

@@ -133,7 +133,17 @@ async fn drained(http2: bool) {
         // An idle connection is closed.
         let mut nothing = Vec::new();
         let _ = tokio::time::timeout(WAIT_LIMIT, idle.read_to_end(&mut nothing)).await.unwrap();
-        assert!(tokio::net::TcpStream::connect(crate::client::authority(&ledger)).await.is_err());
+        // Probes and callers are told so meanwhile.
+        for (path, status) in [("/health", 200), ("/ready", 503), ("/v1/prompts/greet", 503)] {
+            for mut client in Client::both(&ledger).await {
+                let answer = client.get(path).await;
+                assert_eq!(answer.status, status, "{path}");
+                assert_eq!(answer.headers.contains_key("retry-after"), status == 503, "{path}");
+                if path.starts_with("/v1") {
+                    assert_eq!(answer.code(), "DRAINING");
+                }
+            }
+        }
         gate.open();
     };
     let (answer, ()) = tokio::join!(run, drained);
@@ -163,6 +173,21 @@ async fn who_hangs_up_on_a_run_aborts_the_model_unless_a_key_lets_it_be_found_ag
         drop(client);
         model.wait_for_aborts(count).await;
     }
+    // Also where something stands behind the request.
+    for (count, behind) in [(3, "\r\n"), (4, HEALTH)] {
+        model.next(Reply::hang());
+        let run = json!({"prompt_name": "greet"}).to_string();
+        let request = format!(
+            "POST /v1/executions:run HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {}\r\nContent-Length: {}\r\n\r\n{run}{behind}",
+            ledger.key,
+            run.len()
+        );
+        let mut stream = connected(&ledger).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        model.wait_for_calls(count).await;
+        drop(stream);
+        model.wait_for_aborts(count).await;
+    }
     let gate = Gate::new();
     model.next(Reply::answer("found").held(&gate));
     let run = json!({"prompt_name": "greet"}).to_string();
@@ -170,11 +195,11 @@ async fn who_hangs_up_on_a_run_aborts_the_model_unless_a_key_lets_it_be_found_ag
     let mut client = Client::http1(&ledger).await;
     tokio::select! {
         answer = client.send(Method::POST, "/v1/executions:run", &key, run.clone()) => panic!("it ended: {answer:?}"),
-        () = model.wait_for_calls(3) => {}
+        () = model.wait_for_calls(5) => {}
     }
     drop(client);
     gate.open();
     let again = Client::http1(&ledger).await.send(Method::POST, "/v1/executions:run", &key, run).await.json();
     assert_eq!((&again["response_text"], &again["reused"]), (&json!("found"), &json!(true)), "{again}");
-    assert_eq!((model.calls(), model.aborts()), (3, 2));
+    assert_eq!((model.calls(), model.aborts()), (5, 4));
 }

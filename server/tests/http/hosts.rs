@@ -108,7 +108,13 @@ async fn no_cache_serves_an_answer_to_another_caller() {
     let ledger = ledger().start().await;
     ledger.active("greet", "hello").await;
     for mut client in Client::both(&ledger).await {
-        for path in ["/v1/prompts/greet", "/v1/prompts/none"] {
+        for path in ["/health", "/ready"] {
+            assert_eq!(client.get(path).await.headers[CACHE_CONTROL], "no-store");
+        }
+        for path in ["/openapi.json", "/docs"] {
+            assert_eq!(client.get(path).await.headers[CACHE_CONTROL], "no-cache");
+        }
+        for path in ["/v1/prompts/greet", "/v1/prompts/none", "/nowhere"] {
             let answer = client.get(path).await;
             assert_eq!(answer.headers[CACHE_CONTROL], "private, no-cache");
             let varies =

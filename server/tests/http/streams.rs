@@ -183,6 +183,10 @@ async fn what_is_refused_before_the_first_event_is_a_plain_error() {
             let answer = client.send(method, &path, &[("last-event-id", last)], body).await;
             assert_eq!((answer.status.as_u16(), &*answer.code()), (status, code), "{path}");
         }
+        // Who posts again after a break would pay again; with an idempotency key it finds what it began.
+        let again = [("last-event-id", "1")];
+        let answer = client.send(Method::POST, "/v1/executions:stream", &again, greet()).await;
+        assert_eq!((answer.status.as_u16(), &*answer.code()), (400, "INVALID_FIELD"));
         // Not offered, and no stream.
         assert_eq!(client.get("/v1/prompts/events").await.code(), "PROMPT_NOT_FOUND");
     }
@@ -254,6 +258,23 @@ async fn of_many_executions_each_change_is_told_and_moves_the_time_to_go_on_from
         // Who goes on from there is told of it again, or of nothing.
         let mut again = Events::of(second.open(Method::GET, path, &[("last-event-id", &id)], "").await);
         again.until("synced").await;
+    }
+}
+
+#[tokio::test]
+async fn a_schema_that_is_written_over_several_lines_stays_in_its_event() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.active("greet", "Hi {{name}}").await;
+    let body = greet().replace(
+        r#""prompt_name""#,
+        "\"tools\": [{\"name\": \"f\", \"parameters\": {\r\n  \"type\":\n\n \"object\",\r\"properties\": {}\n}}], \"prompt_name\"",
+    );
+    for mut client in Client::both(&ledger).await {
+        model.next(Reply::answer("hi"));
+        let events = stream(&mut client, &[], body.clone()).await.rest().await;
+        let [.., last, end] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(last.data["execution"]["tools"][0]["parameters"]["type"], "object", "{last:?}");
+        assert_eq!((&*last.kind, &*end.kind), ("state_changed", "end"));
     }
 }
 

@@ -72,9 +72,14 @@ fn origin(origin: &str) -> Result<String, String> {
         Some((rest, _)) => (rest, None),
         None => ("", None),
     };
-    match host(name).is_ok() && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
+    // Browsers leave the port of the scheme out.
+    let default = if origin.starts_with("https") { "443" } else { "80" };
+    match host(name).is_ok() && port.is_none_or(|port| port != default && port.parse::<u16>().is_ok()) {
         true => Ok(origin.to_ascii_lowercase()),
-        false => Err(format!("`{origin}` is no origin; write SCHEME://HOST or SCHEME://HOST:PORT, without a path")),
+        false => Err(format!(
+            "`{origin}` is no origin; write SCHEME://HOST or SCHEME://HOST:PORT as browsers send it, without \
+                     a path, and without the port of the scheme"
+        )),
     }
 }
 
@@ -107,11 +112,11 @@ mod tests {
     fn lists_are_read_and_every_entry_is_checked() {
         let config = read(&[
             ("HTTP_HOSTS", "Ledger.example.com, [fe80::1],10.0.0.1"),
-            ("CORS_ORIGINS", "https://App.example.com,http://localhost:3000, http://[::1]:80,http://[::1]"),
+            ("CORS_ORIGINS", "https://App.example.com,http://localhost:3000, http://[::1]:81,http://[::1]"),
         ]);
         let config = config.unwrap();
         assert_eq!(config.hosts, ["ledger.example.com", "[fe80::1]", "10.0.0.1"]);
-        let origins = ["https://app.example.com", "http://localhost:3000", "http://[::1]:80", "http://[::1]"];
+        let origins = ["https://app.example.com", "http://localhost:3000", "http://[::1]:81", "http://[::1]"];
         assert_eq!(config.cors_origins, origins);
         for (name, value) in [
             ("HTTP_ADDR", "8000"),
@@ -124,6 +129,8 @@ mod tests {
             ("CORS_ORIGINS", "app.example.com"),
             ("CORS_ORIGINS", "https://app.example.com/"),
             ("CORS_ORIGINS", "https://a:port"),
+            ("CORS_ORIGINS", "https://a:443"),
+            ("CORS_ORIGINS", "http://a:80"),
             ("CORS_ORIGINS", "ftp://a"),
         ] {
             let said = read(&[(name, value)]).unwrap_err();

@@ -169,7 +169,8 @@ mod tests {
     #[test]
     fn the_example_environment_has_each_variable_once_with_its_default_or_another_value() {
         /// Those of compose.yaml itself.
-        const OF_COMPOSE: [&str; 5] = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "PUBLISH", "IMAGE"];
+        const OF_COMPOSE: [&str; 6] =
+            ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "PUBLISH", "PUBLISH_HTTP", "IMAGE"];
         let example = include_str!("../../../../deploy/.env.example");
         let mut set = Vec::new();
         let lines = example.lines().filter_map(|line| {

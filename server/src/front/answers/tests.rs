@@ -184,3 +184,40 @@ async fn an_answer_that_is_taken_piece_by_piece_but_too_slowly_is_dropped() {
     stop.cancel();
     running.await.unwrap();
 }
+
+/// A form that tells a cut from an end: as HTTP has it.
+static TOLD_APART: AnswerForm = AnswerForm {
+    refused: |_| Response::new(Body::empty()),
+    cut: |_| Err(Status::aborted("cut")),
+    ended: |_| Ok(Frame::data(Bytes::from_static(b"end"))),
+};
+
+#[tokio::test(start_paused = true)]
+async fn within_a_message_a_stream_is_cut_and_between_two_it_ends() {
+    let answers = Answers::limited((1024 * KIB, 1024 * KIB), (2, 3), &TOLD_APART);
+    let running = tokio::spawn(answers.clone().run(CancellationToken::new()));
+    let message = || futures::stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(vec![7; 20 * KIB])))]);
+    let stream = |error: futures::channel::oneshot::Receiver<Error>| {
+        let rest = futures::StreamExt::chain(message(), futures::stream::pending());
+        let body = Response::new(Body::new(http_body_util::StreamBody::new(rest)));
+        let ends = async move { error.await.unwrap() };
+        answers.keep_stream(1, crate::front::early_end::ends_with(ends, &TOLD_APART, body)).into_body()
+    };
+    // Revoked within a message: the message is whole, and the end stands behind it.
+    let (revokes, revoked) = futures::channel::oneshot::channel();
+    let mut body = stream(revoked);
+    let mut read = body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    revokes.send(not_read()).unwrap();
+    while read < 20 * KIB {
+        read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "end");
+    assert!(body.frame().await.is_none());
+    // Not read any more within a message.
+    let (_never, revoked) = futures::channel::oneshot::channel();
+    let mut body = stream(revoked);
+    body.frame().await.unwrap().unwrap();
+    tokio::time::sleep(STALL_LIMIT * 2).await;
+    assert_eq!(body.frame().await.unwrap().unwrap_err().message(), "cut");
+    running.abort();
+}

@@ -31,7 +31,7 @@ async fn execute_in(api: &Api, call: &Call, body: ExecuteBody) -> Result<Reply<E
             let mut execution = ExecutionJson::from(execution::execution(ran.execution));
             execution.reused = Some(ran.reused);
             let (id, version_used) = (execution.execution_id.clone(), execution.version_number);
-            Ok(Reply::from(ExecutedJson::Ran(RanCodeJson { execution, version_used })).about(&id))
+            Ok(Reply::from(ExecutedJson::Ran(Box::new(RanCodeJson { execution, version_used }))).about(&id))
         }
         ExecuteModeWord::Async => {
             let submitted = api.executions.submit(&call.caller, Some(spec), Mode::Tracking).await?;

@@ -8,11 +8,11 @@ use super::row::Answers::{Accepted, Either, Json, Stream};
 use super::row::{Row, reads, told, writes};
 use super::{Api, analytics, code, executions, labels, models, prompts, streams};
 
-const GET: Method = Method::GET;
-const PUT: Method = Method::PUT;
-const POST: Method = Method::POST;
-const PATCH: Method = Method::PATCH;
-const DELETE: Method = Method::DELETE;
+const GET: &Method = &Method::GET;
+const PUT: &Method = &Method::PUT;
+const POST: &Method = &Method::POST;
+const PATCH: &Method = &Method::PATCH;
+const DELETE: &Method = &Method::DELETE;
 
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {

@@ -25,16 +25,17 @@ pub(crate) type Row = UtoipaMethodRouter<Api>;
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
-/// What the client is told of a row.
-pub(crate) struct Told {
+/// What a row is, in words.
+#[derive(Clone, Copy)]
+pub(crate) struct RowText {
     path: &'static str,
     /// The RPC that the row is.
     rpc: &'static str,
     summary: &'static str,
 }
 
-pub(crate) fn told(path: &'static str, rpc: &'static str, summary: &'static str) -> Told {
-    Told { path, rpc, summary }
+pub(crate) fn told(path: &'static str, rpc: &'static str, summary: &'static str) -> RowText {
+    RowText { path, rpc, summary }
 }
 
 /// What a row answers with.
@@ -50,7 +51,7 @@ pub(crate) enum Answers {
 }
 
 /// A row whose request has a query and no body.
-pub(crate) fn reads<H, F, Q, A>(method: Method, told: Told, answers: Answers, handler: H) -> Row
+pub(crate) fn reads<H, F, Q, A>(method: &Method, told: RowText, answers: Answers, handler: H) -> Row
 where
     H: Fn(Api, Call, Q) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply<A>>> + Send + 'static,
@@ -67,11 +68,11 @@ where
     };
     let parameters = Q::into_params(|| Some(ParameterIn::Query));
     let operation = operation::<A>(&told, answers, parameters, None);
-    row(&method, told.path, on(filter(&method), serve), operation, schemas::<A>(answers))
+    row(method, told.path, on(filter(method), serve), operation, schemas::<A>(answers))
 }
 
 /// A row whose request has a body and no query.
-pub(crate) fn writes<H, F, B, A>(method: Method, told: Told, answers: Answers, handler: H) -> Row
+pub(crate) fn writes<H, F, B, A>(method: &Method, told: RowText, answers: Answers, handler: H) -> Row
 where
     H: Fn(Api, Call, B) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply<A>>> + Send + 'static,
@@ -93,7 +94,7 @@ where
     let json = ContentBuilder::new().schema(Some(reference::<B>())).build();
     let sent = RequestBodyBuilder::new().content("application/json", json).build();
     let operation = operation::<A>(&told, answers, Vec::new(), Some(sent));
-    row(&method, told.path, on(filter(&method), serve), operation, schemas)
+    row(method, told.path, on(filter(method), serve), operation, schemas)
 }
 
 fn row(
@@ -109,7 +110,7 @@ fn row(
 }
 
 fn operation<A: ToSchema>(
-    told: &Told,
+    told: &RowText,
     answers: Answers,
     query: Vec<Parameter>,
     sent: Option<RequestBody>,

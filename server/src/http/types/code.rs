@@ -252,7 +252,7 @@ impl ExecuteBody {
 #[serde(untagged)]
 #[schema(as = ExecutedCodePrompt)]
 pub(crate) enum ExecutedJson {
-    Ran(RanCodeJson),
+    Ran(Box<RanCodeJson>),
     Submitted(SubmittedCodeJson),
 }
 

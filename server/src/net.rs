@@ -1,7 +1,10 @@
-//! Accepts connections: within limits, with TLS where there is a certificate, and only those that open HTTP/2 in time.
+//! Accepts connections of both front doors: within limits, with TLS where there is a certificate, and only those that
+//! open HTTP in time.
 
 pub mod descriptors;
 pub mod limit;
+pub mod serve;
+mod socket;
 pub mod tls;
 
 use std::io;
@@ -19,9 +22,10 @@ use tokio_rustls::{Accept, TlsAcceptor};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use self::limit::{ConnectionLimit, Permit, Refusal};
+use self::socket::{PeerWatch, Socket};
 
-/// Length of the HTTP/2 connection preface.
-const PREFACE_BYTES: usize = 24;
+/// The connection preface of HTTP/2.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long accepting pauses after a failure to accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,8 +40,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// With TLS where there is an acceptor. Each connection must open HTTP/2 within `handshake_timeout` of being
-    /// accepted, its TLS handshake included.
+    /// With TLS where there is an acceptor. Each connection must open HTTP/2, or begin a request of HTTP/1.1, within
+    /// `handshake_timeout` of being accepted, its TLS handshake included.
     #[must_use]
     pub fn new(
         listener: TcpListener,
@@ -85,44 +89,56 @@ impl Stream for Incoming {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (stream, permit) = ready!(self.poll_accept(cx));
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection may be slow");
-        }
+        let client = stream.connect_info();
+        let socket = Socket::new(stream);
         let timeout = Box::pin(tokio::time::sleep(self.handshake_timeout));
         Poll::Ready(Some(Ok(AcceptedConnection {
-            client: stream.connect_info(),
+            client,
+            watch: socket.watch(),
             transport: match &self.tls {
-                Some(tls) => Transport::Handshake(Box::new(tls.accept(stream))),
-                None => Transport::Plain(stream),
+                Some(tls) => Transport::Handshake(Box::new(tls.accept(socket))),
+                None => Transport::Plain(socket),
             },
-            opening: Some(Opening { timeout, missing: PREFACE_BYTES }),
+            opening: Some(Opening { timeout, missing: PREFACE }),
             _permit: permit,
         })))
     }
 }
 
-/// A connection, which fails where it does not open HTTP/2 in time. Its TLS handshake runs within its own reads and
+/// A connection, which fails where it does not open HTTP in time. Its TLS handshake runs within its own reads and
 /// writes, so that it delays no other connection.
 pub struct AcceptedConnection {
     client: TcpConnectInfo,
+    watch: PeerWatch,
     transport: Transport,
     opening: Option<Opening>,
     _permit: Permit,
 }
 
 enum Transport {
-    Plain(TcpStream),
-    Handshake(Box<Accept<TcpStream>>),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Handshake(Box<Accept<Socket>>),
+    Tls(Box<TlsStream<Socket>>),
     /// The TLS handshake failed.
     Closed,
 }
 
-/// State of a connection that has not opened HTTP/2 yet.
+/// State of a connection that has not opened HTTP yet.
 struct Opening {
     timeout: Pin<Box<Sleep>>,
-    /// Bytes of the preface that have not arrived.
-    missing: usize,
+    /// What has not arrived of the preface of HTTP/2. A connection that sends something else has begun a request of
+    /// HTTP/1.1, whose own time-out applies from there on.
+    missing: &'static [u8],
+}
+
+impl Opening {
+    /// Whether HTTP is open once these bytes have come.
+    fn ends_with(&mut self, read: &[u8]) -> bool {
+        let common = read.len().min(self.missing.len());
+        let (expected, rest) = self.missing.split_at(common);
+        self.missing = rest;
+        rest.is_empty() || read.get(..common) != Some(expected)
+    }
 }
 
 trait Bytes: AsyncRead + AsyncWrite + Unpin {}
@@ -145,10 +161,10 @@ impl AcceptedConnection {
         })
     }
 
-    /// TimedOut where HTTP/2 was not opened in time; pending for ever once it was.
+    /// TimedOut where HTTP was not opened in time; pending for ever once it was.
     fn poll_timeout(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Some(opening) = &mut self.opening else { return Poll::Pending };
-        let said = "the connection did not open HTTP/2 in time";
+        let said = "the connection did not open HTTP in time";
         opening.timeout.as_mut().poll(cx).map(|()| io::Error::new(io::ErrorKind::TimedOut, said))
     }
 }
@@ -159,11 +175,9 @@ impl AsyncRead for AcceptedConnection {
         let Poll::Ready(read) = ready!(self.poll_transport(cx))?.poll_read(cx, buf) else {
             return self.poll_timeout(cx).map(Err);
         };
-        if let Some(opening) = &mut self.opening {
-            opening.missing = opening.missing.saturating_sub(buf.filled().len() - before);
-            if opening.missing == 0 {
-                self.opening = None;
-            }
+        let bytes = buf.filled().get(before..).unwrap_or_default();
+        if self.opening.as_mut().is_some_and(|opening| opening.ends_with(bytes)) {
+            self.opening = None;
         }
         Poll::Ready(read)
     }
@@ -201,5 +215,27 @@ impl Connected for AcceptedConnection {
 
     fn connect_info(&self) -> TcpConnectInfo {
         self.client.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn http_is_open_with_the_whole_preface_or_the_first_other_byte() {
+        for (pieces, open) in [
+            (&[&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..]][..], true),
+            (&[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\n\0\0"], true),
+            (&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"], false),
+            (&[b"P", b"R"], false),
+            (&[b"P", b"OST"], true),
+            (&[b"GET / HTTP/1.1\r\n"], true),
+            (&[b""], false),
+        ] {
+            let timeout = Box::pin(tokio::time::sleep(Duration::ZERO));
+            let mut opening = Opening { timeout, missing: PREFACE };
+            assert_eq!(pieces.iter().any(|piece| opening.ends_with(piece)), open, "{pieces:?}");
+        }
     }
 }

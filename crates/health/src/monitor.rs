@@ -2,6 +2,7 @@
 //! would. Runs on a thread with a runtime of its own, so that a busy process is not reported as a dead one.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prompt_ledger_domain::cause::chain;
@@ -26,12 +27,13 @@ pub struct Monitor {
     reporter: HealthReporter,
     /// By their full names; the empty name is the process as a whole.
     services: &'static [&'static str],
+    serves: Arc<AtomicBool>,
 }
 
 impl Monitor {
     /// SERVING for all of these services, and for [`ALIVE`].
     pub async fn new(reporter: HealthReporter, services: &'static [&'static str]) -> Self {
-        let monitor = Self { reporter, services };
+        let monitor = Self { reporter, services, serves: Arc::default() };
         monitor.serving(true).await;
         monitor.reporter.set_service_status(ALIVE, ServingStatus::Serving).await;
         monitor
@@ -39,10 +41,17 @@ impl Monitor {
 
     /// Whether calls are welcome.
     pub async fn serving(&self, yes: bool) {
+        self.serves.store(yes, Ordering::Relaxed);
         let status = if yes { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in self.services {
             self.reporter.set_service_status(*service, status).await;
         }
+    }
+
+    /// What was last set.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        self.serves.load(Ordering::Relaxed)
     }
 
     /// Checks the store until `draining` fires; the drain itself sets NOT_SERVING.

@@ -76,6 +76,8 @@ pub struct Ledger {
     process: Process,
     /// `IP:PORT`.
     pub addr: String,
+    /// `http://IP:PORT` of the HTTP front; empty where it is off.
+    pub http: String,
     /// A system key that it accepts.
     pub key: String,
     channel: Channel,
@@ -83,12 +85,13 @@ pub struct Ledger {
     _temp: Option<TempDir>,
 }
 
-/// A server of this binary, on a free port, with a temporary folder, and of our environment only what a process needs
+/// A server of this binary, on free ports, with a temporary folder, and of our environment only what a process needs
 /// to run.
 #[must_use]
 pub fn server(binary: impl Into<PathBuf>) -> Builder {
     let kept = ["PATH", "HOME", "LLVM_PROFILE_FILE", "TMPDIR"];
-    let env = kept.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect();
+    let kept = kept.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+    let env = kept.chain([("HTTP_ADDR".to_owned(), "127.0.0.1:0".to_owned())]).collect();
     Builder { binary: binary.into(), env, addr: "127.0.0.1:0".into(), data_dir: None, args: Vec::new(), serves: false }
 }
 
@@ -189,12 +192,14 @@ impl Builder {
         let key = self.env.get("API_KEY").filter(|_| self.serves).map_or(DEVELOPMENT_KEY, String::as_str).to_owned();
         let listening = |line: &str| {
             let rest = line.strip_prefix("Prompt Ledger is listening on ")?;
-            rest.split(',').next().map(str::to_owned)
+            let http = rest.split(", HTTP on ").nth(1).unwrap_or_default();
+            let before_comma = |text: &str| text.split(',').next().map(str::to_owned);
+            Some((before_comma(rest)?, before_comma(http)?))
         };
-        let (process, addr) = Process::start(self.command(&data_dir), listening).await;
+        let (process, (addr, http)) = Process::start(self.command(&data_dir), listening).await;
         let dialed = addr.replace("0.0.0.0", "127.0.0.1");
         let endpoint = Endpoint::from_shared(format!("http://{dialed}")).unwrap().tcp_nodelay(true);
-        Ledger { process, addr: dialed, key, channel: endpoint.connect_lazy(), data_dir, _temp: temp }
+        Ledger { process, addr: dialed, http, key, channel: endpoint.connect_lazy(), data_dir, _temp: temp }
     }
 
     /// Starts the binary as a worker, and waits until it takes executions.

@@ -20,12 +20,17 @@ use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals, abort_before_end};
 use prompt_ledger_runtime::tasks::Tasks;
 use prompt_ledger_store::ProcessKind;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 
 use self::role::{Hangup, Role};
-use crate::grpc::answers::Answers;
-use crate::net::tls::Certificates;
+use self::routes::Front;
+use crate::front::answers::Answers;
+use crate::grpc::status;
+use crate::net::serve::{Ending, serve};
+use crate::net::tls::{ALPN_H2, ALPN_HTTP_1, Certificates};
 use crate::service::ExecutionService;
 use crate::watch::Hub;
 
@@ -44,13 +49,17 @@ const CLOSING: Duration = Duration::from_millis(500);
 pub struct App {
     /// The bound address; with port 0 configured, it has the port that the system chose.
     pub addr: SocketAddr,
+    /// The same of the HTTP front; absent where it is off.
+    pub http_addr: Option<SocketAddr>,
     grace: Duration,
     hangup: Hangup,
     signals: Signals,
     certificates: Option<Arc<Certificates>>,
     health: Monitor,
     executions: Arc<ExecutionService>,
-    serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    serving: JoinHandle<Result<(), StartError>>,
+    /// Fired in the drain, once the calls under way have ended.
+    calls_ended: CancellationToken,
     engine: Engine,
     tasks: Tasks,
     backends: Backends,
@@ -71,21 +80,30 @@ impl App {
         let listener = listener::listen(addr).await?;
         let addr = listener.local_addr()?;
         let certificates = listener::certificates(&config.server)?;
-        let incoming = listener::incoming(config, listener, certificates.as_ref())?;
+        let http_listener = listener::listen_http(config.http.addr).await?;
+        let http_addr = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
+        let limit = listener::connection_limit(config);
+        let accept = |listener, protocols: &[&[u8]]| {
+            listener::incoming(&config.server, listener, certificates.as_ref(), protocols, limit.clone())
+        };
+        let incoming = accept(listener, &[ALPN_H2])?;
+        let http_incoming = http_listener.map(|listener| accept(listener, &[ALPN_H2, ALPN_HTTP_1])).transpose()?;
         let told_apart = match config.health_addr {
             Some(addr) => Some(HealthListener::bind(addr).await?),
             None => None,
         };
 
         let (store, bus, execution) = (&backends.store, &backends.brokers.bus, &config.execution);
-        let (drain, mut tasks, answers) = (Drain::new(), Tasks::default(), Answers::default());
+        let (drain, mut tasks, answers) = (Drain::new(), Tasks::default(), Answers::new(&status::FORM));
         let (hub, hub_work) = Hub::new(store.clone());
         let observer = Some(Arc::clone(&hub) as _);
         let engine = Engine::start(process, store.clone(), bus, observer, execution, &drain, &mut tasks)?;
-        let (services, caches) =
-            services::services(config, role, addr.ip().is_loopback(), &backends, &engine, Arc::clone(&hub));
-        let (routes, reporter) = routes::routes(&config.server, &services, &engine, answers.clone())?;
+        let is_loopback = addr.ip().is_loopback() && http_addr.is_none_or(|addr| addr.ip().is_loopback());
+        let (services, caches) = services::services(config, role, is_loopback, &backends, &engine, Arc::clone(&hub));
+        let front = Front::new(config, &services, &engine, answers.clone());
+        let (routes, reporter) = front.grpc()?;
         let health = Monitor::new(reporter.clone(), SERVICES).await;
+        let router = front.http(health.clone());
 
         let stop = || drain.stop.clone();
         let (texts, announcements) = (engine.runner.texts.clone(), engine.announcements.clone());
@@ -110,16 +128,50 @@ impl App {
         if role == Role::Embedded {
             engine.take_queued(Arc::clone(&backends.brokers.queue), backends.providers.clone(), execution, &mut tasks);
         }
-        let refuse = drain.refuse.clone().cancelled_owned();
-        let serving = tokio::spawn(async move { routes.serve_with_incoming_shutdown(incoming, refuse).await });
+        let refuse = drain.refuse.clone();
+        let ending = Ending { draining: refuse.clone(), ended: CancellationToken::new() };
+        let calls_ended = ending.ended.clone();
+        let (max_streams, header_timeout) = (config.server.max_streams, config.server.request_read_timeout);
+        let serving = tokio::spawn(async move {
+            let grpc = routes.serve_with_incoming_shutdown(incoming, refuse.cancelled_owned());
+            let http = async {
+                if let Some(incoming) = http_incoming {
+                    serve(incoming, router, max_streams, header_timeout, ending).await;
+                }
+                Ok(())
+            };
+            tokio::try_join!(grpc, http)?;
+            Ok(())
+        });
         let (grace, executions) = (config.server.shutdown_grace, services.executions);
-        Ok(Self { addr, grace, hangup, signals, certificates, health, executions, serving, engine, tasks, backends })
+        Ok(Self {
+            addr,
+            http_addr,
+            grace,
+            hangup,
+            signals,
+            certificates,
+            health,
+            executions,
+            serving,
+            calls_ended,
+            engine,
+            tasks,
+            backends,
+        })
     }
 
     /// The model of requests that name none; absent where each request must name one.
     #[must_use]
     pub fn default_model(&self) -> Option<&ModelRef> {
         self.executions.default_model.as_ref()
+    }
+
+    /// Where the HTTP front is, as a URL; absent where it is off.
+    #[must_use]
+    pub fn http_url(&self) -> Option<String> {
+        let scheme = if self.certificates.is_some() { "https" } else { "http" };
+        self.http_addr.map(|addr| format!("{scheme}://{addr}"))
     }
 
     /// Serves until a signal asks the process to end, then shuts down within SHUTDOWN_GRACE. An error where the server
@@ -162,6 +214,7 @@ impl App {
             tracing::warn!("a second signal: calls are aborted");
         };
         let end = self.engine.finish(self.grace, hurry).await;
+        self.calls_ended.cancel();
         let abort = self.serving.abort_handle();
         if timeout_at(soon(end), self.serving).await.is_err() {
             abort.abort();

@@ -1,15 +1,15 @@
-//! The gRPC services of a server, with the bounds on their connections and messages.
+//! The two front doors of a server, with the bounds on their connections and messages.
 
 use std::sync::Arc;
 
 use prompt_ledger_domain::limits;
 use prompt_ledger_engine::Engine;
+use prompt_ledger_health::Monitor;
 use prompt_ledger_proto::v1::analytics_service_server::AnalyticsServiceServer;
 use prompt_ledger_proto::v1::code_registration_service_server::CodeRegistrationServiceServer;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionServiceServer;
 use prompt_ledger_proto::v1::registry_service_server::RegistryServiceServer;
-use prompt_ledger_runtime::config::{Reflection, ServerConfig};
-use std::time::Duration;
+use prompt_ledger_runtime::config::{Config, Reflection, ServerConfig};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tonic_health::server::{HealthReporter, health_reporter};
@@ -17,56 +17,88 @@ use tower::layer::util::{Identity as NoLayer, Stack};
 
 use super::StartError;
 use super::services::ServiceSet;
+use crate::front::answers::Answers;
+use crate::front::budget::RequestBudget;
 use crate::grpc::analytics::AnalyticsApi;
-use crate::grpc::answers::Answers;
 use crate::grpc::code_registration::CodeRegistrationApi;
 use crate::grpc::execution::ExecutionApi;
 use crate::grpc::gate::{Gate, Rules};
 use crate::grpc::receive::Intake;
 use crate::grpc::registry::RegistryApi;
-
-/// HTTP/2 flow-control windows of a call and of a connection, in bytes: what a peer may send ahead of what is read. It
-/// is what one connection can pin in memory before its key is known; requests are read as soon as it is. A call's
-/// window holds the largest template or set of messages; a batch of 4 MiB takes sixteen round trips.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
-
-/// The largest header list of a call, in bytes as HTTP/2 counts them: name, value and 32 for each header. gRPC clients
-/// send under 2 KiB.
-const HEADER_BYTES: u32 = 8 * 1024;
-
-/// A connection that has been silent for so long is asked whether its peer is still there, and closed where nothing comes
-/// back in time. The timeout is gRPC's own default: a peer or a server whose processor is busy must not lose its calls.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+use crate::http::gate::{self, HttpGate};
+use crate::http::{self, Api};
+use crate::net::serve::{CONNECTION_WINDOW, HEADER_BYTES, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
+use crate::service::Authenticator;
 
 /// The largest response message, encoded, in bytes: an execution is under 3 MiB, a page about 2 MiB and one row more.
 const RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 
-/// All services behind the gate, and the reporter of their health.
-pub(super) fn routes(
-    config: &ServerConfig,
-    services: &ServiceSet,
-    engine: &Engine,
+/// What both front doors serve, and the limits that they share.
+pub(super) struct Front<'a> {
+    config: &'a Config,
+    engine: &'a Engine,
+    authenticator: &'a Arc<Authenticator>,
+    api: Api,
     answers: Answers,
+    budget: Arc<RequestBudget>,
+}
+
+impl<'a> Front<'a> {
+    pub(super) fn new(config: &'a Config, services: &'a ServiceSet, engine: &'a Engine, answers: Answers) -> Self {
+        let ServiceSet { authenticator, registry, models, executions, analytics } = services;
+        let code = CodeRegistrationApi {
+            registry: Arc::clone(registry),
+            executions: Arc::clone(executions),
+            models: Arc::clone(models),
+        };
+        let registry = RegistryApi {
+            registry: Arc::clone(registry),
+            models: Arc::clone(models),
+            default_model: executions.default_model.clone(),
+        };
+        let api = Api {
+            registry: Arc::new(registry),
+            executions: Arc::new(ExecutionApi { service: Arc::clone(executions) }),
+            code: Arc::new(code),
+            analytics: Arc::new(AnalyticsApi { service: Arc::clone(analytics) }),
+        };
+        let budget = Arc::new(RequestBudget::new(config.server.request_buffer));
+        Self { config, engine, authenticator, api, answers, budget }
+    }
+
+    /// The routes of the HTTP front.
+    pub(super) fn http(&self, health: Monitor) -> axum::Router {
+        let gate = HttpGate {
+            authenticator: Arc::clone(self.authenticator),
+            answers: self.answers.shared_with(&gate::FORM),
+            draining: self.engine.drain.refuse.clone(),
+            running: self.engine.running.clone(),
+            budget: Arc::clone(&self.budget),
+            read_timeout: self.config.server.request_read_timeout,
+        };
+        http::router(&self.config.http, self.api.clone(), gate, health)
+    }
+
+    /// All gRPC services behind the gate, and the reporter of their health.
+    pub(super) fn grpc(&self) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
+        let rules = Rules {
+            authenticator: Arc::clone(self.authenticator),
+            reflection: self.config.server.reflection,
+            answers: self.answers.clone(),
+            draining: self.engine.drain.refuse.clone(),
+            running: self.engine.running.clone(),
+            intake: Arc::new(Intake::new(Arc::clone(&self.budget), self.config.server.request_read_timeout)),
+        };
+        routes(&self.config.server, self.api.clone(), rules)
+    }
+}
+
+fn routes(
+    config: &ServerConfig,
+    api: Api,
+    rules: Rules,
 ) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
     let (health, health_service) = health_reporter();
-    let ServiceSet { authenticator, registry, models, executions, analytics } = services;
-    let (registry, models, analytics) = (Arc::clone(registry), Arc::clone(models), Arc::clone(analytics));
-    let rules = Rules {
-        authenticator: Arc::clone(authenticator),
-        reflection: config.reflection,
-        answers,
-        draining: engine.drain.refuse.clone(),
-        running: engine.running.clone(),
-        intake: Arc::new(Intake::new(config.request_buffer, config.request_read_timeout)),
-    };
-    let code = CodeRegistrationApi {
-        registry: Arc::clone(&registry),
-        executions: Arc::clone(executions),
-        models: Arc::clone(&models),
-    };
-    let registry = RegistryApi { registry, models, default_model: executions.default_model.clone() };
     let (reflection_v1, reflection_v1alpha) = match config.reflection {
         Reflection::Off => (None, None),
         Reflection::Open | Reflection::Key => (Some(described().build_v1()?), Some(described().build_v1alpha()?)),
@@ -79,10 +111,10 @@ pub(super) fn routes(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(Gate::new(rules))
-        .add_service(limited(RegistryServiceServer::new(registry)))
-        .add_service(limited(ExecutionServiceServer::new(ExecutionApi { service: Arc::clone(executions) })))
-        .add_service(limited(CodeRegistrationServiceServer::new(code)))
-        .add_service(limited(AnalyticsServiceServer::new(AnalyticsApi { service: analytics })))
+        .add_service(limited(RegistryServiceServer::from_arc(api.registry)))
+        .add_service(limited(ExecutionServiceServer::from_arc(api.executions)))
+        .add_service(limited(CodeRegistrationServiceServer::from_arc(api.code)))
+        .add_service(limited(AnalyticsServiceServer::from_arc(api.analytics)))
         .add_service(health_service)
         .add_optional_service(reflection_v1)
         .add_optional_service(reflection_v1alpha);

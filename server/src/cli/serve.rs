@@ -7,6 +7,7 @@ use crate::app::App;
 
 pub(super) async fn run(config: &Config) -> Result<(), StartError> {
     let app = App::start_serving(config).await?;
-    println!("Prompt Ledger is listening on {}", app.addr);
+    let http = app.http_url().map(|url| format!(", HTTP on {url}")).unwrap_or_default();
+    println!("Prompt Ledger is listening on {}{http}", app.addr);
     app.until_signal().await
 }

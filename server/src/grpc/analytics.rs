@@ -16,7 +16,7 @@ pub struct AnalyticsApi {
 }
 
 impl AnalyticsApi {
-    async fn overview(
+    pub(crate) async fn overview(
         &self,
         caller: &Caller,
         sent: &v1::GetPromptAnalyticsRequest,
@@ -25,7 +25,7 @@ impl AnalyticsApi {
         Ok(usage::overview(&overview))
     }
 
-    async fn usage(&self, caller: &Caller, sent: v1::QueryUsageRequest) -> Result<v1::QueryUsageResponse> {
+    pub(crate) async fn usage(&self, caller: &Caller, sent: v1::QueryUsageRequest) -> Result<v1::QueryUsageResponse> {
         let split = usage::split(&sent.group_by, sent.bucket, sent.utc_offset)?;
         let filter = usage::filter(sent.filters.unwrap_or_default())?;
         let (shape, filtered) = (format!("{split:?}"), format!("{filter:?}"));

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 
 use super::convert::{code, known, spec};
 use super::inline_call::{InlineCall, inline_call, told};
-use super::streaming::ResponseStream;
+use super::streaming::{ResponseStream, messages};
 use super::{into_parts, respond, status};
 use crate::service::execution::Ran;
 use crate::service::registry::Carried;
@@ -23,7 +23,7 @@ pub struct CodeRegistrationApi {
 }
 
 impl CodeRegistrationApi {
-    async fn register(
+    pub(crate) async fn register(
         &self,
         caller: &Caller,
         sent: v1::RegisterCodePromptsRequest,
@@ -87,6 +87,6 @@ impl Api for CodeRegistrationApi {
     ) -> Result<Response<Self::StreamCodePromptStream>, Status> {
         let (call, sent) = inline_call(request)?;
         let message = |event| v1::StreamCodePromptResponse { event: Some(event) };
-        respond(call.stream(&self.executions, sent.spec, Mode::Tracking, message).await)
+        respond(call.stream(&self.executions, sent.spec, Mode::Tracking).await.map(|events| messages(events, message)))
     }
 }

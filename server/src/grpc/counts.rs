@@ -18,17 +18,17 @@ const CONTAINER_BYTES: usize = 600;
 
 /// A bound on what a field of a request may hold.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(crate) struct Bound {
     /// The field numbers from the request's own fields on. All occurrences count together: a message that is sent in
     /// several pieces is one.
-    pub(super) path: &'static [u32],
+    pub(crate) path: &'static [u32],
     /// The same path in names, for errors.
-    pub(super) name: &'static str,
-    pub(super) most: Most,
+    pub(crate) name: &'static str,
+    pub(crate) most: Most,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Most {
+pub(crate) enum Most {
     /// The entries of a repeated field.
     Entries(usize),
     /// The values of a `google.protobuf.Struct`.
@@ -37,7 +37,7 @@ pub(super) enum Most {
 
 /// The bytes that the message takes once it is decoded, beyond its encoded ones; INVALID_FIELD where a bound is
 /// exceeded.
-pub(super) fn check(message: &[u8], bounds: &[Bound]) -> Result<usize> {
+pub(crate) fn check(message: &[u8], bounds: &[Bound]) -> Result<usize> {
     let mut bytes = 0;
     for Bound { path, name, most } in bounds {
         match most {

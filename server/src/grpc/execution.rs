@@ -1,8 +1,10 @@
 //! ExecutionService.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::Stream;
 use prompt_ledger_domain::execution as domain;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::prompt::Mode;
@@ -12,13 +14,13 @@ use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::answers::Turn;
 use super::convert::time::{length, timestamp};
 use super::convert::{event, execution, known, spec};
 use super::deadline::Deadline;
 use super::inline_call::{inline_call, told};
-use super::streaming::{ResponseStream, about_all, about_one};
+use super::streaming::{ResponseStream, about_all, about_one, messages};
 use super::{into_parts, respond, status};
+use crate::front::answers::Turn;
 use crate::service::{Caller, ExecutionService, PageReader};
 
 /// The longest that GetExecution waits for an end.
@@ -30,7 +32,7 @@ pub struct ExecutionApi {
 
 impl ExecutionApi {
     /// `deadline` is the caller's own, `turn` that of the call as a large read.
-    async fn get(
+    pub(crate) async fn get(
         &self,
         caller: &Caller,
         sent: v1::GetExecutionRequest,
@@ -59,7 +61,11 @@ impl ExecutionApi {
         Ok(v1::GetExecutionResponse { execution })
     }
 
-    async fn list(&self, caller: &Caller, sent: v1::ListExecutionsRequest) -> Result<v1::ListExecutionsResponse> {
+    pub(crate) async fn list(
+        &self,
+        caller: &Caller,
+        sent: v1::ListExecutionsRequest,
+    ) -> Result<v1::ListExecutionsResponse> {
         let full = known::<v1::ExecutionView>("view", sent.view)? == v1::ExecutionView::Full;
         let filter = execution::filter(&sent)?;
         let shape = format!("{filter:?}");
@@ -78,6 +84,68 @@ impl ExecutionApi {
 }
 
 impl ExecutionApi {
+    /// Puts an execution of a prompt of this mode into the queue.
+    pub(crate) async fn submit(
+        &self,
+        caller: &Caller,
+        sent: Option<v1::ExecutionSpec>,
+        mode: Mode,
+    ) -> Result<v1::SubmitExecutionResponse> {
+        let spec = spec::spec(&self.service.cpu, caller, sent).await?;
+        let submitted = self.service.submit(caller, spec, mode).await?;
+        Ok(v1::SubmitExecutionResponse {
+            execution_id: submitted.execution.id.to_string(),
+            status: execution::status(submitted.execution.status).into(),
+            reused: submitted.reused,
+            prompt_name: submitted.execution.prompt_name,
+            version_number: submitted.execution.version_number,
+            created_at: Some(timestamp(submitted.execution.created_at)),
+        })
+    }
+
+    pub(crate) async fn cancel(
+        &self,
+        caller: &Caller,
+        sent: v1::CancelExecutionRequest,
+    ) -> Result<v1::CancelExecutionResponse> {
+        let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let found = self.service.cancel(caller, id, sent.reason).await?;
+        Ok(v1::CancelExecutionResponse { execution: Some(execution::execution(found)) })
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        caller: &Caller,
+        sent: v1::VerifyExecutionRequest,
+    ) -> Result<v1::VerifyExecutionResponse> {
+        let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let (found, version, came_out) = self.service.verify(caller, id).await?;
+        Ok(execution::verified(found.id, version, came_out))
+    }
+
+    pub(crate) async fn watch(
+        &self,
+        caller: &Caller,
+        sent: &v1::WatchExecutionRequest,
+        deadline: Option<Deadline>,
+        connection: Option<SocketAddr>,
+    ) -> Result<impl Stream<Item = Result<v1::ExecutionEvent>> + Send + use<>> {
+        let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
+        let watch = self.service.watch(caller, id, event::cursor(sent.after_sequence)?, connection).await?;
+        Ok(about_one(watch, (), false, deadline))
+    }
+
+    pub(crate) fn watch_all(
+        &self,
+        caller: &Caller,
+        sent: v1::WatchExecutionsRequest,
+        deadline: Option<Deadline>,
+        connection: Option<SocketAddr>,
+    ) -> Result<impl Stream<Item = Result<v1::ExecutionEvent>> + Send + use<>> {
+        let feed = self.service.watch_all(caller, event::wanted(caller, sent)?, connection)?;
+        Ok(about_all(feed, deadline))
+    }
+
     /// Executions as messages; off the runtime where there is much to convert, because variables are parsed from JSON.
     async fn converted(&self, caller: &Caller, found: Vec<domain::Execution>) -> Result<Vec<v1::Execution>> {
         let bytes = found.iter().filter_map(|row| row.texts.as_ref()).map(|texts| texts.variables.len()).sum();
@@ -111,7 +179,7 @@ impl Api for ExecutionApi {
     ) -> Result<Response<Self::StreamExecutionStream>, Status> {
         let (call, sent) = inline_call(request)?;
         let message = |event| v1::StreamExecutionResponse { event: Some(event) };
-        respond(call.stream(&self.service, sent.spec, Mode::Full, message).await)
+        respond(call.stream(&self.service, sent.spec, Mode::Full).await.map(|events| messages(events, message)))
     }
 
     async fn submit_execution(
@@ -119,18 +187,7 @@ impl Api for ExecutionApi {
         request: Request<v1::SubmitExecutionRequest>,
     ) -> Result<Response<v1::SubmitExecutionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let submit = async {
-            let spec = spec::spec(&self.service.cpu, &caller, sent.spec).await?;
-            self.service.submit(&caller, spec, Mode::Full).await
-        };
-        respond(submit.await.map(|submitted| v1::SubmitExecutionResponse {
-            execution_id: submitted.execution.id.to_string(),
-            status: execution::status(submitted.execution.status).into(),
-            reused: submitted.reused,
-            prompt_name: submitted.execution.prompt_name,
-            version_number: submitted.execution.version_number,
-            created_at: Some(timestamp(submitted.execution.created_at)),
-        }))
+        respond(self.submit(&caller, sent.spec, Mode::Full).await)
     }
 
     async fn get_execution(
@@ -156,12 +213,7 @@ impl Api for ExecutionApi {
         request: Request<v1::CancelExecutionRequest>,
     ) -> Result<Response<v1::CancelExecutionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let cancel = async {
-            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            self.service.cancel(&caller, id, sent.reason).await
-        };
-        let canceled = cancel.await;
-        respond(canceled.map(|found| v1::CancelExecutionResponse { execution: Some(execution::execution(found)) }))
+        respond(self.cancel(&caller, sent).await)
     }
 
     type WatchExecutionStream = ResponseStream<v1::WatchExecutionResponse>;
@@ -172,12 +224,9 @@ impl Api for ExecutionApi {
     ) -> Result<Response<Self::WatchExecutionStream>, Status> {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = into_parts(request)?;
-        let watch = async {
-            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            self.service.watch(&caller, id, event::cursor(sent.after_sequence)?, connection).await
-        };
+        let events = self.watch(&caller, &sent, deadline, connection).await;
         let message = |event| v1::WatchExecutionResponse { event: Some(event) };
-        respond(watch.await.map(|watch| about_one(watch, (), false, deadline, message)))
+        respond(events.map(|events| messages(events, message)))
     }
 
     type WatchExecutionsStream = ResponseStream<v1::WatchExecutionsResponse>;
@@ -188,9 +237,9 @@ impl Api for ExecutionApi {
     ) -> Result<Response<Self::WatchExecutionsStream>, Status> {
         let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
         let (caller, sent) = into_parts(request)?;
-        let feed = event::wanted(&caller, sent).and_then(|wanted| self.service.watch_all(&caller, wanted, connection));
+        let events = self.watch_all(&caller, sent, deadline, connection);
         let message = |event| v1::WatchExecutionsResponse { event: Some(event) };
-        respond(feed.map(|feed| about_all(feed, deadline, message)))
+        respond(events.map(|events| messages(events, message)))
     }
 
     async fn verify_execution(
@@ -198,11 +247,6 @@ impl Api for ExecutionApi {
         request: Request<v1::VerifyExecutionRequest>,
     ) -> Result<Response<v1::VerifyExecutionResponse>, Status> {
         let (caller, sent) = into_parts(request)?;
-        let verify = async {
-            let id = ExecutionId::parse("execution_id", &sent.execution_id)?;
-            let (found, version, came_out) = self.service.verify(&caller, id).await?;
-            Ok(execution::verified(found.id, version, came_out))
-        };
-        respond(verify.await)
+        respond(self.verify(&caller, sent).await)
     }
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
-use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_runtime::config::Reflection;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,13 +15,17 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use super::answers::{Answers, is_stream};
-use super::budget::Sender;
-use super::credentials::credentials;
 use super::deadline::Deadline;
+use super::kinds::{is_large_read, is_stream};
 use super::receive::Intake;
 use super::request_limits::{is_health, is_health_watch, is_reflection, records};
-use super::{headers, revocation, status};
+use super::status;
+use crate::front::answers::Answers;
+use crate::front::budget::Sender;
+use crate::front::credentials::credentials;
+use crate::front::early_end;
+use crate::front::errors::draining;
+use crate::front::headers;
 use crate::service::access::Unconfirmed;
 use crate::service::{Authenticator, Caller};
 
@@ -120,7 +124,7 @@ impl Rules {
     /// The caller; absent where none is needed. DRAINING, or an error of its credentials.
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
         if self.draining.is_cancelled() {
-            return Err(draining_error());
+            return Err(draining());
         }
         if is_reflection(path) && self.reflection == Reflection::Open {
             return Ok(None);
@@ -160,7 +164,7 @@ impl Rules {
                     let _place = place;
                     std::future::pending().await
                 };
-                revocation::ends_with(never, response)
+                early_end::ends_with(never, &status::FORM, response)
             }
         })
     }
@@ -186,10 +190,10 @@ impl Rules {
         let ends = async move {
             tokio::select! {
                 error = failed => error,
-                error = revocation::of(revoked) => error,
+                error = early_end::revoked(revoked) => error,
             }
         };
-        Ok(revocation::ends_with(ends, inner.call(request).await?))
+        Ok(early_end::ends_with(ends, &status::FORM, inner.call(request).await?))
     }
 
     /// What a refused caller is told: that its key is not good any more, where that is so.
@@ -218,13 +222,13 @@ impl Rules {
         // After the request has arrived: a slow one holds no turn.
         let begun = async {
             let (request, lease) = self.intake.receive(request, Sender::Key(key), arrived).await?;
-            let turn = self.answers.begin(key, request.uri().path()).await?;
+            let turn = self.answers.begin(key, is_large_read(request.uri().path())).await?;
             Ok((request, lease, turn))
         };
         let begun = tokio::select! {
             // Polled first: nothing begins with a key that is known to be revoked.
             biased;
-            error = revocation::of(revoked.clone()) => Err(error),
+            error = early_end::revoked(revoked.clone()) => Err(error),
             begun = begun => begun,
         };
         let (mut request, lease, turn) = match begun {
@@ -250,11 +254,11 @@ impl Rules {
                 let draining = self.draining.clone();
                 let ends = async move {
                     tokio::select! {
-                        error = revocation::of(revoked) => error,
+                        error = early_end::revoked(revoked) => error,
                         error = cut(exports.then_some((draining, deadline))) => error,
                     }
                 };
-                revocation::ends_with(ends, self.answers.keep_stream(key, response))
+                self.answers.keep_stream(key, early_end::ends_with(ends, &status::FORM, response))
             }
             false => self.answers.keep(key, turn, response).await,
         })
@@ -263,7 +267,7 @@ impl Rules {
 
 /// What ends a stream that does not look after its drain and its deadline itself; never where absent.
 async fn cut(bounds: Option<(CancellationToken, Option<Deadline>)>) -> Error {
-    let Some((draining, deadline)) = bounds else { return std::future::pending().await };
+    let Some((stopping, deadline)) = bounds else { return std::future::pending().await };
     let late = async {
         match deadline {
             Some(deadline) => tokio::time::sleep_until(deadline.answer_by).await,
@@ -271,14 +275,9 @@ async fn cut(bounds: Option<(CancellationToken, Option<Deadline>)>) -> Error {
         }
     };
     tokio::select! {
-        () = draining.cancelled() => draining_error(),
+        () = stopping.cancelled() => draining(),
         () = late => status::deadline_exceeded(),
     }
-}
-
-fn draining_error() -> Error {
-    let message = "this server is shutting down; connect again, to another one";
-    Error::new(Reason::Draining, message).retry_after(std::time::Duration::from_secs(1))
 }
 
 /// Whether it is an error that may depend on what was cached; where the store did not answer, asking it again tells nothing.
@@ -301,6 +300,7 @@ fn in_form(response: Response<Body>) -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::front::budget::RequestBudget;
     use prompt_ledger_store_sqlite::Sqlite;
     use std::sync::Mutex;
     use std::time::Duration;
@@ -314,10 +314,10 @@ mod tests {
         let rules = Rules {
             authenticator: Arc::new(Authenticator::new(store, &Arc::default(), None, false)),
             reflection: Reflection::Open,
-            answers: Answers::default(),
+            answers: Answers::new(&status::FORM),
             draining: draining.clone(),
             running: TaskTracker::new(),
-            intake: Arc::new(Intake::new(1024 * 1024, Duration::from_secs(30))),
+            intake: Arc::new(Intake::new(Arc::new(RequestBudget::new(1024 * 1024)), Duration::from_secs(30))),
         };
         let never = tower::service_fn(|_: Request<Body>| {
             Box::pin(std::future::pending::<std::result::Result<Response<Body>, std::convert::Infallible>>())

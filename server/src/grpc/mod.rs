@@ -1,24 +1,19 @@
 //! The wire: converts a request, calls a service, converts its answer. Nothing is decided here.
 
 pub mod analytics;
-pub mod answers;
-mod budget;
 pub mod code_registration;
 pub mod convert;
-mod counts;
-mod credentials;
+pub(crate) mod counts;
 pub mod deadline;
 pub mod execution;
 pub mod gate;
-mod headers;
-mod inline_call;
+pub(crate) mod inline_call;
+mod kinds;
 pub mod receive;
 pub mod registry;
-mod request_limits;
-mod revocation;
-mod shares;
+pub(crate) mod request_limits;
 pub mod status;
-mod streaming;
+pub(crate) mod streaming;
 
 use std::sync::Arc;
 

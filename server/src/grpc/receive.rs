@@ -14,19 +14,15 @@ use prompt_ledger_domain::{Error, Reason, Result};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::transport::server::TcpConnectInfo;
 
-use super::budget::{BytesLease, RequestBudget, Sender};
 use super::request_limits::{self, RequestLimits, is_health};
-use super::shares::{Exhausted, Share, Shares};
 use super::{counts, status};
+use crate::front::arriving::{FIRST_BUFFER, LeasedBuffer, in_time, peer};
+use crate::front::budget::{BytesLease, RequestBudget, Sender};
+use crate::front::shares::{Exhausted, Share, Shares};
 
 /// Length of a gRPC message's header: a compression flag, and the message's length in four bytes.
 const HEADER: usize = 5;
-/// First capacity of a buffer, unless its message is smaller, in bytes. Messages of at most this size are not counted
-/// in the budget: the streams per connection and the receive timeout bound them, and so small requests do not depend
-/// on others.
-const FIRST_BUFFER: usize = HEADER + 16 * 1024;
 /// How long a request to health may take to arrive: it needs no key, and is a few bytes.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Reflection streams that may be open at once, of one connection and of the process; callers with a key are counted
@@ -51,12 +47,12 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Holds at most `buffer` bytes of requests that arrive or are being answered; each must arrive within `timeout`.
+    /// Takes the bytes of requests from `budget`; each request must arrive within `timeout`.
     #[must_use]
-    pub fn new(buffer: usize, timeout: Duration) -> Self {
+    pub fn new(budget: Arc<RequestBudget>, timeout: Duration) -> Self {
         let places = |(each, all)| Shares::new(each, all);
         Self {
-            budget: Arc::new(RequestBudget::new(buffer)),
+            budget,
             timeout,
             anonymous_reflection: places(REFLECTION_STREAMS),
             reflection: places(REFLECTION_STREAMS),
@@ -142,14 +138,6 @@ impl Intake {
     }
 }
 
-async fn in_time<T>(since: Instant, timeout: Duration, arriving: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::time::timeout_at(since + timeout, arriving).await.unwrap_or_else(|_| {
-        let message =
-            format!("the request was not whole within {timeout:?}; send it, and the end of its stream, at once");
-        Err(Error::new(Reason::DeadlineExceeded, message))
-    })
-}
-
 /// Takes a place; OVERLOADED where none is left.
 fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Extensions) -> Result<HeldPlace> {
     places.try_take(peer(extensions), 1).map_err(|exhausted| {
@@ -160,11 +148,6 @@ fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Ex
         let message = format!("{most} {of} of {whose} are open, which is the limit; try again");
         Error::new(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
     })
-}
-
-/// The peer's address, which identifies a connection.
-fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
 }
 
 /// Receives the only message of a body, checks it, and returns it as a body with the lease of its bytes.
@@ -200,9 +183,14 @@ impl GrpcMessage {
         if !self.shared {
             return Ok(self);
         }
-        let mut buffer = Buffer { bytes: Vec::new(), lease: self.lease };
+        let mut buffer = LeasedBuffer::new(self.lease);
         buffer.push(&self.bytes, self.bytes.len())?;
-        Ok(buffer.finish())
+        Ok(Self::collected(buffer))
+    }
+
+    fn collected(buffer: LeasedBuffer) -> Self {
+        let (bytes, lease) = buffer.finish();
+        Self { bytes, shared: false, lease }
     }
 
     /// The bytes of the message, whose lease ends when their last holder drops them.
@@ -237,18 +225,18 @@ impl Messages {
             self.rest = piece.split_off(size);
             return Ok(Some(GrpcMessage { bytes: piece, shared: true, lease: self.lease.another() }));
         }
-        let mut buffer = Buffer { bytes: Vec::new(), lease: self.lease.another() };
+        let mut buffer = LeasedBuffer::new(self.lease.another());
         loop {
-            let size = self.size(&buffer.bytes)?;
-            if size == Some(buffer.bytes.len()) {
+            let size = self.size(buffer.bytes())?;
+            if size == Some(buffer.bytes().len()) {
                 self.rest = piece;
-                return Ok(Some(buffer.finish()));
+                return Ok(Some(GrpcMessage::collected(buffer)));
             }
             if piece.is_empty() {
                 piece = self.piece().await?.ok_or_else(status::cut_off)?;
             }
             let size = size.unwrap_or(HEADER);
-            let taken = piece.split_to(piece.len().min(size - buffer.bytes.len()));
+            let taken = piece.split_to(piece.len().min(size - buffer.bytes().len()));
             buffer.push(&taken, size)?;
         }
     }
@@ -278,32 +266,6 @@ impl Messages {
         let Some(&[_, a, b, c, d]) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         if length > self.most { Err(status::too_large(length, self.most)) } else { Ok(Some(HEADER + length)) }
-    }
-}
-
-/// A message that arrives in pieces. Capacity beyond [`FIRST_BUFFER`] is leased before it is allocated.
-struct Buffer {
-    bytes: Vec<u8>,
-    lease: BytesLease,
-}
-
-impl Buffer {
-    /// Appends a piece of a message of `size` bytes, header included.
-    fn push(&mut self, piece: &[u8], size: usize) -> Result<()> {
-        let needed = self.bytes.len() + piece.len();
-        if needed > self.bytes.capacity() {
-            let capacity = (2 * self.bytes.capacity()).max(FIRST_BUFFER).min(size).max(needed);
-            if capacity > FIRST_BUFFER {
-                self.lease.grow_to(capacity)?;
-            }
-            self.bytes.reserve_exact(capacity - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(())
-    }
-
-    fn finish(self) -> GrpcMessage {
-        GrpcMessage { bytes: self.bytes.into(), shared: false, lease: self.lease }
     }
 }
 

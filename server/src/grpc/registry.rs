@@ -1,27 +1,24 @@
 //! RegistryService.
 
 mod changes;
+mod lifecycle;
 mod render;
+mod rpcs;
 mod transfer;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use futures::{Stream, StreamExt as _};
 use prompt_ledger_domain::error::Violations;
 use prompt_ledger_domain::field::Name;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::{Result, field, limits, page};
 use prompt_ledger_proto::v1;
-use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
-use prompt_ledger_store::{Changed, PromptChange, PromptFilter, PromptWithActive, ResolvedVersion};
+use prompt_ledger_store::{PromptFilter, PromptWithActive, ResolvedVersion};
 use prost::Message as _;
-use tonic::{Request, Response, Status};
 
-use super::convert::{content, known, model, prompt, required};
-use super::{into_parts, respond, status};
-use crate::service::registry::{PromptHistory, Put, VersionPage, WrittenBy};
+use super::convert::{content, known, model, prompt};
+use crate::service::registry::{PromptHistory, Put, VersionPage};
 use crate::service::{Caller, ModelService, PageReader, RegistryService};
 
 pub struct RegistryApi {
@@ -32,7 +29,7 @@ pub struct RegistryApi {
 }
 
 impl RegistryApi {
-    async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
+    pub(crate) async fn put(&self, caller: &Caller, sent: v1::PutPromptRequest) -> Result<v1::PutPromptResponse> {
         let mut violations = Violations::default();
         let put = Put {
             name: sent.name,
@@ -61,7 +58,7 @@ impl RegistryApi {
         })
     }
 
-    async fn get(&self, caller: &Caller, sent: v1::GetPromptRequest) -> Result<v1::GetPromptResponse> {
+    pub(crate) async fn get(&self, caller: &Caller, sent: v1::GetPromptRequest) -> Result<v1::GetPromptResponse> {
         let entry = self.registry.get(caller.project.id, &sent.name, sent.min_revision).await?;
         let found = &entry.found;
         Ok(v1::GetPromptResponse {
@@ -71,7 +68,7 @@ impl RegistryApi {
         })
     }
 
-    async fn list(&self, caller: &Caller, sent: v1::ListPromptsRequest) -> Result<v1::ListPromptsResponse> {
+    pub(crate) async fn list(&self, caller: &Caller, sent: v1::ListPromptsRequest) -> Result<v1::ListPromptsResponse> {
         let mode = prompt::mode_filter(known("mode", sent.mode)?);
         let archived = if sent.include_archived { "archived" } else { "" };
         let mode_word = mode.map_or("", <&str>::from);
@@ -115,15 +112,25 @@ impl RegistryApi {
         })
     }
 
-    async fn version(&self, caller: &Caller, sent: v1::GetVersionRequest) -> Result<v1::GetVersionResponse> {
+    /// A version, and its prompt.
+    pub(crate) async fn version(
+        &self,
+        caller: &Caller,
+        sent: v1::GetVersionRequest,
+    ) -> Result<(v1::GetVersionResponse, v1::Prompt)> {
         let selector = prompt::selector(&sent.name, sent.selector.map(prompt::version_selector))?;
         let resolved =
             self.registry.version(caller.project.id, &sent.name, selector.as_ref(), sent.min_revision).await?;
         let ResolvedVersion { prompt: of, version, revision } = resolved.found;
-        Ok(v1::GetVersionResponse { version: Some(prompt::version(version, &of)), revision })
+        let version = Some(prompt::version(version, &of));
+        Ok((v1::GetVersionResponse { version, revision }, prompt::prompt(of)))
     }
 
-    async fn versions(&self, caller: &Caller, sent: v1::ListVersionsRequest) -> Result<v1::ListVersionsResponse> {
+    pub(crate) async fn versions(
+        &self,
+        caller: &Caller,
+        sent: v1::ListVersionsRequest,
+    ) -> Result<v1::ListVersionsResponse> {
         let scope = ["versions", &caller.project.name, &sent.name];
         let asked = PageReader::new(&scope, sent.page_size, &sent.page_token)?;
         let VersionPage { versions, next_page_token, revision } =
@@ -133,7 +140,7 @@ impl RegistryApi {
         Ok(v1::ListVersionsResponse { versions, next_page_token, revision })
     }
 
-    async fn history(
+    pub(crate) async fn history(
         &self,
         caller: &Caller,
         sent: v1::GetPromptHistoryRequest,
@@ -155,7 +162,7 @@ impl RegistryApi {
         })
     }
 
-    async fn models(&self, sent: v1::ListModelsRequest) -> Result<v1::ListModelsResponse> {
+    pub(crate) async fn models(&self, sent: v1::ListModelsRequest) -> Result<v1::ListModelsResponse> {
         let asked = PageReader::new(&["models", &sent.provider], sent.page_size, &sent.page_token)?;
         let fetch = async |after: Option<String>, limit| {
             let after = after.map(|key| model::cursor(&key).ok_or_else(page::foreign)).transpose()?;
@@ -170,226 +177,4 @@ impl RegistryApi {
 /// The words of a query, in lower case.
 fn words(query: &str) -> Vec<String> {
     query.split_whitespace().map(str::to_lowercase).collect()
-}
-
-type BoxedMessages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-#[tonic::async_trait]
-impl Api for RegistryApi {
-    async fn put_prompt(
-        &self,
-        request: Request<v1::PutPromptRequest>,
-    ) -> Result<Response<v1::PutPromptResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.put(&caller, sent).await)
-    }
-
-    async fn get_prompt(
-        &self,
-        request: Request<v1::GetPromptRequest>,
-    ) -> Result<Response<v1::GetPromptResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.get(&caller, sent).await)
-    }
-
-    async fn list_prompts(
-        &self,
-        request: Request<v1::ListPromptsRequest>,
-    ) -> Result<Response<v1::ListPromptsResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.list(&caller, sent).await)
-    }
-
-    async fn get_version(
-        &self,
-        request: Request<v1::GetVersionRequest>,
-    ) -> Result<Response<v1::GetVersionResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.version(&caller, sent).await)
-    }
-
-    async fn list_versions(
-        &self,
-        request: Request<v1::ListVersionsRequest>,
-    ) -> Result<Response<v1::ListVersionsResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.versions(&caller, sent).await)
-    }
-
-    async fn get_prompt_history(
-        &self,
-        request: Request<v1::GetPromptHistoryRequest>,
-    ) -> Result<Response<v1::GetPromptHistoryResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.history(&caller, sent).await)
-    }
-
-    async fn set_active_version(
-        &self,
-        request: Request<v1::SetActiveVersionRequest>,
-    ) -> Result<Response<v1::SetActiveVersionResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let activate = prompt::version_number(sent.version_number).map(PromptChange::Activate);
-        let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
-        let changed = self.registry.change_prompt(project, &sent.name, sent.etag, activate, by).await;
-        respond(changed.map(|changed| v1::SetActiveVersionResponse {
-            active_version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
-            prompt: Some(prompt::prompt(changed.prompt)),
-            revision: changed.revision,
-        }))
-    }
-
-    async fn set_version_status(
-        &self,
-        request: Request<v1::SetVersionStatusRequest>,
-    ) -> Result<Response<v1::SetVersionStatusResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let set = async {
-            let status = known("status", sent.status).map(prompt::wanted_status);
-            let status = status.and_then(|status| required("status", status));
-            let set = prompt::version_number(sent.version_number)
-                .and_then(|number| status.map(|status| PromptChange::SetStatus(number, status)));
-            let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
-            let changed = self.registry.change_prompt(project, &sent.name, sent.etag, set, by).await?;
-            Ok(v1::SetVersionStatusResponse {
-                version: changed.version.map(|version| prompt::version(version, &changed.prompt)),
-                prompt: Some(prompt::prompt(changed.prompt)),
-                revision: changed.revision,
-            })
-        };
-        respond(set.await)
-    }
-
-    async fn archive_prompt(
-        &self,
-        request: Request<v1::ArchivePromptRequest>,
-    ) -> Result<Response<v1::ArchivePromptResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
-        let changed = self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Archive), by).await;
-        respond(changed.map(|Changed { prompt: of, revision, .. }| v1::ArchivePromptResponse {
-            prompt: Some(prompt::prompt(of)),
-            revision,
-        }))
-    }
-
-    async fn unarchive_prompt(
-        &self,
-        request: Request<v1::UnarchivePromptRequest>,
-    ) -> Result<Response<v1::UnarchivePromptResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
-        let changed =
-            self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Unarchive), by).await;
-        respond(changed.map(|Changed { prompt: of, revision, .. }| v1::UnarchivePromptResponse {
-            prompt: Some(prompt::prompt(of)),
-            revision,
-        }))
-    }
-
-    async fn migrate_prompt_mode(
-        &self,
-        request: Request<v1::MigratePromptModeRequest>,
-    ) -> Result<Response<v1::MigratePromptModeResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let migrate = async {
-            let mode = required("mode", prompt::mode_filter(known("mode", sent.mode)?))?;
-            let (project, by) = (caller.project.id, WrittenBy::new(&caller, sent.created_by));
-            self.registry.change_prompt(project, &sent.name, sent.etag, Ok(PromptChange::Migrate(mode)), by).await
-        };
-        respond(migrate.await.map(|changed| v1::MigratePromptModeResponse {
-            prompt: Some(prompt::prompt(changed.prompt)),
-            revision: changed.revision,
-        }))
-    }
-
-    async fn render_prompt(
-        &self,
-        request: Request<v1::RenderPromptRequest>,
-    ) -> Result<Response<v1::RenderPromptResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.render(&caller, sent).await)
-    }
-
-    type WatchPromptsStream = BoxedMessages<v1::WatchPromptsResponse>;
-
-    async fn watch_prompts(
-        &self,
-        _: Request<v1::WatchPromptsRequest>,
-    ) -> Result<Response<Self::WatchPromptsStream>, Status> {
-        Err(status::unimplemented(status::WATCH_PROMPTS))
-    }
-
-    type ExportPromptsStream = BoxedMessages<v1::ExportPromptsResponse>;
-
-    async fn export_prompts(
-        &self,
-        request: Request<v1::ExportPromptsRequest>,
-    ) -> Result<Response<Self::ExportPromptsStream>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let exported = self.export(&caller, sent).await.map_err(status::status)?;
-        let boxed: Self::ExportPromptsStream = Box::pin(exported.map(|message| message.map_err(status::status)));
-        Ok(Response::new(boxed))
-    }
-
-    async fn import_prompts(
-        &self,
-        request: Request<v1::ImportPromptsRequest>,
-    ) -> Result<Response<v1::ImportPromptsResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.import(&caller, sent).await)
-    }
-
-    async fn update_prompt(
-        &self,
-        request: Request<v1::UpdatePromptRequest>,
-    ) -> Result<Response<v1::UpdatePromptResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.describe(&caller, sent).await)
-    }
-
-    async fn batch_get_prompts(
-        &self,
-        request: Request<v1::BatchGetPromptsRequest>,
-    ) -> Result<Response<v1::BatchGetPromptsResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.batch(&caller, sent).await)
-    }
-
-    async fn set_label(&self, request: Request<v1::SetLabelRequest>) -> Result<Response<v1::SetLabelResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.set_label_to(&caller, sent).await)
-    }
-
-    async fn remove_label(
-        &self,
-        request: Request<v1::RemoveLabelRequest>,
-    ) -> Result<Response<v1::RemoveLabelResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.remove_label_of(&caller, sent).await)
-    }
-
-    async fn list_prompt_changes(
-        &self,
-        request: Request<v1::ListPromptChangesRequest>,
-    ) -> Result<Response<v1::ListPromptChangesResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        respond(self.change_log(&caller, sent).await)
-    }
-
-    async fn list_models(
-        &self,
-        request: Request<v1::ListModelsRequest>,
-    ) -> Result<Response<v1::ListModelsResponse>, Status> {
-        respond(self.models(request.into_inner()).await)
-    }
-
-    async fn put_model(&self, request: Request<v1::PutModelRequest>) -> Result<Response<v1::PutModelResponse>, Status> {
-        let (caller, sent) = into_parts(request)?;
-        let put = async {
-            caller.check_system(status::PUT_MODEL)?;
-            self.models.put(model::put(sent)?).await
-        };
-        respond(put.await.map(|put| v1::PutModelResponse { model: Some(model::model(put)) }))
-    }
 }

@@ -13,11 +13,11 @@ const HEALTH: usize = 1024;
 const ENCODED_NAME: usize = limits::NAME_BYTES + 4;
 
 #[derive(Debug)]
-pub(super) struct RequestLimits {
+pub(crate) struct RequestLimits {
     /// The most bytes of a message, encoded.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Bounds that are checked on the encoded message.
-    pub(super) counts: &'static [Bound],
+    pub(crate) counts: &'static [Bound],
 }
 
 /// The most bytes of a content beside its template: images and config.
@@ -181,7 +181,7 @@ pub(super) fn records(path: &str) -> bool {
     RECORDING.contains(&path)
 }
 
-pub(super) fn of(path: &str) -> RequestLimits {
+pub(crate) fn of(path: &str) -> RequestLimits {
     if is_health(path) {
         return RequestLimits { bytes: HEALTH, counts: &[] };
     }

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// ALPN protocol id of HTTP/2, which gRPC requires.
 pub const ALPN_H2: &[u8] = b"h2";
+/// That of HTTP/1.1.
+pub const ALPN_HTTP_1: &[u8] = b"http/1.1";
 
 /// After a failure the files are read once more after this time: the two may be in the middle of being replaced.
 const REPLACING: Duration = Duration::from_secs(1);

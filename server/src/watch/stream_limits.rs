@@ -217,7 +217,7 @@ impl StreamSlot {
     }
 
     /// A function that notes, each time it is called, that the stream is read.
-    pub fn read_marker(&self) -> impl Fn() + Send + 'static {
+    pub fn read_marker(&self) -> impl Fn() + Send + use<> {
         let (activity, limits) = (Arc::clone(&self.activity), Arc::clone(&self.limits));
         move || activity.polled.store(limits.now(), Ordering::Relaxed)
     }

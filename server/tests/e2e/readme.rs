@@ -8,7 +8,7 @@ use super::ledger;
 
 /// Those of some commands that call the server.
 fn calls(commands: Vec<String>) -> Vec<String> {
-    commands.into_iter().filter(|command| command.contains("grpcurl ")).collect()
+    commands.into_iter().filter(|command| command.contains("curl ")).collect()
 }
 
 /// Runs commands, and others behind them, against a server of their own.
@@ -26,7 +26,8 @@ async fn run(calls: Vec<String>, then: &str) {
     }
     script.push_str(then);
     let mut shell = Command::new("sh");
-    shell.args(["-c", &script.replace("127.0.0.1:50051", &ledger.addr)]);
+    let script = script.replace("127.0.0.1:50051", &ledger.addr).replace("http://127.0.0.1:8000", &ledger.http);
+    shell.args(["-c", &script]);
     let output = tools.set(&mut shell).output().unwrap();
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
@@ -37,7 +38,7 @@ async fn every_example_works_as_it_stands() {
     // What follows has a test of its own.
     let readme = include_str!("../../../README.md");
     let calls = calls(commands(readme.split("## In production").next().unwrap()));
-    assert!(calls.len() >= 18, "{calls:#?}");
+    assert!(calls.len() >= 21, "{calls:#?}");
     run(calls, "test -n \"$EXECUTION_ID\"\n").await;
 }
 

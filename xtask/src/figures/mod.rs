@@ -13,6 +13,8 @@ mod disk;
 mod echo;
 mod frontier;
 mod growth;
+mod http;
+mod http_client;
 mod load;
 mod machine;
 mod main_job;
@@ -50,8 +52,17 @@ enum Which {
     Analytics,
     /// Streams: what watching adds, what watchers cost, what a stalled one does
     Streams,
+    /// The HTTP front: GET of a prompt beside a bare axum answer, what it adds to an execution and to the first word, memory
+    /// of open streams
+    Http,
     /// Rendering: the costliest templates and variables that a caller can send
     Rendering,
+    /// The bare axum server, as a process of its own
+    #[command(hide = true)]
+    AxumServer {
+        /// The size of its answers, in bytes
+        bytes: usize,
+    },
     /// The bare tonic echo, as a process of its own
     #[command(hide = true)]
     EchoServer {
@@ -71,6 +82,8 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
         Which::Production => runtime.block_on(production::run()),
         Which::Analytics => runtime.block_on(analytics::run()),
         Which::Streams => runtime.block_on(streams::run()),
+        Which::Http => runtime.block_on(http::run()),
+        Which::AxumServer { bytes } => runtime.block_on(http_client::serve(bytes)),
         Which::Rendering => rendering::run(),
         Which::EchoServer { bytes } => runtime.block_on(echo::serve(bytes)),
     }

@@ -94,3 +94,15 @@ fn violations_are_collected_and_other_errors_pass_through() {
     assert_eq!(Violations::default().finish(Some(1)).unwrap(), 1);
     assert!(Violations::default().finish::<()>(None).is_err());
 }
+
+#[test]
+fn fields_are_renamed_with_what_is_below_them() {
+    let violation = |field: &str| Violation { field: field.into(), description: "is wrong".into() };
+    let error = Error::violations(Reason::InvalidField, ["spec.a", "wait", "waits", "x[0].y"].map(violation).into());
+    let renamed = error.renamed(&[("spec", ""), ("wait", "wait_ms"), ("x", "z")]);
+    let fields: Vec<_> = renamed.parts().violations.iter().map(|violation| &*violation.field).collect();
+    assert_eq!(fields, ["a", "wait_ms", "waits", "z[0].y"]);
+    assert_eq!(renamed.parts().message, "a: is wrong (and 3 more)");
+    let other = Error::new(Reason::Internal, "as it was").renamed(&[("a", "b")]);
+    assert_eq!(other.parts().message, "as it was");
+}

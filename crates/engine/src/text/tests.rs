@@ -168,7 +168,7 @@ async fn what_was_asked_for_whole_is_one_piece_for_every_reader() {
         tokio::time::sleep(COALESCED * 2).await;
     }
     assert_eq!(here.heard(), []);
-    assert_eq!(writer.end().await.1, "one two three", "kept all the same");
+    assert_eq!(writer.end().await.1.end().text, "one two three", "kept all the same");
     assert_eq!(here.heard(), [piece(0, "one two three")]);
     assert_eq!(announced(&mut heard).await, piece(0, "one two three"));
     telling.abort();

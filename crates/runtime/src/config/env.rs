@@ -156,6 +156,11 @@ impl<'a> Env<'a> {
         set.or_else(|| (!setting.default.is_empty()).then(|| setting.default.to_owned()))
     }
 
+    /// Whether the environment says nothing of this setting.
+    pub(super) fn is_left_out(&self, setting: &Setting) -> bool {
+        self.variable(&self.name(setting)).is_none()
+    }
+
     fn set(&mut self, setting: &Setting) -> Option<String> {
         let name = self.name(setting);
         let value = match IN_LOWER_CASE_TOO.contains(&setting.name) {

@@ -5,6 +5,7 @@ mod database_url;
 mod env;
 mod execution;
 mod health;
+mod http;
 mod provider;
 mod secret_file;
 mod server;
@@ -15,6 +16,7 @@ pub use backend::{BackendConfig, ServiceUrl};
 pub use env::{Mistakes, Process, Range, Setting};
 pub use execution::ExecutionConfig;
 pub use health::ProbeConfig;
+pub use http::{HttpAddr, HttpConfig};
 pub use provider::{InstanceConfig, ProviderConfig};
 pub use server::{DEVELOPMENT_KEY, Reflection, ServerConfig, Tls};
 pub use settings::DATA_DIR;
@@ -29,6 +31,7 @@ use self::settings::{DEFAULT_MODEL, INSTANCE_SETTINGS, SETTINGS};
 #[derive(Clone, Debug)]
 pub struct Config {
     pub server: ServerConfig,
+    pub http: HttpConfig,
     pub watch: WatchConfig,
     pub execution: ExecutionConfig,
     pub providers: ProviderConfig,
@@ -54,6 +57,7 @@ impl Config {
         let mut env = Env::of(process, &lookup).with_names(names);
         let config = Self {
             server: ServerConfig::read(&mut env),
+            http: HttpConfig::read(&mut env),
             watch: WatchConfig::read(&mut env),
             execution: ExecutionConfig::read(&mut env),
             providers: ProviderConfig::read(&mut env),
@@ -165,7 +169,8 @@ mod tests {
     #[test]
     fn the_example_environment_has_each_variable_once_with_its_default_or_another_value() {
         /// Those of compose.yaml itself.
-        const OF_COMPOSE: [&str; 5] = ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "PUBLISH", "IMAGE"];
+        const OF_COMPOSE: [&str; 6] =
+            ["POSTGRES_PASSWORD", "REDIS_PASSWORD", "RABBITMQ_PASSWORD", "PUBLISH", "PUBLISH_HTTP", "IMAGE"];
         let example = include_str!("../../../../deploy/.env.example");
         let mut set = Vec::new();
         let lines = example.lines().filter_map(|line| {

@@ -26,7 +26,10 @@ macro_rules! settings {
 const FLAG: super::env::Range = OneOf(&["true", "false"]);
 
 settings! {
-    LISTEN_ADDR: Server, "127.0.0.1:50051", Form("IP:PORT"), "where it listens";
+    LISTEN_ADDR: Server, "127.0.0.1:50051", Form("IP:PORT"), "where gRPC listens";
+    HTTP_ADDR: Server, "127.0.0.1:8000", Form("IP:PORT, or off"), "where the REST API listens; where the default is taken, the next free port of 16";
+    HTTP_HOSTS: Server, "", Form("host names, separated by commas"), "names in `Host` that the REST API answers to, beside localhost, 127.0.0.1, [::1] and the address that it listens on";
+    CORS_ORIGINS: Server, "", Form("origins, e.g. https://app.example.com, separated by commas"), "origins whose pages may call the REST API; absent: none";
     API_KEY: Server, "", Secret("16 characters or more"), "a system key, beside those of `keys create`";
     REFLECTION: Server, "open", OneOf(&["open", "key", "off"]), "who may use gRPC reflection: anyone, callers with a key, nobody";
     HEALTH_ADDR: Both, "", Form("IP:PORT"), "a further address, in plain text, that answers grpc.health.v1 and nothing else, for probes; absent: none";
@@ -39,10 +42,10 @@ settings! {
     REQUIRE_PROVIDER: Server, "false", FLAG, "refuse a submit whose provider no running worker has; else it waits for one";
     MAX_INFLIGHT_SUBMITS: Server, "1024", Numbers(1, 1_000_000), "submits of one server at once; others are refused (OVERLOADED)";
     MAX_STREAMS: Server, "1000", Numbers(1, 1_000_000), "concurrent calls of one connection";
-    MAX_CONNECTIONS: Server, "10000", Numbers(1, 1_000_000), "connections at once; others are closed";
+    MAX_CONNECTIONS: Server, "10000", Numbers(1, 1_000_000), "connections at once, of gRPC and HTTP together; others are closed";
     MAX_CONNECTIONS_PER_ADDRESS: Server, "0", Numbers(0, 1_000_000), "connections of one IPv4 address or IPv6 /64; 0 is no limit, as a load balancer in front of it needs";
-    HANDSHAKE_TIMEOUT: Server, "5s", Lengths("100ms", "1m"), "until a new connection has opened HTTP/2, TLS included";
-    REQUEST_READ_TIMEOUT: Server, "30s", Lengths("100ms", "1h"), "how long a request may take to arrive whole";
+    HANDSHAKE_TIMEOUT: Server, "5s", Lengths("100ms", "1m"), "until a new connection has opened HTTP/2, or begun a request of HTTP/1.1, TLS included";
+    REQUEST_READ_TIMEOUT: Server, "30s", Lengths("100ms", "1h"), "how long a request may take to arrive whole; over HTTP/1.1 also its headers, and so how long a connection may be idle";
     /// One connection may take an eighth of it, which must be enough for the largest request.
     REQUEST_BUFFER_MIB: Server, "256", Numbers(64, 65_536), "MiB held at most for requests that arrive or are at work";
     LOG: Both, "info", Form("LEVEL or TARGET=LEVEL, separated by commas"), "what is logged: off, error, warn, info, debug or trace, of everything or of a part, e.g. info,prompt_ledger_server=debug; warnings and errors of one cause once a minute at most, with a count";

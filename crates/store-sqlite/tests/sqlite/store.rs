@@ -266,7 +266,10 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     let path = &file.path;
     let applied =
         async || migrate_status(path).await.unwrap().iter().map(|m| (m.version, m.applied)).collect::<Vec<_>>();
-    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true), (5, true), (6, true), (8, true)]);
+    assert_eq!(
+        applied().await,
+        [(1, true), (2, true), (3, true), (4, true), (5, true), (6, true), (8, true), (9, true)]
+    );
     migrate_up(path).await.unwrap();
     // With what only it can hold.
     migrate_down(path, 3).await.unwrap();
@@ -292,7 +295,10 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     assert_eq!(file.count(tables).await, 0);
     assert_eq!(reason(migrate_down(path, 7).await), Reason::InvalidField);
     migrate_up(path).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, true), (3, true), (4, true), (5, true), (6, true), (8, true)]);
+    assert_eq!(
+        applied().await,
+        [(1, true), (2, true), (3, true), (4, true), (5, true), (6, true), (8, true), (9, true)]
+    );
     let file = file.reopened().await;
     assert!(!file.store.models("", None, 5).await.unwrap().is_empty());
     run(&file, &an_execution(&file).await).await;

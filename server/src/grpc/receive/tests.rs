@@ -3,6 +3,7 @@ use futures::channel::mpsc;
 use prompt_ledger_proto::v1;
 use prost::Message as _;
 use std::task::Poll;
+use tonic::transport::server::TcpConnectInfo;
 
 const MIB: usize = 1024 * 1024;
 const CALL: &str = "/promptledger.v1.RegistryService/GetPrompt";
@@ -44,7 +45,7 @@ fn sent(path: &str, pieces: &[&[u8]]) -> Request<Body> {
 }
 
 fn intake() -> Arc<Intake> {
-    Arc::new(Intake::new(64 * MIB, Duration::from_secs(30)))
+    Arc::new(Intake::new(Arc::new(RequestBudget::new(64 * MIB)), Duration::from_secs(30)))
 }
 
 async fn received(intake: &Arc<Intake>, request: Request<Body>) -> Result<Bytes> {
@@ -132,7 +133,7 @@ async fn what_is_not_whole_in_time_ends() {
 
 #[tokio::test]
 async fn bytes_are_counted_until_their_request_is_answered() {
-    let intake = Arc::new(Intake::new(256 * MIB, Duration::from_secs(30)));
+    let intake = Arc::new(Intake::new(Arc::new(RequestBudget::new(256 * MIB)), Duration::from_secs(30)));
     let large = framed(&filler(4 * MIB));
     // Without a connection's address its share does not count. The key's is 32 MiB, and each takes 4 MiB and 5 bytes.
     let hold = || {
@@ -169,7 +170,7 @@ async fn bytes_are_counted_until_their_request_is_answered() {
 
 #[tokio::test]
 async fn a_message_that_waits_for_its_end_is_counted_where_it_is_large() {
-    let intake = Arc::new(Intake::new(64, Duration::from_secs(30)));
+    let intake = Arc::new(Intake::new(Arc::new(RequestBudget::new(64)), Duration::from_secs(30)));
     for (path, bytes, counted) in
         [(CALL, 16 * 1024, false), (CALL, 16 * 1024 + 1, true), (REGISTER, 16 * 1024 + 1, true), (HEALTH, 1024, false)]
     {
@@ -247,7 +248,7 @@ async fn a_stream_of_requests_ends_by_its_age_however_often_they_come() {
 #[tokio::test]
 async fn what_a_request_takes_once_it_is_decoded_is_counted_until_it_is_answered() {
     // The key's share is 2 MiB.
-    let intake = Arc::new(Intake::new(16 * MIB, Duration::from_secs(30)));
+    let intake = Arc::new(Intake::new(Arc::new(RequestBudget::new(16 * MIB)), Duration::from_secs(30)));
     let numbers = |count| {
         let number = prost_types::Value { kind: Some(prost_types::value::Kind::NumberValue(1.0)) };
         let list = prost_types::ListValue { values: vec![number; count] };

@@ -19,7 +19,7 @@ use crate::service::{Caller, PageReader};
 const BATCH: usize = 100;
 
 impl RegistryApi {
-    pub(super) async fn set_label_to(
+    pub(crate) async fn set_label_to(
         &self,
         caller: &Caller,
         sent: v1::SetLabelRequest,
@@ -41,7 +41,7 @@ impl RegistryApi {
         })
     }
 
-    pub(super) async fn remove_label_of(
+    pub(crate) async fn remove_label_of(
         &self,
         caller: &Caller,
         sent: v1::RemoveLabelRequest,
@@ -59,7 +59,7 @@ impl RegistryApi {
         })
     }
 
-    pub(super) async fn describe(
+    pub(crate) async fn describe(
         &self,
         caller: &Caller,
         sent: v1::UpdatePromptRequest,
@@ -95,7 +95,7 @@ impl RegistryApi {
         Ok(v1::UpdatePromptResponse { prompt: Some(prompt::prompt(changed.prompt)), revision: changed.revision })
     }
 
-    pub(super) async fn batch(
+    pub(crate) async fn batch(
         &self,
         caller: &Caller,
         sent: v1::BatchGetPromptsRequest,
@@ -147,7 +147,7 @@ impl RegistryApi {
         Ok(answer)
     }
 
-    pub(super) async fn change_log(
+    pub(crate) async fn change_log(
         &self,
         caller: &Caller,
         sent: v1::ListPromptChangesRequest,

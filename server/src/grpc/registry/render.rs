@@ -14,7 +14,7 @@ use crate::service::Caller;
 use crate::service::registry::RenderValues;
 
 impl RegistryApi {
-    pub(super) async fn render(
+    pub(crate) async fn render(
         &self,
         caller: &Caller,
         sent: v1::RenderPromptRequest,

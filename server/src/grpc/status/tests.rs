@@ -3,8 +3,10 @@
 use super::*;
 use prompt_ledger_domain::error::{Violation, Violations};
 use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::limits;
+use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::model::ModelRef;
-use prompt_ledger_domain::prompt::Selector;
+use prompt_ledger_domain::prompt::{Mode, Selector};
 use std::time::Duration;
 
 #[test]

@@ -1,16 +1,17 @@
 #![allow(clippy::disallowed_methods, reason = "tests state what a service answers")]
 
 use super::*;
+use crate::grpc::status;
 use http::HeaderMap;
-use prost::Message as _;
 use tonic_types::StatusExt as _;
 
 const KIB: usize = 1024;
-const GET: &str = "/promptledger.v1.RegistryService/GetPrompt";
-const LIST: &str = "/promptledger.v1.ExecutionService/ListExecutions";
+/// Whether a call is a large read.
+const GET: bool = false;
+const LIST: bool = true;
 
 fn answers(key_kib: usize, process_kib: usize) -> Answers {
-    Answers::new((key_kib * KIB, process_kib * KIB), (2, 3))
+    Answers::limited((key_kib * KIB, process_kib * KIB), (2, 3), &status::FORM)
 }
 
 fn response(bytes: Vec<u8>) -> Response<Body> {
@@ -38,25 +39,6 @@ fn reason(trailers: &HeaderMap) -> String {
 fn taken(answers: &Answers, key: u64) -> (usize, usize) {
     let (of_key, of_all, _) = answers.bytes.state(key);
     (of_key / KIB, of_all / KIB)
-}
-
-#[test]
-fn every_stream_of_the_contract_is_known_as_one() {
-    let described = prost_types::FileDescriptorSet::decode(prompt_ledger_proto::FILE_DESCRIPTOR_SET).unwrap();
-    let ours = described.file.iter().filter(|file| file.package() == "promptledger.v1");
-    let (mut methods, mut large) = (0, 0);
-    for service in ours.flat_map(|file| &file.service) {
-        for method in &service.method {
-            let path = format!("/promptledger.v1.{}/{}", service.name(), method.name());
-            assert_eq!(is_stream(&path), method.server_streaming(), "{path}");
-            assert!(!(is_stream(&path) && is_large_read(&path)));
-            assert!(is_large_read(&path) || !method.name().starts_with("List"), "{path}");
-            methods += 1;
-            large += usize::from(is_large_read(&path));
-        }
-    }
-    assert!(methods > 20 && large == 10, "{methods} {large}");
-    assert!(is_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"));
 }
 
 #[tokio::test]
@@ -201,4 +183,41 @@ async fn an_answer_that_is_taken_piece_by_piece_but_too_slowly_is_dropped() {
     assert_eq!(answers.bytes.state(1), (0, 0, 0));
     stop.cancel();
     running.await.unwrap();
+}
+
+/// A form that tells a cut from an end: as HTTP has it.
+static TOLD_APART: AnswerForm = AnswerForm {
+    refused: |_| Response::new(Body::empty()),
+    cut: |_| Err(Status::aborted("cut")),
+    ended: |_| Ok(Frame::data(Bytes::from_static(b"end"))),
+};
+
+#[tokio::test(start_paused = true)]
+async fn within_a_message_a_stream_is_cut_and_between_two_it_ends() {
+    let answers = Answers::limited((1024 * KIB, 1024 * KIB), (2, 3), &TOLD_APART);
+    let running = tokio::spawn(answers.clone().run(CancellationToken::new()));
+    let message = || futures::stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(vec![7; 20 * KIB])))]);
+    let stream = |error: futures::channel::oneshot::Receiver<Error>| {
+        let rest = futures::StreamExt::chain(message(), futures::stream::pending());
+        let body = Response::new(Body::new(http_body_util::StreamBody::new(rest)));
+        let ends = async move { error.await.unwrap() };
+        answers.keep_stream(1, crate::front::early_end::ends_with(ends, &TOLD_APART, body)).into_body()
+    };
+    // Revoked within a message: the message is whole, and the end stands behind it.
+    let (revokes, revoked) = futures::channel::oneshot::channel();
+    let mut body = stream(revoked);
+    let mut read = body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    revokes.send(not_read()).unwrap();
+    while read < 20 * KIB {
+        read += body.frame().await.unwrap().unwrap().into_data().unwrap().len();
+    }
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "end");
+    assert!(body.frame().await.is_none());
+    // Not read any more within a message.
+    let (_never, revoked) = futures::channel::oneshot::channel();
+    let mut body = stream(revoked);
+    body.frame().await.unwrap().unwrap();
+    tokio::time::sleep(STALL_LIMIT * 2).await;
+    assert_eq!(body.frame().await.unwrap().unwrap_err().message(), "cut");
+    running.abort();
 }

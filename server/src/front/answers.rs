@@ -24,7 +24,6 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::shares::{Exhausted, Share, Shares};
-use super::status;
 
 /// The most bytes that the responses of one key may take, and those of all keys.
 const BYTES: (usize, usize) = (64 * 1024 * 1024, 256 * 1024 * 1024);
@@ -47,34 +46,17 @@ const PIECE_BYTES: usize = 4 * 1024;
 /// An execution's id, in the extensions of the response about it: where the response is dropped, the error names the
 /// execution.
 #[derive(Clone, Debug)]
-pub(super) struct Told(pub(super) String);
+pub(crate) struct Told(pub(crate) String);
 
-/// Whether the path's responses are pages or executions with their texts.
-fn is_large_read(path: &str) -> bool {
-    const METHODS: [&str; 10] = [
-        "BatchGetPrompts",
-        "GetExecution",
-        "GetPromptAnalytics",
-        "GetPromptHistory",
-        "ListExecutions",
-        "ListModels",
-        "ListPromptChanges",
-        "ListPrompts",
-        "ListVersions",
-        "QueryUsage",
-    ];
-    method(path).is_some_and(|method| METHODS.contains(&method))
-}
-
-/// Whether this path answers with a stream, or is not of this contract.
-pub(super) fn is_stream(path: &str) -> bool {
-    const METHODS: [&str; 6] =
-        ["ExportPrompts", "StreamCodePrompt", "StreamExecution", "WatchExecution", "WatchExecutions", "WatchPrompts"];
-    method(path).is_none_or(|method| METHODS.contains(&method))
-}
-
-fn method(path: &str) -> Option<&str> {
-    Some(path.strip_prefix("/promptledger.v1.")?.split_once('/')?.1)
+/// How a front door tells an error in place of a response, or at the end of one that is under way.
+#[derive(Debug)]
+pub struct AnswerForm {
+    /// The whole response of a refused call.
+    pub refused: fn(Error) -> Response<Body>,
+    /// The end of a unary response, or of a stream, within a message of which a part was sent.
+    pub cut: fn(Error) -> Result<Frame<Bytes>, Status>,
+    /// The end of a stream between two messages.
+    pub ended: fn(Error) -> Result<Frame<Bytes>, Status>,
 }
 
 /// The responses of a server that were not taken yet. Clones share them.
@@ -83,12 +65,13 @@ pub struct Answers {
     bytes: Arc<Shares<u64>>,
     turns: Arc<Shares<u64>>,
     waiting: Arc<Mutex<Vec<Weak<Mutex<Pieces>>>>>,
+    form: &'static AnswerForm,
 }
 
 /// The right to hold a response that has no room yet; absent where the call takes none before its response is there. The
 /// call finds a clone of it among the request's extensions.
 #[derive(Clone, Default)]
-pub(super) struct Turn(Option<Arc<HeldTurn>>);
+pub(crate) struct Turn(Option<Arc<HeldTurn>>);
 
 struct HeldTurn {
     turns: Arc<Shares<u64>>,
@@ -100,7 +83,7 @@ struct HeldTurn {
 impl Turn {
     /// Waits for something else, and gives the turn to others meanwhile: OVERLOADED where it does not come again within
     /// [`ROOM_WAIT`].
-    pub(super) async fn given_away<T>(&self, wait: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn given_away<T>(&self, wait: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(held) = &self.0 else { return wait.await };
         drop(lock(&held.share).take());
         let done = wait.await?;
@@ -110,21 +93,33 @@ impl Turn {
     }
 }
 
-impl Default for Answers {
-    fn default() -> Self {
-        Self::new(BYTES, TURNS)
-    }
-}
-
 impl Answers {
-    fn new(bytes: (usize, usize), turns: (usize, usize)) -> Self {
-        Self { bytes: Shares::new(bytes.0, bytes.1), turns: Shares::new(turns.0, turns.1), waiting: Arc::default() }
+    /// Those of a front door.
+    #[must_use]
+    pub fn new(form: &'static AnswerForm) -> Self {
+        Self::limited(BYTES, TURNS, form)
     }
 
-    /// Waits for the turn of a large read: OVERLOADED where it does not come within [`ROOM_WAIT`]. No other call
-    /// waits.
-    pub(super) async fn begin(&self, key: u64, path: &str) -> Result<Turn> {
-        if !is_large_read(path) {
+    fn limited(bytes: (usize, usize), turns: (usize, usize), form: &'static AnswerForm) -> Self {
+        let (bytes, turns) = (Shares::new(bytes.0, bytes.1), Shares::new(turns.0, turns.1));
+        Self { bytes, turns, waiting: Arc::default(), form }
+    }
+
+    #[must_use]
+    pub(crate) fn form(&self) -> &'static AnswerForm {
+        self.form
+    }
+
+    /// The same, with the same limits on all together, for another front door.
+    #[must_use]
+    pub fn shared_with(&self, form: &'static AnswerForm) -> Self {
+        Self { form, ..self.clone() }
+    }
+
+    /// Waits for the turn of a large read, whose response is a page or has an execution with its texts: OVERLOADED where
+    /// it does not come within [`ROOM_WAIT`]. No other call waits.
+    pub(crate) async fn begin(&self, key: u64, is_large_read: bool) -> Result<Turn> {
+        if !is_large_read {
             return Ok(Turn(None));
         }
         match self.turns.take(key, 1, Instant::now() + ROOM_WAIT).await {
@@ -138,7 +133,7 @@ impl Answers {
 
     /// Reads a unary response, which is complete, to its end, and keeps it until it is sent. Without room it waits for
     /// some, if it has a turn or gets one; else it is dropped, and the caller gets OVERLOADED.
-    pub(super) async fn keep(&self, key: u64, turn: Turn, response: Response<Body>) -> Response<Body> {
+    pub(crate) async fn keep(&self, key: u64, turn: Turn, response: Response<Body>) -> Response<Body> {
         // An error is in the headers only; its body must stay absent.
         if response.body().is_end_stream() {
             return response;
@@ -163,13 +158,13 @@ impl Answers {
             }
             Err(exhausted) => {
                 drop(bytes);
-                status::status(overloaded(exhausted, head.extensions.get())).into_http()
+                (self.form.refused)(overloaded(exhausted, head.extensions.get()))
             }
         }
     }
 
     /// Takes room for each large message of a stream as it comes. One that finds none ends the stream: OVERLOADED.
-    pub(super) fn keep_stream(&self, key: u64, response: Response<Body>) -> Response<Body> {
+    pub(crate) fn keep_stream(&self, key: u64, response: Response<Body>) -> Response<Body> {
         if response.body().is_end_stream() {
             return response;
         }
@@ -253,10 +248,10 @@ enum Next {
 }
 
 impl Sending {
-    /// Ends the response early, with this error in its trailers.
-    fn ends(&mut self, error: Error) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    /// Ends the response early.
+    fn ends(&mut self, end: Result<Frame<Bytes>, Status>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.next = Next::Nothing;
-        Poll::Ready(Some(status::trailers(error).map(Frame::trailers)))
+        Poll::Ready(Some(end))
     }
 }
 
@@ -277,7 +272,7 @@ impl http_body::Body for Sending {
                     }
                     match left.rest.take() {
                         Some(rest) => this.next = Next::Rest(rest),
-                        None => return this.ends(not_read()),
+                        None => return this.ends((this.answers.form.cut)(not_read())),
                     }
                 }
                 Next::Rest(mut rest) => {
@@ -293,7 +288,7 @@ impl http_body::Body for Sending {
                     // The encoder of a stream keeps its buffer of the same size, beside the pieces.
                     match this.answers.bytes.try_take(this.key, 2 * data.len()) {
                         Ok(room) => this.next = Next::Pieces(this.answers.pieces(data, room, rest)),
-                        Err(exhausted) => return this.ends(overloaded(exhausted, None)),
+                        Err(exhausted) => return this.ends((this.answers.form.ended)(overloaded(exhausted, None))),
                     }
                 }
                 Next::Nothing => return Poll::Ready(None),
@@ -316,7 +311,7 @@ fn overloaded(exhausted: Exhausted, told: Option<&Told>) -> Error {
          ask for less at once, and try again"
     );
     if told.is_some() {
-        message.push_str("; the execution is recorded: GetExecution reads it");
+        message.push_str("; the execution is recorded and can be read by its id");
     }
     let error = Error::new(Reason::Overloaded, message).retry_after(RETRY_AFTER);
     match told {

@@ -11,7 +11,7 @@ use prompt_ledger_domain::{Error, Reason, Result};
 
 /// Whose share of the budget a request takes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Sender {
+pub(crate) enum Sender {
     /// All callers without a key, together.
     Anonymous,
     /// The holder of a key, by the first 64 bits of its hash.
@@ -45,7 +45,7 @@ const RESERVE: usize = 8;
 
 /// The bytes that a process may hold for requests.
 #[derive(Debug)]
-pub(super) struct RequestBudget {
+pub struct RequestBudget {
     bytes: usize,
     held: Mutex<HeldBytes>,
 }
@@ -59,7 +59,8 @@ struct HeldBytes {
 }
 
 impl RequestBudget {
-    pub(super) fn new(bytes: usize) -> Self {
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
         Self { bytes, held: Mutex::default() }
     }
 
@@ -120,7 +121,7 @@ fn full(whose: &str, bytes: usize) -> Error {
 
 /// The bytes that one request holds, given back on drop.
 #[derive(Debug)]
-pub(super) struct BytesLease {
+pub(crate) struct BytesLease {
     budget: Arc<RequestBudget>,
     connection: Option<SocketAddr>,
     sender: Sender,
@@ -129,23 +130,23 @@ pub(super) struct BytesLease {
 
 impl BytesLease {
     /// Holds nothing yet, for a request of this connection.
-    pub(super) fn new(budget: &Arc<RequestBudget>, connection: Option<SocketAddr>, sender: Sender) -> Self {
+    pub(crate) fn new(budget: &Arc<RequestBudget>, connection: Option<SocketAddr>, sender: Sender) -> Self {
         Self { budget: Arc::clone(budget), connection, sender, bytes: 0 }
     }
 
     /// Holds nothing yet, for another message of the same sender.
-    pub(super) fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         Self::new(&self.budget, self.connection, self.sender)
     }
 
     /// Grows to what the request takes once it is decoded, at most to its connection's whole share: a request that is
     /// alone there is never refused for that.
-    pub(super) fn grow_to_decoded(&mut self, bytes: usize) -> Result<()> {
+    pub(crate) fn grow_to_decoded(&mut self, bytes: usize) -> Result<()> {
         self.grow_to(bytes.min(self.budget.bytes / CONNECTION_SHARE))
     }
 
     /// Grows to so many bytes; OVERLOADED where they are not there.
-    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<()> {
+    pub(crate) fn grow_to(&mut self, bytes: usize) -> Result<()> {
         let more = bytes.saturating_sub(self.bytes);
         self.budget.take(self.connection, self.sender, self.bytes, more)?;
         self.bytes += more;

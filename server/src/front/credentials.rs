@@ -9,12 +9,12 @@ const KEY: &str = "x-api-key";
 const AUTHORIZATION: &str = "authorization";
 const PROJECT: &str = "x-ledger-project";
 /// All headers that hold credentials.
-pub(super) const HEADERS: [&str; 3] = [KEY, AUTHORIZATION, PROJECT];
+pub(crate) const HEADERS: [&str; 3] = [KEY, AUTHORIZATION, PROJECT];
 
 /// KEY_INVALID where one of their headers was sent twice, where two different keys were sent, or where `x-api-key`
 /// holds what cannot be a key: the caller that is meant would be a guess, and a proxy in between may have guessed
 /// otherwise.
-pub(super) fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
+pub(crate) fn credentials(headers: &HeaderMap) -> Result<Credentials<'_>> {
     let key = single(headers, KEY)?.map(readable).transpose()?.filter(|key| !key.is_empty());
     let bearer = single(headers, AUTHORIZATION)?.and_then(|value| bearer(value.to_str().ok()?));
     if let (Some(key), Some(bearer)) = (key, bearer)
@@ -47,7 +47,7 @@ fn bearer(value: &str) -> Option<&str> {
 }
 
 /// The name of the first header that a proxy has added.
-pub(super) fn forwarded_by(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn forwarded_by(headers: &HeaderMap) -> Option<&str> {
     let names = headers.keys().map(http::HeaderName::as_str);
     names.into_iter().find(|name| matches!(*name, "forwarded" | "via") || name.starts_with("x-forwarded-"))
 }

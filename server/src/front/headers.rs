@@ -14,27 +14,47 @@ const CALL: [&str; 5] = ["content-type", "te", "grpc-timeout", "grpc-encoding", 
 /// The longest value of these that is kept, in bytes.
 const CALL_VALUE_BYTES: usize = 256;
 
-/// Keeps the headers about the call and its caller. Of a credential that was sent more than once two are kept, so that
+/// Of gRPC: keeps the headers about the call and its caller. Of a credential that was sent more than once two are kept, so that
 /// it is still refused.
-pub(super) fn keep_for_admission(headers: &mut HeaderMap) {
+pub(crate) fn keep_for_admission(headers: &mut HeaderMap) {
     if is_small(headers) {
         return;
     }
     let mut kept = of_call(headers);
+    keep_caller(headers, &mut kept);
+    *headers = kept;
+}
+
+/// Of HTTP: keeps these headers, and those about the caller. None of their values is left out: without one that does not fit
+/// a call would mean something else.
+pub(crate) fn keep_only(headers: &mut HeaderMap, names: &[HeaderName]) {
+    if is_small(headers) {
+        return;
+    }
+    let mut kept = HeaderMap::with_capacity(names.len());
+    for name in names {
+        for value in headers.get_all(name) {
+            append(&mut kept, name.clone(), value);
+        }
+    }
+    keep_caller(headers, &mut kept);
+    *headers = kept;
+}
+
+fn keep_caller(headers: &HeaderMap, kept: &mut HeaderMap) {
     for name in credentials::HEADERS {
         for value in headers.get_all(name).iter().take(2) {
-            append(&mut kept, HeaderName::from_static(name), value);
+            append(kept, HeaderName::from_static(name), value);
         }
     }
     let forwarded = credentials::forwarded_by(headers).and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
     if let Some(name) = forwarded {
         kept.insert(name, HeaderValue::from_static(""));
     }
-    *headers = kept;
 }
 
-/// Keeps the headers about the call only: its caller is known by now, or not needed.
-pub(super) fn keep_for_service(headers: &mut HeaderMap) {
+/// Of gRPC: keeps the headers about the call only: its caller is known by now, or not needed.
+pub(crate) fn keep_for_service(headers: &mut HeaderMap) {
     if !is_small(headers) {
         *headers = of_call(headers);
     }
@@ -96,6 +116,20 @@ mod tests {
         let mut kept = headers(&[&read[..], &[("x-api-key", &long)], &[("via", &long)]].concat());
         keep_for_service(&mut kept);
         assert_eq!(kept, headers(&read));
+    }
+
+    #[test]
+    fn over_http_no_value_of_a_header_that_is_read_is_left_out() {
+        let names = [http::header::IF_MATCH, http::header::CONTENT_TYPE];
+        let long = "x".repeat(1_100);
+        let read = [("if-match", &*long), ("if-match", "b"), ("x-api-key", "a"), ("x-forwarded-for", "")];
+        let mut kept = headers(&[&[("x-a", "b"); 20][..], &read].concat());
+        keep_only(&mut kept, &names);
+        assert_eq!(kept, headers(&read));
+        let few = headers(&[("x-a", "b")]);
+        let mut kept = few.clone();
+        keep_only(&mut kept, &names);
+        assert_eq!(kept, few);
     }
 
     #[test]

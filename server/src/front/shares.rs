@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Units with a limit for each holder and one for all.
 #[derive(Debug)]
-pub(super) struct Shares<K: Copy + Eq + Hash> {
+pub(crate) struct Shares<K: Copy + Eq + Hash> {
     each: usize,
     all: usize,
     taken: Mutex<TakenShare<K>>,
@@ -26,7 +26,7 @@ struct TakenShare<K> {
 
 /// The limit that leaves nothing to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exhausted {
+pub(crate) enum Exhausted {
     /// The holder has as many as one may have.
     Each,
     /// All holders together have as many as there are.
@@ -35,13 +35,13 @@ pub(super) enum Exhausted {
 
 impl<K: Copy + Eq + Hash> Shares<K> {
     /// At most `each` units for one holder, and `all` for all together.
-    pub(super) fn new(each: usize, all: usize) -> Arc<Self> {
+    pub(crate) fn new(each: usize, all: usize) -> Arc<Self> {
         let taken = Mutex::new(TakenShare { all: 0, each: HashMap::new() });
         Arc::new(Self { each, all, taken, freed: Notify::new() })
     }
 
     /// Takes so many units, where they are free now.
-    pub(super) fn try_take(self: &Arc<Self>, holder: K, count: usize) -> Result<Share<K>, Exhausted> {
+    pub(crate) fn try_take(self: &Arc<Self>, holder: K, count: usize) -> Result<Share<K>, Exhausted> {
         let mut taken = self.taken();
         let of_holder = taken.each.get(&holder).unwrap_or(&0) + count;
         if of_holder > self.each {
@@ -58,7 +58,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
 
     /// Takes so many units, where they are free before `until`. A holder that waits for many takes none meanwhile, and
     /// so does not delay those that need few.
-    pub(super) async fn take(self: &Arc<Self>, holder: K, count: usize, until: Instant) -> Result<Share<K>, Exhausted> {
+    pub(crate) async fn take(self: &Arc<Self>, holder: K, count: usize, until: Instant) -> Result<Share<K>, Exhausted> {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
@@ -78,7 +78,7 @@ impl<K: Copy + Eq + Hash> Shares<K> {
 
 /// Units of one holder, given back on drop.
 #[derive(Debug)]
-pub(super) struct Share<K: Copy + Eq + Hash> {
+pub(crate) struct Share<K: Copy + Eq + Hash> {
     of: Arc<Shares<K>>,
     holder: K,
     count: usize,
@@ -86,7 +86,7 @@ pub(super) struct Share<K: Copy + Eq + Hash> {
 
 impl<K: Copy + Eq + Hash> Share<K> {
     /// Gives up to so many units back.
-    pub(super) fn give_back(&mut self, count: usize) {
+    pub(crate) fn give_back(&mut self, count: usize) {
         let count = count.min(self.count);
         self.count -= count;
         let mut taken = self.of.taken();
@@ -111,7 +111,7 @@ impl<K: Copy + Eq + Hash> Drop for Share<K> {
 #[cfg(test)]
 impl<K: Copy + Eq + Hash> Shares<K> {
     /// The units of this holder, those of all, and the number of holders.
-    pub(super) fn state(&self, holder: K) -> (usize, usize, usize) {
+    pub(crate) fn state(&self, holder: K) -> (usize, usize, usize) {
         let taken = self.taken();
         (taken.each.get(&holder).copied().unwrap_or(0), taken.all, taken.each.len())
     }

@@ -1,0 +1,19 @@
+//! What both front doors need, [`grpc`](crate::grpc) and [`http`](crate::http): who calls, what a call may hold, and what
+//! a caller is shown of an error.
+
+pub mod answers;
+pub(crate) mod arriving;
+pub mod budget;
+pub mod credentials;
+pub(crate) mod early_end;
+pub mod errors;
+pub(crate) mod headers;
+pub mod remedies;
+pub mod shares;
+
+/// A front door: the names of calls and fields are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Grpc,
+    Http,
+}

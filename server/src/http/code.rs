@@ -1,0 +1,47 @@
+//! Prompts that live in code.
+
+use prompt_ledger_domain::Result;
+use prompt_ledger_domain::prompt::Mode;
+
+use super::Api;
+use super::call::{Call, Reply, bounded};
+use super::types::code::{
+    ExecuteBody, ExecuteModeWord, ExecutedJson, RanCodeJson, RegisterCodeBody, RegisteredJson, SubmittedCodeJson,
+};
+use super::types::execution::{ExecutionJson, SubmittedJson};
+use super::types::words::ModeWord;
+use super::{executions, streams};
+use crate::grpc::convert::execution;
+
+pub(super) async fn register(api: Api, call: Call, body: RegisterCodeBody) -> Result<Reply<RegisteredJson>> {
+    let sent = bounded(REGISTER, body.wire()?)?;
+    Ok(RegisteredJson::from(api.code.register(&call.caller, sent).await?).into())
+}
+
+pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
+    execute_in(&api, &call, body).await.map_err(executions::in_body)
+}
+
+async fn execute_in(api: &Api, call: &Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
+    let (mode, service) = (body.mode, &api.executions.service);
+    let spec = executions::spec(call, body.spec(call.name(), service.default_model.as_ref())?)?;
+    match mode {
+        ExecuteModeWord::Sync => {
+            let ran = call.inline().run(service, Some(spec), Mode::Tracking).await?;
+            let mut execution = ExecutionJson::from(execution::execution(ran.execution));
+            execution.reused = Some(ran.reused);
+            let (id, version_used) = (execution.execution_id.clone(), execution.version_number);
+            Ok(Reply::from(ExecutedJson::Ran(Box::new(RanCodeJson { execution, version_used }))).about(&id))
+        }
+        ExecuteModeWord::Async => {
+            let submitted = api.executions.submit(&call.caller, Some(spec), Mode::Tracking).await?;
+            let (execution, prompt_mode) = (SubmittedJson::from(submitted), ModeWord::Tracking);
+            let version_used = execution.version_number;
+            let body = ExecutedJson::Submitted(SubmittedCodeJson { execution, prompt_mode, version_used });
+            Ok(Reply::from(body).with_status(http::StatusCode::ACCEPTED))
+        }
+        ExecuteModeWord::Stream => streams::run(api, call, spec, Mode::Tracking).await.map(Reply::stream),
+    }
+}
+
+const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";

@@ -1,0 +1,197 @@
+//! A row of the table of routes: where it is served, and its description, both made from its handler.
+
+use axum::extract::{Request, State};
+use axum::response::IntoResponse as _;
+use axum::routing::{MethodFilter, on};
+use http::{Method, StatusCode};
+use prompt_ledger_domain::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{AnyOfBuilder, Ref, Schema};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Paths, RefOr, Required, ResponseBuilder};
+use utoipa::{ToSchema, schema};
+use utoipa_axum::router::UtoipaMethodRouter;
+
+use super::Api;
+use super::call::{Call, Reply, body};
+use super::error::{HttpError, respond};
+use super::events;
+use super::query::{self, Query};
+
+/// A row: the schemas that it names, its description, and its handler.
+pub(crate) type Row = UtoipaMethodRouter<Api>;
+
+type Schemas = Vec<(String, RefOr<Schema>)>;
+
+/// What a row is, in words.
+#[derive(Clone, Copy)]
+pub(crate) struct RowText {
+    path: &'static str,
+    /// The RPC that the row is.
+    rpc: &'static str,
+    summary: &'static str,
+}
+
+pub(crate) fn told(path: &'static str, rpc: &'static str, summary: &'static str) -> RowText {
+    RowText { path, rpc, summary }
+}
+
+/// What a row answers with.
+#[derive(Clone, Copy)]
+pub(crate) enum Answers {
+    Json,
+    /// 202.
+    Accepted,
+    /// 200, or 202 where it is put into the queue; both in one form, which has one of two shapes.
+    Either,
+    /// `text/event-stream`.
+    Stream,
+}
+
+/// A row whose request has a query and no body.
+pub(crate) fn reads<H, F, Q, A>(method: &Method, told: RowText, answers: Answers, handler: H) -> Row
+where
+    H: Fn(Api, Call, Q) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Reply<A>>> + Send + 'static,
+    Q: Query + 'static,
+    A: Serialize + ToSchema + 'static,
+{
+    let serve = move |State(api): State<Api>, request: Request| async move {
+        let answered = async {
+            let (call, _) = Call::of(request).await?;
+            let query = query::read(call.query())?;
+            handler(api, call, query).await
+        };
+        answered.await.map_or_else(respond, Reply::into_response)
+    };
+    let parameters = Q::into_params(|| Some(ParameterIn::Query));
+    let operation = operation::<A>(&told, answers, parameters, None);
+    row(method, told.path, on(filter(method), serve), operation, schemas::<A>(answers))
+}
+
+/// A row whose request has a body and no query.
+pub(crate) fn writes<H, F, B, A>(method: &Method, told: RowText, answers: Answers, handler: H) -> Row
+where
+    H: Fn(Api, Call, B) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Reply<A>>> + Send + 'static,
+    B: DeserializeOwned + ToSchema + Send + 'static,
+    A: Serialize + ToSchema + 'static,
+{
+    let serve = move |State(api): State<Api>, request: Request| async move {
+        let answered = async {
+            let (call, sent) = Call::of(request).await?;
+            query::read::<query::NoQuery>(call.query())?;
+            let body = body(&call.headers, sent).await?;
+            Ok::<_, HttpError>(handler(api, call, body).await?)
+        };
+        answered.await.map_or_else(HttpError::into_response, Reply::into_response)
+    };
+    let mut schemas = schemas::<A>(answers);
+    schemas.push((B::name().into_owned(), B::schema()));
+    B::schemas(&mut schemas);
+    let json = ContentBuilder::new().schema(Some(reference::<B>())).build();
+    let sent = RequestBodyBuilder::new().content("application/json", json).build();
+    let operation = operation::<A>(&told, answers, Vec::new(), Some(sent));
+    row(method, told.path, on(filter(method), serve), operation, schemas)
+}
+
+fn row(
+    method: &Method,
+    path: &'static str,
+    route: axum::routing::MethodRouter<Api>,
+    operation: Operation,
+    schemas: Schemas,
+) -> Row {
+    let mut paths = Paths::new();
+    paths.add_path_operation(path, vec![described(method)], operation);
+    (schemas, paths, route)
+}
+
+fn operation<A: ToSchema>(
+    told: &RowText,
+    answers: Answers,
+    query: Vec<Parameter>,
+    sent: Option<RequestBody>,
+) -> Operation {
+    let (status, kind, schema) = match answers {
+        Answers::Json | Answers::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
+        Answers::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
+        Answers::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
+    };
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let answer = ResponseBuilder::new().description("The answer.").content(kind, content).build();
+    let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+    let error = ResponseBuilder::new()
+        .description("An error; `error.code` names it.")
+        .content("application/json", error)
+        .header("Retry-After", HeaderBuilder::new().schema(Some(text())).description(Some("In seconds.")).build());
+    let in_path = names(told.path).map(|name| {
+        ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(text()))
+    });
+    let mut operation = OperationBuilder::new();
+    if matches!(answers, Answers::Either) {
+        operation = operation.response(StatusCode::ACCEPTED.as_str(), answer.clone());
+    }
+    operation
+        .tag(tag(told.path))
+        .summary(Some(told.summary))
+        .operation_id(Some(told.rpc))
+        .parameters(Some(in_path.map(Into::into).chain(query)))
+        .request_body(sent)
+        .response(status.as_str(), answer)
+        .response("default", error)
+        .build()
+}
+
+/// The schemas that an answer names.
+fn schemas<A: ToSchema>(answers: Answers) -> Schemas {
+    if let Answers::Stream = answers {
+        return events::described().1;
+    }
+    let mut schemas = vec![(A::name().into_owned(), A::schema())];
+    A::schemas(&mut schemas);
+    schemas
+}
+
+/// The data of an event.
+fn event() -> Schema {
+    let (names, _) = events::described();
+    let kinds = names.into_iter().fold(AnyOfBuilder::new(), |kinds, name| kinds.item(Ref::from_schema_name(name)));
+    kinds.description(Some("The `data:` of each event.")).build().into()
+}
+
+fn reference<T: ToSchema>() -> Ref {
+    Ref::from_schema_name(T::name())
+}
+
+fn text() -> RefOr<Schema> {
+    schema!(String).into()
+}
+
+/// The names of a path's parameters.
+fn names(path: &'static str) -> impl Iterator<Item = &'static str> {
+    path.split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| name.trim_start_matches('*'))
+}
+
+/// What the description groups a path under.
+fn tag(path: &'static str) -> &'static str {
+    path.split(['/', ':']).nth(2).unwrap_or_default()
+}
+
+fn filter(method: &Method) -> MethodFilter {
+    MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET)
+}
+
+fn described(method: &Method) -> HttpMethod {
+    match *method {
+        Method::PUT => HttpMethod::Put,
+        Method::POST => HttpMethod::Post,
+        Method::PATCH => HttpMethod::Patch,
+        Method::DELETE => HttpMethod::Delete,
+        _ => HttpMethod::Get,
+    }
+}

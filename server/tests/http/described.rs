@@ -1,0 +1,166 @@
+//! The description of the REST API, and the page made from it.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::ledger;
+
+/// The calls that are promised.
+const CALLS: &[&str] = &[
+    "PUT /v1/prompts/{name}",
+    "GET /v1/prompts/{name}",
+    "PATCH /v1/prompts/{name}",
+    "GET /v1/prompts",
+    "POST /v1/prompts:batchGet",
+    "GET /v1/prompts/{name}/versions",
+    "GET /v1/prompts/{name}/versions/{number}",
+    "POST /v1/prompts/{name}/render",
+    "PUT /v1/prompts/{name}/active",
+    "PUT /v1/prompts/{name}/labels/{label}",
+    "DELETE /v1/prompts/{name}/labels/{label}",
+    "PUT /v1/prompts/{name}/versions/{number}/status",
+    "POST /v1/prompts/{name}/archive",
+    "POST /v1/prompts/{name}/unarchive",
+    "POST /v1/prompts/{name}/migrate",
+    "POST /v1/executions:run",
+    "POST /v1/executions/run",
+    "POST /v1/executions:submit",
+    "POST /v1/executions/submit",
+    "POST /v1/executions:stream",
+    "POST /v1/executions/stream",
+    "GET /v1/executions/{id}",
+    "GET /v1/executions",
+    "GET /v1/executions/{id}/events",
+    "GET /v1/executions/events",
+    "POST /v1/executions/{id}/cancel",
+    "GET /v1/executions/{id}/verify",
+    "POST /v1/prompts/register-code",
+    "GET /v1/prompts/register-code",
+    "PUT /v1/prompts/register-code",
+    "PATCH /v1/prompts/register-code",
+    "POST /v1/prompts/{name}/execute",
+    "GET /v1/prompts/{name}/history",
+    "GET /v1/prompts/{name}/changes",
+    "GET /v1/changes",
+    "GET /v1/analytics/prompts",
+    "GET /v1/analytics/usage",
+    "GET /v1/models",
+    "PUT /v1/models/{provider}/{model}",
+];
+
+fn described(document: &Value) -> Vec<(String, String, Value)> {
+    let paths = document["paths"].as_object().unwrap();
+    let calls = paths.iter().flat_map(|(path, item)| {
+        let calls = item.as_object().unwrap().iter();
+        calls.map(move |(method, call)| (method.to_uppercase(), path.clone(), call.clone()))
+    });
+    calls.collect()
+}
+
+#[tokio::test]
+async fn the_description_has_every_call_and_every_call_is_served() {
+    let ledger = ledger().start().await;
+    let mut client = Client::http2(&ledger).await;
+    let answer = client.send(Method::GET, "/openapi.json", &[("x-api-key", "")], "").await;
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let document = answer.json();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let calls = described(&document);
+    let told: BTreeSet<_> = calls.iter().map(|(method, path, _)| format!("{method} {path}")).collect();
+    let promised = CALLS.iter().map(|&call| call.to_owned()).collect();
+    assert_eq!(told, promised);
+    let ids: BTreeSet<_> = calls.iter().map(|(_, _, call)| call["operationId"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), calls.len());
+    for (method, path, call) in &calls {
+        let parameters: BTreeSet<_> =
+            call["parameters"].as_array().into_iter().flatten().map(|one| one["name"].as_str().unwrap()).collect();
+        for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+            assert!(parameters.contains(name), "{path}: {name}");
+        }
+        // Without a key each is refused for that, and for nothing before it.
+        let path = path.replace(['{', '}'], "");
+        let answer = client.send(method.parse().unwrap(), &path, &[("x-api-key", "")], "").await;
+        assert_eq!(answer.status, 401, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn each_type_of_the_description_is_there_and_tells_what_is_always_sent() {
+    let ledger = ledger().start().await;
+    let document = Client::http1(&ledger).await.get("/openapi.json").await.json();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let text = document.to_string();
+    let references = text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    for name in references.collect::<BTreeSet<_>>() {
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    for (name, schema) in schemas {
+        assert!(!name.ends_with("Json") && !name.ends_with("Body") && !name.ends_with("Word"), "{name}");
+        assert!(name == "Error" || schema["description"].is_string(), "{name} is not described");
+    }
+    let required = |name: &str| {
+        schemas[name]["required"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect::<Vec<_>>()
+    };
+    // An answer has each of its fields; a request may leave them out.
+    assert!(required("Execution").contains(&"error_type") && required("Prompt").contains(&"archived_at"));
+    assert_eq!(required("ExecutionSpec"), ["prompt_name"]);
+    assert_eq!(schemas["ExecutionSpec"]["additionalProperties"], false);
+}
+
+/// Whole numbers beyond 2^53 are not held by JavaScript. An `int32` is below; what is wider counts rows, tokens or
+/// milliseconds, which no ledger has so many of, or nano-dollars, which stand beside the same as a decimal string.
+#[tokio::test]
+async fn numbers_that_are_wider_than_32_bits_are_counts() {
+    const COUNTS: &[&str] = &[
+        "archived_prompts",
+        "canceled",
+        "execution_count",
+        "executions_without_cost",
+        "expire_after_ms",
+        "failed",
+        "full_mode_prompts",
+        "min_revision",
+        "prompt_tokens",
+        "response_tokens",
+        "revision",
+        "seed",
+        "sequence",
+        "succeeded",
+        "through_sequence",
+        "timeout_ms",
+        "total_executions",
+        "tracking_mode_prompts",
+        "unfinished",
+    ];
+    let ledger = ledger().start().await;
+    let document = Client::http1(&ledger).await.get("/openapi.json").await.json();
+    let mut wide = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        let parts = schema["allOf"].as_array().into_iter().flatten().chain([schema]);
+        for (field, of) in parts.filter_map(|part| part["properties"].as_object()).flatten() {
+            match of["format"].as_str() {
+                Some("int64") if field == "cost_nano_usd" => {
+                    assert!(schema["properties"]["cost_usd"].is_object(), "{name}");
+                }
+                Some("int64") if !COUNTS.contains(&&**field) => wide.push(format!("{name}.{field}")),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(wide, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_page_needs_no_key_and_nothing_else() {
+    let ledger = ledger().start().await;
+    let answer = Client::http1(&ledger).await.send(Method::GET, "/docs", &[("x-api-key", "")], "").await;
+    assert!(answer.status == 200 && answer.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    let page = String::from_utf8(answer.body.to_vec()).unwrap();
+    for call in CALLS {
+        assert!(page.contains(&format!("<code>{call}</code>")), "{call}");
+    }
+    assert!(page.contains("id=\"Execution\"") && !page.contains("<script") && !page.contains("src="));
+}

@@ -281,7 +281,10 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     let empty = "SELECT count(*) FROM executions WHERE response_model IS NULL AND cache_write_5m_tokens IS NULL";
     assert_eq!(file.count(empty).await, 2);
     migrate_down(path, 1).await.unwrap();
-    assert_eq!(applied().await, [(1, true), (2, false), (3, false), (4, false), (5, false), (6, false), (8, false)]);
+    assert_eq!(
+        applied().await,
+        [(1, true), (2, false), (3, false), (4, false), (5, false), (6, false), (8, false), (9, false)]
+    );
     assert_eq!(file.count("SELECT sum(executions) FROM version_executions").await, 2);
     migrate_up(path).await.unwrap();
     assert_eq!(file.count("SELECT count(*) FROM processes").await, 0);
@@ -290,7 +293,10 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     assert_eq!((claimed.len(), claimed[0].fence.id), (1, queued.id), "what was queued is found by the new index");
     store.close().await;
     migrate_down(path, 0).await.unwrap();
-    assert_eq!(applied().await, [(1, false), (2, false), (3, false), (4, false), (5, false), (6, false), (8, false)]);
+    assert_eq!(
+        applied().await,
+        [(1, false), (2, false), (3, false), (4, false), (5, false), (6, false), (8, false), (9, false)]
+    );
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name NOT LIKE '%sqlx%' AND name NOT LIKE 'sqlite%'";
     assert_eq!(file.count(tables).await, 0);
     assert_eq!(reason(migrate_down(path, 7).await), Reason::InvalidField);

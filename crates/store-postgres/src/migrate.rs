@@ -187,7 +187,7 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> 
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content", 6 "opaque"),
+        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content", 5 "filters", 6 "opaque"),
         &seed::statements(&DIALECT)?,
     ))
 }

@@ -108,7 +108,7 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
         &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content",
-            8 "opaque", 9 "checks"),
+            7 "filters", 8 "opaque", 9 "less_work"),
         &seed::statements(&DIALECT)?,
     ))
 }
@@ -180,7 +180,7 @@ mod tests {
         let (_directory, connection) = database();
         connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
         let new = texts(&connection);
-        let migration = known().unwrap().into_iter().find(|it| it.description == "checks").unwrap();
+        let migration = known().unwrap().into_iter().find(|it| it.description == "less_work").unwrap();
         connection.execute_batch(migration.down).unwrap();
         let old = texts(&connection);
         for (new, old) in new.iter().zip(&old) {

@@ -15,6 +15,7 @@ mod frontier;
 mod growth;
 mod http;
 mod http_client;
+mod lists;
 mod load;
 mod machine;
 mod main_job;
@@ -47,9 +48,13 @@ enum Which {
     Compare,
     /// Production: submits beside pgbench, executions through Redis and RabbitMQ, what they cost
     Production,
-    /// Analytics: figures over a million executions beside the raw GROUP BY, and what they cost the write path; figures and
-    /// lists of a million in SQLite
-    Analytics,
+    /// Analytics: figures over a million executions of a thousand prompts beside the raw GROUP BY, and what they cost the
+    /// write path; lists by each filter
+    Analytics {
+        /// Another number of executions
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1_000..))]
+        executions: i64,
+    },
     /// Streams: what watching adds, what watchers cost, what a stalled one does
     Streams,
     /// The HTTP front: GET of a prompt beside a bare axum answer, what it adds to an execution and to the first word, memory
@@ -80,7 +85,7 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
         Which::MainJob => runtime.block_on(main_job::run()),
         Which::Compare => runtime.block_on(compare::run()),
         Which::Production => runtime.block_on(production::run()),
-        Which::Analytics => runtime.block_on(analytics::run()),
+        Which::Analytics { executions } => runtime.block_on(analytics::run(executions)),
         Which::Streams => runtime.block_on(streams::run()),
         Which::Http => runtime.block_on(http::run()),
         Which::AxumServer { bytes } => runtime.block_on(http_client::serve(bytes)),

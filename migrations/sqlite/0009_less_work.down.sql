@@ -1,3 +1,8 @@
+DELETE FROM usage_rollups WHERE series IN (SELECT id FROM usage_series WHERE provider = '');
+DELETE FROM usage_series WHERE provider = '';
+
+DELETE FROM schema_compatibility WHERE version = 9;
+
 -- The checks as they were.
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(sql,

@@ -7,7 +7,7 @@ use super::Api;
 use super::call::{Call, Reply, bounded};
 use super::types::prompt::{
     FoundJson, PromptActiveJson, PromptAnswerJson, PromptBatchJson, PromptJson, PromptPageJson, PromptSelectedJson,
-    PutPromptJson, RenderedJson, VersionJson,
+    PutPromptJson, RenderedJson, VersionJson, VersionsJson,
 };
 use super::types::prompt_reads::{
     ChangePageJson, ChangesQuery, HistoryJson, HistoryQuery, PageQuery, PromptsQuery, VersionQuery,
@@ -102,12 +102,11 @@ pub(super) async fn batch_get(api: Api, call: Call, body: BatchGetBody) -> Resul
     Ok(PromptBatchJson { found, missing, left_out, revision }.into())
 }
 
-pub(super) async fn versions(api: Api, call: Call, query: PageQuery) -> Result<Reply<Vec<VersionJson>>> {
+pub(super) async fn versions(api: Api, call: Call, query: PageQuery) -> Result<Reply<VersionsJson>> {
     let (name, size) = (name(&call), query.page_size);
     let sent = v1::ListVersionsRequest { name, page_size: size, page_token: query.page_token };
     let page = api.registry.versions(&call.caller, sent).await?;
-    let versions: Vec<VersionJson> = page.versions.into_iter().map(Into::into).collect();
-    let reply = Reply::from(versions);
+    let reply = Reply::from(VersionsJson(page.versions.into_iter().map(Into::into).collect()));
     Ok(match told(page.next_page_token) {
         Some(token) => reply.with_link(&call.next_page(size, &token)),
         None => reply,

@@ -101,6 +101,12 @@ pub(crate) struct VersionJson {
     execution_count: Option<i64>,
 }
 
+/// A page of versions, newest first; the header `Link` has the address of the next one.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(as = PromptVersions)]
+pub(crate) struct VersionsJson(pub(crate) Vec<VersionJson>);
+
 /// A variable that a template names.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TemplateVariable)]

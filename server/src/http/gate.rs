@@ -15,7 +15,6 @@ use prompt_ledger_domain::{Error, Result};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::Status;
 
 use super::body::{dropped_unread, receive};
 use super::error::{HttpError, respond};
@@ -199,7 +198,7 @@ fn is_stream(response: &Response) -> bool {
 
 /// The form of bodies that [`Answers`] keeps.
 fn boxed(body: Body) -> tonic::body::Body {
-    tonic::body::Body::new(http_body_util::BodyExt::map_err(body, |error| Status::from_error(error.into())))
+    tonic::body::Body::new(http_body_util::BodyExt::map_err(body, |error| status(Error::internal(error))))
 }
 
 /// Errors as HTTP tells them. Of a unary response that is under way nothing can be taken back: its connection, or its

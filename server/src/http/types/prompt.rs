@@ -8,7 +8,7 @@ use super::chat::{ChatMessageJson, ChatTemplateJson};
 use super::config::ConfigJson;
 use super::time::{TimeJson, time};
 use super::told;
-use super::words::{ModeWord, TemplateFormatWord, VariableKindWord, VersionStatusWord, Word};
+use super::words::{ModeWord, TemplateFormatWord, VariableKindWord, VersionStatusWord, WireWord};
 
 /// A prompt.
 #[derive(Debug, Serialize, ToSchema)]

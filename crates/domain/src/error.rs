@@ -1,5 +1,7 @@
 //! One error type, one closed list of reasons. An error says what was wrong, with what value, and what to do instead;
-//! the server's `grpc/status` maps each reason to a gRPC code.
+//! the server's `front/errors` maps each reason to a gRPC code and an HTTP status.
+
+mod renamed;
 
 use std::fmt;
 use std::time::Duration;
@@ -253,26 +255,6 @@ impl Error {
         self
     }
 
-    /// Gives the fields of the violations other names: each pair is a path as it is now and as it is to be; what is below
-    /// it follows.
-    #[must_use]
-    pub fn renamed(mut self, names: &[(&str, &str)]) -> Self {
-        for violation in &mut self.0.violations {
-            let below =
-                |from: &str| violation.field.strip_prefix(from).filter(|rest| is_below(rest)).map(str::to_owned);
-            let found = names.iter().find_map(|(from, to)| Some(format!("{to}{}", below(from)?)));
-            if let Some(renamed) = found {
-                // Where there is no path before it, its dot goes too.
-                violation.field = renamed.trim_start_matches('.').to_owned();
-                self.0.message.clear();
-            }
-        }
-        if self.0.message.is_empty() {
-            self.0.message = self.0.named();
-        }
-        self
-    }
-
     /// Marks the violations as fields of a `Spec`.
     #[must_use]
     pub fn of_spec(mut self) -> Self {
@@ -323,11 +305,6 @@ impl Error {
     pub fn parts(&self) -> &ErrorParts {
         &self.0
     }
-}
-
-/// Whether the rest of a path begins below, or is empty.
-fn is_below(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(['.', '['])
 }
 
 impl ErrorParts {

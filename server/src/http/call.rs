@@ -26,7 +26,7 @@ const MISREAD_BYTES: usize = 256;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A call: everything of its request but query and body.
-pub(crate) struct Call {
+pub(crate) struct HttpCall {
     pub(crate) caller: Arc<Caller>,
     pub(crate) turn: Turn,
     pub(crate) headers: HeaderMap,
@@ -37,7 +37,7 @@ pub(crate) struct Call {
     path: Vec<(String, String)>,
 }
 
-impl Call {
+impl HttpCall {
     /// The call of a request that has passed the gate, its query, and its body.
     pub(super) async fn of(request: Request) -> Result<(Self, Body)> {
         let (mut parts, body) = request.into_parts();
@@ -204,14 +204,14 @@ pub(crate) fn bounded<R: prost::Message>(rpc: &str, request: R) -> Result<R> {
 
 /// What a handler answers.
 pub(crate) struct Reply<A> {
-    pub(super) content: Content<A>,
+    pub(super) content: ReplyContent<A>,
     pub(super) status: StatusCode,
     headers: HeaderMap,
     /// The execution that the answer is about; absent where it is about none.
     told: Option<Told>,
 }
 
-pub(super) enum Content<A> {
+pub(super) enum ReplyContent<A> {
     Json(A),
     /// What the caller has already.
     Same,
@@ -220,14 +220,14 @@ pub(super) enum Content<A> {
 
 impl<A> From<A> for Reply<A> {
     fn from(body: A) -> Self {
-        Self { content: Content::Json(body), status: StatusCode::OK, headers: HeaderMap::new(), told: None }
+        Self { content: ReplyContent::Json(body), status: StatusCode::OK, headers: HeaderMap::new(), told: None }
     }
 }
 
 impl<A> Reply<A> {
     /// A stream of events, in place of JSON.
     pub(crate) fn stream(response: Response) -> Self {
-        Self { content: Content::Stream(response), status: StatusCode::OK, headers: HeaderMap::new(), told: None }
+        Self { content: ReplyContent::Stream(response), status: StatusCode::OK, headers: HeaderMap::new(), told: None }
     }
 
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
@@ -250,7 +250,7 @@ impl<A> Reply<A> {
     /// 304 in place of the answer where the caller has it.
     pub(crate) fn unless(self, has: bool) -> Self {
         match has {
-            true => Self { content: Content::Same, status: StatusCode::NOT_MODIFIED, ..self },
+            true => Self { content: ReplyContent::Same, status: StatusCode::NOT_MODIFIED, ..self },
             false => self,
         }
     }
@@ -267,9 +267,9 @@ impl<A> Reply<A> {
 impl<A: Serialize> Reply<A> {
     pub(super) fn into_response(self) -> Response {
         let mut response = match self.content {
-            Content::Stream(response) => return response,
-            Content::Same => self.status.into_response(),
-            Content::Json(body) => match serde_json::to_vec(&body) {
+            ReplyContent::Stream(response) => return response,
+            ReplyContent::Same => self.status.into_response(),
+            ReplyContent::Json(body) => match serde_json::to_vec(&body) {
                 Ok(json) => {
                     let kind = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
                     (self.status, [kind], json).into_response()

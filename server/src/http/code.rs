@@ -4,7 +4,7 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::prompt::Mode;
 
 use super::Api;
-use super::call::{Call, Reply, bounded};
+use super::call::{HttpCall, Reply, bounded};
 use super::types::code::{
     ExecuteBody, ExecuteModeWord, ExecutedJson, RanCodeJson, RegisterCodeBody, RegisteredJson, SubmittedCodeJson,
 };
@@ -13,16 +13,16 @@ use super::types::words::ModeWord;
 use super::{executions, streams};
 use crate::grpc::convert::execution;
 
-pub(super) async fn register(api: Api, call: Call, body: RegisterCodeBody) -> Result<Reply<RegisteredJson>> {
+pub(super) async fn register(api: Api, call: HttpCall, body: RegisterCodeBody) -> Result<Reply<RegisteredJson>> {
     let sent = bounded(REGISTER, body.wire()?)?;
     Ok(RegisteredJson::from(api.code.register(&call.caller, sent).await?).into())
 }
 
-pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
+pub(super) async fn execute(api: Api, call: HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
     execute_in(&api, &call, body).await.map_err(executions::in_body)
 }
 
-async fn execute_in(api: &Api, call: &Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
+async fn execute_in(api: &Api, call: &HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
     let (mode, service) = (body.mode, &api.executions.service);
     let spec = executions::spec(call, body.spec(call.name(), service.default_model.as_ref())?)?;
     match mode {

@@ -12,7 +12,7 @@ use super::sse::SseEvent;
 use super::types::execution::ExecutionJson;
 use super::types::time::{TimeJson, time};
 use super::types::told;
-use super::types::words::{ExecutionStatusWord, Word as _};
+use super::types::words::{ExecutionStatusWord, WireWord as _};
 
 /// `event: snapshot`: where an execution stands. The first event about it.
 #[derive(Debug, Serialize, ToSchema)]

@@ -4,13 +4,13 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_proto::v1;
 
 use super::Api;
-use super::call::{Call, Reply};
+use super::call::{HttpCall, Reply};
 use super::prompts::answered;
 use super::types::prompt::{ChangedPromptJson, PromptJson};
 use super::types::prompt_requests::{MigrateBody, SetActiveBody, SetLabelBody, SetStatusBody, WriterBody, WriterQuery};
-use super::types::words::Word as _;
+use super::types::words::WireWord as _;
 
-pub(super) async fn activate(api: Api, call: Call, body: SetActiveBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn activate(api: Api, call: HttpCall, body: SetActiveBody) -> Result<Reply<ChangedPromptJson>> {
     let SetActiveBody { version_number, created_by } = body;
     let created_by = created_by.unwrap_or_default();
     let sent = v1::SetActiveVersionRequest { name: call.name(), version_number, etag: call.if_match()?, created_by };
@@ -18,7 +18,7 @@ pub(super) async fn activate(api: Api, call: Call, body: SetActiveBody) -> Resul
     changed(done.prompt, done.active_version, None)
 }
 
-pub(super) async fn set(api: Api, call: Call, body: SetLabelBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn set(api: Api, call: HttpCall, body: SetLabelBody) -> Result<Reply<ChangedPromptJson>> {
     let sent = v1::SetLabelRequest {
         name: call.name(),
         label: call.part("label"),
@@ -30,7 +30,7 @@ pub(super) async fn set(api: Api, call: Call, body: SetLabelBody) -> Result<Repl
     changed(done.prompt, done.version, done.previous_version)
 }
 
-pub(super) async fn remove(api: Api, call: Call, query: WriterQuery) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn remove(api: Api, call: HttpCall, query: WriterQuery) -> Result<Reply<ChangedPromptJson>> {
     let sent = v1::RemoveLabelRequest {
         name: call.name(),
         label: call.part("label"),
@@ -41,7 +41,7 @@ pub(super) async fn remove(api: Api, call: Call, query: WriterQuery) -> Result<R
     changed(done.prompt, None, Some(done.previous_version))
 }
 
-pub(super) async fn set_status(api: Api, call: Call, body: SetStatusBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn set_status(api: Api, call: HttpCall, body: SetStatusBody) -> Result<Reply<ChangedPromptJson>> {
     let sent = v1::SetVersionStatusRequest {
         name: call.name(),
         version_number: call.number()?,
@@ -53,19 +53,19 @@ pub(super) async fn set_status(api: Api, call: Call, body: SetStatusBody) -> Res
     changed(done.prompt, done.version, None)
 }
 
-pub(super) async fn archive(api: Api, call: Call, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn archive(api: Api, call: HttpCall, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
     let created_by = body.created_by.unwrap_or_default();
     let sent = v1::ArchivePromptRequest { name: call.name(), etag: call.if_match()?, created_by };
     changed(api.registry.archive(&call.caller, sent).await?.prompt, None, None)
 }
 
-pub(super) async fn unarchive(api: Api, call: Call, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn unarchive(api: Api, call: HttpCall, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
     let created_by = body.created_by.unwrap_or_default();
     let sent = v1::UnarchivePromptRequest { name: call.name(), etag: call.if_match()?, created_by };
     changed(api.registry.unarchive(&call.caller, sent).await?.prompt, None, None)
 }
 
-pub(super) async fn migrate(api: Api, call: Call, body: MigrateBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn migrate(api: Api, call: HttpCall, body: MigrateBody) -> Result<Reply<ChangedPromptJson>> {
     let (mode, created_by) = (body.mode.wire(), body.created_by.unwrap_or_default());
     let sent = v1::MigratePromptModeRequest { name: call.name(), mode, etag: call.if_match()?, created_by };
     changed(api.registry.migrate(&call.caller, sent).await?.prompt, None, None)

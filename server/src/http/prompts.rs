@@ -4,19 +4,19 @@ use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
 
 use super::Api;
-use super::call::{Call, Reply, bounded};
+use super::call::{HttpCall, Reply, bounded};
 use super::types::prompt::{
     FoundJson, PromptActiveJson, PromptAnswerJson, PromptBatchJson, PromptJson, PromptPageJson, PromptSelectedJson,
-    PutPromptJson, RenderedJson, VersionJson,
+    PutPromptJson, RenderedJson, VersionJson, VersionsJson,
 };
 use super::types::prompt_reads::{
     ChangePageJson, ChangesQuery, HistoryJson, HistoryQuery, PageQuery, PromptsQuery, VersionQuery,
 };
 use super::types::prompt_requests::{BatchGetBody, PutPromptBody, RenderBody, UpdatePromptBody};
-use super::types::words::{ChangeWord, Word};
+use super::types::words::{ChangeWord, WireWord};
 use super::types::{only, told};
 
-pub(super) async fn put(api: Api, call: Call, body: PutPromptBody) -> Result<Reply<PutPromptJson>> {
+pub(super) async fn put(api: Api, call: HttpCall, body: PutPromptBody) -> Result<Reply<PutPromptJson>> {
     let sent = body.wire(name(&call), call.create_only()?, call.if_match()?)?;
     let put = api.registry.put(&call.caller, bounded(PUT_PROMPT, sent)?).await?;
     let prompt = PromptJson::from(answered(put.prompt)?);
@@ -32,7 +32,7 @@ pub(super) async fn put(api: Api, call: Call, body: PutPromptBody) -> Result<Rep
     Ok(Reply::from(body).with_etag(&etag))
 }
 
-pub(super) async fn get(api: Api, call: Call, query: VersionQuery) -> Result<Reply<PromptAnswerJson>> {
+pub(super) async fn get(api: Api, call: HttpCall, query: VersionQuery) -> Result<Reply<PromptAnswerJson>> {
     use v1::get_version_request::Selector;
     let (name, min_revision) = (name(&call), query.min_revision);
     let selector = only([
@@ -60,12 +60,12 @@ pub(super) async fn get(api: Api, call: Call, query: VersionQuery) -> Result<Rep
     Ok(Reply::from(body).with_etag(&etag).unless(call.has(&etag)?))
 }
 
-pub(super) async fn patch(api: Api, call: Call, body: UpdatePromptBody) -> Result<Reply<PromptJson>> {
+pub(super) async fn patch(api: Api, call: HttpCall, body: UpdatePromptBody) -> Result<Reply<PromptJson>> {
     let sent = body.wire(name(&call), call.if_match()?);
     prompt(api.registry.describe(&call.caller, bounded(UPDATE_PROMPT, sent)?).await?.prompt)
 }
 
-pub(super) async fn list(api: Api, call: Call, query: PromptsQuery) -> Result<Reply<PromptPageJson>> {
+pub(super) async fn list(api: Api, call: HttpCall, query: PromptsQuery) -> Result<Reply<PromptPageJson>> {
     let sent = v1::ListPromptsRequest {
         mode: query.mode.wire(),
         owner_team: query.owner_team,
@@ -89,7 +89,7 @@ pub(super) async fn list(api: Api, call: Call, query: PromptsQuery) -> Result<Re
     Ok(PromptPageJson { prompts, next_page_token, revision }.into())
 }
 
-pub(super) async fn batch_get(api: Api, call: Call, body: BatchGetBody) -> Result<Reply<PromptBatchJson>> {
+pub(super) async fn batch_get(api: Api, call: HttpCall, body: BatchGetBody) -> Result<Reply<PromptBatchJson>> {
     let BatchGetBody { names, label, min_revision } = body;
     let sent = v1::BatchGetPromptsRequest { names, label: label.unwrap_or_default(), min_revision };
     let batch = api.registry.batch(&call.caller, bounded(BATCH_GET, sent)?).await?;
@@ -102,19 +102,18 @@ pub(super) async fn batch_get(api: Api, call: Call, body: BatchGetBody) -> Resul
     Ok(PromptBatchJson { found, missing, left_out, revision }.into())
 }
 
-pub(super) async fn versions(api: Api, call: Call, query: PageQuery) -> Result<Reply<Vec<VersionJson>>> {
+pub(super) async fn versions(api: Api, call: HttpCall, query: PageQuery) -> Result<Reply<VersionsJson>> {
     let (name, size) = (name(&call), query.page_size);
     let sent = v1::ListVersionsRequest { name, page_size: size, page_token: query.page_token };
     let page = api.registry.versions(&call.caller, sent).await?;
-    let versions: Vec<VersionJson> = page.versions.into_iter().map(Into::into).collect();
-    let reply = Reply::from(versions);
+    let reply = Reply::from(VersionsJson(page.versions.into_iter().map(Into::into).collect()));
     Ok(match told(page.next_page_token) {
         Some(token) => reply.with_link(&call.next_page(size, &token)),
         None => reply,
     })
 }
 
-pub(super) async fn version(api: Api, call: Call, query: super::query::NoQuery) -> Result<Reply<VersionJson>> {
+pub(super) async fn version(api: Api, call: HttpCall, query: super::query::NoQuery) -> Result<Reply<VersionJson>> {
     let super::query::NoQuery {} = query;
     let selector = Some(v1::get_version_request::Selector::VersionNumber(call.number()?));
     let sent = v1::GetVersionRequest { name: name(&call), selector, min_revision: None };
@@ -122,7 +121,7 @@ pub(super) async fn version(api: Api, call: Call, query: super::query::NoQuery) 
     Ok(VersionJson::from(answered(found.version)?).into())
 }
 
-pub(super) async fn render(api: Api, call: Call, body: RenderBody) -> Result<Reply<RenderedJson>> {
+pub(super) async fn render(api: Api, call: HttpCall, body: RenderBody) -> Result<Reply<RenderedJson>> {
     let sent = body.wire(name(&call))?;
     let is_chat_draft = match &sent.selector {
         Some(v1::render_prompt_request::Selector::Draft(draft)) => {
@@ -136,14 +135,14 @@ pub(super) async fn render(api: Api, call: Call, body: RenderBody) -> Result<Rep
     Ok(RenderedJson::new(rendered, is_chat).into())
 }
 
-pub(super) async fn history(api: Api, call: Call, query: HistoryQuery) -> Result<Reply<HistoryJson>> {
+pub(super) async fn history(api: Api, call: HttpCall, query: HistoryQuery) -> Result<Reply<HistoryJson>> {
     let HistoryQuery { mode, page_size, page_token } = query;
     let sent = v1::GetPromptHistoryRequest { name: name(&call), mode: mode.wire(), page_size, page_token };
     Ok(HistoryJson::from(api.registry.history(&call.caller, sent).await?).into())
 }
 
 /// Of one prompt, or of all where the path names none.
-pub(super) async fn changes(api: Api, call: Call, query: ChangesQuery) -> Result<Reply<ChangePageJson>> {
+pub(super) async fn changes(api: Api, call: HttpCall, query: ChangesQuery) -> Result<Reply<ChangePageJson>> {
     let ChangesQuery { kinds, page_size, page_token } = query;
     let kinds = kinds.0.into_iter().map(ChangeWord::wire).collect();
     let sent = v1::ListPromptChangesRequest { name: call.name(), kinds, page_size, page_token };
@@ -156,7 +155,7 @@ const BATCH_GET: &str = "/promptledger.v1.RegistryService/BatchGetPrompts";
 const RENDER_PROMPT: &str = "/promptledger.v1.RegistryService/RenderPrompt";
 
 /// The name of the prompt; the static path `register-code` has none, and is that prompt's.
-fn name(call: &Call) -> String {
+fn name(call: &HttpCall) -> String {
     told(call.name()).unwrap_or_else(|| "register-code".to_owned())
 }
 

@@ -4,7 +4,7 @@
 use http::Method;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::row::Answers::{Accepted, Either, Json, Stream};
+use super::row::RowAnswer::{Accepted, Either, Json, Stream};
 use super::row::{Row, reads, told, writes};
 use super::{Api, analytics, code, executions, labels, models, prompts, streams};
 

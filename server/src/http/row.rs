@@ -15,7 +15,7 @@ use utoipa::{ToSchema, schema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::Api;
-use super::call::{Call, Reply, body};
+use super::call::{HttpCall, Reply, body};
 use super::error::{HttpError, respond};
 use super::events;
 use super::query::{self, Query};
@@ -40,7 +40,7 @@ pub(crate) fn told(path: &'static str, rpc: &'static str, summary: &'static str)
 
 /// What a row answers with.
 #[derive(Clone, Copy)]
-pub(crate) enum Answers {
+pub(crate) enum RowAnswer {
     Json,
     /// 202.
     Accepted,
@@ -51,16 +51,16 @@ pub(crate) enum Answers {
 }
 
 /// A row whose request has a query and no body.
-pub(crate) fn reads<H, F, Q, A>(method: &Method, told: RowText, answers: Answers, handler: H) -> Row
+pub(crate) fn reads<H, F, Q, A>(method: &Method, told: RowText, answers: RowAnswer, handler: H) -> Row
 where
-    H: Fn(Api, Call, Q) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Api, HttpCall, Q) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply<A>>> + Send + 'static,
     Q: Query + 'static,
     A: Serialize + ToSchema + 'static,
 {
     let serve = move |State(api): State<Api>, request: Request| async move {
         let answered = async {
-            let (call, _) = Call::of(request).await?;
+            let (call, _) = HttpCall::of(request).await?;
             let query = query::read(call.query())?;
             handler(api, call, query).await
         };
@@ -72,16 +72,16 @@ where
 }
 
 /// A row whose request has a body and no query.
-pub(crate) fn writes<H, F, B, A>(method: &Method, told: RowText, answers: Answers, handler: H) -> Row
+pub(crate) fn writes<H, F, B, A>(method: &Method, told: RowText, answers: RowAnswer, handler: H) -> Row
 where
-    H: Fn(Api, Call, B) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Api, HttpCall, B) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply<A>>> + Send + 'static,
     B: DeserializeOwned + ToSchema + Send + 'static,
     A: Serialize + ToSchema + 'static,
 {
     let serve = move |State(api): State<Api>, request: Request| async move {
         let answered = async {
-            let (call, sent) = Call::of(request).await?;
+            let (call, sent) = HttpCall::of(request).await?;
             query::read::<query::NoQuery>(call.query())?;
             let body = body(&call.headers, sent).await?;
             Ok::<_, HttpError>(handler(api, call, body).await?)
@@ -111,14 +111,14 @@ fn row(
 
 fn operation<A: ToSchema>(
     told: &RowText,
-    answers: Answers,
+    answers: RowAnswer,
     query: Vec<Parameter>,
     sent: Option<RequestBody>,
 ) -> Operation {
     let (status, kind, schema) = match answers {
-        Answers::Json | Answers::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
-        Answers::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
-        Answers::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
+        RowAnswer::Json | RowAnswer::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
+        RowAnswer::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
+        RowAnswer::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     let answer = ResponseBuilder::new().description("The answer.").content(kind, content).build();
@@ -131,7 +131,7 @@ fn operation<A: ToSchema>(
         ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(text()))
     });
     let mut operation = OperationBuilder::new();
-    if matches!(answers, Answers::Either) {
+    if matches!(answers, RowAnswer::Either) {
         operation = operation.response(StatusCode::ACCEPTED.as_str(), answer.clone());
     }
     operation
@@ -146,8 +146,8 @@ fn operation<A: ToSchema>(
 }
 
 /// The schemas that an answer names.
-fn schemas<A: ToSchema>(answers: Answers) -> Schemas {
-    if let Answers::Stream = answers {
+fn schemas<A: ToSchema>(answers: RowAnswer) -> Schemas {
+    if let RowAnswer::Stream = answers {
         return events::described().1;
     }
     let mut schemas = vec![(A::name().into_owned(), A::schema())];

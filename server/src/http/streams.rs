@@ -10,12 +10,12 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Api;
-use super::call::{Call, Reply};
+use super::call::{HttpCall, Reply};
 use super::events::{self, Since};
 use super::query::Words;
 use super::sse;
 use super::types::time::TimeJson;
-use super::types::words::{ExecutionStatusWord, ViewWord, Word as _};
+use super::types::words::{ExecutionStatusWord, ViewWord, WireWord as _};
 
 /// The id of the last event that a client has, as it sends it when it connects again.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -48,7 +48,7 @@ pub(crate) struct FeedQuery {
 
 /// Executes a prompt of this mode, and streams its events and its text. A caller that hangs up ends the provider's call,
 /// unless the request has an idempotency key.
-pub(super) async fn run(api: &Api, call: &Call, spec: v1::ExecutionSpec, mode: Mode) -> Result<Response> {
+pub(super) async fn run(api: &Api, call: &HttpCall, spec: v1::ExecutionSpec, mode: Mode) -> Result<Response> {
     if spec.idempotency_key.is_empty() && last_event_id(call)?.is_some() {
         let what = "goes on from nothing here: this call would execute once more; read on by GET \
                     /v1/executions/{id}/events, or send the idempotency key of the first call";
@@ -59,7 +59,7 @@ pub(super) async fn run(api: &Api, call: &Call, spec: v1::ExecutionSpec, mode: M
 }
 
 /// `GET /v1/executions/{id}/events`.
-pub(super) async fn watch(api: Api, call: Call, query: WatchQuery) -> Result<Reply<()>> {
+pub(super) async fn watch(api: Api, call: HttpCall, query: WatchQuery) -> Result<Reply<()>> {
     let after_sequence = match last_event_id(&call)? {
         Some(id) => id.parse().map_err(|_| {
             Error::invalid("last-event-id", "is no sequence; send the `id` of the last event that you have")
@@ -72,7 +72,7 @@ pub(super) async fn watch(api: Api, call: Call, query: WatchQuery) -> Result<Rep
 }
 
 /// `GET /v1/executions/events`.
-pub(super) async fn watch_all(api: Api, call: Call, query: FeedQuery) -> Result<Reply<()>> {
+pub(super) async fn watch_all(api: Api, call: HttpCall, query: FeedQuery) -> Result<Reply<()>> {
     let since = match last_event_id(&call)? {
         Some(id) => Some(id.parse().map_err(|_| {
             Error::invalid("last-event-id", "is no time; send the `id` of the last event that has one")
@@ -97,6 +97,6 @@ fn about_one(events: impl Stream<Item = Result<v1::ExecutionEvent>> + Send + 'st
 }
 
 /// The header, which clients send empty where they have no event yet; INVALID_FIELD where it was sent twice.
-fn last_event_id(call: &Call) -> Result<Option<&str>> {
+fn last_event_id(call: &HttpCall) -> Result<Option<&str>> {
     Ok(call.header(&LAST_EVENT_ID)?.filter(|id| !id.is_empty()))
 }

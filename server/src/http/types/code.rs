@@ -14,7 +14,7 @@ use super::execution::{ExecutionJson, SubmittedJson};
 use super::only;
 use super::spec::SpecBody;
 use super::values::ObjectJson;
-use super::words::{ModeWord, RegistrationWord, TemplateFormatWord, Word};
+use super::words::{ModeWord, RegistrationWord, TemplateFormatWord, WireWord};
 
 /// Prompts to register from code.
 #[derive(Debug, Deserialize, ToSchema)]

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::told;
 use super::values::{self, ObjectJson};
-use super::words::{ToolRuleWord, Word};
+use super::words::{ToolRuleWord, WireWord};
 
 /// A model of a provider.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]

@@ -12,7 +12,7 @@ use super::money::UsdJson;
 use super::time::{TimeJson, milliseconds, time};
 use super::told;
 use super::values::{self, ObjectJson};
-use super::words::{ExecutionModeWord, ExecutionStatusWord, ModeWord, VerificationWord, Word};
+use super::words::{ExecutionModeWord, ExecutionStatusWord, ModeWord, VerificationWord, WireWord};
 
 /// An execution with everything that is recorded of it.
 #[derive(Debug, Serialize, ToSchema)]

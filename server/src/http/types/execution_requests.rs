@@ -8,7 +8,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::time::{TimeJson, length};
-use super::words::{ExecutionModeWord, ExecutionStatusWord, ViewWord, Word};
+use super::words::{ExecutionModeWord, ExecutionStatusWord, ViewWord, WireWord};
 use crate::http::query::Words;
 
 /// How to read an execution.

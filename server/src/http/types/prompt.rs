@@ -8,7 +8,7 @@ use super::chat::{ChatMessageJson, ChatTemplateJson};
 use super::config::ConfigJson;
 use super::time::{TimeJson, time};
 use super::told;
-use super::words::{ModeWord, TemplateFormatWord, VariableKindWord, VersionStatusWord, Word};
+use super::words::{ModeWord, TemplateFormatWord, VariableKindWord, VersionStatusWord, WireWord};
 
 /// A prompt.
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,6 +100,12 @@ pub(crate) struct VersionJson {
     /// Null where it was not counted; only a history counts.
     execution_count: Option<i64>,
 }
+
+/// A page of versions, newest first; the header `Link` has the address of the next one.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(transparent)]
+#[schema(as = PromptVersions)]
+pub(crate) struct VersionsJson(pub(crate) Vec<VersionJson>);
 
 /// A variable that a template names.
 #[derive(Debug, Serialize, ToSchema)]

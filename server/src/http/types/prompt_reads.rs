@@ -9,7 +9,7 @@ use super::config::ConfigJson;
 use super::prompt::{SourceJson, source, template};
 use super::time::{TimeJson, time};
 use super::told;
-use super::words::{ChangeWord, ModeFilterWord, ModeWord, TemplateFormatWord, VersionStatusWord, Word};
+use super::words::{ChangeWord, ModeFilterWord, ModeWord, TemplateFormatWord, VersionStatusWord, WireWord};
 use crate::http::query::Words;
 
 /// Which version of a prompt; at most one of them.

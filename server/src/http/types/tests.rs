@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::execution::ExecutionJson;
 use super::only;
 use super::spec::SpecBody;
-use super::words::{ExecutionModeWord, ExecutionStatusWord, ModeWord, ToolRuleWord, Word as _};
+use super::words::{ExecutionModeWord, ExecutionStatusWord, ModeWord, ToolRuleWord, WireWord as _};
 
 #[test]
 fn of_several_selectors_none_is_taken() {

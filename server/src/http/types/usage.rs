@@ -10,7 +10,7 @@ use super::execution_requests::model;
 use super::money::UsdJson;
 use super::time::{TimeJson, time};
 use super::told;
-use super::words::{BucketWord, DimensionWord, ExecutionStatusWord, ModeFilterWord, ModeWord, Word};
+use super::words::{BucketWord, DimensionWord, ExecutionStatusWord, ModeFilterWord, ModeWord, WireWord};
 use crate::http::query::Words;
 
 /// What to count.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A word for a value of the contract.
-pub(crate) trait Word: Sized {
+pub(crate) trait WireWord: Sized {
     /// The word of a value; absent where it is unspecified.
     fn of(sent: i32) -> Option<Self>;
 
@@ -21,7 +21,7 @@ macro_rules! words {
         #[schema(as = $wire)]
         pub(crate) enum $name { $($variant,)* }
 
-        impl Word for $name {
+        impl WireWord for $name {
             fn of(sent: i32) -> Option<Self> {
                 match v1::$wire::try_from(sent) {
                     $(Ok(v1::$wire::$variant) => Some(Self::$variant),)*

@@ -109,7 +109,7 @@ pub async fn a_content_reads_back_whole_wherever_it_is_read<B: Backend>(backend:
     let (versions, _) = store.versions(project, "greet", None, 9).await.unwrap();
     assert_eq!(versions, std::slice::from_ref(&done.version));
     let (listed, _) = store.prompts(project, &Default::default(), None, 9).await.unwrap();
-    assert_eq!(listed[0].active, Some(done.version));
+    assert_eq!(listed.rows[0].active, Some(done.version));
     // Releases that know no other content than a text find an empty one, which they refuse to render.
     assert_eq!(backend.count("SELECT count(*) FROM prompt_versions WHERE template_source = ''").await, 1);
 }
@@ -194,7 +194,7 @@ pub async fn what_an_execution_is_sent_with_reads_back_and_is_claimed<B: Backend
         (new.input.clone(), new.params.clone(), new.rules.clone())
     );
     let project = backend.default_project().await;
-    let listed = backend.store().list(project, &Default::default(), None, 9, false).await.unwrap().remove(0);
+    let listed = backend.store().list(project, &Default::default(), None, 9, false).await.unwrap().rows.remove(0);
     assert_eq!((listed.params, listed.tool_choice, listed.texts), (new.params, new.rules.tool_choice, None));
 }
 

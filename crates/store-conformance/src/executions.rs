@@ -240,7 +240,7 @@ pub async fn another_project_does_not_see_an_execution<B: Backend>(backend: &B) 
     let other = backend.store().create_project(ProjectId(new_id()), "other").await.unwrap();
     assert_eq!(reason(backend.store().get(other.id, new.id).await), Reason::ExecutionNotFound);
     assert_eq!(reason(backend.store().events(other.id, new.id, 0, 9).await), Reason::ExecutionNotFound);
-    assert!(backend.store().list(other.id, &Default::default(), None, 9, false).await.unwrap().is_empty());
+    assert!(backend.store().list(other.id, &Default::default(), None, 9, false).await.unwrap().rows.is_empty());
 }
 
 pub async fn events_are_paged_and_belong_to_a_project<B: Backend>(backend: &B) {

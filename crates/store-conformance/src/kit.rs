@@ -309,7 +309,7 @@ pub async fn timeline<B: Backend>(backend: &B, id: ExecutionId) -> Vec<String> {
 pub async fn listed<B: Backend>(backend: &B, filter: &ExecutionFilter) -> Vec<ExecutionId> {
     let project = backend.default_project().await;
     let page = backend.store().list(project, filter, None, 100, false).await.unwrap();
-    page.into_iter().map(|execution| execution.id).collect()
+    page.rows.into_iter().map(|execution| execution.id).collect()
 }
 
 pub fn reason<T: std::fmt::Debug>(result: Result<T>) -> Reason {

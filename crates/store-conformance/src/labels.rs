@@ -53,7 +53,7 @@ pub async fn a_label_is_set_moved_and_removed<B: Backend>(backend: &B) {
     let read = store.prompt(project, "greet").await.unwrap().prompt;
     assert_eq!(labels(&read), "eu-west=1 production=3");
     let (listed, _) = store.prompts(project, &Default::default(), None, 9).await.unwrap();
-    assert_eq!(listed[0].prompt, read);
+    assert_eq!(listed.rows[0].prompt, read);
     let removed = change(PromptChange::RemoveLabel("production".into())).await.unwrap();
     assert_eq!((labels(&removed.prompt), removed.previous_version), ("eu-west=1".into(), Some(3)));
     let gone = change(PromptChange::RemoveLabel("production".into())).await;

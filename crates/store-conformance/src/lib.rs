@@ -13,6 +13,7 @@ pub mod contents;
 pub mod crowds;
 pub mod executions;
 pub mod expiry;
+pub mod filters;
 pub mod histories;
 pub mod kit;
 pub mod labels;
@@ -107,6 +108,12 @@ macro_rules! conformance {
         $crate::scenarios!($backend: transfer
             an_absent_prompt_becomes_an_exact_copy
             an_existing_prompt_gets_what_it_does_not_have
+        );
+        $crate::scenarios!($backend: filters
+            every_filter_and_every_two_find_the_right_executions
+            a_list_that_finds_little_says_where_it_stopped
+            every_filter_and_every_two_find_the_right_prompts
+            a_list_of_prompts_that_finds_little_says_where_it_stopped
         );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions

@@ -30,7 +30,7 @@ async fn pages<B: Backend>(backend: &B, filter: &ExecutionFilter, size: usize) -
     let project = backend.default_project().await;
     let (mut ids, mut before) = (Vec::new(), None);
     loop {
-        let page = backend.store().list(project, filter, before, size, false).await.unwrap();
+        let page = backend.store().list(project, filter, before, size, false).await.unwrap().rows;
         let Some(last) = page.last() else { return ids };
         before = Some((last.created_at, last.id));
         ids.extend(page.iter().map(|execution| execution.id));
@@ -124,8 +124,8 @@ pub async fn texts_come_when_asked_for<B: Backend>(backend: &B) {
     let done = run(backend, &new).await;
     for prompt_name in ["", "greet"] {
         let filter = ExecutionFilter { prompt_name: prompt_name.into(), ..Default::default() };
-        let full = backend.store().list(new.project_id, &filter, None, 9, true).await.unwrap();
-        let basic = backend.store().list(new.project_id, &filter, None, 9, false).await.unwrap();
+        let full = backend.store().list(new.project_id, &filter, None, 9, true).await.unwrap().rows;
+        let basic = backend.store().list(new.project_id, &filter, None, 9, false).await.unwrap().rows;
         assert_eq!((&full[0].texts, &basic[0].texts), (&done.texts, &None));
         assert!(full[0].attempt_log.is_empty());
         assert_eq!(full[0].usage, done.usage);

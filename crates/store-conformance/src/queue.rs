@@ -217,7 +217,7 @@ pub async fn a_requeued_execution_waits_for_its_time<B: Backend>(backend: &B) {
     assert_eq!(backend.store().events(new.project_id, new.id, 2, 9).await.unwrap(), [event]);
     let read = get(backend, &new).await;
     assert_eq!((read.status, read.attempts, read.attempt_log.len()), (Status::Queued, 1, 1));
-    let listed = backend.store().list(new.project_id, &ExecutionFilter::default(), None, 9, false).await.unwrap();
+    let listed = backend.store().list(new.project_id, &ExecutionFilter::default(), None, 9, false).await.unwrap().rows;
     assert_eq!((read.next_attempt_at, listed[0].next_attempt_at), (next_attempt_at, next_attempt_at));
     assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap(), []);
     assert_eq!(claim(backend, &new, 1, holder()).await, None, "the old hint is worth nothing");

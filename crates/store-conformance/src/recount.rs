@@ -11,7 +11,7 @@ use crate::kit::Backend;
 
 /// All executions of a project.
 pub async fn all<B: Backend>(backend: &B, project: ProjectId) -> Vec<Execution> {
-    backend.store().list(project, &ExecutionFilter::default(), None, 100_000, false).await.unwrap()
+    backend.store().list(project, &ExecutionFilter::default(), None, 100_000, false).await.unwrap().rows
 }
 
 fn matches(filter: &UsageFilter, of: &Execution) -> bool {

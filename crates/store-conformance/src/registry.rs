@@ -28,7 +28,7 @@ pub async fn an_unknown_project_is_named<B: Backend>(backend: &B) {
     let nobody = ProjectId(new_id());
     assert_eq!(reason(backend.store().put_prompt(nobody, put("x", "A")).await), Reason::ProjectNotFound);
     let (prompts, revision) = backend.store().prompts(nobody, &PromptFilter::default(), None, 10).await.unwrap();
-    assert_eq!((prompts.len(), revision), (0, 0));
+    assert_eq!((prompts.rows.len(), revision), (0, 0));
 }
 
 pub async fn names_are_unique_within_a_project_only<B: Backend>(backend: &B) {
@@ -152,6 +152,7 @@ pub async fn prompts_are_paged_by_name<B: Backend>(backend: &B) {
     loop {
         let (page, revision) = store.prompts(project, &PromptFilter::default(), after.as_deref(), 2).await.unwrap();
         assert_eq!(revision, 5);
+        let page = page.rows;
         let Some(last) = page.last() else { break };
         after = Some(last.prompt.name.clone());
         assert!(page.iter().all(|prompt| prompt.active.as_ref().is_some_and(|version| version.number == 1)));
@@ -191,6 +192,7 @@ pub async fn prompts_are_filtered<B: Backend>(backend: &B) {
     ];
     for (filter, after, expected) in cases {
         let (page, _) = store.prompts(project, &filter, after, 10).await.unwrap();
+        let page = page.rows;
         let names: Vec<_> = page.iter().map(|prompt| prompt.prompt.name.as_str()).collect();
         assert_eq!(names, expected, "{filter:?}");
         assert!(page.iter().all(|prompt| prompt.active.is_none()));
@@ -251,7 +253,7 @@ pub async fn a_text_with_nul_finds_nothing<B: Backend>(backend: &B) {
         PromptFilter { owner_team: "\0".into(), ..Default::default() },
         PromptFilter { name_prefix: "\0".into(), ..Default::default() },
     ] {
-        assert_eq!(store.prompts(project, &filter, None, 9).await.unwrap().0, []);
+        assert_eq!(store.prompts(project, &filter, None, 9).await.unwrap().0.rows, []);
     }
     assert_eq!(store.project("def\0ault").await.unwrap(), None);
     let model = ModelRef { provider: "echo\0".into(), model_name: "echo".into() };

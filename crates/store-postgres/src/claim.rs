@@ -42,10 +42,10 @@ pub(super) static HINTED: LazyLock<String> = LazyLock::new(|| {
 pub(super) static DUE: LazyLock<String> =
     LazyLock::new(|| numbered(&(claim(include_str!("sql/free_due.sql")) + "ORDER BY x.due_at"), DueParameters::NAMES));
 
-/// Executions running under any of several claims. The condition `status <> 'succeeded'` repeats that of the partial
-/// index.
+/// Executions running under any of several claims. The two conditions after the first repeat those of the partial index.
 pub(super) static CLAIMED: LazyLock<String> = LazyLock::new(|| {
-    claimed_from("executions") + "WHERE x.status = 'running' AND x.status <> 'succeeded' AND x.claim_id = ANY ($1)"
+    let of = "x.status = 'running' AND x.completed_at IS NULL AND x.status <> 'succeeded'";
+    format!("{} WHERE {of} AND x.claim_id = ANY ($1)", claimed_from("executions"))
 });
 
 /// The hints of one caller, and the providers that it can call.

@@ -18,7 +18,7 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::request::stored_metadata;
 use prompt_ledger_store::{
     Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
-    Held, Holder, KeyHolder, LIVE_FOR, Leases, NewExecution, QueueDepth, Recorded, Requeue,
+    Held, Holder, KeyHolder, LIVE_FOR, Leases, ListPosition, NewExecution, QueueDepth, Recorded, Requeue, Walked,
 };
 
 /// Every queued execution has `available_at`: that is the condition of the partial index. Processes are few, and read
@@ -107,10 +107,10 @@ impl ExecutionReader for Postgres {
         &self,
         project: ProjectId,
         filter: &ExecutionFilter,
-        before: Option<(Timestamp, ExecutionId)>,
+        before: Option<ListPosition>,
         limit: usize,
         texts: bool,
-    ) -> Result<Vec<Execution>> {
+    ) -> Result<Walked<Execution, ListPosition>> {
         let metadata = stored_metadata(&filter.metadata)?;
         list::list(&self.lists, PostgresPage { project, filter, before, limit, texts, metadata }).await
     }

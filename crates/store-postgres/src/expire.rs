@@ -26,7 +26,7 @@ use prompt_ledger_store::rows::execution::maybe_event;
 const MOST: i64 = 500;
 
 /// Up to [`MOST`] executions that are running with an expired lease, or queued past `expire_at`; none while the server
-/// has been up for less than a lease. The condition `status <> 'succeeded'` repeats that of the partial index. The
+/// has been up for less than a lease. The conditions between repeat those of the partial index. The
 /// current time is a scalar subquery, so that the index can be used.
 pub(super) static LEFT_BEHIND: LazyLock<String> =
     LazyLock::new(|| numbered(include_str!("sql/left.sql"), LeftParameters::NAMES));

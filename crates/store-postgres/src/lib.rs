@@ -77,6 +77,8 @@ mod select;
 mod session;
 mod statement;
 mod timestamp;
+#[cfg(test)]
+mod walks;
 mod writability;
 
 pub use connect::{Postgres, PostgresOptions};

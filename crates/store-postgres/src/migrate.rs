@@ -20,9 +20,6 @@ const DIALECT: Dialect = Dialect {
     flag: |flag| if flag { "true" } else { "false" },
 };
 
-/// Number of the newest migration that this release knows.
-const NEWEST: i64 = 3;
-
 const HAS_LIST: &str = "SELECT to_regclass($1) IS NOT NULL";
 /// Whether the ledger's tables are found, and the schema that has them otherwise.
 const HAS_SCHEMA: &str = "SELECT to_regclass('schema_compatibility') IS NOT NULL, (SELECT n.nspname::text
@@ -126,7 +123,8 @@ pub(super) async fn check_fit(connection: &mut PgConnection, options: &PgConnect
         }
         (false, None) => None,
     };
-    migrations::check_fit(NEWEST, found)?;
+    let newest = known()?.last().map_or(0, |migration| migration.version);
+    migrations::check_fit(newest, found)?;
     match sqlx::query_scalar(MAY_WRITE).fetch_one(connection).await.map_err(failed)? {
         true => Ok(()),
         false => lacks("it may not read and write the table `executions`".to_owned()),
@@ -174,7 +172,7 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> 
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content"),
+        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content", 5 "filters"),
         &seed::statements(&DIALECT)?,
     ))
 }

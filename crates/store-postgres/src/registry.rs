@@ -17,15 +17,16 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, change_entry, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
     ChangeRequest, Changed, ImportPrompt, Imported, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
-    Registered, Registry, ResolvedVersion, Revisions,
+    Registered, Registry, ResolvedVersion, Revisions, Walked, rows_walked,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 use sqlx::postgres::PgRow;
 
 /// Prompts with names from `from` (inclusive), after `after` and below `below` (both exclusive), with their active
-/// versions. One row without a prompt where there are none, for the revision.
+/// versions: those that match the other filters, and the one at which the walk stopped. One row without a prompt where there
+/// are none, for the revision.
 static PROMPTS: LazyLock<String> = LazyLock::new(|| {
-    let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), " ", include_str!("sql/prompts.sql"));
+    let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), ", ", include_str!("sql/prompts.sql"));
     numbered(sql, PromptsParameters::NAMES)
 });
 
@@ -41,6 +42,7 @@ parameters! {
         tag = without_nul(&filter.tag),
         words = filter.words.iter().map(|word| without_nul(word)).collect::<Vec<_>>(),
         label = without_nul(&filter.label),
+        budget = count(rows_walked(limit)),
         most = count(limit),
     }
 }
@@ -124,18 +126,23 @@ impl Registry for Postgres {
         filter: &PromptFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<PromptWithActive>, i64)> {
+    ) -> Result<(Walked<PromptWithActive, String>, i64)> {
         let after = after.unwrap_or_default();
         let rows =
             error::list(&self.lists, || PromptsParameters::query(&PROMPTS, project, filter, after, limit)).await?;
         let revision = rows.first().map_or(Ok(0), project_revision)?;
-        let mut prompts = Vec::with_capacity(rows.len());
+        let (mut prompts, mut stopped) = (Vec::with_capacity(rows.len()), None);
         for row in rows {
-            if let Some(prompt) = maybe_prompt(&row)? {
+            let Some(prompt) = maybe_prompt(&row)? else { continue };
+            if row::value(&row, "stopped")? {
+                stopped = Some(prompt.name.clone());
+            }
+            if row::value(&row, "matches")? {
                 prompts.push(PromptWithActive { prompt, active: maybe_version(&row)?, revision });
             }
         }
-        Ok((prompts, revision))
+        let stopped = stopped.filter(|_| prompts.len() < limit);
+        Ok((Walked { rows: prompts, stopped }, revision))
     }
 
     async fn version(&self, project: ProjectId, name: &str, selector: &Selector) -> Result<ResolvedVersion> {

@@ -18,7 +18,7 @@ use super::{Sqlite, cancel, claim, finish, lease, now, read, record, row};
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{
     Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Finish,
-    Held, Holder, KeyHolder, Leases, NewExecution, QueueDepth, Recorded, Requeue,
+    Held, Holder, KeyHolder, Leases, ListPosition, NewExecution, QueueDepth, Recorded, Requeue, Walked,
 };
 
 static QUEUED: LazyLock<Script> = LazyLock::new(|| {
@@ -120,10 +120,10 @@ impl ExecutionReader for Sqlite {
         &self,
         project: ProjectId,
         filter: &ExecutionFilter,
-        before: Option<(Timestamp, ExecutionId)>,
+        before: Option<ListPosition>,
         limit: usize,
         texts: bool,
-    ) -> Result<Vec<Execution>> {
+    ) -> Result<Walked<Execution, ListPosition>> {
         let filter = filter.clone();
         let list = move |connection: &Connection| {
             list::list(connection, &SqlitePage { project, filter: &filter, before, limit, texts })

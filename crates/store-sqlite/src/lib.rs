@@ -13,7 +13,7 @@
 //! | `registry_write`, `put_prompt`, `change_prompt`, `register_code` | writes prompts and versions |
 //! | `models`, `access` | models and prices; projects and API keys |
 //! | `analytics`, `figures`, `tally` | usage figures, added up from rollups and executions |
-//! | `executions` | traits about executions, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list` |
+//! | `executions` | traits about executions, in `record`, `claim`, `finish`, `cancel`, `lease`, `read`, `list`, `list_walks` |
 //! | `processes` | what the processes tell of themselves |
 //! | `maintenance` | the operations of background jobs, in `expire`, `roll_up` |
 //! | `statement` | statements with named parameters, and how they run |
@@ -56,6 +56,7 @@ mod finish;
 mod import;
 mod lease;
 mod list;
+mod list_walks;
 mod maintenance;
 mod migrate;
 mod models;

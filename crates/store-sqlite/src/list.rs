@@ -1,91 +1,48 @@
-//! Lists of executions. Rows of an index that serves the whole filter are walked newest first, so that a list reads few
-//! rows more than it returns, however many there are. `INDEXED BY` fixes the choice, independent of statistics.
+//! Lists of executions. An index that serves a part of the filter is walked newest first, and the other conditions are
+//! tested: `walks` has the indexes and the choice among them. A call looks at about [`rows_walked`] executions; where these
+//! are spent before it has found enough, it says where it stopped.
 //!
-//! Ended executions are found by status: those of a project, of a project's environment, or of a prompt; those of a
-//! version, or of an environment of a prompt, by their numbers in `version_environments`. The others are found by status
-//! too; there are few of them, and version and environment are tested. Where there are several statuses or numbers, each
-//! is walked, and what was found bounds the next walk. A correlation id is walked whole: other conditions are tested.
+//! Where there are several walks, what one of them found bounds the next: in time by the last row of a full page, or by
+//! the place where it stopped.
 
 use std::cmp::Reverse;
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
-use prompt_ledger_domain::execution::{Execution, Status};
+use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
-use rusqlite::{Connection, ToSql};
+use rusqlite::Connection;
 
-use super::row;
+use super::list_walks::{self, ListWalk};
+use super::row::{self, at};
 use super::statement::{Script, parameters};
-use prompt_ledger_store::ExecutionFilter;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
 use prompt_ledger_store::rows::request::stored_metadata;
+use prompt_ledger_store::{ExecutionFilter, ListPosition, Walked, rows_walked};
 use prompt_ledger_store::{execution_select, text_columns, text_joins};
 
-/// Declares walks: the index of each, and the condition that it serves. A status is the only one of `:statuses`; the
-/// conditions of partial indexes are repeated, without which SQLite does not use them. The `+` in `sql/list.sql` keeps it
-/// from beginning at `:before_at` where `:latest` is earlier.
-macro_rules! walks {
-    ($($name:ident: $index:literal, $of:literal;)*) => {
-        $(static $name: LazyLock<Script> = LazyLock::new(|| walk($index, $of));)*
-
-        /// Each walk with the name of its index.
-        #[cfg(test)]
-        pub(super) fn walks() -> Vec<(&'static Script, &'static str)> {
-            vec![$((&*$name, $index)),*]
-        }
-    };
-}
-
-walks! {
-    OF_PROJECT: "executions_project", "x.project_id = :project_id";
-    OF_CORRELATION: "executions_correlation", "x.correlation_id = :correlation_id";
-    ENDED_OF_PROJECT: "executions_ended", "x.project_id = :project_id {ended}";
-    ENDED_OF_PROMPT: "executions_prompt", "x.prompt_id = :prompt {ended}";
-    ENDED_OF_ENVIRONMENT: "executions_environment",
-        "x.project_id = :project_id {ended} AND x.environment = :environment AND x.environment <> ''";
-    ENDED_OF_VERSION: "executions_version", "x.version_environment = :number {ended}";
-    LIVE_OF_PROJECT: "executions_live", "x.project_id = :project_id {live}";
-    LIVE_OF_PROMPT: "executions_live_prompt", "x.prompt_id = :prompt {live}";
-}
-
-/// Row id and key of the executions that the walk finds.
-fn walk(index: &str, of: &str) -> Script {
-    let sql = "SELECT x.rowid, x.created_at, x.id FROM executions x INDEXED BY {index} ".to_owned();
-    let sql = (sql + include_str!("sql/list.sql")).replace("{index}", index).replace("{walk}", of);
-    let sql = sql
-        .replace("{ended}", "AND x.status = :statuses ->> 0 AND x.completed_at IS NOT NULL")
-        .replace("{live}", "AND x.status = :statuses ->> 0 AND x.completed_at IS NULL");
-    Script::new(&sql, ListParameters::NAMES)
-}
-
-/// Those that have the first entry of the metadata, by the index of the entries.
-static OF_METADATA: LazyLock<Script> = LazyLock::new(|| {
-    let first =
-        "m.project_id = :project_id AND (m.key, m.value) = (SELECT key, value FROM json_each(:metadata) LIMIT 1)";
-    let sql = "SELECT x.rowid, x.created_at, x.id \
-               FROM execution_metadata m CROSS JOIN executions x ON x.id = m.execution_id ";
-    let sql = (sql.to_owned() + include_str!("sql/list.sql"))
-        .replace("{walk}", first)
-        .replace("x.created_at", "m.created_at");
-    let sql = sql.replace("x.id)", "m.execution_id)").replace("x.id DESC", "m.execution_id DESC");
-    Script::new(&sql, ListParameters::NAMES)
-});
+/// What each of several walks may look at, however little the others have left.
+const LEAST_WALKED: usize = 32;
 
 parameters! {
-    /// `statuses` is a JSON array; absent stands for all. `earliest` is in microseconds since 1970, inclusive. `number` is
-    /// the id in `version_environments`; absent where the walk does not begin there.
-    ListParameters(page: &SqlitePage<'_>, named: &Named, walk: &ListWalk<'_>, statuses: Option<&str>, earliest: i64) {
+    /// `statuses` is a JSON array; absent stands for all, and where a walk has its own. `earliest` is in microseconds since
+    /// 1970, inclusive. `status`, `its_mode` and `number` (the id in `version_environments`) are the walk's own; absent where
+    /// it does not begin there.
+    ListParameters(page: &SqlitePage<'_>, named: &Named, walk: &ListWalk, earliest: i64, budget: usize) {
         project_id = page.project.to_string(),
         earliest = earliest,
         latest = page.latest(),
         before_at = page.before_at(),
         before_id = page.before.map(|(_, id)| id.to_string()).unwrap_or_default(),
         environment = &page.filter.environment,
-        statuses = statuses,
+        statuses = named.statuses.as_deref().filter(|_| walk.status.is_none()),
         correlation_id = &page.filter.correlation_id,
         prompt = &named.prompt,
         version = &named.version,
+        status = walk.status.map(<&str>::from),
+        its_mode = walk.mode.map(<&str>::from),
         number = walk.number,
         narrows = page.narrows(),
         label = &page.filter.label,
@@ -94,20 +51,16 @@ parameters! {
         model_name = &page.filter.model_name,
         mode = page.filter.mode.map(<&str>::from),
         metadata = named.metadata.as_deref(),
-        most = count(page.limit),
+        unchecked = page.filter.unchecked_metadata(),
+        budget = count(budget),
     }
 }
 
-/// Numbers of the versions and environments that the filter matches, the newest first.
-static NUMBERS: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT id FROM version_environments WHERE prompt_id = :prompt \
-               AND (:version IS NULL OR version_id = :version) AND (:environment = '' OR environment = :environment) \
-               ORDER BY id DESC LIMIT :most";
-    Script::new(sql, &["prompt", "version", "environment", "most"])
-});
-
-/// Numbers that a list walks. Environments are free texts: where a version has been in more, its prompt is walked.
-const NUMBERS_WALKED: usize = 32;
+/// A walk of the executions `x` in `from`, those that `of` selects, in the order of the columns `at` and `id`.
+pub(super) fn walk(from: &str, of: &str, [at, id]: [&str; 2]) -> Script {
+    let sql = include_str!("sql/list.sql").replace("{from}", from).replace("{walk}", of);
+    Script::new(&sql.replace("{at}", at).replace("{id}", id), ListParameters::NAMES)
+}
 
 /// Executions by their places, a JSON array, without texts, and with.
 static AT: LazyLock<[Script; 2]> = LazyLock::new(|| {
@@ -134,13 +87,13 @@ parameters! {
 pub(super) struct SqlitePage<'a> {
     pub(super) project: ProjectId,
     pub(super) filter: &'a ExecutionFilter,
-    pub(super) before: Option<(Timestamp, ExecutionId)>,
+    pub(super) before: Option<ListPosition>,
     pub(super) limit: usize,
     pub(super) texts: bool,
 }
 
 impl SqlitePage<'_> {
-    /// Whether any filter is used that no walk begins with: else one check a row stands for all of these.
+    /// Whether any filter is used that few lists use: else one check a row stands for all of these.
     fn narrows(&self) -> bool {
         let ExecutionFilter { label, error_type, provider, model_name, mode, metadata, .. } = self.filter;
         let texts = [label, error_type, provider, model_name];
@@ -158,106 +111,104 @@ impl SqlitePage<'_> {
     }
 }
 
-/// Ids of the prompt and the version that the filter names, and its metadata.
+/// Ids of the prompt and the version that the filter names, and parts of it as JSON; absent for what it does not name.
 #[derive(Default)]
 pub(super) struct Named {
     pub(super) prompt: Option<String>,
     pub(super) version: Option<String>,
-    /// The entries of the filter as JSON; absent for none.
     pub(super) metadata: Option<String>,
+    pub(super) statuses: Option<String>,
 }
 
-pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Vec<Execution>> {
+pub(super) fn list(connection: &Connection, page: &SqlitePage<'_>) -> Result<Walked<Execution, ListPosition>> {
     let filter = page.filter;
     let named = named(connection, page.project, &filter.prompt_name, filter.version_number)?;
-    let Some(named) = named else { return Ok(Vec::new()) };
-    let named = Named { metadata: stored_metadata(&filter.metadata)?, ..named };
-    let mut found = Vec::new();
-    let mut earliest = filter.start_time.map_or(i64::MIN, |start| start.0);
-    for walk in walks_of(connection, filter, &named)? {
-        let words: Vec<_> = walk.statuses.iter().map(<&str>::from).collect();
-        let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
-        let parameters = ListParameters::values(page, &named, &walk, statuses.as_deref(), earliest);
-        found.extend(walk.script.rows(connection, parameters, |row| {
-            Ok(RowPlace { created_at: row::at(row, 1)?, id: row::at(row, 2)?, rowid: row::at(row, 0)? })
-        })?);
-        found.sort_unstable_by(|one, other| other.cmp(one));
-        found.truncate(page.limit);
-        if let Some(last) = found.last().filter(|_| found.len() == page.limit) {
-            earliest = last.created_at;
+    let Some(named) = named else { return Ok(Walked::whole(Vec::new())) };
+    let words: Vec<_> = filter.statuses.iter().map(<&str>::from).collect();
+    let statuses = if words.is_empty() { None } else { Some(row::to_json(&words)?) };
+    let named = Named { metadata: stored_metadata(&filter.metadata)?, statuses, ..named };
+    let mut found = FoundPlaces::default();
+    let budget = rows_walked(page.limit);
+    let mut left = budget;
+    let walks = list_walks::of(connection, filter, &named)?;
+    let live = |walk: &ListWalk| walk.status.is_some_and(|status| !status.is_terminal());
+    let ended = walks.iter().filter(|walk| !live(walk)).count();
+    for (walk, place) in walks.iter().zip(1..) {
+        if live(walk) {
+            found.walk(connection, page, &named, walk, budget)?;
+            continue;
         }
+        // Half of what is left, so that each of those to come has its share.
+        let share = if place == ended { left } else { left / 2 };
+        left = left.saturating_sub(found.walk(connection, page, &named, walk, share.max(LEAST_WALKED))?);
     }
-    let places: Vec<_> = found.iter().map(|place| place.rowid).collect();
-    read(connection, &places, page.texts)
+    let places: Vec<_> = found.places.iter().map(|place| place.rowid).collect();
+    let stopped = found.stopped.filter(|_| places.len() < page.limit).map(|place| place.position()).transpose()?;
+    Ok(Walked { rows: read(connection, &places, page.texts)?, stopped })
 }
 
 /// The order of lists, oldest first, and where the execution is stored.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct RowPlace {
     created_at: i64,
     id: String,
     rowid: i64,
 }
 
-/// A script, and what it looks for.
-struct ListWalk<'f> {
-    script: &'static LazyLock<Script>,
-    /// None for all.
-    statuses: &'f [Status],
-    /// In `version_environments`.
-    number: Option<i64>,
+impl RowPlace {
+    fn position(&self) -> Result<ListPosition> {
+        Ok((Timestamp(self.created_at), ExecutionId::parse("id", &self.id)?))
+    }
 }
 
-/// Every status, first the one that most executions have: what it leaves of the time span to the others is little.
-const SUCCEEDED_FIRST: &[Status] =
-    &[Status::Succeeded, Status::Failed, Status::Canceled, Status::Running, Status::Queued];
+/// What the walks so far found.
+#[derive(Default)]
+struct FoundPlaces {
+    /// The page's, newest first.
+    places: Vec<RowPlace>,
+    /// The newest row at which a walk stopped: what is older may be incomplete.
+    stopped: Option<RowPlace>,
+}
 
-/// The walks that together find what a list may show.
-fn walks_of<'f>(connection: &Connection, filter: &'f ExecutionFilter, named: &Named) -> Result<Vec<ListWalk<'f>>> {
-    let whole = |script| Ok(vec![ListWalk { script, statuses: &filter.statuses, number: None }]);
-    let in_environment = !filter.environment.is_empty();
-    if !filter.correlation_id.is_empty() {
-        return whole(&OF_CORRELATION);
+impl FoundPlaces {
+    /// Adds what a walk finds. Returns the number of rows that it looked at, at most `budget`.
+    fn walk(
+        &mut self,
+        connection: &Connection,
+        page: &SqlitePage<'_>,
+        named: &Named,
+        walk: &ListWalk,
+        budget: usize,
+    ) -> Result<usize> {
+        let full = self.places.last().filter(|_| self.places.len() == page.limit);
+        let bounds = [self.stopped.as_ref(), full].into_iter().flatten().map(|place| place.created_at);
+        let earliest = page.filter.start_time.map_or(i64::MIN, |start| start.0);
+        let earliest = bounds.max().map_or(earliest, |bound| bound.max(earliest));
+        let (mut seen, mut more, mut stopped) = (0, Vec::new(), None);
+        walk.script.each(connection, ListParameters::values(page, named, walk, earliest, budget), |row| {
+            seen += 1;
+            let place = RowPlace { rowid: at(row, 0)?, created_at: at(row, 1)?, id: at(row, 2)? };
+            if seen == budget {
+                stopped = Some(place.clone());
+            }
+            if at(row, 3)? {
+                more.push(place);
+            }
+            Ok(if more.len() == page.limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        self.stopped = self.stopped.take().max(stopped);
+        self.places.append(&mut more);
+        self.places.retain(|place| Some(place) >= self.stopped.as_ref());
+        self.places.sort_unstable_by(|one, other| other.cmp(one));
+        self.places.truncate(page.limit);
+        Ok(seen)
     }
-    if !filter.metadata.is_empty() {
-        return whole(&OF_METADATA);
-    }
-    if named.prompt.is_none() && !in_environment && filter.statuses.is_empty() {
-        return whole(&OF_PROJECT);
-    }
-    let mut numbers = vec![None];
-    let mut by_number = named.version.is_some() || named.prompt.is_some() && in_environment;
-    if by_number {
-        let most = count(NUMBERS_WALKED + 1);
-        let parameters: [&dyn ToSql; 4] = [&named.prompt, &named.version, &filter.environment, &most];
-        let found = NUMBERS.rows(connection, parameters, |row| row::at(row, 0).map(Some))?;
-        by_number = found.len() <= NUMBERS_WALKED;
-        if by_number {
-            numbers = found;
-        }
-    }
-    let (ended, live): (&LazyLock<_>, &LazyLock<_>) = match &named.prompt {
-        Some(_) if by_number => (&ENDED_OF_VERSION, &LIVE_OF_PROMPT),
-        Some(_) => (&ENDED_OF_PROMPT, &LIVE_OF_PROMPT),
-        None if in_environment => (&ENDED_OF_ENVIRONMENT, &LIVE_OF_PROJECT),
-        None => (&ENDED_OF_PROJECT, &LIVE_OF_PROJECT),
-    };
-    let mut walks = Vec::new();
-    for status in SUCCEEDED_FIRST.iter().filter(|status| filter.statuses.is_empty() || filter.statuses.contains(status))
-    {
-        let statuses = std::slice::from_ref(status);
-        match status.is_terminal() {
-            true => walks.extend(numbers.iter().map(|number| ListWalk { script: ended, statuses, number: *number })),
-            false => walks.push(ListWalk { script: live, statuses, number: None }),
-        }
-    }
-    Ok(walks)
 }
 
 /// The executions at these places, newest first.
 fn read(connection: &Connection, places: &[i64], with_texts: bool) -> Result<Vec<Execution>> {
     let places = row::to_json(&places)?;
-    let mut all = AT[usize::from(with_texts)].rows(connection, [&places as &dyn ToSql], |row| {
+    let mut all = AT[usize::from(with_texts)].rows(connection, [&places as &dyn rusqlite::ToSql], |row| {
         let texts = if with_texts { Some(texts(row)?) } else { None };
         Ok(Execution { texts, ..execution(row)? })
     })?;
@@ -276,13 +227,14 @@ pub(super) fn named(
         return Ok(Some(Named::default()));
     }
     let named = NAMED.row(connection, NamedParameters::values(project, prompt_name, version_number), |row| {
-        Ok(Named { prompt: row::maybe(row, "prompt_id")?, version: row::maybe(row, "version_id")?, metadata: None })
+        let (prompt, version) = (row::maybe(row, "prompt_id")?, row::maybe(row, "version_id")?);
+        Ok(Named { prompt, version, ..Named::default() })
     })?;
     Ok(named.filter(|named| version_number.is_none() || named.version.is_some()))
 }
 
 /// What reads the executions that the walks found.
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 5] {
-    [&OF_METADATA, &NAMED, &NUMBERS, &AT[0], &AT[1]]
+pub(super) fn scripts() -> [&'static Script; 3] {
+    [&NAMED, &AT[0], &AT[1]]
 }

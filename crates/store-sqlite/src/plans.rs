@@ -4,7 +4,8 @@ use rusqlite::Connection;
 
 use super::connection::DatabaseFile;
 use super::{
-    LOCK_WAIT, analytics, cancel, claim, executions, expire, finish, lease, list, migrate, read, record, roll_up,
+    LOCK_WAIT, analytics, cancel, claim, executions, expire, finish, lease, list, list_walks, migrate, read, record,
+    roll_up,
 };
 
 /// A connection to a new database, in a directory that is deleted with it.
@@ -26,7 +27,7 @@ fn plan(connection: &Connection, statement: &str) -> String {
 #[test]
 fn every_list_walks_its_index_newest_first() {
     let (_directory, connection) = database();
-    for (script, index) in list::walks() {
+    for (script, index) in list_walks::walks() {
         for statement in script.texts() {
             let plan = plan(&connection, statement);
             assert!(plan.starts_with(&format!("SEARCH x USING INDEX {index} (")), "{plan}");
@@ -55,6 +56,7 @@ fn no_statement_about_executions_scans_a_table() {
         &analytics::scripts(),
         &roll_up::scripts(),
         &list::scripts(),
+        &list_walks::scripts(),
     ];
     for statement in scripts.into_iter().flatten().flat_map(|script| script.texts()) {
         let plan = plan(&connection, statement);

@@ -1,6 +1,7 @@
 //! Reads of prompts and versions. A prompt, its version and the project's revision are read in one statement or
 //! transaction, so that the revision identifies the state exactly.
 
+use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
 use super::registry_write::SqliteRegistryWrite as _;
@@ -16,20 +17,20 @@ use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::prompt::{add_revision, change_entry, maybe_prompt, maybe_version, project_revision};
 use prompt_ledger_store::{
     ChangeRequest, Changed, ImportPrompt, Imported, PromptFilter, PromptWithActive, PutPrompt, PutResult, RegisterCode,
-    Registered, Registry, ResolvedVersion, Revisions,
+    Registered, Registry, ResolvedVersion, Revisions, Walked, rows_walked,
 };
 use prompt_ledger_store::{prompt_columns, version_columns};
 use rusqlite::{Connection, ToSql};
 
-/// Prompts of a range of names, with their active versions.
+/// Prompts of a range of names, with their active versions, and whether they match the other filters.
 static PROMPTS: LazyLock<Script> = LazyLock::new(|| {
-    let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), " ", include_str!("sql/prompts.sql"));
+    let sql = concat!("SELECT ", prompt_columns!(), ", ", version_columns!(), ", ", include_str!("sql/prompts.sql"));
     Script::new(sql, PromptsParameters::NAMES)
 });
 
 parameters! {
     /// Names begin at `first`, inclusive, and end at `beyond`, exclusive; `after` is the last name of the page before.
-    PromptsParameters(project: ProjectId, filter: &PromptFilter, words: &str, after: &str, limit: usize) {
+    PromptsParameters(project: ProjectId, filter: &PromptFilter, words: &str, after: &str, budget: usize) {
         project_id = project.to_string(),
         first = after.max(&filter.name_prefix),
         after = after,
@@ -40,7 +41,7 @@ parameters! {
         tag = &filter.tag,
         words = words,
         label = &filter.label,
-        most = count(limit),
+        budget = count(budget),
     }
 }
 
@@ -138,7 +139,7 @@ impl Registry for Sqlite {
         filter: &PromptFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<PromptWithActive>, i64)> {
+    ) -> Result<(Walked<PromptWithActive, String>, i64)> {
         let (filter, after) = (filter.clone(), after.unwrap_or_default().to_owned());
         self.lists.snapshot(move |connection| prompts(connection, project, &filter, &after, limit)).await
     }
@@ -213,14 +214,25 @@ fn prompts(
     filter: &PromptFilter,
     after: &str,
     limit: usize,
-) -> Result<(Vec<PromptWithActive>, i64)> {
+) -> Result<(Walked<PromptWithActive, String>, i64)> {
     let revision = revision_of(connection, project)?;
     let words = row::to_json(&filter.words)?;
-    let found = PROMPTS.rows(connection, PromptsParameters::values(project, filter, &words, after, limit), |row| {
-        let Some(prompt) = maybe_prompt(row)? else { return Ok(None) };
-        Ok(Some(PromptWithActive { prompt, active: maybe_version(row)?, revision }))
+    let budget = rows_walked(limit);
+    let (mut seen, mut rows, mut stopped) = (0, Vec::new(), None);
+    PROMPTS.each(connection, PromptsParameters::values(project, filter, &words, after, budget), |row| {
+        seen += 1;
+        if seen == budget {
+            stopped = Some(row::text(row, "name")?);
+        }
+        if row::value(row, "matches")?
+            && let Some(prompt) = maybe_prompt(row)?
+        {
+            rows.push(PromptWithActive { prompt, active: maybe_version(row)?, revision });
+        }
+        Ok(if rows.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
-    Ok((found.into_iter().flatten().collect(), revision))
+    let stopped = stopped.filter(|_| rows.len() < limit);
+    Ok((Walked { rows, stopped }, revision))
 }
 
 fn versions(

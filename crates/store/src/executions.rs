@@ -12,6 +12,8 @@ use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_domain::{Result, Timestamp};
 
+use crate::{Walked, rows};
+
 /// The highest `executions.needs` that a worker of this release can serve. A claim skips executions with a larger
 /// value, so that older workers leave alone what later releases add.
 pub const CAPABILITY: i16 = 1;
@@ -162,6 +164,9 @@ pub struct Canceling {
     pub event: Option<Event>,
 }
 
+/// A place in a list of executions: creation time and id. Lists run from the greatest to the least.
+pub type ListPosition = (Timestamp, ExecutionId);
+
 /// Filter of an execution list; all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExecutionFilter {
@@ -191,6 +196,16 @@ pub struct ExecutionFilter {
     pub mode: Option<ExecutionMode>,
     /// Entries that the metadata has; none for all.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl ExecutionFilter {
+    /// Number of the entries of `metadata` that a list has to compare: by its first one executions are found, unless they are
+    /// by their correlation id.
+    #[must_use]
+    pub fn unchecked_metadata(&self) -> i64 {
+        let found_by = usize::from(self.correlation_id.is_empty());
+        rows::count(self.metadata.len().saturating_sub(found_by))
+    }
 }
 
 /// Writes of executions. Every change of state writes the execution's next event (`sequence` 1, 2, 3, ... without gaps)
@@ -268,16 +283,16 @@ pub trait ExecutionReader: Send + Sync {
     /// missing.
     async fn whole(&self, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>>;
 
-    /// Up to `limit` executions, newest first, that precede `before` (creation time, id); without attempts, and without
-    /// texts unless `texts`.
+    /// Up to `limit` executions, newest first, that precede `before`; without attempts, and without texts unless `texts`.
+    /// Looks at about [`rows_walked`](crate::rows_walked) executions, whatever the filter.
     async fn list(
         &self,
         project: ProjectId,
         filter: &ExecutionFilter,
-        before: Option<(Timestamp, ExecutionId)>,
+        before: Option<ListPosition>,
         limit: usize,
         texts: bool,
-    ) -> Result<Vec<Execution>>;
+    ) -> Result<Walked<Execution, ListPosition>>;
 
     /// The queue's length, counted up to `most`, and the servers that add to it.
     async fn queued(&self, most: usize) -> Result<QueueDepth>;

@@ -28,6 +28,7 @@ pub mod rollup;
 pub mod rows;
 pub mod seed;
 mod transfer;
+mod walk;
 
 pub use access::{Access, ApiKey, NewApiKey, Project};
 pub use analytics::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
@@ -36,8 +37,8 @@ pub use prompt_ledger_domain::execution::Event;
 
 pub use executions::{
     CAPABILITY, Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader,
-    ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, NewExecution, QueueDepth, Recorded, Requeue,
-    needs,
+    ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, ListPosition, NewExecution, QueueDepth, Recorded,
+    Requeue, needs,
 };
 pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;
@@ -48,6 +49,7 @@ pub use registry::{
     ResolvedVersion, Revisions,
 };
 pub use transfer::{ImportPrompt, ImportVersion, Imported};
+pub use walk::{Walked, rows_walked};
 
 /// All traits together: what a database crate implements.
 #[async_trait::async_trait]

@@ -7,7 +7,7 @@ use prompt_ledger_domain::ids::{ProjectId, PromptId, VersionId};
 use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, Version, VersionStatus};
 use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
 
-use crate::{ImportPrompt, Imported, RegisterCode, Registered};
+use crate::{ImportPrompt, Imported, RegisterCode, Registered, Walked};
 
 /// A PutPrompt request whose fields were checked and whose template was parsed by the caller.
 #[derive(Clone, Debug)]
@@ -173,8 +173,8 @@ pub struct PromptFilter {
     pub include_archived: bool,
     /// One of its tags, matched exactly; empty for all.
     pub tag: String,
-    /// Words that its name or its description holds, in lower case; none for all. SQLite compares letters beyond ASCII as
-    /// they are.
+    /// Words that its name or its description holds; none for all. The letters A to Z match in either case, all others as
+    /// they are: what a database knows of other letters depends on how it was installed.
     pub words: Vec<String>,
     /// One of its own labels; empty for all.
     pub label: String,
@@ -215,14 +215,15 @@ pub trait Registry: Send + Sync {
     /// The prompt with this name, archived or not, and its active version.
     async fn prompt(&self, project: ProjectId, name: &str) -> Result<PromptWithActive>;
 
-    /// Up to `limit` prompts with names after `after`, in byte order of their names, and the project's revision.
+    /// Up to `limit` prompts with names after `after`, in byte order of their names, and the project's revision. Looks at
+    /// [`rows_walked`](crate::rows_walked) prompts, whatever the filter.
     async fn prompts(
         &self,
         project: ProjectId,
         filter: &PromptFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<PromptWithActive>, i64)>;
+    ) -> Result<(Walked<PromptWithActive, String>, i64)>;
 
     /// The version that the selector names, of a prompt archived or not. `Error::version_not_found` where there is
     /// none.

@@ -9,6 +9,7 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Error, Result, Timestamp, page};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_server::ExecutionService as Api;
+use prompt_ledger_store::{ListPosition, Walked};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
@@ -64,11 +65,13 @@ impl ExecutionApi {
         let fetch = async |after: Option<String>, limit| {
             let before = after.as_deref().map(|key| cursor(key).ok_or_else(page::foreign)).transpose()?;
             let found = self.service.list(caller, &filter, before, limit, full).await?;
-            let keys: Vec<_> = found.iter().map(|row| format!("{} {}", row.created_at.0, row.id)).collect();
-            Ok(self.converted(caller, found).await?.into_iter().zip(keys).collect())
+            let key = |(at, id): ListPosition| format!("{} {id}", at.0);
+            let keys: Vec<_> = found.rows.iter().map(|row| key((row.created_at, row.id))).collect();
+            let rows = self.converted(caller, found.rows).await?.into_iter().zip(keys).collect();
+            Ok(Walked { rows, stopped: found.stopped.map(key) })
         };
         let bytes = |(row, _): &(v1::Execution, String)| prost::Message::encoded_len(row);
-        let (rows, next_page_token) = asked.read(fetch, bytes, |(_, key)| key.clone()).await?;
+        let (rows, next_page_token) = asked.walk(fetch, bytes, |(_, key)| key.clone()).await?;
         Ok(v1::ListExecutionsResponse { executions: rows.into_iter().map(|(row, _)| row).collect(), next_page_token })
     }
 }
@@ -83,7 +86,7 @@ impl ExecutionApi {
 }
 
 /// The position in a list that a page token's key names, newest first; absent where the key is malformed.
-fn cursor(key: &str) -> Option<(Timestamp, ExecutionId)> {
+fn cursor(key: &str) -> Option<ListPosition> {
     let (at, id) = key.split_once(' ')?;
     Some((Timestamp(at.parse().ok()?), ExecutionId::parse("page_token", id).ok()?))
 }

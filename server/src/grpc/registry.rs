@@ -99,12 +99,12 @@ impl RegistryApi {
                 let version = found.active.map(|version| prompt::version(version, &found.prompt));
                 (prompt::prompt(found.prompt), version)
             };
-            Ok(found.into_iter().map(row).collect())
+            Ok(found.map(row))
         };
         let bytes = |(prompt, version): &(v1::Prompt, Option<v1::PromptVersion>)| {
             prompt.encoded_len() + version.as_ref().map_or(0, prost::Message::encoded_len)
         };
-        let (rows, next_page_token) = asked.read(fetch, bytes, |(prompt, _)| prompt.name.clone()).await?;
+        let (rows, next_page_token) = asked.walk(fetch, bytes, |(prompt, _)| prompt.name.clone()).await?;
         let (prompts, active): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let active_versions = active.into_iter().flatten().collect();
         Ok(v1::ListPromptsResponse {
@@ -167,9 +167,9 @@ impl RegistryApi {
     }
 }
 
-/// The words of a query, in lower case.
+/// The words of a query.
 fn words(query: &str) -> Vec<String> {
-    query.split_whitespace().map(str::to_lowercase).collect()
+    query.split_whitespace().map(str::to_owned).collect()
 }
 
 type BoxedMessages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

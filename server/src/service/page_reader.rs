@@ -2,6 +2,7 @@
 
 use prompt_ledger_domain::page::{self, PageScope};
 use prompt_ledger_domain::{Result, limits};
+use prompt_ledger_store::Walked;
 
 /// How many rows the first read of a page fetches, and any further read at most: their size is known only once they
 /// are read.
@@ -37,11 +38,29 @@ impl PageReader {
     where
         F: Future<Output = Result<Vec<T>>>,
     {
+        let walked = |after, limit| {
+            let found = fetch(after, limit);
+            async { found.await.map(Walked::whole) }
+        };
+        self.walk(walked, bytes, key).await
+    }
+
+    /// As [`PageReader::read`], of a list in which `fetch` may stop before it has found enough. The page ends there, maybe
+    /// without a row, and the next one goes on.
+    pub async fn walk<T, F>(
+        self,
+        mut fetch: impl FnMut(Option<String>, usize) -> F,
+        bytes: impl Fn(&T) -> usize,
+        key: impl Fn(&T) -> String,
+    ) -> Result<(Vec<T>, String)>
+    where
+        F: Future<Output = Result<Walked<T, String>>>,
+    {
         let (mut rows, mut held, mut chunk, mut after) = (Vec::new(), 0, FIRST_CHUNK, self.after);
         loop {
             // One more than fit, to know whether this is the last page.
             let wanted = chunk.min(self.size + 1 - rows.len());
-            let found = fetch(after, wanted).await?;
+            let Walked { rows: found, stopped } = fetch(after, wanted).await?;
             let ended = found.len() < wanted;
             after = rows.last().map(&key);
             for row in found {
@@ -53,7 +72,7 @@ impl PageReader {
                 rows.push(row);
             }
             if ended {
-                return Ok((rows, String::new()));
+                return Ok((rows, stopped.map(|key| self.scope.token(&key)).unwrap_or_default()));
             }
             // As many as should fit, by the mean size of the rows so far.
             let weight = (held / rows.len().max(1)).max(1);
@@ -105,5 +124,34 @@ mod tests {
             let more = expected < rows;
             assert_eq!(scope.key(&token).unwrap(), more.then(|| (expected - 1).to_string()));
         }
+    }
+
+    #[tokio::test]
+    async fn a_page_ends_where_a_walk_stopped_and_its_token_goes_on_from_there() {
+        // Of the numbers below 1,000 a walk finds those that `every` divides, and looks at 100 numbers.
+        let pages = async |size, every: usize| {
+            let (mut all, mut lengths, mut token) = (Vec::new(), Vec::new(), String::new());
+            loop {
+                let fetch = |after: Option<String>, limit: usize| async move {
+                    let start = after.map_or(0, |key| key.parse::<usize>().unwrap() + 1);
+                    let end = (start + 100).min(1_000);
+                    let rows: Vec<_> = (start..end).filter(|number| number % every == 0).take(limit).collect();
+                    let stopped = (rows.len() < limit && end < 1_000).then(|| (end - 1).to_string());
+                    Ok(Walked { rows, stopped })
+                };
+                let page = PageReader::new(&["list"], size, &token).unwrap();
+                let (read, next) = page.walk(fetch, |_| 1, ToString::to_string).await.unwrap();
+                lengths.push(read.len());
+                all.extend(read);
+                token = next;
+                if token.is_empty() {
+                    assert_eq!(all, (0..1_000).filter(|number| number % every == 0).collect::<Vec<_>>());
+                    return lengths;
+                }
+            }
+        };
+        assert_eq!(pages(50, 400).await, [1, 0, 0, 0, 1, 0, 0, 0, 1, 0]);
+        assert_eq!(pages(500, 1).await, [500, 500]);
+        assert_eq!(pages(3, 60).await.iter().sum::<usize>(), 17);
     }
 }

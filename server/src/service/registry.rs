@@ -21,7 +21,7 @@ use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
 use prompt_ledger_domain::spec::SpecSelector;
 use prompt_ledger_domain::{Reason, Result};
 use prompt_ledger_store::{
-    Analytics, ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, Registry, ResolvedVersion,
+    Analytics, ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, Registry, ResolvedVersion, Walked,
 };
 use prompt_ledger_template::content::ParsedTemplate;
 
@@ -134,14 +134,14 @@ impl RegistryService {
         Ok(Some(Arc::new(self.cpu.run(project, version.content.bytes(), parse).await??)))
     }
 
-    /// Up to `limit` prompts after `after`, and the project's revision.
+    /// As [`Registry::prompts`](prompt_ledger_store::Registry::prompts).
     pub async fn list(
         &self,
         project: ProjectId,
         filter: &PromptFilter,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<(Vec<PromptWithActive>, i64)> {
+    ) -> Result<(Walked<PromptWithActive, String>, i64)> {
         self.store.prompts(project, filter, after, limit).await
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use prompt_ledger_domain::execution::{Event, Execution, ExecutionTexts, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
-use prompt_ledger_store::{EventLog, ExecutionFilter};
+use prompt_ledger_store::{EventLog, ExecutionFilter, ListPosition, Walked};
 
 use super::feed::{FeedEvent, FeedSubscription, OVERLAP};
 use super::stream_limits::{StreamEnd, StreamSlot};
@@ -100,7 +100,7 @@ struct Backlog {
 #[derive(Clone, Copy)]
 enum BacklogStep {
     /// Unfinished ones, created before this row.
-    Unfinished(Option<(Timestamp, ExecutionId)>),
+    Unfinished(Option<ListPosition>),
     /// Those that changed from `start` on, up to `end`, in spans of this length.
     Changed { start: Timestamp, end: Timestamp, span: Duration },
 }
@@ -264,14 +264,11 @@ impl FeedRead {
     }
 
     /// A page of unfinished executions, and the next step.
-    async fn unfinished(
-        &self,
-        before: Option<(Timestamp, ExecutionId)>,
-    ) -> Result<(Vec<ExecutionId>, Option<BacklogStep>)> {
+    async fn unfinished(&self, before: Option<ListPosition>) -> Result<(Vec<ExecutionId>, Option<BacklogStep>)> {
         let statuses: Vec<_> =
             [Status::Queued, Status::Running].into_iter().filter(|status| self.filter.wants(*status)).collect();
         let page = match statuses.is_empty() {
-            true => Vec::new(),
+            true => Walked::whole(Vec::new()),
             false => {
                 let filter = ExecutionFilter {
                     prompt_name: self.filter.prompt_name.clone(),
@@ -283,15 +280,17 @@ impl FeedRead {
                 self.store.list(self.filter.project, &filter, before, EXECUTIONS_AT_ONCE, false).await?
             }
         };
-        let next = match (page.len() == EXECUTIONS_AT_ONCE, self.filter.since) {
-            (true, _) => page.last().map(|last| BacklogStep::Unfinished(Some((last.created_at, last.id)))),
-            (false, None) => None,
-            (false, Some(since)) => {
+        let full = page.rows.last().filter(|_| page.rows.len() == EXECUTIONS_AT_ONCE);
+        let on = page.stopped.or_else(|| full.map(|last| (last.created_at, last.id)));
+        let next = match (on, self.filter.since) {
+            (Some(on), _) => Some(BacklogStep::Unfinished(Some(on))),
+            (None, None) => None,
+            (None, Some(since)) => {
                 let end = self.store.clock().await?.after(OVERLAP);
                 Some(BacklogStep::Changed { start: since.before(OVERLAP), end, span: SPAN })
             }
         };
-        Ok((page.into_iter().map(|execution| execution.id).collect(), next))
+        Ok((page.rows.into_iter().map(|execution| execution.id).collect(), next))
     }
 
     /// The executions that changed within a span of time, and the next step.

@@ -225,7 +225,7 @@ async fn prompts_are_found_by_tag_words_and_label() {
     let ledger = three().await;
     let tagged = v1::PutPromptRequest {
         tags: Some(v1::Tags { values: vec!["mail".into()] }),
-        description: Some("Says Goodbye, politely".into()),
+        description: Some("Says Goodbye, politely, auf Grüße".into()),
         ..put("bye", "Bye")
     };
     written(&ledger, tagged).await;
@@ -243,6 +243,9 @@ async fn prompts_are_found_by_tag_words_and_label() {
         ("GOODBYE bye", vec!["bye"]),
         ("politely  goodbye", vec!["bye"]),
         ("goodbye greet", vec![]),
+        // Letters beyond A to Z match as they are.
+        ("gRÜße", vec![]),
+        ("gRüße", vec!["bye"]),
         ("e", vec!["bye", "greet"]),
     ] {
         assert_eq!(listed(v1::ListPromptsRequest { query: query.into(), ..none() }).await, found, "{query}");

@@ -134,6 +134,23 @@ async fn prompts_are_listed_by_name_and_filtered() {
 }
 
 #[tokio::test]
+async fn a_page_may_be_empty_and_its_token_goes_on() {
+    let ledger = ledger().start().await;
+    ledger.carry((0..1_000).map(|i| carried(&format!("p{i}"), "hello")).collect()).await;
+    let rare = v1::Tags { values: vec!["rare".into()] };
+    let last = v1::PutPromptRequest { tags: Some(rare), ..put("z", "hello") };
+    ledger.registry().put_prompt(last).await.unwrap();
+    let page = async |page_token: String| {
+        let request = v1::ListPromptsRequest { tag: "rare".into(), page_token, ..v1::ListPromptsRequest::default() };
+        let page = ledger.registry().list_prompts(request).await.unwrap().into_inner();
+        (page.prompts.into_iter().map(|prompt| prompt.name).collect::<Vec<_>>(), page.next_page_token)
+    };
+    let (first, on) = page(String::new()).await;
+    assert!(first.is_empty() && !on.is_empty());
+    assert_eq!(page(on).await, (vec!["z".to_owned()], String::new()));
+}
+
+#[tokio::test]
 async fn a_token_of_another_list_is_refused() {
     let ledger = ledger().start().await;
     ledger.active("greet", "one").await;

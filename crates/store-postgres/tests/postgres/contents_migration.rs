@@ -36,7 +36,7 @@ async fn contents_are_added_to_data_and_taken_away_again() {
     assert_eq!(fresh.count("SELECT compatible_from::int8 FROM schema_compatibility WHERE version = 4").await, 1);
     let store = open(url).await.unwrap();
     let project = store.project("default").await.unwrap().unwrap().id;
-    let executions = store.list(project, &Default::default(), None, 9, true).await.unwrap();
+    let executions = store.list(project, &Default::default(), None, 9, true).await.unwrap().rows;
     assert!(executions.len() == 2 && executions.iter().all(|execution| !execution.refused));
     let greet = store.prompt(project, "greet").await.unwrap().active.unwrap();
     assert_eq!((greet.content, &*greet.note), (VersionContent::text("Hi {{user.name}}"), ""));

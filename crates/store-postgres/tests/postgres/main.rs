@@ -4,6 +4,7 @@
 
 mod batches;
 mod contents_migration;
+mod filters_migration;
 mod outages;
 mod registry_locks;
 mod rolling_up;

@@ -154,7 +154,7 @@ async fn what_an_answer_tells_is_added_to_data_and_taken_away_again() {
     fresh.execute(copy.into()).await.unwrap();
     let store = open(url).await.unwrap();
     let project = store.project("default").await.unwrap().unwrap().id;
-    let executions = store.list(project, &Default::default(), None, 9, false).await.unwrap();
+    let executions = store.list(project, &Default::default(), None, 9, false).await.unwrap().rows;
     let read = store.get(project, executions[0].id).await.unwrap();
     assert_eq!((read.response_model.as_str(), read.retry_of), ("", None));
     assert_eq!(read.attempt_log.iter().map(|attempt| attempt.requests).collect::<Vec<_>>(), [1, 0]);

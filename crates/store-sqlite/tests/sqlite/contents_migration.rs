@@ -31,7 +31,7 @@ async fn contents_are_added_to_data_and_taken_away_again() {
     assert_eq!((file.count(columns).await, file.count(held).await), (4, 4));
     let file = file.reopened().await;
     let project = file.default_project().await;
-    let executions = file.store.list(project, &Default::default(), None, 9, true).await.unwrap();
+    let executions = file.store.list(project, &Default::default(), None, 9, true).await.unwrap().rows;
     assert!(executions.len() == 2 && executions.iter().all(|execution| !execution.refused));
     let greet = file.store.prompt(project, "greet").await.unwrap().active.unwrap();
     assert_eq!((greet.content, &*greet.note), (VersionContent::text("Hi {{user.name}}"), ""));

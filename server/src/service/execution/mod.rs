@@ -17,10 +17,10 @@ use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
-use prompt_ledger_domain::{Error, Result, Timestamp, limits};
+use prompt_ledger_domain::{Error, Result, limits};
 use prompt_ledger_engine::Runner;
 use prompt_ledger_queue::{Hint, Outbox};
-use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter};
+use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter, ListPosition, Walked};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -156,10 +156,10 @@ impl ExecutionService {
         &self,
         caller: &Caller,
         filter: &ExecutionFilter,
-        before: Option<(Timestamp, ExecutionId)>,
+        before: Option<ListPosition>,
         limit: usize,
         texts: bool,
-    ) -> Result<Vec<Execution>> {
+    ) -> Result<Walked<Execution, ListPosition>> {
         check_names(&filter.prompt_name, &filter.environment)?;
         if filter.version_number.is_some() && filter.prompt_name.is_empty() {
             return Err(Error::invalid("version_number", "needs prompt_name: versions are numbered per prompt"));

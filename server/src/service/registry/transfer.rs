@@ -69,7 +69,8 @@ impl RegistryService {
     pub async fn names_after(&self, project: ProjectId, after: Option<&str>) -> Result<Vec<String>> {
         let filter = PromptFilter { include_archived: true, ..PromptFilter::default() };
         let (found, _) = self.store.prompts(project, &filter, after, AT_ONCE).await?;
-        Ok(found.into_iter().map(|found| found.prompt.name).collect())
+        // Every prompt matches: the walk does not stop before it has found as many.
+        Ok(found.map(|found| found.prompt.name).rows)
     }
 
     /// A prompt as it is stored now, archived or not.

@@ -44,7 +44,8 @@ fn series(from: &str, of: &str) -> Script {
 }
 
 parameters! {
-    /// `scope` is the id of the prompt, empty for the whole project; in [`SERIES_OF_ALL`] the first name.
+    /// `scope` is the id of the prompt, empty for the whole project; in [`SERIES_OF_ALL`] the first name. `totals` selects the
+    /// project's totals instead of what they add up.
     UsageSeriesParameters(question: &SqliteUsageQuery<'_>, named: &Named, scope: &str) {
         project = question.project.to_string(),
         scope = scope,
@@ -53,6 +54,7 @@ parameters! {
         provider = &question.filter.provider,
         model = &question.filter.model,
         environment = &question.filter.environment,
+        totals = question.is_about_totals(),
     }
 }
 
@@ -103,6 +105,13 @@ struct SqliteUsageQuery<'a> {
 impl SqliteUsageQuery<'_> {
     fn by_prompt(&self) -> bool {
         self.split.prompt || self.split.version
+    }
+
+    /// Whether the project's totals have all that is asked for.
+    fn is_about_totals(&self) -> bool {
+        let UsageFilter { prompt_name, provider, model, environment, .. } = self.filter;
+        let narrows = [prompt_name, provider, model, environment].iter().any(|text| !text.is_empty());
+        !narrows && !self.by_prompt() && !self.split.model && !self.split.environment
     }
 
     /// Whether the answer is in the order of prompts, so that those after its last row need not be read.

@@ -103,7 +103,8 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content", 7 "filters"),
+        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content", 7 "filters",
+            8 "totals"),
         &seed::statements(&DIALECT)?,
     ))
 }

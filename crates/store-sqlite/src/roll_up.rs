@@ -184,7 +184,7 @@ struct Series {
     /// Empty for the whole project; `version` likewise.
     prompt: String,
     version: String,
-    /// Provider, model, environment, prompt mode, status.
+    /// Provider, model, environment, prompt mode, status. In a total the first three are empty.
     words: [String; 5],
 }
 
@@ -252,7 +252,8 @@ pub(super) fn late(connection: &Connection, ids: &[String]) -> Result<()> {
     write(connection, rollups)
 }
 
-/// Adds an execution to the rollups of its minute, hour and day: those of its version, and those of the project.
+/// Adds an execution to the rollups of its minute, hour and day: those of its version, those of the project, and the
+/// project's totals.
 fn add(rollups: &mut SeriesRollups, row: &Row<'_>) -> Result<ControlFlow<()>> {
     let (mut tally, latency) = tally::single(row, 8)?;
     if let Some(latency) = latency {
@@ -266,7 +267,10 @@ fn add(rollups: &mut SeriesRollups, row: &Row<'_>) -> Result<ControlFlow<()>> {
         words: [at(row, 3)?, at(row, 4)?, at(row, 5)?, at(row, 6)?, at(row, 7)?],
     };
     let of_project = Series { prompt: String::new(), version: String::new(), ..of_version.clone() };
-    for series in [of_version, of_project] {
+    let [.., mode, status] = of_version.words.clone();
+    let words = [String::new(), String::new(), String::new(), mode, status];
+    let in_total = Series { words, ..of_project.clone() };
+    for series in [of_version, of_project, in_total] {
         let starts = rollups.entry(series).or_default();
         for length in Bucket::VARIANTS {
             starts.entry((span(*length), floor(created, length.micros()))).or_default().add(&tally);
@@ -329,7 +333,7 @@ mod tests {
         connection.execute(FILL, (200, PROJECT)).unwrap();
         let moved = || {
             let sql = "SELECT coalesce(sum(executions), 0) FROM usage_rollups WHERE span = 1";
-            connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() / 2
+            connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() / 3
         };
         for (more, expected) in [(true, 64), (true, 128), (true, 192), (false, 200), (false, 200)] {
             assert_eq!(slice(&connection, PROJECT, Timestamp(1_000)).unwrap(), more);

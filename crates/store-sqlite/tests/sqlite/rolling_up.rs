@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
-use prompt_ledger_store::{Access, Maintenance, NewExecution, Registry, RollupPolicy, Split, UsageFilter};
+use prompt_ledger_domain::model::ModelRef;
+use prompt_ledger_domain::usage::Bucket;
+use prompt_ledger_store::{Access, Maintenance, NewExecution, Registry, RollupPolicy, Split, Store, UsageFilter};
+
+use prompt_ledger_store_sqlite::{migrate_down, migrate_up};
 
 use crate::store::File;
 use prompt_ledger_store_conformance::kit::{
@@ -43,7 +47,8 @@ async fn executions_told(file: &File, project: ProjectId) -> i64 {
 
 /// Number of executions in the rollups of a length in minutes, counted by version and by project.
 async fn rollups(file: &File, span: i64) -> i64 {
-    file.count(&format!("SELECT coalesce(sum(executions), 0) FROM usage_rollups WHERE span = {span}")).await
+    let of = "FROM usage_series s JOIN usage_rollups r ON r.series = s.id WHERE s.provider <> ''";
+    file.count(&format!("SELECT coalesce(sum(r.executions), 0) {of} AND r.span = {span}")).await
 }
 
 #[tokio::test]
@@ -59,6 +64,32 @@ async fn rollups_answer_without_the_executions() {
         assert_recounted(&found, &executions, &UsageFilter::default(), split);
     }
     assert_eq!([rollups(&file, 1).await, rollups(&file, 60).await, rollups(&file, 1_440).await], [10, 10, 10]);
+}
+
+#[tokio::test]
+async fn totals_are_added_to_data_and_taken_away_again() {
+    let file = File::fresh().await;
+    let first = an_execution(&file).await;
+    ran(&file, &first, 5, hour(3), HOUR / 2).await;
+    let other = ModelRef { provider: "openai".into(), model_name: "o3".into() };
+    let second = NewExecution { model: other, environment: "prod".into(), ..first.clone() };
+    ran(&file, &second, 5, hour(3), HOUR / 3).await;
+    let executions = all(&file, first.project_id).await;
+    file.roll_up_until(Timestamp(hour(0)), 1_000).await;
+    let totals = "SELECT count(*) FROM usage_series s JOIN usage_rollups r ON r.series = s.id WHERE s.provider = ''";
+    let held = file.count(totals).await;
+    file.store.close().await;
+    migrate_down(&file.path, 7).await.unwrap();
+    assert_eq!(file.count(totals).await, 0);
+    migrate_up(&file.path).await.unwrap();
+    assert!(held > 0);
+    assert_eq!(file.count(totals).await, held);
+    let file = file.reopened().await;
+    file.execute("DELETE FROM executions".into()).await.unwrap();
+    for split in [Split::default(), Split { bucket: Some(Bucket::Hour), status: true, ..Split::default() }] {
+        let found = figures(&file, first.project_id, &UsageFilter::default(), split, 9).await;
+        assert_recounted(&found, &executions, &UsageFilter::default(), split);
+    }
 }
 
 #[tokio::test]

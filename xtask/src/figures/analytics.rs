@@ -1,5 +1,5 @@
-//! Usage figures over a million executions beside the same figures computed from the executions themselves, and what
-//! rollups cost the write path; in SQLite figures and lists.
+//! Usage figures and lists over a million executions, figures beside the same ones computed from the executions themselves,
+//! and what rollups cost the write path.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -13,6 +13,7 @@ use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 
 use super::growth;
+use super::lists::lists;
 use super::load::{Times, closed_loop, median};
 use super::production::{drained, family_seconds};
 use super::registering::registering;
@@ -37,19 +38,19 @@ const OVERVIEW: &str = include_str!("../../../crates/store-postgres/benches/usag
 const BY_HOUR: &str = include_str!("../../../crates/store-postgres/benches/usage_by_hour.sql");
 const BY_MODEL: &str = include_str!("../../../crates/store-postgres/benches/usage_by_model.sql");
 
-pub(super) async fn run() -> CommandOutcome {
-    measure().await.map_err(|error| error.to_string())?;
+pub(super) async fn run(executions: i64) -> CommandOutcome {
+    measure(executions).await.map_err(|error| error.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn measure() -> Result<(), FigureError> {
+async fn measure(executions: i64) -> Result<(), FigureError> {
     install::services().map_err(|error| error.to_string())?;
     install::sqlite().map_err(|error| error.to_string())?;
     let binaries = release_binaries(&["prompt-ledger-server", "prompt-ledger-worker"])?;
-    growth::embedded(&binaries).await?;
+    growth::embedded(&binaries, executions).await?;
     let (postgres, redis) = tokio::join!(Postgres::start(), Redis::start());
     registering(&binaries, &postgres, &redis).await?;
-    questions(&binaries, &postgres, &redis).await?;
+    questions(&binaries, &postgres, &redis, executions).await?;
     write_path(&binaries, &postgres, &redis).await
 }
 
@@ -58,47 +59,51 @@ fn asked(database: &Database, statement: &str) -> Vec<String> {
     services::sql(database.url(), statement).trim().split('|').map(str::to_owned).collect()
 }
 
-/// The million executions, queried through gRPC and directly.
-async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis) -> Result<(), FigureError> {
+/// The executions, queried through gRPC and directly.
+async fn questions(binaries: &Path, postgres: &Postgres, redis: &Redis, executions: i64) -> Result<(), FigureError> {
     let database = services::database_on(&postgres.url());
     let builder = configured(binaries.join("prompt-ledger"), &database, redis).serving();
     migrated(&builder)?;
-    eprintln!("filling the database with a million executions");
-    services::sql(database.url(), FILL);
+    eprintln!("filling the database with {executions} executions");
+    services::sql(database.url(), &FILL.replace("{executions}", &executions.to_string()));
     let server = builder.start().await;
     let began = Instant::now();
     while asked(&database, FOLDED).first().is_none_or(|folded| folded != "t") {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    println!("a million executions, added up   {:8.1} s", began.elapsed().as_secs_f64());
+    println!("Postgres: all, added up          {:8.1} s", began.elapsed().as_secs_f64());
     let client = AnalyticsServiceClient::new(server.connection());
-    let overview = timed(|| overview(client.clone())).await?;
+    let overview = timed(|| overview(client.clone(), executions)).await?;
     told("GetPromptAnalytics", &overview, raw(&database, OVERVIEW)?);
     let hours = v1::QueryUsageRequest { bucket: v1::TimeBucket::Hour.into(), page_size: 500, ..Default::default() };
-    let by_hour = timed(|| usage(client.clone(), hours.clone())).await?;
+    let by_hour = timed(|| usage(client.clone(), hours.clone(), executions)).await?;
     told("QueryUsage by hour", &by_hour, raw(&database, BY_HOUR)?);
     let models = v1::QueryUsageRequest { group_by: vec![v1::UsageDimension::Model.into()], ..Default::default() };
-    let by_model = timed(|| usage(client.clone(), models.clone())).await?;
+    let by_model = timed(|| usage(client.clone(), models.clone(), executions)).await?;
     told("QueryUsage by model", &by_model, raw(&database, BY_MODEL)?);
-    Ok(())
+    lists("Postgres", &server).await
 }
 
-pub(super) async fn overview(mut client: AnalyticsServiceClient<Connection>) -> Result<(), FigureError> {
+pub(super) async fn overview(
+    mut client: AnalyticsServiceClient<Connection>,
+    executions: i64,
+) -> Result<(), FigureError> {
     let told = client.get_prompt_analytics(v1::GetPromptAnalyticsRequest::default()).await?.into_inner();
-    match told.summary.is_some_and(|summary| summary.total_executions == 1_000_000) {
+    match told.summary.is_some_and(|summary| summary.total_executions == executions) {
         true => Ok(()),
-        false => Err("not a million executions".into()),
+        false => Err("these are not all executions".into()),
     }
 }
 
 pub(super) async fn usage(
     mut client: AnalyticsServiceClient<Connection>,
     request: v1::QueryUsageRequest,
+    executions: i64,
 ) -> Result<(), FigureError> {
     let told = client.query_usage(request).await?.into_inner();
-    match told.rows.iter().map(|row| row.execution_count).sum::<i64>() == 1_000_000 {
+    match told.rows.iter().map(|row| row.execution_count).sum::<i64>() == executions {
         true => Ok(()),
-        false => Err("not a million executions".into()),
+        false => Err("these are not all executions".into()),
     }
 }
 

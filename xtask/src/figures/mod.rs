@@ -13,6 +13,7 @@ mod disk;
 mod echo;
 mod frontier;
 mod growth;
+mod lists;
 mod load;
 mod machine;
 mod main_job;
@@ -45,9 +46,13 @@ enum Which {
     Compare,
     /// Production: submits beside pgbench, executions through Redis and RabbitMQ, what they cost
     Production,
-    /// Analytics: figures over a million executions beside the raw GROUP BY, and what they cost the write path; figures and
-    /// lists of a million in SQLite
-    Analytics,
+    /// Analytics: figures over a million executions of a thousand prompts beside the raw GROUP BY, and what they cost the
+    /// write path; lists by each filter
+    Analytics {
+        /// Another number of executions
+        #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(i64).range(1_000..))]
+        executions: i64,
+    },
     /// Streams: what watching adds, what watchers cost, what a stalled one does
     Streams,
     /// Rendering: the costliest templates and variables that a caller can send
@@ -69,7 +74,7 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
         Which::MainJob => runtime.block_on(main_job::run()),
         Which::Compare => runtime.block_on(compare::run()),
         Which::Production => runtime.block_on(production::run()),
-        Which::Analytics => runtime.block_on(analytics::run()),
+        Which::Analytics { executions } => runtime.block_on(analytics::run(executions)),
         Which::Streams => runtime.block_on(streams::run()),
         Which::Rendering => rendering::run(),
         Which::EchoServer { bytes } => runtime.block_on(echo::serve(bytes)),

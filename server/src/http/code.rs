@@ -19,7 +19,11 @@ pub(super) async fn register(api: Api, call: Call, body: RegisterCodeBody) -> Re
 }
 
 pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
-    execute_in(&api, &call, body).await.map_err(executions::in_body)
+    let names = match body.model_name.is_some() && body.model.is_none() {
+        true => NAMES,
+        false => &NAMES[..1],
+    };
+    execute_in(&api, &call, body).await.map_err(|error| executions::in_body(error).renamed(names))
 }
 
 async fn execute_in(api: &Api, call: &Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
@@ -43,5 +47,13 @@ async fn execute_in(api: &Api, call: &Call, body: ExecuteBody) -> Result<Reply<E
         ExecuteModeWord::Stream => streams::run(api, call, spec, Mode::Tracking).await.map(Reply::stream),
     }
 }
+
+/// The names that the fields of the contract have in a body: the version's, and those of a model that has only its name.
+const NAMES: &[(&str, &str)] = &[
+    ("version_number", "version"),
+    ("model.provider", "model_name"),
+    ("model.model_name", "model_name"),
+    ("model", "model_name"),
+];
 
 const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";

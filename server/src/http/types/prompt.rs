@@ -101,6 +101,11 @@ pub(crate) struct VersionJson {
     execution_count: Option<i64>,
 }
 
+/// Versions of a prompt, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = VersionList)]
+pub(crate) struct VersionListJson(pub(crate) Vec<VersionJson>);
+
 /// A variable that a template names.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = TemplateVariable)]

@@ -19,10 +19,7 @@ pub(super) async fn register(api: Api, call: Call, body: RegisterCodeBody) -> Re
 }
 
 pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
-    let names = match body.model_name.is_some() && body.model.is_none() {
-        true => NAMES,
-        false => &NAMES[..1],
-    };
+    let names = if body.model_name.is_some() && body.model.is_none() { BY_NAME } else { &[] };
     execute_in(&api, &call, body).await.map_err(|error| executions::in_body(error).renamed(names))
 }
 
@@ -48,12 +45,8 @@ async fn execute_in(api: &Api, call: &Call, body: ExecuteBody) -> Result<Reply<E
     }
 }
 
-/// The names that the fields of the contract have in a body: the version's, and those of a model that has only its name.
-const NAMES: &[(&str, &str)] = &[
-    ("version_number", "version"),
-    ("model.provider", "model_name"),
-    ("model.model_name", "model_name"),
-    ("model", "model_name"),
-];
+/// A model that is sent by its name alone, as errors about it are named.
+const BY_NAME: &[(&str, &str)] =
+    &[("model.provider", "model_name"), ("model.model_name", "model_name"), ("model", "model_name")];
 
 const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";

@@ -30,7 +30,7 @@ pub(super) fn check(json: &[u8], bounds: &[Bound]) -> Result<()> {
     };
     let mut json = serde_json::Deserializer::from_slice(json);
     // What cannot be read is said, with its place, by who decodes it.
-    let _ = Part { scan: &mut scan, of: Of::Field }.deserialize(&mut json);
+    let _ = BodyPart { scan: &mut scan, of: Of::Field }.deserialize(&mut json);
     scan.wrong.map_or(Ok(()), Err)
 }
 
@@ -148,12 +148,12 @@ impl Scan<'_> {
 }
 
 /// A value that is visited and not kept.
-struct Part<'s, 'a> {
+struct BodyPart<'s, 'a> {
     scan: &'s mut Scan<'a>,
     of: Of,
 }
 
-impl<'de> DeserializeSeed<'de> for Part<'_, '_> {
+impl<'de> DeserializeSeed<'de> for BodyPart<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -161,7 +161,7 @@ impl<'de> DeserializeSeed<'de> for Part<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Part<'_, '_> {
+impl<'de> Visitor<'de> for BodyPart<'_, '_> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -198,7 +198,7 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
         let entry = if matches!(of, Of::Field) { Of::Entry } else { of };
         for entries in 0.. {
             scan.place.push_str(&format!("[{entries}]"));
-            if list.next_element_seed(Part { scan: &mut *scan, of: entry })?.is_none() {
+            if list.next_element_seed(BodyPart { scan: &mut *scan, of: entry })?.is_none() {
                 break;
             }
             scan.place.truncate(place);
@@ -214,7 +214,7 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
         // Of an entry of a list the fields are not entries.
         let bound = scan.bound().filter(|_| !matches!(of, Of::Entry));
         let (names, place, mut seen) = (scan.names.len(), scan.place.len(), HashSet::new());
-        while let Some(key) = object.next_key_seed(Key)? {
+        while let Some(key) = object.next_key_seed(BodyKey)? {
             for path in [&mut scan.names, &mut scan.place] {
                 path.push_str(if path.is_empty() { "" } else { "." });
                 path.push_str(&key);
@@ -223,7 +223,7 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
                 return Err(scan.refuse("is sent twice; send it once".to_owned()));
             }
             let value = if matches!(of, Of::Field | Of::Entry) { scan.named() } else { of };
-            object.next_value_seed(Part { scan: &mut *scan, of: value })?;
+            object.next_value_seed(BodyPart { scan: &mut *scan, of: value })?;
             scan.names.truncate(names);
             scan.place.truncate(place);
             scan.count(of, bound, seen.len())?;
@@ -232,9 +232,9 @@ impl<'de> Visitor<'de> for Part<'_, '_> {
     }
 }
 
-struct Key;
+struct BodyKey;
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for BodyKey {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -242,7 +242,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl<'de> Visitor<'de> for Key {
+impl<'de> Visitor<'de> for BodyKey {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

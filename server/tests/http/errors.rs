@@ -265,7 +265,6 @@ async fn an_error_has_the_names_that_json_has() {
         ("POST", run, json!({"prompt_name": "greet", "tool_choice": {"mode": "required"}}), "tool_choice"),
         ("POST", run, json!({"prompt_name": "greet", "params": {"temperature": -1}}), "params.temperature"),
         ("PATCH", "/v1/prompts/greet", json!({}), "body"),
-        ("POST", "/v1/prompts/carried/execute", json!({"version": 0}), "version"),
         ("POST", "/v1/prompts/carried/execute", json!({"model_name": ""}), "model_name"),
         ("PUT", "/v1/prompts/greet/versions/2/status", json!({"status": "active"}), "status"),
     ] {

@@ -20,32 +20,23 @@ impl Rest {
     }
 
     /// A call with these headers. What was accepted must be a request of the description; every answer must be one.
-    #[track_caller]
-    pub(crate) fn send<'a>(
-        &'a mut self,
-        method: Method,
-        path: &'a str,
-        headers: &'a [(&'a str, &'a str)],
-        body: Value,
-    ) -> impl Future<Output = Answer> + 'a {
-        async move {
-            let sent = if body.is_null() { String::new() } else { body.to_string() };
-            let answer = self.client.send(method.clone(), path, headers, sent).await;
-            let at = format!("{method} {path} {body}");
-            let call = self.operation(&method, path);
-            let status = answer.status;
-            if status.is_success() && !body.is_null() {
-                self.check(&call["requestBody"]["content"]["application/json"]["schema"], &body, &at);
-            }
-            if status == 304 {
-                assert!(answer.body.is_empty(), "{at}");
-                return answer;
-            }
-            let of = [status.as_str(), "default"].into_iter().find(|of| !call["responses"][*of].is_null());
-            let schema = &call["responses"][of.unwrap()]["content"]["application/json"]["schema"];
-            self.check(schema, &answer.json(), &format!("{at}: {status}"));
-            answer
+    pub(crate) async fn send(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let sent = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.client.send(method.clone(), path, headers, sent).await;
+        let at = format!("{method} {path} {body}");
+        let call = self.operation(&method, path);
+        let status = answer.status;
+        if status.is_success() && !body.is_null() {
+            self.check(&call["requestBody"]["content"]["application/json"]["schema"], &body, &at);
         }
+        if status == 304 {
+            assert!(answer.body.is_empty(), "{at}");
+            return answer;
+        }
+        let of = [status.as_str(), "default"].into_iter().find(|of| !call["responses"][*of].is_null());
+        let schema = &call["responses"][of.unwrap()]["content"]["application/json"]["schema"];
+        self.check(schema, &answer.json(), &format!("{at}: {status}"));
+        answer
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Value {

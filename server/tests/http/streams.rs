@@ -33,7 +33,7 @@ impl Events {
     #[track_caller]
     fn of(response: Response<Incoming>) -> Self {
         assert_eq!(
-            (response.status().as_u16(), &*response.headers()["content-type"].to_str().unwrap()),
+            (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
             (200, "text/event-stream")
         );
         assert_eq!(response.headers()["cache-control"], "private, no-cache");

@@ -106,7 +106,7 @@ pub fn set_status(prompt: &Prompt, version: &Version, wanted: VersionStatus) -> 
         (_, VersionStatus::Deprecated) if current => Err(Error::version_in_use(name, number)),
         (VersionStatus::Draft, VersionStatus::Active) => Err(Error::invalid(
             "status",
-            format!("version {number} of `{name}` is a draft; SetActiveVersion activates it"),
+            format!("version {number} of `{name}` is a draft; make it the active version instead"),
         )),
         (VersionStatus::Active | VersionStatus::Deprecated, VersionStatus::Draft) => Err(Error::invalid(
             "status",

@@ -118,12 +118,6 @@ macro_rules! conformance {
             every_filter_and_every_two_find_the_right_prompts
             a_list_of_prompts_that_finds_little_says_where_it_stopped
         );
-        $crate::scenarios!($backend: filters
-            every_filter_and_every_two_find_the_right_executions
-            a_list_that_finds_little_says_where_it_stopped
-            every_filter_and_every_two_find_the_right_prompts
-            a_list_of_prompts_that_finds_little_says_where_it_stopped
-        );
         $crate::scenarios!($backend: migrating
             a_prompt_moves_there_and_back_with_its_versions
             what_was_executed_keeps_the_mode_that_it_was_made_in

@@ -130,9 +130,23 @@ impl ShownError {
 /// The name of a field as the door has it: over gRPC within `spec` where the error is about one; a body of HTTP is the
 /// spec itself. A variable is named as where it is missing, `variables.NAME`, whatever the request.
 fn named<'a>(parts: &ErrorParts, door: Door, field: &'a str) -> Cow<'a, str> {
-    match (parts.of_spec && !field.starts_with("variables."), door) {
-        (true, Door::Grpc) => Cow::Owned(format!("spec.{field}")),
-        _ => Cow::Borrowed(field),
+    let is_variable = field.starts_with("variables.");
+    match door {
+        Door::Grpc if parts.of_spec && !is_variable => Cow::Owned(format!("spec.{field}")),
+        Door::Http if !is_variable => in_json(field),
+        Door::Grpc | Door::Http => Cow::Borrowed(field),
+    }
+}
+
+/// A field of the contract as JSON has it: a body is the spec itself, and schemas are objects. What follows the field's name
+/// stays.
+fn in_json(field: &str) -> Cow<'_, str> {
+    let (name, rest) = field.split_at(field.find(": ").unwrap_or(field.len()));
+    let own = name.strip_prefix("spec.").unwrap_or(name);
+    let renamed = [("parameters_json", "parameters"), ("schema_json", "schema")];
+    match renamed.iter().find_map(|(of, json)| Some(format!("{}{json}{rest}", own.strip_suffix(of)?))) {
+        Some(renamed) => Cow::Owned(renamed),
+        None => Cow::Borrowed(&field[name.len() - own.len()..]),
     }
 }
 
@@ -182,7 +196,7 @@ fn error_id(cause: &str) -> String {
 /// TOO_LARGE for a request of more bytes than its call takes.
 #[must_use]
 pub fn too_large(bytes: usize, most: usize) -> Error {
-    let message = format!("the request is {bytes} bytes; this method takes at most {most}: send less at once");
+    let message = format!("the request is {bytes} bytes; this call takes at most {most}: send less at once");
     Error::new(Reason::TooLarge, message)
 }
 

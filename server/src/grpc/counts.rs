@@ -9,7 +9,7 @@ use super::status::undecodable;
 
 /// In a request of at most so many bytes, entries are few enough to be decoded before they are counted. The service
 /// counts them, after it has checked the prompt's mode, whose error takes precedence.
-const UNCOUNTED_BYTES: usize = 64 * 1024;
+pub(crate) const UNCOUNTED_BYTES: usize = 64 * 1024;
 
 /// What a value of a struct takes in memory once it is decoded, beside its text, and what an object or a list takes,
 /// in bytes.

@@ -193,6 +193,15 @@ pub(crate) fn of(path: &str) -> RequestLimits {
     RequestLimits { bytes, counts }
 }
 
+/// The limits of the RPC that an operation of the HTTP front is, whose name begins with the RPC's.
+pub(crate) fn of_operation(operation: &str) -> RequestLimits {
+    let is_it = |rpc: &str| {
+        let method = rpc.rsplit('/').next().unwrap_or_default();
+        operation.get(..method.len()).is_some_and(|start| start.eq_ignore_ascii_case(method))
+    };
+    of(LARGE.iter().find(|(rpc, _)| is_it(rpc)).map_or("", |(rpc, _)| rpc))
+}
+
 pub(super) fn is_health(path: &str) -> bool {
     path.starts_with("/grpc.health.v1.Health/")
 }

@@ -8,14 +8,16 @@ use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
-use prompt_ledger_domain::{Error, Result, limits, text};
+use prompt_ledger_domain::{Error, Result, text};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{HttpError, respond};
+use super::scan;
 use crate::front::answers::{Told, Turn};
 use crate::front::arriving::peer;
 use crate::grpc::inline_call::InlineCall;
+use crate::grpc::request_limits::RequestLimits;
 use crate::grpc::{counts, request_limits};
 use crate::service::Caller;
 
@@ -23,7 +25,9 @@ use crate::service::Caller;
 const SHOWN_BYTES: usize = 64;
 /// The longest text of the JSON library in an error, in bytes: it may repeat what was sent.
 const MISREAD_BYTES: usize = 256;
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// What a byte of a text takes at most in JSON, in bytes: `\u0001`.
+const ESCAPED_BYTES: usize = 6;
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A call: everything of its request but query and body.
 pub(crate) struct HttpCall {
@@ -43,7 +47,11 @@ impl HttpCall {
         let (mut parts, body) = request.into_parts();
         let named = RawPathParams::from_request_parts(&mut parts, &()).await;
         let named = named.map_err(|_| Error::invalid("path", "is not UTF-8 once its percent signs are decoded"))?;
-        let path = named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let path: Vec<_> = named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        // A client whose variable is unset means no other resource.
+        if let Some((name, _)) = path.iter().find(|(_, value)| value.is_empty()) {
+            return Err(Error::invalid(name.clone(), "is empty in the path; send it between its slashes"));
+        }
         let past = || Error::internal("a call came in past the gate");
         let call = Self {
             caller: parts.extensions.get::<Arc<Caller>>().cloned().ok_or_else(past)?,
@@ -65,9 +73,14 @@ impl HttpCall {
         self.path.iter().find(|(of, _)| of == name).map(|(_, value)| value.clone()).unwrap_or_default()
     }
 
-    /// The name of the prompt.
+    /// The name of the prompt; empty where the path has none.
     pub(crate) fn name(&self) -> String {
         self.part("name")
+    }
+
+    /// The last part of a path that has no parameters.
+    pub(crate) fn last_part(&self) -> String {
+        self.uri.path().rsplit('/').next().unwrap_or_default().to_owned()
     }
 
     /// The number of the version; INVALID_FIELD where it is none.
@@ -124,8 +137,16 @@ impl HttpCall {
         Ok(sent.split(',').any(|one| matches(one.trim())))
     }
 
-    /// The idempotency key, from the header or the body; INVALID_FIELD where they differ.
+    /// The idempotency key, from the header or the body; INVALID_FIELD where they differ, or where one is sent and empty: who
+    /// sends it wants to be safe, and without a key a repeat pays twice.
     pub(crate) fn idempotency_key(&self, body: Option<String>) -> Result<Option<String>> {
+        let empty = |name: &'static str| Error::invalid(name, "is empty; send a key, or leave it out");
+        if self.header(&IDEMPOTENCY_KEY)?.is_some_and(str::is_empty) {
+            return Err(empty("idempotency-key"));
+        }
+        if body.as_ref().is_some_and(|body| body.trim().is_empty()) {
+            return Err(empty("idempotency_key"));
+        }
         match (self.header(&IDEMPOTENCY_KEY)?, body) {
             (Some(header), Some(body)) if header != body => {
                 let problem = "differs from the header `Idempotency-Key`; send one of them";
@@ -164,8 +185,12 @@ pub(super) fn misread(path: &str, said: &str) -> Error {
 }
 
 /// The body as JSON. No body is an empty object.
-pub(super) async fn body<B: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<B, HttpError> {
-    let bytes = to_bytes(body, limits::REQUEST_BYTES).await;
+pub(super) async fn body<B: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &RequestLimits,
+) -> Result<B, HttpError> {
+    let bytes = to_bytes(body, prompt_ledger_domain::limits::REQUEST_BYTES).await;
     let bytes = bytes.map_err(|_| Error::invalid("body", "ends before it is whole"))?;
     let kind = headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
     if !bytes.is_empty() && !kind.is_none_or(is_json) {
@@ -178,6 +203,11 @@ pub(super) async fn body<B: DeserializeOwned>(headers: &HeaderMap, body: Body) -
     if bytes.first() != Some(&b'{') {
         return Err(misread(".", "is no JSON object; send one").into());
     }
+    let most = limits.bytes.saturating_mul(ESCAPED_BYTES);
+    if bytes.len() > most {
+        return Err(crate::front::errors::too_large(bytes.len(), most).into());
+    }
+    scan::check(bytes, limits.counts)?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut json);
     let read = read.map_err(|error| misread(&error.path().to_string(), &error.inner().to_string()))?;

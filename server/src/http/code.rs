@@ -18,8 +18,14 @@ pub(super) async fn register(api: Api, call: HttpCall, body: RegisterCodeBody) -
     Ok(RegisteredJson::from(api.code.register(&call.caller, sent).await?).into())
 }
 
+<<<<<<< HEAD
 pub(super) async fn execute(api: Api, call: HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
     execute_in(&api, &call, body).await.map_err(executions::in_body)
+=======
+pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
+    let names = if body.model_name.is_some() && body.model.is_none() { BY_NAME } else { &[] };
+    execute_in(&api, &call, body).await.map_err(|error| executions::in_body(error).renamed(names))
+>>>>>>> httpfix
 }
 
 async fn execute_in(api: &Api, call: &HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
@@ -43,5 +49,9 @@ async fn execute_in(api: &Api, call: &HttpCall, body: ExecuteBody) -> Result<Rep
         ExecuteModeWord::Stream => streams::run(api, call, spec, Mode::Tracking).await.map(Reply::stream),
     }
 }
+
+/// A model that is sent by its name alone, as errors about it are named.
+const BY_NAME: &[(&str, &str)] =
+    &[("model.provider", "model_name"), ("model.model_name", "model_name"), ("model", "model_name")];
 
 const REGISTER: &str = "/promptledger.v1.CodeRegistrationService/RegisterCodePrompts";

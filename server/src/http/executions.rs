@@ -62,7 +62,7 @@ pub(super) fn spec(call: &HttpCall, mut body: SpecBody) -> Result<v1::ExecutionS
 
 /// An error of a spec, with the names that its fields have in a body.
 pub(super) fn in_body(error: Error) -> Error {
-    error.renamed(&[("timeout", "timeout_ms"), ("expire_after", "expire_after_ms")])
+    error.renamed(&[("spec", "")]).renamed(&[("timeout", "timeout_ms"), ("expire_after", "expire_after_ms")])
 }
 
 /// The names that the fields of the contract have in a query.

@@ -19,6 +19,8 @@ mod prompts;
 mod query;
 mod routes;
 mod row;
+mod row_headers;
+mod scan;
 mod sse;
 mod streams;
 mod types;

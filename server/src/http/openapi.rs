@@ -4,11 +4,15 @@
 use std::fmt::Write as _;
 
 use serde_json::Value;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Paths};
 use utoipa::openapi::schema::{ObjectBuilder, Schema};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{ArrayBuilder, ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, RefOr, Type};
+use utoipa::openapi::{
+    ArrayBuilder, ComponentsBuilder, ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, ResponseBuilder,
+    Type,
+};
 
 const SUMMARY: &str = "Prompts, registered and versioned by content, executed against model providers, and traced. \
     Times are RFC 3339 in UTC, enums lower-case words, money decimal strings; a field that is absent is null. A request \
@@ -28,8 +32,34 @@ pub(super) fn head() -> OpenApi {
     OpenApiBuilder::new()
         .info(info.build())
         .components(Some(components))
+        .paths(probes())
         .security(Some([SecurityRequirement::new("key", none), SecurityRequirement::new("bearer", none)]))
         .build()
+}
+
+/// Health, which needs no key.
+fn probes() -> Paths {
+    let mut paths = Paths::new();
+    for (path, id, summary) in [
+        ("/health", "health", "200 while the process lives"),
+        ("/ready", "ready", "200 while calls are welcome, 503 while the server drains or its database takes no writes"),
+    ] {
+        let status = ObjectBuilder::new().schema_type(Type::String).description(Some("`healthy` or `ready`."));
+        let body = Schema::from(ObjectBuilder::new().property("status", status).required("status"));
+        let answer = ContentBuilder::new().schema(Some(body)).build();
+        let answer = ResponseBuilder::new().description("The answer.").content("application/json", answer);
+        let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
+        let error = ResponseBuilder::new().description("An error.").content("application/json", error);
+        let operation = OperationBuilder::new()
+            .tag("health")
+            .operation_id(Some(id))
+            .summary(Some(summary))
+            .security(SecurityRequirement::default())
+            .response("200", answer)
+            .response("default", error);
+        paths.add_path_operation(path, vec![HttpMethod::Get], operation.build());
+    }
+    paths
 }
 
 /// The form of every error.

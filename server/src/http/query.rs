@@ -12,7 +12,7 @@ use super::call::misread;
 use super::streams::{FeedQuery, WatchQuery};
 use super::types::execution_requests::{ExecutionQuery, ExecutionsQuery};
 use super::types::model::ModelsQuery;
-use super::types::prompt_reads::{ChangesQuery, HistoryQuery, PageQuery, PromptsQuery, VersionQuery};
+use super::types::prompt_reads::{ChangesQuery, EventsQuery, HistoryQuery, PageQuery, PromptsQuery, VersionQuery};
 use super::types::prompt_requests::WriterQuery;
 use super::types::usage::{AnalyticsQuery, UsageQuery};
 
@@ -52,7 +52,7 @@ macro_rules! queries {
 }
 
 queries! {
-    NoQuery, AnalyticsQuery, ChangesQuery, ExecutionQuery, FeedQuery, HistoryQuery, ModelsQuery, PageQuery, PromptsQuery, UsageQuery,
+    NoQuery, AnalyticsQuery, ChangesQuery, EventsQuery, ExecutionQuery, FeedQuery, HistoryQuery, ModelsQuery, PageQuery, PromptsQuery, UsageQuery,
     VersionQuery, WatchQuery, WriterQuery,
 }
 

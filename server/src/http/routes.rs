@@ -4,8 +4,13 @@
 use http::Method;
 use utoipa_axum::router::OpenApiRouter;
 
+<<<<<<< HEAD
 use super::row::RowAnswer::{Accepted, Either, Json, Stream};
+=======
+use super::row::Answers::{Accepted, Either, Json, Never, Stream};
+>>>>>>> httpfix
 use super::row::{Row, reads, told, writes};
+use super::row_headers::Conditions::{Changed, Matching, MatchingOrNew};
 use super::{Api, analytics, code, executions, labels, models, prompts, streams};
 
 const GET: &Method = &Method::GET;
@@ -17,21 +22,21 @@ const DELETE: &Method = &Method::DELETE;
 #[rustfmt::skip]
 fn rows() -> Vec<Row> {
     vec![
-        writes(PUT, told("/v1/prompts/{name}", "putPrompt", "Write a prompt; a content that it did not have becomes its next version"), Json, prompts::put),
-        reads(GET, told("/v1/prompts/{name}", "getPrompt", "Read a prompt with its active version, or with the one that is selected"), Json, prompts::get),
-        writes(PATCH, told("/v1/prompts/{name}", "updatePrompt", "Change what describes a prompt"), Json, prompts::patch),
+        writes(PUT, told("/v1/prompts/{name}", "putPrompt", "Write a prompt; a content that it did not have becomes its next version").on(MatchingOrNew), Json, prompts::put),
+        reads(GET, told("/v1/prompts/{name}", "getPrompt", "Read a prompt with its active version, or with the one that is selected").on(Changed), Json, prompts::get),
+        writes(PATCH, told("/v1/prompts/{name}", "updatePrompt", "Change what describes a prompt").on(Matching), Json, prompts::patch),
         reads(GET, told("/v1/prompts", "listPrompts", "List prompts by name"), Json, prompts::list),
         writes(POST, told("/v1/prompts:batchGet", "batchGetPrompts", "Read several prompts"), Json, prompts::batch_get),
         reads(GET, told("/v1/prompts/{name}/versions", "listVersions", "List versions, newest first; the header `Link` has the next page"), Json, prompts::versions),
         reads(GET, told("/v1/prompts/{name}/versions/{number}", "getVersion", "Read a version"), Json, prompts::version),
         writes(POST, told("/v1/prompts/{name}/render", "renderPrompt", "See what an execution would send"), Json, prompts::render),
-        writes(PUT, told("/v1/prompts/{name}/active", "setActiveVersion", "Make a version the active one"), Json, labels::activate),
-        writes(PUT, told("/v1/prompts/{name}/labels/{label}", "setLabel", "Point a label at a version"), Json, labels::set),
-        reads(DELETE, told("/v1/prompts/{name}/labels/{label}", "removeLabel", "Remove a label"), Json, labels::remove),
-        writes(PUT, told("/v1/prompts/{name}/versions/{number}/status", "setVersionStatus", "Give a version a status"), Json, labels::set_status),
-        writes(POST, told("/v1/prompts/{name}/archive", "archivePrompt", "Archive a prompt: it can be read, not written or executed"), Json, labels::archive),
-        writes(POST, told("/v1/prompts/{name}/unarchive", "unarchivePrompt", "Take a prompt out of the archive"), Json, labels::unarchive),
-        writes(POST, told("/v1/prompts/{name}/migrate", "migratePromptMode", "Move a prompt to the other mode"), Json, labels::migrate),
+        writes(PUT, told("/v1/prompts/{name}/active", "setActiveVersion", "Make a version the active one").on(Matching), Json, labels::activate),
+        writes(PUT, told("/v1/prompts/{name}/labels/{label}", "setLabel", "Point a label at a version").on(Matching), Json, labels::set),
+        reads(DELETE, told("/v1/prompts/{name}/labels/{label}", "removeLabel", "Remove a label").on(Matching), Json, labels::remove),
+        writes(PUT, told("/v1/prompts/{name}/versions/{number}/status", "setVersionStatus", "Give a version a status").on(Matching), Json, labels::set_status),
+        writes(POST, told("/v1/prompts/{name}/archive", "archivePrompt", "Archive a prompt: it can be read, not written or executed").on(Matching), Json, labels::archive),
+        writes(POST, told("/v1/prompts/{name}/unarchive", "unarchivePrompt", "Take a prompt out of the archive").on(Matching), Json, labels::unarchive),
+        writes(POST, told("/v1/prompts/{name}/migrate", "migratePromptMode", "Move a prompt to the other mode").on(Matching), Json, labels::migrate),
 
         writes(POST, told("/v1/executions:run", "runExecution", "Execute, and answer with the end; a failed execution is 200"), Json, executions::run),
         writes(POST, told("/v1/executions/run", "runExecutionByPath", "The same as executions:run"), Json, executions::run),
@@ -47,9 +52,12 @@ fn rows() -> Vec<Row> {
         reads(GET, told("/v1/executions/{id}/verify", "verifyExecution", "Check that an execution sent what its version renders to"), Json, executions::verify),
 
         writes(POST, told("/v1/prompts/register-code", "registerCodePrompts", "Register prompts that live in code"), Json, code::register),
-        reads(GET, told("/v1/prompts/register-code", "getPromptRegisterCode", "Read the prompt of this name, as any other"), Json, prompts::get),
-        writes(PUT, told("/v1/prompts/register-code", "putPromptRegisterCode", "Write the prompt of this name, as any other"), Json, prompts::put),
-        writes(PATCH, told("/v1/prompts/register-code", "updatePromptRegisterCode", "Change what describes the prompt of this name, as any other"), Json, prompts::patch),
+        reads(GET, told("/v1/prompts/register-code", "getPromptRegisterCode", "Read the prompt of this name, as any other").on(Changed), Json, prompts::get),
+        writes(PUT, told("/v1/prompts/register-code", "putPromptRegisterCode", "Write the prompt of this name, as any other").on(MatchingOrNew), Json, prompts::put),
+        writes(PATCH, told("/v1/prompts/register-code", "updatePromptRegisterCode", "Change what describes the prompt of this name, as any other").on(Matching), Json, prompts::patch),
+        reads(GET, told("/v1/prompts/events", "watchPrompts", "Watch prompts; not offered yet: 501"), Never, prompts::events),
+        writes(PUT, told("/v1/prompts/events", "putPromptEvents", "Write the prompt of this name, as any other").on(MatchingOrNew), Json, prompts::put),
+        writes(PATCH, told("/v1/prompts/events", "updatePromptEvents", "Change what describes the prompt of this name, as any other").on(Matching), Json, prompts::patch),
         writes(POST, told("/v1/prompts/{name}/execute", "executeCodePrompt", "Execute a prompt that lives in code; 202 where `mode` is async, a stream where it is stream"), Either, code::execute),
         reads(GET, told("/v1/prompts/{name}/history", "getPromptHistory", "Read a prompt's versions with their use"), Json, prompts::history),
         reads(GET, told("/v1/prompts/{name}/changes", "listChangesOfPrompt", "Read the change log of a prompt"), Json, prompts::changes),

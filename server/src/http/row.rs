@@ -19,6 +19,8 @@ use super::call::{HttpCall, Reply, body};
 use super::error::{HttpError, respond};
 use super::events;
 use super::query::{self, Query};
+use super::row_headers::{self, Conditions};
+use crate::grpc::request_limits::of_operation;
 
 /// A row: the schemas that it names, its description, and its handler.
 pub(crate) type Row = UtoipaMethodRouter<Api>;
@@ -32,10 +34,17 @@ pub(crate) struct RowText {
     /// The RPC that the row is.
     rpc: &'static str,
     summary: &'static str,
+    conditions: Conditions,
 }
 
 pub(crate) fn told(path: &'static str, rpc: &'static str, summary: &'static str) -> RowText {
-    RowText { path, rpc, summary }
+    RowText { path, rpc, summary, conditions: Conditions::None }
+}
+
+impl RowText {
+    pub(crate) fn on(self, conditions: Conditions) -> Self {
+        Self { conditions, ..self }
+    }
 }
 
 /// What a row answers with.
@@ -44,10 +53,12 @@ pub(crate) enum RowAnswer {
     Json,
     /// 202.
     Accepted,
-    /// 200, or 202 where it is put into the queue; both in one form, which has one of two shapes.
+    /// 200, or 202 where it is put into the queue; both in one form, which has one of two shapes. 200 may be a stream too.
     Either,
     /// `text/event-stream`.
     Stream,
+    /// With an error: it is not offered yet.
+    Never,
 }
 
 /// A row whose request has a query and no body.
@@ -60,7 +71,12 @@ where
 {
     let serve = move |State(api): State<Api>, request: Request| async move {
         let answered = async {
+<<<<<<< HEAD
             let (call, _) = HttpCall::of(request).await?;
+=======
+            told.conditions.check(request.method(), request.headers())?;
+            let (call, _) = Call::of(request).await?;
+>>>>>>> httpfix
             let query = query::read(call.query())?;
             handler(api, call, query).await
         };
@@ -81,9 +97,14 @@ where
 {
     let serve = move |State(api): State<Api>, request: Request| async move {
         let answered = async {
+<<<<<<< HEAD
             let (call, sent) = HttpCall::of(request).await?;
+=======
+            told.conditions.check(request.method(), request.headers())?;
+            let (call, sent) = Call::of(request).await?;
+>>>>>>> httpfix
             query::read::<query::NoQuery>(call.query())?;
-            let body = body(&call.headers, sent).await?;
+            let body = body(&call.headers, sent, &of_operation(told.rpc)).await?;
             Ok::<_, HttpError>(handler(api, call, body).await?)
         };
         answered.await.map_or_else(HttpError::into_response, Reply::into_response)
@@ -116,12 +137,21 @@ fn operation<A: ToSchema>(
     sent: Option<RequestBody>,
 ) -> Operation {
     let (status, kind, schema) = match answers {
+<<<<<<< HEAD
         RowAnswer::Json | RowAnswer::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
         RowAnswer::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
         RowAnswer::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
+=======
+        Answers::Json | Answers::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
+        Answers::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
+        Answers::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
+        Answers::Never => (StatusCode::NOT_IMPLEMENTED, "application/json", Ref::from_schema_name("Error").into()),
+>>>>>>> httpfix
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
-    let answer = ResponseBuilder::new().description("The answer.").content(kind, content).build();
+    let answer = ResponseBuilder::new().description("The answer.").content(kind, content);
+    let headers = row_headers::answered(told.rpc, told.conditions).into_iter();
+    let mut answer = headers.fold(answer, |answer, (name, header)| answer.header(name, header)).build();
     let error = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
     let error = ResponseBuilder::new()
         .description("An error; `error.code` names it.")
@@ -130,15 +160,21 @@ fn operation<A: ToSchema>(
     let in_path = names(told.path).map(|name| {
         ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path).required(Required::True).schema(Some(text()))
     });
+    let headers = row_headers::parameters(told.rpc, told.conditions);
     let mut operation = OperationBuilder::new();
     if matches!(answers, RowAnswer::Either) {
         operation = operation.response(StatusCode::ACCEPTED.as_str(), answer.clone());
+        let stream = ContentBuilder::new().schema(Some(RefOr::from(event()))).build();
+        answer.content.insert("text/event-stream".to_owned(), stream.into());
+    }
+    if let Some((status, unchanged)) = row_headers::unchanged(told.conditions) {
+        operation = operation.response(status, unchanged);
     }
     operation
         .tag(tag(told.path))
         .summary(Some(told.summary))
         .operation_id(Some(told.rpc))
-        .parameters(Some(in_path.map(Into::into).chain(query)))
+        .parameters(Some(in_path.map(Into::into).chain(query).chain(headers)))
         .request_body(sent)
         .response(status.as_str(), answer)
         .response("default", error)
@@ -150,8 +186,14 @@ fn schemas<A: ToSchema>(answers: RowAnswer) -> Schemas {
     if let RowAnswer::Stream = answers {
         return events::described().1;
     }
+    if let Answers::Never = answers {
+        return Vec::new();
+    }
     let mut schemas = vec![(A::name().into_owned(), A::schema())];
     A::schemas(&mut schemas);
+    if let Answers::Either = answers {
+        schemas.extend(events::described().1);
+    }
     schemas
 }
 
@@ -166,7 +208,7 @@ fn reference<T: ToSchema>() -> Ref {
     Ref::from_schema_name(T::name())
 }
 
-fn text() -> RefOr<Schema> {
+pub(super) fn text() -> RefOr<Schema> {
     schema!(String).into()
 }
 

@@ -184,7 +184,7 @@ impl Authenticator {
     fn identify(&self, credentials: Credentials<'_>) -> Result<Identity> {
         let Credentials { key, project, forwarded_by } = credentials;
         let key = key.ok_or_else(|| {
-            let message = "no API key was sent; put it into the metadata `x-api-key` (or `authorization: Bearer KEY`)";
+            let message = "no API key was sent; send it as `x-api-key` (or as `authorization: Bearer KEY`)";
             Error::new(Reason::KeyMissing, message)
         })?;
         let is_development_key = key == DEVELOPMENT_KEY;

@@ -134,7 +134,7 @@ impl RegistryService {
         Ok(Some(Arc::new(self.cpu.run(project, version.content.bytes(), parse).await??)))
     }
 
-    /// As [`Registry::prompts`](prompt_ledger_store::Registry::prompts).
+    /// As [`prompt_ledger_store::Registry::prompts`].
     pub async fn list(
         &self,
         project: ProjectId,

@@ -141,7 +141,7 @@ async fn a_request_over_the_size_of_its_rpc_is_too_large() {
     ] {
         let status = raw(&ledger, rpc, vec![0; most + 1]).await;
         let message = status.as_ref().unwrap_err().message();
-        assert!(message.contains(&format!("{} bytes; this method takes at most {most}", most + 1)), "{message}");
+        assert!(message.contains(&format!("{} bytes; this call takes at most {most}", most + 1)), "{message}");
         refused(status, Code::ResourceExhausted, "TOO_LARGE");
     }
     still_alive(&ledger).await;

@@ -110,7 +110,7 @@ impl Client {
         let is_http2 = matches!(self.sender, Sender::Http2(_));
         let kept = own
             .iter()
-            .filter(|(name, _)| !(headers.iter().any(|(other, _)| other == name) || is_http2 && *name == "host"));
+            .filter(|(name, _)| headers.iter().all(|(other, _)| other != name) && (!is_http2 || *name != "host"));
         for (name, value) in kept.chain(headers.iter().filter(|(_, value)| !value.is_empty())) {
             request = request.header(*name, *value);
         }

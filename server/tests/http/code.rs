@@ -1,8 +1,11 @@
 //! Prompts that live in code, figures and models.
 
 use http::{Method, StatusCode};
+use prompt_ledger_testkit::fake_model::Reply;
+use prompt_ledger_testkit::ledger::carried;
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::rest::{Rest, active};
 use crate::{ledger, ledger_with_model};
 
@@ -57,7 +60,7 @@ async fn no_name_is_taken_by_a_path() {
     let mut rest = Rest::new(&ledger).await;
     let none = rest.refused(Method::GET, "/v1/prompts/register-code", Value::Null).await;
     assert_eq!((none.0, &*none.1), (404, "PROMPT_NOT_FOUND"));
-    for name in ["register-code", "events", "active"] {
+    for name in ["register-code", "active"] {
         active(&mut rest, name, "hello").await;
         let patched = rest.ok(Method::PATCH, &format!("/v1/prompts/{name}"), json!({"description": "x"})).await;
         assert_eq!((&patched["name"], &patched["description"]), (&json!(name), &json!("x")));
@@ -215,4 +218,26 @@ async fn a_model_has_its_prices_in_dollars() {
     }
     let unknown = rest.refused(Method::PUT, "/v1/models/nobody/a", json!({})).await;
     assert_eq!((unknown.0, &*unknown.1), (404, "PROVIDER_NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn a_prompt_from_code_is_executed_as_a_stream() {
+    let (ledger, model) = ledger_with_model().await;
+    ledger.carry(vec![carried("carried", "hello")]).await;
+    ledger.active("full", "hello").await;
+    for mut client in Client::both(&ledger).await {
+        model.next(Reply::answer("good day"));
+        let answer = client.send(Method::POST, "/v1/prompts/carried/execute", &[], r#"{"mode": "stream"}"#).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["content-type"]),
+            (200, &"text/event-stream".parse().unwrap())
+        );
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        let kinds: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+        assert!(kinds.contains(&"state_changed") && kinds.last() == Some(&"end"), "{text}");
+        assert!(text.contains("good day"), "{text}");
+        // What is refused before the first event is a plain error.
+        let refused = client.send(Method::POST, "/v1/prompts/full/execute", &[], r#"{"mode": "stream"}"#).await;
+        assert_eq!((refused.status.as_u16(), &*refused.code()), (400, "MODE_MISMATCH"));
+    }
 }

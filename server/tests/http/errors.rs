@@ -1,7 +1,8 @@
 //! Errors: their form and status, and what names the field that is wrong.
 
 use http::Method;
-use prompt_ledger_testkit::fake_model::Reply;
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
+use prompt_ledger_testkit::ledger::carried;
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -235,4 +236,86 @@ async fn what_is_no_json_is_said_by_its_type() {
             assert_eq!(answer.code(), "INVALID_FIELD");
         }
     }
+}
+
+#[tokio::test]
+async fn an_error_has_the_names_that_json_has() {
+    let (ledger, model) = ledger_with_model().await;
+    let mut rest = Rest::new(&ledger).await;
+    active(&mut rest, "greet", "hello").await;
+    rest.put("/v1/prompts/greet", json!({"template_source": "a draft"})).await;
+    ledger.carry(vec![carried("carried", "hello")]).await;
+    let tools = json!([{"name": "a", "parameters": []}]);
+    let format = json!({"json_schema": {"name": "a", "schema": []}});
+    let run = "/v1/executions:run";
+    for (method, path, body, field) in [
+        (
+            "PUT",
+            "/v1/prompts/greet",
+            json!({"template_source": "x", "config": {"tools": tools}}),
+            "config.tools[0].parameters",
+        ),
+        (
+            "PUT",
+            "/v1/prompts/greet",
+            json!({"template_source": "x", "config": {"response_format": format}}),
+            "config.response_format.json_schema.schema",
+        ),
+        ("POST", run, json!({"prompt_name": "greet", "tools": tools}), "tools[0].parameters"),
+        ("POST", run, json!({"prompt_name": "greet", "tool_choice": {"mode": "required"}}), "tool_choice"),
+        ("POST", run, json!({"prompt_name": "greet", "params": {"temperature": -1}}), "params.temperature"),
+        ("PATCH", "/v1/prompts/greet", json!({}), "body"),
+        ("POST", "/v1/prompts/carried/execute", json!({"model_name": ""}), "model_name"),
+        ("PUT", "/v1/prompts/greet/versions/2/status", json!({"status": "active"}), "status"),
+    ] {
+        let answer = rest.send(method.parse().unwrap(), path, &[], body.clone()).await;
+        let told = answer.json();
+        assert_eq!(
+            (answer.status.as_u16(), &told["error"]["fields"][0]["field"]),
+            (400, &json!(field)),
+            "{body}: {told}"
+        );
+        for wrong in ["spec.", "_json:", "schema_json", "parameters_json", "update_mask", "SetActiveVersion"] {
+            assert!(!told.to_string().contains(wrong), "{body}: {told}");
+        }
+    }
+    let answer = rest.send(Method::GET, "/v1/prompts", &[("x-api-key", "")], Value::Null).await;
+    assert!(!answer.json()["detail"].as_str().unwrap().contains("metadata"), "{answer:?}");
+    assert_eq!(model.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_key_of_a_project_registers_no_model() {
+    let ledger = ledger().start().await;
+    let folder = ledger.data_dir().to_str().unwrap();
+    let (made, key) = crate::ledger().said(&["keys", "create", "--yes", "--data-dir", folder]);
+    assert!(made, "{key}");
+    let key = key.lines().map(str::trim).find(|line| line.starts_with("pl_")).unwrap_or_else(|| panic!("{key}"));
+    for mut client in Client::both(&ledger).await {
+        let answer = client.send(Method::PUT, "/v1/models/echo/echo", &[("x-api-key", key)], "{}").await;
+        assert_eq!((answer.status.as_u16(), &*answer.code()), (403, "SCOPE_MISSING"));
+        assert_eq!(client.send(Method::GET, "/v1/models", &[("x-api-key", key)], "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_submits_and_says_when_to_come_back() {
+    let model = FakeModel::start().await;
+    let gate = Gate::new();
+    model.otherwise(Reply::answer("late").held(&gate));
+    let ledger = ledger().openai(&model.base_url()).env("QUEUE_DEPTH_LIMIT", "1").start().await;
+    ledger.active("greet", "hello").await;
+    for mut client in Client::both(&ledger).await {
+        let body = json!({"prompt_name": "greet"}).to_string();
+        // What a worker has taken is queued no more: it takes so many, and the next is left.
+        let refused = loop {
+            let answer = client.send(Method::POST, "/v1/executions:submit", &[], body.clone()).await;
+            if answer.status != 202 {
+                break answer;
+            }
+        };
+        assert_eq!((refused.status.as_u16(), &*refused.code()), (429, "OVERLOADED"));
+        assert!(refused.headers.contains_key("retry-after"));
+    }
+    gate.open();
 }

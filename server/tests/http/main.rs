@@ -14,6 +14,7 @@ mod executions;
 mod hosts;
 mod page;
 mod prompts;
+mod requests;
 mod rest;
 mod streams;
 

@@ -91,10 +91,8 @@ async fn a_request_over_its_limit_is_refused_by_its_header() {
         let (sending, request) = open(path);
         piece(&sending, header);
         let error = received(&intake(), request).await.unwrap_err();
-        let said = format!(
-            "TOO_LARGE: the request is {} bytes; this method takes at most {most}: send less at once",
-            most + 1
-        );
+        let said =
+            format!("TOO_LARGE: the request is {} bytes; this call takes at most {most}: send less at once", most + 1);
         assert_eq!(error.to_string(), said);
     }
 }

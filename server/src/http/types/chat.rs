@@ -19,12 +19,14 @@ pub(crate) struct ChatMessageJson {
     /// What is said, as plain text; in a chat template a Handlebars template.
     pub(crate) content: Option<String>,
     /// What is said, where it is more than one text; instead of `content`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) parts: Vec<PartJson>,
     /// Who of several that share the role speaks.
     pub(crate) name: Option<String>,
     /// The calls that the model asked for; in an `assistant` message only.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) tool_calls: Vec<ToolCallJson>,
     /// The `id` of the call that this message answers; in a `tool` message only.
     pub(crate) tool_call_id: Option<String>,
@@ -84,7 +86,8 @@ pub(crate) struct ToolCallJson {
     /// The name of the tool.
     pub(crate) name: String,
     /// The arguments as the model wrote them: a JSON text where it did as it was told.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) arguments: String,
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct RegisterCodeBody {
     /// At most 1,000.
     prompts: Vec<CodePromptJson>,
     /// Whether to tell what would happen, and change nothing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     dry_run: bool,
     /// Whether the registered versions become the active ones; absent: true.
     set_active: Option<bool>,
@@ -62,7 +63,8 @@ pub(crate) struct CodePromptJson {
     /// The file that the prompt is in.
     path: Option<String>,
     /// Labels to point at the version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     labels: Vec<String>,
     note: Option<String>,
 }
@@ -165,7 +167,8 @@ pub(crate) enum ExecuteModeWord {
 #[schema(as = ExecuteCodePrompt)]
 pub(crate) struct ExecuteBody {
     /// Absent: sync.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) mode: ExecuteModeWord,
     /// At most one of `version`, `label` and `checksum_hash` is sent; none: the active version.
     version: Option<i32>,
@@ -175,23 +178,27 @@ pub(crate) struct ExecuteBody {
     #[schema(value_type = Option<Object>)]
     variables: Option<ObjectJson>,
     /// Ready messages to send instead of a rendered template.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     messages: Vec<ChatMessageJson>,
     /// The model of the default model's provider; not beside `model`.
-    model_name: Option<String>,
-    model: Option<ModelRefJson>,
+    pub(crate) model_name: Option<String>,
+    pub(crate) model: Option<ModelRefJson>,
     params: Option<ParamsJson>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     tools: Vec<ToolJson>,
     tool_choice: Option<ToolChoiceJson>,
     response_format: Option<ResponseFormatJson>,
     environment: Option<String>,
     correlation_id: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     metadata: BTreeMap<String, String>,
     /// Makes the request safe to repeat; the header `Idempotency-Key` is the same.
     idempotency_key: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     retry_failed: bool,
     /// Bounds each provider call, in milliseconds; absent: 120 s.
     timeout_ms: Option<u64>,
@@ -201,7 +208,8 @@ pub(crate) struct ExecuteBody {
     stream_text: Option<bool>,
     min_revision: Option<i64>,
     /// What of the version's config to leave out, such as `params.temperature`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     without: Vec<String>,
 }
 

@@ -64,7 +64,8 @@ pub(crate) struct ToolJson {
     #[schema(value_type = Option<Object>)]
     parameters: Option<Box<RawValue>>,
     /// Whether the provider makes sure that arguments match the schema.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     strict: bool,
 }
 
@@ -109,7 +110,8 @@ pub(crate) struct AnswerSchemaJson {
     #[schema(value_type = Object)]
     schema: Box<RawValue>,
     /// Whether the provider makes sure that the answer matches.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     strict: bool,
 }
 
@@ -120,7 +122,8 @@ pub(crate) struct AnswerSchemaJson {
 pub(crate) struct ConfigJson {
     model: Option<ModelRefJson>,
     params: Option<ParamsJson>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     tools: Vec<ToolJson>,
     tool_choice: Option<ToolChoiceJson>,
     response_format: Option<ResponseFormatJson>,

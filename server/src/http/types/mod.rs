@@ -22,6 +22,12 @@ pub(crate) mod words;
 mod tests;
 
 use prompt_ledger_domain::{Error, Result};
+use serde::{Deserialize, Deserializer};
+
+/// A field that may be absent, and is where it is null, as answers have it.
+pub(crate) fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(sent: D) -> Result<T, D::Error> {
+    Option::deserialize(sent).map(Option::unwrap_or_default)
+}
 
 /// The text; absent where it is empty, which the contract reads as none.
 pub(crate) fn told(text: String) -> Option<String> {

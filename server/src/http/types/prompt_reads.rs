@@ -76,6 +76,14 @@ pub(crate) struct ChangesQuery {
     pub(crate) page_token: String,
 }
 
+/// From where to watch prompts. The header `Last-Event-ID` goes before the query.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EventsQuery {
+    /// The revision of the last change that the caller has; absent: from now on.
+    after_revision: Option<i64>,
+}
+
 /// A prompt's versions with their use, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PromptHistory)]

@@ -27,11 +27,13 @@ pub(crate) struct PutPromptBody {
     /// Who writes.
     created_by: Option<String>,
     /// Whether to make the version the active one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     set_active: bool,
     tags: Option<Vec<String>>,
     /// Labels to point at the version.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     labels: Vec<String>,
     /// Kept with the version.
     note: Option<String>,

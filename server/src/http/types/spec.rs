@@ -29,26 +29,30 @@ pub(crate) struct SpecBody {
     #[schema(value_type = Option<Object>)]
     pub(crate) variables: Option<ObjectJson>,
     /// Ready messages instead of a rendered template; tracking mode only.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) messages: Vec<ChatMessageJson>,
     /// Absent: that of the version's config, or else the server's default model.
     pub(crate) model: Option<ModelRefJson>,
     /// They win field by field over those of the version's config.
     pub(crate) params: Option<ParamsJson>,
     /// Instead of those of the version's config.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) tools: Vec<ToolJson>,
     pub(crate) tool_choice: Option<ToolChoiceJson>,
     pub(crate) response_format: Option<ResponseFormatJson>,
     /// Yours, to find executions that belong together.
     pub(crate) correlation_id: Option<String>,
     /// Yours, to find executions by: at most 16 entries.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) metadata: BTreeMap<String, String>,
     /// Makes the request safe to repeat; the header `Idempotency-Key` is the same.
     pub(crate) idempotency_key: Option<String>,
     /// Whether to execute again where the execution that has the key failed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) retry_failed: bool,
     /// Bounds each provider call, in milliseconds; absent: 120 s.
     pub(crate) timeout_ms: Option<u64>,
@@ -61,7 +65,8 @@ pub(crate) struct SpecBody {
     /// The least project revision to resolve the prompt at.
     pub(crate) min_revision: Option<i64>,
     /// What of the version's config to leave out, such as `params.temperature`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::or_default")]
+    #[schema(nullable)]
     pub(crate) without: Vec<String>,
 }
 

@@ -18,14 +18,9 @@ pub(super) async fn register(api: Api, call: HttpCall, body: RegisterCodeBody) -
     Ok(RegisteredJson::from(api.code.register(&call.caller, sent).await?).into())
 }
 
-<<<<<<< HEAD
 pub(super) async fn execute(api: Api, call: HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
-    execute_in(&api, &call, body).await.map_err(executions::in_body)
-=======
-pub(super) async fn execute(api: Api, call: Call, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
     let names = if body.model_name.is_some() && body.model.is_none() { BY_NAME } else { &[] };
     execute_in(&api, &call, body).await.map_err(|error| executions::in_body(error).renamed(names))
->>>>>>> httpfix
 }
 
 async fn execute_in(api: &Api, call: &HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {

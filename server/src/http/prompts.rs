@@ -7,11 +7,7 @@ use super::Api;
 use super::call::{HttpCall, Reply, bounded};
 use super::types::prompt::{
     FoundJson, PromptActiveJson, PromptAnswerJson, PromptBatchJson, PromptJson, PromptPageJson, PromptSelectedJson,
-<<<<<<< HEAD
     PutPromptJson, RenderedJson, VersionJson, VersionsJson,
-=======
-    PutPromptJson, RenderedJson, VersionJson, VersionListJson,
->>>>>>> httpfix
 };
 use super::types::prompt_reads::{
     ChangePageJson, ChangesQuery, EventsQuery, HistoryJson, HistoryQuery, PageQuery, PromptsQuery, VersionQuery,
@@ -108,20 +104,12 @@ pub(super) async fn batch_get(api: Api, call: HttpCall, body: BatchGetBody) -> R
     Ok(PromptBatchJson { found, missing, left_out, revision }.into())
 }
 
-<<<<<<< HEAD
 pub(super) async fn versions(api: Api, call: HttpCall, query: PageQuery) -> Result<Reply<VersionsJson>> {
     let (name, size) = (name(&call), query.page_size);
     let sent = v1::ListVersionsRequest { name, page_size: size, page_token: query.page_token };
     let page = api.registry.versions(&call.caller, sent).await?;
-    let reply = Reply::from(VersionsJson(page.versions.into_iter().map(Into::into).collect()));
-=======
-pub(super) async fn versions(api: Api, call: Call, query: PageQuery) -> Result<Reply<VersionListJson>> {
-    let (name, size) = (name(&call), query.page_size);
-    let sent = v1::ListVersionsRequest { name, page_size: size, page_token: query.page_token };
-    let page = api.registry.versions(&call.caller, sent).await?;
     let versions: Vec<VersionJson> = page.versions.into_iter().map(Into::into).collect();
-    let reply = Reply::from(VersionListJson(versions));
->>>>>>> httpfix
+    let reply = Reply::from(VersionsJson(versions));
     Ok(match told(page.next_page_token) {
         Some(token) => reply.with_link(&call.next_page(size, &token)),
         None => reply,
@@ -169,21 +157,15 @@ const UPDATE_PROMPT: &str = "/promptledger.v1.RegistryService/UpdatePrompt";
 const BATCH_GET: &str = "/promptledger.v1.RegistryService/BatchGetPrompts";
 const RENDER_PROMPT: &str = "/promptledger.v1.RegistryService/RenderPrompt";
 
-<<<<<<< HEAD
-/// The name of the prompt; the static path `register-code` has none, and is that prompt's.
-fn name(call: &HttpCall) -> String {
-    told(call.name()).unwrap_or_else(|| "register-code".to_owned())
-=======
 /// `GET /v1/prompts/events`.
-pub(super) async fn events(_: Api, _: Call, _: EventsQuery) -> Result<Reply<()>> {
+pub(super) async fn events(_: Api, _: HttpCall, _: EventsQuery) -> Result<Reply<()>> {
     let message = "prompts cannot be watched yet; read GET /v1/changes again and again instead";
     Err(Error::new(Reason::Unimplemented, message))
 }
 
 /// The name of the prompt; a path without parameters, such as that of `register-code`, ends with it.
-fn name(call: &Call) -> String {
+fn name(call: &HttpCall) -> String {
     told(call.name()).unwrap_or_else(|| call.last_part())
->>>>>>> httpfix
 }
 
 /// What an answer of the contract always has.

@@ -4,11 +4,7 @@
 use http::Method;
 use utoipa_axum::router::OpenApiRouter;
 
-<<<<<<< HEAD
-use super::row::RowAnswer::{Accepted, Either, Json, Stream};
-=======
-use super::row::Answers::{Accepted, Either, Json, Never, Stream};
->>>>>>> httpfix
+use super::row::RowAnswer::{Accepted, Either, Json, Never, Stream};
 use super::row::{Row, reads, told, writes};
 use super::row_headers::Conditions::{Changed, Matching, MatchingOrNew};
 use super::{Api, analytics, code, executions, labels, models, prompts, streams};

@@ -71,12 +71,8 @@ where
 {
     let serve = move |State(api): State<Api>, request: Request| async move {
         let answered = async {
-<<<<<<< HEAD
-            let (call, _) = HttpCall::of(request).await?;
-=======
             told.conditions.check(request.method(), request.headers())?;
-            let (call, _) = Call::of(request).await?;
->>>>>>> httpfix
+            let (call, _) = HttpCall::of(request).await?;
             let query = query::read(call.query())?;
             handler(api, call, query).await
         };
@@ -97,12 +93,8 @@ where
 {
     let serve = move |State(api): State<Api>, request: Request| async move {
         let answered = async {
-<<<<<<< HEAD
-            let (call, sent) = HttpCall::of(request).await?;
-=======
             told.conditions.check(request.method(), request.headers())?;
-            let (call, sent) = Call::of(request).await?;
->>>>>>> httpfix
+            let (call, sent) = HttpCall::of(request).await?;
             query::read::<query::NoQuery>(call.query())?;
             let body = body(&call.headers, sent, &of_operation(told.rpc)).await?;
             Ok::<_, HttpError>(handler(api, call, body).await?)
@@ -137,16 +129,10 @@ fn operation<A: ToSchema>(
     sent: Option<RequestBody>,
 ) -> Operation {
     let (status, kind, schema) = match answers {
-<<<<<<< HEAD
         RowAnswer::Json | RowAnswer::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
         RowAnswer::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
         RowAnswer::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
-=======
-        Answers::Json | Answers::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
-        Answers::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
-        Answers::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
-        Answers::Never => (StatusCode::NOT_IMPLEMENTED, "application/json", Ref::from_schema_name("Error").into()),
->>>>>>> httpfix
+        RowAnswer::Never => (StatusCode::NOT_IMPLEMENTED, "application/json", Ref::from_schema_name("Error").into()),
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     let answer = ResponseBuilder::new().description("The answer.").content(kind, content);
@@ -186,12 +172,12 @@ fn schemas<A: ToSchema>(answers: RowAnswer) -> Schemas {
     if let RowAnswer::Stream = answers {
         return events::described().1;
     }
-    if let Answers::Never = answers {
+    if let RowAnswer::Never = answers {
         return Vec::new();
     }
     let mut schemas = vec![(A::name().into_owned(), A::schema())];
     A::schemas(&mut schemas);
-    if let Answers::Either = answers {
+    if let RowAnswer::Either = answers {
         schemas.extend(events::described().1);
     }
     schemas

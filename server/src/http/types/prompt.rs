@@ -101,18 +101,11 @@ pub(crate) struct VersionJson {
     execution_count: Option<i64>,
 }
 
-<<<<<<< HEAD
 /// A page of versions, newest first; the header `Link` has the address of the next one.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(transparent)]
 #[schema(as = PromptVersions)]
 pub(crate) struct VersionsJson(pub(crate) Vec<VersionJson>);
-=======
-/// Versions of a prompt, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = VersionList)]
-pub(crate) struct VersionListJson(pub(crate) Vec<VersionJson>);
->>>>>>> httpfix
 
 /// A variable that a template names.
 #[derive(Debug, Serialize, ToSchema)]

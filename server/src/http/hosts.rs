@@ -19,7 +19,7 @@ const OWN: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 /// The most bytes of a foreign name that the error shows.
 const SHOWN_BYTES: usize = 64;
 
-/// Host names, in lower case and without a port, that the server answers to beside [`OWN`] and the address of the
+/// Host names, in lower case and without a port, that the server answers to beside `OWN` and the address of the
 /// connection.
 #[derive(Clone, Debug, Default)]
 pub struct Hosts(pub Arc<[String]>);

@@ -2,14 +2,15 @@
 //! subscribes, and stored only with the end: when the holder dies, its text is lost, and the next attempt writes a new
 //! one.
 
+mod held;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prompt_ledger_domain::call_log::{self, CallLog, CallPiece};
 use prompt_ledger_domain::ids::ExecutionId;
-use prompt_ledger_domain::{limits, text};
+use prompt_ledger_domain::text;
 use prompt_ledger_providers::{CallDetails, TextSink, ToolCallPiece};
 use prompt_ledger_queue::{Announcement, Heard, Listener, TEXT_BYTES, TextCursor, TextPiece, ToolCallText};
 use prompt_ledger_store::Fence;
@@ -17,8 +18,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::held::HeldText;
 use crate::event_publisher::EventPublisher;
-use crate::outcome::Written;
 
 /// Text written within this time is published as one piece. The first piece after a pause is published at once.
 const COALESCED: Duration = Duration::from_millis(25);
@@ -75,47 +76,6 @@ struct LiveText {
     elsewhere: Option<Instant>,
     /// The answer was asked for whole: it is published as one piece, with its end.
     is_whole: bool,
-}
-
-/// What a model writes, within the bound of a stored response.
-#[derive(Default)]
-pub(crate) struct HeldText {
-    text: String,
-    /// The text has reached its limit; the rest is dropped.
-    is_full: bool,
-    calls: CallLog,
-    /// Bytes of tool calls so far, what was not kept included.
-    call_bytes: usize,
-}
-
-impl HeldText {
-    /// Keeps a piece of the text; false where the text was at its limit.
-    fn push(&mut self, delta: &str) -> bool {
-        if self.is_full {
-            return false;
-        }
-        (_, self.is_full) = text::push_within(&mut self.text, delta, limits::RESPONSE_BYTES);
-        true
-    }
-
-    /// Keeps a piece of a call; false beyond the bound: a call that is not kept whole is left out of the record, too.
-    fn push_call(&mut self, piece: ToolCallPiece<'_>) -> bool {
-        let ToolCallPiece { index, offset, id, name, arguments } = piece;
-        self.call_bytes += id.len() + name.len() + arguments.len();
-        if self.call_bytes > limits::RESPONSE_BYTES {
-            return false;
-        }
-        let [id, name, arguments] = [id, name, arguments].map(str::to_owned);
-        self.calls.write(CallPiece { position: 0, index, offset, id, name, arguments });
-        true
-    }
-
-    /// What is stored of it, where no answer comes.
-    pub(crate) fn end(self) -> Written {
-        let (tool_calls, lacks_calls) = call_log::beside(self.text.len(), self.calls.calls());
-        let truncated = self.is_full || lacks_calls || self.call_bytes > limits::RESPONSE_BYTES;
-        Written { text: self.text, tool_calls, truncated }
-    }
 }
 
 impl LiveText {

@@ -42,7 +42,7 @@ impl AttemptEnd {
 }
 
 /// A running attempt whose fence holds.
-struct Held {
+struct HeldAttempt {
     worker: String,
     since: Option<i64>,
     /// Of the execution's last event.
@@ -52,9 +52,9 @@ struct Held {
 static HELD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sql/held.sql"), &["id", "attempt"]));
 
 /// Nothing where the fence does not hold.
-fn held(connection: &Connection, id: &str, fence: Fence) -> Result<Option<Held>> {
+fn held(connection: &Connection, id: &str, fence: Fence) -> Result<Option<HeldAttempt>> {
     HELD.row(connection, [&id as &dyn ToSql, &fence.attempt], |row| {
-        Ok(Held { last_sequence: row::at(row, 0)?, worker: row::at(row, 1)?, since: row::at(row, 2)? })
+        Ok(HeldAttempt { last_sequence: row::at(row, 0)?, worker: row::at(row, 1)?, since: row::at(row, 2)? })
     })
 }
 
@@ -62,7 +62,7 @@ static ATTEMPT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("sql/end_attempt.sql"), AttemptParameters::NAMES));
 
 parameters! {
-    AttemptParameters(end: &AttemptEnd, held: &Held, at: Timestamp) {
+    AttemptParameters(end: &AttemptEnd, held: &HeldAttempt, at: Timestamp) {
         id = &end.id,
         attempt = end.fence.attempt,
         at = at.0,
@@ -161,7 +161,7 @@ struct Continuation<'a> {
 }
 
 parameters! {
-    GoOnParameters(to: &Continuation<'_>, id: &str, held: &Held) {
+    GoOnParameters(to: &Continuation<'_>, id: &str, held: &HeldAttempt) {
         id = id,
         attempt = to.fence.attempt,
         at = to.at.0,

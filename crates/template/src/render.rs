@@ -39,7 +39,7 @@ impl<'a, 'b> Renderings<'a, 'b> {
     }
 
     /// The text of one template; not whole where a value is missing or wrong, or the room for text is used up.
-    pub(super) fn text(&mut self, nodes: &'a [Node]) -> Walked<String> {
+    pub(super) fn text(&mut self, nodes: &'a [Node]) -> WithinBudget<String> {
         self.walk.nodes(nodes)?;
         let text = mem::take(&mut self.walk.prompt.text);
         self.walk.room -= text.len();
@@ -47,7 +47,7 @@ impl<'a, 'b> Renderings<'a, 'b> {
     }
 
     /// The value of a variable that is not for a template; records it where it is missing.
-    pub(super) fn value(&mut self, name: &str) -> Walked<Option<&'a Value>> {
+    pub(super) fn value(&mut self, name: &str) -> WithinBudget<Option<&'a Value>> {
         let found = self.variables.get(name);
         if found.is_none() {
             self.walk.budget.spend(FAULT_STEPS)?;
@@ -59,14 +59,14 @@ impl<'a, 'b> Renderings<'a, 'b> {
     }
 
     /// Whether a text was cut; fails where a value was missing or wrong.
-    pub(super) fn finish(self) -> Walked<bool> {
+    pub(super) fn finish(self) -> WithinBudget<bool> {
         let Walk { prompt, faults, .. } = self.walk;
         faults.finish().map_err(BudgetStop::Refused)?;
         Ok(prompt.truncated)
     }
 }
 
-type Walked<T> = Result<T, BudgetStop>;
+type WithinBudget<T> = Result<T, BudgetStop>;
 
 struct Walk<'a, 'b> {
     /// One per open scope, outermost (the variables) first.
@@ -85,7 +85,7 @@ struct Printer<'p, 'b> {
     prompt: &'p mut Rendered,
     room: usize,
     budget: &'p mut StepBudget<'b>,
-    stopped: Walked<()>,
+    stopped: WithinBudget<()>,
 }
 
 impl fmt::Write for Printer<'_, '_> {
@@ -145,7 +145,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
     }
 
-    fn nodes(&mut self, nodes: &'a [Node]) -> Walked<()> {
+    fn nodes(&mut self, nodes: &'a [Node]) -> WithinBudget<()> {
         for node in nodes {
             self.budget.spend(1)?;
             match node {
@@ -161,7 +161,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// Walks a branch. One that is not taken prints nothing, but its missing variables are found.
-    fn branch(&mut self, nodes: &'a [Node], taken: bool) -> Walked<()> {
+    fn branch(&mut self, nodes: &'a [Node], taken: bool) -> WithinBudget<()> {
         let live = self.live;
         self.live = live && taken;
         self.nodes(nodes)?;
@@ -173,7 +173,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.live && !self.prompt.truncated
     }
 
-    fn write(&mut self, text: &str) -> Walked<()> {
+    fn write(&mut self, text: &str) -> WithinBudget<()> {
         if self.prints() {
             self.budget.spend(steps_of(text.len().min(limits::PROMPT_BYTES)))?;
             append(&mut self.prompt, self.room, text);
@@ -181,7 +181,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         Ok(())
     }
 
-    fn print(&mut self, term: &'a Term) -> Walked<()> {
+    fn print(&mut self, term: &'a Term) -> WithinBudget<()> {
         let Lookup::Here(view) = self.term(term)? else { return Ok(()) };
         match term {
             Term::ValuePath(place) if !view.is_scalar() => {
@@ -192,7 +192,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         }
     }
 
-    fn json(&mut self, term: &'a Term) -> Walked<()> {
+    fn json(&mut self, term: &'a Term) -> WithinBudget<()> {
         if let Lookup::Here(view) = self.term(term)?
             && self.prints()
         {
@@ -205,7 +205,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         Ok(())
     }
 
-    fn condition(&mut self, block: &'a If) -> Walked<()> {
+    fn condition(&mut self, block: &'a If) -> WithinBudget<()> {
         let met = match self.term(&block.test)? {
             Lookup::Here(view) => Some(view.is_truthy() == block.when),
             Lookup::Missing | Lookup::Unknown => None,
@@ -214,7 +214,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.branch(&block.inverse, met == Some(false))
     }
 
-    fn with(&mut self, block: &'a Scope) -> Walked<()> {
+    fn with(&mut self, block: &'a Scope) -> WithinBudget<()> {
         let found = self.place(&block.over)?;
         let truthy = match found {
             Lookup::Here(view) => Some(view.is_truthy()),
@@ -224,7 +224,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         self.branch(&block.inverse, truthy == Some(false))
     }
 
-    fn each(&mut self, block: &'a Scope) -> Walked<()> {
+    fn each(&mut self, block: &'a Scope) -> WithinBudget<()> {
         let found = self.place(&block.over)?;
         let mut none = false;
         match found {
@@ -254,7 +254,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// Walks the body of a block, in a scope of its own.
-    fn body(&mut self, block: &'a Scope, found: Lookup<'a>, item: Option<Item<'a>>, taken: bool) -> Walked<()> {
+    fn body(&mut self, block: &'a Scope, found: Lookup<'a>, item: Option<Item<'a>>, taken: bool) -> WithinBudget<()> {
         self.budget.spend(1)?;
         self.frames.push(Frame { found, over: Some(&block.over), item });
         self.branch(&block.body, taken)?;
@@ -262,7 +262,7 @@ impl<'a, 'b> Walk<'a, 'b> {
         Ok(())
     }
 
-    fn term(&mut self, term: &'a Term) -> Walked<Lookup<'a>> {
+    fn term(&mut self, term: &'a Term) -> WithinBudget<Lookup<'a>> {
         match term {
             Term::Literal(value) => Ok(Lookup::Here(View::Value(value))),
             Term::ValuePath(place) => self.place(place),
@@ -279,7 +279,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// Looks up a path; records it where it is missing.
-    fn place(&mut self, place: &'a ValuePath) -> Walked<Lookup<'a>> {
+    fn place(&mut self, place: &'a ValuePath) -> WithinBudget<Lookup<'a>> {
         let mut found = self.frames[place.scope].found;
         let mut lost = None;
         for name in &*place.names {
@@ -302,7 +302,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// Records a value of the wrong kind. In branches that do not print, the kind does not matter.
-    fn wrong(&mut self, place: &ValuePath, view: View<'_>, why: &str) -> Walked<()> {
+    fn wrong(&mut self, place: &ValuePath, view: View<'_>, why: &str) -> WithinBudget<()> {
         if self.live
             && let Some(path) = self.fault(place)?
         {
@@ -312,7 +312,7 @@ impl<'a, 'b> Walk<'a, 'b> {
     }
 
     /// The path of a fault; `None` where no more are counted.
-    fn fault(&mut self, place: &ValuePath) -> Walked<Option<Path>> {
+    fn fault(&mut self, place: &ValuePath) -> WithinBudget<Option<Path>> {
         self.budget.spend(FAULT_STEPS)?;
         if self.faults.is_full() {
             return Ok(None);

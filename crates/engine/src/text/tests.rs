@@ -1,12 +1,15 @@
 //! Which readers receive which text.
 
 use super::*;
+use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::Event;
+use prompt_ledger_domain::limits;
 use prompt_ledger_queue::memory::MemoryBus;
 use prompt_ledger_queue::{Bus, Outbox};
 use prompt_ledger_runtime::new_id;
 
 use crate::event_publisher::EventObserver;
+use crate::outcome::Written;
 
 /// Receives the text published in this process.
 #[derive(Default)]

@@ -17,8 +17,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a peer may leave what was sent to it unread, or unacknowledged. Peers of HTTP/2 have less, by its pings.
 #[cfg(target_os = "linux")]
 const UNREAD_LIMIT: Duration = Duration::from_secs(60);
-/// How often a socket with unread bytes is looked at for its end.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+/// How often a socket with unread bytes is polled for its end.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct Socket(Arc<TcpStream>);
 
@@ -52,7 +52,7 @@ impl PeerWatch {
             if ready.is_read_closed() {
                 return;
             }
-            tokio::time::sleep(LOOK_INTERVAL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -35,21 +35,24 @@ pub struct Incoming {
     tls: Option<TlsAcceptor>,
     limit: ConnectionLimit,
     handshake_timeout: Duration,
+    stall_limit: Duration,
     /// Present after a failure to accept; nothing is accepted until it ends.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Incoming {
     /// With TLS where there is an acceptor. Each connection must open HTTP/2, or begin a request of HTTP/1.1, within
-    /// `handshake_timeout` of being accepted, its TLS handshake included.
+    /// `handshake_timeout` of being accepted, its TLS handshake included. Streams that are not read end after
+    /// `stall_limit`; their connections live at least as long.
     #[must_use]
     pub fn new(
         listener: TcpListener,
         tls: Option<TlsAcceptor>,
         limit: ConnectionLimit,
         handshake_timeout: Duration,
+        stall_limit: Duration,
     ) -> Self {
-        Self { listener, tls, limit, handshake_timeout, pause: None }
+        Self { listener, tls, limit, handshake_timeout, stall_limit, pause: None }
     }
 
     /// The next connection within the limit. Those beyond it are closed at once: left alone they would fill the
@@ -90,7 +93,7 @@ impl Stream for Incoming {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let (stream, permit) = ready!(self.poll_accept(cx));
         let client = stream.connect_info();
-        let socket = Socket::new(stream);
+        let socket = Socket::new(stream, self.stall_limit);
         let timeout = Box::pin(tokio::time::sleep(self.handshake_timeout));
         Poll::Ready(Some(Ok(AcceptedConnection {
             client,

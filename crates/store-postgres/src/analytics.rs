@@ -41,9 +41,7 @@ parameters! {
     }
 }
 
-pub(super) const PROMPTS: &str = "
-    SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts WHERE project_id = $1
-    GROUP BY mode, archived";
+pub(super) const PROMPTS: &str = include_str!("sql/prompt_counts.sql");
 
 /// Rollups, open executions and executions of a time span, grouped: `sql/usage.sql`.
 pub(super) static USAGE: LazyLock<String> = LazyLock::new(|| {

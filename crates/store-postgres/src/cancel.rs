@@ -31,9 +31,7 @@ parameters! {
 }
 
 pub(super) static CANCELED_OF: LazyLock<String> = LazyLock::new(|| {
-    let sql = "SELECT e.id, e.attempts FROM unnest(:rows) AS n (id, attempt)
-        JOIN executions e ON e.id = n.id AND e.attempts = n.attempt
-        WHERE e.status IS NOT DISTINCT FROM 'running' AND e.cancel_requested_at IS NOT NULL";
+    let sql = include_str!("sql/canceled_of.sql");
     statement(sql, FenceRows::COLUMNS, &[])
 });
 

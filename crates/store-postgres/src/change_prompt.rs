@@ -11,8 +11,7 @@ use super::error;
 use super::registry_write::PgRegistryWrite;
 use super::select::select;
 
-const OPAQUE: &str = "SELECT version_number FROM prompt_versions \
-                      WHERE prompt_id = $1 AND version_number = ANY ($2) AND (template_format = 'opaque' OR is_opaque)";
+const OPAQUE: &str = include_str!("sql/opaque_labelled.sql");
 
 /// The opaque ones of the versions that the prompt's labels point at.
 async fn opaque(connection: &mut PgConnection, prompt: &Prompt) -> Result<Vec<i32>> {

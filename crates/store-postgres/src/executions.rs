@@ -23,10 +23,7 @@ use prompt_ledger_store::{
 
 /// Every queued execution has `available_at`: that is the condition of the partial index. Processes are few, and read
 /// through their primary key: of sequential scans the plans are free.
-pub(super) const QUEUED: &str = "SELECT (SELECT count(*) FROM (SELECT 1 FROM executions WHERE status = 'queued' \
-                                 AND available_at IS NOT NULL LIMIT $1) AS counted), \
-                                 (SELECT count(*) FROM processes WHERE id >= '' AND kind = 'server' AND NOT has_left \
-                                 AND seen_at > clock_timestamp() - $2::int8 * interval '1 microsecond')";
+pub(super) const QUEUED: &str = include_str!("sql/queued.sql");
 
 #[async_trait]
 impl ExecutionWriter for Postgres {

@@ -26,9 +26,7 @@ pub(super) static EXTEND: LazyLock<String> =
     LazyLock::new(|| statement(include_str!("sql/extend.sql"), FenceRows::COLUMNS, &["lease"]));
 
 pub(super) static STILL_HELD: LazyLock<String> = LazyLock::new(|| {
-    let sql = "SELECT e.id, e.attempts, e.cancel_requested_at IS NOT NULL AS cancel_requested
-        FROM unnest(:rows) AS n (id, attempt)
-        JOIN executions e ON e.id = n.id AND e.attempts = n.attempt AND e.status IS NOT DISTINCT FROM 'running'";
+    let sql = include_str!("sql/still_held.sql");
     statement(sql, FenceRows::COLUMNS, &[])
 });
 

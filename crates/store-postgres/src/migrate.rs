@@ -187,7 +187,8 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> 
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("postgres": 1 "ledger", 2 "answers", 3 "processes", 4 "content", 5 "filters", 6 "opaque"),
+        &migration_texts!("postgres": "0001_ledger", "0002_answers", "0003_processes", "0004_content", "0005_filters",
+            "0006_opaque", "0007_echo_models"),
         &seed::statements(&DIALECT)?,
     ))
 }

@@ -90,8 +90,7 @@ parameters! {
 }
 
 /// One row per counter, all from one snapshot.
-const REVISIONS: &str = "SELECT scope, NULL::uuid AS project_id, revision FROM revisions \
-                         UNION ALL SELECT NULL, id, revision FROM projects WHERE id = ANY($1)";
+const REVISIONS: &str = include_str!("sql/revisions.sql");
 
 /// Sorts after every character of a name: names are ASCII.
 const BEYOND: char = '\u{7f}';

@@ -33,10 +33,7 @@ const BEGIN: &str = begin_list!("ISOLATION LEVEL REPEATABLE READ");
 
 /// The row, unless another process has locked it. A mark with a transaction id in the future comes from another
 /// cluster, of which this one is a restored copy, and is ignored.
-pub(super) const HOLD: &str = "
-    SELECT until, marked_at, coalesce(marked_xid < pg_snapshot_xmax(pg_current_snapshot()), false) AS marked,
-        now() AS now, coalesce(pg_snapshot_xmin(pg_current_snapshot()) >= marked_xid, false) AS settled
-    FROM usage_rolled_up FOR UPDATE SKIP LOCKED";
+pub(super) const HOLD: &str = include_str!("sql/hold_rollups.sql");
 
 /// Creation time of the first execution after the `crowd` oldest ones from `from` (inclusive) to `to` (exclusive); none
 /// where there are no more.
@@ -85,9 +82,7 @@ pub(super) static LATE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Removes from the open executions those that have ended or no longer exist.
-pub(super) const DONE: &str = "
-    DELETE FROM usage_open_executions s WHERE NOT EXISTS (
-        SELECT FROM executions e WHERE e.id = s.execution_id AND e.completed_at IS NULL)";
+pub(super) const DONE: &str = include_str!("sql/forget_ended.sql");
 
 /// The rollups of one span that start from `from` (inclusive) to `to` (exclusive).
 pub(super) static SHORTER: LazyLock<String> = LazyLock::new(|| {
@@ -141,9 +136,7 @@ rows! {
 }
 
 /// Sets `until` to $1; if $2, sets the mark to the current transaction.
-const MOVE: &str = "
-    UPDATE usage_rolled_up SET until = $1, marked_at = CASE WHEN $2 THEN now() ELSE marked_at END,
-        marked_xid = CASE WHEN $2 THEN pg_current_xact_id() ELSE marked_xid END";
+const MOVE: &str = include_str!("sql/move_rollups.sql");
 
 /// The key of a rollup.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

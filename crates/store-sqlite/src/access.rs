@@ -76,8 +76,7 @@ parameters! {
 }
 
 static GOOD_KEYS: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT hash FROM api_keys WHERE hash IN (SELECT unhex(value) FROM json_each(:hashes)) \
-               AND revoked_at IS NULL";
+    let sql = include_str!("sql/good_keys.sql");
     Script::new(sql, &["hashes"])
 });
 

@@ -23,8 +23,7 @@ use prompt_ledger_store::rows::usage::add_prompts;
 use prompt_ledger_store::{Analytics, PromptCounts, Split, UsageFilter, UsageKey, UsageRow};
 
 static PROMPTS: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT mode, archived_at IS NOT NULL AS archived, count(*) AS prompts FROM prompts \
-               WHERE project_id = :project_id GROUP BY mode, archived_at IS NOT NULL";
+    let sql = include_str!("sql/prompt_counts.sql");
     Script::new(sql, &["project_id"])
 });
 

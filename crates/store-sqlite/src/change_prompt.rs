@@ -15,8 +15,7 @@ use super::select::select;
 use super::statement::Script;
 
 static OPAQUE: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT version_number FROM prompt_versions WHERE prompt_id = :prompt_id \
-               AND version_number IN (SELECT value FROM json_each(:numbers)) AND (template_format = 'opaque' OR is_opaque)";
+    let sql = include_str!("sql/opaque_labelled.sql");
     Script::new(sql, &["prompt_id", "numbers"])
 });
 

@@ -66,8 +66,7 @@ parameters! {
 }
 
 static ANY_DUE: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT EXISTS (SELECT 1 FROM json_each(:providers) AS p CROSS JOIN executions ON provider = p.value \
-               AND status = 'queued' AND available_at <= :at AND needs <= :capability) AS any";
+    let sql = include_str!("sql/any_due.sql");
     Script::new(sql, &["providers", "at", "capability"])
 });
 

@@ -107,8 +107,8 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
-        &migration_texts!("sqlite": 1 "ledger", 2 "rollups", 3 "lists", 4 "answers", 5 "processes", 6 "content",
-            7 "filters", 8 "opaque", 9 "less_work"),
+        &migration_texts!("sqlite": "0001_ledger", "0002_rollups", "0003_lists", "0004_answers", "0005_processes",
+            "0006_content", "0007_filters", "0008_opaque", "0009_less_work", "0010_echo_models"),
         &seed::statements(&DIALECT)?,
     ))
 }

@@ -160,10 +160,8 @@ parameters! {
 
 /// The number of the version and the environment, and the statement that gives them one.
 static NUMBER: LazyLock<[Script; 2]> = LazyLock::new(|| {
-    let find = "SELECT id FROM version_environments \
-                WHERE prompt_id = :prompt_id AND version_id = :version_id AND environment = :environment";
-    let add = "INSERT INTO version_environments (prompt_id, version_id, environment) \
-               VALUES (:prompt_id, :version_id, :environment) RETURNING id";
+    let find = include_str!("sql/environment.sql");
+    let add = include_str!("sql/add_environment.sql");
     [find, add].map(|sql| Script::new(sql, NumberParameters::NAMES))
 });
 
@@ -182,8 +180,7 @@ static FORGET: LazyLock<Script> =
 /// Adds an execution to the open ones where its project's executions of that time were moved into rollups already: where the
 /// clock was set back. So it is moved as those that end late are.
 static BEHIND: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "INSERT INTO usage_open_executions (execution_id, project_id, created_at) \
-               VALUES (:id, :project_id, :created_at)";
+    let sql = include_str!("sql/add_open.sql");
     Script::new(sql, BehindParameters::NAMES)
 });
 
@@ -237,8 +234,7 @@ static FIRST_EVENT: LazyLock<Script> = LazyLock::new(|| {
 
 /// Takes the key away from a failed execution that is repeated, and gives it back.
 static KEY_OF_FAILED: LazyLock<[Script; 2]> = LazyLock::new(|| {
-    let give_back = "UPDATE executions SET idempotency_key = :idempotency_key, request_hash = :request_hash \
-                     WHERE id = :retry_of AND prompt_id = :prompt_id";
+    let give_back = include_str!("sql/give_key_back.sql");
     [include_str!("sql/free_key.sql"), give_back].map(|sql| Script::new(sql, FailedKeyParameters::NAMES))
 });
 

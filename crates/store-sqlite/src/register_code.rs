@@ -31,8 +31,7 @@ parameters! {
 }
 
 static MODES: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT name, mode FROM prompts WHERE project_id = :project_id \
-               AND name IN (SELECT value FROM json_each(:names))";
+    let sql = include_str!("sql/modes.sql");
     Script::new(sql, &["project_id", "names"])
 });
 

@@ -87,8 +87,7 @@ parameters! {
 
 /// One row per counter, all from one snapshot.
 static REVISIONS: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT scope, NULL AS project_id, revision FROM revisions \
-               UNION ALL SELECT NULL, id, revision FROM projects WHERE id IN (SELECT value FROM json_each(:projects))";
+    let sql = include_str!("sql/revisions.sql");
     Script::new(sql, &["projects"])
 });
 

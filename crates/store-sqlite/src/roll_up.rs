@@ -44,9 +44,7 @@ static UNTIL: LazyLock<Script> =
 
 /// Creation time of the first execution after the `skip` oldest ones of a time span.
 static AFTER: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT created_at FROM executions INDEXED BY executions_project \
-               WHERE project_id = :project AND created_at >= :start AND created_at < :stop \
-               ORDER BY created_at LIMIT 1 OFFSET :skip";
+    let sql = include_str!("sql/after.sql");
     Script::new(sql, AfterParameters::NAMES)
 });
 
@@ -61,8 +59,7 @@ parameters! {
 
 /// Open executions that have ended or no longer exist.
 static ENDED: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT s.execution_id FROM usage_open_executions s LEFT JOIN executions e ON e.id = s.execution_id \
-               WHERE e.id IS NULL OR e.completed_at IS NOT NULL LIMIT :most";
+    let sql = include_str!("sql/ended_since.sql");
     Script::new(sql, &["most"])
 });
 
@@ -78,9 +75,7 @@ static SLICE: LazyLock<Script> = LazyLock::new(|| {
 
 /// Adds those that have not ended to the open executions.
 static LEAVE: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "INSERT INTO usage_open_executions (execution_id, project_id, created_at) \
-               SELECT id, project_id, created_at FROM executions INDEXED BY executions_project \
-               WHERE project_id = :project AND created_at >= :start AND created_at < :stop AND completed_at IS NULL";
+    let sql = include_str!("sql/leave_open.sql");
     Script::new(sql, SliceParameters::NAMES)
 });
 
@@ -93,8 +88,7 @@ parameters! {
 }
 
 static MOVE: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "INSERT INTO usage_rolled_up (project_id, until) VALUES (:project, :until) \
-               ON CONFLICT (project_id) DO UPDATE SET until = excluded.until";
+    let sql = include_str!("sql/move_rollups.sql");
     Script::new(sql, &["project", "until"])
 });
 
@@ -107,22 +101,17 @@ static ONE: LazyLock<Script> = LazyLock::new(|| {
 
 /// Removes an open execution that has ended or no longer exists.
 static DONE: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "DELETE FROM usage_open_executions WHERE execution_id = :id AND NOT EXISTS \
-               (SELECT 1 FROM executions e WHERE e.id = execution_id AND e.completed_at IS NULL)";
+    let sql = include_str!("sql/forget_ended.sql");
     Script::new(sql, &["id"])
 });
 
 static SERIES: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT id FROM usage_series WHERE project_id = :project AND prompt_id = :prompt AND version_id = :version \
-               AND provider = :provider AND model_name = :model AND environment = :environment AND prompt_mode = :mode \
-               AND status = :status";
+    let sql = include_str!("sql/series_id.sql");
     Script::new(sql, SeriesParameters::NAMES)
 });
 
 static ADD_SERIES: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "INSERT INTO usage_series \
-               (project_id, prompt_id, version_id, provider, model_name, environment, prompt_mode, status) \
-               VALUES (:project, :prompt, :version, :provider, :model, :environment, :mode, :status) RETURNING id";
+    let sql = include_str!("sql/add_series.sql");
     Script::new(sql, SeriesParameters::NAMES)
 });
 

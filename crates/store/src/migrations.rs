@@ -28,19 +28,18 @@ pub struct Migration {
     pub down: &'static str,
 }
 
-/// The texts of one migration: number, name, SQL to apply it, SQL to revert it.
-pub type MigrationText = (i64, &'static str, &'static str, &'static str);
+/// The texts of one migration: number and name as its files have them, SQL to apply it, SQL to revert it.
+pub type MigrationText = (&'static str, &'static str, &'static str);
 
-/// The texts of a database's migrations: the folder below `migrations/`, then number and name of each, oldest first. For
-/// use in a file in the `src` folder of a crate.
+/// The texts of a database's migrations: the folder below `migrations/`, then each as `NUMBER_name`, oldest first. For use
+/// in a file in the `src` folder of a crate.
 #[macro_export]
 macro_rules! migration_texts {
-    ($folder:literal: $($number:literal $name:literal),+ $(,)?) => {
+    ($folder:literal: $($name:literal),+ $(,)?) => {
         [$((
-            $number,
             $name,
-            include_str!(concat!("../../../migrations/", $folder, "/000", $number, "_", $name, ".up.sql")),
-            include_str!(concat!("../../../migrations/", $folder, "/000", $number, "_", $name, ".down.sql")),
+            include_str!(concat!("../../../migrations/", $folder, "/", $name, ".up.sql")),
+            include_str!(concat!("../../../migrations/", $folder, "/", $name, ".down.sql")),
         )),+]
     };
 }
@@ -48,11 +47,12 @@ macro_rules! migration_texts {
 /// All migrations, from their texts. `seed` is appended to the first one: the models of a new database.
 #[must_use]
 pub fn migrations(texts: &[MigrationText], seed: &str) -> Vec<Migration> {
-    let migration = |(version, description, up, down): &MigrationText| {
-        let seed = if *version == 1 { seed } else { "" };
-        Migration { version: *version, description, up: format!("{up}{seed}"), down }
+    let migration = |(version, (name, up, down)): (i64, &MigrationText)| {
+        let seed = if version == 1 { seed } else { "" };
+        let description = name.strip_prefix(&format!("{version:04}_")).unwrap_or(name);
+        Migration { version, description, up: format!("{up}{seed}"), down }
     };
-    texts.iter().map(migration).collect()
+    (1..).zip(texts).map(migration).collect()
 }
 
 /// The status of every migration that this release knows, oldest first.
@@ -146,8 +146,9 @@ mod tests {
 
     #[test]
     fn what_would_be_lost_is_named() {
-        let texts = |version, description| (version, description, "", "");
-        let known = migrations(&[texts(1, "ledger"), texts(2, "content"), texts(3, "more")], "");
+        let known = ["0001_ledger", "0002_content", "0003_more"].map(|name| (name, "", ""));
+        let known = migrations(&known, "");
+        assert_eq!((known[2].version, known[2].description), (3, "more"));
         for (applied, to, expected) in [
             (vec![1, 2, 3], 1, LOSSES.len()),
             (vec![1, 2], 1, LOSSES.len()),

@@ -86,12 +86,12 @@ pub(super) fn connection_limit(config: &Config) -> ConnectionLimit {
 
 /// The connections of a listener. With a certificate they speak TLS, and these protocols are offered.
 pub(super) fn incoming(
-    config: &ServerConfig,
+    config: &Config,
     listener: TcpListener,
     certificates: Option<&Arc<Certificates>>,
     protocols: &[&[u8]],
     limit: ConnectionLimit,
 ) -> Result<Incoming, StartError> {
     let tls = certificates.map(|certificates| certificates.acceptor(protocols)).transpose()?;
-    Ok(Incoming::new(listener, tls, limit, config.handshake_timeout))
+    Ok(Incoming::new(listener, tls, limit, config.server.handshake_timeout, config.watch.stall_limit))
 }

@@ -84,7 +84,7 @@ impl App {
         let http_addr = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let limit = listener::connection_limit(config);
         let accept = |listener, protocols: &[&[u8]]| {
-            listener::incoming(&config.server, listener, certificates.as_ref(), protocols, limit.clone())
+            listener::incoming(config, listener, certificates.as_ref(), protocols, limit.clone())
         };
         let incoming = accept(listener, &[ALPN_H2])?;
         let http_incoming = http_listener.map(|listener| accept(listener, &[ALPN_H2, ALPN_HTTP_1])).transpose()?;

@@ -61,6 +61,7 @@ impl<'a> Front<'a> {
             executions: Arc::new(ExecutionApi { service: Arc::clone(executions) }),
             code: Arc::new(code),
             analytics: Arc::new(AnalyticsApi { service: Arc::clone(analytics) }),
+            cpu: executions.cpu.clone(),
         };
         let budget = Arc::new(RequestBudget::new(config.server.request_buffer));
         Self { config, engine, authenticator, api, answers, budget }

@@ -79,9 +79,10 @@ pub fn http_status(reason: Reason) -> StatusCode {
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        // Known by nginx's name, "client closed request"; nobody is left to read it.
-        Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
-        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+        // Who has hung up is told nothing: no reason has the code CANCELLED.
+        Code::Ok | Code::Unknown | Code::Cancelled | Code::Internal | Code::DataLoss => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 
@@ -261,5 +262,21 @@ mod tests {
             }
         }
         assert_eq!(told, Reason::ALL.len());
+    }
+
+    #[test]
+    fn the_statuses_of_the_page_are_those() {
+        let page = include_str!("../../../docs/http.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        let rows: Vec<_> = rows.filter(|(status, _)| status.starts_with(|c: char| c.is_ascii_digit())).collect();
+        let named = Reason::ALL.iter().filter(|reason| {
+            let word = format!("`{}`", reason.as_str());
+            let statuses: Vec<_> = rows.iter().filter(|(_, when)| when.contains(&word)).collect();
+            let own = http_status(**reason).as_str().to_owned();
+            let is_right = statuses.is_empty() || statuses.iter().any(|(status, _)| status.contains(&own));
+            assert!(is_right, "{word} is {own}, and the page has {statuses:?}");
+            !statuses.is_empty()
+        });
+        assert!(named.count() > 15);
     }
 }

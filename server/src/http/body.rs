@@ -23,6 +23,9 @@ const CONTAINERS: usize = 6 * limits::VARIABLES_CONTAINERS;
 /// What a value takes in memory once it is decoded, beside its text, and what an object or a list takes, in bytes.
 const VALUE_BYTES: usize = 100;
 const CONTAINER_BYTES: usize = 600;
+/// How often the bytes of a body are in memory at once, at most: as they came, as the texts of what was decoded, and as the
+/// encoded message in which a call's fields are counted.
+const COPIES: usize = 3;
 /// Of a body that is too large, so many bytes are read and dropped, so that its sender comes to read the refusal.
 const DROPPED_BYTES: usize = 4 * limits::REQUEST_BYTES;
 
@@ -44,7 +47,7 @@ pub(super) async fn receive(
         return Ok((Bytes::new(), lease));
     }
     let (bytes, mut lease) = in_time(arrived, timeout, whole(headers, body, lease)).await?;
-    let decoded = bytes.len() + decoded_bytes(&bytes)?;
+    let decoded = COPIES * bytes.len() + decoded_bytes(&bytes)?;
     if decoded > FIRST_BUFFER {
         lease.grow_to_decoded(decoded)?;
     }

@@ -19,7 +19,7 @@ use crate::front::arriving::peer;
 use crate::grpc::inline_call::InlineCall;
 use crate::grpc::request_limits::RequestLimits;
 use crate::grpc::{counts, request_limits};
-use crate::service::Caller;
+use crate::service::{Caller, CpuPool};
 
 /// The longest value of a header that is told in an error, in bytes.
 const SHOWN_BYTES: usize = 64;
@@ -184,20 +184,26 @@ pub(super) fn misread(path: &str, said: &str) -> Error {
     Error::invalid(text::cut(&path, MISREAD_BYTES), text::cut(said, MISREAD_BYTES))
 }
 
-/// The body as JSON. No body is an empty object.
-pub(super) async fn body<B: DeserializeOwned>(
-    headers: &HeaderMap,
+/// The body as JSON, decoded off the runtime where it is large. No body is an empty object.
+pub(super) async fn body<B: DeserializeOwned + Send + 'static>(
+    cpu: &CpuPool,
+    call: &HttpCall,
     body: Body,
-    limits: &RequestLimits,
+    limits: RequestLimits,
 ) -> Result<B, HttpError> {
     let bytes = to_bytes(body, prompt_ledger_domain::limits::REQUEST_BYTES).await;
     let bytes = bytes.map_err(|_| Error::invalid("body", "ends before it is whole"))?;
-    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
+    let kind = call.headers.get(CONTENT_TYPE).map(|kind| kind.to_str().unwrap_or_default());
     if !bytes.is_empty() && !kind.is_none_or(is_json) {
         let sent = text::cut(kind.unwrap_or_default(), SHOWN_BYTES);
         let error = Error::invalid("content-type", format!("is `{sent}`; send JSON, as `application/json`"));
         return Err(HttpError::from(error).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
+    let size = bytes.len();
+    cpu.run(call.caller.project.id, size, move |_| Ok(decoded(&bytes, &limits))).await?
+}
+
+fn decoded<B: DeserializeOwned>(bytes: &[u8], limits: &RequestLimits) -> Result<B, HttpError> {
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { bytes.trim_ascii_start() };
     // A list would be read as the fields in their order.
     if bytes.first() != Some(&b'{') {

@@ -46,6 +46,7 @@ use crate::grpc::analytics::AnalyticsApi;
 use crate::grpc::code_registration::CodeRegistrationApi;
 use crate::grpc::execution::ExecutionApi;
 use crate::grpc::registry::RegistryApi;
+use crate::service::CpuPool;
 
 /// What the handlers call: the same as the gRPC services.
 #[derive(Clone)]
@@ -54,6 +55,8 @@ pub struct Api {
     pub executions: Arc<ExecutionApi>,
     pub code: Arc<CodeRegistrationApi>,
     pub analytics: Arc<AnalyticsApi>,
+    /// Where large bodies are decoded.
+    pub cpu: CpuPool,
 }
 
 /// All routes: those of `/v1` behind the gate, health without a key. Every request passes the check of its host.

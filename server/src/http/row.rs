@@ -96,7 +96,7 @@ where
             told.conditions.check(request.method(), request.headers())?;
             let (call, sent) = HttpCall::of(request).await?;
             query::read::<query::NoQuery>(call.query())?;
-            let body = body(&call.headers, sent, &of_operation(told.rpc)).await?;
+            let body = body(&api.cpu, &call, sent, of_operation(told.rpc)).await?;
             Ok::<_, HttpError>(handler(api, call, body).await?)
         };
         answered.await.map_or_else(HttpError::into_response, Reply::into_response)
@@ -187,7 +187,8 @@ fn schemas<A: ToSchema>(answers: RowAnswer) -> Schemas {
 fn event() -> Schema {
     let (names, _) = events::described();
     let kinds = names.into_iter().fold(AnyOfBuilder::new(), |kinds, name| kinds.item(Ref::from_schema_name(name)));
-    kinds.description(Some("The `data:` of each event.")).build().into()
+    let kinds = kinds.item(Ref::from_schema_name("Error"));
+    kinds.description(Some("The `data:` of each event; of `failure` it is an error.")).build().into()
 }
 
 fn reference<T: ToSchema>() -> Ref {

@@ -14,9 +14,13 @@ use tokio::net::TcpStream;
 /// When a silent peer is probed, and how often then, so that the connection of one that is gone does not stay.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// How long a peer may leave what was sent to it unread, or unacknowledged. Peers of HTTP/2 have less, by its pings.
+/// How long a peer may leave what was sent to it unread, or unacknowledged, where streams may not stall for longer. Peers
+/// of HTTP/2 have less, by its pings.
 #[cfg(target_os = "linux")]
 const UNREAD_LIMIT: Duration = Duration::from_secs(60);
+/// What the end of a stalled stream takes: it is told before its connection is cut.
+#[cfg(target_os = "linux")]
+const TELLING_TIME: Duration = Duration::from_secs(10);
 /// How often a socket with unread bytes is polled for its end.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -27,13 +31,15 @@ pub(super) struct Socket(Arc<TcpStream>);
 pub(super) struct PeerWatch(Arc<TcpStream>);
 
 impl Socket {
-    /// Sends small pieces at once, and notices a peer that is gone.
-    pub(super) fn new(stream: TcpStream) -> Self {
+    /// Sends small pieces at once, and notices a peer that is gone, or leaves what it is sent unread for longer than
+    /// streams may stall.
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "the limit is Linux's"))]
+    pub(super) fn new(stream: TcpStream, stall_limit: Duration) -> Self {
         let socket = SockRef::from(&stream);
         let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_INTERVAL);
         let set = socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_keepalive(&probes));
         #[cfg(target_os = "linux")]
-        let set = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNREAD_LIMIT)));
+        let set = set.and_then(|()| socket.set_tcp_user_timeout(Some(UNREAD_LIMIT.max(stall_limit + TELLING_TIME))));
         if let Err(error) = set {
             tracing::debug!(%error, "a connection may be slow, or stay when its peer is gone");
         }

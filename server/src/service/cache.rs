@@ -190,6 +190,15 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
         drop(one);
     }
 
+    /// Drops the value of `key`; one whose read has begun is not kept.
+    pub(super) fn remove(&self, key: &K) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        inner.generation += 1;
+        let removed = inner.take(key);
+        drop(inner);
+        drop(removed);
+    }
+
     pub fn clear(&self) {
         let dropped = self.inner.write().unwrap_or_else(PoisonError::into_inner).take_all();
         discard(dropped);

@@ -157,11 +157,39 @@ impl RegistryService {
             None => Selector::Active,
             Some(SpecSelector::Number(number)) => Selector::Number(*number),
             Some(SpecSelector::Checksum(checksum)) => Selector::Checksum(checksum.clone()),
-            Some(label @ SpecSelector::Label(_)) => {
-                label.resolve(&self.entry(project, name, min_revision).await?.found.prompt)?
-            }
+            Some(label @ SpecSelector::Label(_)) => return self.labelled(project, name, label, min_revision).await,
         };
         self.resolved(project, name, &selector, min_revision).await
+    }
+
+    /// The version that a label names, from the caches: read again where its status may have changed since.
+    async fn labelled(
+        &self,
+        project: ProjectId,
+        name: &str,
+        label: &SpecSelector,
+        min_revision: Option<i64>,
+    ) -> Result<Resolved> {
+        let entry = self.entry(project, name, min_revision).await?;
+        entry.check_revision(min_revision)?;
+        let PromptWithActive { prompt, active, revision } = &entry.found;
+        let selector = label.resolve(prompt)?;
+        let Selector::Number(number) = selector else {
+            return self.resolved(project, name, &selector, min_revision).await;
+        };
+        let is_active = active.as_ref().filter(|active| active.number == number);
+        let (version, template) = match is_active {
+            Some(active) => (active.clone(), entry.template.clone()),
+            None => {
+                let mut held = self.fixed(project, prompt, selector.clone()).await?;
+                if held.revision < *revision {
+                    self.held.versions.remove(&(prompt.id, selector.clone()));
+                    held = self.fixed(project, prompt, selector).await?;
+                }
+                (held.version.clone(), held.template.clone())
+            }
+        };
+        Ok(Resolved { found: ResolvedVersion { prompt: prompt.clone(), version, revision: *revision }, template })
     }
 
     /// As [`Self::version`], of a selector whose label was resolved.
@@ -190,7 +218,7 @@ impl RegistryService {
     pub async fn fixed(&self, project: ProjectId, of: &Prompt, selector: Selector) -> Result<Arc<CachedVersion>> {
         let read = async {
             let Resolved { found, template } = self.resolved(project, &of.name, &selector, None).await?;
-            Ok(Some(CachedVersion { version: found.version, template }))
+            Ok(Some(CachedVersion { version: found.version, template, revision: found.revision }))
         };
         let held = self.held.versions.get_or_read((of.id, selector.clone()), CachedVersion::bytes, read).await?;
         self.held.make_room();

@@ -118,3 +118,29 @@ async fn executions_that_are_answered_again_and_not_read_hold_no_more_than_a_key
         assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
     }
 }
+
+/// What needs no key and is as large as nothing else that needs none: the description of the REST API, and its page.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_a_key_that_are_not_read_take_no_memory() {
+    const CONNECTIONS: usize = 20;
+    const STREAMS: usize = 200;
+    for path in ["/openapi.json", "/docs"] {
+        let ledger = ledger().start().await;
+        let http = ledger.http.trim_start_matches("http://");
+        let meter = Meter::start(&ledger).await;
+        let mut held = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let wire = Wire::connect(http, 0).await;
+            for _ in 0..STREAMS {
+                held.push(wire.get(path).await);
+            }
+        }
+        // Whatever was answered has its headers here, and its body in the server.
+        for answer in held.iter_mut() {
+            let _ = tokio::time::timeout(HUNG, answer).await;
+        }
+        let toll = meter.finish(&format!("{} answers of {path} that nobody reads", CONNECTIONS * STREAMS));
+        assert!(toll.grown_mib() < 64, "{toll}");
+        assert!(toll.slowest() < HUNG && toll.failed == 0, "{toll}");
+    }
+}

@@ -195,6 +195,13 @@ impl Wire {
         ready.send_request(request.body(()).unwrap(), false).unwrap()
     }
 
+    /// Sends a GET without a body or a key.
+    pub(crate) async fn get(&self, path: &str) -> ResponseFuture {
+        let request = Request::get(format!("http://{}{path}", self.authority)).body(()).unwrap();
+        let mut ready = self.requests.clone().ready().await.unwrap();
+        ready.send_request(request, true).unwrap().0
+    }
+
     /// Calls with one message, and returns the `grpc-status` of headers or trailers.
     pub(crate) async fn call(&self, path: &str, headers: &[(&str, &str)], message: &[u8]) -> String {
         let (response, mut body) = self.open(path, headers).await;

@@ -78,6 +78,7 @@ async fn wrong_fields_of_a_prompt_are_named() {
         (v1::PutPromptRequest { template: None, ..put("greet", "") }, "template"),
         (v1::PutPromptRequest { description: Some("d".repeat(4097)), ..put("greet", "x") }, "description"),
         (v1::PutPromptRequest { owner_team: Some("t".repeat(256)), ..put("greet", "x") }, "owner_team"),
+        (v1::PutPromptRequest { note: "n".repeat(1025), ..put("greet", "x") }, "note"),
         (v1::PutPromptRequest { created_by: "NUL \0".into(), ..put("greet", "x") }, "created_by"),
         (v1::PutPromptRequest { tags: tags(vec![String::new()]), ..put("greet", "x") }, "tags[0]"),
         (v1::PutPromptRequest { tags: tags(vec!["t".into(); 33]), ..put("greet", "x") }, "tags"),

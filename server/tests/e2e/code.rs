@@ -228,6 +228,7 @@ async fn every_wrong_field_of_a_batch_is_named() {
                 path: long.clone(),
                 owner_team: Some(long),
                 description: Some("d".repeat(4097)),
+                note: "n".repeat(1025),
                 ..carried("twice", "A")
             },
         ])
@@ -243,6 +244,7 @@ async fn every_wrong_field_of_a_batch_is_named() {
         "prompts[2].description",
         "prompts[2].owner_team",
         "prompts[2].path",
+        "prompts[2].note",
     ];
     assert_eq!(wrong_fields(register(&ledger, sent).await), expected);
     for prompts in [vec![], (0..1_001).map(|n| carried(&format!("p{n}"), "A")).collect()] {

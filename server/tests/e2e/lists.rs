@@ -168,9 +168,16 @@ async fn a_token_of_another_list_is_refused() {
     refused(ledger.executions().list_executions(request).await, Code::InvalidArgument, "PAGE_TOKEN_INVALID");
 }
 
-/// Every model that the schema is seeded with, as the seed file has it; what Anthropic's caches are written at came later.
+/// Every model that the schema is seeded with, as the seed file has it; what Anthropic's caches are written at came later,
+/// and so did two models that cost what `echo/echo` costs.
 fn seeds() -> BTreeMap<(String, String), v1::Model> {
     let file: Value = serde_json::from_str(include_str!("../../../migrations/models.json")).unwrap();
+    let mut rows = file.as_array().unwrap().clone();
+    for name in ["slow", "long"] {
+        let mut row = rows[0].clone();
+        row["model_name"] = name.into();
+        rows.push(row);
+    }
     let model = |row: &Value| {
         let [provider, model_name] = ["provider", "model_name"].map(|key| row[key].as_str().unwrap().to_owned());
         let (input, is_anthropic) = (row["input"].as_i64().unwrap(), provider == "anthropic");
@@ -196,7 +203,7 @@ fn seeds() -> BTreeMap<(String, String), v1::Model> {
         };
         ((provider, model_name), model)
     };
-    file.as_array().unwrap().iter().map(model).collect()
+    rows.iter().map(model).collect()
 }
 
 #[tokio::test]

@@ -49,6 +49,25 @@ async fn the_built_in_model_streams_word_by_word() {
 }
 
 #[tokio::test]
+async fn the_built_in_models_that_write_at_a_human_pace_need_no_registration() {
+    let ledger = ledger().start().await;
+    ledger.active("greet", "{{name}}").await;
+    let asked = |model: &str| v1::ExecutionSpec {
+        model: Some(v1::ModelRef { provider: "echo".into(), model_name: model.into() }),
+        ..spec("greet", &[("name", "one two three four five six")])
+    };
+    // A word every 50 ms, and text of at most 50 ms a message: several of them, on the slowest machine too.
+    let record = WatchRecord::whole(&mut ledger.stream(asked("slow")).await).await;
+    let ended = record.ended.unwrap();
+    assert_eq!((ended.status(), &*record.text), (Status::Succeeded, "one two three four five six"));
+    assert!(record.deltas > 1, "{}", record.deltas);
+    // Whole, it is not written word by word.
+    let ran = ledger.run(asked("long")).await;
+    assert_eq!((ran.status(), ran.cost_nano_usd), (Status::Succeeded, Some(0)));
+    assert!(ran.response_text.split_whitespace().count() >= 500);
+}
+
+#[tokio::test]
 async fn what_keeps_an_execution_from_being_recorded_is_an_error_of_the_call() {
     let (ledger, model) = ledger_with_model().await;
     ledger.active("greet", "Hi {{name}}").await;

@@ -99,6 +99,7 @@ async fn what_is_wrong_with_a_prompt_keeps_no_other_out() {
         ("INVALID_FIELD", changed(|prompt| prompt.versions[0].template = None)),
         ("INVALID_FIELD", changed(|prompt| prompt.versions[0].version_number = 2)),
         ("INVALID_FIELD", changed(|prompt| prompt.versions[0].status = 0)),
+        ("INVALID_FIELD", changed(|prompt| prompt.versions[0].note = "n".repeat(1025))),
         ("INVALID_FIELD", changed(|prompt| prompt.active_version_number = Some(9))),
         ("INVALID_FIELD", changed(|prompt| prompt.active_checksum_hash = "0".repeat(64))),
         ("INVALID_FIELD", changed(|prompt| prompt.active_checksum_hash = "a\0b".into())),

@@ -18,7 +18,7 @@ async fn both_addresses_are_said_at_start_and_health_needs_no_key() {
     let line = format!("Prompt Ledger is listening on {}, HTTP on {}, and keeps", ledger.addr, ledger.http);
     assert!(ledger.output().iter().any(|said| said.starts_with(&line)), "{:?}", ledger.output());
     let curl = format!("curl -H 'X-API-Key: {}' {}/v1/prompts/greet", ledger.key, ledger.http);
-    assert!(ledger.output().iter().any(|said| said.trim() == curl), "{:?}", ledger.output());
+    ledger.process().says(|said| said.trim() == curl).await;
     for mut client in Client::both(&ledger).await {
         for (path, status) in [("/health", "healthy"), ("/ready", "ready")] {
             let answer = client.send(Method::GET, path, &[("x-api-key", "")], "").await;

@@ -1,11 +1,14 @@
 //! Bodies that are too large, not there, not JSON, slow or cut off.
 
-use http::Method;
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::ResponseFuture;
+use http::{Method, Request};
 use prompt_ledger_testkit::ledger::Ledger;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::client::{Client, WAIT_LIMIT, connected, raw};
+use crate::client::{Client, WAIT_LIMIT, authority, connected, raw};
 use crate::ledger;
 
 const PATH: &str = "/v1/prompts/greet";
@@ -55,7 +58,8 @@ async fn who_is_refused_before_its_body_is_read_comes_to_read_why() {
 async fn what_is_no_json_object_of_the_call_is_a_bad_request() {
     let ledger = ledger().start().await;
     let deep = |open: &str, close: &str| {
-        format!("{{\"config\": {{\"custom\": {{\"a\": {}{}}}}}}}", open.repeat(200), close.repeat(200))
+        let value = format!("{}1{}", open.repeat(200), close.repeat(200));
+        format!("{{\"template_source\": \"x\", \"config\": {{\"custom\": {{\"a\": {value}}}}}}}")
     };
     let many = |text: &str| format!("{{\"tags\": [{}]}}", vec![text; MIB].join(","));
     for (body, what) in [
@@ -66,7 +70,7 @@ async fn what_is_no_json_object_of_the_call_is_a_bad_request() {
         ("{\"template_source\": \"x\"} {}".to_owned(), "two"),
         ("{\"template_source\": \"\\ud800\"}".to_owned(), "half a character"),
         (deep("[", "]"), "nested lists"),
-        (deep("{\"a\": ", "}").replace("}}}}", "1}}}}"), "nested objects"),
+        (deep("{\"a\": ", "}"), "nested objects"),
         (many("0"), "many values"),
         (many("[]"), "many lists"),
     ] {
@@ -74,8 +78,15 @@ async fn what_is_no_json_object_of_the_call_is_a_bad_request() {
             let answer = client.send(Method::PUT, PATH, &[], body.clone()).await;
             assert_eq!(answer.status, 400, "{what}: {answer:?}");
             answer.code();
+            if what.starts_with("nested") {
+                assert_eq!(answer.json()["error"]["fields"][0]["field"], "config.custom", "{what}");
+                assert!(answer.json()["detail"].as_str().unwrap().contains("levels"), "{what}: {answer:?}");
+            }
         }
     }
+    // As deep as it may be, it is taken.
+    let flat = deep("[", "]").replace(&"[".repeat(190), "").replace(&"]".repeat(190), "");
+    assert_eq!(Client::http2(&ledger).await.send(Method::PUT, PATH, &[], flat).await.status, 200);
     let text = [("content-type", "text/plain")];
     let answer = Client::http1(&ledger).await.send(Method::PUT, PATH, &text, "{}").await;
     assert_eq!(answer.status, 415);
@@ -119,5 +130,54 @@ async fn a_body_that_is_cut_off_is_no_request() {
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
     }
+    assert_eq!(Client::http1(&ledger).await.get(PATH).await.status, 404, "nothing was registered");
+}
+
+/// A request of HTTP/2 that writes a prompt, with this length where it announces one, and the beginning of a body.
+async fn begun(ledger: &Ledger, length: Option<&str>) -> (ResponseFuture, SendStream<Bytes>) {
+    let (mut requests, connection) = h2::client::handshake(connected(ledger).await).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::put(format!("http://{}{PATH}", authority(ledger)));
+    let request = request.header("x-api-key", &ledger.key).header("content-type", "application/json");
+    let request = length.into_iter().fold(request, |request, length| request.header("content-length", length));
+    let (response, mut body) = requests.send_request(request.body(()).unwrap(), false).unwrap();
+    body.send_data(Bytes::from_static(b"{\"template_source\": \"hello\""), false).unwrap();
+    (response, body)
+}
+
+#[tokio::test]
+async fn over_http2_too_a_body_must_come_in_time() {
+    let ledger = ledger().env("REQUEST_READ_TIMEOUT", "500ms").start().await;
+    for (length, drips) in [(None, false), (Some("100000"), false), (None, true)] {
+        let (response, mut body) = begun(&ledger, length).await;
+        let mut response = std::pin::pin!(tokio::time::timeout(WAIT_LIMIT, response));
+        let mut byte_now_and_then = tokio::time::interval(std::time::Duration::from_millis(20));
+        let answer = loop {
+            tokio::select! {
+                answer = &mut response => break answer.expect("no answer").unwrap(),
+                _ = byte_now_and_then.tick(), if drips => {
+                    // The server may have ended the stream.
+                    let _ = body.send_data(Bytes::from_static(b" "), false);
+                }
+            }
+        };
+        assert_eq!(answer.status(), 504, "{length:?} {drips}");
+    }
+}
+
+#[tokio::test]
+async fn over_http2_too_a_body_that_is_cut_off_is_no_request() {
+    let ledger = ledger().start().await;
+    // The stream is reset; the connection is gone; less comes, and more, than was announced.
+    let (response, mut body) = begun(&ledger, None).await;
+    body.send_reset(h2::Reason::CANCEL);
+    assert!(response.await.is_err());
+    for (length, rest) in [("100", "}"), ("5", "}")] {
+        let (response, mut body) = begun(&ledger, Some(length)).await;
+        let _ = body.send_data(Bytes::from(rest), true);
+        let answer = tokio::time::timeout(WAIT_LIMIT, response).await.expect("no answer");
+        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status() == 400), "{length}");
+    }
+    drop(begun(&ledger, None).await);
     assert_eq!(Client::http1(&ledger).await.get(PATH).await.status, 404, "nothing was registered");
 }

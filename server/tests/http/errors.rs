@@ -168,6 +168,13 @@ async fn each_refusal_has_its_status() {
             409,
             "PROVIDER_NOT_CONFIGURED",
         ),
+        (
+            "POST",
+            "/v1/executions:run".into(),
+            run(json!({"model": {"provider": "echo", "model_name": "absent"}})),
+            404,
+            "MODEL_NOT_FOUND",
+        ),
         ("POST", "/v1/prompts/opaque/execute".into(), json!({}), 409, "TEMPLATE_OPAQUE"),
     ] {
         let refused = rest.refused(method.parse().unwrap(), &path, body).await;

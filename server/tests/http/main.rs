@@ -16,6 +16,7 @@ mod page;
 mod prompts;
 mod requests;
 mod rest;
+mod stream_events;
 mod streams;
 
 use prompt_ledger_testkit::fake_model::FakeModel;

@@ -1,4 +1,5 @@
-//! Calls of the REST API, each of which is held against the description that the server gives of itself.
+//! Calls of the REST API, by turns over HTTP/1.1 and HTTP/2, each of which is held against the description that the server
+//! gives of itself.
 
 use http::Method;
 use prompt_ledger_testkit::ledger::Ledger;
@@ -6,23 +7,24 @@ use serde_json::{Value, json};
 
 use crate::client::{Answer, Client};
 
-/// A connection, and the description of its server.
+/// A connection of each protocol, and the description of their server.
 pub(crate) struct Rest {
-    client: Client,
+    clients: [Client; 2],
     described: Value,
 }
 
 impl Rest {
     pub(crate) async fn new(ledger: &Ledger) -> Self {
-        let mut client = Client::http1(ledger).await;
-        let described = client.get("/openapi.json").await.json();
-        Self { client, described }
+        let mut clients = Client::both(ledger).await;
+        let described = clients[0].get("/openapi.json").await.json();
+        Self { clients, described }
     }
 
     /// A call with these headers. What was accepted must be a request of the description; every answer must be one.
     pub(crate) async fn send(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
         let sent = if body.is_null() { String::new() } else { body.to_string() };
-        let answer = self.client.send(method.clone(), path, headers, sent).await;
+        self.clients.reverse();
+        let answer = self.clients[0].send(method.clone(), path, headers, sent).await;
         let at = format!("{method} {path} {body}");
         let call = self.operation(&method, path);
         let status = answer.status;
@@ -63,6 +65,16 @@ impl Rest {
         let answer = self.send(method, path, &[], body).await;
         let field = answer.json()["error"]["fields"][0]["field"].as_str().unwrap_or_default().to_owned();
         (answer.status.as_u16(), answer.code(), field)
+    }
+
+    /// Holds the data of an event of this path's streams against the description.
+    pub(crate) fn check_event(&self, method: &Method, path: &str, kind: &str, data: &Value) {
+        let call = self.operation(method, path);
+        let answers = call["responses"].as_object().unwrap().values();
+        let mut schemas = answers.map(|answer| &answer["content"]["text/event-stream"]["schema"]);
+        let schema =
+            schemas.find(|schema| schema.is_object()).unwrap_or_else(|| panic!("{method} {path} has no events"));
+        self.check(schema, data, &format!("{method} {path}: {kind}"));
     }
 
     /// The operation of a path, which is described by its pattern.

@@ -14,15 +14,15 @@ use crate::{ledger, ledger_with_model};
 
 /// One event, as a browser reads it.
 #[derive(Clone, Debug, Default)]
-struct SentEvent {
-    id: Option<String>,
-    kind: String,
-    retry: Option<u64>,
-    data: Value,
+pub(crate) struct SentEvent {
+    pub(crate) id: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) retry: Option<u64>,
+    pub(crate) data: Value,
 }
 
 /// A stream that is being read.
-struct Events {
+pub(crate) struct Events {
     body: Incoming,
     text: String,
     /// Comments so far.
@@ -31,7 +31,7 @@ struct Events {
 
 impl Events {
     #[track_caller]
-    fn of(response: Response<Incoming>) -> Self {
+    pub(crate) fn of(response: Response<Incoming>) -> Self {
         assert_eq!(
             (response.status().as_u16(), response.headers()["content-type"].to_str().unwrap()),
             (200, "text/event-stream")
@@ -41,7 +41,7 @@ impl Events {
     }
 
     /// The next event; absent at the end of the stream, or where its connection broke.
-    async fn next(&mut self) -> Option<SentEvent> {
+    pub(crate) async fn next(&mut self) -> Option<SentEvent> {
         loop {
             while let Some((block, rest)) = self.text.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
@@ -58,7 +58,7 @@ impl Events {
     }
 
     /// The next event of this kind.
-    async fn until(&mut self, kind: &str) -> SentEvent {
+    pub(crate) async fn until(&mut self, kind: &str) -> SentEvent {
         loop {
             let event = self.next().await.unwrap_or_else(|| panic!("the stream ended before `{kind}`"));
             if event.kind == kind {
@@ -67,7 +67,7 @@ impl Events {
         }
     }
 
-    async fn rest(mut self) -> Vec<SentEvent> {
+    pub(crate) async fn rest(mut self) -> Vec<SentEvent> {
         let mut events = Vec::new();
         while let Some(event) = self.next().await {
             events.push(event);
@@ -96,21 +96,21 @@ fn kinds(events: &[SentEvent]) -> Vec<&str> {
     events.iter().map(|event| &*event.kind).collect()
 }
 
-fn greet() -> String {
+pub(crate) fn greet() -> String {
     json!({"prompt_name": "greet", "variables": {"name": "Ada"}}).to_string()
 }
 
-async fn stream(client: &mut Client, headers: &[(&str, &str)], body: String) -> Events {
+pub(crate) async fn stream(client: &mut Client, headers: &[(&str, &str)], body: String) -> Events {
     Events::of(client.open(Method::POST, "/v1/executions:stream", headers, body).await)
 }
 
-async fn watch(client: &mut Client, id: &str, last: &str) -> Events {
+pub(crate) async fn watch(client: &mut Client, id: &str, last: &str) -> Events {
     let headers = [("last-event-id", last)];
     Events::of(client.open(Method::GET, &format!("/v1/executions/{id}/events"), &headers, "").await)
 }
 
 /// Submits an execution whose text is sent as it is written, and returns its id.
-async fn submit(client: &mut Client) -> String {
+pub(crate) async fn submit(client: &mut Client) -> String {
     let body = json!({"prompt_name": "greet", "variables": {"name": "Ada"}, "stream_text": true}).to_string();
     let answer = client.send(Method::POST, "/v1/executions:submit", &[], body).await;
     assert_eq!(answer.status, 202, "{answer:?}");

@@ -35,6 +35,14 @@ impl Deployment {
 
     /// On the test's own database and brokers.
     pub(crate) async fn on(database_url: &str, redis: Option<&str>, amqp: Option<&str>) -> Self {
+        let deployment = Self::not_migrated(database_url, redis, amqp).await;
+        let (migrated, said) = deployment.builder().said(&["migrate"]);
+        assert!(migrated, "{said}");
+        deployment
+    }
+
+    /// As [`Deployment::on`], on a database that has no schema yet.
+    pub(crate) async fn not_migrated(database_url: &str, redis: Option<&str>, amqp: Option<&str>) -> Self {
         let model = FakeModel::start().await;
         let prefix = format!("t-{:x}", services::unique());
         let set = [
@@ -47,10 +55,7 @@ impl Deployment {
             ("LOG", Some("info")),
         ];
         let env = set.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        let deployment = Self { model, env, _database: None, database_url: database_url.to_owned() };
-        let (migrated, said) = deployment.builder().said(&["migrate"]);
-        assert!(migrated, "{said}");
-        deployment
+        Self { model, env, _database: None, database_url: database_url.to_owned() }
     }
 
     /// With another environment variable for servers and workers.
@@ -71,7 +76,8 @@ impl Deployment {
         self.environment(server(binary))
     }
 
-    fn environment(&self, builder: Builder) -> Builder {
+    /// The environment of this deployment, for another binary.
+    pub(crate) fn environment(&self, builder: Builder) -> Builder {
         self.env.iter().fold(builder, |builder, (name, value)| builder.env(name, value))
     }
 

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prompt_ledger_proto::v1::{self, execution_spec};
+use prompt_ledger_proto::v1::{self, execution_spec, get_version_request};
 use prompt_ledger_testkit::ledger::{Ledger, put, spec};
 use prompt_ledger_testkit::watch_record::WatchRecord;
+use tokio::sync::Notify;
 
 use crate::kit::{Deployment, ended, get, submit};
 
@@ -57,11 +58,13 @@ async fn a_label_that_moves_on_one_server_is_exact_on_two() {
     set(&one, named(0)).await;
     // Moves that were begun, and those whose answer has come.
     let (begun, done, next) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    // Told at the beginning of each execution.
+    let begins = Notify::new();
     let moves = async {
         for number in 1..=MOVES {
             // Spread over the executions, and through both servers.
             while next.load(Ordering::SeqCst) < number * EXECUTIONS / (MOVES + 1) {
-                tokio::task::yield_now().await;
+                begins.notified().await;
             }
             begun.store(number, Ordering::SeqCst);
             set(if number % 2 == 0 { &one } else { &two }, named(number)).await;
@@ -72,6 +75,7 @@ async fn a_label_that_moves_on_one_server_is_exact_on_two() {
         let mut seen = HashSet::new();
         loop {
             let number = next.fetch_add(1, Ordering::SeqCst);
+            begins.notify_one();
             if number >= EXECUTIONS {
                 return seen;
             }
@@ -107,6 +111,41 @@ async fn a_label_that_another_server_has_just_set_is_known() {
         let ran = two.run(v1::ExecutionSpec { selector, ..spec("greet", &[]) }).await;
         assert_eq!((ran.version_number, ran.label), (1, label));
     }
+}
+
+#[tokio::test]
+async fn a_labelled_version_is_read_as_it_is_now_on_another_server() {
+    let deployment = Deployment::new().await;
+    let (one, two) = (deployment.server().await, deployment.server().await);
+    for text in ["one", "two", "three"] {
+        one.registry().put_prompt(put("greet", text)).await.unwrap();
+    }
+    let read = async |label: &str| {
+        let selector = Some(get_version_request::Selector::Label(label.into()));
+        let request = v1::GetVersionRequest { name: "greet".into(), selector, min_revision: None };
+        let version = two.registry().get_version(request).await.unwrap().into_inner().version.unwrap();
+        (version.version_number, version.status())
+    };
+    let active = async |version_number| {
+        let request = v1::SetActiveVersionRequest {
+            name: "greet".into(),
+            version_number,
+            ..v1::SetActiveVersionRequest::default()
+        };
+        one.registry().set_active_version(request).await.unwrap();
+    };
+    set(&one, 2).await;
+    assert_eq!(read("production").await, (2, v1::VersionStatus::Draft));
+    // Active and labelled, labelled and active before, labelled elsewhere.
+    for number in [2, 1] {
+        active(number).await;
+        assert_eq!(read("production").await, (2, v1::VersionStatus::Active));
+    }
+    assert_eq!((read("active").await.0, read("latest").await), (1, (3, v1::VersionStatus::Draft)));
+    one.registry().put_prompt(put("greet", "four")).await.unwrap();
+    assert_eq!(read("latest").await, (4, v1::VersionStatus::Draft));
+    set(&one, 3).await;
+    assert_eq!(read("production").await, (3, v1::VersionStatus::Draft));
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod figures;
 mod kit;
 mod labels;
 mod limits;
+mod older;
 mod operators;
 mod outages;
 mod poolers;

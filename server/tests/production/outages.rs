@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use prompt_ledger_proto::v1;
 use prompt_ledger_testkit::ledger::{Ledger, Metadata};
 use prompt_ledger_testkit::services::{self, Postgres};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic::{Code, Streaming};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -33,6 +35,26 @@ fn health_check() -> HealthCheckRequest {
     HealthCheckRequest { service: "promptledger.v1.ExecutionService".to_owned() }
 }
 
+/// What the HTTP front answers to a submit, and to a GET of this path: everything, as it came.
+async fn over_http(server: &Ledger, path: &str) -> [String; 2] {
+    let key = &server.key;
+    let body = r#"{"prompt_name": "greet"}"#;
+    let submit = format!(
+        "POST /v1/executions:submit HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let get = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n");
+    let mut answers = [submit, get];
+    for answer in &mut answers {
+        let mut stream = TcpStream::connect(server.http.trim_start_matches("http://")).await.unwrap();
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        answer.clear();
+        stream.read_to_string(answer).await.unwrap();
+    }
+    answers
+}
+
 #[tokio::test]
 async fn without_its_database_a_server_says_so_and_comes_back_by_itself() {
     let mut postgres = Postgres::start().await;
@@ -53,6 +75,12 @@ async fn without_its_database_a_server_says_so_and_comes_back_by_itself() {
     eventually("health to say so", || async { health(&server).await == ServingStatus::NotServing }).await;
     let listed = server.executions().list_executions(v1::ListExecutionsRequest::default()).await;
     assert_eq!(listed.unwrap_err().code(), Code::Unavailable);
+    for answer in over_http(&server, "/v1/executions").await {
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("STORE_UNAVAILABLE"), "{answer}");
+        assert!(answer.to_ascii_lowercase().contains("\r\nretry-after: "), "{answer}");
+    }
+    let [_, ready] = over_http(&server, "/ready").await;
+    assert!(ready.starts_with("HTTP/1.1 503 "), "{ready}");
 
     postgres.restart().await;
     let back = Instant::now();

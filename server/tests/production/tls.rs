@@ -43,7 +43,12 @@ type Client = RegistryServiceClient<Connection>;
 
 /// A client on a new connection that trusts only this certificate; absent where the server shows another.
 async fn client(server: &Ledger, trusted: &str) -> Option<Client> {
-    let port = server.addr.rsplit_once(':').unwrap().1;
+    client_at(server, &server.addr, trusted).await
+}
+
+/// At the address of either front door.
+async fn client_at(server: &Ledger, addr: &str, trusted: &str) -> Option<Client> {
+    let port = addr.rsplit_once(':').unwrap().1;
     let tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(trusted)).domain_name("localhost");
     let endpoint = Endpoint::from_shared(format!("https://127.0.0.1:{port}")).unwrap().tls_config(tls).unwrap();
     let channel = endpoint.connect().await.ok()?;
@@ -110,6 +115,9 @@ async fn sighup_shows_a_new_certificate_to_new_connections_and_old_ones_go_on() 
     server.signal("HUP");
     eventually("the new certificate", async || client(&server, &second).await.is_some()).await;
     assert!(client(&server, &first).await.is_none());
+    // At the other door too, which has the same acceptor.
+    let shown = [&first, &second].map(async |trusted| client_at(&server, &server.http, trusted).await.is_some());
+    assert_eq!(futures::future::join_all(shown).await, [false, true]);
     call(&mut client(&server, &second).await.unwrap()).await;
     call(&mut old).await;
 }

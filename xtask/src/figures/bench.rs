@@ -12,6 +12,7 @@ use prompt_ledger_testkit::ledger::{Connection, Ledger, server, spec};
 use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 
 use super::direct::Direct;
+use super::floor::Floor;
 use super::load::{Times, closed_loop};
 use super::main_job::{CONNECTIONS, connections};
 use super::release::{FigureError, migrated};
@@ -94,6 +95,7 @@ impl Setup {
 pub(super) struct Bench {
     pub(super) model: FakeModel,
     pub(super) direct: Direct,
+    pub(super) floor: Floor,
     pub(super) setups: [Setup; 2],
 }
 

@@ -1,7 +1,9 @@
 //! RunExecution beside a direct call of the same model, in one run: through `dev` (SQLite) and through a server on Postgres
 //! with Redis, everything on.
 //!
-//! Callers are a closed loop: each calls again as soon as it was answered. Direct, `dev` and Postgres take turns within
+//! Between them stands the *floor*: a bare server that keeps two durable records of a page and nothing else.
+//!
+//! Callers are a closed loop: each calls again as soon as it was answered. Direct, floor, `dev` and Postgres take turns within
 //! each round, so that what else this machine does meets all three. Quantiles and rates are medians of the rounds; what is
 //! *added* is a quantile through the server less the same quantile of the direct calls. Callers, model, server and
 //! database share the machine.
@@ -14,6 +16,7 @@ use prompt_ledger_testkit::services::{Postgres, Redis};
 
 use super::bench::{Bench, ROUND, Setup};
 use super::direct::Direct;
+use super::floor::Floor;
 use super::load::{Times, median};
 use super::main_job::at;
 use super::production::cpu_seconds;
@@ -60,10 +63,12 @@ async fn measure() -> Result<(), FigureError> {
     let binaries = release_binaries(&["prompt-ledger-server"])?;
     let (postgres, redis, model) = tokio::join!(Postgres::start(), Redis::start(), FakeModel::start());
     let direct = Direct::connect(&model, frontier::MOST_CALLERS).await?;
+    let floor = Floor::start(&model, frontier::MOST_CALLERS).await?;
     let setups = [Setup::dev(&binaries, &model).await?, Setup::postgres(&binaries, &model, &postgres, &redis).await?];
-    let bench = Bench { model, direct, setups };
+    let bench = Bench { model, direct, floor, setups };
     bench.model_takes(0);
     bench.direct(16, WARM_UP).await?;
+    bench.floor.calls(16, WARM_UP).await?;
     for setup in &bench.setups {
         setup.executions(16, WARM_UP).await?;
         setup.prompts(16, WARM_UP).await?;
@@ -93,6 +98,13 @@ impl Line {
         self.cpu_seconds * 1_000.0 / self.rounds.iter().map(Times::calls).sum::<f64>()
     }
 
+    /// With what it adds to the direct calls.
+    fn beside(&self, name: &str, direct: &Self) -> String {
+        let added = |quantile| at(&self.rounds, quantile) - at(&direct.rounds, quantile);
+        let (p50, p99) = (added(0.5), added(0.99));
+        format!("{}; added p50 {p50:.2} ms, p99 {p99:.2} ms; CPU {:.3} ms a call", self.say(name), self.cpu())
+    }
+
     fn say(&self, name: &str) -> String {
         let (p50, p99) = (at(&self.rounds, 0.5), at(&self.rounds, 0.99));
         format!("  {name:<10} p50 {p50:6.2} ms, p99 {p99:6.2} ms; {:6.0} /s", self.rate())
@@ -102,11 +114,15 @@ impl Line {
 async fn table(bench: &Bench) -> Result<(), FigureError> {
     for (callers, millis, aims) in TABLE {
         bench.model_takes(millis);
-        let (mut disk, mut direct, mut through) = (Vec::new(), Line::default(), [Line::default(), Line::default()]);
+        let (mut disk, mut direct, mut floor) = (Vec::new(), Line::default(), Line::default());
+        let mut through = [Line::default(), Line::default()];
         let mut load_seconds = 0.0;
         for _ in 0..ROUNDS {
             disk.push(disk::fdatasync(bench.setups[0].server.data_dir(), SYNCS)?);
             direct.rounds.push(bench.direct(callers, ROUND).await?);
+            let before = cpu_seconds(bench.floor.pid());
+            floor.rounds.push(bench.floor.calls(callers, ROUND).await?);
+            floor.cpu_seconds += cpu_seconds(bench.floor.pid()) - before;
             for (setup, line) in bench.setups.iter().zip(&mut through) {
                 let pids = [setup.server.pid(), std::process::id()];
                 let before = pids.map(cpu_seconds);
@@ -118,16 +134,9 @@ async fn table(bench: &Bench) -> Result<(), FigureError> {
         let f = at(&disk, 0.5);
         println!("callers: {callers}, model: {millis} ms, F (fdatasync): {f:.3} ms, p99 {:.2} ms", at(&disk, 0.99));
         println!("{}", direct.say("direct"));
+        println!("{}", floor.beside("floor", &direct));
         for ((setup, line), aim) in bench.setups.iter().zip(&through).zip(aims) {
-            let added = |quantile| at(&line.rounds, quantile) - at(&direct.rounds, quantile);
-            println!(
-                "{}; added p50 {:.2} ms, p99 {:.2} ms; CPU {:.3} ms a call (aims: {})",
-                line.say(setup.name),
-                added(0.5),
-                added(0.99),
-                line.cpu(),
-                aim(f)
-            );
+            println!("{} (aims: {})", line.beside(setup.name, &direct), aim(f));
         }
         let calls = through.iter().flat_map(|line| &line.rounds).map(Times::calls).sum::<f64>();
         println!("  callers and model themselves: CPU {:.3} ms a call", load_seconds * 1_000.0 / calls);

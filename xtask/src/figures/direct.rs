@@ -27,7 +27,12 @@ pub(super) struct Direct {
 
 impl Direct {
     pub(super) async fn connect(model: &FakeModel, callers: usize) -> Result<Self, FigureError> {
-        let url: http::Uri = format!("{}/chat/completions", model.base_url()).parse()?;
+        Self::connect_to(&model.base_url(), callers).await
+    }
+
+    /// As [`Direct::connect`], given the model's base URL.
+    pub(super) async fn connect_to(base_url: &str, callers: usize) -> Result<Self, FigureError> {
+        let url: http::Uri = format!("{base_url}/chat/completions").parse()?;
         let host = url.authority().ok_or("the model has no address")?.as_str();
         let mut connections = Vec::with_capacity(callers);
         for _ in 0..callers {

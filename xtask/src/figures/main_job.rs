@@ -20,9 +20,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Address};
 
-use super::disk;
 use super::load::{Times, closed_loop, median};
 use super::release::{FigureError, release_binaries};
+use super::{contents, disk};
 use crate::CommandOutcome;
 
 /// Rounds per pair; medians are reported.
@@ -44,7 +44,8 @@ async fn measure() -> Result<(), FigureError> {
     println!("binary, stripped                 {mib:8.1} MiB    (aim 25)");
     start(&binary).await?;
     get_prompt(&binary).await?;
-    run_execution(&binary).await
+    run_execution(&binary).await?;
+    contents::run(&binary).await
 }
 
 /// Time from a cold start to the first answered RPC, and memory when idle.

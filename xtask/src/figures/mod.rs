@@ -8,9 +8,11 @@
 mod analytics;
 mod bench;
 mod compare;
+mod contents;
 mod direct;
 mod disk;
 mod echo;
+mod floor;
 mod frontier;
 mod growth;
 mod http;
@@ -42,7 +44,8 @@ pub(crate) struct FiguresArgs {
 
 #[derive(Subcommand)]
 enum Which {
-    /// The embedded default: start, memory, size, GetPrompt beside a bare tonic echo, what RunExecution adds to a call
+    /// The embedded default: start, memory, size, GetPrompt beside a bare tonic echo, what RunExecution adds to a call, chats
+    /// beside texts, labels beside the pointer
     MainJob,
     /// RunExecution beside a direct call of the model: `dev` and Postgres, 1 and 16 callers, and the frontier of both
     Compare,
@@ -68,6 +71,16 @@ enum Which {
         /// The size of its answers, in bytes
         bytes: usize,
     },
+    /// The bare server that keeps two records, as a process of its own
+    #[command(hide = true)]
+    FloorServer {
+        /// The model's base URL
+        model: String,
+        /// The most calls at once
+        callers: usize,
+        /// Where it writes
+        folder: std::path::PathBuf,
+    },
     /// The bare tonic echo, as a process of its own
     #[command(hide = true)]
     EchoServer {
@@ -81,16 +94,17 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
         return optimised();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match args.which {
+    match &args.which {
         Which::MainJob => runtime.block_on(main_job::run()),
         Which::Compare => runtime.block_on(compare::run()),
         Which::Production => runtime.block_on(production::run()),
-        Which::Analytics { executions } => runtime.block_on(analytics::run(executions)),
+        Which::Analytics { executions } => runtime.block_on(analytics::run(*executions)),
         Which::Streams => runtime.block_on(streams::run()),
         Which::Http => runtime.block_on(http::run()),
-        Which::AxumServer { bytes } => runtime.block_on(http_client::serve(bytes)),
+        Which::AxumServer { bytes } => runtime.block_on(http_client::serve(*bytes)),
         Which::Rendering => rendering::run(),
-        Which::EchoServer { bytes } => runtime.block_on(echo::serve(bytes)),
+        Which::EchoServer { bytes } => runtime.block_on(echo::serve(*bytes)),
+        Which::FloorServer { model, callers, folder } => runtime.block_on(floor::serve(model, folder, *callers)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: runs every test of the workspace and measures coverage.
 
 mod coverage;
+mod older;
 mod tally;
 
 use std::ffi::OsString;
@@ -23,8 +24,9 @@ use crate::{CommandOutcome, install};
 /// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, docker-compose, systemd-analyze,
 /// Postgres, PgBouncer, Redis and RabbitMQ. The tests run on private instances of the services, which it starts on free
 /// ports and ends with itself; PgBouncer is started by the tests that need it.
-/// Tests find the path of grpcurl in the environment variable GRPCURL, and the services in TEST_POSTGRES_URL,
-/// TEST_REDIS_URL and TEST_AMQP_URL.
+/// Tests find the path of grpcurl in the environment variable GRPCURL, the services in TEST_POSTGRES_URL, TEST_REDIS_URL
+/// and TEST_AMQP_URL, and in OLDER_BINARIES the server and the worker of an older release, which are built once from the
+/// history of the repository (minutes; empty where there is no history).
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test                                     everything, as CI does
@@ -46,11 +48,13 @@ pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let grpcurl = install::grpcurl(&workspace)?;
     install::compose()?;
     install::systemd()?;
+    let older = older::binaries(&workspace)?;
     // The services end when this is dropped.
     let runtime = services::runtime()?;
     let services = Services::start(&runtime)?;
     let given = || {
-        services.env().into_iter().map(|(name, url)| (name, url.into())).chain([("GRPCURL", OsString::from(&grpcurl))])
+        let found = [("GRPCURL", OsString::from(&grpcurl)), ("OLDER_BINARIES", older.clone())];
+        services.env().into_iter().map(|(name, url)| (name, url.into())).chain(found)
     };
     if args.no_coverage || !args.cargo_args.is_empty() {
         println!("running tests, coverage not measured");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::model::ModelRef;
-use prompt_ledger_store::{Models, RegisterCode, Registry};
+use prompt_ledger_store::{CodePrompt, Models, RegisterCode, Registry};
 use prompt_ledger_testkit::poll::eventually;
 use sqlx::{Executor, PgConnection};
 
@@ -36,7 +36,7 @@ async fn until_someone_waits(fresh: &Fresh) {
 async fn a_registration_that_changes_nothing_takes_no_lock() {
     let fresh = Fresh::fresh().await;
     let project = fresh.default_project().await;
-    let carried = || batch(vec![code("greet", "A")]);
+    let carried = || batch(vec![CodePrompt { labels: vec!["production".into()], ..code("greet", "A") }]);
     fresh.store.register_code(project, carried()).await.unwrap();
     let mut other = fresh.connection().await;
     other.execute("BEGIN; SELECT 1 FROM projects FOR UPDATE; SELECT 1 FROM prompts FOR UPDATE").await.unwrap();

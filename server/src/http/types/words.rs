@@ -13,7 +13,7 @@ pub(crate) trait WireWord: Sized {
     fn wire(self) -> i32;
 }
 
-macro_rules! words {
+macro_rules! wire_words {
     ($($(#[$doc:meta])* $name:ident of $wire:ident { $($variant:ident,)* })*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -42,7 +42,7 @@ macro_rules! words {
     )*};
 }
 
-words! {
+wire_words! {
     /// Where a prompt's templates live: `full` in the ledger, `tracking` in code.
     ModeWord of PromptMode { Full, Tracking, }
     /// Where a version stands.

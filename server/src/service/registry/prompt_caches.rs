@@ -42,10 +42,12 @@ impl CachedPrompt {
     }
 }
 
-/// A version that a request names by number, label or hash, parsed. It never changes, but for its status, which is not read from here.
+/// A version that a request names by number, label or hash, parsed. It never changes, but for its status.
 #[derive(Debug)]
 pub struct CachedVersion {
     pub version: Version,
+    /// The project's revision at which it was read, and its status with it.
+    pub revision: i64,
     /// Absent where it is opaque.
     pub template: Option<Arc<ParsedTemplate>>,
 }

@@ -9,6 +9,7 @@ use tonic::service::interceptor::InterceptedService;
 
 use crate::following::WatchTimeouts;
 use crate::options::{Connection, Options, OptionsError};
+use crate::prompt_cache::PromptCache;
 use crate::tail::Tail;
 use crate::watch::Updates;
 
@@ -34,7 +35,8 @@ impl Client {
         Ok(Self { url: options.url, connection: InterceptedService::new(channel, credentials), pace })
     }
 
-    /// The generated client of the registry: registers, reads and changes prompts.
+    /// The generated client of the registry: registers, reads and changes prompts. To watch them, use
+    /// [`Client::prompt_cache`] instead, which resumes.
     #[must_use]
     pub fn registry(&self) -> RegistryServiceClient<Connection> {
         RegistryServiceClient::new(self.connection.clone())
@@ -69,20 +71,30 @@ impl Client {
     /// [`Update::State`](crate::Update::State) that is known; 0 for none.
     #[must_use]
     pub fn watch_after(&self, execution_id: impl Into<String>, sequence: i64) -> Updates {
-        Updates::of(self.executions(), execution_id.into(), sequence, self.pace)
+        Updates::of(self.connection.clone(), execution_id.into(), sequence, self.pace)
     }
 
     /// Executes a prompt and watches it. With an idempotency key, the execution goes on when the connection breaks or
     /// the watch is dropped; without one, both cancel it.
     #[must_use]
     pub fn stream(&self, spec: v1::ExecutionSpec) -> Updates {
-        Updates::begin(self.executions(), spec, self.pace)
+        Updates::begin(self.connection.clone(), spec, self.pace)
     }
 
     /// Watches all executions that match, without end.
     #[must_use]
     pub fn tail(&self, filter: v1::WatchExecutionsRequest) -> Tail {
-        Tail::of(self.executions(), filter, self.pace)
+        Tail::of(self.connection.clone(), filter, self.pace)
+    }
+
+    /// Keeps prompts in memory, always as they are in the ledger: those of `names`, also of such as do not exist yet, and
+    /// those whose name begins with `name_prefix`; all of the project where there is neither. Must be called within a tokio
+    /// runtime, in which the cache is fed until its last clone is dropped.
+    #[must_use]
+    pub fn prompt_cache(&self, names: Vec<String>, name_prefix: impl Into<String>) -> PromptCache {
+        let name_prefix = name_prefix.into();
+        let filter = v1::WatchPromptsRequest { names, name_prefix, after_revision: 0 };
+        PromptCache::of(self.connection.clone(), filter, self.pace)
     }
 }
 

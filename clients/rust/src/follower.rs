@@ -61,6 +61,7 @@ impl Follower {
 }
 
 impl StreamReader for Follower {
+    type Message = v1::ExecutionEvent;
     type Update = Update;
 
     fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<Update>) -> Taken {

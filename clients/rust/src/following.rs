@@ -6,8 +6,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use futures::{TryStreamExt as _, future};
 use prompt_ledger_proto::v1;
-use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::{Response, Status};
 
 use crate::error::WatchError;
@@ -15,11 +14,11 @@ use crate::machine::{Machine, NextStep, StreamReader};
 use crate::options::Connection;
 use crate::retry::{RetryMoment, RetryWindow, StreamFailure};
 
-pub(crate) type EventStream = BoxStream<'static, Result<v1::ExecutionEvent, Status>>;
+pub(crate) type MessageStream<M> = BoxStream<'static, Result<M, Status>>;
 
 /// Opens the stream that a reader needs next.
 pub(crate) trait OpenStream: StreamReader {
-    fn open(&self, executions: ExecutionServiceClient<Connection>) -> BoxFuture<'static, Result<EventStream, Status>>;
+    fn open(&self, connection: Connection) -> BoxFuture<'static, Result<MessageStream<Self::Message>, Status>>;
 }
 
 /// For how long a watch retries, and how long a stream may be silent.
@@ -30,30 +29,34 @@ pub(crate) struct WatchTimeouts {
 }
 
 struct Following<R: StreamReader> {
-    executions: ExecutionServiceClient<Connection>,
+    connection: Connection,
     machine: Machine<R>,
     silence: Duration,
     began: Instant,
-    events: Option<EventStream>,
+    messages: Option<MessageStream<R::Message>>,
+    /// When the next stream may be opened; absent while there is one.
+    opens_at: Option<Instant>,
     over: bool,
 }
 
 /// The updates of a reader, until its end or the first error.
 pub(crate) fn follow<R>(
-    executions: ExecutionServiceClient<Connection>,
+    connection: Connection,
     reader: R,
     pace: WatchTimeouts,
 ) -> BoxStream<'static, Result<R::Update, WatchError>>
 where
     R: OpenStream + Send + 'static,
     R::Update: Send,
+    R::Message: Send + 'static,
 {
     let following = Following {
-        executions,
+        connection,
         machine: Machine::new(reader, RetryWindow::new(pace.patience)),
         silence: pace.silence,
         began: Instant::now(),
-        events: None,
+        messages: None,
+        opens_at: None,
         over: false,
     };
     let updates = stream::unfold(following, |mut following| async move {
@@ -72,38 +75,41 @@ impl<R: OpenStream> Following<R> {
             if self.over {
                 return None;
             }
+            if let Some(opens_at) = self.opens_at {
+                sleep_until(opens_at).await;
+                self.opens_at = None;
+            }
             let heard = self.hear().await;
             let moment = RetryMoment { now: self.began.elapsed(), chance: chance() };
             let next = match heard {
                 Ok(None) => Ok(NextStep::Read),
-                Ok(Some(event)) => self.machine.took(event, moment),
+                Ok(Some(message)) => self.machine.took(message, moment),
                 Err(failure) => self.machine.failed(failure, moment),
             };
             match next {
                 Ok(NextStep::Read) => {}
                 Ok(NextStep::OpenStream(delay)) => {
-                    self.events = None;
-                    sleep(delay).await;
+                    (self.messages, self.opens_at) = (None, Some(Instant::now() + delay));
                 }
-                Ok(NextStep::Over) => (self.events, self.over) = (None, true),
+                Ok(NextStep::Over) => (self.messages, self.over) = (None, true),
                 Err(error) => {
-                    (self.events, self.over) = (None, true);
+                    (self.messages, self.over) = (None, true);
                     return Some(Err(error));
                 }
             }
         }
     }
 
-    /// The next event; absent where a stream has just been opened.
-    async fn hear(&mut self) -> Result<Option<v1::ExecutionEvent>, StreamFailure> {
-        let Some(events) = &mut self.events else {
-            let opening = self.machine.reader.open(self.executions.clone());
-            self.events = Some(timeout(self.silence, opening).await.map_err(|_| StreamFailure::Silent)??);
+    /// The next message; absent where a stream has just been opened.
+    async fn hear(&mut self) -> Result<Option<R::Message>, StreamFailure> {
+        let Some(messages) = &mut self.messages else {
+            let opening = self.machine.reader.open(self.connection.clone());
+            self.messages = Some(timeout(self.silence, opening).await.map_err(|_| StreamFailure::Silent)??);
             self.machine.opened();
             return Ok(None);
         };
-        let event = timeout(self.silence, events.next()).await.map_err(|_| StreamFailure::Silent)?;
-        Ok(Some(event.ok_or(StreamFailure::Cut)??))
+        let message = timeout(self.silence, messages.next()).await.map_err(|_| StreamFailure::Silent)?;
+        Ok(Some(message.ok_or(StreamFailure::Cut)??))
     }
 }
 
@@ -111,7 +117,7 @@ impl<R: OpenStream> Following<R> {
 pub(crate) fn events<M: Send + 'static>(
     answer: Response<tonic::Streaming<M>>,
     event: impl Fn(M) -> Option<v1::ExecutionEvent> + Send + 'static,
-) -> EventStream {
+) -> MessageStream<v1::ExecutionEvent> {
     answer.into_inner().try_filter_map(move |message| future::ready(Ok(event(message)))).boxed()
 }
 

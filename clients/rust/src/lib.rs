@@ -25,7 +25,9 @@
 //!
 //! How a watch resumes is written down step by step in `clients/README.md`, for clients in other languages to follow.
 //! Here `machine` holds those steps, without any I/O: `follower` reads the stream of one execution, `tailer` that of
-//! many, `retry` decides when to try again. `following` does the I/O.
+//! many, `prompt_reader` that of prompts, `retry` decides when to try again. `following` does the I/O.
+//!
+//! [`PromptCache`] holds prompts in memory, fed by such a stream: reading one is no call.
 #![warn(missing_docs)]
 
 mod client;
@@ -34,6 +36,8 @@ mod follower;
 mod following;
 mod machine;
 mod options;
+mod prompt_cache;
+mod prompt_reader;
 mod retry;
 mod tail;
 mod tailer;
@@ -43,6 +47,7 @@ mod watch;
 pub use client::Client;
 pub use error::WatchError;
 pub use options::{ClientCredentials, ClientKey, Connection, Options, OptionsError, is_loopback};
+pub use prompt_cache::PromptCache;
 pub use prompt_ledger_proto::v1;
 pub use tail::Tail;
 pub use update::{StateChange, TailUpdate, Update};

@@ -3,17 +3,16 @@
 
 use std::collections::VecDeque;
 
-use prompt_ledger_proto::v1;
-
 use crate::error::WatchError;
 use crate::retry::{RetryDecision, RetryMoment, RetryWindow, StreamFailure};
 
-/// Reads the events of several streams as one sequence of updates.
+/// Reads the messages of several streams as one sequence of updates.
 pub(crate) trait StreamReader {
+    type Message;
     type Update;
 
-    /// Reads an event and appends what is new to `updates`.
-    fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<Self::Update>) -> Taken;
+    /// Reads a message and appends what is new to `updates`.
+    fn take(&mut self, message: Self::Message, updates: &mut VecDeque<Self::Update>) -> Taken;
 
     /// Another stream begins, with the present cursor.
     fn begins(&mut self) {}
@@ -21,6 +20,12 @@ pub(crate) trait StreamReader {
     /// Whether a broken stream may be resumed by another.
     fn resumes(&self) -> bool {
         true
+    }
+
+    /// A stream broke, or could not be opened. Returns whether another one may be opened although the same request would be
+    /// refused again.
+    fn broke(&mut self, _failure: &StreamFailure, _updates: &mut VecDeque<Self::Update>) -> bool {
+        false
     }
 }
 
@@ -70,10 +75,10 @@ impl<R: StreamReader> Machine<R> {
         self.reader.begins();
     }
 
-    /// An event arrived.
-    pub(crate) fn took(&mut self, event: v1::ExecutionEvent, moment: RetryMoment) -> Result<NextStep, WatchError> {
+    /// A message arrived.
+    pub(crate) fn took(&mut self, message: R::Message, moment: RetryMoment) -> Result<NextStep, WatchError> {
         self.heard = true;
-        match self.reader.take(event, &mut self.updates) {
+        match self.reader.take(message, &mut self.updates) {
             Taken::News => self.patience.progressed(),
             Taken::Nothing => {}
             Taken::Over => return Ok(NextStep::Over),
@@ -88,12 +93,17 @@ impl<R: StreamReader> Machine<R> {
         if !self.reader.resumes() {
             return Err(failure.last());
         }
+        let recovers = self.reader.broke(&failure, &mut self.updates);
+        let verdict = match failure.verdict() {
+            RetryDecision::Final if recovers => RetryDecision::Again(failure.asked()),
+            verdict => verdict,
+        };
         // A stream that had begun, and was ended by a server that says when to come back, is no failure.
-        if self.heard && matches!(failure.verdict(), RetryDecision::Again(Some(_))) {
+        if self.heard && matches!(verdict, RetryDecision::Again(Some(_))) {
             self.patience.progressed();
         }
         self.heard = false;
-        self.patience.failed(failure, moment).map(NextStep::OpenStream)
+        self.patience.failed(failure, verdict, moment).map(NextStep::OpenStream)
     }
 }
 
@@ -101,6 +111,7 @@ impl<R: StreamReader> Machine<R> {
 #[allow(clippy::disallowed_methods, reason = "tests state what a server answers")]
 mod tests {
     use super::*;
+    use prompt_ledger_proto::v1;
     use std::time::Duration;
     use tonic::Status;
     use tonic_types::{ErrorDetails, StatusExt as _};
@@ -109,6 +120,7 @@ mod tests {
     struct Scripted(bool);
 
     impl StreamReader for Scripted {
+        type Message = v1::ExecutionEvent;
         type Update = i64;
 
         fn take(&mut self, event: v1::ExecutionEvent, updates: &mut VecDeque<i64>) -> Taken {

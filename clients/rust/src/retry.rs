@@ -52,14 +52,18 @@ impl StreamFailure {
         let Self::Status(status) = self else { return RetryDecision::Again(None) };
         let reason = reason(status);
         match status.code() {
-            Code::Unavailable => {
-                RetryDecision::Again(status.get_details_retry_info().and_then(|info| info.retry_delay))
-            }
+            Code::Unavailable => RetryDecision::Again(self.asked()),
             Code::Aborted if reason.as_deref() == Some("SLOW_CONSUMER") => RetryDecision::Again(None),
             // The server gives each of its own errors a reason: without one, the connection broke.
             Code::Unknown | Code::Internal | Code::Cancelled if reason.is_none() => RetryDecision::Again(None),
             _ => RetryDecision::Final,
         }
+    }
+
+    /// The delay that the server asked for; absent where it did not.
+    pub(crate) fn asked(&self) -> Option<Duration> {
+        let Self::Status(status) = self else { return None };
+        status.get_details_retry_info().and_then(|info| info.retry_delay)
     }
 
     /// As a sentence.
@@ -102,8 +106,13 @@ impl RetryWindow {
     }
 
     /// The delay before the next retry, or the error of giving up.
-    pub(crate) fn failed(&mut self, failure: StreamFailure, moment: RetryMoment) -> Result<Duration, WatchError> {
-        let RetryDecision::Again(asked) = failure.verdict() else { return Err(failure.last()) };
+    pub(crate) fn failed(
+        &mut self,
+        failure: StreamFailure,
+        verdict: RetryDecision,
+        moment: RetryMoment,
+    ) -> Result<Duration, WatchError> {
+        let RetryDecision::Again(asked) = verdict else { return Err(failure.last()) };
         let since = *self.failing_since.get_or_insert(moment.now);
         let delay = match asked {
             // Never earlier than asked, and spread over time.
@@ -132,6 +141,11 @@ mod tests {
             details.set_retry_info(Some(delay));
         }
         Status::with_error_details(code, "said so", details).into()
+    }
+
+    /// A failure that may pass, at the end of a stream without an error.
+    fn cut(patience: &mut RetryWindow, moment: RetryMoment) -> Result<Duration, WatchError> {
+        patience.failed(StreamFailure::Cut, RetryDecision::Again(None), moment)
     }
 
     fn at(seconds: u64, chance: f64) -> RetryMoment {
@@ -168,7 +182,7 @@ mod tests {
     fn delays_grow_to_five_seconds_with_jitter() {
         let millis = |chance: f64| {
             let mut patience = RetryWindow::new(Duration::MAX);
-            let delays = (0..40).map(|_| patience.failed(StreamFailure::Cut, at(0, chance)).unwrap().as_millis());
+            let delays = (0..40).map(|_| cut(&mut patience, at(0, chance)).unwrap().as_millis());
             delays.collect::<Vec<_>>()
         };
         assert_eq!(millis(1.0)[..8], [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
@@ -180,7 +194,7 @@ mod tests {
     fn the_delay_that_a_server_asks_for_is_kept_to_and_spread() {
         for (asked, chance, millis) in [(1_000, 0.0, 1_000), (1_000, 1.0, 1_200), (u64::MAX, 0.0, 3_600_000)] {
             let failure = status(Code::Unavailable, "DRAINING", Some(Duration::from_millis(asked)));
-            let delay = RetryWindow::new(Duration::MAX).failed(failure, at(0, chance)).unwrap();
+            let delay = RetryWindow::new(Duration::MAX).failed(failure.clone(), failure.verdict(), at(0, chance)).unwrap();
             assert_eq!(delay.as_millis(), millis);
         }
     }
@@ -188,12 +202,12 @@ mod tests {
     #[test]
     fn patience_ends_a_while_after_the_last_progress() {
         let mut patience = RetryWindow::new(Duration::from_secs(60));
-        patience.failed(StreamFailure::Cut, at(100, 1.0)).unwrap();
-        patience.failed(StreamFailure::Cut, at(159, 1.0)).unwrap();
+        cut(&mut patience, at(100, 1.0)).unwrap();
+        cut(&mut patience, at(159, 1.0)).unwrap();
         patience.progressed();
-        assert_eq!(patience.failed(StreamFailure::Cut, at(200, 1.0)).unwrap(), FIRST);
-        patience.failed(StreamFailure::Cut, at(259, 1.0)).unwrap();
-        let error = patience.failed(StreamFailure::Silent, at(260, 1.0)).unwrap_err();
+        assert_eq!(cut(&mut patience, at(200, 1.0)).unwrap(), FIRST);
+        cut(&mut patience, at(259, 1.0)).unwrap();
+        let error = patience.failed(StreamFailure::Silent, RetryDecision::Again(None), at(260, 1.0)).unwrap_err();
         let said = error.to_string();
         assert_eq!(said, "gave up after 60 s without news: the server said nothing, not even that it lives");
         assert!(error.status().is_none() && error.reason().is_none());

@@ -10,7 +10,7 @@ use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use tonic::Status;
 
 use crate::error::WatchError;
-use crate::following::{EventStream, OpenStream, WatchTimeouts, events, follow};
+use crate::following::{MessageStream, OpenStream, WatchTimeouts, events, follow};
 use crate::options::Connection;
 use crate::tailer::Tailer;
 use crate::update::TailUpdate;
@@ -20,12 +20,8 @@ use crate::update::TailUpdate;
 pub struct Tail(BoxStream<'static, Result<TailUpdate, WatchError>>);
 
 impl Tail {
-    pub(crate) fn of(
-        executions: ExecutionServiceClient<Connection>,
-        filter: v1::WatchExecutionsRequest,
-        pace: WatchTimeouts,
-    ) -> Self {
-        Self(follow(executions, Tailer::new(filter), pace))
+    pub(crate) fn of(connection: Connection, filter: v1::WatchExecutionsRequest, pace: WatchTimeouts) -> Self {
+        Self(follow(connection, Tailer::new(filter), pace))
     }
 
     /// The next update; `None` after an error. Dropping the future loses nothing.
@@ -51,8 +47,9 @@ impl fmt::Debug for Tail {
 impl OpenStream for Tailer {
     fn open(
         &self,
-        mut executions: ExecutionServiceClient<Connection>,
-    ) -> BoxFuture<'static, Result<EventStream, Status>> {
+        connection: Connection,
+    ) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
+        let mut executions = ExecutionServiceClient::new(connection);
         let request = self.ask();
         async move { executions.watch_executions(request).await.map(|answer| events(answer, |message| message.event)) }
             .boxed()

@@ -49,6 +49,7 @@ impl Tailer {
 }
 
 impl StreamReader for Tailer {
+    type Message = v1::ExecutionEvent;
     type Update = TailUpdate;
 
     fn begins(&mut self) {

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::error::WatchError;
 use crate::follower::{Ask, Follower};
-use crate::following::{EventStream, OpenStream, WatchTimeouts, events, follow};
+use crate::following::{MessageStream, OpenStream, WatchTimeouts, events, follow};
 use crate::machine::{StreamReader, Taken};
 use crate::options::Connection;
 use crate::update::Update;
@@ -21,21 +21,12 @@ use crate::update::Update;
 pub struct Updates(BoxStream<'static, Result<Update, WatchError>>);
 
 impl Updates {
-    pub(crate) fn of(
-        executions: ExecutionServiceClient<Connection>,
-        id: String,
-        cursor: i64,
-        pace: WatchTimeouts,
-    ) -> Self {
-        Self(follow(executions, Watched { follower: Follower::watching(id, cursor), spec: None }, pace))
+    pub(crate) fn of(connection: Connection, id: String, cursor: i64, pace: WatchTimeouts) -> Self {
+        Self(follow(connection, Watched { follower: Follower::watching(id, cursor), spec: None }, pace))
     }
 
-    pub(crate) fn begin(
-        executions: ExecutionServiceClient<Connection>,
-        spec: v1::ExecutionSpec,
-        pace: WatchTimeouts,
-    ) -> Self {
-        Self(follow(executions, Watched { follower: Follower::streaming(&spec), spec: Some(spec) }, pace))
+    pub(crate) fn begin(connection: Connection, spec: v1::ExecutionSpec, pace: WatchTimeouts) -> Self {
+        Self(follow(connection, Watched { follower: Follower::streaming(&spec), spec: Some(spec) }, pace))
     }
 
     /// The next update; `None` after the end or an error. Dropping the future loses nothing.
@@ -65,6 +56,7 @@ struct Watched {
 }
 
 impl StreamReader for Watched {
+    type Message = v1::ExecutionEvent;
     type Update = Update;
 
     fn take(&mut self, event: v1::ExecutionEvent, updates: &mut std::collections::VecDeque<Update>) -> Taken {
@@ -79,8 +71,9 @@ impl StreamReader for Watched {
 impl OpenStream for Watched {
     fn open(
         &self,
-        mut executions: ExecutionServiceClient<Connection>,
-    ) -> BoxFuture<'static, Result<EventStream, Status>> {
+        connection: Connection,
+    ) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
+        let mut executions = ExecutionServiceClient::new(connection);
         match self.follower.ask() {
             Ask::Watch(execution_id, after_sequence) => async move {
                 let request = v1::WatchExecutionRequest { execution_id, after_sequence };

@@ -94,7 +94,7 @@ reasons! {
     EventsCompacted = "EVENTS_COMPACTED",
     /// The cursor is beyond the execution's last event.
     SequenceAhead = "SEQUENCE_AHEAD",
-    /// `min_revision` is beyond the project's revision.
+    /// `min_revision`, or the cursor of a watch, is beyond the project's revision.
     RevisionAhead = "REVISION_AHEAD",
     /// The client did not read its stream for too long.
     SlowConsumer = "SLOW_CONSUMER",

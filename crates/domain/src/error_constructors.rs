@@ -36,6 +36,12 @@ impl Error {
         self.with("last_sequence", last.to_string())
     }
 
+    /// Adds the metadata `last_revision`: the last revision that the caller can have.
+    #[must_use]
+    pub fn at_revision(self, last: i64) -> Self {
+        self.with("last_revision", last.to_string())
+    }
+
     /// PROMPT_NOT_FOUND; `name` need not be checked.
     #[must_use]
     pub fn prompt_not_found(name: &str) -> Self {
@@ -268,6 +274,16 @@ impl Error {
              last event that you have, or 0"
         );
         Self::about_execution(Reason::SequenceAhead, message, id).at_sequence(last)
+    }
+
+    /// REVISION_AHEAD for the cursor of a watch; `last` is the project's revision.
+    #[must_use]
+    pub fn cursor_ahead(cursor: i64, last: i64) -> Self {
+        let message = format!(
+            "the project has come to revision {last}, and after_revision is {cursor}; a cursor beyond it is of another \
+             ledger, or this one was restored from a backup: start again at 0, and drop what was not seen before `synced`"
+        );
+        Self::new(Reason::RevisionAhead, message).at_revision(last)
     }
 
     /// IDEMPOTENCY_KEY_REUSED; `id` is the execution that has the key.

@@ -143,6 +143,19 @@ pub struct Version {
     pub note: String,
 }
 
+impl Version {
+    /// About how many bytes it takes in a message.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        /// Ids, numbers, times, the hash and the prompt's name.
+        const OTHER: usize = 512;
+        let Self { content, variables, created_by, source, note, .. } = self;
+        let texts = [created_by, &source.repository, &source.commit, &source.path, note];
+        let variables = variables.iter().map(|name| name.len() + 6);
+        OTHER + content.bytes() + texts.into_iter().map(String::len).chain(variables).sum::<usize>()
+    }
+}
+
 /// Where in application code a template is, as given at registration. Each field is at most 255 bytes, and empty where
 /// it was not given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

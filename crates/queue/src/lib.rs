@@ -1,4 +1,5 @@
-//! Hints tell workers that an execution waits for them; announcements tell every process what has happened to one.
+//! Hints tell workers that an execution waits for them; announcements tell every process what has happened to one, or that
+//! prompts have changed.
 //!
 //! The store holds the facts. A lost hint makes an execution later, never lost; a duplicate is harmless, because a claim
 //! is conditional. A lost announcement is made good by polls of the store, once a second. So nothing here is durable,
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::Event;
-use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 
 pub use link::BrokerStatus;
 pub use listener::{Heard, Listener};
@@ -123,6 +124,13 @@ pub enum Announcement {
     Text(TextPiece),
     /// A piece of a tool call that a model wrote; published as text is. Releases before pass it over.
     ToolCall(ToolCallText),
+    /// Prompts of a project changed. Releases before pass it over, and find the revision where they look for it.
+    PromptsChanged {
+        /// The project of the prompts.
+        project_id: ProjectId,
+        /// The project's revision after the change.
+        revision: i64,
+    },
 }
 
 /// A failed send. The broker may have received the message all the same.

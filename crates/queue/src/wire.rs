@@ -7,7 +7,7 @@ use std::sync::Arc;
 use prompt_ledger_domain::Timestamp;
 use prompt_ledger_domain::call_log::CallPiece;
 use prompt_ledger_domain::execution::Event;
-use prompt_ledger_domain::ids::ExecutionId;
+use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -65,6 +65,10 @@ enum WireForm<'a> {
         #[serde(borrow)]
         arguments: Cow<'a, str>,
     },
+    PromptsChanged {
+        project_id: Uuid,
+        revision: i64,
+    },
 }
 
 /// A hint as text, without its provider: the line that it is sent through is the provider's.
@@ -113,6 +117,9 @@ fn form(announcement: &Announcement) -> WireForm<'_> {
             name: Cow::Borrowed(&piece.name),
             arguments: Cow::Borrowed(&piece.arguments),
         },
+        Announcement::PromptsChanged { project_id, revision } => {
+            WireForm::PromptsChanged { project_id: project_id.0, revision: *revision }
+        }
         Announcement::Text(piece) => WireForm::Text {
             execution_id: piece.execution_id.0,
             attempt: piece.attempt,
@@ -156,6 +163,9 @@ fn announcement(line: &[u8]) -> Option<Announcement> {
             let (id, name, arguments) = (id.into_owned(), name.into_owned(), arguments.into_owned());
             let piece = CallPiece { position, index, offset, id, name, arguments };
             Announcement::ToolCall(ToolCallText { execution_id: ExecutionId(execution_id), attempt, piece })
+        }
+        WireForm::PromptsChanged { project_id, revision } => {
+            Announcement::PromptsChanged { project_id: ProjectId(project_id), revision }
         }
         WireForm::Text { execution_id, attempt, offset, text } => Announcement::Text(TextPiece {
             execution_id: ExecutionId(execution_id),
@@ -223,6 +233,7 @@ mod tests {
                     arguments: "{\"a\":\"\u{1}é".into(),
                 },
             }),
+            Announcement::PromptsChanged { project_id: ProjectId(Uuid::from_u128(8)), revision: 9 },
             Announcement::Text(TextPiece { execution_id: ID, attempt: 1, offset: 7, text: "a \"b\"\n\u{1}é".into() }),
         ];
         let text = announcements(&sent);

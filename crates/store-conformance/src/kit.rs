@@ -18,14 +18,22 @@ use prompt_ledger_domain::{Result, Timestamp};
 use prompt_ledger_store::{
     Access, Analytics, ChangeRequest, Changed, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey,
     ExecutionReader, ExecutionWriter, Fence, Finish, Holder, Maintenance, Models, NewExecution, NewPrice, Processes,
-    PromptChange, PutPrompt, PutResult, Recorded, Registry,
+    PromptChange, PutPrompt, PutResult, Recorded, Registry, RegistryFeed,
 };
 use uuid::Uuid;
 
 /// A database under test, with operations that the traits do not offer.
 #[async_trait]
 pub trait Backend: Sync {
-    type Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance + Processes;
+    type Store: Registry
+        + RegistryFeed
+        + Models
+        + Access
+        + ExecutionWriter
+        + EventLog
+        + Analytics
+        + Maintenance
+        + Processes;
 
     /// Whether the database is a server, which expires nothing until it has been up for a lease.
     const YOUTH: bool;

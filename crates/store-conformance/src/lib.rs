@@ -26,6 +26,7 @@ pub mod processes;
 pub mod queue;
 pub mod recount;
 pub mod registry;
+pub mod registry_feed;
 pub mod retries;
 pub mod transfer;
 pub mod usage;
@@ -111,6 +112,10 @@ macro_rules! conformance {
             an_existing_prompt_gets_what_it_does_not_have
             a_prompt_that_comes_in_messages_is_an_exact_copy
             a_prompt_written_between_its_messages_keeps_what_it_has
+        );
+        $crate::scenarios!($backend: registry_feed
+            each_prompt_is_told_at_its_last_write
+            prompts_and_versions_are_read_by_name_and_number
         );
         $crate::scenarios!($backend: filters
             every_filter_and_every_two_find_the_right_executions

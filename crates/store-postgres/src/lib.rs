@@ -70,6 +70,7 @@ mod record;
 mod refusal;
 mod register_code;
 mod registry;
+mod registry_feed;
 mod registry_write;
 mod roll_up;
 mod row;

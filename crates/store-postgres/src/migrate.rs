@@ -188,7 +188,7 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> 
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
         &migration_texts!("postgres": "0001_ledger", "0002_answers", "0003_processes", "0004_content", "0005_filters",
-            "0006_opaque", "0007_echo_models"),
+            "0006_opaque", "0007_echo_models", "0008_revisions"),
         &seed::statements(&DIALECT)?,
     ))
 }

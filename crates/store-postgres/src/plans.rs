@@ -4,7 +4,8 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgConnection};
 
 use super::{
-    analytics, cancel, claim, executions, expire, finish, lease, list, migrate_up, read, record, register_code, roll_up,
+    analytics, cancel, claim, executions, expire, finish, lease, list, migrate_up, read, record, register_code,
+    registry_feed, roll_up,
 };
 
 /// 20,000 executions, of which 200 are queued and 200 running.
@@ -91,6 +92,9 @@ async fn wrong_plans(connection: &mut PgConnection) -> Vec<String> {
         (read::EVENTS_BETWEEN.as_str(), "execution_events_at"),
         (register_code::READ.as_str(), "prompts_project_id_name_key"),
         (register_code::READ.as_str(), "prompt_versions_prompt_id_checksum_hash_key"),
+        (registry_feed::CHANGED_AFTER.as_str(), "prompts_revision"),
+        (registry_feed::PROMPTS_NAMED, "prompts_project_id_name_key"),
+        (registry_feed::VERSIONS_NUMBERED, "prompt_versions_prompt_id_version_number_key"),
         (analytics::NAMED.as_str(), "prompts_project_id_name_key"),
         (analytics::PROMPTS, "prompts_project_id_name_key"),
         (analytics::USAGE.as_str(), "executions_project"),

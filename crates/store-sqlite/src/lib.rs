@@ -69,6 +69,7 @@ mod readers;
 mod record;
 mod register_code;
 mod registry;
+mod registry_feed;
 mod registry_write;
 mod roll_up;
 mod row;

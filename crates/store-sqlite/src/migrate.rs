@@ -108,7 +108,8 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
         &migration_texts!("sqlite": "0001_ledger", "0002_rollups", "0003_lists", "0004_answers", "0005_processes",
-            "0006_content", "0007_filters", "0008_opaque", "0009_less_work", "0010_echo_models"),
+            "0006_content", "0007_filters", "0008_opaque", "0009_less_work", "0010_echo_models",
+            "0011_revisions"),
         &seed::statements(&DIALECT)?,
     ))
 }

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::connection::DatabaseFile;
 use super::{
     LOCK_WAIT, analytics, cancel, claim, executions, expire, finish, lease, list, list_walks, migrate, read, record,
-    roll_up,
+    registry_feed, roll_up,
 };
 
 /// A connection to a new database, in a directory that is deleted with it.
@@ -38,6 +38,18 @@ fn every_list_walks_its_index_newest_first() {
             assert!(plan.ends_with("USE TEMP B-TREE FOR LAST TERM OF ORDER BY"), "{plan}");
             assert!(!plan.contains("SCAN x"), "{plan}");
         }
+    }
+}
+
+#[test]
+fn streams_of_prompts_walk_indexes() {
+    let (_directory, connection) = database();
+    let [changed, named, numbered] = registry_feed::scripts().map(|script| script.texts().next().unwrap());
+    let changed = plan(&connection, changed);
+    assert_eq!(changed, "SEARCH p USING INDEX prompts_revision (project_id=? AND revision>?)");
+    for (statement, index) in [(named, "(project_id=? AND name=?)"), (numbered, "(prompt_id=? AND version_number=?)")] {
+        let plan = plan(&connection, statement);
+        assert!(plan.contains(index) && !plan.contains("AUTOMATIC"), "{plan}");
     }
 }
 

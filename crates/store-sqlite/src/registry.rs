@@ -201,7 +201,8 @@ impl Registry for Sqlite {
     }
 }
 
-fn revision_of(connection: &Connection, project: ProjectId) -> Result<i64> {
+/// The project's revision; 0 where it does not exist.
+pub(super) fn revision_of(connection: &Connection, project: ProjectId) -> Result<i64> {
     let id = project.to_string();
     let revision = REVISION.row(connection, [&id as &dyn ToSql], |row| row::value(row, "revision"))?;
     Ok(revision.unwrap_or_default())

@@ -24,6 +24,7 @@ pub mod parameters;
 pub mod plan;
 mod processes;
 mod registry;
+mod registry_feed;
 pub mod rollup;
 pub mod rows;
 pub mod seed;
@@ -48,12 +49,15 @@ pub use registry::{
     ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, PutPrompt, PutResult, Registry,
     ResolvedVersion, Revisions,
 };
+pub use registry_feed::{ChangedPrompt, RegistryFeed};
 pub use transfer::{ImportLabel, ImportPrompt, ImportVersion, Imported};
 pub use walk::{Walked, rows_walked};
 
 /// All traits together: what a database crate implements.
 #[async_trait::async_trait]
-pub trait Store: Registry + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance + Processes {
+pub trait Store:
+    Registry + RegistryFeed + Models + Access + ExecutionWriter + EventLog + Analytics + Maintenance + Processes
+{
     /// Waits for the writes that were accepted, then closes all connections. Later calls fail with STORE_UNAVAILABLE.
     async fn close(&self);
 }

@@ -8,6 +8,7 @@ pub mod fake_model;
 pub mod ledger;
 pub mod poll;
 pub mod process;
+pub mod prompt_writes;
 pub mod services;
 pub mod shell;
 pub mod values;

@@ -108,6 +108,7 @@ impl App {
         let stop = || drain.stop.clone();
         let (texts, announcements) = (engine.runner.texts.clone(), engine.announcements.clone());
         tasks.spawn("watch hub", hub.run(hub_work, texts, announcements, bus.listen(), stop()));
+        tasks.spawn("project heads", Arc::clone(&services.heads).run(bus.listen(), stop()));
         tasks.spawn("cache refresh", caches.run(stop()));
         tasks.spawn("unread answers", answers.run(stop()));
         tasks.spawn_on_thread("health monitor", health.clone().watch(store.clone(), drain.refuse.clone()))?;

@@ -45,7 +45,7 @@ pub(super) struct Front<'a> {
 
 impl<'a> Front<'a> {
     pub(super) fn new(config: &'a Config, services: &'a ServiceSet, engine: &'a Engine, answers: Answers) -> Self {
-        let ServiceSet { authenticator, registry, models, executions, analytics } = services;
+        let ServiceSet { authenticator, registry, prompt_watches, models, executions, analytics, .. } = services;
         let code = CodeRegistrationApi {
             registry: Arc::clone(registry),
             executions: Arc::clone(executions),
@@ -53,6 +53,7 @@ impl<'a> Front<'a> {
         };
         let registry = RegistryApi {
             registry: Arc::clone(registry),
+            watches: Arc::clone(prompt_watches),
             models: Arc::clone(models),
             default_model: executions.default_model.clone(),
         };

@@ -15,11 +15,13 @@ use crate::service::refresh::{Confirm, ConfirmRequests, Refresh};
 use crate::service::{
     AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, ProviderDirectory, RegistryService,
 };
-use crate::watch::{Hub, StreamLimits};
+use crate::watch::{Hub, ProjectHeads, PromptWatches, StreamLimits};
 
 pub(super) struct ServiceSet {
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) registry: Arc<RegistryService>,
+    pub(super) heads: Arc<ProjectHeads>,
+    pub(super) prompt_watches: Arc<PromptWatches>,
     pub(super) models: Arc<ModelService>,
     pub(super) executions: Arc<ExecutionService>,
     pub(super) analytics: Arc<AnalyticsService>,
@@ -63,7 +65,11 @@ pub(super) fn services(
     let authenticator = Authenticator::new(store.clone(), &freshness, config.server.api_key.as_ref(), development_key)
         .confirming(confirm);
     let authenticator = Arc::new(authenticator);
-    let registry = Arc::new(RegistryService::new(store.clone(), store.clone(), &freshness, cpu.clone()));
+    let heads = ProjectHeads::announcing(engine.announcements.clone());
+    let registry = RegistryService::new(store.clone(), store.clone(), &freshness, cpu.clone());
+    let registry = Arc::new(registry.telling(Arc::clone(&heads)));
+    let streams = StreamLimits::new(config.watch.clone(), engine.drain.refuse.clone());
+    let prompt_watches = PromptWatches::new(store.clone(), Arc::clone(&heads), Arc::clone(&streams));
     let providers = match role {
         Role::Embedded => ProviderDirectory::alone(here),
         Role::Production => ProviderDirectory::among(here, store.clone(), config.server.require_provider),
@@ -84,7 +90,7 @@ pub(super) fn services(
         redispatch_after: config.execution.redispatch_after,
         backpressure: Arc::new(backpressure),
         hub,
-        streams: StreamLimits::new(config.watch.clone(), engine.drain.refuse.clone()),
+        streams,
         running: engine.running.clone(),
         draining: engine.drain.refuse.clone(),
         default_model: config.execution.default_model.clone(),
@@ -97,5 +103,6 @@ pub(super) fn services(
         registry: Arc::clone(&registry),
     };
     let analytics = Arc::new(AnalyticsService::new(store.clone()));
-    (ServiceSet { authenticator, registry, models, executions, analytics }, CacheRefresh { refresh, requests })
+    let services = ServiceSet { authenticator, registry, heads, prompt_watches, models, executions, analytics };
+    (services, CacheRefresh { refresh, requests })
 }

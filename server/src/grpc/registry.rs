@@ -5,6 +5,7 @@ mod lifecycle;
 mod render;
 mod rpcs;
 mod transfer;
+mod watching;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,9 +21,11 @@ use prost::Message as _;
 use super::convert::{content, known, model, prompt};
 use crate::service::registry::{PromptHistory, Put, VersionPage};
 use crate::service::{Caller, ModelService, PageReader, RegistryService};
+use crate::watch::PromptWatches;
 
 pub struct RegistryApi {
     pub registry: Arc<RegistryService>,
+    pub watches: Arc<PromptWatches>,
     pub models: Arc<ModelService>,
     /// What a version without a model of its own is executed with; absent: nothing.
     pub default_model: Option<ModelRef>,

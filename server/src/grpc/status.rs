@@ -16,8 +16,6 @@ use crate::front::errors::{ShownError, code};
 pub use crate::front::errors::{deadline_exceeded, too_large};
 
 const DOMAIN: &str = "promptledger.dev";
-/// The RPC that is in the contract and not offered yet.
-pub const WATCH_PROMPTS: &str = "RegistryService.WatchPrompts";
 
 /// The status of an error, which is logged where the server or its services are the cause of it.
 #[must_use]
@@ -90,12 +88,6 @@ pub fn undecodable() -> Error {
 #[must_use]
 pub fn cut_off() -> Error {
     Error::invalid("request", "ends in the middle of its message")
-}
-
-/// UNIMPLEMENTED for an RPC of the contract that this server does not offer yet.
-#[must_use]
-pub fn unimplemented(method: &str) -> Status {
-    status(Error::new(Reason::Unimplemented, format!("{method} is not offered by this server yet")))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The streams about executions.
+//! The streams about executions and prompts.
 
 use std::pin::Pin;
 use std::task::{Poll, ready};
@@ -8,10 +8,10 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_proto::v1;
 use tonic::Status;
 
-use super::convert::event;
+use super::convert::{event, prompt_event};
 use super::deadline::Deadline;
 use super::status;
-use crate::watch::{FilteredFeed, Watch};
+use crate::watch::{FilteredFeed, PromptWatch, Watch};
 
 pub(super) type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -52,12 +52,25 @@ pub(crate) fn about_all(
     marked(read, deadline, events)
 }
 
+/// The messages of a watch of prompts.
+pub(crate) fn about_prompts(
+    watch: PromptWatch,
+    deadline: Option<Deadline>,
+) -> impl Stream<Item = Result<v1::WatchPromptsResponse>> + Send {
+    let read = watch.slot().read_marker();
+    let messages = stream::unfold(watch, |mut watch| async move {
+        let next = watch.next().await?;
+        Some((next.map(prompt_event::message), watch))
+    });
+    marked(read, deadline, messages)
+}
+
 /// Calls `read` on each poll, and ends the stream with DEADLINE_EXCEEDED at the caller's deadline.
-fn marked<R: Fn() + Send + 'static, S: Stream<Item = Result<v1::ExecutionEvent>> + Send + 'static>(
+fn marked<T, R: Fn() + Send + 'static, S: Stream<Item = Result<T>> + Send + 'static>(
     read: R,
     deadline: Option<Deadline>,
     events: S,
-) -> impl Stream<Item = Result<v1::ExecutionEvent>> + Send + use<R, S> {
+) -> impl Stream<Item = Result<T>> + Send + use<T, R, S> {
     let mut events = Box::pin(events);
     let mut over = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.answer_by)));
     let mut ended = false;

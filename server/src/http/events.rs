@@ -113,20 +113,22 @@ pub(crate) struct EndJson {
 
 /// The types of the events' data by their names, and all schemas that these name.
 pub(super) fn described() -> (Vec<String>, Vec<(String, RefOr<Schema>)>) {
-    fn add<T: ToSchema>(names: &mut Vec<String>, schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        names.push(T::name().into_owned());
-        schemas.push((T::name().into_owned(), T::schema()));
-        T::schemas(schemas);
-    }
     let (mut names, mut schemas) = Default::default();
-    add::<SnapshotJson>(&mut names, &mut schemas);
-    add::<StateChangedJson>(&mut names, &mut schemas);
-    add::<TextDeltaJson>(&mut names, &mut schemas);
-    add::<ToolCallDeltaJson>(&mut names, &mut schemas);
-    add::<HeartbeatJson>(&mut names, &mut schemas);
-    add::<SyncedJson>(&mut names, &mut schemas);
-    add::<EndJson>(&mut names, &mut schemas);
+    named::<SnapshotJson>(&mut names, &mut schemas);
+    named::<StateChangedJson>(&mut names, &mut schemas);
+    named::<TextDeltaJson>(&mut names, &mut schemas);
+    named::<ToolCallDeltaJson>(&mut names, &mut schemas);
+    named::<HeartbeatJson>(&mut names, &mut schemas);
+    named::<SyncedJson>(&mut names, &mut schemas);
+    named::<EndJson>(&mut names, &mut schemas);
     (names, schemas)
+}
+
+/// Adds the name of an event's data, its schema, and those that this names.
+pub(super) fn named<T: ToSchema>(names: &mut Vec<String>, schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    names.push(T::name().into_owned());
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
 }
 
 /// An event about one execution. Its id is its sequence, or that of the last event before a heartbeat. Behind the

@@ -15,6 +15,7 @@ pub mod hosts;
 mod labels;
 mod models;
 mod openapi;
+mod prompt_events;
 mod prompts;
 mod query;
 mod routes;

@@ -1,6 +1,6 @@
 //! Prompts and their versions.
 
-use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
 
 use super::Api;
@@ -10,7 +10,7 @@ use super::types::prompt::{
     PutPromptJson, RenderedJson, VersionJson, VersionsJson,
 };
 use super::types::prompt_reads::{
-    ChangePageJson, ChangesQuery, EventsQuery, HistoryJson, HistoryQuery, PageQuery, PromptsQuery, VersionQuery,
+    ChangePageJson, ChangesQuery, HistoryJson, HistoryQuery, PageQuery, PromptsQuery, VersionQuery,
 };
 use super::types::prompt_requests::{BatchGetBody, PutPromptBody, RenderBody, UpdatePromptBody};
 use super::types::words::{ChangeWord, WireWord};
@@ -156,12 +156,6 @@ const PUT_PROMPT: &str = "/promptledger.v1.RegistryService/PutPrompt";
 const UPDATE_PROMPT: &str = "/promptledger.v1.RegistryService/UpdatePrompt";
 const BATCH_GET: &str = "/promptledger.v1.RegistryService/BatchGetPrompts";
 const RENDER_PROMPT: &str = "/promptledger.v1.RegistryService/RenderPrompt";
-
-/// `GET /v1/prompts/events`.
-pub(super) async fn events(_: Api, _: HttpCall, _: EventsQuery) -> Result<Reply<()>> {
-    let message = "prompts cannot be watched yet; read GET /v1/changes again and again instead";
-    Err(Error::new(Reason::Unimplemented, message))
-}
 
 /// The name of the prompt; a path without parameters, such as that of `register-code`, ends with it.
 fn name(call: &HttpCall) -> String {

@@ -35,9 +35,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Words<T> {
 }
 
 /// A query; a parameter that it does not know, or that is sent twice, is refused.
-pub(crate) trait Query: DeserializeOwned + IntoParams + Send {
+pub(crate) trait Query: DeserializeOwned + Default + IntoParams + Send {
     /// Where parameters `metadata.KEY` go; absent where the query has none.
     fn metadata(&mut self) -> Option<&mut BTreeMap<String, String>> {
+        None
+    }
+
+    /// Where the parameters `name` go, of a query that takes several of them; absent where it does not.
+    fn names(&mut self) -> Option<&mut Vec<String>> {
         None
     }
 }
@@ -52,7 +57,7 @@ macro_rules! queries {
 }
 
 queries! {
-    NoQuery, AnalyticsQuery, ChangesQuery, EventsQuery, ExecutionQuery, FeedQuery, HistoryQuery, ModelsQuery, PageQuery, PromptsQuery, UsageQuery,
+    NoQuery, AnalyticsQuery, ChangesQuery, ExecutionQuery, FeedQuery, HistoryQuery, ModelsQuery, PageQuery, PromptsQuery, UsageQuery,
     VersionQuery, WatchQuery, WriterQuery,
 }
 
@@ -62,11 +67,21 @@ impl Query for ExecutionsQuery {
     }
 }
 
+impl Query for EventsQuery {
+    fn names(&mut self) -> Option<&mut Vec<String>> {
+        Some(&mut self.name)
+    }
+}
+
 const METADATA: &str = "metadata.";
+const NAME: &str = "name";
 
 /// Reads a query; INVALID_FIELD names the parameter that is wrong.
 pub(crate) fn read<Q: Query>(sent: Option<&str>) -> Result<Q> {
     let sent = sent.unwrap_or_default();
+    if sent.contains(NAME) && Q::default().names().is_some() {
+        return named(sent);
+    }
     if !sent.contains(METADATA) {
         return plain(sent);
     }
@@ -91,6 +106,22 @@ pub(crate) fn read<Q: Query>(sent: Option<&str>) -> Result<Q> {
         // Refused by its name, as any that is not known.
         None => plain(sent),
     }
+}
+
+/// Reads a query that takes several parameters `name`.
+fn named<Q: Query>(sent: &str) -> Result<Q> {
+    let (mut names, mut others) = (Vec::new(), form_urlencoded::Serializer::new(String::new()));
+    for (name, value) in form_urlencoded::parse(sent.as_bytes()) {
+        match name == NAME {
+            true => names.push(value.into_owned()),
+            false => drop(others.append_pair(&name, &value)),
+        }
+    }
+    let mut query: Q = plain(&others.finish())?;
+    if let Some(kept) = query.names() {
+        *kept = names;
+    }
+    Ok(query)
 }
 
 fn plain<Q: Query>(sent: &str) -> Result<Q> {
@@ -135,5 +166,15 @@ mod tests {
         assert_eq!(query.metadata, BTreeMap::from([("user id".into(), "a&b".into()), ("x".into(), String::new())]));
         assert_eq!((query.status.0.len(), &*query.prompt_name), (2, "greet"));
         assert!(read::<ExecutionsQuery>(None).unwrap().metadata.is_empty());
+    }
+
+    #[test]
+    fn names_may_be_several() {
+        let query: EventsQuery = read(Some("name=a%2Eb&name_prefix=mail.&after_revision=7&name=c")).unwrap();
+        assert_eq!((query.name, &*query.name_prefix, query.after_revision), (vec!["a.b".into(), "c".into()], "mail.", Some(7)));
+        assert!(read::<EventsQuery>(None).unwrap().name.is_empty());
+        assert_eq!(wrong::<EventsQuery>("name=a&names=b").0, "names");
+        assert_eq!(wrong::<EventsQuery>("name=a&after_revision=1&after_revision=2").0, "after_revision");
+        assert_eq!(wrong::<ChangesQuery>("name=a").0, "name");
     }
 }

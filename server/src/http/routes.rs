@@ -4,7 +4,7 @@
 use http::Method;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::row::RowAnswer::{Accepted, Either, Json, Never, Stream};
+use super::row::RowAnswer::{Accepted, Either, Json, PromptStream, Stream};
 use super::row::{Row, reads, told, writes};
 use super::row_headers::Conditions::{Changed, Matching, MatchingOrNew};
 use super::{Api, analytics, code, executions, labels, models, prompts, streams};
@@ -51,7 +51,7 @@ fn rows() -> Vec<Row> {
         reads(GET, told("/v1/prompts/register-code", "getPromptRegisterCode", "Read the prompt of this name, as any other").on(Changed), Json, prompts::get),
         writes(PUT, told("/v1/prompts/register-code", "putPromptRegisterCode", "Write the prompt of this name, as any other").on(MatchingOrNew), Json, prompts::put),
         writes(PATCH, told("/v1/prompts/register-code", "updatePromptRegisterCode", "Change what describes the prompt of this name, as any other").on(Matching), Json, prompts::patch),
-        reads(GET, told("/v1/prompts/events", "watchPrompts", "Watch prompts; not offered yet: 501"), Never, prompts::events),
+        reads(GET, told("/v1/prompts/events", "watchPrompts", "Watch prompts"), PromptStream, streams::watch_prompts),
         writes(PUT, told("/v1/prompts/events", "putPromptEvents", "Write the prompt of this name, as any other").on(MatchingOrNew), Json, prompts::put),
         writes(PATCH, told("/v1/prompts/events", "updatePromptEvents", "Change what describes the prompt of this name, as any other").on(Matching), Json, prompts::patch),
         writes(POST, told("/v1/prompts/{name}/execute", "executeCodePrompt", "Execute a prompt that lives in code; 202 where `mode` is async, a stream where it is stream"), Either, code::execute),

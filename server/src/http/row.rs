@@ -17,9 +17,9 @@ use utoipa_axum::router::UtoipaMethodRouter;
 use super::Api;
 use super::call::{HttpCall, Reply, body};
 use super::error::{HttpError, respond};
-use super::events;
 use super::query::{self, Query};
 use super::row_headers::{self, Conditions};
+use super::{events, prompt_events};
 use crate::grpc::request_limits::of_operation;
 
 /// A row: the schemas that it names, its description, and its handler.
@@ -55,10 +55,10 @@ pub(crate) enum RowAnswer {
     Accepted,
     /// 200, or 202 where it is put into the queue; both in one form, which has one of two shapes. 200 may be a stream too.
     Either,
-    /// `text/event-stream`.
+    /// `text/event-stream`, about executions.
     Stream,
-    /// With an error: it is not offered yet.
-    Never,
+    /// The same about prompts.
+    PromptStream,
 }
 
 /// A row whose request has a query and no body.
@@ -131,8 +131,10 @@ fn operation<A: ToSchema>(
     let (status, kind, schema) = match answers {
         RowAnswer::Json | RowAnswer::Either => (StatusCode::OK, "application/json", reference::<A>().into()),
         RowAnswer::Accepted => (StatusCode::ACCEPTED, "application/json", reference::<A>().into()),
-        RowAnswer::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event())),
-        RowAnswer::Never => (StatusCode::NOT_IMPLEMENTED, "application/json", Ref::from_schema_name("Error").into()),
+        RowAnswer::Stream => (StatusCode::OK, "text/event-stream", RefOr::from(event(events::described().0))),
+        RowAnswer::PromptStream => {
+            (StatusCode::OK, "text/event-stream", RefOr::from(event(prompt_events::described().0)))
+        }
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
     let answer = ResponseBuilder::new().description("The answer.").content(kind, content);
@@ -150,7 +152,7 @@ fn operation<A: ToSchema>(
     let mut operation = OperationBuilder::new();
     if matches!(answers, RowAnswer::Either) {
         operation = operation.response(StatusCode::ACCEPTED.as_str(), answer.clone());
-        let stream = ContentBuilder::new().schema(Some(RefOr::from(event()))).build();
+        let stream = ContentBuilder::new().schema(Some(RefOr::from(event(events::described().0)))).build();
         answer.content.insert("text/event-stream".to_owned(), stream.into());
     }
     if let Some((status, unchanged)) = row_headers::unchanged(told.conditions) {
@@ -172,8 +174,8 @@ fn schemas<A: ToSchema>(answers: RowAnswer) -> Schemas {
     if let RowAnswer::Stream = answers {
         return events::described().1;
     }
-    if let RowAnswer::Never = answers {
-        return Vec::new();
+    if let RowAnswer::PromptStream = answers {
+        return prompt_events::described().1;
     }
     let mut schemas = vec![(A::name().into_owned(), A::schema())];
     A::schemas(&mut schemas);
@@ -183,9 +185,8 @@ fn schemas<A: ToSchema>(answers: RowAnswer) -> Schemas {
     schemas
 }
 
-/// The data of an event.
-fn event() -> Schema {
-    let (names, _) = events::described();
+/// The data of an event, which is of one of these types.
+fn event(names: Vec<String>) -> Schema {
     let kinds = names.into_iter().fold(AnyOfBuilder::new(), |kinds, name| kinds.item(Ref::from_schema_name(name)));
     let kinds = kinds.item(Ref::from_schema_name("Error"));
     kinds.description(Some("The `data:` of each event; of `failure` it is an error.")).build().into()

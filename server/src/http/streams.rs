@@ -1,4 +1,4 @@
-//! The streams about executions.
+//! The streams about executions and prompts.
 
 use axum::response::Response;
 use futures::{Stream, StreamExt as _};
@@ -12,8 +12,10 @@ use utoipa::IntoParams;
 use super::Api;
 use super::call::{HttpCall, Reply};
 use super::events::{self, Since};
+use super::prompt_events;
 use super::query::Words;
 use super::sse;
+use super::types::prompt_reads::EventsQuery;
 use super::types::time::TimeJson;
 use super::types::words::{ExecutionStatusWord, ViewWord, WireWord as _};
 
@@ -90,6 +92,22 @@ pub(super) async fn watch_all(api: Api, call: HttpCall, query: FeedQuery) -> Res
     let events = api.executions.watch_all(&call.caller, sent, None, call.connection)?;
     let mut since = Since::default();
     Ok(Reply::stream(sse::respond(events.map(move |event| since.event(event?)))))
+}
+
+/// `GET /v1/prompts/events`.
+pub(super) async fn watch_prompts(api: Api, call: HttpCall, query: EventsQuery) -> Result<Reply<()>> {
+    let EventsQuery { name: names, name_prefix, after_revision } = query;
+    let after_revision = match last_event_id(&call)? {
+        Some(id) => id.parse().map_err(|_| {
+            Error::invalid("last-event-id", "is no revision; send the `id` of the last event that has one")
+        })?,
+        None => after_revision.unwrap_or_default(),
+    };
+    let sent = v1::WatchPromptsRequest { names, name_prefix, after_revision };
+    let events = api.registry.watch(&call.caller, sent, None, call.connection).await;
+    let events = events.map_err(|error| error.renamed(&[("names", "name")]))?;
+    let mut told = after_revision;
+    Ok(Reply::stream(sse::respond(events.map(move |message| prompt_events::event(message?, &mut told)))))
 }
 
 fn about_one(events: impl Stream<Item = Result<v1::ExecutionEvent>> + Send + 'static) -> Response {

@@ -35,6 +35,7 @@ pub use self::transfer::{Arriving, ArrivingLabel, ArrivingReference, ArrivingVer
 use super::Caller;
 use super::cache::Freshness;
 use super::cpu_pool::{CpuPool, GoOn};
+use crate::watch::ProjectHeads;
 
 /// Who writes: as the request names them, and the key that asks.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +68,8 @@ pub struct RegistryService {
     /// Where large input is parsed and rendered.
     pub cpu: CpuPool,
     held: PromptCaches,
+    /// Told of every revision that is known here.
+    heads: Arc<ProjectHeads>,
 }
 
 impl RegistryService {
@@ -76,7 +79,18 @@ impl RegistryService {
         freshness: &Arc<Freshness>,
         cpu: CpuPool,
     ) -> Self {
-        Self { store, analytics, cpu, held: PromptCaches::new(Arc::clone(freshness)) }
+        Self { store, analytics, cpu, held: PromptCaches::new(Arc::clone(freshness)), heads: Arc::default() }
+    }
+
+    /// Tells these heads of revisions.
+    #[must_use]
+    pub fn telling(self, heads: Arc<ProjectHeads>) -> Self {
+        Self { heads, ..self }
+    }
+
+    /// Has the revision of this project read from now on, whether or not a call reads its prompts.
+    pub fn follow(&self, project: ProjectId) {
+        self.held.of(project);
     }
 
     /// The prompt of that name, at `min_revision` or later; REVISION_AHEAD where the project has not come so far.
@@ -275,6 +289,7 @@ impl RegistryService {
     /// Drops what is cached of a project from before `revision`.
     pub fn apply(&self, project: ProjectId, revision: i64) {
         self.held.apply(project, revision);
+        self.heads.reached(project, revision);
     }
 
     /// MODE_MISMATCH where one of these prompts exists and is managed in the other mode. It takes precedence over
@@ -295,6 +310,7 @@ impl RegistryService {
             true => cache.written(&prompt.name, revision),
             false => cache.apply(revision),
         }
+        self.heads.wrote(project, revision);
     }
 }
 

@@ -65,16 +65,16 @@ impl StreamEnd {
         match self {
             Self::Drained => Error::new(
                 Reason::Draining,
-                "this server is shutting down; call again, or watch from your last sequence: another one goes on",
+                "this server is shutting down; call again, or watch from your cursor: another one goes on",
             )
             .retry_after(COME_BACK),
             Self::Aged => {
-                Error::new(Reason::Draining, "this stream has reached its age; watch again from your last sequence")
+                Error::new(Reason::Draining, "this stream has reached its age; watch again from your cursor")
                     .retry_after(Duration::from_millis(100))
             }
             Self::Slow => Error::new(
                 Reason::SlowConsumer,
-                "what was sent was not read for too long; watch again from your last sequence, and read faster",
+                "what was sent was not read for too long; watch again from your cursor, and read faster",
             ),
         }
     }

@@ -189,14 +189,6 @@ async fn of_a_hundred_wrong_fields_and_more_the_rest_is_counted() {
 }
 
 #[tokio::test]
-async fn what_the_contract_has_and_this_server_does_not_says_so() {
-    let ledger = ledger().start().await;
-    let status = raw(&ledger, "/promptledger.v1.RegistryService/WatchPrompts", vec![]).await;
-    assert!(status.as_ref().unwrap_err().message().contains("WatchPrompts"));
-    refused(status, Code::Unimplemented, "UNIMPLEMENTED");
-}
-
-#[tokio::test]
 async fn what_is_not_there_is_named() {
     let ledger = ledger().start().await;
     let run = |spec| v1::RunExecutionRequest { spec: Some(spec) };

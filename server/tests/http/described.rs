@@ -144,7 +144,12 @@ async fn the_description_has_the_headers_that_calls_read_and_answers_have() {
     assert!(execute["200"]["content"]["text/event-stream"].is_object(), "{execute}");
     assert!(execute["202"]["content"]["text/event-stream"].is_null(), "{execute}");
     let events = &document["paths"]["/v1/prompts/events"]["get"]["responses"];
-    assert!(events["501"].is_object() && events["200"].is_null(), "{events}");
+    let kinds = events["200"]["content"]["text/event-stream"]["schema"]["anyOf"].as_array().unwrap();
+    let kinds: Vec<_> = kinds.iter().map(|kind| kind["$ref"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
+    assert_eq!(kinds, ["PromptChangeEvent", "PromptsSyncedEvent", "PromptsHeartbeatEvent"]);
+    let names = document["paths"]["/v1/prompts/events"]["get"]["parameters"].as_array().unwrap().iter();
+    let names: Vec<_> = names.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["name", "name_prefix", "after_revision"]);
 }
 
 /// Whole numbers beyond 2^53 are not held by JavaScript. An `int32` is below; what is wider counts rows, tokens or

@@ -13,9 +13,11 @@ mod errors;
 mod executions;
 mod hosts;
 mod page;
+mod prompt_streams;
 mod prompts;
 mod requests;
 mod rest;
+mod sent_events;
 mod stream_events;
 mod streams;
 

@@ -270,18 +270,16 @@ async fn a_write_says_which_conditions_it_does_not_take() {
 }
 
 #[tokio::test]
-async fn prompts_are_not_watched_yet_and_no_name_is_lost_to_that() {
+async fn no_name_is_lost_to_the_watch_of_prompts() {
     let ledger = ledger().start().await;
     let mut rest = Rest::new(&ledger).await;
-    for query in ["", "?after_revision=1"] {
-        let refused = rest.refused(Method::GET, &format!("/v1/prompts/events{query}"), Value::Null).await;
-        assert_eq!((refused.0, &*refused.1), (501, "UNIMPLEMENTED"));
-    }
     active(&mut rest, "events", "hello").await;
     rest.ok(Method::PATCH, "/v1/prompts/events", json!({"description": "x"})).await;
     assert_eq!(rest.get("/v1/prompts/events/versions").await.as_array().unwrap().len(), 1);
     let found = rest.post("/v1/prompts:batchGet", json!({"names": ["events"]})).await;
     assert_eq!(found["found"][0]["prompt"]["description"], "x");
-    let refused = rest.refused(Method::GET, "/v1/prompts/events", Value::Null).await;
-    assert_eq!(refused.0, 501);
+    for query in ["name=a%20b", "after_revision=-1", "name_prefix=a%00"] {
+        let refused = rest.refused(Method::GET, &format!("/v1/prompts/events?{query}"), Value::Null).await;
+        assert_eq!((refused.0, &*refused.1), (400, "INVALID_FIELD"), "{query}");
+    }
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::client::Client;
 use crate::rest::{Rest, active};
-use crate::streams::{Events, SentEvent, greet, stream, submit, watch};
+use crate::sent_events::{Events, SentEvent};
+use crate::streams::{greet, stream, submit, watch};
 use crate::{ledger, ledger_with_model};
 
 const STREAM: &str = "/v1/executions:stream";

@@ -22,6 +22,7 @@ mod operators;
 mod outages;
 mod poolers;
 mod processes;
+mod prompt_feeds;
 mod readme;
 mod roles;
 mod several;

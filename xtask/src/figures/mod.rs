@@ -12,6 +12,7 @@ mod contents;
 mod direct;
 mod disk;
 mod echo;
+mod feed;
 mod floor;
 mod frontier;
 mod growth;
@@ -60,6 +61,9 @@ enum Which {
     },
     /// Streams: what watching adds, what watchers cost, what a stalled one does
     Streams,
+    /// Watches of prompts: memory of watchers and of a cached prompt, how long a change takes to a thousand watchers, and from
+    /// one server to its use on another
+    Feed,
     /// The HTTP front: GET of a prompt beside a bare axum answer, what it adds to an execution and to the first word, memory
     /// of open streams
     Http,
@@ -100,6 +104,7 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
         Which::Production => runtime.block_on(production::run()),
         Which::Analytics { executions } => runtime.block_on(analytics::run(*executions)),
         Which::Streams => runtime.block_on(streams::run()),
+        Which::Feed => runtime.block_on(feed::run()),
         Which::Http => runtime.block_on(http::run()),
         Which::AxumServer { bytes } => runtime.block_on(http_client::serve(*bytes)),
         Which::Rendering => rendering::run(),

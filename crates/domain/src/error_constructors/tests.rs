@@ -220,6 +220,14 @@ fn cases() -> Vec<Case> {
             of_execution,
         ),
         (
+            Error::cursor_ahead(9, 3),
+            Reason::RevisionAhead,
+            "the project has come to revision 3, and after_revision is 9; a cursor beyond it is of another ledger, or this \
+             one was restored from a backup: start again at 0, and drop what was not seen before `synced`",
+            vec![("last_revision", "3")],
+            None,
+        ),
+        (
             Error::idempotency_key_reused("k", ID),
             Reason::IdempotencyKeyReused,
             "idempotency key `k` belongs to another request, execution 00000000-0000-0000-0000-000000000000; send a new \

@@ -266,8 +266,9 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     let path = &file.path;
     let applied =
         async || migrate_status(path).await.unwrap().iter().map(|m| (m.version, m.applied)).collect::<Vec<_>>();
-    let to = |newest| (1..=9).map(|version| (version, version <= newest)).collect::<Vec<_>>();
-    assert_eq!(applied().await, to(9));
+    let known: Vec<_> = applied().await.into_iter().map(|(version, _)| version).collect();
+    let to = |newest| known.iter().map(|version| (*version, *version <= newest)).collect::<Vec<_>>();
+    assert_eq!(applied().await, to(i64::MAX));
     migrate_up(path).await.unwrap();
     // With what only it can hold.
     migrate_down(path, 3).await.unwrap();
@@ -293,7 +294,7 @@ async fn migrations_go_up_down_and_up_again_on_data() {
     assert_eq!(file.count(tables).await, 0);
     assert_eq!(reason(migrate_down(path, 99).await), Reason::InvalidField);
     migrate_up(path).await.unwrap();
-    assert_eq!(applied().await, to(9));
+    assert_eq!(applied().await, to(i64::MAX));
     let file = file.reopened().await;
     assert!(!file.store.models("", None, 5).await.unwrap().is_empty());
     run(&file, &an_execution(&file).await).await;

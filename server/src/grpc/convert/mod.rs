@@ -10,6 +10,7 @@ pub mod execution;
 pub mod label;
 pub mod model;
 pub mod prompt;
+pub mod prompt_event;
 pub mod prompt_log;
 pub mod spec;
 pub mod structs;

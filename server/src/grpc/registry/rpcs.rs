@@ -9,6 +9,7 @@ use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
 use tonic::{Request, Response, Status};
 
 use super::RegistryApi;
+use crate::grpc::deadline::Deadline;
 use crate::grpc::{into_parts, respond, status};
 
 type BoxedMessages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -115,9 +116,13 @@ impl Api for RegistryApi {
 
     async fn watch_prompts(
         &self,
-        _: Request<v1::WatchPromptsRequest>,
+        request: Request<v1::WatchPromptsRequest>,
     ) -> Result<Response<Self::WatchPromptsStream>, Status> {
-        Err(status::unimplemented(status::WATCH_PROMPTS))
+        let (deadline, connection) = (request.extensions().get::<Deadline>().copied(), request.remote_addr());
+        let (caller, sent) = into_parts(request)?;
+        let changes = self.watch(&caller, sent, deadline, connection).await.map_err(status::status)?;
+        let boxed: Self::WatchPromptsStream = Box::pin(changes.map(|message| message.map_err(status::status)));
+        Ok(Response::new(boxed))
     }
 
     type ExportPromptsStream = BoxedMessages<v1::ExportPromptsResponse>;

@@ -76,12 +76,18 @@ pub(crate) struct ChangesQuery {
     pub(crate) page_token: String,
 }
 
-/// From where to watch prompts. The header `Last-Event-ID` goes before the query.
+/// Which prompts to watch, and from where. The header `Last-Event-ID` goes before `after_revision`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EventsQuery {
-    /// The revision of the last change that the caller has; absent: from now on.
-    after_revision: Option<i64>,
+    /// Prompts of these names, also of such as do not exist yet; may be sent again and again.
+    #[serde(skip)]
+    #[param(style = Form, explode, value_type = Option<Vec<String>>)]
+    pub(crate) name: Vec<String>,
+    /// Prompts whose name begins with this. Without it and without names: all.
+    pub(crate) name_prefix: String,
+    /// The revision of the last event that the caller has; absent or 0: every prompt first.
+    pub(crate) after_revision: Option<i64>,
 }
 
 /// A prompt's versions with their use, newest first.

@@ -100,6 +100,7 @@ impl RegistryService {
         let batch = RegisterCode { prompts, set_active, dry_run, created_by, repository, commit, key };
         let registered = self.store.register_code(project, batch).await?;
         self.held.of(project).apply(registered.revision);
+        self.heads.wrote(project, registered.revision);
         let one =
             |((name, checksum_hash, warnings), outcome)| RegisteredCode { name, checksum_hash, warnings, outcome };
         let done = told.into_iter().zip(registered.prompts).map(one).zip(compared);

@@ -38,7 +38,7 @@ impl RegistryService {
             read_at.fetch_min(revision, Ordering::Relaxed);
             Ok(found)
         };
-        let (versions, next_page_token) = asked.read(fetch, bytes, |version| version.number.to_string()).await?;
+        let (versions, next_page_token) = asked.read(fetch, Version::bytes, |version| version.number.to_string()).await?;
         Ok(VersionPage { versions, next_page_token, revision: read_at.load(Ordering::Relaxed) })
     }
 
@@ -66,14 +66,4 @@ impl RegistryService {
         let counts = self.analytics.version_counts(project, name, first, versions.len()).await?;
         Ok(versions.iter().map(|version| counts.get(&version.number).copied().unwrap_or(0)).collect())
     }
-}
-
-/// About how many bytes a version takes in an answer.
-fn bytes(version: &Version) -> usize {
-    /// Ids, numbers, times, the hash and the prompt's name.
-    const OTHER: usize = 512;
-    let Version { content, variables, created_by, source, note, .. } = version;
-    let texts = [created_by, &source.repository, &source.commit, &source.path, note];
-    let variables = variables.iter().map(|name| name.len() + 6);
-    OTHER + content.bytes() + texts.into_iter().map(String::len).chain(variables).sum::<usize>()
 }

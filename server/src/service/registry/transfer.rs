@@ -159,6 +159,7 @@ impl RegistryService {
         let imported = self.store.import_prompt(project, import).await?;
         if imported.changed && !dry_run {
             self.held.of(project).written(&name, imported.revision);
+            self.heads.wrote(project, imported.revision);
         }
         Ok(imported)
     }

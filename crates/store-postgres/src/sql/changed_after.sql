@@ -1,0 +1,7 @@
+SELECT j.revision AS project_revision, c.revision, c.name
+FROM projects j
+LEFT JOIN LATERAL (
+    SELECT p.revision, p.name FROM prompts p
+    WHERE p.project_id = j.id AND p.revision > :after
+    ORDER BY p.revision LIMIT :most) c ON true
+WHERE j.id = :project_id ORDER BY c.revision

@@ -1,0 +1,3 @@
+DROP INDEX prompts_revision;
+
+DELETE FROM schema_compatibility WHERE version = 8;

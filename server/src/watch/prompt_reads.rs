@@ -1,0 +1,273 @@
+//! What streams of prompts read from the store, once for all that are at the same place: pages of what has changed, and the
+//! present states of prompts in parts of a bounded size. What was read lately is kept, within a bound on all together, so
+//! that a change for a thousand streams is read once; a stream itself holds nothing.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hash};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prompt_ledger_domain::ids::{ProjectId, PromptId};
+use prompt_ledger_domain::prompt::{Prompt, Version};
+use prompt_ledger_domain::{Error, Result, limits};
+use prompt_ledger_store::{ChangedPrompt, RegistryFeed};
+
+use super::held_reads::HeldReads;
+
+/// How many changed prompts one query reads, without their states.
+const CHANGES_AT_ONCE: usize = 256;
+/// How many prompts one query reads without versions, and how many versions: a version may take more than a MiB.
+pub(super) const PROMPTS_AT_ONCE: usize = 16;
+const VERSIONS_AT_ONCE: usize = 16;
+/// The bytes of versions from which a part takes no further one.
+const PART_BYTES: usize = limits::PAGE_BYTES;
+/// How many bytes of pages and of parts are kept.
+const PAGES_KEPT: usize = 8 * 1024 * 1024;
+const PARTS_KEPT: usize = 32 * 1024 * 1024;
+/// How many reads run at once. Streams that need the same read wait for the one that reads it.
+const LANES: usize = 8;
+
+/// A page of prompts that have changed, in the order of their revisions.
+#[derive(Debug)]
+pub(super) struct ChangedPage {
+    /// The page begins after this revision.
+    pub(super) after: i64,
+    /// The last revision that it covers.
+    pub(super) through: i64,
+    /// The project's revision when it was read.
+    present: i64,
+    /// Whether nothing followed it then.
+    pub(super) is_last: bool,
+    changes: Vec<ChangedPrompt>,
+}
+
+impl ChangedPage {
+    /// What it has behind the cursor.
+    pub(super) fn behind(&self, cursor: i64) -> &[ChangedPrompt] {
+        let told = self.changes.partition_point(|change| change.revision <= cursor);
+        self.changes.get(told..).unwrap_or_default()
+    }
+
+    /// Whether a stream at this cursor can read on in it, or learn from it that it has all up to revision `at_least`.
+    fn serves(&self, cursor: i64, at_least: i64) -> bool {
+        let ends_here = self.is_last && self.present >= at_least && cursor <= self.through;
+        self.after <= cursor && (ends_here || !self.behind(cursor).is_empty())
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.changes.iter().map(|one| size_of::<ChangedPrompt>() + one.name.len()).sum::<usize>()
+    }
+}
+
+/// A part of a prompt's present state, as one message tells it.
+#[derive(Debug)]
+pub struct PromptPart {
+    pub prompt: Arc<Prompt>,
+    /// Of the first part.
+    pub active: Option<Version>,
+    /// Versions that labels point at, by number, without the active one.
+    pub labelled: Vec<Version>,
+    /// The numbers of the labelled versions of the parts that follow.
+    pub(super) rest: Vec<i32>,
+    /// About how many bytes it takes in a message.
+    pub(super) bytes: usize,
+}
+
+impl PromptPart {
+    #[must_use]
+    pub fn more_follows(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
+    /// The part with as many of these versions as fit, in the order of `numbers`. `read` has the first ones of them;
+    /// what it does not have is left to the parts that follow, unless it ends with `numbers`.
+    fn of(prompt: &Arc<Prompt>, numbers: &[i32], asked: usize, read: &mut HashMap<(PromptId, i32), Version>) -> Self {
+        /// Ids, numbers, times, the owner and short texts.
+        const OTHER: usize = 1_024;
+        let labels = prompt.labels.iter().map(|held| held.label.len() + held.set_by.len() + 64);
+        let tags = prompt.tags.iter().map(|tag| tag.len() + 4);
+        let own = OTHER + prompt.description.len() + labels.chain(tags).sum::<usize>();
+        let (mut active, mut labelled, mut bytes, mut taken) = (None, Vec::new(), 0, 0);
+        for number in numbers.iter().take(asked) {
+            let Some(version) = read.remove(&(prompt.id, *number)) else {
+                // No version is ever deleted.
+                taken += 1;
+                continue;
+            };
+            if taken > 0 && bytes + version.bytes() > PART_BYTES {
+                break;
+            }
+            bytes += version.bytes();
+            taken += 1;
+            match prompt.active_version == Some(*number) {
+                true => active = Some(version),
+                false => labelled.push(version),
+            }
+        }
+        let rest = numbers.get(taken..).unwrap_or_default().to_vec();
+        Self { prompt: Arc::clone(prompt), active, labelled, rest, bytes: own + bytes }
+    }
+}
+
+/// A part by its prompt, and by the number of its first version; 0 for the first part of a state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PartKey {
+    project: ProjectId,
+    name: String,
+    first: i32,
+}
+
+pub struct PromptReads {
+    store: Arc<dyn RegistryFeed>,
+    pages: Mutex<HeldReads<(ProjectId, i64), ChangedPage>>,
+    parts: Mutex<HeldReads<PartKey, PromptPart>>,
+    /// Taken by whoever reads what is not kept, by what it reads.
+    lanes: [tokio::sync::Mutex<()>; LANES],
+    hasher: RandomState,
+}
+
+impl PromptReads {
+    #[must_use]
+    pub fn new(store: Arc<dyn RegistryFeed>) -> Arc<Self> {
+        let (pages, parts) = (HeldReads::new(PAGES_KEPT), HeldReads::new(PARTS_KEPT));
+        let (pages, parts) = (Mutex::new(pages), Mutex::new(parts));
+        Arc::new(Self { store, pages, parts, lanes: Default::default(), hasher: RandomState::new() })
+    }
+
+    /// The project's present revision.
+    pub(super) async fn revision(&self, project: ProjectId) -> Result<i64> {
+        self.store.revision(project).await
+    }
+
+    async fn lane(&self, of: impl Hash) -> Result<tokio::sync::MutexGuard<'_, ()>> {
+        let place = usize::try_from(self.hasher.hash_one(of) % LANES as u64).unwrap_or(0);
+        let lane = self.lanes.get(place).ok_or_else(|| Error::internal("there is no such lane"))?;
+        Ok(lane.lock().await)
+    }
+
+    /// A page with what comes after the cursor; one without says that the stream has all up to revision `at_least`.
+    /// `began` is where the page began that the stream read last.
+    pub(super) async fn page(
+        &self,
+        project: ProjectId,
+        began: i64,
+        cursor: i64,
+        at_least: i64,
+    ) -> Result<Arc<ChangedPage>> {
+        let kept = || {
+            let pages = lock(&self.pages);
+            let of = |after| pages.get(&(project, after)).filter(|page| page.serves(cursor, at_least));
+            of(began).or_else(|| of(cursor))
+        };
+        if let Some(page) = kept() {
+            return Ok(page);
+        }
+        let _reading = self.lane((project, cursor)).await?;
+        if let Some(page) = kept() {
+            return Ok(page);
+        }
+        let (changes, present) = self.store.changed_after(project, cursor, CHANGES_AT_ONCE).await?;
+        let is_last = changes.len() < CHANGES_AT_ONCE;
+        let through = changes.last().map_or(cursor, |last| last.revision);
+        let page = Arc::new(ChangedPage { after: cursor, through, present, is_last, changes });
+        lock(&self.pages).put((project, cursor), Arc::clone(&page), page.bytes());
+        Ok(page)
+    }
+
+    /// The first part of the present state of the first of these prompts, which is of its revision or of a later one.
+    /// Those of the others, which the stream will need next, are read with it. Absent where there is no such prompt.
+    pub(super) async fn first_part(
+        &self,
+        project: ProjectId,
+        ahead: &[&ChangedPrompt],
+    ) -> Result<Option<Arc<PromptPart>>> {
+        let Some(wanted) = ahead.first() else { return Ok(None) };
+        let key = |name: &str| PartKey { project, name: name.to_owned(), first: 0 };
+        let kept = |of: &ChangedPrompt| {
+            lock(&self.parts).get(&key(&of.name)).filter(|part| part.prompt.revision >= of.revision)
+        };
+        if let Some(part) = kept(wanted) {
+            return Ok(Some(part));
+        }
+        let _reading = self.lane((project, &wanted.name)).await?;
+        if let Some(part) = kept(wanted) {
+            return Ok(Some(part));
+        }
+        let names: Vec<&str> =
+            ahead.iter().filter(|one| one.name == wanted.name || kept(one).is_none()).map(|one| &*one.name).collect();
+        let mut found = self.store.prompts_named(project, &names).await?;
+        found.sort_by_key(|prompt| names.iter().position(|name| *name == prompt.name));
+        let mut asked = Vec::new();
+        let mut states: Vec<(Arc<Prompt>, Vec<i32>, usize)> = Vec::with_capacity(found.len());
+        for prompt in found {
+            let numbers = numbers(&prompt);
+            let room = VERSIONS_AT_ONCE - asked.len();
+            // Of the first prompt as many as there is room for, of the others all or none.
+            if numbers.len() > room && !states.is_empty() {
+                break;
+            }
+            let count = numbers.len().min(room);
+            asked.extend(numbers.iter().take(count).map(|number| (prompt.id, *number)));
+            states.push((Arc::new(prompt), numbers, count));
+        }
+        let mut read = self.versions(&asked).await?;
+        let mut first = None;
+        for (prompt, numbers, count) in states {
+            let part = Arc::new(PromptPart::of(&prompt, &numbers, count, &mut read));
+            lock(&self.parts).put(key(&prompt.name), Arc::clone(&part), part.bytes);
+            if prompt.name == wanted.name {
+                first = Some(part);
+            }
+        }
+        Ok(first)
+    }
+
+    /// The part with the next of the versions that earlier parts of this state have left.
+    pub(super) async fn next_part(
+        &self,
+        project: ProjectId,
+        prompt: &Arc<Prompt>,
+        left: &[i32],
+    ) -> Result<Arc<PromptPart>> {
+        let first = left.first().copied().unwrap_or_default();
+        let key = PartKey { project, name: prompt.name.clone(), first };
+        let kept = || lock(&self.parts).get(&key).filter(|part| part.prompt.revision == prompt.revision);
+        if let Some(part) = kept() {
+            return Ok(part);
+        }
+        let _reading = self.lane(&key).await?;
+        if let Some(part) = kept() {
+            return Ok(part);
+        }
+        let count = left.len().min(VERSIONS_AT_ONCE);
+        let asked: Vec<_> = left.iter().take(count).map(|number| (prompt.id, *number)).collect();
+        let mut read = self.versions(&asked).await?;
+        let part = Arc::new(PromptPart::of(prompt, left, count, &mut read));
+        lock(&self.parts).put(key, Arc::clone(&part), part.bytes);
+        Ok(part)
+    }
+
+    async fn versions(&self, asked: &[(PromptId, i32)]) -> Result<HashMap<(PromptId, i32), Version>> {
+        if asked.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let read = self.store.versions_numbered(asked).await?;
+        Ok(read.into_iter().map(|version| ((version.prompt_id, version.number), version)).collect())
+    }
+}
+
+/// The numbers of the versions that a state has: the active one first, then those that labels point at.
+fn numbers(prompt: &Prompt) -> Vec<i32> {
+    let mut labelled: Vec<_> = prompt.labels.iter().map(|held| held.version_number).collect();
+    labelled.sort_unstable();
+    labelled.dedup();
+    labelled.retain(|number| prompt.active_version != Some(*number));
+    prompt.active_version.into_iter().chain(labelled).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

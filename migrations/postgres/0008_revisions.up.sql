@@ -2,4 +2,5 @@
 
 INSERT INTO schema_compatibility (version, compatible_from) VALUES (8, 1);
 
-CREATE INDEX prompts_revision ON prompts (project_id, revision);
+-- Every revision is above 0: the condition keeps the index from statements that look for a project and a name.
+CREATE INDEX prompts_revision ON prompts (project_id, revision) WHERE revision > 0;

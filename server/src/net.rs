@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use futures::Stream;
 use prompt_ledger_domain::cause::chain;
+use prompt_ledger_observe::LevelHold;
+use prompt_ledger_observe::front::{self, DoorLabel};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
@@ -34,6 +36,7 @@ pub struct Incoming {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     limit: ConnectionLimit,
+    door: DoorLabel,
     handshake_timeout: Duration,
     stall_limit: Duration,
     /// Present after a failure to accept; nothing is accepted until it ends.
@@ -49,10 +52,11 @@ impl Incoming {
         listener: TcpListener,
         tls: Option<TlsAcceptor>,
         limit: ConnectionLimit,
+        door: DoorLabel,
         handshake_timeout: Duration,
         stall_limit: Duration,
     ) -> Self {
-        Self { listener, tls, limit, handshake_timeout, stall_limit, pause: None }
+        Self { listener, tls, limit, door, handshake_timeout, stall_limit, pause: None }
     }
 
     /// The next connection within the limit. Those beyond it are closed at once: left alone they would fill the
@@ -84,6 +88,7 @@ fn refused(refusal: Refusal) {
         Refusal::Total => "there are as many connections as MAX_CONNECTIONS allows",
         Refusal::Address => "their address has as many connections as MAX_CONNECTIONS_PER_ADDRESS allows",
     };
+    front::connection_refused(refusal == Refusal::Address);
     tracing::warn!(cause, "new connections are closed at once");
 }
 
@@ -104,6 +109,7 @@ impl Stream for Incoming {
             },
             opening: Some(Opening { timeout, missing: PREFACE }),
             _permit: permit,
+            _open: front::connection(self.door),
         })))
     }
 }
@@ -116,6 +122,8 @@ pub struct AcceptedConnection {
     transport: Transport,
     opening: Option<Opening>,
     _permit: Permit,
+    /// Counts it for operators.
+    _open: LevelHold,
 }
 
 enum Transport {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
+use prompt_ledger_observe::serving;
 use prompt_ledger_store::{Maintenance, RollupPolicy};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ const ROLLUP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Runs until `stop`. A failure is logged, and retried by the next run.
 pub async fn run(store: Arc<dyn Maintenance>, stop: CancellationToken) {
+    serving::rolled_up();
     let mut ticks = tokio::time::interval(ROLLUP_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
+use prompt_ledger_domain::execution::{ExecutionMode, Status};
 use prompt_ledger_engine::EventPublisher;
+use prompt_ledger_observe::executions::{self as observe, EndedExecution};
 use prompt_ledger_store::{Change, Maintenance};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +89,13 @@ impl Sweeper {
         caution.seen(Instant::now());
         for Change { id, event } in changes {
             tracing::warn!(execution_id = %id, from = ?event.from, to = %event.to, "its holder went away, or its time is over");
+            observe::swept(event.to);
+            if event.to.is_terminal() {
+                // A sync execution is never queued.
+                let mode = (event.from == Some(Status::Queued)).then_some(ExecutionMode::Async);
+                let (status, error_type) = (event.to, event.error_type);
+                observe::ended(EndedExecution { mode, status, error_type, prompt: "", took: None });
+            }
             self.publisher.changed(id, event);
         }
         Ok(())

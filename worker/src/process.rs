@@ -5,6 +5,7 @@ use std::time::Duration;
 use prompt_ledger_backends::{Backends, StartError};
 use prompt_ledger_engine::{Engine, ProcessKind};
 use prompt_ledger_health::{HealthListener, Monitor};
+use prompt_ledger_observe::Observer;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals, abort_before_end};
 use prompt_ledger_runtime::process_name;
@@ -21,13 +22,17 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
     // From here on a signal does not end the process by itself.
     let mut signals = Signals::listen()?;
     let process = process_name("worker");
-    let Backends { store, brokers, providers, .. } = Backends::production(config, &process).await?;
-    let (execution, drain, mut tasks) = (&config.execution, Drain::new(), Tasks::default());
     // Before anything is claimed, which an error here would leave to its lease.
     let listener = match config.health_addr {
         Some(addr) => Some(HealthListener::bind(addr).await?),
         None => None,
     };
+    // After the address that is configured: its default gives way.
+    let mut observer = Observer::start(&config.observe, "prompt-ledger-worker", &process).await?;
+    let metrics = observer.addr();
+    let Backends { store, brokers, providers, about, .. } = Backends::production(config, &process).await?;
+    let (execution, drain, mut tasks) = (&config.execution, Drain::new(), Tasks::default());
+    tasks.spawn("metrics", observer.serve(drain.stop.clone()));
     let engine = Engine::start(process, store.clone(), &brokers.bus, None, execution, &drain, &mut tasks)?;
     engine.announce(store.clone(), ProcessKind::Worker, &providers, &mut tasks).await;
     engine.take_queued(brokers.queue, providers, execution, &mut tasks);
@@ -41,7 +46,17 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
         }
         None => None,
     };
-    tracing::info!(worker = engine.runner.worker, concurrency = execution.worker_concurrency, "working");
+    tracing::info!(
+        release = env!("CARGO_PKG_VERSION"),
+        schema = about.schema,
+        database = about.database,
+        brokers = about.brokers,
+        metrics = metrics.map(tracing::field::display),
+        health = config.health_addr.map(tracing::field::display),
+        worker = engine.runner.worker,
+        concurrency = execution.worker_concurrency,
+        "working"
+    );
 
     let asked = until_asked(&mut signals, &mut tasks).await;
     let (began, grace) = (Instant::now(), config.server.shutdown_grace);
@@ -68,6 +83,8 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
         store.close().await;
     };
     let _ = timeout_at(end, left).await;
+    // Has a bound of its own.
+    observer.close().await;
     tracing::info!(took = ?began.elapsed(), "shut down");
     asked
 }

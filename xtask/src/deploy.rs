@@ -20,7 +20,7 @@ const EXPOSURE: &str = "15";
 /// Check deploy/, and the licences and sources of what is linked
 ///
 /// The compose files by docker-compose, what kustomize builds by the schemas of Kubernetes, the units of systemd by
-/// systemd-analyze, what the Dockerfile copies by cargo, and Cargo.lock by cargo-deny (deny.toml). Nothing is started. It
+/// systemd-analyze, the rules of Prometheus by promtool, what the Dockerfile copies by cargo, and Cargo.lock by cargo-deny (deny.toml). Nothing is started. It
 /// installs what it needs and does not find.
 #[derive(clap::Args)]
 pub(crate) struct DeployArgs {
@@ -35,12 +35,14 @@ pub(crate) fn run(args: &DeployArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
     install::compose()?;
     install::systemd()?;
+    install::promtool()?;
     let python = install::python_tools(&workspace)?;
     let deploy = workspace.root.join("deploy");
-    let checks: [(&str, Result<()>); 5] = [
+    let checks: [(&str, Result<()>); 6] = [
         ("compose files", compose(&deploy)),
         ("Kubernetes", kubernetes(&workspace, &deploy.join("kubernetes"), &python)),
         ("systemd", systemd(&deploy.join("systemd"))),
+        ("Prometheus", prometheus(&deploy.join("prometheus"))),
         ("Dockerfile", dockerfile(&workspace)),
         ("licences, bans, sources", denied(&workspace, &python, args.advisories)),
     ];
@@ -95,6 +97,12 @@ fn kubernetes(workspace: &Workspace, manifests: &Path, python: &Path) -> Result<
         succeed(validate.args(["--strict", "--kubernetes-version", KUBERNETES]).arg(&path))?;
     }
     Ok(())
+}
+
+/// The rules, and the configuration that names them.
+fn prometheus(folder: &Path) -> Result<()> {
+    succeed(Command::new("promtool").args(["check", "rules"]).arg(folder.join("alerts.yml")))?;
+    succeed(Command::new("promtool").args(["check", "config"]).arg(folder.join("prometheus.yml"))).map(drop)
 }
 
 /// The units, in a root where the programs that they name stand for themselves: `verify` finds keys that do not exist and

@@ -50,13 +50,14 @@ pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
     Ok(own)
 }
 
-/// The programs of Postgres, PgBouncer, Redis and RabbitMQ; the system's services are not used.
+/// The programs of Postgres, PgBouncer, Redis, RabbitMQ and Prometheus; the system's services are not used.
 pub(crate) fn services() -> Result<()> {
     let postgres = Path::new("/usr/lib/postgresql").is_dir() || on_path("postgres").is_some();
     let missing: Vec<&str> = [
         ("postgresql", postgres && on_path("psql").is_some()),
         ("pgbouncer", Path::new("/usr/sbin/pgbouncer").is_file() || on_path("pgbouncer").is_some()),
         ("redis-server", on_path("redis-server").is_some()),
+        ("prometheus", on_path("prometheus").is_some()),
         ("rabbitmq-server", Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").is_file()),
     ]
     .iter()
@@ -79,6 +80,15 @@ pub(crate) fn compose() -> Result<()> {
     }
     let by_hand = "install it by hand: apt-get install --no-install-recommends docker-compose";
     apt_install(&["docker-compose"]).map_err(|why| format!("{why}\n{by_hand}").into())
+}
+
+/// `promtool`, which checks the rules of Prometheus.
+pub(crate) fn promtool() -> Result<()> {
+    if on_path("promtool").is_some() {
+        return Ok(());
+    }
+    apt_install(&["prometheus"])
+        .map_err(|why| format!("{why}\ninstall it by hand: apt-get install --no-install-recommends prometheus").into())
 }
 
 /// `systemd-analyze`, which checks units without running any.

@@ -66,8 +66,7 @@ impl PromptCache {
         // What is held is of use however long the server is away.
         let pace = WatchTimeouts { patience: Duration::MAX, ..pace };
         let updates = follow(connection, PromptReader::new(filter), pace);
-        let state =
-            FeedState { revision: 0, is_synced: false, stale_since: Some(SystemTime::now()), failure: None };
+        let state = FeedState { revision: 0, is_synced: false, stale_since: Some(SystemTime::now()), failure: None };
         let held = Arc::new(HeldPrompts { prompts: RwLock::default(), state: watch::Sender::new(state) });
         let feeding = tokio::spawn(Arc::clone(&held).feed(updates));
         Self { held, _feeding: Arc::new(Feeding(feeding)) }
@@ -210,7 +209,6 @@ impl OpenStream for PromptReader {
         connection: Connection,
     ) -> BoxFuture<'static, Result<MessageStream<v1::WatchPromptsResponse>, Status>> {
         let (request, mut registry) = (self.ask(), RegistryServiceClient::new(connection));
-        async move { registry.watch_prompts(request).await.map(|answer| answer.into_inner().boxed()) }
-            .boxed()
+        async move { registry.watch_prompts(request).await.map(|answer| answer.into_inner().boxed()) }.boxed()
     }
 }

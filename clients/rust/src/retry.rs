@@ -194,7 +194,8 @@ mod tests {
     fn the_delay_that_a_server_asks_for_is_kept_to_and_spread() {
         for (asked, chance, millis) in [(1_000, 0.0, 1_000), (1_000, 1.0, 1_200), (u64::MAX, 0.0, 3_600_000)] {
             let failure = status(Code::Unavailable, "DRAINING", Some(Duration::from_millis(asked)));
-            let delay = RetryWindow::new(Duration::MAX).failed(failure.clone(), failure.verdict(), at(0, chance)).unwrap();
+            let delay =
+                RetryWindow::new(Duration::MAX).failed(failure.clone(), failure.verdict(), at(0, chance)).unwrap();
             assert_eq!(delay.as_millis(), millis);
         }
     }

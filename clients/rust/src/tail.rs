@@ -45,10 +45,7 @@ impl fmt::Debug for Tail {
 }
 
 impl OpenStream for Tailer {
-    fn open(
-        &self,
-        connection: Connection,
-    ) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
+    fn open(&self, connection: Connection) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
         let mut executions = ExecutionServiceClient::new(connection);
         let request = self.ask();
         async move { executions.watch_executions(request).await.map(|answer| events(answer, |message| message.event)) }

@@ -69,10 +69,7 @@ impl StreamReader for Watched {
 }
 
 impl OpenStream for Watched {
-    fn open(
-        &self,
-        connection: Connection,
-    ) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
+    fn open(&self, connection: Connection) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
         let mut executions = ExecutionServiceClient::new(connection);
         match self.follower.ask() {
             Ask::Watch(execution_id, after_sequence) => async move {

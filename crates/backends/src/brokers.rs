@@ -89,6 +89,16 @@ impl Brokers {
         })
     }
 
+    /// Which of them are configured.
+    pub(crate) fn names(config: &Config) -> &'static str {
+        match (&config.backends.redis, &config.backends.amqp) {
+            (Some(_), Some(_)) => "redis, rabbitmq",
+            (Some(_), None) => "redis",
+            (None, Some(_)) => "rabbitmq",
+            (None, None) => "none",
+        }
+    }
+
     fn over(broker: Arc<impl Broker + 'static>, connections: BrokerConnections) -> Self {
         Self { queue: broker.clone(), bus: broker, connections }
     }

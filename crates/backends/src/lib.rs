@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_types, reason = "backends are chosen here")]
 
 mod brokers;
+mod observed;
 mod providers;
 mod store;
 
@@ -25,8 +26,19 @@ pub struct Backends {
     pub store: Arc<dyn Store>,
     pub brokers: Brokers,
     pub providers: Providers,
+    /// What it runs on, for the log.
+    pub about: BackendNames,
     /// Held while the folder of the SQLite file is in use; absent with Postgres.
     pub lock: Option<DataDirLock>,
+}
+
+/// The backends of a process, by name.
+#[derive(Clone, Copy, Debug)]
+pub struct BackendNames {
+    pub database: &'static str,
+    /// The newest migration of this release, which the database has.
+    pub schema: i64,
+    pub brokers: &'static str,
 }
 
 impl Backends {
@@ -36,7 +48,9 @@ impl Backends {
         let store = store::production(config).await?;
         let providers = providers::configured(config)?;
         let brokers = Brokers::connect(config, process, names(&providers))?;
-        Ok(Self { store, brokers, providers, lock: None })
+        let schema = prompt_ledger_store_postgres::newest_migration()?;
+        let about = BackendNames { database: "postgres", schema, brokers: Brokers::names(config) };
+        Ok(Self { store, brokers, providers, about, lock: None })
     }
 
     /// A SQLite file and in-memory brokers. Takes the lock of the folder, so that no other process serves it.
@@ -44,7 +58,9 @@ impl Backends {
         let lock = DataDirLock::take(data_dir)?;
         let store = store::embedded(data_dir).await?;
         let providers = providers::configured(config)?;
-        Ok(Self { store, brokers: Brokers::memory(names(&providers)), providers, lock: Some(lock) })
+        let schema = prompt_ledger_store_sqlite::newest_migration()?;
+        let about = BackendNames { database: "sqlite", schema, brokers: "memory" };
+        Ok(Self { store, brokers: Brokers::memory(names(&providers)), providers, about, lock: Some(lock) })
     }
 }
 

@@ -13,6 +13,7 @@ use prompt_ledger_store_sqlite::Sqlite;
 use {prompt_ledger_store_postgres as postgres, prompt_ledger_store_sqlite as sqlite};
 
 use crate::StartError;
+use crate::observed::ObservedStore;
 
 /// Postgres at DATABASE_URL. Fails where the schema does not fit this release.
 pub(crate) async fn production(config: &Config) -> std::result::Result<Arc<dyn Store>, StartError> {
@@ -22,7 +23,7 @@ pub(crate) async fn production(config: &Config) -> std::result::Result<Arc<dyn S
     )?;
     let options = PostgresOptions { connections: config.backends.database_connections };
     let store = Postgres::open(url.expose(), options).await;
-    Ok(Arc::new(store.map_err(|error| of_database(url, &error))?))
+    Ok(ObservedStore::of(store.map_err(|error| of_database(url, &error))?))
 }
 
 /// The error, with its causes and the place that it is about.
@@ -37,7 +38,7 @@ fn of_database(url: &ServiceUrl, error: &Error) -> StartError {
 }
 
 pub(crate) async fn embedded(data_dir: &Path) -> Result<Arc<dyn Store>> {
-    Ok(Arc::new(Sqlite::open(&ledger_file(data_dir)).await?))
+    Ok(ObservedStore::of(Sqlite::open(&ledger_file(data_dir)).await?))
 }
 
 /// The store for commands that do not serve: Postgres where DATABASE_URL is set, else the SQLite file of a folder.

@@ -30,6 +30,7 @@
 //! | [`ids`] | a newtype per kind of id |
 //! | [`text`] | cutting of texts at a character boundary |
 //! | [`time`] | timestamps in microseconds |
+//! | [`trace`] | where work belongs in a distributed trace |
 //! | [`secret`] | values that `Debug` does not print |
 #![warn(missing_docs)]
 
@@ -61,6 +62,7 @@ pub mod spec;
 pub mod text;
 pub mod time;
 pub mod tool;
+pub mod trace;
 pub mod usage;
 pub mod versioning;
 

@@ -5,21 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use prompt_ledger_domain::Result;
 use prompt_ledger_domain::capabilities::ModelRequest;
 use prompt_ledger_domain::execution::{CallTimeout, Event, ExecutionMode, Input, Params, Status};
 use prompt_ledger_domain::ids::ClaimId;
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::retry::Policy;
 use prompt_ledger_domain::tool::AnswerRules;
+use prompt_ledger_domain::{Result, Timestamp};
+use prompt_ledger_observe::executions as observe;
+use prompt_ledger_observe::trace::TracedWork;
 use prompt_ledger_providers::{Call, Provider, TextSink};
-use prompt_ledger_store::{Claimed, Ended, ExecutionWriter, Fence, Finish, Holder, Requeue};
+use prompt_ledger_runtime::telemetry::within;
+use prompt_ledger_store::{Claimed, Ended, ExecutionWriter, Fence, Finish, Holder, Requeue, Subject};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::call_observed::{self, FirstChunk};
 use crate::event_publisher::EventPublisher;
 use crate::heartbeat::{Heartbeat, Lease};
 use crate::outcome::{AttemptContext, End, Outcome, PartialAnswer, Stop, decide, stopped};
+use crate::report;
 use crate::text::{TextWriter, Texts, Untold};
 use crate::write::until_written;
 
@@ -42,6 +47,9 @@ pub struct Runner {
 #[derive(Clone)]
 pub struct Job {
     pub fence: Fence,
+    pub subject: Subject,
+    /// When it was recorded, by the store; absent for an execution that was recorded as its bounds began.
+    pub created_at: Option<Timestamp>,
     /// A sync execution stays with its holder until it ends; an async one goes back into the queue between attempts.
     pub mode: ExecutionMode,
     /// Attempts that a drain handed back; they do not count against `max_retries`.
@@ -72,6 +80,8 @@ impl Job {
     pub fn claimed(claimed: Claimed, provider: Arc<dyn Provider>) -> Self {
         Self {
             fence: claimed.fence,
+            subject: claimed.subject,
+            created_at: Some(claimed.created_at),
             mode: ExecutionMode::Async,
             handed_back: claimed.handed_back,
             input: claimed.input,
@@ -129,16 +139,26 @@ impl Runner {
     /// A lost lease ends calls, not writes: the result of a call is written, fenced, for as long as `until_written`
     /// repeats it, and the lease is extended meanwhile. An error has been logged already.
     pub async fn run(&self, job: Job, bounds: Bounds) -> Result<Option<RecordedEnd>> {
+        let _running = observe::running(job.mode);
+        let span = report::attempt_span(&job, job.fence);
+        // Of an execution within its call all attempts are parts of one trace.
+        within(span.context(), self.drive(job, bounds, span)).await
+    }
+
+    async fn drive(&self, job: Job, bounds: Bounds, mut span: TracedWork) -> Result<Option<RecordedEnd>> {
         let mut fence = job.fence;
         let mut lease = self.heartbeat.hold(fence, bounds.sent);
         let mut used = job.used;
         loop {
-            let end = match self.call(&job, fence, &bounds, &lease).await {
+            let end = match self.call(&job, fence, &bounds, &lease, &span).await {
                 End::Stopped(Stop::LeaseLost, cut) if job.mode == ExecutionMode::Sync => {
                     End::Stopped(self.lost(fence).await, cut)
                 }
                 end => end,
             };
+            if matches!(end, End::Stopped(Stop::LeaseLost, _)) {
+                observe::lease_lost();
+            }
             let around = AttemptContext {
                 mode: job.mode,
                 attempt: fence.attempt - job.handed_back,
@@ -150,8 +170,10 @@ impl Runner {
                 jitter: prompt_ledger_runtime::jitter(),
                 time_left: bounds.earliest().map(|(end, _)| end.saturating_duration_since(Instant::now())),
             };
-            let (ended, after) = match decide(end, &around) {
-                Outcome::Finish(finish) => return self.finish(&job, fence, finish).await,
+            let outcome = decide(end, &around);
+            report::attempt_ended(&mut span, &outcome);
+            let (ended, after) = match outcome {
+                Outcome::Finish(finish) => return self.finish(&job, fence, finish, bounds.sent).await,
                 Outcome::Requeue(requeue) => {
                     self.requeue(&job, fence, requeue).await?;
                     return Ok(None);
@@ -163,13 +185,16 @@ impl Runner {
                 Outcome::Retry { ended, after } => (ended, after),
             };
             used = used.plus(ended.usage);
+            let why = ended.error_type;
             let Some(sent) = self.retry(fence, ended, after).await? else { return Ok(None) };
+            observe::retried(why);
             fence.attempt += 1;
             lease = self.heartbeat.hold(fence, sent);
             if let Err(stop) = self.unless_stopped(tokio::time::sleep(after), &bounds, &lease).await {
                 let finish = stopped(stop, None, &AttemptContext { used, ..around });
-                return self.finish(&job, fence, finish).await;
+                return self.finish(&job, fence, finish, bounds.sent).await;
             }
+            span = report::attempt_span(&job, fence);
         }
     }
 
@@ -207,37 +232,41 @@ impl Runner {
         let write = || self.store.requeue(fence, requeue.clone());
         if let Some(event) = until_written(fence, &self.stop, write).await? {
             self.publisher.changed(fence.id, event);
-            log(job, &requeue.ended, event.to, "attempt ended");
+            report::requeued(job, &requeue, event);
         }
         Ok(())
     }
 
-    /// Writes the end. The fence makes a repeated write harmless.
-    async fn finish(&self, job: &Job, fence: Fence, finish: Finish) -> Result<Option<RecordedEnd>> {
+    /// Writes the end. The fence makes a repeated write harmless. `began` is when the recording or claim was sent.
+    async fn finish(&self, job: &Job, fence: Fence, finish: Finish, began: Instant) -> Result<Option<RecordedEnd>> {
         let written = until_written(fence, &self.stop, || self.store.finish(fence, finish.clone())).await?;
         let Some(event) = written else {
             tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, "ended by another");
             return Ok(None);
         };
         self.publisher.changed(fence.id, event);
-        log(job, &finish.ended, event.to, "execution ended");
+        report::ended(job, &finish, event, began);
         Ok(Some(RecordedEnd { finish, event }))
     }
 
-    async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease) -> End {
+    async fn call(&self, job: &Job, fence: Fence, bounds: &Bounds, lease: &Lease, attempt: &TracedWork) -> End {
+        let mut span = call_observed::begin(attempt, job);
         let call = Call {
             model: &job.model.model_name,
             request: ModelRequest::new(&job.input, &job.params, &job.rules),
             timeout: job.timeout,
             whole: job.whole || !job.stream_text,
+            trace: span.context(),
         };
         let began = Instant::now();
         let (mut writer, mut untold) = (job.stream_text.then(|| self.texts.begin(fence, job.whole)), Untold::default());
         let telling = writer.as_ref().map(TextWriter::telling);
+        let mut first_chunk = None;
         let sink: &mut dyn TextSink = match &mut writer {
             Some(writer) => writer,
             None => &mut untold,
         };
+        let sink = &mut FirstChunk::new(sink, &mut first_chunk);
         let called = async {
             match telling {
                 None => job.provider.call(call, Some(sink)).await,
@@ -254,11 +283,14 @@ impl Runner {
             Some(writer) => writer.end().await,
             None => (untold.details, untold.held),
         };
-        match ended {
+        let end = match ended {
             Ok(Ok(answer)) => End::Answered(answer),
             Ok(Err(error)) => End::Failed(error),
             Err(stop) => End::Stopped(stop, PartialAnswer { latency, details, written: held.end() }),
-        }
+        };
+        let first_chunk = first_chunk.filter(|_| !call.whole).map(|at| at.saturating_duration_since(began));
+        call_observed::note(&mut span, job, &end, latency, first_chunk);
+        end
     }
 
     /// Awaits `work`, or the first stop.
@@ -312,21 +344,6 @@ impl Bounds {
         let caller = self.caller_deadline.map(|end| (end, Stop::CallerDeadline));
         expiry.into_iter().chain(caller).min_by_key(|(end, _)| *end)
     }
-}
-
-/// One line per attempt. Must never contain a key or a text.
-fn log(job: &Job, ended: &Ended, status: Status, what: &str) {
-    tracing::info!(
-        execution_id = %job.fence.id,
-        provider = job.model.provider,
-        model = job.model.model_name,
-        latency_ms = ended.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
-        prompt_tokens = ended.usage.prompt_tokens,
-        response_tokens = ended.usage.response_tokens,
-        status = %status,
-        error_type = ended.error_type.map(<&str>::from),
-        "{what}"
-    );
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! | [`work`] | the loop: a permit, then a hint or a row whose time has come; claims it |
 //! | [`attempt`] | drives a held execution to its end, or back into the queue |
 //! | [`heartbeat`] | extends the leases of everything that this process holds |
+//! | `report`, `call_observed` | tell operators what became of attempts and of calls |
 //! | `write` | repeats the write of an end until it is recorded |
 //! | [`cancel_listener`] | aborts executions whose cancel was requested |
 //! | [`presence`] | tells that this process runs, and which providers it can call |
@@ -15,12 +16,14 @@
 //! | [`outcome`] | one pure match: from how a call ended to what is written |
 
 pub mod attempt;
+mod call_observed;
 pub mod cancel_listener;
 pub mod engine;
 pub mod event_publisher;
 pub mod heartbeat;
 pub mod outcome;
 pub mod presence;
+mod report;
 pub mod text;
 pub mod work;
 mod write;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
+use prompt_ledger_observe::executions as observe;
 use prompt_ledger_providers::Providers;
 use prompt_ledger_queue::{Delivery, Queue};
 use prompt_ledger_store::{Claimed, Fence, Holder};
@@ -114,10 +115,16 @@ impl Worker {
 
     /// Runs each claimed execution in a task, with one permit each.
     fn begin(&self, (claimed, sent): (Vec<Claimed>, Instant), mut free: OwnedSemaphorePermit) {
+        if !claimed.is_empty() {
+            observe::claimed(claimed.len());
+        }
         for claimed in claimed {
             let permit = free.split(1);
             let runner = self.runner.clone();
             runner.publisher.changed(claimed.fence.id, claimed.event);
+            if claimed.fence.attempt == 1 {
+                observe::waited(claimed.event.at.since(claimed.created_at));
+            }
             let provider = match self.providers.get(&claimed.model.provider) {
                 Ok(provider) => provider,
                 Err(error) => {

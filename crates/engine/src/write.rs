@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_observe::executions;
 use prompt_ledger_store::Fence;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ where
     F: Future<Output = Result<T>>,
 {
     let (began, mut tries, mut pause) = (Instant::now(), 0_u32, FIRST_PAUSE);
+    let mut waits = None;
     loop {
         tries += 1;
         let error = match stop.run_until_cancelled(write()).await {
@@ -37,12 +39,15 @@ where
         let may_pass = error.parts().retry_after.is_some() && began.elapsed() + pause < REPEAT_FOR;
         let next = tokio::time::sleep(pause.mul_f64(1.0 - prompt_ledger_runtime::jitter() / 2.0));
         if may_pass && tries == 1 {
+            waits = Some(executions::unwritten());
             tracing::warn!(execution_id = %fence.id, attempt = fence.attempt, cause, "not written yet; it is repeated");
         }
         if !may_pass || stop.run_until_cancelled(next).await.is_none() {
             let took = began.elapsed();
+            executions::result_lost();
             tracing::error!(execution_id = %fence.id, attempt = fence.attempt, tries, ?took, error = cause,
                 "lost: how this attempt ended could not be recorded");
+            drop(waits);
             return Err(error);
         }
         pause = (pause * 2).min(LONGEST_PAUSE);

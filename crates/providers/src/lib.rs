@@ -17,6 +17,7 @@ use prompt_ledger_domain::chat::ToolCall;
 use prompt_ledger_domain::execution::{CallTimeout, ErrorType, FinishReason};
 use prompt_ledger_domain::model::Usage;
 use prompt_ledger_domain::provider::ProviderTraits;
+use prompt_ledger_domain::trace::TraceParent;
 
 pub use crate::http::{BodyBudget, Endpoint};
 pub use crate::registry::Providers;
@@ -33,6 +34,8 @@ pub struct Call<'a> {
     pub timeout: CallTimeout,
     /// Whether the whole answer is asked for even where there is a sink, which then receives it at once.
     pub whole: bool,
+    /// The span that the call is, which the provider is told; absent where there is no trace.
+    pub trace: Option<TraceParent>,
 }
 
 impl Call<'_> {
@@ -150,6 +153,11 @@ pub struct ToolCallPiece<'a> {
 pub trait Provider: Send + Sync {
     /// What a request may ask of it.
     fn traits(&self) -> ProviderTraits;
+
+    /// Where it is: its host, with its port where that is not the scheme's; empty where it is no server.
+    fn place(&self) -> &str {
+        ""
+    }
 
     /// Calls the model. With a sink the provider is asked to stream, and each piece of the text is pushed as it
     /// arrives; without one it is asked for the whole answer. Whatever was asked for, an answer is taken in the form in

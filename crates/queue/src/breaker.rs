@@ -86,6 +86,11 @@ impl Breaker {
         };
     }
 
+    /// Whether it keeps uses away, but for probes.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.state, BreakerState::Closed { .. })
+    }
+
     fn open(&mut self, now: Instant, wait: Duration) -> BreakerState {
         self.era += 1;
         BreakerState::Open { until: now + wait, wait }
@@ -123,6 +128,7 @@ mod tests {
             let now = after(start, at);
             let ticket = breaker.allows(now);
             assert_eq!(ticket.is_some(), allowed, "at {at} ms");
+            assert_eq!(breaker.is_open(), (4..1_505).contains(&at), "at {at} ms");
             if let Some(ticket) = ticket {
                 breaker.report(ticket, went_well, now);
             }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use prompt_ledger_observe::brokers;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, Ticket};
 use crate::listener::Speaker;
 use crate::{Announcement, Broker, BrokerError, Bus, Delivery, Hint, Listener, Queue};
 
@@ -30,6 +31,7 @@ impl Failover {
         for broker in [&first, &second] {
             tokio::spawn(relay(broker.listen(), heard.clone(), stop.clone()));
         }
+        brokers::breaker(false);
         Self { first, second, breaker: Mutex::new(Breaker::new()), heard, _stop: stop.drop_guard() }
     }
 
@@ -43,11 +45,17 @@ impl Failover {
             };
         };
         let sent = first().await;
-        self.breaker().report(ticket, sent.is_ok(), Instant::now());
+        self.report(ticket, sent.is_ok());
         match sent {
             Ok(()) => Ok(()),
             Err(_) => T::send(second, messages).await,
         }
+    }
+
+    fn report(&self, ticket: Ticket, went_well: bool) {
+        let mut breaker = self.breaker();
+        breaker.report(ticket, went_well, Instant::now());
+        brokers::breaker(breaker.is_open());
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

@@ -143,6 +143,21 @@ pub struct BrokerError {
     pub message: String,
 }
 
+/// What is sent, as figures name it.
+const HINTS: &str = "hint";
+const ANNOUNCEMENTS: &str = "announcement";
+
+/// Notes that so many messages were sent through a broker, or could not be.
+fn noted(
+    broker: &'static str,
+    kind: &'static str,
+    count: usize,
+    sent: Result<(), BrokerError>,
+) -> Result<(), BrokerError> {
+    prompt_ledger_observe::brokers::sent(broker, kind, sent.is_ok(), count);
+    sent
+}
+
 /// Hints: each goes to one worker that has its provider. Which providers this process receives hints of is decided when
 /// its queue is made.
 #[async_trait]

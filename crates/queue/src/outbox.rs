@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prompt_ledger_observe::brokers;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -142,7 +143,10 @@ async fn run<T: Send + Sync>(
         batch.clear();
         match dropped.swap(0, Ordering::Relaxed) {
             0 => {}
-            count => not_sent("too many messages wait to be sent", count),
+            count => {
+                brokers::dropped(count);
+                not_sent("too many messages wait to be sent", count);
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
-//! What every process needs: configuration, log, drain, background tasks, threads with a runtime of their own, new ids.
+//! What every process needs: configuration, log, drain, listeners, background tasks, threads with a runtime of their own, new ids.
+#![allow(clippy::disallowed_macros, reason = "lines that a task logs name its trace: `telemetry/trace`")]
 
 pub mod config;
 pub mod drain;
+pub mod listen;
 pub mod tasks;
 pub mod telemetry;
 pub mod thread;

@@ -1,8 +1,10 @@
 //! The log, on standard error: text on a terminal, JSON lines otherwise. `LOG` is a level, or levels of parts (`info`,
 //! `info,prompt_ledger_server=debug`). Keys and prompt texts must not be logged. A warning or an error whose field `cause`
-//! was logged less than a minute ago is counted instead (`rate_limit`).
+//! was logged less than a minute ago is counted instead (`rate_limit`). Lines have the id of the trace that their task works for
+//! (`trace`).
 
 mod rate_limit;
+mod trace;
 
 use std::io::IsTerminal as _;
 
@@ -11,6 +13,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
 pub use self::rate_limit::RateLimit;
+use self::trace::{LineForm, WithTrace};
+pub use self::trace::{current, noting, within};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -23,9 +27,11 @@ pub fn start(filter: &str) -> Result<(), String> {
     let (limited, lines) =
         (registry().with(quieted(filter)?).with(limit.clone()), fmt::layer().with_writer(std::io::stderr));
     let log = if std::io::stderr().is_terminal() {
-        Dispatch::new(limited.with(lines.with_target(false)))
+        let lines = lines.with_target(false).map_event_format(|lines| WithTrace { lines, form: LineForm::Text });
+        Dispatch::new(limited.with(lines))
     } else {
-        Dispatch::new(limited.with(lines.json().flatten_event(true)))
+        let lines = lines.json().flatten_event(true);
+        Dispatch::new(limited.with(lines.map_event_format(|lines| WithTrace { lines, form: LineForm::Json })))
     };
     let weak = log.downgrade();
     tracing::dispatcher::set_global_default(log).map_err(|error| format!("the log cannot be started: {error}"))?;

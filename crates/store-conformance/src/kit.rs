@@ -171,6 +171,7 @@ pub fn execution_of(project: ProjectId, put: &PutResult) -> NewExecution {
         expire_after: None,
         max_retries: 0,
         stream_text: false,
+        trace: None,
     }
 }
 

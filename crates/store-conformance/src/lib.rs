@@ -217,6 +217,8 @@ macro_rules! conformance {
             used_tokens_and_the_price_come_with_the_next_claim
             whether_the_model_streams_comes_with_a_claim
             the_queue_is_counted_up_to_a_bound
+            the_queue_tells_for_how_long_its_oldest_is_due
+            what_an_execution_is_of_comes_with_a_claim
             messages_come_with_a_claim
             many_batches_over_the_same_rows_stay_consistent
         );

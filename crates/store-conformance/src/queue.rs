@@ -9,12 +9,12 @@ use prompt_ledger_domain::ids::{ClaimId, ExecutionId};
 use prompt_ledger_domain::model::{ModelRef, Usage};
 use prompt_ledger_store::{
     CAPABILITY, Ended, EventLog, ExecutionFilter, ExecutionReader, ExecutionWriter, Fence, Holder, Leases, Maintenance,
-    Models, NewExecution, PutModel, Recorded, Requeue,
+    Models, NewExecution, PutModel, Recorded, Requeue, Subject,
 };
 
 use crate::kit::{
-    Backend, an_execution, claim, fence, finish, get, holder, key, new_id, new_price, providers, queued, running,
-    submit, success, timeline, usage,
+    Backend, a_new_execution, an_execution, claim, fence, finish, get, holder, key, new_id, new_price, providers,
+    queued, running, submit, success, timeline, usage,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -275,6 +275,36 @@ pub async fn whether_the_model_streams_comes_with_a_claim<B: Backend>(backend: &
         let claimed = claim(backend, &new, 1, holder()).await.unwrap();
         assert_eq!((claimed.stream_text, claimed.model_streams), (true, streams));
     }
+}
+
+pub async fn what_an_execution_is_of_comes_with_a_claim<B: Backend>(backend: &B) {
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().ok();
+    let new = NewExecution { correlation_id: "order-7".into(), trace, ..an_execution(backend).await };
+    let Recorded::New(event) = submit(backend, &new).await else { panic!("it was not recorded") };
+    let claimed = claim(backend, &new, 1, holder()).await.unwrap();
+    let Subject { project, prompt_name, version_number, correlation_id, trace: told } = claimed.subject;
+    assert_eq!((&*project, &*prompt_name, version_number, &*correlation_id), ("default", "greet", 1, "order-7"));
+    assert!(told == trace && trace.is_some());
+    assert!(claimed.created_at == event.at && claimed.event.at >= event.at);
+    let bare = NewExecution { trace: None, correlation_id: String::new(), ..a_new_execution(&new) };
+    submit(backend, &bare).await;
+    let claimed = claim(backend, &bare, 1, holder()).await.unwrap();
+    assert_eq!((claimed.subject.trace, &*claimed.subject.correlation_id), (None, ""));
+}
+
+pub async fn the_queue_tells_for_how_long_its_oldest_is_due<B: Backend>(backend: &B) {
+    let new = an_execution(backend).await;
+    let oldest = async || backend.store().queued(10).await.unwrap().oldest;
+    assert_eq!(oldest().await, None);
+    let later = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
+    backend.store().submit(later.clone(), Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(oldest().await, Some(Duration::ZERO), "it is not due");
+    backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
+    let age = oldest().await.unwrap();
+    assert!(age > Duration::ZERO && age < Duration::from_secs(60), "{age:?}");
+    claim(backend, &new, 1, holder()).await.unwrap();
+    claim(backend, &later, 1, holder()).await.unwrap();
+    assert_eq!(oldest().await, None);
 }
 
 pub async fn the_queue_is_counted_up_to_a_bound<B: Backend>(backend: &B) {

@@ -48,7 +48,7 @@ pub async fn prompts_and_versions_are_read_by_name_and_number<B: Backend>(backen
     let labelled = store.change_prompt(project, "a", None, label).await.unwrap().prompt;
     store.change_prompt(project, "a", None, PromptChange::Archive).await.unwrap();
     let other = register(backend, put_active("b", "one")).await.prompt;
-    let mut found = store.prompts_named(project, &["b", "nobody", "a", "a"]).await.unwrap();
+    let mut found = store.prompts_named(project, &["b", "nobody", "a"]).await.unwrap();
     found.sort_by(|one, other| one.name.cmp(&other.name));
     let names: Vec<_> = found.iter().map(|prompt| (&*prompt.name, prompt.revision)).collect();
     assert_eq!(names, [("a", 4), ("b", 5)]);

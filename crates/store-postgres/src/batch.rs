@@ -15,6 +15,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_observe::store::committed;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -48,6 +49,9 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(5);
 pub(super) trait BatchWrite: Send + Sync + 'static {
     type Item: Send + Sync + 'static;
     type Answer: Send + 'static;
+
+    /// How figures name it.
+    const KIND: &'static str;
 
     /// Key for mutual exclusion: an item waits while another one with the same identity is being written.
     fn identity(item: &Self::Item) -> Option<Uuid>;
@@ -148,7 +152,10 @@ impl<W: BatchWrite> BatcherInner<W> {
     /// Returns one result for each item, in order.
     async fn write(&self, items: &[W::Item], again: bool) -> Vec<Result<BatchOutcome<W::Answer>>> {
         match self.write_patiently(items, again).await {
-            Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+            Ok(outcomes) => {
+                committed(W::KIND, items.len());
+                outcomes.into_iter().map(Ok).collect()
+            }
             Err(error) if items.len() > 1 && of_a_row(&error) => {
                 let mut results = Vec::with_capacity(items.len());
                 for item in items {

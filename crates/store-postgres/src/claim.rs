@@ -64,6 +64,8 @@ impl BatchWrite for Claims {
     type Item = Hinted;
     type Answer = Vec<Claimed>;
 
+    const KIND: &'static str = "claim";
+
     fn identity(item: &Hinted) -> Option<Uuid> {
         Some(item.holder.claim_id.0)
     }

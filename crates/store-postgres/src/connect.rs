@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_observe::store::{ObservedPool, observe_pool};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgPool, PgPoolOptions};
 
@@ -95,27 +96,42 @@ impl Postgres {
         error::bounded(error::CALL, fits).await?;
         first.close().await.ok();
         let writability = Arc::new(Writability::default());
-        let pool = |connections, statement_timeout| {
+        let pool = |name, connections, statement_timeout| {
             let pool = asking(pooled(connections, statement_timeout, &writability), &writability);
-            pool.connect_lazy_with(place.clone())
+            observed(name, pool.connect_lazy_with(place.clone()))
         };
-        let kept = |connections| KeptConnections::new(pool(connections, STATEMENT), connections, &writability);
-        let own = |connections| {
+        let kept =
+            |name, connections| KeptConnections::new(pool(name, connections, STATEMENT), connections, &writability);
+        let own = |name, connections| {
             // Without maintenance tasks: these would run on the runtime that creates the pool.
             let pool = pooled(connections, STATEMENT, &writability).idle_timeout(None).max_lifetime(None);
-            pool.connect_lazy_with(place.clone())
+            observed(name, pool.connect_lazy_with(place.clone()))
         };
         Ok(Self {
-            calls: pool(options.connections - (LEAST - 1), STATEMENT),
+            calls: pool("calls", options.connections - (LEAST - 1), STATEMENT),
             project_locks: ProjectLocks::new(&writability),
-            lists: pool(LISTS, LIST),
-            refreshes: kept(REFRESHES),
-            beats: own(BEATS),
-            health: own(HEALTH),
-            batches: Batches::new(kept(WRITES), &writability),
+            lists: pool("lists", LISTS, LIST),
+            refreshes: kept("revisions", REFRESHES),
+            beats: own("leases", BEATS),
+            health: own("health", HEALTH),
+            batches: Batches::new(kept("writes", WRITES), &writability),
             writability,
         })
     }
+}
+
+/// A pool as figures show it.
+struct ShownPool(PgPool);
+
+impl ObservedPool for ShownPool {
+    fn open_and_idle(&self) -> (usize, usize) {
+        (self.0.size().try_into().unwrap_or(usize::MAX), self.0.num_idle())
+    }
+}
+
+fn observed(name: &'static str, pool: PgPool) -> PgPool {
+    observe_pool(name, ShownPool(pool.clone()));
+    pool
 }
 
 #[async_trait]

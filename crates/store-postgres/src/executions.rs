@@ -114,9 +114,10 @@ impl ExecutionReader for Postgres {
 
     async fn queued(&self, most: usize) -> Result<QueueDepth> {
         let query = || sqlx::query_as(QUEUED).bind(count(most)).bind(micros(LIVE_FOR)).fetch_one(&self.calls);
-        let (queued, servers): (i64, i64) = error::again(query).await?;
+        let (queued, waited, servers): (i64, Option<i64>, i64) = error::again(query).await?;
         let number = |counted| usize::try_from(counted).unwrap_or_default();
-        Ok(QueueDepth { queued: number(queued), servers: number(servers) })
+        let oldest = waited.map(|waited| Duration::from_micros(u64::try_from(waited).unwrap_or_default()));
+        Ok(QueueDepth { queued: number(queued), servers: number(servers), oldest })
     }
 }
 

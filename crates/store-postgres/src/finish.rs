@@ -122,6 +122,8 @@ impl BatchWrite for Ends {
     type Item = AttemptEnding;
     type Answer = Option<Event>;
 
+    const KIND: &'static str = "end";
+
     fn identity(item: &AttemptEnding) -> Option<Uuid> {
         Some(item.fence.id.0)
     }

@@ -83,5 +83,7 @@ mod walks;
 mod writability;
 
 pub use connect::{Postgres, PostgresOptions};
-pub use migrate::{migrate_down, migrate_status, migrate_up, other_connections, role_settings, set_role};
+pub use migrate::{
+    migrate_down, migrate_status, migrate_up, newest_migration, other_connections, role_settings, set_role,
+};
 pub use session::RoleSettings;

@@ -1,11 +1,13 @@
 //! Applies and reverts migrations. A migration runs in a transaction, and concurrent processes are serialized by the
-//! driver's lock.
+//! driver's lock. Servers and workers may run meanwhile: a migration that waits for their tables holds up everybody behind it,
+//! so it gives way soon, and begins again.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
-use sqlx::migrate::{Migrate, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError, MigrationType, Migrator};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqlSafeStr};
 
@@ -34,16 +36,29 @@ const FIT: &str =
 const MAY_WRITE: &str = "SELECT bool_and(has_table_privilege('executions', r))
     FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r";
 
+/// How long migrations that find the tables locked are begun again.
+const CONTENTION_LIMIT: Duration = Duration::from_secs(300);
+/// The pause before, in which those go on that waited behind.
+const CONTENTION_PAUSE: Duration = Duration::from_millis(500);
+
 /// Applies the migrations that the database does not have yet, and puts the settings on the URL's role.
 pub async fn migrate_up(url: &str) -> Result<RoleSettings> {
-    let up = async |visit: &mut Visit| {
-        let Visit { connection, options, .. } = visit;
-        session::check_writable(connection, options).await?;
-        let ran = migrator(&known()?).run_direct(None, connection, false).await;
-        ran.map_err(|error| error::migration(error, options))?;
-        visit.set_role().await
-    };
-    with(url, up).await
+    let began = Instant::now();
+    loop {
+        let up = async move |visit: &mut Visit| {
+            let Visit { connection, options, .. } = visit;
+            session::check_writable(connection, options).await?;
+            match migrator(&known()?).run_direct(None, connection, false).await {
+                Err(error) if is_contention(&error) && began.elapsed() < CONTENTION_LIMIT => return Ok(None),
+                ran => ran.map_err(|error| error::migration(error, options))?,
+            }
+            visit.set_role().await.map(Some)
+        };
+        if let Some(settings) = with(url, up).await? {
+            return Ok(settings);
+        }
+        pause().await;
+    }
 }
 
 /// Puts the settings on the URL's role.
@@ -67,21 +82,44 @@ pub async fn role_settings(url: &str) -> Result<RoleSettings> {
 /// Reverts every migration above `to`, including the data stored in what it added; 0 reverts all. INVALID_FIELD where
 /// no migration has this number, INTERNAL where [`migrations::LOSSES`] are there.
 pub async fn migrate_down(url: &str, to: i64) -> Result<()> {
-    let down = async |visit: &mut Visit| {
-        let (known, Visit { connection, options, .. }) = (known()?, visit);
-        check_target(&known, to)?;
-        session::check_writable(connection, options).await?;
-        let migrator = migrator(&known);
-        let applied = applied(&migrator, connection, options).await?;
-        let mut lost = Vec::new();
-        for loss in migrations::losses(&known, &applied, to).iter().copied() {
-            let counted = sqlx::query_scalar(loss.count).fetch_one(&mut *connection).await;
-            lost.push((loss, counted.map_err(|error| explained(&error, StartStep::Use, options))?));
+    let began = Instant::now();
+    loop {
+        let down = async move |visit: &mut Visit| {
+            let (known, Visit { connection, options, .. }) = (known()?, visit);
+            check_target(&known, to)?;
+            session::check_writable(connection, options).await?;
+            let migrator = migrator(&known);
+            let applied = applied(&migrator, connection, options).await?;
+            let mut lost = Vec::new();
+            for loss in migrations::losses(&known, &applied, to).iter().copied() {
+                let counted = sqlx::query_scalar(loss.count).fetch_one(&mut *connection).await;
+                lost.push((loss, counted.map_err(|error| explained(&error, StartStep::Use, options))?));
+            }
+            migrations::check_losses(&lost)?;
+            match migrator.undo(connection, to).await {
+                Err(error) if is_contention(&error) && began.elapsed() < CONTENTION_LIMIT => Ok(false),
+                undone => undone.map(|()| true).map_err(|error| error::migration(error, options)),
+            }
+        };
+        if with(url, down).await? {
+            return Ok(());
         }
-        migrations::check_losses(&lost)?;
-        migrator.undo(connection, to).await.map_err(|error| error::migration(error, options))
-    };
-    with(url, down).await
+        pause().await;
+    }
+}
+
+/// Whether a migration found the tables locked, or was chosen to end a deadlock with those that hold them: nothing of it was
+/// changed, and it may begin again.
+fn is_contention(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error::is_contention(error),
+        _ => false,
+    }
+}
+
+async fn pause() {
+    tracing::info!("the tables are in use; trying again");
+    tokio::time::sleep(CONTENTION_PAUSE).await;
 }
 
 /// Number of connections that other Prompt Ledger processes have to this database. Servers and workers keep some as
@@ -185,10 +223,15 @@ async fn with<T>(url: &str, work: impl AsyncFnOnce(&mut Visit) -> Result<T>) -> 
     done
 }
 
+/// The number of the newest migration that this release has.
+pub fn newest_migration() -> Result<i64> {
+    Ok(known()?.last().map_or(0, |migration| migration.version))
+}
+
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
         &migration_texts!("postgres": "0001_ledger", "0002_answers", "0003_processes", "0004_content", "0005_filters",
-            "0006_opaque", "0007_echo_models", "0008_revisions"),
+            "0006_opaque", "0007_echo_models", "0008_revisions", "0009_trace"),
         &seed::statements(&DIALECT)?,
     ))
 }

@@ -116,6 +116,8 @@ impl BatchWrite for Records {
     type Item = Recording;
     type Answer = Recorded;
 
+    const KIND: &'static str = "record";
+
     fn identity(item: &Recording) -> Option<Uuid> {
         Some(item.new.id.0)
     }
@@ -176,6 +178,7 @@ rows! {
         claim_id: uuid = item.holder().map(|holder| holder.claim_id.0),
         reserved: int8 = micros(item.reserved()),
         life: int8 = item.new.expire_after.map(micros),
+        trace: text = item.new.trace.map(|trace| trace.to_string()),
         rendered_prompt: text = maybe_clean(item.rendered()),
         messages: text = maybe_clean(item.messages.as_deref()),
         variables: text = clean(&item.new.variables),

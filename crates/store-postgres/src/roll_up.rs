@@ -22,6 +22,7 @@ use super::session::begin_list;
 use super::statement::{parameters, rows, statement};
 use super::timestamp::PgTimestamp;
 use super::{error, row};
+use prompt_ledger_observe::serving::rolled_up;
 use prompt_ledger_store::RollupPolicy;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rollup::{self, add_latencies, add_steps, advance, floor, is_built};
@@ -199,7 +200,12 @@ pub(super) async fn step(pool: &PgPool, policy: RollupPolicy) -> Result<bool> {
     }
     sqlx::query(MOVE).bind(PgTimestamp(target)).bind(mark).execute(&mut *step).await.map_err(error::store)?;
     error::commit(step).await?;
-    Ok(next.is_some() && until < target)
+    let is_more = next.is_some() && until < target;
+    // An old transaction that keeps the mark back is no rest.
+    if mark && !is_more {
+        rolled_up();
+    }
+    Ok(is_more)
 }
 
 async fn after_crowd(

@@ -29,7 +29,7 @@ const SETTINGS: [(&str, &str); 8] = [
 ];
 
 /// Takes the settings back for the session of a migration, which may take long and reads whole tables.
-pub(super) const OF_MIGRATION: &str = "SET statement_timeout = 0; SET lock_timeout = 0; \
+pub(super) const OF_MIGRATION: &str = "SET statement_timeout = 0; SET lock_timeout = '2s'; \
      SET idle_in_transaction_session_timeout = 0; SET jit = on; SET plan_cache_mode = auto; SET enable_seqscan = on; \
      SET enable_hashjoin = on; SET enable_mergejoin = on";
 

@@ -22,7 +22,8 @@ use prompt_ledger_store::{
 };
 
 static QUEUED: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT count(*) AS queued FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT :most)";
+    let sql = "SELECT count(*) AS queued, min(available_at) AS oldest \
+               FROM (SELECT available_at FROM executions WHERE status = 'queued' LIMIT :most)";
     Script::new(sql, &["most"])
 });
 
@@ -135,10 +136,13 @@ impl ExecutionReader for Sqlite {
     /// The process that has the file is its only server.
     async fn queued(&self, most: usize) -> Result<QueueDepth> {
         let queued = move |connection: &Connection| {
-            QUEUED.row(connection, [&count(most) as &dyn ToSql], |row| row::value::<_, _, i64>(row, "queued"))
+            QUEUED.row(connection, [&count(most) as &dyn ToSql], |row| {
+                Ok((row::value::<_, _, i64>(row, "queued")?, row::maybe::<_, _, Timestamp>(row, "oldest")?))
+            })
         };
-        let queued = self.readers.read(queued).await?.and_then(|queued| usize::try_from(queued).ok());
-        Ok(QueueDepth { queued: queued.unwrap_or_default(), servers: 1 })
+        let (queued, oldest) = self.readers.read(queued).await?.unwrap_or_default();
+        let oldest = oldest.map(|available| now().since(available));
+        Ok(QueueDepth { queued: usize::try_from(queued).unwrap_or_default(), servers: 1, oldest })
     }
 }
 

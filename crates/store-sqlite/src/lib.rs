@@ -80,7 +80,7 @@ mod tally;
 mod walks;
 mod writer;
 
-pub use migrate::{migrate_down, migrate_status, migrate_up};
+pub use migrate::{migrate_down, migrate_status, migrate_up, newest_migration};
 
 /// Connections for reads.
 const READERS: u32 = 4;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use prompt_ledger_domain::Result;
+use prompt_ledger_observe::serving::rolled_up;
 use prompt_ledger_store::{Change, Maintenance, RollupPolicy};
 use rusqlite::Connection;
 
@@ -24,7 +25,10 @@ impl Maintenance for Sqlite {
     /// Moves in jobs of a few milliseconds each, so that other writes run in between.
     async fn roll_up(&self, policy: RollupPolicy) -> Result<bool> {
         match self.lists.read(move |connection| roll_up::plan(connection, policy)).await? {
-            None => return Ok(false),
+            None => {
+                rolled_up();
+                return Ok(false);
+            }
             Some(RollupStep::Before(project, to)) => {
                 let project: Arc<str> = project.into();
                 let slice = || {

@@ -105,11 +105,16 @@ fn begin(connection: &mut Connection) -> Result<Transaction<'_>> {
     connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(error::store)
 }
 
+/// The number of the newest migration that this release has.
+pub fn newest_migration() -> Result<i64> {
+    Ok(known()?.last().map_or(0, |migration| migration.version))
+}
+
 fn known() -> Result<Vec<Migration>> {
     Ok(migrations::migrations(
         &migration_texts!("sqlite": "0001_ledger", "0002_rollups", "0003_lists", "0004_answers", "0005_processes",
             "0006_content", "0007_filters", "0008_opaque", "0009_less_work", "0010_echo_models",
-            "0011_revisions"),
+            "0011_revisions", "0012_trace"),
         &seed::statements(&DIALECT)?,
     ))
 }

@@ -155,6 +155,7 @@ parameters! {
         settings = &record.settings,
         needs = needs(&record.new),
         label = &record.new.label,
+        trace = record.new.trace.map(|trace| trace.to_string()),
     }
 }
 

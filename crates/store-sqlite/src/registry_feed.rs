@@ -61,12 +61,7 @@ impl RegistryFeed for Sqlite {
         self.readers.read(move |connection| revision_of(connection, project)).await
     }
 
-    async fn changed_after(
-        &self,
-        project: ProjectId,
-        after: i64,
-        limit: usize,
-    ) -> Result<(Vec<ChangedPrompt>, i64)> {
+    async fn changed_after(&self, project: ProjectId, after: i64, limit: usize) -> Result<(Vec<ChangedPrompt>, i64)> {
         let changed = move |connection: &Connection| {
             let present = revision_of(connection, project)?;
             let parameters = ChangedParameters::values(project, after, limit);

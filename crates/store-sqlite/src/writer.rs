@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
+use prompt_ledger_observe::store::committed;
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -242,6 +243,9 @@ impl SharedWriter {
         };
         committer.last = began.elapsed();
         let is_left = failure.is_none() && !batch.is_empty();
+        if failure.is_none() && !is_left {
+            committed("write", jobs);
+        }
         if is_left {
             // The thread waits for the lock.
             committer.last = Duration::MAX;

@@ -10,6 +10,7 @@ pub use prompt_ledger_domain::execution::{Ended, ExecutionKey, Finish, NewExecut
 use prompt_ledger_domain::ids::{ClaimId, ExecutionId, ProjectId, PromptId};
 use prompt_ledger_domain::model::{ModelRef, Price, Usage};
 use prompt_ledger_domain::tool::AnswerRules;
+use prompt_ledger_domain::trace::TraceParent;
 use prompt_ledger_domain::{Result, Timestamp};
 
 use crate::{Walked, rows};
@@ -97,11 +98,30 @@ pub struct Held {
     pub cancel_requested: bool,
 }
 
+/// What an execution is of, for the log, traces and figures.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// Name of the project.
+    pub project: String,
+    /// Name of the prompt.
+    pub prompt_name: String,
+    /// The version's number.
+    pub version_number: i32,
+    /// The caller's id for related executions; empty where none was sent.
+    pub correlation_id: String,
+    /// The trace of the call that asked for it; absent where none was handed on.
+    pub trace: Option<TraceParent>,
+}
+
 /// A claimed execution, with everything that its attempt needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claimed {
     /// The attempt that this claim began.
     pub fence: Fence,
+    /// What it is of.
+    pub subject: Subject,
+    /// When it was recorded.
+    pub created_at: Timestamp,
     /// The event of the claim: `queued` to `running`.
     pub event: Event,
     /// Number of earlier attempts that were handed back ([`Requeue::handed_back`]); they do not count against
@@ -305,6 +325,9 @@ pub struct QueueDepth {
     pub queued: usize,
     /// Servers that have told of themselves within [`LIVE_FOR`](crate::LIVE_FOR) and have not left.
     pub servers: usize,
+    /// For how long the first of them has been available without being claimed, zero where it is not yet; absent where none
+    /// is queued.
+    pub oldest: Option<Duration>,
 }
 
 /// Reads of events.

@@ -39,7 +39,7 @@ pub use prompt_ledger_domain::execution::Event;
 pub use executions::{
     CAPABILITY, Canceling, Change, Claimed, Ended, EventLog, ExecutionFilter, ExecutionKey, ExecutionReader,
     ExecutionWriter, Fence, Finish, Held, Holder, KeyHolder, Leases, ListPosition, NewExecution, QueueDepth, Recorded,
-    Requeue, needs,
+    Requeue, Subject, needs,
 };
 pub use maintenance::{Maintenance, RollupPolicy};
 pub use migrations::MigrationStatus;

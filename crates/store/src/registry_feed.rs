@@ -23,14 +23,9 @@ pub trait RegistryFeed: Send + Sync {
 
     /// Up to `limit` prompts whose last write made a revision above `after`, lowest first, archived ones too, and the
     /// project's revision in the same snapshot.
-    async fn changed_after(
-        &self,
-        project: ProjectId,
-        after: i64,
-        limit: usize,
-    ) -> Result<(Vec<ChangedPrompt>, i64)>;
+    async fn changed_after(&self, project: ProjectId, after: i64, limit: usize) -> Result<(Vec<ChangedPrompt>, i64)>;
 
-    /// Those of these prompts that exist, archived or not, in no order.
+    /// Those of these prompts that exist, archived or not, in no order. `names` has each once.
     async fn prompts_named(&self, project: ProjectId, names: &[&str]) -> Result<Vec<Prompt>>;
 
     /// The versions of these numbers, in no order; numbers that do not exist are left out.

@@ -15,8 +15,9 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 
-pub use crate::process::Ended;
+use crate::complaints::Expected;
 use crate::process::Process;
+pub use crate::process::{Ended, built_binary};
 
 /// The key that `dev` accepts on loopback without any setting.
 pub const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
@@ -68,6 +69,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     args: Vec<String>,
     serves: bool,
+    expected: Expected,
 }
 
 /// A running server. Dropping it ends the process.
@@ -91,21 +93,17 @@ pub struct Ledger {
 pub fn server(binary: impl Into<PathBuf>) -> Builder {
     let kept = ["PATH", "HOME", "LLVM_PROFILE_FILE", "TMPDIR"];
     let kept = kept.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
-    let env = kept.chain([("HTTP_ADDR".to_owned(), "127.0.0.1:0".to_owned())]).collect();
-    Builder { binary: binary.into(), env, addr: "127.0.0.1:0".into(), data_dir: None, args: Vec::new(), serves: false }
-}
-
-/// The server's binary, for tests of packages other than the server's own.
-///
-/// # Panics
-/// When it was not built.
-#[must_use]
-pub fn built_binary() -> PathBuf {
-    // Test binaries are in the folder `deps` beside it.
-    let tests = std::env::current_exe().unwrap();
-    let binary = tests.ancestors().nth(2).unwrap().join("prompt-ledger");
-    assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
-    binary
+    let free = ["HTTP_ADDR", "METRICS_ADDR"].map(|name| (name.to_owned(), "127.0.0.1:0".to_owned()));
+    let env = kept.chain(free).collect();
+    Builder {
+        binary: binary.into(),
+        env,
+        addr: "127.0.0.1:0".into(),
+        data_dir: None,
+        args: Vec::new(),
+        serves: false,
+        expected: Expected::default(),
+    }
 }
 
 impl Builder {
@@ -157,6 +155,20 @@ impl Builder {
         Self { serves: true, ..self }
     }
 
+    /// Lists a part of a warning or an error that the test brings about; any other one fails the test.
+    #[must_use]
+    pub fn expects(mut self, part: &str) -> Self {
+        self.expected.add(part);
+        self
+    }
+
+    /// Whatever it warns of: for measurements, which are no tests.
+    #[must_use]
+    pub fn unwatched(mut self) -> Self {
+        self.expected.add_all();
+        self
+    }
+
     /// The command, for a process that ends by itself.
     #[must_use]
     pub fn command(&self, data_dir: &Path) -> Command {
@@ -197,6 +209,7 @@ impl Builder {
             Some((before_comma(rest)?, before_comma(http)?))
         };
         let (process, (addr, http)) = Process::start(self.command(&data_dir), listening).await;
+        let process = process.with_expected(self.expected);
         let dialed = addr.replace("0.0.0.0", "127.0.0.1");
         let endpoint = Endpoint::from_shared(format!("http://{dialed}")).unwrap().tcp_nodelay(true);
         Ledger { process, addr: dialed, http, key, channel: endpoint.connect_lazy(), data_dir, _temp: temp }
@@ -209,7 +222,8 @@ impl Builder {
     pub async fn start_worker(self) -> Process {
         let mut command = Command::new(&self.binary);
         command.env_clear().envs(&self.env).args(&self.args);
-        Process::start(command, |line| line.contains("\"working\"").then_some(())).await.0
+        let (process, ()) = Process::start(command, |line| line.contains("\"working\"").then_some(())).await;
+        process.with_expected(self.expected)
     }
 }
 

@@ -3,9 +3,12 @@
 // A library for tests and measurements: a panic here is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod complaints;
 pub mod compose;
 pub mod fake_model;
 pub mod ledger;
+pub mod metrics;
+pub mod otlp;
 pub mod poll;
 pub mod process;
 pub mod prompt_writes;

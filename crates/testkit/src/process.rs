@@ -1,5 +1,6 @@
 //! A process under test: started from its built binary, read, signalled, and ended with the test.
 
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,6 +10,8 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::complaints::Expected;
+
 /// Bounds the wait for the expected line.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longer than a drain with the default SHUTDOWN_GRACE.
@@ -17,13 +20,15 @@ const END_TIMEOUT: Duration = Duration::from_secs(90);
 /// Lines of the output that a failed test prints.
 const LAST_LINES: usize = 50;
 
-/// A running process. Dropping it ends it.
+/// A running process. Dropping it ends it, and fails the test where it has complained of what the test does not list.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     output: Output,
     /// Tasks that read standard output and standard error.
     readers: Vec<JoinHandle<()>>,
+    /// What it may complain of.
+    expected: Expected,
 }
 
 /// The output so far, by lines, and their count for waiting.
@@ -37,6 +42,19 @@ pub struct Ended {
     pub took: Duration,
     /// Standard output and standard error, by lines.
     pub output: Vec<String>,
+}
+
+/// The server's binary, for tests of packages other than the server's own.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn built_binary() -> PathBuf {
+    // Test binaries are in the folder `deps` beside it.
+    let tests = std::env::current_exe().unwrap();
+    let binary = tests.ancestors().nth(2).unwrap().join("prompt-ledger");
+    assert!(binary.exists(), "{} is missing: cargo build --workspace", binary.display());
+    binary
 }
 
 impl Output {
@@ -84,7 +102,19 @@ impl Process {
             }
             assert!(began.elapsed() < START_TIMEOUT, "the process said nothing of the kind: {:#?}", output.lines());
         };
-        (Self { child, output, readers }, found)
+        (Self { child, output, readers, expected: Expected::default() }, found)
+    }
+
+    /// Lists what it may complain of: a warning or an error of its log that has none of these parts fails the test.
+    #[must_use]
+    pub fn expecting(mut self, parts: &[&str]) -> Self {
+        parts.iter().for_each(|part| self.expected.add(part));
+        self
+    }
+
+    pub(crate) fn with_expected(mut self, expected: Expected) -> Self {
+        self.expected = expected;
+        self
     }
 
     #[must_use]
@@ -161,6 +191,11 @@ impl Drop for Process {
                 std::thread::sleep(Duration::from_millis(5));
             }
             let _ = self.child.start_kill();
+        }
+        if !std::thread::panicking() {
+            let lines = self.output.lines();
+            let unlisted = self.expected.unlisted(&lines);
+            assert!(unlisted.is_empty(), "the test lists no such warnings and errors (`expects`): {unlisted:#?}");
         }
     }
 }

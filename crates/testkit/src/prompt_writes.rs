@@ -113,8 +113,12 @@ impl PromptWriter {
             }
             9 => {
                 let status = random.of(&[v1::VersionStatus::Deprecated, v1::VersionStatus::Draft]).into();
-                let request =
-                    v1::SetVersionStatusRequest { name, version_number, status, ..v1::SetVersionStatusRequest::default() };
+                let request = v1::SetVersionStatusRequest {
+                    name,
+                    version_number,
+                    status,
+                    ..v1::SetVersionStatusRequest::default()
+                };
                 registry.set_version_status(request).await?.into_inner().revision
             }
             10 => {
@@ -215,7 +219,10 @@ impl PromptWriter {
             let stored = self.stored(ledger).await;
             let mut wrong = Vec::new();
             for name in self.names() {
-                let (expected, versions) = stored.get(&name).cloned().map_or((None, BTreeMap::new()), |(prompt, versions)| (Some(prompt), versions));
+                let (expected, versions) = stored
+                    .get(&name)
+                    .cloned()
+                    .map_or((None, BTreeMap::new()), |(prompt, versions)| (Some(prompt), versions));
                 if prompt(&name) != expected {
                     wrong.push(format!("{name} is {:?} instead of {expected:?}", prompt(&name)));
                 }

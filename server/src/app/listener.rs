@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use prompt_ledger_runtime::config::{Config, HttpAddr, ServerConfig};
+use prompt_ledger_observe::front::DoorLabel;
+use prompt_ledger_runtime::config::{Config, ListenAddr, ServerConfig};
+use prompt_ledger_runtime::listen;
 use tokio::net::TcpListener;
 
 use super::StartError;
@@ -13,11 +15,8 @@ use crate::net::{Incoming, descriptors};
 
 /// Refuses plain text off loopback, at either front door, unless ALLOW_PLAINTEXT is set: it would show keys and prompts to the network.
 pub(super) fn check_exposure(config: &Config, addr: SocketAddr) -> Result<(), StartError> {
-    let http = match config.http.addr {
-        HttpAddr::Off => None,
-        HttpAddr::Configured(addr) | HttpAddr::Default(addr) => Some(addr),
-    };
-    let Some(addr) = [Some(addr), http].into_iter().flatten().find(|addr| !addr.ip().is_loopback()) else {
+    let Some(addr) = [Some(addr), config.http.addr.addr()].into_iter().flatten().find(|addr| !addr.ip().is_loopback())
+    else {
         return Ok(());
     };
     if config.server.tls.is_some() {
@@ -38,38 +37,23 @@ pub(super) async fn listen(addr: SocketAddr) -> Result<TcpListener, StartError> 
     Ok(TcpListener::bind(addr).await.map_err(|error| format!("cannot listen on {addr}: {error}"))?)
 }
 
-/// How many ports are tried for the HTTP front, from the default one on.
-const HTTP_PORTS: u16 = 16;
-
 /// The listener of the HTTP front; absent where it is off.
-pub(super) async fn listen_http(addr: HttpAddr) -> Result<Option<TcpListener>, StartError> {
-    match addr {
-        HttpAddr::Off => Ok(None),
-        HttpAddr::Configured(addr) => {
-            let bound = TcpListener::bind(addr).await;
-            Ok(Some(bound.map_err(|error| format!("HTTP_ADDR: cannot listen on {addr}: {error}"))?))
-        }
-        HttpAddr::Default(first) => {
-            for port in first.port()..=first.port().saturating_add(HTTP_PORTS - 1) {
-                let addr = SocketAddr::new(first.ip(), port);
-                match TcpListener::bind(addr).await {
-                    Ok(bound) => {
-                        if port != first.port() {
-                            tracing::warn!(default = %first, %addr, "HTTP_ADDR: the default is taken; HTTP is served elsewhere");
-                        }
-                        return Ok(Some(bound));
-                    }
-                    Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
-                    Err(error) => return Err(format!("HTTP_ADDR: cannot listen on {addr}: {error}").into()),
-                }
-            }
-            Err(format!(
-                "HTTP_ADDR: {first} is taken, and so are the ports behind it; set HTTP_ADDR to another address, or to \
-                 off"
-            )
-            .into())
-        }
+pub(super) async fn listen_http(addr: ListenAddr) -> Result<Option<TcpListener>, StartError> {
+    let Some(wanted) = addr.addr() else { return Ok(None) };
+    let failed = |error| format!("HTTP_ADDR: cannot listen on {wanted}: {error}");
+    if let ListenAddr::Configured(_) = addr {
+        return Ok(Some(TcpListener::bind(wanted).await.map_err(failed)?));
     }
+    let bound = listen::near(wanted).await.map_err(failed)?.ok_or_else(|| {
+        format!(
+            "HTTP_ADDR: {wanted} is taken, and so are the ports behind it; set HTTP_ADDR to another address, or to off"
+        )
+    })?;
+    let addr = bound.local_addr()?;
+    if addr != wanted {
+        tracing::warn!(default = %wanted, %addr, "HTTP_ADDR: the default is taken; HTTP is served elsewhere");
+    }
+    Ok(Some(bound))
 }
 
 /// The certificate of TLS_CERT and TLS_KEY; absent where they are not set, which means plain text.
@@ -91,7 +75,8 @@ pub(super) fn incoming(
     certificates: Option<&Arc<Certificates>>,
     protocols: &[&[u8]],
     limit: ConnectionLimit,
+    door: DoorLabel,
 ) -> Result<Incoming, StartError> {
     let tls = certificates.map(|certificates| certificates.acceptor(protocols)).transpose()?;
-    Ok(Incoming::new(listener, tls, limit, config.server.handshake_timeout, config.watch.stall_limit))
+    Ok(Incoming::new(listener, tls, limit, door, config.server.handshake_timeout, config.watch.stall_limit))
 }

@@ -12,10 +12,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prompt_ledger_backends::{Backends, StartError};
+use prompt_ledger_backends::{BackendNames, Backends, StartError};
 use prompt_ledger_domain::model::ModelRef;
 use prompt_ledger_engine::Engine;
 use prompt_ledger_health::{HealthListener, Monitor};
+use prompt_ledger_observe::Observer;
+use prompt_ledger_observe::front::DoorLabel;
 use prompt_ledger_runtime::config::Config;
 use prompt_ledger_runtime::drain::{Drain, SignalRequest, Signals, abort_before_end};
 use prompt_ledger_runtime::tasks::Tasks;
@@ -51,6 +53,8 @@ pub struct App {
     pub addr: SocketAddr,
     /// The same of the HTTP front; absent where it is off.
     pub http_addr: Option<SocketAddr>,
+    /// Where `/metrics` is served; absent where it is off.
+    pub metrics_addr: Option<SocketAddr>,
     grace: Duration,
     hangup: Hangup,
     signals: Signals,
@@ -63,6 +67,7 @@ pub struct App {
     engine: Engine,
     tasks: Tasks,
     backends: Backends,
+    observer: Observer,
 }
 
 impl App {
@@ -83,21 +88,25 @@ impl App {
         let http_listener = listener::listen_http(config.http.addr).await?;
         let http_addr = http_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let limit = listener::connection_limit(config);
-        let accept = |listener, protocols: &[&[u8]]| {
-            listener::incoming(config, listener, certificates.as_ref(), protocols, limit.clone())
+        let accept = |listener, protocols: &[&[u8]], door| {
+            listener::incoming(config, listener, certificates.as_ref(), protocols, limit.clone(), door)
         };
-        let incoming = accept(listener, &[ALPN_H2])?;
-        let http_incoming = http_listener.map(|listener| accept(listener, &[ALPN_H2, ALPN_HTTP_1])).transpose()?;
+        let incoming = accept(listener, &[ALPN_H2], DoorLabel::Grpc)?;
+        let accept_http = |listener| accept(listener, &[ALPN_H2, ALPN_HTTP_1], DoorLabel::Http);
+        let http_incoming = http_listener.map(accept_http).transpose()?;
         let told_apart = match config.health_addr {
             Some(addr) => Some(HealthListener::bind(addr).await?),
             None => None,
         };
+        // Before anything is done that is noted, and after all addresses that are configured: its default gives way.
+        let mut observer = Observer::start(&config.observe, "prompt-ledger", &process).await?;
+        let metrics_addr = observer.addr();
 
         let (store, bus, execution) = (&backends.store, &backends.brokers.bus, &config.execution);
         let (drain, mut tasks, answers) = (Drain::new(), Tasks::default(), Answers::new(&status::FORM));
         let (hub, hub_work) = Hub::new(store.clone());
-        let observer = Some(Arc::clone(&hub) as _);
-        let engine = Engine::start(process, store.clone(), bus, observer, execution, &drain, &mut tasks)?;
+        let events = Some(Arc::clone(&hub) as _);
+        let engine = Engine::start(process, store.clone(), bus, events, execution, &drain, &mut tasks)?;
         let is_loopback = addr.ip().is_loopback() && http_addr.is_none_or(|addr| addr.ip().is_loopback());
         let (services, caches) = services::services(config, role, is_loopback, &backends, &engine, Arc::clone(&hub));
         let front = Front::new(config, &services, &engine, answers.clone());
@@ -107,6 +116,7 @@ impl App {
 
         let stop = || drain.stop.clone();
         let (texts, announcements) = (engine.runner.texts.clone(), engine.announcements.clone());
+        tasks.spawn("metrics", observer.serve(stop()));
         tasks.spawn("watch hub", hub.run(hub_work, texts, announcements, bus.listen(), stop()));
         tasks.spawn("project heads", Arc::clone(&services.heads).run(bus.listen(), stop()));
         tasks.spawn("cache refresh", caches.run(stop()));
@@ -144,10 +154,23 @@ impl App {
             tokio::try_join!(grpc, http)?;
             Ok(())
         });
+        let BackendNames { database, schema, brokers } = backends.about;
+        tracing::info!(
+            release = env!("CARGO_PKG_VERSION"),
+            schema,
+            database,
+            brokers,
+            grpc = %addr,
+            http = http_addr.map(tracing::field::display),
+            metrics = metrics_addr.map(tracing::field::display),
+            health = config.health_addr.map(tracing::field::display),
+            "serving"
+        );
         let (grace, executions) = (config.server.shutdown_grace, services.executions);
         Ok(Self {
             addr,
             http_addr,
+            metrics_addr,
             grace,
             hangup,
             signals,
@@ -159,6 +182,7 @@ impl App {
             engine,
             tasks,
             backends,
+            observer,
         })
     }
 
@@ -230,5 +254,6 @@ impl App {
         if timeout_at(end, self.backends.store.close()).await.is_err() {
             tracing::warn!("the store was not closed in time; what was answered is durable all the same");
         }
+        let _ = timeout_at(soon(end), self.observer.close()).await;
     }
 }

@@ -42,6 +42,9 @@ impl Dev {
             "Prompt Ledger is listening on {addr}{http}, and keeps everything in {}",
             self.data.data_dir.display()
         );
+        if let Some(addr) = app.metrics_addr {
+            println!("Metrics are on http://{addr}/metrics");
+        }
         if let Some(model) = app.default_model() {
             println!("Executions that name no model use {model}");
         }

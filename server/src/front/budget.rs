@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_observe::front;
 
 /// Whose share of the budget a request takes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,12 +89,14 @@ impl RequestBudget {
         }
         *held.senders.entry(sender).or_default() += bytes;
         held.bytes += bytes;
+        front::request_bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
         Ok(())
     }
 
     fn give_back(&self, connection: Option<SocketAddr>, sender: Sender, bytes: usize) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.bytes -= bytes;
+        front::request_bytes(i64::try_from(bytes).unwrap_or(i64::MAX).saturating_neg());
         reduce(&mut held.senders, &sender, bytes);
         if let Some(connection) = connection {
             reduce(&mut held.connections, &connection, bytes);

@@ -8,6 +8,7 @@ use http::StatusCode;
 use prompt_ledger_domain::cause::{self, chain};
 use prompt_ledger_domain::error::{Error, ErrorParts, Reason, Resource, Violation};
 use prompt_ledger_domain::{limits, text};
+use prompt_ledger_observe::front as observe;
 use sha2::{Digest as _, Sha256};
 use tonic::Code;
 
@@ -104,6 +105,7 @@ impl ShownError {
     pub fn of(error: Error, door: Door) -> Self {
         let error = logged(error);
         let parts = error.parts();
+        observe::error(parts.reason.as_str(), door.label());
         // The message begins with the name of a field where the error is about one.
         let mut message = named(parts, door, &parts.message).into_owned();
         if let Some(remedy) = &parts.remedy {

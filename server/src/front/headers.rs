@@ -3,6 +3,7 @@
 //! lives.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use prompt_ledger_domain::trace::TraceParent;
 
 use super::credentials;
 
@@ -39,6 +40,11 @@ pub(crate) fn keep_only(headers: &mut HeaderMap, names: &[HeaderName]) {
     }
     keep_caller(headers, &mut kept);
     *headers = kept;
+}
+
+/// The span that a caller says its call is for; absent where it says none, or none that can be read.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get("traceparent")?.to_str().ok()?.parse().ok()
 }
 
 fn keep_caller(headers: &HeaderMap, kept: &mut HeaderMap) {

@@ -11,9 +11,24 @@ pub(crate) mod headers;
 pub mod remedies;
 pub mod shares;
 
+use prompt_ledger_observe::front::DoorLabel;
+
+/// The part of the log that has a line for each call: those that write at INFO, the others at DEBUG.
+pub(crate) const ACCESS: &str = "prompt_ledger_server::access";
+
 /// A front door: the names of calls and fields are its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     Grpc,
     Http,
+}
+
+impl Door {
+    /// How figures name it.
+    pub(crate) fn label(self) -> DoorLabel {
+        match self {
+            Self::Grpc => DoorLabel::Grpc,
+            Self::Http => DoorLabel::Http,
+        }
+    }
 }

@@ -63,7 +63,7 @@ pub(crate) fn check(message: &[u8], bounds: &[Bound]) -> Result<usize> {
 }
 
 /// Visits each occurrence of the length-delimited field at this path, in its nested messages too.
-fn each(mut message: &[u8], path: &[u32], visit: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+fn each<'m>(mut message: &'m [u8], path: &[u32], visit: &mut dyn FnMut(&'m [u8]) -> Result<()>) -> Result<()> {
     let Some((number, below)) = path.split_first() else { return visit(message) };
     while !message.is_empty() {
         let (field, wire_type) = decode_key(&mut message).map_err(|_| undecodable())?;
@@ -78,6 +78,17 @@ fn each(mut message: &[u8], path: &[u32], visit: &mut dyn FnMut(&[u8]) -> Result
         }
     }
     Ok(())
+}
+
+/// The text at this path, the last one where there are several; empty where there is none, and where the message does not
+/// decode.
+pub(super) fn text_at<'m>(message: &'m [u8], path: &[u32]) -> &'m str {
+    let mut found: &[u8] = &[];
+    let visited = each(message, path, &mut |text| {
+        found = text;
+        Ok(())
+    });
+    visited.ok().and_then(|()| str::from_utf8(found).ok()).unwrap_or_default()
 }
 
 // Fields of google/protobuf/struct.proto.

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_runtime::config::Reflection;
+use prompt_ledger_runtime::telemetry::within;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
+use super::call_note::CallNote;
 use super::deadline::Deadline;
 use super::kinds::{is_large_read, is_stream};
 use super::receive::Intake;
@@ -93,34 +95,53 @@ where
             }
             // Taken before the drain is checked, so that a drain waits for every call that passes.
             let _running = rules.running.token();
-            let deadline = Deadline::of(request.headers(), arrived);
-            headers::keep_for_admission(request.headers_mut());
-            let answered = async {
-                let caller = match rules.admit(request.uri().path(), request.headers()).await {
-                    Ok(caller) => caller,
-                    Err(error) => return Ok(status::status(error).into_http()),
-                };
-                headers::keep_for_service(request.headers_mut());
-                match caller {
-                    Some(caller) if !is_reflection(request.uri().path()) => {
-                        rules.answer(request, caller, arrived, deadline, &mut inner).await
-                    }
-                    caller => rules.reflect(request, caller, arrived, &mut inner).await,
-                }
-            };
-            let response = match deadline {
-                None => answered.await?,
-                Some(deadline) => match tokio::time::timeout_at(deadline.answer_by, answered).await {
-                    Ok(response) => response?,
-                    Err(_) => status::status(status::deadline_exceeded()).into_http(),
-                },
-            };
-            Ok(in_form(response))
+            let note = CallNote::begin(request.uri().path(), headers::traceparent(request.headers()));
+            rules.serve(request, note, arrived, &mut inner).await
         })
     }
 }
 
 impl Rules {
+    /// Serves a call, whoever makes it.
+    async fn serve<S>(
+        &self,
+        mut request: Request<Body>,
+        mut note: CallNote,
+        arrived: Instant,
+        inner: &mut S,
+    ) -> std::result::Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>>,
+    {
+        let is_stream = is_stream(request.uri().path());
+        let deadline = Deadline::of(request.headers(), arrived);
+        headers::keep_for_admission(request.headers_mut());
+        let answered = async {
+            let caller = match self.admit(request.uri().path(), request.headers()).await {
+                Ok(caller) => caller,
+                Err(error) => return Ok(status::status(error).into_http()),
+            };
+            if let Some(caller) = &caller {
+                note.by(caller);
+            }
+            headers::keep_for_service(request.headers_mut());
+            match caller {
+                Some(caller) if !is_reflection(request.uri().path()) => {
+                    within(note.trace(), self.answer(request, caller, &mut note, (arrived, deadline), inner)).await
+                }
+                caller => self.reflect(request, caller, arrived, inner).await,
+            }
+        };
+        let response = match deadline {
+            None => answered.await?,
+            Some(deadline) => match tokio::time::timeout_at(deadline.answer_by, answered).await {
+                Ok(response) => response?,
+                Err(_) => status::status(status::deadline_exceeded()).into_http(),
+            },
+        };
+        Ok(note.answered(in_form(response), is_stream))
+    }
+
     /// The caller; absent where none is needed. DRAINING, or an error of its credentials.
     async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<Option<Arc<Caller>>> {
         if self.draining.is_cancelled() {
@@ -209,8 +230,8 @@ impl Rules {
         &self,
         request: Request<Body>,
         caller: Arc<Caller>,
-        arrived: Instant,
-        deadline: Option<Deadline>,
+        note: &mut CallNote,
+        (arrived, deadline): (Instant, Option<Deadline>),
         inner: &mut S,
     ) -> std::result::Result<Response<Body>, S::Error>
     where
@@ -235,6 +256,7 @@ impl Rules {
             Ok(begun) => begun,
             Err(error) => return Ok(status::status(self.refusal(unconfirmed, error).await).into_http()),
         };
+        note.about(&request);
         request.extensions_mut().insert(caller);
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(deadline);

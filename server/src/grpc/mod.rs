@@ -1,6 +1,7 @@
 //! The wire: converts a request, calls a service, converts its answer. Nothing is decided here.
 
 pub mod analytics;
+mod call_note;
 pub mod code_registration;
 pub mod convert;
 pub(crate) mod counts;

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tonic::body::Body;
 
 use super::request_limits::{self, RequestLimits, is_health};
-use super::{counts, status};
+use super::{call_note, counts, status};
 use crate::front::arriving::{FIRST_BUFFER, LeasedBuffer, in_time, peer};
 use crate::front::budget::{BytesLease, RequestBudget, Sender};
 use crate::front::shares::{Exhausted, Share, Shares};
@@ -74,8 +74,13 @@ impl Intake {
             true => self.timeout.min(HEALTH_TIMEOUT),
             false => self.timeout,
         };
-        let (body, lease) = in_time(arrived, timeout, only(messages, &limits)).await?;
-        Ok((request.map(|()| body), lease))
+        let message = in_time(arrived, timeout, only(messages, &limits)).await?;
+        let object = call_note::object(request.uri().path(), message.bytes.get(HEADER..).unwrap_or_default());
+        let mut request = request.map(|()| Body::new(Full::new(message.bytes)));
+        if let Some(object) = object {
+            request.extensions_mut().insert(object);
+        }
+        Ok((request, message.lease))
     }
 
     /// Takes the place of a health watch; OVERLOADED where none is left.
@@ -150,8 +155,8 @@ fn place(places: &Places, (each, all): (usize, usize), of: &str, extensions: &Ex
     })
 }
 
-/// Receives the only message of a body, checks it, and returns it as a body with the lease of its bytes.
-async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<(Body, BytesLease)> {
+/// Receives the only message of a body, and checks it.
+async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<GrpcMessage> {
     let Some(mut message) = messages.next().await? else { return Err(status::cut_off()) };
     match messages.end().now_or_never() {
         Some(ended) => ended?,
@@ -167,7 +172,7 @@ async fn only(mut messages: Messages, limits: &RequestLimits) -> Result<(Body, B
             message.lease.grow_to_decoded(decoded)?;
         }
     }
-    Ok((Body::new(Full::new(message.bytes)), message.lease))
+    Ok(message)
 }
 
 struct GrpcMessage {

@@ -200,18 +200,18 @@ pub(super) async fn body<B: DeserializeOwned + Send + 'static>(
         return Err(HttpError::from(error).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     let size = bytes.len();
-    cpu.run(call.caller.project.id, size, move |_| Ok(decoded(&bytes, &limits))).await?
+    cpu.run(call.caller.project.id, size, move |_| Ok(decoded(&bytes, &limits))).await?.map_err(HttpError::from)
 }
 
-fn decoded<B: DeserializeOwned>(bytes: &[u8], limits: &RequestLimits) -> Result<B, HttpError> {
+fn decoded<B: DeserializeOwned>(bytes: &[u8], limits: &RequestLimits) -> Result<B> {
     let bytes = if bytes.is_empty() { &b"{}"[..] } else { bytes.trim_ascii_start() };
     // A list would be read as the fields in their order.
     if bytes.first() != Some(&b'{') {
-        return Err(misread(".", "is no JSON object; send one").into());
+        return Err(misread(".", "is no JSON object; send one"));
     }
     let most = limits.bytes.saturating_mul(ESCAPED_BYTES);
     if bytes.len() > most {
-        return Err(crate::front::errors::too_large(bytes.len(), most).into());
+        return Err(crate::front::errors::too_large(bytes.len(), most));
     }
     scan::check(bytes, limits.counts)?;
     let mut json = serde_json::Deserializer::from_slice(bytes);

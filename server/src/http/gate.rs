@@ -12,12 +12,14 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_NONE_MATCH
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use http_body::Body as _;
 use prompt_ledger_domain::{Error, Result};
+use prompt_ledger_runtime::telemetry::within;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::{dropped_unread, receive};
 use super::error::{HttpError, respond};
+use super::note::HttpNote;
 use super::sse;
 use crate::front::answers::{AnswerForm, Answers};
 use crate::front::budget::{BytesLease, RequestBudget, Sender};
@@ -100,25 +102,38 @@ fn kind(method: &Method, route: &str) -> CallKind {
 
 /// The middleware of `/v1`. The handler finds among the request's extensions the `Arc<Caller>` and the call's `Turn`, and
 /// the whole body in memory.
-pub async fn pass(State(gate): State<Arc<HttpGate>>, request: Request, next: Next) -> Response {
+pub async fn pass(State(gate): State<Arc<HttpGate>>, mut request: Request, next: Next) -> Response {
     // Taken before the drain is checked, so that a drain waits for every call that passes.
     let _running = gate.running.token();
-    gate.answer(request, next).await
+    let arrived = Instant::now();
+    let mut note = HttpNote::begin(&request);
+    keep_only(request.headers_mut(), &READ);
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let kind = kind(request.method(), route);
+    let response = match gate.admit(kind, request.headers()).await {
+        Ok(caller) => {
+            note.by(&caller);
+            within(note.trace(), gate.answer(request, next, caller, kind, arrived)).await
+        }
+        Err(error) => {
+            dropped_unread(request).await;
+            respond(error)
+        }
+    };
+    note.answered(response.status().as_u16());
+    response
 }
 
 impl HttpGate {
-    async fn answer(&self, mut request: Request, next: Next) -> Response {
-        let arrived = Instant::now();
-        keep_only(request.headers_mut(), &READ);
-        let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-        let kind = kind(request.method(), route);
-        let caller = match self.admit(kind, request.headers()).await {
-            Ok(caller) => caller,
-            Err(error) => {
-                dropped_unread(request).await;
-                return respond(error);
-            }
-        };
+    /// Answers a call of this caller.
+    async fn answer(
+        &self,
+        request: Request,
+        next: Next,
+        caller: Arc<Caller>,
+        kind: CallKind,
+        arrived: Instant,
+    ) -> Response {
         let (key, revoked, unconfirmed) = (caller.key, caller.revoked.clone(), caller.unconfirmed.clone());
         // After the request has arrived: a slow one holds no turn.
         let begun = async {

@@ -14,6 +14,7 @@ mod health;
 pub mod hosts;
 mod labels;
 mod models;
+mod note;
 mod openapi;
 mod prompt_events;
 mod prompts;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
@@ -39,6 +41,7 @@ use http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
 use prompt_ledger_domain::{Error, Reason};
 use prompt_ledger_health::Monitor;
 use prompt_ledger_runtime::config::HttpConfig;
+use tokio::sync::OnceCell;
 
 use self::error::HttpError;
 use self::gate::HttpGate;
@@ -62,15 +65,14 @@ pub struct Api {
 
 /// All routes: those of `/v1` behind the gate, health without a key. Every request passes the check of its host.
 pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Monitor) -> Router {
-    let (v1, described) = routes::table().split_for_parts();
-    let v1 = v1.with_state(api).layer(from_fn_with_state(Arc::new(gate), gate::pass));
-    let described = openapi::json(&described);
-    // Made once: an answer that nobody reads holds a reference to it, and no copy.
-    let page = shared("text/html; charset=utf-8", openapi::page(&described));
-    let described = shared("application/json", described.to_string());
+    let v1 = routes::router().with_state(api).layer(from_fn_with_state(Arc::new(gate), gate::pass));
     let open = Router::new()
-        .route("/openapi.json", get(move || std::future::ready(described.clone())))
-        .route("/docs", get(move || std::future::ready(page.clone())))
+        .route(
+            "/openapi.json",
+            get(async |State(described): State<Arc<Description>>| described.served().await.json.clone()),
+        )
+        .route("/docs", get(async |State(described): State<Arc<Description>>| described.served().await.page.clone()))
+        .with_state(Arc::<Description>::default())
         .route("/health", get(health::health))
         .route("/ready", get(health::ready).with_state(health));
     let hosts = Hosts(config.hosts.clone().into());
@@ -100,9 +102,41 @@ pub(crate) fn with_colons(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
+/// The description, and the page made from it. An answer that nobody reads holds a reference to it, and no copy.
+struct ServedDescription {
+    json: SharedAnswer,
+    page: SharedAnswer,
+}
+
 /// An answer without a key that is the same for everyone.
-fn shared(kind: &'static str, text: String) -> ([(HeaderName, &'static str); 2], Bytes) {
+type SharedAnswer = ([(HeaderName, &'static str); 2], Bytes);
+
+fn shared(kind: &'static str, text: String) -> SharedAnswer {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], Bytes::from(text))
+}
+
+impl ServedDescription {
+    fn new() -> Self {
+        let described = openapi::json(&routes::described());
+        Self {
+            page: shared("text/html; charset=utf-8", openapi::page(&described)),
+            json: shared("application/json", described.to_string()),
+        }
+    }
+}
+
+/// Made at the first request, once, off the runtime: it takes a twentieth of a second, and some MiB.
+#[derive(Default)]
+struct Description(OnceCell<ServedDescription>);
+
+impl Description {
+    async fn served(&self) -> &ServedDescription {
+        let make = async || match tokio::task::spawn_blocking(ServedDescription::new).await {
+            Ok(made) => made,
+            Err(_) => ServedDescription::new(),
+        };
+        self.0.get_or_init(make).await
+    }
 }
 
 /// Every answer depends on the key and its project, and changes with every write, unless it says otherwise itself.

@@ -1,5 +1,5 @@
-//! The description of the REST API, OpenAPI 3.1, and a page made from it. Both are made once, at start, from the table of
-//! routes; nothing is fetched, and the page runs no script.
+//! The description of the REST API, OpenAPI 3.1, and a page made from it. Both are made once, when first asked for, from the
+//! table of routes; nothing is fetched, and the page runs no script.
 
 use std::fmt::Write as _;
 

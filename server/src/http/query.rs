@@ -171,7 +171,10 @@ mod tests {
     #[test]
     fn names_may_be_several() {
         let query: EventsQuery = read(Some("name=a%2Eb&name_prefix=mail.&after_revision=7&name=c")).unwrap();
-        assert_eq!((query.name, &*query.name_prefix, query.after_revision), (vec!["a.b".into(), "c".into()], "mail.", Some(7)));
+        assert_eq!(
+            (query.name, &*query.name_prefix, query.after_revision),
+            (vec!["a.b".into(), "c".into()], "mail.", Some(7))
+        );
         assert!(read::<EventsQuery>(None).unwrap().name.is_empty());
         assert_eq!(wrong::<EventsQuery>("name=a&names=b").0, "names");
         assert_eq!(wrong::<EventsQuery>("name=a&after_revision=1&after_revision=2").0, "after_revision");

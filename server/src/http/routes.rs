@@ -1,11 +1,12 @@
 //! The table of routes: each call, the RPC that it is, and its handler. Types of requests and answers are those of the
 //! handlers.
 
+use axum::Router;
 use http::Method;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::openapi::{Components, OpenApi};
 
 use super::row::RowAnswer::{Accepted, Either, Json, PromptStream, Stream};
-use super::row::{Row, reads, told, writes};
+use super::row::{Row, RowDescription, reads, told, writes};
 use super::row_headers::Conditions::{Changed, Matching, MatchingOrNew};
 use super::{Api, analytics, code, executions, labels, models, prompts, streams};
 
@@ -66,7 +67,17 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// All routes of `/v1`, and their description.
-pub(super) fn table() -> OpenApiRouter<Api> {
-    rows().into_iter().fold(OpenApiRouter::with_openapi(super::openapi::head()), OpenApiRouter::routes)
+/// All routes of `/v1`.
+pub(super) fn router() -> Router<Api> {
+    rows().into_iter().fold(Router::new(), |router, row| router.route(row.path, row.route))
+}
+
+/// Their description.
+pub(super) fn described() -> OpenApi {
+    rows().into_iter().fold(super::openapi::head(), |mut all, row| {
+        let RowDescription { operation, schemas } = (row.describe)();
+        all.paths.add_path_operation(row.path, vec![row.method], operation);
+        all.components.get_or_insert_with(Components::new).schemas.extend(schemas);
+        all
+    })
 }

@@ -1,8 +1,9 @@
-//! A row of the table of routes: where it is served, and its description, both made from its handler.
+//! A row of the table of routes: where it is served, and its description, both made from its handler; the description only
+//! where it is asked for.
 
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
-use axum::routing::{MethodFilter, on};
+use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{Method, StatusCode};
 use prompt_ledger_domain::Result;
 use serde::Serialize;
@@ -10,9 +11,8 @@ use serde::de::DeserializeOwned;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{AnyOfBuilder, Ref, Schema};
-use utoipa::openapi::{ContentBuilder, HeaderBuilder, Paths, RefOr, Required, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, RefOr, Required, ResponseBuilder};
 use utoipa::{ToSchema, schema};
-use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::Api;
 use super::call::{HttpCall, Reply, body};
@@ -22,8 +22,19 @@ use super::row_headers::{self, Conditions};
 use super::{events, prompt_events};
 use crate::grpc::request_limits::of_operation;
 
-/// A row: the schemas that it names, its description, and its handler.
-pub(crate) type Row = UtoipaMethodRouter<Api>;
+/// A row: its path, its handler for one method, and its description.
+pub(crate) struct Row {
+    pub(super) path: &'static str,
+    pub(super) route: MethodRouter<Api>,
+    pub(super) method: HttpMethod,
+    pub(super) describe: Box<dyn FnOnce() -> RowDescription>,
+}
+
+/// What a row does, and the schemas that it names.
+pub(super) struct RowDescription {
+    pub(super) operation: Operation,
+    pub(super) schemas: Schemas,
+}
 
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -78,9 +89,11 @@ where
         };
         answered.await.map_or_else(respond, Reply::into_response)
     };
-    let parameters = Q::into_params(|| Some(ParameterIn::Query));
-    let operation = operation::<A>(&told, answers, parameters, None);
-    row(method, told.path, on(filter(method), serve), operation, schemas::<A>(answers))
+    let describe = move || {
+        let parameters = Q::into_params(|| Some(ParameterIn::Query));
+        RowDescription { operation: operation::<A>(&told, answers, parameters, None), schemas: schemas::<A>(answers) }
+    };
+    row(method, told.path, on(filter(method), serve), describe)
 }
 
 /// A row whose request has a body and no query.
@@ -101,25 +114,24 @@ where
         };
         answered.await.map_or_else(HttpError::into_response, Reply::into_response)
     };
-    let mut schemas = schemas::<A>(answers);
-    schemas.push((B::name().into_owned(), B::schema()));
-    B::schemas(&mut schemas);
-    let json = ContentBuilder::new().schema(Some(reference::<B>())).build();
-    let sent = RequestBodyBuilder::new().content("application/json", json).build();
-    let operation = operation::<A>(&told, answers, Vec::new(), Some(sent));
-    row(method, told.path, on(filter(method), serve), operation, schemas)
+    let describe = move || {
+        let mut schemas = schemas::<A>(answers);
+        schemas.push((B::name().into_owned(), B::schema()));
+        B::schemas(&mut schemas);
+        let json = ContentBuilder::new().schema(Some(reference::<B>())).build();
+        let sent = RequestBodyBuilder::new().content("application/json", json).build();
+        RowDescription { operation: operation::<A>(&told, answers, Vec::new(), Some(sent)), schemas }
+    };
+    row(method, told.path, on(filter(method), serve), describe)
 }
 
 fn row(
     method: &Method,
     path: &'static str,
-    route: axum::routing::MethodRouter<Api>,
-    operation: Operation,
-    schemas: Schemas,
+    route: MethodRouter<Api>,
+    describe: impl FnOnce() -> RowDescription + 'static,
 ) -> Row {
-    let mut paths = Paths::new();
-    paths.add_path_operation(path, vec![described(method)], operation);
-    (schemas, paths, route)
+    Row { path, route, method: described(method), describe: Box::new(describe) }
 }
 
 fn operation<A: ToSchema>(

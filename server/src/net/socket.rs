@@ -1,6 +1,6 @@
 //! The socket of a connection, which may be watched for its end while it is served.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -67,9 +67,25 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read_buf(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read.map(|_| ())),
+            let mut short = None;
+            let read = self.0.try_io(Interest::READABLE, || {
+                let unfilled = buf.initialize_unfilled();
+                match (&*SockRef::from(&*self.0)).read(unfilled)? {
+                    // Nothing is left: the next read waits at once, without a call that would find that out.
+                    size if 0 < size && size < unfilled.len() => {
+                        short = Some(size);
+                        Err(io::ErrorKind::WouldBlock.into())
+                    }
+                    size => Ok(size),
+                }
+            });
+            match (read, short) {
+                (Ok(size), _) | (Err(_), Some(size)) => {
+                    buf.advance(size);
+                    return Poll::Ready(Ok(()));
+                }
+                (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => {}
+                (Err(error), None) => return Poll::Ready(Err(error)),
             }
         }
     }

@@ -83,8 +83,14 @@ impl Caller {
     pub fn asking_key(&self) -> AskingKey {
         match &self.stored {
             Some(key) => AskingKey { id: key.id.to_string(), name: key.name.clone() },
-            None => AskingKey { id: String::new(), name: "API_KEY".to_owned() },
+            None => AskingKey { id: String::new(), name: self.key_name().to_owned() },
         }
+    }
+
+    /// The name of the key.
+    #[must_use]
+    pub fn key_name(&self) -> &str {
+        self.stored.as_ref().map_or("API_KEY", |key| &key.name)
     }
 
     /// SCOPE_MISSING unless the key is a system key: `rpc` changes what all projects share.

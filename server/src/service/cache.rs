@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
+use prompt_ledger_observe::serving;
 
 /// How often the revisions are polled.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -123,10 +124,14 @@ impl<K: Eq + Hash + Send + 'static, V: Send + Sync + 'static> Cache<K, V> {
         let generation = {
             let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
             match inner.entries.get(&key) {
-                Some(held) if self.freshness.is_fresh() => return Ok(Some(Arc::clone(&held.value))),
+                Some(held) if self.freshness.is_fresh() => {
+                    serving::cache_read(true);
+                    return Ok(Some(Arc::clone(&held.value)));
+                }
                 _ => inner.generation,
             }
         };
+        serving::cache_read(false);
         let Some(value) = read.await? else { return Ok(None) };
         let value = Arc::new(value);
         let bytes = bytes(&value);

@@ -8,6 +8,7 @@ mod prompt_caches;
 mod put;
 mod rendering;
 mod transfer;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,9 +17,8 @@ use prompt_ledger_domain::error::Error;
 use prompt_ledger_domain::field::{self, Name};
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::mode::Operation;
-use prompt_ledger_domain::prompt::{Mode, Prompt, Selector, TemplateFormat, Version};
+use prompt_ledger_domain::prompt::{Mode, Prompt, TemplateFormat, Version};
 use prompt_ledger_domain::prompt_log::{AskingKey, ChangeEntry, ChangeKind};
-use prompt_ledger_domain::spec::SpecSelector;
 use prompt_ledger_domain::{Reason, Result, limits};
 use prompt_ledger_store::{
     Analytics, ChangeRequest, Changed, PromptChange, PromptFilter, PromptWithActive, Registry, ResolvedVersion, Walked,
@@ -159,91 +159,6 @@ impl RegistryService {
         self.store.prompts(project, filter, after, limit).await
     }
 
-    /// The version that a selector names, with its template parsed.
-    pub async fn version(
-        &self,
-        project: ProjectId,
-        name: &str,
-        selector: Option<&SpecSelector>,
-        min_revision: Option<i64>,
-    ) -> Result<Resolved> {
-        let selector = match selector {
-            None => Selector::Active,
-            Some(SpecSelector::Number(number)) => Selector::Number(*number),
-            Some(SpecSelector::Checksum(checksum)) => Selector::Checksum(checksum.clone()),
-            Some(label @ SpecSelector::Label(_)) => return self.labelled(project, name, label, min_revision).await,
-        };
-        self.resolved(project, name, &selector, min_revision).await
-    }
-
-    /// The version that a label names, from the caches: read again where its status may have changed since.
-    async fn labelled(
-        &self,
-        project: ProjectId,
-        name: &str,
-        label: &SpecSelector,
-        min_revision: Option<i64>,
-    ) -> Result<Resolved> {
-        let entry = self.entry(project, name, min_revision).await?;
-        entry.check_revision(min_revision)?;
-        let PromptWithActive { prompt, active, revision } = &entry.found;
-        let selector = label.resolve(prompt)?;
-        let Selector::Number(number) = selector else {
-            return self.resolved(project, name, &selector, min_revision).await;
-        };
-        let is_active = active.as_ref().filter(|active| active.number == number);
-        let (version, template) = match is_active {
-            Some(active) => (active.clone(), entry.template.clone()),
-            None => {
-                let mut held = self.fixed(project, prompt, selector.clone()).await?;
-                if held.revision < *revision {
-                    self.held.versions.remove(&(prompt.id, selector.clone()));
-                    held = self.fixed(project, prompt, selector).await?;
-                }
-                (held.version.clone(), held.template.clone())
-            }
-        };
-        Ok(Resolved { found: ResolvedVersion { prompt: prompt.clone(), version, revision: *revision }, template })
-    }
-
-    /// As [`Self::version`], of a selector whose label was resolved.
-    pub async fn resolved(
-        &self,
-        project: ProjectId,
-        name: &str,
-        selector: &Selector,
-        min_revision: Option<i64>,
-    ) -> Result<Resolved> {
-        if let Selector::Active = selector {
-            let entry = self.entry(project, name, min_revision).await?;
-            entry.check_revision(min_revision)?;
-            let PromptWithActive { prompt, active, revision } = entry.found.clone();
-            let version = active.ok_or_else(|| Error::version_not_found(name, &Selector::Active))?;
-            let template = entry.template.clone();
-            return Ok(Resolved { found: ResolvedVersion { prompt, version, revision }, template });
-        }
-        let found = self.store.version(project, name, selector).await?;
-        check_revision(found.revision, min_revision)?;
-        let template = self.parsed(project, &found.version).await?;
-        Ok(Resolved { found, template })
-    }
-
-    /// The version of a number or a hash, which name the same one for ever; its status may not be the present one.
-    pub async fn fixed(&self, project: ProjectId, of: &Prompt, selector: Selector) -> Result<Arc<CachedVersion>> {
-        let read = async {
-            let Resolved { found, template } = self.resolved(project, &of.name, &selector, None).await?;
-            Ok(Some(CachedVersion { version: found.version, template, revision: found.revision }))
-        };
-        let held = self.held.versions.get_or_read((of.id, selector.clone()), CachedVersion::bytes, read).await?;
-        self.held.make_room();
-        held.ok_or_else(|| Error::version_not_found(&of.name, &selector))
-    }
-
-    /// The version of that number as it is stored: its template may not parse any more.
-    pub async fn stored(&self, project: ProjectId, name: &str, number: i32) -> Result<Version> {
-        Ok(self.store.version(project, name, &Selector::Number(number)).await?.version)
-    }
-
     /// Changes a prompt that exists. `change` may be the error of reading the request: MODE_MISMATCH takes precedence
     /// over it.
     pub async fn change_prompt(
@@ -325,6 +240,7 @@ fn check_revision(present: i64, wanted: Option<i64>) -> Result<()> {
 mod tests {
     use prompt_ledger_domain::content::VersionContent;
     use prompt_ledger_domain::ids::{PromptId, VersionId};
+    use prompt_ledger_domain::spec::SpecSelector;
     use prompt_ledger_domain::versioning;
     use prompt_ledger_store::{Access, PutPrompt};
     use prompt_ledger_store_sqlite::Sqlite;

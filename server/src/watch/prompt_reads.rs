@@ -1,6 +1,9 @@
 //! What streams of prompts read from the store, once for all that are at the same place: pages of what has changed, and the
 //! present states of prompts in parts of a bounded size. What was read lately is kept, within a bound on all together, so
 //! that a change for a thousand streams is read once; a stream itself holds nothing.
+//!
+//! Reads run in tasks of their own: a stream whose peer does not read is not polled, and a lane or a connection to the database
+//! that such a stream held would be held up with it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -11,6 +14,8 @@ use prompt_ledger_domain::ids::{ProjectId, PromptId};
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::{Error, Result, limits};
 use prompt_ledger_store::{ChangedPrompt, RegistryFeed};
+
+use tokio_util::task::AbortOnDropHandle;
 
 use super::held_reads::HeldReads;
 
@@ -48,15 +53,25 @@ impl ChangedPage {
         self.changes.get(told..).unwrap_or_default()
     }
 
-    /// Whether a stream at this cursor can read on in it, or learn from it that it has all up to revision `at_least`.
-    fn serves(&self, cursor: i64, at_least: i64) -> bool {
-        let ends_here = self.is_last && self.present >= at_least && cursor <= self.through;
-        self.after <= cursor && (ends_here || !self.behind(cursor).is_empty())
+    /// Whether a stream at this cursor can read on in it, or learn from it that nothing is behind the cursor.
+    fn serves(&self, cursor: i64, age: PageAge) -> bool {
+        let has_more = self.present >= age.changes && !self.behind(cursor).is_empty();
+        let ends_here = self.present >= age.end && self.is_last && cursor <= self.through;
+        self.after <= cursor && (has_more || ends_here)
     }
 
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.changes.iter().map(|one| size_of::<ChangedPrompt>() + one.name.len()).sum::<usize>()
     }
+}
+
+/// The revisions that the project must have reached when a page was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageAge {
+    /// For its changes to be told: an older page has prompts at revisions that they have left meanwhile.
+    pub(super) changes: i64,
+    /// For its end to mean that nothing follows.
+    pub(super) end: i64,
 }
 
 /// A part of a prompt's present state, as one message tells it.
@@ -145,25 +160,30 @@ impl PromptReads {
         Ok(lane.lock().await)
     }
 
-    /// A page with what comes after the cursor; one without says that the stream has all up to revision `at_least`.
-    /// `began` is where the page began that the stream read last.
+    /// A page with what comes behind the cursor, or one without, where nothing does. `began` is where the page began that the
+    /// stream read last.
     pub(super) async fn page(
-        &self,
+        self: &Arc<Self>,
         project: ProjectId,
         began: i64,
         cursor: i64,
-        at_least: i64,
+        age: PageAge,
     ) -> Result<Arc<ChangedPage>> {
-        let kept = || {
-            let pages = lock(&self.pages);
-            let of = |after| pages.get(&(project, after)).filter(|page| page.serves(cursor, at_least));
-            of(began).or_else(|| of(cursor))
-        };
-        if let Some(page) = kept() {
+        if let Some(page) = self.kept_page(project, [began, cursor], cursor, age) {
             return Ok(page);
         }
+        let this = Arc::clone(self);
+        apart(async move { this.read_page(project, began, cursor, age).await }).await
+    }
+
+    fn kept_page(&self, project: ProjectId, places: [i64; 2], cursor: i64, age: PageAge) -> Option<Arc<ChangedPage>> {
+        let pages = lock(&self.pages);
+        places.into_iter().find_map(|after| pages.get(&(project, after)).filter(|page| page.serves(cursor, age)))
+    }
+
+    async fn read_page(&self, project: ProjectId, began: i64, cursor: i64, age: PageAge) -> Result<Arc<ChangedPage>> {
         let _reading = self.lane((project, cursor)).await?;
-        if let Some(page) = kept() {
+        if let Some(page) = self.kept_page(project, [began, cursor], cursor, age) {
             return Ok(page);
         }
         let (changes, present) = self.store.changed_after(project, cursor, CHANGES_AT_ONCE).await?;
@@ -177,18 +197,27 @@ impl PromptReads {
     /// The first part of the present state of the first of these prompts, which is of its revision or of a later one.
     /// Those of the others, which the stream will need next, are read with it. Absent where there is no such prompt.
     pub(super) async fn first_part(
-        &self,
+        self: &Arc<Self>,
         project: ProjectId,
         ahead: &[&ChangedPrompt],
     ) -> Result<Option<Arc<PromptPart>>> {
         let Some(wanted) = ahead.first() else { return Ok(None) };
-        let key = |name: &str| PartKey { project, name: name.to_owned(), first: 0 };
-        let kept = |of: &ChangedPrompt| {
-            lock(&self.parts).get(&key(&of.name)).filter(|part| part.prompt.revision >= of.revision)
-        };
-        if let Some(part) = kept(wanted) {
+        if let Some(part) = self.kept_first(project, wanted) {
             return Ok(Some(part));
         }
+        let (this, ahead): (_, Vec<_>) = (Arc::clone(self), ahead.iter().copied().cloned().collect());
+        apart(async move { this.read_first(project, &ahead).await }).await
+    }
+
+    fn kept_first(&self, project: ProjectId, of: &ChangedPrompt) -> Option<Arc<PromptPart>> {
+        let key = PartKey { project, name: of.name.clone(), first: 0 };
+        lock(&self.parts).get(&key).filter(|part| part.prompt.revision >= of.revision)
+    }
+
+    async fn read_first(&self, project: ProjectId, ahead: &[ChangedPrompt]) -> Result<Option<Arc<PromptPart>>> {
+        let Some(wanted) = ahead.first() else { return Ok(None) };
+        let key = |name: &str| PartKey { project, name: name.to_owned(), first: 0 };
+        let kept = |of: &ChangedPrompt| self.kept_first(project, of);
         let _reading = self.lane((project, &wanted.name)).await?;
         if let Some(part) = kept(wanted) {
             return Ok(Some(part));
@@ -224,19 +253,27 @@ impl PromptReads {
 
     /// The part with the next of the versions that earlier parts of this state have left.
     pub(super) async fn next_part(
-        &self,
+        self: &Arc<Self>,
         project: ProjectId,
         prompt: &Arc<Prompt>,
         left: &[i32],
     ) -> Result<Arc<PromptPart>> {
         let first = left.first().copied().unwrap_or_default();
         let key = PartKey { project, name: prompt.name.clone(), first };
-        let kept = || lock(&self.parts).get(&key).filter(|part| part.prompt.revision == prompt.revision);
-        if let Some(part) = kept() {
+        if let Some(part) = self.kept_next(&key, prompt) {
             return Ok(part);
         }
+        let (this, prompt, left) = (Arc::clone(self), Arc::clone(prompt), left.to_vec());
+        apart(async move { this.read_next(key, &prompt, &left).await }).await
+    }
+
+    fn kept_next(&self, key: &PartKey, prompt: &Prompt) -> Option<Arc<PromptPart>> {
+        lock(&self.parts).get(key).filter(|part| part.prompt.revision == prompt.revision)
+    }
+
+    async fn read_next(&self, key: PartKey, prompt: &Arc<Prompt>, left: &[i32]) -> Result<Arc<PromptPart>> {
         let _reading = self.lane(&key).await?;
-        if let Some(part) = kept() {
+        if let Some(part) = self.kept_next(&key, prompt) {
             return Ok(part);
         }
         let count = left.len().min(VERSIONS_AT_ONCE);
@@ -254,6 +291,11 @@ impl PromptReads {
         let read = self.store.versions_numbered(asked).await?;
         Ok(read.into_iter().map(|version| ((version.prompt_id, version.number), version)).collect())
     }
+}
+
+/// Runs a read in a task of its own, which ends with its reader.
+async fn apart<T: Send + 'static>(read: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    AbortOnDropHandle::new(tokio::spawn(read)).await.map_err(Error::internal)?
 }
 
 /// The numbers of the versions that a state has: the active one first, then those that labels point at.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::held_filters::HeldFilter;
-use super::prompt_reads::{PROMPTS_AT_ONCE, PromptPart, PromptReads};
+use super::prompt_reads::{PROMPTS_AT_ONCE, PageAge, PromptPart, PromptReads};
 use super::stream_limits::{StreamEnd, StreamSlot};
 use crate::front::shares::{Share, Shares};
 
@@ -160,11 +160,11 @@ impl PromptWalk {
                 let revision = open.revision;
                 return self.tell(part, revision).await;
             }
-            let at_least = match self.phase {
-                WalkPhase::First(began) | WalkPhase::Resumed(began) => began,
-                WalkPhase::Live => *self.head.borrow_and_update(),
+            let age = match self.phase {
+                WalkPhase::First(began) | WalkPhase::Resumed(began) => PageAge { changes: began, end: began },
+                WalkPhase::Live => PageAge { changes: 0, end: *self.head.borrow_and_update() },
             };
-            let page = self.reads.page(self.project, self.page, self.cursor, at_least).await?;
+            let page = self.reads.page(self.project, self.page, self.cursor, age).await?;
             self.page = page.after;
             let mut wanted = page.behind(self.cursor).iter().filter(|change| self.filter.matches(&change.name));
             if let Some(first) = wanted.next() {

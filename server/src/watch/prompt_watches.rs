@@ -25,7 +25,13 @@ impl PromptWatches {
     /// `streams` also counts the other watches of the server.
     #[must_use]
     pub fn new(store: Arc<dyn RegistryFeed>, heads: Arc<ProjectHeads>, streams: Arc<StreamLimits>) -> Arc<Self> {
-        Arc::new(Self { reads: PromptReads::new(store), heads, streams, filters: HeldFilters::new(), room: message_room() })
+        Arc::new(Self {
+            reads: PromptReads::new(store),
+            heads,
+            streams,
+            filters: HeldFilters::new(),
+            room: message_room(),
+        })
     }
 
     /// Watches the prompts that match, from the cursor `after`, for this key. TOO_MANY_WATCHERS beyond the limits on

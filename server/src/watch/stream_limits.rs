@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_observe::{LevelHold, serving};
 use prompt_ledger_runtime::config::WatchConfig;
 use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
@@ -68,10 +69,8 @@ impl StreamEnd {
                 "this server is shutting down; call again, or watch from your cursor: another one goes on",
             )
             .retry_after(COME_BACK),
-            Self::Aged => {
-                Error::new(Reason::Draining, "this stream has reached its age; watch again from your cursor")
-                    .retry_after(Duration::from_millis(100))
-            }
+            Self::Aged => Error::new(Reason::Draining, "this stream has reached its age; watch again from your cursor")
+                .retry_after(Duration::from_millis(100)),
             Self::Slow => Error::new(
                 Reason::SlowConsumer,
                 "what was sent was not read for too long; watch again from your cursor, and read faster",
@@ -103,6 +102,7 @@ impl StreamLimits {
         drop(open);
         let mut slot = self.within_call(connection);
         slot.counted = Some(key);
+        slot._open = serving::watcher(false);
         slot.end = Some(Instant::now() + spread(self.config.max_age));
         Ok(slot)
     }
@@ -125,6 +125,7 @@ impl StreamLimits {
             draining: Some(self.draining.clone()),
             counted: None,
             limits: Arc::clone(self),
+            _open: serving::watcher(true),
         }
     }
 
@@ -178,6 +179,7 @@ impl StreamLimits {
             let most = streams.iter().max_by_key(|stream| stream.bytes.load(Ordering::Relaxed)).copied();
             for stream in if read.contains(&connection) { streams } else { most.into_iter().collect() } {
                 stream.expelled.store(true, Ordering::Relaxed);
+                serving::slow_consumer();
                 let execution_id = stream.subscription().take().map(|of| of.timeline.id.to_string());
                 tracing::debug!(execution_id, "a stream is not read: it ends");
             }
@@ -201,6 +203,8 @@ pub struct StreamSlot {
     /// The key that it counts for; absent where it is not counted.
     counted: Option<u64>,
     limits: Arc<StreamLimits>,
+    /// Counts it for operators.
+    _open: LevelHold,
 }
 
 impl StreamSlot {
@@ -229,6 +233,7 @@ impl StreamSlot {
 
     /// Notes that a message of about so many bytes was sent.
     pub(super) fn gave(&self, bytes: usize) {
+        serving::delivered();
         self.activity.bytes.store(bytes, Ordering::Relaxed);
     }
 

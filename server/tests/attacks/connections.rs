@@ -116,7 +116,12 @@ async fn connections_never_take_the_descriptors_that_the_server_works_with() {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     let model = FakeModel::start().await;
     model.otherwise(Reply::answer("hi"));
-    let ledger = server(&script).openai(&model.base_url()).start().await;
+    let ledger = server(&script)
+        .expects("new connections are closed at once")
+        .expects("may open so few files")
+        .openai(&model.base_url())
+        .start()
+        .await;
     ledger.active("greet", "hello").await;
     let taken = idle_ones(&ledger, 400).await;
     println!("of 400 idle connections with 256 descriptors {} were taken", taken.len());

@@ -30,7 +30,9 @@ const TICKS: u64 = 100;
 
 /// The server's binary in `dev`, as a user starts it.
 pub(crate) fn ledger() -> Builder {
-    server(env!("CARGO_BIN_EXE_prompt-ledger"))
+    // What is refused is told once in a while.
+    let ledger = server(env!("CARGO_BIN_EXE_prompt-ledger"));
+    ledger.expects("calls are refused with RESOURCE_EXHAUSTED").expects("new connections are closed at once")
 }
 
 /// Measures a server's process, and an honest client that calls it from a thread and a connection of its own, from

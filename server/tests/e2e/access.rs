@@ -124,7 +124,8 @@ async fn off_loopback_plain_text_must_be_allowed_and_the_development_key_is_dead
         assert!(!output.status.success() && said.contains(expected), "{said}");
     }
 
-    let allowed = ledger().addr("0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").env("API_KEY", SYSTEM_KEY).start().await;
+    let allowed = ledger().addr("0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").env("API_KEY", SYSTEM_KEY);
+    let allowed = allowed.expects("serving plain text off loopback").start().await;
     let with = |key| get(allowed.connection_with(Metadata::key(key)), "greet");
     refused(with(DEVELOPMENT_KEY).await, Code::Unauthenticated, "KEY_INVALID");
     refused(with(SYSTEM_KEY).await, Code::NotFound, "PROMPT_NOT_FOUND");

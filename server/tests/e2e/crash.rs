@@ -10,7 +10,14 @@ use super::{ledger, lists};
 async fn a_crashed_servers_executions_are_closed_as_interrupted_and_the_rest_is_there() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let start = || ledger().openai(&model.base_url()).env("LEASE", "1s").data_dir(folder.path()).start();
+    let start = || {
+        ledger()
+            .expects("its holder went away")
+            .openai(&model.base_url())
+            .env("LEASE", "1s")
+            .data_dir(folder.path())
+            .start()
+    };
     let before = start().await;
     before.active("greet", "hello").await;
     let done = before.run(spec("greet", &[])).await;

@@ -28,6 +28,7 @@ mod model_faults;
 mod models;
 mod modes;
 mod page_tokens;
+mod prompt_feed_sizes;
 mod prompt_feeds;
 mod provider_connections;
 mod queued;

@@ -63,7 +63,14 @@ async fn a_running_call_may_end_within_the_grace() {
 async fn a_call_that_outlasts_the_grace_is_aborted_and_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let start = || ledger().openai(&model.base_url()).env("SHUTDOWN_GRACE", "3s").data_dir(folder.path()).start();
+    let start = || {
+        ledger()
+            .expects("execution ended")
+            .openai(&model.base_url())
+            .env("SHUTDOWN_GRACE", "3s")
+            .data_dir(folder.path())
+            .start()
+    };
     let before = start().await;
     before.active("greet", "hello").await;
     model.next(Reply::hang());

@@ -120,7 +120,11 @@ async fn a_canceled_execution_tells_its_end_while_its_text_is_read() {
 #[tokio::test]
 async fn watchers_are_counted_per_key_and_a_place_that_is_left_is_free() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("MAX_WATCHERS_PER_KEY", "2").env("MAX_WATCHERS", "3");
+    let ledger = ledger()
+        .expects("TOO_MANY_WATCHERS")
+        .openai(&model.base_url())
+        .env("MAX_WATCHERS_PER_KEY", "2")
+        .env("MAX_WATCHERS", "3");
     let ledger = ledger.env("API_KEY", "another-system-key").start().await;
     ledger.active("greet", "hello").await;
     model.otherwise(Reply::hang());
@@ -199,7 +203,8 @@ async fn a_drain_ends_watches_at_once_and_a_thousand_of_them_do_not_hold_the_pro
 #[tokio::test]
 async fn a_stream_may_end_within_the_grace_and_is_interrupted_after_it() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("SHUTDOWN_GRACE", "3s").start().await;
+    let ledger =
+        ledger().expects("execution ended").openai(&model.base_url()).env("SHUTDOWN_GRACE", "3s").start().await;
     ledger.active("greet", "hello").await;
     let gate = Gate::new();
     model.next(Reply::answer("in time").held(&gate));

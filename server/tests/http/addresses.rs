@@ -33,8 +33,8 @@ async fn both_addresses_are_said_at_start_and_health_needs_no_key() {
 #[tokio::test]
 async fn a_taken_default_is_passed_over_and_a_configured_one_is_an_error() {
     // Whether or not the default is free on this machine: one of two servers finds it taken.
-    let first = ledger().without("HTTP_ADDR").start().await;
-    let second = ledger().without("HTTP_ADDR").start().await;
+    let first = ledger().expects("the default is taken").without("HTTP_ADDR").start().await;
+    let second = ledger().expects("the default is taken").without("HTTP_ADDR").start().await;
     let port = |ledger: &Ledger| ledger.http.rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
     for ledger in [&first, &second] {
         assert!((8_000..8_016).contains(&port(ledger)), "{}", ledger.http);
@@ -61,7 +61,12 @@ async fn off_is_off_and_off_loopback_needs_what_grpc_needs() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("0.0.0.0:0 can be reached from other machines"), "{said}");
 
-    let open = ledger().env("HTTP_ADDR", "0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").start().await;
+    let open = ledger()
+        .expects("serving plain text off loopback")
+        .env("HTTP_ADDR", "0.0.0.0:0")
+        .env("ALLOW_PLAINTEXT", "true")
+        .start()
+        .await;
     let port = open.http.rsplit_once(':').unwrap().1.to_owned();
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.unwrap();
     // The development key opens nothing where another machine might send it.

@@ -1,7 +1,7 @@
 //! Connections: slow ones, too many, requests that two readers would read differently, drain and hang-up.
 
 use http::Method;
-use prompt_ledger_testkit::fake_model::{Gate, Reply};
+use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -100,7 +100,7 @@ async fn ten_thousand_headers_are_too_many_and_the_server_goes_on() {
 
 #[tokio::test]
 async fn both_doors_together_have_so_many_connections() {
-    let ledger = ledger().env("MAX_CONNECTIONS", "3").start().await;
+    let ledger = ledger().expects("new connections are closed at once").env("MAX_CONNECTIONS", "3").start().await;
     ledger.active("greet", "hello").await;
     let mut first = Client::http1(&ledger).await;
     let mut second = Client::http2(&ledger).await;
@@ -119,7 +119,9 @@ async fn both_doors_together_have_so_many_connections() {
 
 /// A run over one protocol while its server drains.
 async fn drained(http2: bool) {
-    let (ledger, model) = ledger_with_model().await;
+    let model = FakeModel::start().await;
+    // Probes are told so.
+    let ledger = ledger().expects("this server shuts down").openai(&model.base_url()).start().await;
     ledger.active("greet", "hello").await;
     let gate = Gate::new();
     model.next(Reply::answer("in time").held(&gate));

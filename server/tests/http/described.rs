@@ -146,7 +146,7 @@ async fn the_description_has_the_headers_that_calls_read_and_answers_have() {
     let events = &document["paths"]["/v1/prompts/events"]["get"]["responses"];
     let kinds = events["200"]["content"]["text/event-stream"]["schema"]["anyOf"].as_array().unwrap();
     let kinds: Vec<_> = kinds.iter().map(|kind| kind["$ref"].as_str().unwrap().rsplit('/').next().unwrap()).collect();
-    assert_eq!(kinds, ["PromptChangeEvent", "PromptsSyncedEvent", "PromptsHeartbeatEvent"]);
+    assert_eq!(kinds, ["PromptChangeEvent", "PromptsSyncedEvent", "PromptsHeartbeatEvent", "Error"]);
     let names = document["paths"]["/v1/prompts/events"]["get"]["parameters"].as_array().unwrap().iter();
     let names: Vec<_> = names.filter(|one| one["in"] == "query").map(|one| one["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["name", "name_prefix", "after_revision"]);

@@ -310,7 +310,7 @@ async fn a_full_queue_refuses_submits_and_says_when_to_come_back() {
     let model = FakeModel::start().await;
     let gate = Gate::new();
     model.otherwise(Reply::answer("late").held(&gate));
-    let ledger = ledger().openai(&model.base_url()).env("QUEUE_DEPTH_LIMIT", "1").start().await;
+    let ledger = ledger().expects("OVERLOADED: ").openai(&model.base_url()).env("QUEUE_DEPTH_LIMIT", "1").start().await;
     ledger.active("greet", "hello").await;
     for mut client in Client::both(&ledger).await {
         let body = json!({"prompt_name": "greet"}).to_string();

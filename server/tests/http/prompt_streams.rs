@@ -46,11 +46,14 @@ async fn what_is_there_comes_first_and_then_each_change_with_the_revision_to_go_
         assert_eq!(names(&changes)[..2], ["mail.greet", "mail.part"]);
         assert!(changes.iter().all(|change| change.id.is_none() && change.data["revision"] == 0), "{changes:?}");
         let greet = &changes[0].data;
-        assert_eq!((&greet["active_version"]["template_source"], &greet["more_follows"]), (&json!("hello"), &json!(false)));
+        assert_eq!(
+            (&greet["active_version"]["template_source"], &greet["more_follows"]),
+            (&json!("hello"), &json!(false))
+        );
         assert_eq!((&*synced.kind, synced.id.is_some()), ("synced", true));
         // One that does not match, and one that is new or changed.
         ledger.active("other", &format!("round {round}")).await;
-        let body = json!({"template": format!("round {round}"), "labels": ["staging"]}).to_string();
+        let body = json!({"template_source": format!("round {round}"), "labels": ["staging"]}).to_string();
         let put = writer.send(Method::PUT, "/v1/prompts/coming", &[], body).await;
         assert_eq!(put.status, 200, "{put:?}");
         let told = events.next().await.unwrap();
@@ -67,7 +70,8 @@ async fn a_reader_goes_on_by_the_id_of_its_last_event_after_the_server_was_kille
     let folder = tempfile::tempdir().unwrap();
     let before = ledger().data_dir(folder.path()).start().await;
     three(&before).await;
-    let mut events = watch(&mut Client::http2(&before).await, "", "").await;
+    let mut client = Client::http2(&before).await;
+    let mut events = watch(&mut client, "", "").await;
     let (changes, synced) = first_part(&mut events).await;
     assert_eq!(changes.len(), 3);
     let synced = synced.id.unwrap();
@@ -78,22 +82,27 @@ async fn a_reader_goes_on_by_the_id_of_its_last_event_after_the_server_was_kille
 
     let after = ledger().data_dir(folder.path()).start().await;
     after.active("mail.greet", "again").await;
-    for mut client in Client::both(&after).await {
-        let query = format!("?after_revision={synced}");
-        for (query, last, expected) in
-            [("", &*last, &["mail.greet"][..]), (&*query, "", &["mail.part", "mail.greet"]), (&*query, &*last, &["mail.greet"])]
-        {
+    let query = format!("?after_revision={synced}");
+    for (query, last, expected) in [
+        ("", &*last, &["mail.greet"][..]),
+        (&*query, "", &["mail.part", "mail.greet"]),
+        (&*query, &*last, &["mail.greet"]),
+    ] {
+        // A stream that is left takes its connection of HTTP/1.1 with it.
+        for mut client in Client::both(&after).await {
             let mut events = watch(&mut client, query, last).await;
             let (changes, next) = first_part(&mut events).await;
             assert_eq!((names(&changes), &*next.kind), (expected.to_vec(), "heartbeat"), "{query} {last}");
             let ids: Vec<i64> = changes.iter().map(|change| change.id.as_ref().unwrap().parse().unwrap()).collect();
             assert!(ids.is_sorted() && next.data["revision"] == *ids.last().unwrap(), "{ids:?} {next:?}");
         }
+    }
+    for mut client in Client::both(&after).await {
         for (query, last, code) in
             [("", "99", "REVISION_AHEAD"), ("?after_revision=99", "", "REVISION_AHEAD"), ("", "soon", "INVALID_FIELD")]
         {
-            let answer =
-                client.send(Method::GET, &format!("/v1/prompts/events{query}"), &[("last-event-id", last)], String::new()).await;
+            let (path, headers) = (format!("/v1/prompts/events{query}"), [("last-event-id", last)]);
+            let answer = client.send(Method::GET, &path, &headers, String::new()).await;
             assert_eq!((answer.status.as_u16(), &*answer.code()), (400, code), "{query} {last}");
         }
     }

@@ -139,7 +139,14 @@ async fn every_kind_of_event_is_as_it_is_described() {
 async fn a_reader_goes_on_behind_a_drain_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let start = || ledger().openai(&model.base_url()).env("SHUTDOWN_GRACE", "1s").data_dir(folder.path()).start();
+    let start = || {
+        ledger()
+            .expects("execution ended")
+            .openai(&model.base_url())
+            .env("SHUTDOWN_GRACE", "1s")
+            .data_dir(folder.path())
+            .start()
+    };
     let before = start().await;
     before.active("greet", "Hi {{name}}").await;
     model.next(Reply::hang());

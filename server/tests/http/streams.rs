@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use http::Method;
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::client::Client;
 use crate::sent_events::{Events, SentEvent};
@@ -111,9 +111,9 @@ async fn what_is_refused_before_the_first_event_is_a_plain_error() {
 
 #[tokio::test]
 async fn a_reader_goes_on_by_the_id_of_its_last_event_after_the_server_was_killed() {
-    let folder = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().unwrap();
     let model = FakeModel::start().await;
-    let start = || ledger().openai(&model.base_url()).env("LEASE", "1s").data_dir(folder.path()).start();
+    let start = || ledger().expects("holder").openai(&model.base_url()).env("LEASE", "1s").data_dir(dir.path()).start();
     let before = start().await;
     before.active("greet", "Hi {{name}}").await;
     let gate = Gate::new();
@@ -301,7 +301,7 @@ async fn a_quiet_stream_lives_by_heartbeats_that_say_where_it_is() {
 #[tokio::test]
 async fn a_key_has_so_many_streams_over_both_doors_together() {
     let model = FakeModel::start().await;
-    let ledger = ledger().openai(&model.base_url()).env("MAX_WATCHERS_PER_KEY", "2").start().await;
+    let ledger = ledger().expects("TOO_MANY").openai(&model.base_url()).env("MAX_WATCHERS_PER_KEY", "2").start().await;
     ledger.active("greet", "Hi {{name}}").await;
     model.otherwise(Reply::hang());
     let mut client = Client::http2(&ledger).await;

@@ -71,7 +71,8 @@ async fn a_sync_execution_is_canceled_from_another_server() {
 #[tokio::test]
 async fn without_a_bus_the_holder_finds_the_wish_by_itself() {
     let shared = Deployment::new().await;
-    let deployment = shared.with("REDIS_URL", "").with("AMQP_URL", "").with("SWEEP_INTERVAL", "100ms");
+    let deployment =
+        shared.expects("neither REDIS_URL").with("REDIS_URL", "").with("AMQP_URL", "").with("SWEEP_INTERVAL", "100ms");
     let deployment = deployment.with("REDISPATCH_AFTER", "100ms");
     let (server, _worker) = deployment.pair().await;
     deployment.model.next(Reply::hang());
@@ -85,7 +86,7 @@ async fn without_a_bus_the_holder_finds_the_wish_by_itself() {
 
 #[tokio::test]
 async fn a_canceled_execution_whose_worker_dies_is_not_run_again() {
-    let deployment = Deployment::new().await.with("LEASE", "2s");
+    let deployment = Deployment::new().await.without_holder().with("LEASE", "2s");
     let (server, worker) = deployment.pair().await;
     deployment.model.next(Reply::hang());
     let id = submit(&server, greet()).await;

@@ -74,7 +74,7 @@ impl Limited {
             ),
         );
         let url = admin.replace("postgres://postgres@", &format!("postgres://{role}:{PASSWORD}@"));
-        let deployment = deployment.with("DATABASE_URL", &url).with("SWEEP_INTERVAL", "300ms");
+        let deployment = deployment.without_database().with("DATABASE_URL", &url).with("SWEEP_INTERVAL", "300ms");
         let (well, said) = deployment.builder().said(&["migrate", "settings"]);
         assert!(well, "{said}");
         let (server, worker) = tokio::join!(deployment.server(), deployment.worker());
@@ -142,7 +142,7 @@ async fn logins_that_are_refused_or_too_many_are_in_the_log_in_the_databases_wor
 #[tokio::test]
 async fn a_database_that_turns_read_only_is_told_and_counted_by_the_minute() {
     let database = services::database();
-    let deployment = Deployment::on(database.url(), Some(&services::redis_url()), None).await;
+    let deployment = Deployment::on(database.url(), Some(&services::redis_url()), None).await.without_database();
     let (server, worker) = deployment.pair().await;
     let admin = format!("{}?options=-c%20default_transaction_read_only%3Doff", database.url());
     let name = database.url().rsplit_once('/').unwrap().1;
@@ -185,7 +185,7 @@ async fn a_database_that_turns_read_only_is_told_and_counted_by_the_minute() {
 #[tokio::test]
 async fn waits_for_locks_are_in_the_log() {
     let database = services::database();
-    let deployment = Deployment::on(database.url(), Some(&services::redis_url()), None).await;
+    let deployment = Deployment::on(database.url(), Some(&services::redis_url()), None).await.without_database();
     let (server, worker) = deployment.pair().await;
     let url = database.url().to_owned();
     let holder = std::thread::spawn(move || {
@@ -205,7 +205,7 @@ async fn waits_for_locks_are_in_the_log() {
 async fn a_broker_that_refuses_is_told_once_with_what_to_check() {
     let shared = Deployment::new().await;
     let wrong = services::amqp_url().replace("guest:guest@", &format!("guest:{PASSWORD}@"));
-    let deployment = shared.with("AMQP_URL", &wrong);
+    let deployment = shared.expects("ACCESS_REFUSED").with("AMQP_URL", &wrong);
     let (server, worker) = deployment.pair().await;
     let refused =
         |lines: Vec<String>| lines.into_iter().filter(|line| line.contains("ACCESS_REFUSED")).collect::<Vec<_>>();

@@ -91,6 +91,12 @@ async fn off_loopback_plain_text_is_refused_unless_it_is_meant() {
     let deployment = Deployment::new().await;
     let (well, said) = deployment.builder().env("LISTEN_ADDR", "0.0.0.0:0").said(&["serve"]);
     assert!(!well && said.contains("TLS_CERT") && said.contains("ALLOW_PLAINTEXT"), "{said}");
-    let meant = deployment.builder().addr("0.0.0.0:0").env("ALLOW_PLAINTEXT", "true").start().await;
+    let meant = deployment
+        .builder()
+        .expects("plain text off loopback")
+        .addr("0.0.0.0:0")
+        .env("ALLOW_PLAINTEXT", "true")
+        .start()
+        .await;
     assert!(meant.output().iter().any(|line| line.contains("plain text off loopback")), "{:?}", meant.output());
 }

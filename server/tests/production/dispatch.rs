@@ -18,7 +18,7 @@ fn only_by_hint(deployment: Deployment) -> Deployment {
 
 #[tokio::test]
 async fn a_worker_is_woken_by_redis_and_with_redis_dead_by_rabbitmq() {
-    let shared = Deployment::new().await;
+    let shared = Deployment::new().await.without_broker();
     let mut redis = Redis::start().await;
     let deployment = only_by_hint(shared.with("REDIS_URL", &redis.url()));
     let (server, _worker) = deployment.pair().await;
@@ -50,8 +50,11 @@ async fn without_rabbitmq_redis_alone_is_enough_and_the_other_way_round() {
 
 #[tokio::test]
 async fn with_both_brokers_down_submits_succeed_and_run_when_their_time_comes() {
-    let deployment =
-        Deployment::new().await.with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "amqp://127.0.0.1:1");
+    let deployment = Deployment::new()
+        .await
+        .without_broker()
+        .with("REDIS_URL", "redis://127.0.0.1:1")
+        .with("AMQP_URL", "amqp://127.0.0.1:1");
     let deployment = deployment.with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "300ms");
     let (server, _worker) = deployment.pair().await;
     let mut ids = Vec::new();
@@ -83,7 +86,7 @@ async fn a_flood_is_shared_by_two_workers_and_every_execution_runs_once() {
 
 #[tokio::test]
 async fn a_worker_that_is_asked_to_end_hands_back_what_it_has() {
-    let deployment = Deployment::new().await.with("SHUTDOWN_GRACE", "2s");
+    let deployment = Deployment::new().await.without_holder().with("SHUTDOWN_GRACE", "2s");
     let (server, worker) = deployment.pair().await;
     deployment.model.next(prompt_ledger_testkit::fake_model::Reply::hang());
     let id = submit(&server, v1::ExecutionSpec { max_retries: Some(0), ..greet() }).await;

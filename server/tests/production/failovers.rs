@@ -44,7 +44,12 @@ impl Held {
         let (redis, amqp) = (services::redis_url(), services::amqp_url());
         let deployment = Deployment::on(database_url, Some(&redis), Some(&amqp)).await;
         let lease = format!("{}s", LEASE.as_secs());
-        let deployment = deployment.with("LEASE", &lease).with("REDISPATCH_AFTER", "500ms");
+        let deployment = deployment
+            .without_database()
+            .without_holder()
+            .expects("lost: how this attempt ended")
+            .with("LEASE", &lease)
+            .with("REDISPATCH_AFTER", "500ms");
         let (server, worker) = deployment.pair().await;
         let gate = Gate::new();
         deployment.model.otherwise(Reply::echo().held(&gate));
@@ -248,7 +253,8 @@ async fn answers_that_cannot_be_recorded_before_a_shutdown_ends_are_logged_by_th
 /// A result that waits to be written keeps its place: a worker with one place begins no other call meanwhile.
 #[tokio::test]
 async fn a_worker_takes_no_more_than_it_has_places_while_answers_wait_to_be_written() {
-    let deployment = Deployment::new().await.with("WORKER_CONCURRENCY", "1").with("SWEEP_INTERVAL", "200ms");
+    let deployment =
+        Deployment::new().await.without_database().with("WORKER_CONCURRENCY", "1").with("SWEEP_INTERVAL", "200ms");
     let (server, _worker) = deployment.pair().await;
     // Claims and heartbeats succeed, the writing of ends fails: as on a disk that is full.
     deployment.sql(
@@ -278,6 +284,7 @@ async fn a_database_that_is_slow_to_connect_to_is_not_held_to_be_down() {
     let database = services::database();
     let proxy = Proxy::to(database.url()).await;
     let deployment = Deployment::on(&proxy.url(database.url()), None, None).await;
+    let deployment = deployment.without_database();
     let server = deployment.server().await;
     let mut health = watch_health(&server).await;
     assert_eq!(health.message().await.unwrap().unwrap().status(), ServingStatus::Serving);

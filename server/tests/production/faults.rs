@@ -58,7 +58,11 @@ impl Load {
 }
 
 fn quick(deployment: Deployment) -> Deployment {
-    let deployment = deployment.with("LEASE", LEASE).with("REDISPATCH_AFTER", "500ms").with("SWEEP_INTERVAL", "200ms");
+    let deployment = deployment
+        .without_holder()
+        .with("LEASE", LEASE)
+        .with("REDISPATCH_AFTER", "500ms")
+        .with("SWEEP_INTERVAL", "200ms");
     deployment.model.otherwise(Reply::echo().delay(Duration::from_millis(10)));
     deployment.with("RETRY_DELAYS", "50ms,50ms,50ms,50ms,50ms,50ms,50ms,50ms")
 }
@@ -137,7 +141,7 @@ async fn a_worker_that_does_not_know_that_it_lost_its_lease_touches_nothing() {
 #[tokio::test]
 async fn redis_killed_flushed_and_back_loses_nothing() {
     let mut redis = Redis::start().await;
-    let deployment = quick(Deployment::new().await).with("REDIS_URL", &redis.url());
+    let deployment = quick(Deployment::new().await).without_broker().with("REDIS_URL", &redis.url());
     let (server, _worker) = deployment.pair().await;
     let load = Load::on(&server, 8);
     deployment.model.wait_for_calls(50).await;
@@ -160,7 +164,8 @@ async fn redis_killed_flushed_and_back_loses_nothing() {
 #[tokio::test]
 async fn rabbitmq_killed_and_then_both_brokers_gone_loses_nothing() {
     let (mut redis, mut rabbit) = tokio::join!(Redis::start(), Rabbit::start());
-    let deployment = quick(Deployment::new().await).with("REDIS_URL", &redis.url()).with("AMQP_URL", &rabbit.url());
+    let deployment =
+        quick(Deployment::new().await).without_broker().with("REDIS_URL", &redis.url()).with("AMQP_URL", &rabbit.url());
     let (server, _worker) = deployment.pair().await;
     let load = Load::on(&server, 8);
     deployment.model.wait_for_calls(50).await;
@@ -183,7 +188,7 @@ async fn postgres_killed_in_the_middle_of_load_loses_nothing() {
     let mut postgres = Postgres::start().await;
     let database = services::database_on(&postgres.url());
     let (redis, amqp) = (services::redis_url(), services::amqp_url());
-    let deployment = quick(Deployment::on(database.url(), Some(&redis), Some(&amqp)).await);
+    let deployment = quick(Deployment::on(database.url(), Some(&redis), Some(&amqp)).await).without_database();
     let ((server, _one), _two) = (deployment.pair().await, deployment.worker().await);
     let load = Load::on(&server, 8);
     for _ in 0..2 {

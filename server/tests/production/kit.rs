@@ -14,10 +14,42 @@ use prompt_ledger_testkit::services::{self, Database};
 /// An upper bound: what is waited for comes much sooner, or never.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
+/// What servers and workers warn of while their database is away, read-only or slow.
+const DATABASE_AWAY: [&str; 20] = [
+    "the database cannot be used",
+    "the database takes no writes",
+    "connections to it are closed, and new ones refused",
+    "leases could not be extended",
+    "not written yet",
+    "writes failed",
+    "a claim ",
+    "cancels could not be looked for",
+    "expired executions could not be looked for",
+    "old processes could not be deleted",
+    "executions could not be added up",
+    "revisions could not be read",
+    "streams of revoked keys could not be ended",
+    "the queue's length could not be read",
+    "what other processes can call could not be read",
+    "the other processes were not told",
+    "the live feed ",
+    "watched executions could not be",
+    "the store was not closed in time",
+    "repeated within the last minute",
+];
+/// What they warn of while a broker is away.
+const BROKER_AWAY: [&str; 3] =
+    ["not reached; trying again", "were not sent; others find", "repeated within the last minute"];
+/// What they warn of where one of them is killed, sleeps for longer than its lease, or ends in the middle of its work.
+const HOLDER_AWAY: [&str; 4] =
+    ["its holder went away", "left: its lease was lost", "ended by another", "execution ended"];
+
 /// The configuration and the services that servers and workers share.
 pub(crate) struct Deployment {
     pub(crate) model: FakeModel,
     env: Vec<(String, String)>,
+    /// What its processes may complain of.
+    expected: Vec<String>,
     _database: Option<Database>,
     database_url: String,
 }
@@ -54,8 +86,10 @@ impl Deployment {
             ("DEFAULT_MODEL", Some("openai/gpt-4o-mini")),
             ("LOG", Some("info")),
         ];
+        let no_broker = redis.is_none() && amqp.is_none();
+        let expected = no_broker.then(|| "neither REDIS_URL nor AMQP_URL is set".to_owned()).into_iter().collect();
         let env = set.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
-        Self { model, env, _database: None, database_url: database_url.to_owned() }
+        Self { model, env, expected, _database: None, database_url: database_url.to_owned() }
     }
 
     /// With another environment variable for servers and workers.
@@ -63,6 +97,27 @@ impl Deployment {
         self.env.retain(|(known, _)| known != name);
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With a part of a warning or an error that the test brings about in servers or workers.
+    pub(crate) fn expects(mut self, part: &str) -> Self {
+        self.expected.push(part.to_owned());
+        self
+    }
+
+    /// The test takes their database away.
+    pub(crate) fn without_database(self) -> Self {
+        DATABASE_AWAY.iter().fold(self, |deployment, part| deployment.expects(part))
+    }
+
+    /// The test takes brokers away.
+    pub(crate) fn without_broker(self) -> Self {
+        BROKER_AWAY.iter().fold(self, |deployment, part| deployment.expects(part))
+    }
+
+    /// The test kills servers or workers, or keeps them from their work.
+    pub(crate) fn without_holder(self) -> Self {
+        HOLDER_AWAY.iter().fold(self, |deployment, part| deployment.expects(part))
     }
 
     pub(crate) fn builder(&self) -> Builder {
@@ -78,7 +133,9 @@ impl Deployment {
 
     /// The environment of this deployment, for another binary.
     pub(crate) fn environment(&self, builder: Builder) -> Builder {
-        self.env.iter().fold(builder, |builder, (name, value)| builder.env(name, value))
+        let builder = self.env.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
+        // Services go away in most of these tests, which warns in many ways: they are not listed yet.
+        self.expected.iter().fold(builder, |builder, part| builder.expects(part)).unwatched()
     }
 
     /// The value of one of its variables.

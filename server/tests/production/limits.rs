@@ -15,7 +15,7 @@ use crate::kit::{Deployment, eventually, greet, request, submit};
 
 #[tokio::test]
 async fn a_full_queue_refuses_submits_until_it_has_drained() {
-    let deployment = Deployment::new().await.with("QUEUE_DEPTH_LIMIT", "3");
+    let deployment = Deployment::new().await.expects("OVERLOADED: ").with("QUEUE_DEPTH_LIMIT", "3");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     server.carry(vec![carried("carried", "hello")]).await;
@@ -54,7 +54,7 @@ async fn a_full_queue_refuses_submits_until_it_has_drained() {
 
 #[tokio::test]
 async fn a_server_takes_so_many_submits_at_once() {
-    let deployment = Deployment::new().await.with("MAX_INFLIGHT_SUBMITS", "2");
+    let deployment = Deployment::new().await.expects("OVERLOADED: ").with("MAX_INFLIGHT_SUBMITS", "2");
     let (server, _worker) = deployment.pair().await;
     let racing = (0..64).map(|_| {
         let mut client = server.executions();
@@ -92,7 +92,11 @@ async fn flood(mut client: ExecutionServiceClient<Connection>, refusals: usize, 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn servers_that_submit_at_full_speed_stay_within_the_depth_limit() {
     const LIMIT: usize = 2_000;
-    let deployment = Deployment::new().await.with("QUEUE_DEPTH_LIMIT", "2000").with("SWEEP_INTERVAL", "200ms");
+    let deployment = Deployment::new()
+        .await
+        .expects("OVERLOADED: ")
+        .with("QUEUE_DEPTH_LIMIT", "2000")
+        .with("SWEEP_INTERVAL", "200ms");
     let (one, two) = tokio::join!(deployment.server(), deployment.server());
     one.active("greet", "hello").await;
     let queued = || deployment.sql("SELECT count(*) FROM executions WHERE status = 'queued'").trim().parse().unwrap();

@@ -50,7 +50,7 @@ async fn servers_and_workers_take_their_secrets_from_files() {
 
 #[tokio::test]
 async fn a_worker_and_a_server_tell_their_health_where_probes_ask() {
-    let deployment = Deployment::new().await.with("SHUTDOWN_GRACE", "1h");
+    let deployment = Deployment::new().await.without_holder().expects("a second signal").with("SHUTDOWN_GRACE", "1h");
     let (of_worker, of_server) = (free_address(), free_address());
     let worker = deployment.worker_builder().env("HEALTH_ADDR", &of_worker);
     let probe = |args: &[&str]| deployment.worker_builder().env("HEALTH_ADDR", &of_worker).said(args);
@@ -93,7 +93,7 @@ async fn a_worker_and_a_server_tell_their_health_where_probes_ask() {
 #[tokio::test]
 async fn a_second_signal_hands_back_at_once_what_a_worker_runs() {
     // An hour: the process ends before only because it was asked twice.
-    let deployment = Deployment::new().await.with("SHUTDOWN_GRACE", "1h");
+    let deployment = Deployment::new().await.without_holder().expects("a second signal").with("SHUTDOWN_GRACE", "1h");
     let (server, worker) = deployment.pair().await;
     deployment.model.next(Reply::hang());
     let held = submit(&server, greet()).await;

@@ -61,7 +61,8 @@ async fn without_its_database_a_server_says_so_and_comes_back_by_itself() {
     let database = services::database_on(&postgres.url());
     let redis = services::redis_url();
     let deployment = Deployment::on(database.url(), Some(&redis), Some(&services::amqp_url())).await;
-    let deployment = deployment.with("LEASE", "2s").with("REDISPATCH_AFTER", "500ms");
+    let deployment =
+        deployment.without_database().without_holder().with("LEASE", "2s").with("REDISPATCH_AFTER", "500ms");
     let (server, _worker) = deployment.pair().await;
     let before = submit(&server, greet()).await;
     assert_eq!(health(&server).await, ServingStatus::Serving);
@@ -101,7 +102,7 @@ async fn without_its_database_a_server_says_so_and_comes_back_by_itself() {
 async fn a_database_that_hangs_is_unavailable_and_not_waited_for() {
     let postgres = Postgres::start().await;
     let database = services::database_on(&postgres.url());
-    let deployment = Deployment::on(database.url(), None, None).await;
+    let deployment = Deployment::on(database.url(), None, None).await.without_database();
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     postgres.pause();

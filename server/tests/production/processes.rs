@@ -91,14 +91,22 @@ async fn hints_through_rabbitmq_do_so_too() {
 
 #[tokio::test]
 async fn without_hints_workers_take_what_is_due_of_their_own() {
-    let down = Deployment::new().await.with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "amqp://127.0.0.1:1");
+    let down = Deployment::new()
+        .await
+        .without_broker()
+        .with("REDIS_URL", "redis://127.0.0.1:1")
+        .with("AMQP_URL", "amqp://127.0.0.1:1");
     let deployment = down.with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "300ms");
     each_ends_where_its_provider_is(&deployment, false).await;
 }
 
 #[tokio::test]
 async fn an_execution_waits_while_no_worker_has_its_provider_and_runs_when_one_comes() {
-    let deployment = Deployment::new().await.with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "100ms");
+    let deployment = Deployment::new()
+        .await
+        .expects("queued executions wait: start a worker")
+        .with("SWEEP_INTERVAL", "100ms")
+        .with("REDISPATCH_AFTER", "100ms");
     assert!(worker(&deployment, "azure").await.terminate().await.status.success());
     let (server, _claude) = tokio::join!(server(&deployment), worker(&deployment, "claude"));
     server.active("greet", "hello").await;
@@ -118,7 +126,7 @@ async fn an_execution_waits_while_no_worker_has_its_provider_and_runs_when_one_c
 
 #[tokio::test]
 async fn a_provider_is_known_while_any_process_told_of_it_within_a_day() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.expects("queued executions wait: start a worker");
     let first = server(&deployment).await;
     first.active("greet", "hello").await;
     refused(submitted(&first, "azure").await, Code::NotFound, "PROVIDER_NOT_FOUND");
@@ -153,7 +161,8 @@ async fn a_provider_is_known_while_any_process_told_of_it_within_a_day() {
 
 #[tokio::test]
 async fn where_a_worker_is_required_a_submit_without_one_is_refused() {
-    let deployment = Deployment::new().await.with("REQUIRE_PROVIDER", "true");
+    let deployment =
+        Deployment::new().await.expects("queued executions wait: start a worker").with("REQUIRE_PROVIDER", "true");
     let server = server(&deployment).await;
     server.active("greet", "hello").await;
     refused(submitted(&server, "azure").await, Code::NotFound, "PROVIDER_NOT_FOUND");

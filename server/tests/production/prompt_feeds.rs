@@ -61,7 +61,8 @@ async fn what_one_server_writes_is_told_by_the_other_in_the_order_of_its_revisio
         }
     }
     // A batch makes a revision for each of its prompts; both tell all of them.
-    let batch = (0..30).map(|number| prompt_ledger_testkit::ledger::carried(&format!("c{number:02}"), "code")).collect();
+    let batch =
+        (0..30).map(|number| prompt_ledger_testkit::ledger::carried(&format!("c{number:02}"), "code")).collect();
     one.carry(batch).await;
     for feed in &mut feeds {
         for number in 0..30 {
@@ -72,7 +73,8 @@ async fn what_one_server_writes_is_told_by_the_other_in_the_order_of_its_revisio
 
 #[tokio::test]
 async fn without_a_broker_a_change_is_found_by_the_look_at_the_revisions() {
-    let deployment = Deployment::new().await.with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "");
+    let deployment =
+        Deployment::new().await.without_broker().with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "");
     let (one, two) = tokio::join!(deployment.server(), deployment.server());
     let mut feed = feed(&two, 0).await;
     synced(&mut feed).await;

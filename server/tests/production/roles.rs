@@ -54,7 +54,7 @@ async fn a_setting_that_does_not_hold_is_an_error_with_the_statement_that_mends_
 
 #[tokio::test]
 async fn a_connection_that_lacks_a_setting_later_on_is_logged_and_used() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_database().expects("lacks settings of its role");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let name = deployment.sql("SELECT current_database()").trim().to_owned();

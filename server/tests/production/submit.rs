@@ -99,7 +99,7 @@ async fn retries_go_through_the_queue_and_every_attempt_is_logged() {
 
 #[tokio::test]
 async fn an_execution_that_waits_too_long_expires_in_the_queue() {
-    let deployment = Deployment::new().await.with("LEASE", "1s");
+    let deployment = Deployment::new().await.without_holder().with("LEASE", "1s");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let short = prost_types::Duration { seconds: 0, nanos: 200_000_000 };

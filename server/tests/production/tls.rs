@@ -124,7 +124,7 @@ async fn sighup_shows_a_new_certificate_to_new_connections_and_old_ones_go_on() 
 
 #[tokio::test]
 async fn a_new_pair_is_found_without_a_signal_and_a_broken_one_leaves_the_old() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.expects("the certificate cannot be reloaded");
     let files = Files::new();
     let first = files.renew();
     let server = files.of(deployment.builder()).env("TLS_RELOAD_INTERVAL", "100ms").start().await;

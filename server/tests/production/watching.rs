@@ -28,7 +28,11 @@ async fn three(deployment: &Deployment) -> (Ledger, Ledger, Process) {
 }
 
 fn quick(deployment: Deployment) -> Deployment {
-    let deployment = deployment.with("LEASE", "2s").with("REDISPATCH_AFTER", "500ms").with("SWEEP_INTERVAL", "200ms");
+    let deployment = deployment
+        .without_holder()
+        .with("LEASE", "2s")
+        .with("REDISPATCH_AFTER", "500ms")
+        .with("SWEEP_INTERVAL", "200ms");
     deployment.with("RETRY_DELAYS", "50ms,50ms,50ms")
 }
 
@@ -121,7 +125,7 @@ async fn a_stream_of_one_server_is_watched_on_another() {
 
 #[tokio::test]
 async fn a_watch_goes_on_at_another_server_when_its_own_is_killed() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_holder();
     let (one, two, _worker) = three(&deployment).await;
     let gate = Gate::new();
     deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
@@ -162,7 +166,8 @@ async fn a_worker_that_is_killed_in_mid_text_takes_it_along_and_attempt_two_is_r
 #[tokio::test]
 async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
     let (mut redis, rabbit) = tokio::join!(Redis::start(), Rabbit::start());
-    let deployment = quick(Deployment::new().await).with("REDIS_URL", &redis.url()).with("AMQP_URL", &rabbit.url());
+    let deployment =
+        quick(Deployment::new().await).without_broker().with("REDIS_URL", &redis.url()).with("AMQP_URL", &rabbit.url());
     let (one, two, _worker) = three(&deployment).await;
     let gate = Gate::new();
     deployment.model.next(Reply::answer("one two three").held_after(1, &gate));
@@ -195,7 +200,8 @@ async fn redis_killed_in_mid_stream_costs_a_moment_and_no_event() {
 
 #[tokio::test]
 async fn with_no_broker_at_all_a_lost_announcement_costs_a_second_and_never_an_event() {
-    let deployment = Deployment::new().await.with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "");
+    let deployment =
+        Deployment::new().await.without_broker().with("REDIS_URL", "redis://127.0.0.1:1").with("AMQP_URL", "");
     let deployment = quick(deployment);
     let (one, two, _worker) = three(&deployment).await;
     let began = tokio::time::Instant::now();

@@ -8,14 +8,14 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
-use prompt_ledger_testkit::ledger::{Connection, Ledger, server, spec};
+use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, spec};
 use prompt_ledger_testkit::services::{self, Database, Postgres, Redis};
 
 use super::direct::Direct;
 use super::floor::Floor;
 use super::load::{Times, closed_loop};
 use super::main_job::{CONNECTIONS, connections};
-use super::release::{FigureError, migrated};
+use super::release::{FigureError, migrated, subject};
 
 /// Duration of one round.
 pub(super) const ROUND: Duration = Duration::from_secs(2);
@@ -40,9 +40,9 @@ impl Setup {
         Ok(Self { name, server, executions, registry, _database: database })
     }
 
-    pub(super) async fn dev(binaries: &Path, model: &FakeModel) -> Result<Self, FigureError> {
-        let builder = server(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn");
-        Self::of("dev", builder.start().await, None).await
+    pub(super) async fn dev(binaries: &Path, model: &FakeModel, env: &[(&str, &str)]) -> Result<Self, FigureError> {
+        let builder = subject(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn");
+        Self::of("dev", with(builder, env).start().await, None).await
     }
 
     pub(super) async fn postgres(
@@ -50,15 +50,17 @@ impl Setup {
         model: &FakeModel,
         postgres: &Postgres,
         redis: &Redis,
+        env: &[(&str, &str)],
     ) -> Result<Self, FigureError> {
         let database = services::database_on(&postgres.url());
-        let builder = server(binaries.join("prompt-ledger"))
+        let builder = subject(binaries.join("prompt-ledger"))
             .env("DATABASE_URL", database.url())
             .env("REDIS_URL", redis.url())
             .env("DEFAULT_MODEL", "openai/gpt-4o-mini")
             .env("LOG", "warn")
             .openai(&model.base_url())
             .serving();
+        let builder = with(builder, env);
         migrated(&builder)?;
         Self::of("Postgres", builder.start().await, Some(database)).await
     }
@@ -90,6 +92,10 @@ impl Setup {
         })
         .await
     }
+}
+
+fn with(builder: Builder, env: &[(&str, &str)]) -> Builder {
+    env.iter().fold(builder, |builder, (name, value)| builder.env(name, *value))
 }
 
 pub(super) struct Bench {

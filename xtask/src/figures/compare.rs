@@ -64,7 +64,8 @@ async fn measure() -> Result<(), FigureError> {
     let (postgres, redis, model) = tokio::join!(Postgres::start(), Redis::start(), FakeModel::start());
     let direct = Direct::connect(&model, frontier::MOST_CALLERS).await?;
     let floor = Floor::start(&model, frontier::MOST_CALLERS).await?;
-    let setups = [Setup::dev(&binaries, &model).await?, Setup::postgres(&binaries, &model, &postgres, &redis).await?];
+    let setups =
+        [Setup::dev(&binaries, &model, &[]).await?, Setup::postgres(&binaries, &model, &postgres, &redis, &[]).await?];
     let bench = Bench { model, direct, floor, setups };
     bench.model_takes(0);
     bench.direct(16, WARM_UP).await?;

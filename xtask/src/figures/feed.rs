@@ -201,7 +201,8 @@ async fn told(deployment: &FeedDeployment, how: &str, aim: &str) -> Result<(), F
 }
 
 fn cache(server: &Ledger) -> Result<PromptCache, FigureError> {
-    let options = Options { url: format!("http://{}", server.addr), api_key: (&*server.key).into(), ..Options::default() };
+    let options =
+        Options { url: format!("http://{}", server.addr), api_key: (&*server.key).into(), ..Options::default() };
     Ok(Client::connect(options)?.prompt_cache(vec![], ""))
 }
 
@@ -240,7 +241,11 @@ async fn used(deployment: &FeedDeployment) -> Result<(), FigureError> {
     }
     println!("SetActiveVersion on one server, from the call on");
     for (to, times) in [("to its use by a call of the other", &calls), ("to a cache fed by the other", &caches)] {
-        println!("  {to:<34} {:4.2} ms     p99 {:.2} ms (aims 10 and 50 ms)", times.quantile(0.5), times.quantile(0.99));
+        println!(
+            "  {to:<34} {:4.2} ms     p99 {:.2} ms (aims 10 and 50 ms)",
+            times.quantile(0.5),
+            times.quantile(0.99)
+        );
     }
     Ok(())
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
-use prompt_ledger_testkit::ledger::{Connection, server};
+use prompt_ledger_testkit::ledger::Connection;
 
 use super::analytics::{overview, timed, usage};
 use super::lists::{lists, told};
-use super::release::FigureError;
+use super::release::{FigureError, subject};
 
 const FILL: &str = include_str!("../../../crates/store-sqlite/benches/usage.sql");
 
@@ -23,7 +23,7 @@ const MOVED: &str =
 pub(super) async fn embedded(binaries: &Path, executions: i64) -> Result<(), FigureError> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("ledger.db");
-    let builder = || server(binaries.join("prompt-ledger")).data_dir(folder.path());
+    let builder = || subject(binaries.join("prompt-ledger")).data_dir(folder.path());
     builder().start().await.terminate().await;
     eprintln!("filling a SQLite file with {executions} executions");
     sqlite(&file, &FILL.replace("{executions}", &executions.to_string()))?;

@@ -9,7 +9,7 @@ use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_event::Kind;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
-use prompt_ledger_testkit::ledger::{Ledger, server, spec};
+use prompt_ledger_testkit::ledger::{Ledger, spec};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::Mutex;
@@ -17,7 +17,7 @@ use tokio::sync::Mutex;
 use super::http_client::{HttpCaller, SseReader};
 use super::load::{Times, closed_loop, median};
 use super::main_job::{CONNECTIONS, at, connections, resident_mib};
-use super::release::{FigureError, release_binaries};
+use super::release::{FigureError, release_binaries, subject};
 use super::words::Ages;
 use crate::CommandOutcome;
 
@@ -47,7 +47,7 @@ async fn measure() -> Result<(), FigureError> {
     let binary = release_binaries(&["prompt-ledger-server"])?.join("prompt-ledger");
     get_prompt(&binary).await?;
     let model = FakeModel::start().await;
-    let ledger = server(&binary).openai(&model.base_url()).env("LOG", "warn").start().await;
+    let ledger = subject(&binary).openai(&model.base_url()).env("LOG", "warn").start().await;
     ledger.active("greet", "Say hello to {{name}}.").await;
     run_execution(&ledger, &model).await?;
     first_delta(&ledger, &model).await?;
@@ -56,7 +56,7 @@ async fn measure() -> Result<(), FigureError> {
 
 /// GET of a prompt beside a bare axum answer of the same bytes.
 async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
-    let ledger = server(binary).start().await;
+    let ledger = subject(binary).start().await;
     ledger.active("greet", "Say hello to {{name}}, who has asked: {{question}}").await;
     let addr = ledger.http.trim_start_matches("http://").to_owned();
     let size = HttpCaller::http1(&addr, &ledger.key).await?.get("/v1/prompts/greet").await?.len();
@@ -164,7 +164,7 @@ async fn first_delta(ledger: &Ledger, model: &FakeModel) -> Result<(), FigureErr
 /// Memory of streams that are open and have nothing to tell.
 async fn held(binary: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
-    let server = server(binary).openai(&model.base_url()).env("LOG", "warn").env("MAX_WATCHERS_PER_KEY", "20000");
+    let server = subject(binary).openai(&model.base_url()).env("LOG", "warn").env("MAX_WATCHERS_PER_KEY", "20000");
     let ledger = server.start().await;
     ledger.active("greet", "hello").await;
     model.otherwise(Reply::hang());

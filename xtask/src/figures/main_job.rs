@@ -14,14 +14,14 @@ use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Call, Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
-use prompt_ledger_testkit::ledger::{Connection, DEVELOPMENT_KEY, Metadata, server, spec};
+use prompt_ledger_testkit::ledger::{Connection, DEVELOPMENT_KEY, Metadata, spec};
 use prost::Message as _;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint as Address};
 
 use super::load::{Times, closed_loop, median};
-use super::release::{FigureError, release_binaries};
+use super::release::{FigureError, release_binaries, subject};
 use super::{contents, disk};
 use crate::CommandOutcome;
 
@@ -54,13 +54,13 @@ async fn start(binary: &Path) -> Result<(), FigureError> {
         let (mut taken, mut memory) = (Vec::new(), Vec::new());
         let folder = tempfile::tempdir()?;
         if reuse {
-            server(binary).data_dir(folder.path()).start().await.terminate().await;
+            subject(binary).data_dir(folder.path()).start().await.terminate().await;
         }
         for _ in 0..2 * ROUNDS + 1 {
             let fresh = tempfile::tempdir()?;
             let began = Instant::now();
             let kept = if reuse { folder.path() } else { fresh.path() };
-            let ledger = server(binary).data_dir(kept).start().await;
+            let ledger = subject(binary).data_dir(kept).start().await;
             ledger.registry().list_models(v1::ListModelsRequest::default()).await?;
             taken.push(began.elapsed().as_secs_f64() * 1_000.0);
             memory.push(resident_mib(ledger.pid())?);
@@ -82,7 +82,7 @@ pub(super) fn resident_mib(pid: u32) -> Result<f64, FigureError> {
 
 /// GetPrompt beside a bare tonic echo with responses of the same size.
 async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
-    let ledger = server(binary).start().await;
+    let ledger = subject(binary).start().await;
     ledger.active("greet", "Say hello to {{name}}, who has asked: {{question}}").await;
     let request = v1::GetPromptRequest { name: "greet".into(), min_revision: None };
     let size = ledger.registry().get_prompt(request.clone()).await?.into_inner().encoded_len();
@@ -129,7 +129,7 @@ async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
 async fn run_execution(binary: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
     let base_url = model.base_url();
-    let ledger = server(binary).openai(&base_url).env("LOG", "warn").start().await;
+    let ledger = subject(binary).openai(&base_url).env("LOG", "warn").start().await;
     ledger.active("greet", "Say hello to {{name}}.").await;
     let provider: Arc<dyn Provider> =
         Arc::new(OpenAi::new(Endpoint { base_url: Some(base_url.parse()?), ..Endpoint::default() })?);
@@ -181,6 +181,7 @@ pub(super) async fn call(provider: Arc<dyn Provider>) -> Result<(), FigureError>
         request: ModelRequest::plain(&input, &params),
         timeout: CallTimeout::asked(Duration::from_secs(9)),
         whole: false,
+        trace: None,
     };
     provider.call(call, None).await.map_err(|error| error.message)?;
     Ok(())

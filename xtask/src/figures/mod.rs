@@ -22,6 +22,7 @@ mod lists;
 mod load;
 mod machine;
 mod main_job;
+mod observe;
 mod production;
 mod registering;
 mod release;
@@ -67,6 +68,8 @@ enum Which {
     /// The HTTP front: GET of a prompt beside a bare axum answer, what it adds to an execution and to the first word, memory
     /// of open streams
     Http,
+    /// What metrics and traces cost an execution, beside a server that shows nothing
+    Observe,
     /// Rendering: the costliest templates and variables that a caller can send
     Rendering,
     /// The bare axum server, as a process of its own
@@ -105,6 +108,7 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
         Which::Analytics { executions } => runtime.block_on(analytics::run(*executions)),
         Which::Streams => runtime.block_on(streams::run()),
         Which::Feed => runtime.block_on(feed::run()),
+        Which::Observe => runtime.block_on(observe::run()),
         Which::Http => runtime.block_on(http::run()),
         Which::AxumServer { bytes } => runtime.block_on(http_client::serve(*bytes)),
         Which::Rendering => rendering::run(),

@@ -13,14 +13,14 @@ use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_store::parameters::with_rows;
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
-use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, server, spec};
+use prompt_ledger_testkit::ledger::{Builder, Connection, Ledger, spec};
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
 
 use super::disk;
 use super::load::{Times, closed_loop, median, open_loop};
 use super::main_job::{CONNECTIONS, at, call, connections, resident_mib};
-use super::release::{FigureError, migrated, release_binaries};
+use super::release::{FigureError, migrated, release_binaries, subject};
 use crate::{CommandOutcome, install};
 
 const ROUNDS: usize = 3;
@@ -84,7 +84,7 @@ async fn deploy(
     let configured = |binary: PathBuf| -> Builder {
         let set = [("DATABASE_URL", Some(database.url())), ("REDIS_URL", redis), ("AMQP_URL", amqp)];
         let builder = set.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
-        let builder = builder.fold(server(binary), |builder, (name, value)| builder.env(name, value));
+        let builder = builder.fold(subject(binary), |builder, (name, value)| builder.env(name, value));
         // A round submits without a bound.
         let builder = builder.env("QUEUE_DEPTH_LIMIT", "100000000");
         builder
@@ -205,6 +205,7 @@ const COLUMNS: &[(&str, &str, &str)] = &[
     ("claim_id", "uuid", "NULL"),
     ("reserved", "int8", "10000000"),
     ("life", "int8", "NULL"),
+    ("trace", "text", "NULL"),
     ("rendered_prompt", "text", "'Say hello to Ada.'"),
     ("messages", "text", "NULL"),
     ("variables", "text", r#"'{"name":"Ada"}'"#),

@@ -22,6 +22,11 @@ pub(super) fn release_binaries(packages: &[&str]) -> Result<PathBuf, FigureError
     Ok(workspace.target.join("release"))
 }
 
+/// A process to be measured; what it warns of fails nothing.
+pub(super) fn subject(binary: impl Into<PathBuf>) -> Builder {
+    server(binary).unwatched()
+}
+
 pub(super) fn migrated(builder: &Builder) -> Result<(), FigureError> {
     match builder.said(&["migrate"]) {
         (true, _) => Ok(()),
@@ -31,7 +36,7 @@ pub(super) fn migrated(builder: &Builder) -> Result<(), FigureError> {
 
 /// A binary on a database of its own.
 pub(super) fn configured(binary: PathBuf, database: &Database, redis: &Redis) -> Builder {
-    server(binary)
+    subject(binary)
         .env("DATABASE_URL", database.url())
         .env("REDIS_URL", redis.url())
         .env("QUEUE_DEPTH_LIMIT", "100000000")

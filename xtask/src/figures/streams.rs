@@ -15,7 +15,7 @@ use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Call, Endpoint, Provider, TextSink};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
-use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, server, spec};
+use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, spec};
 use prompt_ledger_testkit::process::Process;
 use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ use tonic::{Status, Streaming};
 
 use super::load::Times;
 use super::main_job::resident_mib;
-use super::release::{FigureError, migrated, release_binaries};
+use super::release::{FigureError, migrated, release_binaries, subject};
 use super::words::{Ages, Relay, ages};
 use crate::{CommandOutcome, install};
 type ExecutionClient = ExecutionServiceClient<Connection>;
@@ -68,7 +68,7 @@ async fn measure() -> Result<(), FigureError> {
 /// Text within one process, without brokers.
 async fn embedded(binaries: &Path) -> Result<(), FigureError> {
     let model = FakeModel::start().await;
-    let server = server(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn").start().await;
+    let server = subject(binaries.join("prompt-ledger")).openai(&model.base_url()).env("LOG", "warn").start().await;
     server.active("greet", "hello").await;
     written(&server, &model, "dev", None).await
 }
@@ -81,7 +81,7 @@ async fn deploy(
 ) -> Result<StreamsDeployment, FigureError> {
     let (database, model) = (services::database_on(&postgres.url()), FakeModel::start().await);
     let configured = |name: &str| {
-        let builder = server(binaries.join(name)).env("DATABASE_URL", database.url()).env("REDIS_URL", redis);
+        let builder = subject(binaries.join(name)).env("DATABASE_URL", database.url()).env("REDIS_URL", redis);
         let builder = builder.env("AMQP_URL", amqp).env("DEFAULT_MODEL", "openai/gpt-4o-mini");
         let builder = builder.env("MAX_WATCHERS_PER_KEY", "20000").env("WORKER_CONCURRENCY", "256");
         builder.env("LOG", "warn,prompt_ledger_worker::process=info").openai(&model.base_url())
@@ -138,6 +138,7 @@ async fn call(provider: &OpenAi, sink: Option<&mut dyn TextSink>) -> Result<(), 
         request: ModelRequest::plain(&input, &params),
         timeout: CallTimeout::asked(Duration::from_secs(60)),
         whole: false,
+        trace: None,
     };
     provider.call(call, sink).await.map_err(|error| error.message)?;
     Ok(())

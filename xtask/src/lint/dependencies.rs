@@ -9,25 +9,38 @@ use super::LintViolation;
 const PREFIX: &str = "prompt-ledger-";
 
 /// The packages of the workspace that each may use, tests apart. A package that is not listed is unrestricted.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("domain", &[]),
     ("template", &["domain"]),
     ("store", &["domain"]),
     ("store-conformance", &["domain", "store"]),
-    ("store-postgres", &["domain", "store"]),
-    ("store-sqlite", &["domain", "store"]),
-    ("queue", &["domain"]),
+    ("store-postgres", &["domain", "observe", "store"]),
+    ("store-sqlite", &["domain", "observe", "store"]),
+    ("queue", &["domain", "observe"]),
     ("providers", &["domain"]),
     ("runtime", &["domain"]),
+    ("observe", &["domain", "runtime"]),
     ("testkit", &["domain", "proto"]),
     ("client", &["proto"]),
-    ("engine", &["domain", "store", "queue", "providers", "runtime"]),
-    ("backends", &["domain", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime"]),
+    ("engine", &["domain", "store", "queue", "providers", "observe", "runtime"]),
+    ("backends", &["domain", "observe", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime"]),
     ("health", &["domain", "store", "runtime"]),
-    ("worker", &["backends", "engine", "health", "runtime"]),
+    ("worker", &["backends", "engine", "health", "observe", "runtime"]),
     (
         "server",
-        &["backends", "domain", "engine", "health", "proto", "providers", "queue", "runtime", "store", "template"],
+        &[
+            "backends",
+            "domain",
+            "engine",
+            "health",
+            "observe",
+            "proto",
+            "providers",
+            "queue",
+            "runtime",
+            "store",
+            "template",
+        ],
     ),
 ];
 

@@ -22,7 +22,7 @@ use crate::{CommandOutcome, install};
 /// crates/template) was not; those it lists. The last line reads `N passed, N failed`.
 ///
 /// It installs what it needs and does not find: the LLVM tools of the toolchain, cargo-llvm-cov, grpcurl, docker-compose, systemd-analyze,
-/// Postgres, PgBouncer, Redis and RabbitMQ. The tests run on private instances of the services, which it starts on free
+/// Postgres, PgBouncer, Redis, RabbitMQ and Prometheus. The tests run on private instances of the services, which it starts on free
 /// ports and ends with itself; PgBouncer is started by the tests that need it.
 /// Tests find the path of grpcurl in the environment variable GRPCURL, the services in TEST_POSTGRES_URL, TEST_REDIS_URL
 /// and TEST_AMQP_URL, and in OLDER_BINARIES the server and the worker of an older release, which are built once from the

@@ -48,7 +48,10 @@ async fn a_cache_has_what_is_there_and_what_changes() {
     ledger.active("other", "one").await;
     let cache = client(&ledger).prompt_cache(vec!["greet".into(), "coming".into()], "");
     cache.synced().await.unwrap();
-    assert_eq!((got(&cache, "greet", None), got(&cache, "greet", Some("active"))), (Some("one".into()), Some("one".into())));
+    assert_eq!(
+        (got(&cache, "greet", None), got(&cache, "greet", Some("active"))),
+        (Some("one".into()), Some("one".into()))
+    );
     for (name, label) in [("greet", Some("production")), ("greet", Some("latest")), ("other", None), ("coming", None)] {
         assert_eq!(got(&cache, name, label), None, "{name} {label:?}");
     }
@@ -56,7 +59,10 @@ async fn a_cache_has_what_is_there_and_what_changes() {
     let seen = cache.revision();
     let revision = labelled(&ledger, "greet", "two", "production").await;
     assert_eq!(cache.changed(seen).await, revision);
-    assert_eq!((got(&cache, "greet", Some("production")), got(&cache, "greet", None)), (Some("two".into()), Some("one".into())));
+    assert_eq!(
+        (got(&cache, "greet", Some("production")), got(&cache, "greet", None)),
+        (Some("two".into()), Some("one".into()))
+    );
     cache.reached(ledger.active("coming", "here").await.revision).await.unwrap();
     assert_eq!(got(&cache, "coming", None), Some("here".into()));
     let archive = v1::ArchivePromptRequest { name: "coming".into(), ..v1::ArchivePromptRequest::default() };

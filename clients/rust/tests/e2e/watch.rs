@@ -73,7 +73,7 @@ async fn a_server_that_is_killed_in_mid_text_and_started_again_is_not_noticed() 
 
     let addr = first.addr.clone();
     first.kill().await;
-    let _second = ledger(&model).data_dir(folder.path()).addr(&addr).start().await;
+    let _second = ledger(&model).expects("its holder went away").data_dir(folder.path()).addr(&addr).start().await;
     read.until(&mut watch, |read| read.text == "uno ").await;
     assert_eq!(read.restarts, [2]);
     gate.open();

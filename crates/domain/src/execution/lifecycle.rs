@@ -14,6 +14,7 @@ use crate::model::{ModelRef, Usage};
 use crate::params::Params;
 use crate::prompt::{Prompt, Version};
 use crate::tool::AnswerRules;
+use crate::trace::TraceParent;
 
 /// An execution to record, as its request was checked and prepared.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +74,8 @@ pub struct NewExecution {
     pub max_retries: i32,
     /// Whether the provider is asked to stream, so that watchers get the text while it is written.
     pub stream_text: bool,
+    /// The trace of the call that asked for it; absent where none was handed on.
+    pub trace: Option<TraceParent>,
 }
 
 /// The revisions of what a request was resolved with.

@@ -20,7 +20,7 @@ use prompt_ledger_queue::Outbox;
 use prompt_ledger_queue::memory::MemoryBus;
 use prompt_ledger_runtime::new_id;
 use prompt_ledger_store::{
-    Access, ExecutionReader, ExecutionWriter, Fence, NewExecution, PutPrompt, Recorded, Registry,
+    Access, ExecutionReader, ExecutionWriter, Fence, NewExecution, PutPrompt, Recorded, Registry, Subject,
 };
 use prompt_ledger_store_sqlite::Sqlite;
 use prompt_ledger_testkit::fake_model::FakeModel;
@@ -84,6 +84,8 @@ impl Kit {
         let base_url = Some(self.model.base_url().parse().unwrap());
         let job = Job {
             fence: Fence { id: new.id, attempt: 1 },
+            subject: Subject::default(),
+            created_at: None,
             mode: ExecutionMode::Sync,
             handed_back: 0,
             used: Usage::default(),
@@ -154,5 +156,6 @@ pub(crate) async fn an_execution(store: &impl Registry, project: ProjectId, max_
         expire_after: None,
         max_retries,
         stream_text: false,
+        trace: None,
     }
 }

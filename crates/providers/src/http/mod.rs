@@ -25,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime};
 use prompt_ledger_domain::error::Result;
 use prompt_ledger_domain::execution::{CallTimeout, ErrorType, Input};
 use prompt_ledger_domain::limits;
+use prompt_ledger_domain::trace::TraceParent;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, Request, Response};
 use url::Url;
@@ -43,6 +44,9 @@ use self::outcome::CallFault;
 use self::read::AnswerReader;
 use self::redact::Redactor;
 pub(crate) use self::refusal::told as told_error;
+
+/// W3C Trace Context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How a protocol is spoken.
 pub(crate) struct Protocol {
@@ -111,6 +115,11 @@ impl Http {
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.entry(name).or_insert(value);
         self
+    }
+
+    /// `host` or `host:port`.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Makes a call within its timeout. The answer's text is pushed into the sink as it arrives. A failure keeps what
@@ -216,7 +225,7 @@ impl Http {
             sink.told(so_far.details(&self.redactor));
         }
         let silence = if streams { self.silence(call.timeout, Instant::now()) } else { None };
-        let opening = self.open(body, silence, so_far);
+        let opening = self.open(body, call.trace, silence, so_far);
         let (body, retry_after) = match silence {
             Some(silence) => silence.first(opening).await?,
             None => opening.await?,
@@ -242,11 +251,16 @@ impl Http {
     async fn open(
         &self,
         body: Vec<u8>,
+        trace: Option<TraceParent>,
         silence: Option<Silence>,
         so_far: &mut AnswerSoFar,
     ) -> Result<(ResponseBody, Option<Duration>), CallFault> {
         let mut request = Request::new(Method::POST, self.url.clone());
         self.headers.clone_into(request.headers_mut());
+        // One that the settings have goes before it.
+        if let Some(value) = trace.and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
+            request.headers_mut().entry(TRACEPARENT).or_insert(value);
+        }
         *request.body_mut() = Some(body.into());
         let response = self.client.execute(request).await.map_err(|error| {
             // Nothing was sent where there was no connection.

@@ -46,6 +46,10 @@ impl Provider for OpenAi {
         self.traits
     }
 
+    fn place(&self) -> &str {
+        self.http.place()
+    }
+
     async fn call(&self, call: Call<'_>, sink: Option<&mut dyn TextSink>) -> Result<Answer, CallError> {
         if let Some(refused) = call.refused(self.traits) {
             return Err(refused);

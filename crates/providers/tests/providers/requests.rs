@@ -5,13 +5,14 @@ use prompt_ledger_domain::chat::{ChatMessage, ContentPart, ImageData, ImagePart,
 use prompt_ledger_domain::execution::{Input, Params};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::tool::{JsonSchema, ResponseFormat, Tool, ToolChoice, ToolRule};
+use prompt_ledger_domain::trace::TraceParent;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Endpoint, Provider};
 use prompt_ledger_testkit::fake_model::FakeModel;
 use serde_json::{Value, json};
 
-use crate::setup::{Ask, KEY, both, prompt};
+use crate::setup::{Ask, KEY, both, endpoint, prompt};
 
 /// The schema's text, with its fields in an order of its own.
 const SCHEMA: &str = r#"{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"number"}}}"#;
@@ -52,6 +53,24 @@ fn tools() -> Vec<Tool> {
     let weather =
         Tool { name: "weather".into(), description: "Of a city".into(), parameters_json: SCHEMA.into(), strict: true };
     vec![weather, Tool { name: "clock".into(), ..Tool::default() }]
+}
+
+#[tokio::test]
+async fn a_provider_is_told_the_trace_unless_the_settings_have_one() {
+    let model = FakeModel::start().await;
+    let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace: TraceParent = text.parse().unwrap();
+    for provider in both(&model) {
+        Ask::new(&*provider, prompt("hi")).traced(trace).answer().await;
+        assert_eq!(model.last_request().header("traceparent"), Some(text));
+        Ask::new(&*provider, prompt("hi")).answer().await;
+        assert_eq!(model.last_request().header("traceparent"), None);
+        assert!(provider.place().starts_with("127.0.0.1:"), "{}", provider.place());
+    }
+    let headers = vec![("traceparent".to_owned(), Secret::new("own"))];
+    let own = OpenAi::new(Endpoint { headers, ..endpoint(&model.base_url()) }).unwrap();
+    Ask::new(&own, prompt("hi")).traced(trace).answer().await;
+    assert_eq!(model.last_request().header("traceparent"), Some("own"));
 }
 
 /// The bodies that OpenAI's and Anthropic's protocol make of it, at a place of one's own. A stream is asked for in the same

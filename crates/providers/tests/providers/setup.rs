@@ -7,6 +7,7 @@ use prompt_ledger_domain::capabilities::{ModelCapabilities, ModelRequest};
 use prompt_ledger_domain::execution::{CallTimeout, ChatMessage, Input, Params};
 use prompt_ledger_domain::secret::Secret;
 use prompt_ledger_domain::tool::{ResponseFormat, Tool, ToolChoice};
+use prompt_ledger_domain::trace::TraceParent;
 use prompt_ledger_providers::anthropic::Anthropic;
 use prompt_ledger_providers::openai::OpenAi;
 use prompt_ledger_providers::{Answer, Call, CallError, Endpoint, Provider, TextSink, ToolCallPiece};
@@ -104,6 +105,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) provider: &'a dyn Provider,
     /// Asks for the whole answer even with a sink.
     is_whole: bool,
+    trace: Option<TraceParent>,
 }
 
 impl<'a> Ask<'a> {
@@ -118,6 +120,7 @@ impl<'a> Ask<'a> {
             timeout: CallTimeout::asked(CALL_TIMEOUT),
             provider,
             is_whole: false,
+            trace: None,
         }
     }
 
@@ -137,6 +140,11 @@ impl<'a> Ask<'a> {
         self
     }
 
+    pub(crate) fn traced(mut self, trace: TraceParent) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     /// Without a timeout that was asked for.
     pub(crate) fn without_timeout(mut self) -> Self {
         self.timeout = CallTimeout::default();
@@ -149,7 +157,8 @@ impl<'a> Ask<'a> {
     }
 
     fn as_call(&self) -> Call<'_> {
-        Call { model: self.model, request: self.as_request(), timeout: self.timeout, whole: self.is_whole }
+        let request = self.as_request();
+        Call { model: self.model, request, timeout: self.timeout, whole: self.is_whole, trace: self.trace }
     }
 
     pub(crate) fn as_request(&self) -> ModelRequest<'_> {

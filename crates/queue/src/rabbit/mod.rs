@@ -27,7 +27,9 @@ use crate::inbox::Inbox;
 use crate::link::{CONNECT_TIMEOUT, Link, LinkFailure, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
-use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
+use crate::{
+    ANNOUNCEMENTS, Announcement, BrokerError, BrokerStatus, Bus, Delivery, HINTS, Hint, Listener, Queue, noted, wire,
+};
 
 const BROKER: &str = "rabbitmq";
 /// Bounds connecting and declaring the topology.
@@ -167,7 +169,7 @@ impl Queue for Rabbit {
     async fn send(&self, hints: &[Hint]) -> Result<(), BrokerError> {
         match hints.is_empty() {
             true => Ok(()),
-            false => self.shared.send_hints(hints).await,
+            false => noted(BROKER, HINTS, hints.len(), self.shared.send_hints(hints).await),
         }
     }
 
@@ -188,7 +190,10 @@ impl Bus for Rabbit {
     async fn announce(&self, announcements: &[Announcement]) -> Result<(), BrokerError> {
         match announcements.is_empty() {
             true => Ok(()),
-            false => self.shared.send_announcements(&wire::announcements(announcements)).await,
+            false => {
+                let sent = self.shared.send_announcements(&wire::announcements(announcements)).await;
+                noted(BROKER, ANNOUNCEMENTS, announcements.len(), sent)
+            }
         }
     }
 

@@ -30,7 +30,9 @@ use crate::inbox::Inbox;
 use crate::link::{CONNECT_TIMEOUT, Link, LinkFailure, Part};
 use crate::listener::Speaker;
 use crate::slot::Slot;
-use crate::{Announcement, BrokerError, BrokerStatus, Bus, Delivery, Hint, Listener, Queue, wire};
+use crate::{
+    ANNOUNCEMENTS, Announcement, BrokerError, BrokerStatus, Bus, Delivery, HINTS, Hint, Listener, Queue, noted, wire,
+};
 
 const BROKER: &str = "redis";
 /// The field of a stream entry that holds the hint.
@@ -226,7 +228,7 @@ impl Queue for Redis {
         if hints.is_empty() {
             return Ok(());
         }
-        self.shared.send_hints(hints).await
+        noted(BROKER, HINTS, hints.len(), self.shared.send_hints(hints).await)
     }
 
     async fn receive(&self, max: usize) -> Vec<Delivery> {
@@ -244,7 +246,7 @@ impl Bus for Redis {
         }
         let mut commands = pipe();
         commands.cmd("PUBLISH").arg(&self.shared.channel).arg(wire::announcements(announcements)).ignore();
-        self.shared.send::<()>(&commands).await
+        noted(BROKER, ANNOUNCEMENTS, announcements.len(), self.shared.send::<()>(&commands).await)
     }
 
     fn listen(&self) -> Listener {

@@ -1,25 +1,13 @@
 //! Settings of the HTTP front.
 
-use std::net::SocketAddr;
-
+use super::ListenAddr;
 use super::env::Env;
 use super::settings as set;
 
-/// Where the HTTP front listens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum HttpAddr {
-    /// Nowhere.
-    #[default]
-    Off,
-    /// Here, and nowhere else.
-    Configured(SocketAddr),
-    /// At the default, or at a port soon after it.
-    Default(SocketAddr),
-}
-
 #[derive(Clone, Debug, Default)]
 pub struct HttpConfig {
-    pub addr: HttpAddr,
+    /// Where it listens.
+    pub addr: ListenAddr,
     /// Host names, in lower case and without a port, that it answers to beside its own.
     pub hosts: Vec<String>,
     /// Origins whose pages may call it; each in the form that browsers send.
@@ -28,17 +16,8 @@ pub struct HttpConfig {
 
 impl HttpConfig {
     pub(super) fn read(env: &mut Env<'_>) -> Self {
-        let is_default = env.is_left_out(&set::HTTP_ADDR);
-        let addr = env.read(&set::HTTP_ADDR, |value| match value {
-            "off" => Ok(HttpAddr::Off),
-            addr => match (addr.parse(), is_default) {
-                (Ok(addr), true) => Ok(HttpAddr::Default(addr)),
-                (Ok(addr), false) => Ok(HttpAddr::Configured(addr)),
-                (Err(_), _) => Err(format!("`{addr}` is no address; write IP:PORT, e.g. 127.0.0.1:8000, or off")),
-            },
-        });
         Self {
-            addr: addr.unwrap_or_default(),
+            addr: ListenAddr::read(env, &set::HTTP_ADDR),
             hosts: env.read(&set::HTTP_HOSTS, |value| each(value, host)).unwrap_or_default(),
             cors_origins: env.read(&set::CORS_ORIGINS, |value| each(value, origin)).unwrap_or_default(),
         }
@@ -92,20 +71,6 @@ mod tests {
         let mut env = Env::new(&lookup);
         let config = HttpConfig::read(&mut env);
         env.finish(config).map_err(|mistakes| mistakes.to_string())
-    }
-
-    #[test]
-    fn an_address_is_the_default_one_only_where_none_was_configured() {
-        let default = SocketAddr::from(([127, 0, 0, 1], 8000));
-        for (vars, addr) in [
-            (&[][..], HttpAddr::Default(default)),
-            (&[("HTTP_ADDR", "")], HttpAddr::Default(default)),
-            (&[("HTTP_ADDR", "127.0.0.1:8000")], HttpAddr::Configured(default)),
-            (&[("HTTP_ADDR", "[::1]:0")], HttpAddr::Configured("[::1]:0".parse().unwrap())),
-            (&[("HTTP_ADDR", "off")], HttpAddr::Off),
-        ] {
-            assert_eq!(read(vars).unwrap().addr, addr, "{vars:?}");
-        }
     }
 
     #[test]

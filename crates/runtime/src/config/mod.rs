@@ -6,6 +6,8 @@ mod env;
 mod execution;
 mod health;
 mod http;
+mod listen_addr;
+mod observe;
 mod provider;
 mod secret_file;
 mod server;
@@ -16,7 +18,9 @@ pub use backend::{BackendConfig, ServiceUrl};
 pub use env::{Mistakes, Process, Range, Setting};
 pub use execution::ExecutionConfig;
 pub use health::ProbeConfig;
-pub use http::{HttpAddr, HttpConfig};
+pub use http::HttpConfig;
+pub use listen_addr::ListenAddr;
+pub use observe::{ObserveConfig, OtlpConfig, TraceConfig};
 pub use provider::{InstanceConfig, ProviderConfig};
 pub use server::{DEVELOPMENT_KEY, Reflection, ServerConfig, Tls};
 pub use settings::DATA_DIR;
@@ -36,6 +40,7 @@ pub struct Config {
     pub execution: ExecutionConfig,
     pub providers: ProviderConfig,
     pub backends: BackendConfig,
+    pub observe: ObserveConfig,
     /// The further address where health is told, in plain text; absent: none.
     pub health_addr: Option<SocketAddr>,
 }
@@ -62,6 +67,7 @@ impl Config {
             execution: ExecutionConfig::read(&mut env),
             providers: ProviderConfig::read(&mut env),
             backends: BackendConfig::read(&mut env),
+            observe: ObserveConfig::read(&mut env),
             health_addr: health::addr(&mut env),
         };
         env.finish(config)

@@ -153,7 +153,7 @@ fn proxy(value: &str) -> Result<String, String> {
 }
 
 /// `NAME=VALUE,NAME=VALUE`, values percent-decoded.
-fn headers(value: &str) -> Result<Vec<(String, Secret)>, String> {
+pub(super) fn headers(value: &str) -> Result<Vec<(String, Secret)>, String> {
     let wrong = || "is no list of headers, e.g. X-Team=blue,X-Stage=test".to_owned();
     let header = |pair: &str| {
         let (name, value) = pair.split_once('=').ok_or_else(wrong)?;

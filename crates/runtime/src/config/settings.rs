@@ -49,6 +49,14 @@ settings! {
     /// One connection may take an eighth of it, which must be enough for the largest request.
     REQUEST_BUFFER_MIB: Server, "256", Numbers(64, 65_536), "MiB held at most for requests that arrive or are at work";
     LOG: Both, "info", Form("LEVEL or TARGET=LEVEL, separated by commas"), "what is logged: off, error, warn, info, debug or trace, of everything or of a part, e.g. info,prompt_ledger_server=debug; warnings and errors of one cause once a minute at most, with a count";
+    METRICS_ADDR: Both, "127.0.0.1:9464", Form("IP:PORT, or off"), "where `/metrics` is, in the text form of Prometheus, without a key; where the default is taken, the next free port of 16";
+    METRICS_PROMPT_LABEL: Both, "false", FLAG, "count executions by prompt too: a series for each prompt, 2,000 at most";
+    OTEL_EXPORTER_OTLP_ENDPOINT: Both, "", Form("an http or https URL"), "where metrics and traces are pushed by OTLP over gRPC, e.g. http://127.0.0.1:4317; absent: nowhere";
+    OTEL_EXPORTER_OTLP_HEADERS: Both, "", Secret("NAME=VALUE,NAME=VALUE"), "what is sent with each push; a `%2C` in a value is a comma";
+    OTEL_TRACES_SAMPLER_ARG: Both, "1", Form("0 to 1"), "the share of traces that is recorded, where no caller has decided it by its `traceparent`";
+    TRACE_CONTINUOUS: Both, "false", FLAG, "what a worker does belongs to the trace of its submit; else it has a trace of its own, with a link to the submit";
+    TRACE_GENAI_OLD: Both, "false", FLAG, "tell names of OpenTelemetry's earlier conventions for generative AI too, which some dashboards read";
+    TRACE_TEXT: Both, "false", FLAG, "tell prompts and answers in traces";
     MAX_WATCHERS_PER_KEY: Server, "1000", Numbers(1, 1_000_000), "watching streams of one API key at once";
     MAX_WATCHERS: Server, "20000", Numbers(1, 1_000_000), "watching streams of this server at once";
     STREAM_MAX_AGE: Server, "30m", Lengths("1s", "24h"), "when a watching stream ends, to go on elsewhere";

@@ -1,4 +1,5 @@
-//! Limits what repeats in the log. A warning or an error that has a field `cause` is logged when its cause is new. Others
+//! Limits what repeats in the log. A warning or an error that has a field `cause`, or comes from OpenTelemetry, is logged when its
+//! cause is new. Others
 //! of the same cause, wherever in the process they come from, are counted for a minute and then logged in one line, and so
 //! on every minute until there are none.
 
@@ -25,6 +26,8 @@ const MESSAGES: usize = 12;
 /// The name of the field that holds the cause. A number in a field `times` says how many events one stands for.
 const CAUSE: &str = "cause";
 const TIMES: &str = "times";
+/// How the targets of what pushes metrics and spans begin: all that it complains of has one cause.
+const PUSHING: &str = "opentelemetry";
 /// The target of the lines that have counts, which are not counted themselves.
 pub(super) const TARGET: &str = "prompt_ledger_runtime::telemetry::rate_limit";
 
@@ -198,12 +201,18 @@ impl<S: Subscriber> Layer<S> for RateLimit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         // More verbose levels are the greater ones.
-        let is_limited = *metadata.level() <= Level::WARN && metadata.fields().field(CAUSE).is_some();
+        let (is_pushing, has_cause) =
+            (metadata.target().starts_with(PUSHING), metadata.fields().field(CAUSE).is_some());
+        let is_limited = *metadata.level() <= Level::WARN && (is_pushing || has_cause);
         if !is_limited || metadata.target() == TARGET {
             return true;
         }
         let mut fields = LimitedEvent::default();
         event.record(&mut fields);
+        if is_pushing {
+            // Each batch that cannot be pushed is told several times.
+            PUSHING.clone_into(&mut fields.cause);
+        }
         self.causes().admit(*metadata.level(), fields, Instant::now(), self.period)
     }
 }

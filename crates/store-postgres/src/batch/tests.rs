@@ -10,6 +10,8 @@ impl BatchWrite for Locks {
     type Item = u32;
     type Answer = u32;
 
+    const KIND: &'static str = "test";
+
     fn identity(_: &u32) -> Option<Uuid> {
         None
     }

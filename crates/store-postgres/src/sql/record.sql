@@ -3,7 +3,8 @@ WITH made AS (
         id, project_id, prompt_id, version_id, prompt_mode, mode, status, environment, provider, model_name,
         price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id, idempotency_key,
         request_hash, settings, needs, label, prompt_truncated, timeout_micros, max_retries, stream_text,
-        attempts, attempt_started_at, started_at, worker, claim_id, lease_until, available_at, expire_at, last_sequence, created_at)
+        attempts, attempt_started_at, started_at, worker, claim_id, lease_until, available_at, expire_at, last_sequence, created_at,
+        trace)
     SELECT n.id, p.project_id, p.id, v.id, p.mode,
         CASE WHEN n.claim_id IS NULL THEN 'async' ELSE 'sync' END,
         CASE WHEN n.claim_id IS NULL THEN 'queued' ELSE 'running' END,
@@ -16,12 +17,12 @@ WITH made AS (
         n.worker, n.claim_id,
         CASE WHEN n.claim_id IS NOT NULL THEN t.at + n.reserved * interval '1 microsecond' END,
         CASE WHEN n.claim_id IS NULL THEN t.at + n.reserved * interval '1 microsecond' END,
-        t.at + n.life * interval '1 microsecond', 1, t.at
+        t.at + n.life * interval '1 microsecond', 1, t.at, n.trace
     FROM unnest(:rows)
         AS n (id, project_id, prompt_id, version_id, must_be_active, environment, provider, model_name,
             price_id, temperature, top_k, top_p, repetition_penalty, max_new_tokens, correlation_id,
             idempotency_key, request_hash, settings, needs, label, must_be_labelled, prompt_truncated, timeout_micros, max_retries,
-            stream_text, worker, claim_id, reserved, life, prompt_mode, keys_revision, models_revision, project_revision)
+            stream_text, worker, claim_id, reserved, life, trace, prompt_mode, keys_revision, models_revision, project_revision)
     JOIN prompt_versions v ON v.id = n.version_id
     JOIN prompts p ON p.id = v.prompt_id
     CROSS JOIN (SELECT clock_timestamp() AS at) t

@@ -181,7 +181,7 @@ async fn a_schema_that_does_not_fit_is_refused_with_what_to_do() {
     services::sql(database.url(), "DELETE FROM schema_compatibility; INSERT INTO schema_compatibility VALUES (0, 0)");
     let said = open(database.url()).await.unwrap_err().to_string();
     assert!(said.contains("prompt-ledger migrate"), "{said}");
-    let newer = "INSERT INTO schema_compatibility (version, compatible_from) VALUES (9, 8)";
+    let newer = "INSERT INTO schema_compatibility (version, compatible_from) VALUES (99, 98)";
     services::sql(database.url(), newer);
     let said = open(database.url()).await.unwrap_err().to_string();
     assert!(said.contains("start a newer release"), "{said}");

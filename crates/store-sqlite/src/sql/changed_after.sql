@@ -1,2 +1,2 @@
 SELECT p.revision, p.name FROM prompts p
-WHERE p.project_id = :project_id AND p.revision > :after ORDER BY p.revision LIMIT :most
+WHERE p.project_id = :project_id AND p.revision > :after AND p.revision > 0 ORDER BY p.revision LIMIT :most

@@ -9,7 +9,7 @@ use prompt_ledger_domain::{Result, Timestamp};
 use super::request::{self, StoredRequest, StoredSettings};
 use super::{LedgerRow, execution};
 use crate::rows as row;
-use crate::{Claimed, Fence};
+use crate::{Claimed, Fence, Subject};
 
 /// A claimed execution; `at` is the database's time of the claim, from which `expires_in` is computed.
 pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
@@ -28,6 +28,15 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
             error_type: None,
             next_attempt_at: None,
         },
+        subject: Subject {
+            project: row::text(row, "project")?,
+            prompt_name: row::text(row, "prompt_name")?,
+            version_number: row::value(row, "version_number")?,
+            correlation_id: row::text(row, "correlation_id")?,
+            // One that cannot be read is none: another release may write another form.
+            trace: row.text("trace")?.and_then(|trace| trace.parse().ok()),
+        },
+        created_at: row::value(row, "created_at")?,
         handed_back: row::value(row, "handed_back")?,
         input: execution::input(row)?,
         prompt_truncated: row::value(row, "prompt_truncated")?,

@@ -1,9 +1,10 @@
-//! Real Postgres, PgBouncer, Redis and RabbitMQ: those that all tests share, named in the environment by `cargo xtask test`, and
+//! Real Postgres, PgBouncer, Redis, RabbitMQ and Prometheus: those that all tests share, named in the environment by `cargo xtask test`, and
 //! private ones for tests that kill them.
 
 mod instance;
 mod pgbouncer;
 mod postgres;
+mod prometheus;
 mod proxy;
 mod rabbit;
 mod redis;
@@ -13,6 +14,7 @@ use std::process::Command;
 pub use instance::free_port;
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::Postgres;
+pub use prometheus::Prometheus;
 pub use proxy::Proxy;
 pub use rabbit::Rabbit;
 pub use redis::Redis;

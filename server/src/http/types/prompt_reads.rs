@@ -81,7 +81,6 @@ pub(crate) struct ChangesQuery {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct EventsQuery {
     /// Prompts of these names, also of such as do not exist yet; may be sent again and again.
-    #[serde(skip)]
     #[param(style = Form, explode, value_type = Option<Vec<String>>)]
     pub(crate) name: Vec<String>,
     /// Prompts whose name begins with this. Without it and without names: all.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use prompt_ledger_domain::cause::chain;
 use prompt_ledger_domain::error::{Error, Reason, Result};
+use prompt_ledger_observe::executions as observe;
 use prompt_ledger_store::{ExecutionReader, QueueDepth};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep};
@@ -49,7 +50,7 @@ struct EstimatedDepth {
 
 impl EstimatedDepth {
     fn new() -> Self {
-        let (measured, others) = (QueueDepth { queued: 0, servers: 1 }, (0, Duration::ZERO));
+        let (measured, others) = (QueueDepth { queued: 0, servers: 1, oldest: None }, (0, Duration::ZERO));
         Self { measured, measured_at: None, others, recorded: 0, measured_from: 0, under_way: 0 }
     }
 
@@ -151,7 +152,10 @@ impl Backpressure {
     pub async fn measure(&self, store: &dyn ExecutionReader) {
         let (recorded, began) = (lock(&self.depth).recorded, Instant::now());
         match store.queued(self.depth_limit).await {
-            Ok(measured) => lock(&self.depth).measured(measured, recorded, began),
+            Ok(measured) => {
+                observe::queue(measured.queued, measured.oldest);
+                lock(&self.depth).measured(measured, recorded, began);
+            }
             Err(error) => tracing::warn!(cause = chain(&error), "the queue's length could not be read"),
         }
     }
@@ -172,7 +176,7 @@ mod tests {
     fn measured(pressure: &Backpressure, queued: usize, servers: usize) {
         let mut depth = lock(&pressure.depth);
         let recorded = depth.recorded;
-        depth.measured(QueueDepth { queued, servers }, recorded, Instant::now());
+        depth.measured(QueueDepth { queued, servers, oldest: None }, recorded, Instant::now());
     }
 
     /// How many submits are recorded until one is refused.
@@ -220,7 +224,7 @@ mod tests {
         let (start, interval) = (Instant::now(), Duration::from_millis(100));
         let at = |tenths: u32| start + interval * tenths / 10;
         let mut depth = EstimatedDepth::new();
-        let measured = |queued| QueueDepth { queued, servers: 2 };
+        let measured = |queued| QueueDepth { queued, servers: 2, oldest: None };
         depth.measured(measured(100), 0, start);
         depth.recorded = 20;
         depth.measured(measured(160), 20, at(10));
@@ -228,7 +232,7 @@ mod tests {
         assert_eq!([10, 15, 20, 90].map(|tenths| depth.estimate(at(tenths))), [160, 180, 200, 200]);
         depth.recorded = 60;
         assert_eq!(depth.estimate(at(20)), 240, "as much as this one");
-        depth.measured(QueueDepth { queued: 300, servers: 1 }, 60, at(20));
+        depth.measured(QueueDepth { queued: 300, servers: 1, oldest: None }, 60, at(20));
         assert_eq!(depth.estimate(at(30)), 300, "there are no others any more");
         depth.measured(measured(90), 60, at(30));
         assert_eq!(depth.estimate(at(40)), 90, "the queue has become shorter");

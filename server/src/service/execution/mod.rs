@@ -19,6 +19,7 @@ use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_domain::{Error, Result, limits};
 use prompt_ledger_engine::Runner;
+use prompt_ledger_observe::executions::{self as observe, EndedExecution};
 use prompt_ledger_queue::{Hint, Outbox};
 use prompt_ledger_store::{ExecutionFilter, ExecutionReader, ExecutionWriter, ListPosition, Walked};
 use tokio_util::sync::CancellationToken;
@@ -141,7 +142,17 @@ impl ExecutionService {
         let reason = field::text("reason", reason, limits::SHORT_TEXT_BYTES)?;
         let canceling = self.store.cancel(caller.project.id, id, &reason).await?;
         match canceling.event {
-            Some(event) => self.runner.publisher.changed(id, event),
+            Some(event) => {
+                let Execution { mode, created_at, prompt_name, .. } = &canceling.execution;
+                observe::ended(EndedExecution {
+                    mode: Some(*mode),
+                    status: event.to,
+                    error_type: event.error_type,
+                    prompt: prompt_name,
+                    took: Some(event.at.since(*created_at)),
+                });
+                self.runner.publisher.changed(id, event);
+            }
             None if canceling.execution.status == Status::Running => {
                 self.runner.heartbeat.cancel(id);
                 self.runner.publisher.cancel(id);

@@ -15,7 +15,7 @@ use prompt_ledger_domain::spec::{self, Checked, Spec, SpecSelector};
 use prompt_ledger_domain::tool::AnswerRules;
 use prompt_ledger_engine::Job;
 use prompt_ledger_providers::Provider;
-use prompt_ledger_store::{ExecutionKey, Fence, NewExecution};
+use prompt_ledger_store::{ExecutionKey, Fence, NewExecution, Subject};
 use prompt_ledger_template::Interrupted;
 use prompt_ledger_template::content::{ParsedTemplate, RenderedTemplate};
 use serde_json::{Map, Value};
@@ -42,9 +42,17 @@ pub(super) struct Prepared {
 impl Prepared {
     /// Its first attempt, for a call that drives it.
     pub(super) fn job(&self) -> Job {
-        let Self { new, provider, price, whole, .. } = self;
+        let Self { new, version, provider, price, whole } = self;
         Job {
             fence: Fence { id: new.id, attempt: 1 },
+            subject: Subject {
+                project: version.project.clone(),
+                prompt_name: version.prompt_name.clone(),
+                version_number: version.number,
+                correlation_id: new.correlation_id.clone(),
+                trace: new.trace,
+            },
+            created_at: None,
             mode: ExecutionMode::Sync,
             handed_back: 0,
             input: new.input.clone(),
@@ -164,6 +172,7 @@ impl ExecutionService {
             expire_after: checked.expire_after,
             max_retries: checked.max_retries,
             stream_text: spec.stream_text || matches!(kind, ExecuteKind::Stream(_)),
+            trace: prompt_ledger_runtime::telemetry::current(),
         };
         let version = ExecutedVersion::of(prompt, version);
         Ok(Prepared { new, version, provider, price, whole: !model.supports_streaming })

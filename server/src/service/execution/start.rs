@@ -9,6 +9,7 @@ use prompt_ledger_domain::mode::Operation;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::spec::Spec;
 use prompt_ledger_engine::{Bounds, RecordedEnd};
+use prompt_ledger_observe::executions as observe;
 use prompt_ledger_queue::Hint;
 use prompt_ledger_store::{ExecutionKey, KeyHolder, Recorded};
 use tokio::sync::oneshot;
@@ -185,6 +186,7 @@ impl ExecutionService {
                     if let Some(place) = place {
                         place.recorded();
                     }
+                    observe::recorded(ExecutionMode::Async);
                     providers.note_queued(&asked.model.provider);
                     hints.push(Hint { execution_id: id, attempt: 1, provider: asked.model.provider.as_str().into() });
                     publisher.changed(id, event);
@@ -241,6 +243,7 @@ impl ExecutionService {
                 Recorded::Existing(holder) => return Ok(Recorded::Existing(holder)),
                 Recorded::Stale => return Ok(Recorded::Stale),
             };
+            observe::recorded(ExecutionMode::Sync);
             runner.publisher.changed(id, first);
             if let Some(recorded) = recorded {
                 // The receiver may be gone.

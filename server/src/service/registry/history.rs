@@ -38,7 +38,8 @@ impl RegistryService {
             read_at.fetch_min(revision, Ordering::Relaxed);
             Ok(found)
         };
-        let (versions, next_page_token) = asked.read(fetch, Version::bytes, |version| version.number.to_string()).await?;
+        let (versions, next_page_token) =
+            asked.read(fetch, Version::bytes, |version| version.number.to_string()).await?;
         Ok(VersionPage { versions, next_page_token, revision: read_at.load(Ordering::Relaxed) })
     }
 

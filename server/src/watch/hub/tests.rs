@@ -98,6 +98,7 @@ impl Kit {
             expire_after: None,
             max_retries: 0,
             stream_text: false,
+            trace: None,
         };
         let id = new.id;
         match self.store.submit(new, Duration::ZERO).await.unwrap() {

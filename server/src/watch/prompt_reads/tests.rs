@@ -103,20 +103,22 @@ fn a_page_serves_a_stream_that_it_takes_further_or_that_needs_no_more() {
         changes: changes.iter().map(|revision| ChangedPrompt { revision: *revision, name: "p".into() }).collect(),
     };
     let (full, last, empty) = (page(&[7, 9], 20, false), page(&[7, 9], 9, true), page(&[], 5, true));
-    for (page, cursor, at_least, expected) in [
-        (&full, 4, 0, false),
-        (&full, 5, 99, true),
-        (&full, 8, 99, true),
-        (&full, 9, 0, false),
-        (&last, 8, 99, true),
-        (&last, 9, 9, true),
-        (&last, 9, 10, false),
-        (&last, 10, 9, false),
-        (&empty, 5, 5, true),
-        (&empty, 5, 6, false),
-        (&empty, 6, 0, false),
+    for (page, cursor, changes, end, expected) in [
+        (&full, 4, 0, 0, false),
+        (&full, 5, 20, 99, true),
+        (&full, 5, 21, 0, false),
+        (&full, 8, 0, 99, true),
+        (&full, 9, 0, 0, false),
+        (&last, 8, 0, 99, true),
+        (&last, 8, 10, 10, false),
+        (&last, 9, 9, 9, true),
+        (&last, 9, 0, 10, false),
+        (&last, 10, 0, 9, false),
+        (&empty, 5, 5, 5, true),
+        (&empty, 5, 0, 6, false),
+        (&empty, 6, 0, 0, false),
     ] {
-        assert_eq!(page.serves(cursor, at_least), expected, "{cursor} {at_least} {page:?}");
+        assert_eq!(page.serves(cursor, PageAge { changes, end }), expected, "{cursor} {changes} {end} {page:?}");
     }
     let revisions = |cursor| full.behind(cursor).iter().map(|change| change.revision).collect::<Vec<_>>();
     assert_eq!((revisions(5), revisions(7), revisions(9)), (vec![7, 9], vec![9], vec![]));

@@ -164,7 +164,11 @@ async fn what_nobody_tells_of_is_not_looked_for_and_heartbeats_go_on() {
     kit.heads.reached(kit.project, 1);
     assert_eq!(after_heartbeats(&mut watch, 0).await, told(1, "a"));
     kit.heads.reached(kit.project, kit.put("b", "one").await);
-    assert_eq!(after_heartbeats(&mut watch, 1).await, told(2, "heartbeat"), "the cursor moves past what does not match");
+    assert_eq!(
+        after_heartbeats(&mut watch, 1).await,
+        told(2, "heartbeat"),
+        "the cursor moves past what does not match"
+    );
     kit.reads();
     // A database that was restored from a backup is behind what was announced.
     kit.heads.reached(kit.project, 99);

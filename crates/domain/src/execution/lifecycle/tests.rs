@@ -43,6 +43,7 @@ fn new(key: Option<&str>, expire_after: Option<Duration>) -> NewExecution {
         expire_after,
         max_retries: 2,
         stream_text: true,
+        trace: None,
     }
 }
 

@@ -1,0 +1,200 @@
+//! A call as operators see it: noted once it has ended, whatever ended it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Frame, SizeHint};
+use prompt_ledger_domain::text;
+use prompt_ledger_domain::trace::TraceParent;
+use prompt_ledger_observe::front;
+use prompt_ledger_observe::trace::{self, TracedWork};
+use prompt_ledger_runtime::telemetry::noting;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tracing::Level;
+
+use super::{counts, kinds};
+use crate::front::ACCESS;
+use crate::service::Caller;
+
+/// The most bytes of a name of an object.
+const OBJECT_BYTES: usize = 256;
+
+/// A call under way; dropping it notes its end.
+pub(super) struct CallNote {
+    rpc: &'static str,
+    began: Instant,
+    /// The span that the caller says its call is for; absent once the call has a span.
+    parent: Option<TraceParent>,
+    span: TracedWork,
+    /// Absent until its key is known.
+    caller: Option<Arc<Caller>>,
+    /// Empty for what reads, and for what is about many.
+    object: String,
+    /// As its caller was told it; until then it counts as given up by the caller.
+    code: Code,
+}
+
+/// The name of what a call writes or executes, as it was sent: cut to what a line of a log takes.
+#[derive(Clone)]
+pub(super) struct CallObject(String);
+
+/// What a request is about, where that is logged.
+pub(super) fn object(path: &str, message: &[u8]) -> Option<CallObject> {
+    if !tracing::enabled!(target: ACCESS, Level::INFO) {
+        return None;
+    }
+    let names: Vec<_> =
+        kinds::object_paths(path).iter().map(|path| text::cut(counts::text_at(message, path), OBJECT_BYTES)).collect();
+    (!names.is_empty()).then(|| CallObject(names.join("/")))
+}
+
+impl CallNote {
+    /// `parent` is the span that the caller says its call is for.
+    pub(super) fn begin(path: &str, parent: Option<TraceParent>) -> Self {
+        let (rpc, began, code) = (kinds::rpc_name(path), Instant::now(), Code::Cancelled);
+        Self { rpc, began, parent, span: TracedWork::default(), caller: None, object: String::new(), code }
+    }
+
+    /// The span of the call; absent where there is no trace.
+    pub(super) fn trace(&self) -> Option<TraceParent> {
+        self.span.context()
+    }
+
+    /// Who calls, once that is known. Its span begins: before, anyone could have spans recorded.
+    pub(super) fn by(&mut self, caller: &Arc<Caller>) {
+        self.caller = Some(Arc::clone(caller));
+        self.span = trace::rpc(self.rpc, self.parent.take());
+    }
+
+    /// What the call is about, where its request says so.
+    pub(super) fn about(&mut self, request: &Request<Body>) {
+        if let Some(CallObject(object)) = request.extensions().get() {
+            self.object.clone_from(object);
+        }
+    }
+
+    /// Notes the end with the response; that of a stream once the stream has ended.
+    pub(super) fn answered(mut self, response: Response<Body>, is_stream: bool) -> Response<Body> {
+        let told = told(response.headers());
+        if told.is_none() && is_stream {
+            return response.map(|stream| Body::new(NotedStream { stream, note: self }));
+        }
+        self.code = told.unwrap_or(Code::Ok);
+        response
+    }
+}
+
+impl Drop for CallNote {
+    fn drop(&mut self) {
+        let (rpc, code, took) = (self.rpc, word(self.code), self.began.elapsed());
+        front::rpc(rpc, code, took);
+        trace::rpc_ended(&mut self.span, code, is_fault(self.code));
+        let key = self.caller.as_ref().map(|caller| caller.key_name());
+        // Without a key anyone could fill the log.
+        noting(self.trace(), || match key {
+            Some(key) if kinds::writes(rpc) => {
+                tracing::info!(target: ACCESS, rpc, key, object = self.object, code, ?took, "called");
+            }
+            key => tracing::debug!(target: ACCESS, rpc, key, code, ?took, "called"),
+        });
+    }
+}
+
+fn told(headers: &HeaderMap) -> Option<Code> {
+    headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// A stream of answers, whose trailers say how its call ended.
+struct NotedStream {
+    stream: Body,
+    note: CallNote,
+}
+
+impl http_body::Body for NotedStream {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let polled = Pin::new(&mut self.stream).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(code) = frame.trailers_ref().and_then(told) {
+                    self.note.code = code;
+                }
+            }
+            Poll::Ready(Some(Err(status))) => self.note.code = status.code(),
+            Poll::Ready(None) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.size_hint()
+    }
+}
+
+/// Whether the server is the reason.
+fn is_fault(code: Code) -> bool {
+    matches!(code, Code::Internal | Code::Unknown | Code::Unavailable | Code::DataLoss)
+}
+
+/// The name of a code, as the documents of gRPC write it.
+fn word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    const WATCH: &str = "/promptledger.v1.ExecutionService/WatchExecution";
+
+    #[tokio::test]
+    async fn a_stream_ends_as_its_trailers_say() {
+        let trailers = HeaderMap::from_iter([("grpc-status".parse().unwrap(), "14".parse().unwrap())]);
+        let frames = [Ok::<_, Status>(Frame::data(Bytes::from_static(b"one"))), Ok(Frame::trailers(trailers))];
+        let stream = Body::new(StreamBody::new(futures::stream::iter(frames)));
+        let mut noted = NotedStream { stream, note: CallNote::begin(WATCH, None) };
+        assert_eq!((noted.note.rpc, noted.note.code), ("WatchExecution", Code::Cancelled));
+        noted.frame().await.unwrap().unwrap();
+        assert_eq!(noted.note.code, Code::Cancelled);
+        noted.frame().await.unwrap().unwrap();
+        assert_eq!(noted.note.code, Code::Unavailable);
+        assert_eq!(word(noted.note.code), "UNAVAILABLE");
+    }
+
+    #[test]
+    fn what_no_contract_names_has_one_name() {
+        for path in ["/promptledger.v1.ExecutionService/Nothing", "/a.B/RunExecution", "/", ""] {
+            assert_eq!(CallNote::begin(path, None).rpc, "other", "{path}");
+        }
+    }
+}

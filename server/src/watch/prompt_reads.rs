@@ -14,7 +14,6 @@ use prompt_ledger_domain::ids::{ProjectId, PromptId};
 use prompt_ledger_domain::prompt::{Prompt, Version};
 use prompt_ledger_domain::{Error, Result, limits};
 use prompt_ledger_store::{ChangedPrompt, RegistryFeed};
-
 use tokio_util::task::AbortOnDropHandle;
 
 use super::held_reads::HeldReads;

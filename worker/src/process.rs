@@ -27,10 +27,10 @@ pub(crate) async fn run(config: &Config) -> Result<(), StartError> {
         Some(addr) => Some(HealthListener::bind(addr).await?),
         None => None,
     };
-    // After the address that is configured: its default gives way.
+    let Backends { store, brokers, providers, about, .. } = Backends::production(config, &process).await?;
+    // After the address that is configured: its default gives way. And once it is known that there is work to observe.
     let mut observer = Observer::start(&config.observe, "prompt-ledger-worker", &process).await?;
     let metrics = observer.addr();
-    let Backends { store, brokers, providers, about, .. } = Backends::production(config, &process).await?;
     let (execution, drain, mut tasks) = (&config.execution, Drain::new(), Tasks::default());
     tasks.spawn("metrics", observer.serve(drain.stop.clone()));
     let engine = Engine::start(process, store.clone(), &brokers.bus, None, execution, &drain, &mut tasks)?;

@@ -68,7 +68,8 @@ impl Places {
         let (exports, command) = block.trim_end().rsplit_once('\n').unwrap();
         // In place of the shell, so that the signal which ends it arrives.
         let command = self.shell(&format!("{exports}\nexec {command}\n"));
-        Process::start(command, |line| line.contains(ready).then_some(())).await.0
+        let process = Process::start(command, |line| line.contains(ready).then_some(())).await.0;
+        process.expecting(&["queued executions wait: start a worker"])
     }
 }
 

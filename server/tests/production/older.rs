@@ -12,8 +12,8 @@ use tonic::Code;
 
 use crate::kit::{Deployment, ended, get, greet, request, submit};
 
-/// The folder of the binaries of the release before chats, configs and labels, which `cargo xtask test` builds. Absent:
-/// these sources have no history to build them from.
+/// The folder of the binaries of the release before chats, configs and labels, which `cargo xtask test --older` builds.
+/// Absent: it was not asked for, since that takes minutes, or these sources have no history.
 fn older() -> Option<PathBuf> {
     let folder = std::env::var("OLDER_BINARIES").expect("OLDER_BINARIES is set by `cargo xtask test`");
     (!folder.is_empty()).then(|| folder.into())

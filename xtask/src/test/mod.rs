@@ -25,8 +25,7 @@ use crate::{CommandOutcome, install};
 /// Postgres, PgBouncer, Redis, RabbitMQ and Prometheus. The tests run on private instances of the services, which it starts on free
 /// ports and ends with itself; PgBouncer is started by the tests that need it.
 /// Tests find the path of grpcurl in the environment variable GRPCURL, the services in TEST_POSTGRES_URL, TEST_REDIS_URL
-/// and TEST_AMQP_URL, and in OLDER_BINARIES the server and the worker of an older release, which are built once from the
-/// history of the repository (minutes; empty where there is no history).
+/// and TEST_AMQP_URL, and in OLDER_BINARIES the server and the worker of an older release (empty without `--older`).
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   cargo xtask test                                     everything, as CI does
@@ -38,6 +37,9 @@ pub(crate) struct TestArgs {
     /// Run everything, but do not measure coverage
     #[arg(long)]
     no_coverage: bool,
+    /// Also run tests beside an older release, which is built once from the history of the repository (some ten minutes)
+    #[arg(long)]
+    older: bool,
     /// Arguments for `cargo test`, such as part of a test's name; coverage is then not measured
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     cargo_args: Vec<String>,
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let grpcurl = install::grpcurl(&workspace)?;
     install::compose()?;
     install::systemd()?;
-    let older = older::binaries(&workspace)?;
+    let older = if args.older { older::binaries(&workspace)? } else { OsString::new() };
     // The services end when this is dropped.
     let runtime = services::runtime()?;
     let services = Services::start(&runtime)?;

@@ -150,7 +150,8 @@ impl Postgres {
     async fn record(&self, recording: Recording) -> Result<Recorded> {
         match recording.retry_of() {
             None => self.batches.records.call(recording).await,
-            Some(_) => record::retry(&self.batches.pool, &self.calls, recording).await,
+            // Apart: its transaction is 64 KB of state, which each call would allocate.
+            Some(_) => Box::pin(record::retry(&self.batches.pool, &self.calls, recording)).await,
         }
     }
 }

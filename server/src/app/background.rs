@@ -2,33 +2,42 @@
 
 use std::sync::Arc;
 
+use prompt_ledger_backends::Backends;
 use prompt_ledger_engine::Engine;
 use prompt_ledger_runtime::config::ExecutionConfig;
 use prompt_ledger_runtime::tasks::Tasks;
-use prompt_ledger_store::Store;
 
-use super::services::ServiceSet;
+use super::services::{ServiceSet, ServiceUpkeep};
 use crate::rollup_job;
 use crate::sweeper::Sweeper;
 
-/// Starts the tasks that maintain the store (sweeper, rollup job) and those behind the services' limits.
+/// Starts the tasks that maintain the store (sweeper, rollup job), those that keep the services in step with it and with
+/// the bus, and those behind the services' limits.
 pub(super) fn spawn(
     config: &ExecutionConfig,
-    store: &Arc<dyn Store>,
+    backends: &Backends,
     engine: &Engine,
     services: &ServiceSet,
+    upkeep: ServiceUpkeep,
     tasks: &mut Tasks,
 ) {
-    let stop = || engine.drain.stop.clone();
+    let (store, bus, stop) = (&backends.store, &backends.brokers.bus, || engine.drain.stop.clone());
     let sweeper = Sweeper {
         store: store.clone(),
         publisher: engine.runner.publisher.clone(),
         lease: config.lease,
         interval: config.sweep_interval,
     };
-    let executions = &services.executions;
     tasks.spawn("sweeper", sweeper.run(stop()));
     tasks.spawn("rollup job", rollup_job::run(store.clone(), stop()));
+
+    let executions = &services.executions;
+    let (texts, announcements) = (engine.runner.texts.clone(), engine.announcements.clone());
+    let hub = Arc::clone(&executions.hub).run(upkeep.hub_work, texts, announcements, bus.listen(), stop());
+    tasks.spawn("watch hub", hub);
+    tasks.spawn("project heads", Arc::clone(&services.heads).run(bus.listen(), stop()));
+    tasks.spawn("cache refresh", upkeep.caches.run(stop()));
+
     let (hints, stopped) = (executions.hints.clone().ended(), stop());
     tasks.spawn("hints", async move { _ = stopped.run_until_cancelled(hints).await });
     tasks.spawn("backpressure", Arc::clone(&executions.backpressure).run(store.clone(), stop()));

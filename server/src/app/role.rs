@@ -1,5 +1,7 @@
 //! The role of a server in its deployment.
 
+use prompt_ledger_store::ProcessKind;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// The only process on its store: it also executes what is queued, and accepts the development key on loopback.
@@ -18,6 +20,14 @@ pub(super) enum Hangup {
 }
 
 impl Role {
+    /// As the process is recorded in the store.
+    pub(super) fn process_kind(self) -> ProcessKind {
+        match self {
+            Self::Embedded => ProcessKind::Dev,
+            Self::Production => ProcessKind::Server,
+        }
+    }
+
     /// To be called before the process listens for signals. In production a supervisor sends SIGHUP to reload. A
     /// server that was started in a terminal ends with it, unless it was started with SIGHUP ignored, as by `nohup`.
     pub(super) fn hangup(self) -> Hangup {

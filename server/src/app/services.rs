@@ -15,7 +15,7 @@ use crate::service::refresh::{Confirm, ConfirmRequests, Refresh};
 use crate::service::{
     AnalyticsService, Authenticator, CpuPool, ExecutionService, ModelService, ProviderDirectory, RegistryService,
 };
-use crate::watch::{Hub, ProjectHeads, PromptWatches, StreamLimits};
+use crate::watch::{Hub, HubWork, ProjectHeads, PromptWatches, StreamLimits};
 
 pub(super) struct ServiceSet {
     pub(super) authenticator: Arc<Authenticator>,
@@ -25,6 +25,12 @@ pub(super) struct ServiceSet {
     pub(super) models: Arc<ModelService>,
     pub(super) executions: Arc<ExecutionService>,
     pub(super) analytics: Arc<AnalyticsService>,
+}
+
+/// The work that the services give themselves, for tasks of their own.
+pub(super) struct ServiceUpkeep {
+    pub(super) hub_work: HubWork,
+    pub(super) caches: CacheRefresh,
 }
 
 /// Keeps the services' caches in step with the store.
@@ -50,8 +56,8 @@ pub(super) fn services(
     is_loopback: bool,
     backends: &Backends,
     engine: &Engine,
-    hub: Arc<Hub>,
-) -> (ServiceSet, CacheRefresh) {
+    (hub, hub_work): (Arc<Hub>, HubWork),
+) -> (ServiceSet, ServiceUpkeep) {
     let (store, here) = (&backends.store, backends.providers.clone());
     let (freshness, confirm, requests) = match role {
         Role::Embedded => (Freshness::default(), None, None),
@@ -104,5 +110,5 @@ pub(super) fn services(
     };
     let analytics = Arc::new(AnalyticsService::new(store.clone()));
     let services = ServiceSet { authenticator, registry, heads, prompt_watches, models, executions, analytics };
-    (services, CacheRefresh { refresh, requests })
+    (services, ServiceUpkeep { hub_work, caches: CacheRefresh { refresh, requests } })
 }

@@ -1,6 +1,7 @@
 //! What every call passes: drain, key, deadline, and only then the reading of its body; on the way back, the form of
 //! errors.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -116,28 +117,32 @@ impl Rules {
         let is_stream = is_stream(request.uri().path());
         let deadline = Deadline::of(request.headers(), arrived);
         headers::keep_for_admission(request.headers_mut());
-        let answered = async {
-            let caller = match self.admit(request.uri().path(), request.headers()).await {
-                Ok(caller) => caller,
-                Err(error) => return Ok(status::status(error).into_http()),
-            };
-            if let Some(caller) = &caller {
-                note.by(caller);
-            }
-            headers::keep_for_service(request.headers_mut());
-            match caller {
-                Some(caller) if !is_reflection(request.uri().path()) => {
-                    within(note.trace(), self.answer(request, caller, &mut note, (arrived, deadline), inner)).await
+        let response = {
+            // Pinned here: each place that a future is moved to would take its size in that of this one, which every call
+            // allocates.
+            let answered = pin!(async {
+                let caller = match self.admit(request.uri().path(), request.headers()).await {
+                    Ok(caller) => caller,
+                    Err(error) => return Ok(status::status(error).into_http()),
+                };
+                if let Some(caller) = &caller {
+                    note.by(caller);
                 }
-                caller => self.reflect(request, caller, arrived, inner).await,
+                headers::keep_for_service(request.headers_mut());
+                match caller {
+                    Some(caller) if !is_reflection(request.uri().path()) => {
+                        within(note.trace(), self.answer(request, caller, &mut note, (arrived, deadline), inner)).await
+                    }
+                    caller => self.reflect(request, caller, arrived, inner).await,
+                }
+            });
+            match deadline {
+                None => answered.await?,
+                Some(deadline) => match tokio::time::timeout_at(deadline.answer_by, answered).await {
+                    Ok(response) => response?,
+                    Err(_) => status::status(status::deadline_exceeded()).into_http(),
+                },
             }
-        };
-        let response = match deadline {
-            None => answered.await?,
-            Some(deadline) => match tokio::time::timeout_at(deadline.answer_by, answered).await {
-                Ok(response) => response?,
-                Err(_) => status::status(status::deadline_exceeded()).into_http(),
-            },
         };
         Ok(note.answered(in_form(response), is_stream))
     }
@@ -241,16 +246,18 @@ impl Rules {
         let is_stream = is_stream(request.uri().path());
         let exports = request.uri().path().ends_with("/ExportPrompts");
         // After the request has arrived: a slow one holds no turn.
-        let begun = async {
-            let (request, lease) = self.intake.receive(request, Sender::Key(key), arrived).await?;
-            let turn = self.answers.begin(key, is_large_read(request.uri().path())).await?;
-            Ok((request, lease, turn))
-        };
-        let begun = tokio::select! {
-            // Polled first: nothing begins with a key that is known to be revoked.
-            biased;
-            error = early_end::revoked(revoked.clone()) => Err(error),
-            begun = begun => begun,
+        let begun = {
+            let begun = pin!(async {
+                let (request, lease) = self.intake.receive(request, Sender::Key(key), arrived).await?;
+                let turn = self.answers.begin(key, is_large_read(request.uri().path())).await?;
+                Ok((request, lease, turn))
+            });
+            tokio::select! {
+                // Polled first: nothing begins with a key that is known to be revoked.
+                biased;
+                error = early_end::revoked(revoked.clone()) => Err(error),
+                begun = begun => begun,
+            }
         };
         let (mut request, lease, turn) = match begun {
             Ok(begun) => begun,

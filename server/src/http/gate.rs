@@ -1,6 +1,7 @@
 //! What every call of `/v1` passes: drain, key, and only then the reading of its body; on the way back, the room that its
 //! response takes.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,16 +137,19 @@ impl HttpGate {
     ) -> Response {
         let (key, revoked, unconfirmed) = (caller.key, caller.revoked.clone(), caller.unconfirmed.clone());
         // After the request has arrived: a slow one holds no turn.
-        let begun = async {
-            let (request, lease) = self.arrived(request, key, arrived).await?;
-            let turn = self.answers.begin(key, kind == CallKind::LargeRead).await?;
-            Ok((request, lease, turn))
-        };
-        let begun = tokio::select! {
-            // Polled first: nothing begins with a key that is known to be revoked.
-            biased;
-            error = early_end::revoked(revoked.clone()) => Err(error),
-            begun = begun => begun,
+        let begun = {
+            // Pinned here: each place that a future is moved to takes its size in that of this one, which every call allocates.
+            let begun = pin!(async {
+                let (request, lease) = self.arrived(request, key, arrived).await?;
+                let turn = self.answers.begin(key, kind == CallKind::LargeRead).await?;
+                Ok((request, lease, turn))
+            });
+            tokio::select! {
+                // Polled first: nothing begins with a key that is known to be revoked.
+                biased;
+                error = early_end::revoked(revoked.clone()) => Err(error),
+                begun = begun => begun,
+            }
         };
         let (mut request, lease, turn) = match begun {
             Ok(begun) => begun,

@@ -1,6 +1,6 @@
 //! The socket of a connection, which may be watched for its end while it is served.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// When a silent peer is probed, and how often then, so that the connection of one that is gone does not stay.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
@@ -24,11 +25,15 @@ const TELLING_TIME: Duration = Duration::from_secs(10);
 /// How often a socket with unread bytes is polled for its end.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-pub(super) struct Socket(Arc<TcpStream>);
+/// Its reading half is tokio's: it fills buffers that nobody has zeroed, and knows after a short read that nothing is left.
+pub(super) struct Socket {
+    reads: OwnedReadHalf,
+    writes: Arc<OwnedWriteHalf>,
+}
 
 /// Watches the socket of a connection that something else reads.
 #[derive(Clone)]
-pub(super) struct PeerWatch(Arc<TcpStream>);
+pub(super) struct PeerWatch(Arc<OwnedWriteHalf>);
 
 impl Socket {
     /// Sends small pieces at once, and notices a peer that is gone, or leaves what it is sent unread for longer than
@@ -43,11 +48,16 @@ impl Socket {
         if let Err(error) = set {
             tracing::debug!(%error, "a connection may be slow, or stay when its peer is gone");
         }
-        Self(Arc::new(stream))
+        let (reads, writes) = stream.into_split();
+        Self { reads, writes: Arc::new(writes) }
     }
 
     pub(super) fn watch(&self) -> PeerWatch {
-        PeerWatch(Arc::clone(&self.0))
+        PeerWatch(Arc::clone(&self.writes))
+    }
+
+    fn stream(&self) -> &TcpStream {
+        (*self.writes).as_ref()
     }
 }
 
@@ -64,30 +74,8 @@ impl PeerWatch {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            let mut short = None;
-            let read = self.0.try_io(Interest::READABLE, || {
-                let unfilled = buf.initialize_unfilled();
-                match (&*SockRef::from(&*self.0)).read(unfilled)? {
-                    // Nothing is left: the next read waits at once, without a call that would find that out.
-                    size if 0 < size && size < unfilled.len() => {
-                        short = Some(size);
-                        Err(io::ErrorKind::WouldBlock.into())
-                    }
-                    size => Ok(size),
-                }
-            });
-            match (read, short) {
-                (Ok(size), _) | (Err(_), Some(size)) => {
-                    buf.advance(size);
-                    return Poll::Ready(Ok(()));
-                }
-                (Err(error), None) if error.kind() == io::ErrorKind::WouldBlock => {}
-                (Err(error), None) => return Poll::Ready(Err(error)),
-            }
-        }
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.reads).poll_read(cx, buf)
     }
 }
 
@@ -98,8 +86,8 @@ impl Socket {
         write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match write(&self.0) {
+            ready!(self.stream().poll_write_ready(cx))?;
+            match write(self.stream()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 written => return Poll::Ready(written),
             }
@@ -129,7 +117,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match SockRef::from(&*self.0).shutdown(Shutdown::Write) {
+        match SockRef::from(self.stream()).shutdown(Shutdown::Write) {
             // The peer was faster.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             done => Poll::Ready(done),

@@ -32,7 +32,7 @@ pub mod watch;
 
 pub use self::filtered_feed::{FeedFilter, FeedMessage, FilteredFeed};
 pub use self::held_filters::PromptWatchFilter;
-pub use self::hub::Hub;
+pub use self::hub::{Hub, HubWork};
 pub use self::project_heads::ProjectHeads;
 pub use self::prompt_reads::PromptPart;
 pub use self::prompt_watch::{PromptEvent, PromptMessage, PromptWatch};

@@ -51,7 +51,8 @@ async fn measure() -> Result<(), FigureError> {
     ledger.active("greet", "Say hello to {{name}}.").await;
     run_execution(&ledger, &model).await?;
     first_delta(&ledger, &model).await?;
-    held(&binary).await
+    held(&binary, true).await?;
+    held(&binary, false).await
 }
 
 /// GET of a prompt beside a bare axum answer of the same bytes.
@@ -161,8 +162,13 @@ async fn first_delta(ledger: &Ledger, model: &FakeModel) -> Result<(), FigureErr
     Ok(())
 }
 
-/// Memory of streams that are open and have nothing to tell.
-async fn held(binary: &Path) -> Result<(), FigureError> {
+/// Memory of streams that are open and have nothing to tell, of each protocol on a server of its own: one that has freed
+/// memory takes that first.
+async fn held(binary: &Path, http2: bool) -> Result<(), FigureError> {
+    let (what, streams, connections) = match http2 {
+        true => ("HTTP/2", STREAMS, STREAM_CONNECTIONS),
+        false => ("HTTP/1.1", PLAIN_STREAMS, PLAIN_STREAMS),
+    };
     let model = FakeModel::start().await;
     let server = subject(binary).openai(&model.base_url()).env("LOG", "warn").env("MAX_WATCHERS_PER_KEY", "20000");
     let ledger = server.start().await;
@@ -172,36 +178,32 @@ async fn held(binary: &Path) -> Result<(), FigureError> {
     model.wait_for_calls(1).await;
     let path = format!("/v1/executions/{id}/events");
     let addr = ledger.http.trim_start_matches("http://");
-    for (what, streams, connections) in
-        [("HTTP/2", STREAMS, STREAM_CONNECTIONS), ("HTTP/1.1", PLAIN_STREAMS, PLAIN_STREAMS)]
-    {
-        let mut callers = Vec::new();
-        for _ in 0..connections {
-            let mut caller = match streams == connections {
-                true => HttpCaller::http1(addr, &ledger.key).await?,
-                false => HttpCaller::http2(addr, &ledger.key).await?,
-            };
-            // Opens the connection before the first measurement, since it has a cost of its own.
-            caller.get("/health").await?;
-            callers.push(caller);
-        }
-        let before = resident_mib(ledger.pid())?;
-        let mut held = Vec::with_capacity(streams);
-        for number in 0..streams {
-            let mut stream = SseReader::new(callers[number % connections].open("GET", &path, "").await?);
-            // The snapshot, and the two changes.
-            for _ in 0..3 {
-                stream.next().await?;
-            }
-            held.push(stream);
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let after = resident_mib(ledger.pid())?;
-        println!("{streams} streams over {connections} connections of {what}");
-        println!(
-            "  memory per open stream         {:8.2} KB     (aim 6; {before:.1} to {after:.1} MiB)",
-            (after - before) * 1_024.0 / f64::from(u32::try_from(streams)?)
-        );
+    let mut callers = Vec::new();
+    for _ in 0..connections {
+        let mut caller = match http2 {
+            true => HttpCaller::http2(addr, &ledger.key).await?,
+            false => HttpCaller::http1(addr, &ledger.key).await?,
+        };
+        // Opens the connection before the first measurement, since it has a cost of its own.
+        caller.get("/health").await?;
+        callers.push(caller);
     }
+    let before = resident_mib(ledger.pid())?;
+    let mut held = Vec::with_capacity(streams);
+    for number in 0..streams {
+        let mut stream = SseReader::new(callers[number % connections].open("GET", &path, "").await?);
+        // The snapshot, and the two changes.
+        for _ in 0..3 {
+            stream.next().await?;
+        }
+        held.push(stream);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let after = resident_mib(ledger.pid())?;
+    println!("{streams} streams over {connections} connections of {what}");
+    println!(
+        "  memory per open stream         {:8.2} KB     (aim 6; {before:.1} to {after:.1} MiB)",
+        (after - before) * 1_024.0 / f64::from(u32::try_from(streams)?)
+    );
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use prompt_ledger_domain::trace::TraceParent;
+use tokio_util::either::Either;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -13,10 +14,10 @@ tokio::task_local! {
 }
 
 /// Does this work for a trace; where it is absent, for none. What the work spawns is not part of it.
-pub async fn within<T>(trace: Option<TraceParent>, work: impl Future<Output = T>) -> T {
+pub fn within<T>(trace: Option<TraceParent>, work: impl Future<Output = T>) -> impl Future<Output = T> {
     match trace {
-        Some(trace) => CURRENT.scope(trace, work).await,
-        None => work.await,
+        Some(trace) => Either::Left(CURRENT.scope(trace, work)),
+        None => Either::Right(work),
     }
 }
 

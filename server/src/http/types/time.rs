@@ -1,6 +1,9 @@
 //! Times and lengths of time.
 
+use std::fmt::Write as _;
+
 use serde::de::Error as _;
+use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -11,7 +14,10 @@ pub(crate) struct TimeJson(pub(crate) prost_types::Timestamp);
 
 impl Serialize for TimeJson {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        // In one piece: written as it is made, each number of it would be escaped as a text of its own.
+        let mut text = String::with_capacity("2026-01-31T12:00:00.000000000Z".len());
+        write!(text, "{}", self.0).map_err(|_| S::Error::custom("a time cannot be written"))?;
+        serializer.serialize_str(&text)
     }
 }
 

@@ -57,7 +57,7 @@ impl ExecutionService {
     ) -> Result<Started> {
         let spec = &Arc::new(spec);
         let Some(unconfirmed) = &caller.unconfirmed else {
-            return self.begin_confirmed(caller, spec, prompt_mode, kind).await;
+            return Box::pin(self.begin_confirmed(caller, spec, prompt_mode, kind)).await;
         };
         // Prepared from the caches alone, and recorded only while they hold what the store has.
         if let Ok(place) = self.place(kind)
@@ -68,7 +68,8 @@ impl ExecutionService {
         }
         // What was wrong may not be so any more: errors and replays are told after the store was asked.
         let caller = self.authenticator.confirm(unconfirmed).await?;
-        self.begin_confirmed(&caller, spec, prompt_mode, kind).await
+        // Apart, as above: most calls do not come here, and all would carry its state.
+        Box::pin(self.begin_confirmed(&caller, spec, prompt_mode, kind)).await
     }
 
     async fn prepare_unconfirmed(

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
@@ -7,6 +8,7 @@ use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use tonic::service::interceptor::InterceptedService;
 
+use crate::cache_file::CacheFile;
 use crate::following::WatchTimeouts;
 use crate::options::{Connection, Options, OptionsError};
 use crate::prompt_cache::PromptCache;
@@ -17,6 +19,8 @@ use crate::watch::Updates;
 #[derive(Clone)]
 pub struct Client {
     url: String,
+    /// As it was asked for; absent: the key's own.
+    project: Option<String>,
     connection: Connection,
     pace: WatchTimeouts,
 }
@@ -32,7 +36,8 @@ impl Client {
         let credentials = options.credentials()?;
         let channel = options.endpoint()?.connect_lazy();
         let pace = WatchTimeouts { patience: options.patience, silence: options.silence };
-        Ok(Self { url: options.url, connection: InterceptedService::new(channel, credentials), pace })
+        let Options { url, project, .. } = options;
+        Ok(Self { url, project, connection: InterceptedService::new(channel, credentials), pace })
     }
 
     /// The generated client of the registry: registers, reads and changes prompts. To watch them, use
@@ -92,10 +97,34 @@ impl Client {
     /// runtime, in which the cache is fed until its last clone is dropped.
     #[must_use]
     pub fn prompt_cache(&self, names: Vec<String>, name_prefix: impl Into<String>) -> PromptCache {
-        let name_prefix = name_prefix.into();
-        let filter = v1::WatchPromptsRequest { names, name_prefix, after_revision: 0 };
+        let filter = prompts(names, name_prefix.into());
         PromptCache::of(self.connection.clone(), filter, self.pace)
     }
+
+    /// As [`Client::prompt_cache`], and keeps what it holds in a file of its own, which only the user of this process may read:
+    /// the next process begins with that, and has its prompts also while the server is away. Everything is told anew once it
+    /// is there.
+    ///
+    /// A file that is not there is none. One that is damaged, larger than 256 MiB, or was kept of other prompts, of another
+    /// project or of another server, is ignored: [`PromptCache::file_failure`] says so.
+    pub async fn prompt_cache_kept_in(
+        &self,
+        file: impl Into<PathBuf>,
+        names: Vec<String>,
+        name_prefix: impl Into<String>,
+    ) -> PromptCache {
+        let filter = prompts(names, name_prefix.into());
+        let project = self.project.as_deref().unwrap_or_default();
+        let file = CacheFile::new(file.into(), &self.url, project, &filter);
+        PromptCache::kept_in(file, self.connection.clone(), filter, self.pace).await
+    }
+}
+
+/// Selects these prompts, from the beginning.
+fn prompts(mut names: Vec<String>, name_prefix: String) -> v1::WatchPromptsRequest {
+    names.sort_unstable();
+    names.dedup();
+    v1::WatchPromptsRequest { names, name_prefix, after_revision: 0 }
 }
 
 impl fmt::Debug for Client {

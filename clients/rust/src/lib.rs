@@ -27,9 +27,11 @@
 //! Here `machine` holds those steps, without any I/O: `follower` reads the stream of one execution, `tailer` that of
 //! many, `prompt_reader` that of prompts, `retry` decides when to try again. `following` does the I/O.
 //!
-//! [`PromptCache`] holds prompts in memory, fed by such a stream: reading one is no call.
+//! [`PromptCache`] holds prompts in memory, fed by such a stream: reading one is no call. `prompt_table` is what it holds,
+//! `cache_file` keeps that for the next process.
 #![warn(missing_docs)]
 
+mod cache_file;
 mod client;
 mod error;
 mod follower;
@@ -38,16 +40,18 @@ mod machine;
 mod options;
 mod prompt_cache;
 mod prompt_reader;
+mod prompt_table;
 mod retry;
 mod tail;
 mod tailer;
 mod update;
 mod watch;
 
+pub use cache_file::CacheFileError;
 pub use client::Client;
 pub use error::WatchError;
 pub use options::{ClientCredentials, ClientKey, Connection, Options, OptionsError, is_loopback};
-pub use prompt_cache::PromptCache;
+pub use prompt_cache::{PromptCache, PromptChanges};
 pub use prompt_ledger_proto::v1;
 pub use tail::Tail;
 pub use update::{StateChange, TailUpdate, Update};

@@ -31,12 +31,12 @@ pub(crate) enum PromptUpdate {
     },
     /// No other prompts than these are there.
     Only(HashSet<String>),
-    /// Everything up to this revision has been told.
+    /// Everything up to this revision has been told. It falls where the ledger has lost what it had told, to 0 at first.
     Reached(i64),
     /// Nothing is missing.
     Current,
-    /// The stream broke: what is known may be out of date.
-    Interrupted,
+    /// Changes may be missing: the stream broke, or has not told all that the server knows.
+    Behind,
 }
 
 impl PromptReader {
@@ -100,30 +100,44 @@ impl StreamReader for PromptReader {
                 updates.extend(self.seen.take().map(PromptUpdate::Only));
                 is_current = true;
             }
-            // On a stream from another cursor than 0 the first one comes once nothing is missing.
+            Some(Kind::Heartbeat(v1::PromptsHeartbeat { behind: true })) => updates.push_back(PromptUpdate::Behind),
+            // Before `synced` and within a state it says nothing, whatever the server is.
             Some(Kind::Heartbeat(_)) => is_current = self.seen.is_none() && self.parts.is_none(),
             None => {}
         }
         // Also of a kind that is not known.
-        if revision > self.filter.after_revision {
+        let is_further = revision > self.filter.after_revision;
+        if is_further {
             self.filter.after_revision = revision;
             updates.push_back(PromptUpdate::Reached(revision));
         }
         updates.extend(is_current.then_some(PromptUpdate::Current));
-        Taken::News
+        // A stream that breaks each time before it has come further gets nowhere, however much it tells.
+        if is_further || is_current { Taken::News } else { Taken::Nothing }
     }
 
     fn broke(&mut self, failure: &StreamFailure, updates: &mut VecDeque<PromptUpdate>) -> bool {
-        updates.push_back(PromptUpdate::Interrupted);
+        updates.push_back(PromptUpdate::Behind);
         let StreamFailure::Status(status) = failure else { return false };
         match (status.code(), reason(status).as_deref()) {
             // Nothing can be resumed: everything is told again, and what is not told is gone.
             (Code::OutOfRange, Some("EVENTS_COMPACTED" | "REVISION_AHEAD")) if self.filter.after_revision > 0 => {
                 self.filter.after_revision = 0;
+                updates.push_back(PromptUpdate::Reached(0));
                 true
             }
-            // Too many watches, or too much to read: that passes.
-            (Code::ResourceExhausted, Some(_)) => true,
+            // The same request may be answered later, or by another server: there is too much to do or to read, a server
+            // failed, or is one of a release that does not know the call.
+            (
+                Code::ResourceExhausted
+                | Code::Internal
+                | Code::DeadlineExceeded
+                | Code::Unimplemented
+                | Code::Unknown
+                | Code::Aborted
+                | Code::Cancelled,
+                _,
+            ) => true,
             _ => false,
         }
     }

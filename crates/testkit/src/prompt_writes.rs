@@ -1,14 +1,12 @@
 //! A random sequence of writes to a few prompts, of every kind, and what is stored of them afterwards.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::get_version_request::Selector;
 use tonic::{Code, Status};
 
 use crate::ledger::{Ledger, carried, put};
-use crate::poll;
 
 /// The prompts of a sequence, by the last part of their names.
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -178,12 +176,13 @@ impl PromptWriter {
         })
     }
 
-    /// The prompts that are stored, by name, each with its active version and those that its labels point at, by number.
+    /// The prompts that are stored, by name, each with its active version and those that its labels point at, by number; and a
+    /// revision that they have all been written by.
     ///
     /// # Panics
     /// Where they cannot be read.
-    pub async fn stored(&self, ledger: &Ledger) -> StoredPrompts {
-        let mut stored = BTreeMap::new();
+    pub async fn stored(&self, ledger: &Ledger) -> (StoredPrompts, i64) {
+        let (mut stored, mut revision) = (BTreeMap::new(), self.revision);
         for name in self.names() {
             let request = v1::GetPromptRequest { name: name.clone(), min_revision: None };
             let found = match ledger.registry().get_prompt(request).await {
@@ -191,6 +190,7 @@ impl PromptWriter {
                 Err(status) if status.code() == Code::NotFound => continue,
                 Err(status) => panic!("{status:?}"),
             };
+            revision = revision.max(found.revision);
             let prompt = found.prompt.unwrap();
             let mut versions = BTreeMap::new();
             let active = prompt.active_version_number;
@@ -202,21 +202,25 @@ impl PromptWriter {
             }
             stored.insert(name, (prompt, versions));
         }
-        stored
+        (stored, revision)
     }
 
-    /// Waits until a cache has exactly what is stored. `prompt` and `version` read it, by name and label.
+    /// Asserts that a cache has exactly what is stored, once it has `reached` the revision of that. `prompt` and `version` read
+    /// it, by name and label. Nobody writes to these prompts meanwhile; but a write whose answer was lost may still come.
     ///
     /// # Panics
-    /// Where that does not come.
+    /// Where it differs.
     pub async fn settled(
         &self,
         ledger: &Ledger,
+        reached: impl AsyncFn(i64),
         prompt: impl Fn(&str) -> Option<v1::Prompt>,
         version: impl Fn(&str, Option<&str>) -> Option<v1::PromptVersion>,
     ) {
-        poll::eventually(&format!("a cache of `{}` to be right", self.prefix), SETTLING, async || {
-            let stored = self.stored(ledger).await;
+        let mut before = None;
+        loop {
+            let (stored, revision) = self.stored(ledger).await;
+            reached(revision).await;
             let mut wrong = Vec::new();
             for name in self.names() {
                 let (expected, versions) = stored
@@ -239,14 +243,18 @@ impl PromptWriter {
                     }
                 }
             }
-            if wrong.is_empty() { Ok(()) } else { Err(wrong) }
-        })
-        .await;
+            if wrong.is_empty() {
+                return;
+            }
+            assert!(
+                before < Some(revision),
+                "a cache of `{}` is wrong at revision {revision}: {wrong:#?}",
+                self.prefix
+            );
+            before = Some(revision);
+        }
     }
 }
-
-/// How long a cache may take: far more than it does.
-const SETTLING: Duration = Duration::from_secs(30);
 
 /// Prompts by name, with versions by number.
 pub type StoredPrompts = BTreeMap<String, (v1::Prompt, BTreeMap<i32, v1::PromptVersion>)>;

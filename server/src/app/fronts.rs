@@ -15,8 +15,6 @@ use super::StartError;
 use super::listener::Listeners;
 use super::routes::Front;
 use super::services::ServiceSet;
-use crate::front::answers::Answers;
-use crate::grpc::status;
 use crate::net::serve::{Ending, serve};
 use crate::net::tls::Certificates;
 
@@ -55,13 +53,12 @@ impl Fronts {
     ) -> Result<Self, StartError> {
         let Listeners { addr, http_addr, grpc, http, health: health_listener, certificates } = listeners;
         let (refuse, stop) = (engine.drain.refuse.clone(), || engine.drain.stop.clone());
-        let answers = Answers::new(&status::FORM);
-        let front = Front::new(config, services, engine, answers.clone());
+        let front = Front::new(config, services, engine);
         let (routes, reporter) = front.grpc()?;
         let health = Monitor::new(reporter.clone(), SERVICES).await;
         let router = front.http(health.clone());
 
-        tasks.spawn("unread answers", answers.run(stop()));
+        tasks.spawn("unread answers", services.answers.clone().run(stop()));
         tasks.spawn_on_thread("health monitor", health.clone().watch(backends.store.clone(), refuse.clone()))?;
         if let Some(listener) = health_listener {
             tasks.spawn("health listener", listener.serve(reporter, stop()));

@@ -44,8 +44,9 @@ pub(super) struct Front<'a> {
 }
 
 impl<'a> Front<'a> {
-    pub(super) fn new(config: &'a Config, services: &'a ServiceSet, engine: &'a Engine, answers: Answers) -> Self {
-        let ServiceSet { authenticator, registry, prompt_watches, models, executions, analytics, .. } = services;
+    pub(super) fn new(config: &'a Config, services: &'a ServiceSet, engine: &'a Engine) -> Self {
+        let ServiceSet { authenticator, registry, prompt_watches, models, executions, analytics, answers, .. } =
+            services;
         let code = CodeRegistrationApi {
             registry: Arc::clone(registry),
             executions: Arc::clone(executions),
@@ -65,7 +66,7 @@ impl<'a> Front<'a> {
             cpu: executions.cpu.clone(),
         };
         let budget = Arc::new(RequestBudget::new(config.server.request_buffer));
-        Self { config, engine, authenticator, api, answers, budget }
+        Self { config, engine, authenticator, api, answers: answers.clone(), budget }
     }
 
     /// The routes of the HTTP front.

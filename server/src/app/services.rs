@@ -9,6 +9,8 @@ use prompt_ledger_runtime::config::Config;
 use tokio_util::sync::CancellationToken;
 
 use super::role::Role;
+use crate::front::answers::Answers;
+use crate::grpc::status;
 use crate::service::cache::Freshness;
 use crate::service::execution::Backpressure;
 use crate::service::refresh::{Confirm, ConfirmRequests, Refresh};
@@ -25,6 +27,8 @@ pub(super) struct ServiceSet {
     pub(super) models: Arc<ModelService>,
     pub(super) executions: Arc<ExecutionService>,
     pub(super) analytics: Arc<AnalyticsService>,
+    /// The responses that wait for their callers, as gRPC tells their errors.
+    pub(super) answers: Answers,
 }
 
 /// The work that the services give themselves, for tasks of their own.
@@ -75,7 +79,8 @@ pub(super) fn services(
     let registry = RegistryService::new(store.clone(), store.clone(), &freshness, cpu.clone());
     let registry = Arc::new(registry.telling(Arc::clone(&heads)));
     let streams = StreamLimits::new(config.watch.clone(), engine.drain.refuse.clone());
-    let prompt_watches = PromptWatches::new(store.clone(), Arc::clone(&heads), Arc::clone(&streams));
+    let answers = Answers::new(&status::FORM);
+    let prompt_watches = PromptWatches::new(store.clone(), Arc::clone(&heads), Arc::clone(&streams), &answers);
     let providers = match role {
         Role::Embedded => ProviderDirectory::alone(here),
         Role::Production => ProviderDirectory::among(here, store.clone(), config.server.require_provider),
@@ -109,6 +114,7 @@ pub(super) fn services(
         registry: Arc::clone(&registry),
     };
     let analytics = Arc::new(AnalyticsService::new(store.clone()));
-    let services = ServiceSet { authenticator, registry, heads, prompt_watches, models, executions, analytics };
+    let services =
+        ServiceSet { authenticator, registry, heads, prompt_watches, models, executions, analytics, answers };
     (services, ServiceUpkeep { hub_work, caches: CacheRefresh { refresh, requests } })
 }

@@ -6,6 +6,10 @@
 //! takes anyway, so a response that fits into one piece takes no room and never waits. One that finds no room waits
 //! for it, with a turn, of which there are few: large reads take their turn before they begin, other calls when they
 //! find no room.
+//!
+//! Streams about prompts have large messages that many read at once. They take room for each before it is made, of a part
+//! that is theirs (`Answers::message_room`), and wait for it. Who keeps others waiting must read: a message of which nothing
+//! is taken for a second is dropped then, with its stream.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -29,17 +33,24 @@ use super::shares::{Exhausted, Share, Shares};
 const BYTES: (usize, usize) = (64 * 1024 * 1024, 256 * 1024 * 1024);
 /// How many large responses may be in the making or without room, of one key and of all keys.
 const TURNS: (usize, usize) = (16, 64);
+/// The most bytes of messages that take their room before they are made, of one key and of all keys. Half of [`BYTES`], since
+/// each is counted there twice while it is sent.
+const MESSAGES: (usize, usize) = (16 * 1024 * 1024, 64 * 1024 * 1024);
 /// How long a call waits for its turn, and a response for room.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// Retry delay of a refusal.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The rest of a response is dropped after this long without a piece taken.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
+/// The same, for a message whose room others wait for.
+const STALL_LIMIT_IN_SHORTAGE: Duration = Duration::from_secs(1);
 /// The least rate at which a response must be taken, in bytes per second over the whole, once [`STALL_LIMIT`] has
 /// passed. What is not taken by then is dropped as well.
 const LEAST_RATE: usize = 64 * 1024;
 /// How often stalled responses are looked for.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same, while others wait for room of messages.
+const POLL_INTERVAL_IN_SHORTAGE: Duration = Duration::from_millis(100);
 /// Bytes that are handed to a connection at once.
 const PIECE_BYTES: usize = 4 * 1024;
 
@@ -47,6 +58,10 @@ const PIECE_BYTES: usize = 4 * 1024;
 /// execution.
 #[derive(Clone, Debug)]
 pub(crate) struct Told(pub(crate) String);
+
+/// In the extensions of a stream's response: its messages have taken [`Answers::message_room`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoomTaken;
 
 /// How a front door tells an error in place of a response, or at the end of one that is under way.
 #[derive(Debug)]
@@ -64,6 +79,7 @@ pub struct AnswerForm {
 pub struct Answers {
     bytes: Arc<Shares<u64>>,
     turns: Arc<Shares<u64>>,
+    messages: Arc<Shares<u64>>,
     waiting: Arc<Mutex<Vec<Weak<Mutex<Pieces>>>>>,
     form: &'static AnswerForm,
 }
@@ -102,7 +118,15 @@ impl Answers {
 
     fn limited(bytes: (usize, usize), turns: (usize, usize), form: &'static AnswerForm) -> Self {
         let (bytes, turns) = (Shares::new(bytes.0, bytes.1), Shares::new(turns.0, turns.1));
-        Self { bytes, turns, waiting: Arc::default(), form }
+        let messages = Shares::new(MESSAGES.0, MESSAGES.1);
+        Self { bytes, turns, messages, waiting: Arc::default(), form }
+    }
+
+    /// The room of messages that take it before they are made, by key. Their responses have [`RoomTaken`], and give it back
+    /// once the message was taken or its stream has ended.
+    #[must_use]
+    pub(crate) fn message_room(&self) -> Arc<Shares<u64>> {
+        Arc::clone(&self.messages)
     }
 
     #[must_use]
@@ -153,8 +177,8 @@ impl Answers {
         match self.room(key, turn, bytes.len()).await {
             Ok(room) => {
                 let rest = Full::new(Bytes::new()).with_trailers(trailers).map_err(|never| match never {});
-                let next = Next::Pieces(self.pieces(&bytes, room, Body::new(rest)));
-                Response::from_parts(head, Body::new(Sending { answers: self.clone(), key, next }))
+                let next = Next::Pieces(self.pieces(&bytes, room, None, Body::new(rest)));
+                Response::from_parts(head, Body::new(Sending { answers: self.clone(), key, room_taken: false, next }))
             }
             Err(exhausted) => {
                 drop(bytes);
@@ -168,7 +192,8 @@ impl Answers {
         if response.body().is_end_stream() {
             return response;
         }
-        response.map(|rest| Body::new(Sending { answers: self.clone(), key, next: Next::Rest(rest) }))
+        let room_taken = response.extensions().get::<RoomTaken>().is_some();
+        response.map(|rest| Body::new(Sending { answers: self.clone(), key, room_taken, next: Next::Rest(rest) }))
     }
 
     async fn room(&self, key: u64, Turn(turn): Turn, bytes: usize) -> Result<Share<u64>, Exhausted> {
@@ -183,21 +208,34 @@ impl Answers {
     }
 
     /// Divides the bytes into pieces, each an allocation of its own, so that a piece is freed once it was taken.
-    fn pieces(&self, bytes: &[u8], room: Share<u64>, rest: Body) -> Arc<Mutex<Pieces>> {
+    /// `gives_way` is the key in whose [`Self::message_room`] they are.
+    fn pieces(&self, bytes: &[u8], room: Share<u64>, gives_way: Option<u64>, rest: Body) -> Arc<Mutex<Pieces>> {
         let left = bytes.chunks(PIECE_BYTES).map(Bytes::copy_from_slice).collect();
         let now = Instant::now();
         let until = now + STALL_LIMIT + Duration::from_millis((bytes.len() * 1_000 / LEAST_RATE) as u64);
-        let pieces = Arc::new(Mutex::new(Pieces { left, room, taken: now, until, rest: Some(rest) }));
+        let pieces = Arc::new(Mutex::new(Pieces { left, room, taken: now, until, gives_way, rest: Some(rest) }));
         lock(&self.waiting).push(Arc::downgrade(&pieces));
         pieces
     }
 
     /// Drops the responses that are not taken in time, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let mut ticks = tokio::time::interval(POLL_INTERVAL);
-        while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            lock(&self.waiting).retain(|waiting| waiting.upgrade().is_some_and(|pieces| lock(&pieces).is_awaited()));
-        }
+        let look = async {
+            loop {
+                let is_short = tokio::time::timeout(POLL_INTERVAL, self.messages.shortage()).await.is_ok();
+                self.drop_late();
+                if is_short {
+                    tokio::time::sleep(POLL_INTERVAL_IN_SHORTAGE).await;
+                }
+            }
+        };
+        stop.run_until_cancelled(look).await;
+    }
+
+    fn drop_late(&self) {
+        let is_awaited = |pieces: &Mutex<Pieces>| lock(pieces).is_awaited(&self.messages);
+        // What is dropped with the last piece may give room back.
+        lock(&self.waiting).retain(|waiting| waiting.upgrade().is_some_and(|pieces| is_awaited(&pieces)));
     }
 }
 
@@ -209,6 +247,8 @@ struct Pieces {
     taken: Instant,
     /// When the last piece must have been taken.
     until: Instant,
+    /// The key in whose room for messages they are; absent where they are not.
+    gives_way: Option<u64>,
     /// What follows the pieces; absent once they were dropped.
     rest: Option<Body>,
 }
@@ -223,8 +263,12 @@ impl Pieces {
 
     /// Whether pieces are left. Those of a response that is too late are dropped, with the stream behind them, as when
     /// the caller hangs up.
-    fn is_awaited(&mut self) -> bool {
-        let is_late = self.taken.elapsed() >= STALL_LIMIT || Instant::now() >= self.until;
+    fn is_awaited(&mut self, messages: &Shares<u64>) -> bool {
+        let limit = match self.gives_way.is_some_and(|key| messages.is_short(key)) {
+            true => STALL_LIMIT_IN_SHORTAGE,
+            false => STALL_LIMIT,
+        };
+        let is_late = self.taken.elapsed() >= limit || Instant::now() >= self.until;
         if is_late && !self.left.is_empty() {
             self.left = VecDeque::new();
             self.rest = None;
@@ -238,6 +282,8 @@ impl Pieces {
 struct Sending {
     answers: Answers,
     key: u64,
+    /// It is a stream whose messages have taken their room.
+    room_taken: bool,
     next: Next,
 }
 
@@ -287,7 +333,10 @@ impl http_body::Body for Sending {
                     };
                     // The encoder of a stream keeps its buffer of the same size, beside the pieces.
                     match this.answers.bytes.try_take(this.key, 2 * data.len()) {
-                        Ok(room) => this.next = Next::Pieces(this.answers.pieces(data, room, rest)),
+                        Ok(room) => {
+                            let gives_way = this.room_taken.then_some(this.key);
+                            this.next = Next::Pieces(this.answers.pieces(data, room, gives_way, rest));
+                        }
                         Err(exhausted) => return this.ends((this.answers.form.ended)(overloaded(exhausted, None))),
                     }
                 }
@@ -322,8 +371,10 @@ fn overloaded(exhausted: Exhausted, told: Option<&Told>) -> Error {
 
 fn not_read() -> Error {
     let message = format!(
-        "nothing of the answer was read for {} s, or less than {} KiB/s of it; call again, and read faster",
+        "nothing of the answer was read for {} s, or for {} s while others waited for its room, or less than {} KiB/s of it; \
+         call again, and read faster",
         STALL_LIMIT.as_secs(),
+        STALL_LIMIT_IN_SHORTAGE.as_secs(),
         LEAST_RATE / 1024
     );
     Error::new(Reason::SlowConsumer, message)

@@ -15,6 +15,8 @@ pub(crate) struct Shares<K: Copy + Eq + Hash> {
     taken: Mutex<TakenShare<K>>,
     /// Notified when units were given back.
     freed: Notify,
+    /// Notified when somebody begins to wait for units.
+    short: Notify,
 }
 
 /// The units that are taken. Those who hold none have no entry.
@@ -22,6 +24,8 @@ pub(crate) struct Shares<K: Copy + Eq + Hash> {
 struct TakenShare<K> {
     all: usize,
     each: HashMap<K, usize>,
+    /// How many wait for units, by the holder whose limit holds them up; absent where that is the limit of all.
+    waiting: HashMap<Option<K>, usize>,
 }
 
 /// The limit that leaves nothing to take.
@@ -36,8 +40,8 @@ pub(crate) enum Exhausted {
 impl<K: Copy + Eq + Hash> Shares<K> {
     /// At most `each` units for one holder, and `all` for all together.
     pub(crate) fn new(each: usize, all: usize) -> Arc<Self> {
-        let taken = Mutex::new(TakenShare { all: 0, each: HashMap::new() });
-        Arc::new(Self { each, all, taken, freed: Notify::new() })
+        let taken = Mutex::new(TakenShare { all: 0, each: HashMap::new(), waiting: HashMap::new() });
+        Arc::new(Self { each, all, taken, freed: Notify::new(), short: Notify::new() })
     }
 
     /// Takes so many units, where they are free now.
@@ -56,23 +60,75 @@ impl<K: Copy + Eq + Hash> Shares<K> {
         Ok(Share { of: Arc::clone(self), holder, count })
     }
 
-    /// Takes so many units, where they are free before `until`. A holder that waits for many takes none meanwhile, and
-    /// so does not delay those that need few.
+    /// Takes so many units, where they are free before `until`.
     pub(crate) async fn take(self: &Arc<Self>, holder: K, count: usize, until: Instant) -> Result<Share<K>, Exhausted> {
+        match tokio::time::timeout_at(until, self.wait_for(holder, count)).await {
+            Ok(share) => Ok(share),
+            Err(_) => self.try_take(holder, count),
+        }
+    }
+
+    /// Takes so many units, once they are free. A holder that waits for many takes none meanwhile, and so does not delay
+    /// those that need few.
+    pub(crate) async fn wait_for(self: &Arc<Self>, holder: K, count: usize) -> Share<K> {
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
             match self.try_take(holder, count) {
-                Err(exhausted) if tokio::time::timeout_at(until, freed).await.is_err() => return Err(exhausted),
-                Err(_) => {}
-                taken => return taken,
+                Ok(share) => return share,
+                Err(exhausted) => {
+                    let _waits = WaitingHolder::new(self, (exhausted == Exhausted::Each).then_some(holder));
+                    freed.await;
+                }
             }
         }
     }
 
+    /// Waits until somebody waits for units.
+    pub(crate) async fn shortage(&self) {
+        let short = self.short.notified();
+        tokio::pin!(short);
+        short.as_mut().enable();
+        if self.taken().waiting.is_empty() {
+            short.await;
+        }
+    }
+
+    /// Whether somebody waits for units of those that this holder has.
+    pub(crate) fn is_short(&self, holder: K) -> bool {
+        let taken = self.taken();
+        taken.waiting.contains_key(&Some(holder)) || taken.waiting.contains_key(&None)
+    }
+
     fn taken(&self) -> MutexGuard<'_, TakenShare<K>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one that waits, until it is dropped.
+struct WaitingHolder<'s, K: Copy + Eq + Hash> {
+    of: &'s Shares<K>,
+    held_up_by: Option<K>,
+}
+
+impl<'s, K: Copy + Eq + Hash> WaitingHolder<'s, K> {
+    fn new(of: &'s Shares<K>, held_up_by: Option<K>) -> Self {
+        *of.taken().waiting.entry(held_up_by).or_default() += 1;
+        of.short.notify_waiters();
+        Self { of, held_up_by }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Drop for WaitingHolder<'_, K> {
+    fn drop(&mut self) {
+        let mut taken = self.of.taken();
+        if let Some(count) = taken.waiting.get_mut(&self.held_up_by) {
+            *count -= 1;
+            if *count == 0 {
+                taken.waiting.remove(&self.held_up_by);
+            }
+        }
     }
 }
 
@@ -150,5 +206,25 @@ mod tests {
         let _held = shares.try_take(1, 5).unwrap();
         assert_eq!(shares.take(1, 8, until).await.unwrap_err(), Exhausted::Each);
         assert!(Instant::now() >= until);
+    }
+
+    #[tokio::test]
+    async fn a_shortage_is_of_those_whose_limit_holds_somebody_up() {
+        let shares = Shares::new(10, 15);
+        let mut shortage = Box::pin(shares.shortage());
+        let held = shares.try_take(1, 8).unwrap();
+        assert!(futures::poll!(&mut shortage).is_pending());
+        let mut waiting = Box::pin(shares.wait_for(1, 3));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        assert!(futures::poll!(&mut shortage).is_ready() && futures::poll!(Box::pin(shares.shortage())).is_ready());
+        assert_eq!((shares.is_short(1), shares.is_short(2)), (true, false));
+        // The limit of all holds up whoever it is.
+        let mut other = Box::pin(shares.wait_for(2, 8));
+        assert!(futures::poll!(&mut other).is_pending());
+        assert_eq!((shares.is_short(1), shares.is_short(3)), (true, true));
+        drop(held);
+        let (_one, _other) = (waiting.await, other.await);
+        assert_eq!((shares.is_short(1), shares.is_short(3)), (false, false));
+        assert!(futures::poll!(Box::pin(shares.shortage())).is_pending());
     }
 }

@@ -37,12 +37,14 @@ pub(crate) struct PromptsSyncedJson {
     at: Option<TimeJson>,
 }
 
-/// `event: heartbeat`: nothing has happened.
+/// `event: heartbeat`: a sign of life.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = PromptsHeartbeatEvent)]
 pub(crate) struct PromptsHeartbeatJson {
     revision: i64,
     at: Option<TimeJson>,
+    /// Whether changes are known that this stream has not been sent yet. False: nothing is missing.
+    behind: bool,
 }
 
 /// The types of the events' data by their names, and all schemas that these name.
@@ -76,8 +78,8 @@ pub(super) fn event(message: v1::WatchPromptsResponse, told: &mut i64) -> Result
         Some(Kind::Synced(v1::PromptsSynced {})) => {
             SseEvent::new("synced", id.as_deref(), &PromptsSyncedJson { revision, at })
         }
-        Some(Kind::Heartbeat(v1::PromptsHeartbeat {})) => {
-            SseEvent::new("heartbeat", id.as_deref(), &PromptsHeartbeatJson { revision, at })
+        Some(Kind::Heartbeat(v1::PromptsHeartbeat { behind })) => {
+            SseEvent::new("heartbeat", id.as_deref(), &PromptsHeartbeatJson { revision, at, behind })
         }
         None => Err(Error::internal("an event has no kind")),
     }
@@ -96,12 +98,12 @@ mod tests {
         let mut told = 0;
         for (revision, kind, word, id) in [
             (0, change(false), "change", None),
-            (0, Kind::Heartbeat(v1::PromptsHeartbeat {}), "heartbeat", None),
+            (0, Kind::Heartbeat(v1::PromptsHeartbeat::default()), "heartbeat", None),
             (7, Kind::Synced(v1::PromptsSynced {}), "synced", Some("7")),
-            (7, Kind::Heartbeat(v1::PromptsHeartbeat {}), "heartbeat", None),
+            (7, Kind::Heartbeat(v1::PromptsHeartbeat::default()), "heartbeat", None),
             (7, change(true), "change", None),
             (9, change(false), "change", Some("9")),
-            (12, Kind::Heartbeat(v1::PromptsHeartbeat {}), "heartbeat", Some("12")),
+            (12, Kind::Heartbeat(v1::PromptsHeartbeat::default()), "heartbeat", Some("12")),
         ] {
             let message = v1::WatchPromptsResponse { revision, at: None, kind: Some(kind) };
             let text = event(message, &mut told).unwrap().into_text();

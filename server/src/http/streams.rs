@@ -18,6 +18,7 @@ use super::sse;
 use super::types::prompt_reads::EventsQuery;
 use super::types::time::TimeJson;
 use super::types::words::{ExecutionStatusWord, ViewWord, WireWord as _};
+use crate::front::answers::RoomTaken;
 
 /// The id of the last event that a client has, as it sends it when it connects again.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -107,7 +108,9 @@ pub(super) async fn watch_prompts(api: Api, call: HttpCall, query: EventsQuery) 
     let events = api.registry.watch(&call.caller, sent, None, call.connection).await;
     let events = events.map_err(|error| error.renamed(&[("names", "name")]))?;
     let mut told = after_revision;
-    Ok(Reply::stream(sse::respond(events.map(move |message| prompt_events::event(message?, &mut told)))))
+    let mut response = sse::respond(events.map(move |message| prompt_events::event(message?, &mut told)));
+    response.extensions_mut().insert(RoomTaken);
+    Ok(Reply::stream(response))
 }
 
 fn about_one(events: impl Stream<Item = Result<v1::ExecutionEvent>> + Send + 'static) -> Response {

@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hash};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use prompt_ledger_domain::ids::{ProjectId, PromptId};
 use prompt_ledger_domain::prompt::{Prompt, Version};
-use prompt_ledger_domain::{Error, Result, limits};
+use prompt_ledger_domain::{Error, Reason, Result, limits};
 use prompt_ledger_store::{ChangedPrompt, RegistryFeed};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::held_reads::HeldReads;
@@ -28,8 +30,12 @@ const PART_BYTES: usize = limits::PAGE_BYTES;
 /// How many bytes of pages and of parts are kept.
 const PAGES_KEPT: usize = 8 * 1024 * 1024;
 const PARTS_KEPT: usize = 32 * 1024 * 1024;
-/// How many reads run at once. Streams that need the same read wait for the one that reads it.
-const LANES: usize = 8;
+/// How many reads run at once: half of SQLite's readers, so that other calls are never held up. Streams that need the same
+/// read wait for the one that reads it.
+const LANES: usize = 2;
+
+/// Retry delay where the store did not answer.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A page of prompts that have changed, in the order of their revisions.
 #[derive(Debug)]
@@ -93,8 +99,8 @@ impl PromptPart {
         !self.rest.is_empty()
     }
 
-    /// The part with as many of these versions as fit, in the order of `numbers`. `read` has the first ones of them;
-    /// what it does not have is left to the parts that follow, unless it ends with `numbers`.
+    /// The part with as many of the first `asked` of these versions as fit, in the order of `numbers`. It takes them out of
+    /// `read`; the others are left to the parts that follow.
     fn of(prompt: &Arc<Prompt>, numbers: &[i32], asked: usize, read: &mut HashMap<(PromptId, i32), Version>) -> Self {
         /// Ids, numbers, times, the owner and short texts.
         const OTHER: usize = 1_024;
@@ -103,16 +109,14 @@ impl PromptPart {
         let own = OTHER + prompt.description.len() + labels.chain(tags).sum::<usize>();
         let (mut active, mut labelled, mut bytes, mut taken) = (None, Vec::new(), 0, 0);
         for number in numbers.iter().take(asked) {
-            let Some(version) = read.remove(&(prompt.id, *number)) else {
-                // No version is ever deleted.
-                taken += 1;
-                continue;
-            };
-            if taken > 0 && bytes + version.bytes() > PART_BYTES {
+            let key = (prompt.id, *number);
+            if taken > 0 && read.get(&key).is_some_and(|version| bytes + version.bytes() > PART_BYTES) {
                 break;
             }
-            bytes += version.bytes();
             taken += 1;
+            // No version is ever deleted.
+            let Some(version) = read.remove(&key) else { continue };
+            bytes += version.bytes();
             match prompt.active_version == Some(*number) {
                 true => active = Some(version),
                 false => labelled.push(version),
@@ -121,6 +125,15 @@ impl PromptPart {
         let rest = numbers.get(taken..).unwrap_or_default().to_vec();
         Self { prompt: Arc::clone(prompt), active, labelled, rest, bytes: own + bytes }
     }
+}
+
+/// A project's revision as it was read last.
+#[derive(Clone, Copy, Debug)]
+struct ReadRevision {
+    /// When the read began.
+    began: Instant,
+    /// Absent where it failed.
+    revision: Option<i64>,
 }
 
 /// A part by its prompt, and by the number of its first version; 0 for the first part of a state.
@@ -135,6 +148,7 @@ pub struct PromptReads {
     store: Arc<dyn RegistryFeed>,
     pages: Mutex<HeldReads<(ProjectId, i64), ChangedPage>>,
     parts: Mutex<HeldReads<PartKey, PromptPart>>,
+    revisions: Mutex<HashMap<ProjectId, ReadRevision>>,
     /// Taken by whoever reads what is not kept, by what it reads.
     lanes: [tokio::sync::Mutex<()>; LANES],
     hasher: RandomState,
@@ -144,13 +158,23 @@ impl PromptReads {
     #[must_use]
     pub fn new(store: Arc<dyn RegistryFeed>) -> Arc<Self> {
         let (pages, parts) = (HeldReads::new(PAGES_KEPT), HeldReads::new(PARTS_KEPT));
-        let (pages, parts) = (Mutex::new(pages), Mutex::new(parts));
-        Arc::new(Self { store, pages, parts, lanes: Default::default(), hasher: RandomState::new() })
+        let (pages, parts, revisions) = (Mutex::new(pages), Mutex::new(parts), Mutex::default());
+        Arc::new(Self { store, pages, parts, revisions, lanes: Default::default(), hasher: RandomState::new() })
     }
 
-    /// The project's present revision.
+    /// The project's revision, by a read that began after this call: one for all calls that wait for it.
     pub(super) async fn revision(&self, project: ProjectId) -> Result<i64> {
-        self.store.revision(project).await
+        let asked = Instant::now();
+        let _reading = self.lane(project).await?;
+        let last = lock(&self.revisions).get(&project).copied();
+        if let Some(ReadRevision { revision, .. }) = last.filter(|last| last.began >= asked) {
+            return revision.ok_or_else(no_answer);
+        }
+        let began = Instant::now();
+        let read = self.store.revision(project).await;
+        let revision = read.as_ref().ok().copied();
+        lock(&self.revisions).insert(project, ReadRevision { began, revision });
+        read
     }
 
     async fn lane(&self, of: impl Hash) -> Result<tokio::sync::MutexGuard<'_, ()>> {
@@ -241,13 +265,32 @@ impl PromptReads {
         let mut read = self.versions(&asked).await?;
         let mut first = None;
         for (prompt, numbers, count) in states {
-            let part = Arc::new(PromptPart::of(&prompt, &numbers, count, &mut read));
-            lock(&self.parts).put(key(&prompt.name), Arc::clone(&part), part.bytes);
+            let part = self.keep_parts(key(&prompt.name), &prompt, &numbers, count, &mut read);
             if prompt.name == wanted.name {
                 first = Some(part);
             }
         }
         Ok(first)
+    }
+
+    /// Keeps the parts with the first `asked` of these versions, which were read, and returns the first of them.
+    fn keep_parts(
+        &self,
+        mut key: PartKey,
+        prompt: &Arc<Prompt>,
+        numbers: &[i32],
+        asked: usize,
+        read: &mut HashMap<(PromptId, i32), Version>,
+    ) -> Arc<PromptPart> {
+        let first = Arc::new(PromptPart::of(prompt, numbers, asked, read));
+        let (mut part, unread) = (Arc::clone(&first), numbers.len().saturating_sub(asked));
+        loop {
+            lock(&self.parts).put(key.clone(), Arc::clone(&part), part.bytes);
+            let left = &part.rest;
+            let Some(next) = left.first().copied().filter(|_| left.len() > unread) else { return first };
+            let following = PromptPart::of(prompt, left, left.len() - unread, read);
+            (key.first, part) = (next, Arc::new(following));
+        }
     }
 
     /// The part with the next of the versions that earlier parts of this state have left.
@@ -278,9 +321,7 @@ impl PromptReads {
         let count = left.len().min(VERSIONS_AT_ONCE);
         let asked: Vec<_> = left.iter().take(count).map(|number| (prompt.id, *number)).collect();
         let mut read = self.versions(&asked).await?;
-        let part = Arc::new(PromptPart::of(prompt, left, count, &mut read));
-        lock(&self.parts).put(key, Arc::clone(&part), part.bytes);
-        Ok(part)
+        Ok(self.keep_parts(key, prompt, left, count, &mut read))
     }
 
     async fn versions(&self, asked: &[(PromptId, i32)]) -> Result<HashMap<(PromptId, i32), Version>> {
@@ -290,6 +331,10 @@ impl PromptReads {
         let read = self.store.versions_numbered(asked).await?;
         Ok(read.into_iter().map(|version| ((version.prompt_id, version.number), version)).collect())
     }
+}
+
+fn no_answer() -> Error {
+    Error::new(Reason::StoreUnavailable, "the database does not answer; try again").retry_after(RETRY_AFTER)
 }
 
 /// Runs a read in a task of its own, which ends with its reader.

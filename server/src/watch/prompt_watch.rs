@@ -3,13 +3,11 @@
 //! stays in the store.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Prompt;
-use prompt_ledger_domain::{Error, Reason, Result};
+use prompt_ledger_domain::{Error, Result};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::held_filters::HeldFilter;
 use super::prompt_reads::{PROMPTS_AT_ONCE, PageAge, PromptPart, PromptReads};
@@ -18,13 +16,6 @@ use crate::front::shares::{Share, Shares};
 
 /// Messages of more bytes take room.
 const SMALL: usize = 4 * 1024;
-/// The most bytes of messages that were not read yet, of one key and of all keys. Half of what the answers of a front door
-/// may take, since an answer is counted twice while it is sent.
-const ROOM: (usize, usize) = (16 * 1024 * 1024, 64 * 1024 * 1024);
-/// How long a message waits for room. Heartbeats go on meanwhile, and it waits again behind each.
-const ROOM_WAIT: Duration = Duration::from_secs(60);
-/// Retry delay where there is no room.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub struct PromptEvent {
@@ -39,14 +30,10 @@ pub enum PromptMessage {
     /// All that was there has been sent.
     Synced,
     /// Lets the caller tell a quiet stream from a dead one.
-    Heartbeat,
-}
-
-/// The room that messages take until they are read, by key.
-pub(super) type MessageRoom = Arc<Shares<u64>>;
-
-pub(super) fn message_room() -> MessageRoom {
-    Shares::new(ROOM.0, ROOM.1)
+    Heartbeat {
+        /// Changes are known here that were not told yet.
+        is_behind: bool,
+    },
 }
 
 pub struct PromptWatch {
@@ -58,7 +45,8 @@ pub struct PromptWatch {
 /// Where a stream is.
 pub(super) struct PromptWalk {
     pub(super) reads: Arc<PromptReads>,
-    pub(super) room: MessageRoom,
+    /// The room that messages take until they were read, by key.
+    pub(super) room: Arc<Shares<u64>>,
     pub(super) key: u64,
     pub(super) project: ProjectId,
     pub(super) filter: Arc<HeldFilter>,
@@ -67,6 +55,10 @@ pub(super) struct PromptWalk {
     pub(super) phase: WalkPhase,
     /// Everything up to this revision has been told.
     pub(super) cursor: i64,
+    /// Nothing was behind the cursor when this was the head.
+    pub(super) checked: i64,
+    /// The caller was told that it is behind: once it is not, that is told too.
+    pub(super) told_behind: bool,
     /// Where the page begins that was read last.
     pub(super) page: i64,
     /// A state of which a part was told.
@@ -120,7 +112,7 @@ impl PromptWatch {
                 };
                 match waited {
                     Ok(event) => event,
-                    Err(None) => Ok(self.walk.event(PromptMessage::Heartbeat)),
+                    Err(None) => Ok(self.walk.heartbeat()),
                     Err(Some(ending)) => Err(self.ends(ending)),
                 }
             }
@@ -128,7 +120,7 @@ impl PromptWatch {
         match &next {
             Ok(event) => self.slot.gave(match &event.message {
                 PromptMessage::Change(part) => part.bytes,
-                PromptMessage::Synced | PromptMessage::Heartbeat => 0,
+                PromptMessage::Synced | PromptMessage::Heartbeat { .. } => 0,
             }),
             Err(_) => self.ended = true,
         }
@@ -153,6 +145,18 @@ impl PromptWalk {
         PromptEvent { revision: self.told(), message }
     }
 
+    /// What is told where nothing else was for a while.
+    fn heartbeat(&mut self) -> PromptEvent {
+        let is_live = self.phase == WalkPhase::Live && self.open.is_none();
+        self.told_behind = !(is_live && self.is_at(*self.head.borrow()));
+        self.event(PromptMessage::Heartbeat { is_behind: self.told_behind })
+    }
+
+    /// Whether everything up to this head has been told.
+    fn is_at(&self, head: i64) -> bool {
+        head <= self.cursor.max(self.checked)
+    }
+
     async fn next(&mut self) -> Result<PromptEvent> {
         loop {
             if let Some(open) = &self.open {
@@ -162,7 +166,18 @@ impl PromptWalk {
             }
             let age = match self.phase {
                 WalkPhase::First(began) | WalkPhase::Resumed(began) => PageAge { changes: began, end: began },
-                WalkPhase::Live => PageAge { changes: 0, end: *self.head.borrow_and_update() },
+                WalkPhase::Live => {
+                    let head = *self.head.borrow_and_update();
+                    if self.is_at(head) {
+                        if std::mem::take(&mut self.told_behind) {
+                            return Ok(self.event(PromptMessage::Heartbeat { is_behind: false }));
+                        }
+                        // Fails where the server is gone: its drain has ended the stream before.
+                        self.head.changed().await.map_err(Error::internal)?;
+                        continue;
+                    }
+                    PageAge { changes: 0, end: head }
+                }
             };
             let page = self.reads.page(self.project, self.page, self.cursor, age).await?;
             self.page = page.after;
@@ -182,16 +197,14 @@ impl PromptWalk {
             if !page.is_last {
                 continue;
             }
-            let message = match self.phase {
+            self.checked = age.end;
+            let message = match std::mem::replace(&mut self.phase, WalkPhase::Live) {
                 WalkPhase::First(_) => PromptMessage::Synced,
-                WalkPhase::Resumed(_) => PromptMessage::Heartbeat,
-                WalkPhase::Live => {
-                    // Fails where the server is gone: its drain has ended the stream before.
-                    self.head.changed().await.map_err(Error::internal)?;
-                    continue;
-                }
+                // All that was there when the stream began.
+                WalkPhase::Resumed(_) => PromptMessage::Heartbeat { is_behind: false },
+                WalkPhase::Live => continue,
             };
-            self.phase = WalkPhase::Live;
+            self.told_behind = false;
             return Ok(self.event(message));
         }
     }
@@ -200,8 +213,7 @@ impl PromptWalk {
     /// `revision`.
     async fn tell(&mut self, part: Arc<PromptPart>, revision: i64) -> Result<PromptEvent> {
         if part.bytes > SMALL && self.taken.is_none() {
-            let taken = self.room.take(self.key, part.bytes, Instant::now() + ROOM_WAIT).await;
-            self.taken = Some(taken.map_err(|_| no_room())?);
+            self.taken = Some(self.room.wait_for(self.key, part.bytes).await);
         }
         if part.more_follows() {
             let (prompt, left) = (Arc::clone(&part.prompt), part.rest.clone());
@@ -212,12 +224,6 @@ impl PromptWalk {
         }
         Ok(self.event(PromptMessage::Change(part)))
     }
-}
-
-fn no_room() -> Error {
-    let message = "too much of what was sent to this key's watches, or to all watches, waits to be read; read it, and watch \
-                   again from your cursor";
-    Error::new(Reason::Overloaded, message).retry_after(RETRY_AFTER)
 }
 
 #[cfg(test)]

@@ -10,28 +10,31 @@ use prompt_ledger_store::RegistryFeed;
 use super::held_filters::{HeldFilters, PromptWatchFilter};
 use super::project_heads::ProjectHeads;
 use super::prompt_reads::PromptReads;
-use super::prompt_watch::{MessageRoom, PromptWalk, PromptWatch, WalkPhase, message_room};
+use super::prompt_watch::{PromptWalk, PromptWatch, WalkPhase};
 use super::stream_limits::StreamLimits;
+use crate::front::answers::Answers;
+use crate::front::shares::Shares;
 
 pub struct PromptWatches {
     reads: Arc<PromptReads>,
     heads: Arc<ProjectHeads>,
     streams: Arc<StreamLimits>,
     filters: HeldFilters,
-    room: MessageRoom,
+    room: Arc<Shares<u64>>,
 }
 
 impl PromptWatches {
-    /// `streams` also counts the other watches of the server.
+    /// `streams` also counts the other watches of the server. Messages take their room of `answers`, whose `RoomTaken` the
+    /// responses of these streams must have.
     #[must_use]
-    pub fn new(store: Arc<dyn RegistryFeed>, heads: Arc<ProjectHeads>, streams: Arc<StreamLimits>) -> Arc<Self> {
-        Arc::new(Self {
-            reads: PromptReads::new(store),
-            heads,
-            streams,
-            filters: HeldFilters::new(),
-            room: message_room(),
-        })
+    pub fn new(
+        store: Arc<dyn RegistryFeed>,
+        heads: Arc<ProjectHeads>,
+        streams: Arc<StreamLimits>,
+        answers: &Answers,
+    ) -> Arc<Self> {
+        let (reads, room) = (PromptReads::new(store), answers.message_room());
+        Arc::new(Self { reads, heads, streams, filters: HeldFilters::new(), room })
     }
 
     /// Watches the prompts that match, from the cursor `after`, for this key. TOO_MANY_WATCHERS beyond the limits on
@@ -61,6 +64,8 @@ impl PromptWatches {
             head,
             phase: if after == 0 { WalkPhase::First(began) } else { WalkPhase::Resumed(began) },
             cursor: after,
+            checked: 0,
+            told_behind: false,
             page: after,
             open: None,
             taken: None,

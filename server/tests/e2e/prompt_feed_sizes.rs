@@ -3,6 +3,7 @@
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, put};
+use tokio::time::{Duration, Instant};
 use tonic::Code;
 
 use super::prompt_feeds::{Feed, after, all, change, end, feed, name, numbers, synced};
@@ -92,6 +93,47 @@ async fn who_does_not_read_is_told_so_and_resumes_and_delays_nobody() {
     assert!(cursor < last, "{cursor}");
     let mut again = feed(&ledger, after(cursor)).await;
     assert_eq!(change(&mut again).await.0, last);
+}
+
+#[tokio::test]
+async fn who_keeps_large_messages_unread_delays_nobody() {
+    // Of 1.9 MB each: they take all the room that their key has.
+    const STALLED: usize = 8;
+    let ledger = ledger().start().await;
+    ledger.active("big", "one").await;
+    let text = "x".repeat(190_000);
+    for number in 0..10 {
+        let labels = vec![format!("l{number}")];
+        let request = v1::PutPromptRequest { labels, ..put("big", &format!("{text}{number}")) };
+        ledger.registry().put_prompt(request).await.unwrap();
+    }
+    let mut stalled = Vec::new();
+    for _ in 0..STALLED {
+        let mut client = narrow(&ledger).await;
+        let mut feed = client.watch_prompts(all()).await.unwrap().into_inner();
+        // Begins to read, and reads no more than its window holds.
+        let mut reading = Box::pin(feed.message());
+        assert!(futures::poll!(&mut reading).is_pending());
+        drop(reading);
+        stalled.push((client, feed));
+    }
+    for _ in 0..3 {
+        let began = Instant::now();
+        let mut read = feed(&ledger, all()).await;
+        assert_eq!(parts(&mut read).await.len(), 1);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    }
+    let mut ended = 0;
+    for (_client, feed) in &mut stalled {
+        match feed.message().await {
+            Ok(message) => assert!(message.is_some()),
+            Err(status) => {
+                refused(Err::<(), _>(status), Code::Aborted, "SLOW_CONSUMER");
+                ended += 1;
+            }
+        }
+    }
+    assert!(ended > 0, "those that kept others waiting have ended");
 }
 
 #[tokio::test]

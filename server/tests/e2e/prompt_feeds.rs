@@ -39,12 +39,13 @@ pub(crate) async fn change(feed: &mut Feed) -> (i64, v1::PromptChange) {
     }
 }
 
-/// The changes up to another kind of message, and that.
+/// The changes up to another kind of message, and that; but heartbeats that say that changes are missing.
 async fn changes(feed: &mut Feed) -> (Vec<(i64, v1::PromptChange)>, (i64, Kind)) {
     let mut changes = Vec::new();
     loop {
         match next(feed).await {
             (revision, Kind::Change(change)) => changes.push((revision, change)),
+            (_, Kind::Heartbeat(v1::PromptsHeartbeat { behind: true })) => {}
             other => return (changes, other),
         }
     }
@@ -225,17 +226,30 @@ async fn a_watch_is_of_one_project() {
     let ledger = ledger().env("STREAM_HEARTBEAT", "200ms").start().await;
     let other = Metadata::key(&create(ledger.data_dir(), &["--project", "other"]));
     let mut other = RegistryServiceClient::new(ledger.connection_with(other));
-    ledger.active("ours", "one").await;
+    ledger.active("greet", "ours").await;
+    let mut ours = feed(&ledger, all()).await;
+    assert_eq!(synced(&mut ours).await, (vec!["greet".into()], 1));
     let mut theirs = other.watch_prompts(all()).await.unwrap().into_inner();
     assert_eq!(synced(&mut theirs).await, (vec![], 0));
-    ledger.active("ours", "two").await;
+    ledger.active("greet", "ours too").await;
     assert!(matches!(next(&mut theirs).await, (0, Kind::Heartbeat(_))));
-    other.put_prompt(put("theirs", "one")).await.unwrap();
-    loop {
-        match next(&mut theirs).await {
-            (revision, Kind::Change(change)) => break assert_eq!((revision, name(&change)), (1, "theirs")),
-            (0, Kind::Heartbeat(_)) => {}
-            other => panic!("{other:?}"),
+    // The same name, and the same revision.
+    for text in ["theirs", "theirs too"] {
+        other.put_prompt(v1::PutPromptRequest { set_active: true, ..put("greet", text) }).await.unwrap();
+    }
+    for (feed, last) in [(&mut ours, "ours too"), (&mut theirs, "theirs too")] {
+        loop {
+            let (revision, told) = match next(feed).await {
+                (revision, Kind::Change(told)) => (revision, told),
+                (_, Kind::Heartbeat(_)) => continue,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(name(&told), "greet");
+            if revision == 2 {
+                let text = v1::prompt_version::Template::TemplateSource(last.into());
+                assert_eq!(told.active_version.unwrap().template, Some(text));
+                break;
+            }
         }
     }
 }

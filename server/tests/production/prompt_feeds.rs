@@ -128,7 +128,7 @@ fn cache(server: &Ledger, proxy: &Proxy, prefix: &str) -> PromptCache {
 async fn settled(writer: &PromptWriter, server: &Ledger, cache: &PromptCache) {
     let prompt = |name: &str| cache.prompt(name).map(|prompt| (*prompt).clone());
     let version = |name: &str, label: Option<&str>| cache.get(name, label).map(|version| (*version).clone());
-    writer.settled(server, prompt, version).await;
+    writer.settled(server, async |revision| cache.reached(revision).await.unwrap(), prompt, version).await;
 }
 
 #[tokio::test]
@@ -160,9 +160,35 @@ async fn a_cache_equals_the_store_after_any_writes_disconnects_and_deaths_of_ser
             }
         }
         for cache in [&own, &everything] {
-            cache.reached(writer.revision).await.unwrap();
             settled(&writer, &servers[1], cache).await;
         }
     }
     assert!(everything.failure().is_none() && everything.names().len() > 120, "{}", everything.names().len());
+}
+
+#[tokio::test]
+async fn a_cache_equals_the_store_after_two_servers_wrote_the_same_prompts_at_once() {
+    const SEQUENCES: u64 = 20;
+    let deployment = Deployment::new().await.with("STREAM_HEARTBEAT", "200ms");
+    let (one, two) = tokio::join!(deployment.server(), deployment.server());
+    let proxies = [Proxy::to(&format!("http://{}", one.addr)).await, Proxy::to(&format!("http://{}", two.addr)).await];
+    let everything = [cache(&one, &proxies[0], ""), cache(&two, &proxies[1], "")];
+    for seed in 0..SEQUENCES {
+        let prefix = format!("w{seed}.");
+        let [mut first, mut second] = [seed, SEQUENCES + seed].map(|seed| PromptWriter::new(&prefix, 2_000 + seed));
+        let own = cache(&two, &proxies[1], &prefix);
+        let write = async |writer: &mut PromptWriter, server: &Ledger| {
+            for _ in 0..12 {
+                writer.write(server).await;
+                if writer.random.below(12) == 0 {
+                    proxies[writer.random.below(2)].cut();
+                }
+            }
+        };
+        tokio::join!(write(&mut first, &one), write(&mut second, &two));
+        first.revision = first.revision.max(second.revision);
+        for cache in [&everything[0], &everything[1], &own] {
+            settled(&first, &one, cache).await;
+        }
+    }
 }

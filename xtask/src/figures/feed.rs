@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use prompt_ledger_client::{Client, Options, PromptCache};
+use prompt_ledger_client::{Client, Options};
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use prompt_ledger_proto::v1::watch_prompts_response::Kind;
-use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, put, server};
+use prompt_ledger_testkit::ledger::{Connection, Ledger, Metadata, put};
 use prompt_ledger_testkit::services::{self, Database, Postgres, Rabbit, Redis};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -18,7 +18,7 @@ use tonic::{Status, Streaming};
 
 use super::load::Times;
 use super::main_job::resident_mib;
-use super::release::{FigureError, migrated, release_binaries};
+use super::release::{FigureError, migrated, release_binaries, subject};
 use crate::{CommandOutcome, install};
 
 type PromptsClient = RegistryServiceClient<Connection>;
@@ -66,7 +66,7 @@ async fn measure() -> Result<(), FigureError> {
 async fn deploy(binaries: &Path, postgres: &Postgres, redis: &str, amqp: &str) -> Result<FeedDeployment, FigureError> {
     let database = services::database_on(&postgres.url());
     let configured = || {
-        let builder = server(binaries.join("prompt-ledger")).env("DATABASE_URL", database.url());
+        let builder = subject(binaries.join("prompt-ledger")).env("DATABASE_URL", database.url());
         let builder = builder.env("REDIS_URL", redis).env("AMQP_URL", amqp).env("MAX_WATCHERS_PER_KEY", "20000");
         builder.env("LOG", "warn").serving()
     };
@@ -136,10 +136,15 @@ async fn held(deployment: &FeedDeployment) -> Result<(), FigureError> {
     println!("{WATCHERS} watchers of {PROMPTS} prompts over {CONNECTIONS} connections");
     println!(
         "  memory per held watcher        {:8.2} KB     (aim 5; {before:.1} to {after:.1} MiB)",
-        (after - before) * 1_024.0 / 10_000.0
+        kb_each(before, after, WATCHERS)?
     );
     drop(feeds);
     Ok(())
+}
+
+/// What each of these takes, by the MiB before and after.
+fn kb_each(before: f64, after: f64, count: usize) -> Result<f64, FigureError> {
+    Ok((after - before) * 1_024.0 / f64::from(u32::try_from(count)?))
 }
 
 async fn activate(registry: &mut PromptsClient, number: usize, version_number: i32) -> Result<i64, Status> {
@@ -200,17 +205,15 @@ async fn told(deployment: &FeedDeployment, how: &str, aim: &str) -> Result<(), F
     Ok(())
 }
 
-fn cache(server: &Ledger) -> Result<PromptCache, FigureError> {
-    let options =
-        Options { url: format!("http://{}", server.addr), api_key: (&*server.key).into(), ..Options::default() };
-    Ok(Client::connect(options)?.prompt_cache(vec![], ""))
+fn client(addr: &str, key: &str) -> Result<Client, FigureError> {
+    Ok(Client::connect(Options { url: format!("http://{addr}"), api_key: key.into(), ..Options::default() })?)
 }
 
 /// The time from the beginning of SetActiveVersion on one server until a call of the other one uses it, and until a client's
 /// cache that the other one feeds has it.
 async fn used(deployment: &FeedDeployment) -> Result<(), FigureError> {
     let (mut writer, mut reader) = (connect(&deployment.one, 1).await?, connect(&deployment.two, 1).await?);
-    let cache = cache(&deployment.two)?;
+    let cache = client(&deployment.two.addr, &deployment.two.key)?.prompt_cache(vec![], "");
     cache.synced().await?;
     let (mut calls, mut caches) = (Times::new()?, Times::new()?);
     for round in 0..ACTIVATIONS {
@@ -228,11 +231,9 @@ async fn used(deployment: &FeedDeployment) -> Result<(), FigureError> {
     }
     for round in 0..ACTIVATIONS {
         let (number, version) = (round % PROMPTS, other(round / PROMPTS + 1));
-        let (began, mut seen) = (Instant::now(), cache.revision());
+        let began = Instant::now();
         let activated = activate(&mut writer, number, version).await?;
-        while seen < activated {
-            seen = timeout(LOST, cache.changed(seen)).await?;
-        }
+        timeout(LOST, cache.reached(activated)).await??;
         let found = cache.get(&name(number), None).ok_or("the cache lost a prompt")?;
         caches.record(began.elapsed());
         if found.version_number != version {
@@ -250,18 +251,34 @@ async fn used(deployment: &FeedDeployment) -> Result<(), FigureError> {
     Ok(())
 }
 
-/// Memory of this process per cached prompt, at 10,000.
+/// Memory per cached prompt, at 10,000, in a process that does nothing else.
 async fn cached(deployment: &FeedDeployment) -> Result<(), FigureError> {
     fill(&deployment.one, PROMPTS, CACHED).await?;
+    let Ledger { addr, key, .. } = &deployment.two;
+    let mut process = tokio::process::Command::new(std::env::current_exe()?);
+    let status = process.args(["figures", "cached-prompts", addr, key]).kill_on_drop(true).status().await?;
+    if status.success() { Ok(()) } else { Err("the process with the cache failed".into()) }
+}
+
+/// That process.
+pub(super) async fn cached_here(addr: &str, key: &str) -> CommandOutcome {
+    held_here(addr, key).await.map_err(|error| error.to_string())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn held_here(addr: &str, key: &str) -> Result<(), FigureError> {
+    let client = client(addr, key)?;
+    // A connection has a cost of its own.
+    client.registry().get_prompt(v1::GetPromptRequest { name: name(0), min_revision: None }).await?;
     let before = resident_mib(std::process::id())?;
-    let (began, cache) = (Instant::now(), cache(&deployment.two)?);
+    let (began, cache) = (Instant::now(), client.prompt_cache(vec![], ""));
     cache.synced().await?;
     let took = began.elapsed();
     let after = resident_mib(std::process::id())?;
     println!("a client's cache of {} prompts, whose texts have {TEXT_BYTES} bytes", cache.names().len());
     println!(
         "  memory per prompt              {:8.2} KB     ({before:.1} to {after:.1} MiB)",
-        (after - before) * 1_024.0 / 10_000.0
+        kb_each(before, after, CACHED)?
     );
     println!("  until all are there            {:8.0} ms", took.as_secs_f64() * 1_000.0);
     Ok(())

@@ -72,6 +72,14 @@ enum Which {
     Observe,
     /// Rendering: the costliest templates and variables that a caller can send
     Rendering,
+    /// A client's cache of all prompts, as a process of its own
+    #[command(hide = true)]
+    CachedPrompts {
+        /// The server's address
+        addr: String,
+        /// The key
+        key: String,
+    },
     /// The bare axum server, as a process of its own
     #[command(hide = true)]
     AxumServer {
@@ -108,6 +116,7 @@ pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
         Which::Analytics { executions } => runtime.block_on(analytics::run(*executions)),
         Which::Streams => runtime.block_on(streams::run()),
         Which::Feed => runtime.block_on(feed::run()),
+        Which::CachedPrompts { addr, key } => runtime.block_on(feed::cached_here(addr, key)),
         Which::Observe => runtime.block_on(observe::run()),
         Which::Http => runtime.block_on(http::run()),
         Which::AxumServer { bytes } => runtime.block_on(http_client::serve(*bytes)),

@@ -35,7 +35,11 @@ fn synced() -> Option<Kind> {
 }
 
 fn heartbeat() -> Option<Kind> {
-    Some(Kind::Heartbeat(v1::PromptsHeartbeat {}))
+    Some(Kind::Heartbeat(v1::PromptsHeartbeat { behind: false }))
+}
+
+fn behind() -> Option<Kind> {
+    Some(Kind::Heartbeat(v1::PromptsHeartbeat { behind: true }))
 }
 
 /// Updates in short form: a state is its name and the numbers of its versions.
@@ -52,7 +56,7 @@ fn short(updates: &mut VecDeque<PromptUpdate>) -> Vec<String> {
         }
         PromptUpdate::Reached(revision) => format!("at {revision}"),
         PromptUpdate::Current => "current".into(),
-        PromptUpdate::Interrupted => "interrupted".into(),
+        PromptUpdate::Behind => "behind".into(),
     };
     updates.drain(..).map(one).collect()
 }
@@ -76,8 +80,11 @@ fn refusal(code: Code, reason: &str) -> StreamFailure {
 
 /// Whether another stream is opened, and from which cursor.
 fn fails(machine: &mut Machine<PromptReader>, failure: StreamFailure) -> Option<i64> {
+    let before = machine.reader.ask().after_revision;
     let next = machine.failed(failure, MOMENT);
-    assert_eq!(short(&mut machine.updates), ["interrupted"]);
+    let starts_again = before > 0 && machine.reader.ask().after_revision == 0;
+    let expected: &[&str] = if starts_again { &["behind", "at 0"] } else { &["behind"] };
+    assert_eq!(short(&mut machine.updates), expected);
     match next {
         Ok(NextStep::OpenStream(_)) => {
             machine.opened();
@@ -107,7 +114,9 @@ fn what_is_there_is_told_before_what_is_new_and_moves_no_cursor() {
     assert_eq!(take(&mut machine, 4, change("b")), ["b 1"], "the cursor never falls");
     assert_eq!(fails(&mut machine, StreamFailure::Silent), Some(13));
     assert_eq!(take(&mut machine, 20, change("a")), ["a 1", "at 20"]);
-    assert_eq!(take(&mut machine, 20, heartbeat()), ["current"], "all that was missed has been told");
+    assert_eq!(take(&mut machine, 20, behind()), ["behind"], "not all that was missed has been told");
+    assert_eq!(take(&mut machine, 23, change("b")), ["b 1", "at 23"]);
+    assert_eq!(take(&mut machine, 23, heartbeat()), ["current"], "all that was missed has been told");
 }
 
 #[test]
@@ -139,7 +148,34 @@ fn where_nothing_can_be_resumed_all_is_told_again_and_what_is_not_told_is_gone()
         assert_eq!(take(&mut machine, 0, change("b")), ["b 1"]);
         assert_eq!(take(&mut machine, 2, synced()), ["only b", "at 2", "current"]);
         assert_eq!(fails(&mut machine, StreamFailure::Cut), Some(2));
+        // A ledger that has lost everything.
+        assert_eq!(fails(&mut machine, refusal(Code::OutOfRange, reason)), Some(0));
+        assert_eq!(take(&mut machine, 0, synced()), ["only ", "current"]);
+        assert_eq!(take(&mut machine, 1, change("a")), ["a 1", "at 1"]);
     }
+}
+
+#[test]
+fn streams_that_break_before_they_have_come_further_are_opened_ever_more_slowly() {
+    let mut machine = reader();
+    let mut delay = |told: Option<(i64, Option<Kind>)>| {
+        machine.opened();
+        for (revision, kind) in [(0, change("a")), (0, behind())].into_iter().chain(told) {
+            take(&mut machine, revision, kind);
+        }
+        let next = machine.failed(refusal(Code::Internal, "INTERNAL"), RetryMoment { chance: 1.0, ..MOMENT });
+        machine.updates.clear();
+        match next.unwrap() {
+            NextStep::OpenStream(delay) => delay.as_millis(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let delays: Vec<_> = (0..8).map(|_| delay(None)).collect();
+    assert_eq!(delays, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+    assert_eq!(delay(Some((7, synced()))), 100);
+    // Nothing new, but the stream is well.
+    assert_eq!(delay(Some((7, heartbeat()))), 100);
+    assert_eq!(delay(None), 200);
 }
 
 #[test]
@@ -149,10 +185,14 @@ fn what_passes_is_tried_again_and_what_does_not_is_final() {
         (Code::Aborted, "SLOW_CONSUMER", true),
         (Code::ResourceExhausted, "OVERLOADED", true),
         (Code::ResourceExhausted, "TOO_MANY_WATCHERS", true),
+        (Code::Internal, "INTERNAL", true),
+        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED", true),
+        (Code::Unimplemented, "UNIMPLEMENTED", true),
         (Code::Unauthenticated, "KEY_INVALID", false),
+        (Code::PermissionDenied, "SCOPE_MISSING", false),
+        (Code::NotFound, "PROJECT_NOT_FOUND", false),
         (Code::InvalidArgument, "INVALID_FIELD", false),
         (Code::OutOfRange, "REVISION_AHEAD", false),
-        (Code::Unimplemented, "UNIMPLEMENTED", false),
     ] {
         let mut machine = reader();
         machine.opened();

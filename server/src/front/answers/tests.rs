@@ -221,3 +221,60 @@ async fn within_a_message_a_stream_is_cut_and_between_two_it_ends() {
     assert_eq!(body.frame().await.unwrap().unwrap_err().message(), "cut");
     running.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_whose_room_others_wait_for_is_dropped_once_nothing_of_it_is_taken_for_a_second() {
+    let answers = answers(2048, 2048);
+    let running = tokio::spawn(answers.clone().run(CancellationToken::new()));
+    let room = answers.message_room();
+    // One message each, with the room that it has taken of all that the key may have.
+    let stream = |mib: usize, key: u64| {
+        let taken = room.try_take(key, mib * KIB * KIB).unwrap();
+        let frames = futures::stream::unfold((taken, 0), |(taken, sent)| async move {
+            if sent > 0 {
+                drop(taken);
+                return std::future::pending().await;
+            }
+            let frame = Ok::<_, Status>(Frame::data(Bytes::from(vec![7; 64 * KIB])));
+            Some((frame, (taken, 1)))
+        });
+        let mut response = Response::new(Body::new(http_body_util::StreamBody::new(frames)));
+        response.extensions_mut().insert(RoomTaken);
+        answers.keep_stream(key, response).into_body()
+    };
+    let [mut stalled, mut read, mut of_other] = [stream(14, 1), stream(2, 1), stream(2, 2)];
+    let mut answer = keep(&answers, 1, 64 * KIB).await.into_body();
+    for body in [&mut stalled, &mut read, &mut of_other, &mut answer] {
+        body.frame().await.unwrap().unwrap();
+    }
+    // Nobody waits: nobody must read.
+    tokio::time::sleep(STALL_LIMIT.mul_f64(0.4)).await;
+    read.frame().await.unwrap().unwrap();
+    let began = Instant::now();
+    let reading = async {
+        loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            read.frame().await.unwrap().unwrap();
+        }
+    };
+    let held = tokio::select! {
+        held = room.wait_for(1, 4 * KIB * KIB) => held,
+        () = reading => unreachable!(),
+    };
+    assert!(began.elapsed() < STALL_LIMIT_IN_SHORTAGE, "the room of who had stalled for long is had at once");
+    let ended = stalled.frame().await.unwrap().unwrap().into_trailers().unwrap();
+    assert_eq!(reason(&ended), "SLOW_CONSUMER");
+    // Only messages of that key were dropped, and not what is read.
+    for body in [&mut read, &mut of_other, &mut answer] {
+        body.frame().await.unwrap().unwrap().into_data().unwrap();
+    }
+    // Whose message has just come has a second.
+    drop(held);
+    let fresh = stream(13, 1);
+    let (began, mut fresh) = (Instant::now(), fresh);
+    fresh.frame().await.unwrap().unwrap();
+    read.frame().await.unwrap().unwrap();
+    room.wait_for(1, 4 * KIB * KIB).await;
+    assert!((1_000..1_300).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    running.abort();
+}

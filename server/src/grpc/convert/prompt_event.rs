@@ -21,7 +21,7 @@ pub fn message(event: PromptEvent) -> v1::WatchPromptsResponse {
             (at, Kind::Change(change(&part)))
         }
         PromptMessage::Synced => (now(), Kind::Synced(v1::PromptsSynced {})),
-        PromptMessage::Heartbeat => (now(), Kind::Heartbeat(v1::PromptsHeartbeat {})),
+        PromptMessage::Heartbeat { is_behind } => (now(), Kind::Heartbeat(v1::PromptsHeartbeat { behind: is_behind })),
     };
     v1::WatchPromptsResponse { revision, at: Some(timestamp(at)), kind: Some(kind) }
 }

@@ -9,6 +9,7 @@ use prompt_ledger_proto::v1::registry_service_server::RegistryService as Api;
 use tonic::{Request, Response, Status};
 
 use super::RegistryApi;
+use crate::front::answers::RoomTaken;
 use crate::grpc::deadline::Deadline;
 use crate::grpc::{into_parts, respond, status};
 
@@ -122,7 +123,9 @@ impl Api for RegistryApi {
         let (caller, sent) = into_parts(request)?;
         let changes = self.watch(&caller, sent, deadline, connection).await.map_err(status::status)?;
         let boxed: Self::WatchPromptsStream = Box::pin(changes.map(|message| message.map_err(status::status)));
-        Ok(Response::new(boxed))
+        let mut response = Response::new(boxed);
+        response.extensions_mut().insert(RoomTaken);
+        Ok(response)
     }
 
     type ExportPromptsStream = BoxedMessages<v1::ExportPromptsResponse>;

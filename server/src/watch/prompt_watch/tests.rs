@@ -1,134 +1,18 @@
 //! Streams on a real store, whose reads are counted.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod kit;
 
-use prompt_ledger_domain::content::VersionContent;
-use prompt_ledger_domain::ids::{PromptId, VersionId};
-use prompt_ledger_domain::prompt::Version;
-use prompt_ledger_domain::prompt_log::AskingKey;
-use prompt_ledger_domain::versioning::checksum;
-use prompt_ledger_runtime::config::{Config, Process, WatchConfig};
+use std::collections::HashMap;
+use std::task::Poll;
+use std::time::Duration;
+
+use prompt_ledger_domain::Reason;
 use prompt_ledger_runtime::new_id;
-use prompt_ledger_store::{Access, ChangedPrompt, PutPrompt, Registry, RegistryFeed};
-use prompt_ledger_store_sqlite::Sqlite;
-use tempfile::TempDir;
-use tokio_util::sync::CancellationToken;
+use prompt_ledger_store::Access as _;
 
+use self::kit::{Kit, ReadCounts, after_heartbeats, next, next_text, told};
 use super::*;
-use crate::watch::{ProjectHeads, PromptWatchFilter, PromptWatches, StreamLimits};
-
-/// A store that counts what is read of it.
-struct CountedStore {
-    store: Sqlite,
-    pages: AtomicUsize,
-    states: AtomicUsize,
-}
-
-#[tonic::async_trait]
-impl RegistryFeed for CountedStore {
-    async fn revision(&self, project: ProjectId) -> Result<i64> {
-        self.store.revision(project).await
-    }
-
-    async fn changed_after(&self, project: ProjectId, after: i64, limit: usize) -> Result<(Vec<ChangedPrompt>, i64)> {
-        self.pages.fetch_add(1, Ordering::Relaxed);
-        self.store.changed_after(project, after, limit).await
-    }
-
-    async fn prompts_named(&self, project: ProjectId, names: &[&str]) -> Result<Vec<Prompt>> {
-        self.states.fetch_add(1, Ordering::Relaxed);
-        self.store.prompts_named(project, names).await
-    }
-
-    async fn versions_numbered(&self, of: &[(PromptId, i32)]) -> Result<Vec<Version>> {
-        self.store.versions_numbered(of).await
-    }
-}
-
-struct Kit {
-    store: Arc<CountedStore>,
-    heads: Arc<ProjectHeads>,
-    watches: Arc<PromptWatches>,
-    project: ProjectId,
-    _folder: TempDir,
-}
-
-impl Kit {
-    async fn new() -> Self {
-        Self::beating(Duration::from_secs(60)).await
-    }
-
-    /// With this time between heartbeats.
-    async fn beating(heartbeat: Duration) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("ledger.db")).await.unwrap();
-        let project = store.project("default").await.unwrap().unwrap().id;
-        let store = Arc::new(CountedStore { store, pages: AtomicUsize::new(0), states: AtomicUsize::new(0) });
-        let config = Config::read(Process::Server, [], |_| None).unwrap().watch;
-        let streams = StreamLimits::new(WatchConfig { heartbeat, ..config }, CancellationToken::new());
-        let heads = Arc::<ProjectHeads>::default();
-        let watches = PromptWatches::new(store.clone(), Arc::clone(&heads), streams);
-        Self { store, heads, watches, project, _folder: folder }
-    }
-
-    /// Writes an active prompt; returns the project's revision, of which nobody is told.
-    async fn put(&self, name: &str, text: &str) -> i64 {
-        let put = PutPrompt {
-            name: name.into(),
-            content: VersionContent::text(text),
-            checksum_hash: checksum(text),
-            variables: vec![],
-            description: None,
-            owner_team: None,
-            tags: None,
-            created_by: String::new(),
-            note: String::new(),
-            set_active: true,
-            labels: vec![],
-            create_only: false,
-            etag: None,
-            prompt_id: PromptId(new_id()),
-            version_id: VersionId(new_id()),
-            key: AskingKey::default(),
-        };
-        self.store.store.put_prompt(self.project, put).await.unwrap().revision
-    }
-
-    async fn watch(&self, prefix: &str, after: i64) -> PromptWatch {
-        let filter = PromptWatchFilter::new(vec![], prefix.into());
-        self.watches.watch(self.project, 1, filter, after, None).await.unwrap()
-    }
-
-    /// Pages and states that were read since the last call.
-    fn reads(&self) -> (usize, usize) {
-        (self.store.pages.swap(0, Ordering::Relaxed), self.store.states.swap(0, Ordering::Relaxed))
-    }
-}
-
-/// The next message in short form: its revision, and a prompt's name or what it is.
-async fn next(watch: &mut PromptWatch) -> (i64, String) {
-    let PromptEvent { revision, message } = watch.next().await.unwrap().unwrap();
-    let what = match message {
-        PromptMessage::Change(part) => part.prompt.name.clone(),
-        PromptMessage::Synced => "synced".into(),
-        PromptMessage::Heartbeat => "heartbeat".into(),
-    };
-    (revision, what)
-}
-
-/// The next message but heartbeats at this revision.
-async fn after_heartbeats(watch: &mut PromptWatch, revision: i64) -> (i64, String) {
-    loop {
-        let message = next(watch).await;
-        if message != told(revision, "heartbeat") {
-            return message;
-        }
-    }
-}
-
-fn told(revision: i64, what: &str) -> (i64, String) {
-    (revision, what.into())
-}
+use crate::watch::PromptWatchFilter;
 
 #[tokio::test]
 async fn a_change_is_read_once_for_all_streams() {
@@ -146,12 +30,13 @@ async fn a_change_is_read_once_for_all_streams() {
         }
         assert_eq!(next(watch).await, told(40, "synced"));
     }
-    assert_eq!(kit.reads(), (1, 3), "one page, and 16 prompts at once");
+    let expected = ReadCounts { revisions: 200, pages: 1, states: 3, versions: 40 };
+    assert_eq!(kit.reads(), expected, "one page, and 16 prompts at once");
     let revision = kit.put("p7", "two").await;
     kit.heads.reached(kit.project, revision);
     let all = futures::future::join_all(watches.iter_mut().map(next)).await;
     assert!(all.iter().all(|one| *one == told(41, "p7")), "{all:?}");
-    assert_eq!(kit.reads(), (1, 1));
+    assert_eq!(kit.reads(), ReadCounts { revisions: 0, pages: 1, states: 1, versions: 1 });
 }
 
 #[tokio::test]
@@ -172,8 +57,9 @@ async fn what_nobody_tells_of_is_not_looked_for_and_heartbeats_go_on() {
     kit.reads();
     // A database that was restored from a backup is behind what was announced.
     kit.heads.reached(kit.project, 99);
-    assert_eq!(next(&mut watch).await, told(2, "heartbeat"));
-    assert!(kit.reads().0 <= 2);
+    while next(&mut watch).await != told(2, "heartbeat") {}
+    assert_eq!(next(&mut watch).await, told(2, "heartbeat"), "nothing more is known to be missing");
+    assert!(kit.reads().pages <= 2, "one, or two where a heartbeat came meanwhile");
 }
 
 #[tokio::test]
@@ -204,21 +90,104 @@ async fn a_prompt_that_is_written_while_it_is_told_is_told_again() {
     assert_eq!(next(&mut watch).await, told(0, "p00"));
     kit.put("p00", "two").await;
     kit.put("p19", "two").await;
-    let mut names = Vec::new();
-    let synced = loop {
-        match next(&mut watch).await {
-            (0, name) => names.push(name),
-            synced => break synced,
-        }
-    };
-    // The stream began at revision 20; what came behind it is told before or after `synced`.
-    assert!(synced.0 >= 20 && synced.1 == "synced", "{synced:?}");
-    assert!((1..20).all(|number| names.contains(&format!("p{number:02}"))), "{names:?}");
     kit.heads.reached(kit.project, 22);
-    let mut last = synced.0;
-    while last < 22 {
-        last = next(&mut watch).await.0;
+    // The stream began at revision 20; what came behind it is told before `synced` or after it.
+    let (mut last, mut cursor) = (HashMap::from([("p00".to_owned(), "one".to_owned())]), 0);
+    while cursor < 22 {
+        let (revision, what, text) = next_text(&mut watch).await;
+        match &*what {
+            "synced" => assert_eq!(last.len(), 20, "each prompt comes before it"),
+            _ => drop(last.insert(what, text)),
+        }
+        cursor = revision;
     }
+    assert_eq!((&*last["p00"], &*last["p01"], &*last["p19"]), ("two", "one", "two"));
+}
+
+#[tokio::test]
+async fn heartbeats_say_whether_changes_are_missing() {
+    let kit = Kit::beating(Duration::from_millis(100)).await;
+    for name in ["a", "b"] {
+        kit.put(name, "one").await;
+    }
+    let (mut first, mut resumed) = (kit.watch("", 0).await, kit.watch("", 1).await);
+    let held = kit.store.gate.write().await;
+    assert_eq!(next(&mut first).await, told(0, "behind"));
+    assert_eq!(next(&mut resumed).await, told(1, "behind"));
+    drop(held);
+    assert_eq!(after_heartbeats(&mut first, 0).await, told(0, "a"));
+    assert_eq!(after_heartbeats(&mut first, 0).await, told(0, "b"));
+    assert_eq!(after_heartbeats(&mut first, 0).await, told(2, "synced"));
+    assert_eq!(after_heartbeats(&mut resumed, 1).await, told(2, "b"));
+    while next(&mut resumed).await != told(2, "heartbeat") {}
+    // Live as well, and the end of it is told at once.
+    let held = kit.store.gate.write().await;
+    let revision = kit.put("c", "one").await;
+    kit.heads.reached(kit.project, revision);
+    while next(&mut first).await != told(2, "behind") {}
+    drop(held);
+    assert_eq!(after_heartbeats(&mut first, 2).await, told(3, "c"));
+    tokio::task::yield_now().await;
+    let Poll::Ready(event) = futures::poll!(Box::pin(next(&mut first))) else { panic!("it waits") };
+    assert_eq!(event, told(3, "heartbeat"));
+}
+
+#[tokio::test]
+async fn streams_that_begin_together_share_a_read_of_the_revision_that_began_after_each() {
+    let kit = Kit::new().await;
+    kit.put("a", "one").await;
+    let held = kit.store.gate.write().await;
+    let mut beginning: Vec<_> = (0..100).map(|_| Box::pin(kit.watch("", 0))).collect();
+    for one in &mut beginning {
+        assert!(futures::poll!(one).is_pending());
+    }
+    drop(held);
+    let mut watches = futures::future::join_all(beginning).await;
+    assert_eq!(kit.reads().revisions, 2, "one that had begun, and one for all that came behind it");
+    // What was written before a stream begins is in its first part.
+    kit.put("b", "one").await;
+    watches.push(kit.watch("", 0).await);
+    let last = watches.last_mut().unwrap();
+    assert_eq!((next(last).await, next(last).await, next(last).await), (told(0, "a"), told(0, "b"), told(2, "synced")));
+}
+
+#[tokio::test]
+async fn all_parts_of_a_large_state_are_cut_from_the_versions_that_were_read() {
+    let kit = Kit::new().await;
+    kit.put("big", "one").await;
+    let text = "x".repeat(300_000);
+    for number in 0..64 {
+        kit.put_in(kit.project, "big", &format!("{number}{text}"), Some(&format!("l{number}"))).await;
+    }
+    let mut watches = [kit.watch("", 0).await, kit.watch("", 0).await];
+    for _ in 0..65 / 6 {
+        for watch in &mut watches {
+            assert_eq!(next(watch).await, told(0, "big"));
+        }
+    }
+    for watch in &mut watches {
+        while next(watch).await != told(65, "synced") {}
+    }
+    let ReadCounts { states, versions, .. } = kit.reads();
+    assert_eq!((states, versions), (1, 65), "each version is read once, for both streams");
+}
+
+#[tokio::test]
+async fn prompts_of_one_name_in_two_projects_are_apart() {
+    let kit = Kit::new().await;
+    let other = kit.store.store.create_project(ProjectId(new_id()), "other").await.unwrap().id;
+    kit.put("greet", "ours").await;
+    kit.put_in(other, "greet", "theirs", None).await;
+    let mut ours = kit.watch("", 0).await;
+    let mut theirs = kit.watches.watch(other, 1, PromptWatchFilter::default(), 0, None).await.unwrap();
+    for (watch, text) in [(&mut ours, "ours"), (&mut theirs, "theirs")] {
+        assert_eq!(next_text(watch).await, (0, "greet".into(), text.into()));
+        assert_eq!(next(watch).await, told(1, "synced"));
+    }
+    kit.heads.reached(other, kit.put_in(other, "greet", "theirs too", None).await);
+    assert_eq!(next_text(&mut theirs).await, (2, "greet".into(), "theirs too".into()));
+    kit.heads.reached(kit.project, kit.put("greet", "ours too").await);
+    assert_eq!(next_text(&mut ours).await, (2, "greet".into(), "ours too".into()));
 }
 
 #[tokio::test]
@@ -246,11 +215,11 @@ async fn large_messages_wait_for_room_until_others_were_taken() {
             taken += 1;
         } else {
             match futures::poll!(&mut next) {
-                std::task::Poll::Ready(event) => {
+                Poll::Ready(event) => {
                     assert_eq!(event, told(2, "a"));
                     taken += 1;
                 }
-                std::task::Poll::Pending => waiting.push(next),
+                Poll::Pending => waiting.push(next),
             }
         }
     }

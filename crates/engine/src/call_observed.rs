@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use prompt_ledger_domain::chat::ChatMessage;
-use prompt_ledger_domain::execution::{ErrorType, Input};
-use prompt_ledger_domain::text;
+use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_observe::providers::{self, CallFailure, ProviderCall};
 use prompt_ledger_observe::trace::{self, CallEnd, CallTrace, TracedWork};
 use prompt_ledger_providers::{CallDetails, CallError, TextSink, ToolCallPiece};
 use tokio::time::Instant;
 
 use crate::attempt::Job;
-use crate::outcome::End;
+use crate::outcome::{End, PartialAnswer, Written};
 
 /// Hands everything on, and keeps when the first of it came.
 pub(crate) struct FirstChunk<'a> {
@@ -41,15 +39,8 @@ impl TextSink for FirstChunk<'_> {
     }
 }
 
-/// The most bytes of a prompt or an answer in a span, where they are told.
-const TEXT_BYTES: usize = 64 * 1024;
-
 /// The span of a call that begins within this attempt.
 pub(crate) fn begin(within: &TracedWork, job: &Job) -> TracedWork {
-    let input = (trace::tells_text() && within.is_recorded()).then(|| match &job.input {
-        Input::Prompt(prompt) => text::cut(prompt, TEXT_BYTES).to_owned(),
-        Input::Messages(messages) => text::cut(&told(messages), TEXT_BYTES).to_owned(),
-    });
     trace::call(
         within,
         CallTrace {
@@ -59,36 +50,29 @@ pub(crate) fn begin(within: &TracedWork, job: &Job) -> TracedWork {
             streams: job.stream_text && !job.whole,
             prompt: &job.subject.prompt_name,
             version: job.subject.version_number,
-            input: input.as_deref(),
+            input: &job.input,
         },
     )
-}
-
-/// Messages, each with its role.
-fn told(messages: &[ChatMessage]) -> String {
-    messages.iter().map(|message| format!("{}: {}\n", message.role, message.content)).collect()
 }
 
 fn tell(span: &mut TracedWork, end: &End, error_type: Option<&'static str>) {
     if !span.is_recorded() {
         return;
     }
-    let details = |details: &CallDetails| (details.response_model.clone(), details.request_id.clone(), details.usage);
-    let ((response_model, response_id, usage), finish_reason, output) = match end {
-        End::Answered(answer) => (
-            (answer.response_model.clone(), answer.request_id.clone(), answer.usage),
-            answer.finish_reason,
-            &answer.text,
-        ),
-        End::Failed(error) => {
-            ((error.response_model.clone(), error.request_id.clone(), error.usage), None, &error.text)
+    let (response_model, response_id, finish_reason, text, tool_calls, usage) = match end {
+        End::Answered(told) => {
+            (&told.response_model, &told.request_id, told.finish_reason, &told.text, &told.tool_calls, told.usage)
         }
-        End::Stopped(_, cut) => (details(&cut.details), None, &cut.written.text),
+        End::Failed(told) => (&told.response_model, &told.request_id, None, &told.text, &told.tool_calls, told.usage),
+        End::Stopped(_, PartialAnswer { details, written, .. }) => {
+            let Written { text, tool_calls, .. } = written;
+            (&details.response_model, &details.request_id, None, text, tool_calls, details.usage)
+        }
     };
-    let finish_reason = finish_reason.map(<&str>::from);
-    let output = trace::tells_text().then(|| text::cut(output, TEXT_BYTES));
-    let (response_model, response_id) = (&*response_model, &*response_id);
-    trace::call_ended(span, CallEnd { response_model, response_id, finish_reason, error_type, output, usage });
+    trace::call_ended(
+        span,
+        CallEnd { response_model, response_id, finish_reason, error_type, text, tool_calls, usage },
+    );
 }
 
 /// Notes a call that took so long, and whose text began after `first_chunk` where it was streamed. One that was given up before it

@@ -122,9 +122,7 @@ impl Worker {
             let permit = free.split(1);
             let runner = self.runner.clone();
             runner.publisher.changed(claimed.fence.id, claimed.event);
-            if claimed.fence.attempt == 1 {
-                observe::waited(claimed.event.at.since(claimed.created_at));
-            }
+            observe::waited(claimed.event.at.since(claimed.available_at));
             let provider = match self.providers.get(&claimed.model.provider) {
                 Ok(provider) => provider,
                 Err(error) => {

@@ -23,7 +23,7 @@ pub(crate) static QUEUED: Family<1> = Family::known_by_some(
 pub(crate) static OLDEST: Family<1> = Family::known_by_some(
     "prompt_ledger.queue.oldest",
     "s",
-    "How long the oldest queued execution has been due without a claim",
+    "How long the oldest queued execution, of whatever provider, has been due without a claim",
     [&[]],
 );
 pub(crate) static HANDED_BACK: Family<1> =
@@ -79,14 +79,12 @@ pub fn ended(end: EndedExecution<'_>) {
     if let Some(took) = end.took {
         instruments.execution_duration.record(took.as_secs_f64(), &[mode.clone(), status.clone()]);
     }
-    let error_type = KeyValue::new("error_type", end.error_type.map_or("", <&str>::from));
-    match instruments.prompt_label {
-        true => {
-            let prompt = KeyValue::new("prompt", end.prompt.to_owned());
-            instruments.executions_ended.add(1, &[mode, status, error_type, prompt]);
-        }
-        false => instruments.executions_ended.add(1, &[mode, status, error_type]),
-    }
+    let mut labels = Vec::with_capacity(4);
+    labels.extend([mode, status]);
+    labels.extend(end.error_type.map(|error_type| KeyValue::new("error_type", <&str>::from(error_type))));
+    let tells_prompt = instruments.prompt_label && !end.prompt.is_empty();
+    labels.extend(tells_prompt.then(|| KeyValue::new("prompt", end.prompt.to_owned())));
+    instruments.executions_ended.add(1, &labels);
 }
 
 /// A claim got so many executions.
@@ -96,7 +94,7 @@ pub fn claimed(count: usize) {
     }
 }
 
-/// An execution was claimed for the first time, so long after its submit.
+/// An attempt was claimed, so long after it could begin.
 pub fn waited(time: Duration) {
     if let Some(instruments) = instruments() {
         instruments.queue_wait.record(time.as_secs_f64(), &[]);
@@ -142,4 +140,10 @@ pub fn swept(to: Status) {
 pub fn queue(depth: usize, oldest: Option<Duration>) {
     QUEUED.set(0, i64::try_from(depth).unwrap_or(i64::MAX));
     OLDEST.set(0, oldest.map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)));
+}
+
+/// The queue could not be measured: what it was before is not told any longer.
+pub fn queue_unknown() {
+    QUEUED.unset(0);
+    OLDEST.unset(0);
 }

@@ -67,6 +67,11 @@ impl<const N: usize> Family<N> {
         }
     }
 
+    /// The level is not known any longer.
+    pub(crate) fn unset(&self, series: usize) {
+        self.set(series, UNSET);
+    }
+
     #[cfg(test)]
     pub(crate) fn labels_of(&self, series: usize) -> &'static [Label] {
         self.labels[series]
@@ -125,5 +130,7 @@ mod tests {
         LEVEL.set(1, -4);
         assert_eq!(COUNTER.told().collect::<Vec<_>>(), [(0, 0), (1, 3)]);
         assert_eq!(LEVEL.told().collect::<Vec<_>>(), [(1, -4)]);
+        LEVEL.unset(1);
+        assert_eq!(LEVEL.told().count(), 0);
     }
 }

@@ -44,7 +44,7 @@ pub fn rpc(method: &'static str, code: &'static str, took: Duration) {
     }
 }
 
-/// A call over HTTP was answered. `route` is the pattern of its path, of which there are as many as routes; absent where no
+/// A call over HTTP has ended. `route` is the pattern of its path, of which there are as many as routes; absent where no
 /// route fits.
 pub fn http(method: &'static str, route: Option<&str>, status: u16, took: Duration) {
     if let Some(instruments) = instruments() {

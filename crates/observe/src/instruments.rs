@@ -86,7 +86,11 @@ impl Instruments {
                 "Calls over gRPC, until they are answered; streams until they end",
                 &DURATIONS,
             ),
-            http: seconds("prompt_ledger.http.duration", "Calls over HTTP, until their answer begins", &DURATIONS),
+            http: seconds(
+                "prompt_ledger.http.duration",
+                "Calls over HTTP but probes, until they are answered; streams until they end",
+                &DURATIONS,
+            ),
             errors: counter(
                 "prompt_ledger.errors",
                 "Errors that callers were told, by reason: refusals and bad keys included",
@@ -99,7 +103,7 @@ impl Instruments {
             ),
             queue_wait: seconds(
                 "prompt_ledger.queue.wait",
-                "From the submit of an execution to its first claim",
+                "From when an attempt could begin to its claim: from the submit, or from the end of the pause before it",
                 &WAITS,
             ),
             retries: counter("prompt_ledger.retries", "Attempts that failed and are followed by another one"),

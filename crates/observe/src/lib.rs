@@ -21,6 +21,7 @@ mod process;
 pub mod providers;
 pub mod serving;
 pub mod store;
+mod texts;
 pub mod trace;
 
 use std::net::SocketAddr;

@@ -22,7 +22,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 
 /// Connections at once; further ones wait until one of these ends.
-const CONNECTIONS: usize = 16;
+pub(crate) const CONNECTIONS: usize = 16;
 /// The longest life of a connection: none of them can keep others out for good. Longer than a usual interval of scraping.
 const LONGEST: Duration = Duration::from_secs(150);
 /// For the headers of a request, and between two of them.

@@ -90,7 +90,7 @@ pub fn called(call: &ProviderCall<'_>) {
         }
         labels.pop();
     }
-    labels.push(KeyValue::new(genai::ERROR_TYPE, call.error.map_or("", CallFailure::word)));
+    labels.extend(call.error.map(|error| KeyValue::new(genai::ERROR_TYPE, error.word())));
     instruments.provider_calls.record(call.took.as_secs_f64(), &labels);
 }
 

@@ -1,6 +1,7 @@
 //! Calls of the store, batches of writes, connections to the database.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -94,8 +95,46 @@ pub fn committed(kind: &'static str, writes: usize) {
 
 /// A pool of connections to the database.
 pub trait ObservedPool: Send + Sync {
-    /// Connections that are open, and those of them that nobody uses.
-    fn open_and_idle(&self) -> (usize, usize);
+    /// How it is used now.
+    fn use_now(&self) -> PoolUse;
+}
+
+/// How a pool is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PoolUse {
+    /// Connections that somebody uses.
+    pub in_use: usize,
+    /// Connections that are open and that nobody uses.
+    pub idle: usize,
+    /// Calls that wait for a connection, or open one.
+    pub waiting: usize,
+}
+
+/// Counts those that wait for a connection of a pool.
+#[derive(Debug, Default)]
+pub struct PoolWaiters(AtomicUsize);
+
+struct PoolWaiter<'p>(&'p AtomicUsize);
+
+impl Drop for PoolWaiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl PoolWaiters {
+    /// Waits as one of them.
+    pub async fn one<T>(&self, wait: impl Future<Output = T>) -> T {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let _waits = PoolWaiter(&self.0);
+        wait.await
+    }
+
+    /// How many wait now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 type NamedPool = (&'static str, Box<dyn ObservedPool>);
@@ -120,15 +159,26 @@ pub fn observe_pool(name: &'static str, pool: impl ObservedPool + 'static) {
 
 impl Collected for Pools {
     fn register(&'static self, meter: &Meter) {
+        let uses = move || {
+            let pools = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            pools.iter().map(|(name, pool)| (*name, pool.use_now())).collect::<Vec<_>>()
+        };
         let gauge = meter.u64_observable_gauge("prompt_ledger.store.connections");
         let described = gauge.with_description("Connections to the database, by pool");
-        let observed = described.with_callback(|observer| {
-            for (name, pool) in &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-                let (open, idle) = pool.open_and_idle();
-                for (state, count) in [("in_use", open.saturating_sub(idle)), ("idle", idle)] {
-                    let labels = [KeyValue::new("pool", *name), KeyValue::new("state", state)];
+        let observed = described.with_callback(move |observer| {
+            for (name, PoolUse { in_use, idle, waiting: _ }) in uses() {
+                for (state, count) in [("in_use", in_use), ("idle", idle)] {
+                    let labels = [KeyValue::new("pool", name), KeyValue::new("state", state)];
                     observer.observe(count as u64, &labels);
                 }
+            }
+        });
+        observed.build();
+        let gauge = meter.u64_observable_gauge("prompt_ledger.store.waiting");
+        let described = gauge.with_description("Calls that wait for a connection to the database, by pool");
+        let observed = described.with_callback(move |observer| {
+            for (name, PoolUse { waiting, .. }) in uses() {
+                observer.observe(waiting as u64, &[KeyValue::new("pool", name)]);
             }
         });
         observed.build();
@@ -138,6 +188,18 @@ impl Collected for Pools {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn who_waits_is_counted_until_it_waits_no_longer_or_is_dropped() {
+        let waiters = PoolWaiters::default();
+        assert_eq!(waiters.one(async { waiters.count() }).await, 1);
+        {
+            let mut hangs = std::pin::pin!(waiters.one(std::future::pending::<()>()));
+            let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(hangs.as_mut().poll(cx).is_pending())).await;
+            assert!(polled && waiters.count() == 1);
+        }
+        assert_eq!(waiters.count(), 0);
+    }
 
     #[test]
     fn each_group_has_the_series_of_its_number() {

@@ -74,7 +74,7 @@ async fn what_is_noted_is_told_as_prometheus_reads_it() {
         r#"prompt_ledger_executions_recorded_total{mode="async"} 0"#,
         r#"prompt_ledger_executions_ended_total{error_type="timeout",mode="sync",status="failed"} 1"#,
         r#"prompt_ledger_execution_duration_seconds_sum{mode="sync",status="failed"} 3"#,
-        r#"gen_ai_client_inference_duration_seconds_count{error_type="",gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="gpt-4o"} 1"#,
+        r#"gen_ai_client_inference_duration_seconds_count{gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="gpt-4o"} 1"#,
         r#"gen_ai_client_inference_duration_seconds_count{error_type="rate_limited",gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="other"} 1"#,
         r#"gen_ai_client_inference_usage_input_tokens_total{gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="gpt-4o",gen_ai_token_modality="unknown"} 7"#,
         r#"prompt_ledger_cost_usd_total{gen_ai_provider_name="openai",gen_ai_request_model="gpt-4o"} 1.5"#,
@@ -105,4 +105,26 @@ async fn what_is_noted_is_told_as_prometheus_reads_it() {
     assert!(refused.is_err_and(|why| why.starts_with("METRICS_ADDR: cannot listen on 127.0.0.1:")));
     let off = Observer::start(&ObserveConfig::default(), "prompt-ledger-test", "three").await.unwrap();
     assert!(off.addr().is_none() && off.meters.is_none());
+}
+
+#[tokio::test]
+async fn metrics_are_served_on_so_many_connections_at_once() {
+    let addr = ListenAddr::Configured(([127, 0, 0, 1], 0).into());
+    let listener = MetricsListener::bind(addr).await.unwrap().unwrap();
+    let (addr, stop) = (listener.addr(), CancellationToken::new());
+    let serving = tokio::spawn(listener.serve(stop.clone()));
+    let mut held = Vec::new();
+    for _ in 0..listener::CONNECTIONS {
+        let mut stream = TcpStream::connect(addr).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        // It is served, and stays open.
+        stream.read_u8().await.unwrap();
+        held.push(stream);
+    }
+    let mut waits = std::pin::pin!(asked(addr, "GET /metrics"));
+    assert!(tokio::time::timeout(Duration::from_millis(200), waits.as_mut()).await.is_err());
+    held.pop();
+    assert!(waits.await.starts_with("HTTP/1.1 200 "));
+    stop.cancel();
+    serving.await.unwrap();
 }

@@ -11,10 +11,12 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
+use prompt_ledger_domain::chat::ToolCall;
+use prompt_ledger_domain::execution::{FinishReason, Input};
 use prompt_ledger_domain::trace::TraceParent;
 use prompt_ledger_runtime::config::TraceConfig;
 
-use crate::genai;
+use crate::{genai, texts};
 
 pub(crate) struct Tracing {
     pub(crate) tracer: SdkTracer,
@@ -29,12 +31,6 @@ impl Tracing {
         // A process has one observer; a second one makes no spans.
         let _ = TRACING.set(self);
     }
-}
-
-/// Whether prompts and answers are told in spans.
-#[must_use]
-pub fn tells_text() -> bool {
-    TRACING.get().is_some_and(|tracing| tracing.config.text)
 }
 
 /// A piece of work and its span, which ends when this is dropped.
@@ -210,8 +206,8 @@ pub struct CallTrace<'a> {
     pub prompt: &'a str,
     /// The version's number.
     pub version: i32,
-    /// What is sent; absent unless texts are told.
-    pub input: Option<&'a str>,
+    /// What is sent; told where texts are.
+    pub input: &'a Input,
 }
 
 /// A call of a provider begins, as a part of this attempt.
@@ -240,7 +236,7 @@ pub fn call(within: &TracedWork, of: CallTrace<'_>) -> TracedWork {
     work.tell((!host.is_empty()).then(|| (genai::SERVER_ADDRESS, host.to_owned().into())));
     work.tell(port.map(|port| (genai::SERVER_PORT, port.into())));
     work.tell(tracing.config.genai_old.then(|| (genai::OLD_SYSTEM, provider.to_owned().into())));
-    work.tell(input.map(|input| (genai::INPUT_MESSAGES, input.to_owned().into())));
+    work.tell(tracing.config.text.then(|| (genai::INPUT_MESSAGES, texts::input(input).into())));
     work
 }
 
@@ -252,11 +248,13 @@ pub struct CallEnd<'a> {
     /// The provider's id; empty where it gave none.
     pub response_id: &'a str,
     /// Absent where it gave none.
-    pub finish_reason: Option<&'static str>,
+    pub finish_reason: Option<FinishReason>,
     /// Why it failed; absent where it did not.
     pub error_type: Option<&'static str>,
-    /// What the model wrote; absent unless texts are told.
-    pub output: Option<&'a str>,
+    /// What the model wrote; told where texts are.
+    pub text: &'a str,
+    /// The calls that it asked for; told where texts are.
+    pub tool_calls: &'a [ToolCall],
     /// As far as the provider reported it.
     pub usage: prompt_ledger_domain::model::Usage,
 }
@@ -269,7 +267,8 @@ pub fn call_ended(work: &mut TracedWork, end: CallEnd<'_>) {
     let text = |name, text: &str| (!text.is_empty()).then(|| (name, Value::from(text.to_owned())));
     work.tell(text(genai::RESPONSE_MODEL, end.response_model));
     work.tell(text(genai::RESPONSE_ID, end.response_id));
-    let reasons = |reason: &'static str| Value::Array(Array::String(vec![StringValue::from(reason)]));
+    let reasons =
+        |reason: FinishReason| Value::Array(Array::String(vec![StringValue::from(<&'static str>::from(reason))]));
     work.tell(end.finish_reason.map(|reason| (genai::FINISH_REASONS, reasons(reason))));
     let usage = end.usage;
     let written =
@@ -282,7 +281,10 @@ pub fn call_ended(work: &mut TracedWork, end: CallEnd<'_>) {
     ] {
         work.tell(tokens.map(|tokens| (name, i64::from(tokens).into())));
     }
-    work.tell(end.output.map(|output| (genai::OUTPUT_MESSAGES, output.to_owned().into())));
+    if TRACING.get().is_some_and(|tracing| tracing.config.text) {
+        let output = texts::output(end.text, end.tool_calls, end.finish_reason, end.error_type.is_some());
+        work.tell(output.map(|output| (genai::OUTPUT_MESSAGES, output.into())));
+    }
     if let Some(error_type) = end.error_type {
         work.failed(error_type);
     }

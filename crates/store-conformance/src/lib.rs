@@ -24,6 +24,7 @@ pub mod models;
 pub mod moments;
 pub mod processes;
 pub mod queue;
+pub mod queue_depth;
 pub mod recount;
 pub mod registry;
 pub mod registry_feed;
@@ -216,11 +217,14 @@ macro_rules! conformance {
             a_hand_back_does_not_count
             used_tokens_and_the_price_come_with_the_next_claim
             whether_the_model_streams_comes_with_a_claim
-            the_queue_is_counted_up_to_a_bound
-            the_queue_tells_for_how_long_its_oldest_is_due
             what_an_execution_is_of_comes_with_a_claim
             messages_come_with_a_claim
             many_batches_over_the_same_rows_stay_consistent
+        );
+        $crate::scenarios!($backend: queue_depth
+            the_queue_is_counted_up_to_a_bound
+            the_queue_tells_for_how_long_its_oldest_is_due
+            the_oldest_is_that_of_all_providers_however_many_are_counted
         );
         $crate::scenarios!($backend: processes
             what_a_process_told_is_listed_until_it_tells_otherwise

@@ -89,6 +89,7 @@ pub async fn a_claim_begins_the_next_attempt_with_all_it_needs<B: Backend>(backe
     submit(backend, &new).await;
     let claimed = claim(backend, &new, 1, holder()).await.unwrap();
     assert_eq!((claimed.fence, claimed.handed_back), (fence(new.id, 1), 0));
+    assert_eq!(claimed.available_at, claimed.created_at, "by its hint at once");
     assert_eq!((&claimed.input, claimed.prompt_truncated), (&new.input, true));
     assert_eq!((&claimed.model, &claimed.params, claimed.timeout), (&new.model, &new.params, new.timeout));
     assert_eq!((claimed.max_retries, claimed.used, claimed.stream_text), (new.max_retries, Usage::default(), true));
@@ -221,13 +222,17 @@ pub async fn a_requeued_execution_waits_for_its_time<B: Backend>(backend: &B) {
     assert_eq!((read.next_attempt_at, listed[0].next_attempt_at), (next_attempt_at, next_attempt_at));
     assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap(), []);
     assert_eq!(claim(backend, &new, 1, holder()).await, None, "the old hint is worth nothing");
-    let again = claim(backend, &new, 2, holder()).await.unwrap();
-    assert_eq!(again.fence, fence(new.id, 2));
+    let holder_again = holder();
+    let again = claim(backend, &new, 2, holder_again.clone()).await.unwrap();
+    assert_eq!((again.fence, Some(again.available_at)), (fence(new.id, 2), next_attempt_at));
+    let found = backend.store().claimed(holder_again.claim_id).await.unwrap();
+    assert_eq!(Some(found[0].available_at), next_attempt_at, "also where the claim's answer was lost");
     let running = get(backend, &new).await;
     assert_eq!(running.started_at, read.started_at, "the first claim is the start");
     assert_eq!(running.next_attempt_at, None);
-    backend.store().requeue(fence(new.id, 2), back(Duration::ZERO, false)).await.unwrap().unwrap();
-    assert_eq!(backend.store().claim_due(9, providers(), holder()).await.unwrap()[0].fence, fence(new.id, 3));
+    let event = backend.store().requeue(fence(new.id, 2), back(Duration::ZERO, false)).await.unwrap().unwrap();
+    let third = backend.store().claim_due(9, providers(), holder()).await.unwrap().remove(0);
+    assert_eq!((third.fence, third.available_at), (fence(new.id, 3), event.at));
 }
 
 pub async fn a_hand_back_does_not_count<B: Backend>(backend: &B) {
@@ -290,32 +295,6 @@ pub async fn what_an_execution_is_of_comes_with_a_claim<B: Backend>(backend: &B)
     submit(backend, &bare).await;
     let claimed = claim(backend, &bare, 1, holder()).await.unwrap();
     assert_eq!((claimed.subject.trace, &*claimed.subject.correlation_id), (None, ""));
-}
-
-pub async fn the_queue_tells_for_how_long_its_oldest_is_due<B: Backend>(backend: &B) {
-    let new = an_execution(backend).await;
-    let oldest = async || backend.store().queued(10).await.unwrap().oldest;
-    assert_eq!(oldest().await, None);
-    let later = NewExecution { id: ExecutionId(new_id()), ..new.clone() };
-    backend.store().submit(later.clone(), Duration::from_secs(3_600)).await.unwrap();
-    assert_eq!(oldest().await, Some(Duration::ZERO), "it is not due");
-    backend.store().submit(new.clone(), Duration::ZERO).await.unwrap();
-    let age = oldest().await.unwrap();
-    assert!(age > Duration::ZERO && age < Duration::from_secs(60), "{age:?}");
-    claim(backend, &new, 1, holder()).await.unwrap();
-    claim(backend, &later, 1, holder()).await.unwrap();
-    assert_eq!(oldest().await, None);
-}
-
-pub async fn the_queue_is_counted_up_to_a_bound<B: Backend>(backend: &B) {
-    assert_eq!(backend.store().queued(10).await.unwrap().queued, 0);
-    let first = queued(backend).await;
-    for _ in 0..3 {
-        submit(backend, &NewExecution { id: ExecutionId(new_id()), ..first.clone() }).await;
-    }
-    claim(backend, &first, 1, holder()).await.unwrap();
-    assert_eq!(backend.store().queued(10).await.unwrap().queued, 3);
-    assert_eq!(backend.store().queued(2).await.unwrap().queued, 2);
 }
 
 pub async fn messages_come_with_a_claim<B: Backend>(backend: &B) {

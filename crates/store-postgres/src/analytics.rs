@@ -10,13 +10,14 @@ use prompt_ledger_domain::ids::ProjectId;
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::usage::{Bucket, Histogram};
 use prompt_ledger_domain::{Result, Timestamp};
+use sqlx::Transaction;
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
 use super::session::begin_list;
 use super::statement::{clean, parameters};
 use super::timestamp::PgTimestamp;
+use super::watched_pool::WatchedPool;
 use super::{Postgres, error, roll_up, row};
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rollup::{self, Cover};
@@ -184,7 +185,7 @@ impl Analytics for Postgres {
     }
 }
 
-async fn snapshot(pool: &PgPool) -> Result<Transaction<'static, sqlx::Postgres>> {
+async fn snapshot(pool: &WatchedPool) -> Result<Transaction<'static, sqlx::Postgres>> {
     error::walk(|| pool.begin_with(SNAPSHOT)).await
 }
 

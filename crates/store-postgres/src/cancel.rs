@@ -6,13 +6,13 @@ use prompt_ledger_domain::execution::{Event, Execution, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_store::parameters::numbered;
-use sqlx::PgPool;
 
 use super::batch::patiently;
 use super::cost::{OF_EXECUTION, with_cost};
 use super::kept::KeptConnections;
 use super::lease::FenceRows;
 use super::statement::{clean, parameters, statement};
+use super::watched_pool::WatchedPool;
 use super::{error, lease, read};
 use prompt_ledger_store::rows::execution::maybe_event;
 use prompt_ledger_store::{Canceling, Fence};
@@ -37,7 +37,7 @@ pub(super) static CANCELED_OF: LazyLock<String> = LazyLock::new(|| {
 
 pub(super) async fn cancel(
     writes: &KeptConnections,
-    calls: &PgPool,
+    calls: &WatchedPool,
     project: ProjectId,
     id: ExecutionId,
     reason: &str,
@@ -64,7 +64,7 @@ async fn ask(pool: &KeptConnections, project: ProjectId, id: ExecutionId, reason
 }
 
 /// Those with a cancellation request.
-pub(super) async fn canceled_of(pool: &PgPool, held: &[Fence]) -> Result<Vec<Fence>> {
+pub(super) async fn canceled_of(pool: &WatchedPool, held: &[Fence]) -> Result<Vec<Fence>> {
     let query = || FenceRows::bind(sqlx::query(CANCELED_OF.as_str()), held).fetch_all(pool);
     error::again(query).await?.iter().map(lease::fence).collect()
 }

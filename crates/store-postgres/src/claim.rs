@@ -22,14 +22,14 @@ use prompt_ledger_store::rows::claimed;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::{CAPABILITY, Claimed, Fence, Holder};
 
-/// Selects everything that an attempt needs, of the executions in `from`.
-fn claimed_from(from: &str) -> String {
-    include_str!("sql/claimed.sql").replace("{from}", from)
+/// Selects everything that an attempt needs, of the executions in `from`. `due` is when the attempt became due.
+fn claimed_from(from: &str, due: &str) -> String {
+    include_str!("sql/claimed.sql").replace("{from}", from).replace("{due}", due)
 }
 
 /// Claims what `free` selects and locks: rows of id, worker, claim_id, lease and current time.
 fn claim(free: &str) -> String {
-    include_str!("sql/claim.sql").replace("{free}", free) + &claimed_from("taken")
+    include_str!("sql/claim.sql").replace("{free}", free) + &claimed_from("taken", "x.due_at")
 }
 
 pub(super) static HINTED: LazyLock<String> = LazyLock::new(|| {
@@ -45,7 +45,9 @@ pub(super) static DUE: LazyLock<String> =
 /// Executions running under any of several claims. The two conditions after the first repeat those of the partial index.
 pub(super) static CLAIMED: LazyLock<String> = LazyLock::new(|| {
     let of = "x.status = 'running' AND x.completed_at IS NULL AND x.status <> 'succeeded'";
-    format!("{} WHERE {of} AND x.claim_id = ANY ($1)", claimed_from("executions"))
+    // The claim has cleared it; the event before has it.
+    let due = "(SELECT v.next_attempt_at FROM execution_events v WHERE v.execution_id = x.id AND v.sequence = x.last_sequence - 1)";
+    format!("{} WHERE {of} AND x.claim_id = ANY ($1)", claimed_from("executions", due))
 });
 
 /// The hints of one caller, and the providers that it can call.

@@ -7,14 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use prompt_ledger_domain::error::Reason;
 use prompt_ledger_domain::{Error, Result};
-use prompt_ledger_observe::store::{ObservedPool, observe_pool};
 use sqlx::Connection as _;
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::postgres::PgPoolOptions;
 
 use super::batches::Batches;
 use super::connection::CONNECT_TIMEOUT;
 use super::kept::KeptConnections;
 use super::project_lock::ProjectLocks;
+use super::watched_pool::WatchedPool;
 use super::writability::Writability;
 use super::{connection, error, migrate, pooler, session};
 use prompt_ledger_store::Store;
@@ -56,14 +56,14 @@ impl Default for PostgresOptions {
 /// The store in a Postgres database.
 pub struct Postgres {
     /// Reads other than lists, figures and revisions; writes to the registry, models and keys.
-    pub(super) calls: PgPool,
+    pub(super) calls: WatchedPool,
     pub(super) project_locks: ProjectLocks,
-    pub(super) lists: PgPool,
+    pub(super) lists: WatchedPool,
     pub(super) refreshes: KeptConnections,
     /// For heartbeats only; used on one thread, whose runtime drives its socket. `health` likewise, for the health
     /// monitor.
-    pub(super) beats: PgPool,
-    pub(super) health: PgPool,
+    pub(super) beats: WatchedPool,
+    pub(super) health: WatchedPool,
     /// Shared by all pools.
     pub(super) writability: Arc<Writability>,
     /// Batched writes to executions.
@@ -96,21 +96,22 @@ impl Postgres {
         error::bounded(error::CALL, fits).await?;
         first.close().await.ok();
         let writability = Arc::new(Writability::default());
-        let pool = |name, connections, statement_timeout| {
+        let pool = |connections, statement_timeout| {
             let pool = asking(pooled(connections, statement_timeout, &writability), &writability);
-            observed(name, pool.connect_lazy_with(place.clone()))
+            WatchedPool::new(pool.connect_lazy_with(place.clone()))
         };
-        let kept =
-            |name, connections| KeptConnections::new(pool(name, connections, STATEMENT), connections, &writability);
+        let kept = |name, connections| {
+            KeptConnections::new(pool(connections, STATEMENT), connections, &writability).shown(name)
+        };
         let own = |name, connections| {
             // Without maintenance tasks: these would run on the runtime that creates the pool.
             let pool = pooled(connections, STATEMENT, &writability).idle_timeout(None).max_lifetime(None);
-            observed(name, pool.connect_lazy_with(place.clone()))
+            WatchedPool::new(pool.connect_lazy_with(place.clone())).shown(name)
         };
         Ok(Self {
-            calls: pool("calls", options.connections - (LEAST - 1), STATEMENT),
+            calls: pool(options.connections - (LEAST - 1), STATEMENT).shown("calls"),
             project_locks: ProjectLocks::new(&writability),
-            lists: pool("lists", LISTS, LIST),
+            lists: pool(LISTS, LIST).shown("lists"),
             refreshes: kept("revisions", REFRESHES),
             beats: own("leases", BEATS),
             health: own("health", HEALTH),
@@ -118,20 +119,6 @@ impl Postgres {
             writability,
         })
     }
-}
-
-/// A pool as figures show it.
-struct ShownPool(PgPool);
-
-impl ObservedPool for ShownPool {
-    fn open_and_idle(&self) -> (usize, usize) {
-        (self.0.size().try_into().unwrap_or(usize::MAX), self.0.num_idle())
-    }
-}
-
-fn observed(name: &'static str, pool: PgPool) -> PgPool {
-    observe_pool(name, ShownPool(pool.clone()));
-    pool
 }
 
 #[async_trait]

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::cause::chain;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Postgres};
 use tokio::sync::Mutex;
 
+use super::watched_pool::WatchedPool;
 use super::writability::{READ_ONLY, is_read_only};
 
 /// Limit of a try, which others wait for: it is added to what a call has waited already.
@@ -51,7 +52,7 @@ pub(super) fn is_not_connected(error: &io::Error) -> bool {
 impl ConnectionFailure {
     /// A connection of a pool in which none is waited for while others use it. A timeout is replaced by what the database
     /// says to another connection, where it says no.
-    pub(super) async fn acquired(&self, pool: &PgPool) -> sqlx::Result<PoolConnection<Postgres>> {
+    pub(super) async fn acquired(&self, pool: &WatchedPool) -> sqlx::Result<PoolConnection<Postgres>> {
         let error = match pool.acquire().await {
             Err(error @ sqlx::Error::PoolTimedOut) => error,
             acquired => return acquired,

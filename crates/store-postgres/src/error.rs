@@ -9,7 +9,7 @@ use prompt_ledger_domain::{Error, Result};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use tokio::time::{Instant, timeout};
 
 use super::connection_failure::is_not_connected;
@@ -18,6 +18,7 @@ use prompt_ledger_store::failure::{unexpected, unknown_migration};
 
 use super::refusal::{StartStep, explained};
 use super::session::begin_list;
+use super::watched_pool::WatchedPool;
 
 /// Timeout of a call, for a database that hangs and so does not enforce its own. Exceeds connecting plus one statement.
 pub(super) const CALL: Duration = Duration::from_secs(5);
@@ -113,7 +114,7 @@ where
 
 /// The rows of a list, which may take longer than other statements.
 pub(super) async fn list<'q>(
-    pool: &PgPool,
+    pool: &WatchedPool,
     query: impl Fn() -> Query<'q, Postgres, PgArguments>,
 ) -> Result<Vec<PgRow>> {
     let ask = || async {
@@ -132,7 +133,7 @@ where
 }
 
 /// Runs what precedes a commit, repeated after transient failures: nothing of it has been written.
-pub(super) async fn insist<T, F>(pool: &PgPool, begin: impl Fn() -> F) -> Result<T>
+pub(super) async fn insist<T, F>(pool: &WatchedPool, begin: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
 {

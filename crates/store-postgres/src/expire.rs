@@ -9,7 +9,6 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::ErrorType;
 use prompt_ledger_domain::ids::ExecutionId;
 use prompt_ledger_store::parameters::numbered;
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
@@ -17,6 +16,7 @@ use super::batch::patiently;
 use super::cost::{OF_EXECUTION, with_cost};
 use super::kept::KeptConnections;
 use super::statement::{micros, parameters, rows, statement};
+use super::watched_pool::WatchedPool;
 use super::{error, row};
 use prompt_ledger_store::Change;
 use prompt_ledger_store::expiry::{Fate, LEFT, Left, fate};
@@ -65,7 +65,7 @@ pub(super) struct ExpiredRow {
 
 /// Writes all of them. If the response is lost, the repetition skips the executions that were written; their changes
 /// are then missing from the result and have to be read from the events.
-pub(super) async fn expire(writes: &KeptConnections, calls: &PgPool, lease: Duration) -> Result<Vec<Change>> {
+pub(super) async fn expire(writes: &KeptConnections, calls: &WatchedPool, lease: Duration) -> Result<Vec<Change>> {
     let query = || LeftParameters::query(&LEFT_BEHIND, lease).fetch_all(calls);
     let rows = error::again(query).await?;
     let found: Vec<_> = rows.iter().map(found).collect::<Result<_>>()?;

@@ -4,13 +4,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use prompt_ledger_observe::store::{ObservedPool, PoolUse, PoolWaiters, observe_pool};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{Error, Postgres, Result};
 use tokio::sync::Semaphore;
 
 use super::connection::CONNECT_TIMEOUT;
+use super::watched_pool::WatchedPool;
 use super::writability::{ASK_INTERVAL, Writability};
 
 /// A pool whose statements all go through [`KeptConnections::fetch_all`].
@@ -18,10 +20,13 @@ use super::writability::{ASK_INTERVAL, Writability};
 pub(super) struct KeptConnections(Arc<KeptInner>);
 
 struct KeptInner {
-    pool: PgPool,
+    pool: WatchedPool,
+    connections: usize,
     writability: Arc<Writability>,
     /// One for each connection of the pool: none is waited for in the pool while it is kept here.
     permits: Semaphore,
+    /// Those that wait for a permit.
+    waiters: PoolWaiters,
     idle: Mutex<Vec<KeptConnection>>,
 }
 
@@ -33,15 +38,28 @@ struct KeptConnection {
 
 impl KeptConnections {
     /// Of a pool with this many connections.
-    pub(super) fn new(pool: PgPool, connections: u32, writability: &Arc<Writability>) -> Self {
-        let permits = Semaphore::new(connections.try_into().unwrap_or(Semaphore::MAX_PERMITS));
-        Self(Arc::new(KeptInner { pool, writability: Arc::clone(writability), permits, idle: Mutex::default() }))
+    pub(super) fn new(pool: WatchedPool, connections: u32, writability: &Arc<Writability>) -> Self {
+        let connections = connections.try_into().unwrap_or(Semaphore::MAX_PERMITS);
+        Self(Arc::new(KeptInner {
+            pool,
+            connections,
+            writability: Arc::clone(writability),
+            permits: Semaphore::new(connections),
+            waiters: PoolWaiters::default(),
+            idle: Mutex::default(),
+        }))
+    }
+
+    /// Shows it in figures under this name.
+    pub(super) fn shown(self, name: &'static str) -> Self {
+        observe_pool(name, self.clone());
+        self
     }
 
     /// Runs one statement outside of transactions. Where the future is dropped, its connection goes back to the pool,
     /// which closes it unless it still answers; after a failure all go back, since what ended one ended others.
     pub(super) async fn fetch_all(&self, query: Query<'_, Postgres, PgArguments>) -> Result<Vec<PgRow>> {
-        let permit = tokio::time::timeout(CONNECT_TIMEOUT, self.0.permits.acquire()).await;
+        let permit = tokio::time::timeout(CONNECT_TIMEOUT, self.0.waiters.one(self.0.permits.acquire())).await;
         let _permit = permit.map_err(|_| Error::PoolTimedOut)?.map_err(|_| Error::PoolClosed)?;
         let mut kept = self.take().await?;
         let rows = query.fetch_all(&mut *kept.connection).await;
@@ -85,5 +103,15 @@ impl KeptConnections {
 
     fn idle(&self) -> MutexGuard<'_, Vec<KeptConnection>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ObservedPool for KeptConnections {
+    /// What is kept here between statements is idle, though its pool counts it as taken.
+    fn use_now(&self) -> PoolUse {
+        let KeptInner { pool, connections, permits, waiters, .. } = &*self.0;
+        let (of_pool, in_use) = (pool.use_now(), connections - permits.available_permits());
+        let idle = (of_pool.in_use + of_pool.idle).saturating_sub(in_use);
+        PoolUse { in_use, idle, waiting: of_pool.waiting + waiters.count() }
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ExecutionId;
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 
 use super::batch::patiently;
 use super::statement::{micros, rows, statement};
+use super::watched_pool::WatchedPool;
 use super::{error, row};
 use prompt_ledger_store::{Fence, Held};
 
@@ -36,7 +36,7 @@ const LOCKED_PAUSE: Duration = Duration::from_millis(10);
 
 /// Extends leases; repeating is harmless. A row that stays locked throughout is reported as held, and keeps its present
 /// lease until the next heartbeat.
-pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
+pub(super) async fn extend(pool: &WatchedPool, held: &[Fence], lease: Duration) -> Result<Vec<Held>> {
     let mut extended: HashMap<Fence, Held> = HashMap::with_capacity(held.len());
     let mut left = held.to_vec();
     for read in 0..READS {
@@ -67,7 +67,7 @@ pub(super) async fn extend(pool: &PgPool, held: &[Fence], lease: Duration) -> Re
     Ok(extended.into_values().collect())
 }
 
-async fn fetch(pool: &PgPool, sql: &'static str, held: &[Fence], lease: Option<Duration>) -> Result<Vec<PgRow>> {
+async fn fetch(pool: &WatchedPool, sql: &'static str, held: &[Fence], lease: Option<Duration>) -> Result<Vec<PgRow>> {
     let mut query = FenceRows::bind(sqlx::query(sql), held);
     if let Some(lease) = lease {
         query = query.bind(micros(lease));

@@ -6,6 +6,7 @@
 //! | `session` | the settings that stand on the role, and whether they hold |
 //! | `pooler` | whether connections have sessions of their own |
 //! | `refusal` | why a process cannot start, in plain words |
+//! | `watched_pool` | a pool with a count of those that wait |
 //! | `kept` | connections that stay with their user between statements |
 //! | `connection_failure` | why no connection can be made |
 //! | `writability` | whether the database accepts writes, from checks of connections and results of writes |
@@ -80,6 +81,7 @@ mod statement;
 mod timestamp;
 #[cfg(test)]
 mod walks;
+mod watched_pool;
 mod writability;
 
 pub use connect::{Postgres, PostgresOptions};

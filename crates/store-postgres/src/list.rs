@@ -20,13 +20,13 @@ use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::execution::{Execution, ExecutionMode, Status};
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Result, Timestamp};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::error;
 use super::row;
 use super::statement::{clean, parameters};
 use super::timestamp::PgTimestamp;
+use super::watched_pool::WatchedPool;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{execution, texts};
@@ -274,7 +274,7 @@ impl PostgresPage<'_> {
     }
 }
 
-pub(super) async fn list(pool: &PgPool, page: PostgresPage<'_>) -> Result<Walked<Execution, ListPosition>> {
+pub(super) async fn list(pool: &WatchedPool, page: PostgresPage<'_>) -> Result<Walked<Execution, ListPosition>> {
     let shape = page.shape();
     let arms = shape.arms.of(&page.filter.statuses, page.filter.mode, rows_walked(page.limit));
     let statement = &shape.statements[usize::from(page.texts)];

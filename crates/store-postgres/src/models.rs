@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use prompt_ledger_domain::model::{Model, ModelRef, Price};
 use prompt_ledger_domain::{Error, Result, Timestamp};
 use prompt_ledger_store::parameters::numbered;
-use sqlx::{PgConnection, PgPool, Transaction};
+use sqlx::{PgConnection, Transaction};
 
 use super::row::without_nul;
 use super::statement::parameters;
 use super::timestamp::PgTimestamp;
+use super::watched_pool::WatchedPool;
 use super::{Postgres, error, row};
 use prompt_ledger_store::plan;
 use prompt_ledger_store::rows::access::{model, stored_capabilities};
@@ -119,7 +120,7 @@ impl Models for Postgres {
 }
 
 /// Writes the changes without committing.
-async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transaction<'static, sqlx::Postgres>>)> {
+async fn make(pool: &WatchedPool, put: &PutModel) -> Result<(Model, Option<Transaction<'static, sqlx::Postgres>>)> {
     let mut transaction = error::again(|| pool.begin()).await?;
     // Takes the lock; it is released by the rollback where nothing is written.
     let counted = sqlx::query(COUNT).fetch_one(&mut *transaction).await.map_err(error::store)?;
@@ -141,7 +142,7 @@ async fn make(pool: &PgPool, put: &PutModel) -> Result<(Model, Option<Transactio
 
 /// As [`make`], for the first use of a model.
 async fn discover(
-    pool: &PgPool,
+    pool: &WatchedPool,
     id: &ModelRef,
     most: usize,
 ) -> Result<(Option<Model>, Option<Transaction<'static, sqlx::Postgres>>)> {

@@ -7,9 +7,9 @@ use prompt_ledger_domain::Result;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::processes::{providers, seen};
 use prompt_ledger_store::{KNOWN_FOR, ProcessRecord, Processes, SUPERSEDED_FOR, SeenProcess};
-use sqlx::PgPool;
 
 use super::statement::{clean, micros, parameters};
+use super::watched_pool::WatchedPool;
 use super::{Postgres, error};
 
 static ANNOUNCE: LazyLock<String> =
@@ -49,7 +49,7 @@ impl Processes for Postgres {
 }
 
 /// Deletes those that no longer count.
-pub(super) async fn forget(calls: &PgPool) -> Result<()> {
+pub(super) async fn forget(calls: &WatchedPool) -> Result<()> {
     let query = || sqlx::query(FORGET.as_str()).bind(micros(KNOWN_FOR)).bind(micros(SUPERSEDED_FOR)).execute(calls);
     error::again(query).await.map(drop)
 }

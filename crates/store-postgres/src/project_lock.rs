@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::ids::ProjectId;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Postgres, Transaction};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 use tokio::time::timeout;
 
 use super::error;
+use super::watched_pool::WatchedPool;
 use super::writability::Writability;
 
 /// Size of the map above which entries without users are removed.
@@ -36,7 +37,7 @@ impl ProjectLocks {
     /// `make` takes the project's row lock and writes everything without committing.
     pub(super) async fn write<T, L, M>(
         &self,
-        pool: &PgPool,
+        pool: &WatchedPool,
         project: ProjectId,
         find_idle: impl Fn() -> L,
         make: impl Fn() -> M,

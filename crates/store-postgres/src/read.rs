@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::execution::Execution;
 use prompt_ledger_domain::ids::{ExecutionId, ProjectId};
 use prompt_ledger_domain::{Error, Result, Timestamp};
-use sqlx::PgPool;
 
 use super::error;
 use super::statement::parameters;
 use super::timestamp::PgTimestamp;
+use super::watched_pool::WatchedPool;
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::count;
 use prompt_ledger_store::rows::execution::{change, maybe_event, whole};
@@ -79,26 +79,26 @@ parameters! {
     }
 }
 
-pub(super) async fn get(pool: &PgPool, project: ProjectId, id: ExecutionId) -> Result<Execution> {
+pub(super) async fn get(pool: &WatchedPool, project: ProjectId, id: ExecutionId) -> Result<Execution> {
     let query = || sqlx::query(WHOLE).bind(id.0).bind(project.0).fetch_optional(pool);
     let row = error::again(query).await?.ok_or_else(|| Error::execution_not_found(id))?;
     whole(&row, true)
 }
 
-pub(super) async fn whole_of(pool: &PgPool, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
+pub(super) async fn whole_of(pool: &WatchedPool, ids: &[ExecutionId], texts: bool) -> Result<Vec<Execution>> {
     let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
     let query = || sqlx::query(WHOLE_OF[usize::from(texts)]).bind(&ids).fetch_all(pool);
     error::again(query).await?.iter().map(|row| whole(row, texts)).collect()
 }
 
-pub(super) async fn events_after(pool: &PgPool, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>> {
+pub(super) async fn events_after(pool: &WatchedPool, cursors: &[(ExecutionId, i64)]) -> Result<Vec<Change>> {
     let (ids, after): (Vec<_>, Vec<_>) = cursors.iter().map(|(id, after)| (id.0, *after)).unzip();
     let query = || sqlx::query(EVENTS_AFTER).bind(&ids).bind(&after).fetch_all(pool);
     error::again(query).await?.iter().map(change).collect()
 }
 
 pub(super) async fn events_between(
-    pool: &PgPool,
+    pool: &WatchedPool,
     start: Timestamp,
     end: Timestamp,
     limit: usize,
@@ -107,14 +107,14 @@ pub(super) async fn events_between(
     error::again(query).await?.iter().map(change).collect()
 }
 
-pub(super) async fn clock(pool: &PgPool) -> Result<Timestamp> {
+pub(super) async fn clock(pool: &WatchedPool) -> Result<Timestamp> {
     let query = || sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(pool);
     let PgTimestamp(at) = error::again(query).await?;
     Ok(at)
 }
 
 pub(super) async fn events(
-    pool: &PgPool,
+    pool: &WatchedPool,
     project: ProjectId,
     id: ExecutionId,
     after_sequence: i64,

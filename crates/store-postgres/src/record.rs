@@ -10,13 +10,13 @@ use async_trait::async_trait;
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::execution::{Event, Input};
 use prompt_ledger_domain::ids::{ExecutionId, PromptId};
-use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
 use super::batch::{BatchOutcome, BatchWrite, patiently};
 use super::kept::KeptConnections;
 use super::statement::{clean, maybe_clean, micros, parameters, rows, statement};
+use super::watched_pool::WatchedPool;
 use super::{error, row};
 use prompt_ledger_store::parameters::numbered;
 use prompt_ledger_store::rows::request::{stored_metadata, stored_request, stored_settings};
@@ -216,7 +216,7 @@ async fn record(pool: &KeptConnections, items: &[Recording]) -> Result<Vec<PgRow
 }
 
 /// Records an execution that repeats a failed one under its key, in a transaction of its own: these are few.
-pub(super) async fn retry(writes: &KeptConnections, calls: &PgPool, recording: Recording) -> Result<Recorded> {
+pub(super) async fn retry(writes: &KeptConnections, calls: &WatchedPool, recording: Recording) -> Result<Recorded> {
     let item = &recording;
     patiently(|_| async move {
         let mut transaction = error::again(|| calls.begin()).await?;
@@ -268,7 +268,7 @@ fn key_holder(row: &PgRow) -> Result<KeyHolder> {
 }
 
 /// The prompt's execution with this key.
-pub(super) async fn by_key(pool: &PgPool, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
+pub(super) async fn by_key(pool: &WatchedPool, prompt: PromptId, key: &str) -> Result<Option<KeyHolder>> {
     let row = error::again(|| sqlx::query(BY_KEY).bind(prompt.0).bind(clean(key)).fetch_optional(pool)).await?;
     row.as_ref().map(key_holder).transpose()
 }

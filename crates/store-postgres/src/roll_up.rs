@@ -14,13 +14,14 @@ use std::sync::LazyLock;
 use prompt_ledger_domain::VariantArray as _;
 use prompt_ledger_domain::usage::{Bucket, Histogram, Tally};
 use prompt_ledger_domain::{Error, Result, Timestamp};
+use sqlx::Transaction;
 use sqlx::postgres::PgRow;
-use sqlx::{PgPool, Transaction};
 use uuid::Uuid;
 
 use super::session::begin_list;
 use super::statement::{parameters, rows, statement};
 use super::timestamp::PgTimestamp;
+use super::watched_pool::WatchedPool;
 use super::{error, row};
 use prompt_ledger_observe::serving::rolled_up;
 use prompt_ledger_store::RollupPolicy;
@@ -164,7 +165,7 @@ pub(super) fn span(length: Bucket) -> i16 {
     }
 }
 
-pub(super) async fn step(pool: &PgPool, policy: RollupPolicy) -> Result<bool> {
+pub(super) async fn step(pool: &WatchedPool, policy: RollupPolicy) -> Result<bool> {
     let mut step: RollupTransaction = error::walk(|| pool.begin_with(BEGIN)).await?;
     let held = match sqlx::query(HOLD).fetch_optional(&mut *step).await {
         Ok(Some(held)) => held,

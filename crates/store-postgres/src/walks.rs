@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Executor, PgPool};
 
 use super::list::{PostgresPage, list};
 use super::migrate_up;
+use super::watched_pool::WatchedPool;
 use prompt_ledger_store::rows::request::stored_metadata;
 
 /// Rows of a page.
@@ -51,7 +52,7 @@ impl Filled {
         let metadata = stored_metadata(&filter.metadata).unwrap();
         let page = PostgresPage { project: self.project, filter, before: None, limit: LIMIT, texts: false, metadata };
         let before = self.read_so_far().await;
-        let listed = list(&self.pool, page).await.unwrap();
+        let listed = list(&WatchedPool::new(self.pool.clone()), page).await.unwrap();
         (self.read_so_far().await - before, listed.rows.len(), listed.stopped.is_some())
     }
 }

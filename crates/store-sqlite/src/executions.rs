@@ -22,10 +22,31 @@ use prompt_ledger_store::{
 };
 
 static QUEUED: LazyLock<Script> = LazyLock::new(|| {
-    let sql = "SELECT count(*) AS queued, min(available_at) AS oldest \
-               FROM (SELECT available_at FROM executions WHERE status = 'queued' LIMIT :most)";
+    let sql = "SELECT count(*) AS queued FROM (SELECT 1 FROM executions WHERE status = 'queued' LIMIT :most)";
     Script::new(sql, &["most"])
 });
+
+/// The first provider behind `:after` that has queued executions, and the oldest of these.
+static NEXT_OLDEST: LazyLock<Script> = LazyLock::new(|| {
+    let sql = "SELECT provider, available_at FROM executions WHERE status = 'queued' AND provider > :after \
+               ORDER BY provider, available_at LIMIT 1";
+    Script::new(sql, &["after"])
+});
+
+/// The earliest `available_at` of all that is queued. Each provider has its part of the index, of which this reads one entry.
+fn oldest(connection: &Connection) -> Result<Option<Timestamp>> {
+    let (mut after, mut oldest) = (String::new(), None);
+    let next = |after: &str| {
+        NEXT_OLDEST.row(connection, [&after as &dyn ToSql], |row| {
+            Ok((row::text(row, "provider")?, row::value::<_, _, Timestamp>(row, "available_at")?))
+        })
+    };
+    while let Some((provider, available_at)) = next(&after)? {
+        oldest = oldest.min(Some(available_at)).or(Some(available_at));
+        after = provider;
+    }
+    Ok(oldest)
+}
 
 /// The texts of a write that is short, in bytes.
 const SHORT: usize = 64 * 1024;
@@ -136,11 +157,11 @@ impl ExecutionReader for Sqlite {
     /// The process that has the file is its only server.
     async fn queued(&self, most: usize) -> Result<QueueDepth> {
         let queued = move |connection: &Connection| {
-            QUEUED.row(connection, [&count(most) as &dyn ToSql], |row| {
-                Ok((row::value::<_, _, i64>(row, "queued")?, row::maybe::<_, _, Timestamp>(row, "oldest")?))
-            })
+            let queued =
+                QUEUED.row(connection, [&count(most) as &dyn ToSql], |row| row::value::<_, _, i64>(row, "queued"))?;
+            Ok((queued.unwrap_or_default(), oldest(connection)?))
         };
-        let (queued, oldest) = self.readers.read(queued).await?.unwrap_or_default();
+        let (queued, oldest) = self.readers.read(queued).await?;
         let oldest = oldest.map(|available| now().since(available));
         Ok(QueueDepth { queued: usize::try_from(queued).unwrap_or_default(), servers: 1, oldest })
     }
@@ -185,6 +206,6 @@ impl Sqlite {
 }
 
 #[cfg(test)]
-pub(super) fn scripts() -> [&'static Script; 1] {
-    [&QUEUED]
+pub(super) fn scripts() -> [&'static Script; 2] {
+    [&QUEUED, &NEXT_OLDEST]
 }

@@ -124,10 +124,10 @@ impl Sqlite {
         let mut connection = file.open().map_err(error::store)?;
         migrate::up(&mut connection)?;
         Ok(Self {
-            readers: Readers::new(&file, READERS),
-            lists: Readers::new(&file, LISTERS),
-            health: Readers::new(&file, 1),
-            revisions: Readers::new(&file, 1),
+            readers: Readers::new(&file, READERS).shown("calls"),
+            lists: Readers::new(&file, LISTERS).shown("lists"),
+            health: Readers::new(&file, 1).shown("health"),
+            revisions: Readers::new(&file, 1).shown("revisions"),
             writer: Writer::start(connection, file)?,
         })
     }

@@ -9,13 +9,13 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
-use prompt_ledger_observe::store::committed;
+use prompt_ledger_observe::store::{ObservedPool, PoolUse, committed, observe_pool};
 use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -53,6 +53,18 @@ struct SharedWriter {
 impl std::fmt::Debug for SharedWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SharedWriter").finish_non_exhaustive()
+    }
+}
+
+/// The only connection for writes, as figures show it: those that wait are writes.
+struct ShownWriter(Weak<SharedWriter>);
+
+impl ObservedPool for ShownWriter {
+    fn use_now(&self) -> PoolUse {
+        let Some(shared) = self.0.upgrade() else { return PoolUse::default() };
+        let state = shared.state();
+        let is_idle = state.committer.is_some();
+        PoolUse { in_use: usize::from(!is_idle && !state.ended), idle: usize::from(is_idle), waiting: state.jobs.len() }
     }
 }
 
@@ -119,6 +131,7 @@ impl Writer {
         let shared = SharedWriter { state: Mutex::new(state), work: Condvar::new(), failing: AtomicBool::new(false) };
         let shared = Arc::new(shared);
         let of_thread = Arc::clone(&shared);
+        observe_pool("writes", ShownWriter(Arc::downgrade(&shared)));
         thread::Builder::new().name("writer".into()).spawn(move || of_thread.run()).map_err(error::file)?;
         Ok(Self { shared, room: Arc::new(Semaphore::new(WAITING)) })
     }

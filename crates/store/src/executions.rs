@@ -122,6 +122,8 @@ pub struct Claimed {
     pub subject: Subject,
     /// When it was recorded.
     pub created_at: Timestamp,
+    /// When this attempt could begin: as the execution was recorded, or once the pause before a later attempt was over.
+    pub available_at: Timestamp,
     /// The event of the claim: `queued` to `running`.
     pub event: Event,
     /// Number of earlier attempts that were handed back ([`Requeue::handed_back`]); they do not count against
@@ -325,8 +327,8 @@ pub struct QueueDepth {
     pub queued: usize,
     /// Servers that have told of themselves within [`LIVE_FOR`](crate::LIVE_FOR) and have not left.
     pub servers: usize,
-    /// For how long the first of them has been available without being claimed, zero where it is not yet; absent where none
-    /// is queued.
+    /// For how long the first of all that are queued has been available without being claimed, zero where it is not yet;
+    /// absent where none is queued.
     pub oldest: Option<Duration>,
 }
 

@@ -41,6 +41,8 @@ pub struct ReceivedSpan {
     /// Values as text; of a list its elements, separated by commas.
     pub attributes: BTreeMap<String, String>,
     pub is_error: bool,
+    /// In nanoseconds since 1970.
+    pub ended_at: u64,
 }
 
 impl ReceivedSpan {
@@ -198,6 +200,7 @@ fn read(service: &str, span: &Span) -> ReceivedSpan {
         links: span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect(),
         attributes: texts(&span.attributes),
         is_error: span.status.as_ref().is_some_and(|status| status.code == 2),
+        ended_at: span.end_time_unix_nano,
     }
 }
 

@@ -120,14 +120,15 @@ impl http_body::Body for NotedStream {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let polled = Pin::new(&mut self.stream).poll_frame(cx);
+        let this = &mut *self;
+        let polled = noting(this.note.trace(), || Pin::new(&mut this.stream).poll_frame(cx));
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(code) = frame.trailers_ref().and_then(told) {
-                    self.note.code = code;
+                    this.note.code = code;
                 }
             }
-            Poll::Ready(Some(Err(status))) => self.note.code = status.code(),
+            Poll::Ready(Some(Err(status))) => this.note.code = status.code(),
             Poll::Ready(None) | Poll::Pending => {}
         }
         polled

@@ -38,6 +38,13 @@ pub fn status(error: Error) -> Status {
     Status::with_error_details(code(reason), message, details)
 }
 
+/// The status that breaks off a body over HTTP, where its caller is told nothing of it.
+#[must_use]
+pub fn of_broken_body(error: Error) -> Status {
+    let ShownError { reason, message, .. } = ShownError::of(error, Door::Http);
+    Status::new(code(reason), message)
+}
+
 /// The trailers that end a response with an error, after part of it was sent.
 pub fn trailers(error: Error) -> Result<HeaderMap, Status> {
     let mut trailers = HeaderMap::new();

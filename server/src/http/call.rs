@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{HttpError, respond};
+use super::note::HttpObject;
 use super::scan;
 use crate::front::answers::{Told, Turn};
 use crate::front::arriving::peer;
@@ -27,6 +28,8 @@ const SHOWN_BYTES: usize = 64;
 const MISREAD_BYTES: usize = 256;
 /// What a byte of a text takes at most in JSON, in bytes: `\u0001`.
 const ESCAPED_BYTES: usize = 6;
+/// The parameters of paths that name what a call is about.
+const NAMING: [&str; 4] = ["name", "id", "provider", "model"];
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A call: everything of its request but query and body.
@@ -36,6 +39,8 @@ pub(crate) struct HttpCall {
     pub(crate) headers: HeaderMap,
     /// The peer's address, which identifies the connection; absent where there is none.
     pub(crate) connection: Option<SocketAddr>,
+    /// Where what it is about is told.
+    pub(super) object: HttpObject,
     uri: Uri,
     /// The values of the path's parameters, decoded, by name.
     path: Vec<(String, String)>,
@@ -57,10 +62,14 @@ impl HttpCall {
             caller: parts.extensions.get::<Arc<Caller>>().cloned().ok_or_else(past)?,
             turn: parts.extensions.get::<Turn>().cloned().unwrap_or_default(),
             connection: peer(&parts.extensions),
+            object: parts.extensions.get::<HttpObject>().cloned().unwrap_or_default(),
             headers: parts.headers,
             uri: parts.uri,
             path,
         };
+        let names: Vec<_> =
+            call.path.iter().filter(|(of, _)| NAMING.contains(&&**of)).map(|(_, name)| &**name).collect();
+        call.object.tell(&names.join("/"));
         Ok((call, body))
     }
 

@@ -55,6 +55,7 @@ pub(super) async fn verify(api: Api, call: HttpCall, _: NoQuery) -> Result<Reply
 
 /// The spec of a body, with the idempotency key of the header.
 pub(super) fn spec(call: &HttpCall, mut body: SpecBody) -> Result<v1::ExecutionSpec> {
+    call.object.tell(&body.prompt_name);
     body.idempotency_key = call.idempotency_key(body.idempotency_key.take())?;
     let request = v1::RunExecutionRequest { spec: Some(body.wire()?) };
     answered(bounded(RUN_EXECUTION, request)?.spec)

@@ -28,7 +28,7 @@ use crate::front::credentials::credentials;
 use crate::front::early_end;
 use crate::front::errors::draining;
 use crate::front::headers::keep_only;
-use crate::grpc::status::status;
+use crate::grpc::status::of_broken_body;
 use crate::service::access::Unconfirmed;
 use crate::service::{Authenticator, Caller};
 
@@ -114,6 +114,7 @@ pub async fn pass(State(gate): State<Arc<HttpGate>>, mut request: Request, next:
     let response = match gate.admit(kind, request.headers()).await {
         Ok(caller) => {
             note.by(&caller);
+            request.extensions_mut().insert(note.object());
             within(note.trace(), gate.answer(request, next, caller, kind, arrived)).await
         }
         Err(error) => {
@@ -121,8 +122,8 @@ pub async fn pass(State(gate): State<Arc<HttpGate>>, mut request: Request, next:
             respond(error)
         }
     };
-    note.answered(response.status().as_u16());
-    response
+    let is_stream = is_stream(&response);
+    note.answered(response, is_stream)
 }
 
 impl HttpGate {
@@ -217,13 +218,13 @@ fn is_stream(response: &Response) -> bool {
 
 /// The form of bodies that [`Answers`] keeps.
 fn boxed(body: Body) -> tonic::body::Body {
-    tonic::body::Body::new(http_body_util::BodyExt::map_err(body, |error| status(Error::internal(error))))
+    tonic::body::Body::new(http_body_util::BodyExt::map_err(body, |error| of_broken_body(Error::internal(error))))
 }
 
 /// Errors as HTTP tells them. Of a unary response that is under way nothing can be taken back: its connection, or its
 /// stream of HTTP/2, is ended.
 pub static FORM: AnswerForm = AnswerForm {
     refused: |error| HttpError::of_dropped(error).into_response().map(boxed),
-    cut: |error| Err(status(error)),
+    cut: |error| Err(of_broken_body(error)),
     ended: sse::ended,
 };

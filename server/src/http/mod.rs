@@ -32,7 +32,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -63,7 +63,7 @@ pub struct Api {
     pub cpu: CpuPool,
 }
 
-/// All routes: those of `/v1` behind the gate, health without a key. Every request passes the check of its host.
+/// All routes: those of `/v1` behind the gate, health without a key. Every request passes the check of its host, and is noted.
 pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Monitor) -> Router {
     let v1 = routes::router().with_state(api).layer(from_fn_with_state(Arc::new(gate), gate::pass));
     let open = Router::new()
@@ -84,6 +84,7 @@ pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Moni
         .layer(map_response(with_caching))
         .layer(cors::layer(&config.cors_origins))
         .layer(from_fn_with_state(hosts, hosts::pass))
+        .layer(from_fn(note::others))
 }
 
 /// With the path's `%3A` as the `:` that it stands for: clients may write either, routes have the latter.

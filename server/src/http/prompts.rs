@@ -159,7 +159,9 @@ const RENDER_PROMPT: &str = "/promptledger.v1.RegistryService/RenderPrompt";
 
 /// The name of the prompt; a path without parameters, such as that of `register-code`, ends with it.
 fn name(call: &HttpCall) -> String {
-    told(call.name()).unwrap_or_else(|| call.last_part())
+    let name = told(call.name()).unwrap_or_else(|| call.last_part());
+    call.object.tell(&name);
+    name
 }
 
 /// What an answer of the contract always has.

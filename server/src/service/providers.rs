@@ -30,6 +30,8 @@ struct OtherProcesses {
     /// Whether a submit needs a running worker that has its provider.
     requires_worker: bool,
     told: Mutex<ToldProviders>,
+    /// By provider: the executions that were queued since the last read, and for which no running worker was known.
+    waiting: Mutex<BTreeMap<String, u64>>,
     /// Held while the store is asked, so that calls that wait share one read.
     asking: tokio::sync::Mutex<()>,
 }
@@ -90,9 +92,8 @@ impl ProviderDirectory {
 
     /// Of a process whose queued executions are run by others, which tell what they can call through `store`.
     pub fn among(here: Providers, store: Arc<dyn Processes>, requires_worker: bool) -> Self {
-        let others =
-            OtherProcesses { store, requires_worker, told: Mutex::default(), asking: tokio::sync::Mutex::default() };
-        Self { here, others: Some(others) }
+        let (told, waiting, asking) = Default::default();
+        Self { here, others: Some(OtherProcesses { store, requires_worker, told, waiting, asking }) }
     }
 
     /// The provider of an execution that this process runs. PROVIDER_NOT_CONFIGURED where only others have it. The store
@@ -154,11 +155,13 @@ impl ProviderDirectory {
         }
     }
 
-    /// Counts an execution that was queued, where no running worker has its provider. It waits for one.
+    /// Counts an execution that was queued, where no running worker is known to have its provider. It waits for one; the log
+    /// says so once the next read of the snapshot has found none either.
     pub fn note_queued(&self, name: &str) {
-        if !self.is_served(name) {
-            let cause = format!("no running worker has their provider: {name}");
-            tracing::warn!(cause, "queued executions wait: start a worker with the settings of provider {name}");
+        if !self.is_served(name)
+            && let Some(others) = &self.others
+        {
+            *others.waiting().entry(name.to_owned()).or_default() += 1;
         }
     }
 
@@ -222,7 +225,26 @@ impl OtherProcesses {
         let processes = self.store.processes().await?;
         let mut told = self.told();
         *told = told.next(began, processes);
+        drop(told);
+        for (name, times) in self.unserved(began) {
+            let cause = format!("no running worker has their provider: {name}");
+            tracing::warn!(cause, times, "queued executions wait: start a worker with the settings of provider {name}");
+        }
         Ok(())
+    }
+
+    /// Of those that were counted until now, the ones for which no running worker is known yet. None right after the store was
+    /// away: no worker could tell then.
+    fn unserved(&self, now: Instant) -> Vec<(String, u64)> {
+        let waiting = std::mem::take(&mut *self.waiting());
+        let told = self.told();
+        let is_served = |name: &str| told.instances.get(name).is_some_and(ToldInstance::is_served);
+        let unserved = waiting.into_iter().filter(|(name, _)| !told.is_uncertain(now) && !is_served(name));
+        unserved.collect()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told(&self) -> MutexGuard<'_, ToldProviders> {

@@ -12,6 +12,7 @@ mod described;
 mod errors;
 mod executions;
 mod hosts;
+mod notes;
 mod page;
 mod prompt_streams;
 mod prompts;

@@ -17,7 +17,7 @@ async fn cancel(server: &Ledger, id: &str) -> Result<v1::Execution, Status> {
 
 #[tokio::test]
 async fn a_queued_execution_is_canceled_at_once_and_never_run() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let id = submit(&server, greet()).await;

@@ -55,7 +55,7 @@ async fn what_one_server_registers_another_executes_at_once_by_its_hash() {
 
 #[tokio::test]
 async fn what_is_queued_is_answered_as_get_answers_it() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let server = deployment.server().await;
     server.carry(vec![carried("greet", "Hi {{name}}")]).await;
     let plain = || spec("greet", &[("name", "Ada")]);
@@ -91,7 +91,7 @@ fn is_other_modes<T: std::fmt::Debug>(answer: Result<T, Status>) {
 
 #[tokio::test]
 async fn what_is_queued_costs_what_its_model_cost_when_it_was_submitted() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let server = deployment.server().await;
     server.carry(vec![carried("greet", "Hi")]).await;
     let mine = v1::ModelRef { provider: "openai".into(), model_name: "mine".into() };
@@ -145,7 +145,7 @@ async fn both_modes_stand_in_one_set_of_tables_and_nothing_that_was_executed_can
 
 #[tokio::test]
 async fn a_prompt_that_moves_is_closed_and_opened_at_once_on_every_server() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let (one, two) = (deployment.server().await, deployment.server().await);
     one.active("greet", "hello").await;
     let to = |mode: v1::PromptMode| v1::MigratePromptModeRequest {
@@ -201,7 +201,7 @@ async fn a_prompt_that_moves_is_closed_and_opened_at_once_on_every_server() {
 
 #[tokio::test]
 async fn a_record_that_was_tampered_with_does_not_verify() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let server = deployment.server().await;
     server.active("edited", "Hi {{name}}").await;
     server.carry(vec![carried("carried", "Hi {{name}}")]).await;

@@ -103,7 +103,8 @@ async fn a_worker_that_is_asked_to_end_hands_back_what_it_has() {
 /// Hints that no worker reads are gone after twice REDISPATCH_AFTER.
 #[tokio::test]
 async fn executions_whose_hints_are_gone_run_all_the_same() {
-    let deployment = Deployment::new().await.with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "200ms");
+    let deployment =
+        Deployment::new().await.without_worker().with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "200ms");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let mut ids = Vec::new();

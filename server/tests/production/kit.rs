@@ -115,6 +115,11 @@ impl Deployment {
         BROKER_AWAY.iter().fold(self, |deployment, part| deployment.expects(part))
     }
 
+    /// The test submits while no worker runs.
+    pub(crate) fn without_worker(self) -> Self {
+        self.expects("queued executions wait: start a worker")
+    }
+
     /// The test kills servers or workers, or keeps them from their work.
     pub(crate) fn without_holder(self) -> Self {
         HOLDER_AWAY.iter().fold(self, |deployment, part| deployment.expects(part))
@@ -134,8 +139,7 @@ impl Deployment {
     /// The environment of this deployment, for another binary.
     pub(crate) fn environment(&self, builder: Builder) -> Builder {
         let builder = self.env.iter().fold(builder, |builder, (name, value)| builder.env(name, value));
-        // Services go away in most of these tests, which warns in many ways: they are not listed yet.
-        self.expected.iter().fold(builder, |builder, part| builder.expects(part)).unwatched()
+        self.expected.iter().fold(builder, |builder, part| builder.expects(part))
     }
 
     /// The value of one of its variables.

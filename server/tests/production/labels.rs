@@ -50,7 +50,7 @@ async fn executed(server: &Ledger, number: usize) -> i32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_label_that_moves_on_one_server_is_exact_on_two() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let (one, two) = (deployment.server().await, deployment.server().await);
     for text in ["one", "two", "three"] {
         one.registry().put_prompt(put("greet", text)).await.unwrap();
@@ -150,7 +150,7 @@ async fn a_labelled_version_is_read_as_it_is_now_on_another_server() {
 
 #[tokio::test]
 async fn a_repeat_finds_its_execution_after_its_label_moved_or_is_gone() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let (server, worker) = deployment.pair().await;
     server.registry().put_prompt(put("greet", "another")).await.unwrap();
     set(&server, 1).await;

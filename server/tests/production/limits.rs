@@ -15,7 +15,7 @@ use crate::kit::{Deployment, eventually, greet, request, submit};
 
 #[tokio::test]
 async fn a_full_queue_refuses_submits_until_it_has_drained() {
-    let deployment = Deployment::new().await.expects("OVERLOADED: ").with("QUEUE_DEPTH_LIMIT", "3");
+    let deployment = Deployment::new().await.without_worker().expects("OVERLOADED: ").with("QUEUE_DEPTH_LIMIT", "3");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     server.carry(vec![carried("carried", "hello")]).await;
@@ -94,6 +94,7 @@ async fn servers_that_submit_at_full_speed_stay_within_the_depth_limit() {
     const LIMIT: usize = 2_000;
     let deployment = Deployment::new()
         .await
+        .without_worker()
         .expects("OVERLOADED: ")
         .with("QUEUE_DEPTH_LIMIT", "2000")
         .with("SWEEP_INTERVAL", "200ms");

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use crate::kit::{Deployment, ended, eventually, greet, submit};
 
-fn deploy(file: &str) -> PathBuf {
+pub(crate) fn deploy(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(file)
 }
 
@@ -34,13 +34,14 @@ fn grouped_by(text: &str) -> BTreeSet<&str> {
 }
 
 /// A server and a worker that have done a bit of everything, and where their metrics are.
-struct Busy {
-    _processes: (Ledger, Process),
-    addrs: [SocketAddr; 2],
+pub(crate) struct Busy {
+    pub(crate) server: Ledger,
+    _worker: Process,
+    pub(crate) addrs: [SocketAddr; 2],
 }
 
 impl Busy {
-    async fn of(deployment: &Deployment) -> Self {
+    pub(crate) async fn of(deployment: &Deployment) -> Self {
         let (server, worker) = deployment.pair().await;
         let gpt = v1::ModelRef { provider: "openai".into(), model_name: "gpt-4o-mini".into() };
         server.priced(&gpt, 1_000_000_000, 2_000_000_000).await;
@@ -60,7 +61,7 @@ impl Busy {
             |line: &str| line.starts_with("prompt_ledger_executions_ended_total{") && line.contains("succeeded");
         let noted = async || metrics::fetched(addrs[1]).await.text().lines().any(is_end);
         eventually("the worker's end", noted).await;
-        Self { _processes: (server, worker), addrs }
+        Self { server, _worker: worker, addrs }
     }
 
     async fn fetched(&self) -> [MetricsText; 2] {
@@ -68,7 +69,7 @@ impl Busy {
     }
 }
 
-fn quick(deployment: Deployment) -> Deployment {
+pub(crate) fn quick(deployment: Deployment) -> Deployment {
     deployment.with("RETRY_DELAYS", "10ms")
 }
 
@@ -124,14 +125,13 @@ async fn calls_executions_and_providers_are_counted_where_they_happen() {
         (r#"prompt_ledger_executions_recorded_total{mode="sync"}"#.to_owned(), Some(2.0), Some(0.0)),
         (r#"prompt_ledger_executions_recorded_total{mode="async"}"#.to_owned(), Some(1.0), Some(0.0)),
         (
-            r#"prompt_ledger_executions_ended_total{error_type="",mode="sync",prompt="greet",status="succeeded"}"#
-                .to_owned(),
+            r#"prompt_ledger_executions_ended_total{mode="sync",prompt="greet",status="succeeded"}"#.to_owned(),
             Some(2.0),
             None,
         ),
         (r#"prompt_ledger_retries_total{error_type="provider_error"}"#.to_owned(), Some(0.0), Some(1.0)),
-        (r#"prompt_ledger_queue_wait_seconds_count"#.to_owned(), None, Some(1.0)),
-        (format!(r#"gen_ai_client_inference_duration_seconds_count{{error_type="",{openai}}}"#), Some(2.0), Some(1.0)),
+        (r#"prompt_ledger_queue_wait_seconds_count"#.to_owned(), None, Some(2.0)),
+        (format!(r#"gen_ai_client_inference_duration_seconds_count{{{openai}}}"#), Some(2.0), Some(1.0)),
         (
             format!(r#"gen_ai_client_inference_duration_seconds_count{{error_type="provider_error",{openai}}}"#),
             None,
@@ -147,8 +147,15 @@ async fn calls_executions_and_providers_are_counted_where_they_happen() {
     }
     assert!(server.has("prompt_ledger_queue_depth") && !worker.has("prompt_ledger_queue_depth"));
     assert!(server.value(r#"prompt_ledger_connections{door="grpc"}"#) >= Some(1.0), "{}", server.text());
-    let pool = r#"prompt_ledger_store_connections{pool="writes",state="in_use"}"#;
-    assert!(server.value(pool).is_some() && worker.value(pool).is_some());
+    for pool in ["calls", "lists", "revisions", "leases", "health", "writes"] {
+        for series in [
+            format!(r#"prompt_ledger_store_connections{{pool="{pool}",state="in_use"}}"#),
+            format!(r#"prompt_ledger_store_connections{{pool="{pool}",state="idle"}}"#),
+            format!(r#"prompt_ledger_store_waiting{{pool="{pool}"}}"#),
+        ] {
+            assert!(server.value(&series).is_some() && worker.value(&series).is_some(), "{series}");
+        }
+    }
 }
 
 #[tokio::test]

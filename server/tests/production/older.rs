@@ -68,11 +68,13 @@ async fn an_upgrade_beside_running_processes_of_the_older_release_loses_and_halv
     let database = services::database();
     let (redis, amqp) = (services::redis_url(), services::amqp_url());
     let deployment = Deployment::not_migrated(database.url(), Some(&redis), Some(&amqp)).await;
-    let builder = || deployment.environment(server(folder.join("prompt-ledger"))).serving();
+    // What the older release warns of is its own affair.
+    let builder = || deployment.environment(server(folder.join("prompt-ledger"))).serving().unwatched();
     let (migrated, said) = builder().said(&["migrate"]);
     assert!(migrated, "{said}");
     let old = builder().start().await;
-    let old_worker = deployment.environment(server(folder.join("prompt-ledger-worker"))).start_worker().await;
+    let old_worker = deployment.environment(server(folder.join("prompt-ledger-worker"))).unwatched();
+    let old_worker = old_worker.start_worker().await;
     old.active("greet", "hello").await;
     let before = submit(&old, keyed("before")).await;
     ended(&old, &before).await;

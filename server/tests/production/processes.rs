@@ -102,11 +102,8 @@ async fn without_hints_workers_take_what_is_due_of_their_own() {
 
 #[tokio::test]
 async fn an_execution_waits_while_no_worker_has_its_provider_and_runs_when_one_comes() {
-    let deployment = Deployment::new()
-        .await
-        .expects("queued executions wait: start a worker")
-        .with("SWEEP_INTERVAL", "100ms")
-        .with("REDISPATCH_AFTER", "100ms");
+    let deployment =
+        Deployment::new().await.without_worker().with("SWEEP_INTERVAL", "100ms").with("REDISPATCH_AFTER", "100ms");
     assert!(worker(&deployment, "azure").await.terminate().await.status.success());
     let (server, _claude) = tokio::join!(server(&deployment), worker(&deployment, "claude"));
     server.active("greet", "hello").await;
@@ -126,7 +123,7 @@ async fn an_execution_waits_while_no_worker_has_its_provider_and_runs_when_one_c
 
 #[tokio::test]
 async fn a_provider_is_known_while_any_process_told_of_it_within_a_day() {
-    let deployment = Deployment::new().await.expects("queued executions wait: start a worker");
+    let deployment = Deployment::new().await.without_worker();
     let first = server(&deployment).await;
     first.active("greet", "hello").await;
     refused(submitted(&first, "azure").await, Code::NotFound, "PROVIDER_NOT_FOUND");
@@ -161,8 +158,7 @@ async fn a_provider_is_known_while_any_process_told_of_it_within_a_day() {
 
 #[tokio::test]
 async fn where_a_worker_is_required_a_submit_without_one_is_refused() {
-    let deployment =
-        Deployment::new().await.expects("queued executions wait: start a worker").with("REQUIRE_PROVIDER", "true");
+    let deployment = Deployment::new().await.without_worker().with("REQUIRE_PROVIDER", "true");
     let server = server(&deployment).await;
     server.active("greet", "hello").await;
     refused(submitted(&server, "azure").await, Code::NotFound, "PROVIDER_NOT_FOUND");

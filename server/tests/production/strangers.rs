@@ -31,8 +31,11 @@ fn well_formed() -> String {
 async fn keys_that_there_are_not_are_in_no_honest_callers_way() {
     let database = services::database();
     let proxy = Proxy::to(database.url()).await;
-    let deployment =
-        Deployment::on(&proxy.url(database.url()), None, None).await.without_database().expects("OVERLOADED: ");
+    let deployment = Deployment::on(&proxy.url(database.url()), None, None)
+        .await
+        .without_database()
+        .without_worker()
+        .expects("OVERLOADED: ");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let said = deployment.builder().said(&["keys", "create"]).1;

@@ -11,7 +11,7 @@ use crate::kit::{Deployment, ended, get, greet, request, submit};
 
 #[tokio::test]
 async fn a_submitted_execution_is_queued_run_and_recorded_whole() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let server = deployment.server().await;
     server.active("greet", "Say hello to {{name}}.").await;
     let sent = v1::ExecutionSpec {
@@ -38,7 +38,7 @@ async fn a_submitted_execution_is_queued_run_and_recorded_whole() {
 
 #[tokio::test]
 async fn thirty_two_callers_with_one_key_on_two_servers_get_one_execution() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let ((one, worker), two) = (deployment.pair().await, deployment.server().await);
     let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
     let racing = (0..32).map(|caller| {
@@ -63,7 +63,7 @@ async fn thirty_two_callers_with_one_key_on_two_servers_get_one_execution() {
 
 #[tokio::test]
 async fn a_run_with_the_key_of_a_queued_execution_waits_for_its_end() {
-    let deployment = Deployment::new().await;
+    let deployment = Deployment::new().await.without_worker();
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let keyed = v1::ExecutionSpec { idempotency_key: "order-1".into(), ..greet() };
@@ -99,7 +99,7 @@ async fn retries_go_through_the_queue_and_every_attempt_is_logged() {
 
 #[tokio::test]
 async fn an_execution_that_waits_too_long_expires_in_the_queue() {
-    let deployment = Deployment::new().await.without_holder().with("LEASE", "1s");
+    let deployment = Deployment::new().await.without_worker().without_holder().with("LEASE", "1s");
     let server = deployment.server().await;
     server.active("greet", "hello").await;
     let short = prost_types::Duration { seconds: 0, nanos: 200_000_000 };

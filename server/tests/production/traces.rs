@@ -1,5 +1,7 @@
 //! Traces, as a receiver of OpenTelemetry's protocol gets them from a server and a worker.
 
+use std::time::Duration;
+
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_testkit::fake_model::Reply;
@@ -105,6 +107,9 @@ async fn a_submit_its_attempt_in_a_worker_and_its_call_are_two_traces_with_a_lin
 async fn an_execution_within_its_call_is_one_trace_over_grpc_and_over_http() {
     let receiver = OtlpReceiver::start().await;
     let deployment = pushing_to(&receiver).await.with("TRACE_TEXT", "true").with("TRACE_GENAI_OLD", "true");
+    // It is ignored, with a line.
+    let deployment =
+        deployment.with("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip").expects("OTEL_EXPORTER_OTLP_COMPRESSION");
     let (server, _worker) = deployment.pair().await;
     traced(&server, "01").run_execution(run(greet())).await.unwrap();
     let rpc = receiver.span(SERVER, "RunExecution").await;
@@ -112,8 +117,10 @@ async fn an_execution_within_its_call_is_one_trace_over_grpc_and_over_http() {
     let attempt = receiver.span(SERVER, "attempt").await;
     let call = receiver.span(SERVER, "chat gpt-4o-mini").await;
     assert!(is_part(&rpc, &attempt) && is_part(&attempt, &call) && attempt.links.is_empty(), "{attempt:#?} {call:#?}");
-    assert_eq!(call.attribute("gen_ai.input.messages"), Some("hello"));
-    assert!(call.attribute("gen_ai.output.messages").is_some_and(|output| !output.is_empty()));
+    let input = r#"[{"role":"user","parts":[{"type":"text","content":"hello"}]}]"#;
+    assert_eq!(call.attribute("gen_ai.input.messages"), Some(input));
+    let output = r#"[{"role":"assistant","parts":[{"type":"text","content":"hello"}],"finish_reason":"stop"}]"#;
+    assert_eq!(call.attribute("gen_ai.output.messages"), Some(output));
     assert_eq!(call.attribute("gen_ai.system"), Some("openai"));
 
     let parent = format!("00-{}-{SPAN}-01", TRACE.replace('4', "5"));
@@ -131,6 +138,51 @@ async fn an_execution_within_its_call_is_one_trace_over_grpc_and_over_http() {
     assert_eq!(http.attribute("http.response.status_code"), Some("200"));
     let within = |received: &OtlpReceiver| received.spans().into_iter().find(|span| is_part(&http, span));
     assert_eq!(receiver.until("the attempt", within).await.name, "attempt");
+}
+
+#[tokio::test]
+async fn the_span_of_a_stream_ends_with_its_body_over_grpc_and_over_http() {
+    let receiver = OtlpReceiver::start().await;
+    let deployment = pushing_to(&receiver).await;
+    let server = deployment.server().await;
+    server.active("greet", "hello").await;
+    // The heads are sent before the model answers.
+    let slowly = || deployment.model.next(Reply::answer("one two").delay(Duration::from_millis(300)));
+    slowly();
+    let stream = v1::StreamExecutionRequest { spec: Some(greet()) };
+    let mut stream = traced(&server, "01").stream_execution(stream).await.unwrap().into_inner();
+    while stream.message().await.unwrap().is_some() {}
+    slowly();
+    let traces = [TRACE.to_owned(), TRACE.replace('4', "5")];
+    let curl = tokio::process::Command::new("curl")
+        .args([
+            "--silent",
+            "--fail",
+            "--no-buffer",
+            "--output",
+            "/dev/null",
+            "--header",
+            &format!("X-API-Key: {}", server.key),
+        ])
+        .args([
+            "--header",
+            &format!("traceparent: 00-{}-{SPAN}-01", traces[1]),
+            "--json",
+            r#"{"prompt_name": "greet"}"#,
+        ])
+        .arg(format!("{}/v1/executions:stream", server.http))
+        .status()
+        .await;
+    assert!(curl.unwrap().success());
+    for (trace, name) in traces.iter().zip(["StreamExecution", "POST /v1/executions:stream"]) {
+        let of = |name: &'static str| {
+            let is_it = move |span: &ReceivedSpan| span.trace_id == *trace && span.name == name;
+            receiver.until(name, move |received| received.spans().into_iter().find(is_it))
+        };
+        let (whole, attempt, call) = (of(name).await, of("attempt").await, of("chat gpt-4o-mini").await);
+        assert!(is_part(&whole, &attempt) && whole.ended_at > call.ended_at, "{whole:#?} {call:#?}");
+        assert!(!whole.is_error && whole.attribute("error.type").is_none(), "{whole:#?}");
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
-//! What observing costs: RunExecution with metrics on and traces sampled at 1 %, pushed to a receiver, beside a server that shows
-//! nothing. Both take turns in pairs, and so that neither is always the first; figures are medians of the pairs.
+//! What observing costs: RunExecution with metrics on, which are fetched, and traces sampled at 1 %, pushed to a receiver, beside a
+//! server that shows nothing. Both log at INFO, as production does, with a line for each call and for each execution. They take
+//! turns in pairs, and so that neither is always the first; figures are medians of the pairs.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use prompt_ledger_testkit::fake_model::{FakeModel, Reply};
+use prompt_ledger_testkit::metrics;
 use prompt_ledger_testkit::otlp::OtlpReceiver;
 use prompt_ledger_testkit::services::{Postgres, Redis};
 
@@ -18,7 +20,9 @@ const PAIRS: usize = 10;
 const WARM_UP: Duration = Duration::from_secs(1);
 /// One caller shows the time of a call, many the rate.
 const CALLERS: [usize; 2] = [1, 16];
-const OFF: [(&str, &str); 1] = [("METRICS_ADDR", "off")];
+/// As in production; other figures are of servers that log less.
+const LOG: (&str, &str) = ("LOG", "info");
+const OFF: [(&str, &str); 2] = [LOG, ("METRICS_ADDR", "off")];
 
 pub(super) async fn run() -> CommandOutcome {
     measure().await.map_err(|error| error.to_string())?;
@@ -31,6 +35,7 @@ async fn measure() -> Result<(), FigureError> {
     let receiver = OtlpReceiver::start().await;
     let endpoint = receiver.endpoint();
     let on = [
+        LOG,
         ("METRICS_ADDR", "127.0.0.1:0"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
         ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
@@ -53,7 +58,11 @@ async fn measure() -> Result<(), FigureError> {
             beside(pair, callers).await?;
         }
     }
-    println!("{} spans were pushed", receiver.spans().len());
+    let spans = receiver.spans().len();
+    if spans == 0 {
+        return Err("no span was pushed: nothing was measured".into());
+    }
+    println!("{spans} spans were pushed");
     println!("{:.2} cores taken by others after the run", machine::cores_taken().await?);
     Ok(())
 }
@@ -61,10 +70,15 @@ async fn measure() -> Result<(), FigureError> {
 /// A server that shows nothing and one that shows everything, in turns.
 async fn beside(pair: &[Setup; 2], callers: usize) -> Result<(), FigureError> {
     let (mut p50, mut rate, mut ratios) = ([vec![], vec![]], [vec![], vec![]], (vec![], vec![]));
+    let shown = [None, Some(metrics::addr(&pair[1].server.output()))];
     for round in 0..PAIRS {
         let mut of_round = [(0.0, 0.0); 2];
         for turn in 0..2 {
             let which = (round + turn) % 2;
+            if let Some(addr) = shown[which] {
+                // Far more often than Prometheus does.
+                metrics::fetched(addr).await;
+            }
             let times = pair[which].executions(callers, ROUND).await?;
             of_round[which] = (times.quantile(0.5), times.rate());
             p50[which].push(times.quantile(0.5));

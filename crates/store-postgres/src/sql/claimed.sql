@@ -3,7 +3,7 @@ SELECT x.id, x.claim_id, x.attempts, x.handed_back, x.last_sequence, x.attempt_s
     x.max_retries, x.prompt_tokens, x.cached_prompt_tokens, x.cache_write_5m_tokens, x.cache_write_1h_tokens,
     x.response_tokens, x.expire_at, x.stream_text, i.rendered_prompt, i.messages, i.request, x.settings,
     clock_timestamp() AS read_at, m.id AS price_id, m.input, m.cached_input, m.cache_write_5m, m.cache_write_1h, m.output,
-    m.valid_from, o.supports_streaming, x.created_at, x.correlation_id, x.trace, j.name AS project, p.name AS prompt_name,
+    m.valid_from, o.supports_streaming, x.created_at, {due} AS due_at, x.correlation_id, x.trace, j.name AS project, p.name AS prompt_name,
     v.version_number
 FROM {from} x
 JOIN execution_inputs i ON i.execution_id = x.id

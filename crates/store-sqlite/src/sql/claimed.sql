@@ -3,7 +3,9 @@ SELECT x.id, x.attempts, x.handed_back, x.last_sequence, x.attempt_started_at, x
     x.max_retries, x.prompt_tokens, x.cached_prompt_tokens, x.cache_write_5m_tokens, x.cache_write_1h_tokens,
     x.response_tokens, x.expire_at, x.stream_text, i.rendered_prompt, i.messages, i.request, x.settings,
     m.id AS price_id, m.input, m.cached_input, m.cache_write_5m, m.cache_write_1h, m.output, m.valid_from,
-    o.supports_streaming, x.created_at, x.correlation_id, x.trace, j.name AS project, p.name AS prompt_name, v.version_number
+    o.supports_streaming, x.created_at, x.correlation_id, x.trace, j.name AS project, p.name AS prompt_name, v.version_number,
+    iif(x.attempts > 1, (SELECT t.next_attempt_at FROM execution_events t
+        WHERE t.execution_id = x.id AND t.sequence = x.last_sequence - 1), NULL) AS due_at
 FROM executions x CROSS JOIN execution_inputs i ON i.execution_id = x.id
     CROSS JOIN prompt_versions v ON v.id = x.version_id CROSS JOIN prompts p ON p.id = x.prompt_id
     CROSS JOIN projects j ON j.id = x.project_id LEFT JOIN model_prices m ON m.id = x.price_id

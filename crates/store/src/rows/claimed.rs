@@ -13,9 +13,12 @@ use crate::{Claimed, Fence, Subject};
 
 /// A claimed execution; `at` is the database's time of the claim, from which `expires_in` is computed.
 pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
-    let attempt = row::value(row, "attempts")?;
+    let attempt: i32 = row::value(row, "attempts")?;
     let StoredSettings { params, tool_choice, .. } = request::settings(row)?;
     let StoredRequest { tools, response_format, .. } = request::request(row)?;
+    let created_at: Timestamp = row::value(row, "created_at")?;
+    // A first attempt may begin at once, by its hint; in its row stands when it may without one.
+    let due_at: Option<Timestamp> = if attempt > 1 { row::maybe(row, "due_at")? } else { None };
     let price = row::maybe(row, "price_id")?.map(|id| price(row, PriceId(id))).transpose()?;
     Ok(Claimed {
         fence: Fence { id: ExecutionId(row::value(row, "id")?), attempt },
@@ -36,7 +39,8 @@ pub fn claimed<D, R: LedgerRow<D>>(row: &R, at: Timestamp) -> Result<Claimed> {
             // One that cannot be read is none: another release may write another form.
             trace: row.text("trace")?.and_then(|trace| trace.parse().ok()),
         },
-        created_at: row::value(row, "created_at")?,
+        created_at,
+        available_at: due_at.unwrap_or(created_at),
         handed_back: row::value(row, "handed_back")?,
         input: execution::input(row)?,
         prompt_truncated: row::value(row, "prompt_truncated")?,

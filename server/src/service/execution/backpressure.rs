@@ -156,7 +156,10 @@ impl Backpressure {
                 observe::queue(measured.queued, measured.oldest);
                 lock(&self.depth).measured(measured, recorded, began);
             }
-            Err(error) => tracing::warn!(cause = chain(&error), "the queue's length could not be read"),
+            Err(error) => {
+                observe::queue_unknown();
+                tracing::warn!(cause = chain(&error), "the queue's length could not be read");
+            }
         }
     }
 }

@@ -200,3 +200,24 @@ async fn what_is_queued_waits_where_no_running_worker_has_its_provider() {
     assert_eq!(served, [false, true, false]);
     assert!(ProviderDirectory::alone(Providers::new()).is_served("echo"), "by this process");
 }
+
+#[tokio::test]
+async fn what_waits_is_told_once_nobody_is_found_who_takes_it() {
+    let (deployment, directory) = directory(false);
+    let others = directory.others.as_ref().unwrap();
+    for name in ["echo", "azure", "azure", "claude"] {
+        directory.note_queued(name);
+    }
+    // One that had started before, and is not known yet.
+    deployment.add(worker("azure"));
+    let processes = deployment.processes().await.unwrap();
+    let next = others.told().next(Instant::now(), processes);
+    *others.told() = next;
+    assert_eq!(others.unserved(Instant::now()), [("claude".to_owned(), 1), ("echo".to_owned(), 1)]);
+    assert!(others.unserved(Instant::now()).is_empty(), "once");
+    directory.note_queued("azure");
+    assert!(others.waiting().is_empty(), "its worker is known");
+    directory.note_queued("echo");
+    others.told().uncertain_until = Some(Instant::now() + LIVE_FOR);
+    assert!(others.unserved(Instant::now()).is_empty(), "nobody could tell");
+}

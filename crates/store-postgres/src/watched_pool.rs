@@ -1,0 +1,180 @@
+//! The driver's pool, with a count of those that wait for one of its connections.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt as _, TryStreamExt as _};
+use prompt_ledger_observe::store::{ObservedPool, PoolUse, PoolWaiters, observe_pool};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Describe, Either, Execute, Executor, Postgres, Result, SqlStr, Transaction};
+
+/// A pool. Clones share it.
+#[derive(Clone)]
+pub(super) struct WatchedPool {
+    pool: PgPool,
+    waiters: Arc<PoolWaiters>,
+}
+
+impl fmt::Debug for WatchedPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WatchedPool").finish_non_exhaustive()
+    }
+}
+
+impl WatchedPool {
+    pub(super) fn new(pool: PgPool) -> Self {
+        Self { pool, waiters: Arc::default() }
+    }
+
+    /// Shows it in figures under this name.
+    pub(super) fn shown(self, name: &'static str) -> Self {
+        observe_pool(name, self.clone());
+        self
+    }
+
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        self.waiters.one(self.pool.acquire()).await
+    }
+
+    /// Counted as waiting until its transaction has begun, which is a round trip more.
+    pub(super) async fn begin(&self) -> Result<Transaction<'static, Postgres>> {
+        self.waiters.one(self.pool.begin()).await
+    }
+
+    /// As [`WatchedPool::begin`], by this statement.
+    pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Transaction<'static, Postgres>> {
+        self.waiters.one(self.pool.begin_with(statement)).await
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.pool.is_closed()
+    }
+
+    /// It counts as closed from the call on.
+    pub(super) fn close(&self) -> impl Future<Output = ()> + '_ {
+        self.pool.close()
+    }
+
+    pub(super) fn connect_options(&self) -> Arc<PgConnectOptions> {
+        self.pool.connect_options()
+    }
+
+    /// As the driver counts them: also what is taken and not used counts as in use.
+    pub(super) fn use_now(&self) -> PoolUse {
+        let (open, idle) = (self.pool.size().try_into().unwrap_or(usize::MAX), self.pool.num_idle());
+        PoolUse { in_use: open.saturating_sub(idle), idle, waiting: self.waiters.count() }
+    }
+}
+
+impl ObservedPool for WatchedPool {
+    fn use_now(&self) -> PoolUse {
+        Self::use_now(self)
+    }
+}
+
+/// As the driver's pool is one. Rows are handed on once all have come, as every caller here reads them.
+impl<'p> Executor<'p> for &WatchedPool {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        let fetched = async move {
+            let mut connection = pool.acquire().await?;
+            let came: Vec<_> = connection.fetch_many(query).try_collect().await?;
+            Ok::<_, sqlx::Error>(stream::iter(came.into_iter().map(Ok::<_, sqlx::Error>)))
+        };
+        stream::once(fetched).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>>>
+    where
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        Box::pin(async move { pool.acquire().await?.fetch_optional(query).await })
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement>>
+    where
+        'p: 'e,
+    {
+        let pool = self.clone();
+        Box::pin(async move { pool.acquire().await?.prepare_with(sql, parameters).await })
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>>>
+    where
+        'p: 'e,
+    {
+        let pool = self.clone();
+        Box::pin(async move { pool.acquire().await?.describe(sql).await })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::postgres::PgPoolOptions;
+
+    use super::super::kept::KeptConnections;
+    use super::super::writability::Writability;
+    use super::*;
+
+    /// A pool of one connection.
+    fn pool() -> WatchedPool {
+        let url =
+            std::env::var("TEST_POSTGRES_URL").expect("TEST_POSTGRES_URL names no server: run `cargo xtask test`");
+        WatchedPool::new(PgPoolOptions::new().max_connections(1).connect_lazy(&url).unwrap())
+    }
+
+    fn used(in_use: usize, idle: usize, waiting: usize) -> PoolUse {
+        PoolUse { in_use, idle, waiting }
+    }
+
+    #[tokio::test]
+    async fn it_is_used_as_the_drivers_and_tells_who_waits() {
+        let pool = pool();
+        assert_eq!(pool.use_now(), used(0, 0, 0));
+        let all: Vec<i32> = sqlx::query_scalar("SELECT n FROM generate_series(1, 3) n").fetch_all(&pool).await.unwrap();
+        assert_eq!(all, [1, 2, 3]);
+        let done = sqlx::query("SELECT n FROM generate_series(1, 3) n").execute(&pool).await.unwrap();
+        assert_eq!(done.rows_affected(), 3);
+        assert!(sqlx::query("SELECT 1 WHERE false").fetch_optional(&pool).await.unwrap().is_none());
+        let taken = pool.acquire().await.unwrap();
+        assert_eq!(pool.use_now(), used(1, 0, 0));
+        {
+            let mut waits = std::pin::pin!(sqlx::query("SELECT 1").fetch_one(&pool));
+            assert!(futures::poll!(waits.as_mut()).is_pending());
+            assert_eq!(pool.use_now(), used(1, 0, 1));
+        }
+        assert_eq!(pool.use_now(), used(1, 0, 0), "it waits no longer");
+        let mut begins = std::pin::pin!(pool.begin());
+        assert!(futures::poll!(begins.as_mut()).is_pending());
+        assert_eq!(pool.use_now(), used(1, 0, 1));
+        drop(taken);
+        begins.await.unwrap().rollback().await.unwrap();
+        assert_eq!(pool.use_now().waiting, 0);
+        pool.close().await;
+        assert!(pool.is_closed() && sqlx::query("SELECT 1").execute(&pool).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_between_statements_is_idle() {
+        let kept = KeptConnections::new(pool(), 1, &Arc::new(Writability::default()));
+        kept.fetch_all(sqlx::query("SELECT 1")).await.unwrap();
+        assert_eq!(ObservedPool::use_now(&kept), used(0, 1, 0));
+        let mut first = std::pin::pin!(kept.fetch_all(sqlx::query("SELECT 1")));
+        let mut second = std::pin::pin!(kept.fetch_all(sqlx::query("SELECT 1")));
+        assert!(futures::poll!(first.as_mut()).is_pending() && futures::poll!(second.as_mut()).is_pending());
+        let PoolUse { in_use, waiting, .. } = ObservedPool::use_now(&kept);
+        assert!(in_use == 1 && waiting > 0, "{waiting}");
+        let (first, second) = futures::join!(first, second);
+        assert!(first.is_ok() && second.is_ok());
+        kept.close().await;
+    }
+}

@@ -48,7 +48,7 @@ impl CommandError {
             WatchError::GaveUp { .. } => {
                 Self::Other(format!("{error}. What was watched goes on by itself; run this again"))
             }
-            WatchError::NotResumable(_) | WatchError::Unreadable => Self::other(error),
+            WatchError::NotResumable(_) | WatchError::TimedOut(_) | WatchError::Unreadable => Self::other(error),
         }
     }
 }

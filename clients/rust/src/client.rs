@@ -1,5 +1,7 @@
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use prompt_ledger_proto::v1;
 use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
@@ -9,6 +11,7 @@ use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::cache_file::CacheFile;
+use crate::executing::RegisteredHashes;
 use crate::following::WatchTimeouts;
 use crate::options::{Connection, Options, OptionsError};
 use crate::prompt_cache::PromptCache;
@@ -23,6 +26,8 @@ pub struct Client {
     project: Option<String>,
     connection: Connection,
     pace: WatchTimeouts,
+    timeout: Duration,
+    registered: Arc<Mutex<RegisteredHashes>>,
 }
 
 impl Client {
@@ -36,19 +41,40 @@ impl Client {
         let credentials = options.credentials()?;
         let channel = options.endpoint()?.connect_lazy();
         let pace = WatchTimeouts { patience: options.patience, silence: options.silence };
-        let Options { url, project, .. } = options;
-        Ok(Self { url, project, connection: InterceptedService::new(channel, credentials), pace })
+        let Options { url, project, timeout, .. } = options;
+        let connection = InterceptedService::new(channel, credentials);
+        Ok(Self { url, project, connection, pace, timeout, registered: Arc::default() })
     }
 
-    /// The generated client of the registry: registers, reads and changes prompts. To watch them, use
-    /// [`Client::prompt_cache`] instead, which resumes.
+    /// A client of the server that the environment names, see [`Options::from_environment`]. Must be called within a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// When what the environment says is invalid. Whether the server is reachable is known only after the first call.
+    pub fn from_environment() -> Result<Self, OptionsError> {
+        Self::connect(Options::from_environment()?)
+    }
+
+    /// The deadline of calls that answer once, executions apart.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn registered(&self) -> &Mutex<RegisteredHashes> {
+        &self.registered
+    }
+
+    /// The generated client of the registry, for what [`Client::prompts`] does not have. To watch prompts, use
+    /// [`Client::prompt_cache`] instead, which resumes. It has no deadlines, and repeats nothing.
     #[must_use]
     pub fn registry(&self) -> RegistryServiceClient<Connection> {
         RegistryServiceClient::new(self.connection.clone())
     }
 
-    /// The generated client of executions: submits, runs, reads and cancels. To watch, use [`Client::watch`],
-    /// [`Client::stream`] and [`Client::tail`] instead, which resume.
+    /// The generated client of executions, for what [`Client::run`], [`Client::submit`] and handles do not have. To watch, use
+    /// [`Client::watch`], [`Client::stream`] and [`Client::tail`] instead, which resume. It has no deadlines, and repeats
+    /// nothing.
     #[must_use]
     pub fn executions(&self) -> ExecutionServiceClient<Connection> {
         ExecutionServiceClient::new(self.connection.clone())

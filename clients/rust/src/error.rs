@@ -20,6 +20,9 @@ pub enum WatchError {
     /// The stream broke. The spec has no idempotency key, so the execution, if it began, is canceled.
     #[error("the stream broke, and without an idempotency key nothing goes on: {0}")]
     NotResumable(String),
+    /// The execution has not ended within this time.
+    #[error("the execution has not ended within {} s", .0.as_secs_f64())]
+    TimedOut(Duration),
     /// The server reported the end of the execution in a form that this client does not know.
     #[error("the execution ended in a way that this client does not know; a newer client is needed")]
     Unreadable,

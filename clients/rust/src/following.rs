@@ -122,6 +122,6 @@ pub(crate) fn events<M: Send + 'static>(
 }
 
 /// A random number from 0 to 1. Where the system provides none it is 0: retries are then not spread.
-fn chance() -> f64 {
+pub(crate) fn chance() -> f64 {
     f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
 }

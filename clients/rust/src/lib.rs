@@ -1,4 +1,18 @@
-//! The Rust client of Prompt Ledger: the generated clients behind one connection, and watches that resume.
+//! The Rust client of Prompt Ledger: calls with deadlines that are repeated where that is of use, and watches that resume.
+//!
+//! ```no_run
+//! use prompt_ledger_client::{Client, v1};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::from_environment()?;
+//! let spec = v1::ExecutionSpec { prompt_name: "greet".into(), ..v1::ExecutionSpec::default() };
+//! let execution = client.run(spec).await?.raise_for_status()?;
+//! println!("{}", execution.response_text);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Watching one that was submitted before:
 //!
 //! ```no_run
 //! use prompt_ledger_client::{Client, Options, Update};
@@ -25,22 +39,29 @@
 //!
 //! How a watch resumes is written down step by step in `clients/README.md`, for clients in other languages to follow.
 //! Here `machine` holds those steps, without any I/O: `follower` reads the stream of one execution, `tailer` that of
-//! many, `prompt_reader` that of prompts, `retry` decides when to try again. `following` does the I/O.
+//! many, `prompt_reader` that of prompts, `retry` decides when to try again. `following` does the I/O. `calls` is the same for
+//! calls that answer once.
 //!
 //! [`PromptCache`] holds prompts in memory, fed by such a stream: reading one is no call. `prompt_table` is what it holds,
 //! `cache_file` keeps that for the next process.
 #![warn(missing_docs)]
 
 mod cache_file;
+mod calls;
 mod client;
 mod error;
+mod executing;
+mod execution_handle;
 mod follower;
 mod following;
+mod ledger_error;
 mod machine;
 mod options;
+mod profile;
 mod prompt_cache;
 mod prompt_reader;
 mod prompt_table;
+mod prompts;
 mod retry;
 mod tail;
 mod tailer;
@@ -50,9 +71,13 @@ mod watch;
 pub use cache_file::CacheFileError;
 pub use client::Client;
 pub use error::WatchError;
-pub use options::{ClientCredentials, ClientKey, Connection, Options, OptionsError, is_loopback};
+pub use executing::{ExecutionFailed, RunOutcome, raise_for_status};
+pub use execution_handle::ExecutionHandle;
+pub use ledger_error::LedgerError;
+pub use options::{ClientCredentials, ClientIdentity, ClientKey, Connection, Options, OptionsError, is_loopback};
 pub use prompt_cache::{PromptCache, PromptChanges};
 pub use prompt_ledger_proto::v1;
+pub use prompts::{Pages, Prompts};
 pub use tail::Tail;
 pub use update::{StateChange, TailUpdate, Update};
 pub use watch::Updates;

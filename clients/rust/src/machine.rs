@@ -90,10 +90,12 @@ impl<R: StreamReader> Machine<R> {
 
     /// The stream broke, or could not be opened.
     pub(crate) fn failed(&mut self, failure: StreamFailure, moment: RetryMoment) -> Result<NextStep, WatchError> {
-        if !self.reader.resumes() {
+        // What the server has not begun with can be asked for again, whatever it is.
+        let is_untouched = !self.heard && failure.has_not_begun();
+        if !self.reader.resumes() && !is_untouched {
             return Err(failure.last());
         }
-        let recovers = self.reader.broke(&failure, &mut self.updates);
+        let recovers = self.reader.broke(&failure, &mut self.updates) || is_untouched;
         let verdict = match failure.verdict() {
             RetryDecision::Final if recovers => RetryDecision::Again(failure.asked()),
             verdict => verdict,
@@ -202,5 +204,22 @@ mod tests {
     fn what_cannot_be_gone_on_with_ends_at_the_first_failure() {
         let mut machine = Machine::new(Scripted(false), RetryWindow::new(Duration::from_secs(60)));
         assert!(matches!(machine.failed(aged(), at(0)), Err(WatchError::NotResumable(_))));
+    }
+
+    #[test]
+    fn what_has_not_begun_is_asked_for_again() {
+        for reason in ["DRAINING", "OVERLOADED"] {
+            let refused = || -> StreamFailure {
+                let mut details = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+                details.set_error_info(reason, "promptledger.dev", []);
+                Status::with_error_details(tonic::Code::ResourceExhausted, "no", details).into()
+            };
+            let mut machine = Machine::new(Scripted(false), RetryWindow::new(Duration::from_secs(60)));
+            let next = machine.failed(refused(), at(0)).unwrap();
+            assert_eq!(next, NextStep::OpenStream(Duration::from_millis(1_200)), "{reason}");
+            machine.opened();
+            machine.took(event(4), at(1)).unwrap();
+            assert!(machine.failed(refused(), at(2)).is_err(), "it has begun");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Uri};
 use tonic::{Request, Status};
 
 /// A connection that sends the key and the project with each call.
@@ -23,6 +23,8 @@ pub struct Options {
     /// Certificates in PEM form, one of which must vouch for that of an `https` server. Absent: the system's root
     /// certificates.
     pub ca: Option<String>,
+    /// Shown to a server, or a proxy before it, that asks for a client's certificate. Absent: none is shown.
+    pub identity: Option<ClientIdentity>,
     /// Sent as `x-api-key` with each call; empty: none is sent.
     pub api_key: ClientKey,
     /// Allows the key over plain `http` to another machine, where anyone on the way can read it: for a network that
@@ -33,6 +35,9 @@ pub struct Options {
     pub project: Option<String>,
     /// Bounds connecting; 10 s by default.
     pub connect_timeout: Duration,
+    /// The deadline of calls that answer once, all attempts together; 30 s by default. Executions have one of their own, by
+    /// their spec.
+    pub timeout: Duration,
     /// About how many watches will be open at once, from 1 to 16,384; 64 by default. That many may be unread without
     /// delaying the others.
     pub watches: u16,
@@ -49,10 +54,12 @@ impl Default for Options {
         Self {
             url: "http://127.0.0.1:50051".to_owned(),
             ca: None,
+            identity: None,
             api_key: ClientKey::default(),
             allow_plaintext: false,
             project: None,
             connect_timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(30),
             watches: 64,
             patience: Duration::from_secs(300),
             silence: Duration::from_secs(45),
@@ -76,6 +83,15 @@ impl fmt::Debug for ClientKey {
     }
 }
 
+/// A client's certificate and its key, in PEM form. `Debug` shows the certificate alone.
+#[derive(Clone, Debug)]
+pub struct ClientIdentity {
+    /// With the certificates that lead to a known one, if any, behind it.
+    pub certificate: String,
+    /// The certificate's private key.
+    pub key: ClientKey,
+}
+
 /// Returned by [`Client::connect`](crate::Client::connect) for invalid options.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
@@ -96,6 +112,22 @@ pub enum OptionsError {
     /// TLS could not be set up, for this reason.
     #[error("TLS could not be set up: {0}")]
     Tls(String),
+    /// A file that the environment, or a profile, names cannot be used.
+    #[error("{path}: {problem}")]
+    File {
+        /// Which file.
+        path: String,
+        /// As a sentence.
+        problem: String,
+    },
+    /// No file has the profile that was asked for.
+    #[error("there is no profile `{name}` in `{path}` (LEDGER_PROFILE, LEDGER_CONFIG)")]
+    Profile {
+        /// The profile's name.
+        name: String,
+        /// The file's path.
+        path: String,
+    },
 }
 
 impl Options {
@@ -125,6 +157,15 @@ impl Options {
     }
 
     fn tls(&self) -> Result<ClientTlsConfig, OptionsError> {
+        let tls = self.trust()?;
+        Ok(match &self.identity {
+            None => tls,
+            Some(ClientIdentity { certificate, key }) => tls.identity(Identity::from_pem(certificate, &key.0)),
+        })
+    }
+
+    /// Whom to trust.
+    fn trust(&self) -> Result<ClientTlsConfig, OptionsError> {
         match &self.ca {
             None => Ok(ClientTlsConfig::new().with_native_roots()),
             Some(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => {

@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::error::{WatchError, reason};
+use crate::ledger_error::is_unconnected;
 
 /// The delay after the first failure, and the longest one; between them it doubles.
 const FIRST: Duration = Duration::from_millis(100);
@@ -58,6 +59,12 @@ impl StreamFailure {
             Code::Unknown | Code::Internal | Code::Cancelled if reason.is_none() => RetryDecision::Again(None),
             _ => RetryDecision::Final,
         }
+    }
+
+    /// Whether the server has done nothing of what it was asked for, and will where it is asked again.
+    pub(crate) fn has_not_begun(&self) -> bool {
+        let Self::Status(status) = self else { return false };
+        is_unconnected(status) || matches!(reason(status).as_deref(), Some("DRAINING" | "OVERLOADED"))
     }
 
     /// The delay that the server asked for; absent where it did not.

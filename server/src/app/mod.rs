@@ -130,9 +130,16 @@ impl App {
 
     /// Serves until a signal asks the process to end, then shuts down within SHUTDOWN_GRACE. An error where the server
     /// or a background task ended by itself.
-    pub async fn until_signal(mut self) -> Result<(), StartError> {
+    pub async fn until_signal(self) -> Result<(), StartError> {
+        self.until(std::future::pending()).await
+    }
+
+    /// As [`App::until_signal`], or until this ends.
+    pub async fn until(mut self, end: impl Future<Output = ()>) -> Result<(), StartError> {
+        let mut end = std::pin::pin!(end);
         let asked = loop {
             tokio::select! {
+                () = &mut end => break Ok(()),
                 asked = self.signals.next() => match (asked, self.hangup, &self.fronts.certificates) {
                     (SignalRequest::End, ..) | (SignalRequest::Reload, Hangup::Ends, _) => break Ok(()),
                     (SignalRequest::Reload, Hangup::Reloads, Some(certificates)) => {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 use prompt_ledger_backends::StartError;
-use prompt_ledger_runtime::config::{Config, DEVELOPMENT_KEY};
+use prompt_ledger_runtime::config::{Config, DEVELOPMENT_KEY, ListenAddr};
 
 use super::{DataDir, demo};
 use crate::app::App;
@@ -20,10 +20,24 @@ pub(super) struct Dev {
     /// Register a prompt, execute it and show its life; then go on serving
     #[arg(long)]
     demo: bool,
+    /// For programs that start a server of their own, such as tests: listen on free ports of this machine, whatever the
+    /// environment says (but for --addr), and print one line once it serves, {"grpc", "http", "metrics", "key"}
+    ///
+    /// The first three are URLs; what is off is null.
+    #[arg(long, conflicts_with = "demo")]
+    ready_json: bool,
+    /// End when standard input is closed: with the program that started it, however that ends
+    #[arg(long)]
+    exit_with_stdin: bool,
 }
 
 impl Dev {
     pub(super) async fn run(self, config: &Config) -> Result<(), StartError> {
+        let mut config = config.clone();
+        if self.ready_json {
+            free_ports(&mut config);
+        }
+        let config = &config;
         let addr = self.addr.unwrap_or(config.server.listen_addr);
         let tls = config.server.tls.is_some();
         if self.demo && (tls || !addr.ip().is_loopback()) {
@@ -37,6 +51,10 @@ impl Dev {
         config.check_default_model()?;
         let app = App::start_embedded(config, addr, &self.data.data_dir).await?;
         let (addr, loopback) = (app.addr, app.addr.ip().is_loopback());
+        if self.ready_json {
+            println!("{}", ready(&app, tls, loopback));
+            return self.until_end(app).await;
+        }
         let http = app.http_url().map(|url| format!(", HTTP on {url}")).unwrap_or_default();
         println!(
             "Prompt Ledger is listening on {addr}{http}, and keeps everything in {}",
@@ -58,7 +76,54 @@ impl Dev {
             println!("The demo ended early: {error}\n");
         }
         println!("Ctrl-C ends it.");
-        app.until_signal().await
+        self.until_end(app).await
+    }
+
+    /// Serves until a signal, or the end of standard input where that is asked for.
+    async fn until_end(&self, app: App) -> Result<(), StartError> {
+        match self.exit_with_stdin {
+            true => app.until(stdin_closed()).await,
+            false => app.until_signal().await,
+        }
+    }
+}
+
+/// Lets the system choose the ports, so that no two servers meet on a machine. What is off stays off.
+fn free_ports(config: &mut Config) {
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.server.listen_addr = free;
+    for addr in [&mut config.http.addr, &mut config.observe.metrics_addr] {
+        if addr.addr().is_some() {
+            *addr = ListenAddr::Configured(free);
+        }
+    }
+}
+
+/// The line that tells a program where the server is, and the key for it; null off this machine, where it is not accepted.
+fn ready(app: &App, tls: bool, loopback: bool) -> serde_json::Value {
+    let scheme = if tls { "https" } else { "http" };
+    serde_json::json!({
+        "grpc": format!("{scheme}://{}", app.addr),
+        "http": app.http_url(),
+        "metrics": app.metrics_addr.map(|addr| format!("http://{addr}/metrics")),
+        "key": loopback.then_some(DEVELOPMENT_KEY),
+    })
+}
+
+/// Reads standard input to its end, in a thread of its own: tokio's would keep the process from ending.
+async fn stdin_closed() {
+    let (closed, told) = tokio::sync::oneshot::channel();
+    let reading = std::thread::Builder::new().name("stdin".into()).spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        let _ = closed.send(());
+    });
+    match reading {
+        Ok(_) => drop(told.await),
+        // Without the thread nothing tells its end: signals end the process all the same.
+        Err(error) => {
+            tracing::warn!(%error, "standard input is not watched");
+            std::future::pending().await
+        }
     }
 }
 
@@ -90,6 +155,17 @@ fn first_steps(addr: SocketAddr, tls: bool, http: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prompt_ledger_runtime::config::Process;
+
+    #[test]
+    fn free_ports_are_taken_for_all_that_is_not_off() {
+        let off = |name: &str| (name == "METRICS_ADDR").then(|| "off".to_owned());
+        let mut config = Config::read(Process::Server, [], off).unwrap();
+        free_ports(&mut config);
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert_eq!((config.server.listen_addr, config.http.addr.addr()), (free, Some(free)));
+        assert_eq!(config.observe.metrics_addr, ListenAddr::Off);
+    }
 
     #[test]
     fn the_first_steps_speak_as_the_server_does() {

@@ -13,6 +13,7 @@ mod contents;
 mod contents_refused;
 mod contents_run;
 mod crash;
+mod embedding;
 mod executions;
 mod feeds;
 mod health;

@@ -9,7 +9,7 @@ use super::LintViolation;
 const PREFIX: &str = "prompt-ledger-";
 
 /// The packages of the workspace that each may use, tests apart. A package that is not listed is unrestricted.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("domain", &[]),
     ("template", &["domain"]),
     ("store", &["domain"]),
@@ -22,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("observe", &["domain", "runtime"]),
     ("testkit", &["domain", "proto"]),
     ("client", &["proto"]),
+    ("conformance", &["client", "proto", "testkit"]),
     ("engine", &["domain", "store", "queue", "providers", "observe", "runtime"]),
     ("backends", &["domain", "observe", "store", "store-postgres", "store-sqlite", "queue", "providers", "runtime"]),
     ("health", &["domain", "store", "runtime"]),

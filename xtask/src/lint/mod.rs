@@ -21,7 +21,7 @@ use crate::workspace::Workspace;
 pub(crate) struct LintArgs {}
 
 /// Crates for tests only.
-const OF_TESTS: [&str; 2] = ["crates/testkit/", "crates/store-conformance/"];
+const OF_TESTS: [&str; 3] = ["clients/conformance/", "crates/testkit/", "crates/store-conformance/"];
 
 #[derive(Debug, PartialEq, Eq)]
 struct LintViolation {

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs every test of the workspace and measures coverage.
 
+mod conformance;
 mod coverage;
 mod older;
 mod tally;
@@ -32,7 +33,9 @@ use crate::{CommandOutcome, install};
   cargo xtask test --no-coverage                       everything, without measuring: quicker
   cargo xtask test -- rollback                         tests whose name contains `rollback`
   cargo xtask test -- -p prompt-ledger-domain          the tests of one package
-  cargo xtask test -- rollback -- --nocapture          and show what they print")]
+  cargo xtask test -- rollback -- --nocapture          and show what they print
+  cargo xtask test --only conformance                  what all clients must pass, against every driver that is there
+  cargo xtask test --only conformance -- rust cache.   one driver, scenarios whose name contains `cache.`")]
 pub(crate) struct TestArgs {
     /// Run everything, but do not measure coverage
     #[arg(long)]
@@ -40,13 +43,26 @@ pub(crate) struct TestArgs {
     /// Also run tests beside an older release, which is built once from the history of the repository (some ten minutes)
     #[arg(long)]
     older: bool,
+    /// Run one suite alone
+    #[arg(long, value_name = "SUITE")]
+    only: Option<TestSuite>,
     /// Arguments for `cargo test`, such as part of a test's name; coverage is then not measured
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     cargo_args: Vec<String>,
 }
 
+/// A suite that can be run by itself.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum TestSuite {
+    /// The scenarios that every client must pass; arguments: a language, or part of a scenario's name
+    Conformance,
+}
+
 pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
+    if let Some(TestSuite::Conformance) = args.only {
+        return conformance::run(&workspace, &args.cargo_args);
+    }
     let grpcurl = install::grpcurl(&workspace)?;
     install::compose()?;
     install::systemd()?;

@@ -1,0 +1,234 @@
+//! Where a program connects to whose code does not say: the environment, a file, or the server of `prompt-ledger dev`.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::options::{ClientIdentity, Options, OptionsError};
+
+/// The key that `prompt-ledger dev` accepts on loopback without any setting.
+const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
+/// Largest file that is read, in bytes.
+const LARGEST: u64 = 1024 * 1024;
+
+/// A server, and what it is called with. Taken whole: nothing of one is mixed with another's.
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConnectionProfile {
+    server: Option<String>,
+    api_key: Option<String>,
+    project: Option<String>,
+    tls_ca: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfilesFile {
+    #[serde(default)]
+    profiles: HashMap<String, ConnectionProfile>,
+}
+
+impl Options {
+    /// What the environment says: `LEDGER_SERVER` with `LEDGER_API_KEY`, `LEDGER_PROJECT`, `LEDGER_TLS_CA`, `LEDGER_TLS_CERT` and
+    /// `LEDGER_TLS_KEY`. Without `LEDGER_SERVER`, the profile `LEDGER_PROFILE` (`default`) of the file `LEDGER_CONFIG`
+    /// (`prompt-ledger/config.toml` in `$XDG_CONFIG_HOME` or `~/.config`); without that, the server of `prompt-ledger dev` on
+    /// this machine, with its key. What the other has is not used then.
+    ///
+    /// # Errors
+    ///
+    /// Where a file that is named cannot be read, holds something else, or lacks the profile; where others may read it.
+    pub fn from_environment() -> Result<Self, OptionsError> {
+        Self::from_variables(&|name| std::env::var(name).ok())
+    }
+
+    fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, OptionsError> {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        if variable("LEDGER_SERVER").is_some() {
+            let path = |name| variable(name).map(PathBuf::from);
+            let profile = ConnectionProfile {
+                server: variable("LEDGER_SERVER"),
+                api_key: variable("LEDGER_API_KEY"),
+                project: variable("LEDGER_PROJECT"),
+                tls_ca: path("LEDGER_TLS_CA"),
+                tls_cert: path("LEDGER_TLS_CERT"),
+                tls_key: path("LEDGER_TLS_KEY"),
+            };
+            return profile.options();
+        }
+        let (file, wanted) = (variable("LEDGER_CONFIG"), variable("LEDGER_PROFILE"));
+        let is_asked_for = file.is_some() || wanted.is_some();
+        let path = file.map(PathBuf::from).or_else(|| {
+            let base = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+            let base = base.or_else(|| Some(Path::new(&variable("HOME")?).join(".config")));
+            Some(base?.join("prompt-ledger/config.toml"))
+        });
+        let wanted = wanted.unwrap_or_else(|| "default".to_owned());
+        let found = path.as_deref().filter(|path| path.exists()).map(|path| profile(path, &wanted)).transpose()?;
+        match (found.flatten(), path) {
+            (Some(profile), _) => profile.options(),
+            (None, path) if is_asked_for => {
+                let path = path.unwrap_or_default().display().to_string();
+                Err(OptionsError::Profile { name: wanted, path })
+            }
+            (None, _) => Ok(Self { api_key: DEVELOPMENT_KEY.into(), ..Self::default() }),
+        }
+    }
+}
+
+impl ConnectionProfile {
+    fn options(self) -> Result<Options, OptionsError> {
+        let read = |path: Option<PathBuf>| path.map(|path| content(&path)).transpose();
+        let identity = match (read(self.tls_cert)?, read(self.tls_key)?) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(ClientIdentity { certificate, key: key.into() }),
+            _ => return Err(OptionsError::Tls("a client's certificate and its key are given together".into())),
+        };
+        let defaults = Options::default();
+        Ok(Options {
+            url: self.server.unwrap_or(defaults.url),
+            api_key: self.api_key.unwrap_or_default().into(),
+            project: self.project,
+            ca: read(self.tls_ca)?,
+            identity,
+            ..Options::default()
+        })
+    }
+}
+
+/// The profile of this name in a file; absent where the file has none.
+fn profile(path: &Path, name: &str) -> Result<Option<ConnectionProfile>, OptionsError> {
+    let wrong = |problem: String| OptionsError::File { path: path.display().to_string(), problem };
+    only_ours(path)?;
+    // What the parser quotes may be a key: only where it stands is told.
+    let file: ProfilesFile = toml::from_str(&content(path)?).map_err(|error| {
+        let place = error.span().map(|span| format!(" (byte {})", span.start)).unwrap_or_default();
+        wrong(format!(
+            "it holds something else than profiles with server, api_key, project, tls_ca, tls_cert and tls_key{place}"
+        ))
+    })?;
+    let found = file.profiles.get(name).cloned();
+    if found.as_ref().is_some_and(|profile| profile.server.is_none()) {
+        return Err(wrong(format!("the profile `{name}` names no server")));
+    }
+    Ok(found)
+}
+
+/// Refuses a file with keys that other users of this machine can read.
+#[cfg(unix)]
+fn only_ours(path: &Path) -> Result<(), OptionsError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = std::fs::metadata(path).map(|file| file.permissions().mode()).unwrap_or_default();
+    match mode & 0o077 {
+        0 => Ok(()),
+        _ => Err(OptionsError::File {
+            path: path.display().to_string(),
+            problem: "other users of this machine may read its keys: chmod 600".to_owned(),
+        }),
+    }
+}
+
+#[cfg(not(unix))]
+fn only_ours(_: &Path) -> Result<(), OptionsError> {
+    Ok(())
+}
+
+fn content(path: &Path) -> Result<String, OptionsError> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(LARGEST).read_to_string(&mut text));
+    read.map_err(|error| OptionsError::File { path: path.display().to_string(), problem: error.to_string() })?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::ClientKey;
+
+    fn options(variables: &[(&str, &str)]) -> Result<Options, OptionsError> {
+        let value =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Options::from_variables(&value)
+    }
+
+    fn written(folder: &Path, text: &str) -> String {
+        let path = folder.join("prompt-ledger/config.toml");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        path.to_str().unwrap().to_owned()
+    }
+
+    const TWO: &str = "[profiles.default]\nserver = \"https://a.example\"\napi_key = \"pl_a\"\nproject = \"shop\"\n\
+                       [profiles.other]\nserver = \"https://b.example\"\n";
+
+    #[test]
+    fn the_environment_comes_first_and_is_taken_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path(), TWO);
+        let given = options(&[("LEDGER_SERVER", "http://127.0.0.1:1"), ("LEDGER_CONFIG", &file)]).unwrap();
+        assert_eq!((&*given.url, given.api_key, given.project), ("http://127.0.0.1:1", ClientKey::default(), None));
+        let given = [("LEDGER_SERVER", "http://127.0.0.1:1"), ("LEDGER_API_KEY", "pl_b"), ("LEDGER_PROJECT", "p")];
+        let given = options(&given).unwrap();
+        assert_eq!((given.api_key, given.project.as_deref()), ("pl_b".into(), Some("p")));
+    }
+
+    #[test]
+    fn a_profile_of_the_file_comes_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path(), TWO);
+        let home = folder.path().to_str().unwrap();
+        for variables in [&[("LEDGER_CONFIG", &*file)][..], &[("XDG_CONFIG_HOME", home), ("LEDGER_API_KEY", "pl_c")]] {
+            let given = options(variables).unwrap();
+            assert_eq!((&*given.url, given.api_key), ("https://a.example", "pl_a".into()));
+            assert_eq!(given.project.as_deref(), Some("shop"));
+        }
+        let other = options(&[("LEDGER_CONFIG", &file), ("LEDGER_PROFILE", "other")]).unwrap();
+        assert_eq!((&*other.url, other.api_key), ("https://b.example", ClientKey::default()));
+        for asked in [[("LEDGER_CONFIG", &*file), ("LEDGER_PROFILE", "third")], [("LEDGER_CONFIG", "/no"), ("A", "")]] {
+            assert!(matches!(options(&asked), Err(OptionsError::Profile { .. })), "{asked:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_said_it_is_the_server_of_this_machine() {
+        let given = options(&[("HOME", "/nowhere"), ("LEDGER_API_KEY", "pl_c")]).unwrap();
+        assert_eq!((&*given.url, given.api_key), ("http://127.0.0.1:50051", DEVELOPMENT_KEY.into()));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_told_without_its_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in [
+            "api_key = \"pl_secret\"",
+            "[profiles.default]\napi_key = \"pl_secret\"",
+            "[profiles.default]\nserver = 1\napi_key = \"pl_secret\"",
+            "pl_secret",
+        ] {
+            let file = written(folder.path(), text);
+            let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
+            assert!(matches!(error, OptionsError::File { .. }), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains("pl_secret"), "{error}");
+        }
+        let one = options(&[("LEDGER_SERVER", "https://a.example"), ("LEDGER_TLS_CERT", "Cargo.toml")]).unwrap_err();
+        assert!(matches!(one, OptionsError::Tls(_)), "{one:?}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = written(folder.path(), TWO);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = options(&[("LEDGER_CONFIG", &file)]).unwrap_err();
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
+}

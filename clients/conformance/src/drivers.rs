@@ -14,12 +14,20 @@ pub struct DriverEntry {
 }
 
 /// Every driver. The workspace itself is built before.
-pub const DRIVERS: [DriverEntry; 1] = [DriverEntry {
-    language: "rust",
-    file: "clients/conformance/src/bin/rust-driver/main.rs",
-    build: &[],
-    run: &["{target}/rust-driver"],
-}];
+pub const DRIVERS: [DriverEntry; 2] = [
+    DriverEntry {
+        language: "rust",
+        file: "clients/conformance/src/bin/rust-driver/main.rs",
+        build: &[],
+        run: &["{target}/rust-driver"],
+    },
+    DriverEntry {
+        language: "python",
+        file: "clients/python/conformance_driver.py",
+        build: &["clients/python/check.sh", "{target}/../python", "environments"],
+        run: &["{target}/../python/newest/bin/python", "clients/python/conformance_driver.py"],
+    },
+];
 
 /// The command that starts a driver.
 #[derive(Clone, Debug)]

@@ -122,6 +122,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = DatabaseFile::new(&directory.path().join("ledger.db"), LOCK_WAIT);
         file.create().unwrap();
+        // An empty file is no database to read.
+        let writer = file.open().unwrap();
+        writer.execute_batch("CREATE TABLE entries (id INTEGER PRIMARY KEY)").unwrap();
         let readers = Readers::new(&file, 1);
         let shown = ShownReaders(Arc::downgrade(&readers.0));
         let used = |in_use, idle, waiting| PoolUse { in_use, idle, waiting };

@@ -64,6 +64,7 @@ impl App {
         let listeners = Listeners::bind(config, addr).await?;
         // Before anything is done that is noted, and after all addresses that are configured: its default gives way.
         let mut observer = Observer::start(&config.observe, "prompt-ledger", &process).await?;
+        let metrics_addr = observer.addr();
 
         let (store, bus, execution) = (&backends.store, &backends.brokers.bus, &config.execution);
         let (drain, mut tasks) = (Drain::new(), Tasks::default());
@@ -84,7 +85,7 @@ impl App {
         let app = Self {
             addr: fronts.addr,
             http_addr: fronts.http_addr,
-            metrics_addr: observer.addr(),
+            metrics_addr,
             grace: config.server.shutdown_grace,
             hangup,
             signals,

@@ -122,7 +122,7 @@ async fn stdin_closed() {
         // Without the thread nothing tells its end: signals end the process all the same.
         Err(error) => {
             tracing::warn!(%error, "standard input is not watched");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

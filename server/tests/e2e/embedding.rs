@@ -49,7 +49,7 @@ async fn is_served(ready: &Value) -> bool {
 #[tokio::test]
 async fn it_tells_where_it_serves_and_ends_when_its_standard_input_does() {
     // Whatever the environment says, two of them do not meet.
-    let taken = [("LISTEN_ADDR", "127.0.0.1:1"), ("HTTP_ADDR", "127.0.0.1:1")];
+    let taken = ["LISTEN_ADDR", "HTTP_ADDR", "METRICS_ADDR"].map(|name| (name, "127.0.0.1:1"));
     let (mut first, second) = (embedded(&taken).await, embedded(&taken).await);
     for ready in [&first.ready, &second.ready] {
         for name in ["grpc", "http", "metrics"] {

@@ -35,7 +35,8 @@ use crate::{CommandOutcome, install};
   cargo xtask test -- -p prompt-ledger-domain          the tests of one package
   cargo xtask test -- rollback -- --nocapture          and show what they print
   cargo xtask test --only conformance                  what all clients must pass, against every driver that is there
-  cargo xtask test --only conformance -- rust cache.   one driver, scenarios whose name contains `cache.`")]
+  cargo xtask test --only conformance -- rust cache.   one driver, scenarios whose name contains `cache.`
+  cargo xtask test --only python                       all that a change of the client for Python must pass")]
 pub(crate) struct TestArgs {
     /// Run everything, but do not measure coverage
     #[arg(long)]
@@ -56,12 +57,16 @@ pub(crate) struct TestArgs {
 enum TestSuite {
     /// The scenarios that every client must pass; arguments: a language, or part of a scenario's name
     Conformance,
+    /// The client for Python: its linters, types, generated code, tests on its oldest and newest runtime, and its package
+    Python,
 }
 
 pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
-    if let Some(TestSuite::Conformance) = args.only {
-        return conformance::run(&workspace, &args.cargo_args);
+    match args.only {
+        Some(TestSuite::Conformance) => return conformance::run(&workspace, &args.cargo_args),
+        Some(TestSuite::Python) => return python(&workspace),
+        None => {}
     }
     let grpcurl = install::grpcurl(&workspace)?;
     install::compose()?;
@@ -107,6 +112,16 @@ pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
         println!("not enough coverage: {shortfall}");
     }
     Ok(finish(&tally, shortfalls.is_empty()))
+}
+
+/// `clients/python/check.sh`, against the server of this workspace.
+fn python(workspace: &Workspace) -> CommandOutcome {
+    // As the tests are built: nothing is built twice.
+    succeed(workspace.cargo().args(["build", "--workspace", "--all-targets"]))?;
+    let mut check = Command::new(workspace.root.join("clients/python/check.sh"));
+    check.arg(workspace.target.join("python"));
+    check.env("PROMPT_LEDGER_BIN", workspace.target.join("debug/prompt-ledger"));
+    Ok(if check.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `--workspace`, unless the arguments choose packages.

@@ -84,7 +84,7 @@ impl Sending {
                     tokio::time::sleep(ARRIVAL).await;
                     self.call.end();
                     self.line.cancel();
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 Piece::Hang => std::future::pending().await,
             }

@@ -25,7 +25,7 @@ impl Session {
             }
             "get" => {
                 let found = prompts.get(name).await?;
-                self.tell_prompt(found.prompt, found.active_version);
+                self.tell_prompt(found.prompt, found.active_version.as_ref());
             }
             "list" => {
                 let request = self.contract.read("ListPromptsRequest", &step["request"]).unwrap();
@@ -43,11 +43,11 @@ impl Session {
             "activate" => {
                 let etag = step["etag"].as_str().map(str::to_owned);
                 let activated = prompts.activate(name, number(step, "version"), etag).await?;
-                self.tell_prompt(activated.prompt, activated.active_version);
+                self.tell_prompt(activated.prompt, activated.active_version.as_ref());
             }
             "label" => {
                 let labelled = prompts.label(name, text(step, "label"), number(step, "version")).await?;
-                self.tell_prompt(labelled.prompt, labelled.version);
+                self.tell_prompt(labelled.prompt, labelled.version.as_ref());
             }
             "archive" => {
                 let archived = prompts.archive(name).await?;
@@ -70,7 +70,7 @@ impl Session {
             "batch_get" => {
                 let (found, missing) = prompts.batch_get(texts(step, "names"), text(step, "label")).await?;
                 for found in found {
-                    self.tell_prompt(found.prompt, found.version);
+                    self.tell_prompt(found.prompt, found.version.as_ref());
                 }
                 if !missing.is_empty() {
                     self.tell("missing", json!({"names": missing}));
@@ -111,8 +111,8 @@ impl Session {
         Ok(())
     }
 
-    fn tell_prompt(&self, prompt: Option<v1::Prompt>, version: Option<v1::PromptVersion>) {
-        self.tell("prompt", printing::prompt(&prompt.unwrap_or_default(), version.as_ref()));
+    fn tell_prompt(&self, prompt: Option<v1::Prompt>, version: Option<&v1::PromptVersion>) {
+        self.tell("prompt", printing::prompt(&prompt.unwrap_or_default(), version));
     }
 
     async fn tell_all<T>(

@@ -1,0 +1,1 @@
+"""The blocking transport: the I/O of calls, watches and caches, each step as ``_steps`` decides."""

@@ -1,0 +1,69 @@
+"""One server stream, read ahead into a bounded buffer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import grpc
+
+from prompt_ledger._status import from_rpc
+from prompt_ledger._steps.buffer import Buffer
+from prompt_ledger._steps.retry import Broken, Failure
+
+T = TypeVar("T")
+
+
+class ServerStream(Generic[T]):
+    """Reads a call in a thread of its own, so that whoever waits for a message can give up waiting."""
+
+    def __init__(self, call: Any, read: Callable[[Any], T], *, overflows: bool) -> None:
+        self._call, self._read, self._overflows = call, read, overflows
+        self._buffer: Buffer[Any] = Buffer()
+        self._changed = threading.Condition()
+        # How it ended, once it has.
+        self._end: Failure | None = None
+        threading.Thread(target=self._receive, name="prompt-ledger-stream", daemon=True).start()
+
+    def get(self, timeout: float) -> T | Failure | None:
+        """The next message, or how the stream ended; None where nothing came in time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._buffer or self._end is not None, timeout)
+            if self._buffer:
+                message = self._buffer.take()
+                self._changed.notify_all()
+                return self._read(message)
+            return self._end
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._call.cancel()
+        with self._changed:
+            self._end = self._end or Broken.CUT
+            self._changed.notify_all()
+
+    def _receive(self) -> None:
+        end: Failure = Broken.CUT
+        try:
+            for message in self._call:
+                if not self._put(message):
+                    end = Broken.OVERFLOW
+                    self._call.cancel()
+                    break
+        except grpc.RpcError as error:
+            end = from_rpc(error)
+        with self._changed:
+            self._end = self._end or end
+            self._changed.notify_all()
+
+    def _put(self, message: Any) -> bool:
+        """False where there is no room, or nobody will read it."""
+        with self._changed:
+            if not self._overflows:
+                self._changed.wait_for(lambda: self._buffer.has_room(message) or self._end is not None)
+            if self._end is not None or not self._buffer.has_room(message):
+                return False
+            self._buffer.put(message)
+            self._changed.notify_all()
+            return True

@@ -1,0 +1,214 @@
+"""Where a client connects to, and as whom.
+
+A profile is taken whole or not at all: the explicit arguments, or the environment (``LEDGER_SERVER``, ``LEDGER_API_KEY``,
+``LEDGER_PROJECT``, ``LEDGER_TLS_CA``, ``LEDGER_TLS_CERT``, ``LEDGER_TLS_KEY``), or a profile of the file of profiles. Where none
+of them names a server, it is ``prompt-ledger dev`` on this machine, with its key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import ssl
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from prompt_ledger.errors import InvalidOptions
+
+DEVELOPMENT_SERVER = "http://127.0.0.1:50051"
+# What `prompt-ledger dev` accepts on loopback without any setting.
+DEVELOPMENT_KEY = "dev-key-change-in-production"
+
+Pem = str | os.PathLike[str] | bytes
+"""The path of a file in PEM form, or as ``bytes`` its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A server, and what opens it. Its text shows no key."""
+
+    server: str
+    """``http://HOST:PORT`` or ``https://HOST:PORT``."""
+    api_key: str = field(default="", repr=False)
+    project: str = ""
+    """Needed by system keys alone, which open all projects."""
+    tls_ca: Pem | None = field(default=None, repr=False)
+    """The certificates that vouch for the server's; the system's where there are none."""
+    tls_cert: Pem | None = field(default=None, repr=False)
+    """The client's own certificate, for servers that ask for one, and its key."""
+    tls_key: Pem | None = field(default=None, repr=False)
+
+    @classmethod
+    def find(cls, given: Mapping[str, Any], profile: str | None, environment: Mapping[str, str]) -> Profile:
+        """The profile that the explicit arguments name, or else the environment, or else the file."""
+        explicit = {name: value for name, value in given.items() if value is not None}
+        if "server" in explicit:
+            return cls(**explicit)
+        if explicit:
+            names = ", ".join(sorted(explicit))
+            raise InvalidOptions(f"{names} without a server: a profile is taken whole, so give the server too")
+        if profile is None and environment.get("LEDGER_SERVER"):
+            variables = {each.name: environment.get(f"LEDGER_{each.name.upper()}") for each in fields(cls)}
+            # An empty variable counts as none.
+            return cls(**{name: value for name, value in variables.items() if value})
+        named = profile or environment.get("LEDGER_PROFILE")
+        return _from_file(named, environment) or cls(DEVELOPMENT_SERVER, DEVELOPMENT_KEY)
+
+
+def _from_file(named: str | None, environment: Mapping[str, str]) -> Profile | None:
+    """The profile of that name, or ``default``; None where none is named and there is none."""
+    path, name = _profiles(environment), named or "default"
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            profiles = tomllib.load(file).get("profiles", {})
+    except FileNotFoundError:
+        if named is None and not environment.get("LEDGER_CONFIG"):
+            return None
+        raise InvalidOptions(f"the profile {name!r} is wanted, and there is no {path}") from None
+    except OSError as error:
+        raise InvalidOptions(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        # The place alone: what stands there may be a key.
+        place = re.search(r"at line \d+, column \d+", str(error))
+        raise InvalidOptions(f"{path} is no TOML" + (f" {place[0]}" if place else "")) from None
+    if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise InvalidOptions(f"{path} can be read by others, and keys stand in it: chmod 600 {path}")
+    if not isinstance(profiles, dict) or name not in profiles:
+        if named is None:
+            return None
+        raise InvalidOptions(f"{path} has no profile {name!r}")
+    profile = profiles[name]
+    known = {each.name for each in fields(Profile)}
+    if not isinstance(profile, dict) or not all(isinstance(value, str) for value in profile.values()):
+        raise InvalidOptions(f"the profile {name!r} of {path} is to be a table of texts")
+    if not known.issuperset(profile):
+        raise InvalidOptions(f"the profile {name!r} of {path} has something else than {', '.join(sorted(known))}")
+    if not profile.get("server"):
+        raise InvalidOptions(f"the profile {name!r} of {path} names no server")
+    return Profile(**profile)
+
+
+def _profiles(environment: Mapping[str, str]) -> Path:
+    """The file of profiles."""
+    if named := environment.get("LEDGER_CONFIG"):
+        return Path(named)
+    home = environment.get("XDG_CONFIG_HOME") or Path(environment.get("HOME") or Path.home()) / ".config"
+    return Path(home) / "prompt-ledger" / "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a channel is made of."""
+
+    address: str
+    """As gRPC names it."""
+    tls: Tls | None
+    """None: plain text."""
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    """Sent with each call."""
+
+    @classmethod
+    def of(cls, profile: Profile, *, allow_plaintext: bool) -> Target:
+        url = _url(profile.server)
+        secure, host = url.scheme == "https", url.hostname or ""
+        key = profile.api_key
+        if not secure and key and not allow_plaintext and not is_loopback(host):
+            raise InvalidOptions(
+                f"the API key would go to `{host}` unencrypted: write https://, or set allow_plaintext where the way is safe"
+            )
+        if key == DEVELOPMENT_KEY and not is_loopback(host):
+            raise InvalidOptions(f"the development key goes to this machine alone, not to `{host}`: make a key there")
+        if not _is_header(key):
+            raise InvalidOptions("the API key holds characters that no key has; was it copied whole, without line breaks?")
+        if not _is_header(profile.project):
+            raise InvalidOptions(f"{profile.project!r} is no name of a project")
+        headers = (("x-api-key", key), ("x-ledger-project", profile.project))
+        bracketed = f"[{host}]" if ":" in host else host
+        return cls(
+            address=f"dns:///{bracketed}:{url.port or (443 if secure else 80)}",
+            tls=Tls.of(profile) if secure else None,
+            headers=tuple(header for header in headers if header[1]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Certificates and keys in PEM form."""
+
+    roots: bytes | None
+    """Those that gRPC brings where there are none."""
+    certificate: bytes | None
+    key: bytes | None = field(repr=False)
+
+    @classmethod
+    def of(cls, profile: Profile) -> Tls:
+        if (profile.tls_cert is None) != (profile.tls_key is None):
+            raise InvalidOptions("tls_cert and tls_key belong together: give both or neither")
+        roots = _pem("tls_ca", profile.tls_ca, "CERTIFICATE") if profile.tls_ca is not None else _system_roots()
+        return cls(
+            roots=roots,
+            certificate=_pem("tls_cert", profile.tls_cert, "CERTIFICATE"),
+            key=_pem("tls_key", profile.tls_key, "PRIVATE KEY"),
+        )
+
+
+def _url(server: str) -> SplitResult:
+    try:
+        url = urlsplit(server)
+        usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() for character in server):
+        raise InvalidOptions(f"{server!r} is no address of a server; write http://HOST:PORT or https://HOST:PORT")
+    return url
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is ``localhost`` or a loopback address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _is_header(value: str) -> bool:
+    return value.isascii() and value.isprintable() and value == value.strip()
+
+
+def _pem(option: str, pem: Pem | None, kind: str) -> bytes | None:
+    if pem is None:
+        return None
+    try:
+        content = pem if isinstance(pem, bytes) else Path(pem).read_bytes()
+    except OSError as error:
+        raise InvalidOptions(f"{option}: {error}") from None
+    if kind == "CERTIFICATE":
+        try:
+            # gRPC would only fail at the first call, and not say why.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode())
+        except (ssl.SSLError, ValueError):
+            raise InvalidOptions(f"{option} holds no certificate in PEM form") from None
+    elif b"PRIVATE KEY-----" not in content:
+        raise InvalidOptions(f"{option} holds no private key in PEM form")
+    return content
+
+
+def _system_roots() -> bytes | None:
+    """The certificates that the system trusts; None where it keeps them elsewhere than in files."""
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile:
+        return Path(paths.cafile).read_bytes()
+    if paths.capath:
+        return b"\n".join(path.read_bytes() for path in sorted(Path(paths.capath).glob("*.[0-9]"))) or None
+    return None

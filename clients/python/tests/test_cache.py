@@ -1,0 +1,190 @@
+"""Prompts in memory, fed by a server that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from prompt_ledger import errors
+from tests.conftest import close, done
+from tests.events import prompt_state, prompts_heartbeat, synced
+from tests.scripted import Hang, Refusal, Scripted
+
+Code = grpc.StatusCode
+ALL = [prompt_state("a", 0, 1, 2, label="staging"), prompt_state("b", 0, 5), synced(7)]
+
+
+async def changes(cache: Any, count: int) -> list[str]:
+    """The names of the next changes."""
+    names: list[str] = []
+    enough = threading.Event()
+
+    def listen(name: str) -> None:
+        names.append(name)
+        if len(names) >= count:
+            enough.set()
+
+    end = cache.on_change(listen)
+    assert await asyncio.to_thread(enough.wait, 10)
+    end()
+    return names
+
+
+async def test_prompts_are_read_from_memory(scripted: Scripted, connect: Any) -> None:
+    scripted.on("WatchPrompts", [*ALL, Hang()])
+    cache = connect(scripted.url).prompt_cache(["a", "b"], name_prefix="shop.")
+    with pytest.raises(errors.NotSynced):
+        cache.get("a")
+    await done(cache.synced())
+    assert cache.get("a").template == "a 1"
+    assert cache.get("a", "active").number == 1
+    assert cache.get("a", "staging").template == "a 2"
+    assert cache.get("a", "latest") is None
+    assert cache.get("c") is None
+    assert cache.prompt("b").active_version == 5
+    assert (cache.names(), cache.revision, cache.stale_since, cache.failure) == (["a", "b"], 7, None, None)
+    request = scripted.requests("WatchPrompts")[0]
+    assert (list(request.names), request.name_prefix, request.after_revision) == (["a", "b"], "shop.", 0)
+    await close(cache)
+    assert cache.get("a").number == 1, "what is held can still be read"
+    assert cache.stale_since is not None
+
+
+async def test_changes_come_live_and_are_told(scripted: Scripted, connect: Any) -> None:
+    go = threading.Event()
+    scripted.on("WatchPrompts", [*ALL, go, prompt_state("a", 8, 2), Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.synced())
+    waiting = asyncio.create_task(changes(cache, 1))
+    await asyncio.sleep(0)
+    go.set()
+    assert await waiting == ["a"]
+    await done(cache.reached(8))
+    assert cache.get("a").number == 2
+    assert cache.get("a", "staging") is None
+
+
+async def test_the_last_state_is_served_while_the_server_is_away(scripted: Scripted, connect: Any) -> None:
+    back = threading.Event()
+    broke = threading.Event()
+    again: list[Any] = [broke.set, back, prompt_state("b", 9, 6), prompts_heartbeat(9), Hang()]
+    scripted.on("WatchPrompts", [*ALL, Refusal(Code.UNAVAILABLE, "DRAINING", 0.01)], again)
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.synced())
+    assert await asyncio.to_thread(broke.wait, 10)
+    assert cache.stale_since is not None
+    assert cache.get("b").number == 5
+    back.set()
+    await done(cache.reached(9))
+    assert cache.get("b").number == 6
+    assert [request.after_revision for request in scripted.requests("WatchPrompts")] == [0, 7]
+
+
+async def test_what_another_ledger_does_not_have_is_dropped(scripted: Scripted, connect: Any) -> None:
+    ahead = Refusal(Code.OUT_OF_RANGE, "REVISION_AHEAD", metadata={"last_revision": "3"})
+    cut = Refusal(Code.INTERNAL)
+    scripted.on("WatchPrompts", [*ALL, cut], ahead, [prompt_state("a", 0, 9), synced(3), Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.synced())
+    await changes(cache, 2)
+    assert cache.names() == ["a"]
+    assert cache.get("a").number == 9
+    assert [request.after_revision for request in scripted.requests("WatchPrompts")] == [0, 7, 0]
+
+
+async def test_a_refusal_ends_the_feed_and_is_told(scripted: Scripted, connect: Any) -> None:
+    scripted.on("WatchPrompts", [*ALL, Refusal(Code.UNAUTHENTICATED, "KEY_INVALID")])
+    cache = connect(scripted.url).prompt_cache()
+    with pytest.raises(errors.KeyInvalid):
+        await done(cache.reached(100))
+    assert isinstance(cache.failure, errors.KeyInvalid)
+    assert cache.get("a").number == 1
+    assert cache.stale_since is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [(Code.RESOURCE_EXHAUSTED, "TOO_MANY_WATCHERS"), (Code.INTERNAL, "INTERNAL"), (Code.UNIMPLEMENTED, "")],
+)
+async def test_what_passes_is_waited_for(scripted: Scripted, connect: Any, code: Code, reason: str) -> None:
+    scripted.on("WatchPrompts", Refusal(code, reason, 0.01), [*ALL, Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.synced())
+    assert cache.names() == ["a", "b"]
+
+
+async def test_a_cache_that_is_behind_is_stale(scripted: Scripted, connect: Any) -> None:
+    behind = [prompts_heartbeat(7, behind=True), prompt_state("b", 9, 6)]
+    scripted.on("WatchPrompts", [*ALL, *behind, Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.reached(9))
+    assert cache.get("b").number == 6
+    assert cache.stale_since is not None
+
+
+async def test_waiting_ends_in_time(scripted: Scripted, connect: Any) -> None:
+    scripted.on("WatchPrompts", [Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    with pytest.raises(errors.DeadlineExceeded):
+        await done(cache.synced(timeout=0.1))
+
+
+async def test_a_cache_starts_from_the_file_of_its_last_run(
+    scripted: Scripted, connect: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "kept" / "prompts"
+    gate = threading.Event()
+    scripted.on("WatchPrompts", [*ALL, Hang()], [gate, prompt_state("b", 8, 6), prompts_heartbeat(8), Hang()], [Hang()])
+    ledger = connect(scripted.url)
+    first = ledger.prompt_cache(file=file)
+    await done(first.synced())
+    await close(first)
+    assert file.stat().st_mode & 0o077 == 0
+    second = ledger.prompt_cache(file=file)
+    assert second.get("a", "staging").template == "a 2", "at once, without the server"
+    assert second.stale_since is not None
+    gate.set()
+    await done(second.reached(8))
+    assert second.get("b").number == 6
+    assert scripted.requests("WatchPrompts")[1].after_revision == 7
+    await close(second)
+    # Another selection, another file's content.
+    with pytest.raises(errors.NotSynced):
+        ledger.prompt_cache(["a"], file=file).get("a")
+    file.write_bytes(b"{}\n")
+    with pytest.raises(errors.NotSynced):
+        ledger.prompt_cache(file=file).get("a")
+    assert "cannot be read" in caplog.text
+
+
+async def test_a_listener_that_fails_harms_nobody(scripted: Scripted, connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    go = threading.Event()
+    scripted.on("WatchPrompts", [go, *ALL, Hang()])
+    cache = connect(scripted.url).prompt_cache()
+
+    def fail(name: str) -> None:
+        raise ValueError(name)
+
+    cache.on_change(fail)
+    go.set()
+    await done(cache.synced())
+    assert cache.names() == ["a", "b"]
+    assert "a listener of the prompt cache failed" in caplog.text
+
+
+async def test_a_state_in_parts_is_applied_whole(scripted: Scripted, connect: Any) -> None:
+    first = prompt_state("a", 0, 1, more=True)
+    second = prompt_state("a", 0, label="")
+    second.change.prompt.active_version_number = 1
+    second.change.prompt.labels.add(label="old", version_number=3)
+    second.change.labelled_versions.add(version_number=3, template_source="a 3")
+    first.change.prompt.CopyFrom(second.change.prompt)
+    scripted.on("WatchPrompts", [first, second, synced(4), Hang()])
+    cache = connect(scripted.url).prompt_cache()
+    await done(cache.synced())
+    assert (cache.get("a").number, cache.get("a", "old").template) == (1, "a 3")

@@ -1,0 +1,316 @@
+"""Calls that answer once, against a server that misbehaves on command."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from functools import partial
+from typing import Any
+
+import grpc
+import pytest
+
+from prompt_ledger import aio, errors, proto
+from prompt_ledger._wire import inject
+from tests.conftest import close, done, listed
+from tests.events import ID, execution
+from tests.scripted import KEY, Hang, Refusal, Scripted
+
+Code = grpc.StatusCode
+RAN = proto.RunExecutionResponse(execution=execution("SUCCEEDED", "Hello Ada."))
+SUBMITTED = proto.SubmitExecutionResponse(execution_id=ID, status=proto.EXECUTION_STATUS_QUEUED)
+FOUND = proto.GetExecutionResponse(execution=execution())
+
+
+async def test_a_run_answers_the_execution(scripted: Scripted, connect: Any) -> None:
+    scripted.on("RunExecution", RAN)
+    ran = await done(connect(scripted.url).run("greet", {"name": "Ada", "n": 3, "tags": ["a", None, True]}))
+    assert (ran.id, ran.status, ran.text, ran.reused) == (ID, "succeeded", "Hello Ada.", False)
+    assert ran.raise_for_status() is ran
+    [asked] = scripted.asked
+    assert asked.request.spec.prompt_name == "greet"
+    assert dict(asked.request.spec.variables)["n"] == 3
+    assert not asked.request.spec.idempotency_key
+    assert asked.headers["x-api-key"] == KEY
+    assert "x-ledger-project" not in asked.headers
+    assert asked.headers["user-agent"].startswith("prompt-ledger-python/")
+
+
+async def test_the_deadline_of_a_run_covers_its_attempts_and_other_calls_have_thirty_seconds(
+    scripted: Scripted, connect: Any
+) -> None:
+    scripted.on("RunExecution", RAN)
+    scripted.on("GetExecution", FOUND)
+    ledger = connect(scripted.url)
+    for options in ({}, {"timeout": 2, "max_retries": 2}, {"deadline": 3}):
+        await done(ledger.run("greet", **options))
+    await done(ledger.handle(ID).get())
+    assert [round(asked.timeout or 0) for asked in scripted.asked] == [130, 2 * 3 + 35 + 10, 3, 30]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "times"),
+    [
+        (Refusal(Code.UNAVAILABLE, "STORE_UNAVAILABLE"), 3),
+        (Refusal(Code.UNAVAILABLE, "DRAINING", 0.01), 3),
+        (Refusal(Code.UNAVAILABLE), 3),
+        (Refusal(Code.INTERNAL), 3),
+        (Refusal(Code.UNKNOWN), 3),
+        (Refusal(Code.CANCELLED), 3),
+        (Refusal(Code.RESOURCE_EXHAUSTED, "OVERLOADED", 0.01), 3),
+        (Refusal(Code.RESOURCE_EXHAUSTED, "RATE_LIMITED", 0.01), 3),
+        (Refusal(Code.RESOURCE_EXHAUSTED, "TOO_LARGE"), 1),
+        (Refusal(Code.INTERNAL, "INTERNAL"), 1),
+        (Refusal(Code.NOT_FOUND, "EXECUTION_NOT_FOUND"), 1),
+        (Refusal(Code.UNAUTHENTICATED, "KEY_INVALID"), 1),
+    ],
+    ids=lambda value: f"{value.code.name} {value.reason}" if isinstance(value, Refusal) else str(value),
+)
+async def test_a_read_is_repeated_while_the_failure_may_pass(
+    scripted: Scripted, connect: Any, refusal: Refusal, times: int
+) -> None:
+    scripted.on("GetExecution", refusal, refusal, FOUND)
+    call = connect(scripted.url).handle(ID).get
+    if times == 3:
+        assert (await done(call())).id == ID
+    else:
+        with pytest.raises(errors.LedgerError) as caught:
+            await done(call())
+        assert (caught.value.code, caught.value.reason) == (refusal.code, refusal.reason)
+    assert len(scripted.asked) == times
+
+
+async def test_a_submit_keeps_its_key_over_its_repeats_and_the_next_one_has_another(scripted: Scripted, connect: Any) -> None:
+    scripted.on("SubmitExecution", Refusal(Code.UNAVAILABLE), Refusal(Code.UNAVAILABLE, "DRAINING", 0.01), SUBMITTED)
+    ledger = connect(scripted.url)
+    handle = await done(ledger.submit("greet", {"name": "Ada"}))
+    assert (handle.id, handle.status, handle.reused) == (ID, "queued", False)
+    await done(ledger.submit("greet", {"name": "Ada"}))
+    await done(ledger.submit("greet", idempotency_key="order-1"))
+    keys = [request.spec.idempotency_key for request in scripted.requests("SubmitExecution")]
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+    assert keys[4] == "order-1"
+    assert uuid.UUID(keys[0]).version == 7
+
+
+@pytest.mark.parametrize(
+    ("refusal", "key", "times"),
+    [
+        (Refusal(Code.UNAVAILABLE), "", 1),
+        (Refusal(Code.UNAVAILABLE, "STORE_UNAVAILABLE", 0.01), "", 1),
+        (Refusal(Code.RESOURCE_EXHAUSTED, "RATE_LIMITED", 0.01), "", 1),
+        (Refusal(Code.RESOURCE_EXHAUSTED, "OVERLOADED", 0.01, {"execution_id": ID}), "", 1),
+        (Refusal(Code.RESOURCE_EXHAUSTED, "OVERLOADED", 0.01), "", 2),
+        (Refusal(Code.UNAVAILABLE, "DRAINING", 0.01), "", 2),
+        (Refusal(Code.UNAVAILABLE), "order-1", 2),
+        (Refusal(Code.UNAVAILABLE, "STORE_UNAVAILABLE", 0.01), "order-1", 2),
+    ],
+)
+async def test_a_run_without_a_key_is_repeated_only_where_nothing_began(
+    scripted: Scripted, connect: Any, refusal: Refusal, key: str, times: int
+) -> None:
+    scripted.on("RunExecution", refusal, RAN)
+    run = connect(scripted.url).run
+    if times == 1:
+        with pytest.raises(errors.LedgerError):
+            await done(run("greet", idempotency_key=key))
+    else:
+        await done(run("greet", idempotency_key=key))
+    assert len(scripted.asked) == times
+
+
+async def test_what_finds_no_connection_is_repeated_until_its_deadline(connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    ledger = connect("http://127.0.0.1:1", timeout=0.4)
+    for method, call in [("GetPrompt", ledger.prompts.get), ("RunExecution", partial(ledger.run, deadline=0.4))]:
+        # The last attempt may find the deadline first.
+        with pytest.raises((errors.Unavailable, errors.DeadlineExceeded)):
+            await done(call("greet"))
+        assert f"{method}: UNAVAILABLE, again in" in caplog.text
+
+
+async def test_a_call_that_is_not_answered_ends_at_its_deadline(scripted: Scripted, connect: Any) -> None:
+    scripted.on("GetPrompt", [Hang()])
+    with pytest.raises(errors.DeadlineExceeded) as caught:
+        await done(connect(scripted.url, timeout=0.2).prompts.get("greet"))
+    assert isinstance(caught.value, TimeoutError)
+
+
+async def test_writes_that_cannot_be_done_twice_are_not(scripted: Scripted, connect: Any) -> None:
+    prompts = connect(scripted.url).prompts
+    scripted.on("PutPrompt", Refusal(Code.UNAVAILABLE))
+    scripted.on("RemoveLabel", Refusal(Code.UNAVAILABLE))
+    for options in ({"etag": "e"}, {"create_only": True}):
+        with pytest.raises(errors.Unavailable):
+            await done(prompts.put("greet", "Hi", **options))
+    with pytest.raises(errors.Unavailable):
+        await done(prompts.unlabel("greet", "production"))
+    assert len(scripted.asked) == 3
+
+
+async def test_what_the_server_refuses_is_an_error_of_its_reason(scripted: Scripted, connect: Any) -> None:
+    fields = {"variables.name": "is missing", "variables.company": "is missing"}
+    missing = Refusal(Code.INVALID_ARGUMENT, "VARIABLES_MISSING", fields=fields, metadata={"prompt": "greet"})
+    newer = Refusal(Code.NOT_FOUND, "TEAPOT_NOT_FOUND", metadata={"teapot": "blue"})
+    reused = Refusal(Code.ALREADY_EXISTS, "IDEMPOTENCY_KEY_REUSED", metadata={"execution_id": ID})
+    scripted.on("RunExecution", missing, newer, reused)
+    run = connect(scripted.url).run
+    with pytest.raises(errors.VariablesMissing) as caught:
+        await done(run("greet"))
+    error: Any = caught.value
+    assert (error.missing, error.fields, error.metadata) == (["company", "name"], fields, {"prompt": "greet"})
+    assert (error.code, error.reason, str(error)) == (Code.INVALID_ARGUMENT, "VARIABLES_MISSING", "said so")
+    with pytest.raises(errors.NotFound) as unknown:
+        await done(run("greet"))
+    assert type(unknown.value) is errors.NotFound
+    assert (unknown.value.reason, unknown.value.metadata) == ("TEAPOT_NOT_FOUND", {"teapot": "blue"})
+    with pytest.raises(errors.IdempotencyKeyReused) as again:
+        await done(run("greet", idempotency_key="k"))
+    assert again.value.execution_id == ID
+
+
+async def test_the_key_is_in_nothing_that_is_printed(scripted: Scripted, connect: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    scripted.on("GetExecution", Refusal(Code.UNAUTHENTICATED, "KEY_INVALID"), Refusal(Code.UNAVAILABLE), FOUND)
+    ledger = connect(scripted.url)
+    with pytest.raises(errors.KeyInvalid) as caught:
+        await done(ledger.handle(ID).get())
+    await done(ledger.handle(ID).get())
+    shown = f"{ledger!r} {ledger.raw!r} {ledger.prompts!r} {caught.value!r} {caught.value.__cause__!r} {caplog.text}"
+    assert KEY not in shown
+    assert "GetExecution: UNAVAILABLE, again in" in caplog.text
+    assert "GetExecution: OK after" in caplog.text
+
+
+async def test_a_failed_execution_is_a_result(scripted: Scripted, connect: Any) -> None:
+    failed = execution("FAILED", error_type="timeout", error_message="the model did not answer")
+    scripted.on("RunExecution", proto.RunExecutionResponse(execution=failed, reused=True))
+    ran = await done(connect(scripted.url).run("greet"))
+    assert (ran.status, ran.succeeded, ran.reused) == ("failed", False, True)
+    with pytest.raises(errors.ExecutionFailed, match="failed: the model did not answer") as caught:
+        ran.raise_for_status()
+    assert caught.value.execution is ran
+
+
+async def test_pages_are_read_as_they_are_reached(scripted: Scripted, connect: Any) -> None:
+    def page(token: str, *names: str) -> proto.ListPromptsResponse:
+        prompts = [proto.Prompt(prompt_id=name, name=name) for name in names]
+        return proto.ListPromptsResponse(prompts=prompts, next_page_token=token)
+
+    scripted.on("ListPrompts", page("2", "a", "b"), page("3"), page("", "c"))
+    found = await listed(connect(scripted.url).prompts.list(mode="tracking", page_size=2))
+    assert [prompt.name for prompt in found] == ["a", "b", "c"]
+    requests = scripted.requests("ListPrompts")
+    assert [request.page_token for request in requests] == ["", "2", "3"]
+    assert all(request.mode == proto.PROMPT_MODE_TRACKING and request.page_size == 2 for request in requests)
+
+
+async def test_batches_of_any_size_are_got(scripted: Scripted, connect: Any) -> None:
+    names = [f"p{number}" for number in range(120)]
+
+    def answer(found: list[str], missing: list[str], left_out: list[str]) -> proto.BatchGetPromptsResponse:
+        prompts = [proto.FoundPrompt(prompt=proto.Prompt(name=name)) for name in found]
+        return proto.BatchGetPromptsResponse(found=prompts, missing=missing, left_out=left_out)
+
+    scripted.on("BatchGetPrompts", answer(names[:90], [names[90]], names[91:100]), answer(names[91:], [], []))
+    batch = await done(connect(scripted.url).prompts.batch_get(names, label="production"))
+    assert [prompt.name for prompt in batch.found] == [*names[:90], *names[91:]]
+    assert batch.missing == ("p90",)
+    assert [list(request.names) for request in scripted.requests("BatchGetPrompts")] == [names[:100], names[91:]]
+
+
+async def test_a_registered_prompt_is_executed_by_the_hash_of_its_text(scripted: Scripted, connect: Any) -> None:
+    registered = proto.RegisteredPrompt(name="WELCOME", version=3, checksum_hash="ab" * 32)
+    scripted.on("RegisterCodePrompts", proto.RegisterCodePromptsResponse(registered=[registered]))
+    scripted.on("ExecuteCodePrompt", proto.ExecuteCodePromptResponse(execution=execution()))
+    ledger = connect(scripted.url)
+    await done(ledger.register_code_prompts({"WELCOME": "Hello {{name}}"}, dry_run=True))
+    await done(ledger.execute("WELCOME", {"name": "Ada"}))
+    await done(ledger.register_code_prompts({"WELCOME": "Hello {{name}}"}, repository="shop", commit="4f2a"))
+    await done(ledger.execute("WELCOME", {"name": "Ada"}))
+    await done(ledger.execute("WELCOME", version=2))
+    await done(ledger.run("WELCOME"))
+    await done(ledger.submit("WELCOME"))
+    requests = scripted.requests("ExecuteCodePrompt")
+    assert [request.spec.checksum_hash for request in requests] == ["", *["ab" * 32], "", *["ab" * 32] * 2]
+    assert [request.mode for request in requests] == [proto.EXECUTION_MODE_SYNC] * 4 + [proto.EXECUTION_MODE_ASYNC]
+    assert requests[4].spec.idempotency_key
+    assert scripted.requests("RegisterCodePrompts")[1].source.commit == "4f2a"
+
+
+async def test_a_tracking_only_client_executes_code_prompts(scripted: Scripted, connect: Any) -> None:
+    scripted.on("ExecuteCodePrompt", proto.ExecuteCodePromptResponse(execution=execution()))
+    ledger = connect(scripted.url, mode="tracking_only")
+    await done(ledger.run("WELCOME", messages=[{"role": "user", "content": "Hi"}]))
+    assert scripted.requests("ExecuteCodePrompt")[0].spec.messages[0].content == "Hi"
+
+
+async def test_a_project_and_the_raw_stubs(scripted: Scripted, connect: Any) -> None:
+    scripted.on("ListModels", proto.ListModelsResponse(next_page_token="more"))
+    ledger = connect(scripted.url, project="shop")
+    answer = await done(ledger.raw.registry.ListModels(proto.ListModelsRequest(), timeout=5))
+    assert answer.next_page_token == "more"
+    assert (scripted.asked[0].headers["x-api-key"], scripted.asked[0].headers["x-ledger-project"]) == (KEY, "shop")
+
+
+async def test_the_trace_context_is_sent(scripted: Scripted, connect: Any) -> None:
+    assert inject is not None, "opentelemetry-api is there in tests"
+    from opentelemetry import trace
+    from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+    scripted.on("GetExecution", FOUND)
+    span = NonRecordingSpan(SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1)))
+    with trace.use_span(span):
+        await done(connect(scripted.url).handle(ID).get())
+    assert scripted.asked[0].headers["traceparent"] == f"00-{0xABC:032x}-{0xDEF:016x}-01"
+
+
+async def test_interceptors_see_each_call(scripted: Scripted, connect: Any, flavor: str) -> None:
+    seen: list[Any] = []
+
+    class Sync(grpc.UnaryUnaryClientInterceptor):
+        def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+            seen.append(details.method)
+            return continuation(details, request)
+
+    class Asyncio(grpc.aio.UnaryUnaryClientInterceptor):
+        async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+            seen.append(details.method)
+            return await continuation(details, request)
+
+    scripted.on("GetExecution", FOUND)
+    interceptor = Sync() if flavor == "sync" else Asyncio()
+    assert (await done(connect(scripted.url, interceptors=[interceptor]).handle(ID).get())).id == ID
+    assert len(seen) == 1
+
+
+async def test_a_closed_client_says_so(scripted: Scripted, connect: Any) -> None:
+    ledger = connect(scripted.url)
+    await close(ledger)
+    with pytest.raises(errors.ClientClosed):
+        await done(ledger.handle(ID).get())
+
+
+async def test_closing_ends_a_call_under_way(scripted: Scripted, connect: Any, flavor: str) -> None:
+    arrived = threading.Event()
+    scripted.on("GetExecution", [arrived.set, Hang()])
+    ledger = connect(scripted.url)
+    get = ledger.handle(ID).get
+    call = asyncio.create_task(asyncio.to_thread(get) if flavor == "sync" else get())
+    assert await asyncio.to_thread(arrived.wait, 10)
+    await close(ledger)
+    with pytest.raises(errors.ClientClosed):
+        await call
+
+
+async def test_a_task_that_is_canceled_ends_its_call(scripted: Scripted) -> None:
+    arrived = threading.Event()
+    scripted.on("GetExecution", [arrived.set, Hang()])
+    async with aio.connect(scripted.url, api_key=KEY) as ledger:
+        call = asyncio.create_task(ledger.handle(ID).get())
+        assert await asyncio.to_thread(arrived.wait, 10)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert await asyncio.to_thread(scripted.hung_up.wait, 10)

@@ -134,12 +134,33 @@ async def test_waiting_ends_in_time(scripted: Scripted, connect: Any) -> None:
         await done(cache.synced(timeout=0.1))
 
 
+async def test_a_file_is_bounded(
+    scripted: Scripted, connect: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.on("WatchPrompts", [*ALL, Hang()], [*ALL, Hang()], [Hang()])
+    file, ledger = tmp_path / "prompts", connect(scripted.url)
+    monkeypatch.setattr("prompt_ledger._held_prompts._FILE_BYTES", 100)
+    first = ledger.prompt_cache(file=file)
+    await done(first.synced())
+    await close(first)
+    assert not file.exists()
+    assert "could not be kept" in caplog.text
+    monkeypatch.undo()
+    second = ledger.prompt_cache(file=file)
+    await done(second.synced())
+    await close(second)
+    monkeypatch.setattr("prompt_ledger._held_prompts._FILE_BYTES", file.stat().st_size - 1)
+    with pytest.raises(errors.NotSynced):
+        ledger.prompt_cache(file=file).get("a")
+    assert "cannot be read" in caplog.text
+
+
 async def test_a_cache_starts_from_the_file_of_its_last_run(
     scripted: Scripted, connect: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "kept" / "prompts"
     gate = threading.Event()
-    scripted.on("WatchPrompts", [*ALL, Hang()], [gate, prompt_state("b", 8, 6), prompts_heartbeat(8), Hang()], [Hang()])
+    scripted.on("WatchPrompts", [*ALL, Hang()], [gate, prompt_state("b", 0, 6), synced(8), Hang()], [Hang()])
     ledger = connect(scripted.url)
     first = ledger.prompt_cache(file=file)
     await done(first.synced())
@@ -150,8 +171,9 @@ async def test_a_cache_starts_from_the_file_of_its_last_run(
     assert second.stale_since is not None
     gate.set()
     await done(second.reached(8))
+    assert second.names() == ["b"]
     assert second.get("b").number == 6
-    assert scripted.requests("WatchPrompts")[1].after_revision == 7
+    assert scripted.requests("WatchPrompts")[1].after_revision == 0, "nothing of the file outlives `synced`"
     await close(second)
     # Another selection, another file's content.
     with pytest.raises(errors.NotSynced):

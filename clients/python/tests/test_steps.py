@@ -12,7 +12,7 @@ from prompt_ledger import errors, proto
 from prompt_ledger._status import class_of
 from prompt_ledger._steps.follower import Follower
 from prompt_ledger._steps.machine import OVER, READ, Machine, Reader, StreamCall, Taken
-from prompt_ledger._steps.prompt_reader import Current, Interrupted, Only, PromptReader, Put, Reached
+from prompt_ledger._steps.prompt_reader import Behind, Current, Only, PromptReader, Put, Reached
 from prompt_ledger._steps.retry import Attempts, Broken, Moment, RetryWindow, Verdict, last, of_call, of_stream
 from prompt_ledger._steps.tailer import _APART, Tailer, _SeenExecutions
 from prompt_ledger.updates import Ended, Restarted, Text
@@ -310,7 +310,7 @@ class TestPromptReader:
     def take(self, reader: PromptReader, *messages: proto.WatchPromptsResponse) -> list[Any]:
         updates: deque[Any] = deque()
         for message in messages:
-            assert reader.take(message, updates) is Taken.NEWS
+            assert reader.take(message, updates) in {Taken.NEWS, Taken.NOTHING}
         return list(updates)
 
     def test_from_zero_everything_is_told_and_then_synced(self) -> None:
@@ -347,6 +347,19 @@ class TestPromptReader:
         [put, _] = self.take(reader, prompt_state("a", 8))
         assert not put.state.HasField("active_version")
 
+    def test_only_what_comes_further_or_is_current_is_progress(self) -> None:
+        reader, updates = PromptReader((), "", 0), deque[Any]()
+        reader.begins()
+        for message, taken in [
+            (prompt_state("a", 0, 1), Taken.NOTHING),
+            (prompts_heartbeat(0), Taken.NOTHING),
+            (synced(5), Taken.NEWS),
+            (prompts_heartbeat(5, behind=True), Taken.NOTHING),
+            (prompt_state("a", 6, 2), Taken.NEWS),
+            (prompts_heartbeat(6), Taken.NEWS),
+        ]:
+            assert reader.take(message, updates) is taken, message
+
     def test_how_it_breaks(self) -> None:
         for cursor, code, reason, recovers, after in [
             (5, Code.OUT_OF_RANGE, "REVISION_AHEAD", True, 0),
@@ -360,7 +373,7 @@ class TestPromptReader:
         ]:
             reader, updates = PromptReader((), "", cursor), deque[Any]()
             assert reader.broke(failure(code, reason), updates) is recovers, reason
-            assert list(updates) == [Interrupted(), *([Reached(0)] if after < cursor else [])]
+            assert list(updates) == [Behind(), *([Reached(0)] if after < cursor else [])]
             assert reader.ask().request.after_revision == after
 
 

@@ -16,9 +16,12 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from prompt_ledger import proto
-from prompt_ledger._steps.prompt_reader import Current, Interrupted, Only, PromptUpdate, Put, Reached
+from prompt_ledger._steps.prompt_reader import Behind, Current, Only, PromptUpdate, Put, Reached
 from prompt_ledger.errors import LedgerError, NotSynced
 from prompt_ledger.records import Prompt, PromptVersion
+
+# The most that a file may have, in bytes; what is larger is neither written nor read.
+_FILE_BYTES = 256 * 1024 * 1024
 
 Listener = Callable[[str], Any]
 """Called with the name of a prompt that has changed, or is gone."""
@@ -96,7 +99,7 @@ class HeldPrompts:
                 self.filled, self.synced, self.stale_since = True, True, None
                 self._current_at = datetime.now(UTC)
                 self.save()
-            case Interrupted():
+            case Behind():
                 self.stale_since = self.stale_since or self._current_at
 
     def failed(self, failure: LedgerError) -> None:
@@ -142,11 +145,7 @@ class HeldPrompts:
 
     def _load(self, file: Path) -> None:
         try:
-            line, _, body = file.read_bytes().partition(b"\n")
-            head = json.loads(line)
-            source = head["source"] | {"names": tuple(head["source"]["names"])}
-            if source != asdict(self._source) or head["sha256"] != hashlib.sha256(body).hexdigest():
-                return
+            head, body = _read(file, self._source)
             for state in _frames(body):
                 self._put(proto.PromptChange.FromString(state))
             self.revision, self.filled = int(head["revision"]), True
@@ -157,6 +156,20 @@ class HeldPrompts:
             self._prompts.clear()
             self._logger.warning("the prompts kept in %s cannot be read: %s", file, error)
         self._changed = False
+
+
+def _read(file: Path, source: CacheSource) -> tuple[dict[str, Any], bytes]:
+    """What says what the file is, and the states in it; a ValueError where it is not what this cache has written."""
+    with file.open("rb") as kept:
+        content = kept.read(_FILE_BYTES + 1)
+    line, _, body = content[:_FILE_BYTES].partition(b"\n")
+    head: dict[str, Any] = json.loads(line)
+    if head["source"] | {"names": tuple(head["source"]["names"])} != asdict(source):
+        raise ValueError("it is of another ledger, project or selection")
+    # Also of one that is too large: it was cut.
+    if head["sha256"] != hashlib.sha256(body).hexdigest():
+        raise ValueError("it is damaged, or larger than any that is written")
+    return head, body
 
 
 def _frame(state: bytes) -> bytes:
@@ -172,12 +185,16 @@ def _frames(body: bytes) -> Iterator[bytes]:
 
 
 def _replace(file: Path, content: bytes) -> None:
+    if len(content) > _FILE_BYTES:
+        raise OSError(f"they take {len(content)} bytes, and a file has at most {_FILE_BYTES}")
     file.parent.mkdir(parents=True, exist_ok=True)
     # Made readable for its owner alone.
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(descriptor, "wb") as written:
             written.write(content)
+            written.flush()
+            os.fsync(written.fileno())
         Path(name).replace(file)
     except BaseException:
         Path(name).unlink(missing_ok=True)

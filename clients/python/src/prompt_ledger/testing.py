@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -15,11 +14,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from prompt_ledger import aio
 from prompt_ledger._sync.client import PromptLedger, connect
-from prompt_ledger.options import DEVELOPMENT_KEY
 
 # How long the server may take to start, and to end once it is told to, in seconds.
 _START = 60.0
@@ -42,13 +40,7 @@ class DevServer:
         self._folder = tempfile.TemporaryDirectory(prefix="prompt-ledger-")
         folder = Path(self._folder.name)
         self._log = folder / "log"
-        command = [str(path), "dev", "--data-dir", str(folder / "data"), *arguments]
-        free_ports: dict[str, str] = {}
-        self._speaks_json = "--ready-json" in _help(path)
-        if self._speaks_json:
-            command += ["--ready-json", "--exit-with-stdin"]
-        else:
-            free_ports = {"LISTEN_ADDR": "127.0.0.1:0", "HTTP_ADDR": "127.0.0.1:0", "METRICS_ADDR": "off"}
+        command = [str(path), "dev", "--ready-json", "--exit-with-stdin", "--data-dir", str(folder / "data"), *arguments]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -58,7 +50,6 @@ class DevServer:
                 cwd=folder,
                 env={
                     **{name: os.environ[name] for name in _INHERITED if name in os.environ},
-                    **free_ports,
                     "DEFAULT_MODEL": "echo/echo",
                     **(environment or {}),
                 },
@@ -70,9 +61,9 @@ class DevServer:
             raise
         self.server = ready["grpc"]
         """Where it serves gRPC: ``http://HOST:PORT``."""
-        self.http = ready.get("http")
+        self.http = ready["http"]
         """Where it serves HTTP."""
-        self.metrics = ready.get("metrics")
+        self.metrics = ready["metrics"]
         self.api_key = ready["key"]
 
     def connect(self, **options: Any) -> PromptLedger:
@@ -88,8 +79,6 @@ class DevServer:
         process = self._process
         if process.stdin is not None:
             process.stdin.close()
-        if not self._speaks_json:
-            process.terminate()
         try:
             process.wait(_END)
         except subprocess.TimeoutExpired:
@@ -117,7 +106,8 @@ class DevServer:
             late.cancel()
         if not line:
             raise RuntimeError(f"the server did not start:\n{self._log.read_text(errors='replace')[-4_000:]}")
-        return _from_json(line) if self._speaks_json else _from_text(line, output)
+        ready: dict[str, Any] = json.loads(line)
+        return ready
 
 
 def dev_server(
@@ -152,25 +142,3 @@ def _built() -> Path | None:
     targets += [folder / "target" for folder in (here, *here.parents) if (folder / "Cargo.toml").is_file()]
     built = (target / profile / "prompt-ledger" for target in targets for profile in ("release", "debug"))
     return next((path for path in built if path.is_file()), None)
-
-
-def _help(binary: Path) -> str:
-    return subprocess.run([binary, "dev", "--help"], capture_output=True, text=True, check=True).stdout
-
-
-def _from_json(line: str) -> dict[str, Any]:
-    ready: dict[str, Any] = json.loads(line)
-    return {name: _url(value) if value and name != "key" else value for name, value in ready.items()}
-
-
-def _url(address: str) -> str:
-    return address if "://" in address else f"http://{address}"
-
-
-def _from_text(line: str, output: IO[bytes]) -> dict[str, Any]:
-    """What servers before ``--ready-json`` say, for people."""
-    while (found := re.search(r"listening on (\S+?)(?:, HTTP on (\S+?))?(?:,|$)", line.strip())) is None:
-        line = output.readline().decode()
-        if not line:
-            raise RuntimeError("the server did not say where it listens")
-    return {"grpc": _url(found[1]), "http": found[2], "metrics": None, "key": DEVELOPMENT_KEY}

@@ -13,7 +13,7 @@ from typing import Self
 from prompt_ledger._aio.following import AsyncFollowing
 from prompt_ledger._aio.transport import AsyncTransport
 from prompt_ledger._held_prompts import CacheSource, HeldPrompts, Listener
-from prompt_ledger._steps.prompt_reader import Interrupted, PromptReader
+from prompt_ledger._steps.prompt_reader import Behind, PromptReader
 from prompt_ledger._values import Seconds, seconds
 from prompt_ledger.errors import DeadlineExceeded, LedgerError
 from prompt_ledger.records import Prompt, PromptVersion
@@ -32,7 +32,7 @@ class AsyncPromptCache:
         source = CacheSource(settings.server, settings.project, names, name_prefix)
         self._held = HeldPrompts(source, file, settings.logger)
         self._changed = asyncio.Condition()
-        reader = PromptReader(names, name_prefix, self._held.revision)
+        reader = PromptReader(names, name_prefix, cursor=0)
         # What is held is of use however long the server is away.
         self._following = AsyncFollowing(transport, reader, patience=math.inf)
         self._feeding = asyncio.create_task(self._feed(), name="prompt-ledger-cache")
@@ -83,7 +83,7 @@ class AsyncPromptCache:
         self._following.close()
         self._feeding.cancel()
         await asyncio.wait({self._feeding})
-        self._held.apply(Interrupted())
+        self._held.apply(Behind())
         self._held.save()
 
     async def __aenter__(self) -> Self:

@@ -40,8 +40,8 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
-    """The stream broke, or the server knows of more than it has sent: what is known may be out of date."""
+class Behind:
+    """Something may be missing: the stream broke, or the server knows of changes that it has not sent."""
 
 
 # Too much is asked at once, a server failed, or is of a release that does not know the call: that passes.
@@ -57,7 +57,7 @@ PASSING = frozenset(
     )
 )
 
-PromptUpdate = Put | Only | Reached | Current | Interrupted
+PromptUpdate = Put | Only | Reached | Current | Behind
 
 
 def _message(answer: proto.WatchPromptsResponse) -> proto.WatchPromptsResponse:
@@ -98,19 +98,21 @@ class PromptReader(Reader[proto.WatchPromptsResponse, PromptUpdate]):
                 is_current = True
             case "heartbeat":
                 if message.heartbeat.behind:
-                    updates.append(Interrupted())
+                    updates.append(Behind())
                 else:
                     is_current = self._seen is None and self._parts is None
         # Also of a kind that is not known.
-        if message.revision > self._cursor:
+        is_further = message.revision > self._cursor
+        if is_further:
             self._cursor = message.revision
             updates.append(Reached(self._cursor))
         if is_current:
             updates.append(Current())
-        return Taken.NEWS
+        # A stream that breaks each time before it has come further gets nowhere, however much it tells.
+        return Taken.NEWS if is_further or is_current else Taken.NOTHING
 
     def broke(self, failure: Failure, updates: deque[PromptUpdate]) -> bool:
-        updates.append(Interrupted())
+        updates.append(Behind())
         if not isinstance(failure, LedgerError):
             return False
         if failure.reason in ("EVENTS_COMPACTED", "REVISION_AHEAD") and self._cursor > 0:

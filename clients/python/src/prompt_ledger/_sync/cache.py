@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from prompt_ledger._held_prompts import CacheSource, HeldPrompts, Listener
-from prompt_ledger._steps.prompt_reader import Interrupted, PromptReader, PromptUpdate
+from prompt_ledger._steps.prompt_reader import Behind, PromptReader, PromptUpdate
 from prompt_ledger._sync.following import Following
 from prompt_ledger._sync.transport import Transport
 from prompt_ledger._values import Seconds, seconds
@@ -34,7 +34,7 @@ class PromptCache:
         source = CacheSource(settings.server, settings.project, names, name_prefix)
         self._held = HeldPrompts(source, file, settings.logger)
         self._changed = threading.Condition()
-        reader = PromptReader(names, name_prefix, self._held.revision)
+        reader = PromptReader(names, name_prefix, cursor=0)
         # What is held is of use however long the server is away.
         self._following = Following(transport, reader, patience=math.inf)
         feeder = threading.Thread(target=_feed, args=(self._following, self._held, self._changed), daemon=True)
@@ -87,7 +87,7 @@ class PromptCache:
     def close(self) -> None:
         """Ends the watch, and writes the file. What is held can still be read."""
         self._end()
-        self._held.apply(Interrupted())
+        self._held.apply(Behind())
         self._held.save()
 
     def __enter__(self) -> Self:

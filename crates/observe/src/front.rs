@@ -46,12 +46,11 @@ pub fn rpc(method: &'static str, code: &'static str, took: Duration) {
 
 /// A call over HTTP has ended. `route` is the pattern of its path, of which there are as many as routes; absent where no
 /// route fits.
-pub fn http(method: &'static str, route: Option<&str>, status: u16, took: Duration) {
+pub fn http(method: &'static str, route: Option<&'static str>, status: u16, took: Duration) {
     if let Some(instruments) = instruments() {
-        let route = route.map_or_else(|| "none".into(), str::to_owned);
         let labels = [
             KeyValue::new("method", method),
-            KeyValue::new("route", route),
+            KeyValue::new("route", route.unwrap_or("none")),
             KeyValue::new("status", i64::from(status)),
         ];
         instruments.http.record(took.as_secs_f64(), &labels);

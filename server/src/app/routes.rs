@@ -25,8 +25,9 @@ use crate::grpc::execution::ExecutionApi;
 use crate::grpc::gate::{Gate, Rules};
 use crate::grpc::receive::Intake;
 use crate::grpc::registry::RegistryApi;
+
 use crate::http::gate::{self, HttpGate};
-use crate::http::{self, Api};
+use crate::http::{Api, HttpFront};
 use crate::net::serve::{CONNECTION_WINDOW, HEADER_BYTES, KEEPALIVE, KEEPALIVE_TIMEOUT, STREAM_WINDOW};
 use crate::service::Authenticator;
 
@@ -38,7 +39,7 @@ pub(super) struct Front<'a> {
     config: &'a Config,
     engine: &'a Engine,
     authenticator: &'a Arc<Authenticator>,
-    api: Api,
+    api: Arc<Api>,
     answers: Answers,
     budget: Arc<RequestBudget>,
 }
@@ -58,19 +59,19 @@ impl<'a> Front<'a> {
             models: Arc::clone(models),
             default_model: executions.default_model.clone(),
         };
-        let api = Api {
+        let api = Arc::new(Api {
             registry: Arc::new(registry),
             executions: Arc::new(ExecutionApi { service: Arc::clone(executions) }),
             code: Arc::new(code),
             analytics: Arc::new(AnalyticsApi { service: Arc::clone(analytics) }),
             cpu: executions.cpu.clone(),
-        };
+        });
         let budget = Arc::new(RequestBudget::new(config.server.request_buffer));
         Self { config, engine, authenticator, api, answers: answers.clone(), budget }
     }
 
     /// The routes of the HTTP front.
-    pub(super) fn http(&self, health: Monitor) -> axum::Router {
+    pub(super) fn http(&self, health: Monitor) -> HttpFront {
         let gate = HttpGate {
             authenticator: Arc::clone(self.authenticator),
             answers: self.answers.shared_with(&gate::FORM),
@@ -79,7 +80,7 @@ impl<'a> Front<'a> {
             budget: Arc::clone(&self.budget),
             read_timeout: self.config.server.request_read_timeout,
         };
-        http::router(&self.config.http, self.api.clone(), gate, health)
+        HttpFront::new(&self.config.http, Arc::clone(&self.api), gate, health)
     }
 
     /// All gRPC services behind the gate, and the reporter of their health.
@@ -92,13 +93,13 @@ impl<'a> Front<'a> {
             running: self.engine.running.clone(),
             intake: Arc::new(Intake::new(Arc::clone(&self.budget), self.config.server.request_read_timeout)),
         };
-        routes(&self.config.server, self.api.clone(), rules)
+        routes(&self.config.server, &self.api, rules)
     }
 }
 
 fn routes(
     config: &ServerConfig,
-    api: Api,
+    api: &Api,
     rules: Rules,
 ) -> Result<(Router<Stack<Gate, NoLayer>>, HealthReporter), StartError> {
     let (health, health_service) = health_reporter();
@@ -114,10 +115,10 @@ fn routes(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(Gate::new(rules))
-        .add_service(limited(RegistryServiceServer::from_arc(api.registry)))
-        .add_service(limited(ExecutionServiceServer::from_arc(api.executions)))
-        .add_service(limited(CodeRegistrationServiceServer::from_arc(api.code)))
-        .add_service(limited(AnalyticsServiceServer::from_arc(api.analytics)))
+        .add_service(limited(RegistryServiceServer::from_arc(Arc::clone(&api.registry))))
+        .add_service(limited(ExecutionServiceServer::from_arc(Arc::clone(&api.executions))))
+        .add_service(limited(CodeRegistrationServiceServer::from_arc(Arc::clone(&api.code))))
+        .add_service(limited(AnalyticsServiceServer::from_arc(Arc::clone(&api.analytics))))
         .add_service(health_service)
         .add_optional_service(reflection_v1)
         .add_optional_service(reflection_v1alpha);

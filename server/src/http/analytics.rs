@@ -1,5 +1,7 @@
 //! Figures.
 
+use std::sync::Arc;
+
 use prompt_ledger_domain::Result;
 use prompt_ledger_proto::v1;
 
@@ -7,7 +9,7 @@ use super::Api;
 use super::call::{HttpCall, Reply, bounded};
 use super::types::usage::{AnalyticsJson, AnalyticsQuery, UsagePageJson, UsageQuery};
 
-pub(super) async fn prompts(api: Api, call: HttpCall, query: AnalyticsQuery) -> Result<Reply<AnalyticsJson>> {
+pub(super) async fn prompts(api: Arc<Api>, call: HttpCall, query: AnalyticsQuery) -> Result<Reply<AnalyticsJson>> {
     let sent = v1::GetPromptAnalyticsRequest {
         mode: query.mode.wire(),
         start_time: query.start.map(|at| at.0),
@@ -17,7 +19,7 @@ pub(super) async fn prompts(api: Api, call: HttpCall, query: AnalyticsQuery) -> 
     Ok(AnalyticsJson::from(overview).into())
 }
 
-pub(super) async fn usage(api: Api, call: HttpCall, query: UsageQuery) -> Result<Reply<UsagePageJson>> {
+pub(super) async fn usage(api: Arc<Api>, call: HttpCall, query: UsageQuery) -> Result<Reply<UsagePageJson>> {
     let sent = bounded("/promptledger.v1.AnalyticsService/QueryUsage", query.wire()?)?;
     let page = api.analytics.usage(&call.caller, sent).await.map_err(|error| error.renamed(NAMES))?;
     Ok(UsagePageJson::from(page).into())

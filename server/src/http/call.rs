@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts as _, RawPathParams, Request};
+use axum::extract::{FromRequestParts as _, RawPathParams};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LINK};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::{HttpError, respond};
+use super::gate::PassedRequest;
 use super::note::HttpObject;
 use super::scan;
 use crate::front::answers::{Told, Turn};
@@ -47,8 +48,9 @@ pub(crate) struct HttpCall {
 }
 
 impl HttpCall {
-    /// The call of a request that has passed the gate, its query, and its body.
-    pub(super) async fn of(request: Request) -> Result<(Self, Body)> {
+    /// The call of a request that has passed the gate, and its body.
+    pub(super) async fn of(passed: PassedRequest) -> Result<(Self, Body)> {
+        let PassedRequest { request, caller, turn, object } = passed;
         let (mut parts, body) = request.into_parts();
         let named = RawPathParams::from_request_parts(&mut parts, &()).await;
         let named = named.map_err(|_| Error::invalid("path", "is not UTF-8 once its percent signs are decoded"))?;
@@ -57,19 +59,19 @@ impl HttpCall {
         if let Some((name, _)) = path.iter().find(|(_, value)| value.is_empty()) {
             return Err(Error::invalid(name.clone(), "is empty in the path; send it between its slashes"));
         }
-        let past = || Error::internal("a call came in past the gate");
         let call = Self {
-            caller: parts.extensions.get::<Arc<Caller>>().cloned().ok_or_else(past)?,
-            turn: parts.extensions.get::<Turn>().cloned().unwrap_or_default(),
+            caller,
+            turn,
             connection: peer(&parts.extensions),
-            object: parts.extensions.get::<HttpObject>().cloned().unwrap_or_default(),
+            object,
             headers: parts.headers,
             uri: parts.uri,
             path,
         };
-        let names: Vec<_> =
-            call.path.iter().filter(|(of, _)| NAMING.contains(&&**of)).map(|(_, name)| &**name).collect();
-        call.object.tell(&names.join("/"));
+        call.object.tell(|| {
+            let names = call.path.iter().filter(|(of, _)| NAMING.contains(&&**of)).map(|(_, name)| &**name);
+            names.collect::<Vec<_>>().join("/")
+        });
         Ok((call, body))
     }
 

@@ -1,5 +1,7 @@
 //! Prompts that live in code.
 
+use std::sync::Arc;
+
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::prompt::Mode;
 
@@ -13,12 +15,12 @@ use super::types::words::ModeWord;
 use super::{executions, streams};
 use crate::grpc::convert::execution;
 
-pub(super) async fn register(api: Api, call: HttpCall, body: RegisterCodeBody) -> Result<Reply<RegisteredJson>> {
+pub(super) async fn register(api: Arc<Api>, call: HttpCall, body: RegisterCodeBody) -> Result<Reply<RegisteredJson>> {
     let sent = bounded(REGISTER, body.wire()?)?;
     Ok(RegisteredJson::from(api.code.register(&call.caller, sent).await?).into())
 }
 
-pub(super) async fn execute(api: Api, call: HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
+pub(super) async fn execute(api: Arc<Api>, call: HttpCall, body: ExecuteBody) -> Result<Reply<ExecutedJson>> {
     let names = if body.model_name.is_some() && body.model.is_none() { BY_NAME } else { &[] };
     execute_in(&api, &call, body).await.map_err(|error| executions::in_body(error).renamed(names))
 }

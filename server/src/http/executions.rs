@@ -1,5 +1,7 @@
 //! Executions.
 
+use std::sync::Arc;
+
 use prompt_ledger_domain::prompt::Mode;
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
@@ -14,7 +16,7 @@ use super::types::told;
 use super::{Api, streams};
 use crate::grpc::convert::execution;
 
-pub(super) async fn run(api: Api, call: HttpCall, body: SpecBody) -> Result<Reply<ExecutionJson>> {
+pub(super) async fn run(api: Arc<Api>, call: HttpCall, body: SpecBody) -> Result<Reply<ExecutionJson>> {
     let spec = spec(&call, body)?;
     let ran = call.inline().run(&api.executions.service, Some(spec), Mode::Full).await.map_err(in_body)?;
     let mut ended = ExecutionJson::from(execution::execution(ran.execution));
@@ -23,39 +25,39 @@ pub(super) async fn run(api: Api, call: HttpCall, body: SpecBody) -> Result<Repl
     Ok(Reply::from(ended).about(&id))
 }
 
-pub(super) async fn submit(api: Api, call: HttpCall, body: SpecBody) -> Result<Reply<SubmittedJson>> {
+pub(super) async fn submit(api: Arc<Api>, call: HttpCall, body: SpecBody) -> Result<Reply<SubmittedJson>> {
     let spec = spec(&call, body)?;
     let submitted = api.executions.submit(&call.caller, Some(spec), Mode::Full).await.map_err(in_body)?;
     Ok(Reply::from(SubmittedJson::from(submitted)).with_status(http::StatusCode::ACCEPTED))
 }
 
-pub(super) async fn get(api: Api, call: HttpCall, query: ExecutionQuery) -> Result<Reply<ExecutionJson>> {
+pub(super) async fn get(api: Arc<Api>, call: HttpCall, query: ExecutionQuery) -> Result<Reply<ExecutionJson>> {
     let sent = query.wire(call.part("id"))?;
     let found = api.executions.get(&call.caller, sent, None, &call.turn).await?;
     Ok(ExecutionJson::from(answered(found.execution)?).into())
 }
 
-pub(super) async fn list(api: Api, call: HttpCall, query: ExecutionsQuery) -> Result<Reply<ExecutionPageJson>> {
+pub(super) async fn list(api: Arc<Api>, call: HttpCall, query: ExecutionsQuery) -> Result<Reply<ExecutionPageJson>> {
     let page = api.executions.list(&call.caller, bounded(LIST_EXECUTIONS, query.wire()?)?).await;
     let page = page.map_err(|error| error.renamed(LISTED))?;
     let executions = page.executions.into_iter().map(Into::into).collect();
     Ok(ExecutionPageJson { executions, next_page_token: told(page.next_page_token) }.into())
 }
 
-pub(super) async fn cancel(api: Api, call: HttpCall, body: CancelBody) -> Result<Reply<ExecutionJson>> {
+pub(super) async fn cancel(api: Arc<Api>, call: HttpCall, body: CancelBody) -> Result<Reply<ExecutionJson>> {
     let sent = v1::CancelExecutionRequest { execution_id: call.part("id"), reason: body.reason.unwrap_or_default() };
     let canceled = api.executions.cancel(&call.caller, sent).await?;
     Ok(ExecutionJson::from(answered(canceled.execution)?).into())
 }
 
-pub(super) async fn verify(api: Api, call: HttpCall, _: NoQuery) -> Result<Reply<VerifiedJson>> {
+pub(super) async fn verify(api: Arc<Api>, call: HttpCall, _: NoQuery) -> Result<Reply<VerifiedJson>> {
     let sent = v1::VerifyExecutionRequest { execution_id: call.part("id") };
     Ok(VerifiedJson::from(api.executions.verify(&call.caller, sent).await?).into())
 }
 
 /// The spec of a body, with the idempotency key of the header.
 pub(super) fn spec(call: &HttpCall, mut body: SpecBody) -> Result<v1::ExecutionSpec> {
-    call.object.tell(&body.prompt_name);
+    call.object.tell(|| &body.prompt_name);
     body.idempotency_key = call.idempotency_key(body.idempotency_key.take())?;
     let request = v1::RunExecutionRequest { spec: Some(body.wire()?) };
     answered(bounded(RUN_EXECUTION, request)?.spec)
@@ -79,7 +81,7 @@ const LIST_EXECUTIONS: &str = "/promptledger.v1.ExecutionService/ListExecutions"
 const RUN_EXECUTION: &str = "/promptledger.v1.ExecutionService/RunExecution";
 
 /// A stream's answer has no JSON.
-pub(super) async fn stream(api: Api, call: HttpCall, body: SpecBody) -> Result<Reply<()>> {
+pub(super) async fn stream(api: Arc<Api>, call: HttpCall, body: SpecBody) -> Result<Reply<()>> {
     let spec = spec(&call, body)?;
     streams::run(&api, &call, spec, Mode::Full).await.map(Reply::stream).map_err(in_body)
 }

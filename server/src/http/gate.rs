@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
@@ -20,9 +19,9 @@ use tokio_util::task::TaskTracker;
 
 use super::body::{dropped_unread, receive};
 use super::error::{HttpError, respond};
-use super::note::HttpNote;
+use super::note::{HttpNote, HttpObject};
 use super::sse;
-use crate::front::answers::{AnswerForm, Answers};
+use crate::front::answers::{AnswerForm, Answers, Turn};
 use crate::front::budget::{BytesLease, RequestBudget, Sender};
 use crate::front::credentials::credentials;
 use crate::front::early_end;
@@ -101,38 +100,64 @@ fn kind(method: &Method, route: &str) -> CallKind {
     }
 }
 
-/// The middleware of `/v1`. The handler finds among the request's extensions the `Arc<Caller>` and the call's `Turn`, and
-/// the whole body in memory.
-pub async fn pass(State(gate): State<Arc<HttpGate>>, mut request: Request, next: Next) -> Response {
-    // Taken before the drain is checked, so that a drain waits for every call that passes.
-    let _running = gate.running.token();
-    let arrived = Instant::now();
-    let mut note = HttpNote::begin(&request);
-    keep_only(request.headers_mut(), &READ);
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let kind = kind(request.method(), route);
-    let response = match gate.admit(kind, request.headers()).await {
-        Ok(caller) => {
-            note.by(&caller);
-            request.extensions_mut().insert(note.object());
-            within(note.trace(), gate.answer(request, next, caller, kind, arrived)).await
-        }
-        Err(error) => {
-            dropped_unread(request).await;
-            respond(error)
-        }
-    };
-    let is_stream = is_stream(&response);
-    note.answered(response, is_stream)
+/// What the gate knows of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GateRow {
+    /// The pattern of its path.
+    route: &'static str,
+    kind: CallKind,
+}
+
+impl GateRow {
+    pub(super) fn new(method: &Method, route: &'static str) -> Self {
+        Self { route, kind: kind(method, route) }
+    }
+}
+
+/// A request that has passed: all of its body is in memory.
+pub(super) struct PassedRequest {
+    pub(super) request: Request,
+    pub(super) caller: Arc<Caller>,
+    pub(super) turn: Turn,
+    /// Where what the call is about is told.
+    pub(super) object: HttpObject,
 }
 
 impl HttpGate {
+    /// Answers a request by `serve`, once it has passed.
+    pub(super) async fn pass<F: Future<Output = Response>>(
+        &self,
+        row: GateRow,
+        mut request: Request,
+        serve: impl FnOnce(PassedRequest) -> F,
+    ) -> Response {
+        // Taken before the drain is checked, so that a drain waits for every call that passes.
+        let _running = self.running.token();
+        let arrived = Instant::now();
+        let mut note = HttpNote::begin(row.route, &request);
+        keep_only(request.headers_mut(), &READ);
+        let response = match self.admit(row.kind, request.headers()).await {
+            Ok(caller) => {
+                note.by(&caller);
+                let object = note.object();
+                within(note.trace(), self.answer(request, serve, caller, object, row.kind, arrived)).await
+            }
+            Err(error) => {
+                dropped_unread(request).await;
+                respond(error)
+            }
+        };
+        let is_stream = is_stream(&response);
+        note.answered(response, is_stream)
+    }
+
     /// Answers a call of this caller.
-    async fn answer(
+    async fn answer<F: Future<Output = Response>>(
         &self,
         request: Request,
-        next: Next,
+        serve: impl FnOnce(PassedRequest) -> F,
         caller: Arc<Caller>,
+        object: HttpObject,
         kind: CallKind,
         arrived: Instant,
     ) -> Response {
@@ -152,13 +177,14 @@ impl HttpGate {
                 begun = begun => begun,
             }
         };
-        let (mut request, lease, turn) = match begun {
+        let (request, lease, turn) = match begun {
             Ok(begun) => begun,
             Err(error) => return respond(self.refusal(unconfirmed, error).await),
         };
-        request.extensions_mut().insert(caller);
-        request.extensions_mut().insert(turn.clone());
-        let response = next.run(request).await;
+        let response = {
+            let served = pin!(serve(PassedRequest { request, caller, turn: turn.clone(), object }));
+            served.await
+        };
         // The decoded request is gone.
         drop(lease);
         if let Some(unconfirmed) = unconfirmed

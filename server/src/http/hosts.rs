@@ -4,13 +4,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::Request;
 use http::header::HOST;
 use http::{HeaderMap, StatusCode, Uri};
 use prompt_ledger_domain::{Error, Result, text};
-use tonic::transport::server::TcpConnectInfo;
 
 use super::error::HttpError;
 
@@ -24,18 +21,10 @@ const SHOWN_BYTES: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Hosts(pub Arc<[String]>);
 
-/// The middleware of every path: 421 for a request that addresses another host.
-pub async fn pass(State(hosts): State<Hosts>, request: Request, next: Next) -> Response {
-    let local = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::local_addr);
-    match hosts.refusal(&request, local) {
-        Some(refusal) => refusal.into_response(),
-        None => next.run(request).await,
-    }
-}
-
 impl Hosts {
-    /// What is answered to a request that this server is not addressed by.
-    fn refusal(&self, request: &Request, local: Option<SocketAddr>) -> Option<HttpError> {
+    /// What is answered to a request that addresses another host, 421; absent where it addresses this one. `local` is this end
+    /// of its connection.
+    pub(super) fn refusal(&self, request: &Request, local: Option<SocketAddr>) -> Option<HttpError> {
         let names = match addressed(request.uri(), request.headers()) {
             Ok(names) => names,
             Err(error) => return Some(error.into()),
@@ -46,9 +35,9 @@ impl Hosts {
     fn know(&self, name: &str, local: Option<SocketAddr>) -> bool {
         let name = without_port(name);
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        let ip = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        let ip = || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
         OWN.into_iter().any(is)
-            || ip.is_some_and(|ip| local.is_some_and(|local| local.ip().to_canonical() == ip.to_canonical()))
+            || ip().is_some_and(|ip| local.is_some_and(|local| local.ip().to_canonical() == ip.to_canonical()))
             || self.0.iter().any(|known| is(known))
     }
 }

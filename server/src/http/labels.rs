@@ -1,5 +1,7 @@
 //! Which version of a prompt is active or has a label, the status of versions, the archive, and modes.
 
+use std::sync::Arc;
+
 use prompt_ledger_domain::Result;
 use prompt_ledger_proto::v1;
 
@@ -10,7 +12,7 @@ use super::types::prompt::{ChangedPromptJson, PromptJson};
 use super::types::prompt_requests::{MigrateBody, SetActiveBody, SetLabelBody, SetStatusBody, WriterBody, WriterQuery};
 use super::types::words::WireWord as _;
 
-pub(super) async fn activate(api: Api, call: HttpCall, body: SetActiveBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn activate(api: Arc<Api>, call: HttpCall, body: SetActiveBody) -> Result<Reply<ChangedPromptJson>> {
     let SetActiveBody { version_number, created_by } = body;
     let created_by = created_by.unwrap_or_default();
     let sent = v1::SetActiveVersionRequest { name: call.name(), version_number, etag: call.if_match()?, created_by };
@@ -18,7 +20,7 @@ pub(super) async fn activate(api: Api, call: HttpCall, body: SetActiveBody) -> R
     changed(done.prompt, done.active_version, None)
 }
 
-pub(super) async fn set(api: Api, call: HttpCall, body: SetLabelBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn set(api: Arc<Api>, call: HttpCall, body: SetLabelBody) -> Result<Reply<ChangedPromptJson>> {
     let sent = v1::SetLabelRequest {
         name: call.name(),
         label: call.part("label"),
@@ -30,7 +32,7 @@ pub(super) async fn set(api: Api, call: HttpCall, body: SetLabelBody) -> Result<
     changed(done.prompt, done.version, done.previous_version)
 }
 
-pub(super) async fn remove(api: Api, call: HttpCall, query: WriterQuery) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn remove(api: Arc<Api>, call: HttpCall, query: WriterQuery) -> Result<Reply<ChangedPromptJson>> {
     let sent = v1::RemoveLabelRequest {
         name: call.name(),
         label: call.part("label"),
@@ -41,7 +43,7 @@ pub(super) async fn remove(api: Api, call: HttpCall, query: WriterQuery) -> Resu
     changed(done.prompt, None, Some(done.previous_version))
 }
 
-pub(super) async fn set_status(api: Api, call: HttpCall, body: SetStatusBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn set_status(api: Arc<Api>, call: HttpCall, body: SetStatusBody) -> Result<Reply<ChangedPromptJson>> {
     let sent = v1::SetVersionStatusRequest {
         name: call.name(),
         version_number: call.number()?,
@@ -53,19 +55,19 @@ pub(super) async fn set_status(api: Api, call: HttpCall, body: SetStatusBody) ->
     changed(done.prompt, done.version, None)
 }
 
-pub(super) async fn archive(api: Api, call: HttpCall, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn archive(api: Arc<Api>, call: HttpCall, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
     let created_by = body.created_by.unwrap_or_default();
     let sent = v1::ArchivePromptRequest { name: call.name(), etag: call.if_match()?, created_by };
     changed(api.registry.archive(&call.caller, sent).await?.prompt, None, None)
 }
 
-pub(super) async fn unarchive(api: Api, call: HttpCall, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn unarchive(api: Arc<Api>, call: HttpCall, body: WriterBody) -> Result<Reply<ChangedPromptJson>> {
     let created_by = body.created_by.unwrap_or_default();
     let sent = v1::UnarchivePromptRequest { name: call.name(), etag: call.if_match()?, created_by };
     changed(api.registry.unarchive(&call.caller, sent).await?.prompt, None, None)
 }
 
-pub(super) async fn migrate(api: Api, call: HttpCall, body: MigrateBody) -> Result<Reply<ChangedPromptJson>> {
+pub(super) async fn migrate(api: Arc<Api>, call: HttpCall, body: MigrateBody) -> Result<Reply<ChangedPromptJson>> {
     let (mode, created_by) = (body.mode.wire(), body.created_by.unwrap_or_default());
     let sent = v1::MigratePromptModeRequest { name: call.name(), mode, etag: call.if_match()?, created_by };
     changed(api.registry.migrate(&call.caller, sent).await?.prompt, None, None)

@@ -32,16 +32,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
-use http::{HeaderName, HeaderValue, Request, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use prompt_ledger_domain::{Error, Reason};
 use prompt_ledger_health::Monitor;
 use prompt_ledger_runtime::config::HttpConfig;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tonic::transport::server::TcpConnectInfo;
+use tower::Service as _;
 
 use self::error::HttpError;
 use self::gate::HttpGate;
@@ -53,7 +55,6 @@ use crate::grpc::registry::RegistryApi;
 use crate::service::CpuPool;
 
 /// What the handlers call: the same as the gRPC services.
-#[derive(Clone)]
 pub struct Api {
     pub registry: Arc<RegistryApi>,
     pub executions: Arc<ExecutionApi>,
@@ -63,9 +64,57 @@ pub struct Api {
     pub cpu: CpuPool,
 }
 
-/// All routes: those of `/v1` behind the gate, health without a key. Every request passes the check of its host, and is noted.
-pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Monitor) -> Router {
-    let v1 = routes::router().with_state(api).layer(from_fn_with_state(Arc::new(gate), gate::pass));
+/// What every route of `/v1` has: the gate that its calls pass, and what they call.
+pub(crate) struct V1State {
+    pub(crate) gate: HttpGate,
+    pub(crate) api: Arc<Api>,
+}
+
+/// The HTTP front of a server: every request passes the check of its host, and is noted.
+#[derive(Clone)]
+pub struct HttpFront {
+    router: Router,
+    hosts: Hosts,
+}
+
+/// Paths that need no key and are noted. Probes are not, as over gRPC.
+const OPEN: [&str; 2] = ["/openapi.json", "/docs"];
+const PROBES: [&str; 2] = ["/health", "/ready"];
+
+impl HttpFront {
+    pub(crate) fn new(config: &HttpConfig, api: Arc<Api>, gate: HttpGate, health: Monitor) -> Self {
+        Self { router: router(config, V1State { gate, api }, health), hosts: Hosts(config.hosts.clone().into()) }
+    }
+
+    /// The answer to a request.
+    pub(crate) fn answer(&self, request: Request<Body>) -> impl Future<Output = Response> + Send + use<> {
+        let request = with_colons(request);
+        let (method, began) = (request.method().clone(), Instant::now());
+        let path = |known: &&&str| request.uri().path() == **known;
+        let (open, is_probe) = (OPEN.iter().find(path).copied(), PROBES.iter().any(|probe| path(&probe)));
+        let local = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::local_addr);
+        let answered = match self.hosts.refusal(&request, local) {
+            Some(refusal) => Err(refusal.into_response()),
+            // A router is always ready.
+            None => Ok(self.router.clone().call(request)),
+        };
+        async move {
+            let mut response = match answered {
+                Ok(answered) => answered.await.unwrap_or_else(|never| match never {}),
+                Err(refusal) => refusal,
+            };
+            if !is_probe {
+                note::unnoted(&method, open, began, &response);
+            }
+            cached(&method, &mut response);
+            response
+        }
+    }
+}
+
+/// All routes: those of `/v1` behind the gate, health without a key. A layer would be another allocation for each request: what
+/// holds for all paths is done by [`HttpFront`], what holds for those of `/v1` by their handlers.
+fn router(config: &HttpConfig, v1: V1State, health: Monitor) -> Router {
     let open = Router::new()
         .route(
             "/openapi.json",
@@ -75,16 +124,12 @@ pub(crate) fn router(config: &HttpConfig, api: Api, gate: HttpGate, health: Moni
         .with_state(Arc::<Description>::default())
         .route("/health", get(health::health))
         .route("/ready", get(health::ready).with_state(health));
-    let hosts = Hosts(config.hosts.clone().into());
     Router::new()
-        .merge(v1)
+        .merge(routes::router().with_state(Arc::new(v1)))
         .merge(open)
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
-        .layer(map_response(with_caching))
         .layer(cors::layer(&config.cors_origins))
-        .layer(from_fn_with_state(hosts, hosts::pass))
-        .layer(from_fn(note::others))
 }
 
 /// With the path's `%3A` as the `:` that it stands for: clients may write either, routes have the latter.
@@ -140,14 +185,14 @@ impl Description {
     }
 }
 
-/// Every answer depends on the key and its project, and changes with every write, unless it says otherwise itself.
-async fn with_caching(mut response: Response) -> Response {
+/// Every answer depends on the key and its project, and changes with every write, unless it says otherwise itself. Browsers keep
+/// the answer to a preflight as long as it says.
+fn cached(method: &Method, response: &mut Response) {
     let headers = response.headers_mut();
-    if !headers.contains_key(CACHE_CONTROL) {
+    if !headers.contains_key(CACHE_CONTROL) && *method != Method::OPTIONS {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
         headers.append(VARY, HeaderValue::from_static("X-API-Key, Authorization, X-Ledger-Project"));
     }
-    response
 }
 
 async fn no_such_path() -> HttpError {

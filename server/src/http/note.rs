@@ -4,11 +4,9 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
 use http::Method;
@@ -18,6 +16,7 @@ use prompt_ledger_domain::trace::TraceParent;
 use prompt_ledger_observe::front;
 use prompt_ledger_observe::trace::{self, TracedWork};
 use prompt_ledger_runtime::telemetry::noting;
+use tokio::time::Instant;
 use tracing::Level;
 
 use crate::front::ACCESS;
@@ -37,12 +36,13 @@ pub(super) struct HttpObject(
 );
 
 impl HttpObject {
-    /// Tells the name, cut to what a line of a log takes. The first one that is told stays.
-    pub(super) fn tell(&self, name: &str) {
+    /// Tells the name, cut to what a line of a log takes; it is made only where a line will say it. The first one that is told
+    /// stays.
+    pub(super) fn tell<N: AsRef<str>>(&self, name: impl FnOnce() -> N) {
         let Some(told) = &self.0 else { return };
         let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.is_empty() {
-            text::cut(name, OBJECT_BYTES).clone_into(&mut told);
+            text::cut(name().as_ref(), OBJECT_BYTES).clone_into(&mut told);
         }
     }
 
@@ -55,8 +55,8 @@ impl HttpObject {
 /// A call of `/v1` under way; dropping it notes its end.
 pub(super) struct HttpNote {
     method: &'static str,
-    /// Absent where no route fits.
-    route: Option<MatchedPath>,
+    /// The pattern of its path.
+    route: &'static str,
     /// Cut to what a line of a log takes; empty where no line will say it.
     path: String,
     object: HttpObject,
@@ -71,14 +71,14 @@ pub(super) struct HttpNote {
 }
 
 impl HttpNote {
-    pub(super) fn begin(request: &Request) -> Self {
+    pub(super) fn begin(route: &'static str, request: &Request) -> Self {
         let path = match tracing::enabled!(target: ACCESS, Level::DEBUG) {
             true => text::cut(request.uri().path(), OBJECT_BYTES).to_owned(),
             false => String::new(),
         };
         Self {
             method: observed(request.method()),
-            route: request.extensions().get().cloned(),
+            route,
             path,
             object: HttpObject(tracing::enabled!(target: ACCESS, Level::INFO).then(Arc::default)),
             began: Instant::now(),
@@ -93,7 +93,7 @@ impl HttpNote {
     pub(super) fn by(&mut self, caller: &Arc<Caller>) {
         self.caller = Some(Arc::clone(caller));
         let parent = self.parent.take();
-        self.span = trace::http(self.method, self.route().unwrap_or_default(), parent);
+        self.span = trace::http(self.method, self.route, parent);
     }
 
     /// Where what the call is about is told.
@@ -117,16 +117,12 @@ impl HttpNote {
         self.status = status;
         response
     }
-
-    fn route(&self) -> Option<&str> {
-        self.route.as_ref().map(MatchedPath::as_str)
-    }
 }
 
 impl Drop for HttpNote {
     fn drop(&mut self) {
-        let (method, route, status, took) = (self.method, self.route(), self.status, self.began.elapsed());
-        front::http(method, route, status, took);
+        let (method, route, status, took) = (self.method, self.route, self.status, self.began.elapsed());
+        front::http(method, Some(route), status, took);
         let is_write = writes(method, route);
         let key = self.caller.as_ref().map(|caller| caller.key_name());
         // Without a key anyone could fill the log.
@@ -144,17 +140,12 @@ impl Drop for HttpNote {
 #[derive(Clone, Copy)]
 struct Noted;
 
-/// The middleware of every path: notes what the gate of `/v1` does not see, such as a path, a method or a host that is not there.
-/// Probes are not noted, as over gRPC.
-pub(super) async fn others(request: Request, next: Next) -> Response {
-    let (method, began) = (observed(request.method()), Instant::now());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let route = route.as_ref().map(MatchedPath::as_str);
-    if response.extensions().get::<Noted>().is_none() && !matches!(route, Some("/health" | "/ready")) {
-        front::http(method, route, response.status().as_u16(), began.elapsed());
+/// Notes what no [`HttpNote`] has noted, such as a path, a method or a host that is not there. `route` is absent where no route
+/// fits.
+pub(super) fn unnoted(method: &Method, route: Option<&'static str>, began: Instant, response: &Response) {
+    if response.extensions().get::<Noted>().is_none() {
+        front::http(observed(method), route, response.status().as_u16(), began.elapsed());
     }
-    response
 }
 
 /// A stream of events: its call ends with it, or is given up with it.
@@ -194,9 +185,9 @@ impl http_body::Body for NotedEvents {
 }
 
 /// Whether a call of this route changes something.
-fn writes(method: &str, route: Option<&str>) -> bool {
+fn writes(method: &str, route: &str) -> bool {
     let asks = ["/v1/prompts:batchGet", "/v1/prompts/{name}/render"];
-    !matches!(method, "GET" | "HEAD") && route.is_some_and(|route| !asks.contains(&route))
+    !matches!(method, "GET" | "HEAD") && !asks.contains(&route)
 }
 
 /// The method, of those that routes have.
@@ -222,7 +213,7 @@ mod tests {
         let request = Request::builder().uri("/v1/executions/events").body(Body::empty()).unwrap();
         let frames = frames.iter().map(|frame| Ok::<_, axum::Error>(Bytes::from_static(frame.as_bytes())));
         let stream = Body::from_stream(stream::iter(frames));
-        NotedEvents { stream, status: 200, note: HttpNote::begin(&request) }
+        NotedEvents { stream, status: 200, note: HttpNote::begin("/v1/executions/events", &request) }
     }
 
     #[tokio::test]
@@ -239,12 +230,12 @@ mod tests {
     #[test]
     fn the_first_name_that_is_told_stays_and_is_cut() {
         let object = HttpObject(Some(Arc::default()));
-        object.tell("");
-        object.tell(&"x".repeat(300));
-        object.tell("another");
+        object.tell(|| "");
+        object.tell(|| "x".repeat(300));
+        object.tell(|| "another");
         assert_eq!(object.told(), "x".repeat(OBJECT_BYTES));
         let untold = HttpObject::default();
-        untold.tell("greet");
+        untold.tell(|| "greet");
         assert_eq!(untold.told(), "");
     }
 
@@ -256,8 +247,7 @@ mod tests {
             ("POST", "/v1/prompts:batchGet", false),
             ("GET", "/v1/prompts/{name}", false),
         ] {
-            assert_eq!(writes(method, Some(route)), is_write, "{method} {route}");
+            assert_eq!(writes(method, route), is_write, "{method} {route}");
         }
-        assert!(!writes("POST", None));
     }
 }

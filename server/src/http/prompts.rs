@@ -1,5 +1,7 @@
 //! Prompts and their versions.
 
+use std::sync::Arc;
+
 use prompt_ledger_domain::{Error, Result};
 use prompt_ledger_proto::v1;
 
@@ -16,7 +18,7 @@ use super::types::prompt_requests::{BatchGetBody, PutPromptBody, RenderBody, Upd
 use super::types::words::{ChangeWord, WireWord};
 use super::types::{only, told};
 
-pub(super) async fn put(api: Api, call: HttpCall, body: PutPromptBody) -> Result<Reply<PutPromptJson>> {
+pub(super) async fn put(api: Arc<Api>, call: HttpCall, body: PutPromptBody) -> Result<Reply<PutPromptJson>> {
     let sent = body.wire(name(&call), call.create_only()?, call.if_match()?)?;
     let put = api.registry.put(&call.caller, bounded(PUT_PROMPT, sent)?).await?;
     let prompt = PromptJson::from(answered(put.prompt)?);
@@ -32,7 +34,7 @@ pub(super) async fn put(api: Api, call: HttpCall, body: PutPromptBody) -> Result
     Ok(Reply::from(body).with_etag(&etag))
 }
 
-pub(super) async fn get(api: Api, call: HttpCall, query: VersionQuery) -> Result<Reply<PromptAnswerJson>> {
+pub(super) async fn get(api: Arc<Api>, call: HttpCall, query: VersionQuery) -> Result<Reply<PromptAnswerJson>> {
     use v1::get_version_request::Selector;
     let (name, min_revision) = (name(&call), query.min_revision);
     let selector = only([
@@ -60,14 +62,14 @@ pub(super) async fn get(api: Api, call: HttpCall, query: VersionQuery) -> Result
     Ok(Reply::from(body).with_etag(&etag).unless(call.has(&etag)?))
 }
 
-pub(super) async fn patch(api: Api, call: HttpCall, body: UpdatePromptBody) -> Result<Reply<PromptJson>> {
+pub(super) async fn patch(api: Arc<Api>, call: HttpCall, body: UpdatePromptBody) -> Result<Reply<PromptJson>> {
     let sent = body.wire(name(&call), call.if_match()?);
     let changed = api.registry.describe(&call.caller, bounded(UPDATE_PROMPT, sent)?).await;
     // Without a field there is nothing to change: the body is what is wrong.
     prompt(changed.map_err(|error| error.renamed(&[("update_mask", "body")]))?.prompt)
 }
 
-pub(super) async fn list(api: Api, call: HttpCall, query: PromptsQuery) -> Result<Reply<PromptPageJson>> {
+pub(super) async fn list(api: Arc<Api>, call: HttpCall, query: PromptsQuery) -> Result<Reply<PromptPageJson>> {
     let sent = v1::ListPromptsRequest {
         mode: query.mode.wire(),
         owner_team: query.owner_team,
@@ -91,7 +93,7 @@ pub(super) async fn list(api: Api, call: HttpCall, query: PromptsQuery) -> Resul
     Ok(PromptPageJson { prompts, next_page_token, revision }.into())
 }
 
-pub(super) async fn batch_get(api: Api, call: HttpCall, body: BatchGetBody) -> Result<Reply<PromptBatchJson>> {
+pub(super) async fn batch_get(api: Arc<Api>, call: HttpCall, body: BatchGetBody) -> Result<Reply<PromptBatchJson>> {
     let BatchGetBody { names, label, min_revision } = body;
     let sent = v1::BatchGetPromptsRequest { names, label: label.unwrap_or_default(), min_revision };
     let batch = api.registry.batch(&call.caller, bounded(BATCH_GET, sent)?).await?;
@@ -104,7 +106,7 @@ pub(super) async fn batch_get(api: Api, call: HttpCall, body: BatchGetBody) -> R
     Ok(PromptBatchJson { found, missing, left_out, revision }.into())
 }
 
-pub(super) async fn versions(api: Api, call: HttpCall, query: PageQuery) -> Result<Reply<VersionsJson>> {
+pub(super) async fn versions(api: Arc<Api>, call: HttpCall, query: PageQuery) -> Result<Reply<VersionsJson>> {
     let (name, size) = (name(&call), query.page_size);
     let sent = v1::ListVersionsRequest { name, page_size: size, page_token: query.page_token };
     let page = api.registry.versions(&call.caller, sent).await?;
@@ -116,7 +118,7 @@ pub(super) async fn versions(api: Api, call: HttpCall, query: PageQuery) -> Resu
     })
 }
 
-pub(super) async fn version(api: Api, call: HttpCall, query: super::query::NoQuery) -> Result<Reply<VersionJson>> {
+pub(super) async fn version(api: Arc<Api>, call: HttpCall, query: super::query::NoQuery) -> Result<Reply<VersionJson>> {
     let super::query::NoQuery {} = query;
     let selector = Some(v1::get_version_request::Selector::VersionNumber(call.number()?));
     let sent = v1::GetVersionRequest { name: name(&call), selector, min_revision: None };
@@ -124,7 +126,7 @@ pub(super) async fn version(api: Api, call: HttpCall, query: super::query::NoQue
     Ok(VersionJson::from(answered(found.version)?).into())
 }
 
-pub(super) async fn render(api: Api, call: HttpCall, body: RenderBody) -> Result<Reply<RenderedJson>> {
+pub(super) async fn render(api: Arc<Api>, call: HttpCall, body: RenderBody) -> Result<Reply<RenderedJson>> {
     let sent = body.wire(name(&call))?;
     let is_chat_draft = match &sent.selector {
         Some(v1::render_prompt_request::Selector::Draft(draft)) => {
@@ -138,14 +140,14 @@ pub(super) async fn render(api: Api, call: HttpCall, body: RenderBody) -> Result
     Ok(RenderedJson::new(rendered, is_chat).into())
 }
 
-pub(super) async fn history(api: Api, call: HttpCall, query: HistoryQuery) -> Result<Reply<HistoryJson>> {
+pub(super) async fn history(api: Arc<Api>, call: HttpCall, query: HistoryQuery) -> Result<Reply<HistoryJson>> {
     let HistoryQuery { mode, page_size, page_token } = query;
     let sent = v1::GetPromptHistoryRequest { name: name(&call), mode: mode.wire(), page_size, page_token };
     Ok(HistoryJson::from(api.registry.history(&call.caller, sent).await?).into())
 }
 
 /// Of one prompt, or of all where the path names none.
-pub(super) async fn changes(api: Api, call: HttpCall, query: ChangesQuery) -> Result<Reply<ChangePageJson>> {
+pub(super) async fn changes(api: Arc<Api>, call: HttpCall, query: ChangesQuery) -> Result<Reply<ChangePageJson>> {
     let ChangesQuery { kinds, page_size, page_token } = query;
     let kinds = kinds.0.into_iter().map(ChangeWord::wire).collect();
     let sent = v1::ListPromptChangesRequest { name: call.name(), kinds, page_size, page_token };
@@ -160,7 +162,7 @@ const RENDER_PROMPT: &str = "/promptledger.v1.RegistryService/RenderPrompt";
 /// The name of the prompt; a path without parameters, such as that of `register-code`, ends with it.
 fn name(call: &HttpCall) -> String {
     let name = told(call.name()).unwrap_or_else(|| call.last_part());
-    call.object.tell(&name);
+    call.object.tell(|| &name);
     name
 }
 

@@ -1,6 +1,8 @@
 //! The table of routes: each call, the RPC that it is, and its handler. Types of requests and answers are those of the
 //! handlers.
 
+use std::sync::Arc;
+
 use axum::Router;
 use http::Method;
 use utoipa::openapi::{Components, OpenApi};
@@ -8,7 +10,7 @@ use utoipa::openapi::{Components, OpenApi};
 use super::row::RowAnswer::{Accepted, Either, Json, PromptStream, Stream};
 use super::row::{Row, RowDescription, reads, told, writes};
 use super::row_headers::Conditions::{Changed, Matching, MatchingOrNew};
-use super::{Api, analytics, code, executions, labels, models, prompts, streams};
+use super::{V1State, analytics, code, executions, labels, models, prompts, streams};
 
 const GET: &Method = &Method::GET;
 const PUT: &Method = &Method::PUT;
@@ -68,7 +70,7 @@ fn rows() -> Vec<Row> {
 }
 
 /// All routes of `/v1`.
-pub(super) fn router() -> Router<Api> {
+pub(super) fn router() -> Router<Arc<V1State>> {
     rows().into_iter().fold(Router::new(), |router, row| router.route(row.path, row.route))
 }
 

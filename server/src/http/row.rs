@@ -1,6 +1,8 @@
 //! A row of the table of routes: where it is served, and its description, both made from its handler; the description only
 //! where it is asked for.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::response::IntoResponse as _;
 use axum::routing::{MethodFilter, MethodRouter, on};
@@ -14,18 +16,18 @@ use utoipa::openapi::schema::{AnyOfBuilder, Ref, Schema};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, RefOr, Required, ResponseBuilder};
 use utoipa::{ToSchema, schema};
 
-use super::Api;
 use super::call::{HttpCall, Reply, body};
 use super::error::{HttpError, respond};
+use super::gate::{GateRow, PassedRequest};
 use super::query::{self, Query};
 use super::row_headers::{self, Conditions};
-use super::{events, prompt_events};
+use super::{Api, V1State, events, prompt_events};
 use crate::grpc::request_limits::of_operation;
 
 /// A row: its path, its handler for one method, and its description.
 pub(crate) struct Row {
     pub(super) path: &'static str,
-    pub(super) route: MethodRouter<Api>,
+    pub(super) route: MethodRouter<Arc<V1State>>,
     pub(super) method: HttpMethod,
     pub(super) describe: Box<dyn FnOnce() -> RowDescription>,
 }
@@ -75,19 +77,23 @@ pub(crate) enum RowAnswer {
 /// A row whose request has a query and no body.
 pub(crate) fn reads<H, F, Q, A>(method: &Method, told: RowText, answers: RowAnswer, handler: H) -> Row
 where
-    H: Fn(Api, HttpCall, Q) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Arc<Api>, HttpCall, Q) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply<A>>> + Send + 'static,
     Q: Query + 'static,
     A: Serialize + ToSchema + 'static,
 {
-    let serve = move |State(api): State<Api>, request: Request| async move {
-        let answered = async {
-            told.conditions.check(request.method(), request.headers())?;
-            let (call, _) = HttpCall::of(request).await?;
-            let query = query::read(call.query())?;
-            handler(api, call, query).await
+    let gated = GateRow::new(method, told.path);
+    let serve = move |State(v1): State<Arc<V1State>>, request: Request| async move {
+        let serve = async |passed: PassedRequest| {
+            let answered = async {
+                told.conditions.check(passed.request.method(), passed.request.headers())?;
+                let (call, _) = HttpCall::of(passed).await?;
+                let query = query::read(call.query())?;
+                handler(Arc::clone(&v1.api), call, query).await
+            };
+            answered.await.map_or_else(respond, Reply::into_response)
         };
-        answered.await.map_or_else(respond, Reply::into_response)
+        v1.gate.pass(gated, request, serve).await
     };
     let describe = move || {
         let parameters = Q::into_params(|| Some(ParameterIn::Query));
@@ -99,20 +105,24 @@ where
 /// A row whose request has a body and no query.
 pub(crate) fn writes<H, F, B, A>(method: &Method, told: RowText, answers: RowAnswer, handler: H) -> Row
 where
-    H: Fn(Api, HttpCall, B) -> F + Clone + Send + Sync + 'static,
+    H: Fn(Arc<Api>, HttpCall, B) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Result<Reply<A>>> + Send + 'static,
     B: DeserializeOwned + ToSchema + Send + 'static,
     A: Serialize + ToSchema + 'static,
 {
-    let serve = move |State(api): State<Api>, request: Request| async move {
-        let answered = async {
-            told.conditions.check(request.method(), request.headers())?;
-            let (call, sent) = HttpCall::of(request).await?;
-            query::read::<query::NoQuery>(call.query())?;
-            let body = body(&api.cpu, &call, sent, of_operation(told.rpc)).await?;
-            Ok::<_, HttpError>(handler(api, call, body).await?)
+    let gated = GateRow::new(method, told.path);
+    let serve = move |State(v1): State<Arc<V1State>>, request: Request| async move {
+        let serve = async |passed: PassedRequest| {
+            let answered = async {
+                told.conditions.check(passed.request.method(), passed.request.headers())?;
+                let (call, sent) = HttpCall::of(passed).await?;
+                query::read::<query::NoQuery>(call.query())?;
+                let body = body(&v1.api.cpu, &call, sent, of_operation(told.rpc)).await?;
+                Ok::<_, HttpError>(handler(Arc::clone(&v1.api), call, body).await?)
+            };
+            answered.await.map_or_else(HttpError::into_response, Reply::into_response)
         };
-        answered.await.map_or_else(HttpError::into_response, Reply::into_response)
+        v1.gate.pass(gated, request, serve).await
     };
     let describe = move || {
         let mut schemas = schemas::<A>(answers);
@@ -128,7 +138,7 @@ where
 fn row(
     method: &Method,
     path: &'static str,
-    route: MethodRouter<Api>,
+    route: MethodRouter<Arc<V1State>>,
     describe: impl FnOnce() -> RowDescription + 'static,
 ) -> Row {
     Row { path, route, method: described(method), describe: Box::new(describe) }

@@ -1,5 +1,7 @@
 //! The streams about executions and prompts.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use futures::{Stream, StreamExt as _};
 use http::HeaderName;
@@ -62,7 +64,7 @@ pub(super) async fn run(api: &Api, call: &HttpCall, spec: v1::ExecutionSpec, mod
 }
 
 /// `GET /v1/executions/{id}/events`.
-pub(super) async fn watch(api: Api, call: HttpCall, query: WatchQuery) -> Result<Reply<()>> {
+pub(super) async fn watch(api: Arc<Api>, call: HttpCall, query: WatchQuery) -> Result<Reply<()>> {
     let after_sequence = match last_event_id(&call)? {
         Some(id) => id.parse().map_err(|_| {
             Error::invalid("last-event-id", "is no sequence; send the `id` of the last event that you have")
@@ -75,7 +77,7 @@ pub(super) async fn watch(api: Api, call: HttpCall, query: WatchQuery) -> Result
 }
 
 /// `GET /v1/executions/events`.
-pub(super) async fn watch_all(api: Api, call: HttpCall, query: FeedQuery) -> Result<Reply<()>> {
+pub(super) async fn watch_all(api: Arc<Api>, call: HttpCall, query: FeedQuery) -> Result<Reply<()>> {
     let since = match last_event_id(&call)? {
         Some(id) => Some(id.parse().map_err(|_| {
             Error::invalid("last-event-id", "is no time; send the `id` of the last event that has one")
@@ -96,7 +98,7 @@ pub(super) async fn watch_all(api: Api, call: HttpCall, query: FeedQuery) -> Res
 }
 
 /// `GET /v1/prompts/events`.
-pub(super) async fn watch_prompts(api: Api, call: HttpCall, query: EventsQuery) -> Result<Reply<()>> {
+pub(super) async fn watch_prompts(api: Arc<Api>, call: HttpCall, query: EventsQuery) -> Result<Reply<()>> {
     let EventsQuery { name: names, name_prefix, after_revision } = query;
     let after_revision = match last_event_id(&call)? {
         Some(id) => id.parse().map_err(|_| {

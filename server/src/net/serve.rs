@@ -4,7 +4,6 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use futures::StreamExt as _;
 use http::{Method, Request, Version};
@@ -14,10 +13,9 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected as _;
-use tower::ServiceExt as _;
 
 use super::{AcceptedConnection, Incoming};
-use crate::http::with_colons;
+use crate::http::HttpFront;
 
 /// HTTP/2 flow-control windows of a call and of a connection, in bytes: what a peer may send ahead of what is read. It
 /// is what one connection can pin in memory before its key is known; requests are read as soon as it is. A call's
@@ -57,7 +55,13 @@ pub struct Ending {
 
 /// Serves on these connections until the server ends. A request over HTTP/1.1 has `header_timeout` for its headers, from the
 /// connection's opening or the last response on.
-pub async fn serve(mut incoming: Incoming, router: Router, max_streams: u32, header_timeout: Duration, ending: Ending) {
+pub async fn serve(
+    mut incoming: Incoming,
+    front: HttpFront,
+    max_streams: u32,
+    header_timeout: Duration,
+    ending: Ending,
+) {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -83,15 +87,15 @@ pub async fn serve(mut incoming: Incoming, router: Router, max_streams: u32, hea
             accepted = incoming.next() => {
                 let Some(accepted) = accepted else { break };
                 let Ok(connection) = accepted else { continue };
-                let (mut builder, router, ending) = (builder.clone(), router.clone(), ending.clone());
+                let (mut builder, front, ending) = (builder.clone(), front.clone(), ending.clone());
                 connections.spawn(async move {
                     if !ending.draining.is_cancelled() {
-                        return one(&builder, connection, router, ending.draining.cancelled_owned()).await;
+                        return one(&builder, connection, front, ending.draining.cancelled_owned()).await;
                     }
                     builder.http1().keep_alive(false);
                     // Ends with the server, or in any case.
                     let soon = tokio::time::timeout(DRAINING_CONNECTION, ending.ended.cancelled_owned());
-                    let served = one(&builder, connection, router, async { drop(soon.await) });
+                    let served = one(&builder, connection, front, async { drop(soon.await) });
                     let _ = tokio::time::timeout(2 * DRAINING_CONNECTION, served).await;
                 });
             }
@@ -106,7 +110,7 @@ pub async fn serve(mut incoming: Incoming, router: Router, max_streams: u32, hea
 async fn one(
     builder: &Builder<TokioExecutor>,
     connection: AcceptedConnection,
-    router: Router,
+    front: HttpFront,
     closes: impl Future<Output = ()>,
 ) {
     let (client, watch) = (connection.connect_info(), connection.watch.clone());
@@ -115,14 +119,13 @@ async fn one(
         // hyper sees the end of a peer only where nothing follows the request that is being answered.
         let hangs_up =
             (request.version() < Version::HTTP_2 && request.method() == Method::POST).then(|| watch.clone().closed());
-        // A router answers every request: its error type is `Infallible`.
-        let answered = router.clone().oneshot(with_colons(request.map(Body::new)));
+        let answered = front.answer(request.map(Body::new));
         async move {
-            let Some(hangs_up) = hangs_up else { return answered.await.map_err(|never| match never {}) };
+            let Some(hangs_up) = hangs_up else { return Ok(answered.await) };
             tokio::select! {
                 // Polled first: an answer that is there is sent.
                 biased;
-                answer = answered => answer.map_err(|never| match never {}),
+                answer = answered => Ok(answer),
                 () = hangs_up => Err(io::Error::from(io::ErrorKind::ConnectionAborted)),
             }
         }

@@ -3,15 +3,16 @@
 //! could not write. Every server sweeps; together they have the effect of one. Also forgets, once a minute, the
 //! processes that told of themselves long ago.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use prompt_ledger_domain::Result;
 use prompt_ledger_domain::cause::chain;
-use prompt_ledger_domain::execution::{ExecutionMode, Status};
+use prompt_ledger_domain::execution::{ErrorType, Event, Execution};
 use prompt_ledger_engine::EventPublisher;
 use prompt_ledger_observe::executions::{self as observe, EndedExecution};
-use prompt_ledger_store::{Change, Maintenance};
+use prompt_ledger_store::{Change, ExecutionReader, Maintenance};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,8 @@ const FORGET_INTERVAL: Duration = Duration::from_secs(60);
 
 pub struct Sweeper {
     pub store: Arc<dyn Maintenance>,
+    /// To say of what ended what it was.
+    pub executions: Arc<dyn ExecutionReader>,
     pub publisher: EventPublisher,
     /// How long an execution stays with a holder that does not renew.
     pub lease: Duration,
@@ -87,18 +90,63 @@ impl Sweeper {
         }
         let changes = self.store.expire(self.lease).await.inspect_err(|_| caution.failed(Instant::now()))?;
         caution.seen(Instant::now());
-        for Change { id, event } in changes {
+        for Change { id, event } in &changes {
             tracing::warn!(execution_id = %id, from = ?event.from, to = %event.to, "its holder went away, or its time is over");
             observe::swept(event.to);
-            if event.to.is_terminal() {
-                // A sync execution is never queued.
-                let mode = (event.from == Some(Status::Queued)).then_some(ExecutionMode::Async);
-                let (status, error_type) = (event.to, event.error_type);
-                observe::ended(EndedExecution { mode, status, error_type, prompt: "", took: None });
-            }
-            self.publisher.changed(id, event);
+            self.publisher.changed(*id, *event);
         }
+        self.note(&changes).await;
         Ok(())
+    }
+
+    /// Notes those that have ended. Their texts are not read, and those that cannot be read are noted by what is known.
+    async fn note(&self, changes: &[Change]) {
+        let ended = || changes.iter().filter(|change| change.event.to.is_terminal());
+        let ids: Vec<_> = ended().map(|change| change.id).collect();
+        if ids.is_empty() {
+            return;
+        }
+        let read = self.executions.whole(&ids, false).await;
+        let read = read.inspect_err(|error| tracing::warn!(cause = chain(error), "ended executions could not be read"));
+        let read: HashMap<_, _> = read.unwrap_or_default().into_iter().map(|found| (found.id, found)).collect();
+        for Change { id, event } in ended() {
+            note(read.get(id), event);
+        }
+    }
+}
+
+/// An execution that ended by this event; absent where it could not be read.
+fn note(execution: Option<&Execution>, event: &Event) {
+    observe::ended(EndedExecution {
+        mode: execution.map(|execution| execution.mode),
+        status: event.to,
+        error_type: event.error_type,
+        prompt: execution.map_or("", |execution| &execution.prompt_name),
+        took: execution.map(|execution| event.at.since(execution.created_at)),
+    });
+    let Some(execution) = execution else { return };
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::event!(
+                tracing::Level::$level,
+                execution_id = %execution.id,
+                project = execution.project,
+                prompt = execution.prompt_name,
+                version = execution.version_number,
+                attempt = event.attempt,
+                correlation_id = Some(&execution.correlation_id).filter(|id| !id.is_empty()),
+                provider = execution.model.provider,
+                model = execution.model.model_name,
+                status = %event.to,
+                error_type = event.error_type.map(<&str>::from),
+                "execution ended"
+            )
+        };
+    }
+    // As the engine says it: what expired is the caller's affair.
+    match event.error_type {
+        Some(ErrorType::Interrupted) => log!(WARN),
+        _ => log!(INFO),
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Instant;
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Meter;
-use prompt_ledger_domain::{Reason, Result};
+use prompt_ledger_domain::{Error, Reason, Result};
 
 use crate::family::{Collected, Family};
 use crate::held::LevelHold;
 use crate::instruments::instruments;
+use crate::trace;
 
 /// Statements of one kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +70,14 @@ pub(crate) static ACTIVE: Family<9> = Family::level(
     ],
 );
 
-/// Times a call of the store.
+/// Times a call of the store. It has a span where `LOG` shows `prompt_ledger_store` at DEBUG and there is a trace.
 pub async fn timed<T>(group: StoreGroup, call: impl Future<Output = Result<T>>) -> Result<T> {
     let (_active, began) = (LevelHold::of(&ACTIVE, group as usize), Instant::now());
+    let span = trace::store(group.word());
     let result = call.await;
+    if let Some(span) = span {
+        trace::store_ended(span, result.as_ref().err().map(Error::reason));
+    }
     if let Some(instruments) = instruments() {
         let outcome = match &result {
             Err(error) if error.reason() == Reason::StoreUnavailable => "unavailable",

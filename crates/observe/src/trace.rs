@@ -1,4 +1,5 @@
-//! Spans: one for each call of a server, for each attempt of an execution, and for each call of a provider.
+//! Spans: one for each call of a server, for each attempt of an execution, and for each call of a provider; where `LOG` asks for
+//! them, one for each call of the store.
 //!
 //! Where nothing is pushed no span is made, and the trace of a caller is handed on as it came.
 
@@ -11,10 +12,13 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
+use prompt_ledger_domain::Reason;
 use prompt_ledger_domain::chat::ToolCall;
 use prompt_ledger_domain::execution::{FinishReason, Input};
 use prompt_ledger_domain::trace::TraceParent;
 use prompt_ledger_runtime::config::TraceConfig;
+use prompt_ledger_runtime::telemetry;
+use tracing::Level;
 
 use crate::{genai, texts};
 
@@ -138,6 +142,25 @@ pub fn http_ended(work: &mut TracedWork, status: u16) {
     work.tell([("http.response.status_code", i64::from(status).into())]);
     if status >= 500 {
         work.failed("5xx");
+    }
+}
+
+/// A call of the store begins, in the trace of the present task. Absent unless `LOG` shows `prompt_ledger_store` at DEBUG: a call
+/// of a server makes several.
+pub(crate) fn store(group: &'static str) -> Option<TracedWork> {
+    if TRACING.get().is_none() || !tracing::enabled!(target: "prompt_ledger_store", Level::DEBUG) {
+        return None;
+    }
+    let parent = telemetry::current()?;
+    let mut work = TracedWork::begin(format!("store {group}"), SpanKind::Client, Some(parent), None);
+    work.tell([("db.operation.name", group.into())]);
+    Some(work)
+}
+
+/// A call of the store ends; `refused` says why it was refused, if it was.
+pub(crate) fn store_ended(mut work: TracedWork, refused: Option<Reason>) {
+    if let Some(reason) = refused.filter(|reason| matches!(reason, Reason::StoreUnavailable | Reason::Internal)) {
+        work.failed(reason.as_str());
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn spawn(
     let (store, bus, stop) = (&backends.store, &backends.brokers.bus, || engine.drain.stop.clone());
     let sweeper = Sweeper {
         store: store.clone(),
+        executions: store.clone(),
         publisher: engine.runner.publisher.clone(),
         lease: config.lease,
         interval: config.sweep_interval,

@@ -141,6 +141,32 @@ async fn an_execution_within_its_call_is_one_trace_over_grpc_and_over_http() {
 }
 
 #[tokio::test]
+async fn calls_of_the_store_have_spans_where_the_log_asks_for_them() {
+    let receiver = OtlpReceiver::start().await;
+    let deployment = pushing_to(&receiver).await;
+    let quiet = deployment.server().await;
+    quiet.active("greet", "hello").await;
+    traced(&quiet, "01").submit_execution(request(greet())).await.unwrap();
+    quiet.terminate().await;
+    receiver.span(SERVER, "SubmitExecution").await;
+    assert!(receiver.spans().iter().all(|span| !span.name.starts_with("store ")), "{:#?}", receiver.spans());
+
+    let deployment = deployment.with("LOG", "info,prompt_ledger_store=debug");
+    let asked = deployment.server().await;
+    let parent = TRACE.replace('4', "5");
+    let metadata = Metadata::key(&asked.key).and("traceparent", &format!("00-{parent}-{SPAN}-01"));
+    let mut executions = ExecutionServiceClient::new(asked.connection_with(metadata));
+    executions.submit_execution(request(greet())).await.unwrap();
+    let is_submit = |span: &&ReceivedSpan| span.name == "SubmitExecution" && span.trace_id == parent;
+    let submit = |received: &OtlpReceiver| received.spans().iter().find(is_submit).cloned();
+    let submit = receiver.until("the submit", submit).await;
+    let record = |received: &OtlpReceiver| received.spans().into_iter().find(|span| is_part(&submit, span));
+    let record = receiver.until("a call of the store", record).await;
+    assert!(record.name.starts_with("store ") && record.kind == 3 && !record.is_error, "{record:#?}");
+    assert_eq!(record.attribute("db.operation.name"), record.name.strip_prefix("store "));
+}
+
+#[tokio::test]
 async fn the_span_of_a_stream_ends_with_its_body_over_grpc_and_over_http() {
     let receiver = OtlpReceiver::start().await;
     let deployment = pushing_to(&receiver).await;

@@ -31,15 +31,15 @@ impl RedisInner {
         Ok(())
     }
 
-    /// Deletes what is too old in these hints' streams. A failure is logged: a user may lack the right to, and hints are
-    /// sent all the same.
+    /// Deletes what is too old in these hints' streams. A refusal is logged: a user may lack the right to, and hints are
+    /// sent all the same. What the server did not answer in time is done with the next hints.
     async fn bound_age(&self, hints: &[Hint]) {
         let until = Instant::now() + CONNECT_TIMEOUT;
         let Some(connection) = self.slot.soon(until).await else { return };
         let (mut commands, mut own) = (pipe(), MultiplexedConnection::clone(&connection));
         self.age(&mut commands, hints);
         if let Ok(Err(error)) = timeout_at(until, commands.query_async::<()>(&mut own)).await
-            && !error.is_connection_dropped()
+            && !(error.is_connection_dropped() || error.is_timeout())
         {
             let cause = format!("redis: {}", LinkFailure::from(error));
             tracing::warn!(cause, "hints are not deleted by their age; the user needs XTRIM and PEXPIRE");

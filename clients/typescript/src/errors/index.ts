@@ -1,0 +1,62 @@
+/**
+ * Errors: one class for each reason that a server gives, each under the class of its gRPC code, all under
+ * {@link LedgerError}: `instanceof NotFound` holds for a `PromptNotFound` too.
+ */
+
+export { LedgerError, type ErrorDetails, type StatusCode } from "./base.ts";
+export * from "./client.ts";
+export {
+  Cancelled,
+  Unknown,
+  InvalidArgument,
+  DeadlineExceeded,
+  NotFound,
+  AlreadyExists,
+  PermissionDenied,
+  ResourceExhausted,
+  FailedPrecondition,
+  Aborted,
+  OutOfRange,
+  Unimplemented,
+  Internal,
+  Unavailable,
+  DataLoss,
+  Unauthenticated,
+} from "./codes.ts";
+export {
+  PromptNotFound,
+  VersionNotFound,
+  LabelNotFound,
+  ProviderNotFound,
+  ModelNotFound,
+  ExecutionNotFound,
+  ProjectNotFound,
+  InvalidField,
+  TemplateInvalid,
+  VariablesMissing,
+  TemplateHashMismatch,
+  PageTokenInvalid,
+  ModeMismatch,
+  NoActiveVersion,
+  VersionInUse,
+  PromptArchived,
+  TemplateOpaque,
+  ProviderNotConfigured,
+  ExecutionFinished,
+  EtagMismatch,
+  PromptExists,
+  IdempotencyKeyReused,
+  KeyMissing,
+  KeyInvalid,
+  ScopeMissing,
+  TooLarge,
+  Overloaded,
+  TooManyWatchers,
+  RateLimited,
+  EventsCompacted,
+  SequenceAhead,
+  RevisionAhead,
+  SlowConsumer,
+  Draining,
+  StoreUnavailable,
+} from "./reasons.ts";

@@ -1,0 +1,157 @@
+/** What a connection is made of. */
+
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { BlockList, isIP } from "node:net";
+import { getCACertificates } from "node:tls";
+
+import { InvalidOptions } from "../errors/index.ts";
+import { DEVELOPMENT_KEY, type Pem, type Profile } from "./profile.ts";
+
+/** Certificates and keys in PEM form. */
+export interface Tls {
+  /** Those that Node.js brings where there are none. */
+  readonly ca: string[] | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+/** Where to connect to, and what each call carries. */
+export class Target {
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  /** Undefined: plain text. */
+  readonly #tls: Tls | undefined;
+  readonly #headers: readonly (readonly [string, string])[];
+
+  constructor(profile: Profile, allowPlaintext: boolean) {
+    const url = parsedUrl(profile.server);
+    const isSecure = url.protocol === "https:";
+    const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+    const key = profile.apiKey ?? "";
+    const project = profile.project ?? "";
+    if (!isSecure && key !== "" && !allowPlaintext && !isLoopback(host)) {
+      throw new InvalidOptions(
+        `the API key would go to \`${host}\` unencrypted: write https://, or set allowPlaintext where the way is safe`,
+      );
+    }
+    if (key === DEVELOPMENT_KEY && !isLoopback(host)) {
+      throw new InvalidOptions(`the development key goes to this machine alone, not to \`${host}\`: make a key there`);
+    }
+    if (!isHeader(key)) {
+      throw new InvalidOptions(
+        "the API key holds characters that no key has; was it copied whole, without line breaks?",
+      );
+    }
+    if (!isHeader(project)) {
+      throw new InvalidOptions(`${JSON.stringify(project)} is no name of a project`);
+    }
+    this.url = url.origin;
+    this.host = host;
+    this.port = Number(url.port || (isSecure ? 443 : 80));
+    this.#tls = isSecure ? tlsOf(profile) : undefined;
+    const headers: [string, string][] = [
+      ["x-api-key", key],
+      ["x-ledger-project", project],
+    ];
+    this.#headers = headers.filter(([, value]) => value !== "");
+  }
+
+  get tls(): Tls | undefined {
+    return this.#tls;
+  }
+
+  /** Sent with each call. */
+  get headers(): readonly (readonly [string, string])[] {
+    return this.#headers;
+  }
+}
+
+function parsedUrl(server: string): URL {
+  const isWritten = /^https?:\/\/[^\s/?#@]+\/?$/i.test(server);
+  const url = isWritten && URL.canParse(server) ? new URL(server) : undefined;
+  if (url === undefined || url.hostname === "" || url.port === "0") {
+    throw new InvalidOptions(
+      `${JSON.stringify(server)} is no address of a server; write http://HOST:PORT or https://HOST:PORT`,
+    );
+  }
+  return url;
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8);
+LOOPBACK.addAddress("::1", "ipv6");
+
+/** Whether a host is `localhost` or a loopback address, also as `::ffff:127.0.0.1`. */
+export function isLoopback(host: string): boolean {
+  if (host.toLowerCase() === "localhost") {
+    return true;
+  }
+  const version = isIP(host);
+  return version !== 0 && LOOPBACK.check(host, version === 6 ? "ipv6" : "ipv4");
+}
+
+function isHeader(value: string): boolean {
+  return /^[\x20-\x7e]*$/.test(value) && value === value.trim();
+}
+
+function tlsOf(profile: Profile): Tls {
+  if ((profile.tlsCert === undefined) !== (profile.tlsKey === undefined)) {
+    throw new InvalidOptions("tlsCert and tlsKey belong together: give both or neither");
+  }
+  const ca = profile.tlsCa === undefined ? undefined : certificates("tlsCa", profile.tlsCa);
+  const cert = profile.tlsCert === undefined ? undefined : certificates("tlsCert", profile.tlsCert);
+  return {
+    ca: ca === undefined ? systemCertificates() : [ca],
+    cert,
+    key: profile.tlsKey === undefined ? undefined : privateKey("tlsKey", profile.tlsKey),
+  };
+}
+
+/** Those that the system trusts, and those of `NODE_EXTRA_CA_CERTS`; undefined where the system has none. */
+function systemCertificates(): string[] | undefined {
+  const found = getCACertificates("system");
+  return found.length === 0 ? undefined : [...found, ...getCACertificates("extra")];
+}
+
+function certificates(option: string, pem: Pem): string {
+  const content = contentOf(option, pem);
+  const found = content.match(/-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----/gs) ?? [];
+  if (found.length === 0 || !found.every(isCertificate)) {
+    throw new InvalidOptions(`${option} holds no certificate in PEM form`);
+  }
+  return content;
+}
+
+function isCertificate(pem: string): boolean {
+  try {
+    // It throws where it is none.
+    return new X509Certificate(pem).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function privateKey(option: string, pem: Pem): string {
+  const content = contentOf(option, pem);
+  try {
+    createPrivateKey(content);
+  } catch {
+    // Nothing of the key, nor of what was found in its place, goes into a message.
+    throw new InvalidOptions(`${option} holds no private key in PEM form`);
+  }
+  return content;
+}
+
+function contentOf(option: string, pem: Pem): string {
+  if (pem instanceof Uint8Array) {
+    return Buffer.from(pem).toString();
+  }
+  try {
+    return readFileSync(pem, "utf8");
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "unknown";
+    throw new InvalidOptions(`${option}: ${String(pem)} cannot be read: ${code}`);
+  }
+}

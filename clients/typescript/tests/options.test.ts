@@ -1,0 +1,215 @@
+/** Where a client connects to, and as whom. */
+
+import assert from "node:assert/strict";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite, test, type TestContext } from "node:test";
+import { inspect } from "node:util";
+
+import { connect, InvalidOptions } from "../src/index.ts";
+import { DEVELOPMENT_KEY, findProfile, type Profile } from "../src/options/profile.ts";
+import { settingsOf } from "../src/options/settings.ts";
+import { isLoopback, Target } from "../src/options/target.ts";
+import { selfSigned } from "./support/certificate.ts";
+
+const KEY = "pl_very-secret";
+const NOWHERE = { HOME: "/nowhere" };
+
+async function folder(t: TestContext): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), "options-"));
+  t.after(() => rm(made, { recursive: true, force: true }));
+  return made;
+}
+
+/** A file of profiles that only its owner may read. */
+async function profiles(t: TestContext, content: string, mode = 0o600): Promise<string> {
+  const file = join(await folder(t), "config.toml");
+  await writeFile(file, content);
+  await chmod(file, mode);
+  return file;
+}
+
+/** Without what is not given. */
+function given(profile: Profile): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(profile).filter(([, value]) => value !== undefined));
+}
+
+test("a profile is taken whole, from the first that names a server", async (t) => {
+  const file = await profiles(
+    t,
+    `[profiles.default]\nserver = "http://file"\n[profiles.work]\nserver = "https://work"\napi_key = "k"\ntls_ca = "/ca"\n`,
+  );
+  const environment = { LEDGER_CONFIG: file, LEDGER_SERVER: "http://env", LEDGER_API_KEY: "e", LEDGER_PROJECT: "" };
+  const find = (options: Partial<Profile>, profile: string | undefined, from: Record<string, string>): object =>
+    given(findProfile(options, profile, from));
+  assert.deepEqual(find({ server: "http://here" }, undefined, environment), { server: "http://here" });
+  assert.deepEqual(find({}, undefined, environment), { server: "http://env", apiKey: "e" });
+  assert.deepEqual(find({}, "work", environment), { server: "https://work", apiKey: "k", tlsCa: "/ca" });
+  assert.deepEqual(find({}, undefined, { LEDGER_CONFIG: file }), { server: "http://file" });
+  assert.deepEqual(find({}, undefined, { LEDGER_CONFIG: file, LEDGER_PROFILE: "work", LEDGER_SERVER: "" }), {
+    server: "https://work",
+    apiKey: "k",
+    tlsCa: "/ca",
+  });
+  const development = { server: "http://127.0.0.1:50051", apiKey: DEVELOPMENT_KEY };
+  assert.deepEqual(find({}, undefined, { ...NOWHERE, LEDGER_API_KEY: "of no server" }), development);
+  assert.throws(() => find({ apiKey: KEY }, undefined, environment), /^InvalidOptions: apiKey without a server/);
+});
+
+test("the file is that of the user's configuration", async (t) => {
+  const home = await folder(t);
+  for (const [where, environment] of [
+    [join(home, "xdg"), { XDG_CONFIG_HOME: join(home, "xdg"), HOME: home }],
+    [join(home, ".config"), { XDG_CONFIG_HOME: "", HOME: home }],
+  ] as const) {
+    await mkdir(join(where, "prompt-ledger"), { recursive: true });
+    const file = join(where, "prompt-ledger", "config.toml");
+    await writeFile(file, `[profiles.default]\nserver = "http://${where === join(home, "xdg") ? "one" : "two"}"\n`);
+    await chmod(file, 0o600);
+    assert.equal(findProfile({}, undefined, environment).server, where.endsWith("xdg") ? "http://one" : "http://two");
+  }
+  const other = findProfile({}, undefined, { XDG_CONFIG_HOME: await folder(t) });
+  assert.equal(other.apiKey, DEVELOPMENT_KEY);
+});
+
+suite("a file that cannot be used is refused, and nothing of it is shown", () => {
+  const table: [string, string, RegExp, number?][] = [
+    ["others may read it", `[profiles.default]\nserver = "http://x"`, /chmod 600/, 0o640],
+    ["no TOML", `[profiles.default]\napi_key = "pl_secret\n`, /is no TOML at line 2, column \d+/],
+    ["no such profile", "[profiles.other]\nserver = 'http://x'", /has no profile "default"/],
+    ["no server", "[profiles.default]\napi_key = 'pl_secret'", /names no server/],
+    ["an empty server", "[profiles.default]\nserver = ''", /names no server/],
+    ["no table", "[profiles]\ndefault = 'pl_secret'", /is to be a table of texts/],
+    ["a number", "[profiles.default]\nserver = 3", /is to be a table of texts/],
+    [
+      "another field",
+      "[profiles.default]\nserver = 'http://x'\npassword = 'pl_secret'",
+      /has something else than api_key/,
+    ],
+    ["a list", "profiles = ['pl_secret']", /has no profile/],
+  ];
+  for (const [name, content, problem, mode] of table) {
+    test(name, async (t) => {
+      const file = await profiles(t, content, mode);
+      assert.throws(
+        () => findProfile({}, "default", { LEDGER_CONFIG: file }),
+        (error) => error instanceof InvalidOptions && problem.test(error.message) && !inspect(error).includes("secret"),
+      );
+    });
+  }
+  test("it is not there, or is no file", async (t) => {
+    const missing = { LEDGER_CONFIG: join(await folder(t), "missing") };
+    assert.throws(() => findProfile({}, undefined, missing), /"default" is wanted, and there is no/);
+    assert.throws(() => findProfile({}, "work", NOWHERE), /"work" is wanted/);
+    assert.throws(() => findProfile({}, undefined, { LEDGER_CONFIG: tmpdir() }), /cannot be read: EISDIR/);
+  });
+});
+
+test("loopback is this machine alone", () => {
+  for (const host of ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1"]) {
+    assert.ok(isLoopback(host), host);
+  }
+  for (const host of [
+    "localhost.example.com",
+    "128.0.0.1",
+    "::2",
+    "::ffff:10.0.0.1",
+    "0.0.0.0",
+    "127.0.0.1.example.com",
+  ]) {
+    assert.ok(!isLoopback(host), host);
+  }
+});
+
+test("a key goes in plain text to this machine alone", () => {
+  const target = (server: string, apiKey: string, plain = false): Target => new Target({ server, apiKey }, plain);
+  for (const server of [
+    "http://localhost:1",
+    "http://127.0.0.2",
+    "http://[::1]:1",
+    "http://[::ffff:127.0.0.1]",
+    "https://far",
+  ]) {
+    assert.deepEqual(target(server, KEY).headers, [["x-api-key", KEY]]);
+  }
+  assert.throws(() => target("http://far:1", KEY), /would go to `far` unencrypted/);
+  assert.deepEqual(target("http://far:1", KEY, true).headers, [["x-api-key", KEY]]);
+  assert.deepEqual(target("http://far:1", "").headers, []);
+  assert.throws(() => target("https://far", DEVELOPMENT_KEY), /goes to this machine alone/);
+  assert.throws(() => target("http://far", DEVELOPMENT_KEY, true), /goes to this machine alone/);
+});
+
+test("what is no address, key or project is refused, and no key is shown", () => {
+  const wrong = [
+    "",
+    "localhost",
+    "127.0.0.1:50051",
+    "ftp://host",
+    "/path",
+    "http://two words",
+    "http://host:0",
+    "http://host:x",
+    "http://[::",
+    "http://key@host",
+    "http://host/path",
+    "http://host?a",
+  ];
+  for (const server of wrong) {
+    assert.throws(() => new Target({ server }, false), /is no address of a server/, server);
+  }
+  for (const apiKey of ["very-secret\n", "pl_ü", " pl_x", "a\tb"]) {
+    assert.throws(
+      () => new Target({ server: "http://localhost", apiKey }, false),
+      (error) => error instanceof InvalidOptions && !inspect(error).includes("secret"),
+    );
+  }
+  assert.throws(() => new Target({ server: "http://localhost", project: "a\nb" }, false), /no name of a project/);
+});
+
+test("addresses", () => {
+  const of = (server: string): unknown[] => {
+    const { url, host, port, tls } = new Target({ server }, false);
+    return [url, host, port, tls !== undefined];
+  };
+  assert.deepEqual(of("http://[::1]:7"), ["http://[::1]:7", "::1", 7, false]);
+  assert.deepEqual(of("https://ledger.example.com/"), ["https://ledger.example.com", "ledger.example.com", 443, true]);
+  assert.deepEqual(of("http://localhost"), ["http://localhost", "localhost", 80, false]);
+});
+
+test("what is no certificate vouches for nothing", async (t) => {
+  const path = await folder(t);
+  const { cert, key } = await selfSigned(path);
+  const tls = (options: Partial<Profile>): Target => new Target({ server: "https://host", ...options }, false);
+  const damaged = "-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n";
+  for (const content of ["", "hunter2", damaged]) {
+    const file = join(path, "ca.pem");
+    await writeFile(file, content);
+    for (const tlsCa of [file, Buffer.from(content)]) {
+      assert.throws(() => tls({ tlsCa }), /tlsCa holds no certificate in PEM form/);
+    }
+  }
+  assert.throws(() => tls({ tlsCa: join(path, "missing") }), /missing cannot be read: ENOENT/);
+  assert.throws(() => tls({ tlsKey: key }), /belong together/);
+  assert.throws(() => tls({ tlsCert: cert, tlsKey: cert }), /tlsKey holds no private key/);
+  const whole = tls({ tlsCa: cert, tlsCert: cert, tlsKey: key });
+  assert.match(whole.tls?.key ?? "", /PRIVATE KEY/);
+  assert.ok(!inspect(whole, { showHidden: true, depth: 9 }).includes("PRIVATE"));
+  assert.ok(tls({}).tls !== undefined, "the certificates of the system");
+  assert.equal(new Target({ server: "http://localhost", tlsCa: "/missing" }, false).tls, undefined);
+});
+
+test("options are checked", () => {
+  assert.equal(settingsOf({}, NOWHERE).server, "http://127.0.0.1:50051");
+  assert.equal(settingsOf({ timeoutMs: 5 }, { LEDGER_SERVER: "http://localhost:2" }).timeoutMs, 5);
+  assert.throws(() => settingsOf({ patienceMs: 0 }, NOWHERE), /patienceMs is to be more than 0/);
+  assert.throws(() => settingsOf({ silenceMs: NaN }, NOWHERE), /silenceMs/);
+  assert.throws(() => settingsOf({ mode: "half" as "full" }, NOWHERE), /"half" is no mode/);
+  assert.throws(() => connect({ server: "nowhere" }), InvalidOptions);
+});
+
+test("nothing shows a key", () => {
+  const settings = settingsOf({ server: "http://localhost", apiKey: KEY }, {});
+  assert.ok(!inspect(settings, { showHidden: true, depth: 9 }).includes("secret"));
+  assert.ok(!JSON.stringify(settings).includes("secret"));
+});

@@ -1,0 +1,124 @@
+package dev.promptledger.client.internal;
+
+import dev.promptledger.client.errors.ClientClosedException;
+import dev.promptledger.client.errors.LedgerException;
+import dev.promptledger.client.internal.steps.PromptReader;
+import dev.promptledger.client.internal.steps.PromptUpdate;
+import java.lang.System.Logger.Level;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+
+/** Feeds a cache by a thread, and tells its listeners, each by a thread of its own. */
+public final class PromptFeed implements AutoCloseable {
+    private final Transport transport;
+    private final HeldPrompts held;
+    private final Following<?, PromptUpdate> following;
+
+    private PromptFeed(Transport transport, HeldPrompts held, Following<?, PromptUpdate> following) {
+        this.transport = transport;
+        this.held = held;
+        this.following = following;
+    }
+
+    /** {@code file}: null where none is kept. */
+    public static PromptFeed start(Transport transport, List<String> names, String namePrefix, Path file) {
+        var settings = transport.settings();
+        transport.checkOpen();
+        var source = new ArrayList<>(List.of(settings.server(), settings.project(), namePrefix));
+        source.addAll(names);
+        var kept = file == null ? null : new CacheFile(file, source);
+        var held = new HeldPrompts(kept, settings.logger(), Clock.systemUTC());
+        // What is held is of use however long the server is away.
+        var following = new Following<>(transport, new PromptReader(names, namePrefix), Long.MAX_VALUE);
+        var feed = new PromptFeed(transport, held, following);
+        thread("prompt-ledger-cache", feed::feed).start();
+        return feed;
+    }
+
+    private static Thread thread(String name, Runnable work) {
+        var thread = new Thread(work, name);
+        thread.setDaemon(true);
+        return thread;
+    }
+
+    private void feed() {
+        try {
+            for (var update = following.next(); update != null; update = following.next()) {
+                held.apply(update);
+            }
+        } catch (ClientClosedException closed) {
+            held.failed(closed);
+        } catch (LedgerException error) {
+            transport
+                    .settings()
+                    .logger()
+                    .log(Level.WARNING, "a cache of prompts is fed no more: " + error.getMessage());
+            held.failed(error);
+        } finally {
+            held.closed();
+        }
+    }
+
+    public HeldPrompts held() {
+        return held;
+    }
+
+    /** Calls a listener with the names of what changes from now on. Returns what ends that. */
+    public Runnable listen(Consumer<String> listener) {
+        var listening = new Listening(listener, held.table().edition());
+        thread("prompt-ledger-cache-listener", listening::run).start();
+        return listening::end;
+    }
+
+    private final class Listening {
+        private final Consumer<String> listener;
+        /** The edition up to which changes have been told. */
+        private long seen;
+
+        private volatile boolean ended;
+
+        private Listening(Consumer<String> listener, long seen) {
+            this.listener = listener;
+            this.seen = seen;
+        }
+
+        private void run() {
+            while (true) {
+                held.await(() -> ended || held.isClosed() || held.table().edition() > seen, Long.MAX_VALUE);
+                var edition = held.table().edition();
+                if (ended || edition == seen) {
+                    return;
+                }
+                var names = held.table().changedSince(seen);
+                seen = edition;
+                names.forEach(this::tell);
+            }
+        }
+
+        private void tell(String name) {
+            if (ended) {
+                return;
+            }
+            try {
+                listener.accept(name);
+            } catch (RuntimeException failure) {
+                transport.settings().logger().log(Level.WARNING, "a listener of a cache of prompts failed", failure);
+            }
+        }
+
+        private void end() {
+            ended = true;
+            held.tell();
+        }
+    }
+
+    /** Ends the watch, and writes the file. What is held can still be read. */
+    @Override
+    public void close() {
+        following.close();
+        held.await(held::isClosed, Long.MAX_VALUE);
+    }
+}

@@ -1,0 +1,128 @@
+package dev.promptledger.client.internal;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.promptledger.client.errors.InvalidOptionsException;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class TargetTest {
+    private static final String SECRET = "pl_very-secret";
+
+    private static Target of(String server, String key) {
+        return Target.of(new Profile(server, key, "", null, null, null), false);
+    }
+
+    private static String refusal(Profile profile) {
+        var error = assertThrows(InvalidOptionsException.class, () -> Target.of(profile, false));
+        assertFalse(error.getMessage().contains(SECRET), error.getMessage());
+        return error.getMessage();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "http://127.0.0.1:50051, 127.0.0.1, 50051, false",
+        "http://localhost, localhost, 80, false",
+        "https://ledger.example.com, ledger.example.com, 443, true",
+        "https://ledger.example.com:8443/, ledger.example.com, 8443, true",
+        "http://[::1]:50051, ::1, 50051, false",
+    })
+    void anAddressIsTakenApart(String server, String host, int port, boolean secure) {
+        var target = of(server, "");
+        assertEquals(host, target.host());
+        assertEquals(port, target.port());
+        assertEquals(secure, target.isSecure());
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "127.0.0.1:50051",
+                "http://",
+                "ftp://a",
+                "http://a:0",
+                "http://a:65536",
+                "http://a b",
+                "http://me@a",
+                "http://a/path",
+                "http://a?b",
+                "",
+            })
+    void whatIsNoAddressIsRefused(String server) {
+        assertTrue(refusal(new Profile(server, SECRET, "", null, null, null)).contains("is no address of a server"));
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "localhost, true",
+        "LOCALHOST, true",
+        "127.0.0.1, true",
+        "127.8.8.8, true",
+        "::1, true",
+        "::ffff:127.0.0.1, true",
+        "128.0.0.1, false",
+        "0.0.0.0, false",
+        "::, false",
+        "::ffff:10.0.0.1, false",
+        "localhost.example.com, false",
+        "127.0.0.1.example.com, false",
+        "127.1, false",
+        "999.0.0.1, false",
+    })
+    void loopbackIsThisMachineAlone(String host, boolean isLoopback) {
+        assertEquals(isLoopback, Target.isLoopback(host));
+    }
+
+    @Test
+    void aKeyGoesUnencryptedToThisMachineAlone() {
+        assertTrue(refusal(new Profile("http://ledger.example.com", SECRET, "", null, null, null))
+                .contains("`ledger.example.com`"));
+        assertEquals("ledger.example.com", of("http://ledger.example.com", "").host());
+        assertEquals(
+                "10.0.0.1",
+                Target.of(new Profile("http://10.0.0.1", SECRET, "", null, null, null), true)
+                        .host());
+        var development = new Profile("https://ledger.example.com", Profile.DEVELOPMENT_KEY, "", null, null, null);
+        assertTrue(refusal(development).contains("make a key there"));
+    }
+
+    @Test
+    void whatIsNoHeaderIsNoKeyAndNoProject() {
+        assertTrue(refusal(new Profile("http://localhost", SECRET + "\n", "", null, null, null))
+                .contains("copied whole"));
+        assertTrue(refusal(new Profile("http://localhost", SECRET + "ä", "", null, null, null))
+                .contains("API key"));
+        assertTrue(refusal(new Profile("http://localhost", SECRET, "a\u0001", null, null, null))
+                .contains("project"));
+    }
+
+    @Test
+    void certificatesAndKeysAreLookedAt(@TempDir Path folder) throws IOException {
+        var garbage = Pem.of("garbage".getBytes(StandardCharsets.US_ASCII));
+        var missing = Pem.file(folder.resolve("missing.pem"));
+        assertTrue(refusal(new Profile("https://a", SECRET, "", garbage, null, null))
+                .contains("tls_ca holds no certificate"));
+        assertTrue(refusal(new Profile("https://a", SECRET, "", missing, null, null))
+                .contains("cannot be read"));
+        assertTrue(refusal(new Profile("https://a", SECRET, "", null, garbage, null))
+                .contains("belong together"));
+        var certificate = Pem.of(TestCertificates.CERTIFICATE.getBytes(StandardCharsets.US_ASCII));
+        assertTrue(refusal(new Profile("https://a", SECRET, "", null, certificate, garbage))
+                .contains("tls_key holds no private key"));
+        var file = folder.resolve("key.pem");
+        Files.writeString(file, TestCertificates.KEY);
+        var whole = new Profile("https://a", SECRET, "", certificate, certificate, Pem.file(file));
+        assertTrue(Target.of(whole, false).isSecure());
+        assertEquals("Pem[bytes]", certificate.toString());
+    }
+}

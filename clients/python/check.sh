@@ -2,13 +2,13 @@
 # Everything that a change of this package must pass; all steps run, also after one has failed.
 #
 #   PROMPT_LEDGER_BIN=target/debug/prompt-ledger clients/python/check.sh [FOLDER]
-#   clients/python/check.sh FOLDER environments       only makes FOLDER/newest, FOLDER/oldest and FOLDER/generate
+#   clients/python/check.sh FOLDER environments       only makes FOLDER/newest and FOLDER/oldest
 #
-# FOLDER has the virtual environments; target/python of the workspace unless it is given. PYTHON names another python3.
+# FOLDER has the virtual environments; target/clients/python of the workspace unless it is given. PYTHON names another python3.
 set -euo pipefail
 
-mkdir -p "${1:-$(dirname "$0")/../../target/python}"
-FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/python}")
+mkdir -p "${1:-$(dirname "$0")/../../target/clients/python}"
+FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/clients/python}")
 readonly FOLDER
 readonly PYTHON=${PYTHON:-python3}
 
@@ -34,7 +34,7 @@ environment() {
 # The tests run the code of this folder, installed as a user would have it.
 environments() {
     local name
-    for name in generate newest oldest; do
+    for name in newest oldest; do
         environment "$name" || return
     done
     for name in newest oldest; do
@@ -52,10 +52,10 @@ export PROMPT_LEDGER_BIN=${PROMPT_LEDGER_BIN:?names the binary of the server}
 
 readonly BIN=$FOLDER/newest/bin
 step 'environments' environments
-step 'generated code' "$FOLDER/generate/bin/python" generate.py --check
+step 'generated code' ./generate.sh --check "$FOLDER"
 step 'ruff check' "$BIN/ruff" check .
 step 'ruff format' "$BIN/ruff" format --check .
-step 'mypy' "$BIN/mypy" src/prompt_ledger tests examples conformance_driver.py generate.py
+step 'mypy' "$BIN/mypy" src/prompt_ledger tests examples conformance_driver.py generate.py bench.py
 step 'tests, newest runtime' "$BIN/pytest" -q
 step 'tests, oldest runtime' "$FOLDER/oldest/bin/pytest" -q --ignore tests/test_package.py --ignore tests/test_example.py
 

@@ -1,6 +1,6 @@
 """Generates ``src/prompt_ledger/_proto`` from ``proto/``, with the tools of ``requirements/generate.txt``.
 
-``python generate.py`` writes it; ``python generate.py --check`` writes nothing and fails where it differs.
+``generate.sh`` calls it; with ``--check`` it writes nothing, and fails where what is there differs.
 """
 
 from __future__ import annotations

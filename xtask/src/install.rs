@@ -13,7 +13,7 @@ const GRPCURL: &str = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4";
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// `cargo llvm-cov`, and the LLVM tools of the toolchain that it calls.
-pub(crate) fn coverage_tools(workspace: &Workspace) -> Result<()> {
+pub fn coverage_tools(workspace: &Workspace) -> Result<()> {
     if !has_llvm_tools() {
         let install = ["component", "add", "llvm-tools"];
         run("the LLVM tools of the toolchain", Command::new("rustup").args(install))
@@ -30,7 +30,7 @@ pub(crate) fn coverage_tools(workspace: &Workspace) -> Result<()> {
 
 /// The path of `grpcurl`, which end-to-end tests use as operators do: `GRPCURL` where set, else from `PATH`, else built
 /// into the target folder.
-pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
+pub fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.target.join("tools");
     let own = folder.join("grpcurl");
     let told = std::env::var_os("GRPCURL").map(PathBuf::from);
@@ -51,7 +51,7 @@ pub(crate) fn grpcurl(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The programs of Postgres, PgBouncer, Redis, RabbitMQ and Prometheus; the system's services are not used.
-pub(crate) fn services() -> Result<()> {
+pub fn services() -> Result<()> {
     let postgres = Path::new("/usr/lib/postgresql").is_dir() || on_path("postgres").is_some();
     let missing: Vec<&str> = [
         ("postgresql", postgres && on_path("psql").is_some()),
@@ -74,7 +74,7 @@ pub(crate) fn services() -> Result<()> {
 }
 
 /// `docker-compose`, by which tests resolve the compose files of `deploy/`.
-pub(crate) fn compose() -> Result<()> {
+pub fn compose() -> Result<()> {
     if on_path("docker-compose").is_some() {
         return Ok(());
     }
@@ -83,7 +83,7 @@ pub(crate) fn compose() -> Result<()> {
 }
 
 /// `promtool`, which checks the rules of Prometheus.
-pub(crate) fn promtool() -> Result<()> {
+pub fn promtool() -> Result<()> {
     if on_path("promtool").is_some() {
         return Ok(());
     }
@@ -92,7 +92,7 @@ pub(crate) fn promtool() -> Result<()> {
 }
 
 /// `systemd-analyze`, which checks units without running any.
-pub(crate) fn systemd() -> Result<()> {
+pub fn systemd() -> Result<()> {
     if on_path("systemd-analyze").is_some() {
         return Ok(());
     }
@@ -101,7 +101,7 @@ pub(crate) fn systemd() -> Result<()> {
 }
 
 /// The command that builds a kustomization: `kubectl kustomize`, or `kustomize build`, built into the target folder.
-pub(crate) fn kustomize(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+pub fn kustomize(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     let folder = workspace.target.join("tools");
     let own = folder.join("kustomize");
     if let Some(kubectl) = on_path("kubectl") {
@@ -119,7 +119,7 @@ pub(crate) fn kustomize(workspace: &Workspace) -> Result<Vec<PathBuf>> {
 }
 
 /// The folder of the programs that come as packages of Python, in versions that a lock fixes by their hashes.
-pub(crate) fn python_tools(workspace: &Workspace) -> Result<PathBuf> {
+pub fn python_tools(workspace: &Workspace) -> Result<PathBuf> {
     let (lock, folder) = (workspace.root.join("xtask/requirements.txt"), workspace.target.join("tools/python"));
     let (bin, done) = (folder.join("bin"), folder.join("requirements.txt"));
     if std::fs::read(&done).ok() == Some(std::fs::read(&lock)?) {
@@ -137,7 +137,7 @@ pub(crate) fn python_tools(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The shell of SQLite, which fills a file.
-pub(crate) fn sqlite() -> Result<()> {
+pub fn sqlite() -> Result<()> {
     if on_path("sqlite3").is_some() {
         return Ok(());
     }

@@ -5,16 +5,16 @@
 
 mod deploy;
 mod figures;
-mod install;
+mod generate;
 mod lint;
 mod services;
 mod source;
 mod test;
-mod workspace;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::{CommandOutcome, install, workspace};
 
 /// The workshop of Prompt Ledger, a gRPC control plane for GenAI prompts: commands for those who work on its code.
 ///
@@ -30,18 +30,17 @@ struct XtaskCli {
 enum XtaskCommand {
     Deploy(deploy::DeployArgs),
     Figures(figures::FiguresArgs),
+    Generate(generate::GenerateArgs),
     Services(services::ServicesArgs),
     Test(test::TestArgs),
     Lint(lint::LintArgs),
 }
 
-/// The exit code of a command, or the reason why it could not do its work.
-type CommandOutcome = Result<ExitCode, Box<dyn std::error::Error>>;
-
 fn main() -> ExitCode {
     let outcome = match XtaskCli::parse().command {
         XtaskCommand::Deploy(args) => deploy::run(&args),
         XtaskCommand::Figures(args) => figures::run(&args),
+        XtaskCommand::Generate(args) => generate::run(&args),
         XtaskCommand::Services(args) => services::run(&args),
         XtaskCommand::Test(args) => test::run(&args),
         XtaskCommand::Lint(args) => lint::run(&args),

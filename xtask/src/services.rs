@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use prompt_ledger_runtime::drain::Signals;
-use prompt_ledger_testkit::services::{self, Postgres, Rabbit, Redis};
+use prompt_ledger_services::{self as services, Postgres, Rabbit, Redis};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::workspace::Workspace;
 use crate::{CommandOutcome, install};
@@ -57,7 +57,16 @@ pub(crate) fn run(_: &ServicesArgs) -> CommandOutcome {
         println!("export {name}={url}");
     }
     println!("Ctrl-C ends them.");
-    // Any of the signals ends the command; closing the terminal sends one too.
-    runtime.block_on(async { std::io::Result::Ok(Signals::listen()?.next().await) })?;
+    // Closing the terminal ends them too.
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let mut hangup = signal(SignalKind::hangup())?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        std::io::Result::Ok(())
+    })?;
     Ok(ExitCode::SUCCESS)
 }

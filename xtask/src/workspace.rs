@@ -7,16 +7,16 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// The workspace that the command was started in.
-pub(crate) struct Workspace {
+pub struct Workspace {
     /// The folder of the root `Cargo.toml`.
-    pub(crate) root: PathBuf,
+    pub root: PathBuf,
     /// Cargo's target folder; not always `target`.
-    pub(crate) target: PathBuf,
-    pub(crate) packages: Vec<String>,
+    pub target: PathBuf,
+    pub packages: Vec<String>,
 }
 
 impl Workspace {
-    pub(crate) fn locate() -> Result<Self, Box<dyn Error>> {
+    pub fn locate() -> Result<Self, Box<dyn Error>> {
         let metadata = metadata(cargo(), &["--no-deps"])?;
         let folder = |key: &str| {
             metadata[key].as_str().map(PathBuf::from).ok_or_else(|| format!("cargo metadata does not tell {key}"))
@@ -30,14 +30,14 @@ impl Workspace {
     }
 
     /// Cargo, run in the root of the workspace.
-    pub(crate) fn cargo(&self) -> Command {
+    pub fn cargo(&self) -> Command {
         let mut command = cargo();
         command.current_dir(&self.root);
         command
     }
 
     /// The output of `cargo metadata`: all packages, and their dependency graph.
-    pub(crate) fn metadata(&self) -> Result<Value, Box<dyn Error>> {
+    pub fn metadata(&self) -> Result<Value, Box<dyn Error>> {
         metadata(self.cargo(), &[])
     }
 }

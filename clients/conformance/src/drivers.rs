@@ -2,32 +2,49 @@
 
 use std::path::{Path, PathBuf};
 
-/// The driver of one language. Commands are run in the root of the workspace; `{target}` is the folder with the built binaries.
+/// The driver of one language. Its commands are run in the root of the workspace, with the folders of [`DriverFolders`] filled
+/// in.
 #[derive(Debug)]
 pub struct DriverEntry {
     pub language: &'static str,
-    /// The driver is there where this file is, from the root of the workspace.
-    pub file: &'static str,
-    /// Empty: nothing is built.
+    /// Makes what the driver needs; empty where it needs nothing.
     pub build: &'static [&'static str],
     pub run: &'static [&'static str],
 }
 
 /// Every driver. The workspace itself is built before.
-pub const DRIVERS: [DriverEntry; 2] = [
-    DriverEntry {
-        language: "rust",
-        file: "clients/conformance/src/bin/rust-driver/main.rs",
-        build: &[],
-        run: &["{target}/rust-driver"],
-    },
+pub const DRIVERS: [DriverEntry; 5] = [
+    DriverEntry { language: "rust", build: &[], run: &["{built}/rust-driver"] },
     DriverEntry {
         language: "python",
-        file: "clients/python/conformance_driver.py",
-        build: &["clients/python/check.sh", "{target}/../python", "environments"],
-        run: &["{target}/../python/newest/bin/python", "clients/python/conformance_driver.py"],
+        build: &["clients/python/check.sh", "{environments}/python", "environments"],
+        run: &["{environments}/python/newest/bin/python", "clients/python/conformance_driver.py"],
+    },
+    DriverEntry {
+        language: "typescript",
+        build: &["clients/typescript/check.sh", "{environments}/typescript", "environments"],
+        run: &["{environments}/typescript/node_modules/.bin/node", "clients/typescript/conformance_driver.ts"],
+    },
+    DriverEntry {
+        language: "go",
+        build: &["clients/go/check.sh", "{environments}/go", "environments"],
+        run: &["{environments}/go/bin/conformance_driver"],
+    },
+    DriverEntry {
+        language: "java",
+        build: &["clients/java/check.sh", "{environments}/java", "environments"],
+        run: &["clients/java/conformance_driver.sh", "{environments}/java"],
     },
 ];
+
+/// What the commands of drivers name in braces.
+#[derive(Clone, Debug)]
+pub struct DriverFolders {
+    /// The binaries of the workspace.
+    pub built: PathBuf,
+    /// What is installed and built for the clients, a folder for each language.
+    pub environments: PathBuf,
+}
 
 /// The command that starts a driver.
 #[derive(Clone, Debug)]
@@ -48,21 +65,24 @@ impl DriverCommand {
 }
 
 impl DriverEntry {
-    /// The command that starts it; `target` is the folder with the built binaries.
+    /// The command that starts it.
     #[must_use]
-    pub fn command(&self, root: &Path, target: &Path) -> Option<DriverCommand> {
-        DriverCommand::of(&words(self.run, target), root)
+    pub fn command(&self, root: &Path, folders: &DriverFolders) -> Option<DriverCommand> {
+        DriverCommand::of(&folders.filled(self.run), root)
     }
 
-    /// The command that builds it; absent where nothing is built.
+    /// The command that makes what it needs; absent where that is nothing.
     #[must_use]
-    pub fn building(&self, root: &Path, target: &Path) -> Option<DriverCommand> {
-        DriverCommand::of(&words(self.build, target), root)
+    pub fn building(&self, root: &Path, folders: &DriverFolders) -> Option<DriverCommand> {
+        DriverCommand::of(&folders.filled(self.build), root)
     }
 }
 
-fn words(command: &[&str], target: &Path) -> Vec<String> {
-    command.iter().map(|word| word.replace("{target}", &target.to_string_lossy())).collect()
+impl DriverFolders {
+    fn filled(&self, command: &[&str]) -> Vec<String> {
+        let (built, environments) = (self.built.to_string_lossy(), self.environments.to_string_lossy());
+        command.iter().map(|word| word.replace("{built}", &built).replace("{environments}", &environments)).collect()
+    }
 }
 
 /// A binary of the workspace, beside the running one or above it.

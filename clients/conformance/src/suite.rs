@@ -11,8 +11,9 @@ use crate::drivers::{DriverCommand, built};
 use crate::run;
 use crate::scenario::{self, Scenario};
 
-/// Scenarios that run at once: most of them wait most of the time.
-const AT_ONCE: usize = 6;
+/// Scenarios that run at once for each core. Most of them wait most of the time; a driver that is slow to start must not keep
+/// another from what it does in time.
+const AT_ONCE_PER_CORE: usize = 2;
 
 /// What came of the scenarios.
 #[derive(Debug, Default)]
@@ -68,7 +69,8 @@ pub async fn run(
             (name, ran.unwrap_or_else(|error| Err(format!("it panicked: {error}"))), began.elapsed())
         }
     });
-    let mut ran = ran.buffer_unordered(AT_ONCE);
+    let at_once = AT_ONCE_PER_CORE * std::thread::available_parallelism().map_or(1, usize::from);
+    let mut ran = ran.buffer_unordered(at_once);
     let mut report = Report::default();
     while let Some((name, outcome, took)) = ran.next().await {
         told(&name, &outcome, took);

@@ -65,7 +65,7 @@ impl LedgerError {
 
 impl From<Status> for LedgerError {
     fn from(status: Status) -> Self {
-        let code = if is_caused_by::<TimeoutExpired>(&status) { Code::DeadlineExceeded } else { status.code() };
+        let code = if is_late(&status) { Code::DeadlineExceeded } else { status.code() };
         let message = match status.message() {
             "" => code.description(),
             message => message,
@@ -86,20 +86,21 @@ impl From<Status> for LedgerError {
     }
 }
 
-/// Whether no connection came about, so that the server has not seen the call.
+/// Whether no connection came about, or the one that there was broke before the call was written to it, so that the server has not
+/// seen the call.
 pub(crate) fn is_unconnected(status: &Status) -> bool {
-    is_caused_by::<ConnectError>(status)
+    is_caused_by::<ConnectError>(status, |_| true) || is_caused_by(status, hyper::Error::is_canceled)
 }
 
 /// Whether the call was ended here, by its deadline.
 pub(crate) fn is_late(status: &Status) -> bool {
-    is_caused_by::<TimeoutExpired>(status)
+    is_caused_by::<TimeoutExpired>(status, |_| true)
 }
 
-fn is_caused_by<E: Error + 'static>(status: &Status) -> bool {
+fn is_caused_by<E: Error + 'static>(status: &Status, is_it: impl Fn(&E) -> bool) -> bool {
     let mut cause = status.source();
     while let Some(error) = cause {
-        if error.is::<E>() {
+        if error.downcast_ref().is_some_and(&is_it) {
             return true;
         }
         cause = error.source();

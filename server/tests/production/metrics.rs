@@ -10,7 +10,7 @@ use prompt_ledger_testkit::fake_model::Reply;
 use prompt_ledger_testkit::ledger::Ledger;
 use prompt_ledger_testkit::metrics::{self, MetricsText};
 use prompt_ledger_testkit::process::Process;
-use prompt_ledger_testkit::services::Prometheus;
+use prompt_ledger_testkit::services::{self, Prometheus};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -54,7 +54,7 @@ impl Busy {
         let unknown = v1::GetPromptRequest { name: "nobody".into(), min_revision: None };
         server.registry().get_prompt(unknown).await.unwrap_err();
         let http = server.http.trim_start_matches("http://").parse().unwrap();
-        assert_eq!(metrics::get(http, "/v1/prompts/greet").await.0, 401);
+        assert_eq!(services::get(http, "/v1/prompts/greet").await.0, 401);
         let addrs = [metrics::addr(&server.output()), metrics::addr(&worker.output())];
         // Its end is told before it is noted.
         let is_end =

@@ -9,7 +9,7 @@ use super::LintViolation;
 const PREFIX: &str = "prompt-ledger-";
 
 /// The packages of the workspace that each may use, tests apart. A package that is not listed is unrestricted.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("domain", &[]),
     ("template", &["domain"]),
     ("store", &["domain"]),
@@ -20,7 +20,9 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("providers", &["domain"]),
     ("runtime", &["domain"]),
     ("observe", &["domain", "runtime"]),
-    ("testkit", &["domain", "proto"]),
+    ("services", &[]),
+    ("xtask", &["services"]),
+    ("testkit", &["domain", "proto", "services"]),
     ("client", &["proto"]),
     ("conformance", &["client", "proto", "testkit"]),
     ("engine", &["domain", "store", "queue", "providers", "observe", "runtime"]),

@@ -21,7 +21,8 @@ use crate::workspace::Workspace;
 pub(crate) struct LintArgs {}
 
 /// Crates for tests only.
-const OF_TESTS: [&str; 3] = ["clients/conformance/", "crates/testkit/", "crates/store-conformance/"];
+const OF_TESTS: [&str; 4] =
+    ["clients/conformance/", "crates/services/", "crates/testkit/", "crates/store-conformance/"];
 
 #[derive(Debug, PartialEq, Eq)]
 struct LintViolation {

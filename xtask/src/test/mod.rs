@@ -1,15 +1,16 @@
 //! `cargo xtask test`: runs every test of the workspace and measures coverage.
 
-mod conformance;
+mod clients;
 mod coverage;
 mod older;
 mod tally;
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use self::clients::TestSuite;
 use self::coverage::Coverage;
 use self::tally::TestTally;
 use crate::services::{self, Services};
@@ -35,7 +36,7 @@ use crate::{CommandOutcome, install};
   cargo xtask test -- -p prompt-ledger-domain          the tests of one package
   cargo xtask test -- rollback -- --nocapture          and show what they print
   cargo xtask test --only conformance                  what all clients must pass, against every driver that is there
-  cargo xtask test --only conformance -- rust cache.   one driver, scenarios whose name contains `cache.`
+  cargo xtask test --only conformance -- --language rust --filter cache.   one driver, scenarios whose name contains `cache.`
   cargo xtask test --only python                       all that a change of the client for Python must pass")]
 pub(crate) struct TestArgs {
     /// Run everything, but do not measure coverage
@@ -47,26 +48,18 @@ pub(crate) struct TestArgs {
     /// Run one suite alone
     #[arg(long, value_name = "SUITE")]
     only: Option<TestSuite>,
+    /// With --only: the folder of the workspace's binaries, which are built unless it is given
+    #[arg(long, value_name = "FOLDER", requires = "only")]
+    built: Option<PathBuf>,
     /// Arguments for `cargo test`, such as part of a test's name; coverage is then not measured
     #[arg(last = true, value_name = "CARGO TEST ARGUMENTS")]
     cargo_args: Vec<String>,
 }
 
-/// A suite that can be run by itself.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum TestSuite {
-    /// The scenarios that every client must pass; arguments: a language, or part of a scenario's name
-    Conformance,
-    /// The client for Python: its linters, types, generated code, tests on its oldest and newest runtime, and its package
-    Python,
-}
-
 pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
     let workspace = Workspace::locate()?;
-    match args.only {
-        Some(TestSuite::Conformance) => return conformance::run(&workspace, &args.cargo_args),
-        Some(TestSuite::Python) => return python(&workspace),
-        None => {}
+    if let Some(suite) = args.only.filter(|suite| *suite != TestSuite::Workspace) {
+        return clients::run(&workspace, suite, args.built.as_deref(), &args.cargo_args);
     }
     let grpcurl = install::grpcurl(&workspace)?;
     install::compose()?;
@@ -79,7 +72,7 @@ pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
         let found = [("GRPCURL", OsString::from(&grpcurl)), ("OLDER_BINARIES", older.clone())];
         services.env().into_iter().map(|(name, url)| (name, url.into())).chain(found)
     };
-    if args.no_coverage || !args.cargo_args.is_empty() {
+    if args.no_coverage || args.only.is_some() || !args.cargo_args.is_empty() {
         println!("running tests, coverage not measured");
         let mut command = workspace.cargo();
         command
@@ -112,16 +105,6 @@ pub(crate) fn run(args: &TestArgs) -> CommandOutcome {
         println!("not enough coverage: {shortfall}");
     }
     Ok(finish(&tally, shortfalls.is_empty()))
-}
-
-/// `clients/python/check.sh`, against the server of this workspace.
-fn python(workspace: &Workspace) -> CommandOutcome {
-    // As the tests are built: nothing is built twice.
-    succeed(workspace.cargo().args(["build", "--workspace", "--all-targets"]))?;
-    let mut check = Command::new(workspace.root.join("clients/python/check.sh"));
-    check.arg(workspace.target.join("python"));
-    check.env("PROMPT_LEDGER_BIN", workspace.target.join("debug/prompt-ledger"));
-    Ok(if check.status()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// `--workspace`, unless the arguments choose packages.

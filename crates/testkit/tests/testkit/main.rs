@@ -4,4 +4,3 @@
 #![allow(clippy::unwrap_used)]
 
 mod fake_model;
-mod services;

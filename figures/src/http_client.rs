@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 use super::release::FigureError;
-use crate::CommandOutcome;
+use xtask::CommandOutcome;
 
 enum HttpSender {
     Http1(http1::SendRequest<Full<Bytes>>),

@@ -11,7 +11,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
-use crate::CommandOutcome;
+use xtask::CommandOutcome;
 
 struct EchoService {
     /// The response to every request.

@@ -1,6 +1,9 @@
 //! The real services: they start, are killed, restart, and leave nothing behind.
 
-use prompt_ledger_testkit::services::{Postgres, Rabbit, Redis, sql};
+// In a test a panic is the report.
+#![allow(clippy::unwrap_used)]
+
+use prompt_ledger_services::{Postgres, Rabbit, Redis, sql};
 
 #[tokio::test]
 async fn a_postgres_keeps_what_was_committed_when_it_is_killed() {

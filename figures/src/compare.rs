@@ -22,7 +22,7 @@ use super::main_job::at;
 use super::production::cpu_seconds;
 use super::release::{FigureError, release_binaries};
 use super::{disk, frontier, machine};
-use crate::{CommandOutcome, install};
+use xtask::{CommandOutcome, install};
 
 const ROUNDS: usize = 3;
 const WARM_UP: Duration = Duration::from_millis(500);

@@ -14,7 +14,7 @@ use super::bench::{ROUND, Setup};
 use super::load::median;
 use super::machine;
 use super::release::{FigureError, release_binaries};
-use crate::{CommandOutcome, install};
+use xtask::{CommandOutcome, install};
 
 const PAIRS: usize = 10;
 const WARM_UP: Duration = Duration::from_secs(1);

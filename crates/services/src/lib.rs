@@ -1,6 +1,10 @@
 //! Real Postgres, PgBouncer, Redis, RabbitMQ and Prometheus: those that all tests share, named in the environment by `cargo xtask test`, and
-//! private ones for tests that kill them.
+//! private ones for tests that kill them. It depends on little, so that `cargo xtask` is built in seconds.
 
+// A library for tests and measurements: a panic here is the report.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod http;
 mod instance;
 mod pgbouncer;
 mod postgres;
@@ -11,6 +15,7 @@ mod redis;
 
 use std::process::Command;
 
+pub use http::get;
 pub use instance::free_port;
 pub use pgbouncer::{PgBouncer, PoolMode};
 pub use postgres::Postgres;

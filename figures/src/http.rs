@@ -19,7 +19,7 @@ use super::load::{Times, closed_loop, median};
 use super::main_job::{CONNECTIONS, at, connections, resident_mib};
 use super::release::{FigureError, release_binaries, subject};
 use super::words::Ages;
-use crate::CommandOutcome;
+use xtask::CommandOutcome;
 
 /// Rounds per pair; medians are reported.
 const ROUNDS: usize = 5;
@@ -62,7 +62,7 @@ async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
     let addr = ledger.http.trim_start_matches("http://").to_owned();
     let size = HttpCaller::http1(&addr, &ledger.key).await?.get("/v1/prompts/greet").await?.len();
     let mut bare = tokio::process::Command::new(std::env::current_exe()?)
-        .args(["figures", "axum-server", &size.to_string()])
+        .args(["axum-server", &size.to_string()])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;

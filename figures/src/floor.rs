@@ -28,7 +28,7 @@ use super::direct::Direct;
 use super::load::{Times, closed_loop};
 use super::main_job::{CONNECTIONS, connections};
 use super::release::FigureError;
-use crate::CommandOutcome;
+use xtask::CommandOutcome;
 
 /// What is appended for a record: one page.
 const PAGE: [u8; 4096] = [7; 4096];
@@ -125,7 +125,7 @@ impl Floor {
     pub(super) async fn start(model: &FakeModel, callers: usize) -> Result<Self, FigureError> {
         let folder = tempfile::tempdir()?;
         let mut process = tokio::process::Command::new(std::env::current_exe()?)
-            .args(["figures", "floor-server", &model.base_url(), &callers.to_string()])
+            .args(["floor-server", &model.base_url(), &callers.to_string()])
             .arg(PathBuf::from(folder.path()))
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -19,7 +19,7 @@ use tonic::{Status, Streaming};
 use super::load::Times;
 use super::main_job::resident_mib;
 use super::release::{FigureError, migrated, release_binaries, subject};
-use crate::{CommandOutcome, install};
+use xtask::{CommandOutcome, install};
 
 type PromptsClient = RegistryServiceClient<Connection>;
 type PromptStream = Streaming<v1::WatchPromptsResponse>;
@@ -256,7 +256,7 @@ async fn cached(deployment: &FeedDeployment) -> Result<(), FigureError> {
     fill(&deployment.one, PROMPTS, CACHED).await?;
     let Ledger { addr, key, .. } = &deployment.two;
     let mut process = tokio::process::Command::new(std::env::current_exe()?);
-    let status = process.args(["figures", "cached-prompts", addr, key]).kill_on_drop(true).status().await?;
+    let status = process.args(["cached-prompts", addr, key]).kill_on_drop(true).status().await?;
     if status.success() { Ok(()) } else { Err("the process with the cache failed".into()) }
 }
 

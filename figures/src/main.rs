@@ -1,12 +1,16 @@
-//! `cargo xtask figures`: performance of Prompt Ledger on this machine, measured in one run with its yardsticks.
+//! Performance of Prompt Ledger on this machine, measured in one run with its yardsticks. `cargo xtask figures` runs this program in a
+//! release build: callers, model and yardstick share the machine with the subject.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
-    reason = "what is measured chooses its provider and answers"
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what is measured chooses its provider and answers; a command line speaks through its standard streams"
 )]
 
 mod analytics;
 mod bench;
+mod clients;
 mod compare;
 mod contents;
 mod direct;
@@ -27,25 +31,25 @@ mod production;
 mod registering;
 mod release;
 mod rendering;
+mod rust_client;
 mod streams;
 mod words;
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
-
-use crate::CommandOutcome;
-use crate::workspace::Workspace;
+use clap::{Parser, Subcommand};
+use xtask::CommandOutcome;
 
 /// Measure Prompt Ledger on this machine: release build, medians, the yardstick in the same run
-#[derive(clap::Args)]
-pub(crate) struct FiguresArgs {
+#[derive(Parser)]
+#[command(name = "cargo xtask figures", bin_name = "cargo xtask figures")]
+struct FiguresCli {
     #[command(subcommand)]
-    which: Which,
+    figure: Figure,
 }
 
 #[derive(Subcommand)]
-enum Which {
+enum Figure {
     /// The embedded default: start, memory, size, GetPrompt beside a bare tonic echo, what RunExecution adds to a call, chats
     /// beside texts, labels beside the pointer
     MainJob,
@@ -70,6 +74,11 @@ enum Which {
     Http,
     /// What metrics and traces cost an execution, beside a server that shows nothing
     Observe,
+    /// The clients of all languages: each beside its bare stub, a cache of 10,000 prompts, the time to the first answer
+    Clients {
+        /// Only these languages
+        languages: Vec<String>,
+    },
     /// Rendering: the costliest templates and variables that a caller can send
     Rendering,
     /// A client's cache of all prompts, as a process of its own
@@ -79,6 +88,12 @@ enum Which {
         addr: String,
         /// The key
         key: String,
+    },
+    /// The Rust client beside its stub, as a process of its own
+    #[command(hide = true)]
+    RustClient {
+        /// Of each measurement
+        seconds: u32,
     },
     /// The bare axum server, as a process of its own
     #[command(hide = true)]
@@ -104,36 +119,41 @@ enum Which {
     },
 }
 
-pub(crate) fn run(args: &FiguresArgs) -> CommandOutcome {
-    if cfg!(debug_assertions) {
-        return optimised();
-    }
+fn main() -> ExitCode {
+    let began = tokio::time::Instant::now();
+    measured(&FiguresCli::parse().figure, began).unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn measured(figure: &Figure, began: tokio::time::Instant) -> CommandOutcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    match &args.which {
-        Which::MainJob => runtime.block_on(main_job::run()),
-        Which::Compare => runtime.block_on(compare::run()),
-        Which::Production => runtime.block_on(production::run()),
-        Which::Analytics { executions } => runtime.block_on(analytics::run(*executions)),
-        Which::Streams => runtime.block_on(streams::run()),
-        Which::Feed => runtime.block_on(feed::run()),
-        Which::CachedPrompts { addr, key } => runtime.block_on(feed::cached_here(addr, key)),
-        Which::Observe => runtime.block_on(observe::run()),
-        Which::Http => runtime.block_on(http::run()),
-        Which::AxumServer { bytes } => runtime.block_on(http_client::serve(*bytes)),
-        Which::Rendering => rendering::run(),
-        Which::EchoServer { bytes } => runtime.block_on(echo::serve(*bytes)),
-        Which::FloorServer { model, callers, folder } => runtime.block_on(floor::serve(model, folder, *callers)),
+    match figure {
+        Figure::MainJob => runtime.block_on(main_job::run()),
+        Figure::Compare => runtime.block_on(compare::run()),
+        Figure::Production => runtime.block_on(production::run()),
+        Figure::Analytics { executions } => runtime.block_on(analytics::run(*executions)),
+        Figure::Streams => runtime.block_on(streams::run()),
+        Figure::Feed => runtime.block_on(feed::run()),
+        Figure::CachedPrompts { addr, key } => runtime.block_on(feed::cached_here(addr, key)),
+        Figure::Clients { languages } => runtime.block_on(clients::run(languages)),
+        Figure::RustClient { seconds } => runtime.block_on(rust_client::run(began, *seconds)),
+        Figure::Observe => runtime.block_on(observe::run()),
+        Figure::Http => runtime.block_on(http::run()),
+        Figure::AxumServer { bytes } => runtime.block_on(http_client::serve(*bytes)),
+        Figure::Rendering => rendering::run(),
+        Figure::EchoServer { bytes } => runtime.block_on(echo::serve(*bytes)),
+        Figure::FloorServer { model, callers, folder } => runtime.block_on(floor::serve(model, folder, *callers)),
     }
 }
 
-/// Runs the same command again in a release build: callers, model and yardstick share the machine with the subject.
-fn optimised() -> CommandOutcome {
-    eprintln!("building the release build of the measurement itself");
-    let workspace = Workspace::locate()?;
-    let status = workspace
-        .cargo()
-        .args(["run", "--release", "--locked", "--quiet", "--package", "xtask", "--"])
-        .args(std::env::args_os().skip(1))
-        .status()?;
-    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::FiguresCli::command().debug_assert();
+    }
 }

@@ -7,7 +7,7 @@ use prompt_ledger_domain::limits;
 use prompt_ledger_template::{Interrupted, Template};
 use serde_json::{Map, Value, json};
 
-use crate::CommandOutcome;
+use xtask::CommandOutcome;
 
 /// Each case is rendered this often; the mean is reported.
 const ROUNDS: u32 = 20;

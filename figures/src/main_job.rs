@@ -23,7 +23,7 @@ use tonic::transport::{Channel, Endpoint as Address};
 use super::load::{Times, closed_loop, median};
 use super::release::{FigureError, release_binaries, subject};
 use super::{contents, disk};
-use crate::CommandOutcome;
+use xtask::CommandOutcome;
 
 /// Rounds per pair; medians are reported.
 const ROUNDS: usize = 5;
@@ -87,7 +87,7 @@ async fn get_prompt(binary: &Path) -> Result<(), FigureError> {
     let request = v1::GetPromptRequest { name: "greet".into(), min_revision: None };
     let size = ledger.registry().get_prompt(request.clone()).await?.into_inner().encoded_len();
     let mut echo = tokio::process::Command::new(std::env::current_exe()?)
-        .args(["figures", "echo-server", &size.to_string()])
+        .args(["echo-server", &size.to_string()])
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::get;
 use super::instance::Instance;
-use crate::metrics::get;
 
 /// A running Prometheus. Dropping it ends it.
 #[derive(Debug)]

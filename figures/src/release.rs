@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use prompt_ledger_testkit::ledger::{Builder, server};
 use prompt_ledger_testkit::services::{Database, Redis};
 
-use crate::workspace::Workspace;
+use xtask::workspace::Workspace;
 
 pub(super) type FigureError = Box<dyn Error + Send + Sync>;
 

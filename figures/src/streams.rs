@@ -27,7 +27,7 @@ use super::load::Times;
 use super::main_job::resident_mib;
 use super::release::{FigureError, migrated, release_binaries, subject};
 use super::words::{Ages, Relay, ages};
-use crate::{CommandOutcome, install};
+use xtask::{CommandOutcome, install};
 type ExecutionClient = ExecutionServiceClient<Connection>;
 
 /// Longer than text is coalesced, so that each word is a message of its own.

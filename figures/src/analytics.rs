@@ -18,7 +18,7 @@ use super::load::{Times, closed_loop, median};
 use super::production::{drained, family_seconds};
 use super::registering::registering;
 use super::release::{FigureError, configured, migrated, release_binaries};
-use crate::{CommandOutcome, install};
+use xtask::{CommandOutcome, install};
 
 /// Calls per kind.
 const CALLS: usize = 200;
@@ -29,14 +29,14 @@ const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(25);
 const CALLERS: usize = 32;
 
-const FILL: &str = include_str!("../../../crates/store-postgres/benches/usage.sql");
-const FOLDED: &str = include_str!("../../../crates/store-postgres/benches/usage_rolled_up.sql");
-const SPENT: &str = include_str!("../../../crates/store-postgres/benches/usage_spent.sql");
-const STOP: &str = include_str!("../../../crates/store-postgres/benches/usage_stop.sql");
-const GO: &str = include_str!("../../../crates/store-postgres/benches/usage_go.sql");
-const OVERVIEW: &str = include_str!("../../../crates/store-postgres/benches/usage_overview.sql");
-const BY_HOUR: &str = include_str!("../../../crates/store-postgres/benches/usage_by_hour.sql");
-const BY_MODEL: &str = include_str!("../../../crates/store-postgres/benches/usage_by_model.sql");
+const FILL: &str = include_str!("../../crates/store-postgres/benches/usage.sql");
+const FOLDED: &str = include_str!("../../crates/store-postgres/benches/usage_rolled_up.sql");
+const SPENT: &str = include_str!("../../crates/store-postgres/benches/usage_spent.sql");
+const STOP: &str = include_str!("../../crates/store-postgres/benches/usage_stop.sql");
+const GO: &str = include_str!("../../crates/store-postgres/benches/usage_go.sql");
+const OVERVIEW: &str = include_str!("../../crates/store-postgres/benches/usage_overview.sql");
+const BY_HOUR: &str = include_str!("../../crates/store-postgres/benches/usage_by_hour.sql");
+const BY_MODEL: &str = include_str!("../../crates/store-postgres/benches/usage_by_model.sql");
 
 pub(super) async fn run(executions: i64) -> CommandOutcome {
     measure(executions).await.map_err(|error| error.to_string())?;

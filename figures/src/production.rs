@@ -21,7 +21,7 @@ use super::disk;
 use super::load::{Times, closed_loop, median, open_loop};
 use super::main_job::{CONNECTIONS, at, call, connections, resident_mib};
 use super::release::{FigureError, migrated, release_binaries, subject};
-use crate::{CommandOutcome, install};
+use xtask::{CommandOutcome, install};
 
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_secs(5);
@@ -30,9 +30,9 @@ const SYNCS: usize = 2_000;
 /// Submits per second where the time to the end is measured.
 const RATE: u32 = 200;
 /// The statement with which the server records executions.
-const RECORD: &str = include_str!("../../../crates/store-postgres/src/sql/record.sql");
-const GREET: &str = include_str!("../../../crates/store-postgres/benches/greet.sql");
-const TERMINAL_TIMES: &str = include_str!("../../../crates/store-postgres/benches/terminal_times.sql");
+const RECORD: &str = include_str!("../../crates/store-postgres/src/sql/record.sql");
+const GREET: &str = include_str!("../../crates/store-postgres/benches/greet.sql");
+const TERMINAL_TIMES: &str = include_str!("../../crates/store-postgres/benches/terminal_times.sql");
 
 pub(super) async fn run() -> CommandOutcome {
     measure().await.map_err(|error| error.to_string())?;

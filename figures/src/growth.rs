@@ -13,7 +13,7 @@ use super::analytics::{overview, timed, usage};
 use super::lists::{lists, told};
 use super::release::{FigureError, subject};
 
-const FILL: &str = include_str!("../../../crates/store-sqlite/benches/usage.sql");
+const FILL: &str = include_str!("../../crates/store-sqlite/benches/usage.sql");
 
 /// Number of executions in the rollups.
 const MOVED: &str =

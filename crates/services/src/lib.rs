@@ -1,5 +1,5 @@
 //! Real Postgres, PgBouncer, Redis, RabbitMQ and Prometheus: those that all tests share, named in the environment by `cargo xtask test`, and
-//! private ones for tests that kill them. It depends on little, so that `cargo xtask` is built in seconds.
+//! private ones for tests that kill them. It depends on little, so that `cargo xtask` is built without all that it tests.
 
 // A library for tests and measurements: a panic here is the report.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

@@ -4,12 +4,12 @@
 #   PROMPT_LEDGER_BIN=target/debug/prompt-ledger clients/go/check.sh [FOLDER]
 #   clients/go/check.sh FOLDER environments       only makes FOLDER/bin, with the tools and conformance_driver
 #
-# FOLDER has the tools, the driver and the test's module; target/go of the workspace unless it is given. Modules and compiled
+# FOLDER has the tools, the driver and the test's module; target/clients/go of the workspace unless it is given. Modules and compiled
 # packages are in the caches of go.
 set -euo pipefail
 
-mkdir -p "${1:-$(dirname "$0")/../../target/go}"
-FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/go}")
+mkdir -p "${1:-$(dirname "$0")/../../target/clients/go}"
+FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/clients/go}")
 readonly FOLDER
 readonly BIN=$FOLDER/bin
 # Statements of the hand-written code that the tests must reach, in percent.

@@ -4,11 +4,11 @@
 #   PROMPT_LEDGER_BIN=target/debug/prompt-ledger clients/java/check.sh [FOLDER]
 #   clients/java/check.sh FOLDER environments       only makes what conformance_driver.sh needs
 #
-# FOLDER has all that is downloaded and built; target/java of the workspace unless it is given.
+# FOLDER has all that is downloaded and built; target/clients/java of the workspace unless it is given.
 set -euo pipefail
 
-mkdir -p "${1:-$(dirname "$0")/../../target/java}"
-FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/java}")
+mkdir -p "${1:-$(dirname "$0")/../../target/clients/java}"
+FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/clients/java}")
 readonly FOLDER
 
 # Maven tells what is wrong, and no more.

@@ -4,12 +4,12 @@
 #   PROMPT_LEDGER_BIN=target/debug/prompt-ledger clients/typescript/check.sh [FOLDER]
 #   clients/typescript/check.sh FOLDER environments       only makes FOLDER/node_modules
 #
-# FOLDER has all that is installed; target/typescript of the workspace unless it is given. node_modules of this folder becomes a link
+# FOLDER has all that is installed; target/clients/typescript of the workspace unless it is given. node_modules of this folder becomes a link
 # to it, by which sources and tools find packages.
 set -euo pipefail
 
-mkdir -p "${1:-$(dirname "$0")/../../target/typescript}"
-FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/typescript}")
+mkdir -p "${1:-$(dirname "$0")/../../target/clients/typescript}"
+FOLDER=$(realpath "${1:-$(dirname "$0")/../../target/clients/typescript}")
 readonly FOLDER
 
 failed=()

@@ -7,8 +7,8 @@
 set -euo pipefail
 
 readonly SECONDS_EACH=${1:?seconds of each measurement}
-mkdir -p "${2:-$(dirname "$0")/../../../target/typescript}"
-FOLDER=$(realpath "${2:-$(dirname "$0")/../../../target/typescript}")
+mkdir -p "${2:-$(dirname "$0")/../../../target/clients/typescript}"
+FOLDER=$(realpath "${2:-$(dirname "$0")/../../../target/clients/typescript}")
 readonly FOLDER
 
 cd "$(dirname "$0")/.."

@@ -4,8 +4,8 @@
 #   PROMPT_LEDGER_BIN=target/debug/prompt-ledger clients/typescript/check.sh [FOLDER]
 #   clients/typescript/check.sh FOLDER environments       only makes FOLDER/node_modules
 #
-# FOLDER has all that is installed; target/clients/typescript of the workspace unless it is given. node_modules of this folder becomes a link
-# to it, by which sources and tools find packages.
+# FOLDER has all that is installed; target/clients/typescript of the workspace unless it is given. node_modules of this folder
+# becomes a link to it, by which sources and tools find packages.
 set -euo pipefail
 
 mkdir -p "${1:-$(dirname "$0")/../../target/clients/typescript}"

@@ -38,7 +38,13 @@ async fn with_a_key_a_broken_call_is_gone_on_with_by_watching() {
     read.until(&mut watch, |read| read.text == "one ").await;
     let addr = first.addr.clone();
     first.kill().await;
-    let _second = ledger(&model).expects("its holder went away").data_dir(folder.path()).addr(&addr).start().await;
+    let _second = ledger(&model)
+        .expects("its holder went away")
+        .expects("execution ended")
+        .data_dir(folder.path())
+        .addr(&addr)
+        .start()
+        .await;
     // An inline call of a crashed server is failed, not repeated.
     let ended = read.read_out(&mut watch).await;
     assert_eq!((ended.status(), &*ended.error_type), (Failed, "interrupted"));

@@ -1,95 +1,150 @@
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use prompt_ledger_client::{Client, Options, OptionsError, is_loopback};
+use prompt_ledger_client::{Client, ClientKey, LedgerError, Options, OptionsError, is_loopback};
 use tonic::transport::Uri;
+use tonic::{Request, Response, Status};
 
 use crate::failure::CommandError;
 
 /// The key that `prompt-ledger dev` accepts on loopback without any setting.
 const DEVELOPMENT_KEY: &str = "dev-key-change-in-production";
+/// How long a call that answers once may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// Which server, and as whom.
-#[derive(Args)]
-pub(crate) struct Arguments {
-    /// The server; https for one with TLS
-    #[arg(long, global = true, value_name = "URL", env = "LEDGER_SERVER", default_value = "http://127.0.0.1:50051")]
-    server: String,
-    /// The API key, made by `prompt-ledger keys create`; on this machine the default is the key of `prompt-ledger dev`
-    ///
-    /// Better in the environment or in a file than on the command line, where other users of this machine can read it.
-    #[arg(long, global = true, value_name = "KEY", env = "LEDGER_API_KEY", hide_env_values = true)]
-    key: Option<String>,
-    /// The file of the API key
-    #[arg(long, global = true, value_name = "FILE", env = "LEDGER_API_KEY_FILE", conflicts_with = "key")]
+/// Which server, and as whom. Taken whole from one place: these arguments, or the profile that is named, or the environment, or
+/// the file's default profile, or the development server on this machine.
+#[derive(Args, Default)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectionArgs {
+    /// The profile to connect with, of those that `ledgerctl profile add` keeps
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// The server, https for one with TLS; absent: that of the environment (LEDGER_SERVER, LEDGER_API_KEY, LEDGER_PROJECT,
+    /// LEDGER_TLS_CA, LEDGER_TLS_CERT, LEDGER_TLS_KEY), or of a profile, or `prompt-ledger dev` on this machine
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
+    /// With --server: the file of the API key, which `prompt-ledger keys create` makes
+    #[arg(long, global = true, value_name = "FILE", conflicts_with = "key")]
     key_file: Option<PathBuf>,
-    /// The file of the certificates, in PEM form, that vouch for the server's; absent: the system's
-    #[arg(long, global = true, value_name = "FILE", env = "LEDGER_CA")]
+    /// With --server: the API key; on a command line other users of this machine can read it
+    #[arg(long, global = true, value_name = "KEY")]
+    key: Option<String>,
+    /// With --server: the file of the certificates, in PEM form, that vouch for the server's; absent: the system's
+    #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Send the key over http to another machine too, where anyone on the way can read it
-    #[arg(long, global = true, env = "LEDGER_ALLOW_PLAINTEXT", value_parser = FalseyValueParser::new())]
-    allow_plaintext: bool,
     /// The project; only for system keys, which open all of them
-    #[arg(long, global = true, value_name = "NAME", env = "LEDGER_PROJECT")]
+    #[arg(long, global = true, value_name = "NAME")]
     project: Option<String>,
+    /// Send the key over http to another machine too, where anyone on the way can read it
+    #[arg(long, global = true)]
+    allow_plaintext: bool,
 }
 
 /// A client, and the server's name for messages.
-pub(crate) struct ConnectionArgs {
+pub(crate) struct LedgerConnection {
     pub(crate) client: Client,
     pub(crate) server: String,
 }
 
+impl LedgerConnection {
+    /// Makes a call of a generated client and waits for its answer, 30 s at most:
+    /// `connection.ask(request, |client, request| async move { client.registry().set_label(request).await })`.
+    pub(crate) async fn ask<Q, A, F>(
+        &self,
+        request: Q,
+        send: impl FnOnce(Client, Request<Q>) -> F,
+    ) -> Result<A, CommandError>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
+        let mut request = Request::new(request);
+        request.set_timeout(ANSWER_WITHIN);
+        let answer = send(self.client.clone(), request).await;
+        Ok(answer.map_err(|status| self.failed(status))?.into_inner())
+    }
+
+    /// What to tell of a call that failed.
+    pub(crate) fn failed(&self, error: impl Into<LedgerError>) -> CommandError {
+        CommandError::call(&error.into(), &self.server)
+    }
+}
+
 /// What to tell of a key on the command line; nothing where it came from elsewhere.
-pub(crate) fn exposed_key(matches: &ArgMatches) -> Option<&'static str> {
-    let given = |matches: &ArgMatches| matches.value_source("key") == Some(ValueSource::CommandLine);
-    let exposed = given(matches) || matches.subcommand().is_some_and(|(_, matches)| given(matches));
-    exposed.then_some(
-        "warning: while this runs, other users of this machine can read the key on its command line; \
-         set LEDGER_API_KEY, or write the key into a file and add --key-file",
-    )
+pub(crate) fn exposed_key(mut matches: &ArgMatches) -> Option<&'static str> {
+    loop {
+        if matches.value_source("key") == Some(ValueSource::CommandLine) {
+            return Some(
+                "warning: while this runs, other users of this machine can read the key on its command line; \
+                 write the key into a file and add --key-file, or keep it in a profile: ledgerctl profile add",
+            );
+        }
+        matches = matches.subcommand()?.1;
+    }
 }
 
 /// The content of a file that is small, without the end of its last line.
 fn content(option: &str, path: &Path) -> Result<String, CommandError> {
     let read = std::fs::read_to_string(path);
     let content =
-        read.map_err(|error| CommandError::Other(format!("{option}: cannot read {}: {error}", path.display())))?;
+        read.map_err(|error| CommandError::refused(format!("{option}: cannot read {}: {error}", path.display())))?;
     Ok(content.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-impl Arguments {
+impl ConnectionArgs {
     /// Must be called within a tokio runtime.
-    pub(crate) fn connect(self) -> Result<ConnectionArgs, CommandError> {
-        let ca = self.ca.as_deref().map(|path| content("--ca", path)).transpose()?;
-        let in_file = self.key_file.as_deref().map(|path| content("--key-file", path)).transpose()?;
-        let key = self.key.or(in_file).filter(|key| !key.is_empty());
-        let key = key.or_else(|| leads_here(&self.server).then(|| DEVELOPMENT_KEY.to_owned()));
-        let Some(key) = key else {
-            return Err(CommandError::Other(format!(
-                "{} wants an API key: set LEDGER_API_KEY or LEDGER_API_KEY_FILE; `prompt-ledger keys create` beside the server makes one",
-                self.server
-            )));
-        };
-        let options = Options {
-            url: self.server.clone(),
-            ca,
-            api_key: key.into(),
-            allow_plaintext: self.allow_plaintext,
-            project: self.project.filter(|project| !project.is_empty()),
-            watches: 1,
-            ..Options::default()
-        };
+    pub(crate) fn connect(self) -> Result<LedgerConnection, CommandError> {
+        let allow_plaintext = self.allow_plaintext;
+        let project = self.project.clone().filter(|project| !project.is_empty());
+        let mut options = self.options()?;
+        options.allow_plaintext = allow_plaintext;
+        options.project = project.or(options.project);
+        options.watches = 1;
+        if options.api_key == ClientKey::default() && leads_here(&options.url) {
+            options.api_key = DEVELOPMENT_KEY.into();
+        }
+        let server = options.url.clone();
         let client = Client::connect(options).map_err(|error| match error {
-            OptionsError::Plaintext(host) => CommandError::Other(format!(
+            OptionsError::Plaintext(host) => CommandError::refused(format!(
                 "the API key would go to `{host}` unencrypted, where anyone on the way can read it: write https:// for a \
                  server with TLS, or add --allow-plaintext where the way is safe"
             )),
-            error => CommandError::other(error),
+            error => CommandError::refused(error),
         })?;
-        Ok(ConnectionArgs { client, server: self.server })
+        Ok(LedgerConnection { client, server })
+    }
+
+    fn options(self) -> Result<Options, CommandError> {
+        let Some(server) = self.server else {
+            let lonely =
+                [("--key-file", self.key_file.is_some()), ("--key", self.key.is_some()), ("--ca", self.ca.is_some())];
+            if let Some((option, _)) = lonely.iter().find(|(_, given)| *given) {
+                return Err(CommandError::refused(format!(
+                    "{option} belongs to a server: add --server URL. What a profile or the environment says of a server is taken whole"
+                )));
+            }
+            let options = match &self.profile {
+                Some(name) => Options::from_profile(name),
+                None => Options::from_environment(),
+            };
+            return options.map_err(CommandError::refused);
+        };
+        if self.profile.is_some() {
+            return Err(CommandError::refused("--profile and --server both name a server: leave out one of them"));
+        }
+        let ca = self.ca.as_deref().map(|path| content("--ca", path)).transpose()?;
+        let in_file = self.key_file.as_deref().map(|path| content("--key-file", path)).transpose()?;
+        let key = self.key.or(in_file).filter(|key| !key.is_empty());
+        if key.is_none() && !leads_here(&server) {
+            return Err(CommandError::refused(format!(
+                "{server} wants an API key: add --key-file, keep both in a profile (ledgerctl profile add), or set LEDGER_SERVER \
+                 and LEDGER_API_KEY together; `prompt-ledger keys create` beside the server makes a key"
+            )));
+        }
+        Ok(Options { url: server, ca, api_key: key.unwrap_or_default().into(), ..Options::default() })
     }
 }
 
@@ -114,9 +169,8 @@ mod tests {
         assert!(failure.contains("LEDGER_API_KEY"), "{failure}");
     }
 
-    fn arguments(server: &str, key: &str) -> Arguments {
-        let (server, key) = (server.into(), Some(key.into()));
-        Arguments { server, key, key_file: None, ca: None, allow_plaintext: false, project: None }
+    fn arguments(server: &str, key: &str) -> ConnectionArgs {
+        ConnectionArgs { server: Some(server.into()), key: Some(key.into()), ..ConnectionArgs::default() }
     }
 
     #[tokio::test]
@@ -124,7 +178,16 @@ mod tests {
         let remote = || arguments("http://ledger.example.com:50051", "pl_secret");
         let failure = remote().connect().err().unwrap().to_string();
         assert!(failure.contains("`ledger.example.com`") && failure.contains("--allow-plaintext"), "{failure}");
-        assert!(Arguments { allow_plaintext: true, ..remote() }.connect().is_ok());
+        assert!(ConnectionArgs { allow_plaintext: true, ..remote() }.connect().is_ok());
         assert!(arguments("https://ledger.example.com:50051", "pl_secret").connect().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_server_is_taken_whole_from_one_place() {
+        let lonely = ConnectionArgs { key: Some("pl_secret".into()), ..ConnectionArgs::default() };
+        let failure = lonely.connect().err().unwrap().to_string();
+        assert!(failure.contains("--key belongs to a server") && !failure.contains("pl_secret"), "{failure}");
+        let twice = ConnectionArgs { profile: Some("shop".into()), ..arguments("http://127.0.0.1:1", "") };
+        assert!(twice.connect().err().unwrap().to_string().contains("both name a server"));
     }
 }

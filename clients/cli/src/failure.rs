@@ -1,54 +1,88 @@
-//! Errors for the user: what failed, and what to do.
+//! Errors for the user: what failed, what to do, and the exit code.
 
 use std::fmt;
 use std::io;
+use std::process::ExitCode;
 
-use prompt_ledger_client::WatchError;
-use tonic::{Code, Status};
+use prompt_ledger_client::{LedgerError, WatchError, v1};
+use tonic::Code;
+use v1::ErrorReason as Reason;
+
+/// What the exit codes of all commands say.
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+  0  done; the answer is yes
+  1  the answer is no: the execution failed or was canceled, what was compared differs, what was checked is not well
+  2  refused: the command line, a file, or the server's answer says why
+  3  not now: the server cannot be reached, or asks to come back later
+  141  nobody reads standard output any more";
+
+/// The answer is no.
+pub(crate) const NO: u8 = 1;
 
 #[derive(Debug)]
 pub(crate) enum CommandError {
     /// Standard output is closed.
     NobodyReads,
-    Other(String),
+    /// It cannot be done as asked.
+    Refused(String),
+    /// The same may be possible later.
+    NotNow(String),
 }
 
 impl CommandError {
-    pub(crate) fn other(error: impl fmt::Display) -> Self {
-        Self::Other(error.to_string())
+    pub(crate) fn refused(error: impl fmt::Display) -> Self {
+        Self::Refused(error.to_string())
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Refused(_) => 2,
+            Self::NotNow(_) => 3,
+            // That of a process ended by SIGPIPE.
+            Self::NobodyReads => 141,
+        })
     }
 
     /// A refused or failed call to `server`.
-    pub(crate) fn call(status: &Status, server: &str) -> Self {
-        let message = match status.message() {
-            "" => status.code().description(),
-            message => message,
+    pub(crate) fn call(error: &LedgerError, server: &str) -> Self {
+        let message = &error.message;
+        let fields: String = match error.fields.as_slice() {
+            [] => String::new(),
+            fields => fields.iter().map(|(field, wrong)| format!("\n  {field}: {wrong}")).collect(),
         };
-        Self::Other(match (status.code(), status.details().is_empty()) {
-            (Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled, true) => format!(
-                "nothing that speaks gRPC answers at {server} ({message}). Is the server running there, with TLS for \
-                 https and without for http? `prompt-ledger dev` starts one on this machine; --server or LEDGER_SERVER \
-                 names another"
-            ),
-            (Code::Unauthenticated, _) => format!(
-                "{server} does not take this key: {message}. Set LEDGER_API_KEY to one that `prompt-ledger keys list` \
-                 shows there; `prompt-ledger keys create` makes one"
-            ),
-            (Code::NotFound, _) => {
-                format!("{message}. Is it in another project? Each key opens one; a system key names it by --project")
+        let is_answer = !error.reason_sent.is_empty();
+        match error.code {
+            Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if !is_answer => {
+                Self::NotNow(format!(
+                    "nothing that speaks gRPC answers at {server} ({message}). Is the server running there, with TLS for \
+                     https and without for http? `prompt-ledger dev` starts one on this machine; --server, --profile or \
+                     LEDGER_SERVER names another"
+                ))
             }
-            _ => message.to_owned(),
-        })
+            Code::Unauthenticated => Self::Refused(format!(
+                "{server} does not take this key: {message}. Use one that `prompt-ledger keys list` shows there, by --key-file, \
+                 LEDGER_API_KEY or a profile; `prompt-ledger keys create` makes one"
+            )),
+            Code::Unavailable | Code::ResourceExhausted | Code::DeadlineExceeded | Code::Aborted
+                if error.reason != Reason::TooLarge && error.reason != Reason::EtagMismatch =>
+            {
+                Self::NotNow(format!("{message}; try again later"))
+            }
+            Code::NotFound => Self::Refused(format!(
+                "{message}. Is it in another project? Each key opens one; a system key names it by --project"
+            )),
+            _ => Self::Refused(format!("{message}{fields}")),
+        }
     }
 
     /// A watch of `server` that ended early.
     pub(crate) fn watch(error: &WatchError, server: &str) -> Self {
         match error {
-            WatchError::Refused(status) => Self::call(status, server),
+            WatchError::Refused(status) => Self::call(&LedgerError::from((**status).clone()), server),
             WatchError::GaveUp { .. } => {
-                Self::Other(format!("{error}. What was watched goes on by itself; run this again"))
+                Self::NotNow(format!("{error}. What was watched goes on by itself; run this again"))
             }
-            WatchError::NotResumable(_) | WatchError::TimedOut(_) | WatchError::Unreadable => Self::other(error),
+            WatchError::NotResumable(_) | WatchError::TimedOut(_) | WatchError::Unreadable => Self::refused(error),
         }
     }
 }
@@ -57,7 +91,7 @@ impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::NobodyReads,
-            _ => Self::Other(format!("cannot write to standard output: {error}")),
+            _ => Self::Refused(format!("cannot write to standard output: {error}")),
         }
     }
 }
@@ -65,7 +99,7 @@ impl From<io::Error> for CommandError {
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Other(message) => f.write_str(message),
+            Self::Refused(message) | Self::NotNow(message) => f.write_str(message),
             Self::NobodyReads => f.write_str("standard output is closed"),
         }
     }
@@ -75,6 +109,8 @@ impl fmt::Display for CommandError {
 #[allow(clippy::disallowed_methods, reason = "tests state what a server answers")]
 mod tests {
     use std::time::Duration;
+
+    use tonic::Status;
 
     use super::*;
 
@@ -86,5 +122,28 @@ mod tests {
         let unreadable = said(WatchError::Unreadable);
         assert!(unreadable.ends_with("a newer client is needed"), "{unreadable}");
         assert_eq!(said(WatchError::Refused(Box::new(Status::not_found("no x")))).split('.').next(), Some("no x"));
+    }
+
+    #[test]
+    fn scripts_tell_what_may_pass_from_what_is_wrong() {
+        let told = |code, reason: &str| {
+            let mut error = LedgerError::from(Status::new(code, "no"));
+            reason.clone_into(&mut error.reason_sent);
+            error.reason = Reason::from_str_name(&format!("ERROR_REASON_{reason}")).unwrap_or_default();
+            matches!(CommandError::call(&error, "http://here"), CommandError::NotNow(_))
+        };
+        for (code, reason, passes) in [
+            (Code::Unavailable, "", true),
+            (Code::Unavailable, "DRAINING", true),
+            (Code::ResourceExhausted, "OVERLOADED", true),
+            (Code::ResourceExhausted, "TOO_LARGE", false),
+            (Code::DeadlineExceeded, "", true),
+            (Code::Aborted, "ETAG_MISMATCH", false),
+            (Code::InvalidArgument, "INVALID_FIELD", false),
+            (Code::Internal, "INTERNAL", false),
+            (Code::NotFound, "PROMPT_NOT_FOUND", false),
+        ] {
+            assert_eq!(told(code, reason), passes, "{code:?} {reason}");
+        }
     }
 }

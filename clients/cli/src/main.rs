@@ -1,12 +1,18 @@
-//! The binary `ledgerctl`: watches a Prompt Ledger from a terminal or a script. Standard output carries what was asked
-//! for; everything else goes to standard error.
+//! The binary `ledgerctl`: every task on a Prompt Ledger from a terminal or a script. Standard output carries what was asked for;
+//! everything else goes to standard error.
 
 mod connection;
+mod contract_json;
+mod exec;
 mod failure;
-mod json;
+mod list;
 mod output;
+mod prompt;
 mod since;
+mod style;
+mod table;
 mod tail;
+mod update_json;
 mod visible;
 mod watch;
 
@@ -14,38 +20,50 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::failure::CommandError;
-use crate::output::Output;
+use crate::connection::ConnectionArgs;
+use crate::failure::{CommandError, EXIT_CODES};
+use crate::output::{FormatArgs, Output};
+use crate::style::Tone;
 
-/// See what a Prompt Ledger does, while it does it
+/// Every task on a Prompt Ledger, from a terminal or a script
 ///
-/// Prompt Ledger is a server that keeps a company's prompts and executes them against language models. `ledgerctl`
-/// connects to one and shows executions as they happen: their states, and the text while the model writes it.
+/// Prompt Ledger is a server that keeps a company's prompts and executes them against language models. `ledgerctl` registers, compares
+/// and rolls back prompts, executes them, and shows executions as they happen: their states, and the text while the model writes it.
 ///
 /// No server yet? `prompt-ledger dev` starts one on this machine, where ledgerctl finds it without any setting.
 #[derive(Parser)]
 #[command(
     name = "ledgerctl",
     version,
-    after_help = "Examples:
+    subcommand_required = true,
+    after_help = format!("Examples:
+  ledgerctl prompt get greet                                a prompt with its active version
+  ledgerctl exec get 0190163d-8694-739b-aea5-966c26f8ad91   an execution, whole
   ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91      one execution, until it ends
   ledgerctl tail                                            all that happens from now on
   ledgerctl tail --prompt greet --status failed --since 1h  what failed since an hour ago
-  ledgerctl tail --json | jq .execution_id                  for scripts
+  ledgerctl tail --jsonl | jq .execution_id                 for scripts
 
-  LEDGER_SERVER=https://ledger.example.com:50051 LEDGER_API_KEY=pl_... ledgerctl tail
+Answers are for people unless --json or --jsonl is given: then they are the contract's messages, with the names of the fields in
+proto/; what is left out is empty, zero or absent. Colours are shown on a terminal where NO_COLOR is not set.
 
-Connections that break are made again, and nothing is shown twice."
+{EXIT_CODES}")
 )]
 struct Ledgerctl {
     #[command(flatten)]
-    connection: connection::Arguments,
+    connection: ConnectionArgs,
+    #[command(flatten, next_help_heading = "Output")]
+    format: FormatArgs,
     #[command(subcommand)]
     command: LedgerctlCommand,
 }
 
 #[derive(Subcommand)]
 enum LedgerctlCommand {
+    /// Register, read, compare and change prompts
+    Prompt(prompt::PromptArgs),
+    /// Execute prompts, and look at executions
+    Exec(exec::ExecArgs),
     /// Watch one execution until it ends: its text on standard output, its states on standard error
     Watch(watch::WatchArgs),
     /// Show each change of state of all executions that match, until Ctrl-C
@@ -55,28 +73,30 @@ enum LedgerctlCommand {
 fn main() -> ExitCode {
     let matches = Ledgerctl::command().get_matches();
     let cli = Ledgerctl::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let mut output = Output::standard();
+    let mut output = Output::standard(cli.format.into());
     if let Some(warning) = connection::exposed_key(&matches) {
-        output.note(&format!("ledgerctl: {warning}"));
+        output.note_as(Tone::Warning, &format!("ledgerctl: {warning}"));
     }
     match run(cli, &mut output) {
         Ok(code) => code,
-        // The reader closed the pipe: the exit code is that of a process ended by SIGPIPE.
-        Err(CommandError::NobodyReads) => ExitCode::from(141),
         Err(failure) => {
-            output.note(&format!("ledgerctl: {failure}"));
-            ExitCode::from(2)
+            if !matches!(failure, CommandError::NobodyReads) {
+                failure.to_string().lines().for_each(|line| output.note_as(Tone::Bad, &format!("ledgerctl: {line}")));
+            }
+            failure.exit_code()
         }
     }
 }
 
 fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::other)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::refused)?;
+    let connect = cli.connection;
     runtime.block_on(async {
-        let connection = cli.connection.connect()?;
         match cli.command {
-            LedgerctlCommand::Watch(watch) => watch.run(&connection, output).await,
-            LedgerctlCommand::Tail(tail) => tail.run(&connection, output).await,
+            LedgerctlCommand::Prompt(prompt) => prompt.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Exec(exec) => exec.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Watch(watch) => watch.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Tail(tail) => tail.run(&connect.connect()?, output).await,
         }
     })
 }
@@ -90,15 +110,22 @@ mod tests {
         Ledgerctl::command().debug_assert();
     }
 
+    /// The help of a command and of all below it.
+    fn helps(mut command: clap::Command) -> Vec<String> {
+        let below: Vec<clap::Command> = command.get_subcommands().cloned().collect();
+        let own = command.render_long_help().to_string();
+        std::iter::once(own).chain(below.into_iter().flat_map(helps)).collect()
+    }
+
     #[test]
-    fn the_commands_in_the_readme_and_in_the_help_are_understood() {
-        let help = Ledgerctl::command().render_long_help().to_string();
+    fn the_commands_in_the_readme_and_in_the_helps_are_understood() {
+        let helps = helps(Ledgerctl::command()).join("\n");
         let readme = include_str!("../../../README.md");
-        let commands = readme.lines().chain(help.lines()).filter_map(|line| {
+        let commands = readme.lines().chain(helps.lines()).filter_map(|line| {
             let command = line.trim().strip_prefix("cargo run --release -p ledgerctl -- ");
             let command = command.or_else(|| line.strip_prefix("  ledgerctl "))?;
             // A command ends before two spaces, a pipe or a comment.
-            command.split("  ").next()?.split(" | ").next()?.split('#').next()
+            command.split("  ").next()?.split(" | ").next()?.split(" > ").next()?.split('#').next()
         });
         let commands: Vec<_> = commands.collect();
         assert!(commands.len() >= 6, "{commands:?}");
@@ -113,6 +140,7 @@ mod tests {
         for (arguments, warned) in [
             (&["--key", "pl_secret", "tail"][..], true),
             (&["tail", "--key", "pl_secret"], true),
+            (&["prompt", "get", "greet", "--key", "pl_secret"], true),
             (&["tail"], false),
             (&["tail", "--key-file", "checkout.key"], false),
         ] {
@@ -121,11 +149,5 @@ mod tests {
             assert_eq!(warning.is_some(), warned, "{arguments:?}");
             assert!(!warning.unwrap_or_default().contains("pl_secret"));
         }
-    }
-
-    #[test]
-    fn a_key_in_the_environment_is_not_shown_by_the_help() {
-        let key = Ledgerctl::command().get_arguments().find(|argument| argument.get_id() == "key").unwrap().clone();
-        assert!(key.is_hide_env_values_set());
     }
 }

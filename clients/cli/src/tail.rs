@@ -4,11 +4,11 @@ use clap::{Args, ValueEnum};
 use prompt_ledger_client::{StateChange, TailUpdate, v1};
 use prost_types::Timestamp;
 
-use crate::connection::ConnectionArgs;
+use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
-use crate::json::{self, status};
-use crate::output::Output;
+use crate::output::{Format, Output};
 use crate::since;
+use crate::update_json::{self, status};
 
 /// Shows what happens to all executions that match.
 #[derive(Args)]
@@ -32,9 +32,6 @@ pub(crate) struct TailArgs {
     /// Begin with what changed since then: 30s, 10m, 2h or 7d ago, or a moment, as 2026-01-31T08:00:00Z
     #[arg(long, value_name = "TIME", value_parser = since::parse)]
     since: Option<Timestamp>,
-    /// One JSON object per line
-    #[arg(long)]
-    json: bool,
 }
 
 /// Where an execution stands.
@@ -67,24 +64,25 @@ impl StatusArg {
 impl TailArgs {
     pub(crate) async fn run(
         self,
-        connection: &ConnectionArgs,
+        connection: &LedgerConnection,
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
         // Fails at once where the server cannot be reached: a watch would retry.
         let request = v1::ListExecutionsRequest { page_size: 1, ..v1::ListExecutionsRequest::default() };
-        let listed = connection.client.executions().list_executions(request).await;
-        listed.map_err(|status| CommandError::call(&status, &connection.server))?;
-        let json = self.json;
+        connection
+            .ask(request, |client, request| async move { client.executions().list_executions(request).await })
+            .await?;
+        let json = output.format != Format::Text;
         let mut tail = connection.client.tail(self.filter());
         while let Some(update) = tail.next().await {
             let update = update.map_err(|error| CommandError::watch(&error, &connection.server))?;
             if json {
-                json::tail(&update).map_or(Ok(()), |line| output.json(&line))?;
+                update_json::tail(&update).map_or(Ok(()), |line| output.json_line(&line))?;
             } else {
                 told(&update).map_or(Ok(()), |line| output.line(&line))?;
             }
         }
-        Err(CommandError::other("the tail ended; run this again"))
+        Err(CommandError::refused("the tail ended; run this again"))
     }
 
     fn filter(self) -> v1::WatchExecutionsRequest {
@@ -213,7 +211,6 @@ mod tests {
             ],
             correlation_id: Some("order-1".into()),
             since: Some(Timestamp::default()),
-            json: false,
         };
         let filter = tail.filter();
         assert_eq!(filter.statuses, [1, 2, 3, 4, 5]);

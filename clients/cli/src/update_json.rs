@@ -1,7 +1,9 @@
-//! Updates as JSON lines, for scripts. Names are those of the proto files.
+//! Updates of a watch and of a tail as JSON lines. Names are those of the proto files.
 
 use prompt_ledger_client::{StateChange, TailUpdate, Update, v1};
 use serde_json::{Map, Value, json};
+
+use crate::contract_json;
 
 /// An update of a watch; absent where this version does not know it.
 pub(crate) fn update(update: &Update) -> Option<Value> {
@@ -58,37 +60,8 @@ fn state(change: &StateChange) -> Value {
     line.into()
 }
 
-/// Empty fields are left out.
 fn execution(execution: &v1::Execution) -> Value {
-    let model = execution.model.clone().unwrap_or_default();
-    let line = json!({
-        "execution_id": execution.execution_id,
-        "prompt_name": execution.prompt_name,
-        "version_number": execution.version_number,
-        "status": status(execution.status()),
-        "environment": execution.environment,
-        "correlation_id": execution.correlation_id,
-        "provider": model.provider,
-        "model_name": model.model_name,
-        "response_text": execution.response_text,
-        "prompt_tokens": execution.prompt_tokens,
-        "response_tokens": execution.response_tokens,
-        "latency_ms": execution.latency_ms,
-        "cost_nano_usd": execution.cost_nano_usd,
-        "attempts": execution.attempts,
-        "error_type": execution.error_type,
-        "error_message": execution.error_message,
-        "finish_reason": execution.finish_reason,
-        "created_at": execution.created_at.map(|at| at.to_string()),
-        "completed_at": execution.completed_at.map(|at| at.to_string()),
-    });
-    match line {
-        Value::Object(fields) => {
-            let there = fields.into_iter().filter(|(_, value)| !value.is_null() && value.as_str() != Some(""));
-            there.collect::<Map<_, _>>().into()
-        }
-        other => other,
-    }
+    contract_json::write("Execution", execution)
 }
 
 /// A status as one lower-case word.
@@ -139,10 +112,7 @@ mod tests {
                 Update::Text { attempt: 1, offset: 4, text: "a\nb".into() },
                 r#"{"attempt":1,"kind":"text","offset":4,"text":"a\nb"}"#,
             ),
-            (
-                Update::Ended(Box::new(ended)),
-                r#"{"execution":{"attempts":0,"execution_id":"e","latency_ms":7,"status":"unspecified","version_number":0},"kind":"ended"}"#,
-            ),
+            (Update::Ended(Box::new(ended)), r#"{"execution":{"execution_id":"e","latency_ms":7},"kind":"ended"}"#),
         ] {
             assert_eq!(update(&told).unwrap(), serde_json::from_str::<Value>(line).unwrap());
         }

@@ -4,31 +4,26 @@ use clap::Args;
 use prompt_ledger_client::{StateChange, Update, v1};
 use v1::ExecutionStatus as Status;
 
-use crate::connection::ConnectionArgs;
+use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
-use crate::json;
-use crate::output::Output;
+use crate::output::{Format, Output};
+use crate::update_json;
 
 /// Watches one execution.
 #[derive(Args)]
-#[command(
-    after_help = "Exit code: 0 when it succeeded, 1 when it failed or was canceled, 2 when it could not be watched.
+#[command(after_help = "Exit code: 0 when it succeeded, 1 when it failed or was canceled.
 
-Each line of JSON has a `kind`: `state`, `text`, `restarted` (another attempt writes: drop the text so far), `ended`."
-)]
+Under --json and --jsonl each line has a `kind`: `state`, `text`, `restarted` (another attempt writes: drop the text so far), `ended`.")]
 pub(crate) struct WatchArgs {
     /// The id, as SubmitExecution answered it and `ledgerctl tail` shows it
     #[arg(value_name = "EXECUTION")]
     execution: String,
-    /// One JSON object per line, also on a terminal; into a pipe or a file it is always so
-    #[arg(long)]
-    json: bool,
 }
 
 impl WatchArgs {
     pub(crate) async fn run(
         self,
-        connection: &ConnectionArgs,
+        connection: &LedgerConnection,
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
         // Fails at once where the server cannot be reached: a watch would retry.
@@ -37,9 +32,10 @@ impl WatchArgs {
             view: v1::ExecutionView::Basic.into(),
             ..Default::default()
         };
-        let found = connection.client.executions().get_execution(request).await;
-        found.map_err(|status| CommandError::call(&status, &connection.server))?;
-        let mut screen = Screen { json: self.json || !output.is_terminal, in_line: false };
+        connection
+            .ask(request, |client, request| async move { client.executions().get_execution(request).await })
+            .await?;
+        let mut screen = Screen { json: output.format != Format::Text, in_line: false };
         let mut watch = connection.client.watch(self.execution);
         while let Some(update) = watch.next().await {
             let update = update.map_err(|error| CommandError::watch(&error, &connection.server))?;
@@ -51,7 +47,7 @@ impl WatchArgs {
                 });
             }
         }
-        Err(CommandError::other("the watch ended before the execution; run this again"))
+        Err(CommandError::refused("the watch ended before the execution; run this again"))
     }
 }
 
@@ -64,8 +60,8 @@ struct Screen {
 impl Screen {
     fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), CommandError> {
         if self.json {
-            return match json::update(update) {
-                Some(line) => Ok(output.json(&line)?),
+            return match update_json::update(update) {
+                Some(line) => Ok(output.json_line(&line)?),
                 None => Ok(()),
             };
         }
@@ -79,7 +75,7 @@ impl Screen {
                 output.note(&format!("attempt {attempt} writes the text anew:"));
             }
             Update::Text { text, .. } => {
-                output.answer(text)?;
+                output.text(text)?;
                 self.in_line = !text.ends_with('\n');
             }
             Update::Ended(execution) => {
@@ -93,14 +89,14 @@ impl Screen {
 
     fn end_line(&mut self, output: &mut Output<'_>) -> Result<(), CommandError> {
         if std::mem::take(&mut self.in_line) {
-            output.answer("\n")?;
+            output.text("\n")?;
         }
         Ok(())
     }
 }
 
 fn state(change: &StateChange) -> String {
-    let mut line = json::status(change.to);
+    let mut line = update_json::status(change.to);
     if change.attempt > 1 || change.to == Status::Running {
         line.push_str(&format!(", attempt {}", change.attempt));
     }
@@ -157,7 +153,8 @@ mod tests {
     fn shown(updates: &[Update], json: bool) -> (String, String) {
         let (mut answers, mut notes) = (Vec::new(), Vec::new());
         let mut screen = Screen { json, in_line: false };
-        let mut output = Output::of(&mut answers, &mut notes);
+        let format = if json { Format::JsonLines } else { Format::Text };
+        let mut output = Output::of(&mut answers, &mut notes, format);
         for update in updates {
             screen.show(update, &mut output).unwrap();
         }
@@ -227,7 +224,7 @@ mod tests {
             }
         }
         let mut screen = Screen { json: false, in_line: false };
-        let failed = screen.show(&text("a"), &mut Output::of(Closed, std::io::sink()));
+        let failed = screen.show(&text("a"), &mut Output::of(Closed, std::io::sink(), Format::Text));
         assert!(matches!(failed, Err(CommandError::NobodyReads)));
     }
 }

@@ -45,6 +45,19 @@ impl Options {
         Self::from_variables(&|name| std::env::var(name).ok())
     }
 
+    /// What the profile of this name says, of the file that [`Options::from_environment`] reads; `LEDGER_SERVER` is not used.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, holds something else, or lacks the profile; where others may read it.
+    pub fn from_profile(name: &str) -> Result<Self, OptionsError> {
+        Self::from_variables(&|variable| match variable {
+            "LEDGER_SERVER" => None,
+            "LEDGER_PROFILE" => Some(name.to_owned()),
+            variable => std::env::var(variable).ok(),
+        })
+    }
+
     fn from_variables(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, OptionsError> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         if variable("LEDGER_SERVER").is_some() {

@@ -8,10 +8,15 @@ use super::{ledger, ledgerctl, run, text};
 
 const UNKNOWN: &str = "0190163d-8694-739b-aea5-966c26f8ad91";
 
-/// Standard error of a command that must fail without output.
+/// Standard error of a command that must be refused without output.
 async fn complaint(command: Command) -> String {
+    failure(command, 2).await
+}
+
+/// Standard error of a command that must end with this exit code and without output.
+async fn failure(command: Command, code: i32) -> String {
     let output = run(command).await;
-    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{output:?}");
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(code), ""), "{output:?}");
     text(&output.stderr)
 }
 
@@ -40,13 +45,13 @@ async fn a_server_that_is_not_there_is_told_at_once_with_how_to_start_one() {
     for arguments in [&["watch", UNKNOWN][..], &["tail"]] {
         let mut command = ledgerctl(&ledger, arguments);
         command.args(["--server", &url]);
-        let said = complaint(command).await;
+        let said = failure(command, 3).await;
         assert!(said.contains(&url) && said.contains("prompt-ledger dev"), "{said}");
     }
     // The server speaks no TLS.
     let mut command = ledgerctl(&ledger, &["tail"]);
     command.args(["--server", &format!("https://{}", ledger.addr)]);
-    let said = complaint(command).await;
+    let said = failure(command, 3).await;
     assert!(said.contains("TLS"), "{said}");
 }
 
@@ -57,7 +62,12 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
         (&["tail", "--server", "https://ledger.example.com"][..], "LEDGER_API_KEY"),
         (&["tail", "--server", "127.0.0.1"], "http://HOST:PORT"),
         (&["tail", "--server", "127.0.0.1:1", "--key", "pl_secret"], "http://HOST:PORT"),
-        (&["tail", "--key-file", "/nowhere/key"], "--key-file: cannot read /nowhere/key"),
+        (&["tail", "--key-file", "/nowhere/key"], "--key-file belongs to a server"),
+        (
+            &["tail", "--server", "https://127.0.0.1:1", "--key-file", "/nowhere/key"],
+            "--key-file: cannot read /nowhere/key",
+        ),
+        (&["tail", "--profile", "nobody"], "nobody"),
         (&["tail", "--server", "https://127.0.0.1:1", "--ca", "/nowhere/ca.pem"], "--ca: cannot read /nowhere/ca.pem"),
         (&["tail", "--server", "127.0.0.1:1", "--key", "pl_secret"], "can read the key on its command line"),
         (&["tail", "--since", "yesterday"], "10m"),

@@ -38,7 +38,7 @@ async fn each_change_of_what_matches_is_a_line() {
     let (ledger, model) = ledger().await;
     ledger.active("other", "hello").await;
     model.otherwise(Reply::answer("hi"));
-    let filter = ["--json", "--prompt", "greet", "--environment", "prod", "--correlation-id", "order-1"];
+    let filter = ["--jsonl", "--prompt", "greet", "--environment", "prod", "--correlation-id", "order-1"];
     let mut tail = Tail::start(&ledger, &[&filter[..], &["--status", "succeeded", "--status", "queued"]].concat());
     assert_eq!(tail.json().await["kind"], "synced");
     let wanted = |prompt: &str, environment: &str, correlation_id: &str| v1::ExecutionSpec {

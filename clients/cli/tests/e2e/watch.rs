@@ -12,12 +12,12 @@ fn greet() -> v1::ExecutionSpec {
 }
 
 #[tokio::test]
-async fn into_a_pipe_each_update_is_a_line_as_it_comes() {
+async fn each_update_is_a_line_of_json_as_it_comes() {
     let (ledger, model) = ledger().await;
     let gate = Gate::new();
     model.next(Reply::answer("one two three").held_after(2, &gate));
     let id = ledger.submit(greet()).await;
-    let mut command = tokio::process::Command::from(ledgerctl(&ledger, &["watch", &id]));
+    let mut command = tokio::process::Command::from(ledgerctl(&ledger, &["watch", "--jsonl", &id]));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut written = String::new();
@@ -70,7 +70,7 @@ async fn a_reader_who_goes_away_ends_it_quietly() {
     let gate = Gate::new();
     model.next(Reply::answer("one two three").held_after(1, &gate));
     let id = ledger.submit(greet()).await;
-    let mut command = tokio::process::Command::from(ledgerctl(&ledger, &["watch", &id]));
+    let mut command = tokio::process::Command::from(ledgerctl(&ledger, &["watch", "--jsonl", &id]));
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
     said.next_line().await.unwrap().unwrap();

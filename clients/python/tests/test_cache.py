@@ -184,6 +184,21 @@ async def test_a_cache_starts_from_the_file_of_its_last_run(
     assert "cannot be read" in caplog.text
 
 
+async def test_a_file_stays_where_it_was_named(
+    scripted: Scripted, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted.on("WatchPrompts", [*ALL, Hang()])
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(tmp_path)
+    cache = connect(scripted.url).prompt_cache(file="prompts")
+    monkeypatch.chdir(elsewhere)
+    await done(cache.synced())
+    await close(cache)
+    assert (tmp_path / "prompts").exists()
+    assert not list(elsewhere.iterdir())
+
+
 async def test_a_listener_that_fails_harms_nobody(scripted: Scripted, connect: Any, caplog: pytest.LogCaptureFixture) -> None:
     go = threading.Event()
     scripted.on("WatchPrompts", [go, *ALL, Hang()])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from prompt_ledger import _spec, proto
 from prompt_ledger import _values as values
@@ -27,8 +26,7 @@ T = TypeVar("T")
 _BATCH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class Call(NamedTuple, Generic[T]):
     """One call: the stub and its method, the request, and how its answer is read."""
 
     service: str

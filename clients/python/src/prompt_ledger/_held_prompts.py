@@ -49,7 +49,9 @@ class HeldPrompts:
     """Prompts in memory. One thread or task feeds it; any may read, without waiting: whole values are replaced."""
 
     def __init__(self, source: CacheSource, file: Path | None, logger: logging.Logger | logging.LoggerAdapter[Any]) -> None:
-        self._source, self._file, self._logger = source, file, logger
+        # The process may change its folder.
+        self._file = file.absolute() if file is not None else None
+        self._source, self._logger = source, logger
         self._prompts: dict[str, _HeldPrompt] = {}
         self._listeners: list[Listener] = []
         # Changed since it was last written to the file.
@@ -63,8 +65,8 @@ class HeldPrompts:
         # When the last message came by which nothing was missing.
         self._current_at = datetime.now(UTC)
         self.failure: LedgerError | None = None
-        if file is not None:
-            self._load(file)
+        if self._file is not None:
+            self._load(self._file)
 
     def get(self, name: str, label: str | None) -> PromptVersion | None:
         held = self._held(name)

@@ -59,7 +59,7 @@ class SpecOptions(TypedDict, total=False):
 
 
 # Fields of ExecutionSpec that are taken as they are.
-_PLAIN = (
+_PLAIN = {
     "label",
     "checksum_hash",
     "environment",
@@ -71,15 +71,17 @@ _PLAIN = (
     "max_retries",
     "stream_text",
     "min_revision",
-)
+}
 
 
 def spec(name: str, variables: Json | None, options: SpecOptions) -> proto.ExecutionSpec:
     """The message for these options. Variables are absent where ready messages are sent."""
-    given: dict[str, Any] = dict(options)
-    fields: dict[str, Any] = {each: given.pop(each) for each in _PLAIN if each in given}
+    fields: dict[str, Any] = {}
+    given: Mapping[str, Any] = options
     for each, value in given.items():
         match each:
+            case _ if each in _PLAIN:
+                fields[each] = value
             case "version":
                 fields["version_number"] = value
             case "model":

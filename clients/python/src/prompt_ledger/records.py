@@ -1,11 +1,11 @@
-"""What calls answer: the records of the contract as plain values. ``raw`` is the message that each was read from."""
+"""What calls answer: the records of the contract as plain values. ``raw`` is the message that each is read from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, cast
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -54,6 +54,41 @@ def as_dict(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
+M = TypeVar("M", bound=Message)
+
+_Readers = Mapping[str, Callable[[M], object]]
+"""How each field is read from the message."""
+
+# A frozen dataclass has no other way to be made without all of its fields.
+_new, _set = object.__new__, object.__setattr__
+
+
+class _Record(Generic[M]):
+    """A frozen dataclass with slots whose fields are read from a message, ``raw``. Each is read when it is first asked for, and
+    kept: most callers need few of them.
+    """
+
+    __slots__ = ()
+    _readers: ClassVar[_Readers[Any]] = {}
+
+    @classmethod
+    def read(cls, raw: M) -> Self:
+        record = _new(cls)
+        _set(record, "raw", raw)
+        return record
+
+    # Python calls it where a slot is empty. Type checkers do not see it: to them a record has its fields, and nothing else.
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            reader = self._readers.get(name)
+            if reader is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            value = reader(self.raw)
+            _set(self, name, value)
+            return value
+
+
 @dataclass(frozen=True, slots=True)
 class ToolCall:
     """A model's wish to have a tool called; ``arguments`` as the model wrote them, mostly a JSON text."""
@@ -64,7 +99,7 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(_Record[proto.Execution]):
     """One execution. A failed one is a result like any other: :meth:`raise_for_status` makes it an error."""
 
     id: str
@@ -97,35 +132,38 @@ class Execution:
     """Whether the idempotency key found it."""
     raw: proto.Execution = field(repr=False, compare=False)
 
+    _readers: ClassVar[_Readers[proto.Execution]] = {
+        "id": lambda raw: raw.execution_id,
+        "prompt_name": lambda raw: raw.prompt_name,
+        "version_number": lambda raw: raw.version_number,
+        "status": lambda raw: status_word(raw.status),
+        "mode": lambda raw: _execution_mode_word(raw.mode),
+        "text": lambda raw: raw.response_text,
+        "tool_calls": lambda raw: tuple(ToolCall(call.id, call.name, call.arguments) for call in raw.response_tool_calls),
+        "finish_reason": lambda raw: raw.finish_reason,
+        "error_type": lambda raw: raw.error_type,
+        "error_message": lambda raw: raw.error_message,
+        "cancel_reason": lambda raw: raw.cancel_reason,
+        "attempts": lambda raw: raw.attempts,
+        "label": lambda raw: raw.label,
+        "checksum_hash": lambda raw: raw.checksum_hash,
+        "correlation_id": lambda raw: raw.correlation_id,
+        "idempotency_key": lambda raw: raw.idempotency_key,
+        "rendered_prompt": lambda raw: raw.rendered_prompt,
+        "prompt_tokens": lambda raw: _number(raw, "prompt_tokens"),
+        "response_tokens": lambda raw: _number(raw, "response_tokens"),
+        "latency_ms": lambda raw: _number(raw, "latency_ms"),
+        "cost_nano_usd": lambda raw: _number(raw, "cost_nano_usd"),
+        "created_at": lambda raw: _time(raw, "created_at"),
+        "completed_at": lambda raw: _time(raw, "completed_at"),
+    }
+
     @classmethod
-    def read(cls, raw: proto.Execution, *, reused: bool = False) -> Execution:
-        return cls(
-            id=raw.execution_id,
-            prompt_name=raw.prompt_name,
-            version_number=raw.version_number,
-            status=status_word(raw.status),
-            mode=_execution_mode_word(raw.mode),
-            text=raw.response_text,
-            tool_calls=tuple(ToolCall(call.id, call.name, call.arguments) for call in raw.response_tool_calls),
-            finish_reason=raw.finish_reason,
-            error_type=raw.error_type,
-            error_message=raw.error_message,
-            cancel_reason=raw.cancel_reason,
-            attempts=raw.attempts,
-            label=raw.label,
-            checksum_hash=raw.checksum_hash,
-            correlation_id=raw.correlation_id,
-            idempotency_key=raw.idempotency_key,
-            rendered_prompt=raw.rendered_prompt,
-            prompt_tokens=_number(raw, "prompt_tokens"),
-            response_tokens=_number(raw, "response_tokens"),
-            latency_ms=_number(raw, "latency_ms"),
-            cost_nano_usd=_number(raw, "cost_nano_usd"),
-            created_at=_time(raw, "created_at"),
-            completed_at=_time(raw, "completed_at"),
-            reused=reused,
-            raw=raw,
-        )
+    def read(cls, raw: proto.Execution, *, reused: bool = False) -> Self:
+        execution = _new(cls)
+        _set(execution, "raw", raw)
+        _set(execution, "reused", reused)
+        return execution
 
     @property
     def succeeded(self) -> bool:
@@ -152,7 +190,7 @@ class Submission:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptVersion:
+class PromptVersion(_Record[proto.PromptVersion]):
     """One content of a prompt. It never changes; its status and its labels may."""
 
     prompt_name: str
@@ -174,23 +212,20 @@ class PromptVersion:
     """In a history only."""
     raw: proto.PromptVersion = field(repr=False, compare=False)
 
-    @classmethod
-    def read(cls, raw: proto.PromptVersion) -> PromptVersion:
-        return cls(
-            prompt_name=raw.prompt_name,
-            number=raw.version_number,
-            status=_version_status_word(raw.status),
-            template=raw.template_source,
-            template_format=_format_word(raw.template_format),
-            checksum_hash=raw.checksum_hash,
-            variables=tuple(variable.name for variable in raw.variables),
-            labels=tuple(raw.labels),
-            note=raw.note,
-            created_by=raw.created_by,
-            created_at=_time(raw, "created_at"),
-            execution_count=_number(raw, "execution_count"),
-            raw=raw,
-        )
+    _readers: ClassVar[_Readers[proto.PromptVersion]] = {
+        "prompt_name": lambda raw: raw.prompt_name,
+        "number": lambda raw: raw.version_number,
+        "status": lambda raw: _version_status_word(raw.status),
+        "template": lambda raw: raw.template_source,
+        "template_format": lambda raw: _format_word(raw.template_format),
+        "checksum_hash": lambda raw: raw.checksum_hash,
+        "variables": lambda raw: tuple(variable.name for variable in raw.variables),
+        "labels": lambda raw: tuple(raw.labels),
+        "note": lambda raw: raw.note,
+        "created_by": lambda raw: raw.created_by,
+        "created_at": lambda raw: _time(raw, "created_at"),
+        "execution_count": lambda raw: _number(raw, "execution_count"),
+    }
 
     @property
     def chat(self) -> list[dict[str, Any]]:
@@ -204,7 +239,7 @@ class PromptVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(_Record[proto.Prompt]):
     """A prompt, with the version that came with it."""
 
     name: str
@@ -226,25 +261,28 @@ class Prompt:
     """The active version, or the one that was asked for; ``None`` where there is none, or the call does not tell."""
     raw: proto.Prompt = field(repr=False, compare=False)
 
+    _readers: ClassVar[_Readers[proto.Prompt]] = {
+        "name": lambda raw: raw.name,
+        "mode": lambda raw: _prompt_mode_word(raw.mode),
+        "description": lambda raw: raw.description,
+        "owner_team": lambda raw: raw.owner_team,
+        "tags": lambda raw: tuple(raw.tags),
+        "active_version": lambda raw: _number(raw, "active_version_number"),
+        "latest_version": lambda raw: raw.latest_version_number,
+        "labels": lambda raw: {label.label: label.version_number for label in raw.labels},
+        "etag": lambda raw: raw.etag,
+        "revision": lambda raw: raw.revision,
+        "archived_at": lambda raw: _time(raw, "archived_at"),
+        "created_at": lambda raw: _time(raw, "created_at"),
+        "updated_at": lambda raw: _time(raw, "updated_at"),
+    }
+
     @classmethod
-    def read(cls, raw: proto.Prompt, version: proto.PromptVersion | None = None) -> Prompt:
-        return cls(
-            name=raw.name,
-            mode=_prompt_mode_word(raw.mode),
-            description=raw.description,
-            owner_team=raw.owner_team,
-            tags=tuple(raw.tags),
-            active_version=_number(raw, "active_version_number"),
-            latest_version=raw.latest_version_number,
-            labels={label.label: label.version_number for label in raw.labels},
-            etag=raw.etag,
-            revision=raw.revision,
-            archived_at=_time(raw, "archived_at"),
-            created_at=_time(raw, "created_at"),
-            updated_at=_time(raw, "updated_at"),
-            version=PromptVersion.read(version) if version is not None else None,
-            raw=raw,
-        )
+    def read(cls, raw: proto.Prompt, version: proto.PromptVersion | None = None) -> Self:
+        prompt = _new(cls)
+        _set(prompt, "raw", raw)
+        _set(prompt, "version", PromptVersion.read(version) if version is not None else None)
+        return prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +322,7 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class PromptChange:
+class PromptChange(_Record[proto.PromptChangeEntry]):
     """An entry of the change log."""
 
     prompt_name: str
@@ -300,21 +338,18 @@ class PromptChange:
     at: datetime | None
     raw: proto.PromptChangeEntry = field(repr=False, compare=False)
 
-    @classmethod
-    def read(cls, raw: proto.PromptChangeEntry) -> PromptChange:
-        return cls(
-            prompt_name=raw.prompt_name,
-            kind=_change_word(raw.kind),
-            version_number=_number(raw, "version_number"),
-            label=raw.label,
-            from_value=raw.from_value,
-            to_value=raw.to_value,
-            created_by=raw.created_by,
-            key_name=raw.key_name,
-            revision=raw.revision,
-            at=_time(raw, "at"),
-            raw=raw,
-        )
+    _readers: ClassVar[_Readers[proto.PromptChangeEntry]] = {
+        "prompt_name": lambda raw: raw.prompt_name,
+        "kind": lambda raw: _change_word(raw.kind),
+        "version_number": lambda raw: _number(raw, "version_number"),
+        "label": lambda raw: raw.label,
+        "from_value": lambda raw: raw.from_value,
+        "to_value": lambda raw: raw.to_value,
+        "created_by": lambda raw: raw.created_by,
+        "key_name": lambda raw: raw.key_name,
+        "revision": lambda raw: raw.revision,
+        "at": lambda raw: _time(raw, "at"),
+    }
 
 
 @dataclass(frozen=True, slots=True)

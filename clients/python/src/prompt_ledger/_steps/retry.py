@@ -127,8 +127,9 @@ class Attempts:
     """The attempts of one call that answers once, within its limit in seconds."""
 
     def __init__(self, limit: float, began: float, *, freely: bool) -> None:
-        self._ends, self._freely = began + limit, freely
-        self._window = RetryWindow(limit)
+        self._limit, self._ends, self._freely = limit, began + limit, freely
+        # Made when the first attempt has failed.
+        self._window: RetryWindow | None = None
 
     def left(self, now: float) -> float:
         """The deadline of the next attempt, in seconds."""
@@ -138,5 +139,6 @@ class Attempts:
     def delay(self, failure: LedgerError, moment: Moment) -> float | None:
         """How long to wait before the next attempt; ``None`` where there is none."""
         verdict = of_call(failure, freely=self._freely)
-        delay = self._window.delay(verdict, moment) if verdict.again else None
+        window = self._window = self._window or RetryWindow(self._limit)
+        delay = window.delay(verdict, moment) if verdict.again else None
         return delay if delay is not None and moment.now + delay < self._ends else None

@@ -44,6 +44,8 @@
 //!
 //! [`PromptCache`] holds prompts in memory, fed by such a stream: reading one is no call. `prompt_table` is what it holds,
 //! `cache_file` keeps that for the next process.
+//!
+//! With the feature `testing`, the module `testing` has a server for tests.
 #![warn(missing_docs)]
 
 mod cache_file;
@@ -65,6 +67,8 @@ mod prompts;
 mod retry;
 mod tail;
 mod tailer;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod update;
 mod watch;
 
@@ -78,6 +82,13 @@ pub use options::{ClientCredentials, ClientIdentity, ClientKey, Connection, Opti
 pub use prompt_cache::{PromptCache, PromptChanges};
 pub use prompt_ledger_proto::v1;
 pub use prompts::{Pages, Prompts};
+/// Protobuf's own messages, such as `Struct`, that those of the contract are made of.
+pub use prost_types;
 pub use tail::Tail;
 pub use update::{StateChange, TailUpdate, Update};
 pub use watch::Updates;
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

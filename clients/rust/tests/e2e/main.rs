@@ -4,8 +4,10 @@
 
 mod errors;
 mod prompts;
+mod readme;
 mod stream;
 mod tail;
+mod testing;
 mod watch;
 
 use prompt_ledger_client::{Client, Options, Update, Updates, v1};

@@ -13,6 +13,7 @@ mod style;
 mod table;
 mod tail;
 mod update_json;
+mod variables;
 mod visible;
 mod watch;
 

@@ -8,6 +8,7 @@ mod failure;
 mod list;
 mod output;
 mod prompt;
+mod prompt_content;
 mod since;
 mod style;
 mod table;

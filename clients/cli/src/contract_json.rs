@@ -38,6 +38,26 @@ pub(crate) fn read<T: Message + Default>(name: &str, mut value: Value) -> Result
     T::decode(read.encode_to_vec().as_slice()).map_err(|error| error.to_string())
 }
 
+/// A value in one line for people: a text without its quotes, whole numbers without a fraction.
+pub(crate) fn short(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            // The values of a Struct are doubles, also where they are whole.
+            Some(double) if number.is_f64() && double.fract() == 0.0 && double.abs() < 1e15 => format!("{double:.0}"),
+            _ => number.to_string(),
+        },
+        Value::Array(values) if !values.iter().any(|value| value.is_object() || value.is_array()) => {
+            format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", "))
+        }
+        _ => value.to_string(),
+    }
+}
+
+fn quoted(value: &Value) -> String {
+    if value.is_string() { value.to_string() } else { short(value) }
+}
+
 fn descriptor(name: &str) -> Option<MessageDescriptor> {
     CONTRACT.as_ref()?.get_message_by_name(&format!("promptledger.v1.{name}"))
 }
@@ -130,6 +150,21 @@ mod tests {
         let choice = read.tool_choice.clone().unwrap().choice;
         assert_eq!(choice, Some(v1::tool_choice::Choice::Mode(v1::ToolChoiceMode::Required.into())));
         assert_eq!(write("VersionConfig", &read), config);
+    }
+
+    #[test]
+    fn values_are_short_for_people() {
+        for (value, text) in [
+            (json!("a b"), "a b"),
+            (json!(5.0), "5"),
+            (json!(0.25), "0.25"),
+            (json!(7), "7"),
+            (json!(true), "true"),
+            (json!(["a", 1.0]), r#"["a", 1]"#),
+            (json!({"a": 1}), r#"{"a":1}"#),
+        ] {
+            assert_eq!(short(&value), text);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! everything else goes to standard error.
 
 mod connection;
+mod content_diff;
 mod contract_json;
 mod exec;
 mod failure;

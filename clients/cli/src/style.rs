@@ -21,6 +21,10 @@ pub(crate) enum Tone {
     Warning,
     /// Selected: a label, a place in a text.
     Accent,
+    /// The words of a line that were added.
+    Added,
+    /// The words of a line that were removed.
+    Removed,
 }
 
 impl Tone {
@@ -34,6 +38,8 @@ impl Tone {
             Self::Bad => colour(AnsiColor::Red),
             Self::Warning => colour(AnsiColor::Yellow),
             Self::Accent => colour(AnsiColor::Cyan),
+            Self::Added => colour(AnsiColor::Green).invert(),
+            Self::Removed => colour(AnsiColor::Red).invert(),
         }
     }
 

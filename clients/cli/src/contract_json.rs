@@ -58,7 +58,8 @@ fn quoted(value: &Value) -> String {
     if value.is_string() { value.to_string() } else { short(value) }
 }
 
-fn descriptor(name: &str) -> Option<MessageDescriptor> {
+/// The type of this name, such as `Execution`.
+pub(crate) fn descriptor(name: &str) -> Option<MessageDescriptor> {
     CONTRACT.as_ref()?.get_message_by_name(&format!("promptledger.v1.{name}"))
 }
 
@@ -76,6 +77,11 @@ fn prefix(kind: &EnumDescriptor) -> String {
 
 fn short_name(kind: &EnumDescriptor, name: &str) -> String {
     name.strip_prefix(&prefix(kind)).unwrap_or(name).to_lowercase()
+}
+
+/// The words of an enum, without the unspecified one.
+pub(crate) fn words(kind: &EnumDescriptor) -> Vec<String> {
+    kind.values().filter(|value| value.number() != 0).map(|value| short_name(kind, value.name())).collect()
 }
 
 /// The word itself where it is none of the enum's, so that the error quotes what was written.

@@ -10,6 +10,7 @@ mod list;
 mod output;
 mod prompt;
 mod prompt_content;
+mod prompt_file;
 mod since;
 mod style;
 mod table;

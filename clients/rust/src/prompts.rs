@@ -124,8 +124,13 @@ impl Prompts {
     /// What was changed on a prompt, the newest first.
     #[must_use]
     pub fn changes(&self, name: impl Into<String>, page_size: i32) -> Pages<v1::PromptChangeEntry> {
+        self.list_changes(v1::ListPromptChangesRequest { name: name.into(), page_size, ..Default::default() })
+    }
+
+    /// What was changed, the newest first, of all prompts where the request names none. Its `page_size` is how many are fetched at once.
+    #[must_use]
+    pub fn list_changes(&self, request: v1::ListPromptChangesRequest) -> Pages<v1::PromptChangeEntry> {
         let this = self.clone();
-        let request = v1::ListPromptChangesRequest { name: name.into(), page_size, ..Default::default() };
         pages(
             request,
             move |request| asked!(this, request, Repeat::Freely, list_prompt_changes),

@@ -61,10 +61,21 @@ impl LedgerConnection {
     where
         F: Future<Output = Result<Response<A>, Status>>,
     {
+        self.try_ask(request, send).await.map_err(|error| self.failed(error))
+    }
+
+    /// As [`LedgerConnection::ask`], for who decides by the error.
+    pub(crate) async fn try_ask<Q, A, F>(
+        &self,
+        request: Q,
+        send: impl FnOnce(Client, Request<Q>) -> F,
+    ) -> Result<A, LedgerError>
+    where
+        F: Future<Output = Result<Response<A>, Status>>,
+    {
         let mut request = Request::new(request);
         request.set_timeout(ANSWER_WITHIN);
-        let answer = send(self.client.clone(), request).await;
-        Ok(answer.map_err(|status| self.failed(status))?.into_inner())
+        Ok(send(self.client.clone(), request).await?.into_inner())
     }
 
     /// What to tell of a call that failed.

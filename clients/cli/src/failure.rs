@@ -8,6 +8,8 @@ use prompt_ledger_client::{LedgerError, WatchError, v1};
 use tonic::Code;
 use v1::ErrorReason as Reason;
 
+use crate::advice::advice;
+
 /// What the exit codes of all commands say.
 pub(crate) const EXIT_CODES: &str = "Exit codes:
   0  done; the answer is yes
@@ -51,6 +53,9 @@ impl CommandError {
             fields => fields.iter().map(|(field, wrong)| format!("\n  {field}: {wrong}")).collect(),
         };
         let is_answer = !error.reason_sent.is_empty();
+        if let Some(advice) = advice(error) {
+            return Self::Refused(format!("{message}{fields}\n{advice}"));
+        }
         match error.code {
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if !is_answer => {
                 Self::NotNow(format!(

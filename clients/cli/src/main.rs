@@ -1,16 +1,19 @@
 //! The binary `ledgerctl`: every task on a Prompt Ledger from a terminal or a script. Standard output carries what was asked for;
 //! everything else goes to standard error.
 
+mod advice;
 mod connection;
 mod content_diff;
 mod contract_json;
 mod exec;
 mod failure;
 mod list;
+mod moment;
 mod output;
 mod prompt;
 mod prompt_content;
 mod prompt_file;
+mod question;
 mod since;
 mod style;
 mod table;

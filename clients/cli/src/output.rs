@@ -106,6 +106,13 @@ impl<'a> Output<'a> {
         self.write(&format!("{line}\n"))
     }
 
+    /// As [`Output::cells`], for a line of a text: its tabs stay.
+    pub(crate) fn text_cells(&mut self, cells: &[Cell]) -> io::Result<()> {
+        let piece = |cell: &Cell| cell.tone.paint(&visible(&cell.text, Place::Text), self.colours);
+        let line: String = cells.iter().map(piece).collect();
+        self.write(&format!("{line}\n"))
+    }
+
     /// Writes a table; lines that are longer than the terminal is wide are cut.
     pub(crate) fn table(&mut self, table: &Table) -> io::Result<()> {
         let lines = table.lines(self.colours, self.width());
@@ -135,6 +142,20 @@ impl<'a> Output<'a> {
     /// Writes a line to standard error, with hidden characters escaped. Failures are ignored.
     pub(crate) fn note(&mut self, line: &str) {
         self.note_as(Tone::Plain, line);
+    }
+
+    /// As [`Output::note`], in pieces, each in its colour.
+    pub(crate) fn note_cells(&mut self, cells: &[Cell]) {
+        let piece = |cell: &Cell| cell.tone.paint(&visible(&cell.text, Place::Line), self.note_colours);
+        let line: String = cells.iter().map(piece).collect();
+        writeln!(self.notes, "{line}").ok();
+    }
+
+    /// Writes a question to standard error; what is typed stands behind it.
+    pub(crate) fn ask(&mut self, question: &str) {
+        let question = Tone::Strong.paint(&visible(question, Place::Line), self.note_colours);
+        write!(self.notes, "{question} ").ok();
+        self.notes.flush().ok();
     }
 
     /// As [`Output::note`], in a colour.

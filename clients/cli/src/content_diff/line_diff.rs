@@ -66,6 +66,16 @@ impl LineDiff {
         self.lines.iter().filter(|line| line.kind == kind).count()
     }
 
+    /// The text after.
+    pub(super) fn after(&self) -> String {
+        let lines = self.lines.iter().filter(|line| line.kind != LineKind::Removed);
+        let text = |line: &DiffLine| {
+            let text: String = line.pieces.iter().map(|(_, text)| text.as_str()).collect();
+            text + if line.ends { "\n" } else { "" }
+        };
+        lines.map(text).collect()
+    }
+
     /// The changed lines with up to `context` unchanged ones before and behind.
     pub(super) fn hunks(&self, context: usize) -> Vec<DiffHunk> {
         let mut ranges: Vec<Range<usize>> = Vec::new();
@@ -221,18 +231,17 @@ mod tests {
     #[test]
     fn what_both_sides_say_is_what_the_texts_were() {
         let texts = ["", "a", "a\n", "a\n\nb c", "x\n\n\na b\n", "é {{x}}\r\n y", "a b\nc d\n"];
-        let said = |diff: &LineDiff, other: LineKind| {
-            let line = |line: &DiffLine| {
-                let text: String = line.pieces.iter().map(|(_, text)| text.as_str()).collect();
-                text + if line.ends { "\n" } else { "" }
-            };
-            diff.lines.iter().filter(|line| line.kind != other).map(line).collect::<String>()
+        let before_of = |diff: &LineDiff| {
+            let mut other = diff.clone();
+            other.lines.retain(|line| line.kind != LineKind::Added);
+            other.lines.iter_mut().for_each(|line| line.kind = LineKind::Same);
+            other.after()
         };
         for before in texts {
             for after in texts {
                 let diff = LineDiff::between(before, after);
-                assert_eq!(said(&diff, LineKind::Added), before, "{before:?} {after:?}");
-                assert_eq!(said(&diff, LineKind::Removed), after, "{before:?} {after:?}");
+                assert_eq!(before_of(&diff), before, "{before:?} {after:?}");
+                assert_eq!(diff.after(), after, "{before:?} {after:?}");
             }
         }
     }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::contract_json;
 use crate::prompt_content::{ContentTemplate, PromptContent};
 use fields::{FieldDiff, compare_fields};
-pub(crate) use stat::ContentStat;
+pub(crate) use show_json::DIFF_FIELDS;
 
 /// What differs between two contents; nothing where they are the same version.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +57,23 @@ pub(crate) fn compare(before: Option<&PromptContent>, after: &PromptContent) -> 
         parts.push(PartDiff { place: ContentPlace::Config, fields });
     }
     ContentDiff { parts }
+}
+
+/// The values of a config by their paths, as `params.temperature`; schemas over several lines.
+pub(crate) fn config_values(config: &v1::VersionConfig) -> Vec<(String, String)> {
+    let content = PromptContent { config: Some(config.clone()), ..PromptContent::text("") };
+    let Some(mut json) = self::config(&content) else { return Vec::new() };
+    if let Some(model) = &config.model {
+        json["model"] = format!("{}/{}", model.provider, model.model_name).into();
+    }
+    let value = |field: FieldDiff| {
+        let text = match &field.lines {
+            Some(lines) => lines.after(),
+            None => field.after.as_ref().map(contract_json::short).unwrap_or_default(),
+        };
+        (field.path, text)
+    };
+    compare_fields("", None, Some(&json)).into_iter().map(value).collect()
 }
 
 impl ContentDiff {

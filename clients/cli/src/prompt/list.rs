@@ -1,6 +1,7 @@
 use clap::Args;
 use prompt_ledger_client::v1;
 
+use super::words;
 use crate::connection::LedgerConnection;
 use crate::failure::CommandError;
 use crate::list::{self, LimitArgs};
@@ -66,20 +67,13 @@ impl ListArgs {
 }
 
 fn row(prompt: &v1::Prompt) -> Vec<Cell> {
-    let labels: Vec<String> =
-        prompt.labels.iter().map(|label| format!("{}={}", label.label, label.version_number)).collect();
-    let mode = match prompt.mode() {
-        v1::PromptMode::Full => "full",
-        v1::PromptMode::Tracking => "tracking",
-        v1::PromptMode::Unspecified => "",
-    };
     let name_tone = if prompt.archived_at.is_some() { Tone::Dim } else { Tone::Strong };
     vec![
         Cell::new(name_tone, &*prompt.name),
-        Cell::new(Tone::Dim, mode),
-        prompt.active_version_number.map_or_else(|| "-".to_owned(), |number| number.to_string()).into(),
+        Cell::new(Tone::Dim, words::mode(prompt.mode())),
+        words::number(prompt.active_version_number).into(),
         prompt.latest_version_number.to_string().into(),
-        Cell::new(Tone::Accent, labels.join(" ")),
+        Cell::new(Tone::Accent, words::labels(prompt)),
         prompt.description.as_str().into(),
     ]
 }

@@ -1,7 +1,23 @@
 //! `ledgerctl prompt`: the registry.
 
+mod activate;
+mod archive;
+mod changes;
+mod content_page;
+mod diff;
+mod edit;
+mod facts;
 mod get;
+mod label;
 mod list;
+mod migrate;
+mod render;
+mod status;
+mod update;
+mod version_name;
+mod versions;
+mod words;
+mod writing;
 
 use std::process::ExitCode;
 
@@ -19,10 +35,36 @@ pub(crate) struct PromptArgs {
 
 #[derive(Subcommand)]
 enum PromptCommand {
+    /// Make a version the active one: promote a draft, or roll back
+    Activate(activate::ActivateArgs),
+    /// Archive a prompt: out of lists, not executed, still readable
+    Archive(archive::ArchiveArgs),
+    /// List what was changed, by whom and with which key
+    Changes(changes::ChangesArgs),
+    /// Compare two versions, or a file with the ledger
+    Diff(diff::DiffArgs),
+    /// Edit a prompt in your editor, and save it as a new version
+    Edit(edit::EditArgs),
     /// Show a prompt with its active version, or with another one
     Get(get::GetArgs),
+    /// List a prompt's versions with the number of their executions
+    History(versions::HistoryArgs),
+    /// Set a label to a version, or remove it
+    Label(label::LabelArgs),
     /// List prompts by name
     List(list::ListArgs),
+    /// Move a prompt between full mode and tracking mode
+    Migrate(migrate::MigrateArgs),
+    /// Show what an execution would send
+    Render(render::RenderArgs),
+    /// Retire a version, or take that back
+    Status(status::StatusArgs),
+    /// Take a prompt out of the archive
+    Unarchive(archive::UnarchiveArgs),
+    /// Write a prompt's description, team or tags
+    Update(update::UpdateArgs),
+    /// List a prompt's versions
+    Versions(versions::VersionsArgs),
 }
 
 impl PromptArgs {
@@ -32,8 +74,21 @@ impl PromptArgs {
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
         match self.command {
+            PromptCommand::Activate(activate) => activate.run(connection, output).await?,
+            PromptCommand::Archive(archive) => archive.run(connection, output).await?,
+            PromptCommand::Changes(changes) => changes.run(connection, output).await?,
+            PromptCommand::Diff(diff) => return diff.run(connection, output).await,
+            PromptCommand::Edit(edit) => return edit.run(connection, output).await,
             PromptCommand::Get(get) => get.run(connection, output).await?,
+            PromptCommand::History(history) => history.run(connection, output).await?,
+            PromptCommand::Label(label) => label.run(connection, output).await?,
             PromptCommand::List(list) => list.run(connection, output).await?,
+            PromptCommand::Migrate(migrate) => migrate.run(connection, output).await?,
+            PromptCommand::Render(render) => render.run(connection, output).await?,
+            PromptCommand::Status(status) => status.run(connection, output).await?,
+            PromptCommand::Unarchive(unarchive) => unarchive.run(connection, output).await?,
+            PromptCommand::Update(update) => update.run(connection, output).await?,
+            PromptCommand::Versions(versions) => versions.run(connection, output).await?,
         }
         Ok(ExitCode::SUCCESS)
     }

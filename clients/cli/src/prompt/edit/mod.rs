@@ -1,0 +1,100 @@
+//! `ledgerctl prompt edit`.
+
+mod editor;
+mod saving;
+mod session;
+#[cfg(test)]
+mod tests;
+mod working_file;
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use self::editor::EditorCommand;
+use self::session::EditSession;
+use super::version_name::VersionName;
+use super::writing::AuthorArgs;
+use crate::connection::LedgerConnection;
+use crate::failure::{CommandError, NO};
+use crate::output::Output;
+use crate::question::Questions;
+
+/// Opens a prompt in your editor, checks what you wrote, shows the difference, asks, and saves it as a new version.
+///
+/// The editor is the command in VISUAL or EDITOR, or vi. What you write is never lost: where it is not saved, it stays in a file that is
+/// named. Where somebody else wrote to the prompt meanwhile, you see what, and decide.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  ledgerctl prompt edit greet
+  ledgerctl prompt edit greet --label staging --no-activate      try it first
+  ledgerctl prompt edit greet --from 2 --note rollback           begin with an earlier version
+  ledgerctl prompt edit greet --yes                              for scripts: EDITOR changes the file
+
+The file has the form that `ledgerctl register` reads: description, owner_team, tags, config and `labels` to set stand between two
+lines `---` above a text, or beside the `messages` of a chat. A line feed that the editor adds behind the last line is not counted.
+
+Exit code: 0 saved, or nothing was changed; 1 you did not save.
+
+Under --json and --jsonl the answer is a PutPromptResponse of the contract; nothing where nothing was changed.")]
+pub(crate) struct EditArgs {
+    /// The prompt's name; full mode only
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// Begin with this version instead of the active one: a number, a label, `latest`, or the sha-256 of a content
+    #[arg(long, visible_alias = "version", value_name = "VERSION", value_parser = VersionName::parse)]
+    from: Option<VersionName>,
+    /// A label to set to the version that is saved; may be given several times
+    #[arg(long, value_name = "LABEL")]
+    label: Vec<String>,
+    /// Leave the active version as it is
+    #[arg(long)]
+    no_activate: bool,
+    /// Why the version is, at most 1 KB
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
+    /// Save without asking; never over what somebody else wrote meanwhile
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    author: AuthorArgs,
+}
+
+impl EditArgs {
+    pub(crate) async fn run(
+        self,
+        connection: &LedgerConnection,
+        output: &mut Output<'_>,
+    ) -> Result<ExitCode, CommandError> {
+        self.run_with(EditorCommand::of_environment(), Questions::standard(), connection, output).await
+    }
+
+    async fn run_with(
+        self,
+        editor: EditorCommand,
+        questions: Questions,
+        connection: &LedgerConnection,
+        output: &mut Output<'_>,
+    ) -> Result<ExitCode, CommandError> {
+        if !self.yes && !questions.can_be_asked() {
+            return Err(CommandError::refused(
+                "nobody can be asked whether to save, as this is no terminal: add --yes, or write the text to a file and save it by \
+                 `ledgerctl prompt put`",
+            ));
+        }
+        let mut session = EditSession::begin(self, editor, questions, connection).await?;
+        let ended = session.run(output).await;
+        let kept = if matches!(ended, Ok(true)) { None } else { session.keep() };
+        let told = |path: std::path::PathBuf| format!("what you wrote is in {}", path.display());
+        match (ended, kept.map(told)) {
+            (Ok(true), _) => Ok(ExitCode::SUCCESS),
+            (Ok(false), kept) => {
+                output.note(&format!("not saved{}", kept.map(|kept| format!("; {kept}")).unwrap_or_default()));
+                Ok(ExitCode::from(NO))
+            }
+            (Err(CommandError::Refused(said)), Some(kept)) => Err(CommandError::Refused(format!("{said}\n{kept}"))),
+            (Err(CommandError::NotNow(said)), Some(kept)) => Err(CommandError::NotNow(format!("{said}\n{kept}"))),
+            (Err(error), _) => Err(error),
+        }
+    }
+}

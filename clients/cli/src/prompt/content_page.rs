@@ -5,7 +5,7 @@ use v1::chat_template_entry::Entry;
 use v1::content_part::Part;
 use v1::image_part::Source;
 
-use super::facts::{self, Fact, heading};
+use super::facts::{self, Fact, first_heading, heading};
 use crate::content_diff;
 use crate::failure::CommandError;
 use crate::output::Output;
@@ -32,7 +32,10 @@ pub(crate) fn show(content: &PromptContent, output: &mut Output<'_>) -> Result<(
         ContentTemplate::Chat(chat) => {
             for (index, entry) in chat.entries.iter().enumerate() {
                 match &entry.entry {
-                    Some(Entry::Message(message)) => show_message(index, message, TextKind::Template, output)?,
+                    Some(Entry::Message(message)) => {
+                        heading(&message_title(index, message), output)?;
+                        show_said(message, TextKind::Template, output)?;
+                    }
                     Some(Entry::Placeholder(name)) => heading(&format!("{} placeholder {name}", index + 1), output)?,
                     None => heading(&format!("{} of a kind that this ledgerctl does not know", index + 1), output)?,
                 }
@@ -54,16 +57,20 @@ pub(crate) fn show_config(config: &v1::VersionConfig, output: &mut Output<'_>) -
 
 /// Writes rendered messages.
 pub(crate) fn show_messages(messages: &[v1::ChatMessage], output: &mut Output<'_>) -> Result<(), CommandError> {
-    let mut messages = messages.iter().enumerate();
-    messages.try_for_each(|(index, message)| show_message(index, message, TextKind::Rendered, output))
+    for (index, message) in messages.iter().enumerate() {
+        let title = message_title(index, message);
+        if index == 0 {
+            first_heading(&title, output)?
+        } else {
+            heading(&title, output)?
+        }
+        show_said(message, TextKind::Rendered, output)?;
+    }
+    Ok(())
 }
 
-fn show_message(
-    index: usize,
-    message: &v1::ChatMessage,
-    kind: TextKind,
-    output: &mut Output<'_>,
-) -> Result<(), CommandError> {
+/// As `3 user (ada)`.
+fn message_title(index: usize, message: &v1::ChatMessage) -> String {
     let mut title = format!("{} {}", index + 1, message.role);
     if !message.name.is_empty() {
         title.push_str(&format!(" ({})", message.name));
@@ -71,7 +78,11 @@ fn show_message(
     if !message.tool_call_id.is_empty() {
         title.push_str(&format!(", answers the call {}", message.tool_call_id));
     }
-    heading(&title, output)?;
+    title
+}
+
+/// Writes what the message says, and which tools it calls.
+fn show_said(message: &v1::ChatMessage, kind: TextKind, output: &mut Output<'_>) -> Result<(), CommandError> {
     show_text(&message.content, kind, output)?;
     for part in &message.parts {
         match &part.part {

@@ -37,6 +37,11 @@ pub(crate) fn show(facts: Vec<Fact>, output: &mut Output<'_>) -> Result<(), Comm
 /// Writes a heading behind an empty line.
 pub(crate) fn heading(text: &str, output: &mut Output<'_>) -> Result<(), CommandError> {
     output.text("\n")?;
+    first_heading(text, output)
+}
+
+/// Writes a heading at the top of the page.
+pub(crate) fn first_heading(text: &str, output: &mut Output<'_>) -> Result<(), CommandError> {
     Ok(output.cells(&[Cell::new(Tone::Strong, format!("── {text}"))])?)
 }
 

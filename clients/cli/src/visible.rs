@@ -27,7 +27,12 @@ pub(crate) fn visible_after(joiners: &mut Joiners, text: &str, place: Place) -> 
     let Joiners(may_follow) = joiners;
     for c in text.chars() {
         let joins = place != Place::Json && may_follow.contains(&c);
-        let breaks = place == Place::Text && matches!(c, '\n' | '\t');
+        let breaks = match place {
+            Place::Text => matches!(c, '\n' | '\t'),
+            Place::Line => false,
+            // Between values; within strings they are escaped already.
+            Place::Json => c == '\n',
+        };
         let hidden = is_hidden(c) && !joins && !breaks;
         match place {
             _ if !hidden => shown.push(c),
@@ -103,5 +108,8 @@ mod tests {
         let shown = visible(&value.to_string(), Place::Json);
         assert_eq!(shown, r#"{"a\u202e":"\u200bb\n❤\ufe0f\u007f\udb40\udc41\\ü"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+        let lines = visible(&format!("{value:#}"), Place::Json);
+        assert_eq!(lines.lines().count(), 3);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&lines).unwrap(), value);
     }
 }

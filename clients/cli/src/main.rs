@@ -5,6 +5,7 @@ mod advice;
 mod connection;
 mod content_diff;
 mod contract_json;
+mod created_by;
 mod exec;
 mod failure;
 mod list;

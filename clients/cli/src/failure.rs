@@ -16,10 +16,13 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:
   1  the answer is no: the execution failed or was canceled, what was compared differs, what was checked is not well
   2  refused: the command line, a file, or the server's answer says why
   3  not now: the server cannot be reached, or asks to come back later
+  130  interrupted by Ctrl-C
   141  nobody reads standard output any more";
 
 /// The answer is no.
 pub(crate) const NO: u8 = 1;
+/// Ctrl-C; that of a process ended by SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 #[derive(Debug)]
 pub(crate) enum CommandError {
@@ -48,10 +51,10 @@ impl CommandError {
     /// A refused or failed call to `server`.
     pub(crate) fn call(error: &LedgerError, server: &str) -> Self {
         let message = &error.message;
-        let fields: String = match error.fields.as_slice() {
-            [] => String::new(),
-            fields => fields.iter().map(|(field, wrong)| format!("\n  {field}: {wrong}")).collect(),
-        };
+        // A refusal for one field alone says it in its message.
+        let fields = error.fields.iter().map(|(field, wrong)| format!("{field}: {wrong}"));
+        let fields: String =
+            fields.filter(|wrong| !message.contains(&**wrong)).map(|wrong| format!("\n  {wrong}")).collect();
         let is_answer = !error.reason_sent.is_empty();
         if let Some(advice) = advice(error) {
             return Self::Refused(format!("{message}{fields}\n{advice}"));
@@ -75,6 +78,9 @@ impl CommandError {
             }
             Code::NotFound => Self::Refused(format!(
                 "{message}. Is it in another project? Each key opens one; a system key names it by --project"
+            )),
+            _ if error.reason == Reason::VariablesMissing => Self::Refused(format!(
+                "{message}{fields}\nGive them by --var NAME=TEXT, --var NAME:=JSON or --vars FILE"
             )),
             _ => Self::Refused(format!("{message}{fields}")),
         }
@@ -127,6 +133,17 @@ mod tests {
         let unreadable = said(WatchError::Unreadable);
         assert!(unreadable.ends_with("a newer client is needed"), "{unreadable}");
         assert_eq!(said(WatchError::Refused(Box::new(Status::not_found("no x")))).split('.').next(), Some("no x"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_field_is_told_once() {
+        let mut error = LedgerError::from(Status::new(Code::InvalidArgument, "variables.a: is missing"));
+        error.reason = Reason::VariablesMissing;
+        error.fields = ["variables.a", "variables.b"].map(|field| (field.to_owned(), "is missing".to_owned())).into();
+        let told = CommandError::call(&error, "http://here").to_string();
+        let lines: Vec<_> = told.lines().collect();
+        assert_eq!(lines[..2], ["variables.a: is missing", "  variables.b: is missing"]);
+        assert!(lines[2].contains("--var NAME=TEXT"), "{told}");
     }
 
     #[test]

@@ -30,7 +30,6 @@ pub(crate) fn advice(error: &LedgerError) -> Option<String> {
         Reason::EtagMismatch => format!(
             "`ledgerctl prompt get {prompt}` shows it as it is now, with its etag, and `ledgerctl prompt changes {prompt}` who wrote it"
         ),
-        Reason::VariablesMissing => "Add them by --var NAME=TEXT, --var NAME:=JSON or --vars FILE.json".into(),
         _ => return None,
     })
 }

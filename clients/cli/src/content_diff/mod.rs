@@ -129,6 +129,7 @@ mod tests {
     use serde_json::json;
 
     /// A chat of entries in the contract's JSON, with a config.
+    #[allow(clippy::needless_pass_by_value, reason = "the tests state their contents in place")]
     pub(super) fn content(entries: Value, config: Value) -> PromptContent {
         let chat = contract_json::read("ChatTemplate", json!({"entries": entries})).unwrap();
         let config = contract_json::read("VersionConfig", config).unwrap();

@@ -59,11 +59,8 @@ pub(crate) fn show_config(config: &v1::VersionConfig, output: &mut Output<'_>) -
 pub(crate) fn show_messages(messages: &[v1::ChatMessage], output: &mut Output<'_>) -> Result<(), CommandError> {
     for (index, message) in messages.iter().enumerate() {
         let title = message_title(index, message);
-        if index == 0 {
-            first_heading(&title, output)?
-        } else {
-            heading(&title, output)?
-        }
+        let begin = if index == 0 { first_heading } else { heading };
+        begin(&title, output)?;
         show_said(message, TextKind::Rendered, output)?;
     }
     Ok(())

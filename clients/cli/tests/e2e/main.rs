@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
 mod errors;
+mod prompt_diff;
+mod prompt_edit;
+mod prompt_pages;
+mod prompt_writes;
 mod tail;
 mod watch;
 

@@ -12,11 +12,11 @@ use std::process::ExitCode;
 use clap::Args;
 
 use self::editor::EditorCommand;
-use self::session::EditSession;
+use self::session::{EditSession, SessionEnd};
 use super::version_name::VersionName;
-use super::writing::AuthorArgs;
 use crate::connection::LedgerConnection;
-use crate::failure::{CommandError, NO};
+use crate::created_by::CreatedByArgs;
+use crate::failure::{CommandError, INTERRUPTED, NO};
 use crate::output::Output;
 use crate::question::Questions;
 
@@ -57,7 +57,7 @@ pub(crate) struct EditArgs {
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
-    author: AuthorArgs,
+    created_by: CreatedByArgs,
 }
 
 impl EditArgs {
@@ -82,15 +82,23 @@ impl EditArgs {
                  `ledgerctl prompt put`",
             ));
         }
+        let name = self.name.clone();
         let mut session = EditSession::begin(self, editor, questions, connection).await?;
         let ended = session.run(output).await;
-        let kept = if matches!(ended, Ok(true)) { None } else { session.keep() };
-        let told = |path: std::path::PathBuf| format!("what you wrote is in {}", path.display());
-        match (ended, kept.map(told)) {
-            (Ok(true), _) => Ok(ExitCode::SUCCESS),
-            (Ok(false), kept) => {
-                output.note(&format!("not saved{}", kept.map(|kept| format!("; {kept}")).unwrap_or_default()));
-                Ok(ExitCode::from(NO))
+        let kept = if matches!(ended, Ok(SessionEnd::Done)) { None } else { session.keep() };
+        let kept = kept.map(|path| format!("what you wrote is in {}", path.display()));
+        match (ended, kept) {
+            (Ok(SessionEnd::Done), _) => Ok(ExitCode::SUCCESS),
+            (Ok(end), kept) => {
+                let (said, code) = match end {
+                    SessionEnd::Interrupted => {
+                        (format!("interrupted; `ledgerctl prompt get {name}` shows whether it is saved"), INTERRUPTED)
+                    }
+                    SessionEnd::GivenUp | SessionEnd::Done => ("not saved".to_owned(), NO),
+                };
+                output.note(&said);
+                kept.iter().for_each(|kept| output.note(kept));
+                Ok(ExitCode::from(code))
             }
             (Err(CommandError::Refused(said)), Some(kept)) => Err(CommandError::Refused(format!("{said}\n{kept}"))),
             (Err(CommandError::NotNow(said)), Some(kept)) => Err(CommandError::NotNow(format!("{said}\n{kept}"))),

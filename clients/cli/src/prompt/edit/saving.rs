@@ -26,7 +26,7 @@ pub(super) fn request(args: &EditArgs, prompt: &v1::Prompt, edited: &PromptFile)
         description: edited.description.clone(),
         owner_team: edited.owner_team.clone(),
         tags: edited.tags.clone().map(|values| v1::Tags { values }),
-        created_by: args.author.name(),
+        created_by: args.created_by.clone().name(),
         set_active: !args.no_activate,
         etag: Some(prompt.etag.clone()),
         labels: edited.labels.iter().chain(&args.label).cloned().collect(),
@@ -90,11 +90,11 @@ pub(super) fn answer(saved: &v1::PutPromptResponse, output: &mut Output<'_>) -> 
     writing::answer(output, "PutPromptResponse", saved, &line)
 }
 
-/// The answer of a call, unless Ctrl-C is pressed first.
-pub(super) async fn unless_interrupted<T>(call: impl Future<Output = T>) -> Result<T, CommandError> {
+/// The answer of a call; absent where Ctrl-C is pressed first.
+pub(super) async fn unless_interrupted<T>(call: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
-        answer = call => Ok(answer),
-        _ = tokio::signal::ctrl_c() => Err(CommandError::refused("interrupted")),
+        answer = call => Some(answer),
+        _ = tokio::signal::ctrl_c() => None,
     }
 }
 

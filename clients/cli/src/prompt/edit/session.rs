@@ -45,8 +45,17 @@ pub(super) struct EditSession<'a> {
 enum NextStep {
     Edit,
     Show(Box<PromptFile>),
-    /// Whether it was saved, or there was nothing to save.
-    End(bool),
+    End(SessionEnd),
+}
+
+/// How an edit ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SessionEnd {
+    /// It is saved, or there was nothing to save.
+    Done,
+    GivenUp,
+    /// By Ctrl-C, while the server was asked.
+    Interrupted,
 }
 
 impl<'a> EditSession<'a> {
@@ -69,14 +78,13 @@ impl<'a> EditSession<'a> {
         Ok(Self { args, editor, questions, connection, base, original, file })
     }
 
-    /// Whether it was saved, or there was nothing to save; false where the user gave up.
-    pub(super) async fn run(&mut self, output: &mut Output<'_>) -> Result<bool, CommandError> {
+    pub(super) async fn run(&mut self, output: &mut Output<'_>) -> Result<SessionEnd, CommandError> {
         let mut next = NextStep::Edit;
         loop {
             next = match next {
                 NextStep::Edit => self.edit(output).await?,
                 NextStep::Show(edited) => self.show(*edited, output).await?,
-                NextStep::End(is_done) => return Ok(is_done),
+                NextStep::End(end) => return Ok(end),
             }
         }
     }
@@ -94,12 +102,13 @@ impl<'a> EditSession<'a> {
         };
         if (PromptFile { path: PathBuf::new(), ..edited.clone() }) == self.original {
             output.note(&format!("{}: nothing was changed", self.args.name));
-            return Ok(NextStep::End(true));
+            return Ok(NextStep::End(SessionEnd::Done));
         }
         match self.check(&edited).await {
             Ok(()) => Ok(NextStep::Show(Box::new(edited))),
             Err(Checked::Invalid(invalid)) => self.invalid(invalid, output).await,
             Err(Checked::Failed(failed)) => Err(failed),
+            Err(Checked::Interrupted) => Ok(NextStep::End(SessionEnd::Interrupted)),
         }
     }
 
@@ -120,12 +129,13 @@ impl<'a> EditSession<'a> {
         let call = self
             .connection
             .try_ask(request, |client, request| async move { client.registry().render_prompt(request).await });
-        match saving::unless_interrupted(call).await.map_err(Checked::Failed)? {
-            Ok(_) => Ok(()),
+        match saving::unless_interrupted(call).await {
+            None => Err(Checked::Interrupted),
+            Some(Ok(_)) => Ok(()),
             // Only its variables are missing.
-            Err(error) if error.reason == Reason::VariablesMissing => Ok(()),
-            Err(error) if is_invalid(&error) => Err(Checked::Invalid(self.connection.failed(error))),
-            Err(error) => Err(Checked::Failed(self.connection.failed(error))),
+            Some(Err(error)) if error.reason == Reason::VariablesMissing => Ok(()),
+            Some(Err(error)) if is_invalid(&error) => Err(Checked::Invalid(self.connection.failed(error))),
+            Some(Err(error)) => Err(Checked::Failed(self.connection.failed(error))),
         }
     }
 
@@ -137,7 +147,7 @@ impl<'a> EditSession<'a> {
         let choices: Choices<'_> = &[('e', "edit again"), ('n', "give up")];
         match self.questions.ask("It cannot be saved so.", choices, 'n', output).await? {
             'e' => Ok(NextStep::Edit),
-            _ => Ok(NextStep::End(false)),
+            _ => Ok(NextStep::End(SessionEnd::GivenUp)),
         }
     }
 
@@ -155,23 +165,24 @@ impl<'a> EditSession<'a> {
             match self.questions.ask(&format!("Save it{effect}?"), choices, 'n', output).await? {
                 'y' => {}
                 'e' => return Ok(NextStep::Edit),
-                _ => return Ok(NextStep::End(false)),
+                _ => return Ok(NextStep::End(SessionEnd::GivenUp)),
             }
         }
         let request = saving::request(&self.args, &self.base.prompt, &edited);
         let call = self
             .connection
             .try_ask(request, |client, request| async move { client.registry().put_prompt(request).await });
-        match saving::unless_interrupted(call).await? {
-            Ok(saved) => {
+        match saving::unless_interrupted(call).await {
+            None => Ok(NextStep::End(SessionEnd::Interrupted)),
+            Some(Ok(saved)) => {
                 saving::answer(&saved, output)?;
-                Ok(NextStep::End(true))
+                Ok(NextStep::End(SessionEnd::Done))
             }
-            Err(error) if error.reason == Reason::EtagMismatch && !self.args.yes => {
+            Some(Err(error)) if error.reason == Reason::EtagMismatch && !self.args.yes => {
                 self.overtaken(edited, output).await
             }
-            Err(error) if is_invalid(&error) => self.invalid(self.connection.failed(error), output).await,
-            Err(error) => Err(self.connection.failed(error)),
+            Some(Err(error)) if is_invalid(&error) => self.invalid(self.connection.failed(error), output).await,
+            Some(Err(error)) => Err(self.connection.failed(error)),
         }
     }
 
@@ -199,7 +210,7 @@ impl<'a> EditSession<'a> {
         match self.questions.ask("Go on, and save yours over it?", choices, 'n', output).await? {
             'y' => Ok(NextStep::Show(Box::new(edited))),
             'e' => Ok(NextStep::Edit),
-            _ => Ok(NextStep::End(false)),
+            _ => Ok(NextStep::End(SessionEnd::GivenUp)),
         }
     }
 }
@@ -209,6 +220,7 @@ enum Checked {
     /// Editing it again may help.
     Invalid(CommandError),
     Failed(CommandError),
+    Interrupted,
 }
 
 /// Whether the server refuses what was sent, as it would again.

@@ -144,23 +144,23 @@ fn is_blank(token: &str) -> bool {
 /// Words, runs of blanks, line feeds, and all other characters one by one.
 fn tokens<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     #[derive(PartialEq)]
-    enum Kind {
+    enum TokenKind {
         Word,
         Blank,
         Other,
     }
     let kind = |c: char| match c {
-        '\n' => Kind::Other,
-        c if c.is_alphanumeric() || c == '_' => Kind::Word,
-        c if c.is_whitespace() => Kind::Blank,
-        _ => Kind::Other,
+        '\n' => TokenKind::Other,
+        c if c.is_alphanumeric() || c == '_' => TokenKind::Word,
+        c if c.is_whitespace() => TokenKind::Blank,
+        _ => TokenKind::Other,
     };
     let mut tokens = Vec::new();
     for mut line in lines.iter().copied() {
         while let Some(first) = line.chars().next() {
             let kind_of_first = kind(first);
             let end = match kind_of_first {
-                Kind::Other => first.len_utf8(),
+                TokenKind::Other => first.len_utf8(),
                 _ => line.find(|c| kind(c) != kind_of_first).unwrap_or(line.len()),
             };
             let (token, rest) = line.split_at(end);

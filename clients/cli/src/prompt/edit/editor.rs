@@ -29,7 +29,8 @@ impl EditorCommand {
     /// Runs it until it ends. Ctrl-C meanwhile is the editor's.
     pub(super) async fn edit(&self, path: &Path) -> Result<(), CommandError> {
         let mut command = tokio::process::Command::new("sh");
-        command.arg("-c").arg(format!("{} \"$@\"", self.0)).arg(&self.0).arg(path).stdin(Stdio::inherit());
+        // The trap keeps the shell from ending by a Ctrl-C that the editor takes as a key.
+        command.arg("-c").arg(format!("trap : INT\n{} \"$@\"", self.0)).arg(&self.0).arg(path).stdin(Stdio::inherit());
         let cannot = |error| CommandError::refused(format!("the editor `{}` cannot be started: {error}", self.0));
         let mut editor = command.spawn().map_err(cannot)?;
         let ended = loop {
@@ -67,6 +68,8 @@ mod tests {
     #[tokio::test]
     async fn the_command_is_one_of_the_shell_with_the_path_behind_it() {
         assert_eq!(edited("printf 'b\\n' >>").await.unwrap(), "a\nb\n");
+        // Ctrl-C reaches the shell too.
+        assert_eq!(edited("kill -INT $$; printf 'c\\n' >>").await.unwrap(), "a\nc\n");
         assert_eq!(edited("true --wait").await.unwrap(), "a\n");
     }
 

@@ -42,7 +42,7 @@ pub(super) struct EditSession<'a> {
 }
 
 /// What to do next.
-enum NextStep {
+enum EditStep {
     Edit,
     Show(Box<PromptFile>),
     End(SessionEnd),
@@ -79,12 +79,12 @@ impl<'a> EditSession<'a> {
     }
 
     pub(super) async fn run(&mut self, output: &mut Output<'_>) -> Result<SessionEnd, CommandError> {
-        let mut next = NextStep::Edit;
+        let mut next = EditStep::Edit;
         loop {
             next = match next {
-                NextStep::Edit => self.edit(output).await?,
-                NextStep::Show(edited) => self.show(*edited, output).await?,
-                NextStep::End(end) => return Ok(end),
+                EditStep::Edit => self.edit(output).await?,
+                EditStep::Show(edited) => self.show(*edited, output).await?,
+                EditStep::End(end) => return Ok(end),
             }
         }
     }
@@ -94,7 +94,7 @@ impl<'a> EditSession<'a> {
         self.file.keep()
     }
 
-    async fn edit(&mut self, output: &mut Output<'_>) -> Result<NextStep, CommandError> {
+    async fn edit(&mut self, output: &mut Output<'_>) -> Result<EditStep, CommandError> {
         self.editor.edit(self.file.path()).await?;
         let edited = match self.file.read() {
             Ok(edited) => edited,
@@ -102,20 +102,20 @@ impl<'a> EditSession<'a> {
         };
         if (PromptFile { path: PathBuf::new(), ..edited.clone() }) == self.original {
             output.note(&format!("{}: nothing was changed", self.args.name));
-            return Ok(NextStep::End(SessionEnd::Done));
+            return Ok(EditStep::End(SessionEnd::Done));
         }
         match self.check(&edited).await {
-            Ok(()) => Ok(NextStep::Show(Box::new(edited))),
-            Err(Checked::Invalid(invalid)) => self.invalid(invalid, output).await,
-            Err(Checked::Failed(failed)) => Err(failed),
-            Err(Checked::Interrupted) => Ok(NextStep::End(SessionEnd::Interrupted)),
+            Ok(()) => Ok(EditStep::Show(Box::new(edited))),
+            Err(DraftRefusal::Invalid(invalid)) => self.invalid(invalid, output).await,
+            Err(DraftRefusal::Failed(failed)) => Err(failed),
+            Err(DraftRefusal::Interrupted) => Ok(EditStep::End(SessionEnd::Interrupted)),
         }
     }
 
     /// Lets the server check it as a draft.
-    async fn check(&self, edited: &PromptFile) -> Result<(), Checked> {
+    async fn check(&self, edited: &PromptFile) -> Result<(), DraftRefusal> {
         if edited.name != self.args.name {
-            return Err(Checked::Invalid(CommandError::refused(format!(
+            return Err(DraftRefusal::Invalid(CommandError::refused(format!(
                 "`name` is {}, and a prompt keeps its name: write {} there",
                 edited.name, self.args.name
             ))));
@@ -130,28 +130,31 @@ impl<'a> EditSession<'a> {
             .connection
             .try_ask(request, |client, request| async move { client.registry().render_prompt(request).await });
         match saving::unless_interrupted(call).await {
-            None => Err(Checked::Interrupted),
+            None => Err(DraftRefusal::Interrupted),
             Some(Ok(_)) => Ok(()),
             // Only its variables are missing.
             Some(Err(error)) if error.reason == Reason::VariablesMissing => Ok(()),
-            Some(Err(error)) if is_invalid(&error) => Err(Checked::Invalid(self.connection.failed(error))),
-            Some(Err(error)) => Err(Checked::Failed(self.connection.failed(error))),
+            Some(Err(error)) if is_invalid(&error) => {
+                let error = in_the_file(error, self.file.lines_above(edited));
+                Err(DraftRefusal::Invalid(self.connection.failed(error)))
+            }
+            Some(Err(error)) => Err(DraftRefusal::Failed(self.connection.failed(error))),
         }
     }
 
-    async fn invalid(&mut self, invalid: CommandError, output: &mut Output<'_>) -> Result<NextStep, CommandError> {
+    async fn invalid(&mut self, invalid: CommandError, output: &mut Output<'_>) -> Result<EditStep, CommandError> {
         if self.args.yes {
             return Err(invalid);
         }
         invalid.to_string().lines().for_each(|line| output.note_as(Tone::Bad, line));
         let choices: Choices<'_> = &[('e', "edit again"), ('n', "give up")];
         match self.questions.ask("It cannot be saved so.", choices, 'n', output).await? {
-            'e' => Ok(NextStep::Edit),
-            _ => Ok(NextStep::End(SessionEnd::GivenUp)),
+            'e' => Ok(EditStep::Edit),
+            _ => Ok(EditStep::End(SessionEnd::GivenUp)),
         }
     }
 
-    async fn show(&mut self, edited: PromptFile, output: &mut Output<'_>) -> Result<NextStep, CommandError> {
+    async fn show(&mut self, edited: PromptFile, output: &mut Output<'_>) -> Result<EditStep, CommandError> {
         let name = &self.args.name;
         let before = format!("--- {name} version {}", self.base.version_number);
         output.note_cells(&[Cell::new(Tone::Bad, before)]);
@@ -164,8 +167,8 @@ impl<'a> EditSession<'a> {
             let choices: Choices<'_> = &[('y', "yes"), ('e', "edit again"), ('n', "no")];
             match self.questions.ask(&format!("Save it{effect}?"), choices, 'n', output).await? {
                 'y' => {}
-                'e' => return Ok(NextStep::Edit),
-                _ => return Ok(NextStep::End(SessionEnd::GivenUp)),
+                'e' => return Ok(EditStep::Edit),
+                _ => return Ok(EditStep::End(SessionEnd::GivenUp)),
             }
         }
         let request = saving::request(&self.args, &self.base.prompt, &edited);
@@ -173,10 +176,10 @@ impl<'a> EditSession<'a> {
             .connection
             .try_ask(request, |client, request| async move { client.registry().put_prompt(request).await });
         match saving::unless_interrupted(call).await {
-            None => Ok(NextStep::End(SessionEnd::Interrupted)),
+            None => Ok(EditStep::End(SessionEnd::Interrupted)),
             Some(Ok(saved)) => {
                 saving::answer(&saved, output)?;
-                Ok(NextStep::End(SessionEnd::Done))
+                Ok(EditStep::End(SessionEnd::Done))
             }
             Some(Err(error)) if error.reason == Reason::EtagMismatch && !self.args.yes => {
                 self.overtaken(edited, output).await
@@ -187,7 +190,7 @@ impl<'a> EditSession<'a> {
     }
 
     /// Somebody else has written to the prompt: shows what, and asks.
-    async fn overtaken(&mut self, edited: PromptFile, output: &mut Output<'_>) -> Result<NextStep, CommandError> {
+    async fn overtaken(&mut self, edited: PromptFile, output: &mut Output<'_>) -> Result<EditStep, CommandError> {
         let present = EditBase::fetch(self.connection, &self.args.name, None).await?;
         output.note_as(Tone::Warning, &format!("{} was written by somebody else meanwhile:", self.args.name));
         saving::show_changes_since(&self.base.prompt, self.connection, output).await?;
@@ -208,19 +211,33 @@ impl<'a> EditSession<'a> {
         self.base = present;
         let choices: Choices<'_> = &[('y', "yes"), ('e', "edit again"), ('n', "no")];
         match self.questions.ask("Go on, and save yours over it?", choices, 'n', output).await? {
-            'y' => Ok(NextStep::Show(Box::new(edited))),
-            'e' => Ok(NextStep::Edit),
-            _ => Ok(NextStep::End(SessionEnd::GivenUp)),
+            'y' => Ok(EditStep::Show(Box::new(edited))),
+            'e' => Ok(EditStep::Edit),
+            _ => Ok(EditStep::End(SessionEnd::GivenUp)),
         }
     }
 }
 
 /// Why a text is not to be saved.
-enum Checked {
+enum DraftRefusal {
     /// Editing it again may help.
     Invalid(CommandError),
     Failed(CommandError),
     Interrupted,
+}
+
+/// The error with places as the file has them: without the word for what is not stored, and with the file's line of a text.
+fn in_the_file(mut error: LedgerError, lines_above: usize) -> LedgerError {
+    let bare = |text: &str| text.trim_start_matches("draft: ").trim_start_matches("draft.").to_owned();
+    error.message = bare(&error.message);
+    error.fields.iter_mut().for_each(|(field, _)| *field = bare(field));
+    let line = error.metadata.get("line").and_then(|line| line.parse::<usize>().ok());
+    let of_text =
+        error.message.strip_prefix("template: ").and_then(|rest| rest.strip_prefix(&format!("line {}", line?)));
+    if let (Some(line), Some(rest)) = (line, of_text) {
+        error.message = format!("line {}{rest}", line + lines_above);
+    }
+    error
 }
 
 /// Whether the server refuses what was sent, as it would again.
@@ -255,5 +272,30 @@ impl EditBase {
         };
         let content = PromptContent::try_from(&version)?;
         Ok(Self { prompt, version_number: version.version_number, content })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests state what a server answers")]
+mod tests {
+    use super::*;
+    use tonic::Status;
+
+    #[test]
+    fn places_are_those_of_the_file() {
+        for (message, told) in [
+            ("draft: template: line 2, column 4: no }}", "line 5, column 4: no }}"),
+            (
+                "draft: chat_template.entries[0].message.content: template: line 2, column 4: no }}",
+                "chat_template.entries[0].message.content: template: line 2, column 4: no }}",
+            ),
+            ("draft.config.params.top_p: is 7", "config.params.top_p: is 7"),
+        ] {
+            let mut error = LedgerError::from(Status::invalid_argument(message));
+            error.metadata.insert("line".into(), "2".into());
+            error.fields = vec![("draft.config.params.top_p".into(), "is 7".into())];
+            let error = in_the_file(error, 3);
+            assert_eq!((&*error.message, &*error.fields[0].0), (told, "config.params.top_p"));
+        }
     }
 }

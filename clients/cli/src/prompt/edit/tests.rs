@@ -114,7 +114,7 @@ async fn what_is_invalid_is_told_and_edited_again() {
     let editor = "mend() { if grep -q '{{name$' \"$1\"; then sed -i 's/{{name$/{{name}}!/' \"$1\"; else \
                   sed -i 's/{{name}}/{{name/' \"$1\"; fi; }; mend";
     let edited = edit(&ledger, &[], editor, Some("e\ny\n")).await;
-    assert!(edited.notes.contains("line 2, column 4") && edited.notes.contains("edit again"), "{}", edited.notes);
+    assert!(edited.notes.starts_with("line 5, column 4: ") && edited.notes.contains("edit again"), "{}", edited.notes);
     assert_eq!(active(&ledger).await, (2, "Be brief.\nHi {{name}}!\n".into()));
     let edited = edit(&ledger, &[], BROKEN, Some("n\n")).await;
     assert!(kept(&edited.notes).contains("{{name!\n"));

@@ -26,7 +26,7 @@ impl WorkingFile {
             CommandError::refused(format!("cannot write a temporary file: {error}. TMPDIR names another folder"))
         };
         let folder = tempfile::Builder::new().prefix("ledgerctl-").tempdir().map_err(cannot)?;
-        let path = folder.path().join(format!("{}.{}", prompt.name, prompt_file::extension(prompt)));
+        let path = folder.path().join(format!("{}.{}", file_name(&prompt.name), prompt_file::extension(prompt)));
         let original = prompt_file::write(prompt);
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);
@@ -55,6 +55,15 @@ impl WorkingFile {
         Ok(prompt)
     }
 
+    /// How many lines stand above the text of a prompt that was read; 0 for a chat.
+    pub(super) fn lines_above(&self, prompt: &PromptFile) -> usize {
+        let ContentTemplate::Text(text) = &prompt.content.template else { return 0 };
+        let file = fs::read_to_string(&self.path).unwrap_or_default();
+        // A line feed at the end may be the editor's.
+        let lines = |text: &str| text.trim_end_matches('\n').matches('\n').count();
+        lines(&file).saturating_sub(lines(text))
+    }
+
     /// Keeps it where something was written; its path. Absent where it is as it was, or gone.
     pub(super) fn keep(self) -> Option<PathBuf> {
         let written = fs::read(&self.path).ok().filter(|bytes| *bytes != self.original.as_bytes());
@@ -62,6 +71,16 @@ impl WorkingFile {
             let _ = self.folder.keep();
             self.path
         })
+    }
+}
+
+/// The prompt's name, of which a server may say what it likes, as one that stays in its folder.
+fn file_name(name: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let plain: String = name.chars().filter(is_plain).take(128).collect();
+    match plain.trim_start_matches('.') {
+        "" => "prompt".to_owned(),
+        plain => plain.to_owned(),
     }
 }
 
@@ -99,6 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn it_stays_in_its_folder_whatever_the_prompt_is_called() {
+        for (name, file) in [("shop.greet", "shop.greet"), ("../../etc/x", "etcx"), ("..", "prompt"), ("", "prompt")] {
+            assert_eq!(file_name(name), file);
+        }
+    }
+
+    #[test]
     fn the_line_feed_that_editors_add_is_no_change() {
         let file = working("Hi");
         append(&file, "\n");
@@ -108,6 +134,14 @@ mod tests {
         let file = working("Hi\n");
         append(&file, "\n");
         assert_eq!(text(&file.read().unwrap()), "Hi\n\n");
+    }
+
+    #[test]
+    fn the_lines_above_a_text_are_those_of_its_front_matter() {
+        let file = working("a\nb");
+        assert_eq!(file.lines_above(&file.read().unwrap()), 3);
+        append(&file, "\nc\n");
+        assert_eq!(file.lines_above(&file.read().unwrap()), 3);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::output::Output;
   ledgerctl prompt status greet 2 deprecated
   ledgerctl prompt status greet 2 active
 
-A draft becomes active by `ledgerctl prompt activate`, and no version becomes a draft again. The version that is active, or that a
+A draft becomes active by `ledgerctl prompt activate`, and no version becomes a draft again. The version that is active, or that a \
 label points at, is not retired. A retired one can still be executed by its number, and activated.
 
 Under --json and --jsonl the answer is a SetVersionStatusResponse of the contract.")]

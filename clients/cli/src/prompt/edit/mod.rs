@@ -20,21 +20,23 @@ use crate::failure::{CommandError, INTERRUPTED, NO};
 use crate::output::Output;
 use crate::question::Questions;
 
-/// Opens a prompt in your editor, checks what you wrote, shows the difference, asks, and saves it as a new version.
-///
-/// The editor is the command in VISUAL or EDITOR, or vi. What you write is never lost: where it is not saved, it stays in a file that is
-/// named. Where somebody else wrote to the prompt meanwhile, you see what, and decide.
+/// Opens a prompt in the user's editor, checks what was written, shows the difference, asks, and saves it as a new version.
 #[derive(Args)]
 #[command(after_help = "Examples:
   ledgerctl prompt edit greet
-  ledgerctl prompt edit greet --label staging --no-activate      try it first
-  ledgerctl prompt edit greet --from 2 --note rollback           begin with an earlier version
-  ledgerctl prompt edit greet --yes                              for scripts: EDITOR changes the file
+  ledgerctl prompt edit greet --label staging --no-activate   try it first
+  ledgerctl prompt edit greet --from 2 --note rollback        begin with an earlier version
+  ledgerctl prompt edit greet --yes                           for scripts, by an EDITOR that does not ask
 
-The file has the form that `ledgerctl register` reads: description, owner_team, tags, config and `labels` to set stand between two
-lines `---` above a text, or beside the `messages` of a chat. A line feed that the editor adds behind the last line is not counted.
+The editor is the command in VISUAL or EDITOR, or vi. The server checks what you wrote, you see the difference, and are asked before \
+anything is saved. What you wrote is never lost: where it is not saved, it stays in a file that is named. Where somebody else wrote to \
+the prompt meanwhile, you see what, and decide.
 
-Exit code: 0 saved, or nothing was changed; 1 you did not save.
+The file has the form that `ledgerctl register` reads: description, owner_team, tags, note, config and the labels to set stand between \
+two lines `---` above a text, or beside the `messages` of a chat. Where the text had no line feed at its end, the one that an editor adds \
+is not taken for a part of it.
+
+Exit code: 0 saved, or nothing was changed; 1 you did not save; 130 interrupted while the server was asked.
 
 Under --json and --jsonl the answer is a PutPromptResponse of the contract; nothing where nothing was changed.")]
 pub(crate) struct EditArgs {

@@ -61,8 +61,7 @@ pub(crate) fn compare(before: Option<&PromptContent>, after: &PromptContent) -> 
 
 /// The values of a config by their paths, as `params.temperature`; schemas over several lines.
 pub(crate) fn config_values(config: &v1::VersionConfig) -> Vec<(String, String)> {
-    let content = PromptContent { config: Some(config.clone()), ..PromptContent::text("") };
-    let Some(mut json) = self::config(&content) else { return Vec::new() };
+    let Some(mut json) = written(config) else { return Vec::new() };
     if let Some(model) = &config.model {
         json["model"] = format!("{}/{}", model.provider, model.model_name).into();
     }
@@ -98,10 +97,14 @@ fn chat(content: &PromptContent) -> Vec<Value> {
     }
 }
 
-/// The config in the contract's JSON, without what counts as absent; absent where nothing is left.
 fn config(content: &PromptContent) -> Option<Value> {
+    content.config.as_ref().and_then(written)
+}
+
+/// The config in the contract's JSON, without what counts as absent; absent where nothing is left.
+fn written(config: &v1::VersionConfig) -> Option<Value> {
     let is_empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
-    let mut config = contract_json::write("VersionConfig", content.config.as_ref()?);
+    let mut config = contract_json::write("VersionConfig", config);
     if let Some(params) = config.get_mut("params").and_then(Value::as_object_mut) {
         params.retain(|name, value| name != "extra" || !is_empty(value));
     }

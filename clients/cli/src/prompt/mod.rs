@@ -11,6 +11,7 @@ mod get;
 mod label;
 mod list;
 mod migrate;
+mod put;
 mod render;
 mod status;
 mod update;
@@ -55,6 +56,8 @@ enum PromptCommand {
     List(list::ListArgs),
     /// Move a prompt between full mode and tracking mode
     Migrate(migrate::MigrateArgs),
+    /// Register a prompt from a file, or from standard input
+    Put(put::PutArgs),
     /// Show what an execution would send
     Render(render::RenderArgs),
     /// Retire a version, or take that back
@@ -84,6 +87,7 @@ impl PromptArgs {
             PromptCommand::Label(label) => label.run(connection, output).await?,
             PromptCommand::List(list) => list.run(connection, output).await?,
             PromptCommand::Migrate(migrate) => migrate.run(connection, output).await?,
+            PromptCommand::Put(put) => put.run(connection, output).await?,
             PromptCommand::Render(render) => render.run(connection, output).await?,
             PromptCommand::Status(status) => status.run(connection, output).await?,
             PromptCommand::Unarchive(unarchive) => unarchive.run(connection, output).await?,

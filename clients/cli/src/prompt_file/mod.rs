@@ -14,7 +14,7 @@ mod yaml;
 mod yaml_text;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use prompt_ledger_client::v1;
@@ -115,14 +115,14 @@ impl PromptFile {
         read().map_err(|fault: Fault| fault.of(path))
     }
 
-    /// Reads a text with front matter, or without, that comes from standard input. `name`: where the front matter says none.
+    /// Reads a text with front matter, or without, from standard input. `name`: where the front matter says none.
     ///
     /// # Errors
     ///
     /// With line and key, and what to do.
-    pub(crate) fn read_text(bytes: Vec<u8>, name: Option<&str>) -> Result<Self, CommandError> {
+    pub(crate) fn read_input(input: impl Read, name: Option<&str>) -> Result<Self, CommandError> {
         let read =
-            utf8(bytes).and_then(|text| Self::parse(&text, FileKind::Text(v1::TemplateFormat::Handlebars), name));
+            bounded(input).and_then(|text| Self::parse(&text, FileKind::Text(v1::TemplateFormat::Handlebars), name));
         read.map_err(|fault| fault.of(Path::new("standard input")))
     }
 
@@ -185,18 +185,19 @@ pub(crate) fn extension(prompt: &PromptFile) -> &'static str {
 }
 
 fn text_of(path: &Path) -> Result<String, Fault> {
-    let cannot = |error: std::io::Error| Fault::whole(format!("cannot be read: {error}"));
-    let mut bytes = Vec::new();
+    let cannot = |error| Fault::whole(format!("cannot be read: {error}"));
     // A pipe would be waited for.
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
         return Err(Fault::whole("is no file that holds a prompt"));
     }
-    let file = File::open(path).map_err(cannot)?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(cannot)?;
-    utf8(bytes)
+    bounded(File::open(path).map_err(cannot)?)
 }
 
-fn utf8(bytes: Vec<u8>) -> Result<String, Fault> {
+/// All of it, at most [`MAX_BYTES`].
+fn bounded(input: impl Read) -> Result<String, Fault> {
+    let mut bytes = Vec::new();
+    let read = input.take(MAX_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Fault::whole(format!("cannot be read: {error}")))?;
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Fault::whole("has more than 1 MiB, and a template at most 200 KB: is it a prompt?"));
     }

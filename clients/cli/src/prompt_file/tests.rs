@@ -2,11 +2,11 @@ use super::*;
 use serde_json::Value;
 
 fn text(written: &str) -> PromptFile {
-    PromptFile::read_text(written.into(), Some("greet")).unwrap()
+    PromptFile::read_input(written.as_bytes(), Some("greet")).unwrap()
 }
 
 fn complaint(written: &str) -> String {
-    PromptFile::read_text(written.into(), Some("greet")).unwrap_err().to_string()
+    PromptFile::read_input(written.as_bytes(), Some("greet")).unwrap_err().to_string()
 }
 
 fn chat(written: &str) -> Result<PromptFile, Fault> {
@@ -90,11 +90,11 @@ fn what_is_wrong_is_told_with_file_line_and_key() {
     ] {
         assert!(complaint(written).contains(said), "{written}: {}", complaint(written));
     }
-    let nameless = PromptFile::read_text("Hi".into(), None).unwrap_err().to_string();
+    let nameless = PromptFile::read_input(&b"Hi"[..], None).unwrap_err().to_string();
     assert!(nameless.contains("write `name: shop.greeting`"), "{nameless}");
-    let odd = PromptFile::read_text(b"a\n\xff".to_vec(), Some("x")).unwrap_err().to_string();
+    let odd = PromptFile::read_input(&b"a\n\xff"[..], Some("x")).unwrap_err().to_string();
     assert!(odd.contains("standard input:2: is not UTF-8"), "{odd}");
-    let long = PromptFile::read_text(vec![b'a'; 1024 * 1024 + 1], Some("x")).unwrap_err().to_string();
+    let long = PromptFile::read_input(std::io::repeat(b'a'), Some("x")).unwrap_err().to_string();
     assert!(long.contains("more than 1 MiB"), "{long}");
     assert!(chat("config: {}").unwrap_err().to_string().contains("no `messages`"));
     assert!(chat("format: opaque\nmessages: []").unwrap_err().to_string().contains("and `messages`"));

@@ -7,6 +7,7 @@ mod prompt_diff;
 mod prompt_edit;
 mod prompt_pages;
 mod prompt_writes;
+mod put;
 mod tail;
 mod watch;
 

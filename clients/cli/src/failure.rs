@@ -39,6 +39,15 @@ impl CommandError {
         Self::Refused(error.to_string())
     }
 
+    /// The same with one more line: what was done before, or what to do.
+    pub(crate) fn and(self, line: &str) -> Self {
+        match self {
+            Self::Refused(message) => Self::Refused(format!("{message}\n{line}")),
+            Self::NotNow(message) => Self::NotNow(format!("{message}\n{line}")),
+            Self::NobodyReads => Self::NobodyReads,
+        }
+    }
+
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Refused(_) => 2,

@@ -11,6 +11,7 @@ mod failure;
 mod list;
 mod moment;
 mod output;
+mod progress;
 mod prompt;
 mod prompt_content;
 mod prompt_file;
@@ -19,6 +20,7 @@ mod since;
 mod style;
 mod table;
 mod tail;
+mod transfer;
 mod update_json;
 mod variables;
 mod visible;
@@ -72,6 +74,10 @@ enum LedgerctlCommand {
     Prompt(prompt::PromptArgs),
     /// Execute prompts, and look at executions
     Exec(exec::ExecArgs),
+    /// Write prompts with all their versions as JSON lines
+    Export(transfer::ExportArgs),
+    /// Import what `ledgerctl export` wrote
+    Import(transfer::ImportArgs),
     /// Watch one execution until it ends: its text on standard output, its states on standard error
     Watch(watch::WatchArgs),
     /// Show each change of state of all executions that match, until Ctrl-C
@@ -103,6 +109,8 @@ fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError
         match cli.command {
             LedgerctlCommand::Prompt(prompt) => prompt.run(&connect.connect()?, output).await,
             LedgerctlCommand::Exec(exec) => exec.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Export(export) => export.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Import(import) => import.run(&connect.connect()?, output).await,
             LedgerctlCommand::Watch(watch) => watch.run(&connect.connect()?, output).await,
             LedgerctlCommand::Tail(tail) => tail.run(&connect.connect()?, output).await,
         }

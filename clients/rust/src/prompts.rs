@@ -181,6 +181,15 @@ impl Prompts {
         asked!(self, request, Repeat::Freely, render_prompt).await
     }
 
+    /// Imports up to 100 prompts, as an export told them. What is there already is not written again.
+    ///
+    /// # Errors
+    ///
+    /// What the server refuses of the request as a whole, or that it cannot be reached. What is wrong with one prompt is in its answer.
+    pub async fn import(&self, request: v1::ImportPromptsRequest) -> Result<v1::ImportPromptsResponse, LedgerError> {
+        asked!(self, request, Repeat::Freely, import_prompts).await
+    }
+
     /// Archives a prompt: it is not executed any more.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod prompt_pages;
 mod prompt_writes;
 mod put;
 mod tail;
+mod transfer;
 mod watch;
 
 use std::process::{Command, Output, Stdio};

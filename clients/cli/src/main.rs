@@ -16,6 +16,7 @@ mod prompt;
 mod prompt_content;
 mod prompt_file;
 mod question;
+mod register;
 mod since;
 mod style;
 mod table;
@@ -74,6 +75,8 @@ enum LedgerctlCommand {
     Prompt(prompt::PromptArgs),
     /// Execute prompts, and look at executions
     Exec(exec::ExecArgs),
+    /// Register prompts that live in code, from files
+    Register(register::RegisterArgs),
     /// Write prompts with all their versions as JSON lines
     Export(transfer::ExportArgs),
     /// Import what `ledgerctl export` wrote
@@ -109,6 +112,7 @@ fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError
         match cli.command {
             LedgerctlCommand::Prompt(prompt) => prompt.run(&connect.connect()?, output).await,
             LedgerctlCommand::Exec(exec) => exec.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Register(register) => register.run(&connect.connect()?, output).await,
             LedgerctlCommand::Export(export) => export.run(&connect.connect()?, output).await,
             LedgerctlCommand::Import(import) => import.run(&connect.connect()?, output).await,
             LedgerctlCommand::Watch(watch) => watch.run(&connect.connect()?, output).await,

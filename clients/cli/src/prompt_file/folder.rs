@@ -17,21 +17,21 @@ const MAX_TOTAL: usize = 256 * 1024 * 1024;
 /// The deepest level of folders; the folder itself is the first.
 const MAX_LEVELS: usize = 32;
 
-/// Reads all prompts below a folder, ordered by path. Passed over are hidden files and folders, files with other extensions, and links
+/// Reads all prompts below a folder, ordered by path; names count from `base`, the folder itself or one above it. Passed over are hidden files and folders, files with other extensions, and links
 /// to folders.
 ///
 /// # Errors
 ///
 /// What is wrong with the first file that is no prompt, a link that leads out of the folder, two files with one name, and more than
 /// the bounds.
-pub(crate) fn read_folder(folder: &Path) -> Result<Vec<PromptFile>, CommandError> {
+pub(crate) fn read_folder(folder: &Path, base: &Path) -> Result<Vec<PromptFile>, CommandError> {
     let root = folder.canonicalize().map_err(|error| cannot_read(folder, &error))?;
     let mut walk = Walk { root, found: Vec::new(), entries: 0 };
     walk.enter(folder, 1)?;
     walk.found.sort();
     let (mut prompts, mut total) = (Vec::with_capacity(walk.found.len()), 0);
     for path in &walk.found {
-        let prompt = PromptFile::read_below(path, folder)?;
+        let prompt = PromptFile::read_below(path, base)?;
         total += prost::Message::encoded_len(&prompt.content.draft());
         if total > MAX_TOTAL {
             return Err(too_many(folder, "256 MiB of prompts"));
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn names(folder: &TempDir) -> Vec<String> {
-        read_folder(folder.path()).unwrap().into_iter().map(|prompt| prompt.name).collect()
+        read_folder(folder.path(), folder.path()).unwrap().into_iter().map(|prompt| prompt.name).collect()
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         for other in ["shop/greeting.md", "x.yml"] {
             let chat = "name: shop.greeting\nmessages: []";
             let files = folder(&[("shop/greeting.hbs", "Hi"), (other, if other == "x.yml" { chat } else { "Hi" })]);
-            let said = read_folder(files.path()).unwrap_err().to_string();
+            let said = read_folder(files.path(), files.path()).unwrap_err().to_string();
             assert!(
                 said.contains("greeting.hbs") && said.contains(other) && said.contains("`shop.greeting`"),
                 "{said}"
@@ -180,17 +180,22 @@ mod tests {
         symlink(outside.path().join("more"), files.path().join("more")).unwrap();
         assert_eq!(names(&files), ["a", "b", "below.c"]);
         symlink(outside.path().join("secret.md"), files.path().join("d.md")).unwrap();
-        let said = read_folder(files.path()).unwrap_err().to_string();
+        let said = read_folder(files.path(), files.path()).unwrap_err().to_string();
         assert!(said.contains("d.md") && said.contains("leads out of the folder"), "{said}");
         let gone = folder(&[]);
         symlink("nowhere.md", gone.path().join("e.md")).unwrap();
-        assert!(read_folder(gone.path()).unwrap_err().to_string().contains("e.md: cannot be read"));
+        assert!(read_folder(gone.path(), gone.path()).unwrap_err().to_string().contains("e.md: cannot be read"));
     }
 
     #[test]
     fn folders_are_bounded() {
         let files = folder(&[(&format!("{}x.md", "d/".repeat(40)), "Hi")]);
-        assert!(read_folder(files.path()).unwrap_err().to_string().contains("32 levels"));
-        assert!(read_folder(Path::new("/nowhere")).unwrap_err().to_string().contains("/nowhere: cannot be read"));
+        assert!(read_folder(files.path(), files.path()).unwrap_err().to_string().contains("32 levels"));
+        assert!(
+            read_folder(Path::new("/nowhere"), Path::new("/"))
+                .unwrap_err()
+                .to_string()
+                .contains("/nowhere: cannot be read")
+        );
     }
 }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use prompt_ledger_client::v1;
 
 use self::fault::Fault;
-pub(crate) use self::folder::read_folder;
+pub(crate) use self::folder::{distinct, read_folder};
 use self::header::Header;
 use self::yaml::{YamlNode, YamlValue};
 use crate::failure::CommandError;

@@ -8,6 +8,7 @@ mod prompt_edit;
 mod prompt_pages;
 mod prompt_writes;
 mod put;
+mod register;
 mod tail;
 mod transfer;
 mod watch;

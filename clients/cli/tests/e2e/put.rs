@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::{ledger, ledgerctl, run, text};
 
 /// A folder with these files.
-fn files(files: &[(&str, &str)]) -> TempDir {
+pub(super) fn files(files: &[(&str, &str)]) -> TempDir {
     let folder = TempDir::new().unwrap();
     for (path, content) in files {
         let path = folder.path().join(path);

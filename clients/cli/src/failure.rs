@@ -57,6 +57,14 @@ impl CommandError {
         })
     }
 
+    /// Nothing answers at `server`.
+    pub(crate) fn unreachable(server: &str, cause: &str) -> Self {
+        Self::NotNow(format!(
+            "nothing that speaks gRPC answers at {server} ({cause}). Is the server running there, with TLS for https and without for \
+             http? `prompt-ledger dev` starts one on this machine; --server, --profile or LEDGER_SERVER names another"
+        ))
+    }
+
     /// A refused or failed call to `server`.
     pub(crate) fn call(error: &LedgerError, server: &str) -> Self {
         let message = &error.message;
@@ -70,11 +78,7 @@ impl CommandError {
         }
         match error.code {
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled if !is_answer => {
-                Self::NotNow(format!(
-                    "nothing that speaks gRPC answers at {server} ({message}). Is the server running there, with TLS for \
-                     https and without for http? `prompt-ledger dev` starts one on this machine; --server, --profile or \
-                     LEDGER_SERVER names another"
-                ))
+                Self::unreachable(server, message)
             }
             Code::Unauthenticated => Self::Refused(format!(
                 "{server} does not take this key: {message}. Use one that `prompt-ledger keys list` shows there, by --key-file, \

@@ -68,6 +68,7 @@ impl PutArgs {
         };
         let request = self.request(file)?;
         let labels = request.labels.clone();
+        connection.reach().await?;
         let answer = connection.client.prompts().put(request).await.map_err(|error| connection.failed(error))?;
         if output.format == Format::Text {
             output.cells(&outcome(&answer, &labels))?;

@@ -137,6 +137,7 @@ impl RegisterArgs {
             prompts,
             ranges,
         };
+        connection.reach().await?;
         let mut registered = Vec::new();
         // Several calls are checked before the first one writes.
         if self.dry_run || call.ranges.len() > 1 {

@@ -42,7 +42,17 @@ async fn a_server_that_is_not_there_is_told_at_once_with_how_to_start_one() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
-    for arguments in [&["watch", UNKNOWN][..], &["tail"]] {
+    let folder = super::put::files(&[("greet.hbs", "")]);
+    let file = folder.path().join("greet.hbs");
+    let file = file.to_str().unwrap();
+    for arguments in [
+        &["watch", UNKNOWN][..],
+        &["tail"],
+        &["prompt", "put", "greet", "--file", file],
+        &["register", file, "--no-source"],
+        &["export"],
+        &["import", file],
+    ] {
         let mut command = ledgerctl(&ledger, arguments);
         command.args(["--server", &url]);
         let said = failure(command, 3).await;

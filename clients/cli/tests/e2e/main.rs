@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in a test a panic is the report")]
 
+mod action;
 mod errors;
 mod prompt_diff;
 mod prompt_edit;

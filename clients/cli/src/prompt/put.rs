@@ -12,17 +12,17 @@ use crate::prompt_file::PromptFile;
 use crate::style::Tone;
 use crate::table::Cell;
 
-/// Registers a prompt that the ledger holds: a new version, where none of the prompt's has this content.
-///
-/// A text is a .hbs, .md, .txt or .prompt file, as it stands, line ends included. It may begin with front matter: YAML between two
-/// lines `---` with name, description, owner_team, tags, labels, note and config. A chat is a .yaml file with `messages` beside these
-/// keys. Prompts that live in code are registered by `ledgerctl register`.
+/// Registers a prompt that the ledger holds.
 #[derive(Args)]
 #[command(after_help = "Examples:
   ledgerctl prompt put greet --file greet.hbs --activate
   ledgerctl prompt put --file prompts/support.yaml --label staging --note shorter
   ledgerctl prompt put greet --file - --create-only
   ledgerctl prompt put greet --file greet.md --if-etag 0190163d --json | jq .version.version_number
+
+A new version is made where none of the prompt's has this content. A text is a .hbs, .md, .txt or .prompt file, as it stands, line ends \
+included. It may begin with front matter: YAML between two lines `---` with name, description, owner_team, tags, labels, note and config. A \
+chat is a .yaml or .yml file with `messages` beside these keys. Prompts that live in code are registered by `ledgerctl register`.
 
 Under --json and --jsonl the answer is a PutPromptResponse of the contract.")]
 pub(crate) struct PutArgs {

@@ -10,7 +10,7 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::Value;
 
 use crate::contract_json;
-use crate::prompt_file::fault::Fault;
+use crate::prompt_file::fault::FileFault;
 use crate::prompt_file::json_text;
 use crate::prompt_file::yaml::{YamlNode, YamlValue};
 
@@ -18,10 +18,10 @@ use crate::prompt_file::yaml::{YamlNode, YamlValue};
 const JSON_TEXTS: [(&str, &str); 2] = [("parameters_json", "parameters"), ("schema_json", "schema")];
 
 /// The message of this type that the node at `key` says.
-pub(crate) fn read<T: Message + Default>(name: &str, key: &str, node: &YamlNode) -> Result<T, Fault> {
-    let unknown = || Fault::at(node.line, key, format!("is no {name}"));
+pub(crate) fn read<T: Message + Default>(name: &str, key: &str, node: &YamlNode) -> Result<T, FileFault> {
+    let unknown = || FileFault::at(node.line, key, format!("is no {name}"));
     let value = message(&contract_json::descriptor(name).ok_or_else(unknown)?, key, node)?;
-    contract_json::read(name, value).map_err(|wrong| Fault::at(node.line, key, format!("cannot be read: {wrong}")))
+    contract_json::read(name, value).map_err(|wrong| FileFault::at(node.line, key, format!("cannot be read: {wrong}")))
 }
 
 /// The message as YAML, fields in the order of the contract.
@@ -32,7 +32,7 @@ pub(crate) fn write(name: &str, message: &impl Message) -> YamlValue {
     }
 }
 
-fn message(descriptor: &MessageDescriptor, key: &str, node: &YamlNode) -> Result<Value, Fault> {
+fn message(descriptor: &MessageDescriptor, key: &str, node: &YamlNode) -> Result<Value, FileFault> {
     match (descriptor.full_name(), &node.value) {
         ("google.protobuf.Struct", YamlValue::Mapping(_)) => return Ok(json_text::value(&node.value)),
         ("promptledger.v1.ModelRef", YamlValue::Text(text)) => {
@@ -40,7 +40,7 @@ fn message(descriptor: &MessageDescriptor, key: &str, node: &YamlNode) -> Result
                 Some((provider, model)) if !provider.is_empty() && !model.is_empty() => {
                     Ok(serde_json::json!({"provider": provider, "model_name": model}))
                 }
-                _ => Err(Fault::at(
+                _ => Err(FileFault::at(
                     node.line,
                     key,
                     "names no provider: write `provider/name`, such as `openai/gpt-4o-mini`",
@@ -60,22 +60,22 @@ fn message(descriptor: &MessageDescriptor, key: &str, node: &YamlNode) -> Result
         let canonical = JSON_TEXTS.iter().find(|(_, short)| short == name).map_or(name.as_str(), |(long, _)| long);
         let Some(field) = descriptor.get_field_by_name(canonical) else {
             let known: Vec<String> = descriptor.fields().map(|field| format!("`{}`", field.name())).collect();
-            return Err(Fault::at(node.line, &key, format!("is not known here: known are {}", known.join(", "))));
+            return Err(FileFault::at(node.line, &key, format!("is not known here: known are {}", known.join(", "))));
         };
         let read = if field.is_list() { list(&field, &key, node)? } else { single(&field, &key, node)? };
         if value.insert(canonical.to_owned(), read).is_some() {
-            return Err(Fault::at(node.line, &key, format!("stands beside `{canonical}`: leave out one of them")));
+            return Err(FileFault::at(node.line, &key, format!("stands beside `{canonical}`: leave out one of them")));
         }
     }
     Ok(value.into())
 }
 
-fn list(field: &FieldDescriptor, key: &str, node: &YamlNode) -> Result<Value, Fault> {
+fn list(field: &FieldDescriptor, key: &str, node: &YamlNode) -> Result<Value, FileFault> {
     let YamlValue::List(entries) = &node.value else { return Err(odd(key, node, "a list")) };
     entries.iter().enumerate().map(|(index, entry)| single(field, &format!("{key}[{index}]"), entry)).collect()
 }
 
-fn single(field: &FieldDescriptor, key: &str, node: &YamlNode) -> Result<Value, Fault> {
+fn single(field: &FieldDescriptor, key: &str, node: &YamlNode) -> Result<Value, FileFault> {
     let wanted = match (field.kind(), &node.value) {
         (Kind::Message(descriptor), _) => return message(&descriptor, key, node),
         (Kind::String, YamlValue::Mapping(_)) if JSON_TEXTS.iter().any(|(name, _)| *name == field.name()) => {
@@ -86,6 +86,10 @@ fn single(field: &FieldDescriptor, key: &str, node: &YamlNode) -> Result<Value, 
         (Kind::Enum(kind), YamlValue::Text(word)) => return enum_word(&kind, word, key, node),
         (Kind::Double | Kind::Float, YamlValue::Number(number)) => return Ok(number.clone().into()),
         (Kind::Int64 | Kind::Sint64, YamlValue::Number(number)) if number.is_i64() => return Ok(number.clone().into()),
+        // As ProtoJSON writes it.
+        (Kind::Int64 | Kind::Sint64, YamlValue::Text(text)) if text.parse::<i64>().is_ok() => {
+            return Ok(text.as_str().into());
+        }
         (Kind::Int32 | Kind::Sint32, YamlValue::Number(number))
             if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) =>
         {
@@ -101,17 +105,18 @@ fn single(field: &FieldDescriptor, key: &str, node: &YamlNode) -> Result<Value, 
     Err(odd(key, node, wanted))
 }
 
-fn enum_word(kind: &EnumDescriptor, word: &str, key: &str, node: &YamlNode) -> Result<Value, Fault> {
+fn enum_word(kind: &EnumDescriptor, word: &str, key: &str, node: &YamlNode) -> Result<Value, FileFault> {
     let words = contract_json::words(kind);
-    if words.iter().any(|known| known == word) {
+    if words.iter().any(|known| known == word) || kind.get_value_by_name(word).is_some_and(|value| value.number() != 0)
+    {
         return Ok(word.into());
     }
-    Err(Fault::at(node.line, key, format!("is `{word}`: write one of {}", words.join(", "))))
+    Err(FileFault::at(node.line, key, format!("is `{word}`: write one of {}", words.join(", "))))
 }
 
 /// A value of another kind than `wanted`.
-pub(crate) fn odd(key: &str, node: &YamlNode, wanted: &str) -> Fault {
-    Fault::at(node.line, key, format!("is {}: write {wanted}, or leave the key out", node.value.kind()))
+pub(crate) fn odd(key: &str, node: &YamlNode, wanted: &str) -> FileFault {
+    FileFault::at(node.line, key, format!("is {}: write {wanted}, or leave the key out", node.value.kind()))
 }
 
 fn written(descriptor: &MessageDescriptor, value: Value) -> YamlValue {
@@ -162,7 +167,7 @@ pub(crate) fn unplaced(value: YamlValue) -> YamlNode {
 }
 
 /// A chat of messages and placeholders.
-pub(crate) fn read_chat(key: &str, node: &YamlNode) -> Result<v1::ChatTemplate, Fault> {
+pub(crate) fn read_chat(key: &str, node: &YamlNode) -> Result<v1::ChatTemplate, FileFault> {
     use v1::chat_template_entry::Entry;
     let YamlValue::List(entries) = &node.value else { return Err(odd(key, node, "a list of messages")) };
     let read = |(index, node): (usize, &YamlNode)| {
@@ -180,12 +185,12 @@ pub(crate) fn read_chat(key: &str, node: &YamlNode) -> Result<v1::ChatTemplate, 
             }
             (Some(_), _) => {
                 let wrong = "stands alone in its entry, with the name of a variable: `- placeholder: history`";
-                return Err(Fault::at(node.line, &format!("{key}.placeholder"), wrong));
+                return Err(FileFault::at(node.line, &format!("{key}.placeholder"), wrong));
             }
         };
         Ok(v1::ChatTemplateEntry { entry: Some(entry) })
     };
-    Ok(v1::ChatTemplate { entries: entries.iter().enumerate().map(read).collect::<Result<_, Fault>>()? })
+    Ok(v1::ChatTemplate { entries: entries.iter().enumerate().map(read).collect::<Result<_, FileFault>>()? })
 }
 
 /// The same chat as YAML.

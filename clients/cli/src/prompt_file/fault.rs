@@ -7,7 +7,7 @@ use crate::failure::CommandError;
 
 /// Where it is, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct FileFault {
     /// From 1; 0: the whole file.
     pub(crate) line: u64,
     /// The key, such as `messages[1].role`. Empty: none.
@@ -16,7 +16,7 @@ pub(crate) struct Fault {
     pub(crate) wrong: String,
 }
 
-impl Fault {
+impl FileFault {
     pub(crate) fn at(line: u64, key: &str, wrong: impl Into<String>) -> Self {
         Self { line, key: key.to_owned(), wrong: wrong.into() }
     }
@@ -32,7 +32,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FileFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, wrong, .. } = self;
         match key.as_str() {

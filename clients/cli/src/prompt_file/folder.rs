@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::fault::Fault;
+use super::fault::FileFault;
 use super::{FileKind, PromptFile};
 use crate::failure::CommandError;
 
@@ -17,7 +17,7 @@ const MAX_TOTAL: usize = 256 * 1024 * 1024;
 /// The deepest level of folders; the folder itself is the first.
 const MAX_LEVELS: usize = 32;
 
-/// Reads all prompts below a folder, ordered by path; names count from `base`, the folder itself or one above it. Passed over are hidden files and folders, files with other extensions, and links
+/// Reads all prompts below a folder, ordered by path; names count from `base`, the folder itself or one above it. The empty path is the current folder. Passed over are hidden files and folders, files with other extensions, and links
 /// to folders.
 ///
 /// # Errors
@@ -25,8 +25,8 @@ const MAX_LEVELS: usize = 32;
 /// What is wrong with the first file that is no prompt, a link that leads out of the folder, two files with one name, and more than
 /// the bounds.
 pub(crate) fn read_folder(folder: &Path, base: &Path) -> Result<Vec<PromptFile>, CommandError> {
-    let root = folder.canonicalize().map_err(|error| cannot_read(folder, &error))?;
-    let mut walk = Walk { root, found: Vec::new(), entries: 0 };
+    let root = opened(folder).canonicalize().map_err(|error| cannot_read(folder, &error))?;
+    let mut walk = FolderWalk { root, found: Vec::new(), entries: 0 };
     walk.enter(folder, 1)?;
     walk.found.sort();
     let (mut prompts, mut total) = (Vec::with_capacity(walk.found.len()), 0);
@@ -58,7 +58,7 @@ pub(crate) fn distinct(prompts: &[PromptFile]) -> Result<(), CommandError> {
     Ok(())
 }
 
-struct Walk {
+struct FolderWalk {
     /// Without links.
     root: PathBuf,
     found: Vec<PathBuf>,
@@ -66,15 +66,15 @@ struct Walk {
     entries: usize,
 }
 
-impl Walk {
+impl FolderWalk {
     fn enter(&mut self, folder: &Path, level: usize) -> Result<(), CommandError> {
         if level > MAX_LEVELS {
             return Err(too_many(&self.root, "32 levels of folders"));
         }
-        let entries = fs::read_dir(folder).map_err(|error| cannot_read(folder, &error))?;
+        let entries = fs::read_dir(opened(folder)).map_err(|error| cannot_read(folder, &error))?;
         for entry in entries {
             let entry = entry.map_err(|error| cannot_read(folder, &error))?;
-            let path = entry.path();
+            let path = folder.join(entry.file_name());
             self.entries += 1;
             if self.entries > MAX_ENTRIES {
                 return Err(too_many(&self.root, "200,000 files"));
@@ -106,10 +106,15 @@ impl Walk {
         if !target.starts_with(&self.root) {
             let wrong =
                 format!("is a link that leads out of the folder, to {}: copy the file instead", target.display());
-            return Err(Fault::whole(wrong).of(path));
+            return Err(FileFault::whole(wrong).of(path));
         }
         Ok(target.is_file())
     }
+}
+
+/// The empty path is the current folder.
+fn opened(folder: &Path) -> &Path {
+    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> CommandError {

@@ -3,7 +3,7 @@
 use prompt_ledger_client::v1;
 
 use super::contract_yaml::{self, odd, unplaced};
-use super::{Fault, PromptFile, YamlNode, YamlValue, yaml, yaml_text};
+use super::{FileFault, PromptFile, YamlNode, YamlValue, yaml, yaml_text};
 use crate::prompt_content::ContentTemplate;
 
 /// What a file says beside its text. Absent: it does not say.
@@ -24,14 +24,14 @@ pub(super) struct Header {
 const KEYS: &str = "`name`, `description`, `owner_team`, `tags`, `labels`, `note`, `config`";
 
 impl Header {
-    pub(super) fn read(text: &str, is_chat: bool) -> Result<Self, Fault> {
+    pub(super) fn read(text: &str, is_chat: bool) -> Result<Self, FileFault> {
         let read = yaml::parse(text)?;
         let YamlValue::Mapping(entries) = read.value else {
             let wrong = format!(
                 "holds {} where keys and their values belong: write such as `name: shop.greeting`",
                 read.value.kind()
             );
-            return Err(Fault::at(read.line, "", wrong));
+            return Err(FileFault::at(read.line, "", wrong));
         };
         let mut header = Self::default();
         for (key, node) in &entries {
@@ -47,7 +47,7 @@ impl Header {
                 "format" if !is_chat => header.format = Some(format_at(key, node)?),
                 _ => {
                     let own = if is_chat { "`messages`" } else { "`format`" };
-                    return Err(Fault::at(node.line, key, format!("is not known: known are {KEYS} and {own}")));
+                    return Err(FileFault::at(node.line, key, format!("is not known: known are {KEYS} and {own}")));
                 }
             }
         }
@@ -55,25 +55,25 @@ impl Header {
     }
 }
 
-fn text_at(key: &str, node: &YamlNode) -> Result<String, Fault> {
+fn text_at(key: &str, node: &YamlNode) -> Result<String, FileFault> {
     match &node.value {
         YamlValue::Text(text) => Ok(text.clone()),
         _ => Err(odd(key, node, "a text, in quotes where it looks like something else")),
     }
 }
 
-fn texts_at(key: &str, node: &YamlNode) -> Result<Vec<String>, Fault> {
+fn texts_at(key: &str, node: &YamlNode) -> Result<Vec<String>, FileFault> {
     let YamlValue::List(entries) = &node.value else {
         return Err(odd(key, node, "a list, such as [production, eu-west]"));
     };
     entries.iter().enumerate().map(|(index, entry)| text_at(&format!("{key}[{index}]"), entry)).collect()
 }
 
-fn format_at(key: &str, node: &YamlNode) -> Result<v1::TemplateFormat, Fault> {
+fn format_at(key: &str, node: &YamlNode) -> Result<v1::TemplateFormat, FileFault> {
     match text_at(key, node)?.as_str() {
         "handlebars" => Ok(v1::TemplateFormat::Handlebars),
         "opaque" => Ok(v1::TemplateFormat::Opaque),
-        other => Err(Fault::at(node.line, key, format!("is `{other}`: write one of handlebars, opaque"))),
+        other => Err(FileFault::at(node.line, key, format!("is `{other}`: write one of handlebars, opaque"))),
     }
 }
 

@@ -19,15 +19,17 @@ use std::path::{Path, PathBuf};
 
 use prompt_ledger_client::v1;
 
-use self::fault::Fault;
+use self::fault::FileFault;
 pub(crate) use self::folder::{distinct, read_folder};
 use self::header::Header;
 use self::yaml::{YamlNode, YamlValue};
 use crate::failure::CommandError;
 use crate::prompt_content::{ContentTemplate, PromptContent};
 
-/// The most bytes of a file.
-const MAX_BYTES: u64 = 1024 * 1024;
+/// The most MiB of a text's file, whose template has at most 200 KB.
+const TEXT_MIB: u64 = 1;
+/// The most MiB of a chat's file, whose images have at most 768 KiB, in base64 a third more.
+const CHAT_MIB: u64 = 2;
 
 /// A prompt as a file says it.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,15 +106,15 @@ impl PromptFile {
         let Some(kind) = FileKind::of(path) else {
             let wrong = "has an extension that is none of a prompt: .hbs, .md, .txt or .prompt is a template, .j2 or .jinja an opaque text, \
                          .yaml or .yml a chat";
-            return Err(Fault::whole(wrong).of(path));
+            return Err(FileFault::whole(wrong).of(path));
         };
         let read = || {
-            let text = text_of(path)?;
+            let text = text_of(path, if kind == FileKind::Chat { CHAT_MIB } else { TEXT_MIB })?;
             let name = name_of(path.strip_prefix(folder).unwrap_or(path));
             let read = Self { path: path.to_owned(), ..Self::parse(&text, kind, name.as_deref())? };
             Ok(read)
         };
-        read().map_err(|fault: Fault| fault.of(path))
+        read().map_err(|fault: FileFault| fault.of(path))
     }
 
     /// Reads a text with front matter, or without, from standard input. `name`: where the front matter says none.
@@ -121,12 +123,12 @@ impl PromptFile {
     ///
     /// With line and key, and what to do.
     pub(crate) fn read_input(input: impl Read, name: Option<&str>) -> Result<Self, CommandError> {
-        let read =
-            bounded(input).and_then(|text| Self::parse(&text, FileKind::Text(v1::TemplateFormat::Handlebars), name));
+        let read = bounded(input, TEXT_MIB)
+            .and_then(|text| Self::parse(&text, FileKind::Text(v1::TemplateFormat::Handlebars), name));
         read.map_err(|fault| fault.of(Path::new("standard input")))
     }
 
-    fn parse(text: &str, kind: FileKind, name: Option<&str>) -> Result<Self, Fault> {
+    fn parse(text: &str, kind: FileKind, name: Option<&str>) -> Result<Self, FileFault> {
         let (header, template, format) = match kind {
             FileKind::Text(format) => {
                 let (front_matter, template) = split(text)?;
@@ -137,17 +139,17 @@ impl PromptFile {
             FileKind::Chat => {
                 let mut header = Header::read(text, true)?;
                 let chat = header.messages.take().ok_or_else(|| {
-                    Fault::whole("has no `messages`, so it is no chat; a text stands in a file that ends in .hbs, .md, .txt or .prompt")
+                    FileFault::whole("has no `messages`, so it is no chat; a text stands in a file that ends in .hbs, .md, .txt or .prompt")
                 })?;
                 (header, ContentTemplate::Chat(chat), v1::TemplateFormat::Handlebars)
             }
         };
         let name = header.name.or_else(|| name.map(str::to_owned));
         let name = name.ok_or_else(|| {
-            Fault::whole("has no name: write `name: shop.greeting` between two lines `---` at its top")
+            FileFault::whole("has no name: write `name: shop.greeting` between two lines `---` at its top")
         })?;
         if !is_name(&name) {
-            return Err(Fault::whole(format!(
+            return Err(FileFault::whole(format!(
                 "would be the prompt `{name}`, which is no name: rename the file, or give it a `name` of letters, digits, `.`, `_` and `-` \
                  that begins with a letter or a digit, at most 128"
             )));
@@ -184,27 +186,29 @@ pub(crate) fn extension(prompt: &PromptFile) -> &'static str {
     }
 }
 
-fn text_of(path: &Path) -> Result<String, Fault> {
-    let cannot = |error| Fault::whole(format!("cannot be read: {error}"));
+fn text_of(path: &Path, most_mib: u64) -> Result<String, FileFault> {
+    let cannot = |error| FileFault::whole(format!("cannot be read: {error}"));
     // A pipe would be waited for.
     if !std::fs::metadata(path).map_err(cannot)?.is_file() {
-        return Err(Fault::whole("is no file that holds a prompt"));
+        return Err(FileFault::whole("is no file that holds a prompt"));
     }
-    bounded(File::open(path).map_err(cannot)?)
+    bounded(File::open(path).map_err(cannot)?, most_mib)
 }
 
-/// All of it, at most [`MAX_BYTES`].
-fn bounded(input: impl Read) -> Result<String, Fault> {
-    let mut bytes = Vec::new();
-    let read = input.take(MAX_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Fault::whole(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Fault::whole("has more than 1 MiB, and a template at most 200 KB: is it a prompt?"));
+/// All of it, where it is not more.
+fn bounded(input: impl Read, most_mib: u64) -> Result<String, FileFault> {
+    let (mut bytes, most) = (Vec::new(), most_mib * 1024 * 1024);
+    let read = input.take(most + 1).read_to_end(&mut bytes);
+    read.map_err(|error| FileFault::whole(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > most {
+        return Err(FileFault::whole(format!(
+            "has more than {most_mib} MiB, and a template at most 200 KB: is it a prompt?"
+        )));
     }
     String::from_utf8(bytes).map_err(|error| {
         let before = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-        Fault::at(line, "", "is not UTF-8: save it in that encoding")
+        FileFault::at(line, "", "is not UTF-8: save it in that encoding")
     })
 }
 
@@ -222,12 +226,12 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The front matter, behind an empty line that stands for the `---` above it, and what follows it. Absent: the file has none.
-fn split(text: &str) -> Result<(Option<String>, &str), Fault> {
+fn split(text: &str) -> Result<(Option<String>, &str), FileFault> {
     let is_fence = |line: &str| line.trim_end() == "---";
     let mut lines = text.split_inclusive('\n');
     let first = lines.next().unwrap_or_default();
     if first.strip_prefix('\u{feff}').is_some_and(is_fence) {
-        return Err(Fault::at(1, "", "begins with a byte order mark: save the file as UTF-8 without one"));
+        return Err(FileFault::at(1, "", "begins with a byte order mark: save the file as UTF-8 without one"));
     }
     if !is_fence(first) {
         return Ok((None, text));
@@ -240,7 +244,7 @@ fn split(text: &str) -> Result<(Option<String>, &str), Fault> {
         }
         end += line.len();
     }
-    Err(Fault::at(
+    Err(FileFault::at(
         1,
         "",
         "begins front matter that no second line `---` ends: add it; or, where the template itself begins so, put two lines `---` above it",

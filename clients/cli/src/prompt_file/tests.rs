@@ -9,7 +9,7 @@ fn complaint(written: &str) -> String {
     PromptFile::read_input(written.as_bytes(), Some("greet")).unwrap_err().to_string()
 }
 
-fn chat(written: &str) -> Result<PromptFile, Fault> {
+fn chat(written: &str) -> Result<PromptFile, FileFault> {
     PromptFile::parse(written, FileKind::Chat, Some("greet"))
 }
 
@@ -135,4 +135,24 @@ fn a_chat_file_is_written_for_people() {
     let written = "name: greet\nlabels:\n  - eu\nmessages:\n  - role: system\n    content: |\n      Be brief.\n      Be kind.\n  - placeholder: history\n  \
                    - role: user\n    content: \"{{question}}\"\n";
     assert_eq!(write(&chat(written).unwrap()), written);
+}
+
+#[test]
+fn a_chat_with_all_the_images_that_it_may_have_is_written_and_read() {
+    let image = v1::ImagePart {
+        source: Some(v1::image_part::Source::Data(vec![7; 768 * 1024])),
+        media_type: "image/png".into(),
+        ..v1::ImagePart::default()
+    };
+    let part = v1::ContentPart { part: Some(v1::content_part::Part::Image(image)) };
+    let message = v1::ChatMessage { role: "user".into(), parts: vec![part], ..v1::ChatMessage::default() };
+    let entry = v1::ChatTemplateEntry { entry: Some(v1::chat_template_entry::Entry::Message(message)) };
+    let template = ContentTemplate::Chat(v1::ChatTemplate { entries: vec![entry] });
+    let before = PromptFile::new("x", PromptContent { template, config: None });
+    let path = tempfile::TempDir::new().unwrap();
+    let path = path.path().join("x.yaml");
+    std::fs::write(&path, write(&before)).unwrap();
+    assert_eq!(PromptFile::read(&path).unwrap(), PromptFile { path: path.clone(), ..before });
+    std::fs::write(&path, "#".repeat(2 * 1024 * 1024 + 1)).unwrap();
+    assert!(PromptFile::read(&path).unwrap_err().to_string().contains("more than 2 MiB"));
 }

@@ -7,7 +7,7 @@ use serde_json::Number;
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{NonFiniteFloatPolicy, Options, Spanned};
 
-use crate::prompt_file::fault::Fault;
+use crate::prompt_file::fault::FileFault;
 
 /// Levels of lists and mappings. A JSON Schema with more is written as a text.
 pub(crate) const MAX_DEPTH: usize = 40;
@@ -51,7 +51,7 @@ impl YamlValue {
 /// # Errors
 ///
 /// The first fault, with its line.
-pub(crate) fn parse(text: &str) -> Result<YamlNode, Fault> {
+pub(crate) fn parse(text: &str) -> Result<YamlNode, FileFault> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
@@ -79,7 +79,7 @@ pub(crate) fn parse(text: &str) -> Result<YamlNode, Fault> {
     };
     read(text, options).map_err(|error| {
         let line = error.location().map_or(0, |location| location.line());
-        Fault::at(line, "", format!("is no YAML that can be read: {}", error.without_snippet()))
+        FileFault::at(line, "", format!("is no YAML that can be read: {}", error.without_snippet()))
     })
 }
 

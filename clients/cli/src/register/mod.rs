@@ -25,18 +25,19 @@ use git_source::GitSource;
 use outcome::RegisterOutcome;
 use report::RegisterReport;
 
-/// Registers prompts that live in code (tracking mode): new contents become versions, and what the files say is active afterwards.
-///
-/// A file is a prompt. `shop/greeting.hbs` below the folder is `shop.greeting`. Texts end in .hbs, .md, .txt or .prompt; in .j2 or
-/// .jinja where the ledger is not to parse them; and are taken as they stand, line ends included. They may begin with front matter:
-/// YAML between two lines `---` with name, description, owner_team, labels, note, format and config. A chat is a .yaml or .yml file with
-/// `messages` beside these keys. Hidden files, other extensions and links to folders are passed over.
+/// Registers prompts that live in code.
 #[derive(Args)]
 #[command(after_help = format!("Examples:
   ledgerctl register prompts
-  ledgerctl register prompts --dry-run                         what would change; exit code 1 where something would
+  ledgerctl register prompts --dry-run                         what would change; exit code 1 then
   ledgerctl register prompts --no-activate --created-by ci     for a release that is not out yet
-  ledgerctl register prompts/shop/greeting.hbs --base prompts  one file, by the name that it has in its folder
+  ledgerctl register prompts/shop/greeting.hbs --base prompts  one file, named as in its folder
+
+A file is a prompt in tracking mode; prompts/shop/greeting.hbs is shop.greeting. New contents become versions, and what the files say is \
+active afterwards. A text ends in .hbs, .md, .txt or .prompt, in .j2 or .jinja where the ledger is not to parse it, and is taken as it \
+stands, line ends included. It may begin with front matter: YAML between two lines `---` with name, description, owner_team, labels, note, \
+format (handlebars or opaque) and config. A chat is a .yaml or .yml file with `messages` beside these keys. Unknown keys are refused. Hidden \
+files, other extensions and links to folders are passed over. A file has at most 1 MiB, a chat 2; a folder 10,000 prompts.
 
 A chat with a config, as prompts/support.yaml:
     labels: [production]
@@ -51,8 +52,8 @@ A chat with a config, as prompts/support.yaml:
       - placeholder: history
       - {{role: user, content: '{{{{question}}}}'}}
 
-All prompts of a call are registered, or none. More than 1,000, or more than 3.5 MiB, take several calls, after all of them were checked;
-where one fails then, those before it stay registered, and the same command again registers the rest.
+All prompts of a call are registered, or none. More than 1,000, or more than 3.5 MiB, take several calls, after all of them were checked; where \
+one fails then, those before it stay registered, and the same command again registers the rest.
 
 {}.", outcome::FIELDS))]
 pub(crate) struct RegisterArgs {
@@ -162,7 +163,7 @@ impl RegisterArgs {
     fn files(&self) -> Result<Vec<PromptFile>, CommandError> {
         let mut files = Vec::new();
         for path in &self.paths {
-            let base = self.base.as_deref();
+            let (path, base) = (from_here(path), self.base.as_deref().map(from_here));
             if let Some(base) = base.filter(|base| !path.starts_with(base)) {
                 return Err(CommandError::refused(format!(
                     "{} is not below --base {}: name both from the same folder",
@@ -170,12 +171,15 @@ impl RegisterArgs {
                     base.display()
                 )));
             }
-            if path.is_dir() {
+            if path.as_os_str().is_empty() || path.is_dir() {
                 files.extend(prompt_file::read_folder(path, base.unwrap_or(path))?);
             } else {
                 files.push(PromptFile::read_below(path, base.or(path.parent()).unwrap_or(Path::new("")))?);
             }
         }
+        // One that is named twice is one file.
+        let mut paths = BTreeSet::new();
+        files.retain(|file| paths.insert(file.path.clone()));
         if files.is_empty() {
             return Err(CommandError::refused(format!(
                 "there is no prompt below {}: texts end in .hbs, .md, .txt, .prompt, .j2 or .jinja, chats in .yaml or .yml",
@@ -226,6 +230,11 @@ impl RegisterArgs {
             }
         }
     }
+}
+
+/// The path without the `./` that it may begin with; `.` is the empty path.
+fn from_here(path: &Path) -> &Path {
+    path.strip_prefix(".").unwrap_or(path)
 }
 
 /// The prompts before the registration, where their labels, their metadata or their contents are compared with it.

@@ -18,22 +18,20 @@ use crate::visible::{Place, visible};
 /// How long the server may be silent.
 const SILENCE: Duration = Duration::from_secs(45);
 
-/// Writes prompts with all their versions and labels as JSON lines, for `ledgerctl import`.
-///
-/// Each line is an ExportedPrompt of the contract; a prompt of more than 2 MiB takes several, of which all but the last say
-/// `more_follows`. Versions hold the whole text of their templates.
+/// Writes prompts with all their versions and labels as JSON lines.
 #[derive(Args)]
 #[command(after_help = "Examples:
   ledgerctl export --out prompts.jsonl
   ledgerctl export greet shop.support --out two.jsonl
   ledgerctl export | jq -r .name
 
-On standard output these are JSON lines, with --json an array. A file is JSON lines in any case; it is complete or not there.")]
+Each line is an ExportedPrompt of the contract, for `ledgerctl import`; a prompt of more than 2 MiB takes several lines, of which all but \
+the last say `more_follows`. Versions hold their whole templates. On standard output these are JSON lines, with --json an array. A file is JSON lines in any case; it is complete or not there.")]
 pub(crate) struct ExportArgs {
     /// The prompts; absent: all of the project, archived ones too
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// The file to write, instead of standard output; one that exists is replaced
+    /// The file to write, instead of standard output; one that exists is replaced. `-`: standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -52,7 +50,8 @@ impl ExportTotals {
     }
 
     fn told(&self) -> String {
-        format!("{} prompts, {} versions", self.prompts, self.versions)
+        let counted = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        format!("{}, {}", counted(self.prompts, "prompt"), counted(self.versions, "version"))
     }
 }
 
@@ -101,10 +100,12 @@ enum ExportTarget {
 
 impl ExportTarget {
     fn of(out: Option<&Path>) -> Result<Self, CommandError> {
-        let Some(path) = out else { return Ok(Self::Output { begun: false }) };
+        let Some(path) = out.filter(|path| *path != Path::new("-")) else { return Ok(Self::Output { begun: false }) };
         let cannot = |error| cannot_write(path, &error);
-        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            let file = File::options().write(true).open(path).map_err(cannot)?;
+        // Where `/dev/stdout` is a file, the shell has opened that and others may write to it.
+        let is_opened = path.starts_with("/dev") || path.starts_with("/proc");
+        if is_opened || std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let file = File::options().append(true).open(path).map_err(cannot)?;
             return Ok(Self::Special { file, path: path.to_owned() });
         }
         // A link stays one: what it leads to is replaced.

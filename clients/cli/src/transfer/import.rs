@@ -15,15 +15,15 @@ use crate::output::Output;
 use crate::progress::ProgressNotes;
 
 /// Imports what `ledgerctl export` wrote.
-///
-/// A prompt that is not there becomes an exact copy: numbers, hashes, statuses, labels, times. One that is there gets the contents that
-/// it does not have; its active version and its labels stay unless --activate or --labels is given. A repeat changes nothing. The
-/// whole file is checked before anything is imported. What is wrong with one prompt keeps no other out.
 #[derive(Args)]
 #[command(after_help = "Examples:
   ledgerctl import prompts.jsonl --dry-run
   ledgerctl import prompts.jsonl --activate --labels
   ledgerctl import - --project staging
+
+A prompt that is not there becomes an exact copy: numbers, hashes, statuses, labels, times. One that is there gets the contents that it \
+does not have; its active version and its labels stay unless --activate or --labels is given. A repeat changes nothing. The whole file is \
+checked before anything is imported. What is wrong with one prompt keeps no other out.
 
 Exit code 1: a prompt was refused, and the table says why.
 Under --json and --jsonl each prompt is an ImportedPrompt of the contract.")]

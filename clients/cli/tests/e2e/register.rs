@@ -147,14 +147,7 @@ async fn the_source_is_that_of_git_without_credentials() {
     git(root, &["add", "-A"]);
     git(root, &["commit", "-q", "-m", "first"]);
     let commit = git(root, &["rev-parse", "HEAD"]);
-    // From another folder, and as a hook of another repository, whose variables must not mislead.
-    let mut command = register(&ledger, &root.join("prompts"), &["shop", "--base", "."]);
-    command.env("GIT_DIR", "/nowhere");
-    let (code, _, notes) = ended(command).await;
-    assert_eq!(
-        (code, notes.as_str()),
-        (Some(2), "ledgerctl: shop is not below --base .: name both from the same folder\n")
-    );
+    // As a hook of another repository, whose variables must not mislead.
     let mut command = register(&ledger, root, &["prompts"]);
     command.env("GIT_DIR", "/nowhere");
     let (code, _, notes) = ended(command).await;
@@ -224,4 +217,64 @@ async fn more_than_one_call_holds_is_checked_before_any_is_written() {
         (Some(0), Some("1001 new, 0 updated, 0 reactivated, 0 unchanged")),
         "{complaint}"
     );
+}
+
+#[tokio::test]
+async fn names_count_from_the_folder_that_is_told() {
+    let (ledger, _model) = ledger().await;
+    let folder = prompts();
+    for (arguments, name) in [
+        (&["./prompts/shop/greeting.hbs"][..], "greeting"),
+        (&["./prompts/shop/greeting.hbs", "--base", "prompts"], "shop.greeting"),
+        (&["prompts/shop", "--base", "."], "prompts.shop.greeting"),
+        (&["."], "prompts.shop.greeting"),
+        (&["prompts/shop/greeting.hbs", "prompts/shop"], "greeting"),
+    ] {
+        let arguments = [arguments, &["--no-source", "--jsonl"]].concat();
+        let output = run(register(&ledger, folder.path(), &arguments)).await;
+        let told = lines(&output.stdout);
+        let count = if arguments[0] == "." { 2 } else { 1 };
+        assert_eq!((told.len(), &told[0]["name"]), (count, &json!(name)), "{arguments:?}: {output:?}");
+    }
+    let (code, _, said) = ended(register(&ledger, folder.path(), &["prompts", "--base", "/tmp"])).await;
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(2), "ledgerctl: prompts is not below --base /tmp: name both from the same folder\n")
+    );
+}
+
+/// The contents whose hashes all clients share.
+#[tokio::test]
+async fn a_content_in_a_file_has_the_hash_that_every_client_expects() {
+    let (ledger, _model) = ledger().await;
+    let vectors: Vec<Value> =
+        serde_json::from_str(include_str!("../../../../proto/testdata/content_hashes.json")).unwrap();
+    let folder = files(&[]);
+    let mut hashes = Vec::new();
+    for (index, vector) in vectors.iter().enumerate() {
+        let content = &vector["content"];
+        // JSON is YAML, once it is printable.
+        let yaml = |header: &Value| header.to_string().replace('\u{7f}', "\\u007f");
+        let mut header = json!({});
+        if let Some(config) = content.get("config") {
+            header["config"] = config.clone();
+        }
+        let (name, file) = match content["template_source"].as_str() {
+            Some(template) => (format!("p{index:02}.hbs"), format!("---\n{}\n---\n{template}", yaml(&header))),
+            None => {
+                let entries = content["chat_template"]["entries"].as_array().unwrap();
+                let message = |entry: &Value| entry.get("message").unwrap_or(entry).clone();
+                header["messages"] = entries.iter().map(message).collect();
+                (format!("p{index:02}.yaml"), yaml(&header))
+            }
+        };
+        fs::write(folder.path().join(name), file).unwrap();
+        hashes.push((vector["name"].clone(), vector["checksum_hash"].clone()));
+    }
+    let output = run(register(&ledger, folder.path(), &[".", "--no-source", "--jsonl"])).await;
+    let told = lines(&output.stdout);
+    assert_eq!(told.len(), vectors.len(), "{output:?}");
+    for (told, (name, hash)) in told.iter().zip(hashes) {
+        assert_eq!(told["checksum_hash"], hash, "{name}");
+    }
 }

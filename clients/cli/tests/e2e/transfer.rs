@@ -151,3 +151,20 @@ async fn an_export_that_fails_leaves_the_file_as_it_was() {
     let output = run(ledgerctl(&ledger, &["export", "--out", "/nowhere/a.jsonl"])).await;
     assert!(text(&output.stderr).contains("cannot write /nowhere/a.jsonl"), "{output:?}");
 }
+
+#[tokio::test]
+async fn an_export_goes_to_what_standard_output_is() {
+    let (ledger, _model) = ledger().await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("log");
+    fs::write(&path, "before\n").unwrap();
+    for out in ["/dev/stdout", "-"] {
+        let mut command = ledgerctl(&ledger, &["export", "--out", out]);
+        command.stdout(fs::File::options().append(true).open(&path).unwrap());
+        let status = tokio::task::spawn_blocking(move || command.status().unwrap()).await.unwrap();
+        assert!(status.success());
+    }
+    let log = fs::read_to_string(&path).unwrap();
+    let log: Vec<&str> = log.lines().collect();
+    assert!(log.len() == 3 && log[0] == "before" && log[1] == log[2] && log[1].contains("\"greet\""), "{log:?}");
+}

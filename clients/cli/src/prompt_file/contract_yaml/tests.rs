@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::prompt_file::yaml;
 
-fn config(text: &str) -> Result<v1::VersionConfig, Fault> {
+fn config(text: &str) -> Result<v1::VersionConfig, FileFault> {
     read("VersionConfig", "config", &yaml::parse(text).unwrap())
 }
 

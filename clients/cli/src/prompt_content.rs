@@ -22,6 +22,7 @@ pub(crate) enum ContentTemplate {
 
 impl PromptContent {
     /// A text without a config.
+    #[cfg(test)]
     pub(crate) fn text(text: impl Into<String>) -> Self {
         Self { template: ContentTemplate::Text(text.into()), config: None }
     }

@@ -8,11 +8,16 @@ use prompt_ledger_proto::v1::analytics_service_client::AnalyticsServiceClient;
 use prompt_ledger_proto::v1::code_registration_service_client::CodeRegistrationServiceClient;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use prompt_ledger_proto::v1::registry_service_client::RegistryServiceClient;
+use tonic::Request;
 use tonic::service::interceptor::InterceptedService;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::cache_file::CacheFile;
 use crate::executing::RegisteredHashes;
 use crate::following::WatchTimeouts;
+use crate::ledger_error::LedgerError;
 use crate::options::{Connection, Options, OptionsError};
 use crate::prompt_cache::PromptCache;
 use crate::tail::Tail;
@@ -109,7 +114,27 @@ impl Client {
     /// the watch is dropped; without one, both cancel it.
     #[must_use]
     pub fn stream(&self, spec: v1::ExecutionSpec) -> Updates {
-        Updates::begin(self.connection.clone(), spec, self.pace)
+        Updates::begin(self.connection.clone(), spec, v1::PromptMode::Full, self.pace)
+    }
+
+    /// As [`Client::stream`], for a prompt whose text lives in code: of tracking mode.
+    #[must_use]
+    pub fn stream_code(&self, spec: v1::ExecutionSpec) -> Updates {
+        Updates::begin(self.connection.clone(), spec, v1::PromptMode::Tracking, self.pace)
+    }
+
+    /// Whether the server takes calls, by grpc.health.v1: it is neither shutting down nor without its database. Asked once,
+    /// within [`Options::timeout`]; it needs no key.
+    ///
+    /// # Errors
+    ///
+    /// Where the server cannot be reached, or does not tell.
+    pub async fn is_serving(&self) -> Result<bool, LedgerError> {
+        let mut health = HealthClient::new(self.connection.clone());
+        let mut request = Request::new(HealthCheckRequest::default());
+        request.set_timeout(self.timeout);
+        let answer = health.check(request).await?.into_inner();
+        Ok(answer.status() == ServingStatus::Serving)
     }
 
     /// Watches all executions that match, without end.

@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream, StreamExt as _};
 use prompt_ledger_proto::v1;
+use prompt_ledger_proto::v1::code_registration_service_client::CodeRegistrationServiceClient;
 use prompt_ledger_proto::v1::execution_service_client::ExecutionServiceClient;
 use tonic::Status;
 
@@ -22,11 +23,16 @@ pub struct Updates(BoxStream<'static, Result<Update, WatchError>>);
 
 impl Updates {
     pub(crate) fn of(connection: Connection, id: String, cursor: i64, pace: WatchTimeouts) -> Self {
-        Self(follow(connection, Watched { follower: Follower::watching(id, cursor), spec: None }, pace))
+        Self(follow(connection, Watched { follower: Follower::watching(id, cursor), begun: None }, pace))
     }
 
-    pub(crate) fn begin(connection: Connection, spec: v1::ExecutionSpec, pace: WatchTimeouts) -> Self {
-        Self(follow(connection, Watched { follower: Follower::streaming(&spec), spec: Some(spec) }, pace))
+    pub(crate) fn begin(
+        connection: Connection,
+        spec: v1::ExecutionSpec,
+        mode: v1::PromptMode,
+        pace: WatchTimeouts,
+    ) -> Self {
+        Self(follow(connection, Watched { follower: Follower::streaming(&spec), begun: Some((spec, mode)) }, pace))
     }
 
     /// The next update; `None` after the end or an error. Dropping the future loses nothing.
@@ -49,10 +55,11 @@ impl fmt::Debug for Updates {
     }
 }
 
-/// A followed execution, and the spec that creates it, if any.
+/// A followed execution.
 struct Watched {
     follower: Follower,
-    spec: Option<v1::ExecutionSpec>,
+    /// The spec that creates it, and the mode of its prompt. Absent where it is known by its id.
+    begun: Option<(v1::ExecutionSpec, v1::PromptMode)>,
 }
 
 impl StreamReader for Watched {
@@ -70,7 +77,7 @@ impl StreamReader for Watched {
 
 impl OpenStream for Watched {
     fn open(&self, connection: Connection) -> BoxFuture<'static, Result<MessageStream<v1::ExecutionEvent>, Status>> {
-        let mut executions = ExecutionServiceClient::new(connection);
+        let mut executions = ExecutionServiceClient::new(connection.clone());
         match self.follower.ask() {
             Ask::Watch(execution_id, after_sequence) => async move {
                 let request = v1::WatchExecutionRequest { execution_id, after_sequence };
@@ -78,7 +85,16 @@ impl OpenStream for Watched {
             }
             .boxed(),
             Ask::Stream => {
-                let request = v1::StreamExecutionRequest { spec: self.spec.clone() };
+                let (spec, mode) = self.begun.clone().unzip();
+                if mode == Some(v1::PromptMode::Tracking) {
+                    let mut code = CodeRegistrationServiceClient::new(connection);
+                    let request = v1::StreamCodePromptRequest { spec };
+                    return async move {
+                        code.stream_code_prompt(request).await.map(|answer| events(answer, |message| message.event))
+                    }
+                    .boxed();
+                }
+                let request = v1::StreamExecutionRequest { spec };
                 async move {
                     executions.stream_execution(request).await.map(|answer| events(answer, |message| message.event))
                 }

@@ -67,3 +67,15 @@ async fn a_server_that_says_nothing_is_given_up_too() {
     let given_up = error(hasty(url).watch(UNKNOWN)).await;
     assert!(given_up.to_string().contains("said nothing"), "{given_up:?}");
 }
+
+#[tokio::test]
+async fn whether_a_server_takes_calls_is_told_without_a_key() {
+    let model = FakeModel::start().await;
+    let ledger = ledger(&model).start().await;
+    let keyless = Options { api_key: "".into(), ..options(&ledger) };
+    assert_eq!(Client::connect(keyless).unwrap().is_serving().await, Ok(true));
+    let url = options(&ledger).url;
+    drop(ledger);
+    let error = hasty(url).is_serving().await.unwrap_err();
+    assert_eq!(error.code, tonic::Code::Unavailable);
+}

@@ -3,6 +3,7 @@
 use prompt_ledger_client::v1::ExecutionStatus::{Failed, Running, Succeeded};
 use prompt_ledger_client::{WatchError, v1};
 use prompt_ledger_testkit::fake_model::{FakeModel, Gate, Reply};
+use prompt_ledger_testkit::ledger::carried;
 
 use super::{Read, client, greet, ledger};
 
@@ -83,4 +84,17 @@ async fn what_keeps_it_from_being_recorded_is_told_at_once() {
         let error = client(&ledger).stream(spec).next().await.unwrap().unwrap_err();
         assert_eq!(error.reason().as_deref(), Some("PROMPT_NOT_FOUND"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_prompt_whose_text_lives_in_code_is_streamed_too() {
+    let model = FakeModel::start().await;
+    let ledger = ledger(&model).start().await;
+    ledger.carry(vec![carried("greet", "hello")]).await;
+    model.next(Reply::answer("one two"));
+    let mut read = Read::default();
+    let ended = read.read_out(&mut client(&ledger).stream_code(greet())).await;
+    assert_eq!((ended.prompt_mode(), &*read.text), (v1::PromptMode::Tracking, "one two"));
+    let refused = client(&ledger).stream(greet()).next().await.unwrap().unwrap_err();
+    assert_eq!(refused.reason().as_deref(), Some("MODE_MISMATCH"));
 }

@@ -82,10 +82,16 @@ impl<'a> Output<'a> {
 
     /// Columns of the terminal; absent where it is none, and lines are as long as they are.
     pub(crate) fn width(&self) -> Option<usize> {
+        self.size().map(|(width, _)| width)
+    }
+
+    /// Columns and lines of the terminal; absent where it is none.
+    pub(crate) fn size(&self) -> Option<(usize, usize)> {
         if !self.is_terminal {
             return None;
         }
-        terminal_size::terminal_size().map(|(terminal_size::Width(width), _)| width.into())
+        let (terminal_size::Width(width), terminal_size::Height(height)) = terminal_size::terminal_size()?;
+        Some((width.into(), height.into()))
     }
 
     /// Writes a piece of text at once, with hidden characters escaped.

@@ -14,6 +14,18 @@ fn at(text: &str, now: SystemTime) -> Result<Timestamp, String> {
     })
 }
 
+/// A moment to the second: `2026-01-31T08:00:00Z`.
+pub(crate) fn seconds(at: Timestamp) -> String {
+    Timestamp { nanos: 0, ..at }.to_string()
+}
+
+/// How long something may take: `500ms`, `30s`, `2m`, `1h`, `7d`.
+pub(crate) fn duration(text: &str) -> Result<prost_types::Duration, String> {
+    let millis = || text.strip_suffix("ms")?.parse().ok().map(|millis: u32| Duration::from_millis(millis.into()));
+    let read = millis().or_else(|| ago(text)).and_then(|duration| duration.try_into().ok());
+    read.ok_or_else(|| format!("`{text}` is no duration; write 500ms, 30s, 2m, 1h or 7d"))
+}
+
 fn ago(text: &str) -> Option<Duration> {
     let (number, seconds) = [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)]
         .into_iter()
@@ -38,6 +50,16 @@ mod tests {
             ("1970-01-02T01:00:00+01:00", 86_400),
         ] {
             assert_eq!(at(text, now).unwrap(), Timestamp { seconds, nanos: 0 }, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read() {
+        for (text, seconds, nanos) in [("500ms", 0, 500_000_000), ("2m", 120, 0), ("7d", 604_800, 0)] {
+            assert_eq!(duration(text), Ok(prost_types::Duration { seconds, nanos }), "{text}");
+        }
+        for text in ["", "5", "ms", "1.5s", "-1s", "5 s"] {
+            assert!(duration(text).unwrap_err().contains("500ms"), "{text}");
         }
     }
 

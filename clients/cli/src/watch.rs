@@ -5,17 +5,23 @@ use prompt_ledger_client::{StateChange, Update, v1};
 use v1::ExecutionStatus as Status;
 
 use crate::connection::LedgerConnection;
+use crate::exec::outcome;
 use crate::failure::CommandError;
 use crate::output::{Format, Output};
+use crate::style::Tone;
 use crate::update_json;
 
 /// Watches one execution.
 #[derive(Args)]
-#[command(after_help = "Exit code: 0 when it succeeded, 1 when it failed or was canceled.
+#[command(after_help = "Examples:
+  ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91
+  ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91 > answer.txt
+
+Exit code: 0 when it succeeded, 1 when it failed or was canceled.
 
 Under --json and --jsonl each line has a `kind`: `state`, `text`, `restarted` (another attempt writes: drop the text so far), `ended`.")]
 pub(crate) struct WatchArgs {
-    /// The id, as SubmitExecution answered it and `ledgerctl tail` shows it
+    /// The id, as `ledgerctl exec submit` answered it and `ledgerctl tail` shows it
     #[arg(value_name = "EXECUTION")]
     execution: String,
 }
@@ -35,30 +41,41 @@ impl WatchArgs {
         connection
             .ask(request, |client, request| async move { client.executions().get_execution(request).await })
             .await?;
-        let mut screen = Screen { json: output.format != Format::Text, in_line: false };
+        let mut screen = ExecutionScreen::new(output, ShownStates::All);
         let mut watch = connection.client.watch(self.execution);
         while let Some(update) = watch.next().await {
             let update = update.map_err(|error| CommandError::watch(&error, &connection.server))?;
             screen.show(&update, output)?;
             if let Update::Ended(execution) = update {
-                return Ok(match execution.status() {
-                    Status::Succeeded => ExitCode::SUCCESS,
-                    _ => ExitCode::FAILURE,
-                });
+                return Ok(outcome::exit_code(&execution));
             }
         }
         Err(CommandError::refused("the watch ended before the execution; run this again"))
     }
 }
 
-struct Screen {
+/// Whether the changes of state are told too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShownStates {
+    All,
+    None,
+}
+
+/// Shows one execution as it happens: its text on standard output, all else on standard error; under --json and --jsonl each update as a
+/// line of JSON.
+pub(crate) struct ExecutionScreen {
     json: bool,
+    states: ShownStates,
     /// The last line of the text has not ended.
     in_line: bool,
 }
 
-impl Screen {
-    fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), CommandError> {
+impl ExecutionScreen {
+    pub(crate) fn new(output: &Output<'_>, states: ShownStates) -> Self {
+        Self { json: output.format != Format::Text, states, in_line: false }
+    }
+
+    pub(crate) fn show(&mut self, update: &Update, output: &mut Output<'_>) -> Result<(), CommandError> {
         if self.json {
             return match update_json::update(update) {
                 Some(line) => Ok(output.json_line(&line)?),
@@ -66,6 +83,12 @@ impl Screen {
             };
         }
         match update {
+            Update::State(_) if self.states == ShownStates::None => {}
+            Update::Joined { execution_id } => {
+                output.note(&format!(
+                    "{execution_id} was begun before with this idempotency key; this is what came of it:"
+                ));
+            }
             Update::State(change) => {
                 self.end_line(output)?;
                 output.note(&state(change));
@@ -80,14 +103,19 @@ impl Screen {
             }
             Update::Ended(execution) => {
                 self.end_line(output)?;
-                output.note(&ended(execution));
+                outcome::show_tool_calls(&execution.response_tool_calls, output)?;
+                output.note(&outcome::summary(execution));
+                if let Some(failure) = outcome::failure(execution) {
+                    output.note_as(Tone::Bad, &failure);
+                }
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn end_line(&mut self, output: &mut Output<'_>) -> Result<(), CommandError> {
+    /// Ends the last line of the text, where it has not ended.
+    pub(crate) fn end_line(&mut self, output: &mut Output<'_>) -> Result<(), CommandError> {
         if std::mem::take(&mut self.in_line) {
             output.text("\n")?;
         }
@@ -107,24 +135,6 @@ fn state(change: &StateChange) -> String {
         line.push_str(&format!(", next attempt at {next}"));
     }
     line
-}
-
-/// The note after the end.
-fn ended(execution: &v1::Execution) -> String {
-    let mut facts = vec![format!("{} version {}", execution.prompt_name, execution.version_number)];
-    if let Some(model) = &execution.model {
-        facts.push(format!("{}/{}", model.provider, model.model_name));
-    }
-    if let (Some(sent), Some(got)) = (execution.prompt_tokens, execution.response_tokens) {
-        facts.push(format!("{sent} tokens in, {got} out"));
-    }
-    if let Some(millis) = execution.latency_ms {
-        facts.push(format!("{millis} ms"));
-    }
-    if !execution.error_message.is_empty() {
-        facts.push(execution.error_message.clone());
-    }
-    facts.join("; ")
 }
 
 #[cfg(test)]
@@ -152,9 +162,9 @@ mod tests {
     /// What is written to both streams.
     fn shown(updates: &[Update], json: bool) -> (String, String) {
         let (mut answers, mut notes) = (Vec::new(), Vec::new());
-        let mut screen = Screen { json, in_line: false };
         let format = if json { Format::JsonLines } else { Format::Text };
         let mut output = Output::of(&mut answers, &mut notes, format);
+        let mut screen = ExecutionScreen::new(&output, ShownStates::All);
         for update in updates {
             screen.show(update, &mut output).unwrap();
         }
@@ -171,7 +181,8 @@ mod tests {
             prompt_tokens: Some(3),
             response_tokens: Some(4),
             latency_ms: Some(5),
-            error_message: "but\u{202e}\nx".into(),
+            cancel_reason: "but\u{202e}\nx".into(),
+            status: Status::Canceled.into(),
             ..v1::Execution::default()
         };
         let failed = StateChange {
@@ -201,7 +212,7 @@ mod tests {
             notes,
             "queued\nrunning, attempt 1\nqueued (timeout), next attempt at 1970-01-01T00:00:00Z\nrunning, attempt 2\n\
              attempt 2 writes the text anew:\nsucceeded, attempt 2\n\
-             greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; but\\u{202e}\\nx\n"
+             greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms\ncanceled: but\\u{202e}\\nx\n"
         );
     }
 
@@ -223,8 +234,8 @@ mod tests {
                 Ok(())
             }
         }
-        let mut screen = Screen { json: false, in_line: false };
-        let failed = screen.show(&text("a"), &mut Output::of(Closed, std::io::sink(), Format::Text));
+        let mut output = Output::of(Closed, std::io::sink(), Format::Text);
+        let failed = ExecutionScreen::new(&output, ShownStates::All).show(&text("a"), &mut output);
         assert!(matches!(failed, Err(CommandError::NobodyReads)));
     }
 }

@@ -1,6 +1,21 @@
 //! `ledgerctl exec`: executions.
 
+mod cancel;
+mod facts;
+mod follow;
 mod get;
+pub(crate) mod list;
+pub(crate) mod model_params;
+pub(crate) mod outcome;
+mod page;
+mod prompt_stream;
+mod retry;
+mod run;
+mod side_by_side;
+mod spec_args;
+mod stream;
+mod submit;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -18,8 +33,22 @@ pub(crate) struct ExecArgs {
 
 #[derive(Subcommand)]
 enum ExecCommand {
+    /// Execute a prompt and show the text while the model writes it; several versions beside each other
+    Run(Box<run::ExecRunArgs>),
+    /// Queue an execution for a worker and answer its id
+    Submit(Box<submit::ExecSubmitArgs>),
+    /// Execute a prompt and show all that happens: the text and the changes of state
+    Stream(Box<stream::ExecStreamArgs>),
     /// Show an execution whole: what was sent, what came back, each attempt
-    Get(get::GetArgs),
+    Get(get::ExecGetArgs),
+    /// List executions, the newest first
+    List(Box<list::ExecListArgs>),
+    /// Cancel an execution that has not ended
+    Cancel(cancel::ExecCancelArgs),
+    /// Check that what was sent is what the stored version renders to
+    Verify(verify::ExecVerifyArgs),
+    /// Execute again what failed or was canceled, exactly as it was
+    Retry(retry::ExecRetryArgs),
 }
 
 impl ExecArgs {
@@ -29,7 +58,14 @@ impl ExecArgs {
         output: &mut Output<'_>,
     ) -> Result<ExitCode, CommandError> {
         match self.command {
+            ExecCommand::Run(run) => return run.run(connection, output).await,
+            ExecCommand::Submit(submit) => return submit.run(connection, output).await,
+            ExecCommand::Stream(stream) => return stream.run(connection, output).await,
             ExecCommand::Get(get) => get.run(connection, output).await?,
+            ExecCommand::List(list) => list.run(connection, output).await?,
+            ExecCommand::Cancel(cancel) => cancel.run(connection, output).await?,
+            ExecCommand::Verify(verify) => return verify.run(connection, output).await,
+            ExecCommand::Retry(retry) => return retry.run(connection, output).await,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -10,6 +10,7 @@ mod prompt_pages;
 mod prompt_writes;
 mod put;
 mod register;
+mod exec;
 mod tail;
 mod transfer;
 mod watch;

@@ -1,0 +1,166 @@
+//! What an execution came to, for people.
+
+use std::process::ExitCode;
+
+use prompt_ledger_client::v1;
+use v1::ExecutionStatus as Status;
+
+use crate::failure::{CommandError, NO};
+use crate::money;
+use crate::output::Output;
+use crate::style::Tone;
+use crate::table::Cell;
+use crate::update_json;
+
+/// The colour of a status.
+pub(crate) fn tone(status: Status) -> Tone {
+    match status {
+        Status::Succeeded => Tone::Good,
+        Status::Failed => Tone::Bad,
+        Status::Canceled | Status::Queued => Tone::Warning,
+        Status::Running => Tone::Accent,
+        Status::Unspecified => Tone::Plain,
+    }
+}
+
+/// A status in its colour.
+pub(crate) fn status_cell(status: Status) -> Cell {
+    Cell::new(tone(status), update_json::status(status))
+}
+
+/// `PROVIDER/NAME`; empty where there is none.
+pub(crate) fn model_name(model: Option<&v1::ModelRef>) -> String {
+    model.map(|model| format!("{}/{}", model.provider, model.model_name)).unwrap_or_default()
+}
+
+/// In one line: what was executed by which model, tokens, latency and cost.
+pub(crate) fn summary(execution: &v1::Execution) -> String {
+    let mut facts = vec![format!("{} version {}", execution.prompt_name, execution.version_number)];
+    facts.extend(execution.model.as_ref().map(|model| model_name(Some(model))));
+    if let (Some(sent), Some(got)) = (execution.prompt_tokens, execution.response_tokens) {
+        facts.push(format!("{sent} tokens in, {got} out"));
+    }
+    facts.extend(execution.latency_ms.map(|millis| format!("{millis} ms")));
+    facts.extend(execution.cost_nano_usd.map(money::dollars));
+    facts.join("; ")
+}
+
+/// 0 where it succeeded, else 1.
+pub(crate) fn exit_code(execution: &v1::Execution) -> ExitCode {
+    match execution.status() {
+        Status::Succeeded => ExitCode::SUCCESS,
+        _ => ExitCode::from(NO),
+    }
+}
+
+/// What went wrong in an execution, and what to do; absent where nothing did.
+pub(crate) fn failure(execution: &v1::Execution) -> Option<String> {
+    let id = &execution.execution_id;
+    match execution.status() {
+        Status::Failed => {
+            let (kind, message) = (&execution.error_type, &execution.error_message);
+            Some(format!("failed, {kind}: {message}. {}", advice(kind, id)))
+        }
+        Status::Canceled if execution.cancel_reason.is_empty() => Some("canceled".to_owned()),
+        Status::Canceled => Some(format!("canceled: {}", execution.cancel_reason)),
+        _ => None,
+    }
+}
+
+/// What to do about an error type.
+fn advice(error_type: &str, id: &str) -> String {
+    let again = format!("ledgerctl exec retry {id}");
+    match error_type {
+        "timeout" => format!("Allow more time with --timeout, or try again: {again}"),
+        "connection" | "provider_error" | "interrupted" => format!("It may pass: {again}"),
+        "rate_limited" => format!("Wait a little, or let it retry by itself (exec submit); then {again}"),
+        "quota_exhausted" => {
+            "The provider's account has no credit left: raise its quota, or use another --model".into()
+        }
+        "provider_auth" => {
+            "The provider takes no calls with the server's key: who runs the server must change it".into()
+        }
+        "invalid_request" => {
+            format!(
+                "The provider refused what was sent: ledgerctl exec get {id} --full shows it; change the prompt or --param"
+            )
+        }
+        "content_filtered" => "The provider's filter refused it: change the prompt or the variables".into(),
+        "invalid_response" | "response_too_large" => format!("Use another --model, or try again: {again}"),
+        "expired" => format!("It waited too long: is a worker running that has the provider? Then {again}"),
+        _ => format!("Try again: {again}"),
+    }
+}
+
+/// Writes the tools that the model asked for, with the arguments as it wrote them.
+pub(crate) fn show_tool_calls(calls: &[v1::ToolCall], output: &mut Output<'_>) -> Result<(), CommandError> {
+    for call in calls {
+        let id = format!("  {}", call.id);
+        output.cells(&[
+            Cell::new(Tone::Dim, "calls "),
+            Cell::new(Tone::Accent, &*call.name),
+            Cell::new(Tone::Dim, id),
+        ])?;
+        for line in call.arguments.lines() {
+            output.line(&format!("  {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::Format;
+
+    fn execution() -> v1::Execution {
+        v1::Execution {
+            execution_id: "e1".into(),
+            prompt_name: "greet".into(),
+            version_number: 2,
+            model: Some(v1::ModelRef { provider: "echo".into(), model_name: "echo".into() }),
+            prompt_tokens: Some(3),
+            response_tokens: Some(4),
+            latency_ms: Some(5),
+            cost_nano_usd: Some(1_500),
+            ..v1::Execution::default()
+        }
+    }
+
+    #[test]
+    fn the_line_has_tokens_latency_and_the_exact_cost() {
+        assert_eq!(summary(&execution()), "greet version 2; echo/echo; 3 tokens in, 4 out; 5 ms; $0.0000015");
+        assert_eq!(summary(&v1::Execution { model: None, ..Default::default() }), " version 0");
+    }
+
+    #[test]
+    fn what_failed_says_what_to_do() {
+        let ended = |status: Status, error_type: &str, cancel_reason: &str| {
+            let status = status.into();
+            let error_type = error_type.to_owned();
+            let cancel_reason = cancel_reason.to_owned();
+            failure(&v1::Execution { status, error_type, cancel_reason, error_message: "no".into(), ..execution() })
+        };
+        assert_eq!(ended(Status::Succeeded, "truncated", ""), None);
+        for (kind, said) in [("timeout", "--timeout"), ("rate_limited", "Wait"), ("of_tomorrow", "exec retry e1")] {
+            let told = ended(Status::Failed, kind, "").unwrap();
+            assert!(told.starts_with(&format!("failed, {kind}: no. ")) && told.contains(said), "{told}");
+        }
+        assert_eq!(ended(Status::Canceled, "", "").as_deref(), Some("canceled"));
+        assert_eq!(ended(Status::Canceled, "", "too slow").as_deref(), Some("canceled: too slow"));
+    }
+
+    #[test]
+    fn tool_calls_are_readable_and_cannot_forge_a_line() {
+        let mut shown = Vec::new();
+        let call = |name: &str, arguments: &str| v1::ToolCall {
+            id: "c1".into(),
+            name: name.into(),
+            arguments: arguments.into(),
+        };
+        let calls = [call("weather", r#"{"city":"Oslo"}"#), call("odd", "not\u{1b}json")];
+        show_tool_calls(&calls, &mut Output::of(&mut shown, std::io::sink(), Format::Text)).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert_eq!(shown, "calls weather  c1\n  {\"city\":\"Oslo\"}\ncalls odd  c1\n  not\\u{1b}json\n");
+    }
+}

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,26 +26,26 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 pub(crate) struct ConnectionArgs {
     /// The profile to connect with, of those that `ledgerctl profile add` keeps
     #[arg(long, global = true, value_name = "NAME")]
-    profile: Option<String>,
+    pub(crate) profile: Option<String>,
     /// The server, https for one with TLS; absent: that of the environment (LEDGER_SERVER, LEDGER_API_KEY, LEDGER_PROJECT,
     /// LEDGER_TLS_CA, LEDGER_TLS_CERT, LEDGER_TLS_KEY), or of a profile, or `prompt-ledger dev` on this machine
     #[arg(long, global = true, value_name = "URL")]
-    server: Option<String>,
+    pub(crate) server: Option<String>,
     /// With --server: the file of the API key, which `prompt-ledger keys create` makes
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "key")]
-    key_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
     /// With --server: the API key; on a command line other users of this machine can read it
     #[arg(long, global = true, value_name = "KEY")]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
     /// With --server: the file of the certificates, in PEM form, that vouch for the server's; absent: the system's
     #[arg(long, global = true, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    pub(crate) ca: Option<PathBuf>,
     /// The project; only for system keys, which open all of them
     #[arg(long, global = true, value_name = "NAME")]
-    project: Option<String>,
+    pub(crate) project: Option<String>,
     /// Send the key over http to another machine too, where anyone on the way can read it
     #[arg(long, global = true)]
-    allow_plaintext: bool,
+    pub(crate) allow_plaintext: bool,
 }
 
 /// A client, and the server's name for messages.
@@ -54,6 +55,24 @@ pub(crate) struct LedgerConnection {
 }
 
 impl LedgerConnection {
+    /// A connection with these options; the development server's key where they lead to this machine and have none. Must be called within
+    /// a tokio runtime.
+    pub(crate) fn of(mut options: Options) -> Result<Self, CommandError> {
+        options.watches = 1;
+        if options.api_key == ClientKey::default() && leads_here(&options.url) {
+            options.api_key = DEVELOPMENT_KEY.into();
+        }
+        let server = options.url.clone();
+        let client = Client::connect(options).map_err(|error| match error {
+            OptionsError::Plaintext(host) => CommandError::refused(format!(
+                "the API key would go to `{host}` unencrypted, where anyone on the way can read it: write https:// for a \
+                 server with TLS, or add --allow-plaintext where the way is safe"
+            )),
+            error => CommandError::refused(error),
+        })?;
+        Ok(Self { client, server })
+    }
+
     /// Makes a call of a generated client and waits for its answer, 30 s at most:
     /// `connection.ask(request, |client, request| async move { client.registry().set_label(request).await })`.
     pub(crate) async fn ask<Q, A, F>(
@@ -112,11 +131,14 @@ pub(crate) fn exposed_key(mut matches: &ArgMatches) -> Option<&'static str> {
     }
 }
 
+/// The most bytes that are read of a file of a key or of certificates.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// The content of a file that is small, without the end of its last line.
-fn content(option: &str, path: &Path) -> Result<String, CommandError> {
-    let read = std::fs::read_to_string(path);
-    let content =
-        read.map_err(|error| CommandError::refused(format!("{option}: cannot read {}: {error}", path.display())))?;
+pub(crate) fn content(option: &str, path: &Path) -> Result<String, CommandError> {
+    let mut content = String::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut content));
+    read.map_err(|error| CommandError::refused(format!("{option}: cannot read {}: {error}", path.display())))?;
     Ok(content.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -128,19 +150,7 @@ impl ConnectionArgs {
         let mut options = self.options()?;
         options.allow_plaintext = allow_plaintext;
         options.project = project.or(options.project);
-        options.watches = 1;
-        if options.api_key == ClientKey::default() && leads_here(&options.url) {
-            options.api_key = DEVELOPMENT_KEY.into();
-        }
-        let server = options.url.clone();
-        let client = Client::connect(options).map_err(|error| match error {
-            OptionsError::Plaintext(host) => CommandError::refused(format!(
-                "the API key would go to `{host}` unencrypted, where anyone on the way can read it: write https:// for a \
-                 server with TLS, or add --allow-plaintext where the way is safe"
-            )),
-            error => CommandError::refused(error),
-        })?;
-        Ok(LedgerConnection { client, server })
+        LedgerConnection::of(options)
     }
 
     fn options(self) -> Result<Options, CommandError> {

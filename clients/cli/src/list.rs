@@ -27,6 +27,11 @@ impl LimitArgs {
             limit => i32::try_from(limit.saturating_add(1).min(100)).unwrap_or(100),
         }
     }
+
+    /// Whether no more are shown after so many.
+    pub(crate) fn ends_at(self, shown: usize) -> bool {
+        self.limit != 0 && shown == self.limit
+    }
 }
 
 /// Shows a list in the format that was asked for. `message` is its entries' type in the contract. Lines of JSON are shown as they come.
@@ -43,7 +48,7 @@ pub(crate) async fn show<T: Message>(
     let (mut table, mut values, mut shown) = (Table::new(columns), Vec::new(), 0);
     while let Some(entry) = entries.next().await {
         let entry = entry.map_err(|error| connection.failed(error))?;
-        if limit.limit != 0 && shown == limit.limit {
+        if limit.ends_at(shown) {
             output.note(&format!("the first {shown} are shown; --limit 0 shows all"));
             break;
         }

@@ -2,18 +2,23 @@
 //! everything else goes to standard error.
 
 mod advice;
+mod completions;
 mod connection;
 mod content_diff;
 mod contract_json;
 mod created_by;
 mod exec;
 mod failure;
+mod health;
 mod list;
 mod moment;
+mod man;
+mod models;
 mod money;
 mod output;
 mod progress;
 mod pages;
+mod profile;
 mod prompt;
 mod prompt_content;
 mod prompt_file;
@@ -26,6 +31,7 @@ mod table;
 mod tail;
 mod transfer;
 mod update_json;
+mod usage;
 mod variables;
 mod visible;
 mod watch;
@@ -42,7 +48,7 @@ use crate::style::Tone;
 /// Every task on a Prompt Ledger, from a terminal or a script
 ///
 /// Prompt Ledger is a server that keeps a company's prompts and executes them against language models. `ledgerctl` registers, compares
-/// and rolls back prompts, executes them, and shows executions as they happen: their states, and the text while the model writes it.
+/// and rolls back prompts, executes them, shows executions as they happen, and counts what they cost.
 ///
 /// No server yet? `prompt-ledger dev` starts one on this machine, where ledgerctl finds it without any setting.
 #[derive(Parser)]
@@ -51,11 +57,15 @@ use crate::style::Tone;
     version,
     subcommand_required = true,
     after_help = format!("Examples:
+  ledgerctl profile add production --server https://ledger.example.com:50051
   ledgerctl prompt get greet                                a prompt with its active version
+  ledgerctl exec run greet --var name=Ada                   its answer, while the model writes
+  ledgerctl exec run greet --var name=Ada --version 1 --version 2
   ledgerctl exec get 0190163d-8694-739b-aea5-966c26f8ad91   an execution, whole
   ledgerctl watch 0190163d-8694-739b-aea5-966c26f8ad91      one execution, until it ends
   ledgerctl tail                                            all that happens from now on
-  ledgerctl tail --prompt greet --status failed --since 1h  what failed since an hour ago
+  ledgerctl exec list --prompt greet --status failed --since 1h
+  ledgerctl usage --by model --since 7d                     runs, latencies, tokens, costs
   ledgerctl tail --jsonl | jq .execution_id                 for scripts
 
 Answers are for people unless --json or --jsonl is given: then they are the contract's messages, with the names of the fields in
@@ -88,6 +98,18 @@ enum LedgerctlCommand {
     Watch(watch::WatchArgs),
     /// Show each change of state of all executions that match, until Ctrl-C
     Tail(tail::TailArgs),
+    /// Count executions, their latencies, tokens and costs, by prompt, version, model, time
+    Usage(Box<usage::UsageArgs>),
+    /// List models and their prices, or write them
+    Models(models::ModelsArgs),
+    /// Ask whether the server takes calls, and this key
+    Health(health::ServerHealthArgs),
+    /// Keep servers and keys under names, and choose between them
+    Profile(profile::ProfileArgs),
+    /// Write the completions of a shell: bash, zsh, fish
+    Completions(completions::CompletionsArgs),
+    /// Write the manual
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -120,6 +142,14 @@ fn run(cli: Ledgerctl, output: &mut Output<'_>) -> Result<ExitCode, CommandError
             LedgerctlCommand::Import(import) => import.run(&connect.connect()?, output).await,
             LedgerctlCommand::Watch(watch) => watch.run(&connect.connect()?, output).await,
             LedgerctlCommand::Tail(tail) => tail.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Usage(usage) => usage.run(&connect.connect()?, output).await.map(|()| ExitCode::SUCCESS),
+            LedgerctlCommand::Models(models) => {
+                models.run(&connect.connect()?, output).await.map(|()| ExitCode::SUCCESS)
+            }
+            LedgerctlCommand::Health(health) => health.run(&connect.connect()?, output).await,
+            LedgerctlCommand::Profile(profile) => profile.run(connect, output).await,
+            LedgerctlCommand::Completions(shell) => shell.run(Ledgerctl::command(), output).map(|()| ExitCode::SUCCESS),
+            LedgerctlCommand::Man(man) => man.run(Ledgerctl::command(), output).map(|()| ExitCode::SUCCESS),
         }
     })
 }

@@ -25,7 +25,7 @@ use crate::watch::ShownStates;
   ledgerctl exec run greet --label production --label staging --vars case.json
   ledgerctl exec run greet --vars case.json --model openai/gpt-4o-mini --param temperature=0
   ledgerctl exec run support --var question=Hello --var history:=[] --json | jq .cost_nano_usd
-  ledgerctl exec run assistant --messages chat.json                     a prompt whose text lives in code
+  ledgerctl exec run assistant --messages chat.json          a prompt whose text lives in code
 
 The text comes on standard output while the model writes it, one line of tokens, latency and cost on standard error. Ctrl-C cancels
 the execution, unless it has an --idempotency-key. With --max-retries another attempt writes its text anew: --json answers the last one alone.

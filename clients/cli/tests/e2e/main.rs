@@ -11,6 +11,9 @@ mod prompt_writes;
 mod put;
 mod register;
 mod exec;
+mod figures;
+mod generated;
+mod profiles;
 mod tail;
 mod transfer;
 mod watch;
@@ -31,8 +34,15 @@ async fn ledger() -> (Ledger, FakeModel) {
 
 /// The command line for this server, without our own environment.
 fn ledgerctl(ledger: &Ledger, arguments: &[&str]) -> Command {
+    let mut command = ledgerctl_alone(arguments);
+    command.env("LEDGER_SERVER", format!("http://{}", ledger.addr));
+    command
+}
+
+/// The command line for no server, without our own environment.
+fn ledgerctl_alone(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ledgerctl"));
-    command.env_clear().env("LEDGER_SERVER", format!("http://{}", ledger.addr)).args(arguments);
+    command.env_clear().args(arguments);
     for name in ["LLVM_PROFILE_FILE", "PATH"] {
         command.envs(std::env::var(name).map(|value| (name, value)));
     }

@@ -1,10 +1,10 @@
 use std::process::Stdio;
 
 use prompt_ledger_client::v1;
-use prompt_ledger_testkit::fake_model::Reply;
+use prompt_ledger_testkit::fake_model::{Gate, Reply};
 use prompt_ledger_testkit::ledger::{Ledger, spec};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout};
 
 use super::{ledger, ledgerctl};
@@ -71,4 +71,34 @@ async fn for_people_a_line_has_the_time_the_change_and_the_prompt() {
         let line = tail.line().await;
         assert!(line.contains(&format!("{id}  {what}")), "{line}");
     }
+}
+
+#[tokio::test]
+async fn on_a_terminal_each_execution_is_a_row_that_changes_in_its_place() {
+    let (ledger, model) = ledger().await;
+    let gate = Gate::new();
+    model.next(Reply::answer("hi").held(&gate));
+    // `script` gives it a terminal.
+    let inside = ledgerctl(&ledger, &[]);
+    let shown = format!("stty cols 100 rows 10; exec {} tail", inside.get_program().to_str().unwrap());
+    let mut command = tokio::process::Command::new("script");
+    command.args(["-qefc", &shown, "/dev/null"]).env_clear().env("TERM", "xterm");
+    command.envs(inside.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut said = child.stdout.take().unwrap();
+    let mut screen = String::new();
+    let mut piece = [0; 4096];
+    let id = ledger.submit(spec("greet", &[])).await;
+    for wanted in ["0 queued, 1 running", "1 succeeded, 0 failed"] {
+        while !screen.contains(wanted) {
+            let read = said.read(&mut piece).await.unwrap();
+            assert!(read > 0, "{screen}");
+            screen.push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+        gate.open();
+    }
+    // The last drawing is over the one before, and has one row for it.
+    let last = &screen[screen.rfind("A\r").expect("it is drawn over")..];
+    assert_eq!(last.matches(&id).count(), 1, "{last:?}");
+    assert!(screen.contains("\u{1b}[36mrunning") || screen.contains("\u{1b}[33mqueued"), "{screen:?}");
 }

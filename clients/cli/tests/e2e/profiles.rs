@@ -1,0 +1,107 @@
+//! Profiles, as a user keeps them.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use prompt_ledger_testkit::ledger::{DEVELOPMENT_KEY, Ledger};
+use serde_json::{Value, json};
+
+use super::{ledger, ledgerctl, run, text};
+
+/// The command line of a user whose environment names no server.
+fn at_home(ledger: &Ledger, home: &Path, arguments: &[&str]) -> Command {
+    let mut command = ledgerctl(ledger, arguments);
+    command.env_remove("LEDGER_SERVER").env("HOME", home);
+    command
+}
+
+/// Runs it with this on standard input.
+async fn with_input(mut command: Command, input: &'static str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    })
+    .await
+    .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[tokio::test]
+async fn a_profile_is_kept_used_and_forgotten_and_its_key_is_never_shown() {
+    let (ledger, _model) = ledger().await;
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", ledger.addr);
+    let add = at_home(&ledger, home.path(), &["profile", "add", "shop", "--server", &url, "--project", "default"]);
+    let added = with_input(add, "dev-key-change-in-production\n").await;
+    assert!(added.status.success(), "{added:?}");
+    let file = home.path().join(".config/prompt-ledger/config.toml");
+    assert!(std::fs::read_to_string(&file).unwrap().contains(DEVELOPMENT_KEY));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
+    }
+    let ran = async |arguments: &[&str]| run(at_home(&ledger, home.path(), arguments)).await;
+    assert!(ran(&["prompt", "list", "--profile", "shop"]).await.status.success());
+    assert_eq!(ran(&["profile", "use", "shop"]).await.status.code(), Some(0));
+    let listed = text(&ran(&["prompt", "list"]).await.stdout);
+    assert!(listed.contains("greet"), "{listed}");
+    let profiles = ran(&["profile", "list"]).await;
+    assert!(said(&profiles).contains("used now: profile `default`"), "{profiles:?}");
+    let json: Value = serde_json::from_slice(&ran(&["profile", "list", "--json"]).await.stdout).unwrap();
+    assert_eq!(json["used"], json!({"from": "profile", "profile": "default"}));
+    assert_eq!((&json["profiles"][1]["name"], &json["profiles"][1]["has_key"]), (&json!("shop"), &json!(true)));
+    let removed = ran(&["profile", "remove", "shop"]).await;
+    assert!(said(&removed).contains("`default` is a copy of it"), "{removed:?}");
+    for output in [added, profiles, removed, ran(&["profile", "list", "--json"]).await] {
+        assert!(!said(&output).contains(DEVELOPMENT_KEY), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_and_nothing_is_kept_that_does_not_work() {
+    let (ledger, _model) = ledger().await;
+    let home = tempfile::tempdir().unwrap();
+    let url = format!("http://{}", ledger.addr);
+    let file = home.path().join(".config/prompt-ledger/config.toml");
+    let ran = async |arguments: &[&str]| run(at_home(&ledger, home.path(), arguments)).await;
+    let add = ["profile", "add", "default", "--server", &url];
+    assert!(ran(&add).await.status.success());
+    let kept = std::fs::read_to_string(&file).unwrap() + "# a comment of ours\n";
+    std::fs::write(&file, &kept).unwrap();
+    let secret = home.path().join("key");
+    std::fs::write(&secret, "pl_very-secret\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    for (arguments, wanted) in [
+        (&add[..], "--replace"),
+        (&["profile", "add", "a", "--server", &url, "--key-file", secret], "nothing was kept"),
+        (&["profile", "add", "a", "--server", &url, "--key", "pl_very-secret"], "--key-file"),
+        (&["profile", "add", "a", "--server", "http://10.0.0.1:1", "--key-file", secret], "--allow-plaintext"),
+        (&["profile", "add", "a", "--server", "nowhere"], "http://HOST:PORT"),
+        (&["profile", "add", "a"], "--server URL"),
+        (&["profile", "add", "a", "--server", &url, "--cert", "x"], "--cert-key"),
+        (&["profile", "use", "a"], "there are: default"),
+        (&["profile", "remove", "a"], "there are: default"),
+    ] {
+        let output = ran(arguments).await;
+        assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(2), ""), "{arguments:?}: {output:?}");
+        let complaint = text(&output.stderr);
+        assert!(complaint.contains(wanted) && !complaint.contains("very-secret"), "{arguments:?}: {complaint}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), kept, "{arguments:?}");
+    }
+    let unchecked = ["profile", "add", "away", "--server", "https://127.0.0.1:1", "--key-file", secret, "--no-check"];
+    assert!(ran(&unchecked).await.status.success());
+    let output = ran(&["profile", "use", "away"]).await;
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("would be lost"), "{output:?}");
+    assert!(ran(&["profile", "use", "away", "--replace"]).await.status.success());
+    assert!(std::fs::read_to_string(&file).unwrap().contains("# a comment of ours"));
+    let output = ran(&["health"]).await;
+    assert!(output.status.code() == Some(3) && text(&output.stderr).contains("https://127.0.0.1:1"), "{output:?}");
+}
